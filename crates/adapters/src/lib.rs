@@ -1,0 +1,11 @@
+//! Upstreams: a turn goes out in the provider's own protocol, events of the turn model come back.
+//!
+//! Each protocol is a folder of three files: `request.rs` (turn to wire, pure), `stream.rs` (wire events to turn events,
+//! pure) and `mod.rs` (headers, URL, credentials). One loop in [`drive`] joins bytes, frames, a reader and timeouts.
+//!
+//! This crate must never know client protocols, routing, stores, configuration files, or which client asked.
+
+pub mod chat;
+pub mod drive;
+pub mod scripted;
+pub mod transport;

@@ -1,0 +1,2 @@
+//! The `latimer` binary; everything lives in the library.
+fn main() {}

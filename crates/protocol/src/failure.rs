@@ -1,0 +1,158 @@
+//! What went wrong, whose fault it is, and what to try next.
+//!
+//! An adapter classifies its own errors into a [`Kind`]; routing reads only [`Failure::retry`]; each client protocol turns
+//! the kind into its own status and error shape. The message is for the person at the terminal and never holds user text
+//! or a credential.
+
+use std::time::Duration;
+
+/// Whose fault a failure is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// The request cannot be answered as it was sent.
+    Client,
+    /// The provider refused or broke.
+    Upstream,
+    /// Nothing reached the provider, or the way back broke.
+    Network,
+    /// latimer itself.
+    Ours,
+}
+
+/// What may be tried next. Only ever acted on before the client saw anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// Trying again gives the same answer.
+    Never,
+    /// The same key may work a little later.
+    Same,
+    /// Another key of the pool may work now; the same key may work later.
+    NextKey,
+    /// Another key of the pool may work; this one will not.
+    OtherKeyOnly,
+}
+
+/// The kinds of failure there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// The provider calls the request malformed (400, 404 path, 409, 413, 422).
+    BadRequest,
+    /// The key is missing, wrong or not allowed here (401).
+    Unauthorized,
+    /// The key is right but the plan, region or client is not (403).
+    Forbidden,
+    /// The provider does not know the model (404, 410).
+    ModelNotFound,
+    /// The history is longer than the model's context window.
+    ContextLength,
+    /// Too many requests for now (429).
+    RateLimited,
+    /// Credit or quota is used up (402, some 429).
+    QuotaExhausted,
+    /// The provider is busy (503, 529).
+    Overloaded,
+    /// The provider broke (5xx, an answer that is not its protocol).
+    UpstreamError,
+    /// No connection could be made: refused, DNS, TLS.
+    Unreachable,
+    /// A limit on connecting, on the first byte or on silence ran out.
+    Timeout,
+    /// The answer ended before the provider said it was finished.
+    Interrupted,
+    /// The answer broke a stated limit (line, header or total size).
+    TooLarge,
+    /// latimer is shutting down.
+    ShuttingDown,
+    /// A bug of latimer.
+    Internal,
+}
+
+impl Kind {
+    /// The table: kind, blame, what to try next.
+    const TABLE: [(Self, Blame, Retry); 15] = [
+        (Self::BadRequest, Blame::Client, Retry::Never),
+        (Self::Unauthorized, Blame::Upstream, Retry::OtherKeyOnly),
+        (Self::Forbidden, Blame::Upstream, Retry::OtherKeyOnly),
+        (Self::ModelNotFound, Blame::Client, Retry::Never),
+        (Self::ContextLength, Blame::Client, Retry::Never),
+        (Self::RateLimited, Blame::Upstream, Retry::NextKey),
+        (Self::QuotaExhausted, Blame::Upstream, Retry::OtherKeyOnly),
+        (Self::Overloaded, Blame::Upstream, Retry::NextKey),
+        (Self::UpstreamError, Blame::Upstream, Retry::Same),
+        (Self::Unreachable, Blame::Network, Retry::Same),
+        (Self::Timeout, Blame::Network, Retry::Never),
+        (Self::Interrupted, Blame::Network, Retry::Same),
+        (Self::TooLarge, Blame::Upstream, Retry::Never),
+        (Self::ShuttingDown, Blame::Ours, Retry::Never),
+        (Self::Internal, Blame::Ours, Retry::Never),
+    ];
+
+    fn row(self) -> (Self, Blame, Retry) {
+        Self::TABLE.into_iter().find(|row| row.0 == self).unwrap_or((self, Blame::Ours, Retry::Never))
+    }
+
+    /// The name used in logs, the same for every release.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::BadRequest => "bad_request",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::ModelNotFound => "model_not_found",
+            Self::ContextLength => "context_length_exceeded",
+            Self::RateLimited => "rate_limited",
+            Self::QuotaExhausted => "quota_exhausted",
+            Self::Overloaded => "overloaded",
+            Self::UpstreamError => "upstream_error",
+            Self::Unreachable => "unreachable",
+            Self::Timeout => "timeout",
+            Self::Interrupted => "interrupted",
+            Self::TooLarge => "too_large",
+            Self::ShuttingDown => "shutting_down",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+/// One failure, ready to be routed on, shown to a person, or written in a client's protocol.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// What kind it is.
+    pub kind: Kind,
+    /// One or two sentences for the person at the terminal; cleaned of markup and credentials, at most 2 kB.
+    pub message: String,
+    /// The provider's HTTP status, when it answered with one.
+    pub status: Option<u16>,
+    /// How long the provider asked to wait.
+    pub retry_after: Option<Duration>,
+}
+
+impl Failure {
+    /// A failure of this kind with this message.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), status: None, retry_after: None }
+    }
+
+    /// Whose fault it is.
+    pub fn blame(&self) -> Blame {
+        self.kind.row().1
+    }
+
+    /// What may be tried next, before the client saw anything.
+    pub fn retry(&self) -> Retry {
+        self.kind.row().2
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_one_row() {
+        for row in Kind::TABLE {
+            assert_eq!(Kind::TABLE.iter().filter(|other| other.0 == row.0).count(), 1, "{:?}", row.0);
+            assert_eq!(row.0.row(), row);
+        }
+    }
+}

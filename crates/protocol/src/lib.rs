@@ -1,0 +1,19 @@
+//! The language of latimer: what is asked of a model, what it answered, and how both look on each wire.
+//!
+//! Two kinds of type live here and are never mixed:
+//!
+//! - **hub** types ([`turn`], [`failure`], [`id`], [`secret`]): what the rest of the workspace speaks. They do not derive
+//!   `Serialize`, so they can change freely.
+//! - **wire** types ([`chat`], [`responses`], [`sse`]): honest pictures of what travels. An unknown field, tag or value of a
+//!   wire type survives or is reported; it never breaks a stream.
+//!
+//! This crate is pure data. It must never know a runtime, HTTP, files, the clock, or any provider's address.
+
+pub mod chat;
+pub mod failure;
+pub mod id;
+pub mod responses;
+pub mod secret;
+pub mod sse;
+pub mod status;
+pub mod turn;

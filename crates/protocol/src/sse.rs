@@ -1,0 +1,1 @@
+//! Server-sent events: bytes to frames, frames to bytes. No IO.

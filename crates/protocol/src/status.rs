@@ -1,0 +1,60 @@
+//! The contract with whoever watches the proxy from outside: the health document.
+
+use serde::{Deserialize, Serialize};
+
+/// What `GET /health` says to a caller with the token. Without it, only `status` is sent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Health {
+    /// `ok`, or `draining` after a request to stop.
+    pub status: String,
+    /// The version of the running binary.
+    pub version: String,
+    /// Process id.
+    pub pid: u32,
+    /// Whole seconds since the listener was ready.
+    pub uptime_s: u64,
+    /// Resident memory now, in bytes; 0 where the platform does not tell.
+    pub memory_bytes: u64,
+    /// Turns that are open now.
+    pub turns_open: u64,
+    /// Turns that were begun since the start.
+    pub turns_total: u64,
+    /// Turns that ended in a failure since the start.
+    pub turns_failed: u64,
+    /// What the configuration is, and whether its newest version was refused.
+    pub config: ConfigState,
+    /// One entry per endpoint, in the order of the configuration.
+    pub endpoints: Vec<EndpointState>,
+}
+
+/// Where the configuration came from and whether the newest one is in use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigState {
+    /// The file, when there is one.
+    pub path: Option<String>,
+    /// How often a changed file was taken up.
+    pub reloads: u64,
+    /// Why the newest version of the file was refused; the older one is still in use.
+    pub refused: Option<String>,
+}
+
+/// How one endpoint is doing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointState {
+    /// Its name in the configuration.
+    pub name: String,
+    /// `ok`, `failing` (its last turn failed) or `idle` (no turn yet).
+    pub state: String,
+    /// Turns open on it now.
+    pub turns_open: u64,
+    /// Turns begun on it since the start.
+    pub turns_total: u64,
+    /// Turns that failed on it since the start.
+    pub turns_failed: u64,
+    /// The code of its last failure.
+    pub last_failure: Option<String>,
+    /// Keys that are resting after a 429 or a refusal, and all keys.
+    pub keys_resting: usize,
+    /// How many keys it has.
+    pub keys: usize,
+}

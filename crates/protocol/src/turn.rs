@@ -1,0 +1,18 @@
+//! The hub: what is asked of a model ([`TurnRequest`]) and what happened ([`TurnEvent`]).
+//!
+//! Client protocols read their requests into a [`TurnRequest`] and write [`TurnEvent`]s as legal events of their own;
+//! upstream adapters do the reverse. Both sides know only this file.
+//!
+//! Tools in the hub are plain functions with one flat name. Namespaces, freeform tools and other specialities of a client
+//! protocol are lowered by that protocol's request reader and raised again by its event writer, per request.
+
+mod event;
+mod opaque;
+mod request;
+
+pub use event::{FinishReason, Record, Sink, TurnEvent, Usage};
+pub use opaque::Opaque;
+pub use request::{
+    Call, CallOutput, Content, Format, Image, Item, Message, Reasoning, ReasoningItem, Role, Sampling, Tool,
+    ToolChoice, TurnRequest,
+};

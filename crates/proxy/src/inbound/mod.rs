@@ -1,0 +1,3 @@
+//! Client protocols: requests in, events out.
+
+pub mod responses;
