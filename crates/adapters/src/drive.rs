@@ -1,1 +1,290 @@
-//! drive
+//! The one loop between a socket and a reader: bytes to frames, frames to the reader, its events to the sink.
+//!
+//! The loop is a poll function, so that whoever answers the client pulls it at the client's pace: nothing is read that
+//! nobody asked for, and dropping a [`TurnStream`] cancels the upstream.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::sse::Frames;
+use latimer_protocol::turn::{FinishReason, Sink, TurnEvent};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::reader::{End, Reader};
+use crate::transport::Body;
+
+/// Bytes read in one poll; other streams of the same thread get their turn in between.
+const BUDGET: usize = 64 * 1024;
+
+/// How much and how long an answer may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest silence between two reads; comments end it.
+    pub idle: Duration,
+    /// Longest time without a semantic event, whatever else arrives.
+    pub content: Duration,
+    /// Largest line of an event stream.
+    pub line: usize,
+    /// Largest answer, after decompression.
+    pub total: usize,
+    /// Largest answer that is one JSON document.
+    pub whole: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            idle: Duration::from_secs(300),
+            content: Duration::from_secs(600),
+            line: 16 << 20,
+            total: 256 << 20,
+            whole: 64 << 20,
+        }
+    }
+}
+
+/// The shape of the body.
+enum Shape {
+    /// Not known before the first byte that is not blank.
+    Unknown,
+    /// An event stream.
+    Frames(Frames),
+    /// One JSON document.
+    Whole(Vec<u8>),
+}
+
+/// One answer on its way.
+pub struct TurnStream {
+    /// Both are `None` once the answer is over.
+    parts: Option<(Body, Box<dyn Reader>)>,
+    shape: Shape,
+    limits: Limits,
+    /// Read from the body, but beyond the budget of the last poll.
+    rest: Bytes,
+    total: usize,
+    /// When anything, and when something semantic, last arrived. Set at the first poll.
+    heard: Option<(Instant, Instant)>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl TurnStream {
+    /// An answer that is an event stream.
+    pub fn new(body: Body, reader: Box<dyn Reader>, limits: Limits) -> Self {
+        Self::shaped(Shape::Frames(Frames::new(limits.line)), body, reader, limits)
+    }
+
+    /// An answer that is one JSON document; the reader gets it in one push.
+    pub fn whole(body: Body, reader: Box<dyn Reader>, limits: Limits) -> Self {
+        Self::shaped(Shape::Whole(Vec::new()), body, reader, limits)
+    }
+
+    /// An answer that is what its first byte says: `{` and `[` begin a document, `<` a web page, which is a failure, and
+    /// everything else an event stream. Content types are often missing or wrong; the first byte is not.
+    pub fn detect(body: Body, reader: Box<dyn Reader>, limits: Limits) -> Self {
+        Self::shaped(Shape::Unknown, body, reader, limits)
+    }
+
+    fn shaped(shape: Shape, body: Body, reader: Box<dyn Reader>, limits: Limits) -> Self {
+        let parts = Some((body, reader));
+        Self { parts, shape, limits, rest: Bytes::new(), total: 0, heard: None, timer: None }
+    }
+
+    /// Hands out the events that are ready. `Ready(true)` means the answer is over and `Finished` was handed out;
+    /// `Ready(false)` means there were events and there may be more.
+    pub fn poll_events(&mut self, cx: &mut Context<'_>, sink: &mut dyn Sink) -> Poll<bool> {
+        let mut watch = Watch { sink, events: false, semantic: false, finished: false };
+        let outcome = self.poll_bytes(cx, &mut watch);
+        if watch.semantic {
+            let now = Instant::now();
+            self.heard = Some((now, now));
+        }
+        match outcome {
+            Poll::Ready(end) => {
+                self.end(cx, end, &mut watch);
+                Poll::Ready(true)
+            }
+            Poll::Pending if watch.events => Poll::Ready(false),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Reads until the body has nothing, the budget is used up, or the answer is over.
+    fn poll_bytes(&mut self, cx: &mut Context<'_>, sink: &mut Watch<'_>) -> Poll<End> {
+        let mut left = BUDGET;
+        let mut read = false;
+        let outcome = loop {
+            if self.rest.is_empty() {
+                let Some((body, _)) = &mut self.parts else { return Poll::Ready(End::Clean) };
+                match body.poll_chunk(cx) {
+                    Poll::Ready(Some(Ok(chunk))) => {
+                        self.rest = chunk;
+                        read = true;
+                    }
+                    Poll::Ready(Some(Err(failure))) => break Poll::Ready(End::Broken(failure)),
+                    Poll::Ready(None) => break Poll::Ready(self.end_of_body(sink)),
+                    Poll::Pending => break Poll::Pending,
+                }
+            }
+            let piece = self.rest.split_to(self.rest.len().min(left));
+            left -= piece.len();
+            if let Some(end) = self.take(&piece, sink) {
+                break Poll::Ready(end);
+            }
+            if left == 0 {
+                self.hear(read);
+                // The caller comes back by itself when it got something, and is called back otherwise.
+                if !sink.events {
+                    cx.waker().wake_by_ref();
+                }
+                return Poll::Pending;
+            }
+        };
+        self.hear(read);
+        match outcome {
+            Poll::Pending if !sink.events => self.poll_patience(cx),
+            outcome => outcome,
+        }
+    }
+
+    /// Gives one piece to the framing. `Some` ends the answer.
+    fn take(&mut self, mut piece: &[u8], sink: &mut Watch<'_>) -> Option<End> {
+        self.total = self.total.saturating_add(piece.len());
+        if self.total > self.limits.total {
+            return Some(too_large("answer", self.limits.total));
+        }
+        if matches!(self.shape, Shape::Unknown) {
+            // A byte order mark may stand before either shape.
+            let blank = |byte: &u8| byte.is_ascii_whitespace() || b"\xef\xbb\xbf".contains(byte);
+            piece.advance(piece.iter().take_while(|byte| blank(byte)).count());
+            match piece.first()? {
+                b'{' | b'[' => self.shape = Shape::Whole(Vec::new()),
+                b'<' => return Some(web_page()),
+                _ => self.shape = Shape::Frames(Frames::new(self.limits.line)),
+            }
+        }
+        let (_, reader) = self.parts.as_mut()?;
+        match &mut self.shape {
+            Shape::Frames(frames) => {
+                let mut done = false;
+                let pushed = frames.push(piece, &mut |frame| {
+                    if !done {
+                        reader.push(frame.data, sink);
+                        done = reader.done();
+                    }
+                });
+                if done {
+                    return Some(End::Clean);
+                }
+                pushed.err().map(|_| too_large("line of the answer", self.limits.line))
+            }
+            Shape::Whole(text) if text.len() + piece.len() > self.limits.whole => {
+                Some(too_large("answer", self.limits.whole))
+            }
+            Shape::Whole(text) => {
+                text.extend_from_slice(piece);
+                None
+            }
+            Shape::Unknown => None,
+        }
+    }
+
+    fn end_of_body(&mut self, sink: &mut Watch<'_>) -> End {
+        if let Some((_, reader)) = &mut self.parts {
+            match &mut self.shape {
+                Shape::Frames(frames) => frames.finish(&mut |frame| {
+                    if !reader.done() {
+                        reader.push(frame.data, sink);
+                    }
+                }),
+                Shape::Whole(text) => reader.push(&std::mem::take(text), sink),
+                Shape::Unknown => {}
+            }
+        }
+        End::Clean
+    }
+
+    fn hear(&mut self, read: bool) {
+        if read || self.heard.is_none() {
+            let now = Instant::now();
+            self.heard = Some((now, self.heard.map_or(now, |(_, content)| content)));
+        }
+    }
+
+    /// Waits for the nearer of both limits on waiting. Both only ever move away, so the timer is left alone until it
+    /// fires, and only then set to where the limit is by now.
+    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let Some((life, content)) = self.heard else { return Poll::Pending };
+        let (idle, empty) = (life + self.limits.idle, content + self.limits.content);
+        let deadline = idle.min(empty);
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        while timer.as_mut().poll(cx).is_ready() {
+            if timer.deadline() >= deadline {
+                let message = if idle <= empty {
+                    format!("the provider was silent for {:?} (setting `timeouts.idle`)", self.limits.idle)
+                } else {
+                    format!(
+                        "the provider kept the connection alive for {:?} without any content",
+                        self.limits.content
+                    )
+                };
+                return Poll::Ready(End::Broken(Failure::new(Kind::Timeout, message)));
+            }
+            timer.as_mut().reset(deadline);
+        }
+        Poll::Pending
+    }
+
+    fn end(&mut self, cx: &mut Context<'_>, end: End, sink: &mut Watch<'_>) {
+        let Some((body, reader)) = self.parts.take() else { return };
+        if end == End::Clean {
+            body.release(cx);
+        }
+        reader.finish(end, sink);
+        if !sink.finished {
+            let failure = Failure::new(Kind::Internal, "a reader ended without saying how");
+            sink.event(TurnEvent::Finished(FinishReason::Failed(failure)));
+        }
+    }
+}
+
+impl std::fmt::Debug for TurnStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TurnStream")
+            .field("over", &self.parts.is_none())
+            .field("total", &self.total)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Passes events on and notes what kind they were. Invariant: nothing passes after `Finished`.
+struct Watch<'a> {
+    sink: &'a mut dyn Sink,
+    events: bool,
+    semantic: bool,
+    finished: bool,
+}
+
+impl Sink for Watch<'_> {
+    fn event(&mut self, event: TurnEvent<'_>) {
+        if self.finished {
+            return;
+        }
+        self.events = true;
+        self.semantic |= event.is_semantic();
+        self.finished = matches!(event, TurnEvent::Finished(_));
+        self.sink.event(event);
+    }
+}
+
+fn too_large(what: &str, limit: usize) -> End {
+    let message = format!("one {what} is larger than {} MB", limit >> 20);
+    End::Broken(Failure::new(Kind::TooLarge, message))
+}
+
+fn web_page() -> End {
+    let message = "the provider answered with a web page instead of an answer; check `base_url`";
+    End::Broken(Failure::new(Kind::UpstreamError, message))
+}

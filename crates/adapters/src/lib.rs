@@ -5,7 +5,9 @@
 //!
 //! This crate must never know client protocols, routing, stores, configuration files, or which client asked.
 
+pub mod adapter;
 pub mod chat;
 pub mod drive;
+pub mod reader;
 pub mod scripted;
 pub mod transport;

@@ -1,1 +1,81 @@
-//! The `latimer` command.
+//! The `latimer` command: arguments in, a library called, an exit code out.
+//!
+//! This crate must know nothing of turns or protocols: a command that needs an `if` about them belongs in a library. It is
+//! the one place that prints for people, reads the environment, and installs signal handlers.
+
+mod codex_texts;
+mod command;
+mod logging;
+mod setup;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+/// Run OpenAI Codex on any model: a translation proxy for coding agents.
+#[derive(Debug, Parser)]
+#[command(
+    name = "latimer",
+    version,
+    about,
+    arg_required_else_help = true,
+    after_help = "Example:\n  latimer demo                 see a whole turn, no key and no network needed\n  latimer launch codex         run Codex on the configured provider"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the proxy until it is told to stop
+    Serve(command::serve::Args),
+    /// Report every problem of the configuration file at once
+    Check(command::check::Args),
+    /// Run a client on the proxy, which is started if none runs
+    Launch(command::launch::Args),
+    /// Show a whole turn between a Codex-shaped client and a scripted provider
+    Demo(command::demo::Args),
+    /// List the configured models and the names to ask for them
+    Models(command::models::Args),
+    /// Print a completion script for a shell
+    Completions(command::completions::Args),
+    /// Run the scripted provider alone, for tests and benches
+    #[command(hide = true)]
+    Scripted(command::scripted::Args),
+}
+
+/// Parses the arguments, runs the command, and prints an error with its causes and hints.
+pub fn latimer_main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Serve(args) => command::serve::run(args),
+        Command::Check(args) => command::check::run(&args),
+        Command::Launch(args) => command::launch::run(args),
+        Command::Demo(args) => command::demo::run(&args),
+        Command::Models(args) => command::models::run(&args),
+        Command::Completions(args) => command::completions::run(&args, &mut Cli::command()),
+        Command::Scripted(args) => command::scripted::run(&args),
+    };
+    result.unwrap_or_else(|error| {
+        setup::complain(&format!("latimer: {error:#}"));
+        ExitCode::FAILURE
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_an_example() {
+        for command in Cli::command().get_subcommands_mut().filter(|command| !command.is_hide_set()) {
+            let help = command.render_long_help().to_string();
+            assert!(help.contains("Example"), "`latimer {} --help` has no example", command.get_name());
+        }
+    }
+}

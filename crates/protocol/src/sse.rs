@@ -1,1 +1,258 @@
 //! Server-sent events: bytes to frames, frames to bytes. No IO.
+//!
+//! A frame that lies whole inside the bytes given is handed out as a slice of them; only what is cut by the end of the bytes
+//! is copied. Every byte is looked at once, so the work is linear on any input, and what is held is bounded by the line limit.
+
+use std::borrow::Cow;
+use std::mem;
+
+use memchr::memchr2;
+
+/// The longest line that is read unless a caller says otherwise: 16 MB.
+pub const LONGEST_LINE: usize = 16 << 20;
+
+/// One event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frame<'a> {
+    /// The `event:` field, when there was one.
+    pub event: Option<&'a [u8]>,
+    /// The `data:` lines, joined by line feeds.
+    pub data: &'a [u8],
+}
+
+/// A line or an event grew past the limit. The stream cannot be read on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a line of the event stream is longer than {limit} bytes")]
+pub struct TooLong {
+    /// The limit in bytes.
+    pub limit: usize,
+}
+
+/// Turns bytes into frames, whatever their chunking.
+#[derive(Debug)]
+pub struct Frames {
+    limit: usize,
+    /// The beginning of a line whose end has not arrived.
+    partial: Vec<u8>,
+    /// `data:` lines of an event that is not over, joined by line feeds.
+    data: Vec<u8>,
+    has_data: bool,
+    event: Vec<u8>,
+    has_event: bool,
+    /// The last byte was a carriage return: a line feed right after it belongs to the same line end.
+    after_return: bool,
+    /// Nothing was read yet: a byte order mark may come.
+    at_start: bool,
+}
+
+impl Default for Frames {
+    fn default() -> Self {
+        Self::new(LONGEST_LINE)
+    }
+}
+
+impl Frames {
+    /// A decoder that refuses lines and events longer than `limit` bytes.
+    pub fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            partial: Vec::new(),
+            data: Vec::new(),
+            has_data: false,
+            event: Vec::new(),
+            has_event: false,
+            after_return: false,
+            at_start: true,
+        }
+    }
+
+    /// Reads on; hands out every frame that is complete now.
+    pub fn push(&mut self, mut bytes: &[u8], each: &mut impl FnMut(Frame<'_>)) -> Result<(), TooLong> {
+        if self.after_return && !bytes.is_empty() {
+            self.after_return = false;
+            bytes = bytes.strip_prefix(b"\n").unwrap_or(bytes);
+        }
+        while let Some(end) = memchr2(b'\n', b'\r', bytes) {
+            let (line, rest) = (&bytes[..end], &bytes[end + 1..]);
+            let is_return = bytes[end] == b'\r';
+            self.after_return = is_return && rest.is_empty();
+            bytes = if is_return { rest.strip_prefix(b"\n").unwrap_or(rest) } else { rest };
+            if self.partial.is_empty() {
+                bytes = self.line(line, bytes, each)?;
+            } else {
+                self.hold(line)?;
+                let line = mem::take(&mut self.partial);
+                self.line(&line, &[], each)?;
+                // The buffer is kept: the next cut line will need it again.
+                self.partial = line;
+                self.partial.clear();
+            }
+        }
+        self.hold(bytes)
+    }
+
+    /// The bytes are over; hands out an event that was not closed by an empty line.
+    pub fn finish(&mut self, each: &mut impl FnMut(Frame<'_>)) {
+        let line = mem::take(&mut self.partial);
+        // A last line that makes the event too long is left out; what came before it stands.
+        if !line.is_empty() && self.line(&line, &[], each).is_err() {
+            self.clear();
+        }
+        self.dispatch(each);
+    }
+
+    fn hold(&mut self, bytes: &[u8]) -> Result<(), TooLong> {
+        if self.partial.len() + bytes.len() > self.limit {
+            return Err(TooLong { limit: self.limit });
+        }
+        self.partial.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Takes one line. `rest` is what follows it: when it begins with the empty line that ends the event, the frame is
+    /// handed out without copying, and what remains of `rest` is returned.
+    fn line<'b>(
+        &mut self,
+        line: &[u8],
+        rest: &'b [u8],
+        each: &mut impl FnMut(Frame<'_>),
+    ) -> Result<&'b [u8], TooLong> {
+        let line = if mem::take(&mut self.at_start) {
+            line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line)
+        } else {
+            line
+        };
+        if line.len() > self.limit {
+            return Err(TooLong { limit: self.limit });
+        }
+        if line.is_empty() {
+            self.dispatch(each);
+            return Ok(rest);
+        }
+        let (name, value) = match memchr::memchr(b':', line) {
+            Some(colon) => (&line[..colon], &line[colon + 1..]),
+            None => (line, &b""[..]),
+        };
+        let value = value.strip_prefix(b" ").unwrap_or(value);
+        match name {
+            b"data" if !self.has_data => {
+                if let Some(rest) = rest.strip_prefix(b"\n") {
+                    each(Frame { event: self.has_event.then_some(&self.event), data: value });
+                    self.clear();
+                    return Ok(rest);
+                }
+                self.has_data = true;
+                self.data.extend_from_slice(value);
+            }
+            b"data" => {
+                if self.data.len() + value.len() >= self.limit {
+                    return Err(TooLong { limit: self.limit });
+                }
+                self.data.push(b'\n');
+                self.data.extend_from_slice(value);
+            }
+            b"event" => {
+                self.event.clear();
+                self.event.extend_from_slice(value);
+                self.has_event = true;
+            }
+            // Comments, `id`, `retry`, and fields of tomorrow carry nothing for us.
+            _ => {}
+        }
+        Ok(rest)
+    }
+
+    fn dispatch(&mut self, each: &mut impl FnMut(Frame<'_>)) {
+        if self.has_data {
+            each(Frame { event: self.has_event.then_some(&self.event), data: &self.data });
+        }
+        self.clear();
+    }
+
+    fn clear(&mut self) {
+        self.data.clear();
+        self.event.clear();
+        self.has_data = false;
+        self.has_event = false;
+    }
+}
+
+/// The bytes as text; invalid UTF-8 is replaced, valid text is not copied.
+pub fn text(data: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(chunks: &[&[u8]]) -> Vec<(Option<String>, String)> {
+        let mut frames = Frames::new(1000);
+        let mut seen = Vec::new();
+        let mut each = |frame: Frame<'_>| {
+            seen.push((frame.event.map(|event| text(event).into_owned()), text(frame.data).into_owned()));
+        };
+        for chunk in chunks {
+            frames.push(chunk, &mut each).expect("short lines");
+        }
+        frames.finish(&mut each);
+        seen
+    }
+
+    fn frame(event: Option<&str>, data: &str) -> (Option<String>, String) {
+        (event.map(str::to_owned), data.to_owned())
+    }
+
+    #[test]
+    fn every_spelling_of_a_frame() {
+        let cases: [(&str, Vec<(Option<String>, String)>); 14] = [
+            ("data: a\n\n", vec![frame(None, "a")]),
+            ("data:a\n\n", vec![frame(None, "a")]),
+            ("data:  a\n\n", vec![frame(None, " a")]),
+            ("data: a\r\n\r\n", vec![frame(None, "a")]),
+            ("data: a\r\rdata: b\r\r", vec![frame(None, "a"), frame(None, "b")]),
+            ("\u{feff}data: a\n\n", vec![frame(None, "a")]),
+            ("event: e\ndata: a\n\ndata: b\n\n", vec![frame(Some("e"), "a"), frame(None, "b")]),
+            ("data: a\ndata: b\n\n", vec![frame(None, "a\nb")]),
+            (": comment\n\ndata: a\n\n", vec![frame(None, "a")]),
+            ("id: 1\nretry: 5\ndata: a\n\n", vec![frame(None, "a")]),
+            ("data: a\n", vec![frame(None, "a")]),
+            ("data: a", vec![frame(None, "a")]),
+            ("event: lonely\n\ndata: a\n\n", vec![frame(None, "a")]),
+            ("data\n\n\n\n", vec![frame(None, "")]),
+        ];
+        for (bytes, want) in cases {
+            assert_eq!(read(&[bytes.as_bytes()]), want, "{bytes:?}");
+            let single: Vec<&[u8]> = bytes.as_bytes().chunks(1).collect();
+            assert_eq!(read(&single), want, "{bytes:?} byte by byte");
+        }
+    }
+
+    #[test]
+    fn a_line_without_end_is_refused() {
+        let mut frames = Frames::new(10);
+        let mut none = |_: Frame<'_>| panic!("no frame");
+        assert_eq!(frames.push(b"data: 123", &mut none), Ok(()));
+        assert_eq!(frames.push(b"45", &mut none), Err(TooLong { limit: 10 }));
+        let mut frames = Frames::new(10);
+        frames.push(b"data: 1234\n", &mut none).expect("fits");
+        assert_eq!(
+            frames.push(b"data: 56789\n", &mut none),
+            Err(TooLong { limit: 10 }),
+            "an event counts as well"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn chunking_does_not_matter(
+            pieces in proptest::collection::vec("(data: ?|event: |: |id|\r|\n|\r\n|[a-c]{0,3}|\u{feff})", 0..40),
+            size in 1usize..9,
+        ) {
+            let bytes = pieces.concat().into_bytes();
+            let cut: Vec<&[u8]> = bytes.chunks(size).collect();
+            prop_assert_eq!(read(&[&bytes]), read(&cut));
+        }
+    }
+}

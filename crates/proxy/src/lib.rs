@@ -1,6 +1,12 @@
 //! The server: client protocols in front, routing behind, configuration around.
 //!
+//! A request is read into the turn model ([`inbound`]), sent to an endpoint ([`route`]), and answered as the response body
+//! is polled ([`turn`]). [`server`] moves bytes and keeps strangers out; [`config`] says what there is.
+//!
 //! This crate must never know the command line, the terminal, the watchdog's code, or a provider's wire format.
 
 pub mod config;
 pub mod inbound;
+pub mod route;
+pub mod server;
+pub mod turn;

@@ -1,1 +1,324 @@
-//! errors
+//! What a provider's refusal means: status, body and headers to a [`Failure`]. Pure; the wordings are tables.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::secret::redact;
+use serde_json::Value;
+
+/// The most of a provider's words that is shown.
+const LONGEST_MESSAGE: usize = 1000;
+
+/// Wordings of a history that is too long, in lower case.
+const CONTEXT: [&str; 14] = [
+    "context_length_exceeded",
+    "maximum context length",
+    "context length exceeded",
+    "context window",
+    "too many tokens",
+    "prompt is too long",
+    "input is too long",
+    "input length exceeds",
+    "exceeds the maximum number of tokens",
+    "reduce the length of the messages",
+    "exceeds model's maximum",
+    "exceed context limit",
+    "longer than the model's context",
+    "token count exceeds",
+];
+
+/// Wordings of used-up credit, in lower case.
+const QUOTA: [&str; 8] = [
+    "insufficient_quota",
+    "insufficient balance",
+    "insufficient credits",
+    "insufficient funds",
+    "exceeded your current quota",
+    "usage_limit_reached",
+    "payment required",
+    "requires more credits",
+];
+
+/// Wordings of an unknown model, in lower case.
+const MODEL: [&str; 7] = [
+    "model_not_found",
+    "model not found",
+    "model does not exist",
+    "unknown model",
+    "no such model",
+    "is not a valid model",
+    "invalid model",
+];
+
+/// Status to kind, where the words do not say better.
+const STATUS: [(u16, Kind); 14] = [
+    (400, Kind::BadRequest),
+    (401, Kind::Unauthorized),
+    (402, Kind::QuotaExhausted),
+    (403, Kind::Forbidden),
+    (404, Kind::BadRequest),
+    (408, Kind::Timeout),
+    (409, Kind::BadRequest),
+    (410, Kind::ModelNotFound),
+    (413, Kind::BadRequest),
+    (422, Kind::BadRequest),
+    (429, Kind::RateLimited),
+    (502, Kind::Overloaded),
+    (503, Kind::Overloaded),
+    (529, Kind::Overloaded),
+];
+
+/// Turns an answer that is not 2xx into a failure.
+pub fn classify(
+    status: u16,
+    retry_after: Option<Duration>,
+    body: &[u8],
+    endpoint: &str,
+    model: &str,
+) -> Failure {
+    let text = String::from_utf8_lossy(body);
+    let said = words(&text);
+    let lower = format!("{} {}", said.code, said.message).to_ascii_lowercase();
+    let has = |table: &[&str]| table.iter().any(|wording| lower.contains(wording));
+    let by_status = STATUS.iter().find(|(known, _)| *known == status).map(|(_, kind)| *kind);
+    let kind = match (status, by_status) {
+        (400 | 413 | 422 | 500, _) if has(&CONTEXT) => Kind::ContextLength,
+        (402 | 403 | 429, _) if has(&QUOTA) => Kind::QuotaExhausted,
+        (404, _) if has(&MODEL) || lower.contains("model") => Kind::ModelNotFound,
+        (400, _) if has(&MODEL) => Kind::ModelNotFound,
+        (_, Some(kind)) => kind,
+        (500..=599, None) => Kind::UpstreamError,
+        (300..=399, None) => Kind::UpstreamError,
+        _ => Kind::BadRequest,
+    };
+    let hint = hint(status, kind, &lower, model);
+    let shown =
+        if said.message.is_empty() { format!("HTTP {status} without a message") } else { said.message };
+    Failure { kind, message: format!("{endpoint}: {shown}{hint}"), status: Some(status), retry_after }
+}
+
+/// A top-level `error` in a stream, or in a 200 that is none.
+pub fn in_stream(raw: &str, endpoint: &str, model: &str) -> Failure {
+    let value = serde_json::from_str::<Value>(raw).unwrap_or(Value::Null);
+    let code = value.get("code").or_else(|| value.get("status")).and_then(Value::as_u64);
+    let status = code.and_then(|code| u16::try_from(code).ok()).filter(|code| (400..600).contains(code));
+    let body = format!("{{\"error\":{raw}}}");
+    let mut failure = classify(status.unwrap_or(502), None, body.as_bytes(), endpoint, model);
+    if status.is_none() && failure.kind == Kind::Overloaded {
+        failure.kind = Kind::UpstreamError;
+    }
+    failure.status = status;
+    failure
+}
+
+/// What to do next, where the provider's own words do not say.
+fn hint(status: u16, kind: Kind, lower: &str, model: &str) -> String {
+    match kind {
+        Kind::Unauthorized => " (check the endpoint's api_key)".to_owned(),
+        Kind::Forbidden if lower.contains("1010") => {
+            " (the provider's filter turned this program away; a `User-Agent` under the endpoint's headers may help)".to_owned()
+        }
+        Kind::ModelNotFound => format!(" (asked for model `{model}`; ids are case-sensitive)"),
+        Kind::BadRequest if status == 404 => " (nothing at this address; check the endpoint's base_url)".to_owned(),
+        _ if (300..400).contains(&status) => " (redirects are never followed; check the endpoint's base_url)".to_owned(),
+        _ => String::new(),
+    }
+}
+
+struct Words {
+    code: String,
+    message: String,
+}
+
+/// Finds the words in a body: `error.message`, a bare `message` or `detail`, a list of those, or the text itself.
+fn words(text: &str) -> Words {
+    let value = serde_json::from_str::<Value>(text).unwrap_or(Value::Null);
+    let value = value.get(0).unwrap_or(&value);
+    let error = value.get("error").unwrap_or(value);
+    let field = |name: &str| match error.get(name) {
+        Some(Value::String(text)) => Some(text.clone()),
+        Some(Value::Number(number)) => Some(number.to_string()),
+        _ => None,
+    };
+    let detail = || {
+        let first = value.get("detail").and_then(|detail| detail.get(0))?;
+        Some(format!(
+            "{} {}",
+            first.get("msg")?.as_str()?,
+            first.get("loc").map(Value::to_string).unwrap_or_default()
+        ))
+    };
+    let inner = error.pointer("/metadata/raw").and_then(Value::as_str).map(|raw| words(raw).message);
+    let message = field("message")
+        .or_else(|| error.as_str().map(str::to_owned))
+        .or_else(|| value.get("message").and_then(Value::as_str).map(str::to_owned))
+        .or_else(|| value.get("detail").and_then(Value::as_str).map(str::to_owned))
+        .or_else(detail)
+        .unwrap_or_else(|| if value.is_null() { text.to_owned() } else { String::new() });
+    let message = match inner.filter(|inner| !inner.is_empty() && !message.contains(inner.as_str())) {
+        Some(inner) => format!("{message}: {inner}"),
+        None => message,
+    };
+    let code = ["code", "type", "status"].iter().filter_map(|name| field(name)).collect::<Vec<_>>().join(" ");
+    Words { code, message: clean(&message) }
+}
+
+/// Without markup, control characters and credentials, on one line, and short.
+fn clean(text: &str) -> String {
+    let mut out = String::new();
+    let mut inside_tag = false;
+    let is_markup = text.trim_start().starts_with('<');
+    for c in text.chars() {
+        match c {
+            '<' if is_markup => inside_tag = true,
+            '>' if inside_tag => {
+                inside_tag = false;
+                out.push(' ');
+            }
+            _ if inside_tag => {}
+            c if c.is_whitespace() || c.is_control() => out.push(' '),
+            c => out.push(c),
+        }
+        if out.len() > 8 * LONGEST_MESSAGE {
+            break;
+        }
+    }
+    let joined = out.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    redact(&joined).chars().take(LONGEST_MESSAGE).collect()
+}
+
+/// How long the provider asks to wait: the header in seconds or as a date, else a field of the body.
+pub fn retry_after(header: Option<&str>, body: &[u8], now_unix: u64) -> Option<Duration> {
+    if let Some(header) = header.map(str::trim) {
+        if let Ok(seconds) = header.parse::<f64>() {
+            return Duration::try_from_secs_f64(seconds).ok();
+        }
+        if let Ok(date) = httpdate::parse_http_date(header) {
+            let at = date.duration_since(UNIX_EPOCH).ok()?;
+            return Some(at.saturating_sub(Duration::from_secs(now_unix)));
+        }
+    }
+    let value = serde_json::from_slice::<Value>(body).ok()?;
+    let error = value.get(0).unwrap_or(&value).get("error")?;
+    let seconds = ["retry_after", "retry_after_seconds", "resets_in_seconds"]
+        .iter()
+        .find_map(|name| error.get(name)?.as_f64())?;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_and_wordings() {
+        let cases: [(u16, &str, Kind, &str); 17] = [
+            (400, r#"{"error":{"message":"bad temperature"}}"#, Kind::BadRequest, "lab: bad temperature"),
+            (
+                400,
+                r#"[{"error":{"code":400,"message":"Unknown name"}}]"#,
+                Kind::BadRequest,
+                "lab: Unknown name",
+            ),
+            (
+                400,
+                r#"{"error":{"message":"This model's maximum context length is 8192 tokens"}}"#,
+                Kind::ContextLength,
+                "lab: This model's maximum context length is 8192 tokens",
+            ),
+            (
+                413,
+                r#"{"error":{"message":"prompt is too long"}}"#,
+                Kind::ContextLength,
+                "lab: prompt is too long",
+            ),
+            (
+                401,
+                r#"{"error":{"message":"Incorrect API key provided: sk-abcdef123456"}}"#,
+                Kind::Unauthorized,
+                "lab: Incorrect API key provided: *** (check the endpoint's api_key)",
+            ),
+            (
+                402,
+                r#"{"error":{"message":"Insufficient Balance"}}"#,
+                Kind::QuotaExhausted,
+                "lab: Insufficient Balance",
+            ),
+            (
+                403,
+                "<html><body>error code: 1010</body></html>",
+                Kind::Forbidden,
+                "lab: error code: 1010 (the provider's filter turned this program away; a `User-Agent` under the endpoint's headers may help)",
+            ),
+            (
+                404,
+                r#"{"error":{"message":"The model `x` does not exist"}}"#,
+                Kind::ModelNotFound,
+                "lab: The model `x` does not exist (asked for model `m`; ids are case-sensitive)",
+            ),
+            (
+                404,
+                "404 page not found",
+                Kind::BadRequest,
+                "lab: 404 page not found (nothing at this address; check the endpoint's base_url)",
+            ),
+            (
+                410,
+                "",
+                Kind::ModelNotFound,
+                "lab: HTTP 410 without a message (asked for model `m`; ids are case-sensitive)",
+            ),
+            (
+                422,
+                r#"{"detail":[{"loc":["body","x"],"msg":"field required"}]}"#,
+                Kind::BadRequest,
+                r#"lab: field required ["body","x"]"#,
+            ),
+            (429, r#"{"error":{"message":"slow down"}}"#, Kind::RateLimited, "lab: slow down"),
+            (
+                429,
+                r#"{"error":{"message":"You exceeded your current quota","code":"insufficient_quota"}}"#,
+                Kind::QuotaExhausted,
+                "lab: You exceeded your current quota",
+            ),
+            (500, "oops", Kind::UpstreamError, "lab: oops"),
+            (503, "", Kind::Overloaded, "lab: HTTP 503 without a message"),
+            (
+                302,
+                "",
+                Kind::UpstreamError,
+                "lab: HTTP 302 without a message (redirects are never followed; check the endpoint's base_url)",
+            ),
+            (
+                529,
+                r#"{"error":{"message":"Provider returned error","metadata":{"raw":"{\"error\":{\"message\":\"busy\"}}"}}}"#,
+                Kind::Overloaded,
+                "lab: Provider returned error: busy",
+            ),
+        ];
+        for (status, body, kind, message) in cases {
+            let failure = classify(status, None, body.as_bytes(), "lab", "m");
+            assert_eq!((failure.kind, failure.message.as_str()), (kind, message), "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn waits_in_every_spelling() {
+        let now = 784_111_770;
+        let cases: [(Option<&str>, &str, Option<u64>); 6] = [
+            (Some("7"), "", Some(7)),
+            (Some("Sun, 06 Nov 1994 08:49:37 GMT"), "", Some(7)),
+            (Some("Sun, 06 Nov 1993 08:49:37 GMT"), "", Some(0)),
+            (Some("soon"), "", None),
+            (None, r#"{"error":{"retry_after":7}}"#, Some(7)),
+            (Some("-1"), "", None),
+        ];
+        for (header, body, want) in cases {
+            assert_eq!(
+                retry_after(header, body.as_bytes(), now),
+                want.map(Duration::from_secs),
+                "{header:?} {body}"
+            );
+        }
+    }
+}

@@ -1,1 +1,490 @@
-//! request
+//! A turn to a Chat Completions request. Pure.
+
+use std::borrow::Cow;
+
+use latimer_protocol::chat::request::{
+    Call as WireCall, CallFunction, Content as WireContent, File, Function, ImageUrl, JsonSchema,
+    Message as WireMessage, Part, Request, ResponseFormat, StreamOptions, Tool as WireTool,
+};
+use latimer_protocol::turn::{
+    Call, CallOutput, Content, Format, Item, Message, ReasoningItem, Role, ToolChoice, TurnRequest,
+};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use super::pairing::{NO_OUTPUT, Step, pair};
+use super::quirks::{Echo, Quirks, ReasoningStyle, ToolChoiceSupport};
+
+/// The schema of a tool that declares none.
+const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
+/// The most of an orphaned output that is shown to the model.
+const ORPHAN_LENGTH: usize = 4000;
+
+/// Tool names that had to be changed on the way out, to be changed back on the way in.
+#[derive(Debug, Clone, Default)]
+pub struct Names {
+    changed: Vec<(String, String)>,
+}
+
+impl Names {
+    /// The hub's name for the name a model used.
+    pub fn hub<'n>(&'n self, wire: &'n str) -> &'n str {
+        self.changed.iter().find(|(changed, _)| changed == wire).map_or(wire, |(_, hub)| hub)
+    }
+
+    fn wire<'n>(&'n self, hub: &'n str) -> &'n str {
+        self.changed.iter().find(|(_, known)| known == hub).map_or(hub, |(changed, _)| changed)
+    }
+
+    /// Shortens the names that are too long for the provider; a number keeps them apart.
+    fn new(turn: &TurnRequest, longest: usize) -> Self {
+        let mut changed = Vec::new();
+        for (place, tool) in turn.tools.iter().enumerate().filter(|(_, tool)| tool.name.len() > longest) {
+            let tail = format!("_{place}");
+            let mut short: String = tool.name.chars().take(longest.saturating_sub(tail.len())).collect();
+            short.push_str(&tail);
+            changed.push((short, tool.name.clone()));
+        }
+        Self { changed }
+    }
+}
+
+/// A request in the provider's words.
+#[derive(Debug)]
+pub struct Written {
+    /// The JSON body.
+    pub body: Vec<u8>,
+    /// Tool names that were changed.
+    pub names: Names,
+    /// What was lowered, for the log.
+    pub notes: Vec<String>,
+}
+
+/// Writes the turn for a provider with these quirks. `owner` is whose opaque state may go out.
+pub fn write(turn: &TurnRequest, quirks: &Quirks, owner: &str) -> Written {
+    let names = Names::new(turn, quirks.max_tool_name);
+    let mut writer = Writer {
+        quirks,
+        owner,
+        names: &names,
+        messages: Vec::with_capacity(turn.items.len() + 1),
+        thoughts: Vec::new(),
+        images: Vec::new(),
+        behind_run: false,
+    };
+    let mut notes = Vec::new();
+    for step in pair(&turn.items, &mut notes) {
+        writer.step(step);
+    }
+    writer.flush_images();
+    writer.flush_thoughts();
+    let mut messages = writer.messages;
+    let schema_note = schema_as_words(turn, quirks);
+    if let Some(words) = &schema_note {
+        messages.insert(
+            0,
+            WireMessage {
+                role: "system",
+                content: WireContent::Text(Cow::Borrowed(words)),
+                ..WireMessage::default()
+            },
+        );
+    }
+    let messages = arrange(messages, quirks);
+    let request = Request {
+        model: &turn.model,
+        messages,
+        stream: true,
+        stream_options: quirks.stream_options.then_some(StreamOptions { include_usage: true }),
+        tools: tools(turn, quirks, &names, &mut notes),
+        tool_choice: tool_choice(turn, quirks, &names),
+        parallel_tool_calls: turn
+            .parallel_tool_calls
+            .filter(|_| quirks.parallel_tool_calls && quirks.tools && !turn.tools.is_empty()),
+        max_tokens: turn.max_output_tokens.filter(|_| !quirks.max_completion_tokens),
+        max_completion_tokens: turn.max_output_tokens.filter(|_| quirks.max_completion_tokens),
+        temperature: turn.sampling.temperature.filter(|_| quirks.sampling),
+        top_p: turn.sampling.top_p.filter(|_| quirks.sampling),
+        presence_penalty: turn.sampling.presence_penalty.filter(|_| quirks.sampling),
+        frequency_penalty: turn.sampling.frequency_penalty.filter(|_| quirks.sampling),
+        response_format: response_format(turn, quirks),
+        prompt_cache_key: turn.conversation.as_deref().filter(|_| quirks.prompt_cache_key),
+        extra: extra(turn, quirks),
+    };
+    // Writing to memory fails only for maps with keys that are not strings, and there are none.
+    let body = serde_json::to_vec(&request).unwrap_or_default();
+    Written { body, names, notes }
+}
+
+struct Writer<'a, 'n> {
+    quirks: &'a Quirks,
+    owner: &'a str,
+    names: &'n Names,
+    messages: Vec<WireMessage<'a>>,
+    /// Thoughts that wait for the assistant message they belong to.
+    thoughts: Vec<&'a ReasoningItem>,
+    /// Pictures of tool outputs that wait for the end of the run of outputs.
+    images: Vec<Part<'a>>,
+    /// The last message is a tool's output.
+    behind_run: bool,
+}
+
+impl<'a> Writer<'a, '_> {
+    fn step(&mut self, step: Step<'a>) {
+        if !matches!(step, Step::Output(..)) {
+            self.flush_images();
+            self.behind_run = false;
+        }
+        match step {
+            Step::Item(Item::Message(message)) => self.message(message),
+            Step::Item(Item::Reasoning(reasoning)) => self.thoughts.push(reasoning),
+            Step::Item(_) => {}
+            Step::Call(call, id) => self.call(call, id),
+            Step::Output(output, id) => self.output(output, id),
+            Step::Orphan(output) => self.orphan(output),
+        }
+    }
+
+    fn message(&mut self, message: &'a Message) {
+        let content = content(&message.content);
+        if matches!(&content, WireContent::Text(text) if text.is_empty()) {
+            return;
+        }
+        if message.role != Role::Assistant {
+            self.flush_thoughts();
+            let role = match message.role {
+                Role::System if self.quirks.developer_role => "developer",
+                Role::System => "system",
+                _ => "user",
+            };
+            return self.messages.push(WireMessage { role, content, ..WireMessage::default() });
+        }
+        let mut wire = WireMessage { role: "assistant", content, ..WireMessage::default() };
+        self.attach_thoughts(&mut wire, self.quirks.echo != Echo::WithCalls);
+        self.messages.push(wire);
+    }
+
+    fn call(&mut self, call: &'a Call, id: String) {
+        let wire = WireCall {
+            id: self.id(id),
+            kind: "function",
+            function: CallFunction {
+                name: Cow::Owned(self.names.wire(&call.name).to_owned()),
+                arguments: arguments(&call.arguments),
+            },
+        };
+        let extends = self.messages.last().is_some_and(|last| last.role == "assistant");
+        if !extends {
+            let content = if self.quirks.null_content {
+                WireContent::Null
+            } else {
+                WireContent::Text(Cow::Borrowed(""))
+            };
+            self.messages.push(WireMessage { role: "assistant", content, ..WireMessage::default() });
+        }
+        let Some(mut last) = self.messages.pop() else { return };
+        self.attach_thoughts(&mut last, true);
+        last.tool_calls.push(wire);
+        self.messages.push(last);
+    }
+
+    fn output(&mut self, output: Option<&'a CallOutput>, id: String) {
+        let parts = output.map_or(&[][..], |output| output.content.as_slice());
+        let mut text = join_text(parts);
+        let images: Vec<Part<'a>> = parts.iter().filter_map(image_part).collect();
+        let content = if images.is_empty() {
+            if output.is_none() {
+                text = Cow::Borrowed(NO_OUTPUT);
+            }
+            WireContent::Text(text)
+        } else if self.quirks.tool_images {
+            content(parts)
+        } else {
+            if text.is_empty() {
+                text = Cow::Borrowed("(an image; it follows in the next message)");
+            }
+            self.images.extend(images);
+            WireContent::Text(text)
+        };
+        let tool_call_id = Some(self.id(id));
+        self.messages.push(WireMessage { role: "tool", content, tool_call_id, ..WireMessage::default() });
+        self.behind_run = true;
+    }
+
+    fn orphan(&mut self, output: &'a CallOutput) {
+        let text: String = join_text(&output.content).chars().take(ORPHAN_LENGTH).collect();
+        let text =
+            format!("Output of an earlier tool call that is no longer part of this conversation:\n{text}");
+        self.messages.push(WireMessage {
+            role: "user",
+            content: WireContent::Text(Cow::Owned(text)),
+            ..WireMessage::default()
+        });
+    }
+
+    /// Pictures of a run of outputs go into one user message behind it.
+    fn flush_images(&mut self) {
+        if self.images.is_empty() {
+            return;
+        }
+        let mut parts = vec![Part::Text { text: Cow::Borrowed("Images from the tool output above:") }];
+        parts.append(&mut self.images);
+        self.messages.push(WireMessage {
+            role: "user",
+            content: WireContent::Parts(parts),
+            ..WireMessage::default()
+        });
+    }
+
+    /// Thoughts that no message claimed belong to nothing the provider knows.
+    fn flush_thoughts(&mut self) {
+        self.thoughts.clear();
+    }
+
+    fn attach_thoughts(&mut self, wire: &mut WireMessage<'a>, wanted: bool) {
+        if !wanted || self.thoughts.is_empty() {
+            return;
+        }
+        let thoughts = std::mem::take(&mut self.thoughts);
+        let text = || {
+            thoughts
+                .iter()
+                .map(|item| item.text.as_str())
+                .filter(|text| !text.is_empty())
+                .collect::<Vec<_>>()
+                .join("\n\n")
+        };
+        match self.quirks.echo {
+            Echo::Never => {}
+            Echo::WithCalls | Echo::Always => wire.reasoning_content = Some(text()),
+            Echo::Details => {
+                // Only what this provider and model made goes back to it.
+                let own = thoughts
+                    .iter()
+                    .filter_map(|item| item.opaque.as_ref())
+                    .filter(|opaque| opaque.owner == self.owner);
+                let details: Vec<Value> = own
+                    .filter_map(|opaque| serde_json::from_str::<Vec<Value>>(&opaque.data).ok())
+                    .flatten()
+                    .collect();
+                if details.is_empty() {
+                    wire.reasoning = Some(text()).filter(|text| !text.is_empty());
+                } else {
+                    wire.reasoning_details = Some(Value::Array(details));
+                }
+            }
+        }
+    }
+
+    /// Nine alphanumerics where the provider insists: the same id always gives the same nine.
+    fn id(&self, id: String) -> Cow<'a, str> {
+        if !self.quirks.nine_character_call_ids
+            || (id.len() == 9 && id.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+        {
+            return Cow::Owned(id);
+        }
+        const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+        // FNV-1a: no need for more than spread.
+        let mut hash = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        let nine = std::iter::repeat_with(|| {
+            let letter = ALPHABET.get((hash % 62) as usize).copied().unwrap_or(b'A');
+            hash /= 62;
+            char::from(letter)
+        });
+        Cow::Owned(nine.take(9).collect())
+    }
+}
+
+fn content(parts: &[Content]) -> WireContent<'_> {
+    if parts.iter().all(|part| matches!(part, Content::Text(_) | Content::Refusal(_))) {
+        return WireContent::Text(join_text(parts));
+    }
+    let wire = parts.iter().filter_map(|part| match part {
+        Content::Text(text) | Content::Refusal(text) => {
+            (!text.is_empty()).then_some(Part::Text { text: Cow::Borrowed(text) })
+        }
+        other => image_part(other),
+    });
+    WireContent::Parts(wire.collect())
+}
+
+fn join_text(parts: &[Content]) -> Cow<'_, str> {
+    let mut texts = parts.iter().filter_map(|part| match part {
+        Content::Text(text) | Content::Refusal(text) => Some(text.as_str()),
+        Content::Image(_) | Content::File { .. } => None,
+    });
+    let Some(first) = texts.next() else { return Cow::Borrowed("") };
+    texts.fold(Cow::Borrowed(first), |joined, text| Cow::Owned(format!("{joined}\n{text}")))
+}
+
+fn image_part(part: &Content) -> Option<Part<'_>> {
+    match part {
+        Content::Image(image) => Some(Part::ImageUrl {
+            image_url: ImageUrl {
+                url: &image.url,
+                // `original` is OpenAI's alone.
+                detail: image
+                    .detail
+                    .as_deref()
+                    .map(|detail| if detail == "original" { "high" } else { detail }),
+            },
+        }),
+        Content::File { name, data_url } => {
+            Some(Part::File { file: File { filename: name.as_deref(), file_data: data_url } })
+        }
+        Content::Text(_) | Content::Refusal(_) => None,
+    }
+}
+
+/// Arguments must be the text of a JSON object: nothing becomes `{}`, anything else is wrapped.
+fn arguments(text: &str) -> Cow<'_, str> {
+    let trimmed = text.trim();
+    if trimmed.is_empty() {
+        return Cow::Borrowed("{}");
+    }
+    match serde_json::from_str::<&RawValue>(trimmed) {
+        Ok(_) if trimmed.starts_with('{') => Cow::Borrowed(trimmed),
+        Ok(value) => Cow::Owned(format!("{{\"value\":{}}}", value.get())),
+        Err(_) => Cow::Owned(json!({ "invalid_arguments": text }).to_string()),
+    }
+}
+
+/// System texts to where the provider takes them, and strict alternation where it insists.
+fn arrange<'a>(messages: Vec<WireMessage<'a>>, quirks: &Quirks) -> Vec<WireMessage<'a>> {
+    let mut arranged: Vec<WireMessage<'a>> = Vec::with_capacity(messages.len());
+    for mut message in messages {
+        let is_system = matches!(message.role, "system" | "developer");
+        let leading = arranged.iter().all(|earlier| matches!(earlier.role, "system" | "developer"));
+        if is_system && quirks.single_system && !leading {
+            message.role = "user";
+        }
+        let merges = (is_system && quirks.single_system && leading) || quirks.alternate_roles;
+        match arranged.last_mut() {
+            Some(last)
+                if merges
+                    && last.role == message.role
+                    && message.role != "tool"
+                    && last.tool_calls.is_empty() =>
+            {
+                append(&mut last.content, message.content);
+                last.tool_calls = message.tool_calls;
+            }
+            _ => arranged.push(message),
+        }
+    }
+    arranged
+}
+
+fn append<'a>(content: &mut WireContent<'a>, more: WireContent<'a>) {
+    let parts = |content: WireContent<'a>| match content {
+        WireContent::Null => Vec::new(),
+        WireContent::Text(text) => vec![Part::Text { text }],
+        WireContent::Parts(parts) => parts,
+    };
+    *content = match (std::mem::take(content), more) {
+        (WireContent::Null, more) => more,
+        (kept, WireContent::Null) => kept,
+        (WireContent::Text(first), WireContent::Text(second)) => {
+            WireContent::Text(Cow::Owned(format!("{first}\n\n{second}")))
+        }
+        (first, second) => WireContent::Parts(parts(first).into_iter().chain(parts(second)).collect()),
+    };
+}
+
+fn tools<'a>(
+    turn: &'a TurnRequest,
+    quirks: &Quirks,
+    names: &Names,
+    notes: &mut Vec<String>,
+) -> Vec<WireTool<'a>> {
+    if !quirks.tools {
+        if !turn.tools.is_empty() {
+            notes.push("this provider takes no tools; they were left out".to_owned());
+        }
+        return Vec::new();
+    }
+    let empty: &'static RawValue = serde_json::from_str(NO_PARAMETERS).unwrap_or(RawValue::NULL);
+    let wire = |tool: &'a latimer_protocol::turn::Tool| WireTool {
+        kind: "function",
+        function: Function {
+            name: Cow::Owned(names.wire(&tool.name).to_owned()),
+            description: tool.description.as_deref(),
+            parameters: tool.parameters.as_deref().unwrap_or(empty),
+        },
+    };
+    turn.tools.iter().map(wire).collect()
+}
+
+fn tool_choice(turn: &TurnRequest, quirks: &Quirks, names: &Names) -> Option<Value> {
+    if turn.tools.is_empty() || !quirks.tools {
+        return None;
+    }
+    let choice = match &turn.tool_choice {
+        ToolChoice::Auto => return Some(json!("auto")),
+        ToolChoice::None => json!("none"),
+        ToolChoice::Required => json!("required"),
+        ToolChoice::Function(name) => json!({ "type": "function", "function": { "name": names.wire(name) } }),
+    };
+    (quirks.tool_choice == ToolChoiceSupport::Full).then_some(choice)
+}
+
+fn response_format<'a>(turn: &'a TurnRequest, quirks: &Quirks) -> Option<ResponseFormat<'a>> {
+    match &turn.format {
+        Format::Text => None,
+        Format::JsonObject => Some(ResponseFormat::JsonObject),
+        Format::JsonSchema { .. } if !quirks.json_schema => Some(ResponseFormat::JsonObject),
+        Format::JsonSchema { name, description, schema, strict } => Some(ResponseFormat::JsonSchema {
+            json_schema: JsonSchema { name, description: description.as_deref(), strict: *strict, schema },
+        }),
+    }
+}
+
+/// For a provider that knows JSON but no schemas, the schema goes into the prompt.
+fn schema_as_words(turn: &TurnRequest, quirks: &Quirks) -> Option<String> {
+    match &turn.format {
+        Format::JsonSchema { schema, .. } if !quirks.json_schema => Some(format!(
+            "Answer with one JSON object that follows this JSON Schema, and nothing else:\n{}",
+            schema.get()
+        )),
+        _ => None,
+    }
+}
+
+/// The switch for thinking, and fields only this provider knows.
+fn extra(turn: &TurnRequest, quirks: &Quirks) -> Map<String, Value> {
+    let mut extra = quirks
+        .extra_body
+        .and_then(|text| serde_json::from_str::<Map<String, Value>>(text).ok())
+        .unwrap_or_default();
+    let Some(effort) = turn.reasoning.effort.as_deref() else { return extra };
+    let on = effort != "none";
+    // Beyond the common three, levels differ from provider to provider.
+    let level = match effort {
+        "minimal" => "low",
+        "xhigh" | "max" => "high",
+        other => other,
+    };
+    let switch = json!({ "type": if on { "enabled" } else { "disabled" } });
+    let mut put = |name: &str, value: Value| {
+        extra.insert(name.to_owned(), value);
+    };
+    match quirks.reasoning {
+        ReasoningStyle::None => {}
+        ReasoningStyle::Effort if on => put("reasoning_effort", json!(level)),
+        ReasoningStyle::Effort => {}
+        ReasoningStyle::ThinkingObject => put("thinking", switch),
+        ReasoningStyle::ThinkingAndEffort => {
+            put("thinking", switch);
+            if on {
+                put("reasoning_effort", json!(level));
+            }
+        }
+        ReasoningStyle::EnableThinking => put("enable_thinking", json!(on)),
+        ReasoningStyle::ChatTemplate => put("chat_template_kwargs", json!({ "enable_thinking": on })),
+        ReasoningStyle::OpenRouter if on => put("reasoning", json!({ "effort": level })),
+        ReasoningStyle::OpenRouter => put("reasoning", json!({ "enabled": false })),
+    }
+    extra
+}

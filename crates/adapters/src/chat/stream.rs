@@ -1,1 +1,296 @@
-//! stream
+//! Chat Completions chunks to turn events. Pure.
+
+use latimer_protocol::chat::chunk::{Chunk, Delta};
+use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::turn::{FinishReason, Opaque, Sink, TurnEvent};
+use serde_json::Value;
+
+use super::calls::Calls;
+use super::errors;
+use super::request::Names;
+use super::think::Split;
+use crate::reader::{End, Reader as ReaderTrait};
+
+/// What a reader must know of the request it reads the answer to.
+#[derive(Debug, Clone)]
+pub struct ReaderOptions {
+    /// Who owns opaque state that comes back: provider and model.
+    pub owner: String,
+    /// Tool names that had to be changed on the way out.
+    pub names: Names,
+    /// The endpoint's name, for messages.
+    pub endpoint: String,
+    /// The model's name, for messages.
+    pub model: String,
+}
+
+/// What each finish reason means.
+const FINISH: [(&str, Meaning); 17] = [
+    ("stop", Meaning::Stop),
+    ("eos", Meaning::Stop),
+    ("end_turn", Meaning::Stop),
+    ("stop_sequence", Meaning::Stop),
+    ("tool_calls", Meaning::Stop),
+    ("function_call", Meaning::Stop),
+    ("tool_use", Meaning::Stop),
+    ("length", Meaning::Length),
+    ("max_tokens", Meaning::Length),
+    ("model_length", Meaning::Length),
+    ("model_context_window_exceeded", Meaning::Length),
+    ("content_filter", Meaning::Filter),
+    ("sensitive", Meaning::Filter),
+    ("insufficient_system_resource", Meaning::Broken),
+    ("network_error", Meaning::Broken),
+    ("error", Meaning::Broken),
+    ("abort", Meaning::Broken),
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meaning {
+    Stop,
+    Length,
+    Filter,
+    Broken,
+}
+
+/// Reads one chat stream, or one whole completion.
+///
+/// Invariant: `finish` emits `Finished` exactly once; `push` never does.
+pub struct Reader {
+    options: ReaderOptions,
+    started: bool,
+    /// Something a person or a client would miss was read.
+    has_output: bool,
+    split: Split,
+    calls: Calls,
+    details: Vec<Value>,
+    meaning: Option<Meaning>,
+    marked: bool,
+    failure: Option<Failure>,
+    garbage: u32,
+}
+
+impl Reader {
+    /// A reader for one answer.
+    pub fn new(options: ReaderOptions) -> Self {
+        Self {
+            options,
+            started: false,
+            has_output: false,
+            split: Split::default(),
+            calls: Calls::default(),
+            details: Vec::new(),
+            meaning: None,
+            marked: false,
+            failure: None,
+            garbage: 0,
+        }
+    }
+
+    fn chunk(&mut self, chunk: &Chunk<'_>, sink: &mut dyn Sink) {
+        if let Some(error) = chunk.error {
+            self.failure = Some(errors::in_stream(error.get(), &self.options.endpoint, &self.options.model));
+            return;
+        }
+        if !self.started {
+            self.started = true;
+            sink.event(TurnEvent::Started);
+        }
+        // latimer asks for one alternative; a second one would only repeat the first in other words.
+        if let Some(choice) =
+            chunk.choices.iter().find(|choice| choice.index.0.is_none_or(|index| index == 0))
+        {
+            if let Some(delta) = choice.delta.0.as_ref().or(choice.message.0.as_ref()) {
+                self.delta(delta, sink);
+            }
+            if let Some(reason) = choice.finish_reason.some() {
+                self.finish_reason(reason, sink);
+            }
+            if let Some(usage) = choice.usage.0.and_then(latimer_protocol::chat::chunk::WireUsage::to_turn) {
+                sink.event(TurnEvent::Usage(usage));
+            }
+        }
+        let usage = chunk.usage.0.or(chunk.x_groq.0.and_then(|groq| groq.usage.0));
+        if let Some(usage) = usage.and_then(latimer_protocol::chat::chunk::WireUsage::to_turn) {
+            sink.event(TurnEvent::Usage(usage));
+        }
+    }
+
+    fn delta(&mut self, delta: &Delta<'_>, sink: &mut dyn Sink) {
+        if let Some(thoughts) = delta.reasoning_content.some().or(delta.reasoning.some()) {
+            self.has_output = true;
+            sink.event(TurnEvent::Reasoning(thoughts));
+        }
+        if !delta.content.thinking.is_empty() {
+            self.has_output = true;
+            sink.event(TurnEvent::Reasoning(&delta.content.thinking));
+        }
+        if let Some(details) = delta.reasoning_details {
+            self.reasoning_details(details.get());
+        }
+        if let Some(text) = delta.content.text.some() {
+            self.has_output = true;
+            self.reasoning_ends(sink);
+            self.split.push(text, sink);
+        }
+        if let Some(refusal) = delta.refusal.some() {
+            self.has_output = true;
+            sink.event(TurnEvent::Refusal(refusal));
+        }
+        if !delta.tool_calls.is_empty() || delta.function_call.0.is_some() {
+            self.has_output = true;
+            self.reasoning_ends(sink);
+            self.split.finish(sink);
+        }
+        for (place, piece) in delta.tool_calls.iter().enumerate() {
+            self.calls.push(place, piece, &self.options.names, sink);
+        }
+        if let Some(function) = &delta.function_call.0 {
+            let piece = latimer_protocol::chat::chunk::ToolCall {
+                index: latimer_protocol::chat::chunk::Count(Some(0)),
+                function: latimer_protocol::chat::chunk::Object(Some(
+                    latimer_protocol::chat::chunk::Function {
+                        name: function.name.clone(),
+                        arguments: function.arguments,
+                    },
+                )),
+                ..Default::default()
+            };
+            self.calls.push(0, &piece, &self.options.names, sink);
+        }
+    }
+
+    /// Details come in pieces with an index; pieces of one index are one detail, their texts joined.
+    fn reasoning_details(&mut self, raw: &str) {
+        let Ok(Value::Array(pieces)) = serde_json::from_str::<Value>(raw) else { return };
+        for piece in pieces {
+            let index = piece.get("index").cloned();
+            let same = |known: &&mut Value| {
+                index.is_some()
+                    && known.get("index") == index.as_ref()
+                    && known.get("type") == piece.get("type")
+            };
+            let Some(known) = self.details.iter_mut().find(same) else {
+                self.details.push(piece);
+                continue;
+            };
+            let Value::Object(fields) = piece else { continue };
+            for (name, value) in fields {
+                match (known.get_mut(&name), value) {
+                    (Some(Value::String(text)), Value::String(more))
+                        if matches!(name.as_str(), "text" | "summary" | "data") =>
+                    {
+                        text.push_str(&more);
+                    }
+                    (Some(Value::Null) | None, value) => {
+                        if let Some(known) = known.as_object_mut() {
+                            known.insert(name, value);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// Text or calls begin, or the answer ends: the state that belongs to the thoughts is whole.
+    fn reasoning_ends(&mut self, sink: &mut dyn Sink) {
+        if !self.details.is_empty() {
+            let data = Value::Array(std::mem::take(&mut self.details)).to_string();
+            sink.event(TurnEvent::ReasoningState(Opaque { owner: self.options.owner.clone(), data }));
+        }
+    }
+
+    fn finish_reason(&mut self, reason: &str, sink: &mut dyn Sink) {
+        let known = FINISH.iter().find(|(word, _)| reason.eq_ignore_ascii_case(word));
+        if known.is_none() {
+            sink.event(TurnEvent::Note("an unknown finish reason was read as a normal end"));
+        }
+        let meaning = known.map_or(Meaning::Stop, |(_, meaning)| *meaning);
+        if meaning == Meaning::Broken {
+            self.failure = Some(Failure::new(
+                Kind::Overloaded,
+                format!(
+                    "{}: the provider broke the answer off ({})",
+                    self.options.endpoint,
+                    reason.to_ascii_lowercase()
+                ),
+            ));
+        }
+        self.meaning = Some(meaning);
+    }
+
+    fn reason(&self, end: End) -> FinishReason {
+        if let Some(failure) = &self.failure {
+            return FinishReason::Failed(failure.clone());
+        }
+        match (self.meaning, end) {
+            (Some(Meaning::Length), _) => FinishReason::Length,
+            (Some(Meaning::Filter), _) => FinishReason::ContentFilter,
+            // Calls win: some providers say `stop` although there are calls.
+            (Some(Meaning::Stop | Meaning::Broken), _) => self.normal(),
+            (None, End::Broken(failure)) => FinishReason::Failed(failure),
+            (None, End::Clean) if self.marked && self.has_output => self.normal(),
+            (None, End::Clean) => FinishReason::Failed(self.interrupted()),
+        }
+    }
+
+    fn normal(&self) -> FinishReason {
+        if self.calls.any() { FinishReason::ToolCalls } else { FinishReason::Stop }
+    }
+
+    fn interrupted(&self) -> Failure {
+        let endpoint = &self.options.endpoint;
+        match (self.started, self.garbage) {
+            (false, 1..) => Failure::new(
+                Kind::UpstreamError,
+                format!("{endpoint}: the answer is not a Chat Completions stream; check base_url"),
+            ),
+            (false, 0) => {
+                Failure::new(Kind::Interrupted, format!("{endpoint}: the provider sent an empty answer"))
+            }
+            (true, _) => Failure::new(
+                Kind::Interrupted,
+                format!("{endpoint}: the provider ended its answer without saying that it was finished"),
+            ),
+        }
+    }
+}
+
+impl ReaderTrait for Reader {
+    fn push(&mut self, data: &[u8], sink: &mut dyn Sink) {
+        if self.done() {
+            return;
+        }
+        if data.trim_ascii() == b"[DONE]" {
+            self.marked = true;
+            return;
+        }
+        let text = latimer_protocol::sse::text(data);
+        match serde_json::from_str::<Chunk<'_>>(&text) {
+            Ok(chunk) => self.chunk(&chunk, sink),
+            Err(_) if text.trim().is_empty() => {}
+            Err(_) => {
+                self.garbage = self.garbage.saturating_add(1);
+                sink.event(TurnEvent::Note(
+                    "a line of the provider's stream was not readable and was passed over",
+                ));
+            }
+        }
+    }
+
+    fn done(&self) -> bool {
+        self.marked || self.failure.is_some()
+    }
+
+    fn finish(mut self: Box<Self>, end: End, sink: &mut dyn Sink) {
+        self.split.finish(sink);
+        self.reasoning_ends(sink);
+        let reason = self.reason(end);
+        // A call of a broken answer is not ended: nobody may run it.
+        if !matches!(reason, FinishReason::Failed(_)) {
+            self.calls.finish(sink);
+        }
+        sink.event(TurnEvent::Finished(reason));
+    }
+}

@@ -1,1 +1,10 @@
-//! HTTP.
+//! Bytes to and from providers: one pooled HTTP client per endpoint, and the bodies it hands out.
+
+mod body;
+mod cause;
+mod inflate;
+mod roots;
+
+pub mod http;
+
+pub use body::{Body, read_error_body};

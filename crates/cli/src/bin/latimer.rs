@@ -1,2 +1,5 @@
 //! The `latimer` binary; everything lives in the library.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    latimer_cli::latimer_main()
+}

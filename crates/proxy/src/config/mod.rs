@@ -1,4 +1,18 @@
 //! Configuration: the file as written, and what it means.
+//!
+//! [`schema`] lists every key, [`raise`] turns the text into a [`Config`] or into every problem it has, [`presets`] knows the
+//! providers, [`watch`] takes up a changed file, [`state`] keeps the token.
+
+pub mod check;
+pub mod presets;
+pub mod raise;
+mod read;
+mod route;
+pub mod schema;
+pub mod state;
+pub mod watch;
+
+pub use route::RouteError;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -46,7 +60,7 @@ pub enum Auth {
 }
 
 /// One provider account set.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// Its name.
     pub name: EndpointName,

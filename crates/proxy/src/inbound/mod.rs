@@ -1,3 +1,4 @@
 //! Client protocols: requests in, events out.
 
+pub mod models;
 pub mod responses;

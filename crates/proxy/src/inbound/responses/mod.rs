@@ -1,1 +1,13 @@
-//! The Responses protocol in front.
+//! The Responses protocol in front: what Codex speaks.
+//!
+//! [`request`] reads, [`tools`] lowers and raises what the hub does not know, [`stream`] writes, [`error`] says no. All pure.
+
+mod call;
+pub mod error;
+mod json;
+mod message;
+mod object;
+pub mod request;
+pub mod stream;
+pub mod tools;
+mod unwrap;

@@ -1,0 +1,196 @@
+//! Pieces of tool calls, in all the ways providers cut them, as calls with a slot each.
+//!
+//! Invariant: slots count from 0 in order of appearance; a call is announced once, when its name is known, and ended once.
+
+use latimer_protocol::chat::chunk::{Function, ToolCall};
+use latimer_protocol::turn::{Sink, TurnEvent};
+use serde_json::value::RawValue;
+
+use super::request::Names;
+
+/// The calls of one answer.
+#[derive(Debug, Default)]
+pub(crate) struct Calls {
+    calls: Vec<OneCall>,
+}
+
+#[derive(Debug, Default)]
+struct OneCall {
+    /// The provider's index, when it gives one.
+    index: Option<u64>,
+    id: String,
+    name: String,
+    announced: bool,
+    /// Arguments that were not handed out: the name is not known, or they are wrapped and must be unwrapped whole.
+    held: String,
+    passing: Passing,
+}
+
+/// What is done with argument pieces.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Passing {
+    /// Too little was seen to tell.
+    #[default]
+    Undecided,
+    /// A plain object: pieces go straight through.
+    Through,
+    /// Fenced, wrapped or quoted: kept until the end.
+    Whole,
+}
+
+impl Calls {
+    pub(crate) fn any(&self) -> bool {
+        self.calls.iter().any(|call| call.announced)
+    }
+
+    /// Reads one piece; `place` is its position in the chunk's list.
+    pub(crate) fn push(&mut self, place: usize, piece: &ToolCall<'_>, names: &Names, sink: &mut dyn Sink) {
+        let slot = self.slot(place, piece);
+        let empty = Function::default();
+        let function = piece.function.0.as_ref().unwrap_or(&empty);
+        let Some(call) = self.calls.get_mut(slot) else { return };
+        if call.id.is_empty() {
+            call.id.push_str(piece.id.some().unwrap_or_default());
+        }
+        if call.name.is_empty() {
+            // Repeated in every piece at some providers: the first one wins.
+            call.name.push_str(names.hub(function.name.some().unwrap_or_default().trim()));
+        }
+        call.announce(slot, sink);
+        if let Some(arguments) = function.arguments {
+            read_arguments(arguments, |text| call.arguments(slot, text, sink));
+        }
+    }
+
+    /// The answer is over: what was held back goes out, and every call ends.
+    pub(crate) fn finish(&mut self, sink: &mut dyn Sink) {
+        for (slot, call) in self.calls.iter_mut().enumerate() {
+            if !call.announced {
+                sink.event(TurnEvent::Note("a call without a name was dropped"));
+                continue;
+            }
+            let slot = number(slot);
+            if call.passing != Passing::Through {
+                let json = unwrap(&call.held);
+                sink.event(TurnEvent::CallArguments { slot, json: &json });
+            }
+            sink.event(TurnEvent::CallEnded { slot });
+        }
+    }
+
+    /// Which call a piece belongs to: by index; but a new id under a known index is a new call, and without an index a new
+    /// id opens a call and no id goes on with the last one.
+    fn slot(&mut self, place: usize, piece: &ToolCall<'_>) -> usize {
+        let id = piece.id.some().unwrap_or_default();
+        let found = match piece.index.0 {
+            Some(index) => self.calls.iter().rposition(|call| {
+                call.index == Some(index) && (id.is_empty() || call.id.is_empty() || call.id == id)
+            }),
+            None if id.is_empty() && place == 0 => self.calls.len().checked_sub(1),
+            None if id.is_empty() => (place < self.calls.len()).then_some(place),
+            None => self.calls.iter().rposition(|call| call.id == id),
+        };
+        found.unwrap_or_else(|| {
+            self.calls.push(OneCall { index: piece.index.0, ..OneCall::default() });
+            self.calls.len() - 1
+        })
+    }
+}
+
+impl OneCall {
+    fn announce(&mut self, slot: usize, sink: &mut dyn Sink) {
+        if self.announced || self.name.is_empty() {
+            return;
+        }
+        self.announced = true;
+        let id = Some(self.id.as_str()).filter(|id| !id.is_empty());
+        sink.event(TurnEvent::CallStarted { slot: number(slot), id, name: &self.name });
+        let held = std::mem::take(&mut self.held);
+        self.arguments(slot, &held, sink);
+    }
+
+    fn arguments(&mut self, slot: usize, text: &str, sink: &mut dyn Sink) {
+        if text.is_empty() {
+            return;
+        }
+        if self.announced && self.passing == Passing::Through {
+            return sink.event(TurnEvent::CallArguments { slot: number(slot), json: text });
+        }
+        self.held.push_str(text);
+        if self.passing == Passing::Undecided {
+            self.passing = decide(&self.held);
+        }
+        if self.announced && self.passing == Passing::Through {
+            let held = std::mem::take(&mut self.held);
+            sink.event(TurnEvent::CallArguments { slot: number(slot), json: &held });
+        }
+    }
+}
+
+fn number(slot: usize) -> u32 {
+    u32::try_from(slot).unwrap_or(u32::MAX)
+}
+
+/// The wrapper some models put around their arguments.
+const WRAPPER: &str = "\"arguments\"";
+
+/// Looks at the beginning: an object whose first key is not the wrapper goes through, anything else is kept.
+fn decide(held: &str) -> Passing {
+    let Some(body) = held.trim_start().strip_prefix('{') else {
+        return if held.trim_start().is_empty() { Passing::Undecided } else { Passing::Whole };
+    };
+    let key = body.trim_start();
+    let seen = key.get(..WRAPPER.len().min(key.len())).unwrap_or(key);
+    if seen.eq_ignore_ascii_case(WRAPPER) {
+        Passing::Whole
+    } else if WRAPPER.get(..seen.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(seen)) {
+        Passing::Undecided
+    } else {
+        Passing::Through
+    }
+}
+
+/// Takes arguments out of a code fence, a JSON string, or `{"arguments": …}`; nothing at all becomes an empty object. What
+/// is none of these stays as it is: whether it is usable is the writer's question.
+fn unwrap(held: &str) -> String {
+    let mut text = held.trim();
+    if text.is_empty() {
+        return "{}".to_owned();
+    }
+    if let Some(fenced) = text.strip_prefix("```").and_then(|rest| rest.strip_suffix("```")) {
+        let body = fenced.strip_prefix("json").unwrap_or(fenced);
+        text = body.trim();
+    }
+    match serde_json::from_str::<serde_json::Value>(text) {
+        Ok(serde_json::Value::String(inner)) if inner.trim_start().starts_with('{') => inner,
+        Ok(serde_json::Value::Null) => "{}".to_owned(),
+        Ok(serde_json::Value::Object(map)) if map.len() == 1 => {
+            match map.iter().find(|(key, _)| key.eq_ignore_ascii_case("arguments")) {
+                Some((_, serde_json::Value::String(inner))) if inner.trim_start().starts_with('{') => {
+                    inner.clone()
+                }
+                Some((_, inner @ serde_json::Value::Object(_))) => inner.to_string(),
+                _ => text.to_owned(),
+            }
+        }
+        _ => text.to_owned(),
+    }
+}
+
+/// A piece of arguments: a JSON string, as it should be, or the object itself.
+fn read_arguments(raw: &RawValue, mut each: impl FnMut(&str)) {
+    let raw = raw.get();
+    if raw.starts_with('"') {
+        // The text of a valid JSON string without escapes is what stands between its quotes.
+        match raw.get(1..raw.len().saturating_sub(1)).filter(|text| memchr_free_of_escapes(text)) {
+            Some(text) => each(text),
+            None => each(&serde_json::from_str::<String>(raw).unwrap_or_default()),
+        }
+    } else if raw.starts_with(['{', '[']) {
+        each(raw);
+    }
+}
+
+fn memchr_free_of_escapes(text: &str) -> bool {
+    !text.as_bytes().contains(&b'\\')
+}

@@ -1,0 +1,64 @@
+//! What a scripted provider was asked.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// Requests kept; a soak must not grow.
+const KEPT: usize = 10_000;
+
+/// One request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recorded {
+    /// `GET` or `POST`.
+    pub method: String,
+    /// The request target, with its query.
+    pub path: String,
+    /// In order, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body; `Null` when it is no JSON.
+    pub body: Value,
+    /// Which connection it came on, counted from 0.
+    pub connection: usize,
+    /// When it had arrived, since the start of the provider.
+    pub received_at: Duration,
+}
+
+impl Recorded {
+    /// The first header of this name, in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(have, _)| have == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Counters and the requests, shared by all connections.
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    requests: Mutex<VecDeque<Recorded>>,
+    pub(super) asked: AtomicUsize,
+    pub(super) ordered: AtomicUsize,
+    pub(super) disconnects: AtomicUsize,
+    pub(super) connections: AtomicUsize,
+    pub(super) open: AtomicUsize,
+}
+
+impl Log {
+    pub(super) fn keep(&self, recorded: Recorded) {
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        if requests.len() == KEPT {
+            requests.pop_front();
+        }
+        requests.push_back(recorded);
+    }
+
+    pub(super) fn requests(&self) -> Vec<Recorded> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    pub(super) fn add(counter: &AtomicUsize) -> usize {
+        counter.fetch_add(1, Ordering::Relaxed)
+    }
+}

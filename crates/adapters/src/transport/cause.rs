@@ -1,0 +1,180 @@
+//! An error of the HTTP stack, as a sentence that helps.
+
+use std::error::Error;
+use std::io;
+
+use hyper_util::client::legacy;
+use latimer_protocol::failure::{Failure, Kind};
+
+/// What is at the bottom of an error's chain.
+#[derive(Debug, PartialEq)]
+enum Cause {
+    Refused,
+    Dns,
+    Certificate(String),
+    Tls(String),
+    NoRoute,
+    TooSlow,
+    HeadersTooLarge,
+    NotHttp,
+    Lost,
+    Other,
+}
+
+/// Why a request got no answer.
+pub(super) fn of_request(error: &legacy::Error, host: &str) -> Failure {
+    let cause = find(error);
+    match cause {
+        // A peer that hangs up during the TLS handshake never saw the request.
+        Cause::Lost if error.is_connect() => Failure::new(
+            Kind::Unreachable,
+            format!(
+                "{host} closed the connection while it was being made; a proxy or firewall may stand between"
+            ),
+        ),
+        Cause::Other => {
+            let kind = if error.is_connect() { Kind::Unreachable } else { Kind::Interrupted };
+            Failure::new(kind, format!("{host} could not be asked: {}", innermost(error)))
+        }
+        cause => say(&cause, host),
+    }
+}
+
+/// Why a body ended before its end.
+pub(super) fn of_body(error: &hyper::Error, host: &str) -> Failure {
+    let detail = match find(error) {
+        Cause::TooSlow => "timed out",
+        Cause::NotHttp => "sent broken framing",
+        _ => "closed the connection",
+    };
+    Failure::new(Kind::Interrupted, format!("{host} {detail} in the middle of its answer"))
+}
+
+fn say(cause: &Cause, host: &str) -> Failure {
+    let (kind, message) = match cause {
+        Cause::Refused => (
+            Kind::Unreachable,
+            format!(
+                "{host} refused the connection: nothing listens there. Is the provider running, and is the port right?"
+            ),
+        ),
+        Cause::Dns => (
+            Kind::Unreachable,
+            format!(
+                "the name of {host} cannot be resolved. Check its spelling in `base_url`, and the network"
+            ),
+        ),
+        Cause::Certificate(detail) => (
+            Kind::Unreachable,
+            format!(
+                "the TLS certificate of {host} is not trusted ({detail}). For a private CA, set `ca_file`"
+            ),
+        ),
+        Cause::Tls(detail) => (
+            Kind::Unreachable,
+            format!(
+                "no TLS connection to {host} ({detail}). If it speaks plain HTTP, write `http://` in `base_url`"
+            ),
+        ),
+        Cause::NoRoute => (Kind::Unreachable, format!("there is no route to {host}; check the network")),
+        Cause::TooSlow => (
+            Kind::Timeout,
+            format!("connecting to {host} took longer than allowed (setting `timeouts.connect`)"),
+        ),
+        Cause::HeadersTooLarge => {
+            (Kind::TooLarge, format!("{host} sent more than 64 kB or 200 lines of response headers"))
+        }
+        Cause::NotHttp => (
+            Kind::Unreachable,
+            format!("{host} does not speak HTTP. Check the port, and http:// or https:// in `base_url`"),
+        ),
+        Cause::Lost | Cause::Other => {
+            (Kind::Interrupted, format!("{host} closed the connection before it answered"))
+        }
+    };
+    Failure::new(kind, message)
+}
+
+/// Walks the chain to the first error that says something.
+fn find(error: &(dyn Error + 'static)) -> Cause {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(cause) = read(error) {
+            return cause;
+        }
+        // The source of an `io::Error` is the source of what it wraps, not what it wraps.
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = match wrapped {
+            Some(inner) => Some(inner as &(dyn Error + 'static)),
+            None => error.source(),
+        };
+    }
+    Cause::Other
+}
+
+fn read(error: &(dyn Error + 'static)) -> Option<Cause> {
+    if let Some(error) = error.downcast_ref::<rustls::Error>() {
+        return Some(match error {
+            rustls::Error::InvalidCertificate(detail) => Cause::Certificate(detail.to_string()),
+            other => Cause::Tls(other.to_string()),
+        });
+    }
+    if let Some(error) = error.downcast_ref::<hyper::Error>() {
+        return if error.is_parse_too_large() {
+            Some(Cause::HeadersTooLarge)
+        } else if error.is_parse() {
+            Some(Cause::NotHttp)
+        } else if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
+            Some(Cause::Lost)
+        } else {
+            None
+        };
+    }
+    if let Some(error) = error.downcast_ref::<io::Error>() {
+        use io::ErrorKind as K;
+        return match error.kind() {
+            K::ConnectionRefused => Some(Cause::Refused),
+            K::HostUnreachable | K::NetworkUnreachable | K::AddrNotAvailable | K::NetworkDown => {
+                Some(Cause::NoRoute)
+            }
+            K::TimedOut => Some(Cause::TooSlow),
+            K::ConnectionReset
+            | K::ConnectionAborted
+            | K::BrokenPipe
+            | K::UnexpectedEof
+            | K::NotConnected => Some(Cause::Lost),
+            _ => None,
+        };
+    }
+    // The connector's own error type is private; its text is the only mark it leaves.
+    error.to_string().starts_with("dns error").then_some(Cause::Dns)
+}
+
+fn innermost(error: &(dyn Error + 'static)) -> String {
+    let mut last = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    last.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrapped_errors_are_found() {
+        let certificate = rustls::Error::InvalidCertificate(rustls::CertificateError::Expired);
+        let nested = io::Error::other(io::Error::new(io::ErrorKind::InvalidData, certificate));
+        assert_eq!(find(&nested), Cause::Certificate("Expired".to_owned()));
+        assert_eq!(find(&io::Error::from(io::ErrorKind::ConnectionRefused)), Cause::Refused);
+        assert_eq!(find(&io::Error::other("odd")), Cause::Other);
+    }
+
+    #[test]
+    fn every_sentence_names_the_host() {
+        for cause in [Cause::Refused, Cause::Dns, Cause::Tls("x".to_owned()), Cause::NotHttp, Cause::Lost] {
+            assert!(say(&cause, "api.example").message.contains("api.example"), "{cause:?}");
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! One file per command.
+
+pub(crate) mod check;
+pub(crate) mod completions;
+pub(crate) mod demo;
+pub(crate) mod launch;
+pub(crate) mod models;
+pub(crate) mod scripted;
+pub(crate) mod serve;

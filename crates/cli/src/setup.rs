@@ -1,0 +1,98 @@
+//! What every command needs first: paths, the configuration, a runtime, and words on stderr.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use latimer_proxy::config::check::report;
+use latimer_proxy::config::raise::{Loaded, load};
+use latimer_proxy::config::state;
+
+/// Which configuration file and which state directory a command works with.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct Places {
+    /// The configuration file [default: latimer/config.toml in the XDG config directory]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Where the token and generated files live [default: latimer in the XDG state directory]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+}
+
+/// The configuration as text and as values.
+pub(crate) struct Configuration {
+    /// Where it was read from; `None` when there is no file and none was named.
+    pub(crate) path: Option<PathBuf>,
+    /// What it says.
+    pub(crate) loaded: Loaded,
+}
+
+impl Places {
+    /// The state directory, made if it is not there.
+    pub(crate) fn state(&self) -> anyhow::Result<PathBuf> {
+        let dir = match &self.state_dir {
+            Some(dir) => dir.clone(),
+            None => state::state_dir(&env)
+                .context("no state directory: set HOME or XDG_STATE_HOME, or give --state-dir")?,
+        };
+        state::prepare(&dir).with_context(|| format!("preparing the state directory `{}`", dir.display()))?;
+        Ok(dir)
+    }
+
+    /// The configuration file's path: the one named, else the default one if it exists.
+    pub(crate) fn config_path(&self) -> Option<PathBuf> {
+        self.config.clone().or_else(|| state::config_path(&env).filter(|path| path.exists()))
+    }
+
+    /// Reads the configuration; an error lists every problem of the file.
+    pub(crate) fn configuration(&self) -> anyhow::Result<Configuration> {
+        let path = self.config_path();
+        let text = match &path {
+            Some(path) => read_text(path)?,
+            None => String::new(),
+        };
+        match load_text(&text) {
+            Ok(loaded) => Ok(Configuration { path, loaded }),
+            Err(problems) => {
+                let shown = path.as_deref().unwrap_or_else(|| Path::new("config.toml"));
+                bail!("the configuration cannot be used\n{}", report(&problems, shown))
+            }
+        }
+    }
+}
+
+/// Reads a configuration text with this process's environment and files.
+pub(crate) fn load_text(text: &str) -> Result<Loaded, Vec<latimer_proxy::config::check::Problem>> {
+    load(text, &env, &|path| std::fs::read_to_string(path))
+}
+
+/// A configuration file as text.
+pub(crate) fn read_text(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("reading the configuration `{}`", path.display()))
+}
+
+/// One variable of the environment; not UTF-8 counts as not set.
+pub(crate) fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// A line on stderr. Never fails: nobody is helped by an error about an error.
+pub(crate) fn complain(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// A line on stdout; an error when the reader is gone.
+pub(crate) fn say(line: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}").and_then(|()| out.flush()).context("writing to stdout")
+}
+
+/// The runtime of a long-running command.
+pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.clamp(1, 4))
+        .enable_all()
+        .build()
+        .context("starting the runtime")
+}

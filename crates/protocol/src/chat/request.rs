@@ -1,0 +1,214 @@
+//! What goes to an upstream. Borrowed throughout: a history of a megabyte is written once and never copied before.
+
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// The body of `POST /chat/completions`. Absent fields are not sent: several providers refuse what they do not know.
+#[derive(Debug, Default, Serialize)]
+pub struct Request<'a> {
+    /// The model's name.
+    pub model: &'a str,
+    /// The conversation.
+    pub messages: Vec<Message<'a>>,
+    /// Whether to stream.
+    pub stream: bool,
+    /// Asks for usage in the stream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream_options: Option<StreamOptions>,
+    /// What the model may call.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<Tool<'a>>,
+    /// Whether and what it must call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_choice: Option<Value>,
+    /// Whether several calls are welcome.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parallel_tool_calls: Option<bool>,
+    /// The most tokens, in the older spelling.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u64>,
+    /// The most tokens, in the newer spelling.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_completion_tokens: Option<u64>,
+    /// 0 to 2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_p: Option<f64>,
+    /// -2 to 2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub presence_penalty: Option<f64>,
+    /// -2 to 2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frequency_penalty: Option<f64>,
+    /// The shape of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_format: Option<ResponseFormat<'a>>,
+    /// A key for the provider's cache.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt_cache_key: Option<&'a str>,
+    /// Fields only this provider knows, such as its switch for thinking.
+    #[serde(flatten)]
+    pub extra: serde_json::Map<String, Value>,
+}
+
+/// Asks for usage in the stream.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct StreamOptions {
+    /// Always true when sent.
+    pub include_usage: bool,
+}
+
+/// One message.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Message<'a> {
+    /// `system`, `developer`, `user`, `assistant` or `tool`.
+    pub role: &'static str,
+    /// Its words and pictures.
+    pub content: Content<'a>,
+    /// The model's earlier thoughts, where the provider wants them back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_content: Option<String>,
+    /// OpenRouter's spelling of the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<String>,
+    /// OpenRouter's structured thoughts, unchanged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_details: Option<Value>,
+    /// The model's calls.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<Call<'a>>,
+    /// Which call a tool message answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_call_id: Option<Id<'a>>,
+}
+
+/// An id: the conversation's own, or one that had to be changed.
+pub type Id<'a> = std::borrow::Cow<'a, str>;
+
+/// What a message says.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(untagged)]
+pub enum Content<'a> {
+    /// `null`, beside calls.
+    #[default]
+    Null,
+    /// Words of one part.
+    Text(std::borrow::Cow<'a, str>),
+    /// Words and pictures in order.
+    Parts(Vec<Part<'a>>),
+}
+
+/// A part of a message.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Part<'a> {
+    /// Words.
+    Text {
+        /// The words.
+        text: std::borrow::Cow<'a, str>,
+    },
+    /// A picture.
+    ImageUrl {
+        /// Where it is, and how closely to look.
+        image_url: ImageUrl<'a>,
+    },
+    /// A file.
+    File {
+        /// The file.
+        file: File<'a>,
+    },
+}
+
+/// Where a picture is, and how closely to look.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct ImageUrl<'a> {
+    /// `https:` or `data:`.
+    pub url: &'a str,
+    /// `low`, `high` or `auto`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<&'a str>,
+}
+
+/// A file given inline.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct File<'a> {
+    /// Its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filename: Option<&'a str>,
+    /// A `data:` URL.
+    pub file_data: &'a str,
+}
+
+/// An earlier call.
+#[derive(Debug, Clone, Serialize)]
+pub struct Call<'a> {
+    /// Links it to its output.
+    pub id: Id<'a>,
+    /// Always `function`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// The name and the arguments.
+    pub function: CallFunction<'a>,
+}
+
+/// The name and the arguments of an earlier call.
+#[derive(Debug, Clone, Serialize)]
+pub struct CallFunction<'a> {
+    /// As declared.
+    pub name: std::borrow::Cow<'a, str>,
+    /// JSON text of an object.
+    pub arguments: std::borrow::Cow<'a, str>,
+}
+
+/// A declared tool.
+#[derive(Debug, Clone, Serialize)]
+pub struct Tool<'a> {
+    /// Always `function`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// What can be called.
+    pub function: Function<'a>,
+}
+
+/// A declared function.
+#[derive(Debug, Clone, Serialize)]
+pub struct Function<'a> {
+    /// Unique in the request.
+    pub name: std::borrow::Cow<'a, str>,
+    /// For the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<&'a str>,
+    /// JSON Schema, untouched.
+    pub parameters: &'a RawValue,
+}
+
+/// The shape of the answer.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ResponseFormat<'a> {
+    /// Some JSON object.
+    JsonObject,
+    /// JSON of a schema.
+    JsonSchema {
+        /// The schema and its name.
+        json_schema: JsonSchema<'a>,
+    },
+}
+
+/// A schema and its name.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct JsonSchema<'a> {
+    /// For the provider.
+    pub name: &'a str,
+    /// For the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<&'a str>,
+    /// Whether the provider must enforce it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strict: Option<bool>,
+    /// The schema, untouched.
+    pub schema: &'a RawValue,
+}

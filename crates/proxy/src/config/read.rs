@@ -1,0 +1,256 @@
+//! Reading one table of the file: values out, problems noted, nothing lost.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::check::Problem;
+use super::schema::{Key, nearest};
+
+/// The text of the file and what was found wrong with it.
+pub(super) struct Notes<'t> {
+    text: &'t str,
+    pub(super) problems: Vec<Problem>,
+    pub(super) warnings: Vec<Problem>,
+}
+
+impl<'t> Notes<'t> {
+    pub(super) fn new(text: &'t str) -> Self {
+        Self { text, problems: Vec::new(), warnings: Vec::new() }
+    }
+
+    pub(super) fn problem(&mut self, span: Range<usize>, key: &str, message: impl Into<String>) {
+        let problem = self.at(span, key, message.into());
+        self.problems.push(problem);
+    }
+
+    pub(super) fn warning(&mut self, span: Range<usize>, key: &str, message: impl Into<String>) {
+        let warning = self.at(span, key, message.into());
+        self.warnings.push(warning);
+    }
+
+    fn at(&self, span: Range<usize>, key: &str, message: String) -> Problem {
+        let before = self.text.get(..span.start).unwrap_or(self.text);
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+        Problem { line, column, key: key.to_owned(), message }
+    }
+}
+
+/// One table, and the path that leads to it.
+pub(super) struct Table<'f, 't> {
+    pub(super) path: String,
+    pub(super) span: Range<usize>,
+    table: &'f DeTable<'t>,
+}
+
+/// One value, and the path that leads to it.
+pub(super) struct Value<'f, 't> {
+    pub(super) path: String,
+    pub(super) span: Range<usize>,
+    value: &'f DeValue<'t>,
+}
+
+impl<'f, 't> Table<'f, 't> {
+    pub(super) fn root(table: &'f Spanned<DeTable<'t>>) -> Self {
+        Self { path: String::new(), span: table.span(), table: table.get_ref() }
+    }
+
+    /// Notes every key that is not in the list.
+    pub(super) fn only(&self, keys: &[Key], notes: &mut Notes<'_>) {
+        for name in self.table.keys() {
+            let shown = name.get_ref();
+            if keys.iter().any(|key| key.name == shown) {
+                continue;
+            }
+            let message = match nearest(shown, keys.iter().map(|key| key.name)) {
+                Some(meant) => format!("unknown key; did you mean `{meant}`?"),
+                None => {
+                    let names: Vec<&str> = keys.iter().map(|key| key.name).collect();
+                    format!("unknown key; known here are: {}", names.join(", "))
+                }
+            };
+            notes.problem(name.span(), &self.join(shown), message);
+        }
+    }
+
+    /// The value of a key.
+    pub(super) fn get(&self, name: &str) -> Option<Value<'f, 't>> {
+        let value = self.table.get(name)?;
+        Some(Value { path: self.join(name), span: value.span(), value: value.get_ref() })
+    }
+
+    /// Every key and its value.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&'f str, Value<'f, 't>)> {
+        self.table.iter().map(|(name, value)| {
+            let name: &'f str = name.get_ref();
+            (name, Value { path: self.join(name), span: value.span(), value: value.get_ref() })
+        })
+    }
+
+    fn join(&self, name: &str) -> String {
+        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+    }
+
+    pub(super) fn string(&self, name: &str, notes: &mut Notes<'_>) -> Option<String> {
+        self.get(name)?.string(notes)
+    }
+
+    pub(super) fn boolean(&self, name: &str, notes: &mut Notes<'_>) -> Option<bool> {
+        let value = self.get(name)?;
+        value.value.as_bool().or_else(|| value.wrong("true or false", notes))
+    }
+
+    pub(super) fn number(&self, name: &str, notes: &mut Notes<'_>) -> Option<u64> {
+        let value = self.get(name)?;
+        let number = value
+            .value
+            .as_integer()
+            .and_then(|number| u64::from_str_radix(&number.as_str().replace('_', ""), number.radix()).ok());
+        number.or_else(|| value.wrong("a whole number, not negative", notes))
+    }
+
+    pub(super) fn duration(&self, name: &str, notes: &mut Notes<'_>) -> Option<Duration> {
+        let value = self.get(name)?;
+        let text = value.value.as_str().map(str::to_owned);
+        text.as_deref()
+            .and_then(duration)
+            .or_else(|| value.wrong("a duration above zero, such as \"10s\", \"500ms\" or \"5m\"", notes))
+    }
+
+    pub(super) fn size(&self, name: &str, notes: &mut Notes<'_>) -> Option<usize> {
+        let value = self.get(name)?;
+        let text = value.value.as_str().map(str::to_owned);
+        text.as_deref()
+            .and_then(size)
+            .or_else(|| value.wrong("a size, such as \"64MiB\" or \"500kB\"", notes))
+    }
+
+    pub(super) fn table(&self, name: &str, notes: &mut Notes<'_>) -> Option<Table<'f, 't>> {
+        self.get(name)?.table(notes)
+    }
+
+    /// One of these words.
+    pub(super) fn word<T: Copy>(&self, name: &str, words: &[(&str, T)], notes: &mut Notes<'_>) -> Option<T> {
+        let value = self.get(name)?;
+        let text = value.string(notes)?;
+        if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == text) {
+            return Some(*meaning);
+        }
+        let all: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        let hint = nearest(&text, all.iter().copied())
+            .map_or_else(String::new, |meant| format!("; did you mean \"{meant}\"?"));
+        notes.problem(value.span.clone(), &value.path, format!("should be one of: {}{hint}", all.join(", ")));
+        None
+    }
+}
+
+impl<'f, 't> Value<'f, 't> {
+    pub(super) fn wrong<T>(&self, wanted: &str, notes: &mut Notes<'_>) -> Option<T> {
+        notes.problem(
+            self.span.clone(),
+            &self.path,
+            format!("should be {wanted}, and is {}", article(self.value.type_str())),
+        );
+        None
+    }
+
+    pub(super) fn string(&self, notes: &mut Notes<'_>) -> Option<String> {
+        self.value.as_str().map(str::to_owned).or_else(|| self.wrong("a string", notes))
+    }
+
+    pub(super) fn table(&self, notes: &mut Notes<'_>) -> Option<Table<'f, 't>> {
+        match self.value.as_table() {
+            Some(table) => Some(Table { path: self.path.clone(), span: self.span.clone(), table }),
+            None => self.wrong("a table", notes),
+        }
+    }
+
+    pub(super) fn is_string(&self) -> bool {
+        self.value.is_str()
+    }
+
+    /// The elements of a list.
+    pub(super) fn list(&self, notes: &mut Notes<'_>) -> Vec<Value<'f, 't>> {
+        let Some(list) = self.value.as_array() else {
+            self.wrong::<()>("a list", notes);
+            return Vec::new();
+        };
+        let element = |(place, value): (usize, &'f Spanned<DeValue<'t>>)| Value {
+            path: format!("{}[{place}]", self.path),
+            span: value.span(),
+            value: value.get_ref(),
+        };
+        list.iter().enumerate().map(element).collect()
+    }
+
+    /// A string, or a list of strings.
+    pub(super) fn strings(&self, notes: &mut Notes<'_>) -> Vec<(Range<usize>, String)> {
+        if let Some(text) = self.value.as_str() {
+            return vec![(self.span.clone(), text.to_owned())];
+        }
+        if !self.value.is_array() {
+            self.wrong::<()>("a string or a list of strings", notes);
+            return Vec::new();
+        }
+        self.list(notes).iter().filter_map(|value| Some((value.span.clone(), value.string(notes)?))).collect()
+    }
+}
+
+fn article(kind: &str) -> String {
+    let vowel = kind.starts_with(['a', 'e', 'i', 'o', 'u']);
+    format!("{} {kind}", if vowel { "an" } else { "a" })
+}
+
+/// `10s`, `500ms`, `5m`, `1h`.
+fn duration(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+    let number: u64 = number.parse().ok()?;
+    let millis = match unit.trim() {
+        "ms" => 1,
+        "s" => 1000,
+        "m" | "min" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    // A week is longer than any turn; beyond it a slip of the key is likelier than an intention.
+    let duration = Duration::from_millis(number.checked_mul(millis)?);
+    (!duration.is_zero() && duration <= Duration::from_secs(7 * 86_400)).then_some(duration)
+}
+
+/// `64MiB`, `500kB`, `1000B`.
+fn size(text: &str) -> Option<usize> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+    let number: usize = number.parse().ok()?;
+    let factor = match unit.trim() {
+        "B" => 1,
+        "kB" | "KB" => 1000,
+        "KiB" => 1 << 10,
+        "MB" => 1_000_000,
+        "MiB" => 1 << 20,
+        "GB" => 1_000_000_000,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    number.checked_mul(factor).filter(|size| *size > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_and_sizes() {
+        assert_eq!(duration("500ms"), Some(Duration::from_millis(500)));
+        assert_eq!(duration("5m"), Some(Duration::from_secs(300)));
+        for text in ["", "5", "s", "0s", "-5s", "5 parsecs", "99999999999999999999s", "400h"] {
+            assert_eq!(duration(text), None, "{text}");
+        }
+        assert_eq!(size("64MiB"), Some(64 << 20));
+        for text in ["64", "0B", "MiB", "99999999999999999999GiB", "1e3B"] {
+            assert_eq!(size(text), None, "{text}");
+        }
+    }
+}

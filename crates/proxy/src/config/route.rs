@@ -1,0 +1,80 @@
+//! Which endpoint answers for a model. Pure.
+
+use super::schema::nearest;
+use super::{Config, Endpoint};
+
+/// No endpoint answers for a model.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct RouteError(String);
+
+impl Config {
+    /// The endpoint for a model, and the model's name there: the first endpoint that lists it, else the one named before a
+    /// `/`, else the default endpoint with the name unchanged.
+    pub fn route(&self, model: &str) -> Result<(&Endpoint, String), RouteError> {
+        let lists = |endpoint: &&Endpoint| endpoint.models.iter().any(|known| known.id == model);
+        if let Some(endpoint) = self.endpoints.iter().find(lists) {
+            return Ok((endpoint, model.to_owned()));
+        }
+        if let Some((name, rest)) = model.split_once('/')
+            && !rest.is_empty()
+            && let Some(endpoint) = self.endpoints.iter().find(|endpoint| endpoint.name.as_str() == name)
+        {
+            return Ok((endpoint, rest.to_owned()));
+        }
+        let default = self.default_endpoint.as_ref();
+        let fallback = match (default, self.endpoints.as_slice()) {
+            (Some(name), endpoints) => endpoints.iter().find(|endpoint| endpoint.name == *name),
+            (None, [only]) => Some(only),
+            (None, _) => None,
+        };
+        fallback.map(|endpoint| (endpoint, model.to_owned())).ok_or_else(|| self.unknown(model))
+    }
+
+    fn unknown(&self, model: &str) -> RouteError {
+        let shown: String = model.chars().filter(|c| !c.is_control()).take(80).collect();
+        if self.endpoints.is_empty() {
+            return RouteError(format!(
+                "no endpoint is configured, so nothing can answer for `{shown}`; add an [[endpoint]] to the configuration (`latimer check` reads it)"
+            ));
+        }
+        let known =
+            self.endpoints.iter().flat_map(|endpoint| &endpoint.models).map(|known| known.id.as_str());
+        let hint =
+            nearest(&shown, known).map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
+        RouteError(format!(
+            "no endpoint lists the model `{shown}`{hint} Ask for `endpoint/model`, list it under an endpoint's `models`, or set default_endpoint"
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::raise::load;
+
+    fn routed(top: &str, model: &str) -> Result<(String, String), String> {
+        let text = format!(
+            "{top}\n[[endpoint]]\nname = \"a\"\nbase_url = \"https://a.test\"\nmodels = [\"m\", \"lab/x\"]\n[[endpoint]]\nname = \"b\"\nbase_url = \"https://b.test\"\nmodels = [\"m\", \"n\"]\n"
+        );
+        let config = load(&text, &|_| None, &|_| Err(std::io::ErrorKind::NotFound.into()))
+            .expect("a configuration")
+            .config;
+        let found = config.route(model).map(|(endpoint, model)| (endpoint.name.to_string(), model));
+        found.map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn listed_then_explicit_then_default() {
+        let found = |top, model| {
+            routed(top, model).map(|(endpoint, model)| format!("{endpoint} {model}")).expect("a route")
+        };
+        assert_eq!(found("", "m"), "a m");
+        assert_eq!(found("", "n"), "b n");
+        assert_eq!(found("", "b/m"), "b m");
+        assert_eq!(found("", "lab/x"), "a lab/x");
+        assert_eq!(found("", "b/lab/y"), "b lab/y");
+        assert_eq!(found("default_endpoint = \"b\"", "anything/else"), "b anything/else");
+        let error = routed("", "nn").expect_err("no default");
+        assert!(error.contains("did you mean `n`?") || error.contains("did you mean `m`?"), "{error}");
+    }
+}

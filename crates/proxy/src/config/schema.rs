@@ -1,0 +1,98 @@
+//! Every key of the configuration file. Unknown keys are told by these tables, and so is `docs/configuration.md`.
+
+/// One key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    /// As written in the file.
+    pub name: &'static str,
+    /// What stands behind it.
+    pub kind: &'static str,
+    /// What holds without it; empty when nothing does.
+    pub default: &'static str,
+}
+
+const fn key(name: &'static str, kind: &'static str, default: &'static str) -> Key {
+    Key { name, kind, default }
+}
+
+/// The top of the file.
+pub const TOP: [Key; 3] = [
+    key("default_endpoint", "string", ""),
+    key("server", "table", ""),
+    key("endpoint", "list of tables", ""),
+];
+
+/// `[server]`.
+pub const SERVER: [Key; 6] = [
+    key("listen", "address and port", "127.0.0.1:4180"),
+    key("auth", "token or none", "token"),
+    key("hosts", "list of strings", "[]"),
+    key("body_limit", "size", "64MiB"),
+    key("grace", "duration", "30s"),
+    key("keep_alive", "duration", "15s"),
+];
+
+/// `[[endpoint]]`.
+pub const ENDPOINT: [Key; 14] = [
+    key("name", "string", ""),
+    key("preset", "string", ""),
+    key("protocol", "chat", "chat"),
+    key("base_url", "URL", ""),
+    key("api_key", "string or list", ""),
+    key("api_key_env", "string or list", ""),
+    key("api_key_file", "string or list", ""),
+    key("models", "list", "[]"),
+    key("timeouts", "table", ""),
+    key("retries", "number", "3"),
+    key("headers", "table", "{}"),
+    key("ca_file", "path", ""),
+    key("allow_http", "true or false", "false"),
+    key("quirks", "table", ""),
+];
+
+/// An entry of `models` that is a table.
+pub const MODEL: [Key; 4] = [
+    key("id", "string", ""),
+    key("context_window", "number", ""),
+    key("reasoning", "true or false", ""),
+    key("images", "true or false", ""),
+];
+
+/// `timeouts`.
+pub const TIMEOUTS: [Key; 3] = [
+    key("connect", "duration", "10s"),
+    key("first_byte", "duration", "120s"),
+    key("idle", "duration", "300s"),
+];
+
+/// `quirks`: what a preset says of its provider, for providers that have none.
+pub const QUIRKS: [Key; 15] = [
+    key(
+        "reasoning",
+        "none, effort, thinking, thinking_and_effort, enable_thinking, chat_template or openrouter",
+        "none",
+    ),
+    key("echo_reasoning", "never, with_calls, always or details", "never"),
+    key("max_completion_tokens", "true or false", "false"),
+    key("developer_role", "true or false", "false"),
+    key("single_system", "true or false", "true"),
+    key("null_content", "true or false", "true"),
+    key("stream_options", "true or false", "true"),
+    key("tools", "true or false", "true"),
+    key("parallel_tool_calls", "true or false", "true"),
+    key("tool_choice", "true or false", "true"),
+    key("sampling", "true or false", "true"),
+    key("nine_character_call_ids", "true or false", "false"),
+    key("json_schema", "true or false", "true"),
+    key("prompt_cache_key", "true or false", "false"),
+    key("tool_images", "true or false", "false"),
+];
+
+/// The known name nearest to this one, when it is near enough to be meant.
+pub(super) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    known
+        .map(|known| (strsim::damerau_levenshtein(name, known), known))
+        .min()
+        .filter(|(distance, known)| *distance <= 1 + known.len() / 3)
+        .map(|(_, known)| known)
+}

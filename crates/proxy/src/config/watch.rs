@@ -1,0 +1,131 @@
+//! The configuration in use, and how a changed file becomes it. A broken file is refused and reported; the old one stays.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+use latimer_protocol::status::ConfigState;
+
+use super::Config;
+use super::check::{Problem, report};
+use super::raise::Loaded;
+
+/// The configuration of this moment. A turn takes it once and keeps it to its end.
+#[derive(Debug)]
+pub struct Live {
+    path: Option<PathBuf>,
+    inner: RwLock<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    config: Arc<Config>,
+    reloads: u64,
+    refused: Option<String>,
+}
+
+impl Live {
+    /// Begins with this configuration, read from this file.
+    pub fn new(config: Config, path: Option<PathBuf>) -> Self {
+        Self { path, inner: RwLock::new(Inner { config: Arc::new(config), reloads: 0, refused: None }) }
+    }
+
+    /// The configuration in use.
+    pub fn current(&self) -> Arc<Config> {
+        Arc::clone(&self.inner.read().unwrap_or_else(PoisonError::into_inner).config)
+    }
+
+    /// Where it came from and whether the newest file is in use.
+    pub fn state(&self) -> ConfigState {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        ConfigState {
+            path: self.path.as_ref().map(|path| path.to_string_lossy().into_owned()),
+            reloads: inner.reloads,
+            refused: inner.refused.clone(),
+        }
+    }
+
+    /// Takes up a newer configuration, or notes why it cannot.
+    pub fn replace(&self, newer: Result<Loaded, Vec<Problem>>) {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        match newer {
+            Ok(loaded) => {
+                for warning in &loaded.warnings {
+                    tracing::warn!(event = "config.warning", problem = %warning);
+                }
+                if loaded.config.server.listen != inner.config.server.listen {
+                    tracing::warn!(event = "config.restart_needed", key = "server.listen");
+                }
+                inner.config = Arc::new(loaded.config);
+                inner.reloads += 1;
+                inner.refused = None;
+                tracing::info!(event = "config.reloaded", endpoints = inner.config.endpoints.len());
+            }
+            Err(problems) => {
+                let path = self.path.as_deref().unwrap_or(Path::new("config.toml"));
+                let text = report(&problems, path);
+                tracing::error!(event = "config.refused", problems = problems.len(), report = %text);
+                inner.refused = Some(text);
+            }
+        }
+    }
+}
+
+/// What tells one version of a file from the next. Editors write beside and rename, so the inode is looked at too.
+fn version(path: &Path) -> Option<(SystemTime, u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
+}
+
+/// Looks at the file for ever, and takes it up when it changed. `load` raises its text.
+pub async fn watch(
+    live: Arc<Live>,
+    path: PathBuf,
+    every: Duration,
+    load: impl Fn(&str) -> Result<Loaded, Vec<Problem>>,
+) {
+    let mut seen = version(&path);
+    let mut clock = tokio::time::interval(every);
+    clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        clock.tick().await;
+        let now = version(&path);
+        // A file that is gone is likely being replaced; what is in use stays.
+        if now.is_none() || now == seen {
+            continue;
+        }
+        seen = now;
+        if let Ok(text) = std::fs::read_to_string(&path) {
+            live.replace(load(&text));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::raise::load;
+
+    fn raise(text: &str) -> Result<Loaded, Vec<Problem>> {
+        load(text, &|_| None, &|_| Err(std::io::ErrorKind::NotFound.into()))
+    }
+
+    #[test]
+    fn a_broken_file_is_refused_and_the_old_one_stays() {
+        let live = Live::new(raise("").expect("empty is fine").config, None);
+        let held = live.current();
+        live.replace(raise("[[endpoint]]\nname = \"a\"\nbase_url = \"https://a.test\""));
+        assert_eq!(
+            (live.current().endpoints.len(), held.endpoints.len()),
+            (1, 0),
+            "an open turn keeps its own"
+        );
+        live.replace(raise("[[endpoint]]\nnaem = \"a\""));
+        let state = live.state();
+        assert_eq!((live.current().endpoints.len(), state.reloads), (1, 1));
+        assert!(state.refused.expect("said").contains("did you mean `name`?"));
+        live.replace(raise(""));
+        assert_eq!(live.state().refused, None);
+    }
+}

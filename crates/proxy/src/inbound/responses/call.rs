@@ -1,0 +1,258 @@
+//! One call in a Responses stream: functions, freeform tools, tool search and the local shell, each in its own item.
+
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::json::{push_escaped, push_string};
+use super::stream::{event, head, item_place, output_index};
+use super::tools::{Entry, Kind};
+use super::unwrap::Unwrap;
+
+/// A call that is open or waits to be.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) slot: u32,
+    /// No more arguments will come.
+    pub(super) ended: bool,
+    kind: Kind,
+    name: String,
+    namespace: Option<String>,
+    call_id: String,
+    id: String,
+    index: u32,
+    /// Arguments as they came.
+    arguments: String,
+    unwrap: Unwrap,
+    /// The decoded free text, for [`Kind::Custom`].
+    input: String,
+    /// How much of the input, or of the arguments of a function, was sent.
+    sent: usize,
+}
+
+/// May a call be given out as done?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Whole,
+    Broken,
+}
+
+impl Call {
+    pub(super) fn new(slot: u32, call_id: String, flat: &str, entry: Option<&Entry>) -> Self {
+        Self {
+            slot,
+            ended: false,
+            kind: entry.map_or(Kind::Function, |entry| entry.kind),
+            name: entry.map_or_else(|| flat.to_owned(), |entry| entry.name.clone()),
+            namespace: entry.and_then(|entry| entry.namespace.clone()),
+            call_id,
+            id: String::new(),
+            index: 0,
+            arguments: String::new(),
+            unwrap: Unwrap::default(),
+            input: String::new(),
+            sent: 0,
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn index(&self) -> u32 {
+        self.index
+    }
+
+    pub(super) fn id_prefix(&self) -> &'static str {
+        match self.kind {
+            Kind::Function => "fc",
+            Kind::Custom => "ctc",
+            Kind::ToolSearch => "ts",
+            Kind::LocalShell => "lsh",
+        }
+    }
+
+    /// The arguments are one whole JSON object.
+    pub(super) fn is_whole(&self) -> bool {
+        let text = self.arguments.trim();
+        text.starts_with('{') && text.ends_with('}') && serde_json::from_str::<&RawValue>(text).is_ok()
+    }
+
+    /// Writes `added`, and what came while the call waited.
+    pub(super) fn open(&mut self, id: String, index: u32, out: &mut Vec<u8>, sequence: &mut u64) {
+        self.id = id;
+        self.index = index;
+        let item = self.item("in_progress", "", &json!({}));
+        event(out, sequence, "response.output_item.added", |out| {
+            output_index(out, index);
+            out.extend_from_slice(b",\"item\":");
+            out.extend_from_slice(&item);
+        });
+        let held = std::mem::take(&mut self.arguments);
+        self.arguments(&held, out, sequence);
+    }
+
+    /// Keeps a piece for later.
+    pub(super) fn arguments_later(&mut self, json: &str) {
+        self.arguments.push_str(json);
+    }
+
+    /// Writes a piece.
+    pub(super) fn arguments(&mut self, json: &str, out: &mut Vec<u8>, sequence: &mut u64) {
+        if json.is_empty() {
+            return;
+        }
+        self.arguments.push_str(json);
+        match self.kind {
+            Kind::Function => {
+                self.delta("response.function_call_arguments.delta", json, out, sequence);
+                self.sent = self.arguments.len();
+            }
+            Kind::Custom => {
+                self.unwrap.push(json, &mut self.input);
+                self.input_delta(out, sequence);
+            }
+            Kind::ToolSearch | Kind::LocalShell => {}
+        }
+    }
+
+    fn input_delta(&mut self, out: &mut Vec<u8>, sequence: &mut u64) {
+        if let Some(fresh) = self.input.get(self.sent..).filter(|fresh| !fresh.is_empty()) {
+            self.delta("response.custom_tool_call_input.delta", fresh, out, sequence);
+            self.sent = self.input.len();
+        }
+    }
+
+    fn delta(&self, name: &str, text: &str, out: &mut Vec<u8>, sequence: &mut u64) {
+        head(out, sequence, name);
+        item_place(out, &self.id, self.index);
+        out.extend_from_slice(b",\"delta\":\"");
+        push_escaped(out, text);
+        out.extend_from_slice(b"\"}\n\n");
+    }
+
+    /// Decides whether the call can be done; takes the final input of a freeform call from the whole arguments.
+    pub(super) fn verdict(&mut self, whole: bool) -> Verdict {
+        if whole && self.arguments.trim().is_empty() && self.kind != Kind::Custom {
+            self.arguments = "{}".to_owned();
+        }
+        let is_object = self.is_whole();
+        if !whole {
+            return Verdict::Broken;
+        }
+        if self.kind != Kind::Custom {
+            return if is_object { Verdict::Whole } else { Verdict::Broken };
+        }
+        let input = match serde_json::from_str::<Value>(self.arguments.trim()) {
+            Ok(Value::Object(map)) => match map.get("input") {
+                Some(Value::String(input)) => input.clone(),
+                // A wrapper of another name around one text means the same.
+                None if map.len() == 1 => match map.values().next() {
+                    Some(Value::String(only)) => only.clone(),
+                    _ => return Verdict::Broken,
+                },
+                _ => return Verdict::Broken,
+            },
+            Ok(Value::String(text)) => text,
+            // The model left the wrapper out and wrote the text itself.
+            Err(_) if !self.arguments.trim_start().starts_with(['{', '"']) => self.arguments.clone(),
+            _ => return Verdict::Broken,
+        };
+        // Nothing that was sent is taken back.
+        if !input.starts_with(&self.input) {
+            return Verdict::Broken;
+        }
+        self.input = input;
+        Verdict::Whole
+    }
+
+    /// Writes the closing events of a whole call and gives its item.
+    pub(super) fn close(&mut self, out: &mut Vec<u8>, sequence: &mut u64) -> Vec<u8> {
+        match self.kind {
+            Kind::Function => {
+                // Arguments that were made up for an empty list: deltas must add up to what is done.
+                if let Some(rest) = self.arguments.get(self.sent..).filter(|rest| !rest.is_empty()) {
+                    self.delta("response.function_call_arguments.delta", rest, out, sequence);
+                }
+                event(out, sequence, "response.function_call_arguments.done", |out| {
+                    item_place(out, &self.id, self.index);
+                    out.extend_from_slice(b",\"name\":");
+                    push_string(out, &self.name);
+                    out.extend_from_slice(b",\"arguments\":");
+                    push_string(out, &self.arguments);
+                });
+            }
+            Kind::Custom => {
+                self.input_delta(out, sequence);
+                event(out, sequence, "response.custom_tool_call_input.done", |out| {
+                    item_place(out, &self.id, self.index);
+                    out.extend_from_slice(b",\"input\":");
+                    push_string(out, &self.input);
+                });
+            }
+            Kind::ToolSearch | Kind::LocalShell => {}
+        }
+        let object = serde_json::from_str(&self.arguments).unwrap_or_default();
+        let text = if self.kind == Kind::Custom { &self.input } else { &self.arguments };
+        self.item("completed", text, &object)
+    }
+
+    /// The item of a call that was cut.
+    pub(super) fn incomplete_item(&self) -> Vec<u8> {
+        let text = if self.kind == Kind::Custom { &self.input } else { &self.arguments };
+        self.item("incomplete", text, &json!({}))
+    }
+
+    fn item(&self, status: &str, text: &str, object: &Value) -> Vec<u8> {
+        let (kind, field) = match self.kind {
+            Kind::Function => ("function_call", Some("arguments")),
+            Kind::Custom => ("custom_tool_call", Some("input")),
+            Kind::ToolSearch => ("tool_search_call", None),
+            Kind::LocalShell => ("local_shell_call", None),
+        };
+        let mut item = b"{\"type\":".to_vec();
+        push_string(&mut item, kind);
+        item.extend_from_slice(b",\"id\":");
+        push_string(&mut item, &self.id);
+        item.extend_from_slice(b",\"call_id\":");
+        push_string(&mut item, &self.call_id);
+        if let Some(field) = field {
+            item.extend_from_slice(b",\"name\":");
+            push_string(&mut item, &self.name);
+            if let Some(namespace) = &self.namespace {
+                item.extend_from_slice(b",\"namespace\":");
+                push_string(&mut item, namespace);
+            }
+            item.extend_from_slice(b",\"");
+            item.extend_from_slice(field.as_bytes());
+            item.extend_from_slice(b"\":");
+            push_string(&mut item, text);
+        } else if self.kind == Kind::ToolSearch {
+            item.extend_from_slice(b",\"execution\":\"client\",\"arguments\":");
+            item.extend_from_slice(object.to_string().as_bytes());
+        } else {
+            item.extend_from_slice(b",\"action\":");
+            item.extend_from_slice(shell_action(object).to_string().as_bytes());
+        }
+        item.extend_from_slice(b",\"status\":");
+        push_string(&mut item, status);
+        item.push(b'}');
+        item
+    }
+}
+
+/// The action of a local shell call, with every key the API documents.
+fn shell_action(arguments: &Value) -> Value {
+    let command = match arguments.get("command") {
+        Some(Value::String(line)) => json!(["bash", "-lc", line]),
+        Some(list @ Value::Array(_)) => list.clone(),
+        _ => json!([]),
+    };
+    json!({
+        "type": "exec",
+        "command": command,
+        "env": {},
+        "working_directory": arguments.get("working_directory"),
+        "timeout_ms": arguments.get("timeout_ms"),
+        "user": null,
+    })
+}

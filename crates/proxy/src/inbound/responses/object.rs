@@ -1,0 +1,119 @@
+//! The response object: what every snapshot of a stream and the plain answer have in common.
+
+use serde_json::value::RawValue;
+
+use super::json::{push_number, push_string};
+
+/// The request's fields as the client sent them, to be echoed in the response object.
+#[derive(Debug, Clone, Default)]
+pub struct Echo {
+    /// The name the client asked for.
+    pub model: String,
+    /// Field and JSON text, in the order of [`ECHOED`]; absent ones get their default.
+    pub fields: Vec<Option<Box<RawValue>>>,
+}
+
+/// The echoed fields, each with the default the API documents.
+pub(super) const ECHOED: [(&str, &str); 23] = [
+    ("background", "false"),
+    ("instructions", "null"),
+    ("max_output_tokens", "null"),
+    ("max_tool_calls", "null"),
+    ("metadata", "{}"),
+    ("parallel_tool_calls", "true"),
+    ("previous_response_id", "null"),
+    ("prompt_cache_key", "null"),
+    ("prompt_cache_retention", "null"),
+    ("reasoning", "{\"effort\":null,\"summary\":null}"),
+    ("safety_identifier", "null"),
+    ("service_tier", "\"default\""),
+    ("store", "true"),
+    ("temperature", "1.0"),
+    ("text", "{\"format\":{\"type\":\"text\"},\"verbosity\":\"medium\"}"),
+    ("tool_choice", "\"auto\""),
+    ("tools", "[]"),
+    ("top_logprobs", "0"),
+    ("top_p", "1.0"),
+    ("presence_penalty", "0.0"),
+    ("frequency_penalty", "0.0"),
+    ("truncation", "\"disabled\""),
+    ("user", "null"),
+];
+
+/// What changes between snapshots.
+pub(super) struct Snapshot<'s> {
+    pub(super) status: &'s str,
+    pub(super) completed_at: Option<u64>,
+    /// JSON text of `error`.
+    pub(super) error: Option<&'s str>,
+    /// `incomplete_details.reason`.
+    pub(super) incomplete: Option<&'s str>,
+    /// JSON text of the finished items, joined by commas.
+    pub(super) output: &'s [u8],
+    /// JSON text of `usage`.
+    pub(super) usage: Option<&'s str>,
+}
+
+/// Writes response objects of one response.
+#[derive(Debug)]
+pub(super) struct Object {
+    /// From the opening brace to `created_at`.
+    head: Vec<u8>,
+    /// The echoed fields, each with a comma before it.
+    echo: Vec<u8>,
+}
+
+impl Object {
+    pub(super) fn new(id: &str, created_at: u64, echo: &Echo) -> Self {
+        let mut head = b"{\"id\":".to_vec();
+        push_string(&mut head, id);
+        head.extend_from_slice(b",\"object\":\"response\",\"created_at\":");
+        push_number(&mut head, created_at);
+        head.extend_from_slice(b",\"model\":");
+        push_string(&mut head, &echo.model);
+        let mut fields = Vec::new();
+        for (place, (name, default)) in ECHOED.iter().enumerate() {
+            let given = echo.fields.get(place).and_then(Option::as_deref).map(RawValue::get);
+            fields.extend_from_slice(b",\"");
+            fields.extend_from_slice(name.as_bytes());
+            fields.extend_from_slice(b"\":");
+            // A line break inside of a client's JSON would end the frame.
+            fields.extend(
+                given
+                    .filter(|given| *given != "null")
+                    .unwrap_or(default)
+                    .bytes()
+                    .filter(|byte| !matches!(byte, b'\n' | b'\r')),
+            );
+        }
+        Self { head, echo: fields }
+    }
+
+    pub(super) fn write(&self, out: &mut Vec<u8>, snapshot: &Snapshot<'_>) {
+        out.extend_from_slice(&self.head);
+        out.extend_from_slice(b",\"status\":");
+        push_string(out, snapshot.status);
+        out.extend_from_slice(b",\"completed_at\":");
+        match snapshot.completed_at {
+            Some(at) => push_number(out, at),
+            None => out.extend_from_slice(b"null"),
+        }
+        out.extend_from_slice(b",\"error\":");
+        out.extend_from_slice(snapshot.error.unwrap_or("null").as_bytes());
+        out.extend_from_slice(b",\"incomplete_details\":");
+        match snapshot.incomplete {
+            Some(reason) => {
+                out.extend_from_slice(b"{\"reason\":");
+                push_string(out, reason);
+                out.push(b'}');
+            }
+            None => out.extend_from_slice(b"null"),
+        }
+        out.extend_from_slice(b",\"output\":[");
+        out.extend_from_slice(snapshot.output);
+        out.extend_from_slice(b"],\"usage\":");
+        out.extend_from_slice(snapshot.usage.unwrap_or("null").as_bytes());
+        out.extend_from_slice(&self.echo);
+        out.push(b'}');
+    }
+}

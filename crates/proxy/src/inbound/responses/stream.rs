@@ -1,0 +1,636 @@
+//! Turn events to the events of a Responses stream. A strict state machine; pure.
+//!
+//! Invariant: items do not overlap; sequence numbers have no gaps; there is exactly one terminal event, and nothing after it.
+//! Invariant: a call is only done when its arguments are whole. A text delta allocates nothing.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+
+use latimer_protocol::failure::{Failure, Kind as FailureKind};
+use latimer_protocol::turn::{FinishReason, Opaque, Sink, TurnEvent, Usage};
+
+use super::call::{Call, Verdict};
+use super::error::{stream_code, stream_message};
+use super::json::{push_escaped, push_number, push_string};
+use super::object::{Echo, Object, Snapshot};
+use super::tools::ToolMap;
+
+/// What a writer must know besides the request. Time and randomness come in as arguments.
+#[derive(Debug, Clone, Default)]
+pub struct Begin {
+    /// All ids of the response are made of these.
+    pub seed: [u8; 16],
+    /// Unix time, in seconds.
+    pub created_at: u64,
+    /// The client is Codex, which reads some things its own way.
+    pub codex: bool,
+    /// Events are wanted, not one object at the end.
+    pub stream: bool,
+    /// A rough count of the input's tokens, for upstreams that do not count.
+    pub input_tokens: u64,
+    /// Call ids of the conversation so far, which must not be used again.
+    pub call_ids: HashSet<String>,
+}
+
+/// Writes one response.
+pub struct Writer {
+    begin: Begin,
+    tools: ToolMap,
+    object: Object,
+    out: Vec<u8>,
+    hex: String,
+    sequence: u64,
+    begun: bool,
+    finished: bool,
+    now: u64,
+    /// Items that were begun.
+    items: u32,
+    open: Open,
+    /// Calls that wait for the open one to end.
+    waiting: Vec<Call>,
+    /// Slots that are over.
+    closed: HashSet<u32>,
+    /// Text that came while a call was open.
+    late_text: String,
+    /// JSON of the finished items, joined by commas.
+    output: Vec<u8>,
+    usage: Usage,
+    /// Characters that went out, to estimate tokens.
+    written: u64,
+    /// A call came out broken although the upstream said that all was well.
+    broken_call: Option<String>,
+    whole: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum Open {
+    Nothing,
+    Message(Message),
+    Reasoning(Thoughts),
+    Call(Box<Call>),
+}
+
+#[derive(Debug)]
+struct Message {
+    id: String,
+    index: u32,
+    refusal: bool,
+    /// What stands between the sequence number and the delta.
+    middle: Vec<u8>,
+    /// The text so far, escaped.
+    text: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Thoughts {
+    id: String,
+    index: u32,
+    middle: Vec<u8>,
+    text: Vec<u8>,
+    /// A part was begun.
+    part: bool,
+}
+
+impl Writer {
+    /// A writer for one response. Nothing is written before the first event.
+    pub fn new(begin: Begin, echo: &Echo, tools: ToolMap) -> Self {
+        let mut hex = String::with_capacity(32);
+        for byte in begin.seed {
+            let _ = write!(hex, "{byte:02x}");
+        }
+        let object = Object::new(&format!("resp_{hex}"), begin.created_at, echo);
+        Self {
+            now: begin.created_at,
+            begin,
+            tools,
+            object,
+            out: Vec::new(),
+            hex,
+            sequence: 0,
+            begun: false,
+            finished: false,
+            items: 0,
+            open: Open::Nothing,
+            waiting: Vec::new(),
+            closed: HashSet::new(),
+            late_text: String::new(),
+            output: Vec::new(),
+            usage: Usage::default(),
+            written: 0,
+            broken_call: None,
+            whole: Vec::new(),
+        }
+    }
+
+    /// Bytes that are ready for the client.
+    pub fn out(&self) -> &[u8] {
+        &self.out
+    }
+
+    /// Takes the bytes that are ready.
+    pub fn take(&mut self) -> Vec<u8> {
+        let capacity = self.out.len().min(16 * 1024);
+        std::mem::replace(&mut self.out, Vec::with_capacity(capacity))
+    }
+
+    /// Throws the bytes away: the client wants one object at the end.
+    pub fn discard(&mut self) {
+        self.out.clear();
+    }
+
+    /// True once the terminal event was written.
+    pub fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// The time for `completed_at`, in Unix seconds.
+    pub fn set_now(&mut self, now: u64) {
+        self.now = now;
+    }
+
+    /// An event that means nothing and keeps the client's timer from running out: Codex counts only typed ones.
+    pub fn keep_alive(&mut self) {
+        if self.finished {
+            return;
+        }
+        if !self.begun {
+            return self.begin();
+        }
+        self.snapshot("response.in_progress", "in_progress", None, None);
+    }
+
+    /// Ends the response with a failure. What is open is closed as incomplete.
+    pub fn fail(&mut self, failure: &Failure) {
+        if self.finished {
+            return;
+        }
+        self.begin();
+        self.close_open(false);
+        let mut error = b"{\"code\":".to_vec();
+        push_string(&mut error, stream_code(failure.kind, self.begin.codex));
+        error.extend_from_slice(b",\"message\":");
+        push_string(&mut error, &stream_message(failure, self.begin.codex));
+        error.push(b'}');
+        let error = String::from_utf8(error).unwrap_or_default();
+        self.terminal("response.failed", "failed", Some(&error), None);
+    }
+
+    /// The response as one JSON object; for a client that did not ask for a stream.
+    pub fn into_object(self) -> Vec<u8> {
+        self.whole
+    }
+
+    fn begin(&mut self) {
+        if !self.begun {
+            self.begun = true;
+            self.snapshot("response.created", "in_progress", None, None);
+            self.snapshot("response.in_progress", "in_progress", None, None);
+        }
+    }
+
+    fn finish(&mut self, reason: FinishReason) {
+        self.begin();
+        let whole =
+            !matches!(reason, FinishReason::Length | FinishReason::ContentFilter | FinishReason::Failed(_));
+        let reason = match reason {
+            FinishReason::Failed(failure) => return self.fail(&failure),
+            other => other,
+        };
+        let cut_message = matches!(self.open, Open::Message(_)) && !whole && !self.begin.codex;
+        let had_items = self.items > 0;
+        self.close_open(!cut_message);
+        let waiting = std::mem::take(&mut self.waiting);
+        for call in waiting {
+            self.open_call(call);
+            self.close_open(true);
+        }
+        self.late_message();
+        match (reason, self.broken_call.take()) {
+            (FinishReason::Length, broken) => {
+                // Codex fails a turn that is incomplete; a text that was cut is worth more than that.
+                if self.begin.codex && had_items && broken.is_none() {
+                    return self.terminal("response.completed", "completed", None, None);
+                }
+                self.terminal("response.incomplete", "incomplete", None, Some("max_output_tokens"));
+            }
+            (FinishReason::ContentFilter, _) => {
+                self.terminal("response.incomplete", "incomplete", None, Some("content_filter"))
+            }
+            (_, Some(name)) => {
+                let message = format!(
+                    "the model called `{name}` with arguments that are not JSON, so the call was not passed on"
+                );
+                self.fail(&Failure::new(FailureKind::UpstreamError, message));
+            }
+            _ => self.terminal("response.completed", "completed", None, None),
+        }
+    }
+
+    fn text(&mut self, text: &str, refusal: bool) {
+        self.begin();
+        // Codex shows nothing of a refusal part.
+        let refusal = refusal && !self.begin.codex;
+        match &self.open {
+            Open::Message(message) if message.refusal == refusal => {}
+            Open::Call(_) => return self.late_text.push_str(text),
+            _ => {
+                self.close_open(true);
+                self.open_message(refusal);
+            }
+        }
+        self.written += text.len() as u64;
+        let Open::Message(message) = &mut self.open else { return };
+        let name = if refusal { "response.refusal.delta" } else { "response.output_text.delta" };
+        head(&mut self.out, &mut self.sequence, name);
+        self.out.extend_from_slice(&message.middle);
+        let from = self.out.len();
+        push_escaped(&mut self.out, text);
+        message.text.extend_from_slice(&self.out[from..]);
+        self.out.extend_from_slice(if refusal { b"\"}\n\n" } else { b"\",\"logprobs\":[]}\n\n" });
+    }
+
+    fn reasoning(&mut self, text: &str) {
+        self.begin();
+        if !matches!(self.open, Open::Reasoning(_)) {
+            if matches!(self.open, Open::Call(_)) {
+                // Thoughts between the pieces of a call have no place of their own.
+                return;
+            }
+            self.close_open(true);
+            self.open_reasoning();
+        }
+        self.written += text.len() as u64;
+        let Open::Reasoning(thoughts) = &mut self.open else { return };
+        if !thoughts.part {
+            thoughts.part = true;
+            let (id, index) = (&thoughts.id, thoughts.index);
+            event(&mut self.out, &mut self.sequence, "response.reasoning_summary_part.added", |out| {
+                place(out, id, index, "summary_index");
+                out.extend_from_slice(b",\"part\":{\"type\":\"summary_text\",\"text\":\"\"}");
+            });
+        }
+        head(&mut self.out, &mut self.sequence, "response.reasoning_summary_text.delta");
+        self.out.extend_from_slice(&thoughts.middle);
+        let from = self.out.len();
+        push_escaped(&mut self.out, text);
+        thoughts.text.extend_from_slice(&self.out[from..]);
+        self.out.extend_from_slice(b"\"}\n\n");
+    }
+
+    fn reasoning_state(&mut self, opaque: &Opaque) {
+        self.begin();
+        if !matches!(self.open, Open::Reasoning(_)) {
+            if matches!(self.open, Open::Call(_)) {
+                return;
+            }
+            self.close_open(true);
+            self.open_reasoning();
+        }
+        self.close_reasoning(Some(opaque));
+    }
+
+    fn call_started(&mut self, slot: u32, id: Option<&str>, name: &str) {
+        self.begin();
+        let taken = |id: &str| self.begin.call_ids.contains(id);
+        let id = match id.filter(|id| !taken(id)) {
+            Some(id) => id.to_owned(),
+            None => format!("call_{}{slot:02x}", &self.hex),
+        };
+        self.begin.call_ids.insert(id.clone());
+        let call = Call::new(slot, id, name, self.tools.find(name));
+        match &self.open {
+            // A whole object needs no more pieces: the next call can stream.
+            Open::Call(open) if open.is_whole() => self.close_open(true),
+            Open::Call(_) => return self.waiting.push(call),
+            _ => self.close_open(true),
+        }
+        if self.waiting.is_empty() {
+            self.open_call(call);
+        } else {
+            self.waiting.push(call);
+            self.next_call();
+        }
+    }
+
+    fn call_arguments(&mut self, slot: u32, json: &str) {
+        self.written += json.len() as u64;
+        match &mut self.open {
+            Open::Call(call) if call.slot == slot => call.arguments(json, &mut self.out, &mut self.sequence),
+            _ => {
+                if let Some(call) = self.waiting.iter_mut().find(|call| call.slot == slot) {
+                    call.arguments_later(json);
+                }
+            }
+        }
+    }
+
+    fn call_ended(&mut self, slot: u32) {
+        if self.closed.contains(&slot) {
+            return;
+        }
+        match &self.open {
+            Open::Call(call) if call.slot == slot => {
+                self.close_open(true);
+                self.next_call();
+            }
+            _ => {
+                if let Some(call) = self.waiting.iter_mut().find(|call| call.slot == slot) {
+                    call.ended = true;
+                }
+            }
+        }
+    }
+
+    /// Opens calls that waited, up to the first that is not over.
+    fn next_call(&mut self) {
+        while matches!(self.open, Open::Nothing) && !self.waiting.is_empty() {
+            let call = self.waiting.remove(0);
+            let ended = call.ended;
+            self.open_call(call);
+            if ended {
+                self.close_open(true);
+            }
+        }
+        if matches!(self.open, Open::Nothing) {
+            self.late_message();
+        }
+    }
+
+    fn late_message(&mut self) {
+        if !self.late_text.is_empty() && matches!(self.open, Open::Nothing) {
+            let text = std::mem::take(&mut self.late_text);
+            self.text(&text, false);
+            self.close_open(true);
+        }
+    }
+
+    fn open_message(&mut self, refusal: bool) {
+        let (id, index) = self.next_item("msg");
+        event(&mut self.out, &mut self.sequence, "response.output_item.added", |out| {
+            output_index(out, index);
+            out.extend_from_slice(b",\"item\":{\"type\":\"message\",\"id\":");
+            push_string(out, &id);
+            out.extend_from_slice(b",\"status\":\"in_progress\",\"role\":\"assistant\",\"content\":[]}");
+        });
+        event(&mut self.out, &mut self.sequence, "response.content_part.added", |out| {
+            place(out, &id, index, "content_index");
+            out.extend_from_slice(b",\"part\":");
+            part(out, refusal, b"");
+        });
+        let mut middle = Vec::new();
+        place(&mut middle, &id, index, "content_index");
+        middle.extend_from_slice(b",\"delta\":\"");
+        self.open = Open::Message(Message { id, index, refusal, middle, text: Vec::new() });
+    }
+
+    fn open_reasoning(&mut self) {
+        let (id, index) = self.next_item("rs");
+        event(&mut self.out, &mut self.sequence, "response.output_item.added", |out| {
+            output_index(out, index);
+            out.extend_from_slice(b",\"item\":{\"type\":\"reasoning\",\"id\":");
+            push_string(out, &id);
+            out.extend_from_slice(b",\"summary\":[]}");
+        });
+        let mut middle = Vec::new();
+        place(&mut middle, &id, index, "summary_index");
+        middle.extend_from_slice(b",\"delta\":\"");
+        self.open = Open::Reasoning(Thoughts { id, index, middle, text: Vec::new(), part: false });
+    }
+
+    fn open_call(&mut self, mut call: Call) {
+        let (id, index) = self.next_item(call.id_prefix());
+        call.open(id, index, &mut self.out, &mut self.sequence);
+        self.open = Open::Call(Box::new(call));
+    }
+
+    /// Closes what is open; `whole` says whether it may count as complete.
+    fn close_open(&mut self, whole: bool) {
+        match std::mem::replace(&mut self.open, Open::Nothing) {
+            Open::Nothing => {}
+            Open::Message(message) => self.close_message(&message, whole),
+            Open::Reasoning(thoughts) => {
+                self.open = Open::Reasoning(thoughts);
+                self.close_reasoning(None);
+            }
+            Open::Call(call) => self.close_call(*call, whole),
+        }
+    }
+
+    fn close_message(&mut self, message: &Message, whole: bool) {
+        let (done, field) = if message.refusal {
+            ("response.refusal.done", "refusal")
+        } else {
+            ("response.output_text.done", "text")
+        };
+        event(&mut self.out, &mut self.sequence, done, |out| {
+            place(out, &message.id, message.index, "content_index");
+            out.extend_from_slice(b",\"");
+            out.extend_from_slice(field.as_bytes());
+            out.extend_from_slice(b"\":\"");
+            out.extend_from_slice(&message.text);
+            out.extend_from_slice(if message.refusal { b"\"" } else { b"\",\"logprobs\":[]" });
+        });
+        event(&mut self.out, &mut self.sequence, "response.content_part.done", |out| {
+            place(out, &message.id, message.index, "content_index");
+            out.extend_from_slice(b",\"part\":");
+            part(out, message.refusal, &message.text);
+        });
+        let mut item = b"{\"type\":\"message\",\"id\":".to_vec();
+        push_string(&mut item, &message.id);
+        item.extend_from_slice(b",\"status\":");
+        push_string(&mut item, if whole { "completed" } else { "incomplete" });
+        item.extend_from_slice(b",\"role\":\"assistant\",\"content\":[");
+        part(&mut item, message.refusal, &message.text);
+        item.extend_from_slice(b"]}");
+        self.item_done(message.index, &item);
+    }
+
+    fn close_reasoning(&mut self, opaque: Option<&Opaque>) {
+        let Open::Reasoning(thoughts) = std::mem::replace(&mut self.open, Open::Nothing) else { return };
+        if thoughts.part {
+            event(&mut self.out, &mut self.sequence, "response.reasoning_summary_text.done", |out| {
+                place(out, &thoughts.id, thoughts.index, "summary_index");
+                out.extend_from_slice(b",\"text\":\"");
+                out.extend_from_slice(&thoughts.text);
+                out.push(b'"');
+            });
+            event(&mut self.out, &mut self.sequence, "response.reasoning_summary_part.done", |out| {
+                place(out, &thoughts.id, thoughts.index, "summary_index");
+                out.extend_from_slice(b",\"part\":{\"type\":\"summary_text\",\"text\":\"");
+                out.extend_from_slice(&thoughts.text);
+                out.extend_from_slice(b"\"}");
+            });
+        }
+        let mut item = b"{\"type\":\"reasoning\",\"id\":".to_vec();
+        push_string(&mut item, &thoughts.id);
+        item.extend_from_slice(b",\"summary\":[");
+        if thoughts.part {
+            item.extend_from_slice(b"{\"type\":\"summary_text\",\"text\":\"");
+            item.extend_from_slice(&thoughts.text);
+            item.extend_from_slice(b"\"}");
+        }
+        item.push(b']');
+        if let Some(opaque) = opaque {
+            item.extend_from_slice(b",\"encrypted_content\":");
+            push_string(&mut item, &opaque.encode());
+        }
+        item.push(b'}');
+        self.item_done(thoughts.index, &item);
+    }
+
+    fn close_call(&mut self, mut call: Call, whole: bool) {
+        self.closed.insert(call.slot);
+        match call.verdict(whole) {
+            Verdict::Whole => {
+                let item = call.close(&mut self.out, &mut self.sequence);
+                self.item_done(call.index(), &item);
+            }
+            Verdict::Broken => {
+                self.broken_call.get_or_insert_with(|| call.name().to_owned());
+                // Codex runs whatever is done, so for it a broken call never is.
+                if !self.begin.codex {
+                    let item = call.incomplete_item();
+                    self.item_done(call.index(), &item);
+                }
+            }
+        }
+    }
+
+    fn item_done(&mut self, index: u32, item: &[u8]) {
+        event(&mut self.out, &mut self.sequence, "response.output_item.done", |out| {
+            output_index(out, index);
+            out.extend_from_slice(b",\"item\":");
+            out.extend_from_slice(item);
+        });
+        if !self.output.is_empty() {
+            self.output.push(b',');
+        }
+        self.output.extend_from_slice(item);
+    }
+
+    fn next_item(&mut self, prefix: &str) -> (String, u32) {
+        let index = self.items;
+        self.items += 1;
+        (format!("{prefix}_{}{index:02x}", self.hex), index)
+    }
+
+    fn snapshot(&mut self, name: &'static str, status: &str, error: Option<&str>, incomplete: Option<&str>) {
+        let object = &self.object;
+        event(&mut self.out, &mut self.sequence, name, |out| {
+            out.extend_from_slice(b",\"response\":");
+            object.write(
+                out,
+                &Snapshot { status, completed_at: None, error, incomplete, output: b"", usage: None },
+            );
+        });
+    }
+
+    fn terminal(&mut self, name: &'static str, status: &str, error: Option<&str>, incomplete: Option<&str>) {
+        let usage = self.usage_json();
+        let snapshot = Snapshot {
+            status,
+            completed_at: (status == "completed").then_some(self.now.max(self.begin.created_at)),
+            error,
+            incomplete,
+            output: &self.output,
+            usage: Some(&usage),
+        };
+        self.object.write(&mut self.whole, &snapshot);
+        let whole = &self.whole;
+        event(&mut self.out, &mut self.sequence, name, |out| {
+            out.extend_from_slice(b",\"response\":");
+            out.extend_from_slice(whole);
+        });
+        self.out.extend_from_slice(b"data: [DONE]\n\n");
+        self.finished = true;
+    }
+
+    /// Complete usage. Codex decides by it when to compact, so an upstream that does not count is estimated at four
+    /// characters a token.
+    fn usage_json(&self) -> String {
+        let usage = &self.usage;
+        let input = usage.input.unwrap_or(self.begin.input_tokens);
+        let output = usage.output.unwrap_or(self.written.div_ceil(4));
+        serde_json::json!({
+            "input_tokens": input,
+            "input_tokens_details": { "cached_tokens": usage.cached.unwrap_or(0), "cache_write_tokens": usage.cache_write.unwrap_or(0) },
+            "output_tokens": output,
+            "output_tokens_details": { "reasoning_tokens": usage.reasoning.unwrap_or(0) },
+            "total_tokens": input.saturating_add(output),
+        })
+        .to_string()
+    }
+}
+
+impl Sink for Writer {
+    fn event(&mut self, event: TurnEvent<'_>) {
+        if self.finished {
+            return;
+        }
+        match event {
+            TurnEvent::Started => self.begin(),
+            TurnEvent::Text(text) => self.text(text, false),
+            TurnEvent::Refusal(text) => self.text(text, true),
+            TurnEvent::Reasoning(text) => self.reasoning(text),
+            TurnEvent::ReasoningState(opaque) => self.reasoning_state(&opaque),
+            TurnEvent::CallStarted { slot, id, name } => self.call_started(slot, id, name),
+            TurnEvent::CallArguments { slot, json } => self.call_arguments(slot, json),
+            TurnEvent::CallEnded { slot } => self.call_ended(slot),
+            TurnEvent::Usage(usage) => self.usage = usage,
+            TurnEvent::Note(_) => {}
+            TurnEvent::Finished(reason) => self.finish(reason),
+        }
+    }
+}
+
+/// `event:` line and the beginning of the object, up to the sequence number.
+pub(super) fn head(out: &mut Vec<u8>, sequence: &mut u64, name: &str) {
+    out.extend_from_slice(b"event: ");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\ndata: {\"type\":\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\",\"sequence_number\":");
+    push_number(out, *sequence);
+    *sequence += 1;
+}
+
+/// One whole event; `fill` writes its fields, each with a comma before it.
+pub(super) fn event(out: &mut Vec<u8>, sequence: &mut u64, name: &str, fill: impl FnOnce(&mut Vec<u8>)) {
+    head(out, sequence, name);
+    fill(out);
+    out.extend_from_slice(b"}\n\n");
+}
+
+/// `item_id`, `output_index` and the index inside of the item, which is always the first.
+pub(super) fn place(out: &mut Vec<u8>, id: &str, index: u32, inner: &str) {
+    item_place(out, id, index);
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(inner.as_bytes());
+    out.extend_from_slice(b"\":0");
+}
+
+/// `item_id` and `output_index`.
+pub(super) fn item_place(out: &mut Vec<u8>, id: &str, index: u32) {
+    out.extend_from_slice(b",\"item_id\":");
+    push_string(out, id);
+    output_index(out, index);
+}
+
+/// `output_index`.
+pub(super) fn output_index(out: &mut Vec<u8>, index: u32) {
+    out.extend_from_slice(b",\"output_index\":");
+    push_number(out, u64::from(index));
+}
+
+/// A part of a message; `text` is escaped already.
+fn part(out: &mut Vec<u8>, refusal: bool, text: &[u8]) {
+    if refusal {
+        out.extend_from_slice(b"{\"type\":\"refusal\",\"refusal\":\"");
+        out.extend_from_slice(text);
+        out.extend_from_slice(b"\"}");
+    } else {
+        out.extend_from_slice(b"{\"type\":\"output_text\",\"text\":\"");
+        out.extend_from_slice(text);
+        out.extend_from_slice(b"\",\"annotations\":[],\"logprobs\":[]}");
+    }
+}

@@ -1,0 +1,325 @@
+//! Serving: connections in, the path table, limits, and stopping without breaking a stream.
+
+pub mod body;
+pub mod guard;
+pub mod paths;
+pub mod reply;
+pub mod shutdown;
+
+use std::convert::Infallible;
+use std::io;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt as _;
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, CONNECTION, HeaderValue, UPGRADE};
+use hyper::{HeaderMap, Request, Response};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use latimer_protocol::secret::Secret;
+use latimer_protocol::status::Health;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc, watch};
+
+use self::guard::TokenHash;
+use self::paths::Action;
+use self::reply::{Refusal, Reply, json};
+use self::shutdown::{Cut, Phase, Turns};
+use crate::config::watch::Live;
+use crate::inbound::models;
+use crate::route::fleet::Fleet;
+use crate::turn::{self, Surroundings};
+
+/// How long a client may take for its request head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// After a second signal, and for writing the last events after the grace period.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// Connections at once; one more is told to come back.
+const MOST_CONNECTIONS: usize = 10_000;
+/// How long to wait before accepting again when the system has no descriptor left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The proxy: everything that outlives a connection.
+pub struct Proxy {
+    live: Arc<Live>,
+    fleet: RwLock<Arc<Fleet>>,
+    token: Option<TokenHash>,
+    turns: Arc<Turns>,
+    requests: AtomicU64,
+    phase: watch::Sender<Phase>,
+    started: Instant,
+}
+
+impl Proxy {
+    /// A proxy over a configuration that may change. Without a token everyone who reaches the port may come in.
+    pub fn new(live: Arc<Live>, token: Option<&Secret>) -> Arc<Self> {
+        let fleet = Fleet::new(live.current(), None);
+        Arc::new(Self {
+            fleet: RwLock::new(Arc::new(fleet)),
+            live,
+            token: token.map(TokenHash::new),
+            turns: Arc::new(Turns::new()),
+            requests: AtomicU64::new(0),
+            phase: watch::Sender::new(Phase::Serving),
+            started: Instant::now(),
+        })
+    }
+
+    /// Serves until `stop` yields once; a second yield shortens the grace period. Returns when every turn has ended, well
+    /// or with a legal terminal event.
+    pub async fn serve(
+        self: Arc<Self>,
+        listener: TcpListener,
+        mut stop: mpsc::Receiver<()>,
+    ) -> io::Result<()> {
+        let connections = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+        let graceful = GracefulShutdown::new();
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                _ = stop.recv() => break,
+            };
+            match accepted {
+                Ok((stream, _)) => match Arc::clone(&connections).try_acquire_owned() {
+                    Ok(permit) => {
+                        let connection = Arc::clone(&self).connection(stream, &graceful);
+                        tokio::spawn(async move {
+                            connection.await;
+                            drop(permit);
+                        });
+                    }
+                    Err(_) => turn_away(&stream),
+                },
+                Err(error) if is_passing(&error) => {}
+                Err(error) => {
+                    tracing::warn!(event = "accept.paused", error = %error);
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        drop(listener);
+        self.drain(graceful, stop).await;
+        Ok(())
+    }
+
+    /// How long no turn was open.
+    pub fn idle_for(&self) -> Duration {
+        if self.turns.open() > 0 {
+            Duration::ZERO
+        } else {
+            self.started.elapsed().saturating_sub(self.turns.last_end())
+        }
+    }
+
+    fn connection(
+        self: Arc<Self>,
+        stream: TcpStream,
+        graceful: &GracefulShutdown,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let _ = stream.set_nodelay(true);
+        let service = hyper::service::service_fn(move |request| {
+            let proxy = Arc::clone(&self);
+            async move { Ok::<_, Infallible>(proxy.answer(request).await) }
+        });
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .half_close(false)
+            .serve_connection(TokioIo::new(stream), service);
+        let connection = graceful.watch(connection);
+        async move {
+            // A client that leaves or speaks garbage is no event of ours.
+            if let Err(error) = connection.await {
+                tracing::debug!(event = "connection.broken", error = %error);
+            }
+        }
+    }
+
+    async fn drain(&self, graceful: GracefulShutdown, mut stop: mpsc::Receiver<()>) {
+        self.phase.send_replace(Phase::Draining);
+        let grace = self.live.current().server.grace;
+        tracing::info!(event = "drain.begin", turns = self.turns.open(), grace_s = grace.as_secs());
+        let closed = graceful.shutdown();
+        tokio::pin!(closed);
+        let done = tokio::select! {
+            () = &mut closed => true,
+            () = tokio::time::sleep(grace) => false,
+            _ = stop.recv() => tokio::time::timeout(LAST_WORDS, &mut closed).await.is_ok(),
+        };
+        if !done {
+            self.phase.send_replace(Phase::Cut);
+            let _ = tokio::time::timeout(LAST_WORDS, closed).await;
+        }
+        tracing::info!(event = "drain.end", turns = self.turns.open());
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response<Reply> {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        let id = format!("req_{:x}_{number:x}", std::process::id());
+        let answered = AssertUnwindSafe(self.route(request)).catch_unwind().await;
+        let mut response = match answered {
+            Ok(Ok(response)) => response,
+            Ok(Err(refusal)) => {
+                tracing::debug!(event = "request.refused", request = %id, status = refusal.status, code = refusal.code);
+                refusal.into_response()
+            }
+            Err(_) => {
+                tracing::error!(event = "request.panicked", request = %id);
+                Refusal::new(500, "server_error", "internal_error")
+                    .message(format!("latimer made a mistake; its log has the details under {id}"))
+                    .into_response()
+            }
+        };
+        if let Ok(value) = HeaderValue::try_from(id) {
+            response.headers_mut().insert("x-request-id", value);
+        }
+        response
+    }
+
+    async fn route(&self, request: Request<Incoming>) -> Result<Response<Reply>, Refusal> {
+        let (head, incoming) = request.into_parts();
+        let config = self.live.current();
+        if head.uri.authority().is_some() {
+            return Err(Refusal::invalid(400, "invalid_target")
+                .message("latimer is not a forward proxy; send a path, not a whole URL"));
+        }
+        guard::check_origin(&head.headers, &config.server.hosts)?;
+        let known = self.token.as_ref().is_none_or(|token| guard::has_token(&head.headers, token));
+        let action = paths::find(&head.method, head.uri.path());
+        if !known && !matches!(action, Ok(Action::Health | Action::Root | Action::Options(_))) {
+            return Err(unauthorized());
+        }
+        if paths::is_responses(head.uri.path()) && wants_upgrade(&head.headers) {
+            // Codex falls back to plain HTTP at once on 426, and only then.
+            return Err(Refusal::invalid(426, "upgrade_not_supported").message("latimer speaks the Responses protocol over HTTP, not over WebSocket; send POST /v1/responses"));
+        }
+        match action? {
+            Action::Responses => {
+                let surroundings = self.begin_turn()?;
+                let body = body::read(&head.headers, incoming, config.server.body_limit).await?;
+                Ok(turn::responses(surroundings, &head.headers, &body).await)
+            }
+            Action::Models => Ok(json(200, models::list(&config))),
+            Action::Model(id) => {
+                models::one(&config, id).map(|model| json(200, model)).ok_or_else(|| no_model(id))
+            }
+            Action::Health if known => Ok(json(200, self.health())),
+            Action::Health => Ok(json(200, "{\"status\":\"ok\"}")),
+            Action::Root => Ok(json(
+                200,
+                concat!("{\"name\":\"latimer\",\"version\":\"", env!("CARGO_PKG_VERSION"), "\"}"),
+            )),
+            Action::Options(allow) => {
+                let mut response = json(204, "");
+                response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+                Ok(response)
+            }
+        }
+    }
+
+    fn begin_turn(&self) -> Result<Surroundings, Refusal> {
+        if *self.phase.borrow() != Phase::Serving {
+            let mut refusal = Refusal::new(503, "server_error", "proxy_shutting_down")
+                .message("latimer is stopping; the request can be sent again");
+            refusal.retry_after = Some(1);
+            return Err(refusal);
+        }
+        Ok(Surroundings {
+            fleet: self.fleet(),
+            open: self.turns.begin(),
+            cut: Cut::new(self.phase.subscribe()),
+        })
+    }
+
+    /// The fleet of the current configuration; a changed configuration is taken up by the first turn after it.
+    fn fleet(&self) -> Arc<Fleet> {
+        let config = self.live.current();
+        let fleet = Arc::clone(&self.fleet.read().unwrap_or_else(PoisonError::into_inner));
+        if Arc::ptr_eq(&fleet.config, &config) {
+            return fleet;
+        }
+        let mut slot = self.fleet.write().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(&slot.config, &config) {
+            *slot = Arc::new(Fleet::new(config, Some(&slot)));
+        }
+        Arc::clone(&slot)
+    }
+
+    fn health(&self) -> String {
+        let now = Instant::now();
+        let draining = *self.phase.borrow() != Phase::Serving;
+        let health = Health {
+            status: if draining { "draining" } else { "ok" }.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uptime_s: now.saturating_duration_since(self.started).as_secs(),
+            memory_bytes: resident_memory(),
+            turns_open: self.turns.open(),
+            turns_total: self.turns.total(),
+            turns_failed: self.turns.failed(),
+            config: self.live.state(),
+            endpoints: self.fleet().states(now),
+        };
+        serde_json::to_string(&health).unwrap_or_default()
+    }
+}
+
+fn wants_upgrade(headers: &HeaderMap) -> bool {
+    let asks = |value: &HeaderValue| {
+        value.to_str().is_ok_and(|value| value.to_ascii_lowercase().contains("upgrade"))
+    };
+    headers.contains_key(UPGRADE) && headers.get(CONNECTION).is_none_or(asks)
+}
+
+fn unauthorized() -> Refusal {
+    Refusal::new(401, "authentication_error", "invalid_api_key").message(
+        "latimer needs its own token as `Authorization: Bearer …`; it is in the file `token` of the state directory (`latimer launch codex` passes it on by itself)",
+    )
+}
+
+fn no_model(id: &str) -> Refusal {
+    let shown: String = id.chars().take(80).collect();
+    Refusal::invalid(404, "model_not_found")
+        .message(format!("no endpoint lists the model `{shown}`; GET /v1/models shows those that are listed"))
+}
+
+/// Errors of one connection that say nothing about the listener.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}
+
+/// Says "come back later" without reading a byte.
+fn turn_away(stream: &TcpStream) {
+    const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 138\r\n\r\n{\"error\":{\"message\":\"latimer has too many connections open; try again\",\"type\":\"server_error\",\"param\":null,\"code\":\"server_is_overloaded\"}}\n";
+    let _ = stream.try_write(BUSY);
+}
+
+/// Bytes this process holds in memory now; 0 where the system does not tell.
+fn resident_memory() -> u64 {
+    const PAGE: u64 = 4096;
+    std::fs::read_to_string("/proc/self/statm")
+        .ok()
+        .and_then(|statm| statm.split_whitespace().nth(1)?.parse::<u64>().ok())
+        .map_or(0, |pages| pages * PAGE)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_busy_answer_counts_its_bytes() {
+        let source = include_str!("mod.rs");
+        let start = source.find("content-length: ").expect("stated") + "content-length: ".len();
+        let stated: usize = source[start..start + 3].parse().expect("a number");
+        let body = "{\"error\":{\"message\":\"latimer has too many connections open; try again\",\"type\":\"server_error\",\"param\":null,\"code\":\"server_is_overloaded\"}}\n";
+        assert_eq!(stated, body.len());
+    }
+}

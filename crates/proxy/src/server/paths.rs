@@ -1,0 +1,124 @@
+//! The table of paths. Common mistakes are accepted: a doubled or missing `/v1`, a trailing slash.
+
+use hyper::Method;
+
+use super::reply::Refusal;
+
+/// What a path and a method ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action<'p> {
+    /// `POST /v1/responses`.
+    Responses,
+    /// `GET /v1/models`.
+    Models,
+    /// `GET /v1/models/{id}`; ids may contain `/`.
+    Model(&'p str),
+    /// `GET /health`.
+    Health,
+    /// `HEAD` or `GET /`.
+    Root,
+    /// `OPTIONS` on a known path; the methods it takes. Never grants a foreign origin.
+    Options(&'static str),
+}
+
+/// Every path and the methods it takes.
+const PATHS: [(&str, &str); 4] =
+    [("/v1/responses", "POST"), ("/v1/models", "GET, HEAD"), ("/health", "GET, HEAD"), ("/", "GET, HEAD")];
+
+/// Finds the action, or says which path was probably meant.
+pub fn find<'p>(method: &Method, path: &'p str) -> Result<Action<'p>, Refusal> {
+    let bare = bare(path);
+    let model = bare.strip_prefix("models/").filter(|id| !id.is_empty());
+    let known = match bare {
+        "responses" => "/v1/responses",
+        "models" => "/v1/models",
+        "health" => "/health",
+        "" => "/",
+        _ if model.is_some() => "/v1/models",
+        _ => return Err(unknown(path)),
+    };
+    let allow = PATHS.iter().find(|(name, _)| *name == known).map_or("GET", |(_, allow)| allow);
+    if *method == Method::OPTIONS {
+        return Ok(Action::Options(allow));
+    }
+    if !allow.split(", ").any(|allowed| allowed == method.as_str()) {
+        let mut refusal = Refusal::invalid(405, "method_not_allowed").message(format!(
+            "{known} takes {allow}, not {}",
+            method.as_str().chars().take(20).collect::<String>()
+        ));
+        refusal.allow = Some(allow);
+        return Err(refusal);
+    }
+    Ok(match (known, model) {
+        ("/v1/responses", _) => Action::Responses,
+        ("/v1/models", Some(id)) => Action::Model(id),
+        ("/v1/models", None) => Action::Models,
+        ("/health", _) => Action::Health,
+        _ => Action::Root,
+    })
+}
+
+/// True for a path on which the Responses protocol is spoken, whatever the method.
+pub fn is_responses(path: &str) -> bool {
+    bare(path) == "responses"
+}
+
+/// The path without any number of leading `/v1`, without slashes at its ends.
+fn bare(path: &str) -> &str {
+    let mut rest = path.trim_matches('/');
+    while let Some(shorter) = rest.strip_prefix("v1") {
+        if !shorter.is_empty() && !shorter.starts_with('/') {
+            break;
+        }
+        rest = shorter.trim_start_matches('/');
+    }
+    rest
+}
+
+fn unknown(path: &str) -> Refusal {
+    let shown: String = path.chars().filter(|c| !c.is_control()).take(80).collect();
+    let nearest = PATHS
+        .iter()
+        .map(|(known, _)| (strsim::jaro_winkler(&shown, known), *known))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map_or("/v1/responses", |(_, known)| known);
+    Refusal::invalid(404, "not_found").message(format!(
+        "there is nothing at `{shown}`; the closest path is `{nearest}` (latimer answers POST /v1/responses, GET /v1/models and GET /health)"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_and_their_common_mistakes() {
+        let cases = [
+            ("POST", "/v1/responses", Ok(Action::Responses)),
+            ("POST", "/responses", Ok(Action::Responses)),
+            ("POST", "/v1/v1/responses/", Ok(Action::Responses)),
+            ("GET", "/v1/models", Ok(Action::Models)),
+            ("GET", "/models", Ok(Action::Models)),
+            ("GET", "/v1/models/lab/glm-5", Ok(Action::Model("lab/glm-5"))),
+            ("GET", "/health", Ok(Action::Health)),
+            ("GET", "/v1/health", Ok(Action::Health)),
+            ("HEAD", "/", Ok(Action::Root)),
+            ("OPTIONS", "/v1/responses", Ok(Action::Options("POST"))),
+            ("GET", "/v1/responses", Err(405)),
+            ("DELETE", "/v1/models", Err(405)),
+            ("POST", "/v1/respones", Err(404)),
+            ("GET", "/v1x/models", Err(404)),
+            ("GET", "/../etc/passwd", Err(404)),
+        ];
+        for (method, path, want) in cases {
+            let method: Method = method.parse().expect("a method");
+            assert_eq!(find(&method, path).map_err(|refusal| refusal.status), want, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_path_names_the_closest() {
+        let refusal = find(&Method::POST, "/v1/respones").expect_err("no such path");
+        assert!(refusal.message.contains("closest path is `/v1/responses`"), "{}", refusal.message);
+    }
+}

@@ -1,0 +1,127 @@
+//! Stopping: no new turns, open ones get their time, the rest is cut.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+/// Where the process stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Business as usual.
+    Serving,
+    /// No new turns; open ones go on.
+    Draining,
+    /// Open turns end now, with a legal terminal event.
+    Cut,
+}
+
+/// Fires once the phase is [`Phase::Cut`].
+pub struct Cut(Pin<Box<dyn Future<Output = ()> + Send>>, bool);
+
+impl Cut {
+    /// Watches the phase.
+    pub fn new(mut phase: watch::Receiver<Phase>) -> Self {
+        let wait = async move {
+            // A sender that is gone means the server is gone: cut as well.
+            let _ = phase.wait_for(|phase| *phase == Phase::Cut).await;
+        };
+        Self(Box::pin(wait), false)
+    }
+
+    /// Ready once the turn must end; stays ready.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.1 {
+            self.1 = self.0.as_mut().poll(cx).is_ready();
+        }
+        if self.1 { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+/// Counts turns.
+pub struct Turns {
+    begun: Instant,
+    /// Milliseconds from `begun` to the end of the last turn.
+    last_end: AtomicU64,
+    open: AtomicU64,
+    total: AtomicU64,
+    failed: AtomicU64,
+}
+
+/// One open turn; counted until it is dropped.
+pub struct OpenTurn {
+    turns: Arc<Turns>,
+    number: u64,
+}
+
+impl Turns {
+    /// Nothing counted yet.
+    pub fn new() -> Self {
+        Self {
+            begun: Instant::now(),
+            last_end: AtomicU64::new(0),
+            open: AtomicU64::new(0),
+            total: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+        }
+    }
+
+    /// When the last turn ended, since the start; zero when there was none.
+    pub fn last_end(&self) -> Duration {
+        Duration::from_millis(self.last_end.load(Ordering::Relaxed))
+    }
+
+    /// Begins a turn.
+    pub fn begin(self: &Arc<Self>) -> OpenTurn {
+        self.open.fetch_add(1, Ordering::SeqCst);
+        let number = self.total.fetch_add(1, Ordering::Relaxed) + 1;
+        OpenTurn { turns: Arc::clone(self), number }
+    }
+
+    /// Turns open now.
+    pub fn open(&self) -> u64 {
+        self.open.load(Ordering::SeqCst)
+    }
+
+    /// Turns begun since the start.
+    pub fn total(&self) -> u64 {
+        self.total.load(Ordering::Relaxed)
+    }
+
+    /// Turns that failed since the start.
+    pub fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
+    }
+}
+
+impl OpenTurn {
+    /// A name for logs, unique in this process.
+    pub fn id(&self) -> String {
+        format!("t{}", self.number)
+    }
+
+    /// Notes how it ended.
+    pub fn ended(&self, failed: bool) {
+        if failed {
+            self.turns.failed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for OpenTurn {
+    fn drop(&mut self) {
+        let since = u64::try_from(self.turns.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.turns.last_end.store(since, Ordering::Relaxed);
+        self.turns.open.fetch_sub(1, Ordering::SeqCst);
+    }
+}

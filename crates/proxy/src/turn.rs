@@ -1,0 +1,360 @@
+//! The walk of one turn, top to bottom: read, route, attempt, answer.
+//!
+//! A turn is not a task: it is the response body. hyper polls the body, the body polls the attempt, the attempt polls the
+//! upstream. So backpressure reaches the provider, and a client that leaves drops everything at once.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use hyper::header::{
+    CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT,
+};
+use hyper::{Response, StatusCode};
+use latimer_protocol::failure::Failure;
+use latimer_protocol::turn::{FinishReason, Item, Sink, TurnEvent};
+use tokio::time::Sleep;
+
+use crate::inbound::responses::error::{self, HttpError};
+use crate::inbound::responses::request::{self, Parsed};
+use crate::inbound::responses::stream::{Begin, Writer};
+use crate::route::attempt::{Attempts, Progress, shutting_down};
+use crate::route::fleet::{Fleet, Runtime};
+use crate::server::reply::{Refusal, Reply, json};
+use crate::server::shutdown::{Cut, OpenTurn};
+
+/// How long the HTTP status waits for the first event. After that the stream begins, and errors travel inside it.
+const STATUS_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the server hands to a turn.
+pub struct Surroundings {
+    /// The configuration of this moment, alive.
+    pub fleet: Arc<Fleet>,
+    /// Counts the turn as open while it lives.
+    pub open: OpenTurn,
+    /// Fires when open turns must end.
+    pub cut: Cut,
+}
+
+/// Answers one `POST /v1/responses`.
+pub async fn responses(surroundings: Surroundings, headers: &HeaderMap, body: &[u8]) -> Response<Reply> {
+    let codex = is_codex(headers);
+    let parsed = match request::read(body) {
+        Ok(parsed) => parsed,
+        Err(error) => return from_error(error.into()),
+    };
+    let (runtime, model) = match route(&surroundings.fleet, &parsed.turn.model) {
+        Ok(found) => found,
+        Err(refusal) => return refuse(refusal, codex),
+    };
+    let Parsed { mut turn, stream, notes, echo, tools, input_tokens } = parsed;
+    turn.model = model;
+    let prepared = runtime.adapter.prepare(&turn);
+    let mut log = Log::new(Arc::clone(&runtime), turn.model, surroundings.open);
+    for note in notes.iter().chain(prepared.notes()) {
+        tracing::info!(event = "turn.note", turn = %log.id, endpoint = %log.runtime.endpoint.name, note);
+    }
+    let call_ids = turn
+        .items
+        .iter()
+        .filter_map(|item| if let Item::Call(call) = item { Some(call.id.to_string()) } else { None })
+        .collect();
+    let begin = Begin { seed: random(), created_at: unix_now(), codex, stream, input_tokens, call_ids };
+    let writer = Writer::new(begin, &echo, tools);
+    // The history may be large, and the request is written: nothing needs it for the length of the stream.
+    drop(turn.items);
+    let attempts = Attempts::new(runtime, prepared);
+    let keep_alive = surroundings.fleet.config.server.keep_alive;
+    log.stream = stream;
+    let body = TurnBody::new(attempts, writer, log, keep_alive, surroundings.cut);
+    if stream { answer_stream(body, codex).await } else { body.collect(codex).await }
+}
+
+/// Waits for the first event, so that errors keep their HTTP status, then streams.
+async fn answer_stream(mut body: TurnBody, codex: bool) -> Response<Reply> {
+    match tokio::time::timeout(STATUS_PATIENCE, std::future::poll_fn(|cx| body.poll_first(cx))).await {
+        // Codex answers a 5xx with thirty requests, and a failed stream with six: after our own retries that is plenty.
+        Ok(Progress::Failed(failure)) if codex && error::is_passing(&failure) => body.fail(&failure),
+        Ok(Progress::Failed(failure)) => {
+            body.log.failed(&failure);
+            return from_error(error::http_error(&failure, codex));
+        }
+        Ok(Progress::More | Progress::Ended) => {}
+        Err(_elapsed) => body.writer.keep_alive(),
+    }
+    let mut response = Response::new(Reply::Turn(Box::new(body)));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    response
+}
+
+/// True when the caller is Codex, by the headers it always sends.
+fn is_codex(headers: &HeaderMap) -> bool {
+    let starts =
+        |value: Option<&HeaderValue>| value.is_some_and(|value| value.as_bytes().starts_with(b"codex"));
+    starts(headers.get("originator"))
+        || starts(headers.get(USER_AGENT))
+        || headers.contains_key("x-codex-turn-metadata")
+}
+
+fn route(fleet: &Fleet, model: &str) -> Result<(Arc<Runtime>, String), Refusal> {
+    let unknown = |message: String| Refusal::invalid(404, "model_not_found").message(message);
+    let (endpoint, model) = fleet.config.route(model).map_err(|error| unknown(error.to_string()))?;
+    let runtime =
+        fleet.find(endpoint).ok_or_else(|| unknown(format!("endpoint {} is gone", endpoint.name)))?;
+    Ok((Arc::clone(runtime), model))
+}
+
+/// Codex asks six times after a 404 and once after a 400, and shows the message of either.
+fn refuse(mut refusal: Refusal, codex: bool) -> Response<Reply> {
+    refusal.param = Some("model".to_owned());
+    if codex {
+        refusal.status = 400;
+    }
+    refusal.into_response()
+}
+
+fn from_error(error: HttpError) -> Response<Reply> {
+    let mut response = json(error.status, error.body);
+    if let Some(seconds) = error.retry_after {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+/// One turn as a response body.
+pub struct TurnBody {
+    attempts: Attempts,
+    writer: Writer,
+    log: Log,
+    keep_alive: Duration,
+    last_sent: Instant,
+    alarm: Pin<Box<Sleep>>,
+    cut: Cut,
+    over: bool,
+}
+
+impl TurnBody {
+    fn new(attempts: Attempts, writer: Writer, log: Log, keep_alive: Duration, cut: Cut) -> Self {
+        let alarm = Box::pin(tokio::time::sleep(keep_alive));
+        Self { attempts, writer, log, keep_alive, last_sent: Instant::now(), alarm, cut, over: false }
+    }
+
+    /// True once the last byte was handed out.
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// The next bytes for the client. One poll hands out everything one upstream read brought: nothing waits for more.
+    pub fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if self.over {
+            return Poll::Ready(None);
+        }
+        let mut pending = false;
+        if self.writer.out().is_empty() && !self.writer.is_finished() {
+            match self.poll_turn(cx) {
+                Poll::Ready(Progress::Failed(failure)) => self.fail(&failure),
+                Poll::Ready(Progress::More | Progress::Ended) => {}
+                Poll::Pending => pending = true,
+            }
+        }
+        if pending && self.cut.poll(cx).is_ready() {
+            self.fail(&shutting_down());
+        }
+        if pending && self.writer.out().is_empty() && self.alarm_rang(cx) {
+            self.writer.keep_alive();
+        }
+        let out = self.writer.take();
+        if self.writer.is_finished() {
+            self.over = true;
+        } else if out.is_empty() {
+            return Poll::Pending;
+        }
+        self.last_sent = Instant::now();
+        Poll::Ready((!out.is_empty()).then(|| out.into()))
+    }
+
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Progress> {
+        loop {
+            let mut watch = Watch { writer: &mut self.writer, log: &mut self.log };
+            match self.attempts.poll(cx, &mut watch) {
+                // Events that write nothing (a held-back call, usage) are no progress a client could see.
+                Poll::Ready(Progress::More) if self.writer.out().is_empty() => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// The alarm is set once and looked at late: resetting a timer for every delta would cost more than the delta.
+    fn alarm_rang(&mut self, cx: &mut Context<'_>) -> bool {
+        while self.alarm.as_mut().poll(cx).is_ready() {
+            let due = self.last_sent + self.keep_alive;
+            let now = Instant::now();
+            if due <= now {
+                self.alarm.as_mut().reset((now + self.keep_alive).into());
+                // Registers the waker for the next round.
+                let _ = self.alarm.as_mut().poll(cx);
+                return true;
+            }
+            self.alarm.as_mut().reset(due.into());
+        }
+        false
+    }
+
+    fn fail(&mut self, failure: &Failure) {
+        self.log.failed(failure);
+        self.writer.set_now(unix_now());
+        self.writer.fail(failure);
+    }
+
+    /// Runs the turn to its end and answers with one JSON object.
+    async fn collect(mut self, codex: bool) -> Response<Reply> {
+        loop {
+            match std::future::poll_fn(|cx| self.poll_first(cx)).await {
+                Progress::More => self.writer.discard(),
+                Progress::Ended => break,
+                Progress::Failed(failure) => {
+                    self.log.failed(&failure);
+                    return from_error(error::http_error(&failure, codex));
+                }
+            }
+        }
+        if let Some(failure) = self.log.failure.clone() {
+            return from_error(error::http_error(&failure, codex));
+        }
+        json(StatusCode::OK.as_u16(), self.writer.into_object())
+    }
+
+    /// As long as no status was sent, a stop is an answer like any other failure.
+    fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<Progress> {
+        let mut watch = Watch { writer: &mut self.writer, log: &mut self.log };
+        match self.attempts.poll(cx, &mut watch) {
+            Poll::Pending => self.cut.poll(cx).map(|()| Progress::Failed(shutting_down())),
+            ready => ready,
+        }
+    }
+}
+
+/// Lets the log see what the writer is told.
+struct Watch<'t> {
+    writer: &'t mut Writer,
+    log: &'t mut Log,
+}
+
+impl Sink for Watch<'_> {
+    fn event(&mut self, event: TurnEvent<'_>) {
+        match &event {
+            TurnEvent::Finished(reason) => {
+                self.log.finished(reason);
+                self.writer.set_now(unix_now());
+            }
+            TurnEvent::Usage(usage) => self.log.usage = *usage,
+            _ if self.log.first_event.is_none() && event.is_semantic() => {
+                self.log.first_event = Some(self.log.begun.elapsed());
+            }
+            _ => {}
+        }
+        self.writer.event(event);
+    }
+}
+
+/// Writes one line when the turn is over, however it ends.
+struct Log {
+    id: String,
+    runtime: Arc<Runtime>,
+    model: String,
+    begun: Instant,
+    first_event: Option<Duration>,
+    stream: bool,
+    usage: latimer_protocol::turn::Usage,
+    finish: Option<&'static str>,
+    failure: Option<Failure>,
+    open: OpenTurn,
+}
+
+impl Log {
+    fn new(runtime: Arc<Runtime>, model: String, open: OpenTurn) -> Self {
+        runtime.stats.begin();
+        Self {
+            id: open.id(),
+            runtime,
+            model,
+            begun: Instant::now(),
+            first_event: None,
+            stream: true,
+            usage: latimer_protocol::turn::Usage::default(),
+            finish: None,
+            failure: None,
+            open,
+        }
+    }
+
+    fn finished(&mut self, reason: &FinishReason) {
+        self.finish = Some(match reason {
+            FinishReason::Stop => "stop",
+            FinishReason::ToolCalls => "tool_calls",
+            FinishReason::Length => "length",
+            FinishReason::ContentFilter => "content_filter",
+            FinishReason::Failed(failure) => return self.failed(failure),
+        });
+    }
+
+    fn failed(&mut self, failure: &Failure) {
+        self.finish = Some("failed");
+        self.failure = Some(failure.clone());
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.runtime.stats.end(self.failure.as_ref(), self.finish.is_some());
+        self.open.ended(self.failure.is_some());
+        let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        if let Some(failure) = &self.failure {
+            tracing::warn!(
+                event = "turn.done",
+                turn = %self.id,
+                endpoint = %self.runtime.endpoint.name,
+                model = %self.model,
+                finish = "failed",
+                failure = failure.kind.code(),
+                status = failure.status,
+                ms = ms(self.begun.elapsed()),
+                message = %failure.message,
+            );
+        } else {
+            tracing::info!(
+                event = "turn.done",
+                turn = %self.id,
+                endpoint = %self.runtime.endpoint.name,
+                model = %self.model,
+                finish = self.finish.unwrap_or("client_left"),
+                stream = self.stream,
+                first_ms = self.first_event.map(ms),
+                ms = ms(self.begun.elapsed()),
+                input = self.usage.input,
+                output = self.usage.output,
+            );
+        }
+    }
+}
+
+fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Sixteen random bytes, from which all ids of a response are made.
+fn random() -> [u8; 16] {
+    let mut bytes = [0; 16];
+    if getrandom::fill(&mut bytes).is_err() {
+        // Ids must differ, not be secret: the clock is enough where the system gives no randomness.
+        let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+        bytes = nanos.to_le_bytes();
+    }
+    bytes
+}
