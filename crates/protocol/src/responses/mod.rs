@@ -1,1 +1,3 @@
-//! The Responses wire.
+//! The Responses wire, seen from outside: what a legal stream is.
+
+pub mod legality;

@@ -133,7 +133,8 @@ impl Call {
     /// Decides whether the call can be done; takes the final input of a freeform call from the whole arguments.
     pub(super) fn verdict(&mut self, whole: bool) -> Verdict {
         if whole && self.arguments.trim().is_empty() && self.kind != Kind::Custom {
-            self.arguments = "{}".to_owned();
+            // Added, not replaced: white space may have been sent.
+            self.arguments.push_str("{}");
         }
         let is_object = self.is_whole();
         if !whole {

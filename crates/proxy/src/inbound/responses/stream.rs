@@ -57,7 +57,7 @@ pub struct Writer {
     usage: Usage,
     /// Characters that went out, to estimate tokens.
     written: u64,
-    /// A call came out broken although the upstream said that all was well.
+    /// A call came out broken: nothing is begun after it, so that it is the last item.
     broken_call: Option<String>,
     whole: Vec<u8>,
 }
@@ -199,12 +199,8 @@ impl Writer {
         let cut_message = matches!(self.open, Open::Message(_)) && !whole && !self.begin.codex;
         let had_items = self.items > 0;
         self.close_open(!cut_message);
-        let waiting = std::mem::take(&mut self.waiting);
-        for call in waiting {
-            self.open_call(call);
-            self.close_open(true);
-        }
-        self.late_message();
+        self.waiting.iter_mut().for_each(|call| call.ended = true);
+        self.next_call();
         match (reason, self.broken_call.take()) {
             (FinishReason::Length, broken) => {
                 // Codex fails a turn that is incomplete; a text that was cut is worth more than that.
@@ -304,6 +300,9 @@ impl Writer {
             Open::Call(_) => return self.waiting.push(call),
             _ => self.close_open(true),
         }
+        if self.broken_call.is_some() {
+            return;
+        }
         if self.waiting.is_empty() {
             self.open_call(call);
         } else {
@@ -343,7 +342,7 @@ impl Writer {
 
     /// Opens calls that waited, up to the first that is not over.
     fn next_call(&mut self) {
-        while matches!(self.open, Open::Nothing) && !self.waiting.is_empty() {
+        while matches!(self.open, Open::Nothing) && self.broken_call.is_none() && !self.waiting.is_empty() {
             let call = self.waiting.remove(0);
             let ended = call.ended;
             self.open_call(call);
@@ -357,7 +356,7 @@ impl Writer {
     }
 
     fn late_message(&mut self) {
-        if !self.late_text.is_empty() && matches!(self.open, Open::Nothing) {
+        if !self.late_text.is_empty() && matches!(self.open, Open::Nothing) && self.broken_call.is_none() {
             let text = std::mem::take(&mut self.late_text);
             self.text(&text, false);
             self.close_open(true);
@@ -564,7 +563,8 @@ impl Writer {
 
 impl Sink for Writer {
     fn event(&mut self, event: TurnEvent<'_>) {
-        if self.finished {
+        let is_over = self.finished || (self.broken_call.is_some() && event.is_semantic());
+        if is_over {
             return;
         }
         match event {
