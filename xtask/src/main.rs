@@ -1,2 +1,68 @@
-//! Chores of the workspace.
-fn main() {}
+//! Chores of the workspace: `cargo xtask <command>`. One file per command; nothing depends on this crate.
+
+mod ci;
+mod e2e;
+mod fuzz;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, bail};
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "Chores of the latimer workspace")]
+struct Cli {
+    #[command(subcommand)]
+    command: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Everything a change must pass: fmt, clippy, tests, docs, tidy, end to end
+    Ci,
+    /// Check arrows between crates, file sizes, fixtures, links and secrets
+    Tidy,
+    /// Install the real clients from npm and `PyPI` and run the end-to-end tests with them
+    E2e,
+    /// Run every fuzz target for a while
+    Fuzz(fuzz::Args),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Chore::Ci => ci::run(),
+        Chore::Tidy => tidy::run(),
+        Chore::E2e => e2e::run(),
+        Chore::Fuzz(args) => fuzz::run(&args),
+    }
+}
+
+/// The folder of the workspace.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf)
+}
+
+/// Runs a command to its end; an error names it.
+fn sh(command: &mut Command) -> anyhow::Result<()> {
+    let shown = format!("{command:?}");
+    let status = command.status().with_context(|| format!("running {shown}"))?;
+    if !status.success() {
+        bail!("{shown} ended with {status}");
+    }
+    Ok(())
+}
+
+/// `cargo` with these arguments, in the workspace.
+fn cargo(args: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root()).args(args);
+    command
+}
+
+/// A line for the person who runs the chore.
+fn say(line: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
+}

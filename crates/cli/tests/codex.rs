@@ -1,0 +1,252 @@
+//! The real Codex, end to end: `latimer launch codex` against a provider that speaks only Chat Completions.
+//!
+//! `cargo xtask e2e` installs the client; without it each test says that it was skipped.
+
+mod support;
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use latimer_adapters::scripted::{Answer, Step};
+use serde_json::{Value, json};
+use support::{Lab, finish, program};
+
+const CODEX: &str = "LATIMER_CODEX";
+
+/// The messages of a request as the provider got them.
+fn messages(lab: &Lab, number: usize) -> Vec<Value> {
+    let requests = lab.requests();
+    let request = requests.get(number).unwrap_or_else(|| panic!("request {number} of {}", requests.len()));
+    request.body["messages"].as_array().expect("messages").clone()
+}
+
+fn tool_outputs(lab: &Lab, number: usize) -> Vec<String> {
+    let text = |message: &Value| message["content"].as_str().unwrap_or_default().to_owned();
+    messages(lab, number).iter().filter(|message| message["role"] == "tool").map(text).collect()
+}
+
+#[test]
+fn plain_answer() {
+    let Some(codex) = program(CODEX) else { return };
+    let lab = Lab::new("plain", [Answer::turn([Step::reasoning("Easy."), Step::text("Four.")])]);
+    let run = lab.codex(&codex, &["What is two and two?"]);
+    assert_eq!((run.code, run.messages()), (Some(0), vec!["Four.".to_owned()]), "{}", run.all());
+    let request = &lab.requests()[0];
+    assert_eq!(request.header("authorization"), Some("Bearer upstream-key"));
+    assert!(
+        request.body["tools"]
+            .as_array()
+            .is_some_and(|tools| tools.iter().all(|tool| tool["type"] == "function"))
+    );
+    let token = lab.token();
+    assert!(
+        !request.body.to_string().contains(&token)
+            && !request.headers.iter().any(|(_, value)| value.contains(&token))
+    );
+}
+
+#[test]
+fn a_command_creates_a_file() {
+    let Some(codex) = program(CODEX) else { return };
+    let call = Answer::call("call_1", "exec_command", json!({"cmd": "echo hello > made.txt"}));
+    let lab = Lab::new("exec", [call, Answer::text("Made it.")]);
+    let run = lab.codex(&codex, &["Make a file."]);
+    assert_eq!((run.code, run.messages()), (Some(0), vec!["Made it.".to_owned()]), "{}", run.all());
+    assert_eq!(std::fs::read_to_string(lab.dir.join("project/made.txt")).expect("made"), "hello\n");
+    assert!(tool_outputs(&lab, 1)[0].contains("exited with code 0"), "{:?}", tool_outputs(&lab, 1));
+}
+
+#[test]
+fn a_patch_changes_a_file() {
+    let Some(codex) = program(CODEX) else { return };
+    let patch = "*** Begin Patch\n*** Add File: patched.txt\n+żółw \"quoted\" \\ 😀\n*** End Patch\n";
+    let call = Answer::turn([Step::Call {
+        id: "call_1".into(),
+        name: "apply_patch".into(),
+        arguments: json!({ "input": patch }).to_string(),
+        pieces: 9,
+        gap_us: 0,
+        index: 0,
+    }]);
+    let lab = Lab::new("patch", [call, Answer::text("Patched.")]);
+    let run = lab.codex(&codex, &["Patch it."]);
+    assert_eq!((run.code, run.messages()), (Some(0), vec!["Patched.".to_owned()]), "{}", run.all());
+    assert_eq!(
+        std::fs::read_to_string(lab.dir.join("project/patched.txt")).expect("made"),
+        "żółw \"quoted\" \\ 😀\n"
+    );
+    let history = messages(&lab, 1);
+    let sent = history
+        .iter()
+        .find_map(|message| message["tool_calls"][0]["function"]["arguments"].as_str())
+        .expect("the call");
+    assert_eq!(serde_json::from_str::<Value>(sent).expect("JSON")["input"], patch);
+}
+
+#[test]
+fn an_mcp_tool_in_a_namespace() {
+    let Some(codex) = program(CODEX) else { return };
+    let call = Answer::call("call_1", "mcp__lab__add", json!({"a": 2, "b": 40}));
+    let lab = Lab::new("mcp", [call, Answer::text("Forty-two.")]);
+    let server = lab.dir.join("server.py");
+    std::fs::write(&server, include_str!("support/mcp_server.py")).expect("written");
+    let args =
+        format!("mcp_servers.lab.args=[{}]", serde_json::Value::from(server.to_string_lossy().into_owned()));
+    let run = lab.codex(&codex, &["-c", "mcp_servers.lab.command=\"python3\"", "-c", &args, "Add."]);
+    assert_eq!((run.code, run.messages()), (Some(0), vec!["Forty-two.".to_owned()]), "{}", run.all());
+    assert!(tool_outputs(&lab, 1)[0].contains("the sum is 42"), "{:?}", tool_outputs(&lab, 1));
+}
+
+#[test]
+fn parallel_calls_are_all_answered() {
+    let Some(codex) = program(CODEX) else { return };
+    let call = |index: u32, command: &str| Step::Call {
+        id: format!("call_{index}"),
+        name: "exec_command".into(),
+        arguments: json!({ "cmd": command }).to_string(),
+        pieces: 2,
+        gap_us: 0,
+        index,
+    };
+    let answer = Answer::turn([Step::text("Two at once."), call(0, "echo one"), call(1, "echo two")]);
+    let lab = Lab::new("parallel", [answer, Answer::text("Both.")]);
+    let run = lab.codex(&codex, &["Do both."]);
+    assert_eq!(run.code, Some(0), "{}", run.all());
+    let history = messages(&lab, 1);
+    let calls = history
+        .iter()
+        .filter_map(|message| message["tool_calls"].as_array())
+        .map(Vec::len)
+        .collect::<Vec<_>>();
+    assert_eq!(calls, [2], "one message holds both calls");
+    let outputs = tool_outputs(&lab, 1);
+    assert!(outputs[0].contains("one") && outputs[1].contains("two"), "{outputs:?}");
+}
+
+#[test]
+fn an_image_arrives() {
+    let Some(codex) = program(CODEX) else { return };
+    let lab = Lab::new("image", [Answer::text("A dot.")]);
+    let png: [u8; 67] = [
+        0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a, 0, 0, 0, 13, b'I', b'H', b'D', b'R', 0, 0, 0, 1, 0,
+        0, 0, 1, 8, 0, 0, 0, 0, 0x3a, 0x7e, 0x9b, 0x55, 0, 0, 0, 10, b'I', b'D', b'A', b'T', 0x78, 0x9c,
+        0x63, 0x60, 0, 0, 0, 2, 0, 1, 0x48, 0xaf, 0xa4, 0x71, 0, 0, 0, 0, b'I', b'E', b'N', b'D', 0xae, 0x42,
+        0x60, 0x82,
+    ];
+    let path = lab.dir.join("dot.png");
+    std::fs::write(&path, png).expect("written");
+    let run = lab.codex(&codex, &["What is this?", "-i", &path.to_string_lossy()]);
+    assert_eq!((run.code, run.messages()), (Some(0), vec!["A dot.".to_owned()]), "{}", run.all());
+    let history = Value::from(messages(&lab, 0)).to_string();
+    assert!(
+        history.contains("\"type\":\"image_url\"") && history.contains("data:image/png;base64,"),
+        "no image arrived"
+    );
+}
+
+#[test]
+fn a_session_is_resumed_with_its_history() {
+    let Some(codex) = program(CODEX) else { return };
+    let endpoint = "quirks = { echo_reasoning = \"always\" }";
+    let first = Answer::turn([Step::reasoning("A secret thought."), Step::text("One.")]);
+    let lab = Lab::configured("resume", [first, Answer::text("Two.")], "", endpoint);
+    let run = lab.codex(&codex, &["Count."]);
+    assert_eq!(run.code, Some(0), "{}", run.all());
+    let thread = run
+        .events()
+        .iter()
+        .find_map(|event| event["thread_id"].as_str().map(str::to_owned))
+        .expect("a thread");
+    let run = lab.codex(&codex, &["resume", &thread, "Go on."]);
+    assert_eq!((run.code, run.messages()), (Some(0), vec!["Two.".to_owned()]), "{}", run.all());
+    let history = messages(&lab, 1);
+    let answer = history.iter().find(|message| message["role"] == "assistant").expect("the first answer");
+    assert_eq!(
+        (&answer["content"], &answer["reasoning_content"]),
+        (&json!("One."), &json!("A secret thought."))
+    );
+}
+
+#[test]
+fn errors_are_read_by_a_person_and_cost_few_requests() {
+    let Some(codex) = program(CODEX) else { return };
+    let body = |message: &str| json!({"error": {"message": message, "type": "x"}});
+    // Status, the provider's words, what the person must read, the most requests upstream.
+    let cases = [
+        (400, "bad temperature", "lab: bad temperature", 1),
+        (401, "Incorrect API key provided", "check the endpoint's api_key", 1),
+        (402, "Insufficient Balance", "lab: Insufficient Balance", 1),
+        (403, "region not supported", "lab: region not supported", 1),
+        (404, "The model `glm-5` does not exist", "asked for model `glm-5`", 1),
+        (429, "You exceeded your current quota", "lab: You exceeded your current quota", 1),
+        (400, "maximum context length is 8192 tokens", "ran out of room", 1),
+        (500, "the engine fell over", "lab: the engine fell over", 12),
+        (503, "busy, come back", "lab: busy, come back", 12),
+    ];
+    for (status, words, shown, most) in cases {
+        // One retry of ours for each of Codex's requests keeps the test short.
+        let lab = Lab::configured("errors", [Answer::error(status, body(words))], "", "retries = 1");
+        let run = lab.codex(&codex, &["Go."]);
+        assert_eq!(run.code, Some(1), "{status} {}", run.all());
+        assert!(run.all().contains(shown), "{status}: not shown: {shown}\n{}", run.all());
+        assert!(lab.requests().len() <= most, "{status}: {} requests", lab.requests().len());
+    }
+}
+
+#[test]
+fn a_rate_limit_is_waited_for() {
+    let Some(codex) = program(CODEX) else { return };
+    let limited = Answer::error(429, json!({"error": {"message": "slow down"}})).header("retry-after", "1");
+    let lab = Lab::new("limit", [limited.clone(), limited, Answer::text("At last.")]);
+    let run = lab.codex(&codex, &["Go."]);
+    assert_eq!((run.code, run.messages()), (Some(0), vec!["At last.".to_owned()]), "{}", run.all());
+    assert!(!run.all().contains("Reconnecting"), "the client noticed: {}", run.all());
+}
+
+#[test]
+fn an_upstream_that_breaks_in_mid_stream_is_asked_again() {
+    let Some(codex) = program(CODEX) else { return };
+    let half = Answer::steps([Step::text("It beg"), Step::sleep(50), Step::Cut]);
+    let lab = Lab::new("cut", [half, Answer::text("It began and ended.")]);
+    let run = lab.codex(&codex, &["Go."]);
+    assert_eq!(run.code, Some(0), "{}", run.all());
+    assert_eq!(run.messages().last().map(String::as_str), Some("It began and ended."), "{}", run.all());
+}
+
+#[test]
+fn a_stopped_proxy_ends_its_streams_and_its_successor_goes_on() {
+    let Some(codex) = program(CODEX) else { return };
+    let slow = Answer::steps([Step::text("Slowly"), Step::Stall]);
+    let mut lab = Lab::configured("sigterm", [slow, Answer::text("Done.")], "grace = \"500ms\"", "");
+    let client = lab.codex_command(&codex, &["Go."]).spawn().expect("latimer runs");
+    let begun = Instant::now();
+    while lab.requests().is_empty() && begun.elapsed() < Duration::from_secs(30) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    let address = lab.url.trim_start_matches("http://").to_owned();
+    lab.signal("TERM");
+    let status = lab.proxy.wait().expect("ended");
+    assert_eq!(status.code(), Some(0), "a stop that was asked for is no failure");
+    let (proxy, _) = support::serve(&lab.dir, &["--listen", &address]);
+    lab.proxy = proxy;
+    let run = finish(client);
+    assert_eq!(run.code, Some(0), "{}", run.all());
+    assert_eq!(run.messages().last().map(String::as_str), Some("Done."), "{}", run.all());
+}
+
+#[test]
+fn nothing_of_the_persons_is_touched() {
+    let Some(codex) = program(CODEX) else { return };
+    let lab = Lab::new("untouched", [Answer::text("Hi.")]);
+    let config = lab.dir.join("home/.codex/config.toml");
+    std::fs::write(&config, "# mine\nmodel = \"something-else\"\n").expect("written");
+    let run = lab.codex(&codex, &["Hi."]);
+    assert_eq!((run.code, run.messages()), (Some(0), vec!["Hi.".to_owned()]), "{}", run.all());
+    assert_eq!(
+        std::fs::read_to_string(&config).expect("still there"),
+        "# mine\nmodel = \"something-else\"\n"
+    );
+    let listed = support::output(Command::new("ls").arg("-A").arg(lab.dir.join("home")));
+    assert_eq!(String::from_utf8_lossy(&listed.stdout).trim(), ".codex");
+}

@@ -1,0 +1,40 @@
+//! The vendor's own SDK reads what the proxy writes: every event and answer fits its types, without coercion.
+
+mod support;
+
+use std::process::Command;
+
+use latimer_adapters::scripted::{Answer, Step};
+use serde_json::json;
+use support::{Lab, program};
+
+#[test]
+fn every_object_fits_the_vendors_types() {
+    let Some(python) = program("LATIMER_PYTHON") else { return };
+    let ended =
+        |step: Step, reason: &str| Answer::steps([step, Step::finish(reason), Step::usage(9, 3), Step::Done]);
+    let answers = [
+        Answer::turn([Step::reasoning("Hm."), Step::text("Hello there.")]).when("text"),
+        Answer::call("c1", "exec_command", json!({"cmd": "ls"})).when("call"),
+        Answer::call("c2", "apply_patch", json!({"input": "*** Begin Patch"})).when("custom"),
+        Answer::call("c3", "mcp__lab__add", json!({"a": 1})).when("namespace"),
+        ended(Step::text("And so on"), "length").when("length"),
+        ended(Step::text("Well"), "content_filter").when("filter"),
+        Answer::steps([Step::text("Half"), Step::Cut]).when("cut"),
+    ];
+    let lab = Lab::new("sdk", answers);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/sdk_check.py");
+    let output = support::output(Command::new(python).args([script, &lab.url, &lab.token()]));
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}");
+    for line in [
+        "text response.completed",
+        "length response.incomplete",
+        "filter response.incomplete",
+        "cut response.failed",
+        "fine",
+    ] {
+        assert!(said.lines().any(|said| said == line), "{line} is missing in\n{said}");
+    }
+}

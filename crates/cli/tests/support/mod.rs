@@ -1,0 +1,238 @@
+//! A scripted provider, the real `latimer` binary and a folder of their own, for one test.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use latimer_adapters::scripted::{Answer, Provider, Recorded, Scenario};
+
+/// The longest a client may take before the test ends it.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+pub(crate) struct Lab {
+    pub(crate) dir: PathBuf,
+    pub(crate) proxy: Child,
+    pub(crate) url: String,
+    pub(crate) provider: Provider,
+    pub(crate) runtime: tokio::runtime::Runtime,
+}
+
+/// A folder of the test's own, not below the system's temp folder: Codex refuses to put its helpers there.
+pub(crate) fn folder(name: &str) -> PathBuf {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let dir =
+        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}-{number}", std::process::id()));
+    std::fs::create_dir_all(dir.join("home/.codex")).expect("a folder");
+    std::fs::create_dir_all(dir.join("project")).expect("a folder");
+    dir
+}
+
+impl Lab {
+    pub(crate) fn new(name: &str, answers: impl IntoIterator<Item = Answer>) -> Self {
+        Self::configured(name, answers, "", "")
+    }
+
+    /// A lab whose configuration has more lines under `[server]` and under `[[endpoint]]`.
+    pub(crate) fn configured(
+        name: &str,
+        answers: impl IntoIterator<Item = Answer>,
+        server: &str,
+        endpoint: &str,
+    ) -> Self {
+        let dir = folder(name);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let provider = runtime.block_on(Provider::start(Scenario::new(answers))).expect("a provider");
+        let config = format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\n{server}\n[[endpoint]]\nname = \"lab\"\nbase_url = \"{}\"\napi_key = \"upstream-key\"\nmodels = [{{ id = \"glm-5\", reasoning = true }}]\n{endpoint}\n",
+            provider.base_url()
+        );
+        std::fs::write(dir.join("latimer.toml"), config).expect("written");
+        let (proxy, url) = serve(&dir, &[]);
+        Self { dir, proxy, url, provider, runtime }
+    }
+
+    pub(crate) fn requests(&self) -> Vec<Recorded> {
+        self.provider.requests()
+    }
+
+    pub(crate) fn token(&self) -> String {
+        std::fs::read_to_string(self.dir.join("state/token")).expect("a token")
+    }
+
+    /// Sends a signal to the proxy.
+    pub(crate) fn signal(&self, signal: &str) {
+        let status = Command::new("kill").arg(format!("-{signal}")).arg(self.proxy.id().to_string()).status();
+        assert!(status.expect("kill runs").success());
+    }
+
+    /// Runs the real Codex through `latimer launch`, to its end.
+    pub(crate) fn codex(&self, program: &str, args: &[&str]) -> Run {
+        finish(self.codex_command(program, args).spawn().expect("latimer runs"))
+    }
+
+    pub(crate) fn codex_command(&self, program: &str, args: &[&str]) -> Command {
+        let mut command = latimer();
+        command
+            .args(["launch", "codex", "--program", program, "--config"])
+            .arg(self.dir.join("latimer.toml"));
+        command
+            .arg("--state-dir")
+            .arg(self.dir.join("state"))
+            .arg("--")
+            .args(["exec", "--skip-git-repo-check", "--json", "-s", "danger-full-access"])
+            .args(args);
+        command
+            .current_dir(self.dir.join("project"))
+            .env("HOME", self.dir.join("home"))
+            .env("CODEX_HOME", self.dir.join("home/.codex"));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// One HTTP request by hand; the whole answer as text.
+    pub(crate) fn http(&self, head: &str, body: &[u8]) -> String {
+        let mut stream = TcpStream::connect(self.url.trim_start_matches("http://")).expect("connected");
+        stream.set_read_timeout(Some(PATIENCE)).expect("set");
+        stream.write_all(head.as_bytes()).expect("sent");
+        stream.write_all(body).expect("sent");
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// `POST /v1/responses` with the token; extra header lines end with `\r\n`.
+    pub(crate) fn post(&self, body: &str, extra: &str) -> String {
+        let head = format!(
+            "POST /v1/responses HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\nconnection: close\r\n{extra}content-length: {}\r\n\r\n",
+            self.token(),
+            body.len()
+        );
+        self.http(&head, body.as_bytes())
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        let _ = self.proxy.kill();
+        let _ = self.proxy.wait();
+    }
+}
+
+pub(crate) fn latimer() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_latimer"));
+    command.env_remove("XDG_CONFIG_HOME").env_remove("XDG_STATE_HOME");
+    command
+}
+
+/// Starts the proxy and waits for its first line.
+pub(crate) fn serve(dir: &std::path::Path, args: &[&str]) -> (Child, String) {
+    let log = std::fs::File::create(dir.join("proxy.log")).expect("a log");
+    let mut child = latimer()
+        .arg("serve")
+        .arg("--config")
+        .arg(dir.join("latimer.toml"))
+        .arg("--state-dir")
+        .arg(dir.join("state"))
+        .args(["--log", "json"])
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()
+        .expect("latimer runs");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+    let url = line.trim().strip_prefix("latimer listening on ");
+    let url = url.unwrap_or_else(|| {
+        panic!(
+            "first line {line:?}; log: {}",
+            std::fs::read_to_string(dir.join("proxy.log")).unwrap_or_default()
+        )
+    });
+    let url = url.to_owned();
+    (child, url)
+}
+
+/// What a client printed, and how it ended.
+pub(crate) struct Run {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Run {
+    pub(crate) fn all(&self) -> String {
+        format!("exit {:?}\n{}\n{}", self.code, self.stdout, self.stderr)
+    }
+
+    /// The JSON events of `codex exec --json`.
+    pub(crate) fn events(&self) -> Vec<serde_json::Value> {
+        self.stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// The texts of the agent's messages.
+    pub(crate) fn messages(&self) -> Vec<String> {
+        self.events()
+            .iter()
+            .filter(|event| event["type"] == "item.completed" && event["item"]["type"] == "agent_message")
+            .map(|event| event["item"]["text"].as_str().unwrap_or_default().to_owned())
+            .collect()
+    }
+}
+
+/// Waits for a client, and ends it when it takes too long.
+pub(crate) fn finish(mut child: Child) -> Run {
+    let begun = Instant::now();
+    let mut stdout = child.stdout.take().expect("piped");
+    let mut stderr = child.stderr.take().expect("piped");
+    let out = std::thread::spawn(move || {
+        let mut text = String::new();
+        let _ = stdout.read_to_string(&mut text);
+        text
+    });
+    let err = std::thread::spawn(move || {
+        let mut text = String::new();
+        let _ = stderr.read_to_string(&mut text);
+        text
+    });
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("waited") {
+            break Some(status);
+        }
+        if begun.elapsed() > PATIENCE {
+            let _ = child.kill();
+            let _ = child.wait();
+            break None;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let (stdout, stderr) = (out.join().expect("read"), err.join().expect("read"));
+    Run { code: status.and_then(|status| status.code()), stdout, stderr }
+}
+
+/// The program named by a variable; without it the test says why it does nothing, or fails where it must not skip.
+pub(crate) fn program(variable: &str) -> Option<String> {
+    let program = std::env::var(variable).ok();
+    if program.is_none() {
+        assert!(
+            std::env::var_os("LATIMER_REQUIRE_E2E").is_none(),
+            "{variable} is not set, and nothing may be skipped here"
+        );
+        eprintln!("skipped: {variable} is not set; `cargo xtask e2e` installs the client and runs this test");
+    }
+    program
+}
+
+/// Runs a short command.
+pub(crate) fn output(command: &mut Command) -> Output {
+    command.output().expect("the command runs")
+}
