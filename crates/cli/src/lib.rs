@@ -48,7 +48,7 @@ enum Command {
 /// Parses the arguments, runs the command, and prints an error with its causes and hints.
 pub fn latimer_main() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Serve(args) => command::serve::run(args),
+        Command::Serve(args) => command::serve::run(&args),
         Command::Check(args) => command::check::run(&args),
         Command::Launch(args) => command::launch::run(args),
         Command::Demo(args) => command::demo::run(&args),

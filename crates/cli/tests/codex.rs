@@ -1,6 +1,7 @@
 //! The real Codex, end to end: `latimer launch codex` against a provider that speaks only Chat Completions.
 //!
 //! `cargo xtask e2e` installs the client; without it each test says that it was skipped.
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod support;
 

@@ -187,7 +187,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn read(chunks: &[&[u8]]) -> Vec<(Option<String>, String)> {
+    type Read = (Option<String>, String);
+
+    fn read(chunks: &[&[u8]]) -> Vec<Read> {
         let mut frames = Frames::new(1000);
         let mut seen = Vec::new();
         let mut each = |frame: Frame<'_>| {
@@ -200,13 +202,13 @@ mod tests {
         seen
     }
 
-    fn frame(event: Option<&str>, data: &str) -> (Option<String>, String) {
+    fn frame(event: Option<&str>, data: &str) -> Read {
         (event.map(str::to_owned), data.to_owned())
     }
 
     #[test]
     fn every_spelling_of_a_frame() {
-        let cases: [(&str, Vec<(Option<String>, String)>); 14] = [
+        let cases: [(&str, Vec<Read>); 14] = [
             ("data: a\n\n", vec![frame(None, "a")]),
             ("data:a\n\n", vec![frame(None, "a")]),
             ("data:  a\n\n", vec![frame(None, " a")]),

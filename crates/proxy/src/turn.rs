@@ -235,7 +235,7 @@ impl TurnBody {
         let mut watch = Watch { writer: &mut self.writer, log: &mut self.log };
         match self.attempts.poll(cx, &mut watch) {
             Poll::Pending => self.cut.poll(cx).map(|()| Progress::Failed(shutting_down())),
-            ready => ready,
+            ready @ Poll::Ready(_) => ready,
         }
     }
 }

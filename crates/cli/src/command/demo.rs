@@ -44,7 +44,7 @@ async fn demo(width: usize) -> anyhow::Result<ExitCode> {
     let provider =
         Provider::start(Scenario::new(answers.clone())).await.context("starting the scripted provider")?;
     let (url, stop, serving) = start_proxy(&provider.base_url()).await?;
-    show.title("1. Two processes in one: a scripted provider and the proxy")?;
+    title("1. Two processes in one: a scripted provider and the proxy")?;
     show.line(&format!("provider  {}   (speaks only Chat Completions)", provider.base_url()))?;
     show.line(&format!("proxy     {url}/v1   (speaks Responses, as Codex does)"))?;
 
@@ -52,13 +52,13 @@ async fn demo(width: usize) -> anyhow::Result<ExitCode> {
         json!({"type": "message", "role": "developer", "content": [{"type": "input_text", "text": "You are a coding agent."}]}),
         json!({"type": "message", "role": "user", "content": [{"type": "input_text", "text": "What is in this folder?"}]}),
     ];
-    show.title("2. The client asks, in the Responses protocol")?;
+    title("2. The client asks, in the Responses protocol")?;
     let first = ask(&url, &show, &input).await?;
     show.provider_side(&provider, 0, &answers[0])?;
     show.client_side(&first)?;
     let call = first.item("function_call").context("the model should have called a tool")?.clone();
 
-    show.title("3. The client runs the call and sends its output")?;
+    title("3. The client runs the call and sends its output")?;
     let name = call.get("name").and_then(Value::as_str).unwrap_or_default();
     let arguments = call.get("arguments").and_then(Value::as_str).unwrap_or_default();
     ensure!(name == "exec_command", "the call should be to exec_command, not {name}");
@@ -70,7 +70,7 @@ async fn demo(width: usize) -> anyhow::Result<ExitCode> {
     show.provider_side(&provider, 1, &answers[1])?;
     show.client_side(&second)?;
 
-    show.title("4. Timing")?;
+    title("4. Timing")?;
     for (name, turn) in [("first turn", &first), ("second turn", &second)] {
         show.line(&format!(
             "{name:12}first event after {:.2} ms, {} events in {:.2} ms",
@@ -198,10 +198,6 @@ struct Show {
 }
 
 impl Show {
-    fn title(&self, title: &str) -> anyhow::Result<()> {
-        setup::say(&format!("\n{title}"))
-    }
-
     fn line(&self, line: &str) -> anyhow::Result<()> {
         let mut shown: String = line.chars().take(self.width).collect();
         if shown.len() < line.len() {
@@ -224,7 +220,7 @@ impl Show {
         self.line("")?;
         self.line("the provider streamed")?;
         for chunk in answer.payloads() {
-            self.line(&format!("chunk     {chunk}"))?;
+            self.line(&format!("chunk     {}", essence(&chunk)))?;
         }
         Ok(())
     }
@@ -239,6 +235,21 @@ impl Show {
         }
         Ok(())
     }
+}
+
+/// The part of a chunk that changes from one to the next.
+fn essence(chunk: &str) -> String {
+    let value = serde_json::from_str::<Value>(chunk).unwrap_or_default();
+    let usage = value.get("usage").filter(|usage| !usage.is_null());
+    let delta = value.pointer("/choices/0").map(|choice| match &choice["finish_reason"] {
+        Value::Null => &choice["delta"],
+        _ => choice,
+    });
+    usage.or(delta).map_or_else(|| chunk.to_owned(), Value::to_string)
+}
+
+fn title(title: &str) -> anyhow::Result<()> {
+    setup::say(&format!("\n{title}"))
 }
 
 fn millis(duration: Duration) -> f64 {

@@ -38,7 +38,7 @@ pub(crate) struct Args {
     /// The client to run
     #[arg(value_enum)]
     client: Client,
-    /// The endpoint to use [default: the one that lists the model, else default_endpoint]
+    /// The endpoint to use [default: the one that lists the model, else `default_endpoint`]
     #[arg(long, value_name = "ENDPOINT")]
     endpoint: Option<String>,
     /// The model to ask for [default: the first model of the endpoint]

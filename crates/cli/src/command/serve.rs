@@ -38,7 +38,7 @@ pub(crate) struct Args {
     idle_exit: Option<u64>,
 }
 
-pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     logging::init(args.log);
     raise_descriptor_limit();
     let state_dir = args.places.state()?;
@@ -63,7 +63,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         let live = Arc::new(Live::new(configuration.loaded.config, configuration.path.clone()));
         let proxy = Proxy::new(Arc::clone(&live), token.as_ref());
         if let Some(path) = configuration.path {
-            tokio::spawn(watch(Arc::clone(&live), path, LOOK_EVERY, |text| setup::load_text(text)));
+            tokio::spawn(watch(Arc::clone(&live), path, LOOK_EVERY, setup::load_text));
         }
         let url = format!("http://{address}");
         announce(&state_dir, &url);

@@ -2,7 +2,7 @@
 //!
 //! Every test that makes the proxy emit a stream runs it through here, whatever else it looks at.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use serde_json::Value;
 
@@ -44,7 +44,7 @@ struct Checker {
     items: u64,
     open: Option<Open>,
     done: Vec<Value>,
-    ids: HashMap<String, ()>,
+    ids: HashSet<String>,
 }
 
 struct Open {
@@ -167,7 +167,7 @@ impl Checker {
             self.fault(format!("output_index {} for item {}", value["output_index"], self.items));
         }
         let id = item["id"].as_str().unwrap_or_default().to_owned();
-        if id.is_empty() || self.ids.insert(id, ()).is_some() {
+        if id.is_empty() || !self.ids.insert(id) {
             self.fault("an item id is empty or was used before");
         }
         let empty = match item["type"].as_str().unwrap_or_default() {
@@ -235,7 +235,7 @@ impl Checker {
             open.parts += 1;
             open.part = Some(String::new());
             open.text_done = false;
-        } else if kind.ends_with(".delta") {
+        } else if kind.strip_suffix("delta").is_some() {
             let delta = value["delta"].as_str().unwrap_or_default();
             if delta.is_empty() || open.text_done {
                 self.fault("a delta is empty, or follows its done");
@@ -247,7 +247,7 @@ impl Checker {
             match &mut open.part {
                 Some(part) => part.push_str(delta),
                 None if matches!(item_type.as_str(), "message" | "reasoning") => {
-                    self.fault("a delta outside of a part")
+                    self.fault("a delta outside of a part");
                 }
                 None => {}
             }

@@ -65,12 +65,11 @@ impl<'f, 't> Table<'f, 't> {
             if keys.iter().any(|key| key.name == shown) {
                 continue;
             }
-            let message = match nearest(shown, keys.iter().map(|key| key.name)) {
-                Some(meant) => format!("unknown key; did you mean `{meant}`?"),
-                None => {
-                    let names: Vec<&str> = keys.iter().map(|key| key.name).collect();
-                    format!("unknown key; known here are: {}", names.join(", "))
-                }
+            let message = if let Some(meant) = nearest(shown, keys.iter().map(|key| key.name)) {
+                format!("unknown key; did you mean `{meant}`?")
+            } else {
+                let names: Vec<&str> = keys.iter().map(|key| key.name).collect();
+                format!("unknown key; known here are: {}", names.join(", "))
             };
             notes.problem(name.span(), &self.join(shown), message);
         }

@@ -1,5 +1,6 @@
 //! Files of latimer's own: the state directory, the access token, and private files written whole or not at all.
 
+use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
@@ -40,7 +41,7 @@ pub fn token(dir: &Path) -> io::Result<Secret> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let mut bytes = [0u8; TOKEN_BYTES];
             getrandom::fill(&mut bytes).map_err(io::Error::other)?;
-            let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            let text = hex(&bytes);
             // Two first starts at once: the one whose file stands wins, the other reads it.
             match create_new(&path, text.as_bytes()) {
                 Ok(()) => Ok(Secret::new(text)),
@@ -86,7 +87,7 @@ fn open_without_links(path: &Path) -> io::Result<File> {
 pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut random = [0u8; 6];
     getrandom::fill(&mut random).map_err(io::Error::other)?;
-    let suffix: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let suffix = hex(&random);
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{suffix}.new"));
     let beside = path.with_file_name(name);
@@ -95,6 +96,13 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
         let _ = fs::remove_file(&beside);
     }
     written
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// A log that only its owner can read; it grows from launch to launch.

@@ -39,7 +39,7 @@ pub async fn read(headers: &HeaderMap, body: Incoming, limit: usize) -> Result<B
 
 /// A JSON body needs a JSON content type: a form or plain text is what a web page can send without asking.
 fn check_type(headers: &HeaderMap) -> Result<(), Refusal> {
-    let given = headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or("")).unwrap_or("");
+    let given = headers.get(CONTENT_TYPE).map_or("", |value| value.to_str().unwrap_or(""));
     let media_type = given.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
     if media_type == "application/json" || media_type.ends_with("+json") {
         return Ok(());

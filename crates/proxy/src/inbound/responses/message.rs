@@ -272,7 +272,7 @@ impl<'t> Items<'t> {
                 field(part.text, &format!("{at}.text"), "a string")?.map(Content::Text)
             }
             "refusal" => field(part.refusal, &format!("{at}.refusal"), "a string")?.map(Content::Refusal),
-            "input_image" | "image_url" => Some(self.image(part, at)?),
+            "input_image" | "image_url" => Some(image(part, at)?),
             "input_file" => Some(file(part, at)?),
             other => {
                 let shown: String = other.chars().take(40).collect();
@@ -281,26 +281,26 @@ impl<'t> Items<'t> {
             }
         })
     }
+}
 
-    fn image(&mut self, part: &Part<'_>, at: &str) -> Result<Content, RequestError> {
-        let at = format!("{at}.image_url");
-        let url = match part.image_url {
-            // Chat clients write an object around the URL.
-            Some(raw) if raw.get().starts_with('{') => {
-                let value: Value = serde_json::from_str(raw.get()).unwrap_or_default();
-                value.get("url").and_then(Value::as_str).map(str::to_owned)
-            }
-            raw => field(raw, &at, "a string")?,
-        };
-        let url = url
-            .filter(|url: &String| ["data:", "https:", "http:"].iter().any(|scheme| url.starts_with(scheme)));
-        let url = url.ok_or_else(|| RequestError {
-            code: "unsupported_parameter",
-            param: Some(at.clone()),
-            message: format!("`{at}` should be a data: or https: URL; files by id are not known here"),
-        })?;
-        Ok(Content::Image(Image { url, detail: field(part.detail, &at, "a string")? }))
-    }
+fn image(part: &Part<'_>, at: &str) -> Result<Content, RequestError> {
+    let at = format!("{at}.image_url");
+    let url = match part.image_url {
+        // Chat clients write an object around the URL.
+        Some(raw) if raw.get().starts_with('{') => {
+            let value: Value = serde_json::from_str(raw.get()).unwrap_or_default();
+            value.get("url").and_then(Value::as_str).map(str::to_owned)
+        }
+        raw => field(raw, &at, "a string")?,
+    };
+    let url =
+        url.filter(|url: &String| ["data:", "https:", "http:"].iter().any(|scheme| url.starts_with(scheme)));
+    let url = url.ok_or_else(|| RequestError {
+        code: "unsupported_parameter",
+        param: Some(at.clone()),
+        message: format!("`{at}` should be a data: or https: URL; files by id are not known here"),
+    })?;
+    Ok(Content::Image(Image { url, detail: field(part.detail, &at, "a string")? }))
 }
 
 fn file(part: &Part<'_>, at: &str) -> Result<Content, RequestError> {

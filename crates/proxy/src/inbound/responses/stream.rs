@@ -210,7 +210,7 @@ impl Writer {
                 self.terminal("response.incomplete", "incomplete", None, Some("max_output_tokens"));
             }
             (FinishReason::ContentFilter, _) => {
-                self.terminal("response.incomplete", "incomplete", None, Some("content_filter"))
+                self.terminal("response.incomplete", "incomplete", None, Some("content_filter"));
             }
             (_, Some(name)) => {
                 let message = format!(

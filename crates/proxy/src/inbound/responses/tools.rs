@@ -2,6 +2,8 @@
 //!
 //! Namespaces are flattened, freeform tools wrapped, hosted tools left out. The map lives as long as the request.
 
+use std::fmt::Write as _;
+
 use latimer_protocol::turn::Tool;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -139,7 +141,7 @@ impl ToolMap {
         if self.entries.iter().any(|entry| entry.name == name && entry.namespace.as_deref() == namespace) {
             return;
         }
-        let flat = self.unique(flatten(namespace, name));
+        let flat = self.unique(&flatten(namespace, name));
         out.push(lower(&tool, kind, &flat));
         self.entries.push(Entry {
             flat,
@@ -150,8 +152,8 @@ impl ToolMap {
     }
 
     /// Two different tools never share a flat name.
-    fn unique(&self, flat: String) -> String {
-        let mut candidate = flat.clone();
+    fn unique(&self, flat: &str) -> String {
+        let mut candidate = flat.to_owned();
         let mut number = 2u32;
         while self.entries.iter().any(|entry| entry.flat == candidate) {
             let tail = format!("_{number}");
@@ -203,7 +205,10 @@ fn describe_custom(tool: &Declared<'_>) -> String {
         tool.format.and_then(|format| serde_json::from_str::<Value>(format.get()).ok()).unwrap_or_default();
     if let Some(definition) = format.get("definition").and_then(Value::as_str) {
         let syntax = format.get("syntax").and_then(Value::as_str).unwrap_or("grammar");
-        text.push_str(&format!("\n\nPut the whole text into `input`, unescaped apart from JSON itself. It must follow this {syntax} grammar:\n{definition}"));
+        let _ = write!(
+            text,
+            "\n\nPut the whole text into `input`, unescaped apart from JSON itself. It must follow this {syntax} grammar:\n{definition}"
+        );
     }
     text
 }
