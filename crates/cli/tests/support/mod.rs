@@ -1,6 +1,10 @@
 //! A scripted provider, the real `latimer` binary and a folder of their own, for one test.
 #![allow(dead_code, reason = "each test file uses its part")]
-#![allow(clippy::expect_used, clippy::print_stderr, reason = "a test fails by panicking, and says what it skips")]
+#![allow(
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and says what it skips"
+)]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;

@@ -3,8 +3,9 @@
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::frame::{event, head, item_place, output_index};
 use super::json::{push_escaped, push_string};
-use super::stream::{event, head, item_place, output_index};
+
 use super::tools::{Entry, Kind};
 use super::unwrap::Unwrap;
 

@@ -4,10 +4,12 @@
 
 mod call;
 pub mod error;
+mod frame;
 mod json;
 mod message;
 mod object;
 pub mod request;
+mod spoken;
 pub mod stream;
 pub mod tools;
 mod unwrap;

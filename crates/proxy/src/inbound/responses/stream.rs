@@ -11,8 +11,10 @@ use latimer_protocol::turn::{FinishReason, Opaque, Sink, TurnEvent, Usage};
 
 use super::call::{Call, Verdict};
 use super::error::{stream_code, stream_message};
-use super::json::{push_escaped, push_number, push_string};
+use super::frame::{event, output_index};
+use super::json::push_string;
 use super::object::{Echo, Object, Snapshot};
+use super::spoken::{Message, Thoughts};
 use super::tools::ToolMap;
 
 /// What a writer must know besides the request. Time and randomness come in as arguments.
@@ -68,27 +70,6 @@ enum Open {
     Message(Message),
     Reasoning(Thoughts),
     Call(Box<Call>),
-}
-
-#[derive(Debug)]
-struct Message {
-    id: String,
-    index: u32,
-    refusal: bool,
-    /// What stands between the sequence number and the delta.
-    middle: Vec<u8>,
-    /// The text so far, escaped.
-    text: Vec<u8>,
-}
-
-#[derive(Debug)]
-struct Thoughts {
-    id: String,
-    index: u32,
-    middle: Vec<u8>,
-    text: Vec<u8>,
-    /// A part was begun.
-    part: bool,
 }
 
 impl Writer {
@@ -231,18 +212,15 @@ impl Writer {
             Open::Call(_) => return self.late_text.push_str(text),
             _ => {
                 self.close_open(true);
-                self.open_message(refusal);
+                let (id, index) = self.next_item("msg");
+                self.open =
+                    Open::Message(Message::open(id, index, refusal, &mut self.out, &mut self.sequence));
             }
         }
         self.written += text.len() as u64;
-        let Open::Message(message) = &mut self.open else { return };
-        let name = if refusal { "response.refusal.delta" } else { "response.output_text.delta" };
-        head(&mut self.out, &mut self.sequence, name);
-        self.out.extend_from_slice(&message.middle);
-        let from = self.out.len();
-        push_escaped(&mut self.out, text);
-        message.text.extend_from_slice(&self.out[from..]);
-        self.out.extend_from_slice(if refusal { b"\"}\n\n" } else { b"\",\"logprobs\":[]}\n\n" });
+        if let Open::Message(message) = &mut self.open {
+            message.delta(text, &mut self.out, &mut self.sequence);
+        }
     }
 
     fn reasoning(&mut self, text: &str) {
@@ -253,24 +231,13 @@ impl Writer {
                 return;
             }
             self.close_open(true);
-            self.open_reasoning();
+            let (id, index) = self.next_item("rs");
+            self.open = Open::Reasoning(Thoughts::open(id, index, &mut self.out, &mut self.sequence));
         }
         self.written += text.len() as u64;
-        let Open::Reasoning(thoughts) = &mut self.open else { return };
-        if !thoughts.part {
-            thoughts.part = true;
-            let (id, index) = (&thoughts.id, thoughts.index);
-            event(&mut self.out, &mut self.sequence, "response.reasoning_summary_part.added", |out| {
-                place(out, id, index, "summary_index");
-                out.extend_from_slice(b",\"part\":{\"type\":\"summary_text\",\"text\":\"\"}");
-            });
+        if let Open::Reasoning(thoughts) = &mut self.open {
+            thoughts.delta(text, &mut self.out, &mut self.sequence);
         }
-        head(&mut self.out, &mut self.sequence, "response.reasoning_summary_text.delta");
-        self.out.extend_from_slice(&thoughts.middle);
-        let from = self.out.len();
-        push_escaped(&mut self.out, text);
-        thoughts.text.extend_from_slice(&self.out[from..]);
-        self.out.extend_from_slice(b"\"}\n\n");
     }
 
     fn reasoning_state(&mut self, opaque: &Opaque) {
@@ -280,9 +247,13 @@ impl Writer {
                 return;
             }
             self.close_open(true);
-            self.open_reasoning();
+            let (id, index) = self.next_item("rs");
+            self.open = Open::Reasoning(Thoughts::open(id, index, &mut self.out, &mut self.sequence));
         }
-        self.close_reasoning(Some(opaque));
+        if let Open::Reasoning(thoughts) = std::mem::replace(&mut self.open, Open::Nothing) {
+            let item = thoughts.close(Some(opaque), &mut self.out, &mut self.sequence);
+            self.item_done(thoughts.index, &item);
+        }
     }
 
     fn call_started(&mut self, slot: u32, id: Option<&str>, name: &str) {
@@ -363,39 +334,6 @@ impl Writer {
         }
     }
 
-    fn open_message(&mut self, refusal: bool) {
-        let (id, index) = self.next_item("msg");
-        event(&mut self.out, &mut self.sequence, "response.output_item.added", |out| {
-            output_index(out, index);
-            out.extend_from_slice(b",\"item\":{\"type\":\"message\",\"id\":");
-            push_string(out, &id);
-            out.extend_from_slice(b",\"status\":\"in_progress\",\"role\":\"assistant\",\"content\":[]}");
-        });
-        event(&mut self.out, &mut self.sequence, "response.content_part.added", |out| {
-            place(out, &id, index, "content_index");
-            out.extend_from_slice(b",\"part\":");
-            part(out, refusal, b"");
-        });
-        let mut middle = Vec::new();
-        place(&mut middle, &id, index, "content_index");
-        middle.extend_from_slice(b",\"delta\":\"");
-        self.open = Open::Message(Message { id, index, refusal, middle, text: Vec::new() });
-    }
-
-    fn open_reasoning(&mut self) {
-        let (id, index) = self.next_item("rs");
-        event(&mut self.out, &mut self.sequence, "response.output_item.added", |out| {
-            output_index(out, index);
-            out.extend_from_slice(b",\"item\":{\"type\":\"reasoning\",\"id\":");
-            push_string(out, &id);
-            out.extend_from_slice(b",\"summary\":[]}");
-        });
-        let mut middle = Vec::new();
-        place(&mut middle, &id, index, "summary_index");
-        middle.extend_from_slice(b",\"delta\":\"");
-        self.open = Open::Reasoning(Thoughts { id, index, middle, text: Vec::new(), part: false });
-    }
-
     fn open_call(&mut self, mut call: Call) {
         let (id, index) = self.next_item(call.id_prefix());
         call.open(id, index, &mut self.out, &mut self.sequence);
@@ -406,75 +344,16 @@ impl Writer {
     fn close_open(&mut self, whole: bool) {
         match std::mem::replace(&mut self.open, Open::Nothing) {
             Open::Nothing => {}
-            Open::Message(message) => self.close_message(&message, whole),
+            Open::Message(message) => {
+                let item = message.close(whole, &mut self.out, &mut self.sequence);
+                self.item_done(message.index, &item);
+            }
             Open::Reasoning(thoughts) => {
-                self.open = Open::Reasoning(thoughts);
-                self.close_reasoning(None);
+                let item = thoughts.close(None, &mut self.out, &mut self.sequence);
+                self.item_done(thoughts.index, &item);
             }
             Open::Call(call) => self.close_call(*call, whole),
         }
-    }
-
-    fn close_message(&mut self, message: &Message, whole: bool) {
-        let (done, field) = if message.refusal {
-            ("response.refusal.done", "refusal")
-        } else {
-            ("response.output_text.done", "text")
-        };
-        event(&mut self.out, &mut self.sequence, done, |out| {
-            place(out, &message.id, message.index, "content_index");
-            out.extend_from_slice(b",\"");
-            out.extend_from_slice(field.as_bytes());
-            out.extend_from_slice(b"\":\"");
-            out.extend_from_slice(&message.text);
-            out.extend_from_slice(if message.refusal { b"\"" } else { b"\",\"logprobs\":[]" });
-        });
-        event(&mut self.out, &mut self.sequence, "response.content_part.done", |out| {
-            place(out, &message.id, message.index, "content_index");
-            out.extend_from_slice(b",\"part\":");
-            part(out, message.refusal, &message.text);
-        });
-        let mut item = b"{\"type\":\"message\",\"id\":".to_vec();
-        push_string(&mut item, &message.id);
-        item.extend_from_slice(b",\"status\":");
-        push_string(&mut item, if whole { "completed" } else { "incomplete" });
-        item.extend_from_slice(b",\"role\":\"assistant\",\"content\":[");
-        part(&mut item, message.refusal, &message.text);
-        item.extend_from_slice(b"]}");
-        self.item_done(message.index, &item);
-    }
-
-    fn close_reasoning(&mut self, opaque: Option<&Opaque>) {
-        let Open::Reasoning(thoughts) = std::mem::replace(&mut self.open, Open::Nothing) else { return };
-        if thoughts.part {
-            event(&mut self.out, &mut self.sequence, "response.reasoning_summary_text.done", |out| {
-                place(out, &thoughts.id, thoughts.index, "summary_index");
-                out.extend_from_slice(b",\"text\":\"");
-                out.extend_from_slice(&thoughts.text);
-                out.push(b'"');
-            });
-            event(&mut self.out, &mut self.sequence, "response.reasoning_summary_part.done", |out| {
-                place(out, &thoughts.id, thoughts.index, "summary_index");
-                out.extend_from_slice(b",\"part\":{\"type\":\"summary_text\",\"text\":\"");
-                out.extend_from_slice(&thoughts.text);
-                out.extend_from_slice(b"\"}");
-            });
-        }
-        let mut item = b"{\"type\":\"reasoning\",\"id\":".to_vec();
-        push_string(&mut item, &thoughts.id);
-        item.extend_from_slice(b",\"summary\":[");
-        if thoughts.part {
-            item.extend_from_slice(b"{\"type\":\"summary_text\",\"text\":\"");
-            item.extend_from_slice(&thoughts.text);
-            item.extend_from_slice(b"\"}");
-        }
-        item.push(b']');
-        if let Some(opaque) = opaque {
-            item.extend_from_slice(b",\"encrypted_content\":");
-            push_string(&mut item, &opaque.encode());
-        }
-        item.push(b'}');
-        self.item_done(thoughts.index, &item);
     }
 
     fn close_call(&mut self, mut call: Call, whole: bool) {
@@ -580,57 +459,5 @@ impl Sink for Writer {
             TurnEvent::Note(_) => {}
             TurnEvent::Finished(reason) => self.finish(reason),
         }
-    }
-}
-
-/// `event:` line and the beginning of the object, up to the sequence number.
-pub(super) fn head(out: &mut Vec<u8>, sequence: &mut u64, name: &str) {
-    out.extend_from_slice(b"event: ");
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\ndata: {\"type\":\"");
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\",\"sequence_number\":");
-    push_number(out, *sequence);
-    *sequence += 1;
-}
-
-/// One whole event; `fill` writes its fields, each with a comma before it.
-pub(super) fn event(out: &mut Vec<u8>, sequence: &mut u64, name: &str, fill: impl FnOnce(&mut Vec<u8>)) {
-    head(out, sequence, name);
-    fill(out);
-    out.extend_from_slice(b"}\n\n");
-}
-
-/// `item_id`, `output_index` and the index inside of the item, which is always the first.
-pub(super) fn place(out: &mut Vec<u8>, id: &str, index: u32, inner: &str) {
-    item_place(out, id, index);
-    out.extend_from_slice(b",\"");
-    out.extend_from_slice(inner.as_bytes());
-    out.extend_from_slice(b"\":0");
-}
-
-/// `item_id` and `output_index`.
-pub(super) fn item_place(out: &mut Vec<u8>, id: &str, index: u32) {
-    out.extend_from_slice(b",\"item_id\":");
-    push_string(out, id);
-    output_index(out, index);
-}
-
-/// `output_index`.
-pub(super) fn output_index(out: &mut Vec<u8>, index: u32) {
-    out.extend_from_slice(b",\"output_index\":");
-    push_number(out, u64::from(index));
-}
-
-/// A part of a message; `text` is escaped already.
-fn part(out: &mut Vec<u8>, refusal: bool, text: &[u8]) {
-    if refusal {
-        out.extend_from_slice(b"{\"type\":\"refusal\",\"refusal\":\"");
-        out.extend_from_slice(text);
-        out.extend_from_slice(b"\"}");
-    } else {
-        out.extend_from_slice(b"{\"type\":\"output_text\",\"text\":\"");
-        out.extend_from_slice(text);
-        out.extend_from_slice(b"\",\"annotations\":[],\"logprobs\":[]}");
     }
 }
