@@ -235,8 +235,11 @@ impl<'t> Items<'t> {
     /// The tools that were found are declared by now; the model is told their names.
     fn search_output(&mut self, wire: &Wire<'_>, at: &str) -> Result<(), RequestError> {
         let id = call_id(wire, at)?;
-        let found: Vec<&str> = self.tools.flats().collect();
-        let text = format!("Tools that can be called now: {}", found.join(", "));
+        let found = wire.tools.map_or_else(Vec::new, |tools| self.tools.flats_of(tools));
+        let text = match found.as_slice() {
+            [] => "No tools were found.".to_owned(),
+            found => format!("Tools that can be called now: {}", found.join(", ")),
+        };
         self.items.push(Item::Output(CallOutput { id, content: vec![Content::Text(text)] }));
         Ok(())
     }

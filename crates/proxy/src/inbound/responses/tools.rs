@@ -71,8 +71,10 @@ impl ToolMap {
 
     /// The flat name of a call in the history; also for tools that are no longer declared.
     pub fn flat(&self, namespace: Option<&str>, name: &str) -> String {
-        let known =
-            self.entries.iter().find(|entry| entry.name == name && entry.namespace.as_deref() == namespace);
+        let exact = |entry: &&Entry| entry.name == name && entry.namespace.as_deref() == namespace;
+        // Codex leaves the namespace of its own tools out in the history.
+        let by_name = |entry: &&Entry| namespace.is_none() && entry.name == name;
+        let known = self.entries.iter().find(exact).or_else(|| self.entries.iter().find(by_name));
         known.map_or_else(|| flatten(namespace, name), |entry| entry.flat.clone())
     }
 
@@ -84,9 +86,23 @@ impl ToolMap {
             .map(|entry| entry.flat.as_str())
     }
 
-    /// Keeps only the entries whose flat name is in the list.
-    pub(super) fn flats(&self) -> impl Iterator<Item = &str> {
-        self.entries.iter().map(|entry| entry.flat.as_str())
+    /// The flat names of the tools in a list of declarations.
+    pub(super) fn flats_of(&self, list: &RawValue) -> Vec<String> {
+        let list = serde_json::from_str::<Vec<Declared<'_>>>(list.get()).unwrap_or_default();
+        let mut flats = Vec::new();
+        for tool in &list {
+            let name = tool.name.as_deref().unwrap_or_default();
+            match tool.tools {
+                Some(inner) => {
+                    let inner = serde_json::from_str::<Vec<Declared<'_>>>(inner.get()).unwrap_or_default();
+                    flats.extend(
+                        inner.iter().filter_map(|tool| Some(self.flat(Some(name), tool.name.as_deref()?))),
+                    );
+                }
+                None => flats.push(self.flat(None, name)),
+            }
+        }
+        flats
     }
 
     /// Reads a list of declarations and adds what can be offered upstream.
@@ -216,6 +232,8 @@ fn describe_custom(tool: &Declared<'_>) -> String {
 /// `namespace__name` in the characters and the length every provider takes. A prefix that is already there is not repeated.
 fn flatten(namespace: Option<&str>, name: &str) -> String {
     let joined = match namespace {
+        // Codex's own namespace for plain tools: their bare names are what models know.
+        Some("functions") => name.to_owned(),
         Some(namespace) if !name.starts_with(&format!("{namespace}__")) => format!("{namespace}__{name}"),
         _ => name.to_owned(),
     };

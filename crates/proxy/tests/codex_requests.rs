@@ -1,0 +1,69 @@
+//! Recorded requests of the real Codex, all the way to what a Chat Completions provider gets.
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
+use latimer_adapters::chat::quirks::{Echo, Quirks, ReasoningStyle};
+use latimer_adapters::chat::request::write;
+use latimer_proxy::inbound::responses::request::read;
+use serde_json::Value;
+
+const QUIRKS: Quirks = Quirks { reasoning: ReasoningStyle::Effort, echo: Echo::Always, ..Quirks::DEFAULT };
+
+/// Every message and tool on a line, then every other field.
+fn shown(body: &[u8], notes: &[String]) -> String {
+    let mut body: Value = serde_json::from_slice(body).expect("JSON");
+    let fields = body.as_object_mut().expect("an object");
+    let mut lines = Vec::new();
+    for key in ["messages", "tools"] {
+        for value in fields.shift_remove(key).as_ref().and_then(Value::as_array).into_iter().flatten() {
+            let mut line: String = value.to_string().chars().take(400).collect();
+            if line.len() < value.to_string().len() {
+                line.push('…');
+            }
+            lines.push(format!("{key} {line}"));
+        }
+    }
+    lines.extend(fields.iter().map(|(key, value)| format!("{key} = {value}")));
+    lines.extend(notes.iter().map(|note| format!("note: {note}")));
+    lines.join("\n")
+}
+
+#[test]
+fn recorded_requests_reach_the_provider() {
+    insta::glob!("../../../fixtures/codex", "*.request.json", |path| {
+        let parsed = read(&std::fs::read(path).expect("readable")).expect("a request of Codex is understood");
+        let written = write(&parsed.turn, &QUIRKS, "lab/m");
+        let notes: Vec<String> = parsed.notes.into_iter().chain(written.notes).collect();
+        let text = shown(&written.body, &notes);
+        pairs_are_whole(&serde_json::from_slice(&written.body).expect("JSON"));
+        let mut settings = insta::Settings::clone_current();
+        settings.set_snapshot_path(path.parent().expect("a folder"));
+        settings.set_prepend_module_to_snapshot(false);
+        settings.set_omit_expression(true);
+        settings.remove_snapshot_suffix();
+        let name = path.file_name().expect("named").to_string_lossy().replace(".request.json", "");
+        settings.bind(|| insta::assert_snapshot!(name, text));
+    });
+}
+
+/// What every strict provider checks: each call is answered right behind it, and nothing else is.
+fn pairs_are_whole(body: &Value) {
+    let mut open: Vec<String> = Vec::new();
+    for message in body["messages"].as_array().expect("messages") {
+        if message["role"] == "tool" {
+            let id = message["tool_call_id"].as_str().expect("an id");
+            let at = open.iter().position(|known| known == id).expect("an output of an open call");
+            open.remove(at);
+            continue;
+        }
+        assert!(open.is_empty(), "a message stands between a call and its output");
+        for call in message["tool_calls"].as_array().into_iter().flatten() {
+            open.push(call["id"].as_str().expect("an id").to_owned());
+            let arguments = call["function"]["arguments"].as_str().expect("text");
+            assert!(
+                serde_json::from_str::<Value>(arguments).is_ok_and(|value| value.is_object()),
+                "{arguments}"
+            );
+        }
+    }
+    assert!(open.is_empty(), "a call without an output");
+}
