@@ -75,7 +75,7 @@ impl Sink for Rules {
         }
         match event {
             TurnEvent::Text("") | TurnEvent::Reasoning("") | TurnEvent::Refusal("") => {
-                self.faults.push("an empty piece".into())
+                self.faults.push("an empty piece".into());
             }
             TurnEvent::CallStarted { slot, name, .. } => {
                 if self.begun.contains(&slot) || name.is_empty() {
@@ -84,9 +84,8 @@ impl Sink for Rules {
                 self.begun.push(slot);
             }
             TurnEvent::CallArguments { slot, json } => {
-                if !self.begun.contains(&slot) || self.ended.contains(&slot) || json.is_empty() {
-                    self.faults.push(format!("a piece out of place in slot {slot}"));
-                }
+                let in_place = self.begun.contains(&slot) && !self.ended.contains(&slot) && !json.is_empty();
+                self.faults.extend((!in_place).then(|| format!("a piece out of place in slot {slot}")));
             }
             TurnEvent::CallEnded { slot } => {
                 if !self.begun.contains(&slot) || self.ended.contains(&slot) {
