@@ -308,7 +308,7 @@ mod tests {
         let cases: [(Option<&str>, &str, Option<u64>); 6] = [
             (Some("7"), "", Some(7)),
             (Some("Sun, 06 Nov 1994 08:49:37 GMT"), "", Some(7)),
-            (Some("Sun, 06 Nov 1993 08:49:37 GMT"), "", Some(0)),
+            (Some("Sat, 06 Nov 1993 08:49:37 GMT"), "", Some(0)),
             (Some("soon"), "", None),
             (None, r#"{"error":{"retry_after":7}}"#, Some(7)),
             (Some("-1"), "", None),
