@@ -1,8 +1,10 @@
 //! Chores of the workspace: `cargo xtask <command>`. One file per command; nothing depends on this crate.
 
+mod bench;
 mod ci;
 mod e2e;
 mod fuzz;
+mod load;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -26,6 +28,8 @@ enum Chore {
     Tidy,
     /// Install the real clients from npm and `PyPI` and run the end-to-end tests with them
     E2e,
+    /// Run the release binary over loopback beside nginx and print what it costs
+    Bench(bench::Args),
     /// Run every fuzz target for a while
     Fuzz(fuzz::Args),
 }
@@ -35,6 +39,7 @@ fn main() -> anyhow::Result<()> {
         Chore::Ci => ci::run(),
         Chore::Tidy => tidy::run(),
         Chore::E2e => e2e::run(),
+        Chore::Bench(args) => bench::run(&args),
         Chore::Fuzz(args) => fuzz::run(&args),
     }
 }

@@ -232,7 +232,11 @@ pub(crate) fn program(variable: &str) -> Option<String> {
             std::env::var_os("LATIMER_REQUIRE_E2E").is_none(),
             "{variable} is not set, and nothing may be skipped here"
         );
-        eprintln!("skipped: {variable} is not set; `cargo xtask e2e` installs the client and runs this test");
+        // Not `eprintln!`: what passing tests print is captured, and this must be seen.
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped: {variable} is not set; `cargo xtask e2e` installs the client and runs this test"
+        );
     }
     program
 }
