@@ -29,6 +29,12 @@ use crate::server::shutdown::{Cut, OpenTurn};
 /// How long the HTTP status waits for the first event. After that the stream begins, and errors travel inside it.
 const STATUS_PATIENCE: Duration = Duration::from_secs(10);
 
+/// The most that is collected before it is written.
+const BATCH: usize = 32 * 1024;
+
+/// Passes of the scheduler within which hyper's client hands over the next chunk that it already has; measured.
+const ROUNDS: u8 = 3;
+
 /// What the server hands to a turn.
 pub struct Surroundings {
     /// The configuration of this moment, alive.
@@ -136,13 +142,25 @@ pub struct TurnBody {
     last_sent: Instant,
     alarm: Pin<Box<Sleep>>,
     cut: Cut,
+    /// How often the upstream's task may still be asked for more before what is there is written.
+    rounds: u8,
     over: bool,
 }
 
 impl TurnBody {
     fn new(attempts: Attempts, writer: Writer, log: Log, keep_alive: Duration, cut: Cut) -> Self {
         let alarm = Box::pin(tokio::time::sleep(keep_alive));
-        Self { attempts, writer, log, keep_alive, last_sent: Instant::now(), alarm, cut, over: false }
+        Self {
+            attempts,
+            writer,
+            log,
+            keep_alive,
+            last_sent: Instant::now(),
+            alarm,
+            cut,
+            rounds: 0,
+            over: false,
+        }
     }
 
     /// True once the last byte was handed out.
@@ -150,24 +168,25 @@ impl TurnBody {
         self.over
     }
 
-    /// The next bytes for the client. One poll hands out everything one upstream read brought: nothing waits for more.
+    /// The next bytes for the client: everything that has arrived, and nothing that has not.
+    ///
+    /// hyper hands the upstream's chunks over one at a time, through a task of its own. So after each piece of news that task
+    /// gets [`ROUNDS`] more turns; as long as it brings more, there is one write for all of it. Nobody waits for a clock.
     pub fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         if self.over {
             return Poll::Ready(None);
         }
-        let mut pending = false;
-        if self.writer.out().is_empty() && !self.writer.is_finished() {
-            match self.poll_turn(cx) {
-                Poll::Ready(Progress::Failed(failure)) => self.fail(&failure),
-                Poll::Ready(Progress::More | Progress::Ended) => {}
-                Poll::Pending => pending = true,
+        if self.poll_until_pending(cx) {
+            if self.rounds > 0 && !self.writer.out().is_empty() {
+                self.rounds -= 1;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
-        }
-        if pending && self.cut.poll(cx).is_ready() {
-            self.fail(&shutting_down());
-        }
-        if pending && self.writer.out().is_empty() && self.alarm_rang(cx) {
-            self.writer.keep_alive();
+            if self.cut.poll(cx).is_ready() {
+                self.fail(&shutting_down());
+            } else if self.writer.out().is_empty() && self.alarm_rang(cx) {
+                self.writer.keep_alive();
+            }
         }
         let out = self.writer.take();
         if self.writer.is_finished() {
@@ -179,15 +198,17 @@ impl TurnBody {
         Poll::Ready((!out.is_empty()).then(|| out.into()))
     }
 
-    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Progress> {
-        loop {
+    /// Takes what has arrived, up to a buffer's worth. True when there is no more at the moment.
+    fn poll_until_pending(&mut self, cx: &mut Context<'_>) -> bool {
+        while !self.writer.is_finished() && self.writer.out().len() < BATCH {
             let mut watch = Watch { writer: &mut self.writer, log: &mut self.log };
             match self.attempts.poll(cx, &mut watch) {
-                // Events that write nothing (a held-back call, usage) are no progress a client could see.
-                Poll::Ready(Progress::More) if self.writer.out().is_empty() => {}
-                other => return other,
+                Poll::Ready(Progress::Failed(failure)) => self.fail(&failure),
+                Poll::Ready(Progress::More | Progress::Ended) => self.rounds = ROUNDS,
+                Poll::Pending => return true,
             }
         }
+        false
     }
 
     /// The alarm is set once and looked at late: resetting a timer for every delta would cost more than the delta.

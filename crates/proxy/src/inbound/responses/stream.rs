@@ -110,8 +110,7 @@ impl Writer {
 
     /// Takes the bytes that are ready.
     pub fn take(&mut self) -> Vec<u8> {
-        let capacity = self.out.len().min(16 * 1024);
-        std::mem::replace(&mut self.out, Vec::with_capacity(capacity))
+        std::mem::take(&mut self.out)
     }
 
     /// Throws the bytes away: the client wants one object at the end.
