@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail};
 use latimer_proxy::config::check::report;
 use latimer_proxy::config::raise::{Loaded, load};
 use latimer_proxy::config::state;
+use latimer_proxy::config::watch::Version;
 
 /// Which configuration file and which state directory a command works with.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -23,6 +24,8 @@ pub(crate) struct Places {
 pub(crate) struct Configuration {
     /// Where it was read from; `None` when there is no file and none was named.
     pub(crate) path: Option<PathBuf>,
+    /// The version of the file that was read.
+    pub(crate) version: Option<Version>,
     /// What it says.
     pub(crate) loaded: Loaded,
 }
@@ -47,12 +50,13 @@ impl Places {
     /// Reads the configuration; an error lists every problem of the file.
     pub(crate) fn configuration(&self) -> anyhow::Result<Configuration> {
         let path = self.config_path();
+        let version = path.as_deref().map(Version::of);
         let text = match &path {
             Some(path) => read_text(path)?,
             None => String::new(),
         };
         match load_text(&text) {
-            Ok(loaded) => Ok(Configuration { path, loaded }),
+            Ok(loaded) => Ok(Configuration { path, version, loaded }),
             Err(problems) => {
                 let shown = path.as_deref().unwrap_or_else(|| Path::new("config.toml"));
                 bail!("the configuration cannot be used\n{}", report(&problems, shown))

@@ -62,8 +62,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let address = listener.local_addr().context("the listener's address")?;
         let live = Arc::new(Live::new(configuration.loaded.config, configuration.path.clone()));
         let proxy = Proxy::new(Arc::clone(&live), token.as_ref());
-        if let Some(path) = configuration.path {
-            tokio::spawn(watch(Arc::clone(&live), path, LOOK_EVERY, setup::load_text));
+        if let (Some(path), Some(version)) = (configuration.path, configuration.version) {
+            tokio::spawn(watch(Arc::clone(&live), path, version, LOOK_EVERY, setup::load_text));
         }
         let url = format!("http://{address}");
         announce(&state_dir, &url);

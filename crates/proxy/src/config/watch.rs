@@ -72,27 +72,33 @@ impl Live {
 }
 
 /// What tells one version of a file from the next. Editors write beside and rename, so the inode is looked at too.
-fn version(path: &Path) -> Option<(SystemTime, u64, u64)> {
-    use std::os::unix::fs::MetadataExt as _;
-    let metadata = std::fs::metadata(path).ok()?;
-    Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Version(Option<(SystemTime, u64, u64)>);
+
+impl Version {
+    /// The version of the file now. Taken before the file is read, so that a change in between is seen later.
+    pub fn of(path: &Path) -> Self {
+        use std::os::unix::fs::MetadataExt as _;
+        let metadata = std::fs::metadata(path).ok();
+        Self(metadata.and_then(|metadata| Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))))
+    }
 }
 
-/// Looks at the file for ever, and takes it up when it changed. `load` raises its text.
+/// Looks at the file for ever, and takes it up when it is no longer the version that was `seen`. `load` raises its text.
 pub async fn watch(
     live: Arc<Live>,
     path: PathBuf,
+    mut seen: Version,
     every: Duration,
     load: impl Fn(&str) -> Result<Loaded, Vec<Problem>>,
 ) {
-    let mut seen = version(&path);
     let mut clock = tokio::time::interval(every);
     clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         clock.tick().await;
-        let now = version(&path);
+        let now = Version::of(&path);
         // A file that is gone is likely being replaced; what is in use stays.
-        if now.is_none() || now == seen {
+        if now.0.is_none() || now == seen {
             continue;
         }
         seen = now;
