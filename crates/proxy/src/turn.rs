@@ -171,7 +171,7 @@ impl TurnBody {
     /// The next bytes for the client: everything that has arrived, and nothing that has not.
     ///
     /// hyper hands the upstream's chunks over one at a time, through a task of its own. So after each piece of news that task
-    /// gets [`ROUNDS`] more turns; as long as it brings more, there is one write for all of it. Nobody waits for a clock.
+    /// gets `ROUNDS` more turns; as long as it brings more, there is one write for all of it. Nobody waits for a clock.
     pub fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         if self.over {
             return Poll::Ready(None);
