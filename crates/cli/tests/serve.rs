@@ -11,34 +11,9 @@ use std::time::{Duration, Instant};
 use latimer_adapters::scripted::{Answer, Step};
 use latimer_protocol::responses::legality;
 use serde_json::{Value, json};
-use support::{Lab, folder, latimer, output};
+use support::{Lab, body, dechunk, folder, latimer, output, status};
 
 const ASK: &str = r#"{"model":"glm-5","stream":true,"input":"go"}"#;
-
-fn status(answer: &str) -> u16 {
-    answer
-        .split(' ')
-        .nth(1)
-        .and_then(|status| status.parse().ok())
-        .unwrap_or_else(|| panic!("no status in {answer:?}"))
-}
-
-fn body(answer: &str) -> &str {
-    answer.split_once("\r\n\r\n").map_or("", |(_, body)| body)
-}
-
-/// The body of a chunked answer.
-fn dechunk(answer: &str) -> String {
-    let mut rest = body(answer);
-    let mut whole = String::new();
-    while let Some((size, data)) = rest.split_once("\r\n") {
-        let size = usize::from_str_radix(size.trim(), 16).unwrap_or(0);
-        let (Some(data), Some(next)) = (data.get(..size), data.get(size + 2..)) else { break };
-        whole.push_str(data);
-        rest = next;
-    }
-    whole
-}
 
 #[test]
 fn a_stream_is_legal_and_a_plain_answer_is_whole() {

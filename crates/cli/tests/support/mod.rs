@@ -56,8 +56,9 @@ impl Lab {
             .build()
             .expect("a runtime");
         let provider = runtime.block_on(Provider::start(Scenario::new(answers))).expect("a provider");
+        let key = if endpoint.contains("api_key") { "" } else { "api_key = \"upstream-key\"" };
         let config = format!(
-            "[server]\nlisten = \"127.0.0.1:0\"\n{server}\n[[endpoint]]\nname = \"lab\"\nbase_url = \"{}\"\napi_key = \"upstream-key\"\nmodels = [{{ id = \"glm-5\", reasoning = true }}]\n{endpoint}\n",
+            "[server]\nlisten = \"127.0.0.1:0\"\n{server}\n[[endpoint]]\nname = \"lab\"\nbase_url = \"{}\"\n{key}\nmodels = [{{ id = \"glm-5\", reasoning = true }}]\n{endpoint}\n",
             provider.base_url()
         );
         std::fs::write(dir.join("latimer.toml"), config).expect("written");
@@ -244,4 +245,31 @@ pub(crate) fn program(variable: &str) -> Option<String> {
 /// Runs a short command.
 pub(crate) fn output(command: &mut Command) -> Output {
     command.output().expect("the command runs")
+}
+
+/// The status of an answer.
+pub(crate) fn status(answer: &str) -> u16 {
+    answer
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .unwrap_or_else(|| panic!("no status in {answer:?}"))
+}
+
+/// What follows the head.
+pub(crate) fn body(answer: &str) -> &str {
+    answer.split_once("\r\n\r\n").map_or("", |(_, body)| body)
+}
+
+/// The body of a chunked answer.
+pub(crate) fn dechunk(answer: &str) -> String {
+    let mut rest = body(answer);
+    let mut whole = String::new();
+    while let Some((size, data)) = rest.split_once("\r\n") {
+        let size = usize::from_str_radix(size.trim(), 16).unwrap_or(0);
+        let (Some(data), Some(next)) = (data.get(..size), data.get(size + 2..)) else { break };
+        whole.push_str(data);
+        rest = next;
+    }
+    whole
 }

@@ -1,0 +1,310 @@
+//! Every way a provider breaks, through the whole proxy: the client gets the exact text, or a failure in words; never a hang,
+//! never half an answer that looks whole.
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use latimer_adapters::scripted::{Answer, Encoding, Framing, Step};
+use latimer_protocol::responses::legality;
+use serde_json::{Value, json};
+use support::{Lab, dechunk, status};
+
+const ASK: &str = r#"{"model":"glm-5","stream":true,"input":"go"}"#;
+/// What a provider may say without it being a turn that takes long: limits are set low for this test.
+const LIMITS: &str = "retries = 1\ntimeouts = { connect = \"1s\", first_byte = \"400ms\", idle = \"400ms\" }";
+
+/// What the client must see.
+#[derive(Debug)]
+enum Seen {
+    /// A completed turn with exactly this text.
+    Completed(&'static str),
+    /// A legal stream that ends in `response.failed`, with this text before.
+    Failed(&'static str),
+    /// An error instead of a stream, with this status and these words in its message.
+    Refused(u16, &'static str),
+}
+use Seen::{Completed, Failed, Refused};
+
+struct Fault {
+    what: &'static str,
+    answers: Vec<Answer>,
+    seen: Seen,
+}
+
+fn fault(what: &'static str, answer: Answer, seen: Seen) -> Fault {
+    Fault { what, answers: vec![answer], seen }
+}
+
+fn connections() -> Vec<Fault> {
+    let said = || [Step::text("Half"), Step::sleep(30)];
+    let then = |step: Step| Answer::steps(said().into_iter().chain([step]));
+    vec![
+        fault("closed before headers", Answer::close(), Refused(502, "connection")),
+        fault("reset before headers", Answer::reset(), Refused(502, "connection")),
+        fault("silence before headers", Answer::silence(), Refused(504, "400ms")),
+        fault("headers byte by byte", Answer::text("x").head_gap_ms(50), Refused(504, "400ms")),
+        fault("silence after headers", Answer::steps([Step::Stall]), Refused(504, "timeouts.idle")),
+        fault("silence in mid-stream", then(Step::Stall), Failed("Half")),
+        fault("reset in mid-stream", then(Step::Reset), Failed("Half")),
+        fault("cut in mid-stream", then(Step::Cut), Failed("Half")),
+        fault("a clean end without a reason", then(Step::End), Failed("Half")),
+        fault(
+            "a body shorter than its length",
+            Answer::steps([Step::text("Half")]).framing(Framing::Length(9999)),
+            Failed("Half"),
+        ),
+        fault("not HTTP", Answer::raw_tcp(*b"SSH-2.0-OpenSSH_9.7\r\n"), Refused(502, "HTTP")),
+        fault("a broken chunk size", then(Step::wire("zz\r\nhello\r\n")), Failed("Half")),
+        Fault {
+            what: "open after the end marker",
+            answers: vec![Answer::steps([
+                Step::text("Whole."),
+                Step::finish("stop"),
+                Step::Done,
+                Step::Stall,
+            ])],
+            seen: Completed("Whole."),
+        },
+        Fault {
+            what: "closed once, then well",
+            answers: vec![Answer::close(), Answer::text("Well.")],
+            seen: Completed("Well."),
+        },
+        Fault {
+            what: "503 once, then well",
+            answers: vec![
+                Answer::error(503, json!({"error": {"message": "overloaded"}})),
+                Answer::text("Well."),
+            ],
+            seen: Completed("Well."),
+        },
+    ]
+}
+
+fn answers() -> Vec<Fault> {
+    let html = |status: u16| {
+        Answer::steps([Step::raw("<html><body>Please log in</body></html>")])
+            .status(status)
+            .content_type("text/html")
+    };
+    let error =
+        |status: u16| Answer::error(status, json!({"error": {"message": "the provider's own words"}}));
+    vec![
+        fault(
+            "a redirect",
+            html(302).header("location", "https://elsewhere.example/"),
+            Refused(502, "redirects are never followed"),
+        ),
+        fault("a login page", html(200), Refused(502, "web page")),
+        fault(
+            "an error object with 200",
+            Answer::whole(json!({"error": {"message": "no credit left", "code": 402}})),
+            Refused(429, "no credit left"),
+        ),
+        fault("an empty body with 200", Answer::steps([]), Refused(502, "empty answer")),
+        fault("204", Answer::steps([]).status(204), Refused(502, "empty answer")),
+        fault("400", error(400), Refused(400, "the provider's own words")),
+        fault("401", error(401), Refused(502, "the provider's own words")),
+        fault("403", error(403), Refused(502, "the provider's own words")),
+        fault("404", error(404), Refused(400, "the provider's own words")),
+        fault("413", error(413), Refused(400, "the provider's own words")),
+        fault("422", error(422), Refused(400, "the provider's own words")),
+        fault("429", error(429), Refused(429, "the provider's own words")),
+        fault("500", error(500), Refused(502, "the provider's own words")),
+        fault("502 with HTML", html(502), Refused(503, "Please log in")),
+        fault("529 with nothing", Answer::steps([]).status(529), Refused(503, "HTTP 529")),
+        fault(
+            "a whole answer instead of a stream",
+            Answer::whole(json!({
+                "id": "c", "object": "chat.completion", "model": "m",
+                "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "Whole."}}]
+            })),
+            Completed("Whole."),
+        ),
+        fault("a wrong content type", Answer::text("Plain.").content_type("text/plain"), Completed("Plain.")),
+        fault("no content type", Answer::text("Plain.").content_type(""), Completed("Plain.")),
+        fault("gzip", Answer::text("Packed.").encoding(Encoding::Gzip), Completed("Packed.")),
+        fault("deflate", Answer::text("Packed.").encoding(Encoding::Deflate), Completed("Packed.")),
+    ]
+}
+
+fn streams() -> Vec<Fault> {
+    let chunk = |text: &str| json!({"choices": [{"index": 0, "delta": {"content": text}}]}).to_string();
+    let end =
+        "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+    let raw = |text: String| Answer::steps([Step::raw(text)]);
+    vec![
+        fault(
+            "a garbage line between good ones",
+            raw(format!("data: {}\n\n%%%%\n\ndata: {}\n\n{end}", chunk("a"), chunk("b"))),
+            Completed("ab"),
+        ),
+        fault(
+            "a frame cut by the end",
+            raw(format!("data: {}\n\ndata: {{\"choices\":[{{\"del", chunk("a"))),
+            Failed("a"),
+        ),
+        fault(
+            "no blank line at the end",
+            raw(format!("data: {}\n\n{}", chunk("a"), end.trim_end())),
+            Completed("a"),
+        ),
+        fault(
+            "no end marker after a reason",
+            raw(format!("data: {}\n\n{}", chunk("a"), end.replace("data: [DONE]\n\n", ""))),
+            Completed("a"),
+        ),
+        fault(
+            "carriage returns and no space",
+            raw(format!("data:{}\r\rdata:{}\r\n\r\n{end}", chunk("a"), chunk("b"))),
+            Completed("ab"),
+        ),
+        fault("a byte order mark", raw(format!("\u{feff}data: {}\n\n{end}", chunk("a"))), Completed("a")),
+        fault(
+            "an error in mid-stream",
+            raw(format!(
+                "data: {}\n\ndata: {{\"error\":{{\"message\":\"broke\",\"code\":500}}}}\n\n",
+                chunk("a")
+            )),
+            Failed("a"),
+        ),
+        fault("everything twice", raw(format!("data: {}\n\n{end}{end}", chunk("a"))), Completed("a")),
+        fault(
+            "a line without end",
+            Answer::steps([Step::text("a"), Step::repeat(80, [Step::raw("x".repeat(256 << 10))])]),
+            Failed("a"),
+        ),
+        fault(
+            "JSON nested deep",
+            raw(format!("data: {}\n\ndata: {}\n\n{end}", chunk("a"), "[".repeat(200_000))),
+            Completed("a"),
+        ),
+        fault(
+            "comments before the answer",
+            Answer::turn([
+                Step::repeat(8, [Step::comment("PROCESSING"), Step::sleep(60)]),
+                Step::text("Late."),
+            ]),
+            Completed("Late."),
+        ),
+        fault(
+            "characters cut anywhere",
+            Answer::turn([Step::Text { text: "añ€𝄞é".repeat(3), pieces: 40, gap_us: 0 }]),
+            Completed("añ€𝄞éañ€𝄞éañ€𝄞é"),
+        ),
+        fault(
+            "many small events",
+            Answer::turn([Step::repeat(20_000, [Step::text("")]), Step::text("Done.")]),
+            Completed("Done."),
+        ),
+    ]
+}
+
+/// The text a stream showed.
+fn shown(stream: &str) -> String {
+    let events = stream.lines().filter_map(|line| line.strip_prefix("data: "));
+    events
+        .filter_map(|data| serde_json::from_str::<Value>(data).ok())
+        .filter(|event| event["type"] == "response.output_text.delta")
+        .map(|event| event["delta"].as_str().unwrap_or_default().to_owned())
+        .collect()
+}
+
+fn verdict(answer: &str, seen: &Seen) -> Result<(), String> {
+    let stream = dechunk(answer);
+    let stream = if stream.is_empty() { answer.to_owned() } else { stream };
+    let check = |terminal: &str, text: &str| {
+        if status(answer) != 200 {
+            return Err(format!("no stream: {answer}"));
+        }
+        let broken = legality::check(stream.as_bytes());
+        let ended = stream.contains(&format!("\nevent: {terminal}\n"));
+        let found = shown(&stream);
+        if broken.is_empty() && ended && found == text {
+            Ok(())
+        } else {
+            Err(format!("{broken:?} {found:?} {stream:.2000}"))
+        }
+    };
+    match seen {
+        Completed(text) => check("response.completed", text),
+        Failed(text) => check("response.failed", text),
+        Refused(wanted, words) => {
+            let message =
+                answer.split_once("\r\n\r\n").and_then(|(_, body)| serde_json::from_str::<Value>(body).ok());
+            let message = message.and_then(|error| error["error"]["message"].as_str().map(str::to_owned));
+            let fine = message.as_ref().is_some_and(|text| text.len() > 15 && text.contains(words));
+            if status(answer) == *wanted && fine { Ok(()) } else { Err(answer.to_owned()) }
+        }
+    }
+}
+
+fn drive(name: &str, faults: Vec<Fault>) {
+    let mut wrong = Vec::new();
+    for Fault { what, answers, seen } in faults {
+        let lab = Lab::configured(name, answers, "", LIMITS);
+        let begun = Instant::now();
+        let answer = lab.post(ASK, "");
+        if let Err(found) = verdict(&answer, &seen) {
+            wrong.push(format!("{what}: wanted {seen:?}, got {found}"));
+        }
+        if begun.elapsed() > Duration::from_secs(15) {
+            wrong.push(format!("{what}: took {:?}", begun.elapsed()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+#[test]
+fn broken_connections() {
+    drive("connections", connections());
+}
+
+#[test]
+fn broken_answers() {
+    drive("answers", answers());
+}
+
+#[test]
+fn broken_streams() {
+    drive("streams", streams());
+}
+
+#[test]
+fn a_key_that_is_used_up_gives_way_to_the_next() {
+    let used_up = Answer::error(429, json!({"error": {"message": "quota"}})).header("retry-after", "3600");
+    let keys = "api_key = [\"first\", \"second\"]";
+    let lab = Lab::configured("keys", [used_up, Answer::text("Well.")], "", keys);
+    for _ in 0..2 {
+        assert_eq!(shown(&dechunk(&lab.post(ASK, ""))), "Well.");
+    }
+    let used: Vec<_> =
+        lab.requests().iter().map(|request| request.header("authorization").map(str::to_owned)).collect();
+    let bearer = |key: &str| Some(format!("Bearer {key}"));
+    assert_eq!(
+        used,
+        [bearer("first"), bearer("second"), bearer("second")],
+        "the tired key was not left alone"
+    );
+}
+
+#[test]
+fn a_short_retry_after_is_waited_for() {
+    let busy = Answer::error(429, json!({"error": {"message": "slow down"}})).header("retry-after", "1");
+    let lab = Lab::new("wait", [busy, Answer::text("Well.")]);
+    assert_eq!(shown(&dechunk(&lab.post(ASK, ""))), "Well.");
+    let times: Vec<Duration> = lab.requests().iter().map(|request| request.received_at).collect();
+    assert!(times[1].saturating_sub(times[0]) >= Duration::from_millis(950), "{times:?}");
+}
+
+#[test]
+fn a_silent_provider_does_not_make_the_client_hang_up() {
+    let slow = Answer::turn([Step::text("A"), Step::sleep(700), Step::text("B")]);
+    let lab = Lab::configured("alive", [slow], "keep_alive = \"200ms\"", "");
+    let stream = dechunk(&lab.post(ASK, ""));
+    assert_eq!(legality::check(stream.as_bytes()), Vec::<String>::new(), "{stream}");
+    let alive = stream.matches("\nevent: response.in_progress\n").count();
+    assert!((3..=5).contains(&alive), "{alive} events in 700 ms: {stream}");
+}

@@ -1,0 +1,31 @@
+//! Whatever a provider sends, the client gets one legal stream.
+#![no_main]
+
+use latimer_adapters::chat::request::Names;
+use latimer_adapters::chat::stream::{Reader, ReaderOptions};
+use latimer_adapters::reader::{End, Reader as _};
+use latimer_protocol::responses::legality;
+use latimer_protocol::sse::Frames;
+use latimer_proxy::inbound::responses::request;
+use latimer_proxy::inbound::responses::stream::{Begin, Writer};
+use libfuzzer_sys::fuzz_target;
+
+const REQUEST: &[u8] = br#"{"model":"m","stream":true,"input":"go","tools":[{"type":"function","name":"f"},{"type":"custom","name":"c"},
+    {"type":"tool_search"},{"type":"local_shell"},{"type":"namespace","name":"n","tools":[{"type":"function","name":"g"}]}]}"#;
+
+fuzz_target!(|data: &[u8]| {
+    let Some((first, bytes)) = data.split_first() else { return };
+    let parsed = request::read(REQUEST).expect("the request is fine");
+    let begin = Begin { codex: first & 128 == 0, stream: true, input_tokens: 1, ..Begin::default() };
+    let mut writer = Writer::new(begin, &parsed.echo, parsed.tools);
+    let options = ReaderOptions { owner: "o/m".into(), names: Names::default(), endpoint: "lab".into(), model: "m".into() };
+    let mut reader = Box::new(Reader::new(options));
+    let mut frames = Frames::new(1 << 20);
+    for piece in bytes.chunks(usize::from(first & 127).max(1)) {
+        frames.push(piece, &mut |frame| reader.push(frame.data, &mut writer)).expect("short lines");
+    }
+    frames.finish(&mut |frame| reader.push(frame.data, &mut writer));
+    reader.finish(End::Clean, &mut writer);
+    let out = writer.take();
+    assert_eq!(legality::check(&out), Vec::<String>::new(), "{}", String::from_utf8_lossy(&out));
+});
