@@ -261,17 +261,21 @@ fn nginx(dir: &Path, far: &str) -> anyhow::Result<Option<(Guard, Subject)>> {
         .spawn()?;
     let guard = Guard { child };
     let address = format!("127.0.0.1:{port}");
+    let master = guard.child.id();
     let begun = Instant::now();
-    while Client::connect(&address).is_err() {
+    // The master listens before it has a worker.
+    let pids = loop {
+        let children = std::fs::read_to_string(format!("/proc/{master}/task/{master}/children"));
+        let pids: Vec<u32> =
+            children.unwrap_or_default().split_whitespace().filter_map(|pid| pid.parse().ok()).collect();
+        if !pids.is_empty() && Client::connect(&address).is_ok() {
+            break pids;
+        }
         if begun.elapsed() > Duration::from_secs(5) {
             bail!("nginx does not answer");
         }
         std::thread::sleep(Duration::from_millis(10));
-    }
-    let master = guard.child.id();
-    let children =
-        std::fs::read_to_string(format!("/proc/{master}/task/{master}/children")).unwrap_or_default();
-    let pids = children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect();
+    };
     Ok(Some((guard, Subject { name: "nginx", address, path: "/v1/chat/completions", pids })))
 }
 
