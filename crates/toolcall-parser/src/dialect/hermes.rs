@@ -1,0 +1,44 @@
+//! `<tool_call>` around JSON: Hermes, Qwen, and a great many fine-tunes.
+
+use nom::Parser as _;
+use nom::bytes::streaming::tag;
+use nom::combinator::{opt, peek, value};
+use nom::{Err, multi::many_m_n};
+
+use super::{Dialect, Opens, Place, Row};
+use crate::engine::Engine;
+use crate::engine::json_list::{self, Form};
+use crate::lex::{Parsed, any_of, ws};
+use crate::options::Options;
+use crate::settle::known;
+
+pub(super) static ROWS: &[Row] = &[Row {
+    dialect: Dialect::Hermes,
+    trigger: b'<',
+    place: Place::Unquoted,
+    hint_only: false,
+    opens: Opens::Text(opens),
+    engine: Engine::JsonList(json_list::Grammar {
+        close: |input| any_of(&["</tool_call>"], input),
+        close_words: &["</tool_call>"],
+        between: |input| any_of(&["<tool_call>", "```json", "```"], input),
+        form: Form::Call,
+    }),
+}];
+
+fn opens(input: &str) -> Parsed<'_, ()> {
+    let (rest, _) = many_m_n(1, 3, (tag("<tool_call>"), ws)).parse(input)?;
+    value(
+        (),
+        peek((opt((|input| any_of(&["```json", "```"], input), ws)), |input| any_of(&["{", "["], input))),
+    )
+    .parse(rest)
+}
+
+/// An error unless a call by this name may be made.
+pub(super) fn declared<'a>(name: &str, input: &'a str, options: &Options) -> Parsed<'a, ()> {
+    if known(name, options) {
+        return Ok((input, ()));
+    }
+    Err(Err::Error(nom::error::Error::new(input, nom::error::ErrorKind::Verify)))
+}

@@ -1,0 +1,48 @@
+//! Formats that only a hint tells from prose: Functionary 3.2's `>>>name` and ReAct's `Action:` lines.
+
+use nom::Parser as _;
+use nom::bytes::streaming::{tag, take_while_m_n};
+use nom::combinator::{opt, peek, value};
+
+use super::{Dialect, Opens, Place, Row};
+use crate::engine::{Engine, named};
+use crate::lex::{MOST_NAME, Parsed, blanks, never, ws};
+
+pub(super) static ROWS: &[Row] = &[
+    Row {
+        dialect: Dialect::FunctionaryV3,
+        trigger: b'>',
+        place: Place::LineStart,
+        hint_only: true,
+        opens: Opens::Text(|input| value((), peek(functionary)).parse(input)),
+        engine: Engine::Named(named::Grammar { head: functionary, tail: never, close: never, empty: false }),
+    },
+    Row {
+        dialect: Dialect::React,
+        trigger: b'A',
+        place: Place::LineStart,
+        hint_only: true,
+        opens: Opens::Text(|input| value((), peek(react)).parse(input)),
+        engine: Engine::Named(named::Grammar { head: react, tail: never, close: never, empty: false }),
+    },
+];
+
+fn line_name(input: &str) -> Parsed<'_, &str> {
+    take_while_m_n(1, MOST_NAME, |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.')).parse(input)
+}
+
+fn functionary(input: &str) -> Parsed<'_, named::Head<'_>> {
+    let (input, _) = tag(">>>")(input)?;
+    let (input, name) = line_name(input)?;
+    let (input, _) = (blanks, tag("\n"), ws, peek(tag("{"))).parse(input)?;
+    Ok((input, named::Head { name, id: None }))
+}
+
+fn react(input: &str) -> Parsed<'_, named::Head<'_>> {
+    let (input, _) = (tag("Action:"), blanks).parse(input)?;
+    let (input, name) = line_name(input)?;
+    let (input, _) =
+        (blanks, tag("\n"), blanks, tag("Action Input:"), ws, opt((tag("```json"), ws)), peek(tag("{")))
+            .parse(input)?;
+    Ok((input, named::Head { name, id: None }))
+}

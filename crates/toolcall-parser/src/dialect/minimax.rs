@@ -1,0 +1,86 @@
+//! MiniMax M2: `<minimax:tool_call>` around invokes; Seed-OSS: `<seed:tool_call>` around functions; Dots: `<dots_function_call>`.
+
+use nom::Parser as _;
+use nom::bytes::streaming::tag;
+use nom::combinator::{peek, value};
+
+use super::claude::{invoke, invoke_close, parameter, parameter_close};
+use super::function_tag::{function, function_close, key, key_close};
+use super::{Dialect, Opens, Place, Row};
+use crate::engine::json_list::{self, Form};
+use crate::engine::{Engine, tagged};
+use crate::lex::{Parsed, any_of, ws};
+
+pub(super) static ROWS: &[Row] = &[
+    Row {
+        dialect: Dialect::MinimaxM2,
+        trigger: b'<',
+        place: Place::Anywhere,
+        hint_only: false,
+        opens: Opens::Text(|input| value((), tag("<minimax:tool_call>")).parse(input)),
+        engine: Engine::Tagged(tagged::Grammar {
+            call: invoke,
+            call_close: invoke_close,
+            parameter,
+            parameter_close,
+            close: |input| any_of(&["</minimax:tool_call>"], input),
+            body: tagged::Bodies::None,
+            layout: true,
+            unclosed: true,
+            declared: false,
+        }),
+    },
+    Row {
+        dialect: Dialect::SeedOss,
+        trigger: b'<',
+        place: Place::Anywhere,
+        hint_only: false,
+        opens: Opens::Text(|input| value((), tag("<seed:tool_call>")).parse(input)),
+        engine: Engine::Tagged(tagged::Grammar {
+            call: function,
+            call_close: function_close,
+            parameter: key,
+            parameter_close: key_close,
+            close: |input| any_of(&["</seed:tool_call>"], input),
+            body: tagged::Bodies::None,
+            layout: true,
+            unclosed: true,
+            declared: false,
+        }),
+    },
+    Row {
+        dialect: Dialect::Dots,
+        trigger: b'<',
+        place: Place::Anywhere,
+        hint_only: false,
+        opens: Opens::Text(dots_invokes),
+        engine: Engine::Tagged(tagged::Grammar {
+            call: invoke,
+            call_close: invoke_close,
+            parameter,
+            parameter_close,
+            close: |input| any_of(&["</dots_function_call>"], input),
+            body: tagged::Bodies::None,
+            layout: true,
+            unclosed: true,
+            declared: false,
+        }),
+    },
+    Row {
+        dialect: Dialect::Dots,
+        trigger: b'<',
+        place: Place::Anywhere,
+        hint_only: false,
+        opens: Opens::Text(|input| value((), tag("<dots_function_call>")).parse(input)),
+        engine: Engine::JsonList(json_list::Grammar {
+            close: |input| any_of(&["</dots_function_call>"], input),
+            close_words: &["</dots_function_call>"],
+            between: |input| any_of(&["```json", "```"], input),
+            form: Form::Call,
+        }),
+    },
+];
+
+fn dots_invokes(input: &str) -> Parsed<'_, ()> {
+    value((), (tag("<dots_function_call>"), ws, peek(tag("<invoke")))).parse(input)
+}

@@ -1,0 +1,61 @@
+//! Mistral: `[TOOL_CALLS]` before a list of calls, or before a name and its arguments, once per call.
+
+use nom::Parser as _;
+use nom::bytes::streaming::{tag, take_while_m_n};
+use nom::combinator::{opt, peek, value};
+
+use super::{Dialect, Opens, Place, Row};
+use crate::engine::json_list::{Form, Grammar};
+use crate::engine::{Engine, named};
+use crate::lex::{MOST_NAME, Parsed, any_of, is_name, never, ws};
+use crate::options::Options;
+
+pub(super) static ROWS: &[Row] = &[
+    Row {
+        dialect: Dialect::Mistral,
+        trigger: b'[',
+        place: Place::Anywhere,
+        hint_only: false,
+        opens: Opens::Text(|input| {
+            value((), (tag("[TOOL_CALLS]"), ws, peek(|input| any_of(&["[", "{"], input)))).parse(input)
+        }),
+        engine: Engine::JsonList(Grammar {
+            close: |input| any_of(&["[/TOOL_CALLS]", "</s>"], input),
+            close_words: &["[/TOOL_CALLS]", "</s>"],
+            between: |input| any_of(&["[TOOL_CALLS]"], input),
+            form: Form::Call,
+        }),
+    },
+    Row {
+        dialect: Dialect::Mistral,
+        trigger: b'[',
+        place: Place::Anywhere,
+        hint_only: false,
+        opens: Opens::Tools(opens_named),
+        engine: Engine::Named(named::Grammar {
+            head,
+            tail: never,
+            close: |input| any_of(&["</s>"], input),
+            empty: false,
+        }),
+    },
+];
+
+fn head(input: &str) -> Parsed<'_, named::Head<'_>> {
+    let (input, _) = (opt(tag("[TOOL_CALLS]")), ws).parse(input)?;
+    let (input, name) = take_while_m_n(1, MOST_NAME, is_name).parse(input)?;
+    let id = (
+        tag("[CALL_ID]"),
+        take_while_m_n(1, MOST_NAME, |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-'),
+    );
+    let (input, id) = (ws, opt(id.map(|found: (_, &str)| found.1)), ws).map(|found| found.1).parse(input)?;
+    let (input, _) = (opt((tag("[ARGS]"), ws)), peek(tag("{"))).parse(input)?;
+    Ok((input, named::Head { name, id }))
+}
+
+fn opens_named<'a>(input: &'a str, options: &Options) -> Parsed<'a, ()> {
+    let (rest, _) = (tag("[TOOL_CALLS]"), ws).parse(input)?;
+    let (_, head) = head(rest)?;
+    super::hermes::declared(head.name, input, options)?;
+    Ok((rest, ()))
+}

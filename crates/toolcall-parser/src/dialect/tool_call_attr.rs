@@ -1,0 +1,77 @@
+//! `<tool_call type="name">` with JSON and `<tool_call name="name">` with parameters: Command Code's own.
+
+use nom::Parser as _;
+use nom::branch::alt;
+use nom::bytes::streaming::tag;
+use nom::combinator::peek;
+
+use super::function_tag::{key, key_close};
+use super::{Dialect, Opens, Place, Row};
+use crate::engine::{Engine, named, tagged};
+use crate::lex::{Parsed, any_of, never, quoted, ws};
+use crate::options::Options;
+
+/// Closing tags as they are seen, one of them with a bracket too many.
+const CLOSE: &[&str] = &["</tool_call>", "</tool_call)>"];
+
+pub(super) static ROWS: &[Row] = &[
+    Row {
+        dialect: Dialect::ToolCallAttr,
+        trigger: b'<',
+        place: Place::Unquoted,
+        hint_only: false,
+        opens: Opens::Tools(opens_json),
+        engine: Engine::Named(named::Grammar {
+            head: |input| {
+                let (rest, name) = open(input)?;
+                Ok((rest, named::Head { name, id: None }))
+            },
+            tail: |input| any_of(CLOSE, input),
+            close: never,
+            empty: true,
+        }),
+    },
+    Row {
+        dialect: Dialect::ToolCallAttr,
+        trigger: b'<',
+        place: Place::Unquoted,
+        hint_only: false,
+        opens: Opens::Tools(opens_tags),
+        engine: Engine::Tagged(tagged::Grammar {
+            call: |input| {
+                let (rest, name) = open(input)?;
+                Ok((rest, tagged::Head { name, id: None, prefix: "" }))
+            },
+            call_close: |input, _| any_of(CLOSE, input),
+            parameter: key,
+            parameter_close: key_close,
+            close: never,
+            body: tagged::Bodies::None,
+            layout: true,
+            unclosed: true,
+            declared: false,
+        }),
+    },
+];
+
+fn open(input: &str) -> Parsed<'_, &str> {
+    let attribute = alt((tag("type"), tag("name")));
+    let (input, _) = (tag("<tool_call"), ws, attribute, ws, tag("="), ws).parse(input)?;
+    let (input, name) = quoted(input)?;
+    let (input, _) = (ws, tag(">")).parse(input)?;
+    Ok((input, name))
+}
+
+fn opens_json<'a>(input: &'a str, options: &Options) -> Parsed<'a, ()> {
+    let (rest, name) = open(input)?;
+    peek((ws, |input| any_of(&["{", "</tool_call"], input))).parse(rest)?;
+    super::hermes::declared(name, input, options)?;
+    Ok((input, ()))
+}
+
+fn opens_tags<'a>(input: &'a str, options: &Options) -> Parsed<'a, ()> {
+    let (rest, name) = open(input)?;
+    peek((ws, tag("<param"))).parse(rest)?;
+    super::hermes::declared(name, input, options)?;
+    Ok((input, ()))
+}

@@ -1,0 +1,64 @@
+//! A tag that is a declared tool's name, as Cline, Roo and Kilo prompt for it.
+
+use nom::Parser as _;
+use nom::bytes::streaming::{tag, take_while_m_n};
+use nom::combinator::{peek, value};
+
+use super::{Dialect, Opens, Place, Row};
+use crate::engine::{Engine, Kind, tagged};
+use crate::lex::{Parsed, never, ws};
+use crate::options::Options;
+
+pub(super) static ROWS: &[Row] = &[Row {
+    dialect: Dialect::ToolTag,
+    trigger: b'<',
+    place: Place::LineStart,
+    hint_only: false,
+    opens: Opens::Tools(opens),
+    engine: Engine::Tagged(tagged::Grammar {
+        call,
+        call_close: |input, name| value((), (tag("</"), tag(name), tag(">"))).parse(input),
+        parameter,
+        parameter_close,
+        close: never,
+        body: tagged::Bodies::None,
+        layout: true,
+        unclosed: false,
+        declared: true,
+    }),
+}];
+
+fn word(input: &str) -> Parsed<'_, &str> {
+    take_while_m_n(1, 128, |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.')).parse(input)
+}
+
+/// The tool is declared by exactly this name, and a declared parameter or the closing tag follows.
+fn opens<'a>(input: &'a str, options: &Options) -> Parsed<'a, ()> {
+    let (rest, head) = call(input)?;
+    let Some(tool) = options.tool(head.name) else { return never(input) };
+    let (inner, (_, close)) = (ws, nom::combinator::opt(tag("</"))).parse(rest)?;
+    let (after, _) = if close.is_some() { (inner, "") } else { tag("<")(inner)? };
+    let (_, key) = peek(word).parse(after)?;
+    if close.is_some() && key == head.name || tool.declares(key) { Ok((input, ())) } else { never(input) }
+}
+
+fn call(input: &str) -> Parsed<'_, tagged::Head<'_>> {
+    let (input, _) = tag("<")(input)?;
+    let (input, name) = word(input)?;
+    let (input, _) = tag(">")(input)?;
+    Ok((input, tagged::Head { name, id: None, prefix: name }))
+}
+
+fn parameter<'a>(input: &'a str, _: &str) -> Parsed<'a, tagged::Key<'a>> {
+    let (input, _) = tag("<")(input)?;
+    let (input, name) = word(input)?;
+    let (input, _) = tag(">")(input)?;
+    Ok((input, tagged::Key { name, typing: Kind::Schema }))
+}
+
+/// Any closing tag: the machine takes it only where a parameter or the call's end follows.
+fn parameter_close<'a>(input: &'a str, name: &str) -> Parsed<'a, ()> {
+    let (rest, _) = tag("</")(input)?;
+    let (rest, key) = word(rest)?;
+    if key == name { never(input) } else { value((), tag(">")).parse(rest) }
+}

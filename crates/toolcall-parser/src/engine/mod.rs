@@ -1,0 +1,161 @@
+//! The machines that read on once a dialect is known. A dialect's grammar is data for one of them.
+//!
+//! A machine looks at the text from the last place it is done with, and says what stands there, or that it needs more. What it has
+//! found so far it keeps as offsets in its [`Walk`], so no byte of a long value is looked at twice, however small the pieces are in
+//! which it arrives.
+
+pub(crate) mod braces;
+pub(crate) mod channel;
+pub(crate) mod json_list;
+pub(crate) mod named;
+pub(crate) mod python_calls;
+pub(crate) mod tagged;
+pub(crate) mod until;
+
+use std::ops::Range;
+
+use crate::json::Span;
+use crate::options::Options;
+use crate::piece::{ProblemKind, Request};
+use crate::settle::RawCall;
+
+/// A machine and its grammar.
+#[derive(Debug)]
+pub(crate) enum Engine {
+    /// JSON objects that spell out calls, between markers.
+    JsonList(json_list::Grammar),
+    /// The name in the markup, the arguments as JSON.
+    Named(named::Grammar),
+    /// The name and every parameter in tags.
+    Tagged(tagged::Grammar),
+    /// Calls in Python.
+    PythonCalls(python_calls::Grammar),
+    /// `call:name{key:value}`.
+    Braces(braces::Grammar),
+    /// Everything up to a closing word, read as a whole.
+    Until(until::Grammar),
+    /// Messages with channels and recipients.
+    Channel(channel::Grammar),
+}
+
+/// What stands at the place a machine looks at. Numbers are bytes from there.
+#[derive(Debug)]
+pub(crate) enum Step<'a> {
+    /// It takes more text to tell.
+    More,
+    /// This is markup.
+    Skip(usize),
+    /// This is for the reader.
+    Text(usize),
+    /// These are thoughts.
+    Reasoning(usize),
+    /// These are calls.
+    Calls(usize, Vec<RawCall<'a>>),
+    /// This is a wish.
+    Request(usize, Request),
+    /// This is markup, and the block is over.
+    End(usize),
+    /// This is text, and so is what follows up to the dialect's next marker.
+    Broken(usize, ProblemKind, Option<String>),
+    /// This is text after all, and no sign of anything wrong.
+    Prose(usize),
+    /// The text ends inside a call.
+    Cut(Option<String>),
+}
+
+/// What a machine has found since the place it is done with.
+#[derive(Debug, Default)]
+pub(crate) struct Walk {
+    /// Calls of this block so far.
+    pub(crate) made: usize,
+    /// Open lists.
+    pub(crate) lists: usize,
+    /// Which part of a call is next; every machine numbers its own.
+    pub(crate) stage: u8,
+    /// Where to look on.
+    pub(crate) at: usize,
+    /// A value whose end is looked for.
+    pub(crate) span: Option<Span>,
+    /// The name in the call's head.
+    pub(crate) name: Range<usize>,
+    /// The id in the call's head.
+    pub(crate) id: Range<usize>,
+    /// What all tags of the call have in common.
+    pub(crate) prefix: Range<usize>,
+    /// The parameters that are whole.
+    pub(crate) parameters: Vec<Slot>,
+    /// The key of the parameter that is not.
+    pub(crate) key: Range<usize>,
+    /// How its text becomes a value.
+    pub(crate) typing: Kind,
+    /// Where its text starts.
+    pub(crate) value: usize,
+    /// Nesting, for machines that count it themselves.
+    pub(crate) depth: usize,
+}
+
+/// A parameter by its places.
+#[derive(Debug, Clone)]
+pub(crate) struct Slot {
+    pub(crate) key: Range<usize>,
+    pub(crate) value: Range<usize>,
+    pub(crate) typing: Kind,
+}
+
+/// How a parameter's text becomes a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Kind {
+    /// As the schema says.
+    #[default]
+    Schema,
+    /// It is the string.
+    Text,
+    /// JSON.
+    Json,
+}
+
+impl Walk {
+    /// Forgets the call that is done, and counts it.
+    pub(crate) fn next_call(&mut self) {
+        *self = Self { made: self.made + 1, lists: self.lists, ..Self::default() };
+    }
+
+    /// Forgets where it looked; the text's first bytes left.
+    pub(crate) fn restart(&mut self) {
+        *self = Self {
+            made: self.made,
+            lists: self.lists,
+            stage: self.stage,
+            depth: self.depth,
+            ..Self::default()
+        };
+    }
+}
+
+/// What a machine is told besides the text.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Context<'o> {
+    pub(crate) options: &'o Options,
+    /// No more text will come.
+    pub(crate) end: bool,
+}
+
+impl Engine {
+    pub(crate) fn step<'a>(&self, walk: &mut Walk, text: &'a str, context: Context<'_>) -> Step<'a> {
+        match self {
+            Self::JsonList(grammar) => grammar.step(walk, text, context),
+            Self::Named(grammar) => grammar.step(walk, text, context),
+            Self::Tagged(grammar) => grammar.step(walk, text, context),
+            Self::PythonCalls(grammar) => grammar.step(walk, text, context),
+            Self::Braces(grammar) => grammar.step(walk, text, context),
+            Self::Until(grammar) => grammar.step(walk, text, context),
+            Self::Channel(grammar) => grammar.step(walk, text, context),
+        }
+    }
+}
+
+/// Where a slice of `text` stands in it.
+pub(crate) fn place(text: &str, part: &str) -> Range<usize> {
+    let start = (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
+    start..start + part.len()
+}

@@ -1,0 +1,187 @@
+//! Inside a block, and behind a broken one.
+
+use super::table::Table;
+use super::{Machine, Mode, Next};
+use crate::dialect::Row;
+use crate::engine::{Context, Engine, Step};
+use crate::lex::{Found, any_of, find};
+use crate::piece::{Event, Problem, ProblemKind};
+use crate::prose::Line;
+use crate::settle::settle;
+
+impl Machine {
+    /// One step of the machine that reads the block.
+    pub(super) fn block(&mut self, text: &str, end: bool, sink: &mut dyn FnMut(Event<'_>)) -> Next {
+        let Mode::Block(row, walk, lead) = &mut self.mode else { return Next::Wait(0) };
+        let row = *row;
+        let before = *lead;
+        let context = Context { options: &self.options, end };
+        let step = row.engine.step(walk, &text[before..], context);
+        let cap = self.options.limits.call_bytes;
+        let too_long = match &step {
+            Step::More => text.len() > cap,
+            Step::Skip(length) | Step::Calls(length, _) | Step::Request(length, _) | Step::Prose(length) => {
+                before + *length > cap
+            }
+            _ => false,
+        };
+        if too_long {
+            let length = whole(text, cap);
+            sink(Event::Problem(&Problem { dialect: row.dialect, kind: ProblemKind::TooLarge, name: None }));
+            return self.give_back(row, &text[..length], true, sink);
+        }
+        match step {
+            Step::More => return Next::Wait(0),
+            // Until there is a call, all of the markup may turn out to be text.
+            Step::Skip(length)
+                if walk.made == 0 && matches!(row.engine, Engine::JsonList(_) | Engine::PythonCalls(_)) =>
+            {
+                *lead += length;
+                walk.restart();
+                return Next::On(0);
+            }
+            Step::Skip(length) => {
+                *lead = 0;
+                walk.restart();
+                self.out.markup(&text[..before + length], sink);
+                return Next::On(before + length);
+            }
+            Step::Text(length) => {
+                walk.restart();
+                self.text(&text[..length], sink);
+                return Next::On(length);
+            }
+            Step::Reasoning(length) => {
+                walk.restart();
+                self.out.reasoning(&text[..length], sink);
+                return Next::On(length);
+            }
+            Step::Calls(length, calls) => {
+                *lead = 0;
+                let length = before + length;
+                let settled =
+                    calls.into_iter().map(|call| settle(&self.options, row.dialect, call)).collect();
+                if self.out.calls(row.dialect, settled, &text[..length], sink) {
+                    self.line = Line::default();
+                } else {
+                    self.text(&text[..length], sink);
+                }
+                return Next::On(length);
+            }
+            Step::Request(length, request) => {
+                *lead = 0;
+                self.out.request(&request, &text[..before + length], sink);
+                return Next::On(before + length);
+            }
+            Step::End(length) => {
+                self.out.markup(&text[..before + length], sink);
+                self.line = Line::default();
+                self.mode = Mode::Prose;
+                return Next::On(before + length);
+            }
+            Step::Prose(length) => {
+                return self.give_back(row, &text[..whole(text, before + length)], false, sink);
+            }
+            Step::Broken(length, kind, name) => {
+                sink(Event::Problem(&Problem { dialect: row.dialect, kind, name }));
+                return self.give_back(row, &text[..whole(text, before + length)], true, sink);
+            }
+            Step::Cut(name) => {
+                let problem = Problem { dialect: row.dialect, kind: ProblemKind::Truncated, name };
+                if problem.name.is_some() {
+                    self.out.cut(&problem, text, sink);
+                } else {
+                    sink(Event::Problem(&problem));
+                    self.text(text, sink);
+                }
+            }
+        }
+        self.mode = Mode::Prose;
+        Next::On(text.len())
+    }
+
+    fn give_back(
+        &mut self,
+        row: &'static Row,
+        text: &str,
+        resync: bool,
+        sink: &mut dyn FnMut(Event<'_>),
+    ) -> Next {
+        self.mode = if resync { Mode::Resync(row) } else { Mode::Prose };
+        self.text(text, sink);
+        Next::On(text.len())
+    }
+
+    /// Text, up to the next marker of the dialect.
+    pub(super) fn resync(
+        &mut self,
+        row: &'static Row,
+        text: &str,
+        end: bool,
+        sink: &mut dyn FnMut(Event<'_>),
+    ) -> Next {
+        let trigger = if matches!(row.trigger, b'[' | b']' | b'{') { row.trigger } else { b'<' };
+        let mut from = 0;
+        while let Some(found) = memchr::memchr(trigger, &text.as_bytes()[from..]) {
+            let at = from + found;
+            let rest = &text[at..];
+            let mut wait = false;
+            match closes(&row.engine, rest, end) {
+                Found::Yes((), length) => {
+                    self.mode = Mode::Prose;
+                    self.text(&text[..at + length], sink);
+                    return Next::On(at + length);
+                }
+                Found::More => wait = true,
+                Found::No => {}
+            }
+            let mut rows = self.table.rows(trigger).filter(|other| other.dialect == row.dialect);
+            let opens: Option<Found<()>> =
+                rows.find_map(|row| match Table::opens(row, rest, &self.options, end) {
+                    Found::No => None,
+                    found => Some(found),
+                });
+            drop(rows);
+            match opens {
+                Some(Found::Yes((), _)) => {
+                    self.mode = Mode::Prose;
+                    self.text(&text[..at], sink);
+                    return Next::On(at);
+                }
+                Some(_) => wait = true,
+                None => {}
+            }
+            if wait {
+                self.text(&text[..at], sink);
+                return Next::Wait(at);
+            }
+            from = at + 1;
+        }
+        self.text(text, sink);
+        Next::Wait(text.len())
+    }
+}
+
+/// A marker that ends what a machine reads.
+fn closes(engine: &Engine, rest: &str, end: bool) -> Found<()> {
+    match engine {
+        Engine::JsonList(grammar) => find(grammar.close, rest, end),
+        Engine::Named(grammar) => match find(grammar.close, rest, end) {
+            Found::No => find(grammar.tail, rest, end),
+            found => found,
+        },
+        Engine::Tagged(grammar) => match find(grammar.close, rest, end) {
+            Found::No => find(|input| (grammar.call_close)(input, ""), rest, end),
+            found => found,
+        },
+        Engine::PythonCalls(grammar) => find(grammar.close, rest, end),
+        Engine::Braces(grammar) => find(grammar.close, rest, end),
+        Engine::Until(grammar) => find(|input| any_of(&[grammar.close], input), rest, end),
+        Engine::Channel(grammar) => find(|input| any_of(grammar.ends, input), rest, end),
+    }
+}
+
+/// The next place from `at` on that is between two characters.
+fn whole(text: &str, at: usize) -> usize {
+    (at..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len())
+}

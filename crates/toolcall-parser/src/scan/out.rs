@@ -1,0 +1,173 @@
+//! What goes to the caller: text without the white space that only set a call apart, calls with their numbers.
+
+use crate::dialect::{Dialect, Dialects};
+use crate::piece::{Event, Problem, ProblemKind, Request};
+use crate::settle::Settled;
+
+/// The most white space that is kept back at a line's end to see whether a call follows.
+const MOST_GAP: usize = 256;
+
+#[derive(Debug)]
+pub(super) struct Out {
+    /// White space whose meaning depends on what follows.
+    gap: String,
+    /// The gap grew too long, and is text up to the next visible character.
+    flooded: bool,
+    /// A call or a wish was the last thing that came.
+    after_call: bool,
+    /// Visible text has come.
+    spoken: bool,
+    calls: usize,
+    most_calls: usize,
+    seen: Dialects,
+}
+
+impl Out {
+    pub(super) fn new(most_calls: usize) -> Self {
+        Self {
+            gap: String::new(),
+            flooded: false,
+            after_call: false,
+            spoken: false,
+            calls: 0,
+            most_calls,
+            seen: Dialects::none(),
+        }
+    }
+
+    /// Whether a call in this dialect has come.
+    pub(super) fn seen(&self, dialect: Dialect) -> bool {
+        self.seen.contains(dialect)
+    }
+
+    /// Whether any call has come.
+    pub(super) fn has_called(&self) -> bool {
+        self.calls > 0
+    }
+
+    pub(super) fn held(&self) -> usize {
+        self.gap.len()
+    }
+
+    pub(super) fn text(&mut self, text: &str, sink: &mut dyn FnMut(Event<'_>)) {
+        let body = text.trim_end_matches(crate::lex::is_space);
+        if body.is_empty() {
+            return self.space(text, sink);
+        }
+        let start = body.len() - body.trim_start_matches(crate::lex::is_space).len();
+        // White space between a call and text is kept when there is text on both sides.
+        self.gap.push_str(&text[..start]);
+        self.close_gap(self.spoken || !self.after_call, sink);
+        self.flooded = false;
+        self.after_call = false;
+        self.spoken = true;
+        // Blanks at the end of a chunk are no reason to wait; a line break may set a call apart.
+        let tail = &text[body.len()..];
+        let keep = tail.find('\n').unwrap_or(tail.len());
+        sink(Event::Text(&text[start..body.len() + keep]));
+        self.gap.push_str(&tail[keep..]);
+        self.flood(sink);
+    }
+
+    fn space(&mut self, text: &str, sink: &mut dyn FnMut(Event<'_>)) {
+        if text.is_empty() {
+            return;
+        }
+        if self.flooded {
+            return sink(Event::Text(text));
+        }
+        // Blanks within a line go on at once, unless a call stands before.
+        if self.gap.is_empty() && !self.after_call {
+            let keep = text.find('\n').unwrap_or(text.len());
+            if keep > 0 {
+                sink(Event::Text(&text[..keep]));
+            }
+            self.gap.push_str(&text[keep..]);
+        } else {
+            self.gap.push_str(text);
+        }
+        self.flood(sink);
+    }
+
+    fn flood(&mut self, sink: &mut dyn FnMut(Event<'_>)) {
+        if self.gap.len() > MOST_GAP {
+            self.close_gap(true, sink);
+            self.flooded = true;
+        }
+    }
+
+    fn close_gap(&mut self, visible: bool, sink: &mut dyn FnMut(Event<'_>)) {
+        if self.gap.is_empty() {
+            return;
+        }
+        sink(if visible { Event::Text(&self.gap) } else { Event::Markup(&self.gap) });
+        self.gap.clear();
+    }
+
+    pub(super) fn markup(&mut self, text: &str, sink: &mut dyn FnMut(Event<'_>)) {
+        if text.is_empty() {
+            return;
+        }
+        // Whether the white space before it shows depends on what follows the markup: it stays text until a call says otherwise.
+        self.close_gap(false, sink);
+        sink(Event::Markup(text));
+    }
+
+    pub(super) fn reasoning(&mut self, text: &str, sink: &mut dyn FnMut(Event<'_>)) {
+        self.close_gap(self.spoken, sink);
+        sink(Event::Reasoning(text));
+    }
+
+    pub(super) fn request(&mut self, request: &Request, text: &str, sink: &mut dyn FnMut(Event<'_>)) {
+        self.close_gap(false, sink);
+        self.after_call = true;
+        sink(Event::Request { request, text });
+    }
+
+    pub(super) fn cut(&mut self, problem: &Problem, text: &str, sink: &mut dyn FnMut(Event<'_>)) {
+        self.close_gap(false, sink);
+        sink(Event::Cut { problem, text });
+    }
+
+    /// Hands out what became of the calls of one piece of source. False when there is no call among them: the source is text.
+    pub(super) fn calls(
+        &mut self,
+        dialect: Dialect,
+        settled: Vec<Settled>,
+        text: &str,
+        sink: &mut dyn FnMut(Event<'_>),
+    ) -> bool {
+        let mut source = Some(text);
+        for settled in settled {
+            match settled {
+                Settled::Refused(problem) => sink(Event::Problem(&problem)),
+                Settled::Call(call) if self.calls == self.most_calls => {
+                    sink(Event::Problem(&Problem {
+                        dialect,
+                        kind: ProblemKind::TooLarge,
+                        name: Some(call.name),
+                    }));
+                }
+                Settled::Request(request) => {
+                    self.request(&request, source.take().unwrap_or(""), sink);
+                    self.seen.insert(dialect);
+                }
+                Settled::Call(call) => {
+                    let index = self.calls;
+                    self.calls += 1;
+                    self.close_gap(false, sink);
+                    self.after_call = true;
+                    self.seen.insert(dialect);
+                    sink(Event::CallStarted { index, name: &call.name, id: call.id.as_deref() });
+                    sink(Event::CallArguments { index, json: &call.arguments });
+                    sink(Event::CallEnded { index, call: &call, text: source.take().unwrap_or("") });
+                }
+            }
+        }
+        source.is_none()
+    }
+
+    pub(super) fn finish(&mut self, sink: &mut dyn FnMut(Event<'_>)) {
+        self.close_gap(!self.after_call, sink);
+    }
+}

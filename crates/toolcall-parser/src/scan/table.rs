@@ -1,0 +1,61 @@
+//! The rows that one scan uses, by the byte they begin with.
+
+use crate::dialect::{Dialect, Opens, Place, ROWS, Row};
+use crate::lex::{Found, find};
+use crate::options::Options;
+use crate::prose::Line;
+
+#[derive(Debug)]
+pub(super) struct Table {
+    rows: Vec<(u8, Vec<&'static Row>)>,
+    /// A byte to stop at besides the usual ones.
+    pub(super) extra: Option<u8>,
+}
+
+impl Table {
+    pub(super) fn new(options: &Options) -> Self {
+        let hinted = |row: &Row| {
+            options.hint == Some(row.dialect)
+                || (row.dialect == Dialect::RawJson && options.hint == Some(Dialect::Llama))
+        };
+        let mut all: Vec<&'static Row> = ROWS
+            .iter()
+            .flat_map(|rows| rows.iter())
+            .filter(|row| options.dialects.contains(row.dialect) && (!row.hint_only || hinted(row)))
+            .collect();
+        if options.tools.is_empty() {
+            all.clear();
+        }
+        // What the model is known to write goes first.
+        all.sort_by_key(|row| !hinted(row));
+        let mut rows: Vec<(u8, Vec<&'static Row>)> = Vec::new();
+        for row in all {
+            match rows.iter_mut().find(|(trigger, _)| *trigger == row.trigger) {
+                Some((_, list)) => list.push(row),
+                None => rows.push((row.trigger, vec![row])),
+            }
+        }
+        let extra = [b'A', b'>'].into_iter().find(|byte| rows.iter().any(|(trigger, _)| trigger == byte));
+        Self { rows, extra }
+    }
+
+    pub(super) fn rows(&self, trigger: u8) -> impl Iterator<Item = &'static Row> + '_ {
+        self.rows.iter().filter(move |(byte, _)| *byte == trigger).flat_map(|(_, rows)| rows.iter().copied())
+    }
+
+    /// Whether a row may begin at this place of a line.
+    pub(super) fn may_begin(row: &Row, line: Line) -> bool {
+        match row.place {
+            Place::Anywhere => !line.is_quotation(),
+            Place::Unquoted => !line.is_quotation() && !line.after_quote(),
+            Place::LineStart => line.is_blank(),
+        }
+    }
+
+    pub(super) fn opens(row: &Row, rest: &str, options: &Options, end: bool) -> Found<()> {
+        match row.opens {
+            Opens::Text(opens) => find(opens, rest, end),
+            Opens::Tools(opens) => find(|input| opens(input, options), rest, end),
+        }
+    }
+}

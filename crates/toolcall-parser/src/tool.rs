@@ -1,0 +1,271 @@
+//! What the caller declared: tools with the JSON Schemas of their parameters, and what a schema makes of bare text.
+
+use std::borrow::Cow;
+
+use crate::json::{self, Value};
+use crate::python;
+
+/// How far `$ref` and nested alternatives are followed.
+const MOST_HOPS: usize = 8;
+
+/// A tool that may be called.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tool {
+    name: String,
+    schema: Value<'static>,
+}
+
+/// The types a schema allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Types {
+    null: bool,
+    boolean: bool,
+    integer: bool,
+    number: bool,
+    object: bool,
+    array: bool,
+    string: bool,
+}
+
+impl Tool {
+    /// A tool and the JSON Schema of its parameters. A schema that is no JSON counts as one that says nothing.
+    pub fn new(name: impl Into<String>, schema: &str) -> Self {
+        let schema = json::read(schema).map_or(Value::Null, |(value, _)| value.into_owned());
+        Self { name: name.into(), schema }
+    }
+
+    /// The name as declared.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The names of the parameters, where the schema lists them.
+    pub fn parameters(&self) -> impl Iterator<Item = &str> {
+        self.properties().iter().map(|(key, _)| key.as_ref())
+    }
+
+    /// The names of the parameters that every call must have.
+    pub fn required(&self) -> impl Iterator<Item = &str> {
+        let Some(Value::Array(required)) = self.schema.get("required") else {
+            return [].iter().filter_map(key);
+        };
+        return required.iter().filter_map(key);
+
+        fn key<'v>(value: &'v Value<'static>) -> Option<&'v str> {
+            value.as_str()
+        }
+    }
+
+    fn properties(&self) -> &[(Cow<'static, str>, Value<'static>)] {
+        self.schema.get("properties").and_then(Value::entries).unwrap_or(&[])
+    }
+
+    /// True when the schema lists this parameter.
+    pub(crate) fn declares(&self, key: &str) -> bool {
+        self.properties().iter().any(|(name, _)| name == key)
+    }
+
+    /// The schema of one parameter.
+    pub(crate) fn parameter(&self, key: &str) -> Option<&Value<'static>> {
+        self.properties().iter().find(|(name, _)| name == key).map(|(_, schema)| schema)
+    }
+
+    /// The schema as a whole.
+    pub(crate) fn schema(&self) -> &Value<'static> {
+        &self.schema
+    }
+
+    /// True when a value of the parameter may be a string.
+    pub(crate) fn takes_string(&self, key: &str) -> bool {
+        self.parameter(key).is_some_and(|schema| types(&self.schema, schema, 0).string)
+    }
+
+    /// True when a value of the parameter may be a list and not a string.
+    pub(crate) fn takes_only_list(&self, key: &str) -> bool {
+        self.parameter(key).is_some_and(|schema| {
+            let types = types(&self.schema, schema, 0);
+            types.array && !types.string
+        })
+    }
+
+    /// The value that a parameter's bare text stands for.
+    pub(crate) fn typed(&self, key: &str, text: &str) -> Value<'static> {
+        typed(&self.schema, self.parameter(key), text)
+    }
+}
+
+/// The value that bare text stands for where `schema` describes it; `root` resolves references.
+pub(crate) fn typed(root: &Value<'_>, schema: Option<&Value<'_>>, text: &str) -> Value<'static> {
+    let types = schema.map(|schema| types(root, schema, 0)).unwrap_or_default();
+    let string = || Value::String(Cow::Owned(text.to_owned()));
+    let bare = text.trim();
+    if types == Types::default() {
+        return untyped(bare).unwrap_or_else(string);
+    }
+    let number = || json::is_number(bare).then(|| Value::Number(Cow::Owned(bare.to_owned())));
+    let whole = || number().filter(|_| !bare.contains(['.', 'e', 'E']));
+    let container = |open: char| bare.starts_with(open).then(|| literal(bare)).flatten();
+    let read = (types.null && is_null(bare))
+        .then_some(Value::Null)
+        .or_else(|| types.boolean.then(|| boolean(bare)).flatten());
+    read.or_else(|| types.integer.then(whole).flatten())
+        .or_else(|| types.number.then(number).flatten())
+        .or_else(|| types.object.then(|| container('{')).flatten())
+        .or_else(|| types.array.then(|| container('[').or_else(|| container('('))).flatten())
+        .unwrap_or_else(string)
+}
+
+/// Without a schema, text that is plainly JSON and no string is JSON.
+fn untyped(text: &str) -> Option<Value<'static>> {
+    let first = text.bytes().next()?;
+    let plain =
+        matches!(first, b'{' | b'[' | b'-' | b'0'..=b'9') || matches!(text, "true" | "false" | "null");
+    plain.then(|| literal(text)).flatten()
+}
+
+/// JSON, or failing that a Python literal.
+fn literal(text: &str) -> Option<Value<'static>> {
+    json::read(text).map(|(value, _)| value.into_owned()).or_else(|| python::literal(text))
+}
+
+fn is_null(text: &str) -> bool {
+    text.eq_ignore_ascii_case("null") || text == "None"
+}
+
+fn boolean(text: &str) -> Option<Value<'static>> {
+    if text.eq_ignore_ascii_case("true") {
+        return Some(Value::Bool(true));
+    }
+    text.eq_ignore_ascii_case("false").then_some(Value::Bool(false))
+}
+
+fn types(root: &Value<'_>, schema: &Value<'_>, hops: usize) -> Types {
+    let mut found = Types::default();
+    if hops == MOST_HOPS {
+        return found;
+    }
+    if let Some(target) = schema.get("$ref").and_then(Value::as_str).and_then(|path| resolve(root, path)) {
+        return types(root, target, hops + 1);
+    }
+    match schema.get("type") {
+        Some(Value::String(name)) => found.add(name),
+        Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).for_each(|name| found.add(name)),
+        _ => {}
+    }
+    for key in ["anyOf", "oneOf", "allOf"] {
+        let Some(Value::Array(branches)) = schema.get(key) else { continue };
+        for branch in branches {
+            found = found.or(types(root, branch, hops + 1));
+        }
+    }
+    if found == Types::default() {
+        found.add_examples(schema);
+    }
+    found
+}
+
+/// Follows `#/$defs/name`.
+fn resolve<'v, 'a>(root: &'v Value<'a>, path: &str) -> Option<&'v Value<'a>> {
+    path.strip_prefix("#/")?.split('/').try_fold(root, |value, key| value.get(key))
+}
+
+/// The schema below an object's key or a list's items, references followed.
+pub(crate) fn below<'v, 'a>(
+    root: &'v Value<'a>,
+    schema: &'v Value<'a>,
+    key: Option<&str>,
+) -> Option<&'v Value<'a>> {
+    let schema = match schema.get("$ref").and_then(Value::as_str) {
+        Some(path) => resolve(root, path)?,
+        None => schema,
+    };
+    match key {
+        Some(key) => schema.get("properties")?.get(key),
+        None => schema.get("items"),
+    }
+}
+
+impl Types {
+    fn add(&mut self, name: &str) {
+        match name {
+            "null" => self.null = true,
+            "boolean" | "bool" => self.boolean = true,
+            "integer" | "int" => self.integer = true,
+            "number" | "float" => self.number = true,
+            "object" | "dict" => self.object = true,
+            "array" | "list" | "tuple" => self.array = true,
+            "string" | "str" | "text" => self.string = true,
+            _ => {}
+        }
+    }
+
+    /// What `enum` and `const` show where there is no type.
+    fn add_examples(&mut self, schema: &Value<'_>) {
+        let listed =
+            if let Some(Value::Array(values)) = schema.get("enum") { values.as_slice() } else { &[] };
+        for value in listed.iter().chain(schema.get("const")) {
+            self.add(match value {
+                Value::Null => "null",
+                Value::Bool(_) => "boolean",
+                Value::Number(_) => "number",
+                Value::String(_) => "string",
+                Value::Array(_) => "array",
+                Value::Object(_) => "object",
+            });
+        }
+        if schema.get("properties").is_some() {
+            self.object = true;
+        }
+        if schema.get("items").is_some() {
+            self.array = true;
+        }
+    }
+
+    fn or(self, other: Self) -> Self {
+        Self {
+            null: self.null || other.null,
+            boolean: self.boolean || other.boolean,
+            integer: self.integer || other.integer,
+            number: self.number || other.number,
+            object: self.object || other.object,
+            array: self.array || other.array,
+            string: self.string || other.string,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schema_decides_what_text_means() {
+        let tool = Tool::new(
+            "f",
+            r##"{"properties":{"s":{"type":"string"},"i":{"type":"integer"},"n":{"type":"number"},"b":{"type":"boolean"},
+            "o":{"type":"object"},"a":{"$ref":"#/$defs/list"},"m":{"anyOf":[{"type":"integer"},{"type":"string"},{"type":"null"}]},
+            "e":{"enum":["1","2"]}},"$defs":{"list":{"type":"array"}}}"##,
+        );
+        for (key, text, want) in [
+            ("s", "42", "\"42\""),
+            ("s", "null", "\"null\""),
+            ("i", " 42 ", "42"),
+            ("i", "4.2", "\"4.2\""),
+            ("n", "5.0", "5.0"),
+            ("b", "True", "true"),
+            ("b", "yes", "\"yes\""),
+            ("o", "{'a': True}", r#"{"a":true}"#),
+            ("a", "[1, 'x']", r#"[1,"x"]"#),
+            ("a", "none", "\"none\""),
+            ("m", "7", "7"),
+            ("m", "null", "null"),
+            ("m", "x", "\"x\""),
+            ("e", "1", "\"1\""),
+            ("unknown", "7", "7"),
+            ("unknown", "seven", "\"seven\""),
+            ("unknown", "{\"a\":1}", "{\"a\":1}"),
+        ] {
+            assert_eq!(tool.typed(key, text).to_json(), want, "{key} {text}");
+        }
+    }
+}

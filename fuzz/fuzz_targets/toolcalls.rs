@@ -1,0 +1,54 @@
+//! A model's text gives the same pieces however it is cut, and nothing of it is lost. The first byte says into which pieces.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use toolcall_parser::{Dialect, Event, Options, Scanner, Tool};
+
+const SCHEMA: &str = r#"{"type":"object","properties":{"cmd":{"type":"string"},"n":{"type":"integer"},"o":{"type":"object"}},"required":["cmd"]}"#;
+
+/// The source in order, the calls, and the visible text.
+fn read<'a>(chunks: impl Iterator<Item = &'a str>, options: &Options) -> (String, Vec<String>, String) {
+    let (mut source, mut calls, mut visible) = (String::new(), Vec::new(), String::new());
+    let mut sink = |event: Event<'_>| match event {
+        Event::Text(text) => {
+            source.push_str(text);
+            visible.push_str(text);
+        }
+        Event::Reasoning(text) | Event::Markup(text) | Event::Request { text, .. } | Event::Cut { text, .. } => source.push_str(text),
+        Event::CallEnded { call, text, .. } => {
+            source.push_str(text);
+            assert!(options.tools.iter().any(|tool| tool.name() == call.name));
+            let arguments: serde_json::Value = serde_json::from_str(&call.arguments).expect("JSON");
+            assert!(arguments.is_object());
+            calls.push(format!("{call:?}"));
+        }
+        _ => {}
+    };
+    let mut scanner = Scanner::new(options.clone());
+    for chunk in chunks {
+        scanner.push(chunk, &mut sink);
+    }
+    scanner.finish(&mut sink);
+    (source, calls, visible)
+}
+
+fuzz_target!(|data: &[u8]| {
+    let [size, hint, bytes @ ..] = data else { return };
+    let text = String::from_utf8_lossy(bytes);
+    let options = Options::new([Tool::new("exec_command", SCHEMA), Tool::new("f", "{}")])
+        .hint(Dialect::ALL.get(usize::from(*hint)).copied());
+    let whole = read(std::iter::once(&*text), &options);
+    assert_eq!(whole.0, text);
+    let step = usize::from(*size).max(1);
+    let mut rest = &*text;
+    let chunks = std::iter::from_fn(|| {
+        if rest.is_empty() {
+            return None;
+        }
+        let end = (step.min(rest.len())..=rest.len()).find(|at| rest.is_char_boundary(*at))?;
+        let (chunk, after) = rest.split_at(end);
+        rest = after;
+        Some(chunk)
+    });
+    assert_eq!(read(chunks, &options), whole);
+});
