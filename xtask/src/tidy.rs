@@ -15,6 +15,7 @@ const ARROWS: [(&str, &[&str]); 6] = [
         "crates/adapters",
         &[
             "latimer-protocol",
+            "toolcall-parser",
             "base64",
             "bytes",
             "flate2",

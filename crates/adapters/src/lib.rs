@@ -9,5 +9,6 @@ pub mod adapter;
 pub mod chat;
 pub mod drive;
 pub mod reader;
+pub mod repair;
 pub mod scripted;
 pub mod transport;

@@ -14,6 +14,7 @@ use hyper::header::{
     CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT,
 };
 use hyper::{Response, StatusCode};
+use latimer_adapters::repair::Plan;
 use latimer_protocol::failure::Failure;
 use latimer_protocol::turn::{FinishReason, Item, Sink, TurnEvent};
 use tokio::time::Sleep;
@@ -59,6 +60,7 @@ pub async fn responses(surroundings: Surroundings, headers: &HeaderMap, body: &[
     let Parsed { mut turn, stream, notes, echo, tools, input_tokens } = parsed;
     turn.model = model;
     let prepared = runtime.adapter.prepare(&turn);
+    let plan = Plan::new(runtime.endpoint.repair, &turn);
     let mut log = Log::new(Arc::clone(&runtime), turn.model, surroundings.open);
     for note in notes.iter().chain(prepared.notes()) {
         tracing::info!(event = "turn.note", turn = %log.id, endpoint = %log.runtime.endpoint.name, note);
@@ -72,7 +74,7 @@ pub async fn responses(surroundings: Surroundings, headers: &HeaderMap, body: &[
     let writer = Writer::new(begin, &echo, tools);
     // The history may be large, and the request is written: nothing needs it for the length of the stream.
     drop(turn.items);
-    let attempts = Attempts::new(runtime, prepared);
+    let attempts = Attempts::new(runtime, prepared, plan);
     let keep_alive = surroundings.fleet.config.server.keep_alive;
     log.stream = stream;
     let body = TurnBody::new(attempts, writer, log, keep_alive, surroundings.cut);

@@ -154,6 +154,8 @@ struct Machine {
     table: Table,
     mode: Mode,
     line: Line,
+    /// The block's last call was refused and is text: so is the markup that closes it.
+    refused: bool,
     out: Out,
 }
 
@@ -161,7 +163,7 @@ impl Machine {
     fn new(options: Options) -> Self {
         let table = Table::new(&options);
         let out = Out::new(options.limits.calls);
-        Self { options, table, mode: Mode::Prose, line: Line::default(), out }
+        Self { options, table, mode: Mode::Prose, line: Line::default(), refused: false, out }
     }
 
     /// Reads on. Returns how much of the text is settled; the rest has to be there again next time.
@@ -265,6 +267,7 @@ impl Machine {
                 Begin::Block(row, length) => {
                     self.text(&text[..start], sink);
                     self.mode = Mode::Block(row, Walk::default(), length);
+                    self.refused = false;
                     return Next::On(start);
                 }
             }

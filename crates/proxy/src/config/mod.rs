@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use latimer_adapters::chat::quirks::Quirks;
+use latimer_adapters::repair::Level;
 use latimer_protocol::id::EndpointName;
 use latimer_protocol::secret::Secret;
 
@@ -78,6 +79,8 @@ pub struct Endpoint {
     pub timeouts: Timeouts,
     /// Attempts after the first, before the first semantic event only.
     pub retries: u32,
+    /// How much is made of what a model wrote instead of a call.
+    pub repair: Level,
     /// What the provider does differently.
     pub quirks: Quirks,
     /// Extra request headers, sent as they are.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use latimer_adapters::chat::quirks::{Echo, Quirks, ReasoningStyle, ToolChoiceSupport};
+use latimer_adapters::repair::Level;
 use latimer_protocol::id::EndpointName;
 use latimer_protocol::secret::Secret;
 use toml::de::DeTable;
@@ -203,6 +204,9 @@ fn endpoint(
         models,
         timeouts,
         retries: retries.unwrap_or(3),
+        repair: table
+            .word("repair", &[("off", Level::Off), ("parse", Level::Parse)], notes)
+            .unwrap_or_default(),
         quirks,
         headers: headers(table, notes),
         ca_file: table.string("ca_file", notes).map(PathBuf::from),

@@ -33,7 +33,7 @@ pub const SERVER: [Key; 6] = [
 ];
 
 /// `[[endpoint]]`.
-pub const ENDPOINT: [Key; 14] = [
+pub const ENDPOINT: [Key; 15] = [
     key("name", "string", ""),
     key("preset", "string", ""),
     key("protocol", "chat", "chat"),
@@ -44,6 +44,7 @@ pub const ENDPOINT: [Key; 14] = [
     key("models", "list", "[]"),
     key("timeouts", "table", ""),
     key("retries", "number", "3"),
+    key("repair", "off or parse", "parse"),
     key("headers", "table", "{}"),
     key("ca_file", "path", ""),
     key("allow_http", "true or false", "false"),

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use latimer_adapters::adapter::Prepared;
 use latimer_adapters::drive::TurnStream;
+use latimer_adapters::repair::{Plan, Repair};
 use latimer_protocol::failure::{Failure, Kind, Retry};
 use latimer_protocol::turn::{FinishReason, Sink, TurnEvent};
 
@@ -21,6 +22,8 @@ type Opening = Pin<Box<dyn Future<Output = Result<TurnStream, Failure>> + Send>>
 /// One turn under way.
 pub struct Attempts {
     runtime: Arc<Runtime>,
+    /// What repairs the answers; `None` when nothing is to be repaired.
+    plan: Option<Arc<Plan>>,
     /// Gone after the first semantic event: it may be large, and it will not be needed again.
     prepared: Option<Arc<Prepared>>,
     state: State,
@@ -31,7 +34,7 @@ pub struct Attempts {
 enum State {
     Waiting(Pin<Box<tokio::time::Sleep>>),
     Opening(Opening),
-    Reading(Box<TurnStream>),
+    Reading(Box<(TurnStream, Option<Repair>)>),
     Over,
 }
 
@@ -48,9 +51,15 @@ pub enum Progress {
 
 impl Attempts {
     /// Makes the first attempt ready. Nothing happens before the first poll.
-    pub fn new(runtime: Arc<Runtime>, prepared: Prepared) -> Self {
-        let mut attempts =
-            Self { runtime, prepared: Some(Arc::new(prepared)), state: State::Over, key: None, retries: 0 };
+    pub fn new(runtime: Arc<Runtime>, prepared: Prepared, plan: Option<Arc<Plan>>) -> Self {
+        let mut attempts = Self {
+            runtime,
+            plan,
+            prepared: Some(Arc::new(prepared)),
+            state: State::Over,
+            key: None,
+            retries: 0,
+        };
         attempts.runtime.budget().request(Instant::now());
         attempts.open();
         attempts
@@ -73,15 +82,21 @@ impl Attempts {
                 }
                 State::Opening(opening) => match ready!(opening.as_mut().poll(cx)) {
                     Ok(stream) => {
-                        self.state = State::Reading(Box::new(stream));
+                        let repair = self.plan.clone().map(Repair::new);
+                        self.state = State::Reading(Box::new((stream, repair)));
                         continue;
                     }
                     Err(failure) => failure,
                 },
-                State::Reading(stream) => {
+                State::Reading(reading) => {
+                    let (stream, repair) = &mut **reading;
                     let shown = self.prepared.is_none();
                     let mut gate = Gate { sink, shown, failure: None };
-                    let ended = ready!(stream.poll_events(cx, &mut gate));
+                    let ended = ready!(match repair {
+                        Some(repair) =>
+                            stream.poll_events(cx, &mut |event: TurnEvent<'_>| repair.event(event, &mut gate)),
+                        None => stream.poll_events(cx, &mut gate),
+                    });
                     let (shown, failure) = (gate.shown, gate.failure);
                     if shown {
                         self.shown();

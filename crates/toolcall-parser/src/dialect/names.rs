@@ -111,6 +111,8 @@ dialects! {
     ToolTag "tool_tag" ["cline", "roo", "kilo"],
     /// A JSON object that spells out a call, without any marker.
     RawJson "raw_json" ["json", "xlam", "bare_json"],
+    /// No text at all: a call that the provider itself reported, given to [`sanitize`](crate::sanitize).
+    Native "native" [],
     /// `>>>name`: Functionary 3.2. Only by hint.
     FunctionaryV3 "functionary_v3_2" ["functionary_v3", "functionary_3_2"],
     /// `Action:` and `Action Input:`. Only by hint.

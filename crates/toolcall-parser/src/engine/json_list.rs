@@ -50,9 +50,10 @@ impl Grammar {
             let (space, all) = skip_space(&text[at..]);
             if all {
                 return match () {
-                    () if context.end && self.form.is_marked() => Step::End(at + space),
-                    () if context.end => Step::End(at),
-                    () => Step::More,
+                    () if !context.end => Step::More,
+                    () if walk.made > 0 => Step::End(if self.form.is_marked() { at + space } else { at }),
+                    () if self.form.is_marked() => Step::Cut(None),
+                    () => Step::Prose(text.len()),
                 };
             }
             let next = at + space;

@@ -14,9 +14,22 @@ impl Machine {
     pub(super) fn block(&mut self, text: &str, end: bool, sink: &mut dyn FnMut(Event<'_>)) -> Next {
         let Mode::Block(row, walk, lead) = &mut self.mode else { return Next::Wait(0) };
         let row = *row;
-        let before = *lead;
         let context = Context { options: &self.options, end };
-        let step = row.engine.step(walk, &text[before..], context);
+        let step = loop {
+            let step = row.engine.step(walk, &text[*lead..], context);
+            // Until there is a call, all of the markup may turn out to be text.
+            match step {
+                Step::Skip(length)
+                    if walk.made == 0
+                        && matches!(row.engine, Engine::JsonList(_) | Engine::PythonCalls(_)) =>
+                {
+                    *lead += length;
+                    walk.restart();
+                }
+                step => break step,
+            }
+        };
+        let before = *lead;
         let cap = self.options.limits.call_bytes;
         let too_long = match &step {
             Step::More => text.len() > cap,
@@ -32,14 +45,6 @@ impl Machine {
         }
         match step {
             Step::More => return Next::Wait(0),
-            // Until there is a call, all of the markup may turn out to be text.
-            Step::Skip(length)
-                if walk.made == 0 && matches!(row.engine, Engine::JsonList(_) | Engine::PythonCalls(_)) =>
-            {
-                *lead += length;
-                walk.restart();
-                return Next::On(0);
-            }
             Step::Skip(length) => {
                 *lead = 0;
                 walk.restart();
@@ -63,8 +68,10 @@ impl Machine {
                     calls.into_iter().map(|call| settle(&self.options, row.dialect, call)).collect();
                 if self.out.calls(row.dialect, settled, &text[..length], sink) {
                     self.line = Line::default();
+                    self.refused = false;
                 } else {
                     self.text(&text[..length], sink);
+                    self.refused = true;
                 }
                 return Next::On(length);
             }
@@ -74,9 +81,13 @@ impl Machine {
                 return Next::On(before + length);
             }
             Step::End(length) => {
+                self.mode = Mode::Prose;
+                if self.refused {
+                    self.text(&text[..before + length], sink);
+                    return Next::On(before + length);
+                }
                 self.out.markup(&text[..before + length], sink);
                 self.line = Line::default();
-                self.mode = Mode::Prose;
                 return Next::On(before + length);
             }
             Step::Prose(length) => {

@@ -1,0 +1,196 @@
+//! Calls that a model wrote as text, end to end: through the whole proxy, and with the real Codex doing what they say.
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use latimer_adapters::scripted::{Answer, Step};
+use latimer_protocol::responses::legality;
+use serde_json::{Value, json};
+use support::{Lab, dechunk, program};
+
+const CODEX: &str = "LATIMER_CODEX";
+
+/// A command as each dialect writes it.
+fn dialects(command: &str) -> Vec<(&'static str, String)> {
+    let object = json!({ "cmd": command }).to_string();
+    let call = format!(r#"{{"name":"exec_command","arguments":{object}}}"#);
+    vec![
+        (
+            "dsml",
+            format!(
+                "<｜｜DSML｜｜tool_calls>\n<｜｜DSML｜｜invoke name=\"exec_command\">\n<｜｜DSML｜｜parameter name=\"cmd\" string=\"true\">{command}</｜｜DSML｜｜parameter>\n</｜｜DSML｜｜invoke>\n</｜｜DSML｜｜tool_calls>"
+            ),
+        ),
+        ("bash", format!("<bash>\n{command}\n</bash>")),
+        ("hermes", format!("<tool_call>\n{call}\n</tool_call>")),
+        (
+            "qwen_coder",
+            format!(
+                "<tool_call>\n<function=exec_command>\n<parameter=cmd>\n{command}\n</parameter>\n</function>\n</tool_call>"
+            ),
+        ),
+        (
+            "kimi",
+            format!(
+                "<|tool_calls_section_begin|><|tool_call_begin|>functions.exec_command:0<|tool_call_argument_begin|>{object}<|tool_call_end|><|tool_calls_section_end|>"
+            ),
+        ),
+        (
+            "glm",
+            format!(
+                "<tool_call>exec_command\n<arg_key>cmd</arg_key>\n<arg_value>{command}</arg_value>\n</tool_call>"
+            ),
+        ),
+        (
+            "harmony",
+            format!(
+                "<|channel|>commentary to=functions.exec_command <|constrain|>json<|message|>{object}<|call|>"
+            ),
+        ),
+        ("raw_json", call),
+    ]
+}
+
+/// The text as a stream of pieces of five bytes, or a little more where a character is longer.
+fn in_pieces(text: &str) -> Answer {
+    let mut steps = Vec::new();
+    let mut piece = String::new();
+    for c in text.chars() {
+        piece.push(c);
+        if piece.len() >= 5 {
+            steps.push(Step::text(std::mem::take(&mut piece)));
+        }
+    }
+    steps.push(Step::text(piece));
+    Answer::turn(steps)
+}
+
+fn ask(lab: &Lab) -> (String, Value) {
+    let tools = json!([
+        {"type": "function", "name": "exec_command", "parameters": {"type": "object", "properties": {"cmd": {"type": "string"}}, "required": ["cmd"]}},
+        {"type": "function", "name": "read_file", "parameters": {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]}},
+    ]);
+    let body = json!({"model": "glm-5", "stream": true, "input": "go", "tools": tools}).to_string();
+    let stream = dechunk(&lab.post(&body, ""));
+    assert_eq!(legality::check(stream.as_bytes()), Vec::<String>::new(), "{stream}");
+    let last = stream.lines().filter_map(|line| line.strip_prefix("data: {")).next_back().expect("an event");
+    let response = serde_json::from_str::<Value>(&format!("{{{last}")).expect("JSON")["response"].clone();
+    (stream, response)
+}
+
+/// Name and arguments of every call of a response.
+fn calls(response: &Value) -> Vec<(String, Value)> {
+    let output = response["output"].as_array().expect("a list");
+    let calls = output.iter().filter(|item| item["type"] == "function_call");
+    calls
+        .map(|item| {
+            assert_eq!(item["status"], "completed", "{item}");
+            let arguments = serde_json::from_str(item["arguments"].as_str().expect("text")).expect("JSON");
+            (item["name"].as_str().expect("a name").to_owned(), arguments)
+        })
+        .collect()
+}
+
+fn text(response: &Value) -> String {
+    let output = response["output"].as_array().expect("a list");
+    output.iter().filter_map(|item| item["content"][0]["text"].as_str()).collect()
+}
+
+#[test]
+fn every_dialect_becomes_a_call() {
+    for (dialect, markup) in dialects("ls -la") {
+        let lab = Lab::new("dialect", [in_pieces(&format!("I will look.\n\n{markup}"))]);
+        let (stream, response) = ask(&lab);
+        assert_eq!(
+            calls(&response),
+            [("exec_command".to_owned(), json!({"cmd": "ls -la"}))],
+            "{dialect}: {stream}"
+        );
+        assert_eq!(text(&response), "I will look.", "{dialect}");
+        for markup in ["<tool", "DSML", "<function", "<bash", "<|", "arg_key"] {
+            assert!(!stream.contains(markup), "{dialect} shows {markup}: {stream}");
+        }
+    }
+}
+
+#[test]
+fn native_calls_are_made_valid() {
+    let cases = [
+        ("an alias", "bash", json!({"command": "ls"}).to_string()),
+        ("wrapped", "exec_command", json!({"cmd": json!({"cmd": "ls"}).to_string()}).to_string()),
+        ("wrapped twice", "exec_command", json!({"arguments": {"cmd": "ls"}}).to_string()),
+        ("as text", "exec_command", Value::from(json!({"cmd": "ls"}).to_string()).to_string()),
+        ("Python", "exec_command", "{'cmd': 'ls',}".to_owned()),
+    ];
+    for (what, name, arguments) in cases {
+        let lab = Lab::new("native", [Answer::turn([Step::call("call_1", name, arguments)])]);
+        let (stream, response) = ask(&lab);
+        assert_eq!(calls(&response), [("exec_command".to_owned(), json!({"cmd": "ls"}))], "{what}: {stream}");
+    }
+}
+
+#[test]
+fn a_call_without_a_command_is_said_and_not_made() {
+    let lab = Lab::new("empty", [Answer::turn([Step::call("call_1", "exec_command", "{\"cmd\":\" \"}")])]);
+    let (stream, response) = ask(&lab);
+    assert_eq!(calls(&response), [], "{stream}");
+    assert!(text(&response).contains("no command to run"), "{stream}");
+}
+
+#[test]
+fn text_and_native_calls_share_one_answer() {
+    let markup = "<tool_call>{\"name\":\"read_file\",\"arguments\":{\"path\":\"a\"}}</tool_call>";
+    let answer = Answer::turn([Step::text(markup), Step::call("call_1", "read_file", "{\"path\":\"b\"}")]);
+    let lab = Lab::new("both", [answer]);
+    let (_, response) = ask(&lab);
+    let read = |path: &str| ("read_file".to_owned(), json!({ "path": path }));
+    assert_eq!(calls(&response), [read("a"), read("b")]);
+}
+
+#[test]
+fn what_is_no_call_is_shown_as_it_is() {
+    let fenced = "A call looks so:\n```xml\n<tool_call>{\"name\":\"exec_command\",\"arguments\":{\"cmd\":\"rm -rf /\"}}</tool_call>\n```\nThat is all.";
+    let undeclared = "<tool_call>{\"name\":\"launch\",\"arguments\":{}}</tool_call>";
+    let cut = "<tool_call>{\"name\":\"exec_command\",\"arguments\":{\"cmd\":\"rm -r";
+    for shown in
+        [fenced, undeclared, cut, "a < b && c > d {x} [y] `z`\n\n", "<explore_agent>\nlook\n</explore_agent>"]
+    {
+        let lab = Lab::new("prose", [in_pieces(shown)]);
+        let (stream, response) = ask(&lab);
+        assert_eq!(calls(&response), [], "{stream}");
+        assert_eq!(text(&response), shown);
+    }
+}
+
+#[test]
+fn nothing_is_touched_when_it_is_off() {
+    let markup = "<tool_call>{\"name\":\"read_file\",\"arguments\":{\"path\":\"a\"}}</tool_call>";
+    let lab = Lab::configured("off", [in_pieces(markup)], "", "repair = \"off\"");
+    let (_, response) = ask(&lab);
+    assert_eq!((calls(&response), text(&response).as_str()), (vec![], markup));
+}
+
+#[test]
+fn codex_runs_what_a_model_wrote_in_any_dialect() {
+    let Some(codex) = program(CODEX) else { return };
+    for (dialect, markup) in dialects("echo hello > made.txt") {
+        let answers = [in_pieces(&format!("I will make it.\n\n{markup}")), Answer::text("Made it.")];
+        let lab = Lab::new(dialect, answers);
+        let run = lab.codex(&codex, &["Make a file."]);
+        assert_eq!(run.code, Some(0), "{dialect}: {}", run.all());
+        assert_eq!(run.messages(), ["I will make it.", "Made it."], "{dialect}: {}", run.all());
+        let made = std::fs::read_to_string(lab.dir.join("project/made.txt"));
+        assert_eq!(made.ok().as_deref(), Some("hello\n"), "{dialect}: {}", run.all());
+    }
+}
+
+#[test]
+fn codex_shows_an_example_and_runs_nothing() {
+    let Some(codex) = program(CODEX) else { return };
+    let shown = "A call looks so:\n```xml\n<tool_call>{\"name\":\"exec_command\",\"arguments\":{\"cmd\":\"touch made.txt\"}}</tool_call>\n```";
+    let lab = Lab::new("example", [in_pieces(shown)]);
+    let run = lab.codex(&codex, &["What does a call look like?"]);
+    assert_eq!((run.code, run.messages()), (Some(0), vec![shown.to_owned()]), "{}", run.all());
+    assert!(!lab.dir.join("project/made.txt").exists());
+    assert_eq!(lab.requests().len(), 1);
+}
