@@ -25,6 +25,7 @@ const ARROWS: [(&str, &[&str]); 6] = [
             "hyper",
             "hyper-rustls",
             "hyper-util",
+            "memchr",
             "rustls",
             "rustls-native-certs",
             "serde",

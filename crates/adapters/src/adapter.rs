@@ -14,12 +14,27 @@ pub enum Adapter {
 }
 
 /// A turn in the upstream's words, ready to be sent as often as needed.
+#[derive(Clone)]
 pub enum Prepared {
     /// For [`Adapter::Chat`].
     Chat(chat::Prepared),
 }
 
 impl Prepared {
+    /// How many bytes go to the upstream.
+    pub fn body_len(&self) -> usize {
+        match self {
+            Self::Chat(prepared) => prepared.body_len(),
+        }
+    }
+
+    /// The same turn, after the model said one thing and was answered another.
+    pub fn with_exchange(&self, said: &str, answer: &str) -> Option<Self> {
+        match self {
+            Self::Chat(prepared) => prepared.with_exchange(said, answer).map(Self::Chat),
+        }
+    }
+
     /// Lowered or dropped things a log should show.
     pub fn notes(&self) -> &[String] {
         match self {

@@ -163,6 +163,45 @@ fn what_is_no_call_is_shown_as_it_is() {
 }
 
 #[test]
+fn a_model_that_meant_a_call_is_asked_again_and_the_client_does_not_see_it() {
+    let broken = "I look.\n<tool_call>{\"name\": oops}</tool_call>";
+    let second = Answer::turn([Step::text("Sorry."), Step::call("call_1", "read_file", "{\"path\":\"a\"}")]);
+    let lab = Lab::new("again", [in_pieces(broken), second]);
+    let (stream, response) = ask(&lab);
+    assert_eq!(calls(&response), [("read_file".to_owned(), json!({"path": "a"}))], "{stream}");
+    assert_eq!(text(&response).trim(), "I look.");
+    assert!(!stream.contains("oops") && !stream.contains("Sorry"), "{stream}");
+    assert_eq!(response["usage"]["total_tokens"], 30, "both answers were paid for");
+    let requests = lab.requests();
+    let messages = requests[1].body["messages"].as_array().expect("a list");
+    let [.., said, asked] = messages.as_slice() else { panic!("{messages:?}") };
+    assert_eq!((&said["role"], &said["content"]), (&json!("assistant"), &json!(broken)));
+    let asked = asked["content"].as_str().expect("text");
+    assert!(asked.contains("could not be read") && asked.contains("exec_command, read_file"), "{asked}");
+    assert_eq!(requests[1].body["tools"], requests[0].body["tools"]);
+}
+
+#[test]
+fn asking_again_never_makes_it_worse() {
+    let explore = "<explore_agent>\nlook around\n</explore_agent>";
+    let failed = Answer::error(500, json!({"error": {"message": "broke"}}));
+    for second in
+        [failed, Answer::text("I cannot."), in_pieces(explore), Answer::steps([Step::text("I"), Step::Cut])]
+    {
+        let lab =
+            Lab::configured("worse", [in_pieces(&format!("Well.\n{explore}")), second], "", "retries = 0");
+        let (stream, response) = ask(&lab);
+        assert_eq!((calls(&response), response["status"].as_str()), (vec![], Some("completed")), "{stream}");
+        assert_eq!(
+            text(&response).replace('\n', ""),
+            format!("Well.{explore}").replace('\n', ""),
+            "{stream}"
+        );
+        assert_eq!(lab.requests().len(), 2, "once, and not again");
+    }
+}
+
+#[test]
 fn nothing_is_touched_when_it_is_off() {
     let markup = "<tool_call>{\"name\":\"read_file\",\"arguments\":{\"path\":\"a\"}}</tool_call>";
     let lab = Lab::configured("off", [in_pieces(markup)], "", "repair = \"off\"");

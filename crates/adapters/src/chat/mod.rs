@@ -49,6 +49,7 @@ pub struct Chat {
 }
 
 /// A turn in the provider's words, ready to be sent as often as needed.
+#[derive(Clone)]
 pub struct Prepared {
     /// Lowered things a log should show.
     pub notes: Vec<String>,
@@ -63,6 +64,12 @@ impl Prepared {
     /// Bytes that go to the provider.
     pub fn body_len(&self) -> usize {
         self.body.len()
+    }
+
+    /// The same turn, after the model said one thing and was answered another.
+    pub fn with_exchange(&self, said: &str, answer: &str) -> Option<Self> {
+        let body = request::with_exchange(&self.body, said, answer)?.into();
+        Some(Self { body, ..self.clone() })
     }
 }
 

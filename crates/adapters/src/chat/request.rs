@@ -116,6 +116,26 @@ pub fn write(turn: &TurnRequest, quirks: &Quirks, owner: &str) -> Written {
     Written { body, names, notes }
 }
 
+/// A written request with two more messages at the end: what the model said, and an answer to it.
+pub fn with_exchange(body: &[u8], said: &str, answer: &str) -> Option<Vec<u8>> {
+    const MESSAGES: &[u8] = b"\"messages\":";
+    // Inside strings every quote is escaped: the first such word is the field.
+    let start = memchr::memmem::find(body, MESSAGES)? + MESSAGES.len();
+    let mut values = serde_json::Deserializer::from_slice(&body[start..]).into_iter::<&RawValue>();
+    values.next()?.ok()?;
+    let bracket = start + values.byte_offset() - 1;
+    let mut out = Vec::with_capacity(body.len() + said.len() + answer.len() + 128);
+    out.extend_from_slice(&body[..bracket]);
+    for (role, content) in [("assistant", said), ("user", answer)] {
+        if out.last() != Some(&b'[') {
+            out.push(b',');
+        }
+        serde_json::to_writer(&mut out, &serde_json::json!({ "role": role, "content": content })).ok()?;
+    }
+    out.extend_from_slice(&body[bracket..]);
+    Some(out)
+}
+
 struct Writer<'a, 'n> {
     quirks: &'a Quirks,
     owner: &'a str,

@@ -6,6 +6,7 @@
 //!
 //! Pure: no clock, no socket. What a client or a configuration wants arrives as a [`Level`].
 
+mod ask;
 mod native;
 
 use std::sync::Arc;
@@ -13,6 +14,8 @@ use std::sync::Arc;
 use latimer_protocol::turn::{FinishReason, Sink, TurnEvent, TurnRequest};
 use toolcall_parser::{Dialect, Event, Options, Scanner, Tool};
 
+pub use self::ask::Question;
+use self::ask::{Meant, Said};
 use self::native::Natives;
 
 /// How much is repaired.
@@ -61,6 +64,9 @@ pub struct Repair {
     thoughts: Scanner,
     made: Made,
     natives: Natives,
+    said: Said,
+    /// How the upstream ended the answer, while the model is to be asked again.
+    ended: Option<FinishReason>,
 }
 
 /// What came of it so far.
@@ -74,11 +80,20 @@ struct Made {
     shown: bool,
     /// Calls from thoughts, which count only if the answer holds nothing else.
     drafts: Vec<toolcall_parser::Call>,
-    /// The source of calls that were cut, and of wishes that nobody fulfils: shown if nothing else is.
+    /// What the last thing that looked like a call was meant to be.
+    meant: Option<Meant>,
+    /// The text from there on: shown unless the model, asked again, makes the call.
     lost: String,
-    /// Why the last thing that looked like a call is none.
+    /// Why a call of the upstream's own was not handed out.
     problem: Option<String>,
+    /// This is the answer to a question the client does not see. What is said besides a call is not for it.
+    asked: bool,
+    /// What such an answer says.
+    aside: String,
 }
+
+/// The most text that waits for the model to be asked again.
+const MOST_LOST: usize = 64 << 10;
 
 impl Repair {
     /// For one attempt.
@@ -89,14 +104,50 @@ impl Repair {
             plan,
             made: Made::default(),
             natives: Natives::default(),
+            said: Said::default(),
+            ended: None,
         }
     }
 
-    /// Takes one event of the upstream and hands out what becomes of it.
+    /// For the answer to this answer's question.
+    #[must_use]
+    pub fn follow_up(&mut self) -> Self {
+        let mut next = Self::new(Arc::clone(&self.plan));
+        let made = std::mem::take(&mut self.made);
+        next.made = Made {
+            slots: made.slots,
+            shown: made.shown,
+            lost: made.lost,
+            problem: made.problem,
+            asked: true,
+            ..Made::default()
+        };
+        next
+    }
+
+    /// After the upstream ended its answer: what the model should be asked before the client is told that it is over. Whoever does not
+    /// ask calls [`Repair::give_up`].
+    pub fn question(&mut self) -> Option<Question> {
+        self.ended.as_ref()?;
+        let meant = self.made.meant?;
+        self.said.question(meant, &self.plan.options)
+    }
+
+    /// The model is not asked again: the answer is what it is.
+    pub fn give_up(&mut self, sink: &mut dyn Sink) {
+        if let Some(reason) = self.ended.take() {
+            self.over(reason, sink);
+        }
+    }
+
+    /// Takes one event of the upstream and hands out what becomes of it. `Finished` is kept back while there is a question.
     pub fn event(&mut self, event: TurnEvent<'_>, sink: &mut dyn Sink) {
         let made = &mut self.made;
         match event {
-            TurnEvent::Text(text) => self.text.push(text, &mut |event| made.text(&event, sink)),
+            TurnEvent::Text(text) => {
+                self.said.push(text);
+                self.text.push(text, &mut |event| made.text(&event, sink));
+            }
             TurnEvent::Reasoning(text) => self.thoughts.push(text, &mut |event| made.thought(&event, sink)),
             TurnEvent::CallStarted { slot, id, name } => {
                 self.finish_text(sink);
@@ -106,10 +157,7 @@ impl Repair {
                 self.natives.arguments(slot, json, &self.plan.options, sink);
             }
             TurnEvent::CallEnded { slot } => self.natives.ended(slot, &self.plan.options, made, sink),
-            TurnEvent::Finished(reason) => {
-                let reason = self.finish(reason, sink);
-                sink.event(TurnEvent::Finished(reason));
-            }
+            TurnEvent::Finished(reason) => self.finish(reason, sink),
             other => sink.event(other),
         }
     }
@@ -121,33 +169,52 @@ impl Repair {
         text.finish(&mut |event| made.text(&event, sink));
     }
 
-    fn finish(&mut self, reason: FinishReason, sink: &mut dyn Sink) -> FinishReason {
+    fn finish(&mut self, reason: FinishReason, sink: &mut dyn Sink) {
         self.finish_text(sink);
         let made = &mut self.made;
         self.thoughts.finish(&mut |event| made.thought(&event, sink));
         self.natives.finish(&self.plan.options, &mut self.made, sink);
         let made = &mut self.made;
-        let broken = matches!(reason, FinishReason::Failed(_));
-        if made.calls == 0 && !made.shown && !broken {
+        // Without an answer to the hidden question, the answer before it stands as it was.
+        let reason = match reason {
+            FinishReason::Failed(failure) if made.asked && made.calls == 0 => {
+                sink.event(TurnEvent::Note(&format!(
+                    "the model could not be asked again: {}",
+                    failure.message
+                )));
+                FinishReason::Stop
+            }
+            reason => reason,
+        };
+        let by_itself = matches!(reason, FinishReason::Stop | FinishReason::ToolCalls);
+        if made.calls == 0 && !made.shown && by_itself {
             for call in std::mem::take(&mut made.drafts) {
                 sink.event(TurnEvent::Note("a call was found in the thoughts of an answer without text"));
                 made.call(&call, sink);
             }
         }
-        if made.calls == 0 && !made.shown && !made.lost.is_empty() {
-            let lost = std::mem::take(&mut made.lost);
-            sink.event(TurnEvent::Text(&lost));
+        if by_itself && made.calls == 0 && made.meant.is_some() && !made.asked {
+            self.ended = Some(reason);
+        } else {
+            self.over(reason, sink);
         }
-        if made.calls == 0 && !made.shown && !broken {
+    }
+
+    fn over(&mut self, reason: FinishReason, sink: &mut dyn Sink) {
+        let made = &mut self.made;
+        if made.calls == 0 {
+            made.deliver(sink);
             // The client would see an empty answer: what went wrong is better than nothing.
-            if let Some(problem) = made.problem.take() {
+            let empty = !made.shown && !matches!(reason, FinishReason::Failed(_));
+            if let Some(problem) = made.problem.take().filter(|_| empty) {
                 sink.event(TurnEvent::Text(&format!("The model's tool call could not be made: {problem}.")));
             }
         }
-        match reason {
+        let reason = match reason {
             FinishReason::Stop if made.calls > 0 => FinishReason::ToolCalls,
             reason => reason,
-        }
+        };
+        sink.event(TurnEvent::Finished(reason));
     }
 }
 
@@ -155,10 +222,7 @@ impl Made {
     /// What the parser makes of the answer's text.
     fn text(&mut self, event: &Event<'_>, sink: &mut dyn Sink) {
         match event {
-            Event::Text(text) => {
-                self.shown |= !text.trim().is_empty();
-                sink.event(TurnEvent::Text(text));
-            }
+            Event::Text(text) => self.say(text, sink),
             Event::Reasoning(text) => sink.event(TurnEvent::Reasoning(text)),
             Event::CallEnded { call, .. } => {
                 sink.event(TurnEvent::Note(&format!(
@@ -169,23 +233,57 @@ impl Made {
             }
             Event::Cut { problem, text } => {
                 sink.event(TurnEvent::Note(&problem.to_string()));
-                self.lost.push_str(text);
+                self.meant = Some(Meant::Call(problem.kind));
+                self.keep(text);
             }
             Event::Request { request, text } => {
                 sink.event(TurnEvent::Note(&format!(
                     "the model asks for {} without a command",
                     request.kind
                 )));
-                self.lost.push_str(text);
+                self.meant = Some(Meant::Wish(request.kind));
+                self.keep(text);
             }
             Event::Problem(problem) => {
-                let problem = problem.to_string();
-                sink.event(TurnEvent::Note(&problem));
+                sink.event(TurnEvent::Note(&problem.to_string()));
+                self.meant = Some(Meant::Call(problem.kind));
             }
             Event::Markup(_)
             | Event::CallStarted { .. }
             | Event::CallArguments { .. }
             | Event::CallRefused { .. } => {}
+        }
+    }
+
+    /// Keeps markup that is shown only if nothing comes of it.
+    fn keep(&mut self, text: &str) {
+        if self.asked { &mut self.aside } else { &mut self.lost }.push_str(text);
+    }
+
+    /// Shows text, unless it is better to wait for what the model says when it is asked again.
+    fn say(&mut self, text: &str, sink: &mut dyn Sink) {
+        if self.asked && self.calls == 0 {
+            self.aside.push_str(text);
+        } else if self.meant.is_some() && self.calls == 0 && self.lost.len() + text.len() <= MOST_LOST {
+            self.lost.push_str(text);
+        } else if !self.asked {
+            self.deliver(sink);
+            self.show(text, sink);
+        }
+    }
+
+    /// Shows what waited.
+    fn deliver(&mut self, sink: &mut dyn Sink) {
+        self.meant = None;
+        let lost = std::mem::take(&mut self.lost);
+        let aside = std::mem::take(&mut self.aside);
+        self.show(if lost.trim().is_empty() { &aside } else { &lost }, sink);
+    }
+
+    fn show(&mut self, text: &str, sink: &mut dyn Sink) {
+        if !text.is_empty() {
+            self.shown |= !text.trim().is_empty();
+            sink.event(TurnEvent::Text(text));
         }
     }
 
@@ -200,6 +298,7 @@ impl Made {
 
     /// Hands out a whole call.
     fn call(&mut self, call: &toolcall_parser::Call, sink: &mut dyn Sink) {
+        self.before_call(sink);
         let slot = self.slot();
         self.calls += 1;
         for repair in &call.repairs {
@@ -208,6 +307,16 @@ impl Made {
         sink.event(TurnEvent::CallStarted { slot, id: call.id.as_deref(), name: &call.name });
         sink.event(TurnEvent::CallArguments { slot, json: &call.arguments });
         sink.event(TurnEvent::CallEnded { slot });
+    }
+
+    /// A call is made: what waited is shown if it is this answer's own, and forgotten if the model was asked again.
+    fn before_call(&mut self, sink: &mut dyn Sink) {
+        if self.asked {
+            self.lost.clear();
+            self.aside.clear();
+        } else if self.meant.is_some() {
+            self.deliver(sink);
+        }
     }
 
     fn slot(&mut self) -> u32 {

@@ -2,9 +2,10 @@
 //! whole, and mended.
 
 use latimer_protocol::turn::{Sink, TurnEvent};
-use toolcall_parser::{Options, Tool, sanitize};
+use toolcall_parser::{Options, ProblemKind, Tool, sanitize};
 
 use super::Made;
+use super::ask::Meant;
 
 /// Keys that may be a wrapper around the arguments.
 const WRAPPERS: [&str; 4] = ["arguments", "input", "parameters", "properties"];
@@ -49,6 +50,7 @@ impl Natives {
         made: &mut Made,
         sink: &mut dyn Sink,
     ) {
+        made.before_call(sink);
         let slot = made.slot();
         made.calls += 1;
         let mut native = Native {
@@ -131,10 +133,11 @@ impl Native {
                 self.pass(&call.arguments, sink);
                 sink.event(TurnEvent::CallEnded { slot: self.slot });
             }
-            Err(problem) if problem.kind == toolcall_parser::ProblemKind::NoCommand => {
+            Err(problem) if problem.kind == ProblemKind::NoCommand => {
                 made.calls -= 1;
                 let problem = problem.to_string();
                 sink.event(TurnEvent::Note(&problem));
+                made.meant = Some(Meant::Call(ProblemKind::NoCommand));
                 made.problem = Some(problem);
             }
             // The writer refuses arguments that are no JSON, and the client a tool it does not know.

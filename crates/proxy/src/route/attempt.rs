@@ -12,7 +12,7 @@ use latimer_adapters::adapter::Prepared;
 use latimer_adapters::drive::TurnStream;
 use latimer_adapters::repair::{Plan, Repair};
 use latimer_protocol::failure::{Failure, Kind, Retry};
-use latimer_protocol::turn::{FinishReason, Sink, TurnEvent};
+use latimer_protocol::turn::{FinishReason, Sink, TurnEvent, Usage};
 
 use super::backoff;
 use super::fleet::Runtime;
@@ -24,8 +24,15 @@ pub struct Attempts {
     runtime: Arc<Runtime>,
     /// What repairs the answers; `None` when nothing is to be repaired.
     plan: Option<Arc<Plan>>,
-    /// Gone after the first semantic event: it may be large, and it will not be needed again.
+    /// Gone after the first semantic event unless the model may be asked again: it may be large.
     prepared: Option<Arc<Prepared>>,
+    /// The client has seen something: there is nothing to try again.
+    shown: bool,
+    /// The repair that goes on in the next answer, after the model was asked again.
+    asked: Option<Repair>,
+    /// What the answers before this one used, and what they used together with this one.
+    spent: Usage,
+    used: Option<Usage>,
     state: State,
     key: Option<usize>,
     retries: u32,
@@ -56,6 +63,10 @@ impl Attempts {
             runtime,
             plan,
             prepared: Some(Arc::new(prepared)),
+            shown: false,
+            asked: None,
+            spent: Usage::default(),
+            used: None,
             state: State::Over,
             key: None,
             retries: 0,
@@ -82,21 +93,50 @@ impl Attempts {
                 }
                 State::Opening(opening) => match ready!(opening.as_mut().poll(cx)) {
                     Ok(stream) => {
-                        let repair = self.plan.clone().map(Repair::new);
+                        let repair = self.asked.take().or_else(|| self.plan.clone().map(Repair::new));
                         self.state = State::Reading(Box::new((stream, repair)));
                         continue;
                     }
-                    Err(failure) => failure,
+                    Err(failure) => match self.asked.take() {
+                        // The model could not be asked again; its answer stands as it was.
+                        Some(mut repair) => {
+                            tracing::info!(event = "turn.not_asked", failure = failure.kind.code());
+                            repair.event(TurnEvent::Finished(FinishReason::Failed(failure)), sink);
+                            self.state = State::Over;
+                            return Poll::Ready(Progress::Ended);
+                        }
+                        None => failure,
+                    },
                 },
                 State::Reading(reading) => {
                     let (stream, repair) = &mut **reading;
-                    let shown = self.prepared.is_none();
-                    let mut gate = Gate { sink, shown, failure: None };
+                    let mut gate =
+                        Gate { sink, shown: self.shown, failure: None, spent: self.spent, used: self.used };
                     let ended = ready!(match repair {
                         Some(repair) =>
                             stream.poll_events(cx, &mut |event: TurnEvent<'_>| repair.event(event, &mut gate)),
                         None => stream.poll_events(cx, &mut gate),
                     });
+                    if ended && let Some(repair) = repair {
+                        let again = repair.question().and_then(|question| {
+                            let prepared =
+                                self.prepared.as_ref()?.with_exchange(&question.said, &question.ask)?;
+                            Some((prepared, repair.follow_up()))
+                        });
+                        if let Some((prepared, repair)) = again {
+                            tracing::info!(event = "turn.asked_again", endpoint = %self.runtime.endpoint.name);
+                            self.spent = gate.used.unwrap_or(self.spent);
+                            self.used = None;
+                            let shown = gate.shown;
+                            self.shown |= shown;
+                            self.asked = Some(repair);
+                            self.prepared = Some(Arc::new(prepared));
+                            self.open();
+                            continue;
+                        }
+                        repair.give_up(&mut gate);
+                    }
+                    self.used = gate.used;
                     let (shown, failure) = (gate.shown, gate.failure);
                     if shown {
                         self.shown();
@@ -120,9 +160,14 @@ impl Attempts {
 
     /// The client has seen something: the key works, and there is nothing to try again.
     fn shown(&mut self) {
-        if self.prepared.take().is_some()
-            && let Some(key) = self.key
-        {
+        if std::mem::replace(&mut self.shown, true) {
+            return;
+        }
+        let large = self.prepared.as_ref().is_some_and(|prepared| prepared.body_len() > MOST_KEPT);
+        if self.plan.is_none() || large {
+            self.prepared = None;
+        }
+        if let Some(key) = self.key {
             self.runtime.keys().worked(key);
         }
     }
@@ -176,11 +221,17 @@ impl Attempts {
     }
 }
 
+/// A larger request is not kept for asking the model again.
+const MOST_KEPT: usize = 4 << 20;
+
 /// Holds back a failure while nothing was shown, so that the client never learns of an attempt that is made again.
 struct Gate<'s> {
     sink: &'s mut dyn Sink,
     shown: bool,
     failure: Option<Failure>,
+    /// What the answers before this one used, and what they used together with this one.
+    spent: Usage,
+    used: Option<Usage>,
 }
 
 impl Sink for Gate<'_> {
@@ -189,6 +240,11 @@ impl Sink for Gate<'_> {
         match event {
             TurnEvent::Finished(FinishReason::Failed(failure)) if !self.shown => self.failure = Some(failure),
             TurnEvent::Note(note) => tracing::debug!(event = "turn.note", note),
+            TurnEvent::Usage(usage) => {
+                let usage = self.spent.plus(usage);
+                self.used = Some(usage);
+                self.sink.event(TurnEvent::Usage(usage));
+            }
             event => self.sink.event(event),
         }
     }
