@@ -6,6 +6,7 @@
 mod codex_texts;
 mod command;
 mod logging;
+mod running;
 mod setup;
 
 use std::process::ExitCode;
@@ -38,6 +39,8 @@ enum Command {
     Demo(command::demo::Args),
     /// List the configured models and the names to ask for them
     Models(command::models::Args),
+    /// Show what happened in the last turns of the running proxy, and why
+    Explain(command::explain::Args),
     /// Print a completion script for a shell
     Completions(command::completions::Args),
     /// Run the scripted provider alone, for tests and benches
@@ -53,6 +56,7 @@ pub fn latimer_main() -> ExitCode {
         Command::Launch(args) => command::launch::run(args),
         Command::Demo(args) => command::demo::run(&args),
         Command::Models(args) => command::models::run(&args),
+        Command::Explain(args) => command::explain::run(&args),
         Command::Completions(args) => command::completions::run(&args, &mut Cli::command()),
         Command::Scripted(args) => command::scripted::run(&args),
     };

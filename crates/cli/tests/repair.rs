@@ -66,11 +66,15 @@ fn in_pieces(text: &str) -> Answer {
 }
 
 fn ask(lab: &Lab) -> (String, Value) {
+    ask_with(lab, &json!("go"))
+}
+
+fn ask_with(lab: &Lab, input: &Value) -> (String, Value) {
     let tools = json!([
         {"type": "function", "name": "exec_command", "parameters": {"type": "object", "properties": {"cmd": {"type": "string"}}, "required": ["cmd"]}},
         {"type": "function", "name": "read_file", "parameters": {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]}},
     ]);
-    let body = json!({"model": "glm-5", "stream": true, "input": "go", "tools": tools}).to_string();
+    let body = json!({"model": "glm-5", "stream": true, "input": input, "tools": tools}).to_string();
     let stream = dechunk(&lab.post(&body, ""));
     assert_eq!(legality::check(stream.as_bytes()), Vec::<String>::new(), "{stream}");
     let last = stream.lines().filter_map(|line| line.strip_prefix("data: {")).next_back().expect("an event");
@@ -198,6 +202,79 @@ fn asking_again_never_makes_it_worse() {
             "{stream}"
         );
         assert_eq!(lab.requests().len(), 2, "once, and not again");
+    }
+}
+
+#[test]
+fn what_was_done_is_explained_and_counted() {
+    let markup = "<tool_call>{\"name\":\"bash\",\"arguments\":{\"command\":\"ls\"}}</tool_call>";
+    let lab = Lab::new("explain", [in_pieces(markup)]);
+    ask(&lab);
+    let explain = |args: &[&str]| {
+        let mut command = support::latimer();
+        command.arg("explain").args(args).arg("--config").arg(lab.dir.join("latimer.toml"));
+        let output = support::output(command.arg("--state-dir").arg(lab.dir.join("state")));
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+    let list = explain(&[]);
+    assert!(list.starts_with("t1     lab/glm-5  tool_calls after") && list.contains("1 repairs"), "{list}");
+    let one = explain(&["t1"]);
+    for part in [
+        "a hermes call was found in the text: exec_command; before: \"<tool_call>",
+        "call exec_command: renamed",
+    ] {
+        assert!(one.contains(part), "{one}");
+    }
+    assert!(explain(&["t9"]).contains("remembers no turn `t9`"));
+    let head = format!(
+        "GET /health HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\nconnection: close\r\n\r\n",
+        lab.token()
+    );
+    let health: Value = serde_json::from_str(support::body(&lab.http(&head, b""))).expect("JSON");
+    assert_eq!(health["endpoints"][0]["repairs"], json!({"glm-5": 1}));
+}
+
+#[test]
+fn a_model_that_is_stuck_is_not_helped_on() {
+    let markup = "<tool_call>{\"name\":\"read_file\",\"arguments\":{\"path\":\"a\"}}</tool_call>";
+    let lab = Lab::new("stuck", [in_pieces(markup)]);
+    let mut input = vec![json!({"type": "message", "role": "user", "content": "go"})];
+    for number in 0..3 {
+        let id = format!("call_{number}");
+        input.push(json!({"type": "function_call", "call_id": id, "name": "read_file", "arguments": "{\"path\": \"a\"}"}));
+        input.push(json!({"type": "function_call_output", "call_id": id, "output": "empty"}));
+    }
+    let (stream, response) = ask_with(&lab, &json!(input));
+    assert_eq!((calls(&response), text(&response).as_str()), (vec![], markup), "{stream}");
+}
+
+#[test]
+fn at_assist_a_plain_announcement_becomes_a_read_only_command() {
+    for (said, command) in [
+        ("I will read `src/main.rs`.", Some("head -n 200 -- 'src/main.rs'")),
+        ("Let me explore the project.", Some("ls -la")),
+        (
+            "<explore_agent>\nhttps://example.com/a\n</explore_agent>",
+            Some(
+                "curl -sS --proto =http,https --max-time 20 --max-filesize 1000000 -- 'https://example.com/a'",
+            ),
+        ),
+        ("I will run `rm -rf /`.", None),
+        ("<require_escalation>I need more rights.</require_escalation>", None),
+        ("All done.", None),
+    ] {
+        for (level, made) in [("assist", command), ("parse", None)] {
+            let lab = Lab::configured(level, [Answer::text(said)], "", &format!("repair = \"{level}\""));
+            let (stream, response) = ask(&lab);
+            let want: Vec<_> = made
+                .map(|command| ("exec_command".to_owned(), json!({ "cmd": command })))
+                .into_iter()
+                .collect();
+            assert_eq!(calls(&response), want, "{level} {said}: {stream}");
+            if made.is_none() {
+                assert_eq!(text(&response), said, "{level}: {stream}");
+            }
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The contract with whoever watches the proxy from outside: the health document.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// What `GET /health` says to a caller with the token. Without it, only `status` is sent.
@@ -51,10 +53,38 @@ pub struct EndpointState {
     pub turns_total: u64,
     /// Turns that failed on it since the start.
     pub turns_failed: u64,
+    /// Calls that were found in text or mended since the start, by model.
+    #[serde(default)]
+    pub repairs: BTreeMap<String, u64>,
     /// The code of its last failure.
     pub last_failure: Option<String>,
     /// Keys that are resting after a 429 or a refusal, and all keys.
     pub keys_resting: usize,
     /// How many keys it has.
     pub keys: usize,
+}
+
+/// What happened in one turn: what `GET /v1/turns` lists and `latimer explain` shows.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Trace {
+    /// The turn's name in the log.
+    pub turn: String,
+    /// The endpoint that answered.
+    pub endpoint: String,
+    /// The model as the endpoint knows it.
+    pub model: String,
+    /// When it began, in seconds since 1970.
+    pub begun: u64,
+    /// How long it took, in milliseconds.
+    pub ms: u64,
+    /// How it ended: a finish reason, `failed`, or `client_left`.
+    pub finish: String,
+    /// What the client was told went wrong.
+    pub failure: Option<String>,
+    /// Attempts after the first, before anything was shown.
+    pub retries: u32,
+    /// Calls that were found in text or mended, questions to the model, and commands made for it.
+    pub repairs: u32,
+    /// What was noted, in order: what was lowered, repaired and why, with the text before.
+    pub notes: Vec<String>,
 }

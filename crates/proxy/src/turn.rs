@@ -16,6 +16,7 @@ use hyper::header::{
 use hyper::{Response, StatusCode};
 use latimer_adapters::repair::Plan;
 use latimer_protocol::failure::Failure;
+use latimer_protocol::status::Trace;
 use latimer_protocol::turn::{FinishReason, Item, Sink, TurnEvent};
 use tokio::time::Sleep;
 
@@ -26,6 +27,7 @@ use crate::route::attempt::{Attempts, Progress, shutting_down};
 use crate::route::fleet::{Fleet, Runtime};
 use crate::server::reply::{Refusal, Reply, json};
 use crate::server::shutdown::{Cut, OpenTurn};
+use crate::server::traces::MOST_NOTES;
 
 /// How long the HTTP status waits for the first event. After that the stream begins, and errors travel inside it.
 const STATUS_PATIENCE: Duration = Duration::from_secs(10);
@@ -63,7 +65,7 @@ pub async fn responses(surroundings: Surroundings, headers: &HeaderMap, body: &[
     let plan = Plan::new(runtime.endpoint.repair, &turn);
     let mut log = Log::new(Arc::clone(&runtime), turn.model, surroundings.open);
     for note in notes.iter().chain(prepared.notes()) {
-        tracing::info!(event = "turn.note", turn = %log.id, endpoint = %log.runtime.endpoint.name, note);
+        log.note(note);
     }
     let call_ids = turn
         .items
@@ -204,7 +206,9 @@ impl TurnBody {
     fn poll_until_pending(&mut self, cx: &mut Context<'_>) -> bool {
         while !self.writer.is_finished() && self.writer.out().len() < BATCH {
             let mut watch = Watch { writer: &mut self.writer, log: &mut self.log };
-            match self.attempts.poll(cx, &mut watch) {
+            let progress = self.attempts.poll(cx, &mut watch);
+            self.log.effort = (self.attempts.retries(), self.attempts.repairs());
+            match progress {
                 Poll::Ready(Progress::Failed(failure)) => self.fail(&failure),
                 Poll::Ready(Progress::More | Progress::Ended) => self.rounds = ROUNDS,
                 Poll::Pending => return true,
@@ -256,7 +260,9 @@ impl TurnBody {
     /// As long as no status was sent, a stop is an answer like any other failure.
     fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<Progress> {
         let mut watch = Watch { writer: &mut self.writer, log: &mut self.log };
-        match self.attempts.poll(cx, &mut watch) {
+        let progress = self.attempts.poll(cx, &mut watch);
+        self.log.effort = (self.attempts.retries(), self.attempts.repairs());
+        match progress {
             Poll::Pending => self.cut.poll(cx).map(|()| Progress::Failed(shutting_down())),
             ready @ Poll::Ready(_) => ready,
         }
@@ -277,6 +283,7 @@ impl Sink for Watch<'_> {
                 self.writer.set_now(unix_now());
             }
             TurnEvent::Usage(usage) => self.log.usage = *usage,
+            TurnEvent::Note(note) => return self.log.note(note),
             _ if self.log.first_event.is_none() && event.is_semantic() => {
                 self.log.first_event = Some(self.log.begun.elapsed());
             }
@@ -297,6 +304,9 @@ struct Log {
     usage: latimer_protocol::turn::Usage,
     finish: Option<&'static str>,
     failure: Option<Failure>,
+    notes: Vec<String>,
+    /// Attempts after the first, and repairs.
+    effort: (u32, u32),
     open: OpenTurn,
 }
 
@@ -313,7 +323,32 @@ impl Log {
             usage: latimer_protocol::turn::Usage::default(),
             finish: None,
             failure: None,
+            notes: Vec::new(),
+            effort: (0, 0),
             open,
+        }
+    }
+
+    fn note(&mut self, note: &str) {
+        tracing::info!(event = "turn.note", turn = %self.id, endpoint = %self.runtime.endpoint.name, note);
+        if self.notes.len() < MOST_NOTES {
+            self.notes.push(note.to_owned());
+        }
+    }
+
+    /// What is remembered of the turn.
+    fn trace(&mut self, ms: u64) -> Trace {
+        Trace {
+            turn: self.id.clone(),
+            endpoint: self.runtime.endpoint.name.to_string(),
+            model: self.model.clone(),
+            begun: unix_now().saturating_sub(ms / 1000),
+            ms,
+            finish: self.finish.unwrap_or("client_left").to_owned(),
+            failure: self.failure.as_ref().map(|failure| failure.message.clone()),
+            retries: self.effort.0,
+            repairs: self.effort.1,
+            notes: std::mem::take(&mut self.notes),
         }
     }
 
@@ -338,6 +373,9 @@ impl Drop for Log {
         self.runtime.stats.end(self.failure.as_ref(), self.finish.is_some());
         self.open.ended(self.failure.is_some());
         let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        self.runtime.stats.repaired(&self.model, self.effort.1);
+        let trace = self.trace(ms(self.begun.elapsed()));
+        self.open.record(trace);
         if let Some(failure) = &self.failure {
             tracing::warn!(
                 event = "turn.done",

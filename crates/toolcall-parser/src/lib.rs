@@ -28,6 +28,7 @@
 
 mod dialect;
 mod engine;
+pub mod intent;
 mod json;
 mod lex;
 mod mend;

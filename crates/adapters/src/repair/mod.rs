@@ -7,12 +7,14 @@
 //! Pure: no clock, no socket. What a client or a configuration wants arrives as a [`Level`].
 
 mod ask;
+mod history;
 mod native;
 
 use std::sync::Arc;
 
 use latimer_protocol::turn::{FinishReason, Sink, TurnEvent, TurnRequest};
-use toolcall_parser::{Dialect, Event, Options, Scanner, Tool};
+use toolcall_parser::intent::{self, Memory};
+use toolcall_parser::{Dialect, Event, Options, RequestKind, Scanner, Tool};
 
 pub use self::ask::Question;
 use self::ask::{Meant, Said};
@@ -23,9 +25,12 @@ use self::native::Natives;
 pub enum Level {
     /// Nothing: events pass as they are.
     Off,
-    /// Calls in text become calls, and every call is made valid.
+    /// Calls in text become calls, every call is made valid, and a model that meant a call is asked again.
     #[default]
     Parse,
+    /// Also, where the model plainly said what it would look at and made no call even when asked again, the read-only command it
+    /// meant is made for it.
+    Assist,
 }
 
 /// What the repair of one turn needs to know, the same for all its attempts.
@@ -34,6 +39,9 @@ pub struct Plan {
     options: Options,
     /// The same tools, and only dialects whose markers no thought contains by chance.
     thoughts: Options,
+    /// What commands may be made from; `None` below [`Level::Assist`].
+    memory: Option<Memory>,
+    stuck: Option<Stuck>,
 }
 
 impl Plan {
@@ -48,7 +56,9 @@ impl Plan {
         });
         let options = Options::new(tools).hint(Dialect::for_model(&turn.model));
         let thoughts = options.clone().only(IN_THOUGHTS);
-        Some(Arc::new(Self { options, thoughts }))
+        let memory = (level == Level::Assist && history::may_synthesise(turn))
+            .then(|| Memory { urls: history::urls_of_the_person(turn) });
+        Some(Arc::new(Self { options, thoughts, memory, stuck: history::repeated_call(turn) }))
     }
 }
 
@@ -69,9 +79,29 @@ pub struct Repair {
     ended: Option<FinishReason>,
 }
 
+/// A call that the last turns of the conversation made again and again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stuck {
+    name: String,
+    arguments: serde_json::Value,
+}
+
+impl Stuck {
+    fn is(&self, call: &toolcall_parser::Call) -> bool {
+        let arguments = || serde_json::from_str::<serde_json::Value>(&call.arguments);
+        call.name == self.name && arguments().is_ok_and(|arguments| arguments == self.arguments)
+    }
+}
+
 /// What came of it so far.
 #[derive(Debug, Default)]
 struct Made {
+    /// Finding this call once more would not help.
+    stuck: Option<Stuck>,
+    /// A call was shown instead of made, and so is the markup around it.
+    shows_markup: bool,
+    /// How many calls were found or mended.
+    repairs: u32,
     /// The next free slot: calls found in text and the upstream's own share one numbering.
     slots: u32,
     /// Calls handed out.
@@ -90,7 +120,14 @@ struct Made {
     asked: bool,
     /// What such an answer says.
     aside: String,
+    /// The end of what was shown: what may announce a command.
+    spoken: String,
+    /// The text of a block that asked for exploration.
+    wish: Option<String>,
 }
+
+/// Of what was shown, so much is kept to see what it announces.
+const MOST_SPOKEN: usize = 4 << 10;
 
 /// The most text that waits for the model to be asked again.
 const MOST_LOST: usize = 64 << 10;
@@ -101,8 +138,8 @@ impl Repair {
         Self {
             text: Scanner::new(plan.options.clone()),
             thoughts: Scanner::new(plan.thoughts.clone()),
+            made: Made { stuck: plan.stuck.clone(), ..Made::default() },
             plan,
-            made: Made::default(),
             natives: Natives::default(),
             said: Said::default(),
             ended: None,
@@ -119,7 +156,11 @@ impl Repair {
             shown: made.shown,
             lost: made.lost,
             problem: made.problem,
+            spoken: made.spoken,
+            wish: made.wish,
             asked: true,
+            repairs: made.repairs + 1,
+            stuck: made.stuck,
             ..Made::default()
         };
         next
@@ -138,6 +179,11 @@ impl Repair {
         if let Some(reason) = self.ended.take() {
             self.over(reason, sink);
         }
+    }
+
+    /// How many calls were found or mended so far, and how often the model was asked again.
+    pub fn repairs(&self) -> u32 {
+        self.made.repairs
     }
 
     /// Takes one event of the upstream and hands out what becomes of it. `Finished` is kept back while there is a question.
@@ -200,7 +246,25 @@ impl Repair {
         }
     }
 
+    /// Makes the read-only command that an answer without a call plainly announced.
+    fn synthesise(&mut self, sink: &mut dyn Sink) {
+        let Some(memory) = &self.plan.memory else { return };
+        let made = &mut self.made;
+        let wish = made.wish.take();
+        let proposal = intent::propose(&made.spoken, wish.as_deref(), memory, &self.plan.options);
+        if let Some(mut proposal) = proposal {
+            made.repairs += 1;
+            sink.event(TurnEvent::Note(&format!("synthesised: true; rule: {}", proposal.rule)));
+            proposal.call.id = Some(history::synthesised_id(made.slots));
+            made.asked = false;
+            made.call(&proposal.call, sink);
+        }
+    }
+
     fn over(&mut self, reason: FinishReason, sink: &mut dyn Sink) {
+        if self.made.calls == 0 && matches!(reason, FinishReason::Stop | FinishReason::ToolCalls) {
+            self.synthesise(sink);
+        }
         let made = &mut self.made;
         if made.calls == 0 {
             made.deliver(sink);
@@ -224,11 +288,18 @@ impl Made {
         match event {
             Event::Text(text) => self.say(text, sink),
             Event::Reasoning(text) => sink.event(TurnEvent::Reasoning(text)),
-            Event::CallEnded { call, .. } => {
-                sink.event(TurnEvent::Note(&format!(
-                    "a {} call was found in the text: {}",
-                    call.dialect, call.name
-                )));
+            Event::CallEnded { call, text, .. }
+                if self.stuck.as_ref().is_some_and(|stuck| stuck.is(call)) =>
+            {
+                let what = "the model makes the same call again and again, so it is shown and not made";
+                sink.event(TurnEvent::Note(&format!("{what}: {}", call.name)));
+                self.shows_markup = true;
+                self.say(text, sink);
+            }
+            Event::CallEnded { call, text, .. } => {
+                let what = format!("a {} call was found in the text: {}", call.dialect, call.name);
+                sink.event(TurnEvent::Note(&format!("{what}; before: {:?}", shortened(text))));
+                self.repairs += 1;
                 self.call(call, sink);
             }
             Event::Cut { problem, text } => {
@@ -242,12 +313,16 @@ impl Made {
                     request.kind
                 )));
                 self.meant = Some(Meant::Wish(request.kind));
+                if request.kind == RequestKind::Explore {
+                    self.wish = Some(request.body.clone());
+                }
                 self.keep(text);
             }
             Event::Problem(problem) => {
                 sink.event(TurnEvent::Note(&problem.to_string()));
                 self.meant = Some(Meant::Call(problem.kind));
             }
+            Event::Markup(text) if self.shows_markup => self.say(text, sink),
             Event::Markup(_)
             | Event::CallStarted { .. }
             | Event::CallArguments { .. }
@@ -283,6 +358,12 @@ impl Made {
     fn show(&mut self, text: &str, sink: &mut dyn Sink) {
         if !text.is_empty() {
             self.shown |= !text.trim().is_empty();
+            self.spoken.push_str(text);
+            if self.spoken.len() > 2 * MOST_SPOKEN {
+                let start = self.spoken.len() - MOST_SPOKEN;
+                let start = (start..self.spoken.len()).find(|at| self.spoken.is_char_boundary(*at));
+                self.spoken.drain(..start.unwrap_or_default());
+            }
             sink.event(TurnEvent::Text(text));
         }
     }
@@ -324,4 +405,14 @@ impl Made {
         self.slots += 1;
         slot
     }
+}
+
+/// The most of a source that a note shows.
+const MOST_SHOWN: usize = 200;
+
+fn shortened(text: &str) -> String {
+    if text.chars().count() <= MOST_SHOWN {
+        return text.to_owned();
+    }
+    text.chars().take(MOST_SHOWN).chain(['…']).collect()
 }

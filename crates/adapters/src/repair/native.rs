@@ -126,6 +126,13 @@ impl Native {
         }
         match sanitize(&self.name, &arguments, options) {
             Ok(call) => {
+                made.repairs += u32::from(!call.repairs.is_empty());
+                if made.stuck.as_ref().is_some_and(|stuck| stuck.is(&call)) {
+                    sink.event(TurnEvent::Note(&format!(
+                        "the model makes the same call again and again: {}",
+                        call.name
+                    )));
+                }
                 for repair in &call.repairs {
                     sink.event(TurnEvent::Note(&format!("call {}: {repair}", call.name)));
                 }

@@ -8,27 +8,21 @@ use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
-use latimer_adapters::transport::http::{Http, HttpOptions};
-use latimer_adapters::transport::read_error_body;
 use latimer_protocol::secret::Secret;
-use latimer_protocol::status::Health;
 use latimer_proxy::config::{Auth, Config, state};
 use latimer_proxy::inbound::models;
 
-use super::serve::PROXY_FILE;
 use crate::codex_texts::codex_texts;
+use crate::running;
 use crate::setup::{self, Configuration, Places};
 
 /// The variable through which Codex receives the token: never an argument, which every user of the machine could read.
 const TOKEN_VARIABLE: &str = "LATIMER_TOKEN";
 /// A proxy that was started by a launch ends after this many seconds without a turn.
 const IDLE_EXIT: &str = "3600";
-/// How long a probe of a running proxy may take.
-const PROBE: Duration = Duration::from_secs(3);
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -166,13 +160,8 @@ fn find_or_start(
     configuration: &Configuration,
     token: Option<&Secret>,
 ) -> anyhow::Result<String> {
-    let announced = std::fs::read_to_string(state_dir.join(PROXY_FILE))
-        .ok()
-        .and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok())
-        .and_then(|value| value.get("url")?.as_str().map(str::to_owned));
-    let configured = format!("http://{}", configuration.loaded.config.server.listen);
-    for url in announced.into_iter().chain([configured]) {
-        if let Some(health) = probe(&url, token) {
+    for url in running::urls(state_dir, &configuration.loaded.config) {
+        if let Some(health) = running::health(&url, token) {
             let ours = configuration.path.as_deref().map(|path| path.to_string_lossy().into_owned());
             if health.config.path != ours {
                 let theirs = health.config.path.as_deref().unwrap_or("no configuration file").to_owned();
@@ -185,21 +174,6 @@ fn find_or_start(
         }
     }
     start(state_dir, configuration)
-}
-
-/// The health of the proxy at this URL, if one answers to our token.
-fn probe(url: &str, token: Option<&Secret>) -> Option<Health> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
-    runtime.block_on(async {
-        let http = Http::new(HttpOptions { connect: PROBE, ca_file: None });
-        let mut headers = Vec::new();
-        if let Some(token) = token {
-            headers.push((hyper::header::AUTHORIZATION, format!("Bearer {}", token.expose()).parse().ok()?));
-        }
-        let answer = http.get(&format!("{url}/health"), &headers, PROBE).await.ok()?;
-        let body = read_error_body(answer.body, 1 << 20, PROBE).await;
-        serde_json::from_slice(&body).ok()
-    })
 }
 
 /// Starts a proxy of our own that outlives this launch, so that several launches can share it; it ends by itself after an

@@ -205,7 +205,7 @@ fn endpoint(
         timeouts,
         retries: retries.unwrap_or(3),
         repair: table
-            .word("repair", &[("off", Level::Off), ("parse", Level::Parse)], notes)
+            .word("repair", &[("off", Level::Off), ("parse", Level::Parse), ("assist", Level::Assist)], notes)
             .unwrap_or_default(),
         quirks,
         headers: headers(table, notes),

@@ -44,7 +44,7 @@ pub const ENDPOINT: [Key; 15] = [
     key("models", "list", "[]"),
     key("timeouts", "table", ""),
     key("retries", "number", "3"),
-    key("repair", "off or parse", "parse"),
+    key("repair", "off, parse or assist", "parse"),
     key("headers", "table", "{}"),
     key("ca_file", "path", ""),
     key("allow_http", "true or false", "false"),

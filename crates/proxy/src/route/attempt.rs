@@ -33,6 +33,7 @@ pub struct Attempts {
     /// What the answers before this one used, and what they used together with this one.
     spent: Usage,
     used: Option<Usage>,
+    repairs: u32,
     state: State,
     key: Option<usize>,
     retries: u32,
@@ -67,6 +68,7 @@ impl Attempts {
             asked: None,
             spent: Usage::default(),
             used: None,
+            repairs: 0,
             state: State::Over,
             key: None,
             retries: 0,
@@ -79,6 +81,11 @@ impl Attempts {
     /// How many attempts were made after the first.
     pub fn retries(&self) -> u32 {
         self.retries
+    }
+
+    /// How much of the answers was repaired.
+    pub fn repairs(&self) -> u32 {
+        self.repairs
     }
 
     /// Hands events to the sink as they arrive. Not to be called again after `Ended` or `Failed`.
@@ -118,6 +125,7 @@ impl Attempts {
                         None => stream.poll_events(cx, &mut gate),
                     });
                     if ended && let Some(repair) = repair {
+                        self.repairs = repair.repairs();
                         let again = repair.question().and_then(|question| {
                             let prepared =
                                 self.prepared.as_ref()?.with_exchange(&question.said, &question.ask)?;
@@ -239,7 +247,6 @@ impl Sink for Gate<'_> {
         self.shown |= event.is_semantic();
         match event {
             TurnEvent::Finished(FinishReason::Failed(failure)) if !self.shown => self.failure = Some(failure),
-            TurnEvent::Note(note) => tracing::debug!(event = "turn.note", note),
             TurnEvent::Usage(usage) => {
                 let usage = self.spent.plus(usage);
                 self.used = Some(usage);

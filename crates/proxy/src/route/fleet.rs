@@ -1,5 +1,6 @@
 //! The endpoints of one configuration, alive: connection pools, key pools, counters.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -41,6 +42,7 @@ pub struct Stats {
     total: AtomicU64,
     failed: AtomicU64,
     last_failure: Mutex<Option<&'static str>>,
+    repairs: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Fleet {
@@ -124,6 +126,7 @@ impl Runtime {
             turns_open: self.stats.open.load(Ordering::Relaxed),
             turns_total: total,
             turns_failed: self.stats.failed.load(Ordering::Relaxed),
+            repairs: lock(&self.stats.repairs).clone(),
             last_failure: last_failure.map(str::to_owned),
             keys_resting: self.keys().resting(now),
             keys: self.endpoint.keys.len(),
@@ -136,6 +139,13 @@ impl Stats {
     pub fn begin(&self) {
         self.open.fetch_add(1, Ordering::Relaxed);
         self.total.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// So much of an answer by this model was repaired.
+    pub fn repaired(&self, model: &str, repairs: u32) {
+        if repairs > 0 {
+            *lock(&self.repairs).entry(model.to_owned()).or_default() += u64::from(repairs);
+        }
     }
 
     /// A turn ended: with a failure, well, or because the client left (`None` and not `well`).

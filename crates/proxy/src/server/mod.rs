@@ -5,6 +5,7 @@ pub mod guard;
 pub mod paths;
 pub mod reply;
 pub mod shutdown;
+pub mod traces;
 
 use std::convert::Infallible;
 use std::io;
@@ -206,6 +207,10 @@ impl Proxy {
             Action::Model(id) => {
                 models::one(&config, id).map(|model| json(200, model)).ok_or_else(|| no_model(id))
             }
+            Action::Turns => Ok(json(200, self.turns.traces.list())),
+            Action::Turn(id) => {
+                self.turns.traces.one(id).map(|trace| json(200, trace)).ok_or_else(|| no_turn(id))
+            }
             Action::Health if known => Ok(json(200, self.health())),
             Action::Health => Ok(json(200, "{\"status\":\"ok\"}")),
             Action::Root => Ok(json(
@@ -284,6 +289,12 @@ fn no_model(id: &str) -> Refusal {
     let shown: String = id.chars().take(80).collect();
     Refusal::invalid(404, "model_not_found")
         .message(format!("no endpoint lists the model `{shown}`; GET /v1/models shows those that are listed"))
+}
+
+fn no_turn(id: &str) -> Refusal {
+    let shown: String = id.chars().take(40).collect();
+    Refusal::invalid(404, "turn_not_found")
+        .message(format!("no turn `{shown}` is remembered; GET /v1/turns lists the last ones"))
 }
 
 /// Errors of one connection that say nothing about the listener.

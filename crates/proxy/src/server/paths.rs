@@ -13,6 +13,10 @@ pub enum Action<'p> {
     Models,
     /// `GET /v1/models/{id}`; ids may contain `/`.
     Model(&'p str),
+    /// `GET /v1/turns`.
+    Turns,
+    /// `GET /v1/turns/{id}`.
+    Turn(&'p str),
     /// `GET /health`.
     Health,
     /// `HEAD` or `GET /`.
@@ -22,16 +26,24 @@ pub enum Action<'p> {
 }
 
 /// Every path and the methods it takes.
-const PATHS: [(&str, &str); 4] =
-    [("/v1/responses", "POST"), ("/v1/models", "GET, HEAD"), ("/health", "GET, HEAD"), ("/", "GET, HEAD")];
+const PATHS: [(&str, &str); 5] = [
+    ("/v1/responses", "POST"),
+    ("/v1/models", "GET, HEAD"),
+    ("/v1/turns", "GET, HEAD"),
+    ("/health", "GET, HEAD"),
+    ("/", "GET, HEAD"),
+];
 
 /// Finds the action, or says which path was probably meant.
 pub fn find<'p>(method: &Method, path: &'p str) -> Result<Action<'p>, Refusal> {
     let bare = bare(path);
     let model = bare.strip_prefix("models/").filter(|id| !id.is_empty());
+    let turn = bare.strip_prefix("turns/").filter(|id| !id.is_empty());
     let known = match bare {
         "responses" => "/v1/responses",
         "models" => "/v1/models",
+        "turns" => "/v1/turns",
+        _ if turn.is_some() => "/v1/turns",
         "health" => "/health",
         "" => "/",
         _ if model.is_some() => "/v1/models",
@@ -49,10 +61,12 @@ pub fn find<'p>(method: &Method, path: &'p str) -> Result<Action<'p>, Refusal> {
         refusal.allow = Some(allow);
         return Err(refusal);
     }
-    Ok(match (known, model) {
+    Ok(match (known, model.or(turn)) {
         ("/v1/responses", _) => Action::Responses,
         ("/v1/models", Some(id)) => Action::Model(id),
         ("/v1/models", None) => Action::Models,
+        ("/v1/turns", Some(id)) => Action::Turn(id),
+        ("/v1/turns", None) => Action::Turns,
         ("/health", _) => Action::Health,
         _ => Action::Root,
     })

@@ -1,5 +1,8 @@
 //! Stopping: no new turns, open ones get their time, the rest is cut.
 
+use latimer_protocol::status::Trace;
+
+use super::traces::Traces;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -50,6 +53,8 @@ pub struct Turns {
     open: AtomicU64,
     total: AtomicU64,
     failed: AtomicU64,
+    /// What happened in the last ones.
+    pub traces: Traces,
 }
 
 /// One open turn; counted until it is dropped.
@@ -67,6 +72,7 @@ impl Turns {
             open: AtomicU64::new(0),
             total: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            traces: Traces::default(),
         }
     }
 
@@ -102,6 +108,11 @@ impl OpenTurn {
     /// A name for logs, unique in this process.
     pub fn id(&self) -> String {
         format!("t{}", self.number)
+    }
+
+    /// Remembers what happened in it.
+    pub fn record(&self, trace: Trace) {
+        self.turns.traces.push(trace);
     }
 
     /// Notes how it ended.

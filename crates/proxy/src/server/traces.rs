@@ -1,0 +1,62 @@
+//! The last turns, remembered so that a person can ask what happened in one. In memory only: nothing of a conversation reaches a disk.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use latimer_protocol::status::Trace;
+
+/// Turns that are remembered.
+const MOST_TURNS: usize = 256;
+/// Notes of one turn that are kept.
+pub const MOST_NOTES: usize = 64;
+
+/// The last turns, oldest first.
+#[derive(Debug, Default)]
+pub struct Traces {
+    turns: Mutex<VecDeque<Trace>>,
+}
+
+impl Traces {
+    /// Remembers a turn that is over, and forgets the oldest one of too many.
+    pub fn push(&self, trace: Trace) {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        if turns.len() == MOST_TURNS {
+            turns.pop_front();
+        }
+        turns.push_back(trace);
+    }
+
+    /// All of them as JSON, the newest first.
+    pub fn list(&self) -> String {
+        let turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let turns: Vec<&Trace> = turns.iter().rev().collect();
+        serde_json::json!({ "object": "list", "data": turns }).to_string()
+    }
+
+    /// One of them as JSON.
+    pub fn one(&self, turn: &str) -> Option<String> {
+        let turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns
+            .iter()
+            .rev()
+            .find(|trace| trace.turn == turn)
+            .and_then(|trace| serde_json::to_string(trace).ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_turns_are_forgotten() {
+        let traces = Traces::default();
+        for number in 0..=MOST_TURNS {
+            traces.push(Trace { turn: format!("t{number}"), ..Trace::default() });
+        }
+        assert_eq!(traces.one("t0"), None);
+        assert!(traces.one("t1").is_some_and(|trace| trace.contains("\"turn\":\"t1\"")));
+        let list: serde_json::Value = serde_json::from_str(&traces.list()).expect("JSON");
+        assert_eq!(list["data"][0]["turn"], format!("t{MOST_TURNS}"));
+    }
+}
