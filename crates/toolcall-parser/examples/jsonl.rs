@@ -65,19 +65,21 @@ fn complete(text: &str, options: &Options) -> (Vec<Value>, String) {
 
 fn stream(chunks: &[&str], options: Options) -> (Vec<Value>, String) {
     let mut scanner = Scanner::new(options);
-    let mut open: Vec<(String, String)> = Vec::new();
+    let mut open: Option<(String, String)> = None;
     let mut calls = Vec::new();
     let mut visible = String::new();
     let mut sink = |event: Event<'_>| match event {
         Event::Text(text) => visible.push_str(text),
-        Event::CallStarted { name, .. } => open.push((name.to_owned(), String::new())),
+        Event::CallStarted { name, .. } => open = Some((name.to_owned(), String::new())),
         Event::CallArguments { json, .. } => {
-            if let Some((_, arguments)) = open.last_mut() {
+            if let Some((_, arguments)) = &mut open {
                 arguments.push_str(json);
             }
         }
-        Event::CallEnded { .. } => calls.extend(open.pop().map(|(name, arguments)| shown(&name, &arguments))),
-        Event::CallRefused { .. } => drop(open.pop()),
+        Event::CallEnded { .. } => {
+            calls.extend(open.take().map(|(name, arguments)| shown(&name, &arguments)));
+        }
+        Event::CallRefused { .. } => open = None,
         _ => {}
     };
     for chunk in chunks {

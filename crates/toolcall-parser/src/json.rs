@@ -405,6 +405,11 @@ impl Span {
         Self { python: true, ..self }
     }
 
+    /// How far it has looked.
+    pub(crate) fn position(&self) -> usize {
+        self.end.unwrap_or(self.at)
+    }
+
     /// Goes on in `text`, which begins with what was there before.
     pub(crate) fn feed(&mut self, text: &str) -> Ends {
         if let Some(end) = self.end {

@@ -3,6 +3,7 @@
 mod begin;
 mod block;
 mod out;
+mod progress;
 mod table;
 
 use crate::dialect::{Row, STRAYS};

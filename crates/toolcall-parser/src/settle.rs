@@ -21,6 +21,8 @@ pub(crate) struct RawCall<'a> {
     pub(crate) id: Option<Cow<'a, str>>,
     pub(crate) body: Body<'a>,
     pub(crate) repairs: Vec<Repair>,
+    /// The text of an argument object that needs nothing done to it.
+    pub(crate) source: Option<&'a str>,
 }
 
 /// The arguments as a grammar found them.
@@ -50,6 +52,17 @@ pub(crate) enum Typing<'a> {
     Json(&'a str),
 }
 
+impl<'a> Typing<'a> {
+    /// The value of the parameter of this name.
+    pub(crate) fn value(self, key: &str, tool: &Tool) -> Value<'a> {
+        match self {
+            Typing::Text(text) => Value::text(text),
+            Typing::Schema(text) => tool.typed(key, text),
+            Typing::Json(text) => json::read(text).map_or_else(|| tool.typed(key, text), |(value, _)| value),
+        }
+    }
+}
+
 /// What became of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Settled {
@@ -60,7 +73,7 @@ pub(crate) enum Settled {
 
 impl<'a> RawCall<'a> {
     pub(crate) fn new(name: impl Into<Cow<'a, str>>, body: Body<'a>) -> Self {
-        Self { name: name.into(), id: None, body, repairs: Vec::new() }
+        Self { name: name.into(), id: None, body, repairs: Vec::new(), source: None }
     }
 
     pub(crate) fn overlooked(mut self, overlooked: Overlooked) -> Self {
@@ -98,7 +111,7 @@ fn wish(name: &str) -> Option<RequestKind> {
 
 /// Settles a call.
 pub(crate) fn settle(options: &Options, dialect: Dialect, raw: RawCall<'_>) -> Settled {
-    let RawCall { name, id, body, mut repairs } = raw;
+    let RawCall { name, id, body, mut repairs, source } = raw;
     let refuse = |kind| Settled::Refused(Problem { dialect, kind, name: Some(name.clone().into_owned()) });
     let Some((tool, shell, alias)) = tool(&name, options) else {
         return match wish(&name) {
@@ -128,13 +141,14 @@ pub(crate) fn settle(options: &Options, dialect: Dialect, raw: RawCall<'_>) -> S
         },
         None => Value::Object(entries),
     };
+    let source = source.filter(|_| repairs.is_empty() && shell.is_none());
     repairs.sort_unstable();
     repairs.dedup();
     Settled::Call(Call {
         dialect,
         name: tool.name().to_owned(),
         id: id.map(Cow::into_owned).filter(|id| !id.is_empty()),
-        arguments: arguments.to_json(),
+        arguments: source.map_or_else(|| arguments.to_json(), str::to_owned),
         repairs,
     })
 }
@@ -153,14 +167,7 @@ fn only_text<'o>(tool: &'o Tool, shell: Option<Shell<'o>>) -> Option<&'o str> {
 fn typed<'a>(parameters: Vec<Parameter<'a>>, tool: &Tool) -> Vec<(Cow<'a, str>, Value<'a>)> {
     let mut entries: Vec<(Cow<'a, str>, Value<'a>)> = Vec::with_capacity(parameters.len());
     for Parameter { key, value } in parameters {
-        let value = match value {
-            Typing::Text(text) => Value::text(text),
-            Typing::Schema(text) => tool.typed(&key, text),
-            Typing::Json(text) => match json::read(text) {
-                Some((value, _)) => value,
-                None => tool.typed(&key, text),
-            },
-        };
+        let value = value.value(&key, tool);
         match entries.iter_mut().find(|(known, _)| *known == key) {
             Some(entry) => entry.1 = value,
             None => entries.push((key, value)),
@@ -266,5 +273,5 @@ pub(crate) fn spelled_out(value: Value<'_>, any_key: bool) -> Option<Vec<RawCall
         }
     }
     let body = Body::Value(arguments.unwrap_or(Value::Null));
-    Some(vec![RawCall { name: name?, id, body, repairs: Vec::new() }])
+    Some(vec![RawCall { name: name?, id, body, repairs: Vec::new(), source: None }])
 }

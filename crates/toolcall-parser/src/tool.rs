@@ -80,6 +80,12 @@ impl Tool {
         self.parameter(key).is_some_and(|schema| types(&self.schema, schema, 0).string)
     }
 
+    /// True when every value of the parameter is a string.
+    pub(crate) fn takes_only_string(&self, key: &str) -> bool {
+        let string = Types { string: true, ..Types::default() };
+        self.parameter(key).is_some_and(|schema| types(&self.schema, schema, 0) == string)
+    }
+
     /// True when a value of the parameter may be a list and not a string.
     pub(crate) fn takes_only_list(&self, key: &str) -> bool {
         self.parameter(key).is_some_and(|schema| {

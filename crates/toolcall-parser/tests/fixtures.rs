@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use support::{characters, check, fixtures, stream, tools};
-use toolcall_parser::{Dialect, Options, Piece, PieceKind, parse};
+use toolcall_parser::{Dialect, Event, Options, Piece, PieceKind, Scanner, parse};
 
 struct Case {
     name: String,
@@ -114,4 +114,50 @@ fn without_declared_tools_everything_is_text() {
             assert!(pieces.iter().all(|piece| piece.kind == PieceKind::Text), "{text:?}");
         }
     }
+}
+
+/// The events of a text that arrives in pieces of five bytes, a line each.
+fn events(text: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut sink = |event: Event<'_>| {
+        lines.push(match event {
+            Event::CallStarted { name, .. } => format!("started {name}"),
+            Event::CallArguments { json, .. } => json.to_owned(),
+            Event::CallEnded { .. } => "ended".to_owned(),
+            Event::CallRefused { .. } => "refused".to_owned(),
+            Event::Text(text) => format!("text {text}"),
+            _ => return,
+        });
+    };
+    let mut scanner = Scanner::new(Options::new(tools()));
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (piece, after) = rest.split_at(rest.len().min(5));
+        scanner.push(piece, &mut sink);
+        rest = after;
+    }
+    scanner.finish(&mut sink);
+    lines
+}
+
+#[test]
+fn a_call_streams_out_as_it_becomes_certain() {
+    let tags = "<tool_call>\n<function=write_file>\n<parameter=path>\na.txt\n</parameter>\n<parameter=content>\none\ntwo three\n</parameter>\n</function>\n</tool_call>";
+    let written = events(tags);
+    assert_eq!(written[0], "started write_file");
+    assert!(written.len() > 6, "in pieces: {written:?}");
+    assert_eq!(written[1..written.len() - 1].concat(), r#"{"path":"a.txt","content":"one\ntwo three"}"#);
+    let json = "<|tool_call_begin|>functions.write_file:0<|tool_call_argument_begin|>{\"path\": \"a.txt\", \"content\": \"one\"}<|tool_call_end|>";
+    let written = events(json);
+    assert!(written.len() > 6, "in pieces: {written:?}");
+    assert_eq!(written[1..written.len() - 1].concat(), r#"{"path": "a.txt", "content": "one"}"#);
+    // What turns out to need mending, or to be no call, is taken back.
+    let mended = events(&json.replace("\"one\"}", "\"one\",}"));
+    let refused = mended.iter().position(|line| line == "refused").expect("taken back");
+    assert_eq!(mended[refused + 1..], ["started write_file", r#"{"path":"a.txt","content":"one"}"#, "ended"]);
+    let broken = events(&json.replace("\"one\"}", "one}"));
+    assert_eq!(
+        broken[broken.iter().position(|line| line == "refused").expect("taken back") + 1..].concat(),
+        format!("text {}", json.replace("\"one\"}", "one}"))
+    );
 }

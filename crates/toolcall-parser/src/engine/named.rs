@@ -147,7 +147,7 @@ impl Grammar {
         let Some(call) = value else {
             return Step::Broken(end, ProblemKind::Malformed, Some(name.to_owned()));
         };
-        let call = RawCall { id: id(walk, text), ..call };
+        let call = RawCall { id: id(walk, text), source: Some(source), ..call };
         walk.next_call();
         Step::Calls(end, vec![call])
     }

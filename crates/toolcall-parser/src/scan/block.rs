@@ -1,10 +1,13 @@
 //! Inside a block, and behind a broken one.
 
+use super::out::Out;
+use super::progress::Progress;
 use super::table::Table;
 use super::{Machine, Mode, Next};
 use crate::dialect::Row;
-use crate::engine::{Context, Engine, Step};
+use crate::engine::{Context, Engine, Step, Walk};
 use crate::lex::{Found, any_of, find};
+use crate::options::Options;
 use crate::piece::{Event, Problem, ProblemKind};
 use crate::prose::Line;
 use crate::settle::settle;
@@ -31,20 +34,20 @@ impl Machine {
         };
         let before = *lead;
         let cap = self.options.limits.call_bytes;
-        let too_long = match &step {
-            Step::More => text.len() > cap,
-            Step::Skip(length) | Step::Calls(length, _) | Step::Request(length, _) | Step::Prose(length) => {
-                before + *length > cap
-            }
-            _ => false,
-        };
+        let too_long = passed(&step, text.len(), before) > cap;
+        if !matches!(step, Step::More | Step::Calls(..)) || too_long {
+            self.out.refuse(sink);
+        }
         if too_long {
             let length = whole(text, cap);
             sink(Event::Problem(&Problem { dialect: row.dialect, kind: ProblemKind::TooLarge, name: None }));
             return self.give_back(row, &text[..length], true, sink);
         }
         match step {
-            Step::More => return Next::Wait(0),
+            Step::More => {
+                announce(row, walk, &text[before..], &self.options, &mut self.out, sink);
+                return Next::Wait(0);
+            }
             Step::Skip(length) => {
                 *lead = 0;
                 walk.restart();
@@ -189,6 +192,32 @@ fn closes(engine: &Engine, rest: &str, end: bool) -> Found<()> {
         Engine::Braces(grammar) => find(grammar.close, rest, end),
         Engine::Until(grammar) => find(|input| any_of(&[grammar.close], input), rest, end),
         Engine::Channel(grammar) => find(|input| any_of(grammar.ends, input), rest, end),
+    }
+}
+
+/// How long the text is that a step keeps or takes as one.
+fn passed(step: &Step<'_>, all: usize, before: usize) -> usize {
+    match step {
+        Step::More => all,
+        Step::Skip(length) | Step::Calls(length, _) | Step::Request(length, _) | Step::Prose(length) => {
+            before + length
+        }
+        _ => 0,
+    }
+}
+
+/// Says what is certain of the call that is being written.
+fn announce(
+    row: &Row,
+    walk: &Walk,
+    text: &str,
+    options: &Options,
+    out: &mut Out,
+    sink: &mut dyn FnMut(Event<'_>),
+) {
+    if let Some(tool) = Progress::tool(&row.engine, walk, text, options) {
+        out.begin(tool.name(), text.get(walk.id.clone()), sink).advance(&row.engine, walk, text, tool);
+        out.tell(sink);
     }
 }
 

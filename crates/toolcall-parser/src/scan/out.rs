@@ -1,7 +1,8 @@
 //! What goes to the caller: text without the white space that only set a call apart, calls with their numbers.
 
+use super::progress::Progress;
 use crate::dialect::{Dialect, Dialects};
-use crate::piece::{Event, Problem, ProblemKind, Request};
+use crate::piece::{Call, Event, Problem, ProblemKind, Request};
 use crate::settle::Settled;
 
 /// The most white space that is kept back at a line's end to see whether a call follows.
@@ -17,6 +18,10 @@ pub(super) struct Out {
     after_call: bool,
     /// Visible text has come.
     spoken: bool,
+    /// The number of the next call.
+    next: usize,
+    /// The call that is being written, once it is announced.
+    progress: Option<Progress>,
     calls: usize,
     most_calls: usize,
     seen: Dialects,
@@ -29,6 +34,8 @@ impl Out {
             flooded: false,
             after_call: false,
             spoken: false,
+            next: 0,
+            progress: None,
             calls: 0,
             most_calls,
             seen: Dialects::none(),
@@ -153,18 +160,74 @@ impl Out {
                     self.seen.insert(dialect);
                 }
                 Settled::Call(call) => {
-                    let index = self.calls;
                     self.calls += 1;
                     self.close_gap(false, sink);
                     self.after_call = true;
                     self.seen.insert(dialect);
-                    sink(Event::CallStarted { index, name: &call.name, id: call.id.as_deref() });
-                    sink(Event::CallArguments { index, json: &call.arguments });
+                    let index = self.conclude(&call, sink);
                     sink(Event::CallEnded { index, call: &call, text: source.take().unwrap_or("") });
                 }
             }
         }
+        // Announced, and refused when it was whole.
+        self.refuse(sink);
         source.is_none()
+    }
+
+    /// The call that is being written; announced now, if it was not.
+    pub(super) fn begin(
+        &mut self,
+        name: &str,
+        id: Option<&str>,
+        sink: &mut dyn FnMut(Event<'_>),
+    ) -> &mut Progress {
+        if self.progress.is_none() {
+            sink(Event::CallStarted { index: self.next, name, id: id.filter(|id| !id.is_empty()) });
+        }
+        let next = &mut self.next;
+        self.progress.get_or_insert_with(|| {
+            *next += 1;
+            Progress::new(*next - 1, name)
+        })
+    }
+
+    /// Hands out what has become certain of it.
+    pub(super) fn tell(&mut self, sink: &mut dyn FnMut(Event<'_>)) {
+        if let Some(progress) = &mut self.progress
+            && progress.out < progress.sent.len()
+        {
+            sink(Event::CallArguments { index: progress.index, json: &progress.sent[progress.out..] });
+            progress.out = progress.sent.len();
+        }
+    }
+
+    /// It is none after all.
+    pub(super) fn refuse(&mut self, sink: &mut dyn FnMut(Event<'_>)) {
+        if let Some(progress) = self.progress.take() {
+            sink(Event::CallRefused { index: progress.index });
+        }
+    }
+
+    /// Hands out what is missing of a call that is whole, and returns its number.
+    fn conclude(&mut self, call: &Call, sink: &mut dyn FnMut(Event<'_>)) -> usize {
+        if let Some(progress) = self.progress.take() {
+            let (index, sent) = (progress.index, &progress.sent[..progress.out]);
+            if progress.name == call.name
+                && let Some(rest) = call.arguments.strip_prefix(sent)
+            {
+                if !rest.is_empty() {
+                    sink(Event::CallArguments { index, json: rest });
+                }
+                return index;
+            }
+            // It turned out to be another: the right one follows.
+            sink(Event::CallRefused { index });
+        }
+        let index = self.next;
+        self.next += 1;
+        sink(Event::CallStarted { index, name: &call.name, id: call.id.as_deref() });
+        sink(Event::CallArguments { index, json: &call.arguments });
+        index
     }
 
     pub(super) fn finish(&mut self, sink: &mut dyn FnMut(Event<'_>)) {

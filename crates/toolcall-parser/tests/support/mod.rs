@@ -32,6 +32,10 @@ pub(crate) fn stream<'a>(chunks: impl IntoIterator<Item = &'a str>, options: &Op
             Event::Markup(text) => (text, PieceKind::Markup),
             Event::CallStarted { index, name, .. } => {
                 assert_eq!(index, begun.len(), "calls are numbered in order");
+                assert!(
+                    options.tools.iter().any(|tool| tool.name() == name),
+                    "{name} is announced and not declared"
+                );
                 begun.push((name.to_owned(), String::new()));
                 return;
             }
