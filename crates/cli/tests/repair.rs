@@ -205,6 +205,65 @@ fn asking_again_never_makes_it_worse() {
     }
 }
 
+fn cut(text: &str) -> Answer {
+    Answer::steps([Step::text(text), Step::finish("length"), Step::usage(10, 5), Step::Done])
+}
+
+#[test]
+fn an_answer_that_a_limit_cut_goes_on() {
+    let begun = "The first part of a long answer ends in";
+    let lab = Lab::new(
+        "resume",
+        [
+            cut(begun),
+            cut(&format!("{begun} the middle of it,")),
+            in_pieces("Well: a long answer ends in the middle of it, and then it is over."),
+        ],
+    );
+    let (stream, response) = ask(&lab);
+    assert_eq!(text(&response), format!("{begun} the middle of it, and then it is over."), "{stream}");
+    assert_eq!((&response["status"], &response["usage"]["total_tokens"]), (&json!("completed"), &json!(45)));
+    let requests = lab.requests();
+    let messages = requests[2].body["messages"].as_array().expect("a list");
+    assert_eq!(messages[messages.len() - 2]["content"], format!("{begun} the middle of it,"));
+}
+
+#[test]
+fn an_answer_is_joined_at_a_verified_seam_or_not_at_all() {
+    let begun = "The first part of a long answer ends in";
+    for second in
+        [Answer::text("Something else."), Answer::error(500, json!({"error": {"message": "broke"}}))]
+    {
+        let lab = Lab::configured("seam", [cut(begun), second], "", "retries = 0");
+        let (stream, response) = ask(&lab);
+        assert_eq!(
+            (text(&response).as_str(), response["status"].as_str()),
+            (begun, Some("incomplete")),
+            "{stream}"
+        );
+        assert_eq!(response["incomplete_details"]["reason"], "max_output_tokens");
+    }
+    let lab = Lab::configured("no_resume", [cut(begun)], "", "resume = 0");
+    assert_eq!((text(&ask(&lab).1).as_str(), lab.requests().len()), (begun, 1));
+}
+
+#[test]
+fn a_call_that_a_limit_cut_is_made_anew_and_never_run_in_half() {
+    let half = "I clean up.\n<tool_call>{\"name\":\"exec_command\",\"arguments\":{\"cmd\":\"rm -rf ";
+    let whole = "<tool_call>{\"name\":\"exec_command\",\"arguments\":{\"cmd\":\"rm -rf build\"}}</tool_call>";
+    let lab = Lab::new("half", [cut(half), in_pieces(whole)]);
+    let (stream, response) = ask(&lab);
+    assert_eq!(calls(&response), [("exec_command".to_owned(), json!({"cmd": "rm -rf build"}))], "{stream}");
+    let asked = lab.requests()[1].body["messages"]
+        .as_array()
+        .and_then(|list| list.last().cloned())
+        .expect("a message");
+    assert!(
+        asked["content"].as_str().is_some_and(|text| text.contains("cut off before it was whole")),
+        "{asked}"
+    );
+}
+
 #[test]
 fn what_was_done_is_explained_and_counted() {
     let markup = "<tool_call>{\"name\":\"bash\",\"arguments\":{\"command\":\"ls\"}}</tool_call>";

@@ -62,7 +62,7 @@ pub async fn responses(surroundings: Surroundings, headers: &HeaderMap, body: &[
     let Parsed { mut turn, stream, notes, echo, tools, input_tokens } = parsed;
     turn.model = model;
     let prepared = runtime.adapter.prepare(&turn);
-    let plan = Plan::new(runtime.endpoint.repair, &turn);
+    let plan = Plan::new(runtime.endpoint.repair, runtime.endpoint.resume, &turn);
     let mut log = Log::new(Arc::clone(&runtime), turn.model, surroundings.open);
     for note in notes.iter().chain(prepared.notes()) {
         log.note(note);

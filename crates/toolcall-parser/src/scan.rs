@@ -114,6 +114,11 @@ impl Scanner {
         self.machine.out.finish(sink);
     }
 
+    /// Whether the text so far ends inside something that may be a call.
+    pub fn in_call(&self) -> bool {
+        matches!(self.machine.mode, Mode::Block(..))
+    }
+
     /// Bytes that are held back because they may still become a call.
     pub fn held(&self) -> usize {
         self.held.len() + self.machine.out.held()

@@ -45,6 +45,11 @@ impl Said {
         }
     }
 
+    /// All of it, if it can be sent back.
+    pub(super) fn text(&self) -> Option<&str> {
+        (!self.too_long).then_some(self.text.as_str())
+    }
+
     pub(super) fn question(&mut self, meant: Meant, options: &Options) -> Option<Question> {
         if self.too_long {
             return None;
@@ -64,6 +69,9 @@ fn words(meant: Meant, options: &Options) -> String {
     let what = match meant {
         Meant::Call(ProblemKind::Undeclared) => {
             "That call names a tool that does not exist, so nothing was run."
+        }
+        Meant::Call(ProblemKind::Truncated) => {
+            "That call was cut off before it was whole, so nothing was run. Make it shorter, or in several steps."
         }
         Meant::Call(ProblemKind::NoCommand) => "That call has no command, so nothing was run.",
         Meant::Call(_) => "That call was written as text and could not be read, so nothing was run.",

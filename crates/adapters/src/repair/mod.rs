@@ -9,16 +9,18 @@
 mod ask;
 mod history;
 mod native;
+mod resume;
 
 use std::sync::Arc;
 
 use latimer_protocol::turn::{FinishReason, Sink, TurnEvent, TurnRequest};
 use toolcall_parser::intent::{self, Memory};
-use toolcall_parser::{Dialect, Event, Options, RequestKind, Scanner, Tool};
+use toolcall_parser::{Dialect, Event, Options, ProblemKind, RequestKind, Scanner, Tool};
 
 pub use self::ask::Question;
 use self::ask::{Meant, Said};
 use self::native::Natives;
+use self::resume::Seam;
 
 /// How much is repaired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -42,11 +44,13 @@ pub struct Plan {
     /// What commands may be made from; `None` below [`Level::Assist`].
     memory: Option<Memory>,
     stuck: Option<Stuck>,
+    /// How often an answer is continued.
+    resumes: u32,
 }
 
 impl Plan {
-    /// The plan for a turn; `None` when there is nothing to repair: the level says so, or no tool may be called.
-    pub fn new(level: Level, turn: &TurnRequest) -> Option<Arc<Self>> {
+    /// The plan for a turn whose answer may be continued so often after a length limit of the upstream's own; `None` when there is nothing to repair: the level says so, or no tool may be called.
+    pub fn new(level: Level, resumes: u32, turn: &TurnRequest) -> Option<Arc<Self>> {
         if level == Level::Off || turn.tools.is_empty() {
             return None;
         }
@@ -58,7 +62,9 @@ impl Plan {
         let thoughts = options.clone().only(IN_THOUGHTS);
         let memory = (level == Level::Assist && history::may_synthesise(turn))
             .then(|| Memory { urls: history::urls_of_the_person(turn) });
-        Some(Arc::new(Self { options, thoughts, memory, stuck: history::repeated_call(turn) }))
+        // A limit that the client set is meant.
+        let resumes = if turn.max_output_tokens.is_some() { 0 } else { resumes };
+        Some(Arc::new(Self { options, thoughts, memory, stuck: history::repeated_call(turn), resumes }))
     }
 }
 
@@ -77,6 +83,10 @@ pub struct Repair {
     said: Said,
     /// How the upstream ended the answer, while the model is to be asked again.
     ended: Option<FinishReason>,
+    /// Where the next answer is to be joined to this one, or this one to the one before.
+    seam: Option<Seam>,
+    /// Answers that were joined.
+    resumed: u32,
 }
 
 /// A call that the last turns of the conversation made again and again.
@@ -143,6 +153,8 @@ impl Repair {
             natives: Natives::default(),
             said: Said::default(),
             ended: None,
+            seam: None,
+            resumed: 0,
         }
     }
 
@@ -151,6 +163,17 @@ impl Repair {
     pub fn follow_up(&mut self) -> Self {
         let mut next = Self::new(Arc::clone(&self.plan));
         let made = std::mem::take(&mut self.made);
+        if let Some(seam) = self.seam.take() {
+            // The same text goes on: what the scanner knows of it still holds.
+            std::mem::swap(&mut next.text, &mut self.text);
+            std::mem::swap(&mut next.said, &mut self.said);
+            return Self {
+                made: Made { repairs: made.repairs + 1, ..made },
+                seam: Some(seam),
+                resumed: self.resumed + 1,
+                ..next
+            };
+        }
         next.made = Made {
             slots: made.slots,
             shown: made.shown,
@@ -170,6 +193,9 @@ impl Repair {
     /// ask calls [`Repair::give_up`].
     pub fn question(&mut self) -> Option<Question> {
         self.ended.as_ref()?;
+        if let Some(seam) = &self.seam {
+            return Some(Question { said: self.said.text()?.to_owned(), ask: seam.ask() });
+        }
         let meant = self.made.meant?;
         self.said.question(meant, &self.plan.options)
     }
@@ -177,6 +203,7 @@ impl Repair {
     /// The model is not asked again: the answer is what it is.
     pub fn give_up(&mut self, sink: &mut dyn Sink) {
         if let Some(reason) = self.ended.take() {
+            self.finish_text(sink);
             self.over(reason, sink);
         }
     }
@@ -191,6 +218,15 @@ impl Repair {
         let made = &mut self.made;
         match event {
             TurnEvent::Text(text) => {
+                let mut rest = String::new();
+                let text = if let Some(seam) = &mut self.seam {
+                    let Some(found) = seam.push(text) else { return };
+                    self.seam = None;
+                    rest.push_str(&found);
+                    &rest
+                } else {
+                    text
+                };
                 self.said.push(text);
                 self.text.push(text, &mut |event| made.text(&event, sink));
             }
@@ -216,6 +252,20 @@ impl Repair {
     }
 
     fn finish(&mut self, reason: FinishReason, sink: &mut dyn Sink) {
+        let mut reason = reason;
+        if self.seam.take().is_some() && self.resumed > 0 {
+            sink.event(TurnEvent::Note(
+                "the continuation does not begin where the answer ended, and was not joined",
+            ));
+            reason = FinishReason::Length;
+        } else if reason == FinishReason::Length && self.may_resume() {
+            self.seam = self.said.text().and_then(Seam::of);
+            if self.seam.is_some() {
+                self.ended = Some(reason);
+                return;
+            }
+        }
+        let cut_in_call = reason == FinishReason::Length && self.text.in_call() && self.plan.resumes > 0;
         self.finish_text(sink);
         let made = &mut self.made;
         self.thoughts.finish(&mut |event| made.thought(&event, sink));
@@ -239,7 +289,8 @@ impl Repair {
                 made.call(&call, sink);
             }
         }
-        if by_itself && made.calls == 0 && made.meant.is_some() && !made.asked {
+        let ask = by_itself || (cut_in_call && made.meant == Some(Meant::Call(ProblemKind::Truncated)));
+        if ask && made.calls == 0 && made.meant.is_some() && !made.asked {
             self.ended = Some(reason);
         } else {
             self.over(reason, sink);
@@ -259,6 +310,13 @@ impl Repair {
             made.asked = false;
             made.call(&proposal.call, sink);
         }
+    }
+
+    /// Whether an answer that was cut can go on: it is text so far, and not inside a call.
+    fn may_resume(&self) -> bool {
+        let made = &self.made;
+        let text_only = made.calls == 0 && made.meant.is_none() && !made.asked && !self.text.in_call();
+        text_only && self.natives.is_empty() && self.resumed < self.plan.resumes
     }
 
     fn over(&mut self, reason: FinishReason, sink: &mut dyn Sink) {

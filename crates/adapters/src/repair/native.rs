@@ -93,6 +93,11 @@ impl Natives {
         self.open.remove(at).end(true, options, made, sink);
     }
 
+    /// Whether no call is under way.
+    pub(super) fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
     /// The answer is over: what is still open was cut.
     pub(super) fn finish(&mut self, options: &Options, made: &mut Made, sink: &mut dyn Sink) {
         for native in std::mem::take(&mut self.open) {

@@ -79,6 +79,8 @@ pub struct Endpoint {
     pub timeouts: Timeouts,
     /// Attempts after the first, before the first semantic event only.
     pub retries: u32,
+    /// How often an answer that a length limit cut is continued.
+    pub resume: u32,
     /// How much is made of what a model wrote instead of a call.
     pub repair: Level,
     /// What the provider does differently.

@@ -189,12 +189,8 @@ fn endpoint(
     if let Some(table) = table.table("quirks", notes) {
         override_quirks(&mut quirks, &table, notes);
     }
-    let retries = table
-        .number("retries", notes)
-        .map_or(Some(3), |retries| u32::try_from(retries).ok().filter(|retries| *retries <= 10));
-    if retries.is_none() {
-        notes.problem(table.span.clone(), &format!("{}.retries", table.path), "should be at most 10");
-    }
+    let retries = few("retries", 3, table, notes);
+    let resume = few("resume", 2, table, notes);
     let endpoint = Endpoint {
         name: name?,
         preset: preset.map(|preset| preset.name),
@@ -203,7 +199,8 @@ fn endpoint(
         keys,
         models,
         timeouts,
-        retries: retries.unwrap_or(3),
+        retries,
+        resume,
         repair: table
             .word("repair", &[("off", Level::Off), ("parse", Level::Parse), ("assist", Level::Assist)], notes)
             .unwrap_or_default(),
@@ -212,6 +209,16 @@ fn endpoint(
         ca_file: table.string("ca_file", notes).map(PathBuf::from),
     };
     Some(endpoint)
+}
+
+/// A small number of times.
+fn few(key: &str, default: u32, table: &Table<'_, '_>, notes: &mut Notes<'_>) -> u32 {
+    const MOST: u64 = 10;
+    let Some(number) = table.number(key, notes) else { return default };
+    if number > MOST {
+        notes.problem(table.span.clone(), &format!("{}.{key}", table.path), "should be at most 10");
+    }
+    u32::try_from(number.min(MOST)).unwrap_or(default)
 }
 
 fn endpoint_name(table: &Table<'_, '_>, notes: &mut Notes<'_>) -> Option<EndpointName> {

@@ -33,7 +33,7 @@ pub const SERVER: [Key; 6] = [
 ];
 
 /// `[[endpoint]]`.
-pub const ENDPOINT: [Key; 15] = [
+pub const ENDPOINT: [Key; 16] = [
     key("name", "string", ""),
     key("preset", "string", ""),
     key("protocol", "chat", "chat"),
@@ -44,6 +44,7 @@ pub const ENDPOINT: [Key; 15] = [
     key("models", "list", "[]"),
     key("timeouts", "table", ""),
     key("retries", "number", "3"),
+    key("resume", "number", "2"),
     key("repair", "off, parse or assist", "parse"),
     key("headers", "table", "{}"),
     key("ca_file", "path", ""),
