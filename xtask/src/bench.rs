@@ -26,6 +26,15 @@ struct Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
+        // Asked first: nginx's worker outlives a master that is killed.
+        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        let asked = Instant::now();
+        while asked.elapsed() < Duration::from_secs(2) {
+            if matches!(self.child.try_wait(), Ok(Some(_))) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

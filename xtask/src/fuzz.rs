@@ -9,6 +9,9 @@ pub(crate) struct Args {
     /// Seconds for each target
     #[arg(long, default_value_t = 60)]
     seconds: u32,
+    /// Only this one
+    #[arg(long)]
+    target: Option<String>,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
@@ -19,6 +22,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     for entry in std::fs::read_dir(root().join("fuzz/fuzz_targets"))? {
         let path = entry?.path();
         let Some(target) = path.file_stem().and_then(|stem| stem.to_str()) else { continue };
+        if args.target.as_deref().is_some_and(|only| only != target) {
+            continue;
+        }
         say(&format!("== {target}, {} s", args.seconds));
         let time = format!("-max_total_time={}", args.seconds);
         // The stable toolchain has no sanitizers; the invariants are asserted all the same.

@@ -46,5 +46,5 @@ pub use dialect::{Dialect, Dialects};
 pub use options::{Limits, Options};
 pub use piece::{Call, Event, Piece, PieceKind, Problem, ProblemKind, Repair, Request, RequestKind};
 pub use sanitize::sanitize;
-pub use scan::{Scanner, parse};
+pub use scan::{Parser, Scanner, parse};
 pub use tool::Tool;

@@ -6,6 +6,8 @@ mod out;
 mod progress;
 mod table;
 
+use std::sync::Arc;
+
 use crate::dialect::{Row, STRAYS};
 use crate::engine::Walk;
 use crate::json::{Ends, Span};
@@ -58,6 +60,34 @@ pub struct Scanner {
     machine: Machine,
 }
 
+/// Options, prepared once for any number of texts. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Parser(Arc<Prepared>);
+
+#[derive(Debug)]
+struct Prepared {
+    options: Options,
+    table: Table,
+}
+
+impl Parser {
+    /// Prepares the options.
+    pub fn new(options: Options) -> Self {
+        let table = Table::new(&options);
+        Self(Arc::new(Prepared { options, table }))
+    }
+
+    /// What was prepared.
+    pub fn options(&self) -> &Options {
+        &self.0.options
+    }
+
+    /// A scanner for one text.
+    pub fn scanner(&self) -> Scanner {
+        Scanner { held: String::new(), machine: Machine::new(self.clone()) }
+    }
+}
+
 /// Reads a whole text.
 pub fn parse(text: &str, options: &Options) -> Vec<Piece> {
     let mut pieces: Vec<Piece> = Vec::new();
@@ -83,16 +113,16 @@ pub fn parse(text: &str, options: &Options) -> Vec<Piece> {
             _ => pieces.push(Piece { span, kind }),
         }
     };
-    let mut machine = Machine::new(options.clone());
+    let mut machine = Machine::new(Parser::new(options.clone()));
     machine.run(text, true, &mut sink);
     machine.out.finish(&mut sink);
     pieces
 }
 
 impl Scanner {
-    /// A scanner for one text.
+    /// A scanner for one text. For many texts with the same tools, [`Parser::scanner`] does the preparation once.
     pub fn new(options: Options) -> Self {
-        Self { held: String::new(), machine: Machine::new(options) }
+        Parser::new(options).scanner()
     }
 
     /// Takes the next piece of the text. What is certain goes to the sink at once.
@@ -156,8 +186,7 @@ enum Next {
 
 #[derive(Debug)]
 struct Machine {
-    options: Options,
-    table: Table,
+    parser: Parser,
     mode: Mode,
     line: Line,
     /// The block's last call was refused and is text: so is the markup that closes it.
@@ -166,10 +195,9 @@ struct Machine {
 }
 
 impl Machine {
-    fn new(options: Options) -> Self {
-        let table = Table::new(&options);
-        let out = Out::new(options.limits.calls);
-        Self { options, table, mode: Mode::Prose, line: Line::default(), refused: false, out }
+    fn new(parser: Parser) -> Self {
+        let out = Out::new(parser.options().limits.calls);
+        Self { parser, mode: Mode::Prose, line: Line::default(), refused: false, out }
     }
 
     /// Reads on. Returns how much of the text is settled; the rest has to be there again next time.
@@ -241,7 +269,7 @@ impl Machine {
         let mut passed = 0;
         let mut line = self.line;
         let mut from = 0;
-        while let Some(at) = prose::next_trigger(text, from, self.table.extra) {
+        while let Some(at) = prose::next_trigger(text, from, self.parser.0.table.extra) {
             if !may_follow(text.as_bytes()[at], text.as_bytes().get(at + 1).copied())
                 && lead(text, at).is_none()
             {
@@ -321,11 +349,11 @@ impl Machine {
 
     /// The first row that begins here.
     fn row(&self, trigger: u8, rest: &str, line: Line, end: bool) -> Begin {
-        for row in self.table.rows(trigger) {
+        for row in self.parser.0.table.rows(trigger) {
             if !Table::may_begin(row, line) {
                 // What stands in quotes is quoted whole.
                 if line.after_quote() && Table::may_begin(row, line.unquoted()) {
-                    match Table::opens(row, rest, &self.options, end) {
+                    match Table::opens(row, rest, self.parser.options(), end) {
                         Found::Yes((), length) => return Begin::Mode(Mode::Resync(row), length.max(1)),
                         Found::More => return Begin::Wait,
                         Found::No => {}
@@ -333,7 +361,7 @@ impl Machine {
                 }
                 continue;
             }
-            match Table::opens(row, rest, &self.options, end) {
+            match Table::opens(row, rest, self.parser.options(), end) {
                 Found::Yes((), length) => return Begin::Block(row, length),
                 Found::More => return Begin::Wait,
                 Found::No => {}
@@ -384,7 +412,7 @@ impl Machine {
     /// A token without a meaning of its own, of a dialect that is in use.
     fn stray(&self, rest: &str, end: bool) -> Begin {
         for (dialect, words) in STRAYS {
-            if self.options.hint != Some(*dialect) && !self.out.seen(*dialect) {
+            if self.parser.options().hint != Some(*dialect) && !self.out.seen(*dialect) {
                 continue;
             }
             match find(|input| any_of(words, input), rest, end) {
@@ -428,7 +456,7 @@ impl Machine {
             return Next::On(length);
         }
         if *held {
-            if end || text.len() > self.options.limits.call_bytes {
+            if end || text.len() > self.parser.options().limits.call_bytes {
                 // They were never closed: what looked like a call is one.
                 self.mode = Mode::Prose;
                 return Next::On(0);

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use latimer_protocol::turn::{FinishReason, Sink, TurnEvent, TurnRequest};
 use toolcall_parser::intent::{self, Memory};
-use toolcall_parser::{Dialect, Event, Options, ProblemKind, RequestKind, Scanner, Tool};
+use toolcall_parser::{Dialect, Event, Options, Parser, ProblemKind, RequestKind, Scanner, Tool};
 
 pub use self::ask::Question;
 use self::ask::{Meant, Said};
@@ -38,9 +38,9 @@ pub enum Level {
 /// What the repair of one turn needs to know, the same for all its attempts.
 #[derive(Debug)]
 pub struct Plan {
-    options: Options,
+    parser: Parser,
     /// The same tools, and only dialects whose markers no thought contains by chance.
-    thoughts: Options,
+    thoughts: Parser,
     /// What commands may be made from; `None` below [`Level::Assist`].
     memory: Option<Memory>,
     stuck: Option<Stuck>,
@@ -59,12 +59,13 @@ impl Plan {
             Tool::new(tool.name.clone(), schema)
         });
         let options = Options::new(tools).hint(Dialect::for_model(&turn.model));
-        let thoughts = options.clone().only(IN_THOUGHTS);
+        let thoughts = Parser::new(options.clone().only(IN_THOUGHTS));
+        let parser = Parser::new(options);
         let memory = (level == Level::Assist && history::may_synthesise(turn))
             .then(|| Memory { urls: history::urls_of_the_person(turn) });
         // A limit that the client set is meant.
         let resumes = if turn.max_output_tokens.is_some() { 0 } else { resumes };
-        Some(Arc::new(Self { options, thoughts, memory, stuck: history::repeated_call(turn), resumes }))
+        Some(Arc::new(Self { parser, thoughts, memory, stuck: history::repeated_call(turn), resumes }))
     }
 }
 
@@ -130,7 +131,9 @@ struct Made {
     asked: bool,
     /// What such an answer says.
     aside: String,
-    /// The end of what was shown: what may announce a command.
+    /// What is shown may announce a command that is made for the model.
+    listens: bool,
+    /// The end of what was shown.
     spoken: String,
     /// The text of a block that asked for exploration.
     wish: Option<String>,
@@ -146,9 +149,9 @@ impl Repair {
     /// For one attempt.
     pub fn new(plan: Arc<Plan>) -> Self {
         Self {
-            text: Scanner::new(plan.options.clone()),
-            thoughts: Scanner::new(plan.thoughts.clone()),
-            made: Made { stuck: plan.stuck.clone(), ..Made::default() },
+            text: plan.parser.scanner(),
+            thoughts: plan.thoughts.scanner(),
+            made: Made { stuck: plan.stuck.clone(), listens: plan.memory.is_some(), ..Made::default() },
             plan,
             natives: Natives::default(),
             said: Said::default(),
@@ -181,6 +184,7 @@ impl Repair {
             problem: made.problem,
             spoken: made.spoken,
             wish: made.wish,
+            listens: made.listens,
             asked: true,
             repairs: made.repairs + 1,
             stuck: made.stuck,
@@ -197,7 +201,7 @@ impl Repair {
             return Some(Question { said: self.said.text()?.to_owned(), ask: seam.ask() });
         }
         let meant = self.made.meant?;
-        self.said.question(meant, &self.plan.options)
+        self.said.question(meant, self.plan.parser.options())
     }
 
     /// The model is not asked again: the answer is what it is.
@@ -233,12 +237,12 @@ impl Repair {
             TurnEvent::Reasoning(text) => self.thoughts.push(text, &mut |event| made.thought(&event, sink)),
             TurnEvent::CallStarted { slot, id, name } => {
                 self.finish_text(sink);
-                self.natives.started(slot, id, name, &self.plan.options, &mut self.made, sink);
+                self.natives.started(slot, id, name, self.plan.parser.options(), &mut self.made, sink);
             }
             TurnEvent::CallArguments { slot, json } => {
-                self.natives.arguments(slot, json, &self.plan.options, sink);
+                self.natives.arguments(slot, json, self.plan.parser.options(), sink);
             }
-            TurnEvent::CallEnded { slot } => self.natives.ended(slot, &self.plan.options, made, sink),
+            TurnEvent::CallEnded { slot } => self.natives.ended(slot, self.plan.parser.options(), made, sink),
             TurnEvent::Finished(reason) => self.finish(reason, sink),
             other => sink.event(other),
         }
@@ -246,7 +250,7 @@ impl Repair {
 
     /// What was held back of the text is settled; text that follows is a text of its own.
     fn finish_text(&mut self, sink: &mut dyn Sink) {
-        let mut text = std::mem::replace(&mut self.text, Scanner::new(self.plan.options.clone()));
+        let mut text = std::mem::replace(&mut self.text, self.plan.parser.scanner());
         let made = &mut self.made;
         text.finish(&mut |event| made.text(&event, sink));
     }
@@ -269,7 +273,7 @@ impl Repair {
         self.finish_text(sink);
         let made = &mut self.made;
         self.thoughts.finish(&mut |event| made.thought(&event, sink));
-        self.natives.finish(&self.plan.options, &mut self.made, sink);
+        self.natives.finish(self.plan.parser.options(), &mut self.made, sink);
         let made = &mut self.made;
         // Without an answer to the hidden question, the answer before it stands as it was.
         let reason = match reason {
@@ -302,7 +306,7 @@ impl Repair {
         let Some(memory) = &self.plan.memory else { return };
         let made = &mut self.made;
         let wish = made.wish.take();
-        let proposal = intent::propose(&made.spoken, wish.as_deref(), memory, &self.plan.options);
+        let proposal = intent::propose(&made.spoken, wish.as_deref(), memory, self.plan.parser.options());
         if let Some(mut proposal) = proposal {
             made.repairs += 1;
             sink.event(TurnEvent::Note(&format!("synthesised: true; rule: {}", proposal.rule)));
@@ -416,7 +420,9 @@ impl Made {
     fn show(&mut self, text: &str, sink: &mut dyn Sink) {
         if !text.is_empty() {
             self.shown |= !text.trim().is_empty();
-            self.spoken.push_str(text);
+            if self.listens {
+                self.spoken.push_str(text);
+            }
             if self.spoken.len() > 2 * MOST_SPOKEN {
                 let start = self.spoken.len() - MOST_SPOKEN;
                 let start = (start..self.spoken.len()).find(|at| self.spoken.is_char_boundary(*at));

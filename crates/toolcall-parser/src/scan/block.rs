@@ -17,7 +17,8 @@ impl Machine {
     pub(super) fn block(&mut self, text: &str, end: bool, sink: &mut dyn FnMut(Event<'_>)) -> Next {
         let Mode::Block(row, walk, lead) = &mut self.mode else { return Next::Wait(0) };
         let row = *row;
-        let context = Context { options: &self.options, end };
+        let parser = self.parser.clone();
+        let context = Context { options: parser.options(), end };
         let step = loop {
             let step = row.engine.step(walk, &text[*lead..], context);
             // Until there is a call, all of the markup may turn out to be text.
@@ -33,7 +34,7 @@ impl Machine {
             }
         };
         let before = *lead;
-        let cap = self.options.limits.call_bytes;
+        let cap = parser.options().limits.call_bytes;
         let too_long = passed(&step, text.len(), before) > cap;
         if !matches!(step, Step::More | Step::Calls(..)) || too_long {
             self.out.refuse(sink);
@@ -45,7 +46,7 @@ impl Machine {
         }
         match step {
             Step::More => {
-                announce(row, walk, &text[before..], &self.options, &mut self.out, sink);
+                announce(row, walk, &text[before..], parser.options(), &mut self.out, sink);
                 return Next::Wait(0);
             }
             Step::Skip(length) => {
@@ -68,7 +69,7 @@ impl Machine {
                 *lead = 0;
                 let length = before + length;
                 let settled =
-                    calls.into_iter().map(|call| settle(&self.options, row.dialect, call)).collect();
+                    calls.into_iter().map(|call| settle(parser.options(), row.dialect, call)).collect();
                 if self.out.calls(row.dialect, settled, &text[..length], sink) {
                     self.line = Line::default();
                     self.refused = false;
@@ -149,9 +150,9 @@ impl Machine {
                 Found::More => wait = true,
                 Found::No => {}
             }
-            let mut rows = self.table.rows(trigger).filter(|other| other.dialect == row.dialect);
+            let mut rows = self.parser.0.table.rows(trigger).filter(|other| other.dialect == row.dialect);
             let opens: Option<Found<()>> =
-                rows.find_map(|row| match Table::opens(row, rest, &self.options, end) {
+                rows.find_map(|row| match Table::opens(row, rest, self.parser.options(), end) {
                     Found::No => None,
                     found => Some(found),
                 });
