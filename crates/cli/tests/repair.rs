@@ -343,6 +343,11 @@ fn nothing_is_touched_when_it_is_off() {
     let lab = Lab::configured("off", [in_pieces(markup)], "", "repair = \"off\"");
     let (_, response) = ask(&lab);
     assert_eq!((calls(&response), text(&response).as_str()), (vec![], markup));
+    let body = json!({"model": "glm-5", "input": "go", "tools": [{"type": "function", "name": "read_file", "parameters": {}}]});
+    let answer = lab.post(&body.to_string(), "x-latimer-repair: parse\r\n");
+    assert!(answer.contains("function_call") && !answer.contains("<tool_call>"), "{answer}");
+    let answer = lab.post(&body.to_string(), "x-latimer-repair: much\r\n");
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("`off`, `parse` or `assist`"), "{answer}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use hyper::header::{
     CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT,
 };
 use hyper::{Response, StatusCode};
-use latimer_adapters::repair::Plan;
+use latimer_adapters::repair::{Level, Plan};
 use latimer_protocol::failure::Failure;
 use latimer_protocol::status::Trace;
 use latimer_protocol::turn::{FinishReason, Item, Sink, TurnEvent};
@@ -31,6 +31,9 @@ use crate::server::traces::MOST_NOTES;
 
 /// How long the HTTP status waits for the first event. After that the stream begins, and errors travel inside it.
 const STATUS_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The header with which a request chooses its level of repair.
+const REPAIR: &str = "x-latimer-repair";
 
 /// The most that is collected before it is written.
 const BATCH: usize = 32 * 1024;
@@ -59,10 +62,14 @@ pub async fn responses(surroundings: Surroundings, headers: &HeaderMap, body: &[
         Ok(found) => found,
         Err(refusal) => return refuse(refusal, codex),
     };
+    let level = match repair_level(headers, runtime.endpoint.repair) {
+        Ok(level) => level,
+        Err(refusal) => return refusal.into_response(),
+    };
     let Parsed { mut turn, stream, notes, echo, tools, input_tokens } = parsed;
     turn.model = model;
     let prepared = runtime.adapter.prepare(&turn);
-    let plan = Plan::new(runtime.endpoint.repair, runtime.endpoint.resume, &turn);
+    let plan = Plan::new(level, runtime.endpoint.resume, &turn);
     let mut log = Log::new(Arc::clone(&runtime), turn.model, surroundings.open);
     for note in notes.iter().chain(prepared.notes()) {
         log.note(note);
@@ -118,6 +125,18 @@ fn route(fleet: &Fleet, model: &str) -> Result<(Arc<Runtime>, String), Refusal> 
     let runtime =
         fleet.find(endpoint).ok_or_else(|| unknown(format!("endpoint {} is gone", endpoint.name)))?;
     Ok((Arc::clone(runtime), model))
+}
+
+/// The endpoint's level of repair, unless the request names one.
+fn repair_level(headers: &HeaderMap, configured: Level) -> Result<Level, Refusal> {
+    let Some(value) = headers.get(REPAIR) else { return Ok(configured) };
+    match value.as_bytes() {
+        b"off" => Ok(Level::Off),
+        b"parse" => Ok(Level::Parse),
+        b"assist" => Ok(Level::Assist),
+        _ => Err(Refusal::invalid(400, "invalid_value")
+            .message(format!("the header {REPAIR} is `off`, `parse` or `assist`"))),
+    }
 }
 
 /// Codex asks six times after a 404 and once after a 400, and shows the message of either.

@@ -108,7 +108,7 @@ pub(crate) fn bar(input: &str) -> Parsed<'_, ()> {
 
 /// The separator inside DeepSeek's words, U+2581 or what providers make of it.
 pub(crate) fn low(input: &str) -> Parsed<'_, ()> {
-    value((), alt((tag("▁"), tag("_"), tag(" ")))).parse(input)
+    value((), alt((tag("▁"), tag("_"), tag(" "), tag("\\_")))).parse(input)
 }
 
 #[cfg(test)]

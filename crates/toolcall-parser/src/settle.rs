@@ -128,6 +128,13 @@ pub(crate) fn settle(options: &Options, dialect: Dialect, raw: RawCall<'_>) -> S
             None => return refuse(ProblemKind::Malformed),
         },
         Body::Parameters(parameters) => typed(parameters, tool),
+        // Text that is no JSON, for a tool that takes one text, is that text.
+        Body::Value(Value::String(text)) if is_plain(&text) && dialect != Dialect::RawJson => {
+            match only_text(tool, shell) {
+                Some(key) => vec![(Cow::Borrowed(key), Value::String(text))],
+                None => return refuse(ProblemKind::Malformed),
+            }
+        }
         Body::Value(value) => match object(value, &mut repairs) {
             Some(entries) => entries,
             None => return refuse(ProblemKind::Malformed),
@@ -151,6 +158,11 @@ pub(crate) fn settle(options: &Options, dialect: Dialect, raw: RawCall<'_>) -> S
         arguments: source.map_or_else(|| arguments.to_json(), str::to_owned),
         repairs,
     })
+}
+
+/// True for text that was not meant to be JSON.
+fn is_plain(text: &str) -> bool {
+    !text.trim().is_empty() && !text.trim_start().starts_with(['{', '[', '"']) && json::read(text).is_none()
 }
 
 /// The one required string parameter of a tool: where a bare body goes.

@@ -36,7 +36,7 @@ const ALIASES: [&str; 13] = [
 ];
 /// The parameter that holds the command.
 const COMMAND_KEYS: [&str; 3] = ["cmd", "command", "script"];
-/// What a client may be asked to permit. Everything else is dropped: an unknown word never becomes an escalation.
+/// What a client may be asked to permit, where its schema does not say.
 const PERMISSIONS: [&str; 3] = ["use_default", "require_escalated", "with_user_approval"];
 /// How often a command may be wrapped in an object of itself.
 const MOST_WRAPS: usize = 3;
@@ -91,7 +91,7 @@ impl<'o> Shell<'o> {
                 }
                 command = Some(value);
             } else if key == "sandbox_permissions" {
-                if let Some(value) = permission(value, repairs)
+                if let Some(value) = self.permission(value, repairs)
                     && (!alias || self.tool.declares(&key))
                 {
                     others.push((key, value));
@@ -106,11 +106,32 @@ impl<'o> Shell<'o> {
                 others.push((key, value));
             }
         }
-        let command = command.or_else(|| prefix.and_then(last_word)).ok_or(ProblemKind::NoCommand)?;
+        let command = command.or_else(|| prefix.and_then(command_of_rule)).ok_or(ProblemKind::NoCommand)?;
         let command = self.command(command, repairs)?;
         let mut entries = vec![(Cow::Owned(self.key.to_owned()), command)];
         entries.extend(others);
         Ok(Value::Object(entries))
+    }
+
+    /// A permission in a word that the client knows: one that the schema lists, where it lists any. Everything else is dropped, so an
+    /// unknown word never becomes an escalation.
+    fn permission<'a>(&self, value: Value<'a>, repairs: &mut Vec<Repair>) -> Option<Value<'a>> {
+        let listed: Vec<&str> = self.tool.choices("sandbox_permissions").collect();
+        let known =
+            |word: &str| if listed.is_empty() { PERMISSIONS.contains(&word) } else { listed.contains(&word) };
+        if value.as_str().is_some_and(known) {
+            return Some(value);
+        }
+        repairs.push(Repair::Permission);
+        match value {
+            Value::Object(entries) => {
+                let escalates =
+                    matches!(entries.as_slice(), [(key, Value::Bool(true))] if key == "require_escalated");
+                let word = if escalates { "require_escalated" } else { "use_default" };
+                known(word).then(|| Value::text(word))
+            }
+            _ => None,
+        }
     }
 
     fn command<'a>(&self, value: Value<'a>, repairs: &mut Vec<Repair>) -> Result<Value<'a>, ProblemKind> {
@@ -181,29 +202,15 @@ fn script(items: Vec<Value<'_>>) -> Option<Cow<'_, str>> {
     }
 }
 
-/// The command of a `prefix_rule`: its last element.
-fn last_word(value: Value<'_>) -> Option<Value<'_>> {
-    match value {
-        Value::Array(items) => items.into_iter().next_back(),
+/// The command of a `prefix_rule` that is a whole command line: `["bash", "-lc", SCRIPT]`. A rule such as `["git", "pull"]` is none.
+fn command_of_rule(value: Value<'_>) -> Option<Value<'_>> {
+    let items = match value {
+        Value::Array(items) => items,
         Value::String(text) => match json::read(&text)?.0.into_owned() {
-            Value::Array(items) => items.into_iter().next_back(),
-            _ => None,
+            Value::Array(items) => items,
+            _ => return None,
         },
-        _ => None,
-    }
-}
-
-fn permission<'a>(value: Value<'a>, repairs: &mut Vec<Repair>) -> Option<Value<'a>> {
-    if value.as_str().is_some_and(|word| PERMISSIONS.contains(&word)) {
-        return Some(value);
-    }
-    repairs.push(Repair::Permission);
-    match value {
-        Value::Object(entries) => {
-            let escalates =
-                matches!(entries.as_slice(), [(key, Value::Bool(true))] if key == "require_escalated");
-            Some(Value::text(if escalates { "require_escalated" } else { "use_default" }))
-        }
-        _ => None,
-    }
+        _ => return None,
+    };
+    script(items).map(Value::String)
 }

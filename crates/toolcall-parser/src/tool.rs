@@ -94,6 +94,13 @@ impl Tool {
         })
     }
 
+    /// The words that a parameter's schema lists.
+    pub(crate) fn choices(&self, key: &str) -> impl Iterator<Item = &str> {
+        let listed = self.parameter(key).and_then(|schema| schema.get("enum"));
+        let listed = if let Some(Value::Array(values)) = listed { values.as_slice() } else { &[] };
+        listed.iter().filter_map(Value::as_str)
+    }
+
     /// The value that a parameter's bare text stands for.
     pub(crate) fn typed(&self, key: &str, text: &str) -> Value<'static> {
         typed(&self.schema, self.parameter(key), text)

@@ -165,6 +165,8 @@ impl Repair {
     #[must_use]
     pub fn follow_up(&mut self) -> Self {
         let mut next = Self::new(Arc::clone(&self.plan));
+        // The client is told of an end by the one that follows.
+        self.ended = None;
         let made = std::mem::take(&mut self.made);
         if let Some(seam) = self.seam.take() {
             // The same text goes on: what the scanner knows of it still holds.

@@ -264,7 +264,7 @@ fn unmarked<'a>(value: Value<'a>, context: Context<'_>, hinted: bool) -> Option<
                 }
                 _ => false,
             }
-            && has_required(call, context)
+            && (hinted || has_required(call, context))
     });
     sure.then_some(calls)
 }
