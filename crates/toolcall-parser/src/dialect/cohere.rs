@@ -18,8 +18,7 @@ pub(super) static ROWS: &[Row] = &[
         hint_only: false,
         opens: Opens::Text(|input| value((), tag("<|START_ACTION|>")).parse(input)),
         engine: Engine::JsonList(Grammar {
-            close: |input| any_of(&["<|END_ACTION|>"], input),
-            close_words: &["<|END_ACTION|>"],
+            close: &["<|END_ACTION|>"],
             between: |input| any_of(&["```json", "```"], input),
             form: Form::Call,
         }),
@@ -45,12 +44,7 @@ pub(super) static ROWS: &[Row] = &[
             value((), (tag("Action:"), ws, tag("```json"), ws, peek(|input| any_of(&["[", "{"], input))))
                 .parse(input)
         }),
-        engine: Engine::JsonList(Grammar {
-            close: |input| any_of(&["```"], input),
-            close_words: &["```"],
-            between: crate::lex::never,
-            form: Form::Call,
-        }),
+        engine: Engine::JsonList(Grammar { close: &["```"], between: crate::lex::never, form: Form::Call }),
     },
 ];
 

@@ -19,8 +19,7 @@ pub(super) static ROWS: &[Row] = &[Row {
     hint_only: false,
     opens: Opens::Text(opens),
     engine: Engine::JsonList(json_list::Grammar {
-        close: |input| any_of(&["</tool_call>"], input),
-        close_words: &["</tool_call>"],
+        close: &["</tool_call>"],
         between: |input| any_of(&["<tool_call>", "```json", "```"], input),
         form: Form::Call,
     }),

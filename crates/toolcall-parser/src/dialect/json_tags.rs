@@ -8,82 +8,51 @@ use nom::combinator::{opt, peek, value};
 use super::{Dialect, Opens, Place, Row};
 use crate::engine::Engine;
 use crate::engine::json_list::{Form, Grammar};
-use crate::lex::{Parsed, any_of, blanks, never, ws};
+use crate::lex::{Parsed, any_of, blanks, ws};
 
 pub(super) static ROWS: &[Row] = &[
     row(
         Dialect::Nemotron,
         Place::Anywhere,
         |input| value((), tag("<TOOLCALL>")).parse(input),
-        Grammar {
-            close: |input| any_of(&["</TOOLCALL>"], input),
-            close_words: &["</TOOLCALL>"],
-            between: fences,
-            form: Form::Call,
-        },
+        Grammar { close: &["</TOOLCALL>"], between: fences, form: Form::Call },
     ),
     row(
         Dialect::LongCat,
         Place::Anywhere,
         |input| value((), tag("<longcat_tool_call>")).parse(input),
-        Grammar {
-            close: |input| any_of(&["</longcat_tool_call>"], input),
-            close_words: &["</longcat_tool_call>"],
-            between: fences,
-            form: Form::Call,
-        },
+        Grammar { close: &["</longcat_tool_call>"], between: fences, form: Form::Call },
     ),
     row(
         Dialect::Apertus,
         Place::Anywhere,
         |input| value((), tag("<|tools_prefix|>")).parse(input),
-        Grammar {
-            close: |input| any_of(&["<|tools_suffix|>"], input),
-            close_words: &["<|tools_suffix|>"],
-            between: fences,
-            form: Form::Map,
-        },
+        Grammar { close: &["<|tools_suffix|>"], between: fences, form: Form::Map },
     ),
     row(
         Dialect::Sarashina,
         Place::Anywhere,
         |input| value((), tag("<|tool_calls|>")).parse(input),
-        Grammar {
-            close: |input| any_of(&["</s>"], input),
-            close_words: &["</s>"],
-            between: fences,
-            form: Form::Call,
-        },
+        Grammar { close: &["</s>"], between: fences, form: Form::Call },
     ),
     row(
         Dialect::Inkling,
         Place::Anywhere,
         |input| value((), tag("<|content_invoke_tool_json|>")).parse(input),
-        Grammar {
-            close: |input| any_of(&["<|end_message|>"], input),
-            close_words: &["<|end_message|>"],
-            between: fences,
-            form: Form::Call,
-        },
+        Grammar { close: &["<|end_message|>"], between: fences, form: Form::Call },
     ),
     row(
         Dialect::Granite,
         Place::Anywhere,
         |input| value((), tag("<|tool_call|>")).parse(input),
-        Grammar {
-            close: |input| any_of(&["<|/tool_call|>", "<|end_of_text|>"], input),
-            close_words: &["<|/tool_call|>", "<|end_of_text|>"],
-            between: fences,
-            form: Form::Call,
-        },
+        Grammar { close: &["<|/tool_call|>", "<|end_of_text|>"], between: fences, form: Form::Call },
     ),
     row(
         Dialect::InternLm,
         Place::Anywhere,
         |input| value((), (tag("<|action_start|>"), ws, tag("<|plugin|>"))).parse(input),
         Grammar {
-            close: |input| any_of(&["<|action_end|>"], input),
-            close_words: &["<|action_end|>"],
+            close: &["<|action_end|>"],
             between: |input| any_of(&["<|action_start|>", "<|plugin|>", "```json", "```"], input),
             form: Form::Call,
         },
@@ -104,8 +73,7 @@ pub(super) static ROWS: &[Row] = &[
             .parse(input)
         },
         Grammar {
-            close: |input| any_of(&["</ifm|tool_calls>"], input),
-            close_words: &["</ifm|tool_calls>"],
+            close: &["</ifm|tool_calls>"],
             between: |input| any_of(&["<ifm|tool_call>", "</ifm|tool_call>"], input),
             form: Form::Call,
         },
@@ -114,12 +82,7 @@ pub(super) static ROWS: &[Row] = &[
         Dialect::GigaChat,
         Place::Anywhere,
         gigachat,
-        Grammar {
-            close: |input| any_of(&["<|message_sep|>", "</s>"], input),
-            close_words: &["<|message_sep|>"],
-            between: fences,
-            form: Form::Call,
-        },
+        Grammar { close: &["<|message_sep|>", "</s>"], between: fences, form: Form::Call },
     ),
     Row {
         trigger: b'f',
@@ -127,12 +90,7 @@ pub(super) static ROWS: &[Row] = &[
             Dialect::GigaChat,
             Place::LineStart,
             |input| value((), (tag("function call<|role_sep|>"), ws)).parse(input),
-            Grammar {
-                close: |input| any_of(&["<|message_sep|>", "</s>"], input),
-                close_words: &["<|message_sep|>"],
-                between: fences,
-                form: Form::Call,
-            },
+            Grammar { close: &["<|message_sep|>", "</s>"], between: fences, form: Form::Call },
         )
     },
     Row {
@@ -144,7 +102,7 @@ pub(super) static ROWS: &[Row] = &[
                 value((), (tag("functools"), ws, peek((opt((tag("["), ws)), tag("{"), ws, tag("\"")))))
                     .parse(input)
             },
-            Grammar { close: never, close_words: &[], between: fences, form: Form::Call },
+            Grammar { close: &[], between: fences, form: Form::Call },
         )
     },
     row(
@@ -152,8 +110,7 @@ pub(super) static ROWS: &[Row] = &[
         Place::Unquoted,
         |input| value((), (tag("<tool_calls>"), ws, peek(alt((tag("["), tag("{")))))).parse(input),
         Grammar {
-            close: |input| any_of(&["</tool_calls>"], input),
-            close_words: &["</tool_calls>"],
+            close: &["</tool_calls>"],
             between: |input| any_of(&["<tool_calls>", "```json", "```"], input),
             form: Form::Call,
         },
@@ -163,8 +120,7 @@ pub(super) static ROWS: &[Row] = &[
         Place::Unquoted,
         |input| value((), (tag("<function_call>"), ws, peek(tag("{")))).parse(input),
         Grammar {
-            close: |input| any_of(&["</function_call>"], input),
-            close_words: &["</function_call>"],
+            close: &["</function_call>"],
             between: |input| any_of(&["<function_call>"], input),
             form: Form::Call,
         },

@@ -73,8 +73,7 @@ pub(super) static ROWS: &[Row] = &[
         hint_only: false,
         opens: Opens::Text(|input| value((), tag("<dots_function_call>")).parse(input)),
         engine: Engine::JsonList(json_list::Grammar {
-            close: |input| any_of(&["</dots_function_call>"], input),
-            close_words: &["</dots_function_call>"],
+            close: &["</dots_function_call>"],
             between: |input| any_of(&["```json", "```"], input),
             form: Form::Call,
         }),

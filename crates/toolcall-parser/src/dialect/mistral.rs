@@ -20,8 +20,7 @@ pub(super) static ROWS: &[Row] = &[
             value((), (tag("[TOOL_CALLS]"), ws, peek(|input| any_of(&["[", "{"], input)))).parse(input)
         }),
         engine: Engine::JsonList(Grammar {
-            close: |input| any_of(&["[/TOOL_CALLS]", "</s>"], input),
-            close_words: &["[/TOOL_CALLS]", "</s>"],
+            close: &["[/TOOL_CALLS]", "</s>"],
             between: |input| any_of(&["[TOOL_CALLS]"], input),
             form: Form::Call,
         }),

@@ -21,8 +21,7 @@ pub(super) static ROWS: &[Row] = &[
             value((), (tag("<|python_tag|>"), ws, peek(|input| any_of(&["{", "["], input)))).parse(input)
         }),
         engine: Engine::JsonList(json_list::Grammar {
-            close: |input| any_of(&["<|eom_id|>", "<|eot_id|>"], input),
-            close_words: &["<|eom_id|>", "<|eot_id|>"],
+            close: &["<|eom_id|>", "<|eot_id|>"],
             between: |input| any_of(&["<|python_tag|>"], input),
             form: Form::Call,
         }),
@@ -53,8 +52,7 @@ pub(super) static ROWS: &[Row] = &[
             value((), (tag("<|tool_call_start|>"), ws, begins)).parse(input)
         }),
         engine: Engine::JsonList(json_list::Grammar {
-            close: |input| any_of(&["<|tool_call_end|>"], input),
-            close_words: &["<|tool_call_end|>"],
+            close: &["<|tool_call_end|>"],
             between: never,
             form: Form::Call,
         }),

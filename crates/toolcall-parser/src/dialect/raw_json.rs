@@ -42,7 +42,7 @@ const fn row(trigger: u8, hint_only: bool, opens: for<'a> fn(&'a str) -> Parsed<
         place: Place::Unquoted,
         hint_only,
         opens: Opens::Text(opens),
-        engine: Engine::JsonList(Grammar { close: never, close_words: &[], between: fence_end, form }),
+        engine: Engine::JsonList(Grammar { close: &[], between: fence_end, form }),
     }
 }
 

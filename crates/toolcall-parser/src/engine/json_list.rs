@@ -2,7 +2,7 @@
 
 use super::{Context, Step, Walk};
 use crate::json::{Ends, Span, Value};
-use crate::lex::{Found, Parsed, find, is_space, skip_space};
+use crate::lex::{Found, Parsed, any_of, find, is_space, skip_space};
 use crate::mend;
 use crate::piece::{ProblemKind, Repair};
 use crate::python;
@@ -12,10 +12,8 @@ use crate::shell::Shell;
 /// What stands around the objects, and what they look like.
 #[derive(Debug)]
 pub(crate) struct Grammar {
-    /// Ends the block.
-    pub(crate) close: for<'a> fn(&'a str) -> Parsed<'a, ()>,
-    /// The words of `close`, for finding it in text that is broken.
-    pub(crate) close_words: &'static [&'static str],
+    /// The words that end the block.
+    pub(crate) close: &'static [&'static str],
     /// Markup between objects: an opening marker said twice, a fence.
     pub(crate) between: for<'a> fn(&'a str) -> Parsed<'a, ()>,
     pub(crate) form: Form,
@@ -58,7 +56,7 @@ impl Grammar {
             }
             let next = at + space;
             let rest = &text[next..];
-            match find(self.close, rest, context.end) {
+            match find(|input| any_of(self.close, input), rest, context.end) {
                 Found::Yes((), length) => return Step::End(next + length),
                 Found::More => return Step::More,
                 Found::No => {}
@@ -174,7 +172,7 @@ impl Grammar {
             }
         }
         // Quotes inside a string hid the closing marker.
-        let close = self.close_words.iter().filter_map(|word| source.rfind(word)).max();
+        let close = self.close.iter().filter_map(|word| source.rfind(word)).max();
         if let Some(close) = close
             && let Some(calls) =
                 self.mended(source[..close].trim_end_matches(|c| is_space(c) || c == ']'), context)

@@ -180,7 +180,7 @@ impl Machine {
 /// A marker that ends what a machine reads.
 fn closes(engine: &Engine, rest: &str, end: bool) -> Found<()> {
     match engine {
-        Engine::JsonList(grammar) => find(grammar.close, rest, end),
+        Engine::JsonList(grammar) => find(|input| any_of(grammar.close, input), rest, end),
         Engine::Named(grammar) => match find(grammar.close, rest, end) {
             Found::No => find(grammar.tail, rest, end),
             found => found,
