@@ -13,7 +13,7 @@ mod resume;
 
 use std::sync::Arc;
 
-use latimer_protocol::turn::{FinishReason, Sink, TurnEvent, TurnRequest};
+use latimer_protocol::turn::{FinishReason, Sink, ToolChoice, TurnEvent, TurnRequest};
 use toolcall_parser::intent::{self, Memory};
 use toolcall_parser::{Dialect, Event, Options, Parser, ProblemKind, RequestKind, Scanner, Tool};
 
@@ -58,7 +58,10 @@ impl Plan {
             let schema = tool.parameters.as_ref().map_or("{}", |schema| schema.get());
             Tool::new(tool.name.clone(), schema)
         });
-        let options = Options::new(tools).hint(Dialect::for_model(&turn.model));
+        // Where a call is demanded, an answer that is nothing but JSON is one.
+        let demanded = matches!(turn.tool_choice, ToolChoice::Required | ToolChoice::Function(_));
+        let hint = Dialect::for_model(&turn.model).or(demanded.then_some(Dialect::RawJson));
+        let options = Options::new(tools).hint(hint);
         let thoughts = Parser::new(options.clone().only(IN_THOUGHTS));
         let parser = Parser::new(options);
         let memory = (level == Level::Assist && history::may_synthesise(turn))

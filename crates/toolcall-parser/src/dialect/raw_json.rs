@@ -28,21 +28,27 @@ const KEYS: [&str; 13] = [
 ];
 
 pub(super) static ROWS: &[Row] = &[
-    row(b'{', false, opens_object, Form::Unmarked),
-    row(b'[', false, opens_list, Form::Unmarked),
-    row(b'{', true, |input| value((), peek(tag("{"))).parse(input), Form::Hinted),
-    row(b'[', true, |input| value((), peek((tag("["), ws, tag("{")))).parse(input), Form::Hinted),
-    Row { place: Place::LineStart, ..row(b'`', true, opens_fence, Form::Hinted) },
+    row(b'{', false, opens_object, Form::Unmarked, &[]),
+    row(b'[', false, opens_list, Form::Unmarked, &[]),
+    row(b'{', true, |input| value((), peek(tag("{"))).parse(input), Form::Hinted, &[]),
+    row(b'[', true, |input| value((), peek((tag("["), ws, tag("{")))).parse(input), Form::Hinted, &[]),
+    Row { place: Place::LineStart, ..row(b'`', true, opens_fence, Form::Hinted, &["```"]) },
 ];
 
-const fn row(trigger: u8, hint_only: bool, opens: for<'a> fn(&'a str) -> Parsed<'a, ()>, form: Form) -> Row {
+const fn row(
+    trigger: u8,
+    hint_only: bool,
+    opens: for<'a> fn(&'a str) -> Parsed<'a, ()>,
+    form: Form,
+    close: &'static [&'static str],
+) -> Row {
     Row {
         dialect: Dialect::RawJson,
         trigger,
         place: Place::Unquoted,
         hint_only,
         opens: Opens::Text(opens),
-        engine: Engine::JsonList(Grammar { close: &[], between: fence_end, form }),
+        engine: Engine::JsonList(Grammar { close, between: never, form }),
     }
 }
 
@@ -64,8 +70,4 @@ fn opens_fence(input: &str) -> Parsed<'_, ()> {
     let (rest, _) =
         (tag("```"), opt(alt((tag("json"), tag("tool_call"), tag("tool_code")))), ws).parse(input)?;
     value((), peek(|input| any_of(&["{", "["], input))).parse(rest)
-}
-
-fn fence_end(input: &str) -> Parsed<'_, ()> {
-    never(input)
 }

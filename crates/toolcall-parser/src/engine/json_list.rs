@@ -78,7 +78,7 @@ impl Grammar {
                 }
                 b']' if walk.lists > 0 => {
                     walk.lists -= 1;
-                    return if walk.lists == 0 && !self.form.is_marked() {
+                    return if walk.lists == 0 && !self.form.is_marked() && self.close.is_empty() {
                         Step::End(next + 1)
                     } else {
                         Step::Skip(next + 1)
