@@ -41,6 +41,9 @@ const BATCH: usize = 32 * 1024;
 /// Passes of the scheduler within which hyper's client hands over the next chunk that it already has; measured.
 const ROUNDS: u8 = 3;
 
+/// After so long without a write, what arrives is alone: it is written at once.
+const QUIET: Duration = Duration::from_millis(5);
+
 /// What the server hands to a turn.
 pub struct Surroundings {
     /// The configuration of this moment, alive.
@@ -194,7 +197,8 @@ impl TurnBody {
     /// The next bytes for the client: everything that has arrived, and nothing that has not.
     ///
     /// hyper hands the upstream's chunks over one at a time, through a task of its own. So after each piece of news that task
-    /// gets `ROUNDS` more turns; as long as it brings more, there is one write for all of it. Nobody waits for a clock.
+    /// gets `ROUNDS` more turns; as long as it brings more, there is one write for all of it. Nobody waits for a clock, and after
+    /// `QUIET` there is nothing to collect.
     pub fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         if self.over {
             return Poll::Ready(None);
@@ -229,7 +233,9 @@ impl TurnBody {
             self.log.effort = (self.attempts.retries(), self.attempts.repairs());
             match progress {
                 Poll::Ready(Progress::Failed(failure)) => self.fail(&failure),
-                Poll::Ready(Progress::More | Progress::Ended) => self.rounds = ROUNDS,
+                Poll::Ready(Progress::More | Progress::Ended) => {
+                    self.rounds = if self.last_sent.elapsed() < QUIET { ROUNDS } else { 0 };
+                }
                 Poll::Pending => return true,
             }
         }

@@ -76,9 +76,10 @@ pub(crate) fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\r' | '\n')
 }
 
-/// How much white space stands at the start, and whether it is all of the text.
+/// How much white space stands at the start, and whether it is all of the text. More than [`MOST_SPACE`] is not passed over: it would
+/// be looked at again with every piece that arrives.
 pub(crate) fn skip_space(text: &str) -> (usize, bool) {
-    let length = text.bytes().take_while(|byte| is_space(char::from(*byte))).count();
+    let length = text.bytes().take(MOST_SPACE).take_while(|byte| is_space(char::from(*byte))).count();
     (length, length == text.len())
 }
 

@@ -1,7 +1,7 @@
 //! Finds the tool calls that language models write as text.
 //!
 //! Models are trained to call tools in a format of their own, and a server that does not know the format hands it on as prose. This
-//! crate reads some thirty such dialects, tells them apart by itself, and gives back calls to the tools that the caller declared,
+//! crate reads some forty such dialects, tells them apart by itself, and gives back calls to the tools that the caller declared,
 //! each with one valid JSON object of arguments. Whole texts go through [`parse`]; text that still arrives goes through a
 //! [`Scanner`], which gives the same result however the text is cut and holds back no more than what may still become a call.
 //!

@@ -1,6 +1,7 @@
 //! What the caller declared: tools with the JSON Schemas of their parameters, and what a schema makes of bare text.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::json::{self, Value};
 use crate::python;
@@ -8,11 +9,11 @@ use crate::python;
 /// How far `$ref` and nested alternatives are followed.
 const MOST_HOPS: usize = 8;
 
-/// A tool that may be called.
+/// A tool that may be called. Cheap to clone.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tool {
     name: String,
-    schema: Value<'static>,
+    schema: Arc<Value<'static>>,
 }
 
 /// The types a schema allows.
@@ -31,7 +32,7 @@ impl Tool {
     /// A tool and the JSON Schema of its parameters. A schema that is no JSON counts as one that says nothing.
     pub fn new(name: impl Into<String>, schema: &str) -> Self {
         let schema = json::read(schema).map_or(Value::Null, |(value, _)| value.into_owned());
-        Self { name: name.into(), schema }
+        Self { name: name.into(), schema: Arc::new(schema) }
     }
 
     /// The name as declared.

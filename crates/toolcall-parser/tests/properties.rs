@@ -278,6 +278,44 @@ proptest! {
     }
 }
 
+/// The same work for every piece, however much is held: otherwise this takes minutes.
+#[test]
+fn long_runs_are_looked_at_once() {
+    let options = Options::new(tools());
+    let heads = [
+        "<tool_call>",
+        "<tool_call>{",
+        "<tool_call>{\"name\":\"get_time\"}",
+        "<function=write_file><parameter=path>a</parameter>",
+        "<function=write_file><parameter=path>",
+        "<function=write_file>",
+        "<|tool_call_begin|>functions.get_time:0<|tool_call_argument_begin|>",
+        "<|tool_call_begin|>functions.get_time:0<|tool_call_argument_begin|>{}",
+        "[get_time(",
+        "[get_time()",
+        "<|tool_call>call:get_time{",
+        "<|channel|>commentary to=functions.get_time<|message|>",
+        "<|channel|>final<|message|>",
+        "<bash>",
+        "<think>",
+        "{\"name\":",
+        "]<]minimax[>[<tool_call>",
+        "<get_weather>",
+        "[TOOL_CALLS]",
+        "functools",
+        "```",
+        "`",
+        "<function_results>",
+    ];
+    for head in heads {
+        for filler in [" ", "\n", "<", "{", "\"", "`", "</parameter> ", "a"] {
+            let text = format!("{head}{}", filler.repeat(24_000 / filler.len()));
+            let whole = parse(&text, &options);
+            assert_eq!(stream(cut(&text, &[2]), &options), whole, "{head} and then {filler:?}");
+        }
+    }
+}
+
 #[test]
 fn what_is_held_is_bounded() {
     let mut options = Options::new([Tool::new("f", "{}")]);

@@ -11,7 +11,7 @@ mod history;
 mod native;
 mod resume;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use latimer_protocol::turn::{FinishReason, Sink, ToolChoice, TurnEvent, TurnRequest};
 use toolcall_parser::intent::{self, Memory};
@@ -39,8 +39,8 @@ pub enum Level {
 #[derive(Debug)]
 pub struct Plan {
     parser: Parser,
-    /// The same tools, and only dialects whose markers no thought contains by chance.
-    thoughts: Parser,
+    /// The same tools, and only dialects whose markers no thought contains by chance. Made when there are thoughts.
+    thoughts: OnceLock<Parser>,
     /// What commands may be made from; `None` below [`Level::Assist`].
     memory: Option<Memory>,
     stuck: Option<Stuck>,
@@ -62,13 +62,25 @@ impl Plan {
         let demanded = matches!(turn.tool_choice, ToolChoice::Required | ToolChoice::Function(_));
         let hint = Dialect::for_model(&turn.model).or(demanded.then_some(Dialect::RawJson));
         let options = Options::new(tools).hint(hint);
-        let thoughts = Parser::new(options.clone().only(IN_THOUGHTS));
         let parser = Parser::new(options);
         let memory = (level == Level::Assist && history::may_synthesise(turn))
             .then(|| Memory { urls: history::urls_of_the_person(turn) });
         // A limit that the client set is meant.
         let resumes = if turn.max_output_tokens.is_some() { 0 } else { resumes };
-        Some(Arc::new(Self { parser, thoughts, memory, stuck: history::repeated_call(turn), resumes }))
+        Some(Arc::new(Self {
+            parser,
+            thoughts: OnceLock::new(),
+            memory,
+            stuck: history::repeated_call(turn),
+            resumes,
+        }))
+    }
+}
+
+impl Plan {
+    fn thoughts(&self) -> Scanner {
+        let make = || Parser::new(self.parser.options().clone().only(IN_THOUGHTS));
+        self.thoughts.get_or_init(make).scanner()
     }
 }
 
@@ -81,7 +93,7 @@ const IN_THOUGHTS: [Dialect; 5] =
 pub struct Repair {
     plan: Arc<Plan>,
     text: Scanner,
-    thoughts: Scanner,
+    thoughts: Option<Scanner>,
     made: Made,
     natives: Natives,
     said: Said,
@@ -153,7 +165,7 @@ impl Repair {
     pub fn new(plan: Arc<Plan>) -> Self {
         Self {
             text: plan.parser.scanner(),
-            thoughts: plan.thoughts.scanner(),
+            thoughts: None,
             made: Made { stuck: plan.stuck.clone(), listens: plan.memory.is_some(), ..Made::default() },
             plan,
             natives: Natives::default(),
@@ -239,7 +251,10 @@ impl Repair {
                 self.said.push(text);
                 self.text.push(text, &mut |event| made.text(&event, sink));
             }
-            TurnEvent::Reasoning(text) => self.thoughts.push(text, &mut |event| made.thought(&event, sink)),
+            TurnEvent::Reasoning(text) => {
+                let thoughts = self.thoughts.get_or_insert_with(|| self.plan.thoughts());
+                thoughts.push(text, &mut |event| made.thought(&event, sink));
+            }
             TurnEvent::CallStarted { slot, id, name } => {
                 self.finish_text(sink);
                 self.natives.started(slot, id, name, self.plan.parser.options(), &mut self.made, sink);
@@ -277,7 +292,9 @@ impl Repair {
         let cut_in_call = reason == FinishReason::Length && self.text.in_call() && self.plan.resumes > 0;
         self.finish_text(sink);
         let made = &mut self.made;
-        self.thoughts.finish(&mut |event| made.thought(&event, sink));
+        if let Some(thoughts) = &mut self.thoughts {
+            thoughts.finish(&mut |event| made.thought(&event, sink));
+        }
         self.natives.finish(self.plan.parser.options(), &mut self.made, sink);
         let made = &mut self.made;
         // Without an answer to the hidden question, the answer before it stands as it was.

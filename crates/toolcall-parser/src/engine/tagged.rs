@@ -140,13 +140,12 @@ impl Grammar {
             Found::More => return Some(Step::More),
         }
         // The next call, or the end of the block: this call's own closing tag is missing.
-        let follows = !matches!(find(self.call, rest, context.end), Found::No)
-            || !matches!(find(self.close, rest, context.end), Found::No);
-        if follows && !walk.parameters.is_empty() {
-            return Some(match (find(self.call, rest, context.end), find(self.close, rest, context.end)) {
-                (Found::Yes(..), _) | (_, Found::Yes(..)) => self.done(walk, text, walk.at),
-                _ => Step::More,
-            });
+        if !walk.parameters.is_empty() {
+            match self.block_follows(rest, context.end) {
+                Found::Yes(..) => return Some(self.done(walk, text, walk.at)),
+                Found::More => return Some(Step::More),
+                Found::No => {}
+            }
         }
         if walk.parameters.is_empty() && self.body != Bodies::None {
             if rest.starts_with('{') {
