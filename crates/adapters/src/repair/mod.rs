@@ -281,7 +281,10 @@ impl Repair {
             sink.event(TurnEvent::Note(
                 "the continuation does not begin where the answer ended, and was not joined",
             ));
-            reason = FinishReason::Length;
+            // A call of its own needs no seam.
+            if self.made.calls == 0 {
+                reason = FinishReason::Length;
+            }
         } else if reason == FinishReason::Length && self.may_resume() {
             self.seam = self.said.text().and_then(Seam::of);
             if self.seam.is_some() {

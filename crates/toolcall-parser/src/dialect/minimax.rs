@@ -18,17 +18,7 @@ pub(super) static ROWS: &[Row] = &[
         place: Place::Anywhere,
         hint_only: false,
         opens: Opens::Text(|input| value((), tag("<minimax:tool_call>")).parse(input)),
-        engine: Engine::Tagged(tagged::Grammar {
-            call: invoke,
-            call_close: invoke_close,
-            parameter,
-            parameter_close,
-            close: |input| any_of(&["</minimax:tool_call>"], input),
-            body: tagged::Bodies::None,
-            layout: true,
-            unclosed: true,
-            declared: false,
-        }),
+        engine: Engine::Tagged(invokes(|input| any_of(&["</minimax:tool_call>"], input))),
     },
     Row {
         dialect: Dialect::SeedOss,
@@ -54,17 +44,7 @@ pub(super) static ROWS: &[Row] = &[
         place: Place::Anywhere,
         hint_only: false,
         opens: Opens::Text(dots_invokes),
-        engine: Engine::Tagged(tagged::Grammar {
-            call: invoke,
-            call_close: invoke_close,
-            parameter,
-            parameter_close,
-            close: |input| any_of(&["</dots_function_call>"], input),
-            body: tagged::Bodies::None,
-            layout: true,
-            unclosed: true,
-            declared: false,
-        }),
+        engine: Engine::Tagged(invokes(|input| any_of(&["</dots_function_call>"], input))),
     },
     Row {
         dialect: Dialect::Dots,
@@ -79,6 +59,21 @@ pub(super) static ROWS: &[Row] = &[
         }),
     },
 ];
+
+/// Invokes in Claude's style, in a block that ends so.
+const fn invokes(close: for<'a> fn(&'a str) -> Parsed<'a, ()>) -> tagged::Grammar {
+    tagged::Grammar {
+        call: invoke,
+        call_close: invoke_close,
+        parameter,
+        parameter_close,
+        close,
+        body: tagged::Bodies::None,
+        layout: true,
+        unclosed: true,
+        declared: false,
+    }
+}
 
 fn dots_invokes(input: &str) -> Parsed<'_, ()> {
     value((), (tag("<dots_function_call>"), ws, peek(tag("<invoke")))).parse(input)

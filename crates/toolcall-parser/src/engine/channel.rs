@@ -3,7 +3,7 @@
 use super::{Context, Step, Walk, place};
 use crate::json::{Ends, Span};
 use crate::lex::{Found, Parsed, find, skip_space};
-use crate::piece::{ProblemKind, Repair};
+use crate::piece::ProblemKind;
 use crate::settle::{Body, RawCall, known};
 
 /// The words of one family.
@@ -99,9 +99,7 @@ impl Grammar {
         }
         match crate::json::read(&text[walk.value..end]) {
             Some((value, overlooked)) => {
-                let mut call =
-                    RawCall::new(&text[walk.name.clone()], Body::Value(value)).overlooked(overlooked);
-                call.repairs.retain(|repair| *repair != Repair::MissingClose);
+                let call = RawCall::new(&text[walk.name.clone()], Body::Value(value)).overlooked(overlooked);
                 walk.next_call();
                 Step::Calls(after, vec![call])
             }
