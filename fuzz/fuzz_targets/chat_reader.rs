@@ -1,13 +1,13 @@
 //! Whatever a provider sends, the client gets one legal stream.
 #![no_main]
 
-use latimer_adapters::chat::request::Names;
-use latimer_adapters::chat::stream::{Reader, ReaderOptions};
-use latimer_adapters::reader::{End, Reader as _};
+use latimer_adapters::chat::stream::Reader;
+use latimer_adapters::reader::{Context, End, Reader as _};
 use latimer_protocol::responses::legality;
 use latimer_protocol::sse::Frames;
 use latimer_proxy::inbound::responses::request;
 use latimer_proxy::inbound::responses::stream::{Begin, Writer};
+use latimer_protocol::turn::Seal;
 use libfuzzer_sys::fuzz_target;
 
 const REQUEST: &[u8] = br#"{"model":"m","stream":true,"input":"go","tools":[{"type":"function","name":"f"},{"type":"custom","name":"c"},
@@ -15,11 +15,10 @@ const REQUEST: &[u8] = br#"{"model":"m","stream":true,"input":"go","tools":[{"ty
 
 fuzz_target!(|data: &[u8]| {
     let Some((first, bytes)) = data.split_first() else { return };
-    let parsed = request::read(REQUEST).expect("the request is fine");
+    let parsed = request::read(REQUEST, &Seal::default()).expect("the request is fine");
     let begin = Begin { codex: first & 128 == 0, stream: true, input_tokens: 1, ..Begin::default() };
     let mut writer = Writer::new(begin, &parsed.echo, parsed.tools);
-    let options = ReaderOptions { owner: "o/m".into(), names: Names::default(), endpoint: "lab".into(), model: "m".into() };
-    let mut reader = Box::new(Reader::new(options));
+    let mut reader = Box::new(Reader::new(Context::default()));
     let mut frames = Frames::new(1 << 20);
     for piece in bytes.chunks(usize::from(first & 127).max(1)) {
         frames.push(piece, &mut |frame| reader.push(frame.data, &mut writer)).expect("short lines");

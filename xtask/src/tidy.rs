@@ -10,7 +10,7 @@ use crate::{root, say};
 /// What each crate may import, ours and others'. A new arrow and a new dependency are decisions, made here.
 const ARROWS: [(&str, &[&str]); 6] = [
     ("crates/toolcall-parser", &["memchr", "nom"]),
-    ("crates/protocol", &["base64", "itoa", "memchr", "serde", "serde_json", "thiserror"]),
+    ("crates/protocol", &["base64", "hmac", "itoa", "memchr", "serde", "serde_json", "sha2", "thiserror"]),
     (
         "crates/adapters",
         &[

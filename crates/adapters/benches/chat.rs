@@ -1,9 +1,8 @@
 //! The Chat Completions reader alone: payloads in, turn events out.
 
 use divan::counter::ItemsCount;
-use latimer_adapters::chat::request::Names;
-use latimer_adapters::chat::stream::{Reader, ReaderOptions};
-use latimer_adapters::reader::{End, Reader as _};
+use latimer_adapters::chat::stream::Reader;
+use latimer_adapters::reader::{Context, End, Reader as _};
 use latimer_protocol::turn::TurnEvent;
 
 const COUNT: usize = 1024;
@@ -31,13 +30,7 @@ fn deltas(bencher: divan::Bencher<'_, '_>, kind: &str) {
     };
     let payload = delta(field);
     bencher.counter(ItemsCount::new(COUNT)).bench(|| {
-        let options = ReaderOptions {
-            owner: "lab/m".into(),
-            names: Names::default(),
-            endpoint: "lab".into(),
-            model: "m".into(),
-        };
-        let mut reader = Box::new(Reader::new(options));
+        let mut reader = Box::new(Reader::new(Context::default()));
         let mut events = 0usize;
         let mut sink = |event: TurnEvent<'_>| {
             divan::black_box(event);

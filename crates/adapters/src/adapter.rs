@@ -1,11 +1,13 @@
 //! The closed set of upstream protocols, and the one match over it.
 
-use latimer_protocol::failure::Failure;
-use latimer_protocol::secret::Secret;
 use latimer_protocol::turn::TurnRequest;
 
-use crate::chat::{self, Chat};
+use crate::chat::Chat;
+use crate::credential::Credential;
 use crate::drive::TurnStream;
+use crate::learn::Lessons;
+use crate::link::Refused;
+use crate::prepared::{Prepared, Wire};
 
 /// One configured upstream. The set is known at compile time: the compiler lists what a new protocol needs.
 pub enum Adapter {
@@ -13,49 +15,39 @@ pub enum Adapter {
     Chat(Chat),
 }
 
-/// A turn in the upstream's words, ready to be sent as often as needed.
-#[derive(Clone)]
-pub enum Prepared {
-    /// For [`Adapter::Chat`].
-    Chat(chat::Prepared),
+impl Adapter {
+    /// Translates the turn for this account, once for all attempts, without what the endpoint cannot do. CPU work only.
+    pub fn prepare(&self, turn: &TurnRequest, lessons: &Lessons) -> Prepared {
+        match self {
+            Self::Chat(chat) => chat.prepare(turn, lessons),
+        }
+    }
+
+    /// Sends the turn with this credential. Returns once the upstream accepted it; its events are still to come.
+    /// Dropping the stream, or this future, stops the upstream's work.
+    pub async fn open(
+        &self,
+        prepared: &Prepared,
+        credential: Option<&Credential>,
+    ) -> Result<TurnStream, Refused> {
+        match self {
+            Self::Chat(chat) => chat.open(prepared, credential).await,
+        }
+    }
 }
 
 impl Prepared {
     /// How many bytes go to the upstream.
     pub fn body_len(&self) -> usize {
-        match self {
-            Self::Chat(prepared) => prepared.body_len(),
-        }
+        self.body.len()
     }
 
-    /// The same turn, after the model said one thing and was answered another.
+    /// The same turn, after the model said one thing and was answered another. `None` where that cannot be written.
     pub fn with_exchange(&self, said: &str, answer: &str) -> Option<Self> {
-        match self {
-            Self::Chat(prepared) => prepared.with_exchange(said, answer).map(Self::Chat),
-        }
-    }
-
-    /// Lowered or dropped things a log should show.
-    pub fn notes(&self) -> &[String] {
-        match self {
-            Self::Chat(prepared) => &prepared.notes,
-        }
-    }
-}
-
-impl Adapter {
-    /// Translates the turn once, for all attempts. CPU work only.
-    pub fn prepare(&self, turn: &TurnRequest) -> Prepared {
-        match self {
-            Self::Chat(chat) => Prepared::Chat(chat.prepare(turn)),
-        }
-    }
-
-    /// Sends the turn with this key. Returns once the upstream accepted it; its events are still to come.
-    /// Dropping the stream, or this future, stops the upstream's work.
-    pub async fn open(&self, prepared: &Prepared, key: Option<&Secret>) -> Result<TurnStream, Failure> {
-        match (self, prepared) {
-            (Self::Chat(chat), Prepared::Chat(prepared)) => chat.open(prepared, key).await,
-        }
+        let body = match self.wire {
+            Wire::Chat => crate::chat::request::with_exchange(&self.body, said, answer),
+            Wire::Anthropic | Wire::Responses | Wire::Gemini | Wire::CommandCode => None,
+        };
+        Some(Self { body: body?.into(), ..self.clone() })
     }
 }

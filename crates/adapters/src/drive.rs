@@ -3,12 +3,14 @@
 //! The loop is a poll function, so that whoever answers the client pulls it at the client's pace: nothing is read that
 //! nobody asked for, and dropping a [`TurnStream`] cancels the upstream.
 
+use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::jsonl::Lines;
 use latimer_protocol::sse::Frames;
 use latimer_protocol::turn::{FinishReason, Sink, TurnEvent};
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -18,6 +20,9 @@ use crate::transport::Body;
 
 /// Bytes read in one poll; other streams of the same thread get their turn in between.
 const BUDGET: usize = 64 * 1024;
+
+/// How often an answer that the upstream pauses is gone on with.
+const MOST_ROUNDS: u32 = 5;
 
 /// How much and how long an answer may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +59,14 @@ enum Shape {
     Frames(Frames),
     /// One JSON document.
     Whole(Vec<u8>),
+    /// A payload on each line, in JSON lines or dressed as an event stream.
+    Lines(Lines),
 }
+
+/// Sends the request that goes on with an answer.
+pub type Reopen = Box<dyn Fn(Bytes) -> Reopening + Send>;
+/// The rest of an answer, on its way.
+pub type Reopening = Pin<Box<dyn Future<Output = Result<Body, Failure>> + Send>>;
 
 /// One answer on its way.
 pub struct TurnStream {
@@ -68,6 +80,12 @@ pub struct TurnStream {
     /// When anything, and when something semantic, last arrived. Set at the first poll.
     heard: Option<(Instant, Instant)>,
     timer: Option<Pin<Box<Sleep>>>,
+    /// How to go on with an answer that the upstream paused.
+    reopen: Option<Reopen>,
+    reopening: Option<Reopening>,
+    rounds: u32,
+    /// Work to be done when the answer is over or nobody wants it any more.
+    guard: Option<Box<dyn Send>>,
 }
 
 impl TurnStream {
@@ -89,14 +107,55 @@ impl TurnStream {
 
     fn shaped(shape: Shape, body: Body, reader: Box<dyn Reader>, limits: Limits) -> Self {
         let parts = Some((body, reader));
-        Self { parts, shape, limits, rest: Bytes::new(), total: 0, heard: None, timer: None }
+        Self {
+            parts,
+            shape,
+            limits,
+            rest: Bytes::new(),
+            total: 0,
+            heard: None,
+            timer: None,
+            reopen: None,
+            reopening: None,
+            rounds: 0,
+            guard: None,
+        }
+    }
+
+    /// An answer with a payload on each line.
+    pub fn lines(body: Body, reader: Box<dyn Reader>, limits: Limits) -> Self {
+        Self::shaped(Shape::Lines(Lines::new(limits.line)), body, reader, limits)
+    }
+
+    /// Goes on with an answer that the upstream pauses, at most [`MOST_ROUNDS`] times.
+    #[must_use]
+    pub fn reopened_by(mut self, reopen: Reopen) -> Self {
+        self.reopen = Some(reopen);
+        self
+    }
+
+    /// Drops this when the answer is over, or when nobody wants it any more.
+    #[must_use]
+    pub fn guarded_by(mut self, guard: Box<dyn Send>) -> Self {
+        self.guard = Some(guard);
+        self
     }
 
     /// Hands out the events that are ready. `Ready(true)` means the answer is over and `Finished` was handed out;
     /// `Ready(false)` means there were events and there may be more.
     pub fn poll_events(&mut self, cx: &mut Context<'_>, sink: &mut dyn Sink) -> Poll<bool> {
         let mut watch = Watch { sink, events: false, semantic: false, finished: false };
-        let outcome = self.poll_bytes(cx, &mut watch);
+        let outcome = loop {
+            match self.poll_reopening(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(failure)) => break Poll::Ready(End::Broken(failure)),
+                Poll::Pending => break Poll::Pending,
+            }
+            match self.poll_bytes(cx, &mut watch) {
+                Poll::Ready(End::Clean) if self.goes_on() => {}
+                outcome => break outcome,
+            }
+        };
         if watch.semantic {
             let now = Instant::now();
             self.heard = Some((now, now));
@@ -109,6 +168,34 @@ impl TurnStream {
             Poll::Pending if watch.events => Poll::Ready(false),
             Poll::Pending => Poll::Pending,
         }
+    }
+
+    /// Whether the reader wants the rest of a paused answer, which is then asked for.
+    fn goes_on(&mut self) -> bool {
+        let (Some(reopen), Some((_, reader))) = (&self.reopen, &mut self.parts) else { return false };
+        if self.rounds >= MOST_ROUNDS {
+            return false;
+        }
+        let Some(body) = reader.again() else { return false };
+        self.rounds += 1;
+        self.reopening = Some(reopen(body));
+        true
+    }
+
+    fn poll_reopening(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        let Some(reopening) = &mut self.reopening else { return Poll::Ready(Ok(())) };
+        let body = std::task::ready!(reopening.as_mut().poll(cx));
+        self.reopening = None;
+        if let Some((old, _)) = &mut self.parts {
+            std::mem::replace(old, body?).release(cx);
+        }
+        self.rest = Bytes::new();
+        self.heard = None;
+        self.shape = match &self.shape {
+            Shape::Lines(_) => Shape::Lines(Lines::new(self.limits.line)),
+            _ => Shape::Unknown,
+        };
+        Poll::Ready(Ok(()))
     }
 
     /// Reads until the body has nothing, the budget is used up, or the answer is over.
@@ -180,6 +267,17 @@ impl TurnStream {
                 }
                 pushed.err().map(|_| too_large("line of the answer", self.limits.line))
             }
+            Shape::Lines(lines) => {
+                let pushed = lines.push(piece, &mut |line| {
+                    if !reader.done() {
+                        reader.push(line, sink);
+                    }
+                });
+                if reader.done() {
+                    return Some(End::Clean);
+                }
+                pushed.err().map(|_| too_large("line of the answer", self.limits.line))
+            }
             Shape::Whole(text) if text.len() + piece.len() > self.limits.whole => {
                 Some(too_large("answer", self.limits.whole))
             }
@@ -200,6 +298,11 @@ impl TurnStream {
                     }
                 }),
                 Shape::Whole(text) => reader.push(&std::mem::take(text), sink),
+                Shape::Lines(lines) => lines.finish(&mut |line| {
+                    if !reader.done() {
+                        reader.push(line, sink);
+                    }
+                }),
                 Shape::Unknown => {}
             }
         }
@@ -243,6 +346,7 @@ impl TurnStream {
             body.release(cx);
         }
         reader.finish(end, sink);
+        self.guard = None;
         if !sink.finished {
             let failure = Failure::new(Kind::Internal, "a reader ended without saying how");
             sink.event(TurnEvent::Finished(FinishReason::Failed(failure)));

@@ -7,7 +7,14 @@
 
 pub mod adapter;
 pub mod chat;
+pub mod credential;
 pub mod drive;
+pub mod errors;
+pub mod learn;
+pub mod link;
+pub mod names;
+pub mod pairing;
+pub mod prepared;
 pub mod reader;
 pub mod repair;
 pub mod scripted;

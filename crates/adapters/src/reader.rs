@@ -1,6 +1,11 @@
 //! What turns the payloads of one answer into turn events.
 
-use latimer_protocol::{failure::Failure, turn::Sink};
+use bytes::Bytes;
+use latimer_protocol::failure::Failure;
+use latimer_protocol::turn::{Owner, Sink};
+
+use crate::names::Names;
+use crate::prepared::Prepared;
 
 /// The state of one answer while it arrives. Pure: no clock, no IO.
 ///
@@ -10,6 +15,11 @@ pub trait Reader: Send {
     fn push(&mut self, data: &[u8], sink: &mut dyn Sink);
     /// True once the upstream said that nothing more will come.
     fn done(&self) -> bool;
+    /// The body of the request that goes on with this answer, where the upstream paused it. Asked once at the end of each
+    /// body; the reader reads on in the next one.
+    fn again(&mut self) -> Option<Bytes> {
+        None
+    }
     /// Takes the end of the body, and emits `Finished`.
     fn finish(self: Box<Self>, end: End, sink: &mut dyn Sink);
 }
@@ -21,4 +31,29 @@ pub enum End {
     Clean,
     /// It did not end, it broke.
     Broken(Failure),
+}
+
+/// What a reader must know of the request it reads the answer to.
+#[derive(Debug, Clone, Default)]
+pub struct Context {
+    /// Who owns opaque state that comes back.
+    pub owner: Owner,
+    /// Tool names that had to be changed on the way out.
+    pub names: Names,
+    /// The endpoint's name, for messages.
+    pub endpoint: String,
+    /// The model's name, for messages.
+    pub model: String,
+}
+
+impl Context {
+    /// What the reader of the answer to this request must know.
+    pub fn of(prepared: &Prepared, endpoint: &str) -> Self {
+        Self {
+            owner: prepared.owner.clone(),
+            names: prepared.names.clone(),
+            endpoint: endpoint.to_owned(),
+            model: prepared.model.clone(),
+        }
+    }
 }

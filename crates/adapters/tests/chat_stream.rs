@@ -1,20 +1,14 @@
 //! Chat streams to turn events: fixtures in, one line per event out, whole and in pieces.
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
-use latimer_adapters::chat::request::Names;
-use latimer_adapters::chat::stream::{Reader, ReaderOptions};
-use latimer_adapters::reader::{End, Reader as _};
+use latimer_adapters::chat::stream::Reader;
+use latimer_adapters::reader::{Context, End, Reader as _};
 use latimer_protocol::sse::Frames;
-use latimer_protocol::turn::{Record, Sink, TurnEvent};
+use latimer_protocol::turn::{Owner, Record, Sink, TurnEvent};
 use proptest::prelude::*;
 
-fn options() -> ReaderOptions {
-    ReaderOptions {
-        owner: "lab/m".into(),
-        names: Names::default(),
-        endpoint: "lab".into(),
-        model: "m".into(),
-    }
+fn options() -> Context {
+    Context { owner: Owner::new("lab", "m"), endpoint: "lab".into(), model: "m".into(), ..Context::default() }
 }
 
 /// What the reader makes of a body that arrives in pieces of this size.

@@ -45,9 +45,13 @@ pub enum Kind {
     ModelNotFound,
     /// The history is longer than the model's context window.
     ContextLength,
-    /// Too many requests for now (429).
+    /// Too many requests in a short time (429): gone after seconds.
     RateLimited,
-    /// Credit or quota is used up (402, some 429).
+    /// Too many requests at once (429): gone when one of them ends.
+    ConcurrencyLimited,
+    /// The allowance of a window (an hour, a day, a week) is used up (429): gone when the window ends.
+    WindowExhausted,
+    /// Credit is used up (402, some 429): gone when somebody pays.
     QuotaExhausted,
     /// The provider is busy (503, 529).
     Overloaded,
@@ -69,13 +73,15 @@ pub enum Kind {
 
 impl Kind {
     /// The table: kind, blame, what to try next.
-    const TABLE: [(Self, Blame, Retry); 15] = [
+    const TABLE: [(Self, Blame, Retry); 17] = [
         (Self::BadRequest, Blame::Client, Retry::Never),
         (Self::Unauthorized, Blame::Upstream, Retry::OtherKeyOnly),
         (Self::Forbidden, Blame::Upstream, Retry::OtherKeyOnly),
         (Self::ModelNotFound, Blame::Client, Retry::Never),
         (Self::ContextLength, Blame::Client, Retry::Never),
         (Self::RateLimited, Blame::Upstream, Retry::NextKey),
+        (Self::ConcurrencyLimited, Blame::Upstream, Retry::NextKey),
+        (Self::WindowExhausted, Blame::Upstream, Retry::OtherKeyOnly),
         (Self::QuotaExhausted, Blame::Upstream, Retry::OtherKeyOnly),
         (Self::Overloaded, Blame::Upstream, Retry::NextKey),
         (Self::UpstreamError, Blame::Upstream, Retry::Same),
@@ -100,6 +106,8 @@ impl Kind {
             Self::ModelNotFound => "model_not_found",
             Self::ContextLength => "context_length_exceeded",
             Self::RateLimited => "rate_limited",
+            Self::ConcurrencyLimited => "concurrency_limited",
+            Self::WindowExhausted => "window_exhausted",
             Self::QuotaExhausted => "quota_exhausted",
             Self::Overloaded => "overloaded",
             Self::UpstreamError => "upstream_error",

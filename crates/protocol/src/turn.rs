@@ -11,7 +11,7 @@ mod opaque;
 mod request;
 
 pub use event::{FinishReason, Record, Sink, TurnEvent, Usage};
-pub use opaque::Opaque;
+pub use opaque::{Opaque, Owner, Seal, family};
 pub use request::{
     Call, CallOutput, Content, Format, Image, Item, Message, Reasoning, ReasoningItem, Role, Sampling, Tool,
     ToolChoice, TurnRequest,

@@ -14,10 +14,11 @@ use hyper::header::{
     CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT,
 };
 use hyper::{Response, StatusCode};
+use latimer_adapters::learn::Lessons;
 use latimer_adapters::repair::{Level, Plan};
 use latimer_protocol::failure::Failure;
 use latimer_protocol::status::Trace;
-use latimer_protocol::turn::{FinishReason, Item, Sink, TurnEvent};
+use latimer_protocol::turn::{FinishReason, Item, Seal, Sink, TurnEvent};
 use tokio::time::Sleep;
 
 use crate::inbound::responses::error::{self, HttpError};
@@ -52,12 +53,14 @@ pub struct Surroundings {
     pub open: OpenTurn,
     /// Fires when open turns must end.
     pub cut: Cut,
+    /// Seals provider state for its way through the client.
+    pub seal: Seal,
 }
 
 /// Answers one `POST /v1/responses`.
 pub async fn responses(surroundings: Surroundings, headers: &HeaderMap, body: &[u8]) -> Response<Reply> {
     let codex = is_codex(headers);
-    let parsed = match request::read(body) {
+    let parsed = match request::read(body, &surroundings.seal) {
         Ok(parsed) => parsed,
         Err(error) => return from_error(error.into()),
     };
@@ -71,10 +74,10 @@ pub async fn responses(surroundings: Surroundings, headers: &HeaderMap, body: &[
     };
     let Parsed { mut turn, stream, notes, echo, tools, input_tokens } = parsed;
     turn.model = model;
-    let prepared = runtime.adapter.prepare(&turn);
+    let prepared = runtime.adapter.prepare(&turn, &Lessons::default());
     let plan = Plan::new(level, runtime.endpoint.resume, &turn);
     let mut log = Log::new(Arc::clone(&runtime), turn.model, surroundings.open);
-    for note in notes.iter().chain(prepared.notes()) {
+    for note in notes.iter().chain(&prepared.notes) {
         log.note(note);
     }
     let call_ids = turn
@@ -82,7 +85,8 @@ pub async fn responses(surroundings: Surroundings, headers: &HeaderMap, body: &[
         .iter()
         .filter_map(|item| if let Item::Call(call) = item { Some(call.id.to_string()) } else { None })
         .collect();
-    let begin = Begin { seed: random(), created_at: unix_now(), codex, stream, input_tokens, call_ids };
+    let seal = surroundings.seal;
+    let begin = Begin { seed: random(), created_at: unix_now(), codex, stream, input_tokens, call_ids, seal };
     let writer = Writer::new(begin, &echo, tools);
     // The history may be large, and the request is written: nothing needs it for the length of the stream.
     drop(turn.items);

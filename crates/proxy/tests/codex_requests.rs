@@ -3,6 +3,7 @@
 
 use latimer_adapters::chat::quirks::{Echo, Quirks, ReasoningStyle};
 use latimer_adapters::chat::request::write;
+use latimer_protocol::turn::{Owner, Seal};
 use latimer_proxy::inbound::responses::request::read;
 use serde_json::Value;
 
@@ -30,8 +31,9 @@ fn shown(body: &[u8], notes: &[String]) -> String {
 #[test]
 fn recorded_requests_reach_the_provider() {
     insta::glob!("../../../fixtures/codex", "*.request.json", |path| {
-        let parsed = read(&std::fs::read(path).expect("readable")).expect("a request of Codex is understood");
-        let written = write(&parsed.turn, &QUIRKS, "lab/m");
+        let parsed = read(&std::fs::read(path).expect("readable"), &Seal::default())
+            .expect("a request of Codex is understood");
+        let written = write(&parsed.turn, &QUIRKS, &Owner::new("lab", "m"));
         let notes: Vec<String> = parsed.notes.into_iter().chain(written.notes).collect();
         let text = shown(&written.body, &notes);
         pairs_are_whole(&serde_json::from_slice(&written.body).expect("JSON"));

@@ -3,7 +3,7 @@
 
 use latimer_protocol::failure::{Failure, Kind};
 use latimer_protocol::responses::legality;
-use latimer_protocol::turn::{FinishReason, Opaque, Sink as _, TurnEvent, Usage};
+use latimer_protocol::turn::{FinishReason, Opaque, Owner, Seal, Sink as _, TurnEvent, Usage};
 use latimer_proxy::inbound::responses::request;
 use latimer_proxy::inbound::responses::stream::{Begin, Writer};
 use proptest::prelude::*;
@@ -13,7 +13,7 @@ const REQUEST: &str = r#"{"model":"glm-5","stream":true,"input":"go","tools":[
     {"type":"namespace","name":"mcp__lab","tools":[{"type":"function","name":"add"}]}]}"#;
 
 fn writer(codex: bool) -> Writer {
-    let parsed = request::read(REQUEST.as_bytes()).expect("a request");
+    let parsed = request::read(REQUEST.as_bytes(), &Seal::default()).expect("a request");
     let begin = Begin {
         seed: [7; 16],
         created_at: 1_700_000_000,
@@ -40,7 +40,9 @@ fn play(writer: &mut Writer, line: &str) {
         "text" => writer.event(TurnEvent::Text(&text())),
         "refusal" => writer.event(TurnEvent::Refusal(&text())),
         "reasoning" => writer.event(TurnEvent::Reasoning(&text())),
-        "state" => writer.event(TurnEvent::ReasoningState(Opaque { owner: "lab/m".into(), data: text() })),
+        "state" => {
+            writer.event(TurnEvent::ReasoningState(Opaque { owner: Owner::new("lab", "m"), data: text() }))
+        }
         "call" => {
             let words: Vec<&str> = rest.split(' ').collect();
             let id = Some(words[1]).filter(|id| *id != "-");

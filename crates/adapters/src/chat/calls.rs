@@ -6,7 +6,7 @@ use latimer_protocol::chat::chunk::{Function, ToolCall};
 use latimer_protocol::turn::{Sink, TurnEvent};
 use serde_json::value::RawValue;
 
-use super::request::Names;
+use crate::names::Names;
 
 /// The calls of one answer.
 #[derive(Debug, Default)]

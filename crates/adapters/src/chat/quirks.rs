@@ -1,6 +1,8 @@
 //! What a Chat Completions provider does differently, as data. The writer and the reader look at these fields and never at
 //! a provider's name. The table of providers is in the proxy's presets.
 
+use crate::learn::{Lesson, Lessons};
+
 /// The differences of one provider. [`Quirks::DEFAULT`] is a plain, modern, permissive server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quirks {
@@ -34,6 +36,8 @@ pub struct Quirks {
     pub prompt_cache_key: bool,
     /// User and assistant messages must alternate strictly.
     pub alternate_roles: bool,
+    /// Images are seen; otherwise a note stands in their place.
+    pub images: bool,
     /// Images inside a tool's output are accepted; otherwise they move to a user message behind it.
     pub tool_images: bool,
     /// Extra top-level fields, as a JSON object.
@@ -86,6 +90,40 @@ pub enum ToolChoiceSupport {
 }
 
 impl Quirks {
+    /// The same, after what the endpoint taught.
+    #[must_use]
+    pub fn after(&self, lessons: &Lessons) -> Self {
+        let mut quirks = self.clone();
+        for lesson in lessons.iter() {
+            match lesson {
+                Lesson::NoImages => quirks.images = false,
+                // Only parts that are no text make a list of parts.
+                Lesson::TextContent => (quirks.images, quirks.tool_images) = (false, false),
+                Lesson::NoTools => quirks.tools = false,
+                Lesson::AutoToolChoice => quirks.tool_choice = ToolChoiceSupport::AutoOnly,
+                Lesson::NoParallelCalls => quirks.parallel_tool_calls = false,
+                Lesson::NoReasoning => quirks.reasoning = ReasoningStyle::None,
+                Lesson::NoThoughts => quirks.echo = Echo::Never,
+                Lesson::ThoughtsWithCalls => quirks.echo = Echo::WithCalls,
+                Lesson::NoSampling => quirks.sampling = false,
+                Lesson::NoStreamOptions => quirks.stream_options = false,
+                Lesson::MaxCompletionTokens => quirks.max_completion_tokens = true,
+                Lesson::NoJsonSchema => quirks.json_schema = false,
+                Lesson::NoCacheKey => quirks.prompt_cache_key = false,
+                Lesson::SystemRole => quirks.developer_role = false,
+                // Not part of this protocol.
+                Lesson::NoStrict
+                | Lesson::NoSignatures
+                | Lesson::NoTokenLimit
+                | Lesson::StringMode
+                | Lesson::NoCustomTools
+                | Lesson::NoHostedTools
+                | Lesson::NoNamespaces => {}
+            }
+        }
+        quirks
+    }
+
     /// A plain server that takes what the public documentation of Chat Completions describes.
     pub const DEFAULT: Self = Self {
         reasoning: ReasoningStyle::None,
@@ -103,6 +141,7 @@ impl Quirks {
         json_schema: true,
         prompt_cache_key: false,
         alternate_roles: false,
+        images: true,
         tool_images: false,
         extra_body: None,
         session_header: None,

@@ -7,47 +7,20 @@ use latimer_protocol::chat::request::{
     Message as WireMessage, Part, Request, ResponseFormat, StreamOptions, Tool as WireTool,
 };
 use latimer_protocol::turn::{
-    Call, CallOutput, Content, Format, Item, Message, ReasoningItem, Role, ToolChoice, TurnRequest,
+    Call, CallOutput, Content, Format, Item, Message, Owner, ReasoningItem, Role, ToolChoice, TurnRequest,
 };
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::pairing::{NO_OUTPUT, Step, pair};
 use super::quirks::{Echo, Quirks, ReasoningStyle, ToolChoiceSupport};
+use crate::learn::{Features, Lesson};
+use crate::names::{Names, Rule};
+use crate::pairing::{NO_OUTPUT, Step, pair};
 
 /// The schema of a tool that declares none.
 const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
 /// The most of an orphaned output that is shown to the model.
 const ORPHAN_LENGTH: usize = 4000;
-
-/// Tool names that had to be changed on the way out, to be changed back on the way in.
-#[derive(Debug, Clone, Default)]
-pub struct Names {
-    changed: Vec<(String, String)>,
-}
-
-impl Names {
-    /// The hub's name for the name a model used.
-    pub fn hub<'n>(&'n self, wire: &'n str) -> &'n str {
-        self.changed.iter().find(|(changed, _)| changed == wire).map_or(wire, |(_, hub)| hub)
-    }
-
-    fn wire<'n>(&'n self, hub: &'n str) -> &'n str {
-        self.changed.iter().find(|(_, known)| known == hub).map_or(hub, |(changed, _)| changed)
-    }
-
-    /// Shortens the names that are too long for the provider; a number keeps them apart.
-    fn new(turn: &TurnRequest, longest: usize) -> Self {
-        let mut changed = Vec::new();
-        for (place, tool) in turn.tools.iter().enumerate().filter(|(_, tool)| tool.name.len() > longest) {
-            let tail = format!("_{place}");
-            let mut short: String = tool.name.chars().take(longest.saturating_sub(tail.len())).collect();
-            short.push_str(&tail);
-            changed.push((short, tool.name.clone()));
-        }
-        Self { changed }
-    }
-}
 
 /// A request in the provider's words.
 #[derive(Debug)]
@@ -56,13 +29,15 @@ pub struct Written {
     pub body: Vec<u8>,
     /// Tool names that were changed.
     pub names: Names,
+    /// What the request makes use of.
+    pub features: Features,
     /// What was lowered, for the log.
     pub notes: Vec<String>,
 }
 
 /// Writes the turn for a provider with these quirks. `owner` is whose opaque state may go out.
-pub fn write(turn: &TurnRequest, quirks: &Quirks, owner: &str) -> Written {
-    let names = Names::new(turn, quirks.max_tool_name);
+pub fn write(turn: &TurnRequest, quirks: &Quirks, owner: &Owner) -> Written {
+    let names = Names::new(turn, Rule { longest: quirks.max_tool_name, ..Rule::COMMON });
     let mut writer = Writer {
         quirks,
         owner,
@@ -113,7 +88,32 @@ pub fn write(turn: &TurnRequest, quirks: &Quirks, owner: &str) -> Written {
     };
     // Writing to memory fails only for maps with keys that are not strings, and there are none.
     let body = serde_json::to_vec(&request).unwrap_or_default();
-    Written { body, names, notes }
+    let features = features(&request, turn, quirks);
+    Written { body, names, features, notes }
+}
+
+/// What of the request a provider may refuse, and what could be left out then.
+fn features(request: &Request<'_>, turn: &TurnRequest, quirks: &Quirks) -> Features {
+    let has_parts = request.messages.iter().any(|message| matches!(message.content, WireContent::Parts(_)));
+    let sampling = turn.sampling != latimer_protocol::turn::Sampling::default();
+    let has_thoughts = turn.items.iter().any(|item| matches!(item, Item::Reasoning(_)));
+    let table = [
+        (has_parts, Lesson::TextContent),
+        (has_parts && quirks.images, Lesson::NoImages),
+        (!request.tools.is_empty(), Lesson::NoTools),
+        (request.tool_choice.is_some(), Lesson::AutoToolChoice),
+        (request.parallel_tool_calls.is_some(), Lesson::NoParallelCalls),
+        (turn.reasoning.effort.is_some() && quirks.reasoning != ReasoningStyle::None, Lesson::NoReasoning),
+        (has_thoughts && quirks.echo != Echo::Never, Lesson::NoThoughts),
+        (has_thoughts && quirks.echo == Echo::Never, Lesson::ThoughtsWithCalls),
+        (sampling && quirks.sampling, Lesson::NoSampling),
+        (request.stream_options.is_some(), Lesson::NoStreamOptions),
+        (request.max_tokens.is_some(), Lesson::MaxCompletionTokens),
+        (request.response_format.is_some() && quirks.json_schema, Lesson::NoJsonSchema),
+        (request.prompt_cache_key.is_some(), Lesson::NoCacheKey),
+        (quirks.developer_role, Lesson::SystemRole),
+    ];
+    Features::of(table.into_iter().filter(|(used, _)| *used).map(|(_, lesson)| lesson))
 }
 
 /// A written request with two more messages at the end: what the model said, and an answer to it.
@@ -138,7 +138,7 @@ pub fn with_exchange(body: &[u8], said: &str, answer: &str) -> Option<Vec<u8>> {
 
 struct Writer<'a, 'n> {
     quirks: &'a Quirks,
-    owner: &'a str,
+    owner: &'a Owner,
     names: &'n Names,
     messages: Vec<WireMessage<'a>>,
     /// Thoughts that wait for the assistant message they belong to.
@@ -166,7 +166,7 @@ impl<'a> Writer<'a, '_> {
     }
 
     fn message(&mut self, message: &'a Message) {
-        let content = content(&message.content);
+        let content = content(&message.content, self.quirks.images);
         if matches!(&content, WireContent::Text(text) if text.is_empty()) {
             return;
         }
@@ -217,8 +217,10 @@ impl<'a> Writer<'a, '_> {
                 text = Cow::Borrowed(NO_OUTPUT);
             }
             WireContent::Text(text)
+        } else if !self.quirks.images {
+            WireContent::Text(without_images(parts))
         } else if self.quirks.tool_images {
-            content(parts)
+            content(parts, true)
         } else {
             if text.is_empty() {
                 text = Cow::Borrowed("(an image; it follows in the next message)");
@@ -282,7 +284,7 @@ impl<'a> Writer<'a, '_> {
                 let own = thoughts
                     .iter()
                     .filter_map(|item| item.opaque.as_ref())
-                    .filter(|opaque| opaque.owner == self.owner);
+                    .filter(|opaque| opaque.owner == *self.owner);
                 let details: Vec<Value> = own
                     .filter_map(|opaque| serde_json::from_str::<Vec<Value>>(&opaque.data).ok())
                     .flatten()
@@ -317,9 +319,15 @@ impl<'a> Writer<'a, '_> {
     }
 }
 
-fn content(parts: &[Content]) -> WireContent<'_> {
+/// Stands where an image or a file was, for models that see none.
+const NOT_SEEN: &str = "(an image or a file stood here; this model does not see such things)";
+
+fn content(parts: &[Content], images: bool) -> WireContent<'_> {
     if parts.iter().all(|part| matches!(part, Content::Text(_) | Content::Refusal(_))) {
         return WireContent::Text(join_text(parts));
+    }
+    if !images {
+        return WireContent::Text(without_images(parts));
     }
     let wire = parts.iter().filter_map(|part| match part {
         Content::Text(text) | Content::Refusal(text) => {
@@ -337,6 +345,17 @@ fn join_text(parts: &[Content]) -> Cow<'_, str> {
     });
     let Some(first) = texts.next() else { return Cow::Borrowed("") };
     texts.fold(Cow::Borrowed(first), |joined, text| Cow::Owned(format!("{joined}\n{text}")))
+}
+
+fn without_images(parts: &[Content]) -> Cow<'_, str> {
+    let texts: Vec<&str> = parts
+        .iter()
+        .map(|part| match part {
+            Content::Text(text) | Content::Refusal(text) => text.as_str(),
+            Content::Image(_) | Content::File { .. } => NOT_SEEN,
+        })
+        .collect();
+    Cow::Owned(texts.join("\n"))
 }
 
 fn image_part(part: &Content) -> Option<Part<'_>> {

@@ -6,23 +6,9 @@ use latimer_protocol::turn::{FinishReason, Opaque, Sink, TurnEvent};
 use serde_json::Value;
 
 use super::calls::Calls;
-use super::errors;
-use super::request::Names;
 use super::think::Split;
-use crate::reader::{End, Reader as ReaderTrait};
-
-/// What a reader must know of the request it reads the answer to.
-#[derive(Debug, Clone)]
-pub struct ReaderOptions {
-    /// Who owns opaque state that comes back: provider and model.
-    pub owner: String,
-    /// Tool names that had to be changed on the way out.
-    pub names: Names,
-    /// The endpoint's name, for messages.
-    pub endpoint: String,
-    /// The model's name, for messages.
-    pub model: String,
-}
+use crate::errors;
+use crate::reader::{Context, End, Reader as ReaderTrait};
 
 /// What each finish reason means.
 const FINISH: [(&str, Meaning); 17] = [
@@ -57,7 +43,7 @@ enum Meaning {
 ///
 /// Invariant: `finish` emits `Finished` exactly once; `push` never does.
 pub struct Reader {
-    options: ReaderOptions,
+    context: Context,
     started: bool,
     /// Something a person or a client would miss was read.
     has_output: bool,
@@ -72,9 +58,9 @@ pub struct Reader {
 
 impl Reader {
     /// A reader for one answer.
-    pub fn new(options: ReaderOptions) -> Self {
+    pub fn new(context: Context) -> Self {
         Self {
-            options,
+            context,
             started: false,
             has_output: false,
             split: Split::default(),
@@ -89,7 +75,7 @@ impl Reader {
 
     fn chunk(&mut self, chunk: &Chunk<'_>, sink: &mut dyn Sink) {
         if let Some(error) = chunk.error {
-            self.failure = Some(errors::in_stream(error.get(), &self.options.endpoint, &self.options.model));
+            self.failure = Some(errors::in_stream(error.get(), &self.context.endpoint, &self.context.model));
             return;
         }
         if !self.started {
@@ -143,7 +129,7 @@ impl Reader {
             self.split.finish(sink);
         }
         for (place, piece) in delta.tool_calls.iter().enumerate() {
-            self.calls.push(place, piece, &self.options.names, sink);
+            self.calls.push(place, piece, &self.context.names, sink);
         }
         if let Some(function) = &delta.function_call.0 {
             let piece = latimer_protocol::chat::chunk::ToolCall {
@@ -156,7 +142,7 @@ impl Reader {
                 )),
                 ..Default::default()
             };
-            self.calls.push(0, &piece, &self.options.names, sink);
+            self.calls.push(0, &piece, &self.context.names, sink);
         }
     }
 
@@ -197,7 +183,7 @@ impl Reader {
     fn reasoning_ends(&mut self, sink: &mut dyn Sink) {
         if !self.details.is_empty() {
             let data = Value::Array(std::mem::take(&mut self.details)).to_string();
-            sink.event(TurnEvent::ReasoningState(Opaque { owner: self.options.owner.clone(), data }));
+            sink.event(TurnEvent::ReasoningState(Opaque { owner: self.context.owner.clone(), data }));
         }
     }
 
@@ -212,7 +198,7 @@ impl Reader {
                 Kind::Overloaded,
                 format!(
                     "{}: the provider broke the answer off ({})",
-                    self.options.endpoint,
+                    self.context.endpoint,
                     reason.to_ascii_lowercase()
                 ),
             ));
@@ -240,7 +226,7 @@ impl Reader {
     }
 
     fn interrupted(&self) -> Failure {
-        let endpoint = &self.options.endpoint;
+        let endpoint = &self.context.endpoint;
         match (self.started, self.garbage) {
             (false, 1..) => Failure::new(
                 Kind::UpstreamError,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use latimer_protocol::turn::Seal;
 use latimer_proxy::config::watch::{Live, watch};
 use latimer_proxy::config::{Auth, state};
 use latimer_proxy::server::Proxy;
@@ -53,15 +54,23 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             "`{listen}` can be reached from other machines, and server.auth is \"none\"; use auth = \"token\" or a loopback address"
         );
     }
-    let token = match server.auth {
-        Auth::Token => Some(state::token(&state_dir).context("the access token")?),
-        Auth::None => None,
+    let secret = match (state::token(&state_dir), server.auth) {
+        (Ok(secret), _) => Some(secret),
+        (Err(error), Auth::Token) => return Err(error).context("the access token"),
+        (Err(error), Auth::None) => {
+            tracing::warn!(event = "state.readonly", error = %error);
+            None
+        }
     };
+    // Without a secret that lasts, the state of providers is nobody's after a restart.
+    let sealing = secret.clone().map_or_else(state::random_secret, Ok).context("randomness of the system")?;
+    let seal = Seal::from_secret(sealing.expose().as_bytes());
+    let token = secret.filter(|_| server.auth == Auth::Token);
     setup::runtime()?.block_on(async move {
         let listener = listener(listen)?;
         let address = listener.local_addr().context("the listener's address")?;
         let live = Arc::new(Live::new(configuration.loaded.config, configuration.path.clone()));
-        let proxy = Proxy::new(Arc::clone(&live), token.as_ref());
+        let proxy = Proxy::new(Arc::clone(&live), token.as_ref(), seal);
         if let (Some(path), Some(version)) = (configuration.path, configuration.version) {
             tokio::spawn(watch(Arc::clone(&live), path, version, LOOK_EVERY, setup::load_text));
         }

@@ -39,9 +39,7 @@ pub fn token(dir: &Path) -> io::Result<Secret> {
     match open_without_links(&path) {
         Ok(file) => read_token(&path, file),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let mut bytes = [0u8; TOKEN_BYTES];
-            getrandom::fill(&mut bytes).map_err(io::Error::other)?;
-            let text = hex(&bytes);
+            let text = random_secret()?.expose().to_owned();
             // Two first starts at once: the one whose file stands wins, the other reads it.
             match create_new(&path, text.as_bytes()) {
                 Ok(()) => Ok(Secret::new(text)),
@@ -53,6 +51,13 @@ pub fn token(dir: &Path) -> io::Result<Secret> {
         }
         Err(error) => Err(error),
     }
+}
+
+/// A new secret of 256 bits, in hex.
+pub fn random_secret() -> io::Result<Secret> {
+    let mut bytes = [0u8; TOKEN_BYTES];
+    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+    Ok(Secret::new(hex(&bytes)))
 }
 
 fn read_token(path: &Path, mut file: File) -> io::Result<Secret> {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use latimer_adapters::adapter::Prepared;
 use latimer_adapters::drive::TurnStream;
+use latimer_adapters::prepared::Prepared;
 use latimer_adapters::repair::{Plan, Repair};
 use latimer_protocol::failure::{Failure, Kind, Retry};
 use latimer_protocol::turn::{FinishReason, Sink, TurnEvent, Usage};
@@ -223,8 +223,8 @@ impl Attempts {
         self.key = runtime.keys().pick(Instant::now());
         let key = self.key;
         self.state = State::Opening(Box::pin(async move {
-            let secret = key.and_then(|key| runtime.endpoint.keys.get(key));
-            runtime.adapter.open(&prepared, secret).await
+            let credential = key.and_then(|key| runtime.credential(key));
+            runtime.adapter.open(&prepared, credential.as_ref()).await.map_err(|refused| refused.failure)
         }));
     }
 }

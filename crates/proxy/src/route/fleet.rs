@@ -8,6 +8,8 @@ use std::time::Instant;
 use hyper::header::{HeaderName, HeaderValue};
 use latimer_adapters::adapter::Adapter;
 use latimer_adapters::chat::Chat;
+use latimer_adapters::credential::Credential;
+use latimer_adapters::link::Link;
 use latimer_adapters::transport::http::{Http, HttpOptions};
 use latimer_protocol::failure::Failure;
 use latimer_protocol::status::EndpointState;
@@ -73,11 +75,9 @@ impl Fleet {
 
 impl Runtime {
     fn new(endpoint: Endpoint) -> Self {
-        let Protocol::Chat = endpoint.protocol;
-        let adapter = Adapter::Chat(Chat {
+        let link = Arc::new(Link {
             name: endpoint.name.to_string(),
             base_url: endpoint.base_url.clone(),
-            quirks: endpoint.quirks.clone(),
             headers: endpoint
                 .headers
                 .iter()
@@ -93,6 +93,8 @@ impl Runtime {
                 ca_file: endpoint.ca_file.clone(),
             }),
         });
+        let Protocol::Chat = endpoint.protocol;
+        let adapter = Adapter::Chat(Chat { link, quirks: endpoint.quirks.clone() });
         Self {
             adapter,
             keys: Mutex::new(Keys::new(endpoint.keys.len())),
@@ -100,6 +102,12 @@ impl Runtime {
             stats: Stats::default(),
             endpoint,
         }
+    }
+
+    /// A key of the pool.
+    pub fn credential(&self, key: usize) -> Option<Credential> {
+        let secret = self.endpoint.keys.get(key)?;
+        Some(Credential::api_key(format!("key-{}", key + 1), secret.clone()))
     }
 
     /// The pool's clocks.

@@ -22,6 +22,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use latimer_protocol::secret::Secret;
 use latimer_protocol::status::Health;
+use latimer_protocol::turn::Seal;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
 
@@ -48,6 +49,7 @@ pub struct Proxy {
     live: Arc<Live>,
     fleet: RwLock<Arc<Fleet>>,
     token: Option<TokenHash>,
+    seal: Seal,
     turns: Arc<Turns>,
     requests: AtomicU64,
     phase: watch::Sender<Phase>,
@@ -56,12 +58,14 @@ pub struct Proxy {
 
 impl Proxy {
     /// A proxy over a configuration that may change. Without a token everyone who reaches the port may come in.
-    pub fn new(live: Arc<Live>, token: Option<&Secret>) -> Arc<Self> {
+    /// The seal is for provider state on its way through clients; all nodes need the same.
+    pub fn new(live: Arc<Live>, token: Option<&Secret>, seal: Seal) -> Arc<Self> {
         let fleet = Fleet::new(live.current(), None);
         Arc::new(Self {
             fleet: RwLock::new(Arc::new(fleet)),
             live,
             token: token.map(TokenHash::new),
+            seal,
             turns: Arc::new(Turns::new()),
             requests: AtomicU64::new(0),
             phase: watch::Sender::new(Phase::Serving),
@@ -236,6 +240,7 @@ impl Proxy {
             fleet: self.fleet(),
             open: self.turns.begin(),
             cut: Cut::new(self.phase.subscribe()),
+            seal: self.seal.clone(),
         })
     }
 

@@ -57,7 +57,7 @@ const fn row(
     Row { kind, codex_status, status, error_type, code, codex_stream_code, stream_code }
 }
 
-const ROWS: [Row; 15] = [
+const ROWS: [Row; 17] = [
     row(
         Kind::BadRequest,
         400,
@@ -104,7 +104,25 @@ const ROWS: [Row; 15] = [
         "rate_limit_exceeded",
         "rate_limit_exceeded",
     ),
+    row(
+        Kind::ConcurrencyLimited,
+        429,
+        429,
+        "rate_limit_error",
+        "rate_limit_exceeded",
+        "rate_limit_exceeded",
+        "rate_limit_exceeded",
+    ),
     // 400, not 429: Codex would hide the provider's words behind a text of its own.
+    row(
+        Kind::WindowExhausted,
+        400,
+        429,
+        "usage_limit_reached",
+        "usage_limit_reached",
+        "invalid_prompt",
+        "rate_limit_exceeded",
+    ),
     row(
         Kind::QuotaExhausted,
         400,
@@ -160,7 +178,7 @@ pub(super) fn stream_code(kind: Kind, codex: bool) -> &'static str {
 /// `error.message` of `response.failed`. Codex reads its delay from the words.
 pub(super) fn stream_message(failure: &Failure, codex: bool) -> String {
     match (failure.kind, failure.retry_after) {
-        (Kind::RateLimited, Some(wait)) if codex => {
+        (Kind::RateLimited | Kind::ConcurrencyLimited, Some(wait)) if codex => {
             format!("{} (try again in {}s)", failure.message, wait.as_secs().max(1))
         }
         _ => failure.message.clone(),
@@ -196,6 +214,8 @@ mod tests {
             ModelNotFound,
             ContextLength,
             RateLimited,
+            ConcurrencyLimited,
+            WindowExhausted,
             QuotaExhausted,
             Overloaded,
             UpstreamError,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use latimer_protocol::id::CallId;
 use latimer_protocol::turn::{
-    Call, CallOutput, Content, Image, Item, Message, Opaque, ReasoningItem, Role, Tool,
+    Call, CallOutput, Content, Image, Item, Message, Opaque, ReasoningItem, Role, Seal, Tool,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -19,6 +19,8 @@ pub(super) struct Items<'t> {
     tools: &'t mut ToolMap,
     declared: &'t mut Vec<Tool>,
     notes: &'t mut Vec<String>,
+    /// Opens the carriers that latimer made.
+    seal: &'t Seal,
     items: Vec<Item>,
 }
 
@@ -77,8 +79,9 @@ impl<'t> Items<'t> {
         tools: &'t mut ToolMap,
         declared: &'t mut Vec<Tool>,
         notes: &'t mut Vec<String>,
+        seal: &'t Seal,
     ) -> Self {
-        Self { tools, declared, notes, items: Vec::new() }
+        Self { tools, declared, notes, seal, items: Vec::new() }
     }
 
     pub(super) fn instructions(&mut self, text: String) {
@@ -172,7 +175,7 @@ impl<'t> Items<'t> {
         }
         let carrier: Option<Cow<'_, str>> =
             field(wire.encrypted_content, &format!("{at}.encrypted_content"), "a string")?;
-        let opaque = carrier.as_deref().and_then(Opaque::decode);
+        let opaque = carrier.as_deref().and_then(|carrier| Opaque::decode(carrier, self.seal));
         if carrier.is_some() && opaque.is_none() {
             self.notes.push("encrypted reasoning of another provider was left out".to_owned());
         }

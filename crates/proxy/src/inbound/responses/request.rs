@@ -2,7 +2,7 @@
 //!
 //! Every field is looked at on its own, so that an error names the field, and what nobody knows is passed over.
 
-use latimer_protocol::turn::{Format, Reasoning, Sampling, ToolChoice, TurnRequest};
+use latimer_protocol::turn::{Format, Reasoning, Sampling, Seal, ToolChoice, TurnRequest};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -90,8 +90,8 @@ struct Body<'a> {
     user: Option<&'a RawValue>,
 }
 
-/// Reads a body.
-pub fn read(body: &[u8]) -> Result<Parsed, RequestError> {
+/// Reads a body. The seal opens the carriers of provider state that latimer made.
+pub fn read(body: &[u8], seal: &Seal) -> Result<Parsed, RequestError> {
     let wire: Body<'_> = serde_json::from_slice(body).map_err(|error| bad_json(body, &error))?;
     refuse_what_needs_a_store(&wire)?;
     let model: String = field(wire.model, "model", "a string")?
@@ -104,7 +104,7 @@ pub fn read(body: &[u8]) -> Result<Parsed, RequestError> {
         expect_list(list, "tools")?;
         tools.declare(list, &mut turn.tools, &mut notes);
     }
-    let mut items = Items::new(&mut tools, &mut turn.tools, &mut notes);
+    let mut items = Items::new(&mut tools, &mut turn.tools, &mut notes, seal);
     if let Some(instructions) = field::<String>(wire.instructions, "instructions", "a string")? {
         items.instructions(instructions);
     }
@@ -411,7 +411,7 @@ mod tests {
             ),
         ];
         for (body, code, param, words) in cases {
-            let error = read(body.as_bytes()).expect_err(body);
+            let error = read(body.as_bytes(), &Seal::default()).expect_err(body);
             assert_eq!((error.code, error.param.as_deref()), (code, param), "{body}");
             assert!(error.message.contains(words), "{body}: {}", error.message);
         }
@@ -420,7 +420,7 @@ mod tests {
     #[test]
     fn invalid_utf8_and_depth_are_refused() {
         assert_eq!(
-            read(b"{\"model\":\"m\",\"input\":\"\xff\"}").expect_err("not UTF-8").code,
+            read(b"{\"model\":\"m\",\"input\":\"\xff\"}", &Seal::default()).expect_err("not UTF-8").code,
             "invalid_json"
         );
         let deep = format!(
@@ -428,7 +428,10 @@ mod tests {
             "[".repeat(100_000),
             "]".repeat(100_000)
         );
-        assert_eq!(read(deep.as_bytes()).expect_err("too deep").param.as_deref(), Some("tool_choice"));
+        assert_eq!(
+            read(deep.as_bytes(), &Seal::default()).expect_err("too deep").param.as_deref(),
+            Some("tool_choice")
+        );
     }
 
     #[test]
@@ -455,7 +458,7 @@ mod tests {
         for (choice, want, count) in cases {
             let body =
                 format!("{{\"model\":\"m\",\"input\":\"x\",\"tools\":{tools},\"tool_choice\":{choice}}}");
-            let parsed = read(body.as_bytes()).expect(choice);
+            let parsed = read(body.as_bytes(), &Seal::default()).expect(choice);
             assert_eq!((parsed.turn.tool_choice, parsed.turn.tools.len()), (want, count), "{choice}");
         }
     }
@@ -463,7 +466,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_body_panics(body in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
-            let _ = read(&body);
+            let _ = read(&body, &Seal::default());
         }
     }
 }

@@ -1,7 +1,5 @@
 //! What a model says and thinks, as items of a Responses stream.
 
-use latimer_protocol::turn::Opaque;
-
 use super::frame::{event, head, output_index, place};
 use super::json::{push_escaped, push_string};
 
@@ -123,7 +121,7 @@ impl Thoughts {
     }
 
     /// Writes the closing events and gives the item, with the state that belongs to the thoughts.
-    pub(super) fn close(&self, opaque: Option<&Opaque>, out: &mut Vec<u8>, sequence: &mut u64) -> Vec<u8> {
+    pub(super) fn close(&self, carrier: Option<String>, out: &mut Vec<u8>, sequence: &mut u64) -> Vec<u8> {
         let mut item = b"{\"type\":\"reasoning\",\"id\":".to_vec();
         push_string(&mut item, &self.id);
         item.extend_from_slice(b",\"summary\":[");
@@ -143,9 +141,9 @@ impl Thoughts {
             item.extend_from_slice(&part);
         }
         item.push(b']');
-        if let Some(opaque) = opaque {
+        if let Some(carrier) = carrier {
             item.extend_from_slice(b",\"encrypted_content\":");
-            push_string(&mut item, &opaque.encode());
+            push_string(&mut item, &carrier);
         }
         item.push(b'}');
         item

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use latimer_protocol::failure::{Failure, Kind as FailureKind};
-use latimer_protocol::turn::{FinishReason, Opaque, Sink, TurnEvent, Usage};
+use latimer_protocol::turn::{FinishReason, Opaque, Seal, Sink, TurnEvent, Usage};
 
 use super::call::{Call, Verdict};
 use super::error::{stream_code, stream_message};
@@ -32,6 +32,8 @@ pub struct Begin {
     pub input_tokens: u64,
     /// Call ids of the conversation so far, which must not be used again.
     pub call_ids: HashSet<String>,
+    /// Seals provider state for its way through the client.
+    pub seal: Seal,
 }
 
 /// Writes one response.
@@ -250,7 +252,8 @@ impl Writer {
             self.open = Open::Reasoning(Thoughts::open(id, index, &mut self.out, &mut self.sequence));
         }
         if let Open::Reasoning(thoughts) = std::mem::replace(&mut self.open, Open::Nothing) {
-            let item = thoughts.close(Some(opaque), &mut self.out, &mut self.sequence);
+            let item =
+                thoughts.close(Some(opaque.encode(&self.begin.seal)), &mut self.out, &mut self.sequence);
             self.item_done(thoughts.index, &item);
         }
     }

@@ -9,11 +9,11 @@ use std::collections::{HashMap, HashSet};
 use latimer_protocol::turn::{Call, CallOutput, Item};
 
 /// What a call without an output is answered with.
-pub(crate) const NO_OUTPUT: &str = "no output was recorded";
+pub const NO_OUTPUT: &str = "no output was recorded";
 
 /// One step of a well-paired conversation.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Step<'a> {
+pub enum Step<'a> {
     /// A message or thoughts.
     Item(&'a Item),
     /// A call; its output follows behind the run of calls it stands in.
@@ -25,7 +25,7 @@ pub(crate) enum Step<'a> {
 }
 
 /// Brings calls and outputs into order. A repeated id is renamed on both sides, the last output of a call wins.
-pub(crate) fn pair<'a>(items: &'a [Item], notes: &mut Vec<String>) -> Vec<Step<'a>> {
+pub fn pair<'a>(items: &'a [Item], notes: &mut Vec<String>) -> Vec<Step<'a>> {
     let mut outputs = collect(items);
     let mut seen: HashMap<&str, usize> = HashMap::new();
     let known: HashSet<&str> = items

@@ -1,6 +1,10 @@
 //! What a provider's refusal means: status, body and headers to a [`Failure`]. Pure; the wordings are tables.
 
-use std::time::{Duration, UNIX_EPOCH};
+mod waits;
+
+pub use waits::{in_words, retry_after};
+
+use std::time::Duration;
 
 use latimer_protocol::failure::{Failure, Kind};
 use latimer_protocol::secret::redact;
@@ -27,14 +31,40 @@ const CONTEXT: [&str; 14] = [
     "token count exceeds",
 ];
 
-/// Wordings of used-up credit, in lower case.
-const QUOTA: [&str; 8] = [
+/// Wordings of too many requests at once, in lower case; 1302 is Z.ai's code.
+const CONCURRENCY: [&str; 6] =
+    ["concurren", "simultaneous", "parallel requests", "in flight", "requests at the same time", "\"1302\""];
+
+/// Wordings of an allowance that comes back by itself, in lower case; 1304 and 1308 are Z.ai's codes.
+const WINDOW: [&str; 15] = [
+    "usage_limit_reached",
+    "usage limit",
+    "session limit",
+    "daily limit",
+    "weekly limit",
+    "hourly limit",
+    "per day",
+    "perday",
+    "free-models-per-day",
+    "quota will reset",
+    "quotaresetdelay",
+    "limit resets",
+    "resets in",
+    "\"1304\"",
+    "\"1308\"",
+];
+/// A longer wait is no burst.
+const LONG_WAIT: Duration = Duration::from_secs(300);
+
+/// Wordings of used-up credit, in lower case; 1113 is Z.ai's code.
+const QUOTA: [&str; 9] = [
     "insufficient_quota",
     "insufficient balance",
     "insufficient credits",
     "insufficient funds",
     "exceeded your current quota",
-    "usage_limit_reached",
+    "out of credits",
+    "\"1113\"",
     "payment required",
     "requires more credits",
 ];
@@ -78,12 +108,16 @@ pub fn classify(
 ) -> Failure {
     let text = String::from_utf8_lossy(body);
     let said = words(&text);
-    let lower = format!("{} {}", said.code, said.message).to_ascii_lowercase();
+    let lower = format!("\"{}\" {}", said.code, said.message).to_ascii_lowercase();
+    let retry_after = retry_after.or_else(|| if status == 429 { in_words(&lower) } else { None });
+    let long = retry_after.is_some_and(|wait| wait > LONG_WAIT);
     let has = |table: &[&str]| table.iter().any(|wording| lower.contains(wording));
     let by_status = STATUS.iter().find(|(known, _)| *known == status).map(|(_, kind)| *kind);
     let kind = match (status, by_status) {
         (400 | 413 | 422 | 500, _) if has(&CONTEXT) => Kind::ContextLength,
         (402 | 403 | 429, _) if has(&QUOTA) => Kind::QuotaExhausted,
+        (429, _) if long || has(&WINDOW) => Kind::WindowExhausted,
+        (429, _) if has(&CONCURRENCY) => Kind::ConcurrencyLimited,
         (404, _) if has(&MODEL) || lower.contains("model") => Kind::ModelNotFound,
         (400, _) if has(&MODEL) => Kind::ModelNotFound,
         (_, Some(kind)) => kind,
@@ -109,6 +143,12 @@ pub fn in_stream(raw: &str, endpoint: &str, model: &str) -> Failure {
     }
     failure.status = status;
     failure
+}
+
+/// The provider's own words, cleaned and with its codes.
+pub fn said(body: &[u8]) -> String {
+    let said = words(&String::from_utf8_lossy(body));
+    format!("{} {}", said.code, said.message)
 }
 
 /// What to do next, where the provider's own words do not say.
@@ -185,25 +225,6 @@ fn clean(text: &str) -> String {
     }
     let joined = out.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
     redact(&joined).chars().take(LONGEST_MESSAGE).collect()
-}
-
-/// How long the provider asks to wait: the header in seconds or as a date, else a field of the body.
-pub fn retry_after(header: Option<&str>, body: &[u8], now_unix: u64) -> Option<Duration> {
-    if let Some(header) = header.map(str::trim) {
-        if let Ok(seconds) = header.parse::<f64>() {
-            return Duration::try_from_secs_f64(seconds).ok();
-        }
-        if let Ok(date) = httpdate::parse_http_date(header) {
-            let at = date.duration_since(UNIX_EPOCH).ok()?;
-            return Some(at.saturating_sub(Duration::from_secs(now_unix)));
-        }
-    }
-    let value = serde_json::from_slice::<Value>(body).ok()?;
-    let error = value.get(0).unwrap_or(&value).get("error")?;
-    let seconds = ["retry_after", "retry_after_seconds", "resets_in_seconds"]
-        .iter()
-        .find_map(|name| error.get(name)?.as_f64())?;
-    Duration::try_from_secs_f64(seconds).ok()
 }
 
 #[cfg(test)]
@@ -301,24 +322,32 @@ mod tests {
             assert_eq!((failure.kind, failure.message.as_str()), (kind, message), "{status} {body}");
         }
     }
-
     #[test]
-    fn waits_in_every_spelling() {
-        let now = 784_111_770;
-        let cases: [(Option<&str>, &str, Option<u64>); 6] = [
-            (Some("7"), "", Some(7)),
-            (Some("Sun, 06 Nov 1994 08:49:37 GMT"), "", Some(7)),
-            (Some("Sat, 06 Nov 1993 08:49:37 GMT"), "", Some(0)),
-            (Some("soon"), "", None),
-            (None, r#"{"error":{"retry_after":7}}"#, Some(7)),
-            (Some("-1"), "", None),
+    fn four_kinds_of_too_many_requests() {
+        let cases: [(u16, &str, Kind, &str); 4] = [
+            (
+                429,
+                r#"{"error":{"code":"1302","message":"High concurrency usage of this API"}}"#,
+                Kind::ConcurrencyLimited,
+                "lab: High concurrency usage of this API",
+            ),
+            (
+                429,
+                r#"{"error":{"type":"usage_limit_reached","message":"The usage limit has been reached"}}"#,
+                Kind::WindowExhausted,
+                "lab: The usage limit has been reached",
+            ),
+            (429, r#"{"error":"Try again in 2h5m"}"#, Kind::WindowExhausted, "lab: Try again in 2h5m"),
+            (
+                429,
+                r#"{"error":{"code":"1113","message":"Please recharge"}}"#,
+                Kind::QuotaExhausted,
+                "lab: Please recharge",
+            ),
         ];
-        for (header, body, want) in cases {
-            assert_eq!(
-                retry_after(header, body.as_bytes(), now),
-                want.map(Duration::from_secs),
-                "{header:?} {body}"
-            );
+        for (status, body, kind, message) in cases {
+            let failure = classify(status, None, body.as_bytes(), "lab", "m");
+            assert_eq!((failure.kind, failure.message.as_str()), (kind, message), "{status} {body}");
         }
     }
 }

@@ -1,0 +1,87 @@
+//! Tool names that had to be changed on the way out, to be changed back on the way in. Pure.
+
+use latimer_protocol::turn::TurnRequest;
+
+/// What a provider allows in a tool's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rule {
+    /// Longest name, in characters.
+    pub longest: usize,
+    /// Characters besides ASCII letters and digits.
+    pub others: &'static str,
+    /// The first character must be a letter or `_`.
+    pub letter_first: bool,
+}
+
+impl Rule {
+    /// What most providers allow: `[A-Za-z0-9_-]{1,64}`.
+    pub const COMMON: Self = Self { longest: 64, others: "_-", letter_first: false };
+
+    fn allows(self, name: &str) -> bool {
+        let fits = |c: char| c.is_ascii_alphanumeric() || self.others.contains(c);
+        let first = |c: char| c.is_ascii_alphabetic() || c == '_';
+        !name.is_empty()
+            && name.len() <= self.longest
+            && name.chars().all(fits)
+            && (!self.letter_first || name.chars().next().is_some_and(first))
+    }
+}
+
+/// The changed names of one request.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names {
+    changed: Vec<(String, String)>,
+}
+
+impl Names {
+    /// Changes the names that the rule does not allow; a number keeps them apart.
+    pub fn new(turn: &TurnRequest, rule: Rule) -> Self {
+        let mut changed = Vec::new();
+        for (place, tool) in turn.tools.iter().enumerate().filter(|(_, tool)| !rule.allows(&tool.name)) {
+            let tail = format!("_{place}");
+            let fits = |c: char| c.is_ascii_alphanumeric() || rule.others.contains(c);
+            let mut wire = String::new();
+            if rule.letter_first && !tool.name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
+                wire.push('_');
+            }
+            wire.extend(tool.name.chars().map(|c| if fits(c) { c } else { '_' }));
+            let mut short: String = wire.chars().take(rule.longest.saturating_sub(tail.len())).collect();
+            short.push_str(&tail);
+            changed.push((short, tool.name.clone()));
+        }
+        Self { changed }
+    }
+
+    /// The hub's name for the name a model used.
+    pub fn hub<'n>(&'n self, wire: &'n str) -> &'n str {
+        self.changed.iter().find(|(changed, _)| changed == wire).map_or(wire, |(_, hub)| hub)
+    }
+
+    /// The provider's name for the hub's name.
+    pub fn wire<'n>(&'n self, hub: &'n str) -> &'n str {
+        self.changed.iter().find(|(_, known)| known == hub).map_or(hub, |(changed, _)| changed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use latimer_protocol::turn::Tool;
+
+    #[test]
+    fn names_go_out_changed_and_come_back() {
+        let tool = |name: &str| Tool { name: name.into(), description: None, parameters: None, strict: None };
+        let long = "x".repeat(70);
+        let turn = TurnRequest {
+            tools: vec![tool("plain"), tool("a.b"), tool("7z"), tool(&long)],
+            ..TurnRequest::default()
+        };
+        let names = Names::new(&turn, Rule { letter_first: true, ..Rule::COMMON });
+        for (hub, wire) in [("plain", "plain"), ("a.b", "a_b_1"), ("7z", "_7z_2")] {
+            assert_eq!((names.wire(hub), names.hub(wire)), (wire, hub));
+        }
+        let short = names.wire(&long);
+        assert!(short.len() == 64 && short.ends_with("_3"), "{short}");
+        assert_eq!(names.hub(short), long);
+    }
+}

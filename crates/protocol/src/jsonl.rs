@@ -1,0 +1,97 @@
+//! One payload on each line: JSON lines, plain or dressed as an event stream. No IO.
+//!
+//! A line that lies whole inside the bytes given is handed out as a slice of them. What is held is bounded by the line limit.
+
+use std::mem;
+
+use memchr::memchr;
+
+use crate::sse::TooLong;
+
+/// Turns bytes into payloads, whatever their chunking.
+#[derive(Debug)]
+pub struct Lines {
+    limit: usize,
+    partial: Vec<u8>,
+}
+
+impl Lines {
+    /// A decoder that refuses lines longer than `limit` bytes.
+    pub fn new(limit: usize) -> Self {
+        Self { limit, partial: Vec::new() }
+    }
+
+    /// Reads on; hands out the payload of every line that is complete now.
+    pub fn push(&mut self, mut bytes: &[u8], each: &mut impl FnMut(&[u8])) -> Result<(), TooLong> {
+        while let Some(end) = memchr(b'\n', bytes) {
+            let (line, rest) = (&bytes[..end], &bytes[end + 1..]);
+            bytes = rest;
+            if self.partial.is_empty() {
+                if line.len() > self.limit {
+                    return Err(TooLong { limit: self.limit });
+                }
+                payload(line, each);
+            } else {
+                self.hold(line)?;
+                let line = mem::take(&mut self.partial);
+                payload(&line, each);
+                self.partial = line;
+                self.partial.clear();
+            }
+        }
+        self.hold(bytes)
+    }
+
+    /// The bytes are over; hands out a last line that was not ended.
+    pub fn finish(&mut self, each: &mut impl FnMut(&[u8])) {
+        payload(&mem::take(&mut self.partial), each);
+    }
+
+    fn hold(&mut self, bytes: &[u8]) -> Result<(), TooLong> {
+        if self.partial.len() + bytes.len() > self.limit {
+            return Err(TooLong { limit: self.limit });
+        }
+        self.partial.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// The payload of a line: without the dress of an event stream, which says nothing here.
+fn payload(line: &[u8], each: &mut impl FnMut(&[u8])) {
+    const DRESS: [&[u8]; 4] = [b":", b"event:", b"id:", b"retry:"];
+    let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line).trim_ascii();
+    if line.is_empty() || DRESS.iter().any(|dress| line.starts_with(dress)) {
+        return;
+    }
+    each(line.strip_prefix(b"data:").unwrap_or(line).trim_ascii_start());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(bytes: &[u8], size: usize) -> Vec<String> {
+        let mut lines = Lines::new(1 << 20);
+        let mut out = Vec::new();
+        let mut each = |line: &[u8]| out.push(String::from_utf8_lossy(line).into_owned());
+        for piece in bytes.chunks(size.max(1)) {
+            lines.push(piece, &mut each).expect("short lines");
+        }
+        lines.finish(&mut each);
+        out
+    }
+
+    #[test]
+    fn plain_and_dressed() {
+        let bytes = b"{\"a\":1}\r\n\n: comment\nevent: x\ndata: {\"b\":2}\n\ndata:[DONE]\n{\"c\":3}";
+        assert_eq!(read(bytes, 1000), ["{\"a\":1}", "{\"b\":2}", "[DONE]", "{\"c\":3}"]);
+        assert_eq!(Lines::new(3).push(b"four", &mut |_| {}), Err(TooLong { limit: 3 }));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn cuts_do_not_matter(text in "[a{}:\r\n ]{0,40}", size in 1usize..8) {
+            proptest::prop_assert_eq!(read(text.as_bytes(), size), read(text.as_bytes(), 1000));
+        }
+    }
+}
