@@ -41,7 +41,7 @@ fn play(writer: &mut Writer, line: &str) {
         "refusal" => writer.event(TurnEvent::Refusal(&text())),
         "reasoning" => writer.event(TurnEvent::Reasoning(&text())),
         "state" => {
-            writer.event(TurnEvent::ReasoningState(Opaque { owner: Owner::new("lab", "m"), data: text() }))
+            writer.event(TurnEvent::ReasoningState(Opaque { owner: Owner::new("lab", "m"), data: text() }));
         }
         "call" => {
             let words: Vec<&str> = rest.split(' ').collect();
