@@ -2,9 +2,11 @@
 
 use latimer_protocol::turn::TurnRequest;
 
+use crate::anthropic::Anthropic;
 use crate::chat::Chat;
 use crate::credential::Credential;
 use crate::drive::TurnStream;
+use crate::exchange;
 use crate::learn::Lessons;
 use crate::link::Refused;
 use crate::prepared::{Prepared, Wire};
@@ -13,6 +15,8 @@ use crate::prepared::{Prepared, Wire};
 pub enum Adapter {
     /// OpenAI Chat Completions.
     Chat(Chat),
+    /// Anthropic Messages.
+    Anthropic(Anthropic),
 }
 
 impl Adapter {
@@ -20,6 +24,7 @@ impl Adapter {
     pub fn prepare(&self, turn: &TurnRequest, lessons: &Lessons) -> Prepared {
         match self {
             Self::Chat(chat) => chat.prepare(turn, lessons),
+            Self::Anthropic(anthropic) => anthropic.prepare(turn, lessons),
         }
     }
 
@@ -32,6 +37,7 @@ impl Adapter {
     ) -> Result<TurnStream, Refused> {
         match self {
             Self::Chat(chat) => chat.open(prepared, credential).await,
+            Self::Anthropic(anthropic) => anthropic.open(prepared, credential).await,
         }
     }
 }
@@ -45,8 +51,8 @@ impl Prepared {
     /// The same turn, after the model said one thing and was answered another. `None` where that cannot be written.
     pub fn with_exchange(&self, said: &str, answer: &str) -> Option<Self> {
         let body = match self.wire {
-            Wire::Chat => crate::chat::request::with_exchange(&self.body, said, answer),
-            Wire::Anthropic | Wire::Responses | Wire::Gemini | Wire::CommandCode => None,
+            Wire::Chat | Wire::Anthropic => exchange::with_exchange(&self.body, said, answer),
+            Wire::Responses | Wire::Gemini | Wire::CommandCode => None,
         };
         Some(Self { body: body?.into(), ..self.clone() })
     }

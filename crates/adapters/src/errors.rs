@@ -57,13 +57,14 @@ const WINDOW: [&str; 15] = [
 const LONG_WAIT: Duration = Duration::from_secs(300);
 
 /// Wordings of used-up credit, in lower case; 1113 is Z.ai's code.
-const QUOTA: [&str; 9] = [
+const QUOTA: [&str; 10] = [
     "insufficient_quota",
     "insufficient balance",
     "insufficient credits",
     "insufficient funds",
     "exceeded your current quota",
     "out of credits",
+    "credit balance is too low",
     "\"1113\"",
     "payment required",
     "requires more credits",
@@ -115,7 +116,7 @@ pub fn classify(
     let by_status = STATUS.iter().find(|(known, _)| *known == status).map(|(_, kind)| *kind);
     let kind = match (status, by_status) {
         (400 | 413 | 422 | 500, _) if has(&CONTEXT) => Kind::ContextLength,
-        (402 | 403 | 429, _) if has(&QUOTA) => Kind::QuotaExhausted,
+        (400 | 402 | 403 | 429, _) if has(&QUOTA) => Kind::QuotaExhausted,
         (429, _) if long || has(&WINDOW) => Kind::WindowExhausted,
         (429, _) if has(&CONCURRENCY) => Kind::ConcurrencyLimited,
         (404, _) if has(&MODEL) || lower.contains("model") => Kind::ModelNotFound,

@@ -6,10 +6,12 @@
 //! This crate must never know client protocols, routing, stores, configuration files, or which client asked.
 
 pub mod adapter;
+pub mod anthropic;
 pub mod chat;
 pub mod credential;
 pub mod drive;
 pub mod errors;
+mod exchange;
 pub mod learn;
 pub mod link;
 pub mod names;

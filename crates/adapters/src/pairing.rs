@@ -6,10 +6,23 @@
 
 use std::collections::{HashMap, HashSet};
 
-use latimer_protocol::turn::{Call, CallOutput, Item};
+use latimer_protocol::turn::{Call, CallOutput, Content, Item};
 
 /// What a call without an output is answered with.
 pub const NO_OUTPUT: &str = "no output was recorded";
+
+/// The most of an orphaned output that is shown to the model.
+const ORPHAN_LENGTH: usize = 4000;
+
+/// The words that an output without its call becomes.
+pub fn orphan(output: &CallOutput) -> String {
+    let texts = output.content.iter().filter_map(|part| match part {
+        Content::Text(text) | Content::Refusal(text) => Some(text.as_str()),
+        Content::Image(_) | Content::File { .. } => None,
+    });
+    let text: String = texts.collect::<Vec<_>>().join("\n").chars().take(ORPHAN_LENGTH).collect();
+    format!("Output of an earlier tool call that is no longer part of this conversation:\n{text}")
+}
 
 /// One step of a well-paired conversation.
 #[derive(Debug, PartialEq)]
@@ -121,7 +134,7 @@ fn close<'a>(
 mod tests {
     use super::*;
     use latimer_protocol::id::CallId;
-    use latimer_protocol::turn::{Content, Message, Role};
+    use latimer_protocol::turn::{Message, Role};
 
     fn items(script: &str) -> Vec<Item> {
         script

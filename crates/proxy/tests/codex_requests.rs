@@ -3,6 +3,7 @@
 
 use latimer_adapters::chat::quirks::{Echo, Quirks, ReasoningStyle};
 use latimer_adapters::chat::request::write;
+use latimer_adapters::learn::Lessons;
 use latimer_protocol::turn::{Owner, Seal};
 use latimer_proxy::inbound::responses::request::read;
 use serde_json::Value;
@@ -28,6 +29,62 @@ fn shown(body: &[u8], notes: &[String]) -> String {
     lines.join("\n")
 }
 
+/// The snapshot beside a recorded request, for one protocol.
+fn snapshot(path: &std::path::Path, protocol: &str, text: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(path.parent().expect("a folder"));
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.remove_snapshot_suffix();
+    let name = path.file_name().expect("named").to_string_lossy().replace(".request.json", protocol);
+    settings.bind(|| insta::assert_snapshot!(name, text));
+}
+
+#[test]
+fn recorded_requests_reach_a_messages_provider() {
+    insta::glob!("../../../fixtures/codex", "*.request.json", |path| {
+        let parsed = read(&std::fs::read(path).expect("readable"), &Seal::default()).expect("understood");
+        let owner = Owner::new("lab", "claude-sonnet-4-5");
+        let mut turn = parsed.turn;
+        turn.model = "claude-sonnet-4-5".to_owned();
+        let written = latimer_adapters::anthropic::request::write(&turn, &owner, &Lessons::default());
+        let notes: Vec<String> = parsed.notes.into_iter().chain(written.notes).collect();
+        turns_are_whole(&serde_json::from_slice(&written.body).expect("JSON"));
+        snapshot(path, ".anthropic", &shown(&written.body, &notes));
+    });
+}
+
+/// What the Messages API checks: roles alternate, and every call is answered in the next turn, results first.
+fn turns_are_whole(body: &Value) {
+    let mut open: Vec<String> = Vec::new();
+    let mut role = "assistant";
+    for message in body["messages"].as_array().expect("messages") {
+        assert_ne!(message["role"], role, "roles alternate");
+        role = message["role"].as_str().expect("a role");
+        let blocks = message["content"].as_array().expect("blocks");
+        assert!(!blocks.is_empty());
+        let (results, others): (Vec<&Value>, Vec<&Value>) =
+            blocks.iter().partition(|block| block["type"] == "tool_result");
+        assert!(
+            blocks.iter().take(results.len()).all(|block| block["type"] == "tool_result"),
+            "results first"
+        );
+        let mut answered: Vec<String> =
+            results.iter().map(|block| block["tool_use_id"].as_str().expect("an id").to_owned()).collect();
+        answered.sort();
+        open.sort();
+        assert_eq!(answered, open, "every call is answered in the next turn");
+        open = others
+            .iter()
+            .filter(|block| block["type"] == "tool_use")
+            .map(|block| block["id"].as_str().expect("an id").to_owned())
+            .collect();
+        assert!(others.iter().all(|block| block["type"] != "tool_use" || block["input"].is_object()));
+    }
+    assert_eq!(role, "user", "the person speaks last");
+    assert!(open.is_empty());
+}
+
 #[test]
 fn recorded_requests_reach_the_provider() {
     insta::glob!("../../../fixtures/codex", "*.request.json", |path| {
@@ -37,13 +94,7 @@ fn recorded_requests_reach_the_provider() {
         let notes: Vec<String> = parsed.notes.into_iter().chain(written.notes).collect();
         let text = shown(&written.body, &notes);
         pairs_are_whole(&serde_json::from_slice(&written.body).expect("JSON"));
-        let mut settings = insta::Settings::clone_current();
-        settings.set_snapshot_path(path.parent().expect("a folder"));
-        settings.set_prepend_module_to_snapshot(false);
-        settings.set_omit_expression(true);
-        settings.remove_snapshot_suffix();
-        let name = path.file_name().expect("named").to_string_lossy().replace(".request.json", "");
-        settings.bind(|| insta::assert_snapshot!(name, text));
+        snapshot(path, "", &text);
     });
 }
 

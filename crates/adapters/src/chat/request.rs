@@ -13,14 +13,13 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::quirks::{Echo, Quirks, ReasoningStyle, ToolChoiceSupport};
+use crate::exchange::arguments;
 use crate::learn::{Features, Lesson};
 use crate::names::{Names, Rule};
-use crate::pairing::{NO_OUTPUT, Step, pair};
+use crate::pairing::{NO_OUTPUT, Step, orphan, pair};
 
 /// The schema of a tool that declares none.
 const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
-/// The most of an orphaned output that is shown to the model.
-const ORPHAN_LENGTH: usize = 4000;
 
 /// A request in the provider's words.
 #[derive(Debug)]
@@ -114,26 +113,6 @@ fn features(request: &Request<'_>, turn: &TurnRequest, quirks: &Quirks) -> Featu
         (quirks.developer_role, Lesson::SystemRole),
     ];
     Features::of(table.into_iter().filter(|(used, _)| *used).map(|(_, lesson)| lesson))
-}
-
-/// A written request with two more messages at the end: what the model said, and an answer to it.
-pub fn with_exchange(body: &[u8], said: &str, answer: &str) -> Option<Vec<u8>> {
-    const MESSAGES: &[u8] = b"\"messages\":";
-    // Inside strings every quote is escaped: the first such word is the field.
-    let start = memchr::memmem::find(body, MESSAGES)? + MESSAGES.len();
-    let mut values = serde_json::Deserializer::from_slice(&body[start..]).into_iter::<&RawValue>();
-    values.next()?.ok()?;
-    let bracket = start + values.byte_offset() - 1;
-    let mut out = Vec::with_capacity(body.len() + said.len() + answer.len() + 128);
-    out.extend_from_slice(&body[..bracket]);
-    for (role, content) in [("assistant", said), ("user", answer)] {
-        if out.last() != Some(&b'[') {
-            out.push(b',');
-        }
-        serde_json::to_writer(&mut out, &serde_json::json!({ "role": role, "content": content })).ok()?;
-    }
-    out.extend_from_slice(&body[bracket..]);
-    Some(out)
 }
 
 struct Writer<'a, 'n> {
@@ -234,9 +213,7 @@ impl<'a> Writer<'a, '_> {
     }
 
     fn orphan(&mut self, output: &'a CallOutput) {
-        let text: String = join_text(&output.content).chars().take(ORPHAN_LENGTH).collect();
-        let text =
-            format!("Output of an earlier tool call that is no longer part of this conversation:\n{text}");
+        let text = orphan(output);
         self.messages.push(WireMessage {
             role: "user",
             content: WireContent::Text(Cow::Owned(text)),
@@ -374,19 +351,6 @@ fn image_part(part: &Content) -> Option<Part<'_>> {
             Some(Part::File { file: File { filename: name.as_deref(), file_data: data_url } })
         }
         Content::Text(_) | Content::Refusal(_) => None,
-    }
-}
-
-/// Arguments must be the text of a JSON object: nothing becomes `{}`, anything else is wrapped.
-fn arguments(text: &str) -> Cow<'_, str> {
-    let trimmed = text.trim();
-    if trimmed.is_empty() {
-        return Cow::Borrowed("{}");
-    }
-    match serde_json::from_str::<&RawValue>(trimmed) {
-        Ok(_) if trimmed.starts_with('{') => Cow::Borrowed(trimmed),
-        Ok(value) => Cow::Owned(format!("{{\"value\":{}}}", value.get())),
-        Err(_) => Cow::Owned(json!({ "invalid_arguments": text }).to_string()),
     }
 }
 

@@ -1,0 +1,249 @@
+//! The conversation as alternating turns of blocks. Pure.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use latimer_protocol::anthropic::request::{Block, Message, Source};
+use latimer_protocol::turn::{Call, CallOutput, Content, Item, Message as Said, Owner, ReasoningItem, Role};
+use serde_json::value::RawValue;
+
+use crate::exchange::arguments;
+use crate::learn::{Lesson, Lessons};
+use crate::names::Names;
+use crate::pairing::{NO_OUTPUT, Step, orphan};
+
+/// Pictures the provider sees.
+const IMAGES: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"];
+/// Stands where something was that this model does not see.
+const NOT_SEEN: &str = "(an image or a file stood here; this model does not see such things)";
+/// Said when a conversation would end with the model's own words, which newer models refuse.
+const GO_ON: &str = "Please continue.";
+
+/// Collects the turns.
+pub(super) struct Writer<'a, 'n> {
+    owner: &'n Owner,
+    names: &'n Names,
+    images: bool,
+    signatures: bool,
+    notes: &'n mut Vec<String>,
+    messages: Vec<Message<'a>>,
+}
+
+impl<'a, 'n> Writer<'a, 'n> {
+    pub(super) fn new(
+        owner: &'n Owner,
+        names: &'n Names,
+        lessons: &Lessons,
+        notes: &'n mut Vec<String>,
+    ) -> Self {
+        let images = !lessons.has(Lesson::NoImages);
+        let signatures = !lessons.has(Lesson::NoSignatures);
+        Self { owner, names, images, signatures, notes, messages: Vec::new() }
+    }
+
+    pub(super) fn step(&mut self, step: Step<'a>) {
+        match step {
+            Step::Item(Item::Message(message)) => self.message(message),
+            Step::Item(Item::Reasoning(thoughts)) => self.thoughts(thoughts),
+            Step::Item(_) => {}
+            Step::Call(call, id) => self.call(call, &id),
+            Step::Output(output, id) => self.output(output, &id),
+            Step::Orphan(output) => {
+                self.push("user", Block::Text { text: orphan(output).into(), cache_control: None });
+            }
+        }
+    }
+
+    /// The turns; never empty, the person first and last.
+    pub(super) fn finish(mut self) -> Vec<Message<'a>> {
+        // Thoughts alone are no turn: an answer that was cut off before its first word.
+        self.messages.retain(|message| !message.content.iter().all(|block| matches!(block, Block::Own(_))));
+        let mut turns: Vec<Message<'a>> = Vec::with_capacity(self.messages.len() + 2);
+        for message in self.messages {
+            match turns.last_mut() {
+                Some(last) if last.role == message.role => last.content.extend(message.content),
+                _ => turns.push(message),
+            }
+        }
+        let says = |text: &'static str| Message {
+            role: "user",
+            content: vec![Block::Text { text: text.into(), cache_control: None }],
+        };
+        if turns.first().is_none_or(|first| first.role != "user") {
+            turns.insert(0, says("(the conversation so far)"));
+        }
+        if turns.last().is_some_and(|last| last.role == "assistant") {
+            self.notes.push(
+                "the conversation ended with the model's own words; it was asked to continue".to_owned(),
+            );
+            turns.push(says(GO_ON));
+        }
+        turns
+    }
+
+    fn push(&mut self, role: &'static str, block: Block<'a>) {
+        match self.messages.last_mut() {
+            Some(last) if last.role == role => last.content.push(block),
+            _ => self.messages.push(Message { role, content: vec![block] }),
+        }
+    }
+
+    fn message(&mut self, message: &'a Said) {
+        let role = if message.role == Role::Assistant { "assistant" } else { "user" };
+        for part in &message.content {
+            match part {
+                Content::Text(_) | Content::Refusal(_) => {
+                    if let Some(block) = text(part) {
+                        self.push(role, block);
+                    }
+                }
+                Content::Image(_) | Content::File { .. } => {
+                    let block = self.seen(part);
+                    self.push(role, block);
+                }
+            }
+        }
+    }
+
+    /// Thoughts go back only to the one who made them, as they were.
+    fn thoughts(&mut self, thoughts: &'a ReasoningItem) {
+        let own = thoughts.opaque.as_ref().filter(|opaque| opaque.owner == *self.owner && self.signatures);
+        let raw = own.and_then(|opaque| serde_json::from_str::<Box<RawValue>>(&opaque.data).ok());
+        match raw {
+            Some(raw) => self.push("assistant", Block::Own(raw)),
+            None if thoughts.opaque.is_some() => {
+                self.notes.push("thoughts of another model or provider were left out".to_owned());
+            }
+            None => {}
+        }
+    }
+
+    fn call(&mut self, call: &'a Call, id: &str) {
+        let input = match arguments(&call.arguments) {
+            Cow::Borrowed(text) => serde_json::from_str::<&RawValue>(text).map(Cow::Borrowed).ok(),
+            Cow::Owned(text) => RawValue::from_string(text).map(Cow::Owned).ok(),
+        };
+        let block = Block::ToolUse {
+            id: safe(id),
+            name: Cow::Owned(self.names.wire(&call.name).to_owned()),
+            input: input.unwrap_or(Cow::Borrowed(RawValue::NULL)),
+        };
+        self.push("assistant", block);
+    }
+
+    fn output(&mut self, output: Option<&'a CallOutput>, id: &str) {
+        let parts = output.map_or(&[][..], |output| output.content.as_slice());
+        let mut content: Vec<Block<'a>> = Vec::new();
+        for part in parts {
+            match part {
+                Content::Text(_) | Content::Refusal(_) => content.extend(text(part)),
+                Content::Image(_) | Content::File { .. } => content.push(self.seen(part)),
+            }
+        }
+        if output.is_none() {
+            content.push(Block::Text { text: NO_OUTPUT.into(), cache_control: None });
+        }
+        let block = Block::ToolResult {
+            tool_use_id: safe(id),
+            content,
+            is_error: output.is_none(),
+            cache_control: None,
+        };
+        self.push("user", block);
+    }
+
+    /// A picture or a file, or words in its place.
+    fn seen(&mut self, part: &'a Content) -> Block<'a> {
+        let block = if self.images { picture(part) } else { None };
+        block.unwrap_or_else(|| {
+            self.notes
+                .push("an image or a file was replaced by a note: this model does not see it".to_owned());
+            Block::Text { text: NOT_SEEN.into(), cache_control: None }
+        })
+    }
+}
+
+/// A block of words; `None` for blank ones, which the provider refuses.
+pub(super) fn text(part: &Content) -> Option<Block<'_>> {
+    let (Content::Text(text) | Content::Refusal(text)) = part else { return None };
+    (!text.trim().is_empty()).then(|| Block::Text { text: Cow::Borrowed(text), cache_control: None })
+}
+
+fn picture(part: &Content) -> Option<Block<'_>> {
+    match part {
+        Content::Image(image) => {
+            let source = match data_url(&image.url) {
+                Some((media_type, data)) if IMAGES.contains(&media_type) => {
+                    Source::Base64 { media_type, data }
+                }
+                Some(_) => return None,
+                None if image.url.starts_with("https://") => Source::Url { url: &image.url },
+                None => return None,
+            };
+            Some(Block::Image { source, cache_control: None })
+        }
+        Content::File { name, data_url: url } => {
+            let (media_type, data) = data_url(url)?;
+            let source = match media_type {
+                "application/pdf" => Source::Base64 { media_type, data },
+                media_type if media_type.starts_with("text/") || media_type == "application/json" => {
+                    Source::Text {
+                        media_type: "text/plain",
+                        data: String::from_utf8(STANDARD.decode(data).ok()?).ok()?,
+                    }
+                }
+                media_type if IMAGES.contains(&media_type) => {
+                    let source = Source::Base64 { media_type, data };
+                    return Some(Block::Image { source, cache_control: None });
+                }
+                _ => return None,
+            };
+            Some(Block::Document { source, title: name.as_deref(), cache_control: None })
+        }
+        Content::Text(_) | Content::Refusal(_) => None,
+    }
+}
+
+/// `data:<media type>[;…];base64,<data>`.
+fn data_url(url: &str) -> Option<(&str, &str)> {
+    let (head, data) = url.strip_prefix("data:")?.split_once(',')?;
+    let kind = head.strip_suffix(";base64")?;
+    Some((kind.split(';').next().unwrap_or(kind), data))
+}
+
+/// Ids hold letters, digits, `_` and `-`. A changed one gets a hash, so that two do not become one.
+fn safe<'s>(id: &str) -> Cow<'s, str> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    if !id.is_empty() && id.chars().all(fits) {
+        return Cow::Owned(id.to_owned());
+    }
+    // FNV-1a: no need for more than spread.
+    let hash = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let kept: String = id.chars().map(|c| if fits(c) { c } else { '_' }).take(40).collect();
+    Cow::Owned(format!("{kept}_{hash:016x}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_made_safe_and_stay_apart() {
+        assert_eq!(safe("call_1-A"), "call_1-A");
+        let (a, b) = (safe("call:1"), safe("call.1"));
+        assert!(a.starts_with("call_1_") && b.starts_with("call_1_") && a != b, "{a} {b}");
+        assert!(!safe("").is_empty());
+    }
+
+    #[test]
+    fn data_urls() {
+        assert_eq!(data_url("data:image/png;base64,AA"), Some(("image/png", "AA")));
+        assert_eq!(data_url("data:text/plain;charset=utf-8;base64,AA"), Some(("text/plain", "AA")));
+        for url in ["https://x/y.png", "data:,x", "data:image/png,x", ""] {
+            assert_eq!(data_url(url), None, "{url}");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What a refusal of this protocol means. Its own `error.type` says more than the status; the words are the common ones.
+
+use std::time::Duration;
+
+use latimer_protocol::failure::Failure;
+use serde::Deserialize;
+
+use crate::errors;
+
+/// `error.type`, and the status that goes with it.
+const TYPES: [(&str, u16); 10] = [
+    ("invalid_request_error", 400),
+    ("authentication_error", 401),
+    ("billing_error", 402),
+    ("permission_error", 403),
+    ("not_found_error", 404),
+    ("request_too_large", 413),
+    ("rate_limit_error", 429),
+    ("api_error", 500),
+    ("timeout_error", 503),
+    ("overloaded_error", 529),
+];
+
+#[derive(Deserialize)]
+struct Body {
+    error: Error,
+}
+
+#[derive(Deserialize)]
+struct Error {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+}
+
+/// Turns an answer that is not 2xx into a failure.
+pub fn classify(
+    status: u16,
+    retry_after: Option<Duration>,
+    body: &[u8],
+    endpoint: &str,
+    model: &str,
+) -> Failure {
+    let said =
+        serde_json::from_slice::<Body>(body).ok().and_then(|body| status_of(body.error.kind.as_deref()));
+    // A gateway's status may be less exact than the words it passes on; a success is no status for a refusal.
+    let meant = said.filter(|said| *said != 400 || !(400..500).contains(&status)).unwrap_or(status);
+    let mut failure = errors::classify(meant, retry_after, body, endpoint, model);
+    failure.status = Some(status);
+    failure
+}
+
+/// An `error` event in a stream.
+pub fn in_stream(raw: &str, endpoint: &str, model: &str) -> Failure {
+    let error = serde_json::from_str::<Error>(raw).ok();
+    let status = error.and_then(|error| status_of(error.kind.as_deref())).unwrap_or(500);
+    let body = format!("{{\"error\":{raw}}}");
+    Failure { status: None, ..errors::classify(status, None, body.as_bytes(), endpoint, model) }
+}
+
+fn status_of(kind: Option<&str>) -> Option<u16> {
+    TYPES.iter().find(|(name, _)| Some(*name) == kind).map(|(_, status)| *status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use latimer_protocol::failure::Kind;
+
+    #[test]
+    fn types_say_more_than_statuses() {
+        let cases = [
+            (
+                400,
+                "invalid_request_error",
+                "prompt is too long: 210000 tokens > 200000 maximum",
+                Kind::ContextLength,
+            ),
+            (400, "invalid_request_error", "max_tokens: too large", Kind::BadRequest),
+            (
+                400,
+                "invalid_request_error",
+                "Your credit balance is too low to access the Anthropic API.",
+                Kind::QuotaExhausted,
+            ),
+            (401, "authentication_error", "invalid x-api-key", Kind::Unauthorized),
+            (403, "permission_error", "not for you", Kind::Forbidden),
+            (404, "not_found_error", "model: claude-9", Kind::ModelNotFound),
+            (429, "rate_limit_error", "slow down", Kind::RateLimited),
+            (429, "rate_limit_error", "This would exceed your account's weekly limit", Kind::WindowExhausted),
+            (529, "overloaded_error", "Overloaded", Kind::Overloaded),
+            (500, "overloaded_error", "Overloaded", Kind::Overloaded),
+            (500, "api_error", "Internal server error", Kind::UpstreamError),
+            (504, "timeout_error", "too slow", Kind::Overloaded),
+        ];
+        for (status, kind, message, want) in cases {
+            let body = serde_json::json!({ "type": "error", "error": { "type": kind, "message": message } });
+            let failure = classify(status, None, body.to_string().as_bytes(), "lab", "claude-9");
+            assert_eq!((failure.kind, failure.status), (want, Some(status)), "{status} {message}");
+        }
+        assert_eq!(
+            in_stream(r#"{"type":"overloaded_error","message":"busy"}"#, "lab", "m").kind,
+            Kind::Overloaded
+        );
+        assert_eq!(in_stream("7", "lab", "m").kind, Kind::UpstreamError);
+    }
+}

@@ -1,0 +1,132 @@
+//! Anthropic Messages upstreams: headers, URL, credentials. The protocol itself is in [`request`] and [`stream`].
+
+mod blocks;
+pub mod errors;
+pub mod models;
+mod open;
+pub mod request;
+pub mod stream;
+mod tools;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::header::{HeaderName, HeaderValue};
+use latimer_protocol::turn::{Owner, TurnRequest};
+
+use crate::credential::Credential;
+use crate::drive::{Reopen, TurnStream};
+use crate::learn::Lessons;
+use crate::link::{Headers, Link, Refusal, Refused};
+use crate::prepared::{Prepared, Wire};
+use crate::reader::Context;
+
+/// The version of the protocol.
+const VERSION: (&str, &str) = ("anthropic-version", "2023-06-01");
+/// Features are asked for in this header, separated by commas.
+const BETA: &str = "anthropic-beta";
+/// What an access token needs.
+const OAUTH_BETA: &str = "oauth-2025-04-20";
+/// A larger request is not kept for going on with a paused answer.
+const MOST_KEPT: usize = 4 << 20;
+
+/// One Messages endpoint.
+pub struct Anthropic {
+    /// Where it is: with or without `/v1` at its end.
+    pub link: Arc<Link>,
+    /// Keys are sent as `Authorization: Bearer`, as some gateways want it.
+    pub bearer_keys: bool,
+}
+
+impl Anthropic {
+    /// Translates the turn once, for all attempts.
+    pub fn prepare(&self, turn: &TurnRequest, lessons: &Lessons) -> Prepared {
+        let owner = Owner::new(&self.link.provider, &turn.model);
+        let written = request::write(turn, &owner, lessons);
+        let beta = HeaderValue::try_from(written.betas.join(",")).ok().filter(|value| !value.is_empty());
+        Prepared {
+            wire: Wire::Anthropic,
+            body: written.body.into(),
+            model: turn.model.clone(),
+            owner,
+            names: written.names,
+            headers: beta.map(|value| (HeaderName::from_static(BETA), value)).into_iter().collect(),
+            features: written.features,
+            notes: written.notes,
+        }
+    }
+
+    /// Sends the turn. Returns once the provider accepted it; its events are still to come.
+    pub async fn open(
+        &self,
+        prepared: &Prepared,
+        credential: Option<&Credential>,
+    ) -> Result<TurnStream, Refused> {
+        let headers = self.headers(prepared, credential)?;
+        let url = self.url();
+        let answer = match self.link.post(&url, &headers, prepared.body.clone()).await? {
+            Ok(answer) => answer,
+            Err(refusal) => return Err(self.refused(&refusal, prepared)),
+        };
+        let kept = (prepared.body.len() <= MOST_KEPT).then(|| prepared.body.clone());
+        let reader = stream::Reader::new(Context::of(prepared, &self.link.name), kept);
+        let stream = TurnStream::detect(answer.body, Box::new(reader), self.link.limits());
+        Ok(stream.reopened_by(self.reopen(url, headers, prepared.model.clone())))
+    }
+
+    /// Goes on with a paused answer.
+    fn reopen(&self, url: String, headers: Headers, model: String) -> Reopen {
+        let link = Arc::clone(&self.link);
+        Box::new(move |body: Bytes| {
+            let (link, url, headers, model) =
+                (Arc::clone(&link), url.clone(), headers.clone(), model.clone());
+            Box::pin(async move {
+                match link.post(&url, &headers, body).await? {
+                    Ok(answer) => Ok(answer.body),
+                    Err(Refusal { status, body, retry_after }) => {
+                        Err(errors::classify(status, retry_after, &body, &link.name, &model))
+                    }
+                }
+            })
+        })
+    }
+
+    fn url(&self) -> String {
+        let base = &self.link.base_url;
+        let version = if base.ends_with("/v1") { "" } else { "/v1" };
+        format!("{base}{version}/messages")
+    }
+
+    fn headers(&self, prepared: &Prepared, credential: Option<&Credential>) -> Result<Headers, Refused> {
+        let mut headers = self.link.headers("text/event-stream", &prepared.headers);
+        headers.push((HeaderName::from_static(VERSION.0), HeaderValue::from_static(VERSION.1)));
+        let Some(credential) = credential.filter(|credential| !credential.secret.is_empty()) else {
+            return Ok(headers);
+        };
+        if !credential.is_access_token() && !self.bearer_keys {
+            let name = HeaderName::from_static("x-api-key");
+            headers.push(self.link.secret_header(name, credential.secret.expose().to_owned())?);
+            return Ok(headers);
+        }
+        headers.push(self.link.bearer(&credential.secret)?);
+        if credential.is_access_token() {
+            let known = headers.iter().position(|(name, _)| name == BETA);
+            let others = known.map(|place| headers.remove(place).1);
+            let others = others.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
+            let all = [OAUTH_BETA, others]
+                .into_iter()
+                .filter(|beta| !beta.is_empty())
+                .collect::<Vec<_>>()
+                .join(",");
+            headers
+                .extend(HeaderValue::try_from(all).ok().map(|value| (HeaderName::from_static(BETA), value)));
+        }
+        Ok(headers)
+    }
+
+    fn refused(&self, refusal: &Refusal, prepared: &Prepared) -> Refused {
+        let Refusal { status, body, retry_after } = refusal;
+        let failure = errors::classify(*status, *retry_after, body, &self.link.name, &prepared.model);
+        self.link.with_lesson(failure, refusal, prepared)
+    }
+}

@@ -1,0 +1,227 @@
+//! A turn to a Messages request. Pure.
+//!
+//! Invariant: roles alternate and the person begins; every call of a turn is answered in the next one, results first.
+
+use latimer_protocol::anthropic::request::{Block, CacheControl, Message, Request};
+use latimer_protocol::turn::{Format, Item, Owner, Role, ToolChoice, TurnRequest};
+use serde_json::{Map, Value, json};
+
+use super::blocks::{Writer, text};
+use super::models::{self, Thinking, USUAL_MAX_TOKENS};
+use super::tools;
+use crate::learn::{Features, Lesson, Lessons};
+use crate::names::{Names, Rule};
+use crate::pairing::{Step, pair};
+
+/// The least the provider takes for thinking.
+const LEAST_BUDGET: u64 = 1024;
+/// Room for the answer itself behind the thoughts.
+const ROOM: u64 = 4096;
+
+/// A request in the provider's words.
+#[derive(Debug)]
+pub struct Written {
+    /// The JSON body.
+    pub body: Vec<u8>,
+    /// Tool names that were changed.
+    pub names: Names,
+    /// Features that have to be asked for in the header `anthropic-beta`.
+    pub betas: Vec<&'static str>,
+    /// What the request makes use of.
+    pub features: Features,
+    /// What was lowered or dropped, for the log.
+    pub notes: Vec<String>,
+}
+
+/// Writes the turn. `owner` is whose opaque state may go out.
+pub fn write(turn: &TurnRequest, owner: &Owner, lessons: &Lessons) -> Written {
+    let names = Names::new(turn, Rule { longest: 128, ..Rule::COMMON });
+    let mut notes = Vec::new();
+    let (system, messages) = conversation(turn, owner, &names, lessons, &mut notes);
+    let mut request = Request {
+        model: &turn.model,
+        stream: true,
+        messages,
+        system,
+        tools: tools::write(turn, &names, lessons, &mut notes),
+        ..Request::default()
+    };
+    let model = models::find(&turn.model);
+    request.max_tokens = turn.max_output_tokens.unwrap_or(USUAL_MAX_TOKENS).clamp(1, model.max_tokens);
+    let thinks = thinking(turn, model, lessons, &mut request, &mut notes);
+    request.tool_choice = tools::choice(turn, &names, thinks, lessons, &mut notes);
+    format(turn, model.json_schema && !lessons.has(Lesson::NoJsonSchema), &mut request);
+    sampling(turn, thinks, lessons, &mut request, &mut notes);
+    let has_tools = !request.tools.is_empty();
+    let features = features(turn, &request);
+    if !lessons.has(Lesson::NoCacheKey) {
+        mark(&mut request);
+    }
+    let betas = if thinks && has_tools && model.thinking == Thinking::Budget {
+        vec!["interleaved-thinking-2025-05-14"]
+    } else {
+        Vec::new()
+    };
+    // Writing to memory fails only for maps with keys that are not strings, and there are none.
+    let body = serde_json::to_vec(&request).unwrap_or_default();
+    Written { body, names, betas, features, notes }
+}
+
+/// The base prompt and the alternating turns.
+fn conversation<'a>(
+    turn: &'a TurnRequest,
+    owner: &Owner,
+    names: &Names,
+    lessons: &Lessons,
+    notes: &mut Vec<String>,
+) -> (Vec<Block<'a>>, Vec<Message<'a>>) {
+    let mut system = Vec::new();
+    let steps = pair(&turn.items, notes);
+    let mut writer = Writer::new(owner, names, lessons, notes);
+    for step in steps {
+        match step {
+            Step::Item(Item::Message(message)) if message.role == Role::System => {
+                system.extend(message.content.iter().filter_map(text));
+            }
+            step => writer.step(step),
+        }
+    }
+    (system, writer.finish())
+}
+
+/// Switches thinking; true when it is on.
+fn thinking(
+    turn: &TurnRequest,
+    model: models::Model,
+    lessons: &Lessons,
+    request: &mut Request<'_>,
+    notes: &mut Vec<String>,
+) -> bool {
+    let effort = turn.reasoning.effort.as_deref().filter(|_| !lessons.has(Lesson::NoReasoning));
+    let (Some(effort), true) = (effort, model.thinking != Thinking::None) else { return false };
+    if effort == "none" {
+        request.thinking = Some(json!({ "type": "disabled" }));
+        return false;
+    }
+    if model.thinking == Thinking::Adaptive {
+        request.thinking = Some(json!({ "type": "adaptive" }));
+        request.output_config = Some(json!({ "effort": models::effort(effort) }));
+        return true;
+    }
+    if !may_think(&request.messages) {
+        notes.push(
+            "thinking was switched off: the calls of this turn came without this model's thoughts".to_owned(),
+        );
+        return false;
+    }
+    let budget = models::budget(effort);
+    if request.max_tokens < budget + ROOM {
+        request.max_tokens = (budget + ROOM).min(model.max_tokens);
+    }
+    let budget = budget.min(request.max_tokens.saturating_sub(ROOM)).max(LEAST_BUDGET);
+    request.max_tokens = request.max_tokens.max(budget + 1);
+    request.thinking = Some(json!({ "type": "enabled", "budget_tokens": budget }));
+    true
+}
+
+/// With a budget, the turn that is going on must begin with thoughts where it holds calls.
+fn may_think(messages: &[Message<'_>]) -> bool {
+    let is_result = |block: &Block<'_>| matches!(block, Block::ToolResult { .. });
+    let going_on = messages.last().is_some_and(|last| last.content.iter().any(is_result));
+    if !going_on {
+        return true;
+    }
+    let asked = messages
+        .iter()
+        .rposition(|message| message.role == "user" && !message.content.iter().any(is_result))
+        .map_or(0, |place| place + 1);
+    messages.iter().skip(asked).filter(|message| message.role == "assistant").all(|message| {
+        matches!(message.content.first(), Some(Block::Own(_)))
+            || !message.content.iter().any(|block| matches!(block, Block::ToolUse { .. }))
+    })
+}
+
+fn format(turn: &TurnRequest, schemas: bool, request: &mut Request<'_>) {
+    let words = match &turn.format {
+        Format::Text => return,
+        Format::JsonSchema { schema, .. } if schemas => {
+            let schema: Value = serde_json::from_str(schema.get()).unwrap_or_default();
+            let config = request.output_config.get_or_insert_with(|| Value::Object(Map::new()));
+            if let Some(config) = config.as_object_mut() {
+                config.insert("format".into(), json!({ "type": "json_schema", "schema": schema }));
+            }
+            return;
+        }
+        Format::JsonSchema { schema, .. } => format!(
+            "Answer with one JSON object that follows this JSON Schema, and nothing else:\n{}",
+            schema.get()
+        ),
+        Format::JsonObject => "Answer with one JSON object, and nothing else.".to_owned(),
+    };
+    request.system.push(Block::Text { text: words.into(), cache_control: None });
+}
+
+fn sampling(
+    turn: &TurnRequest,
+    thinks: bool,
+    lessons: &Lessons,
+    request: &mut Request<'_>,
+    notes: &mut Vec<String>,
+) {
+    let wanted = turn.sampling;
+    if wanted.presence_penalty.is_some() || wanted.frequency_penalty.is_some() {
+        notes.push("penalties were left out: this protocol has none".to_owned());
+    }
+    if thinks || lessons.has(Lesson::NoSampling) {
+        if wanted.temperature.is_some() || wanted.top_p.is_some() {
+            notes.push("temperature and top_p were left out: the model thinks, or refuses them".to_owned());
+        }
+        return;
+    }
+    request.temperature = wanted.temperature.map(|temperature| temperature.clamp(0.0, 1.0));
+    // Newer models refuse both at once.
+    request.top_p = wanted.top_p.filter(|_| wanted.temperature.is_none());
+}
+
+/// Marks for the cache: the base prompt, the tools, and the last two turns of the person. The provider allows four.
+fn mark(request: &mut Request<'_>) {
+    const MARK: CacheControl = CacheControl { kind: "ephemeral" };
+    if let Some(Block::Text { cache_control, .. }) = request.system.last_mut() {
+        *cache_control = Some(MARK);
+    }
+    if let Some(tool) = request.tools.last_mut() {
+        tool.cache_control = Some(MARK);
+    }
+    let turns = request.messages.iter_mut().rev().filter(|message| message.role == "user");
+    for block in turns.filter_map(|message| message.content.last_mut()).take(2) {
+        match block {
+            Block::Text { cache_control, .. }
+            | Block::Image { cache_control, .. }
+            | Block::Document { cache_control, .. }
+            | Block::ToolResult { cache_control, .. } => *cache_control = Some(MARK),
+            Block::ToolUse { .. } | Block::Own(_) => {}
+        }
+    }
+}
+
+/// What of the request a provider may refuse, and what could be left out then.
+fn features(turn: &TurnRequest, request: &Request<'_>) -> Features {
+    let blocks = || request.messages.iter().flat_map(|message| &message.content);
+    let seen = |block: &Block<'_>| matches!(block, Block::Image { .. } | Block::Document { .. });
+    let has_images = blocks().any(|block| match block {
+        Block::ToolResult { content, .. } => content.iter().any(seen),
+        block => seen(block),
+    });
+    let has_schema = request.output_config.as_ref().is_some_and(|config| config.get("format").is_some());
+    let table = [
+        (has_images, Lesson::NoImages),
+        (blocks().any(|block| matches!(block, Block::Own(_))), Lesson::NoSignatures),
+        (!request.tools.is_empty(), Lesson::NoTools),
+        (turn.tool_choice != ToolChoice::Auto, Lesson::AutoToolChoice),
+        (request.thinking.is_some(), Lesson::NoReasoning),
+        (request.temperature.is_some() || request.top_p.is_some(), Lesson::NoSampling),
+        (has_schema, Lesson::NoJsonSchema),
+        (true, Lesson::NoCacheKey),
+    ];
+    Features::of(table.into_iter().filter(|(used, _)| *used).map(|(_, lesson)| lesson))
+}

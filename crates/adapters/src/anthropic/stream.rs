@@ -1,0 +1,279 @@
+//! Messages events to turn events. Pure.
+//!
+//! Invariant: state is kept for each block by its index, so blocks may interleave. `finish` emits `Finished` exactly once.
+
+use bytes::Bytes;
+use latimer_protocol::anthropic::event::{Block, Delta, Event, WireUsage};
+use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::turn::{FinishReason, Sink, TurnEvent, Usage};
+
+use super::errors;
+use super::open::Open;
+use crate::exchange::with_elements;
+use crate::reader::{Context, End, Reader as ReaderTrait};
+
+/// What each stop reason means.
+const STOP: [(&str, Meaning); 8] = [
+    ("end_turn", Meaning::Stop),
+    ("stop_sequence", Meaning::Stop),
+    ("tool_use", Meaning::Stop),
+    ("max_tokens", Meaning::Length),
+    ("model_context_window_exceeded", Meaning::Length),
+    ("refusal", Meaning::Filter),
+    ("sensitive", Meaning::Filter),
+    ("pause_turn", Meaning::Pause),
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meaning {
+    Stop,
+    Length,
+    Filter,
+    /// The provider wants to be asked to go on.
+    Pause,
+}
+
+/// Reads one stream of Messages events, or one whole message.
+pub struct Reader {
+    context: Context,
+    /// The request, to go on with a paused answer.
+    request: Option<Bytes>,
+    started: bool,
+    has_output: bool,
+    open: Vec<Open>,
+    /// Calls so far.
+    slots: u32,
+    /// The blocks so far, as they would be sent back.
+    said: Vec<serde_json::Value>,
+    meaning: Option<Meaning>,
+    stopped: bool,
+    failure: Option<Failure>,
+    garbage: bool,
+    /// What the answers before a pause used, and what this one did so far.
+    spent: Usage,
+    usage: WireUsage,
+}
+
+impl Reader {
+    /// A reader for one answer. With the request's body it can go on after a pause.
+    pub fn new(context: Context, request: Option<Bytes>) -> Self {
+        Self {
+            context,
+            request,
+            started: false,
+            has_output: false,
+            open: Vec::new(),
+            slots: 0,
+            said: Vec::new(),
+            meaning: None,
+            stopped: false,
+            failure: None,
+            garbage: false,
+            spent: Usage::default(),
+            usage: WireUsage::default(),
+        }
+    }
+
+    fn event(&mut self, event: &Event<'_>, data: &str, sink: &mut dyn Sink) {
+        if let Some(error) = event.error {
+            self.failure = Some(errors::in_stream(error.get(), &self.context.endpoint, &self.context.model));
+            return;
+        }
+        match event.kind.some().unwrap_or_default() {
+            "content_block_delta" => {
+                if let Some(delta) = &event.delta.0 {
+                    self.delta(event.index.0.unwrap_or(0), delta, sink);
+                }
+            }
+            "content_block_start" => {
+                if let Some(block) = &event.content_block.0 {
+                    self.start(event.index.0.unwrap_or(0), block, data, sink);
+                }
+            }
+            "content_block_stop" => self.stop(event.index.0.unwrap_or(0), sink),
+            "message_start" => {
+                self.begin(sink);
+                self.count(event.message.0.and_then(|head| head.usage.0), sink);
+            }
+            "message_delta" => {
+                if let Some(delta) = &event.delta.0 {
+                    self.stop_reason(delta.stop_reason.some(), sink);
+                }
+                self.count(event.usage.0, sink);
+            }
+            "message_stop" => self.stopped = true,
+            "message" => self.whole(event, sink),
+            // `ping`, and whatever is invented tomorrow.
+            _ => {}
+        }
+    }
+
+    fn begin(&mut self, sink: &mut dyn Sink) {
+        if !self.started {
+            self.started = true;
+            sink.event(TurnEvent::Started);
+        }
+    }
+
+    fn whole(&mut self, event: &Event<'_>, sink: &mut dyn Sink) {
+        self.begin(sink);
+        for (index, block) in (0..).zip(event.content.iter()) {
+            self.start(index, block, "", sink);
+            self.stop(index, sink);
+        }
+        self.stop_reason(event.stop_reason.some(), sink);
+        self.count(event.usage.0, sink);
+        self.stopped = true;
+    }
+
+    fn start(&mut self, index: u64, block: &Block<'_>, data: &str, sink: &mut dyn Sink) {
+        self.begin(sink);
+        // A second block under the same index: the first one's end was lost.
+        self.stop(index, sink);
+        self.has_output = true;
+        let keep = self.request.is_some();
+        self.open.extend(Open::begin(index, block, data, &mut self.slots, keep, &self.context, sink));
+    }
+
+    fn delta(&mut self, index: u64, delta: &Delta<'_>, sink: &mut dyn Sink) {
+        if let Some(open) = self.open.iter_mut().rfind(|open| open.index == index) {
+            open.delta(delta, sink);
+        } else if let Some(text) = delta.text.some() {
+            // Some gateways never say that a block begins.
+            self.begin(sink);
+            self.has_output = true;
+            sink.event(TurnEvent::Text(text));
+        } else if let Some(thoughts) = delta.thinking.some() {
+            self.begin(sink);
+            self.has_output = true;
+            sink.event(TurnEvent::Reasoning(thoughts));
+        }
+    }
+
+    fn stop(&mut self, index: u64, sink: &mut dyn Sink) {
+        let Some(place) = self.open.iter().rposition(|open| open.index == index) else { return };
+        let block = self.open.remove(place).end(&self.context.owner, sink);
+        if self.request.is_some() {
+            self.said.extend(block);
+        }
+    }
+
+    fn stop_reason(&mut self, reason: Option<&str>, sink: &mut dyn Sink) {
+        let Some(reason) = reason else { return };
+        let known = STOP.iter().find(|(word, _)| *word == reason);
+        if known.is_none() {
+            sink.event(TurnEvent::Note("an unknown stop reason was read as a normal end"));
+        }
+        self.meaning = Some(known.map_or(Meaning::Stop, |(_, meaning)| *meaning));
+    }
+
+    /// Later counts replace earlier ones, field by field.
+    fn count(&mut self, usage: Option<WireUsage>, sink: &mut dyn Sink) {
+        let Some(new) = usage else { return };
+        let old = self.usage;
+        self.usage = WireUsage {
+            input_tokens: if new.input_tokens.0.is_some() { new.input_tokens } else { old.input_tokens },
+            cache_creation_input_tokens: if new.cache_creation_input_tokens.0.is_some() {
+                new.cache_creation_input_tokens
+            } else {
+                old.cache_creation_input_tokens
+            },
+            cache_read_input_tokens: if new.cache_read_input_tokens.0.is_some() {
+                new.cache_read_input_tokens
+            } else {
+                old.cache_read_input_tokens
+            },
+            output_tokens: if new.output_tokens.0.is_some() { new.output_tokens } else { old.output_tokens },
+        };
+        sink.event(TurnEvent::Usage(self.used()));
+    }
+
+    fn used(&self) -> Usage {
+        let WireUsage { input_tokens, cache_creation_input_tokens, cache_read_input_tokens, output_tokens } =
+            self.usage;
+        let parts = [input_tokens.0, cache_creation_input_tokens.0, cache_read_input_tokens.0];
+        let input = parts.iter().flatten().copied().reduce(u64::saturating_add);
+        self.spent.plus(Usage {
+            input,
+            cached: cache_read_input_tokens.0,
+            cache_write: cache_creation_input_tokens.0,
+            output: output_tokens.0,
+            reasoning: None,
+        })
+    }
+
+    fn reason(&self, end: End) -> FinishReason {
+        if let Some(failure) = &self.failure {
+            return FinishReason::Failed(failure.clone());
+        }
+        match (self.meaning, end) {
+            (Some(Meaning::Length | Meaning::Pause), _) => FinishReason::Length,
+            (Some(Meaning::Filter), _) => FinishReason::ContentFilter,
+            (Some(Meaning::Stop), _) if self.slots > 0 => FinishReason::ToolCalls,
+            (Some(Meaning::Stop), _) => FinishReason::Stop,
+            (None, End::Broken(failure)) => FinishReason::Failed(failure),
+            (None, End::Clean) => FinishReason::Failed(self.interrupted()),
+        }
+    }
+
+    fn interrupted(&self) -> Failure {
+        let endpoint = &self.context.endpoint;
+        let (kind, what) = match (self.started, self.garbage) {
+            (false, true) => (Kind::UpstreamError, "the answer is not a Messages stream; check base_url"),
+            (false, false) => (Kind::Interrupted, "the provider sent an empty answer"),
+            (true, _) => {
+                (Kind::Interrupted, "the provider ended its answer without saying that it was finished")
+            }
+        };
+        Failure::new(kind, format!("{endpoint}: {what}"))
+    }
+}
+
+impl ReaderTrait for Reader {
+    fn push(&mut self, data: &[u8], sink: &mut dyn Sink) {
+        if self.done() {
+            return;
+        }
+        let text = latimer_protocol::sse::text(data);
+        match serde_json::from_str::<Event<'_>>(&text) {
+            Ok(event) => self.event(&event, &text, sink),
+            Err(_) if text.trim().is_empty() => {}
+            Err(_) => {
+                self.garbage = true;
+                sink.event(TurnEvent::Note(
+                    "a line of the provider's stream was not readable and was passed over",
+                ));
+            }
+        }
+    }
+
+    fn done(&self) -> bool {
+        self.stopped || self.failure.is_some()
+    }
+
+    fn again(&mut self) -> Option<Bytes> {
+        if self.meaning != Some(Meaning::Pause) || self.failure.is_some() || self.said.is_empty() {
+            return None;
+        }
+        let said = std::mem::take(&mut self.said);
+        let turn = serde_json::json!({ "role": "assistant", "content": said });
+        let body: Bytes = with_elements(self.request.as_deref()?, "messages", &[turn])?.into();
+        self.request = Some(body.clone());
+        self.spent = self.used();
+        self.usage = WireUsage::default();
+        self.meaning = None;
+        self.stopped = false;
+        Some(body)
+    }
+
+    fn finish(mut self: Box<Self>, end: End, sink: &mut dyn Sink) {
+        let reason = self.reason(end);
+        // A call of a broken answer is not ended: nobody may run it.
+        if !matches!(reason, FinishReason::Failed(_)) {
+            for open in std::mem::take(&mut self.open) {
+                open.end(&self.context.owner, sink);
+            }
+        }
+        sink.event(TurnEvent::Finished(reason));
+    }
+}

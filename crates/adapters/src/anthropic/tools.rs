@@ -1,0 +1,95 @@
+//! Tools and the choice among them. Pure.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use latimer_protocol::anthropic::request::Tool as WireTool;
+use latimer_protocol::turn::{Tool, ToolChoice, TurnRequest};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use crate::learn::{Lesson, Lessons};
+use crate::names::Names;
+
+/// The schema of a tool that declares none.
+const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
+/// What the provider refuses at the top of a schema.
+const REFUSED_ON_TOP: [&str; 3] = ["oneOf", "anyOf", "allOf"];
+
+pub(super) fn write<'a>(
+    turn: &'a TurnRequest,
+    names: &Names,
+    lessons: &Lessons,
+    notes: &mut Vec<String>,
+) -> Vec<WireTool<'a>> {
+    if lessons.has(Lesson::NoTools) {
+        if !turn.tools.is_empty() {
+            notes.push("this provider takes no tools; they were left out".to_owned());
+        }
+        return Vec::new();
+    }
+    turn.tools
+        .iter()
+        .map(|tool| WireTool {
+            name: Cow::Owned(names.wire(&tool.name).to_owned()),
+            description: tool.description.as_deref().filter(|description| !description.is_empty()),
+            input_schema: schema(tool, notes),
+            cache_control: None,
+        })
+        .collect()
+}
+
+/// The schema as it is where the provider takes it so: an object, said to be one.
+fn schema<'a>(tool: &'a Tool, notes: &mut Vec<String>) -> Cow<'a, RawValue> {
+    let empty =
+        || RawValue::from_string(NO_PARAMETERS.to_owned()).map_or(Cow::Borrowed(RawValue::NULL), Cow::Owned);
+    let Some(raw) = tool.parameters.as_deref() else { return empty() };
+    let Ok(top) = serde_json::from_str::<BTreeMap<Cow<'_, str>, &RawValue>>(raw.get()) else {
+        return empty();
+    };
+    let is_object = top.get("type").is_some_and(|kind| kind.get() == "\"object\"");
+    if is_object && !REFUSED_ON_TOP.iter().any(|key| top.contains_key(*key)) {
+        return Cow::Borrowed(raw);
+    }
+    let mut mended: Map<String, Value> = serde_json::from_str(raw.get()).unwrap_or_default();
+    mended.insert("type".into(), json!("object"));
+    for key in REFUSED_ON_TOP {
+        if mended.remove(key).is_some() {
+            notes.push(format!("`{key}` was left out of the schema of the tool {}", tool.name));
+        }
+    }
+    mended.entry("properties").or_insert_with(|| json!({}));
+    RawValue::from_string(Value::Object(mended).to_string()).map_or_else(|_| empty(), Cow::Owned)
+}
+
+/// With thinking on, the model cannot be made to call.
+pub(super) fn choice(
+    turn: &TurnRequest,
+    names: &Names,
+    thinks: bool,
+    lessons: &Lessons,
+    notes: &mut Vec<String>,
+) -> Option<Value> {
+    if turn.tools.is_empty() || lessons.has(Lesson::NoTools) {
+        return None;
+    }
+    let forced = matches!(turn.tool_choice, ToolChoice::Required | ToolChoice::Function(_));
+    let one_at_a_time = turn.parallel_tool_calls == Some(false);
+    let mut choice = match &turn.tool_choice {
+        _ if forced && (thinks || lessons.has(Lesson::AutoToolChoice)) => {
+            notes.push(
+                "a call could not be demanded: the model thinks, or the provider refuses it".to_owned(),
+            );
+            json!({ "type": "auto" })
+        }
+        ToolChoice::None => return Some(json!({ "type": "none" })),
+        ToolChoice::Auto if !one_at_a_time => return None,
+        ToolChoice::Auto => json!({ "type": "auto" }),
+        ToolChoice::Required => json!({ "type": "any" }),
+        ToolChoice::Function(name) => json!({ "type": "tool", "name": names.wire(name) }),
+    };
+    if let (true, Some(choice)) = (one_at_a_time, choice.as_object_mut()) {
+        choice.insert("disable_parallel_tool_use".into(), json!(true));
+    }
+    Some(choice)
+}

@@ -1,0 +1,124 @@
+//! Messages streams to turn events: fixtures in, one line per event out, whole and in pieces.
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
+use latimer_adapters::anthropic::stream::Reader;
+use latimer_adapters::reader::{Context, End, Reader as _};
+use latimer_protocol::sse::Frames;
+use latimer_protocol::turn::{Owner, Record, Sink, TurnEvent};
+use proptest::prelude::*;
+
+fn reader() -> Box<Reader> {
+    let context = Context {
+        owner: Owner::new("lab", "claude-sonnet-4-5"),
+        endpoint: "lab".into(),
+        model: "claude-sonnet-4-5".into(),
+        ..Context::default()
+    };
+    Box::new(Reader::new(context, Some(r#"{"messages":[]}"#.into())))
+}
+
+/// What the reader makes of a body that arrives in pieces of this size.
+fn read(bytes: &[u8], size: usize, sink: &mut dyn Sink) {
+    let mut reader = reader();
+    if bytes.starts_with(b"{") {
+        reader.push(bytes, sink);
+        return reader.finish(End::Clean, sink);
+    }
+    let mut frames = Frames::default();
+    for piece in bytes.chunks(size.max(1)) {
+        frames.push(piece, &mut |frame| reader.push(frame.data, sink)).expect("short lines");
+    }
+    frames.finish(&mut |frame| reader.push(frame.data, sink));
+    reader.finish(End::Clean, sink);
+}
+
+fn lines(bytes: &[u8], size: usize) -> Vec<String> {
+    let mut record = Record::default();
+    read(bytes, size, &mut record);
+    record.lines
+}
+
+#[test]
+fn fixtures_are_read_the_same_whatever_the_cuts() {
+    for extension in ["*.sse", "*.json"] {
+        insta::glob!("../../../fixtures/anthropic", extension, |path| {
+            let bytes = std::fs::read(path).expect("readable");
+            let whole = lines(&bytes, bytes.len());
+            for size in [1, 2, 7, 64] {
+                assert_eq!(whole, lines(&bytes, size), "chunks of {size} bytes");
+            }
+            let mut settings = insta::Settings::clone_current();
+            settings.set_snapshot_path(path.parent().expect("a folder"));
+            settings.set_prepend_module_to_snapshot(false);
+            settings.set_omit_expression(true);
+            settings.remove_snapshot_suffix();
+            let name = path.file_stem().expect("named").to_string_lossy().into_owned();
+            settings.bind(|| insta::assert_snapshot!(name, whole.join("\n")));
+        });
+    }
+}
+
+#[test]
+fn a_paused_answer_is_asked_to_go_on_with_what_was_said() {
+    let paused = std::fs::read("../../fixtures/anthropic/pause-turn.sse").expect("readable");
+    let rest = std::fs::read("../../fixtures/anthropic/text.sse").expect("readable");
+    let mut reader = reader();
+    let mut record = Record::default();
+    let mut frames = Frames::default();
+    frames.push(&paused, &mut |frame| reader.push(frame.data, &mut record)).expect("short lines");
+    let body = reader.again().expect("it was paused");
+    assert_eq!(
+        String::from_utf8_lossy(&body),
+        r#"{"messages":[{"role":"assistant","content":[{"type":"text","text":"Searching"},{"type":"server_tool_use","id":"srvtoolu_1","name":"web_search","input":{"query":"x"}}]}]}"#
+    );
+    frames.push(&rest, &mut |frame| reader.push(frame.data, &mut record)).expect("short lines");
+    assert_eq!(reader.again(), None, "it is over");
+    reader.finish(End::Clean, &mut record);
+    assert_eq!(record.lines.last().map(String::as_str), Some("finished stop"));
+    assert!(record.lines.contains(&"usage in=50 out=30".to_owned()), "both are counted: {:#?}", record.lines);
+}
+
+proptest! {
+    #[test]
+    fn whatever_arrives_there_is_one_end(
+        pieces in prop::collection::vec(prop_oneof![
+            Just("event: message_start\ndata: {\"type\":\"message_start\",\"message\":{}}\n\n"),
+            Just("data: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\"}}\n\n"),
+            Just("data: {\"type\":\"content_block_start\",\"index\":1,\"content_block\":{\"type\":\"tool_use\",\"id\":\"a\",\"name\":\"f\"}}\n\n"),
+            Just("data: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"thinking\"}}\n\n"),
+            Just("data: {\"type\":\"content_block_start\",\"index\":2,\"content_block\":{\"type\":\"novel\",\"x\":1}}\n\n"),
+            Just("data: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"text\":\"a\",\"thinking\":\"b\",\"signature\":\"c\"}}\n\n"),
+            Just("data: {\"type\":\"content_block_delta\",\"index\":1,\"delta\":{\"partial_json\":\"{\"}}\n\n"),
+            Just("data: {\"type\":\"content_block_stop\",\"index\":0}\n\n"),
+            Just("data: {\"type\":\"content_block_stop\",\"index\":1}\n\n"),
+            Just("data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"tool_use\"},\"usage\":{\"output_tokens\":3}}\n\n"),
+            Just("data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"pause_turn\"}}\n\n"),
+            Just("data: {\"type\":\"message_stop\"}\n\n"),
+            Just("data: {\"type\":\"error\",\"error\":{}}\n\n"),
+            Just("data: {\"type\":\"message\",\"content\":[{\"type\":\"text\",\"text\":\"w\"}],\"stop_reason\":\"end_turn\"}\n\n"),
+            Just("data: [1,2\n\n"),
+            Just("\u{0}\n"),
+        ], 0..20),
+        size in 1usize..50,
+    ) {
+        let bytes = pieces.concat().into_bytes();
+        let mut ends = 0;
+        let mut open: Vec<u32> = Vec::new();
+        let mut sink = |event: TurnEvent<'_>| {
+            assert_eq!(ends, 0, "nothing follows the end");
+            match event {
+                TurnEvent::Finished(_) => ends += 1,
+                TurnEvent::CallStarted { slot, .. } => open.push(slot),
+                TurnEvent::CallArguments { slot, .. } => assert!(open.contains(&slot)),
+                TurnEvent::CallEnded { slot } => {
+                    assert!(open.contains(&slot), "ended once");
+                    open.retain(|known| *known != slot);
+                }
+                TurnEvent::Text(text) | TurnEvent::Reasoning(text) => assert!(!text.is_empty()),
+                _ => {}
+            }
+        };
+        read(&bytes, size, &mut sink);
+        prop_assert_eq!(ends, 1);
+    }
+}

@@ -1,0 +1,157 @@
+//! What goes to an upstream. Borrowed throughout: a history of a megabyte is written once and never copied before.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// The body of `POST /v1/messages`. The messages stand before everything that may hold a key of the same name.
+#[derive(Debug, Default, Serialize)]
+pub struct Request<'a> {
+    /// The model's name.
+    pub model: &'a str,
+    /// The most tokens of the answer; the one number this protocol insists on.
+    pub max_tokens: u64,
+    /// Whether to stream.
+    pub stream: bool,
+    /// The conversation: strictly alternating, the person first.
+    pub messages: Vec<Message<'a>>,
+    /// Base prompt and rules.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub system: Vec<Block<'a>>,
+    /// What the model may call.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<Tool<'a>>,
+    /// Whether and what it must call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_choice: Option<Value>,
+    /// The switch for thinking.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thinking: Option<Value>,
+    /// Effort, and the shape of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_config: Option<Value>,
+    /// 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_p: Option<f64>,
+}
+
+/// One turn of a speaker.
+#[derive(Debug, Clone, Serialize)]
+pub struct Message<'a> {
+    /// `user` or `assistant`.
+    pub role: &'static str,
+    /// Its blocks, in order; never empty.
+    pub content: Vec<Block<'a>>,
+}
+
+/// A piece of a turn.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Block<'a> {
+    /// Words; never empty.
+    Text {
+        /// The words.
+        text: Cow<'a, str>,
+        /// The prefix up to here is worth caching.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cache_control: Option<CacheControl>,
+    },
+    /// A picture.
+    Image {
+        /// Where it is.
+        source: Source<'a>,
+        /// The prefix up to here is worth caching.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cache_control: Option<CacheControl>,
+    },
+    /// A file.
+    Document {
+        /// Where it is.
+        source: Source<'a>,
+        /// Its name.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        title: Option<&'a str>,
+        /// The prefix up to here is worth caching.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cache_control: Option<CacheControl>,
+    },
+    /// A call.
+    ToolUse {
+        /// Links it to its result.
+        id: Cow<'a, str>,
+        /// The tool.
+        name: Cow<'a, str>,
+        /// The arguments, an object.
+        input: Cow<'a, RawValue>,
+    },
+    /// What a tool answered.
+    ToolResult {
+        /// The call.
+        tool_use_id: Cow<'a, str>,
+        /// The blocks; none for an empty output.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        content: Vec<Block<'a>>,
+        /// The tool failed, or its output is lost.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        is_error: bool,
+        /// The prefix up to here is worth caching.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cache_control: Option<CacheControl>,
+    },
+    /// A block of the provider's own, as it was: thoughts with their signature.
+    #[serde(untagged)]
+    Own(Box<RawValue>),
+}
+
+/// A mark for the provider's cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct CacheControl {
+    /// Always `ephemeral`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+}
+
+/// Where a picture or a file is.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Source<'a> {
+    /// Here.
+    Base64 {
+        /// Such as `image/png`.
+        media_type: &'a str,
+        /// The bytes.
+        data: &'a str,
+    },
+    /// There.
+    Url {
+        /// The address; the provider fetches it.
+        url: &'a str,
+    },
+    /// Here, as words.
+    Text {
+        /// Always `text/plain`.
+        media_type: &'static str,
+        /// The words.
+        data: String,
+    },
+}
+
+/// A tool the model may call.
+#[derive(Debug, Serialize)]
+pub struct Tool<'a> {
+    /// Its name.
+    pub name: Cow<'a, str>,
+    /// What it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<&'a str>,
+    /// The schema of its arguments, an object.
+    pub input_schema: Cow<'a, RawValue>,
+    /// The prefix up to here is worth caching.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_control: Option<CacheControl>,
+}
