@@ -9,7 +9,8 @@ use crate::drive::TurnStream;
 use crate::exchange;
 use crate::learn::Lessons;
 use crate::link::Refused;
-use crate::prepared::{Prepared, Wire};
+use crate::prepared::{Prepared, Raw, Wire};
+use crate::responses::Responses;
 
 /// One configured upstream. The set is known at compile time: the compiler lists what a new protocol needs.
 pub enum Adapter {
@@ -17,14 +18,25 @@ pub enum Adapter {
     Chat(Chat),
     /// Anthropic Messages.
     Anthropic(Anthropic),
+    /// OpenAI Responses.
+    Responses(Responses),
 }
 
 impl Adapter {
     /// Translates the turn for this account, once for all attempts, without what the endpoint cannot do. CPU work only.
-    pub fn prepare(&self, turn: &TurnRequest, lessons: &Lessons) -> Prepared {
+    /// `raw` is the request as the client wrote it, for an upstream that speaks the client's protocol and is wanted to; `account`
+    /// is whose credential will be sent, where state is bound to it.
+    pub fn prepare(
+        &self,
+        turn: &TurnRequest,
+        raw: Option<&Raw>,
+        account: Option<&str>,
+        lessons: &Lessons,
+    ) -> Prepared {
         match self {
             Self::Chat(chat) => chat.prepare(turn, lessons),
             Self::Anthropic(anthropic) => anthropic.prepare(turn, lessons),
+            Self::Responses(responses) => responses.prepare(turn, raw, account, lessons),
         }
     }
 
@@ -38,6 +50,7 @@ impl Adapter {
         match self {
             Self::Chat(chat) => chat.open(prepared, credential).await,
             Self::Anthropic(anthropic) => anthropic.open(prepared, credential).await,
+            Self::Responses(responses) => responses.open(prepared, credential).await,
         }
     }
 }
@@ -52,7 +65,8 @@ impl Prepared {
     pub fn with_exchange(&self, said: &str, answer: &str) -> Option<Self> {
         let body = match self.wire {
             Wire::Chat | Wire::Anthropic => exchange::with_exchange(&self.body, said, answer),
-            Wire::Responses | Wire::Gemini | Wire::CommandCode => None,
+            Wire::Responses => exchange::with_items(&self.body, said, answer),
+            Wire::Gemini | Wire::CommandCode => None,
         };
         Some(Self { body: body?.into(), ..self.clone() })
     }

@@ -10,6 +10,15 @@ pub(crate) fn with_exchange(body: &[u8], said: &str, answer: &str) -> Option<Vec
     with_elements(body, "messages", &[said, answer])
 }
 
+/// A body with a list `input` of Responses items, and two more messages at its end.
+pub(crate) fn with_items(body: &[u8], said: &str, answer: &str) -> Option<Vec<u8>> {
+    let message = |role: &str, kind: &str, text: &str| {
+        json!({ "type": "message", "role": role, "content": [{ "type": kind, "text": text }] })
+    };
+    let pair = [message("assistant", "output_text", said), message("user", "input_text", answer)];
+    with_elements(body, "input", &pair)
+}
+
 /// A body with more elements at the end of the list `key`. The list must stand before anything that may hold a key of the
 /// same name outside of a string.
 pub(crate) fn with_elements(body: &[u8], key: &str, elements: &[Value]) -> Option<Vec<u8>> {

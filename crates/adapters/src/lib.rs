@@ -19,5 +19,6 @@ pub mod pairing;
 pub mod prepared;
 pub mod reader;
 pub mod repair;
+pub mod responses;
 pub mod scripted;
 pub mod transport;

@@ -59,7 +59,12 @@ pub fn pair<'a>(items: &'a [Item], notes: &mut Vec<String>) -> Vec<Step<'a>> {
                 }
                 let count = seen.entry(call.id.as_str()).or_default();
                 *count += 1;
-                let id = if *count == 1 { call.id.to_string() } else { format!("{}_{count}", call.id) };
+                let id = if *count == 1 {
+                    call.id.to_string()
+                } else {
+                    notes.push("a call id that stood there twice was renamed".to_owned());
+                    format!("{}_{count}", call.id)
+                };
                 let output = outputs.get_mut(call.id.as_str()).and_then(Vec::pop);
                 steps.push(Step::Call(call, id.clone()));
                 open.push((id, output));

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
-use latimer_protocol::turn::Owner;
+use latimer_protocol::turn::{Owner, Seal};
 
 use crate::learn::Features;
 use crate::names::Names;
@@ -12,6 +12,8 @@ use crate::names::Names;
 pub struct Prepared {
     /// Which protocol the words are of.
     pub wire: Wire,
+    /// The answer goes through as the upstream writes it: the client speaks the same protocol.
+    pub passes: bool,
     /// The JSON body.
     pub body: Bytes,
     /// The model as the provider knows it.
@@ -26,6 +28,19 @@ pub struct Prepared {
     pub features: Features,
     /// What was lowered or dropped, for the log.
     pub notes: Vec<String>,
+}
+
+/// A request as the client wrote it, for an upstream of the same protocol.
+#[derive(Debug, Clone)]
+pub struct Raw {
+    /// The client's protocol.
+    pub wire: Wire,
+    /// The JSON body.
+    pub body: Bytes,
+    /// Headers of the client; the adapter picks those that concern its upstream.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Opens the carriers of provider state.
+    pub seal: Seal,
 }
 
 /// The upstream protocols.

@@ -10,7 +10,7 @@ mod event;
 mod opaque;
 mod request;
 
-pub use event::{FinishReason, Record, Sink, TurnEvent, Usage};
+pub use event::{FinishReason, Frame, Record, Sink, TurnEvent, Usage};
 pub use opaque::{Opaque, Owner, Seal, family};
 pub use request::{
     Call, CallOutput, Content, Format, Image, Item, Message, Reasoning, ReasoningItem, Role, Sampling, Tool,

@@ -46,6 +46,7 @@ impl Anthropic {
         let beta = HeaderValue::try_from(written.betas.join(",")).ok().filter(|value| !value.is_empty());
         Prepared {
             wire: Wire::Anthropic,
+            passes: false,
             body: written.body.into(),
             model: turn.model.clone(),
             owner,

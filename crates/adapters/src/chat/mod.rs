@@ -39,6 +39,7 @@ impl Chat {
             });
         Prepared {
             wire: Wire::Chat,
+            passes: false,
             body: written.body.into(),
             model: turn.model.clone(),
             owner,

@@ -1,3 +1,6 @@
-//! The Responses wire, seen from outside: what a legal stream is.
+//! The Responses wire: what latimer asks of an upstream that speaks it ([`request`]), what that sends ([`event`]), and what
+//! a legal stream is, seen from outside ([`legality`]).
 
+pub mod event;
 pub mod legality;
+pub mod request;

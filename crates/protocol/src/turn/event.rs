@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Opaque;
+use super::{Opaque, Owner};
 use crate::failure::Failure;
 
 /// One thing that happened in an answer. Text is borrowed from the bytes it arrived in: nothing is copied on the way from
@@ -44,6 +44,8 @@ pub enum TurnEvent<'a> {
     },
     /// Tokens so far; a later one replaces an earlier one.
     Usage(Usage),
+    /// An event of the client's own protocol, to be handed on as it is.
+    Frame(Frame<'a>),
     /// Something a log should show and a client should not.
     Note(&'a str),
     /// The answer is over.
@@ -53,8 +55,25 @@ pub enum TurnEvent<'a> {
 impl TurnEvent<'_> {
     /// True once the client would have seen something of the answer: from here on there is no retry.
     pub fn is_semantic(&self) -> bool {
-        !matches!(self, Self::Started | Self::Usage(_) | Self::Note(_) | Self::Finished(_))
+        match self {
+            Self::Started | Self::Usage(_) | Self::Note(_) | Self::Finished(_) => false,
+            Self::Frame(frame) => frame.semantic,
+            _ => true,
+        }
     }
+}
+
+/// An event of the protocol that both sides speak.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Frame<'a> {
+    /// Its type.
+    pub kind: &'a str,
+    /// Its payload, as the upstream wrote it.
+    pub data: &'a str,
+    /// Whether the client would see something of the answer in it.
+    pub semantic: bool,
+    /// Whose opaque state it holds, bare: it has to be sealed on its way through the client.
+    pub state_of: Option<&'a Owner>,
 }
 
 /// How an answer ended.
@@ -142,6 +161,7 @@ impl fmt::Display for TurnEvent<'_> {
             Self::CallArguments { slot, json } => write!(f, "args {slot} {json:?}"),
             Self::CallEnded { slot } => write!(f, "end {slot}"),
             Self::Usage(usage) => write!(f, "usage {usage}"),
+            Self::Frame(frame) => write!(f, "frame {} {}", frame.kind, frame.data),
             Self::Note(note) => write!(f, "note {note}"),
             Self::Finished(reason) => write!(f, "finished {reason}"),
         }

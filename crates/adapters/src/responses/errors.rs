@@ -1,0 +1,93 @@
+//! What a failed response means. Its codes say what a status would; the words are the common ones.
+
+use latimer_protocol::failure::Failure;
+use latimer_protocol::responses::event::{Event, Response};
+use latimer_protocol::turn::FinishReason;
+use serde_json::{Value, json};
+
+use crate::errors;
+use crate::reader::Context;
+
+/// A code or type of an error in a stream, and the status that goes with it.
+const CODES: [(&str, u16); 17] = [
+    ("invalid_prompt", 400),
+    ("invalid_request_error", 400),
+    ("context_length_exceeded", 400),
+    ("image_content_policy_violation", 400),
+    ("invalid_image", 400),
+    ("invalid_base64_image", 400),
+    ("image_too_large", 400),
+    ("authentication_error", 401),
+    ("permission_error", 403),
+    ("not_found_error", 404),
+    ("insufficient_quota", 429),
+    ("rate_limit_exceeded", 429),
+    ("rate_limit_error", 429),
+    ("usage_limit_reached", 429),
+    ("usage_not_included", 403),
+    ("server_is_overloaded", 503),
+    ("slow_down", 503),
+];
+
+/// The failure of an `error` event, whose fields stand in `error` or flat.
+pub(super) fn event(event: &Event<'_>, context: &Context) -> Failure {
+    let flat = || json!({ "code": event.code.some(), "message": event.message.some() }).to_string();
+    let error = event.error.map_or_else(flat, |error| error.get().to_owned());
+    failure(&error, context)
+}
+
+/// The failure of a response that ended as failed.
+pub(super) fn response(response: Option<&Response<'_>>, context: &Context) -> Failure {
+    let error = response.and_then(|response| response.error).map_or("null", |error| error.get());
+    failure(error, context)
+}
+
+/// Why a response is incomplete.
+pub(super) fn incomplete(response: Option<&Response<'_>>) -> FinishReason {
+    let details = response.and_then(|response| response.incomplete_details.0.as_ref());
+    match details.and_then(|details| details.reason.some()) {
+        Some("content_filter") => FinishReason::ContentFilter,
+        _ => FinishReason::Length,
+    }
+}
+
+fn failure(error: &str, context: &Context) -> Failure {
+    let value = serde_json::from_str::<Value>(error).unwrap_or_default();
+    let said = ["code", "type"].iter().filter_map(|name| value.get(name)?.as_str());
+    let status = said
+        .filter_map(|said| CODES.iter().find(|(code, _)| *code == said))
+        .map(|(_, status)| *status)
+        .next()
+        .unwrap_or(500);
+    let body = format!("{{\"error\":{error}}}");
+    let failure = errors::classify(
+        status,
+        errors::retry_after(None, body.as_bytes(), 0),
+        body.as_bytes(),
+        &context.endpoint,
+        &context.model,
+    );
+    Failure { status: None, ..failure }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use latimer_protocol::failure::Kind;
+
+    #[test]
+    fn codes_say_what_went_wrong() {
+        let cases = [
+            (r#"{"code":"context_length_exceeded","message":"too long"}"#, Kind::ContextLength),
+            (r#"{"code":"rate_limit_exceeded","message":"Please try again in 1.5s"}"#, Kind::RateLimited),
+            (r#"{"code":"insufficient_quota","message":"You exceeded your current quota"}"#, Kind::QuotaExhausted),
+            (r#"{"type":"usage_limit_reached","message":"limit","resets_in_seconds":3600}"#, Kind::WindowExhausted),
+            (r#"{"code":"server_error","message":"oops"}"#, Kind::UpstreamError),
+            (r#"{"code":"server_is_overloaded"}"#, Kind::Overloaded),
+            ("null", Kind::UpstreamError),
+        ];
+        for (error, want) in cases {
+            assert_eq!(failure(error, &Context::default()).kind, want, "{error}");
+        }
+    }
+}

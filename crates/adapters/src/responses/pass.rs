@@ -1,0 +1,379 @@
+//! A client's own Responses request, lowered to what a server takes: everything latimer has no reason to touch goes out byte
+//! for byte. Pure.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use latimer_protocol::turn::{Opaque, Owner, Seal};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use super::profile::Profile;
+use crate::learn::{Features, Lesson};
+
+/// What state is asked for where the server keeps none.
+const ENCRYPTED: &str = "reasoning.encrypted_content";
+/// Items whose id may be left out.
+const NEEDLESS_IDS: [&str; 5] =
+    ["message", "function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output"];
+
+/// A request ready to go out.
+#[derive(Debug)]
+pub struct Lowered {
+    /// The JSON body.
+    pub body: Vec<u8>,
+    /// What the request makes use of.
+    pub features: Features,
+    /// What was lowered or dropped, for the log.
+    pub notes: Vec<String>,
+}
+
+/// The top-level fields in order, untouched.
+struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+#[derive(Deserialize)]
+struct Kind<'a> {
+    #[serde(rename = "type", borrow, default)]
+    kind: Option<Cow<'a, str>>,
+}
+
+/// Lowers the request. `None` when its tools or its pictures have to be changed in a way that the answer must undo: then the
+/// turn has to be translated.
+pub fn lower(body: &[u8], model: &str, profile: &Profile, owner: &Owner, seal: &Seal) -> Option<Lowered> {
+    let Fields(fields) = serde_json::from_slice(body).ok()?;
+    let mut lowering = Lowering { profile, owner, seal, features: Features::default(), notes: Vec::new() };
+    let mut out = b"{".to_vec();
+    let mut put = |name: &str, value: &str| {
+        out.extend_from_slice(if out.len() > 1 { b"," } else { b"" });
+        out.extend_from_slice(Value::from(name).to_string().as_bytes());
+        out.push(b':');
+        out.extend_from_slice(value.as_bytes());
+    };
+    put("model", &Value::from(model).to_string());
+    put("stream", "true");
+    if profile.stateless {
+        put("store", "false");
+    }
+    let mut seen = (false, false);
+    for (name, value) in &fields {
+        match name.as_ref() {
+            "model" | "stream" => {}
+            "store" if profile.stateless => {}
+            "input" => put(name, &lowering.input(value)?),
+            "tools" => put(name, &lowering.tools(value)?),
+            "include" => {
+                seen.0 = true;
+                put(name, &lowering.include(value));
+            }
+            "instructions" => {
+                seen.1 = value.get() != "null";
+                put(name, value.get());
+            }
+            "tool_choice" if !profile.forced_calls && !matches!(value.get(), "\"auto\"" | "\"none\"") => {
+                lowering.notes.push("tool_choice was left out: this server refuses it".to_owned());
+            }
+            "service_tier" if profile.developer_role && value.get() != "\"priority\"" => {}
+            field if profile.drops(field) => {
+                lowering.notes.push(format!("`{field}` was left out: this server refuses it"));
+            }
+            _ => {
+                lowering.uses(name, value);
+                put(name, value.get());
+            }
+        }
+    }
+    if profile.stateless && profile.reasoning && !seen.0 {
+        put("include", &json!([ENCRYPTED]).to_string());
+    }
+    if profile.developer_role && !seen.1 {
+        put("instructions", "\"\"");
+    }
+    out.push(b'}');
+    Some(Lowered { body: out, features: lowering.features, notes: lowering.notes })
+}
+
+struct Lowering<'l> {
+    profile: &'l Profile,
+    owner: &'l Owner,
+    seal: &'l Seal,
+    features: Features,
+    notes: Vec<String>,
+}
+
+impl Lowering<'_> {
+    fn learnable(&mut self, lesson: Lesson) {
+        self.features = self.features.and(lesson);
+    }
+
+    fn uses(&mut self, name: &str, value: &RawValue) {
+        if value.get() == "null" {
+            return;
+        }
+        let lesson = match name {
+            "reasoning" => Lesson::NoReasoning,
+            "temperature" | "top_p" => Lesson::NoSampling,
+            "max_output_tokens" => Lesson::NoTokenLimit,
+            "parallel_tool_calls" => Lesson::NoParallelCalls,
+            "prompt_cache_key" => Lesson::NoCacheKey,
+            "tool_choice" if value.get() != "\"auto\"" => Lesson::AutoToolChoice,
+            _ => return,
+        };
+        self.learnable(lesson);
+    }
+
+    fn tools<'v>(&mut self, raw: &'v RawValue) -> Option<Cow<'v, str>> {
+        let Ok(tools) = serde_json::from_str::<Vec<&RawValue>>(raw.get()) else {
+            return Some(Cow::Borrowed(raw.get()));
+        };
+        let mut kept = Vec::with_capacity(tools.len());
+        for tool in &tools {
+            let kind = kind(tool);
+            match kind.as_deref() {
+                Some("function") => {
+                    if !self.profile.strict {
+                        return None;
+                    }
+                    self.learnable(Lesson::NoStrict);
+                    kept.push(tool.get());
+                }
+                Some("custom") => {
+                    if !self.profile.custom_tools {
+                        return None;
+                    }
+                    self.learnable(Lesson::NoCustomTools);
+                    kept.push(tool.get());
+                }
+                Some("namespace") => {
+                    if !self.profile.namespaces {
+                        return None;
+                    }
+                    self.learnable(Lesson::NoNamespaces);
+                    kept.push(tool.get());
+                }
+                _ if self.profile.hosted_tools => {
+                    self.learnable(Lesson::NoHostedTools);
+                    kept.push(tool.get());
+                }
+                other => {
+                    let name = other.unwrap_or("unknown");
+                    self.notes.push(format!("a tool of type `{name}` has no equal upstream and was left out"));
+                }
+            }
+        }
+        if kept.len() == tools.len() {
+            return Some(Cow::Borrowed(raw.get()));
+        }
+        Some(Cow::Owned(format!("[{}]", kept.join(","))))
+    }
+
+    fn include<'v>(&mut self, raw: &'v RawValue) -> Cow<'v, str> {
+        let list = serde_json::from_str::<Vec<String>>(raw.get()).unwrap_or_default();
+        let has = list.iter().any(|word| word == ENCRYPTED);
+        if !self.profile.stateless || has || !self.profile.reasoning {
+            return Cow::Borrowed(raw.get());
+        }
+        Cow::Owned(json!(list.into_iter().chain([ENCRYPTED.to_owned()]).collect::<Vec<_>>()).to_string())
+    }
+
+    fn input<'v>(&mut self, raw: &'v RawValue) -> Option<Cow<'v, str>> {
+        if memchr::memmem::find(raw.get().as_bytes(), b"\"input_image\"").is_some() {
+            if !self.profile.images {
+                return None;
+            }
+            self.learnable(Lesson::NoImages);
+        }
+        let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(raw.get()) else {
+            if !self.profile.stateless {
+                return Some(Cow::Borrowed(raw.get()));
+            }
+            let text: String = serde_json::from_str(raw.get()).ok()?;
+            let content = json!([{ "type": "input_text", "text": text }]);
+            return Some(Cow::Owned(json!([{ "type": "message", "role": "user", "content": content }]).to_string()));
+        };
+        let mut kept: Vec<Cow<'v, str>> = Vec::with_capacity(items.len());
+        let mut dropped = 0;
+        for item in items {
+            match self.item(item.get()) {
+                Some(item) => kept.push(item),
+                None => dropped += 1,
+            }
+        }
+        if dropped > 0 {
+            self.notes.push("thoughts of another model, provider or account were left out".to_owned());
+        }
+        // With the thoughts gone, the ids of what followed them would ask for them.
+        if dropped > 0 || self.profile.stateless {
+            for item in &mut kept {
+                if let Some(without) = without_id(item) {
+                    *item = Cow::Owned(without);
+                }
+            }
+        }
+        if dropped == 0 && kept.iter().all(|item| matches!(item, Cow::Borrowed(_))) {
+            return Some(Cow::Borrowed(raw.get()));
+        }
+        Some(Cow::Owned(format!("[{}]", kept.join(","))))
+    }
+
+    /// One item; `None` when it holds state of somebody else.
+    fn item<'v>(&mut self, item: &'v str) -> Option<Cow<'v, str>> {
+        if memchr::memmem::find(item.as_bytes(), b"\"encrypted_content\"").is_some() {
+            let mut fields: Map<String, Value> = serde_json::from_str(item).ok()?;
+            let Some(carrier) = fields.get("encrypted_content").and_then(Value::as_str) else {
+                return Some(Cow::Borrowed(item));
+            };
+            let opaque = Opaque::decode(carrier, self.seal)?;
+            if opaque.owner != *self.owner || !self.profile.thoughts {
+                return None;
+            }
+            self.learnable(Lesson::NoThoughts);
+            fields.insert("encrypted_content".to_owned(), Value::from(opaque.data));
+            return Some(Cow::Owned(Value::Object(fields).to_string()));
+        }
+        if self.profile.developer_role && memchr::memmem::find(item.as_bytes(), b"\"system\"").is_some() {
+            let mut fields: Map<String, Value> = serde_json::from_str(item).ok()?;
+            if fields.get("role").and_then(Value::as_str) == Some("system") {
+                fields.insert("role".to_owned(), Value::from("developer"));
+                return Some(Cow::Owned(Value::Object(fields).to_string()));
+            }
+        }
+        Some(Cow::Borrowed(item))
+    }
+}
+
+fn kind(raw: &RawValue) -> Option<Cow<'_, str>> {
+    serde_json::from_str::<Kind<'_>>(raw.get()).ok()?.kind
+}
+
+/// The item without its id, where it has one that may be left out.
+fn without_id(item: &str) -> Option<String> {
+    memchr::memmem::find(item.as_bytes(), b"\"id\"")?;
+    let mut fields: Map<String, Value> = serde_json::from_str(item).ok()?;
+    let kind = fields.get("type").and_then(Value::as_str).unwrap_or("message");
+    if !NEEDLESS_IDS.contains(&kind) {
+        return None;
+    }
+    fields.shift_remove("id")?;
+    Some(Value::Object(fields).to_string())
+}
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Each;
+        impl<'de> Visitor<'de> for Each {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+                #[derive(Deserialize)]
+                struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+                let mut fields: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::new();
+                while let Some((Name(name), value)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
+                    // Of a field that stands twice the last one counts, as everywhere.
+                    fields.retain(|(known, _)| *known != name);
+                    fields.push((name, value));
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(Each)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lowered(body: &Value, profile: &Profile) -> Option<(Value, Vec<String>)> {
+        let owner = Owner::new("openai", "gpt-5.5").of_account("a");
+        let lowered = lower(body.to_string().as_bytes(), "gpt-5.5", profile, &owner, &Seal::default())?;
+        Some((serde_json::from_slice(&lowered.body).expect("JSON"), lowered.notes))
+    }
+
+    #[test]
+    fn what_needs_no_change_goes_out_as_it_came() {
+        let body = r#"{"input" : [ {"type":"message","role":"user","content":"żółw"} ], "tools":[{"type":"custom","name":"x"}],"novel":{"a":1.0e3},"model":"alias","stream":false}"#;
+        let owner = Owner::new("openai", "gpt-5.5");
+        let lowered = lower(body.as_bytes(), "gpt-5.5", &Profile::OPENAI, &owner, &Seal::default()).expect("passes");
+        assert_eq!(
+            String::from_utf8_lossy(&lowered.body),
+            r#"{"model":"gpt-5.5","stream":true,"input":[ {"type":"message","role":"user","content":"żółw"} ],"tools":[{"type":"custom","name":"x"}],"novel":{"a":1.0e3}}"#
+        );
+        assert_eq!(lowered.notes, Vec::<String>::new());
+        assert!(lowered.features.has(Lesson::NoCustomTools) && !lowered.features.has(Lesson::NoNamespaces));
+    }
+
+    #[test]
+    fn state_goes_back_to_its_owner_only() {
+        let state = |owner: Owner| {
+            let text = Opaque { owner, data: "gAAAA".into() }.encode(&Seal::default());
+            json!({ "type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": text })
+        };
+        let own = state(Owner::new("openai", "gpt-5.5").of_account("a"));
+        let call = json!({ "type": "function_call", "id": "fc_1", "call_id": "c", "name": "f", "arguments": "{}" });
+        let (body, notes) = lowered(&json!({ "input": [own, call] }), &Profile::OPENAI).expect("passes");
+        assert_eq!(body["input"][0]["encrypted_content"], "gAAAA");
+        assert_eq!(body["input"][1]["id"], "fc_1");
+        assert!(notes.is_empty());
+        let foreign = [
+            state(Owner::new("openai", "gpt-5.5").of_account("b")),
+            state(Owner::new("openai", "gpt-6").of_account("a")),
+            state(Owner::new("xai", "gpt-5.5").of_account("a")),
+            json!({ "type": "reasoning", "summary": [], "encrypted_content": "gAAAA from nowhere" }),
+        ];
+        for item in foreign {
+            let (body, notes) = lowered(&json!({ "input": [item, call] }), &Profile::OPENAI).expect("passes");
+            assert_eq!(body["input"], json!([{ "type": "function_call", "call_id": "c", "name": "f", "arguments": "{}" }]));
+            assert_eq!(notes.len(), 1);
+        }
+    }
+
+    #[test]
+    fn the_chatgpt_backend_gets_what_it_insists_on() {
+        let body = json!({
+            "model": "x", "input": "hello", "store": true, "temperature": 1, "user": "u", "service_tier": "auto",
+            "include": ["web_search_call.action.sources"],
+        });
+        let (body, notes) = lowered(&body, &Profile::CHATGPT).expect("passes");
+        assert_eq!(
+            body,
+            json!({
+                "model": "gpt-5.5", "stream": true, "store": false,
+                "input": [{ "type": "message", "role": "user", "content": [{ "type": "input_text", "text": "hello" }] }],
+                "include": ["web_search_call.action.sources", "reasoning.encrypted_content"],
+                "instructions": "",
+            })
+        );
+        assert_eq!(notes.len(), 2);
+        let (body, _) = lowered(&json!({ "input": [{ "role": "system", "content": "s" }] }), &Profile::CHATGPT).expect("passes");
+        assert_eq!(body["input"][0]["role"], "developer");
+    }
+
+    #[test]
+    fn tools_that_the_answer_must_undo_are_translated() {
+        for tool in [json!({ "type": "custom", "name": "x" }), json!({ "type": "namespace", "name": "n", "tools": [] })] {
+            assert!(lowered(&json!({ "input": "x", "tools": [tool] }), &Profile::PLAIN).is_none());
+        }
+        let tools = json!([{ "type": "web_search" }, { "type": "function", "name": "f" }]);
+        let (body, notes) = lowered(&json!({ "input": "x", "tools": tools }), &Profile::PLAIN).expect("passes");
+        assert_eq!(body["tools"], json!([{ "type": "function", "name": "f" }]));
+        assert_eq!(notes.len(), 1);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_body_is_lowered_or_left(text in "[\\[\\]{}:,\"a1 ]{0,60}", input in "[\\[\\]{}:,\"a1 ]{0,30}") {
+            for body in [text.clone(), format!("{{\"input\":{input}}}")] {
+                let owner = Owner::new("o", "m");
+                if let Some(lowered) = lower(body.as_bytes(), "m", &Profile::CHATGPT, &owner, &Seal::default()) {
+                    proptest::prop_assert!(serde_json::from_slice::<Value>(&lowered.body).is_ok());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! A turn to a Responses request, for clients of another protocol and for servers that take less. Pure.
+
+use std::borrow::Cow;
+
+use latimer_protocol::responses::request::{Item as WireItem, Output, Part, Request, Tool as WireTool};
+use latimer_protocol::turn::{
+    CallOutput, Content, Format, Item, Message, Owner, ReasoningItem, Role, ToolChoice, TurnRequest,
+};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use super::profile::Profile;
+use crate::exchange::arguments;
+use crate::learn::{Features, Lesson};
+use crate::names::{Names, Rule};
+use crate::pairing::{NO_OUTPUT, Step, orphan, pair};
+
+/// The schema of a tool that declares none.
+const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
+/// Stands where something was that this model does not see.
+const NOT_SEEN: &str = "(an image or a file stood here; this model does not see such things)";
+
+/// A request in the provider's words.
+#[derive(Debug)]
+pub struct Written {
+    /// The JSON body.
+    pub body: Vec<u8>,
+    /// Tool names that were changed.
+    pub names: Names,
+    /// What the request makes use of.
+    pub features: Features,
+    /// What was lowered or dropped, for the log.
+    pub notes: Vec<String>,
+}
+
+/// Writes the turn for a server of this profile. `owner` is whose opaque state may go out.
+pub fn write(turn: &TurnRequest, profile: &Profile, owner: &Owner) -> Written {
+    let names = Names::new(turn, Rule::COMMON);
+    let mut notes = Vec::new();
+    let steps = pair(&turn.items, &mut notes);
+    let mut writer =
+        Writer { profile, owner, names: &names, notes: &mut notes, input: Vec::with_capacity(steps.len()), leading: true, instructions: String::new() };
+    for step in steps {
+        writer.step(step);
+    }
+    let (input, instructions) = (writer.input, writer.instructions);
+    let has_tools = !turn.tools.is_empty();
+    let request = Request {
+        model: &turn.model,
+        stream: true,
+        store: false,
+        input,
+        instructions,
+        tools: tools(turn, profile, &names),
+        tool_choice: tool_choice(turn, profile, &names),
+        parallel_tool_calls: turn.parallel_tool_calls.filter(|_| has_tools && profile.parallel_tool_calls),
+        reasoning: reasoning(turn, profile),
+        text: text(turn),
+        include: if profile.reasoning { vec!["reasoning.encrypted_content"] } else { Vec::new() },
+        max_output_tokens: turn.max_output_tokens.filter(|_| profile.token_limit),
+        temperature: turn.sampling.temperature.filter(|_| profile.sampling),
+        top_p: turn.sampling.top_p.filter(|_| profile.sampling),
+        prompt_cache_key: turn.conversation.as_deref().filter(|_| profile.cache_key),
+    };
+    let features = features(turn, profile, &request);
+    // Writing to memory fails only for maps with keys that are not strings, and there are none.
+    let body = serde_json::to_vec(&request).unwrap_or_default();
+    Written { body, names, features, notes }
+}
+
+struct Writer<'a, 'n> {
+    profile: &'n Profile,
+    owner: &'n Owner,
+    names: &'n Names,
+    notes: &'n mut Vec<String>,
+    input: Vec<WireItem<'a>>,
+    /// Nothing but base prompt was read.
+    leading: bool,
+    instructions: String,
+}
+
+impl<'a> Writer<'a, '_> {
+    fn step(&mut self, step: Step<'a>) {
+        match step {
+            Step::Item(Item::Message(message)) => self.message(message),
+            Step::Item(Item::Reasoning(thoughts)) => self.thoughts(thoughts),
+            Step::Item(_) => {}
+            Step::Call(call, id) => self.input.push(WireItem::FunctionCall {
+                call_id: id.into(),
+                name: Cow::Owned(self.names.wire(&call.name).to_owned()),
+                arguments: arguments(&call.arguments),
+            }),
+            Step::Output(output, id) => {
+                let output = self.output(output);
+                self.input.push(WireItem::FunctionCallOutput { call_id: id.into(), output });
+            }
+            Step::Orphan(output) => {
+                let content = vec![Part::InputText { text: orphan(output).into() }];
+                self.input.push(WireItem::Message { role: "user", content });
+            }
+        }
+    }
+
+    fn message(&mut self, message: &'a Message) {
+        let only_text = message.content.iter().all(|part| matches!(part, Content::Text(_)));
+        if message.role == Role::System && self.leading && self.instructions.is_empty() && only_text {
+            for part in &message.content {
+                if let Content::Text(text) = part {
+                    self.instructions.push_str(if self.instructions.is_empty() { "" } else { "\n\n" });
+                    self.instructions.push_str(text);
+                }
+            }
+            return;
+        }
+        self.leading = false;
+        let content: Vec<Part<'a>> =
+            message.content.iter().filter_map(|part| self.part(part, message.role == Role::Assistant)).collect();
+        let role = match message.role {
+            Role::System => "developer",
+            Role::User => "user",
+            Role::Assistant => "assistant",
+        };
+        if !content.is_empty() {
+            self.input.push(WireItem::Message { role, content });
+        }
+    }
+
+    fn part(&mut self, part: &'a Content, by_model: bool) -> Option<Part<'a>> {
+        Some(match part {
+            Content::Text(text) if text.is_empty() => return None,
+            Content::Text(text) if by_model => Part::OutputText { text: text.into() },
+            Content::Text(text) => Part::InputText { text: text.into() },
+            Content::Refusal(refusal) if by_model => Part::Refusal { refusal },
+            Content::Refusal(text) => Part::InputText { text: text.into() },
+            Content::Image(_) | Content::File { .. } if !self.profile.images || by_model => {
+                self.notes.push("an image or a file was replaced by a note: this model does not see it".to_owned());
+                let text = Cow::Borrowed(NOT_SEEN);
+                if by_model { Part::OutputText { text } } else { Part::InputText { text } }
+            }
+            Content::Image(image) => Part::InputImage { image_url: &image.url, detail: image.detail.as_deref() },
+            Content::File { name, data_url } => {
+                Part::InputFile { filename: name.as_deref(), file_data: data_url }
+            }
+        })
+    }
+
+    fn thoughts(&mut self, thoughts: &'a ReasoningItem) {
+        self.leading = false;
+        let own = thoughts.opaque.as_ref().filter(|opaque| opaque.owner == *self.owner && self.profile.thoughts);
+        match own {
+            Some(opaque) => {
+                let text = thoughts.text.as_str();
+                let summary =
+                    if text.is_empty() { Vec::new() } else { vec![Part::SummaryText { text }] };
+                self.input.push(WireItem::Reasoning { summary, encrypted_content: &opaque.data });
+            }
+            None if thoughts.opaque.is_some() => {
+                self.notes.push("thoughts of another model, provider or account were left out".to_owned());
+            }
+            None => {}
+        }
+    }
+
+    fn output(&mut self, output: Option<&'a CallOutput>) -> Output<'a> {
+        let Some(output) = output else { return Output::Text(NO_OUTPUT.into()) };
+        if let [Content::Text(text)] = output.content.as_slice() {
+            return Output::Text(text.into());
+        }
+        let parts: Vec<Part<'a>> = output.content.iter().filter_map(|part| self.part(part, false)).collect();
+        if parts.is_empty() { Output::Text("".into()) } else { Output::Parts(parts) }
+    }
+}
+
+fn tools<'a>(turn: &'a TurnRequest, profile: &Profile, names: &Names) -> Vec<WireTool<'a>> {
+    let empty: &'static RawValue = serde_json::from_str(NO_PARAMETERS).unwrap_or(RawValue::NULL);
+    let wire = |tool: &'a latimer_protocol::turn::Tool| WireTool {
+        kind: "function",
+        name: Cow::Owned(names.wire(&tool.name).to_owned()),
+        description: tool.description.as_deref(),
+        parameters: tool.parameters.as_deref().unwrap_or(empty),
+        strict: profile.strict.then_some(tool.strict.unwrap_or(false)),
+    };
+    turn.tools.iter().map(wire).collect()
+}
+
+fn tool_choice(turn: &TurnRequest, profile: &Profile, names: &Names) -> Option<Value> {
+    if turn.tools.is_empty() {
+        return None;
+    }
+    let choice = match &turn.tool_choice {
+        ToolChoice::Auto => return Some(json!("auto")),
+        ToolChoice::None => return Some(json!("none")),
+        ToolChoice::Required => json!("required"),
+        ToolChoice::Function(name) => json!({ "type": "function", "name": names.wire(name) }),
+    };
+    profile.forced_calls.then_some(choice)
+}
+
+fn reasoning(turn: &TurnRequest, profile: &Profile) -> Option<Value> {
+    let effort = turn.reasoning.effort.as_deref().filter(|_| profile.reasoning)?;
+    // Without a summary nobody would see that the model thinks.
+    Some(json!({ "effort": effort, "summary": "auto" }))
+}
+
+fn text(turn: &TurnRequest) -> Option<Value> {
+    let mut text = Map::new();
+    match &turn.format {
+        Format::Text => {}
+        Format::JsonObject => {
+            text.insert("format".into(), json!({ "type": "json_object" }));
+        }
+        Format::JsonSchema { name, description, schema, strict } => {
+            let schema: Value = serde_json::from_str(schema.get()).unwrap_or_default();
+            let mut format = json!({ "type": "json_schema", "name": name, "schema": schema });
+            if let Some(fields) = format.as_object_mut() {
+                fields.extend(description.as_ref().map(|text| ("description".to_owned(), json!(text))));
+                fields.extend(strict.map(|strict| ("strict".to_owned(), json!(strict))));
+            }
+            text.insert("format".into(), format);
+        }
+    }
+    text.extend(turn.verbosity.as_ref().map(|verbosity| ("verbosity".to_owned(), json!(verbosity))));
+    (!text.is_empty()).then_some(Value::Object(text))
+}
+
+/// What of the request a provider may refuse, and what could be left out then.
+fn features(turn: &TurnRequest, profile: &Profile, request: &Request<'_>) -> Features {
+    let seen = |part: &Content| matches!(part, Content::Image(_) | Content::File { .. });
+    let has_images = turn.items.iter().any(|item| match item {
+        Item::Message(message) => message.content.iter().any(seen),
+        Item::Output(output) => output.content.iter().any(seen),
+        Item::Call(_) | Item::Reasoning(_) => false,
+    });
+    let has_thoughts = request.input.iter().any(|item| matches!(item, WireItem::Reasoning { .. }));
+    let table = [
+        (has_images && profile.images, Lesson::NoImages),
+        (request.reasoning.is_some(), Lesson::NoReasoning),
+        (has_thoughts, Lesson::NoThoughts),
+        (request.temperature.is_some() || request.top_p.is_some(), Lesson::NoSampling),
+        (request.max_output_tokens.is_some(), Lesson::NoTokenLimit),
+        (request.tool_choice.is_some() && turn.tool_choice != ToolChoice::Auto, Lesson::AutoToolChoice),
+        (request.parallel_tool_calls.is_some(), Lesson::NoParallelCalls),
+        (request.prompt_cache_key.is_some(), Lesson::NoCacheKey),
+        (!request.tools.is_empty() && profile.strict, Lesson::NoStrict),
+    ];
+    Features::of(table.into_iter().filter(|(used, _)| *used).map(|(_, lesson)| lesson))
+}

@@ -1,0 +1,130 @@
+//! Reads along while an upstream's own events go through to a client of the same protocol. It changes nothing; it says what is
+//! semantic, how many tokens were used, and how the answer ended. Pure.
+
+use latimer_protocol::failure::Failure;
+use latimer_protocol::responses::event::Event;
+use latimer_protocol::turn::{FinishReason, Frame, Sink, TurnEvent};
+use serde::Deserialize;
+
+use super::errors;
+use super::stream::interrupted;
+use crate::reader::{Context, End, Reader as ReaderTrait};
+
+/// Events that a client does not see as part of an answer: as long as nothing else came, there may be another attempt.
+const EMPTY: [&str; 6] = [
+    "response.created",
+    "response.in_progress",
+    "response.queued",
+    "keepalive",
+    "codex.rate_limits",
+    "codex.response.metadata",
+];
+/// Events that may hold encrypted state.
+const STATEFUL: [&str; 4] =
+    ["response.output_item.added", "response.output_item.done", "response.completed", "response.incomplete"];
+
+#[derive(Deserialize)]
+#[serde(bound = "'de: 'a")]
+struct Kind<'a> {
+    #[serde(rename = "type", default)]
+    kind: latimer_protocol::chat::Text<'a>,
+}
+
+/// Reads one stream of Responses events and hands every one of them on.
+///
+/// Invariant: `finish` emits `Finished` exactly once; a failure is never handed on as a frame.
+pub struct Tap {
+    context: Context,
+    started: bool,
+    called: bool,
+    end: Option<FinishReason>,
+    garbage: bool,
+}
+
+impl Tap {
+    /// A tap for one answer.
+    pub fn new(context: Context) -> Self {
+        Self { context, started: false, called: false, end: None, garbage: false }
+    }
+
+    fn frame(&mut self, kind: &str, data: &str, sink: &mut dyn Sink) {
+        let stateful = STATEFUL.contains(&kind)
+            && memchr::memmem::find(data.as_bytes(), b"\"encrypted_content\":\"").is_some();
+        if kind == "response.output_item.done" && !self.called {
+            self.called = memchr::memmem::find(data.as_bytes(), b"_call\"").is_some();
+        }
+        sink.event(TurnEvent::Frame(Frame {
+            kind,
+            data,
+            semantic: !EMPTY.contains(&kind),
+            state_of: stateful.then_some(&self.context.owner),
+        }));
+    }
+
+    fn terminal(&mut self, kind: &str, data: &str, sink: &mut dyn Sink) {
+        let Ok(event) = serde_json::from_str::<Event<'_>>(data) else {
+            self.garbage = true;
+            return;
+        };
+        let response = event.response.0.as_ref();
+        if let Some(usage) = response.and_then(|response| response.usage.0) {
+            sink.event(TurnEvent::Usage(usage.to_turn()));
+        }
+        let reason = match kind {
+            "response.completed" if self.called => FinishReason::ToolCalls,
+            "response.completed" => FinishReason::Stop,
+            "response.incomplete" => errors::incomplete(response),
+            "error" => FinishReason::Failed(errors::event(&event, &self.context)),
+            _ => FinishReason::Failed(errors::response(response, &self.context)),
+        };
+        if !matches!(reason, FinishReason::Failed(_)) {
+            self.frame(kind, data, sink);
+        }
+        self.end = Some(reason);
+    }
+
+    fn broken(&self) -> Failure {
+        interrupted(self.started, self.garbage, &self.context)
+    }
+}
+
+impl ReaderTrait for Tap {
+    fn push(&mut self, data: &[u8], sink: &mut dyn Sink) {
+        if self.done() || data.trim_ascii() == b"[DONE]" {
+            return;
+        }
+        let text = latimer_protocol::sse::text(data);
+        let parsed = serde_json::from_str::<Kind<'_>>(&text);
+        let kind = parsed.as_ref().ok().and_then(|parsed| parsed.kind.some());
+        let Some(kind) = kind else {
+            if !text.trim().is_empty() {
+                self.garbage = true;
+                sink.event(TurnEvent::Note("a line of the provider's stream was not readable and was passed over"));
+            }
+            return;
+        };
+        if !self.started {
+            self.started = true;
+            sink.event(TurnEvent::Started);
+        }
+        match kind {
+            "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled" | "error" => {
+                self.terminal(kind, &text, sink);
+            }
+            kind => self.frame(kind, &text, sink),
+        }
+    }
+
+    fn done(&self) -> bool {
+        self.end.is_some()
+    }
+
+    fn finish(mut self: Box<Self>, end: End, sink: &mut dyn Sink) {
+        let reason = match (self.end.take(), end) {
+            (Some(reason), _) => reason,
+            (None, End::Broken(failure)) => FinishReason::Failed(failure),
+            (None, End::Clean) => FinishReason::Failed(self.broken()),
+        };
+        sink.event(TurnEvent::Finished(reason));
+    }
+}

@@ -1,0 +1,158 @@
+//! What goes to an upstream of this protocol when a turn is translated. Borrowed throughout.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// The body of `POST /v1/responses`. The input stands before everything that may hold a key of the same name.
+#[derive(Debug, Serialize)]
+pub struct Request<'a> {
+    /// The model's name.
+    pub model: &'a str,
+    /// Always true: answers are read as they come.
+    pub stream: bool,
+    /// Always false: latimer relies on no memory of a provider.
+    pub store: bool,
+    /// The conversation.
+    pub input: Vec<Item<'a>>,
+    /// The base prompt; some servers insist on the field.
+    pub instructions: String,
+    /// What the model may call.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<Tool<'a>>,
+    /// Whether and what it must call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_choice: Option<Value>,
+    /// Whether several calls are welcome.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parallel_tool_calls: Option<bool>,
+    /// Effort and summary of thoughts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<Value>,
+    /// Shape and length of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<Value>,
+    /// What to send besides the answer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub include: Vec<&'static str>,
+    /// The most tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_output_tokens: Option<u64>,
+    /// 0 to 2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_p: Option<f64>,
+    /// A key for the provider's cache.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt_cache_key: Option<&'a str>,
+}
+
+/// One item of the conversation.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Item<'a> {
+    /// Somebody said something.
+    Message {
+        /// `developer`, `system`, `user` or `assistant`.
+        role: &'static str,
+        /// The parts.
+        content: Vec<Part<'a>>,
+    },
+    /// The model thought something.
+    Reasoning {
+        /// Readable thoughts.
+        summary: Vec<Part<'a>>,
+        /// The provider's own state.
+        encrypted_content: &'a str,
+    },
+    /// The model called a tool.
+    FunctionCall {
+        /// Links the call to its output.
+        call_id: Cow<'a, str>,
+        /// The tool.
+        name: Cow<'a, str>,
+        /// The arguments, JSON text.
+        arguments: Cow<'a, str>,
+    },
+    /// A tool answered.
+    FunctionCallOutput {
+        /// The call.
+        call_id: Cow<'a, str>,
+        /// Text, or parts where there are pictures.
+        output: Output<'a>,
+    },
+}
+
+/// What a tool answered.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Output<'a> {
+    /// Words.
+    Text(Cow<'a, str>),
+    /// Words and pictures.
+    Parts(Vec<Part<'a>>),
+}
+
+/// A part of an item.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Part<'a> {
+    /// Words of the person or the operator.
+    InputText {
+        /// The words.
+        text: Cow<'a, str>,
+    },
+    /// Words of the model.
+    OutputText {
+        /// The words.
+        text: Cow<'a, str>,
+    },
+    /// The model refused.
+    Refusal {
+        /// In these words.
+        refusal: &'a str,
+    },
+    /// Readable thoughts.
+    SummaryText {
+        /// The thoughts.
+        text: &'a str,
+    },
+    /// A picture.
+    InputImage {
+        /// Where it is.
+        image_url: &'a str,
+        /// How closely to look.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        detail: Option<&'a str>,
+    },
+    /// A file.
+    InputFile {
+        /// Its name.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        filename: Option<&'a str>,
+        /// A data URL.
+        file_data: &'a str,
+    },
+}
+
+/// A tool the model may call.
+#[derive(Debug, Serialize)]
+pub struct Tool<'a> {
+    /// Always `function`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Its name.
+    pub name: Cow<'a, str>,
+    /// What it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<&'a str>,
+    /// The schema of its arguments.
+    pub parameters: &'a RawValue,
+    /// Absent would mean strict here, so it is always said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strict: Option<bool>,
+}
