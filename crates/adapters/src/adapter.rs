@@ -3,6 +3,7 @@
 use latimer_protocol::turn::TurnRequest;
 
 use crate::anthropic::Anthropic;
+use crate::by_model::ByModel;
 use crate::chat::Chat;
 use crate::credential::Credential;
 use crate::drive::TurnStream;
@@ -20,6 +21,8 @@ pub enum Adapter {
     Anthropic(Anthropic),
     /// OpenAI Responses.
     Responses(Responses),
+    /// A gateway that serves each model by its own protocol.
+    ByModel(ByModel),
 }
 
 impl Adapter {
@@ -37,6 +40,7 @@ impl Adapter {
             Self::Chat(chat) => chat.prepare(turn, lessons),
             Self::Anthropic(anthropic) => anthropic.prepare(turn, lessons),
             Self::Responses(responses) => responses.prepare(turn, raw, account, lessons),
+            Self::ByModel(gateway) => gateway.prepare(turn, raw, account, lessons),
         }
     }
 
@@ -51,6 +55,7 @@ impl Adapter {
             Self::Chat(chat) => chat.open(prepared, credential).await,
             Self::Anthropic(anthropic) => anthropic.open(prepared, credential).await,
             Self::Responses(responses) => responses.open(prepared, credential).await,
+            Self::ByModel(gateway) => gateway.open(prepared, credential).await,
         }
     }
 }

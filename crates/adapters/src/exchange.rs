@@ -12,9 +12,7 @@ pub(crate) fn with_exchange(body: &[u8], said: &str, answer: &str) -> Option<Vec
 
 /// A body with a list `input` of Responses items, and two more messages at its end.
 pub(crate) fn with_items(body: &[u8], said: &str, answer: &str) -> Option<Vec<u8>> {
-    let message = |role: &str, kind: &str, text: &str| {
-        json!({ "type": "message", "role": role, "content": [{ "type": kind, "text": text }] })
-    };
+    let message = |role: &str, kind: &str, text: &str| json!({ "type": "message", "role": role, "content": [{ "type": kind, "text": text }] });
     let pair = [message("assistant", "output_text", said), message("user", "input_text", answer)];
     with_elements(body, "input", &pair)
 }

@@ -7,6 +7,7 @@
 
 pub mod adapter;
 pub mod anthropic;
+pub mod by_model;
 pub mod chat;
 pub mod credential;
 pub mod drive;

@@ -39,6 +39,10 @@ enum Command {
     Demo(command::demo::Args),
     /// List the configured models and the names to ask for them
     Models(command::models::Args),
+    /// List the providers latimer knows by name
+    Presets(command::presets::Args),
+    /// Show the configured endpoints, how they are doing, and what they taught
+    Endpoints(command::endpoints::Args),
     /// Show what happened in the last turns of the running proxy, and why
     Explain(command::explain::Args),
     /// Print a completion script for a shell
@@ -56,6 +60,8 @@ pub fn latimer_main() -> ExitCode {
         Command::Launch(args) => command::launch::run(args),
         Command::Demo(args) => command::demo::run(&args),
         Command::Models(args) => command::models::run(&args),
+        Command::Presets(args) => command::presets::run(&args),
+        Command::Endpoints(args) => command::endpoints::run(&args),
         Command::Explain(args) => command::explain::run(&args),
         Command::Completions(args) => command::completions::run(&args, &mut Cli::command()),
         Command::Scripted(args) => command::scripted::run(&args),

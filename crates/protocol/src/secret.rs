@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use sha2::{Digest as _, Sha256};
+
 /// A key or token. It has no `Display`, prints as `***` in `Debug`, and is never serialised;
 /// [`Secret::expose`] is the one way to read it, so every use can be found by name.
 #[derive(Clone, PartialEq, Eq)]
@@ -16,6 +18,16 @@ impl Secret {
     /// The text itself, for the one place that puts it on the wire.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// Twelve hexadecimal digits that stand for the text: the same wherever it is, and of no use to a thief.
+    pub fn fingerprint(&self) -> String {
+        use fmt::Write as _;
+        let hash = Sha256::new().chain_update(b"latimer key\n").chain_update(&self.0).finalize();
+        hash.iter().take(6).fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
     }
 
     /// True for a key of no characters, which means "send no credentials".

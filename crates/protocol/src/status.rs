@@ -71,6 +71,9 @@ pub struct Trace {
     pub turn: String,
     /// The endpoint that answered.
     pub endpoint: String,
+    /// The key or account that was used, as people call it.
+    #[serde(default)]
+    pub account: String,
     /// The model as the endpoint knows it.
     pub model: String,
     /// When it began, in seconds since 1970.

@@ -14,18 +14,19 @@ use hyper::header::{
     CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT,
 };
 use hyper::{Response, StatusCode};
-use latimer_adapters::learn::Lessons;
-use latimer_adapters::repair::{Level, Plan};
+use latimer_adapters::prepared::{Raw, Wire};
+use latimer_adapters::repair::Level;
 use latimer_protocol::failure::Failure;
 use latimer_protocol::status::Trace;
 use latimer_protocol::turn::{FinishReason, Item, Seal, Sink, TurnEvent};
 use tokio::time::Sleep;
 
+use crate::inbound::responses::answer::Answer;
 use crate::inbound::responses::error::{self, HttpError};
 use crate::inbound::responses::request::{self, Parsed};
 use crate::inbound::responses::stream::{Begin, Writer};
-use crate::route::attempt::{Attempts, Progress, shutting_down};
-use crate::route::fleet::{Fleet, Runtime};
+use crate::route::attempt::{Asked, Attempts, Progress, shutting_down};
+use crate::route::fleet::Fleet;
 use crate::server::reply::{Refusal, Reply, json};
 use crate::server::shutdown::{Cut, OpenTurn};
 use crate::server::traces::MOST_NOTES;
@@ -58,26 +59,28 @@ pub struct Surroundings {
 }
 
 /// Answers one `POST /v1/responses`.
-pub async fn responses(surroundings: Surroundings, headers: &HeaderMap, body: &[u8]) -> Response<Reply> {
+pub async fn responses(surroundings: Surroundings, headers: &HeaderMap, body: Bytes) -> Response<Reply> {
     let codex = is_codex(headers);
-    let parsed = match request::read(body, &surroundings.seal) {
+    let parsed = match request::read(&body, &surroundings.seal) {
         Ok(parsed) => parsed,
         Err(error) => return from_error(error.into()),
     };
-    let (runtime, model) = match route(&surroundings.fleet, &parsed.turn.model) {
-        Ok(found) => found,
-        Err(refusal) => return refuse(refusal, codex),
-    };
-    let level = match repair_level(headers, runtime.endpoint.repair) {
+    let level = match repair_level(headers) {
         Ok(level) => level,
         Err(refusal) => return refusal.into_response(),
     };
-    let Parsed { mut turn, stream, notes, echo, tools, input_tokens } = parsed;
-    turn.model = model;
-    let prepared = runtime.adapter.prepare(&turn, &Lessons::default());
-    let plan = Plan::new(level, runtime.endpoint.resume, &turn);
-    let mut log = Log::new(Arc::clone(&runtime), turn.model, surroundings.open);
-    for note in notes.iter().chain(&prepared.notes) {
+    let Parsed { turn, stream, notes, echo, tools, input_tokens } = parsed;
+    let conversation = turn.conversation.clone().or_else(|| session(headers));
+    let fleet = &surroundings.fleet;
+    let legs = match fleet.legs(&turn.model, conversation.as_deref(), Instant::now()) {
+        Ok(legs) => legs,
+        Err(error) => {
+            return refuse(Refusal::invalid(404, "model_not_found").message(error.to_string()), codex);
+        }
+    };
+    let stay = fleet.stay_key(&turn.model, conversation.as_deref());
+    let mut log = Log::new(surroundings.open, stream);
+    for note in &notes {
         log.note(note);
     }
     let call_ids = turn
@@ -85,15 +88,16 @@ pub async fn responses(surroundings: Surroundings, headers: &HeaderMap, body: &[
         .iter()
         .filter_map(|item| if let Item::Call(call) = item { Some(call.id.to_string()) } else { None })
         .collect();
-    let seal = surroundings.seal;
+    let seal = surroundings.seal.clone();
     let begin = Begin { seed: random(), created_at: unix_now(), codex, stream, input_tokens, call_ids, seal };
-    let writer = Writer::new(begin, &echo, tools);
-    // The history may be large, and the request is written: nothing needs it for the length of the stream.
-    drop(turn.items);
-    let attempts = Attempts::new(runtime, prepared, plan);
-    let keep_alive = surroundings.fleet.config.server.keep_alive;
-    log.stream = stream;
-    let body = TurnBody::new(attempts, writer, log, keep_alive, surroundings.cut);
+    let answer = Answer::new(Writer::new(begin, &echo, tools));
+    let raw = Raw { wire: Wire::Responses, body, headers: own_headers(headers), seal: surroundings.seal };
+    let keep_alive = fleet.config.server.keep_alive;
+    let Some(attempts) = Attempts::new(legs, Asked { turn, raw: Some(raw), level, stay }) else {
+        let message = "the route has no endpoint left; check the configuration";
+        return refuse(Refusal::invalid(404, "model_not_found").message(message), codex);
+    };
+    let body = TurnBody::new(attempts, answer, log, keep_alive, surroundings.cut);
     if stream { answer_stream(body, codex).await } else { body.collect(codex).await }
 }
 
@@ -107,7 +111,7 @@ async fn answer_stream(mut body: TurnBody, codex: bool) -> Response<Reply> {
             return from_error(error::http_error(&failure, codex));
         }
         Ok(Progress::More | Progress::Ended) => {}
-        Err(_elapsed) => body.writer.keep_alive(),
+        Err(_elapsed) => body.keep_alive(),
     }
     let mut response = Response::new(Reply::Turn(Box::new(body)));
     let headers = response.headers_mut();
@@ -126,21 +130,36 @@ fn is_codex(headers: &HeaderMap) -> bool {
         || headers.contains_key("x-codex-turn-metadata")
 }
 
-fn route(fleet: &Fleet, model: &str) -> Result<(Arc<Runtime>, String), Refusal> {
-    let unknown = |message: String| Refusal::invalid(404, "model_not_found").message(message);
-    let (endpoint, model) = fleet.config.route(model).map_err(|error| unknown(error.to_string()))?;
-    let runtime =
-        fleet.find(endpoint).ok_or_else(|| unknown(format!("endpoint {} is gone", endpoint.name)))?;
-    Ok((Arc::clone(runtime), model))
+/// What names the conversation where the request does not: the session headers of known clients.
+fn session(headers: &HeaderMap) -> Option<String> {
+    const SESSION: [&str; 4] = ["session_id", "session-id", "thread-id", "x-session-id"];
+    SESSION.iter().find_map(|name| headers.get(*name)?.to_str().ok()).map(str::to_owned)
 }
 
-/// The endpoint's level of repair, unless the request names one.
-fn repair_level(headers: &HeaderMap, configured: Level) -> Result<Level, Refusal> {
-    let Some(value) = headers.get(REPAIR) else { return Ok(configured) };
+/// The client's headers that may concern an upstream of the same protocol; never a credential.
+fn own_headers(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+    const NEVER: [&str; 9] = [
+        "authorization",
+        "x-api-key",
+        "cookie",
+        "host",
+        "content-length",
+        "content-type",
+        "accept",
+        "accept-encoding",
+        "connection",
+    ];
+    let keep = |name: &HeaderName| !NEVER.contains(&name.as_str());
+    headers.iter().filter(|(name, _)| keep(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// The level of repair that the request chooses.
+fn repair_level(headers: &HeaderMap) -> Result<Option<Level>, Refusal> {
+    let Some(value) = headers.get(REPAIR) else { return Ok(None) };
     match value.as_bytes() {
-        b"off" => Ok(Level::Off),
-        b"parse" => Ok(Level::Parse),
-        b"assist" => Ok(Level::Assist),
+        b"off" => Ok(Some(Level::Off)),
+        b"parse" => Ok(Some(Level::Parse)),
+        b"assist" => Ok(Some(Level::Assist)),
         _ => Err(Refusal::invalid(400, "invalid_value")
             .message(format!("the header {REPAIR} is `off`, `parse` or `assist`"))),
     }
@@ -166,7 +185,7 @@ fn from_error(error: HttpError) -> Response<Reply> {
 /// One turn as a response body.
 pub struct TurnBody {
     attempts: Attempts,
-    writer: Writer,
+    writer: Answer,
     log: Log,
     keep_alive: Duration,
     last_sent: Instant,
@@ -178,7 +197,7 @@ pub struct TurnBody {
 }
 
 impl TurnBody {
-    fn new(attempts: Attempts, writer: Writer, log: Log, keep_alive: Duration, cut: Cut) -> Self {
+    fn new(attempts: Attempts, writer: Answer, log: Log, keep_alive: Duration, cut: Cut) -> Self {
         let alarm = Box::pin(tokio::time::sleep(keep_alive));
         Self {
             attempts,
@@ -216,7 +235,7 @@ impl TurnBody {
             if self.cut.poll(cx).is_ready() {
                 self.fail(&shutting_down());
             } else if self.writer.out().is_empty() && self.alarm_rang(cx) {
-                self.writer.keep_alive();
+                self.keep_alive();
             }
         }
         let out = self.writer.take();
@@ -234,7 +253,7 @@ impl TurnBody {
         while !self.writer.is_finished() && self.writer.out().len() < BATCH {
             let mut watch = Watch { writer: &mut self.writer, log: &mut self.log };
             let progress = self.attempts.poll(cx, &mut watch);
-            self.log.effort = (self.attempts.retries(), self.attempts.repairs());
+            self.log.follow(&self.attempts);
             match progress {
                 Poll::Ready(Progress::Failed(failure)) => self.fail(&failure),
                 Poll::Ready(Progress::More | Progress::Ended) => {
@@ -260,6 +279,15 @@ impl TurnBody {
             self.alarm.as_mut().reset(due.into());
         }
         false
+    }
+
+    /// An event that keeps the client waiting.
+    fn keep_alive(&mut self) {
+        let passes = self.attempts.passes();
+        if !passes {
+            self.attempts.begun();
+        }
+        self.writer.keep_alive(passes);
     }
 
     fn fail(&mut self, failure: &Failure) {
@@ -290,7 +318,7 @@ impl TurnBody {
     fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<Progress> {
         let mut watch = Watch { writer: &mut self.writer, log: &mut self.log };
         let progress = self.attempts.poll(cx, &mut watch);
-        self.log.effort = (self.attempts.retries(), self.attempts.repairs());
+        self.log.follow(&self.attempts);
         match progress {
             Poll::Pending => self.cut.poll(cx).map(|()| Progress::Failed(shutting_down())),
             ready @ Poll::Ready(_) => ready,
@@ -300,7 +328,7 @@ impl TurnBody {
 
 /// Lets the log see what the writer is told.
 struct Watch<'t> {
-    writer: &'t mut Writer,
+    writer: &'t mut Answer,
     log: &'t mut Log,
 }
 
@@ -325,8 +353,11 @@ impl Sink for Watch<'_> {
 /// Writes one line when the turn is over, however it ends.
 struct Log {
     id: String,
-    runtime: Arc<Runtime>,
+    /// `endpoint/model`, and both apart.
+    target: String,
+    endpoint: String,
     model: String,
+    account: String,
     begun: Instant,
     first_event: Option<Duration>,
     stream: bool,
@@ -340,15 +371,16 @@ struct Log {
 }
 
 impl Log {
-    fn new(runtime: Arc<Runtime>, model: String, open: OpenTurn) -> Self {
-        runtime.stats.begin();
+    fn new(open: OpenTurn, stream: bool) -> Self {
         Self {
             id: open.id(),
-            runtime,
-            model,
+            target: String::new(),
+            endpoint: String::new(),
+            model: String::new(),
+            account: String::new(),
             begun: Instant::now(),
             first_event: None,
-            stream: true,
+            stream,
             usage: latimer_protocol::turn::Usage::default(),
             finish: None,
             failure: None,
@@ -358,8 +390,23 @@ impl Log {
         }
     }
 
+    /// Takes over who answers, and how much trouble it was.
+    fn follow(&mut self, attempts: &Attempts) {
+        self.effort = (attempts.retries(), attempts.repairs());
+        let Some(leg) = attempts.leg() else { return };
+        if self.target != leg.target {
+            self.target.clone_from(&leg.target);
+            self.endpoint = leg.runtime.endpoint.name.to_string();
+            self.model.clone_from(&leg.model);
+        }
+        let account = attempts.account().unwrap_or_default();
+        if self.account != account {
+            account.clone_into(&mut self.account);
+        }
+    }
+
     fn note(&mut self, note: &str) {
-        tracing::info!(event = "turn.note", turn = %self.id, endpoint = %self.runtime.endpoint.name, note);
+        tracing::info!(event = "turn.note", turn = %self.id, endpoint = %self.endpoint, note);
         if self.notes.len() < MOST_NOTES {
             self.notes.push(note.to_owned());
         }
@@ -369,7 +416,8 @@ impl Log {
     fn trace(&mut self, ms: u64) -> Trace {
         Trace {
             turn: self.id.clone(),
-            endpoint: self.runtime.endpoint.name.to_string(),
+            endpoint: self.endpoint.clone(),
+            account: self.account.clone(),
             model: self.model.clone(),
             begun: unix_now().saturating_sub(ms / 1000),
             ms,
@@ -399,17 +447,15 @@ impl Log {
 
 impl Drop for Log {
     fn drop(&mut self) {
-        self.runtime.stats.end(self.failure.as_ref(), self.finish.is_some());
         self.open.ended(self.failure.is_some());
         let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        self.runtime.stats.repaired(&self.model, self.effort.1);
         let trace = self.trace(ms(self.begun.elapsed()));
         self.open.record(trace);
         if let Some(failure) = &self.failure {
             tracing::warn!(
                 event = "turn.done",
                 turn = %self.id,
-                endpoint = %self.runtime.endpoint.name,
+                endpoint = %self.endpoint,
                 model = %self.model,
                 finish = "failed",
                 failure = failure.kind.code(),
@@ -421,7 +467,7 @@ impl Drop for Log {
             tracing::info!(
                 event = "turn.done",
                 turn = %self.id,
-                endpoint = %self.runtime.endpoint.name,
+                endpoint = %self.endpoint,
                 model = %self.model,
                 finish = self.finish.unwrap_or("client_left"),
                 stream = self.stream,

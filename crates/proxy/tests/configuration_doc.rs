@@ -9,13 +9,17 @@ const DOC: &str = include_str!("../../../docs/configuration.md");
 
 #[test]
 fn every_key_stands_in_the_table_of_its_section() {
-    let sections: [(&str, &[schema::Key]); 6] = [
+    let sections: [(&str, &[schema::Key]); 10] = [
         ("## The top", &schema::TOP),
         ("## `[server]`", &schema::SERVER),
         ("## `[[endpoint]]`", &schema::ENDPOINT),
         ("## A model that is a table", &schema::MODEL),
         ("## `timeouts`", &schema::TIMEOUTS),
         ("## `quirks`", &schema::QUIRKS),
+        ("## `history`", &schema::HISTORY),
+        ("## `options`", &schema::OPTIONS),
+        ("## `[[route]]`", &schema::ROUTE),
+        ("## A target that is a table", &schema::TARGET),
     ];
     for (title, keys) in sections {
         let section =
@@ -42,8 +46,11 @@ fn every_key_stands_in_the_table_of_its_section() {
 #[test]
 fn every_preset_is_listed() {
     for preset in &presets::PRESETS {
-        let key = preset.key_env.map_or_else(|| "no key".to_owned(), |name| format!("`{name}`"));
-        let row = format!("| `{}` | `{}` | {key} |", preset.name, preset.base_url);
+        let key = preset.key_env.map(|name| format!("`{name}`"));
+        let login = preset.login.map(|login| format!("`latimer login {}`", login.name()));
+        let ways: Vec<String> = key.into_iter().chain(login).collect();
+        let ways = if ways.is_empty() { "no key".to_owned() } else { ways.join(" or ") };
+        let row = format!("| `{}` | `{}` | {ways} |", preset.name, preset.base_url);
         assert!(DOC.contains(&row), "{row}");
     }
 }
@@ -98,6 +105,16 @@ fn problems_name_the_place_and_the_remedy_but_no_secret() {
         ("[[endpoint]]\nname = \"a b\"\npreset = \"groq\"", "letters, digits"),
         ("default_endpoint = \"x\"", "there is no endpoint of this name"),
         ("[[endpoint]\nname = \"a\"", "not valid TOML"),
+        (
+            "[[endpoint]]\nname = \"deep\"\npreset = \"groq\"\n[[route]]\nname = \"r\"\ntargets = [\"depp/x\"]",
+            "6:12: route[0].targets[0]: there is no endpoint `depp`; did you mean \"deep\"?",
+        ),
+        ("[[route]]\ntargets = [\"x\"]", "route[0].targets[0]: should be \"endpoint/model\""),
+        ("[[route]]\nname = \"r\"", "route[0].targets: is missing"),
+        (
+            "[[endpoint]]\nname = \"a\"\npreset = \"antigravity\"\noptions = { hosts = [\"http://far.test\"] }",
+            "should be URLs that begin with https://",
+        ),
     ];
     for (text, wanted) in cases {
         let problems = load(text, &|_| None, &|_| Ok(String::new())).expect_err(text);

@@ -263,6 +263,14 @@ impl Repair {
                 self.natives.arguments(slot, json, self.plan.parser.options(), sink);
             }
             TurnEvent::CallEnded { slot } => self.natives.ended(slot, self.plan.parser.options(), made, sink),
+            TurnEvent::ReasoningState(state) => {
+                // State belongs to what was thought or said before it.
+                if let Some(mut thoughts) = self.thoughts.take() {
+                    thoughts.finish(&mut |event| made.thought(&event, sink));
+                }
+                self.finish_text(sink);
+                sink.event(TurnEvent::ReasoningState(state));
+            }
             TurnEvent::Finished(reason) => self.finish(reason, sink),
             other => sink.event(other),
         }

@@ -80,8 +80,14 @@ mod tests {
         let cases = [
             (r#"{"code":"context_length_exceeded","message":"too long"}"#, Kind::ContextLength),
             (r#"{"code":"rate_limit_exceeded","message":"Please try again in 1.5s"}"#, Kind::RateLimited),
-            (r#"{"code":"insufficient_quota","message":"You exceeded your current quota"}"#, Kind::QuotaExhausted),
-            (r#"{"type":"usage_limit_reached","message":"limit","resets_in_seconds":3600}"#, Kind::WindowExhausted),
+            (
+                r#"{"code":"insufficient_quota","message":"You exceeded your current quota"}"#,
+                Kind::QuotaExhausted,
+            ),
+            (
+                r#"{"type":"usage_limit_reached","message":"limit","resets_in_seconds":3600}"#,
+                Kind::WindowExhausted,
+            ),
             (r#"{"code":"server_error","message":"oops"}"#, Kind::UpstreamError),
             (r#"{"code":"server_is_overloaded"}"#, Kind::Overloaded),
             ("null", Kind::UpstreamError),

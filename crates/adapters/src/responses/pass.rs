@@ -158,7 +158,8 @@ impl Lowering<'_> {
                 }
                 other => {
                     let name = other.unwrap_or("unknown");
-                    self.notes.push(format!("a tool of type `{name}` has no equal upstream and was left out"));
+                    self.notes
+                        .push(format!("a tool of type `{name}` has no equal upstream and was left out"));
                 }
             }
         }
@@ -190,7 +191,9 @@ impl Lowering<'_> {
             }
             let text: String = serde_json::from_str(raw.get()).ok()?;
             let content = json!([{ "type": "input_text", "text": text }]);
-            return Some(Cow::Owned(json!([{ "type": "message", "role": "user", "content": content }]).to_string()));
+            return Some(Cow::Owned(
+                json!([{ "type": "message", "role": "user", "content": content }]).to_string(),
+            ));
         };
         let mut kept: Vec<Cow<'v, str>> = Vec::with_capacity(items.len());
         let mut dropped = 0;
@@ -299,7 +302,8 @@ mod tests {
     fn what_needs_no_change_goes_out_as_it_came() {
         let body = r#"{"input" : [ {"type":"message","role":"user","content":"żółw"} ], "tools":[{"type":"custom","name":"x"}],"novel":{"a":1.0e3},"model":"alias","stream":false}"#;
         let owner = Owner::new("openai", "gpt-5.5");
-        let lowered = lower(body.as_bytes(), "gpt-5.5", &Profile::OPENAI, &owner, &Seal::default()).expect("passes");
+        let lowered =
+            lower(body.as_bytes(), "gpt-5.5", &Profile::OPENAI, &owner, &Seal::default()).expect("passes");
         assert_eq!(
             String::from_utf8_lossy(&lowered.body),
             r#"{"model":"gpt-5.5","stream":true,"input":[ {"type":"message","role":"user","content":"żółw"} ],"tools":[{"type":"custom","name":"x"}],"novel":{"a":1.0e3}}"#
@@ -315,7 +319,8 @@ mod tests {
             json!({ "type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": text })
         };
         let own = state(Owner::new("openai", "gpt-5.5").of_account("a"));
-        let call = json!({ "type": "function_call", "id": "fc_1", "call_id": "c", "name": "f", "arguments": "{}" });
+        let call =
+            json!({ "type": "function_call", "id": "fc_1", "call_id": "c", "name": "f", "arguments": "{}" });
         let (body, notes) = lowered(&json!({ "input": [own, call] }), &Profile::OPENAI).expect("passes");
         assert_eq!(body["input"][0]["encrypted_content"], "gAAAA");
         assert_eq!(body["input"][1]["id"], "fc_1");
@@ -328,7 +333,10 @@ mod tests {
         ];
         for item in foreign {
             let (body, notes) = lowered(&json!({ "input": [item, call] }), &Profile::OPENAI).expect("passes");
-            assert_eq!(body["input"], json!([{ "type": "function_call", "call_id": "c", "name": "f", "arguments": "{}" }]));
+            assert_eq!(
+                body["input"],
+                json!([{ "type": "function_call", "call_id": "c", "name": "f", "arguments": "{}" }])
+            );
             assert_eq!(notes.len(), 1);
         }
     }
@@ -350,17 +358,23 @@ mod tests {
             })
         );
         assert_eq!(notes.len(), 2);
-        let (body, _) = lowered(&json!({ "input": [{ "role": "system", "content": "s" }] }), &Profile::CHATGPT).expect("passes");
+        let (body, _) =
+            lowered(&json!({ "input": [{ "role": "system", "content": "s" }] }), &Profile::CHATGPT)
+                .expect("passes");
         assert_eq!(body["input"][0]["role"], "developer");
     }
 
     #[test]
     fn tools_that_the_answer_must_undo_are_translated() {
-        for tool in [json!({ "type": "custom", "name": "x" }), json!({ "type": "namespace", "name": "n", "tools": [] })] {
+        for tool in [
+            json!({ "type": "custom", "name": "x" }),
+            json!({ "type": "namespace", "name": "n", "tools": [] }),
+        ] {
             assert!(lowered(&json!({ "input": "x", "tools": [tool] }), &Profile::PLAIN).is_none());
         }
         let tools = json!([{ "type": "web_search" }, { "type": "function", "name": "f" }]);
-        let (body, notes) = lowered(&json!({ "input": "x", "tools": tools }), &Profile::PLAIN).expect("passes");
+        let (body, notes) =
+            lowered(&json!({ "input": "x", "tools": tools }), &Profile::PLAIN).expect("passes");
         assert_eq!(body["tools"], json!([{ "type": "function", "name": "f" }]));
         assert_eq!(notes.len(), 1);
     }

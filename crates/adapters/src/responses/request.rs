@@ -38,8 +38,15 @@ pub fn write(turn: &TurnRequest, profile: &Profile, owner: &Owner) -> Written {
     let names = Names::new(turn, Rule::COMMON);
     let mut notes = Vec::new();
     let steps = pair(&turn.items, &mut notes);
-    let mut writer =
-        Writer { profile, owner, names: &names, notes: &mut notes, input: Vec::with_capacity(steps.len()), leading: true, instructions: String::new() };
+    let mut writer = Writer {
+        profile,
+        owner,
+        names: &names,
+        notes: &mut notes,
+        input: Vec::with_capacity(steps.len()),
+        leading: true,
+        instructions: String::new(),
+    };
     for step in steps {
         writer.step(step);
     }
@@ -113,8 +120,11 @@ impl<'a> Writer<'a, '_> {
             return;
         }
         self.leading = false;
-        let content: Vec<Part<'a>> =
-            message.content.iter().filter_map(|part| self.part(part, message.role == Role::Assistant)).collect();
+        let content: Vec<Part<'a>> = message
+            .content
+            .iter()
+            .filter_map(|part| self.part(part, message.role == Role::Assistant))
+            .collect();
         let role = match message.role {
             Role::System => "developer",
             Role::User => "user",
@@ -133,11 +143,14 @@ impl<'a> Writer<'a, '_> {
             Content::Refusal(refusal) if by_model => Part::Refusal { refusal },
             Content::Refusal(text) => Part::InputText { text: text.into() },
             Content::Image(_) | Content::File { .. } if !self.profile.images || by_model => {
-                self.notes.push("an image or a file was replaced by a note: this model does not see it".to_owned());
+                self.notes
+                    .push("an image or a file was replaced by a note: this model does not see it".to_owned());
                 let text = Cow::Borrowed(NOT_SEEN);
                 if by_model { Part::OutputText { text } } else { Part::InputText { text } }
             }
-            Content::Image(image) => Part::InputImage { image_url: &image.url, detail: image.detail.as_deref() },
+            Content::Image(image) => {
+                Part::InputImage { image_url: &image.url, detail: image.detail.as_deref() }
+            }
             Content::File { name, data_url } => {
                 Part::InputFile { filename: name.as_deref(), file_data: data_url }
             }
@@ -146,12 +159,12 @@ impl<'a> Writer<'a, '_> {
 
     fn thoughts(&mut self, thoughts: &'a ReasoningItem) {
         self.leading = false;
-        let own = thoughts.opaque.as_ref().filter(|opaque| opaque.owner == *self.owner && self.profile.thoughts);
+        let own =
+            thoughts.opaque.as_ref().filter(|opaque| opaque.owner == *self.owner && self.profile.thoughts);
         match own {
             Some(opaque) => {
                 let text = thoughts.text.as_str();
-                let summary =
-                    if text.is_empty() { Vec::new() } else { vec![Part::SummaryText { text }] };
+                let summary = if text.is_empty() { Vec::new() } else { vec![Part::SummaryText { text }] };
                 self.input.push(WireItem::Reasoning { summary, encrypted_content: &opaque.data });
             }
             None if thoughts.opaque.is_some() => {

@@ -54,7 +54,9 @@ impl Reader {
                 self.thought |= event.delta.some().is_some();
                 self.words(index, event.delta.some(), TurnEvent::Reasoning, sink);
             }
-            "response.reasoning_summary_part.added" if self.thought && event.summary_index.0.unwrap_or(0) > 0 => {
+            "response.reasoning_summary_part.added"
+                if self.thought && event.summary_index.0.unwrap_or(0) > 0 =>
+            {
                 sink.event(TurnEvent::Reasoning("\n\n"));
             }
             "response.function_call_arguments.delta" => {
@@ -233,7 +235,9 @@ impl ReaderTrait for Reader {
         let reason = match (self.end.take(), end) {
             (Some(reason), _) => reason,
             (None, End::Broken(failure)) => FinishReason::Failed(failure),
-            (None, End::Clean) => FinishReason::Failed(interrupted(self.started, self.garbage, &self.context)),
+            (None, End::Clean) => {
+                FinishReason::Failed(interrupted(self.started, self.garbage, &self.context))
+            }
         };
         // A call of a broken answer is not ended: nobody may run it.
         if !matches!(reason, FinishReason::Failed(_)) {

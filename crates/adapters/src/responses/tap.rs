@@ -99,7 +99,9 @@ impl ReaderTrait for Tap {
         let Some(kind) = kind else {
             if !text.trim().is_empty() {
                 self.garbage = true;
-                sink.event(TurnEvent::Note("a line of the provider's stream was not readable and was passed over"));
+                sink.event(TurnEvent::Note(
+                    "a line of the provider's stream was not readable and was passed over",
+                ));
             }
             return;
         };
@@ -108,7 +110,11 @@ impl ReaderTrait for Tap {
             sink.event(TurnEvent::Started);
         }
         match kind {
-            "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled" | "error" => {
+            "response.completed"
+            | "response.incomplete"
+            | "response.failed"
+            | "response.cancelled"
+            | "error" => {
                 self.terminal(kind, &text, sink);
             }
             kind => self.frame(kind, &text, sink),

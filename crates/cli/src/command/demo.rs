@@ -124,7 +124,7 @@ async fn start_proxy(
     let listener = tokio::net::TcpListener::bind(loaded.config.server.listen).await.context("a free port")?;
     let url = format!("http://{}", listener.local_addr().context("the proxy's address")?);
     let (stop, stopped) = mpsc::channel(1);
-    let proxy = Proxy::new(Arc::new(Live::new(loaded.config, None)), None, Seal::default());
+    let proxy = Proxy::new(Arc::new(Live::new(loaded.config, None)), None, Seal::default(), None);
     Ok((url, stop, tokio::spawn(proxy.serve(listener, stopped))))
 }
 

@@ -3,8 +3,10 @@
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod demo;
+pub(crate) mod endpoints;
 pub(crate) mod explain;
 pub(crate) mod launch;
 pub(crate) mod models;
+pub(crate) mod presets;
 pub(crate) mod scripted;
 pub(crate) mod serve;

@@ -4,6 +4,7 @@
 //! providers, [`watch`] takes up a changed file, [`state`] keeps the token.
 
 pub mod check;
+mod login;
 pub mod presets;
 pub mod raise;
 mod read;
@@ -12,6 +13,7 @@ pub mod schema;
 pub mod state;
 pub mod watch;
 
+pub use login::Login;
 pub use route::RouteError;
 
 use std::net::SocketAddr;
@@ -20,6 +22,7 @@ use std::time::Duration;
 
 use latimer_adapters::chat::quirks::Quirks;
 use latimer_adapters::repair::Level;
+use latimer_adapters::responses::profile::Profile;
 use latimer_protocol::id::EndpointName;
 use latimer_protocol::secret::Secret;
 
@@ -32,6 +35,8 @@ pub struct Config {
     pub default_endpoint: Option<EndpointName>,
     /// In the order of the file.
     pub endpoints: Vec<Endpoint>,
+    /// Names that stand for several endpoints, in the order of the file.
+    pub routes: Vec<Route>,
 }
 
 /// The front side.
@@ -83,8 +88,20 @@ pub struct Endpoint {
     pub resume: u32,
     /// How much is made of what a model wrote instead of a call.
     pub repair: Level,
-    /// What the provider does differently.
+    /// What the provider does differently, where it speaks Chat Completions.
     pub quirks: Quirks,
+    /// What the server takes, where it speaks Responses.
+    pub profile: Profile,
+    /// The accounts it uses besides keys.
+    pub login: Option<Login>,
+    /// Settings of single protocols.
+    pub options: Options,
+    /// How much of a history it is given.
+    pub history: History,
+    /// Turns at once.
+    pub max_parallel: Option<u32>,
+    /// Requests in a minute.
+    pub requests_per_minute: Option<u32>,
     /// Extra request headers, sent as they are.
     pub headers: Vec<(String, String)>,
     /// A private CA in PEM, beside the machine's own trust store.
@@ -96,6 +113,136 @@ pub struct Endpoint {
 pub enum Protocol {
     /// OpenAI Chat Completions.
     Chat,
+    /// Anthropic Messages.
+    Anthropic,
+    /// OpenAI Responses.
+    Responses,
+    /// Gemini with a key.
+    Gemini,
+    /// Gemini Code Assist, with a login.
+    CodeAssist,
+    /// Google Antigravity, with a login.
+    Antigravity,
+    /// Command Code.
+    CommandCode,
+    /// Codebuff, with a login.
+    Codebuff,
+    /// A gateway that serves each model by its own protocol.
+    ByModel,
+}
+
+impl Protocol {
+    /// How each protocol is called in the file.
+    pub const NAMES: [(&str, Self); 9] = [
+        ("chat", Self::Chat),
+        ("anthropic", Self::Anthropic),
+        ("responses", Self::Responses),
+        ("gemini", Self::Gemini),
+        ("code_assist", Self::CodeAssist),
+        ("antigravity", Self::Antigravity),
+        ("command_code", Self::CommandCode),
+        ("codebuff", Self::Codebuff),
+        ("by_model", Self::ByModel),
+    ];
+
+    /// As written in the file.
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, protocol)| *protocol == self).map_or("", |(name, _)| name)
+    }
+}
+
+/// Settings of single protocols.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// What latimer calls itself to Command Code: the provider refuses versions it thinks too old.
+    pub command_code_version: String,
+    /// Command Code: real tools and blocks, where the server takes them.
+    pub structured: bool,
+    /// Command Code: ask that nothing is kept.
+    pub zero_retention: bool,
+    /// Code Assist and Antigravity: hosts in the order in which they are tried; empty for `base_url` alone.
+    pub hosts: Vec<String>,
+    /// Antigravity: this version instead of the one that is discovered.
+    pub antigravity_version: Option<String>,
+    /// Gemini: tell the model to use its tools when it is asked for an edit.
+    pub edit_nudge: bool,
+    /// Anthropic: keys go out as bearer tokens.
+    pub bearer_keys: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            command_code_version: "0.26.8".to_owned(),
+            structured: true,
+            zero_retention: false,
+            hosts: Vec::new(),
+            antigravity_version: None,
+            edit_nudge: false,
+            bearer_keys: false,
+        }
+    }
+}
+
+/// How much of a history an endpoint is given. Lengths are in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct History {
+    /// The most of one of the newest tool outputs.
+    pub new_outputs: Option<usize>,
+    /// The most of an older one.
+    pub old_outputs: Option<usize>,
+    /// How many count as new.
+    pub newest: usize,
+    /// The most items; the middle goes first.
+    pub most_items: Option<usize>,
+    /// Learn how many items it takes from what it refuses.
+    pub adaptive: bool,
+}
+
+impl History {
+    /// All of it.
+    pub const WHOLE: Self =
+        Self { new_outputs: None, old_outputs: None, newest: 6, most_items: None, adaptive: false };
+}
+
+/// One name for several endpoints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// The model name clients ask for.
+    pub name: String,
+    /// More names, and patterns that end in `*`.
+    pub models: Vec<String>,
+    /// Which target comes first.
+    pub strategy: Strategy,
+    /// A conversation stays with the target that answered it, as long as that is well.
+    pub affinity: bool,
+    /// Never empty.
+    pub targets: Vec<Target>,
+}
+
+/// One possibility of a route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The endpoint.
+    pub endpoint: EndpointName,
+    /// The model's name there.
+    pub model: String,
+    /// For [`Strategy::Score`]: added to the score; lower is better.
+    pub priority: u32,
+}
+
+/// Which target of a route comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Strategy {
+    /// The first that is well.
+    #[default]
+    Ordered,
+    /// One after the other.
+    RoundRobin,
+    /// The one with the fewest open turns.
+    LeastBusy,
+    /// The best by latency, failures and priority.
+    Score,
 }
 
 /// One model of an endpoint.

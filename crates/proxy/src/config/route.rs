@@ -1,7 +1,7 @@
 //! Which endpoint answers for a model. Pure.
 
 use super::schema::nearest;
-use super::{Config, Endpoint};
+use super::{Config, Endpoint, Route};
 
 /// No endpoint answers for a model.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -9,6 +9,16 @@ use super::{Config, Endpoint};
 pub struct RouteError(String);
 
 impl Config {
+    /// The route that answers for a model: by its name, or by one of its patterns.
+    pub fn named_route(&self, model: &str) -> Option<&Route> {
+        let fits = |pattern: &str| match pattern.strip_suffix('*') {
+            Some(start) => model.starts_with(start),
+            None => model == pattern,
+        };
+        let by_name = self.routes.iter().find(|route| route.name == model);
+        by_name.or_else(|| self.routes.iter().find(|route| route.models.iter().any(|pattern| fits(pattern))))
+    }
+
     /// The endpoint for a model, and the model's name there: the first endpoint that lists it, else the one named before a
     /// `/`, else the default endpoint with the name unchanged.
     pub fn route(&self, model: &str) -> Result<(&Endpoint, String), RouteError> {

@@ -16,10 +16,11 @@ const fn key(name: &'static str, kind: &'static str, default: &'static str) -> K
 }
 
 /// The top of the file.
-pub const TOP: [Key; 3] = [
+pub const TOP: [Key; 4] = [
     key("default_endpoint", "string", ""),
     key("server", "table", ""),
     key("endpoint", "list of tables", ""),
+    key("route", "list of tables", ""),
 ];
 
 /// `[server]`.
@@ -33,19 +34,28 @@ pub const SERVER: [Key; 6] = [
 ];
 
 /// `[[endpoint]]`.
-pub const ENDPOINT: [Key; 16] = [
+pub const ENDPOINT: [Key; 21] = [
     key("name", "string", ""),
     key("preset", "string", ""),
-    key("protocol", "chat", "chat"),
+    key(
+        "protocol",
+        "chat, anthropic, responses, gemini, code_assist, antigravity, command_code, codebuff or by_model",
+        "chat",
+    ),
     key("base_url", "URL", ""),
     key("api_key", "string or list", ""),
     key("api_key_env", "string or list", ""),
     key("api_key_file", "string or list", ""),
+    key("login", "google, antigravity, codebuff, anthropic, command-code, chatgpt or none", "none"),
     key("models", "list", "[]"),
     key("timeouts", "table", ""),
     key("retries", "number", "3"),
     key("resume", "number", "2"),
     key("repair", "off, parse or assist", "parse"),
+    key("max_parallel", "number", ""),
+    key("requests_per_minute", "number", ""),
+    key("history", "table", ""),
+    key("options", "table", ""),
     key("headers", "table", "{}"),
     key("ca_file", "path", ""),
     key("allow_http", "true or false", "false"),
@@ -68,7 +78,7 @@ pub const TIMEOUTS: [Key; 3] = [
 ];
 
 /// `quirks`: what a preset says of its provider, for providers that have none.
-pub const QUIRKS: [Key; 15] = [
+pub const QUIRKS: [Key; 16] = [
     key(
         "reasoning",
         "none, effort, thinking, thinking_and_effort, enable_thinking, chat_template or openrouter",
@@ -87,8 +97,42 @@ pub const QUIRKS: [Key; 15] = [
     key("nine_character_call_ids", "true or false", "false"),
     key("json_schema", "true or false", "true"),
     key("prompt_cache_key", "true or false", "false"),
+    key("images", "true or false", "true"),
     key("tool_images", "true or false", "false"),
 ];
+
+/// `history`: how much of it an endpoint is given.
+pub const HISTORY: [Key; 5] = [
+    key("new_outputs", "number", ""),
+    key("old_outputs", "number", ""),
+    key("newest", "number", "6"),
+    key("most_items", "number", ""),
+    key("adaptive", "true or false", "false"),
+];
+
+/// `options`: settings of single protocols.
+pub const OPTIONS: [Key; 7] = [
+    key("bearer_keys", "true or false", "false"),
+    key("command_code_version", "string", "0.26.8"),
+    key("structured", "true or false", "true"),
+    key("zero_retention", "true or false", "false"),
+    key("hosts", "list of URLs", "[]"),
+    key("antigravity_version", "string", ""),
+    key("edit_nudge", "true or false", "false"),
+];
+
+/// `[[route]]`.
+pub const ROUTE: [Key; 5] = [
+    key("name", "string", ""),
+    key("targets", "list", ""),
+    key("models", "list of strings", "[]"),
+    key("strategy", "ordered, round_robin, least_busy or score", "ordered"),
+    key("affinity", "true or false", "true"),
+];
+
+/// An entry of `targets` that is a table.
+pub const TARGET: [Key; 3] =
+    [key("endpoint", "string", ""), key("model", "string", ""), key("priority", "number", "0")];
 
 /// The known name nearest to this one, when it is near enough to be meant.
 pub(super) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {

@@ -1,48 +1,84 @@
-//! Runs a turn on its endpoint: sends it, reads it, and tries again while the client has seen nothing.
+//! Runs a turn: sends it, reads it, and tries again, with another key or on another endpoint, while the client has seen nothing.
 //!
 //! Invariant: nothing is sent upstream a second time after the first semantic event.
 
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use latimer_adapters::drive::TurnStream;
-use latimer_adapters::prepared::Prepared;
-use latimer_adapters::repair::{Plan, Repair};
+use latimer_adapters::link::Refused;
+use latimer_adapters::prepared::{Prepared, Raw};
+use latimer_adapters::repair::{Level, Plan, Repair};
 use latimer_protocol::failure::{Failure, Kind, Retry};
-use latimer_protocol::turn::{FinishReason, Sink, TurnEvent, Usage};
+use latimer_protocol::turn::{FinishReason, Sink, TurnEvent, TurnRequest, Usage};
 
-use super::backoff;
-use super::fleet::Runtime;
+use super::fleet::Leg;
+use super::gate::Gate;
+use super::open::{Opened, Opening, open};
+use super::pool::Member;
+use super::{backoff, memory, shape};
 
-type Opening = Pin<Box<dyn Future<Output = Result<TurnStream, Failure>> + Send>>;
+/// A larger request is not kept for asking the model again.
+const MOST_KEPT: usize = 4 << 20;
+/// How much an endpoint may teach in one turn.
+const MOST_LESSONS: u32 = 4;
+
+/// What a client asks.
+pub struct Asked {
+    /// In the hub's words.
+    pub turn: TurnRequest,
+    /// As the client wrote it, for an upstream of the same protocol.
+    pub raw: Option<Raw>,
+    /// The level of repair that the request chose.
+    pub level: Option<Level>,
+    /// Under which the conversation is remembered, where it should stay with its endpoint.
+    pub stay: Option<String>,
+}
 
 /// One turn under way.
 pub struct Attempts {
-    runtime: Arc<Runtime>,
+    /// Never empty; the current one is at `at`.
+    legs: Vec<Leg>,
+    at: usize,
+    /// Gone after the first semantic event: it may be large.
+    asked: Option<Box<Asked>>,
     /// What repairs the answers; `None` when nothing is to be repaired.
     plan: Option<Arc<Plan>>,
-    /// Gone after the first semantic event unless the model may be asked again: it may be large.
+    /// Gone after the first semantic event unless the model may be asked again.
     prepared: Option<Arc<Prepared>>,
+    /// Whether the answer is the upstream's own frames.
+    passes: bool,
+    /// Items that were sent.
+    items: usize,
     /// The client has seen something: there is nothing to try again.
     shown: bool,
+    /// The client's writer has begun: frames of an upstream would come too late.
+    begun: bool,
     /// The repair that goes on in the next answer, after the model was asked again.
-    asked: Option<Repair>,
+    asked_again: Option<Repair>,
     /// What the answers before this one used, and what they used together with this one.
     spent: Usage,
     used: Option<Usage>,
     repairs: u32,
     state: State,
-    key: Option<usize>,
+    member: Option<(usize, Member)>,
+    sent: Instant,
     retries: u32,
+    lessons: u32,
+    /// Why each endpoint before this one did not answer.
+    refused: Vec<String>,
+    /// For the log, since the last poll.
+    notes: Vec<String>,
+    /// The leg's counters say that a turn is open.
+    counted: bool,
 }
 
 enum State {
     Waiting(Pin<Box<tokio::time::Sleep>>),
     Opening(Opening),
-    Reading(Box<(TurnStream, Option<Repair>)>),
+    Reading(Box<(Opened, Option<Repair>)>),
     Over,
 }
 
@@ -58,24 +94,46 @@ pub enum Progress {
 }
 
 impl Attempts {
-    /// Makes the first attempt ready. Nothing happens before the first poll.
-    pub fn new(runtime: Arc<Runtime>, prepared: Prepared, plan: Option<Arc<Plan>>) -> Self {
+    /// Makes the first attempt ready. Nothing is sent before the first poll. `None` without any leg.
+    pub fn new(legs: Vec<Leg>, asked: Asked) -> Option<Self> {
+        if legs.is_empty() {
+            return None;
+        }
         let mut attempts = Self {
-            runtime,
-            plan,
-            prepared: Some(Arc::new(prepared)),
+            legs,
+            at: 0,
+            asked: Some(Box::new(asked)),
+            plan: None,
+            prepared: None,
+            passes: false,
+            items: 0,
             shown: false,
-            asked: None,
+            begun: false,
+            asked_again: None,
             spent: Usage::default(),
             used: None,
             repairs: 0,
             state: State::Over,
-            key: None,
+            member: None,
+            sent: Instant::now(),
             retries: 0,
+            lessons: 0,
+            refused: Vec::new(),
+            notes: Vec::new(),
+            counted: false,
         };
-        attempts.runtime.budget().request(Instant::now());
-        attempts.open();
-        attempts
+        attempts.enter();
+        Some(attempts)
+    }
+
+    /// The endpoint and model that answer, as far as is known now.
+    pub fn leg(&self) -> Option<&Leg> {
+        self.legs.get(self.at)
+    }
+
+    /// What people call the key or account in use.
+    pub fn account(&self) -> Option<&str> {
+        self.member.as_ref().map(|(_, member)| member.id.as_str())
     }
 
     /// How many attempts were made after the first.
@@ -88,10 +146,23 @@ impl Attempts {
         self.repairs
     }
 
+    /// Whether the answer is expected to be the upstream's own frames.
+    pub fn passes(&self) -> bool {
+        self.passes
+    }
+
+    /// The client's writer has begun: from now on answers are translated.
+    pub fn begun(&mut self) {
+        self.begun = true;
+    }
+
     /// Hands events to the sink as they arrive. Not to be called again after `Ended` or `Failed`.
     pub fn poll(&mut self, cx: &mut Context<'_>, sink: &mut dyn Sink) -> Poll<Progress> {
         loop {
-            let failure = match &mut self.state {
+            for note in self.notes.drain(..) {
+                sink.event(TurnEvent::Note(&note));
+            }
+            let refused = match &mut self.state {
                 State::Over => return Poll::Ready(Progress::Ended),
                 State::Waiting(sleep) => {
                     ready!(sleep.as_mut().poll(cx));
@@ -99,74 +170,92 @@ impl Attempts {
                     continue;
                 }
                 State::Opening(opening) => match ready!(opening.as_mut().poll(cx)) {
-                    Ok(stream) => {
-                        let repair = self.asked.take().or_else(|| self.plan.clone().map(Repair::new));
-                        self.state = State::Reading(Box::new((stream, repair)));
+                    Ok(opened) => {
+                        let repair = self.asked_again.take().or_else(|| self.plan.clone().map(Repair::new));
+                        self.state = State::Reading(Box::new((opened, repair)));
                         continue;
                     }
-                    Err(failure) => match self.asked.take() {
+                    Err(refused) => match self.asked_again.take() {
                         // The model could not be asked again; its answer stands as it was.
                         Some(mut repair) => {
+                            let failure = refused.failure;
                             tracing::info!(event = "turn.not_asked", failure = failure.kind.code());
                             repair.event(TurnEvent::Finished(FinishReason::Failed(failure)), sink);
-                            self.state = State::Over;
+                            self.end(None);
                             return Poll::Ready(Progress::Ended);
                         }
-                        None => failure,
+                        None => refused,
                     },
                 },
-                State::Reading(reading) => {
-                    let (stream, repair) = &mut **reading;
-                    let mut gate =
-                        Gate { sink, shown: self.shown, failure: None, spent: self.spent, used: self.used };
-                    let ended = ready!(match repair {
-                        Some(repair) =>
-                            stream.poll_events(cx, &mut |event: TurnEvent<'_>| repair.event(event, &mut gate)),
-                        None => stream.poll_events(cx, &mut gate),
-                    });
-                    if ended && let Some(repair) = repair {
-                        self.repairs = repair.repairs();
-                        let again = repair.question().and_then(|question| {
-                            let prepared =
-                                self.prepared.as_ref()?.with_exchange(&question.said, &question.ask)?;
-                            Some((prepared, repair.follow_up()))
-                        });
-                        if let Some((prepared, repair)) = again {
-                            tracing::info!(event = "turn.asked_again", endpoint = %self.runtime.endpoint.name);
-                            self.spent = gate.used.unwrap_or(self.spent);
-                            self.used = None;
-                            let shown = gate.shown;
-                            self.shown |= shown;
-                            self.asked = Some(repair);
-                            self.prepared = Some(Arc::new(prepared));
-                            self.open();
-                            continue;
-                        }
-                        repair.give_up(&mut gate);
-                    }
-                    self.used = gate.used;
-                    let (shown, failure) = (gate.shown, gate.failure);
-                    if shown {
-                        self.shown();
-                    }
-                    match (failure, ended) {
-                        (Some(failure), _) => failure,
-                        (None, true) => {
-                            self.state = State::Over;
-                            return Poll::Ready(Progress::Ended);
-                        }
-                        (None, false) => return Poll::Ready(Progress::More),
-                    }
-                }
+                State::Reading(_) => match ready!(self.read(cx, sink)) {
+                    Read::Again => continue,
+                    Read::Progress(progress) => return Poll::Ready(progress),
+                    Read::Failed(failure) => failure.into(),
+                },
             };
             self.state = State::Over;
-            if let Some(failure) = self.failed(failure) {
-                return Poll::Ready(Progress::Failed(failure));
+            if let Some(failure) = self.failed(refused) {
+                self.end(Some(&failure));
+                return Poll::Ready(Progress::Failed(self.in_all(failure)));
             }
         }
     }
 
-    /// The client has seen something: the key works, and there is nothing to try again.
+    fn read(&mut self, cx: &mut Context<'_>, sink: &mut dyn Sink) -> Poll<Read> {
+        let State::Reading(reading) = &mut self.state else { return Poll::Ready(Read::Again) };
+        let (opened, repair) = &mut **reading;
+        let stream: &mut TurnStream = &mut opened.stream;
+        let mut gate = Gate::new(sink, self.shown, self.spent, self.used);
+        let ended = ready!(match repair {
+            Some(repair) =>
+                stream.poll_events(cx, &mut |event: TurnEvent<'_>| repair.event(event, &mut gate)),
+            None => stream.poll_events(cx, &mut gate),
+        });
+        if ended && let Some(repair) = repair {
+            self.repairs = repair.repairs();
+            let again = repair.question().and_then(|question| {
+                let prepared = self.prepared.as_ref()?.with_exchange(&question.said, &question.ask)?;
+                Some((prepared, repair.follow_up()))
+            });
+            if let Some((prepared, repair)) = again {
+                self.spent = gate.used.unwrap_or(self.spent);
+                self.used = None;
+                self.shown |= gate.shown;
+                self.asked_again = Some(repair);
+                self.prepared = Some(Arc::new(prepared));
+                tracing::info!(
+                    event = "turn.asked_again",
+                    endpoint = self.leg().map(|leg| leg.target.as_str())
+                );
+                self.open();
+                return Poll::Ready(Read::Again);
+            }
+            repair.give_up(&mut gate);
+        }
+        self.used = gate.used;
+        self.begun |= gate.begun;
+        let (shown, held, end) = (gate.shown, gate.failure, gate.end);
+        if shown {
+            self.shown();
+        }
+        Poll::Ready(match (held, ended) {
+            (Some(failure), _) => Read::Failed(failure),
+            (None, true) => {
+                let failure = end.and_then(|reason| match reason {
+                    FinishReason::Failed(failure) => Some(failure),
+                    _ => None,
+                });
+                if let (Some(failure), Some(leg)) = (&failure, self.legs.get(self.at)) {
+                    leg.runtime.memory.failed(&leg.target, failure, Instant::now());
+                }
+                self.end(failure.as_ref());
+                Read::Progress(Progress::Ended)
+            }
+            (None, false) => Read::Progress(Progress::More),
+        })
+    }
+
+    /// The client has seen something: endpoint and key work, and there is nothing to try again.
     fn shown(&mut self) {
         if std::mem::replace(&mut self.shown, true) {
             return;
@@ -175,36 +264,96 @@ impl Attempts {
         if self.plan.is_none() || large {
             self.prepared = None;
         }
-        if let Some(key) = self.key {
-            self.runtime.keys().worked(key);
+        let asked = self.asked.take();
+        let Some(leg) = self.legs.get(self.at) else { return };
+        let memory = &leg.runtime.memory;
+        memory.succeeded(&leg.target, self.sent.elapsed());
+        if leg.runtime.endpoint.history.adaptive {
+            memory.took_items(&leg.target, self.items, true);
+        }
+        if let Some(stay) = asked.and_then(|asked| asked.stay) {
+            memory.stays(&stay, &leg.target, Instant::now());
+        }
+        if let Some((place, _)) = self.member {
+            leg.runtime.pool.worked(place);
         }
     }
 
     /// Begins another attempt if one is sensible; gives the failure back if not.
-    fn failed(&mut self, failure: Failure) -> Option<Failure> {
+    fn failed(&mut self, refused: Refused) -> Option<Failure> {
         let now = Instant::now();
-        let other_key = self.key.is_some_and(|key| self.runtime.keys().failed(key, &failure, now));
-        let wait = match failure.retry() {
-            Retry::Never => return Some(failure),
-            Retry::NextKey | Retry::OtherKeyOnly if other_key => None,
-            Retry::OtherKeyOnly => return Some(failure),
+        let Refused { failure, lesson } = refused;
+        let Some(leg) = self.legs.get(self.at).cloned() else { return Some(failure) };
+        if let Some(lesson) = lesson
+            && self.asked.is_some()
+            && self.lessons < MOST_LESSONS
+        {
+            self.lessons += 1;
+            if leg.runtime.memory.learned.learn(&leg.target, lesson, memory::moment()) {
+                self.notes.push(format!(
+                    "learned of {}: {} ({})",
+                    leg.target,
+                    lesson.meaning(),
+                    failure.message
+                ));
+                tracing::info!(event = "endpoint.learned", endpoint = %leg.target, lesson = lesson.code());
+                return self.rewrite();
+            }
+        }
+        if self.takes_fewer_items(&leg, &failure) {
+            return self.rewrite();
+        }
+        leg.runtime.memory.failed(&leg.target, &failure, now);
+        let other_key = match &self.member {
+            Some((place, _)) => leg.runtime.pool.failed(*place, &failure, now),
+            None => false,
+        };
+        if other_key && matches!(failure.retry(), Retry::NextKey | Retry::OtherKeyOnly) {
+            return self.retry(&leg, failure, None);
+        }
+        if self.at + 1 < self.legs.len() && moves_on(failure.kind) {
+            return self.next_leg(&leg, &failure);
+        }
+        match failure.retry() {
+            Retry::Never | Retry::OtherKeyOnly => Some(failure),
             Retry::Same | Retry::NextKey => {
                 let mut random = [0u8];
                 // Without randomness the wait is merely less spread.
                 let _ = getrandom::fill(&mut random);
                 match backoff::wait(self.retries + 1, failure.retry_after, random[0]) {
-                    Some(wait) => Some(wait),
-                    None => return Some(failure),
+                    Some(wait) => self.retry(&leg, failure, Some(wait)),
+                    None => Some(failure),
                 }
             }
-        };
-        if self.retries >= self.runtime.endpoint.retries || !self.runtime.budget().retry(now) {
+        }
+    }
+
+    /// Whether the endpoint may take the same turn with a shorter history, and is one that shows only so what it takes.
+    fn takes_fewer_items(&mut self, leg: &Leg, failure: &Failure) -> bool {
+        let may = leg.runtime.endpoint.history.adaptive
+            && self.asked.is_some()
+            && self.items > shape::FEWEST
+            && self.lessons < MOST_LESSONS
+            && matches!(failure.kind, Kind::BadRequest | Kind::ContextLength | Kind::UpstreamError);
+        if may {
+            self.lessons += 1;
+            // A third less each time finds the limit in a few steps.
+            let too_many = (self.items - self.items / 3).max(shape::FEWEST + 1);
+            leg.runtime.memory.took_items(&leg.target, too_many, false);
+            self.notes.push(format!("{} failed on {} items; trying fewer", leg.target, self.items));
+        }
+        may
+    }
+
+    /// The same endpoint once more, within its budget.
+    fn retry(&mut self, leg: &Leg, failure: Failure, wait: Option<Duration>) -> Option<Failure> {
+        if self.retries >= leg.runtime.endpoint.retries || !leg.runtime.budget().retry(Instant::now()) {
             return Some(failure);
         }
         self.retries += 1;
         tracing::info!(
             event = "turn.retry",
-            endpoint = %self.runtime.endpoint.name,
+            endpoint = %leg.runtime.endpoint.name,
             attempt = self.retries + 1,
             failure = failure.kind.code(),
             status = failure.status,
@@ -217,44 +366,141 @@ impl Attempts {
         None
     }
 
-    fn open(&mut self) {
-        let Some(prepared) = self.prepared.clone() else { return };
-        let runtime = Arc::clone(&self.runtime);
-        self.key = runtime.keys().pick(Instant::now());
-        let key = self.key;
-        self.state = State::Opening(Box::pin(async move {
-            let credential = key.and_then(|key| runtime.credential(key));
-            runtime.adapter.open(&prepared, credential.as_ref()).await.map_err(|refused| refused.failure)
-        }));
+    /// Writes the request anew, and sends it at once.
+    fn rewrite(&mut self) -> Option<Failure> {
+        self.prepared = None;
+        self.open();
+        None
     }
-}
 
-/// A larger request is not kept for asking the model again.
-const MOST_KEPT: usize = 4 << 20;
+    /// The next endpoint of the route.
+    fn next_leg(&mut self, leg: &Leg, failure: &Failure) -> Option<Failure> {
+        self.refused.push(format!("{}: {}", leg.target, failure.message));
+        self.leave(Some(failure));
+        self.at += 1;
+        self.retries += 1;
+        self.prepared = None;
+        if let Some(next) = self.legs.get(self.at) {
+            self.notes.push(format!(
+                "{} did not answer ({}); {} is asked",
+                leg.target, failure.message, next.target
+            ));
+            tracing::info!(
+                event = "turn.failover",
+                from = %leg.target,
+                to = %next.target,
+                failure = failure.kind.code(),
+                status = failure.status,
+            );
+        }
+        self.enter();
+        None
+    }
 
-/// Holds back a failure while nothing was shown, so that the client never learns of an attempt that is made again.
-struct Gate<'s> {
-    sink: &'s mut dyn Sink,
-    shown: bool,
-    failure: Option<Failure>,
-    /// What the answers before this one used, and what they used together with this one.
-    spent: Usage,
-    used: Option<Usage>,
-}
+    /// The failure of the last endpoint, with those of the others.
+    fn in_all(&mut self, failure: Failure) -> Failure {
+        if self.refused.is_empty() {
+            return failure;
+        }
+        let others = std::mem::take(&mut self.refused).join("; ");
+        let message: String = format!("no endpoint of the route answered: {others}; {}", failure.message);
+        Failure { message: message.chars().take(2000).collect(), ..failure }
+    }
 
-impl Sink for Gate<'_> {
-    fn event(&mut self, event: TurnEvent<'_>) {
-        self.shown |= event.is_semantic();
-        match event {
-            TurnEvent::Finished(FinishReason::Failed(failure)) if !self.shown => self.failure = Some(failure),
-            TurnEvent::Usage(usage) => {
-                let usage = self.spent.plus(usage);
-                self.used = Some(usage);
-                self.sink.event(TurnEvent::Usage(usage));
-            }
-            event => self.sink.event(event),
+    /// Begins with the current leg.
+    fn enter(&mut self) {
+        if let Some(leg) = self.legs.get(self.at) {
+            leg.runtime.stats.begin();
+            self.counted = true;
+            leg.runtime.budget().request(Instant::now());
+        }
+        self.open();
+    }
+
+    /// The current leg is done with.
+    fn leave(&mut self, failure: Option<&Failure>) {
+        self.state = State::Over;
+        if let Some(leg) = self.legs.get(self.at)
+            && std::mem::take(&mut self.counted)
+        {
+            leg.runtime.stats.end(failure, failure.is_none());
+            leg.runtime.stats.repaired(&leg.model, self.repairs);
         }
     }
+
+    fn end(&mut self, failure: Option<&Failure>) {
+        self.leave(failure);
+    }
+
+    /// Writes the request for the current leg, if it is not written, and begins to send it.
+    fn open(&mut self) {
+        let Some(leg) = self.legs.get(self.at).cloned() else { return };
+        let before = self.member.take();
+        self.member = leg.runtime.pool.pick(Instant::now());
+        let fingerprint =
+            |member: &Option<(usize, Member)>| member.as_ref().map(|(_, member)| member.fingerprint.clone());
+        if self.prepared.is_none()
+            || (fingerprint(&before) != fingerprint(&self.member) && self.asked.is_some())
+        {
+            self.prepare(&leg);
+        }
+        let Some(prepared) = self.prepared.clone() else { return };
+        self.sent = Instant::now();
+        let member = self.member.as_ref().map(|(_, member)| member.clone());
+        self.state = State::Opening(open(leg.runtime, prepared, member));
+    }
+
+    fn prepare(&mut self, leg: &Leg) {
+        let Some(asked) = &mut self.asked else { return };
+        let runtime = &leg.runtime;
+        asked.turn.model.clone_from(&leg.model);
+        let level = asked.level.unwrap_or(runtime.endpoint.repair);
+        let history = &runtime.endpoint.history;
+        let most = history.adaptive.then(|| runtime.memory.most_items(&leg.target)).flatten();
+        let shaped = shape::shape(&asked.turn.items, history, most);
+        let raw = asked.raw.as_ref().filter(|_| level == Level::Off && !self.begun && shaped.is_none());
+        let account = self.member.as_ref().map(|(_, member)| member.fingerprint.as_str());
+        let lessons = runtime.memory.learned.lessons(&leg.target, memory::moment());
+        let whole = shaped.map(|(items, notes)| {
+            self.notes.extend(notes);
+            std::mem::replace(&mut asked.turn.items, items)
+        });
+        let prepared = runtime.adapter.prepare(&asked.turn, raw, account, &lessons);
+        self.plan = Plan::new(level, runtime.endpoint.resume, &asked.turn);
+        self.items = asked.turn.items.len();
+        if let Some(whole) = whole {
+            asked.turn.items = whole;
+        }
+        self.passes = prepared.passes;
+        self.notes.extend(prepared.notes.iter().cloned());
+        self.prepared = Some(Arc::new(prepared));
+    }
+}
+
+/// What reading brought.
+enum Read {
+    Progress(Progress),
+    /// A failure of which the client saw nothing.
+    Failed(Failure),
+    /// The model is asked again.
+    Again,
+}
+
+impl Drop for Attempts {
+    fn drop(&mut self) {
+        if let Some(leg) = self.legs.get(self.at)
+            && self.counted
+        {
+            // The client left.
+            leg.runtime.stats.end(None, false);
+            leg.runtime.stats.repaired(&leg.model, self.repairs);
+        }
+    }
+}
+
+/// Whether another endpoint may answer what this one did not. A history that is too long is the client's to shorten.
+fn moves_on(kind: Kind) -> bool {
+    !matches!(kind, Kind::ContextLength | Kind::ShuttingDown | Kind::Internal)
 }
 
 /// The failure for a turn that is cut because the process stops.

@@ -1,27 +1,29 @@
-//! The endpoints of one configuration, alive: connection pools, key pools, counters.
+//! The endpoints and routes of one configuration, alive: connections, pools, limits, counters.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use hyper::header::{HeaderName, HeaderValue};
 use latimer_adapters::adapter::Adapter;
-use latimer_adapters::chat::Chat;
-use latimer_adapters::credential::Credential;
-use latimer_adapters::link::Link;
-use latimer_adapters::transport::http::{Http, HttpOptions};
 use latimer_protocol::failure::Failure;
 use latimer_protocol::status::EndpointState;
+use tokio::sync::Semaphore;
 
+use super::bucket::Bucket;
 use super::budget::Budget;
-use super::keys::Keys;
-use crate::config::{Config, Endpoint, Protocol};
+use super::build;
+use super::memory::Memory;
+use super::plan::{Candidate, order};
+use super::pool::Pool;
+use crate::config::{Config, Endpoint, RouteError, Strategy};
 
 /// Everything a turn needs to know of the configuration, taken once per turn.
 pub struct Fleet {
     /// The configuration it was built from.
     pub config: Arc<Config>,
+    /// What outlives it.
+    pub memory: Arc<Memory>,
     endpoints: Vec<Arc<Runtime>>,
 }
 
@@ -31,10 +33,27 @@ pub struct Runtime {
     pub endpoint: Endpoint,
     /// Speaks its protocol.
     pub adapter: Adapter,
-    keys: Mutex<Keys>,
+    /// Its keys and accounts.
+    pub pool: Pool,
+    /// What is remembered of it.
+    pub memory: Arc<Memory>,
+    /// Turns at once, where they are limited.
+    pub slots: Option<Arc<Semaphore>>,
+    bucket: Option<Mutex<Bucket>>,
     budget: Mutex<Budget>,
     /// What happened on it.
     pub stats: Stats,
+}
+
+/// One possibility for a turn.
+#[derive(Clone)]
+pub struct Leg {
+    /// The endpoint.
+    pub runtime: Arc<Runtime>,
+    /// The model's name there.
+    pub model: String,
+    /// `endpoint/model`, under which it is remembered.
+    pub target: String,
 }
 
 /// What happened on an endpoint.
@@ -49,70 +68,99 @@ pub struct Stats {
 
 impl Fleet {
     /// Builds the fleet. Endpoints that did not change since `before` keep their connections, clocks and counters.
-    pub fn new(config: Arc<Config>, before: Option<&Self>) -> Self {
+    pub fn new(config: Arc<Config>, memory: Arc<Memory>, before: Option<&Self>) -> Self {
         let endpoints = config
             .endpoints
             .iter()
             .map(|endpoint| {
                 before
                     .and_then(|fleet| fleet.endpoints.iter().find(|old| old.endpoint == *endpoint))
-                    .map_or_else(|| Arc::new(Runtime::new(endpoint.clone())), Arc::clone)
+                    .map_or_else(|| Arc::new(Runtime::new(endpoint.clone(), &memory)), Arc::clone)
             })
             .collect();
-        Self { config, endpoints }
+        Self { config, memory, endpoints }
     }
 
-    /// The endpoint of this name.
-    pub fn find(&self, endpoint: &Endpoint) -> Option<&Arc<Runtime>> {
-        self.endpoints.iter().find(|runtime| runtime.endpoint.name == endpoint.name)
+    /// The possibilities for a model, the best first; never empty.
+    pub fn legs(
+        &self,
+        model: &str,
+        conversation: Option<&str>,
+        now: Instant,
+    ) -> Result<Vec<Leg>, RouteError> {
+        let Some(route) = self.config.named_route(model) else {
+            let (endpoint, model) = self.config.route(model)?;
+            return Ok(self.leg(endpoint.name.as_str(), model).into_iter().collect());
+        };
+        let legs: Vec<(Leg, u32)> = route
+            .targets
+            .iter()
+            .filter_map(|target| {
+                Some((self.leg(target.endpoint.as_str(), target.model.clone())?, target.priority))
+            })
+            .collect();
+        let candidates: Vec<Candidate> =
+            legs.iter().map(|(leg, priority)| leg.candidate(*priority, now)).collect();
+        let stays = conversation
+            .filter(|_| route.affinity)
+            .and_then(|conversation| self.memory.stays_with(&stay_key(&route.name, conversation), now));
+        let sticky = stays.and_then(|target| legs.iter().position(|(leg, _)| leg.target == target));
+        let round = if route.strategy == Strategy::RoundRobin { self.memory.round(&route.name) } else { 0 };
+        let places = order(route.strategy, &candidates, round, sticky);
+        Ok(places.into_iter().filter_map(|place| legs.get(place).map(|(leg, _)| leg.clone())).collect())
+    }
+
+    /// The key under which a conversation is remembered, if its model is a route that keeps conversations together.
+    pub fn stay_key(&self, model: &str, conversation: Option<&str>) -> Option<String> {
+        let route = self.config.named_route(model).filter(|route| route.affinity)?;
+        conversation.map(|conversation| stay_key(&route.name, conversation))
+    }
+
+    fn leg(&self, endpoint: &str, model: String) -> Option<Leg> {
+        let runtime = self.endpoints.iter().find(|runtime| runtime.endpoint.name.as_str() == endpoint)?;
+        let target = format!("{endpoint}/{model}");
+        Some(Leg { runtime: Arc::clone(runtime), model, target })
     }
 
     /// How every endpoint is doing, in the order of the configuration.
     pub fn states(&self, now: Instant) -> Vec<EndpointState> {
         self.endpoints.iter().map(|runtime| runtime.state(now)).collect()
     }
+
+    /// Every endpoint, alive.
+    pub fn endpoints(&self) -> &[Arc<Runtime>] {
+        &self.endpoints
+    }
+}
+
+fn stay_key(route: &str, conversation: &str) -> String {
+    format!("{route}\n{conversation}")
+}
+
+impl Leg {
+    fn candidate(&self, priority: u32, now: Instant) -> Candidate {
+        let health = self.runtime.memory.health(&self.target);
+        Candidate {
+            ready: health.is_ready(now) && self.runtime.has_room(now),
+            open_turns: self.runtime.stats.open.load(Ordering::Relaxed),
+            score: health.score(priority, now),
+        }
+    }
 }
 
 impl Runtime {
-    fn new(endpoint: Endpoint) -> Self {
-        let link = Arc::new(Link {
-            name: endpoint.name.to_string(),
-            base_url: endpoint.base_url.clone(),
-            headers: endpoint
-                .headers
-                .iter()
-                .filter_map(|(name, value)| {
-                    Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?))
-                })
-                .collect(),
-            provider: endpoint.preset.map_or_else(|| endpoint.name.to_string(), str::to_owned),
-            first_byte: endpoint.timeouts.first_byte,
-            idle: endpoint.timeouts.idle,
-            http: Http::new(HttpOptions {
-                connect: endpoint.timeouts.connect,
-                ca_file: endpoint.ca_file.clone(),
-            }),
-        });
-        let Protocol::Chat = endpoint.protocol;
-        let adapter = Adapter::Chat(Chat { link, quirks: endpoint.quirks.clone() });
+    fn new(endpoint: Endpoint, memory: &Arc<Memory>) -> Self {
+        let now = Instant::now();
         Self {
-            adapter,
-            keys: Mutex::new(Keys::new(endpoint.keys.len())),
+            adapter: build::adapter(&endpoint),
+            pool: Pool::new(&endpoint.keys, Arc::clone(memory)),
+            memory: Arc::clone(memory),
+            slots: endpoint.max_parallel.map(|most| Arc::new(Semaphore::new(most as usize))),
+            bucket: endpoint.requests_per_minute.map(|most| Mutex::new(Bucket::new(most, now))),
             budget: Mutex::new(Budget::default()),
             stats: Stats::default(),
             endpoint,
         }
-    }
-
-    /// A key of the pool.
-    pub fn credential(&self, key: usize) -> Option<Credential> {
-        let secret = self.endpoint.keys.get(key)?;
-        Some(Credential::api_key(format!("key-{}", key + 1), secret.clone()))
-    }
-
-    /// The pool's clocks.
-    pub fn keys(&self) -> MutexGuard<'_, Keys> {
-        lock(&self.keys)
     }
 
     /// The retry budget.
@@ -120,9 +168,29 @@ impl Runtime {
         lock(&self.budget)
     }
 
+    /// Takes one request of the minute's, and says how long to wait for it.
+    pub fn take_token(&self, now: Instant) -> Duration {
+        self.bucket.as_ref().map_or(Duration::ZERO, |bucket| lock(bucket).take(now))
+    }
+
+    /// Gives a request of the minute's back that was not sent.
+    pub fn give_token_back(&self) {
+        if let Some(bucket) = &self.bucket {
+            lock(bucket).give_back();
+        }
+    }
+
+    /// Whether one more turn would not have to wait.
+    fn has_room(&self, now: Instant) -> bool {
+        self.pool.is_ready(now)
+            && self.slots.as_ref().is_none_or(|slots| slots.available_permits() > 0)
+            && self.bucket.as_ref().is_none_or(|bucket| lock(bucket).is_ready(now))
+    }
+
     fn state(&self, now: Instant) -> EndpointState {
         let total = self.stats.total.load(Ordering::Relaxed);
         let last_failure = *lock(&self.stats.last_failure);
+        let (keys, keys_resting) = self.pool.counts(now);
         EndpointState {
             name: self.endpoint.name.to_string(),
             state: match (total, last_failure) {
@@ -136,8 +204,8 @@ impl Runtime {
             turns_failed: self.stats.failed.load(Ordering::Relaxed),
             repairs: lock(&self.stats.repairs).clone(),
             last_failure: last_failure.map(str::to_owned),
-            keys_resting: self.keys().resting(now),
-            keys: self.endpoint.keys.len(),
+            keys_resting,
+            keys,
         }
     }
 }

@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use latimer_protocol::failure::{Failure, Retry};
+use latimer_protocol::failure::{Failure, Kind, Retry};
 
 /// A key that hit a rate limit rests this long when the provider names no time.
 const REST_LIMITED: Duration = Duration::from_secs(60);
+/// A key with too many requests at once rests this long: one of them ends soon.
+const REST_CROWDED: Duration = Duration::from_secs(2);
 /// A key that was refused (wrong, no balance) rests this long.
 const REST_REFUSED: Duration = Duration::from_secs(600);
 
@@ -17,9 +19,9 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// A pool of `count` keys.
-    pub fn new(count: usize) -> Self {
-        Self { rest_until: vec![None; count], current: 0 }
+    /// A pool of keys that rest until these moments.
+    pub fn resting_until(rest_until: Vec<Option<Instant>>) -> Self {
+        Self { rest_until, current: 0 }
     }
 
     /// The key to use: the current one, else the next that does not rest, else the one that rests least. `None` for an
@@ -35,6 +37,9 @@ impl Keys {
     /// Notes a failure of a key and says whether another key is ready now.
     pub fn failed(&mut self, key: usize, failure: &Failure, now: Instant) -> bool {
         let rest = match failure.retry() {
+            Retry::NextKey if failure.kind == Kind::ConcurrencyLimited => {
+                failure.retry_after.unwrap_or(REST_CROWDED)
+            }
             Retry::NextKey => failure.retry_after.unwrap_or(REST_LIMITED),
             Retry::OtherKeyOnly => failure.retry_after.unwrap_or(REST_REFUSED),
             Retry::Never | Retry::Same => return false,
@@ -45,11 +50,14 @@ impl Keys {
         (0..self.rest_until.len()).any(|key| !self.rests(key, now))
     }
 
-    /// A key worked: it rests no longer.
-    pub fn worked(&mut self, key: usize) {
-        if let Some(slot) = self.rest_until.get_mut(key) {
-            *slot = None;
-        }
+    /// A key worked: it rests no longer. True when it did.
+    pub fn worked(&mut self, key: usize) -> bool {
+        self.rest_until.get_mut(key).and_then(Option::take).is_some()
+    }
+
+    /// Until when a key rests.
+    pub fn rests_until(&self, key: usize, now: Instant) -> Option<Instant> {
+        self.rest_until.get(key).copied().flatten().filter(|until| *until > now)
     }
 
     /// How many keys rest.
@@ -58,14 +66,13 @@ impl Keys {
     }
 
     fn rests(&self, key: usize, now: Instant) -> bool {
-        self.rest_until.get(key).copied().flatten().is_some_and(|until| until > now)
+        self.rests_until(key, now).is_some()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use latimer_protocol::failure::Kind;
 
     fn limited(seconds: u64) -> Failure {
         Failure {
@@ -77,7 +84,7 @@ mod tests {
     #[test]
     fn moves_on_a_limit_and_comes_back() {
         let now = Instant::now();
-        let mut keys = Keys::new(2);
+        let mut keys = Keys::resting_until(vec![None; 2]);
         assert_eq!(keys.pick(now), Some(0));
         assert!(keys.failed(0, &limited(30), now), "the second key is ready");
         assert_eq!(keys.pick(now), Some(1));
@@ -92,11 +99,11 @@ mod tests {
     #[test]
     fn a_refused_key_rests_and_a_bad_request_blames_no_key() {
         let now = Instant::now();
-        let mut keys = Keys::new(1);
+        let mut keys = Keys::resting_until(vec![None]);
         assert!(!keys.failed(0, &Failure::new(Kind::BadRequest, "no"), now));
         assert_eq!(keys.resting(now), 0);
         assert!(!keys.failed(0, &Failure::new(Kind::Unauthorized, "no"), now));
         assert_eq!(keys.resting(now + Duration::from_secs(599)), 1);
-        assert_eq!(Keys::new(0).pick(now), None);
+        assert_eq!(Keys::resting_until(Vec::new()).pick(now), None);
     }
 }

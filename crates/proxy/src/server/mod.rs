@@ -10,6 +10,7 @@ pub mod traces;
 use std::convert::Infallible;
 use std::io;
 use std::panic::AssertUnwindSafe;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -33,6 +34,7 @@ use self::shutdown::{Cut, Phase, Turns};
 use crate::config::watch::Live;
 use crate::inbound::models;
 use crate::route::fleet::Fleet;
+use crate::route::memory::Memory;
 use crate::turn::{self, Surroundings};
 
 /// How long a client may take for its request head.
@@ -41,6 +43,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Connections at once; one more is told to come back.
 const MOST_CONNECTIONS: usize = 10_000;
+/// How often what routing learned is written, if it changed.
+const SAVE_EVERY: Duration = Duration::from_secs(5);
 /// How long to wait before accepting again when the system has no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -48,6 +52,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct Proxy {
     live: Arc<Live>,
     fleet: RwLock<Arc<Fleet>>,
+    memory: Arc<Memory>,
     token: Option<TokenHash>,
     seal: Seal,
     turns: Arc<Turns>,
@@ -59,10 +64,13 @@ pub struct Proxy {
 impl Proxy {
     /// A proxy over a configuration that may change. Without a token everyone who reaches the port may come in.
     /// The seal is for provider state on its way through clients; all nodes need the same.
-    pub fn new(live: Arc<Live>, token: Option<&Secret>, seal: Seal) -> Arc<Self> {
-        let fleet = Fleet::new(live.current(), None);
+    /// What routing learns is kept in the state directory, where there is one.
+    pub fn new(live: Arc<Live>, token: Option<&Secret>, seal: Seal, state_dir: Option<&Path>) -> Arc<Self> {
+        let memory = Arc::new(Memory::new(state_dir));
+        let fleet = Fleet::new(live.current(), Arc::clone(&memory), None);
         Arc::new(Self {
             fleet: RwLock::new(Arc::new(fleet)),
+            memory,
             live,
             token: token.map(TokenHash::new),
             seal,
@@ -82,10 +90,15 @@ impl Proxy {
     ) -> io::Result<()> {
         let connections = Arc::new(Semaphore::new(MOST_CONNECTIONS));
         let graceful = GracefulShutdown::new();
+        let mut save = tokio::time::interval(SAVE_EVERY);
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
                 _ = stop.recv() => break,
+                _ = save.tick() => {
+                    self.memory.save();
+                    continue;
+                }
             };
             match accepted {
                 Ok((stream, _)) => match Arc::clone(&connections).try_acquire_owned() {
@@ -107,6 +120,7 @@ impl Proxy {
         }
         drop(listener);
         self.drain(graceful, stop).await;
+        self.memory.save();
         Ok(())
     }
 
@@ -205,7 +219,7 @@ impl Proxy {
             Action::Responses => {
                 let surroundings = self.begin_turn()?;
                 let body = body::read(&head.headers, incoming, config.server.body_limit).await?;
-                Ok(turn::responses(surroundings, &head.headers, &body).await)
+                Ok(turn::responses(surroundings, &head.headers, body).await)
             }
             Action::Models => Ok(json(200, models::list(&config))),
             Action::Model(id) => {
@@ -253,7 +267,7 @@ impl Proxy {
         }
         let mut slot = self.fleet.write().unwrap_or_else(PoisonError::into_inner);
         if !Arc::ptr_eq(&slot.config, &config) {
-            *slot = Arc::new(Fleet::new(config, Some(&slot)));
+            *slot = Arc::new(Fleet::new(config, Arc::clone(&self.memory), Some(&slot)));
         }
         Arc::clone(&slot)
     }

@@ -1,13 +1,16 @@
 //! The Responses protocol in front: what Codex speaks.
 //!
-//! [`request`] reads, [`tools`] lowers and raises what the hub does not know, [`stream`] writes, [`error`] says no. All pure.
+//! [`request`] reads, [`tools`] lowers and raises what the hub does not know, [`stream`] writes, [`answer`] chooses between that and an upstream's
+//! own events, [`error`] says no. All pure.
 
+pub mod answer;
 mod call;
 pub mod error;
 mod frame;
 mod json;
 mod message;
 mod object;
+mod pass;
 pub mod request;
 mod spoken;
 pub mod stream;

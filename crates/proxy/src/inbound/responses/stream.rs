@@ -105,6 +105,11 @@ impl Writer {
         }
     }
 
+    /// What it was made with.
+    pub(super) fn begin_with(&self) -> &Begin {
+        &self.begin
+    }
+
     /// Bytes that are ready for the client.
     pub fn out(&self) -> &[u8] {
         &self.out
@@ -458,7 +463,8 @@ impl Sink for Writer {
             TurnEvent::CallArguments { slot, json } => self.call_arguments(slot, json),
             TurnEvent::CallEnded { slot } => self.call_ended(slot),
             TurnEvent::Usage(usage) => self.usage = usage,
-            TurnEvent::Note(_) => {}
+            // Frames pass beside the writer.
+            TurnEvent::Note(_) | TurnEvent::Frame(_) => {}
             TurnEvent::Finished(reason) => self.finish(reason),
         }
     }

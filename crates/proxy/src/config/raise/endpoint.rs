@@ -1,0 +1,308 @@
+//! One `[[endpoint]]` to an [`Endpoint`].
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use latimer_adapters::chat::quirks::Quirks;
+use latimer_adapters::repair::Level;
+use latimer_adapters::responses::profile::Profile;
+use latimer_protocol::id::EndpointName;
+use latimer_protocol::secret::Secret;
+
+use super::{Env, ReadFile, options, quirks};
+use crate::config::presets::{self, Preset};
+use crate::config::read::{Notes, Table, Value};
+use crate::config::schema::{self, nearest};
+use crate::config::{Endpoint, Login, Model, Protocol, Timeouts};
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            first_byte: Duration::from_secs(120),
+            idle: Duration::from_secs(300),
+        }
+    }
+}
+
+pub(super) fn raise(
+    table: &Table<'_, '_>,
+    env: Env<'_>,
+    read_file: ReadFile<'_>,
+    notes: &mut Notes<'_>,
+) -> Option<Endpoint> {
+    table.only(&schema::ENDPOINT, notes);
+    let name = endpoint_name(table, notes);
+    let preset = preset(table, notes);
+    let protocol = table
+        .word("protocol", &Protocol::NAMES, notes)
+        .or(preset.map(|preset| preset.protocol))
+        .unwrap_or(Protocol::Chat);
+    let base_url = base_url(table, preset, notes);
+    let keys = keys(table, preset, env, read_file, notes);
+    let models = match (table.get("models"), preset) {
+        (Some(models), _) => models.list(notes).iter().filter_map(|value| model(value, notes)).collect(),
+        (None, Some(preset)) => preset.models.iter().map(|id| plain_model((*id).to_owned())).collect(),
+        (None, None) => Vec::new(),
+    };
+    let timeouts =
+        table.table("timeouts", notes).map_or_else(Timeouts::default, |table| timeouts(&table, notes));
+    let mut quirks = preset.map_or(Quirks::DEFAULT, |preset| preset.quirks.clone());
+    if let Some(table) = table.table("quirks", notes) {
+        quirks::override_by(&mut quirks, &table, notes);
+    }
+    let login = login(table, preset, notes);
+    let retries = few("retries", 3, table, notes);
+    let resume = few("resume", 2, table, notes);
+    let endpoint = Endpoint {
+        name: name?,
+        preset: preset.map(|preset| preset.name),
+        protocol,
+        base_url: base_url?,
+        keys,
+        models,
+        timeouts,
+        retries,
+        resume,
+        repair: table
+            .word("repair", &[("off", Level::Off), ("parse", Level::Parse), ("assist", Level::Assist)], notes)
+            .unwrap_or_else(|| usual_repair(preset, protocol)),
+        quirks,
+        login,
+        profile: preset.map_or(Profile::PLAIN, |preset| preset.profile.clone()),
+        options: options::options(table, preset, notes),
+        history: options::history(table, preset, notes),
+        max_parallel: table.number("max_parallel", notes).and_then(|number| u32::try_from(number).ok()),
+        requests_per_minute: table
+            .number("requests_per_minute", notes)
+            .and_then(|number| u32::try_from(number).ok()),
+        headers: headers(table, notes),
+        ca_file: table.string("ca_file", notes).map(PathBuf::from),
+    };
+    Some(endpoint)
+}
+
+/// The accounts an endpoint uses: those of this login, where it has any keys beside them these come first.
+fn login(table: &Table<'_, '_>, preset: Option<&'static Preset>, notes: &mut Notes<'_>) -> Option<Login> {
+    let words: Vec<(&str, Option<Login>)> =
+        Login::ALL.iter().map(|login| (login.name(), Some(*login))).chain([("none", None)]).collect();
+    match table.word("login", &words, notes) {
+        Some(login) => login,
+        None => preset.and_then(|preset| preset.login),
+    }
+}
+
+/// Servers that speak the client's own protocol are passed through unless somebody asks for repair.
+fn usual_repair(preset: Option<&'static Preset>, protocol: Protocol) -> Level {
+    match (preset, protocol) {
+        (Some(preset), _) => preset.repair,
+        (None, Protocol::Responses) => Level::Off,
+        (None, _) => Level::default(),
+    }
+}
+
+/// A small number of times.
+fn few(key: &str, default: u32, table: &Table<'_, '_>, notes: &mut Notes<'_>) -> u32 {
+    const MOST: u64 = 10;
+    let Some(number) = table.number(key, notes) else { return default };
+    if number > MOST {
+        notes.problem(table.span.clone(), &format!("{}.{key}", table.path), "should be at most 10");
+    }
+    u32::try_from(number.min(MOST)).unwrap_or(default)
+}
+
+fn endpoint_name(table: &Table<'_, '_>, notes: &mut Notes<'_>) -> Option<EndpointName> {
+    let Some(value) = table.get("name") else {
+        notes.problem(
+            table.span.clone(),
+            &format!("{}.name", table.path),
+            "is missing; every endpoint needs a name",
+        );
+        return None;
+    };
+    let name = value.string(notes)?;
+    if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')) {
+        notes.problem(value.span.clone(), &value.path, "should hold letters, digits, `.`, `_` and `-` only");
+        return None;
+    }
+    Some(EndpointName::from(name))
+}
+
+fn preset(table: &Table<'_, '_>, notes: &mut Notes<'_>) -> Option<&'static Preset> {
+    let value = table.get("preset")?;
+    let name = value.string(notes)?;
+    let found = presets::find(&name);
+    if found.is_none() {
+        let hint = match nearest(&name, presets::PRESETS.iter().map(|preset| preset.name)) {
+            Some(meant) => format!("did you mean \"{meant}\"?"),
+            None => format!("there are: {}", presets::names().join(", ")),
+        };
+        notes.problem(value.span.clone(), &value.path, format!("there is no preset of this name; {hint}"));
+    }
+    found
+}
+
+fn base_url(table: &Table<'_, '_>, preset: Option<&'static Preset>, notes: &mut Notes<'_>) -> Option<String> {
+    let Some(value) = table.get("base_url") else {
+        if preset.is_none() && table.get("preset").is_none() {
+            notes.problem(
+                table.span.clone(),
+                &format!("{}.base_url", table.path),
+                "is missing; give base_url, or a preset that has one",
+            );
+        }
+        return preset.map(|preset| preset.base_url.to_owned());
+    };
+    let text = value.string(notes)?;
+    let mut url = text.trim().trim_end_matches('/');
+    for suffix in ["/chat/completions", "/responses", "/messages"] {
+        url = url.strip_suffix(suffix).unwrap_or(url).trim_end_matches('/');
+    }
+    let uri: Option<hyper::Uri> = url.parse().ok();
+    let host = uri.as_ref().and_then(|uri| uri.host()).map(|host| host.trim_matches(['[', ']']).to_owned());
+    let scheme = uri.as_ref().and_then(|uri| uri.scheme_str());
+    let allow_http = table.boolean("allow_http", notes).unwrap_or(false);
+    let loopback = host.as_deref().is_some_and(|host| {
+        host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    });
+    let message = match (scheme, &uri) {
+        (Some("https"), Some(_)) => None,
+        (Some("http"), Some(_)) if loopback || allow_http => None,
+        (Some("http"), Some(_)) => Some(
+            "would send your key unencrypted; use https, or set allow_http = true if that network is yours",
+        ),
+        _ => Some("should be a URL that begins with https://, such as \"https://api.deepseek.com/v1\""),
+    };
+    let message = match message {
+        None if uri
+            .as_ref()
+            .and_then(|uri| uri.authority())
+            .is_some_and(|authority| authority.as_str().contains('@')) =>
+        {
+            Some("should hold no user name or password; use api_key_env")
+        }
+        None if url.contains('?') => Some("should hold no query; use headers and api_key_env"),
+        other => other,
+    };
+    match message {
+        Some(message) => {
+            notes.problem(value.span.clone(), &value.path, message);
+            None
+        }
+        None => Some(url.to_owned()),
+    }
+}
+
+/// The key pool, from all three sources, in the order of the file. Without any, the preset's usual variable is looked at.
+fn keys(
+    table: &Table<'_, '_>,
+    preset: Option<&'static Preset>,
+    env: Env<'_>,
+    read_file: ReadFile<'_>,
+    notes: &mut Notes<'_>,
+) -> Vec<Secret> {
+    let mut keys = Vec::new();
+    let mut given = false;
+    let mut add = |text: &str| {
+        // A pool may be written as one comma-separated text.
+        keys.extend(text.split(',').map(str::trim).filter(|key| !key.is_empty()).map(Secret::new));
+    };
+    if let Some(value) = table.get("api_key") {
+        given = true;
+        value.strings(notes).iter().for_each(|(_, key)| add(key));
+    }
+    if let Some(value) = table.get("api_key_env") {
+        given = true;
+        for (span, name) in value.strings(notes) {
+            match env(&name) {
+                Some(text) => add(&text),
+                None => notes.warning(
+                    span,
+                    &value.path,
+                    format!("the environment variable `{name}` is not set; requests will carry no key"),
+                ),
+            }
+        }
+    }
+    if let Some(value) = table.get("api_key_file") {
+        given = true;
+        for (span, path) in value.strings(notes) {
+            match read_file(Path::new(&path)) {
+                Ok(text) => text.lines().for_each(&mut add),
+                Err(error) => notes.warning(
+                    span,
+                    &value.path,
+                    format!("`{path}` cannot be read ({}); requests will carry no key", error.kind()),
+                ),
+            }
+        }
+    }
+    if let (false, Some(text)) = (given, preset.and_then(|preset| preset.key_env).and_then(env)) {
+        add(&text);
+    }
+    keys
+}
+
+fn plain_model(id: String) -> Model {
+    Model { id, context_window: None, reasoning: None, images: None }
+}
+
+fn model(value: &Value<'_, '_>, notes: &mut Notes<'_>) -> Option<Model> {
+    if value.is_string() {
+        return value.string(notes).map(plain_model);
+    }
+    let table = value.table(notes)?;
+    table.only(&schema::MODEL, notes);
+    let id = table.string("id", notes);
+    if table.get("id").is_none() {
+        notes.problem(
+            value.span.clone(),
+            &format!("{}.id", value.path),
+            "is missing; write { id = \"…\" } or just the name",
+        );
+    }
+    Some(Model {
+        id: id?,
+        context_window: table.number("context_window", notes),
+        reasoning: table.boolean("reasoning", notes),
+        images: table.boolean("images", notes),
+    })
+}
+
+fn timeouts(table: &Table<'_, '_>, notes: &mut Notes<'_>) -> Timeouts {
+    table.only(&schema::TIMEOUTS, notes);
+    let default = Timeouts::default();
+    Timeouts {
+        connect: table.duration("connect", notes).unwrap_or(default.connect),
+        first_byte: table.duration("first_byte", notes).unwrap_or(default.first_byte),
+        idle: table.duration("idle", notes).unwrap_or(default.idle),
+    }
+}
+
+fn headers(table: &Table<'_, '_>, notes: &mut Notes<'_>) -> Vec<(String, String)> {
+    let Some(table) = table.table("headers", notes) else { return Vec::new() };
+    let mut headers = Vec::new();
+    for (name, value) in table.entries() {
+        let Some(text) = value.string(notes) else { continue };
+        let fits = hyper::header::HeaderName::try_from(name).is_ok()
+            && hyper::header::HeaderValue::try_from(&text).is_ok();
+        if !fits {
+            notes.problem(
+                value.span.clone(),
+                &value.path,
+                "should be a header name and a value without line breaks",
+            );
+        } else if ["authorization", "content-length", "host", "transfer-encoding"]
+            .contains(&name.to_ascii_lowercase().as_str())
+        {
+            notes.problem(
+                value.span.clone(),
+                &value.path,
+                "is set by latimer itself; a key goes into api_key_env",
+            );
+        } else {
+            headers.push((name.to_owned(), text));
+        }
+    }
+    headers
+}

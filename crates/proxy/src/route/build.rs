@@ -1,0 +1,48 @@
+//! From an endpoint as configured to what speaks its protocol.
+
+use std::sync::Arc;
+
+use hyper::header::{HeaderName, HeaderValue};
+use latimer_adapters::adapter::Adapter;
+use latimer_adapters::anthropic::Anthropic;
+use latimer_adapters::by_model::ByModel;
+use latimer_adapters::chat::Chat;
+use latimer_adapters::link::Link;
+use latimer_adapters::responses::Responses;
+use latimer_adapters::transport::http::{Http, HttpOptions};
+
+use crate::config::{Endpoint, Protocol};
+
+/// What speaks the endpoint's protocol, with connections of its own.
+pub(super) fn adapter(endpoint: &Endpoint) -> Adapter {
+    let link = Arc::new(link(endpoint));
+    let chat = |link| Chat { link, quirks: endpoint.quirks.clone() };
+    let options = &endpoint.options;
+    match endpoint.protocol {
+        Protocol::Chat => Adapter::Chat(chat(link)),
+        Protocol::Anthropic => Adapter::Anthropic(Anthropic { link, bearer_keys: options.bearer_keys }),
+        Protocol::Responses => Adapter::Responses(Responses { link, profile: endpoint.profile.clone() }),
+        Protocol::ByModel => {
+            Adapter::ByModel(ByModel::new(&link, endpoint.quirks.clone(), endpoint.profile.clone()))
+        }
+        _ => Adapter::Chat(chat(link)),
+    }
+}
+
+fn link(endpoint: &Endpoint) -> Link {
+    let header = |(name, value): &(String, String)| {
+        Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?))
+    };
+    Link {
+        name: endpoint.name.to_string(),
+        base_url: endpoint.base_url.clone(),
+        provider: endpoint.preset.map_or_else(|| endpoint.name.to_string(), str::to_owned),
+        headers: endpoint.headers.iter().filter_map(header).collect(),
+        first_byte: endpoint.timeouts.first_byte,
+        idle: endpoint.timeouts.idle,
+        http: Http::new(HttpOptions {
+            connect: endpoint.timeouts.connect,
+            ca_file: endpoint.ca_file.clone(),
+        }),
+    }
+}

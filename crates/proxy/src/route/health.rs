@@ -1,0 +1,208 @@
+//! How one model of one endpoint is doing: latency, failures, cooldown, circuit breaker. Pure: `now` comes in.
+
+use std::time::{Duration, Instant};
+
+use latimer_protocol::failure::{Blame, Failure, Kind};
+use serde::{Deserialize, Serialize};
+
+/// The weight of the newest latency in the average.
+const NEWEST: f64 = 0.25;
+/// Failures in a row that open the circuit.
+const FAILURES: u32 = 3;
+/// How long the circuit stays open.
+const OPEN: Duration = Duration::from_secs(60);
+/// How long a limit holds that names no time.
+const LIMITED: Duration = Duration::from_secs(60);
+/// No limit is believed for longer; a provider that names a week may have changed its mind tomorrow.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+/// What is known of one model of one endpoint.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Health {
+    /// Seconds to the first event, a moving average.
+    latency: Option<f64>,
+    /// Failures in a row.
+    failures: u32,
+    open_until: Option<Instant>,
+    limited_until: Option<Instant>,
+}
+
+/// [`Health`] in a file: moments as Unix seconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Saved {
+    latency: Option<f64>,
+    failures: u32,
+    open_until: Option<u64>,
+    limited_until: Option<u64>,
+}
+
+/// Two readings of the same moment, to turn one kind of time into the other.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// On the clock that never jumps.
+    pub now: Instant,
+    /// Seconds since 1970.
+    pub unix: u64,
+}
+
+impl Moment {
+    /// A moment of the future in Unix seconds; `None` for one that is over.
+    pub fn to_unix(self, at: Option<Instant>) -> Option<u64> {
+        let left = at?.checked_duration_since(self.now).filter(|left| !left.is_zero())?;
+        Some(self.unix + left.as_secs().max(1))
+    }
+
+    /// Unix seconds as a moment of the future; `None` for one that is over or too far away to be true.
+    pub fn from_unix(self, at: Option<u64>) -> Option<Instant> {
+        let left = Duration::from_secs(at?.checked_sub(self.unix)?);
+        (!left.is_zero() && left <= LONGEST).then(|| self.now + left)
+    }
+}
+
+impl Health {
+    /// An answer began after so long.
+    pub fn succeeded(&mut self, latency: Duration) {
+        let new = latency.as_secs_f64();
+        self.latency = Some(self.latency.map_or(new, |old| old + NEWEST * (new - old)));
+        self.failures = 0;
+        self.open_until = None;
+        self.limited_until = None;
+    }
+
+    /// A turn failed. What the client is to blame for says nothing about the endpoint.
+    pub fn failed(&mut self, failure: &Failure, now: Instant) {
+        if failure.blame() == Blame::Client || failure.blame() == Blame::Ours {
+            return;
+        }
+        if matches!(
+            failure.kind,
+            Kind::RateLimited | Kind::ConcurrencyLimited | Kind::WindowExhausted | Kind::QuotaExhausted
+        ) {
+            let rest = failure.retry_after.unwrap_or(LIMITED).min(LONGEST);
+            self.limited_until = now.checked_add(rest);
+            return;
+        }
+        self.failures = self.failures.saturating_add(1);
+        if self.failures >= FAILURES {
+            // One turn tries again when the time is over; until it succeeds, one more failure opens it again.
+            self.failures = FAILURES - 1;
+            self.open_until = now.checked_add(OPEN);
+        }
+    }
+
+    /// Whether a turn may go here.
+    pub fn is_ready(&self, now: Instant) -> bool {
+        !self.is_open(now) && !self.is_limited(now)
+    }
+
+    /// Whether the circuit is open: it failed too often in a row.
+    pub fn is_open(&self, now: Instant) -> bool {
+        self.open_until.is_some_and(|until| until > now)
+    }
+
+    /// Whether a limit holds.
+    pub fn is_limited(&self, now: Instant) -> bool {
+        self.limited_until.is_some_and(|until| until > now)
+    }
+
+    /// Lower is better.
+    pub fn score(&self, priority: u32, now: Instant) -> f64 {
+        if self.is_open(now) {
+            return 1_000_000.0;
+        }
+        let latency = (self.latency.unwrap_or(0.0) * 5.0).min(50.0);
+        let limited = if self.is_limited(now) { 500.0 } else { 0.0 };
+        f64::from(priority) + latency + f64::from(self.failures) * 20.0 + limited
+    }
+
+    /// For a file.
+    pub fn save(&self, at: Moment) -> Saved {
+        Saved {
+            latency: self.latency,
+            failures: self.failures,
+            open_until: at.to_unix(self.open_until),
+            limited_until: at.to_unix(self.limited_until),
+        }
+    }
+
+    /// From a file; nonsense in it counts for nothing.
+    pub fn load(saved: &Saved, at: Moment) -> Self {
+        Self {
+            latency: saved.latency.filter(|latency| (0.0..86_400.0).contains(latency)),
+            failures: saved.failures.min(FAILURES - 1),
+            open_until: at.from_unix(saved.open_until),
+            limited_until: at.from_unix(saved.limited_until),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn broken() -> Failure {
+        Failure::new(Kind::UpstreamError, "broken")
+    }
+
+    #[test]
+    fn the_circuit_opens_after_three_failures_and_tries_once_a_minute() {
+        let now = Instant::now();
+        let mut health = Health::default();
+        health.failed(&broken(), now);
+        health.failed(&broken(), now);
+        assert!(health.is_ready(now));
+        health.failed(&broken(), now);
+        assert!(!health.is_ready(now) && health.is_ready(now + OPEN));
+        health.failed(&broken(), now + OPEN);
+        assert!(!health.is_ready(now + OPEN), "one more failure is enough");
+        health.succeeded(Duration::from_secs(1));
+        assert!(health.is_ready(now + OPEN));
+        health.failed(&Failure::new(Kind::BadRequest, "yours"), now);
+        assert_eq!(health.failures, 0, "the client's fault is not the endpoint's");
+    }
+
+    #[test]
+    fn limits_hold_as_long_as_the_provider_says() {
+        let now = Instant::now();
+        let mut health = Health::default();
+        let wait = Duration::from_secs(600);
+        health.failed(&Failure { retry_after: Some(wait), ..Failure::new(Kind::WindowExhausted, "x") }, now);
+        assert!(!health.is_ready(now + wait / 2) && health.is_ready(now + wait));
+        assert!(!health.is_open(now), "a limit is no fault");
+    }
+
+    #[test]
+    fn scores_are_ordered() {
+        let now = Instant::now();
+        let mut fast = Health::default();
+        fast.succeeded(Duration::from_millis(300));
+        let mut slow = Health::default();
+        slow.succeeded(Duration::from_secs(4));
+        let mut failing = fast;
+        failing.failed(&broken(), now);
+        let mut limited = fast;
+        limited.failed(&Failure::new(Kind::RateLimited, "x"), now);
+        let scores = [fast, slow, failing, limited].map(|health| health.score(1, now));
+        assert!(scores.is_sorted(), "{scores:?}");
+        assert!(fast.score(1, now) < fast.score(2, now));
+    }
+
+    #[test]
+    fn it_survives_a_restart() {
+        let at = Moment { now: Instant::now(), unix: 1_000_000 };
+        let mut health = Health::default();
+        health.succeeded(Duration::from_secs(2));
+        for _ in 0..FAILURES {
+            health.failed(&broken(), at.now);
+        }
+        let saved = health.save(at);
+        let text = serde_json::to_string(&saved).expect("JSON");
+        let later = Moment { now: at.now + Duration::from_secs(30), unix: at.unix + 30 };
+        let back = Health::load(&serde_json::from_str(&text).expect("JSON"), later);
+        assert!(!back.is_ready(later.now) && back.is_ready(at.now + OPEN));
+        assert_eq!(back.latency, Some(2.0));
+        let nonsense = Saved { latency: Some(-1.0), open_until: Some(u64::MAX), ..Saved::default() };
+        assert_eq!(Health::load(&nonsense, at), Health::default());
+    }
+}

@@ -1,0 +1,159 @@
+//! What endpoints taught, kept for a day in a file of its own. Whoever changes or deletes the file is heard within a second: it is
+//! the truth, and forgetting is deleting.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use latimer_adapters::learn::{Lesson, Lessons};
+use serde::{Deserialize, Serialize};
+
+use super::health::Moment;
+use crate::config::state;
+use crate::config::watch::Version;
+
+/// The file in the state directory.
+pub const FILE: &str = "learned.json";
+/// How long a lesson holds: providers change.
+const LIFE: Duration = Duration::from_secs(24 * 3600);
+/// How often the file is looked at, at most.
+const LOOK: Duration = Duration::from_secs(1);
+/// Targets that are remembered.
+const MOST: usize = 1000;
+
+/// The file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Document {
+    /// `endpoint/model` to the codes of its lessons and when each was learned, in Unix seconds.
+    #[serde(default)]
+    pub lessons: BTreeMap<String, BTreeMap<String, u64>>,
+}
+
+/// The lessons in use.
+#[derive(Debug)]
+pub struct Learned {
+    path: Option<PathBuf>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    document: Document,
+    version: Option<Version>,
+    looked: Instant,
+}
+
+impl Learned {
+    /// The lessons of this state directory; without one they live in memory.
+    pub fn new(dir: Option<&Path>, now: Instant) -> Self {
+        let path = dir.map(|dir| dir.join(FILE));
+        let (version, document) = path.as_deref().map_or((None, Document::default()), |path| {
+            (Some(Version::of(path)), read(path).unwrap_or_default())
+        });
+        Self { path, inner: Mutex::new(Inner { document, version, looked: now }) }
+    }
+
+    /// What this target taught.
+    pub fn lessons(&self, target: &str, at: Moment) -> Lessons {
+        let inner = self.fresh(at.now);
+        let Some(known) = inner.document.lessons.get(target) else { return Lessons::default() };
+        let holds = |learned: u64| at.unix.saturating_sub(learned) < LIFE.as_secs();
+        Lessons::new(
+            known.iter().filter(|(_, at)| holds(**at)).filter_map(|(code, _)| Lesson::from_code(code)),
+        )
+    }
+
+    /// A target taught something; false when it was known already.
+    pub fn learn(&self, target: &str, lesson: Lesson, at: Moment) -> bool {
+        let mut inner = self.fresh(at.now);
+        let oldest = at.unix.saturating_sub(LIFE.as_secs());
+        inner.document.lessons.retain(|_, known| {
+            known.retain(|_, learned| *learned > oldest);
+            !known.is_empty()
+        });
+        if inner.document.lessons.len() >= MOST && !inner.document.lessons.contains_key(target) {
+            inner.document.lessons.pop_first();
+        }
+        let known = inner.document.lessons.entry(target.to_owned()).or_default();
+        let is_new = known.insert(lesson.code().to_owned(), at.unix).is_none();
+        if let Some(path) = &self.path {
+            if let Err(error) = write(path, &inner.document) {
+                tracing::warn!(event = "learned.not_saved", error = %error);
+            }
+            inner.version = Some(Version::of(path));
+        }
+        is_new
+    }
+
+    /// The lessons, after a look at the file if the last one was too long ago.
+    fn fresh(&self, now: Instant) -> MutexGuard<'_, Inner> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(path) = &self.path else { return inner };
+        if now.saturating_duration_since(inner.looked) >= LOOK {
+            inner.looked = now;
+            let version = Version::of(path);
+            if inner.version != Some(version) {
+                inner.version = Some(version);
+                inner.document = read(path).unwrap_or_default();
+            }
+        }
+        inner
+    }
+}
+
+/// Reads the file. A missing one is empty; one that cannot be read is set aside and said so.
+pub fn read(path: &Path) -> Option<Document> {
+    let bytes = std::fs::read(path).ok()?;
+    match serde_json::from_slice(&bytes) {
+        Ok(document) => Some(document),
+        Err(error) => {
+            let aside = path.with_extension("json.corrupt");
+            let kept = std::fs::rename(path, &aside).is_ok();
+            tracing::warn!(event = "learned.corrupt", error = %error, kept, aside = %aside.display());
+            None
+        }
+    }
+}
+
+/// Replaces the file.
+pub fn write(path: &Path, document: &Document) -> std::io::Result<()> {
+    state::write_private(path, &serde_json::to_vec_pretty(document).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(now: Instant, unix: u64) -> Moment {
+        Moment { now, unix }
+    }
+
+    #[test]
+    fn lessons_hold_for_a_day_and_survive_a_restart() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let now = Instant::now();
+        let learned = Learned::new(Some(dir.path()), now);
+        assert!(learned.learn("a/m", Lesson::NoImages, at(now, 1_000_000)));
+        assert!(!learned.learn("a/m", Lesson::NoImages, at(now, 1_000_000)));
+        let again = Learned::new(Some(dir.path()), now);
+        assert!(again.lessons("a/m", at(now, 1_000_100)).has(Lesson::NoImages));
+        assert!(again.lessons("b/m", at(now, 1_000_100)).is_empty());
+        assert!(again.lessons("a/m", at(now, 1_000_000 + LIFE.as_secs())).is_empty());
+    }
+
+    #[test]
+    fn deleting_the_file_is_forgetting_and_noise_in_it_is_set_aside() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let now = Instant::now();
+        let learned = Learned::new(Some(dir.path()), now);
+        learned.learn("a/m", Lesson::NoStrict, at(now, 10));
+        std::fs::remove_file(dir.path().join(FILE)).expect("removed");
+        assert!(learned.lessons("a/m", at(now + LOOK, 10)).is_empty());
+        std::fs::write(dir.path().join(FILE), "\u{0}noise").expect("written");
+        assert!(learned.lessons("a/m", at(now + 3 * LOOK, 10)).is_empty());
+        let aside = std::fs::read(dir.path().join("learned.json.corrupt")).expect("kept");
+        assert_eq!(aside, b"\0noise");
+        assert!(learned.learn("a/m", Lesson::NoStrict, at(now + 4 * LOOK, 10)), "and it goes on");
+    }
+}

@@ -1,0 +1,241 @@
+//! What routing knows and must not forget in a restart: health, limits of keys, where conversations stay. One file, written
+//! whole, at most every few seconds.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use latimer_protocol::failure::Failure;
+use serde::{Deserialize, Serialize};
+
+use super::affinity::Affinity;
+use super::health::{Health, Moment, Saved};
+use super::learned::Learned;
+use crate::config::state;
+
+/// The file in the state directory.
+const FILE: &str = "routes.json";
+/// Targets and keys that are remembered.
+const MOST: usize = 4096;
+
+/// The memory of all endpoints and routes. It outlives a change of the configuration.
+#[derive(Debug)]
+pub struct Memory {
+    path: Option<PathBuf>,
+    targets: Mutex<HashMap<String, Health>>,
+    keys: Mutex<HashMap<String, Instant>>,
+    affinity: Mutex<Affinity>,
+    rounds: Mutex<HashMap<String, usize>>,
+    /// Items a target takes: the most that worked, and the fewest that did not.
+    items: Mutex<HashMap<String, (usize, usize)>>,
+    /// What endpoints taught.
+    pub learned: Learned,
+    changed: AtomicBool,
+}
+
+/// The file.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Document {
+    targets: HashMap<String, Saved>,
+    keys: HashMap<String, u64>,
+    affinity: Vec<(String, String, u64)>,
+    items: HashMap<String, (usize, usize)>,
+}
+
+impl Memory {
+    /// The memory of this state directory; without one it lives in memory. A file that cannot be read is set aside.
+    pub fn new(dir: Option<&Path>) -> Self {
+        let at = moment();
+        let path = dir.map(|dir| dir.join(FILE));
+        let document = path.as_deref().map(read).unwrap_or_default();
+        let targets = document.targets.iter().take(MOST);
+        let keys = document.keys.into_iter().take(MOST);
+        Self {
+            targets: Mutex::new(
+                targets.map(|(name, saved)| (name.clone(), Health::load(saved, at))).collect(),
+            ),
+            keys: Mutex::new(
+                keys.filter_map(|(key, until)| Some((key, at.from_unix(Some(until))?))).collect(),
+            ),
+            affinity: Mutex::new(Affinity::load(document.affinity, at)),
+            rounds: Mutex::default(),
+            items: Mutex::new(document.items.into_iter().take(MOST).collect()),
+            learned: Learned::new(dir, at.now),
+            changed: AtomicBool::new(false),
+            path,
+        }
+    }
+
+    /// How a target is doing.
+    pub fn health(&self, target: &str) -> Health {
+        lock(&self.targets).get(target).copied().unwrap_or_default()
+    }
+
+    /// A target began to answer after so long.
+    pub fn succeeded(&self, target: &str, latency: Duration) {
+        self.change(target, |health| health.succeeded(latency));
+    }
+
+    /// A turn failed on a target.
+    pub fn failed(&self, target: &str, failure: &Failure, now: Instant) {
+        self.change(target, |health| health.failed(failure, now));
+    }
+
+    fn change(&self, target: &str, change: impl FnOnce(&mut Health)) {
+        let mut targets = lock(&self.targets);
+        if targets.len() < MOST || targets.contains_key(target) {
+            change(targets.entry(target.to_owned()).or_default());
+            self.changed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Until when a key rests; keys are named by their fingerprint.
+    pub fn key_rests_until(&self, key: &str) -> Option<Instant> {
+        lock(&self.keys).get(key).copied()
+    }
+
+    /// A key rests until then, or no longer.
+    pub fn key_rests(&self, key: &str, until: Option<Instant>) {
+        let mut keys = lock(&self.keys);
+        match until {
+            Some(until) if keys.len() < MOST || keys.contains_key(key) => {
+                keys.insert(key.to_owned(), until);
+            }
+            Some(_) => {}
+            None if keys.remove(key).is_none() => return,
+            None => {}
+        }
+        self.changed.store(true, Ordering::Relaxed);
+    }
+
+    /// The target a conversation stays with.
+    pub fn stays_with(&self, conversation: &str, now: Instant) -> Option<String> {
+        lock(&self.affinity).find(conversation, now).map(str::to_owned)
+    }
+
+    /// A target answered a conversation.
+    pub fn stays(&self, conversation: &str, target: &str, now: Instant) {
+        lock(&self.affinity).stays(conversation, target, now);
+        self.changed.store(true, Ordering::Relaxed);
+    }
+
+    /// The next round of a route.
+    pub fn round(&self, route: &str) -> usize {
+        let mut rounds = lock(&self.rounds);
+        let round = rounds.entry(route.to_owned()).or_default();
+        *round = round.wrapping_add(1);
+        round.wrapping_sub(1)
+    }
+
+    /// How many items a target takes at most, where it showed that.
+    pub fn most_items(&self, target: &str) -> Option<usize> {
+        let (_, failed) = *lock(&self.items).get(target)?;
+        (failed < usize::MAX).then(|| failed.saturating_sub(1).max(super::shape::FEWEST))
+    }
+
+    /// A target took so many items, or failed on them.
+    pub fn took_items(&self, target: &str, items: usize, took: bool) {
+        let mut all = lock(&self.items);
+        if all.len() >= MOST && !all.contains_key(target) {
+            return;
+        }
+        let (worked, failed) = all.entry(target.to_owned()).or_insert((0, usize::MAX));
+        if took {
+            *worked = items.max(*worked);
+            // What works now was no limit.
+            if *failed <= items {
+                *failed = usize::MAX;
+            }
+        } else {
+            *failed = items.min(*failed);
+            *worked = (*worked).min(items.saturating_sub(1));
+        }
+        self.changed.store(true, Ordering::Relaxed);
+    }
+
+    /// Writes what changed since the last time.
+    pub fn save(&self) {
+        let Some(path) = &self.path else { return };
+        if !self.changed.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        let at = moment();
+        let document = Document {
+            targets: lock(&self.targets)
+                .iter()
+                .map(|(name, health)| (name.clone(), health.save(at)))
+                .collect(),
+            keys: lock(&self.keys)
+                .iter()
+                .filter_map(|(key, until)| Some((key.clone(), at.to_unix(Some(*until))?)))
+                .collect(),
+            affinity: lock(&self.affinity).save(at),
+            items: lock(&self.items).clone(),
+        };
+        let bytes = serde_json::to_vec(&document).unwrap_or_default();
+        if let Err(error) = state::write_private(path, &bytes) {
+            tracing::warn!(event = "routes.not_saved", error = %error);
+        }
+    }
+}
+
+/// This moment on both clocks.
+pub fn moment() -> Moment {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    Moment { now: Instant::now(), unix }
+}
+
+fn read(path: &Path) -> Document {
+    let Ok(bytes) = std::fs::read(path) else { return Document::default() };
+    serde_json::from_slice(&bytes).unwrap_or_else(|error| {
+        let aside = path.with_extension("json.corrupt");
+        let kept = std::fs::rename(path, &aside).is_ok();
+        tracing::warn!(event = "routes.corrupt", error = %error, kept, aside = %aside.display());
+        Document::default()
+    })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use latimer_protocol::failure::Kind;
+
+    #[test]
+    fn it_survives_a_restart_and_noise() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let memory = Memory::new(Some(dir.path()));
+        let now = Instant::now();
+        let wait = Some(Duration::from_secs(500));
+        memory.failed("a/m", &Failure { retry_after: wait, ..Failure::new(Kind::WindowExhausted, "x") }, now);
+        memory.stays("c", "a/m", now);
+        memory.key_rests("k", Some(now + Duration::from_secs(300)));
+        memory.took_items("a/m", 40, false);
+        memory.save();
+        let again = Memory::new(Some(dir.path()));
+        assert!(again.health("a/m").is_limited(now));
+        assert_eq!(again.stays_with("c", now).as_deref(), Some("a/m"));
+        assert!(again.key_rests_until("k").is_some());
+        assert_eq!(again.most_items("a/m"), Some(39));
+        std::fs::write(dir.path().join(FILE), "{\"targets\":").expect("written");
+        assert!(Memory::new(Some(dir.path())).health("a/m").is_ready(now), "it starts afresh");
+        assert!(dir.path().join("routes.json.corrupt").exists(), "and keeps the old file aside");
+    }
+
+    #[test]
+    fn limits_of_items_are_learned_both_ways() {
+        let memory = Memory::new(None);
+        memory.took_items("a/m", 30, true);
+        assert_eq!(memory.most_items("a/m"), None);
+        memory.took_items("a/m", 50, false);
+        assert_eq!(memory.most_items("a/m"), Some(49));
+        memory.took_items("a/m", 60, true);
+        assert_eq!(memory.most_items("a/m"), None, "it works again");
+    }
+}

@@ -1,0 +1,78 @@
+//! One attempt up to the moment at which the upstream took it: room on the endpoint, a credential that is fresh, the request.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use latimer_adapters::drive::TurnStream;
+use latimer_adapters::link::Refused;
+use latimer_adapters::prepared::Prepared;
+use latimer_protocol::failure::{Failure, Kind};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::fleet::Runtime;
+use super::pool::Member;
+
+/// The longest wait for room on an endpoint.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// An answer, and the place it takes on its endpoint.
+pub(super) struct Opened {
+    pub(super) stream: TurnStream,
+    /// Given back when the answer is dropped.
+    _slot: Option<OwnedSemaphorePermit>,
+}
+
+/// An attempt under way.
+pub(super) type Opening = Pin<Box<dyn Future<Output = Result<Opened, Refused>> + Send>>;
+
+/// Sends a request. Dropping the future takes it back.
+pub(super) fn open(runtime: Arc<Runtime>, prepared: Arc<Prepared>, member: Option<Member>) -> Opening {
+    Box::pin(async move {
+        let slot = slot(&runtime).await?;
+        turn_of_the_minute(&runtime).await?;
+        let credential = match &member {
+            Some(member) => Some(member.credential().await?),
+            None => None,
+        };
+        let stream = runtime.adapter.open(&prepared, credential.as_ref()).await?;
+        Ok(Opened { stream, _slot: slot })
+    })
+}
+
+/// Waits for one of the endpoint's places.
+async fn slot(runtime: &Runtime) -> Result<Option<OwnedSemaphorePermit>, Failure> {
+    let Some(slots) = runtime.slots.clone() else { return Ok(None) };
+    let begun = Instant::now();
+    let waited = tokio::time::timeout(LONGEST_WAIT, slots.acquire_owned()).await;
+    let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    if ms > 100 {
+        tracing::info!(event = "turn.waited", endpoint = %runtime.endpoint.name, ms, why = "max_parallel");
+    }
+    match waited {
+        Ok(Ok(permit)) => Ok(Some(permit)),
+        Ok(Err(_)) | Err(_) => Err(busy(runtime, "max_parallel", None)),
+    }
+}
+
+/// Waits until the endpoint's rate allows one more request.
+async fn turn_of_the_minute(runtime: &Runtime) -> Result<(), Failure> {
+    let wait = runtime.take_token(Instant::now());
+    if wait > LONGEST_WAIT {
+        runtime.give_token_back();
+        return Err(busy(runtime, "requests_per_minute", Some(wait)));
+    }
+    if !wait.is_zero() {
+        let ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(event = "turn.waited", endpoint = %runtime.endpoint.name, ms, why = "requests_per_minute");
+        tokio::time::sleep(wait).await;
+    }
+    Ok(())
+}
+
+fn busy(runtime: &Runtime, setting: &str, retry_after: Option<Duration>) -> Failure {
+    let name = &runtime.endpoint.name;
+    let message = format!("{name}: all of this endpoint's room is taken (setting `{setting}`)");
+    Failure { retry_after, ..Failure::new(Kind::ConcurrencyLimited, message) }
+}

@@ -1,0 +1,87 @@
+//! In which order the targets of a route are tried. Pure.
+
+use crate::config::Strategy;
+
+/// One target at this moment.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Candidate {
+    /// A turn may go there: no open circuit, no limit, a key that does not rest, room for one more.
+    pub ready: bool,
+    /// Open turns on its endpoint.
+    pub open_turns: u64,
+    /// Lower is better; see [`super::health::Health::score`].
+    pub score: f64,
+}
+
+/// The places of the candidates, the best first: the one this conversation stays with, then the others that are ready in the
+/// order of the strategy, then the rest in the order of their scores. None is left out: trying beats refusing.
+pub fn order(
+    strategy: Strategy,
+    candidates: &[Candidate],
+    round: usize,
+    sticky: Option<usize>,
+) -> Vec<usize> {
+    let count = candidates.len();
+    let mut places: Vec<usize> = match strategy {
+        Strategy::RoundRobin => (0..count).map(|step| (round + step) % count).collect(),
+        Strategy::Ordered | Strategy::LeastBusy | Strategy::Score => (0..count).collect(),
+    };
+    let at = |place: &usize| candidates.get(*place).copied();
+    let score = |place: &usize| at(place).map_or(f64::MAX, |candidate| candidate.score);
+    match strategy {
+        Strategy::LeastBusy => places.sort_by_key(|place| at(place).map(|candidate| candidate.open_turns)),
+        Strategy::Score => places.sort_by(|a, b| score(a).total_cmp(&score(b))),
+        Strategy::Ordered | Strategy::RoundRobin => {}
+    }
+    let (mut first, mut last): (Vec<usize>, Vec<usize>) =
+        places.into_iter().partition(|place| at(place).is_some_and(|candidate| candidate.ready));
+    last.sort_by(|a, b| score(a).total_cmp(&score(b)));
+    if let Some(place) = sticky.and_then(|sticky| first.iter().position(|place| *place == sticky)) {
+        let sticky = first.remove(place);
+        first.insert(0, sticky);
+    }
+    first.append(&mut last);
+    first
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate(ready: bool, open_turns: u64, score: f64) -> Candidate {
+        Candidate { ready, open_turns, score }
+    }
+
+    #[test]
+    fn strategies() {
+        let three = [candidate(true, 5, 3.0), candidate(true, 0, 9.0), candidate(true, 2, 1.0)];
+        assert_eq!(order(Strategy::Ordered, &three, 7, None), [0, 1, 2]);
+        assert_eq!(order(Strategy::RoundRobin, &three, 4, None), [1, 2, 0]);
+        assert_eq!(order(Strategy::LeastBusy, &three, 0, None), [1, 2, 0]);
+        assert_eq!(order(Strategy::Score, &three, 0, None), [2, 0, 1]);
+        assert_eq!(
+            order(Strategy::Score, &three, 0, Some(1)),
+            [1, 2, 0],
+            "a conversation stays where it was"
+        );
+        assert_eq!(order(Strategy::Ordered, &[], 0, None), [] as [usize; 0]);
+    }
+
+    #[test]
+    fn what_is_not_ready_comes_last_but_comes() {
+        let three = [candidate(false, 0, 500.0), candidate(true, 0, 9.0), candidate(false, 0, 40.0)];
+        assert_eq!(order(Strategy::Ordered, &three, 0, Some(0)), [1, 2, 0]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn every_target_is_there_once(ready in proptest::collection::vec(proptest::bool::ANY, 0..8), round in 0usize..100) {
+            let candidates: Vec<Candidate> = ready.iter().map(|ready| candidate(*ready, 0, 1.0)).collect();
+            for strategy in [Strategy::Ordered, Strategy::RoundRobin, Strategy::LeastBusy, Strategy::Score] {
+                let mut places = order(strategy, &candidates, round, Some(round % 9));
+                places.sort_unstable();
+                proptest::prop_assert_eq!(places, (0..candidates.len()).collect::<Vec<_>>());
+            }
+        }
+    }
+}
