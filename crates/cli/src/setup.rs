@@ -13,10 +13,10 @@ use latimer_proxy::config::watch::Version;
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Places {
     /// The configuration file [default: latimer/config.toml in the XDG config directory]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     pub(crate) config: Option<PathBuf>,
     /// Where the token and generated files live [default: latimer in the XDG state directory]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", global = true)]
     pub(crate) state_dir: Option<PathBuf>,
 }
 

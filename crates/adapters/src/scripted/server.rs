@@ -22,6 +22,16 @@ use super::scenario::{Answer, Scenario};
 /// The largest request body.
 const BODY_LIMIT: usize = 128 << 20;
 
+/// Where turns are asked for, in every protocol; what is answered is the scenario's affair.
+const TURNS: [&str; 6] = [
+    "/chat/completions",
+    "/messages",
+    "/responses",
+    ":streamGenerateContent",
+    ":generateContent",
+    "/alpha/generate",
+];
+
 /// A running scripted provider; dropping it closes its port and its connections.
 #[derive(Debug)]
 pub struct Provider {
@@ -128,7 +138,7 @@ impl Stage {
         if head.method == "GET" && path.ends_with("/models") {
             return &self.models;
         }
-        if head.method != "POST" || !path.ends_with("/chat/completions") {
+        if head.method != "POST" || !TURNS.iter().any(|end| path.ends_with(end)) {
             return &self.unknown;
         }
         Log::add(&self.log.asked);
@@ -155,7 +165,7 @@ impl Stage {
 
 /// The text of the last user or tool message.
 fn last_text(body: &Value) -> String {
-    let messages = body.get("messages").and_then(Value::as_array);
+    let messages = body.get("messages").or_else(|| body.get("input")).and_then(Value::as_array);
     let spoken =
         |message: &&Value| matches!(message.get("role").and_then(Value::as_str), Some("user" | "tool"));
     let content = messages.and_then(|all| all.iter().rev().find(spoken)).and_then(|last| last.get("content"));

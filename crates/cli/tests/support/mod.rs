@@ -24,6 +24,8 @@ pub(crate) struct Lab {
     pub(crate) url: String,
     pub(crate) provider: Provider,
     pub(crate) runtime: tokio::runtime::Runtime,
+    /// Of a second provider.
+    pub(crate) spare_runtime: Option<tokio::runtime::Runtime>,
 }
 
 /// A folder of the test's own, not below the system's temp folder: Codex refuses to put its helpers there.
@@ -56,14 +58,40 @@ impl Lab {
             .build()
             .expect("a runtime");
         let provider = runtime.block_on(Provider::start(Scenario::new(answers))).expect("a provider");
-        let key = if endpoint.contains("api_key") { "" } else { "api_key = \"upstream-key\"" };
+        let models = if endpoint.contains("models") && !endpoint.contains("[[") {
+            ""
+        } else {
+            "models = [{ id = \"glm-5\", reasoning = true }]"
+        };
+        let key = if endpoint.contains("api_key") && !endpoint.contains("[[") {
+            ""
+        } else {
+            "api_key = \"upstream-key\""
+        };
         let config = format!(
-            "[server]\nlisten = \"127.0.0.1:0\"\n{server}\n[[endpoint]]\nname = \"lab\"\nbase_url = \"{}\"\n{key}\nmodels = [{{ id = \"glm-5\", reasoning = true }}]\n{endpoint}\n",
+            "[server]\nlisten = \"127.0.0.1:0\"\n{server}\n[[endpoint]]\nname = \"lab\"\nbase_url = \"{}\"\n{key}\n{models}\n{endpoint}\n",
             provider.base_url()
         );
         std::fs::write(dir.join("latimer.toml"), config).expect("written");
         let (proxy, url) = serve(&dir, &[]);
-        Self { dir, proxy, url, provider, runtime }
+        Self { dir, proxy, url, provider, runtime, spare_runtime: None }
+    }
+
+    /// Stops the proxy and starts another one on the same state.
+    pub(crate) fn restart(&mut self) {
+        self.signal("TERM");
+        self.proxy.wait().expect("stopped");
+        let (proxy, url) = serve(&self.dir, &[]);
+        self.proxy = proxy;
+        self.url = url;
+    }
+
+    /// The head of a `GET` with the token.
+    pub(crate) fn get(&self, path: &str) -> String {
+        format!(
+            "GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\nconnection: close\r\n\r\n",
+            self.token()
+        )
     }
 
     pub(crate) fn requests(&self) -> Vec<Recorded> {

@@ -1,0 +1,153 @@
+//! Routes over real sockets: the turn moves before the client notices.
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use latimer_adapters::scripted::{Answer, Provider, Scenario, Step};
+use serde_json::{Value, json};
+use support::{Lab, dechunk, status};
+
+/// A lab with a second provider, `spare`, and a route over both.
+struct Two {
+    lab: Lab,
+    spare: Provider,
+}
+
+impl Two {
+    fn new(name: &str, first: impl IntoIterator<Item = Answer>, second: Vec<Answer>, route: &str) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let spare = runtime.block_on(Provider::start(Scenario::new(second))).expect("a provider");
+        let more = format!(
+            "retries = 1\n[[endpoint]]\nname = \"spare\"\nbase_url = \"{}\"\napi_key = \"spare-key\"\nretries = 1\n[[route]]\nname = \"coder\"\ntargets = [\"lab/glm-5\", \"spare/qwen\"]\n{route}",
+            spare.base_url()
+        );
+        let mut lab = Lab::configured(name, first, "", &more);
+        // The second provider lives as long as the lab's runtime.
+        std::mem::swap(&mut lab.spare_runtime, &mut Some(runtime));
+        Self { lab, spare }
+    }
+
+    fn ask(&self, conversation: &str) -> String {
+        let body =
+            json!({ "model": "coder", "input": "hello", "stream": true, "prompt_cache_key": conversation });
+        dechunk(&self.lab.post(&body.to_string(), ""))
+    }
+
+    fn counts(&self) -> (usize, usize) {
+        (self.lab.requests().len(), self.spare.requests().len())
+    }
+}
+
+fn busy() -> Answer {
+    Answer::error(503, json!({ "error": { "message": "overloaded" } }))
+}
+
+#[test]
+fn a_broken_endpoint_is_left_before_the_client_notices() {
+    for (name, broken) in [
+        ("refuses", busy()),
+        ("resets", Answer::reset()),
+        (
+            "limits",
+            Answer::error(429, json!({ "error": { "message": "slow down" } })).header("retry-after", "30"),
+        ),
+        ("rejects", Answer::error(400, json!({ "error": { "message": "I do not like this" } }))),
+        ("bills", Answer::error(402, json!({ "error": { "message": "Insufficient Balance" } }))),
+        ("ends", Answer::steps([Step::Chunk { json: json!({ "choices": [] }) }, Step::Cut])),
+    ] {
+        let two = Two::new(name, [broken], vec![Answer::text("from the spare")], "");
+        let answer = two.ask("c");
+        assert!(
+            answer.contains("from the spare") && answer.contains("response.completed"),
+            "{name}: {answer}"
+        );
+        assert_eq!(two.counts(), (1, 1), "{name}");
+        let request = &two.spare.requests()[0];
+        assert_eq!(request.body["model"], "qwen");
+        assert_eq!(
+            request.header("authorization"),
+            Some("Bearer spare-key"),
+            "each key goes to its own endpoint"
+        );
+        let trace = two.lab.http(&two.lab.get("/v1/turns"), b"");
+        assert!(trace.contains("\"endpoint\":\"spare\"") && trace.contains("did not answer"), "{trace}");
+    }
+}
+
+#[test]
+fn nothing_is_sent_twice_after_something_was_shown() {
+    let half = Answer::steps([Step::text("half a sent"), Step::Cut]);
+    let two = Two::new("shown", [half], vec![Answer::text("from the spare")], "");
+    let answer = two.ask("c");
+    assert!(answer.contains("half a sent") && answer.contains("response.failed"), "{answer}");
+    assert_eq!(two.counts(), (1, 0));
+}
+
+#[test]
+fn when_all_fail_each_is_named() {
+    let two =
+        Two::new("all", [busy()], vec![Answer::error(401, json!({ "error": { "message": "bad key" } }))], "");
+    let body = json!({ "model": "coder", "input": "hello" }).to_string();
+    let answer = two.lab.post(&body, "");
+    assert!(status(&answer) >= 400, "{answer}");
+    for words in ["no endpoint of the route answered", "lab/glm-5: lab: overloaded", "spare: bad key"] {
+        assert!(answer.contains(words), "{words}: {answer}");
+    }
+}
+
+#[test]
+fn a_history_that_is_too_long_goes_back_to_the_client() {
+    let long =
+        Answer::error(400, json!({ "error": { "code": "context_length_exceeded", "message": "too long" } }));
+    let two = Two::new("long", [long], vec![Answer::text("no")], "");
+    let answer = two.lab.post(&json!({ "model": "coder", "input": "hello" }).to_string(), "");
+    assert!(answer.contains("context_length_exceeded"), "{answer}");
+    assert_eq!(two.counts(), (1, 0), "the client compacts; another endpoint is no better");
+}
+
+#[test]
+fn conversations_stay_and_rounds_go_round() {
+    let (first, second) = (vec![Answer::text("lab")], vec![Answer::text("spare")]);
+    let two = Two::new("round", first, second, "strategy = \"round_robin\"");
+    let said = |conversation: &str| {
+        let answer = two.ask(conversation);
+        if answer.contains("\"delta\":\"spare\"") { "spare" } else { "lab" }
+    };
+    assert_eq!([said("a"), said("b"), said("c")], ["lab", "spare", "lab"]);
+    assert_eq!([said("b"), said("b"), said("a")], ["spare", "spare", "lab"], "their caches are warm there");
+}
+
+#[test]
+fn what_routing_knows_survives_a_restart() {
+    let limited = Answer::error(429, json!({ "error": { "message": "daily limit reached, resets in 2h" } }));
+    let mut two = Two::new("restart", [limited, Answer::text("lab")], vec![Answer::text("spare")], "");
+    assert!(two.ask("a").contains("\"delta\":\"spare\""));
+    two.lab.restart();
+    assert!(two.ask("b").contains("\"delta\":\"spare\""), "the limit still holds");
+    assert_eq!(two.counts().0, 1, "the limited endpoint was not asked again");
+    let routes = std::fs::read_to_string(two.lab.dir.join("state/routes.json")).expect("saved");
+    let document: Value = serde_json::from_str(&routes).expect("JSON");
+    assert!(document["targets"]["lab/glm-5"]["limited_until"].is_u64(), "{routes}");
+    assert!(!routes.contains("upstream-key"), "keys are kept by fingerprint only");
+}
+
+#[test]
+fn more_at_once_than_allowed_wait_or_go_elsewhere() {
+    let slow = Answer { delay_ms: 400, ..Answer::text("lab") };
+    let lab = Lab::configured("slots", [slow], "", "max_parallel = 1");
+    let url = lab.url.clone();
+    let begun = std::time::Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let answer = lab.post(r#"{"model":"glm-5","input":"hello"}"#, "");
+                assert_eq!(status(&answer), 200, "{url}: {answer}");
+            });
+        }
+    });
+    assert!(begun.elapsed() >= std::time::Duration::from_millis(1200), "one after the other");
+}

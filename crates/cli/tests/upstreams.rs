@@ -1,0 +1,204 @@
+//! The real Codex on providers of every protocol: each far side speaks its real wire, from recordings in pieces.
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use latimer_adapters::scripted::{Answer, Step};
+use serde_json::{Value, json};
+use support::{Lab, program, status};
+
+const CODEX: &str = "LATIMER_CODEX";
+
+/// An event stream of these events, each in a frame of its own.
+fn stream(events: &[Value]) -> Answer {
+    let frame = |event: &Value| {
+        let name = event["type"].as_str().unwrap_or("message");
+        Step::Raw { text: format!("event: {name}\ndata: {event}\n\n") }
+    };
+    Answer::steps(events.iter().map(frame))
+}
+
+/// A Messages answer: thoughts with a signature, then a call, or words.
+fn messages_answer(thoughts: &str, call: Option<Value>, words: &str) -> Answer {
+    let block = |index: u32, block: Value, delta: Value| {
+        vec![
+            json!({ "type": "content_block_start", "index": index, "content_block": block }),
+            json!({ "type": "content_block_delta", "index": index, "delta": delta }),
+        ]
+    };
+    let mut events = vec![
+        json!({ "type": "message_start", "message": { "id": "msg_1", "usage": { "input_tokens": 40, "cache_read_input_tokens": 60, "output_tokens": 1 } } }),
+    ];
+    events.extend(block(
+        0,
+        json!({ "type": "thinking", "thinking": "" }),
+        json!({ "type": "thinking_delta", "thinking": thoughts }),
+    ));
+    events.push(json!({ "type": "content_block_delta", "index": 0, "delta": { "type": "signature_delta", "signature": "c2lnbmVk" } }));
+    events.push(json!({ "type": "content_block_stop", "index": 0 }));
+    let reason = if call.is_some() { "tool_use" } else { "end_turn" };
+    events.extend(match call {
+        Some(arguments) => block(
+            1,
+            json!({ "type": "tool_use", "id": "toolu_1", "name": "exec_command", "input": {} }),
+            json!({ "type": "input_json_delta", "partial_json": arguments.to_string() }),
+        ),
+        None => {
+            block(1, json!({ "type": "text", "text": "" }), json!({ "type": "text_delta", "text": words }))
+        }
+    });
+    events.push(json!({ "type": "content_block_stop", "index": 1 }));
+    events.push(json!({ "type": "message_delta", "delta": { "stop_reason": reason }, "usage": { "output_tokens": 9 } }));
+    events.push(json!({ "type": "message_stop" }));
+    stream(&events)
+}
+
+/// A Responses answer, the way OpenAI's server writes one.
+fn responses_answer(call: Option<&Value>, words: &str) -> Answer {
+    let reasoning =
+        json!({ "type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAAAstate" });
+    let item = match call {
+        Some(arguments) => {
+            json!({ "type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "exec_command", "arguments": arguments.to_string(), "status": "completed" })
+        }
+        None => {
+            json!({ "type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": [{ "type": "output_text", "text": words, "annotations": [] }] })
+        }
+    };
+    let usage = json!({ "input_tokens": 30, "input_tokens_details": { "cached_tokens": 0 }, "output_tokens": 7, "output_tokens_details": { "reasoning_tokens": 3 }, "total_tokens": 37 });
+    let mut events = vec![
+        json!({ "type": "response.created", "sequence_number": 0, "response": { "id": "resp_up", "model": "gpt-5.5", "status": "in_progress" } }),
+        json!({ "type": "response.output_item.added", "output_index": 0, "item": { "type": "reasoning", "id": "rs_1", "summary": [] } }),
+        json!({ "type": "response.output_item.done", "output_index": 0, "item": reasoning }),
+        json!({ "type": "response.output_item.added", "output_index": 1, "item": item }),
+    ];
+    if call.is_none() {
+        events.push(json!({ "type": "response.output_text.delta", "output_index": 1, "item_id": "msg_1", "content_index": 0, "delta": words }));
+    }
+    events.push(json!({ "type": "response.output_item.done", "output_index": 1, "item": item }));
+    events.push(json!({ "type": "response.completed", "response": { "id": "resp_up", "status": "completed", "output": [], "usage": usage } }));
+    stream(&events)
+}
+
+#[test]
+fn codex_on_a_messages_provider() {
+    let Some(codex) = program(CODEX) else { return };
+    let answers = [
+        messages_answer("A file is wanted.", Some(json!({ "cmd": "echo hello > made.txt" })), ""),
+        messages_answer("Done.", None, "Made it."),
+    ];
+    let lab = Lab::configured(
+        "messages",
+        answers,
+        "",
+        "protocol = \"anthropic\"\nmodels = [\"claude-sonnet-4-5\"]",
+    );
+    let run = lab.codex(&codex, &["-m", "claude-sonnet-4-5", "Make a file."]);
+    assert_eq!((run.code, run.messages()), (Some(0), vec!["Made it.".to_owned()]), "{}", run.all());
+    assert_eq!(std::fs::read_to_string(lab.dir.join("project/made.txt")).expect("made"), "hello\n");
+    let requests = lab.requests();
+    let (first, second) = (&requests[0], &requests[1]);
+    assert_eq!((first.path.as_str(), first.header("x-api-key")), ("/v1/messages", Some("upstream-key")));
+    assert_eq!(first.header("anthropic-version"), Some("2023-06-01"));
+    assert_eq!(first.header("authorization"), None);
+    let history = second.body["messages"].as_array().expect("messages");
+    let turn = &history[history.len() - 2];
+    assert_eq!(turn["role"], "assistant");
+    assert_eq!(
+        turn["content"][0],
+        json!({ "type": "thinking", "thinking": "A file is wanted.", "signature": "c2lnbmVk" }),
+        "the thoughts come back as they were"
+    );
+    assert_eq!(turn["content"][1]["id"], "toolu_1");
+    let last = &history[history.len() - 1]["content"][0];
+    assert_eq!((&last["type"], &last["tool_use_id"]), (&json!("tool_result"), &json!("toolu_1")));
+}
+
+#[test]
+fn codex_on_a_responses_provider_gets_its_own_events() {
+    let Some(codex) = program(CODEX) else { return };
+    let answers = [
+        responses_answer(Some(&json!({ "cmd": "echo hello > made.txt" })), ""),
+        responses_answer(None, "Made it."),
+    ];
+    let lab = Lab::configured("passes", answers, "", "protocol = \"responses\"\nmodels = [\"gpt-5.5\"]");
+    let run = lab.codex(&codex, &["-m", "gpt-5.5", "Make a file."]);
+    assert_eq!((run.code, run.messages()), (Some(0), vec!["Made it.".to_owned()]), "{}", run.all());
+    assert_eq!(std::fs::read_to_string(lab.dir.join("project/made.txt")).expect("made"), "hello\n");
+    let requests = lab.requests();
+    assert_eq!(requests[0].path, "/v1/responses");
+    assert_eq!(requests[0].header("authorization"), Some("Bearer upstream-key"));
+    let input = requests[1].body["input"].as_array().expect("items");
+    let state = input.iter().find(|item| item["type"] == "reasoning").expect("the thoughts come back");
+    assert_eq!(state["encrypted_content"], "gAAAAstate", "to their owner, and bare");
+}
+
+#[test]
+fn state_of_one_account_is_not_sent_to_another() {
+    let answers =
+        [responses_answer(None, "one"), responses_answer(None, "two"), responses_answer(None, "three")];
+    let lab = Lab::configured(
+        "owners",
+        answers,
+        "",
+        "protocol = \"responses\"\npreset = \"openai\"\nmodels = [\"gpt-5.5\"]",
+    );
+    let answer = lab.post(r#"{"model":"gpt-5.5","input":"hello"}"#, "");
+    assert_eq!(status(&answer), 200, "{answer}");
+    let response: Value = serde_json::from_str(support::body(&answer)).expect("JSON");
+    let reasoning = &response["output"][0];
+    let carrier = reasoning["encrypted_content"].as_str().expect("a carrier");
+    assert!(carrier.starts_with("latimer2."), "sealed on its way through the client: {carrier}");
+    let ask = |model: &str, reasoning: &Value| {
+        json!({ "model": model, "input": [reasoning, { "type": "message", "role": "user", "content": "go on" }] }).to_string()
+    };
+    lab.post(&ask("gpt-5.5", reasoning), "");
+    assert_eq!(lab.requests()[1].body["input"][0]["encrypted_content"], "gAAAAstate");
+    // The same endpoint with another key is another owner.
+    let config = std::fs::read_to_string(lab.dir.join("latimer.toml")).expect("read");
+    std::fs::write(lab.dir.join("latimer.toml"), config.replace("upstream-key", "other-key"))
+        .expect("written");
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while !lab.http(&lab.get("/health"), b"").contains("\"reloads\":1") {
+        assert!(std::time::Instant::now() < deadline, "the configuration is taken up");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    lab.post(&ask("gpt-5.5", reasoning), "");
+    let third = &lab.requests()[2];
+    assert_eq!(third.header("authorization"), Some("Bearer other-key"));
+    assert_eq!(third.body["input"][0]["type"], "message", "the state of the first key was left out");
+}
+
+#[test]
+fn what_a_provider_refuses_is_learned_once_and_shown_and_forgotten() {
+    let refusal = Answer::error(
+        400,
+        json!({ "error": { "message": "Unrecognized request argument supplied: stream_options" } }),
+    );
+    let lab = Lab::new("learning", [refusal, Answer::text("one"), Answer::text("two")]);
+    let ask = r#"{"model":"glm-5","input":"hello"}"#;
+    assert_eq!(status(&lab.post(ask, "")), 200);
+    assert_eq!(status(&lab.post(ask, "")), 200);
+    let sent: Vec<bool> =
+        lab.requests().iter().map(|request| request.body.get("stream_options").is_some()).collect();
+    assert_eq!(sent, [true, false, false], "asked once more without it, and never again with it");
+    let run = |args: &[&str]| {
+        let mut command = support::latimer();
+        command
+            .args(args)
+            .arg("--config")
+            .arg(lab.dir.join("latimer.toml"))
+            .arg("--state-dir")
+            .arg(lab.dir.join("state"));
+        let output = support::output(&mut command);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let shown = run(&["endpoints", "show", "lab"]);
+    assert!(shown.contains("learned of glm-5: stream_options is left out (no_stream_options)"), "{shown}");
+    assert!(run(&["endpoints", "--json"]).contains("\"lesson\": \"no_stream_options\""));
+    assert!(run(&["explain", "t1"]).contains("learned of lab/glm-5"), "{}", run(&["explain", "t1"]));
+    assert!(run(&["endpoints", "forget", "lab"]).contains("forgot 1 lessons"));
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    lab.post(ask, "");
+    assert!(lab.requests()[3].body.get("stream_options").is_some(), "forgotten by the running proxy too");
+}
