@@ -27,7 +27,7 @@ impl Two {
         );
         let mut lab = Lab::configured(name, first, "", &more);
         // The second provider lives as long as the lab's runtime.
-        std::mem::swap(&mut lab.spare_runtime, &mut Some(runtime));
+        lab.spare_runtime = Some(runtime);
         Self { lab, spare }
     }
 
