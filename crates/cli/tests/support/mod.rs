@@ -145,8 +145,13 @@ impl Lab {
 
     /// `POST /v1/responses` with the token; extra header lines end with `\r\n`.
     pub(crate) fn post(&self, body: &str, extra: &str) -> String {
+        self.post_to("/v1/responses", body, extra)
+    }
+
+    /// The same to another path.
+    pub(crate) fn post_to(&self, path: &str, body: &str, extra: &str) -> String {
         let head = format!(
-            "POST /v1/responses HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\nconnection: close\r\n{extra}content-length: {}\r\n\r\n",
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\nconnection: close\r\n{extra}content-length: {}\r\n\r\n",
             self.token(),
             body.len()
         );

@@ -176,6 +176,7 @@ impl Checker {
             "function_call" => item["arguments"] == "" && named(&item),
             "custom_tool_call" => item["input"] == "" && named(&item),
             "tool_search_call" | "local_shell_call" => item["call_id"].is_string(),
+            "compaction" => item["encrypted_content"].is_string(),
             other => {
                 self.faults.push(format!("an item of type {other}"));
                 true

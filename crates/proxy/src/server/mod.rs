@@ -221,6 +221,11 @@ impl Proxy {
                 let body = body::read(&head.headers, incoming, config.server.body_limit).await?;
                 Ok(turn::responses(surroundings, &head.headers, body).await)
             }
+            Action::Compact => {
+                let surroundings = self.begin_turn()?;
+                let body = body::read(&head.headers, incoming, config.server.body_limit).await?;
+                Ok(turn::compact(surroundings, &head.headers, body).await)
+            }
             Action::Models => Ok(json(200, models::list(&config))),
             Action::Model(id) => {
                 models::one(&config, id).map(|model| json(200, model)).ok_or_else(|| no_model(id))

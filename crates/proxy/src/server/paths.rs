@@ -9,6 +9,8 @@ use super::reply::Refusal;
 pub enum Action<'p> {
     /// `POST /v1/responses`.
     Responses,
+    /// `POST /v1/responses/compact`.
+    Compact,
     /// `GET /v1/models`.
     Models,
     /// `GET /v1/models/{id}`; ids may contain `/`.
@@ -26,8 +28,9 @@ pub enum Action<'p> {
 }
 
 /// Every path and the methods it takes.
-const PATHS: [(&str, &str); 5] = [
+const PATHS: [(&str, &str); 6] = [
     ("/v1/responses", "POST"),
+    ("/v1/responses/compact", "POST"),
     ("/v1/models", "GET, HEAD"),
     ("/v1/turns", "GET, HEAD"),
     ("/health", "GET, HEAD"),
@@ -41,6 +44,7 @@ pub fn find<'p>(method: &Method, path: &'p str) -> Result<Action<'p>, Refusal> {
     let turn = bare.strip_prefix("turns/").filter(|id| !id.is_empty());
     let known = match bare {
         "responses" => "/v1/responses",
+        "responses/compact" => "/v1/responses/compact",
         "models" => "/v1/models",
         "turns" => "/v1/turns",
         _ if turn.is_some() => "/v1/turns",
@@ -63,6 +67,7 @@ pub fn find<'p>(method: &Method, path: &'p str) -> Result<Action<'p>, Refusal> {
     }
     Ok(match (known, model.or(turn)) {
         ("/v1/responses", _) => Action::Responses,
+        ("/v1/responses/compact", _) => Action::Compact,
         ("/v1/models", Some(id)) => Action::Model(id),
         ("/v1/models", None) => Action::Models,
         ("/v1/turns", Some(id)) => Action::Turn(id),

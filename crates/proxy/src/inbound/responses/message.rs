@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::compact;
 use super::error::RequestError;
 use super::request::{field, wrong_type};
 use super::tools::ToolMap;
@@ -22,6 +23,8 @@ pub(super) struct Items<'t> {
     /// Opens the carriers that latimer made.
     seal: &'t Seal,
     items: Vec<Item>,
+    /// A summary of the history is asked for.
+    compacts: bool,
 }
 
 /// An input item of any type. Flat, because a tagged enum would copy every text twice.
@@ -81,7 +84,7 @@ impl<'t> Items<'t> {
         notes: &'t mut Vec<String>,
         seal: &'t Seal,
     ) -> Self {
-        Self { tools, declared, notes, seal, items: Vec::new() }
+        Self { tools, declared, notes, seal, items: Vec::new(), compacts: false }
     }
 
     pub(super) fn instructions(&mut self, text: String) {
@@ -113,8 +116,9 @@ impl<'t> Items<'t> {
         Ok(())
     }
 
-    pub(super) fn finish(self) -> Vec<Item> {
-        self.items
+    /// The items, and whether a summary of them is asked for.
+    pub(super) fn finish(self) -> (Vec<Item>, bool) {
+        (self.items, self.compacts)
     }
 
     fn item(&mut self, wire: &Wire<'_>, at: &str) -> Result<(), RequestError> {
@@ -131,6 +135,11 @@ impl<'t> Items<'t> {
             }
             Some("tool_search_output") => self.search_output(wire, at),
             Some("additional_tools") => Ok(()),
+            Some("compaction" | "compaction_summary") => self.compaction(wire, at),
+            Some("compaction_trigger") => {
+                self.compacts = true;
+                Ok(())
+            }
             Some(other) => {
                 let shown: String = other.chars().take(40).collect();
                 self.notes.push(format!(
@@ -181,6 +190,18 @@ impl<'t> Items<'t> {
         }
         if !text.is_empty() || opaque.is_some() {
             self.items.push(Item::Reasoning(ReasoningItem { text, opaque }));
+        }
+        Ok(())
+    }
+
+    /// A summary that stands for a part of the history. One that somebody else made cannot be read, and is no reason to fail
+    /// for ever.
+    fn compaction(&mut self, wire: &Wire<'_>, at: &str) -> Result<(), RequestError> {
+        let carrier: Option<Cow<'_, str>> =
+            field(wire.encrypted_content, &format!("{at}.encrypted_content"), "a string")?;
+        match carrier.as_deref().and_then(|carrier| compact::unpack(carrier, self.seal)) {
+            Some(item) => self.items.push(item),
+            None => self.notes.push("a compaction of another provider was left out".to_owned()),
         }
         Ok(())
     }

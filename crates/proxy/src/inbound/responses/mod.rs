@@ -5,6 +5,7 @@
 
 pub mod answer;
 mod call;
+pub mod compact;
 pub mod error;
 mod frame;
 mod json;

@@ -27,6 +27,8 @@ pub struct Parsed {
     pub tools: ToolMap,
     /// A rough count of the input's tokens, for upstreams that do not count.
     pub input_tokens: u64,
+    /// A summary of the history is asked for instead of an answer.
+    pub compacts: bool,
 }
 
 /// The body's fields, untouched. A field that is not here is of no concern to any upstream.
@@ -109,7 +111,8 @@ pub fn read(body: &[u8], seal: &Seal) -> Result<Parsed, RequestError> {
         items.instructions(instructions);
     }
     items.read(input)?;
-    turn.items = items.finish();
+    let compacts;
+    (turn.items, compacts) = items.finish();
     turn.tool_choice = tool_choice(wire.tool_choice, &tools, &mut turn.tools)?;
     turn.parallel_tool_calls = field(wire.parallel_tool_calls, "parallel_tool_calls", "true or false")?;
     turn.max_output_tokens = field(wire.max_output_tokens, "max_output_tokens", "a whole number")?;
@@ -123,7 +126,8 @@ pub fn read(body: &[u8], seal: &Seal) -> Result<Parsed, RequestError> {
     (turn.format, turn.verbosity) = text(wire.text)?;
     turn.conversation = field(wire.prompt_cache_key, "prompt_cache_key", "a string")?;
     let stream = field(wire.stream, "stream", "true or false")?.unwrap_or(false);
-    Ok(Parsed { turn, stream, notes, echo: echo(&wire, model), tools, input_tokens: body.len() as u64 / 4 })
+    let echo = echo(&wire, model);
+    Ok(Parsed { turn, stream, notes, echo, tools, input_tokens: body.len() as u64 / 4, compacts })
 }
 
 /// What only a store of earlier answers could give. Better refused than half done.

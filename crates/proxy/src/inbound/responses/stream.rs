@@ -32,6 +32,8 @@ pub struct Begin {
     pub input_tokens: u64,
     /// Call ids of the conversation so far, which must not be used again.
     pub call_ids: HashSet<String>,
+    /// The words of the answer are a summary that stands for the history.
+    pub compaction: bool,
     /// Seals provider state for its way through the client.
     pub seal: Seal,
 }
@@ -63,6 +65,8 @@ pub struct Writer {
     written: u64,
     /// A call came out broken: nothing is begun after it, so that it is the last item.
     broken_call: Option<String>,
+    /// The summary so far.
+    summary: String,
     whole: Vec<u8>,
 }
 
@@ -101,6 +105,7 @@ impl Writer {
             usage: Usage::default(),
             written: 0,
             broken_call: None,
+            summary: String::new(),
             whole: Vec::new(),
         }
     }
@@ -177,6 +182,9 @@ impl Writer {
 
     fn finish(&mut self, reason: FinishReason) {
         self.begin();
+        if self.begin.compaction && reason == FinishReason::Stop {
+            return self.compacted();
+        }
         let whole =
             !matches!(reason, FinishReason::Length | FinishReason::ContentFilter | FinishReason::Failed(_));
         let reason = match reason {
@@ -209,8 +217,30 @@ impl Writer {
         }
     }
 
+    /// One item that stands for the history.
+    fn compacted(&mut self) {
+        let (id, index) = self.next_item("cmp");
+        let carrier = super::compact::carrier(&self.summary, &self.begin.seal);
+        let mut item = b"{\"type\":\"compaction\",\"id\":".to_vec();
+        push_string(&mut item, &id);
+        item.extend_from_slice(b",\"encrypted_content\":");
+        push_string(&mut item, &carrier);
+        item.push(b'}');
+        event(&mut self.out, &mut self.sequence, "response.output_item.added", |out| {
+            output_index(out, index);
+            out.extend_from_slice(b",\"item\":");
+            out.extend_from_slice(&item);
+        });
+        self.item_done(index, &item);
+        self.terminal("response.completed", "completed", None, None);
+    }
+
     fn text(&mut self, text: &str, refusal: bool) {
         self.begin();
+        if self.begin.compaction {
+            self.written += text.len() as u64;
+            return self.summary.push_str(text);
+        }
         // Codex shows nothing of a refusal part.
         let refusal = refusal && !self.begin.codex;
         match &self.open {

@@ -1,0 +1,102 @@
+//! Compaction on a provider that knows nothing of it: a whole summary, or a failure.
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use latimer_adapters::scripted::{Answer, Step};
+use latimer_protocol::responses::legality;
+use serde_json::{Value, json};
+use support::{Lab, body, dechunk, status};
+
+fn message(role: &str, text: &str) -> Value {
+    json!({ "type": "message", "role": role, "content": [{ "type": "input_text", "text": text }] })
+}
+
+fn history(output: &str) -> Vec<Value> {
+    vec![
+        message("developer", "rules"),
+        message("user", "make a file"),
+        json!({ "type": "function_call", "call_id": "c1", "name": "exec", "arguments": "{\"cmd\":\"ls\"}" }),
+        json!({ "type": "function_call_output", "call_id": "c1", "output": output }),
+    ]
+}
+
+fn asked(lab: &Lab, number: usize) -> String {
+    lab.requests()[number].body["messages"].to_string()
+}
+
+#[test]
+fn a_trigger_gets_one_item_that_stands_for_the_history() {
+    let lab = Lab::new("trigger", [Answer::text("We made a file."), Answer::text("Going on.")]);
+    let mut input = history("a.txt");
+    input.push(json!({ "type": "compaction_trigger" }));
+    let tools = json!([{ "type": "function", "name": "exec" }]);
+    let request = json!({ "model": "glm-5", "stream": true, "input": input, "tools": tools });
+    let answer = dechunk(&lab.post(&request.to_string(), ""));
+    assert_eq!(legality::check(answer.as_bytes()), Vec::<String>::new(), "{answer}");
+    let done = answer.lines().filter_map(|line| line.strip_prefix("data: ")).filter_map(|data| {
+        let value: Value = serde_json::from_str(data).ok()?;
+        (value["type"] == "response.output_item.done").then(|| value["item"].clone())
+    });
+    let items: Vec<Value> = done.collect();
+    assert_eq!(items.len(), 1, "exactly one item");
+    assert_eq!(items[0]["type"], "compaction");
+    assert!(!answer.contains("We made a file"), "the summary travels sealed");
+    let question = asked(&lab, 0);
+    assert!(
+        question.contains("Person: make a file") && question.contains("Tool answered: a.txt"),
+        "{question}"
+    );
+    assert!(lab.requests()[0].body.get("tools").is_none(), "notes are words");
+
+    let next = json!({ "model": "glm-5", "input": [message("developer", "rules"), items[0], message("user", "go on")] });
+    assert_eq!(status(&lab.post(&next.to_string(), "")), 200);
+    assert!(asked(&lab, 1).contains("We made a file."), "the summary came back: {}", asked(&lab, 1));
+}
+
+#[test]
+fn a_history_that_is_too_long_is_summarised_in_parts() {
+    let too_long =
+        Answer::error(400, json!({ "error": { "message": "maximum context length is 8192 tokens" } }));
+    let parts = (1..=40).map(|part| Answer::text(format!("notes {part}")));
+    let lab = Lab::new("parts", [too_long].into_iter().chain(parts));
+    let input: Vec<Value> =
+        (0..20).map(|turn| message("user", &format!("request {turn} {}", "x".repeat(400)))).collect();
+    let answer =
+        lab.post_to("/v1/responses/compact", &json!({ "model": "glm-5", "input": input }).to_string(), "");
+    assert_eq!(status(&answer), 200, "{answer}");
+    let compaction: Value = serde_json::from_str(body(&answer)).expect("JSON");
+    assert_eq!(compaction["object"], "response.compaction");
+    let output = compaction["output"].as_array().expect("items");
+    assert_eq!((output.len(), &output[20]["type"]), (21, &json!("compaction")), "the person's words stay");
+    let count = lab.requests().len();
+    assert!(count > 2, "{count}");
+    let last = asked(&lab, count - 1);
+    assert!(last.contains(&format!("notes {}", count - 2)) && last.contains("request 19"), "{last}");
+    assert!(compaction["usage"]["input_tokens"].as_u64() >= Some(20), "all questions are counted");
+}
+
+#[test]
+fn half_a_summary_is_none() {
+    for (name, half) in [
+        ("length", Answer::steps([Step::text("We ma"), Step::finish("length"), Step::Done])),
+        ("cut", Answer::steps([Step::text("We ma"), Step::Cut])),
+        ("empty", Answer::text(" ")),
+    ] {
+        let lab = Lab::configured(name, [half], "", "retries = 0");
+        let request = json!({ "model": "glm-5", "input": history("a.txt") });
+        let answer = lab.post_to("/v1/responses/compact", &request.to_string(), "");
+        assert!(status(&answer) >= 400 && !answer.contains("compaction\""), "{name}: {answer}");
+    }
+}
+
+#[test]
+fn a_compaction_of_somebody_else_is_no_reason_to_fail_for_ever() {
+    let lab = Lab::new("foreign", [Answer::text("fine")]);
+    let foreign = json!({ "type": "compaction", "encrypted_content": "gAAAAA" });
+    let answer =
+        lab.post(&json!({ "model": "glm-5", "input": [foreign, message("user", "go on")] }).to_string(), "");
+    assert_eq!(status(&answer), 200, "{answer}");
+    let trace = lab.http(&lab.get("/v1/turns"), b"");
+    assert!(trace.contains("a compaction of another provider was left out"), "{trace}");
+}

@@ -1,0 +1,142 @@
+//! What is remembered of a turn: one line in the log, and its trace.
+
+use std::time::{Duration, Instant};
+
+use latimer_protocol::failure::Failure;
+use latimer_protocol::status::Trace;
+use latimer_protocol::turn::{FinishReason, Usage};
+
+use super::unix_now;
+use crate::route::attempt::Attempts;
+use crate::server::shutdown::OpenTurn;
+use crate::server::traces::MOST_NOTES;
+
+/// Writes one line when the turn is over, however it ends.
+pub(super) struct Log {
+    id: String,
+    /// `endpoint/model`, and both apart.
+    target: String,
+    endpoint: String,
+    model: String,
+    account: String,
+    pub(super) begun: Instant,
+    pub(super) first_event: Option<Duration>,
+    stream: bool,
+    pub(super) usage: Usage,
+    finish: Option<&'static str>,
+    pub(super) failure: Option<Failure>,
+    notes: Vec<String>,
+    /// Attempts after the first, and repairs.
+    effort: (u32, u32),
+    open: OpenTurn,
+}
+
+impl Log {
+    pub(super) fn new(open: OpenTurn, stream: bool) -> Self {
+        Self {
+            id: open.id(),
+            target: String::new(),
+            endpoint: String::new(),
+            model: String::new(),
+            account: String::new(),
+            begun: Instant::now(),
+            first_event: None,
+            stream,
+            usage: Usage::default(),
+            finish: None,
+            failure: None,
+            notes: Vec::new(),
+            effort: (0, 0),
+            open,
+        }
+    }
+
+    /// Takes over who answers, and how much trouble it was.
+    pub(super) fn follow(&mut self, attempts: &Attempts) {
+        self.effort = (attempts.retries(), attempts.repairs());
+        let Some(leg) = attempts.leg() else { return };
+        if self.target != leg.target {
+            self.target.clone_from(&leg.target);
+            self.endpoint = leg.runtime.endpoint.name.to_string();
+            self.model.clone_from(&leg.model);
+        }
+        let account = attempts.account().unwrap_or_default();
+        if self.account != account {
+            account.clone_into(&mut self.account);
+        }
+    }
+
+    pub(super) fn note(&mut self, note: &str) {
+        tracing::info!(event = "turn.note", turn = %self.id, endpoint = %self.endpoint, note);
+        if self.notes.len() < MOST_NOTES {
+            self.notes.push(note.to_owned());
+        }
+    }
+
+    /// What is remembered of the turn.
+    fn trace(&mut self, ms: u64) -> Trace {
+        Trace {
+            turn: self.id.clone(),
+            endpoint: self.endpoint.clone(),
+            account: self.account.clone(),
+            model: self.model.clone(),
+            begun: unix_now().saturating_sub(ms / 1000),
+            ms,
+            finish: self.finish.unwrap_or("client_left").to_owned(),
+            failure: self.failure.as_ref().map(|failure| failure.message.clone()),
+            retries: self.effort.0,
+            repairs: self.effort.1,
+            notes: std::mem::take(&mut self.notes),
+        }
+    }
+
+    pub(super) fn finished(&mut self, reason: &FinishReason) {
+        self.finish = Some(match reason {
+            FinishReason::Stop => "stop",
+            FinishReason::ToolCalls => "tool_calls",
+            FinishReason::Length => "length",
+            FinishReason::ContentFilter => "content_filter",
+            FinishReason::Failed(failure) => return self.failed(failure),
+        });
+    }
+
+    pub(super) fn failed(&mut self, failure: &Failure) {
+        self.finish = Some("failed");
+        self.failure = Some(failure.clone());
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.open.ended(self.failure.is_some());
+        let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let trace = self.trace(ms(self.begun.elapsed()));
+        self.open.record(trace);
+        if let Some(failure) = &self.failure {
+            tracing::warn!(
+                event = "turn.done",
+                turn = %self.id,
+                endpoint = %self.endpoint,
+                model = %self.model,
+                finish = "failed",
+                failure = failure.kind.code(),
+                status = failure.status,
+                ms = ms(self.begun.elapsed()),
+                message = %failure.message,
+            );
+        } else {
+            tracing::info!(
+                event = "turn.done",
+                turn = %self.id,
+                endpoint = %self.endpoint,
+                model = %self.model,
+                finish = self.finish.unwrap_or("client_left"),
+                stream = self.stream,
+                first_ms = self.first_event.map(ms),
+                ms = ms(self.begun.elapsed()),
+                input = self.usage.input,
+                output = self.usage.output,
+            );
+        }
+    }
+}
