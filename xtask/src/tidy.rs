@@ -20,6 +20,7 @@ const ARROWS: [(&str, &[&str]); 6] = [
             "bytes",
             "flate2",
             "futures-util",
+            "getrandom",
             "http-body-util",
             "httpdate",
             "hyper",

@@ -8,6 +8,7 @@ use crate::chat::Chat;
 use crate::credential::Credential;
 use crate::drive::TurnStream;
 use crate::exchange;
+use crate::gemini::Gemini;
 use crate::learn::Lessons;
 use crate::link::Refused;
 use crate::prepared::{Prepared, Raw, Wire};
@@ -21,6 +22,8 @@ pub enum Adapter {
     Anthropic(Anthropic),
     /// OpenAI Responses.
     Responses(Responses),
+    /// Gemini, with a key or a login.
+    Gemini(Gemini),
     /// A gateway that serves each model by its own protocol.
     ByModel(ByModel),
 }
@@ -40,6 +43,7 @@ impl Adapter {
             Self::Chat(chat) => chat.prepare(turn, lessons),
             Self::Anthropic(anthropic) => anthropic.prepare(turn, lessons),
             Self::Responses(responses) => responses.prepare(turn, raw, account, lessons),
+            Self::Gemini(gemini) => gemini.prepare(turn, lessons),
             Self::ByModel(gateway) => gateway.prepare(turn, raw, account, lessons),
         }
     }
@@ -55,6 +59,7 @@ impl Adapter {
             Self::Chat(chat) => chat.open(prepared, credential).await,
             Self::Anthropic(anthropic) => anthropic.open(prepared, credential).await,
             Self::Responses(responses) => responses.open(prepared, credential).await,
+            Self::Gemini(gemini) => gemini.open(prepared, credential).await,
             Self::ByModel(gateway) => gateway.open(prepared, credential).await,
         }
     }
@@ -71,7 +76,8 @@ impl Prepared {
         let body = match self.wire {
             Wire::Chat | Wire::Anthropic => exchange::with_exchange(&self.body, said, answer),
             Wire::Responses => exchange::with_items(&self.body, said, answer),
-            Wire::Gemini | Wire::CommandCode => None,
+            Wire::Gemini => crate::gemini::request::with_exchange(&self.body, said, answer),
+            Wire::CommandCode => None,
         };
         Some(Self { body: body?.into(), ..self.clone() })
     }

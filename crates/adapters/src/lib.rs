@@ -13,6 +13,7 @@ pub mod credential;
 pub mod drive;
 pub mod errors;
 mod exchange;
+pub mod gemini;
 pub mod learn;
 pub mod link;
 pub mod names;

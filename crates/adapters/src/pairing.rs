@@ -49,7 +49,7 @@ pub fn pair<'a>(items: &'a [Item], notes: &mut Vec<String>) -> Vec<Step<'a>> {
     let mut open: Vec<(String, Option<&CallOutput>)> = Vec::new();
     let mut open_ids: HashSet<&str> = HashSet::new();
     let mut waiting: Vec<&Item> = Vec::new();
-    for item in items {
+    for (place, item) in items.iter().enumerate() {
         match item {
             Item::Call(call) => {
                 // A call behind an output or a message begins a new run.
@@ -82,6 +82,14 @@ pub fn pair<'a>(items: &'a [Item], notes: &mut Vec<String>) -> Vec<Step<'a>> {
             Item::Output(output) => {
                 notes.push("a tool output without its call was sent as a user message".to_owned());
                 if open.is_empty() { steps.push(Step::Orphan(output)) } else { waiting.push(item) }
+            }
+            // Thoughts between the calls of one answer stay where they are.
+            Item::Reasoning(_)
+                if waiting.is_empty()
+                    && open_ids.len() == open.len()
+                    && matches!(items.get(place + 1), Some(Item::Call(_))) =>
+            {
+                steps.push(Step::Item(item));
             }
             Item::Message(_) | Item::Reasoning(_) if !open.is_empty() => waiting.push(item),
             Item::Message(_) | Item::Reasoning(_) => steps.push(Step::Item(item)),
@@ -157,6 +165,7 @@ mod tests {
                             content: vec![Content::Text(text.into())],
                         })
                     }
+                    "r" => Item::Reasoning(latimer_protocol::turn::ReasoningItem::default()),
                     _ => Item::Message(Message { role: Role::User, content: vec![Content::Text(id.into())] }),
                 }
             })
@@ -198,6 +207,8 @@ mod tests {
             ("c1 o1 c2 o2", "c1 o1=1 c2 o2=2"),
             ("c1 o1=a o1=b", "c1 o1=b"),
             ("c1 mx c2 o1 o2", "c1 o1=1 mx c2 o2=2"),
+            ("r c1 r c2 o1 o2 r", "r c1 r c2 o1=1 o2=2 r"),
+            ("c1 r o1 c2 o2", "c1 o1=1 r c2 o2=2"),
         ];
         for (script, want) in cases {
             assert_eq!(shown(script), want, "{script}");

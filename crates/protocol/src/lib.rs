@@ -12,6 +12,7 @@
 pub mod anthropic;
 pub mod chat;
 pub mod failure;
+pub mod gemini;
 pub mod id;
 pub mod jsonl;
 pub mod responses;

@@ -3,6 +3,7 @@
 
 use latimer_adapters::chat::quirks::{Echo, Quirks, ReasoningStyle};
 use latimer_adapters::chat::request::write;
+use latimer_adapters::gemini::request::Takes;
 use latimer_adapters::learn::Lessons;
 use latimer_protocol::turn::{Owner, Seal};
 use latimer_proxy::inbound::responses::request::read;
@@ -15,7 +16,7 @@ fn shown(body: &[u8], notes: &[String]) -> String {
     let mut body: Value = serde_json::from_slice(body).expect("JSON");
     let fields = body.as_object_mut().expect("an object");
     let mut lines = Vec::new();
-    for key in ["messages", "tools"] {
+    for key in ["messages", "contents", "tools"] {
         for value in fields.shift_remove(key).as_ref().and_then(Value::as_array).into_iter().flatten() {
             let mut line: String = value.to_string().chars().take(400).collect();
             if line.len() < value.to_string().len() {
@@ -83,6 +84,51 @@ fn turns_are_whole(body: &Value) {
     }
     assert_eq!(role, "user", "the person speaks last");
     assert!(open.is_empty());
+}
+
+#[test]
+fn recorded_requests_reach_a_gemini_provider() {
+    insta::glob!("../../../fixtures/codex", "*.request.json", |path| {
+        let parsed = read(&std::fs::read(path).expect("readable"), &Seal::default()).expect("understood");
+        let owner = Owner::new("lab", "gemini-3-flash");
+        let takes = Takes { urls: true, token_limit: true, edit_nudge: false };
+        let lessons = Lessons::default();
+        let written =
+            latimer_adapters::gemini::request::write(&parsed.turn, "gemini-3-flash", takes, &owner, &lessons);
+        let notes: Vec<String> = parsed.notes.into_iter().chain(written.notes).collect();
+        contents_are_whole(&serde_json::from_slice(&written.body).expect("JSON"));
+        snapshot(path, ".gemini", &shown(&written.body, &notes));
+    });
+}
+
+/// What Gemini checks: roles alternate, calls are answered in order in the next content, and carry a signature.
+fn contents_are_whole(body: &Value) {
+    let mut open: Vec<Value> = Vec::new();
+    let mut role = "model";
+    for content in body["contents"].as_array().expect("contents") {
+        assert_ne!(content["role"], role, "roles alternate");
+        role = content["role"].as_str().expect("a role");
+        let parts = content["parts"].as_array().expect("parts");
+        let answered: Vec<Value> = parts
+            .iter()
+            .filter_map(|part| part.get("functionResponse"))
+            .map(|response| serde_json::json!([response["id"], response["name"]]))
+            .collect();
+        assert_eq!(answered, open, "each call is answered in order in the next content");
+        assert!(
+            parts.iter().take(answered.len()).all(|part| part.get("functionResponse").is_some()),
+            "first"
+        );
+        let calls = parts.iter().filter(|part| part.get("functionCall").is_some());
+        open = calls
+            .clone()
+            .map(|part| serde_json::json!([part["functionCall"]["id"], part["functionCall"]["name"]]))
+            .collect();
+        if let Some(first) = calls.clone().next() {
+            assert!(first["thoughtSignature"].is_string(), "the first call of a turn is signed");
+        }
+    }
+    assert!(role == "user" && open.is_empty(), "the person speaks last");
 }
 
 #[test]

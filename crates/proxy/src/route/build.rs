@@ -7,6 +7,7 @@ use latimer_adapters::adapter::Adapter;
 use latimer_adapters::anthropic::Anthropic;
 use latimer_adapters::by_model::ByModel;
 use latimer_adapters::chat::Chat;
+use latimer_adapters::gemini::{self, Flavour, Gemini};
 use latimer_adapters::link::Link;
 use latimer_adapters::responses::Responses;
 use latimer_adapters::transport::http::{Http, HttpOptions};
@@ -22,11 +23,24 @@ pub(super) fn adapter(endpoint: &Endpoint) -> Adapter {
         Protocol::Chat => Adapter::Chat(chat(link)),
         Protocol::Anthropic => Adapter::Anthropic(Anthropic { link, bearer_keys: options.bearer_keys }),
         Protocol::Responses => Adapter::Responses(Responses { link, profile: endpoint.profile.clone() }),
+        Protocol::Gemini => Adapter::Gemini(gemini(link, Flavour::Native, endpoint)),
+        Protocol::CodeAssist => Adapter::Gemini(gemini(link, Flavour::CodeAssist, endpoint)),
+        Protocol::Antigravity => Adapter::Gemini(gemini(link, Flavour::Antigravity, endpoint)),
         Protocol::ByModel => {
             Adapter::ByModel(ByModel::new(&link, endpoint.quirks.clone(), endpoint.profile.clone()))
         }
         _ => Adapter::Chat(chat(link)),
     }
+}
+
+fn gemini(link: Arc<Link>, flavour: Flavour, endpoint: &Endpoint) -> Gemini {
+    let options = gemini::Options {
+        hosts: endpoint.options.hosts.clone(),
+        version: endpoint.options.antigravity_version.clone(),
+        version_urls: Vec::new(),
+        edit_nudge: endpoint.options.edit_nudge,
+    };
+    Gemini::new(link, flavour, options)
 }
 
 fn link(endpoint: &Endpoint) -> Link {

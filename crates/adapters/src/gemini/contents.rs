@@ -1,0 +1,245 @@
+//! The conversation as alternating contents. Pure.
+//!
+//! Invariant: the person is first and last; every call is answered in the next content, in the order of the calls; a signature
+//! stands on exactly the part it came with.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use latimer_protocol::gemini::request::{
+    Content, FileData, FunctionCall, FunctionResponse, InlineData, Part,
+};
+use latimer_protocol::turn::{Call, CallOutput, Content as Said, Item, Message, Owner, ReasoningItem, Role};
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::models::Family;
+use crate::exchange::arguments;
+use crate::learn::{Lesson, Lessons};
+use crate::names::Names;
+use crate::pairing::{NO_OUTPUT, Step, orphan};
+
+/// Stands on a call whose signature is not known: the provider takes it.
+pub(super) const NO_SIGNATURE: &str = "skip_thought_signature_validator";
+/// Stands where something was that this model does not see.
+const NOT_SEEN: &str = "(an image or a file stood here; this model does not see such things)";
+
+/// State of one part, as it travels through the client.
+#[derive(Debug, Deserialize)]
+pub(super) struct Signed {
+    /// `call` or `text`.
+    pub(super) on: String,
+    /// The signature.
+    pub(super) signature: String,
+}
+
+/// Collects the contents.
+pub(super) struct Writer<'a, 'n> {
+    owner: &'n Owner,
+    names: &'n Names,
+    family: Family,
+    images: bool,
+    signatures: bool,
+    /// URLs may be fetched by the provider.
+    urls: bool,
+    notes: &'n mut Vec<String>,
+    contents: Vec<Content<'a>>,
+    /// The signature of the call that comes next.
+    signature: Option<String>,
+    /// Function of each call id.
+    functions: HashMap<String, String>,
+    /// Pictures of outputs, which follow all responses of their run.
+    pictures: Vec<Part<'a>>,
+}
+
+impl<'a, 'n> Writer<'a, 'n> {
+    pub(super) fn new(
+        owner: &'n Owner,
+        names: &'n Names,
+        family: Family,
+        urls: bool,
+        lessons: &Lessons,
+        notes: &'n mut Vec<String>,
+    ) -> Self {
+        Self {
+            owner,
+            names,
+            family,
+            images: !lessons.has(Lesson::NoImages),
+            signatures: !lessons.has(Lesson::NoSignatures),
+            urls,
+            notes,
+            contents: Vec::new(),
+            signature: None,
+            functions: HashMap::new(),
+            pictures: Vec::new(),
+        }
+    }
+
+    pub(super) fn step(&mut self, step: Step<'a>) {
+        if !matches!(step, Step::Output(..)) {
+            self.flush_pictures();
+        }
+        match step {
+            Step::Item(Item::Message(message)) => self.message(message),
+            Step::Item(Item::Reasoning(thoughts)) => self.thoughts(thoughts),
+            Step::Item(_) => {}
+            Step::Call(call, id) => self.call(call, id),
+            Step::Output(output, id) => self.output(output, id),
+            Step::Orphan(output) => self.push("user", words(orphan(output).into())),
+        }
+    }
+
+    /// The contents; never empty, the person first and last.
+    pub(super) fn finish(mut self) -> Vec<Content<'a>> {
+        self.flush_pictures();
+        let mut contents = self.contents;
+        if contents.first().is_none_or(|first| first.role != Some("user")) {
+            let parts = vec![words("(the conversation so far)".into())];
+            contents.insert(0, Content { role: Some("user"), parts });
+        }
+        if contents.last().is_some_and(|last| last.role == Some("model")) {
+            self.notes.push(
+                "the conversation ended with the model's own words; it was asked to continue".to_owned(),
+            );
+            contents.push(Content { role: Some("user"), parts: vec![words("Please continue.".into())] });
+        }
+        contents
+    }
+
+    fn push(&mut self, role: &'static str, part: Part<'a>) {
+        match self.contents.last_mut() {
+            Some(last) if last.role == Some(role) => last.parts.push(part),
+            _ => self.contents.push(Content { role: Some(role), parts: vec![part] }),
+        }
+    }
+
+    fn message(&mut self, message: &'a Message) {
+        self.signature = None;
+        let role = if message.role == Role::Assistant { "model" } else { "user" };
+        for part in &message.content {
+            let part = match part {
+                Said::Text(text) | Said::Refusal(text) if text.is_empty() => continue,
+                Said::Text(text) | Said::Refusal(text) => words(Cow::Borrowed(text)),
+                Said::Image(_) | Said::File { .. } => self.seen(part),
+            };
+            self.push(role, part);
+        }
+    }
+
+    /// Thoughts never go back; what belongs to the part beside them does, to its owner.
+    fn thoughts(&mut self, thoughts: &ReasoningItem) {
+        let Some(opaque) = &thoughts.opaque else { return };
+        if opaque.owner != *self.owner || !self.signatures {
+            self.notes.push("signatures of another model or provider were left out".to_owned());
+            return;
+        }
+        let Ok(signed) = serde_json::from_str::<Signed>(&opaque.data) else { return };
+        if signed.on == "call" {
+            self.signature = Some(signed.signature);
+            return;
+        }
+        let last = self.contents.last_mut().filter(|last| last.role == Some("model"));
+        match last.and_then(|last| last.parts.last_mut()) {
+            Some(part) if part.text.is_some() && part.thought_signature.is_none() => {
+                part.thought_signature = Some(signed.signature.into());
+            }
+            _ => self
+                .push("model", Part { thought_signature: Some(signed.signature.into()), ..words("".into()) }),
+        }
+    }
+
+    fn call(&mut self, call: &'a Call, id: String) {
+        let name = self.names.wire(&call.name).to_owned();
+        self.functions.insert(id.clone(), name.clone());
+        let args = match arguments(&call.arguments) {
+            Cow::Borrowed(text) => serde_json::from_str::<&RawValue>(text).map(Cow::Borrowed).ok(),
+            Cow::Owned(text) => RawValue::from_string(text).map(Cow::Owned).ok(),
+        };
+        let own = self.signature.take();
+        let is_first = self.contents.last().is_none_or(|last| {
+            last.role != Some("model") || last.parts.iter().all(|part| part.function_call.is_none())
+        });
+        let wanted = self.family.wants_signatures() && (is_first || !self.signatures);
+        let signature = own.map(Cow::Owned).or_else(|| wanted.then_some(Cow::Borrowed(NO_SIGNATURE)));
+        let call = FunctionCall {
+            id: id.into(),
+            name: name.into(),
+            args: args.unwrap_or(Cow::Borrowed(RawValue::NULL)),
+        };
+        self.push(
+            "model",
+            Part { function_call: Some(call), thought_signature: signature, ..Part::default() },
+        );
+    }
+
+    fn output(&mut self, output: Option<&'a CallOutput>, id: String) {
+        let parts = output.map_or(&[][..], |output| output.content.as_slice());
+        let texts = parts.iter().filter_map(|part| match part {
+            Said::Text(text) | Said::Refusal(text) => Some(text.as_str()),
+            Said::Image(_) | Said::File { .. } => None,
+        });
+        let text = texts.collect::<Vec<_>>().join("\n");
+        for part in parts {
+            if matches!(part, Said::Image(_) | Said::File { .. }) {
+                let picture = self.seen(part);
+                self.pictures.push(picture);
+            }
+        }
+        let is_object =
+            text.trim_start().starts_with('{') && serde_json::from_str::<&RawValue>(text.trim()).is_ok();
+        let response = if output.is_none() {
+            json!({ "error": NO_OUTPUT }).to_string()
+        } else if is_object {
+            text.trim().to_owned()
+        } else {
+            json!({ "result": text }).to_string()
+        };
+        let response = RawValue::from_string(response).map_or(Cow::Borrowed(RawValue::NULL), Cow::Owned);
+        let name = self.functions.get(&id).cloned().unwrap_or_default();
+        let response = FunctionResponse { id: id.into(), name: name.into(), response };
+        self.push("user", Part { function_response: Some(response), ..Part::default() });
+    }
+
+    fn flush_pictures(&mut self) {
+        for picture in std::mem::take(&mut self.pictures) {
+            self.push("user", picture);
+        }
+    }
+
+    /// A picture or a file, or words in its place.
+    fn seen(&mut self, part: &'a Said) -> Part<'a> {
+        let seen = if self.images { picture(part, self.urls) } else { None };
+        seen.unwrap_or_else(|| {
+            self.notes
+                .push("an image or a file was replaced by a note: this model does not see it".to_owned());
+            words(NOT_SEEN.into())
+        })
+    }
+}
+
+/// A part of words.
+pub(super) fn words(text: Cow<'_, str>) -> Part<'_> {
+    Part { text: Some(text), ..Part::default() }
+}
+
+fn picture(part: &Said, urls: bool) -> Option<Part<'_>> {
+    let url = match part {
+        Said::Image(image) => image.url.as_str(),
+        Said::File { data_url, .. } => data_url.as_str(),
+        Said::Text(_) | Said::Refusal(_) => return None,
+    };
+    if let Some((head, data)) = url.strip_prefix("data:").and_then(|rest| rest.split_once(',')) {
+        let mime_type = head.strip_suffix(";base64")?.split(';').next()?;
+        return Some(Part { inline_data: Some(InlineData { mime_type, data }), ..Part::default() });
+    }
+    if !urls || !url.starts_with("https://") {
+        return None;
+    }
+    let path = url.split(['?', '#']).next().unwrap_or(url).to_ascii_lowercase();
+    const TYPES: [(&str, &str); 4] =
+        [(".png", "image/png"), (".webp", "image/webp"), (".gif", "image/gif"), (".pdf", "application/pdf")];
+    let mime_type = TYPES.iter().find(|(end, _)| path.ends_with(end)).map_or("image/jpeg", |(_, kind)| kind);
+    Some(Part { file_data: Some(FileData { mime_type, file_uri: url }), ..Part::default() })
+}

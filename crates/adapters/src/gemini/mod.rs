@@ -1,0 +1,259 @@
+//! Gemini upstreams: with a key, by the login of Code Assist, and by that of Antigravity. The protocol itself is in [`request`]
+//! and [`stream`]; what the logins put around it is in `envelope`, `project` and `version`.
+
+mod contents;
+mod envelope;
+pub mod errors;
+pub mod models;
+mod project;
+pub mod request;
+pub mod schema;
+pub mod stream;
+mod version;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use hyper::header::{HeaderName, HeaderValue};
+use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::turn::{Owner, TurnRequest};
+
+use self::request::Takes;
+use self::version::Version;
+use crate::credential::Credential;
+use crate::drive::TurnStream;
+use crate::learn::Lessons;
+use crate::link::{Headers, Link, Refusal, Refused};
+use crate::prepared::{Prepared, Wire};
+use crate::reader::Context;
+
+/// How the protocol is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flavour {
+    /// With a key; the base ends in `/v1beta`.
+    Native,
+    /// By the login of the Gemini CLI.
+    CodeAssist,
+    /// By the login of Antigravity.
+    Antigravity,
+}
+
+/// Settings of the logins.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Options {
+    /// Hosts in the order in which they are tried; none for the endpoint's base alone.
+    pub hosts: Vec<String>,
+    /// Antigravity: this version instead of the one that is discovered.
+    pub version: Option<String>,
+    /// Antigravity: where the version is looked up; none for the vendor's own places.
+    pub version_urls: Vec<String>,
+    /// Tell the model to use its tools when it is asked for an edit.
+    pub edit_nudge: bool,
+}
+
+/// One Gemini endpoint.
+pub struct Gemini {
+    link: Arc<Link>,
+    flavour: Flavour,
+    options: Options,
+    /// The host that answered last.
+    last_host: Mutex<Option<String>>,
+    /// The project of each account.
+    projects: Mutex<HashMap<String, String>>,
+    version: Arc<Version>,
+}
+
+/// Why one host did not answer.
+struct Lost {
+    refused: Refused,
+    body: Vec<u8>,
+}
+
+impl Gemini {
+    /// An endpoint of this flavour.
+    pub fn new(link: Arc<Link>, flavour: Flavour, options: Options) -> Self {
+        let version = Arc::new(Version::new(options.version.clone(), options.version_urls.clone()));
+        Self { link, flavour, options, last_host: Mutex::default(), projects: Mutex::default(), version }
+    }
+
+    /// Translates the turn once, for all attempts.
+    pub fn prepare(&self, turn: &TurnRequest, lessons: &Lessons) -> Prepared {
+        let model =
+            if self.flavour == Flavour::Antigravity { models::alias(&turn.model) } else { &turn.model };
+        let owner = Owner::new(&self.link.provider, model);
+        let takes = Takes {
+            urls: self.flavour == Flavour::Native,
+            token_limit: self.flavour != Flavour::Antigravity,
+            edit_nudge: self.options.edit_nudge,
+        };
+        let mut written = request::write(turn, model, takes, &owner, lessons);
+        if self.flavour != Flavour::Native {
+            written.body = envelope::with_session(&written.body, self.flavour, turn);
+        }
+        Prepared {
+            wire: Wire::Gemini,
+            passes: false,
+            body: written.body.into(),
+            model: model.to_owned(),
+            owner,
+            names: written.names,
+            headers: Vec::new(),
+            features: written.features,
+            notes: written.notes,
+        }
+    }
+
+    /// Sends the turn. Returns once a host accepted it; its events are still to come.
+    pub async fn open(
+        &self,
+        prepared: &Prepared,
+        credential: Option<&Credential>,
+    ) -> Result<TurnStream, Refused> {
+        let credential = credential.filter(|credential| !credential.secret.is_empty()).ok_or_else(|| {
+            let what = match self.flavour {
+                Flavour::Native => "no API key is configured; set api_key_env",
+                Flavour::CodeAssist => "no account is logged in; run `latimer login google`",
+                Flavour::Antigravity => "no account is logged in; run `latimer login antigravity`",
+            };
+            Failure::new(Kind::Unauthorized, format!("{}: {what}", self.link.name))
+        })?;
+        if self.flavour == Flavour::Native {
+            return self.native(prepared, credential).await.map_err(|lost| lost.refused);
+        }
+        let project = self.project(credential).await?;
+        let version = self.version.current();
+        let opened = self.on_hosts(prepared, credential, &project).await;
+        match opened {
+            Err(lost) if self.outdated(&lost) && self.version.discover(&self.link, &version).await => {
+                self.on_hosts(prepared, credential, &project).await.map_err(|lost| lost.refused)
+            }
+            opened => opened.map_err(|lost| lost.refused),
+        }
+    }
+
+    /// The project an account's requests are counted for; made, where there is none.
+    pub async fn discover_project(&self, credential: &Credential) -> Result<String, Failure> {
+        let headers = self.headers(credential)?;
+        project::discover(&self.link, &self.hosts(), self.flavour, &headers, &self.version.current()).await
+    }
+
+    async fn native(&self, prepared: &Prepared, credential: &Credential) -> Result<TurnStream, Lost> {
+        let mut headers = self.link.headers("text/event-stream", &prepared.headers);
+        headers.push(if credential.is_access_token() {
+            self.link.bearer(&credential.secret)?
+        } else {
+            let name = HeaderName::from_static("x-goog-api-key");
+            self.link.secret_header(name, credential.secret.expose().to_owned())?
+        });
+        let model = prepared.model.strip_prefix("models/").unwrap_or(&prepared.model);
+        let url = format!("{}/models/{model}:streamGenerateContent?alt=sse", self.link.base_url);
+        self.send(&url, &headers, prepared.body.clone(), prepared).await
+    }
+
+    /// Tries the hosts one after the other, the one that answered last first.
+    async fn on_hosts(
+        &self,
+        prepared: &Prepared,
+        credential: &Credential,
+        project: &str,
+    ) -> Result<TurnStream, Lost> {
+        let headers = self.headers(credential)?;
+        let body: Bytes = envelope::wrap(prepared, self.flavour, project)?.into();
+        let hosts = self.hosts();
+        for (place, host) in hosts.iter().enumerate() {
+            let url = format!("{host}/v1internal:streamGenerateContent?alt=sse");
+            let lost = match self.send(&url, &headers, body.clone(), prepared).await {
+                Ok(stream) => {
+                    *lock(&self.last_host) = Some(host.clone());
+                    return Ok(stream);
+                }
+                Err(lost) => lost,
+            };
+            if lost.refused.failure.status == Some(429) {
+                lock(&self.last_host).take();
+            }
+            if !errors::next_host(&lost.refused.failure, &lost.body, place + 1 == hosts.len()) {
+                return Err(lost);
+            }
+        }
+        Err(Failure::new(Kind::Unreachable, format!("{}: no host is configured", self.link.name)).into())
+    }
+
+    async fn send(
+        &self,
+        url: &str,
+        headers: &Headers,
+        body: Bytes,
+        prepared: &Prepared,
+    ) -> Result<TurnStream, Lost> {
+        let answer = match self.link.post(url, headers, body).await? {
+            Ok(answer) => answer,
+            Err(refusal) => {
+                let Refusal { status, body, retry_after } = &refusal;
+                let failure = errors::classify(*status, *retry_after, body, &self.link.name, &prepared.model);
+                let refused = self.link.with_lesson(failure, &refusal, prepared);
+                return Err(Lost { refused, body: refusal.body });
+            }
+        };
+        let placeholder = models::family(&prepared.model) == models::Family::Claude;
+        let reader = stream::Reader::new(Context::of(prepared, &self.link.name), placeholder);
+        Ok(TurnStream::detect(answer.body, Box::new(reader), self.link.limits()))
+    }
+
+    fn headers(&self, credential: &Credential) -> Result<Headers, Failure> {
+        let mut headers = self.link.headers("text/event-stream", &[]);
+        headers.push(self.link.bearer(&credential.secret)?);
+        let is_set = self.link.headers.iter().any(|(name, _)| name == hyper::header::USER_AGENT);
+        if self.flavour == Flavour::Antigravity && !is_set {
+            // The provider tells by it whether the client is too old.
+            let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
+            let agent = format!("antigravity/{} {os}/{arch}", self.version.refreshed(&self.link));
+            headers.retain(|(name, _)| name != hyper::header::USER_AGENT);
+            headers.extend(HeaderValue::try_from(agent).ok().map(|agent| (hyper::header::USER_AGENT, agent)));
+        }
+        Ok(headers)
+    }
+
+    fn hosts(&self) -> Vec<String> {
+        let mut hosts = self.options.hosts.clone();
+        if hosts.is_empty() {
+            hosts.push(self.link.base_url.clone());
+        }
+        let last = lock(&self.last_host).clone();
+        if let Some(place) = last.and_then(|last| hosts.iter().position(|host| *host == last)) {
+            let last = hosts.remove(place);
+            hosts.insert(0, last);
+        }
+        hosts
+    }
+
+    async fn project(&self, credential: &Credential) -> Result<String, Failure> {
+        if let Some(project) = &credential.project {
+            return Ok(project.clone());
+        }
+        if let Some(project) = lock(&self.projects).get(&credential.id) {
+            return Ok(project.clone());
+        }
+        let project = self.discover_project(credential).await?;
+        lock(&self.projects).insert(credential.id.clone(), project.clone());
+        Ok(project)
+    }
+
+    /// Whether the last host's answer means that the version is too old.
+    fn outdated(&self, lost: &Lost) -> bool {
+        let lower = String::from_utf8_lossy(&lost.body).to_ascii_lowercase();
+        self.flavour == Flavour::Antigravity
+            && (lost.refused.failure.status == Some(404) || lower.contains("no longer supported"))
+    }
+}
+
+impl From<Failure> for Lost {
+    fn from(failure: Failure) -> Self {
+        Self { refused: failure.into(), body: Vec::new() }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

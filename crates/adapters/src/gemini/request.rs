@@ -1,0 +1,230 @@
+//! A turn to a `generateContent` request. Pure.
+
+use std::borrow::Cow;
+
+use latimer_protocol::gemini::request::{Content, Function, Request, Tools};
+use latimer_protocol::turn::{Content as Said, Format, Item, Owner, Role, ToolChoice, TurnRequest};
+use serde_json::{Map, Value, json};
+
+use super::contents::{Writer, words};
+use super::models::{self, Family};
+use super::schema;
+use crate::exchange::with_elements;
+use crate::learn::{Features, Lesson, Lessons};
+use crate::names::{Names, Rule};
+use crate::pairing::{Step, pair};
+
+/// What a function of a Claude must have at least; dropped again from its arguments.
+pub(super) const PLACEHOLDER: &str = "_";
+/// What functions may be called.
+const RULE: Rule = Rule { longest: 64, others: "_.:-", letter_first: true };
+/// Words of somebody who wants a change.
+const EDITS: [&str; 16] = [
+    "change", "fix", "update", "redesign", "rewrite", "modify", "improve", "replace", "edit", "add",
+    "remove", "delete", "rename", "move", "convert", "refactor",
+];
+const NUDGE: &str = "The person asks for a change. Make it with the tools, instead of describing it.";
+
+/// What a flavour of the protocol takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Takes {
+    /// URLs of pictures, which the provider fetches.
+    pub urls: bool,
+    /// A limit on tokens for models that are no Claude.
+    pub token_limit: bool,
+    /// Tell the model to use its tools when it is asked for an edit.
+    pub edit_nudge: bool,
+}
+
+/// A request in the provider's words.
+#[derive(Debug)]
+pub struct Written {
+    /// The JSON body.
+    pub body: Vec<u8>,
+    /// Tool names that were changed.
+    pub names: Names,
+    /// What the request makes use of.
+    pub features: Features,
+    /// What was lowered or dropped, for the log.
+    pub notes: Vec<String>,
+}
+
+/// Writes the turn. `owner` is whose opaque state may go out; `model` is the name the provider knows.
+pub fn write(turn: &TurnRequest, model: &str, takes: Takes, owner: &Owner, lessons: &Lessons) -> Written {
+    let family = models::family(model);
+    let names = Names::new(turn, RULE);
+    let mut notes = Vec::new();
+    let mut system = Vec::new();
+    let steps = pair(&turn.items, &mut notes);
+    let mut writer = Writer::new(owner, &names, family, takes.urls, lessons, &mut notes);
+    for step in steps {
+        match step {
+            Step::Item(Item::Message(message)) if message.role == Role::System => {
+                for part in &message.content {
+                    if let Said::Text(text) = part {
+                        system.push(words(Cow::Borrowed(text)));
+                    }
+                }
+            }
+            step => writer.step(step),
+        }
+    }
+    let contents = writer.finish();
+    if takes.edit_nudge && wants_edit(turn) {
+        system.push(words(NUDGE.into()));
+    }
+    let has_tools = !turn.tools.is_empty() && !lessons.has(Lesson::NoTools);
+    let config = config(turn, model, family, takes, has_tools, lessons, &mut notes);
+    if let Some(text) = schema_in_words(turn, &config) {
+        system.push(words(text.into()));
+    }
+    let features = features(turn, &contents, &config, has_tools);
+    let request = Request {
+        contents,
+        system_instruction: (!system.is_empty()).then_some(Content { role: None, parts: system }),
+        tools: if has_tools { tools(turn, &names, family) } else { Vec::new() },
+        tool_config: if has_tools { tool_config(turn, &names, family) } else { None },
+        generation_config: config,
+    };
+    // Writing to memory fails only for maps with keys that are not strings, and there are none.
+    let body = serde_json::to_vec(&request).unwrap_or_default();
+    Written { body, names, features, notes }
+}
+
+/// A written request with two more contents at the end: what the model said, and an answer to it.
+pub fn with_exchange(body: &[u8], said: &str, answer: &str) -> Option<Vec<u8>> {
+    let content = |role: &str, text: &str| json!({ "role": role, "parts": [{ "text": text }] });
+    with_elements(body, "contents", &[content("model", said), content("user", answer)])
+}
+
+fn tools<'a>(turn: &'a TurnRequest, names: &Names, family: Family) -> Vec<Tools<'a>> {
+    let function = |tool: &'a latimer_protocol::turn::Tool| {
+        let parameters: Option<Value> =
+            tool.parameters.as_deref().and_then(|raw| serde_json::from_str(raw.get()).ok());
+        let mut parameters = parameters.as_ref().map(schema::lower);
+        if family == Family::Claude {
+            parameters = Some(with_placeholder(parameters.unwrap_or_else(|| json!({ "type": "object" }))));
+        }
+        let is_empty = |schema: &Value| schema["properties"].as_object().is_none_or(Map::is_empty);
+        Function {
+            name: Cow::Owned(names.wire(&tool.name).to_owned()),
+            description: tool.description.as_deref().filter(|description| !description.is_empty()),
+            parameters: parameters.filter(|schema| !is_empty(schema)),
+        }
+    };
+    vec![Tools { function_declarations: turn.tools.iter().map(function).collect() }]
+}
+
+/// Every function of a Claude here must have a required property.
+fn with_placeholder(mut schema: Value) -> Value {
+    let has_required = schema["required"].as_array().is_some_and(|required| !required.is_empty());
+    if let (false, Some(fields)) = (has_required, schema.as_object_mut()) {
+        let properties = fields.entry("properties").or_insert_with(|| json!({}));
+        if let Some(properties) = properties.as_object_mut() {
+            let words = "Not used; write an empty string.";
+            properties.insert(PLACEHOLDER.to_owned(), json!({ "type": "string", "description": words }));
+        }
+        fields.insert("required".to_owned(), json!([PLACEHOLDER]));
+    }
+    schema
+}
+
+fn tool_config(turn: &TurnRequest, names: &Names, family: Family) -> Option<Value> {
+    let config = match &turn.tool_choice {
+        ToolChoice::None => json!({ "mode": "NONE" }),
+        ToolChoice::Required => json!({ "mode": "ANY" }),
+        ToolChoice::Function(name) => json!({ "mode": "ANY", "allowedFunctionNames": [names.wire(name)] }),
+        ToolChoice::Auto if family == Family::Claude => json!({ "mode": "VALIDATED" }),
+        ToolChoice::Auto => return None,
+    };
+    Some(json!({ "functionCallingConfig": config }))
+}
+
+fn config(
+    turn: &TurnRequest,
+    model: &str,
+    family: Family,
+    takes: Takes,
+    has_tools: bool,
+    lessons: &Lessons,
+    notes: &mut Vec<String>,
+) -> Map<String, Value> {
+    let mut config = Map::new();
+    let mut put = |name: &str, value: Option<Value>| {
+        config.extend(value.map(|value| (name.to_owned(), value)));
+    };
+    let effort = turn.reasoning.effort.as_deref().filter(|_| !lessons.has(Lesson::NoReasoning));
+    let thinking = effort.and_then(|effort| models::thinking(model, effort));
+    let mut limit = turn.max_output_tokens.filter(|_| takes.token_limit || family == Family::Claude);
+    if let (Family::Claude, Some(thinking)) = (family, &thinking) {
+        // The thoughts count, and the answer needs room behind them.
+        let budget = thinking["thinking_budget"].as_u64().unwrap_or(0);
+        limit = Some(limit.filter(|limit| *limit > budget).unwrap_or(64_000));
+    }
+    put("maxOutputTokens", limit.map(Value::from));
+    put("thinkingConfig", thinking);
+    if !lessons.has(Lesson::NoSampling) {
+        put("temperature", turn.sampling.temperature.map(Value::from));
+        put("topP", turn.sampling.top_p.map(Value::from));
+        put("presencePenalty", turn.sampling.presence_penalty.map(Value::from));
+        put("frequencyPenalty", turn.sampling.frequency_penalty.map(Value::from));
+    }
+    let formats = !lessons.has(Lesson::NoJsonSchema) && (!has_tools || family.formats_beside_tools());
+    match &turn.format {
+        Format::Text => {}
+        _ if !formats => notes.push("the shape of the answer was put into words".to_owned()),
+        Format::JsonObject => put("responseMimeType", Some(json!("application/json"))),
+        Format::JsonSchema { schema, .. } => {
+            put("responseMimeType", Some(json!("application/json")));
+            put("responseJsonSchema", serde_json::from_str(schema.get()).ok());
+        }
+    }
+    config
+}
+
+fn schema_in_words(turn: &TurnRequest, config: &Map<String, Value>) -> Option<String> {
+    if config.contains_key("responseMimeType") {
+        return None;
+    }
+    match &turn.format {
+        Format::Text => None,
+        Format::JsonObject => Some("Answer with one JSON object, and nothing else.".to_owned()),
+        Format::JsonSchema { schema, .. } => Some(format!(
+            "Answer with one JSON object that follows this JSON Schema, and nothing else:\n{}",
+            schema.get()
+        )),
+    }
+}
+
+/// Whether the person's last words ask for a change.
+fn wants_edit(turn: &TurnRequest) -> bool {
+    let last = turn.items.iter().rev().find_map(|item| match item {
+        Item::Message(message) if message.role == Role::User => Some(message),
+        _ => None,
+    });
+    let text = last.into_iter().flat_map(|message| &message.content).find_map(|part| match part {
+        Said::Text(text) => Some(text.to_ascii_lowercase()),
+        _ => None,
+    });
+    text.is_some_and(|text| text.split(|c: char| !c.is_ascii_alphabetic()).any(|word| EDITS.contains(&word)))
+}
+
+/// What of the request a provider may refuse, and what could be left out then.
+fn features(
+    turn: &TurnRequest,
+    contents: &[Content<'_>],
+    config: &Map<String, Value>,
+    has_tools: bool,
+) -> Features {
+    let parts = || contents.iter().flat_map(|content| &content.parts);
+    let has_images = parts().any(|part| part.inline_data.is_some() || part.file_data.is_some());
+    let table = [
+        (has_images, Lesson::NoImages),
+        (parts().any(|part| part.function_call.is_some()), Lesson::NoSignatures),
+        (has_tools, Lesson::NoTools),
+        (config.contains_key("thinkingConfig"), Lesson::NoReasoning),
+        (turn.sampling != latimer_protocol::turn::Sampling::default(), Lesson::NoSampling),
+        (config.contains_key("responseMimeType"), Lesson::NoJsonSchema),
+    ];
+    Features::of(table.into_iter().filter(|(used, _)| *used).map(|(_, lesson)| lesson))
+}

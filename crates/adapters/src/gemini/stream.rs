@@ -1,0 +1,236 @@
+//! Pieces of a `GenerateContentResponse` to turn events. Pure.
+//!
+//! Invariant: `finish` emits `Finished` exactly once; a signature is handed out right before the call, or right behind the words,
+//! that it belongs to.
+
+use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::gemini::event::{Event, FunctionCall, Part};
+use latimer_protocol::turn::{FinishReason, Opaque, Sink, TurnEvent};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use super::errors;
+use super::request::PLACEHOLDER;
+use crate::reader::{Context, End, Reader as ReaderTrait};
+
+/// What each finish reason means.
+const FINISH: [(&str, Meaning); 18] = [
+    ("STOP", Meaning::Stop),
+    ("MAX_TOKENS", Meaning::Length),
+    ("SAFETY", Meaning::Filter),
+    ("RECITATION", Meaning::Filter),
+    ("BLOCKLIST", Meaning::Filter),
+    ("PROHIBITED_CONTENT", Meaning::Filter),
+    ("SPII", Meaning::Filter),
+    ("LANGUAGE", Meaning::Filter),
+    ("IMAGE_SAFETY", Meaning::Filter),
+    ("IMAGE_PROHIBITED_CONTENT", Meaning::Filter),
+    ("IMAGE_RECITATION", Meaning::Filter),
+    ("MALFORMED_FUNCTION_CALL", Meaning::Broken),
+    ("UNEXPECTED_TOOL_CALL", Meaning::Broken),
+    ("TOO_MANY_TOOL_CALLS", Meaning::Broken),
+    ("MALFORMED_RESPONSE", Meaning::Broken),
+    ("MISSING_THOUGHT_SIGNATURE", Meaning::Broken),
+    ("OTHER", Meaning::Other),
+    ("FINISH_REASON_UNSPECIFIED", Meaning::Other),
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meaning {
+    Stop,
+    Length,
+    Filter,
+    Broken,
+    /// A normal end where something was said, a failure where nothing was.
+    Other,
+}
+
+/// Reads one stream, or one whole answer.
+pub struct Reader {
+    context: Context,
+    /// Functions have a property that means nothing, to be taken out of their arguments.
+    placeholder: bool,
+    started: bool,
+    has_output: bool,
+    slots: u32,
+    meaning: Option<(Meaning, String)>,
+    blocked: bool,
+    failure: Option<Failure>,
+    garbage: bool,
+}
+
+impl Reader {
+    /// A reader for one answer.
+    pub fn new(context: Context, placeholder: bool) -> Self {
+        Self {
+            context,
+            placeholder,
+            started: false,
+            has_output: false,
+            slots: 0,
+            meaning: None,
+            blocked: false,
+            failure: None,
+            garbage: false,
+        }
+    }
+
+    fn event(&mut self, event: &Event<'_>, sink: &mut dyn Sink) {
+        if let Some(inner) = &event.response {
+            return self.event(inner, sink);
+        }
+        if let Some(error) = event.error {
+            self.failure = Some(errors::in_stream(error.get(), &self.context.endpoint, &self.context.model));
+            return;
+        }
+        if !self.started {
+            self.started = true;
+            sink.event(TurnEvent::Started);
+        }
+        // latimer asks for one alternative.
+        if let Some(candidate) = event.candidates.first() {
+            if let Some(content) = &candidate.content.0 {
+                for part in content.parts.iter() {
+                    self.part(part, sink);
+                }
+            }
+            if let Some(reason) = candidate.finish_reason.some() {
+                self.finish_reason(reason, sink);
+            }
+        }
+        self.blocked |=
+            event.prompt_feedback.0.as_ref().is_some_and(|feedback| feedback.block_reason.some().is_some());
+        if let Some(usage) = event.usage_metadata.0 {
+            sink.event(TurnEvent::Usage(usage.to_turn()));
+        }
+    }
+
+    fn part(&mut self, part: &Part<'_>, sink: &mut dyn Sink) {
+        let is_thought = part.thought.is_some_and(|thought| thought.get() == "true");
+        let signature = part.thought_signature.some();
+        if let Some(call) = &part.function_call.0 {
+            self.state("call", signature, sink);
+            return self.call(call, sink);
+        }
+        if let Some(text) = part.text.some() {
+            self.has_output = true;
+            sink.event(if is_thought { TurnEvent::Reasoning(text) } else { TurnEvent::Text(text) });
+        }
+        if !is_thought {
+            self.state("text", signature, sink);
+        }
+        if part.inline_data.is_some()
+            || part.executable_code.is_some()
+            || part.code_execution_result.is_some()
+        {
+            sink.event(TurnEvent::Note("a part that has no equal here was passed over"));
+        }
+    }
+
+    fn state(&self, on: &str, signature: Option<&str>, sink: &mut dyn Sink) {
+        let Some(signature) = signature else { return };
+        let data = json!({ "on": on, "signature": signature }).to_string();
+        sink.event(TurnEvent::ReasoningState(Opaque { owner: self.context.owner.clone(), data }));
+    }
+
+    fn call(&mut self, call: &FunctionCall<'_>, sink: &mut dyn Sink) {
+        let Some(name) = call.name.some() else {
+            sink.event(TurnEvent::Note("a call without a name was dropped"));
+            return;
+        };
+        self.has_output = true;
+        let slot = self.slots;
+        self.slots += 1;
+        sink.event(TurnEvent::CallStarted { slot, id: call.id.some(), name: self.context.names.hub(name) });
+        let json = call.args.map(RawValue::get).filter(|args| args.starts_with('{')).unwrap_or("{}");
+        if self.placeholder && json.contains("\"_\"") {
+            sink.event(TurnEvent::CallArguments { slot, json: &without_placeholder(json) });
+        } else {
+            sink.event(TurnEvent::CallArguments { slot, json });
+        }
+        sink.event(TurnEvent::CallEnded { slot });
+    }
+
+    fn finish_reason(&mut self, reason: &str, sink: &mut dyn Sink) {
+        let known = FINISH.iter().find(|(word, _)| *word == reason);
+        if known.is_none() {
+            sink.event(TurnEvent::Note("an unknown finish reason was read as a normal end"));
+        }
+        self.meaning =
+            Some((known.map_or(Meaning::Stop, |(_, meaning)| *meaning), reason.to_ascii_lowercase()));
+    }
+
+    fn reason(&self, end: End) -> FinishReason {
+        if let Some(failure) = &self.failure {
+            return FinishReason::Failed(failure.clone());
+        }
+        let normal = if self.slots > 0 { FinishReason::ToolCalls } else { FinishReason::Stop };
+        match (&self.meaning, end) {
+            (Some((Meaning::Stop, _)), _) => normal,
+            (Some((Meaning::Length, _)), _) => FinishReason::Length,
+            (Some((Meaning::Filter, _)), _) => FinishReason::ContentFilter,
+            (Some((Meaning::Other, _)), _) if self.has_output => normal,
+            (Some((_, word)), _) => FinishReason::Failed(Failure::new(
+                Kind::UpstreamError,
+                format!("{}: the provider broke the answer off ({word})", self.context.endpoint),
+            )),
+            (None, _) if self.blocked => FinishReason::ContentFilter,
+            (None, End::Broken(failure)) => FinishReason::Failed(failure),
+            (None, End::Clean) => FinishReason::Failed(self.interrupted()),
+        }
+    }
+
+    fn interrupted(&self) -> Failure {
+        let (kind, what) = match (self.started, self.garbage) {
+            (false, true) => (Kind::UpstreamError, "the answer is not a Gemini stream; check base_url"),
+            (false, false) => (Kind::Interrupted, "the provider sent an empty answer"),
+            (true, _) => {
+                (Kind::Interrupted, "the provider ended its answer without saying that it was finished")
+            }
+        };
+        Failure::new(kind, format!("{}: {what}", self.context.endpoint))
+    }
+
+    fn read(&mut self, text: &str, sink: &mut dyn Sink) {
+        if let Ok(event) = serde_json::from_str::<Event<'_>>(text) {
+            return self.event(&event, sink);
+        }
+        self.garbage = true;
+        sink.event(TurnEvent::Note("a line of the provider's stream was not readable and was passed over"));
+    }
+}
+
+/// Arguments without the property that means nothing.
+fn without_placeholder(json: &str) -> String {
+    let mut fields: Map<String, Value> = serde_json::from_str(json).unwrap_or_default();
+    fields.shift_remove(PLACEHOLDER);
+    Value::Object(fields).to_string()
+}
+
+impl ReaderTrait for Reader {
+    fn push(&mut self, data: &[u8], sink: &mut dyn Sink) {
+        let text = latimer_protocol::sse::text(data);
+        let trimmed = text.trim();
+        if self.done() || trimmed.is_empty() || trimmed == "[DONE]" {
+            return;
+        }
+        // Without event streams the answer is a list of the same pieces.
+        if trimmed.starts_with('[')
+            && let Ok(pieces) = serde_json::from_str::<Vec<&RawValue>>(trimmed)
+        {
+            for piece in pieces {
+                self.read(piece.get(), sink);
+            }
+            return;
+        }
+        self.read(trimmed, sink);
+    }
+
+    fn done(&self) -> bool {
+        self.failure.is_some()
+    }
+
+    fn finish(self: Box<Self>, end: End, sink: &mut dyn Sink) {
+        sink.event(TurnEvent::Finished(self.reason(end)));
+    }
+}

@@ -1,0 +1,120 @@
+//! Which version of Antigravity the provider expects: it turns old ones away. Looked up in the background, kept for six hours.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::link::Link;
+
+/// Used until something newer is known.
+const FLOOR: &str = "2.9.1";
+/// How long a version is believed.
+const LIFE: Duration = Duration::from_secs(6 * 3600);
+/// How long a look may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How much of a page is looked at.
+const LOOKED_AT: usize = 5000;
+/// Where the vendor publishes it.
+const SOURCES: [&str; 2] = [
+    "https://antigravity-auto-updater-974169037036.us-central1.run.app",
+    "https://antigravity.google/changelog",
+];
+
+/// The version in use.
+#[derive(Debug)]
+pub(super) struct Version {
+    /// Set by a person: nothing is looked up.
+    fixed: Option<String>,
+    urls: Vec<String>,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    version: Option<String>,
+    /// When it was looked up, or a look began.
+    at: Option<Instant>,
+}
+
+impl Version {
+    pub(super) fn new(fixed: Option<String>, urls: Vec<String>) -> Self {
+        let urls = if urls.is_empty() { SOURCES.map(str::to_owned).to_vec() } else { urls };
+        Self { fixed, urls, known: Mutex::default() }
+    }
+
+    /// What is known now.
+    pub(super) fn current(&self) -> String {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        self.fixed.clone().or_else(|| known.version.clone()).unwrap_or_else(|| FLOOR.to_owned())
+    }
+
+    /// What is known now; looks for a newer one in the background when that is old.
+    pub(super) fn refreshed(self: &Arc<Self>, link: &Arc<Link>) -> String {
+        if self.fixed.is_none() && self.begin() {
+            let (version, link) = (Arc::clone(self), Arc::clone(link));
+            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                runtime.spawn(async move { version.look(&link).await });
+            }
+        }
+        self.current()
+    }
+
+    /// Looks now. True when there is another version than the one that was refused.
+    pub(super) async fn discover(&self, link: &Link, refused: &str) -> bool {
+        if self.fixed.is_none() && self.current() == refused {
+            self.look(link).await;
+        }
+        self.current() != refused
+    }
+
+    /// Whether it is time for a look; one at a time.
+    fn begin(&self) -> bool {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = known.at.is_none_or(|at| at.elapsed() >= LIFE);
+        if due {
+            known.at = Some(Instant::now());
+        }
+        due
+    }
+
+    async fn look(&self, link: &Link) {
+        for url in &self.urls {
+            let Ok((200, page)) = link.call(url, &Vec::new(), None, PATIENCE).await else { continue };
+            let page = String::from_utf8_lossy(page.get(..LOOKED_AT).unwrap_or(&page)).into_owned();
+            if let Some(version) = find(&page) {
+                self.known.lock().unwrap_or_else(PoisonError::into_inner).version = Some(version);
+                return;
+            }
+        }
+    }
+}
+
+/// The first three numbers with points between them.
+fn find(page: &str) -> Option<String> {
+    page.split(|c: char| !(c.is_ascii_digit() || c == '.')).find_map(|word| {
+        let word = word.trim_matches('.');
+        let parts: Vec<&str> = word.split('.').collect();
+        let fits = parts.len() == 3 && parts.iter().all(|part| (1..=5).contains(&part.len()));
+        fits.then(|| word.to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_in_pages() {
+        let cases = [
+            ("version: 2.11.0\nfiles:", Some("2.11.0")),
+            ("<h1>Changelog</h1> 2026.1 v3.0.12 (new)", Some("3.0.12")),
+            ("1.2 3.4", None),
+            ("1.2.3.4 then 5.6.7", Some("5.6.7")),
+            ("", None),
+        ];
+        for (page, want) in cases {
+            assert_eq!(find(page).as_deref(), want, "{page}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Gemini over sockets: where requests go, what is around them, and what happens when a host does not answer.
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use latimer_adapters::credential::Credential;
+use latimer_adapters::gemini::{Flavour, Gemini, Options};
+use latimer_adapters::learn::Lessons;
+use latimer_adapters::link::{Link, Refused};
+use latimer_adapters::scripted::{Answer, Provider, Scenario, Step};
+use latimer_adapters::transport::http::{Http, HttpOptions};
+use latimer_protocol::failure::Kind;
+use latimer_protocol::secret::Secret;
+use latimer_protocol::turn::{Content, Item, Message, Record, Role, TurnRequest};
+use serde_json::{Value, json};
+
+fn link(base_url: &str) -> Arc<Link> {
+    Arc::new(Link {
+        name: "lab".into(),
+        base_url: base_url.into(),
+        provider: "lab".into(),
+        headers: Vec::new(),
+        first_byte: Duration::from_secs(5),
+        idle: Duration::from_secs(5),
+        http: Http::new(HttpOptions { connect: Duration::from_secs(5), ca_file: None }),
+    })
+}
+
+fn turn(model: &str) -> TurnRequest {
+    let said = Message { role: Role::User, content: vec![Content::Text("hello".into())] };
+    TurnRequest { model: model.into(), items: vec![Item::Message(said)], ..TurnRequest::default() }
+}
+
+fn says(text: &str) -> Answer {
+    let event = json!({ "response": { "candidates": [{ "content": { "parts": [{ "text": text }] }, "finishReason": "STOP" }] } });
+    Answer::steps([Step::Raw { text: format!("data: {event}\n\n") }])
+}
+
+fn account(project: Option<&str>) -> Credential {
+    Credential {
+        project: project.map(str::to_owned),
+        ..Credential::access_token("me@test", Secret::new("ya29-test"))
+    }
+}
+
+async fn provider(answers: Vec<Answer>) -> Provider {
+    Provider::start(Scenario::new(answers)).await.expect("a provider")
+}
+
+fn host(provider: &Provider) -> String {
+    format!("http://{}", provider.address())
+}
+
+async fn answer(gemini: &Gemini, model: &str, credential: &Credential) -> Result<Vec<String>, Refused> {
+    let prepared = gemini.prepare(&turn(model), &Lessons::default());
+    let mut stream = gemini.open(&prepared, Some(credential)).await?;
+    let mut record = Record::default();
+    while !std::future::poll_fn(|cx| stream.poll_events(cx, &mut record)).await {}
+    Ok(record.lines)
+}
+
+#[tokio::test]
+async fn native_requests_carry_the_key_in_a_header() {
+    let provider = provider(vec![says("hi")]).await;
+    let gemini =
+        Gemini::new(link(&format!("{}/v1beta", host(&provider))), Flavour::Native, Options::default());
+    let credential = Credential::api_key("key-1", Secret::new("test-key"));
+    let lines = answer(&gemini, "gemini-3-flash", &credential).await.expect("answered");
+    assert_eq!(lines, ["started", "text \"hi\"", "finished stop"]);
+    let request = &provider.requests()[0];
+    assert_eq!(request.path, "/v1beta/models/gemini-3-flash:streamGenerateContent?alt=sse");
+    assert_eq!((request.header("x-goog-api-key"), request.header("authorization")), (Some("test-key"), None));
+    assert_eq!(request.body["contents"][0]["parts"][0]["text"], "hello");
+    let prepared = gemini.prepare(&turn("gemini-3-flash"), &Lessons::default());
+    let refused = gemini.open(&prepared, None).await.expect_err("no key");
+    assert_eq!(refused.failure.kind, Kind::Unauthorized);
+    assert!(refused.failure.message.contains("api_key_env"));
+}
+
+#[tokio::test]
+async fn code_assist_requests_stand_in_an_envelope() {
+    let provider = provider(vec![says("hi")]).await;
+    let gemini = Gemini::new(link(&host(&provider)), Flavour::CodeAssist, Options::default());
+    answer(&gemini, "gemini-2.5-pro", &account(Some("my-project"))).await.expect("answered");
+    let request = &provider.requests()[0];
+    assert_eq!(request.path, "/v1internal:streamGenerateContent?alt=sse");
+    assert_eq!(request.header("authorization"), Some("Bearer ya29-test"));
+    let body = &request.body;
+    assert_eq!((&body["model"], &body["project"]), (&json!("gemini-2.5-pro"), &json!("my-project")));
+    assert_eq!(body["user_prompt_id"].as_str().map(str::len), Some(36));
+    assert!(body["request"]["session_id"].is_string() && body["request"]["contents"].is_array());
+}
+
+#[tokio::test]
+async fn antigravity_falls_back_to_the_next_host_and_stays_there() {
+    let down =
+        provider(vec![Answer::error(503, json!({ "error": { "message": "no capacity available" } }))]).await;
+    let up = provider(vec![says("hi")]).await;
+    let options =
+        Options { hosts: vec![host(&down), host(&up)], version: Some("9.9.9".into()), ..Options::default() };
+    let gemini = Gemini::new(link(&host(&up)), Flavour::Antigravity, options);
+    for _ in 0..2 {
+        answer(&gemini, "gemini-3.1-pro", &account(Some("p"))).await.expect("answered");
+    }
+    assert_eq!((down.requests().len(), up.requests().len()), (1, 2), "the one that answered comes first");
+    let request = &up.requests()[0];
+    assert_eq!(request.body["model"], "gemini-3.1-pro-low", "by the name the provider knows");
+    assert_eq!(
+        (&request.body["requestType"], &request.body["userAgent"]),
+        (&json!("agent"), &json!("antigravity"))
+    );
+    assert!(request.body["requestId"].as_str().is_some_and(|id| id.starts_with("agent-")));
+    assert!(request.header("user-agent").is_some_and(|agent| agent.starts_with("antigravity/9.9.9 ")));
+}
+
+#[tokio::test]
+async fn a_wrong_request_goes_to_one_host_only() {
+    let first = provider(vec![Answer::error(400, json!({ "error": { "message": "Unknown name" } }))]).await;
+    let second = provider(vec![says("hi")]).await;
+    let options = Options {
+        hosts: vec![host(&first), host(&second)],
+        version: Some("9.9.9".into()),
+        ..Options::default()
+    };
+    let gemini = Gemini::new(link(&host(&first)), Flavour::Antigravity, options);
+    let refused = answer(&gemini, "gemini-3-flash", &account(Some("p"))).await.expect_err("refused");
+    assert_eq!((refused.failure.kind, second.requests().len()), (Kind::BadRequest, 0));
+}
+
+/// A small account service: answers by the last word of the path, in order.
+async fn service(script: Vec<(&'static str, Value)>) -> (String, Arc<std::sync::Mutex<Vec<String>>>) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
+    let base = format!("http://{}", listener.local_addr().expect("an address"));
+    let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let log = Arc::clone(&seen);
+    tokio::spawn(async move {
+        let mut script = script;
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let mut head = vec![0; 65_536];
+            let read = socket.read(&mut head).await.unwrap_or(0);
+            let text = String::from_utf8_lossy(&head[..read]).into_owned();
+            let line = text.lines().next().unwrap_or_default().to_owned();
+            let found = script.iter().position(|(word, _)| line.contains(word));
+            let (status, body) = match found {
+                Some(place) => (200, script.remove(place).1.to_string()),
+                None => (404, "{\"error\":{\"message\":\"no such method\"}}".to_owned()),
+            };
+            log.lock().expect("a log").push(line);
+            let answer = format!(
+                "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            );
+            let _ = socket.write_all(answer.as_bytes()).await;
+        }
+    });
+    (base, seen)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_account_is_taken_on() {
+    let (base, seen) = service(vec![
+        ("loadCodeAssist", json!({ "allowedTiers": [{ "id": "free-tier", "isDefault": true }] })),
+        ("onboardUser", json!({ "name": "operations/1", "done": false })),
+        ("operations/1", json!({ "name": "operations/1", "done": true, "response": { "cloudaicompanionProject": { "id": "made-1" } } })),
+    ])
+    .await;
+    let gemini = Gemini::new(link(&base), Flavour::CodeAssist, Options::default());
+    assert_eq!(gemini.discover_project(&account(None)).await.expect("found"), "made-1");
+    let seen = seen.lock().expect("a log");
+    assert_eq!(seen.len(), 3, "{seen:?}");
+}
+
+#[tokio::test]
+async fn an_account_that_may_not_is_told_why() {
+    let (base, _) = service(vec![(
+        "loadCodeAssist",
+        json!({ "currentTier": { "id": "x" }, "ineligibleTiers": [{ "reasonMessage": "not in your country" }] }),
+    )])
+    .await;
+    let gemini = Gemini::new(link(&base), Flavour::CodeAssist, Options::default());
+    let failure = gemini.discover_project(&account(None)).await.expect_err("no project");
+    assert!(failure.message.contains("not in your country"), "{failure}");
+}
+
+#[tokio::test]
+async fn an_old_version_is_looked_up_once() {
+    let gone =
+        provider(vec![Answer::error(404, json!({ "error": { "message": "not found" } })), says("hi")]).await;
+    let (versions, _) =
+        service(vec![("GET", json!({ "version": "7.8.9" })), ("GET", json!({ "version": "7.8.9" }))]).await;
+    let options = Options { version_urls: vec![versions], ..Options::default() };
+    let gemini = Gemini::new(link(&host(&gone)), Flavour::Antigravity, options);
+    // The first look begins in the background; what matters is that a refusal leads to a newer version and one more try.
+    let first = answer(&gemini, "gemini-3-flash", &account(Some("p"))).await;
+    let last =
+        if first.is_ok() { first } else { answer(&gemini, "gemini-3-flash", &account(Some("p"))).await };
+    last.expect("answered");
+    let requests = gone.requests();
+    let agent = requests[requests.len() - 1].header("user-agent").expect("an agent").to_owned();
+    assert!(agent.starts_with("antigravity/7.8.9 "), "{agent}");
+}

@@ -1,0 +1,131 @@
+//! What an upstream sends: pieces of a `GenerateContentResponse`, bare or in an envelope.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::chat::chunk::{Count, List, Object, Text};
+use crate::turn::Usage;
+
+/// One piece of an answer, or a whole one.
+#[derive(Debug, Default, Deserialize)]
+#[serde(bound = "'de: 'a", rename_all = "camelCase")]
+pub struct Event<'a> {
+    /// The envelope of Code Assist.
+    #[serde(default)]
+    pub response: Option<Box<Event<'a>>>,
+    /// The alternatives; latimer asks for one.
+    #[serde(default)]
+    pub candidates: List<Candidate<'a>>,
+    /// Why there is no answer at all.
+    #[serde(default)]
+    pub prompt_feedback: Object<Feedback<'a>>,
+    /// Tokens so far.
+    #[serde(default)]
+    pub usage_metadata: Object<WireUsage>,
+    /// A failure, in any shape.
+    #[serde(default, borrow)]
+    pub error: Option<&'a RawValue>,
+}
+
+/// One alternative.
+#[derive(Debug, Default, Deserialize)]
+#[serde(bound = "'de: 'a", rename_all = "camelCase")]
+pub struct Candidate<'a> {
+    /// Its parts.
+    #[serde(default)]
+    pub content: Object<Content<'a>>,
+    /// Why it ended, once it has.
+    #[serde(default)]
+    pub finish_reason: Text<'a>,
+}
+
+/// The parts of an answer.
+#[derive(Debug, Default, Deserialize)]
+#[serde(bound = "'de: 'a")]
+pub struct Content<'a> {
+    /// In order.
+    #[serde(default)]
+    pub parts: List<Part<'a>>,
+}
+
+/// One part: words, thoughts or a call.
+#[derive(Debug, Default, Deserialize)]
+#[serde(bound = "'de: 'a", rename_all = "camelCase")]
+pub struct Part<'a> {
+    /// Words, or thoughts.
+    #[serde(default)]
+    pub text: Text<'a>,
+    /// `true` for thoughts.
+    #[serde(default, borrow)]
+    pub thought: Option<&'a RawValue>,
+    /// State that belongs to exactly this part.
+    #[serde(default)]
+    pub thought_signature: Text<'a>,
+    /// A call, whole.
+    #[serde(default)]
+    pub function_call: Object<FunctionCall<'a>>,
+    /// A picture or other data.
+    #[serde(default, borrow)]
+    pub inline_data: Option<&'a RawValue>,
+    /// Code the provider runs itself.
+    #[serde(default, borrow)]
+    pub executable_code: Option<&'a RawValue>,
+    /// What came of it.
+    #[serde(default, borrow)]
+    pub code_execution_result: Option<&'a RawValue>,
+}
+
+/// A call.
+#[derive(Debug, Default, Deserialize)]
+#[serde(bound = "'de: 'a")]
+pub struct FunctionCall<'a> {
+    /// Links it to its response; often absent.
+    #[serde(default)]
+    pub id: Text<'a>,
+    /// The function.
+    #[serde(default)]
+    pub name: Text<'a>,
+    /// The arguments, an object.
+    #[serde(default, borrow)]
+    pub args: Option<&'a RawValue>,
+}
+
+/// Why there is no answer at all.
+#[derive(Debug, Default, Deserialize)]
+#[serde(bound = "'de: 'a", rename_all = "camelCase")]
+pub struct Feedback<'a> {
+    /// `SAFETY` and others.
+    #[serde(default)]
+    pub block_reason: Text<'a>,
+}
+
+/// Tokens.
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WireUsage {
+    #[serde(default)]
+    prompt_token_count: Count,
+    #[serde(default)]
+    cached_content_token_count: Count,
+    #[serde(default)]
+    candidates_token_count: Count,
+    #[serde(default)]
+    thoughts_token_count: Count,
+}
+
+impl WireUsage {
+    /// In the hub's words: output holds the thoughts.
+    pub fn to_turn(self) -> Usage {
+        let output = match (self.candidates_token_count.0, self.thoughts_token_count.0) {
+            (None, None) => None,
+            (said, thought) => Some(said.unwrap_or(0).saturating_add(thought.unwrap_or(0))),
+        };
+        Usage {
+            input: self.prompt_token_count.0,
+            cached: self.cached_content_token_count.0,
+            cache_write: None,
+            output,
+            reasoning: self.thoughts_token_count.0,
+        }
+    }
+}

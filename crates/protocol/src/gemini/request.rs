@@ -1,0 +1,124 @@
+//! What goes to an upstream. Borrowed throughout: a history of a megabyte is written once and never copied before.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// The body of `generateContent`. The contents stand before everything that may hold a key of the same name.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Request<'a> {
+    /// The conversation: strictly alternating, the person first and last.
+    pub contents: Vec<Content<'a>>,
+    /// The base prompt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system_instruction: Option<Content<'a>>,
+    /// What the model may call.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<Tools<'a>>,
+    /// Whether and what it must call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_config: Option<Value>,
+    /// Everything else.
+    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+    pub generation_config: serde_json::Map<String, Value>,
+}
+
+/// One turn of a speaker.
+#[derive(Debug, Clone, Serialize)]
+pub struct Content<'a> {
+    /// `user` or `model`; the base prompt has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<&'static str>,
+    /// In order; never empty.
+    pub parts: Vec<Part<'a>>,
+}
+
+/// One part; exactly one of the fields besides the signature is there.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Part<'a> {
+    /// Words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<Cow<'a, str>>,
+    /// A call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub function_call: Option<FunctionCall<'a>>,
+    /// What a function answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub function_response: Option<FunctionResponse<'a>>,
+    /// Data that is here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inline_data: Option<InlineData<'a>>,
+    /// Data that is elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_data: Option<FileData<'a>>,
+    /// State that belongs to exactly this part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thought_signature: Option<Cow<'a, str>>,
+}
+
+/// A call.
+#[derive(Debug, Clone, Serialize)]
+pub struct FunctionCall<'a> {
+    /// Links it to its response.
+    pub id: Cow<'a, str>,
+    /// The function.
+    pub name: Cow<'a, str>,
+    /// The arguments, an object.
+    pub args: Cow<'a, RawValue>,
+}
+
+/// What a function answered.
+#[derive(Debug, Clone, Serialize)]
+pub struct FunctionResponse<'a> {
+    /// The call.
+    pub id: Cow<'a, str>,
+    /// The function.
+    pub name: Cow<'a, str>,
+    /// An object.
+    pub response: Cow<'a, RawValue>,
+}
+
+/// Data that is here.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InlineData<'a> {
+    /// Such as `image/png`.
+    pub mime_type: &'a str,
+    /// In base64.
+    pub data: &'a str,
+}
+
+/// Data that is elsewhere; the provider fetches it.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileData<'a> {
+    /// Such as `image/png`.
+    pub mime_type: &'static str,
+    /// The address.
+    pub file_uri: &'a str,
+}
+
+/// The functions of a request.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Tools<'a> {
+    /// In order.
+    pub function_declarations: Vec<Function<'a>>,
+}
+
+/// A function the model may call.
+#[derive(Debug, Serialize)]
+pub struct Function<'a> {
+    /// Its name.
+    pub name: Cow<'a, str>,
+    /// What it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<&'a str>,
+    /// The schema of its arguments, in the subset this provider knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parameters: Option<Value>,
+}
