@@ -134,6 +134,39 @@ fn codex_on_a_responses_provider_gets_its_own_events() {
 }
 
 #[test]
+fn codex_on_gemini() {
+    let Some(codex) = program(CODEX) else { return };
+    let piece = |parts: &Value, end: Option<&str>| {
+        let mut candidate = json!({ "content": { "role": "model", "parts": parts } });
+        if let Some(end) = end {
+            candidate["finishReason"] = json!(end);
+        }
+        let event = json!({ "candidates": [candidate], "usageMetadata": { "promptTokenCount": 30, "candidatesTokenCount": 5 } });
+        Step::Raw { text: format!("data: {event}\r\n\r\n") }
+    };
+    let call = json!([{ "functionCall": { "name": "exec_command", "args": { "cmd": "echo hello > made.txt" } }, "thoughtSignature": "c2lnbmVk" }]);
+    let answers = [
+        Answer::steps([
+            piece(&json!([{ "text": "A file is wanted.", "thought": true }]), None),
+            piece(&call, None),
+            piece(&json!([{ "text": "" }]), Some("STOP")),
+        ]),
+        Answer::steps([piece(&json!([{ "text": "Made it." }]), Some("STOP"))]),
+    ];
+    let lab = Lab::configured("gemini", answers, "", "protocol = \"gemini\"\nmodels = [\"gemini-3-flash\"]");
+    let run = lab.codex(&codex, &["-m", "gemini-3-flash", "Make a file."]);
+    assert_eq!((run.code, run.messages()), (Some(0), vec!["Made it.".to_owned()]), "{}", run.all());
+    assert_eq!(std::fs::read_to_string(lab.dir.join("project/made.txt")).expect("made"), "hello\n");
+    let requests = lab.requests();
+    assert_eq!(requests[0].header("x-goog-api-key"), Some("upstream-key"));
+    let contents = requests[1].body["contents"].as_array().expect("contents");
+    let call = &contents[contents.len() - 2]["parts"][0];
+    assert_eq!(call["thoughtSignature"], "c2lnbmVk", "the signature is back on its call: {call}");
+    let response = &contents[contents.len() - 1]["parts"][0]["functionResponse"];
+    assert_eq!((&response["name"], &response["id"]), (&json!("exec_command"), &call["functionCall"]["id"]));
+}
+
+#[test]
 fn state_of_one_account_is_not_sent_to_another() {
     let answers =
         [responses_answer(None, "one"), responses_answer(None, "two"), responses_answer(None, "three")];
