@@ -5,6 +5,7 @@ use latimer_protocol::turn::TurnRequest;
 use crate::anthropic::Anthropic;
 use crate::by_model::ByModel;
 use crate::chat::Chat;
+use crate::command_code::CommandCode;
 use crate::credential::Credential;
 use crate::drive::TurnStream;
 use crate::exchange;
@@ -24,6 +25,8 @@ pub enum Adapter {
     Responses(Responses),
     /// Gemini, with a key or a login.
     Gemini(Gemini),
+    /// Command Code.
+    CommandCode(CommandCode),
     /// A gateway that serves each model by its own protocol.
     ByModel(ByModel),
 }
@@ -44,6 +47,7 @@ impl Adapter {
             Self::Anthropic(anthropic) => anthropic.prepare(turn, lessons),
             Self::Responses(responses) => responses.prepare(turn, raw, account, lessons),
             Self::Gemini(gemini) => gemini.prepare(turn, lessons),
+            Self::CommandCode(command_code) => command_code.prepare(turn, lessons),
             Self::ByModel(gateway) => gateway.prepare(turn, raw, account, lessons),
         }
     }
@@ -60,6 +64,7 @@ impl Adapter {
             Self::Anthropic(anthropic) => anthropic.open(prepared, credential).await,
             Self::Responses(responses) => responses.open(prepared, credential).await,
             Self::Gemini(gemini) => gemini.open(prepared, credential).await,
+            Self::CommandCode(command_code) => command_code.open(prepared, credential).await,
             Self::ByModel(gateway) => gateway.open(prepared, credential).await,
         }
     }
@@ -77,7 +82,7 @@ impl Prepared {
             Wire::Chat | Wire::Anthropic => exchange::with_exchange(&self.body, said, answer),
             Wire::Responses => exchange::with_items(&self.body, said, answer),
             Wire::Gemini => crate::gemini::request::with_exchange(&self.body, said, answer),
-            Wire::CommandCode => None,
+            Wire::CommandCode => crate::command_code::request::with_exchange(&self.body, said, answer),
         };
         Some(Self { body: body?.into(), ..self.clone() })
     }

@@ -11,6 +11,7 @@
 
 pub mod anthropic;
 pub mod chat;
+pub mod command_code;
 pub mod failure;
 pub mod gemini;
 pub mod id;

@@ -7,6 +7,7 @@ use latimer_adapters::adapter::Adapter;
 use latimer_adapters::anthropic::Anthropic;
 use latimer_adapters::by_model::ByModel;
 use latimer_adapters::chat::Chat;
+use latimer_adapters::command_code::CommandCode;
 use latimer_adapters::gemini::{self, Flavour, Gemini};
 use latimer_adapters::link::Link;
 use latimer_adapters::responses::Responses;
@@ -26,6 +27,12 @@ pub(super) fn adapter(endpoint: &Endpoint) -> Adapter {
         Protocol::Gemini => Adapter::Gemini(gemini(link, Flavour::Native, endpoint)),
         Protocol::CodeAssist => Adapter::Gemini(gemini(link, Flavour::CodeAssist, endpoint)),
         Protocol::Antigravity => Adapter::Gemini(gemini(link, Flavour::Antigravity, endpoint)),
+        Protocol::CommandCode => Adapter::CommandCode(CommandCode {
+            link,
+            version: options.command_code_version.clone(),
+            structured: options.structured,
+            zero_retention: options.zero_retention,
+        }),
         Protocol::ByModel => {
             Adapter::ByModel(ByModel::new(&link, endpoint.quirks.clone(), endpoint.profile.clone()))
         }

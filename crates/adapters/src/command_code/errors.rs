@@ -1,0 +1,86 @@
+//! What a refusal of Command Code means. Pure.
+
+use std::time::Duration;
+
+use latimer_protocol::failure::{Failure, Kind};
+use serde_json::{Value, json};
+
+use crate::errors;
+
+/// Turns an answer that is not 2xx into a failure.
+pub fn classify(
+    status: u16,
+    retry_after: Option<Duration>,
+    body: &[u8],
+    endpoint: &str,
+    model: &str,
+) -> Failure {
+    let mut failure = errors::classify(status, retry_after, body, endpoint, model);
+    let lower = String::from_utf8_lossy(body).to_ascii_lowercase();
+    if lower.contains("upgrade_required") || lower.contains("upgrade required") {
+        failure.kind = Kind::Forbidden;
+        let wanted =
+            wanted(body).map_or_else(String::new, |version| format!("; it wants {version} or newer"));
+        failure.message = format!(
+            "{} (the provider calls this client too old{wanted}: raise `options.command_code_version` of the endpoint)",
+            failure.message
+        );
+    } else if status == 403 && ["plan", "subscription", "credit"].iter().any(|word| lower.contains(word)) {
+        failure.kind = Kind::QuotaExhausted;
+    }
+    failure
+}
+
+/// An `error` event, in any shape.
+pub fn in_stream(raw: &str, endpoint: &str, model: &str) -> Failure {
+    let value = serde_json::from_str::<Value>(raw).unwrap_or_default();
+    let status = ["statusCode", "status", "code"].iter().find_map(|name| value.get(*name)?.as_u64());
+    let status =
+        status.and_then(|status| u16::try_from(status).ok()).filter(|status| (400..600).contains(status));
+    let body = json!({ "error": value }).to_string();
+    let failure = classify(status.unwrap_or(500), None, body.as_bytes(), endpoint, model);
+    Failure { status: None, ..failure }
+}
+
+/// The version the server asks for, where it says one.
+fn wanted(body: &[u8]) -> Option<String> {
+    let value = serde_json::from_slice::<Value>(body).ok()?;
+    let places = [&value, value.get("error").unwrap_or(&Value::Null)];
+    let named = ["minimumVersion", "minVersion", "requiredVersion", "minimum_version", "required_version"];
+    let version = places.iter().find_map(|place| named.iter().find_map(|name| place.get(*name)?.as_str()))?;
+    let is_version =
+        version.len() < 30 && version.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-'));
+    is_version.then(|| version.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals() {
+        let cases = [
+            (
+                403,
+                r#"{"error":{"code":"upgrade_required","message":"Please upgrade","minimumVersion":"1.4.0"}}"#,
+                Kind::Forbidden,
+            ),
+            (403, r#"{"error":{"message":"Your plan does not include this model"}}"#, Kind::QuotaExhausted),
+            (401, r#"{"error":{"message":"bad key"}}"#, Kind::Unauthorized),
+            (
+                400,
+                r#"{"error":{"message":"params.messages[0].content: expected string, received array"}}"#,
+                Kind::BadRequest,
+            ),
+            (429, r#"{"error":{"message":"slow down"}}"#, Kind::RateLimited),
+            (503, "", Kind::Overloaded),
+        ];
+        for (status, body, want) in cases {
+            assert_eq!(classify(status, None, body.as_bytes(), "lab", "m").kind, want, "{status} {body}");
+        }
+        let told = classify(403, None, cases[0].1.as_bytes(), "lab", "m").message;
+        assert!(told.contains("1.4.0") && told.contains("options.command_code_version"), "{told}");
+        assert_eq!(in_stream("\"boom\"", "lab", "m").message, "lab: boom");
+        assert_eq!(in_stream(r#"{"statusCode":429,"message":"slow"}"#, "lab", "m").kind, Kind::RateLimited);
+    }
+}

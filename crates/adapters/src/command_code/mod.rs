@@ -1,0 +1,144 @@
+//! Command Code upstreams: headers, URL, credentials. The protocol itself is in [`request`] and [`stream`].
+
+pub mod errors;
+pub mod request;
+pub mod stream;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::header::{HeaderName, HeaderValue};
+use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::turn::{Owner, TurnRequest};
+
+use crate::credential::Credential;
+use crate::drive::{Reopen, TurnStream};
+use crate::learn::Lessons;
+use crate::link::{Headers, Link, Refused, unix_now};
+use crate::prepared::{Prepared, Wire};
+use crate::reader::Context;
+
+/// The header without which every request is refused.
+const VERSION: &str = "x-command-code-version";
+/// The header that asks that nothing is kept.
+const ZERO_RETENTION: &str = "x-cmd-zdr";
+/// A larger request is not kept for going on with a paused answer.
+const MOST_KEPT: usize = 4 << 20;
+
+/// The date of a moment in Unix seconds, as in `2026-01-31`.
+fn date(unix: u64) -> String {
+    // Days since the first of March of the year 0: leap days come last in a year then.
+    let days = unix / 86_400 + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year + era * 400 + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+/// One Command Code endpoint.
+pub struct CommandCode {
+    /// Where it is: `https://host`, without `/alpha/generate`.
+    pub link: Arc<Link>,
+    /// What latimer calls itself; the provider refuses versions it thinks too old.
+    pub version: String,
+    /// Real tools and blocks, where the server takes them.
+    pub structured: bool,
+    /// Ask that nothing is kept.
+    pub zero_retention: bool,
+}
+
+impl CommandCode {
+    /// Translates the turn once, for all attempts.
+    pub fn prepare(&self, turn: &TurnRequest, lessons: &Lessons) -> Prepared {
+        let written = request::write(turn, self.structured, lessons, &date(unix_now()));
+        Prepared {
+            wire: Wire::CommandCode,
+            passes: false,
+            body: written.body.into(),
+            model: turn.model.clone(),
+            owner: Owner::new(&self.link.provider, &turn.model),
+            names: written.names,
+            headers: Vec::new(),
+            features: written.features,
+            notes: written.notes,
+        }
+    }
+
+    /// Sends the turn. Returns once the provider accepted it; its events are still to come.
+    pub async fn open(
+        &self,
+        prepared: &Prepared,
+        credential: Option<&Credential>,
+    ) -> Result<TurnStream, Refused> {
+        let headers = self.headers(credential)?;
+        let url = format!("{}/alpha/generate", self.link.base_url);
+        let answer = match self.link.post(&url, &headers, prepared.body.clone()).await? {
+            Ok(answer) => answer,
+            Err(refusal) => {
+                let (status, wait) = (refusal.status, refusal.retry_after);
+                let failure = errors::classify(status, wait, &refusal.body, &self.link.name, &prepared.model);
+                return Err(self.link.with_lesson(failure, &refusal, prepared));
+            }
+        };
+        let kept = (prepared.body.len() <= MOST_KEPT).then(|| prepared.body.clone());
+        let reader = stream::Reader::new(Context::of(prepared, &self.link.name), kept);
+        let stream = TurnStream::lines(answer.body, Box::new(reader), self.link.limits());
+        Ok(stream.reopened_by(self.reopen(url, headers, prepared.model.clone())))
+    }
+
+    fn headers(&self, credential: Option<&Credential>) -> Result<Headers, Failure> {
+        let mut headers = self.link.headers("text/event-stream, application/json", &[]);
+        let version = HeaderValue::try_from(&self.version).map_err(|_| {
+            let message = format!("{}: `options.command_code_version` cannot be sent", self.link.name);
+            Failure::new(Kind::BadRequest, message)
+        })?;
+        headers.push((HeaderName::from_static(VERSION), version));
+        if self.zero_retention {
+            headers.push((HeaderName::from_static(ZERO_RETENTION), HeaderValue::from_static("1")));
+        }
+        if let Some(credential) = credential.filter(|credential| !credential.secret.is_empty()) {
+            headers.push(self.link.bearer(&credential.secret)?);
+        }
+        Ok(headers)
+    }
+
+    /// Goes on with a paused answer.
+    fn reopen(&self, url: String, headers: Headers, model: String) -> Reopen {
+        let link = Arc::clone(&self.link);
+        Box::new(move |body: Bytes| {
+            let (link, url, headers, model) =
+                (Arc::clone(&link), url.clone(), headers.clone(), model.clone());
+            Box::pin(async move {
+                match link.post(&url, &headers, body).await? {
+                    Ok(answer) => Ok(answer.body),
+                    Err(refusal) => {
+                        let (status, wait) = (refusal.status, refusal.retry_after);
+                        Err(errors::classify(status, wait, &refusal.body, &link.name, &model))
+                    }
+                }
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::date;
+
+    #[test]
+    fn dates() {
+        for (unix, want) in [
+            (0, "1970-01-01"),
+            (951_782_400, "2000-02-29"),
+            (1_709_164_800, "2024-02-29"),
+            (1_709_251_200, "2024-03-01"),
+            (1_795_219_200, "2026-11-21"),
+        ] {
+            assert_eq!(date(unix), want);
+        }
+    }
+}

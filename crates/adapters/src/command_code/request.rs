@@ -1,0 +1,411 @@
+//! A turn to a Command Code request, structured or as plain strings. Pure.
+//!
+//! In the form of plain strings no tools can be declared: they are announced in words, and what the model writes is read by the
+//! repair layer.
+
+use std::borrow::Cow;
+
+use latimer_protocol::command_code::request::{
+    Block, Content as WireContent, Message as WireMessage, Params, Request, Tool as WireTool,
+};
+use latimer_protocol::turn::{Call, CallOutput, Content, Format, Item, Message, Role, Tool, TurnRequest};
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use crate::exchange::{arguments, with_elements};
+use crate::learn::{Features, Lesson, Lessons};
+use crate::names::{Names, Rule};
+use crate::pairing::{NO_OUTPUT, Step, orphan, pair};
+
+/// The schema of a tool that declares none.
+const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
+/// The usual limit on tokens.
+const MAX_TOKENS: u64 = 64_000;
+/// The most of one tool output in the form of plain strings, in characters.
+const OUTPUT: usize = 8000;
+/// The most of the tools' schemas in words, in bytes; above it there are names and descriptions only.
+const SCHEMAS: usize = 32 * 1024;
+/// Stands where something was that this model does not see.
+const NOT_SEEN: &str = "(an image or a file stood here; this model does not see such things)";
+/// How a call is announced and written in the form of plain strings.
+const HOW: &str = "To use a tool, write one JSON object on a line of its own, and nothing behind it: {\"type\":\"tool-call\",\"id\":\"call_1\",\"name\":\"TOOL\",\"arguments\":{…}}. The result comes in the next message.";
+
+/// A request in the provider's words.
+#[derive(Debug)]
+pub struct Written {
+    /// The JSON body.
+    pub body: Vec<u8>,
+    /// Tool names that were changed.
+    pub names: Names,
+    /// What the request makes use of.
+    pub features: Features,
+    /// What was lowered or dropped, for the log.
+    pub notes: Vec<String>,
+}
+
+/// Writes the turn; `structured` where the server takes blocks and tools. `today` is the date, as in `2026-01-31`.
+pub fn write(turn: &TurnRequest, structured: bool, lessons: &Lessons, today: &str) -> Written {
+    let structured = structured && !lessons.has(Lesson::StringMode);
+    let names = Names::new(turn, Rule::COMMON);
+    let mut notes = Vec::new();
+    let steps = pair(&turn.items, &mut notes);
+    let mut writer = Writer {
+        names: &names,
+        structured,
+        images: structured && !lessons.has(Lesson::NoImages),
+        notes: &mut notes,
+        system: Vec::new(),
+        messages: Vec::new(),
+        has_images: false,
+    };
+    for step in steps {
+        writer.step(step);
+    }
+    let (mut system, mut messages, has_images) = (writer.system, writer.messages, writer.has_images);
+    system.extend(format_in_words(turn).map(Cow::Owned));
+    if !structured {
+        system.extend(announced(&turn.tools, &names).map(Cow::Owned));
+        if !system.is_empty() {
+            let content = WireContent::Text(Cow::Owned(system.join("\n\n")));
+            messages.insert(0, WireMessage { role: "user", content });
+        }
+    }
+    let system = (structured && !system.is_empty()).then(|| system.join("\n\n"));
+    let tools = if structured && !lessons.has(Lesson::NoTools) { tools(turn, &names) } else { Vec::new() };
+    let effort = turn.reasoning.effort.as_deref().filter(|effort| structured && *effort != "none");
+    let table = [
+        (structured, Lesson::StringMode),
+        (has_images, Lesson::NoImages),
+        (!tools.is_empty(), Lesson::NoTools),
+        (effort.is_some(), Lesson::NoReasoning),
+    ];
+    let features = Features::of(table.into_iter().filter(|(used, _)| *used).map(|(_, lesson)| lesson));
+    let request = Request {
+        params: Params {
+            messages: alternating(messages),
+            model: &turn.model,
+            stream: true,
+            max_tokens: turn.max_output_tokens.unwrap_or(MAX_TOKENS),
+            temperature: turn.sampling.temperature,
+            system,
+            tools,
+            reasoning_effort: effort.filter(|_| !lessons.has(Lesson::NoReasoning)),
+        },
+        config: json!({
+            "workingDir": "/", "date": today, "environment": "linux", "shell": "bash", "files": [],
+            "structure": [], "isGitRepo": false, "currentBranch": "", "mainBranch": "", "gitStatus": "",
+            "recentCommits": [],
+        }),
+        memory: "",
+        taste: "",
+        skills: "",
+        thread_id: thread(turn),
+    };
+    // Writing to memory fails only for maps with keys that are not strings, and there are none.
+    let body = serde_json::to_vec(&request).unwrap_or_default();
+    Written { body, names, features, notes }
+}
+
+/// A written request with two more messages at the end: what the model said, and an answer to it.
+pub fn with_exchange(body: &[u8], said: &str, answer: &str) -> Option<Vec<u8>> {
+    let message = |role: &str, text: &str| json!({ "role": role, "content": text });
+    with_elements(body, "messages", &[message("assistant", said), message("user", answer)])
+}
+
+struct Writer<'a, 'n> {
+    names: &'n Names,
+    structured: bool,
+    images: bool,
+    notes: &'n mut Vec<String>,
+    system: Vec<Cow<'a, str>>,
+    messages: Vec<WireMessage<'a>>,
+    has_images: bool,
+}
+
+impl<'a> Writer<'a, '_> {
+    fn step(&mut self, step: Step<'a>) {
+        match step {
+            Step::Item(Item::Message(message)) => self.message(message),
+            // Earlier thoughts are not taken.
+            Step::Item(_) => {}
+            Step::Call(call, id) => self.call(call, id),
+            Step::Output(output, id) => self.output(output, id),
+            Step::Orphan(output) => self.push("user", Block::Text { text: orphan(output).into() }),
+        }
+    }
+
+    /// A block, or in the form of plain strings its words.
+    fn push(&mut self, role: &'static str, block: Block<'a>) {
+        if self.structured {
+            match self.messages.last_mut() {
+                Some(WireMessage { role: last, content: WireContent::Blocks(blocks) }) if *last == role => {
+                    blocks.push(block);
+                }
+                _ => self.messages.push(WireMessage { role, content: WireContent::Blocks(vec![block]) }),
+            }
+            return;
+        }
+        let Block::Text { text } = block else { return };
+        self.messages.push(WireMessage { role, content: WireContent::Text(text) });
+    }
+
+    fn message(&mut self, message: &'a Message) {
+        for part in &message.content {
+            match part {
+                Content::Text(text) | Content::Refusal(text) if text.trim().is_empty() => {}
+                Content::Text(text) | Content::Refusal(text) if message.role == Role::System => {
+                    self.system.push(Cow::Borrowed(text));
+                }
+                Content::Text(text) | Content::Refusal(text) => {
+                    let role = if message.role == Role::Assistant { "assistant" } else { "user" };
+                    self.push(role, Block::Text { text: Cow::Borrowed(text) });
+                }
+                Content::Image(image) if self.images => {
+                    self.has_images = true;
+                    self.push("user", Block::Image { image: &image.url });
+                }
+                Content::Image(_) | Content::File { .. } => {
+                    self.notes.push(
+                        "an image or a file was replaced by a note: this model does not see it".to_owned(),
+                    );
+                    self.push("user", Block::Text { text: NOT_SEEN.into() });
+                }
+            }
+        }
+    }
+
+    fn call(&mut self, call: &'a Call, id: String) {
+        let name = self.names.wire(&call.name).to_owned();
+        let args = arguments(&call.arguments);
+        if !self.structured {
+            let line = json!({ "type": "tool-call", "id": id, "name": name, "arguments": args.as_ref() });
+            return self.push("assistant", Block::Text { text: line.to_string().into() });
+        }
+        let input = match args {
+            Cow::Borrowed(text) => serde_json::from_str::<&RawValue>(text).map(Cow::Borrowed).ok(),
+            Cow::Owned(text) => RawValue::from_string(text).map(Cow::Owned).ok(),
+        };
+        let input = input.unwrap_or(Cow::Borrowed(RawValue::NULL));
+        self.push("assistant", Block::ToolUse { id: id.into(), name: name.into(), input });
+    }
+
+    fn output(&mut self, output: Option<&'a CallOutput>, id: String) {
+        let parts = output.map_or(&[][..], |output| output.content.as_slice());
+        let texts = parts.iter().map(|part| match part {
+            Content::Text(text) | Content::Refusal(text) => text.as_str(),
+            Content::Image(_) | Content::File { .. } => NOT_SEEN,
+        });
+        let mut text = texts.collect::<Vec<_>>().join("\n");
+        if output.is_none() {
+            NO_OUTPUT.clone_into(&mut text);
+        }
+        if self.structured {
+            return self.push("user", Block::ToolResult { tool_use_id: id.into(), content: text.into() });
+        }
+        let count = text.chars().count();
+        if count > OUTPUT {
+            let head: String = text.chars().take(OUTPUT).collect();
+            text = format!("{head}\n(… {} characters were left out here …)", count - OUTPUT);
+            self.notes.push("a tool output was shortened to 8000 characters".to_owned());
+        }
+        self.push("user", Block::Text { text: format!("Result of the tool call {id}:\n{text}").into() });
+    }
+}
+
+/// Neighbours of the same speaker become one message; the person begins.
+fn alternating(messages: Vec<WireMessage<'_>>) -> Vec<WireMessage<'_>> {
+    let mut merged: Vec<WireMessage<'_>> = Vec::with_capacity(messages.len());
+    for message in messages {
+        match (merged.last_mut(), message) {
+            (
+                Some(WireMessage { role, content: WireContent::Text(text) }),
+                WireMessage { role: same, content: WireContent::Text(more) },
+            ) if *role == same => {
+                let text = text.to_mut();
+                text.push('\n');
+                text.push_str(&more);
+            }
+            (_, message) => merged.push(message),
+        }
+    }
+    merged
+}
+
+fn tools<'a>(turn: &'a TurnRequest, names: &Names) -> Vec<WireTool<'a>> {
+    let empty: &'static RawValue = serde_json::from_str(NO_PARAMETERS).unwrap_or(RawValue::NULL);
+    let wire = |tool: &'a Tool| WireTool {
+        name: Cow::Owned(names.wire(&tool.name).to_owned()),
+        description: tool.description.as_deref(),
+        input_schema: tool.parameters.as_deref().unwrap_or(empty),
+    };
+    turn.tools.iter().map(wire).collect()
+}
+
+/// The tools in words.
+fn announced(tools: &[Tool], names: &Names) -> Option<String> {
+    if tools.is_empty() {
+        return None;
+    }
+    let schemas: usize =
+        tools.iter().map(|tool| tool.parameters.as_ref().map_or(0, |raw| raw.get().len())).sum();
+    let mut text = String::from("These tools can be used:\n");
+    for tool in tools {
+        text.push_str("- ");
+        text.push_str(names.wire(&tool.name));
+        if let Some(description) = &tool.description {
+            text.push_str(": ");
+            text.push_str(&description.chars().take(600).collect::<String>());
+        }
+        if let Some(raw) = tool.parameters.as_ref().filter(|_| schemas <= SCHEMAS) {
+            text.push_str("\n  arguments: ");
+            text.push_str(raw.get());
+        }
+        text.push('\n');
+    }
+    text.push_str(HOW);
+    Some(text)
+}
+
+fn format_in_words(turn: &TurnRequest) -> Option<String> {
+    match &turn.format {
+        Format::Text => None,
+        Format::JsonObject => Some("Answer with one JSON object, and nothing else.".to_owned()),
+        Format::JsonSchema { schema, .. } => Some(format!(
+            "Answer with one JSON object that follows this JSON Schema, and nothing else:\n{}",
+            schema.get()
+        )),
+    }
+}
+
+/// A UUID made of the conversation's name or of its first words: the same for all of its turns.
+fn thread(turn: &TurnRequest) -> String {
+    let is_uuid = |text: &str| {
+        text.len() == 36
+            && text
+                .char_indices()
+                .all(|(at, c)| if matches!(at, 8 | 13 | 18 | 23) { c == '-' } else { c.is_ascii_hexdigit() })
+    };
+    let name = turn.conversation.as_deref();
+    if let Some(name) = name.filter(|name| is_uuid(name)) {
+        return name.to_owned();
+    }
+    let first = turn.items.iter().find_map(|item| match item {
+        Item::Message(message) if message.role == Role::User => {
+            message.content.iter().find_map(|part| match part {
+                Content::Text(text) => Some(text.as_str()),
+                _ => None,
+            })
+        }
+        _ => None,
+    });
+    // FNV-1a over both halves: no need for more than spread.
+    let text = name.or(first).unwrap_or_default();
+    let half = |seed: u64| {
+        text.bytes().fold(seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    };
+    let hex = format!("{:016x}{:016x}", half(0xcbf2_9ce4_8422_2325), half(0x6c62_272e_07bb_0142));
+    format!("{}-{}-4{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use latimer_protocol::id::CallId;
+    use serde_json::Value;
+
+    fn turn() -> TurnRequest {
+        let said = |role: Role, text: &str| {
+            Item::Message(Message { role, content: vec![Content::Text(text.into())] })
+        };
+        let schema = r#"{"type":"object","properties":{"cmd":{"type":"string"}},"required":["cmd"]}"#;
+        TurnRequest {
+            model: "deepseek/deepseek-v4-flash".into(),
+            items: vec![
+                said(Role::System, "Be brief."),
+                said(Role::User, "list"),
+                said(Role::Assistant, "I will."),
+                Item::Call(Call {
+                    id: CallId::from("c1"),
+                    name: "shell".into(),
+                    arguments: "{\"cmd\":\"ls\"}".into(),
+                }),
+                Item::Output(CallOutput {
+                    id: CallId::from("c1"),
+                    content: vec![Content::Text("x".repeat(9000))],
+                }),
+                said(Role::User, "and now?"),
+            ],
+            tools: vec![Tool {
+                name: "shell".into(),
+                description: Some("Runs a command.".into()),
+                parameters: RawValue::from_string(schema.into()).ok(),
+                strict: None,
+            }],
+            ..TurnRequest::default()
+        }
+    }
+
+    fn body(structured: bool) -> (Value, Vec<String>) {
+        let written = write(&turn(), structured, &Lessons::default(), "2026-01-31");
+        (serde_json::from_slice(&written.body).expect("JSON"), written.notes)
+    }
+
+    #[test]
+    fn structured() {
+        let (body, notes) = body(true);
+        let params = &body["params"];
+        assert_eq!(params["system"], "Be brief.");
+        assert_eq!(params["tools"][0]["input_schema"]["required"], json!(["cmd"]));
+        let roles: Vec<&str> = params["messages"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .filter_map(|message| message["role"].as_str())
+            .collect();
+        assert_eq!(roles, ["user", "assistant", "user"]);
+        assert_eq!(
+            params["messages"][1]["content"][1],
+            json!({ "type": "tool_use", "id": "c1", "name": "shell", "input": { "cmd": "ls" } })
+        );
+        assert_eq!(params["messages"][2]["content"][0]["content"].as_str().map(str::len), Some(9000));
+        assert_eq!(body["config"]["date"], "2026-01-31");
+        assert_eq!(body["threadId"].as_str().map(str::len), Some(36));
+        assert!(notes.is_empty());
+    }
+
+    #[test]
+    fn plain_strings_with_tools_in_words() {
+        let (body, notes) = body(false);
+        let messages = body["params"]["messages"].as_array().expect("a list");
+        assert!(messages.iter().all(|message| message["content"].is_string()));
+        assert_eq!(body["params"]["tools"], json!([]));
+        let first = messages[0]["content"].as_str().expect("text");
+        assert!(
+            first.starts_with("Be brief.")
+                && first.contains("- shell: Runs a command.")
+                && first.ends_with("list"),
+            "{first}"
+        );
+        let said = messages[1]["content"].as_str().expect("text");
+        let line = said.lines().last().expect("a line");
+        assert!(line.starts_with(r#"{"type":"tool-call","id":"c1","name":"shell""#), "{line}");
+        assert!(
+            messages[2]["content"]
+                .as_str()
+                .is_some_and(|text| text.contains("1000 characters were left out"))
+        );
+        assert_eq!(notes.len(), 1);
+        let lessons = Lessons::new([Lesson::StringMode]);
+        let learned = write(&turn(), true, &lessons, "2026-01-31");
+        assert_eq!(serde_json::from_slice::<Value>(&learned.body).expect("JSON"), body);
+    }
+
+    #[test]
+    fn what_is_announced_is_what_is_understood() {
+        let schema = r#"{"type":"object","properties":{"cmd":{"type":"string"}}}"#;
+        let options = toolcall_parser::Options::new([toolcall_parser::Tool::new("shell", schema)]);
+        let text = "I will look.\n{\"type\":\"tool-call\",\"id\":\"call_1\",\"name\":\"shell\",\"arguments\":{\"cmd\":\"ls\"}}";
+        let pieces = toolcall_parser::parse(text, &options);
+        assert!(format!("{pieces:?}").contains("Call"), "{pieces:?}");
+    }
+}

@@ -1,0 +1,287 @@
+//! Command Code events to turn events. Pure.
+//!
+//! A call may come in pieces, whole, or both. Pieces go straight through; a whole call behind them only confirms them. Where it
+//! says something else, the whole one is right: the pieces were handed out already, so the call is not ended, and a client
+//! will not run it.
+
+use bytes::Bytes;
+use latimer_protocol::command_code::event::Event;
+use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::turn::{FinishReason, Sink, TurnEvent, Usage};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::errors;
+use crate::reader::{Context, End, Reader as ReaderTrait};
+
+/// What each finish reason means.
+const FINISH: [(&str, Meaning); 11] = [
+    ("stop", Meaning::Stop),
+    ("end_turn", Meaning::Stop),
+    ("tool-calls", Meaning::Stop),
+    ("tool_calls", Meaning::Stop),
+    ("length", Meaning::Length),
+    ("max_tokens", Meaning::Length),
+    ("content-filter", Meaning::Filter),
+    ("content_filter", Meaning::Filter),
+    ("error", Meaning::Broken),
+    ("pause_turn", Meaning::Pause),
+    ("pause-turn", Meaning::Pause),
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meaning {
+    Stop,
+    Length,
+    Filter,
+    Broken,
+    Pause,
+}
+
+/// One call of the answer; its slot is its place.
+#[derive(Debug)]
+struct Call {
+    id: String,
+    pieces: String,
+    ended: bool,
+    /// What came whole does not fit what came in pieces.
+    broken: bool,
+}
+
+/// Reads one answer.
+pub struct Reader {
+    context: Context,
+    /// The request, to go on with a paused answer.
+    request: Option<Bytes>,
+    started: bool,
+    calls: Vec<Call>,
+    meaning: Option<Meaning>,
+    over: bool,
+    failure: Option<Failure>,
+    garbage: bool,
+    used: Option<Usage>,
+}
+
+impl Reader {
+    /// A reader for one answer. With the request's body it can go on after a pause.
+    pub fn new(context: Context, request: Option<Bytes>) -> Self {
+        Self {
+            context,
+            request,
+            started: false,
+            calls: Vec::new(),
+            meaning: None,
+            over: false,
+            failure: None,
+            garbage: false,
+            used: None,
+        }
+    }
+
+    fn event(&mut self, event: &Event<'_>, sink: &mut dyn Sink) {
+        if !self.started {
+            self.started = true;
+            sink.event(TurnEvent::Started);
+        }
+        let words = || event.text.some().or(event.delta.some()).or(event.text_delta.some());
+        match event.kind.some().unwrap_or_default() {
+            "text-delta" => {
+                if let Some(text) = words() {
+                    sink.event(TurnEvent::Text(text));
+                }
+            }
+            "reasoning-delta" => {
+                if let Some(text) = words() {
+                    sink.event(TurnEvent::Reasoning(text));
+                }
+            }
+            "tool-input-start" => {
+                self.begin(event.id.some().or(event.tool_call_id.some()), event.tool_name.some(), sink);
+            }
+            "tool-input-delta" => {
+                let id = event.id.some().or(event.tool_call_id.some());
+                if let (Some(slot), Some(json)) = (self.find(id), event.delta.some().or(event.text.some())) {
+                    self.piece(slot, json, sink);
+                }
+            }
+            "tool-call" => self.whole(event, sink),
+            "finish-step" => self.count(event, sink),
+            "finish" => {
+                self.finish_reason(event.finish_reason.some(), sink);
+                if self.used.is_none() {
+                    self.count(event, sink);
+                }
+                self.over = true;
+            }
+            "error" => {
+                let error = event.error.map_or("null", RawValue::get);
+                self.failure = Some(errors::in_stream(error, &self.context.endpoint, &self.context.model));
+            }
+            "start" | "start-step" | "text-start" | "text-end" | "reasoning-start" | "reasoning-end"
+            | "tool-input-end" => {}
+            _ if event.error.is_some() => {
+                let error = event.error.map_or("null", RawValue::get);
+                self.failure = Some(errors::in_stream(error, &self.context.endpoint, &self.context.model));
+            }
+            _ => sink.event(TurnEvent::Note("an event of a kind latimer does not know was passed over")),
+        }
+    }
+
+    fn find(&self, id: Option<&str>) -> Option<usize> {
+        match id {
+            Some(id) => self.calls.iter().rposition(|call| call.id == id),
+            None => self.calls.len().checked_sub(1),
+        }
+    }
+
+    fn begin(&mut self, id: Option<&str>, name: Option<&str>, sink: &mut dyn Sink) -> Option<usize> {
+        let Some(name) = name else {
+            sink.event(TurnEvent::Note("a call without a name was dropped"));
+            return None;
+        };
+        let slot = self.calls.len();
+        sink.event(TurnEvent::CallStarted { slot: number(slot), id, name: self.context.names.hub(name) });
+        self.calls.push(Call {
+            id: id.unwrap_or_default().to_owned(),
+            pieces: String::new(),
+            ended: false,
+            broken: false,
+        });
+        Some(slot)
+    }
+
+    fn piece(&mut self, slot: usize, json: &str, sink: &mut dyn Sink) {
+        let Some(call) = self.calls.get_mut(slot).filter(|call| !call.ended) else { return };
+        call.pieces.push_str(json);
+        sink.event(TurnEvent::CallArguments { slot: number(slot), json });
+    }
+
+    /// A whole call: the only word on it, or the last one.
+    fn whole(&mut self, event: &Event<'_>, sink: &mut dyn Sink) {
+        let id = event.tool_call_id.some().or(event.id.some());
+        let known = id.and_then(|id| self.calls.iter().rposition(|call| call.id == id));
+        let Some(slot) = known.or_else(|| self.begin(id, event.tool_name.some(), sink)) else { return };
+        let arguments = event.input.or(event.args).map_or_else(|| "{}".to_owned(), text);
+        let Some(call) = self.calls.get_mut(slot).filter(|call| !call.ended) else { return };
+        if call.pieces.is_empty() {
+            sink.event(TurnEvent::CallArguments { slot: number(slot), json: &arguments });
+        } else if !same(&call.pieces, &arguments) {
+            call.broken = true;
+            sink.event(TurnEvent::Note("a call came twice with different arguments, and was not passed on"));
+            return;
+        }
+        call.ended = true;
+        sink.event(TurnEvent::CallEnded { slot: number(slot) });
+    }
+
+    /// Tokens add up over steps.
+    fn count(&mut self, event: &Event<'_>, sink: &mut dyn Sink) {
+        let Some(usage) = event.usage.0.or(event.total_usage.0) else { return };
+        let usage = self.used.unwrap_or_default().plus(usage.to_turn());
+        self.used = Some(usage);
+        sink.event(TurnEvent::Usage(usage));
+    }
+
+    fn finish_reason(&mut self, reason: Option<&str>, sink: &mut dyn Sink) {
+        let Some(reason) = reason else { return };
+        let known = FINISH.iter().find(|(word, _)| *word == reason);
+        if known.is_none() {
+            sink.event(TurnEvent::Note("an unknown finish reason was read as a normal end"));
+        }
+        self.meaning = Some(known.map_or(Meaning::Stop, |(_, meaning)| *meaning));
+    }
+
+    fn reason(&self, end: End) -> FinishReason {
+        if let Some(failure) = &self.failure {
+            return FinishReason::Failed(failure.clone());
+        }
+        let endpoint = &self.context.endpoint;
+        let failed =
+            |kind, what: &str| FinishReason::Failed(Failure::new(kind, format!("{endpoint}: {what}")));
+        match (self.meaning, end) {
+            (Some(Meaning::Length | Meaning::Pause), _) => FinishReason::Length,
+            (Some(Meaning::Filter), _) => FinishReason::ContentFilter,
+            (Some(Meaning::Broken), _) => failed(Kind::UpstreamError, "the provider broke the answer off"),
+            (Some(Meaning::Stop), _) if self.calls.iter().any(|call| call.broken) => {
+                failed(Kind::UpstreamError, "a call came twice with different arguments")
+            }
+            (Some(Meaning::Stop), _) if self.calls.is_empty() => FinishReason::Stop,
+            (Some(Meaning::Stop), _) => FinishReason::ToolCalls,
+            (None, End::Broken(failure)) => FinishReason::Failed(failure),
+            (None, End::Clean) if !self.started && self.garbage => {
+                failed(Kind::UpstreamError, "the answer is not one of Command Code; check base_url")
+            }
+            (None, End::Clean) if !self.started => {
+                failed(Kind::Interrupted, "the provider sent an empty answer")
+            }
+            (None, End::Clean) => {
+                failed(Kind::Interrupted, "the provider ended its answer without saying that it was finished")
+            }
+        }
+    }
+}
+
+/// Arguments as JSON text: an object, or the text of one.
+fn text(raw: &RawValue) -> String {
+    let inner = serde_json::from_str::<String>(raw.get());
+    inner.unwrap_or_else(|_| raw.get().to_owned())
+}
+
+fn same(a: &str, b: &str) -> bool {
+    let value = |text: &str| serde_json::from_str::<Value>(text).ok();
+    value(a).is_some_and(|a| Some(a) == value(b))
+}
+
+fn number(slot: usize) -> u32 {
+    u32::try_from(slot).unwrap_or(u32::MAX)
+}
+
+impl ReaderTrait for Reader {
+    fn push(&mut self, data: &[u8], sink: &mut dyn Sink) {
+        if self.done() || data == b"[DONE]" {
+            return;
+        }
+        let text = latimer_protocol::sse::text(data);
+        // Several objects may stand on one line.
+        for event in serde_json::Deserializer::from_str(&text).into_iter::<Event<'_>>() {
+            let Ok(event) = event else {
+                self.garbage = true;
+                sink.event(TurnEvent::Note(
+                    "a line of the provider's stream was not readable and was passed over",
+                ));
+                return;
+            };
+            self.event(&event, sink);
+            if self.done() {
+                return;
+            }
+        }
+    }
+
+    fn done(&self) -> bool {
+        self.over || self.failure.is_some()
+    }
+
+    fn again(&mut self) -> Option<Bytes> {
+        if self.meaning != Some(Meaning::Pause) || self.failure.is_some() {
+            return None;
+        }
+        self.meaning = None;
+        self.over = false;
+        self.request.clone()
+    }
+
+    fn finish(self: Box<Self>, end: End, sink: &mut dyn Sink) {
+        let reason = self.reason(end);
+        // A call of a broken answer is not ended: nobody may run it.
+        if !matches!(reason, FinishReason::Failed(_)) {
+            for (slot, call) in self.calls.iter().enumerate().filter(|(_, call)| !call.ended) {
+                if call.pieces.is_empty() {
+                    sink.event(TurnEvent::CallArguments { slot: number(slot), json: "{}" });
+                }
+                sink.event(TurnEvent::CallEnded { slot: number(slot) });
+            }
+        }
+        sink.event(TurnEvent::Finished(reason));
+    }
+}
