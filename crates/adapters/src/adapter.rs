@@ -5,6 +5,7 @@ use latimer_protocol::turn::TurnRequest;
 use crate::anthropic::Anthropic;
 use crate::by_model::ByModel;
 use crate::chat::Chat;
+use crate::codebuff::Codebuff;
 use crate::command_code::CommandCode;
 use crate::credential::Credential;
 use crate::drive::TurnStream;
@@ -27,6 +28,8 @@ pub enum Adapter {
     Gemini(Gemini),
     /// Command Code.
     CommandCode(CommandCode),
+    /// Codebuff.
+    Codebuff(Codebuff),
     /// A gateway that serves each model by its own protocol.
     ByModel(ByModel),
 }
@@ -48,6 +51,7 @@ impl Adapter {
             Self::Responses(responses) => responses.prepare(turn, raw, account, lessons),
             Self::Gemini(gemini) => gemini.prepare(turn, lessons),
             Self::CommandCode(command_code) => command_code.prepare(turn, lessons),
+            Self::Codebuff(codebuff) => codebuff.prepare(turn, lessons),
             Self::ByModel(gateway) => gateway.prepare(turn, raw, account, lessons),
         }
     }
@@ -65,6 +69,7 @@ impl Adapter {
             Self::Responses(responses) => responses.open(prepared, credential).await,
             Self::Gemini(gemini) => gemini.open(prepared, credential).await,
             Self::CommandCode(command_code) => command_code.open(prepared, credential).await,
+            Self::Codebuff(codebuff) => codebuff.open(prepared, credential).await,
             Self::ByModel(gateway) => gateway.open(prepared, credential).await,
         }
     }

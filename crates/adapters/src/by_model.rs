@@ -35,7 +35,7 @@ impl ByModel {
     /// A gateway whose Chat side has these quirks, and whose Responses side this profile.
     pub fn new(link: &Arc<Link>, quirks: Quirks, profile: Profile) -> Self {
         Self {
-            chat: Chat { link: Arc::clone(link), quirks },
+            chat: Chat { link: Arc::clone(link), path: "", quirks },
             anthropic: Anthropic { link: Arc::clone(link), bearer_keys: false },
             responses: Responses { link: Arc::clone(link), profile },
         }

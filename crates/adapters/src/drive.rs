@@ -63,6 +63,12 @@ enum Shape {
     Lines(Lines),
 }
 
+/// Work that belongs to an answer: done when it is dropped.
+pub trait Guard: Send {
+    /// The answer is over; it failed, or not. Not called when nobody wanted the rest of it.
+    fn ended(&mut self, failed: bool);
+}
+
 /// Sends the request that goes on with an answer.
 pub type Reopen = Box<dyn Fn(Bytes) -> Reopening + Send>;
 /// The rest of an answer, on its way.
@@ -85,7 +91,7 @@ pub struct TurnStream {
     reopening: Option<Reopening>,
     rounds: u32,
     /// Work to be done when the answer is over or nobody wants it any more.
-    guard: Option<Box<dyn Send>>,
+    guard: Option<Box<dyn Guard>>,
 }
 
 impl TurnStream {
@@ -134,9 +140,9 @@ impl TurnStream {
         self
     }
 
-    /// Drops this when the answer is over, or when nobody wants it any more.
+    /// Tells this how the answer ended, and drops it then, or when nobody wants the answer any more.
     #[must_use]
-    pub fn guarded_by(mut self, guard: Box<dyn Send>) -> Self {
+    pub fn guarded_by(mut self, guard: Box<dyn Guard>) -> Self {
         self.guard = Some(guard);
         self
     }
@@ -144,7 +150,7 @@ impl TurnStream {
     /// Hands out the events that are ready. `Ready(true)` means the answer is over and `Finished` was handed out;
     /// `Ready(false)` means there were events and there may be more.
     pub fn poll_events(&mut self, cx: &mut Context<'_>, sink: &mut dyn Sink) -> Poll<bool> {
-        let mut watch = Watch { sink, events: false, semantic: false, finished: false };
+        let mut watch = Watch { sink, events: false, semantic: false, finished: false, failed: false };
         let outcome = loop {
             match self.poll_reopening(cx) {
                 Poll::Ready(Ok(())) => {}
@@ -346,7 +352,9 @@ impl TurnStream {
             body.release(cx);
         }
         reader.finish(end, sink);
-        self.guard = None;
+        if let Some(mut guard) = self.guard.take() {
+            guard.ended(sink.failed);
+        }
         if !sink.finished {
             let failure = Failure::new(Kind::Internal, "a reader ended without saying how");
             sink.event(TurnEvent::Finished(FinishReason::Failed(failure)));
@@ -369,6 +377,7 @@ struct Watch<'a> {
     events: bool,
     semantic: bool,
     finished: bool,
+    failed: bool,
 }
 
 impl Sink for Watch<'_> {
@@ -379,6 +388,7 @@ impl Sink for Watch<'_> {
         self.events = true;
         self.semantic |= event.is_semantic();
         self.finished = matches!(event, TurnEvent::Finished(_));
+        self.failed = matches!(event, TurnEvent::Finished(FinishReason::Failed(_)));
         self.sink.event(event);
     }
 }

@@ -9,6 +9,7 @@ pub mod adapter;
 pub mod anthropic;
 pub mod by_model;
 pub mod chat;
+pub mod codebuff;
 pub mod command_code;
 pub mod credential;
 pub mod drive;

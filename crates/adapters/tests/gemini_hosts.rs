@@ -1,31 +1,18 @@
 //! Gemini over sockets: where requests go, what is around them, and what happens when a host does not answer.
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
-use std::sync::Arc;
-use std::time::Duration;
+mod support;
 
 use latimer_adapters::credential::Credential;
 use latimer_adapters::gemini::{Flavour, Gemini, Options};
 use latimer_adapters::learn::Lessons;
-use latimer_adapters::link::{Link, Refused};
+use latimer_adapters::link::Refused;
 use latimer_adapters::scripted::{Answer, Provider, Scenario, Step};
-use latimer_adapters::transport::http::{Http, HttpOptions};
 use latimer_protocol::failure::Kind;
 use latimer_protocol::secret::Secret;
 use latimer_protocol::turn::{Content, Item, Message, Record, Role, TurnRequest};
-use serde_json::{Value, json};
-
-fn link(base_url: &str) -> Arc<Link> {
-    Arc::new(Link {
-        name: "lab".into(),
-        base_url: base_url.into(),
-        provider: "lab".into(),
-        headers: Vec::new(),
-        first_byte: Duration::from_secs(5),
-        idle: Duration::from_secs(5),
-        http: Http::new(HttpOptions { connect: Duration::from_secs(5), ca_file: None }),
-    })
-}
+use serde_json::json;
+use support::{Service, link};
 
 fn turn(model: &str) -> TurnRequest {
     let said = Message { role: Role::User, content: vec![Content::Text("hello".into())] };
@@ -128,58 +115,25 @@ async fn a_wrong_request_goes_to_one_host_only() {
     assert_eq!((refused.failure.kind, second.requests().len()), (Kind::BadRequest, 0));
 }
 
-/// A small account service: answers by the last word of the path, in order.
-async fn service(script: Vec<(&'static str, Value)>) -> (String, Arc<std::sync::Mutex<Vec<String>>>) {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
-    let base = format!("http://{}", listener.local_addr().expect("an address"));
-    let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
-    let log = Arc::clone(&seen);
-    tokio::spawn(async move {
-        let mut script = script;
-        while let Ok((mut socket, _)) = listener.accept().await {
-            let mut head = vec![0; 65_536];
-            let read = socket.read(&mut head).await.unwrap_or(0);
-            let text = String::from_utf8_lossy(&head[..read]).into_owned();
-            let line = text.lines().next().unwrap_or_default().to_owned();
-            let found = script.iter().position(|(word, _)| line.contains(word));
-            let (status, body) = match found {
-                Some(place) => (200, script.remove(place).1.to_string()),
-                None => (404, "{\"error\":{\"message\":\"no such method\"}}".to_owned()),
-            };
-            log.lock().expect("a log").push(line);
-            let answer = format!(
-                "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
-                body.len()
-            );
-            let _ = socket.write_all(answer.as_bytes()).await;
-        }
-    });
-    (base, seen)
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_new_account_is_taken_on() {
-    let (base, seen) = service(vec![
-        ("loadCodeAssist", json!({ "allowedTiers": [{ "id": "free-tier", "isDefault": true }] })),
-        ("onboardUser", json!({ "name": "operations/1", "done": false })),
-        ("operations/1", json!({ "name": "operations/1", "done": true, "response": { "cloudaicompanionProject": { "id": "made-1" } } })),
+    let service = Service::start(vec![
+        ("loadCodeAssist", 200, json!({ "allowedTiers": [{ "id": "free-tier", "isDefault": true }] })),
+        ("onboardUser", 200, json!({ "name": "operations/1", "done": false })),
+        ("operations/1", 200, json!({ "name": "operations/1", "done": true, "response": { "cloudaicompanionProject": { "id": "made-1" } } })),
     ])
     .await;
-    let gemini = Gemini::new(link(&base), Flavour::CodeAssist, Options::default());
+    let gemini = Gemini::new(link(&service.base), Flavour::CodeAssist, Options::default());
     assert_eq!(gemini.discover_project(&account(None)).await.expect("found"), "made-1");
-    let seen = seen.lock().expect("a log");
-    assert_eq!(seen.len(), 3, "{seen:?}");
+    assert_eq!(service.seen().len(), 3, "{:?}", service.seen());
 }
 
 #[tokio::test]
 async fn an_account_that_may_not_is_told_why() {
-    let (base, _) = service(vec![(
-        "loadCodeAssist",
-        json!({ "currentTier": { "id": "x" }, "ineligibleTiers": [{ "reasonMessage": "not in your country" }] }),
+    let service = Service::start(vec![("loadCodeAssist", 200, json!({ "currentTier": { "id": "x" }, "ineligibleTiers": [{ "reasonMessage": "not in your country" }] }),
     )])
     .await;
-    let gemini = Gemini::new(link(&base), Flavour::CodeAssist, Options::default());
+    let gemini = Gemini::new(link(&service.base), Flavour::CodeAssist, Options::default());
     let failure = gemini.discover_project(&account(None)).await.expect_err("no project");
     assert!(failure.message.contains("not in your country"), "{failure}");
 }
@@ -188,9 +142,12 @@ async fn an_account_that_may_not_is_told_why() {
 async fn an_old_version_is_looked_up_once() {
     let gone =
         provider(vec![Answer::error(404, json!({ "error": { "message": "not found" } })), says("hi")]).await;
-    let (versions, _) =
-        service(vec![("GET", json!({ "version": "7.8.9" })), ("GET", json!({ "version": "7.8.9" }))]).await;
-    let options = Options { version_urls: vec![versions], ..Options::default() };
+    let versions = Service::start(vec![
+        ("GET", 200, json!({ "version": "7.8.9" })),
+        ("GET", 200, json!({ "version": "7.8.9" })),
+    ])
+    .await;
+    let options = Options { version_urls: vec![versions.base.clone()], ..Options::default() };
     let gemini = Gemini::new(link(&host(&gone)), Flavour::Antigravity, options);
     answer(&gemini, "gemini-3-flash", &account(Some("p"))).await.expect("answered at the second try");
     let requests = gone.requests();

@@ -167,6 +167,50 @@ fn codex_on_gemini() {
 }
 
 #[test]
+fn codex_on_command_code() {
+    let Some(codex) = program(CODEX) else { return };
+    let lines = |events: &[Value]| {
+        Answer::steps(events.iter().map(|event| Step::Raw { text: format!("{event}\n") }))
+            .content_type("application/x-ndjson")
+    };
+    let refusal = Answer::error(
+        400,
+        json!({ "error": { "message": "params.messages[0].content: expected string, received array" } }),
+    );
+    let command = json!({ "type": "tool-call", "id": "call_1", "name": "exec_command", "arguments": { "cmd": "echo hello > made.txt" } });
+    let answers = [
+        refusal,
+        lines(&[
+            json!({ "type": "text-delta", "text": "I will make it.\n" }),
+            json!({ "type": "text-delta", "text": command.to_string() }),
+            json!({ "type": "finish", "finishReason": "stop", "totalUsage": { "inputTokens": 9 } }),
+        ]),
+        lines(&[
+            json!({ "type": "text-delta", "text": "Made it." }),
+            json!({ "type": "finish", "finishReason": "stop" }),
+        ]),
+    ];
+    let lab = Lab::configured(
+        "command-code",
+        answers,
+        "",
+        "protocol = \"command_code\"\nmodels = [\"deepseek/deepseek-v4-flash\"]",
+    );
+    let run = lab.codex(&codex, &["-m", "deepseek/deepseek-v4-flash", "Make a file."]);
+    assert_eq!(run.code, Some(0), "{}", run.all());
+    assert_eq!(run.messages().last().map(String::as_str), Some("Made it."), "{}", run.all());
+    assert_eq!(std::fs::read_to_string(lab.dir.join("project/made.txt")).expect("made"), "hello\n");
+    let requests = lab.requests();
+    assert!(requests.iter().all(|request| request.header("x-command-code-version") == Some("0.26.8")));
+    assert!(requests[0].body["params"]["messages"][0]["content"].is_array(), "structured first");
+    let learned = &requests[1].body["params"];
+    assert!(
+        learned["messages"].as_array().expect("a list").iter().all(|message| message["content"].is_string())
+    );
+    assert!(learned["messages"][0]["content"].as_str().is_some_and(|text| text.contains("- exec_command: ")));
+}
+
+#[test]
 fn state_of_one_account_is_not_sent_to_another() {
     let answers =
         [responses_answer(None, "one"), responses_answer(None, "two"), responses_answer(None, "three")];

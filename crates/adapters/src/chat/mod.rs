@@ -10,13 +10,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
+use latimer_protocol::failure::Failure;
 use latimer_protocol::turn::{Owner, TurnRequest};
 
 use self::quirks::Quirks;
 use crate::credential::Credential;
 use crate::drive::TurnStream;
 use crate::learn::Lessons;
-use crate::link::{Headers, Link, Refused};
+use crate::link::{Headers, Link, Refusal, Refused};
 use crate::prepared::{Prepared, Wire};
 use crate::reader::Context;
 
@@ -24,6 +25,8 @@ use crate::reader::Context;
 pub struct Chat {
     /// Where it is: `https://host/v1`, without `/chat/completions`.
     pub link: Arc<Link>,
+    /// What stands between the base and `/chat/completions`; usually nothing.
+    pub path: &'static str,
     /// What the provider does differently.
     pub quirks: Quirks,
 }
@@ -60,7 +63,10 @@ impl Chat {
         if let Some(credential) = credential.filter(|credential| !credential.secret.is_empty()) {
             headers.push(self.link.bearer(&credential.secret)?);
         }
-        self.send(prepared, headers, prepared.body.clone()).await
+        match self.send(prepared, headers, prepared.body.clone()).await? {
+            Ok(stream) => Ok(stream),
+            Err(refusal) => Err(self.link.refused(&refusal, prepared)),
+        }
     }
 
     /// Sends a body with these headers; what stands in it besides the turn is the caller's affair.
@@ -69,13 +75,13 @@ impl Chat {
         prepared: &Prepared,
         headers: Headers,
         body: Bytes,
-    ) -> Result<TurnStream, Refused> {
-        let url = format!("{}/chat/completions", self.link.base_url);
+    ) -> Result<Result<TurnStream, Refusal>, Failure> {
+        let url = format!("{}{}/chat/completions", self.link.base_url, self.path);
         let answer = match self.link.post(&url, &headers, body).await? {
             Ok(answer) => answer,
-            Err(refusal) => return Err(self.link.refused(&refusal, prepared)),
+            Err(refusal) => return Ok(Err(refusal)),
         };
         let reader = stream::Reader::new(Context::of(prepared, &self.link.name));
-        Ok(TurnStream::detect(answer.body, Box::new(reader), self.link.limits()))
+        Ok(Ok(TurnStream::detect(answer.body, Box::new(reader), self.link.limits())))
     }
 }

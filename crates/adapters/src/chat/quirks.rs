@@ -40,6 +40,8 @@ pub struct Quirks {
     pub images: bool,
     /// Images inside a tool's output are accepted; otherwise they move to a user message behind it.
     pub tool_images: bool,
+    /// The least limit on tokens that is sent.
+    pub least_tokens: Option<u64>,
     /// Extra top-level fields, as a JSON object.
     pub extra_body: Option<&'static str>,
     /// A header that carries one stable value per conversation.
@@ -143,6 +145,7 @@ impl Quirks {
         alternate_roles: false,
         images: true,
         tool_images: false,
+        least_tokens: None,
         extra_body: None,
         session_header: None,
         max_tool_name: 64,

@@ -65,6 +65,7 @@ pub fn write(turn: &TurnRequest, quirks: &Quirks, owner: &Owner) -> Written {
         );
     }
     let messages = arrange(messages, quirks);
+    let limit = turn.max_output_tokens.max(quirks.least_tokens);
     let request = Request {
         model: &turn.model,
         messages,
@@ -75,8 +76,8 @@ pub fn write(turn: &TurnRequest, quirks: &Quirks, owner: &Owner) -> Written {
         parallel_tool_calls: turn
             .parallel_tool_calls
             .filter(|_| quirks.parallel_tool_calls && quirks.tools && !turn.tools.is_empty()),
-        max_tokens: turn.max_output_tokens.filter(|_| !quirks.max_completion_tokens),
-        max_completion_tokens: turn.max_output_tokens.filter(|_| quirks.max_completion_tokens),
+        max_tokens: limit.filter(|_| !quirks.max_completion_tokens),
+        max_completion_tokens: limit.filter(|_| quirks.max_completion_tokens),
         temperature: turn.sampling.temperature.filter(|_| quirks.sampling),
         top_p: turn.sampling.top_p.filter(|_| quirks.sampling),
         presence_penalty: turn.sampling.presence_penalty.filter(|_| quirks.sampling),

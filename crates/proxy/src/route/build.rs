@@ -7,6 +7,7 @@ use latimer_adapters::adapter::Adapter;
 use latimer_adapters::anthropic::Anthropic;
 use latimer_adapters::by_model::ByModel;
 use latimer_adapters::chat::Chat;
+use latimer_adapters::codebuff::Codebuff;
 use latimer_adapters::command_code::CommandCode;
 use latimer_adapters::gemini::{self, Flavour, Gemini};
 use latimer_adapters::link::Link;
@@ -18,7 +19,7 @@ use crate::config::{Endpoint, Protocol};
 /// What speaks the endpoint's protocol, with connections of its own.
 pub(super) fn adapter(endpoint: &Endpoint) -> Adapter {
     let link = Arc::new(link(endpoint));
-    let chat = |link| Chat { link, quirks: endpoint.quirks.clone() };
+    let chat = |link| Chat { link, path: "", quirks: endpoint.quirks.clone() };
     let options = &endpoint.options;
     match endpoint.protocol {
         Protocol::Chat => Adapter::Chat(chat(link)),
@@ -36,7 +37,10 @@ pub(super) fn adapter(endpoint: &Endpoint) -> Adapter {
         Protocol::ByModel => {
             Adapter::ByModel(ByModel::new(&link, endpoint.quirks.clone(), endpoint.profile.clone()))
         }
-        _ => Adapter::Chat(chat(link)),
+        Protocol::Codebuff => {
+            let chat = Chat { path: "/api/v1", ..chat(Arc::clone(&link)) };
+            Adapter::Codebuff(Codebuff::new(link, chat))
+        }
     }
 }
 

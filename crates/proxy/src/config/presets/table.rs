@@ -185,7 +185,11 @@ pub const PRESETS: [Preset; 41] = [
         )
     },
     Preset {
-        quirks: Quirks { echo: Echo::WithCalls, ..PLAIN },
+        quirks: Quirks {
+            echo: Echo::WithCalls,
+            least_tokens: Some(latimer_adapters::codebuff::LEAST_TOKENS),
+            ..PLAIN
+        },
         ..account(
             "codebuff",
             Protocol::Codebuff,

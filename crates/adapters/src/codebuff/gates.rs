@@ -1,0 +1,123 @@
+//! What Codebuff's refusals mean. A gate is told by its status and its code together. Pure.
+//!
+//! Gates are the vendor's policy: they are reported in its own words, with the real time of their end, and never evaded.
+
+use std::time::Duration;
+
+use latimer_protocol::failure::{Failure, Kind};
+use serde_json::Value;
+
+use crate::errors;
+
+/// What is done about a gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gate {
+    /// The session is over: begin another one, once.
+    Readmit,
+    /// The session is over, and another one must wait for the next request.
+    Forget,
+    /// It is reported as this kind.
+    Report(Kind),
+}
+
+/// Status, code, meaning.
+const GATES: [(u16, &str, Gate); 15] = [
+    (428, "waiting_room_required", Gate::Readmit),
+    (410, "session_expired", Gate::Readmit),
+    (409, "session_model_mismatch", Gate::Readmit),
+    (409, "session_superseded", Gate::Forget),
+    (409, "session_limit_reached", Gate::Report(Kind::WindowExhausted)),
+    (429, "session_limit_reached", Gate::Report(Kind::WindowExhausted)),
+    (429, "waiting_room_queued", Gate::Report(Kind::ConcurrencyLimited)),
+    (410, "model_unavailable", Gate::Report(Kind::ModelNotFound)),
+    (429, "rate_limited", Gate::Report(Kind::RateLimited)),
+    (429, "spend_limited", Gate::Report(Kind::WindowExhausted)),
+    (429, "ip_capped", Gate::Report(Kind::WindowExhausted)),
+    (403, "country_blocked", Gate::Report(Kind::Forbidden)),
+    (403, "banned", Gate::Report(Kind::Forbidden)),
+    (403, "account_suspended", Gate::Report(Kind::Forbidden)),
+    (426, "", Gate::Report(Kind::RateLimited)),
+];
+
+/// Where a refusal came from: each has its own shortest rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Call {
+    Start,
+    Session,
+    Chat,
+}
+
+/// The gate of a refusal, if it is one.
+pub(super) fn gate(status: u16, body: &[u8]) -> Option<Gate> {
+    let code = code(body).unwrap_or_default();
+    GATES
+        .iter()
+        .find(|(known, name, _)| *known == status && (*name == code || name.is_empty()))
+        .map(|row| row.2)
+}
+
+/// A refusal as a failure, in the vendor's own words.
+pub(super) fn classify(
+    call: Call,
+    status: u16,
+    wait: Option<Duration>,
+    body: &[u8],
+    endpoint: &str,
+    model: &str,
+) -> Failure {
+    let gate = gate(status, body);
+    // A session that is over says nothing about the model or the request.
+    let meant = if matches!(gate, Some(Gate::Readmit | Gate::Forget)) { 503 } else { status };
+    let mut failure =
+        Failure { status: Some(status), ..errors::classify(meant, wait, body, endpoint, model) };
+    if let Some(Gate::Report(kind)) = gate {
+        failure.kind = kind;
+    }
+    let rests = matches!(
+        failure.kind,
+        Kind::RateLimited | Kind::ConcurrencyLimited | Kind::WindowExhausted | Kind::QuotaExhausted
+    );
+    if rests {
+        let shortest = Duration::from_secs(if call == Call::Chat { 120 } else { 0 });
+        let usual = Duration::from_secs(if call == Call::Start { 60 } else { 120 });
+        failure.retry_after = Some(failure.retry_after.map_or(usual, |wait| wait.max(shortest)));
+    }
+    failure
+}
+
+/// `error.code`, `code`, or a bare `error` that is a code.
+fn code(body: &[u8]) -> Option<String> {
+    let value = serde_json::from_slice::<Value>(body).ok()?;
+    let places = [value.pointer("/error/code"), value.get("code"), value.get("error"), value.get("status")];
+    places.into_iter().flatten().find_map(|place| place.as_str().map(str::to_ascii_lowercase))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gates_by_code_and_status() {
+        let cases = [
+            (428, r#"{"error":"waiting_room_required"}"#, Some(Gate::Readmit)),
+            (410, r#"{"error":{"code":"session_expired"}}"#, Some(Gate::Readmit)),
+            (410, r#"{"code":"model_unavailable"}"#, Some(Gate::Report(Kind::ModelNotFound))),
+            (409, r#"{"code":"session_superseded"}"#, Some(Gate::Forget)),
+            (400, r#"{"code":"session_expired"}"#, None),
+            (426, r#"{"message":"update"}"#, Some(Gate::Report(Kind::RateLimited))),
+            (500, "", None),
+        ];
+        for (status, body, want) in cases {
+            assert_eq!(gate(status, body.as_bytes()), want, "{status} {body}");
+        }
+        let limited = br#"{"error":"Daily session limit reached. Resets in 29m.","retryAfterMs":1740000}"#;
+        let failure = classify(Call::Session, 429, Some(Duration::from_secs(1740)), limited, "lab", "m");
+        assert_eq!(
+            (failure.kind, failure.retry_after),
+            (Kind::WindowExhausted, Some(Duration::from_secs(1740)))
+        );
+        assert_eq!(failure.message, "lab: Daily session limit reached. Resets in 29m.");
+        let short = classify(Call::Chat, 429, Some(Duration::from_secs(3)), b"{}", "lab", "m");
+        assert_eq!(short.retry_after, Some(Duration::from_secs(120)));
+    }
+}
