@@ -50,6 +50,7 @@ const ARROWS: [(&str, &[&str]); 6] = [
             "hyper-util",
             "itoa",
             "memchr",
+            "rusqlite",
             "ruzstd",
             "serde",
             "serde_json",

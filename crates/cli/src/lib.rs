@@ -45,6 +45,8 @@ enum Command {
     Endpoints(command::endpoints::Args),
     /// Show what happened in the last turns of the running proxy, and why
     Explain(command::explain::Args),
+    /// Show how many tokens and how much money were used
+    Usage(command::usage::Args),
     /// Print a completion script for a shell
     Completions(command::completions::Args),
     /// Run the scripted provider alone, for tests and benches
@@ -63,6 +65,7 @@ pub fn latimer_main() -> ExitCode {
         Command::Presets(args) => command::presets::run(&args),
         Command::Endpoints(args) => command::endpoints::run(&args),
         Command::Explain(args) => command::explain::run(&args),
+        Command::Usage(args) => command::usage::run(&args),
         Command::Completions(args) => command::completions::run(&args, &mut Cli::command()),
         Command::Scripted(args) => command::scripted::run(&args),
     };

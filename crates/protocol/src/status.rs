@@ -23,6 +23,12 @@ pub struct Health {
     pub turns_total: u64,
     /// Turns that ended in a failure since the start.
     pub turns_failed: u64,
+    /// Rows of the usage that were lost because the disk was too slow.
+    #[serde(default)]
+    pub usage_lost: u64,
+    /// The last warnings, the newest last.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// What the configuration is, and whether its newest version was refused.
     pub config: ConfigState,
     /// One entry per endpoint, in the order of the configuration.
@@ -65,7 +71,7 @@ pub struct EndpointState {
 }
 
 /// What happened in one turn: what `GET /v1/turns` lists and `latimer explain` shows.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Trace {
     /// The turn's name in the log.
     pub turn: String,
@@ -88,6 +94,9 @@ pub struct Trace {
     pub retries: u32,
     /// Calls that were found in text or mended, questions to the model, and commands made for it.
     pub repairs: u32,
+    /// What it cost in US dollars, where the price is known.
+    #[serde(default)]
+    pub cost_usd: Option<f64>,
     /// What was noted, in order: what was lowered, repaired and why, with the text before.
     pub notes: Vec<String>,
 }

@@ -10,4 +10,5 @@ pub mod config;
 pub mod inbound;
 pub mod route;
 pub mod server;
+pub mod store;
 pub mod turn;

@@ -8,7 +8,7 @@ mod log;
 mod work;
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -20,23 +20,29 @@ use latimer_adapters::prepared::{Raw, Wire};
 use latimer_adapters::repair::Level;
 use latimer_protocol::turn::{Item, Seal};
 
+use self::body::Keep;
 pub use self::body::TurnBody;
-use self::log::Log;
+use self::log::{Books, Log};
 use self::work::Work;
 use crate::compactor::Compactor;
 use crate::config::Protocol;
 use crate::inbound::responses::answer::Answer;
-use crate::inbound::responses::compact;
-use crate::inbound::responses::error::{self, HttpError};
+use crate::inbound::responses::error::{self, HttpError, RequestError};
 use crate::inbound::responses::request::{self, Parsed};
 use crate::inbound::responses::stream::{Begin, Writer};
+use crate::inbound::responses::{chain, compact};
 use crate::route::attempt::{Asked, Attempts, Progress};
 use crate::route::fleet::{Fleet, Leg};
 use crate::server::reply::{Refusal, Reply, json};
 use crate::server::shutdown::{Cut, OpenTurn};
+use crate::store::Store;
+use crate::store::warn::{self, Caches};
 
 /// How long the HTTP status waits for the first event. After that the stream begins, and errors travel inside it.
 const STATUS_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A larger conversation is not kept to be gone on with.
+const MOST_KEPT: usize = 8 << 20;
 
 /// The header with which a request chooses its level of repair.
 const REPAIR: &str = "x-latimer-repair";
@@ -51,11 +57,19 @@ pub struct Surroundings {
     pub cut: Cut,
     /// Seals provider state for its way through the client.
     pub seal: Seal,
+    /// Keeps rows and answers.
+    pub store: Store,
+    /// Knows whose caches were warm.
+    pub caches: Arc<Mutex<Caches>>,
 }
 
 /// Answers one `POST /v1/responses`.
 pub async fn responses(surroundings: Surroundings, headers: &HeaderMap, body: Bytes) -> Response<Reply> {
     let codex = is_codex(headers);
+    let body = match whole(&surroundings.store, body).await {
+        Ok(body) => body,
+        Err(error) => return from_error(error.into()),
+    };
     match begin(surroundings, headers, body, false) {
         Ok((body, true)) => answer_stream(body, codex).await,
         Ok((body, false)) => match body.collect().await {
@@ -69,6 +83,10 @@ pub async fn responses(surroundings: Surroundings, headers: &HeaderMap, body: By
 /// Answers one `POST /v1/responses/compact`: the person's messages, and one item that stands for everything else.
 pub async fn compact(surroundings: Surroundings, headers: &HeaderMap, body: Bytes) -> Response<Reply> {
     let codex = is_codex(headers);
+    let body = match whole(&surroundings.store, body).await {
+        Ok(body) => body,
+        Err(error) => return from_error(error.into()),
+    };
     match begin(surroundings, headers, body.clone(), true) {
         Ok((turn, _)) => match turn.collect().await {
             Ok(object) => json(StatusCode::OK.as_u16(), compact::response(&object, &body)),
@@ -76,6 +94,14 @@ pub async fn compact(surroundings: Surroundings, headers: &HeaderMap, body: Byte
         },
         Err(response) => *response,
     }
+}
+
+/// A request that says everything itself: what it goes on with stands before its own input.
+async fn whole(store: &Store, body: Bytes) -> Result<Bytes, RequestError> {
+    let Some(id) = chain::previous(&body) else { return Ok(body) };
+    let stored = store.response(&id, unix_now()).await.ok_or_else(|| chain::not_found(&id))?;
+    // A body that cannot be joined is refused by its reader, in better words.
+    Ok(chain::joined(&body, &stored.items).map_or(body, Bytes::from))
 }
 
 /// Reads a request and makes its turn ready; says whether the client wants a stream.
@@ -100,10 +126,16 @@ fn begin(
     let compaction = compacts || (parsed.compacts && !legs.first().is_some_and(|leg| passes(leg, level)));
     let Parsed { turn, stream, notes, echo, tools, input_tokens, .. } = parsed;
     let stream = stream && !compacts;
-    let mut log = Log::new(surroundings.open, stream);
+    let Surroundings { open, store, caches, .. } = surroundings;
+    let client = client(headers);
+    let mut log = Log::new(open, Books { store: store.clone(), caches, client, conversation }, stream);
     for note in &notes {
         log.note(note);
     }
+    if let Some(warning) = warn::circle(&turn.items) {
+        log.warn(&warning);
+    }
+    let keeps = if body.len() <= MOST_KEPT { chain::kept(&body) } else { None };
     let begin = Begin {
         seed: random(),
         created_at: unix_now(),
@@ -111,6 +143,7 @@ fn begin(
         stream,
         input_tokens,
         call_ids: call_ids(&turn.items),
+        keeps: keeps.is_some(),
         compaction,
         seal: surroundings.seal.clone(),
     };
@@ -124,13 +157,22 @@ fn begin(
     };
     let work =
         work.ok_or_else(|| no_model("the route has no endpoint left; check the configuration".to_owned()))?;
-    Ok((TurnBody::new(work, answer, log, fleet.config.server.keep_alive, surroundings.cut), stream))
+    let keep = keeps.map(|input| Keep { store, input });
+    let keep_alive = fleet.config.server.keep_alive;
+    Ok((TurnBody::new(work, answer, log, keep, keep_alive, surroundings.cut), stream))
 }
 
 /// Whether an endpoint that speaks the client's protocol does its own compaction.
 fn passes(leg: &Leg, level: Option<Level>) -> bool {
     let endpoint = &leg.runtime.endpoint;
     endpoint.protocol == Protocol::Responses && level.unwrap_or(endpoint.repair) == Level::Off
+}
+
+/// The client, as it calls itself: the first word of its name.
+fn client(headers: &HeaderMap) -> String {
+    let name = headers.get("originator").or_else(|| headers.get(USER_AGENT));
+    let name = name.and_then(|name| name.to_str().ok()).unwrap_or("unknown");
+    name.split(['/', ' ']).next().unwrap_or(name).chars().take(40).collect()
 }
 
 /// Call ids of the conversation so far.

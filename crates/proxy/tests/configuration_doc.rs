@@ -9,11 +9,12 @@ const DOC: &str = include_str!("../../../docs/configuration.md");
 
 #[test]
 fn every_key_stands_in_the_table_of_its_section() {
-    let sections: [(&str, &[schema::Key]); 10] = [
+    let sections: [(&str, &[schema::Key]); 11] = [
         ("## The top", &schema::TOP),
         ("## `[server]`", &schema::SERVER),
         ("## `[[endpoint]]`", &schema::ENDPOINT),
         ("## A model that is a table", &schema::MODEL),
+        ("## `price`", &schema::PRICE),
         ("## `timeouts`", &schema::TIMEOUTS),
         ("## `quirks`", &schema::QUIRKS),
         ("## `history`", &schema::HISTORY),

@@ -59,7 +59,8 @@ pub fn lower(body: &[u8], model: &str, profile: &Profile, owner: &Owner, seal: &
     let mut seen = (false, false);
     for (name, value) in &fields {
         match name.as_ref() {
-            "model" | "stream" => {}
+            // The input is whole: there is nothing to go on with.
+            "model" | "stream" | "previous_response_id" => {}
             "store" if profile.stateless => {}
             "input" => put(name, &lowering.input(value)?),
             "tools" => put(name, &lowering.tools(value)?),

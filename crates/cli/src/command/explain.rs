@@ -79,6 +79,12 @@ fn show(turn: &Trace) -> anyhow::Result<()> {
     if let Some(failure) = &turn.failure {
         setup::say(&format!("  failed: {failure}"))?;
     }
+    if !turn.account.is_empty() {
+        setup::say(&format!("  asked with {}", turn.account))?;
+    }
+    if let Some(cost) = turn.cost_usd {
+        setup::say(&format!("  cost ${cost:.4}"))?;
+    }
     for note in &turn.notes {
         setup::say(&format!("  {note}"))?;
     }

@@ -10,3 +10,4 @@ pub(crate) mod models;
 pub(crate) mod presets;
 pub(crate) mod scripted;
 pub(crate) mod serve;
+pub(crate) mod usage;

@@ -13,6 +13,7 @@ pub mod schema;
 pub mod state;
 pub mod watch;
 
+pub use crate::store::usage::Price;
 pub use login::Login;
 pub use route::RouteError;
 
@@ -256,6 +257,8 @@ pub struct Model {
     pub reasoning: Option<bool>,
     /// Whether it sees images.
     pub images: Option<bool>,
+    /// What its tokens cost.
+    pub price: Price,
 }
 
 /// How patient to be with an upstream.

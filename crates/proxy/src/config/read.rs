@@ -111,6 +111,25 @@ impl<'f, 't> Table<'f, 't> {
         number.or_else(|| value.wrong("a whole number, not negative", notes))
     }
 
+    /// A number that is not negative, with or without a point, in millionths.
+    pub(super) fn millionths(&self, name: &str, notes: &mut Notes<'_>) -> Option<u64> {
+        let value = self.get(name)?;
+        let text = value
+            .value
+            .as_integer()
+            .map(|number| number.as_str().to_owned())
+            .or_else(|| value.value.as_float().map(|number| number.as_str().to_owned()));
+        let number = text.and_then(|text| text.replace('_', "").parse::<f64>().ok());
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the range is checked before"
+        )]
+        let millionths =
+            number.filter(|number| (0.0..1e9).contains(number)).map(|number| (number * 1e6).round() as u64);
+        millionths.or_else(|| value.wrong("a number, not negative", notes))
+    }
+
     pub(super) fn duration(&self, name: &str, notes: &mut Notes<'_>) -> Option<Duration> {
         let value = self.get(name)?;
         let text = value.value.as_str().map(str::to_owned);

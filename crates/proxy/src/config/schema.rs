@@ -63,12 +63,17 @@ pub const ENDPOINT: [Key; 21] = [
 ];
 
 /// An entry of `models` that is a table.
-pub const MODEL: [Key; 4] = [
+pub const MODEL: [Key; 5] = [
     key("id", "string", ""),
     key("context_window", "number", ""),
     key("reasoning", "true or false", ""),
     key("images", "true or false", ""),
+    key("price", "table", ""),
 ];
+
+/// `price`: US dollars for a million tokens.
+pub const PRICE: [Key; 3] =
+    [key("input", "number", ""), key("cached", "number", ""), key("output", "number", "")];
 
 /// `timeouts`.
 pub const TIMEOUTS: [Key; 3] = [

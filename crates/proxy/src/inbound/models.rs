@@ -51,7 +51,9 @@ pub fn codex_catalog(config: &Config, texts: &CodexTexts, extra: Option<&str>) -
     if let Some(extra) = extra
         .filter(|extra| !models.iter().any(|model| model.get("slug").and_then(Value::as_str) == Some(extra)))
     {
-        let model = Model { id: extra.to_owned(), context_window: None, reasoning: None, images: None };
+        let price = crate::config::Price::default();
+        let model =
+            Model { id: extra.to_owned(), context_window: None, reasoning: None, images: None, price };
         let known = config
             .route(extra)
             .ok()

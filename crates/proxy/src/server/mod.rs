@@ -12,7 +12,7 @@ use std::io;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
@@ -35,6 +35,8 @@ use crate::config::watch::Live;
 use crate::inbound::models;
 use crate::route::fleet::Fleet;
 use crate::route::memory::Memory;
+use crate::store::Store;
+use crate::store::warn::Caches;
 use crate::turn::{self, Surroundings};
 
 /// How long a client may take for its request head.
@@ -53,6 +55,8 @@ pub struct Proxy {
     live: Arc<Live>,
     fleet: RwLock<Arc<Fleet>>,
     memory: Arc<Memory>,
+    store: Store,
+    caches: Arc<Mutex<Caches>>,
     token: Option<TokenHash>,
     seal: Seal,
     turns: Arc<Turns>,
@@ -71,6 +75,8 @@ impl Proxy {
         Arc::new(Self {
             fleet: RwLock::new(Arc::new(fleet)),
             memory,
+            store: Store::open(state_dir),
+            caches: Arc::default(),
             live,
             token: token.map(TokenHash::new),
             seal,
@@ -121,6 +127,7 @@ impl Proxy {
         drop(listener);
         self.drain(graceful, stop).await;
         self.memory.save();
+        self.store.flush();
         Ok(())
     }
 
@@ -260,6 +267,8 @@ impl Proxy {
             open: self.turns.begin(),
             cut: Cut::new(self.phase.subscribe()),
             seal: self.seal.clone(),
+            store: self.store.clone(),
+            caches: Arc::clone(&self.caches),
         })
     }
 
@@ -289,6 +298,8 @@ impl Proxy {
             turns_open: self.turns.open(),
             turns_total: self.turns.total(),
             turns_failed: self.turns.failed(),
+            usage_lost: self.store.lost(),
+            warnings: self.turns.warnings(),
             config: self.live.state(),
             endpoints: self.fleet().states(now),
         };

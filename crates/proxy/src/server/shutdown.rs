@@ -1,16 +1,20 @@
 //! Stopping: no new turns, open ones get their time, the rest is cut.
 
-use latimer_protocol::status::Trace;
-
-use super::traces::Traces;
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use latimer_protocol::status::Trace;
 use tokio::sync::watch;
+
+use super::traces::Traces;
+
+/// Warnings that are remembered.
+const MOST_WARNINGS: usize = 20;
 
 /// Where the process stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +59,8 @@ pub struct Turns {
     failed: AtomicU64,
     /// What happened in the last ones.
     pub traces: Traces,
+    /// What a person should know.
+    warnings: Mutex<VecDeque<String>>,
 }
 
 /// One open turn; counted until it is dropped.
@@ -73,7 +79,21 @@ impl Turns {
             total: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             traces: Traces::default(),
+            warnings: Mutex::default(),
         }
+    }
+
+    fn warn(&self, turn: &str, warning: &str) {
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        if warnings.len() == MOST_WARNINGS {
+            warnings.pop_front();
+        }
+        warnings.push_back(format!("{turn}: {warning}"));
+    }
+
+    /// The last warnings, the newest last.
+    pub fn warnings(&self) -> Vec<String> {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
     /// When the last turn ended, since the start; zero when there was none.
@@ -113,6 +133,11 @@ impl OpenTurn {
     /// Remembers what happened in it.
     pub fn record(&self, trace: Trace) {
         self.turns.traces.push(trace);
+    }
+
+    /// A person should know this.
+    pub fn warn(&self, warning: &str) {
+        self.turns.warn(&self.id(), warning);
     }
 
     /// Notes how it ended.

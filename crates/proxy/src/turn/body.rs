@@ -14,8 +14,10 @@ use super::log::Log;
 use super::unix_now;
 use super::work::Work;
 use crate::inbound::responses::answer::Answer;
+use crate::inbound::responses::chain;
 use crate::route::attempt::{Progress, shutting_down};
 use crate::server::shutdown::Cut;
+use crate::store::Store;
 
 /// The most that is collected before it is written.
 const BATCH: usize = 32 * 1024;
@@ -26,11 +28,20 @@ const ROUNDS: u8 = 3;
 /// After so long without a write, what arrives is alone: it is written at once.
 const QUIET: Duration = Duration::from_millis(5);
 
+/// Where an answer is kept, and what it answers.
+pub(super) struct Keep {
+    pub(super) store: Store,
+    /// The request's items, as a JSON array.
+    pub(super) input: Vec<u8>,
+}
+
 /// One turn as a response body.
 pub struct TurnBody {
     work: Work,
     writer: Answer,
     log: Log,
+    /// Where the answer is kept, to be gone on with.
+    keep: Option<Keep>,
     keep_alive: Duration,
     last_sent: Instant,
     alarm: Pin<Box<Sleep>>,
@@ -41,9 +52,27 @@ pub struct TurnBody {
 }
 
 impl TurnBody {
-    pub(super) fn new(work: Work, writer: Answer, log: Log, keep_alive: Duration, cut: Cut) -> Self {
+    pub(super) fn new(
+        work: Work,
+        writer: Answer,
+        log: Log,
+        keep: Option<Keep>,
+        keep_alive: Duration,
+        cut: Cut,
+    ) -> Self {
         let alarm = Box::pin(tokio::time::sleep(keep_alive));
-        Self { work, writer, log, keep_alive, last_sent: Instant::now(), alarm, cut, rounds: 0, over: false }
+        Self {
+            work,
+            writer,
+            log,
+            keep,
+            keep_alive,
+            last_sent: Instant::now(),
+            alarm,
+            cut,
+            rounds: 0,
+            over: false,
+        }
     }
 
     /// True once the last byte was handed out.
@@ -75,6 +104,7 @@ impl TurnBody {
         let out = self.writer.take();
         if self.writer.is_finished() {
             self.over = true;
+            self.keep();
         } else if out.is_empty() {
             return Poll::Pending;
         }
@@ -142,9 +172,20 @@ impl TurnBody {
                 }
             }
         }
-        match self.log.failure.clone() {
-            Some(failure) => Err(failure),
-            None => Ok(self.writer.into_object()),
+        if let Some(failure) = self.log.failure.clone() {
+            return Err(failure);
+        }
+        self.keep();
+        Ok(self.writer.into_object())
+    }
+
+    /// The answer is over: from now on it can be gone on with.
+    fn keep(&mut self) {
+        if self.log.failure.is_none()
+            && let Some(Keep { store, input }) = self.keep.take()
+            && let Some((id, output)) = self.writer.kept()
+        {
+            store.keep_response(&id, chain::with_output(input, &output), unix_now());
         }
     }
 

@@ -1,5 +1,6 @@
 //! What is remembered of a turn: one line in the log, and its trace.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use latimer_protocol::failure::Failure;
@@ -10,6 +11,9 @@ use super::unix_now;
 use crate::route::attempt::Attempts;
 use crate::server::shutdown::OpenTurn;
 use crate::server::traces::MOST_NOTES;
+use crate::store::Store;
+use crate::store::usage::{Price, UsageRow, cost};
+use crate::store::warn::Caches;
 
 /// Writes one line when the turn is over, however it ends.
 pub(super) struct Log {
@@ -28,11 +32,23 @@ pub(super) struct Log {
     notes: Vec<String>,
     /// Attempts after the first, and repairs.
     effort: (u32, u32),
+    price: Price,
+    books: Books,
     open: OpenTurn,
 }
 
+/// Where a turn is written down, and under which names.
+pub(super) struct Books {
+    pub(super) store: Store,
+    pub(super) caches: Arc<Mutex<Caches>>,
+    /// The client, as it calls itself.
+    pub(super) client: String,
+    /// What names the conversation.
+    pub(super) conversation: Option<String>,
+}
+
 impl Log {
-    pub(super) fn new(open: OpenTurn, stream: bool) -> Self {
+    pub(super) fn new(open: OpenTurn, books: Books, stream: bool) -> Self {
         Self {
             id: open.id(),
             target: String::new(),
@@ -47,6 +63,8 @@ impl Log {
             failure: None,
             notes: Vec::new(),
             effort: (0, 0),
+            price: Price::default(),
+            books,
             open,
         }
     }
@@ -59,6 +77,8 @@ impl Log {
             self.target.clone_from(&leg.target);
             self.endpoint = leg.runtime.endpoint.name.to_string();
             self.model.clone_from(&leg.model);
+            let known = leg.runtime.endpoint.models.iter().find(|model| model.id == leg.model);
+            self.price = known.map_or_else(Price::default, |model| model.price);
         }
         let account = attempts.account().unwrap_or_default();
         if self.account != account {
@@ -70,6 +90,33 @@ impl Log {
         tracing::info!(event = "turn.note", turn = %self.id, endpoint = %self.endpoint, note);
         if self.notes.len() < MOST_NOTES {
             self.notes.push(note.to_owned());
+        }
+    }
+
+    /// A note that a person should see without looking for it.
+    pub(super) fn warn(&mut self, warning: &str) {
+        tracing::warn!(event = "turn.warning", turn = %self.id, endpoint = %self.endpoint, warning);
+        self.open.warn(warning);
+        self.note(warning);
+    }
+
+    /// The row of the turn.
+    fn row(&self, ms: u64) -> UsageRow {
+        UsageRow {
+            at: unix_now(),
+            turn: self.id.clone(),
+            client: self.books.client.clone(),
+            endpoint: self.endpoint.clone(),
+            account: self.account.clone(),
+            model: self.model.clone(),
+            finish: self.finish.unwrap_or("client_left").to_owned(),
+            failure: self.failure.as_ref().map(|failure| failure.kind.code().to_owned()),
+            usage: self.usage,
+            ms,
+            first_ms: self.first_event.map(|first| u64::try_from(first.as_millis()).unwrap_or(u64::MAX)),
+            retries: self.effort.0,
+            repairs: self.effort.1,
+            cost_usd: cost(self.usage, self.price),
         }
     }
 
@@ -86,6 +133,7 @@ impl Log {
             failure: self.failure.as_ref().map(|failure| failure.message.clone()),
             retries: self.effort.0,
             repairs: self.effort.1,
+            cost_usd: cost(self.usage, self.price),
             notes: std::mem::take(&mut self.notes),
         }
     }
@@ -110,6 +158,14 @@ impl Drop for Log {
     fn drop(&mut self) {
         self.open.ended(self.failure.is_some());
         let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let warning = self.books.conversation.as_deref().and_then(|conversation| {
+            let caches = &mut self.books.caches.lock().unwrap_or_else(PoisonError::into_inner);
+            caches.turn(conversation, self.usage)
+        });
+        if let Some(warning) = warning {
+            self.warn(&warning);
+        }
+        self.books.store.record(self.row(ms(self.begun.elapsed())));
         let trace = self.trace(ms(self.begun.elapsed()));
         self.open.record(trace);
         if let Some(failure) = &self.failure {

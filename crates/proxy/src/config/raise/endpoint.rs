@@ -13,7 +13,7 @@ use super::{Env, ReadFile, options, quirks};
 use crate::config::presets::{self, Preset};
 use crate::config::read::{Notes, Table, Value};
 use crate::config::schema::{self, nearest};
-use crate::config::{Endpoint, Login, Model, Protocol, Timeouts};
+use crate::config::{Endpoint, Login, Model, Price, Protocol, Timeouts};
 
 impl Default for Timeouts {
     fn default() -> Self {
@@ -244,7 +244,7 @@ fn keys(
 }
 
 fn plain_model(id: String) -> Model {
-    Model { id, context_window: None, reasoning: None, images: None }
+    Model { id, context_window: None, reasoning: None, images: None, price: Price::default() }
 }
 
 fn model(value: &Value<'_, '_>, notes: &mut Notes<'_>) -> Option<Model> {
@@ -266,7 +266,18 @@ fn model(value: &Value<'_, '_>, notes: &mut Notes<'_>) -> Option<Model> {
         context_window: table.number("context_window", notes),
         reasoning: table.boolean("reasoning", notes),
         images: table.boolean("images", notes),
+        price: table.table("price", notes).map_or_else(Price::default, |table| price(&table, notes)),
     })
+}
+
+/// Dollars in the file, millionths of them inside.
+fn price(table: &Table<'_, '_>, notes: &mut Notes<'_>) -> Price {
+    table.only(&schema::PRICE, notes);
+    Price {
+        input: table.millionths("input", notes),
+        cached: table.millionths("cached", notes),
+        output: table.millionths("output", notes),
+    }
 }
 
 fn timeouts(table: &Table<'_, '_>, notes: &mut Notes<'_>) -> Timeouts {

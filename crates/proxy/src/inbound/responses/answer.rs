@@ -57,6 +57,14 @@ impl Answer {
         if self.pass.has_shown() { self.pass.fail(failure) } else { self.writer.fail(failure) }
     }
 
+    /// The response's id and its items, JSON joined by commas; once it is over and well.
+    pub fn kept(&self) -> Option<(String, Vec<u8>)> {
+        if self.pass.has_shown() {
+            return self.pass.kept();
+        }
+        self.writer.kept().map(|(id, items)| (id, items.to_vec()))
+    }
+
     /// The response as one JSON object; for a client that did not ask for a stream.
     pub fn into_object(self) -> Vec<u8> {
         if self.pass.has_shown() { self.pass.into_object() } else { self.writer.into_object() }

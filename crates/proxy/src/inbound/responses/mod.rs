@@ -5,6 +5,7 @@
 
 pub mod answer;
 mod call;
+pub mod chain;
 pub mod compact;
 pub mod error;
 mod frame;

@@ -24,6 +24,7 @@ pub(super) struct Pass {
     seal: Seal,
     codex: bool,
     stream: bool,
+    keeps: bool,
     created_at: u64,
     /// Frames that came before the first one that shows something.
     held: Vec<u8>,
@@ -68,6 +69,7 @@ impl Pass {
             seal: begin.seal.clone(),
             codex: begin.codex,
             stream: begin.stream,
+            keeps: begin.keeps,
             created_at: begin.created_at,
             held: Vec::new(),
             out: Vec::new(),
@@ -127,7 +129,7 @@ impl Pass {
             Some(owner) => self.sealed(frame.data, owner),
             None => Cow::Borrowed(frame.data),
         };
-        if !self.stream {
+        if !self.stream || self.keeps {
             self.collect(frame.kind, &data);
         }
         self.sequence += 1;
@@ -146,6 +148,13 @@ impl Pass {
             out.extend_from_slice(data.as_bytes());
         }
         out.extend_from_slice(b"\n\n");
+    }
+
+    /// The response's id and its items; once it is over and well.
+    pub(super) fn kept(&self) -> Option<(String, Vec<u8>)> {
+        let id = self.id.clone().filter(|_| self.finished && self.last.is_some())?;
+        let items: Vec<&str> = self.items.iter().map(|(_, item)| item.as_str()).collect();
+        Some((id, items.join(",").into_bytes()))
     }
 
     /// What one object at the end is made of: some servers leave its items out.

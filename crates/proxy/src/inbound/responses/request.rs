@@ -135,11 +135,6 @@ fn refuse_what_needs_a_store(wire: &Body<'_>) -> Result<(), RequestError> {
     let given = |raw: Option<&RawValue>| raw.is_some_and(|raw| raw.get() != "null");
     let cases = [
         (
-            given(wire.previous_response_id),
-            "previous_response_id",
-            "latimer keeps no earlier answers; send the whole conversation as `input`",
-        ),
-        (
             given(wire.conversation),
             "conversation",
             "latimer keeps no conversations; send the whole conversation as `input`",
@@ -396,9 +391,9 @@ mod tests {
                 "not in `tools`",
             ),
             (
-                "{\"model\":\"m\",\"input\":\"x\",\"previous_response_id\":\"r\"}",
+                "{\"model\":\"m\",\"input\":\"x\",\"conversation\":\"c\"}",
                 "unsupported_parameter",
-                Some("previous_response_id"),
+                Some("conversation"),
                 "whole conversation",
             ),
             (

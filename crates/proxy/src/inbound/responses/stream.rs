@@ -32,6 +32,8 @@ pub struct Begin {
     pub input_tokens: u64,
     /// Call ids of the conversation so far, which must not be used again.
     pub call_ids: HashSet<String>,
+    /// The answer is to be kept, to be gone on with.
+    pub keeps: bool,
     /// The words of the answer are a summary that stands for the history.
     pub compaction: bool,
     /// Seals provider state for its way through the client.
@@ -165,6 +167,11 @@ impl Writer {
         error.push(b'}');
         let error = String::from_utf8(error).unwrap_or_default();
         self.terminal("response.failed", "failed", Some(&error), None);
+    }
+
+    /// The response's id and its items, JSON joined by commas; once it is over.
+    pub fn kept(&self) -> Option<(String, &[u8])> {
+        self.finished.then(|| (format!("resp_{}", self.hex), self.output.as_slice()))
     }
 
     /// The response as one JSON object; for a client that did not ask for a stream.

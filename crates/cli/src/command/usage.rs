@@ -1,0 +1,178 @@
+//! `latimer usage`: how much was used, by whatever one wants to know it by.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, bail};
+use latimer_proxy::store::FILE;
+use latimer_proxy::store::usage::{By, Line, report};
+use serde_json::json;
+
+use crate::setup::{self, Places};
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  latimer usage\n  latimer usage --by day --since 7d\n  latimer usage --by model --json\n\nThe rows are in the file latimer.db of the state directory, table `usage`; they are kept for 90 days."
+)]
+pub(crate) struct Args {
+    /// What the lines are about
+    #[arg(long, value_enum, default_value_t = Group::Model)]
+    by: Group,
+    /// Only turns since then: `24h`, `7d` or a date such as `2026-11-01`
+    #[arg(long, default_value = "30d")]
+    since: String,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    places: Places,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Group {
+    Endpoint,
+    Account,
+    Model,
+    Day,
+    Client,
+    Turn,
+    Failure,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let path = args.places.state()?.join(FILE);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let since = since(&args.since, now)
+        .with_context(|| format!("`{}` is no moment; write `24h`, `7d` or `2026-11-01`", args.since))?;
+    let by = match args.by {
+        Group::Endpoint => By::Endpoint,
+        Group::Account => By::Account,
+        Group::Model => By::Model,
+        Group::Day => By::Day,
+        Group::Client => By::Client,
+        Group::Turn => By::Turn,
+        Group::Failure => By::Failure,
+    };
+    let lines = if path.exists() {
+        report(&path, by, since).with_context(|| format!("reading `{}`", path.display()))?
+    } else {
+        Vec::new()
+    };
+    if args.json {
+        let total = total(&lines);
+        setup::say(&serde_json::to_string_pretty(
+            &json!({ "since": since, "lines": lines, "total": total }),
+        )?)?;
+    } else if lines.is_empty() {
+        setup::say("no turn yet since then")?;
+    } else {
+        table(&lines)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn table(lines: &[Line]) -> anyhow::Result<()> {
+    const HEAD: [&str; 9] = ["", "turns", "failed", "input", "cached", "output", "p50", "p95", "cost"];
+    let mut rows: Vec<[String; 9]> = vec![HEAD.map(str::to_owned)];
+    let total = total(lines);
+    rows.extend(lines.iter().chain([&total]).map(cells));
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
+    for row in &rows {
+        let mut text = format!("{:width$}", row[0], width = widths[0]);
+        for (cell, width) in row.iter().zip(&widths).skip(1) {
+            let _ = write!(text, "  {cell:>width$}");
+        }
+        setup::say(text.trim_end())?;
+    }
+    Ok(())
+}
+
+fn cells(line: &Line) -> [String; 9] {
+    let share = line.cached.saturating_mul(100).checked_div(line.input).unwrap_or(0);
+    [
+        line.name.clone(),
+        line.turns.to_string(),
+        line.failed.to_string(),
+        count(line.input),
+        format!("{share}%"),
+        count(line.output),
+        seconds(line.p50_ms),
+        seconds(line.p95_ms),
+        if line.cost_usd > 0.0 { format!("${:.2}", line.cost_usd) } else { "-".to_owned() },
+    ]
+}
+
+fn total(lines: &[Line]) -> Line {
+    let mut total = Line { name: "total".to_owned(), ..Line::default() };
+    for line in lines {
+        total.turns += line.turns;
+        total.failed += line.failed;
+        total.input = total.input.saturating_add(line.input);
+        total.cached = total.cached.saturating_add(line.cached);
+        total.output = total.output.saturating_add(line.output);
+        total.reasoning = total.reasoning.saturating_add(line.reasoning);
+        total.retries += line.retries;
+        total.repairs += line.repairs;
+        total.cost_usd += line.cost_usd;
+        total.p50_ms = total.p50_ms.max(line.p50_ms);
+        total.p95_ms = total.p95_ms.max(line.p95_ms);
+        total.first_p50_ms = total.first_p50_ms.max(line.first_p50_ms);
+    }
+    total
+}
+
+/// `950`, `12.3k`, `4.5M`.
+fn count(number: u64) -> String {
+    match number {
+        0..1000 => number.to_string(),
+        1000..1_000_000 => format!("{}.{}k", number / 1000, number % 1000 / 100),
+        _ => format!("{}.{}M", number / 1_000_000, number % 1_000_000 / 100_000),
+    }
+}
+
+fn seconds(ms: u64) -> String {
+    format!("{:.1}s", Duration::from_millis(ms).as_secs_f64())
+}
+
+/// A moment in Unix seconds: so long ago, or a date in UTC.
+fn since(text: &str, now: u64) -> anyhow::Result<u64> {
+    if let Some(number) = text.strip_suffix('h') {
+        return Ok(now.saturating_sub(number.parse::<u64>()?.saturating_mul(3600)));
+    }
+    if let Some(number) = text.strip_suffix('d') {
+        return Ok(now.saturating_sub(number.parse::<u64>()?.saturating_mul(86_400)));
+    }
+    let parts: Vec<u64> = text.split('-').map(str::parse).collect::<Result<_, _>>()?;
+    let [year, month, day] = parts[..] else { bail!("not a date") };
+    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        bail!("not a date");
+    }
+    // Days since the first of March of the year 0: leap days come last in a year then.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1;
+    Ok(days.saturating_sub(719_468) * 86_400)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments() {
+        let now = 1_795_219_200;
+        assert_eq!(since("24h", now).expect("a moment"), now - 86_400);
+        assert_eq!(since("7d", now).expect("a moment"), now - 7 * 86_400);
+        assert_eq!(since("2026-11-21", now).expect("a moment"), now);
+        assert_eq!(since("2000-02-29", now).expect("a moment"), 951_782_400);
+        for text in ["", "soon", "2026-13-01", "1-2", "99999999999999999999d"] {
+            assert!(since(text, now).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_for_people() {
+        assert_eq!([count(999), count(12_345), count(4_560_000)], ["999", "12.3k", "4.5M"]);
+    }
+}

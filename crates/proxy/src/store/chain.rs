@@ -1,0 +1,114 @@
+//! Answers that a later request may go on with by `previous_response_id`.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use rusqlite::{OptionalExtension as _, Transaction};
+
+/// How long an answer is kept, in seconds.
+const LIFE: u64 = 600;
+/// Answers kept on disk.
+const MOST: i64 = 1000;
+/// Answers kept at hand.
+const AT_HAND: usize = 50;
+/// Bytes kept at hand.
+const BYTES: usize = 64 << 20;
+
+/// A conversation up to the end of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// All items, input and output, as a JSON array.
+    pub items: Vec<u8>,
+    /// When the answer ended, in Unix seconds.
+    pub at: u64,
+}
+
+/// Answers before this moment are gone.
+pub(super) fn oldest(now_unix: u64) -> u64 {
+    now_unix.saturating_sub(LIFE)
+}
+
+/// The newest answers, found without the disk.
+#[derive(Debug, Default)]
+pub(super) struct Recent {
+    answers: VecDeque<(String, Arc<Stored>)>,
+}
+
+impl Recent {
+    pub(super) fn keep(&mut self, id: &str, stored: &Arc<Stored>, now_unix: u64) {
+        self.answers.push_back((id.to_owned(), Arc::clone(stored)));
+        let oldest = oldest(now_unix);
+        while self.answers.front().is_some_and(|(_, stored)| stored.at < oldest)
+            || self.answers.len() > AT_HAND
+            || (self.answers.len() > 1 && self.bytes() > BYTES)
+        {
+            self.answers.pop_front();
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.answers.iter().map(|(_, stored)| stored.items.len()).sum()
+    }
+
+    pub(super) fn find(&self, id: &str, now_unix: u64) -> Option<Arc<Stored>> {
+        let (_, stored) = self.answers.iter().rev().find(|(known, _)| known == id)?;
+        (stored.at >= oldest(now_unix)).then(|| Arc::clone(stored))
+    }
+
+    pub(super) fn delete(&mut self, id: &str) {
+        self.answers.retain(|(known, _)| known != id);
+    }
+}
+
+pub(super) fn insert(transaction: &Transaction<'_>, id: &str, stored: &Stored) -> rusqlite::Result<()> {
+    let at = i64::try_from(stored.at).unwrap_or(i64::MAX);
+    transaction
+        .prepare_cached("INSERT OR REPLACE INTO responses (id, at, items) VALUES (?1, ?2, ?3)")?
+        .execute(rusqlite::params![id, at, stored.items])?;
+    let oldest = i64::try_from(oldest(stored.at)).unwrap_or(0);
+    transaction.prepare_cached("DELETE FROM responses WHERE at < ?1")?.execute([oldest])?;
+    transaction
+        .prepare_cached("DELETE FROM responses WHERE id IN (SELECT id FROM responses ORDER BY at DESC LIMIT -1 OFFSET ?1)")?
+        .execute([MOST])?;
+    Ok(())
+}
+
+pub(super) fn find(transaction: &Transaction<'_>, id: &str, oldest: u64) -> rusqlite::Result<Option<Stored>> {
+    let oldest = i64::try_from(oldest).unwrap_or(i64::MAX);
+    transaction
+        .prepare_cached("SELECT items, at FROM responses WHERE id = ?1 AND at >= ?2")?
+        .query_row(rusqlite::params![id, oldest], |row| {
+            let at: i64 = row.get(1)?;
+            Ok(Stored { items: row.get(0)?, at: u64::try_from(at).unwrap_or(0) })
+        })
+        .optional()
+}
+
+pub(super) fn delete(transaction: &Transaction<'_>, id: &str) -> rusqlite::Result<()> {
+    transaction.prepare_cached("DELETE FROM responses WHERE id = ?1")?.execute([id])?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored(size: usize, at: u64) -> Arc<Stored> {
+        Arc::new(Stored { items: vec![b' '; size], at })
+    }
+
+    #[test]
+    fn the_newest_are_at_hand_for_ten_minutes() {
+        let mut recent = Recent::default();
+        recent.keep("a", &stored(1, 1000), 1000);
+        assert!(recent.find("a", 1000 + LIFE).is_some() && recent.find("a", 1001 + LIFE).is_none());
+        for number in 0..AT_HAND {
+            recent.keep(&number.to_string(), &stored(1, 1000), 1000);
+        }
+        assert!(recent.find("a", 1000).is_none() && recent.find("0", 1000).is_some());
+        recent.keep("large", &stored(BYTES, 1000), 1000);
+        assert_eq!(recent.answers.len(), 1, "bounded in bytes, but the newest stays");
+        recent.delete("large");
+        assert!(recent.find("large", 1000).is_none());
+    }
+}

@@ -1,0 +1,149 @@
+//! What is kept on disk: how much was used ([`usage`]), and answers that a later request may go on with ([`chain`]).
+//!
+//! One SQLite file, one thread that writes, one bounded queue before it. Nothing here ever stands in the way of a stream: when the
+//! queue is full, rows are counted as lost and said so; when the file cannot be used, the thread says so and keeps nothing.
+
+pub mod chain;
+mod database;
+pub mod usage;
+pub mod warn;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use self::chain::{Recent, Stored};
+use self::database::Database;
+use self::usage::UsageRow;
+
+/// The file in the state directory.
+pub const FILE: &str = "latimer.db";
+/// Jobs that may wait.
+const QUEUE: usize = 4096;
+/// The longest wait for the last rows when the process stops.
+const LAST: Duration = Duration::from_secs(5);
+
+/// A cheap handle on the store.
+#[derive(Debug, Clone)]
+pub struct Store {
+    jobs: SyncSender<Job>,
+    recent: Arc<Mutex<Recent>>,
+    lost: Arc<AtomicU64>,
+}
+
+/// What the writing thread does.
+enum Job {
+    Usage(Box<UsageRow>),
+    Keep { id: String, stored: Arc<Stored> },
+    Delete { id: String },
+    Find { id: String, oldest: u64, reply: oneshot::Sender<Option<Stored>> },
+    Flush(SyncSender<()>),
+}
+
+impl Store {
+    /// The store of this state directory. The file is opened by the thread, so that no start waits for it; without a directory
+    /// everything lives in memory.
+    pub fn open(dir: Option<&Path>) -> Self {
+        let (jobs, queue) = sync_channel(QUEUE);
+        let path = dir.map(|dir| dir.join(FILE));
+        let spawned =
+            std::thread::Builder::new().name("store".to_owned()).spawn(move || work(path.as_deref(), &queue));
+        if let Err(error) = spawned {
+            tracing::warn!(event = "store.unavailable", error = %error);
+        }
+        Self { jobs, recent: Arc::default(), lost: Arc::default() }
+    }
+
+    /// Adds a row. Never waits.
+    pub fn record(&self, row: UsageRow) {
+        self.send(Job::Usage(Box::new(row)));
+    }
+
+    /// Keeps an answer with everything before it: it can be gone on with at once, and after a restart.
+    pub fn keep_response(&self, id: &str, items: Vec<u8>, now_unix: u64) {
+        let stored = Arc::new(Stored { items, at: now_unix });
+        self.recent().keep(id, &stored, now_unix);
+        self.send(Job::Keep { id: id.to_owned(), stored });
+    }
+
+    /// An answer that was kept, unless it is too old.
+    pub async fn response(&self, id: &str, now_unix: u64) -> Option<Arc<Stored>> {
+        if let Some(stored) = self.recent().find(id, now_unix) {
+            return Some(stored);
+        }
+        let (reply, found) = oneshot::channel();
+        self.send(Job::Find { id: id.to_owned(), oldest: chain::oldest(now_unix), reply });
+        found.await.ok().flatten().map(Arc::new)
+    }
+
+    /// Forgets an answer.
+    pub fn delete_response(&self, id: &str) {
+        self.recent().delete(id);
+        self.send(Job::Delete { id: id.to_owned() });
+    }
+
+    /// Rows that were lost because too many waited.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Waits until everything before this is written, a few seconds at most.
+    pub fn flush(&self) {
+        let (done, wait) = sync_channel(1);
+        if self.jobs.send(Job::Flush(done)).is_ok() {
+            let _ = wait.recv_timeout(LAST);
+        }
+    }
+
+    fn send(&self, job: Job) {
+        if let Err(TrySendError::Full(_)) = self.jobs.try_send(job)
+            && self.lost.fetch_add(1, Ordering::Relaxed) == 0
+        {
+            tracing::warn!(event = "store.full", note = "rows are lost until the disk is faster again");
+        }
+    }
+
+    fn recent(&self) -> std::sync::MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The writing thread: takes what has gathered, and writes it in one transaction.
+fn work(path: Option<&Path>, queue: &Receiver<Job>) {
+    let mut database = path.and_then(Database::open);
+    while let Ok(first) = queue.recv() {
+        let gathered: Vec<Job> = std::iter::once(first).chain(queue.try_iter().take(QUEUE)).collect();
+        let (waiting, gathered): (Vec<Job>, Vec<Job>) =
+            gathered.into_iter().partition(|job| matches!(job, Job::Flush(_)));
+        if let Some(database) = &mut database
+            && let Err(error) = write(database, gathered)
+        {
+            tracing::warn!(event = "store.not_written", error = %error);
+        }
+        for job in waiting {
+            if let Job::Flush(done) = job {
+                let _ = done.try_send(());
+            }
+        }
+    }
+}
+
+fn write(database: &mut Database, jobs: Vec<Job>) -> rusqlite::Result<()> {
+    let transaction = database.begin()?;
+    for job in jobs {
+        match job {
+            Job::Usage(row) => usage::insert(&transaction, &row)?,
+            Job::Keep { id, stored } => chain::insert(&transaction, &id, &stored)?,
+            Job::Delete { id } => chain::delete(&transaction, &id)?,
+            Job::Find { id, oldest, reply } => {
+                let _ = reply.send(chain::find(&transaction, &id, oldest).unwrap_or_default());
+            }
+            Job::Flush(_) => {}
+        }
+    }
+    transaction.commit()
+}

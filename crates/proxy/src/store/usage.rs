@@ -1,0 +1,233 @@
+//! How much was used: one row for each turn, and reports over them.
+
+use std::path::Path;
+
+use latimer_protocol::turn::Usage;
+use rusqlite::Transaction;
+use serde::Serialize;
+
+use super::database::read_only;
+
+/// One turn.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UsageRow {
+    /// When it ended, in Unix seconds.
+    pub at: u64,
+    /// Its name in the log.
+    pub turn: String,
+    /// The client, as it calls itself.
+    pub client: String,
+    /// The endpoint that answered.
+    pub endpoint: String,
+    /// The key or account, as people call it.
+    pub account: String,
+    /// The model as the endpoint knows it.
+    pub model: String,
+    /// How it ended.
+    pub finish: String,
+    /// The code of its failure.
+    pub failure: Option<String>,
+    /// Tokens.
+    pub usage: Usage,
+    /// How long it took, in milliseconds.
+    pub ms: u64,
+    /// To the first event, in milliseconds.
+    pub first_ms: Option<u64>,
+    /// Attempts after the first.
+    pub retries: u32,
+    /// Calls that were found or mended.
+    pub repairs: u32,
+    /// In US dollars, where the price is known.
+    pub cost_usd: Option<f64>,
+}
+
+/// What a report is grouped by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// The endpoint.
+    Endpoint,
+    /// The key or account.
+    Account,
+    /// Endpoint and model.
+    Model,
+    /// The day, in UTC.
+    Day,
+    /// The client.
+    Client,
+    /// Each turn for itself.
+    Turn,
+    /// The failure.
+    Failure,
+}
+
+/// One line of a report.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Line {
+    /// What it is about.
+    pub name: String,
+    /// Turns.
+    pub turns: u64,
+    /// Turns that failed.
+    pub failed: u64,
+    /// Input tokens.
+    pub input: u64,
+    /// Input tokens read from a cache.
+    pub cached: u64,
+    /// Output tokens.
+    pub output: u64,
+    /// Output tokens spent on thoughts.
+    pub reasoning: u64,
+    /// Half of the turns took no longer, in milliseconds.
+    pub p50_ms: u64,
+    /// Nineteen of twenty turns took no longer, in milliseconds.
+    pub p95_ms: u64,
+    /// Half of the first events came no later, in milliseconds.
+    pub first_p50_ms: u64,
+    /// Attempts after the first.
+    pub retries: u64,
+    /// Calls that were found or mended.
+    pub repairs: u64,
+    /// In US dollars, as far as prices are known.
+    pub cost_usd: f64,
+}
+
+/// Adds a row.
+pub(super) fn insert(transaction: &Transaction<'_>, row: &UsageRow) -> rusqlite::Result<()> {
+    const INSERT: &str = "INSERT INTO usage (at, turn, client, endpoint, account, model, finish, failure, input, cached, cache_write, output, reasoning, ms, first_ms, retries, repairs, cost_usd) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18)";
+    let number = |number: Option<u64>| number.map(|number| i64::try_from(number).unwrap_or(i64::MAX));
+    let Usage { input, cached, cache_write, output, reasoning } = row.usage;
+    transaction.prepare_cached(INSERT)?.execute(rusqlite::params![
+        number(Some(row.at)),
+        row.turn,
+        row.client,
+        row.endpoint,
+        row.account,
+        row.model,
+        row.finish,
+        row.failure,
+        number(input),
+        number(cached),
+        number(cache_write),
+        number(output),
+        number(reasoning),
+        number(Some(row.ms)),
+        number(row.first_ms),
+        row.retries,
+        row.repairs,
+        row.cost_usd,
+    ])?;
+    Ok(())
+}
+
+/// A report over the turns since a moment in Unix seconds, the largest group first; days and turns in their order.
+pub fn report(path: &Path, by: By, since: u64) -> rusqlite::Result<Vec<Line>> {
+    let key = match by {
+        By::Endpoint => "endpoint",
+        By::Account => "endpoint || ' ' || account",
+        By::Model => "endpoint || '/' || model",
+        By::Day => "date(at, 'unixepoch')",
+        By::Client => "client",
+        By::Turn => {
+            "strftime('%Y-%m-%d %H:%M:%S', at, 'unixepoch') || ' ' || turn || ' ' || endpoint || '/' || model"
+        }
+        By::Failure => "coalesce(failure, 'none')",
+    };
+    let connection = read_only(path)?;
+    let mut query = connection.prepare(&format!(
+        "SELECT {key}, failure IS NOT NULL, input, cached, output, reasoning, ms, first_ms, retries, repairs, cost_usd FROM usage WHERE at >= ?1 ORDER BY at"
+    ))?;
+    let mut groups: Vec<(Line, Vec<u64>, Vec<u64>)> = Vec::new();
+    let mut places = std::collections::HashMap::new();
+    let mut rows = query.query([i64::try_from(since).unwrap_or(i64::MAX)])?;
+    while let Some(row) = rows.next()? {
+        let name: String = row.get(0)?;
+        let place = *places.entry(name.clone()).or_insert_with(|| {
+            groups.push((Line { name, ..Line::default() }, Vec::new(), Vec::new()));
+            groups.len() - 1
+        });
+        let Some((line, ms, first)) = groups.get_mut(place) else { continue };
+        let number = |column: usize| -> rusqlite::Result<u64> {
+            Ok(row.get::<_, Option<i64>>(column)?.and_then(|number| u64::try_from(number).ok()).unwrap_or(0))
+        };
+        line.turns += 1;
+        line.failed += u64::from(row.get::<_, bool>(1)?);
+        line.input = line.input.saturating_add(number(2)?);
+        line.cached = line.cached.saturating_add(number(3)?);
+        line.output = line.output.saturating_add(number(4)?);
+        line.reasoning = line.reasoning.saturating_add(number(5)?);
+        ms.push(number(6)?);
+        first.extend(row.get::<_, Option<i64>>(7)?.and_then(|number| u64::try_from(number).ok()));
+        line.retries += number(8)?;
+        line.repairs += number(9)?;
+        line.cost_usd += row.get::<_, Option<f64>>(10)?.unwrap_or(0.0);
+    }
+    let mut lines: Vec<Line> = groups
+        .into_iter()
+        .map(|(line, mut ms, mut first)| Line {
+            p50_ms: percentile(&mut ms, 50),
+            p95_ms: percentile(&mut ms, 95),
+            first_p50_ms: percentile(&mut first, 50),
+            ..line
+        })
+        .collect();
+    if !matches!(by, By::Day | By::Turn) {
+        lines.sort_by_key(|line| std::cmp::Reverse(line.turns));
+    }
+    Ok(lines)
+}
+
+/// The value below which so many of a hundred lie.
+fn percentile(values: &mut [u64], percent: usize) -> u64 {
+    values.sort_unstable();
+    let place = (values.len() * percent).div_ceil(100).saturating_sub(1);
+    values.get(place).copied().unwrap_or(0)
+}
+
+/// The price of a model, in millionths of a US dollar for a million tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Price {
+    /// Input that was not cached.
+    pub input: Option<u64>,
+    /// Input read from a cache; as other input without it.
+    pub cached: Option<u64>,
+    /// Output.
+    pub output: Option<u64>,
+}
+
+/// What a turn cost in US dollars; `None` without a price, or without tokens.
+#[expect(clippy::cast_precision_loss, reason = "money is rounded for people anyway")]
+pub fn cost(usage: Usage, price: Price) -> Option<f64> {
+    let input = usage.input?;
+    let cached = usage.cached.unwrap_or(0).min(input);
+    let of = |tokens: u64, price: u64| tokens as f64 * price as f64 / 1e12;
+    let fresh = of(input - cached, price.input?);
+    let read = of(cached, price.cached.or(price.input)?);
+    Some(fresh + read + of(usage.output.unwrap_or(0), price.output?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prices() {
+        let price = Price { input: Some(3_000_000), cached: Some(300_000), output: Some(15_000_000) };
+        let usage = Usage {
+            input: Some(1_000_000),
+            cached: Some(500_000),
+            output: Some(100_000),
+            ..Usage::default()
+        };
+        let cost_usd = cost(usage, price).expect("known");
+        assert!((cost_usd - (1.5 + 0.15 + 1.5)).abs() < 1e-9, "{cost_usd}");
+        assert_eq!(cost(usage, Price::default()), None);
+        assert_eq!(cost(Usage::default(), price), None);
+    }
+
+    #[test]
+    fn percentiles() {
+        assert_eq!(percentile(&mut [5, 1, 3], 50), 3);
+        assert_eq!(percentile(&mut (1..=100).collect::<Vec<_>>(), 95), 95);
+        assert_eq!(percentile(&mut [], 50), 0);
+    }
+}

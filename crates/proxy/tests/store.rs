@@ -1,0 +1,112 @@
+//! The store on real disks: two processes' worth of handles, restarts, and files that are not what they should be.
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use latimer_protocol::turn::Usage;
+use latimer_proxy::store::usage::{By, UsageRow, report};
+use latimer_proxy::store::{FILE, Store};
+
+fn row(endpoint: &str, number: u64) -> UsageRow {
+    UsageRow {
+        at: 1_800_000_000 + number,
+        turn: format!("t{number}"),
+        client: "codex".into(),
+        endpoint: endpoint.into(),
+        account: "key-1".into(),
+        model: "m".into(),
+        finish: "stop".into(),
+        failure: number.is_multiple_of(10).then(|| "overloaded".to_owned()),
+        usage: Usage { input: Some(100), cached: Some(40), output: Some(10), ..Usage::default() },
+        ms: number,
+        first_ms: Some(1),
+        cost_usd: Some(0.5),
+        ..UsageRow::default()
+    }
+}
+
+#[tokio::test]
+async fn rows_and_answers_survive_a_restart() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = Store::open(Some(dir.path()));
+    for number in 1..=100 {
+        store.record(row("a", number));
+    }
+    store.record(row("b", 1));
+    store.keep_response("resp_1", b"[1]".to_vec(), 1000);
+    store.flush();
+    let path = dir.path().join(FILE);
+    assert_eq!(std::fs::metadata(&path).expect("made").permissions().mode() & 0o777, 0o600);
+    let lines = report(&path, By::Endpoint, 0).expect("readable beside the writer");
+    assert_eq!((lines[0].name.as_str(), lines[0].turns, lines[0].failed), ("a", 100, 10));
+    assert_eq!((lines[0].input, lines[0].cached, lines[0].output), (10_000, 4000, 1000));
+    assert_eq!((lines[0].p50_ms, lines[0].p95_ms), (50, 95));
+    assert!((lines[0].cost_usd - 50.0).abs() < 1e-9);
+    for by in [By::Account, By::Model, By::Day, By::Client, By::Turn, By::Failure] {
+        assert!(!report(&path, by, 0).expect("a report").is_empty(), "{by:?}");
+    }
+    assert_eq!(report(&path, By::Endpoint, 1_800_000_100).expect("a report").len(), 1);
+
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock").as_secs();
+    store.keep_response("resp_2", b"[2]".to_vec(), now);
+    store.flush();
+    let again = Store::open(Some(dir.path()));
+    assert_eq!(again.response("resp_2", now).await.expect("found").items, b"[2]");
+    assert!(again.response("resp_2", now + 601).await.is_none(), "ten minutes");
+    assert!(again.response("resp_1", now).await.is_none());
+    again.delete_response("resp_2");
+    assert!(again.response("resp_2", now).await.is_none());
+}
+
+#[tokio::test]
+async fn two_writers_share_a_file() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let stores = [Store::open(Some(dir.path())), Store::open(Some(dir.path()))];
+    std::thread::scope(|scope| {
+        for store in &stores {
+            scope.spawn(|| (0..500).for_each(|number| store.record(row("a", number))));
+        }
+    });
+    stores.iter().for_each(Store::flush);
+    let lines = report(&dir.path().join(FILE), By::Endpoint, 0).expect("a report");
+    assert_eq!(lines[0].turns, 1000 - stores.iter().map(Store::lost).sum::<u64>());
+}
+
+#[tokio::test]
+async fn broken_and_newer_files_are_set_aside() {
+    for (name, bytes) in
+        [("noise", vec![7u8; 5000]), ("zeros-after-a-head", b"SQLite format 3\0garbage".repeat(300))]
+    {
+        let dir = tempfile::tempdir().expect("a directory");
+        std::fs::write(dir.path().join(FILE), &bytes).expect("written");
+        let store = Store::open(Some(dir.path()));
+        store.record(row("a", 1));
+        store.flush();
+        assert_eq!(report(&dir.path().join(FILE), By::Endpoint, 0).expect(name)[0].turns, 1, "{name}");
+        let aside = std::fs::read_dir(dir.path())
+            .expect("listed")
+            .filter_map(Result::ok)
+            .find(|entry| entry.file_name().to_string_lossy().contains("corrupt"))
+            .expect(name);
+        assert_eq!(std::fs::read(aside.path()).expect("kept"), bytes, "{name}");
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let newer = rusqlite::Connection::open(dir.path().join(FILE)).expect("made");
+    newer.pragma_update(None, "user_version", 99).expect("set");
+    newer.execute_batch("CREATE TABLE novel (x)").expect("made");
+    drop(newer);
+    let store = Store::open(Some(dir.path()));
+    store.record(row("a", 1));
+    store.flush();
+    assert_eq!(report(&dir.path().join(FILE), By::Endpoint, 0).expect("a report")[0].turns, 1);
+}
+
+#[tokio::test]
+async fn without_a_usable_directory_turns_go_on() {
+    let store = Store::open(Some(std::path::Path::new("/proc/nowhere")));
+    store.record(row("a", 1));
+    store.keep_response("resp_1", b"[1]".to_vec(), 1000);
+    store.flush();
+    assert_eq!(store.response("resp_1", 1000).await.expect("at hand").items, b"[1]");
+    assert!(store.response("resp_9", 1000).await.is_none());
+}
