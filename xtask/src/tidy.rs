@@ -31,6 +31,7 @@ const ARROWS: [(&str, &[&str]); 6] = [
             "rustls-native-certs",
             "serde",
             "serde_json",
+            "sha2",
             "thiserror",
             "tokio",
         ],

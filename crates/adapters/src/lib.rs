@@ -7,6 +7,7 @@
 
 pub mod adapter;
 pub mod anthropic;
+pub mod auth;
 pub mod by_model;
 pub mod chat;
 pub mod codebuff;

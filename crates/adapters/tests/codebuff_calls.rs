@@ -12,11 +12,12 @@ use latimer_adapters::credential::Credential;
 use latimer_adapters::drive::TurnStream;
 use latimer_adapters::learn::Lessons;
 use latimer_adapters::link::Refused;
+use latimer_adapters::scripted::Service;
 use latimer_protocol::failure::Kind;
 use latimer_protocol::secret::Secret;
 use latimer_protocol::turn::{Content, Item, Message, Record, Role, TurnRequest};
 use serde_json::{Value, json};
-use support::{Service, link};
+use support::link;
 
 const FLASH: &str = "deepseek/deepseek-v4-flash";
 
@@ -74,11 +75,12 @@ async fn a_turn_stands_in_a_run_and_a_session() {
         says("again"),
         finish(),
     ])
-    .await;
+    .await
+    .expect("a service");
     let codebuff = codebuff(&service.base);
     let lines = read(open(&codebuff, FLASH, "me").await.expect("taken")).await;
     assert_eq!(lines, ["started", "text \"hi\"", "finished stop"]);
-    let finished = service.wait_for("FINISH").await;
+    let finished = service.wait_for("FINISH").await.expect("sent");
     assert_eq!((&finished.body["runId"], &finished.body["status"]), (&json!("run-1"), &json!("completed")));
     let seen = service.seen();
     let chat = seen.iter().find(|seen| seen.line.contains("chat/completions")).expect("asked");
@@ -101,16 +103,17 @@ async fn a_turn_stands_in_a_run_and_a_session() {
 
 #[tokio::test]
 async fn a_run_is_finished_when_the_client_leaves_and_when_it_fails() {
-    let service = Service::start(vec![run("run-1"), session(), says("hi"), finish()]).await;
+    let service =
+        Service::start(vec![run("run-1"), session(), says("hi"), finish()]).await.expect("a service");
     let buff = codebuff(&service.base);
     drop(open(&buff, FLASH, "me").await.expect("taken"));
-    assert_eq!(service.wait_for("FINISH").await.body["status"], "cancelled");
+    assert_eq!(service.wait_for("FINISH").await.expect("sent").body["status"], "cancelled");
 
     let broken = ("chat/completions", 500, json!({ "error": { "message": "oops" } }));
-    let service = Service::start(vec![run("run-2"), session(), broken, finish()]).await;
+    let service = Service::start(vec![run("run-2"), session(), broken, finish()]).await.expect("a service");
     let refused = open(&codebuff(&service.base), FLASH, "me").await.expect_err("refused");
     assert_eq!(refused.failure.kind, Kind::UpstreamError);
-    assert_eq!(service.wait_for("FINISH").await.body["status"], "failed");
+    assert_eq!(service.wait_for("FINISH").await.expect("sent").body["status"], "failed");
 }
 
 #[tokio::test]
@@ -127,7 +130,8 @@ async fn an_expired_session_is_begun_again_once() {
         says("hi"),
         finish(),
     ])
-    .await;
+    .await
+    .expect("a service");
     let lines = read(open(&codebuff(&service.base), FLASH, "me").await.expect("taken")).await;
     assert_eq!(lines[1], "text \"hi\"");
     let service = Service::start(vec![
@@ -140,7 +144,8 @@ async fn an_expired_session_is_begun_again_once() {
         gone("session_expired"),
         finish(),
     ])
-    .await;
+    .await
+    .expect("a service");
     let refused = open(&codebuff(&service.base), FLASH, "me").await.expect_err("not for ever");
     assert_eq!(refused.failure.message, "lab: gone");
 }
@@ -150,14 +155,16 @@ async fn limits_are_told_in_the_providers_words() {
     let limited =
         json!({ "error": "Daily session limit reached. Resets in 29m.", "retryAfterMs": 1_740_000 });
     let service =
-        Service::start(vec![run("run-1"), ("POST /api/v1/freebuff/session", 429, limited), finish()]).await;
+        Service::start(vec![run("run-1"), ("POST /api/v1/freebuff/session", 429, limited), finish()])
+            .await
+            .expect("a service");
     let failure = open(&codebuff(&service.base), FLASH, "me").await.expect_err("limited").failure;
     assert_eq!(failure.message, "lab: Daily session limit reached. Resets in 29m.");
     assert_eq!(
         (failure.kind, failure.retry_after.map(|wait| wait.as_secs())),
         (Kind::WindowExhausted, Some(1740))
     );
-    assert_eq!(service.wait_for("FINISH").await.body["status"], "failed");
+    assert_eq!(service.wait_for("FINISH").await.expect("sent").body["status"], "failed");
 }
 
 #[tokio::test]
@@ -172,7 +179,8 @@ async fn a_queued_session_is_waited_for() {
         says("hi"),
         finish(),
     ])
-    .await;
+    .await
+    .expect("a service");
     let lines = read(open(&codebuff(&service.base), FLASH, "me").await.expect("taken")).await;
     assert_eq!(lines[1], "text \"hi\"");
 }
@@ -189,7 +197,8 @@ async fn thoughts_that_are_asked_for_are_switched_off_once() {
         says("hi"),
         finish(),
     ])
-    .await;
+    .await
+    .expect("a service");
     read(open(&codebuff(&service.base), FLASH, "me").await.expect("taken")).await;
     let seen = service.seen();
     let second =
@@ -200,7 +209,7 @@ async fn thoughts_that_are_asked_for_are_switched_off_once() {
 
 #[tokio::test]
 async fn an_unknown_model_is_refused_by_name() {
-    let service = Service::start(Vec::new()).await;
+    let service = Service::start(Vec::new()).await.expect("a service");
     let failure = open(&codebuff(&service.base), "gpt-9", "me").await.expect_err("unknown").failure;
     assert_eq!(failure.kind, Kind::ModelNotFound);
     assert!(failure.message.contains("gpt-9") && failure.message.contains(FLASH), "{failure}");

@@ -7,12 +7,13 @@ use latimer_adapters::credential::Credential;
 use latimer_adapters::gemini::{Flavour, Gemini, Options};
 use latimer_adapters::learn::Lessons;
 use latimer_adapters::link::Refused;
+use latimer_adapters::scripted::Service;
 use latimer_adapters::scripted::{Answer, Provider, Scenario, Step};
 use latimer_protocol::failure::Kind;
 use latimer_protocol::secret::Secret;
 use latimer_protocol::turn::{Content, Item, Message, Record, Role, TurnRequest};
 use serde_json::json;
-use support::{Service, link};
+use support::link;
 
 fn turn(model: &str) -> TurnRequest {
     let said = Message { role: Role::User, content: vec![Content::Text("hello".into())] };
@@ -121,8 +122,7 @@ async fn a_new_account_is_taken_on() {
         ("loadCodeAssist", 200, json!({ "allowedTiers": [{ "id": "free-tier", "isDefault": true }] })),
         ("onboardUser", 200, json!({ "name": "operations/1", "done": false })),
         ("operations/1", 200, json!({ "name": "operations/1", "done": true, "response": { "cloudaicompanionProject": { "id": "made-1" } } })),
-    ])
-    .await;
+    ]).await.expect("a service");
     let gemini = Gemini::new(link(&service.base), Flavour::CodeAssist, Options::default());
     assert_eq!(gemini.discover_project(&account(None)).await.expect("found"), "made-1");
     assert_eq!(service.seen().len(), 3, "{:?}", service.seen());
@@ -131,8 +131,7 @@ async fn a_new_account_is_taken_on() {
 #[tokio::test]
 async fn an_account_that_may_not_is_told_why() {
     let service = Service::start(vec![("loadCodeAssist", 200, json!({ "currentTier": { "id": "x" }, "ineligibleTiers": [{ "reasonMessage": "not in your country" }] }),
-    )])
-    .await;
+    )]).await.expect("a service");
     let gemini = Gemini::new(link(&service.base), Flavour::CodeAssist, Options::default());
     let failure = gemini.discover_project(&account(None)).await.expect_err("no project");
     assert!(failure.message.contains("not in your country"), "{failure}");
@@ -146,7 +145,8 @@ async fn an_old_version_is_looked_up_once() {
         ("GET", 200, json!({ "version": "7.8.9" })),
         ("GET", 200, json!({ "version": "7.8.9" })),
     ])
-    .await;
+    .await
+    .expect("a service");
     let options = Options { version_urls: vec![versions.base.clone()], ..Options::default() };
     let gemini = Gemini::new(link(&host(&gone)), Flavour::Antigravity, options);
     answer(&gemini, "gemini-3-flash", &account(Some("p"))).await.expect("answered at the second try");

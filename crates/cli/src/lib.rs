@@ -39,6 +39,12 @@ enum Command {
     Demo(command::demo::Args),
     /// List the configured models and the names to ask for them
     Models(command::models::Args),
+    /// Log into an account that an endpoint can use
+    Login(command::login::Args),
+    /// Forget an account
+    Logout(command::accounts::LogoutArgs),
+    /// Show who is logged in
+    Accounts(command::accounts::Args),
     /// List the providers latimer knows by name
     Presets(command::presets::Args),
     /// Show the configured endpoints, how they are doing, and what they taught
@@ -62,6 +68,9 @@ pub fn latimer_main() -> ExitCode {
         Command::Launch(args) => command::launch::run(args),
         Command::Demo(args) => command::demo::run(&args),
         Command::Models(args) => command::models::run(&args),
+        Command::Login(args) => command::login::run(&args),
+        Command::Logout(args) => command::accounts::logout(&args),
+        Command::Accounts(args) => command::accounts::run(&args),
         Command::Presets(args) => command::presets::run(&args),
         Command::Endpoints(args) => command::endpoints::run(&args),
         Command::Explain(args) => command::explain::run(&args),

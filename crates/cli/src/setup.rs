@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use latimer_proxy::config::check::report;
@@ -73,6 +74,12 @@ pub(crate) fn load_text(text: &str) -> Result<Loaded, Vec<latimer_proxy::config:
 /// A configuration file as text.
 pub(crate) fn read_text(path: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("reading the configuration `{}`", path.display()))
+}
+
+/// Where accounts and client ids are looked for.
+pub(crate) fn accounts(state_dir: &Path) -> Arc<latimer_proxy::accounts::Places> {
+    let home = env("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
+    Arc::new(latimer_proxy::accounts::Places::new(state_dir.to_owned(), home, env))
 }
 
 /// One variable of the environment; not UTF-8 counts as not set.

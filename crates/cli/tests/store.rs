@@ -23,7 +23,8 @@ fn an_answer_is_gone_on_with_after_a_restart_too() {
         lab.post(&request.to_string(), "")
     };
     let streamed = dechunk(&ask(&lab, &first["id"], true));
-    let last = streamed.lines().filter_map(|line| line.strip_prefix("data: {")).next_back().expect("a last event");
+    let last =
+        streamed.lines().filter_map(|line| line.strip_prefix("data: {")).next_back().expect("a last event");
     let second: Value = serde_json::from_str(&format!("{{{last}")).expect("JSON");
     assert_eq!(second["response"]["previous_response_id"], first["id"], "echoed");
     lab.restart();

@@ -70,6 +70,23 @@ pub struct EndpointState {
     pub keys: usize,
 }
 
+/// How one account is doing: what `GET /v1/accounts` lists. Never a token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountState {
+    /// The login it belongs to.
+    pub login: String,
+    /// What people call it.
+    pub id: String,
+    /// `latimer`, or the vendor's file it was found in.
+    pub source: String,
+    /// `ok`, `expired` (it is refreshed at its next use) or `needs_login`.
+    pub state: String,
+    /// The end of its token, in Unix seconds.
+    pub expires_at: Option<u64>,
+    /// The project or account that its requests are counted for.
+    pub project: Option<String>,
+}
+
 /// What happened in one turn: what `GET /v1/turns` lists and `latimer explain` shows.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Trace {

@@ -5,6 +5,7 @@
 //!
 //! This crate must never know the command line, the terminal, the watchdog's code, or a provider's wire format.
 
+pub mod accounts;
 pub mod compactor;
 pub mod config;
 pub mod inbound;

@@ -22,7 +22,9 @@ mod record;
 mod render;
 mod scenario;
 mod server;
+mod service;
 
 pub use record::Recorded;
 pub use scenario::{Answer, Bytes64, Encoding, Framing, ReasoningField, Scenario, Step};
 pub use server::Provider;
+pub use service::{Seen, Service};

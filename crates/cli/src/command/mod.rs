@@ -1,11 +1,13 @@
 //! One file per command.
 
+pub(crate) mod accounts;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod endpoints;
 pub(crate) mod explain;
 pub(crate) mod launch;
+pub(crate) mod login;
 pub(crate) mod models;
 pub(crate) mod presets;
 pub(crate) mod scripted;

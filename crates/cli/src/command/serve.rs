@@ -70,7 +70,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let listener = listener(listen)?;
         let address = listener.local_addr().context("the listener's address")?;
         let live = Arc::new(Live::new(configuration.loaded.config, configuration.path.clone()));
-        let proxy = Proxy::new(Arc::clone(&live), token.as_ref(), seal, Some(&state_dir));
+        let proxy = Proxy::new(Arc::clone(&live), token.as_ref(), seal, Some(setup::accounts(&state_dir)));
         if let (Some(path), Some(version)) = (configuration.path, configuration.version) {
             tokio::spawn(watch(Arc::clone(&live), path, version, LOOK_EVERY, setup::load_text));
         }

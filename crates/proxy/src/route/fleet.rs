@@ -16,6 +16,7 @@ use super::build;
 use super::memory::Memory;
 use super::plan::{Candidate, order};
 use super::pool::Pool;
+use crate::accounts::Places;
 use crate::config::{Config, Endpoint, RouteError, Strategy};
 
 /// Everything a turn needs to know of the configuration, taken once per turn.
@@ -24,6 +25,8 @@ pub struct Fleet {
     pub config: Arc<Config>,
     /// What outlives it.
     pub memory: Arc<Memory>,
+    /// Where accounts are.
+    pub places: Option<Arc<Places>>,
     endpoints: Vec<Arc<Runtime>>,
 }
 
@@ -68,17 +71,25 @@ pub struct Stats {
 
 impl Fleet {
     /// Builds the fleet. Endpoints that did not change since `before` keep their connections, clocks and counters.
-    pub fn new(config: Arc<Config>, memory: Arc<Memory>, before: Option<&Self>) -> Self {
+    pub fn new(
+        config: Arc<Config>,
+        memory: Arc<Memory>,
+        places: Option<Arc<Places>>,
+        before: Option<&Self>,
+    ) -> Self {
         let endpoints = config
             .endpoints
             .iter()
             .map(|endpoint| {
                 before
                     .and_then(|fleet| fleet.endpoints.iter().find(|old| old.endpoint == *endpoint))
-                    .map_or_else(|| Arc::new(Runtime::new(endpoint.clone(), &memory)), Arc::clone)
+                    .map_or_else(
+                        || Arc::new(Runtime::new(endpoint.clone(), &memory, places.as_ref())),
+                        Arc::clone,
+                    )
             })
             .collect();
-        Self { config, memory, endpoints }
+        Self { config, memory, places, endpoints }
     }
 
     /// The possibilities for a model, the best first; never empty.
@@ -149,11 +160,11 @@ impl Leg {
 }
 
 impl Runtime {
-    fn new(endpoint: Endpoint, memory: &Arc<Memory>) -> Self {
+    fn new(endpoint: Endpoint, memory: &Arc<Memory>, places: Option<&Arc<Places>>) -> Self {
         let now = Instant::now();
         Self {
             adapter: build::adapter(&endpoint),
-            pool: Pool::new(&endpoint.keys, Arc::clone(memory)),
+            pool: Pool::new(&endpoint.keys, endpoint.login, places.cloned(), Arc::clone(memory)),
             memory: Arc::clone(memory),
             slots: endpoint.max_parallel.map(|most| Arc::new(Semaphore::new(most as usize))),
             bucket: endpoint.requests_per_minute.map(|most| Mutex::new(Bucket::new(most, now))),

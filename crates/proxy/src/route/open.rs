@@ -36,7 +36,20 @@ pub(super) fn open(runtime: Arc<Runtime>, prepared: Arc<Prepared>, member: Optio
             Some(member) => Some(member.credential().await?),
             None => None,
         };
-        let stream = runtime.adapter.open(&prepared, credential.as_ref()).await?;
+        let stream = match runtime.adapter.open(&prepared, credential.as_ref()).await {
+            Err(refused) if refused.failure.status == Some(401) => {
+                // A token may have been taken back before its end: one more try with another one.
+                let renewed = match (&member, &credential) {
+                    (Some(member), Some(credential)) => member.renewed(credential).await,
+                    _ => None,
+                };
+                match renewed {
+                    Some(credential) => runtime.adapter.open(&prepared, Some(&credential?)).await?,
+                    None => return Err(refused),
+                }
+            }
+            opened => opened?,
+        };
         Ok(Opened { stream, _slot: slot })
     })
 }

@@ -1,14 +1,19 @@
 //! The keys and accounts of one endpoint, with a clock for each.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use latimer_adapters::credential::Credential;
 use latimer_protocol::failure::Failure;
 use latimer_protocol::secret::Secret;
 
 use super::keys::Keys;
-use super::memory::Memory;
+use super::memory::{Memory, moment};
+use crate::accounts::{self, Account, Places};
+use crate::config::Login;
+
+/// How often accounts are looked for again.
+const LOOK: Duration = Duration::from_secs(60);
 
 /// Something an endpoint can be asked with.
 #[derive(Debug, Clone)]
@@ -17,13 +22,22 @@ pub struct Member {
     pub id: String,
     /// Who it is, the same in every release and order: state of providers is bound to it, and its clock is kept under it.
     pub fingerprint: String,
-    credential: Credential,
+    source: Source,
+}
+
+#[derive(Debug, Clone)]
+enum Source {
+    Key(Credential),
+    Account(Arc<Account>),
 }
 
 /// The pool of one endpoint.
 #[derive(Debug)]
 pub struct Pool {
     inner: Mutex<Inner>,
+    login: Option<Login>,
+    places: Option<Arc<Places>>,
+    keys: Vec<Secret>,
     memory: Arc<Memory>,
 }
 
@@ -31,33 +45,81 @@ pub struct Pool {
 struct Inner {
     members: Vec<Member>,
     keys: Keys,
+    looked: Instant,
 }
 
 impl Member {
     fn key(number: usize, secret: &Secret) -> Self {
         let id = format!("key-{number}");
-        Self { fingerprint: secret.fingerprint(), credential: Credential::api_key(&id, secret.clone()), id }
+        let credential = Credential::api_key(&id, secret.clone());
+        Self { fingerprint: secret.fingerprint(), source: Source::Key(credential), id }
+    }
+
+    fn account(account: &Arc<Account>) -> Self {
+        let id = account.id().to_owned();
+        Self { fingerprint: Secret::new(&id).fingerprint(), source: Source::Account(Arc::clone(account)), id }
     }
 
     /// A credential that can be sent now.
-    #[expect(clippy::unused_async, reason = "accounts refresh their tokens")]
     pub async fn credential(&self) -> Result<Credential, Failure> {
-        Ok(self.credential.clone())
+        match &self.source {
+            Source::Key(credential) => Ok(credential.clone()),
+            Source::Account(account) => account.credential(moment().unix).await,
+        }
+    }
+
+    /// Another credential of the same member, after the provider refused this one; `None` for a key, which stays what it is.
+    pub async fn renewed(&self, refused: &Credential) -> Option<Result<Credential, Failure>> {
+        match &self.source {
+            Source::Key(_) => None,
+            Source::Account(account) => Some(account.renewed(refused, moment().unix).await),
+        }
     }
 }
 
 impl Pool {
-    /// A pool of these keys; their clocks go on where they stood.
-    pub fn new(keys: &[Secret], memory: Arc<Memory>) -> Self {
-        let members: Vec<Member> =
-            keys.iter().enumerate().map(|(place, secret)| Member::key(place + 1, secret)).collect();
-        let rests = members.iter().map(|member| memory.key_rests_until(&member.fingerprint)).collect();
-        Self { inner: Mutex::new(Inner { members, keys: Keys::resting_until(rests) }), memory }
+    /// A pool of these keys and of the accounts of this login; their clocks go on where they stood.
+    pub fn new(
+        keys: &[Secret],
+        login: Option<Login>,
+        places: Option<Arc<Places>>,
+        memory: Arc<Memory>,
+    ) -> Self {
+        let inner =
+            Inner { members: Vec::new(), keys: Keys::resting_until(Vec::new()), looked: Instant::now() };
+        let pool = Self { inner: Mutex::new(inner), login, places, keys: keys.to_vec(), memory };
+        pool.look(&mut pool.lock());
+        pool
+    }
+
+    /// Looks for keys and accounts.
+    fn look(&self, inner: &mut Inner) {
+        let keys = self.keys.iter().enumerate().map(|(place, secret)| Member::key(place + 1, secret));
+        let mut members: Vec<Member> = keys.collect();
+        if let (Some(login), Some(places)) = (self.login, &self.places) {
+            let found = accounts::load(login, places);
+            for problem in &found.problems {
+                tracing::warn!(event = "account.broken", login = login.name(), problem);
+            }
+            members.extend(found.accounts.iter().map(Member::account));
+        }
+        inner.looked = Instant::now();
+        let names =
+            |members: &[Member]| members.iter().map(|member| member.fingerprint.clone()).collect::<Vec<_>>();
+        if names(&members) == names(&inner.members) && !members.is_empty() {
+            return;
+        }
+        let rests = members.iter().map(|member| self.memory.key_rests_until(&member.fingerprint)).collect();
+        inner.keys = Keys::resting_until(rests);
+        inner.members = members;
     }
 
     /// The member to use now, and its place; `None` for an empty pool.
     pub fn pick(&self, now: Instant) -> Option<(usize, Member)> {
         let mut inner = self.lock();
+        if self.login.is_some() && (inner.members.is_empty() || inner.looked.elapsed() > LOOK) {
+            self.look(&mut inner);
+        }
         let place = inner.keys.pick(now)?;
         inner.members.get(place).cloned().map(|member| (place, member))
     }

@@ -7,10 +7,10 @@ pub mod reply;
 pub mod shutdown;
 pub mod traces;
 
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::io;
 use std::panic::AssertUnwindSafe;
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ use hyper::{HeaderMap, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use latimer_protocol::secret::Secret;
-use latimer_protocol::status::Health;
+use latimer_protocol::status::{AccountState, Health};
 use latimer_protocol::turn::Seal;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -31,10 +31,12 @@ use self::guard::TokenHash;
 use self::paths::Action;
 use self::reply::{Refusal, Reply, json};
 use self::shutdown::{Cut, Phase, Turns};
+use crate::accounts::{self, Places};
+use crate::config::Login;
 use crate::config::watch::Live;
 use crate::inbound::models;
 use crate::route::fleet::Fleet;
-use crate::route::memory::Memory;
+use crate::route::memory::{Memory, moment};
 use crate::store::Store;
 use crate::store::warn::Caches;
 use crate::turn::{self, Surroundings};
@@ -69,13 +71,21 @@ impl Proxy {
     /// A proxy over a configuration that may change. Without a token everyone who reaches the port may come in.
     /// The seal is for provider state on its way through clients; all nodes need the same.
     /// What routing learns is kept in the state directory, where there is one.
-    pub fn new(live: Arc<Live>, token: Option<&Secret>, seal: Seal, state_dir: Option<&Path>) -> Arc<Self> {
+    /// Accounts are looked for in `places`.
+    pub fn new(
+        live: Arc<Live>,
+        token: Option<&Secret>,
+        seal: Seal,
+        places: Option<Arc<Places>>,
+    ) -> Arc<Self> {
+        let state_dir = places.as_ref().map(|places| places.state_dir.as_path());
         let memory = Arc::new(Memory::new(state_dir));
-        let fleet = Fleet::new(live.current(), Arc::clone(&memory), None);
+        let store = Store::open(state_dir);
+        let fleet = Fleet::new(live.current(), Arc::clone(&memory), places, None);
         Arc::new(Self {
             fleet: RwLock::new(Arc::new(fleet)),
             memory,
-            store: Store::open(state_dir),
+            store,
             caches: Arc::default(),
             live,
             token: token.map(TokenHash::new),
@@ -237,6 +247,7 @@ impl Proxy {
             Action::Model(id) => {
                 models::one(&config, id).map(|model| json(200, model)).ok_or_else(|| no_model(id))
             }
+            Action::Accounts => Ok(json(200, accounts_document(&self.fleet()))),
             Action::Turns => Ok(json(200, self.turns.traces.list())),
             Action::Turn(id) => {
                 self.turns.traces.one(id).map(|trace| json(200, trace)).ok_or_else(|| no_turn(id))
@@ -281,7 +292,7 @@ impl Proxy {
         }
         let mut slot = self.fleet.write().unwrap_or_else(PoisonError::into_inner);
         if !Arc::ptr_eq(&slot.config, &config) {
-            *slot = Arc::new(Fleet::new(config, Arc::clone(&self.memory), Some(&slot)));
+            *slot = Arc::new(Fleet::new(config, Arc::clone(&self.memory), slot.places.clone(), Some(&slot)));
         }
         Arc::clone(&slot)
     }
@@ -305,6 +316,37 @@ impl Proxy {
         };
         serde_json::to_string(&health).unwrap_or_default()
     }
+}
+
+/// The accounts and keys of all endpoints; never a secret.
+fn accounts_document(fleet: &Fleet) -> String {
+    let at = moment();
+    let mut logins: Vec<Login> =
+        fleet.config.endpoints.iter().filter_map(|endpoint| endpoint.login).collect();
+    logins.dedup();
+    let mut seen = HashSet::new();
+    logins.retain(|login| seen.insert(*login));
+    let found: Vec<accounts::Found> = fleet
+        .places
+        .iter()
+        .flat_map(|places| logins.iter().map(|login| accounts::load(*login, places)))
+        .collect();
+    let states: Vec<AccountState> =
+        found.iter().flat_map(|found| &found.accounts).map(|account| account.state(at.unix)).collect();
+    let problems: Vec<&String> = found.iter().flat_map(|found| &found.problems).collect();
+    let endpoints: Vec<_> = fleet
+        .endpoints()
+        .iter()
+        .map(|runtime| {
+            let rests = runtime.pool.rests(at.now).into_iter();
+            let members: Vec<_> = rests
+                .map(|(id, rests_s)| serde_json::json!({ "id": id, "rate_limited": rests_s.is_some(), "resets_in": rests_s }))
+                .collect();
+            serde_json::json!({ "endpoint": runtime.endpoint.name.as_str(), "members": members })
+        })
+        .collect();
+    serde_json::json!({ "object": "list", "data": states, "endpoints": endpoints, "problems": problems })
+        .to_string()
 }
 
 fn wants_upgrade(headers: &HeaderMap) -> bool {

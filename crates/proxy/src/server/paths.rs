@@ -15,6 +15,8 @@ pub enum Action<'p> {
     Models,
     /// `GET /v1/models/{id}`; ids may contain `/`.
     Model(&'p str),
+    /// `GET /v1/accounts`.
+    Accounts,
     /// `GET /v1/turns`.
     Turns,
     /// `GET /v1/turns/{id}`.
@@ -28,10 +30,11 @@ pub enum Action<'p> {
 }
 
 /// Every path and the methods it takes.
-const PATHS: [(&str, &str); 6] = [
+const PATHS: [(&str, &str); 7] = [
     ("/v1/responses", "POST"),
     ("/v1/responses/compact", "POST"),
     ("/v1/models", "GET, HEAD"),
+    ("/v1/accounts", "GET, HEAD"),
     ("/v1/turns", "GET, HEAD"),
     ("/health", "GET, HEAD"),
     ("/", "GET, HEAD"),
@@ -46,6 +49,7 @@ pub fn find<'p>(method: &Method, path: &'p str) -> Result<Action<'p>, Refusal> {
         "responses" => "/v1/responses",
         "responses/compact" => "/v1/responses/compact",
         "models" => "/v1/models",
+        "accounts" => "/v1/accounts",
         "turns" => "/v1/turns",
         _ if turn.is_some() => "/v1/turns",
         "health" => "/health",
@@ -70,6 +74,7 @@ pub fn find<'p>(method: &Method, path: &'p str) -> Result<Action<'p>, Refusal> {
         ("/v1/responses/compact", _) => Action::Compact,
         ("/v1/models", Some(id)) => Action::Model(id),
         ("/v1/models", None) => Action::Models,
+        ("/v1/accounts", _) => Action::Accounts,
         ("/v1/turns", Some(id)) => Action::Turn(id),
         ("/v1/turns", None) => Action::Turns,
         ("/health", _) => Action::Health,

@@ -1,0 +1,97 @@
+//! What a token endpoint answers. Pure.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::secret::Secret;
+use serde_json::Value;
+
+use crate::errors;
+
+/// A token, fresh from its endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    /// What requests carry.
+    pub access: Secret,
+    /// What makes the next one; an endpoint may leave the old one valid and send none.
+    pub refresh: Option<Secret>,
+    /// How long the access token is good for.
+    pub life: Duration,
+    /// Who the person is, where the answer says.
+    pub email: Option<String>,
+    /// The account of a ChatGPT subscription.
+    pub account: Option<String>,
+}
+
+/// Assumed where an answer does not say.
+const LIFE: Duration = Duration::from_secs(3600);
+
+/// Reads an answer. A refusal of the refresh token itself is told from a service that is merely down.
+pub fn read(status: u16, body: &[u8], login: &str) -> Result<Token, Failure> {
+    let value: Value = serde_json::from_slice(body).unwrap_or_default();
+    if !(200..300).contains(&status) {
+        let mut failure = errors::classify(status, None, body, &format!("login {login}"), "");
+        let lower = String::from_utf8_lossy(body).to_ascii_lowercase();
+        let is_dead =
+            ["invalid_grant", "invalid_client", "unauthorized_client", "revoked", "refresh_token_reused"]
+                .iter()
+                .any(|word| lower.contains(word));
+        if is_dead || matches!(status, 400 | 401 | 403) {
+            failure.kind = Kind::Unauthorized;
+            failure.message =
+                format!("the login `{login}` is no longer good; run `latimer login {login}` again");
+        }
+        return Err(failure);
+    }
+    let text = |name: &str| value.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let access = text("access_token").ok_or_else(|| {
+        Failure::new(Kind::UpstreamError, format!("login {login}: the provider answered without a token"))
+    })?;
+    let claims = text("id_token").and_then(claims).unwrap_or_default();
+    let email =
+        claims.get("email").or_else(|| value.pointer("/account/email_address")).and_then(Value::as_str);
+    let account = claims
+        .pointer("/https:~1~1api.openai.com~1auth/chatgpt_account_id")
+        .and_then(Value::as_str)
+        .map(str::to_owned);
+    Ok(Token {
+        access: Secret::new(access),
+        refresh: text("refresh_token").map(Secret::new),
+        life: value.get("expires_in").and_then(Value::as_u64).map_or(LIFE, Duration::from_secs),
+        email: email.map(str::to_owned),
+        account,
+    })
+}
+
+/// The claims of a JSON web token that came straight from its issuer: nobody else could have written them.
+pub fn claims(token: &str) -> Option<Value> {
+    let payload = token.split('.').nth(1)?;
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers() {
+        let payload = URL_SAFE_NO_PAD
+            .encode(r#"{"email":"me@test","https://api.openai.com/auth":{"chatgpt_account_id":"acc-1"}}"#);
+        let body = format!(
+            r#"{{"access_token":"at","refresh_token":"rt","expires_in":10,"id_token":"x.{payload}.y"}}"#
+        );
+        let token = read(200, body.as_bytes(), "chatgpt").expect("a token");
+        assert_eq!((token.access.expose(), token.life.as_secs()), ("at", 10));
+        assert_eq!((token.email.as_deref(), token.account.as_deref()), (Some("me@test"), Some("acc-1")));
+        let dead = read(400, br#"{"error":"invalid_grant"}"#, "google").expect_err("dead");
+        assert_eq!(dead.kind, Kind::Unauthorized);
+        assert!(dead.message.contains("latimer login google"), "{dead}");
+        assert_eq!(read(503, b"", "google").expect_err("down").kind, Kind::Overloaded);
+        assert_eq!(read(200, b"{}", "google").expect_err("odd").kind, Kind::UpstreamError);
+        for text in ["", "a", "a.b.c", "..", "a.!.c"] {
+            assert_eq!(claims(text), None, "{text}");
+        }
+    }
+}

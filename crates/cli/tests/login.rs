@@ -1,0 +1,278 @@
+//! Logins with the real binary, against a token endpoint of our own; and one refresher for all.
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+
+use latimer_adapters::scripted::{Answer, Service};
+use latimer_proxy::accounts::{self, Places};
+use latimer_proxy::config::{Login, state};
+use serde_json::{Value, json};
+use support::{Lab, folder, latimer, status};
+
+const SECRETS: [&str; 4] = ["canary-access", "canary-refresh", "canary-secret", "canary-newer"];
+
+struct Desk {
+    dir: PathBuf,
+    runtime: tokio::runtime::Runtime,
+    service: Service,
+}
+
+impl Desk {
+    fn new(name: &str, script: Vec<(&'static str, u16, Value)>) -> Self {
+        let dir = folder(name);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let service = runtime.block_on(Service::start(script)).expect("a service");
+        state::prepare(&dir.join("state")).expect("made");
+        let client = json!({
+            "client_id": "an-id", "client_secret": "canary-secret", "base_url": service.base,
+            "authorize_url": format!("{}/authorize", service.base), "token_url": format!("{}/token", service.base),
+            "user_url": format!("{}/userinfo", service.base),
+        });
+        let clients = json!({ "google": client, "anthropic": client, "codebuff": client });
+        state::write_private(&dir.join("state/oauth-clients.json"), clients.to_string().as_bytes())
+            .expect("written");
+        Self { dir, runtime, service }
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = latimer();
+        command.args(args).arg("--state-dir").arg(self.dir.join("state")).env("HOME", self.dir.join("home"));
+        command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn run(&self, args: &[&str], input: &str) -> (bool, String) {
+        let mut child = self.command(args).spawn().expect("latimer runs");
+        child.stdin.take().expect("piped").write_all(input.as_bytes()).expect("written");
+        let output = child.wait_with_output().expect("ended");
+        let text =
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(SECRETS.iter().all(|secret| !text.contains(secret)), "a secret was printed: {text}");
+        (output.status.success(), text)
+    }
+
+    fn places(&self) -> Arc<Places> {
+        Arc::new(Places::new(self.dir.join("state"), None, |_| None))
+    }
+}
+
+fn token(life: u64) -> (&'static str, u16, Value) {
+    (
+        "POST /token",
+        200,
+        json!({ "access_token": "canary-access", "refresh_token": "canary-refresh", "expires_in": life }),
+    )
+}
+
+fn user() -> (&'static str, u16, Value) {
+    ("GET /userinfo", 200, json!({ "email": "me@test" }))
+}
+
+/// Reads until the address is printed. The pipe is given back: a program whose stdout is closed fails.
+fn address(child: &mut Child) -> (String, BufReader<ChildStdout>) {
+    let mut out = BufReader::new(child.stdout.take().expect("piped"));
+    let address = out.by_ref().lines().map_while(Result::ok).find(|line| line.starts_with("http"));
+    (address.expect("an address"), out)
+}
+
+fn field(url: &str, name: &str) -> String {
+    let query = url.split_once('?').expect("a query").1;
+    let value = query.split('&').find_map(|pair| pair.strip_prefix(&format!("{name}="))).expect(name);
+    value.replace("%3A", ":").replace("%2F", "/")
+}
+
+fn browse(url: &str) -> String {
+    let rest = url.strip_prefix("http://").expect("a plain address");
+    let (host, path) = rest.split_once('/').expect("a path");
+    let mut stream = TcpStream::connect(host).expect("connected");
+    let head = format!("GET /{path} HTTP/1.1\r\nhost: {host}\r\n\r\n");
+    // In two pieces, as a slow browser would.
+    let (first, rest) = head.split_at(7);
+    stream.write_all(first.as_bytes()).expect("sent");
+    stream.write_all(rest.as_bytes()).expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("read");
+    answer
+}
+
+fn account_file(dir: &Path) -> PathBuf {
+    std::fs::read_dir(dir.join("state/accounts/google"))
+        .expect("a folder")
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .expect("a file")
+}
+
+#[test]
+fn a_browser_brings_the_code() {
+    let desk = Desk::new("browser", vec![token(3600), user()]);
+    let mut child = desk.command(&["login", "google"]).spawn().expect("latimer runs");
+    let (url, _out) = address(&mut child);
+    assert_eq!(
+        (field(&url, "client_id").as_str(), field(&url, "code_challenge_method").as_str()),
+        ("an-id", "S256")
+    );
+    let back = field(&url, "redirect_uri");
+    assert!(browse(&format!("{back}x")).starts_with("HTTP/1.1 404"), "a wrong path is nothing");
+    let answer = browse(&format!("{back}?code=the-code&state={}", field(&url, "state")));
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("logged in"), "{answer}");
+    assert!(child.wait().expect("ended").success());
+    let exchange = desk.service.seen()[0].text.clone();
+    assert!(exchange.contains("code=the-code") && exchange.contains("code_verifier="), "{exchange}");
+    let file = account_file(&desk.dir);
+    assert_eq!(std::fs::metadata(&file).expect("there").permissions().mode() & 0o777, 0o600);
+    let (_, listed) = desk.run(&["accounts", "--json"], "");
+    let listed: Value = serde_json::from_str(&listed).expect("JSON");
+    assert_eq!((&listed["data"][0]["id"], &listed["data"][0]["state"]), (&json!("me@test"), &json!("ok")));
+    let (well, said) = desk.run(&["logout", "google"], "");
+    assert!(well && said.contains("logged out me@test") && !file.exists(), "{said}");
+}
+
+#[test]
+fn a_wrong_state_or_a_no_ends_the_login() {
+    for (query, words) in [("?code=c&state=forged", "wrong state"), ("?error=access_denied", "access_denied")]
+    {
+        let desk = Desk::new("denied", Vec::new());
+        let mut child = desk.command(&["login", "google"]).spawn().expect("latimer runs");
+        let (url, _out) = address(&mut child);
+        assert!(browse(&format!("{}{query}", field(&url, "redirect_uri"))).starts_with("HTTP/1.1 400"));
+        let output = child.wait_with_output().expect("ended");
+        assert!(!output.status.success());
+        assert!(String::from_utf8_lossy(&output.stderr).contains(words), "{output:?}");
+        assert!(desk.service.seen().is_empty(), "no code was exchanged");
+    }
+}
+
+#[test]
+fn a_code_can_be_pasted() {
+    let desk = Desk::new("pasted", vec![token(3600), user()]);
+    let (well, said) = desk.run(&["login", "anthropic", "--no-browser"], "the-code\n");
+    assert!(well && said.contains("logged in"), "{said}");
+    let exchange: Value = serde_json::from_str(&desk.service.seen()[0].text).expect("JSON");
+    assert_eq!(exchange["code"], "the-code");
+    let (well, said) = desk.run(&["login", "anthropic", "--no-browser"], "the-code#of-another-login\n");
+    assert!(!well && said.contains("another login"), "{said}");
+}
+
+#[test]
+fn keys_are_read_from_stdin_and_codebuff_is_asked_until_it_says_yes() {
+    let begun = json!({ "loginUrl": "https://vendor.test/yes", "fingerprintHash": "h", "expiresAt": 7 });
+    let user = json!({ "user": { "email": "buff@test", "authToken": "canary-access" } });
+    let desk = Desk::new(
+        "others",
+        vec![
+            ("POST /api/auth/cli/code", 200, begun),
+            ("GET /api/auth/cli/status", 401, json!({})),
+            ("GET /api/auth/cli/status", 200, user),
+        ],
+    );
+    let (well, said) = desk.run(&["login", "codebuff", "--no-browser"], "");
+    assert!(well && said.contains("https://vendor.test/yes") && said.contains("buff@test"), "{said}");
+    let (well, said) = desk.run(&["login", "command-code"], "canary-access\n");
+    assert!(well, "{said}");
+    let (_, listed) = desk.run(&["accounts"], "");
+    assert!(listed.contains("buff@test") && listed.contains("command-code"), "{listed}");
+}
+
+#[test]
+fn a_missing_client_id_is_named() {
+    let dir = folder("no-client");
+    let mut command = latimer();
+    command
+        .args(["login", "antigravity", "--state-dir"])
+        .arg(dir.join("state"))
+        .env("HOME", dir.join("home"));
+    let output = support::output(&mut command);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !output.status.success()
+            && said.contains("LATIMER_ANTIGRAVITY_CLIENT_ID")
+            && said.contains("oauth-clients.json"),
+        "{said}"
+    );
+}
+
+#[test]
+fn one_refresher_for_all() {
+    let newer = json!({ "access_token": "canary-newer", "expires_in": 3600 });
+    let desk = Desk::new("refresh", vec![token(1), user(), ("POST /token", 200, newer)]);
+    let mut child = desk.command(&["login", "google"]).spawn().expect("latimer runs");
+    let (url, _out) = address(&mut child);
+    browse(&format!("{}?code=c&state={}", field(&url, "redirect_uri"), field(&url, "state")));
+    assert!(child.wait().expect("ended").success());
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock").as_secs();
+    // Two loads are like two processes: they share nothing but the files.
+    let accounts: Vec<_> =
+        (0..2).map(|_| accounts::load(Login::Google, &desk.places()).accounts.remove(0)).collect();
+    let all = desk.runtime.block_on(async {
+        let tasks: Vec<_> = (0..50)
+            .map(|number| {
+                let account = Arc::clone(&accounts[number % 2]);
+                tokio::spawn(async move { account.credential(now).await })
+            })
+            .collect();
+        let mut all = Vec::new();
+        for task in tasks {
+            all.push(task.await.expect("joined").expect("a credential"));
+        }
+        all
+    });
+    assert!(all.iter().all(|credential| credential.secret.expose() == "canary-newer"));
+    let asked =
+        desk.service.seen().iter().filter(|seen| seen.text.contains("grant_type=refresh_token")).count();
+    assert_eq!(asked, 1, "exactly one refresh");
+    let written = std::fs::read_to_string(account_file(&desk.dir)).expect("read");
+    assert!(
+        written.contains("canary-newer") && written.contains("canary-refresh"),
+        "the old refresh token is kept"
+    );
+}
+
+#[test]
+fn an_endpoint_uses_accounts_and_moves_on() {
+    let answers = [Answer::error(401, json!({ "error": { "message": "expired" } })), Answer::text("hello")];
+    let mut lab = Lab::configured("accounts", answers, "", "api_key = []\nlogin = \"codebuff\"");
+    for (id, secret) in [("a@test", "token-a"), ("b@test", "token-b")] {
+        let tokens = accounts::file::Tokens {
+            id: id.into(),
+            access: latimer_protocol::secret::Secret::new(secret),
+            refresh: None,
+            expires_at: None,
+            project: None,
+        };
+        let path = accounts::file::path(&lab.dir.join("state"), Login::Codebuff, id);
+        accounts::file::write(&path, Login::Codebuff, &tokens).expect("written");
+    }
+    let broken = accounts::file::folder(&lab.dir.join("state"), Login::Codebuff).join("broken.json");
+    state::write_private(&broken, b"{\"id\":\"c").expect("written");
+    lab.restart();
+    let answer = lab.post(r#"{"model":"glm-5","input":"hello"}"#, "");
+    assert_eq!(status(&answer), 200, "{answer}");
+    let sent: Vec<String> = lab
+        .requests()
+        .iter()
+        .filter_map(|request| request.header("authorization").map(str::to_owned))
+        .collect();
+    assert_eq!(sent.len(), 2);
+    assert_ne!(sent[0], sent[1], "the second account was used after the first was refused");
+    let document = lab.http(&lab.get("/v1/accounts"), b"");
+    assert!(
+        document.contains("a@test") && document.contains("b@test") && document.contains("half written"),
+        "{document}"
+    );
+    assert!(document.contains("\"rate_limited\":true") && !document.contains("token-"), "{document}");
+    assert_eq!(std::fs::read_to_string(&broken).expect("left"), "{\"id\":\"c");
+}

@@ -1,0 +1,150 @@
+//! What latimer is to each provider: client ids of the person's own, or of the vendor's installed tool. None is built in.
+
+use std::path::{Path, PathBuf};
+
+use latimer_adapters::auth::flow::Client;
+use latimer_adapters::auth::provider::Provider;
+use latimer_protocol::secret::Secret;
+use serde_json::Value;
+
+use super::Places;
+
+/// The file in the state directory.
+pub const FILE: &str = "oauth-clients.json";
+
+/// A client, and where to ask with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registered {
+    /// Its id and secret.
+    pub client: Client,
+    /// Where a person says yes.
+    pub authorize_url: String,
+    /// Where a code becomes a token.
+    pub token_url: String,
+    /// Who the person is.
+    pub user_url: Option<String>,
+}
+
+/// Finds the client for a provider, or says exactly what to set.
+pub fn find(provider: &Provider, places: &Places) -> Result<Registered, String> {
+    let own = section(&places.state_dir.join(FILE), provider.name);
+    let text = |name: &str| own.as_ref()?.get(name)?.as_str().map(str::to_owned);
+    let url = |name: &str, usual: &str| match text(name) {
+        None => Ok(usual.to_owned()),
+        Some(url) if is_safe(&url) => Ok(url),
+        Some(_) => Err(format!("`{name}` of `{}` in {FILE} should be an https: URL", provider.name)),
+    };
+    let client = own_client(&text)
+        .or_else(|| from_environment(provider, places))
+        .or_else(|| from_launcher(provider, places))
+        .or_else(|| from_gemini_cli(provider, places))
+        .ok_or_else(|| missing(provider, places))?;
+    Ok(Registered {
+        client,
+        authorize_url: url("authorize_url", provider.authorize_url)?,
+        token_url: url("token_url", provider.token_url)?,
+        user_url: match (provider.user_url, text("user_url")) {
+            (usual, Some(_)) => Some(url("user_url", usual.unwrap_or_default())?),
+            (usual, None) => usual.map(str::to_owned),
+        },
+    })
+}
+
+/// A URL that a file names instead of the usual one; for logins without OAuth.
+pub fn base_url(login: &str, usual: &str, places: &Places) -> String {
+    let own = section(&places.state_dir.join(FILE), login);
+    let url = own.and_then(|own| own.get("base_url")?.as_str().map(str::to_owned));
+    url.filter(|url| is_safe(url)).unwrap_or_else(|| usual.to_owned())
+}
+
+fn is_safe(url: &str) -> bool {
+    ["https://", "http://127.0.0.1:", "http://localhost:", "http://[::1]:"]
+        .iter()
+        .any(|start| url.starts_with(start))
+}
+
+fn section(path: &Path, name: &str) -> Option<Value> {
+    super::file::read_private(path).ok()?.remove(name)
+}
+
+fn own_client(text: &dyn Fn(&str) -> Option<String>) -> Option<Client> {
+    Some(Client { id: text("client_id")?, secret: text("client_secret").map(Secret::new) })
+}
+
+fn variable(provider: &Provider, tail: &str) -> String {
+    format!("LATIMER_{}_{tail}", provider.name.to_ascii_uppercase())
+}
+
+fn from_environment(provider: &Provider, places: &Places) -> Option<Client> {
+    let id = (places.env)(&variable(provider, "CLIENT_ID")).filter(|id| !id.is_empty())?;
+    Some(Client { id, secret: (places.env)(&variable(provider, "CLIENT_SECRET")).map(Secret::new) })
+}
+
+/// The file of Codex Launcher.
+fn from_launcher(provider: &Provider, places: &Places) -> Option<Client> {
+    let name = match provider.name {
+        "google" => "gemini_cli",
+        "antigravity" => "antigravity",
+        _ => return None,
+    };
+    let own = section(&places.home.as_ref()?.join(".config/codex-launcher/oauth-secrets.json"), name)?;
+    own_client(&|field| own.get(field)?.as_str().map(str::to_owned))
+}
+
+/// The constants of an installed Gemini CLI: it is the application the person agreed to use.
+fn from_gemini_cli(provider: &Provider, places: &Places) -> Option<Client> {
+    const INSIDE: [&str; 3] = [
+        "node_modules/@google/gemini-cli-core/dist/src/code_assist/oauth2.js",
+        "node_modules/@google/gemini-cli/node_modules/@google/gemini-cli-core/dist/src/code_assist/oauth2.js",
+        "dist/src/code_assist/oauth2.js",
+    ];
+    if provider.name != "google" {
+        return None;
+    }
+    let path = (places.env)("PATH")?;
+    let program =
+        std::env::split_paths(&path).map(|dir| dir.join("gemini")).find(|program| program.exists())?;
+    let program = program.canonicalize().ok()?;
+    let candidates =
+        program.ancestors().skip(1).take(6).flat_map(|dir| INSIDE.map(|inside| dir.join(inside)));
+    let candidates: Vec<PathBuf> = candidates.chain([program.clone()]).collect();
+    let mut source = candidates.iter().filter_map(|path| std::fs::read_to_string(path).ok());
+    source.find_map(|source| constants(&source))
+}
+
+/// A client id and its secret in a source text.
+fn constants(source: &str) -> Option<Client> {
+    let quoted = |ends: fn(&str) -> bool| {
+        source.split(['\'', '"', '`']).find(|word| word.len() < 200 && ends(word)).map(str::to_owned)
+    };
+    let id = quoted(|word| word.ends_with(".apps.googleusercontent.com") && !word.contains([' ', '/']))?;
+    let secret = quoted(|word| word.starts_with(concat!("GOC", "SPX-")));
+    Some(Client { id, secret: secret.map(Secret::new) })
+}
+
+fn missing(provider: &Provider, places: &Places) -> String {
+    let (id, secret) = (variable(provider, "CLIENT_ID"), variable(provider, "CLIENT_SECRET"));
+    let and_secret = if provider.has_secret { format!(" and {secret}") } else { String::new() };
+    let tool =
+        if provider.name == "google" { ", or install the Gemini CLI, whose id is used then" } else { "" };
+    format!(
+        "no client id for `{}` is known, and none is built in: set {id}{and_secret}, or write {{\"{}\":{{\"client_id\":\"…\"}}}} into `{}`{tool}",
+        provider.name,
+        provider.name,
+        places.state_dir.join(FILE).display()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn constants_in_a_source() {
+        let source = "const A = '123-abc.apps.googleusercontent.com';\nconst B = \"GOCSPX-x\";";
+        let client = constants(source).expect("found");
+        assert_eq!(client.id, "123-abc.apps.googleusercontent.com");
+        assert!(client.secret.is_some());
+        assert_eq!(constants("nothing here"), None);
+    }
+}

@@ -1,0 +1,178 @@
+//! One account in a file of latimer's own: private, written whole, with fields of other versions kept.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use latimer_protocol::secret::Secret;
+use serde_json::{Map, Value};
+
+use crate::config::{Login, state};
+
+/// What a file says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tokens {
+    /// Who it is, as people call it.
+    pub id: String,
+    /// What requests carry.
+    pub access: Secret,
+    /// What makes the next access token.
+    pub refresh: Option<Secret>,
+    /// The end of the access token, in Unix seconds; `None` for one without an end.
+    pub expires_at: Option<u64>,
+    /// The project or account that requests are counted for.
+    pub project: Option<String>,
+}
+
+/// Why a file cannot be used. It is never written over.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{path}` {why}")]
+pub struct Broken {
+    path: String,
+    why: String,
+}
+
+impl Broken {
+    pub(super) fn new(path: &Path, why: impl Into<String>) -> Self {
+        Self { path: path.display().to_string(), why: why.into() }
+    }
+}
+
+/// The folder of a login.
+pub fn folder(state_dir: &Path, login: Login) -> PathBuf {
+    state_dir.join("accounts").join(login.name())
+}
+
+/// The file of an account: its name is a fingerprint, so that no name can lead elsewhere.
+pub fn path(state_dir: &Path, login: Login, id: &str) -> PathBuf {
+    folder(state_dir, login).join(format!("{}.json", Secret::new(id).fingerprint()))
+}
+
+/// The files of a login, in a fixed order.
+pub fn list(state_dir: &Path, login: Login) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder(state_dir, login)) else { return Vec::new() };
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .collect();
+    files.sort();
+    files
+}
+
+/// Reads a private JSON file of anybody's: an object, no link, closed to others.
+pub fn read_private(path: &Path) -> Result<Map<String, Value>, Broken> {
+    let broken = |why: String| Broken::new(path, why);
+    let metadata =
+        fs::symlink_metadata(path).map_err(|error| broken(format!("cannot be read ({})", error.kind())))?;
+    if metadata.file_type().is_symlink() {
+        return Err(broken("is a symbolic link, which is not followed; remove it".to_owned()));
+    }
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(broken(format!("can be read by others (mode {mode:o}); run `chmod 600` on it")));
+    }
+    let bytes = fs::read(path).map_err(|error| broken(format!("cannot be read ({})", error.kind())))?;
+    let value: Value = serde_json::from_slice(&bytes)
+        .map_err(|_| broken("is broken or only half written; it was left as it is".to_owned()))?;
+    match value {
+        Value::Object(fields) => Ok(fields),
+        _ => Err(broken("holds something that is no account; it was left as it is".to_owned())),
+    }
+}
+
+/// Reads an account.
+pub fn read(path: &Path) -> Result<Tokens, Broken> {
+    let fields = read_private(path)?;
+    let text = |name: &str| fields.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let (Some(id), Some(access)) = (text("id"), text("access_token")) else {
+        return Err(Broken::new(path, "lacks `id` or `access_token`; log in again"));
+    };
+    Ok(Tokens {
+        id: id.to_owned(),
+        access: Secret::new(access),
+        refresh: text("refresh_token").map(Secret::new),
+        expires_at: fields.get("expires_at").and_then(Value::as_u64),
+        project: text("project").map(str::to_owned),
+    })
+}
+
+/// Writes an account; fields that this version does not know survive.
+pub fn write(path: &Path, login: Login, tokens: &Tokens) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        state::prepare(folder)?;
+    }
+    // A file that is there and broken is somebody's affair: it is not written over.
+    let mut fields = match fs::symlink_metadata(path) {
+        Ok(_) => read_private(path).map_err(io::Error::other)?,
+        Err(_) => Map::new(),
+    };
+    let mut put = |name: &str, value: Option<Value>| match value {
+        Some(value) => {
+            fields.insert(name.to_owned(), value);
+        }
+        None => {
+            fields.remove(name);
+        }
+    };
+    put("version", Some(Value::from(1)));
+    put("login", Some(Value::from(login.name())));
+    put("id", Some(Value::from(tokens.id.as_str())));
+    put("access_token", Some(Value::from(tokens.access.expose())));
+    put("refresh_token", tokens.refresh.as_ref().map(|token| Value::from(token.expose())));
+    put("expires_at", tokens.expires_at.map(Value::from));
+    put("project", tokens.project.as_deref().map(Value::from));
+    let bytes = serde_json::to_vec_pretty(&Value::Object(fields)).unwrap_or_default();
+    state::write_private(path, &bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokens() -> Tokens {
+        Tokens {
+            id: "me@test".into(),
+            access: Secret::new("at"),
+            refresh: Some(Secret::new("rt")),
+            expires_at: Some(7),
+            project: None,
+        }
+    }
+
+    #[test]
+    fn files_are_private_and_keep_what_they_do_not_know() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = path(dir.path(), Login::Google, "../../me@test");
+        assert!(path.starts_with(dir.path().join("accounts/google")), "{}", path.display());
+        write(&path, Login::Google, &tokens()).expect("written");
+        assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
+        assert_eq!(read(&path).expect("read"), tokens());
+        let mut fields = read_private(&path).expect("read");
+        fields.insert("novel".into(), Value::from(1));
+        state::write_private(&path, Value::Object(fields).to_string().as_bytes()).expect("written");
+        write(&path, Login::Google, &tokens()).expect("written");
+        assert_eq!(read_private(&path).expect("read")["novel"], 1);
+        assert_eq!(list(dir.path(), Login::Google), [path]);
+    }
+
+    #[test]
+    fn broken_files_are_reported_and_left_alone() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = path(dir.path(), Login::Google, "me");
+        write(&path, Login::Google, &tokens()).expect("written");
+        for (bytes, words) in [("{\"id\":\"m", "half written"), ("[]", "no account"), ("{}", "lacks")] {
+            fs::write(&path, bytes).expect("written");
+            let error = read(&path).expect_err(bytes).to_string();
+            assert!(error.contains(words), "{error}");
+        }
+        fs::write(&path, "{\"id\":").expect("written");
+        assert!(write(&path, Login::Google, &tokens()).is_err(), "not written over");
+        assert_eq!(fs::read_to_string(&path).expect("read"), "{\"id\":");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("loosened");
+        assert!(read(&path).expect_err("open").to_string().contains("chmod 600"));
+        fs::remove_file(&path).expect("removed");
+        std::os::unix::fs::symlink("/etc/hostname", &path).expect("linked");
+        assert!(read(&path).expect_err("a link").to_string().contains("symbolic link"));
+    }
+}
