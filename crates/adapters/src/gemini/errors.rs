@@ -8,13 +8,14 @@ use serde_json::Value;
 use crate::errors::{self, CHECK_KEY};
 
 /// Statuses, a word of the refusal in lower case, and what both mean together. The first row that fits counts.
-const RULES: [(&[u16], &str, Kind); 20] = [
+const RULES: [(&[u16], &str, Kind); 21] = [
     (&[429], "insufficient_g1_credits_balance", Kind::QuotaExhausted),
     (&[429], "limit: 0", Kind::QuotaExhausted),
     (&[429, 500, 503, 529], "model_capacity_exhausted", Kind::Overloaded),
     (&[429, 500, 503, 529], "model_capacity_exceeded", Kind::Overloaded),
     (&[429, 500, 503, 529], "no capacity available", Kind::Overloaded),
     (&[429], "perday", Kind::WindowExhausted),
+    (&[429], "per day", Kind::WindowExhausted),
     (&[429], "daily", Kind::WindowExhausted),
     (&[429], "quota_exhausted", Kind::WindowExhausted),
     (&[429], "perminute", Kind::RateLimited),
@@ -137,10 +138,12 @@ impl Said {
                 |violation| ["quotaId", "quotaMetric"].into_iter().filter_map(|name| violation.get(name)),
             );
         let words = [error.get("status"), error.get("message")].into_iter().flatten();
-        let reasons = details().filter_map(|detail| detail.get("reason"));
+        let reasons = details()
+            .flat_map(|detail| [detail.get("reason"), detail.pointer("/metadata/quota_limit")])
+            .flatten();
         let texts: Vec<&str> = words.chain(reasons).chain(violations).filter_map(Value::as_str).collect();
         Self {
-            text: texts.join("\n").to_ascii_lowercase(),
+            text: texts.join("\n").to_ascii_lowercase().replace("daily-cloudcode", "cloudcode"),
             is_googles: error.get("status").is_some() || error.get("details").is_some(),
             link: link(&details().collect::<Vec<_>>()),
         }
@@ -232,7 +235,18 @@ mod tests {
 
     #[test]
     fn limits_by_their_name_then_by_their_wait() {
-        let cases: [(Option<u64>, String, Kind, Option<u64>); 16] = [
+        // As Code Assist writes it: the reason is the same for every limit.
+        let by_metadata = r#"{"error":{"message":"m","details":[{"reason":"RATE_LIMIT_EXCEEDED","metadata":{"quota_limit":"Gemini25ProRequestsPerDay"}}]}}"#;
+        let cases: [(Option<u64>, String, Kind, Option<u64>); 18] = [
+            (None, by_metadata.to_owned(), Kind::WindowExhausted, None),
+            (
+                None,
+                message(
+                    "Quota exceeded for 'Requests per minute' of 'daily-cloudcode-pa.googleapis.com'. Retry in 5s",
+                ),
+                Kind::RateLimited,
+                Some(5),
+            ),
             (None, quota("GenerateRequestsPerDayPerProject"), Kind::WindowExhausted, None),
             // The wait beside a limit of a day is not its end.
             (Some(34), quota("GenerateRequestsPerDayPerProject-FreeTier"), Kind::WindowExhausted, None),
