@@ -104,7 +104,7 @@ impl Sink for Rules {
                 self.begun.push(slot);
             }
             TurnEvent::CallArguments { slot, json } => {
-                fault(!is_open(slot) || json.is_empty(), "out of place")
+                fault(!is_open(slot) || json.is_empty(), "out of place");
             }
             TurnEvent::CallEnded { slot } => {
                 fault(!is_open(slot), "ends out of place");

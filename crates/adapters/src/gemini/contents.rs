@@ -180,7 +180,8 @@ impl<'a, 'n> Writer<'a, 'n> {
                 part.thought_signature = Some(signed.signature.into());
             }
             _ => {
-                last.parts.push(Part { thought_signature: Some(signed.signature.into()), ..words("".into()) })
+                last.parts
+                    .push(Part { thought_signature: Some(signed.signature.into()), ..words("".into()) });
             }
         }
     }

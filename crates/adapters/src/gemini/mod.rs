@@ -173,8 +173,8 @@ impl Gemini {
         let body: Bytes = envelope::wrap(prepared, self.flavour, project)?.into();
         let base = [self.link.base_url.clone()];
         let hosts = if self.options.hosts.is_empty() { &base[..] } else { &self.options.hosts };
-        let last = lock(&self.last_host).clone();
-        let mut order = hosts::order(hosts, last.as_deref()).into_iter().zip(1..).peekable();
+        let favourite = lock(&self.last_host).clone();
+        let mut order = hosts::order(hosts, favourite.as_deref()).into_iter().zip(1..).peekable();
         let mut all_missing = self.flavour == Flavour::Antigravity;
         while let Some((host, tried)) = order.next() {
             let url = format!("{host}/v1internal:streamGenerateContent?alt=sse");

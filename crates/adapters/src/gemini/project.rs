@@ -147,21 +147,18 @@ impl Asker<'_> {
 
     fn read(&self, (status, body): (u16, Vec<u8>)) -> Result<Value, Failure> {
         let name = &self.link.name;
-        let failure = match status {
-            200..300 => match serde_json::from_slice(&body) {
-                Ok(value) => return Ok(value),
-                Err(_) => {
-                    let what = "the account service answered with something that is no JSON";
-                    Failure::new(Kind::UpstreamError, format!("{name}: {what}"))
-                }
-            },
+        match status {
+            200..300 => serde_json::from_slice(&body).map_err(|_| {
+                let what = "the account service answered with something that is no JSON";
+                Failure::new(Kind::UpstreamError, format!("{name}: {what}"))
+            }),
             404 => {
                 let what = "the account service is not at this address; check the endpoint's base_url";
-                Failure { status: Some(404), ..Failure::new(Kind::BadRequest, format!("{name}: {what}")) }
+                let failure = Failure::new(Kind::BadRequest, format!("{name}: {what}"));
+                Err(Failure { status: Some(404), ..failure })
             }
-            _ => errors::classify(status, None, &body, name, ""),
-        };
-        Err(failure)
+            _ => Err(errors::classify(status, None, &body, name, "")),
+        }
     }
 }
 
