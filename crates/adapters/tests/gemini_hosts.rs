@@ -1,34 +1,18 @@
 //! Gemini over sockets: where requests go, what is around them, and what happens when a host does not answer.
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
-mod account_service;
+mod support;
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use account_service::{bodies, lines, service};
 use latimer_adapters::credential::Credential;
 use latimer_adapters::gemini::{Flavour, Gemini, Options};
 use latimer_adapters::learn::{Lesson, Lessons};
-use latimer_adapters::link::{Link, Refused};
+use latimer_adapters::link::Refused;
 use latimer_adapters::scripted::{Answer, Provider, Scenario, Step};
-use latimer_adapters::transport::http::{Http, HttpOptions};
 use latimer_protocol::failure::Kind;
 use latimer_protocol::secret::Secret;
 use latimer_protocol::turn::{Call, Content, Item, Message, Record, Role, TurnRequest};
 use serde_json::{Value, json};
-
-fn link(base_url: &str) -> Arc<Link> {
-    Arc::new(Link {
-        name: "lab".into(),
-        base_url: base_url.into(),
-        provider: "lab".into(),
-        headers: Vec::new(),
-        first_byte: Duration::from_secs(5),
-        idle: Duration::from_secs(5),
-        http: Http::new(HttpOptions { connect: Duration::from_secs(5), ca_file: None }),
-    })
-}
+use support::{Service, link};
 
 fn turn(model: &str) -> TurnRequest {
     let said = Message { role: Role::User, content: vec![Content::Text("hello".into())] };
@@ -133,6 +117,21 @@ async fn a_wrong_request_goes_to_one_host_only() {
     assert_eq!((refused.failure.kind, second.requests().len()), (Kind::BadRequest, 0));
 }
 
+/// A service that answers by a word of the path; each answer once, in order.
+async fn service(script: Vec<(&'static str, Value)>) -> Service {
+    Service::start(script.into_iter().map(|(word, answer)| (word, 200, answer)).collect()).await
+}
+
+/// Methods and paths.
+fn lines(service: &Service) -> Vec<String> {
+    service.seen().iter().map(|seen| seen.line.trim_end_matches(" HTTP/1.1").to_owned()).collect()
+}
+
+/// What was sent.
+fn bodies(service: &Service) -> Vec<Value> {
+    service.seen().into_iter().map(|seen| seen.body).collect()
+}
+
 fn new_account() -> Value {
     json!({ "allowedTiers": [{ "id": "standard-tier" }, { "id": "free-tier", "isDefault": true }] })
 }
@@ -140,19 +139,19 @@ fn new_account() -> Value {
 #[tokio::test(start_paused = true)]
 async fn a_new_account_is_taken_on() {
     let made = json!({ "name": "operations/1", "done": true, "response": { "cloudaicompanionProject": { "id": "made-1" } } });
-    let (base, seen) = service(vec![
+    let service = service(vec![
         ("loadCodeAssist", new_account()),
         ("onboardUser", json!({ "name": "operations/1", "done": false })),
         ("operations/1", json!({ "name": "operations/1" })),
         ("operations/1", made),
     ])
     .await;
-    let gemini = Gemini::new(link(&base), Flavour::CodeAssist, Options::default());
+    let gemini = Gemini::new(link(&service.base), Flavour::CodeAssist, Options::default());
     let begun = tokio::time::Instant::now();
     assert_eq!(gemini.discover_project(&account(Some("mine"))).await.expect("found"), "made-1");
     assert_eq!(begun.elapsed().as_secs(), 10, "asked every five seconds");
     assert_eq!(
-        lines(&seen),
+        lines(&service),
         [
             "POST /v1internal:loadCodeAssist",
             "POST /v1internal:onboardUser",
@@ -163,13 +162,13 @@ async fn a_new_account_is_taken_on() {
     let metadata = json!({
         "ideType": "IDE_UNSPECIFIED", "platform": "PLATFORM_UNSPECIFIED", "pluginType": "GEMINI", "duetProject": "mine",
     });
-    assert_eq!(bodies(&seen)[0], json!({ "metadata": metadata, "cloudaicompanionProject": "mine" }));
+    assert_eq!(bodies(&service)[0], json!({ "metadata": metadata, "cloudaicompanionProject": "mine" }));
     assert_eq!(
-        bodies(&seen)[1],
+        bodies(&service)[1],
         json!({ "tierId": "free-tier", "metadata": metadata }),
         "it would fail with a project"
     );
-    let head = seen.lock().expect("a log")[0].head.clone();
+    let head = service.seen()[0].head.clone();
     assert!(
         head.contains("authorization: bearer ya29-test") && head.contains("accept: application/json"),
         "{head}"
@@ -180,23 +179,25 @@ async fn a_new_account_is_taken_on() {
 async fn antigravity_keeps_its_accounts_where_they_are_whoever_answers() {
     let answer = || json!({ "response": { "candidates": [{ "content": { "parts": [{ "text": "hi" }] }, "finishReason": "STOP" }] } });
     let made = json!({ "done": true, "response": { "cloudaicompanionProject": "made-2" } });
-    let (daily, daily_seen) =
-        service(vec![("onboardUser", json!({ "done": false })), ("onboardUser", made)]).await;
-    let (last, last_seen) =
+    let daily = service(vec![("onboardUser", json!({ "done": false })), ("onboardUser", made)]).await;
+    let last =
         service(vec![("stream", answer()), ("loadCodeAssist", new_account()), ("stream", answer())]).await;
-    let options =
-        Options { hosts: vec![daily.clone(), last], version: Some("9.9.9".into()), ..Options::default() };
-    let gemini = Gemini::new(link(&daily), Flavour::Antigravity, options);
+    let options = Options {
+        hosts: vec![daily.base.clone(), last.base.clone()],
+        version: Some("9.9.9".into()),
+        ..Options::default()
+    };
+    let gemini = Gemini::new(link(&daily.base), Flavour::Antigravity, options);
     // The last host answers a turn and comes first from then on.
     self::answer(&gemini, "gemini-3-flash", &account(Some("p"))).await.expect("answered");
     self::answer(&gemini, "gemini-3-flash", &account(None)).await.expect("answered");
     let stream = "POST /v1internal:streamGenerateContent?alt=sse";
-    assert_eq!(lines(&last_seen), [stream, "POST /v1internal:loadCodeAssist", stream]);
-    assert_eq!(lines(&daily_seen), [stream, "POST /v1internal:onboardUser", "POST /v1internal:onboardUser"]);
-    assert_eq!(bodies(&last_seen)[1], json!({ "metadata": { "ideType": "ANTIGRAVITY" } }));
-    assert_eq!(bodies(&last_seen)[2]["project"], "made-2");
+    assert_eq!(lines(&last), [stream, "POST /v1internal:loadCodeAssist", stream]);
+    assert_eq!(lines(&daily), [stream, "POST /v1internal:onboardUser", "POST /v1internal:onboardUser"]);
+    assert_eq!(bodies(&last)[1], json!({ "metadata": { "ideType": "ANTIGRAVITY" } }));
+    assert_eq!(bodies(&last)[2]["project"], "made-2");
     let metadata = json!({ "ide_type": "ANTIGRAVITY", "ide_version": "9.9.9", "ide_name": "antigravity" });
-    assert_eq!(bodies(&daily_seen)[1], json!({ "tier_id": "free-tier", "metadata": metadata }));
+    assert_eq!(bodies(&daily)[1], json!({ "tier_id": "free-tier", "metadata": metadata }));
 }
 
 #[tokio::test(start_paused = true)]
@@ -204,10 +205,10 @@ async fn an_account_that_is_never_ready_is_given_up() {
     let waiting = |_| ("onboardUser", json!({ "done": false }));
     let mut script = vec![("loadCodeAssist", new_account())];
     script.extend((0..9).map(waiting));
-    let (base, seen) = service(script).await;
-    let gemini = Gemini::new(link(&base), Flavour::Antigravity, Options::default());
+    let service = service(script).await;
+    let gemini = Gemini::new(link(&service.base), Flavour::Antigravity, Options::default());
     let failure = gemini.discover_project(&account(None)).await.expect_err("not ready");
-    assert_eq!((failure.kind, lines(&seen).len()), (Kind::Timeout, 1 + 5), "{failure}");
+    assert_eq!((failure.kind, lines(&service).len()), (Kind::Timeout, 1 + 5), "{failure}");
 }
 
 #[tokio::test]
@@ -224,8 +225,8 @@ async fn an_account_that_may_not_is_told_why() {
         (vec![], Kind::BadRequest, "check the endpoint's base_url"),
     ];
     for (script, kind, words) in cases {
-        let (base, _) = service(script).await;
-        let gemini = Gemini::new(link(&base), Flavour::CodeAssist, Options::default());
+        let service = service(script).await;
+        let gemini = Gemini::new(link(&service.base), Flavour::CodeAssist, Options::default());
         let failure = gemini.discover_project(&account(None)).await.expect_err("no project");
         assert!(failure.kind == kind && failure.message.contains(words), "{failure:?}");
     }
@@ -235,13 +236,13 @@ async fn an_account_that_may_not_is_told_why() {
 async fn turns_of_one_account_look_for_its_project_once() {
     let answer = || ("stream", json!({ "response": { "candidates": [{ "finishReason": "STOP" }] } }));
     let known = json!({ "currentTier": { "id": "x" }, "cloudaicompanionProject": "p" });
-    let (base, seen) = service(vec![("loadCodeAssist", known), answer(), answer()]).await;
-    let gemini = Gemini::new(link(&base), Flavour::CodeAssist, Options::default());
+    let service = service(vec![("loadCodeAssist", known), answer(), answer()]).await;
+    let gemini = Gemini::new(link(&service.base), Flavour::CodeAssist, Options::default());
     let one = account(None);
     let ask = || self::answer(&gemini, "gemini-2.5-pro", &one);
     let (first, second) = tokio::join!(ask(), ask());
     assert!(first.is_ok() && second.is_ok());
-    let asked = lines(&seen).into_iter().filter(|line| line.contains("loadCodeAssist")).count();
+    let asked = lines(&service).into_iter().filter(|line| line.contains("loadCodeAssist")).count();
     assert_eq!(asked, 1, "also when both turns begin at the same time");
 }
 
@@ -343,11 +344,11 @@ async fn an_old_version_is_looked_up_once() {
     let missing = || error(404, "not found");
     let (left, right) =
         (provider(vec![missing(), missing()]).await, provider(vec![missing(), says("hi")]).await);
-    let (versions, _) =
+    let versions =
         service(vec![("GET", json!({ "version": "7.8.9" })), ("GET", json!({ "version": "7.8.9" }))]).await;
     let options = Options {
         hosts: vec![host(&left), host(&right)],
-        version_urls: vec![versions],
+        version_urls: vec![versions.base.clone()],
         ..Options::default()
     };
     let gemini = Gemini::new(link(&host(&left)), Flavour::Antigravity, options);
@@ -363,10 +364,10 @@ async fn an_old_version_is_looked_up_once() {
 async fn a_version_is_not_too_old_where_one_host_says_something_else() {
     let (left, right) =
         (provider(vec![error(500, "oops")]).await, provider(vec![error(404, "not found")]).await);
-    let (versions, _) = service(vec![("GET", json!("7.8.9")), ("GET", json!("7.8.9"))]).await;
+    let versions = service(vec![("GET", json!("7.8.9")), ("GET", json!("7.8.9"))]).await;
     let options = Options {
         hosts: vec![host(&left), host(&right)],
-        version_urls: vec![versions],
+        version_urls: vec![versions.base.clone()],
         ..Options::default()
     };
     let gemini = Gemini::new(link(&host(&left)), Flavour::Antigravity, options);

@@ -1,5 +1,5 @@
 //! Turns made by hand, and their bodies made readable.
-#![allow(dead_code, unreachable_pub, reason = "no test needs all of it")]
+#![allow(dead_code, reason = "each test file uses its part")]
 
 use latimer_adapters::gemini::request::{Takes, Written, write};
 use latimer_adapters::learn::Lessons;
@@ -10,67 +10,67 @@ use latimer_protocol::turn::{
 use serde_json::{Value, json};
 
 /// With a key.
-pub const NATIVE: Takes = Takes { urls: true, token_limit: true, edit_nudge: false };
+pub(crate) const NATIVE: Takes = Takes { urls: true, token_limit: true, edit_nudge: false };
 /// With the login of Antigravity.
-pub const ANTIGRAVITY: Takes = Takes { urls: false, token_limit: false, edit_nudge: false };
+pub(crate) const ANTIGRAVITY: Takes = Takes { urls: false, token_limit: false, edit_nudge: false };
 /// A model that wants signatures.
-pub const GEMINI: &str = "gemini-3-flash";
+pub(crate) const GEMINI: &str = "gemini-3-flash";
 
 /// Words of somebody.
-pub fn said(role: Role, text: &str) -> Item {
+pub(crate) fn said(role: Role, text: &str) -> Item {
     Item::Message(Message { role, content: vec![Content::Text(text.into())] })
 }
 
 /// Words of the person.
-pub fn user(text: &str) -> Item {
+pub(crate) fn user(text: &str) -> Item {
     said(Role::User, text)
 }
 
 /// Words of the model.
-pub fn model(text: &str) -> Item {
+pub(crate) fn model(text: &str) -> Item {
     said(Role::Assistant, text)
 }
 
 /// A call of `exec`.
-pub fn call(id: &str, arguments: &str) -> Item {
+pub(crate) fn call(id: &str, arguments: &str) -> Item {
     Item::Call(Call { id: CallId::from(id), name: "exec".into(), arguments: arguments.into() })
 }
 
 /// What it answered.
-pub fn output(id: &str, text: &str) -> Item {
+pub(crate) fn output(id: &str, text: &str) -> Item {
     Item::Output(CallOutput { id: CallId::from(id), content: vec![Content::Text(text.into())] })
 }
 
 /// State of this owner on a part of this kind.
-pub fn state_of(owner: &str, on: &str, signature: &str) -> Item {
+pub(crate) fn state_of(owner: &str, on: &str, signature: &str) -> Item {
     let data = json!({ "on": on, "signature": signature }).to_string();
     let opaque = Some(Opaque { owner: Owner::new("lab", owner), data });
     Item::Reasoning(ReasoningItem { text: "thoughts never go back".into(), opaque })
 }
 
 /// State of our own.
-pub fn state(on: &str, signature: &str) -> Item {
+pub(crate) fn state(on: &str, signature: &str) -> Item {
     state_of(GEMINI, on, signature)
 }
 
 /// A turn of these items.
-pub fn turn(items: Vec<Item>) -> TurnRequest {
+pub(crate) fn turn(items: Vec<Item>) -> TurnRequest {
     TurnRequest { model: GEMINI.into(), items, ..TurnRequest::default() }
 }
 
 /// The body, and what was noted about it.
-pub fn written(turn: &TurnRequest, takes: Takes, lessons: &Lessons) -> (Value, Written) {
+pub(crate) fn written(turn: &TurnRequest, takes: Takes, lessons: &Lessons) -> (Value, Written) {
     let written = write(turn, &turn.model, takes, &Owner::new("lab", &turn.model), lessons);
     (serde_json::from_slice(&written.body).expect("JSON"), written)
 }
 
 /// The body alone.
-pub fn body(turn: &TurnRequest, takes: Takes) -> Value {
+pub(crate) fn body(turn: &TurnRequest, takes: Takes) -> Value {
     written(turn, takes, &Lessons::default()).0
 }
 
 /// One word a part: `u"text"`, `m"text"~signature`, `call(id)~signature`, `out(id)response`.
-pub fn shown(body: &Value) -> String {
+pub(crate) fn shown(body: &Value) -> String {
     let contents = body["contents"].as_array().expect("contents").iter();
     let part = |part: &Value| {
         let what = if let Some(call) = part.get("functionCall") {
@@ -114,11 +114,11 @@ pub fn shown(body: &Value) -> String {
 
 /// What a history looks like on the wire.
 #[track_caller]
-pub fn becomes(items: Vec<Item>, want: &[&str]) {
+pub(crate) fn becomes(items: Vec<Item>, want: &[&str]) {
     assert_eq!(shown(&body(&turn(items), NATIVE)), want.join("\n"));
 }
 
 /// A picture at this URL.
-pub fn picture(url: &str) -> Content {
+pub(crate) fn picture(url: &str) -> Content {
     Content::Image(Image { url: url.into(), detail: None })
 }
