@@ -133,7 +133,7 @@ impl TurnStream {
         Self::shaped(Shape::Lines(Lines::new(limits.line)), body, reader, limits)
     }
 
-    /// Goes on with an answer that the upstream pauses, at most [`MOST_ROUNDS`] times.
+    /// Goes on with an answer that the upstream pauses, at most `MOST_ROUNDS` times.
     #[must_use]
     pub fn reopened_by(mut self, reopen: Reopen) -> Self {
         self.reopen = Some(reopen);

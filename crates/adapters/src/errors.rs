@@ -99,6 +99,9 @@ const STATUS: [(u16, Kind); 14] = [
     (529, Kind::Overloaded),
 ];
 
+/// What to do about a key that is not taken.
+pub(crate) const CHECK_KEY: &str = " (check the endpoint's api_key)";
+
 /// Turns an answer that is not 2xx into a failure.
 pub fn classify(
     status: u16,
@@ -155,7 +158,7 @@ pub fn said(body: &[u8]) -> String {
 /// What to do next, where the provider's own words do not say.
 fn hint(status: u16, kind: Kind, lower: &str, model: &str) -> String {
     match kind {
-        Kind::Unauthorized => " (check the endpoint's api_key)".to_owned(),
+        Kind::Unauthorized => CHECK_KEY.to_owned(),
         Kind::Forbidden if lower.contains("1010") => {
             " (the provider's filter turned this program away; a `User-Agent` under the endpoint's headers may help)".to_owned()
         }

@@ -47,10 +47,19 @@ pub(crate) fn arguments(text: &str) -> std::borrow::Cow<'_, str> {
     if trimmed.is_empty() {
         return Cow::Borrowed("{}");
     }
-    match serde_json::from_str::<&RawValue>(trimmed) {
-        Ok(_) if trimmed.starts_with('{') => Cow::Borrowed(trimmed),
-        Ok(value) => Cow::Owned(format!("{{\"value\":{}}}", value.get())),
-        Err(_) => Cow::Owned(json!({ "invalid_arguments": text }).to_string()),
+    match is_sound(trimmed) {
+        true if trimmed.starts_with('{') => Cow::Borrowed(trimmed),
+        true => Cow::Owned(format!("{{\"value\":{trimmed}}}")),
+        false => Cow::Owned(json!({ "invalid_arguments": text }).to_string()),
+    }
+}
+
+/// Whether a text is JSON that every parser takes. Half of a surrogate pair is well-formed, and refused by most.
+pub(crate) fn is_sound(text: &str) -> bool {
+    if memchr::memmem::find(text.as_bytes(), b"\\u").is_some() {
+        serde_json::from_str::<Value>(text).is_ok()
+    } else {
+        serde_json::from_str::<&RawValue>(text).is_ok()
     }
 }
 
@@ -84,6 +93,8 @@ mod tests {
             (" {\"a\":1} ", "{\"a\":1}"),
             ("[1]", "{\"value\":[1]}"),
             ("{\"a\":", "{\"invalid_arguments\":\"{\\\"a\\\":\"}"),
+            (r#"{"a":"\ud83d\ude00"}"#, r#"{"a":"\ud83d\ude00"}"#),
+            (r#"{"a":"\ud83d"}"#, r#"{"invalid_arguments":"{\"a\":\"\\ud83d\"}"}"#),
         ] {
             assert_eq!(arguments(text), want);
         }

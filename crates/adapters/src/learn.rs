@@ -161,7 +161,7 @@ impl fmt::Display for Lesson {
 
 /// A wording in lower case and what it teaches: all words of a row must be there. The first row that fits a feature of the
 /// request wins.
-const WORDINGS: [(&[&str], Lesson); 48] = [
+const WORDINGS: [(&[&str], Lesson); 52] = [
     (&["expected string", "received array"], Lesson::StringMode),
     (&["must be passed back"], Lesson::ThoughtsWithCalls),
     (&["reasoning_content", "is missing"], Lesson::ThoughtsWithCalls),
@@ -200,6 +200,8 @@ const WORDINGS: [(&[&str], Lesson); 48] = [
     (&["max_output_tokens"], Lesson::NoTokenLimit),
     (&["response_format"], Lesson::NoJsonSchema),
     (&["json_schema"], Lesson::NoJsonSchema),
+    (&["response mime type"], Lesson::NoJsonSchema),
+    (&["responsejsonschema"], Lesson::NoJsonSchema),
     (&["prompt_cache"], Lesson::NoCacheKey),
     (&["cache_control"], Lesson::NoCacheKey),
     (&["strict"], Lesson::NoStrict),
@@ -208,8 +210,10 @@ const WORDINGS: [(&[&str], Lesson); 48] = [
     (&["chat_template"], Lesson::NoReasoning),
     (&["temperature"], Lesson::NoSampling),
     (&["top_p"], Lesson::NoSampling),
+    (&["penalty"], Lesson::NoSampling),
     (&["developer", "role"], Lesson::SystemRole),
     (&["tool", "support"], Lesson::NoTools),
+    (&["function calling", "not enabled"], Lesson::NoTools),
 ];
 
 /// A longer text may quote the person, and teaches nothing.
@@ -243,7 +247,7 @@ mod tests {
     #[test]
     fn refusals_in_providers_words() {
         let all = Features::of(LESSONS.iter().map(|row| row.0));
-        let cases: [(u16, &str, Option<Lesson>); 20] = [
+        let cases: [(u16, &str, Option<Lesson>); 23] = [
             (
                 400,
                 "Failed to deserialize: messages[1].content[0]: unknown variant `image_url`, expected `text`",
@@ -275,6 +279,13 @@ mod tests {
                 "Function call is missing a thought_signature in functionCall parts.",
                 Some(Lesson::NoSignatures),
             ),
+            (
+                400,
+                "Function calling with a response mime type: 'application/json' is unsupported",
+                Some(Lesson::NoJsonSchema),
+            ),
+            (400, "Function calling is not enabled for models/gemma-3", Some(Lesson::NoTools)),
+            (400, "Penalty is not enabled for models/gemini-2.5-pro", Some(Lesson::NoSampling)),
             (400, "params.messages[0].content: expected string, received array", Some(Lesson::StringMode)),
             (400, "registry.ollama.ai/library/gemma does not support tools", Some(Lesson::NoTools)),
             (400, "Invalid value: 'custom'. Supported values are: 'function'", Some(Lesson::NoCustomTools)),

@@ -1,5 +1,7 @@
 //! Tool names that had to be changed on the way out, to be changed back on the way in. Pure.
 
+use std::borrow::Cow;
+
 use latimer_protocol::turn::TurnRequest;
 
 /// What a provider allows in a tool's name.
@@ -16,6 +18,26 @@ pub struct Rule {
 impl Rule {
     /// What most providers allow: `[A-Za-z0-9_-]{1,64}`.
     pub const COMMON: Self = Self { longest: 64, others: "_-", letter_first: false };
+
+    /// The name, changed where the rule does not allow it. Not reversible: for names that nobody will call by.
+    pub fn fitted(self, name: &str) -> Cow<'_, str> {
+        if self.allows(name) {
+            return Cow::Borrowed(name);
+        }
+        let changed: String = self.replaced(name).chars().take(self.longest).collect();
+        Cow::Owned(if changed.is_empty() { "_".to_owned() } else { changed })
+    }
+
+    /// The name with characters the rule allows; its length stays.
+    fn replaced(self, name: &str) -> String {
+        let mut wire = String::with_capacity(name.len() + 1);
+        if self.letter_first && !name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
+            wire.push('_');
+        }
+        let fits = |c: char| c.is_ascii_alphanumeric() || self.others.contains(c);
+        wire.extend(name.chars().map(|c| if fits(c) { c } else { '_' }));
+        wire
+    }
 
     fn allows(self, name: &str) -> bool {
         let fits = |c: char| c.is_ascii_alphanumeric() || self.others.contains(c);
@@ -39,12 +61,7 @@ impl Names {
         let mut changed = Vec::new();
         for (place, tool) in turn.tools.iter().enumerate().filter(|(_, tool)| !rule.allows(&tool.name)) {
             let tail = format!("_{place}");
-            let fits = |c: char| c.is_ascii_alphanumeric() || rule.others.contains(c);
-            let mut wire = String::new();
-            if rule.letter_first && !tool.name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
-                wire.push('_');
-            }
-            wire.extend(tool.name.chars().map(|c| if fits(c) { c } else { '_' }));
+            let wire = rule.replaced(&tool.name);
             let mut short: String = wire.chars().take(rule.longest.saturating_sub(tail.len())).collect();
             short.push_str(&tail);
             changed.push((short, tool.name.clone()));
@@ -83,5 +100,14 @@ mod tests {
         let short = names.wire(&long);
         assert!(short.len() == 64 && short.ends_with("_3"), "{short}");
         assert_eq!(names.hub(short), long);
+    }
+
+    #[test]
+    fn names_of_an_earlier_time_are_made_to_fit() {
+        let rule = Rule { letter_first: true, ..Rule::COMMON };
+        for (name, want) in [("plain", "plain"), ("", "_"), ("a b!", "a_b_"), ("7z", "_7z"), ("ö", "__")] {
+            assert_eq!(rule.fitted(name), want);
+        }
+        assert_eq!(rule.fitted(&"7".repeat(70)).len(), 64);
     }
 }

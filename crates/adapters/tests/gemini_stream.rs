@@ -4,7 +4,7 @@
 use latimer_adapters::gemini::stream::Reader;
 use latimer_adapters::reader::{Context, End, Reader as _};
 use latimer_protocol::sse::Frames;
-use latimer_protocol::turn::{Owner, Record, Sink, TurnEvent};
+use latimer_protocol::turn::{FinishReason, Owner, Record, Sink, TurnEvent};
 use proptest::prelude::*;
 
 fn reader() -> Box<Reader> {
@@ -58,7 +58,74 @@ fn fixtures_are_read_the_same_whatever_the_cuts() {
     }
 }
 
+#[test]
+fn the_placeholder_of_a_claude_is_taken_out_again() {
+    let answer = |args: &str| {
+        let body = format!(
+            r#"{{"candidates":[{{"content":{{"parts":[{{"functionCall":{{"id":"toolu_1","name":"f","args":{args}}}}}]}},"finishReason":"STOP"}}]}}"#
+        );
+        let mut record = Record::default();
+        let context = Context { endpoint: "lab".into(), ..Context::default() };
+        let mut reader = Box::new(Reader::new(context, true));
+        reader.push(body.as_bytes(), &mut record);
+        reader.finish(End::Clean, &mut record);
+        assert_eq!(record.lines[1], "call 0 toolu_1 f", "the id stays");
+        record.lines.swap_remove(2)
+    };
+    for (args, want) in [
+        (r#"{"_":""}"#, "{}"),
+        (r#"{"a":1,"_":"x"}"#, r#"{"a":1}"#),
+        (r#"{"a":"_"}"#, r#"{"a":"_"}"#),
+        ("[\"_\"]", "[\"_\"]"),
+    ] {
+        assert_eq!(answer(args), format!("args 0 {want:?}"), "{args}");
+    }
+}
+
+/// The rules every answer obeys, whatever the bytes.
+#[derive(Default)]
+struct Rules {
+    begun: Vec<u32>,
+    ended: Vec<u32>,
+    finished: usize,
+    faults: Vec<String>,
+}
+
+impl Sink for Rules {
+    fn event(&mut self, event: TurnEvent<'_>) {
+        let mut fault =
+            |is_one: bool, what: &str| self.faults.extend(is_one.then(|| format!("{event}: {what}")));
+        fault(self.finished > 0, "follows the end");
+        let is_open = |slot| self.begun.contains(&slot) && !self.ended.contains(&slot);
+        match event {
+            TurnEvent::Text(text) | TurnEvent::Reasoning(text) => fault(text.is_empty(), "an empty piece"),
+            TurnEvent::CallStarted { slot, name, .. } => {
+                fault(self.begun.contains(&slot) || name.is_empty(), "begins twice, or without a name");
+                self.begun.push(slot);
+            }
+            TurnEvent::CallArguments { slot, json } => {
+                fault(!is_open(slot) || json.is_empty(), "out of place");
+            }
+            TurnEvent::CallEnded { slot } => {
+                fault(!is_open(slot), "ends out of place");
+                self.ended.push(slot);
+            }
+            // The state of a call belongs to the one that follows: no other may be open.
+            TurnEvent::ReasoningState(_) => fault(self.begun.len() != self.ended.len(), "a call is open"),
+            TurnEvent::Finished(ref reason) => {
+                let open = self.begun.len() - self.ended.len();
+                let broke = matches!(reason, FinishReason::Failed(_));
+                fault(open > usize::from(broke), "more than the last call of a broken answer is open");
+                self.finished += 1;
+            }
+            _ => {}
+        }
+    }
+}
+
 proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn whatever_arrives_there_is_one_end(
         pieces in prop::collection::vec(prop_oneof![
@@ -68,6 +135,8 @@ proptest! {
             Just("data: {\"response\":{\"candidates\":[{\"finishReason\":\"STOP\"}]}}\n\n"),
             Just("data: {\"candidates\":[{\"finishReason\":\"MALFORMED_FUNCTION_CALL\"}]}\n\n"),
             Just("data: {\"promptFeedback\":{\"blockReason\":\"X\"}}\n\n"),
+            Just("data: {\"candidates\":[{\"content\":{\"parts\":[{\"functionCall\":{\"name\":\"f\"}},{\"functionCall\":{\"name\":\"g\",\"args\":[]}}]}}]}\n\n"),
+            Just("data: {\"candidates\":[{\"content\":{\"parts\":[{\"inlineData\":{},\"thoughtSignature\":\"s\"}]}}]}\n\n"),
             Just("data: {\"error\":{\"code\":500}}\n\n"),
             Just("data: [{\"candidates\":[]},7]\n\n"),
             Just("data: [1,2\n\n"),
@@ -76,23 +145,16 @@ proptest! {
         size in 1usize..50,
     ) {
         let bytes = pieces.concat().into_bytes();
-        let mut ends = 0;
-        let mut open: Vec<u32> = Vec::new();
-        let mut sink = |event: TurnEvent<'_>| {
-            assert_eq!(ends, 0, "nothing follows the end");
-            match event {
-                TurnEvent::Finished(_) => ends += 1,
-                TurnEvent::CallStarted { slot, .. } => open.push(slot),
-                TurnEvent::CallArguments { slot, .. } => assert!(open.contains(&slot)),
-                TurnEvent::CallEnded { slot } => {
-                    assert!(open.contains(&slot), "ended once");
-                    open.retain(|known| *known != slot);
-                }
-                TurnEvent::Text(text) | TurnEvent::Reasoning(text) => assert!(!text.is_empty()),
-                _ => {}
-            }
-        };
-        read(&bytes, size, &mut sink);
-        prop_assert_eq!(ends, 1);
+        let mut rules = Rules::default();
+        read(&bytes, size, &mut rules);
+        prop_assert_eq!((rules.finished, rules.faults), (1, Vec::<String>::new()));
+        prop_assert_eq!(lines(&bytes, size), lines(&bytes, bytes.len()));
+    }
+
+    #[test]
+    fn any_bytes_end_once(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let mut rules = Rules::default();
+        read(&bytes, 16, &mut rules);
+        prop_assert_eq!((rules.finished, rules.faults), (1, Vec::<String>::new()));
     }
 }

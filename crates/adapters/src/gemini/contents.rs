@@ -15,7 +15,8 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::models::Family;
-use crate::exchange::arguments;
+use super::request::RULE;
+use crate::exchange::{arguments, is_sound};
 use crate::learn::{Lesson, Lessons};
 use crate::names::Names;
 use crate::pairing::{NO_OUTPUT, Step, orphan};
@@ -27,11 +28,32 @@ const NOT_SEEN: &str = "(an image or a file stood here; this model does not see 
 
 /// State of one part, as it travels through the client.
 #[derive(Debug, Deserialize)]
-pub(super) struct Signed {
-    /// `call` or `text`.
-    pub(super) on: String,
-    /// The signature.
-    pub(super) signature: String,
+struct Signed {
+    /// The part it came with; see [`On`].
+    on: String,
+    signature: String,
+}
+
+/// Which part a signature came with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum On {
+    /// The call that follows.
+    Call,
+    /// The words before.
+    Text,
+    /// A part without words, behind what was said.
+    Nothing,
+}
+
+impl On {
+    /// As it travels through the client.
+    pub(super) fn code(self) -> &'static str {
+        match self {
+            Self::Call => "call",
+            Self::Text => "text",
+            Self::Nothing => "nothing",
+        }
+    }
 }
 
 /// Collects the contents.
@@ -87,7 +109,10 @@ impl<'a, 'n> Writer<'a, 'n> {
             Step::Item(_) => {}
             Step::Call(call, id) => self.call(call, id),
             Step::Output(output, id) => self.output(output, id),
-            Step::Orphan(output) => self.push("user", words(orphan(output).into())),
+            Step::Orphan(output) => {
+                self.signature = None;
+                self.push("user", words(orphan(output).into()));
+            }
         }
     }
 
@@ -131,27 +156,43 @@ impl<'a, 'n> Writer<'a, 'n> {
     /// Thoughts never go back; what belongs to the part beside them does, to its owner.
     fn thoughts(&mut self, thoughts: &ReasoningItem) {
         let Some(opaque) = &thoughts.opaque else { return };
-        if opaque.owner != *self.owner || !self.signatures {
-            self.notes.push("signatures of another model or provider were left out".to_owned());
-            return;
+        if opaque.owner != *self.owner {
+            return self.note("signatures of another model or provider were left out");
+        }
+        if !self.signatures {
+            return self.note("signatures of earlier thoughts were left out: the provider refused them");
         }
         let Ok(signed) = serde_json::from_str::<Signed>(&opaque.data) else { return };
-        if signed.on == "call" {
+        if signed.on == On::Call.code() {
             self.signature = Some(signed.signature);
             return;
         }
-        let last = self.contents.last_mut().filter(|last| last.role == Some("model"));
-        match last.and_then(|last| last.parts.last_mut()) {
-            Some(part) if part.text.is_some() && part.thought_signature.is_none() => {
+        // The part it came with is gone, or stands behind the outputs now: on another part it would be refused.
+        let Some(last) = self.contents.last_mut().filter(|last| last.role == Some("model")) else {
+            return self.note("a signature whose part is not in the history was left out");
+        };
+        match last.parts.last_mut() {
+            Some(part)
+                if signed.on == On::Text.code()
+                    && part.text.is_some()
+                    && part.thought_signature.is_none() =>
+            {
                 part.thought_signature = Some(signed.signature.into());
             }
-            _ => self
-                .push("model", Part { thought_signature: Some(signed.signature.into()), ..words("".into()) }),
+            _ => {
+                last.parts
+                    .push(Part { thought_signature: Some(signed.signature.into()), ..words("".into()) });
+            }
         }
     }
 
+    fn note(&mut self, note: &str) {
+        self.notes.push(note.to_owned());
+    }
+
     fn call(&mut self, call: &'a Call, id: String) {
-        let name = self.names.wire(&call.name).to_owned();
+        // A tool of an earlier time may not be declared any more, and have any name.
+        let name = RULE.fitted(self.names.wire(&call.name)).into_owned();
         self.functions.insert(id.clone(), name.clone());
         let args = match arguments(&call.arguments) {
             Cow::Borrowed(text) => serde_json::from_str::<&RawValue>(text).map(Cow::Borrowed).ok(),
@@ -161,7 +202,12 @@ impl<'a, 'n> Writer<'a, 'n> {
         let is_first = self.contents.last().is_none_or(|last| {
             last.role != Some("model") || last.parts.iter().all(|part| part.function_call.is_none())
         });
-        let wanted = self.family.wants_signatures() && (is_first || !self.signatures);
+        // A provider that refused signatures knows them, whatever its model is called. A Claude has others.
+        let wanted = if self.signatures {
+            self.family.wants_signatures() && is_first
+        } else {
+            self.family != Family::Claude
+        };
         let signature = own.map(Cow::Owned).or_else(|| wanted.then_some(Cow::Borrowed(NO_SIGNATURE)));
         let call = FunctionCall {
             id: id.into(),
@@ -175,6 +221,7 @@ impl<'a, 'n> Writer<'a, 'n> {
     }
 
     fn output(&mut self, output: Option<&'a CallOutput>, id: String) {
+        self.signature = None;
         let parts = output.map_or(&[][..], |output| output.content.as_slice());
         let texts = parts.iter().filter_map(|part| match part {
             Said::Text(text) | Said::Refusal(text) => Some(text.as_str()),
@@ -187,8 +234,7 @@ impl<'a, 'n> Writer<'a, 'n> {
                 self.pictures.push(picture);
             }
         }
-        let is_object =
-            text.trim_start().starts_with('{') && serde_json::from_str::<&RawValue>(text.trim()).is_ok();
+        let is_object = text.trim_start().starts_with('{') && is_sound(&text);
         let response = if output.is_none() {
             json!({ "error": NO_OUTPUT }).to_string()
         } else if is_object {
@@ -231,7 +277,7 @@ fn picture(part: &Said, urls: bool) -> Option<Part<'_>> {
         Said::Text(_) | Said::Refusal(_) => return None,
     };
     if let Some((head, data)) = url.strip_prefix("data:").and_then(|rest| rest.split_once(',')) {
-        let mime_type = head.strip_suffix(";base64")?.split(';').next()?;
+        let mime_type = head.strip_suffix(";base64")?.split(';').next().filter(|kind| kind.contains('/'))?;
         return Some(Part { inline_data: Some(InlineData { mime_type, data }), ..Part::default() });
     }
     if !urls || !url.starts_with("https://") {

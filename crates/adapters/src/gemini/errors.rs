@@ -5,41 +5,50 @@ use std::time::Duration;
 use latimer_protocol::failure::{Failure, Kind};
 use serde_json::Value;
 
-use crate::errors;
+use crate::errors::{self, CHECK_KEY};
 
-/// Reasons and words, in lower case, and what they mean. The first row that fits counts.
-const WORDS: [(&str, Kind); 19] = [
-    ("insufficient_g1_credits_balance", Kind::QuotaExhausted),
-    ("limit: 0", Kind::QuotaExhausted),
-    ("violation of terms of service", Kind::Forbidden),
-    ("validation_required", Kind::Forbidden),
-    ("account_disabled", Kind::Forbidden),
-    ("invalid_grant", Kind::Unauthorized),
-    ("token revoked", Kind::Unauthorized),
-    ("model_capacity_exhausted", Kind::Overloaded),
-    ("no capacity available", Kind::Overloaded),
-    ("perday", Kind::WindowExhausted),
-    ("daily", Kind::WindowExhausted),
-    ("quota_exhausted", Kind::WindowExhausted),
-    ("quotaresetdelay", Kind::WindowExhausted),
-    ("rate_limit_exceeded", Kind::RateLimited),
-    ("perminute", Kind::RateLimited),
-    ("input token count", Kind::ContextLength),
-    ("exceeds the maximum number of tokens", Kind::ContextLength),
-    ("no longer supported", Kind::BadRequest),
-    ("service_disabled", Kind::Forbidden),
+/// Statuses, a word of the refusal in lower case, and what both mean together. The first row that fits counts.
+const RULES: [(&[u16], &str, Kind); 21] = [
+    (&[429], "insufficient_g1_credits_balance", Kind::QuotaExhausted),
+    (&[429], "limit: 0", Kind::QuotaExhausted),
+    (&[429, 500, 503, 529], "model_capacity_exhausted", Kind::Overloaded),
+    (&[429, 500, 503, 529], "model_capacity_exceeded", Kind::Overloaded),
+    (&[429, 500, 503, 529], "no capacity available", Kind::Overloaded),
+    (&[429], "perday", Kind::WindowExhausted),
+    (&[429], "per day", Kind::WindowExhausted),
+    (&[429], "daily", Kind::WindowExhausted),
+    (&[429], "quota_exhausted", Kind::WindowExhausted),
+    (&[429], "perminute", Kind::RateLimited),
+    (&[429], "rate_limit_exceeded", Kind::RateLimited),
+    (&[400], "api_key_invalid", Kind::Unauthorized),
+    (&[400], "invalid_grant", Kind::Unauthorized),
+    (&[400], "user location is not supported", Kind::Forbidden),
+    (&[400], "input token count", Kind::ContextLength),
+    (&[400], "exceeds the maximum number of tokens", Kind::ContextLength),
+    (&[400, 404], "no longer supported", Kind::BadRequest),
+    (&[403], "violation of terms of service", Kind::Forbidden),
+    (&[403], "validation_required", Kind::Forbidden),
+    (&[403], "account_disabled", Kind::Forbidden),
+    (&[403], "service_disabled", Kind::Forbidden),
 ];
-/// The words that matter for each status.
-const FIT: [(u16, &[Kind]); 6] = [
-    (400, &[Kind::ContextLength, Kind::Unauthorized, Kind::BadRequest]),
-    (401, &[Kind::Unauthorized]),
-    (403, &[Kind::Forbidden]),
-    (429, &[Kind::QuotaExhausted, Kind::Overloaded, Kind::WindowExhausted, Kind::RateLimited]),
-    (503, &[Kind::Overloaded]),
-    (529, &[Kind::Overloaded]),
+/// Names of statuses, for errors in a stream that have no number.
+const STATUSES: [(&str, u16); 9] = [
+    ("INVALID_ARGUMENT", 400),
+    ("FAILED_PRECONDITION", 400),
+    ("UNAUTHENTICATED", 401),
+    ("PERMISSION_DENIED", 403),
+    ("NOT_FOUND", 404),
+    ("RESOURCE_EXHAUSTED", 429),
+    ("INTERNAL", 500),
+    ("UNAVAILABLE", 503),
+    ("DEADLINE_EXCEEDED", 504),
 ];
-/// A window of a minute is no window.
+/// The one sentence that stands in every 429 of the native API, whichever limit it was.
+const ANY_LIMIT: &str = "exceeded your current quota";
+/// A longer wait is no burst.
 const SHORT: Duration = Duration::from_secs(300);
+/// How long a limit by the minute lasts, where nothing says so.
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// Turns an answer that is not 2xx into a failure.
 pub fn classify(
@@ -49,116 +58,256 @@ pub fn classify(
     endpoint: &str,
     model: &str,
 ) -> Failure {
-    let lower = String::from_utf8_lossy(body).to_ascii_lowercase();
+    let said = Said::of(body);
     let mut failure = errors::classify(status, retry_after, body, endpoint, model);
-    let fits = FIT.iter().find(|(known, _)| *known == status).map_or(&[][..], |(_, kinds)| kinds);
-    if let Some((_, kind)) = WORDS.iter().find(|(word, kind)| fits.contains(kind) && lower.contains(word)) {
-        failure.kind = *kind;
+    let rule = RULES.iter().find(|(statuses, word, _)| statuses.contains(&status) && said.has(word));
+    let kind = rule.map(|(_, _, kind)| *kind);
+    match status {
+        429 => limited(&mut failure, kind, &said),
+        404 if kind.is_none() && said.is_googles => {
+            failure.kind = Kind::ModelNotFound;
+            let words = errors::said(body);
+            failure.message = format!("{endpoint}: model `{model}` is not offered here ({})", words.trim());
+        }
+        _ => failure.kind = kind.unwrap_or(failure.kind),
     }
-    if failure.kind == Kind::WindowExhausted && failure.retry_after.is_some_and(|wait| wait <= SHORT) {
-        failure.kind = Kind::RateLimited;
+    if failure.kind == Kind::Unauthorized && !failure.message.ends_with(CHECK_KEY) {
+        failure.message.push_str(CHECK_KEY);
     }
-    if let Some(link) = validation_link(body) {
+    if let Some(link) = said.link.filter(|_| failure.kind == Kind::Forbidden) {
         failure.message = format!("{} (open this to go on: {link})", failure.message);
     }
     failure
 }
 
+/// Which limit a 429 is about: the name of the limit first, then the length of the wait.
+fn limited(failure: &mut Failure, kind: Option<Kind>, said: &Said) {
+    let wait = failure.retry_after;
+    let is_long = wait.is_some_and(|wait| wait > SHORT);
+    let is_any_limit = failure.kind == Kind::QuotaExhausted && said.has(ANY_LIMIT);
+    failure.kind = match kind {
+        Some(Kind::RateLimited) | None if is_long => Kind::WindowExhausted,
+        Some(kind) => kind,
+        None if failure.kind == Kind::QuotaExhausted && !is_any_limit => Kind::QuotaExhausted,
+        None if wait.is_some() => Kind::RateLimited,
+        None if is_any_limit => Kind::WindowExhausted,
+        None => failure.kind,
+    };
+    match failure.kind {
+        // The free tier names a wait of seconds beside a limit of a day: it would be asked in vain again and again.
+        Kind::WindowExhausted | Kind::QuotaExhausted if !is_long => failure.retry_after = None,
+        Kind::RateLimited if wait.is_none() && said.has("perminute") => failure.retry_after = Some(MINUTE),
+        _ => {}
+    }
+}
+
 /// A top-level `error` in a stream.
 pub fn in_stream(raw: &str, endpoint: &str, model: &str) -> Failure {
     let error = serde_json::from_str::<Value>(raw).unwrap_or_default();
-    let status = error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
+    let number = error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
+    let name = error.get("status").and_then(Value::as_str).unwrap_or_default();
+    let named = || STATUSES.iter().find(|(known, _)| *known == name).map(|(_, status)| *status);
     let body = format!("{{\"error\":{raw}}}");
     let wait = errors::retry_after(None, body.as_bytes(), 0);
-    let failure = classify(status.unwrap_or(500), wait, body.as_bytes(), endpoint, model);
+    let failure = classify(number.or_else(named).unwrap_or(500), wait, body.as_bytes(), endpoint, model);
     Failure { status: None, ..failure }
 }
 
-/// Where the provider wants a person to confirm something.
-fn validation_link(body: &[u8]) -> Option<String> {
-    let value = serde_json::from_slice::<Value>(body).ok()?;
-    let error = value.get(0).unwrap_or(&value).get("error")?;
-    let details = error.get("details")?.as_array()?;
-    let reason = |detail: &Value| detail.get("reason").and_then(Value::as_str).map(str::to_ascii_uppercase);
-    let detail = details.iter().find(|detail| reason(detail).as_deref() == Some("VALIDATION_REQUIRED"))?;
-    let link = ["validation_url", "validationUrl", "link"]
+/// What counts of a refusal. Fields that only repeat where the request went are left out: hosts are called `daily`, too.
+struct Said {
+    /// Status, message, reasons and names of limits, in lower case; the whole body where it is not Google's.
+    text: String,
+    /// It has the shape of Google's errors.
+    is_googles: bool,
+    /// Where a person is to confirm something.
+    link: Option<String>,
+}
+
+impl Said {
+    fn of(body: &[u8]) -> Self {
+        let value = serde_json::from_slice::<Value>(body).unwrap_or_default();
+        let Some(error) =
+            value.get(0).unwrap_or(&value).get("error").filter(|error| error.get("message").is_some())
+        else {
+            let text = String::from_utf8_lossy(body).to_ascii_lowercase();
+            return Self { text, is_googles: false, link: None };
+        };
+        let details = || error.get("details").and_then(Value::as_array).into_iter().flatten();
+        let violations =
+            details().filter_map(|detail| detail.get("violations")?.as_array()).flatten().flat_map(
+                |violation| ["quotaId", "quotaMetric"].into_iter().filter_map(|name| violation.get(name)),
+            );
+        let words = [error.get("status"), error.get("message")].into_iter().flatten();
+        let reasons = details()
+            .flat_map(|detail| [detail.get("reason"), detail.pointer("/metadata/quota_limit")])
+            .flatten();
+        let texts: Vec<&str> = words.chain(reasons).chain(violations).filter_map(Value::as_str).collect();
+        Self {
+            text: texts.join("\n").to_ascii_lowercase().replace("daily-cloudcode", "cloudcode"),
+            is_googles: error.get("status").is_some() || error.get("details").is_some(),
+            link: link(&details().collect::<Vec<_>>()),
+        }
+    }
+
+    /// Whether the word stands there, and is not the beginning of a longer number.
+    fn has(&self, word: &str) -> bool {
+        let goes_on = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit());
+        self.text.match_indices(word).any(|(at, _)| !goes_on(self.text.get(at + word.len()..).unwrap_or("")))
+    }
+}
+
+/// Where the provider wants a person to confirm something: in the reason's own fields, or in the links beside it.
+fn link(details: &[&Value]) -> Option<String> {
+    let is_wanted = |detail: &&&Value| {
+        let reason = detail.get("reason").and_then(Value::as_str).unwrap_or_default();
+        reason.eq_ignore_ascii_case("VALIDATION_REQUIRED")
+    };
+    let detail = details.iter().find(is_wanted)?;
+    let named = ["validation_link", "validation_url", "validationUrl", "link"]
         .iter()
-        .find_map(|name| detail.get("metadata")?.get(*name)?.as_str())?;
+        .find_map(|name| detail.get("metadata")?.get(*name)?.as_str());
+    let beside = || details.iter().find_map(|detail| detail.get("links")?.get(0)?.get("url")?.as_str());
+    let link = named.or_else(beside)?;
     let is_plain = |c: char| c.is_ascii_graphic() && !matches!(c, '<' | '>' | '"');
     (link.starts_with("https://") && link.len() < 500 && link.chars().all(is_plain)).then(|| link.to_owned())
 }
 
-/// Whether the next host may answer what this one did not. Nothing is gained elsewhere from a request that is wrong, or an
-/// account that is not allowed; `last` says that there is no other host.
-pub(super) fn next_host(failure: &Failure, body: &[u8], last: bool) -> bool {
-    let lower = String::from_utf8_lossy(body).to_ascii_lowercase();
-    match failure.status {
-        _ if last => false,
-        None => matches!(failure.kind, Kind::Unreachable | Kind::Interrupted | Kind::Timeout),
-        Some(404 | 429) => true,
-        Some(403) => lower.contains("service_disabled"),
-        Some(status) => status >= 500,
-    }
+/// Whether a refusal says this word, in lower case.
+pub(super) fn says(body: &[u8], word: &str) -> bool {
+    Said::of(body).has(word)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn quota(id: &str) -> String {
+        format!(
+            r#"{{"error":{{"code":429,"status":"RESOURCE_EXHAUSTED","message":"You exceeded your current quota","details":[{{"@type":"x.QuotaFailure","violations":[{{"quotaId":"{id}"}}]}}]}}}}"#
+        )
+    }
+
+    fn reason(reason: &str) -> String {
+        format!(
+            r#"{{"error":{{"code":1,"message":"m","details":[{{"@type":"x.ErrorInfo","reason":"{reason}","metadata":{{"service":"daily-cloudcode-pa.googleapis.com","validation_url":"https://accounts.test/v"}}}}]}}}}"#
+        )
+    }
+
+    fn message(text: &str) -> String {
+        format!(r#"{{"error":{{"status":"X","message":"{text}"}}}}"#)
+    }
+
     #[test]
     fn refusals_in_googles_words() {
-        let quota = |id: &str| {
-            format!(
-                r#"{{"error":{{"code":429,"status":"RESOURCE_EXHAUSTED","message":"Quota exceeded","details":[{{"@type":"x.QuotaFailure","violations":[{{"quotaId":"{id}"}}]}}]}}}}"#
-            )
-        };
-        let reason = |reason: &str| {
-            format!(
-                r#"{{"error":{{"code":1,"message":"m","details":[{{"@type":"x.ErrorInfo","reason":"{reason}","metadata":{{"validation_url":"https://accounts.test/v"}}}}]}}}}"#
-            )
-        };
         let cases = [
-            (429, quota("GenerateRequestsPerDayPerProject"), Kind::WindowExhausted),
-            (429, quota("GenerateRequestsPerMinute"), Kind::RateLimited),
-            (429, reason("INSUFFICIENT_G1_CREDITS_BALANCE"), Kind::QuotaExhausted),
-            (429, reason("MODEL_CAPACITY_EXHAUSTED"), Kind::Overloaded),
-            (503, reason("MODEL_CAPACITY_EXHAUSTED"), Kind::Overloaded),
             (403, reason("VALIDATION_REQUIRED"), Kind::Forbidden),
-            (400, r#"[{"error":{"message":"The input token count (1) exceeds the maximum number of tokens allowed"}}]"#.to_owned(), Kind::ContextLength),
-            (400, r#"{"error":{"message":"Unknown name \"x\"","status":"INVALID_ARGUMENT"}}"#.to_owned(), Kind::BadRequest),
-            (404, r#"{"error":{"message":"models/x is not found"}}"#.to_owned(), Kind::ModelNotFound),
-            (401, r#"{"error":{"status":"UNAUTHENTICATED","message":"m"}}"#.to_owned(), Kind::Unauthorized),
+            (403, reason("SERVICE_DISABLED"), Kind::Forbidden),
+            (
+                403,
+                message("The account has been disabled for a violation of Terms of Service"),
+                Kind::Forbidden,
+            ),
+            (400, reason("API_KEY_INVALID"), Kind::Unauthorized),
+            (400, message("User location is not supported for the API use."), Kind::Forbidden),
+            (
+                400,
+                format!(
+                    "[{}]",
+                    message("The input token count (1) exceeds the maximum number of tokens allowed")
+                ),
+                Kind::ContextLength,
+            ),
+            (400, message("Unknown name \\\"x\\\""), Kind::BadRequest),
+            (400, r#"{"error":"invalid_grant"}"#.to_owned(), Kind::Unauthorized),
+            (404, message("Requested entity was not found."), Kind::ModelNotFound),
+            (404, "<html>404</html>".to_owned(), Kind::BadRequest),
+            (404, message("This version is no longer supported"), Kind::BadRequest),
+            (401, message("m"), Kind::Unauthorized),
             (500, "{}".to_owned(), Kind::UpstreamError),
+            (503, reason("MODEL_CAPACITY_EXHAUSTED"), Kind::Overloaded),
+            (503, message("The model is overloaded."), Kind::Overloaded),
         ];
         for (status, body, want) in cases {
             let failure = classify(status, None, body.as_bytes(), "lab", "x");
             assert_eq!(failure.kind, want, "{status} {body}");
         }
-        let told = classify(403, None, reason("VALIDATION_REQUIRED").as_bytes(), "lab", "x");
-        assert!(told.message.contains("https://accounts.test/v"), "{told}");
-        assert_eq!(
-            in_stream(r#"{"code":429,"message":"Please retry in 12.3s"}"#, "lab", "x").retry_after,
-            Some(Duration::from_millis(12_300))
-        );
     }
 
     #[test]
-    fn hosts_are_changed_for_what_another_may_do_better() {
-        let failure = |status: Option<u16>, kind| Failure { status, ..Failure::new(kind, "") };
-        let cases = [
-            (Some(404), Kind::ModelNotFound, "", true),
-            (Some(429), Kind::RateLimited, "", true),
-            (Some(503), Kind::Overloaded, "", true),
-            (Some(500), Kind::UpstreamError, "", true),
-            (None, Kind::Unreachable, "", true),
-            (Some(400), Kind::BadRequest, "", false),
-            (Some(401), Kind::Unauthorized, "", false),
-            (Some(403), Kind::Forbidden, "permission", false),
-            (Some(403), Kind::Forbidden, "SERVICE_DISABLED", true),
+    fn limits_by_their_name_then_by_their_wait() {
+        // As Code Assist writes it: the reason is the same for every limit.
+        let by_metadata = r#"{"error":{"message":"m","details":[{"reason":"RATE_LIMIT_EXCEEDED","metadata":{"quota_limit":"Gemini25ProRequestsPerDay"}}]}}"#;
+        let cases: [(Option<u64>, String, Kind, Option<u64>); 18] = [
+            (None, by_metadata.to_owned(), Kind::WindowExhausted, None),
+            (
+                None,
+                message(
+                    "Quota exceeded for 'Requests per minute' of 'daily-cloudcode-pa.googleapis.com'. Retry in 5s",
+                ),
+                Kind::RateLimited,
+                Some(5),
+            ),
+            (None, quota("GenerateRequestsPerDayPerProject"), Kind::WindowExhausted, None),
+            // The wait beside a limit of a day is not its end.
+            (Some(34), quota("GenerateRequestsPerDayPerProject-FreeTier"), Kind::WindowExhausted, None),
+            (Some(34), quota("GenerateRequestsPerMinute"), Kind::RateLimited, Some(34)),
+            (None, quota("GenerateRequestsPerMinute"), Kind::RateLimited, Some(60)),
+            (Some(20), message("You exceeded your current quota"), Kind::RateLimited, Some(20)),
+            (None, message("You exceeded your current quota"), Kind::WindowExhausted, None),
+            (None, message("Please retry in 12s"), Kind::RateLimited, Some(12)),
+            (Some(5), reason("RATE_LIMIT_EXCEEDED"), Kind::RateLimited, Some(5)),
+            (None, reason("RATE_LIMIT_EXCEEDED"), Kind::RateLimited, None),
+            (Some(4000), reason("RATE_LIMIT_EXCEEDED"), Kind::WindowExhausted, Some(4000)),
+            (Some(4000), reason("QUOTA_EXHAUSTED"), Kind::WindowExhausted, Some(4000)),
+            (Some(4000), message("slow down"), Kind::WindowExhausted, Some(4000)),
+            (None, reason("INSUFFICIENT_G1_CREDITS_BALANCE"), Kind::QuotaExhausted, None),
+            (
+                Some(30),
+                message("Quota exceeded for metric: x, limit: 0\\nPlease retry"),
+                Kind::QuotaExhausted,
+                None,
+            ),
+            (Some(30), message("Quota exceeded for metric: x, limit: 05"), Kind::RateLimited, Some(30)),
+            (None, reason("MODEL_CAPACITY_EXHAUSTED"), Kind::Overloaded, None),
         ];
-        for (status, kind, body, want) in cases {
-            assert_eq!(next_host(&failure(status, kind), body.as_bytes(), false), want, "{status:?} {body}");
-            assert!(!next_host(&failure(status, kind), body.as_bytes(), true));
+        for (wait, body, kind, rests) in cases {
+            let failure = classify(429, wait.map(Duration::from_secs), body.as_bytes(), "lab", "x");
+            assert_eq!(
+                (failure.kind, failure.retry_after),
+                (kind, rests.map(Duration::from_secs)),
+                "{wait:?} {body}"
+            );
+        }
+    }
+
+    #[test]
+    fn people_are_told_what_to_do() {
+        let beside = r#"{"error":{"message":"m","details":[{"reason":"VALIDATION_REQUIRED"},{"@type":"x.Help","links":[{"url":"https://accounts.test/help"}]}]}}"#;
+        let unsafe_link = r#"{"error":{"message":"m","details":[{"reason":"VALIDATION_REQUIRED","metadata":{"validation_link":"http://x"}}]}}"#;
+        let cases = [
+            (403, reason("VALIDATION_REQUIRED"), "lab: m (open this to go on: https://accounts.test/v)"),
+            (403, beside.to_owned(), "lab: m (open this to go on: https://accounts.test/help)"),
+            (403, unsafe_link.to_owned(), "lab: m"),
+            (400, reason("API_KEY_INVALID"), "lab: m (check the endpoint's api_key)"),
+            (404, message("Not found."), "lab: model `x` is not offered here (X Not found.)"),
+        ];
+        for (status, body, want) in cases {
+            assert_eq!(classify(status, None, body.as_bytes(), "lab", "x").message, want);
+        }
+    }
+
+    #[test]
+    fn errors_in_a_stream() {
+        let cases = [
+            (r#"{"code":429,"message":"Please retry in 12.3s"}"#, Kind::RateLimited, Some(12_300)),
+            (r#"{"status":"UNAVAILABLE","message":"busy"}"#, Kind::Overloaded, None),
+            (r#"{"status":"NEW","message":"?"}"#, Kind::UpstreamError, None),
+            (r#""oops""#, Kind::UpstreamError, None),
+            ("7", Kind::UpstreamError, None),
+        ];
+        for (raw, kind, wait) in cases {
+            let failure = in_stream(raw, "lab", "x");
+            assert_eq!((failure.kind, failure.retry_after), (kind, wait.map(Duration::from_millis)), "{raw}");
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Gemini upstreams: with a key, by the login of Code Assist, and by that of Antigravity. The protocol itself is in [`request`]
-//! and [`stream`]; what the logins put around it is in `envelope`, `project` and `version`.
+//! and [`stream`]; what the logins put around it is in `envelope`, `hosts`, `project` and `version`.
 
 mod contents;
 mod envelope;
 pub mod errors;
+mod hosts;
 pub mod models;
 mod project;
 pub mod request;
@@ -15,14 +16,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use hyper::header::{HeaderName, HeaderValue};
+use hyper::header::{HeaderName, HeaderValue, USER_AGENT};
 use latimer_protocol::failure::{Failure, Kind};
 use latimer_protocol::turn::{Owner, TurnRequest};
+use tokio::sync::OnceCell;
 
 use self::request::Takes;
 use self::version::Version;
 use crate::credential::Credential;
 use crate::drive::TurnStream;
+use crate::errors::CHECK_KEY;
 use crate::learn::Lessons;
 use crate::link::{Headers, Link, Refusal, Refused};
 use crate::prepared::{Prepared, Wire};
@@ -59,15 +62,17 @@ pub struct Gemini {
     options: Options,
     /// The host that answered last.
     last_host: Mutex<Option<String>>,
-    /// The project of each account.
-    projects: Mutex<HashMap<String, String>>,
+    /// The project of each account, looked up once even when several turns need it at the same time.
+    projects: Mutex<HashMap<String, Arc<OnceCell<String>>>>,
     version: Arc<Version>,
 }
 
-/// Why one host did not answer.
+/// Why no host answered.
 struct Lost {
     refused: Refused,
     body: Vec<u8>,
+    /// The version is too old: no host knows the path any more, or one says so.
+    outdated: bool,
 }
 
 impl Gemini {
@@ -111,10 +116,9 @@ impl Gemini {
         credential: Option<&Credential>,
     ) -> Result<TurnStream, Refused> {
         let credential = credential.filter(|credential| !credential.secret.is_empty()).ok_or_else(|| {
-            let what = match self.flavour {
-                Flavour::Native => "no API key is configured; set api_key_env",
-                Flavour::CodeAssist => "no account is logged in; run `latimer login google`",
-                Flavour::Antigravity => "no account is logged in; run `latimer login antigravity`",
+            let what = match self.flavour.login() {
+                None => "no API key is configured; set api_key_env".to_owned(),
+                Some(login) => format!("no account is logged in; run `{login}`"),
             };
             Failure::new(Kind::Unauthorized, format!("{}: {what}", self.link.name))
         })?;
@@ -125,7 +129,7 @@ impl Gemini {
         let version = self.version.current();
         let opened = self.on_hosts(prepared, credential, &project).await;
         match opened {
-            Err(lost) if self.outdated(&lost) && self.version.discover(&self.link, &version).await => {
+            Err(lost) if lost.outdated && self.version.discover(&self.link, &version).await => {
                 self.on_hosts(prepared, credential, &project).await.map_err(|lost| lost.refused)
             }
             opened => opened.map_err(|lost| lost.refused),
@@ -134,8 +138,15 @@ impl Gemini {
 
     /// The project an account's requests are counted for; made, where there is none.
     pub async fn discover_project(&self, credential: &Credential) -> Result<String, Failure> {
-        let headers = self.headers(credential)?;
-        project::discover(&self.link, &self.hosts(), self.flavour, &headers, &self.version.current()).await
+        let asker = project::Asker {
+            link: &self.link,
+            hosts: &self.options.hosts,
+            flavour: self.flavour,
+            headers: self.headers("application/json", &[], credential)?,
+            version: self.version.current(),
+            wanted: credential.project.as_deref(),
+        };
+        asker.project().await.map_err(|failure| self.for_people(failure))
     }
 
     async fn native(&self, prepared: &Prepared, credential: &Credential) -> Result<TurnStream, Lost> {
@@ -158,24 +169,33 @@ impl Gemini {
         credential: &Credential,
         project: &str,
     ) -> Result<TurnStream, Lost> {
-        let headers = self.headers(credential)?;
+        let headers = self.headers("text/event-stream", &prepared.headers, credential)?;
         let body: Bytes = envelope::wrap(prepared, self.flavour, project)?.into();
-        let hosts = self.hosts();
-        for (place, host) in hosts.iter().enumerate() {
+        let base = [self.link.base_url.clone()];
+        let hosts = if self.options.hosts.is_empty() { &base[..] } else { &self.options.hosts };
+        let favourite = lock(&self.last_host).clone();
+        let mut order = hosts::order(hosts, favourite.as_deref()).into_iter().zip(1..).peekable();
+        let mut all_missing = self.flavour == Flavour::Antigravity;
+        while let Some((host, tried)) = order.next() {
             let url = format!("{host}/v1internal:streamGenerateContent?alt=sse");
-            let lost = match self.send(&url, &headers, body.clone(), prepared).await {
+            let mut lost = match self.send(&url, &headers, body.clone(), prepared).await {
                 Ok(stream) => {
-                    *lock(&self.last_host) = Some(host.clone());
+                    *lock(&self.last_host) = Some(host.to_owned());
                     return Ok(stream);
                 }
                 Err(lost) => lost,
             };
-            if lost.refused.failure.status == Some(429) {
+            let failure = &lost.refused.failure;
+            if failure.status == Some(429) {
                 lock(&self.last_host).take();
             }
-            if !errors::next_host(&lost.refused.failure, &lost.body, place + 1 == hosts.len()) {
+            all_missing &= failure.status == Some(404);
+            if !hosts::next(failure, &lost.body, host, order.peek().is_none()) {
+                let says_so = errors::says(&lost.body, "no longer supported");
+                lost.outdated = self.flavour == Flavour::Antigravity && (all_missing || says_so);
                 return Err(lost);
             }
+            tokio::time::sleep(hosts::pause(failure, tried)).await;
         }
         Err(Failure::new(Kind::Unreachable, format!("{}: no host is configured", self.link.name)).into())
     }
@@ -192,8 +212,8 @@ impl Gemini {
             Err(refusal) => {
                 let Refusal { status, body, retry_after } = &refusal;
                 let failure = errors::classify(*status, *retry_after, body, &self.link.name, &prepared.model);
-                let refused = self.link.with_lesson(failure, &refusal, prepared);
-                return Err(Lost { refused, body: refusal.body });
+                let refused = self.link.with_lesson(self.for_people(failure), &refusal, prepared);
+                return Err(Lost { refused, body: refusal.body, outdated: false });
             }
         };
         let placeholder = models::family(&prepared.model) == models::Family::Claude;
@@ -201,56 +221,56 @@ impl Gemini {
         Ok(TurnStream::detect(answer.body, Box::new(reader), self.link.limits()))
     }
 
-    fn headers(&self, credential: &Credential) -> Result<Headers, Failure> {
-        let mut headers = self.link.headers("text/event-stream", &[]);
+    fn headers(
+        &self,
+        accept: &'static str,
+        of_turn: &[(HeaderName, HeaderValue)],
+        credential: &Credential,
+    ) -> Result<Headers, Failure> {
+        let mut headers = self.link.headers(accept, of_turn);
         headers.push(self.link.bearer(&credential.secret)?);
-        let is_set = self.link.headers.iter().any(|(name, _)| name == hyper::header::USER_AGENT);
+        let is_set = self.link.headers.iter().any(|(name, _)| name == USER_AGENT);
         if self.flavour == Flavour::Antigravity && !is_set {
             // The provider tells by it whether the client is too old.
             let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
             let agent = format!("antigravity/{} {os}/{arch}", self.version.refreshed(&self.link));
-            headers.retain(|(name, _)| name != hyper::header::USER_AGENT);
-            headers.extend(HeaderValue::try_from(agent).ok().map(|agent| (hyper::header::USER_AGENT, agent)));
+            headers.retain(|(name, _)| name != USER_AGENT);
+            headers.extend(HeaderValue::try_from(agent).ok().map(|agent| (USER_AGENT, agent)));
         }
         Ok(headers)
-    }
-
-    fn hosts(&self) -> Vec<String> {
-        let mut hosts = self.options.hosts.clone();
-        if hosts.is_empty() {
-            hosts.push(self.link.base_url.clone());
-        }
-        let last = lock(&self.last_host).clone();
-        if let Some(place) = last.and_then(|last| hosts.iter().position(|host| *host == last)) {
-            let last = hosts.remove(place);
-            hosts.insert(0, last);
-        }
-        hosts
     }
 
     async fn project(&self, credential: &Credential) -> Result<String, Failure> {
         if let Some(project) = &credential.project {
             return Ok(project.clone());
         }
-        if let Some(project) = lock(&self.projects).get(&credential.id) {
-            return Ok(project.clone());
-        }
-        let project = self.discover_project(credential).await?;
-        lock(&self.projects).insert(credential.id.clone(), project.clone());
-        Ok(project)
+        let cell = Arc::clone(lock(&self.projects).entry(credential.id.clone()).or_default());
+        cell.get_or_try_init(|| self.discover_project(credential)).await.cloned()
     }
 
-    /// Whether the last host's answer means that the version is too old.
-    fn outdated(&self, lost: &Lost) -> bool {
-        let lower = String::from_utf8_lossy(&lost.body).to_ascii_lowercase();
-        self.flavour == Flavour::Antigravity
-            && (lost.refused.failure.status == Some(404) || lower.contains("no longer supported"))
+    /// What helps against a refused key does not help a person who logs in.
+    fn for_people(&self, mut failure: Failure) -> Failure {
+        if let (Kind::Unauthorized, Some(login)) = (failure.kind, self.flavour.login()) {
+            failure.message = failure.message.replace(CHECK_KEY, &format!(" (log in again: `{login}`)"));
+        }
+        failure
+    }
+}
+
+impl Flavour {
+    /// The command that logs a person in; `None` where a key is enough.
+    fn login(self) -> Option<&'static str> {
+        match self {
+            Self::Native => None,
+            Self::CodeAssist => Some("latimer login google"),
+            Self::Antigravity => Some("latimer login antigravity"),
+        }
     }
 }
 
 impl From<Failure> for Lost {
     fn from(failure: Failure) -> Self {
-        Self { refused: failure.into(), body: Vec::new() }
+        Self { refused: failure.into(), body: Vec::new(), outdated: false }
     }
 }
 

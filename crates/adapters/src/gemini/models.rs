@@ -42,60 +42,51 @@ impl Family {
     }
 }
 
-/// `thinkingConfig` for an effort; `None` where the model has no such switch.
-pub fn thinking(model: &str, effort: &str) -> Option<Value> {
-    let is_pro = model.to_ascii_lowercase().contains("pro");
+/// How each effort is told: the level of a Gemini 3, the same where thinking cannot be off, the budget of a Gemini 2.5, that of
+/// a Gemini of Antigravity, and that of a Claude. The last row is for words nobody knows yet.
+const EFFORTS: [(&str, &str, &str, i32, i32, i32); 8] = [
+    ("none", "minimal", "low", 0, 0, 0),
+    ("minimal", "minimal", "low", 512, 2048, 8192),
+    ("low", "low", "low", 1024, 2048, 8192),
+    ("medium", "medium", "medium", 8192, 8192, 16_384),
+    ("high", "high", "high", 24_576, 24_576, 32_768),
+    ("xhigh", "high", "high", 24_576, 24_576, 32_768),
+    ("max", "high", "high", 24_576, 24_576, 32_768),
+    ("", "medium", "medium", -1, 8192, 16_384),
+];
+/// The least a Pro of 2.5 thinks: it cannot be off.
+const LEAST_OF_PRO: i32 = 128;
+
+/// `thinkingConfig` for an effort; `None` where the model has no such switch. `asked` is the name people know the model by.
+pub(super) fn thinking(asked: &str, model: &str, effort: &str, antigravity: bool) -> Option<Value> {
+    let (word, level, pro_level, budget, antigravity_budget, claude_budget) =
+        *EFFORTS.iter().find(|row| row.0 == effort).or(EFFORTS.last())?;
+    let is_on = word != "none";
+    let is_pro = model.to_ascii_lowercase().contains("-pro");
+    let at_least = |budget: i32| if is_pro && budget == 0 { LEAST_OF_PRO } else { budget };
     match family(model) {
+        Family::Gemini(25..) if antigravity => {
+            Some(json!({ "includeThoughts": is_on, "thinkingBudget": at_least(antigravity_budget) }))
+        }
         Family::Gemini(30..) => {
-            let level = match effort {
-                "none" | "minimal" => {
-                    if is_pro {
-                        "low"
-                    } else {
-                        "minimal"
-                    }
-                }
-                "xhigh" | "max" => "high",
-                "low" | "medium" | "high" => effort,
-                _ => "medium",
-            };
-            Some(json!({ "includeThoughts": effort != "none", "thinkingLevel": level }))
+            let level = if is_pro { pro_level } else { level };
+            Some(json!({ "includeThoughts": is_on, "thinkingLevel": level }))
         }
-        Family::Gemini(25..) => {
-            let budget = match effort {
-                "none" => {
-                    if is_pro {
-                        128
-                    } else {
-                        0
-                    }
-                }
-                "minimal" => 512,
-                "low" => 1024,
-                "medium" => 8192,
-                "high" | "xhigh" | "max" => 24_576,
-                _ => -1,
-            };
-            Some(json!({ "includeThoughts": effort != "none", "thinkingBudget": budget }))
-        }
-        Family::Claude if effort != "none" && model.contains("thinking") => {
-            Some(json!({ "include_thoughts": true, "thinking_budget": claude_budget(effort) }))
+        Family::Gemini(25..) => Some(json!({ "includeThoughts": is_on, "thinkingBudget": at_least(budget) })),
+        // One id may stand for the thinking and the plain form: then the name that was asked for tells.
+        Family::Claude if is_on && [asked, model].iter().any(|name| thinks(name)) => {
+            Some(json!({ "include_thoughts": true, "thinking_budget": claude_budget }))
         }
         _ => None,
     }
 }
 
-/// Tokens for thinking of a Claude behind this protocol.
-pub fn claude_budget(effort: &str) -> u64 {
-    match effort {
-        "minimal" | "low" => 8192,
-        "high" | "xhigh" | "max" => 32_768,
-        _ => 16_384,
-    }
+fn thinks(name: &str) -> bool {
+    name.to_ascii_lowercase().contains("thinking")
 }
 
 /// What Antigravity calls its models, by the names people use. Unknown names pass.
-const ALIASES: [(&str, &str); 26] = [
+const ALIASES: [(&str, &str); 29] = [
     ("gemini-3.5-flash", "gemini-3-flash"),
     ("gemini-3.5-flash-high", "gemini-3-flash"),
     ("gemini-3.5-flash-medium", "gemini-3-flash"),
@@ -118,10 +109,13 @@ const ALIASES: [(&str, &str); 26] = [
     ("claude-sonnet-4.6", "claude-sonnet-4-6"),
     ("claude-sonnet-4.6-thinking", "claude-sonnet-4-6"),
     ("antigravity-claude-sonnet-4-6", "claude-sonnet-4-6"),
+    ("claude sonnet 4.6 (thinking)", "claude-sonnet-4-6"),
     ("claude-opus-4.6", "claude-opus-4-6-thinking"),
     ("claude-opus-4.6-thinking", "claude-opus-4-6-thinking"),
     ("antigravity-claude-opus-4-6-thinking", "claude-opus-4-6-thinking"),
+    ("claude opus 4.6 (thinking)", "claude-opus-4-6-thinking"),
     ("gpt-oss-120b", "gpt-oss-120b-medium"),
+    ("gpt-oss 120b (medium)", "gpt-oss-120b-medium"),
 ];
 
 /// The name Antigravity knows a model by.
@@ -135,41 +129,73 @@ mod tests {
     use super::*;
 
     #[test]
-    fn generations_and_switches() {
+    fn generations() {
         let cases = [
-            ("gemini-2.0-flash", Family::Gemini(20), json!(null)),
-            (
-                "gemini-2.5-flash",
-                Family::Gemini(25),
-                json!({ "includeThoughts": true, "thinkingBudget": 24_576 }),
-            ),
-            (
-                "models/gemini-3.1-pro",
-                Family::Gemini(31),
-                json!({ "includeThoughts": true, "thinkingLevel": "high" }),
-            ),
-            (
-                "gemini-flash-latest",
-                Family::Gemini(30),
-                json!({ "includeThoughts": true, "thinkingLevel": "high" }),
-            ),
-            (
-                "claude-opus-4-6-thinking",
-                Family::Claude,
-                json!({ "include_thoughts": true, "thinking_budget": 32_768 }),
-            ),
-            ("claude-sonnet-4-6", Family::Claude, json!(null)),
-            ("gpt-oss-120b-medium", Family::Other, json!(null)),
+            ("gemini-2.0-flash", Family::Gemini(20)),
+            ("gemini-2.5-flash", Family::Gemini(25)),
+            ("models/gemini-3.1-pro", Family::Gemini(31)),
+            ("gemini-flash-latest", Family::Gemini(30)),
+            ("claude-opus-4-6-thinking", Family::Claude),
+            ("gpt-oss-120b-medium", Family::Other),
+            ("", Family::Other),
         ];
-        for (model, want, switch) in cases {
+        for (model, want) in cases {
             assert_eq!(family(model), want, "{model}");
-            assert_eq!(thinking(model, "high").unwrap_or_default(), switch, "{model}");
         }
-        assert_eq!(
-            thinking("gemini-2.5-pro", "none"),
-            Some(json!({ "includeThoughts": false, "thinkingBudget": 128 }))
-        );
-        assert_eq!(alias("Gemini 3.1 Pro (High)"), "gemini-3.1-pro-low");
-        assert_eq!(alias("gemini-9"), "gemini-9");
+    }
+
+    #[test]
+    fn thinking_by_model_and_effort() {
+        let level = |on: bool, level: &str| json!({ "includeThoughts": on, "thinkingLevel": level });
+        let budget = |on: bool, budget: i32| json!({ "includeThoughts": on, "thinkingBudget": budget });
+        let claude = |budget: i32| json!({ "include_thoughts": true, "thinking_budget": budget });
+        let cases = [
+            ("gemini-3-flash", "none", false, level(false, "minimal")),
+            ("gemini-3-flash", "xhigh", false, level(true, "high")),
+            ("gemini-3.1-pro", "minimal", false, level(true, "low")),
+            ("gemini-3.1-pro", "medium", false, level(true, "medium")),
+            ("gemini-2.5-flash", "none", false, budget(false, 0)),
+            ("gemini-2.5-pro", "none", false, budget(false, 128)),
+            ("gemini-2.5-pro", "low", false, budget(true, 1024)),
+            ("gemini-2.5-flash", "tomorrow", false, budget(true, -1)),
+            ("gemini-2.0-flash", "high", false, Value::Null),
+            ("gemini-3-flash", "low", true, budget(true, 2048)),
+            ("gemini-3.1-pro-low", "high", true, budget(true, 24_576)),
+            ("gemini-3.1-pro-low", "none", true, budget(false, 128)),
+            ("gemini-2.5-flash", "medium", true, budget(true, 8192)),
+            ("claude-opus-4-6-thinking", "low", true, claude(8192)),
+            ("claude-opus-4-6-thinking", "max", true, claude(32_768)),
+            ("claude-opus-4-6-thinking", "none", true, Value::Null),
+            ("claude-sonnet-4-6", "high", true, Value::Null),
+            ("gpt-oss-120b-medium", "high", true, Value::Null),
+        ];
+        for (model, effort, antigravity, want) in cases {
+            let got = thinking(model, model, effort, antigravity).unwrap_or_default();
+            assert_eq!(got, want, "{model} {effort} {antigravity}");
+        }
+        let asked = thinking("claude-sonnet-4.6-thinking", "claude-sonnet-4-6", "medium", true);
+        assert_eq!(asked, Some(claude(16_384)), "the name that was asked for tells");
+    }
+
+    #[test]
+    fn names_of_antigravity() {
+        let cases = [
+            ("Gemini 3.5 Flash (High)", "gemini-3-flash"),
+            ("gemini-3.5-flash-low", "gemini-3.5-flash-low"),
+            ("Gemini 3.1 Pro (High)", "gemini-3.1-pro-low"),
+            ("gemini-3-pro", "gemini-3.1-pro-low"),
+            ("Claude Sonnet 4.6 (Thinking)", "claude-sonnet-4-6"),
+            ("Claude Opus 4.6 (Thinking)", "claude-opus-4-6-thinking"),
+            ("GPT-OSS 120B (Medium)", "gpt-oss-120b-medium"),
+            ("gemini-2.5-flash-lite", "gemini-2.5-flash-lite"),
+            ("gemini-9", "gemini-9"),
+        ];
+        for (name, want) in cases {
+            assert_eq!(alias(name), want, "{name}");
+        }
+        for (name, sent) in ALIASES {
+            assert_eq!(name, name.to_ascii_lowercase(), "names are looked up in lower case");
+            assert_eq!(alias(sent), sent, "an alias of an alias");
+        }
     }
 }

@@ -5,65 +5,185 @@ use std::time::Duration;
 use latimer_protocol::failure::{Failure, Kind};
 use serde_json::{Value, json};
 
-use super::{Flavour, errors};
+use super::{Flavour, errors, hosts};
 use crate::link::{Headers, Link};
 
 /// How long one call may take.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How often a long operation is asked about, and how many times.
-const POLL: Duration = Duration::from_secs(5);
-const POLLS: usize = 24;
+/// How often Code Assist is asked whether an account was taken on, and how many times.
+const POLL: (Duration, usize) = (Duration::from_secs(5), 24);
+/// The same for Antigravity.
+const ANTIGRAVITY_POLL: (Duration, usize) = (Duration::from_secs(2), 4);
+/// The tier that has no project of its own: naming one there fails.
+const FREE: &str = "free-tier";
+/// The tier of accounts that are offered none.
+const LEGACY: &str = "legacy-tier";
 
-/// Finds the project.
-pub(super) async fn discover(
-    link: &Link,
-    hosts: &[String],
-    flavour: Flavour,
-    headers: &Headers,
-    version: &str,
-) -> Result<String, Failure> {
-    let host = hosts.last().map_or(link.base_url.as_str(), String::as_str);
-    let metadata = metadata(flavour, version);
-    let loaded = call(link, host, "loadCodeAssist", headers, &json!({ "metadata": metadata })).await?;
-    if let Some(project) = project(loaded.get("cloudaicompanionProject")) {
-        return Ok(project);
-    }
-    if loaded.get("currentTier").is_some_and(Value::is_object) {
-        return Err(no_project(link, &loaded));
-    }
-    let tier = loaded
-        .get("allowedTiers")
-        .and_then(Value::as_array)
-        .and_then(|tiers| tiers.iter().find(|tier| tier.get("isDefault") == Some(&Value::Bool(true))))
-        .and_then(|tier| tier.get("id")?.as_str())
-        .unwrap_or("legacy-tier");
-    let request = match flavour {
-        Flavour::Antigravity => json!({ "tier_id": tier, "metadata": metadata }),
-        Flavour::Native | Flavour::CodeAssist => json!({ "tierId": tier, "metadata": metadata }),
-    };
-    let mut operation = call(link, host, "onboardUser", headers, &request).await?;
-    for _ in 0..POLLS {
-        if operation.get("done") == Some(&Value::Bool(true)) {
-            break;
-        }
-        tokio::time::sleep(POLL).await;
-        operation = match operation.get("name").and_then(Value::as_str) {
-            Some(name) => get(link, &format!("{host}/v1internal/{name}"), headers).await?,
-            None => call(link, host, "onboardUser", headers, &request).await?,
-        };
-    }
-    project(operation.pointer("/response/cloudaicompanionProject")).ok_or_else(|| no_project(link, &loaded))
+/// Who asks, and where.
+pub(super) struct Asker<'a> {
+    pub(super) link: &'a Link,
+    /// In the configured order; none for the endpoint's base alone.
+    pub(super) hosts: &'a [String],
+    pub(super) flavour: Flavour,
+    pub(super) headers: Headers,
+    /// Antigravity's version.
+    pub(super) version: String,
+    /// The project that a person chose.
+    pub(super) wanted: Option<&'a str>,
 }
 
-fn metadata(flavour: Flavour, version: &str) -> Value {
-    match flavour {
-        Flavour::Antigravity => {
-            json!({ "ideType": "ANTIGRAVITY", "ideVersion": version, "ideName": "antigravity" })
-        }
-        Flavour::Native | Flavour::CodeAssist => {
-            json!({ "ideType": "IDE_UNSPECIFIED", "platform": "PLATFORM_UNSPECIFIED", "pluginType": "GEMINI" })
+/// What is known of an account.
+#[derive(Debug, PartialEq)]
+enum Account {
+    /// It has this project.
+    Has(String),
+    /// It must be taken on, in this tier.
+    New(String),
+    /// It has none, and cannot be taken on.
+    Nothing,
+}
+
+impl Asker<'_> {
+    /// Finds the project.
+    pub(super) async fn project(&self) -> Result<String, Failure> {
+        let base = self.link.base_url.as_str();
+        let (known, taking_on) = hosts::of_accounts(self.hosts).unwrap_or((base, base));
+        let loaded = self.call(known, "loadCodeAssist", &self.question()).await?;
+        match account(&loaded, self.flavour, self.wanted) {
+            Account::Has(project) => Ok(project),
+            Account::New(tier) => self.take_on(taking_on, &tier, &loaded).await,
+            Account::Nothing => Err(self.nothing(&loaded)),
         }
     }
+
+    async fn take_on(&self, host: &str, tier: &str, loaded: &Value) -> Result<String, Failure> {
+        let request = self.application(tier);
+        let (pause, polls) = if self.flavour == Flavour::Antigravity { ANTIGRAVITY_POLL } else { POLL };
+        let mut operation = self.call(host, "onboardUser", &request).await?;
+        for _ in 0..polls {
+            if is_done(&operation) {
+                break;
+            }
+            tokio::time::sleep(pause).await;
+            operation = match operation.get("name").and_then(Value::as_str) {
+                Some(name) if self.flavour != Flavour::Antigravity => {
+                    self.get(&format!("{host}/v1internal/{name}")).await?
+                }
+                _ => self.call(host, "onboardUser", &request).await?,
+            };
+        }
+        if !is_done(&operation) {
+            let message = format!("{}: the account is still being set up; try again later", self.link.name);
+            return Err(Failure::new(Kind::Timeout, message));
+        }
+        if operation.get("error").is_some_and(Value::is_object) {
+            return Err(errors::in_stream(&operation["error"].to_string(), &self.link.name, ""));
+        }
+        project(operation.pointer("/response/cloudaicompanionProject"))
+            .or_else(|| self.wanted.map(str::to_owned))
+            .ok_or_else(|| self.nothing(loaded))
+    }
+
+    /// What is asked of an account.
+    fn question(&self) -> Value {
+        let mut question = json!({ "metadata": self.metadata() });
+        if let Some(wanted) = self.wanted {
+            question["cloudaicompanionProject"] = json!(wanted);
+        }
+        question
+    }
+
+    /// What takes an account on.
+    fn application(&self, tier: &str) -> Value {
+        if self.flavour == Flavour::Antigravity {
+            let metadata = json!({
+                "ide_type": "ANTIGRAVITY", "ide_version": self.version, "ide_name": "antigravity",
+            });
+            return json!({ "tier_id": tier, "metadata": metadata });
+        }
+        let mut application = json!({ "tierId": tier, "metadata": self.metadata() });
+        if let Some(wanted) = self.wanted.filter(|_| tier != FREE) {
+            application["cloudaicompanionProject"] = json!(wanted);
+        }
+        application
+    }
+
+    fn metadata(&self) -> Value {
+        if self.flavour == Flavour::Antigravity {
+            return json!({ "ideType": "ANTIGRAVITY" });
+        }
+        let mut metadata = json!({
+            "ideType": "IDE_UNSPECIFIED", "platform": "PLATFORM_UNSPECIFIED", "pluginType": "GEMINI",
+        });
+        if let Some(wanted) = self.wanted {
+            metadata["duetProject"] = json!(wanted);
+        }
+        metadata
+    }
+
+    fn nothing(&self, loaded: &Value) -> Failure {
+        let tiers = loaded.get("ineligibleTiers").and_then(Value::as_array).into_iter().flatten();
+        let reasons: Vec<String> = tiers
+            .filter_map(|tier| {
+                let reason = tier.get("reasonMessage")?.as_str()?;
+                let link = tier.get("validationUrl").and_then(Value::as_str);
+                Some(link.map_or_else(|| reason.to_owned(), |link| format!("{reason} {link}")))
+            })
+            .collect();
+        let why = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join("; ")) };
+        let message = format!("{}: the account has no project that may be used{why}", self.link.name);
+        Failure::new(Kind::Forbidden, message.chars().take(1000).collect::<String>())
+    }
+
+    async fn call(&self, host: &str, method: &str, body: &Value) -> Result<Value, Failure> {
+        let url = format!("{host}/v1internal:{method}");
+        let body = Some(body.to_string().into());
+        self.read(self.link.call(&url, &self.headers, body, PATIENCE).await?)
+    }
+
+    async fn get(&self, url: &str) -> Result<Value, Failure> {
+        self.read(self.link.call(url, &self.headers, None, PATIENCE).await?)
+    }
+
+    fn read(&self, (status, body): (u16, Vec<u8>)) -> Result<Value, Failure> {
+        let name = &self.link.name;
+        match status {
+            200..300 => serde_json::from_slice(&body).map_err(|_| {
+                let what = "the account service answered with something that is no JSON";
+                Failure::new(Kind::UpstreamError, format!("{name}: {what}"))
+            }),
+            404 => {
+                let what = "the account service is not at this address; check the endpoint's base_url";
+                let failure = Failure::new(Kind::BadRequest, format!("{name}: {what}"));
+                Err(Failure { status: Some(404), ..failure })
+            }
+            _ => Err(errors::classify(status, None, &body, name, "")),
+        }
+    }
+}
+
+fn is_done(operation: &Value) -> bool {
+    operation.get("done") == Some(&Value::Bool(true))
+}
+
+/// What the answer of `loadCodeAssist` says.
+fn account(loaded: &Value, flavour: Flavour, wanted: Option<&str>) -> Account {
+    let is_known = loaded.get("currentTier").is_some_and(Value::is_object);
+    // Code Assist names projects of accounts that were not taken on, and then refuses their requests.
+    let project = project(loaded.get("cloudaicompanionProject"))
+        .filter(|_| is_known || flavour == Flavour::Antigravity)
+        .or_else(|| wanted.filter(|_| is_known).map(str::to_owned));
+    if let Some(project) = project {
+        return Account::Has(project);
+    }
+    if is_known {
+        return Account::Nothing;
+    }
+    let tiers = loaded.get("allowedTiers").and_then(Value::as_array);
+    let default = tiers
+        .and_then(|tiers| tiers.iter().find(|tier| tier.get("isDefault") == Some(&Value::Bool(true))))
+        .and_then(|tier| tier.get("id")?.as_str());
+    Account::New(default.unwrap_or(LEGACY).to_owned())
 }
 
 /// A project's id, as text or in an object; a bare number is none.
@@ -73,42 +193,40 @@ fn project(value: Option<&Value>) -> Option<String> {
     (!id.is_empty() && !id.bytes().all(|byte| byte.is_ascii_digit())).then(|| id.to_owned())
 }
 
-fn no_project(link: &Link, loaded: &Value) -> Failure {
-    let reasons: Vec<&str> = loaded
-        .get("ineligibleTiers")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(|tier| tier.get("reasonMessage")?.as_str())
-        .collect();
-    let why = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join("; ")) };
-    let message = format!("{}: the account has no project that may be used{why}", link.name);
-    Failure::new(Kind::Forbidden, message.chars().take(1000).collect::<String>())
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-async fn call(
-    link: &Link,
-    host: &str,
-    method: &str,
-    headers: &Headers,
-    body: &Value,
-) -> Result<Value, Failure> {
-    let url = format!("{host}/v1internal:{method}");
-    read(link, link.call(&url, headers, Some(body.to_string().into()), PATIENCE).await?)
-}
-
-async fn get(link: &Link, url: &str, headers: &Headers) -> Result<Value, Failure> {
-    read(link, link.call(url, headers, None, PATIENCE).await?)
-}
-
-fn read(link: &Link, (status, body): (u16, Vec<u8>)) -> Result<Value, Failure> {
-    if !(200..300).contains(&status) {
-        return Err(errors::classify(status, None, &body, &link.name, "the account's project"));
+    #[test]
+    fn accounts_of_every_kind() {
+        let tiers = json!([{ "id": "a" }, { "id": "b", "isDefault": true }]);
+        let has = |project: &str| Account::Has(project.into());
+        let new = |tier: &str| Account::New(tier.into());
+        let (code_assist, antigravity) = (Flavour::CodeAssist, Flavour::Antigravity);
+        let cases = [
+            (json!({ "currentTier": {}, "cloudaicompanionProject": "p" }), code_assist, None, has("p")),
+            (
+                json!({ "currentTier": {}, "cloudaicompanionProject": { "id": "p" } }),
+                code_assist,
+                None,
+                has("p"),
+            ),
+            (
+                json!({ "currentTier": {}, "cloudaicompanionProject": "123" }),
+                code_assist,
+                None,
+                Account::Nothing,
+            ),
+            (json!({ "currentTier": {} }), code_assist, Some("mine"), has("mine")),
+            (json!({ "currentTier": {} }), code_assist, None, Account::Nothing),
+            (json!({ "cloudaicompanionProject": "p", "allowedTiers": tiers }), code_assist, None, new("b")),
+            (json!({ "cloudaicompanionProject": "p", "allowedTiers": tiers }), antigravity, None, has("p")),
+            (json!({ "allowedTiers": tiers }), code_assist, Some("mine"), new("b")),
+            (json!({ "allowedTiers": [{ "id": "a" }] }), code_assist, None, new(LEGACY)),
+            (json!(7), antigravity, None, new(LEGACY)),
+        ];
+        for (loaded, flavour, wanted, want) in cases {
+            assert_eq!(account(&loaded, flavour, wanted), want, "{loaded} {flavour:?} {wanted:?}");
+        }
     }
-    serde_json::from_slice(&body).map_err(|_| {
-        Failure::new(
-            Kind::UpstreamError,
-            format!("{}: the account service answered with something that is no JSON", link.name),
-        )
-    })
 }

@@ -17,7 +17,7 @@ use crate::pairing::{Step, pair};
 /// What a function of a Claude must have at least; dropped again from its arguments.
 pub(super) const PLACEHOLDER: &str = "_";
 /// What functions may be called.
-const RULE: Rule = Rule { longest: 64, others: "_.:-", letter_first: true };
+pub(super) const RULE: Rule = Rule { longest: 64, others: "_.:-", letter_first: true };
 /// Words of somebody who wants a change.
 const EDITS: [&str; 16] = [
     "change", "fix", "update", "redesign", "rewrite", "modify", "improve", "replace", "edit", "add",
@@ -25,15 +25,25 @@ const EDITS: [&str; 16] = [
 ];
 const NUDGE: &str = "The person asks for a change. Make it with the tools, instead of describing it.";
 
+/// A Claude must be told how much it may write.
+const CLAUDE_LIMIT: u64 = 64_000;
+
 /// What a flavour of the protocol takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Takes {
     /// URLs of pictures, which the provider fetches.
     pub urls: bool,
-    /// A limit on tokens for models that are no Claude.
+    /// A limit on tokens for models that are no Claude. Antigravity alone takes none.
     pub token_limit: bool,
     /// Tell the model to use its tools when it is asked for an edit.
     pub edit_nudge: bool,
+}
+
+impl Takes {
+    /// Antigravity also knows thinking by budgets only, has a speaker for the base prompt, and no schema for the answer.
+    fn is_antigravity(self) -> bool {
+        !self.token_limit
+    }
 }
 
 /// A request in the provider's words.
@@ -61,7 +71,9 @@ pub fn write(turn: &TurnRequest, model: &str, takes: Takes, owner: &Owner, lesso
         match step {
             Step::Item(Item::Message(message)) if message.role == Role::System => {
                 for part in &message.content {
-                    if let Said::Text(text) = part {
+                    if let Said::Text(text) = part
+                        && !text.is_empty()
+                    {
                         system.push(words(Cow::Borrowed(text)));
                     }
                 }
@@ -79,9 +91,10 @@ pub fn write(turn: &TurnRequest, model: &str, takes: Takes, owner: &Owner, lesso
         system.push(words(text.into()));
     }
     let features = features(turn, &contents, &config, has_tools);
+    let role = takes.is_antigravity().then_some("user");
     let request = Request {
         contents,
-        system_instruction: (!system.is_empty()).then_some(Content { role: None, parts: system }),
+        system_instruction: (!system.is_empty()).then_some(Content { role, parts: system }),
         tools: if has_tools { tools(turn, &names, family) } else { Vec::new() },
         tool_config: if has_tools { tool_config(turn, &names, family) } else { None },
         generation_config: config,
@@ -133,7 +146,12 @@ fn tool_config(turn: &TurnRequest, names: &Names, family: Family) -> Option<Valu
     let config = match &turn.tool_choice {
         ToolChoice::None => json!({ "mode": "NONE" }),
         ToolChoice::Required => json!({ "mode": "ANY" }),
-        ToolChoice::Function(name) => json!({ "mode": "ANY", "allowedFunctionNames": [names.wire(name)] }),
+        ToolChoice::Function(name) if turn.tools.iter().any(|tool| tool.name == *name) => {
+            json!({ "mode": "ANY", "allowedFunctionNames": [names.wire(name)] })
+        }
+        // A tool that is not there cannot be demanded.
+        ToolChoice::Function(_) if family == Family::Claude => json!({ "mode": "VALIDATED" }),
+        ToolChoice::Function(_) => return None,
         ToolChoice::Auto if family == Family::Claude => json!({ "mode": "VALIDATED" }),
         ToolChoice::Auto => return None,
     };
@@ -154,12 +172,13 @@ fn config(
         config.extend(value.map(|value| (name.to_owned(), value)));
     };
     let effort = turn.reasoning.effort.as_deref().filter(|_| !lessons.has(Lesson::NoReasoning));
-    let thinking = effort.and_then(|effort| models::thinking(model, effort));
+    let antigravity = takes.is_antigravity();
+    let thinking = effort.and_then(|effort| models::thinking(&turn.model, model, effort, antigravity));
     let mut limit = turn.max_output_tokens.filter(|_| takes.token_limit || family == Family::Claude);
-    if let (Family::Claude, Some(thinking)) = (family, &thinking) {
+    if family == Family::Claude {
         // The thoughts count, and the answer needs room behind them.
-        let budget = thinking["thinking_budget"].as_u64().unwrap_or(0);
-        limit = Some(limit.filter(|limit| *limit > budget).unwrap_or(64_000));
+        let budget = thinking.as_ref().and_then(|thinking| thinking["thinking_budget"].as_u64()).unwrap_or(0);
+        limit = Some(limit.filter(|limit| *limit > budget).unwrap_or(CLAUDE_LIMIT));
     }
     put("maxOutputTokens", limit.map(Value::from));
     put("thinkingConfig", thinking);
@@ -169,7 +188,10 @@ fn config(
         put("presencePenalty", turn.sampling.presence_penalty.map(Value::from));
         put("frequencyPenalty", turn.sampling.frequency_penalty.map(Value::from));
     }
-    let formats = !lessons.has(Lesson::NoJsonSchema) && (!has_tools || family.formats_beside_tools());
+    let formats = !lessons.has(Lesson::NoJsonSchema)
+        && !antigravity
+        && family != Family::Claude
+        && (!has_tools || family.formats_beside_tools());
     match &turn.format {
         Format::Text => {}
         _ if !formats => notes.push("the shape of the answer was put into words".to_owned()),

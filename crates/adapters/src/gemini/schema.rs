@@ -1,15 +1,22 @@
 //! JSON Schema to the subset that Gemini knows. What is dropped and limits a value goes into the description. Pure.
 //!
-//! Only schema positions are cleaned: a property may be called `default` or `title`.
+//! Only schema positions are cleaned: a property may be called `default` or `title`. Whatever comes in, every schema that goes
+//! out has a type: the provider refuses the whole request for one that has none.
+
+mod choice;
 
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-/// Deeper schemas are cut; references may go round in circles.
-const DEEPEST: usize = 24;
-/// Schemas in one, references inlined; more are left out.
-const MOST_NODES: usize = 4000;
+use self::choice::{is_null, one_of};
+
+/// Deeper schemas are cut.
+const DEEPEST: usize = 16;
+/// The most that references may add to a schema, in bytes.
+const LARGEST: usize = 64 << 10;
+/// The most values that are listed.
+const MOST_VALUES: usize = 500;
 /// What goes into the description before it is dropped.
 const LIMITS: [&str; 11] = [
     "default",
@@ -33,72 +40,104 @@ const FORMATS: [(&str, &str); 6] = [
     ("number", "float"),
     ("number", "double"),
 ];
+/// The type of a schema that names none, by what it speaks of.
+const GUESSES: [(&str, &str); 6] = [
+    ("properties", "object"),
+    ("additionalProperties", "object"),
+    ("items", "array"),
+    ("prefixItems", "array"),
+    ("minimum", "number"),
+    ("maximum", "number"),
+];
 
 /// Lowers a schema. The result is always an object schema.
 pub fn lower(schema: &Value) -> Value {
-    let mut lowering = Lowering { root: schema, nodes: 0 };
-    let mut lowered = lowering.schema(schema, 0);
-    if lowered.get("type").and_then(Value::as_str) != Some("object") {
-        lowered = json!({ "type": "object", "properties": {} });
+    let mut lowering = Lowering { root: schema, inlined: Vec::new(), bytes: 0 };
+    let lowered = lowering.schema(schema, 0);
+    if lowered.get("type").and_then(Value::as_str) == Some("object") {
+        return lowered;
     }
-    lowered
+    json!({ "type": "object", "properties": {} })
 }
 
+/// Invariant: what is lowered below a reference is counted, and a reference is never inlined inside of itself.
 struct Lowering<'s> {
     root: &'s Value,
-    nodes: usize,
+    /// The references that are being inlined.
+    inlined: Vec<&'s str>,
+    /// How much they added.
+    bytes: usize,
 }
 
 impl<'s> Lowering<'s> {
+    /// A schema of its own: it has a type. Text can hold anything.
     fn schema(&mut self, schema: &'s Value, depth: usize) -> Value {
-        self.nodes += 1;
-        let Some(fields) = self.resolved(schema) else { return json!({}) };
-        if depth > DEEPEST || self.nodes > MOST_NODES {
-            return json!({});
+        let mut lowered = self.part(schema, depth);
+        if lowered.get("type").is_none() {
+            lowered["type"] = json!("string");
         }
-        let mut nullable = false;
-        let mut merged: Option<Map<String, Value>> = None;
-        if let Some(all) = fields.get("allOf").and_then(Value::as_array) {
-            let mut out = Map::new();
-            for part in all {
-                merge(&mut out, self.schema(part, depth + 1));
+        lowered
+    }
+
+    /// A part of a schema: what it says.
+    fn part(&mut self, schema: &'s Value, depth: usize) -> Value {
+        let outer = self.inlined.len();
+        let lowered = match self.resolved(schema) {
+            Some(fields) if depth <= DEEPEST && !self.is_full() && self.is_new(outer) => {
+                self.fields(fields, depth)
             }
-            merged = Some(out);
+            fields => stub(fields),
+        };
+        self.inlined.truncate(outer);
+        described(lowered, schema)
+    }
+
+    /// Whether references added too much. What stands outside of them is as long as the client wrote it.
+    fn is_full(&self) -> bool {
+        self.bytes > LARGEST && !self.inlined.is_empty()
+    }
+
+    /// Whether the references that were added are not being inlined already.
+    fn is_new(&self, outer: usize) -> bool {
+        let (known, added) = self.inlined.split_at(outer);
+        added.iter().all(|reference| !known.contains(reference) && *reference != "#")
+    }
+
+    fn fields(&mut self, fields: &'s Map<String, Value>, depth: usize) -> Value {
+        let mut nullable = fields.get("nullable") == Some(&json!(true));
+        let mut out = Map::new();
+        for part in list(fields, "allOf") {
+            let lowered = self.part(part, depth + 1);
+            merge(&mut out, lowered);
         }
         for key in ["anyOf", "oneOf"] {
-            let Some(options) = fields.get(key).and_then(Value::as_array) else { continue };
+            let options = list(fields, key);
             nullable |= options.iter().any(is_null);
-            let strongest =
-                options.iter().filter(|option| !is_null(option)).max_by_key(|option| strength(option));
-            if let Some(option) = strongest {
-                let mut out = merged.take().unwrap_or_default();
-                let lowered = self.schema(option, depth + 1);
+            if let Some(values) = one_of(options) {
+                merge(&mut out, json!({ "type": "string", "enum": values }));
+            } else if let Some(option) = choice::strongest(options) {
+                let lowered = self.part(option, depth + 1);
                 merge(&mut out, lowered);
-                merged = Some(out);
             }
         }
-        let mut out = merged.unwrap_or_default();
-        let kind = kind(fields, &mut nullable)
+        let named = kind(fields, &mut nullable)
             .or_else(|| out.get("type").and_then(Value::as_str).map(str::to_owned));
-        let kind = kind.or_else(|| guessed(fields));
-        let mut description =
-            fields.get("description").and_then(Value::as_str).unwrap_or_default().to_owned();
-        if let Some(kind) = &kind {
+        if let Some(kind) = named.or_else(|| guessed(fields)) {
             out.insert("type".into(), json!(kind));
-            self.by_kind(kind, fields, &mut out, depth);
+            self.by_kind(&kind, fields, &mut out, depth);
         }
-        values(fields, &mut out);
-        for limit in LIMITS {
-            if let Some(value) = fields.get(limit).filter(|value| !value.is_object()) {
-                let space = if description.is_empty() { "" } else { " " };
-                let _ = write!(description, "{space}({limit}: {value})");
-            }
-        }
+        values(fields, &mut out, &mut nullable);
+        settle(&mut out);
+        let description = description(fields);
         if !description.is_empty() {
             out.insert("description".into(), json!(description));
         }
-        if nullable || out.get("nullable") == Some(&json!(true)) {
+        if nullable {
             out.insert("nullable".into(), json!(true));
+        }
+        if !self.inlined.is_empty() {
+            let texts = out.values().filter(|value| !value.is_object()).map(|value| value.to_string().len());
+            self.bytes += 16 * out.len() + texts.sum::<usize>();
         }
         Value::Object(out)
     }
@@ -116,71 +155,114 @@ impl<'s> Lowering<'s> {
             out.insert("format".into(), json!(format));
         }
         match kind {
-            "object" => {
-                let mut properties = match out.remove("properties") {
-                    Some(Value::Object(known)) => known,
-                    _ => Map::new(),
-                };
-                for (name, property) in
-                    fields.get("properties").and_then(Value::as_object).into_iter().flatten()
-                {
-                    let lowered = self.schema(property, depth + 1);
-                    properties.insert(name.clone(), lowered);
-                }
-                let required = |from: &Value| from.as_array().cloned().unwrap_or_default();
-                let mut names = out.remove("required").map(|known| required(&known)).unwrap_or_default();
-                names.extend(fields.get("required").map(required).unwrap_or_default());
-                names.retain(|name| name.as_str().is_some_and(|name| properties.contains_key(name)));
-                names.dedup();
-                if !names.is_empty() {
-                    out.insert("required".into(), Value::Array(names));
-                }
-                out.insert("properties".into(), Value::Object(properties));
-            }
+            "object" => self.object(fields, out, depth),
             "array" => {
                 let items = fields.get("items").filter(|items| items.is_object());
+                let items = items.or_else(|| list(fields, "prefixItems").first());
                 let items = match items {
                     Some(items) => self.schema(items, depth + 1),
                     None => out.remove("items").unwrap_or_else(|| json!({ "type": "string" })),
                 };
-                // Items without a type are refused.
-                let is_typed = items.get("type").is_some();
-                out.insert("items".into(), if is_typed { items } else { json!({ "type": "string" }) });
+                out.insert("items".into(), items);
             }
             _ => {}
         }
     }
 
-    /// The schema, or what it refers to inside of the same document.
-    fn resolved(&self, schema: &'s Value) -> Option<&'s Map<String, Value>> {
+    fn object(&mut self, fields: &'s Map<String, Value>, out: &mut Map<String, Value>, depth: usize) {
+        let mut properties = match out.remove("properties") {
+            Some(Value::Object(known)) => known,
+            _ => Map::new(),
+        };
+        for (name, property) in fields.get("properties").and_then(Value::as_object).into_iter().flatten() {
+            if !self.inlined.is_empty() {
+                self.bytes += name.len() + 8;
+            }
+            let lowered = self.schema(property, depth + 1);
+            properties.insert(name.clone(), lowered);
+        }
+        let mut names: Vec<Value> = Vec::new();
+        let earlier = out.remove("required");
+        for name in earlier.iter().chain(fields.get("required")).filter_map(Value::as_array).flatten() {
+            let is_there = name.as_str().is_some_and(|name| properties.contains_key(name));
+            if is_there && !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        if !names.is_empty() {
+            out.insert("required".into(), Value::Array(names));
+        }
+        out.insert("properties".into(), Value::Object(properties));
+    }
+
+    /// The schema, or what it refers to inside of the same document; the references are noted on the way.
+    fn resolved(&mut self, schema: &'s Value) -> Option<&'s Map<String, Value>> {
         let mut schema = schema;
         for _ in 0..DEEPEST {
             let fields = schema.as_object()?;
             let Some(reference) = fields.get("$ref").and_then(Value::as_str) else { return Some(fields) };
+            self.inlined.push(reference);
             schema = self.root.pointer(reference.strip_prefix('#')?)?;
         }
         None
     }
 }
 
+/// A schema that is not gone into: its type alone.
+fn stub(fields: Option<&Map<String, Value>>) -> Value {
+    let kind = fields.and_then(|fields| kind(fields, &mut false).or_else(|| guessed(fields)));
+    match kind.as_deref().unwrap_or("string") {
+        "array" => json!({ "type": "array", "items": { "type": "string" } }),
+        "object" => json!({ "type": "object", "properties": {} }),
+        kind => json!({ "type": kind }),
+    }
+}
+
+/// What is said beside a reference is meant for this place.
+fn described(mut lowered: Value, schema: &Value) -> Value {
+    if schema.get("$ref").is_some()
+        && let Some(text) = schema.get("description").and_then(Value::as_str).filter(|text| !text.is_empty())
+    {
+        lowered["description"] = json!(text);
+    }
+    lowered
+}
+
+/// The description, and the limits that are dropped.
+fn description(fields: &Map<String, Value>) -> String {
+    let mut text = fields.get("description").and_then(Value::as_str).unwrap_or_default().to_owned();
+    for limit in LIMITS {
+        if let Some(value) = fields.get(limit).filter(|value| !value.is_object()) {
+            let space = if text.is_empty() { "" } else { " " };
+            let _ = write!(text, "{space}({limit}: {value})");
+        }
+    }
+    text
+}
+
 /// `const` and `enum` as a list of strings.
-fn values(fields: &Map<String, Value>, out: &mut Map<String, Value>) {
-    let constant = fields.get("const").map(|value| vec![value.clone()]);
-    let Some(values) = constant.or_else(|| fields.get("enum").and_then(Value::as_array).cloned()) else {
-        return;
-    };
-    let text = |value: &Value| match value {
-        Value::Null => None,
-        Value::String(text) => Some(text.clone()),
-        other => Some(other.to_string()),
-    };
-    let texts: Vec<String> = values.iter().filter_map(text).filter(|text| !text.is_empty()).collect();
-    if !texts.is_empty() && texts.len() <= 500 {
-        // Only strings may be listed.
-        out.insert("type".into(), json!("string"));
-        out.retain(|key, _| !matches!(key.as_str(), "format" | "items" | "properties" | "required"));
+fn values(fields: &Map<String, Value>, out: &mut Map<String, Value>, nullable: &mut bool) {
+    let Some(values) = choice::values(fields) else { return };
+    *nullable |= values.contains(&Value::Null);
+    let texts = choice::texts(&values);
+    if !texts.is_empty() && texts.len() <= MOST_VALUES {
         out.insert("enum".into(), json!(texts));
     }
+}
+
+/// Leaves only what belongs to the type: parts of a schema may contradict each other.
+fn settle(out: &mut Map<String, Value>) {
+    // Only strings may be listed.
+    if out.contains_key("enum") {
+        out.insert("type".into(), json!("string"));
+    }
+    let kind = out.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
+    out.retain(|key, value| match key.as_str() {
+        "properties" | "required" => kind == "object",
+        "items" => kind == "array",
+        "format" => value.as_str().is_some_and(|format| FORMATS.contains(&(kind.as_str(), format))),
+        _ => true,
+    });
 }
 
 /// The type; a list of types is the first one that is not null.
@@ -191,38 +273,17 @@ fn kind(fields: &Map<String, Value>, nullable: &mut bool) -> Option<String> {
         Value::Array(names) => names.iter().filter_map(Value::as_str).collect(),
         _ => return None,
     };
-    *nullable |= names.contains(&"null");
+    *nullable |= names.contains(&"null") && names.len() > 1;
     let name = names.into_iter().find(|name| *name != "null")?.to_ascii_lowercase();
     KINDS.contains(&name.as_str()).then_some(name)
 }
 
-/// The type of a schema that names none.
 fn guessed(fields: &Map<String, Value>) -> Option<String> {
-    let kind = if fields.contains_key("properties") {
-        "object"
-    } else if fields.contains_key("items") {
-        "array"
-    } else if fields.contains_key("enum") || fields.contains_key("const") {
-        "string"
-    } else {
-        return None;
-    };
-    Some(kind.to_owned())
+    GUESSES.iter().find(|(word, _)| fields.contains_key(*word)).map(|(_, kind)| (*kind).to_owned())
 }
 
-fn is_null(schema: &Value) -> bool {
-    schema.get("type").and_then(Value::as_str) == Some("null") || schema.get("const") == Some(&Value::Null)
-}
-
-/// Of several options the one that says most counts.
-fn strength(schema: &Value) -> usize {
-    match schema.get("type").and_then(Value::as_str) {
-        Some("object") => 3,
-        Some("array") => 2,
-        Some(_) => 1,
-        None if schema.get("properties").is_some() || schema.get("$ref").is_some() => 3,
-        None => 0,
-    }
+fn list<'s>(fields: &'s Map<String, Value>, key: &str) -> &'s [Value] {
+    fields.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 /// Adds one schema to another: properties and requirements of both, else the newer word counts.
@@ -240,81 +301,4 @@ fn merge(out: &mut Map<String, Value>, more: Value) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn schemas_in_the_subset() {
-        let wrap = |schema: Value| json!({ "type": "object", "properties": { "a": schema } });
-        let cases = [
-            (
-                json!({ "type": "string", "minLength": 2, "title": "x" }),
-                json!({ "type": "string", "description": "(minLength: 2)" }),
-            ),
-            (json!({ "type": ["string", "null"] }), json!({ "type": "string", "nullable": true })),
-            (json!({ "const": 7 }), json!({ "type": "string", "enum": ["7"] })),
-            (json!({ "type": "integer", "enum": [1, 2] }), json!({ "type": "string", "enum": ["1", "2"] })),
-            (
-                json!({ "anyOf": [{ "type": "null" }, { "type": "number" }] }),
-                json!({ "type": "number", "nullable": true }),
-            ),
-            (
-                json!({ "oneOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] }),
-                json!({ "type": "array", "items": { "type": "string" } }),
-            ),
-            (json!({ "type": "array" }), json!({ "type": "array", "items": { "type": "string" } })),
-            (json!({ "type": "string", "format": "uri" }), json!({ "type": "string" })),
-            (
-                json!({ "type": "string", "format": "date-time" }),
-                json!({ "type": "string", "format": "date-time" }),
-            ),
-            (
-                json!({ "allOf": [{ "type": "object", "properties": { "x": { "type": "string" } } }, { "required": ["x"], "properties": { "y": {} } }] }),
-                json!({ "type": "object", "properties": { "x": { "type": "string" }, "y": {} } }),
-            ),
-            (json!({ "$ref": "#/$defs/thing" }), json!({})),
-        ];
-        for (schema, want) in cases {
-            let lowered = lower(&wrap(schema.clone()));
-            let mut got = lowered["properties"]["a"].clone();
-            if let Some(fields) = got.as_object_mut() {
-                fields.retain(|key, _| key != "required");
-            }
-            assert_eq!(got, want, "{schema}");
-        }
-    }
-
-    #[test]
-    fn references_are_inlined_and_circles_end() {
-        let schema = json!({
-            "type": "object", "additionalProperties": false, "$schema": "x", "required": ["node", "gone"],
-            "properties": { "node": { "$ref": "#/$defs/node" }, "default": { "type": "boolean" } },
-            "$defs": { "node": { "type": "object", "properties": { "next": { "$ref": "#/$defs/node" } } } },
-        });
-        let lowered = lower(&schema);
-        assert_eq!(lowered["required"], json!(["node"]));
-        assert_eq!(lowered["properties"]["default"]["type"], "boolean", "a property may have any name");
-        assert_eq!(lowered["properties"]["node"]["properties"]["next"]["type"], "object");
-        assert!(lowered.to_string().len() < 20_000);
-        let wide = json!({ "type": "object", "properties": { "a": { "$ref": "#" }, "b": { "$ref": "#" } } });
-        assert!(lower(&wide).to_string().len() < 1_000_000, "two circles do not explode");
-        assert_eq!(lower(&json!(7)), json!({ "type": "object", "properties": {} }));
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn only_known_keys_come_out(
-            keys in proptest::collection::vec(("(type|enum|anyOf|items|format|pattern|\\$ref|const|title|not|if)", "[a-z\\[\\]{}\":,0-9]{0,12}"), 0..6),
-        ) {
-            let mut fields = Map::new();
-            for (key, text) in keys {
-                fields.insert(key, serde_json::from_str(&text).unwrap_or(json!(text)));
-            }
-            let lowered = lower(&json!({ "type": "object", "properties": { "a": fields } }));
-            const KNOWN: [&str; 8] = ["type", "description", "nullable", "enum", "format", "items", "properties", "required"];
-            let property = lowered["properties"]["a"].as_object().cloned().unwrap_or_default();
-            proptest::prop_assert!(property.keys().all(|key| KNOWN.contains(&key.as_str())), "{:?}", property);
-            proptest::prop_assert_eq!(lower(&lowered), lowered);
-        }
-    }
-}
+mod tests;

@@ -1,14 +1,17 @@
 //! Pieces of a `GenerateContentResponse` to turn events. Pure.
 //!
 //! Invariant: `finish` emits `Finished` exactly once; a signature is handed out right before the call, or right behind the words,
-//! that it belongs to.
+//! that it belongs to; the last call of an answer that broke is never ended.
+
+use std::borrow::Cow;
 
 use latimer_protocol::failure::{Failure, Kind};
-use latimer_protocol::gemini::event::{Event, FunctionCall, Part};
+use latimer_protocol::gemini::event::{Event, FunctionCall, Part, WireUsage};
 use latimer_protocol::turn::{FinishReason, Opaque, Sink, TurnEvent};
 use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use super::contents::On;
 use super::errors;
 use super::request::PLACEHOLDER;
 use crate::reader::{Context, End, Reader as ReaderTrait};
@@ -53,6 +56,8 @@ pub struct Reader {
     started: bool,
     has_output: bool,
     slots: u32,
+    /// The call whose end is kept back until something shows that the answer went on.
+    open: Option<u32>,
     meaning: Option<(Meaning, String)>,
     blocked: bool,
     failure: Option<Failure>,
@@ -68,6 +73,7 @@ impl Reader {
             started: false,
             has_output: false,
             slots: 0,
+            open: None,
             meaning: None,
             blocked: false,
             failure: None,
@@ -76,7 +82,7 @@ impl Reader {
     }
 
     fn event(&mut self, event: &Event<'_>, sink: &mut dyn Sink) {
-        if let Some(inner) = &event.response {
+        if let Some(inner) = &event.response.0 {
             return self.event(inner, sink);
         }
         if let Some(error) = event.error {
@@ -100,8 +106,8 @@ impl Reader {
         }
         self.blocked |=
             event.prompt_feedback.0.as_ref().is_some_and(|feedback| feedback.block_reason.some().is_some());
-        if let Some(usage) = event.usage_metadata.0 {
-            sink.event(TurnEvent::Usage(usage.to_turn()));
+        if let Some(usage) = event.usage_metadata.0.and_then(WireUsage::to_turn) {
+            sink.event(TurnEvent::Usage(usage));
         }
     }
 
@@ -109,46 +115,58 @@ impl Reader {
         let is_thought = part.thought.is_some_and(|thought| thought.get() == "true");
         let signature = part.thought_signature.some();
         if let Some(call) = &part.function_call.0 {
-            self.state("call", signature, sink);
-            return self.call(call, sink);
+            return self.call(call, signature, sink);
         }
-        if let Some(text) = part.text.some() {
+        let has_no_equal = part.inline_data.is_some()
+            || part.executable_code.is_some()
+            || part.code_execution_result.is_some();
+        if has_no_equal {
+            // Its signature has no part to go back on, either.
+            sink.event(TurnEvent::Note("a part that has no equal here was passed over"));
+            return;
+        }
+        let text = part.text.some();
+        if let Some(text) = text {
             self.has_output = true;
             sink.event(if is_thought { TurnEvent::Reasoning(text) } else { TurnEvent::Text(text) });
         }
-        if !is_thought {
-            self.state("text", signature, sink);
-        }
-        if part.inline_data.is_some()
-            || part.executable_code.is_some()
-            || part.code_execution_result.is_some()
-        {
-            sink.event(TurnEvent::Note("a part that has no equal here was passed over"));
+        if !is_thought && let Some(signature) = signature {
+            self.state(if text.is_some() { On::Text } else { On::Nothing }, signature, sink);
         }
     }
 
-    fn state(&self, on: &str, signature: Option<&str>, sink: &mut dyn Sink) {
-        let Some(signature) = signature else { return };
-        let data = json!({ "on": on, "signature": signature }).to_string();
+    fn state(&mut self, on: On, signature: &str, sink: &mut dyn Sink) {
+        self.end_call(sink);
+        let data = json!({ "on": on.code(), "signature": signature }).to_string();
         sink.event(TurnEvent::ReasoningState(Opaque { owner: self.context.owner.clone(), data }));
     }
 
-    fn call(&mut self, call: &FunctionCall<'_>, sink: &mut dyn Sink) {
+    fn call(&mut self, call: &FunctionCall<'_>, signature: Option<&str>, sink: &mut dyn Sink) {
         let Some(name) = call.name.some() else {
             sink.event(TurnEvent::Note("a call without a name was dropped"));
             return;
         };
+        self.end_call(sink);
+        if let Some(signature) = signature {
+            self.state(On::Call, signature, sink);
+        }
         self.has_output = true;
         let slot = self.slots;
         self.slots += 1;
+        self.open = Some(slot);
         sink.event(TurnEvent::CallStarted { slot, id: call.id.some(), name: self.context.names.hub(name) });
-        let json = call.args.map(RawValue::get).filter(|args| args.starts_with('{')).unwrap_or("{}");
+        let json = call.args.map_or(Cow::Borrowed("{}"), arguments);
         if self.placeholder && json.contains("\"_\"") {
-            sink.event(TurnEvent::CallArguments { slot, json: &without_placeholder(json) });
+            sink.event(TurnEvent::CallArguments { slot, json: &without_placeholder(&json) });
         } else {
-            sink.event(TurnEvent::CallArguments { slot, json });
+            sink.event(TurnEvent::CallArguments { slot, json: &json });
         }
-        sink.event(TurnEvent::CallEnded { slot });
+    }
+
+    fn end_call(&mut self, sink: &mut dyn Sink) {
+        if let Some(slot) = self.open.take() {
+            sink.event(TurnEvent::CallEnded { slot });
+        }
     }
 
     fn finish_reason(&mut self, reason: &str, sink: &mut dyn Sink) {
@@ -200,11 +218,26 @@ impl Reader {
     }
 }
 
+/// The arguments as they are, or out of a string that holds an object. Anything else is the writer's question: made into an
+/// empty object, it would be run.
+fn arguments(args: &RawValue) -> Cow<'_, str> {
+    let text = args.get();
+    let inner = || serde_json::from_str::<String>(text).ok().filter(|inner| inner.starts_with('{'));
+    match text.as_bytes().first() {
+        Some(b'"') => inner().map_or(Cow::Borrowed(text), Cow::Owned),
+        _ => Cow::Borrowed(text),
+    }
+}
+
 /// Arguments without the property that means nothing.
 fn without_placeholder(json: &str) -> String {
-    let mut fields: Map<String, Value> = serde_json::from_str(json).unwrap_or_default();
-    fields.shift_remove(PLACEHOLDER);
-    Value::Object(fields).to_string()
+    match serde_json::from_str::<Value>(json) {
+        Ok(Value::Object(mut fields)) => {
+            fields.shift_remove(PLACEHOLDER);
+            Value::Object(fields).to_string()
+        }
+        _ => json.to_owned(),
+    }
 }
 
 impl ReaderTrait for Reader {
@@ -219,7 +252,9 @@ impl ReaderTrait for Reader {
             && let Ok(pieces) = serde_json::from_str::<Vec<&RawValue>>(trimmed)
         {
             for piece in pieces {
-                self.read(piece.get(), sink);
+                if !self.done() {
+                    self.read(piece.get(), sink);
+                }
             }
             return;
         }
@@ -230,7 +265,12 @@ impl ReaderTrait for Reader {
         self.failure.is_some()
     }
 
-    fn finish(self: Box<Self>, end: End, sink: &mut dyn Sink) {
-        sink.event(TurnEvent::Finished(self.reason(end)));
+    fn finish(mut self: Box<Self>, end: End, sink: &mut dyn Sink) {
+        let reason = self.reason(end);
+        // The last call of a broken answer is not ended: nobody may run it.
+        if !matches!(reason, FinishReason::Failed(_)) {
+            self.end_call(sink);
+        }
+        sink.event(TurnEvent::Finished(reason));
     }
 }

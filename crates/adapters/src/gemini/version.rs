@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::link::Link;
 
-/// Used until something newer is known.
+/// Used until something newer is known. What is found and older is not the version: pages name others, too.
 const FLOOR: &str = "2.9.1";
 /// How long a version is believed.
 const LIFE: Duration = Duration::from_secs(6 * 3600);
@@ -90,14 +90,18 @@ impl Version {
     }
 }
 
-/// The first three numbers with points between them.
+/// The first three numbers with points between them that are a version of today.
 fn find(page: &str) -> Option<String> {
-    page.split(|c: char| !(c.is_ascii_digit() || c == '.')).find_map(|word| {
-        let word = word.trim_matches('.');
-        let parts: Vec<&str> = word.split('.').collect();
-        let fits = parts.len() == 3 && parts.iter().all(|part| (1..=5).contains(&part.len()));
-        fits.then(|| word.to_owned())
-    })
+    let words = page.split(|c: char| !(c.is_ascii_digit() || c == '.')).map(|word| word.trim_matches('.'));
+    let mut versions = words.filter_map(|word| Some((numbers(word)?, word)));
+    versions.find(|(version, _)| numbers(FLOOR) <= Some(*version)).map(|(_, word)| word.to_owned())
+}
+
+/// A version that can be compared. Years are none.
+fn numbers(word: &str) -> Option<[u16; 3]> {
+    let mut parts = word.split('.').map(|part| part.parse::<u16>().ok());
+    let version = [parts.next()??, parts.next()??, parts.next()??];
+    (parts.next().is_none() && version[0] < 1000).then_some(version)
 }
 
 #[cfg(test)]
@@ -111,6 +115,9 @@ mod tests {
             ("<h1>Changelog</h1> 2026.1 v3.0.12 (new)", Some("3.0.12")),
             ("1.2 3.4", None),
             ("1.2.3.4 then 5.6.7", Some("5.6.7")),
+            ("released 2026.11.21: version 2.10.0.", Some("2.10.0")),
+            ("needs glibc 2.3.1", None),
+            ("99999.1.1", None),
             ("", None),
         ];
         for (page, want) in cases {

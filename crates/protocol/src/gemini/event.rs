@@ -12,7 +12,7 @@ use crate::turn::Usage;
 pub struct Event<'a> {
     /// The envelope of Code Assist.
     #[serde(default)]
-    pub response: Option<Box<Event<'a>>>,
+    pub response: Object<Box<Event<'a>>>,
     /// The alternatives; latimer asks for one.
     #[serde(default)]
     pub candidates: List<Candidate<'a>>,
@@ -114,18 +114,19 @@ pub struct WireUsage {
 }
 
 impl WireUsage {
-    /// In the hub's words: output holds the thoughts.
-    pub fn to_turn(self) -> Usage {
+    /// In the hub's words: output holds the thoughts. `None` when it holds no number.
+    pub fn to_turn(self) -> Option<Usage> {
         let output = match (self.candidates_token_count.0, self.thoughts_token_count.0) {
             (None, None) => None,
             (said, thought) => Some(said.unwrap_or(0).saturating_add(thought.unwrap_or(0))),
         };
-        Usage {
+        let usage = Usage {
             input: self.prompt_token_count.0,
             cached: self.cached_content_token_count.0,
             cache_write: None,
             output,
             reasoning: self.thoughts_token_count.0,
-        }
+        };
+        (usage != Usage::default()).then_some(usage)
     }
 }

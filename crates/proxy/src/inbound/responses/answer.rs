@@ -1,4 +1,4 @@
-//! What a Responses client gets: the events of the [`Writer`], or an upstream's own, which pass through [`Pass`].
+//! What a Responses client gets: the events of the [`Writer`], or an upstream's own, which pass through `Pass`.
 
 use latimer_protocol::failure::Failure;
 use latimer_protocol::turn::{FinishReason, Sink, TurnEvent};
