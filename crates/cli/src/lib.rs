@@ -1,4 +1,4 @@
-//! The `latimer` command: arguments in, a library called, an exit code out.
+//! The `latimer` and `latimer-watchdog` commands: arguments in, a library called, an exit code out.
 //!
 //! This crate must know nothing of turns or protocols: a command that needs an `if` about them belongs in a library. It is
 //! the one place that prints for people, reads the environment, and installs signal handlers.
@@ -8,10 +8,13 @@ mod command;
 mod logging;
 mod running;
 mod setup;
+mod watchdog;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
+
+pub use watchdog::watchdog_main;
 
 /// Run OpenAI Codex on any model: a translation proxy for coding agents.
 #[derive(Debug, Parser)]

@@ -1,0 +1,204 @@
+//! What the watchdog asks the proxy, over the same socket as every client.
+//!
+//! Every request makes a connection of its own: so it is answered by whoever accepts now, and a proxy that accepts nothing is
+//! noticed.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use latimer_adapters::transport::http::{Answer, Http, HttpOptions};
+use latimer_adapters::transport::read_error_body;
+use latimer_protocol::secret::Secret;
+use latimer_protocol::status::{Health, OverrideRequest, PROBE_MODEL};
+
+/// The largest answer that is read, in bytes.
+const MOST_BYTES: usize = 4 << 20;
+/// No limit of its own: [`within`] ends what takes too long.
+const OUTER: Duration = Duration::from_secs(3600);
+
+/// A client of the proxy's own interface.
+pub struct Api {
+    http: Http,
+    base: String,
+    token: Option<Secret>,
+}
+
+/// What a probe saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probed {
+    /// The process that answered.
+    pub pid: Option<u32>,
+    /// From the request to the first bytes of the answer.
+    pub first_event: Duration,
+}
+
+/// Why the proxy gave no good answer. Holds no text of a person's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Silence {
+    /// Nothing came in time, or nobody is there.
+    #[error("{0}")]
+    None(String),
+    /// An answer that means trouble.
+    #[error("the proxy answered with status {0}")]
+    Status(u16),
+    /// An answer that is not what it should be.
+    #[error("the proxy's answer makes no sense: {0}")]
+    Nonsense(&'static str),
+}
+
+impl Api {
+    /// A client of the proxy that answers at this address.
+    pub fn new(address: SocketAddr, token: Option<Secret>) -> Self {
+        let http = Http::new(HttpOptions { connect: Duration::from_secs(3), ca_file: None });
+        Self { http, base: format!("http://{}", reachable(address)), token }
+    }
+
+    /// The health document; all of it within the time given.
+    pub async fn health(&self, patience: Duration) -> Result<Health, Silence> {
+        let ask = async {
+            let answer = self.http.get(&self.url("/health"), &self.headers(), OUTER).await;
+            let (_, body) = whole(answer.map_err(|failure| Silence::None(failure.message))?).await?;
+            serde_json::from_slice(&body).map_err(|_| Silence::Nonsense("no health document"))
+        };
+        within(patience, ask).await
+    }
+
+    /// A turn through the whole proxy; all of it within the time given.
+    pub async fn probe(&self, patience: Duration) -> Result<Probed, Silence> {
+        let request = serde_json::json!({
+            "model": PROBE_MODEL, "input": "Are you well?", "stream": true, "store": false,
+        });
+        let begun = tokio::time::Instant::now();
+        let ask = async {
+            let body = Bytes::from(request.to_string());
+            let answer = self.http.post(&self.url("/v1/responses"), &self.headers(), body, OUTER).await;
+            let answer = answer.map_err(|failure| Silence::None(failure.message))?;
+            let first_event = begun.elapsed();
+            let (headers, body) = whole(answer).await?;
+            let is_complete =
+                find(&body, b"response.completed") && find(&body, b"All parts of latimer answer.");
+            if is_complete {
+                Ok(Probed { pid: answered_by(&headers), first_event })
+            } else {
+                Err(Silence::Nonsense("the turn did not complete"))
+            }
+        };
+        within(patience, ask).await
+    }
+
+    /// Puts a change in force; its id is the answer.
+    pub async fn set_override(&self, request: &OverrideRequest, patience: Duration) -> Result<u64, Silence> {
+        let body = serde_json::to_vec(request).map_err(|_| Silence::Nonsense("the request"))?;
+        let ask = async {
+            let url = self.url("/v1/admin/overrides");
+            let answer = self.http.post(&url, &self.headers(), Bytes::from(body), OUTER).await;
+            let (_, body) = whole(answer.map_err(|failure| Silence::None(failure.message))?).await?;
+            let value: serde_json::Value =
+                serde_json::from_slice(&body).map_err(|_| Silence::Nonsense("no JSON"))?;
+            value.get("id").and_then(serde_json::Value::as_u64).ok_or(Silence::Nonsense("no id"))
+        };
+        within(patience, ask).await
+    }
+
+    /// Takes a change back.
+    pub async fn remove_override(&self, id: u64, patience: Duration) -> Result<(), Silence> {
+        self.delete(&format!("/v1/admin/overrides/{id}"), patience).await
+    }
+
+    /// Lets the proxy forget what an endpoint taught, or what all of them did.
+    pub async fn forget(&self, endpoint: Option<&str>, patience: Duration) -> Result<(), Silence> {
+        match endpoint {
+            Some(endpoint) => self.delete(&format!("/v1/admin/learned/{endpoint}"), patience).await,
+            None => self.delete("/v1/admin/learned", patience).await,
+        }
+    }
+
+    async fn delete(&self, path: &str, patience: Duration) -> Result<(), Silence> {
+        let ask = async {
+            let answer = self.http.delete(&self.url(path), &self.headers(), OUTER).await;
+            whole(answer.map_err(|failure| Silence::None(failure.message))?).await.map(|_| ())
+        };
+        within(patience, ask).await
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
+        let mut headers = vec![
+            (CONNECTION, HeaderValue::from_static("close")),
+            (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        ];
+        let bearer = |token: &Secret| HeaderValue::try_from(format!("Bearer {}", token.expose()));
+        if let Some(Ok(mut value)) = self.token.as_ref().map(bearer) {
+            value.set_sensitive(true);
+            headers.push((AUTHORIZATION, value));
+        }
+        headers
+    }
+}
+
+/// Where a listener is reached from this machine.
+pub fn reachable(address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        let loopback =
+            if address.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() };
+        return SocketAddr::new(loopback, address.port());
+    }
+    address
+}
+
+/// Headers and body of an answer that means success.
+async fn whole(answer: Answer) -> Result<(HeaderMap, Vec<u8>), Silence> {
+    let body = read_error_body(answer.body, MOST_BYTES, OUTER).await;
+    if answer.status.is_success() {
+        Ok((answer.headers, body))
+    } else {
+        Err(Silence::Status(answer.status.as_u16()))
+    }
+}
+
+async fn within<T>(patience: Duration, ask: impl Future<Output = Result<T, Silence>>) -> Result<T, Silence> {
+    let late = || Silence::None(format!("no answer within {} ms", patience.as_millis()));
+    tokio::time::timeout(patience, ask).await.unwrap_or_else(|_| Err(late()))
+}
+
+/// The process that answered: its id stands in the id of the request.
+fn answered_by(headers: &HeaderMap) -> Option<u32> {
+    let id = headers.get("x-request-id")?.to_str().ok()?;
+    u32::from_str_radix(id.strip_prefix("req_")?.split('_').next()?, 16).ok()
+}
+
+fn find(body: &[u8], wanted: &[u8]) -> bool {
+    body.windows(wanted.len()).any(|window| window == wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_of_a_request_names_the_process() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(answered_by(&headers), None);
+        headers.insert("x-request-id", HeaderValue::from_static("req_1f_0"));
+        assert_eq!(answered_by(&headers), Some(31));
+    }
+
+    #[test]
+    fn every_address_is_reached_by_loopback() {
+        assert_eq!(reachable(([0, 0, 0, 0], 80).into()), ([127, 0, 0, 1], 80).into());
+        assert_eq!(reachable(([10, 0, 0, 1], 80).into()), ([10, 0, 0, 1], 80).into());
+    }
+
+    #[tokio::test]
+    async fn silence_is_told_within_the_time() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let api = Api::new(listener.local_addr().expect("an address"), None);
+        let silence = api.health(Duration::from_millis(50)).await.expect_err("nobody accepts");
+        assert_eq!(silence, Silence::None("no answer within 50 ms".to_owned()));
+    }
+}
