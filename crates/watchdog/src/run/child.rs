@@ -104,12 +104,11 @@ pub fn spawn(
         let said = tokio::spawn(hear_first_line(said, identity, events.clone()));
         let mut lines = tokio::spawn(hear(log, identity, events.clone()));
         let status = child.wait().await;
-        let last_words = match tokio::time::timeout(LINES_AFTER_END, &mut lines).await {
-            Ok(words) => words.unwrap_or_default(),
-            Err(_) => {
-                lines.abort();
-                Vec::new()
-            }
+        let last_words = if let Ok(words) = tokio::time::timeout(LINES_AFTER_END, &mut lines).await {
+            words.unwrap_or_default()
+        } else {
+            lines.abort();
+            Vec::new()
         };
         said.abort();
         let exit = status.map_or(Exit { code: None, signal: None, last_words: Vec::new() }, |status| {
