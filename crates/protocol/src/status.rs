@@ -1,8 +1,12 @@
-//! The contract with whoever watches the proxy from outside: the health document.
+//! The contract with whoever watches the proxy from outside: the health document and the faults by name.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use fault::{Fault, UnknownFault};
+
+pub mod fault;
 
 /// What `GET /health` says to a caller with the token. Without it, only `status` is sent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

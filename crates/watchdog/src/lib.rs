@@ -1,5 +1,14 @@
 //! The keeper: a process that owns the listening socket, starts the proxy behind it, and keeps it alive.
 //!
-//! [`run`] is the process side: it senses what happens and does what was decided.
+//! [`run`] is the process side: it senses what happens and does what was decided. Everything else is its mind, and pure:
+//! [`signal::Signal`]s come in together with the time, [`action::Order`]s come out, and a recorded night can be played again.
+//!
+//! The pure part must never know a runtime, a socket or the clock; and nothing in this crate knows the proxy's code: the two
+//! meet in [`latimer_protocol::status`].
 
+pub mod action;
+pub mod diagnose;
 pub mod run;
+pub mod settings;
+pub mod signal;
+pub mod time;
