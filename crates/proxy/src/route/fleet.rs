@@ -94,6 +94,23 @@ impl Fleet {
         Self { config, memory, places, endpoints }
     }
 
+    /// The same fleet with new connections to an endpoint, or to all of them; turns that are open keep theirs.
+    pub fn reconnected(&self, endpoint: Option<&str>) -> Self {
+        let fresh = |old: &Arc<Runtime>| {
+            if endpoint.is_some_and(|endpoint| old.endpoint.name.as_str() != endpoint) {
+                return Arc::clone(old);
+            }
+            let (places, stats) = (self.places.as_ref(), Arc::clone(&old.stats));
+            Arc::new(Runtime::new(old.endpoint.clone(), &self.memory, places, stats))
+        };
+        Self {
+            config: Arc::clone(&self.config),
+            memory: Arc::clone(&self.memory),
+            places: self.places.clone(),
+            endpoints: self.endpoints.iter().map(fresh).collect(),
+        }
+    }
+
     /// The possibilities for a model, the best first; never empty.
     pub fn legs(
         &self,

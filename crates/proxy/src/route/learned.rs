@@ -86,7 +86,8 @@ impl Learned {
         is_new
     }
 
-    /// Forgets what an endpoint taught, or what all of them did; how many targets that were.
+    /// Forgets what an endpoint taught, or what all of them did; how many targets that were. What stood in the file before is
+    /// set aside.
     ///
     /// Errors: the file cannot be written; then nothing is forgotten.
     pub fn forget(&self, endpoint: Option<&str>, now: Instant) -> std::io::Result<usize> {
@@ -98,6 +99,7 @@ impl Learned {
         let gone = inner.document.lessons.len() - document.lessons.len();
         if gone > 0 {
             if let Some(path) = &self.path {
+                let _ = std::fs::copy(path, path.with_extension("json.forgotten"));
                 write(path, &document)?;
                 inner.version = Some(Version::of(path));
             }

@@ -341,6 +341,14 @@ impl Proxy {
             }
             Action::RemoveOverride(id) => admin::remove(&self.overrides, id),
             Action::Forget(endpoint) => admin::forget(&self.memory.learned, endpoint),
+            Action::Retry(endpoint) => {
+                tracing::info!(event = "route.retried", endpoint = endpoint.unwrap_or("*"));
+                Ok(json(200, format!("{{\"retried\":{}}}", self.memory.retry(endpoint))))
+            }
+            Action::Reconnect(endpoint) => {
+                self.reconnect(endpoint);
+                Ok(json(200, "{}"))
+            }
             Action::Health if known => Ok(json(200, self.health())),
             Action::Health => Ok(json(200, "{\"status\":\"ok\"}")),
             Action::Root => Ok(json(
@@ -393,6 +401,15 @@ impl Proxy {
             *slot = (Arc::new(fleet), config, generation);
         }
         Arc::clone(&slot.0)
+    }
+
+    /// The next turns of an endpoint, or of all, make new connections.
+    fn reconnect(&self, endpoint: Option<&str>) {
+        // Takes up a changed configuration first, so that the slot holds the newest fleet.
+        drop(self.fleet());
+        let mut slot = self.fleet.write().unwrap_or_else(PoisonError::into_inner);
+        slot.0 = Arc::new(slot.0.reconnected(endpoint));
+        tracing::info!(event = "route.reconnected", endpoint = endpoint.unwrap_or("*"));
     }
 
     fn health(&self) -> String {

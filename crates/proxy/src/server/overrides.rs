@@ -131,7 +131,6 @@ impl Overrides {
                             };
                             known.timeouts.connect = longer(known.timeouts.connect);
                             known.timeouts.first_byte = longer(known.timeouts.first_byte);
-                            known.timeouts.idle = longer(known.timeouts.idle);
                         }
                     }
                 }

@@ -185,8 +185,11 @@ impl Drop for Log {
                 endpoint = %self.endpoint,
                 model = %self.model,
                 finish = "failed",
+                account = %self.account,
+                client = %self.books.client,
                 failure = failure.kind.code(),
                 status = failure.status,
+                retry_after_ms = failure.retry_after.map(ms),
                 ms = ms(self.begun.elapsed()),
                 message = %failure.message,
             );

@@ -11,7 +11,7 @@ use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderNa
 use latimer_adapters::transport::http::{Answer, Http, HttpOptions};
 use latimer_adapters::transport::read_error_body;
 use latimer_protocol::secret::Secret;
-use latimer_protocol::status::{Health, OverrideRequest, PROBE_MODEL};
+use latimer_protocol::status::{AccountState, Health, OverrideRequest, PROBE_MODEL};
 
 /// The largest answer that is read, in bytes.
 const MOST_BYTES: usize = 4 << 20;
@@ -113,6 +113,41 @@ impl Api {
             Some(endpoint) => self.delete(&format!("/v1/admin/learned/{endpoint}"), patience).await,
             None => self.delete("/v1/admin/learned", patience).await,
         }
+    }
+
+    /// Lets the proxy try an endpoint again that rests, or all of them.
+    pub async fn retry(&self, endpoint: Option<&str>, patience: Duration) -> Result<(), Silence> {
+        self.post("retry", endpoint, patience).await
+    }
+
+    /// Lets the proxy make new connections to an endpoint, or to all of them.
+    pub async fn reconnect(&self, endpoint: Option<&str>, patience: Duration) -> Result<(), Silence> {
+        self.post("reconnect", endpoint, patience).await
+    }
+
+    /// The accounts and how they are doing.
+    pub async fn accounts(&self, patience: Duration) -> Result<Vec<AccountState>, Silence> {
+        let ask = async {
+            let answer = self.http.get(&self.url("/v1/accounts"), &self.headers(), OUTER).await;
+            let (_, body) = whole(answer.map_err(|failure| Silence::None(failure.message))?).await?;
+            #[derive(serde::Deserialize)]
+            struct List {
+                data: Vec<AccountState>,
+            }
+            let list: List = serde_json::from_slice(&body).map_err(|_| Silence::Nonsense("no list"))?;
+            Ok(list.data)
+        };
+        within(patience, ask).await
+    }
+
+    async fn post(&self, what: &str, endpoint: Option<&str>, patience: Duration) -> Result<(), Silence> {
+        let path = endpoint.map_or_else(|| what.to_owned(), |endpoint| format!("{what}/{endpoint}"));
+        let ask = async {
+            let url = self.url(&format!("/v1/admin/{path}"));
+            let answer = self.http.post(&url, &self.headers(), Bytes::new(), OUTER).await;
+            whole(answer.map_err(|failure| Silence::None(failure.message))?).await.map(|_| ())
+        };
+        within(patience, ask).await
     }
 
     async fn delete(&self, path: &str, patience: Duration) -> Result<(), Silence> {
