@@ -10,8 +10,11 @@ use bytes::Bytes;
 use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use latimer_adapters::transport::http::{Answer, Http, HttpOptions};
 use latimer_adapters::transport::read_error_body;
+use latimer_protocol::failure::{Failure, Kind};
 use latimer_protocol::secret::Secret;
 use latimer_protocol::status::{AccountState, Health, OverrideRequest, PROBE_MODEL};
+
+use crate::signal::MissKind;
 
 /// The largest answer that is read, in bytes.
 const MOST_BYTES: usize = 4 << 20;
@@ -37,15 +40,43 @@ pub struct Probed {
 /// Why the proxy gave no good answer. Holds no text of a person's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Silence {
-    /// Nothing came in time, or nobody is there.
-    #[error("{0}")]
-    None(String),
+    /// Nobody accepts connections.
+    #[error("nobody accepts connections")]
+    Unreachable,
+    /// The connection broke before the answer was whole.
+    #[error("the connection broke")]
+    Broken,
+    /// Nothing came in time.
+    #[error("no answer within {0} ms")]
+    Late(u128),
     /// An answer that means trouble.
     #[error("the proxy answered with status {0}")]
     Status(u16),
     /// An answer that is not what it should be.
     #[error("the proxy's answer makes no sense: {0}")]
     Nonsense(&'static str),
+}
+
+impl Silence {
+    /// The kind of miss it is.
+    pub fn kind(&self) -> MissKind {
+        match self {
+            Self::Unreachable => MissKind::Refused,
+            Self::Broken => MissKind::Reset,
+            Self::Late(_) => MissKind::Timeout,
+            Self::Status(_) => MissKind::Status,
+            Self::Nonsense(_) => MissKind::Garbage,
+        }
+    }
+}
+
+impl From<Failure> for Silence {
+    fn from(failure: Failure) -> Self {
+        match failure.kind {
+            Kind::Unreachable => Self::Unreachable,
+            _ => Self::Broken,
+        }
+    }
 }
 
 impl Api {
@@ -59,7 +90,7 @@ impl Api {
     pub async fn health(&self, patience: Duration) -> Result<Health, Silence> {
         let ask = async {
             let answer = self.http.get(&self.url("/health"), &self.headers(), OUTER).await;
-            let (_, body) = whole(answer.map_err(|failure| Silence::None(failure.message))?).await?;
+            let (_, body) = whole(answer?).await?;
             serde_json::from_slice(&body).map_err(|_| Silence::Nonsense("no health document"))
         };
         within(patience, ask).await
@@ -74,7 +105,7 @@ impl Api {
         let ask = async {
             let body = Bytes::from(request.to_string());
             let answer = self.http.post(&self.url("/v1/responses"), &self.headers(), body, OUTER).await;
-            let answer = answer.map_err(|failure| Silence::None(failure.message))?;
+            let answer = answer?;
             let first_event = begun.elapsed();
             let (headers, body) = whole(answer).await?;
             let is_complete =
@@ -94,7 +125,7 @@ impl Api {
         let ask = async {
             let url = self.url("/v1/admin/overrides");
             let answer = self.http.post(&url, &self.headers(), Bytes::from(body), OUTER).await;
-            let (_, body) = whole(answer.map_err(|failure| Silence::None(failure.message))?).await?;
+            let (_, body) = whole(answer?).await?;
             let value: serde_json::Value =
                 serde_json::from_slice(&body).map_err(|_| Silence::Nonsense("no JSON"))?;
             value.get("id").and_then(serde_json::Value::as_u64).ok_or(Silence::Nonsense("no id"))
@@ -129,7 +160,7 @@ impl Api {
     pub async fn accounts(&self, patience: Duration) -> Result<Vec<AccountState>, Silence> {
         let ask = async {
             let answer = self.http.get(&self.url("/v1/accounts"), &self.headers(), OUTER).await;
-            let (_, body) = whole(answer.map_err(|failure| Silence::None(failure.message))?).await?;
+            let (_, body) = whole(answer?).await?;
             #[derive(serde::Deserialize)]
             struct List {
                 data: Vec<AccountState>,
@@ -145,7 +176,7 @@ impl Api {
         let ask = async {
             let url = self.url(&format!("/v1/admin/{path}"));
             let answer = self.http.post(&url, &self.headers(), Bytes::new(), OUTER).await;
-            whole(answer.map_err(|failure| Silence::None(failure.message))?).await.map(|_| ())
+            whole(answer?).await.map(|_| ())
         };
         within(patience, ask).await
     }
@@ -153,7 +184,7 @@ impl Api {
     async fn delete(&self, path: &str, patience: Duration) -> Result<(), Silence> {
         let ask = async {
             let answer = self.http.delete(&self.url(path), &self.headers(), OUTER).await;
-            whole(answer.map_err(|failure| Silence::None(failure.message))?).await.map(|_| ())
+            whole(answer?).await.map(|_| ())
         };
         within(patience, ask).await
     }
@@ -197,8 +228,7 @@ async fn whole(answer: Answer) -> Result<(HeaderMap, Vec<u8>), Silence> {
 }
 
 async fn within<T>(patience: Duration, ask: impl Future<Output = Result<T, Silence>>) -> Result<T, Silence> {
-    let late = || Silence::None(format!("no answer within {} ms", patience.as_millis()));
-    tokio::time::timeout(patience, ask).await.unwrap_or_else(|_| Err(late()))
+    tokio::time::timeout(patience, ask).await.unwrap_or(Err(Silence::Late(patience.as_millis())))
 }
 
 /// The process that answered: its id stands in the id of the request.
@@ -234,6 +264,6 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let api = Api::new(listener.local_addr().expect("an address"), None);
         let silence = api.health(Duration::from_millis(50)).await.expect_err("nobody accepts");
-        assert_eq!(silence, Silence::None("no answer within 50 ms".to_owned()));
+        assert_eq!(silence, Silence::Late(50));
     }
 }

@@ -8,6 +8,7 @@ pub mod held;
 pub mod keeper;
 pub mod process;
 pub mod registry;
+pub mod sense;
 pub mod socket;
 pub mod status;
 pub mod supervisor;

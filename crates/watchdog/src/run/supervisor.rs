@@ -249,12 +249,9 @@ impl Supervisor {
         let listener = self.listener.as_ref().ok_or(io::ErrorKind::NotConnected)?;
         let extra: &[&str] = if safe { &["--safe"] } else { &[] };
         let identity = child::spawn(&self.program, extra, listener, self.children.clone())?;
-        let entry = Entry {
-            identity,
-            role: Role::Proxy,
-            name: self.program.path.to_string_lossy().into_owned(),
-            address: Some(self.address.to_string()),
-        };
+        let name = self.program.path.to_string_lossy().into_owned();
+        let mut entry = Entry::new(identity, Role::Proxy, name);
+        entry.address = Some(self.address.to_string());
         if let Err(error) = self.registry.enter(&entry) {
             tracing::warn!(event = "registry.not_written", error = %error);
         }
