@@ -1,5 +1,6 @@
 //! The process side: what is sensed becomes signals, and actions become deeds.
 
+pub mod act;
 pub mod api;
 pub mod child;
 pub mod control;
