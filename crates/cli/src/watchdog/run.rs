@@ -4,12 +4,14 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use latimer_proxy::config::{Auth, state};
 use latimer_watchdog::run::child::Program;
-use latimer_watchdog::run::{Options, Order};
+use latimer_watchdog::run::{Options, Wish};
+use latimer_watchdog::settings::Settings;
 use tokio::sync::mpsc;
 
 use super::environment::environment;
@@ -55,16 +57,34 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let program = program(&args, &state_dir, configuration.path.as_deref())?;
     let listener =
         listenfd::ListenFd::from_env().take_tcp_listener(0).context("the listener given by LISTEN_FDS")?;
-    let options = Options { address, listener, state_dir, token, program, grace: server.grace };
+    let options = Options {
+        address,
+        listener,
+        state_dir,
+        token,
+        program,
+        grace: server.grace,
+        config: configuration.path.clone(),
+        foreign_logs: foreign_logs(),
+        settings: Settings::default(),
+        regenerate: Arc::new(|_| Ok(())),
+    };
     setup::runtime()?.block_on(async move {
-        let orders = orders()?;
+        let wishes = wishes()?;
         let ready = |address: SocketAddr| {
             // Nobody may be reading any more; that is no reason to stop.
             let _ = setup::say(&format!("latimer listening on http://{address}"));
         };
-        latimer_watchdog::run::run(options, orders, ready).await.context("the watchdog does not run")?;
+        latimer_watchdog::run::run(options, wishes, ready).await.context("the watchdog does not run")?;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// Where clients write their logs.
+fn foreign_logs() -> Vec<(String, PathBuf)> {
+    let home = setup::env("CODEX_HOME").map(PathBuf::from);
+    let home = home.or_else(|| setup::env("HOME").map(|home| Path::new(&home).join(".codex")));
+    home.map(|home| ("codex".to_owned(), home.join("log/codex-tui.log"))).into_iter().collect()
 }
 
 /// What to start: what was given, else our partner.
@@ -105,8 +125,8 @@ pub(crate) fn partner(name: &str) -> anyhow::Result<PathBuf> {
     Ok(partner)
 }
 
-/// Orders by signal: SIGTERM and Ctrl-C stop, SIGHUP upgrades.
-fn orders() -> anyhow::Result<mpsc::Receiver<Order>> {
+/// Wishes by signal: SIGTERM and Ctrl-C stop, SIGHUP upgrades.
+fn wishes() -> anyhow::Result<mpsc::Receiver<Wish>> {
     use tokio::signal::unix::{SignalKind, signal};
     const AT_ONCE: usize = 4;
     let (send, receive) = mpsc::channel(AT_ONCE);
@@ -115,12 +135,12 @@ fn orders() -> anyhow::Result<mpsc::Receiver<Order>> {
     let mut hang_up = signal(SignalKind::hangup()).context("watching for SIGHUP")?;
     tokio::spawn(async move {
         loop {
-            let order = tokio::select! {
-                _ = terminate.recv() => Order::Stop,
-                _ = interrupt.recv() => Order::Stop,
-                _ = hang_up.recv() => Order::Upgrade,
+            let wish = tokio::select! {
+                _ = terminate.recv() => Wish::Stop,
+                _ = interrupt.recv() => Wish::Stop,
+                _ = hang_up.recv() => Wish::Upgrade,
             };
-            if send.send(order).await.is_err() {
+            if send.send(wish).await.is_err() {
                 break;
             }
         }

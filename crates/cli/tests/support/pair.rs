@@ -209,6 +209,10 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    pub(crate) fn new(address: &str, token: &str) -> Self {
+        Self { address: address.to_owned(), token: token.to_owned() }
+    }
+
     /// One request for a stream, on a connection of its own.
     pub(crate) fn turn(&self) -> (End, String) {
         let Ok(mut stream) = TcpStream::connect(&self.address) else { return (End::Refused, String::new()) };

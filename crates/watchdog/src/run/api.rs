@@ -14,6 +14,8 @@ use latimer_protocol::failure::{Failure, Kind};
 use latimer_protocol::secret::Secret;
 use latimer_protocol::status::{AccountState, Health, OverrideRequest, PROBE_MODEL};
 
+use super::sense::line::CLIENT;
+use crate::diagnose::{MOST_TOKENS, PATIENCE_MS, Report, TEMPERATURE};
 use crate::signal::MissKind;
 
 /// The largest answer that is read, in bytes.
@@ -35,6 +37,17 @@ pub struct Probed {
     pub pid: Option<u32>,
     /// From the request to the first bytes of the answer.
     pub first_event: Duration,
+}
+
+/// What a model answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// Its text.
+    pub text: String,
+    /// Tokens of the question.
+    pub input_tokens: u64,
+    /// Tokens of the answer.
+    pub output_tokens: u64,
 }
 
 /// Why the proxy gave no good answer. Holds no text of a person's.
@@ -171,6 +184,30 @@ impl Api {
         within(patience, ask).await
     }
 
+    /// Asks a model one question, by the credentials of the proxy.
+    pub async fn ask_model(&self, model: &str, report: &Report) -> Result<Said, Silence> {
+        let request = serde_json::json!({
+            "model": model,
+            "instructions": report.instructions,
+            "input": report.text,
+            "temperature": TEMPERATURE,
+            "max_output_tokens": MOST_TOKENS,
+            "stream": false,
+            "store": false,
+        });
+        let mut headers = self.headers();
+        // Its own failures must not come back as signals.
+        headers.push((HeaderName::from_static("originator"), HeaderValue::from_static(CLIENT)));
+        headers.push((HeaderName::from_static("x-latimer-repair"), HeaderValue::from_static("off")));
+        let ask = async {
+            let body = Bytes::from(request.to_string());
+            let answer = self.http.post(&self.url("/v1/responses"), &headers, body, OUTER).await;
+            let (_, body) = whole(answer?).await?;
+            said(&body).ok_or(Silence::Nonsense("no text"))
+        };
+        within(Duration::from_millis(PATIENCE_MS), ask).await
+    }
+
     async fn post(&self, what: &str, endpoint: Option<&str>, patience: Duration) -> Result<(), Silence> {
         let path = endpoint.map_or_else(|| what.to_owned(), |endpoint| format!("{what}/{endpoint}"));
         let ask = async {
@@ -205,6 +242,17 @@ impl Api {
         }
         headers
     }
+}
+
+/// The text and the usage of a whole answer.
+fn said(body: &[u8]) -> Option<Said> {
+    let value: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let parts = value.get("output")?.as_array()?.iter().filter(|item| item["type"] == "message");
+    let parts = parts.filter_map(|item| item.get("content")?.as_array()).flatten();
+    let text: String = parts.filter_map(|part| part.get("text")?.as_str()).collect();
+    let tokens = |name: &str| value["usage"][name].as_u64().unwrap_or(0);
+    let (input_tokens, output_tokens) = (tokens("input_tokens"), tokens("output_tokens"));
+    Some(Said { text, input_tokens, output_tokens })
 }
 
 /// Where a listener is reached from this machine.
@@ -251,6 +299,14 @@ mod tests {
         assert_eq!(answered_by(&headers), None);
         headers.insert("x-request-id", HeaderValue::from_static("req_1f_0"));
         assert_eq!(answered_by(&headers), Some(31));
+    }
+
+    #[test]
+    fn a_models_text_and_its_usage_are_read() {
+        let body = br#"{"output":[{"type":"reasoning","content":[{"text":"hm"}]},{"type":"message","content":[{"type":"output_text","text":"{\"action\""},{"text":":1}"}]}],"usage":{"input_tokens":8,"output_tokens":3}}"#;
+        let want = Said { text: "{\"action\":1}".to_owned(), input_tokens: 8, output_tokens: 3 };
+        assert_eq!(said(body), Some(want));
+        assert_eq!(said(b"{}"), None);
     }
 
     #[test]

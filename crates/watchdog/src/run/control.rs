@@ -39,6 +39,10 @@ pub enum Request {
         #[serde(default)]
         seconds: Option<u64>,
     },
+    /// What was seen, and what helped.
+    Incidents,
+    /// The rules in use.
+    Rules,
     /// End the proxy and the watchdog.
     Stop,
 }

@@ -3,10 +3,13 @@
 pub mod act;
 pub mod api;
 pub mod child;
+pub mod clock;
 pub mod control;
 pub mod files;
 pub mod held;
 pub mod keeper;
+pub mod mind;
+mod perform;
 pub mod process;
 pub mod registry;
 pub mod sense;
@@ -21,17 +24,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use latimer_protocol::secret::Secret;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
+use self::act::notify::Alerts;
 use self::api::Api;
 use self::child::Program;
 use self::control::Control;
 use self::files::Lock;
-use self::keeper::Keeper;
+use self::keeper::{Inputs, Keeper, Parts, Regenerate};
+use self::mind::Mind;
 use self::process::Identity;
 use self::registry::{Registry, Role};
+use self::sense::Organs;
+use self::sense::state::Watched;
 use self::socket::Trouble;
 use self::supervisor::Supervisor;
+use crate::settings::Settings;
 
 /// The lock in the state directory.
 const LOCK_FILE: &str = "watchdog.lock";
@@ -50,11 +58,19 @@ pub struct Options {
     pub program: Program,
     /// How long open turns may go on after a request to stop, plus what the proxy needs for its last words.
     pub grace: Duration,
+    /// The configuration file, where there is one.
+    pub config: Option<PathBuf>,
+    /// Logs of clients to look for signatures in, each with the client's name.
+    pub foreign_logs: Vec<(String, PathBuf)>,
+    /// The `[watchdog]` part of the configuration.
+    pub settings: Settings,
+    /// Makes the generated files of a client anew.
+    pub regenerate: Regenerate,
 }
 
 /// What the process is told from outside, by signals of the system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
+pub enum Wish {
     /// End the proxy, give open turns their time, and end.
     Stop,
     /// Start the proxy anew behind the same socket.
@@ -87,7 +103,7 @@ pub enum Refused {
 /// Errors: see [`Refused`]; nothing was started then.
 pub async fn run(
     options: Options,
-    orders: mpsc::Receiver<Order>,
+    wishes: mpsc::Receiver<Wish>,
     ready: impl FnOnce(SocketAddr),
 ) -> Result<(), Refused> {
     let lock = match Lock::take(&options.state_dir.join(LOCK_FILE)) {
@@ -108,6 +124,13 @@ pub async fn run(
         None => options.address,
     };
     let api = Arc::new(Api::new(address, options.token));
+    let watched = Watched {
+        config: options.config,
+        program: options.program.path.clone(),
+        state_dir: options.state_dir.clone(),
+        address,
+        foreign_logs: options.foreign_logs,
+    };
     let (supervisor, events) =
         Supervisor::new(options.program, listener, address, registry.clone(), Arc::clone(&api));
     let (asks, questions) = mpsc::channel(16);
@@ -115,9 +138,32 @@ pub async fn run(
     if let Err(error) = &control {
         tracing::warn!(event = "control.closed", error = %error);
     }
-    let keeper = Keeper::new(supervisor, api, registry, address, &options.state_dir, options.grace);
-    keeper.keep(events, questions, orders, orphan, ready).await;
-    drop((control, lock));
+    let (signals, sensed) = mpsc::channel(256);
+    let (serving, expected) = watch::channel(None);
+    let organs = Organs {
+        api: Arc::clone(&api),
+        registry: registry.clone(),
+        watched,
+        signatures: |_| None,
+        settings: options.settings.clone(),
+    };
+    let senses = sense::start(organs, &expected, &signals);
+    let parts = Parts {
+        supervisor,
+        api,
+        registry,
+        mind: Mind::new(options.settings.clone(), &options.state_dir),
+        address,
+        state_dir: options.state_dir,
+        grace: options.grace,
+        regenerate: options.regenerate,
+        alerts: Alerts::new(options.settings.notify),
+        serving,
+        signals,
+    };
+    let inputs = Inputs { events, signals: sensed, asks: questions, wishes };
+    Keeper::new(parts).keep(inputs, orphan, ready).await;
+    drop((senses, control, lock));
     Ok(())
 }
 

@@ -22,6 +22,8 @@ use super::registry::{Entry, Registry, Role};
 const READY: Duration = Duration::from_secs(15);
 /// How often a new proxy is tried until it answers.
 const TRY_EVERY: Duration = Duration::from_millis(20);
+/// How long a proxy that was replaced may go on with its turns, and a little: it ends them itself after ten minutes.
+const AT_LEISURE: Duration = Duration::from_secs(660);
 /// The longest one try may take.
 const TRY: Duration = Duration::from_secs(2);
 
@@ -44,7 +46,7 @@ pub enum News {
     /// The proxy ended by itself and well: it had nothing to do for a long time, or somebody told it to stop.
     Left(Identity),
     /// A proxy that was told to end has ended.
-    Ended(Identity),
+    Ended(Identity, Exit),
     /// The one that followed has taken over.
     Replaced(Identity),
     /// The one that was to follow did not become well; the old one still serves.
@@ -59,8 +61,27 @@ struct Running {
     since: Instant,
     /// It answered a turn.
     is_well: bool,
-    /// It was told to end.
-    is_leaving: bool,
+    /// When it was told to end, if it was.
+    leaving: Option<Leaving>,
+}
+
+/// How a proxy was told to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Leaving {
+    since: Instant,
+    /// Its turns may end by themselves, because another one serves.
+    at_leisure: bool,
+}
+
+impl Running {
+    fn new(identity: Identity) -> Self {
+        Self { identity, since: Instant::now(), is_well: false, leaving: None }
+    }
+
+    /// Keeps the first time it was told.
+    fn leaves(&mut self, at_leisure: bool) {
+        self.leaving.get_or_insert(Leaving { since: Instant::now(), at_leisure });
+    }
 }
 
 /// The proxies behind one socket.
@@ -149,8 +170,7 @@ impl Supervisor {
 
     /// Keeps watch over a proxy that an earlier watchdog started.
     pub fn adopt(&mut self, identity: Identity) {
-        let running = Running { identity, since: Instant::now(), is_well: false, is_leaving: false };
-        self.current = Some(running);
+        self.current = Some(Running::new(identity));
         self.check(identity);
         let events = self.children.clone();
         tokio::spawn(async move {
@@ -184,7 +204,7 @@ impl Supervisor {
         if self.listener.is_none() {
             // The socket is the adopted proxy's alone: it has to let go of it first, and the next start binds it.
             if let Some(mut old) = self.current.take() {
-                old.is_leaving = true;
+                old.leaves(true);
                 let _ = old.identity.signal(Signal::USR1);
                 self.leaving.push(old);
             }
@@ -200,9 +220,30 @@ impl Supervisor {
     /// Ends the proxy that serves, at once and with everything it started. For one that does not answer any more.
     pub fn kill(&mut self) {
         if let Some(running) = &mut self.current {
-            running.is_leaving = true;
+            running.leaves(false);
             if let Err(error) = running.identity.signal_group(Signal::KILL) {
                 tracing::warn!(event = "proxy.not_ended", pid = running.identity.pid, error = %error);
+            }
+        }
+    }
+
+    /// Asks the proxy that serves to end, and lets the next one start at once: they share the socket.
+    pub fn dismiss(&mut self) {
+        if let Some(mut old) = self.current.take() {
+            old.leaves(false);
+            let _ = old.identity.signal(Signal::TERM);
+            let _ = old.identity.signal_group(Signal::CONT);
+            self.leaving.push(old);
+        }
+    }
+
+    /// Ends those by force that were told to end and whose time is over: `grace`, or longer for one that may take its time.
+    pub fn reap(&mut self, grace: Duration) {
+        for running in &self.leaving {
+            let Some(leaving) = running.leaving else { continue };
+            let limit = if leaving.at_leisure { grace + AT_LEISURE } else { grace };
+            if leaving.since.elapsed() > limit {
+                let _ = running.identity.signal_group(Signal::KILL);
             }
         }
     }
@@ -210,7 +251,7 @@ impl Supervisor {
     /// Asks every process to end: open turns get their time. A second call is a second request, which they take for haste.
     pub fn stop(&mut self) {
         for running in self.current.iter_mut().chain(&mut self.successor).chain(&mut self.leaving) {
-            running.is_leaving = true;
+            running.leaves(false);
             let _ = running.identity.signal(Signal::TERM);
             // One that is stopped would never hear of it.
             let _ = running.identity.signal_group(Signal::CONT);
@@ -256,7 +297,7 @@ impl Supervisor {
             tracing::warn!(event = "registry.not_written", error = %error);
         }
         tracing::info!(event = "proxy.started", pid = identity.pid, safe);
-        Ok(Running { identity, since: Instant::now(), is_well: false, is_leaving: false })
+        Ok(Running::new(identity))
     }
 
     /// Tries turns until this process answers one.
@@ -287,7 +328,7 @@ impl Supervisor {
                     self.successor = None;
                     let old = self.current.replace(Running { is_well: true, ..successor });
                     if let Some(mut old) = old {
-                        old.is_leaving = true;
+                        old.leaves(true);
                         if let Err(error) = old.identity.signal(Signal::USR1) {
                             tracing::warn!(event = "proxy.not_told", pid = old.identity.pid, error = %error);
                         }
@@ -300,7 +341,9 @@ impl Supervisor {
                     // Its end is reported by the system; until then it counts as leaving.
                     let _ = identity.signal_group(Signal::KILL);
                     self.successor = None;
-                    self.leaving.push(Running { is_leaving: true, ..successor });
+                    let mut failed = successor;
+                    failed.leaves(false);
+                    self.leaving.push(failed);
                     Some(News::NotReplaced(trouble))
                 }
             };
@@ -326,7 +369,7 @@ impl Supervisor {
         }
         if let Some(place) = self.leaving.iter().position(is) {
             self.leaving.remove(place);
-            return Some(News::Ended(identity));
+            return Some(News::Ended(identity, exit));
         }
         let running = self.current.filter(is)?;
         self.current = None;
@@ -334,9 +377,9 @@ impl Supervisor {
         if let Some(successor) = self.successor.take() {
             self.current = Some(successor);
         }
-        tracing::info!(event = "proxy.ended", pid = identity.pid, how = %exit.words(), asked = running.is_leaving);
-        Some(if running.is_leaving {
-            News::Ended(identity)
+        tracing::info!(event = "proxy.ended", pid = identity.pid, how = %exit.words(), asked = running.leaving.is_some());
+        Some(if running.leaving.is_some() {
+            News::Ended(identity, exit)
         } else if exit.code == Some(0) {
             News::Left(identity)
         } else {

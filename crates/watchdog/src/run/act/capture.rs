@@ -72,9 +72,9 @@ fn forget_oldest(state_dir: &Path) {
     let Ok(entries) = std::fs::read_dir(state_dir) else { return };
     let is_ours = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.strip_prefix("hung-").and_then(|rest| rest.strip_suffix(".txt")).is_some_and(|time| {
-            !time.is_empty() && time.bytes().all(|byte| byte.is_ascii_digit())
-        })
+        name.strip_prefix("hung-")
+            .and_then(|rest| rest.strip_suffix(".txt"))
+            .is_some_and(|time| !time.is_empty() && time.bytes().all(|byte| byte.is_ascii_digit()))
     };
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(is_ours).collect();
     paths.sort();

@@ -58,7 +58,9 @@ async fn end(identity: Identity) -> bool {
 pub fn clean(registry: &Registry, processes: &[Process]) {
     let named = |identity: Identity| {
         processes.is_empty()
-            || processes.iter().any(|process| process.pid == identity.pid && process.started == identity.started)
+            || processes
+                .iter()
+                .any(|process| process.pid == identity.pid && process.started == identity.started)
     };
     for entry in registry.all() {
         if named(entry.identity) && !entry.identity.is_alive() {

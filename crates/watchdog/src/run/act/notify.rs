@@ -76,7 +76,12 @@ async fn desktop(text: String) {
     let mut command = if cfg!(target_os = "macos") {
         let mut command = tokio::process::Command::new("osascript");
         // The text is an argument and never part of the script.
-        command.args(["-e", "on run argv", "-e", "display notification (item 1 of argv) with title \"latimer\""]);
+        command.args([
+            "-e",
+            "on run argv",
+            "-e",
+            "display notification (item 1 of argv) with title \"latimer\"",
+        ]);
         command.args(["-e", "end run", &text]);
         command
     } else {

@@ -25,7 +25,9 @@ pub async fn perform(api: &Api, action: &Action, why: &str, now: Time) -> Option
             let lifted = lift(api, endpoint.as_deref()).await;
             api.retry(endpoint.as_deref(), PATIENCE).await.and(lifted)
         }
-        Action::SwitchProvider { from, expires_at } => set(api, avoid(from), left(*expires_at, now), why).await,
+        Action::SwitchProvider { from, expires_at } => {
+            set(api, avoid(from), left(*expires_at, now), why).await
+        }
         Action::RaiseTimeout { endpoint, percent, expires_at } => {
             let factor = f64::from(*percent) / 100.0;
             let what = OverrideWhat::RaiseTimeouts { endpoint: endpoint.clone(), factor };
