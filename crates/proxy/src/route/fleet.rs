@@ -95,6 +95,7 @@ impl Fleet {
     }
 
     /// The same fleet with new connections to an endpoint, or to all of them; turns that are open keep theirs.
+    #[must_use]
     pub fn reconnected(&self, endpoint: Option<&str>) -> Self {
         let fresh = |old: &Arc<Runtime>| {
             if endpoint.is_some_and(|endpoint| old.endpoint.name.as_str() != endpoint) {

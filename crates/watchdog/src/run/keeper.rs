@@ -205,7 +205,7 @@ impl Keeper {
             News::Up(_) => {}
             News::Left(_) => return true,
             News::Died(identity, exit) => {
-                self.log_end(&exit);
+                log_end(&exit);
                 self.exited(identity, &exit, false);
             }
             News::Ended(identity, exit) => {
@@ -257,12 +257,6 @@ impl Keeper {
         }));
     }
 
-    fn log_end(&mut self, exit: &Exit) {
-        for words in &exit.last_words {
-            tracing::warn!(event = "proxy.last_words", words = %words);
-        }
-    }
-
     /// Answers a person; true when that ends the watchdog.
     fn answer(&mut self, ask: Ask) -> bool {
         let answer = match ask.request {
@@ -300,12 +294,11 @@ impl Keeper {
     fn silence(&mut self, fault: &str, seconds: Option<u64>) -> Result<Value, String> {
         let fault =
             fault.parse().map_err(|error: latimer_protocol::status::UnknownFault| error.to_string())?;
-        let person = match seconds {
-            Some(0) => Person::Unsilence { fault },
-            _ => {
-                let until = seconds.map(|seconds| self.clock.now().plus(Duration::from_secs(seconds)));
-                Person::Silence { fault, until }
-            }
+        let person = if seconds == Some(0) {
+            Person::Unsilence { fault }
+        } else {
+            let until = seconds.map(|seconds| self.clock.now().plus(Duration::from_secs(seconds)));
+            Person::Silence { fault, until }
         };
         self.hear(Signal::Person(person));
         Ok(json!({ "fault": fault.code() }))
@@ -403,6 +396,12 @@ impl Keeper {
             }
         }
         self.parts.mind.save();
+    }
+}
+
+fn log_end(exit: &Exit) {
+    for words in &exit.last_words {
+        tracing::warn!(event = "proxy.last_words", words = %words);
     }
 }
 

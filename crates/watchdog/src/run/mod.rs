@@ -138,7 +138,7 @@ pub async fn run(
     if let Err(error) = &control {
         tracing::warn!(event = "control.closed", error = %error);
     }
-    let (signals, sensed) = mpsc::channel(256);
+    let (signals, reports) = mpsc::channel(256);
     let (serving, expected) = watch::channel(None);
     let organs = Organs {
         api: Arc::clone(&api),
@@ -161,7 +161,7 @@ pub async fn run(
         serving,
         signals,
     };
-    let inputs = Inputs { events, signals: sensed, asks: questions, wishes };
+    let inputs = Inputs { events, signals: reports, asks: questions, wishes };
     Keeper::new(parts).keep(inputs, orphan, ready).await;
     drop((senses, control, lock));
     Ok(())

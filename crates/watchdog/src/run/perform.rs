@@ -21,7 +21,7 @@ impl Keeper {
         match &action {
             Action::Alert(_) | Action::Announce { .. } | Action::Ignore => {}
             _ => {
-                let fault = fault.map(|fault| fault.code());
+                let fault = fault.map(latimer_protocol::status::Fault::code);
                 tracing::info!(event = "order", id = id.0, fault, action = action.name(), why = %why);
             }
         }
