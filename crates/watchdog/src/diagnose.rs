@@ -1,6 +1,13 @@
-//! Tier 3, the pure part: what a model is asked, and what its answer may mean.
+//! Tier 3, the pure part: what a model is asked, what its answer may mean, and what asking may cost.
+//!
+//! The call itself belongs to the process side: [`Report`] goes out, the text of the answer comes back as a signal.
 
 use serde::{Deserialize, Serialize};
+
+pub mod budget;
+pub mod reply;
+pub mod report;
+pub mod scrub;
 
 /// One question to a model, ready to be sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

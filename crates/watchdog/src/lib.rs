@@ -8,7 +8,13 @@
 
 pub mod action;
 pub mod diagnose;
+pub mod guard;
+pub mod incidents;
+pub mod pattern;
+pub mod rules;
 pub mod run;
 pub mod settings;
 pub mod signal;
+pub mod signatures;
+pub mod slope;
 pub mod time;
