@@ -144,7 +144,6 @@ pub async fn run(
         api: Arc::clone(&api),
         registry: registry.clone(),
         watched,
-        signatures: |_| None,
         settings: options.settings.clone(),
     };
     let senses = sense::start(organs, &expected, &signals);

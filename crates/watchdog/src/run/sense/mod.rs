@@ -10,7 +10,6 @@ pub mod tail;
 
 use std::sync::Arc;
 
-use latimer_protocol::status::Fault;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -29,8 +28,6 @@ pub struct Organs {
     pub registry: Registry,
     /// Files and the port.
     pub watched: Watched,
-    /// Finds the fault that a line of a foreign log stands for.
-    pub signatures: fn(&str) -> Option<Fault>,
     /// How often to look.
     pub settings: Settings,
 }
@@ -42,11 +39,11 @@ pub fn start(
     signals: &mpsc::Sender<Signal>,
 ) -> JoinSet<()> {
     let mut senses = JoinSet::new();
-    let Organs { api, registry, watched, signatures, settings } = organs;
+    let Organs { api, registry, watched, settings } = organs;
     senses.spawn(health::watch(Arc::clone(&api), settings.health_interval, serving.clone(), signals.clone()));
     senses.spawn(health::probe(Arc::clone(&api), serving.clone(), signals.clone()));
     senses.spawn(clients::watch(registry.clone(), signals.clone()));
-    senses.spawn(tail::watch(registry, watched.foreign_logs.clone(), signatures, signals.clone()));
+    senses.spawn(tail::watch(registry, watched.foreign_logs.clone(), signals.clone()));
     senses.spawn(state::watch(watched, api, serving.clone(), signals.clone()));
     senses
 }

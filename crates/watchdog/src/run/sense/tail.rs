@@ -1,4 +1,4 @@
-//! The ends of other people's logs: new lines only, each looked at once for a signature, none kept.
+//! The ends of other people's logs: what is new, looked at once for signatures, none of it kept.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -12,6 +12,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::super::registry::{Registry, Role};
 use crate::signal::{Foreign, Signal};
+use crate::signatures::Signatures;
 
 /// How often the files are looked at.
 const EVERY: Duration = Duration::from_secs(2);
@@ -22,7 +23,6 @@ const MOST: u64 = 256 * 1024;
 pub async fn watch(
     registry: Registry,
     logs: Vec<(String, PathBuf)>,
-    signatures: fn(&str) -> Option<Fault>,
     signals: mpsc::Sender<Signal>,
 ) {
     let mut tails: Vec<(String, Tail)> =
@@ -33,11 +33,11 @@ pub async fn watch(
         clock.tick().await;
         let is_ours = !registry.living(Role::Client).is_empty();
         for (source, tail) in &mut tails {
-            let text = tail.read();
+            let faults = tail.read();
             if !is_ours {
                 continue;
             }
-            for fault in text.lines().filter_map(signatures) {
+            for fault in faults {
                 if signals.send(Signal::Foreign(Foreign { fault, source: source.clone() })).await.is_err() {
                     return;
                 }
@@ -52,26 +52,27 @@ struct Tail {
     path: PathBuf,
     inode: u64,
     offset: u64,
+    signatures: Signatures,
 }
 
 impl Tail {
     /// A tail that begins at the present end of the file.
     fn from_now(path: PathBuf) -> Self {
-        let (inode, offset) =
-            std::fs::metadata(&path).map_or((0, 0), |metadata| (metadata.ino(), metadata.len()));
-        Self { path, inode, offset }
+        let (inode, offset) = version(&path).unwrap_or_default();
+        Self { path, inode, offset, signatures: Signatures::default() }
     }
 
-    /// The whole lines that came since; empty when there are none or the file cannot be read.
-    fn read(&mut self) -> String {
-        let Some((inode, length)) = version(&self.path) else { return String::new() };
+    /// The faults in what came since; none when nothing did or the file cannot be read.
+    fn read(&mut self) -> Vec<Fault> {
+        let Some((inode, length)) = version(&self.path) else { return Vec::new() };
+        let mut faults = Vec::new();
         if inode != self.inode || length < self.offset {
             // A new file in its place, or the same one emptied.
-            self.inode = inode;
-            self.offset = 0;
+            (self.inode, self.offset) = (inode, 0);
+            faults.extend(self.signatures.finish());
         }
         if length == self.offset {
-            return String::new();
+            return faults;
         }
         let from = self.offset.max(length.saturating_sub(MOST));
         let mut bytes = Vec::new();
@@ -79,15 +80,11 @@ impl Tail {
             file.seek(SeekFrom::Start(from))?;
             file.take(MOST).read_to_end(&mut bytes)
         });
-        if read.is_err() {
-            return String::new();
+        if read.is_ok() {
+            self.offset = from + bytes.len() as u64;
+            faults.extend(self.signatures.push(&bytes));
         }
-        // A line that is still being written is read the next time, unless it fills everything.
-        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        let whole = if whole == 0 && bytes.len() as u64 == MOST { bytes.len() } else { whole };
-        bytes.truncate(whole);
-        self.offset = from + whole as u64;
-        String::from_utf8_lossy(&bytes).into_owned()
+        faults
     }
 }
 
@@ -101,23 +98,24 @@ mod tests {
     use std::io::Write as _;
 
     #[test]
-    fn only_new_whole_lines_are_read() {
+    fn only_what_is_new_is_read_and_only_once() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("codex.log");
-        std::fs::write(&path, "old\n").expect("written");
+        std::fs::write(&path, "HTTP 429\n").expect("written");
         let mut tail = Tail::from_now(path.clone());
-        assert_eq!(tail.read(), "");
+        assert_eq!(tail.read(), []);
         let mut file = std::fs::OpenOptions::new().append(true).open(&path).expect("open");
-        write!(file, "new\nhal").expect("written");
-        assert_eq!(tail.read(), "new\n");
-        writeln!(file, "f").expect("written");
-        assert_eq!(tail.read(), "half\n");
+        write!(file, "fine\nstream disconn").expect("written");
+        assert_eq!(tail.read(), []);
+        writeln!(file, "ected before completion").expect("written");
+        assert_eq!(tail.read(), [Fault::D3]);
+        assert_eq!(tail.read(), []);
         std::fs::remove_file(&path).expect("removed");
-        assert_eq!(tail.read(), "");
-        std::fs::write(&path, "another file\n").expect("written");
-        assert_eq!(tail.read(), "another file\n");
+        assert_eq!(tail.read(), []);
+        std::fs::write(&path, "HTTP 500\n").expect("written");
+        assert_eq!(tail.read(), [Fault::B2], "another file in its place");
         let long = "x".repeat(usize::try_from(MOST).expect("small") + 10);
-        std::fs::write(&path, format!("{long}\nlast\n")).expect("written");
-        assert!(tail.read().ends_with("\nlast\n"), "of a flood, the end");
+        std::fs::write(&path, format!("HTTP 429 {long}\nBroken pipe\n")).expect("written");
+        assert_eq!(tail.read(), [Fault::B7], "of a flood, the end");
     }
 }
