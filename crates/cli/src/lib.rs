@@ -34,6 +34,14 @@ struct Cli {
 enum Command {
     /// Run the proxy until it is told to stop
     Serve(command::serve::Args),
+    /// Start the watchdog and its proxy in the background
+    Up(command::background::Args),
+    /// End the watchdog and its proxy
+    Down(command::background::Args),
+    /// Show how the watchdog and its proxy are
+    Status(command::background::Args),
+    /// Install or remove latimer as a service of your session
+    Service(command::service::Args),
     /// Report every problem of the configuration file at once
     Check(command::check::Args),
     /// Run a client on the proxy, which is started if none runs
@@ -67,6 +75,10 @@ enum Command {
 pub fn latimer_main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(args) => command::serve::run(&args),
+        Command::Up(args) => command::background::up(&args),
+        Command::Down(args) => command::background::down(&args),
+        Command::Status(args) => command::background::status(&args),
+        Command::Service(args) => command::service::run(&args),
         Command::Check(args) => command::check::run(&args),
         Command::Launch(args) => command::launch::run(args),
         Command::Demo(args) => command::demo::run(&args),

@@ -3,6 +3,7 @@
 pub(crate) mod ask;
 pub(crate) mod environment;
 pub(crate) mod run;
+pub(crate) mod settings;
 
 use std::process::ExitCode;
 

@@ -54,6 +54,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Auth::Token => Some(state::token(&state_dir).context("the access token")?),
         Auth::None => None,
     };
+    let settings = settings(configuration.path.as_deref())?;
     let program = program(&args, &state_dir, configuration.path.as_deref())?;
     let listener =
         listenfd::ListenFd::from_env().take_tcp_listener(0).context("the listener given by LISTEN_FDS")?;
@@ -66,7 +67,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         grace: server.grace,
         config: configuration.path.clone(),
         foreign_logs: foreign_logs(),
-        settings: Settings::default(),
+        settings,
         regenerate: Arc::new(|_| Ok(())),
     };
     setup::runtime()?.block_on(async move {
@@ -78,6 +79,13 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         latimer_watchdog::run::run(options, wishes, ready).await.context("the watchdog does not run")?;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// The `[watchdog]` part of the configuration.
+fn settings(config: Option<&Path>) -> anyhow::Result<Settings> {
+    let text = config.map(setup::read_text).transpose()?.unwrap_or_default();
+    super::settings::read(&text)
+        .map_err(|problems| anyhow::anyhow!("the configuration cannot be used\n{}", problems.join("\n")))
 }
 
 /// Where clients write their logs.

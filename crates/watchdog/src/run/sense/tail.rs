@@ -20,11 +20,7 @@ const EVERY: Duration = Duration::from_secs(2);
 const MOST: u64 = 256 * 1024;
 
 /// Looks for ever, while a launched client lives: without one, the logs are not our affair.
-pub async fn watch(
-    registry: Registry,
-    logs: Vec<(String, PathBuf)>,
-    signals: mpsc::Sender<Signal>,
-) {
+pub async fn watch(registry: Registry, logs: Vec<(String, PathBuf)>, signals: mpsc::Sender<Signal>) {
     let mut tails: Vec<(String, Tail)> =
         logs.into_iter().map(|(source, path)| (source, Tail::from_now(path))).collect();
     let mut clock = tokio::time::interval(EVERY);
