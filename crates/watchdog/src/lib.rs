@@ -7,6 +7,7 @@
 //! meet in [`latimer_protocol::status`].
 
 pub mod action;
+pub mod decide;
 pub mod diagnose;
 pub mod guard;
 pub mod incidents;
@@ -16,5 +17,6 @@ pub mod run;
 pub mod settings;
 pub mod signal;
 pub mod signatures;
+pub mod simulate;
 pub mod slope;
 pub mod time;

@@ -394,6 +394,11 @@ pub enum Person {
         /// Which one.
         id: ActionId,
     },
+    /// Carry out what an alert offered (`latimer-watchdog accept ID`).
+    Accepted {
+        /// Which one.
+        id: ActionId,
+    },
 }
 
 /// What became of an order.

@@ -47,6 +47,11 @@ pub enum Broken {
 }
 
 impl Record {
+    /// A number that grows with every change; the file is behind when it is not the one that was saved.
+    pub fn changes(&self) -> u64 {
+        self.incidents.changes().wrapping_add(self.ledger.calls)
+    }
+
     /// The bytes of the file.
     pub fn to_bytes(&self) -> Vec<u8> {
         let document = Document {
