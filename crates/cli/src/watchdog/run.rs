@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use latimer_proxy::config::{Auth, state};
 use latimer_watchdog::run::child::Program;
+use latimer_watchdog::run::mind::Sources;
 use latimer_watchdog::run::{Options, Wish};
 use latimer_watchdog::settings::Settings;
 use tokio::sync::mpsc;
@@ -68,6 +69,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         config: configuration.path.clone(),
         foreign_logs: foreign_logs(),
         settings,
+        sources: sources(configuration.path.as_deref()),
+        leaves_with_proxy: args.idle_exit.is_some(),
         regenerate: Arc::new(|_| Ok(())),
     };
     setup::runtime()?.block_on(async move {
@@ -86,6 +89,16 @@ fn settings(config: Option<&Path>) -> anyhow::Result<Settings> {
     let text = config.map(setup::read_text).transpose()?.unwrap_or_default();
     super::settings::read(&text)
         .map_err(|problems| anyhow::anyhow!("the configuration cannot be used\n{}", problems.join("\n")))
+}
+
+/// Where changed settings are read from, and the rules: `watchdog-rules.toml` beside the configuration.
+fn sources(config: Option<&Path>) -> Sources {
+    let path = config.map(Path::to_owned);
+    let read = move || settings(path.as_deref()).map_err(|error| format!("{error:#}"));
+    Sources {
+        settings: Box::new(read),
+        rules: config.map(|config| config.with_file_name("watchdog-rules.toml")),
+    }
 }
 
 /// Where clients write their logs.

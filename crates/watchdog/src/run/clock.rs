@@ -1,7 +1,7 @@
 //! The time of decisions: that of the wall when we began, and from then on as long as really passed. A wall clock that is set back
 //! or forward shortens no back-off and ends no silence.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
@@ -24,12 +24,6 @@ impl Clock {
     /// This moment.
     pub fn now(&self) -> Time {
         self.wall.plus(self.begun.elapsed())
-    }
-
-    /// When a moment will be. One that has passed is now.
-    pub fn instant(&self, time: Time) -> Instant {
-        // Rounded up, so that it has really passed when we wake.
-        Instant::now() + time.since(self.now()) + Duration::from_millis(1)
     }
 }
 

@@ -39,10 +39,17 @@ pub enum Request {
         #[serde(default)]
         seconds: Option<u64>,
     },
-    /// What was seen, and what helped.
-    Incidents,
-    /// The rules in use.
-    Rules,
+    /// Everything that is known: state, rules, incidents.
+    Export,
+    /// Start a proxy that was stopped or given up, and forget that it crashed.
+    Start,
+    /// End the proxy and start it again, out of safe mode.
+    Restart,
+    /// Carry out what an alert offered.
+    Accept {
+        /// The number in the alert.
+        id: u64,
+    },
     /// End the proxy and the watchdog.
     Stop,
 }

@@ -54,6 +54,8 @@ pub struct Parts {
     pub state_dir: PathBuf,
     /// How long open turns may go on after a request to stop.
     pub grace: Duration,
+    /// A proxy that ends well by itself takes the watchdog along: it had nothing to do for as long as it was told.
+    pub leaves_with_proxy: bool,
     /// Makes generated files anew.
     pub regenerate: Regenerate,
     /// Which alerts reach the desktop.
@@ -132,7 +134,8 @@ impl Keeper {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            let wake = self.parts.mind.wake().map(|time| self.clock.instant(time));
+            // A little later, so that what is due has really come due when we wake.
+            let wake = self.parts.mind.wake_in().map(|wait| Instant::now() + wait + Duration::from_millis(1));
             tokio::select! {
                 Some(event) = inputs.events.recv() => {
                     let news = self.parts.supervisor.hear(event);
@@ -178,7 +181,7 @@ impl Keeper {
     fn settle(&mut self) {
         while let Some(signal) = self.queue.pop_front() {
             let now = self.clock.now();
-            for order in self.parts.mind.hear(&signal, now) {
+            for order in self.parts.mind.hear(signal, now) {
                 self.perform(order, now);
             }
         }
@@ -203,7 +206,13 @@ impl Keeper {
                 self.log.line(&text);
             }
             News::Up(_) => {}
-            News::Left(_) => return true,
+            News::Left(_, _) if self.parts.leaves_with_proxy => return true,
+            News::Left(identity, exit) => {
+                self.exited(identity, &exit, false);
+                if let Err(error) = self.hold("it was stopped") {
+                    tracing::warn!(event = "port.not_held", error = %error);
+                }
+            }
             News::Died(identity, exit) => {
                 log_end(&exit);
                 self.exited(identity, &exit, false);
@@ -273,8 +282,19 @@ impl Keeper {
             }
             Request::Cancel { id } => Ok(self.cancel(id)),
             Request::Silence { fault, seconds } => self.silence(&fault, seconds),
-            Request::Incidents => Ok(self.parts.mind.incidents()),
-            Request::Rules => Ok(self.parts.mind.rules()),
+            Request::Export => Ok(self.parts.mind.export(self.clock.now())),
+            Request::Start => {
+                self.hear(Signal::Person(Person::Start));
+                Ok(Value::Null)
+            }
+            Request::Restart => {
+                self.hear(Signal::Person(Person::Restart));
+                Ok(Value::Null)
+            }
+            Request::Accept { id } => {
+                self.hear(Signal::Person(Person::Accepted { id: ActionId(id) }));
+                Ok(Value::Null)
+            }
         };
         let _ = ask.reply.send(answer);
         false
@@ -395,7 +415,8 @@ impl Keeper {
                 }
             }
         }
-        self.parts.mind.save();
+        let now = self.clock.now();
+        self.parts.mind.save(now);
     }
 }
 

@@ -29,10 +29,11 @@ use tokio::sync::{mpsc, watch};
 use self::act::notify::Alerts;
 use self::api::Api;
 use self::child::Program;
+use self::clock::Clock;
 use self::control::Control;
 use self::files::Lock;
 use self::keeper::{Inputs, Keeper, Parts, Regenerate};
-use self::mind::Mind;
+use self::mind::{Mind, Sources};
 use self::process::Identity;
 use self::registry::{Registry, Role};
 use self::sense::Organs;
@@ -64,6 +65,10 @@ pub struct Options {
     pub foreign_logs: Vec<(String, PathBuf)>,
     /// The `[watchdog]` part of the configuration.
     pub settings: Settings,
+    /// Where changed settings and rules are read from.
+    pub sources: Sources,
+    /// A proxy that ends well by itself takes the watchdog along.
+    pub leaves_with_proxy: bool,
     /// Makes the generated files of a client anew.
     pub regenerate: Regenerate,
 }
@@ -125,7 +130,7 @@ pub async fn run(
     };
     let api = Arc::new(Api::new(address, options.token));
     let watched = Watched {
-        config: options.config,
+        files: options.config.into_iter().chain(options.sources.rules.clone()).collect(),
         program: options.program.path.clone(),
         state_dir: options.state_dir.clone(),
         address,
@@ -146,12 +151,14 @@ pub async fn run(
         watched,
         settings: options.settings.clone(),
     };
+    let mind = Mind::new(options.settings.clone(), options.sources, &options.state_dir, Clock::new().now());
     let senses = sense::start(organs, &expected, &signals);
     let parts = Parts {
         supervisor,
         api,
         registry,
-        mind: Mind::new(options.settings.clone(), &options.state_dir),
+        mind,
+        leaves_with_proxy: options.leaves_with_proxy,
         address,
         state_dir: options.state_dir,
         grace: options.grace,

@@ -135,7 +135,7 @@ impl Keeper {
         }
     }
 
-    fn hold(&mut self, cause: &str) -> Result<(), String> {
+    pub(super) fn hold(&mut self, cause: &str) -> Result<(), String> {
         let Some(listener) = self.parts.supervisor.listener() else {
             return Err("the port is not ours".to_owned());
         };

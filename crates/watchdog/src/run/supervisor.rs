@@ -44,7 +44,7 @@ pub enum News {
     /// The proxy that served is gone, and nobody asked it to go.
     Died(Identity, Exit),
     /// The proxy ended by itself and well: it had nothing to do for a long time, or somebody told it to stop.
-    Left(Identity),
+    Left(Identity, Exit),
     /// A proxy that was told to end has ended.
     Ended(Identity, Exit),
     /// The one that followed has taken over.
@@ -381,7 +381,7 @@ impl Supervisor {
         Some(if running.leaving.is_some() {
             News::Ended(identity, exit)
         } else if exit.code == Some(0) {
-            News::Left(identity)
+            News::Left(identity, exit)
         } else {
             News::Died(identity, exit)
         })

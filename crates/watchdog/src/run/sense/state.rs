@@ -29,8 +29,8 @@ pub const PROXY_FILE: &str = "proxy.json";
 /// The files and the port that are watched.
 #[derive(Debug, Clone)]
 pub struct Watched {
-    /// The configuration file, where there is one.
-    pub config: Option<PathBuf>,
+    /// The configuration and the rules; one of them that is not there may come.
+    pub files: Vec<PathBuf>,
     /// The proxy's binary.
     pub program: PathBuf,
     /// The state directory.
@@ -72,7 +72,7 @@ pub async fn watch(
 /// What was seen the last time.
 #[derive(Debug)]
 struct Eyes {
-    config: Version,
+    files: Vec<Version>,
     program: Version,
     learned: Version,
     network_up: bool,
@@ -83,7 +83,7 @@ type Version = Option<(SystemTime, u64, u64)>;
 impl Eyes {
     fn new(watched: &Watched) -> Self {
         Self {
-            config: watched.config.as_deref().and_then(version),
+            files: watched.files.iter().map(|path| version(path)).collect(),
             program: version(&watched.program),
             // Not looked at yet: a file that is broken from the start is told.
             learned: None,
@@ -93,11 +93,14 @@ impl Eyes {
 
     fn look(&mut self, watched: &Watched, is_serving: bool) -> Vec<Signal> {
         let mut signals = Vec::new();
-        let config = watched.config.as_deref().and_then(version);
         let program = version(&watched.program);
         // A file that is gone is likely being replaced.
         let changed = |old: &mut Version, new: Version| new.is_some() && std::mem::replace(old, new) != new;
-        if changed(&mut self.config, config) | changed(&mut self.program, program) {
+        let mut is_changed = changed(&mut self.program, program);
+        for (old, path) in self.files.iter_mut().zip(&watched.files) {
+            is_changed |= changed(old, version(path));
+        }
+        if is_changed {
             signals.push(Signal::ConfigChanged);
         }
         let learned = watched.state_dir.join(LEARNED);
@@ -180,7 +183,7 @@ mod tests {
 
     fn watched(dir: &Path) -> Watched {
         Watched {
-            config: Some(dir.join("config.toml")),
+            files: vec![dir.join("config.toml"), dir.join("rules.toml")],
             program: dir.join("latimer"),
             state_dir: dir.to_owned(),
             address: ([127, 0, 0, 1], 4180).into(),
