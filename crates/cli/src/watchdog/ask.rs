@@ -28,7 +28,9 @@ pub(crate) struct StatusArgs {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  latimer-watchdog upgrade\n  latimer-watchdog stop")]
+#[command(
+    after_help = "Examples:\n  latimer-watchdog upgrade\n  latimer-watchdog restart\n  latimer-watchdog stop"
+)]
 pub(crate) struct Args {
     /// As JSON
     #[arg(long)]
@@ -59,6 +61,16 @@ pub(crate) fn upgrade(args: &Args) -> anyhow::Result<ExitCode> {
     )
 }
 
+pub(crate) fn start(args: &Args) -> anyhow::Result<ExitCode> {
+    let value = request(&args.places.state()?, &Request::Start, SOON)?;
+    say(args.json, &value, "starting; `latimer-watchdog status` shows how it goes")
+}
+
+pub(crate) fn restart(args: &Args) -> anyhow::Result<ExitCode> {
+    let value = request(&args.places.state()?, &Request::Restart, SOON)?;
+    say(args.json, &value, "restarting; `latimer-watchdog status` shows how it goes")
+}
+
 pub(crate) fn stop(args: &Args) -> anyhow::Result<ExitCode> {
     let state_dir = args.places.state()?;
     // A configuration that is broken by now is no reason not to stop.
@@ -79,7 +91,7 @@ pub(crate) fn end(state_dir: &Path, patience: Duration) -> anyhow::Result<Value>
     Ok(value)
 }
 
-fn request(state_dir: &Path, request: &Request, patience: Duration) -> anyhow::Result<Value> {
+pub(crate) fn request(state_dir: &Path, request: &Request, patience: Duration) -> anyhow::Result<Value> {
     ask(state_dir, request, patience)
         .with_context(|| format!("asking the watchdog of `{}`", state_dir.display()))
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod ask;
 pub(crate) mod environment;
+pub(crate) mod people;
 pub(crate) mod run;
 pub(crate) mod settings;
 
@@ -33,8 +34,28 @@ enum Command {
     Status(ask::StatusArgs),
     /// Start the proxy anew behind the same port, without a failed request
     Upgrade(ask::Args),
+    /// Start a proxy that was stopped or given up
+    Start(ask::Args),
+    /// End the proxy and start it again, out of safe mode
+    Restart(ask::Args),
     /// End the proxy and the watchdog
     Stop(ask::Args),
+    /// List what was seen and what helped
+    Incidents(people::LookArgs),
+    /// Show one incident
+    Show(people::ShowArgs),
+    /// List the rules in use
+    Rules(people::LookArgs),
+    /// Print everything that is known as one JSON document
+    Export(people::LookArgs),
+    /// Play a recording again: what would be done, when and why
+    Simulate(people::SimulateArgs),
+    /// Prevent what waits to be done
+    Cancel(people::CancelArgs),
+    /// Carry out what an alert offered
+    Accept(people::AcceptArgs),
+    /// Only count a fault for a while
+    Silence(people::SilenceArgs),
 }
 
 /// Parses the arguments of `latimer-watchdog`, runs the command, and prints an error with its causes and hints.
@@ -43,7 +64,17 @@ pub fn watchdog_main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Status(args) => ask::status(&args),
         Command::Upgrade(args) => ask::upgrade(&args),
+        Command::Start(args) => ask::start(&args),
+        Command::Restart(args) => ask::restart(&args),
         Command::Stop(args) => ask::stop(&args),
+        Command::Incidents(args) => people::incidents(&args),
+        Command::Show(args) => people::show(&args),
+        Command::Rules(args) => people::rules(&args),
+        Command::Export(args) => people::export(&args),
+        Command::Simulate(args) => people::simulate(&args),
+        Command::Cancel(args) => people::cancel(&args),
+        Command::Accept(args) => people::accept(&args),
+        Command::Silence(args) => people::silence(&args),
     };
     result.unwrap_or_else(|error| {
         setup::complain(&format!("latimer-watchdog: {error:#}"));

@@ -10,12 +10,13 @@ use std::time::Duration;
 use anyhow::Context as _;
 use latimer_proxy::config::{Auth, state};
 use latimer_watchdog::run::child::Program;
+use latimer_watchdog::run::keeper::Regenerate;
 use latimer_watchdog::run::mind::Sources;
 use latimer_watchdog::run::{Options, Wish};
-use latimer_watchdog::settings::Settings;
 use tokio::sync::mpsc;
 
 use super::environment::environment;
+use crate::command::launch::{CATALOG, write_catalog};
 use crate::logging::{self, Format};
 use crate::setup::{self, Places};
 
@@ -55,7 +56,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Auth::Token => Some(state::token(&state_dir).context("the access token")?),
         Auth::None => None,
     };
-    let settings = settings(configuration.path.as_deref())?;
+    let settings = super::settings::of(&configuration)?;
+    anyhow::ensure!(
+        settings.enabled,
+        "`watchdog.enabled` is false; `latimer serve` runs the proxy without a watchdog"
+    );
     let program = program(&args, &state_dir, configuration.path.as_deref())?;
     let listener =
         listenfd::ListenFd::from_env().take_tcp_listener(0).context("the listener given by LISTEN_FDS")?;
@@ -69,9 +74,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         config: configuration.path.clone(),
         foreign_logs: foreign_logs(),
         settings,
-        sources: sources(configuration.path.as_deref()),
+        sources: sources(&args.places, configuration.path.as_deref()),
         leaves_with_proxy: args.idle_exit.is_some(),
-        regenerate: Arc::new(|_| Ok(())),
+        regenerate: regenerate(&args.places),
     };
     setup::runtime()?.block_on(async move {
         let wishes = wishes()?;
@@ -84,21 +89,37 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// The `[watchdog]` part of the configuration.
-fn settings(config: Option<&Path>) -> anyhow::Result<Settings> {
-    let text = config.map(setup::read_text).transpose()?.unwrap_or_default();
-    super::settings::read(&text)
-        .map_err(|problems| anyhow::anyhow!("the configuration cannot be used\n{}", problems.join("\n")))
+/// Where changed settings are read from, and the rules: `watchdog-rules.toml` beside the configuration.
+fn sources(places: &Places, config: Option<&Path>) -> Sources {
+    let places = places.clone();
+    let read = move || {
+        let configuration = places.configuration().map_err(|error| format!("{error:#}"))?;
+        super::settings::of(&configuration).map_err(|error| format!("{error:#}"))
+    };
+    Sources { settings: Box::new(read), rules: config.map(rules_file) }
 }
 
-/// Where changed settings are read from, and the rules: `watchdog-rules.toml` beside the configuration.
-fn sources(config: Option<&Path>) -> Sources {
-    let path = config.map(Path::to_owned);
-    let read = move || settings(path.as_deref()).map_err(|error| format!("{error:#}"));
-    Sources {
-        settings: Box::new(read),
-        rules: config.map(|config| config.with_file_name("watchdog-rules.toml")),
-    }
+/// The rules that go with a configuration file: beside it.
+pub(crate) fn rules_file(config: &Path) -> PathBuf {
+    config.with_file_name("watchdog-rules.toml")
+}
+
+/// Makes generated files anew: the model catalog of Codex is the only one. A file of a person's is never touched.
+fn regenerate(places: &Places) -> Regenerate {
+    let places = places.clone();
+    Arc::new(move |client| {
+        let state_dir = places.state().map_err(|error| format!("{error:#}"))?;
+        match client {
+            None | Some("codex") if state_dir.join(CATALOG).exists() => {
+                let configuration = places.configuration().map_err(|error| format!("{error:#}"))?;
+                write_catalog(&state_dir, &configuration.loaded.config, None)
+                    .map(|_| ())
+                    .map_err(|error| format!("{error:#}"))
+            }
+            None | Some("codex") => Ok(()),
+            Some(other) => Err(format!("no file is generated for `{other}`")),
+        }
+    })
 }
 
 /// Where clients write their logs.

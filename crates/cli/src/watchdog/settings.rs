@@ -3,6 +3,8 @@
 use latimer_watchdog::settings::{Settings, SettingsFile};
 use serde::Deserialize;
 
+use crate::setup::{self, Configuration};
+
 /// The file, as far as it concerns the watchdog.
 #[derive(Debug, Default, Deserialize)]
 struct File {
@@ -21,6 +23,13 @@ pub(crate) fn read(text: &str) -> Result<Settings, Vec<String>> {
     })?;
     Settings::raise(&file.watchdog)
         .map_err(|problems| problems.into_iter().map(|problem| problem.to_string()).collect())
+}
+
+/// The settings of a configuration that was read.
+pub(crate) fn of(configuration: &Configuration) -> anyhow::Result<Settings> {
+    let text = configuration.path.as_deref().map(setup::read_text).transpose()?.unwrap_or_default();
+    read(&text)
+        .map_err(|problems| anyhow::anyhow!("the configuration cannot be used\n{}", problems.join("\n")))
 }
 
 #[cfg(test)]

@@ -90,6 +90,8 @@ pub struct Keeper {
     pub(super) restarting: Option<(ActionId, bool)>,
     /// The order to replace that waits for the new proxy.
     pub(super) replacing: Option<ActionId>,
+    /// When the mind wants to be told of the time.
+    wake: Option<Instant>,
     stopping: bool,
     /// Who waits for the end of a replacement.
     upgrades: Vec<oneshot::Sender<Result<Value, String>>>,
@@ -110,6 +112,7 @@ impl Keeper {
             explaining: None,
             restarting: None,
             replacing: None,
+            wake: None,
             stopping: false,
             upgrades: Vec::new(),
             pending: Vec::new(),
@@ -134,8 +137,7 @@ impl Keeper {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            // A little later, so that what is due has really come due when we wake.
-            let wake = self.parts.mind.wake_in().map(|wait| Instant::now() + wait + Duration::from_millis(1));
+            let wake = self.wake;
             tokio::select! {
                 Some(event) = inputs.events.recv() => {
                     let news = self.parts.supervisor.hear(event);
@@ -185,6 +187,9 @@ impl Keeper {
                 self.perform(order, now);
             }
         }
+        // Counted from now, where the mind has just read the clock. A little later, so that what is due has really come due.
+        let wait = self.parts.mind.wake_in();
+        self.wake = wait.map(|wait| Instant::now() + wait + Duration::from_millis(1));
     }
 
     /// Reports what became of an order.
@@ -216,6 +221,13 @@ impl Keeper {
             News::Died(identity, exit) => {
                 log_end(&exit);
                 self.exited(identity, &exit, false);
+                // Nobody is going to start it: better an answer than silence.
+                if !self.parts.mind.settings().auto_restart
+                    && self.parts.supervisor.current().is_none()
+                    && let Err(error) = self.hold("it ended, and `watchdog.auto_restart` is off")
+                {
+                    tracing::warn!(event = "port.not_held", error = %error);
+                }
             }
             News::Ended(identity, exit) => {
                 // An order to start anew waits for this.

@@ -75,6 +75,7 @@ struct Eyes {
     files: Vec<Version>,
     program: Version,
     learned: Version,
+    was_stale: bool,
     network_up: bool,
 }
 
@@ -87,6 +88,7 @@ impl Eyes {
             program: version(&watched.program),
             // Not looked at yet: a file that is broken from the start is told.
             learned: None,
+            was_stale: false,
             network_up: true,
         }
     }
@@ -108,7 +110,11 @@ impl Eyes {
             let file = learned.to_string_lossy().into_owned();
             signals.push(Signal::CacheCorrupt(CacheCorrupt { file, known_bad: false }));
         }
-        if is_serving && let Some(stale) = stale_port(watched) {
+        // Told when two looks in a row show it: a proxy that has just started is still about to write the file.
+        let stale = stale_port(watched).filter(|_| is_serving);
+        if std::mem::replace(&mut self.was_stale, stale.is_some())
+            && let Some(stale) = stale
+        {
             signals.push(Signal::StalePort(stale));
         }
         if let Some(up) = network()
@@ -214,6 +220,7 @@ mod tests {
         assert!(matches!(&look()[..], [Signal::CacheCorrupt(_)]));
         assert_eq!(look(), []);
         write(PROXY_FILE, "{\"url\":\"http://127.0.0.1:9\"}");
+        assert_eq!(look(), [], "it may just be being written");
         assert!(
             matches!(&look()[..], [Signal::StalePort(stale)] if stale.found == 9 && stale.expected == 4180)
         );
