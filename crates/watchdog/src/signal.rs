@@ -117,7 +117,8 @@ pub struct Exit {
     pub pid: u32,
     /// The exit code, when it ended by itself.
     pub code: Option<i32>,
-    /// The number of the signal that ended it.
+    /// The number of the signal that ended it; `ended_by` in a log, where `signal` names the line.
+    #[serde(rename = "ended_by")]
     pub signal: Option<i32>,
     /// The watchdog told it to end (a stop, a restart, the old one of a replacement).
     pub wanted: bool,
@@ -288,7 +289,8 @@ pub struct ClientExit {
     pub name: String,
     /// The exit code, when it ended by itself.
     pub code: Option<i32>,
-    /// The number of the signal that ended it.
+    /// The number of the signal that ended it; `ended_by` in a log, where `signal` names the line.
+    #[serde(rename = "ended_by")]
     pub signal: Option<i32>,
     /// The command that opens the same session again, where it is known.
     pub resume: Option<String>,

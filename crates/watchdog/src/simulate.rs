@@ -228,7 +228,7 @@ mod tests {
             .collect();
         assert_eq!(lines.len(), 2, "a tick is no line");
         let replay = replay(&lines.join("\n"), &mut state());
-        assert_eq!((replay.signals, replay.bad.len()), (2, 0));
+        assert_eq!((replay.signals, replay.bad.len()), (2, 0), "{replay}\n{lines:?}");
         assert_eq!(replay.counts().get("start"), Some(&2), "{replay}");
     }
 

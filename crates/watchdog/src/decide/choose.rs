@@ -57,10 +57,6 @@ impl Moment<'_> {
         if self.state.network_down && explained {
             return;
         }
-        // A proxy that ends while it is being started is no less dead.
-        if !sighting.is_dead && self.is_handled(pattern) {
-            return;
-        }
         if let Some(choice) = self.choose(&sighting) {
             self.propose(&sighting, choice, None);
         }
@@ -148,6 +144,9 @@ impl Moment<'_> {
         if restarts && (!runs || self.is_pending(super::lifecycle::is_start)) {
             return;
         }
+        if self.is_handled(key) {
+            return;
+        }
         match self.state.ladder.step(key, self.now) {
             Step::Resting(_) => return,
             Step::Exhausted => return self.tell(sighting, Level::Warning, None, QUIET),
@@ -176,6 +175,8 @@ impl Moment<'_> {
         }
         let rest = if remedy == Remedy::Wait { cooldown.max(sighting.rest()) } else { cooldown };
         self.state.ladder.tried(key, rest, self.now);
+        // A later step takes the place of an earlier one that still waits.
+        self.state.pending.retain(|pending| !pending.announced || pending.hope.key.pattern != key.pattern);
         self.announce(action, sighting, choice, why);
     }
 

@@ -10,7 +10,6 @@ use super::lifecycle::{Phase, is_start};
 use super::sighting::Sighting;
 use crate::action::{Action, ActionId, By, Order};
 use crate::guard::ladder::Key;
-use crate::pattern::Pattern;
 use crate::rules::Remedy;
 use crate::time::Time;
 
@@ -248,11 +247,15 @@ impl Moment<'_> {
         self.give(order);
     }
 
-    /// Something is being done for this pattern already.
-    pub(super) fn is_handled(&self, pattern: &Pattern) -> bool {
-        let pending = self.state.pending.iter().any(|it| it.hope.key.pattern == *pattern);
-        let hoped = |order: &InFlight| order.hope.as_ref().is_some_and(|hope| hope.key.pattern == *pattern);
-        pending || self.state.in_flight.values().any(hoped)
+    /// This is being done for this pattern already.
+    pub(super) fn is_handled(&self, key: &Key) -> bool {
+        let pending = self.state.pending.iter().any(|it| it.hope.key == *key);
+        pending
+            || self
+                .state
+                .in_flight
+                .values()
+                .any(|order| order.hope.as_ref().is_some_and(|hope| hope.key == *key))
     }
 
     pub(super) fn is_pending(&self, which: impl Fn(&Action) -> bool) -> bool {
