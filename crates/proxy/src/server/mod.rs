@@ -1,5 +1,6 @@
 //! Serving: connections in, the path table, limits, and stopping without breaking a stream.
 
+mod accounts;
 pub mod admin;
 pub mod body;
 pub mod guard;
@@ -9,8 +10,8 @@ pub mod pulse;
 pub mod reply;
 pub mod shutdown;
 pub mod traces;
+mod vitals;
 
-use std::collections::HashSet;
 use std::convert::Infallible;
 use std::io;
 use std::panic::AssertUnwindSafe;
@@ -26,7 +27,7 @@ use hyper::{HeaderMap, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use latimer_protocol::secret::Secret;
-use latimer_protocol::status::{AccountState, Health};
+use latimer_protocol::status::Health;
 use latimer_protocol::turn::Seal;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -37,13 +38,13 @@ use self::paths::Action;
 use self::pulse::Pulse;
 use self::reply::{Refusal, Reply, json};
 use self::shutdown::{Cut, Phase, Stop, Turns};
-use crate::accounts::{self, Places};
+use crate::accounts::Places;
+use crate::config::Config;
 use crate::config::watch::Live;
-use crate::config::{Config, Login};
 use crate::inbound::models;
 use crate::probe::{self, Probe};
 use crate::route::fleet::Fleet;
-use crate::route::memory::{Memory, moment};
+use crate::route::memory::Memory;
 use crate::store::Store;
 use crate::store::warn::Caches;
 use crate::turn::{self, Surroundings};
@@ -329,7 +330,7 @@ impl Proxy {
             Action::Model(id) => {
                 models::one(&config, id).map(|model| json(200, model)).ok_or_else(|| no_model(id))
             }
-            Action::Accounts => Ok(json(200, accounts_document(&self.fleet()))),
+            Action::Accounts => Ok(json(200, accounts::document(&self.fleet()))),
             Action::Turns => Ok(json(200, self.turns.traces.list())),
             Action::Turn(id) => {
                 self.turns.traces.one(id).map(|trace| json(200, trace)).ok_or_else(|| no_turn(id))
@@ -420,51 +421,20 @@ impl Proxy {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             uptime_s: now.saturating_duration_since(self.started).as_secs(),
-            memory_bytes: resident_memory(),
+            memory_bytes: vitals::resident_memory(),
             turns_open: self.turns.open(),
             turns_total: self.turns.total(),
             turns_failed: self.turns.failed(),
             usage_lost: self.store.lost(),
             warnings: self.turns.warnings(),
             lag_ms: u64::try_from(self.pulse.lag(now).as_millis()).unwrap_or(u64::MAX),
-            descriptors: descriptors(),
+            descriptors: vitals::descriptors(),
             overrides: self.overrides.states(now),
             config: self.live.state(),
             endpoints: self.fleet().states(now),
         };
         serde_json::to_string(&health).unwrap_or_default()
     }
-}
-
-/// The accounts and keys of all endpoints; never a secret.
-fn accounts_document(fleet: &Fleet) -> String {
-    let at = moment();
-    let mut logins: Vec<Login> =
-        fleet.config.endpoints.iter().filter_map(|endpoint| endpoint.login).collect();
-    logins.dedup();
-    let mut seen = HashSet::new();
-    logins.retain(|login| seen.insert(*login));
-    let found: Vec<accounts::Found> = fleet
-        .places
-        .iter()
-        .flat_map(|places| logins.iter().map(|login| accounts::load(*login, places)))
-        .collect();
-    let states: Vec<AccountState> =
-        found.iter().flat_map(|found| &found.accounts).map(|account| account.state(at.unix)).collect();
-    let problems: Vec<&String> = found.iter().flat_map(|found| &found.problems).collect();
-    let endpoints: Vec<_> = fleet
-        .endpoints()
-        .iter()
-        .map(|runtime| {
-            let rests = runtime.pool.rests(at.now).into_iter();
-            let members: Vec<_> = rests
-                .map(|(id, rests_s)| serde_json::json!({ "id": id, "rate_limited": rests_s.is_some(), "resets_in": rests_s }))
-                .collect();
-            serde_json::json!({ "endpoint": runtime.endpoint.name.as_str(), "members": members })
-        })
-        .collect();
-    serde_json::json!({ "object": "list", "data": states, "endpoints": endpoints, "problems": problems })
-        .to_string()
 }
 
 fn wants_upgrade(headers: &HeaderMap) -> bool {
@@ -512,20 +482,6 @@ fn is_passing(error: &io::Error) -> bool {
 fn turn_away(stream: &TcpStream) {
     const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 138\r\n\r\n{\"error\":{\"message\":\"latimer has too many connections open; try again\",\"type\":\"server_error\",\"param\":null,\"code\":\"server_is_overloaded\"}}\n";
     let _ = stream.try_write(BUSY);
-}
-
-/// Bytes this process holds in memory now; 0 where the system does not tell.
-fn resident_memory() -> u64 {
-    const PAGE: u64 = 4096;
-    std::fs::read_to_string("/proc/self/statm")
-        .ok()
-        .and_then(|statm| statm.split_whitespace().nth(1)?.parse::<u64>().ok())
-        .map_or(0, |pages| pages * PAGE)
-}
-
-/// File descriptors of this process; 0 where the system does not tell.
-fn descriptors() -> u64 {
-    std::fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64)
 }
 
 #[cfg(test)]
