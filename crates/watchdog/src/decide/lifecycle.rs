@@ -6,11 +6,11 @@ use latimer_protocol::status::Fault;
 use serde::Serialize;
 
 use super::Moment;
+use super::orders::Plan;
 use super::sighting::Sighting;
 use crate::action::{Action, By, Level};
 use crate::guard::restarts::Verdict;
 use crate::pattern::{Fact, Pattern};
-use crate::rules::Remedy;
 use crate::signal::{BindConflict, Exit, Health, Miss, MissKind, Started};
 use crate::time::Time;
 
@@ -129,11 +129,11 @@ impl Moment<'_> {
         let mut sighting = Sighting::new(Pattern::new(fault).maybe(Fact::Cause, cause.as_deref()));
         sighting.is_dead = true;
         sighting.what = Some(how);
-        self.gone(sighting);
+        self.gone(&sighting);
     }
 
     /// The process is gone: nothing has to be ended first, and every rule on it is a start.
-    fn gone(&mut self, sighting: Sighting) {
+    fn gone(&mut self, sighting: &Sighting) {
         self.state.life.pid = None;
         self.state.life.down_by = Some(sighting.fault());
         self.starts_have_failed();
@@ -171,7 +171,7 @@ impl Moment<'_> {
             let mut sighting = Sighting::new(Pattern::new(Fault::A4).with(Fact::Check, "lag"));
             sighting.what = Some(format!("the proxy answers {} ms late", health.loop_lag_ms));
             sighting.run = Some("latimer-watchdog upgrade".to_owned());
-            self.sighted(sighting);
+            self.sighted(&sighting);
         }
     }
 
@@ -205,7 +205,7 @@ impl Moment<'_> {
         };
         let mut sighting = Sighting::new(Pattern::new(Fault::A3).with(Fact::Check, check));
         sighting.what = Some(what);
-        self.sighted(sighting);
+        self.sighted(&sighting);
     }
 
     pub(super) fn missed(&mut self, miss: &Miss) {
@@ -224,7 +224,7 @@ impl Moment<'_> {
         sighting.is_dead = true;
         sighting.what =
             Some(format!("the proxy did not answer {missed} times in a row ({})", miss.why.name()));
-        self.sighted(sighting);
+        self.sighted(&sighting);
     }
 
     /// It runs, and had its time to come up.
@@ -258,16 +258,12 @@ impl Moment<'_> {
             .probing
             .take()
             .filter(|(sighting, _)| matches!(sighting.fault(), Fault::D3 | Fault::D6));
-        let mut sighting = match asked_for {
-            Some((asked_for, _)) => Sighting::new(Pattern::new(asked_for.fault()).with(Fact::Check, "probe")),
-            None => {
-                let mut alive_but_dead = Sighting::new(Pattern::new(Fault::A4).with(Fact::Check, "probe"));
-                alive_but_dead.is_dead = true;
-                alive_but_dead
-            }
-        };
+        // Nobody asked: it is alive but dead. After a lost stream it is the client's fault or ours, and can wait for a cancel.
+        let fault = asked_for.as_ref().map_or(Fault::A4, |(asked_for, _)| asked_for.fault());
+        let mut sighting = Sighting::new(Pattern::new(fault).with(Fact::Check, "probe"));
+        sighting.is_dead = asked_for.is_none();
         sighting.what = Some(what);
-        self.sighted(sighting);
+        self.sighted(&sighting);
     }
 
     pub(super) fn bind_conflict(&mut self, conflict: &BindConflict) {
@@ -292,7 +288,7 @@ impl Moment<'_> {
             sighting.level = Some(Level::Urgent);
             self.start_later(PORT_AGAIN, "the port may be free by now".to_owned(), Some(Fault::A2));
         }
-        self.sighted(sighting);
+        self.sighted(&sighting);
     }
 
     pub(super) fn config_changed(&mut self) {
@@ -325,15 +321,8 @@ impl Moment<'_> {
                 };
                 self.enter(Phase::Down);
                 self.state.life.down_by = Some(pattern.fault);
-                self.hold(
-                    action,
-                    sighting,
-                    by,
-                    Remedy::RestartProxy,
-                    what.clone(),
-                    self.now.plus(after),
-                    false,
-                );
+                let plan = Plan::start(action, by, what.clone(), self.now.plus(after));
+                self.hold(sighting, plan);
                 if safe_mode && !was_safe {
                     let crashes = self.state.restarts.crashes();
                     let what =
@@ -366,7 +355,7 @@ impl Moment<'_> {
         let safe_mode = self.state.restarts.in_safe_mode();
         let sighting = Sighting::of(fault.unwrap_or(Fault::A1));
         let due = self.now.plus(after);
-        self.hold(Action::Start { safe_mode }, &sighting, By::Rule, Remedy::RestartProxy, why, due, false);
+        self.hold(&sighting, Plan::start(Action::Start { safe_mode }, By::Rule, why, due));
     }
 
     /// Called with the time: a proxy that is down and forgotten.

@@ -31,7 +31,7 @@ impl Moment<'_> {
         if outcome.done {
             self.was_done(order);
         } else {
-            self.was_not_done(order, outcome.error.as_deref().unwrap_or("it could not be done"));
+            self.was_not_done(&order, outcome.error.as_deref().unwrap_or("it could not be done"));
         }
     }
 
@@ -74,7 +74,7 @@ impl Moment<'_> {
         self.state.trials.push(Trial { hope, by: order.by, until });
     }
 
-    fn was_not_done(&mut self, order: InFlight, error: &str) {
+    fn was_not_done(&mut self, order: &InFlight, error: &str) {
         let fault = order.hope.as_ref().map_or(Fault::A1, |hope| hope.key.pattern.fault);
         if let Some(hope) = &order.hope {
             self.learned(hope, order.by, false);

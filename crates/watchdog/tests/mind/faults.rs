@@ -70,6 +70,12 @@ fn cases() -> Vec<Case> {
         case(A1, "killed from outside", vec![killed(9)], &["alert", "start"]),
         case(A1, "an adopted one is refused", again(missed(MissKind::Refused), 3), &["alert", "restart"]),
         case(A1, "a foreign log says so, and a turn works", vec![foreign(A1), probe_ok()], &["ignore"]),
+        case(
+            A1,
+            "the proxy's own log says so: a process that writes lives",
+            vec![named(A1), probe_ok()],
+            &["ignore"],
+        ),
         case(A3, "over the limit", vec![memory(2 << 30)], &["replace"]),
         case(A4, "three misses", again(missed(MissKind::Timeout), 3), &["alert", "restart"]),
         case(A4, "two misses", again(missed(MissKind::Timeout), 2), &[]),

@@ -395,6 +395,56 @@ proptest! {
         prop_assert!(record.is_ok(), "what is recorded can be read again");
     }
 
+    /// A proxy that dies in every way there is, at every pace, is started at most so often.
+    #[test]
+    fn no_storm_passes_the_cap(
+        deaths in prop::collection::vec((0u64..40_000, 0u8..8), 1..400),
+        obeys in any::<bool>(),
+    ) {
+        let mut state = State::new(Settings::default(), Rules::default(), Record::default());
+        let mut auditor = Auditor::new(Settings::default());
+        let mut now = BEGIN;
+        let mut look = |state: &mut State, signal: Signal, now: Time| -> Result<Vec<Order>, TestCaseError> {
+            auditor.hear(&signal, now);
+            let orders = decide(state, signal, now);
+            orders.iter().try_for_each(|order| auditor.see(order, false, now))?;
+            Ok(orders)
+        };
+        look(&mut state, Signal::Person(Person::Start), now)?;
+        for (wait, death) in deaths {
+            let end = now.plus(Duration::from_millis(wait));
+            while now < end {
+                let step = state.wake_in().unwrap_or(Duration::from_secs(5)).max(Duration::from_millis(1));
+                now = now.plus(step).min(end);
+                for order in look(&mut state, Signal::Tick, now)?.iter().filter(|_| obeys) {
+                    look(&mut state, Signal::Outcome(Outcome { id: order.id, done: true, error: None }), now)?;
+                }
+            }
+            let orders = match death {
+                0 => look(&mut state, Signal::ProxyStarted(Started::default()), now)?,
+                1 => look(&mut state, Signal::Health(Health::default()), now)?,
+                2 | 3 => look(&mut state, Signal::ProxyExited(Exit { code: Some(1), ..Exit::default() }), now)?,
+                4 => look(&mut state, Signal::ProxyExited(Exit { signal: Some(9), ..Exit::default() }), now)?,
+                5 => {
+                    let miss = Miss { why: MissKind::Timeout, waited_ms: 1000 };
+                    look(&mut state, Signal::HealthMissed(miss), now)?
+                }
+                6 => {
+                    let miss = Miss { why: MissKind::Garbage, waited_ms: 1000 };
+                    look(&mut state, Signal::ProbeFailed(miss), now)?
+                }
+                _ => {
+                    let foreign = Foreign { fault: Fault::D3, source: "codex".to_owned() };
+                    look(&mut state, Signal::Foreign(foreign), now)?
+                }
+            };
+            for order in orders {
+                // What could not be done is a crash like any other.
+                look(&mut state, Signal::Outcome(Outcome { id: order.id, done: obeys, error: None }), now)?;
+            }
+        }
+    }
+
     /// The same signals at the same times give the same orders.
     #[test]
     fn a_night_is_the_same_each_time(signals in prop::collection::vec((step(), signal()), 0..80)) {
