@@ -70,6 +70,8 @@ pub(super) struct Life {
     pub(super) safe_mode: bool,
     pub(super) missed: u32,
     pub(super) health: Health,
+    /// The one that is to take its place.
+    pub(super) successor: Option<u32>,
     /// The fault that brought it down last.
     pub(super) down_by: Option<Fault>,
 }
@@ -86,6 +88,7 @@ impl Moment<'_> {
     pub(super) fn proxy_started(&mut self, started: &Started) {
         // A new one beside the old one is not the proxy yet: its first answer makes it so.
         if self.is_in_flight(|action| matches!(action, Action::Replace)) {
+            self.state.life.successor = (started.pid > 0).then_some(started.pid);
             return;
         }
         if matches!(self.state.life.phase, Phase::Stopped) {
@@ -98,6 +101,15 @@ impl Moment<'_> {
         // Again from now, also when it was starting before.
         self.state.life.phase = Phase::Unknown;
         self.enter(Phase::Starting);
+        self.state.memory.clear();
+    }
+
+    /// A replacement is done: the new one is the proxy.
+    pub(super) fn was_replaced(&mut self) {
+        if let Some(pid) = self.state.life.successor.take() {
+            self.state.life.pid = Some(pid);
+        }
+        self.state.life.safe_mode = false;
         self.state.memory.clear();
     }
 

@@ -64,6 +64,9 @@ impl Moment<'_> {
             let why = "what held the port was ended".to_owned();
             self.start_later(Duration::from_millis(100), why, Some(Fault::A2));
         }
+        if order.action == Action::Replace {
+            self.was_replaced();
+        }
         let Some(hope) = order.hope else { return };
         // One hypothesis for a pattern: the newest.
         self.state.trials.retain(|trial| trial.hope.key != hope.key);

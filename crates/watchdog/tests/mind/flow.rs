@@ -492,7 +492,6 @@ fn the_old_proxy_of_a_replacement_may_end() {
     assert_eq!(bench.last("replace").map(|order| order.by), Some(By::Person));
     bench.send(started(2));
     assert_eq!(bench.phase(), Phase::Up, "the old one serves until the new one does");
-    bench.send(Signal::Health(Health { pid: 2, ..Health::default() }));
     let id = bench.last("replace").expect("given").id;
     bench.send(done(id));
     assert_eq!(
