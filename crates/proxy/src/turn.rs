@@ -61,6 +61,8 @@ pub struct Surroundings {
     pub store: Store,
     /// Knows whose caches were warm.
     pub caches: Arc<Mutex<Caches>>,
+    /// A turn of our own: it stands in no log and no account.
+    pub quiet: bool,
 }
 
 /// Answers one `POST /v1/responses`.
@@ -126,9 +128,9 @@ fn begin(
     let compaction = compacts || (parsed.compacts && !legs.first().is_some_and(|leg| passes(leg, level)));
     let Parsed { turn, stream, notes, echo, tools, input_tokens, .. } = parsed;
     let stream = stream && !compacts;
-    let Surroundings { open, store, caches, .. } = surroundings;
+    let Surroundings { open, store, caches, quiet, .. } = surroundings;
     let client = client(headers);
-    let mut log = Log::new(open, Books { store: store.clone(), caches, client, conversation }, stream);
+    let mut log = Log::new(open, Books { store: store.clone(), caches, client, conversation, quiet }, stream);
     for note in &notes {
         log.note(note);
     }

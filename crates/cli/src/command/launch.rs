@@ -7,20 +7,25 @@ use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use latimer_protocol::secret::Secret;
 use latimer_proxy::config::{Auth, Config, state};
 use latimer_proxy::inbound::models;
+use latimer_watchdog::run::process::Identity;
+use latimer_watchdog::run::registry::{Ended, Entry, Registry, Role};
 
+use super::background;
 use crate::codex_texts::codex_texts;
-use crate::running;
 use crate::setup::{self, Configuration, Places};
+use crate::{running, watchdog};
 
 /// The variable through which Codex receives the token: never an argument, which every user of the machine could read.
 const TOKEN_VARIABLE: &str = "LATIMER_TOKEN";
+/// The model catalog in the state directory; generated, so it may be generated again.
+pub(crate) const CATALOG: &str = "codex-catalog.json";
 /// A proxy that was started by a launch ends after this many seconds without a turn.
 const IDLE_EXIT: &str = "3600";
 
@@ -68,9 +73,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Auth::None => None,
     };
     let url = find_or_start(&state_dir, &configuration, token.as_ref())?;
-    let catalog = state_dir.join("codex-catalog.json");
-    let text = models::codex_catalog(config, &codex_texts(), Some(&model));
-    state::write_private(&catalog, text.as_bytes()).context("writing the model catalog")?;
+    let catalog = write_catalog(&state_dir, config, Some(&model))?;
     let program = args.program.unwrap_or_else(|| PathBuf::from("codex"));
     let mut codex = Command::new(&program);
     codex.args(overrides(&url, &model, &catalog, token.is_some()));
@@ -78,11 +81,52 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(token) = &token {
         codex.env(TOKEN_VARIABLE, token.expose());
     }
-    let status = codex.status().with_context(|| {
+    let mut child = codex.spawn().with_context(|| {
         format!("running `{}`: is Codex installed? `npm install -g @openai/codex` installs it, --program names it", program.display())
     })?;
+    let entered = Entered::new(&state_dir, child.id());
+    let status = child.wait().context("waiting for the client")?;
+    entered.leave(status);
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
     Ok(ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
+}
+
+/// The client in the registry of this state directory, where the watchdog sees how it is and how it ends.
+struct Entered(Option<(Registry, Entry)>);
+
+impl Entered {
+    /// Enters the client. A registry that cannot be written is no reason not to run it.
+    fn new(state_dir: &Path, pid: u32) -> Self {
+        let registry = Registry::new(state_dir);
+        Self(Identity::of(pid).and_then(|identity| {
+            let mut entry = Entry::new(identity, Role::Client, "codex");
+            entry.resume = Some("latimer launch codex -- resume --last".to_owned());
+            registry.enter(&entry).ok()?;
+            Some((registry, entry))
+        }))
+    }
+
+    /// Strikes it out. One that a signal ended stays until the watchdog has seen it.
+    fn leave(self, status: ExitStatus) {
+        let Some((registry, mut entry)) = self.0 else { return };
+        if status.signal().is_none() {
+            return registry.leave(entry.identity);
+        }
+        entry.ended = Some(Ended { code: status.code(), signal: status.signal() });
+        let _ = registry.enter(&entry);
+    }
+}
+
+/// Writes the model catalog that Codex is given.
+pub(crate) fn write_catalog(
+    state_dir: &Path,
+    config: &Config,
+    model: Option<&str>,
+) -> anyhow::Result<PathBuf> {
+    let catalog = state_dir.join(CATALOG);
+    let text = models::codex_catalog(config, &codex_texts(), model);
+    state::write_private(&catalog, text.as_bytes()).context("writing the model catalog")?;
+    Ok(catalog)
 }
 
 /// The name to ask for, checked against the configuration before anything is started.
@@ -173,10 +217,21 @@ fn find_or_start(
             return Ok(url);
         }
     }
+    let wanted = watchdog::settings::of(configuration).is_ok_and(|settings| settings.enabled);
+    if wanted && watchdog::run::partner("latimer-watchdog").is_ok() {
+        let status = background::start(state_dir, configuration, Some(IDLE_EXIT))?;
+        let url = format!("http://{}", status.address);
+        setup::complain(&format!(
+            "latimer: started the proxy at {url} (kept alive by process {}, log {})",
+            status.pid,
+            state_dir.join("proxy.log").display()
+        ));
+        return Ok(url);
+    }
     start(state_dir, configuration)
 }
 
-/// Starts a proxy of our own that outlives this launch, so that several launches can share it; it ends by itself after an
+/// Starts a proxy without a watchdog of our own that outlives this launch, so that several launches can share it; it ends by itself after an
 /// hour without a turn.
 fn start(state_dir: &Path, configuration: &Configuration) -> anyhow::Result<String> {
     let log_path = state_dir.join("proxy.log");

@@ -1,8 +1,11 @@
 //! Serving: connections in, the path table, limits, and stopping without breaking a stream.
 
+pub mod admin;
 pub mod body;
 pub mod guard;
+pub mod overrides;
 pub mod paths;
+pub mod pulse;
 pub mod reply;
 pub mod shutdown;
 pub mod traces;
@@ -11,6 +14,7 @@ use std::collections::HashSet;
 use std::convert::Infallible;
 use std::io;
 use std::panic::AssertUnwindSafe;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -28,13 +32,16 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use self::guard::TokenHash;
+use self::overrides::Overrides;
 use self::paths::Action;
+use self::pulse::Pulse;
 use self::reply::{Refusal, Reply, json};
-use self::shutdown::{Cut, Phase, Turns};
+use self::shutdown::{Cut, Phase, Stop, Turns};
 use crate::accounts::{self, Places};
-use crate::config::Login;
 use crate::config::watch::Live;
+use crate::config::{Config, Login};
 use crate::inbound::models;
+use crate::probe::{self, Probe};
 use crate::route::fleet::Fleet;
 use crate::route::memory::{Memory, moment};
 use crate::store::Store;
@@ -47,6 +54,10 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Connections at once; one more is told to come back.
 const MOST_CONNECTIONS: usize = 10_000;
+/// After handing over, how long a connection without a request is kept: its client may be about to use it.
+const HANDED_OVER_IDLE: Duration = Duration::from_secs(5);
+/// After handing over, the longest that turns may go on.
+const HANDED_OVER: Duration = Duration::from_secs(600);
 /// How often what routing learned is written, if it changed.
 const SAVE_EVERY: Duration = Duration::from_secs(5);
 /// How long to wait before accepting again when the system has no descriptor left.
@@ -55,7 +66,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// The proxy: everything that outlives a connection.
 pub struct Proxy {
     live: Arc<Live>,
-    fleet: RwLock<Arc<Fleet>>,
+    /// The fleet, the configuration it comes from, and the generation of the overrides in it.
+    fleet: RwLock<(Arc<Fleet>, Arc<Config>, u64)>,
+    overrides: Overrides,
+    probe: Probe,
+    pulse: Pulse,
     memory: Arc<Memory>,
     store: Store,
     caches: Arc<Mutex<Caches>>,
@@ -78,12 +93,36 @@ impl Proxy {
         seal: Seal,
         places: Option<Arc<Places>>,
     ) -> Arc<Self> {
-        let state_dir = places.as_ref().map(|places| places.state_dir.as_path());
+        let state_dir = places.as_ref().map(|places| places.state_dir.clone());
+        Self::build(live, token, seal, places, state_dir.as_deref())
+    }
+
+    /// The same in safe mode: nothing that was learned or kept is read or written, in case it is what breaks the proxy.
+    pub fn safe(
+        live: Arc<Live>,
+        token: Option<&Secret>,
+        seal: Seal,
+        places: Option<Arc<Places>>,
+    ) -> Arc<Self> {
+        Self::build(live, token, seal, places, None)
+    }
+
+    fn build(
+        live: Arc<Live>,
+        token: Option<&Secret>,
+        seal: Seal,
+        places: Option<Arc<Places>>,
+        state_dir: Option<&Path>,
+    ) -> Arc<Self> {
         let memory = Arc::new(Memory::new(state_dir));
         let store = Store::open(state_dir);
-        let fleet = Fleet::new(live.current(), Arc::clone(&memory), places, None);
+        let config = live.current();
+        let fleet = Fleet::new(Arc::clone(&config), Arc::clone(&memory), places, None);
         Arc::new(Self {
-            fleet: RwLock::new(Arc::new(fleet)),
+            fleet: RwLock::new((Arc::new(fleet), config, 0)),
+            overrides: Overrides::default(),
+            probe: Probe::default(),
+            pulse: Pulse::default(),
             memory,
             store,
             caches: Arc::default(),
@@ -99,18 +138,29 @@ impl Proxy {
 
     /// Serves until `stop` yields once; a second yield shortens the grace period. Returns when every turn has ended, well
     /// or with a legal terminal event.
-    pub async fn serve(
+    pub async fn serve(self: Arc<Self>, listener: TcpListener, stop: mpsc::Receiver<Stop>) -> io::Result<()> {
+        let pulse = async {
+            self.pulse.measure().await;
+            Ok(())
+        };
+        tokio::select! {
+            served = Arc::clone(&self).serve_connections(listener, stop) => served,
+            never = pulse => never,
+        }
+    }
+
+    async fn serve_connections(
         self: Arc<Self>,
         listener: TcpListener,
-        mut stop: mpsc::Receiver<()>,
+        mut stop: mpsc::Receiver<Stop>,
     ) -> io::Result<()> {
         let connections = Arc::new(Semaphore::new(MOST_CONNECTIONS));
         let graceful = GracefulShutdown::new();
         let mut save = tokio::time::interval(SAVE_EVERY);
-        loop {
+        let how = loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                _ = stop.recv() => break,
+                how = stop.recv() => break how,
                 _ = save.tick() => {
                     self.memory.save();
                     continue;
@@ -133,8 +183,11 @@ impl Proxy {
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
-        }
+        };
         drop(listener);
+        if how == Some(Stop::HandOver) {
+            self.hand_over(&graceful, &mut stop).await;
+        }
         self.drain(graceful, stop).await;
         self.memory.save();
         self.store.flush();
@@ -174,7 +227,26 @@ impl Proxy {
         }
     }
 
-    async fn drain(&self, graceful: GracefulShutdown, mut stop: mpsc::Receiver<()>) {
+    /// Answers what comes on the connections that are open, until they are closed or idle. A request to stop ends this.
+    async fn hand_over(&self, graceful: &GracefulShutdown, stop: &mut mpsc::Receiver<Stop>) {
+        const LOOK: Duration = Duration::from_millis(50);
+        self.phase.send_replace(Phase::HandingOver);
+        tracing::info!(event = "handover.begin", turns = self.turns.open(), connections = graceful.count());
+        let begun = Instant::now();
+        while graceful.count() > 0 {
+            let idle = begun.elapsed().min(self.idle_for()) > HANDED_OVER_IDLE;
+            if idle || begun.elapsed() > HANDED_OVER {
+                break;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                _ = stop.recv() => break,
+            }
+        }
+        tracing::info!(event = "handover.end", turns = self.turns.open(), connections = graceful.count());
+    }
+
+    async fn drain(&self, graceful: GracefulShutdown, mut stop: mpsc::Receiver<Stop>) {
         self.phase.send_replace(Phase::Draining);
         let grace = self.live.current().server.grace;
         tracing::info!(event = "drain.begin", turns = self.turns.open(), grace_s = grace.as_secs());
@@ -212,6 +284,10 @@ impl Proxy {
         if let Ok(value) = HeaderValue::try_from(id) {
             response.headers_mut().insert("x-request-id", value);
         }
+        if *self.phase.borrow() == Phase::HandingOver {
+            // The next request of this client shall go to the other process.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         response
     }
 
@@ -234,8 +310,14 @@ impl Proxy {
         }
         match action? {
             Action::Responses => {
-                let surroundings = self.begin_turn()?;
+                let mut surroundings = self.begin_turn()?;
                 let body = body::read(&head.headers, incoming, config.server.body_limit).await?;
+                if probe::asks(&body) {
+                    let stage = self.probe.stage().await.map_err(|error| no_probe(&error))?;
+                    surroundings.fleet = Arc::clone(&stage.fleet);
+                    surroundings.open = stage.turns.begin();
+                    surroundings.quiet = true;
+                }
                 Ok(turn::responses(surroundings, &head.headers, body).await)
             }
             Action::Compact => {
@@ -252,6 +334,21 @@ impl Proxy {
             Action::Turn(id) => {
                 self.turns.traces.one(id).map(|trace| json(200, trace)).ok_or_else(|| no_turn(id))
             }
+            Action::Overrides => Ok(admin::list(&self.overrides)),
+            Action::AddOverride => {
+                let body = body::read(&head.headers, incoming, admin::BODY_LIMIT).await?;
+                admin::add(&self.overrides, &config, &body)
+            }
+            Action::RemoveOverride(id) => admin::remove(&self.overrides, id),
+            Action::Forget(endpoint) => admin::forget(&self.memory.learned, endpoint),
+            Action::Retry(endpoint) => {
+                tracing::info!(event = "route.retried", endpoint = endpoint.unwrap_or("*"));
+                Ok(json(200, format!("{{\"retried\":{}}}", self.memory.retry(endpoint))))
+            }
+            Action::Reconnect(endpoint) => {
+                self.reconnect(endpoint);
+                Ok(json(200, "{}"))
+            }
             Action::Health if known => Ok(json(200, self.health())),
             Action::Health => Ok(json(200, "{\"status\":\"ok\"}")),
             Action::Root => Ok(json(
@@ -267,7 +364,7 @@ impl Proxy {
     }
 
     fn begin_turn(&self) -> Result<Surroundings, Refusal> {
-        if *self.phase.borrow() != Phase::Serving {
+        if !self.phase.borrow().takes_turns() {
             let mut refusal = Refusal::new(503, "server_error", "proxy_shutting_down")
                 .message("latimer is stopping; the request can be sent again");
             refusal.retry_after = Some(1);
@@ -280,21 +377,39 @@ impl Proxy {
             seal: self.seal.clone(),
             store: self.store.clone(),
             caches: Arc::clone(&self.caches),
+            quiet: false,
         })
     }
 
-    /// The fleet of the current configuration; a changed configuration is taken up by the first turn after it.
+    /// The fleet of the current configuration; a changed configuration or override is taken up by the first turn after it.
     fn fleet(&self) -> Arc<Fleet> {
-        let config = self.live.current();
-        let fleet = Arc::clone(&self.fleet.read().unwrap_or_else(PoisonError::into_inner));
-        if Arc::ptr_eq(&fleet.config, &config) {
-            return fleet;
+        let (config, now) = (self.live.current(), Instant::now());
+        let generation = self.overrides.generation(now);
+        let is_current =
+            |built: &(Arc<Fleet>, Arc<Config>, u64)| Arc::ptr_eq(&built.1, &config) && built.2 == generation;
+        {
+            let built = self.fleet.read().unwrap_or_else(PoisonError::into_inner);
+            if is_current(&built) {
+                return Arc::clone(&built.0);
+            }
         }
         let mut slot = self.fleet.write().unwrap_or_else(PoisonError::into_inner);
-        if !Arc::ptr_eq(&slot.config, &config) {
-            *slot = Arc::new(Fleet::new(config, Arc::clone(&self.memory), slot.places.clone(), Some(&slot)));
+        if !is_current(&slot) {
+            let changed = self.overrides.apply(&config, now);
+            let before = Arc::clone(&slot.0);
+            let fleet = Fleet::new(changed, Arc::clone(&self.memory), before.places.clone(), Some(&before));
+            *slot = (Arc::new(fleet), config, generation);
         }
-        Arc::clone(&slot)
+        Arc::clone(&slot.0)
+    }
+
+    /// The next turns of an endpoint, or of all, make new connections.
+    fn reconnect(&self, endpoint: Option<&str>) {
+        // Takes up a changed configuration first, so that the slot holds the newest fleet.
+        drop(self.fleet());
+        let mut slot = self.fleet.write().unwrap_or_else(PoisonError::into_inner);
+        slot.0 = Arc::new(slot.0.reconnected(endpoint));
+        tracing::info!(event = "route.reconnected", endpoint = endpoint.unwrap_or("*"));
     }
 
     fn health(&self) -> String {
@@ -311,6 +426,9 @@ impl Proxy {
             turns_failed: self.turns.failed(),
             usage_lost: self.store.lost(),
             warnings: self.turns.warnings(),
+            lag_ms: u64::try_from(self.pulse.lag(now).as_millis()).unwrap_or(u64::MAX),
+            descriptors: descriptors(),
+            overrides: self.overrides.states(now),
             config: self.live.state(),
             endpoints: self.fleet().states(now),
         };
@@ -368,6 +486,11 @@ fn no_model(id: &str) -> Refusal {
         .message(format!("no endpoint lists the model `{shown}`; GET /v1/models shows those that are listed"))
 }
 
+fn no_probe(error: &io::Error) -> Refusal {
+    Refusal::new(503, "server_error", "probe_unavailable")
+        .message(format!("the probe cannot be answered: {error}"))
+}
+
 fn no_turn(id: &str) -> Refusal {
     let shown: String = id.chars().take(40).collect();
     Refusal::invalid(404, "turn_not_found")
@@ -398,6 +521,11 @@ fn resident_memory() -> u64 {
         .ok()
         .and_then(|statm| statm.split_whitespace().nth(1)?.parse::<u64>().ok())
         .map_or(0, |pages| pages * PAGE)
+}
+
+/// File descriptors of this process; 0 where the system does not tell.
+fn descriptors() -> u64 {
+    std::fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64)
 }
 
 #[cfg(test)]

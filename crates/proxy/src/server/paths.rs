@@ -21,6 +21,18 @@ pub enum Action<'p> {
     Turns,
     /// `GET /v1/turns/{id}`.
     Turn(&'p str),
+    /// `GET /v1/admin/overrides`.
+    Overrides,
+    /// `POST /v1/admin/overrides`.
+    AddOverride,
+    /// `DELETE /v1/admin/overrides`, of one or of all.
+    RemoveOverride(Option<&'p str>),
+    /// `DELETE /v1/admin/learned`, of one endpoint or of all.
+    Forget(Option<&'p str>),
+    /// `POST /v1/admin/retry`, of one endpoint or of all.
+    Retry(Option<&'p str>),
+    /// `POST /v1/admin/reconnect`, of one endpoint or of all.
+    Reconnect(Option<&'p str>),
     /// `GET /health`.
     Health,
     /// `HEAD` or `GET /`.
@@ -30,12 +42,16 @@ pub enum Action<'p> {
 }
 
 /// Every path and the methods it takes.
-const PATHS: [(&str, &str); 7] = [
+const PATHS: [(&str, &str); 11] = [
     ("/v1/responses", "POST"),
     ("/v1/responses/compact", "POST"),
     ("/v1/models", "GET, HEAD"),
     ("/v1/accounts", "GET, HEAD"),
     ("/v1/turns", "GET, HEAD"),
+    ("/v1/admin/overrides", "GET, HEAD, POST, DELETE"),
+    ("/v1/admin/learned", "DELETE"),
+    ("/v1/admin/retry", "POST"),
+    ("/v1/admin/reconnect", "POST"),
     ("/health", "GET, HEAD"),
     ("/", "GET, HEAD"),
 ];
@@ -45,6 +61,10 @@ pub fn find<'p>(method: &Method, path: &'p str) -> Result<Action<'p>, Refusal> {
     let bare = bare(path);
     let model = bare.strip_prefix("models/").filter(|id| !id.is_empty());
     let turn = bare.strip_prefix("turns/").filter(|id| !id.is_empty());
+    let below = |path: &str| bare.strip_prefix(path)?.strip_prefix('/').filter(|id| !id.is_empty());
+    let changed = below("admin/overrides");
+    let endpoint =
+        below("admin/learned").or_else(|| below("admin/retry")).or_else(|| below("admin/reconnect"));
     let known = match bare {
         "responses" => "/v1/responses",
         "responses/compact" => "/v1/responses/compact",
@@ -52,6 +72,11 @@ pub fn find<'p>(method: &Method, path: &'p str) -> Result<Action<'p>, Refusal> {
         "accounts" => "/v1/accounts",
         "turns" => "/v1/turns",
         _ if turn.is_some() => "/v1/turns",
+        "admin/overrides" => "/v1/admin/overrides",
+        _ if changed.is_some() => "/v1/admin/overrides",
+        _ if bare == "admin/learned" || below("admin/learned").is_some() => "/v1/admin/learned",
+        _ if bare == "admin/retry" || below("admin/retry").is_some() => "/v1/admin/retry",
+        _ if bare == "admin/reconnect" || below("admin/reconnect").is_some() => "/v1/admin/reconnect",
         "health" => "/health",
         "" => "/",
         _ if model.is_some() => "/v1/models",
@@ -77,6 +102,12 @@ pub fn find<'p>(method: &Method, path: &'p str) -> Result<Action<'p>, Refusal> {
         ("/v1/accounts", _) => Action::Accounts,
         ("/v1/turns", Some(id)) => Action::Turn(id),
         ("/v1/turns", None) => Action::Turns,
+        ("/v1/admin/overrides", _) if *method == Method::DELETE => Action::RemoveOverride(changed),
+        ("/v1/admin/overrides", _) if *method == Method::POST => Action::AddOverride,
+        ("/v1/admin/overrides", _) => Action::Overrides,
+        ("/v1/admin/learned", _) => Action::Forget(endpoint),
+        ("/v1/admin/retry", _) => Action::Retry(endpoint),
+        ("/v1/admin/reconnect", _) => Action::Reconnect(endpoint),
         ("/health", _) => Action::Health,
         _ => Action::Root,
     })
@@ -127,6 +158,15 @@ mod tests {
             ("GET", "/health", Ok(Action::Health)),
             ("GET", "/v1/health", Ok(Action::Health)),
             ("HEAD", "/", Ok(Action::Root)),
+            ("GET", "/v1/admin/overrides", Ok(Action::Overrides)),
+            ("POST", "/v1/admin/overrides", Ok(Action::AddOverride)),
+            ("DELETE", "/v1/admin/overrides", Ok(Action::RemoveOverride(None))),
+            ("DELETE", "/v1/admin/overrides/7", Ok(Action::RemoveOverride(Some("7")))),
+            ("DELETE", "/v1/admin/learned/lab", Ok(Action::Forget(Some("lab")))),
+            ("GET", "/v1/admin/learned", Err(405)),
+            ("POST", "/v1/admin/retry", Ok(Action::Retry(None))),
+            ("POST", "/v1/admin/reconnect/lab/", Ok(Action::Reconnect(Some("lab")))),
+            ("POST", "/v1/admin", Err(404)),
             ("OPTIONS", "/v1/responses", Ok(Action::Options("POST"))),
             ("GET", "/v1/responses", Err(405)),
             ("DELETE", "/v1/models", Err(405)),

@@ -72,12 +72,12 @@ impl Exit {
     }
 }
 
-/// Starts a proxy on the socket.
+/// Starts a proxy on the socket, with more arguments where there are any.
 ///
 /// Errors: the program cannot be run, or there is no descriptor or process left.
 pub fn spawn(
     program: &Program,
-    extra: &[(&str, &str)],
+    extra: &[&str],
     listener: &TcpListener,
     events: mpsc::Sender<Event>,
 ) -> io::Result<Identity> {
@@ -86,9 +86,9 @@ pub fn spawn(
     let mut command = Command::new(&program.path);
     command
         .args(&program.args)
+        .args(extra)
         .env_clear()
         .envs((program.environment)())
-        .envs(extra.iter().copied())
         .env("LISTEN_FDS", "1")
         .env("LISTEN_FDS_FIRST_FD", super::socket::CHILD_DESCRIPTOR.to_string())
         .stdin(OwnedFd::from(listener.try_clone()?))
@@ -104,12 +104,11 @@ pub fn spawn(
         let said = tokio::spawn(hear_first_line(said, identity, events.clone()));
         let mut lines = tokio::spawn(hear(log, identity, events.clone()));
         let status = child.wait().await;
-        let last_words = match tokio::time::timeout(LINES_AFTER_END, &mut lines).await {
-            Ok(words) => words.unwrap_or_default(),
-            Err(_) => {
-                lines.abort();
-                Vec::new()
-            }
+        let last_words = if let Ok(words) = tokio::time::timeout(LINES_AFTER_END, &mut lines).await {
+            words.unwrap_or_default()
+        } else {
+            lines.abort();
+            Vec::new()
         };
         said.abort();
         let exit = status.map_or(Exit { code: None, signal: None, last_words: Vec::new() }, |status| {
@@ -182,7 +181,7 @@ mod tests {
     async fn events(script: &str) -> (Identity, Vec<Event>) {
         let listener = super::super::socket::bind(([127, 0, 0, 1], 0).into()).expect("a port");
         let (send, mut receive) = mpsc::channel(64);
-        let identity = spawn(&program(script), &[("MORE", "too")], &listener, send).expect("it runs");
+        let identity = spawn(&program(script), &["sh", "too"], &listener, send).expect("it runs");
         let mut all = Vec::new();
         while let Some(event) = receive.recv().await {
             all.push(event);
@@ -193,7 +192,7 @@ mod tests {
     #[tokio::test]
     async fn it_is_heard_and_its_end_is_explained() {
         let (identity, events) = events(
-            "echo latimer listening on x; echo '{\"event\":\"a\"}' >&2; echo \"$KEPT $MORE $LISTEN_FDS${HOME:-}\" >&2; exit 3",
+            "echo latimer listening on x; echo '{\"event\":\"a\"}' >&2; echo \"$KEPT $1 $LISTEN_FDS${HOME:-}\" >&2; exit 3",
         )
         .await;
         assert!(

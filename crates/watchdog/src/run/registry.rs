@@ -37,6 +37,30 @@ pub struct Entry {
     /// Where it listens, for a proxy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// The command that opens the same session again, for a client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<String>,
+    /// How it ended, where whoever started it could still say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Ended>,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Ended {
+    /// The exit code, when it ended by itself.
+    #[serde(default)]
+    pub code: Option<i32>,
+    /// The number of the signal that ended it.
+    #[serde(default)]
+    pub signal: Option<i32>,
+}
+
+impl Entry {
+    /// A process that has just been started.
+    pub fn new(identity: Identity, role: Role, name: impl Into<String>) -> Self {
+        Self { identity, role, name: name.into(), address: None, resume: None, ended: None }
+    }
 }
 
 /// The registry of one state directory.
@@ -106,7 +130,7 @@ mod tests {
         let registry = Registry::new(dir.path());
         assert!(registry.all().is_empty());
         let me = Identity::me().expect("alive");
-        let entry = |identity| Entry { identity, role: Role::Client, name: "codex".into(), address: None };
+        let entry = |identity| Entry::new(identity, Role::Client, "codex");
         registry.enter(&entry(me)).expect("entered");
         let earlier = Identity { pid: me.pid, started: me.started.wrapping_sub(7) };
         registry.enter(&entry(earlier)).expect("entered");
