@@ -7,7 +7,7 @@ use latimer_watchdog::incidents::file::Record;
 use latimer_watchdog::pattern::{Fact, Pattern};
 use latimer_watchdog::rules::{Remedy, Rules, file};
 use latimer_watchdog::settings::{Diagnosis as Model, Settings};
-use latimer_watchdog::signal::{Diagnosis, Exit, Health, MissKind, Outcome, Person, Signal};
+use latimer_watchdog::signal::{Diagnosis, Exit, MissKind, Outcome, Person, Signal};
 use latimer_watchdog::time::Time;
 
 use crate::support::{

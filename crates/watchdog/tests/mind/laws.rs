@@ -273,10 +273,10 @@ impl Auditor {
             Signal::Person(Person::Unsilence { fault }) => {
                 self.silenced.remove(fault);
             }
-            Signal::Person(Person::Cancelled { id }) => {
-                if self.announced.contains_key(id) && !self.ids.contains(id) {
-                    self.cancelled.insert(*id);
-                }
+            Signal::Person(Person::Cancelled { id })
+                if self.announced.contains_key(id) && !self.ids.contains(id) =>
+            {
+                self.cancelled.insert(*id);
             }
             _ => {}
         }
