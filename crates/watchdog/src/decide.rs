@@ -2,13 +2,13 @@
 //!
 //! The way of a signal:
 //!
-//! 1. The *senses* of this module ([`lifecycle`], [`classify`], [`digest`]) turn it into sightings: a fault with its facts.
+//! 1. The *senses* of this module (`lifecycle`, `classify`, `digest`) turn it into sightings: a fault with its facts.
 //! 2. A *sighting* is counted, breaks the hope of whatever was tried for it, and stops at the guards: silenced, stopped by
 //!    the person, a consequence of a dead network, already being dealt with.
-//! 3. The *tiers* choose a remedy ([`choose`]): a rule, what helped before, a model; else a person is told.
-//! 4. The *orders* ([`orders`]) hold it back for its time (three seconds for a cancel, the back-off of a restart), pass the
+//! 3. The *tiers* choose a remedy (`choose`): a rule, what helped before, a model; else a person is told.
+//! 4. The *orders* (`orders`) hold it back for its time (three seconds for a cancel, the back-off of a restart), pass the
 //!    guards once more and go out. A dead process is started without the three seconds.
-//! 5. What was done is *measured* ([`measure`]): it helped if its fault stays away for the window.
+//! 5. What was done is *measured* (`measure`): it helped if its fault stays away for the window.
 //!
 //! Invariant: a proxy that the person stopped gets no order but the person's own. Invariant: nothing here panics, whatever
 //! the order of signals and whatever the clock does.

@@ -1,5 +1,5 @@
 //! The question to a model: what happened, in codes, names and numbers. Nothing else can enter: every word is a number, a
-//! word of ours, or a name that passed [`scrub::name`].
+//! word of ours, or a name that passed [`super::scrub::name`].
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
