@@ -9,6 +9,7 @@ use super::lifecycle::Phase;
 use super::orders::Asked;
 use super::sighting::Sighting;
 use crate::action::{Action, By, Level};
+use crate::diagnose::budget::BETWEEN;
 use crate::diagnose::reply;
 use crate::guard::ladder::{Key, QUIET, Step};
 use crate::pattern::Fact;
@@ -188,12 +189,14 @@ impl Moment<'_> {
         }
         let settings = &self.state.settings;
         let budget = settings.diagnosis.monthly_budget_micros;
-        let may_ask = settings.tier3 && settings.diagnosis.endpoint.is_some();
+        let just_asked = self.state.asked_at.is_some_and(|at| self.now.since(at) < BETWEEN);
+        let may_ask = settings.tier3 && settings.diagnosis.endpoint.is_some() && !just_asked;
         if !may_ask || self.state.record.ledger.admit(budget, self.wall).is_err() {
             return self.tell_of(sighting, Remedy::AlertUser, None, cooldown);
         }
         // Counted before the question goes out, so that a slow answer is not asked for again.
         self.state.record.ledger.asked(self.wall);
+        self.state.asked_at = Some(self.now);
         let incident = self.state.record.incidents.get(&sighting.pattern);
         let report =
             self.state.scene.report(&sighting.pattern, &self.proxy_facts(), incident, self.now, self.wall);

@@ -6,7 +6,7 @@ use super::Moment;
 use super::classify::{classify, is_success};
 use super::sighting::Sighting;
 use crate::action::Level;
-use crate::pattern::{Fact, Pattern};
+use crate::pattern::{Fact, Pattern, clean_name};
 use crate::signal::{
     CacheCorrupt, ClientDatabase, ClientExit, ClientMemory, Foreign, Process, ProxyEvent, StalePort,
     TokenExpiring,
@@ -34,7 +34,7 @@ impl Moment<'_> {
         sighting.status = event.status;
         sighting.retry_after = event.retry_after_ms.map(std::time::Duration::from_millis);
         match sighting.fault() {
-            Fault::D5 => sighting.scope.clone_from(&event.thread),
+            Fault::D5 => sighting.scope = event.thread.as_deref().map(clean_name),
             Fault::E5 => {
                 sighting.what =
                     event.until.map(|until| format!("every route rests; the first returns at {until} UTC"));

@@ -5,13 +5,13 @@ use std::time::Duration;
 use latimer_protocol::status::Fault;
 use serde::Serialize;
 
-use super::Moment;
 use super::orders::Plan;
 use super::sighting::Sighting;
+use super::{FORESIGHT, Moment};
 use crate::action::{Action, By, Level};
 use crate::guard::restarts::Verdict;
 use crate::pattern::{Fact, Pattern};
-use crate::signal::{BindConflict, Exit, Health, Miss, MissKind, Started};
+use crate::signal::{BindConflict, Exit, Health, Miss, MissKind, Probe, Started};
 use crate::time::Time;
 
 /// A proxy that was just started may take so long to answer for the first time.
@@ -22,8 +22,6 @@ const FORGOTTEN: Duration = Duration::from_secs(60);
 const PORT_AGAIN: Duration = Duration::from_secs(60);
 /// An event loop that is later than this is in trouble.
 const LAG_MS: u64 = 2_000;
-/// A trend that reaches the limit within this time is acted on.
-const FORESIGHT: Duration = Duration::from_secs(1800);
 
 /// Where the proxy is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -101,7 +99,13 @@ impl Moment<'_> {
         // Again from now, also when it was starting before.
         self.state.life.phase = Phase::Unknown;
         self.enter(Phase::Starting);
+        self.forget_trends();
+    }
+
+    /// Another process: the numbers of the one before mean nothing for it.
+    fn forget_trends(&mut self) {
         self.state.memory.clear();
+        self.state.latency.clear();
     }
 
     /// A replacement is done: the new one is the proxy.
@@ -110,7 +114,7 @@ impl Moment<'_> {
             self.state.life.pid = Some(pid);
         }
         self.state.life.safe_mode = false;
-        self.state.memory.clear();
+        self.forget_trends();
     }
 
     pub(super) fn proxy_exited(&mut self, exit: &Exit) {
@@ -165,7 +169,7 @@ impl Moment<'_> {
             self.drop_starts();
         }
         if health.pid > 0 && self.state.life.pid != Some(health.pid) {
-            self.state.memory.clear();
+            self.forget_trends();
             self.state.life.pid = Some(health.pid);
         }
         self.enter(Phase::Up);
@@ -249,7 +253,18 @@ impl Moment<'_> {
         }
     }
 
-    pub(super) fn probe_ok(&mut self) {
+    pub(super) fn probe_ok(&mut self, probe: &Probe) {
+        self.state.latency.push(self.now, probe.first_event_ms);
+        let slower = self.state.latency.trend().and_then(|trend| trend.reaches(LAG_MS));
+        if let Some(left) = slower.filter(|left| *left <= FORESIGHT) {
+            let minutes = left.as_secs() / 60;
+            let mut sighting = Sighting::new(Pattern::new(Fault::A4).with(Fact::Check, "latency"));
+            sighting.what = Some(format!(
+                "turns begin later and later; in {minutes} minutes they take {LAG_MS} ms to begin"
+            ));
+            sighting.run = Some("latimer-watchdog upgrade".to_owned());
+            self.sighted(&sighting);
+        }
         self.state
             .counters
             .begin_again(|pattern| pattern.fault == Fault::A4 && pattern.fact(Fact::Check) == Some("probe"));

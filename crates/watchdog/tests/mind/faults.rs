@@ -7,7 +7,7 @@ use latimer_watchdog::action::{Action, Level};
 use latimer_watchdog::settings::Settings;
 use latimer_watchdog::signal::{
     BindConflict, CacheCorrupt, ClientDatabase, ClientExit, ClientMemory, DeadPids, Health, MissKind,
-    Network, Owner, Process, ProxyEvent, Signal, StalePort, TokenExpiring,
+    Network, Owner, Probe, Process, ProxyEvent, Signal, StalePort, TokenExpiring,
 };
 use latimer_watchdog::time::Time;
 
@@ -320,6 +320,36 @@ fn memory_that_grows_is_a_fault_before_the_limit() {
         }
     }
     panic!("never replaced: {done:?}");
+}
+
+#[test]
+fn turns_that_begin_later_and_later_are_told_of() {
+    let mut bench = Bench::up();
+    let mut told = Vec::new();
+    for second in (0..900u64).step_by(10) {
+        let probe = Probe { first_event_ms: 50 + second, total_ms: 60 + second };
+        told.extend(alerts(&bench.send(Signal::ProbeOk(probe))).into_iter().cloned());
+        bench.pass_healthy(10);
+    }
+    assert_eq!(told.len(), 1, "said once in half an hour: {told:?}");
+    assert!(told[0].what.starts_with("turns begin later and later"));
+}
+
+#[test]
+fn a_name_cannot_steer_a_terminal() {
+    let mut bench = Bench::up();
+    let name = "codex\u{1b}[2J\u{7}\nall is well".to_owned();
+    let exit = ClientExit {
+        pid: 9,
+        name,
+        signal: Some(11),
+        resume: Some("x\r\n".to_owned()),
+        ..ClientExit::default()
+    };
+    let actions = bench.send(Signal::ClientExited(exit));
+    let alert = alerts(&actions)[0];
+    assert!(!alert.what.chars().chain(alert.run.chars()).any(char::is_control), "{alert:?}");
+    assert!(alert.what.contains("codex"));
 }
 
 #[test]

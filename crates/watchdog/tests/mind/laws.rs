@@ -286,6 +286,7 @@ impl Auditor {
         let name = order.action.name();
         prop_assert!(self.ids.insert(order.id), "number {} twice", order.id);
         prop_assert!(!order.why.is_empty(), "{name} without a reason");
+        prop_assert!(!order.why.chars().any(char::is_control), "{name} with a reason of several lines");
         prop_assert!(!self.cancelled.contains(&order.id), "{name} {} was cancelled", order.id);
         let automatic = order.by != By::Person;
         let tells = matches!(order.action, Action::Alert(_) | Action::Ignore | Action::Announce { .. });
@@ -317,14 +318,9 @@ impl Auditor {
             Action::KillStale { processes } => prop_assert!(!processes.is_empty()),
             Action::Diagnose(report) => {
                 prop_assert!(self.settings.tier3 && self.settings.diagnosis.endpoint.is_some());
-                for (at, _) in &self.questions {
+                if let Some((at, _)) = self.questions.last() {
                     let apart = self.passed.saturating_sub(*at);
-                    // A clock that was set makes the wall the judge; the minute is kept while it runs on.
-                    let steady = self.questions.iter().all(|(_, day)| *day == wall.day());
-                    prop_assert!(
-                        !steady || apart >= Duration::from_secs(60) || *at > self.passed,
-                        "two in a minute"
-                    );
+                    prop_assert!(apart >= Duration::from_secs(60), "two questions in {apart:?}");
                 }
                 self.questions.push((self.passed, wall.day()));
                 let today = self.questions.iter().filter(|(_, day)| *day == wall.day()).count();
@@ -355,7 +351,7 @@ fn moved(now: Time, step: i64) -> Time {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
     /// No panic, no more starts than the cap in any window, and every action passed its guards.
     #[test]
