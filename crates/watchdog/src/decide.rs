@@ -2,13 +2,13 @@
 //!
 //! The way of a signal:
 //!
-//! 1. The *senses* of this module ([`lifecycle`], [`classify`], [`digest`]) turn it into sightings: a fault with its facts.
+//! 1. The *senses* of this module (`lifecycle`, `classify`, `digest`) turn it into sightings: a fault with its facts.
 //! 2. A *sighting* is counted, breaks the hope of whatever was tried for it, and stops at the guards: silenced, stopped by
 //!    the person, a consequence of a dead network, already being dealt with.
-//! 3. The *tiers* choose a remedy ([`choose`]): a rule, what helped before, a model; else a person is told.
-//! 4. The *orders* ([`orders`]) hold it back for its time (three seconds for a cancel, the back-off of a restart), pass the
+//! 3. The *tiers* choose a remedy (`choose`): a rule, what helped before, a model; else a person is told.
+//! 4. The *orders* (`orders`) hold it back for its time (three seconds for a cancel, the back-off of a restart), pass the
 //!    guards once more and go out. A dead process is started without the three seconds.
-//! 5. What was done is *measured* ([`measure`]): it helped if its fault stays away for the window.
+//! 5. What was done is *measured* (`measure`): it helped if its fault stays away for the window.
 //!
 //! Invariant: a proxy that the person stopped gets no order but the person's own. Invariant: nothing here panics, whatever
 //! the order of signals and whatever the clock does.
@@ -20,6 +20,7 @@ use crate::action::{Action, ActionId, Order};
 use crate::diagnose::report::Scene;
 use crate::guard::{Ladder, Restarts, Silenced};
 use crate::incidents::file::Record;
+use crate::pattern::plain;
 use crate::rules::Rules;
 use crate::settings::Settings;
 use crate::signal::Signal;
@@ -48,6 +49,10 @@ use orders::{Asked, InFlight, Pending, Proposed};
 
 /// The alerts that are remembered for a person who looks later.
 const MOST_ALERTS: usize = 50;
+/// The longest reason, in characters.
+const LONGEST_SENTENCE: usize = 500;
+/// A trend that reaches its limit within this time is acted on.
+const FORESIGHT: Duration = Duration::from_secs(1800);
 
 /// Everything that is remembered between two signals. Bounded, whatever arrives.
 #[derive(Debug, Clone)]
@@ -63,6 +68,8 @@ pub struct State {
     counters: Counters,
     scene: Scene,
     memory: Slope,
+    /// Milliseconds to the first event of a real turn.
+    latency: Slope,
     network_down: bool,
     next_id: u64,
     pending: Vec<Pending>,
@@ -70,6 +77,8 @@ pub struct State {
     trials: Vec<Trial>,
     proposals: VecDeque<Proposed>,
     asked: Option<Asked>,
+    /// When a model was asked last, in time that passed: the ledger's clock can be set back.
+    asked_at: Option<Time>,
     probing: Option<(sighting::Sighting, Time)>,
     alerts: VecDeque<Order>,
 }
@@ -90,6 +99,7 @@ impl State {
             counters: Counters::default(),
             scene: Scene::default(),
             memory: Slope::default(),
+            latency: Slope::default(),
             network_down: false,
             next_id: 0,
             pending: Vec::new(),
@@ -97,6 +107,7 @@ impl State {
             trials: Vec::new(),
             proposals: VecDeque::new(),
             asked: None,
+            asked_at: None,
             probing: None,
             alerts: VecDeque::new(),
         }
@@ -166,7 +177,7 @@ impl Moment<'_> {
             Signal::ProxyExited(exit) => self.proxy_exited(&exit),
             Signal::Health(health) => self.healthy(&health),
             Signal::HealthMissed(miss) => self.missed(&miss),
-            Signal::ProbeOk(_) => self.probe_ok(),
+            Signal::ProbeOk(probe) => self.probe_ok(&probe),
             Signal::ProbeFailed(miss) => self.probe_failed(&miss),
             Signal::BindConflict(conflict) => self.bind_conflict(&conflict),
             Signal::Proxy(event) => self.proxy_event(&event),
@@ -187,8 +198,12 @@ impl Moment<'_> {
     }
 
     /// Gives an order now, without any guard: the callers are guarded, or tell the person something.
-    fn give(&mut self, order: Order) {
-        if matches!(order.action, Action::Alert(_)) {
+    fn give(&mut self, mut order: Order) {
+        // A reason may hold the name of a stranger's process or the text of an error, and is shown in a terminal.
+        order.why = plain(&order.why, LONGEST_SENTENCE);
+        if let Action::Alert(alert) = &mut order.action {
+            alert.what = plain(&alert.what, LONGEST_SENTENCE);
+            alert.run = plain(&alert.run, LONGEST_SENTENCE);
             self.state.alerts.push_back(order.clone());
             if self.state.alerts.len() > MOST_ALERTS {
                 self.state.alerts.pop_front();

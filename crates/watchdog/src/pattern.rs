@@ -22,7 +22,7 @@ pub enum Fact {
     Dialect,
     /// Which limit a 429 named: `burst`, `concurrency`, `window` or `balance`.
     Limit,
-    /// Which check failed: `health`, `probe`, `memory`, `slope` or `lag`.
+    /// Which check failed: `health`, `probe`, `memory`, `slope`, `lag`, `latency`, `request` or `log`.
     Check,
     /// `down` when the whole network is gone.
     Network,
@@ -74,9 +74,7 @@ impl Pattern {
     /// an empty one is no fact.
     #[must_use]
     pub fn with(mut self, fact: Fact, value: &str) -> Self {
-        // A value that is far too long is no name, so its end does not matter: cut before the costly part.
-        let short: String = value.chars().filter(|c| !c.is_control()).take(LONGEST_VALUE * 4).collect();
-        let clean: String = redact(short.trim()).chars().take(LONGEST_VALUE).collect();
+        let clean = plain(value, LONGEST_VALUE);
         if !clean.is_empty() {
             self.facts.insert(fact, clean);
         }
@@ -111,6 +109,19 @@ impl fmt::Display for Pattern {
     }
 }
 
+/// A name as it is kept and compared: clean and short, in the same way everywhere.
+pub(crate) fn clean_name(name: &str) -> String {
+    plain(name, LONGEST_VALUE)
+}
+
+/// Text of strangers as it may be kept and shown: on one line, without credentials, cut at so many characters.
+pub(crate) fn plain(text: &str, longest: usize) -> String {
+    // What is far too long is cut before the costly part; its end does not matter.
+    let short: String =
+        text.chars().take(longest * 4).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    redact(short.trim()).chars().take(longest).collect()
+}
+
 /// The class of a status, such as `5xx`; the number itself for 401, 403 and 429, which mean something of their own.
 pub(crate) fn status_class(status: u16) -> String {
     match status {
@@ -137,7 +148,7 @@ mod tests {
             .with(Fact::Cause, "sk-abcdef1234567890abcd\n\u{1b}[31m")
             .with(Fact::Source, &"x".repeat(1 << 20))
             .with(Fact::Dialect, " \n");
-        assert_eq!(pattern.fact(Fact::Cause), Some("***"));
+        assert_eq!(pattern.fact(Fact::Cause), Some("***  [31m"), "no control character is left");
         assert_eq!(pattern.fact(Fact::Source).map(str::len), Some(LONGEST_VALUE));
         assert_eq!(pattern.fact(Fact::Dialect), None);
     }

@@ -112,7 +112,7 @@ impl fmt::Display for Did {
                 return write!(f, " {:?}: {} | run: {}", alert.level, alert.what, alert.run);
             }
             Action::Start { safe_mode: true } | Action::Restart { safe_mode: true, .. } => {
-                write!(f, " in safe mode")?
+                write!(f, " in safe mode")?;
             }
             Action::Wait { for_ms, .. } => write!(f, " {for_ms} ms")?,
             _ => {}

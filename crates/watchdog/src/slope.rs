@@ -82,7 +82,7 @@ impl Slope {
         let (per_hour, fit) = (xy / xx, xy * xy / (xx * yy));
         let x = last.0.since(first.0).as_secs_f64() / 3600.0;
         (fit >= STEADY && per_hour.is_finite())
-            .then(|| Trend { per_hour, now: mean.1 + per_hour * (x - mean.0) })
+            .then_some(Trend { per_hour, now: mean.1 + per_hour * (x - mean.0) })
     }
 }
 

@@ -9,6 +9,7 @@ use super::lifecycle::Phase;
 use super::orders::Asked;
 use super::sighting::Sighting;
 use crate::action::{Action, By, Level};
+use crate::diagnose::budget::BETWEEN;
 use crate::diagnose::reply;
 use crate::guard::ladder::{Key, QUIET, Step};
 use crate::pattern::Fact;
@@ -33,7 +34,7 @@ pub(super) struct Choice {
 
 impl Moment<'_> {
     /// A fault was seen.
-    pub(super) fn sighted(&mut self, sighting: Sighting) {
+    pub(super) fn sighted(&mut self, sighting: &Sighting) {
         let pattern = &sighting.pattern;
         let fault = pattern.fault;
         self.state.ladder.seen(pattern, self.now);
@@ -57,8 +58,8 @@ impl Moment<'_> {
         if self.state.network_down && explained {
             return;
         }
-        if let Some(choice) = self.choose(&sighting) {
-            self.propose(&sighting, choice, None);
+        if let Some(choice) = self.choose(sighting) {
+            self.propose(sighting, choice, None);
         }
     }
 
@@ -169,23 +170,15 @@ impl Moment<'_> {
             Remedy::RestartProxy | Remedy::ReplaceProxy => !self.state.settings.auto_restart,
             _ => false,
         };
-        let why = why.unwrap_or_else(|| self.reason(sighting));
+        let why = why.unwrap_or_else(|| sighting.reason());
         if asked_first {
-            return self.offer(sighting, choice, action, why);
+            return self.offer(sighting, choice, &action, &why);
         }
         let rest = if remedy == Remedy::Wait { cooldown.max(sighting.rest()) } else { cooldown };
         self.state.ladder.tried(key, rest, self.now);
         // A later step takes the place of an earlier one that still waits.
         self.state.pending.retain(|pending| !pending.announced || pending.hope.key.pattern != key.pattern);
         self.announce(action, sighting, choice, why);
-    }
-
-    /// Why a rule acts, in one sentence.
-    pub(super) fn reason(&self, sighting: &Sighting) -> String {
-        match &sighting.what {
-            Some(what) => what.clone(),
-            None => format!("{} ({})", sighting.fault().title(), sighting.pattern),
-        }
     }
 
     /// Tier 3: asks a model, if there is one and the budget allows it; otherwise a person is told.
@@ -196,12 +189,14 @@ impl Moment<'_> {
         }
         let settings = &self.state.settings;
         let budget = settings.diagnosis.monthly_budget_micros;
-        let may_ask = settings.tier3 && settings.diagnosis.endpoint.is_some();
+        let just_asked = self.state.asked_at.is_some_and(|at| self.now.since(at) < BETWEEN);
+        let may_ask = settings.tier3 && settings.diagnosis.endpoint.is_some() && !just_asked;
         if !may_ask || self.state.record.ledger.admit(budget, self.wall).is_err() {
             return self.tell_of(sighting, Remedy::AlertUser, None, cooldown);
         }
         // Counted before the question goes out, so that a slow answer is not asked for again.
         self.state.record.ledger.asked(self.wall);
+        self.state.asked_at = Some(self.now);
         let incident = self.state.record.incidents.get(&sighting.pattern);
         let report =
             self.state.scene.report(&sighting.pattern, &self.proxy_facts(), incident, self.now, self.wall);
@@ -246,7 +241,7 @@ impl Moment<'_> {
             }
             Err(unusable) => {
                 let mut sighting = asked.sighting;
-                let what = self.reason(&sighting);
+                let what = sighting.reason();
                 sighting.what = Some(format!("{what}; {unusable}"));
                 self.tell_of(&sighting, Remedy::AlertUser, None, asked.cooldown);
             }

@@ -98,6 +98,10 @@ pub fn classify(event: &ProxyEvent) -> Option<Pattern> {
     Some(match (fault, event.fault, failure) {
         // A request that failed inside is no crash of the process, and a login's name is its endpoint.
         (Fault::A5, None, _) => pattern.with(Fact::Check, "request"),
+        // About its own process a log is hearsay: a process that writes lives.
+        (Fault::A1 | Fault::A2 | Fault::A3 | Fault::A4 | Fault::A5, Some(_), _) => {
+            pattern.with(Fact::Check, "log")
+        }
         (Fault::E4, ..) => pattern.maybe(Fact::Cause, event.account.as_deref()),
         _ => pattern,
     })

@@ -6,7 +6,7 @@ use super::Moment;
 use super::classify::{classify, is_success};
 use super::sighting::Sighting;
 use crate::action::Level;
-use crate::pattern::{Fact, Pattern};
+use crate::pattern::{Fact, Pattern, clean_name};
 use crate::signal::{
     CacheCorrupt, ClientDatabase, ClientExit, ClientMemory, Foreign, Process, ProxyEvent, StalePort,
     TokenExpiring,
@@ -34,7 +34,7 @@ impl Moment<'_> {
         sighting.status = event.status;
         sighting.retry_after = event.retry_after_ms.map(std::time::Duration::from_millis);
         match sighting.fault() {
-            Fault::D5 => sighting.scope.clone_from(&event.thread),
+            Fault::D5 => sighting.scope = event.thread.as_deref().map(clean_name),
             Fault::E5 => {
                 sighting.what =
                     event.until.map(|until| format!("every route rests; the first returns at {until} UTC"));
@@ -45,7 +45,7 @@ impl Moment<'_> {
             Fault::E4 => sighting.run = event.account.as_deref().map(login_command),
             _ => {}
         }
-        self.sighted(sighting);
+        self.sighted(&sighting);
     }
 
     /// Faults that have a row which counts in a row.
@@ -60,7 +60,7 @@ impl Moment<'_> {
             // Hearsay about our own process: the process itself is the better witness.
             pattern = pattern.with(Fact::Check, "log");
         }
-        self.sighted(Sighting::new(pattern));
+        self.sighted(&Sighting::new(pattern));
     }
 
     pub(super) fn network(&mut self, up: bool) {
@@ -68,7 +68,11 @@ impl Moment<'_> {
             self.state.network_down = false;
         } else if !self.state.network_down {
             self.state.network_down = true;
-            self.sighted(Sighting::new(Pattern::new(Fault::A7).with(Fact::Network, "down")));
+            let mut sighting = Sighting::new(Pattern::new(Fault::A7).with(Fact::Network, "down"));
+            sighting.what =
+                Some("the machine has no network; what fails now is not the providers' fault".to_owned());
+            sighting.run = Some("check the network".to_owned());
+            self.sighted(&sighting);
         }
     }
 
@@ -86,8 +90,8 @@ impl Moment<'_> {
         let mut sighting = Sighting::new(Pattern::new(Fault::D1).with(Fact::Source, &exit.name));
         sighting.scope = Some(exit.pid.to_string());
         sighting.what = Some(format!("{} (process {}) {how}", client(&exit.name), exit.pid));
-        sighting.run = exit.resume.clone();
-        self.sighted(sighting);
+        sighting.run.clone_from(&exit.resume);
+        self.sighted(&sighting);
     }
 
     pub(super) fn client_memory(&mut self, memory: &ClientMemory) {
@@ -98,7 +102,7 @@ impl Moment<'_> {
         sighting.scope = Some(memory.pid.to_string());
         let gib = memory.memory_bytes >> 20;
         sighting.what = Some(format!("{} (process {}) holds {gib} MiB", client(&memory.name), memory.pid));
-        self.sighted(sighting);
+        self.sighted(&sighting);
     }
 
     pub(super) fn client_database(&mut self, database: &ClientDatabase) {
@@ -109,7 +113,7 @@ impl Moment<'_> {
         sighting.client = Some(database.client.clone());
         sighting.what =
             Some(format!("the database of {} is malformed: `{}`", client(&database.client), database.file));
-        self.sighted(sighting);
+        self.sighted(&sighting);
     }
 
     pub(super) fn stale_port(&mut self, port: &StalePort) {
@@ -120,20 +124,20 @@ impl Moment<'_> {
         sighting.client = Some(port.client.clone());
         sighting.what =
             Some(format!("`{}` names port {}, and ours is {}", port.file, port.found, port.expected));
-        self.sighted(sighting);
+        self.sighted(&sighting);
     }
 
     pub(super) fn dead_pids(&mut self, processes: Vec<Process>) {
         if !processes.is_empty() {
             let mut sighting = Sighting::of(Fault::E2);
             sighting.processes = processes;
-            self.sighted(sighting);
+            self.sighted(&sighting);
         }
     }
 
     pub(super) fn cache_corrupt(&mut self, cache: &CacheCorrupt) {
         let cause = if cache.known_bad { "known_bad" } else { "corrupt" };
-        self.sighted(Sighting::new(Pattern::new(Fault::E1).with(Fact::Cause, cause)));
+        self.sighted(&Sighting::new(Pattern::new(Fault::E1).with(Fact::Cause, cause)));
     }
 
     pub(super) fn token_expiring(&mut self, token: &TokenExpiring) {
@@ -149,7 +153,7 @@ impl Moment<'_> {
             Some(format!("the login {} ({}) {when} at {} UTC", token.login, token.account, token.expires_at));
         sighting.run = Some(login_command(&token.login));
         sighting.level = over.then_some(Level::Urgent);
-        self.sighted(sighting);
+        self.sighted(&sighting);
     }
 }
 

@@ -5,13 +5,13 @@ use std::time::Duration;
 use latimer_protocol::status::Fault;
 use serde::Serialize;
 
-use super::Moment;
+use super::orders::Plan;
 use super::sighting::Sighting;
+use super::{FORESIGHT, Moment};
 use crate::action::{Action, By, Level};
 use crate::guard::restarts::Verdict;
 use crate::pattern::{Fact, Pattern};
-use crate::rules::Remedy;
-use crate::signal::{BindConflict, Exit, Health, Miss, MissKind, Started};
+use crate::signal::{BindConflict, Exit, Health, Miss, MissKind, Probe, Started};
 use crate::time::Time;
 
 /// A proxy that was just started may take so long to answer for the first time.
@@ -22,8 +22,6 @@ const FORGOTTEN: Duration = Duration::from_secs(60);
 const PORT_AGAIN: Duration = Duration::from_secs(60);
 /// An event loop that is later than this is in trouble.
 const LAG_MS: u64 = 2_000;
-/// A trend that reaches the limit within this time is acted on.
-const FORESIGHT: Duration = Duration::from_secs(1800);
 
 /// Where the proxy is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -70,6 +68,8 @@ pub(super) struct Life {
     pub(super) safe_mode: bool,
     pub(super) missed: u32,
     pub(super) health: Health,
+    /// The one that is to take its place.
+    pub(super) successor: Option<u32>,
     /// The fault that brought it down last.
     pub(super) down_by: Option<Fault>,
 }
@@ -86,6 +86,7 @@ impl Moment<'_> {
     pub(super) fn proxy_started(&mut self, started: &Started) {
         // A new one beside the old one is not the proxy yet: its first answer makes it so.
         if self.is_in_flight(|action| matches!(action, Action::Replace)) {
+            self.state.life.successor = (started.pid > 0).then_some(started.pid);
             return;
         }
         if matches!(self.state.life.phase, Phase::Stopped) {
@@ -98,7 +99,22 @@ impl Moment<'_> {
         // Again from now, also when it was starting before.
         self.state.life.phase = Phase::Unknown;
         self.enter(Phase::Starting);
+        self.forget_trends();
+    }
+
+    /// Another process: the numbers of the one before mean nothing for it.
+    fn forget_trends(&mut self) {
         self.state.memory.clear();
+        self.state.latency.clear();
+    }
+
+    /// A replacement is done: the new one is the proxy.
+    pub(super) fn was_replaced(&mut self) {
+        if let Some(pid) = self.state.life.successor.take() {
+            self.state.life.pid = Some(pid);
+        }
+        self.state.life.safe_mode = false;
+        self.forget_trends();
     }
 
     pub(super) fn proxy_exited(&mut self, exit: &Exit) {
@@ -129,11 +145,11 @@ impl Moment<'_> {
         let mut sighting = Sighting::new(Pattern::new(fault).maybe(Fact::Cause, cause.as_deref()));
         sighting.is_dead = true;
         sighting.what = Some(how);
-        self.gone(sighting);
+        self.gone(&sighting);
     }
 
     /// The process is gone: nothing has to be ended first, and every rule on it is a start.
-    fn gone(&mut self, sighting: Sighting) {
+    fn gone(&mut self, sighting: &Sighting) {
         self.state.life.pid = None;
         self.state.life.down_by = Some(sighting.fault());
         self.starts_have_failed();
@@ -153,7 +169,7 @@ impl Moment<'_> {
             self.drop_starts();
         }
         if health.pid > 0 && self.state.life.pid != Some(health.pid) {
-            self.state.memory.clear();
+            self.forget_trends();
             self.state.life.pid = Some(health.pid);
         }
         self.enter(Phase::Up);
@@ -171,7 +187,7 @@ impl Moment<'_> {
             let mut sighting = Sighting::new(Pattern::new(Fault::A4).with(Fact::Check, "lag"));
             sighting.what = Some(format!("the proxy answers {} ms late", health.loop_lag_ms));
             sighting.run = Some("latimer-watchdog upgrade".to_owned());
-            self.sighted(sighting);
+            self.sighted(&sighting);
         }
     }
 
@@ -205,7 +221,7 @@ impl Moment<'_> {
         };
         let mut sighting = Sighting::new(Pattern::new(Fault::A3).with(Fact::Check, check));
         sighting.what = Some(what);
-        self.sighted(sighting);
+        self.sighted(&sighting);
     }
 
     pub(super) fn missed(&mut self, miss: &Miss) {
@@ -224,7 +240,7 @@ impl Moment<'_> {
         sighting.is_dead = true;
         sighting.what =
             Some(format!("the proxy did not answer {missed} times in a row ({})", miss.why.name()));
-        self.sighted(sighting);
+        self.sighted(&sighting);
     }
 
     /// It runs, and had its time to come up.
@@ -237,7 +253,18 @@ impl Moment<'_> {
         }
     }
 
-    pub(super) fn probe_ok(&mut self) {
+    pub(super) fn probe_ok(&mut self, probe: &Probe) {
+        self.state.latency.push(self.now, probe.first_event_ms);
+        let slower = self.state.latency.trend().and_then(|trend| trend.reaches(LAG_MS));
+        if let Some(left) = slower.filter(|left| *left <= FORESIGHT) {
+            let minutes = left.as_secs() / 60;
+            let mut sighting = Sighting::new(Pattern::new(Fault::A4).with(Fact::Check, "latency"));
+            sighting.what = Some(format!(
+                "turns begin later and later; in {minutes} minutes they take {LAG_MS} ms to begin"
+            ));
+            sighting.run = Some("latimer-watchdog upgrade".to_owned());
+            self.sighted(&sighting);
+        }
         self.state
             .counters
             .begin_again(|pattern| pattern.fault == Fault::A4 && pattern.fact(Fact::Check) == Some("probe"));
@@ -258,16 +285,12 @@ impl Moment<'_> {
             .probing
             .take()
             .filter(|(sighting, _)| matches!(sighting.fault(), Fault::D3 | Fault::D6));
-        let mut sighting = match asked_for {
-            Some((asked_for, _)) => Sighting::new(Pattern::new(asked_for.fault()).with(Fact::Check, "probe")),
-            None => {
-                let mut alive_but_dead = Sighting::new(Pattern::new(Fault::A4).with(Fact::Check, "probe"));
-                alive_but_dead.is_dead = true;
-                alive_but_dead
-            }
-        };
+        // Nobody asked: it is alive but dead. After a lost stream it is the client's fault or ours, and can wait for a cancel.
+        let fault = asked_for.as_ref().map_or(Fault::A4, |(asked_for, _)| asked_for.fault());
+        let mut sighting = Sighting::new(Pattern::new(fault).with(Fact::Check, "probe"));
+        sighting.is_dead = asked_for.is_none();
         sighting.what = Some(what);
-        self.sighted(sighting);
+        self.sighted(&sighting);
     }
 
     pub(super) fn bind_conflict(&mut self, conflict: &BindConflict) {
@@ -292,7 +315,7 @@ impl Moment<'_> {
             sighting.level = Some(Level::Urgent);
             self.start_later(PORT_AGAIN, "the port may be free by now".to_owned(), Some(Fault::A2));
         }
-        self.sighted(sighting);
+        self.sighted(&sighting);
     }
 
     pub(super) fn config_changed(&mut self) {
@@ -325,15 +348,8 @@ impl Moment<'_> {
                 };
                 self.enter(Phase::Down);
                 self.state.life.down_by = Some(pattern.fault);
-                self.hold(
-                    action,
-                    sighting,
-                    by,
-                    Remedy::RestartProxy,
-                    what.clone(),
-                    self.now.plus(after),
-                    false,
-                );
+                let plan = Plan::start(action, by, what.clone(), self.now.plus(after));
+                self.hold(sighting, plan);
                 if safe_mode && !was_safe {
                     let crashes = self.state.restarts.crashes();
                     let what =
@@ -366,7 +382,7 @@ impl Moment<'_> {
         let safe_mode = self.state.restarts.in_safe_mode();
         let sighting = Sighting::of(fault.unwrap_or(Fault::A1));
         let due = self.now.plus(after);
-        self.hold(Action::Start { safe_mode }, &sighting, By::Rule, Remedy::RestartProxy, why, due, false);
+        self.hold(&sighting, Plan::start(Action::Start { safe_mode }, By::Rule, why, due));
     }
 
     /// Called with the time: a proxy that is down and forgotten.

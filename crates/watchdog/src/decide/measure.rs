@@ -31,7 +31,7 @@ impl Moment<'_> {
         if outcome.done {
             self.was_done(order);
         } else {
-            self.was_not_done(order, outcome.error.as_deref().unwrap_or("it could not be done"));
+            self.was_not_done(&order, outcome.error.as_deref().unwrap_or("it could not be done"));
         }
     }
 
@@ -64,6 +64,9 @@ impl Moment<'_> {
             let why = "what held the port was ended".to_owned();
             self.start_later(Duration::from_millis(100), why, Some(Fault::A2));
         }
+        if order.action == Action::Replace {
+            self.was_replaced();
+        }
         let Some(hope) = order.hope else { return };
         // One hypothesis for a pattern: the newest.
         self.state.trials.retain(|trial| trial.hope.key != hope.key);
@@ -74,7 +77,7 @@ impl Moment<'_> {
         self.state.trials.push(Trial { hope, by: order.by, until });
     }
 
-    fn was_not_done(&mut self, order: InFlight, error: &str) {
+    fn was_not_done(&mut self, order: &InFlight, error: &str) {
         let fault = order.hope.as_ref().map_or(Fault::A1, |hope| hope.key.pattern.fault);
         if let Some(hope) = &order.hope {
             self.learned(hope, order.by, false);

@@ -71,6 +71,34 @@ pub(super) struct Asked {
     pub(super) window: Duration,
 }
 
+/// An order that is to be held back.
+#[derive(Debug, Clone)]
+pub(super) struct Plan {
+    pub(super) action: Action,
+    pub(super) by: By,
+    pub(super) remedy: Remedy,
+    /// For how long the fault must stay away.
+    pub(super) window: Duration,
+    pub(super) why: String,
+    pub(super) due: Time,
+    pub(super) announced: bool,
+}
+
+impl Plan {
+    /// A start of what is dead: not announced, and measured by a minute of life.
+    pub(super) fn start(action: Action, by: By, why: String, due: Time) -> Self {
+        Self {
+            action,
+            by,
+            remedy: Remedy::RestartProxy,
+            window: Duration::from_secs(60),
+            why,
+            due,
+            announced: false,
+        }
+    }
+}
+
 impl Hope {
     fn of(sighting: &Sighting, remedy: Remedy, window: Duration) -> Self {
         // Long enough to mean something, short enough to learn from.
@@ -89,64 +117,30 @@ impl Moment<'_> {
 
     /// Announces a change and holds it back, so that a person can cancel it.
     pub(super) fn announce(&mut self, action: Action, sighting: &Sighting, choice: Choice, why: String) {
+        let Choice { remedy, by, window, .. } = choice;
         let due = self.now.plus(CANCEL_WITHIN);
-        let id = self.hold_for(
-            action.clone(),
-            sighting,
-            choice.by,
-            choice.remedy,
-            choice.window,
-            why.clone(),
-            due,
-            true,
-        );
+        let plan =
+            Plan { action: action.clone(), by, remedy, window, why: why.clone(), due, announced: true };
+        let id = self.hold(sighting, plan);
         let at = self.wall.plus(CANCEL_WITHIN);
-        let action = Action::Announce { id, at, action: Box::new(action) };
-        let announcement = self.next_id();
-        self.give(Order { id: announcement, fault: Some(sighting.fault()), by: choice.by, why, action });
+        self.order(Some(sighting.fault()), by, why, Action::Announce { id, at, action: Box::new(action) });
     }
 
     /// Holds an order back until it is due.
-    #[expect(clippy::too_many_arguments, reason = "an order and its reasons, given once")]
-    pub(super) fn hold(
-        &mut self,
-        action: Action,
-        sighting: &Sighting,
-        by: By,
-        remedy: Remedy,
-        why: String,
-        due: Time,
-        announced: bool,
-    ) -> ActionId {
-        let window = Duration::from_secs(60);
-        self.hold_for(action, sighting, by, remedy, window, why, due, announced)
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "an order and its reasons, given once")]
-    fn hold_for(
-        &mut self,
-        action: Action,
-        sighting: &Sighting,
-        by: By,
-        remedy: Remedy,
-        window: Duration,
-        why: String,
-        due: Time,
-        announced: bool,
-    ) -> ActionId {
+    pub(super) fn hold(&mut self, sighting: &Sighting, plan: Plan) -> ActionId {
+        let Plan { action, by, remedy, window, why, due, announced } = plan;
         let id = self.next_id();
         let hope = Hope::of(sighting, remedy, window);
         let due_wall = self.wall.plus(due.since(self.now));
-        let pending = Pending { id, due, due_wall, action, by, why, hope, announced };
         if self.state.pending.len() >= MOST {
             self.state.pending.remove(0);
         }
-        self.state.pending.push(pending);
+        self.state.pending.push(Pending { id, due, due_wall, action, by, why, hope, announced });
         id
     }
 
     /// Tells a person of a change that is theirs to decide.
-    pub(super) fn offer(&mut self, sighting: &Sighting, choice: Choice, action: Action, why: String) {
+    pub(super) fn offer(&mut self, sighting: &Sighting, choice: Choice, action: &Action, why: &str) {
         if !self.state.ladder.tell(
             &key(sighting, choice.remedy),
             choice.cooldown.max(OFFER_FOR / 6),
@@ -155,7 +149,7 @@ impl Moment<'_> {
             return;
         }
         let id = self.next_id();
-        let what = format!("{why}; proposed: {}", super::telling::words(&action));
+        let what = format!("{why}; proposed: {}", super::telling::words(action));
         self.state.proposals.push_back(Proposed { id, at: self.now, sighting: sighting.clone(), choice });
         if self.state.proposals.len() > MOST {
             self.state.proposals.pop_front();
@@ -171,9 +165,11 @@ impl Moment<'_> {
         let safe_mode = self.state.restarts.in_safe_mode();
         // Made anew, so that a switch lasts from now on.
         let Some(action) = sighting.action(choice.remedy, safe_mode, self.wall) else { return };
-        let why = format!("accepted: {}", self.reason(&sighting));
+        let why = format!("accepted: {}", sighting.reason());
         self.state.ladder.tried(&key(&sighting, choice.remedy), choice.cooldown, self.now);
-        self.hold_for(action, &sighting, By::Person, choice.remedy, choice.window, why, self.now, false);
+        let Choice { remedy, window, .. } = choice;
+        let plan = Plan { action, by: By::Person, remedy, window, why, due: self.now, announced: false };
+        self.hold(&sighting, plan);
     }
 
     /// A person cancels what was announced. It is not tried again for a while, and nothing is learned from it.

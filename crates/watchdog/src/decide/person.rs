@@ -11,8 +11,8 @@ impl Moment<'_> {
         match person {
             Person::Stop => self.stop(),
             Person::Start => {
-                self.state.restarts.forget();
                 if !runs {
+                    self.state.restarts.forget();
                     self.start();
                 }
             }

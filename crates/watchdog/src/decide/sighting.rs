@@ -67,6 +67,14 @@ impl Sighting {
         self.pattern.fault
     }
 
+    /// Why something is done about it, in one sentence.
+    pub(super) fn reason(&self) -> String {
+        match &self.what {
+            Some(what) => what.clone(),
+            None => format!("{} ({})", self.fault().title(), self.pattern),
+        }
+    }
+
     /// The action that a remedy means here; none when what it needs is not known, such as the endpoint.
     pub(super) fn action(&self, remedy: Remedy, safe_mode: bool, wall: Time) -> Option<Action> {
         let endpoint = self.pattern.endpoint().map(str::to_owned);

@@ -100,7 +100,7 @@ impl Moment<'_> {
     pub(super) fn tell(&mut self, sighting: &Sighting, level: Level, run: Option<&str>, every: Duration) {
         let key = key(sighting, Remedy::AlertUser);
         if self.state.ladder.tell(&key, every, self.now) {
-            let what = self.reason(sighting);
+            let what = sighting.reason();
             self.alert(sighting, level, what, run.map(str::to_owned));
         }
     }
@@ -118,6 +118,10 @@ impl Moment<'_> {
 
     fn alert(&mut self, sighting: &Sighting, level: Level, what: String, run: Option<String>) {
         let pattern = &sighting.pattern;
+        // Silenced since the matter began.
+        if self.state.silenced.covers(pattern.fault, self.wall) {
+            return;
+        }
         let since = self.state.counters.since(pattern).unwrap_or(self.wall);
         let run = run.or_else(|| sighting.run.clone()).unwrap_or_else(|| advice(pattern.fault).1.to_owned());
         let tried = self.tried(pattern);

@@ -1,5 +1,5 @@
 //! The question to a model: what happened, in codes, names and numbers. Nothing else can enter: every word is a number, a
-//! word of ours, or a name that passed [`scrub::name`].
+//! word of ours, or a name that passed [`super::scrub::name`].
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use latimer_protocol::status::Fault;
 use super::scrub::{name, scrub};
 use super::{Report, reply};
 use crate::incidents::Incident;
-use crate::pattern::{Fact, Pattern};
+use crate::pattern::{Fact, Pattern, clean_name};
 use crate::time::Time;
 
 /// What a model is told about its task.
@@ -84,14 +84,12 @@ impl Scene {
 
     /// What a turn on an endpoint came to.
     pub fn turn(&mut self, endpoint: &str, model: Option<&str>, status: Option<u16>, failure: Option<&str>) {
-        let number = self.endpoints.len() + 1;
-        if number > Self::MOST_ENDPOINTS && !self.endpoints.contains_key(endpoint) {
+        let (endpoint, number) = (clean_name(endpoint), self.endpoints.len() + 1);
+        if number > Self::MOST_ENDPOINTS && !self.endpoints.contains_key(&endpoint) {
             return;
         }
-        let entry = self
-            .endpoints
-            .entry(endpoint.to_owned())
-            .or_insert_with(|| Endpoint { number, ..Endpoint::default() });
+        let entry =
+            self.endpoints.entry(endpoint).or_insert_with(|| Endpoint { number, ..Endpoint::default() });
         entry.model = model.map(|model| name(model).to_owned()).or(entry.model.take());
         entry.status = status;
         entry.failure = failure.map(|code| known_failure(code).to_owned());

@@ -16,7 +16,7 @@ const SUM: bool = false;
 /// A success in between begins the count again.
 const RUN: bool = true;
 
-const ROWS: [Row; 64] = {
+const ROWS: [Row; 67] = {
     use Fault::{
         A1, A2, A3, A4, A5, A6, A7, B1, B2, B3, B4, B5, B6, B7, B8, B9, B10, C1, C2, C3, C4, C5, C6, C7, C8,
         C9, C10, D1, D2, D3, D4, D5, D6, E1, E2, E3, E4, E5,
@@ -36,9 +36,12 @@ const ROWS: [Row; 64] = {
         (A2, Some((Fact::Owner, "ours")), 1, 60, SUM, KillStaleProcesses, 60),
         (A2, Some((Fact::Check, "log")), 1, 60, SUM, Ignore, 300),
         (A3, ANY, 1, 120, SUM, ReplaceProxy, 120),
+        (A3, Some((Fact::Check, "log")), 1, 60, SUM, Ignore, 300),
         (A4, ANY, 3, 60, RUN, RestartProxy, 30),
         (A4, Some((Fact::Check, "probe")), 2, 60, RUN, RestartProxy, 30),
         (A4, Some((Fact::Check, "lag")), 5, 60, SUM, AlertUser, 300),
+        (A4, Some((Fact::Check, "latency")), 1, 60, SUM, AlertUser, 1800),
+        (A4, Some((Fact::Check, "log")), 1, 60, SUM, Probe, 60),
         (A5, ANY, 1, 60, SUM, RestartProxy, 30),
         // One request failed inside; the others live, and the process does.
         (A5, Some((Fact::Check, "request")), 1, 60, SUM, AlertUser, 300),

@@ -7,7 +7,7 @@ use latimer_watchdog::action::{Action, Level};
 use latimer_watchdog::settings::Settings;
 use latimer_watchdog::signal::{
     BindConflict, CacheCorrupt, ClientDatabase, ClientExit, ClientMemory, DeadPids, Health, MissKind,
-    Network, Owner, Process, ProxyEvent, Signal, StalePort, TokenExpiring,
+    Network, Owner, Probe, Process, ProxyEvent, Signal, StalePort, TokenExpiring,
 };
 use latimer_watchdog::time::Time;
 
@@ -18,6 +18,7 @@ use crate::support::{
 
 /// One case: the fault, a name, signals one second apart, and what is done within four seconds of the last one. The
 /// signals before the last one lead to nothing but `ignore`, unless they are named in `before`.
+#[derive(Clone)]
 struct Case {
     fault: Fault,
     name: &'static str,
@@ -26,22 +27,32 @@ struct Case {
     want: &'static [&'static str],
 }
 
+fn case(fault: Fault, name: &'static str, signals: Vec<Signal>, want: &'static [&'static str]) -> Case {
+    Case { fault, name, signals, before: &[], want }
+}
+
+/// The same signal so many times.
+fn again(signal: Signal, times: usize) -> Vec<Signal> {
+    vec![signal; times]
+}
+
+/// A failed turn with a finer cause.
+fn with(cause: &str) -> Signal {
+    Signal::Proxy(ProxyEvent {
+        event: "turn.retry".to_owned(),
+        failure: Some("unreachable".to_owned()),
+        cause: Some(cause.to_owned()),
+        endpoint: Some("kimi".to_owned()),
+        ..ProxyEvent::default()
+    })
+}
+
 fn cases() -> Vec<Case> {
-    use Fault::{
-        A1, A2, A3, A4, A5, A6, A7, B1, B2, B3, B4, B5, B6, B7, B8, B9, B10, C1, C2, C3, C4, C5, C6, C7, C8,
-        C9, C10, D1, D2, D3, D4, D5, D6, E1, E2, E3, E4, E5,
-    };
-    let case = |fault, name, signals, want| Case { fault, name, signals, before: &[], want };
-    let again = |signal: Signal, times: usize| vec![signal; times];
-    let with = |cause: &str| {
-        Signal::Proxy(ProxyEvent {
-            event: "turn.retry".to_owned(),
-            failure: Some("unreachable".to_owned()),
-            cause: Some(cause.to_owned()),
-            endpoint: Some("kimi".to_owned()),
-            ..ProxyEvent::default()
-        })
-    };
+    [proxy_cases(), provider_cases(), model_cases(), client_cases(), state_cases()].concat()
+}
+
+fn proxy_cases() -> Vec<Case> {
+    use Fault::{A1, A2, A3, A4, A5, A6, A7};
     let memory = |memory_bytes| Signal::Health(Health { memory_bytes, ..Health::default() });
     let lagging = Signal::Health(Health { loop_lag_ms: 5000, memory_bytes: 60 << 20, ..Health::default() });
     let conflict = |ours| {
@@ -51,25 +62,16 @@ fn cases() -> Vec<Case> {
             owner: Some(Owner { process, name: "nginx".to_owned(), ours }),
         })
     };
-    let client = |code, signal| {
-        Signal::ClientExited(ClientExit { pid: 9, name: "codex".to_owned(), code, signal, resume: None })
-    };
-    let database = |generated| {
-        Signal::ClientDatabase(ClientDatabase { client: "codex".to_owned(), file: String::new(), generated })
-    };
-    let token = |expires_at, refresh_failed| {
-        Signal::TokenExpiring(TokenExpiring {
-            login: "google".to_owned(),
-            account: "a".to_owned(),
-            expires_at,
-            refresh_failed,
-        })
-    };
-    let later = Time::from_secs(BEGIN.as_secs() + 600);
     vec![
         case(A1, "killed from outside", vec![killed(9)], &["alert", "start"]),
         case(A1, "an adopted one is refused", again(missed(MissKind::Refused), 3), &["alert", "restart"]),
         case(A1, "a foreign log says so, and a turn works", vec![foreign(A1), probe_ok()], &["ignore"]),
+        case(
+            A1,
+            "the proxy's own log says so: a process that writes lives",
+            vec![named(A1), probe_ok()],
+            &["ignore"],
+        ),
         case(A3, "over the limit", vec![memory(2 << 30)], &["replace"]),
         case(A4, "three misses", again(missed(MissKind::Timeout), 3), &["alert", "restart"]),
         case(A4, "two misses", again(missed(MissKind::Timeout), 2), &[]),
@@ -93,6 +95,31 @@ fn cases() -> Vec<Case> {
         case(A6, "certificate", vec![with("tls")], &["alert"]),
         case(A7, "resolver", vec![with("dns")], &["retry"]),
         case(A7, "no network at all", vec![Signal::Network(Network { up: false })], &["alert"]),
+        // While no proxy is up: a port that somebody else holds.
+        case(
+            A2,
+            "ours",
+            vec![
+                Signal::ProxyExited(latimer_watchdog::signal::Exit { code: Some(98), ..Default::default() }),
+                conflict(true),
+            ],
+            &["kill_stale", "start"],
+        ),
+        case(
+            A2,
+            "somebody else's",
+            vec![
+                Signal::ProxyExited(latimer_watchdog::signal::Exit { code: Some(98), ..Default::default() }),
+                conflict(false),
+            ],
+            &["alert"],
+        ),
+    ]
+}
+
+fn provider_cases() -> Vec<Case> {
+    use Fault::{B1, B2, B3, B4, B5, B6, B7, B8, B9, B10};
+    vec![
         case(B1, "burst", vec![event("rate_limited", 429)], &["wait"]),
         case(B1, "window", vec![event("window_exhausted", 429)], &["wait"]),
         case(B1, "balance", vec![event("quota_exhausted", 429)], &["alert"]),
@@ -122,6 +149,12 @@ fn cases() -> Vec<Case> {
         case(B8, "a field is refused", vec![event("bad_request", 400)], &["clear_capabilities"]),
         case(B9, "no capacity", vec![event("overloaded", 503)], &["alert"]),
         case(B10, "bot filter", vec![with("bot_filter")], &["alert"]),
+    ]
+}
+
+fn model_cases() -> Vec<Case> {
+    use Fault::{C1, C2, C3, C4, C5, C6, C7, C8, C9, C10};
+    vec![
         case(C1, "three", again(named(C1), 3), &["clear_capabilities"]),
         Case { before: &["clear_capabilities"], ..case(C1, "six", again(named(C1), 6), &["alert"]) },
         case(C2, "five", again(named(C2), 5), &["alert"]),
@@ -135,6 +168,18 @@ fn cases() -> Vec<Case> {
         case(C8, "three, and no model to ask", again(named(C8), 3), &["alert"]),
         case(C9, "another spelling", vec![named(C9)], &["ignore"]),
         case(C10, "a loop", vec![named(C10)], &["alert"]),
+    ]
+}
+
+fn client_cases() -> Vec<Case> {
+    use Fault::{D1, D2, D3, D4, D5, D6};
+    let client = |code, signal| {
+        Signal::ClientExited(ClientExit { pid: 9, name: "codex".to_owned(), code, signal, resume: None })
+    };
+    let database = |generated| {
+        Signal::ClientDatabase(ClientDatabase { client: "codex".to_owned(), file: String::new(), generated })
+    };
+    vec![
         case(D1, "crashed", vec![client(None, Some(11))], &["alert"]),
         case(D1, "ended by the person", vec![client(None, Some(2))], &[]),
         case(D1, "ended well", vec![client(Some(0), None)], &[]),
@@ -170,6 +215,21 @@ fn cases() -> Vec<Case> {
             vec![foreign(D6), foreign(D6), foreign(D6), probe_failed()],
             &["restart"],
         ),
+    ]
+}
+
+fn state_cases() -> Vec<Case> {
+    use Fault::{E1, E2, E3, E4, E5};
+    let token = |expires_at, refresh_failed| {
+        Signal::TokenExpiring(TokenExpiring {
+            login: "google".to_owned(),
+            account: "a".to_owned(),
+            expires_at,
+            refresh_failed,
+        })
+    };
+    let later = Time::from_secs(BEGIN.as_secs() + 600);
+    vec![
         case(E1, "corrupt", vec![Signal::CacheCorrupt(CacheCorrupt::default())], &["clear_capabilities"]),
         case(
             E2,
@@ -210,25 +270,6 @@ fn cases() -> Vec<Case> {
                 until: Some(later),
                 ..ProxyEvent::default()
             })],
-            &["alert"],
-        ),
-        // While no proxy is up: a port that somebody else holds.
-        case(
-            A2,
-            "ours",
-            vec![
-                Signal::ProxyExited(latimer_watchdog::signal::Exit { code: Some(98), ..Default::default() }),
-                conflict(true),
-            ],
-            &["kill_stale", "start"],
-        ),
-        case(
-            A2,
-            "somebody else's",
-            vec![
-                Signal::ProxyExited(latimer_watchdog::signal::Exit { code: Some(98), ..Default::default() }),
-                conflict(false),
-            ],
             &["alert"],
         ),
     ]
@@ -279,6 +320,36 @@ fn memory_that_grows_is_a_fault_before_the_limit() {
         }
     }
     panic!("never replaced: {done:?}");
+}
+
+#[test]
+fn turns_that_begin_later_and_later_are_told_of() {
+    let mut bench = Bench::up();
+    let mut told = Vec::new();
+    for second in (0..900u64).step_by(10) {
+        let probe = Probe { first_event_ms: 50 + second, total_ms: 60 + second };
+        told.extend(alerts(&bench.send(Signal::ProbeOk(probe))).into_iter().cloned());
+        bench.pass_healthy(10);
+    }
+    assert_eq!(told.len(), 1, "said once in half an hour: {told:?}");
+    assert!(told[0].what.starts_with("turns begin later and later"));
+}
+
+#[test]
+fn a_name_cannot_steer_a_terminal() {
+    let mut bench = Bench::up();
+    let name = "codex\u{1b}[2J\u{7}\nall is well".to_owned();
+    let exit = ClientExit {
+        pid: 9,
+        name,
+        signal: Some(11),
+        resume: Some("x\r\n".to_owned()),
+        ..ClientExit::default()
+    };
+    let actions = bench.send(Signal::ClientExited(exit));
+    let alert = alerts(&actions)[0];
+    assert!(!alert.what.chars().chain(alert.run.chars()).any(char::is_control), "{alert:?}");
+    assert!(alert.what.contains("codex"));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use latimer_watchdog::incidents::file::Record;
 use latimer_watchdog::pattern::{Fact, Pattern};
 use latimer_watchdog::rules::{Remedy, Rules, file};
 use latimer_watchdog::settings::{Diagnosis as Model, Settings};
-use latimer_watchdog::signal::{Diagnosis, Exit, Health, MissKind, Outcome, Person, Signal};
+use latimer_watchdog::signal::{Diagnosis, Exit, MissKind, Outcome, Person, Signal};
 use latimer_watchdog::time::Time;
 
 use crate::support::{
@@ -426,6 +426,25 @@ fn a_model_is_asked_once_a_minute_ten_times_a_day_and_never_without_a_budget() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_gives_no_second_question_in_a_minute() {
+    let mut bench = Bench::up_with(with_model());
+    let mut ask = |fault, now: Time| {
+        bench.now = now;
+        let actions: Vec<_> = (0..5).flat_map(|_| bench.send(named(fault))).collect();
+        let asked = names(&actions).contains(&"diagnose");
+        if asked {
+            let id = bench.last("diagnose").expect("asked").id;
+            bench.send(Signal::Diagnosis(Diagnosis { id, ..Diagnosis::default() }));
+        }
+        asked
+    };
+    assert!(ask(Fault::C3, BEGIN));
+    let back = Time::from_secs(BEGIN.as_secs() - 1000);
+    assert!(!ask(Fault::C7, back), "no time has passed");
+    assert!(ask(Fault::C8, Time::from_secs(back.as_secs() + 60)));
+}
+
+#[test]
 fn a_model_that_never_answers_changes_nothing_in_tiers_one_and_two() {
     let night = |settings: Settings| {
         let mut bench = Bench::up_with(settings);
@@ -492,7 +511,6 @@ fn the_old_proxy_of_a_replacement_may_end() {
     assert_eq!(bench.last("replace").map(|order| order.by), Some(By::Person));
     bench.send(started(2));
     assert_eq!(bench.phase(), Phase::Up, "the old one serves until the new one does");
-    bench.send(Signal::Health(Health { pid: 2, ..Health::default() }));
     let id = bench.last("replace").expect("given").id;
     bench.send(done(id));
     assert_eq!(

@@ -109,7 +109,9 @@ pub(crate) fn names(actions: &[Action]) -> Vec<&'static str> {
 
 /// The alerts among actions.
 pub(crate) fn alerts(actions: &[Action]) -> Vec<&Alert> {
-    let alert = |action| if let &Action::Alert(ref alert) = action { Some(alert) } else { None };
+    fn alert(action: &Action) -> Option<&Alert> {
+        if let Action::Alert(alert) = action { Some(alert) } else { None }
+    }
     actions.iter().filter_map(alert).collect()
 }
 
