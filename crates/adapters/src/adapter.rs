@@ -73,6 +73,14 @@ impl Adapter {
             Self::ByModel(gateway) => gateway.open(prepared, credential).await,
         }
     }
+
+    /// The project of an account, where a request has found it: worth keeping, for it is looked up at a price.
+    pub fn project(&self, account: &str) -> Option<String> {
+        match self {
+            Self::Gemini(gemini) => gemini.project_of(account),
+            _ => None,
+        }
+    }
 }
 
 impl Prepared {
