@@ -7,8 +7,8 @@ use latimer_protocol::turn::{Content, Item, Message, Role, TurnRequest};
 pub(super) fn id(turn: &TurnRequest) -> String {
     match turn.conversation.as_deref() {
         Some(name) if is_uuid(name) => name.to_owned(),
-        Some(name) => uuid([name].into_iter()),
-        None => uuid(beginning(&turn.items)),
+        Some(name) => uuid(&[name].into_iter()),
+        None => uuid(&beginning(&turn.items)),
     }
 }
 
@@ -31,7 +31,7 @@ fn beginning(items: &[Item]) -> impl Iterator<Item = &str> + Clone {
 }
 
 /// FNV-1a, twice: it names, and need not resist anybody.
-fn uuid<'a>(texts: impl Iterator<Item = &'a str> + Clone) -> String {
+fn uuid<'a>(texts: &(impl Iterator<Item = &'a str> + Clone)) -> String {
     let half = |seed: u64| {
         // No text holds the byte that stands between two of them.
         texts

@@ -13,6 +13,10 @@ use crate::turn::Usage;
 
 /// What stands on a line: an event, or a list of them. One event costs no list.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "the large one is the usual one, and lives on the stack for one line"
+)]
 pub enum Events<'a> {
     /// The usual case.
     One(Event<'a>),
