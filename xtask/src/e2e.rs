@@ -26,6 +26,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
         "--test",
         "upstreams",
         "--test",
+        "account_providers",
+        "--test",
         "repair",
         "--test",
         "sdk",
