@@ -41,7 +41,8 @@ fn start(lines: Vec<(&'static str, u16, Value)>) -> (tokio::runtime::Runtime, Se
 }
 
 fn stream(events: &[Value]) -> Value {
-    Value::String(events.iter().map(|event| format!("data: {event}\r\n\r\n")).collect())
+    let frames: Vec<String> = events.iter().map(|event| format!("data: {event}\r\n\r\n")).collect();
+    Value::String(frames.concat())
 }
 
 /// Runs Codex to its end: a file is made by a call, and the answer to its result is shown.
