@@ -1,0 +1,492 @@
+//! Turn events to the chunks of a Chat Completions stream, or to one completion. A strict state machine; pure.
+//!
+//! Invariant: the role comes first; each call has one index, one id and one name, and they come once; there is exactly one
+//! terminal event, a finish reason or an error, and after it only usage and `[DONE]`.
+//! Invariant: an answer ends well only when the arguments of all its calls are whole. A delta allocates nothing.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+
+use latimer_protocol::failure::{Failure, Kind as FailureKind};
+use latimer_protocol::turn::{FinishReason, Opaque, Seal, Sink, TurnEvent, Usage};
+
+use super::call::Call;
+use super::error::stream_error;
+use super::request::Wants;
+use super::stops::Stops;
+use super::thoughts::{Place, detail};
+use crate::inbound::responses::json::{push_escaped, push_number, push_string};
+
+/// The longest call id that every client and provider takes.
+const LONGEST_ID: usize = 64;
+
+/// What a writer must know besides the request. Time and randomness come in as arguments.
+#[derive(Debug, Clone, Default)]
+pub struct Begin {
+    /// All ids of the answer are made of these.
+    pub seed: [u8; 16],
+    /// Unix time, in seconds.
+    pub created_at: u64,
+    /// Call ids of the conversation so far, which must not be used again.
+    pub call_ids: HashSet<String>,
+    /// Seals provider state for its way through the client.
+    pub seal: Seal,
+}
+
+/// Writes one answer.
+pub struct Writer {
+    begin: Begin,
+    wants: Wants,
+    out: Vec<u8>,
+    hex: String,
+    /// A chunk up to the fields of its delta, and from there on.
+    head: Vec<u8>,
+    tail: &'static [u8],
+    begun: bool,
+    end: Option<End>,
+    stops: Stops,
+    calls: Vec<Call>,
+    /// A call came out broken: nothing is written after it but the end.
+    broken_call: Option<String>,
+    /// Words went out.
+    spoke: bool,
+    details: u32,
+    usage: Usage,
+    /// Characters that went out, to estimate tokens.
+    written: u64,
+    /// For one object at the end.
+    whole: Whole,
+}
+
+/// How the answer ended.
+#[derive(Debug)]
+enum End {
+    Well(&'static str),
+    Failed(Failure),
+}
+
+/// What one object at the end is made of; empty in a stream. Escaped already.
+#[derive(Debug, Default)]
+struct Whole {
+    text: Vec<u8>,
+    refusal: Vec<u8>,
+    thoughts: Vec<u8>,
+    details: Vec<u8>,
+}
+
+/// The fields that hold pieces of text.
+#[derive(Debug, Clone, Copy)]
+enum Field {
+    Content,
+    Refusal,
+    Thoughts,
+}
+
+impl Writer {
+    /// A writer for one answer. Nothing is written before the first event.
+    pub fn new(begin: Begin, mut wants: Wants) -> Self {
+        let mut hex = String::with_capacity(32);
+        for byte in begin.seed {
+            let _ = write!(hex, "{byte:02x}");
+        }
+        let mut head = b"data: ".to_vec();
+        envelope(&mut head, &hex, "chat.completion.chunk", begin.created_at, &wants.model);
+        head.extend_from_slice(b",\"choices\":[{\"index\":0,\"delta\":{");
+        let stops = Stops::new(std::mem::take(&mut wants.stop));
+        // With usage asked for, every chunk says that it is not the one that has it.
+        let tail: &[u8] = if wants.usage {
+            b"},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null}\n\n"
+        } else {
+            b"},\"logprobs\":null,\"finish_reason\":null}]}\n\n"
+        };
+        Self {
+            begin,
+            wants,
+            out: Vec::new(),
+            hex,
+            head,
+            tail,
+            begun: false,
+            end: None,
+            stops,
+            calls: Vec::new(),
+            broken_call: None,
+            spoke: false,
+            details: 0,
+            usage: Usage::default(),
+            written: 0,
+            whole: Whole::default(),
+        }
+    }
+
+    /// Bytes that are ready for the client.
+    pub fn out(&self) -> &[u8] {
+        &self.out
+    }
+
+    /// Takes the bytes that are ready.
+    pub fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.out)
+    }
+
+    /// Throws the bytes away: the client wants one object at the end.
+    pub fn discard(&mut self) {
+        self.out.clear();
+    }
+
+    /// True once the terminal event was written.
+    pub fn is_finished(&self) -> bool {
+        self.end.is_some()
+    }
+
+    /// How the answer failed, if it did; also where only its writer could know, as with a call that came out broken.
+    pub fn failure(&self) -> Option<&Failure> {
+        match &self.end {
+            Some(End::Failed(failure)) => Some(failure),
+            _ => None,
+        }
+    }
+
+    /// The time, in Unix seconds. An answer of this protocol names the time of its beginning alone, so it changes what has not begun.
+    pub fn set_now(&mut self, now: u64) {
+        if !self.begun {
+            self.begin.created_at = now;
+            self.head.clear();
+            self.head.extend_from_slice(b"data: ");
+            envelope(&mut self.head, &self.hex, "chat.completion.chunk", now, &self.wants.model);
+            self.head.extend_from_slice(b",\"choices\":[{\"index\":0,\"delta\":{");
+        }
+    }
+
+    /// A comment, which every reader of server-sent events passes over.
+    pub fn keep_alive(&mut self) {
+        if self.end.is_none() && self.wants.stream {
+            self.out.extend_from_slice(b": keep-alive\n\n");
+        }
+    }
+
+    /// Ends the answer with a failure.
+    pub fn fail(&mut self, failure: &Failure) {
+        if self.end.is_some() {
+            return;
+        }
+        if self.wants.stream {
+            self.out.extend_from_slice(b"data: ");
+            self.out.extend_from_slice(stream_error(failure).as_bytes());
+            self.out.extend_from_slice(b"\n\ndata: [DONE]\n\n");
+        }
+        self.end = Some(End::Failed(failure.clone()));
+    }
+
+    /// The completion as one JSON object; for a client that did not ask for a stream. An error object when the answer failed.
+    pub fn into_object(self) -> Vec<u8> {
+        let reason = match &self.end {
+            Some(End::Well(reason)) => reason,
+            Some(End::Failed(failure)) => return stream_error(failure).into_bytes(),
+            None => {
+                return stream_error(&Failure::new(FailureKind::Internal, "the answer has no end"))
+                    .into_bytes();
+            }
+        };
+        let mut out = Vec::with_capacity(512 + self.whole.text.len() + self.whole.thoughts.len());
+        envelope(&mut out, &self.hex, "chat.completion", self.begin.created_at, &self.wants.model);
+        out.extend_from_slice(b",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\"");
+        // A call that was cut is left out: what a client gets, it runs.
+        let calls: Vec<&Call> = self.calls.iter().filter(|call| call.is_whole()).collect();
+        let nothing = self.whole.text.is_empty() && (!calls.is_empty() || !self.whole.refusal.is_empty());
+        text_field(&mut out, "content", (!nothing).then_some(&self.whole.text));
+        text_field(&mut out, "refusal", Some(&self.whole.refusal).filter(|text| !text.is_empty()));
+        if !self.whole.thoughts.is_empty() {
+            text_field(&mut out, "reasoning_content", Some(&self.whole.thoughts));
+        }
+        if !self.whole.details.is_empty() {
+            out.extend_from_slice(b",\"reasoning_details\":[");
+            out.extend_from_slice(&self.whole.details);
+            out.push(b']');
+        }
+        if !calls.is_empty() {
+            out.extend_from_slice(if self.wants.legacy {
+                b",\"function_call\":"
+            } else {
+                b",\"tool_calls\":["
+            });
+            for (place, call) in calls.iter().enumerate() {
+                if place > 0 {
+                    out.push(b',');
+                }
+                call.object(&mut out);
+            }
+            if !self.wants.legacy {
+                out.push(b']');
+            }
+        }
+        out.extend_from_slice(b"},\"logprobs\":null,\"finish_reason\":");
+        push_string(&mut out, reason);
+        out.extend_from_slice(b"}],\"usage\":");
+        self.push_usage(&mut out);
+        out.push(b'}');
+        out
+    }
+
+    /// The role, in a chunk of its own.
+    fn begin(&mut self) {
+        if !self.begun {
+            self.begun = true;
+            self.chunk(|out| out.extend_from_slice(b"\"role\":\"assistant\",\"content\":\"\""));
+        }
+    }
+
+    /// One chunk; `fill` writes the fields of its delta.
+    fn chunk(&mut self, fill: impl FnOnce(&mut Vec<u8>)) {
+        if self.wants.stream {
+            self.out.extend_from_slice(&self.head);
+            fill(&mut self.out);
+            self.out.extend_from_slice(self.tail);
+        }
+    }
+
+    /// The hot path: nothing is allocated but room for the bytes themselves.
+    fn piece(&mut self, field: Field, text: &str) {
+        self.begin();
+        self.written += text.len() as u64;
+        if !self.wants.stream {
+            return push_escaped(
+                match field {
+                    Field::Content => &mut self.whole.text,
+                    Field::Refusal => &mut self.whole.refusal,
+                    Field::Thoughts => &mut self.whole.thoughts,
+                },
+                text,
+            );
+        }
+        self.chunk(|out| {
+            out.extend_from_slice(match field {
+                Field::Content => b"\"content\":\"",
+                Field::Refusal => b"\"refusal\":\"",
+                Field::Thoughts => b"\"reasoning_content\":\"",
+            });
+            push_escaped(out, text);
+            out.push(b'"');
+        });
+    }
+
+    fn text(&mut self, text: &str) {
+        if self.stops.is_idle() {
+            self.spoke = true;
+            return self.piece(Field::Content, text);
+        }
+        let (ready, stopped) = self.stops.push(text);
+        self.begin();
+        self.say(&ready);
+        if stopped {
+            // The model goes on for nobody: whoever drives this writer hangs up.
+            self.finish(FinishReason::Stop);
+        }
+    }
+
+    /// Words that were held back for what might have followed.
+    fn flush(&mut self) {
+        let held = self.stops.flush();
+        self.say(&held);
+    }
+
+    fn say(&mut self, text: &str) {
+        if !text.is_empty() {
+            self.spoke = true;
+            self.piece(Field::Content, text);
+        }
+    }
+
+    fn reasoning_state(&mut self, opaque: &Opaque) {
+        self.begin();
+        self.flush();
+        let place = Place { calls: self.calls.len(), words: self.spoke };
+        let detail = detail(opaque, &self.begin.seal, place, self.details);
+        self.details += 1;
+        if !self.wants.stream {
+            if !self.whole.details.is_empty() {
+                self.whole.details.push(b',');
+            }
+            return self.whole.details.extend_from_slice(detail.as_bytes());
+        }
+        self.chunk(|out| {
+            out.extend_from_slice(b"\"reasoning_details\":[");
+            out.extend_from_slice(detail.as_bytes());
+            out.push(b']');
+        });
+    }
+
+    fn call_started(&mut self, slot: u32, id: Option<&str>, name: &str) {
+        self.begin();
+        self.flush();
+        // The API's first form has room for one call: the model will ask again for the others.
+        if self.wants.legacy && !self.calls.is_empty() {
+            return;
+        }
+        let usable = |id: &&str| id.len() <= LONGEST_ID && id.bytes().all(|byte| byte.is_ascii_graphic());
+        let fresh = |id: &&str| !self.begin.call_ids.contains(*id);
+        let id = match id.filter(usable).filter(fresh) {
+            Some(id) => id.to_owned(),
+            None => format!("call_{}{slot:02x}", &self.hex),
+        };
+        self.begin.call_ids.insert(id.clone());
+        let index = u32::try_from(self.calls.len()).unwrap_or(u32::MAX);
+        let call = Call::new(slot, index, id, name, self.wants.tools.find(name), self.wants.legacy);
+        self.chunk(|out| call.begin(out));
+        self.calls.push(call);
+    }
+
+    fn call_arguments(&mut self, slot: u32, json: &str) {
+        let Some(at) = self.calls.iter().rposition(|call| call.slot == slot && call.is_open()) else {
+            return;
+        };
+        self.written += json.len() as u64;
+        let Some(call) = self.calls.get_mut(at) else { return };
+        if call.push(json) && self.wants.stream {
+            self.out.extend_from_slice(&self.head);
+            call.delta(json, &mut self.out);
+            self.out.extend_from_slice(self.tail);
+        }
+    }
+
+    fn call_ended(&mut self, slot: u32) {
+        let Some(call) = self.calls.iter_mut().rfind(|call| call.slot == slot && call.is_open()) else {
+            return;
+        };
+        if let Some(rest) = call.end()
+            && self.wants.stream
+        {
+            self.out.extend_from_slice(&self.head);
+            call.delta(rest, &mut self.out);
+            self.out.extend_from_slice(self.tail);
+        }
+        if !call.is_whole() {
+            self.broken_call.get_or_insert_with(|| call.name().to_owned());
+        }
+    }
+
+    fn finish(&mut self, reason: FinishReason) {
+        self.begin();
+        self.flush();
+        let open: Vec<u32> = self.calls.iter().filter(|call| call.is_open()).map(|call| call.slot).collect();
+        let reason = match reason {
+            FinishReason::Failed(failure) => return self.fail(&failure),
+            // What was cut stays as it is, and the reason says so.
+            FinishReason::Length => "length",
+            FinishReason::ContentFilter => "content_filter",
+            FinishReason::Stop | FinishReason::ToolCalls => {
+                open.into_iter().for_each(|slot| self.call_ended(slot));
+                if let Some(name) = self.broken_call.take() {
+                    let message = format!(
+                        "the model called `{name}` with arguments that are not JSON, so the call was not passed on"
+                    );
+                    return self.fail(&Failure::new(FailureKind::UpstreamError, message));
+                }
+                match (self.calls.is_empty(), self.wants.legacy) {
+                    (true, _) => "stop",
+                    (false, false) => "tool_calls",
+                    (false, true) => "function_call",
+                }
+            }
+        };
+        if self.wants.stream {
+            self.last_chunk(reason);
+        }
+        self.end = Some(End::Well(reason));
+    }
+
+    fn last_chunk(&mut self, reason: &str) {
+        let mut out = std::mem::take(&mut self.out);
+        out.extend_from_slice(&self.head);
+        out.extend_from_slice(b"},\"logprobs\":null,\"finish_reason\":");
+        push_string(&mut out, reason);
+        out.extend_from_slice(if self.wants.usage { b"}],\"usage\":null}\n\n" } else { b"}]}\n\n" });
+        if self.wants.usage {
+            out.extend_from_slice(b"data: ");
+            envelope(&mut out, &self.hex, "chat.completion.chunk", self.begin.created_at, &self.wants.model);
+            out.extend_from_slice(b",\"choices\":[],\"usage\":");
+            self.push_usage(&mut out);
+            out.extend_from_slice(b"}\n\n");
+        }
+        out.extend_from_slice(b"data: [DONE]\n\n");
+        self.out = out;
+    }
+
+    /// Complete usage. Clients decide by it when to compact, so an upstream that does not count is estimated at four characters
+    /// a token.
+    fn push_usage(&self, out: &mut Vec<u8>) {
+        let usage = &self.usage;
+        let input = usage.input.unwrap_or(self.wants.input_tokens);
+        let output = usage.output.unwrap_or(self.written.div_ceil(4));
+        let fields = serde_json::json!({
+            "prompt_tokens": input,
+            "completion_tokens": output,
+            "total_tokens": input.saturating_add(output),
+            "prompt_tokens_details": {
+                "cached_tokens": usage.cached.unwrap_or(0),
+                "cache_write_tokens": usage.cache_write.unwrap_or(0),
+            },
+            "completion_tokens_details": { "reasoning_tokens": usage.reasoning.unwrap_or(0) },
+        });
+        out.extend_from_slice(fields.to_string().as_bytes());
+    }
+}
+
+/// What every chunk and the completion begin with, up to `model`.
+fn envelope(out: &mut Vec<u8>, hex: &str, object: &str, created_at: u64, model: &str) {
+    out.extend_from_slice(b"{\"id\":\"chatcmpl-");
+    out.extend_from_slice(hex.as_bytes());
+    out.extend_from_slice(b"\",\"object\":");
+    push_string(out, object);
+    out.extend_from_slice(b",\"created\":");
+    push_number(out, created_at);
+    out.extend_from_slice(b",\"model\":");
+    push_string(out, model);
+}
+
+/// A field of text that is escaped already, or `null`.
+fn text_field(out: &mut Vec<u8>, name: &str, text: Option<&Vec<u8>>) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+    match text {
+        Some(text) => {
+            out.push(b'"');
+            out.extend_from_slice(text);
+            out.push(b'"');
+        }
+        None => out.extend_from_slice(b"null"),
+    }
+}
+
+impl Sink for Writer {
+    fn event(&mut self, event: TurnEvent<'_>) {
+        if let TurnEvent::Usage(usage) = event {
+            // Also behind the end: one object at the end still has room for it.
+            self.usage = usage;
+            return;
+        }
+        let is_over = self.end.is_some() || (self.broken_call.is_some() && event.is_semantic());
+        if is_over {
+            return;
+        }
+        match event {
+            TurnEvent::Started => self.begin(),
+            TurnEvent::Text(text) => self.text(text),
+            TurnEvent::Refusal(text) if self.wants.refusals => self.piece(Field::Refusal, text),
+            TurnEvent::Refusal(text) => self.text(text),
+            TurnEvent::Reasoning(text) if self.wants.thoughts => {
+                self.flush();
+                self.piece(Field::Thoughts, text);
+            }
+            TurnEvent::Reasoning(text) => self.written += text.len() as u64,
+            TurnEvent::ReasoningState(opaque) => self.reasoning_state(&opaque),
+            TurnEvent::CallStarted { slot, id, name } => self.call_started(slot, id, name),
+            TurnEvent::CallArguments { slot, json } => self.call_arguments(slot, json),
+            TurnEvent::CallEnded { slot } => self.call_ended(slot),
+            TurnEvent::Finished(reason) => self.finish(reason),
+            // Frames pass beside the writer.
+            TurnEvent::Usage(_) | TurnEvent::Note(_) | TurnEvent::Frame(_) => {}
+        }
+    }
+}
