@@ -119,10 +119,13 @@ impl<'t> Items<'t> {
             "system" | "developer" => Role::System,
             "user" => Role::User,
             _ => {
-                self.notes.push("a message of an unknown role was read as the person's".to_owned());
+                note(self.notes, "a message of an unknown role was read as the person's");
                 Role::User
             }
         };
+        if wire.name.is_some_and(|name| name.get() != "null") {
+            note(self.notes, "names of speakers were left out");
+        }
         let parts = parts::read(wire.content, &format!("{at}.content"), self.notes)?;
         let Parts { content, outputs, .. } = parts;
         for (id, content) in outputs {
@@ -191,7 +194,7 @@ impl<'t> Items<'t> {
                 Detail::State(opaque, place) => states.push((place, opaque)),
                 Detail::Text(text) => in_details.push_str(&text),
                 Detail::Foreign => {
-                    self.notes.push("reasoning state of another provider was left out".to_owned());
+                    note(self.notes, "reasoning state of another provider was left out");
                 }
             }
         }
@@ -273,6 +276,13 @@ impl<'t> Items<'t> {
         if let Some(place) = self.open.iter().position(|(open, _)| open == id) {
             self.open.remove(place);
         }
+    }
+}
+
+/// Says a thing once, however long the history.
+pub(super) fn note(notes: &mut Vec<String>, text: &str) {
+    if !notes.iter().any(|note| note == text) {
+        notes.push(text.to_owned());
     }
 }
 

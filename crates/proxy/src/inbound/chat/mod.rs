@@ -5,6 +5,7 @@
 mod call;
 pub mod error;
 mod message;
+mod object;
 mod options;
 mod parts;
 pub mod request;

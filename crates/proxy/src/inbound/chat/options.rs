@@ -19,7 +19,7 @@ pub(super) struct Efforts<'a> {
     pub(super) thinking: Option<&'a RawValue>,
     /// Qwen: a switch.
     pub(super) enable_thinking: Option<&'a RawValue>,
-    /// vLLM and SGLang: switches for the template.
+    /// Local servers: switches for the template.
     pub(super) chat_template_kwargs: Option<&'a RawValue>,
     /// OpenRouter's first form: whether to show thoughts.
     pub(super) include_reasoning: Option<&'a RawValue>,

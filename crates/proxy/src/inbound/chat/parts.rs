@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::error::RequestError;
+use super::message::note;
 use crate::inbound::responses::request::{field, wrong_type};
 
 /// What a message holds, sorted.
@@ -126,7 +127,7 @@ fn part(raw: &RawValue, at: &str, parts: &mut Parts, notes: &mut Vec<String>) ->
         }
         other => {
             let shown: String = other.chars().take(40).collect();
-            notes.push(format!("a content part of type `{shown}` was left out"));
+            note(notes, &format!("a content part of type `{shown}` was left out"));
         }
     }
     Ok(())

@@ -12,10 +12,11 @@ use latimer_protocol::turn::{FinishReason, Opaque, Seal, Sink, TurnEvent, Usage}
 
 use super::call::Call;
 use super::error::stream_error;
+use super::object::{Field, Whole, envelope, push_usage};
 use super::request::Wants;
 use super::stops::Stops;
 use super::thoughts::{Place, detail};
-use crate::inbound::responses::json::{push_escaped, push_number, push_string};
+use crate::inbound::responses::json::{push_escaped, push_string};
 
 /// The longest call id that every client and provider takes.
 const LONGEST_ID: usize = 64;
@@ -46,6 +47,8 @@ pub struct Writer {
     end: Option<End>,
     stops: Stops,
     calls: Vec<Call>,
+    /// Calls that the client knows of.
+    shown: u32,
     /// A call came out broken: nothing is written after it but the end.
     broken_call: Option<String>,
     /// Words went out.
@@ -63,23 +66,6 @@ pub struct Writer {
 enum End {
     Well(&'static str),
     Failed(Failure),
-}
-
-/// What one object at the end is made of; empty in a stream. Escaped already.
-#[derive(Debug, Default)]
-struct Whole {
-    text: Vec<u8>,
-    refusal: Vec<u8>,
-    thoughts: Vec<u8>,
-    details: Vec<u8>,
-}
-
-/// The fields that hold pieces of text.
-#[derive(Debug, Clone, Copy)]
-enum Field {
-    Content,
-    Refusal,
-    Thoughts,
 }
 
 impl Writer {
@@ -110,6 +96,7 @@ impl Writer {
             end: None,
             stops,
             calls: Vec::new(),
+            shown: 0,
             broken_call: None,
             spoke: false,
             details: 0,
@@ -188,41 +175,13 @@ impl Writer {
                     .into_bytes();
             }
         };
+        let shown = |call: &&Call| call.is_shown() && call.is_whole();
+        // A call that was cut is left out: what a client gets, it runs.
+        let mut calls: Vec<&Call> = self.calls.iter().filter(shown).collect();
+        calls.sort_by_key(|call| call.index());
         let mut out = Vec::with_capacity(512 + self.whole.text.len() + self.whole.thoughts.len());
         envelope(&mut out, &self.hex, "chat.completion", self.begin.created_at, &self.wants.model);
-        out.extend_from_slice(b",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\"");
-        // A call that was cut is left out: what a client gets, it runs.
-        let calls: Vec<&Call> = self.calls.iter().filter(|call| call.is_whole()).collect();
-        let nothing = self.whole.text.is_empty() && (!calls.is_empty() || !self.whole.refusal.is_empty());
-        text_field(&mut out, "content", (!nothing).then_some(&self.whole.text));
-        text_field(&mut out, "refusal", Some(&self.whole.refusal).filter(|text| !text.is_empty()));
-        if !self.whole.thoughts.is_empty() {
-            text_field(&mut out, "reasoning_content", Some(&self.whole.thoughts));
-        }
-        if !self.whole.details.is_empty() {
-            out.extend_from_slice(b",\"reasoning_details\":[");
-            out.extend_from_slice(&self.whole.details);
-            out.push(b']');
-        }
-        if !calls.is_empty() {
-            out.extend_from_slice(if self.wants.legacy {
-                b",\"function_call\":"
-            } else {
-                b",\"tool_calls\":["
-            });
-            for (place, call) in calls.iter().enumerate() {
-                if place > 0 {
-                    out.push(b',');
-                }
-                call.object(&mut out);
-            }
-            if !self.wants.legacy {
-                out.push(b']');
-            }
-        }
-        out.extend_from_slice(b"},\"logprobs\":null,\"finish_reason\":");
-        push_string(&mut out, reason);
-        out.extend_from_slice(b"}],\"usage\":");
+        self.whole.write(&calls, self.wants.legacy, reason, &mut out);
         self.push_usage(&mut out);
         out.push(b'}');
         out
@@ -250,14 +209,7 @@ impl Writer {
         self.begin();
         self.written += text.len() as u64;
         if !self.wants.stream {
-            return push_escaped(
-                match field {
-                    Field::Content => &mut self.whole.text,
-                    Field::Refusal => &mut self.whole.refusal,
-                    Field::Thoughts => &mut self.whole.thoughts,
-                },
-                text,
-            );
+            return self.whole.push(field, text);
         }
         self.chunk(|out| {
             out.extend_from_slice(match field {
@@ -271,6 +223,7 @@ impl Writer {
     }
 
     fn text(&mut self, text: &str) {
+        self.show_ended();
         if self.stops.is_idle() {
             self.spoke = true;
             return self.piece(Field::Content, text);
@@ -284,7 +237,13 @@ impl Writer {
         }
     }
 
-    /// Words that were held back for what might have followed.
+    /// Something that is not words follows: what was held back, for what might have followed, goes out.
+    fn break_text(&mut self) {
+        self.begin();
+        self.show_ended();
+        self.flush();
+    }
+
     fn flush(&mut self) {
         let held = self.stops.flush();
         self.say(&held);
@@ -298,16 +257,13 @@ impl Writer {
     }
 
     fn reasoning_state(&mut self, opaque: &Opaque) {
-        self.begin();
-        self.flush();
-        let place = Place { calls: self.calls.len(), words: self.spoke };
+        self.break_text();
+        let calls = usize::try_from(self.shown).unwrap_or(usize::MAX);
+        let place = Place { calls, words: self.spoke };
         let detail = detail(opaque, &self.begin.seal, place, self.details);
         self.details += 1;
         if !self.wants.stream {
-            if !self.whole.details.is_empty() {
-                self.whole.details.push(b',');
-            }
-            return self.whole.details.extend_from_slice(detail.as_bytes());
+            return self.whole.detail(&detail);
         }
         self.chunk(|out| {
             out.extend_from_slice(b"\"reasoning_details\":[");
@@ -317,8 +273,7 @@ impl Writer {
     }
 
     fn call_started(&mut self, slot: u32, id: Option<&str>, name: &str) {
-        self.begin();
-        self.flush();
+        self.break_text();
         // The API's first form has room for one call: the model will ask again for the others.
         if self.wants.legacy && !self.calls.is_empty() {
             return;
@@ -330,62 +285,93 @@ impl Writer {
             None => format!("call_{}{slot:02x}", &self.hex),
         };
         self.begin.call_ids.insert(id.clone());
-        let index = u32::try_from(self.calls.len()).unwrap_or(u32::MAX);
-        let call = Call::new(slot, index, id, name, self.wants.tools.find(name), self.wants.legacy);
-        self.chunk(|out| call.begin(out));
-        self.calls.push(call);
+        self.calls.push(Call::new(slot, id, name, self.wants.tools.find(name), self.wants.legacy));
     }
 
     fn call_arguments(&mut self, slot: u32, json: &str) {
+        self.written += json.len() as u64;
         let Some(at) = self.calls.iter().rposition(|call| call.slot == slot && call.is_open()) else {
             return;
         };
-        self.written += json.len() as u64;
         let Some(call) = self.calls.get_mut(at) else { return };
-        if call.push(json) && self.wants.stream {
-            self.out.extend_from_slice(&self.head);
-            call.delta(json, &mut self.out);
-            self.out.extend_from_slice(self.tail);
+        call.push(json);
+        if call.has_arguments() {
+            self.bring_up(at);
         }
     }
 
     fn call_ended(&mut self, slot: u32) {
-        let Some(call) = self.calls.iter_mut().rfind(|call| call.slot == slot && call.is_open()) else {
+        let Some(at) = self.calls.iter().rposition(|call| call.slot == slot && call.is_open()) else {
             return;
         };
-        if let Some(rest) = call.end()
-            && self.wants.stream
-        {
-            self.out.extend_from_slice(&self.head);
-            call.delta(rest, &mut self.out);
-            self.out.extend_from_slice(self.tail);
-        }
+        let Some(call) = self.calls.get_mut(at) else { return };
+        call.end();
         if !call.is_whole() {
             self.broken_call.get_or_insert_with(|| call.name().to_owned());
+        } else if call.is_shown() {
+            self.bring_up(at);
+        }
+    }
+
+    /// Calls without arguments are shown late: when the answer goes on, or ends well, the model really meant none.
+    fn show_ended(&mut self) {
+        if self.calls.len() > self.shown as usize {
+            for at in 0..self.calls.len() {
+                if self.calls.get(at).is_some_and(|call| call.is_whole() && !call.is_shown()) {
+                    self.bring_up(at);
+                }
+            }
+        }
+    }
+
+    /// Writes what the client does not have of a call yet.
+    fn bring_up(&mut self, at: usize) {
+        let Some(call) = self.calls.get_mut(at) else { return };
+        let (out, stream) = (&mut self.out, self.wants.stream);
+        if !call.is_shown() {
+            let from = out.len();
+            out.extend_from_slice(&self.head);
+            call.show(self.shown, out);
+            out.extend_from_slice(self.tail);
+            self.shown += 1;
+            if !stream {
+                out.truncate(from);
+            }
+        }
+        if stream && call.is_behind() {
+            out.extend_from_slice(&self.head);
+            call.delta(out);
+            out.extend_from_slice(self.tail);
         }
     }
 
     fn finish(&mut self, reason: FinishReason) {
+        if let FinishReason::Failed(failure) = reason {
+            self.flush();
+            return self.fail(&failure);
+        }
         self.begin();
         self.flush();
-        let open: Vec<u32> = self.calls.iter().filter(|call| call.is_open()).map(|call| call.slot).collect();
         let reason = match reason {
-            FinishReason::Failed(failure) => return self.fail(&failure),
             // What was cut stays as it is, and the reason says so.
             FinishReason::Length => "length",
             FinishReason::ContentFilter => "content_filter",
-            FinishReason::Stop | FinishReason::ToolCalls => {
-                open.into_iter().for_each(|slot| self.call_ended(slot));
+            _ => {
+                let open = self.calls.iter().filter(|call| call.is_open()).map(|call| call.slot);
+                for slot in open.collect::<Vec<u32>>() {
+                    self.call_ended(slot);
+                }
                 if let Some(name) = self.broken_call.take() {
                     let message = format!(
                         "the model called `{name}` with arguments that are not JSON, so the call was not passed on"
                     );
                     return self.fail(&Failure::new(FailureKind::UpstreamError, message));
                 }
-                match (self.calls.is_empty(), self.wants.legacy) {
-                    (true, _) => "stop",
-                    (false, false) => "tool_calls",
-                    (false, true) => "function_call",
+                self.show_ended();
+                match (self.shown, self.wants.legacy) {
+                    (0, _) => "stop",
+                    (_, false) => "tool_calls",
+                    (_, true) => "function_call",
                 }
             }
         };
@@ -393,6 +379,14 @@ impl Writer {
             self.last_chunk(reason);
         }
         self.end = Some(End::Well(reason));
+    }
+
+    /// Complete usage. Clients decide by it when to compact, so an upstream that does not count is estimated at four characters
+    /// a token.
+    fn push_usage(&self, out: &mut Vec<u8>) {
+        let input = self.usage.input.unwrap_or(self.wants.input_tokens);
+        let output = self.usage.output.unwrap_or(self.written.div_ceil(4));
+        push_usage(out, self.usage, input, output);
     }
 
     fn last_chunk(&mut self, reason: &str) {
@@ -411,52 +405,6 @@ impl Writer {
         out.extend_from_slice(b"data: [DONE]\n\n");
         self.out = out;
     }
-
-    /// Complete usage. Clients decide by it when to compact, so an upstream that does not count is estimated at four characters
-    /// a token.
-    fn push_usage(&self, out: &mut Vec<u8>) {
-        let usage = &self.usage;
-        let input = usage.input.unwrap_or(self.wants.input_tokens);
-        let output = usage.output.unwrap_or(self.written.div_ceil(4));
-        let fields = serde_json::json!({
-            "prompt_tokens": input,
-            "completion_tokens": output,
-            "total_tokens": input.saturating_add(output),
-            "prompt_tokens_details": {
-                "cached_tokens": usage.cached.unwrap_or(0),
-                "cache_write_tokens": usage.cache_write.unwrap_or(0),
-            },
-            "completion_tokens_details": { "reasoning_tokens": usage.reasoning.unwrap_or(0) },
-        });
-        out.extend_from_slice(fields.to_string().as_bytes());
-    }
-}
-
-/// What every chunk and the completion begin with, up to `model`.
-fn envelope(out: &mut Vec<u8>, hex: &str, object: &str, created_at: u64, model: &str) {
-    out.extend_from_slice(b"{\"id\":\"chatcmpl-");
-    out.extend_from_slice(hex.as_bytes());
-    out.extend_from_slice(b"\",\"object\":");
-    push_string(out, object);
-    out.extend_from_slice(b",\"created\":");
-    push_number(out, created_at);
-    out.extend_from_slice(b",\"model\":");
-    push_string(out, model);
-}
-
-/// A field of text that is escaped already, or `null`.
-fn text_field(out: &mut Vec<u8>, name: &str, text: Option<&Vec<u8>>) {
-    out.extend_from_slice(b",\"");
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\":");
-    match text {
-        Some(text) => {
-            out.push(b'"');
-            out.extend_from_slice(text);
-            out.push(b'"');
-        }
-        None => out.extend_from_slice(b"null"),
-    }
 }
 
 impl Sink for Writer {
@@ -473,10 +421,13 @@ impl Sink for Writer {
         match event {
             TurnEvent::Started => self.begin(),
             TurnEvent::Text(text) => self.text(text),
-            TurnEvent::Refusal(text) if self.wants.refusals => self.piece(Field::Refusal, text),
+            TurnEvent::Refusal(text) if self.wants.refusals => {
+                self.break_text();
+                self.piece(Field::Refusal, text);
+            }
             TurnEvent::Refusal(text) => self.text(text),
             TurnEvent::Reasoning(text) if self.wants.thoughts => {
-                self.flush();
+                self.break_text();
                 self.piece(Field::Thoughts, text);
             }
             TurnEvent::Reasoning(text) => self.written += text.len() as u64,

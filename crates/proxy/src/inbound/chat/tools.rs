@@ -56,7 +56,7 @@ impl Declare<'_> {
                     self.declare(inner, Kind::Function, &format!("{at}.function"))?;
                 }
                 (Some("custom"), _, Some(inner)) => {
-                    self.declare(inner, Kind::Custom, &format!("{at}.custom"))?
+                    self.declare(inner, Kind::Custom, &format!("{at}.custom"))?;
                 }
                 // The Responses API's spelling, and with `custom` also that of the Messages API.
                 (Some("function") | None, None, _) => self.declare(raw, Kind::Function, &at)?,
