@@ -119,9 +119,8 @@ fn pairs_are_whole(body: &Value) {
 }
 
 #[test]
-fn bad_requests_say_where_and_what() {
-    let user = r#""model":"m","messages":[{"role":"user","content":"hi"}]"#;
-    let cases: &[(&str, &str, Option<&str>, &str)] = &[
+fn bad_messages_are_named() {
+    refused(&[
         ("", "invalid_json", None, "empty"),
         ("[1]", "invalid_json", None, "should be a JSON object"),
         ("{\"model\":\"m\",\n \"messages\":}", "invalid_json", None, "line 2 column 13"),
@@ -179,6 +178,12 @@ fn bad_requests_say_where_and_what() {
             Some("messages[0].tool_call_id"),
             "the id of the call",
         ),
+    ]);
+}
+
+#[test]
+fn bad_fields_are_named() {
+    refused(&[
         ("\"n\":2", "unsupported_parameter", Some("n"), "one answer"),
         ("\"logprobs\":true", "unsupported_parameter", Some("logprobs"), "leave this field out"),
         ("\"top_logprobs\":3", "unsupported_parameter", Some("top_logprobs"), "leave this field out"),
@@ -220,7 +225,12 @@ fn bad_requests_say_where_and_what() {
             "schema",
         ),
         ("\"reasoning_effort\":3", "invalid_type", Some("reasoning_effort"), "a string"),
-    ];
+    ]);
+}
+
+/// Reads bodies, or fields beside those that must be there; and expects this code, this field and these words.
+fn refused(cases: &[(&str, &str, Option<&str>, &str)]) {
+    let user = r#""model":"m","messages":[{"role":"user","content":"hi"}]"#;
     for (body, code, param, words) in cases {
         let body = if body.starts_with('"') { format!("{{{user},{body}}}") } else { (*body).to_owned() };
         let error = read(body.as_bytes(), &Seal::default()).expect_err(&body);
