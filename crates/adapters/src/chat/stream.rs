@@ -275,7 +275,8 @@ impl ReaderTrait for Reader {
         let reason = self.reason(end);
         // A call of a broken answer is not ended: nobody may run it.
         if !matches!(reason, FinishReason::Failed(_)) {
-            self.calls.finish(sink);
+            let cut = matches!(reason, FinishReason::Length | FinishReason::ContentFilter);
+            self.calls.finish(cut, sink);
         }
         sink.event(TurnEvent::Finished(reason));
     }

@@ -72,6 +72,11 @@ impl Call {
         }
     }
 
+    /// Something came that could be arguments.
+    pub(super) fn has_arguments(&self) -> bool {
+        !self.arguments.trim_start().is_empty()
+    }
+
     /// The arguments are one whole JSON object.
     pub(super) fn is_whole(&self) -> bool {
         let text = self.arguments.trim();
