@@ -5,9 +5,12 @@ mod script;
 
 use std::fmt::Write as _;
 
+use latimer_adapters::chat::tap::Tap;
+use latimer_adapters::reader::{Context, End, Reader as _};
 use latimer_protocol::chat::legality;
 use latimer_protocol::failure::{Failure, Kind};
 use latimer_protocol::turn::{Seal, Sink as _, TurnEvent};
+use latimer_proxy::inbound::chat::answer::Answer;
 use latimer_proxy::inbound::chat::request;
 use latimer_proxy::inbound::chat::stream::{Begin, Writer};
 use proptest::prelude::*;
@@ -222,4 +225,100 @@ fn content(object: &[u8]) -> Option<String> {
     let object: Value = serde_json::from_slice(object).expect("JSON");
     let message = object["choices"].get(0)?;
     Some(message["message"]["content"].as_str().unwrap_or_default().to_owned())
+}
+
+/// A provider's answer, read by its tap, as the client gets it.
+fn passed(fields: &Value, lines: &[&str], end: End) -> (String, Answer) {
+    let (writer, _) = writer(fields, true);
+    let mut answer = Answer::new(writer);
+    let mut tap = Box::new(Tap::new(Context::default()));
+    for line in lines {
+        tap.push(line.as_bytes(), &mut answer);
+    }
+    tap.finish(end, &mut answer);
+    (String::from_utf8(answer.take()).expect("UTF-8"), answer)
+}
+
+const ROLE: &str =
+    r#"{"id":"u1","created":7,"model":"up","choices":[{"index":0,"delta":{"role":"assistant"}}]}"#;
+const WORDS: &str = r#"{"id":"u1","created":7,"model":"up","choices":[{"index":0,"delta":{"content":"hi"},"x_extra":1.0e3}]}"#;
+const STOP: &str =
+    r#"{"id":"u1","created":7,"model":"up","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
+const TOKENS: &str = r#"{"id":"u1","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}"#;
+
+#[test]
+fn a_providers_own_chunks_are_not_touched() {
+    let asked = json!({ "stream_options": { "include_usage": true } });
+    let (text, answer) = passed(&asked, &[ROLE, WORDS, STOP, TOKENS, "[DONE]"], End::Clean);
+    assert_eq!(
+        text,
+        format!("data: {ROLE}\n\ndata: {WORDS}\n\ndata: {STOP}\n\ndata: {TOKENS}\n\ndata: [DONE]\n\n")
+    );
+    assert!(answer.is_finished());
+    let (text, _) = passed(&json!({}), &[ROLE, WORDS, STOP, TOKENS, "[DONE]"], End::Clean);
+    assert!(!text.contains("usage"), "not asked for: {text}");
+}
+
+#[test]
+fn what_a_providers_end_lacks_is_added_in_its_own_envelope() {
+    let asked = json!({ "stream_options": { "include_usage": true } });
+    let (text, _) = passed(&asked, &[ROLE, WORDS, "[DONE]"], End::Clean);
+    let end = "data: {\"id\":\"u1\",\"object\":\"chat.completion.chunk\",\"created\":7,\"model\":\"up\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+    let from = text.find(end).expect("a reason");
+    assert!(text[from..].contains("\"choices\":[],\"usage\":{\"prompt_tokens\":"), "{text}");
+    assert!(text.ends_with("data: [DONE]\n\n"));
+    let (text, _) = passed(&json!({}), &[ROLE, WORDS], End::Clean);
+    assert!(
+        text.contains("data: {\"error\":{\"message\":") && text.ends_with("}\n\ndata: [DONE]\n\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_failure_before_anything_was_shown_is_the_writers() {
+    let (text, answer) = passed(&json!({}), &[ROLE, r#"{"error":{"message":"busy"}}"#], End::Clean);
+    assert!(text.starts_with("data: {\"error\":") && !text.contains("u1"), "{text}");
+    assert!(answer.failure().is_some());
+    assert_eq!(legality::check(text.as_bytes(), false), Vec::<String>::new());
+}
+
+#[test]
+fn what_a_failed_attempt_began_is_not_shown() {
+    let (writer, _) = writer(&json!({}), true);
+    let mut answer = Answer::new(writer);
+    let mut first = Tap::new(Context::default());
+    first.push(ROLE.replace("u1", "u0").as_bytes(), &mut answer);
+    let mut second = Box::new(Tap::new(Context::default()));
+    for line in [ROLE, WORDS, STOP] {
+        second.push(line.as_bytes(), &mut answer);
+    }
+    second.finish(End::Clean, &mut answer);
+    let text = String::from_utf8(answer.take()).expect("UTF-8");
+    assert_eq!(text, format!("data: {ROLE}\n\ndata: {WORDS}\n\ndata: {STOP}\n\ndata: [DONE]\n\n"));
+}
+
+#[test]
+fn state_of_a_provider_passes_sealed() {
+    let state = r#"{"id":"u1","created":7,"model":"up","choices":[{"index":0,"delta":{"reasoning_details":[{"type":"reasoning.encrypted","data":"bare","index":0}]}}]}"#;
+    let (text, _) = passed(&json!({}), &[ROLE, state, WORDS, STOP], End::Clean);
+    assert!(!text.contains("bare"), "{text}");
+    assert!(
+        text.contains("\"reasoning_details\":[{\"type\":\"reasoning.encrypted\",\"data\":\"latimer2."),
+        "{text}"
+    );
+}
+
+#[test]
+fn an_answer_that_is_translated_is_the_writers() {
+    let script = ["started", "text \"hi\"", "finished stop"];
+    let (mut plain, _) = writer(&json!({}), true);
+    play_all(&mut plain, script);
+    let (other, _) = writer(&json!({}), true);
+    let mut answer = Answer::new(other);
+    answer.keep_alive();
+    for line in script {
+        play(&mut answer, line);
+    }
+    let text = String::from_utf8(answer.take()).expect("UTF-8");
+    assert_eq!(text, format!(": keep-alive\n\n{}", String::from_utf8(plain.take()).expect("UTF-8")));
 }

@@ -73,7 +73,8 @@ impl Reader {
         }
     }
 
-    fn chunk(&mut self, chunk: &Chunk<'_>, sink: &mut dyn Sink) {
+    /// Reads one chunk.
+    pub(super) fn chunk(&mut self, chunk: &Chunk<'_>, sink: &mut dyn Sink) {
         if let Some(error) = chunk.error {
             self.failure = Some(errors::in_stream(error.get(), &self.context.endpoint, &self.context.model));
             return;
@@ -100,6 +101,11 @@ impl Reader {
         if let Some(usage) = usage.and_then(latimer_protocol::chat::chunk::WireUsage::to_turn) {
             sink.event(TurnEvent::Usage(usage));
         }
+    }
+
+    /// What was read last was a failure.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failure.is_some()
     }
 
     fn delta(&mut self, delta: &Delta<'_>, sink: &mut dyn Sink) {

@@ -13,6 +13,7 @@ use latimer_protocol::turn::{FinishReason, Opaque, Seal, Sink, TurnEvent, Usage}
 use super::call::Call;
 use super::error::stream_error;
 use super::object::{Field, Whole, envelope, push_usage};
+use super::pass::Pass;
 use super::request::Wants;
 use super::stops::Stops;
 use super::thoughts::{Place, detail};
@@ -104,6 +105,11 @@ impl Writer {
             written: 0,
             whole: Whole::default(),
         }
+    }
+
+    /// What hands a provider's own chunks on, to the same client.
+    pub(super) fn pass(&self) -> Pass {
+        Pass::new(self.begin.seal.clone(), self.wants.usage, self.wants.input_tokens)
     }
 
     /// Bytes that are ready for the client.
