@@ -46,7 +46,7 @@ impl Adapter {
         lessons: &Lessons,
     ) -> Prepared {
         match self {
-            Self::Chat(chat) => chat.prepare(turn, lessons),
+            Self::Chat(chat) => chat.prepare(turn, raw, lessons),
             Self::Anthropic(anthropic) => anthropic.prepare(turn, lessons),
             Self::Responses(responses) => responses.prepare(turn, raw, account, lessons),
             Self::Gemini(gemini) => gemini.prepare(turn, lessons),

@@ -48,7 +48,8 @@ impl Codebuff {
 
     /// Translates the turn once, for all attempts.
     pub fn prepare(&self, turn: &TurnRequest, lessons: &Lessons) -> Prepared {
-        self.chat.prepare(turn, lessons)
+        // The body gets fields of its own: nothing goes through as the client wrote it.
+        self.chat.prepare(turn, None, lessons)
     }
 
     /// Begins a run and sends the turn in it. The run is finished when the stream is over or dropped.

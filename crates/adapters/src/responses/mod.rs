@@ -26,7 +26,7 @@ use crate::reader::Context;
 const ACCOUNT: &str = "chatgpt-account-id";
 
 /// Whether every call has its one output.
-fn is_paired(turn: &TurnRequest) -> bool {
+pub(crate) fn is_paired(turn: &TurnRequest) -> bool {
     let mut notes = Vec::new();
     pair(&turn.items, &mut notes);
     notes.is_empty()

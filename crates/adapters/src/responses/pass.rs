@@ -31,7 +31,7 @@ pub struct Lowered {
 }
 
 /// The top-level fields in order, untouched.
-struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+pub(crate) struct Fields<'a>(pub(crate) Vec<(Cow<'a, str>, &'a RawValue)>);
 
 #[derive(Deserialize)]
 struct Kind<'a> {
