@@ -1,4 +1,5 @@
 //! Client protocols: requests in, events out.
 
+pub mod messages;
 pub mod models;
 pub mod responses;

@@ -1,0 +1,18 @@
+//! The Messages protocol in front: what Claude Code, opencode, Zed, Cline and Anthropic's SDKs speak.
+//!
+//! [`request`] reads, [`stream`] writes, [`purpose`] knows the requests that clients make on their own, [`error`] says no,
+//! [`models`] and [`count`] answer the two small questions. All pure.
+
+mod block;
+mod builtin;
+mod content;
+pub mod count;
+pub mod error;
+mod field;
+pub mod models;
+pub mod purpose;
+pub mod request;
+mod source;
+mod stop;
+pub mod stream;
+mod tools;
