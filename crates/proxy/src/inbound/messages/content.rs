@@ -12,7 +12,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::error::BadRequest;
-use super::field::{At, list, missing, optional, required, shown, wrong_type};
+use super::field::{At, list, missing, object, optional, required, shown};
 use super::source::{self, Document};
 
 /// How Claude Code's first system block begins. It changes from session to session, so it would spoil every cache behind it.
@@ -126,8 +126,7 @@ impl<'t> Reader<'t> {
         }
         for (place, raw) in messages.into_iter().enumerate() {
             let at = at.nth(place);
-            let wire: WireMessage<'_> =
-                serde_json::from_str(raw.get()).map_err(|_| wrong_type(raw, at, "an object"))?;
+            let wire: WireMessage<'_> = object(raw, at)?;
             self.message(&wire, at)?;
         }
         Ok(())
@@ -171,8 +170,7 @@ impl<'t> Reader<'t> {
                 self.text(text);
                 continue;
             }
-            let block: Block<'a> =
-                serde_json::from_str(raw.get()).map_err(|_| wrong_type(raw, at, "an object"))?;
+            let block: Block<'a> = object(raw, at)?;
             take(self, &block, at)?;
         }
         Ok(())
@@ -197,8 +195,13 @@ impl<'t> Reader<'t> {
                 self.flush(role);
                 self.thoughts(String::new(), block.data, at.field("data"))
             }
+            // A search that Anthropic ran in an earlier answer, told in words.
+            Some("server_tool_use") if is_search(block) => {
+                self.text(search_asked(block.input));
+                Ok(())
+            }
             Some("web_search_tool_result") => {
-                self.text(search_results(block.content));
+                self.text(search_found(block.content));
                 Ok(())
             }
             // Stands for everything before it.
@@ -294,7 +297,7 @@ impl<'t> Reader<'t> {
         let carrier: Option<Cow<'_, str>> = optional(carrier, at, "a string")?;
         let opaque = carrier.as_deref().and_then(|carrier| Opaque::decode(carrier, self.seal));
         if opaque.is_none() {
-            self.notes.push(
+            self.note(
                 "thoughts without a signature of latimer's go to no provider that checks them".to_owned(),
             );
         }
@@ -320,10 +323,17 @@ impl<'t> Reader<'t> {
     }
 
     fn left_out(&mut self, what: &str, kind: &str) {
-        self.notes.push(format!(
+        self.note(format!(
             "{what} of type `{}` means nothing to this upstream and was left out",
             shown(kind)
         ));
+    }
+
+    /// Once for each request: a history repeats itself.
+    fn note(&mut self, note: String) {
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
     }
 }
 
@@ -360,14 +370,22 @@ fn say_so(content: &mut Vec<Content>) {
     }
 }
 
-/// What a search of an earlier answer found, in words.
-fn search_results(content: Option<&RawValue>) -> String {
+fn is_search(block: &Block<'_>) -> bool {
+    block.name.is_some_and(|name| name.get() == "\"web_search\"")
+}
+
+fn search_asked(input: Option<&RawValue>) -> String {
+    let value: Value = input.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+    format!("(Searched the web for: {})", value.get("query").and_then(Value::as_str).unwrap_or_default())
+}
+
+fn search_found(content: Option<&RawValue>) -> String {
     let value: Value = content.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
-    let mut text = String::from("(The web was searched.");
-    for result in value.as_array().into_iter().flatten() {
-        let field = |name| result.get(name).and_then(Value::as_str).unwrap_or_default();
-        text.push_str(&format!("\n- {}: {}", field("title"), field("url")));
-    }
-    text.push(')');
-    text
+    let field = |value: &Value, name| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let Some(results) = value.as_array() else {
+        return format!("(The search failed: {})", field(&value, "error_code"));
+    };
+    let lines =
+        results.iter().map(|result| format!("- {}: {}", field(result, "title"), field(result, "url")));
+    format!("(The search found:\n{})", lines.collect::<Vec<_>>().join("\n"))
 }

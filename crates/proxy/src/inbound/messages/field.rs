@@ -62,6 +62,20 @@ pub(super) fn required<'a, T: Deserialize<'a>>(
     optional(raw, at, wanted)?.ok_or_else(|| missing(at, wanted))
 }
 
+/// The fields of an object. serde would take a list for them too.
+pub(super) fn object<'a, T: Deserialize<'a>>(raw: &'a RawValue, at: At<'_>) -> Result<T, BadRequest> {
+    let fields = raw.get().starts_with('{').then(|| serde_json::from_str(raw.get()).ok()).flatten();
+    fields.ok_or_else(|| wrong_type(raw, at, "an object"))
+}
+
+/// The fields of an object that may be absent or `null`.
+pub(super) fn optional_object<'a, T: Deserialize<'a>>(
+    raw: Option<&'a RawValue>,
+    at: At<'_>,
+) -> Result<Option<T>, BadRequest> {
+    raw.filter(|raw| raw.get() != "null").map(|raw| object(raw, at)).transpose()
+}
+
 /// A list of anything.
 pub(super) fn list<'a>(raw: &'a RawValue, at: At<'_>, wanted: &str) -> Result<Vec<&'a RawValue>, BadRequest> {
     serde_json::from_str(raw.get()).map_err(|_| wrong_type(raw, at, wanted))

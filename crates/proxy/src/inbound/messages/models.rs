@@ -45,7 +45,7 @@ pub fn alias(name: &str, known: impl Fn(&str) -> bool) -> Option<String> {
 }
 
 /// The model that a request means: itself, or the one it is an alias of.
-pub fn meant<'n>(asked: &'n str, known: impl Fn(&str) -> bool) -> &'n str {
+pub fn meant(asked: &str, known: impl Fn(&str) -> bool) -> &str {
     if known(asked) {
         return asked;
     }

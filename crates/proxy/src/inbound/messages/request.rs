@@ -10,9 +10,11 @@ use serde_json::{Value, json};
 
 use super::content::Reader;
 use super::error::BadRequest;
-use super::field::{At, missing, optional, required, wrong_type};
+use super::field::{At, missing, optional, optional_object, required, wrong_type};
 use super::purpose::Purpose;
 use super::tools;
+
+const NO_OBJECT: &str = "the request body should be a JSON object with `model` and `messages`";
 
 /// A request, understood.
 #[derive(Debug)]
@@ -78,6 +80,9 @@ struct Body<'a> {
 /// without a limit for the answer, so `max_tokens` may be absent.
 pub fn read(body: &[u8], seal: &Seal) -> Result<Parsed, BadRequest> {
     let wire: Body<'_> = serde_json::from_slice(body).map_err(|error| bad_json(body, &error))?;
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(BadRequest { param: None, message: NO_OBJECT.to_owned() });
+    }
     let model: String =
         required(wire.model, At::Field("model"), "the name of a model, such as claude-sonnet-4-5")?;
     if model.is_empty() {
@@ -117,7 +122,7 @@ fn bad_json(body: &[u8], error: &serde_json::Error) -> BadRequest {
     let message = if body.trim_ascii().is_empty() {
         "the request body is empty; send a JSON object with `model` and `messages`".to_owned()
     } else if error.is_data() {
-        "the request body should be a JSON object with `model` and `messages`".to_owned()
+        NO_OBJECT.to_owned()
     } else {
         format!("the request body is not valid JSON at line {} column {}", error.line(), error.column())
     };
@@ -160,7 +165,7 @@ struct OutputConfig<'a> {
 
 fn config(raw: Option<&RawValue>) -> Result<OutputConfig<'_>, BadRequest> {
     let at = At::Field("output_config");
-    let wire: Config<'_> = optional(raw, at, "an object")?.unwrap_or_default();
+    let wire: Config<'_> = optional_object(raw, at)?.unwrap_or_default();
     Ok(OutputConfig { effort: optional(wire.effort, at.field("effort"), "a string")?, format: wire.format })
 }
 
@@ -183,7 +188,7 @@ fn thinking(raw: Option<&RawValue>) -> Result<Thinking, BadRequest> {
         budget_tokens: Option<&'a RawValue>,
     }
     let at = At::Field("thinking");
-    let Some(wire) = optional::<Wire<'_>>(raw, at, "an object")? else { return Ok(Thinking::Absent) };
+    let Some(wire) = optional_object::<Wire<'_>>(raw, at)? else { return Ok(Thinking::Absent) };
     let kind: String = required(wire.kind, at.field("type"), "enabled, adaptive or disabled")?;
     match kind.as_str() {
         "disabled" => Ok(Thinking::Off),
@@ -220,7 +225,7 @@ fn format(raw: Option<&RawValue>, at: At<'_>) -> Result<Format, BadRequest> {
         #[serde(borrow)]
         schema: Option<&'a RawValue>,
     }
-    let Some(wire) = optional::<Wire<'_>>(raw, at, "an object")? else { return Ok(Format::Text) };
+    let Some(wire) = optional_object::<Wire<'_>>(raw, at)? else { return Ok(Format::Text) };
     let kind: String = required(wire.kind, at.field("type"), "json_schema")?;
     if kind != "json_schema" {
         return Err(BadRequest::at(at.field("type"), "should be json_schema"));
@@ -246,7 +251,7 @@ fn session(raw: Option<&RawValue>) -> Result<Option<String>, BadRequest> {
         user_id: Option<&'a RawValue>,
     }
     let at = At::Field("metadata");
-    let wire: Option<Wire<'_>> = optional(raw, at, "an object")?;
+    let wire: Option<Wire<'_>> = optional_object(raw, at)?;
     let user: Option<String> = optional(wire.and_then(|wire| wire.user_id), at.field("user_id"), "a string")?;
     Ok(user.as_deref().and_then(session_of))
 }
@@ -306,6 +311,8 @@ mod tests {
             (r#"{"model":"m"}"#.to_owned(), Some("messages"), "is missing"),
             (r#"{"model":"m","messages":[]}"#.to_owned(), Some("messages"), "at least one"),
             (r#"{"model":"m","messages":"x"}"#.to_owned(), Some("messages"), "a list of messages"),
+            (r#"["m", [], "x"]"#.to_owned(), None, "should be a JSON object"),
+            (r#"{"model":"m","messages":[["user","x"]]}"#.to_owned(), Some("messages.0"), "a list was sent"),
             (r#"{"model":"m","messages":[7]}"#.to_owned(), Some("messages.0"), "an object"),
             (
                 r#"{"model":"m","messages":[{"content":"x"}]}"#.to_owned(),

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::error::BadRequest;
-use super::field::{At, missing, optional, required, wrong_type};
+use super::field::{At, missing, object, optional, required};
 
 #[derive(Deserialize)]
 struct Source<'a> {
@@ -33,7 +33,7 @@ pub(super) enum Document<'a> {
 
 fn source<'a>(raw: Option<&'a RawValue>, at: At<'_>) -> Result<(Source<'a>, Cow<'a, str>), BadRequest> {
     let raw = raw.ok_or_else(|| missing(at, "an object"))?;
-    let source: Source<'a> = serde_json::from_str(raw.get()).map_err(|_| wrong_type(raw, at, "an object"))?;
+    let source: Source<'a> = object(raw, at)?;
     let kind = required(source.kind, at.field("type"), "a string")?;
     Ok((source, kind))
 }

@@ -25,13 +25,14 @@ impl Stops {
     /// Takes a piece and gives out what cannot be part of a stop word. The word that was found ends the answer.
     pub(super) fn push(&mut self, piece: &str, mut out: impl FnMut(&str)) -> Option<String> {
         self.held.push_str(piece);
-        let found = self
-            .words
-            .iter()
-            .filter_map(|word| Some((memmem::find(self.held.as_bytes(), word.as_bytes())?, word)));
-        if let Some((at, word)) = found.min_by_key(|(at, _)| *at) {
+        let ends = self.words.iter().filter_map(|word| {
+            Some((memmem::find(self.held.as_bytes(), word.as_bytes())? + word.len(), word))
+        });
+        // The first to be whole, however the text was cut; of two that end together the longer one.
+        let first = ends.min_by_key(|(end, word)| (*end, end - word.len()));
+        if let Some((end, word)) = first {
             let (word, text) = (word.clone(), std::mem::take(&mut self.held));
-            give(text.get(..at).unwrap_or_default(), &mut out);
+            give(text.get(..end - word.len()).unwrap_or_default(), &mut out);
             return Some(word);
         }
         let free = self.held.len() - self.may_begin();
@@ -84,6 +85,7 @@ mod tests {
     fn words_are_found_across_pieces() {
         assert_eq!(run(&["END"], &["a E", "N", "D b"]), ("a ".into(), Some("END".into())));
         assert_eq!(run(&["END"], &["a EN", "T"]), ("a ENT".into(), None));
+        assert_eq!(run(&["abc", "b"], &["abc"]), ("a".into(), Some("b".into())));
         assert_eq!(run(&["b", "ab"], &["a", "b"]), (String::new(), Some("ab".into())));
         assert_eq!(run(&["żó"], &["ż", "ó"]), (String::new(), Some("żó".into())));
     }
@@ -95,12 +97,11 @@ mod tests {
             let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
             let (text, found) = run(&words, &pieces);
             let whole: String = pieces.concat();
-            let first = words.iter().filter_map(|word| whole.find(word)).min();
-            match found {
-                // The earliest end of a word ends the answer: a word that begins earlier may not be whole yet.
-                Some(word) => proptest::prop_assert!(whole.starts_with(&format!("{text}{word}"))),
-                None => proptest::prop_assert!(first.is_none() && text == whole),
-            }
+            let end = |word: &&str| Some(whole.find(*word)? + word.len());
+            let (want, text_and_word) = (words.iter().filter_map(end).min(), text.len() + found.as_ref().map_or(0, String::len));
+            proptest::prop_assert!(whole.starts_with(&text));
+            proptest::prop_assert_eq!(text_and_word, want.unwrap_or(whole.len()));
+            proptest::prop_assert_eq!((text, found), run(&words, &[&whole]));
         }
     }
 }

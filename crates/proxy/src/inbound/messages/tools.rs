@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::builtin::{self, Typed};
 use super::error::BadRequest;
-use super::field::{At, list, optional, required, shown, wrong_type};
+use super::field::{At, list, object, optional, optional_object, required, shown, wrong_type};
 
 /// A tool as declared; what is not here is of no concern to another provider.
 #[derive(Deserialize)]
@@ -50,7 +50,7 @@ pub(super) fn read(
     let Some(raw) = raw.filter(|raw| raw.get() != "null") else { return Ok(declared) };
     for (place, raw) in list(raw, at, "a list of tools")?.into_iter().enumerate() {
         let at = at.nth(place);
-        let wire: Wire<'_> = serde_json::from_str(raw.get()).map_err(|_| wrong_type(raw, at, "an object"))?;
+        let wire: Wire<'_> = object(raw, at)?;
         declared.count += 1;
         one(&wire, at, out, &mut declared, notes)?;
     }
@@ -79,7 +79,7 @@ fn one(
             Typed::Runs(known) => {
                 let mut description = known.description.to_owned();
                 if let (Some(width), Some(height)) = (&wire.display_width_px, &wire.display_height_px) {
-                    description.push_str(&format!(" The screen has {width} by {height} pixels."));
+                    description = format!("{description} The screen has {width} by {height} pixels.");
                 }
                 Tool {
                     name: name.ok_or_else(|| super::field::missing(at.field("name"), "a string"))?,
@@ -134,9 +134,7 @@ pub(super) fn choice(
     notes: &mut Vec<String>,
 ) -> Result<(), BadRequest> {
     let at = At::Field("tool_choice");
-    let Some(raw) = raw.filter(|raw| raw.get() != "null") else { return Ok(()) };
-    let wire: Choice<'_> =
-        optional(Some(raw), at, "an object")?.ok_or_else(|| wrong_type(raw, at, "an object"))?;
+    let Some(wire) = optional_object::<Choice<'_>>(raw, at)? else { return Ok(()) };
     let kind: Cow<'_, str> = required(wire.kind, at.field("type"), "auto, any, tool or none")?;
     turn.tool_choice = match kind.as_ref() {
         "auto" => ToolChoice::Auto,
