@@ -1,5 +1,6 @@
 //! Blocks of a Messages stream: words, thoughts and calls, each with its events.
 
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::inbound::responses::json::{push_escaped, push_number, push_string};
@@ -40,7 +41,7 @@ impl Spoken {
                 out.extend_from_slice(b"{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"}");
             }
         });
-        let head = delta_head(index, &format!("{}_delta", kind.name()), kind.name());
+        let head = delta_head(u64::from(index), &format!("{}_delta", kind.name()), kind.name());
         Self { kind, index, head, kept: keep.then(Vec::new) }
     }
 
@@ -58,11 +59,9 @@ impl Spoken {
     /// Writes the closing events; gives the whole block where it is wanted.
     pub(super) fn close(self, signature: Option<&str>, out: &mut Vec<u8>) -> Option<Vec<u8>> {
         if let Some(signature) = signature {
-            out.extend_from_slice(&delta_head(self.index, "signature_delta", "signature"));
-            push_escaped(out, signature);
-            out.extend_from_slice(DELTA_END);
+            signature_delta(out, u64::from(self.index), signature);
         }
-        stop(out, self.index);
+        stop(out, u64::from(self.index));
         let kept = self.kept?;
         let name = self.kind.name().as_bytes();
         let mut block = [b"{\"type\":\"", name, b"\",\"", name, b"\":\"", &kept, b"\""].concat();
@@ -81,7 +80,7 @@ pub(super) fn redacted(data: &str, index: u32, out: &mut Vec<u8>) -> Vec<u8> {
     push_string(&mut block, data);
     block.push(b'}');
     start(out, index, |out| out.extend_from_slice(&block));
-    stop(out, index);
+    stop(out, u64::from(index));
     block
 }
 
@@ -114,7 +113,7 @@ impl Call {
     /// Writes the beginning, and what came while the call waited.
     pub(super) fn open(&mut self, index: u32, out: &mut Vec<u8>) {
         self.index = index;
-        self.head = delta_head(index, "input_json_delta", "partial_json");
+        self.head = delta_head(u64::from(index), "input_json_delta", "partial_json");
         start(out, index, |out| {
             self.named(out);
             // Claude Code ignores what stands here; arguments only ever come in deltas.
@@ -142,7 +141,15 @@ impl Call {
     /// The arguments are one whole JSON object.
     pub(super) fn is_whole(&self) -> bool {
         let text = self.arguments.trim();
-        text.starts_with('{') && text.ends_with('}') && serde_json::from_str::<&RawValue>(text).is_ok()
+        // A string with half a character in it is passed over when it is skipped, and refused by those who read it.
+        let reads = || {
+            if text.contains("\\u") {
+                serde_json::from_str::<Value>(text).is_ok()
+            } else {
+                serde_json::from_str::<&RawValue>(text).is_ok()
+            }
+        };
+        text.starts_with('{') && text.ends_with('}') && reads()
     }
 
     /// Arguments that never came are an empty object.
@@ -154,7 +161,7 @@ impl Call {
 
     /// Writes the end of a whole call and gives its block.
     pub(super) fn close(&self, out: &mut Vec<u8>) -> Vec<u8> {
-        stop(out, self.index);
+        stop(out, u64::from(self.index));
         let mut block = Vec::with_capacity(self.arguments.len() + 96);
         self.named(&mut block);
         block.extend_from_slice(b",\"input\":");
@@ -181,16 +188,24 @@ fn start(out: &mut Vec<u8>, index: u32, block: impl FnOnce(&mut Vec<u8>)) {
     out.extend_from_slice(b"}\n\n");
 }
 
-fn stop(out: &mut Vec<u8>, index: u32) {
+/// The end of a block.
+pub(super) fn stop(out: &mut Vec<u8>, index: u64) {
     out.extend_from_slice(b"event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":");
-    push_number(out, u64::from(index));
+    push_number(out, index);
     out.extend_from_slice(b"}\n\n");
 }
 
+/// What proves thoughts; the last delta of their block.
+pub(super) fn signature_delta(out: &mut Vec<u8>, index: u64, signature: &str) {
+    out.extend_from_slice(&delta_head(index, "signature_delta", "signature"));
+    push_escaped(out, signature);
+    out.extend_from_slice(DELTA_END);
+}
+
 /// A delta up to the first character of its text.
-fn delta_head(index: u32, kind: &str, field: &str) -> Vec<u8> {
+fn delta_head(index: u64, kind: &str, field: &str) -> Vec<u8> {
     let mut head = b"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":".to_vec();
-    push_number(&mut head, u64::from(index));
+    push_number(&mut head, index);
     head.extend_from_slice(b",\"delta\":{\"type\":\"");
     head.extend_from_slice(kind.as_bytes());
     head.extend_from_slice(b"\",\"");

@@ -6,15 +6,14 @@
 //! was cut has no end and is lost, as measured. A delta allocates nothing but room for its bytes.
 
 use std::collections::HashSet;
-use std::fmt::Write as _;
 
 use latimer_protocol::failure::{Failure, Kind as FailureKind};
 use latimer_protocol::turn::{FinishReason, Opaque, Owner, Seal, Sink, TurnEvent, Usage};
 
 use super::block::{Call, Kind, Spoken, redacted};
-use super::error::{message, stream_type};
+use super::message::{Ending, Envelope, usage};
+use super::pass::Pass;
 use super::stop::Stops;
-use crate::inbound::responses::json::push_string;
 
 /// The longest id of a call that is handed on as it came.
 const LONGEST_ID: usize = 64;
@@ -41,8 +40,8 @@ pub struct Begin {
 /// Writes one message.
 pub struct Writer {
     begin: Begin,
+    envelope: Envelope,
     out: Vec<u8>,
-    hex: String,
     begun: bool,
     finished: bool,
     /// Blocks that were begun.
@@ -78,15 +77,12 @@ enum Open {
 impl Writer {
     /// A writer for one message. Nothing is written before the first event that says something.
     pub fn new(mut begin: Begin) -> Self {
-        let mut hex = String::with_capacity(32);
-        for byte in begin.seed {
-            let _ = write!(hex, "{byte:02x}");
-        }
+        let envelope = Envelope::new(&begin.seed, std::mem::take(&mut begin.model));
         let stops = Stops::new(std::mem::take(&mut begin.stops));
         Self {
             begin,
+            envelope,
             out: Vec::new(),
-            hex,
             begun: false,
             finished: false,
             blocks: 0,
@@ -103,6 +99,11 @@ impl Writer {
             whole: Vec::new(),
             failure: None,
         }
+    }
+
+    /// For an upstream's own events instead of the writer's.
+    pub(super) fn pass(&self) -> Pass {
+        Pass::new(self.envelope.clone(), self.begin.seal.clone())
     }
 
     /// Bytes that are ready for the client.
@@ -143,17 +144,7 @@ impl Writer {
             return;
         }
         self.close_spoken();
-        self.out.extend_from_slice(b"event: error\ndata: ");
-        let from = self.out.len();
-        self.out.extend_from_slice(b"{\"type\":\"error\",\"error\":{\"type\":");
-        push_string(&mut self.out, stream_type(failure.kind));
-        self.out.extend_from_slice(b",\"message\":");
-        push_string(&mut self.out, &message(failure));
-        self.out.extend_from_slice(b"},\"request_id\":\"req_");
-        self.out.extend_from_slice(self.hex.as_bytes());
-        self.out.extend_from_slice(b"\"}");
-        self.whole = self.out.get(from..).unwrap_or_default().to_vec();
-        self.out.extend_from_slice(b"\n\n");
+        self.whole = self.envelope.error(failure, &mut self.out);
         self.failure = Some(failure.clone());
         self.finished = true;
     }
@@ -171,37 +162,11 @@ impl Writer {
     /// `message_start` waits for the first thing said, or for the count of the input, whichever is first: providers that count
     /// early do so right behind their first event.
     fn begin(&mut self) {
-        if self.begun {
-            return;
+        if !self.begun {
+            self.begun = true;
+            let usage = usage(self.usage, self.begin.input_tokens, 0);
+            self.envelope.start(&usage, &mut self.out);
         }
-        self.begun = true;
-        self.out.extend_from_slice(b"event: message_start\ndata: {\"type\":\"message_start\",\"message\":");
-        let mut head = Vec::with_capacity(320);
-        self.head(&mut head);
-        self.out.extend_from_slice(&head);
-        self.out.extend_from_slice(b",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":");
-        let usage = self.usage_json(0);
-        self.out.extend_from_slice(usage.as_bytes());
-        self.out.extend_from_slice(b"}}\n\n");
-    }
-
-    /// The fields of the message that never change, from the opening brace on.
-    fn head(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"id\":\"msg_");
-        out.extend_from_slice(self.hex.as_bytes());
-        out.extend_from_slice(b"\",\"type\":\"message\",\"role\":\"assistant\",\"model\":");
-        push_string(out, &self.begin.model);
-    }
-
-    /// Usage is never absent, and cached input is counted apart, as this protocol does.
-    fn usage_json(&self, output: u64) -> String {
-        let Usage { input, cached, cache_write, .. } = self.usage;
-        let (read, written) = (cached.unwrap_or(0), cache_write.unwrap_or(0));
-        let fresh =
-            input.map_or(self.begin.input_tokens, |input| input.saturating_sub(read).saturating_sub(written));
-        format!(
-            "{{\"input_tokens\":{fresh},\"cache_creation_input_tokens\":{written},\"cache_read_input_tokens\":{read},\"output_tokens\":{output}}}"
-        )
     }
 
     fn count(&mut self, usage: Usage) {
@@ -296,7 +261,7 @@ impl Writer {
         let usable = |id: &&str| id.len() <= LONGEST_ID && !self.begin.call_ids.contains(*id);
         let id = match id.filter(usable) {
             Some(id) => id.to_owned(),
-            None => format!("toolu_{}{slot:02x}", self.hex),
+            None => format!("toolu_{}{slot:02x}", self.envelope.hex),
         };
         self.begin.call_ids.insert(id.clone());
         let call = Call::new(slot, id, name);
@@ -448,32 +413,13 @@ impl Writer {
         }
     }
 
-    /// The last two events.
     fn end(&mut self, reason: &str, stop: Option<&str>) {
-        let usage = self.usage_json(self.usage.output.unwrap_or(self.written.div_ceil(4)));
-        let mut ended = b"\"stop_reason\":".to_vec();
-        push_string(&mut ended, reason);
-        ended.extend_from_slice(b",\"stop_sequence\":");
-        match stop {
-            Some(stop) => push_string(&mut ended, stop),
-            None => ended.extend_from_slice(b"null"),
-        }
-        self.out.extend_from_slice(b"event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{");
-        self.out.extend_from_slice(&ended);
-        self.out.extend_from_slice(b"},\"usage\":");
-        self.out.extend_from_slice(usage.as_bytes());
-        self.out.extend_from_slice(b"}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n");
+        let output = self.usage.output.unwrap_or(self.written.div_ceil(4));
+        let usage = usage(self.usage, self.begin.input_tokens, output);
+        let ending = Ending { reason, stop, usage: &usage };
+        Envelope::end(ending, &mut self.out);
         if !self.begin.stream {
-            let mut whole = Vec::with_capacity(self.content.len() + 512);
-            self.head(&mut whole);
-            whole.extend_from_slice(b",\"content\":[");
-            whole.extend_from_slice(&self.content);
-            whole.extend_from_slice(b"],");
-            whole.extend_from_slice(&ended);
-            whole.extend_from_slice(b",\"usage\":");
-            whole.extend_from_slice(usage.as_bytes());
-            whole.push(b'}');
-            self.whole = whole;
+            self.whole = self.envelope.whole(&self.content, ending);
         }
         self.finished = true;
     }
