@@ -83,6 +83,32 @@ fn collected(bytes: &[u8]) -> Value {
     message
 }
 
+/// The checker knows every answer that the client was seen to lose something of; it is stricter than the client, not laxer.
+#[test]
+fn answers_that_a_client_was_seen_to_lose_are_illegal() {
+    const SOUND: [&str; 11] = [
+        "errmid",
+        "errfirst",
+        "nothing",
+        "refusal",
+        "maxtok",
+        "ctxfull",
+        "toolunknown",
+        "toolwrongargs",
+        "toolstrnum",
+        "toollower",
+        "callid",
+    ];
+    let path =
+        format!("{}/../../fixtures/messages_front/answers/claude-code.json", env!("CARGO_MANIFEST_DIR"));
+    let answers: Vec<Value> = serde_json::from_slice(&std::fs::read(path).expect("readable")).expect("JSON");
+    for answer in answers {
+        let name = answer["name"].as_str().expect("a name");
+        let faults = legality::check(answer["body"].as_str().expect("a body").as_bytes());
+        assert_eq!(faults.is_empty(), SOUND.contains(&name), "{name}: {} {faults:?}", answer["outcome"]);
+    }
+}
+
 #[test]
 fn a_stopped_turn_ends_legally_wherever_it_is() {
     let script = [
@@ -118,7 +144,8 @@ fn any_event() -> impl Strategy<Value = String> {
         Just("\"x\""),
         Just(" "),
         Just("{\"a\":\"é\\n"),
-        Just("\"}")
+        Just("\"}"),
+        Just("{\"half\":\"\\ud83d\"}")
     ];
     prop_oneof![
         Just("started".to_owned()),

@@ -72,6 +72,24 @@ mod tests {
     }
 
     #[test]
+    fn claude_code_finds_every_model_and_others_see_plain_names() {
+        let text = "[[endpoint]]\nname = \"lab\"\nprotocol = \"chat\"\nbase_url = \"https://lab.example/v1\"\nmodels = [\"glm-5\", \"claude-x\"]";
+        let config =
+            crate::config::raise::load(text, &|_| None, &|_| Ok(String::new())).expect("fine").config;
+        let ids = |discovery: bool| -> Vec<String> {
+            let list: Value = serde_json::from_str(&list(&config, discovery)).expect("JSON");
+            assert_eq!(
+                (&list["first_id"], &list["last_id"]),
+                (&list["data"][0]["id"], &list["data"][1]["id"])
+            );
+            let entries = list["data"].as_array().expect("a list").iter();
+            entries.map(|entry| entry["id"].as_str().expect("an id").to_owned()).collect()
+        };
+        assert_eq!(ids(false), ["glm-5", "claude-x"]);
+        assert_eq!(ids(true), ["claude-glm-5", "claude-x"]);
+    }
+
+    #[test]
     fn a_name_without_a_free_alias_is_not_listed() {
         let models = ["x", "claude-x", "anthropic-x"];
         assert_eq!(alias("x", |name| models.contains(&name)), None);
