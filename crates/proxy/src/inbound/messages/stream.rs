@@ -184,7 +184,8 @@ impl Writer {
         if self.finished || self.broken_call.is_some() {
             return;
         }
-        if !matches!(&self.open, Open::Spoken(spoken) if spoken.kind == Kind::Text) {
+        // As long as nothing is open, what the stop words hold back is the beginning of this text.
+        if matches!(&self.open, Open::Spoken(spoken) if spoken.kind != Kind::Text) {
             self.close_open();
         }
         if self.stops.is_empty() {
