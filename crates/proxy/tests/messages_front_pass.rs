@@ -68,6 +68,25 @@ fn whatever_comes_there_is_one_end() {
     });
 }
 
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 500, failure_persistence: None, ..Default::default() })]
+    #[test]
+    fn however_an_upstream_mixes_its_events_there_is_one_end(
+        places in proptest::collection::vec(0usize..60, 0..30),
+        cut in proptest::bool::ANY,
+    ) {
+        let all: String = ["thinking-then-call", "redacted-thinking", "two-calls-interleaved", "overloaded-in-mid-stream", "wrong-types"]
+            .map(fixture)
+            .concat();
+        let all: Vec<&str> = all.lines().filter(|line| line.starts_with("data: ")).collect();
+        let stream: Vec<&str> = places.into_iter().filter_map(|place| all.get(place).copied()).collect();
+        let end = if cut { End::Broken(Failure::new(Kind::Interrupted, "cut")) } else { End::Clean };
+        let passed = passed(&stream.join("\n"), end);
+        let ends = passed.lines().filter(|line| matches!(*line, "event: message_stop" | "event: error")).count();
+        proptest::prop_assert_eq!(ends, 1, "{}", passed);
+    }
+}
+
 #[test]
 fn thoughts_are_sealed_on_their_way_out_and_opened_on_their_way_back() {
     for name in ["thinking-then-call", "redacted-thinking"] {

@@ -262,7 +262,7 @@ proptest! {
             }
             Err(error) => {
                 let param = error.param.clone().unwrap_or_default();
-                prop_assert!(param.starts_with("messages.0") || param.starts_with(field), "{}", error.message);
+                prop_assert!(param.starts_with("messages") || param.starts_with(field), "{}", error.message);
                 prop_assert!(error.message.len() > param.len() + 2, "{}", error.message);
             }
         }

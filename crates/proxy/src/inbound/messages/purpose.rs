@@ -39,7 +39,8 @@ impl Purpose {
         if subtask { Self::Subtask } else { Self::Turn }
     }
 
-    /// What a request of this purpose can be told without a provider; `None` for what only a model can answer.
+    /// What a request of this purpose can be told without a provider; `None` for what only a model can answer. An upstream that
+    /// gets the client's own request does better: it has the search.
     ///
     /// A title is made of the first words that the person wrote. A search is answered with words that say there is none: the
     /// model on the other side then goes on without it, where an error would end its turn.

@@ -3,7 +3,7 @@
 //! Every field is looked at on its own, so that an error names the field, and what nobody knows is passed over. Marks for
 //! caches (`cache_control`) are not read: an adapter whose provider wants such marks sets its own.
 
-use latimer_protocol::turn::{Format, Reasoning, Sampling, Seal, TurnRequest};
+use latimer_protocol::turn::{Format, Item, Reasoning, Role, Sampling, Seal, TurnRequest};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -98,6 +98,9 @@ pub fn read(body: &[u8], seal: &Seal) -> Result<Parsed, BadRequest> {
     reader.messages(messages)?;
     let subtask;
     (turn.items, subtask) = reader.finish();
+    if !turn.items.iter().any(says_something) {
+        return Err(BadRequest::at(At::Field("messages"), "hold nothing to answer: every text is empty"));
+    }
     tools::choice(wire.tool_choice, &declared, &mut turn, &mut notes)?;
     turn.max_output_tokens = max_tokens(wire.max_tokens)?;
     turn.sampling = sampling(&wire, &mut notes)?;
@@ -117,6 +120,11 @@ pub fn read(body: &[u8], seal: &Seal) -> Result<Parsed, BadRequest> {
     let stops = stops.into_iter().filter(|stop| !stop.is_empty()).collect();
     let purpose = Purpose::of(&turn, &declared, wire.tools.is_some(), subtask);
     Ok(Parsed { turn, stream, notes, stops, input_tokens: body.len() as u64 / 4, purpose })
+}
+
+/// Rules alone are no question.
+fn says_something(item: &Item) -> bool {
+    !matches!(item, Item::Message(message) if message.role == Role::System)
 }
 
 fn bad_json(body: &[u8], error: &serde_json::Error) -> BadRequest {
@@ -198,6 +206,11 @@ mod tests {
             (r#"{"model":"m"}"#.to_owned(), Some("messages"), "is missing"),
             (r#"{"model":"m","messages":[]}"#.to_owned(), Some("messages"), "at least one"),
             (r#"{"model":"m","messages":"x"}"#.to_owned(), Some("messages"), "a list of messages"),
+            (
+                r#"{"model":"m","system":"s","messages":[{"role":"user","content":""}]}"#.to_owned(),
+                Some("messages"),
+                "nothing to answer",
+            ),
             (r#"["m", [], "x"]"#.to_owned(), None, "should be a JSON object"),
             (r#"{"model":"m","messages":[["user","x"]]}"#.to_owned(), Some("messages.0"), "a list was sent"),
             (r#"{"model":"m","messages":[7]}"#.to_owned(), Some("messages.0"), "an object"),

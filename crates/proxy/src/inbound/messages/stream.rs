@@ -259,7 +259,7 @@ impl Writer {
 
     fn call_started(&mut self, slot: u32, id: Option<&str>, name: &str) {
         self.begin();
-        let usable = |id: &&str| id.len() <= LONGEST_ID && !self.begin.call_ids.contains(*id);
+        let usable = |id: &&str| (1..=LONGEST_ID).contains(&id.len()) && !self.begin.call_ids.contains(*id);
         let id = match id.filter(usable) {
             Some(id) => id.to_owned(),
             None => format!("toolu_{}{slot:02x}", self.envelope.hex),
