@@ -86,16 +86,14 @@ fn wants_a_title(format: &Format) -> bool {
 
 /// The last words of the person.
 fn asked(turn: &TurnRequest) -> &str {
-    let messages = turn.items.iter().rev().filter_map(|item| match item {
+    let said = turn.items.iter().rev().filter_map(|item| match item {
         Item::Message(message) if message.role == Role::User => Some(&message.content),
         _ => None,
     });
-    let text = |part: &'_ Content| matches!(part, Content::Text(_));
-    let found = messages.flat_map(|content| content.iter().rev()).find(|part| text(part));
-    match found {
-        Some(Content::Text(text)) => text,
-        _ => "",
-    }
+    let mut parts = said.flat_map(|content| content.iter().rev());
+    parts
+        .find_map(|part| if let Content::Text(text) = part { Some(text.as_str()) } else { None })
+        .unwrap_or_default()
 }
 
 /// The first words, between the marks that Claude Code sets around the session.

@@ -273,9 +273,52 @@ mod tests {
             ),
         ];
         for (body, param, words) in cases {
-            let error = read(body.as_bytes(), &Seal::default()).expect_err(&body);
-            assert_eq!(error.param.as_deref(), param, "{body}");
-            assert!(error.message.contains(words), "{body}: {}", error.message);
+            assert_refused(&body, param, words);
+        }
+    }
+
+    fn assert_refused(body: &str, param: Option<&str>, words: &str) {
+        let error = read(body.as_bytes(), &Seal::default()).expect_err(body);
+        assert_eq!(error.param.as_deref(), param, "{body}");
+        assert!(error.message.contains(words), "{body}: {}", error.message);
+    }
+
+    #[test]
+    fn bad_blocks_say_where_and_what() {
+        let cases = [
+            (r#"{"type":"text","text":7}"#, Some("messages.0.content.0.text"), "a string"),
+            (r#"{"content":7}"#, Some("messages.0.content.0.type"), "is missing"),
+            (r#"{"type":"image"}"#, Some("messages.0.content.0.source"), "is missing"),
+            (
+                r#"{"type":"image","source":{"type":"file","file_id":"f"}}"#,
+                Some("messages.0.content.0.source"),
+                "files by id",
+            ),
+            (
+                r#"{"type":"image","source":{"type":"base64","media_type":"image/png"}}"#,
+                Some("messages.0.content.0.source.data"),
+                "is missing",
+            ),
+            (
+                r#"{"type":"document","source":{"type":"url","url":"file:///etc"}}"#,
+                Some("messages.0.content.0.source.url"),
+                "https:",
+            ),
+            (r#"{"type":"tool_use","name":"f"}"#, Some("messages.0.content.0.id"), "is missing"),
+            (
+                r#"{"type":"tool_result","content":"x"}"#,
+                Some("messages.0.content.0.tool_use_id"),
+                "is missing",
+            ),
+            (
+                r#"{"type":"tool_result","tool_use_id":"t","content":[{"type":"text"}]}"#,
+                Some("messages.0.content.0.content.0.text"),
+                "is missing",
+            ),
+        ];
+        for (block, param, words) in cases {
+            let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":[{block}]}}]}}"#);
+            assert_refused(&body, param, words);
         }
     }
 
