@@ -47,7 +47,7 @@ impl Adapter {
     ) -> Prepared {
         match self {
             Self::Chat(chat) => chat.prepare(turn, raw, lessons),
-            Self::Anthropic(anthropic) => anthropic.prepare(turn, lessons),
+            Self::Anthropic(anthropic) => anthropic.prepare(turn, raw, lessons),
             Self::Responses(responses) => responses.prepare(turn, raw, account, lessons),
             Self::Gemini(gemini) => gemini.prepare(turn, lessons),
             Self::CommandCode(command_code) => command_code.prepare(turn, lessons),

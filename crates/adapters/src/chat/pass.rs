@@ -6,15 +6,15 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::quirks::{Quirks, ToolChoiceSupport};
-use crate::responses::is_paired;
-use crate::responses::pass::Fields;
+use crate::fields::Fields;
+use crate::pairing::is_paired;
 
 /// The request with the provider's name for the model. `None` when anything in it has to be changed for this provider, or when it
 /// holds state that must find its owner: then the turn is translated.
 pub fn lower(body: &[u8], turn: &TurnRequest, quirks: &Quirks) -> Option<Vec<u8>> {
     let Fields(fields) = serde_json::from_slice(body).ok()?;
     let fits = takes_everything(quirks) && turn.items.iter().all(|item| fits(item, quirks));
-    if !fits || !systems_fit(turn, quirks) || !is_paired(turn) {
+    if !fits || !systems_fit(turn, quirks) || !is_paired(&turn.items) {
         return None;
     }
     let mut out = b"{".to_vec();
