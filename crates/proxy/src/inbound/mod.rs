@@ -1,4 +1,6 @@
 //! Client protocols: requests in, events out.
 
+pub mod gemini;
 pub mod models;
 pub mod responses;
+pub mod tokens;

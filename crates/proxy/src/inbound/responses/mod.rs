@@ -9,7 +9,7 @@ pub mod chain;
 pub mod compact;
 pub mod error;
 mod frame;
-mod json;
+pub(super) mod json;
 mod message;
 mod object;
 mod pass;
