@@ -143,7 +143,8 @@ impl Checker {
         if error["message"].as_str().is_none_or(str::is_empty) {
             self.fault("an error without a message");
         }
-        let details = error.get("details").map_or(Some(&[][..]), |details| details.as_array().map(Vec::as_slice));
+        let details =
+            error.get("details").map_or(Some(&[][..]), |details| details.as_array().map(Vec::as_slice));
         let typed = |detail: &Value| {
             detail["@type"].as_str().is_some_and(|name| name.starts_with("type.googleapis.com/google.rpc."))
         };
@@ -153,7 +154,8 @@ impl Checker {
     }
 
     fn response(&mut self, value: &Value) {
-        const KEYS: [&str; 5] = ["candidates", "promptFeedback", "usageMetadata", "modelVersion", "responseId"];
+        const KEYS: [&str; 5] =
+            ["candidates", "promptFeedback", "usageMetadata", "modelVersion", "responseId"];
         let Some(fields) = value.as_object() else { return self.fault("a piece is not an object") };
         if let Some(terminal) = &self.terminal {
             let fault = format!("something follows {terminal}");
@@ -235,7 +237,9 @@ impl Checker {
 
     fn call(&mut self, call: &Value) {
         let fields = call.as_object();
-        if fields.is_none_or(|fields| fields.keys().any(|key| !["id", "name", "args"].contains(&key.as_str()))) {
+        if fields
+            .is_none_or(|fields| fields.keys().any(|key| !["id", "name", "args"].contains(&key.as_str())))
+        {
             self.fault(format!("a call with unknown fields: {call}"));
         }
         if call["name"].as_str().is_none_or(str::is_empty) || !call["args"].is_object() {
@@ -335,16 +339,30 @@ mod tests {
             (format!("data: {text}\n\n[DONE]"), "no error"),
             (format!("data: {{{END}\n\ndata: {last}\n\n"), "not one candidate"),
             (format!("data: {}\n\n", last.replace("\"STOP\"", "\"DONE\"")), "finish reason"),
-            (format!("data: {}\n\n", last.replace("\"totalTokenCount\":3", "\"totalTokenCount\":4")), "add up"),
+            (
+                format!("data: {}\n\n", last.replace("\"totalTokenCount\":3", "\"totalTokenCount\":4")),
+                "add up",
+            ),
             (format!("data: {text}\n\ndata: {}\n\n", last.replace("\"r\"", "\"s\"")), "changed"),
-            (format!("data: {}\n\n", piece(&format!("{},\"finishReason\":\"STOP\"", content(r#"{"text":""}"#)))), "no usage"),
+            (
+                format!(
+                    "data: {}\n\n",
+                    piece(&format!("{},\"finishReason\":\"STOP\"", content(r#"{"text":""}"#)))
+                ),
+                "no usage",
+            ),
             (part(""), "without parts"),
             (part(r#"{"text":7}"#), "either a text or a call"),
             (part(r#"{"thought":true}"#), "either a text or a call"),
             (part(r#"{"text":"","thoughtSignature":"a.b"}"#), "not base64"),
             (part(r#"{"functionCall":{"id":"c","name":"f","args":"{}"}}"#), "not an object"),
             (part(r#"{"functionCall":{"name":"f","args":{}}}"#), "id is empty"),
-            (part(r#"{"functionCall":{"id":"c","name":"f","args":{}}},{"functionCall":{"id":"c","name":"f","args":{}}}"#), "used before"),
+            (
+                part(
+                    r#"{"functionCall":{"id":"c","name":"f","args":{}}},{"functionCall":{"id":"c","name":"f","args":{}}}"#,
+                ),
+                "used before",
+            ),
             (ERROR.replace("503", "200"), "code 200"),
         ];
         for (body, want) in cases {

@@ -23,7 +23,11 @@ pub fn open(signature: &str, seal: &Seal) -> Vec<Opaque> {
     };
     let standard: String = signature.trim_end_matches('=').chars().map(plain).collect();
     let carriers = STANDARD_NO_PAD.decode(standard).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    carriers.iter().flat_map(|carriers| carriers.lines()).filter_map(|line| Opaque::decode(line, seal)).collect()
+    carriers
+        .iter()
+        .flat_map(|carriers| carriers.lines())
+        .filter_map(|line| Opaque::decode(line, seal))
+        .collect()
 }
 
 #[cfg(test)]

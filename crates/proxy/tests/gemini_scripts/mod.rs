@@ -9,10 +9,11 @@ use latimer_proxy::inbound::gemini::request;
 use latimer_proxy::inbound::gemini::stream::{Begin, Form, Writer};
 use serde_json::Value;
 
-const REQUEST: &str = r#"{"contents":"go","tools":[{"functionDeclarations":[{"name":"read"},{"name":"mcp.lab:add"}]}]}"#;
+const REQUEST: &str =
+    r#"{"contents":"go","tools":[{"functionDeclarations":[{"name":"read"},{"name":"mcp.lab:add"}]}]}"#;
 
 /// A writer for the answer to a request with two functions, one of which goes by another name in the hub.
-pub fn writer(form: Form) -> Writer {
+pub(crate) fn writer(form: Form) -> Writer {
     let parsed = request::read("gemini-3-flash", REQUEST.as_bytes(), &Seal::default()).expect("a request");
     let begin = Begin {
         seed: [7; 16],
@@ -27,7 +28,7 @@ pub fn writer(form: Form) -> Writer {
 }
 
 /// Plays a line of a script: the words of `TurnEvent`'s `Display`.
-pub fn play(sink: &mut dyn Sink, line: &str) {
+pub(crate) fn play(sink: &mut dyn Sink, line: &str) {
     let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
     let text = || {
         let quoted = rest.find('"').and_then(|start| rest.get(start..)).expect(line);
@@ -39,7 +40,9 @@ pub fn play(sink: &mut dyn Sink, line: &str) {
         "text" => sink.event(TurnEvent::Text(&text())),
         "refusal" => sink.event(TurnEvent::Refusal(&text())),
         "reasoning" => sink.event(TurnEvent::Reasoning(&text())),
-        "state" => sink.event(TurnEvent::ReasoningState(Opaque { owner: Owner::new("lab", "m"), data: text() })),
+        "state" => {
+            sink.event(TurnEvent::ReasoningState(Opaque { owner: Owner::new("lab", "m"), data: text() }))
+        }
         "call" => {
             let words: Vec<&str> = rest.split(' ').collect();
             let id = Some(words[1]).filter(|id| *id != "-");
@@ -66,19 +69,19 @@ pub fn play(sink: &mut dyn Sink, line: &str) {
 }
 
 /// Plays a line to a writer, which can be kept waiting as well.
-pub fn drive(writer: &mut Writer, line: &str) {
+pub(crate) fn drive(writer: &mut Writer, line: &str) {
     if line == "alive" { writer.keep_alive() } else { play(writer, line) }
 }
 
 /// A whole script in one form: the stream, or the object.
-pub fn played<'l>(form: Form, lines: impl IntoIterator<Item = &'l str>) -> Vec<u8> {
+pub(crate) fn played<'l>(form: Form, lines: impl IntoIterator<Item = &'l str>) -> Vec<u8> {
     let mut writer = writer(form);
     lines.into_iter().for_each(|line| drive(&mut writer, line));
     if form == Form::Object { writer.into_object() } else { writer.take() }
 }
 
 /// The pieces of a stream of either form, and the bare error at its end.
-pub fn pieces(form: Form, bytes: &[u8]) -> Vec<Value> {
+pub(crate) fn pieces(form: Form, bytes: &[u8]) -> Vec<Value> {
     match form {
         Form::Events => {
             let text = std::str::from_utf8(bytes).expect("UTF-8");
@@ -92,7 +95,7 @@ pub fn pieces(form: Form, bytes: &[u8]) -> Vec<Value> {
 }
 
 /// A piece on a line, without what is the same in all of them, and with what a seal holds.
-pub fn shown(piece: &Value) -> String {
+pub(crate) fn shown(piece: &Value) -> String {
     if piece.get("error").is_some() {
         return piece.to_string();
     }
@@ -120,12 +123,12 @@ pub fn shown(piece: &Value) -> String {
 }
 
 /// What a signature carries.
-pub fn opened(signature: &Value) -> Vec<Opaque> {
+pub(crate) fn opened(signature: &Value) -> Vec<Opaque> {
     latimer_protocol::gemini::signature::open(signature.as_str().expect("a string"), &Seal::default())
 }
 
 /// Compares with the snapshot of this ending beside a fixture.
-pub fn snapshot(path: &Path, ending: &str, text: &str) {
+pub(crate) fn snapshot(path: &Path, ending: &str, text: &str) {
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path(path.parent().expect("a folder"));
     settings.set_prepend_module_to_snapshot(false);

@@ -75,8 +75,8 @@ pub(super) fn read(
     turn.sampling.top_p = number(wire.top_p, "topP")?;
     turn.sampling.presence_penalty = number(wire.presence_penalty, "presencePenalty")?;
     turn.sampling.frequency_penalty = number(wire.frequency_penalty, "frequencyPenalty")?;
-    turn.max_output_tokens =
-        field(wire.max_output_tokens, &ROOT.field("maxOutputTokens"), "a whole number")?.filter(|most| *most > 0);
+    turn.max_output_tokens = field(wire.max_output_tokens, &ROOT.field("maxOutputTokens"), "a whole number")?
+        .filter(|most| *most > 0);
     one_answer_in_words(&wire)?;
     note_what_has_no_equal(&wire, notes);
     let (effort, thoughts) = thinking(wire.thinking_config)?;
@@ -106,9 +106,8 @@ fn one_answer_in_words(wire: &Wire<'_>) -> Result<(), BadRequest> {
 }
 
 fn note_what_has_no_equal(wire: &Wire<'_>, notes: &mut Vec<String>) {
-    let is_set = |raw: Option<&RawValue>| {
-        given(raw).is_some_and(|raw| !matches!(raw.get(), "[]" | "false" | "{}"))
-    };
+    let is_set =
+        |raw: Option<&RawValue>| given(raw).is_some_and(|raw| !matches!(raw.get(), "[]" | "false" | "{}"));
     let table = [
         (wire.top_k, "topK"),
         (wire.stop_sequences, "stopSequences"),
@@ -138,7 +137,8 @@ fn thinking(raw: Option<&RawValue>) -> Result<(Option<String>, bool), BadRequest
     }
     let at = ROOT.field("thinkingConfig");
     let Some(wire) = field::<Thinking<'_>>(raw, &at, "an object")? else { return Ok((None, false)) };
-    let thoughts = field(wire.include_thoughts, &at.field("includeThoughts"), "true or false")?.unwrap_or(false);
+    let thoughts =
+        field(wire.include_thoughts, &at.field("includeThoughts"), "true or false")?.unwrap_or(false);
     let level: Option<String> = field(wire.thinking_level, &at.field("thinkingLevel"), "a string")?;
     let budget: Option<i64> = field(wire.thinking_budget, &at.field("thinkingBudget"), "a whole number")?;
     let level = level.map(|level| level.to_ascii_lowercase());

@@ -98,7 +98,8 @@ impl<'n> Items<'n> {
             "system" => Role::System,
             "user" | "function" | "tool" | "" => Role::User,
             other => {
-                self.notes.push(format!("the role `{}` is unknown and was read as the person's", shown(other)));
+                self.notes
+                    .push(format!("the role `{}` is unknown and was read as the person's", shown(other)));
                 Role::User
             }
         };
@@ -110,7 +111,8 @@ impl<'n> Items<'n> {
         let at = at.field("parts");
         for (place, raw) in list(wire.parts, &at, "a list of parts")?.into_iter().enumerate() {
             let at = at.index(place);
-            let part: Part<'_> = serde_json::from_str(raw.get()).map_err(|_| wrong_type(raw, &at, "an object"))?;
+            let part: Part<'_> =
+                serde_json::from_str(raw.get()).map_err(|_| wrong_type(raw, &at, "an object"))?;
             self.part(&part, role, &at)?;
         }
         Ok(())
@@ -151,10 +153,14 @@ impl<'n> Items<'n> {
         let from = if role == Role::Assistant { 0 } else { self.from };
         let is_open = self.items.len() > from;
         match self.items.last_mut().filter(|_| is_open) {
-            Some(Item::Message(message)) if message.role == role => match (message.content.last_mut(), content) {
-                (Some(Content::Text(said)), Content::Text(more)) if role == Role::Assistant => said.push_str(&more),
-                (_, content) => message.content.push(content),
-            },
+            Some(Item::Message(message)) if message.role == role => {
+                match (message.content.last_mut(), content) {
+                    (Some(Content::Text(said)), Content::Text(more)) if role == Role::Assistant => {
+                        said.push_str(&more)
+                    }
+                    (_, content) => message.content.push(content),
+                }
+            }
             _ => self.items.push(Item::Message(Message { role, content: vec![content] })),
         }
     }
@@ -176,7 +182,9 @@ impl<'n> Items<'n> {
         for state in states {
             match self.items.last_mut() {
                 Some(Item::Reasoning(thoughts)) if thoughts.opaque.is_none() => thoughts.opaque = Some(state),
-                _ => self.items.push(Item::Reasoning(ReasoningItem { text: String::new(), opaque: Some(state) })),
+                _ => self
+                    .items
+                    .push(Item::Reasoning(ReasoningItem { text: String::new(), opaque: Some(state) })),
             }
         }
     }
@@ -190,7 +198,20 @@ impl<'n> Items<'n> {
         let id = id.filter(|_| own).unwrap_or_else(|| self.made_up());
         let arguments = given(wire.args).map_or("{}", RawValue::get).to_owned();
         let id = CallId::from(id);
-        self.items.push(Item::Call(Call { id: id.clone(), name: self.names.hub(&name).into_owned(), arguments }));
+        // A new answer of the model: who was not answered before will not be answered now.
+        let goes_on = match self.items.last() {
+            Some(Item::Call(_) | Item::Reasoning(_)) => true,
+            Some(Item::Message(message)) => message.role == Role::Assistant,
+            Some(Item::Output(_)) | None => false,
+        };
+        if !goes_on {
+            self.open.clear();
+        }
+        self.items.push(Item::Call(Call {
+            id: id.clone(),
+            name: self.names.hub(&name).into_owned(),
+            arguments,
+        }));
         self.open.push_back(Open { id, name, own });
         Ok(())
     }

@@ -184,7 +184,8 @@ mod tests {
     #[test]
     fn waits_are_said_twice_and_rounded_up() {
         let wait = Some(Duration::from_millis(1500));
-        let error = http_error(&Failure { retry_after: wait, ..Failure::new(Kind::RateLimited, "slow") }, true);
+        let error =
+            http_error(&Failure { retry_after: wait, ..Failure::new(Kind::RateLimited, "slow") }, true);
         assert_eq!((error.status, error.retry_after), (429, Some(2)));
         assert!(error.body.contains("\"retryDelay\":\"2s\""), "{}", error.body);
         let used_up = http_error(&Failure::new(Kind::QuotaExhausted, "no credit"), true);

@@ -7,8 +7,10 @@ use crate::inbound::models;
 
 /// `GET /v1beta/models`: everything on one page.
 pub fn list(config: &Config) -> String {
-    let models: Vec<Value> =
-        models::names(config).into_iter().map(|(name, endpoint, model)| entry(&name, endpoint, model)).collect();
+    let models: Vec<Value> = models::names(config)
+        .into_iter()
+        .map(|(name, endpoint, model)| entry(&name, endpoint, model))
+        .collect();
     json!({ "models": models }).to_string()
 }
 

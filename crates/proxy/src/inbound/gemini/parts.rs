@@ -92,13 +92,15 @@ pub(super) fn content(
     }
     if let Some(raw) = given(part.executable_code) {
         let at = at.field("executableCode");
-        let code: Code<'_> = serde_json::from_str(raw.get()).map_err(|_| wrong_type(raw, &at, "an object"))?;
+        let code: Code<'_> =
+            serde_json::from_str(raw.get()).map_err(|_| wrong_type(raw, &at, "an object"))?;
         let code: Cow<'_, str> = required(code.code, &at.field("code"), "a string")?;
         return Ok(Some(Content::Text(format!("Code that was run:\n```\n{code}\n```\n"))));
     }
     if let Some(raw) = given(part.code_execution_result) {
         let at = at.field("codeExecutionResult");
-        let code: Code<'_> = serde_json::from_str(raw.get()).map_err(|_| wrong_type(raw, &at, "an object"))?;
+        let code: Code<'_> =
+            serde_json::from_str(raw.get()).map_err(|_| wrong_type(raw, &at, "an object"))?;
         let output: Cow<'_, str> = field(code.output, &at.field("output"), "a string")?.unwrap_or_default();
         return Ok(Some(Content::Text(format!("What it printed:\n```\n{output}\n```\n"))));
     }
@@ -158,7 +160,8 @@ pub(super) fn output(
     let at = at.field("parts");
     for (place, raw) in list(wire.parts, &at, "a list of parts")?.into_iter().enumerate() {
         let at = at.index(place);
-        let part: Part<'_> = serde_json::from_str(raw.get()).map_err(|_| wrong_type(raw, &at, "an object"))?;
+        let part: Part<'_> =
+            serde_json::from_str(raw.get()).map_err(|_| wrong_type(raw, &at, "an object"))?;
         if let Some(text) = field::<String>(part.text, &at.field("text"), "a string")? {
             content.push(Content::Text(text));
         } else if let Some(seen) = self::content(&part, &at, notes)? {

@@ -158,8 +158,10 @@ mod tests {
             (r#"{"properties":7,"items":true}"#, r#"{"properties":7,"items":true}"#),
         ];
         for (google, json) in cases {
-            let (got, want): (Value, Value) =
-                (serde_json::from_str(&raised(google)).expect("JSON"), serde_json::from_str(json).expect("JSON"));
+            let (got, want): (Value, Value) = (
+                serde_json::from_str(&raised(google)).expect("JSON"),
+                serde_json::from_str(json).expect("JSON"),
+            );
             assert_eq!(got, want, "{google}");
         }
     }

@@ -203,7 +203,9 @@ impl Writer {
             self.next_call(whole);
         }
         let message = self.broken_call.take().filter(|_| whole).map(|name| {
-            format!("the model called `{name}` with arguments that are not JSON, so the call was not passed on")
+            format!(
+                "the model called `{name}` with arguments that are not JSON, so the call was not passed on"
+            )
         });
         let reason = if message.is_some() { "MALFORMED_FUNCTION_CALL" } else { word };
         let signature = self.signature();
@@ -229,7 +231,9 @@ impl Writer {
             "candidatesTokenCount": output - thoughts,
             "totalTokenCount": input.saturating_add(output),
         });
-        for (name, count) in [("thoughtsTokenCount", Some(thoughts)), ("cachedContentTokenCount", usage.cached)] {
+        for (name, count) in
+            [("thoughtsTokenCount", Some(thoughts)), ("cachedContentTokenCount", usage.cached)]
+        {
             if let Some(count) = count.filter(|count| *count > 0) {
                 fields[name] = count.into();
             }

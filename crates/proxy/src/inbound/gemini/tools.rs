@@ -63,7 +63,8 @@ pub(super) fn declare(
             match key.as_ref() {
                 "functionDeclarations" | "function_declarations" => {
                     let at = at.field("functionDeclarations");
-                    for (place, raw) in list(Some(value), &at, "a list of functions")?.into_iter().enumerate() {
+                    for (place, raw) in list(Some(value), &at, "a list of functions")?.into_iter().enumerate()
+                    {
                         function(raw, &at.index(place), names, out, notes)?;
                     }
                 }
@@ -88,7 +89,10 @@ fn function(
         serde_json::from_str(raw.get()).map_err(|_| wrong_type(raw, at, "an object"))?;
     let name: Option<Cow<'_, str>> = field(wire.name, &at.field("name"), "a string")?;
     let Some(name) = name.filter(|name| !name.is_empty()) else {
-        return Err(BadRequest::at(&at.field("name"), format_args!("is missing; every function needs a name")));
+        return Err(BadRequest::at(
+            &at.field("name"),
+            format_args!("is missing; every function needs a name"),
+        ));
     };
     let Some(hub) = names.declare(&name) else {
         notes.push(format!("the function `{}` was declared twice; the first one counts", shown(&name)));
