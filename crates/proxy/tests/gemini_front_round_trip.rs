@@ -148,7 +148,9 @@ proptest! {
             TurnEvent::CallArguments { json, .. } => expected.push(json.to_owned()),
             _ => {}
         };
-        script.iter().for_each(|line| play(&mut events, line));
+        for line in &script {
+            play(&mut events, line);
+        }
         prop_assert_eq!(said, expected);
     }
 }

@@ -6,7 +6,8 @@ mod gemini_scripts;
 use gemini_scripts::{drive, opened, pieces, played, shown, snapshot, writer};
 use latimer_protocol::failure::{Failure, Kind};
 use latimer_protocol::gemini::legality;
-use latimer_proxy::inbound::gemini::stream::Form;
+use latimer_proxy::inbound::gemini::names::Names;
+use latimer_proxy::inbound::gemini::stream::{Begin, Form, Writer};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -110,12 +111,8 @@ fn a_stopped_turn_ends_legally_wherever_it_is() {
 
 #[test]
 fn thoughts_are_for_those_who_asked_and_their_state_is_for_everybody() {
-    let mut quiet = {
-        let parsed =
-            latimer_proxy::inbound::gemini::request::read("m", br#"{"contents":"x"}"#, &Default::default());
-        let begin = latimer_proxy::inbound::gemini::stream::Begin { model: "m".into(), ..Default::default() };
-        latimer_proxy::inbound::gemini::stream::Writer::new(begin, parsed.expect("a request").names)
-    };
+    let begin = Begin { model: "m".to_owned(), ..Begin::default() };
+    let mut quiet = Writer::new(begin, Names::default());
     for line in ["reasoning \"secret\"", "state \"kept\"", "text \"a\"", "finished stop"] {
         drive(&mut quiet, line);
     }

@@ -2,8 +2,8 @@
 //!
 //! An estimate for clients that ask before they send (`countTokens`, `count_tokens`, `input_tokens`) and for upstreams that do not
 //! count. Text is weighed by script, because a token is about four letters of English and about one sign of Chinese; the
-//! weights are those of the vocabularies of today's large models, which agree within a fifth or so. Pictures and files are
-//! never weighed by their base64.
+//! weights were measured against o200k, a vocabulary of today: prose, code and JSON come out within a fifth, the scripts of Asia within
+//! a half. Pictures and files are never weighed by their base64.
 
 use latimer_protocol::turn::{Content, Format, Item, TurnRequest};
 
@@ -79,39 +79,46 @@ fn file(data_url: &str) -> u64 {
 /// Hundredths of a token for each byte of UTF-8. The first byte of a sign tells its script and weighs for the whole sign.
 const WEIGHTS: [u8; 256] = weights();
 
+/// From a byte to a byte, and the weight of each; later rows stand over earlier ones.
+const RANGES: [(u8, u8, u8); 16] = [
+    (0x00, 0x1f, 100),
+    (b'\t', b'\n', 30),
+    (b'\r', b'\r', 0),
+    // Punctuation stands alone, or two signs together.
+    (0x20, 0x7f, 40),
+    // Mostly part of the word behind it.
+    (b' ', b' ', 10),
+    (b'0', b'9', 40),
+    (b'A', b'Z', 24),
+    (b'a', b'z', 24),
+    // Latin with accents.
+    (0xc0, 0xcb, 60),
+    // Greek and Cyrillic.
+    (0xcc, 0xd3, 32),
+    // Armenian, Hebrew, Arabic and their neighbours.
+    (0xd4, 0xdf, 42),
+    // The scripts of India, Thai and their neighbours.
+    (0xe0, 0xe1, 45),
+    // Dashes, quotes, arrows, lines of boxes.
+    (0xe2, 0xe2, 70),
+    // Chinese, Japanese, Korean.
+    (0xe3, 0xed, 80),
+    (0xee, 0xef, 90),
+    // Emoji and what is rare.
+    (0xf0, 0xff, 200),
+];
+
 const fn weights() -> [u8; 256] {
     let mut table = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = match byte as u8 {
-            b'a'..=b'z' | b'A'..=b'Z' => 23,
-            // Mostly part of the word behind it.
-            b' ' => 10,
-            b'0'..=b'9' => 40,
-            b'\n' | b'\t' => 30,
-            b'\r' => 0,
-            // Punctuation stands alone, or two signs together.
-            0x20..=0x7e => 45,
-            0x00..=0x7f => 100,
-            // Not the first byte of a sign.
-            0x80..=0xbf => 0,
-            // Latin with accents.
-            0xc0..=0xcb => 60,
-            // Greek and Cyrillic.
-            0xcc..=0xd3 => 40,
-            // Armenian, Hebrew, Arabic and their neighbours.
-            0xd4..=0xdf => 50,
-            // The scripts of India, Thai and their neighbours.
-            0xe0..=0xe1 => 55,
-            // Dashes, quotes, arrows, lines of boxes.
-            0xe2 => 70,
-            // Chinese, Japanese, Korean.
-            0xe3..=0xed => 80,
-            0xee..=0xef => 90,
-            // Emoji and what is rare.
-            _ => 200,
-        };
-        byte += 1;
+    let mut row = 0;
+    while row < RANGES.len() {
+        let (first, last, weight) = RANGES[row];
+        let mut byte = first as usize;
+        while byte <= last as usize {
+            table[byte] = weight;
+            byte += 1;
+        }
+        row += 1;
     }
     table
 }
@@ -121,23 +128,36 @@ mod tests {
     use super::*;
     use latimer_protocol::turn::{Image, Message, Role};
 
-    fn between(text: &str, least: u64, most: u64) {
-        let count = of_text(text);
-        assert!((least..=most).contains(&count), "{count} tokens, wanted {least} to {most}: {text}");
-    }
-
     #[test]
     fn each_language_has_its_measure() {
-        // The bounds hold the counts of the vocabularies cl100k, o200k, Gemini's and Llama 3's, where they are known.
-        between("The quick brown fox jumps over the lazy dog.", 9, 12);
-        between("Der schnelle braune Fuchs springt über den faulen Hund.", 10, 17);
-        between("Быстрая коричневая лиса прыгает через ленивую собаку.", 13, 26);
-        between("敏捷的棕色狐狸跳过了懒狗。", 9, 16);
-        between("素早い茶色の狐がのろまな犬を飛び越える。", 13, 24);
-        between("빠른 갈색 여우가 게으른 개를 뛰어넘는다.", 12, 24);
-        between("fn main() { println!(\"{}\", 1 + 2); }", 12, 20);
-        between("{\"command\":\"ls -la\",\"timeout\":1000}", 10, 18);
-        between("🦊🐕", 2, 8);
+        // Each with its tokens in the vocabulary o200k.
+        let cases = [
+            ("The quick brown fox jumps over the lazy dog.", 10),
+            (
+                "Könnten Sie mir bitte erklären, wie diese Funktion arbeitet und warum der Test fehlschlägt?",
+                22,
+            ),
+            (
+                "Pouvez-vous m'expliquer comment cette fonction marche et pourquoi le test échoue à chaque exécution ?",
+                21,
+            ),
+            ("Объясните, пожалуйста, как работает эта функция и почему тест не проходит.", 16),
+            ("هل يمكنك أن تشرح لي كيف تعمل هذه الدالة ولماذا يفشل الاختبار؟", 18),
+            ("क्या आप मुझे समझा सकते हैं कि यह फ़ंक्शन कैसे काम करता है और परीक्षण क्यों विफल होता है?", 25),
+            ("请解释一下这个函数是如何工作的，以及为什么测试会失败。", 14),
+            ("この関数がどのように動作し、なぜテストが失敗するのか説明してください。", 25),
+            ("이 함수가 어떻게 작동하고 왜 테스트가 실패하는지 설명해 주세요.", 17),
+            ("fn main() { println!(\"{}\", 1 + 2); }", 13),
+            ("{\"command\":\"ls -la\",\"timeout\":1000}", 12),
+            ("🦊🐕🎉✅", 8),
+        ];
+        for (text, tokens) in cases {
+            let count = of_text(text);
+            assert!(
+                count * 3 >= tokens * 2 && count * 2 <= tokens * 3,
+                "{count} for {tokens} tokens: {text}"
+            );
+        }
         assert_eq!(of_text(""), 0);
     }
 

@@ -1,6 +1,7 @@
 //! What the tests of the Gemini front share: scripts of turn events, and answers in a form people can read.
 #![allow(dead_code, reason = "each test uses some of it")]
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use latimer_protocol::failure::{Failure, Kind};
@@ -41,7 +42,7 @@ pub(crate) fn play(sink: &mut dyn Sink, line: &str) {
         "refusal" => sink.event(TurnEvent::Refusal(&text())),
         "reasoning" => sink.event(TurnEvent::Reasoning(&text())),
         "state" => {
-            sink.event(TurnEvent::ReasoningState(Opaque { owner: Owner::new("lab", "m"), data: text() }))
+            sink.event(TurnEvent::ReasoningState(Opaque { owner: Owner::new("lab", "m"), data: text() }));
         }
         "call" => {
             let words: Vec<&str> = rest.split(' ').collect();
@@ -116,7 +117,7 @@ pub(crate) fn shown(piece: &Value) -> String {
         ("usage", &piece["usageMetadata"]),
     ] {
         if !value.is_null() {
-            line.push_str(&format!("{name} {value} "));
+            let _ = write!(line, "{name} {value} ");
         }
     }
     line.trim_end().to_owned()

@@ -156,7 +156,7 @@ impl<'n> Items<'n> {
             Some(Item::Message(message)) if message.role == role => {
                 match (message.content.last_mut(), content) {
                     (Some(Content::Text(said)), Content::Text(more)) if role == Role::Assistant => {
-                        said.push_str(&more)
+                        said.push_str(&more);
                     }
                     (_, content) => message.content.push(content),
                 }
