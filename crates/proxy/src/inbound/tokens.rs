@@ -102,7 +102,7 @@ const RANGES: [(u8, u8, u8); 16] = [
     // Dashes, quotes, arrows, lines of boxes.
     (0xe2, 0xe2, 70),
     // Chinese, Japanese, Korean.
-    (0xe3, 0xed, 80),
+    (0xe3, 0xed, 70),
     (0xee, 0xef, 90),
     // Emoji and what is rare.
     (0xf0, 0xff, 200),
