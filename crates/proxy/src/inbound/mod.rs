@@ -1,6 +1,8 @@
 //! Client protocols: requests in, events out.
 
 pub mod chat;
+pub mod gemini;
 pub mod messages;
 pub mod models;
 pub mod responses;
+pub mod tokens;
