@@ -134,7 +134,7 @@ fn a_stopped_turn_ends_legally_wherever_it_is() {
 }
 
 #[test]
-fn a_delta_allocates_nothing_but_room_for_itself() {
+fn the_bytes_of_a_delta_do_not_grow_with_the_answer() {
     let (mut writer, _) = writer(&json!({}), true);
     writer.event(TurnEvent::Text("warm"));
     writer.discard();
@@ -143,7 +143,7 @@ fn a_delta_allocates_nothing_but_room_for_itself() {
     writer.discard();
     for _ in 0..100 {
         writer.event(TurnEvent::Text("again"));
-        assert_eq!(writer.out().len(), length, "nothing grows with the answer");
+        assert_eq!(writer.out().len(), length);
         writer.discard();
     }
 }
