@@ -151,7 +151,10 @@ fn the_bytes_of_a_delta_do_not_grow_with_the_answer() {
 #[test]
 fn usage_behind_a_stop_sequence_still_reaches_one_object() {
     let (mut writer, _) = writer(&json!({ "stop": "END" }), false);
-    play_all(&mut writer, ["started", "text \"a END b\"", "usage", "finished stop"]);
+    play_all(&mut writer, ["started", "text \"a END b\""]);
+    assert_eq!(writer.finish_reason(), Some("stop"), "before the upstream says anything");
+    play_all(&mut writer, ["usage", "finished length"]);
+    assert_eq!(writer.finish_reason(), Some("stop"));
     let object: Value = serde_json::from_slice(&writer.into_object()).expect("JSON");
     assert_eq!(object["choices"][0]["message"]["content"], "a ");
     assert_eq!(object["usage"]["total_tokens"], 19);

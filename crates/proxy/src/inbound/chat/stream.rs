@@ -130,6 +130,14 @@ impl Writer {
         self.end.is_some()
     }
 
+    /// Why the answer ended, once it ended well. A stop sequence of the client's ends it before its upstream does.
+    pub fn finish_reason(&self) -> Option<&'static str> {
+        match &self.end {
+            Some(End::Well(reason)) => Some(reason),
+            _ => None,
+        }
+    }
+
     /// How the answer failed, if it did; also where only its writer could know, as with a call that came out broken.
     pub fn failure(&self) -> Option<&Failure> {
         match &self.end {
