@@ -139,9 +139,24 @@ impl From<BadRequest> for HttpError {
     }
 }
 
-/// An answer of 404 for a model that no endpoint lists.
-pub fn no_model(message: &str) -> HttpError {
-    HttpError { status: 404, retry_after: None, body: body(404, "NOT_FOUND", message, &[]) }
+/// Google's names of statuses that the server itself gives.
+const STATUSES: [(u16, &str); 9] = [
+    (400, "INVALID_ARGUMENT"),
+    (401, "UNAUTHENTICATED"),
+    (403, "PERMISSION_DENIED"),
+    (404, "NOT_FOUND"),
+    (405, "UNIMPLEMENTED"),
+    (408, "DEADLINE_EXCEEDED"),
+    (429, "RESOURCE_EXHAUSTED"),
+    (500, "INTERNAL"),
+    (503, "UNAVAILABLE"),
+];
+
+/// A refusal by the server itself: a model that no endpoint lists, a missing token, a body past its limit.
+pub fn refusal(status: u16, message: &str) -> HttpError {
+    let known = STATUSES.iter().find(|(known, _)| *known == status).map(|(_, name)| *name);
+    let other = if status < 500 { "INVALID_ARGUMENT" } else { "INTERNAL" };
+    HttpError { status, retry_after: None, body: body(status, known.unwrap_or(other), message, &[]) }
 }
 
 fn body(code: u16, status: &str, message: &str, details: &[Value]) -> String {
