@@ -32,19 +32,25 @@ fn overrides_are_for_friends_for_a_time_and_for_what_exists() {
     let pair = Pair::new("overrides", [Answer::text("Hi.")]);
     let client = pair.client();
     let add = |body: &Value| client.send("POST /v1/admin/overrides", &body.to_string()).expect("answered");
-    let raise = json!({"kind": "raise_timeouts", "endpoint": "lab", "factor": 2.0, "seconds": 60, "why": "B5"});
+    let raise =
+        json!({"kind": "raise_timeouts", "endpoint": "lab", "factor": 2.0, "seconds": 60, "why": "B5"});
     let stranger = pair::Client::new(pair.url.trim_start_matches("http://"), "wrong");
     let refused = stranger.send("POST /v1/admin/overrides", &raise.to_string()).expect("answered");
     assert_eq!(refused.0, 401);
     let (status, added) = json_of(add(&raise));
     assert_eq!(status, 200, "{added}");
-    for (change, value) in [("endpoint", json!("none")), ("factor", json!(99)), ("seconds", json!(0)), ("kind", json!("x"))] {
+    for (change, value) in
+        [("endpoint", json!("none")), ("factor", json!(99)), ("seconds", json!(0)), ("kind", json!("x"))]
+    {
         let mut wrong = raise.clone();
         wrong[change] = value;
         assert_eq!(add(&wrong).0, 400, "{wrong}");
     }
     let (_, health) = json_of(client.get("/health").expect("answered"));
-    assert_eq!((&health["overrides"][0]["kind"], &health["overrides"][0]["why"]), (&json!("raise_timeouts"), &json!("B5")));
+    assert_eq!(
+        (&health["overrides"][0]["kind"], &health["overrides"][0]["why"]),
+        (&json!("raise_timeouts"), &json!("B5"))
+    );
     assert_eq!(client.turn().0, End::Complete);
     let one = format!("DELETE /v1/admin/overrides/{}", added["id"]);
     assert_eq!(client.send(&one, "").expect("answered").0, 200);
@@ -57,8 +63,13 @@ fn overrides_are_for_friends_for_a_time_and_for_what_exists() {
 
 #[test]
 fn a_provider_that_breaks_is_left_for_a_time_when_the_person_allows_it() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-    let broken = Scenario::new([Answer::error(500, json!({"error": {"message": "internal"}}))]).without_record();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let broken =
+        Scenario::new([Answer::error(500, json!({"error": {"message": "internal"}}))]).without_record();
     let broken = runtime.block_on(Provider::start(broken)).expect("a provider");
     let more = format!(
         "[watchdog]\nauto_switch_provider = true\n[[endpoint]]\nname = \"broken\"\nbase_url = \"{}\"\napi_key = \"k\"\nmodels = [\"glm-5\"]\nretries = 0\n",
@@ -77,7 +88,10 @@ fn a_provider_that_breaks_is_left_for_a_time_when_the_person_allows_it() {
     });
     assert_eq!(client.turn().0, End::Complete, "{}", logs(&pair.dir));
     let incidents = pair.ask("incidents").expect("listed");
-    assert!(incidents.as_array().is_some_and(|all| all.iter().any(|one| one["fault"] == "B2")), "{incidents}");
+    assert!(
+        incidents.as_array().is_some_and(|all| all.iter().any(|one| one["fault"] == "B2")),
+        "{incidents}"
+    );
 }
 
 #[test]
