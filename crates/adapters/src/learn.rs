@@ -52,6 +52,8 @@ pub enum Lesson {
     NoHostedTools,
     /// Namespaces of tools are not taken (Responses).
     NoNamespaces,
+    /// A client's own request is not taken as it is (Messages): it is translated.
+    NoOwnRequests,
 }
 
 /// What a request makes use of.
@@ -108,7 +110,7 @@ impl Lessons {
 }
 
 /// Code and meaning of each lesson.
-const LESSONS: [(Lesson, &str, &str); 21] = [
+const LESSONS: [(Lesson, &str, &str); 22] = [
     (Lesson::TextContent, "text_content", "message content is sent as one string"),
     (Lesson::NoImages, "no_images", "images are replaced by a note"),
     (Lesson::NoTools, "no_tools", "tools are left out"),
@@ -134,6 +136,7 @@ const LESSONS: [(Lesson, &str, &str); 21] = [
     (Lesson::NoCustomTools, "no_custom_tools", "freeform tools are sent as functions"),
     (Lesson::NoHostedTools, "no_hosted_tools", "the provider's own tools are left out"),
     (Lesson::NoNamespaces, "no_namespaces", "namespaces of tools are flattened"),
+    (Lesson::NoOwnRequests, "no_own_requests", "the client's requests are translated and not passed on"),
 ];
 
 impl Lesson {
@@ -161,7 +164,7 @@ impl fmt::Display for Lesson {
 
 /// A wording in lower case and what it teaches: all words of a row must be there. The first row that fits a feature of the
 /// request wins.
-const WORDINGS: [(&[&str], Lesson); 52] = [
+const WORDINGS: [(&[&str], Lesson); 62] = [
     (&["expected string", "received array"], Lesson::StringMode),
     (&["must be passed back"], Lesson::ThoughtsWithCalls),
     (&["reasoning_content", "is missing"], Lesson::ThoughtsWithCalls),
@@ -214,6 +217,16 @@ const WORDINGS: [(&[&str], Lesson); 52] = [
     (&["developer", "role"], Lesson::SystemRole),
     (&["tool", "support"], Lesson::NoTools),
     (&["function calling", "not enabled"], Lesson::NoTools),
+    (&["extra inputs"], Lesson::NoOwnRequests),
+    (&["unexpected role"], Lesson::NoOwnRequests),
+    (&["role", "system"], Lesson::NoOwnRequests),
+    (&["anthropic-beta"], Lesson::NoOwnRequests),
+    (&["context_management"], Lesson::NoOwnRequests),
+    (&["output_config"], Lesson::NoOwnRequests),
+    (&["thinking"], Lesson::NoOwnRequests),
+    (&["tools"], Lesson::NoOwnRequests),
+    (&["unknown", "field"], Lesson::NoOwnRequests),
+    (&["not supported"], Lesson::NoOwnRequests),
 ];
 
 /// A longer text may quote the person, and teaches nothing.
@@ -247,7 +260,7 @@ mod tests {
     #[test]
     fn refusals_in_providers_words() {
         let all = Features::of(LESSONS.iter().map(|row| row.0));
-        let cases: [(u16, &str, Option<Lesson>); 23] = [
+        let cases: [(u16, &str, Option<Lesson>); 25] = [
             (
                 400,
                 "Failed to deserialize: messages[1].content[0]: unknown variant `image_url`, expected `text`",
@@ -295,6 +308,8 @@ mod tests {
                 Some(Lesson::NoSampling),
             ),
             (400, "reasoning_effort is not supported by this model", Some(Lesson::NoReasoning)),
+            (400, "messages: Unexpected role \"system\".", Some(Lesson::NoOwnRequests)),
+            (400, "output_config: Extra inputs are not permitted", Some(Lesson::NoOwnRequests)),
             (500, "Unknown name \"parallel_tool_calls\"", None),
             (429, "temperature too high, cool down", None),
             (401, "tool_choice", None),

@@ -37,6 +37,13 @@ pub enum Step<'a> {
     Orphan(&'a CallOutput),
 }
 
+/// Whether every call has its one output, right behind it.
+pub fn is_paired(items: &[Item]) -> bool {
+    let mut notes = Vec::new();
+    pair(items, &mut notes);
+    notes.is_empty()
+}
+
 /// Brings calls and outputs into order. A repeated id is renamed on both sides, the last output of a call wins.
 pub fn pair<'a>(items: &'a [Item], notes: &mut Vec<String>) -> Vec<Step<'a>> {
     let mut outputs = collect(items);

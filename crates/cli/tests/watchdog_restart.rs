@@ -13,7 +13,7 @@ fn short() -> Answer {
     Answer::turn([Step::Text { text: "one two three four".to_owned(), pieces: 4, gap_us: 2_000 }])
 }
 
-/// How long the test that kills goes on: a minute with LATIMER_LONG set.
+/// How long the test that kills goes on: a minute with `LATIMER_LONG` set.
 fn rounds() -> u32 {
     if std::env::var_os("LATIMER_LONG").is_some() { 30 } else { 3 }
 }

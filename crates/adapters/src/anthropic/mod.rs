@@ -1,11 +1,14 @@
-//! Anthropic Messages upstreams: headers, URL, credentials. The protocol itself is in [`request`] and [`stream`].
+//! Anthropic Messages upstreams: headers, URL, credentials. The protocol itself is in [`request`] and [`stream`]; a client of the
+//! same protocol gets the upstream's own events ([`pass`], [`tap`]) where nothing has to be changed.
 
 mod blocks;
 pub mod errors;
 pub mod models;
 mod open;
+pub mod pass;
 pub mod request;
 pub mod stream;
+pub mod tap;
 mod tools;
 
 use std::sync::Arc;
@@ -16,9 +19,11 @@ use latimer_protocol::turn::{Owner, TurnRequest};
 
 use crate::credential::Credential;
 use crate::drive::{Reopen, TurnStream};
-use crate::learn::Lessons;
+use crate::learn::{Features, Lesson, Lessons};
 use crate::link::{Headers, Link, Refusal, Refused};
-use crate::prepared::{Prepared, Wire};
+use crate::names::Names;
+use crate::pairing::is_paired;
+use crate::prepared::{Prepared, Raw, Wire};
 use crate::reader::Context;
 
 /// The version of the protocol.
@@ -39,9 +44,27 @@ pub struct Anthropic {
 }
 
 impl Anthropic {
-    /// Translates the turn once, for all attempts.
-    pub fn prepare(&self, turn: &TurnRequest, lessons: &Lessons) -> Prepared {
+    /// Makes the turn ready, once for all attempts: as the client wrote it where that is possible, else translated.
+    pub fn prepare(&self, turn: &TurnRequest, raw: Option<&Raw>, lessons: &Lessons) -> Prepared {
         let owner = Owner::new(&self.link.provider, &turn.model);
+        // What a server does not take is only left out of a translation, and only that mends a broken history.
+        let raw =
+            raw.filter(|raw| raw.wire == Wire::Anthropic && lessons.is_empty() && is_paired(&turn.items));
+        if let Some(raw) = raw
+            && let Some(body) = pass::lower(&raw.body, &turn.model, &owner, &raw.seal)
+        {
+            return Prepared {
+                wire: Wire::Anthropic,
+                passes: true,
+                body: body.into(),
+                model: turn.model.clone(),
+                owner,
+                names: Names::default(),
+                headers: raw.headers.iter().filter(|(name, _)| name == BETA).cloned().collect(),
+                features: Features::of([Lesson::NoOwnRequests]),
+                notes: Vec::new(),
+            };
+        }
         let written = request::write(turn, &owner, lessons);
         let beta = HeaderValue::try_from(written.betas.join(",")).ok().filter(|value| !value.is_empty());
         Prepared {
@@ -69,6 +92,10 @@ impl Anthropic {
             Ok(answer) => answer,
             Err(refusal) => return Err(self.refused(&refusal, prepared)),
         };
+        if prepared.passes {
+            let tap = tap::Tap::new(Context::of(prepared, &self.link.name));
+            return Ok(TurnStream::detect(answer.body, Box::new(tap), self.link.limits()));
+        }
         let kept = (prepared.body.len() <= MOST_KEPT).then(|| prepared.body.clone());
         let reader = stream::Reader::new(Context::of(prepared, &self.link.name), kept);
         let stream = TurnStream::detect(answer.body, Box::new(reader), self.link.limits());

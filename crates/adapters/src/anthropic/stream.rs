@@ -74,7 +74,7 @@ impl Reader {
         }
     }
 
-    fn event(&mut self, event: &Event<'_>, data: &str, sink: &mut dyn Sink) {
+    pub(super) fn event(&mut self, event: &Event<'_>, data: &str, sink: &mut dyn Sink) {
         if let Some(error) = event.error {
             self.failure = Some(errors::in_stream(error.get(), &self.context.endpoint, &self.context.model));
             return;

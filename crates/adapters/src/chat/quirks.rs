@@ -120,7 +120,8 @@ impl Quirks {
                 | Lesson::StringMode
                 | Lesson::NoCustomTools
                 | Lesson::NoHostedTools
-                | Lesson::NoNamespaces => {}
+                | Lesson::NoNamespaces
+                | Lesson::NoOwnRequests => {}
             }
         }
         quirks

@@ -18,19 +18,12 @@ use crate::credential::Credential;
 use crate::drive::TurnStream;
 use crate::learn::Lessons;
 use crate::link::{Headers, Link, Refused};
-use crate::pairing::pair;
+use crate::pairing::is_paired;
 use crate::prepared::{Prepared, Raw, Wire};
 use crate::reader::Context;
 
 /// The header in which the ChatGPT backend wants the account.
 const ACCOUNT: &str = "chatgpt-account-id";
-
-/// Whether every call has its one output.
-fn is_paired(turn: &TurnRequest) -> bool {
-    let mut notes = Vec::new();
-    pair(&turn.items, &mut notes);
-    notes.is_empty()
-}
 
 /// The headers that go through.
 fn forwarded(headers: &Headers, names: &[&str]) -> Headers {
@@ -61,7 +54,7 @@ impl Responses {
             None => owner,
         };
         // A history that somebody broke has to be mended, and only the translation does that.
-        let raw = raw.filter(|raw| raw.wire == Wire::Responses && is_paired(turn));
+        let raw = raw.filter(|raw| raw.wire == Wire::Responses && is_paired(&turn.items));
         if let Some(raw) = raw
             && let Some(lowered) = pass::lower(&raw.body, &turn.model, &profile, &owner, &raw.seal)
         {

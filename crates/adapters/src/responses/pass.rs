@@ -2,15 +2,14 @@
 //! for byte. Pure.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use latimer_protocol::turn::{Opaque, Owner, Seal};
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::profile::Profile;
+use crate::fields::Fields;
 use crate::learn::{Features, Lesson};
 
 /// What state is asked for where the server keeps none.
@@ -29,9 +28,6 @@ pub struct Lowered {
     /// What was lowered or dropped, for the log.
     pub notes: Vec<String>,
 }
-
-/// The top-level fields in order, untouched.
-struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 #[derive(Deserialize)]
 struct Kind<'a> {
@@ -261,32 +257,6 @@ fn without_id(item: &str) -> Option<String> {
     }
     fields.shift_remove("id")?;
     Some(Value::Object(fields).to_string())
-}
-
-impl<'de> Deserialize<'de> for Fields<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Each;
-        impl<'de> Visitor<'de> for Each {
-            type Value = Fields<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-                #[derive(Deserialize)]
-                struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
-                let mut fields: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::new();
-                while let Some((Name(name), value)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
-                    // Of a field that stands twice the last one counts, as everywhere.
-                    fields.retain(|(known, _)| *known != name);
-                    fields.push((name, value));
-                }
-                Ok(Fields(fields))
-            }
-        }
-        deserializer.deserialize_map(Each)
-    }
 }
 
 #[cfg(test)]

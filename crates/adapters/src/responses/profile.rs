@@ -155,7 +155,8 @@ impl Profile {
                 | Lesson::MaxCompletionTokens
                 | Lesson::NoJsonSchema
                 | Lesson::SystemRole
-                | Lesson::StringMode => {}
+                | Lesson::StringMode
+                | Lesson::NoOwnRequests => {}
             }
         }
         profile

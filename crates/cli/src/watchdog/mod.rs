@@ -61,7 +61,7 @@ enum Command {
 /// Parses the arguments of `latimer-watchdog`, runs the command, and prints an error with its causes and hints.
 pub fn watchdog_main() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Run(args) => run::run(args),
+        Command::Run(args) => run::run(&args),
         Command::Status(args) => ask::status(&args),
         Command::Upgrade(args) => ask::upgrade(&args),
         Command::Start(args) => ask::start(&args),

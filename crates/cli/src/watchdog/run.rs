@@ -41,7 +41,7 @@ pub(crate) struct Args {
     proxy: Vec<OsString>,
 }
 
-pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     logging::init(args.log);
     let state_dir = args.places.state()?;
     let configuration = args.places.configuration()?;
@@ -61,7 +61,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         settings.enabled,
         "`watchdog.enabled` is false; `latimer serve` runs the proxy without a watchdog"
     );
-    let program = program(&args, &state_dir, configuration.path.as_deref())?;
+    let program = program(args, &state_dir, configuration.path.as_deref())?;
     let listener =
         listenfd::ListenFd::from_env().take_tcp_listener(0).context("the listener given by LISTEN_FDS")?;
     let options = Options {

@@ -6,6 +6,7 @@
     reason = "a test fails by panicking, and says what it skips"
 )]
 
+pub(crate) mod faults;
 pub(crate) mod pair;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

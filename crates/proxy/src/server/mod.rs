@@ -1,5 +1,6 @@
 //! Serving: connections in, the path table, limits, and stopping without breaking a stream.
 
+mod accounts;
 pub mod admin;
 pub mod body;
 pub mod guard;
@@ -8,9 +9,10 @@ pub mod paths;
 pub mod pulse;
 pub mod reply;
 pub mod shutdown;
+mod stored;
 pub mod traces;
+mod vitals;
 
-use std::collections::HashSet;
 use std::convert::Infallible;
 use std::io;
 use std::panic::AssertUnwindSafe;
@@ -26,7 +28,7 @@ use hyper::{HeaderMap, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use latimer_protocol::secret::Secret;
-use latimer_protocol::status::{AccountState, Health};
+use latimer_protocol::status::Health;
 use latimer_protocol::turn::Seal;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -37,13 +39,13 @@ use self::paths::Action;
 use self::pulse::Pulse;
 use self::reply::{Refusal, Reply, json};
 use self::shutdown::{Cut, Phase, Stop, Turns};
-use crate::accounts::{self, Places};
+use crate::accounts::Places;
+use crate::config::Config;
 use crate::config::watch::Live;
-use crate::config::{Config, Login};
-use crate::inbound::models;
+use crate::inbound::{gemini, messages, models};
 use crate::probe::{self, Probe};
 use crate::route::fleet::Fleet;
-use crate::route::memory::{Memory, moment};
+use crate::route::memory::Memory;
 use crate::store::Store;
 use crate::store::warn::Caches;
 use crate::turn::{self, Surroundings};
@@ -267,18 +269,19 @@ impl Proxy {
     async fn answer(&self, request: Request<Incoming>) -> Response<Reply> {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         let id = format!("req_{:x}_{number:x}", std::process::id());
-        let answered = AssertUnwindSafe(self.route(request)).catch_unwind().await;
+        let front = paths::front(request.uri().path(), request.headers());
+        let answered = AssertUnwindSafe(self.route(request, &id)).catch_unwind().await;
         let mut response = match answered {
             Ok(Ok(response)) => response,
             Ok(Err(refusal)) => {
                 tracing::debug!(event = "request.refused", request = %id, status = refusal.status, code = refusal.code);
-                refusal.into_response()
+                refusal.into_response(front, &id)
             }
             Err(_) => {
                 tracing::error!(event = "request.panicked", request = %id);
                 Refusal::new(500, "server_error", "internal_error")
                     .message(format!("latimer made a mistake; its log has the details under {id}"))
-                    .into_response()
+                    .into_response(front, &id)
             }
         };
         if let Ok(value) = HeaderValue::try_from(id) {
@@ -291,7 +294,7 @@ impl Proxy {
         response
     }
 
-    async fn route(&self, request: Request<Incoming>) -> Result<Response<Reply>, Refusal> {
+    async fn route(&self, request: Request<Incoming>, id: &str) -> Result<Response<Reply>, Refusal> {
         let (head, incoming) = request.into_parts();
         let config = self.live.current();
         if head.uri.authority().is_some() {
@@ -308,28 +311,63 @@ impl Proxy {
             // Codex falls back to plain HTTP at once on 426, and only then.
             return Err(Refusal::invalid(426, "upgrade_not_supported").message("latimer speaks the Responses protocol over HTTP, not over WebSocket; send POST /v1/responses"));
         }
+        let headers = &head.headers;
+        let body = async |incoming| body::read(headers, incoming, config.server.body_limit).await;
         match action? {
             Action::Responses => {
-                let mut surroundings = self.begin_turn()?;
-                let body = body::read(&head.headers, incoming, config.server.body_limit).await?;
+                let mut surroundings = self.begin_turn(id)?;
+                let body = body(incoming).await?;
                 if probe::asks(&body) {
                     let stage = self.probe.stage().await.map_err(|error| no_probe(&error))?;
                     surroundings.fleet = Arc::clone(&stage.fleet);
                     surroundings.open = stage.turns.begin();
                     surroundings.quiet = true;
                 }
-                Ok(turn::responses(surroundings, &head.headers, body).await)
+                Ok(turn::responses(surroundings, headers, body).await)
             }
             Action::Compact => {
-                let surroundings = self.begin_turn()?;
-                let body = body::read(&head.headers, incoming, config.server.body_limit).await?;
-                Ok(turn::compact(surroundings, &head.headers, body).await)
+                let surroundings = self.begin_turn(id)?;
+                Ok(turn::compact(surroundings, headers, body(incoming).await?).await)
+            }
+            Action::Chat => {
+                let surroundings = self.begin_turn(id)?;
+                Ok(turn::chat(surroundings, headers, body(incoming).await?).await)
+            }
+            Action::Messages => {
+                let surroundings = self.begin_turn(id)?;
+                Ok(turn::messages(surroundings, headers, body(incoming).await?).await)
+            }
+            Action::Generate(target) if target.method != gemini::target::Method::Count => {
+                let surroundings = self.begin_turn(id)?;
+                let form = target.form(head.uri.query());
+                let body = body(incoming).await?;
+                Ok(turn::generate(surroundings, headers, body, &target.model, form).await)
+            }
+            Action::Generate(target) => {
+                Ok(turn::generate_count(&self.seal, &body(incoming).await?, &target.model))
+            }
+            Action::CountTokens => Ok(turn::messages_count(&self.seal, &body(incoming).await?, id)),
+            Action::InputTokens => Ok(turn::input_tokens(&self.seal, &body(incoming).await?)),
+            Action::Response(response) => {
+                stored::retrieve(&self.store, response, head.uri.query().unwrap_or_default()).await
+            }
+            Action::DeleteResponse(response) => stored::delete(&self.store, response).await,
+            Action::CancelResponse(response) => stored::cancel(&self.store, response).await,
+            Action::InputItems(response) => {
+                stored::input_items(&self.store, response, head.uri.query().unwrap_or_default()).await
+            }
+            Action::GeminiModels => Ok(json(200, gemini::models::list(&config))),
+            Action::GeminiModel(id) => {
+                gemini::models::one(&config, id).map(|model| json(200, model)).ok_or_else(|| no_model(id))
+            }
+            Action::Models if headers.contains_key("anthropic-version") => {
+                Ok(json(200, messages::models::list(&config, turn::is_discovery(headers))))
             }
             Action::Models => Ok(json(200, models::list(&config))),
             Action::Model(id) => {
                 models::one(&config, id).map(|model| json(200, model)).ok_or_else(|| no_model(id))
             }
-            Action::Accounts => Ok(json(200, accounts_document(&self.fleet()))),
+            Action::Accounts => Ok(json(200, accounts::document(&self.fleet()))),
             Action::Turns => Ok(json(200, self.turns.traces.list())),
             Action::Turn(id) => {
                 self.turns.traces.one(id).map(|trace| json(200, trace)).ok_or_else(|| no_turn(id))
@@ -363,7 +401,7 @@ impl Proxy {
         }
     }
 
-    fn begin_turn(&self) -> Result<Surroundings, Refusal> {
+    fn begin_turn(&self, request: &str) -> Result<Surroundings, Refusal> {
         if !self.phase.borrow().takes_turns() {
             let mut refusal = Refusal::new(503, "server_error", "proxy_shutting_down")
                 .message("latimer is stopping; the request can be sent again");
@@ -378,6 +416,7 @@ impl Proxy {
             store: self.store.clone(),
             caches: Arc::clone(&self.caches),
             quiet: false,
+            request: request.to_owned(),
         })
     }
 
@@ -420,51 +459,20 @@ impl Proxy {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             uptime_s: now.saturating_duration_since(self.started).as_secs(),
-            memory_bytes: resident_memory(),
+            memory_bytes: vitals::resident_memory(),
             turns_open: self.turns.open(),
             turns_total: self.turns.total(),
             turns_failed: self.turns.failed(),
             usage_lost: self.store.lost(),
             warnings: self.turns.warnings(),
             lag_ms: u64::try_from(self.pulse.lag(now).as_millis()).unwrap_or(u64::MAX),
-            descriptors: descriptors(),
+            descriptors: vitals::descriptors(),
             overrides: self.overrides.states(now),
             config: self.live.state(),
             endpoints: self.fleet().states(now),
         };
         serde_json::to_string(&health).unwrap_or_default()
     }
-}
-
-/// The accounts and keys of all endpoints; never a secret.
-fn accounts_document(fleet: &Fleet) -> String {
-    let at = moment();
-    let mut logins: Vec<Login> =
-        fleet.config.endpoints.iter().filter_map(|endpoint| endpoint.login).collect();
-    logins.dedup();
-    let mut seen = HashSet::new();
-    logins.retain(|login| seen.insert(*login));
-    let found: Vec<accounts::Found> = fleet
-        .places
-        .iter()
-        .flat_map(|places| logins.iter().map(|login| accounts::load(*login, places)))
-        .collect();
-    let states: Vec<AccountState> =
-        found.iter().flat_map(|found| &found.accounts).map(|account| account.state(at.unix)).collect();
-    let problems: Vec<&String> = found.iter().flat_map(|found| &found.problems).collect();
-    let endpoints: Vec<_> = fleet
-        .endpoints()
-        .iter()
-        .map(|runtime| {
-            let rests = runtime.pool.rests(at.now).into_iter();
-            let members: Vec<_> = rests
-                .map(|(id, rests_s)| serde_json::json!({ "id": id, "rate_limited": rests_s.is_some(), "resets_in": rests_s }))
-                .collect();
-            serde_json::json!({ "endpoint": runtime.endpoint.name.as_str(), "members": members })
-        })
-        .collect();
-    serde_json::json!({ "object": "list", "data": states, "endpoints": endpoints, "problems": problems })
-        .to_string()
 }
 
 fn wants_upgrade(headers: &HeaderMap) -> bool {
@@ -476,7 +484,7 @@ fn wants_upgrade(headers: &HeaderMap) -> bool {
 
 fn unauthorized() -> Refusal {
     Refusal::new(401, "authentication_error", "invalid_api_key").message(
-        "latimer needs its own token as `Authorization: Bearer …`; it is in the file `token` of the state directory (`latimer launch codex` passes it on by itself)",
+        "latimer needs its own token as `Authorization: Bearer …`; it is in the file `token` of the state directory (`latimer launch` passes it on by itself)",
     )
 }
 
@@ -512,20 +520,6 @@ fn is_passing(error: &io::Error) -> bool {
 fn turn_away(stream: &TcpStream) {
     const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 138\r\n\r\n{\"error\":{\"message\":\"latimer has too many connections open; try again\",\"type\":\"server_error\",\"param\":null,\"code\":\"server_is_overloaded\"}}\n";
     let _ = stream.try_write(BUSY);
-}
-
-/// Bytes this process holds in memory now; 0 where the system does not tell.
-fn resident_memory() -> u64 {
-    const PAGE: u64 = 4096;
-    std::fs::read_to_string("/proc/self/statm")
-        .ok()
-        .and_then(|statm| statm.split_whitespace().nth(1)?.parse::<u64>().ok())
-        .map_or(0, |pages| pages * PAGE)
-}
-
-/// File descriptors of this process; 0 where the system does not tell.
-fn descriptors() -> u64 {
-    std::fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64)
 }
 
 #[cfg(test)]

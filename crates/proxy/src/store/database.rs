@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rusqlite::{Connection, OpenFlags, Transaction};
 
 /// The layout of the tables.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 /// How long one process waits for another.
 const BUSY: Duration = Duration::from_secs(5);
 /// Rows older than this are deleted at the start.
@@ -20,7 +20,7 @@ CREATE TABLE IF NOT EXISTS usage (
     repairs INTEGER NOT NULL, cost_usd REAL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS usage_at ON usage (at);
-CREATE TABLE IF NOT EXISTS responses (id TEXT PRIMARY KEY, at INTEGER NOT NULL, items BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS responses (id TEXT PRIMARY KEY, at INTEGER NOT NULL, items BLOB NOT NULL, response BLOB NOT NULL) STRICT;
 CREATE INDEX IF NOT EXISTS responses_at ON responses (at);
 ";
 
@@ -66,6 +66,10 @@ impl Database {
             // Taken for broken: it is set aside for the newer latimer that made it.
             return Err(rusqlite::Error::InvalidQuery);
         }
+        if version < 2 {
+            // They hold for ten minutes: making them again costs nobody anything.
+            connection.execute_batch("DROP TABLE IF EXISTS responses")?;
+        }
         connection.execute_batch(TABLES)?;
         connection.pragma_update(None, "user_version", VERSION)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
@@ -88,10 +92,17 @@ pub(super) fn read_only(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Makes the file before SQLite does, so that it is nobody else's from the first moment.
+/// Makes the file before SQLite does, so that it is nobody else's from the first moment; and takes back what an older one gave
+/// away. SQLite gives its other files the mode of this one.
 fn make_private(path: &Path) {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let _ = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+    let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    if made.is_err() {
+        for name in [path.to_owned(), path.with_extension("db-wal"), path.with_extension("db-shm")] {
+            // A file of somebody else cannot be changed, and a missing one need not be.
+            let _ = std::fs::set_permissions(name, std::fs::Permissions::from_mode(0o600));
+        }
+    }
 }
 
 fn is_broken(error: &rusqlite::Error) -> bool {

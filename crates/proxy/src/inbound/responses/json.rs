@@ -1,14 +1,14 @@
 //! Writing JSON by hand, for the events that come hundreds a second. Everything rarer goes through serde.
 
 /// Appends a JSON string, quotes included. `"`, `\` and control characters are escaped, all else is UTF-8 as it is.
-pub(super) fn push_string(out: &mut Vec<u8>, text: &str) {
+pub(in crate::inbound) fn push_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     push_escaped(out, text);
     out.push(b'"');
 }
 
 /// Appends the inside of a JSON string.
-pub(super) fn push_escaped(out: &mut Vec<u8>, text: &str) {
+pub(in crate::inbound) fn push_escaped(out: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
     let mut copied = 0;
     for (at, byte) in bytes.iter().enumerate() {
@@ -37,7 +37,7 @@ pub(super) fn push_escaped(out: &mut Vec<u8>, text: &str) {
 }
 
 /// Appends a whole number.
-pub(super) fn push_number(out: &mut Vec<u8>, number: u64) {
+pub(in crate::inbound) fn push_number(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 

@@ -7,8 +7,9 @@ use latimer_protocol::failure::Failure;
 use latimer_protocol::turn::{Frame, Opaque, Owner, Seal};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use super::answer::Kept;
 use super::error::{stream_code, stream_message};
 use super::json::push_string;
 use super::stream::Begin;
@@ -34,9 +35,10 @@ pub(super) struct Pass {
     kept_alive: bool,
     finished: bool,
     sequence: u64,
-    /// From `response.created`, for an end of our own.
+    /// The upstream's own name of the response.
     id: Option<String>,
-    model: Option<String>,
+    /// The response as it was created, for an end of our own.
+    created: Option<String>,
     /// For an answer that is one object: its items, and the last frame.
     items: Vec<(u64, String)>,
     last: Option<String>,
@@ -45,15 +47,13 @@ pub(super) struct Pass {
 #[derive(Deserialize)]
 struct Created<'a> {
     #[serde(borrow)]
-    response: Head<'a>,
+    response: &'a RawValue,
 }
 
 #[derive(Deserialize)]
 struct Head<'a> {
     #[serde(borrow)]
     id: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    model: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]
@@ -78,7 +78,7 @@ impl Pass {
             finished: false,
             sequence: 0,
             id: None,
-            model: None,
+            created: None,
             items: Vec::new(),
             last: None,
         }
@@ -87,6 +87,16 @@ impl Pass {
     /// Something was or will be written here and not by the writer.
     pub(super) fn begun(&self) -> bool {
         self.shown || self.kept_alive
+    }
+
+    /// Frames are on their way, shown or not: the writer has to be silent, for the client has to see one beginning only.
+    pub(super) fn has_any(&self) -> bool {
+        self.begun() || !self.held.is_empty()
+    }
+
+    /// Forgets frames that were not shown.
+    pub(super) fn give_up(&mut self) {
+        self.held.clear();
     }
 
     /// The client has seen something of an upstream's own answer.
@@ -121,8 +131,10 @@ impl Pass {
             self.held.clear();
             self.sequence = 0;
             if let Ok(created) = serde_json::from_str::<Created<'_>>(frame.data) {
-                self.id = created.response.id.map(Cow::into_owned);
-                self.model = created.response.model.map(Cow::into_owned);
+                let response = created.response.get();
+                let head = serde_json::from_str::<Head<'_>>(response).ok();
+                self.id = head.and_then(|head| head.id).map(Cow::into_owned);
+                self.created = Some(response.to_owned());
             }
         }
         let data = match frame.state_of {
@@ -151,10 +163,10 @@ impl Pass {
     }
 
     /// The response's id and its items; once it is over and well.
-    pub(super) fn kept(&self) -> Option<(String, Vec<u8>)> {
+    pub(super) fn kept(&self) -> Option<Kept> {
         let id = self.id.clone().filter(|_| self.finished && self.last.is_some())?;
         let items: Vec<&str> = self.items.iter().map(|(_, item)| item.as_str()).collect();
-        Some((id, items.join(",").into_bytes()))
+        Some(Kept { id, output: items.join(",").into_bytes(), response: self.object() })
     }
 
     /// What one object at the end is made of: some servers leave its items out.
@@ -183,16 +195,24 @@ impl Pass {
         if self.finished {
             return;
         }
-        let response = json!({
-            "id": self.id, "object": "response", "created_at": self.created_at, "status": "failed",
-            "error": {
-                "code": stream_code(failure.kind, self.codex),
-                "message": stream_message(failure, self.codex),
-            },
-            "incomplete_details": null, "instructions": null, "metadata": {}, "model": self.model, "output": [],
-            "parallel_tool_calls": true, "temperature": null, "tool_choice": "auto", "tools": [], "top_p": null,
-            "usage": null,
-        });
+        let created = self.created.as_deref().and_then(|text| serde_json::from_str(text).ok());
+        let mut response: Map<String, Value> = created.unwrap_or_default();
+        let ends = [
+            ("object", json!("response")),
+            ("status", json!("failed")),
+            (
+                "error",
+                json!({
+                    "code": stream_code(failure.kind, self.codex),
+                    "message": stream_message(failure, self.codex),
+                }),
+            ),
+            ("incomplete_details", Value::Null),
+            ("output", json!([])),
+            ("usage", Value::Null),
+        ];
+        response.extend(ends.map(|(name, value)| (name.to_owned(), value)));
+        response.entry("created_at").or_insert_with(|| json!(self.created_at));
         let data =
             json!({ "type": "response.failed", "sequence_number": self.sequence, "response": response });
         self.out.extend_from_slice(b"event: response.failed\ndata: ");
@@ -215,14 +235,19 @@ impl Pass {
     }
 
     /// The response as one JSON object.
-    pub(super) fn into_object(mut self) -> Vec<u8> {
+    pub(super) fn into_object(self) -> Vec<u8> {
+        self.object()
+    }
+
+    fn object(&self) -> Vec<u8> {
         let last = self.last.as_deref().and_then(|last| serde_json::from_str::<Value>(last).ok());
         let mut response =
             last.and_then(|mut last| last.get_mut("response").map(Value::take)).unwrap_or_default();
         let is_empty = response.get("output").and_then(Value::as_array).is_none_or(Vec::is_empty);
         if let (true, Some(fields)) = (is_empty, response.as_object_mut()) {
-            self.items.sort_by_key(|(index, _)| *index);
-            let items = self.items.iter().filter_map(|(_, item)| serde_json::from_str(item).ok()).collect();
+            let mut items: Vec<&(u64, String)> = self.items.iter().collect();
+            items.sort_by_key(|(index, _)| *index);
+            let items = items.iter().filter_map(|(_, item)| serde_json::from_str(item).ok()).collect();
             fields.insert("output".to_owned(), Value::Array(items));
         }
         response.to_string().into_bytes()

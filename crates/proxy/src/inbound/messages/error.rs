@@ -1,0 +1,222 @@
+//! Saying no: failures and bad requests in the shape of the Messages API.
+//!
+//! Statuses follow what Claude Code was seen to do with each. It repeats 401 for minutes, so a bad key of a provider is a 403,
+//! which it shows at once; it sleeps as long as a 429 says, so an allowance that is gone for hours is a 400, whose words it
+//! shows as they are; 5xx and 529 it repeats with growing pauses.
+
+use latimer_protocol::failure::{Failure, Kind};
+use serde_json::json;
+
+use super::field::At;
+use crate::inbound::responses::error::HttpError;
+
+/// A request that cannot be read, and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct BadRequest {
+    /// The dotted path of the field, such as `messages.0.content.1.text`; `None` for the body itself.
+    pub param: Option<String>,
+    /// What is wrong and what would be right; begins with the path.
+    pub message: String,
+}
+
+impl BadRequest {
+    pub(super) fn at(at: At<'_>, what: &str) -> Self {
+        let param = at.to_string();
+        Self { message: format!("{param}: {what}"), param: Some(param) }
+    }
+
+    /// The answer: a 400.
+    pub fn into_http(self, request_id: &str) -> HttpError {
+        refusal(400, &self.message, request_id)
+    }
+}
+
+/// How one kind of failure is said.
+struct Row {
+    kind: Kind,
+    /// Before the stream.
+    status: u16,
+    /// `error.type`, before the stream and in it.
+    error_type: &'static str,
+}
+
+const fn row(kind: Kind, status: u16, error_type: &'static str) -> Row {
+    Row { kind, status, error_type }
+}
+
+const ROWS: [Row; 17] = [
+    row(Kind::BadRequest, 400, "invalid_request_error"),
+    row(Kind::Unauthorized, 403, "permission_error"),
+    row(Kind::Forbidden, 403, "permission_error"),
+    row(Kind::ModelNotFound, 404, "not_found_error"),
+    row(Kind::ContextLength, 400, "invalid_request_error"),
+    row(Kind::RateLimited, 429, "rate_limit_error"),
+    row(Kind::ConcurrencyLimited, 429, "rate_limit_error"),
+    row(Kind::WindowExhausted, 400, "invalid_request_error"),
+    row(Kind::QuotaExhausted, 400, "invalid_request_error"),
+    row(Kind::Overloaded, 529, "overloaded_error"),
+    row(Kind::UpstreamError, 502, "api_error"),
+    row(Kind::Unreachable, 502, "api_error"),
+    row(Kind::Timeout, 504, "timeout_error"),
+    row(Kind::Interrupted, 502, "api_error"),
+    row(Kind::TooLarge, 502, "api_error"),
+    row(Kind::ShuttingDown, 503, "overloaded_error"),
+    row(Kind::Internal, 500, "api_error"),
+];
+
+/// `error.type` of statuses that the server itself gives.
+const TYPES: [(u16, &str); 10] = [
+    (400, "invalid_request_error"),
+    (401, "authentication_error"),
+    (402, "billing_error"),
+    (403, "permission_error"),
+    (404, "not_found_error"),
+    (405, "invalid_request_error"),
+    (413, "request_too_large"),
+    (429, "rate_limit_error"),
+    (504, "timeout_error"),
+    (529, "overloaded_error"),
+];
+
+/// Seconds a client is told to wait when the provider did not say. Small: Claude Code asks about ten times.
+const DEFAULT_WAIT: u64 = 10;
+
+/// Claude Code knows a full context window by these words, and shortens its history then.
+const TOO_LONG: &str = "prompt is too long";
+
+fn find(kind: Kind) -> &'static Row {
+    // The last row is that of `Internal`; a test checks that every kind has its own.
+    ROWS.iter().find(|row| row.kind == kind).unwrap_or(&ROWS[ROWS.len() - 1])
+}
+
+/// A failure before the stream began. `request_id` is how the log names the turn, such as `req_01…`.
+pub fn http_error(failure: &Failure, request_id: &str) -> HttpError {
+    let row = find(failure.kind);
+    let asked = failure.retry_after.map(|wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
+    let retry_after = match row.status {
+        429 => Some(asked.unwrap_or(DEFAULT_WAIT).max(1)),
+        503 => Some(1),
+        529 => asked,
+        _ => None,
+    };
+    HttpError { status: row.status, retry_after, body: body(row.error_type, &message(failure), request_id) }
+}
+
+/// A refusal by the server itself: a wrong path, a missing token, a body past its limit (413).
+pub fn refusal(status: u16, message: &str, request_id: &str) -> HttpError {
+    let known = TYPES.iter().find(|(known, _)| *known == status).map(|(_, error_type)| *error_type);
+    let other = if status < 500 { "invalid_request_error" } else { "api_error" };
+    HttpError { status, retry_after: None, body: body(known.unwrap_or(other), message, request_id) }
+}
+
+/// `error.type` in a stream.
+pub(super) fn stream_type(kind: Kind) -> &'static str {
+    find(kind).error_type
+}
+
+/// `error.message`, before the stream and in it.
+pub(super) fn message(failure: &Failure) -> String {
+    let known = failure.message.to_ascii_lowercase().contains(TOO_LONG);
+    if failure.kind == Kind::ContextLength && !known {
+        return format!("{TOO_LONG}: {}", failure.message);
+    }
+    failure.message.clone()
+}
+
+fn body(error_type: &str, message: &str, request_id: &str) -> String {
+    json!({ "type": "error", "error": { "type": error_type, "message": message }, "request_id": request_id })
+        .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+    use std::time::Duration;
+
+    #[test]
+    fn every_kind_has_its_row() {
+        use Kind::*;
+        let kinds = [
+            BadRequest,
+            Unauthorized,
+            Forbidden,
+            ModelNotFound,
+            ContextLength,
+            RateLimited,
+            ConcurrencyLimited,
+            WindowExhausted,
+            QuotaExhausted,
+            Overloaded,
+            UpstreamError,
+            Unreachable,
+            Timeout,
+            Interrupted,
+            TooLarge,
+            ShuttingDown,
+            Internal,
+        ];
+        for kind in kinds {
+            assert_eq!(ROWS.iter().filter(|row| row.kind == kind).count(), 1, "{kind:?}");
+            assert_eq!(find(kind).kind, kind);
+        }
+    }
+
+    #[test]
+    fn what_a_client_gets_for_each_failure() {
+        let failure = |kind, wait: Option<u64>| Failure {
+            retry_after: wait.map(Duration::from_millis),
+            ..Failure::new(kind, "lab: words")
+        };
+        let cases = [
+            // The key of a provider is wrong: 401 would be repeated for minutes.
+            (Kind::Unauthorized, None, 403, None, "permission_error"),
+            (Kind::RateLimited, Some(1500), 429, Some(2), "rate_limit_error"),
+            (Kind::RateLimited, None, 429, Some(10), "rate_limit_error"),
+            // Hours are nothing to sleep through.
+            (Kind::WindowExhausted, Some(7_200_000), 400, None, "invalid_request_error"),
+            (Kind::Overloaded, None, 529, None, "overloaded_error"),
+            (Kind::Overloaded, Some(3000), 529, Some(3), "overloaded_error"),
+            (Kind::ShuttingDown, None, 503, Some(1), "overloaded_error"),
+            (Kind::UpstreamError, None, 502, None, "api_error"),
+        ];
+        for (kind, wait, status, retry_after, error_type) in cases {
+            let error = http_error(&failure(kind, wait), "req_1");
+            assert_eq!((error.status, error.retry_after), (status, retry_after), "{kind:?}");
+            let body: Value = serde_json::from_str(&error.body).expect("JSON");
+            let want = json!({ "type": "error", "error": { "type": error_type, "message": "lab: words" }, "request_id": "req_1" });
+            assert_eq!(body, want, "{kind:?}");
+        }
+        assert!(ROWS.iter().all(|row| row.status != 401), "no provider's 401 reaches a Messages client");
+    }
+
+    #[test]
+    fn a_full_context_window_is_said_in_the_words_clients_know() {
+        let said = |words: &str| message(&Failure::new(Kind::ContextLength, words));
+        assert_eq!(
+            said("lab: the history has 300000 tokens"),
+            "prompt is too long: lab: the history has 300000 tokens"
+        );
+        assert_eq!(said("lab: Prompt is too long: 3 > 2"), "lab: Prompt is too long: 3 > 2");
+        assert_eq!(message(&Failure::new(Kind::BadRequest, "x")), "x");
+    }
+
+    #[test]
+    fn the_servers_own_refusals() {
+        for (status, want) in [
+            (401, "authentication_error"),
+            (413, "request_too_large"),
+            (418, "invalid_request_error"),
+            (500, "api_error"),
+        ] {
+            let error = refusal(status, "no", "req_1");
+            let body: Value = serde_json::from_str(&error.body).expect("JSON");
+            assert_eq!((error.status, body["error"]["type"].as_str()), (status, Some(want)));
+        }
+        let bad =
+            BadRequest::at(At::Field("messages").nth(0).field("role"), "is missing; it should be a string");
+        assert_eq!(bad.param.as_deref(), Some("messages.0.role"));
+        assert_eq!(bad.into_http("req_1").status, 400);
+    }
+}
