@@ -64,12 +64,17 @@ pub(super) struct Life {
     pub(super) since: Time,
     /// The same, as people read it.
     pub(super) since_wall: Time,
+    /// The process that was started: its end is the proxy's end.
     pub(super) pid: Option<u32>,
+    /// Who gives the answers: another process where the proxy was started through a wrapper.
+    pub(super) answers: Option<u32>,
     pub(super) safe_mode: bool,
     pub(super) missed: u32,
     pub(super) health: Health,
     /// The one that is to take its place.
     pub(super) successor: Option<u32>,
+    /// Who gave the answers before: what is heard of it soon after its end was said before.
+    pub(super) answered: Option<u32>,
     /// The fault that brought it down last.
     pub(super) down_by: Option<Fault>,
 }
@@ -99,13 +104,7 @@ impl Moment<'_> {
         // Again from now, also when it was starting before.
         self.state.life.phase = Phase::Unknown;
         self.enter(Phase::Starting);
-        self.forget_trends();
-    }
-
-    /// Another process: the numbers of the one before mean nothing for it.
-    fn forget_trends(&mut self) {
-        self.state.memory.clear();
-        self.state.latency.clear();
+        self.another_answers();
     }
 
     /// A replacement is done: the new one is the proxy.
@@ -114,12 +113,16 @@ impl Moment<'_> {
             self.state.life.pid = Some(pid);
         }
         self.state.life.safe_mode = false;
-        self.forget_trends();
+        self.another_answers();
     }
 
     pub(super) fn proxy_exited(&mut self, exit: &Exit) {
-        let life = &self.state.life;
+        let life = &mut self.state.life;
         let another = exit.pid > 0 && life.pid.is_some_and(|pid| pid != exit.pid);
+        if !another || (exit.wanted && life.phase == Phase::Stopped) {
+            life.pid = None;
+        }
+        let life = &self.state.life;
         let lives = matches!(life.phase, Phase::Starting | Phase::Up);
         let being_ended = self
             .is_in_flight(|action| matches!(action, Action::Restart { .. } | Action::Replace | Action::Stop));
@@ -150,9 +153,9 @@ impl Moment<'_> {
 
     /// The process is gone: nothing has to be ended first, and every rule on it is a start.
     fn gone(&mut self, sighting: &Sighting) {
-        self.state.life.pid = None;
         self.state.life.down_by = Some(sighting.fault());
         self.starts_have_failed();
+        self.another_answers();
         self.enter(Phase::Down);
         self.sighted(sighting);
     }
@@ -162,15 +165,20 @@ impl Moment<'_> {
         if matches!(phase, Phase::Stopped | Phase::Held) {
             return;
         }
+        if self.is_late(health.pid) {
+            return;
+        }
         if phase == Phase::Down {
             if self.is_in_flight(|action| matches!(action, Action::Restart { .. } | Action::Start { .. })) {
                 return;
             }
             self.drop_starts();
         }
-        if health.pid > 0 && self.state.life.pid != Some(health.pid) {
-            self.forget_trends();
-            self.state.life.pid = Some(health.pid);
+        if health.pid > 0 && self.state.life.answers != Some(health.pid) {
+            // The numbers of the one before mean nothing for it.
+            self.another_answers();
+            self.state.life.answers = Some(health.pid);
+            self.state.life.pid.get_or_insert(health.pid);
         }
         self.enter(Phase::Up);
         self.state.life.health = health.clone();
@@ -179,9 +187,8 @@ impl Moment<'_> {
             (pattern.fault == Fault::A4 && check.is_none())
                 || (pattern.fault == Fault::A1 && check == Some("health"))
         });
-        if self.state.restarts.healthy(self.now) {
-            self.state.life.safe_mode = false;
-        }
+        // The next start is a plain one then; what runs in safe mode goes on in it.
+        self.state.restarts.healthy(self.now);
         self.look_at_memory(health);
         if health.loop_lag_ms > LAG_MS {
             let mut sighting = Sighting::new(Pattern::new(Fault::A4).with(Fact::Check, "lag"));
@@ -189,6 +196,23 @@ impl Moment<'_> {
             sighting.run = Some("latimer-watchdog upgrade".to_owned());
             self.sighted(&sighting);
         }
+    }
+
+    /// An answer that was read before the process ended, and is heard after.
+    fn is_late(&self, pid: u32) -> bool {
+        let life = &self.state.life;
+        let unnamed = pid == 0 && life.phase == Phase::Down && life.pid.is_none();
+        let from_before = pid > 0 && life.answered == Some(pid) && self.now.since(life.since) < GRACE;
+        unnamed || from_before
+    }
+
+    /// Whoever answers from now on is another process.
+    pub(super) fn another_answers(&mut self) {
+        if let Some(pid) = self.state.life.answers.take() {
+            self.state.life.answered = Some(pid);
+        }
+        self.state.memory.clear();
+        self.state.latency.clear();
     }
 
     fn look_at_memory(&mut self, health: &Health) {
@@ -354,7 +378,8 @@ impl Moment<'_> {
                     let crashes = self.state.restarts.crashes();
                     let what =
                         format!("the proxy ended {crashes} times in a minute; it is tried in safe mode");
-                    self.tell_plainly(Level::Warning, what, "latimer check".to_owned());
+                    let run = "latimer check, then latimer-watchdog restart to leave safe mode".to_owned();
+                    self.tell_plainly(Level::Warning, what, run);
                 } else {
                     let mut again = sighting.clone();
                     again.what = Some(format!("{what}; it is started again"));
@@ -365,6 +390,10 @@ impl Moment<'_> {
             Verdict::Hold { starts } => {
                 self.drop_pending();
                 self.enter(Phase::Held);
+                if runs {
+                    let why = "it does not answer, and the port is going to".to_owned();
+                    self.order(Some(pattern.fault), By::Guard, why, Action::Stop);
+                }
                 let cause =
                     format!("{what}; it was started {starts} times in ten minutes and is not started again");
                 let run = "latimer check, then latimer-watchdog start".to_owned();
@@ -382,7 +411,16 @@ impl Moment<'_> {
         let safe_mode = self.state.restarts.in_safe_mode();
         let sighting = Sighting::of(fault.unwrap_or(Fault::A1));
         let due = self.now.plus(after);
-        self.hold(&sighting, Plan::start(Action::Start { safe_mode }, By::Rule, why, due));
+        let action = self.bring_up(safe_mode, true);
+        self.hold(&sighting, Plan::start(action, By::Rule, why, due));
+    }
+
+    /// A start; of a process that is not known to be gone, its end before.
+    pub(super) fn bring_up(&self, safe_mode: bool, hung: bool) -> Action {
+        match self.state.life.pid {
+            None => Action::Start { safe_mode },
+            Some(_) => Action::Restart { safe_mode, hung },
+        }
     }
 
     /// Called with the time: a proxy that is down and forgotten.

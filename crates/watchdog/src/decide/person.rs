@@ -53,7 +53,9 @@ impl Moment<'_> {
     fn start(&mut self) {
         self.drop_starts();
         self.state.life.safe_mode = false;
-        self.wish(Action::Start { safe_mode: false });
+        // What was stopped may still be draining, and what hangs is still there.
+        let action = self.bring_up(false, self.state.life.phase == Phase::Held);
+        self.wish(action);
         self.enter(Phase::Starting);
     }
 

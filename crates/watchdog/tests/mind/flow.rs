@@ -7,7 +7,7 @@ use latimer_watchdog::incidents::file::Record;
 use latimer_watchdog::pattern::{Fact, Pattern};
 use latimer_watchdog::rules::{Remedy, Rules, file};
 use latimer_watchdog::settings::{Diagnosis as Model, Settings};
-use latimer_watchdog::signal::{Diagnosis, Exit, MissKind, Outcome, Person, Signal};
+use latimer_watchdog::signal::{Diagnosis, Exit, Health, MissKind, Outcome, Person, Signal};
 use latimer_watchdog::time::Time;
 
 use crate::support::{
@@ -63,6 +63,39 @@ fn a_cancel_is_a_no_for_five_minutes() {
     assert_eq!(names(&bench.settle(event("bad_request", 400))), ["clear_capabilities"]);
     let fixes = &bench.state.record().incidents.all()[0].fixes;
     assert!(fixes.iter().all(|fix| fix.failures == 0), "a cancel is no failure: {fixes:?}");
+}
+
+#[test]
+fn only_what_was_announced_can_be_cancelled() {
+    let mut bench = Bench::up();
+    bench.send(killed(9));
+    for id in 0..100 {
+        bench.send(Signal::Person(Person::Cancelled { id: ActionId(id) }));
+    }
+    assert_eq!(names(&bench.pass(1)), ["start"]);
+}
+
+#[test]
+fn an_order_without_an_outcome_is_given_up() {
+    let mut bench = Bench::up();
+    bench.obeys = false;
+    assert_eq!(names(&bench.settle(event("bad_request", 400))), ["clear_capabilities"]);
+    bench.pass(60);
+    assert_eq!(names(&bench.settle(event("bad_request", 400))), NOTHING, "it may still be at it");
+    bench.pass(120);
+    assert_eq!(names(&bench.settle(event("bad_request", 400))), ["clear_capabilities"]);
+}
+
+#[test]
+fn a_question_without_an_answer_is_given_up() {
+    let mut bench = Bench::up_with(with_model());
+    let actions: Vec<_> = (0..5).flat_map(|_| bench.send(named(Fault::C3))).collect();
+    assert!(names(&actions).contains(&"diagnose"));
+    assert_eq!(names(&bench.pass(110)), NOTHING);
+    let actions = bench.pass(20);
+    assert_eq!(names(&actions), ["alert"], "a person is told instead");
+    let actions: Vec<_> = (0..5).flat_map(|_| bench.send(named(Fault::C7))).collect();
+    assert!(names(&actions).contains(&"diagnose"), "and the next question may be asked");
 }
 
 #[test]
@@ -525,6 +558,54 @@ fn the_old_proxy_of_a_replacement_may_end() {
         ["alert", "start"],
         "the new one is watched"
     );
+}
+
+#[test]
+fn an_answer_from_before_the_end_is_no_life() {
+    let mut bench = Bench::up();
+    let of = |pid| Signal::Health(Health { pid, ..Health::default() });
+    bench.send(of(1));
+    bench.send(Signal::ProxyExited(Exit { pid: 1, signal: Some(9), ..Exit::default() }));
+    bench.send(of(1));
+    assert_eq!(bench.phase(), Phase::Down, "it was read before the process ended");
+    assert_eq!(names(&bench.pass(1)), ["start"]);
+    bench.send(started(2));
+    bench.send(of(1));
+    assert_eq!(bench.phase(), Phase::Starting);
+    bench.send(of(2));
+    assert_eq!(bench.phase(), Phase::Up);
+    let end = Exit { pid: 2, signal: Some(9), ..Exit::default() };
+    bench.send(Signal::ProxyExited(end));
+    assert_eq!(bench.phase(), Phase::Down, "the new one is the one that is watched");
+}
+
+#[test]
+fn what_hangs_is_ended_before_the_port_is_held_or_started_again() {
+    let mut bench = Bench::up();
+    let mut actions = Vec::new();
+    for _ in 0..100 {
+        actions.extend(bench.send(missed(MissKind::Timeout)));
+        actions.extend(bench.pass(4));
+    }
+    assert_eq!(bench.phase(), Phase::Held);
+    let all = names(&actions);
+    let held = all.iter().position(|name| *name == "hold_port").expect("held");
+    assert_eq!(all[held - 1], "stop");
+    // No end was reported: it may still be there.
+    let actions = bench.send(Signal::Person(Person::Start));
+    assert_eq!(actions, [Action::Restart { safe_mode: false, hung: true }]);
+}
+
+#[test]
+fn a_proxy_in_safe_mode_is_so_until_it_is_started_anew() {
+    let mut bench = Bench::up();
+    bench.send(Signal::ProxyStarted(latimer_watchdog::signal::Started {
+        pid: 2,
+        safe_mode: true,
+        adopted: false,
+    }));
+    bench.pass_healthy(200);
+    assert!(bench.state.status(bench.now).safe_mode);
 }
 
 #[test]
