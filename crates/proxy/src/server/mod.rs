@@ -38,7 +38,7 @@ use self::overrides::Overrides;
 use self::paths::Action;
 use self::pulse::Pulse;
 use self::reply::{Refusal, Reply, json};
-use self::shutdown::{Cut, Phase, Stop, Turns};
+use self::shutdown::{Cut, OpenTurn, Phase, Stop, Turns};
 use crate::accounts::Places;
 use crate::config::Config;
 use crate::config::watch::Live;
@@ -315,14 +315,15 @@ impl Proxy {
         let body = async |incoming| body::read(headers, incoming, config.server.body_limit).await;
         match action? {
             Action::Responses => {
-                let mut surroundings = self.begin_turn(id)?;
+                self.takes_turns()?;
                 let body = body(incoming).await?;
-                if probe::asks(&body) {
-                    let stage = self.probe.stage().await.map_err(|error| no_probe(&error))?;
-                    surroundings.fleet = Arc::clone(&stage.fleet);
-                    surroundings.open = stage.turns.begin();
-                    surroundings.quiet = true;
+                if !probe::asks(&body) {
+                    return Ok(turn::responses(self.begin_turn(id)?, headers, body).await);
                 }
+                let stage = self.probe.stage().await.map_err(|error| no_probe(&error))?;
+                let mut surroundings = self.surroundings(stage.turns.begin(), id);
+                surroundings.fleet = Arc::clone(&stage.fleet);
+                surroundings.quiet = true;
                 Ok(turn::responses(surroundings, headers, body).await)
             }
             Action::Compact => {
@@ -402,22 +403,32 @@ impl Proxy {
     }
 
     fn begin_turn(&self, request: &str) -> Result<Surroundings, Refusal> {
-        if !self.phase.borrow().takes_turns() {
-            let mut refusal = Refusal::new(503, "server_error", "proxy_shutting_down")
-                .message("latimer is stopping; the request can be sent again");
-            refusal.retry_after = Some(1);
-            return Err(refusal);
+        self.takes_turns()?;
+        Ok(self.surroundings(self.turns.begin(), request))
+    }
+
+    /// Refuses while open turns are only waited for.
+    fn takes_turns(&self) -> Result<(), Refusal> {
+        if self.phase.borrow().takes_turns() {
+            return Ok(());
         }
-        Ok(Surroundings {
+        let mut refusal = Refusal::new(503, "server_error", "proxy_shutting_down")
+            .message("latimer is stopping; the request can be sent again");
+        refusal.retry_after = Some(1);
+        Err(refusal)
+    }
+
+    fn surroundings(&self, open: OpenTurn, request: &str) -> Surroundings {
+        Surroundings {
             fleet: self.fleet(),
-            open: self.turns.begin(),
+            open,
             cut: Cut::new(self.phase.subscribe()),
             seal: self.seal.clone(),
             store: self.store.clone(),
             caches: Arc::clone(&self.caches),
             quiet: false,
             request: request.to_owned(),
-        })
+        }
     }
 
     /// The fleet of the current configuration; a changed configuration or override is taken up by the first turn after it.

@@ -210,7 +210,7 @@ impl Keeper {
                 }
                 self.log.line(&text);
             }
-            News::Up(_) => {}
+            News::Up(identity) => self.upgraded(identity),
             News::Left(_, _) if self.parts.leaves_with_proxy => return true,
             News::Left(identity, exit) => {
                 self.exited(identity, &exit, false);
@@ -243,9 +243,7 @@ impl Keeper {
                 self.exited(identity, &exit, true);
             }
             News::Replaced(identity) => {
-                for waiting in self.upgrades.drain(..) {
-                    let _ = waiting.send(Ok(json!({ "pid": identity.pid })));
-                }
+                self.upgraded(identity);
                 let started = Started { pid: identity.pid, safe_mode: false, adopted: false };
                 self.queue.push_back(Signal::ProxyStarted(started));
                 if let Some(id) = self.replacing.take() {
@@ -256,6 +254,13 @@ impl Keeper {
             News::NotReplaced(why) => self.not_replaced(&why),
         }
         false
+    }
+
+    /// Whoever waits for a new proxy is told that it serves.
+    fn upgraded(&mut self, identity: Identity) {
+        for waiting in self.upgrades.drain(..) {
+            let _ = waiting.send(Ok(json!({ "pid": identity.pid })));
+        }
     }
 
     pub(super) fn not_replaced(&mut self, why: &str) {

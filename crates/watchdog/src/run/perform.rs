@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::act::{capture, cleanup, routes};
 use super::held::Explaining;
@@ -10,8 +11,13 @@ use super::sense::health::probe_once;
 use super::socket::Trouble;
 use crate::action::{Action, ActionId, Order};
 use crate::diagnose::Report;
-use crate::signal::{BindConflict, Diagnosis, Outcome, Owner, Process, Signal, Started};
+use crate::signal::{BindConflict, Diagnosis, Exit, Outcome, Owner, Process, Signal, Started};
 use crate::time::Time;
+
+/// How long an adopted proxy may take to let go of its socket.
+const LETS_GO: Duration = Duration::from_secs(10);
+/// How often the port is tried meanwhile.
+const LOOK: Duration = Duration::from_millis(20);
 
 impl Keeper {
     /// Carries out an order, or begins to; what becomes of it is a signal.
@@ -111,13 +117,31 @@ impl Keeper {
             let started = self.start(safe);
             self.outcome(id, started);
         } else {
-            self.restarting = Some((id, safe));
-            self.parts.supervisor.stop();
+            self.release(id);
         }
+    }
+
+    /// An adopted proxy without its socket: it ends first, and is then started like one that died.
+    fn release(&mut self, id: ActionId) {
+        let released = self.parts.supervisor.release();
+        self.outcome(id, Ok(()));
+        let Some(old) = released else { return };
+        let (address, signals) = (self.parts.address, self.parts.signals.clone());
+        tokio::spawn(async move {
+            let begun = tokio::time::Instant::now();
+            while std::net::TcpListener::bind(address).is_err() && begun.elapsed() < LETS_GO {
+                tokio::time::sleep(LOOK).await;
+            }
+            let exit = Exit { pid: old.pid, ..Exit::default() };
+            let _ = signals.send(Signal::ProxyExited(exit)).await;
+        });
     }
 
     fn replace(&mut self, id: ActionId) {
         self.explaining = None;
+        if self.parts.supervisor.listener().is_none() && self.parts.supervisor.current().is_some() {
+            return self.release(id);
+        }
         let was_none = self.parts.supervisor.current().is_none();
         match self.parts.supervisor.replace() {
             Ok(()) if was_none => {
@@ -163,7 +187,7 @@ impl Keeper {
             let result = match &action {
                 Action::KillStale { processes } => cleanup::end_stale(&registry, processes).await,
                 Action::ClearCapabilities { endpoint } => {
-                    let patience = std::time::Duration::from_secs(5);
+                    let patience = Duration::from_secs(5);
                     match (api.forget(endpoint.as_deref(), patience).await, endpoint) {
                         (Ok(()), _) => Ok(()),
                         // Without a proxy, the file is moved away: it is the truth, and forgetting is its absence.
