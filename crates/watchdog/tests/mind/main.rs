@@ -4,5 +4,7 @@
 mod faults;
 mod flow;
 mod laws;
+mod life;
 mod nights;
 mod support;
+mod tiers;
