@@ -7,6 +7,7 @@
 //! Pure: no clock, no socket. What a client or a configuration wants arrives as a [`Level`].
 
 mod ask;
+pub mod codes;
 mod history;
 mod native;
 mod resume;
