@@ -46,7 +46,7 @@ impl Adapter {
         lessons: &Lessons,
     ) -> Prepared {
         match self {
-            Self::Chat(chat) => chat.prepare(turn, lessons),
+            Self::Chat(chat) => chat.prepare(turn, raw, lessons),
             Self::Anthropic(anthropic) => anthropic.prepare(turn, raw, lessons),
             Self::Responses(responses) => responses.prepare(turn, raw, account, lessons),
             Self::Gemini(gemini) => gemini.prepare(turn, lessons),
@@ -71,6 +71,14 @@ impl Adapter {
             Self::CommandCode(command_code) => command_code.open(prepared, credential).await,
             Self::Codebuff(codebuff) => codebuff.open(prepared, credential).await,
             Self::ByModel(gateway) => gateway.open(prepared, credential).await,
+        }
+    }
+
+    /// The project of an account, where a request has found it: worth keeping, for it is looked up at a price.
+    pub fn project(&self, account: &str) -> Option<String> {
+        match self {
+            Self::Gemini(gemini) => gemini.project_of(account),
+            _ => None,
         }
     }
 }

@@ -52,7 +52,7 @@ impl ByModel {
         match wire(&turn.model, &self.chat.link.base_url) {
             Wire::Anthropic => self.anthropic.prepare(turn, raw, lessons),
             Wire::Responses => self.responses.prepare(turn, raw, account, lessons),
-            _ => self.chat.prepare(turn, lessons),
+            _ => self.chat.prepare(turn, raw, lessons),
         }
     }
 

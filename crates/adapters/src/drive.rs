@@ -244,9 +244,14 @@ impl TurnStream {
 
     /// Gives one piece to the framing. `Some` ends the answer.
     fn take(&mut self, mut piece: &[u8], sink: &mut Watch<'_>) -> Option<End> {
+        let first = self.total == 0;
         self.total = self.total.saturating_add(piece.len());
         if self.total > self.limits.total {
             return Some(too_large("answer", self.limits.total));
+        }
+        // No protocol begins so, in whatever shape its answers come.
+        if first && piece.trim_ascii_start().starts_with(b"<") {
+            return Some(web_page());
         }
         if matches!(self.shape, Shape::Unknown) {
             // A byte order mark may stand before either shape.

@@ -193,9 +193,12 @@ fn words(text: &str) -> Words {
         ))
     };
     let inner = error.pointer("/metadata/raw").and_then(Value::as_str).map(|raw| words(raw).message);
+    let beside = value.get("message").and_then(Value::as_str);
+    // An `error` of one word is a code, where a message stands beside it.
+    let bare = error.as_str().filter(|error| beside.is_none() || error.contains(char::is_whitespace));
     let message = field("message")
-        .or_else(|| error.as_str().map(str::to_owned))
-        .or_else(|| value.get("message").and_then(Value::as_str).map(str::to_owned))
+        .or_else(|| bare.map(str::to_owned))
+        .or_else(|| beside.map(str::to_owned))
         .or_else(|| value.get("detail").and_then(Value::as_str).map(str::to_owned))
         .or_else(detail)
         .unwrap_or_else(|| if value.is_null() { text.to_owned() } else { String::new() });
@@ -203,7 +206,9 @@ fn words(text: &str) -> Words {
         Some(inner) => format!("{message}: {inner}"),
         None => message,
     };
-    let code = ["code", "type", "status"].iter().filter_map(|name| field(name)).collect::<Vec<_>>().join(" ");
+    let codes = ["code", "type", "status"].iter().filter_map(|name| field(name));
+    let code = error.as_str().filter(|_| bare.is_none()).map(str::to_owned).into_iter().chain(codes);
+    let code = code.collect::<Vec<_>>().join(" ");
     Words { code, message: clean(&message) }
 }
 

@@ -4,6 +4,7 @@
 mod support;
 
 use std::sync::Arc;
+use std::task::Poll;
 
 use latimer_adapters::chat::Chat;
 use latimer_adapters::chat::quirks::{Echo, Quirks};
@@ -148,6 +149,68 @@ async fn an_expired_session_is_begun_again_once() {
     .expect("a service");
     let refused = open(&codebuff(&service.base), FLASH, "me").await.expect_err("not for ever");
     assert_eq!(refused.failure.message, "lab: gone");
+}
+
+#[tokio::test]
+async fn a_session_that_another_client_took_is_not_taken_back_at_once() {
+    let taken =
+        ("chat/completions", 409, json!({ "error": "session_superseded", "message": "open elsewhere" }));
+    let service = Service::start(vec![run("run-1"), session(), taken, finish()]).await.expect("a service");
+    let failure = open(&codebuff(&service.base), FLASH, "me").await.expect_err("taken").failure;
+    assert_eq!((failure.kind, failure.message.as_str()), (Kind::ConcurrencyLimited, "lab: open elsewhere"));
+    service.wait_for("FINISH").await.expect("sent");
+    let sessions = service.seen().iter().filter(|seen| seen.line.contains("freebuff/session")).count();
+    assert_eq!(sessions, 1);
+}
+
+#[tokio::test]
+async fn turns_at_once_share_one_session() {
+    let service = Service::start(vec![
+        run("run-1"),
+        run("run-2"),
+        session(),
+        says("hi"),
+        says("hi"),
+        finish(),
+        finish(),
+    ])
+    .await
+    .expect("a service");
+    let codebuff = codebuff(&service.base);
+    let (one, two) = tokio::join!(open(&codebuff, FLASH, "me"), open(&codebuff, FLASH, "me"));
+    read(one.expect("taken")).await;
+    read(two.expect("taken")).await;
+    let sessions = service.seen().iter().filter(|seen| seen.line.contains("freebuff/session")).count();
+    assert_eq!(sessions, 1, "a second one would end the first");
+}
+
+#[tokio::test]
+async fn a_run_whose_client_left_while_it_was_begun_is_finished() {
+    let service = Service::start(vec![run("run-1"), session(), finish()]).await.expect("a service");
+    let codebuff = codebuff(&service.base);
+    let mut leaving = Box::pin(open(&codebuff, FLASH, "me"));
+    let begun = std::future::poll_fn(|cx| Poll::Ready(leaving.as_mut().poll(cx).is_pending()));
+    assert!(begun.await, "it has to be waited for");
+    drop(leaving);
+    assert_eq!(service.wait_for("FINISH").await.expect("sent").body["status"], "cancelled");
+}
+
+#[tokio::test]
+async fn a_newer_server_admits_elsewhere_and_may_refuse_with_a_200() {
+    let blocked = json!({ "status": "country_blocked", "message": "Not available in your country." });
+    let service = Service::start(vec![
+        run("run-1"),
+        ("POST /api/v1/freebuff/session/admission", 200, blocked),
+        ("POST /api/v1/freebuff/session", 404, json!({})),
+        finish(),
+    ])
+    .await
+    .expect("a service");
+    let failure = open(&codebuff(&service.base), FLASH, "me").await.expect_err("blocked").failure;
+    assert_eq!(
+        (failure.kind, failure.message.as_str()),
+        (Kind::Forbidden, "lab: Not available in your country.")
+    );
 }
 
 #[tokio::test]

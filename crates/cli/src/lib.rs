@@ -3,6 +3,7 @@
 //! This crate must know nothing of turns or protocols: a command that needs an `if` about them belongs in a library. It is
 //! the one place that prints for people, reads the environment, and installs signal handlers.
 
+mod browser;
 mod codex_texts;
 mod command;
 mod logging;

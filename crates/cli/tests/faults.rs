@@ -4,38 +4,17 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use latimer_adapters::scripted::{Answer, Encoding, Framing, Step};
 use latimer_protocol::responses::legality;
-use serde_json::{Value, json};
-use support::{Lab, dechunk, status};
+use serde_json::json;
+use support::faults::{Completed, Failed, Fault, Refused, drive, fault, shown};
+use support::{Lab, dechunk};
 
 const ASK: &str = r#"{"model":"glm-5","stream":true,"input":"go"}"#;
 /// What a provider may say without it being a turn that takes long: limits are set low for this test.
 const LIMITS: &str = "retries = 1\ntimeouts = { connect = \"1s\", first_byte = \"400ms\", idle = \"400ms\" }";
-
-/// What the client must see.
-#[derive(Debug)]
-enum Seen {
-    /// A completed turn with exactly this text.
-    Completed(&'static str),
-    /// A legal stream that ends in `response.failed`, with this text before.
-    Failed(&'static str),
-    /// An error instead of a stream, with this status and these words in its message.
-    Refused(u16, &'static str),
-}
-use Seen::{Completed, Failed, Refused};
-
-struct Fault {
-    what: &'static str,
-    answers: Vec<Answer>,
-    seen: Seen,
-}
-
-fn fault(what: &'static str, answer: Answer, seen: Seen) -> Fault {
-    Fault { what, answers: vec![answer], seen }
-}
 
 fn connections() -> Vec<Fault> {
     let said = || [Step::text("Half"), Step::sleep(30)];
@@ -202,74 +181,19 @@ fn streams() -> Vec<Fault> {
     ]
 }
 
-/// The text a stream showed.
-fn shown(stream: &str) -> String {
-    let events = stream.lines().filter_map(|line| line.strip_prefix("data: "));
-    events
-        .filter_map(|data| serde_json::from_str::<Value>(data).ok())
-        .filter(|event| event["type"] == "response.output_text.delta")
-        .map(|event| event["delta"].as_str().unwrap_or_default().to_owned())
-        .collect()
-}
-
-fn verdict(answer: &str, seen: &Seen) -> Result<(), String> {
-    let stream = dechunk(answer);
-    let stream = if stream.is_empty() { answer.to_owned() } else { stream };
-    let check = |terminal: &str, text: &str| {
-        if status(answer) != 200 {
-            return Err(format!("no stream: {answer}"));
-        }
-        let broken = legality::check(stream.as_bytes());
-        let ended = stream.contains(&format!("\nevent: {terminal}\n"));
-        let found = shown(&stream);
-        if broken.is_empty() && ended && found == text {
-            Ok(())
-        } else {
-            Err(format!("{broken:?} {found:?} {stream:.2000}"))
-        }
-    };
-    match seen {
-        Completed(text) => check("response.completed", text),
-        Failed(text) => check("response.failed", text),
-        Refused(wanted, words) => {
-            let message =
-                answer.split_once("\r\n\r\n").and_then(|(_, body)| serde_json::from_str::<Value>(body).ok());
-            let message = message.and_then(|error| error["error"]["message"].as_str().map(str::to_owned));
-            let fine = message.as_ref().is_some_and(|text| text.len() > 15 && text.contains(words));
-            if status(answer) == *wanted && fine { Ok(()) } else { Err(answer.to_owned()) }
-        }
-    }
-}
-
-fn drive(name: &str, faults: Vec<Fault>) {
-    let mut wrong = Vec::new();
-    for Fault { what, answers, seen } in faults {
-        let lab = Lab::configured(name, answers, "", LIMITS);
-        let begun = Instant::now();
-        let answer = lab.post(ASK, "");
-        if let Err(found) = verdict(&answer, &seen) {
-            wrong.push(format!("{what}: wanted {seen:?}, got {found}"));
-        }
-        if begun.elapsed() > Duration::from_secs(15) {
-            wrong.push(format!("{what}: took {:?}", begun.elapsed()));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
-}
-
 #[test]
 fn broken_connections() {
-    drive("connections", connections());
+    drive("connections", LIMITS, ASK, &[], connections());
 }
 
 #[test]
 fn broken_answers() {
-    drive("answers", answers());
+    drive("answers", LIMITS, ASK, &[], answers());
 }
 
 #[test]
 fn broken_streams() {
-    drive("streams", streams());
+    drive("streams", LIMITS, ASK, &[], streams());
 }
 
 #[test]

@@ -9,8 +9,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
+use std::task::Poll;
 
 use latimer_adapters::scripted::{Answer, Service};
+use latimer_protocol::secret::Secret;
 use latimer_proxy::accounts::{self, Places};
 use latimer_proxy::config::{Login, state};
 use serde_json::{Value, json};
@@ -39,7 +41,7 @@ impl Desk {
             "authorize_url": format!("{}/authorize", service.base), "token_url": format!("{}/token", service.base),
             "user_url": format!("{}/userinfo", service.base),
         });
-        let clients = json!({ "google": client, "anthropic": client, "codebuff": client });
+        let clients = json!({ "google": client, "anthropic": client, "codebuff": client, "chatgpt": client });
         state::write_private(&dir.join("state/oauth-clients.json"), clients.to_string().as_bytes())
             .expect("written");
         Self { dir, runtime, service }
@@ -63,9 +65,27 @@ impl Desk {
         (output.status.success(), text)
     }
 
+    /// An account of this login whose token ends then.
+    fn keep(&self, login: &str, ends: u64) {
+        let login = Login::from_name(login).expect("known");
+        let tokens = accounts::file::Tokens {
+            id: "me@test".into(),
+            access: Secret::new("canary-access"),
+            refresh: Some(Secret::new("canary-refresh")),
+            expires_at: Some(ends),
+            project: None,
+        };
+        let path = accounts::file::path(&self.dir.join("state"), login, "me@test");
+        accounts::file::write(&path, login, &tokens).expect("written");
+    }
+
     fn places(&self) -> Arc<Places> {
         Arc::new(Places::new(self.dir.join("state"), None, |_| None))
     }
+}
+
+fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock").as_secs()
 }
 
 fn token(life: u64) -> (&'static str, u16, Value) {
@@ -188,6 +208,94 @@ fn keys_are_read_from_stdin_and_codebuff_is_asked_until_it_says_yes() {
 }
 
 #[test]
+fn a_device_logs_in_by_a_code() {
+    let begun = json!({ "device_auth_id": "d", "user_code": "AB-CD", "interval": "0" });
+    let done = json!({ "authorization_code": "the-code", "code_verifier": "canary-secret" });
+    // The claims say `{"email":"me@test"}`.
+    let tokens = json!({
+        "access_token": "canary-access", "refresh_token": "canary-refresh", "expires_in": 3600,
+        "id_token": "e30.eyJlbWFpbCI6Im1lQHRlc3QifQ.s",
+    });
+    let desk = Desk::new(
+        "device",
+        vec![
+            ("deviceauth/usercode", 200, begun),
+            ("deviceauth/token", 403, json!({})),
+            ("deviceauth/token", 200, done),
+            ("POST /token", 200, tokens),
+        ],
+    );
+    let (well, said) = desk.run(&["login", "chatgpt", "--no-browser"], "");
+    assert!(well && said.contains("AB-CD") && said.contains("/codex/device"), "{said}");
+    assert!(said.contains("logged in me@test"), "{said}");
+    let exchange = desk.service.seen()[3].text.clone();
+    assert!(exchange.contains("code=the-code") && exchange.contains("deviceauth%2Fcallback"), "{exchange}");
+}
+
+#[test]
+fn a_client_that_leaves_stops_no_refresh() {
+    let newer =
+        json!({ "access_token": "canary-newer", "refresh_token": "canary-refresh", "expires_in": 3600 });
+    let desk = Desk::new("leaves", vec![("POST /token", 200, newer)]);
+    desk.keep("google", 1);
+    let account = accounts::load(Login::Google, &desk.places()).accounts.remove(0);
+    desk.runtime.block_on(async {
+        // Polled, so that the refresh begins; then dropped, as a turn whose client has gone.
+        let mut leaving = Box::pin(account.credential(now()));
+        let begun = std::future::poll_fn(|cx| Poll::Ready(leaving.as_mut().poll(cx).is_pending()));
+        assert!(begun.await, "it has to be waited for");
+        drop(leaving);
+        for _ in 0..500 {
+            if account.state(now()).state == "ok" {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    });
+    assert!(std::fs::read_to_string(account_file(&desk.dir)).expect("read").contains("canary-newer"));
+}
+
+#[test]
+fn a_dead_login_is_asked_for_once_and_a_token_that_ends_soon_stalls_nobody() {
+    let dead = ("POST /token", 400, json!({ "error": "invalid_grant" }));
+    let desk = Desk::new("dead", vec![dead]);
+    desk.keep("google", 1);
+    let account = accounts::load(Login::Google, &desk.places()).accounts.remove(0);
+    let failures: Vec<String> = (0..3)
+        .map(|_| desk.runtime.block_on(account.credential(now())).expect_err("dead").to_string())
+        .collect();
+    assert!(failures.iter().all(|words| words.contains("latimer login google")), "{failures:?}");
+    assert_eq!(desk.service.seen().len(), 1, "not asked again");
+    assert_eq!(account.state(now()).state, "needs_login");
+
+    // Good for a minute yet: it is used, though nobody answers at the token endpoint.
+    desk.keep("google", now() + 60);
+    let account = accounts::load(Login::Google, &desk.places()).accounts.remove(0);
+    let credential = desk.runtime.block_on(account.credential(now())).expect("still good");
+    assert_eq!(credential.secret.expose(), "canary-access");
+}
+
+#[test]
+fn a_vendors_account_is_refreshed_once_and_its_file_left_alone() {
+    let newer = json!({ "access_token": "canary-newer", "expires_in": 3600 });
+    let desk = Desk::new("vendor", vec![("POST /token", 200, newer)]);
+    let home = desk.dir.join("home");
+    state::prepare(&home.join(".gemini")).expect("made");
+    let file = home.join(".gemini/oauth_creds.json");
+    let text = r#"{"access_token":"canary-access","refresh_token":"canary-refresh","expiry_date":1000}"#;
+    state::write_private(&file, text.as_bytes()).expect("written");
+    for _ in 0..2 {
+        // A new process each time.
+        let places = Arc::new(Places::new(desk.dir.join("state"), Some(home.clone()), |_| None));
+        let account = accounts::load(Login::Google, &places).accounts.remove(0);
+        let credential = desk.runtime.block_on(account.credential(now())).expect("a credential");
+        assert_eq!(credential.secret.expose(), "canary-newer");
+    }
+    assert_eq!(desk.service.seen().len(), 1, "the second found what the first kept");
+    assert_eq!(std::fs::read_to_string(&file).expect("read"), text);
+}
+
+#[test]
 fn a_missing_client_id_is_named() {
     let dir = folder("no-client");
     let mut command = latimer();
@@ -213,7 +321,6 @@ fn one_refresher_for_all() {
     let (url, _out) = address(&mut child);
     browse(&format!("{}?code=c&state={}", field(&url, "redirect_uri"), field(&url, "state")));
     assert!(child.wait().expect("ended").success());
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock").as_secs();
     // Two loads are like two processes: they share nothing but the files.
     let accounts: Vec<_> =
         (0..2).map(|_| accounts::load(Login::Google, &desk.places()).accounts.remove(0)).collect();
@@ -221,7 +328,7 @@ fn one_refresher_for_all() {
         let tasks: Vec<_> = (0..50)
             .map(|number| {
                 let account = Arc::clone(&accounts[number % 2]);
-                tokio::spawn(async move { account.credential(now).await })
+                tokio::spawn(async move { account.credential(now() + 2).await })
             })
             .collect();
         let mut all = Vec::new();
@@ -248,7 +355,7 @@ fn an_endpoint_uses_accounts_and_moves_on() {
     for (id, secret) in [("a@test", "token-a"), ("b@test", "token-b")] {
         let tokens = accounts::file::Tokens {
             id: id.into(),
-            access: latimer_protocol::secret::Secret::new(secret),
+            access: Secret::new(secret),
             refresh: None,
             expires_at: None,
             project: None,

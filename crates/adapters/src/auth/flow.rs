@@ -61,6 +61,24 @@ pub fn exchange(
     body(provider.body, &fields)
 }
 
+/// The same for a code whose secret the provider made itself.
+pub fn exchange_with(
+    provider: &Provider,
+    client: &Client,
+    redirect: &str,
+    code: &str,
+    verifier: &Secret,
+) -> String {
+    let fields = [
+        ("grant_type", "authorization_code"),
+        ("code", code),
+        ("redirect_uri", redirect),
+        ("client_id", client.id.as_str()),
+        ("code_verifier", verifier.expose()),
+    ];
+    body(provider.body, &fields)
+}
+
 /// The body that makes a new token of an old one.
 pub fn refresh(provider: &Provider, client: &Client, token: &Secret) -> String {
     let mut fields = vec![

@@ -1,6 +1,8 @@
 //! Where one logs in: a row for each provider. Client ids are not here: they are the vendors', and come from the person's own
 //! configuration or the vendor's installed tool.
 
+use super::device::Device;
+
 /// How a token endpoint wants its questions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Body {
@@ -39,6 +41,8 @@ pub struct Provider {
     pub user_url: Option<&'static str>,
     /// A secret belongs to the client id.
     pub has_secret: bool,
+    /// A login by a code that is typed on another device, where the provider has one.
+    pub device: Option<Device>,
 }
 
 const GOOGLE: Provider = Provider {
@@ -59,6 +63,7 @@ const GOOGLE: Provider = Provider {
     sends_state: false,
     user_url: Some("https://www.googleapis.com/oauth2/v2/userinfo?alt=json"),
     has_secret: true,
+    device: None,
 };
 
 /// Every provider with an OAuth login.
@@ -93,6 +98,7 @@ pub const PROVIDERS: [Provider; 4] = [
         sends_state: true,
         user_url: None,
         has_secret: false,
+        device: None,
     },
     Provider {
         name: "chatgpt",
@@ -108,6 +114,7 @@ pub const PROVIDERS: [Provider; 4] = [
         sends_state: false,
         user_url: None,
         has_secret: false,
+        device: Some(Device { base_url: "https://auth.openai.com" }),
     },
 ];
 

@@ -33,15 +33,18 @@ pub fn read(status: u16, body: &[u8], login: &str) -> Result<Token, Failure> {
     let value: Value = serde_json::from_slice(body).unwrap_or_default();
     if !(200..300).contains(&status) {
         let mut failure = errors::classify(status, None, body, &format!("login {login}"), "");
-        let lower = String::from_utf8_lossy(body).to_ascii_lowercase();
-        let is_dead =
-            ["invalid_grant", "invalid_client", "unauthorized_client", "revoked", "refresh_token_reused"]
-                .iter()
-                .any(|word| lower.contains(word));
-        if is_dead || matches!(status, 400 | 401 | 403) {
+        let code = value.get("error").map(|error| error.get("code").unwrap_or(error));
+        let code = code.and_then(Value::as_str).unwrap_or_default();
+        if matches!(
+            code,
+            "invalid_grant" | "refresh_token_reused" | "refresh_token_expired" | "token_revoked"
+        ) {
             failure.kind = Kind::Unauthorized;
             failure.message =
                 format!("the login `{login}` is no longer good; run `latimer login {login}` again");
+        } else if matches!(code, "invalid_client" | "unauthorized_client") {
+            failure.kind = Kind::Unauthorized;
+            failure.message = format!("{}; check the client id and secret of `{login}`", failure.message);
         }
         return Err(failure);
     }
@@ -88,6 +91,12 @@ mod tests {
         let dead = read(400, br#"{"error":"invalid_grant"}"#, "google").expect_err("dead");
         assert_eq!(dead.kind, Kind::Unauthorized);
         assert!(dead.message.contains("latimer login google"), "{dead}");
+        let client = read(401, br#"{"error":"invalid_client","error_description":"wrong secret"}"#, "google")
+            .expect_err("no");
+        assert!(client.message.contains("client id and secret"), "{client}");
+        let odd =
+            read(400, br#"{"error":{"message":"the moon is full, revoked"}}"#, "google").expect_err("no");
+        assert!(odd.kind != Kind::Unauthorized && odd.message.contains("the moon is full"), "{odd}");
         assert_eq!(read(503, b"", "google").expect_err("down").kind, Kind::Overloaded);
         assert_eq!(read(200, b"{}", "google").expect_err("odd").kind, Kind::UpstreamError);
         for text in ["", "a", "a.b.c", "..", "a.!.c"] {

@@ -62,14 +62,18 @@ impl Calls {
         }
     }
 
-    /// The answer is over: what was held back goes out, and every call ends.
-    pub(crate) fn finish(&mut self, sink: &mut dyn Sink) {
+    /// The answer is over: what was held back goes out, and every call ends. In an answer that was `cut`, a call without arguments
+    /// is not one that needs none: it does not end.
+    pub(crate) fn finish(&mut self, cut: bool, sink: &mut dyn Sink) {
         for (slot, call) in self.calls.iter_mut().enumerate() {
             if !call.announced {
                 sink.event(TurnEvent::Note("a call without a name was dropped"));
                 continue;
             }
             let slot = number(slot);
+            if cut && call.passing == Passing::Undecided && call.held.trim().is_empty() {
+                continue;
+            }
             if call.passing != Passing::Through {
                 let json = unwrap(&call.held);
                 sink.event(TurnEvent::CallArguments { slot, json: &json });

@@ -1,9 +1,12 @@
-//! Chat Completions upstreams: headers, URL, credentials. The protocol itself is in [`request`] and [`stream`].
+//! Chat Completions upstreams: headers, URL, credentials. The protocol itself is in [`request`] and [`stream`]; a client of the
+//! same protocol gets the upstream's own chunks where nothing has to be changed ([`pass`], [`tap`]).
 
 mod calls;
+pub mod pass;
 pub mod quirks;
 pub mod request;
 pub mod stream;
+pub mod tap;
 mod think;
 
 use std::sync::Arc;
@@ -18,7 +21,8 @@ use crate::credential::Credential;
 use crate::drive::TurnStream;
 use crate::learn::Lessons;
 use crate::link::{Headers, Link, Refusal, Refused};
-use crate::prepared::{Prepared, Wire};
+use crate::names::Names;
+use crate::prepared::{Prepared, Raw, Wire};
 use crate::reader::Context;
 
 /// One Chat Completions endpoint.
@@ -32,24 +36,32 @@ pub struct Chat {
 }
 
 impl Chat {
-    /// Translates the turn once, for all attempts.
-    pub fn prepare(&self, turn: &TurnRequest, lessons: &Lessons) -> Prepared {
+    /// Makes the turn ready once, for all attempts: as the client wrote it where that is possible, else translated.
+    pub fn prepare(&self, turn: &TurnRequest, raw: Option<&Raw>, lessons: &Lessons) -> Prepared {
         let owner = Owner::new(&self.link.provider, &turn.model);
+        // What an endpoint taught is only known to the translation.
+        let raw = raw.filter(|raw| raw.wire == Wire::Chat && lessons.is_empty());
+        let lowered = raw.and_then(|raw| pass::lower(&raw.body, turn, &self.quirks));
+        let passes = lowered.is_some();
         let written = request::write(turn, &self.quirks.after(lessons), &owner);
         let session =
             self.quirks.session_header.zip(turn.conversation.as_deref()).and_then(|(name, value)| {
                 Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?))
             });
+        let (body, names, notes) = match lowered {
+            Some(body) => (body, Names::default(), Vec::new()),
+            None => (written.body, written.names, written.notes),
+        };
         Prepared {
             wire: Wire::Chat,
-            passes: false,
-            body: written.body.into(),
+            passes,
+            body: body.into(),
             model: turn.model.clone(),
             owner,
-            names: written.names,
+            names,
             headers: session.into_iter().collect(),
             features: written.features,
-            notes: written.notes,
+            notes,
         }
     }
 
@@ -81,7 +93,12 @@ impl Chat {
             Ok(answer) => answer,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let reader = stream::Reader::new(Context::of(prepared, &self.link.name));
-        Ok(Ok(TurnStream::detect(answer.body, Box::new(reader), self.link.limits())))
+        let context = Context::of(prepared, &self.link.name);
+        let reader: Box<dyn crate::reader::Reader> = if prepared.passes {
+            Box::new(tap::Tap::new(context))
+        } else {
+            Box::new(stream::Reader::new(context))
+        };
+        Ok(Ok(TurnStream::detect(answer.body, reader, self.link.limits())))
     }
 }

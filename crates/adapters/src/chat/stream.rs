@@ -73,7 +73,8 @@ impl Reader {
         }
     }
 
-    fn chunk(&mut self, chunk: &Chunk<'_>, sink: &mut dyn Sink) {
+    /// Reads one chunk.
+    pub(super) fn chunk(&mut self, chunk: &Chunk<'_>, sink: &mut dyn Sink) {
         if let Some(error) = chunk.error {
             self.failure = Some(errors::in_stream(error.get(), &self.context.endpoint, &self.context.model));
             return;
@@ -100,6 +101,11 @@ impl Reader {
         if let Some(usage) = usage.and_then(latimer_protocol::chat::chunk::WireUsage::to_turn) {
             sink.event(TurnEvent::Usage(usage));
         }
+    }
+
+    /// What was read last was a failure.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failure.is_some()
     }
 
     fn delta(&mut self, delta: &Delta<'_>, sink: &mut dyn Sink) {
@@ -275,7 +281,8 @@ impl ReaderTrait for Reader {
         let reason = self.reason(end);
         // A call of a broken answer is not ended: nobody may run it.
         if !matches!(reason, FinishReason::Failed(_)) {
-            self.calls.finish(sink);
+            let cut = matches!(reason, FinishReason::Length | FinishReason::ContentFilter);
+            self.calls.finish(cut, sink);
         }
         sink.event(TurnEvent::Finished(reason));
     }

@@ -70,8 +70,11 @@ pub(super) fn classify(
     let meant = if matches!(gate, Some(Gate::Readmit | Gate::Forget)) { 503 } else { status };
     let mut failure =
         Failure { status: Some(status), ..errors::classify(meant, wait, body, endpoint, model) };
-    if let Some(Gate::Report(kind)) = gate {
-        failure.kind = kind;
+    match gate {
+        Some(Gate::Report(kind)) => failure.kind = kind,
+        // Another client of this account has it now. Taking it back at once would throw that one out, and so on for ever.
+        Some(Gate::Forget) => failure.kind = Kind::ConcurrencyLimited,
+        Some(Gate::Readmit) | None => {}
     }
     let rests = matches!(
         failure.kind,
@@ -83,6 +86,11 @@ pub(super) fn classify(
         failure.retry_after = Some(failure.retry_after.map_or(usual, |wait| wait.max(shortest)));
     }
     failure
+}
+
+/// The refusal that the state of a session means: newer servers tell some of them with a 200.
+pub(super) fn refusal(state: &str) -> Option<u16> {
+    GATES.iter().find(|(_, name, _)| !name.is_empty() && *name == state).map(|row| row.0)
 }
 
 /// `error.code`, `code`, or a bare `error` that is a code.
@@ -117,6 +125,13 @@ mod tests {
             (Kind::WindowExhausted, Some(Duration::from_secs(1740)))
         );
         assert_eq!(failure.message, "lab: Daily session limit reached. Resets in 29m.");
+        let taken = classify(Call::Chat, 409, None, br#"{"code":"session_superseded"}"#, "lab", "m");
+        assert_eq!(
+            (taken.kind, taken.retry_after),
+            (Kind::ConcurrencyLimited, Some(Duration::from_secs(120))),
+            "the account rests; another one may answer"
+        );
+        assert_eq!((refusal("country_blocked"), refusal("active"), refusal("")), (Some(403), None, None));
         let short = classify(Call::Chat, 429, Some(Duration::from_secs(3)), b"{}", "lab", "m");
         assert_eq!(short.retry_after, Some(Duration::from_secs(120)));
     }

@@ -48,7 +48,8 @@ impl Codebuff {
 
     /// Translates the turn once, for all attempts.
     pub fn prepare(&self, turn: &TurnRequest, lessons: &Lessons) -> Prepared {
-        self.chat.prepare(turn, lessons)
+        // The body gets fields of its own: nothing goes through as the client wrote it.
+        self.chat.prepare(turn, None, lessons)
     }
 
     /// Begins a run and sends the turn in it. The run is finished when the stream is over or dropped.
@@ -73,7 +74,10 @@ impl Codebuff {
         })?;
         let mut headers = self.link.headers("application/json", &[]);
         headers.push(self.link.bearer(&credential.secret)?);
-        headers.push((HeaderName::from_static("x-codebuff-model"), HeaderValue::from_static(model)));
+        // The second is the newer servers' name of it.
+        for name in ["x-codebuff-model", "x-freebuff-model"] {
+            headers.push((HeaderName::from_static(name), HeaderValue::from_static(model)));
+        }
         let mut body = prepared.body.to_vec();
         let (mut readmitted, mut stripped) = (false, false);
         loop {
@@ -94,7 +98,7 @@ impl Codebuff {
             run.failed();
             let gate = gate(refusal.status, &refusal.body);
             if matches!(gate, Some(Gate::Readmit | Gate::Forget)) {
-                self.sessions.forget(&credential.id, model);
+                self.sessions.forget(&credential.id, model, session.as_deref()).await;
             }
             if gate == Some(Gate::Readmit) && !readmitted {
                 readmitted = true;

@@ -1,14 +1,14 @@
 //! The calls around a chat request: a run that is begun and always finished, and a session that is kept while it lives.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use latimer_protocol::failure::{Failure, Kind};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::gates::{Call, classify};
+use super::gates::{self, Call, classify};
 use crate::drive::Guard;
 use crate::errors;
 use crate::link::{Headers, Link};
@@ -33,22 +33,30 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// Begins a run of an agent.
+    /// Begins a run of an agent. It is begun to the end also when nobody waits for it any more: only a run whose name is known
+    /// can be finished.
     pub(super) async fn start(
         link: &Arc<Link>,
         headers: &Headers,
-        agent: &str,
-        model: &str,
+        agent: &'static str,
+        model: &'static str,
     ) -> Result<Self, Failure> {
+        let (link, headers) = (Arc::clone(link), headers.clone());
+        let name = link.name.clone();
+        let beginning = tokio::spawn(async move { Self::begin(link, headers, agent, model).await });
+        let stopped = |_| Failure::new(Kind::ShuttingDown, format!("{name}: the run could not be begun"));
+        beginning.await.map_err(stopped)?
+    }
+
+    async fn begin(link: Arc<Link>, headers: Headers, agent: &str, model: &str) -> Result<Self, Failure> {
         let url = format!("{}/api/v1/agent-runs", link.base_url);
         let body = json!({ "action": "START", "agentId": agent, "ancestorRunIds": [] });
-        let (status, answer) = link.call(&url, headers, Some(body.to_string().into()), BEGIN).await?;
-        let value = accepted(link, Call::Start, status, &answer, model)?;
+        let (status, answer) = link.call(&url, &headers, Some(body.to_string().into()), BEGIN).await?;
+        let value = accepted(&link, Call::Start, status, &answer, model)?;
         let id = value.get("runId").and_then(Value::as_str).filter(|id| !id.is_empty());
         let id = id.ok_or_else(|| {
             Failure::new(Kind::UpstreamError, format!("{}: the provider began no run", link.name))
         })?;
-        let (link, headers) = (Arc::clone(link), headers.clone());
         Ok(Self { id: id.to_owned(), link, headers, status: "cancelled" })
     }
 
@@ -80,8 +88,10 @@ impl Drop for Run {
     }
 }
 
-/// Account and model to the session's name, where it has one, and the end of its use.
-type Known = HashMap<(String, String), (Option<String>, Instant)>;
+/// A session: its name, where the server has sessions at all, and the end of its use.
+type Session = Option<(Option<String>, Instant)>;
+/// One for each account and model.
+type Known = HashMap<(String, &'static str), Arc<tokio::sync::Mutex<Session>>>;
 
 /// The sessions of all accounts and models.
 #[derive(Debug, Default)]
@@ -91,52 +101,73 @@ pub(super) struct Sessions {
 
 impl Sessions {
     /// The session of this account for this model, begun if there is none. `None` where the server has no sessions.
+    ///
+    /// Turns of one account that come at once begin one session: each new one throws the one before it out.
     pub(super) async fn get(
         &self,
         link: &Link,
         headers: &Headers,
         account: &str,
-        model: &str,
+        model: &'static str,
     ) -> Result<Option<String>, Failure> {
-        let key = (account.to_owned(), model.to_owned());
-        if let Some((instance, until)) = self.lock().get(&key)
+        let place = self.place(account, model);
+        let mut session = place.lock().await;
+        if let Some((instance, until)) = &*session
             && *until > Instant::now()
         {
             return Ok(instance.clone());
         }
-        let url = format!("{}/api/v1/freebuff/session", link.base_url);
-        let (status, answer) = link.call(&url, headers, Some("{}".into()), BEGIN).await?;
-        let mut session = accepted(link, Call::Session, status, &answer, model)?;
-        for _ in 0..POLLS {
-            if session.get("status").and_then(Value::as_str) != Some("queued") {
-                break;
-            }
-            tokio::time::sleep(POLL).await;
-            let (status, answer) = link.call(&url, headers, None, BEGIN).await?;
-            session = accepted(link, Call::Session, status, &answer, model)?;
-        }
-        if session.get("status").and_then(Value::as_str) == Some("queued") {
-            let message = format!("{}: the provider's waiting room is full; try again in a while", link.name);
-            return Err(Failure {
-                retry_after: Some(MARGIN),
-                ..Failure::new(Kind::ConcurrencyLimited, message)
-            });
-        }
-        let instance = session.get("instanceId").and_then(Value::as_str).map(str::to_owned);
-        let left = session.get("remainingMs").and_then(Value::as_u64).map_or(LIFE, Duration::from_millis);
-        let until = Instant::now() + left.min(LIFE).saturating_sub(MARGIN);
-        self.lock().insert(key, (instance.clone(), until));
+        let (instance, left) = admitted(link, headers, model).await?;
+        *session = Some((instance.clone(), Instant::now() + left.min(LIFE).saturating_sub(MARGIN)));
         Ok(instance)
     }
 
-    /// The session is over.
-    pub(super) fn forget(&self, account: &str, model: &str) {
-        self.lock().remove(&(account.to_owned(), model.to_owned()));
+    /// The session is over, unless another one has been begun since.
+    pub(super) async fn forget(&self, account: &str, model: &'static str, over: Option<&str>) {
+        let place = self.place(account, model);
+        let mut session = place.lock().await;
+        if session.as_ref().is_some_and(|(instance, _)| instance.as_deref() == over) {
+            *session = None;
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn place(&self, account: &str, model: &'static str) -> Arc<tokio::sync::Mutex<Session>> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(known.entry((account.to_owned(), model)).or_default())
     }
+}
+
+/// Begins a session and waits in the queue, if there is one. The session's name and how long it lives.
+async fn admitted(
+    link: &Link,
+    headers: &Headers,
+    model: &str,
+) -> Result<(Option<String>, Duration), Failure> {
+    let url = format!("{}/api/v1/freebuff/session", link.base_url);
+    let (mut status, mut answer) = link.call(&url, headers, Some("{}".into()), BEGIN).await?;
+    if matches!(status, 404 | 405) {
+        // Newer servers admit at another address.
+        (status, answer) = link.call(&format!("{url}/admission"), headers, Some("{}".into()), BEGIN).await?;
+    }
+    for poll in 0..=POLLS {
+        let session = accepted(link, Call::Session, status, &answer, model)?;
+        let state = session.get("status").and_then(Value::as_str).unwrap_or_default();
+        if let Some(status) = gates::refusal(state) {
+            let wait = errors::retry_after(None, &answer, crate::link::unix_now());
+            return Err(classify(Call::Session, status, wait, &answer, &link.name, model));
+        }
+        if state != "queued" {
+            let instance = session.get("instanceId").and_then(Value::as_str).map(str::to_owned);
+            let left = session.get("remainingMs").and_then(Value::as_u64);
+            return Ok((instance, left.map_or(LIFE, Duration::from_millis)));
+        }
+        if poll < POLLS {
+            tokio::time::sleep(POLL).await;
+            (status, answer) = link.call(&url, headers, None, BEGIN).await?;
+        }
+    }
+    let message = format!("{}: the provider's waiting room is full; try again in a while", link.name);
+    Err(Failure { retry_after: Some(MARGIN), ..Failure::new(Kind::ConcurrencyLimited, message) })
 }
 
 fn accepted(link: &Link, call: Call, status: u16, body: &[u8], model: &str) -> Result<Value, Failure> {

@@ -7,6 +7,11 @@ use serde_json::{Value, json};
 
 use crate::errors;
 
+/// Wordings of a model that cannot promise to keep nothing, in lower case.
+const RETENTION: [&str; 4] = ["zero data retention", "zero-data-retention", "zero retention", "zdr"];
+/// Words of a refusal that somebody could pay for, in lower case.
+const PLAN: [&str; 6] = ["plan", "plans", "subscription", "subscribe", "credit", "credits"];
+
 /// Turns an answer that is not 2xx into a failure.
 pub fn classify(
     status: u16,
@@ -16,8 +21,10 @@ pub fn classify(
     model: &str,
 ) -> Failure {
     let mut failure = errors::classify(status, retry_after, body, endpoint, model);
-    let lower = String::from_utf8_lossy(body).to_ascii_lowercase();
-    if lower.contains("upgrade_required") || lower.contains("upgrade required") {
+    let lower = errors::said(body).to_ascii_lowercase();
+    let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+    // A refusal of the request itself may quote the person, so its words are not looked at for this.
+    if status != 400 && has(&["upgrade_required", "upgrade required"]) {
         failure.kind = Kind::Forbidden;
         let wanted =
             wanted(body).map_or_else(String::new, |version| format!("; it wants {version} or newer"));
@@ -25,10 +32,20 @@ pub fn classify(
             "{} (the provider calls this client too old{wanted}: raise `options.command_code_version` of the endpoint)",
             failure.message
         );
-    } else if status == 403 && ["plan", "subscription", "credit"].iter().any(|word| lower.contains(word)) {
+    } else if status == 403 && names_a_plan(&lower) {
         failure.kind = Kind::QuotaExhausted;
+    } else if status == 422 && has(&RETENTION) {
+        failure.message = format!(
+            "{} (the endpoint asks that nothing is kept: switch `options.zero_retention` off, or use a model that offers it)",
+            failure.message
+        );
     }
     failure
+}
+
+/// Whole words only: an explanation is no plan.
+fn names_a_plan(lower: &str) -> bool {
+    lower.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| PLAN.contains(&word))
 }
 
 /// An `error` event, in any shape.
@@ -66,6 +83,10 @@ mod tests {
                 Kind::Forbidden,
             ),
             (403, r#"{"error":{"message":"Your plan does not include this model"}}"#, Kind::QuotaExhausted),
+            (403, r#"{"error":{"message":"See the explanation"}}"#, Kind::Forbidden),
+            (402, r#"{"error":{"message":"Top up"}}"#, Kind::QuotaExhausted),
+            (422, r#"{"error":{"message":"ZDR is not available for this model"}}"#, Kind::BadRequest),
+            (400, r#"{"error":{"message":"invalid: \"what is upgrade required?\""}}"#, Kind::BadRequest),
             (401, r#"{"error":{"message":"bad key"}}"#, Kind::Unauthorized),
             (
                 400,
@@ -80,6 +101,9 @@ mod tests {
         }
         let told = classify(403, None, cases[0].1.as_bytes(), "lab", "m").message;
         assert!(told.contains("1.4.0") && told.contains("options.command_code_version"), "{told}");
+        let kept = classify(422, None, br#"{"error":"zero retention unavailable"}"#, "lab", "m").message;
+        assert!(kept.contains("options.zero_retention"), "{kept}");
+        assert_eq!(in_stream(r#"{"code":"upgrade_required"}"#, "lab", "m").kind, Kind::Forbidden);
         assert_eq!(in_stream("\"boom\"", "lab", "m").message, "lab: boom");
         assert_eq!(in_stream(r#"{"statusCode":429,"message":"slow"}"#, "lab", "m").kind, Kind::RateLimited);
     }

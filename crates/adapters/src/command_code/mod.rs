@@ -3,6 +3,8 @@
 pub mod errors;
 pub mod request;
 pub mod stream;
+mod thread;
+mod words;
 
 use std::sync::Arc;
 

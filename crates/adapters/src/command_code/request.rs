@@ -8,10 +8,11 @@ use std::borrow::Cow;
 use latimer_protocol::command_code::request::{
     Block, Content as WireContent, Message as WireMessage, Params, Request, Tool as WireTool,
 };
-use latimer_protocol::turn::{Call, CallOutput, Content, Format, Item, Message, Role, Tool, TurnRequest};
+use latimer_protocol::turn::{Call, CallOutput, Content, Item, Message, Role, Tool, ToolChoice, TurnRequest};
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use super::{thread, words};
 use crate::exchange::{arguments, with_elements};
 use crate::learn::{Features, Lesson, Lessons};
 use crate::names::{Names, Rule};
@@ -23,12 +24,12 @@ const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
 const MAX_TOKENS: u64 = 64_000;
 /// The most of one tool output in the form of plain strings, in characters.
 const OUTPUT: usize = 8000;
-/// The most of the tools' schemas in words, in bytes; above it there are names and descriptions only.
-const SCHEMAS: usize = 32 * 1024;
+/// How freely tokens are picked in the form of plain strings, where the client does not say: what the server is used to there.
+const TEMPERATURE: f64 = 0.3;
 /// Stands where something was that this model does not see.
 const NOT_SEEN: &str = "(an image or a file stood here; this model does not see such things)";
-/// How a call is announced and written in the form of plain strings.
-const HOW: &str = "To use a tool, write one JSON object on a line of its own, and nothing behind it: {\"type\":\"tool-call\",\"id\":\"call_1\",\"name\":\"TOOL\",\"arguments\":{…}}. The result comes in the next message.";
+/// What the log is told of such a thing.
+const REPLACED: &str = "an image or a file was replaced by a note: this model does not see it";
 
 /// A request in the provider's words.
 #[derive(Debug)]
@@ -62,16 +63,20 @@ pub fn write(turn: &TurnRequest, structured: bool, lessons: &Lessons, today: &st
         writer.step(step);
     }
     let (mut system, mut messages, has_images) = (writer.system, writer.messages, writer.has_images);
-    system.extend(format_in_words(turn).map(Cow::Owned));
+    system.extend(words::format(&turn.format).map(Cow::Owned));
     if !structured {
-        system.extend(announced(&turn.tools, &names).map(Cow::Owned));
+        system.extend(words::tools(turn, &names).map(Cow::Owned));
         if !system.is_empty() {
             let content = WireContent::Text(Cow::Owned(system.join("\n\n")));
             messages.insert(0, WireMessage { role: "user", content });
         }
     }
     let system = (structured && !system.is_empty()).then(|| system.join("\n\n"));
-    let tools = if structured && !lessons.has(Lesson::NoTools) { tools(turn, &names) } else { Vec::new() };
+    let declared = structured && !lessons.has(Lesson::NoTools) && turn.tool_choice != ToolChoice::None;
+    let tools = if declared { tools(turn, &names) } else { Vec::new() };
+    if !tools.is_empty() && turn.tool_choice != ToolChoice::Auto {
+        notes.push("tool_choice was left out: this provider has no field for it".to_owned());
+    }
     let effort = turn.reasoning.effort.as_deref().filter(|effort| structured && *effort != "none");
     let table = [
         (structured, Lesson::StringMode),
@@ -86,7 +91,7 @@ pub fn write(turn: &TurnRequest, structured: bool, lessons: &Lessons, today: &st
             model: &turn.model,
             stream: true,
             max_tokens: turn.max_output_tokens.unwrap_or(MAX_TOKENS),
-            temperature: turn.sampling.temperature,
+            temperature: turn.sampling.temperature.or((!structured).then_some(TEMPERATURE)),
             system,
             tools,
             reasoning_effort: effort.filter(|_| !lessons.has(Lesson::NoReasoning)),
@@ -99,7 +104,7 @@ pub fn write(turn: &TurnRequest, structured: bool, lessons: &Lessons, today: &st
         memory: "",
         taste: "",
         skills: "",
-        thread_id: thread(turn),
+        thread_id: thread::id(turn),
     };
     // Writing to memory fails only for maps with keys that are not strings, and there are none.
     let body = serde_json::to_vec(&request).unwrap_or_default();
@@ -165,9 +170,7 @@ impl<'a> Writer<'a, '_> {
                     self.push("user", Block::Image { image: &image.url });
                 }
                 Content::Image(_) | Content::File { .. } => {
-                    self.notes.push(
-                        "an image or a file was replaced by a note: this model does not see it".to_owned(),
-                    );
+                    self.notes.push(REPLACED.to_owned());
                     self.push("user", Block::Text { text: NOT_SEEN.into() });
                 }
             }
@@ -193,7 +196,10 @@ impl<'a> Writer<'a, '_> {
         let parts = output.map_or(&[][..], |output| output.content.as_slice());
         let texts = parts.iter().map(|part| match part {
             Content::Text(text) | Content::Refusal(text) => text.as_str(),
-            Content::Image(_) | Content::File { .. } => NOT_SEEN,
+            Content::Image(_) | Content::File { .. } => {
+                self.notes.push(REPLACED.to_owned());
+                NOT_SEEN
+            }
         });
         let mut text = texts.collect::<Vec<_>>().join("\n");
         if output.is_none() {
@@ -212,7 +218,7 @@ impl<'a> Writer<'a, '_> {
     }
 }
 
-/// Neighbours of the same speaker become one message; the person begins.
+/// Neighbouring texts of the same speaker become one message.
 fn alternating(messages: Vec<WireMessage<'_>>) -> Vec<WireMessage<'_>> {
     let mut merged: Vec<WireMessage<'_>> = Vec::with_capacity(messages.len());
     for message in messages {
@@ -239,72 +245,6 @@ fn tools<'a>(turn: &'a TurnRequest, names: &Names) -> Vec<WireTool<'a>> {
         input_schema: tool.parameters.as_deref().unwrap_or(empty),
     };
     turn.tools.iter().map(wire).collect()
-}
-
-/// The tools in words.
-fn announced(tools: &[Tool], names: &Names) -> Option<String> {
-    if tools.is_empty() {
-        return None;
-    }
-    let schemas: usize =
-        tools.iter().map(|tool| tool.parameters.as_ref().map_or(0, |raw| raw.get().len())).sum();
-    let mut text = String::from("These tools can be used:\n");
-    for tool in tools {
-        text.push_str("- ");
-        text.push_str(names.wire(&tool.name));
-        if let Some(description) = &tool.description {
-            text.push_str(": ");
-            text.push_str(&description.chars().take(600).collect::<String>());
-        }
-        if let Some(raw) = tool.parameters.as_ref().filter(|_| schemas <= SCHEMAS) {
-            text.push_str("\n  arguments: ");
-            text.push_str(raw.get());
-        }
-        text.push('\n');
-    }
-    text.push_str(HOW);
-    Some(text)
-}
-
-fn format_in_words(turn: &TurnRequest) -> Option<String> {
-    match &turn.format {
-        Format::Text => None,
-        Format::JsonObject => Some("Answer with one JSON object, and nothing else.".to_owned()),
-        Format::JsonSchema { schema, .. } => Some(format!(
-            "Answer with one JSON object that follows this JSON Schema, and nothing else:\n{}",
-            schema.get()
-        )),
-    }
-}
-
-/// A UUID made of the conversation's name or of its first words: the same for all of its turns.
-fn thread(turn: &TurnRequest) -> String {
-    let is_uuid = |text: &str| {
-        text.len() == 36
-            && text
-                .char_indices()
-                .all(|(at, c)| if matches!(at, 8 | 13 | 18 | 23) { c == '-' } else { c.is_ascii_hexdigit() })
-    };
-    let name = turn.conversation.as_deref();
-    if let Some(name) = name.filter(|name| is_uuid(name)) {
-        return name.to_owned();
-    }
-    let first = turn.items.iter().find_map(|item| match item {
-        Item::Message(message) if message.role == Role::User => {
-            message.content.iter().find_map(|part| match part {
-                Content::Text(text) => Some(text.as_str()),
-                _ => None,
-            })
-        }
-        _ => None,
-    });
-    // FNV-1a over both halves: no need for more than spread.
-    let text = name.or(first).unwrap_or_default();
-    let half = |seed: u64| {
-        text.bytes().fold(seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
-    };
-    let hex = format!("{:016x}{:016x}", half(0xcbf2_9ce4_8422_2325), half(0x6c62_272e_07bb_0142));
-    format!("{}-{}-4{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
 }
 
 #[cfg(test)]
@@ -398,14 +338,5 @@ mod tests {
         let lessons = Lessons::new([Lesson::StringMode]);
         let learned = write(&turn(), true, &lessons, "2026-01-31");
         assert_eq!(serde_json::from_slice::<Value>(&learned.body).expect("JSON"), body);
-    }
-
-    #[test]
-    fn what_is_announced_is_what_is_understood() {
-        let schema = r#"{"type":"object","properties":{"cmd":{"type":"string"}}}"#;
-        let options = toolcall_parser::Options::new([toolcall_parser::Tool::new("shell", schema)]);
-        let text = "I will look.\n{\"type\":\"tool-call\",\"id\":\"call_1\",\"name\":\"shell\",\"arguments\":{\"cmd\":\"ls\"}}";
-        let pieces = toolcall_parser::parse(text, &options);
-        assert!(format!("{pieces:?}").contains("Call"), "{pieces:?}");
     }
 }

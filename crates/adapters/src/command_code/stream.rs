@@ -1,11 +1,14 @@
 //! Command Code events to turn events. Pure.
 //!
-//! A call may come in pieces, whole, or both. Pieces go straight through; a whole call behind them only confirms them. Where it
-//! says something else, the whole one is right: the pieces were handed out already, so the call is not ended, and a client
-//! will not run it.
+//! A call may come in pieces, whole, or both. Pieces go straight through, and the whole call behind them has the last word:
+//!
+//! - it says the same, as JSON or in its text: the call is ended, and nothing is handed out twice;
+//! - its text begins with the pieces: the rest of it follows them;
+//! - it says anything else: what was handed out cannot be taken back, so the call is never ended, and the answer has failed
+//!   however it ends. A client will not run it.
 
 use bytes::Bytes;
-use latimer_protocol::command_code::event::Event;
+use latimer_protocol::command_code::event::{Event, Events};
 use latimer_protocol::failure::{Failure, Kind};
 use latimer_protocol::turn::{FinishReason, Sink, TurnEvent, Usage};
 use serde_json::Value;
@@ -60,6 +63,8 @@ pub struct Reader {
     failure: Option<Failure>,
     garbage: bool,
     used: Option<Usage>,
+    /// The steps of this round were counted one by one: its total says the same again.
+    counted: bool,
 }
 
 impl Reader {
@@ -75,6 +80,7 @@ impl Reader {
             failure: None,
             garbage: false,
             used: None,
+            counted: false,
         }
     }
 
@@ -105,14 +111,11 @@ impl Reader {
                 }
             }
             "tool-call" => self.whole(event, sink),
-            "finish-step" => self.count(event, sink),
-            "finish" => {
-                self.finish_reason(event.finish_reason.some(), sink);
-                if self.used.is_none() {
-                    self.count(event, sink);
-                }
-                self.over = true;
+            "finish-step" => {
+                self.count(event, sink);
+                self.counted = true;
             }
+            "finish" => self.finished(event, sink),
             "error" => {
                 let error = event.error.map_or("null", RawValue::get);
                 self.failure = Some(errors::in_stream(error, &self.context.endpoint, &self.context.model));
@@ -123,8 +126,31 @@ impl Reader {
                 let error = event.error.map_or("null", RawValue::get);
                 self.failure = Some(errors::in_stream(error, &self.context.endpoint, &self.context.model));
             }
+            "" if event.finish_reason.some().is_some() => self.document(event, sink),
             _ => sink.event(TurnEvent::Note("an event of a kind latimer does not know was passed over")),
         }
+    }
+
+    /// An answer that is not streamed: all of it in one object.
+    fn document(&mut self, event: &Event<'_>, sink: &mut dyn Sink) {
+        if let Some(thoughts) = event.reasoning_text.some() {
+            sink.event(TurnEvent::Reasoning(thoughts));
+        }
+        if let Some(text) = event.text.some() {
+            sink.event(TurnEvent::Text(text));
+        }
+        for call in event.tool_calls.iter() {
+            self.whole(call, sink);
+        }
+        self.finished(event, sink);
+    }
+
+    fn finished(&mut self, event: &Event<'_>, sink: &mut dyn Sink) {
+        self.finish_reason(event.finish_reason.some(), sink);
+        if !self.counted {
+            self.count(event, sink);
+        }
+        self.over = true;
     }
 
     fn find(&self, id: Option<&str>) -> Option<usize> {
@@ -159,12 +185,21 @@ impl Reader {
     /// A whole call: the only word on it, or the last one.
     fn whole(&mut self, event: &Event<'_>, sink: &mut dyn Sink) {
         let id = event.tool_call_id.some().or(event.id.some());
-        let known = id.and_then(|id| self.calls.iter().rposition(|call| call.id == id));
+        let known =
+            match id {
+                Some(id) => self.calls.iter().rposition(|call| call.id == id),
+                // Without an id it can only be the call whose pieces have just come, without an id as well.
+                None => self.calls.len().checked_sub(1).filter(|last| {
+                    self.calls.get(*last).is_some_and(|call| call.id.is_empty() && !call.ended)
+                }),
+            };
         let Some(slot) = known.or_else(|| self.begin(id, event.tool_name.some(), sink)) else { return };
         let arguments = event.input.or(event.args).map_or_else(|| "{}".to_owned(), text);
-        let Some(call) = self.calls.get_mut(slot).filter(|call| !call.ended) else { return };
-        if call.pieces.is_empty() {
-            sink.event(TurnEvent::CallArguments { slot: number(slot), json: &arguments });
+        let Some(call) = self.calls.get_mut(slot).filter(|call| !call.ended && !call.broken) else { return };
+        if let Some(rest) = arguments.strip_prefix(call.pieces.as_str()) {
+            if !rest.is_empty() {
+                sink.event(TurnEvent::CallArguments { slot: number(slot), json: rest });
+            }
         } else if !same(&call.pieces, &arguments) {
             call.broken = true;
             sink.event(TurnEvent::Note("a call came twice with different arguments, and was not passed on"));
@@ -198,13 +233,13 @@ impl Reader {
         let endpoint = &self.context.endpoint;
         let failed =
             |kind, what: &str| FinishReason::Failed(Failure::new(kind, format!("{endpoint}: {what}")));
+        if self.meaning.is_some() && self.calls.iter().any(|call| call.broken) {
+            return failed(Kind::UpstreamError, "a call came twice with different arguments");
+        }
         match (self.meaning, end) {
             (Some(Meaning::Length | Meaning::Pause), _) => FinishReason::Length,
             (Some(Meaning::Filter), _) => FinishReason::ContentFilter,
             (Some(Meaning::Broken), _) => failed(Kind::UpstreamError, "the provider broke the answer off"),
-            (Some(Meaning::Stop), _) if self.calls.iter().any(|call| call.broken) => {
-                failed(Kind::UpstreamError, "a call came twice with different arguments")
-            }
             (Some(Meaning::Stop), _) if self.calls.is_empty() => FinishReason::Stop,
             (Some(Meaning::Stop), _) => FinishReason::ToolCalls,
             (None, End::Broken(failure)) => FinishReason::Failed(failure),
@@ -242,18 +277,20 @@ impl ReaderTrait for Reader {
             return;
         }
         let text = latimer_protocol::sse::text(data);
-        // Several objects may stand on one line.
-        for event in serde_json::Deserializer::from_str(&text).into_iter::<Event<'_>>() {
-            let Ok(event) = event else {
+        // Several objects may stand on one line, or a list of them.
+        for events in serde_json::Deserializer::from_str(&text).into_iter::<Events<'_>>() {
+            let Ok(events) = events else {
                 self.garbage = true;
                 sink.event(TurnEvent::Note(
                     "a line of the provider's stream was not readable and was passed over",
                 ));
                 return;
             };
-            self.event(&event, sink);
-            if self.done() {
-                return;
+            for event in events.iter() {
+                self.event(event, sink);
+                if self.done() {
+                    return;
+                }
             }
         }
     }
@@ -268,6 +305,7 @@ impl ReaderTrait for Reader {
         }
         self.meaning = None;
         self.over = false;
+        self.counted = false;
         self.request.clone()
     }
 

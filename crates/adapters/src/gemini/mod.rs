@@ -149,6 +149,11 @@ impl Gemini {
         asker.project().await.map_err(|failure| self.for_people(failure))
     }
 
+    /// The project of an account, where a request has found it.
+    pub fn project_of(&self, account: &str) -> Option<String> {
+        lock(&self.projects).get(account)?.get().cloned()
+    }
+
     async fn native(&self, prepared: &Prepared, credential: &Credential) -> Result<TurnStream, Lost> {
         let mut headers = self.link.headers("text/event-stream", &prepared.headers);
         headers.push(if credential.is_access_token() {

@@ -7,7 +7,7 @@ use latimer_protocol::turn::{FinishReason, Frame, Sink, TurnEvent};
 use serde::Deserialize;
 
 use super::errors;
-use super::stream::interrupted;
+use super::stream::{Reader, interrupted};
 use crate::reader::{Context, End, Reader as ReaderTrait};
 
 /// Events that a client does not see as part of an answer: as long as nothing else came, there may be another attempt.
@@ -39,12 +39,14 @@ pub struct Tap {
     called: bool,
     end: Option<FinishReason>,
     garbage: bool,
+    /// A server that answers with one object, asked for a stream or not: there are no events to hand on, so it is translated.
+    whole: Option<Box<Reader>>,
 }
 
 impl Tap {
     /// A tap for one answer.
     pub fn new(context: Context) -> Self {
-        Self { context, started: false, called: false, end: None, garbage: false }
+        Self { context, started: false, called: false, end: None, garbage: false, whole: None }
     }
 
     fn frame(&mut self, kind: &str, data: &str, sink: &mut dyn Sink) {
@@ -97,7 +99,12 @@ impl ReaderTrait for Tap {
         let parsed = serde_json::from_str::<Kind<'_>>(&text);
         let kind = parsed.as_ref().ok().and_then(|parsed| parsed.kind.some());
         let Some(kind) = kind else {
-            if !text.trim().is_empty() {
+            if parsed.is_ok() && !self.started {
+                let mut whole = Box::new(Reader::new(self.context.clone()));
+                whole.push(data, sink);
+                self.whole = whole.done().then_some(whole);
+                self.garbage |= self.whole.is_none();
+            } else if !text.trim().is_empty() {
                 self.garbage = true;
                 sink.event(TurnEvent::Note(
                     "a line of the provider's stream was not readable and was passed over",
@@ -122,10 +129,13 @@ impl ReaderTrait for Tap {
     }
 
     fn done(&self) -> bool {
-        self.end.is_some()
+        self.end.is_some() || self.whole.is_some()
     }
 
     fn finish(mut self: Box<Self>, end: End, sink: &mut dyn Sink) {
+        if let Some(whole) = self.whole.take() {
+            return whole.finish(end, sink);
+        }
         let reason = match (self.end.take(), end) {
             (Some(reason), _) => reason,
             (None, End::Broken(failure)) => FinishReason::Failed(failure),

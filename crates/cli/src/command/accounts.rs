@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
-use latimer_proxy::accounts::{self, file};
+use latimer_proxy::accounts::{self, file, lock};
 use latimer_proxy::config::Login;
 use serde_json::json;
 
@@ -78,6 +78,8 @@ pub(crate) fn logout(args: &LogoutArgs) -> anyhow::Result<ExitCode> {
     };
     let who =
         file::read(&path).map_or_else(|_| "an account that cannot be read".to_owned(), |tokens| tokens.id);
+    let locked = lock::take_blocking(&path);
+    let _lock = locked.with_context(|| format!("locking `{}`", path.display()))?;
     std::fs::remove_file(&path).with_context(|| format!("removing `{}`", path.display()))?;
     setup::say(&format!("logged out {who} of {}", args.login))?;
     Ok(ExitCode::SUCCESS)

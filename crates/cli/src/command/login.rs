@@ -1,7 +1,9 @@
 //! `latimer login`: an account for an endpoint.
 
+mod device;
+
 use std::io::BufRead as _;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,13 +15,14 @@ use latimer_adapters::auth::token::Token;
 use latimer_adapters::transport::read_error_body;
 use latimer_protocol::secret::Secret;
 use latimer_proxy::accounts::file::{self, Tokens};
-use latimer_proxy::accounts::{Places, clients, refresh};
+use latimer_proxy::accounts::{Places, clients, lock, refresh};
 use latimer_proxy::config::{Login, state};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::accounts::named;
+use crate::browser;
 use crate::setup;
 
 /// Where Codebuff logs people in.
@@ -61,6 +64,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
     };
     let path = file::path(&state_dir, login, &tokens.id);
+    // A refresh of the same account may be under way in a running proxy: its token must not overwrite this one.
+    let locked = lock::take_blocking(&path);
+    let _lock = locked.with_context(|| format!("locking `{}`", path.display()))?;
     file::write(&path, login, &tokens).with_context(|| format!("writing `{}`", path.display()))?;
     setup::say(&format!("logged in {} at {}", tokens.id, args.login))?;
     Ok(ExitCode::SUCCESS)
@@ -69,14 +75,20 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 /// A key, read from stdin: arguments can be seen by everybody on the machine.
 fn key() -> anyhow::Result<Tokens> {
     setup::complain("paste the API key (it begins with `user_`), then press Enter:");
-    let key = line()?;
+    let key = Secret::new(line()?);
     Ok(Tokens {
-        id: "command-code".to_owned(),
-        access: Secret::new(key),
+        id: unnamed(Login::CommandCode, &key),
+        access: key,
         refresh: None,
         expires_at: None,
         project: None,
     })
+}
+
+/// What an account is called whose provider does not say: two of them stay two.
+fn unnamed(login: Login, secret: &Secret) -> String {
+    let fingerprint = secret.fingerprint();
+    format!("{}-{}", login.name(), fingerprint.get(..6).unwrap_or(&fingerprint))
 }
 
 fn line() -> anyhow::Result<String> {
@@ -96,6 +108,11 @@ async fn oauth(
     places: &Arc<Places>,
 ) -> anyhow::Result<Tokens> {
     let registered = clients::find(provider, places).map_err(anyhow::Error::msg)?;
+    if let Some(device) = provider.device.filter(|_| args.no_browser) {
+        let base = clients::base_url(provider.name, device.base_url, places).map_err(anyhow::Error::msg)?;
+        let token = device::login(args.timeout, login, provider, &base, &registered, places).await?;
+        return Ok(account(login, token, None));
+    }
     let pkce = Pkce::new(random()?);
     let state = state::random_secret().context("randomness of the system")?;
     let state = state.expose();
@@ -114,9 +131,9 @@ async fn oauth(
     setup::say(&format!("open this address and say yes:\n\n{url}\n"))?;
     let code = if args.no_browser {
         setup::complain("then paste the code, or the whole address the browser ends at:");
-        pasted(state)?
+        pasted(state, patience).await?
     } else {
-        open_browser(&url);
+        browser::open(&url);
         let listener = listener.context("no address to come back to")?;
         tokio::time::timeout(patience, wait_for_browser(&listener, provider.redirect_path, state))
             .await
@@ -125,19 +142,21 @@ async fn oauth(
     let body = flow::exchange(provider, &registered.client, &redirect, &code, state, &pkce);
     let token =
         refresh::ask(places, &registered.token_url, flow::content_type(provider), body, login).await?;
-    let id = match &token.email {
-        Some(email) => email.clone(),
-        None => who(places, registered.user_url.as_deref(), &token)
-            .await
-            .unwrap_or_else(|| login.name().to_owned()),
-    };
-    Ok(Tokens {
-        id,
+    let who =
+        if token.email.is_some() { None } else { who(places, registered.user_url.as_deref(), &token).await };
+    Ok(account(login, token, who))
+}
+
+/// A token, as it is kept.
+fn account(login: Login, token: Token, who: Option<String>) -> Tokens {
+    let name = token.email.or(who).or_else(|| token.account.clone());
+    Tokens {
+        id: name.unwrap_or_else(|| unnamed(login, token.refresh.as_ref().unwrap_or(&token.access))),
         access: token.access,
         refresh: token.refresh,
         expires_at: Some(now().saturating_add(token.life.as_secs())),
         project: token.account,
-    })
+    }
 }
 
 async fn listen(provider: &Provider) -> anyhow::Result<TcpListener> {
@@ -148,8 +167,14 @@ async fn listen(provider: &Provider) -> anyhow::Result<TcpListener> {
 }
 
 /// The code a person pasted.
-fn pasted(state: &str) -> anyhow::Result<String> {
-    match flow::answer(&line()?) {
+async fn pasted(state: &str, patience: Duration) -> anyhow::Result<String> {
+    let (send, receive) = tokio::sync::oneshot::channel();
+    // A thread of its own: a read of a terminal cannot be taken back, and nobody waits for this one at the end.
+    std::thread::spawn(move || send.send(line()));
+    let read = tokio::time::timeout(patience, receive).await;
+    let line =
+        read.with_context(|| format!("nothing was pasted within {} seconds", patience.as_secs()))???;
+    match flow::answer(&line) {
         Answer::Code { state: Some(other), .. } if other != state => {
             bail!("this code belongs to another login; begin again")
         }
@@ -208,26 +233,6 @@ async fn head(socket: &mut TcpStream) -> Option<String> {
     Some(String::from_utf8_lossy(&head).into_owned())
 }
 
-/// Opens the browser where there is a screen. The address is printed anyway.
-fn open_browser(url: &str) {
-    let has_screen = cfg!(target_os = "macos")
-        || setup::env("DISPLAY").is_some()
-        || setup::env("WAYLAND_DISPLAY").is_some();
-    if !has_screen {
-        return;
-    }
-    let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
-    let quiet = Command::new(opener)
-        .arg(url)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-    if quiet.is_err() {
-        setup::complain("no browser could be opened; open the address by hand");
-    }
-}
-
 /// Who the person is.
 async fn who(places: &Places, url: Option<&str>, token: &Token) -> Option<String> {
     let bearer = format!("Bearer {}", token.access.expose()).parse().ok()?;
@@ -240,7 +245,7 @@ async fn who(places: &Places, url: Option<&str>, token: &Token) -> Option<String
 
 /// Codebuff hands out an address, and is asked until the person said yes there.
 async fn codebuff(args: &Args, places: &Arc<Places>) -> anyhow::Result<Tokens> {
-    let base = clients::base_url("codebuff", CODEBUFF, places);
+    let base = clients::base_url("codebuff", CODEBUFF, places).map_err(anyhow::Error::msg)?;
     let fingerprint = uuid()?;
     let headers =
         vec![(hyper::header::CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/json"))];
@@ -258,7 +263,7 @@ async fn codebuff(args: &Args, places: &Arc<Places>) -> anyhow::Result<Tokens> {
         begun.get("expiresAt").map(|at| at.to_string().trim_matches('"').to_owned()).unwrap_or_default();
     setup::say(&format!("open this address and say yes:\n\n{url}\n"))?;
     if !args.no_browser {
-        open_browser(&url);
+        browser::open(&url);
     }
     let status = format!(
         "{base}/api/auth/cli/status?fingerprintId={fingerprint}&fingerprintHash={hash}&expiresAt={ends}"

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 use latimer_proxy::store::FILE;
-use latimer_proxy::store::usage::{By, Line, report};
+use latimer_proxy::store::usage::{By, Line, Report, report};
 use serde_json::json;
 
 use crate::setup::{self, Places};
@@ -54,29 +54,27 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Group::Turn => By::Turn,
         Group::Failure => By::Failure,
     };
-    let lines = if path.exists() {
+    let Report { lines, total } = if path.exists() {
         report(&path, by, since).with_context(|| format!("reading `{}`", path.display()))?
     } else {
-        Vec::new()
+        Report::default()
     };
     if args.json {
-        let total = total(&lines);
         setup::say(&serde_json::to_string_pretty(
             &json!({ "since": since, "lines": lines, "total": total }),
         )?)?;
     } else if lines.is_empty() {
         setup::say("no turn yet since then")?;
     } else {
-        table(&lines)?;
+        table(&lines, &total)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn table(lines: &[Line]) -> anyhow::Result<()> {
+fn table(lines: &[Line], total: &Line) -> anyhow::Result<()> {
     const HEAD: [&str; 9] = ["", "turns", "failed", "input", "cached", "output", "p50", "p95", "cost"];
     let mut rows: Vec<[String; 9]> = vec![HEAD.map(str::to_owned)];
-    let total = total(lines);
-    rows.extend(lines.iter().chain([&total]).map(cells));
+    rows.extend(lines.iter().chain([total]).map(cells));
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
     for row in &rows {
@@ -102,25 +100,6 @@ fn cells(line: &Line) -> [String; 9] {
         seconds(line.p95_ms),
         if line.cost_usd > 0.0 { format!("${:.2}", line.cost_usd) } else { "-".to_owned() },
     ]
-}
-
-fn total(lines: &[Line]) -> Line {
-    let mut total = Line { name: "total".to_owned(), ..Line::default() };
-    for line in lines {
-        total.turns += line.turns;
-        total.failed += line.failed;
-        total.input = total.input.saturating_add(line.input);
-        total.cached = total.cached.saturating_add(line.cached);
-        total.output = total.output.saturating_add(line.output);
-        total.reasoning = total.reasoning.saturating_add(line.reasoning);
-        total.retries += line.retries;
-        total.repairs += line.repairs;
-        total.cost_usd += line.cost_usd;
-        total.p50_ms = total.p50_ms.max(line.p50_ms);
-        total.p95_ms = total.p95_ms.max(line.p95_ms);
-        total.first_p50_ms = total.first_p50_ms.max(line.first_p50_ms);
-    }
-    total
 }
 
 /// `950`, `12.3k`, `4.5M`.

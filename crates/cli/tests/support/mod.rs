@@ -6,6 +6,8 @@
     reason = "a test fails by panicking, and says what it skips"
 )]
 
+pub(crate) mod faults;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::PathBuf;

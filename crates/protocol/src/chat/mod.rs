@@ -1,6 +1,7 @@
-//! The Chat Completions wire: [`request`] as written, [`chunk`] as read.
+//! The Chat Completions wire: [`request`] as written, [`chunk`] as read, and [`legality`], which checks a whole stream.
 
 pub mod chunk;
+pub mod legality;
 mod lenient;
 pub mod request;
 

@@ -1,12 +1,65 @@
-//! What an upstream sends: one event on each line.
+//! What an upstream sends: events on lines, or the whole answer as one object.
+
+use std::fmt;
+use std::ops::Deref;
+use std::slice;
 
 use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor, value};
 use serde_json::value::RawValue;
 
-use crate::chat::chunk::{Count, Object, Text};
+use crate::chat::chunk::{Count, List, Object, Text};
 use crate::turn::Usage;
 
-/// One event.
+/// What stands on a line: an event, or a list of them. One event costs no list.
+#[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "the large one is the usual one, and lives on the stack for one line"
+)]
+pub enum Events<'a> {
+    /// The usual case.
+    One(Event<'a>),
+    /// All of an answer at once.
+    Many(List<Event<'a>>),
+}
+
+impl<'a> Deref for Events<'a> {
+    type Target = [Event<'a>];
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Self::One(event) => slice::from_ref(event),
+            Self::Many(events) => events,
+        }
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Events<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(EventsVisitor)
+    }
+}
+
+struct EventsVisitor;
+
+impl<'de> Visitor<'de> for EventsVisitor {
+    type Value = Events<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an event or a list of events")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        Event::deserialize(value::MapAccessDeserializer::new(map)).map(Events::One)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
+        List::deserialize(value::SeqAccessDeserializer::new(seq)).map(Events::Many)
+    }
+}
+
+/// One event. A whole answer in one object has no `type`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(bound = "'de: 'a", rename_all = "camelCase")]
 pub struct Event<'a> {
@@ -22,6 +75,12 @@ pub struct Event<'a> {
     /// A piece of words or arguments.
     #[serde(default)]
     pub delta: Text<'a>,
+    /// The thoughts of a whole answer.
+    #[serde(default)]
+    pub reasoning_text: Text<'a>,
+    /// The calls of a whole answer.
+    #[serde(default)]
+    pub tool_calls: List<Event<'a>>,
     /// Another spelling of a piece of words.
     #[serde(default)]
     pub text_delta: Text<'a>,

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use latimer_adapters::auth::flow::Client;
 use latimer_adapters::auth::provider::Provider;
+use latimer_adapters::auth::token::claims;
 use latimer_protocol::secret::Secret;
 use serde_json::Value;
 
@@ -27,7 +28,7 @@ pub struct Registered {
 
 /// Finds the client for a provider, or says exactly what to set.
 pub fn find(provider: &Provider, places: &Places) -> Result<Registered, String> {
-    let own = section(&places.state_dir.join(FILE), provider.name);
+    let own = section(&places.state_dir.join(FILE), provider.name)?;
     let text = |name: &str| own.as_ref()?.get(name)?.as_str().map(str::to_owned);
     let url = |name: &str, usual: &str| match text(name) {
         None => Ok(usual.to_owned()),
@@ -38,6 +39,7 @@ pub fn find(provider: &Provider, places: &Places) -> Result<Registered, String> 
         .or_else(|| from_environment(provider, places))
         .or_else(|| from_launcher(provider, places))
         .or_else(|| from_gemini_cli(provider, places))
+        .or_else(|| from_codex(provider, places))
         .ok_or_else(|| missing(provider, places))?;
     Ok(Registered {
         client,
@@ -50,21 +52,35 @@ pub fn find(provider: &Provider, places: &Places) -> Result<Registered, String> 
     })
 }
 
-/// A URL that a file names instead of the usual one; for logins without OAuth.
-pub fn base_url(login: &str, usual: &str, places: &Places) -> String {
-    let own = section(&places.state_dir.join(FILE), login);
-    let url = own.and_then(|own| own.get("base_url")?.as_str().map(str::to_owned));
-    url.filter(|url| is_safe(url)).unwrap_or_else(|| usual.to_owned())
+/// A URL that a file names instead of the usual one; for what is not OAuth.
+pub fn base_url(login: &str, usual: &str, places: &Places) -> Result<String, String> {
+    let own = section(&places.state_dir.join(FILE), login)?;
+    match own.and_then(|own| own.get("base_url")?.as_str().map(str::to_owned)) {
+        None => Ok(usual.to_owned()),
+        Some(url) if is_safe(&url) => Ok(url.trim_end_matches('/').to_owned()),
+        Some(_) => Err(format!("`base_url` of `{login}` in {FILE} should be an https: URL")),
+    }
 }
 
-fn is_safe(url: &str) -> bool {
-    ["https://", "http://127.0.0.1:", "http://localhost:", "http://[::1]:"]
-        .iter()
-        .any(|start| url.starts_with(start))
+/// Secrets go over https, or stay on this machine.
+pub fn is_safe(url: &str) -> bool {
+    let Ok(uri) = url.parse::<hyper::Uri>() else { return false };
+    let names_a_person = uri.authority().is_none_or(|authority| authority.as_str().contains('@'));
+    match (uri.scheme_str(), uri.host()) {
+        _ if names_a_person => false,
+        (Some("https"), Some(_)) => true,
+        (Some("http"), Some(host)) => matches!(host, "127.0.0.1" | "localhost" | "[::1]"),
+        _ => false,
+    }
 }
 
-fn section(path: &Path, name: &str) -> Option<Value> {
-    super::file::read_private(path).ok()?.remove(name)
+/// A person's own section; a file that is there and cannot be used is reported, not passed over.
+fn section(path: &Path, name: &str) -> Result<Option<Value>, String> {
+    if std::fs::symlink_metadata(path).is_err() {
+        return Ok(None);
+    }
+    let mut fields = super::file::read_private(path).map_err(|broken| broken.to_string())?;
+    Ok(fields.remove(name))
 }
 
 fn own_client(text: &dyn Fn(&str) -> Option<String>) -> Option<Client> {
@@ -87,7 +103,8 @@ fn from_launcher(provider: &Provider, places: &Places) -> Option<Client> {
         "antigravity" => "antigravity",
         _ => return None,
     };
-    let own = section(&places.home.as_ref()?.join(".config/codex-launcher/oauth-secrets.json"), name)?;
+    let own =
+        section(&places.home.as_ref()?.join(".config/codex-launcher/oauth-secrets.json"), name).ok()??;
     own_client(&|field| own.get(field)?.as_str().map(str::to_owned))
 }
 
@@ -107,9 +124,26 @@ fn from_gemini_cli(provider: &Provider, places: &Places) -> Option<Client> {
     let program = program.canonicalize().ok()?;
     let candidates =
         program.ancestors().skip(1).take(6).flat_map(|dir| INSIDE.map(|inside| dir.join(inside)));
-    let candidates: Vec<PathBuf> = candidates.chain([program.clone()]).collect();
+    // Newer ones are bundled: the constants stand in the program, or in one of the pieces beside it.
+    let beside = program.parent()?.read_dir().ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    let beside = beside.filter(|path| path.extension().is_some_and(|extension| extension == "js"));
+    let candidates: Vec<PathBuf> = candidates.chain([program.clone()]).chain(beside).collect();
     let mut source = candidates.iter().filter_map(|path| std::fs::read_to_string(path).ok());
     source.find_map(|source| constants(&source))
+}
+
+/// The id with which Codex itself logged in: its token says for whom it was made.
+fn from_codex(provider: &Provider, places: &Places) -> Option<Client> {
+    if provider.name != "chatgpt" {
+        return None;
+    }
+    let home = (places.env)("CODEX_HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
+    let path = home.or_else(|| Some(places.home.as_ref()?.join(".codex")))?.join("auth.json");
+    let tokens = section(&path, "tokens").ok()??;
+    let claims = claims(tokens.get("id_token")?.as_str()?)?;
+    let audience = claims.get("aud")?;
+    let id = audience.as_str().or_else(|| audience.get(0)?.as_str())?;
+    Some(Client { id: id.to_owned(), secret: None })
 }
 
 /// A client id and its secret in a source text.
@@ -146,5 +180,33 @@ mod tests {
         assert_eq!(client.id, "123-abc.apps.googleusercontent.com");
         assert!(client.secret.is_some());
         assert_eq!(constants("nothing here"), None);
+    }
+
+    #[test]
+    fn where_secrets_may_go() {
+        for url in ["https://a.test/x", "http://127.0.0.1:1/x", "http://localhost/x", "http://[::1]:7"] {
+            assert!(is_safe(url), "{url}");
+        }
+        for url in [
+            "http://a.test",
+            "http://localhost:x@a.test/",
+            "https://me@a.test",
+            "http://localhost.a.test",
+            "file:///etc",
+            "x",
+            "",
+        ] {
+            assert!(!is_safe(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_broken_file_is_named() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let places = Places::new(dir.path().to_owned(), None, |_| None);
+        crate::config::state::write_private(&dir.path().join(FILE), b"{\"google\":").expect("written");
+        let google = latimer_adapters::auth::provider::find("google").expect("known");
+        assert!(find(google, &places).expect_err("broken").contains("half written"));
+        assert!(base_url("codebuff", "https://x", &places).is_err());
     }
 }

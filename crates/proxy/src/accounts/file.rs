@@ -10,6 +10,9 @@ use serde_json::{Map, Value};
 
 use crate::config::{Login, state};
 
+/// The form in which accounts are written.
+const VERSION: u64 = 1;
+
 /// What a file says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tokens {
@@ -49,6 +52,11 @@ pub fn path(state_dir: &Path, login: Login, id: &str) -> PathBuf {
     folder(state_dir, login).join(format!("{}.json", Secret::new(id).fingerprint()))
 }
 
+/// Where newer tokens of a vendor's account are kept; the vendor's own file is only ever read.
+pub fn kept_path(state_dir: &Path, login: Login, id: &str) -> PathBuf {
+    folder(state_dir, login).join("kept").join(format!("{}.json", Secret::new(id).fingerprint()))
+}
+
 /// The files of a login, in a fixed order.
 pub fn list(state_dir: &Path, login: Login) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder(state_dir, login)) else { return Vec::new() };
@@ -85,6 +93,13 @@ pub fn read_private(path: &Path) -> Result<Map<String, Value>, Broken> {
 pub fn read(path: &Path) -> Result<Tokens, Broken> {
     let fields = read_private(path)?;
     let text = |name: &str| fields.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let version = fields.get("version").and_then(Value::as_u64).unwrap_or(VERSION);
+    if version > VERSION {
+        return Err(Broken::new(
+            path,
+            format!("was written by a newer latimer (version {version}); update this one"),
+        ));
+    }
     let (Some(id), Some(access)) = (text("id"), text("access_token")) else {
         return Err(Broken::new(path, "lacks `id` or `access_token`; log in again"));
     };
@@ -115,7 +130,7 @@ pub fn write(path: &Path, login: Login, tokens: &Tokens) -> io::Result<()> {
             fields.remove(name);
         }
     };
-    put("version", Some(Value::from(1)));
+    put("version", Some(Value::from(VERSION)));
     put("login", Some(Value::from(login.name())));
     put("id", Some(Value::from(tokens.id.as_str())));
     put("access_token", Some(Value::from(tokens.access.expose())));
@@ -161,7 +176,12 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = path(dir.path(), Login::Google, "me");
         write(&path, Login::Google, &tokens()).expect("written");
-        for (bytes, words) in [("{\"id\":\"m", "half written"), ("[]", "no account"), ("{}", "lacks")] {
+        for (bytes, words) in [
+            ("{\"id\":\"m", "half written"),
+            ("[]", "no account"),
+            ("{}", "lacks"),
+            ("{\"version\":2}", "newer latimer"),
+        ] {
             fs::write(&path, bytes).expect("written");
             let error = read(&path).expect_err(bytes).to_string();
             assert!(error.contains(words), "{error}");

@@ -1,7 +1,6 @@
 //! One refresh: under a lock that holds over processes, written down before it is used.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,47 +9,78 @@ use latimer_adapters::auth::token::Token;
 use latimer_adapters::auth::{flow, provider, token};
 use latimer_adapters::transport::read_error_body;
 use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::secret::Secret;
 
+use super::account::is_fresh;
 use super::file::{self, Tokens};
-use super::{EARLY, Places, clients, is_fresh};
+use super::{Places, clients, lock};
 use crate::config::Login;
 
 /// How long a token endpoint may take.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long another process may hold the lock.
-const WAIT: Duration = Duration::from_secs(45);
 /// The most of an answer that is read.
 const MOST: usize = 1 << 20;
 
+/// A refresh that is wanted.
+pub(super) struct Asked {
+    pub(super) login: Login,
+    /// The account is latimer's own; otherwise a vendor's, whose newer tokens are kept beside.
+    pub(super) own: bool,
+    /// Where the tokens are kept.
+    pub(super) path: PathBuf,
+    /// What is known now.
+    pub(super) old: Tokens,
+    /// The provider no longer takes this one, whatever its date says.
+    pub(super) refused: Option<Secret>,
+    /// The provider refused the refresh token already: only a new login helps.
+    pub(super) dead: Option<Failure>,
+}
+
+/// Whether the refresh token is ours to use. Some vendors' are good for one use only: used by latimer, it would log their tool out.
+pub(super) fn is_ours(login: Login, own: bool, tokens: &Tokens) -> bool {
+    tokens.refresh.is_some() && (own || matches!(login, Login::Google | Login::Antigravity))
+}
+
 /// Gets a newer token, or finds that somebody else got one.
-pub(super) async fn refresh(
-    login: Login,
-    path: &Path,
-    own: bool,
-    tokens: &Tokens,
-    places: &Arc<Places>,
-    now_unix: u64,
-) -> Result<Tokens, Failure> {
+pub(super) async fn refresh(asked: Asked, places: &Arc<Places>, now_unix: u64) -> Result<Tokens, Failure> {
+    let Asked { login, own, path, old, refused, dead } = asked;
     let again = || {
         let name = login.name();
-        let message =
-            format!("the login `{name}` ({}) has run out; run `latimer login {name}` again", tokens.id);
+        let message = format!(
+            "the account {} of the login `{name}` is no longer good; run `latimer login {name}` again",
+            old.id
+        );
         Failure::new(Kind::Unauthorized, message)
     };
     let provider = provider::find(login.name()).ok_or_else(again)?;
+    if !is_ours(login, own, &old) {
+        return Err(again());
+    }
     // The lock lives until the new token stands in the file.
-    let _lock = if own { Some(lock(path).await?) } else { None };
-    let current = if own {
-        file::read(path).map_err(|broken| Failure::new(Kind::Unauthorized, broken.to_string()))?
-    } else {
-        tokens.clone()
+    let _lock = lock::take(&path).await.map_err(|error| {
+        Failure::new(Kind::Internal, format!("`{}` could not be locked: {error}", path.display()))
+    })?;
+    let current = match file::read(&path) {
+        Ok(kept) if own => kept,
+        Err(broken) if own => return Err(Failure::new(Kind::Unauthorized, broken.to_string())),
+        // Of a vendor's account only what was made of its present refresh token counts.
+        Ok(kept) if kept.refresh == old.refresh => kept,
+        _ => old.clone(),
     };
-    if current.access != tokens.access && is_fresh(&current, now_unix, EARLY) {
+    let is_newer = current.access != old.access && refused.as_ref() != Some(&current.access);
+    if is_newer && is_fresh(&current, now_unix, 0) {
         return Ok(current);
     }
     let refresh = current.refresh.clone().ok_or_else(again)?;
+    if let Some(dead) = dead.filter(|_| current.refresh == old.refresh) {
+        return Err(dead);
+    }
     let registered =
         clients::find(provider, places).map_err(|words| Failure::new(Kind::Unauthorized, words))?;
+    // A refresh token may be good for one use only: what cannot be written must not be asked for.
+    file::write(&path, login, &current).map_err(|error| {
+        Failure::new(Kind::Internal, format!("`{}` cannot be written: {error}", path.display()))
+    })?;
     let body = flow::refresh(provider, &registered.client, &refresh);
     let fresh = ask(places, &registered.token_url, flow::content_type(provider), body, login).await?;
     let newer = Tokens {
@@ -59,15 +89,9 @@ pub(super) async fn refresh(
         expires_at: Some(now_unix.saturating_add(fresh.life.as_secs())),
         ..current
     };
-    if own {
-        file::write(path, login, &newer).map_err(|error| {
-            // The old refresh token may be gone by now: a person has to know.
-            tracing::error!(event = "account.not_written", path = %path.display(), error = %error);
-            Failure::new(
-                Kind::Internal,
-                format!("a new token could not be written to `{}`: {error}", path.display()),
-            )
-        })?;
+    if let Err(error) = file::write(&path, login, &newer) {
+        // It could be written a moment ago. The token is good all the same until latimer stops: a person has to know.
+        tracing::error!(event = "account.not_written", path = %path.display(), error = %error);
     }
     tracing::info!(event = "account.refreshed", login = login.name(), id = %newer.id);
     Ok(newer)
@@ -88,23 +112,4 @@ pub async fn ask(
     let answer = places.http().post(url, &headers, body.into(), PATIENCE).await?;
     let status = answer.status.as_u16();
     token::read(status, &read_error_body(answer.body, MOST, PATIENCE).await, login.name())
-}
-
-/// An exclusive lock beside the file; released when it is dropped, also by a process that dies.
-async fn lock(path: &Path) -> Result<File, Failure> {
-    let path: PathBuf = path.with_extension("lock");
-    let shown = path.display().to_string();
-    let take = tokio::task::spawn_blocking(move || {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(path)?;
-        file.lock()?;
-        Ok::<File, std::io::Error>(file)
-    });
-    let failed = |why: String| Failure::new(Kind::Internal, format!("`{shown}` could not be locked: {why}"));
-    match tokio::time::timeout(WAIT, take).await {
-        Ok(Ok(Ok(file))) => Ok(file),
-        Ok(Ok(Err(error))) => Err(failed(error.to_string())),
-        Ok(Err(error)) => Err(failed(error.to_string())),
-        Err(_) => Err(failed("another process holds it".to_owned())),
-    }
 }

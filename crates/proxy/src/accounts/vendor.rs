@@ -1,42 +1,77 @@
 //! Accounts of the vendors' own tools. Their files are only ever read.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use latimer_adapters::auth::token::claims;
 use latimer_protocol::secret::Secret;
 use serde_json::{Map, Value};
 
+use super::Places;
 use super::file::{Broken, Tokens, read_private};
 use crate::config::Login;
 
 /// What a vendor's file gave.
 pub(super) type Read = Result<Vec<Tokens>, Broken>;
 
+/// The most numbered files of one kind that are looked for.
+const MOST: usize = 32;
+
 /// The files of a login's vendor that are there, and what stands in them.
-pub(super) fn read(login: Login, home: &Path) -> Vec<(PathBuf, Read)> {
-    let path = home.join(match login {
+pub(super) fn read(login: Login, places: &Places) -> Vec<(PathBuf, Read)> {
+    let parse = match login {
+        Login::Google => google,
+        Login::Codebuff => codebuff,
+        Login::CommandCode => command_code,
+        Login::ChatGpt => chatgpt,
+        Login::Antigravity => launcher,
+        Login::Anthropic => return Vec::new(),
+    };
+    let mut all = Vec::new();
+    let mut one = |path: PathBuf, parse: Parse| {
+        if std::fs::symlink_metadata(&path).is_err() {
+            return false;
+        }
+        let found = read_private(&path).and_then(|fields| {
+            let found = parse(&fields);
+            if found.is_empty() { Err(Broken::new(&path, "holds no account")) } else { Ok(found) }
+        });
+        all.push((path, found));
+        true
+    };
+    if let Some(path) = file(login, places) {
+        one(path, parse);
+    }
+    // Codex Launcher numbers its files until the first gap.
+    let stem = match login {
+        Login::Google => "google-cli-oauth-token",
+        Login::Antigravity => "google-antigravity-oauth-token",
+        _ => return all,
+    };
+    if let Some(home) = &places.home {
+        let folder = home.join(".cache/codex-proxy");
+        one(folder.join(format!("{stem}.json")), launcher);
+        let _ = (1..MOST).all(|number| one(folder.join(format!("{stem}-{number}.json")), launcher));
+    }
+    all
+}
+
+type Parse = fn(&Map<String, Value>) -> Vec<Tokens>;
+
+/// Where the vendor's tool keeps its file.
+fn file(login: Login, places: &Places) -> Option<PathBuf> {
+    if login == Login::ChatGpt
+        && let Some(home) = (places.env)("CODEX_HOME").filter(|home| !home.is_empty())
+    {
+        return Some(PathBuf::from(home).join("auth.json"));
+    }
+    let inside = match login {
         Login::Google => ".gemini/oauth_creds.json",
         Login::Codebuff => ".config/manicode/credentials.json",
         Login::CommandCode => ".commandcode/auth.json",
         Login::ChatGpt => ".codex/auth.json",
-        Login::Antigravity => ".cache/codex-proxy/google-antigravity-oauth-token.json",
-        Login::Anthropic => return Vec::new(),
-    });
-    if std::fs::symlink_metadata(&path).is_err() {
-        return Vec::new();
-    }
-    let tokens = read_private(&path).and_then(|fields| {
-        let found = match login {
-            Login::Google => google(&fields),
-            Login::Codebuff => codebuff(&fields),
-            Login::CommandCode => command_code(&fields),
-            Login::ChatGpt => chatgpt(&fields),
-            Login::Antigravity => launcher(&fields),
-            Login::Anthropic => Vec::new(),
-        };
-        if found.is_empty() { Err(Broken::new(&path, "holds no account")) } else { Ok(found) }
-    });
-    vec![(path, tokens)]
+        Login::Antigravity | Login::Anthropic => return None,
+    };
+    Some(places.home.as_ref()?.join(inside))
 }
 
 fn text<'v>(fields: &'v Map<String, Value>, name: &str) -> Option<&'v str> {
@@ -131,7 +166,8 @@ mod tests {
         let file = home.path().join(path);
         std::fs::create_dir_all(file.parent().expect("a folder")).expect("made");
         crate::config::state::write_private(&file, text.as_bytes()).expect("written");
-        let read = read(login, home.path());
+        let places = Places::new(home.path().join("state"), Some(home.path().to_owned()), |_| None);
+        let read = read(login, &places);
         let after = std::fs::read_to_string(&file).expect("still there");
         assert_eq!(after, text, "never written");
         read.into_iter().flat_map(|(_, tokens)| tokens.unwrap_or_default()).map(|tokens| tokens.id).collect()
@@ -161,5 +197,12 @@ mod tests {
             ["command-code"]
         );
         assert_eq!(ids(Login::CommandCode, ".commandcode/auth.json", "{\"apiK"), Vec::<String>::new());
+        let launcher = r#"{"access_token":"a","email":"d@test","expires_at":7.5,"project_id":"p"}"#;
+        for (login, stem) in [(Login::Google, "google-cli"), (Login::Antigravity, "google-antigravity")] {
+            for tail in ["", "-1"] {
+                let path = format!(".cache/codex-proxy/{stem}-oauth-token{tail}.json");
+                assert_eq!(ids(login, &path, launcher), ["d@test"]);
+            }
+        }
     }
 }

@@ -242,7 +242,7 @@ pub enum Strategy {
     RoundRobin,
     /// The one with the fewest open turns.
     LeastBusy,
-    /// The best by latency, failures and priority.
+    /// The best by latency, failures, price and priority.
     Score,
 }
 

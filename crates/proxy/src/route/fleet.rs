@@ -14,7 +14,7 @@ use super::bucket::Bucket;
 use super::budget::Budget;
 use super::build;
 use super::memory::Memory;
-use super::plan::{Candidate, order};
+use super::plan::{self, Candidate, order};
 use super::pool::Pool;
 use crate::accounts::Places;
 use crate::config::{Config, Endpoint, RouteError, Strategy};
@@ -151,10 +151,12 @@ fn stay_key(route: &str, conversation: &str) -> String {
 impl Leg {
     fn candidate(&self, priority: u32, now: Instant) -> Candidate {
         let health = self.runtime.memory.health(&self.target);
+        let known = self.runtime.endpoint.models.iter().find(|model| model.id == self.model);
+        let cost = known.map_or(0.0, |model| plan::cost(model.price));
         Candidate {
             ready: health.is_ready(now) && self.runtime.has_room(now),
             open_turns: self.runtime.stats.open.load(Ordering::Relaxed),
-            score: health.score(priority, now),
+            score: health.score(priority, now) + cost,
         }
     }
 }

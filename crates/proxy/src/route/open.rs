@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use latimer_adapters::credential::Credential;
 use latimer_adapters::drive::TurnStream;
 use latimer_adapters::link::Refused;
 use latimer_adapters::prepared::Prepared;
@@ -50,6 +51,11 @@ pub(super) fn open(runtime: Arc<Runtime>, prepared: Arc<Prepared>, member: Optio
             }
             opened => opened?,
         };
+        if let (Some(member), Some(Credential { id, project: None, .. })) = (&member, &credential)
+            && let Some(project) = runtime.adapter.project(id)
+        {
+            member.has_project(project);
+        }
         Ok(Opened { stream, _slot: slot })
     })
 }

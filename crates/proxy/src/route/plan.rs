@@ -1,6 +1,7 @@
 //! In which order the targets of a route are tried. Pure.
 
 use crate::config::Strategy;
+use crate::store::usage::Price;
 
 /// One target at this moment.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -9,8 +10,19 @@ pub struct Candidate {
     pub ready: bool,
     /// Open turns on its endpoint.
     pub open_turns: u64,
-    /// Lower is better; see [`super::health::Health::score`].
+    /// Lower is better; see [`super::health::Health::score`] and [`cost`].
     pub score: f64,
+}
+
+/// The most that a price adds to a score: as much as ten seconds of waiting.
+const DEAREST: f64 = 50.0;
+
+/// What a price adds to a score: a point for each US dollar that a million tokens cost, of which three in four are input. Nothing
+/// where the price is not known: then only the others can be compared.
+pub fn cost(price: Price) -> f64 {
+    let dollars = |millionths: u64| f64::from(u32::try_from(millionths).unwrap_or(u32::MAX)) / 1e6;
+    let (Some(input), Some(output)) = (price.input, price.output) else { return 0.0 };
+    (dollars(input) * 0.75 + dollars(output) * 0.25).min(DEAREST)
 }
 
 /// The places of the candidates, the best first: the one this conversation stays with, then the others that are ready in the
@@ -65,6 +77,16 @@ mod tests {
             "a conversation stays where it was"
         );
         assert_eq!(order(Strategy::Ordered, &[], 0, None), [] as [usize; 0]);
+    }
+
+    #[test]
+    fn the_cheaper_of_equals_is_better_and_quickness_has_its_price() {
+        let price =
+            |input: u64, output: u64| Price { input: Some(input), output: Some(output), cached: None };
+        let (cheap, dear) = (price(300_000, 1_200_000), price(3_000_000, 15_000_000));
+        assert!((cost(dear) - 6.0).abs() < 1e-9, "{}", cost(dear));
+        assert!(cost(cheap) < cost(dear) && cost(price(u64::MAX, u64::MAX)) <= DEAREST);
+        assert!(cost(Price::default()).abs() < 1e-9);
     }
 
     #[test]

@@ -68,6 +68,13 @@ impl Member {
         }
     }
 
+    /// The project of an account, which its first use found.
+    pub fn has_project(&self, project: String) {
+        if let Source::Account(account) = &self.source {
+            account.has_project(project);
+        }
+    }
+
     /// Another credential of the same member, after the provider refused this one; `None` for a key, which stays what it is.
     pub async fn renewed(&self, refused: &Credential) -> Option<Result<Credential, Failure>> {
         match &self.source {

@@ -9,6 +9,8 @@ use rusqlite::{OptionalExtension as _, Transaction};
 const LIFE: u64 = 600;
 /// Answers kept on disk.
 const MOST: i64 = 1000;
+/// Bytes kept on disk; the newest answer stays however long it is.
+const BYTES_ON_DISK: i64 = 256 << 20;
 /// Answers kept at hand.
 const AT_HAND: usize = 50;
 /// Bytes kept at hand.
@@ -70,6 +72,13 @@ pub(super) fn insert(transaction: &Transaction<'_>, id: &str, stored: &Stored) -
     transaction
         .prepare_cached("DELETE FROM responses WHERE id IN (SELECT id FROM responses ORDER BY at DESC LIMIT -1 OFFSET ?1)")?
         .execute([MOST])?;
+    transaction
+        .prepare_cached(
+            "DELETE FROM responses WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER newest AS place, \
+             sum(length(items)) OVER newest AS bytes FROM responses WINDOW newest AS (ORDER BY at DESC, rowid DESC)) \
+             WHERE bytes > ?1 AND place > 1)",
+        )?
+        .execute([BYTES_ON_DISK])?;
     Ok(())
 }
 
@@ -95,6 +104,23 @@ mod tests {
 
     fn stored(size: usize, at: u64) -> Arc<Stored> {
         Arc::new(Stored { items: vec![b' '; size], at })
+    }
+
+    #[test]
+    fn the_disk_is_bounded_in_bytes() {
+        let mut connection = rusqlite::Connection::open_in_memory().expect("opened");
+        let table =
+            "CREATE TABLE responses (id TEXT PRIMARY KEY, at INTEGER NOT NULL, items BLOB NOT NULL) STRICT";
+        connection.execute_batch(table).expect("made");
+        let transaction = connection.transaction().expect("begun");
+        let third = usize::try_from(BYTES_ON_DISK).expect("fits") / 3;
+        for (id, size) in [("a", third), ("b", third), ("c", third), ("d", third)] {
+            insert(&transaction, id, &stored(size, 1000)).expect("kept");
+        }
+        let kept = |id| find(&transaction, id, 0).expect("asked").is_some();
+        assert_eq!(["a", "b", "c", "d"].map(kept), [false, true, true, true]);
+        insert(&transaction, "large", &stored(third * 4, 1001)).expect("kept");
+        assert_eq!(["b", "c", "d", "large"].map(kept), [false, false, false, true]);
     }
 
     #[test]

@@ -88,10 +88,17 @@ pub(super) fn read_only(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Makes the file before SQLite does, so that it is nobody else's from the first moment.
+/// Makes the file before SQLite does, so that it is nobody else's from the first moment; and takes back what an older one gave
+/// away. SQLite gives its other files the mode of this one.
 fn make_private(path: &Path) {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let _ = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+    let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    if made.is_err() {
+        for name in [path.to_owned(), path.with_extension("db-wal"), path.with_extension("db-shm")] {
+            // A file of somebody else cannot be changed, and a missing one need not be.
+            let _ = std::fs::set_permissions(name, std::fs::Permissions::from_mode(0o600));
+        }
+    }
 }
 
 fn is_broken(error: &rusqlite::Error) -> bool {

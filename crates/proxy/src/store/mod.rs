@@ -9,7 +9,7 @@ pub mod usage;
 pub mod warn;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,6 +24,8 @@ use self::usage::UsageRow;
 pub const FILE: &str = "latimer.db";
 /// Jobs that may wait.
 const QUEUE: usize = 4096;
+/// Bytes of answers that may wait. One that does not fit is only at hand, and gone after a restart.
+const BYTES: usize = 64 << 20;
 /// The longest wait for the last rows when the process stops.
 const LAST: Duration = Duration::from_secs(5);
 
@@ -32,7 +34,16 @@ const LAST: Duration = Duration::from_secs(5);
 pub struct Store {
     jobs: SyncSender<Job>,
     recent: Arc<Mutex<Recent>>,
-    lost: Arc<AtomicU64>,
+    count: Arc<Count>,
+}
+
+/// What is in the queue, and what never came out of it.
+#[derive(Debug, Default)]
+struct Count {
+    /// Bytes of answers that wait.
+    waiting: AtomicUsize,
+    /// Jobs that were given up.
+    lost: AtomicU64,
 }
 
 /// What the writing thread does.
@@ -50,12 +61,15 @@ impl Store {
     pub fn open(dir: Option<&Path>) -> Self {
         let (jobs, queue) = sync_channel(QUEUE);
         let path = dir.map(|dir| dir.join(FILE));
-        let spawned =
-            std::thread::Builder::new().name("store".to_owned()).spawn(move || work(path.as_deref(), &queue));
+        let count = Arc::<Count>::default();
+        let counted = Arc::clone(&count);
+        let spawned = std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || work(path.as_deref(), &queue, &counted));
         if let Err(error) = spawned {
             tracing::warn!(event = "store.unavailable", error = %error);
         }
-        Self { jobs, recent: Arc::default(), lost: Arc::default() }
+        Self { jobs, recent: Arc::default(), count }
     }
 
     /// Adds a row. Never waits.
@@ -67,7 +81,14 @@ impl Store {
     pub fn keep_response(&self, id: &str, items: Vec<u8>, now_unix: u64) {
         let stored = Arc::new(Stored { items, at: now_unix });
         self.recent().keep(id, &stored, now_unix);
-        self.send(Job::Keep { id: id.to_owned(), stored });
+        let size = stored.items.len();
+        if self.count.waiting.fetch_add(size, Ordering::Relaxed).saturating_add(size) > BYTES.max(size) {
+            self.count.waiting.fetch_sub(size, Ordering::Relaxed);
+            return self.lose();
+        }
+        if !self.send(Job::Keep { id: id.to_owned(), stored }) {
+            self.count.waiting.fetch_sub(size, Ordering::Relaxed);
+        }
     }
 
     /// An answer that was kept, unless it is too old.
@@ -86,9 +107,9 @@ impl Store {
         self.send(Job::Delete { id: id.to_owned() });
     }
 
-    /// Rows that were lost because too many waited.
+    /// Rows and answers that were not written: too many waited, or the file could not be used.
     pub fn lost(&self) -> u64 {
-        self.lost.load(Ordering::Relaxed)
+        self.count.lost.load(Ordering::Relaxed)
     }
 
     /// Waits until everything before this is written, a few seconds at most.
@@ -99,10 +120,21 @@ impl Store {
         }
     }
 
-    fn send(&self, job: Job) {
-        if let Err(TrySendError::Full(_)) = self.jobs.try_send(job)
-            && self.lost.fetch_add(1, Ordering::Relaxed) == 0
-        {
+    /// True if the job waits now.
+    fn send(&self, job: Job) -> bool {
+        match self.jobs.try_send(job) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_)) => {
+                self.lose();
+                false
+            }
+            // No thread could be started, which was said then.
+            Err(TrySendError::Disconnected(_)) => false,
+        }
+    }
+
+    fn lose(&self) {
+        if self.count.lost.fetch_add(1, Ordering::Relaxed) == 0 {
             tracing::warn!(event = "store.full", note = "rows are lost until the disk is faster again");
         }
     }
@@ -113,16 +145,27 @@ impl Store {
 }
 
 /// The writing thread: takes what has gathered, and writes it in one transaction.
-fn work(path: Option<&Path>, queue: &Receiver<Job>) {
+fn work(path: Option<&Path>, queue: &Receiver<Job>, count: &Count) {
     let mut database = path.and_then(Database::open);
     while let Ok(first) = queue.recv() {
         let gathered: Vec<Job> = std::iter::once(first).chain(queue.try_iter().take(QUEUE)).collect();
         let (waiting, gathered): (Vec<Job>, Vec<Job>) =
             gathered.into_iter().partition(|job| matches!(job, Job::Flush(_)));
-        if let Some(database) = &mut database
-            && let Err(error) = write(database, gathered)
-        {
-            tracing::warn!(event = "store.not_written", error = %error);
+        let (mut rows, mut bytes) = (0, 0);
+        for job in &gathered {
+            match job {
+                Job::Keep { stored, .. } => bytes += stored.items.len(),
+                Job::Usage(_) => rows += 1,
+                _ => {}
+            }
+        }
+        let written = database.as_mut().map(|database| write(database, gathered));
+        count.waiting.fetch_sub(bytes, Ordering::Relaxed);
+        if !matches!(written, Some(Ok(()))) && path.is_some() {
+            count.lost.fetch_add(rows, Ordering::Relaxed);
+        }
+        if let Some(Err(error)) = written {
+            tracing::warn!(event = "store.not_written", rows, error = %error);
         }
         for job in waiting {
             if let Job::Flush(done) = job {

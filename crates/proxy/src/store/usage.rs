@@ -91,6 +91,59 @@ pub struct Line {
     pub cost_usd: f64,
 }
 
+/// How much was used.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Report {
+    /// One line for each group.
+    pub lines: Vec<Line>,
+    /// All turns together.
+    pub total: Line,
+}
+
+/// A line that is being added up.
+#[derive(Default)]
+struct Group {
+    line: Line,
+    ms: Vec<u64>,
+    first: Vec<u64>,
+}
+
+impl Group {
+    fn new(name: String) -> Self {
+        Self { line: Line { name, ..Line::default() }, ..Self::default() }
+    }
+
+    /// Adds what a row says, from the second column on.
+    fn add(&mut self, row: &rusqlite::Row<'_>) -> rusqlite::Result<()> {
+        let number = |column: usize| -> rusqlite::Result<Option<u64>> {
+            Ok(row.get::<_, Option<i64>>(column)?.and_then(|number| u64::try_from(number).ok()))
+        };
+        let line = &mut self.line;
+        line.turns += 1;
+        line.failed += u64::from(row.get::<_, bool>(1)?);
+        for (sum, column) in
+            [(&mut line.input, 2), (&mut line.cached, 3), (&mut line.output, 4), (&mut line.reasoning, 5)]
+        {
+            *sum = sum.saturating_add(number(column)?.unwrap_or(0));
+        }
+        self.ms.extend(number(6)?);
+        self.first.extend(number(7)?);
+        line.retries += number(8)?.unwrap_or(0);
+        line.repairs += number(9)?.unwrap_or(0);
+        line.cost_usd += row.get::<_, Option<f64>>(10)?.unwrap_or(0.0);
+        Ok(())
+    }
+
+    fn line(mut self) -> Line {
+        Line {
+            p50_ms: percentile(&mut self.ms, 50),
+            p95_ms: percentile(&mut self.ms, 95),
+            first_p50_ms: percentile(&mut self.first, 50),
+            ..self.line
+        }
+    }
+}
+
 /// Adds a row.
 pub(super) fn insert(transaction: &Transaction<'_>, row: &UsageRow) -> rusqlite::Result<()> {
     const INSERT: &str = "INSERT INTO usage (at, turn, client, endpoint, account, model, finish, failure, input, cached, cache_write, output, reasoning, ms, first_ms, retries, repairs, cost_usd) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18)";
@@ -120,7 +173,7 @@ pub(super) fn insert(transaction: &Transaction<'_>, row: &UsageRow) -> rusqlite:
 }
 
 /// A report over the turns since a moment in Unix seconds, the largest group first; days and turns in their order.
-pub fn report(path: &Path, by: By, since: u64) -> rusqlite::Result<Vec<Line>> {
+pub fn report(path: &Path, by: By, since: u64) -> rusqlite::Result<Report> {
     let key = match by {
         By::Endpoint => "endpoint",
         By::Account => "endpoint || ' ' || account",
@@ -136,44 +189,26 @@ pub fn report(path: &Path, by: By, since: u64) -> rusqlite::Result<Vec<Line>> {
     let mut query = connection.prepare(&format!(
         "SELECT {key}, failure IS NOT NULL, input, cached, output, reasoning, ms, first_ms, retries, repairs, cost_usd FROM usage WHERE at >= ?1 ORDER BY at"
     ))?;
-    let mut groups: Vec<(Line, Vec<u64>, Vec<u64>)> = Vec::new();
+    let mut groups: Vec<Group> = Vec::new();
+    let mut total = Group::new("total".to_owned());
     let mut places = std::collections::HashMap::new();
     let mut rows = query.query([i64::try_from(since).unwrap_or(i64::MAX)])?;
     while let Some(row) = rows.next()? {
         let name: String = row.get(0)?;
-        let place = *places.entry(name.clone()).or_insert_with(|| {
-            groups.push((Line { name, ..Line::default() }, Vec::new(), Vec::new()));
+        let place = *places.entry(name).or_insert_with_key(|name| {
+            groups.push(Group::new(name.clone()));
             groups.len() - 1
         });
-        let Some((line, ms, first)) = groups.get_mut(place) else { continue };
-        let number = |column: usize| -> rusqlite::Result<u64> {
-            Ok(row.get::<_, Option<i64>>(column)?.and_then(|number| u64::try_from(number).ok()).unwrap_or(0))
-        };
-        line.turns += 1;
-        line.failed += u64::from(row.get::<_, bool>(1)?);
-        line.input = line.input.saturating_add(number(2)?);
-        line.cached = line.cached.saturating_add(number(3)?);
-        line.output = line.output.saturating_add(number(4)?);
-        line.reasoning = line.reasoning.saturating_add(number(5)?);
-        ms.push(number(6)?);
-        first.extend(row.get::<_, Option<i64>>(7)?.and_then(|number| u64::try_from(number).ok()));
-        line.retries += number(8)?;
-        line.repairs += number(9)?;
-        line.cost_usd += row.get::<_, Option<f64>>(10)?.unwrap_or(0.0);
+        if let Some(group) = groups.get_mut(place) {
+            group.add(row)?;
+        }
+        total.add(row)?;
     }
-    let mut lines: Vec<Line> = groups
-        .into_iter()
-        .map(|(line, mut ms, mut first)| Line {
-            p50_ms: percentile(&mut ms, 50),
-            p95_ms: percentile(&mut ms, 95),
-            first_p50_ms: percentile(&mut first, 50),
-            ..line
-        })
-        .collect();
+    let mut lines: Vec<Line> = groups.into_iter().map(Group::line).collect();
     if !matches!(by, By::Day | By::Turn) {
         lines.sort_by_key(|line| std::cmp::Reverse(line.turns));
     }
-    Ok(lines)
+    Ok(Report { lines, total: total.line() })
 }
 
 /// The value below which so many of a hundred lie.

@@ -23,12 +23,12 @@ impl Answer {
 
     /// Bytes that are ready for the client.
     pub fn out(&self) -> &[u8] {
-        if self.pass.begun() { self.pass.out() } else { self.writer.out() }
+        if self.pass.has_any() { self.pass.out() } else { self.writer.out() }
     }
 
     /// Takes the bytes that are ready.
     pub fn take(&mut self) -> Vec<u8> {
-        if self.pass.begun() { self.pass.take() } else { self.writer.take() }
+        if self.pass.has_any() { self.pass.take() } else { self.writer.take() }
     }
 
     /// Throws the bytes away: the client wants one object at the end.
@@ -54,7 +54,12 @@ impl Answer {
 
     /// Ends the answer with a failure.
     pub fn fail(&mut self, failure: &Failure) {
-        if self.pass.has_shown() { self.pass.fail(failure) } else { self.writer.fail(failure) }
+        if self.pass.has_shown() {
+            self.pass.fail(failure);
+        } else {
+            self.pass.give_up();
+            self.writer.fail(failure);
+        }
     }
 
     /// The response's id and its items, JSON joined by commas; once it is over and well.
@@ -79,7 +84,56 @@ impl Sink for Answer {
                 FinishReason::Failed(failure) => self.pass.fail(&failure),
                 _ => self.pass.finish(),
             },
-            event => self.writer.event(event),
+            event => {
+                // Another attempt, or an end before anything was shown: what was held back is nobody's any more.
+                if matches!(event, TurnEvent::Started | TurnEvent::Finished(_)) {
+                    self.pass.give_up();
+                }
+                self.writer.event(event);
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use latimer_protocol::turn::Frame;
+
+    use super::*;
+    use crate::inbound::responses::object::Echo;
+    use crate::inbound::responses::stream::Begin;
+    use crate::inbound::responses::tools::ToolMap;
+
+    fn answer() -> Answer {
+        let begin = Begin { stream: true, ..Begin::default() };
+        Answer::new(Writer::new(begin, &Echo::default(), ToolMap::default()))
+    }
+
+    fn frame(answer: &mut Answer, kind: &str, data: &str, semantic: bool) {
+        answer.event(TurnEvent::Frame(Frame { kind, data, semantic, state_of: None }));
+    }
+
+    #[test]
+    fn there_is_one_beginning_however_slowly_it_comes() {
+        let mut answer = answer();
+        answer.event(TurnEvent::Started);
+        frame(&mut answer, "response.created", r#"{"response":{"id":"resp_up"}}"#, false);
+        assert!(answer.take().is_empty(), "nothing is shown before something is said");
+        frame(&mut answer, "response.output_text.delta", "{}", true);
+        let out = String::from_utf8(answer.take()).expect("text");
+        assert_eq!(out.matches("response.created").count(), 1, "{out}");
+    }
+
+    #[test]
+    fn another_attempt_may_be_translated() {
+        let mut answer = answer();
+        answer.event(TurnEvent::Started);
+        frame(&mut answer, "response.created", r#"{"response":{"id":"resp_up"}}"#, false);
+        answer.event(TurnEvent::Started);
+        answer.event(TurnEvent::Text("hi"));
+        answer.event(TurnEvent::Finished(FinishReason::Stop));
+        let out = String::from_utf8(answer.take()).expect("text");
+        assert!(out.contains("\"hi\"") && !out.contains("resp_up"), "{out}");
+        assert_eq!(latimer_protocol::responses::legality::check(out.as_bytes()), Vec::<String>::new());
     }
 }

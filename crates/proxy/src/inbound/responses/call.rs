@@ -7,7 +7,7 @@ use super::frame::{event, head, item_place, output_index};
 use super::json::{push_escaped, push_string};
 
 use super::tools::{Entry, Kind};
-use super::unwrap::Unwrap;
+use super::unwrap::{Unwrap, whole_input};
 
 /// A call that is open or waits to be.
 #[derive(Debug)]
@@ -72,10 +72,23 @@ impl Call {
         }
     }
 
+    /// Something came that could be arguments.
+    pub(super) fn has_arguments(&self) -> bool {
+        !self.arguments.trim_start().is_empty()
+    }
+
     /// The arguments are one whole JSON object.
     pub(super) fn is_whole(&self) -> bool {
         let text = self.arguments.trim();
-        text.starts_with('{') && text.ends_with('}') && serde_json::from_str::<&RawValue>(text).is_ok()
+        // A string with half a character in it is passed over when it is skipped, and refused by those who read it.
+        let reads = || {
+            if text.contains("\\u") {
+                serde_json::from_str::<Value>(text).is_ok()
+            } else {
+                serde_json::from_str::<&RawValue>(text).is_ok()
+            }
+        };
+        text.starts_with('{') && text.ends_with('}') && reads()
     }
 
     /// Writes `added`, and what came while the call waited.
@@ -144,21 +157,7 @@ impl Call {
         if self.kind != Kind::Custom {
             return if is_object { Verdict::Whole } else { Verdict::Broken };
         }
-        let input = match serde_json::from_str::<Value>(self.arguments.trim()) {
-            Ok(Value::Object(map)) => match map.get("input") {
-                Some(Value::String(input)) => input.clone(),
-                // A wrapper of another name around one text means the same.
-                None if map.len() == 1 => match map.values().next() {
-                    Some(Value::String(only)) => only.clone(),
-                    _ => return Verdict::Broken,
-                },
-                _ => return Verdict::Broken,
-            },
-            Ok(Value::String(text)) => text,
-            // The model left the wrapper out and wrote the text itself.
-            Err(_) if !self.arguments.trim_start().starts_with(['{', '"']) => self.arguments.clone(),
-            _ => return Verdict::Broken,
-        };
+        let Some(input) = whole_input(&self.arguments) else { return Verdict::Broken };
         // Nothing that was sent is taken back.
         if !input.starts_with(&self.input) {
             return Verdict::Broken;

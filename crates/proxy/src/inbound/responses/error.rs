@@ -153,7 +153,11 @@ fn find(kind: Kind) -> &'static Row {
 /// A failure before the stream began.
 pub fn http_error(failure: &Failure, codex: bool) -> HttpError {
     let row = find(failure.kind);
-    let status = if codex { row.codex_status } else { row.status };
+    with_status(failure, if codex { row.codex_status } else { row.status })
+}
+
+/// A failure before the stream began, with a status that another protocol chose.
+pub(in crate::inbound) fn with_status(failure: &Failure, status: u16) -> HttpError {
     let asked = failure.retry_after.map(|wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
     let retry_after = match status {
         429 => Some(asked.unwrap_or(DEFAULT_WAIT).max(1)),
@@ -161,7 +165,18 @@ pub fn http_error(failure: &Failure, codex: bool) -> HttpError {
         503 => Some(1),
         _ => None,
     };
-    HttpError { status, retry_after, body: body(&failure.message, row.error_type, None, row.code) }
+    HttpError { status, retry_after, body: error_body(failure) }
+}
+
+/// The status the API documents.
+pub(in crate::inbound) fn status(kind: Kind) -> u16 {
+    find(kind).status
+}
+
+/// A failure as OpenAI's protocols write it: `{"error": {…}}`.
+pub(in crate::inbound) fn error_body(failure: &Failure) -> String {
+    let row = find(failure.kind);
+    body(&failure.message, row.error_type, None, row.code)
 }
 
 /// True for a failure that may be gone a little later, so that the client should ask again on its own.

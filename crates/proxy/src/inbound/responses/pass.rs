@@ -7,7 +7,7 @@ use latimer_protocol::failure::Failure;
 use latimer_protocol::turn::{Frame, Opaque, Owner, Seal};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::error::{stream_code, stream_message};
 use super::json::push_string;
@@ -34,9 +34,10 @@ pub(super) struct Pass {
     kept_alive: bool,
     finished: bool,
     sequence: u64,
-    /// From `response.created`, for an end of our own.
+    /// The upstream's own name of the response.
     id: Option<String>,
-    model: Option<String>,
+    /// The response as it was created, for an end of our own.
+    created: Option<String>,
     /// For an answer that is one object: its items, and the last frame.
     items: Vec<(u64, String)>,
     last: Option<String>,
@@ -45,15 +46,13 @@ pub(super) struct Pass {
 #[derive(Deserialize)]
 struct Created<'a> {
     #[serde(borrow)]
-    response: Head<'a>,
+    response: &'a RawValue,
 }
 
 #[derive(Deserialize)]
 struct Head<'a> {
     #[serde(borrow)]
     id: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    model: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]
@@ -78,7 +77,7 @@ impl Pass {
             finished: false,
             sequence: 0,
             id: None,
-            model: None,
+            created: None,
             items: Vec::new(),
             last: None,
         }
@@ -87,6 +86,16 @@ impl Pass {
     /// Something was or will be written here and not by the writer.
     pub(super) fn begun(&self) -> bool {
         self.shown || self.kept_alive
+    }
+
+    /// Frames are on their way, shown or not: the writer has to be silent, for the client has to see one beginning only.
+    pub(super) fn has_any(&self) -> bool {
+        self.begun() || !self.held.is_empty()
+    }
+
+    /// Forgets frames that were not shown.
+    pub(super) fn give_up(&mut self) {
+        self.held.clear();
     }
 
     /// The client has seen something of an upstream's own answer.
@@ -121,8 +130,10 @@ impl Pass {
             self.held.clear();
             self.sequence = 0;
             if let Ok(created) = serde_json::from_str::<Created<'_>>(frame.data) {
-                self.id = created.response.id.map(Cow::into_owned);
-                self.model = created.response.model.map(Cow::into_owned);
+                let response = created.response.get();
+                let head = serde_json::from_str::<Head<'_>>(response).ok();
+                self.id = head.and_then(|head| head.id).map(Cow::into_owned);
+                self.created = Some(response.to_owned());
             }
         }
         let data = match frame.state_of {
@@ -183,16 +194,24 @@ impl Pass {
         if self.finished {
             return;
         }
-        let response = json!({
-            "id": self.id, "object": "response", "created_at": self.created_at, "status": "failed",
-            "error": {
-                "code": stream_code(failure.kind, self.codex),
-                "message": stream_message(failure, self.codex),
-            },
-            "incomplete_details": null, "instructions": null, "metadata": {}, "model": self.model, "output": [],
-            "parallel_tool_calls": true, "temperature": null, "tool_choice": "auto", "tools": [], "top_p": null,
-            "usage": null,
-        });
+        let created = self.created.as_deref().and_then(|text| serde_json::from_str(text).ok());
+        let mut response: Map<String, Value> = created.unwrap_or_default();
+        let ends = [
+            ("object", json!("response")),
+            ("status", json!("failed")),
+            (
+                "error",
+                json!({
+                    "code": stream_code(failure.kind, self.codex),
+                    "message": stream_message(failure, self.codex),
+                }),
+            ),
+            ("incomplete_details", Value::Null),
+            ("output", json!([])),
+            ("usage", Value::Null),
+        ];
+        response.extend(ends.map(|(name, value)| (name.to_owned(), value)));
+        response.entry("created_at").or_insert_with(|| json!(self.created_at));
         let data =
             json!({ "type": "response.failed", "sequence_number": self.sequence, "response": response });
         self.out.extend_from_slice(b"event: response.failed\ndata: ");

@@ -157,7 +157,7 @@ fn refuse_what_needs_a_store(wire: &Body<'_>) -> Result<(), RequestError> {
 }
 
 /// A field of this type; `null` means absent.
-pub(super) fn field<'a, T: Deserialize<'a>>(
+pub(in crate::inbound) fn field<'a, T: Deserialize<'a>>(
     raw: Option<&'a RawValue>,
     param: &str,
     wanted: &str,
@@ -169,7 +169,7 @@ pub(super) fn field<'a, T: Deserialize<'a>>(
 }
 
 /// The error for a value of the wrong type; says what was sent, but not its text.
-pub(super) fn wrong_type(raw: &RawValue, param: &str, wanted: &str) -> RequestError {
+pub(in crate::inbound) fn wrong_type(raw: &RawValue, param: &str, wanted: &str) -> RequestError {
     let sent = match raw.get().as_bytes().first() {
         Some(b'"') => "a string",
         Some(b'{') => "an object",
@@ -186,7 +186,8 @@ pub(super) fn wrong_type(raw: &RawValue, param: &str, wanted: &str) -> RequestEr
     RequestError { code: "invalid_type", param: Some(param.to_owned()), message }
 }
 
-fn missing(param: &str, what: &str) -> RequestError {
+/// The error for a field that must be there.
+pub(in crate::inbound) fn missing(param: &str, what: &str) -> RequestError {
     RequestError {
         code: "missing_required_parameter",
         param: Some(param.to_owned()),
@@ -205,7 +206,8 @@ fn bad_json(body: &[u8], error: &serde_json::Error) -> RequestError {
     RequestError { code: "invalid_json", param: None, message }
 }
 
-fn expect_list(raw: &RawValue, param: &str) -> Result<(), RequestError> {
+/// Refuses what is neither a list nor `null`.
+pub(in crate::inbound) fn expect_list(raw: &RawValue, param: &str) -> Result<(), RequestError> {
     match raw.get().as_bytes().first() {
         Some(b'[' | b'n') => Ok(()),
         _ => Err(wrong_type(raw, param, "a list")),

@@ -199,8 +199,11 @@ impl Writer {
             other => other,
         };
         let cut_message = matches!(self.open, Open::Message(_)) && !whole && !self.begin.codex;
+        // Cut before its arguments, a call looks like one that needs none.
+        let cut_call = !whole && matches!(&self.open, Open::Call(call) if !call.has_arguments());
         let had_items = self.items > 0;
-        self.close_open(!cut_message);
+        self.close_open(!cut_message && !cut_call);
+        self.waiting.retain(|call| whole || call.ended || call.has_arguments());
         self.waiting.iter_mut().for_each(|call| call.ended = true);
         self.next_call();
         match (reason, self.broken_call.take()) {

@@ -154,17 +154,29 @@ impl ToolMap {
             Kind::LocalShell => "local_shell",
             Kind::Function | Kind::Custom => name.unwrap_or_default(),
         };
+        if let Some(flat) = self.insert(namespace, name, kind) {
+            out.push(lower(&tool, kind, &flat));
+        }
+    }
+
+    /// Gives a tool its flat name; `None` when it was declared before.
+    pub(in crate::inbound) fn insert(
+        &mut self,
+        namespace: Option<&str>,
+        name: &str,
+        kind: Kind,
+    ) -> Option<String> {
         if self.entries.iter().any(|entry| entry.name == name && entry.namespace.as_deref() == namespace) {
-            return;
+            return None;
         }
         let flat = self.unique(&flatten(namespace, name));
-        out.push(lower(&tool, kind, &flat));
         self.entries.push(Entry {
-            flat,
+            flat: flat.clone(),
             name: name.to_owned(),
             namespace: namespace.map(str::to_owned),
             kind,
         });
+        Some(flat)
     }
 
     /// Two different tools never share a flat name.
@@ -184,12 +196,7 @@ impl ToolMap {
 fn lower(tool: &Declared<'_>, kind: Kind, flat: &str) -> Tool {
     let raw = |value: Value| serde_json::value::to_raw_value(&value).ok();
     let parameters = match kind {
-        Kind::Custom => raw(json!({
-            "type": "object",
-            "properties": { "input": { "type": "string", "description": "The whole input of the tool, as plain text." } },
-            "required": ["input"],
-            "additionalProperties": false,
-        })),
+        Kind::Custom => free_text(),
         Kind::LocalShell => raw(json!({
             "type": "object",
             "properties": {
@@ -221,12 +228,28 @@ fn describe_custom(tool: &Declared<'_>) -> String {
         tool.format.and_then(|format| serde_json::from_str::<Value>(format.get()).ok()).unwrap_or_default();
     if let Some(definition) = format.get("definition").and_then(Value::as_str) {
         let syntax = format.get("syntax").and_then(Value::as_str).unwrap_or("grammar");
-        let _ = write!(
-            text,
-            "\n\nPut the whole text into `input`, unescaped apart from JSON itself. It must follow this {syntax} grammar:\n{definition}"
-        );
+        describe_grammar(&mut text, syntax, definition);
     }
     text
+}
+
+/// The parameters of a tool that takes free text, wrapped for providers that know only functions.
+pub(in crate::inbound) fn free_text() -> Option<Box<RawValue>> {
+    let schema = json!({
+        "type": "object",
+        "properties": { "input": { "type": "string", "description": "The whole input of the tool, as plain text." } },
+        "required": ["input"],
+        "additionalProperties": false,
+    });
+    serde_json::value::to_raw_value(&schema).ok()
+}
+
+/// Adds to a description the grammar that free text must follow.
+pub(in crate::inbound) fn describe_grammar(text: &mut String, syntax: &str, definition: &str) {
+    let _ = write!(
+        text,
+        "\n\nPut the whole text into `input`, unescaped apart from JSON itself. It must follow this {syntax} grammar:\n{definition}"
+    );
 }
 
 /// `namespace__name` in the characters and the length every provider takes. A prefix that is already there is not repeated.

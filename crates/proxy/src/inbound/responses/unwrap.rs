@@ -1,9 +1,11 @@
 //! The free text inside `{"input": "…"}`, taken out while it is still arriving.
 
+use serde_json::Value;
+
 /// Follows the arguments of a wrapped tool and hands out the decoded text. Text is only ever handed out whole: no escape and
 /// no surrogate pair is cut.
 #[derive(Debug, Default)]
-pub(super) struct Unwrap {
+pub(in crate::inbound) struct Unwrap {
     state: State,
     /// What was seen before the text began, or an escape that is not complete.
     pending: String,
@@ -24,7 +26,7 @@ enum State {
 
 impl Unwrap {
     /// Reads on and appends what can be decoded.
-    pub(super) fn push(&mut self, piece: &str, out: &mut String) {
+    pub(in crate::inbound) fn push(&mut self, piece: &str, out: &mut String) {
         match self.state {
             State::Before => {
                 self.pending.push_str(piece);
@@ -74,6 +76,22 @@ impl Unwrap {
                 }
             }
         }
+    }
+}
+
+/// The free text of a whole call of a wrapped tool; `None` when the arguments hold none.
+pub(in crate::inbound) fn whole_input(arguments: &str) -> Option<String> {
+    match serde_json::from_str::<Value>(arguments.trim()) {
+        Ok(Value::Object(map)) => match map.get("input") {
+            Some(Value::String(input)) => Some(input.clone()),
+            // A wrapper of another name around one text means the same.
+            None if map.len() == 1 => map.values().next()?.as_str().map(str::to_owned),
+            _ => None,
+        },
+        Ok(Value::String(text)) => Some(text),
+        // The model left the wrapper out and wrote the text itself.
+        Err(_) if !arguments.trim_start().starts_with(['{', '"']) => Some(arguments.to_owned()),
+        _ => None,
     }
 }
 

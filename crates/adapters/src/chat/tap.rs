@@ -1,0 +1,191 @@
+//! Reads along while a provider's own chunks go through to a client of the same protocol. It says what is semantic, how many tokens
+//! were used and how the answer ended; the one thing it takes out is state of the provider's, which must be sealed. Pure.
+
+use latimer_protocol::chat::chunk::{Choice, Chunk, Delta};
+use latimer_protocol::turn::{Frame, Sink, TurnEvent};
+use serde_json::Value;
+
+use super::stream::Reader;
+use crate::reader::{Context, End, Reader as ReaderTrait};
+
+/// The type of a frame that holds a piece of the answer.
+pub const PIECE: &str = "piece";
+/// The type of a frame that says why the answer ended.
+pub const REASON: &str = "reason";
+/// The type of a frame that holds nothing but tokens.
+pub const USAGE: &str = "usage";
+
+/// Reads one Chat stream and hands its chunks on.
+///
+/// Invariant: `finish` emits `Finished` exactly once; a failure is never handed on as a frame.
+pub struct Tap {
+    reader: Reader,
+}
+
+/// What of the reader's events goes on beside the frames.
+struct Beside<'s>(&'s mut dyn Sink);
+
+impl Sink for Beside<'_> {
+    fn event(&mut self, event: TurnEvent<'_>) {
+        match event {
+            TurnEvent::Started
+            | TurnEvent::Usage(_)
+            | TurnEvent::Note(_)
+            | TurnEvent::ReasoningState(_)
+            | TurnEvent::Finished(_) => {
+                self.0.event(event);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Tap {
+    /// A tap for one answer.
+    pub fn new(context: Context) -> Self {
+        Self { reader: Reader::new(context) }
+    }
+}
+
+impl ReaderTrait for Tap {
+    fn push(&mut self, data: &[u8], sink: &mut dyn Sink) {
+        if self.done() {
+            return;
+        }
+        let text = latimer_protocol::sse::text(data);
+        let chunk = match serde_json::from_str::<Chunk<'_>>(&text) {
+            // A whole completion is no chunk: it is told as events.
+            Ok(chunk) if chunk.choices.iter().any(|choice| choice.message.0.is_some()) => {
+                return self.reader.chunk(&chunk, sink);
+            }
+            Ok(chunk) => chunk,
+            // The end mark, or a line that is noted and passed over.
+            Err(_) => return self.reader.push(data, &mut Beside(sink)),
+        };
+        self.reader.chunk(&chunk, &mut Beside(sink));
+        if self.reader.has_failed() {
+            return;
+        }
+        let stateful = chunk
+            .choices
+            .iter()
+            .any(|choice| choice.delta.0.as_ref().is_some_and(|delta| delta.reasoning_details.is_some()));
+        let without_state;
+        let data = if stateful {
+            match without_details(&text) {
+                Some(data) => {
+                    without_state = data;
+                    without_state.as_str()
+                }
+                None => return,
+            }
+        } else {
+            &text
+        };
+        let kind = match chunk.choices.first() {
+            None => USAGE,
+            Some(choice) if choice.finish_reason.some().is_some() => REASON,
+            Some(_) => PIECE,
+        };
+        let semantic = chunk.choices.iter().any(says_something);
+        sink.event(TurnEvent::Frame(Frame { kind, data, semantic, state_of: None }));
+    }
+
+    fn done(&self) -> bool {
+        self.reader.done()
+    }
+
+    fn finish(self: Box<Self>, end: End, sink: &mut dyn Sink) {
+        Box::new(self.reader).finish(end, &mut Beside(sink));
+    }
+}
+
+/// The client would see something of the answer.
+fn says_something(choice: &Choice<'_>) -> bool {
+    let says = |delta: &Delta<'_>| {
+        !delta.tool_calls.is_empty()
+            || delta.function_call.0.is_some()
+            || !delta.content.thinking.is_empty()
+            || [&delta.content.text, &delta.reasoning_content, &delta.reasoning, &delta.refusal]
+                .iter()
+                .any(|text| text.some().is_some_and(|text| !text.is_empty()))
+    };
+    choice.delta.0.as_ref().is_some_and(says)
+}
+
+/// The chunk without its `reasoning_details`; `None` when nothing else is in it.
+fn without_details(text: &str) -> Option<String> {
+    let mut value: Value = serde_json::from_str(text).ok()?;
+    let mut rest = !value.get("usage").is_none_or(Value::is_null);
+    for choice in value.get_mut("choices").and_then(Value::as_array_mut).into_iter().flatten() {
+        rest |= !choice.get("finish_reason").is_none_or(Value::is_null);
+        if let Some(delta) = choice.get_mut("delta").and_then(Value::as_object_mut) {
+            delta.shift_remove("reasoning_details");
+            let empty = |value: &Value| value.is_null() || value.as_str() == Some("");
+            rest |= delta.iter().any(|(name, value)| name != "role" && !empty(value));
+        }
+    }
+    rest.then(|| value.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use latimer_protocol::turn::Record;
+
+    fn tapped(lines: &[&str]) -> Vec<String> {
+        let mut record = Record::default();
+        let mut tap = Box::new(Tap::new(Context::default()));
+        for line in lines {
+            tap.push(line.as_bytes(), &mut record);
+        }
+        tap.finish(End::Clean, &mut record);
+        record.lines
+    }
+
+    #[test]
+    fn chunks_go_through_and_the_books_are_kept() {
+        let role =
+            r#"{"choices":[{"index":0,"delta":{"role":"assistant","content":""}}],"x":{"kept":1.0e3}}"#;
+        let text = r#"{"choices":[{"index":0,"delta":{"content":"a<think>"},"logprobs":{"content":[]}}]}"#;
+        let end = r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
+        let usage = r#"{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}"#;
+        assert_eq!(
+            tapped(&[role, text, "garbage", end, usage, "[DONE]", text]),
+            [
+                "started".to_owned(),
+                format!("frame piece {role}"),
+                format!("frame piece {text}"),
+                "note a line of the provider's stream was not readable and was passed over".to_owned(),
+                format!("frame reason {end}"),
+                "usage in=3 out=2".to_owned(),
+                format!("frame usage {usage}"),
+                "finished stop".to_owned(),
+            ]
+        );
+    }
+
+    #[test]
+    fn state_does_not_go_through_bare() {
+        let lines = tapped(&[
+            r#"{"choices":[{"delta":{"role":"assistant","content":"","reasoning_details":[{"type":"reasoning.encrypted","data":"secret","index":0}]}}]}"#,
+            r#"{"choices":[{"delta":{"reasoning":"hm","reasoning_details":[{"type":"reasoning.text","text":"hm","index":1}]}}]}"#,
+            r#"{"choices":[{"delta":{"content":"yes"},"finish_reason":"stop"}]}"#,
+        ]);
+        let frames = || lines.iter().filter(|line| line.starts_with("frame"));
+        assert!(frames().all(|line| !line.contains("reasoning_details")), "{lines:?}");
+        assert_eq!(frames().count(), 2, "{lines:?}");
+        assert!(
+            lines.iter().any(|line| line.starts_with("reasoning-state") && line.contains("secret")),
+            "{lines:?}"
+        );
+    }
+
+    #[test]
+    fn a_failure_is_no_frame_and_a_whole_completion_is_told_as_events() {
+        let lines = tapped(&[r#"{"error":{"message":"busy","code":503}}"#]);
+        assert!(matches!(lines.as_slice(), [one] if one.starts_with("finished failed")), "{lines:?}");
+        let lines = tapped(&[r#"{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}"#]);
+        assert_eq!(lines, ["started", "text \"hi\"", "finished stop"]);
+    }
+}

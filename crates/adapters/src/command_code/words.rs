@@ -1,0 +1,126 @@
+//! What the form of plain strings has no field for, in words: the tools, which of them must be used, the form of the answer. Pure.
+
+use latimer_protocol::turn::{Format, Tool, ToolChoice, TurnRequest};
+
+use crate::names::Names;
+
+/// The most of the list of tools with their schemas, in bytes; a longer one holds names and descriptions only.
+const LONGEST: usize = 32 * 1024;
+/// The most of one description, in characters.
+const DESCRIPTION: usize = 600;
+/// How a call is written. The provider's own way of showing earlier calls, so that the model sees one way only; `arguments` may
+/// be the object itself, which models write with fewer slips than JSON inside of a string.
+const HOW: &str = "To use a tool, write one JSON object on a line of its own, and nothing behind it: {\"type\":\"tool-call\",\"id\":\"call_1\",\"name\":\"TOOL\",\"arguments\":{…}}. The result comes in the next message.";
+
+/// The tools and how one of them is called; `None` where no call is wanted.
+pub(super) fn tools(turn: &TurnRequest, names: &Names) -> Option<String> {
+    if turn.tools.is_empty() || turn.tool_choice == ToolChoice::None {
+        return None;
+    }
+    let whole = list(&turn.tools, names, true);
+    let list = if whole.len() > LONGEST { list(&turn.tools, names, false) } else { whole };
+    let demand = match &turn.tool_choice {
+        ToolChoice::Auto | ToolChoice::None => String::new(),
+        ToolChoice::Required => " The next answer must use a tool.".to_owned(),
+        ToolChoice::Function(name) => format!(" The next answer must use the tool `{}`.", names.wire(name)),
+    };
+    Some(format!("{list}{HOW}{demand}"))
+}
+
+fn list(tools: &[Tool], names: &Names, schemas: bool) -> String {
+    let mut text = String::from("These tools can be used:\n");
+    for tool in tools {
+        text.push_str("- ");
+        text.push_str(names.wire(&tool.name));
+        if let Some(description) = &tool.description {
+            text.push_str(": ");
+            text.extend(description.chars().take(DESCRIPTION));
+        }
+        if let Some(schema) = tool.parameters.as_ref().filter(|_| schemas) {
+            text.push_str("\n  arguments: ");
+            text.push_str(schema.get());
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// The form the answer must have, which has no field in either form of a request.
+pub(super) fn format(format: &Format) -> Option<String> {
+    match format {
+        Format::Text => None,
+        Format::JsonObject => Some("Answer with one JSON object, and nothing else.".to_owned()),
+        Format::JsonSchema { schema, .. } => Some(format!(
+            "Answer with one JSON object that follows this JSON Schema, and nothing else:\n{}",
+            schema.get()
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::Rule;
+    use serde_json::value::RawValue;
+    use toolcall_parser::{Options, PieceKind, Tool as Known, parse};
+
+    fn turn(schema: &str, choice: ToolChoice) -> TurnRequest {
+        let tool = Tool {
+            name: "shell".into(),
+            description: Some("Runs a command.".into()),
+            parameters: RawValue::from_string(schema.into()).ok(),
+            strict: None,
+        };
+        TurnRequest { tools: vec![tool], tool_choice: choice, ..TurnRequest::default() }
+    }
+
+    fn told(schema: &str, choice: ToolChoice) -> Option<String> {
+        let turn = turn(schema, choice);
+        tools(&turn, &Names::new(&turn, Rule::COMMON))
+    }
+
+    const SCHEMA: &str = r#"{"type":"object","properties":{"cmd":{"type":"string"}}}"#;
+
+    #[test]
+    fn tools_are_told_as_far_as_they_are_wanted() {
+        let told_of = |choice| told(SCHEMA, choice).unwrap_or_default();
+        let usual = told_of(ToolChoice::Auto);
+        assert_eq!(
+            usual,
+            format!("These tools can be used:\n- shell: Runs a command.\n  arguments: {SCHEMA}\n{HOW}")
+        );
+        assert_eq!(told(SCHEMA, ToolChoice::None), None);
+        assert_eq!(told_of(ToolChoice::Required), format!("{usual} The next answer must use a tool."));
+        let named = told_of(ToolChoice::Function("shell".into()));
+        assert_eq!(named, format!("{usual} The next answer must use the tool `shell`."));
+    }
+
+    #[test]
+    fn a_long_list_has_no_schemas() {
+        let long = format!(r#"{{"type":"object","description":"{}"}}"#, "x".repeat(LONGEST));
+        let told = told(&long, ToolChoice::Auto).expect("told");
+        assert_eq!(told, format!("These tools can be used:\n- shell: Runs a command.\n{HOW}"));
+    }
+
+    #[test]
+    fn a_call_as_announced_and_as_shown_in_the_history_is_read_as_that_call() {
+        let announced =
+            HOW.split_once(": ").and_then(|(_, rest)| rest.split_once(". The")).expect("a pattern").0;
+        let announced = announced.replace("TOOL", "shell").replace("{…}", r#"{"cmd":"ls"}"#);
+        let shown = r#"{"type":"tool-call","id":"call_1","name":"shell","arguments":"{\"cmd\":\"ls\"}"}"#;
+        for line in [announced.as_str(), shown] {
+            for text in
+                [line.to_owned(), format!("I will look.\n{line}"), format!("I will look.\n\n{line}\n")]
+            {
+                let calls: Vec<_> = parse(&text, &Options::new([Known::new("shell", SCHEMA)]))
+                    .into_iter()
+                    .filter_map(
+                        |piece| if let PieceKind::Call(call) = piece.kind { Some(call) } else { None },
+                    )
+                    .map(|call| (call.name, call.arguments))
+                    .collect();
+                assert_eq!(calls, [("shell".to_owned(), r#"{"cmd":"ls"}"#.to_owned())], "{text}");
+            }
+        }
+    }
+}

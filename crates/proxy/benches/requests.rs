@@ -1,0 +1,92 @@
+//! A long conversation on its way out: 1 MB in 400 items, read, shaped and written in the words of every upstream.
+
+use divan::counter::BytesCount;
+use latimer_adapters::anthropic;
+use latimer_adapters::chat::{self, quirks::Quirks};
+use latimer_adapters::command_code;
+use latimer_adapters::gemini::request::{self as gemini, Takes};
+use latimer_adapters::learn::Lessons;
+use latimer_adapters::responses::profile::Profile;
+use latimer_adapters::responses::{pass, request as responses};
+use latimer_protocol::turn::{Owner, Seal, TurnRequest};
+use latimer_proxy::config::History;
+use latimer_proxy::inbound::responses::request::read;
+use latimer_proxy::route::shape::shape;
+use serde_json::{Value, json};
+
+const ITEMS: usize = 400;
+const BYTES: usize = 1_000_000;
+const RECORDED: &str = include_str!("../../../fixtures/codex/exec-round-trip.request.json");
+
+fn main() {
+    divan::main();
+}
+
+/// The recorded request with its tools and instructions, and a history of calls with large outputs.
+fn body() -> String {
+    let mut request: Value = serde_json::from_str(RECORDED).unwrap_or_default();
+    let output =
+        "a line of what a command said, with \"quotes\" and a tab\t\n".repeat(BYTES / (ITEMS / 4) / 58);
+    let mut items = request["input"].as_array().cloned().unwrap_or_default();
+    for turn in 0..(ITEMS - items.len()) / 4 {
+        let id = format!("call_{turn:08}");
+        items.push(json!({ "type": "message", "role": "user", "content": [{ "type": "input_text", "text": "go on" }] }));
+        items.push(json!({ "type": "function_call", "call_id": id, "name": "exec_command", "arguments": "{\"cmd\":\"ls -la\"}" }));
+        items.push(json!({ "type": "function_call_output", "call_id": id, "output": output }));
+        items.push(json!({ "type": "message", "role": "assistant", "content": [{ "type": "output_text", "text": "done" }] }));
+    }
+    request["input"] = json!(items);
+    request.to_string()
+}
+
+fn turn(body: &str) -> TurnRequest {
+    read(body.as_bytes(), &Seal::default()).map(|parsed| parsed.turn).unwrap_or_default()
+}
+
+/// From the client's bytes to the bytes for a provider, with everything between.
+#[divan::bench(args = ["chat", "messages", "responses", "gemini", "command code"])]
+fn whole_way(bencher: divan::Bencher<'_, '_>, wire: &str) {
+    let body = body();
+    let history = History { old_outputs: Some(3000), new_outputs: Some(20_000), newest: 6, ..History::WHOLE };
+    bencher.counter(BytesCount::of_str(&body)).bench(|| {
+        let mut turn = turn(divan::black_box(&body));
+        if let Some((items, _)) = shape(&turn.items, &history, None) {
+            turn.items = items;
+        }
+        written(&turn, wire)
+    });
+}
+
+/// The writers alone, without any shaping: all of the history goes out.
+#[divan::bench(args = ["chat", "messages", "responses", "gemini", "command code"])]
+fn write(bencher: divan::Bencher<'_, '_>, wire: &str) {
+    let body = body();
+    let turn = turn(&body);
+    bencher.counter(BytesCount::of_str(&body)).bench(|| written(divan::black_box(&turn), wire));
+}
+
+fn written(turn: &TurnRequest, wire: &str) -> usize {
+    let (owner, lessons) = (Owner::new("lab", "m"), Lessons::default());
+    match wire {
+        "chat" => chat::request::write(turn, &Quirks::DEFAULT, &owner).body.len(),
+        "messages" => anthropic::request::write(turn, &owner, &lessons).body.len(),
+        "responses" => responses::write(turn, &Profile::OPENAI, &owner).body.len(),
+        "gemini" => {
+            let takes = Takes { urls: true, token_limit: true, edit_nudge: false };
+            gemini::write(turn, "gemini-3-flash", takes, &owner, &lessons).body.len()
+        }
+        _ => command_code::request::write(turn, true, &lessons, "2026-01-31").body.len(),
+    }
+}
+
+/// The same protocol on both sides.
+#[divan::bench]
+fn pass_through(bencher: divan::Bencher<'_, '_>) {
+    let body = body();
+    let owner = Owner::new("lab", "m");
+    bencher.counter(BytesCount::of_str(&body)).bench(|| {
+        let lowered =
+            pass::lower(divan::black_box(body.as_bytes()), "m", &Profile::OPENAI, &owner, &Seal::default());
+        lowered.map(|lowered| lowered.body.len())
+    });
+}

@@ -1,0 +1,62 @@
+//! One at a time, over all processes: an exclusive lock on a file beside an account's.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::config::state;
+
+/// How long another process may hold it: longer than a refresh may take.
+pub const WAIT: Duration = Duration::from_secs(45);
+/// How often it is tried.
+const PAUSE: Duration = Duration::from_millis(25);
+
+/// A lock; released when it is dropped, also by a process that dies.
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "held, not read")] File);
+
+fn attempt(path: &Path) -> io::Result<Option<Lock>> {
+    let path = path.with_extension("lock");
+    if let Some(folder) = path.parent() {
+        state::prepare(folder)?;
+    }
+    let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path)?;
+    match file.try_lock() {
+        Ok(()) => {
+            // Somebody may have removed the file between its opening and its locking.
+            Ok(fs::symlink_metadata(&path).is_ok().then_some(Lock(file)))
+        }
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+fn busy() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "another process holds it")
+}
+
+/// Takes the lock of an account's file, waiting for whoever has it.
+pub async fn take(path: &Path) -> io::Result<Lock> {
+    let begun = Instant::now();
+    while begun.elapsed() < WAIT {
+        if let Some(lock) = attempt(path)? {
+            return Ok(lock);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Err(busy())
+}
+
+/// The same for a program that has nothing else to do.
+pub fn take_blocking(path: &Path) -> io::Result<Lock> {
+    let begun = Instant::now();
+    while begun.elapsed() < WAIT {
+        if let Some(lock) = attempt(path)? {
+            return Ok(lock);
+        }
+        std::thread::sleep(PAUSE);
+    }
+    Err(busy())
+}

@@ -1,0 +1,39 @@
+//! Whatever a provider sends, a Chat Completions client gets one legal stream, or one legal object.
+#![no_main]
+
+use latimer_adapters::chat::stream::Reader;
+use latimer_adapters::reader::{Context, End, Reader as _};
+use latimer_protocol::chat::legality;
+use latimer_protocol::sse::Frames;
+use latimer_protocol::turn::Seal;
+use latimer_proxy::inbound::chat::request;
+use latimer_proxy::inbound::chat::stream::{Begin, Writer};
+use libfuzzer_sys::fuzz_target;
+
+const TOOLS: &str = r#""tools":[{"type":"function","function":{"name":"f"}},{"type":"custom","custom":{"name":"c"}}]"#;
+const FUNCTIONS: &str = r#""functions":[{"name":"f"}]"#;
+
+fuzz_target!(|data: &[u8]| {
+    let Some((first, bytes)) = data.split_first() else { return };
+    let bit = |bit: u8| first & bit != 0;
+    let body = format!(
+        r#"{{"model":"m","messages":[{{"role":"user","content":"go"}}],"stream":{},"stream_options":{{"include_usage":{}}},"stop":{},{}}}"#,
+        bit(1),
+        bit(2),
+        if bit(4) { "\"ab\"" } else { "null" },
+        if bit(8) { FUNCTIONS } else { TOOLS },
+    );
+    let (_, wants) = request::read(body.as_bytes(), &Seal::default()).expect("the request is fine");
+    let (stream, usage) = (wants.stream, wants.usage);
+    let mut writer = Writer::new(Begin::default(), wants);
+    let mut reader = Box::new(Reader::new(Context::default()));
+    let mut frames = Frames::new(1 << 20);
+    for piece in bytes.chunks(usize::from(first >> 4).max(1)) {
+        frames.push(piece, &mut |frame| reader.push(frame.data, &mut writer)).expect("short lines");
+    }
+    frames.finish(&mut |frame| reader.push(frame.data, &mut writer));
+    reader.finish(End::Clean, &mut writer);
+    let out = if stream { writer.take() } else { writer.into_object() };
+    let faults = if stream { legality::check(&out, usage) } else { legality::check_object(&out) };
+    assert_eq!(faults, Vec::<String>::new(), "{}", String::from_utf8_lossy(&out));
+});

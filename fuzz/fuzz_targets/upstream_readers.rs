@@ -1,0 +1,45 @@
+//! Whatever a provider of any other protocol sends, the client gets one legal stream.
+#![no_main]
+
+use latimer_adapters::reader::{Context, End, Reader};
+use latimer_adapters::{anthropic, command_code, gemini, responses};
+use latimer_protocol::jsonl::Lines;
+use latimer_protocol::responses::legality;
+use latimer_protocol::sse::Frames;
+use latimer_protocol::turn::Seal;
+use latimer_proxy::inbound::responses::request;
+use latimer_proxy::inbound::responses::stream::{Begin, Writer};
+use libfuzzer_sys::fuzz_target;
+
+const REQUEST: &[u8] = br#"{"model":"m","stream":true,"input":"go","tools":[{"type":"function","name":"f"},{"type":"custom","name":"c"}]}"#;
+
+fuzz_target!(|data: &[u8]| {
+    let Some((first, bytes)) = data.split_first() else { return };
+    let context = Context::default();
+    let mut reader: Box<dyn Reader> = match first & 3 {
+        0 => Box::new(anthropic::stream::Reader::new(context, None)),
+        1 => Box::new(responses::stream::Reader::new(context)),
+        2 => Box::new(gemini::stream::Reader::new(context, first & 4 == 0)),
+        _ => Box::new(command_code::stream::Reader::new(context, None)),
+    };
+    let parsed = request::read(REQUEST, &Seal::default()).expect("the request is fine");
+    let begin = Begin { codex: first & 128 == 0, stream: true, input_tokens: 1, ..Begin::default() };
+    let mut writer = Writer::new(begin, &parsed.echo, parsed.tools);
+    let pieces = bytes.chunks(usize::from(first >> 3 & 15).max(1));
+    if first & 3 == 3 {
+        let mut lines = Lines::new(1 << 20);
+        for piece in pieces {
+            lines.push(piece, &mut |line| reader.push(line, &mut writer)).expect("short lines");
+        }
+        lines.finish(&mut |line| reader.push(line, &mut writer));
+    } else {
+        let mut frames = Frames::new(1 << 20);
+        for piece in pieces {
+            frames.push(piece, &mut |frame| reader.push(frame.data, &mut writer)).expect("short lines");
+        }
+        frames.finish(&mut |frame| reader.push(frame.data, &mut writer));
+    }
+    reader.finish(End::Clean, &mut writer);
+    let out = writer.take();
+    assert_eq!(legality::check(&out), Vec::<String>::new(), "{}", String::from_utf8_lossy(&out));
+});
