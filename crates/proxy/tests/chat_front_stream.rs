@@ -134,7 +134,7 @@ fn a_stopped_turn_ends_legally_wherever_it_is() {
 }
 
 #[test]
-fn a_delta_allocates_nothing_but_room_for_itself() {
+fn the_bytes_of_a_delta_do_not_grow_with_the_answer() {
     let (mut writer, _) = writer(&json!({}), true);
     writer.event(TurnEvent::Text("warm"));
     writer.discard();
@@ -143,7 +143,7 @@ fn a_delta_allocates_nothing_but_room_for_itself() {
     writer.discard();
     for _ in 0..100 {
         writer.event(TurnEvent::Text("again"));
-        assert_eq!(writer.out().len(), length, "nothing grows with the answer");
+        assert_eq!(writer.out().len(), length);
         writer.discard();
     }
 }
@@ -151,7 +151,10 @@ fn a_delta_allocates_nothing_but_room_for_itself() {
 #[test]
 fn usage_behind_a_stop_sequence_still_reaches_one_object() {
     let (mut writer, _) = writer(&json!({ "stop": "END" }), false);
-    play_all(&mut writer, ["started", "text \"a END b\"", "usage", "finished stop"]);
+    play_all(&mut writer, ["started", "text \"a END b\""]);
+    assert_eq!(writer.finish_reason(), Some("stop"), "before the upstream says anything");
+    play_all(&mut writer, ["usage", "finished length"]);
+    assert_eq!(writer.finish_reason(), Some("stop"));
     let object: Value = serde_json::from_slice(&writer.into_object()).expect("JSON");
     assert_eq!(object["choices"][0]["message"]["content"], "a ");
     assert_eq!(object["usage"]["total_tokens"], 19);

@@ -33,7 +33,7 @@ async fn rows_and_answers_survive_a_restart() {
         store.record(row("a", number));
     }
     store.record(row("b", 1));
-    store.keep_response("resp_1", b"[1]".to_vec(), 1000);
+    store.keep_response("resp_1", b"[1]".to_vec(), b"{}".to_vec(), 1000);
     store.flush();
     let path = dir.path().join(FILE);
     assert_eq!(std::fs::metadata(&path).expect("made").permissions().mode() & 0o777, 0o600);
@@ -49,7 +49,7 @@ async fn rows_and_answers_survive_a_restart() {
     assert_eq!(report(&path, By::Endpoint, 1_800_000_100).expect("a report").lines.len(), 1);
 
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock").as_secs();
-    store.keep_response("resp_2", b"[2]".to_vec(), now);
+    store.keep_response("resp_2", b"[2]".to_vec(), b"{}".to_vec(), now);
     store.flush();
     let again = Store::open(Some(dir.path()));
     assert_eq!(again.response("resp_2", now).await.expect("found").items, b"[2]");
@@ -106,7 +106,7 @@ async fn broken_and_newer_files_are_set_aside() {
 async fn without_a_usable_directory_turns_go_on() {
     let store = Store::open(Some(std::path::Path::new("/proc/nowhere")));
     store.record(row("a", 1));
-    store.keep_response("resp_1", b"[1]".to_vec(), 1000);
+    store.keep_response("resp_1", b"[1]".to_vec(), b"{}".to_vec(), 1000);
     store.flush();
     assert_eq!(store.response("resp_1", 1000).await.expect("at hand").items, b"[1]");
     assert!(store.response("resp_9", 1000).await.is_none());

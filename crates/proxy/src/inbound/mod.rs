@@ -1,6 +1,10 @@
 //! Client protocols: requests in, events out.
 
+pub mod answer;
 pub mod chat;
+pub mod front;
+pub mod gemini;
 pub mod messages;
 pub mod models;
 pub mod responses;
+pub mod tokens;

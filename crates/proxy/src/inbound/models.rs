@@ -35,14 +35,20 @@ pub fn list(config: &Config) -> String {
 
 /// `GET /v1/models/{id}`.
 pub fn one(config: &Config, id: &str) -> Option<String> {
+    find(config, id).map(|(_, endpoint, model)| entry(id, endpoint, model).to_string())
+}
+
+/// The model that goes by this name; also by `endpoint/id` where its id alone would do.
+pub fn find<'c>(config: &'c Config, id: &str) -> Option<(String, &'c Endpoint, &'c Model)> {
     let known = names(config);
-    let by_name = known.iter().find(|(name, _, _)| name == id);
-    let explicit = || {
-        known.iter().find(|(_, endpoint, model)| {
-            id.strip_prefix(endpoint.name.as_str()).and_then(|rest| rest.strip_prefix('/')) == Some(&model.id)
-        })
+    let is_explicit = |endpoint: &Endpoint, model: &Model| {
+        id.strip_prefix(endpoint.name.as_str()).and_then(|rest| rest.strip_prefix('/')) == Some(&model.id)
     };
-    by_name.or_else(explicit).map(|(_, endpoint, model)| entry(id, endpoint, model).to_string())
+    let place = known
+        .iter()
+        .position(|(name, _, _)| name == id)
+        .or_else(|| known.iter().position(|(_, endpoint, model)| is_explicit(endpoint, model)))?;
+    known.into_iter().nth(place)
 }
 
 /// The file for Codex's `model_catalog_json`: every listed model, and `extra`, the one a launch asks for by name.

@@ -25,7 +25,7 @@ impl TokenHash {
     }
 }
 
-/// True when the headers carry the token, in `Authorization: Bearer` or `x-api-key`. Nothing else counts.
+/// True when the headers carry the token, in `Authorization: Bearer`, `x-api-key` or `x-goog-api-key`. Nothing else counts.
 pub fn has_token(headers: &HeaderMap, token: &TokenHash) -> bool {
     let bearer = headers
         .get(AUTHORIZATION)
@@ -33,8 +33,8 @@ pub fn has_token(headers: &HeaderMap, token: &TokenHash) -> bool {
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim());
-    let api_key = headers.get("x-api-key").and_then(|value| value.to_str().ok());
-    [bearer, api_key].into_iter().flatten().any(|guess| token.matches(guess))
+    let key = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    [bearer, key("x-api-key"), key("x-goog-api-key")].into_iter().flatten().any(|guess| token.matches(guess))
 }
 
 /// Refuses a foreign `Host` (a rebound name), any `Origin` (a web page) and cross-site requests.
@@ -81,10 +81,11 @@ mod tests {
     #[test]
     fn only_the_token_opens() {
         let token = TokenHash::new(&Secret::new("correct horse"));
-        let cases: [(&[(&str, &str)], bool); 7] = [
+        let cases: [(&[(&str, &str)], bool); 8] = [
             (&[("authorization", "Bearer correct horse")], true),
             (&[("authorization", "bearer correct horse")], true),
             (&[("x-api-key", "correct horse")], true),
+            (&[("x-goog-api-key", "correct horse")], true),
             (&[("authorization", "Basic correct horse")], false),
             (&[("authorization", "Bearer correct hors")], false),
             (&[("cookie", "token=correct horse")], false),

@@ -5,6 +5,7 @@ pub mod guard;
 pub mod paths;
 pub mod reply;
 pub mod shutdown;
+mod stored;
 pub mod traces;
 
 use std::collections::HashSet;
@@ -34,7 +35,7 @@ use self::shutdown::{Cut, Phase, Turns};
 use crate::accounts::{self, Places};
 use crate::config::Login;
 use crate::config::watch::Live;
-use crate::inbound::models;
+use crate::inbound::{gemini, messages, models};
 use crate::route::fleet::Fleet;
 use crate::route::memory::{Memory, moment};
 use crate::store::Store;
@@ -195,18 +196,19 @@ impl Proxy {
     async fn answer(&self, request: Request<Incoming>) -> Response<Reply> {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         let id = format!("req_{:x}_{number:x}", std::process::id());
-        let answered = AssertUnwindSafe(self.route(request)).catch_unwind().await;
+        let front = paths::front(request.uri().path(), request.headers());
+        let answered = AssertUnwindSafe(self.route(request, &id)).catch_unwind().await;
         let mut response = match answered {
             Ok(Ok(response)) => response,
             Ok(Err(refusal)) => {
                 tracing::debug!(event = "request.refused", request = %id, status = refusal.status, code = refusal.code);
-                refusal.into_response()
+                refusal.into_response(front, &id)
             }
             Err(_) => {
                 tracing::error!(event = "request.panicked", request = %id);
                 Refusal::new(500, "server_error", "internal_error")
                     .message(format!("latimer made a mistake; its log has the details under {id}"))
-                    .into_response()
+                    .into_response(front, &id)
             }
         };
         if let Ok(value) = HeaderValue::try_from(id) {
@@ -215,7 +217,7 @@ impl Proxy {
         response
     }
 
-    async fn route(&self, request: Request<Incoming>) -> Result<Response<Reply>, Refusal> {
+    async fn route(&self, request: Request<Incoming>, id: &str) -> Result<Response<Reply>, Refusal> {
         let (head, incoming) = request.into_parts();
         let config = self.live.current();
         if head.uri.authority().is_some() {
@@ -232,16 +234,50 @@ impl Proxy {
             // Codex falls back to plain HTTP at once on 426, and only then.
             return Err(Refusal::invalid(426, "upgrade_not_supported").message("latimer speaks the Responses protocol over HTTP, not over WebSocket; send POST /v1/responses"));
         }
+        let headers = &head.headers;
+        let body = async |incoming| body::read(headers, incoming, config.server.body_limit).await;
         match action? {
             Action::Responses => {
-                let surroundings = self.begin_turn()?;
-                let body = body::read(&head.headers, incoming, config.server.body_limit).await?;
-                Ok(turn::responses(surroundings, &head.headers, body).await)
+                let surroundings = self.begin_turn(id)?;
+                Ok(turn::responses(surroundings, headers, body(incoming).await?).await)
             }
             Action::Compact => {
-                let surroundings = self.begin_turn()?;
-                let body = body::read(&head.headers, incoming, config.server.body_limit).await?;
-                Ok(turn::compact(surroundings, &head.headers, body).await)
+                let surroundings = self.begin_turn(id)?;
+                Ok(turn::compact(surroundings, headers, body(incoming).await?).await)
+            }
+            Action::Chat => {
+                let surroundings = self.begin_turn(id)?;
+                Ok(turn::chat(surroundings, headers, body(incoming).await?).await)
+            }
+            Action::Messages => {
+                let surroundings = self.begin_turn(id)?;
+                Ok(turn::messages(surroundings, headers, body(incoming).await?).await)
+            }
+            Action::Generate(target) if target.method != gemini::target::Method::Count => {
+                let surroundings = self.begin_turn(id)?;
+                let form = target.form(head.uri.query());
+                let body = body(incoming).await?;
+                Ok(turn::generate(surroundings, headers, body, &target.model, form).await)
+            }
+            Action::Generate(target) => {
+                Ok(turn::generate_count(&self.seal, &body(incoming).await?, &target.model))
+            }
+            Action::CountTokens => Ok(turn::messages_count(&self.seal, &body(incoming).await?, id)),
+            Action::InputTokens => Ok(turn::input_tokens(&self.seal, &body(incoming).await?)),
+            Action::Response(response) => {
+                stored::retrieve(&self.store, response, head.uri.query().unwrap_or_default()).await
+            }
+            Action::DeleteResponse(response) => stored::delete(&self.store, response).await,
+            Action::CancelResponse(response) => stored::cancel(&self.store, response).await,
+            Action::InputItems(response) => {
+                stored::input_items(&self.store, response, head.uri.query().unwrap_or_default()).await
+            }
+            Action::GeminiModels => Ok(json(200, gemini::models::list(&config))),
+            Action::GeminiModel(id) => {
+                gemini::models::one(&config, id).map(|model| json(200, model)).ok_or_else(|| no_model(id))
+            }
+            Action::Models if headers.contains_key("anthropic-version") => {
+                Ok(json(200, messages::models::list(&config, turn::is_discovery(headers))))
             }
             Action::Models => Ok(json(200, models::list(&config))),
             Action::Model(id) => {
@@ -266,7 +302,7 @@ impl Proxy {
         }
     }
 
-    fn begin_turn(&self) -> Result<Surroundings, Refusal> {
+    fn begin_turn(&self, request: &str) -> Result<Surroundings, Refusal> {
         if *self.phase.borrow() != Phase::Serving {
             let mut refusal = Refusal::new(503, "server_error", "proxy_shutting_down")
                 .message("latimer is stopping; the request can be sent again");
@@ -280,6 +316,7 @@ impl Proxy {
             seal: self.seal.clone(),
             store: self.store.clone(),
             caches: Arc::clone(&self.caches),
+            request: request.to_owned(),
         })
     }
 
@@ -358,7 +395,7 @@ fn wants_upgrade(headers: &HeaderMap) -> bool {
 
 fn unauthorized() -> Refusal {
     Refusal::new(401, "authentication_error", "invalid_api_key").message(
-        "latimer needs its own token as `Authorization: Bearer …`; it is in the file `token` of the state directory (`latimer launch codex` passes it on by itself)",
+        "latimer needs its own token as `Authorization: Bearer …`; it is in the file `token` of the state directory (`latimer launch` passes it on by itself)",
     )
 }
 

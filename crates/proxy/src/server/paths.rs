@@ -1,16 +1,41 @@
 //! The table of paths. Common mistakes are accepted: a doubled or missing `/v1`, a trailing slash.
 
-use hyper::Method;
+use hyper::{HeaderMap, Method};
 
 use super::reply::Refusal;
+use crate::inbound::front::Front;
+use crate::inbound::gemini::target::Target;
+use crate::turn;
 
 /// What a path and a method ask for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action<'p> {
     /// `POST /v1/responses`.
     Responses,
     /// `POST /v1/responses/compact`.
     Compact,
+    /// `POST /v1/responses/input_tokens`.
+    InputTokens,
+    /// `GET /v1/responses/{id}`.
+    Response(&'p str),
+    /// `DELETE /v1/responses/{id}`.
+    DeleteResponse(&'p str),
+    /// `POST /v1/responses/{id}/cancel`.
+    CancelResponse(&'p str),
+    /// `GET /v1/responses/{id}/input_items`.
+    InputItems(&'p str),
+    /// `POST /v1/chat/completions`.
+    Chat,
+    /// `POST /v1/messages`.
+    Messages,
+    /// `POST /v1/messages/count_tokens`.
+    CountTokens,
+    /// `POST /v1beta/models/{id}:generateContent` and its kin.
+    Generate(Target),
+    /// `GET /v1beta/models`.
+    GeminiModels,
+    /// `GET /v1beta/models/{id}`.
+    GeminiModel(&'p str),
     /// `GET /v1/models`.
     Models,
     /// `GET /v1/models/{id}`; ids may contain `/`.
@@ -29,10 +54,28 @@ pub enum Action<'p> {
     Options(&'static str),
 }
 
+/// A path, as the table has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place<'p> {
+    Fixed(&'static str),
+    /// With the name of what stands there.
+    Named(&'static str, &'p str),
+}
+
 /// Every path and the methods it takes.
-const PATHS: [(&str, &str); 7] = [
+const PATHS: [(&str, &str); 17] = [
     ("/v1/responses", "POST"),
     ("/v1/responses/compact", "POST"),
+    ("/v1/responses/input_tokens", "POST"),
+    ("/v1/responses/{id}", "GET, HEAD, DELETE"),
+    ("/v1/responses/{id}/cancel", "POST"),
+    ("/v1/responses/{id}/input_items", "GET, HEAD"),
+    ("/v1/chat/completions", "POST"),
+    ("/v1/messages", "POST"),
+    ("/v1/messages/count_tokens", "POST"),
+    ("/v1beta/models/{model}:generateContent", "POST"),
+    ("/v1beta/models", "GET, HEAD"),
+    ("/v1beta/models/{id}", "GET, HEAD"),
     ("/v1/models", "GET, HEAD"),
     ("/v1/accounts", "GET, HEAD"),
     ("/v1/turns", "GET, HEAD"),
@@ -42,22 +85,14 @@ const PATHS: [(&str, &str); 7] = [
 
 /// Finds the action, or says which path was probably meant.
 pub fn find<'p>(method: &Method, path: &'p str) -> Result<Action<'p>, Refusal> {
-    let bare = bare(path);
-    let model = bare.strip_prefix("models/").filter(|id| !id.is_empty());
-    let turn = bare.strip_prefix("turns/").filter(|id| !id.is_empty());
-    let known = match bare {
-        "responses" => "/v1/responses",
-        "responses/compact" => "/v1/responses/compact",
-        "models" => "/v1/models",
-        "accounts" => "/v1/accounts",
-        "turns" => "/v1/turns",
-        _ if turn.is_some() => "/v1/turns",
-        "health" => "/health",
-        "" => "/",
-        _ if model.is_some() => "/v1/models",
-        _ => return Err(unknown(path)),
+    let target = Target::read(path);
+    let place = if target.is_some() {
+        Place::Fixed("/v1beta/models/{model}:generateContent")
+    } else {
+        place(path).ok_or_else(|| unknown(path))?
     };
-    let allow = PATHS.iter().find(|(name, _)| *name == known).map_or("GET", |(_, allow)| allow);
+    let (Place::Fixed(known) | Place::Named(known, _)) = place;
+    let allow = allow(known);
     if *method == Method::OPTIONS {
         return Ok(Action::Options(allow));
     }
@@ -69,22 +104,86 @@ pub fn find<'p>(method: &Method, path: &'p str) -> Result<Action<'p>, Refusal> {
         refusal.allow = Some(allow);
         return Err(refusal);
     }
-    Ok(match (known, model.or(turn)) {
-        ("/v1/responses", _) => Action::Responses,
-        ("/v1/responses/compact", _) => Action::Compact,
-        ("/v1/models", Some(id)) => Action::Model(id),
-        ("/v1/models", None) => Action::Models,
-        ("/v1/accounts", _) => Action::Accounts,
-        ("/v1/turns", Some(id)) => Action::Turn(id),
-        ("/v1/turns", None) => Action::Turns,
-        ("/health", _) => Action::Health,
-        _ => Action::Root,
+    if let Some(target) = target {
+        return Ok(Action::Generate(target));
+    }
+    Ok(match place {
+        Place::Named("/v1/responses/{id}", id) if *method == Method::DELETE => Action::DeleteResponse(id),
+        Place::Named("/v1/responses/{id}", id) => Action::Response(id),
+        Place::Named("/v1/responses/{id}/cancel", id) => Action::CancelResponse(id),
+        Place::Named("/v1/responses/{id}/input_items", id) => Action::InputItems(id),
+        Place::Named("/v1beta/models/{id}", id) => Action::GeminiModel(id),
+        Place::Named("/v1/models", id) => Action::Model(id),
+        Place::Named(_, id) => Action::Turn(id),
+        Place::Fixed("/v1/responses") => Action::Responses,
+        Place::Fixed("/v1/responses/compact") => Action::Compact,
+        Place::Fixed("/v1/responses/input_tokens") => Action::InputTokens,
+        Place::Fixed("/v1/chat/completions") => Action::Chat,
+        Place::Fixed("/v1/messages") => Action::Messages,
+        Place::Fixed("/v1/messages/count_tokens") => Action::CountTokens,
+        Place::Fixed("/v1beta/models") => Action::GeminiModels,
+        Place::Fixed("/v1/models") => Action::Models,
+        Place::Fixed("/v1/accounts") => Action::Accounts,
+        Place::Fixed("/v1/turns") => Action::Turns,
+        Place::Fixed("/health") => Action::Health,
+        Place::Fixed(_) => Action::Root,
     })
+}
+
+fn place(path: &str) -> Option<Place<'_>> {
+    let google = path.trim_end_matches('/').strip_prefix("/v1beta/models");
+    if let Some(rest) = google {
+        return match rest.strip_prefix('/') {
+            Some(id) if !id.is_empty() => Some(Place::Named("/v1beta/models/{id}", id)),
+            None if rest.is_empty() => Some(Place::Fixed("/v1beta/models")),
+            _ => None,
+        };
+    }
+    let bare = bare(path);
+    let fixed = PATHS.iter().find(|(known, _)| self::bare(known) == bare && !known.contains(['{', ':']));
+    if let Some((known, _)) = fixed {
+        return Some(Place::Fixed(known));
+    }
+    let (kind, id) = bare.split_once('/')?;
+    match kind {
+        "models" => Some(Place::Named("/v1/models", id)),
+        "turns" => Some(Place::Named("/v1/turns", id)),
+        "responses" => {
+            let named = [
+                ("/cancel", "/v1/responses/{id}/cancel"),
+                ("/input_items", "/v1/responses/{id}/input_items"),
+            ];
+            let tail = named.iter().find_map(|(tail, known)| Some((id.strip_suffix(tail)?, *known)));
+            let (id, known) = tail.unwrap_or((id, "/v1/responses/{id}"));
+            (!id.is_empty() && !id.contains('/')).then_some(Place::Named(known, id))
+        }
+        _ => None,
+    }
+}
+
+fn allow(known: &str) -> &'static str {
+    PATHS.iter().find(|(name, _)| *name == known).map_or("GET", |(_, allow)| allow)
 }
 
 /// True for a path on which the Responses protocol is spoken, whatever the method.
 pub fn is_responses(path: &str) -> bool {
     bare(path) == "responses"
+}
+
+/// The protocol in which a request wants to be told no: by its path, else by headers that only one protocol's clients send.
+pub fn front(path: &str, headers: &HeaderMap) -> Front {
+    let bare = bare(path);
+    let google =
+        path.starts_with("/v1beta") || Target::read(path).is_some() || headers.contains_key("x-goog-api-key");
+    if bare.starts_with("messages") || (!google && headers.contains_key("anthropic-version")) {
+        Front::Messages
+    } else if bare == "chat/completions" {
+        Front::Chat
+    } else if google {
+        Front::Gemini { cli: turn::is_gemini_cli(headers) }
+    } else {
+        Front::Responses { codex: turn::is_codex(headers) }
+    }
 }
 
 /// The path without any number of leading `/v1`, without slashes at its ends.
@@ -107,7 +206,7 @@ fn unknown(path: &str) -> Refusal {
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map_or("/v1/responses", |(_, known)| known);
     Refusal::invalid(404, "not_found").message(format!(
-        "there is nothing at `{shown}`; the closest path is `{nearest}` (latimer answers POST /v1/responses, GET /v1/models and GET /health)"
+        "there is nothing at `{shown}`; the closest path is `{nearest}` (latimer answers POST /v1/responses, /v1/chat/completions and /v1/messages, GET /v1/models and /health)"
     ))
 }
 
@@ -117,6 +216,7 @@ mod tests {
 
     #[test]
     fn paths_and_their_common_mistakes() {
+        let count = Target::read("/v1beta/models/m:countTokens").expect("a target");
         let cases = [
             ("POST", "/v1/responses", Ok(Action::Responses)),
             ("POST", "/responses", Ok(Action::Responses)),
@@ -128,6 +228,24 @@ mod tests {
             ("GET", "/v1/health", Ok(Action::Health)),
             ("HEAD", "/", Ok(Action::Root)),
             ("OPTIONS", "/v1/responses", Ok(Action::Options("POST"))),
+            ("POST", "/v1/v1/chat/completions", Ok(Action::Chat)),
+            ("POST", "/chat/completions/", Ok(Action::Chat)),
+            ("POST", "/v1/v1/messages", Ok(Action::Messages)),
+            ("POST", "/messages", Ok(Action::Messages)),
+            ("POST", "/v1/messages/count_tokens", Ok(Action::CountTokens)),
+            ("GET", "/v1/responses/resp_1", Ok(Action::Response("resp_1"))),
+            ("DELETE", "/responses/resp_1", Ok(Action::DeleteResponse("resp_1"))),
+            ("POST", "/v1/responses/resp_1/cancel", Ok(Action::CancelResponse("resp_1"))),
+            ("GET", "/v1/responses/resp_1/input_items", Ok(Action::InputItems("resp_1"))),
+            ("POST", "/v1/responses/input_tokens", Ok(Action::InputTokens)),
+            ("GET", "/v1beta/models", Ok(Action::GeminiModels)),
+            ("GET", "/v1beta/models/a/b", Ok(Action::GeminiModel("a/b"))),
+            ("POST", "/v1beta/models/m:countTokens", Ok(Action::Generate(count))),
+            ("GET", "/v1/turns/t1", Ok(Action::Turn("t1"))),
+            ("GET", "/v1/messages", Err(405)),
+            ("GET", "/v1beta/models/m:generateContent", Err(405)),
+            ("POST", "/v1/responses/a/b", Err(404)),
+            ("POST", "/v1/completions", Err(404)),
             ("GET", "/v1/responses", Err(405)),
             ("DELETE", "/v1/models", Err(405)),
             ("POST", "/v1/respones", Err(404)),

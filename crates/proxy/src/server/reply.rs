@@ -9,6 +9,8 @@ use hyper::Response;
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 
+use crate::inbound::front::{Front, Said};
+use crate::inbound::responses::error::HttpError;
 use crate::turn::TurnBody;
 
 /// The body of every answer.
@@ -60,7 +62,7 @@ pub fn json(status: u16, body: impl Into<Bytes>) -> Response<Reply> {
     response
 }
 
-/// A request that is turned away before a turn begins, in the error shape of the Responses protocol.
+/// A request that is turned away before a turn begins.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// HTTP status.
@@ -97,18 +99,29 @@ impl Refusal {
         self
     }
 
-    /// The answer.
-    pub fn into_response(self) -> Response<Reply> {
-        let body = serde_json::json!({"error": {
-            "message": self.message, "type": self.kind, "param": self.param, "code": self.code,
-        }});
-        let mut response = json(self.status, body.to_string());
+    /// The answer, in the client's protocol. `request` is the name of the request in the log.
+    pub fn into_response(self, front: Front, request: &str) -> Response<Reply> {
+        let said = Said {
+            status: self.status,
+            kind: self.kind,
+            code: self.code,
+            param: self.param.as_deref(),
+            message: &self.message,
+        };
+        let mut response =
+            said_no(HttpError { retry_after: self.retry_after, ..front.refusal(&said, request) });
         if let Some(allow) = self.allow {
             response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
         }
-        if let Some(seconds) = self.retry_after {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
-        }
         response
     }
+}
+
+/// An error as an answer.
+pub fn said_no(error: HttpError) -> Response<Reply> {
+    let mut response = json(error.status, error.body);
+    if let Some(seconds) = error.retry_after {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
 }

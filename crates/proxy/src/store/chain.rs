@@ -21,8 +21,17 @@ const BYTES: usize = 64 << 20;
 pub struct Stored {
     /// All items, input and output, as a JSON array.
     pub items: Vec<u8>,
+    /// The answer itself, a JSON object.
+    pub response: Vec<u8>,
     /// When the answer ended, in Unix seconds.
     pub at: u64,
+}
+
+impl Stored {
+    /// How much it takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.items.len() + self.response.len()
+    }
 }
 
 /// Answers before this moment are gone.
@@ -49,7 +58,7 @@ impl Recent {
     }
 
     fn bytes(&self) -> usize {
-        self.answers.iter().map(|(_, stored)| stored.items.len()).sum()
+        self.answers.iter().map(|(_, stored)| stored.bytes()).sum()
     }
 
     pub(super) fn find(&self, id: &str, now_unix: u64) -> Option<Arc<Stored>> {
@@ -65,8 +74,8 @@ impl Recent {
 pub(super) fn insert(transaction: &Transaction<'_>, id: &str, stored: &Stored) -> rusqlite::Result<()> {
     let at = i64::try_from(stored.at).unwrap_or(i64::MAX);
     transaction
-        .prepare_cached("INSERT OR REPLACE INTO responses (id, at, items) VALUES (?1, ?2, ?3)")?
-        .execute(rusqlite::params![id, at, stored.items])?;
+        .prepare_cached("INSERT OR REPLACE INTO responses (id, at, items, response) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(rusqlite::params![id, at, stored.items, stored.response])?;
     let oldest = i64::try_from(oldest(stored.at)).unwrap_or(0);
     transaction.prepare_cached("DELETE FROM responses WHERE at < ?1")?.execute([oldest])?;
     transaction
@@ -75,7 +84,7 @@ pub(super) fn insert(transaction: &Transaction<'_>, id: &str, stored: &Stored) -
     transaction
         .prepare_cached(
             "DELETE FROM responses WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER newest AS place, \
-             sum(length(items)) OVER newest AS bytes FROM responses WINDOW newest AS (ORDER BY at DESC, rowid DESC)) \
+             sum(length(items) + length(response)) OVER newest AS bytes FROM responses WINDOW newest AS (ORDER BY at DESC, rowid DESC)) \
              WHERE bytes > ?1 AND place > 1)",
         )?
         .execute([BYTES_ON_DISK])?;
@@ -85,10 +94,10 @@ pub(super) fn insert(transaction: &Transaction<'_>, id: &str, stored: &Stored) -
 pub(super) fn find(transaction: &Transaction<'_>, id: &str, oldest: u64) -> rusqlite::Result<Option<Stored>> {
     let oldest = i64::try_from(oldest).unwrap_or(i64::MAX);
     transaction
-        .prepare_cached("SELECT items, at FROM responses WHERE id = ?1 AND at >= ?2")?
+        .prepare_cached("SELECT items, response, at FROM responses WHERE id = ?1 AND at >= ?2")?
         .query_row(rusqlite::params![id, oldest], |row| {
-            let at: i64 = row.get(1)?;
-            Ok(Stored { items: row.get(0)?, at: u64::try_from(at).unwrap_or(0) })
+            let at: i64 = row.get(2)?;
+            Ok(Stored { items: row.get(0)?, response: row.get(1)?, at: u64::try_from(at).unwrap_or(0) })
         })
         .optional()
 }
@@ -103,14 +112,13 @@ mod tests {
     use super::*;
 
     fn stored(size: usize, at: u64) -> Arc<Stored> {
-        Arc::new(Stored { items: vec![b' '; size], at })
+        Arc::new(Stored { items: vec![b' '; size], response: Vec::new(), at })
     }
 
     #[test]
     fn the_disk_is_bounded_in_bytes() {
         let mut connection = rusqlite::Connection::open_in_memory().expect("opened");
-        let table =
-            "CREATE TABLE responses (id TEXT PRIMARY KEY, at INTEGER NOT NULL, items BLOB NOT NULL) STRICT";
+        let table = "CREATE TABLE responses (id TEXT PRIMARY KEY, at INTEGER NOT NULL, items BLOB NOT NULL, response BLOB NOT NULL) STRICT";
         connection.execute_batch(table).expect("made");
         let transaction = connection.transaction().expect("begun");
         let third = usize::try_from(BYTES_ON_DISK).expect("fits") / 3;

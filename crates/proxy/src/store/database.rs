@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rusqlite::{Connection, OpenFlags, Transaction};
 
 /// The layout of the tables.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 /// How long one process waits for another.
 const BUSY: Duration = Duration::from_secs(5);
 /// Rows older than this are deleted at the start.
@@ -20,7 +20,7 @@ CREATE TABLE IF NOT EXISTS usage (
     repairs INTEGER NOT NULL, cost_usd REAL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS usage_at ON usage (at);
-CREATE TABLE IF NOT EXISTS responses (id TEXT PRIMARY KEY, at INTEGER NOT NULL, items BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS responses (id TEXT PRIMARY KEY, at INTEGER NOT NULL, items BLOB NOT NULL, response BLOB NOT NULL) STRICT;
 CREATE INDEX IF NOT EXISTS responses_at ON responses (at);
 ";
 
@@ -65,6 +65,10 @@ impl Database {
         if version > VERSION {
             // Taken for broken: it is set aside for the newer latimer that made it.
             return Err(rusqlite::Error::InvalidQuery);
+        }
+        if version < 2 {
+            // They hold for ten minutes: making them again costs nobody anything.
+            connection.execute_batch("DROP TABLE IF EXISTS responses")?;
         }
         connection.execute_batch(TABLES)?;
         connection.pragma_update(None, "user_version", VERSION)?;

@@ -78,10 +78,10 @@ impl Store {
     }
 
     /// Keeps an answer with everything before it: it can be gone on with at once, and after a restart.
-    pub fn keep_response(&self, id: &str, items: Vec<u8>, now_unix: u64) {
-        let stored = Arc::new(Stored { items, at: now_unix });
+    pub fn keep_response(&self, id: &str, items: Vec<u8>, response: Vec<u8>, now_unix: u64) {
+        let stored = Arc::new(Stored { items, response, at: now_unix });
         self.recent().keep(id, &stored, now_unix);
-        let size = stored.items.len();
+        let size = stored.bytes();
         if self.count.waiting.fetch_add(size, Ordering::Relaxed).saturating_add(size) > BYTES.max(size) {
             self.count.waiting.fetch_sub(size, Ordering::Relaxed);
             return self.lose();
@@ -154,7 +154,7 @@ fn work(path: Option<&Path>, queue: &Receiver<Job>, count: &Count) {
         let (mut rows, mut bytes) = (0, 0);
         for job in &gathered {
             match job {
-                Job::Keep { stored, .. } => bytes += stored.items.len(),
+                Job::Keep { stored, .. } => bytes += stored.bytes(),
                 Job::Usage(_) => rows += 1,
                 _ => {}
             }

@@ -13,7 +13,8 @@ use tokio::time::Sleep;
 use super::log::Log;
 use super::unix_now;
 use super::work::Work;
-use crate::inbound::responses::answer::Answer;
+use crate::inbound::answer::Answer;
+use crate::inbound::responses::answer::Kept;
 use crate::inbound::responses::chain;
 use crate::route::attempt::{Progress, shutting_down};
 use crate::server::shutdown::Cut;
@@ -117,7 +118,7 @@ impl TurnBody {
         while !self.writer.is_finished() && self.writer.out().len() < BATCH {
             let mut watch = Watch { writer: &mut self.writer, log: &mut self.log };
             let progress = self.work.poll(cx, &mut watch);
-            self.log.follow(self.work.attempts());
+            self.work.attempts().inspect(|attempts| self.log.follow(attempts));
             match progress {
                 Poll::Ready(Progress::Failed(failure)) => self.fail(&failure),
                 Poll::Ready(Progress::More | Progress::Ended) => {
@@ -147,7 +148,7 @@ impl TurnBody {
 
     /// An event that keeps the client waiting.
     pub(super) fn keep_alive(&mut self) {
-        let passes = self.work.attempts().passes();
+        let passes = self.work.passes();
         if !passes {
             self.work.begun();
         }
@@ -175,6 +176,10 @@ impl TurnBody {
         if let Some(failure) = self.log.failure.clone() {
             return Err(failure);
         }
+        if let Some(failure) = self.writer.failure().cloned() {
+            self.log.failed(&failure);
+            return Err(failure);
+        }
         self.keep();
         Ok(self.writer.into_object())
     }
@@ -183,9 +188,9 @@ impl TurnBody {
     fn keep(&mut self) {
         if self.log.failure.is_none()
             && let Some(Keep { store, input }) = self.keep.take()
-            && let Some((id, output)) = self.writer.kept()
+            && let Some(Kept { id, output, response }) = self.writer.kept()
         {
-            store.keep_response(&id, chain::with_output(input, &output), unix_now());
+            store.keep_response(&id, chain::with_output(input, &output), response, unix_now());
         }
     }
 
@@ -198,7 +203,7 @@ impl TurnBody {
     pub(super) fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<Progress> {
         let mut watch = Watch { writer: &mut self.writer, log: &mut self.log };
         let progress = self.work.poll(cx, &mut watch);
-        self.log.follow(self.work.attempts());
+        self.work.attempts().inspect(|attempts| self.log.follow(attempts));
         match progress {
             Poll::Pending => self.cut.poll(cx).map(|()| Progress::Failed(shutting_down())),
             ready @ Poll::Ready(_) => ready,

@@ -41,6 +41,11 @@ impl Answer {
         self.writer.is_finished() || self.pass.is_finished()
     }
 
+    /// Why the answer ended, where its writer ended it well.
+    pub fn finish_reason(&self) -> Option<&'static str> {
+        self.writer.finish_reason()
+    }
+
     /// How the answer failed where only its writer could know, as with a call that came out broken.
     pub fn failure(&self) -> Option<&Failure> {
         self.writer.failure()

@@ -26,8 +26,9 @@ pub(super) struct Call {
     form: Form,
     name: String,
     id: String,
-    /// Arguments as they came.
+    /// Arguments as they came, and whether they are more than white space.
     arguments: String,
+    has_arguments: bool,
     unwrap: Unwrap,
     /// The decoded free text, for [`Form::Custom`].
     input: String,
@@ -51,6 +52,7 @@ impl Call {
             name: entry.map_or(flat, |entry| &entry.name).to_owned(),
             id,
             arguments: String::new(),
+            has_arguments: false,
             unwrap: Unwrap::default(),
             input: String::new(),
             sent: 0,
@@ -85,6 +87,8 @@ impl Call {
     /// Takes a piece of the arguments.
     pub(super) fn push(&mut self, json: &str) {
         self.arguments.push_str(json);
+        // Looked at piece by piece: models that are stuck write white space without an end.
+        self.has_arguments = self.has_arguments || !json.trim_start().is_empty();
         if self.form == Form::Custom {
             self.unwrap.push(json, &mut self.input);
         }
@@ -92,7 +96,7 @@ impl Call {
 
     /// There are arguments. As long as there are none, a call that is cut looks just like one that needs none.
     pub(super) fn has_arguments(&self) -> bool {
-        !self.arguments.trim_start().is_empty()
+        self.has_arguments
     }
 
     /// There is something for [`Call::delta`] to write.
@@ -109,7 +113,7 @@ impl Call {
             self.input = input.unwrap_or_default();
             return;
         }
-        if !self.has_arguments() {
+        if !self.has_arguments {
             self.arguments.push_str("{}");
         }
         let text = self.arguments.trim();

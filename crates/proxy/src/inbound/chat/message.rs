@@ -267,7 +267,13 @@ impl<'t> Items<'t> {
                 })?,
         };
         self.answered(&id);
-        let content = parts::read(wire.content, &format!("{at}.content"), self.notes)?.content;
+        let content = match wire.content {
+            // An object that is no part is what the tool answered, as JSON.
+            Some(raw) if raw.get().starts_with('{') && !parts::is_part(raw) => {
+                vec![Content::Text(raw.get().to_owned())]
+            }
+            raw => parts::read(raw, &format!("{at}.content"), self.notes)?.content,
+        };
         self.items.push(Item::Output(CallOutput { id, content }));
         Ok(())
     }

@@ -56,6 +56,11 @@ struct Part<'a> {
     content: Option<&'a RawValue>,
 }
 
+/// An object that says of what type it is.
+pub(super) fn is_part(raw: &RawValue) -> bool {
+    serde_json::from_str::<Part<'_>>(raw.get()).is_ok_and(|part| part.kind.is_some())
+}
+
 /// Reads `content`, which stands at `at`.
 pub(super) fn read(raw: Option<&RawValue>, at: &str, notes: &mut Vec<String>) -> Result<Parts, RequestError> {
     let mut parts = Parts::default();

@@ -56,7 +56,7 @@ fn overlap(text: &str, sequence: &str) -> usize {
     let begins = |length: &usize| {
         sequence.is_char_boundary(*length) && text.as_bytes().ends_with(&sequence.as_bytes()[..*length])
     };
-    (1..sequence.len()).rev().find(begins).unwrap_or(0)
+    (1..sequence.len().min(text.len() + 1)).rev().find(begins).unwrap_or(0)
 }
 
 #[cfg(test)]

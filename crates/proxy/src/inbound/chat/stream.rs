@@ -76,9 +76,7 @@ impl Writer {
         for byte in begin.seed {
             let _ = write!(hex, "{byte:02x}");
         }
-        let mut head = b"data: ".to_vec();
-        envelope(&mut head, &hex, "chat.completion.chunk", begin.created_at, &wants.model);
-        head.extend_from_slice(b",\"choices\":[{\"index\":0,\"delta\":{");
+        let head = head(&hex, begin.created_at, &wants.model);
         let stops = Stops::new(std::mem::take(&mut wants.stop));
         // With usage asked for, every chunk says that it is not the one that has it.
         let tail: &[u8] = if wants.usage {
@@ -132,6 +130,14 @@ impl Writer {
         self.end.is_some()
     }
 
+    /// Why the answer ended, once it ended well. A stop sequence of the client's ends it before its upstream does.
+    pub fn finish_reason(&self) -> Option<&'static str> {
+        match &self.end {
+            Some(End::Well(reason)) => Some(reason),
+            _ => None,
+        }
+    }
+
     /// How the answer failed, if it did; also where only its writer could know, as with a call that came out broken.
     pub fn failure(&self) -> Option<&Failure> {
         match &self.end {
@@ -144,10 +150,7 @@ impl Writer {
     pub fn set_now(&mut self, now: u64) {
         if !self.begun {
             self.begin.created_at = now;
-            self.head.clear();
-            self.head.extend_from_slice(b"data: ");
-            envelope(&mut self.head, &self.hex, "chat.completion.chunk", now, &self.wants.model);
-            self.head.extend_from_slice(b",\"choices\":[{\"index\":0,\"delta\":{");
+            self.head = head(&self.hex, now, &self.wants.model);
         }
     }
 
@@ -163,6 +166,7 @@ impl Writer {
         if self.end.is_some() {
             return;
         }
+        self.flush();
         if self.wants.stream {
             self.out.extend_from_slice(b"data: ");
             self.out.extend_from_slice(stream_error(failure).as_bytes());
@@ -353,7 +357,6 @@ impl Writer {
 
     fn finish(&mut self, reason: FinishReason) {
         if let FinishReason::Failed(failure) = reason {
-            self.flush();
             return self.fail(&failure);
         }
         self.begin();
@@ -411,6 +414,14 @@ impl Writer {
         out.extend_from_slice(b"data: [DONE]\n\n");
         self.out = out;
     }
+}
+
+/// What every chunk of the answer begins with, up to the fields of its delta.
+fn head(hex: &str, created_at: u64, model: &str) -> Vec<u8> {
+    let mut head = b"data: ".to_vec();
+    envelope(&mut head, hex, "chat.completion.chunk", created_at, model);
+    head.extend_from_slice(b",\"choices\":[{\"index\":0,\"delta\":{");
+    head
 }
 
 impl Sink for Writer {

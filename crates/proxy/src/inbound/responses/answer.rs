@@ -6,6 +6,17 @@ use latimer_protocol::turn::{FinishReason, Sink, TurnEvent};
 use super::pass::Pass;
 use super::stream::Writer;
 
+/// What is kept of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// The name of the response.
+    pub id: String,
+    /// Its items, JSON joined by commas.
+    pub output: Vec<u8>,
+    /// The whole response, a JSON object.
+    pub response: Vec<u8>,
+}
+
 /// The answer to one request.
 ///
 /// Invariant: once anything of either kind was written, nothing of the other kind is.
@@ -62,12 +73,9 @@ impl Answer {
         }
     }
 
-    /// The response's id and its items, JSON joined by commas; once it is over and well.
-    pub fn kept(&self) -> Option<(String, Vec<u8>)> {
-        if self.pass.has_shown() {
-            return self.pass.kept();
-        }
-        self.writer.kept().map(|(id, items)| (id, items.to_vec()))
+    /// What is kept of the answer; once it is over and well.
+    pub fn kept(&self) -> Option<Kept> {
+        if self.pass.has_shown() { self.pass.kept() } else { self.writer.kept() }
     }
 
     /// The response as one JSON object; for a client that did not ask for a stream.

@@ -210,7 +210,7 @@ impl From<RequestError> for HttpError {
     }
 }
 
-fn body(message: &str, error_type: &str, param: Option<&str>, code: &str) -> String {
+pub(in crate::inbound) fn body(message: &str, error_type: &str, param: Option<&str>, code: &str) -> String {
     json!({ "error": { "message": message, "type": error_type, "param": param, "code": code } }).to_string()
 }
 

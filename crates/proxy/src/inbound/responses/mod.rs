@@ -15,6 +15,7 @@ mod object;
 mod pass;
 pub mod request;
 mod spoken;
+pub mod stored;
 pub mod stream;
 pub mod tools;
 pub(in crate::inbound) mod unwrap;

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use super::answer::Kept;
 use super::error::{stream_code, stream_message};
 use super::json::push_string;
 use super::stream::Begin;
@@ -162,10 +163,10 @@ impl Pass {
     }
 
     /// The response's id and its items; once it is over and well.
-    pub(super) fn kept(&self) -> Option<(String, Vec<u8>)> {
+    pub(super) fn kept(&self) -> Option<Kept> {
         let id = self.id.clone().filter(|_| self.finished && self.last.is_some())?;
         let items: Vec<&str> = self.items.iter().map(|(_, item)| item.as_str()).collect();
-        Some((id, items.join(",").into_bytes()))
+        Some(Kept { id, output: items.join(",").into_bytes(), response: self.object() })
     }
 
     /// What one object at the end is made of: some servers leave its items out.
@@ -234,14 +235,19 @@ impl Pass {
     }
 
     /// The response as one JSON object.
-    pub(super) fn into_object(mut self) -> Vec<u8> {
+    pub(super) fn into_object(self) -> Vec<u8> {
+        self.object()
+    }
+
+    fn object(&self) -> Vec<u8> {
         let last = self.last.as_deref().and_then(|last| serde_json::from_str::<Value>(last).ok());
         let mut response =
             last.and_then(|mut last| last.get_mut("response").map(Value::take)).unwrap_or_default();
         let is_empty = response.get("output").and_then(Value::as_array).is_none_or(Vec::is_empty);
         if let (true, Some(fields)) = (is_empty, response.as_object_mut()) {
-            self.items.sort_by_key(|(index, _)| *index);
-            let items = self.items.iter().filter_map(|(_, item)| serde_json::from_str(item).ok()).collect();
+            let mut items: Vec<&(u64, String)> = self.items.iter().collect();
+            items.sort_by_key(|(index, _)| *index);
+            let items = items.iter().filter_map(|(_, item)| serde_json::from_str(item).ok()).collect();
             fields.insert("output".to_owned(), Value::Array(items));
         }
         response.to_string().into_bytes()

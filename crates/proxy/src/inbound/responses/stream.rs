@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use latimer_protocol::failure::{Failure, Kind as FailureKind};
 use latimer_protocol::turn::{FinishReason, Opaque, Seal, Sink, TurnEvent, Usage};
 
+use super::answer::Kept;
 use super::call::{Call, Verdict};
 use super::error::{stream_code, stream_message};
 use super::frame::{event, output_index};
@@ -170,8 +171,9 @@ impl Writer {
     }
 
     /// The response's id and its items, JSON joined by commas; once it is over.
-    pub fn kept(&self) -> Option<(String, &[u8])> {
-        self.finished.then(|| (format!("resp_{}", self.hex), self.output.as_slice()))
+    pub fn kept(&self) -> Option<Kept> {
+        let id = format!("resp_{}", self.hex);
+        self.finished.then(|| Kept { id, output: self.output.clone(), response: self.whole.clone() })
     }
 
     /// The response as one JSON object; for a client that did not ask for a stream.

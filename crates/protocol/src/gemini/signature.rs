@@ -1,0 +1,65 @@
+//! Provider state inside of a `thoughtSignature`: carriers, one a line, in base64.
+//!
+//! The field is of type `bytes`: SDKs decode it and refuse the whole answer when it is not base64. Some send it back in the
+//! alphabet for URLs, so that one is read as well.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+
+use crate::turn::{Opaque, Seal};
+
+/// The signature that carries this state, in order. Empty for no state.
+pub fn seal(states: &[Opaque], seal: &Seal) -> String {
+    let carriers: Vec<String> = states.iter().map(|state| state.encode(seal)).collect();
+    STANDARD.encode(carriers.join("\n"))
+}
+
+/// The state in a signature, in order. Empty for a signature that latimer did not make, or that was changed on its way.
+pub fn open(signature: &str, seal: &Seal) -> Vec<Opaque> {
+    let plain = |c: char| match c {
+        '-' => '+',
+        '_' => '/',
+        c => c,
+    };
+    let standard: String = signature.trim_end_matches('=').chars().map(plain).collect();
+    let carriers = STANDARD_NO_PAD.decode(standard).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    carriers
+        .iter()
+        .flat_map(|carriers| carriers.lines())
+        .filter_map(|line| Opaque::decode(line, seal))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::turn::Owner;
+
+    proptest::proptest! {
+        #[test]
+        fn state_comes_back_in_either_alphabet(data in proptest::collection::vec(".{0,20}", 0..4)) {
+            let key = Seal::from_secret(b"a secret");
+            let owner = Owner::new("lab", "m");
+            let states: Vec<Opaque> =
+                data.into_iter().map(|data| Opaque { owner: owner.clone(), data }).collect();
+            let signature = seal(&states, &key);
+            proptest::prop_assert_eq!(&open(&signature, &key), &states);
+            let for_urls = signature.replace('+', "-").replace('/', "_");
+            proptest::prop_assert_eq!(open(for_urls.trim_end_matches('='), &key), states);
+        }
+
+        #[test]
+        fn any_text_may_stand_there(text in ".{0,80}") {
+            open(&text, &Seal::default());
+        }
+    }
+
+    #[test]
+    fn foreign_signatures_hold_nothing_of_ours() {
+        let state = Opaque { owner: Owner::new("lab", "m"), data: "x".into() };
+        let elsewhere = seal(std::slice::from_ref(&state), &Seal::from_secret(b"another"));
+        for text in ["", "skip_thought_signature_validator", "CoQBAdHtim8=", &elsewhere] {
+            assert_eq!(open(text, &Seal::default()), [], "{text}");
+        }
+    }
+}

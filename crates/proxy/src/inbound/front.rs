@@ -1,0 +1,109 @@
+//! The protocols clients speak, and how each is told no. Pure.
+
+use latimer_protocol::failure::Failure;
+
+use super::responses::error::HttpError;
+use super::{chat, gemini, messages, responses};
+
+/// A client's protocol, with what is said differently to one of its clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Front {
+    /// The Responses API.
+    Responses {
+        /// The client is Codex.
+        codex: bool,
+    },
+    /// Chat Completions.
+    Chat,
+    /// Anthropic's Messages.
+    Messages,
+    /// Google's Gemini API.
+    Gemini {
+        /// The client is the Gemini CLI.
+        cli: bool,
+    },
+}
+
+/// A request that is turned away before there is a turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said<'r> {
+    /// The HTTP status.
+    pub status: u16,
+    /// `error.type` of OpenAI's protocols.
+    pub kind: &'r str,
+    /// `error.code` of OpenAI's protocols.
+    pub code: &'r str,
+    /// The field, if it is one field's fault.
+    pub param: Option<&'r str>,
+    /// What happened and what to do next.
+    pub message: &'r str,
+}
+
+impl Front {
+    /// A failure before the answer began. `request` is the name of the request in the log.
+    pub fn failure(self, failure: &Failure, request: &str) -> HttpError {
+        match self {
+            Self::Responses { codex } => responses::error::http_error(failure, codex),
+            Self::Chat => chat::error::http_error(failure),
+            Self::Messages => messages::error::http_error(failure, request),
+            Self::Gemini { cli } => gemini::error::http_error(failure, cli),
+        }
+    }
+
+    /// A request that is turned away.
+    pub fn refusal(self, said: &Said<'_>, request: &str) -> HttpError {
+        match self {
+            Self::Responses { .. } | Self::Chat => HttpError {
+                status: said.status,
+                retry_after: None,
+                body: responses::error::body(said.message, said.kind, said.param, said.code),
+            },
+            Self::Messages => messages::error::refusal(said.status, said.message, request),
+            Self::Gemini { .. } => gemini::error::refusal(said.status, said.message),
+        }
+    }
+
+    /// A model that nothing leads to. Codex asks six times after a 404 and once after a 400, and shows the message of either.
+    pub fn no_model(self, message: &str, request: &str) -> HttpError {
+        let status = if self == (Self::Responses { codex: true }) { 400 } else { 404 };
+        let kind = "invalid_request_error";
+        self.refusal(&Said { status, kind, code: "model_not_found", param: Some("model"), message }, request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use latimer_protocol::failure::Kind;
+    use serde_json::Value;
+
+    use super::*;
+
+    const FRONTS: [Front; 6] = [
+        Front::Responses { codex: true },
+        Front::Responses { codex: false },
+        Front::Chat,
+        Front::Messages,
+        Front::Gemini { cli: true },
+        Front::Gemini { cli: false },
+    ];
+
+    #[test]
+    fn every_client_finds_the_message_where_it_looks_for_it() {
+        for front in FRONTS {
+            for status in [400, 401, 403, 404, 405, 408, 413, 415, 429, 500, 503] {
+                let said = Said { status, kind: "k", code: "c", param: None, message: "words" };
+                let error = front.refusal(&said, "req_1");
+                let body: Value = serde_json::from_str(&error.body).expect("JSON");
+                assert_eq!(
+                    (error.status, &body["error"]["message"]),
+                    (status, &Value::from("words")),
+                    "{front:?}"
+                );
+            }
+            let error = front.failure(&Failure::new(Kind::Unauthorized, "lab: words"), "req_1");
+            assert_ne!(error.status, 401, "a bad key of a provider is not the client's: {front:?}");
+            let error = front.no_model("no such model", "req_1");
+            assert!(error.status == 404 || front == Front::Responses { codex: true } && error.status == 400);
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Saying no, in the shape of Google's APIs: `{"error":{"code","message","status","details"}}`.
+//!
+//! The Gemini CLI repeats 429 and every 5xx for minutes without a word, and shows everything else at once. So it gets 400 for
+//! what will not go away by itself; every other client gets the status that says what happened.
+
+use std::fmt;
+
+use latimer_protocol::failure::{Failure, Kind};
+use serde_json::{Value, json};
+
+use super::read::At;
+pub use crate::inbound::responses::error::HttpError;
+
+/// A request that cannot be read, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadRequest {
+    /// The dotted path of the field, as in `contents[0].parts[1].text`.
+    pub field: Option<String>,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+impl BadRequest {
+    /// The field and what is wrong with it.
+    pub(super) fn at(at: &At<'_>, what: fmt::Arguments<'_>) -> Self {
+        Self { field: Some(at.to_string()), message: format!("`{at}` {what}") }
+    }
+}
+
+/// How one kind of failure is said.
+struct Row {
+    kind: Kind,
+    /// The HTTP status, and the name Google gives it.
+    said: (u16, &'static str),
+    /// The same towards the Gemini CLI.
+    cli: (u16, &'static str),
+    reason: &'static str,
+}
+
+/// 400: shown at once.
+const PRECONDITION: (u16, &str) = (400, "FAILED_PRECONDITION");
+
+const fn row(kind: Kind, code: u16, status: &'static str, reason: &'static str) -> Row {
+    Row { kind, said: (code, status), cli: (code, status), reason }
+}
+
+const fn lasting(kind: Kind, code: u16, status: &'static str, reason: &'static str) -> Row {
+    Row { kind, said: (code, status), cli: PRECONDITION, reason }
+}
+
+const ROWS: [Row; 17] = [
+    row(Kind::BadRequest, 400, "INVALID_ARGUMENT", "INVALID_REQUEST"),
+    // 403, not 401: the client's own key is right, and another one would not help.
+    row(Kind::Unauthorized, 403, "PERMISSION_DENIED", "UPSTREAM_KEY_INVALID"),
+    row(Kind::Forbidden, 403, "PERMISSION_DENIED", "UPSTREAM_FORBIDDEN"),
+    row(Kind::ModelNotFound, 404, "NOT_FOUND", "MODEL_NOT_FOUND"),
+    row(Kind::ContextLength, 400, "INVALID_ARGUMENT", "CONTEXT_LENGTH_EXCEEDED"),
+    row(Kind::RateLimited, 429, "RESOURCE_EXHAUSTED", "RATE_LIMIT_EXCEEDED"),
+    row(Kind::ConcurrencyLimited, 429, "RESOURCE_EXHAUSTED", "RATE_LIMIT_EXCEEDED"),
+    row(Kind::WindowExhausted, 429, "RESOURCE_EXHAUSTED", "QUOTA_EXHAUSTED"),
+    row(Kind::QuotaExhausted, 429, "RESOURCE_EXHAUSTED", "QUOTA_EXHAUSTED"),
+    row(Kind::Overloaded, 503, "UNAVAILABLE", "UPSTREAM_OVERLOADED"),
+    row(Kind::UpstreamError, 502, "UNAVAILABLE", "UPSTREAM_ERROR"),
+    lasting(Kind::Unreachable, 502, "UNAVAILABLE", "UPSTREAM_UNREACHABLE"),
+    lasting(Kind::Timeout, 504, "DEADLINE_EXCEEDED", "UPSTREAM_TIMEOUT"),
+    row(Kind::Interrupted, 502, "UNAVAILABLE", "UPSTREAM_INTERRUPTED"),
+    lasting(Kind::TooLarge, 502, "UNAVAILABLE", "UPSTREAM_ANSWER_TOO_LARGE"),
+    row(Kind::ShuttingDown, 503, "UNAVAILABLE", "PROXY_SHUTTING_DOWN"),
+    lasting(Kind::Internal, 500, "INTERNAL", "INTERNAL_ERROR"),
+];
+
+/// Seconds a client is told to wait when the provider did not say.
+const DEFAULT_WAIT: u64 = 20;
+
+fn find(kind: Kind) -> &'static Row {
+    // The last row is that of `Internal`; a test checks that every kind has its own.
+    ROWS.iter().find(|row| row.kind == kind).unwrap_or(&ROWS[ROWS.len() - 1])
+}
+
+/// A failure before the answer began. `cli` says that the client is the Gemini CLI.
+pub fn http_error(failure: &Failure, cli: bool) -> HttpError {
+    let row = find(failure.kind);
+    let (status, _) = if cli { row.cli } else { row.said };
+    HttpError { status, retry_after: wait(failure, status), body: failure_body(failure, cli) }
+}
+
+/// The error object of a failure, before an answer or in the middle of one.
+pub(super) fn failure_body(failure: &Failure, cli: bool) -> String {
+    let row = find(failure.kind);
+    let (code, status) = if cli { row.cli } else { row.said };
+    let mut details = vec![json!({
+        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+        "reason": row.reason,
+        "domain": "latimer",
+    })];
+    if is_used_up(failure.kind) {
+        // The words by which the CLI knows that there is no sense in waiting.
+        details.push(json!({
+            "@type": "type.googleapis.com/google.rpc.QuotaFailure",
+            "violations": [{ "quotaId": "UpstreamAllowancePerDay", "description": failure.message }],
+        }));
+    } else if code == 429
+        && let Some(seconds) = wait(failure, code)
+    {
+        details.push(json!({
+            "@type": "type.googleapis.com/google.rpc.RetryInfo",
+            "retryDelay": format!("{seconds}s"),
+        }));
+    }
+    body(code, status, &failure.message, &details)
+}
+
+/// An allowance or a credit: gone for longer than a client waits.
+fn is_used_up(kind: Kind) -> bool {
+    matches!(kind, Kind::WindowExhausted | Kind::QuotaExhausted)
+}
+
+fn wait(failure: &Failure, status: u16) -> Option<u64> {
+    let asked = failure.retry_after.map(|wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
+    match status {
+        429 if is_used_up(failure.kind) => asked,
+        429 => Some(asked.unwrap_or(DEFAULT_WAIT).max(1)),
+        503 if failure.kind == Kind::ShuttingDown => Some(1),
+        503 => asked,
+        _ => None,
+    }
+}
+
+impl From<BadRequest> for HttpError {
+    fn from(error: BadRequest) -> Self {
+        let violation = |field: &String| {
+            json!({
+                "@type": "type.googleapis.com/google.rpc.BadRequest",
+                "fieldViolations": [{ "field": field, "description": error.message }],
+            })
+        };
+        let details: Vec<Value> = error.field.iter().map(violation).collect();
+        Self { status: 400, retry_after: None, body: body(400, "INVALID_ARGUMENT", &error.message, &details) }
+    }
+}
+
+/// Google's names of statuses that the server itself gives.
+const STATUSES: [(u16, &str); 9] = [
+    (400, "INVALID_ARGUMENT"),
+    (401, "UNAUTHENTICATED"),
+    (403, "PERMISSION_DENIED"),
+    (404, "NOT_FOUND"),
+    (405, "UNIMPLEMENTED"),
+    (408, "DEADLINE_EXCEEDED"),
+    (429, "RESOURCE_EXHAUSTED"),
+    (500, "INTERNAL"),
+    (503, "UNAVAILABLE"),
+];
+
+/// A refusal by the server itself: a model that no endpoint lists, a missing token, a body past its limit.
+pub fn refusal(status: u16, message: &str) -> HttpError {
+    let known = STATUSES.iter().find(|(known, _)| *known == status).map(|(_, name)| *name);
+    let other = if status < 500 { "INVALID_ARGUMENT" } else { "INTERNAL" };
+    HttpError { status, retry_after: None, body: body(status, known.unwrap_or(other), message, &[]) }
+}
+
+fn body(code: u16, status: &str, message: &str, details: &[Value]) -> String {
+    let message = if message.is_empty() { status } else { message };
+    let mut error = json!({ "code": code, "message": message, "status": status });
+    if !details.is_empty() {
+        error["details"] = json!(details);
+    }
+    json!({ "error": error }).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use latimer_protocol::gemini::legality;
+    use std::time::Duration;
+
+    #[test]
+    fn every_kind_is_said_legally_to_everybody() {
+        for row in &ROWS {
+            assert_eq!(ROWS.iter().filter(|other| other.kind == row.kind).count(), 1, "{:?}", row.kind);
+            for cli in [true, false] {
+                for message in ["lab: words", ""] {
+                    let error = http_error(&Failure::new(row.kind, message), cli);
+                    assert_eq!(legality::check_object(error.body.as_bytes()), Vec::<String>::new());
+                    assert!(error.body.contains(&format!("\"code\":{},", error.status)), "{}", error.body);
+                }
+            }
+        }
+        for kind in [Kind::BadRequest, Kind::Internal, Kind::Interrupted, Kind::Timeout] {
+            assert_eq!(find(kind).kind, kind);
+        }
+    }
+
+    #[test]
+    fn nobody_is_told_that_its_own_key_is_wrong_when_ours_is() {
+        assert_eq!(http_error(&Failure::new(Kind::Unauthorized, "lab: no"), false).status, 403);
+    }
+
+    #[test]
+    fn waits_are_said_twice_and_rounded_up() {
+        let wait = Some(Duration::from_millis(1500));
+        let error =
+            http_error(&Failure { retry_after: wait, ..Failure::new(Kind::RateLimited, "slow") }, true);
+        assert_eq!((error.status, error.retry_after), (429, Some(2)));
+        assert!(error.body.contains("\"retryDelay\":\"2s\""), "{}", error.body);
+        let used_up = http_error(&Failure::new(Kind::QuotaExhausted, "no credit"), true);
+        assert_eq!(used_up.retry_after, None);
+        assert!(used_up.body.contains("PerDay") && !used_up.body.contains("retryDelay"), "{}", used_up.body);
+    }
+
+    #[test]
+    fn bad_requests_name_their_field() {
+        let contents = At::root("contents");
+        let error = BadRequest::at(&contents.index(2).field("role"), format_args!("should be a string"));
+        let http = HttpError::from(error);
+        assert_eq!(http.status, 400);
+        assert!(http.body.contains("\"field\":\"contents[2].role\""), "{}", http.body);
+        assert_eq!(legality::check_object(http.body.as_bytes()), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,53 @@
+//! Turns of Chat Completions clients.
+
+use bytes::Bytes;
+use hyper::Response;
+use hyper::header::HeaderMap;
+use latimer_adapters::prepared::{Raw, Wire};
+
+use super::{
+    EVENTS, Kind, Question, Surroundings, TurnBody, Way, answered, begin, call_ids, client, random, unix_now,
+};
+use crate::inbound::answer::Answer;
+use crate::inbound::chat::stream::{Begin, Writer};
+use crate::inbound::chat::{answer, request};
+use crate::inbound::front::Front;
+use crate::inbound::responses::error::HttpError;
+use crate::server::reply::{Reply, said_no};
+
+/// Answers one `POST /v1/chat/completions`.
+pub async fn chat(surroundings: Surroundings, headers: &HeaderMap, body: Bytes) -> Response<Reply> {
+    let request = surroundings.request.clone();
+    match ready(surroundings, headers, body) {
+        Ok((body, stream)) => answered(body, stream, Front::Chat, EVENTS, &request).await,
+        Err(error) => said_no(error),
+    }
+}
+
+fn ready(
+    surroundings: Surroundings,
+    headers: &HeaderMap,
+    body: Bytes,
+) -> Result<(TurnBody, bool), HttpError> {
+    let front = Front::Chat;
+    let (turn, mut wants) = request::read(&body, &surroundings.seal)?;
+    let (stream, notes) = (wants.stream, std::mem::take(&mut wants.notes));
+    let question = Question::new(turn, stream, notes, headers, front, &surroundings.request)?;
+    let legs = question.legs(&surroundings, front)?;
+    let writer = Begin {
+        seed: random(),
+        created_at: unix_now(),
+        call_ids: call_ids(&question.turn.items),
+        seal: surroundings.seal.clone(),
+    };
+    let writer = Writer::new(writer, wants);
+    let seal = surroundings.seal.clone();
+    let way = Way {
+        answer: Answer::Chat(Box::new(answer::Answer::new(writer))),
+        // One object at the end is made by the writer.
+        raw: stream.then(|| Raw { wire: Wire::Chat, body, headers: client::own_headers(headers), seal }),
+        keep: None,
+        kind: Kind::Turn,
+    };
+    Ok((begin(surroundings, question, legs, way, front)?, stream))
+}

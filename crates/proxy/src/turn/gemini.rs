@@ -1,0 +1,75 @@
+//! Turns of Gemini clients.
+
+use bytes::Bytes;
+use hyper::header::HeaderMap;
+use hyper::{Response, StatusCode};
+use latimer_protocol::turn::Seal;
+
+use super::{EVENTS, Kind, Question, Surroundings, TurnBody, Way, answered, begin, call_ids, client, random};
+use crate::inbound::answer::Answer;
+use crate::inbound::front::Front;
+use crate::inbound::gemini::request::{self, Parsed};
+use crate::inbound::gemini::stream::{Begin, Form, Writer};
+use crate::inbound::responses::error::HttpError;
+use crate::inbound::tokens;
+use crate::server::reply::{Reply, json, said_no};
+
+/// Answers one `POST /v1beta/models/{model}:generateContent` or `:streamGenerateContent`.
+pub async fn generate(
+    surroundings: Surroundings,
+    headers: &HeaderMap,
+    body: Bytes,
+    model: &str,
+    form: Form,
+) -> Response<Reply> {
+    let front = front(headers);
+    let request = surroundings.request.clone();
+    let content_type = if form == Form::Array { "application/json" } else { EVENTS };
+    match ready(surroundings, headers, &body, model, form) {
+        Ok(body) => answered(body, form != Form::Object, front, content_type, &request).await,
+        Err(error) => said_no(error),
+    }
+}
+
+/// Answers one `POST /v1beta/models/{model}:countTokens`, without asking anybody.
+pub fn generate_count(seal: &Seal, body: &[u8], model: &str) -> Response<Reply> {
+    match request::read_count(model, body, seal) {
+        Ok(parsed) => {
+            let parsed = Parsed { input_tokens: tokens::count(&parsed.turn), ..parsed };
+            json(StatusCode::OK.as_u16(), request::count_answer(&parsed))
+        }
+        Err(error) => said_no(error.into()),
+    }
+}
+
+fn front(headers: &HeaderMap) -> Front {
+    Front::Gemini { cli: client::is_gemini_cli(headers) }
+}
+
+fn ready(
+    surroundings: Surroundings,
+    headers: &HeaderMap,
+    body: &[u8],
+    model: &str,
+    form: Form,
+) -> Result<TurnBody, HttpError> {
+    let front = front(headers);
+    let Parsed { turn, notes, names, thoughts, input_tokens } =
+        request::read(model, body, &surroundings.seal)?;
+    let asked = turn.model.clone();
+    let question = Question::new(turn, form != Form::Object, notes, headers, front, &surroundings.request)?;
+    let legs = question.legs(&surroundings, front)?;
+    let begun = Begin {
+        seed: random(),
+        model: asked,
+        form,
+        thoughts,
+        cli: client::is_gemini_cli(headers),
+        input_tokens,
+        call_ids: call_ids(&question.turn.items),
+        seal: surroundings.seal.clone(),
+    };
+    let answer = Answer::Gemini(Box::new(Writer::new(begun, names)));
+    let way = Way { answer, raw: None, keep: None, kind: Kind::Turn };
+    begin(surroundings, question, legs, way, front)
+}

@@ -1,0 +1,82 @@
+//! Turns of Messages clients.
+
+use bytes::Bytes;
+use hyper::header::HeaderMap;
+use hyper::{Response, StatusCode};
+use latimer_adapters::prepared::{Raw, Wire};
+use latimer_protocol::turn::Seal;
+
+use super::{EVENTS, Kind, Question, Surroundings, TurnBody, Way, answered, begin, call_ids, client, random};
+use crate::config::{Config, Protocol};
+use crate::inbound::answer::Answer;
+use crate::inbound::front::Front;
+use crate::inbound::messages::models::meant;
+use crate::inbound::messages::request::{self, Parsed};
+use crate::inbound::messages::stream::{Begin, Writer};
+use crate::inbound::messages::{answer, count};
+use crate::inbound::responses::error::HttpError;
+use crate::inbound::{models, tokens};
+use crate::route::fleet::Leg;
+use crate::server::reply::{Reply, json, said_no};
+
+/// Answers one `POST /v1/messages`.
+pub async fn messages(surroundings: Surroundings, headers: &HeaderMap, body: Bytes) -> Response<Reply> {
+    let request = surroundings.request.clone();
+    match ready(surroundings, headers, body) {
+        Ok((body, stream)) => answered(body, stream, Front::Messages, EVENTS, &request).await,
+        Err(error) => said_no(error),
+    }
+}
+
+/// Answers one `POST /v1/messages/count_tokens`, without asking anybody.
+pub fn messages_count(seal: &Seal, body: &[u8], request: &str) -> Response<Reply> {
+    match request::read(body, seal) {
+        Ok(parsed) => json(StatusCode::OK.as_u16(), count::answer(tokens::count(&parsed.turn))),
+        Err(error) => said_no(error.into_http(request)),
+    }
+}
+
+fn ready(
+    surroundings: Surroundings,
+    headers: &HeaderMap,
+    body: Bytes,
+) -> Result<(TurnBody, bool), HttpError> {
+    let front = Front::Messages;
+    let parsed =
+        request::read(&body, &surroundings.seal).map_err(|error| error.into_http(&surroundings.request))?;
+    let Parsed { mut turn, stream, notes, stops, input_tokens, purpose } = parsed;
+    let asked = turn.model.clone();
+    // Claude Code lists only models that are called Claude: the others go by an alias there.
+    turn.model = meant(&asked, |name| is_known(&surroundings.fleet.config, name)).to_owned();
+    let question = Question::new(turn, stream, notes, headers, front, &surroundings.request)?;
+    let legs = question.legs(&surroundings, front)?;
+    let known = purpose.local_answer(&question.turn).filter(|_| !legs.first().is_some_and(speaks_it));
+    let writer = Writer::new(Begin {
+        seed: random(),
+        model: asked,
+        stream,
+        input_tokens,
+        call_ids: call_ids(&question.turn.items),
+        stops,
+        seal: surroundings.seal.clone(),
+    });
+    let seal = surroundings.seal.clone();
+    let way = Way {
+        answer: Answer::Messages(Box::new(answer::Answer::new(writer))),
+        // One object at the end is made by the writer.
+        raw: stream.then(|| Raw { wire: Wire::Anthropic, body, headers: client::own_headers(headers), seal }),
+        keep: None,
+        kind: known.map_or(Kind::Turn, Kind::Known),
+    };
+    Ok((begin(surroundings, question, legs, way, front)?, stream))
+}
+
+/// Whether a name leads to a model without being an alias.
+fn is_known(config: &Config, name: &str) -> bool {
+    models::find(config, name).is_some() || config.named_route(name).is_some()
+}
+
+/// Whether an endpoint has what Messages clients ask for beside turns: a search, a title after a schema.
+fn speaks_it(leg: &Leg) -> bool {
+    leg.runtime.endpoint.protocol == Protocol::Anthropic
+}
