@@ -171,8 +171,11 @@ impl<'n> Items<'n> {
     }
 
     fn signature(&mut self, text: &str) {
+        if text.is_empty() || text == NO_SIGNATURE {
+            return;
+        }
         let states = signature::open(text, self.seal);
-        if states.is_empty() && text != NO_SIGNATURE && !text.is_empty() && !self.foreign_signatures {
+        if states.is_empty() && !self.foreign_signatures {
             self.foreign_signatures = true;
             self.notes.push("thought signatures of another provider were left out".to_owned());
         }
