@@ -312,13 +312,13 @@ fn heard_responses(events: &[Value]) -> Heard {
                 }
             }
             "response.completed" => {
-                heard.end = if heard.calls.is_empty() { "stop" } else { "calls" }.to_owned();
+                if heard.calls.is_empty() { "stop" } else { "calls" }.clone_into(&mut heard.end);
             }
             "response.incomplete" => {
                 let length = event["response"]["incomplete_details"]["reason"] == "max_output_tokens";
-                heard.end = if length { "length" } else { "filter" }.to_owned();
+                if length { "length" } else { "filter" }.clone_into(&mut heard.end);
             }
-            "response.failed" => heard.end = "error".to_owned(),
+            "response.failed" => "error".clone_into(&mut heard.end),
             _ => {}
         }
     }
@@ -330,7 +330,7 @@ fn heard_chat(events: &[Value]) -> Heard {
     let mut arguments: Vec<(String, String, bool)> = Vec::new();
     for event in events {
         if event.get("error").is_some() {
-            heard.end = "error".to_owned();
+            "error".clone_into(&mut heard.end);
         }
         let choice = &event["choices"][0];
         let delta = &choice["delta"];
@@ -393,7 +393,7 @@ fn heard_messages(events: &[Value]) -> Heard {
                 other => other,
             }
             .clone_into(&mut heard.end),
-            "error" => heard.end = "error".to_owned(),
+            "error" => "error".clone_into(&mut heard.end),
             _ => {}
         }
     }
@@ -404,7 +404,7 @@ fn heard_gemini(events: &[Value]) -> Heard {
     let mut heard = Heard::default();
     for event in events {
         if event.get("error").is_some() {
-            heard.end = "error".to_owned();
+            "error".clone_into(&mut heard.end);
         }
         let candidate = &event["candidates"][0];
         for part in candidate["content"]["parts"].as_array().into_iter().flatten() {
