@@ -33,14 +33,14 @@ fn case(what: &'static str, says: Vec<Say>, end: End) -> Case {
             Say::Custom(name, input) => heard.calls.push(((*name).to_owned(), json!(input))),
         }
     }
-    heard.end = match end {
+    match end {
         End::Well if heard.calls.is_empty() => "stop",
         End::Well => "calls",
         End::Length => "length",
         End::Filter => "filter",
         End::Broken => "error",
     }
-    .to_owned();
+    .clone_into(&mut heard.end);
     Case { what, says, end, heard, sends: "" }
 }
 
