@@ -135,6 +135,21 @@ impl Lab {
         command
     }
 
+    /// Runs another client through `latimer launch`, to its end, with these variables beside what it is told.
+    pub(crate) fn client(&self, client: &str, program: &str, args: &[&str], env: &[(&str, &str)]) -> Run {
+        let mut command = latimer();
+        command.args(["launch", client, "--program", program, "--config"]).arg(self.dir.join("latimer.toml"));
+        command.arg("--state-dir").arg(self.dir.join("state")).arg("--").args(args);
+        command
+            .current_dir(self.dir.join("project"))
+            .env("HOME", self.dir.join("home"))
+            .envs(env.iter().copied())
+            // As a shell would: some clients believe it more than the system.
+            .env("PWD", self.dir.join("project"));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        finish(command.spawn().expect("latimer runs"))
+    }
+
     /// One HTTP request by hand; the whole answer as text.
     pub(crate) fn http(&self, head: &str, body: &[u8]) -> String {
         let mut stream = TcpStream::connect(self.url.trim_start_matches("http://")).expect("connected");
