@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use crate::{root, say};
 
 /// What each crate may import, ours and others'. A new arrow and a new dependency are decisions, made here.
-const ARROWS: [(&str, &[&str]); 6] = [
+const ARROWS: [(&str, &[&str]); 7] = [
     ("crates/toolcall-parser", &["memchr", "nom"]),
     ("crates/protocol", &["base64", "hmac", "itoa", "memchr", "serde", "serde_json", "sha2", "thiserror"]),
     (
@@ -65,11 +65,29 @@ const ARROWS: [(&str, &[&str]); 6] = [
         ],
     ),
     (
+        "crates/watchdog",
+        &[
+            "latimer-adapters",
+            "latimer-protocol",
+            "bytes",
+            "hyper",
+            "memchr",
+            "rustix",
+            "serde",
+            "serde_json",
+            "thiserror",
+            "tokio",
+            "toml",
+            "tracing",
+        ],
+    ),
+    (
         "crates/cli",
         &[
             "latimer-adapters",
             "latimer-protocol",
             "latimer-proxy",
+            "latimer-watchdog",
             "anyhow",
             "bytes",
             "clap",
@@ -82,6 +100,7 @@ const ARROWS: [(&str, &[&str]); 6] = [
             "serde",
             "serde_json",
             "tokio",
+            "toml",
             "tracing",
             "tracing-subscriber",
         ],

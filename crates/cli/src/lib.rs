@@ -1,4 +1,4 @@
-//! The `latimer` command: arguments in, a library called, an exit code out.
+//! The `latimer` and `latimer-watchdog` commands: arguments in, a library called, an exit code out.
 //!
 //! This crate must know nothing of turns or protocols: a command that needs an `if` about them belongs in a library. It is
 //! the one place that prints for people, reads the environment, and installs signal handlers.
@@ -9,10 +9,13 @@ mod command;
 mod logging;
 mod running;
 mod setup;
+mod watchdog;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
+
+pub use watchdog::watchdog_main;
 
 /// Run OpenAI Codex on any model: a translation proxy for coding agents.
 #[derive(Debug, Parser)]
@@ -32,6 +35,14 @@ struct Cli {
 enum Command {
     /// Run the proxy until it is told to stop
     Serve(command::serve::Args),
+    /// Start the watchdog and its proxy in the background
+    Up(command::background::Args),
+    /// End the watchdog and its proxy
+    Down(command::background::Args),
+    /// Show how the watchdog and its proxy are
+    Status(command::background::Args),
+    /// Install or remove latimer as a service of your session
+    Service(command::service::Args),
     /// Report every problem of the configuration file at once
     Check(command::check::Args),
     /// Run a client on the proxy, which is started if none runs
@@ -65,6 +76,10 @@ enum Command {
 pub fn latimer_main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(args) => command::serve::run(&args),
+        Command::Up(args) => command::background::up(&args),
+        Command::Down(args) => command::background::down(&args),
+        Command::Status(args) => command::background::status(&args),
+        Command::Service(args) => command::service::run(&args),
         Command::Check(args) => command::check::run(&args),
         Command::Launch(args) => command::launch::run(args),
         Command::Demo(args) => command::demo::run(&args),

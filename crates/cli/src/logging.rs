@@ -1,5 +1,7 @@
 //! Logs on stderr: for people, or one JSON object a line.
 
+use std::io::{self, Write};
+
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
@@ -16,8 +18,11 @@ pub(crate) enum Format {
 pub(crate) fn init(format: Format) {
     let filter = std::env::var("LATIMER_LOG").ok().and_then(|text| EnvFilter::try_new(text).ok());
     let filter = filter.unwrap_or_else(|| EnvFilter::new("info"));
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(|| Unbreakable)
+        .log_internal_errors(false)
+        .with_target(false);
     // A second initialisation can only come from a test in the same process; the first one stays.
     let _ = match format {
         Format::Human => {
@@ -26,4 +31,18 @@ pub(crate) fn init(format: Format) {
         }
         Format::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),
     };
+}
+
+/// Stderr that never fails. Whoever reads it may be gone or too slow: a line is lost then, and nothing else.
+struct Unbreakable;
+
+impl Write for Unbreakable {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = io::stderr().lock().write_all(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

@@ -1,8 +1,12 @@
-//! The contract with whoever watches the proxy from outside: the health document.
+//! The contract with whoever watches the proxy from outside: the health document and the faults by name.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use fault::{Fault, UnknownFault};
+
+pub mod fault;
 
 /// What `GET /health` says to a caller with the token. Without it, only `status` is sent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,6 +33,15 @@ pub struct Health {
     /// The last warnings, the newest last.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// The longest that the runtime was late in the last seconds, in milliseconds.
+    #[serde(default)]
+    pub lag_ms: u64,
+    /// Open file descriptors; 0 where the platform does not tell.
+    #[serde(default)]
+    pub descriptors: u64,
+    /// Changes that hold for a while, on top of the configuration.
+    #[serde(default)]
+    pub overrides: Vec<OverrideState>,
     /// What the configuration is, and whether its newest version was refused.
     pub config: ConfigState,
     /// One entry per endpoint, in the order of the configuration.
@@ -44,6 +57,71 @@ pub struct ConfigState {
     pub reloads: u64,
     /// Why the newest version of the file was refused; the older one is still in use.
     pub refused: Option<String>,
+}
+
+/// The model that only the proxy itself answers: a turn through everything, without a network.
+pub const PROBE_MODEL: &str = "latimer/probe";
+
+/// What `POST /v1/admin/overrides` takes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OverrideRequest {
+    /// The change.
+    #[serde(flatten)]
+    pub what: OverrideWhat,
+    /// How long it holds, in seconds.
+    pub seconds: u64,
+    /// Why, for people: a fault code and a few words.
+    #[serde(default)]
+    pub why: String,
+}
+
+/// A change that holds for a while.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum OverrideWhat {
+    /// Use the endpoint only where nothing else answers, or where it is asked for by name.
+    AvoidEndpoint {
+        /// Its name in the configuration.
+        endpoint: String,
+    },
+    /// Be more patient with the endpoint.
+    RaiseTimeouts {
+        /// Its name in the configuration.
+        endpoint: String,
+        /// What its limits are multiplied with: more than 1, at most 10.
+        factor: f64,
+    },
+}
+
+impl OverrideWhat {
+    /// The endpoint it is about.
+    pub fn endpoint(&self) -> &str {
+        match self {
+            Self::AvoidEndpoint { endpoint } | Self::RaiseTimeouts { endpoint, .. } => endpoint,
+        }
+    }
+
+    /// As on the wire.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::AvoidEndpoint { .. } => "avoid_endpoint",
+            Self::RaiseTimeouts { .. } => "raise_timeouts",
+        }
+    }
+}
+
+/// A change in force: what `GET /v1/admin/overrides` lists.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OverrideState {
+    /// Its name for `DELETE /v1/admin/overrides/{id}`.
+    pub id: u64,
+    /// The change.
+    #[serde(flatten)]
+    pub what: OverrideWhat,
+    /// Why.
+    pub why: String,
+    /// How long it still holds, in seconds.
+    pub seconds_left: u64,
 }
 
 /// How one endpoint is doing.

@@ -9,6 +9,7 @@ pub mod accounts;
 pub mod compactor;
 pub mod config;
 pub mod inbound;
+pub mod probe;
 pub mod route;
 pub mod server;
 pub mod store;

@@ -62,6 +62,8 @@ pub struct Surroundings {
     pub store: Store,
     /// Knows whose caches were warm.
     pub caches: Arc<Mutex<Caches>>,
+    /// A turn of our own: it stands in no log and no account.
+    pub quiet: bool,
     /// The name of the request in the log, such as `req_1f_2`.
     pub request: String,
 }
@@ -146,8 +148,8 @@ fn begin(
     let Question { turn, stream, notes, level, conversation, client } = question;
     let stay = surroundings.fleet.stay_key(&turn.model, conversation.as_deref());
     let keep_alive = surroundings.fleet.config.server.keep_alive;
-    let Surroundings { open, store, caches, cut, request, .. } = surroundings;
-    let mut log = Log::new(open, Books { store, caches, client, conversation }, stream);
+    let Surroundings { open, store, caches, cut, request, quiet, .. } = surroundings;
+    let mut log = Log::new(open, Books { store, caches, client, conversation, quiet }, stream);
     for note in &notes {
         log.note(note);
     }

@@ -118,6 +118,16 @@ impl Http {
         self.send(Outgoing::new(Method::GET, url, headers, Bytes::new())?, first_byte).await
     }
 
+    /// Deletes `url` and waits for the headers of the answer, at most `first_byte`.
+    pub async fn delete(
+        &self,
+        url: &str,
+        headers: &[(HeaderName, HeaderValue)],
+        first_byte: Duration,
+    ) -> Result<Answer, Failure> {
+        self.send(Outgoing::new(Method::DELETE, url, headers, Bytes::new())?, first_byte).await
+    }
+
     async fn send(&self, outgoing: Outgoing<'_>, first_byte: Duration) -> Result<Answer, Failure> {
         let response = if outgoing.uri.scheme_str() == Some("https") {
             let clients = self.tls.get_or_try_init(|| self.https()).await?;

@@ -24,7 +24,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     let text = setup::read_text(&path)?;
+    // Both parts are read, so that every problem is told at once.
+    let watchdog = crate::watchdog::settings::read(&text).err().unwrap_or_default();
     match setup::load_text(&text) {
+        Ok(_) if !watchdog.is_empty() => {
+            for problem in &watchdog {
+                setup::complain(&format!("{}: {problem}", path.display()));
+            }
+            Ok(ExitCode::FAILURE)
+        }
         Ok(loaded) => {
             if !loaded.warnings.is_empty() {
                 setup::complain(&report(&loaded.warnings, &path));
@@ -34,11 +42,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
         Err(problems) => {
             setup::complain(&report(&problems, shown(&path)));
-            setup::complain(&format!(
-                "{} problem{}",
-                problems.len(),
-                if problems.len() == 1 { "" } else { "s" }
-            ));
+            let is_toml = !problems.iter().any(|problem| problem.to_string().contains("not valid TOML"));
+            let watchdog: Vec<String> = if is_toml { watchdog } else { Vec::new() };
+            for problem in &watchdog {
+                setup::complain(&format!("{}: {problem}", path.display()));
+            }
+            let count = problems.len() + watchdog.len();
+            setup::complain(&format!("{count} problem{}", if count == 1 { "" } else { "s" }));
             Ok(ExitCode::FAILURE)
         }
     }

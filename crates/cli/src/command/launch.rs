@@ -5,8 +5,11 @@
 
 mod claude;
 mod codex;
+mod entered;
 mod gemini;
 mod opencode;
+
+pub(crate) use self::codex::{CATALOG, write_catalog};
 
 use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader};
@@ -19,8 +22,10 @@ use clap::ValueEnum;
 use latimer_protocol::secret::Secret;
 use latimer_proxy::config::{Auth, Config, state};
 
-use crate::running;
+use self::entered::Entered;
+use super::background;
 use crate::setup::{self, Configuration, Places};
+use crate::{running, watchdog};
 
 /// The variable in which clients that take a key by a name of ours find the token: never an argument, which every user of the
 /// machine could read.
@@ -79,6 +84,15 @@ impl Client {
             Self::Claude => ("claude", "npm install -g @anthropic-ai/claude-code"),
             Self::Opencode => ("opencode", "npm install -g opencode-ai"),
             Self::Gemini => ("gemini", "npm install -g @google/gemini-cli"),
+        }
+    }
+
+    /// What stands behind `--` to go on with the last conversation.
+    fn resume(self) -> &'static str {
+        match self {
+            Self::Codex => "resume --last",
+            Self::Claude | Self::Opencode => "--continue",
+            Self::Gemini => "--resume",
         }
     }
 }
@@ -141,12 +155,15 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     never_through_a_proxy(&mut client);
     client.args(&args.args);
-    let status = client.status().with_context(|| {
+    let mut child = client.spawn().with_context(|| {
         format!(
             "running `{}`: is it installed? `{install}` installs it, --program names it",
             program.display()
         )
     })?;
+    let entered = Entered::new(&state_dir, child.id(), args.client);
+    let status = child.wait().context("waiting for the client")?;
+    entered.leave(status);
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
     Ok(ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
 }
@@ -224,10 +241,21 @@ fn find_or_start(
             return Ok(url);
         }
     }
+    let wanted = watchdog::settings::of(configuration).is_ok_and(|settings| settings.enabled);
+    if wanted && watchdog::run::partner("latimer-watchdog").is_ok() {
+        let status = background::start(state_dir, configuration, Some(IDLE_EXIT))?;
+        let url = format!("http://{}", status.address);
+        setup::complain(&format!(
+            "latimer: started the proxy at {url} (kept alive by process {}, log {})",
+            status.pid,
+            state_dir.join("proxy.log").display()
+        ));
+        return Ok(url);
+    }
     start(state_dir, configuration)
 }
 
-/// Starts a proxy of our own that outlives this launch, so that several launches can share it; it ends by itself after an
+/// Starts a proxy without a watchdog of our own that outlives this launch, so that several launches can share it; it ends by itself after an
 /// hour without a turn.
 fn start(state_dir: &Path, configuration: &Configuration) -> anyhow::Result<String> {
     let log_path = state_dir.join("proxy.log");

@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod accounts;
+pub(crate) mod background;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod demo;
@@ -12,4 +13,5 @@ pub(crate) mod models;
 pub(crate) mod presets;
 pub(crate) mod scripted;
 pub(crate) mod serve;
+pub(crate) mod service;
 pub(crate) mod usage;

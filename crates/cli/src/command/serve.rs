@@ -11,6 +11,7 @@ use latimer_protocol::turn::Seal;
 use latimer_proxy::config::watch::{Live, watch};
 use latimer_proxy::config::{Auth, state};
 use latimer_proxy::server::Proxy;
+use latimer_proxy::server::shutdown::Stop;
 use tokio::sync::mpsc;
 
 use crate::logging::{self, Format};
@@ -37,6 +38,9 @@ pub(crate) struct Args {
     /// Stop after this many seconds without a turn
     #[arg(long, value_name = "SECONDS", hide = true)]
     idle_exit: Option<u64>,
+    /// Read and write nothing that was learned or kept
+    #[arg(long, hide = true)]
+    safe: bool,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -70,7 +74,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let listener = listener(listen)?;
         let address = listener.local_addr().context("the listener's address")?;
         let live = Arc::new(Live::new(configuration.loaded.config, configuration.path.clone()));
-        let proxy = Proxy::new(Arc::clone(&live), token.as_ref(), seal, Some(setup::accounts(&state_dir)));
+        let make = if args.safe { Proxy::safe } else { Proxy::new };
+        let proxy = make(Arc::clone(&live), token.as_ref(), seal, Some(setup::accounts(&state_dir)));
         if let (Some(path), Some(version)) = (configuration.path, configuration.version) {
             tokio::spawn(watch(Arc::clone(&live), path, version, LOOK_EVERY, setup::load_text));
         }
@@ -80,7 +85,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let stop =
             stop_signals(args.idle_exit.map(|seconds| (Duration::from_secs(seconds), Arc::clone(&proxy))))?;
         proxy.serve(listener, stop).await.context("serving")?;
-        let _ = std::fs::remove_file(state_dir.join(PROXY_FILE));
+        withdraw(&state_dir);
         Ok(ExitCode::SUCCESS)
     })
 }
@@ -107,12 +112,25 @@ fn announce(state_dir: &Path, url: &str) {
     }
 }
 
-/// Yields once for every SIGTERM or Ctrl-C, and once after a long idle time if one is given.
-fn stop_signals(idle: Option<(Duration, Arc<Proxy>)>) -> anyhow::Result<mpsc::Receiver<()>> {
+/// Removes what [`announce`] wrote, unless a proxy that took over has written it anew.
+fn withdraw(state_dir: &Path) {
+    let path = state_dir.join(PROXY_FILE);
+    let is_ours = std::fs::read(&path)
+        .ok()
+        .and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok())
+        .is_some_and(|value| value["pid"] == std::process::id());
+    if is_ours {
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+/// Yields once for every SIGTERM or Ctrl-C, once after a long idle time if one is given, and a hand-over for SIGUSR1.
+fn stop_signals(idle: Option<(Duration, Arc<Proxy>)>) -> anyhow::Result<mpsc::Receiver<Stop>> {
     use tokio::signal::unix::{SignalKind, signal};
     let (send, receive) = mpsc::channel(4);
     let mut terminate = signal(SignalKind::terminate()).context("watching for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("watching for Ctrl-C")?;
+    let mut hand_over = signal(SignalKind::user_defined1()).context("watching for SIGUSR1")?;
     if let Some((longest, proxy)) = idle {
         let send = send.clone();
         tokio::spawn(async move {
@@ -120,16 +138,17 @@ fn stop_signals(idle: Option<(Duration, Arc<Proxy>)>) -> anyhow::Result<mpsc::Re
                 tokio::time::sleep(longest.saturating_sub(proxy.idle_for()).max(Duration::from_secs(1)))
                     .await;
             }
-            let _ = send.send(()).await;
+            let _ = send.send(Stop::Drain).await;
         });
     }
     tokio::spawn(async move {
         loop {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            if send.send(()).await.is_err() {
+            let how = tokio::select! {
+                _ = terminate.recv() => Stop::Drain,
+                _ = interrupt.recv() => Stop::Drain,
+                _ = hand_over.recv() => Stop::HandOver,
+            };
+            if send.send(how).await.is_err() {
                 break;
             }
         }

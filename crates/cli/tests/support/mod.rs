@@ -7,6 +7,7 @@
 )]
 
 pub(crate) mod faults;
+pub(crate) mod pair;
 pub(crate) mod said;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

@@ -38,6 +38,8 @@ pub struct Config {
     pub endpoints: Vec<Endpoint>,
     /// Names that stand for several endpoints, in the order of the file.
     pub routes: Vec<Route>,
+    /// Endpoints that are used only where nothing else answers. Never in the file: an override says so for a while.
+    pub avoided: Vec<EndpointName>,
 }
 
 /// The front side.

@@ -52,7 +52,7 @@ pub fn load(text: &str, env: Env<'_>, read_file: ReadFile<'_>) -> Result<Loaded,
     let endpoints = endpoints(&root, env, read_file, &mut notes);
     let default_endpoint = default_endpoint(&root, &endpoints, &mut notes);
     let routes = routes::raise(&root, &endpoints, &mut notes);
-    let config = Config { server, default_endpoint, endpoints, routes };
+    let config = Config { server, default_endpoint, endpoints, routes, avoided: Vec::new() };
     if notes.problems.is_empty() {
         Ok(Loaded { config, warnings: notes.warnings })
     } else {

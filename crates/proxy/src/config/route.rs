@@ -23,7 +23,9 @@ impl Config {
     /// `/`, else the default endpoint with the name unchanged.
     pub fn route(&self, model: &str) -> Result<(&Endpoint, String), RouteError> {
         let lists = |endpoint: &&Endpoint| endpoint.models.iter().any(|known| known.id == model);
-        if let Some(endpoint) = self.endpoints.iter().find(lists) {
+        let well = |endpoint: &&&Endpoint| !self.avoided.contains(&endpoint.name);
+        let mut listing = self.endpoints.iter().filter(lists);
+        if let Some(endpoint) = listing.clone().find(|endpoint| well(&endpoint)).or_else(|| listing.next()) {
             return Ok((endpoint, model.to_owned()));
         }
         if let Some((name, rest)) = model.split_once('/')

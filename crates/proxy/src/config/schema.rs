@@ -16,11 +16,12 @@ const fn key(name: &'static str, kind: &'static str, default: &'static str) -> K
 }
 
 /// The top of the file.
-pub const TOP: [Key; 4] = [
+pub const TOP: [Key; 5] = [
     key("default_endpoint", "string", ""),
     key("server", "table", ""),
     key("endpoint", "list of tables", ""),
     key("route", "list of tables", ""),
+    key("watchdog", "table", ""),
 ];
 
 /// `[server]`.

@@ -45,7 +45,7 @@ pub struct Runtime {
     bucket: Option<Mutex<Bucket>>,
     budget: Mutex<Budget>,
     /// What happened on it.
-    pub stats: Stats,
+    pub stats: Arc<Stats>,
 }
 
 /// One possibility for a turn.
@@ -70,7 +70,8 @@ pub struct Stats {
 }
 
 impl Fleet {
-    /// Builds the fleet. Endpoints that did not change since `before` keep their connections, clocks and counters.
+    /// Builds the fleet. Endpoints that did not change since `before` keep their connections and clocks;
+    /// all of them keep their counters.
     pub fn new(
         config: Arc<Config>,
         memory: Arc<Memory>,
@@ -81,15 +82,34 @@ impl Fleet {
             .endpoints
             .iter()
             .map(|endpoint| {
-                before
-                    .and_then(|fleet| fleet.endpoints.iter().find(|old| old.endpoint == *endpoint))
-                    .map_or_else(
-                        || Arc::new(Runtime::new(endpoint.clone(), &memory, places.as_ref())),
-                        Arc::clone,
-                    )
+                let named = |old: &&Arc<Runtime>| old.endpoint.name == endpoint.name;
+                let old = before.and_then(|fleet| fleet.endpoints.iter().find(named));
+                if let Some(same) = old.filter(|old| old.endpoint == *endpoint) {
+                    return Arc::clone(same);
+                }
+                let stats = old.map(|old| Arc::clone(&old.stats)).unwrap_or_default();
+                Arc::new(Runtime::new(endpoint.clone(), &memory, places.as_ref(), stats))
             })
             .collect();
         Self { config, memory, places, endpoints }
+    }
+
+    /// The same fleet with new connections to an endpoint, or to all of them; turns that are open keep theirs.
+    #[must_use]
+    pub fn reconnected(&self, endpoint: Option<&str>) -> Self {
+        let fresh = |old: &Arc<Runtime>| {
+            if endpoint.is_some_and(|endpoint| old.endpoint.name.as_str() != endpoint) {
+                return Arc::clone(old);
+            }
+            let (places, stats) = (self.places.as_ref(), Arc::clone(&old.stats));
+            Arc::new(Runtime::new(old.endpoint.clone(), &self.memory, places, stats))
+        };
+        Self {
+            config: Arc::clone(&self.config),
+            memory: Arc::clone(&self.memory),
+            places: self.places.clone(),
+            endpoints: self.endpoints.iter().map(fresh).collect(),
+        }
     }
 
     /// The possibilities for a model, the best first; never empty.
@@ -111,7 +131,7 @@ impl Fleet {
             })
             .collect();
         let candidates: Vec<Candidate> =
-            legs.iter().map(|(leg, priority)| leg.candidate(*priority, now)).collect();
+            legs.iter().map(|(leg, priority)| leg.candidate(*priority, &self.config, now)).collect();
         let stays = conversation
             .filter(|_| route.affinity)
             .and_then(|conversation| self.memory.stays_with(&stay_key(&route.name, conversation), now));
@@ -149,12 +169,13 @@ fn stay_key(route: &str, conversation: &str) -> String {
 }
 
 impl Leg {
-    fn candidate(&self, priority: u32, now: Instant) -> Candidate {
+    fn candidate(&self, priority: u32, config: &Config, now: Instant) -> Candidate {
         let health = self.runtime.memory.health(&self.target);
+        let avoided = config.avoided.contains(&self.runtime.endpoint.name);
         let known = self.runtime.endpoint.models.iter().find(|model| model.id == self.model);
         let cost = known.map_or(0.0, |model| plan::cost(model.price));
         Candidate {
-            ready: health.is_ready(now) && self.runtime.has_room(now),
+            ready: !avoided && health.is_ready(now) && self.runtime.has_room(now),
             open_turns: self.runtime.stats.open.load(Ordering::Relaxed),
             score: health.score(priority, now) + cost,
         }
@@ -162,7 +183,12 @@ impl Leg {
 }
 
 impl Runtime {
-    fn new(endpoint: Endpoint, memory: &Arc<Memory>, places: Option<&Arc<Places>>) -> Self {
+    fn new(
+        endpoint: Endpoint,
+        memory: &Arc<Memory>,
+        places: Option<&Arc<Places>>,
+        stats: Arc<Stats>,
+    ) -> Self {
         let now = Instant::now();
         Self {
             adapter: build::adapter(&endpoint),
@@ -171,7 +197,7 @@ impl Runtime {
             slots: endpoint.max_parallel.map(|most| Arc::new(Semaphore::new(most as usize))),
             bucket: endpoint.requests_per_minute.map(|most| Mutex::new(Bucket::new(most, now))),
             budget: Mutex::new(Budget::default()),
-            stats: Stats::default(),
+            stats,
             endpoint,
         }
     }

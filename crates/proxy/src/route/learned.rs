@@ -86,6 +86,28 @@ impl Learned {
         is_new
     }
 
+    /// Forgets what an endpoint taught, or what all of them did; how many targets that were. What stood in the file before is
+    /// set aside.
+    ///
+    /// Errors: the file cannot be written; then nothing is forgotten.
+    pub fn forget(&self, endpoint: Option<&str>, now: Instant) -> std::io::Result<usize> {
+        let mut inner = self.fresh(now);
+        let mut document = inner.document.clone();
+        document
+            .lessons
+            .retain(|target, _| endpoint.is_some_and(|endpoint| target.split('/').next() != Some(endpoint)));
+        let gone = inner.document.lessons.len() - document.lessons.len();
+        if gone > 0 {
+            if let Some(path) = &self.path {
+                let _ = std::fs::copy(path, path.with_extension("json.forgotten"));
+                write(path, &document)?;
+                inner.version = Some(Version::of(path));
+            }
+            inner.document = document;
+        }
+        Ok(gone)
+    }
+
     /// The lessons, after a look at the file if the last one was too long ago.
     fn fresh(&self, now: Instant) -> MutexGuard<'_, Inner> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
@@ -140,6 +162,22 @@ mod tests {
         assert!(again.lessons("a/m", at(now, 1_000_100)).has(Lesson::NoImages));
         assert!(again.lessons("b/m", at(now, 1_000_100)).is_empty());
         assert!(again.lessons("a/m", at(now, 1_000_000 + LIFE.as_secs())).is_empty());
+    }
+
+    #[test]
+    fn one_endpoint_or_all_are_forgotten() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let now = Instant::now();
+        let learned = Learned::new(Some(dir.path()), now);
+        for target in ["a/m", "a/n", "ab/m"] {
+            learned.learn(target, Lesson::NoImages, at(now, 10));
+        }
+        assert_eq!(learned.forget(Some("a"), now).expect("written"), 2);
+        let again = Learned::new(Some(dir.path()), now);
+        assert!(again.lessons("a/m", at(now, 10)).is_empty());
+        assert!(again.lessons("ab/m", at(now, 10)).has(Lesson::NoImages));
+        assert_eq!(learned.forget(None, now).expect("written"), 1);
+        assert_eq!(learned.forget(None, now).expect("nothing to write"), 0);
     }
 
     #[test]

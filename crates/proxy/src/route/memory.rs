@@ -84,6 +84,16 @@ impl Memory {
         self.change(target, |health| health.failed(failure, now));
     }
 
+    /// The targets of an endpoint, or all of them, may be tried again now.
+    pub fn retry(&self, endpoint: Option<&str>) -> usize {
+        let mut targets = lock(&self.targets);
+        let before = targets.len();
+        targets
+            .retain(|target, _| endpoint.is_some_and(|endpoint| target.split('/').next() != Some(endpoint)));
+        self.changed.store(true, Ordering::Relaxed);
+        before - targets.len()
+    }
+
     fn change(&self, target: &str, change: impl FnOnce(&mut Health)) {
         let mut targets = lock(&self.targets);
         if targets.len() < MOST || targets.contains_key(target) {
@@ -226,6 +236,19 @@ mod tests {
         std::fs::write(dir.path().join(FILE), "{\"targets\":").expect("written");
         assert!(Memory::new(Some(dir.path())).health("a/m").is_ready(now), "it starts afresh");
         assert!(dir.path().join("routes.json.corrupt").exists(), "and keeps the old file aside");
+    }
+
+    #[test]
+    fn a_rest_can_be_ended() {
+        let memory = Memory::new(None);
+        let now = Instant::now();
+        let wait = Some(Duration::from_secs(500));
+        for target in ["a/m", "ab/m"] {
+            let limited = Failure { retry_after: wait, ..Failure::new(Kind::WindowExhausted, "x") };
+            memory.failed(target, &limited, now);
+        }
+        assert_eq!(memory.retry(Some("a")), 1);
+        assert!(memory.health("a/m").is_ready(now) && !memory.health("ab/m").is_ready(now));
     }
 
     #[test]

@@ -1,17 +1,22 @@
 //! Serving: connections in, the path table, limits, and stopping without breaking a stream.
 
+mod accounts;
+pub mod admin;
 pub mod body;
 pub mod guard;
+pub mod overrides;
 pub mod paths;
+pub mod pulse;
 pub mod reply;
 pub mod shutdown;
 mod stored;
 pub mod traces;
+mod vitals;
 
-use std::collections::HashSet;
 use std::convert::Infallible;
 use std::io;
 use std::panic::AssertUnwindSafe;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -23,21 +28,24 @@ use hyper::{HeaderMap, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use latimer_protocol::secret::Secret;
-use latimer_protocol::status::{AccountState, Health};
+use latimer_protocol::status::Health;
 use latimer_protocol::turn::Seal;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use self::guard::TokenHash;
+use self::overrides::Overrides;
 use self::paths::Action;
+use self::pulse::Pulse;
 use self::reply::{Refusal, Reply, json};
-use self::shutdown::{Cut, Phase, Turns};
-use crate::accounts::{self, Places};
-use crate::config::Login;
+use self::shutdown::{Cut, OpenTurn, Phase, Stop, Turns};
+use crate::accounts::Places;
+use crate::config::Config;
 use crate::config::watch::Live;
 use crate::inbound::{gemini, messages, models};
+use crate::probe::{self, Probe};
 use crate::route::fleet::Fleet;
-use crate::route::memory::{Memory, moment};
+use crate::route::memory::Memory;
 use crate::store::Store;
 use crate::store::warn::Caches;
 use crate::turn::{self, Surroundings};
@@ -48,6 +56,10 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Connections at once; one more is told to come back.
 const MOST_CONNECTIONS: usize = 10_000;
+/// After handing over, how long a connection without a request is kept: its client may be about to use it.
+const HANDED_OVER_IDLE: Duration = Duration::from_secs(5);
+/// After handing over, the longest that turns may go on.
+const HANDED_OVER: Duration = Duration::from_secs(600);
 /// How often what routing learned is written, if it changed.
 const SAVE_EVERY: Duration = Duration::from_secs(5);
 /// How long to wait before accepting again when the system has no descriptor left.
@@ -56,7 +68,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// The proxy: everything that outlives a connection.
 pub struct Proxy {
     live: Arc<Live>,
-    fleet: RwLock<Arc<Fleet>>,
+    /// The fleet, the configuration it comes from, and the generation of the overrides in it.
+    fleet: RwLock<(Arc<Fleet>, Arc<Config>, u64)>,
+    overrides: Overrides,
+    probe: Probe,
+    pulse: Pulse,
     memory: Arc<Memory>,
     store: Store,
     caches: Arc<Mutex<Caches>>,
@@ -79,12 +95,36 @@ impl Proxy {
         seal: Seal,
         places: Option<Arc<Places>>,
     ) -> Arc<Self> {
-        let state_dir = places.as_ref().map(|places| places.state_dir.as_path());
+        let state_dir = places.as_ref().map(|places| places.state_dir.clone());
+        Self::build(live, token, seal, places, state_dir.as_deref())
+    }
+
+    /// The same in safe mode: nothing that was learned or kept is read or written, in case it is what breaks the proxy.
+    pub fn safe(
+        live: Arc<Live>,
+        token: Option<&Secret>,
+        seal: Seal,
+        places: Option<Arc<Places>>,
+    ) -> Arc<Self> {
+        Self::build(live, token, seal, places, None)
+    }
+
+    fn build(
+        live: Arc<Live>,
+        token: Option<&Secret>,
+        seal: Seal,
+        places: Option<Arc<Places>>,
+        state_dir: Option<&Path>,
+    ) -> Arc<Self> {
         let memory = Arc::new(Memory::new(state_dir));
         let store = Store::open(state_dir);
-        let fleet = Fleet::new(live.current(), Arc::clone(&memory), places, None);
+        let config = live.current();
+        let fleet = Fleet::new(Arc::clone(&config), Arc::clone(&memory), places, None);
         Arc::new(Self {
-            fleet: RwLock::new(Arc::new(fleet)),
+            fleet: RwLock::new((Arc::new(fleet), config, 0)),
+            overrides: Overrides::default(),
+            probe: Probe::default(),
+            pulse: Pulse::default(),
             memory,
             store,
             caches: Arc::default(),
@@ -100,18 +140,29 @@ impl Proxy {
 
     /// Serves until `stop` yields once; a second yield shortens the grace period. Returns when every turn has ended, well
     /// or with a legal terminal event.
-    pub async fn serve(
+    pub async fn serve(self: Arc<Self>, listener: TcpListener, stop: mpsc::Receiver<Stop>) -> io::Result<()> {
+        let pulse = async {
+            self.pulse.measure().await;
+            Ok(())
+        };
+        tokio::select! {
+            served = Arc::clone(&self).serve_connections(listener, stop) => served,
+            never = pulse => never,
+        }
+    }
+
+    async fn serve_connections(
         self: Arc<Self>,
         listener: TcpListener,
-        mut stop: mpsc::Receiver<()>,
+        mut stop: mpsc::Receiver<Stop>,
     ) -> io::Result<()> {
         let connections = Arc::new(Semaphore::new(MOST_CONNECTIONS));
         let graceful = GracefulShutdown::new();
         let mut save = tokio::time::interval(SAVE_EVERY);
-        loop {
+        let how = loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                _ = stop.recv() => break,
+                how = stop.recv() => break how,
                 _ = save.tick() => {
                     self.memory.save();
                     continue;
@@ -134,8 +185,11 @@ impl Proxy {
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
-        }
+        };
         drop(listener);
+        if how == Some(Stop::HandOver) {
+            self.hand_over(&graceful, &mut stop).await;
+        }
         self.drain(graceful, stop).await;
         self.memory.save();
         self.store.flush();
@@ -175,7 +229,26 @@ impl Proxy {
         }
     }
 
-    async fn drain(&self, graceful: GracefulShutdown, mut stop: mpsc::Receiver<()>) {
+    /// Answers what comes on the connections that are open, until they are closed or idle. A request to stop ends this.
+    async fn hand_over(&self, graceful: &GracefulShutdown, stop: &mut mpsc::Receiver<Stop>) {
+        const LOOK: Duration = Duration::from_millis(50);
+        self.phase.send_replace(Phase::HandingOver);
+        tracing::info!(event = "handover.begin", turns = self.turns.open(), connections = graceful.count());
+        let begun = Instant::now();
+        while graceful.count() > 0 {
+            let idle = begun.elapsed().min(self.idle_for()) > HANDED_OVER_IDLE;
+            if idle || begun.elapsed() > HANDED_OVER {
+                break;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                _ = stop.recv() => break,
+            }
+        }
+        tracing::info!(event = "handover.end", turns = self.turns.open(), connections = graceful.count());
+    }
+
+    async fn drain(&self, graceful: GracefulShutdown, mut stop: mpsc::Receiver<Stop>) {
         self.phase.send_replace(Phase::Draining);
         let grace = self.live.current().server.grace;
         tracing::info!(event = "drain.begin", turns = self.turns.open(), grace_s = grace.as_secs());
@@ -214,6 +287,10 @@ impl Proxy {
         if let Ok(value) = HeaderValue::try_from(id) {
             response.headers_mut().insert("x-request-id", value);
         }
+        if *self.phase.borrow() == Phase::HandingOver {
+            // The next request of this client shall go to the other process.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         response
     }
 
@@ -238,8 +315,16 @@ impl Proxy {
         let body = async |incoming| body::read(headers, incoming, config.server.body_limit).await;
         match action? {
             Action::Responses => {
-                let surroundings = self.begin_turn(id)?;
-                Ok(turn::responses(surroundings, headers, body(incoming).await?).await)
+                self.takes_turns()?;
+                let body = body(incoming).await?;
+                if !probe::asks(&body) {
+                    return Ok(turn::responses(self.begin_turn(id)?, headers, body).await);
+                }
+                let stage = self.probe.stage().await.map_err(|error| no_probe(&error))?;
+                let mut surroundings = self.surroundings(stage.turns.begin(), id);
+                surroundings.fleet = Arc::clone(&stage.fleet);
+                surroundings.quiet = true;
+                Ok(turn::responses(surroundings, headers, body).await)
             }
             Action::Compact => {
                 let surroundings = self.begin_turn(id)?;
@@ -283,10 +368,25 @@ impl Proxy {
             Action::Model(id) => {
                 models::one(&config, id).map(|model| json(200, model)).ok_or_else(|| no_model(id))
             }
-            Action::Accounts => Ok(json(200, accounts_document(&self.fleet()))),
+            Action::Accounts => Ok(json(200, accounts::document(&self.fleet()))),
             Action::Turns => Ok(json(200, self.turns.traces.list())),
             Action::Turn(id) => {
                 self.turns.traces.one(id).map(|trace| json(200, trace)).ok_or_else(|| no_turn(id))
+            }
+            Action::Overrides => Ok(admin::list(&self.overrides)),
+            Action::AddOverride => {
+                let body = body::read(&head.headers, incoming, admin::BODY_LIMIT).await?;
+                admin::add(&self.overrides, &config, &body)
+            }
+            Action::RemoveOverride(id) => admin::remove(&self.overrides, id),
+            Action::Forget(endpoint) => admin::forget(&self.memory.learned, endpoint),
+            Action::Retry(endpoint) => {
+                tracing::info!(event = "route.retried", endpoint = endpoint.unwrap_or("*"));
+                Ok(json(200, format!("{{\"retried\":{}}}", self.memory.retry(endpoint))))
+            }
+            Action::Reconnect(endpoint) => {
+                self.reconnect(endpoint);
+                Ok(json(200, "{}"))
             }
             Action::Health if known => Ok(json(200, self.health())),
             Action::Health => Ok(json(200, "{\"status\":\"ok\"}")),
@@ -303,35 +403,63 @@ impl Proxy {
     }
 
     fn begin_turn(&self, request: &str) -> Result<Surroundings, Refusal> {
-        if *self.phase.borrow() != Phase::Serving {
-            let mut refusal = Refusal::new(503, "server_error", "proxy_shutting_down")
-                .message("latimer is stopping; the request can be sent again");
-            refusal.retry_after = Some(1);
-            return Err(refusal);
+        self.takes_turns()?;
+        Ok(self.surroundings(self.turns.begin(), request))
+    }
+
+    /// Refuses while open turns are only waited for.
+    fn takes_turns(&self) -> Result<(), Refusal> {
+        if self.phase.borrow().takes_turns() {
+            return Ok(());
         }
-        Ok(Surroundings {
+        let mut refusal = Refusal::new(503, "server_error", "proxy_shutting_down")
+            .message("latimer is stopping; the request can be sent again");
+        refusal.retry_after = Some(1);
+        Err(refusal)
+    }
+
+    fn surroundings(&self, open: OpenTurn, request: &str) -> Surroundings {
+        Surroundings {
             fleet: self.fleet(),
-            open: self.turns.begin(),
+            open,
             cut: Cut::new(self.phase.subscribe()),
             seal: self.seal.clone(),
             store: self.store.clone(),
             caches: Arc::clone(&self.caches),
+            quiet: false,
             request: request.to_owned(),
-        })
+        }
     }
 
-    /// The fleet of the current configuration; a changed configuration is taken up by the first turn after it.
+    /// The fleet of the current configuration; a changed configuration or override is taken up by the first turn after it.
     fn fleet(&self) -> Arc<Fleet> {
-        let config = self.live.current();
-        let fleet = Arc::clone(&self.fleet.read().unwrap_or_else(PoisonError::into_inner));
-        if Arc::ptr_eq(&fleet.config, &config) {
-            return fleet;
+        let (config, now) = (self.live.current(), Instant::now());
+        let generation = self.overrides.generation(now);
+        let is_current =
+            |built: &(Arc<Fleet>, Arc<Config>, u64)| Arc::ptr_eq(&built.1, &config) && built.2 == generation;
+        {
+            let built = self.fleet.read().unwrap_or_else(PoisonError::into_inner);
+            if is_current(&built) {
+                return Arc::clone(&built.0);
+            }
         }
         let mut slot = self.fleet.write().unwrap_or_else(PoisonError::into_inner);
-        if !Arc::ptr_eq(&slot.config, &config) {
-            *slot = Arc::new(Fleet::new(config, Arc::clone(&self.memory), slot.places.clone(), Some(&slot)));
+        if !is_current(&slot) {
+            let changed = self.overrides.apply(&config, now);
+            let before = Arc::clone(&slot.0);
+            let fleet = Fleet::new(changed, Arc::clone(&self.memory), before.places.clone(), Some(&before));
+            *slot = (Arc::new(fleet), config, generation);
         }
-        Arc::clone(&slot)
+        Arc::clone(&slot.0)
+    }
+
+    /// The next turns of an endpoint, or of all, make new connections.
+    fn reconnect(&self, endpoint: Option<&str>) {
+        // Takes up a changed configuration first, so that the slot holds the newest fleet.
+        drop(self.fleet());
+        let mut slot = self.fleet.write().unwrap_or_else(PoisonError::into_inner);
+        slot.0 = Arc::new(slot.0.reconnected(endpoint));
+        tracing::info!(event = "route.reconnected", endpoint = endpoint.unwrap_or("*"));
     }
 
     fn health(&self) -> String {
@@ -342,48 +470,20 @@ impl Proxy {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             uptime_s: now.saturating_duration_since(self.started).as_secs(),
-            memory_bytes: resident_memory(),
+            memory_bytes: vitals::resident_memory(),
             turns_open: self.turns.open(),
             turns_total: self.turns.total(),
             turns_failed: self.turns.failed(),
             usage_lost: self.store.lost(),
             warnings: self.turns.warnings(),
+            lag_ms: u64::try_from(self.pulse.lag(now).as_millis()).unwrap_or(u64::MAX),
+            descriptors: vitals::descriptors(),
+            overrides: self.overrides.states(now),
             config: self.live.state(),
             endpoints: self.fleet().states(now),
         };
         serde_json::to_string(&health).unwrap_or_default()
     }
-}
-
-/// The accounts and keys of all endpoints; never a secret.
-fn accounts_document(fleet: &Fleet) -> String {
-    let at = moment();
-    let mut logins: Vec<Login> =
-        fleet.config.endpoints.iter().filter_map(|endpoint| endpoint.login).collect();
-    logins.dedup();
-    let mut seen = HashSet::new();
-    logins.retain(|login| seen.insert(*login));
-    let found: Vec<accounts::Found> = fleet
-        .places
-        .iter()
-        .flat_map(|places| logins.iter().map(|login| accounts::load(*login, places)))
-        .collect();
-    let states: Vec<AccountState> =
-        found.iter().flat_map(|found| &found.accounts).map(|account| account.state(at.unix)).collect();
-    let problems: Vec<&String> = found.iter().flat_map(|found| &found.problems).collect();
-    let endpoints: Vec<_> = fleet
-        .endpoints()
-        .iter()
-        .map(|runtime| {
-            let rests = runtime.pool.rests(at.now).into_iter();
-            let members: Vec<_> = rests
-                .map(|(id, rests_s)| serde_json::json!({ "id": id, "rate_limited": rests_s.is_some(), "resets_in": rests_s }))
-                .collect();
-            serde_json::json!({ "endpoint": runtime.endpoint.name.as_str(), "members": members })
-        })
-        .collect();
-    serde_json::json!({ "object": "list", "data": states, "endpoints": endpoints, "problems": problems })
-        .to_string()
 }
 
 fn wants_upgrade(headers: &HeaderMap) -> bool {
@@ -403,6 +503,11 @@ fn no_model(id: &str) -> Refusal {
     let shown: String = id.chars().take(80).collect();
     Refusal::invalid(404, "model_not_found")
         .message(format!("no endpoint lists the model `{shown}`; GET /v1/models shows those that are listed"))
+}
+
+fn no_probe(error: &io::Error) -> Refusal {
+    Refusal::new(503, "server_error", "probe_unavailable")
+        .message(format!("the probe cannot be answered: {error}"))
 }
 
 fn no_turn(id: &str) -> Refusal {
@@ -426,15 +531,6 @@ fn is_passing(error: &io::Error) -> bool {
 fn turn_away(stream: &TcpStream) {
     const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 138\r\n\r\n{\"error\":{\"message\":\"latimer has too many connections open; try again\",\"type\":\"server_error\",\"param\":null,\"code\":\"server_is_overloaded\"}}\n";
     let _ = stream.try_write(BUSY);
-}
-
-/// Bytes this process holds in memory now; 0 where the system does not tell.
-fn resident_memory() -> u64 {
-    const PAGE: u64 = 4096;
-    std::fs::read_to_string("/proc/self/statm")
-        .ok()
-        .and_then(|statm| statm.split_whitespace().nth(1)?.parse::<u64>().ok())
-        .map_or(0, |pages| pages * PAGE)
 }
 
 #[cfg(test)]

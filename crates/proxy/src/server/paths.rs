@@ -46,6 +46,18 @@ pub enum Action<'p> {
     Turns,
     /// `GET /v1/turns/{id}`.
     Turn(&'p str),
+    /// `GET /v1/admin/overrides`.
+    Overrides,
+    /// `POST /v1/admin/overrides`.
+    AddOverride,
+    /// `DELETE /v1/admin/overrides`, of one or of all.
+    RemoveOverride(Option<&'p str>),
+    /// `DELETE /v1/admin/learned`, of one endpoint or of all.
+    Forget(Option<&'p str>),
+    /// `POST /v1/admin/retry`, of one endpoint or of all.
+    Retry(Option<&'p str>),
+    /// `POST /v1/admin/reconnect`, of one endpoint or of all.
+    Reconnect(Option<&'p str>),
     /// `GET /health`.
     Health,
     /// `HEAD` or `GET /`.
@@ -63,7 +75,7 @@ enum Place<'p> {
 }
 
 /// Every path and the methods it takes.
-const PATHS: [(&str, &str); 17] = [
+const PATHS: [(&str, &str); 21] = [
     ("/v1/responses", "POST"),
     ("/v1/responses/compact", "POST"),
     ("/v1/responses/input_tokens", "POST"),
@@ -79,6 +91,10 @@ const PATHS: [(&str, &str); 17] = [
     ("/v1/models", "GET, HEAD"),
     ("/v1/accounts", "GET, HEAD"),
     ("/v1/turns", "GET, HEAD"),
+    ("/v1/admin/overrides", "GET, HEAD, POST, DELETE"),
+    ("/v1/admin/learned", "DELETE"),
+    ("/v1/admin/retry", "POST"),
+    ("/v1/admin/reconnect", "POST"),
     ("/health", "GET, HEAD"),
     ("/", "GET, HEAD"),
 ];
@@ -114,6 +130,13 @@ pub fn find<'p>(method: &Method, path: &'p str) -> Result<Action<'p>, Refusal> {
         Place::Named("/v1/responses/{id}/input_items", id) => Action::InputItems(id),
         Place::Named("/v1beta/models/{id}", id) => Action::GeminiModel(id),
         Place::Named("/v1/models", id) => Action::Model(id),
+        Place::Named("/v1/admin/overrides", id) if *method == Method::DELETE => {
+            Action::RemoveOverride(Some(id))
+        }
+        Place::Named("/v1/admin/overrides", _) => return Err(unknown(path)),
+        Place::Named("/v1/admin/learned", id) => Action::Forget(Some(id)),
+        Place::Named("/v1/admin/retry", id) => Action::Retry(Some(id)),
+        Place::Named("/v1/admin/reconnect", id) => Action::Reconnect(Some(id)),
         Place::Named(_, id) => Action::Turn(id),
         Place::Fixed("/v1/responses") => Action::Responses,
         Place::Fixed("/v1/responses/compact") => Action::Compact,
@@ -125,6 +148,14 @@ pub fn find<'p>(method: &Method, path: &'p str) -> Result<Action<'p>, Refusal> {
         Place::Fixed("/v1/models") => Action::Models,
         Place::Fixed("/v1/accounts") => Action::Accounts,
         Place::Fixed("/v1/turns") => Action::Turns,
+        Place::Fixed("/v1/admin/overrides") => match *method {
+            Method::DELETE => Action::RemoveOverride(None),
+            Method::POST => Action::AddOverride,
+            _ => Action::Overrides,
+        },
+        Place::Fixed("/v1/admin/learned") => Action::Forget(None),
+        Place::Fixed("/v1/admin/retry") => Action::Retry(None),
+        Place::Fixed("/v1/admin/reconnect") => Action::Reconnect(None),
         Place::Fixed("/health") => Action::Health,
         Place::Fixed(_) => Action::Root,
     })
@@ -143,6 +174,11 @@ fn place(path: &str) -> Option<Place<'_>> {
     let fixed = PATHS.iter().find(|(known, _)| self::bare(known) == bare && !known.contains(['{', ':']));
     if let Some((known, _)) = fixed {
         return Some(Place::Fixed(known));
+    }
+    let admin = PATHS.iter().filter_map(|(known, _)| Some((*known, known.strip_prefix("/v1/admin/")?)));
+    let below = |name: &str| bare.strip_prefix("admin/")?.strip_prefix(name)?.strip_prefix('/');
+    if let Some(place) = admin.into_iter().find_map(|(known, name)| Some(Place::Named(known, below(name)?))) {
+        return Some(place);
     }
     let (kind, id) = bare.split_once('/')?;
     match kind {
@@ -227,6 +263,15 @@ mod tests {
             ("GET", "/health", Ok(Action::Health)),
             ("GET", "/v1/health", Ok(Action::Health)),
             ("HEAD", "/", Ok(Action::Root)),
+            ("GET", "/v1/admin/overrides", Ok(Action::Overrides)),
+            ("POST", "/v1/admin/overrides", Ok(Action::AddOverride)),
+            ("DELETE", "/v1/admin/overrides", Ok(Action::RemoveOverride(None))),
+            ("DELETE", "/v1/admin/overrides/7", Ok(Action::RemoveOverride(Some("7")))),
+            ("DELETE", "/v1/admin/learned/lab", Ok(Action::Forget(Some("lab")))),
+            ("GET", "/v1/admin/learned", Err(405)),
+            ("POST", "/v1/admin/retry", Ok(Action::Retry(None))),
+            ("POST", "/v1/admin/reconnect/lab/", Ok(Action::Reconnect(Some("lab")))),
+            ("POST", "/v1/admin", Err(404)),
             ("OPTIONS", "/v1/responses", Ok(Action::Options("POST"))),
             ("POST", "/v1/v1/chat/completions", Ok(Action::Chat)),
             ("POST", "/chat/completions/", Ok(Action::Chat)),

@@ -16,15 +16,34 @@ use super::traces::Traces;
 /// Warnings that are remembered.
 const MOST_WARNINGS: usize = 20;
 
+/// A request to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// Refuse new turns, give open ones their grace period.
+    Drain,
+    /// Another process has the same socket and serves: take no more connections, but answer what comes on those that are open,
+    /// and let every turn end by itself.
+    HandOver,
+}
+
 /// Where the process stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// Business as usual.
     Serving,
+    /// No new connections; those that are open are served and then closed.
+    HandingOver,
     /// No new turns; open ones go on.
     Draining,
     /// Open turns end now, with a legal terminal event.
     Cut,
+}
+
+impl Phase {
+    /// Whether a turn may begin.
+    pub fn takes_turns(self) -> bool {
+        matches!(self, Self::Serving | Self::HandingOver)
+    }
 }
 
 /// Fires once the phase is [`Phase::Cut`].

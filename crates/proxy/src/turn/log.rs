@@ -45,6 +45,8 @@ pub(super) struct Books {
     pub(super) client: String,
     /// What names the conversation.
     pub(super) conversation: Option<String>,
+    /// Write nothing down, except a failure in the log.
+    pub(super) quiet: bool,
 }
 
 impl Log {
@@ -87,6 +89,9 @@ impl Log {
     }
 
     pub(super) fn note(&mut self, note: &str) {
+        if self.books.quiet {
+            return;
+        }
         tracing::info!(event = "turn.note", turn = %self.id, endpoint = %self.endpoint, note);
         if self.notes.len() < MOST_NOTES {
             self.notes.push(note.to_owned());
@@ -170,7 +175,12 @@ impl Drop for Log {
         if let Some(warning) = warning {
             self.warn(&warning);
         }
-        self.books.store.record(self.row(ms(self.begun.elapsed())));
+        if self.books.quiet && self.failure.is_none() {
+            return;
+        }
+        if !self.books.quiet {
+            self.books.store.record(self.row(ms(self.begun.elapsed())));
+        }
         let trace = self.trace(ms(self.begun.elapsed()));
         self.open.record(trace);
         if let Some(failure) = &self.failure {
@@ -180,8 +190,11 @@ impl Drop for Log {
                 endpoint = %self.endpoint,
                 model = %self.model,
                 finish = "failed",
+                account = %self.account,
+                client = %self.books.client,
                 failure = failure.kind.code(),
                 status = failure.status,
+                retry_after_ms = failure.retry_after.map(ms),
                 ms = ms(self.begun.elapsed()),
                 message = %failure.message,
             );

@@ -1,25 +1,38 @@
 //! What Codex is told: everything on its command line, the models in a file of latimer's own.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context as _;
-use latimer_proxy::config::state;
+use latimer_proxy::config::{Config, state};
 use latimer_proxy::inbound::models;
 
 use super::{TOKEN_VARIABLE, Told};
 use crate::codex_texts::codex_texts;
 
+/// The model catalog in the state directory; generated, so it may be generated again.
+pub(crate) const CATALOG: &str = "codex-catalog.json";
+
 pub(super) fn tell(client: &mut Command, told: &Told<'_>) -> anyhow::Result<()> {
-    let catalog = told.state_dir.join("codex-catalog.json");
-    let text = models::codex_catalog(told.config, &codex_texts(), Some(told.model));
-    state::write_private(&catalog, text.as_bytes()).context("writing the model catalog")?;
+    let catalog = write_catalog(told.state_dir, told.config, Some(told.model))?;
     client.args(overrides(told.url, told.model, &catalog, told.token.is_some()));
     if let Some(token) = told.token {
         client.env(TOKEN_VARIABLE, token.expose());
     }
     Ok(())
+}
+
+/// Writes the model catalog that Codex is given.
+pub(crate) fn write_catalog(
+    state_dir: &Path,
+    config: &Config,
+    model: Option<&str>,
+) -> anyhow::Result<PathBuf> {
+    let catalog = state_dir.join(CATALOG);
+    let text = models::codex_catalog(config, &codex_texts(), model);
+    state::write_private(&catalog, text.as_bytes()).context("writing the model catalog")?;
+    Ok(catalog)
 }
 
 /// What Codex is told on its command line. Values are TOML.

@@ -1,0 +1,198 @@
+//! What people see and say: `latimer up`, `down`, `status`, and the questions to a running watchdog.
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::Instant;
+
+use latimer_adapters::scripted::{Answer, Step};
+use serde_json::{Value, json};
+use support::latimer;
+use support::pair::{Client, End, PATIENCE, Pair, configured, kill, lives, logs, on};
+
+fn latimer_on(dir: &Path, words: &[&str]) -> Output {
+    let mut command = latimer();
+    command
+        .args(words)
+        .arg("--config")
+        .arg(dir.join("latimer.toml"))
+        .arg("--state-dir")
+        .arg(dir.join("state"));
+    command.stdin(Stdio::null()).output().expect("it runs")
+}
+
+fn json_of(run: &Output) -> Value {
+    serde_json::from_slice(&run.stdout).unwrap_or_else(|error| {
+        panic!(
+            "{error}: {:?} {:?}",
+            String::from_utf8_lossy(&run.stdout),
+            String::from_utf8_lossy(&run.stderr)
+        )
+    })
+}
+
+#[test]
+fn up_and_down_leave_nothing_behind() {
+    let dir = configured("up", "http://127.0.0.1:9", "");
+    let nothing = latimer_on(&dir, &["status"]);
+    assert_eq!(nothing.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&nothing.stdout).contains("latimer up"));
+    let up = latimer_on(&dir, &["up", "--json"]);
+    assert!(up.status.success(), "{}\n{}", String::from_utf8_lossy(&up.stderr), logs(&dir));
+    let status = json_of(&up);
+    let pid = |value: &Value| u32::try_from(value.as_u64().expect("a pid")).expect("a pid");
+    let (watchdog, proxy) = (pid(&status["pid"]), pid(&status["proxy"]["pid"]));
+    let again = json_of(&latimer_on(&dir, &["up", "--json"]));
+    assert_eq!(pid(&again["pid"]), watchdog, "the second `up` finds the first");
+    let words = latimer_on(&dir, &["status"]);
+    assert!(String::from_utf8_lossy(&words.stdout).starts_with("serving on http://127.0.0.1:"), "{words:?}");
+    let token = std::fs::read_to_string(dir.join("state/token")).expect("a token");
+    let client = Client::new(status["address"].as_str().expect("an address"), &token);
+    assert_eq!(client.get("/v1/models").expect("answered").0, 200);
+    let down = json_of(&latimer_on(&dir, &["down", "--json"]));
+    assert_eq!(down, json!({ "was_running": true }));
+    let begun = Instant::now();
+    while lives(watchdog) || lives(proxy) {
+        assert!(begun.elapsed() < PATIENCE, "something is left\n{}", logs(&dir));
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    assert_eq!(json_of(&latimer_on(&dir, &["down", "--json"])), json!({ "was_running": false }));
+    for left in ["state/watchdog.sock", "state/proxy.json"] {
+        assert!(!dir.join(left).exists(), "{left}");
+    }
+    let running = std::fs::read_dir(dir.join("state/running")).map_or(0, Iterator::count);
+    assert_eq!(running, 0, "the registry is empty");
+}
+
+#[test]
+fn a_proxy_that_was_stopped_by_a_person_is_left_stopped_until_it_is_started() {
+    let pair = Pair::new("stopped", [Answer::text("Hi.")]);
+    // Health must have been seen once: before that, an end is a failed start.
+    pair.until("it is up", |pair| pair.ask("export").is_some_and(|export| export["status"]["phase"] == "up"));
+    kill("TERM", pair.proxy().expect("it serves"));
+    pair.until("the port answers with the cause", |pair| pair.status()["phase"] == "holding");
+    let (code, body) = pair.client().send("POST /v1/responses", "{}").expect("answered");
+    assert!(code == 503 && body.contains("it was stopped"), "{body}");
+    assert!(pair.ask("start").is_some());
+    pair.until("it serves again", |pair| pair.status()["phase"] == "serving");
+    assert_eq!(pair.client().turn().0, End::Complete);
+    let old = pair.proxy();
+    assert!(pair.ask("restart").is_some());
+    pair.until("another one serves", |pair| pair.status()["phase"] == "serving" && pair.proxy() != old);
+    assert_eq!(pair.client().turn().0, End::Complete);
+}
+
+#[test]
+fn incidents_rules_and_recordings_can_be_looked_at_with_and_without_a_watchdog() {
+    let mut pair = Pair::new("look", [Answer::text("Hi.")]);
+    let old = pair.proxy();
+    kill("KILL", old.expect("it serves"));
+    pair.until("another one serves", |pair| pair.status()["phase"] == "serving" && pair.proxy() != old);
+    let running = pair.ask("incidents").expect("listed");
+    assert_eq!(running[0]["fault"], "A1", "{running}");
+    let id = running[0]["id"].to_string();
+    let show = on(&pair.dir, "show").arg(&id).output().expect("it runs");
+    assert!(String::from_utf8_lossy(&show.stdout).contains("the proxy is gone"), "{show:?}");
+    assert_eq!(on(&pair.dir, "show").arg("99").output().expect("it runs").status.code(), Some(1));
+    assert!(on(&pair.dir, "silence").args(["b2", "--for", "60"]).output().expect("it runs").status.success());
+    assert_eq!(on(&pair.dir, "silence").arg("Z9").output().expect("it runs").status.code(), Some(1));
+    let silenced = |rules: &Value| {
+        let rules = rules.as_array().expect("a list").clone();
+        rules.iter().any(|rule| rule["fault"] == "B2" && rule["silenced"] == true)
+    };
+    assert!(silenced(&pair.ask("rules").expect("listed")));
+    let status = pair.status();
+    let cancelled = pair.ask("cancel").expect("answered");
+    assert_eq!(cancelled["cancelled"], json!([]), "{status}\n{}", logs(&pair.dir));
+    let played = pair.ask("simulate").expect("played");
+    let starts = played["did"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter(|did| did["order"]["action"]["do"] == "start");
+    assert_eq!(starts.count(), 2, "the first one and the one after the kill: {played}");
+    assert_eq!(pair.stop(), Some(0));
+    assert_eq!(pair.ask("incidents").expect("listed")[0]["fault"], "A1", "read from the file");
+    assert!(!silenced(&pair.ask("rules").expect("listed")));
+}
+
+#[test]
+fn a_broken_record_is_set_aside_and_nobody_is_blind() {
+    let mut pair = Pair::new("record", [Answer::turn([Step::text("Hi.")])]);
+    assert_eq!(pair.stop(), Some(0));
+    std::fs::write(pair.dir.join("state/incidents.json"), "{\"version\":").expect("written");
+    pair.watchdog = support::pair::start(&pair.dir, &[]);
+    pair.url = support::pair::url_of(&mut pair.watchdog, &pair.dir);
+    assert_eq!(pair.client().turn().0, End::Complete);
+    let names = std::fs::read_dir(pair.dir.join("state")).expect("listed").flatten();
+    let aside: Vec<String> = names
+        .map(|file| file.file_name().to_string_lossy().into_owned())
+        .filter(|name| name.starts_with("incidents.json.corrupt-"))
+        .collect();
+    assert_eq!(aside.len(), 1, "{aside:?}");
+    let kept = std::fs::read_to_string(pair.dir.join("state").join(&aside[0])).expect("kept");
+    assert_eq!(kept, "{\"version\":");
+}
+
+#[test]
+fn a_service_is_written_and_undone() {
+    let dir = configured("service", "http://127.0.0.1:9", "");
+    let service = |action: &str| -> Output {
+        let mut command: Command = latimer();
+        command.args(["service", action, "--no-start", "--config"]).arg(dir.join("latimer.toml"));
+        command.arg("--state-dir").arg(dir.join("state")).env("HOME", dir.join("home"));
+        command.output().expect("it runs")
+    };
+    let unit = if cfg!(target_os = "macos") {
+        "home/Library/LaunchAgents/latimer.watchdog.plist"
+    } else {
+        "home/.config/systemd/user/latimer.service"
+    };
+    let installed = service("install");
+    assert!(installed.status.success(), "{installed:?}");
+    let text = std::fs::read_to_string(dir.join(unit)).expect("written");
+    assert!(text.contains("latimer-watchdog") && text.contains("latimer.toml"), "{text}");
+    assert!(service("uninstall").status.success());
+    assert!(!dir.join(unit).exists());
+}
+
+#[test]
+fn a_launched_client_has_a_watched_proxy_and_its_violent_end_is_told() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = configured("launch", "http://127.0.0.1:9", "");
+    let program = dir.join("codex");
+    std::fs::write(&program, "#!/bin/sh\nexec sleep 60\n").expect("written");
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("made a program");
+    let mut command = latimer();
+    command.args(["launch", "codex", "--program"]).arg(&program);
+    command.arg("--config").arg(dir.join("latimer.toml")).arg("--state-dir").arg(dir.join("state"));
+    let mut launch = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().expect("it runs");
+    let status = || latimer_on(&dir, &["status", "--json"]);
+    let wait_for = |what: &str, holds: &dyn Fn(&Value) -> bool| -> Value {
+        let begun = Instant::now();
+        loop {
+            let run = status();
+            if run.status.success() && holds(&json_of(&run)) {
+                return json_of(&run);
+            }
+            assert!(begun.elapsed() < PATIENCE, "in vain: {what}\n{}", logs(&dir));
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+    };
+    let seen = wait_for("the client is watched", &|status| status["clients"][0]["name"] == "codex");
+    // The watchdog has to have seen it alive: it looks every two seconds.
+    std::thread::sleep(std::time::Duration::from_millis(2_500));
+    kill("KILL", u32::try_from(seen["clients"][0]["pid"].as_u64().expect("a pid")).expect("a pid"));
+    assert_eq!(launch.wait().expect("ended").code(), Some(137));
+    let told = wait_for("the person is told", &|status| {
+        status["alerts"].as_array().is_some_and(|alerts| alerts.iter().any(|alert| alert["fault"] == "D1"))
+    });
+    assert!(
+        told["alerts"].to_string().contains("latimer launch codex -- resume --last"),
+        "{}",
+        told["alerts"]
+    );
+    assert!(latimer_on(&dir, &["down"]).status.success());
+}

@@ -1,0 +1,218 @@
+//! Changes for a while, on top of the configuration: avoid an endpoint, be more patient with one. They live in memory, end by
+//! themselves, can be taken back, and are shown in the health document. The configuration file is never touched.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use latimer_protocol::status::{OverrideRequest, OverrideState, OverrideWhat};
+
+use super::reply::Refusal;
+use crate::config::Config;
+
+/// The longest a change may last.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+/// Changes at once.
+const MOST: usize = 50;
+/// How much more patient an endpoint's limits can be made.
+const MOST_FACTOR: f64 = 10.0;
+/// No limit grows past this.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// The changes in force.
+#[derive(Debug, Default)]
+pub struct Overrides {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    next: u64,
+    /// Grows with every change of the list; what was built from an older list is out of date.
+    generation: u64,
+    list: Vec<Override>,
+}
+
+#[derive(Debug, Clone)]
+struct Override {
+    id: u64,
+    what: OverrideWhat,
+    why: String,
+    until: Instant,
+}
+
+impl Overrides {
+    /// Puts a change in force, in the place of an earlier one that says the same; its id is the answer.
+    pub fn add(&self, request: OverrideRequest, config: &Config, now: Instant) -> Result<u64, Refusal> {
+        let invalid = |message: String| Err(Refusal::invalid(400, "invalid_value").message(message));
+        let endpoint = request.what.endpoint();
+        if !config.endpoints.iter().any(|known| known.name.as_str() == endpoint) {
+            let shown: String = endpoint.chars().take(80).collect();
+            return invalid(format!("there is no endpoint `{shown}`"));
+        }
+        if let OverrideWhat::RaiseTimeouts { factor, .. } = request.what
+            && !(factor > 1.0 && factor <= MOST_FACTOR)
+        {
+            return invalid(format!("`factor` is more than 1 and at most {MOST_FACTOR}"));
+        }
+        let length = Duration::from_secs(request.seconds);
+        if length.is_zero() || length > LONGEST {
+            return invalid(format!("`seconds` is between 1 and {}", LONGEST.as_secs()));
+        }
+        let mut inner = self.fresh(now);
+        inner.list.retain(|known| {
+            known.what.endpoint() != endpoint
+                || std::mem::discriminant(&known.what) != std::mem::discriminant(&request.what)
+        });
+        if inner.list.len() >= MOST {
+            return invalid(format!("at most {MOST} overrides are in force at once"));
+        }
+        inner.next += 1;
+        inner.generation += 1;
+        let id = inner.next;
+        let why = request.why.chars().filter(|c| !c.is_control()).take(200).collect();
+        tracing::info!(
+            event = "override.set",
+            id,
+            endpoint,
+            kind = request.what.kind(),
+            seconds = request.seconds
+        );
+        inner.list.push(Override { id, what: request.what, why, until: now + length });
+        Ok(id)
+    }
+
+    /// Takes a change back, or all of them; how many that were.
+    pub fn remove(&self, id: Option<u64>, now: Instant) -> usize {
+        let mut inner = self.fresh(now);
+        let before = inner.list.len();
+        inner.list.retain(|known| id.is_some_and(|id| known.id != id));
+        let gone = before - inner.list.len();
+        if gone > 0 {
+            inner.generation += 1;
+            tracing::info!(event = "override.removed", count = gone);
+        }
+        gone
+    }
+
+    /// What the list is called now; another one after every change and every end of one.
+    pub fn generation(&self, now: Instant) -> u64 {
+        self.fresh(now).generation
+    }
+
+    /// Those in force.
+    pub fn states(&self, now: Instant) -> Vec<OverrideState> {
+        let state = |known: &Override| OverrideState {
+            id: known.id,
+            what: known.what.clone(),
+            why: known.why.clone(),
+            seconds_left: known.until.saturating_duration_since(now).as_secs(),
+        };
+        self.fresh(now).list.iter().map(state).collect()
+    }
+
+    /// The configuration with the changes made to it.
+    pub fn apply(&self, config: &Arc<Config>, now: Instant) -> Arc<Config> {
+        let inner = self.fresh(now);
+        if inner.list.is_empty() {
+            return Arc::clone(config);
+        }
+        let mut changed = Config::clone(config);
+        for known in &inner.list {
+            match &known.what {
+                OverrideWhat::AvoidEndpoint { endpoint } => {
+                    let name = changed.endpoints.iter().find(|known| known.name.as_str() == endpoint);
+                    changed.avoided.extend(name.map(|known| known.name.clone()));
+                }
+                OverrideWhat::RaiseTimeouts { endpoint, factor } => {
+                    for known in &mut changed.endpoints {
+                        if known.name.as_str() == endpoint {
+                            let longer = |limit: Duration| {
+                                limit.mul_f64(factor.clamp(1.0, MOST_FACTOR)).min(LONGEST_TIMEOUT.max(limit))
+                            };
+                            known.timeouts.connect = longer(known.timeouts.connect);
+                            known.timeouts.first_byte = longer(known.timeouts.first_byte);
+                        }
+                    }
+                }
+            }
+        }
+        Arc::new(changed)
+    }
+
+    /// The list without what has ended.
+    fn fresh(&self, now: Instant) -> std::sync::MutexGuard<'_, Inner> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = inner.list.len();
+        inner.list.retain(|known| known.until > now);
+        if inner.list.len() != before {
+            inner.generation += 1;
+        }
+        inner
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::raise::load;
+
+    fn config() -> Arc<Config> {
+        let text = "[[endpoint]]\nname = \"a\"\nbase_url = \"https://a.test\"\nmodels = [\"m\"]\n[[endpoint]]\nname = \"b\"\nbase_url = \"https://b.test\"\nmodels = [\"m\"]\n";
+        let loaded = load(text, &|_| None, &|_| Err(std::io::ErrorKind::NotFound.into()));
+        Arc::new(loaded.expect("a configuration").config)
+    }
+
+    fn avoid(endpoint: &str, seconds: u64) -> OverrideRequest {
+        let what = OverrideWhat::AvoidEndpoint { endpoint: endpoint.to_owned() };
+        OverrideRequest { what, seconds, why: "B2".to_owned() }
+    }
+
+    fn raise(factor: f64) -> OverrideRequest {
+        let what = OverrideWhat::RaiseTimeouts { endpoint: "a".to_owned(), factor };
+        OverrideRequest { what, seconds: 60, why: String::new() }
+    }
+
+    #[test]
+    fn an_avoided_endpoint_comes_last_until_the_time_is_over() {
+        let (overrides, config, now) = (Overrides::default(), config(), Instant::now());
+        let answers = |now| {
+            let config = overrides.apply(&config, now);
+            config.route("m").expect("routed").0.name.to_string()
+        };
+        assert_eq!(answers(now), "a");
+        let first = overrides.generation(now);
+        overrides.add(avoid("a", 60), &config, now).expect("in force");
+        assert_eq!(answers(now), "b");
+        assert_ne!(overrides.generation(now), first);
+        let explicit = overrides.apply(&config, now);
+        assert_eq!(explicit.route("a/m").expect("routed").0.name.as_str(), "a", "who names it gets it");
+        let later = now + Duration::from_secs(61);
+        assert_eq!(answers(later), "a");
+        assert!(overrides.states(later).is_empty());
+    }
+
+    #[test]
+    fn patience_grows_by_a_factor_and_is_taken_back() {
+        let (overrides, config, now) = (Overrides::default(), config(), Instant::now());
+        let id = overrides.add(raise(2.0), &config, now).expect("in force");
+        let patience = |now| overrides.apply(&config, now).endpoints[0].timeouts;
+        assert_eq!(patience(now).connect, 2 * config.endpoints[0].timeouts.connect);
+        overrides.add(raise(3.0), &config, now).expect("in force");
+        assert_eq!(overrides.states(now).len(), 1, "the newer one is in the place of the older");
+        assert_eq!(overrides.remove(Some(id), now), 0, "which is gone");
+        assert_eq!(overrides.remove(None, now), 1);
+        assert_eq!(patience(now), config.endpoints[0].timeouts);
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        let (overrides, config, now) = (Overrides::default(), config(), Instant::now());
+        for request in
+            [avoid("c", 60), avoid("a", 0), avoid("a", u64::MAX), raise(1.0), raise(1e9), raise(f64::NAN)]
+        {
+            let refused = overrides.add(request.clone(), &config, now).expect_err("refused");
+            assert_eq!(refused.status, 400, "{request:?}");
+        }
+        assert!(overrides.states(now).is_empty());
+    }
+}

@@ -1,0 +1,254 @@
+//! What was decided: orders for the actor, each with an id, a reason and the action itself.
+
+use std::fmt;
+
+use latimer_protocol::status::Fault;
+use serde::{Deserialize, Serialize};
+
+use crate::diagnose::Report;
+use crate::signal::Process;
+use crate::time::Time;
+
+/// The number of an order: what a person cancels by and what an outcome answers to. Numbers only grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ActionId(pub u64);
+
+impl fmt::Display for ActionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One thing to do **now**. Waiting (back-off, the three seconds for a cancel) is over when an order is given.
+///
+/// The actor answers every order but an alert, an announcement and an ignore with
+/// [`Signal::Outcome`](crate::signal::Signal::Outcome); `Diagnose` with [`Signal::Diagnosis`](crate::signal::Signal::Diagnosis).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Order {
+    /// Its number.
+    pub id: ActionId,
+    /// The fault it answers; none for a person's wish.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Fault>,
+    /// Who proposed it.
+    pub by: By,
+    /// Why, in one sentence for a person.
+    pub why: String,
+    /// What to do.
+    pub action: Action,
+}
+
+/// Who proposed an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum By {
+    /// Tier 1: a row of the table.
+    Rule,
+    /// Tier 2: it helped before.
+    Record,
+    /// Tier 3: a model.
+    Model,
+    /// A guard: a cap was reached.
+    Guard,
+    /// A person.
+    Person,
+}
+
+impl By {
+    /// The same word as in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rule => "rule",
+            Self::Record => "record",
+            Self::Model => "model",
+            Self::Guard => "guard",
+            Self::Person => "person",
+        }
+    }
+}
+
+/// What can be done. A closed list: nothing a model or an upstream says becomes anything else.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Action {
+    /// Start a proxy; none runs. Lets go of a held port.
+    Start {
+        /// Without learned rules and without a store.
+        safe_mode: bool,
+    },
+    /// End the running proxy and start another.
+    Restart {
+        /// Without learned rules and without a store.
+        safe_mode: bool,
+        /// It hangs: note its state (threads, stacks, descriptors) and kill it, instead of asking it to stop.
+        hung: bool,
+    },
+    /// Start a new proxy on the same socket, wait until it is healthy, then drain the old one.
+    Replace,
+    /// Ask the proxy to stop, and start no other.
+    Stop,
+    /// End processes of our own registry. The actor checks start times once more.
+    KillStale {
+        /// Which ones.
+        processes: Vec<Process>,
+    },
+    /// Forget what was learned, so that it is learned again. The file is set aside, not deleted.
+    ClearCapabilities {
+        /// For this endpoint; for all without it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        endpoint: Option<String>,
+    },
+    /// Let an endpoint rest; the proxy keeps turns away from it.
+    Wait {
+        /// Which one; the network as a whole without it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        endpoint: Option<String>,
+        /// For so many milliseconds.
+        for_ms: u64,
+    },
+    /// End the rest of an endpoint, so that its next turn tries it again.
+    Retry {
+        /// Which one; all without it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        endpoint: Option<String>,
+    },
+    /// Send turns of one endpoint to the next one of its route, for a time.
+    SwitchProvider {
+        /// Away from this one.
+        from: String,
+        /// When the switch is undone.
+        expires_at: Time,
+    },
+    /// Wait longer for an endpoint, for a time.
+    RaiseTimeout {
+        /// Which one.
+        endpoint: String,
+        /// Its limits on connecting and on the first byte, in per cent of the settings (200 is twice as long).
+        percent: u32,
+        /// When the settings count again.
+        expires_at: Time,
+    },
+    /// Close the pooled connections of an endpoint, so that the next turn opens new ones.
+    Reconnect {
+        /// Which one; all without it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        endpoint: Option<String>,
+    },
+    /// Write the generated settings of a client again.
+    RegenerateConfig {
+        /// Which client; all without it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client: Option<String>,
+    },
+    /// Take processes that are gone out of the registry.
+    CleanState {
+        /// Which ones; all that are gone when empty.
+        processes: Vec<Process>,
+    },
+    /// Send a real turn through the proxy now; answered by `ProbeOk` or `ProbeFailed`.
+    Probe,
+    /// Tell the person.
+    Alert(Alert),
+    /// Nothing needs to be done; said so that a log shows that it was seen.
+    Ignore,
+    /// No more restarts: answer on the held socket with the cause, until a `Start`.
+    HoldPort {
+        /// The cause, in one sentence, as clients will read it.
+        cause: String,
+    },
+    /// Ask a model what to do.
+    Diagnose(Report),
+    /// This will be done unless a person cancels it.
+    Announce {
+        /// The number to cancel by: the id that the order will have.
+        id: ActionId,
+        /// When it will be done.
+        at: Time,
+        /// What will be done.
+        action: Box<Action>,
+    },
+}
+
+impl Action {
+    /// The same word as in JSON.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Start { .. } => "start",
+            Self::Restart { .. } => "restart",
+            Self::Replace => "replace",
+            Self::Stop => "stop",
+            Self::KillStale { .. } => "kill_stale",
+            Self::ClearCapabilities { .. } => "clear_capabilities",
+            Self::Wait { .. } => "wait",
+            Self::Retry { .. } => "retry",
+            Self::SwitchProvider { .. } => "switch_provider",
+            Self::RaiseTimeout { .. } => "raise_timeout",
+            Self::Reconnect { .. } => "reconnect",
+            Self::RegenerateConfig { .. } => "regenerate_config",
+            Self::CleanState { .. } => "clean_state",
+            Self::Probe => "probe",
+            Self::Alert(_) => "alert",
+            Self::Ignore => "ignore",
+            Self::HoldPort { .. } => "hold_port",
+            Self::Diagnose(_) => "diagnose",
+            Self::Announce { .. } => "announce",
+        }
+    }
+}
+
+/// How much an alert matters; `notify` of the settings decides by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// Good to know.
+    Info,
+    /// Something will go wrong, or goes wrong for some turns.
+    Warning,
+    /// Work stands still until a person acts.
+    Urgent,
+}
+
+/// What a person is told: what, since when, what was tried, what can be run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alert {
+    /// How much it matters.
+    pub level: Level,
+    /// What is wrong, in one sentence.
+    pub what: String,
+    /// Since when.
+    pub since: Time,
+    /// What was tried, in order; empty when nothing was.
+    #[serde(default)]
+    pub tried: Vec<String>,
+    /// A command or a step that helps; empty when there is none.
+    #[serde(default)]
+    pub run: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_survives_its_wire_form() {
+        let order = Order {
+            id: ActionId(4),
+            fault: Some(Fault::B2),
+            by: By::Rule,
+            why: "three in a row".to_owned(),
+            action: Action::Announce {
+                id: ActionId(4),
+                at: Time::from_secs(5),
+                action: Box::new(Action::SwitchProvider {
+                    from: "kimi".to_owned(),
+                    expires_at: Time::from_secs(9),
+                }),
+            },
+        };
+        let value = serde_json::to_value(&order).expect("JSON");
+        assert_eq!(value["action"]["do"], order.action.name());
+        assert_eq!(value["by"], order.by.name());
+        assert_eq!(serde_json::from_value::<Order>(value).expect("the same"), order);
+    }
+}

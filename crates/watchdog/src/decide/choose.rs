@@ -1,0 +1,255 @@
+//! From a sighting to a remedy: the guards first, then the tiers in their order.
+
+use std::time::Duration;
+
+use latimer_protocol::status::Fault;
+
+use super::Moment;
+use super::lifecycle::Phase;
+use super::orders::Asked;
+use super::sighting::Sighting;
+use crate::action::{Action, By, Level};
+use crate::diagnose::budget::BETWEEN;
+use crate::diagnose::reply;
+use crate::guard::ladder::{Key, QUIET, Step};
+use crate::pattern::Fact;
+use crate::rules::{Remedy, Rule};
+use crate::signal::Diagnosis;
+
+/// What a fault that no row covers rests for, and is measured by.
+const UNCOVERED: Duration = Duration::from_secs(300);
+/// Faults that a dead network explains.
+const OF_THE_NETWORK: [Fault; 6] = [Fault::A6, Fault::A7, Fault::B2, Fault::B5, Fault::B6, Fault::B9];
+
+/// What was chosen, and by whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Choice {
+    pub(super) remedy: Remedy,
+    pub(super) by: By,
+    /// How long it rests afterwards, at the least.
+    pub(super) cooldown: Duration,
+    /// For how long the fault must stay away.
+    pub(super) window: Duration,
+}
+
+impl Moment<'_> {
+    /// A fault was seen.
+    pub(super) fn sighted(&mut self, sighting: &Sighting) {
+        let pattern = &sighting.pattern;
+        let fault = pattern.fault;
+        self.state.ladder.seen(pattern, self.now);
+        self.state.record.incidents.seen(pattern, self.wall);
+        self.state.scene.seen(fault, sighting.status, self.now);
+        let keep = self
+            .state
+            .rules
+            .rows()
+            .iter()
+            .filter(|rule| rule.fault == fault)
+            .map(|rule| rule.threshold)
+            .max();
+        let keep = usize::try_from(keep.unwrap_or(1)).unwrap_or(1);
+        self.state.counters.push(pattern, keep, self.now, self.wall);
+        self.came_back(pattern);
+        if self.state.silenced.covers(fault, self.wall) {
+            return;
+        }
+        let explained = OF_THE_NETWORK.contains(&fault) && pattern.fact(Fact::Network).is_none();
+        if self.state.network_down && explained {
+            return;
+        }
+        if let Some(choice) = self.choose(sighting) {
+            self.propose(sighting, choice, None);
+        }
+    }
+
+    /// The tiers, in their order. None: a rule covers it, and its threshold is not reached.
+    fn choose(&self, sighting: &Sighting) -> Option<Choice> {
+        let pattern = &sighting.pattern;
+        let rules: Vec<&Rule> = self.state.rules.of(pattern).collect();
+        // That a dead process is started again is the watchdog's life, not a rule among others: `auto_restart` is for that.
+        let supervised = sighting.is_dead && rules.iter().any(|rule| rule.remedy == Remedy::RestartProxy);
+        if rules.is_empty() || !(self.state.settings.tier1 || supervised) {
+            return Some(self.uncovered(sighting, UNCOVERED, UNCOVERED));
+        }
+        let reached = |rule: &&&Rule| {
+            let seen = self.state.counters.within(pattern, rule.window, self.now);
+            seen >= usize::try_from(rule.threshold).unwrap_or(usize::MAX)
+        };
+        let rule = rules.iter().filter(reached).max_by_key(|rule| rule.step)?;
+        if rule.remedy == Remedy::Diagnose {
+            return Some(self.uncovered(sighting, rule.cooldown, rule.window));
+        }
+        let choice =
+            Choice { remedy: rule.remedy, by: By::Rule, cooldown: rule.cooldown, window: rule.window };
+        // What the rule says was tried and the fault is here again: what helped before goes first now.
+        let again =
+            rule.remedy.changes_something() && self.state.ladder.level(&key(sighting, rule.remedy)) > 0;
+        let better =
+            self.proven(sighting).filter(|remedy| again && !sighting.is_dead && *remedy != rule.remedy);
+        Some(better.map_or(choice, |remedy| Choice { remedy, by: By::Record, ..choice }))
+    }
+
+    /// Tiers 2 and 3.
+    fn uncovered(&self, sighting: &Sighting, cooldown: Duration, window: Duration) -> Choice {
+        match self.proven(sighting) {
+            Some(remedy) => Choice { remedy, by: By::Record, cooldown, window },
+            None => Choice { remedy: Remedy::Diagnose, by: By::Rule, cooldown, window },
+        }
+    }
+
+    fn proven(&self, sighting: &Sighting) -> Option<Remedy> {
+        if !self.state.settings.tier2 {
+            return None;
+        }
+        self.state.record.incidents.proven(&sighting.pattern).map(|fix| fix.remedy)
+    }
+
+    /// Brings a remedy to the guards, and what passes to the orders.
+    pub(super) fn propose(&mut self, sighting: &Sighting, choice: Choice, why: Option<String>) {
+        let Choice { remedy, by, cooldown, window } = choice;
+        let absent = matches!(self.state.life.phase, Phase::Stopped | Phase::Held);
+        if absent && remedy.needs_proxy() {
+            return;
+        }
+        let key = key(sighting, remedy);
+        match remedy {
+            Remedy::AlertUser | Remedy::SuggestModel | Remedy::SuggestProvider => {
+                self.tell_of(sighting, remedy, why, cooldown);
+            }
+            Remedy::Ignore => {
+                if self.state.ladder.tell(&key, cooldown, self.now) {
+                    let why = why.unwrap_or_else(|| format!("counted: {}", sighting.pattern));
+                    self.order(Some(sighting.fault()), by, why, Action::Ignore);
+                }
+            }
+            Remedy::Probe => {
+                let runs = matches!(self.state.life.phase, Phase::Starting | Phase::Up);
+                if runs && self.state.ladder.tell(&key, cooldown, self.now) {
+                    self.state.probing = Some((sighting.clone(), self.now));
+                    let why = format!("{}: does a real turn work?", sighting.fault().title());
+                    self.order(Some(sighting.fault()), by, why, Action::Probe);
+                }
+            }
+            Remedy::Diagnose => self.ask(sighting, cooldown, window),
+            Remedy::RestartProxy if sighting.is_dead => self.revive(sighting, by),
+            _ => self.change(sighting, choice, &key, why),
+        }
+    }
+
+    /// A remedy that changes something and can wait for a cancel.
+    fn change(&mut self, sighting: &Sighting, choice: Choice, key: &Key, why: Option<String>) {
+        let Choice { remedy, cooldown, .. } = choice;
+        let restarts = matches!(remedy, Remedy::RestartProxy | Remedy::ReplaceProxy);
+        let runs = matches!(self.state.life.phase, Phase::Starting | Phase::Up);
+        if restarts && (!runs || self.is_pending(super::lifecycle::is_start)) {
+            return;
+        }
+        if self.is_handled(key) {
+            return;
+        }
+        match self.state.ladder.step(key, self.now) {
+            Step::Resting(_) => return,
+            Step::Exhausted => return self.tell(sighting, Level::Warning, None, QUIET),
+            Step::Try => {}
+        }
+        let safe_mode = self.state.restarts.in_safe_mode();
+        let Some(action) = sighting.action(remedy, safe_mode, self.wall) else {
+            // A log of somebody else does not say which endpoint it was: counted, and no more.
+            if !sighting.is_hearsay() {
+                self.tell(sighting, Level::Warning, None, cooldown);
+            }
+            return;
+        };
+        if restarts && self.state.restarts.room(self.now).is_err() {
+            // It runs after a fashion: that is better than a held port.
+            return self.tell(sighting, Level::Warning, None, cooldown);
+        }
+        let asked_first = match remedy {
+            Remedy::SwitchProvider => !self.state.settings.auto_switch_provider,
+            Remedy::RestartProxy | Remedy::ReplaceProxy => !self.state.settings.auto_restart,
+            _ => false,
+        };
+        let why = why.unwrap_or_else(|| sighting.reason());
+        if asked_first {
+            return self.offer(sighting, choice, &action, &why);
+        }
+        let rest = if remedy == Remedy::Wait { cooldown.max(sighting.rest()) } else { cooldown };
+        self.state.ladder.tried(key, rest, self.now);
+        // A later step takes the place of an earlier one that still waits.
+        self.state.pending.retain(|pending| !pending.announced || pending.hope.key.pattern != key.pattern);
+        self.announce(action, sighting, choice, why);
+    }
+
+    /// Tier 3: asks a model, if there is one and the budget allows it; otherwise a person is told.
+    fn ask(&mut self, sighting: &Sighting, cooldown: Duration, window: Duration) {
+        let key = key(sighting, Remedy::Diagnose);
+        if self.state.asked.is_some() || !self.state.ladder.tell(&key, cooldown, self.now) {
+            return;
+        }
+        let settings = &self.state.settings;
+        let budget = settings.diagnosis.monthly_budget_micros;
+        let just_asked = self.state.asked_at.is_some_and(|at| self.now.since(at) < BETWEEN);
+        let may_ask = settings.tier3 && settings.diagnosis.endpoint.is_some() && !just_asked;
+        if !may_ask || self.state.record.ledger.admit(budget, self.wall).is_err() {
+            return self.tell_of(sighting, Remedy::AlertUser, None, cooldown);
+        }
+        // Counted before the question goes out, so that a slow answer is not asked for again.
+        self.state.record.ledger.asked(self.wall);
+        self.state.asked_at = Some(self.now);
+        let incident = self.state.record.incidents.get(&sighting.pattern);
+        let report =
+            self.state.scene.report(&sighting.pattern, &self.proxy_facts(), incident, self.now, self.wall);
+        let why = format!("no rule and no record covers {}", sighting.pattern);
+        let id = self.order(Some(sighting.fault()), By::Rule, why, Action::Diagnose(report));
+        self.state.asked = Some(Asked { id, sighting: sighting.clone(), at: self.now, cooldown, window });
+    }
+
+    pub(super) fn diagnosis(&mut self, diagnosis: &Diagnosis) {
+        let Some(asked) = self.state.asked.take_if(|asked| asked.id == diagnosis.id) else { return };
+        let Some(reply) = &diagnosis.reply else {
+            // It failed: what was set aside for it is given back when nothing was used.
+            self.state.record.ledger.answered(
+                diagnosis.input_tokens,
+                diagnosis.output_tokens,
+                diagnosis.cost_micros,
+            );
+            return self.tell_of(&asked.sighting, Remedy::AlertUser, None, asked.cooldown);
+        };
+        let counted =
+            diagnosis.input_tokens > 0 || diagnosis.output_tokens > 0 || diagnosis.cost_micros.is_some();
+        if counted {
+            self.state.record.ledger.answered(
+                diagnosis.input_tokens,
+                diagnosis.output_tokens,
+                diagnosis.cost_micros,
+            );
+        }
+        if self.state.silenced.covers(asked.sighting.fault(), self.wall) {
+            return;
+        }
+        match reply::read(reply) {
+            Ok(proposal) => {
+                let choice = Choice {
+                    remedy: proposal.remedy,
+                    by: By::Model,
+                    cooldown: asked.cooldown,
+                    window: asked.window,
+                };
+                let why = format!("a model thinks: {}", proposal.reason);
+                self.propose(&asked.sighting, choice, Some(why));
+            }
+            Err(unusable) => {
+                let mut sighting = asked.sighting;
+                let what = sighting.reason();
+                sighting.what = Some(format!("{what}; {unusable}"));
+                self.tell_of(&sighting, Remedy::AlertUser, None, asked.cooldown);
+            }
+        }
+    }
+}
+
+/// What rests after a remedy for this sighting.
+pub(super) fn key(sighting: &Sighting, remedy: Remedy) -> Key {
+    Key { pattern: sighting.pattern.clone(), scope: sighting.scope.clone(), remedy }
+}

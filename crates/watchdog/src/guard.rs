@@ -1,0 +1,42 @@
+//! What holds the watchdog back: every order passes here, whoever proposed it.
+
+use std::collections::BTreeMap;
+
+use latimer_protocol::status::Fault;
+
+use crate::time::Time;
+
+pub mod ladder;
+pub mod restarts;
+
+pub use ladder::Ladder;
+pub use restarts::Restarts;
+
+/// Faults that are only counted, by a person's wish.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Silenced(BTreeMap<Fault, Option<Time>>);
+
+impl Silenced {
+    /// Only count this fault, until then or until it is unsilenced.
+    pub fn silence(&mut self, fault: Fault, until: Option<Time>) {
+        self.0.insert(fault, until);
+    }
+
+    /// Act on it again.
+    pub fn unsilence(&mut self, fault: Fault) {
+        self.0.remove(&fault);
+    }
+
+    /// Whether it is only counted at this moment, as clocks on the wall show it.
+    pub fn covers(&self, fault: Fault, wall: Time) -> bool {
+        self.0.get(&fault).is_some_and(|until| until.is_none_or(|until| wall < until))
+    }
+
+    /// All of them that still count, with their ends.
+    pub fn all(&self, wall: Time) -> impl Iterator<Item = (Fault, Option<Time>)> {
+        self.0
+            .iter()
+            .map(|(fault, until)| (*fault, *until))
+            .filter(move |(fault, _)| self.covers(*fault, wall))
+    }
+}

@@ -1,0 +1,6 @@
+//! Deeds: what an order means in this world. Each is on the closed list of [`Action`](crate::action::Action).
+
+pub mod capture;
+pub mod cleanup;
+pub mod notify;
+pub mod routes;

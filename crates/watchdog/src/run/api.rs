@@ -1,0 +1,325 @@
+//! What the watchdog asks the proxy, over the same socket as every client.
+//!
+//! Every request makes a connection of its own: so it is answered by whoever accepts now, and a proxy that accepts nothing is
+//! noticed.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use latimer_adapters::transport::http::{Answer, Http, HttpOptions};
+use latimer_adapters::transport::read_error_body;
+use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::secret::Secret;
+use latimer_protocol::status::{AccountState, Health, OverrideRequest, PROBE_MODEL};
+
+use super::sense::line::CLIENT;
+use crate::diagnose::{MOST_TOKENS, PATIENCE_MS, Report, TEMPERATURE};
+use crate::signal::MissKind;
+
+/// The largest answer that is read, in bytes.
+const MOST_BYTES: usize = 4 << 20;
+/// No limit of its own: [`within`] ends what takes too long.
+const OUTER: Duration = Duration::from_secs(3600);
+
+/// A client of the proxy's own interface.
+pub struct Api {
+    http: Http,
+    base: String,
+    token: Option<Secret>,
+}
+
+/// What a probe saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probed {
+    /// The process that answered.
+    pub pid: Option<u32>,
+    /// From the request to the first bytes of the answer.
+    pub first_event: Duration,
+}
+
+/// What a model answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// Its text.
+    pub text: String,
+    /// Tokens of the question.
+    pub input_tokens: u64,
+    /// Tokens of the answer.
+    pub output_tokens: u64,
+}
+
+/// Why the proxy gave no good answer. Holds no text of a person's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Silence {
+    /// Nobody accepts connections.
+    #[error("nobody accepts connections")]
+    Unreachable,
+    /// The connection broke before the answer was whole.
+    #[error("the connection broke")]
+    Broken,
+    /// Nothing came in time.
+    #[error("no answer within {0} ms")]
+    Late(u128),
+    /// An answer that means trouble.
+    #[error("the proxy answered with status {0}")]
+    Status(u16),
+    /// An answer that is not what it should be.
+    #[error("the proxy's answer makes no sense: {0}")]
+    Nonsense(&'static str),
+}
+
+impl Silence {
+    /// The kind of miss it is.
+    pub fn kind(&self) -> MissKind {
+        match self {
+            Self::Unreachable => MissKind::Refused,
+            Self::Broken => MissKind::Reset,
+            Self::Late(_) => MissKind::Timeout,
+            Self::Status(_) => MissKind::Status,
+            Self::Nonsense(_) => MissKind::Garbage,
+        }
+    }
+}
+
+impl From<Failure> for Silence {
+    fn from(failure: Failure) -> Self {
+        match failure.kind {
+            Kind::Unreachable => Self::Unreachable,
+            _ => Self::Broken,
+        }
+    }
+}
+
+impl Api {
+    /// A client of the proxy that answers at this address.
+    pub fn new(address: SocketAddr, token: Option<Secret>) -> Self {
+        let http = Http::new(HttpOptions { connect: Duration::from_secs(3), ca_file: None });
+        Self { http, base: format!("http://{}", reachable(address)), token }
+    }
+
+    /// The health document; all of it within the time given.
+    pub async fn health(&self, patience: Duration) -> Result<Health, Silence> {
+        let ask = async {
+            let answer = self.http.get(&self.url("/health"), &self.headers(), OUTER).await;
+            let (_, body) = whole(answer?).await?;
+            serde_json::from_slice(&body).map_err(|_| Silence::Nonsense("no health document"))
+        };
+        within(patience, ask).await
+    }
+
+    /// A turn through the whole proxy; all of it within the time given.
+    pub async fn probe(&self, patience: Duration) -> Result<Probed, Silence> {
+        let request = serde_json::json!({
+            "model": PROBE_MODEL, "input": "Are you well?", "stream": true, "store": false,
+        });
+        let begun = tokio::time::Instant::now();
+        let ask = async {
+            let body = Bytes::from(request.to_string());
+            let answer = self.http.post(&self.url("/v1/responses"), &self.headers(), body, OUTER).await;
+            let answer = answer?;
+            let first_event = begun.elapsed();
+            let (headers, body) = whole(answer).await?;
+            let is_complete =
+                find(&body, b"response.completed") && find(&body, b"All parts of latimer answer.");
+            if is_complete {
+                Ok(Probed { pid: answered_by(&headers), first_event })
+            } else {
+                Err(Silence::Nonsense("the turn did not complete"))
+            }
+        };
+        within(patience, ask).await
+    }
+
+    /// Puts a change in force; its id is the answer.
+    pub async fn set_override(&self, request: &OverrideRequest, patience: Duration) -> Result<u64, Silence> {
+        let body = serde_json::to_vec(request).map_err(|_| Silence::Nonsense("the request"))?;
+        let ask = async {
+            let url = self.url("/v1/admin/overrides");
+            let answer = self.http.post(&url, &self.headers(), Bytes::from(body), OUTER).await;
+            let (_, body) = whole(answer?).await?;
+            let value: serde_json::Value =
+                serde_json::from_slice(&body).map_err(|_| Silence::Nonsense("no JSON"))?;
+            value.get("id").and_then(serde_json::Value::as_u64).ok_or(Silence::Nonsense("no id"))
+        };
+        within(patience, ask).await
+    }
+
+    /// Takes a change back.
+    pub async fn remove_override(&self, id: u64, patience: Duration) -> Result<(), Silence> {
+        self.delete(&format!("/v1/admin/overrides/{id}"), patience).await
+    }
+
+    /// Lets the proxy forget what an endpoint taught, or what all of them did.
+    pub async fn forget(&self, endpoint: Option<&str>, patience: Duration) -> Result<(), Silence> {
+        match endpoint {
+            Some(endpoint) => self.delete(&format!("/v1/admin/learned/{endpoint}"), patience).await,
+            None => self.delete("/v1/admin/learned", patience).await,
+        }
+    }
+
+    /// Lets the proxy try an endpoint again that rests, or all of them.
+    pub async fn retry(&self, endpoint: Option<&str>, patience: Duration) -> Result<(), Silence> {
+        self.post("retry", endpoint, patience).await
+    }
+
+    /// Lets the proxy make new connections to an endpoint, or to all of them.
+    pub async fn reconnect(&self, endpoint: Option<&str>, patience: Duration) -> Result<(), Silence> {
+        self.post("reconnect", endpoint, patience).await
+    }
+
+    /// The accounts and how they are doing.
+    pub async fn accounts(&self, patience: Duration) -> Result<Vec<AccountState>, Silence> {
+        let ask = async {
+            let answer = self.http.get(&self.url("/v1/accounts"), &self.headers(), OUTER).await;
+            let (_, body) = whole(answer?).await?;
+            #[derive(serde::Deserialize)]
+            struct List {
+                data: Vec<AccountState>,
+            }
+            let list: List = serde_json::from_slice(&body).map_err(|_| Silence::Nonsense("no list"))?;
+            Ok(list.data)
+        };
+        within(patience, ask).await
+    }
+
+    /// Asks a model one question, by the credentials of the proxy.
+    pub async fn ask_model(&self, model: &str, report: &Report) -> Result<Said, Silence> {
+        let request = serde_json::json!({
+            "model": model,
+            "instructions": report.instructions,
+            "input": report.text,
+            "temperature": TEMPERATURE,
+            "max_output_tokens": MOST_TOKENS,
+            "stream": false,
+            "store": false,
+        });
+        let mut headers = self.headers();
+        // Its own failures must not come back as signals.
+        headers.push((HeaderName::from_static("originator"), HeaderValue::from_static(CLIENT)));
+        headers.push((HeaderName::from_static("x-latimer-repair"), HeaderValue::from_static("off")));
+        let ask = async {
+            let body = Bytes::from(request.to_string());
+            let answer = self.http.post(&self.url("/v1/responses"), &headers, body, OUTER).await;
+            let (_, body) = whole(answer?).await?;
+            said(&body).ok_or(Silence::Nonsense("no text"))
+        };
+        within(Duration::from_millis(PATIENCE_MS), ask).await
+    }
+
+    async fn post(&self, what: &str, endpoint: Option<&str>, patience: Duration) -> Result<(), Silence> {
+        let path = endpoint.map_or_else(|| what.to_owned(), |endpoint| format!("{what}/{endpoint}"));
+        let ask = async {
+            let url = self.url(&format!("/v1/admin/{path}"));
+            let answer = self.http.post(&url, &self.headers(), Bytes::new(), OUTER).await;
+            whole(answer?).await.map(|_| ())
+        };
+        within(patience, ask).await
+    }
+
+    async fn delete(&self, path: &str, patience: Duration) -> Result<(), Silence> {
+        let ask = async {
+            let answer = self.http.delete(&self.url(path), &self.headers(), OUTER).await;
+            whole(answer?).await.map(|_| ())
+        };
+        within(patience, ask).await
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
+        let mut headers = vec![
+            (CONNECTION, HeaderValue::from_static("close")),
+            (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        ];
+        let bearer = |token: &Secret| HeaderValue::try_from(format!("Bearer {}", token.expose()));
+        if let Some(Ok(mut value)) = self.token.as_ref().map(bearer) {
+            value.set_sensitive(true);
+            headers.push((AUTHORIZATION, value));
+        }
+        headers
+    }
+}
+
+/// The text and the usage of a whole answer.
+fn said(body: &[u8]) -> Option<Said> {
+    let value: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let parts = value.get("output")?.as_array()?.iter().filter(|item| item["type"] == "message");
+    let parts = parts.filter_map(|item| item.get("content")?.as_array()).flatten();
+    let text: String = parts.filter_map(|part| part.get("text")?.as_str()).collect();
+    let tokens = |name: &str| value["usage"][name].as_u64().unwrap_or(0);
+    let (input_tokens, output_tokens) = (tokens("input_tokens"), tokens("output_tokens"));
+    Some(Said { text, input_tokens, output_tokens })
+}
+
+/// Where a listener is reached from this machine.
+pub fn reachable(address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        let loopback =
+            if address.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() };
+        return SocketAddr::new(loopback, address.port());
+    }
+    address
+}
+
+/// Headers and body of an answer that means success.
+async fn whole(answer: Answer) -> Result<(HeaderMap, Vec<u8>), Silence> {
+    let body = read_error_body(answer.body, MOST_BYTES, OUTER).await;
+    if answer.status.is_success() {
+        Ok((answer.headers, body))
+    } else {
+        Err(Silence::Status(answer.status.as_u16()))
+    }
+}
+
+async fn within<T>(patience: Duration, ask: impl Future<Output = Result<T, Silence>>) -> Result<T, Silence> {
+    tokio::time::timeout(patience, ask).await.unwrap_or(Err(Silence::Late(patience.as_millis())))
+}
+
+/// The process that answered: its id stands in the id of the request.
+fn answered_by(headers: &HeaderMap) -> Option<u32> {
+    let id = headers.get("x-request-id")?.to_str().ok()?;
+    u32::from_str_radix(id.strip_prefix("req_")?.split('_').next()?, 16).ok()
+}
+
+fn find(body: &[u8], wanted: &[u8]) -> bool {
+    body.windows(wanted.len()).any(|window| window == wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_of_a_request_names_the_process() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(answered_by(&headers), None);
+        headers.insert("x-request-id", HeaderValue::from_static("req_1f_0"));
+        assert_eq!(answered_by(&headers), Some(31));
+    }
+
+    #[test]
+    fn a_models_text_and_its_usage_are_read() {
+        let body = br#"{"output":[{"type":"reasoning","content":[{"text":"hm"}]},{"type":"message","content":[{"type":"output_text","text":"{\"action\""},{"text":":1}"}]}],"usage":{"input_tokens":8,"output_tokens":3}}"#;
+        let want = Said { text: "{\"action\":1}".to_owned(), input_tokens: 8, output_tokens: 3 };
+        assert_eq!(said(body), Some(want));
+        assert_eq!(said(b"{}"), None);
+    }
+
+    #[test]
+    fn every_address_is_reached_by_loopback() {
+        assert_eq!(reachable(([0, 0, 0, 0], 80).into()), ([127, 0, 0, 1], 80).into());
+        assert_eq!(reachable(([10, 0, 0, 1], 80).into()), ([10, 0, 0, 1], 80).into());
+    }
+
+    #[tokio::test]
+    async fn silence_is_told_within_the_time() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let api = Api::new(listener.local_addr().expect("an address"), None);
+        let silence = api.health(Duration::from_millis(50)).await.expect_err("nobody accepts");
+        assert_eq!(silence, Silence::Late(50));
+    }
+}

@@ -1,0 +1,102 @@
+//! The clients that `latimer launch` started: what they hold, and how they end.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+
+use super::super::process::Identity;
+use super::super::registry::{Entry, Registry, Role};
+use crate::signal::{ClientExit, ClientMemory, DeadPids, Process, Signal};
+
+/// How often clients are looked at.
+const EVERY: Duration = Duration::from_secs(2);
+/// How many looks lie between two reports of processes that are gone.
+const CLEAN_EVERY: u32 = 30;
+
+/// Looks for ever.
+pub async fn watch(registry: Registry, signals: mpsc::Sender<Signal>) {
+    let mut clock = tokio::time::interval(EVERY);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut known, mut looks) = (HashSet::new(), 0_u32);
+    loop {
+        clock.tick().await;
+        let found = look(&registry.all(), &mut known, looks % CLEAN_EVERY == 0);
+        looks = looks.wrapping_add(1);
+        for signal in found {
+            if signals.send(signal).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// What one look shows. `known` holds the clients that were seen alive.
+fn look(entries: &[Entry], known: &mut HashSet<Identity>, reports_dead: bool) -> Vec<Signal> {
+    let mut signals = Vec::new();
+    let mut dead = Vec::new();
+    for entry in entries {
+        let identity = entry.identity;
+        let is_client = entry.role == Role::Client;
+        if identity.is_alive() {
+            if is_client {
+                known.insert(identity);
+                let memory_bytes = identity.holdings().memory;
+                let name = entry.name.clone();
+                signals.push(Signal::ClientMemory(ClientMemory { pid: identity.pid, name, memory_bytes }));
+            }
+            continue;
+        }
+        if is_client && known.remove(&identity) {
+            let ended = entry.ended.unwrap_or_default();
+            signals.push(Signal::ClientExited(ClientExit {
+                pid: identity.pid,
+                name: entry.name.clone(),
+                code: ended.code,
+                signal: ended.signal,
+                resume: entry.resume.clone(),
+            }));
+        }
+        dead.push(Process { pid: identity.pid, started: identity.started });
+    }
+    known.retain(|identity| entries.iter().any(|entry| entry.identity == *identity));
+    if reports_dead && !dead.is_empty() {
+        signals.push(Signal::DeadPids(DeadPids { processes: dead }));
+    }
+    signals
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::registry::Ended;
+    use super::*;
+
+    #[test]
+    fn a_client_is_seen_alive_then_gone_once() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("sleep runs");
+        let identity = Identity::of(child.id()).expect("alive");
+        let mut entry = Entry {
+            identity,
+            role: Role::Client,
+            name: "codex".into(),
+            address: None,
+            resume: Some("codex resume".into()),
+            ended: None,
+        };
+        let mut known = HashSet::new();
+        let first = look(std::slice::from_ref(&entry), &mut known, true);
+        assert!(
+            matches!(&first[..], [Signal::ClientMemory(memory)] if memory.pid == child.id()),
+            "{first:?}"
+        );
+        child.kill().expect("ended");
+        child.wait().expect("buried");
+        entry.ended = Some(Ended { code: None, signal: Some(9) });
+        let second = look(std::slice::from_ref(&entry), &mut known, false);
+        let [Signal::ClientExited(exit)] = &second[..] else { panic!("{second:?}") };
+        assert_eq!((exit.signal, exit.resume.as_deref()), (Some(9), Some("codex resume")));
+        let third = look(&[entry], &mut known, true);
+        assert!(matches!(&third[..], [Signal::DeadPids(dead)] if dead.processes.len() == 1), "{third:?}");
+    }
+}

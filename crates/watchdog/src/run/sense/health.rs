@@ -1,0 +1,91 @@
+//! Whether the proxy answers: its health document every second, and a real turn now and then.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::super::api::{Api, Silence};
+use super::super::process::Identity;
+use crate::signal::{Health, Miss, Probe, Signal};
+
+/// Between two real turns: three of them fit into the half minute in which a proxy that only looks alive must be found out.
+const PROBE_EVERY: Duration = Duration::from_secs(9);
+/// The longest a real turn may take.
+const PROBE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Reads the health document for ever. An answer that takes longer than the interval counts as none.
+pub async fn watch(
+    api: Arc<Api>,
+    interval: Duration,
+    serving: watch::Receiver<Option<Identity>>,
+    signals: mpsc::Sender<Signal>,
+) {
+    let mut clock = tokio::time::interval(interval);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        clock.tick().await;
+        let Some(expected) = *serving.borrow() else { continue };
+        let begun = Instant::now();
+        let seen = api.health(interval).await;
+        // A proxy that went while it was asked is reported by its end.
+        if *serving.borrow() != Some(expected) {
+            continue;
+        }
+        let signal = match seen {
+            Ok(health) => {
+                let holdings = expected.holdings();
+                Signal::Health(Health {
+                    pid: health.pid,
+                    uptime_s: health.uptime_s,
+                    memory_bytes: if health.memory_bytes > 0 { health.memory_bytes } else { holdings.memory },
+                    descriptors: health.descriptors.max(holdings.descriptors),
+                    loop_lag_ms: health.lag_ms,
+                    turns_open: health.turns_open,
+                    turns_total: health.turns_total,
+                    turns_failed: health.turns_failed,
+                    draining: health.status == "draining",
+                })
+            }
+            Err(silence) => Signal::HealthMissed(miss(&silence, begun)),
+        };
+        if signals.send(signal).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Sends real turns for ever.
+pub async fn probe(api: Arc<Api>, serving: watch::Receiver<Option<Identity>>, signals: mpsc::Sender<Signal>) {
+    let mut clock = tokio::time::interval(PROBE_EVERY);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        clock.tick().await;
+        let Some(expected) = *serving.borrow() else { continue };
+        let signal = probe_once(&api).await;
+        if *serving.borrow() == Some(expected) && signals.send(signal).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// One real turn.
+pub async fn probe_once(api: &Api) -> Signal {
+    let begun = Instant::now();
+    match api.probe(PROBE_PATIENCE).await {
+        Ok(probed) => Signal::ProbeOk(Probe {
+            first_event_ms: millis(probed.first_event),
+            total_ms: millis(begun.elapsed()),
+        }),
+        Err(silence) => Signal::ProbeFailed(miss(&silence, begun)),
+    }
+}
+
+fn miss(silence: &Silence, begun: Instant) -> Miss {
+    Miss { why: silence.kind(), waited_ms: millis(begun.elapsed()) }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,49 @@
+//! The senses: small loops that look at one thing each and report it as signals.
+//!
+//! A sense judges nothing: how many misses are a failure, and what follows, is decided elsewhere.
+
+pub mod clients;
+pub mod health;
+pub mod line;
+pub mod state;
+pub mod tail;
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use self::state::Watched;
+use super::api::Api;
+use super::process::Identity;
+use super::registry::Registry;
+use crate::settings::Settings;
+use crate::signal::Signal;
+
+/// What the senses need.
+pub struct Organs {
+    /// The proxy's interface.
+    pub api: Arc<Api>,
+    /// Who was started by whom.
+    pub registry: Registry,
+    /// Files and the port.
+    pub watched: Watched,
+    /// How often to look.
+    pub settings: Settings,
+}
+
+/// Starts every sense. They end with the set. `serving` says which proxy is expected to answer, if any.
+pub fn start(
+    organs: Organs,
+    serving: &watch::Receiver<Option<Identity>>,
+    signals: &mpsc::Sender<Signal>,
+) -> JoinSet<()> {
+    let mut senses = JoinSet::new();
+    let Organs { api, registry, watched, settings } = organs;
+    senses.spawn(health::watch(Arc::clone(&api), settings.health_interval, serving.clone(), signals.clone()));
+    senses.spawn(health::probe(Arc::clone(&api), serving.clone(), signals.clone()));
+    senses.spawn(clients::watch(registry.clone(), signals.clone()));
+    senses.spawn(tail::watch(registry, watched.foreign_logs.clone(), signals.clone()));
+    senses.spawn(state::watch(watched, api, serving.clone(), signals.clone()));
+    senses
+}

@@ -1,0 +1,489 @@
+//! Which proxy serves, which one is to follow it, and which ones are on their way out. It starts and ends them; when, is decided
+//! elsewhere.
+//!
+//! Invariant: it signals only processes that it started or that the registry names, by id and start time. Invariant: at most one
+//! proxy serves and at most one is to follow it.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::api::Api;
+use super::child::{self, Exit, Program};
+use super::process::Identity;
+use super::registry::{Entry, Registry, Role};
+
+/// How long a proxy may take from its start until a turn through it works.
+const READY: Duration = Duration::from_secs(15);
+/// How often a new proxy is tried until it answers.
+const TRY_EVERY: Duration = Duration::from_millis(20);
+/// How long a proxy that was replaced may go on with its turns, and a little: it ends them itself after ten minutes.
+const AT_LEISURE: Duration = Duration::from_secs(660);
+/// The longest one try may take.
+const TRY: Duration = Duration::from_secs(2);
+
+/// What happens to the proxies, as the supervisor hears it.
+#[derive(Debug)]
+pub enum Event {
+    /// From a child process.
+    Child(child::Event),
+    /// A proxy answered a probe, or did not in time.
+    Checked(Identity, Result<(), String>),
+}
+
+/// What it means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// A proxy serves.
+    Up(Identity),
+    /// The proxy that served is gone, and nobody asked it to go.
+    Died(Identity, Exit),
+    /// The proxy ended by itself and well: it had nothing to do for a long time, or somebody told it to stop.
+    Left(Identity, Exit),
+    /// A proxy that was told to end has ended.
+    Ended(Identity, Exit),
+    /// The one that followed has taken over.
+    Replaced(Identity),
+    /// The one that was to follow did not become well; the old one still serves.
+    NotReplaced(String),
+    /// A line of a proxy's log.
+    Line(Identity, String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Running {
+    identity: Identity,
+    since: Instant,
+    /// It answered a turn.
+    is_well: bool,
+    /// When it was told to end, if it was.
+    leaving: Option<Leaving>,
+}
+
+/// How a proxy was told to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Leaving {
+    since: Instant,
+    /// Its turns may end by themselves, because another one serves.
+    at_leisure: bool,
+}
+
+impl Running {
+    fn new(identity: Identity) -> Self {
+        Self { identity, since: Instant::now(), is_well: false, leaving: None }
+    }
+
+    /// Keeps the first time it was told.
+    fn leaves(&mut self, at_leisure: bool) {
+        self.leaving.get_or_insert(Leaving { since: Instant::now(), at_leisure });
+    }
+}
+
+/// The proxies behind one socket.
+pub struct Supervisor {
+    program: Program,
+    listener: Option<TcpListener>,
+    address: SocketAddr,
+    registry: Registry,
+    api: Arc<Api>,
+    events: mpsc::Sender<Event>,
+    children: mpsc::Sender<child::Event>,
+    current: Option<Running>,
+    successor: Option<Running>,
+    leaving: Vec<Running>,
+}
+
+impl Supervisor {
+    /// A supervisor of a socket; without a listener, another process still holds it (see [`adopt`](Self::adopt)).
+    /// Events come out of the receiver and go back in by [`hear`](Self::hear).
+    pub fn new(
+        program: Program,
+        listener: Option<TcpListener>,
+        address: SocketAddr,
+        registry: Registry,
+        api: Arc<Api>,
+    ) -> (Self, mpsc::Receiver<Event>) {
+        let (events, receiver) = mpsc::channel(256);
+        let (children, mut from_children) = mpsc::channel(64);
+        let forward = events.clone();
+        tokio::spawn(async move {
+            while let Some(event) = from_children.recv().await {
+                if forward.send(Event::Child(event)).await.is_err() {
+                    break;
+                }
+            }
+        });
+        let supervisor = Self {
+            program,
+            listener,
+            address,
+            registry,
+            api,
+            events,
+            children,
+            current: None,
+            successor: None,
+            leaving: Vec::new(),
+        };
+        (supervisor, receiver)
+    }
+
+    /// The proxy that serves or is about to.
+    pub fn current(&self) -> Option<Identity> {
+        self.current.map(|running| running.identity)
+    }
+
+    /// Since when the proxy that serves has run.
+    pub fn since(&self) -> Option<Instant> {
+        self.current.map(|running| running.since)
+    }
+
+    /// Whether the proxy that serves has answered a turn.
+    pub fn is_well(&self) -> bool {
+        self.current.is_some_and(|running| running.is_well)
+    }
+
+    /// Whether another proxy is being started to follow.
+    pub fn is_replacing(&self) -> bool {
+        self.successor.is_some()
+    }
+
+    /// Whether no process of ours is left.
+    pub fn is_empty(&self) -> bool {
+        self.current.is_none() && self.successor.is_none() && self.leaving.is_empty()
+    }
+
+    /// Every process of ours.
+    pub fn processes(&self) -> Vec<Identity> {
+        self.all().map(|running| running.identity).collect()
+    }
+
+    /// The socket, while it is ours.
+    pub fn listener(&self) -> Option<&TcpListener> {
+        self.listener.as_ref()
+    }
+
+    /// Keeps watch over a proxy that an earlier watchdog started.
+    pub fn adopt(&mut self, identity: Identity) {
+        self.current = Some(Running::new(identity));
+        self.check(identity);
+        let events = self.children.clone();
+        tokio::spawn(async move {
+            // Not our child, so the system does not tell us when it ends.
+            while identity.is_alive() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            let exit = Exit { code: None, signal: None, last_words: Vec::new() };
+            let _ = events.send(child::Event::Ended(identity, exit)).await;
+        });
+    }
+
+    /// Starts the proxy, unless one runs. In safe mode it uses nothing that was learned or kept.
+    ///
+    /// Errors: it cannot be started, or the port is still somebody else's.
+    pub fn start(&mut self, safe: bool) -> io::Result<()> {
+        if self.current.is_none() {
+            let running = self.spawn(safe)?;
+            self.current = Some(running);
+        }
+        Ok(())
+    }
+
+    /// Starts a proxy that takes over as soon as a turn through it works; until then, and if it never does, the old one serves.
+    ///
+    /// Errors: it cannot be started; nothing has changed then.
+    pub fn replace(&mut self) -> io::Result<()> {
+        if self.current.is_none() {
+            return self.start(false);
+        }
+        if self.successor.is_none() {
+            let running = self.spawn(false)?;
+            self.successor = Some(running);
+        }
+        Ok(())
+    }
+
+    /// Ends the proxy that serves, at once and with everything it started. For one that does not answer any more.
+    pub fn kill(&mut self) {
+        if let Some(running) = &mut self.current {
+            running.leaves(false);
+            if let Err(error) = running.identity.signal_group(Signal::KILL) {
+                tracing::warn!(event = "proxy.not_ended", pid = running.identity.pid, error = %error);
+            }
+        }
+    }
+
+    /// Asks the proxy that serves to end, and lets the next one start at once: they share the socket.
+    pub fn dismiss(&mut self) {
+        if let Some(mut old) = self.current.take() {
+            old.leaves(false);
+            let _ = old.identity.signal(Signal::TERM);
+            let _ = old.identity.signal_group(Signal::CONT);
+            self.leaving.push(old);
+        }
+    }
+
+    /// Asks an adopted proxy to let go of the socket that only it has, and to end with its last turn; the next start binds the
+    /// port anew. Says who that was.
+    pub fn release(&mut self) -> Option<Identity> {
+        let mut old = self.current.take()?;
+        old.leaves(true);
+        let _ = old.identity.signal(Signal::USR1);
+        self.leaving.push(old);
+        Some(old.identity)
+    }
+
+    /// Ends those by force that were told to end and whose time is over: `grace`, or longer for one that may take its time.
+    pub fn reap(&mut self, grace: Duration) {
+        for running in &self.leaving {
+            let Some(leaving) = running.leaving else { continue };
+            let limit = if leaving.at_leisure { grace + AT_LEISURE } else { grace };
+            if leaving.since.elapsed() > limit {
+                let _ = running.identity.signal_group(Signal::KILL);
+            }
+        }
+    }
+
+    /// Asks every process to end: open turns get their time. A second call is a second request, which they take for haste.
+    pub fn stop(&mut self) {
+        for running in self.current.iter_mut().chain(&mut self.successor).chain(&mut self.leaving) {
+            running.leaves(false);
+            let _ = running.identity.signal(Signal::TERM);
+            // One that is stopped would never hear of it.
+            let _ = running.identity.signal_group(Signal::CONT);
+        }
+    }
+
+    /// Ends every process at once.
+    pub fn kill_all(&mut self) {
+        for running in self.all() {
+            let _ = running.identity.signal_group(Signal::KILL);
+        }
+    }
+
+    /// Takes an event in, and says what it means.
+    pub fn hear(&mut self, event: Event) -> Option<News> {
+        match event {
+            Event::Child(child::Event::Line(identity, line)) => Some(News::Line(identity, line)),
+            Event::Child(child::Event::Listens(identity)) => {
+                self.check(identity);
+                None
+            }
+            Event::Child(child::Event::Ended(identity, exit)) => self.ended(identity, exit),
+            Event::Checked(identity, result) => self.checked(identity, result),
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Running> {
+        self.current.iter().chain(&self.successor).chain(&self.leaving)
+    }
+
+    fn spawn(&mut self, safe: bool) -> io::Result<Running> {
+        if self.listener.is_none() {
+            let bound = super::socket::bind(self.address);
+            self.listener = Some(bound.map_err(|trouble| io::Error::new(io::ErrorKind::AddrInUse, trouble))?);
+        }
+        let listener = self.listener.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        let extra: &[&str] = if safe { &["--safe"] } else { &[] };
+        let identity = child::spawn(&self.program, extra, listener, self.children.clone())?;
+        let name = self.program.path.to_string_lossy().into_owned();
+        let mut entry = Entry::new(identity, Role::Proxy, name);
+        entry.address = Some(self.address.to_string());
+        if let Err(error) = self.registry.enter(&entry) {
+            tracing::warn!(event = "registry.not_written", error = %error);
+        }
+        tracing::info!(event = "proxy.started", pid = identity.pid, safe);
+        Ok(Running::new(identity))
+    }
+
+    /// Tries turns until this process answers one.
+    fn check(&self, identity: Identity) {
+        let (api, events) = (Arc::clone(&self.api), self.events.clone());
+        tokio::spawn(async move {
+            let deadline = Instant::now() + READY;
+            let result = loop {
+                let trouble = match api.probe(TRY).await {
+                    Ok(probed) if probed.pid == Some(identity.pid) => break Ok(()),
+                    Ok(_) => "another process answers".to_owned(),
+                    Err(silence) => silence.to_string(),
+                };
+                if Instant::now() > deadline || !identity.is_alive() {
+                    break Err(trouble);
+                }
+                tokio::time::sleep(TRY_EVERY).await;
+            };
+            let _ = events.send(Event::Checked(identity, result)).await;
+        });
+    }
+
+    fn checked(&mut self, identity: Identity, result: Result<(), String>) -> Option<News> {
+        let is = |running: &Running| running.identity == identity;
+        if let Some(successor) = self.successor.filter(is) {
+            return match result {
+                Ok(()) => {
+                    self.successor = None;
+                    let old = self.current.replace(Running { is_well: true, ..successor });
+                    if let Some(mut old) = old {
+                        old.leaves(true);
+                        if let Err(error) = old.identity.signal(Signal::USR1) {
+                            tracing::warn!(event = "proxy.not_told", pid = old.identity.pid, error = %error);
+                        }
+                        self.leaving.push(old);
+                    }
+                    tracing::info!(event = "proxy.replaced", pid = identity.pid);
+                    Some(News::Replaced(identity))
+                }
+                Err(trouble) => {
+                    // Its end is reported by the system; until then it counts as leaving.
+                    let _ = identity.signal_group(Signal::KILL);
+                    self.successor = None;
+                    let mut failed = successor;
+                    failed.leaves(false);
+                    self.leaving.push(failed);
+                    Some(News::NotReplaced(trouble))
+                }
+            };
+        }
+        let current = self.current.as_mut().filter(|running| is(running))?;
+        if result.is_err() {
+            // It runs and does not answer: that is noticed, and answered, by the health checks.
+            return None;
+        }
+        current.is_well = true;
+        Some(News::Up(identity))
+    }
+
+    fn ended(&mut self, identity: Identity, exit: Exit) -> Option<News> {
+        self.registry.leave(identity);
+        let is = |running: &Running| running.identity == identity;
+        if self.successor.is_some_and(|running| is(&running)) {
+            self.successor = None;
+            let words = exit.last_words.last().cloned().unwrap_or_default();
+            return Some(News::NotReplaced(
+                format!("it ended with {} {words}", exit.words()).trim().to_owned(),
+            ));
+        }
+        if let Some(place) = self.leaving.iter().position(is) {
+            self.leaving.remove(place);
+            return Some(News::Ended(identity, exit));
+        }
+        let running = self.current.filter(is)?;
+        self.current = None;
+        // The one that was to follow serves now: there is nobody else.
+        if let Some(successor) = self.successor.take() {
+            self.current = Some(successor);
+        }
+        tracing::info!(event = "proxy.ended", pid = identity.pid, how = %exit.words(), asked = running.leaving.is_some());
+        Some(if running.leaving.is_some() {
+            News::Ended(identity, exit)
+        } else if exit.code == Some(0) {
+            News::Left(identity, exit)
+        } else {
+            News::Died(identity, exit)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A supervisor whose proxies are this shell script.
+    fn supervisor(dir: &std::path::Path, script: &str, holds: bool) -> (Supervisor, mpsc::Receiver<Event>) {
+        let listener = super::super::socket::bind(([127, 0, 0, 1], 0).into()).expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let program = Program {
+            path: "/bin/sh".into(),
+            args: vec!["-c".into(), script.into()],
+            environment: Box::new(|| vec![("PATH".into(), "/usr/bin:/bin".into())]),
+        };
+        let api = Arc::new(Api::new(address, None));
+        Supervisor::new(program, holds.then_some(listener), address, Registry::new(dir), api)
+    }
+
+    async fn next(supervisor: &mut Supervisor, events: &mut mpsc::Receiver<Event>) -> News {
+        loop {
+            let event = events.recv().await.expect("the supervisor holds a sender");
+            match supervisor.hear(event) {
+                Some(News::Line(..)) | None => {}
+                Some(news) => return news,
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_end_is_a_death_a_leave_or_what_was_asked_for() {
+        let dir = tempfile::tempdir().expect("a directory");
+        for (script, want) in [("exit 3", "died"), ("exit 0", "left"), ("exec sleep 60", "ended")] {
+            let (mut supervisor, mut events) = supervisor(dir.path(), script, true);
+            supervisor.start(false).expect("started");
+            let identity = supervisor.current().expect("one runs");
+            assert_eq!(supervisor.processes(), [identity]);
+            if want == "ended" {
+                supervisor.kill();
+            }
+            let got = match next(&mut supervisor, &mut events).await {
+                News::Died(who, exit) if who == identity && exit.code == Some(3) => "died",
+                News::Left(who, _) if who == identity => "left",
+                News::Ended(who, exit) if who == identity && exit.signal == Some(9) => "ended",
+                other => panic!("{script}: {other:?}"),
+            };
+            assert_eq!(got, want);
+            assert!(supervisor.is_empty(), "{script}");
+            assert!(Registry::new(dir.path()).all().is_empty(), "{script}: it is struck out");
+        }
+    }
+
+    #[tokio::test]
+    async fn one_that_was_to_follow_and_ends_changes_nothing() {
+        let dir = tempfile::tempdir().expect("a directory");
+        // The first one finds no mark and stays; the second one finds it and ends.
+        let mark = dir.path().join("mark");
+        let script = format!("test -e {0} && exit 7; : > {0}; exec sleep 60", mark.display());
+        let (mut supervisor, mut events) = supervisor(dir.path(), &script, true);
+        supervisor.start(false).expect("started");
+        let first = supervisor.current();
+        while !mark.exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        supervisor.replace().expect("begun");
+        assert!(supervisor.is_replacing());
+        let News::NotReplaced(why) = next(&mut supervisor, &mut events).await else { panic!("replaced") };
+        assert!(why.contains("exit code 7"), "{why}");
+        assert_eq!(supervisor.current(), first);
+        supervisor.kill_all();
+    }
+
+    #[tokio::test]
+    async fn an_adopted_proxy_is_asked_to_let_go_and_its_end_is_noticed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let script = "trap 'exit 0' USR1; echo ready; while :; do sleep 0.02; done";
+        let mut orphan = std::process::Command::new("/bin/sh")
+            .args(["-c", script])
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("it runs");
+        let mut line = [0; 6];
+        std::io::Read::read_exact(orphan.stdout.as_mut().expect("piped"), &mut line).expect("it is ready");
+        let identity = Identity::of(orphan.id()).expect("it lives");
+        let (mut supervisor, mut events) = supervisor(dir.path(), "exec sleep 60", false);
+        supervisor.adopt(identity);
+        assert_eq!(supervisor.current(), Some(identity));
+        assert_eq!(supervisor.release(), Some(identity));
+        assert_eq!(supervisor.current(), None);
+        supervisor.start(false).expect("the port is free, so the next one has it");
+        loop {
+            if let News::Ended(who, _) = next(&mut supervisor, &mut events).await {
+                assert_eq!(who, identity);
+                break;
+            }
+        }
+        assert_eq!(orphan.wait().expect("buried").code(), Some(0));
+        supervisor.kill_all();
+    }
+}

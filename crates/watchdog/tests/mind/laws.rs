@@ -1,0 +1,515 @@
+//! What must hold whatever happens: any signals in any order, with a clock that does what it wants.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use latimer_protocol::status::Fault;
+use latimer_watchdog::action::{Action, ActionId, By, Order};
+use latimer_watchdog::decide::{State, decide};
+use latimer_watchdog::guard::restarts::{MOST_STARTS, START_WINDOW};
+use latimer_watchdog::incidents::file::Record;
+use latimer_watchdog::rules::Rules;
+use latimer_watchdog::settings::{Diagnosis as Model, Settings};
+use latimer_watchdog::signal::{
+    BindConflict, CacheCorrupt, ClientDatabase, ClientExit, ClientMemory, DeadPids, Diagnosis, Exit, Foreign,
+    Health, Miss, MissKind, Network, Outcome, Owner, Person, Probe, Process, ProxyEvent, Signal, StalePort,
+    Started, TokenExpiring,
+};
+use latimer_watchdog::simulate::Recorded;
+use latimer_watchdog::time::Time;
+use proptest::prelude::*;
+
+use crate::support::BEGIN;
+
+fn fault() -> impl Strategy<Value = Fault> {
+    prop::sample::select(Fault::all().collect::<Vec<_>>())
+}
+
+fn pid() -> impl Strategy<Value = u32> {
+    0u32..4
+}
+
+fn word() -> impl Strategy<Value = String> {
+    prop_oneof![
+        6 => prop::sample::select(vec!["kimi", "zai", "codex"]).prop_map(str::to_owned),
+        1 => "\\PC{0,80}",
+    ]
+}
+
+fn proxy_event() -> impl Strategy<Value = Signal> {
+    let failures = vec![
+        "rate_limited",
+        "quota_exhausted",
+        "unauthorized",
+        "forbidden",
+        "overloaded",
+        "upstream_error",
+        "unreachable",
+        "timeout",
+        "interrupted",
+        "bad_request",
+        "context_length_exceeded",
+        "internal",
+        "no such code",
+    ];
+    let failure = prop::option::of(prop::sample::select(failures).prop_map(str::to_owned));
+    let cause = prop::option::of(
+        prop::sample::select(vec!["tls", "dns", "bot_filter", "loop"]).prop_map(str::to_owned),
+    );
+    let finish =
+        prop::option::of(prop::sample::select(vec!["stop", "failed", "client_left"]).prop_map(str::to_owned));
+    let many = (failure, cause, finish, prop::option::of(word()), prop::option::of(any::<u16>()));
+    (many, prop::option::of(fault()), prop::option::of(any::<u64>()), word()).prop_map(
+        |((failure, cause, finish, endpoint, status), fault, retry_after_ms, model)| {
+            Signal::Proxy(ProxyEvent {
+                event: "turn.done".to_owned(),
+                fault,
+                failure,
+                cause,
+                endpoint,
+                model: Some(model),
+                status,
+                retry_after_ms,
+                finish,
+                ..ProxyEvent::default()
+            })
+        },
+    )
+}
+
+fn person() -> impl Strategy<Value = Person> {
+    prop_oneof![
+        2 => Just(Person::Start),
+        1 => Just(Person::Stop),
+        1 => Just(Person::Restart),
+        1 => Just(Person::Upgrade),
+        1 => (fault(), prop::option::of(0u64..4000)).prop_map(|(fault, secs)| Person::Silence {
+            fault,
+            until: secs.map(|secs| BEGIN.plus(Duration::from_secs(secs))),
+        }),
+        1 => fault().prop_map(|fault| Person::Unsilence { fault }),
+        2 => (0u64..200).prop_map(|id| Person::Cancelled { id: ActionId(id) }),
+        2 => (0u64..200).prop_map(|id| Person::Accepted { id: ActionId(id) }),
+    ]
+}
+
+fn reply() -> impl Strategy<Value = Option<String>> {
+    let actions = vec![
+        "restart_proxy",
+        "kill_stale_processes",
+        "clear_schema_cache",
+        "switch_provider",
+        "increase_timeout",
+        "regenerate_config",
+        "cleanup_codex_stale",
+        "alert_user",
+        "ignore",
+        "retry_now",
+        "delete_everything",
+    ];
+    let good = prop::sample::select(actions)
+        .prop_map(|action| Some(format!("{{\"action\":\"{action}\",\"reason\":\"r\",\"confidence\":0.9}}")));
+    prop_oneof![3 => good, 1 => Just(None), 1 => "\\PC{0,60}".prop_map(Some)]
+}
+
+fn signal() -> impl Strategy<Value = Signal> {
+    let miss = |kind| Miss { why: kind, waited_ms: 1000 };
+    let kinds =
+        vec![MissKind::Refused, MissKind::Timeout, MissKind::Reset, MissKind::Status, MissKind::Garbage];
+    let kind = move || prop::sample::select(kinds.clone());
+    let exit = (pid(), prop::option::of(-1i32..3), prop::option::of(0i32..16), any::<bool>());
+    let life = prop_oneof![
+        (pid(), any::<bool>()).prop_map(|(pid, safe_mode)| {
+            Signal::ProxyStarted(Started { pid, safe_mode, adopted: false })
+        }),
+        exit.prop_map(|(pid, code, signal, wanted)| Signal::ProxyExited(Exit { pid, code, signal, wanted })),
+        (pid(), any::<u64>(), any::<u64>()).prop_map(|(pid, memory_bytes, loop_lag_ms)| {
+            Signal::Health(Health { pid, memory_bytes, loop_lag_ms, ..Health::default() })
+        }),
+        (pid(), 0u64..(1 << 29)).prop_map(|(pid, memory_bytes)| {
+            Signal::Health(Health { pid, memory_bytes, ..Health::default() })
+        }),
+        kind().prop_map(move |why| Signal::HealthMissed(miss(why))),
+        kind().prop_map(move |why| Signal::ProbeFailed(miss(why))),
+        Just(Signal::ProbeOk(Probe::default())),
+        prop::option::of((pid(), word(), any::<bool>())).prop_map(|owner| {
+            let owner =
+                owner.map(|(pid, name, ours)| Owner { process: Process { pid, started: 1 }, name, ours });
+            Signal::BindConflict(BindConflict { port: 8484, owner })
+        }),
+        Just(Signal::ConfigChanged),
+    ];
+    let around = prop_oneof![
+        (fault(), word()).prop_map(|(fault, source)| Signal::Foreign(Foreign { fault, source })),
+        any::<bool>().prop_map(|up| Signal::Network(Network { up })),
+        (pid(), word(), prop::option::of(any::<i32>()), prop::option::of(0i32..16)).prop_map(
+            |(pid, name, code, signal)| Signal::ClientExited(ClientExit {
+                pid,
+                name,
+                code,
+                signal,
+                resume: None
+            })
+        ),
+        (pid(), word(), any::<u64>()).prop_map(|(pid, name, memory_bytes)| {
+            Signal::ClientMemory(ClientMemory { pid, name, memory_bytes })
+        }),
+        (word(), word(), any::<bool>()).prop_map(|(client, file, generated)| {
+            Signal::ClientDatabase(ClientDatabase { client, file, generated })
+        }),
+        (word(), word(), any::<u16>(), any::<u16>()).prop_map(|(client, file, found, expected)| {
+            Signal::StalePort(StalePort { client, file, found, expected })
+        }),
+        prop::collection::vec((pid(), 0u64..3), 0..3).prop_map(|all| {
+            let processes = all.into_iter().map(|(pid, started)| Process { pid, started }).collect();
+            Signal::DeadPids(DeadPids { processes })
+        }),
+        (word(), any::<bool>())
+            .prop_map(|(file, known_bad)| Signal::CacheCorrupt(CacheCorrupt { file, known_bad })),
+        (word(), word(), any::<u64>(), any::<bool>()).prop_map(|(login, account, at, refresh_failed)| {
+            Signal::TokenExpiring(TokenExpiring {
+                login,
+                account,
+                expires_at: Time::from_millis(at),
+                refresh_failed,
+            })
+        }),
+    ];
+    let answers = prop_oneof![
+        (0u64..200, any::<bool>())
+            .prop_map(|(id, done)| { Signal::Outcome(Outcome { id: ActionId(id), done, error: None }) }),
+        (0u64..200, reply(), any::<u64>()).prop_map(|(id, reply, tokens)| {
+            let id = ActionId(id);
+            Signal::Diagnosis(Diagnosis {
+                id,
+                reply,
+                input_tokens: tokens,
+                output_tokens: tokens,
+                cost_micros: None,
+            })
+        }),
+    ];
+    prop_oneof![
+        8 => life,
+        4 => around,
+        4 => proxy_event(),
+        2 => person().prop_map(Signal::Person),
+        2 => answers,
+        3 => Just(Signal::Tick),
+    ]
+}
+
+/// How far the clock moves before a signal, in milliseconds: mostly a little, sometimes far, sometimes back.
+fn step() -> impl Strategy<Value = i64> {
+    prop_oneof![8 => 0i64..2000, 3 => 0i64..60_000, 1 => -100_000_000i64..100_000_000]
+}
+
+fn settings() -> impl Strategy<Value = Settings> {
+    any::<[bool; 6]>().prop_map(|[tier1, tier2, tier3, auto_restart, auto_switch_provider, model]| Settings {
+        tier1,
+        tier2,
+        tier3,
+        auto_restart,
+        auto_switch_provider,
+        diagnosis: Model {
+            endpoint: model.then(|| "small".to_owned()),
+            model: None,
+            monthly_budget_micros: 20_000,
+        },
+        ..Settings::default()
+    })
+}
+
+/// Reads what was ordered beside what was said, knows nothing of the mind, and fails on every broken law.
+struct Auditor {
+    settings: Settings,
+    /// Time that has passed, with the mind's own idea of leaps: never back, never more than ten minutes at once.
+    passed: Duration,
+    wall: Option<Time>,
+    stopped: bool,
+    silenced: BTreeMap<Fault, Option<Time>>,
+    starts: Vec<Duration>,
+    announced: BTreeMap<ActionId, (Duration, &'static str)>,
+    cancelled: BTreeSet<ActionId>,
+    ids: BTreeSet<ActionId>,
+    questions: Vec<(Duration, u64)>,
+}
+
+impl Auditor {
+    fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            passed: Duration::ZERO,
+            wall: None,
+            stopped: false,
+            silenced: BTreeMap::new(),
+            starts: Vec::new(),
+            announced: BTreeMap::new(),
+            cancelled: BTreeSet::new(),
+            ids: BTreeSet::new(),
+            questions: Vec::new(),
+        }
+    }
+
+    fn hear(&mut self, signal: &Signal, wall: Time) {
+        if let Some(before) = self.wall {
+            self.passed += wall.since(before).min(Duration::from_secs(600));
+        }
+        self.wall = Some(wall);
+        match signal {
+            Signal::Person(Person::Stop) => self.stopped = true,
+            Signal::Person(Person::Start | Person::Restart | Person::Upgrade) => {
+                self.stopped = false;
+                // A person who begins anew lets the guard forget.
+                if !matches!(signal, Signal::Person(Person::Upgrade)) {
+                    self.starts.clear();
+                }
+            }
+            // What failed before may work now: the guard forgets here too.
+            Signal::ConfigChanged => self.starts.clear(),
+            Signal::Person(Person::Silence { fault, until }) => {
+                self.silenced.insert(*fault, *until);
+            }
+            Signal::Person(Person::Unsilence { fault }) => {
+                self.silenced.remove(fault);
+            }
+            Signal::Person(Person::Cancelled { id })
+                if self.announced.contains_key(id) && !self.ids.contains(id) =>
+            {
+                self.cancelled.insert(*id);
+            }
+            _ => {}
+        }
+    }
+
+    fn see(&mut self, order: &Order, before_signal: bool, wall: Time) -> Result<(), TestCaseError> {
+        let name = order.action.name();
+        prop_assert!(self.ids.insert(order.id), "number {} twice", order.id);
+        prop_assert!(!order.why.is_empty(), "{name} without a reason");
+        prop_assert!(!order.why.chars().any(char::is_control), "{name} with a reason of several lines");
+        prop_assert!(!self.cancelled.contains(&order.id), "{name} {} was cancelled", order.id);
+        let automatic = order.by != By::Person;
+        let tells = matches!(order.action, Action::Alert(_) | Action::Ignore | Action::Announce { .. });
+        let harmless =
+            tells || matches!(order.action, Action::Probe | Action::Diagnose(_) | Action::HoldPort { .. });
+        if self.stopped && !before_signal && automatic {
+            let touches_files =
+                matches!(order.action, Action::RegenerateConfig { .. } | Action::CleanState { .. });
+            prop_assert!(tells || touches_files, "{name} although a person stopped the proxy");
+        }
+        if let Some(fault) = order.fault.filter(|_| automatic && !before_signal) {
+            let silenced =
+                self.silenced.get(&fault).is_some_and(|until| until.is_none_or(|until| wall < until));
+            prop_assert!(!silenced, "{name} for the silenced {fault}");
+        }
+        match &order.action {
+            Action::Start { .. } | Action::Restart { .. } | Action::Replace if automatic => {
+                if !matches!(order.action, Action::Replace) {
+                    prop_assert!(self.settings.auto_restart, "{name} without auto_restart");
+                }
+                self.starts.push(self.passed);
+                let within = |at: &&Duration| self.passed.saturating_sub(**at) <= START_WINDOW;
+                let within = self.starts.iter().filter(within).count();
+                prop_assert!(within <= MOST_STARTS, "{within} starts in ten minutes");
+            }
+            Action::SwitchProvider { .. } if automatic => {
+                prop_assert!(self.settings.auto_switch_provider, "switched without being allowed to");
+            }
+            Action::KillStale { processes } => prop_assert!(!processes.is_empty()),
+            Action::Diagnose(report) => {
+                prop_assert!(self.settings.tier3 && self.settings.diagnosis.endpoint.is_some());
+                if let Some((at, _)) = self.questions.last() {
+                    let apart = self.passed.saturating_sub(*at);
+                    prop_assert!(apart >= Duration::from_secs(60), "two questions in {apart:?}");
+                }
+                self.questions.push((self.passed, wall.day()));
+                let today = self.questions.iter().filter(|(_, day)| *day == wall.day()).count();
+                prop_assert!(today <= 10, "{today} questions in a day");
+                prop_assert!(!report.text.is_empty() && report.text.len() < 20_000);
+            }
+            Action::Announce { id, action, .. } => {
+                self.announced.insert(*id, (self.passed, action.name()));
+            }
+            _ => {}
+        }
+        // Everything automatic that changes something was announced three seconds ago, but for the start of a dead proxy.
+        let of_the_dead = matches!(order.action, Action::Start { .. } | Action::Restart { hung: true, .. });
+        if automatic && !harmless && !of_the_dead && !matches!(order.action, Action::Stop) {
+            let Some((at, what)) = self.announced.get(&order.id) else {
+                return Err(TestCaseError::fail(format!("{name} {} was never announced", order.id)));
+            };
+            prop_assert_eq!(*what, name, "another action than was announced");
+            prop_assert!(self.passed.saturating_sub(*at) >= Duration::from_secs(3), "{} came too soon", name);
+        }
+        Ok(())
+    }
+}
+
+fn moved(now: Time, step: i64) -> Time {
+    let millis = now.as_millis();
+    Time::from_millis(millis.saturating_add_signed(step))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+
+    /// No panic, no more starts than the cap in any window, and every action passed its guards.
+    #[test]
+    fn every_action_passes_the_guards(
+        settings in settings(),
+        signals in prop::collection::vec((step(), signal()), 0..150),
+        obeys in any::<bool>(),
+    ) {
+        let mut state = State::new(settings.clone(), Rules::default(), Record::default());
+        let mut auditor = Auditor::new(settings);
+        let mut now = BEGIN;
+        for (step, signal) in signals {
+            now = moved(now, step);
+            // What was due before the signal, which may change the rules of the game, goes before it.
+            let due = decide(&mut state, Signal::Tick, now);
+            auditor.hear(&Signal::Tick, now);
+            for order in &due {
+                auditor.see(order, true, now)?;
+            }
+            auditor.hear(&signal, now);
+            let orders = decide(&mut state, signal, now);
+            for order in &orders {
+                auditor.see(order, false, now)?;
+            }
+            for order in due.iter().chain(&orders).filter(|_| obeys) {
+                let done = Signal::Outcome(Outcome { id: order.id, done: true, error: None });
+                for order in decide(&mut state, done, now) {
+                    auditor.see(&order, false, now)?;
+                }
+            }
+            let status = state.status(now);
+            prop_assert!(status.announced.len() <= 64 && status.offered.len() <= 64 && status.alerts.len() <= 50);
+            prop_assert!(state.record().incidents.len() <= 500);
+        }
+        prop_assert!(serde_json::to_vec(&state.export(now)).is_ok());
+        let record = Record::from_bytes(&state.record().to_bytes());
+        prop_assert!(record.is_ok(), "what is recorded can be read again");
+    }
+
+    /// A proxy that dies in every way there is, at every pace, is started at most so often.
+    #[test]
+    fn no_storm_passes_the_cap(
+        deaths in prop::collection::vec((0u64..40_000, 0u8..8), 1..400),
+        obeys in any::<bool>(),
+    ) {
+        let mut state = State::new(Settings::default(), Rules::default(), Record::default());
+        let mut auditor = Auditor::new(Settings::default());
+        let mut now = BEGIN;
+        let mut look = |state: &mut State, signal: Signal, now: Time| -> Result<Vec<Order>, TestCaseError> {
+            auditor.hear(&signal, now);
+            let orders = decide(state, signal, now);
+            orders.iter().try_for_each(|order| auditor.see(order, false, now))?;
+            Ok(orders)
+        };
+        look(&mut state, Signal::Person(Person::Start), now)?;
+        for (wait, death) in deaths {
+            let end = now.plus(Duration::from_millis(wait));
+            while now < end {
+                let step = state.wake_in().unwrap_or(Duration::from_secs(5)).max(Duration::from_millis(1));
+                now = now.plus(step).min(end);
+                for order in look(&mut state, Signal::Tick, now)?.iter().filter(|_| obeys) {
+                    look(&mut state, Signal::Outcome(Outcome { id: order.id, done: true, error: None }), now)?;
+                }
+            }
+            let orders = match death {
+                0 => look(&mut state, Signal::ProxyStarted(Started::default()), now)?,
+                1 => look(&mut state, Signal::Health(Health::default()), now)?,
+                2 | 3 => look(&mut state, Signal::ProxyExited(Exit { code: Some(1), ..Exit::default() }), now)?,
+                4 => look(&mut state, Signal::ProxyExited(Exit { signal: Some(9), ..Exit::default() }), now)?,
+                5 => {
+                    let miss = Miss { why: MissKind::Timeout, waited_ms: 1000 };
+                    look(&mut state, Signal::HealthMissed(miss), now)?
+                }
+                6 => {
+                    let miss = Miss { why: MissKind::Garbage, waited_ms: 1000 };
+                    look(&mut state, Signal::ProbeFailed(miss), now)?
+                }
+                _ => {
+                    let foreign = Foreign { fault: Fault::D3, source: "codex".to_owned() };
+                    look(&mut state, Signal::Foreign(foreign), now)?
+                }
+            };
+            for order in orders {
+                // What could not be done is a crash like any other.
+                look(&mut state, Signal::Outcome(Outcome { id: order.id, done: obeys, error: None }), now)?;
+            }
+        }
+    }
+
+    /// The same signals at the same times give the same orders.
+    #[test]
+    fn a_night_is_the_same_each_time(signals in prop::collection::vec((step(), signal()), 0..80)) {
+        let play = || {
+            let mut state = State::new(Settings::default(), Rules::default(), Record::default());
+            let mut now = BEGIN;
+            let mut all = Vec::new();
+            for (step, signal) in &signals {
+                now = moved(now, *step);
+                all.extend(decide(&mut state, signal.clone(), now));
+            }
+            all
+        };
+        prop_assert_eq!(play(), play());
+    }
+
+    /// Every signal is the same after it was written to a log.
+    #[test]
+    fn a_signal_survives_the_log(signal in signal(), at in any::<u32>()) {
+        let recorded = Recorded { at: Time::from_secs(u64::from(at)), signal };
+        match recorded.line() {
+            None => prop_assert_eq!(recorded.signal, Signal::Tick),
+            Some(line) => {
+                prop_assert!(!line.contains('\n'));
+                prop_assert_eq!(serde_json::from_str::<Recorded>(&line).expect("a line"), recorded);
+            }
+        }
+    }
+
+    /// Secrets and user text in any field of any signal never enter a report.
+    #[test]
+    fn a_report_holds_no_secret_and_no_user_text(
+        key in "[A-Za-z]{10}[0-9]{6}[A-Za-z0-9]{10,30}",
+        prefix in prop::sample::select(vec!["sk-", "Bearer ", "ghp_", "AIza", ""]),
+        text in "[a-z]{3,9} [a-z]{3,9} [a-z]{3,9}",
+        user in "[b-z]{6,10}",
+    ) {
+        let home = format!("/{}/{user}/notes.txt", "home");
+        for canary in [format!("{prefix}{key}"), text.clone(), home, format!("{user}@example.org")] {
+            let model = Model { endpoint: Some("small".to_owned()), model: None, monthly_budget_micros: 2_000_000 };
+            let settings = Settings { diagnosis: model, ..Settings::default() };
+            let mut state = State::new(settings, Rules::default(), Record::default());
+            let mut orders = decide(&mut state, Signal::Person(Person::Start), BEGIN);
+            orders.extend(decide(&mut state, Signal::Health(Health::default()), BEGIN));
+            let some = || Some(canary.clone());
+            for _ in 0..6 {
+                let event = ProxyEvent {
+                    event: canary.clone(),
+                    fault: Some(Fault::C3),
+                    failure: some(),
+                    cause: some(),
+                    endpoint: some(),
+                    model: some(),
+                    account: some(),
+                    finish: some(),
+                    dialect: some(),
+                    thread: some(),
+                    ..ProxyEvent::default()
+                };
+                orders.extend(decide(&mut state, Signal::Proxy(event), BEGIN));
+                let foreign = Foreign { fault: Fault::C7, source: canary.clone() };
+                orders.extend(decide(&mut state, Signal::Foreign(foreign), BEGIN));
+            }
+            let report = orders.iter().find_map(|order| match &order.action {
+                Action::Diagnose(report) => Some(&report.text),
+                _ => None,
+            });
+            let report = report.expect("a question");
+            prop_assert!(!report.contains(&key) && !report.contains(&text) && !report.contains(&user), "{report}");
+        }
+    }
+}
