@@ -155,6 +155,11 @@ impl Log {
         });
     }
 
+    /// The client has the whole answer, whether or not the model had more to say: a stop word may have ended it.
+    pub(super) fn answered(&mut self) {
+        self.finish.get_or_insert("stop");
+    }
+
     pub(super) fn failed(&mut self, failure: &Failure) {
         self.finish = Some("failed");
         self.failure = Some(failure.clone());
