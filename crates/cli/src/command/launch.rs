@@ -230,8 +230,10 @@ fn find_or_start(
 ) -> anyhow::Result<String> {
     for url in running::urls(state_dir, &configuration.loaded.config) {
         if let Some(health) = running::health(&url, token) {
-            let ours = configuration.path.as_deref().map(|path| path.to_string_lossy().into_owned());
-            if health.config.path != ours {
+            // A background process is given whole paths; a person writes what is short.
+            let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            let ours = configuration.path.as_deref().map(whole);
+            if health.config.path.as_deref().map(|path| whole(Path::new(path))) != ours {
                 let theirs = health.config.path.as_deref().unwrap_or("no configuration file").to_owned();
                 bail!(
                     "a proxy (process {}) already runs at {url} with {theirs}; stop it, or give this one a --state-dir and a listen address of its own",
