@@ -182,8 +182,6 @@ fn a_launched_client_has_a_watched_proxy_and_its_violent_end_is_told() {
         }
     };
     let seen = wait_for("the client is watched", &|status| status["clients"][0]["name"] == "codex");
-    // The watchdog has to have seen it alive: it looks every two seconds.
-    std::thread::sleep(std::time::Duration::from_millis(2_500));
     kill("KILL", u32::try_from(seen["clients"][0]["pid"].as_u64().expect("a pid")).expect("a pid"));
     assert_eq!(launch.wait().expect("ended").code(), Some(137));
     let told = wait_for("the person is told", &|status| {

@@ -1,6 +1,6 @@
 //! The clients that `latimer launch` started: what they hold, and how they end.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -19,7 +19,7 @@ const CLEAN_EVERY: u32 = 30;
 pub async fn watch(registry: Registry, signals: mpsc::Sender<Signal>) {
     let mut clock = tokio::time::interval(EVERY);
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut known, mut looks) = (HashSet::new(), 0_u32);
+    let (mut known, mut looks) = (HashMap::new(), 0_u32);
     loop {
         clock.tick().await;
         let found = look(&registry.all(), &mut known, looks % CLEAN_EVERY == 0);
@@ -32,8 +32,16 @@ pub async fn watch(registry: Registry, signals: mpsc::Sender<Signal>) {
     }
 }
 
-/// What one look shows. `known` holds the clients that were seen alive.
-fn look(entries: &[Entry], known: &mut HashSet<Identity>, reports_dead: bool) -> Vec<Signal> {
+/// What is known of a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    Alive,
+    /// Its end was reported.
+    Reported,
+}
+
+/// What one look shows. An end is reported once: of a client that was seen alive, or whose end was written down.
+fn look(entries: &[Entry], known: &mut HashMap<Identity, Known>, reports_dead: bool) -> Vec<Signal> {
     let mut signals = Vec::new();
     let mut dead = Vec::new();
     for entry in entries {
@@ -41,14 +49,17 @@ fn look(entries: &[Entry], known: &mut HashSet<Identity>, reports_dead: bool) ->
         let is_client = entry.role == Role::Client;
         if identity.is_alive() {
             if is_client {
-                known.insert(identity);
+                known.insert(identity, Known::Alive);
                 let memory_bytes = identity.holdings().memory;
                 let name = entry.name.clone();
                 signals.push(Signal::ClientMemory(ClientMemory { pid: identity.pid, name, memory_bytes }));
             }
             continue;
         }
-        if is_client && known.remove(&identity) {
+        let before = known.get(&identity).copied();
+        let is_news = before == Some(Known::Alive) || (before.is_none() && entry.ended.is_some());
+        if is_client && is_news {
+            known.insert(identity, Known::Reported);
             let ended = entry.ended.unwrap_or_default();
             signals.push(Signal::ClientExited(ClientExit {
                 pid: identity.pid,
@@ -60,7 +71,7 @@ fn look(entries: &[Entry], known: &mut HashSet<Identity>, reports_dead: bool) ->
         }
         dead.push(Process { pid: identity.pid, started: identity.started });
     }
-    known.retain(|identity| entries.iter().any(|entry| entry.identity == *identity));
+    known.retain(|identity, _| entries.iter().any(|entry| entry.identity == *identity));
     if reports_dead && !dead.is_empty() {
         signals.push(Signal::DeadPids(DeadPids { processes: dead }));
     }
@@ -84,7 +95,7 @@ mod tests {
             resume: Some("codex resume".into()),
             ended: None,
         };
-        let mut known = HashSet::new();
+        let mut known = HashMap::new();
         let first = look(std::slice::from_ref(&entry), &mut known, true);
         assert!(
             matches!(&first[..], [Signal::ClientMemory(memory)] if memory.pid == child.id()),
@@ -96,7 +107,12 @@ mod tests {
         let second = look(std::slice::from_ref(&entry), &mut known, false);
         let [Signal::ClientExited(exit)] = &second[..] else { panic!("{second:?}") };
         assert_eq!((exit.signal, exit.resume.as_deref()), (Some(9), Some("codex resume")));
-        let third = look(&[entry], &mut known, true);
+        let third = look(std::slice::from_ref(&entry), &mut known, true);
         assert!(matches!(&third[..], [Signal::DeadPids(dead)] if dead.processes.len() == 1), "{third:?}");
+        let unseen = look(std::slice::from_ref(&entry), &mut HashMap::new(), false);
+        assert!(matches!(&unseen[..], [Signal::ClientExited(_)]), "its end was written down: {unseen:?}");
+        entry.ended = None;
+        let unknown = look(&[entry], &mut HashMap::new(), false);
+        assert_eq!(unknown, [], "left by an earlier watchdog: nobody knows when it ended");
     }
 }
