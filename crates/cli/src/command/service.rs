@@ -127,11 +127,12 @@ impl Unit {
                 )
             }
             Manager::Launchd => {
-                let words: String = self
+                let words: Vec<String> = self
                     .arguments()
                     .iter()
                     .map(|word| format!("    <string>{}</string>\n", xml(word)))
                     .collect();
+                let words = words.concat();
                 format!(
                     "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!-- {MARK} -->\n<plist version=\"1.0\">\n<dict>\n  <key>Label</key>\n  <string>latimer.watchdog</string>\n  <key>ProgramArguments</key>\n  <array>\n{words}  </array>\n  <key>RunAtLoad</key>\n  <true/>\n  <key>KeepAlive</key>\n  <dict>\n    <key>SuccessfulExit</key>\n    <false/>\n  </dict>\n</dict>\n</plist>\n"
                 )
