@@ -137,13 +137,27 @@ fn a_broken_record_is_set_aside_and_nobody_is_blind() {
 }
 
 #[test]
+fn a_pair_that_has_nothing_to_do_ends_by_itself_when_it_was_told_so() {
+    let dir = configured("idle", "http://127.0.0.1:9", "");
+    let mut child = support::pair::start(&dir, &["--idle-exit", "1"]);
+    support::pair::url_of(&mut child, &dir);
+    // Checks and probes go on all the time, and are not work.
+    assert_eq!(support::pair::wait(&mut child), Some(0), "{}", logs(&dir));
+    assert!(!dir.join("state/proxy.json").exists());
+}
+
+#[test]
 fn a_service_is_written_and_undone() {
     let dir = configured("service", "http://127.0.0.1:9", "");
+    let path = dir.join("latimer.toml");
+    let text = std::fs::read_to_string(&path).expect("read");
+    std::fs::write(&path, text.replace("api_key = \"upstream-key\"", "api_key_env = \"LAB_KEY\""))
+        .expect("written");
     let service = |action: &str| -> Output {
         let mut command: Command = latimer();
         command.args(["service", action, "--no-start", "--config"]).arg(dir.join("latimer.toml"));
         command.arg("--state-dir").arg(dir.join("state")).env("HOME", dir.join("home"));
-        command.output().expect("it runs")
+        command.env("LAB_KEY", "x").output().expect("it runs")
     };
     let unit = if cfg!(target_os = "macos") {
         "home/Library/LaunchAgents/latimer.watchdog.plist"
@@ -152,6 +166,7 @@ fn a_service_is_written_and_undone() {
     };
     let installed = service("install");
     assert!(installed.status.success(), "{installed:?}");
+    assert!(String::from_utf8_lossy(&installed.stderr).contains("LAB_KEY"), "{installed:?}");
     let text = std::fs::read_to_string(dir.join(unit)).expect("written");
     assert!(text.contains("latimer-watchdog") && text.contains("latimer.toml"), "{text}");
     assert!(service("uninstall").status.success());

@@ -6,6 +6,7 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::{Context as _, bail};
 
 use crate::setup::{self, Places};
+use crate::watchdog::environment::asked_for;
 use crate::watchdog::run::partner;
 
 /// The first line of what we write, by which we know it again: a file without it is somebody else's.
@@ -63,6 +64,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             };
             install(&path, &unit.text(manager))?;
             setup::say(&format!("wrote `{}`", path.display()))?;
+            warn_of_keys(configuration.path.as_deref());
             if !args.no_start {
                 for command in starting(manager, &path) {
                     tell(&command)?;
@@ -91,6 +93,18 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A service does not see what a shell exports.
+fn warn_of_keys(config: Option<&Path>) {
+    let text = config.and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
+    let named = asked_for(&text);
+    if !named.is_empty() {
+        setup::complain(&format!(
+            "latimer: warning: a service does not see your shell's variables ({}); name the keys by `api_key_file`, or set them in the service manager",
+            named.join(", ")
+        ));
+    }
 }
 
 fn path(manager: Manager) -> anyhow::Result<PathBuf> {

@@ -43,7 +43,7 @@ pub(crate) fn environment(config: Option<&Path>) -> Vec<(OsString, OsString)> {
 }
 
 /// The variables that a configuration names, whether or not the rest of it is in order.
-fn asked_for(text: &str) -> Vec<String> {
+pub(crate) fn asked_for(text: &str) -> Vec<String> {
     let asked = RefCell::new(Vec::new());
     let env = |name: &str| {
         asked.borrow_mut().push(name.to_owned());
