@@ -7,64 +7,65 @@ use anyhow::Context as _;
 
 use crate::{cargo, root, say, sh};
 
-/// The Codex the specification was measured with.
-const CODEX: &str = "@openai/codex@0.169.0";
-/// The SDK whose types every event must fit.
-const OPENAI: &str = "openai==2.54.0";
+/// The clients from npm: at the versions that the specification was measured with, their programs, and the variables through
+/// which the tests find them.
+const CLIENTS: [(&str, &str, &str); 4] = [
+    ("@openai/codex@0.169.0", "codex", "LATIMER_CODEX"),
+    ("@anthropic-ai/claude-code@2.1.197", "claude", "LATIMER_CLAUDE"),
+    ("opencode-ai@1.18.33", "opencode", "LATIMER_OPENCODE"),
+    ("@google/gemini-cli@0.61.0", "gemini", "LATIMER_GEMINI"),
+];
+/// The SDKs whose types every event must fit.
+const SDKS: [&str; 2] = ["openai==2.54.0", "anthropic==2.11.0"];
+/// The tests that run a client.
+const TESTS: [&str; 8] =
+    ["codex", "upstreams", "account_providers", "repair", "claude", "opencode", "gemini_cli", "sdk"];
 
 pub(crate) fn run() -> anyhow::Result<()> {
     let dir = root().join("target/e2e");
     std::fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
-    let codex = codex(&dir)?;
+    clients(&dir)?;
     let python = python(&dir)?;
-    let mut tests = cargo(&[
-        "test",
-        "--package",
-        "latimer",
-        "--test",
-        "codex",
-        "--test",
-        "upstreams",
-        "--test",
-        "account_providers",
-        "--test",
-        "repair",
-        "--test",
-        "sdk",
-        "--",
-        "--test-threads",
-        "2",
-    ]);
-    tests.env("LATIMER_CODEX", codex).env("LATIMER_PYTHON", python);
+    let mut args = vec!["test", "--package", "latimer", "--no-fail-fast"];
+    args.extend(TESTS.iter().flat_map(|test| ["--test", test]));
+    args.extend(["--", "--test-threads", "2"]);
+    let mut tests = cargo(&args);
+    for (_, program, variable) in CLIENTS {
+        tests.env(variable, dir.join("node_modules/.bin").join(program));
+    }
+    tests.env("LATIMER_PYTHON", python);
     // With the clients there, a test that skips is a test that failed.
     tests.env("LATIMER_REQUIRE_E2E", "1");
     sh(&mut tests)
 }
 
-fn codex(dir: &Path) -> anyhow::Result<PathBuf> {
-    let program = dir.join("node_modules/.bin/codex");
-    let marker = dir.join(".codex-version");
-    if std::fs::read_to_string(&marker).is_ok_and(|version| version == CODEX) && program.exists() {
-        return Ok(program);
+fn clients(dir: &Path) -> anyhow::Result<()> {
+    let packages = CLIENTS.map(|(package, _, _)| package);
+    let marker = dir.join(".clients");
+    let wanted = packages.join("\n");
+    let there = CLIENTS.iter().all(|(_, program, _)| dir.join("node_modules/.bin").join(program).exists());
+    if there && std::fs::read_to_string(&marker).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
     }
-    say(&format!("installing {CODEX} from npm"));
+    say(&format!("installing {} from npm", packages.join(", ")));
     sh(Command::new("npm")
         .args(["install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"])
         .arg(dir)
-        .arg(CODEX))?;
-    std::fs::write(marker, CODEX)?;
-    Ok(program)
+        .args(packages))?;
+    std::fs::write(marker, wanted)?;
+    Ok(())
 }
 
 fn python(dir: &Path) -> anyhow::Result<PathBuf> {
     let program = dir.join("venv/bin/python");
-    let marker = dir.join(".openai-version");
-    if std::fs::read_to_string(&marker).is_ok_and(|version| version == OPENAI) && program.exists() {
+    let marker = dir.join(".sdks");
+    let wanted = SDKS.join("\n");
+    if std::fs::read_to_string(&marker).is_ok_and(|installed| installed == wanted) && program.exists() {
         return Ok(program);
     }
-    say(&format!("installing {OPENAI} from PyPI"));
+    say(&format!("installing {} from PyPI", SDKS.join(", ")));
     sh(Command::new("python3").args(["-m", "venv"]).arg(dir.join("venv")))?;
-    sh(Command::new(&program).args(["-m", "pip", "install", "--quiet", OPENAI]))?;
-    std::fs::write(marker, OPENAI)?;
+    sh(Command::new(&program).args(["-m", "pip", "install", "--quiet"]).args(SDKS))?;
+    std::fs::write(marker, wanted)?;
     Ok(program)
 }

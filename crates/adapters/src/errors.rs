@@ -99,6 +99,14 @@ const STATUS: [(u16, Kind); 14] = [
     (529, Kind::Overloaded),
 ];
 
+/// Refusals that a person has to know apart: status, words, code.
+const CAUSES: [(u16, &str, &str); 4] = [
+    (403, "upgrade_required", "upgrade_required"),
+    (426, "", "upgrade_required"),
+    (403, "error code: 1010", "bot_filter"),
+    (403, "error 1010", "bot_filter"),
+];
+
 /// What to do about a key that is not taken.
 pub(crate) const CHECK_KEY: &str = " (check the endpoint's api_key)";
 
@@ -132,7 +140,14 @@ pub fn classify(
     let hint = hint(status, kind, &lower, model);
     let shown =
         if said.message.is_empty() { format!("HTTP {status} without a message") } else { said.message };
-    Failure { kind, message: format!("{endpoint}: {shown}{hint}"), status: Some(status), retry_after }
+    let cause = CAUSES.iter().find(|(known, word, _)| *known == status && lower.contains(word));
+    Failure {
+        kind,
+        message: format!("{endpoint}: {shown}{hint}"),
+        status: Some(status),
+        retry_after,
+        cause: cause.map(|(_, _, code)| *code),
+    }
 }
 
 /// A top-level `error` in a stream, or in a 200 that is none.

@@ -1,4 +1,4 @@
-//! The vendor's own SDK reads what the proxy writes: every event and answer fits its types, without coercion.
+//! The vendors' own SDKs read what the proxy writes: every event and answer fits their types, without coercion.
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -34,6 +34,14 @@ fn every_object_fits_the_vendors_types() {
         "length response.incomplete",
         "filter response.incomplete",
         "cut response.failed",
+        "chat text stop",
+        "chat call tool_calls",
+        "chat length length",
+        "chat filter content_filter",
+        "messages text end_turn",
+        "messages call tool_use",
+        "messages length max_tokens",
+        "messages filter refusal",
         "fine",
     ] {
         assert!(said.lines().any(|said| said == line), "{line} is missing in\n{said}");

@@ -157,3 +157,42 @@ fn a_service_is_written_and_undone() {
     assert!(service("uninstall").status.success());
     assert!(!dir.join(unit).exists());
 }
+
+#[test]
+fn a_launched_client_has_a_watched_proxy_and_its_violent_end_is_told() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = configured("launch", "http://127.0.0.1:9", "");
+    let program = dir.join("codex");
+    std::fs::write(&program, "#!/bin/sh\nexec sleep 60\n").expect("written");
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("made a program");
+    let mut command = latimer();
+    command.args(["launch", "codex", "--program"]).arg(&program);
+    command.arg("--config").arg(dir.join("latimer.toml")).arg("--state-dir").arg(dir.join("state"));
+    let mut launch = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().expect("it runs");
+    let status = || latimer_on(&dir, &["status", "--json"]);
+    let wait_for = |what: &str, holds: &dyn Fn(&Value) -> bool| -> Value {
+        let begun = Instant::now();
+        loop {
+            let run = status();
+            if run.status.success() && holds(&json_of(&run)) {
+                return json_of(&run);
+            }
+            assert!(begun.elapsed() < PATIENCE, "in vain: {what}\n{}", logs(&dir));
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+    };
+    let seen = wait_for("the client is watched", &|status| status["clients"][0]["name"] == "codex");
+    // The watchdog has to have seen it alive: it looks every two seconds.
+    std::thread::sleep(std::time::Duration::from_millis(2_500));
+    kill("KILL", u32::try_from(seen["clients"][0]["pid"].as_u64().expect("a pid")).expect("a pid"));
+    assert_eq!(launch.wait().expect("ended").code(), Some(137));
+    let told = wait_for("the person is told", &|status| {
+        status["alerts"].as_array().is_some_and(|alerts| alerts.iter().any(|alert| alert["fault"] == "D1"))
+    });
+    assert!(
+        told["alerts"].to_string().contains("latimer launch codex -- resume --last"),
+        "{}",
+        told["alerts"]
+    );
+    assert!(latimer_on(&dir, &["down"]).status.success());
+}

@@ -133,12 +133,14 @@ pub struct Failure {
     pub status: Option<u16>,
     /// How long the provider asked to wait.
     pub retry_after: Option<Duration>,
+    /// A finer code of the cause, where one is known: `tls`, `dns`, `upgrade_required`, `bot_filter`.
+    pub cause: Option<&'static str>,
 }
 
 impl Failure {
     /// A failure of this kind with this message.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), status: None, retry_after: None }
+        Self { kind, message: message.into(), status: None, retry_after: None, cause: None }
     }
 
     /// Whose fault it is.

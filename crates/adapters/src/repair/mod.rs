@@ -7,6 +7,7 @@
 //! Pure: no clock, no socket. What a client or a configuration wants arrives as a [`Level`].
 
 mod ask;
+pub mod codes;
 mod history;
 mod native;
 mod resume;
@@ -260,7 +261,7 @@ impl Repair {
                 self.natives.started(slot, id, name, self.plan.parser.options(), &mut self.made, sink);
             }
             TurnEvent::CallArguments { slot, json } => {
-                self.natives.arguments(slot, json, self.plan.parser.options(), sink);
+                self.natives.arguments(slot, json, self.plan.parser.options(), made, sink);
             }
             TurnEvent::CallEnded { slot } => self.natives.ended(slot, self.plan.parser.options(), made, sink),
             TurnEvent::ReasoningState(state) => {

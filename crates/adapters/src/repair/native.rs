@@ -1,5 +1,7 @@
 //! Calls that the upstream reported as calls: passed on as they stream where nothing can be wrong with them, else held until they are
 //! whole, and mended.
+//!
+//! Invariant: calls go out in the order in which they began. A client runs them in that order, and the second may need the first.
 
 use latimer_protocol::turn::{Sink, TurnEvent};
 use toolcall_parser::{Options, ProblemKind, Tool, sanitize};
@@ -27,6 +29,8 @@ struct Native {
     id: Option<String>,
     name: String,
     held: Held,
+    /// The upstream has ended it.
+    ended: bool,
 }
 
 /// How far a call is trusted.
@@ -36,6 +40,8 @@ enum Held {
     Yes(String),
     /// Until it is whole.
     ToTheEnd(String),
+    /// It may pass as soon as it is its turn.
+    Right(String),
     /// Its pieces pass as they come.
     No,
 }
@@ -59,38 +65,66 @@ impl Natives {
             id: id.map(str::to_owned),
             name: name.to_owned(),
             held: Held::Yes(String::new()),
+            ended: false,
         };
         // A name nobody declared is the client's to refuse, unless it stands for a tool that is declared.
         if !declared(name, options) && sanitize(name, "{\"cmd\":\"x\"}", options).is_err() {
-            native.pass("", sink);
+            native.held = Held::Right(String::new());
         } else if runs_commands(name) {
             native.held = Held::ToTheEnd(String::new());
         }
         self.open.push(native);
+        self.advance(options, made, sink);
     }
 
-    pub(super) fn arguments(&mut self, upstream: u32, json: &str, options: &Options, sink: &mut dyn Sink) {
+    pub(super) fn arguments(
+        &mut self,
+        upstream: u32,
+        json: &str,
+        options: &Options,
+        made: &mut Made,
+        sink: &mut dyn Sink,
+    ) {
         let Some(native) = self.open.iter_mut().find(|native| native.upstream == upstream) else { return };
         match &mut native.held {
-            Held::No => sink.event(TurnEvent::CallArguments { slot: native.slot, json }),
-            Held::ToTheEnd(text) => text.push_str(json),
+            Held::No => return sink.event(TurnEvent::CallArguments { slot: native.slot, json }),
+            Held::ToTheEnd(text) | Held::Right(text) => return text.push_str(json),
             Held::Yes(text) => {
                 text.push_str(json);
                 match looks_right(text, options.tools.iter().find(|tool| tool.name() == native.name)) {
-                    Some(true) => {
-                        let text = std::mem::take(text);
-                        native.pass(&text, sink);
-                    }
+                    Some(true) => native.held = Held::Right(std::mem::take(text)),
                     Some(false) => native.held = Held::ToTheEnd(std::mem::take(text)),
                     None => {}
                 }
             }
         }
+        self.advance(options, made, sink);
     }
 
     pub(super) fn ended(&mut self, upstream: u32, options: &Options, made: &mut Made, sink: &mut dyn Sink) {
-        let Some(at) = self.open.iter().position(|native| native.upstream == upstream) else { return };
-        self.open.remove(at).end(true, options, made, sink);
+        let Some(native) = self.open.iter_mut().find(|native| native.upstream == upstream) else { return };
+        native.ended = true;
+        self.advance(options, made, sink);
+    }
+
+    /// Lets out what may go out: everything up to the first call that is still held.
+    fn advance(&mut self, options: &Options, made: &mut Made, sink: &mut dyn Sink) {
+        let mut at = 0;
+        while let Some(native) = self.open.get_mut(at) {
+            if native.ended {
+                self.open.remove(at).end(true, options, made, sink);
+                continue;
+            }
+            match &mut native.held {
+                Held::No => {}
+                Held::Right(text) => {
+                    let text = std::mem::take(text);
+                    native.pass(&text, sink);
+                }
+                Held::Yes(_) | Held::ToTheEnd(_) => return,
+            }
+            at += 1;
+        }
     }
 
     /// Whether no call is under way.
@@ -101,7 +135,8 @@ impl Natives {
     /// The answer is over: what is still open was cut.
     pub(super) fn finish(&mut self, options: &Options, made: &mut Made, sink: &mut dyn Sink) {
         for native in std::mem::take(&mut self.open) {
-            native.end(false, options, made, sink);
+            let ended = native.ended;
+            native.end(ended, options, made, sink);
         }
     }
 }
@@ -124,7 +159,7 @@ impl Native {
                 }
                 return;
             }
-            Held::Yes(text) | Held::ToTheEnd(text) => text,
+            Held::Yes(text) | Held::ToTheEnd(text) | Held::Right(text) => text,
         };
         if !whole {
             return self.pass(&arguments, sink);

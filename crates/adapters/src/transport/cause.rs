@@ -92,7 +92,12 @@ fn say(cause: &Cause, host: &str) -> Failure {
             (Kind::Interrupted, format!("{host} closed the connection before it answered"))
         }
     };
-    Failure::new(kind, message)
+    let code = match cause {
+        Cause::Dns => Some("dns"),
+        Cause::Certificate(_) | Cause::Tls(_) => Some("tls"),
+        _ => None,
+    };
+    Failure { cause: code, ..Failure::new(kind, message) }
 }
 
 /// Walks the chain to the first error that says something.

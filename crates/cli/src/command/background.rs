@@ -20,6 +20,8 @@ use crate::watchdog::run::{partner, patience};
 const START: Duration = Duration::from_secs(30);
 /// How long the watchdog may take to answer.
 const SOON: Duration = Duration::from_secs(5);
+/// The log of orders and alerts is turned over at a start when it is larger than this, in bytes.
+const LOG_FULL: u64 = 10 << 20;
 /// How often it is asked.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -103,6 +105,9 @@ pub(crate) fn start(
     idle_exit: Option<&str>,
 ) -> anyhow::Result<Status> {
     let log_path = state_dir.join("watchdog.log");
+    if std::fs::metadata(&log_path).is_ok_and(|metadata| metadata.len() > LOG_FULL) {
+        let _ = std::fs::rename(&log_path, state_dir.join("watchdog.log.1"));
+    }
     let log = state::open_private_log(&log_path)
         .with_context(|| format!("opening the log `{}`", log_path.display()))?;
     let mut run = Command::new(partner("latimer-watchdog")?);

@@ -1,37 +1,45 @@
-//! `latimer launch codex`: the real client on the configured provider, with no file of the person's touched.
+//! `latimer launch`: a real client on the configured provider, with no file of the person's touched.
 //!
-//! Everything Codex must know travels on its command line (`-c`), the token in its environment, and the model catalog in a
-//! file of latimer's own. So there is nothing to put back, whatever dies.
+//! Everything a client must know travels on its command line, in its environment, or in a file of latimer's own; the token only ever
+//! in its environment. So there is nothing to put back, whatever dies. One file below for each client.
+
+mod claude;
+mod codex;
+mod entered;
+mod gemini;
+mod opencode;
+
+pub(crate) use self::codex::{CATALOG, write_catalog};
 
 use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use latimer_protocol::secret::Secret;
 use latimer_proxy::config::{Auth, Config, state};
-use latimer_proxy::inbound::models;
-use latimer_watchdog::run::process::Identity;
-use latimer_watchdog::run::registry::{Ended, Entry, Registry, Role};
 
+use self::entered::Entered;
 use super::background;
-use crate::codex_texts::codex_texts;
 use crate::setup::{self, Configuration, Places};
 use crate::{running, watchdog};
 
-/// The variable through which Codex receives the token: never an argument, which every user of the machine could read.
+/// The variable in which clients that take a key by a name of ours find the token: never an argument, which every user of the
+/// machine could read.
 const TOKEN_VARIABLE: &str = "LATIMER_TOKEN";
-/// The model catalog in the state directory; generated, so it may be generated again.
-pub(crate) const CATALOG: &str = "codex-catalog.json";
+/// What stands for a key where the proxy wants none: clients insist on one.
+const NO_TOKEN: &str = "no-token-needed";
 /// A proxy that was started by a launch ends after this many seconds without a turn.
 const IDLE_EXIT: &str = "3600";
+/// Addresses that no client may send through a proxy of the network.
+const LOOPBACK: &str = "127.0.0.1,localhost,::1";
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  latimer launch codex\n  latimer launch codex --model deepseek-chat -- exec \"explain this repository\"\n  latimer launch codex --endpoint openrouter --model z-ai/glm-5\n\nWhat stands behind `--` goes to the client unchanged."
+    after_help = "Examples:\n  latimer launch codex\n  latimer launch claude --model glm-5\n  latimer launch codex --model deepseek-chat -- exec \"explain this repository\"\n  latimer launch opencode --endpoint openrouter --model z-ai/glm-5\n\nWhat stands behind `--` goes to the client unchanged."
 )]
 pub(crate) struct Args {
     /// The client to run
@@ -43,6 +51,9 @@ pub(crate) struct Args {
     /// The model to ask for [default: the first model of the endpoint]
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
+    /// The model for titles and other small questions [default: the same]
+    #[arg(long, value_name = "MODEL")]
+    small_model: Option<String>,
     /// The client's program, when it is not on PATH
     #[arg(long, value_name = "PROGRAM")]
     program: Option<PathBuf>,
@@ -57,10 +68,58 @@ pub(crate) struct Args {
 enum Client {
     /// OpenAI Codex
     Codex,
+    /// Claude Code
+    Claude,
+    /// opencode
+    Opencode,
+    /// Google's Gemini CLI
+    Gemini,
+}
+
+impl Client {
+    /// The program, and how it is installed.
+    fn program(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Codex => ("codex", "npm install -g @openai/codex"),
+            Self::Claude => ("claude", "npm install -g @anthropic-ai/claude-code"),
+            Self::Opencode => ("opencode", "npm install -g opencode-ai"),
+            Self::Gemini => ("gemini", "npm install -g @google/gemini-cli"),
+        }
+    }
+
+    /// What stands behind `--` to go on with the last conversation.
+    fn resume(self) -> &'static str {
+        match self {
+            Self::Codex => "resume --last",
+            Self::Claude | Self::Opencode => "--continue",
+            Self::Gemini => "--resume",
+        }
+    }
+}
+
+/// What a client is told.
+struct Told<'t> {
+    /// The proxy, without `/v1`.
+    url: &'t str,
+    /// The model to ask for.
+    model: &'t str,
+    /// The model for small questions.
+    small_model: &'t str,
+    /// The token, where the proxy wants one.
+    token: Option<&'t Secret>,
+    config: &'t Config,
+    /// Where latimer's own files live.
+    state_dir: &'t Path,
+}
+
+impl Told<'_> {
+    /// What a client sends as its key.
+    fn key(&self) -> &str {
+        self.token.map_or(NO_TOKEN, Secret::expose)
+    }
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let Client::Codex = args.client;
     let state_dir = args.places.state()?;
     let configuration = args.places.configuration()?;
     for warning in &configuration.loaded.warnings {
@@ -68,65 +127,54 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     let config = &configuration.loaded.config;
     let model = choose_model(config, args.endpoint.as_deref(), args.model.as_deref())?;
+    let small_model = match &args.small_model {
+        Some(small) => choose_model(config, None, Some(small))?,
+        None => model.clone(),
+    };
     let token = match config.server.auth {
         Auth::Token => Some(state::token(&state_dir).context("the access token")?),
         Auth::None => None,
     };
     let url = find_or_start(&state_dir, &configuration, token.as_ref())?;
-    let catalog = write_catalog(&state_dir, config, Some(&model))?;
-    let program = args.program.unwrap_or_else(|| PathBuf::from("codex"));
-    let mut codex = Command::new(&program);
-    codex.args(overrides(&url, &model, &catalog, token.is_some()));
-    codex.args(&args.args);
-    if let Some(token) = &token {
-        codex.env(TOKEN_VARIABLE, token.expose());
+    let told = Told {
+        url: &url,
+        model: &model,
+        small_model: &small_model,
+        token: token.as_ref(),
+        config,
+        state_dir: &state_dir,
+    };
+    let (usual, install) = args.client.program();
+    let program = args.program.unwrap_or_else(|| PathBuf::from(usual));
+    let mut client = Command::new(&program);
+    match args.client {
+        Client::Codex => codex::tell(&mut client, &told)?,
+        Client::Claude => claude::tell(&mut client, &told),
+        Client::Opencode => opencode::tell(&mut client, &told),
+        Client::Gemini => gemini::tell(&mut client, &told)?,
     }
-    let mut child = codex.spawn().with_context(|| {
-        format!("running `{}`: is Codex installed? `npm install -g @openai/codex` installs it, --program names it", program.display())
+    never_through_a_proxy(&mut client);
+    client.args(&args.args);
+    let mut child = client.spawn().with_context(|| {
+        format!(
+            "running `{}`: is it installed? `{install}` installs it, --program names it",
+            program.display()
+        )
     })?;
-    let entered = Entered::new(&state_dir, child.id());
+    let entered = Entered::new(&state_dir, child.id(), args.client);
     let status = child.wait().context("waiting for the client")?;
     entered.leave(status);
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
     Ok(ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
 }
 
-/// The client in the registry of this state directory, where the watchdog sees how it is and how it ends.
-struct Entered(Option<(Registry, Entry)>);
-
-impl Entered {
-    /// Enters the client. A registry that cannot be written is no reason not to run it.
-    fn new(state_dir: &Path, pid: u32) -> Self {
-        let registry = Registry::new(state_dir);
-        Self(Identity::of(pid).and_then(|identity| {
-            let mut entry = Entry::new(identity, Role::Client, "codex");
-            entry.resume = Some("latimer launch codex -- resume --last".to_owned());
-            registry.enter(&entry).ok()?;
-            Some((registry, entry))
-        }))
+/// A company's proxy could not reach this machine.
+fn never_through_a_proxy(client: &mut Command) {
+    for name in ["NO_PROXY", "no_proxy"] {
+        let known = std::env::var(name).unwrap_or_default();
+        let joined = if known.is_empty() { LOOPBACK.to_owned() } else { format!("{known},{LOOPBACK}") };
+        client.env(name, joined);
     }
-
-    /// Strikes it out. One that a signal ended stays until the watchdog has seen it.
-    fn leave(self, status: ExitStatus) {
-        let Some((registry, mut entry)) = self.0 else { return };
-        if status.signal().is_none() {
-            return registry.leave(entry.identity);
-        }
-        entry.ended = Some(Ended { code: status.code(), signal: status.signal() });
-        let _ = registry.enter(&entry);
-    }
-}
-
-/// Writes the model catalog that Codex is given.
-pub(crate) fn write_catalog(
-    state_dir: &Path,
-    config: &Config,
-    model: Option<&str>,
-) -> anyhow::Result<PathBuf> {
-    let catalog = state_dir.join(CATALOG);
-    let text = models::codex_catalog(config, &codex_texts(), model);
-    state::write_private(&catalog, text.as_bytes()).context("writing the model catalog")?;
-    Ok(catalog)
 }
 
 /// The name to ask for, checked against the configuration before anything is started.
@@ -174,30 +222,6 @@ fn choose_model(config: &Config, endpoint: Option<&str>, model: Option<&str>) ->
     Ok(name)
 }
 
-/// What Codex is told on its command line. Values are TOML.
-fn overrides(url: &str, model: &str, catalog: &Path, with_token: bool) -> Vec<OsString> {
-    let mut pairs = vec![
-        ("model", quote(model)),
-        ("model_provider", quote("latimer")),
-        ("model_catalog_json", quote(&catalog.to_string_lossy())),
-        // Not "OpenAI" or "Azure": those names switch on compaction by the provider.
-        ("model_providers.latimer.name", quote("latimer")),
-        ("model_providers.latimer.base_url", quote(&format!("{url}/v1"))),
-        ("model_providers.latimer.wire_api", quote("responses")),
-        // Hosted search cannot run on a foreign provider; offering it would only be refused.
-        ("web_search", quote("disabled")),
-    ];
-    if with_token {
-        pairs.push(("model_providers.latimer.env_key", quote(TOKEN_VARIABLE)));
-    }
-    pairs.into_iter().flat_map(|(key, value)| ["-c".into(), format!("{key}={value}").into()]).collect()
-}
-
-/// A TOML basic string. JSON's escapes are a subset of TOML's.
-fn quote(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
 /// The URL of a proxy that answers for this state directory, started if there is none.
 fn find_or_start(
     state_dir: &Path,
@@ -206,8 +230,10 @@ fn find_or_start(
 ) -> anyhow::Result<String> {
     for url in running::urls(state_dir, &configuration.loaded.config) {
         if let Some(health) = running::health(&url, token) {
-            let ours = configuration.path.as_deref().map(|path| path.to_string_lossy().into_owned());
-            if health.config.path != ours {
+            // A background process is given whole paths; a person writes what is short.
+            let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            let ours = configuration.path.as_deref().map(whole);
+            if health.config.path.as_deref().map(|path| whole(Path::new(path))) != ours {
                 let theirs = health.config.path.as_deref().unwrap_or("no configuration file").to_owned();
                 bail!(
                     "a proxy (process {}) already runs at {url} with {theirs}; stop it, or give this one a --state-dir and a listen address of its own",
@@ -262,19 +288,4 @@ fn first_line(child: &mut Child) -> anyhow::Result<String> {
     let url =
         line.trim().strip_prefix("latimer listening on ").context("it ended before it was listening")?;
     Ok(url.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_token_is_not_on_the_command_line() {
-        let args =
-            overrides("http://127.0.0.1:4180", "a/\"b\"", Path::new("/state/codex-catalog.json"), true);
-        let text: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
-        assert!(text.contains(&"model=\"a/\\\"b\\\"\"".to_owned()), "{text:?}");
-        assert!(text.contains(&"model_providers.latimer.env_key=\"LATIMER_TOKEN\"".to_owned()), "{text:?}");
-        assert!(!text.iter().any(|arg| arg.contains("bearer")), "{text:?}");
-    }
 }

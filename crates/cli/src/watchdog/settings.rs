@@ -17,8 +17,8 @@ struct File {
 /// Errors: every problem of the part, one a line's worth each.
 pub(crate) fn read(text: &str) -> Result<Settings, Vec<String>> {
     let file: File = toml::from_str(text).map_err(|error| {
-        let at =
-            error.span().map_or(0, |span| text.get(..span.start).unwrap_or_default().lines().count().max(1));
+        let before = error.span().map_or("", |span| text.get(..span.start).unwrap_or_default());
+        let at = 1 + before.bytes().filter(|byte| *byte == b'\n').count();
         vec![format!("line {at}: watchdog: {}", error.message().trim())]
     })?;
     Settings::raise(&file.watchdog)

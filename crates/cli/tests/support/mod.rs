@@ -8,6 +8,7 @@
 
 pub(crate) mod faults;
 pub(crate) mod pair;
+pub(crate) mod said;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -133,6 +134,21 @@ impl Lab {
             .env("CODEX_HOME", self.dir.join("home/.codex"));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
+    }
+
+    /// Runs another client through `latimer launch`, to its end, with these variables beside what it is told.
+    pub(crate) fn client(&self, client: &str, program: &str, args: &[&str], env: &[(&str, &str)]) -> Run {
+        let mut command = latimer();
+        command.args(["launch", client, "--program", program, "--config"]).arg(self.dir.join("latimer.toml"));
+        command.arg("--state-dir").arg(self.dir.join("state")).arg("--").args(args);
+        command
+            .current_dir(self.dir.join("project"))
+            .env("HOME", self.dir.join("home"))
+            .envs(env.iter().copied())
+            // As a shell would: some clients believe it more than the system.
+            .env("PWD", self.dir.join("project"));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        finish(command.spawn().expect("latimer runs"))
     }
 
     /// One HTTP request by hand; the whole answer as text.

@@ -35,7 +35,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 use self::guard::TokenHash;
 use self::overrides::Overrides;
-use self::paths::Action;
+use self::paths::{Action, Admin};
 use self::pulse::Pulse;
 use self::reply::{Refusal, Reply, json};
 use self::shutdown::{Cut, OpenTurn, Phase, Stop, Turns};
@@ -373,21 +373,7 @@ impl Proxy {
             Action::Turn(id) => {
                 self.turns.traces.one(id).map(|trace| json(200, trace)).ok_or_else(|| no_turn(id))
             }
-            Action::Overrides => Ok(admin::list(&self.overrides)),
-            Action::AddOverride => {
-                let body = body::read(&head.headers, incoming, admin::BODY_LIMIT).await?;
-                admin::add(&self.overrides, &config, &body)
-            }
-            Action::RemoveOverride(id) => admin::remove(&self.overrides, id),
-            Action::Forget(endpoint) => admin::forget(&self.memory.learned, endpoint),
-            Action::Retry(endpoint) => {
-                tracing::info!(event = "route.retried", endpoint = endpoint.unwrap_or("*"));
-                Ok(json(200, format!("{{\"retried\":{}}}", self.memory.retry(endpoint))))
-            }
-            Action::Reconnect(endpoint) => {
-                self.reconnect(endpoint);
-                Ok(json(200, "{}"))
-            }
+            Action::Admin(what) => self.administer(what, headers, incoming).await,
             Action::Health if known => Ok(json(200, self.health())),
             Action::Health => Ok(json(200, "{\"status\":\"ok\"}")),
             Action::Root => Ok(json(
@@ -398,6 +384,31 @@ impl Proxy {
                 let mut response = json(204, "");
                 response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
                 Ok(response)
+            }
+        }
+    }
+
+    async fn administer(
+        &self,
+        what: Admin<'_>,
+        headers: &HeaderMap,
+        incoming: Incoming,
+    ) -> Result<Response<Reply>, Refusal> {
+        match what {
+            Admin::Overrides => Ok(admin::list(&self.overrides)),
+            Admin::AddOverride => {
+                let body = body::read(headers, incoming, admin::BODY_LIMIT).await?;
+                admin::add(&self.overrides, &self.live.current(), &body)
+            }
+            Admin::RemoveOverride(id) => admin::remove(&self.overrides, id),
+            Admin::Forget(endpoint) => admin::forget(&self.memory.learned, endpoint),
+            Admin::Retry(endpoint) => {
+                tracing::info!(event = "route.retried", endpoint = endpoint.unwrap_or("*"));
+                Ok(json(200, format!("{{\"retried\":{}}}", self.memory.retry(endpoint))))
+            }
+            Admin::Reconnect(endpoint) => {
+                self.reconnect(endpoint);
+                Ok(json(200, "{}"))
             }
         }
     }

@@ -46,6 +46,19 @@ pub enum Action<'p> {
     Turns,
     /// `GET /v1/turns/{id}`.
     Turn(&'p str),
+    /// What stands below `/v1/admin`.
+    Admin(Admin<'p>),
+    /// `GET /health`.
+    Health,
+    /// `HEAD` or `GET /`.
+    Root,
+    /// `OPTIONS` on a known path; the methods it takes. Never grants a foreign origin.
+    Options(&'static str),
+}
+
+/// What the watchdog and the person may ask of a running proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admin<'p> {
     /// `GET /v1/admin/overrides`.
     Overrides,
     /// `POST /v1/admin/overrides`.
@@ -58,12 +71,6 @@ pub enum Action<'p> {
     Retry(Option<&'p str>),
     /// `POST /v1/admin/reconnect`, of one endpoint or of all.
     Reconnect(Option<&'p str>),
-    /// `GET /health`.
-    Health,
-    /// `HEAD` or `GET /`.
-    Root,
-    /// `OPTIONS` on a known path; the methods it takes. Never grants a foreign origin.
-    Options(&'static str),
 }
 
 /// A path, as the table has it.
@@ -131,12 +138,12 @@ pub fn find<'p>(method: &Method, path: &'p str) -> Result<Action<'p>, Refusal> {
         Place::Named("/v1beta/models/{id}", id) => Action::GeminiModel(id),
         Place::Named("/v1/models", id) => Action::Model(id),
         Place::Named("/v1/admin/overrides", id) if *method == Method::DELETE => {
-            Action::RemoveOverride(Some(id))
+            Action::Admin(Admin::RemoveOverride(Some(id)))
         }
         Place::Named("/v1/admin/overrides", _) => return Err(unknown(path)),
-        Place::Named("/v1/admin/learned", id) => Action::Forget(Some(id)),
-        Place::Named("/v1/admin/retry", id) => Action::Retry(Some(id)),
-        Place::Named("/v1/admin/reconnect", id) => Action::Reconnect(Some(id)),
+        Place::Named("/v1/admin/learned", id) => Action::Admin(Admin::Forget(Some(id))),
+        Place::Named("/v1/admin/retry", id) => Action::Admin(Admin::Retry(Some(id))),
+        Place::Named("/v1/admin/reconnect", id) => Action::Admin(Admin::Reconnect(Some(id))),
         Place::Named(_, id) => Action::Turn(id),
         Place::Fixed("/v1/responses") => Action::Responses,
         Place::Fixed("/v1/responses/compact") => Action::Compact,
@@ -149,13 +156,13 @@ pub fn find<'p>(method: &Method, path: &'p str) -> Result<Action<'p>, Refusal> {
         Place::Fixed("/v1/accounts") => Action::Accounts,
         Place::Fixed("/v1/turns") => Action::Turns,
         Place::Fixed("/v1/admin/overrides") => match *method {
-            Method::DELETE => Action::RemoveOverride(None),
-            Method::POST => Action::AddOverride,
-            _ => Action::Overrides,
+            Method::DELETE => Action::Admin(Admin::RemoveOverride(None)),
+            Method::POST => Action::Admin(Admin::AddOverride),
+            _ => Action::Admin(Admin::Overrides),
         },
-        Place::Fixed("/v1/admin/learned") => Action::Forget(None),
-        Place::Fixed("/v1/admin/retry") => Action::Retry(None),
-        Place::Fixed("/v1/admin/reconnect") => Action::Reconnect(None),
+        Place::Fixed("/v1/admin/learned") => Action::Admin(Admin::Forget(None)),
+        Place::Fixed("/v1/admin/retry") => Action::Admin(Admin::Retry(None)),
+        Place::Fixed("/v1/admin/reconnect") => Action::Admin(Admin::Reconnect(None)),
         Place::Fixed("/health") => Action::Health,
         Place::Fixed(_) => Action::Root,
     })
@@ -263,14 +270,14 @@ mod tests {
             ("GET", "/health", Ok(Action::Health)),
             ("GET", "/v1/health", Ok(Action::Health)),
             ("HEAD", "/", Ok(Action::Root)),
-            ("GET", "/v1/admin/overrides", Ok(Action::Overrides)),
-            ("POST", "/v1/admin/overrides", Ok(Action::AddOverride)),
-            ("DELETE", "/v1/admin/overrides", Ok(Action::RemoveOverride(None))),
-            ("DELETE", "/v1/admin/overrides/7", Ok(Action::RemoveOverride(Some("7")))),
-            ("DELETE", "/v1/admin/learned/lab", Ok(Action::Forget(Some("lab")))),
+            ("GET", "/v1/admin/overrides", Ok(Action::Admin(Admin::Overrides))),
+            ("POST", "/v1/admin/overrides", Ok(Action::Admin(Admin::AddOverride))),
+            ("DELETE", "/v1/admin/overrides", Ok(Action::Admin(Admin::RemoveOverride(None)))),
+            ("DELETE", "/v1/admin/overrides/7", Ok(Action::Admin(Admin::RemoveOverride(Some("7"))))),
+            ("DELETE", "/v1/admin/learned/lab", Ok(Action::Admin(Admin::Forget(Some("lab"))))),
             ("GET", "/v1/admin/learned", Err(405)),
-            ("POST", "/v1/admin/retry", Ok(Action::Retry(None))),
-            ("POST", "/v1/admin/reconnect/lab/", Ok(Action::Reconnect(Some("lab")))),
+            ("POST", "/v1/admin/retry", Ok(Action::Admin(Admin::Retry(None)))),
+            ("POST", "/v1/admin/reconnect/lab/", Ok(Action::Admin(Admin::Reconnect(Some("lab"))))),
             ("POST", "/v1/admin", Err(404)),
             ("OPTIONS", "/v1/responses", Ok(Action::Options("POST"))),
             ("POST", "/v1/v1/chat/completions", Ok(Action::Chat)),

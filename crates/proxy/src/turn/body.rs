@@ -105,6 +105,7 @@ impl TurnBody {
         let out = self.writer.take();
         if self.writer.is_finished() {
             self.over = true;
+            self.log.answered();
             self.keep();
         } else if out.is_empty() {
             return Poll::Pending;
@@ -180,6 +181,7 @@ impl TurnBody {
             self.log.failed(&failure);
             return Err(failure);
         }
+        self.log.answered();
         self.keep();
         Ok(self.writer.into_object())
     }

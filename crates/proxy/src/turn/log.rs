@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use latimer_adapters::repair::codes;
 use latimer_protocol::failure::Failure;
 use latimer_protocol::status::Trace;
 use latimer_protocol::turn::{FinishReason, Usage};
@@ -92,7 +93,8 @@ impl Log {
         if self.books.quiet {
             return;
         }
-        tracing::info!(event = "turn.note", turn = %self.id, endpoint = %self.endpoint, note);
+        let (endpoint, model, cause) = (&self.endpoint, &self.model, codes::code(note));
+        tracing::info!(event = "turn.note", turn = %self.id, endpoint, model, cause, note);
         if self.notes.len() < MOST_NOTES {
             self.notes.push(note.to_owned());
         }
@@ -153,6 +155,11 @@ impl Log {
         });
     }
 
+    /// The client has the whole answer, whether or not the model had more to say: a stop word may have ended it.
+    pub(super) fn answered(&mut self) {
+        self.finish.get_or_insert("stop");
+    }
+
     pub(super) fn failed(&mut self, failure: &Failure) {
         self.finish = Some("failed");
         self.failure = Some(failure.clone());
@@ -188,6 +195,7 @@ impl Drop for Log {
                 account = %self.account,
                 client = %self.books.client,
                 failure = failure.kind.code(),
+                cause = failure.cause,
                 status = failure.status,
                 retry_after_ms = failure.retry_after.map(ms),
                 ms = ms(self.begun.elapsed()),

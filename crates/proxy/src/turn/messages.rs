@@ -47,7 +47,7 @@ fn ready(
     let Parsed { mut turn, stream, notes, stops, input_tokens, purpose } = parsed;
     let asked = turn.model.clone();
     // Claude Code lists only models that are called Claude: the others go by an alias there.
-    turn.model = meant(&asked, |name| is_known(&surroundings.fleet.config, name)).to_owned();
+    meant(&asked, |name| is_known(&surroundings.fleet.config, name)).clone_into(&mut turn.model);
     let question = Question::new(turn, stream, notes, headers, front, &surroundings.request)?;
     let legs = question.legs(&surroundings, front)?;
     let known = purpose.local_answer(&question.turn).filter(|_| !legs.first().is_some_and(speaks_it));

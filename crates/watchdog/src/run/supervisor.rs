@@ -218,12 +218,12 @@ impl Supervisor {
         }
     }
 
-    /// Asks the proxy that serves to end, and lets the next one start at once: they share the socket.
+    /// Asks the proxy that serves to hand over, and lets the next one start at once: they share the socket, so the turns of the
+    /// old one may end by themselves.
     pub fn dismiss(&mut self) {
         if let Some(mut old) = self.current.take() {
-            old.leaves(false);
-            let _ = old.identity.signal(Signal::TERM);
-            let _ = old.identity.signal_group(Signal::CONT);
+            old.leaves(true);
+            let _ = old.identity.signal(Signal::USR1);
             self.leaving.push(old);
         }
     }

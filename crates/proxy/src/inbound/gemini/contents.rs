@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use super::error::BadRequest;
 use super::names::Names;
 use super::parts::{self, FunctionCall, FunctionResponse, Part};
-use super::read::{At, field, given, list, required, shown, wrong_type};
+use super::read::{At, field, given, list, object, required, shown, wrong_type};
 
 /// Stands on calls whose signature a client does not know.
 const NO_SIGNATURE: &str = "skip_thought_signature_validator";
@@ -46,7 +46,7 @@ struct Open {
 
 /// One turn of a speaker.
 #[derive(Deserialize)]
-struct Wire<'a> {
+pub(super) struct Wire<'a> {
     #[serde(borrow)]
     role: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -90,8 +90,7 @@ impl<'n> Items<'n> {
     }
 
     /// One content of the conversation.
-    pub(super) fn content(&mut self, raw: &RawValue, at: &At<'_>) -> Result<(), BadRequest> {
-        let wire: Wire<'_> = serde_json::from_str(raw.get()).map_err(|_| wrong_type(raw, at, "an object"))?;
+    pub(super) fn content(&mut self, wire: &Wire<'_>, at: &At<'_>) -> Result<(), BadRequest> {
         let role: Option<Cow<'_, str>> = field(wire.role, &at.field("role"), "a string")?;
         let role = match role.as_deref().unwrap_or("user") {
             "model" | "assistant" => Role::Assistant,
@@ -103,17 +102,15 @@ impl<'n> Items<'n> {
                 Role::User
             }
         };
-        self.parts(&wire, role, at)
+        self.parts(wire, role, at)
     }
 
     fn parts(&mut self, wire: &Wire<'_>, role: Role, at: &At<'_>) -> Result<(), BadRequest> {
         self.from = self.items.len();
         let at = at.field("parts");
-        for (place, raw) in list(wire.parts, &at, "a list of parts")?.into_iter().enumerate() {
-            let at = at.index(place);
-            let part: Part<'_> =
-                serde_json::from_str(raw.get()).map_err(|_| wrong_type(raw, &at, "an object"))?;
-            self.part(&part, role, &at)?;
+        let parts: Vec<Part<'_>> = list(wire.parts, &at, "a list of parts")?;
+        for (place, part) in parts.iter().enumerate() {
+            self.part(part, role, &at.index(place))?;
         }
         Ok(())
     }
@@ -174,8 +171,11 @@ impl<'n> Items<'n> {
     }
 
     fn signature(&mut self, text: &str) {
+        if text.is_empty() || text == NO_SIGNATURE {
+            return;
+        }
         let states = signature::open(text, self.seal);
-        if states.is_empty() && text != NO_SIGNATURE && !text.is_empty() && !self.foreign_signatures {
+        if states.is_empty() && !self.foreign_signatures {
             self.foreign_signatures = true;
             self.notes.push("thought signatures of another provider were left out".to_owned());
         }
@@ -190,8 +190,7 @@ impl<'n> Items<'n> {
     }
 
     fn call(&mut self, raw: &RawValue, at: &At<'_>) -> Result<(), BadRequest> {
-        let wire: FunctionCall<'_> =
-            serde_json::from_str(raw.get()).map_err(|_| wrong_type(raw, at, "an object"))?;
+        let wire: FunctionCall<'_> = object(raw, at)?;
         let name: String = required(wire.name, &at.field("name"), "a string")?;
         let id: Option<String> = field(wire.id, &at.field("id"), "a string")?;
         let own = id.as_ref().is_some_and(|id| !id.is_empty());
@@ -217,8 +216,7 @@ impl<'n> Items<'n> {
     }
 
     fn response(&mut self, raw: &RawValue, at: &At<'_>) -> Result<(), BadRequest> {
-        let wire: FunctionResponse<'_> =
-            serde_json::from_str(raw.get()).map_err(|_| wrong_type(raw, at, "an object"))?;
+        let wire: FunctionResponse<'_> = object(raw, at)?;
         let name: Option<Cow<'_, str>> = field(wire.name, &at.field("name"), "a string")?;
         let id: Option<String> = field(wire.id, &at.field("id"), "a string")?;
         let id = self.answered(id.filter(|id| !id.is_empty()), name.as_deref().unwrap_or_default());

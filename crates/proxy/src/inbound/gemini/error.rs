@@ -1,7 +1,8 @@
 //! Saying no, in the shape of Google's APIs: `{"error":{"code","message","status","details"}}`.
 //!
-//! The Gemini CLI repeats 429 and every 5xx for minutes without a word, and shows everything else at once. So it gets 400 for
-//! what will not go away by itself; every other client gets the status that says what happened.
+//! The Gemini CLI (0.61) repeats 429 and every 5xx for minutes without a word, and shows everything else at once; also a 429 whose
+//! details speak of a quota per day. So it gets 400 for what will not go away by itself; every other client gets the status that
+//! says what happened.
 
 use std::fmt;
 

@@ -82,8 +82,9 @@ impl Pieces {
         self.end_piece();
     }
 
-    /// Something that means nothing. SDKs take a comment for a broken stream, and a piece without parts for a broken turn: what
-    /// is left is an empty text, or a line break inside of the array.
+    /// Something that means nothing. A comment breaks the stream for the SDKs (google-genai 3.4 for Python and 1.30 for
+    /// JavaScript, which is in the Gemini CLI 0.61), and their chats forget a turn over a piece without parts. What is left is an
+    /// empty text, or a line break inside of the array.
     pub(super) fn keep_alive(&mut self) {
         match self.form {
             Form::Events => self.text("", false, None),
@@ -112,7 +113,8 @@ impl Pieces {
         self.out.extend_from_slice(if self.form == Form::Events { b"\n\n" } else { b"]" });
     }
 
-    /// An error in place of whatever would have come. It stands bare at the end of an event stream, as Google writes it.
+    /// An error in place of whatever would have come. It stands bare at the end of an event stream, as Google writes it: the SDK in
+    /// the Gemini CLI passes over one behind `data:`, and a newer one over an error with an empty line behind it.
     pub(super) fn fail(&mut self, error: &str) {
         match self.form {
             Form::Events => self.out.extend_from_slice(error.as_bytes()),

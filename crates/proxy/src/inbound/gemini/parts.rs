@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::error::BadRequest;
-use super::read::{At, field, given, list, required, wrong_type};
+use super::read::{At, field, given, list, object, required};
 
 /// A part of any kind.
 #[derive(Deserialize)]
@@ -92,15 +92,13 @@ pub(super) fn content(
     }
     if let Some(raw) = given(part.executable_code) {
         let at = at.field("executableCode");
-        let code: Code<'_> =
-            serde_json::from_str(raw.get()).map_err(|_| wrong_type(raw, &at, "an object"))?;
+        let code: Code<'_> = object(raw, &at)?;
         let code: Cow<'_, str> = required(code.code, &at.field("code"), "a string")?;
         return Ok(Some(Content::Text(format!("Code that was run:\n```\n{code}\n```\n"))));
     }
     if let Some(raw) = given(part.code_execution_result) {
         let at = at.field("codeExecutionResult");
-        let code: Code<'_> =
-            serde_json::from_str(raw.get()).map_err(|_| wrong_type(raw, &at, "an object"))?;
+        let code: Code<'_> = object(raw, &at)?;
         let output: Cow<'_, str> = field(code.output, &at.field("output"), "a string")?.unwrap_or_default();
         return Ok(Some(Content::Text(format!("What it printed:\n```\n{output}\n```\n"))));
     }
@@ -109,7 +107,7 @@ pub(super) fn content(
 
 /// Data that is here: a picture, or a file.
 fn inline(raw: &RawValue, at: &At<'_>) -> Result<Content, BadRequest> {
-    let blob: Blob<'_> = serde_json::from_str(raw.get()).map_err(|_| wrong_type(raw, at, "an object"))?;
+    let blob: Blob<'_> = object(raw, at)?;
     let data: Cow<'_, str> = required(blob.data, &at.field("data"), "base64 text")?;
     let mime: Cow<'_, str> = required(blob.mime_type, &at.field("mimeType"), "a media type")?;
     let mut url = String::with_capacity(mime.len() + data.len() + 13);
@@ -135,7 +133,7 @@ fn inline(raw: &RawValue, at: &At<'_>) -> Result<Content, BadRequest> {
 
 /// Data that is elsewhere. Pictures have addresses upstream too; everything else is at Google, or would have to be fetched.
 fn file(raw: &RawValue, at: &At<'_>, notes: &mut Vec<String>) -> Result<Content, BadRequest> {
-    let blob: Blob<'_> = serde_json::from_str(raw.get()).map_err(|_| wrong_type(raw, at, "an object"))?;
+    let blob: Blob<'_> = object(raw, at)?;
     let uri: String = required(blob.file_uri, &at.field("fileUri"), "an address")?;
     let mime: Option<Cow<'_, str>> = field(blob.mime_type, &at.field("mimeType"), "a media type")?;
     let at_google = uri.starts_with("https://generativelanguage.googleapis.com/");
@@ -158,13 +156,12 @@ pub(super) fn output(
         content.push(Content::Text(answer(raw)));
     }
     let at = at.field("parts");
-    for (place, raw) in list(wire.parts, &at, "a list of parts")?.into_iter().enumerate() {
+    let parts: Vec<Part<'_>> = list(wire.parts, &at, "a list of parts")?;
+    for (place, part) in parts.iter().enumerate() {
         let at = at.index(place);
-        let part: Part<'_> =
-            serde_json::from_str(raw.get()).map_err(|_| wrong_type(raw, &at, "an object"))?;
         if let Some(text) = field::<String>(part.text, &at.field("text"), "a string")? {
             content.push(Content::Text(text));
-        } else if let Some(seen) = self::content(&part, &at, notes)? {
+        } else if let Some(seen) = self::content(part, &at, notes)? {
             content.push(seen);
         } else {
             notes.push("a part of a function's answer was left out: nobody knows its kind".to_owned());

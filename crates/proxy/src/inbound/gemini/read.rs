@@ -70,16 +70,26 @@ pub(super) fn required<'a, T: Deserialize<'a>>(
         .ok_or_else(|| BadRequest::at(at, format_args!("is missing; it should be {wanted}")))
 }
 
-/// The elements of a list; one element may stand alone.
-pub(super) fn list<'a>(
+/// The elements of a list, each an object; one may stand alone. Reads the list once, and again only to find what is wrong.
+pub(super) fn list<'a, T: Deserialize<'a>>(
     raw: Option<&'a RawValue>,
     at: &At<'_>,
     wanted: &str,
-) -> Result<Vec<&'a RawValue>, BadRequest> {
-    match raw {
-        Some(raw) if raw.get().starts_with('{') => Ok(vec![raw]),
-        raw => Ok(field(raw, at, wanted)?.unwrap_or_default()),
+) -> Result<Vec<T>, BadRequest> {
+    let Some(raw) = given(raw) else { return Ok(Vec::new()) };
+    if raw.get().starts_with('{') {
+        return object(raw, at).map(|only| vec![only]);
     }
+    if let Ok(all) = serde_json::from_str(raw.get()) {
+        return Ok(all);
+    }
+    let all: Vec<&'a RawValue> = field(Some(raw), at, wanted)?.unwrap_or_default();
+    all.into_iter().enumerate().map(|(place, raw)| object(raw, &at.index(place))).collect()
+}
+
+/// An object of this shape.
+pub(super) fn object<'a, T: Deserialize<'a>>(raw: &'a RawValue, at: &At<'_>) -> Result<T, BadRequest> {
+    serde_json::from_str(raw.get()).map_err(|_| wrong_type(raw, at, "an object"))
 }
 
 /// The value, unless it is `null`.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::config::{self, Generation};
-use super::contents::Items;
+use super::contents::{self, Items};
 use super::error::BadRequest;
 use super::names::Names;
 use super::read::{At, field, given, list, wrong_type};
@@ -128,12 +128,12 @@ fn contents(raw: Option<&RawValue>, items: &mut Items<'_>) -> Result<(), BadRequ
         items.said(field::<String>(Some(raw), &at, "a string")?.unwrap_or_default());
         return Ok(());
     }
-    let all = list(Some(raw), &at, WANTED)?;
+    let all: Vec<contents::Wire<'_>> = list(Some(raw), &at, WANTED)?;
     if all.is_empty() {
         return Err(BadRequest::at(&at, format_args!("is empty; send {WANTED}")));
     }
-    for (place, raw) in all.into_iter().enumerate() {
-        items.content(raw, &at.index(place))?;
+    for (place, content) in all.iter().enumerate() {
+        items.content(content, &at.index(place))?;
     }
     Ok(())
 }

@@ -23,10 +23,18 @@ const SPELLINGS: [(&str, &str); 9] = [
 ];
 /// Fields whose values are schemas by name.
 const BY_NAME: [&str; 4] = ["properties", "patternProperties", "$defs", "definitions"];
-/// Fields that hold schemas.
-const LISTS: [&str; 4] = ["anyOf", "oneOf", "allOf", "prefixItems"];
-/// Fields that hold one schema.
-const SINGLE: [&str; 5] = ["items", "additionalProperties", "not", "contains", "propertyNames"];
+/// Fields that hold one schema, or a list of them.
+const INSIDE: [&str; 9] = [
+    "anyOf",
+    "oneOf",
+    "allOf",
+    "prefixItems",
+    "items",
+    "additionalProperties",
+    "not",
+    "contains",
+    "propertyNames",
+];
 
 /// A schema in Google's form, as JSON Schema. `None` when it cannot be read.
 pub(super) fn raise(raw: &RawValue) -> Option<Box<RawValue>> {
@@ -55,14 +63,11 @@ fn raise_one(schema: &mut Value) {
             schemas.values_mut().for_each(raise_one);
         }
     }
-    for key in LISTS {
-        if let Some(Value::Array(schemas)) = fields.get_mut(key) {
-            schemas.iter_mut().for_each(raise_one);
-        }
-    }
-    for key in SINGLE {
-        if let Some(inner) = fields.get_mut(key) {
-            raise_one(inner);
+    for key in INSIDE {
+        match fields.get_mut(key) {
+            Some(Value::Array(schemas)) => schemas.iter_mut().for_each(raise_one),
+            Some(inner) => raise_one(inner),
+            None => {}
         }
     }
     types(fields);
@@ -156,6 +161,7 @@ mod tests {
             ),
             (r#"{"type":["STRING","NULL"],"nullable":false}"#, r#"{"type":["string","null"]}"#),
             (r#"{"properties":7,"items":true}"#, r#"{"properties":7,"items":true}"#),
+            (r#"{"items":[{"type":"STRING"},7]}"#, r#"{"items":[{"type":"string"},7]}"#),
         ];
         for (google, json) in cases {
             let (got, want): (Value, Value) = (

@@ -45,7 +45,9 @@ pub struct Writer {
     pieces: Pieces,
     hex: String,
     finished: bool,
-    /// Calls that did not go out yet, in the order in which they began.
+    /// Calls that began.
+    begun: u32,
+    /// Those that did not go out yet, in the order in which they began.
     calls: VecDeque<Call>,
     /// Provider state for the part that comes next.
     states: Vec<Opaque>,
@@ -81,6 +83,7 @@ impl Writer {
             pieces,
             hex,
             finished: false,
+            begun: 0,
             calls: VecDeque::new(),
             states: Vec::new(),
             broken_call: None,
@@ -156,7 +159,9 @@ impl Writer {
 
     fn call_started(&mut self, slot: u32, id: Option<&str>, name: &str) {
         let is_free = |id: &&str| !id.is_empty() && !self.begin.call_ids.contains(*id);
-        let id = id.filter(is_free).map_or_else(|| format!("call_{}{slot:02x}", self.hex), str::to_owned);
+        let id =
+            id.filter(is_free).map_or_else(|| format!("call_{}{:02x}", self.hex, self.begun), str::to_owned);
+        self.begun += 1;
         self.begin.call_ids.insert(id.clone());
         let signature = self.signature();
         let name = self.names.client(name).to_owned();

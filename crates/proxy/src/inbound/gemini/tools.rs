@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::error::BadRequest;
 use super::names::Names;
-use super::read::{At, field, given, list, shown, wrong_type};
+use super::read::{At, field, given, list, shown};
 use super::schema;
 
 /// Tools that only Google's own servers can run.
@@ -54,18 +54,17 @@ pub(super) fn declare(
     notes: &mut Vec<String>,
 ) -> Result<(), BadRequest> {
     let at = At::root("tools");
-    for (place, raw) in list(raw, &at, "a list of tools")?.into_iter().enumerate() {
+    // Maps, and not structs: every other key is a tool of its own.
+    let tools: Vec<BTreeMap<Cow<'_, str>, &RawValue>> = list(raw, &at, "a list of tools")?;
+    for (place, tool) in tools.iter().enumerate() {
         let at = at.index(place);
-        // A map, and not a struct: every other key is a tool of its own.
-        let tool: BTreeMap<Cow<'_, str>, &RawValue> =
-            serde_json::from_str(raw.get()).map_err(|_| wrong_type(raw, &at, "an object"))?;
-        for (key, value) in &tool {
+        for (key, value) in tool {
             match key.as_ref() {
                 "functionDeclarations" | "function_declarations" => {
                     let at = at.field("functionDeclarations");
-                    for (place, raw) in list(Some(value), &at, "a list of functions")?.into_iter().enumerate()
-                    {
-                        function(raw, &at.index(place), names, out, notes)?;
+                    let functions: Vec<Declaration<'_>> = list(Some(value), &at, "a list of functions")?;
+                    for (place, wire) in functions.iter().enumerate() {
+                        function(wire, &at.index(place), names, out, notes)?;
                     }
                 }
                 hosted if HOSTED.contains(&hosted) => notes.push(format!(
@@ -79,14 +78,12 @@ pub(super) fn declare(
 }
 
 fn function(
-    raw: &RawValue,
+    wire: &Declaration<'_>,
     at: &At<'_>,
     names: &mut Names,
     out: &mut Vec<Tool>,
     notes: &mut Vec<String>,
 ) -> Result<(), BadRequest> {
-    let wire: Declaration<'_> =
-        serde_json::from_str(raw.get()).map_err(|_| wrong_type(raw, at, "an object"))?;
     let name: Option<Cow<'_, str>> = field(wire.name, &at.field("name"), "a string")?;
     let Some(name) = name.filter(|name| !name.is_empty()) else {
         return Err(BadRequest::at(

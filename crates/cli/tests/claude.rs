@@ -1,0 +1,151 @@
+//! The real Claude Code, end to end: `latimer launch claude` against a provider that speaks only Chat Completions.
+//!
+//! `cargo xtask e2e` installs the client; without it each test says that it was skipped.
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use latimer_adapters::scripted::{Answer, Step};
+use serde_json::{Value, json};
+use support::{Lab, Run, program};
+
+const CLAUDE: &str = "LATIMER_CLAUDE";
+const TOOLS: &str = "Bash,Read,Edit,Write,Task,Agent";
+
+/// One question in print mode. Nothing but the proxy is asked.
+fn ask(lab: &Lab, claude: &str, question: &str, more: &[(&str, &str)]) -> (Run, Value) {
+    let args = ["-p", question, "--output-format", "json", "--allowedTools", TOOLS];
+    let mut env = vec![("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"), ("CLAUDE_CODE_MAX_RETRIES", "0")];
+    env.extend_from_slice(more);
+    let run = lab.client("claude", claude, &args, &env);
+    let result = serde_json::from_str(run.stdout.trim()).unwrap_or_default();
+    (run, result)
+}
+
+/// What the upstream got as results of its calls, in its n-th request.
+fn results(lab: &Lab, number: usize) -> Vec<String> {
+    let requests = lab.requests();
+    let messages = requests[number].body["messages"].as_array().expect("messages").clone();
+    let tools = messages.iter().filter(|message| message["role"] == "tool");
+    tools.map(|message| message["content"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn plain_answer() {
+    let Some(claude) = program(CLAUDE) else { return };
+    let lab = Lab::new("claude-plain", [Answer::turn([Step::reasoning("Easy."), Step::text("Four.")])]);
+    let (run, result) = ask(&lab, &claude, "What is two and two?", &[]);
+    assert_eq!((run.code, &result["result"]), (Some(0), &json!("Four.")), "{}", run.all());
+    let request = &lab.requests()[0];
+    let sent = request.body.to_string();
+    assert_eq!(request.header("authorization"), Some("Bearer upstream-key"));
+    assert!(!sent.contains("x-anthropic-billing-header"), "the billing block is not for the model");
+    assert!(!sent.contains(&lab.token()), "the token stays here");
+    let roles: Vec<&str> = request.body["messages"]
+        .as_array()
+        .expect("messages")
+        .iter()
+        .filter_map(|message| message["role"].as_str())
+        .collect();
+    assert!(roles.contains(&"system") && roles.contains(&"user"), "{roles:?}");
+}
+
+#[test]
+fn a_command_creates_a_file() {
+    let Some(claude) = program(CLAUDE) else { return };
+    let call = Answer::call(
+        "call_1",
+        "Bash",
+        json!({ "command": "echo hello > made.txt", "description": "Makes it" }),
+    );
+    let lab = Lab::new("claude-bash", [call, Answer::text("Made it.")]);
+    let (run, result) = ask(&lab, &claude, "Make a file.", &[]);
+    assert_eq!((run.code, &result["result"]), (Some(0), &json!("Made it.")), "{}", run.all());
+    assert_eq!(std::fs::read_to_string(lab.dir.join("project/made.txt")).expect("made"), "hello\n");
+}
+
+#[test]
+fn a_file_is_read_and_edited_by_parallel_calls() {
+    let Some(claude) = program(CLAUDE) else { return };
+    let call = |index: u32, name: &str, arguments: Value| Step::Call {
+        id: format!("call_{index}"),
+        name: name.into(),
+        arguments: arguments.to_string(),
+        pieces: 2,
+        gap_us: 0,
+        index,
+    };
+    let both = Answer::turn([
+        call(0, "Read", json!({ "file_path": "a.txt" })),
+        call(1, "Bash", json!({ "command": "pwd", "description": "Where" })),
+    ]);
+    let lab = Lab::new(
+        "claude-edit",
+        [
+            both,
+            Answer::call(
+                "call_3",
+                "Edit",
+                json!({ "file_path": "a.txt", "old_string": "one", "new_string": "two" }),
+            ),
+            Answer::text("Changed."),
+        ],
+    );
+    std::fs::write(lab.dir.join("project/a.txt"), "one\n").expect("written");
+    let (run, result) = ask(&lab, &claude, "Change one to two in a.txt.", &[]);
+    assert_eq!((run.code, &result["result"]), (Some(0), &json!("Changed.")), "{}", run.all());
+    assert_eq!(std::fs::read_to_string(lab.dir.join("project/a.txt")).expect("read"), "two\n");
+    let both = results(&lab, 1);
+    assert_eq!(both.len(), 2, "both calls were answered: {both:?}");
+    assert!(both[0].contains("one") && both[1].contains("project"), "each by its own result: {both:?}");
+}
+
+#[test]
+fn errors_are_shown() {
+    let Some(claude) = program(CLAUDE) else { return };
+    let limits = "retries = 0\nmodels = [\"glm-5\"]";
+    for (status, words) in [
+        (429, "slow down please"),
+        (529, "too many people"),
+        (401, "the key is wrong"),
+        (400, "no such thing"),
+    ] {
+        let error = Answer::error(status, json!({ "error": { "message": words } }));
+        let lab = Lab::configured("claude-errors", [error], "", limits);
+        let (run, result) = ask(&lab, &claude, "Hello", &[]);
+        let said = result["result"].as_str().unwrap_or_default();
+        assert_eq!((run.code, &result["is_error"]), (Some(1), &json!(true)), "{status}: {}", run.all());
+        assert!(said.contains(words), "{status}: {said}");
+        let asked = lab.requests().len();
+        assert!(asked <= 2, "{status} cost {asked} requests");
+    }
+}
+
+#[test]
+fn a_long_stream_arrives_whole() {
+    let Some(claude) = program(CLAUDE) else { return };
+    let text = "All work and no play makes a dull test. ".repeat(2000);
+    let answer = Answer::turn([Step::Text { text: text.clone(), pieces: 4000, gap_us: 200 }]);
+    let lab = Lab::new("claude-long", [answer]);
+    let (run, result) = ask(&lab, &claude, "Write a lot.", &[]);
+    assert_eq!(run.code, Some(0), "{}", run.all());
+    assert_eq!(result["result"].as_str().map(str::trim), Some(text.trim()));
+}
+
+#[test]
+fn a_subtask_has_a_conversation_of_its_own() {
+    let Some(claude) = program(CLAUDE) else { return };
+    let task =
+        json!({ "description": "Look", "prompt": "Count the files.", "subagent_type": "general-purpose" });
+    let lab = Lab::new(
+        "claude-task",
+        [
+            Answer::call("call_1", "Agent", task),
+            Answer::text("There are none."),
+            Answer::text("The helper counted none."),
+        ],
+    );
+    let (run, result) = ask(&lab, &claude, "Delegate the counting.", &[]);
+    assert_eq!((run.code, &result["result"]), (Some(0), &json!("The helper counted none.")), "{}", run.all());
+    assert_eq!(lab.requests().len(), 3);
+}

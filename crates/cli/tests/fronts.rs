@@ -1,0 +1,188 @@
+//! All protocols in front over plain sockets: shapes, refusals, lists, counts, kept answers.
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use latimer_adapters::scripted::Answer;
+use serde_json::{Value, json};
+use support::{Lab, body, status};
+
+const CHAT: &str = r#"{"model":"glm-5","messages":[{"role":"user","content":"hello"}]}"#;
+const MESSAGES: &str = r#"{"model":"glm-5","max_tokens":100,"messages":[{"role":"user","content":"hello"}]}"#;
+const GEMINI: &str = r#"{"contents":[{"role":"user","parts":[{"text":"hello"}]}]}"#;
+const RESPONSES: &str = r#"{"model":"glm-5","input":"hello"}"#;
+
+/// Path and body of each protocol, for one whole answer.
+const ASKS: [(&str, &str); 4] = [
+    ("/v1/responses", RESPONSES),
+    ("/v1/chat/completions", CHAT),
+    ("/v1/messages", MESSAGES),
+    ("/v1beta/models/glm-5:generateContent", GEMINI),
+];
+
+fn parsed(answer: &str) -> Value {
+    serde_json::from_str(body(answer)).unwrap_or_else(|_| panic!("no JSON: {answer}"))
+}
+
+#[test]
+fn one_object_in_each_protocol() {
+    let lab = Lab::new("fronts-object", [Answer::text("Hi.")]);
+    let texts = [
+        "/output/0/content/0/text",
+        "/choices/0/message/content",
+        "/content/0/text",
+        "/candidates/0/content/parts/0/text",
+    ];
+    for ((path, ask), text) in ASKS.into_iter().zip(texts) {
+        let answer = lab.post_to(path, ask, "");
+        assert_eq!(status(&answer), 200, "{answer}");
+        assert_eq!(parsed(&answer).pointer(text), Some(&json!("Hi.")), "{answer}");
+    }
+    // The mistakes people make.
+    for path in ["/v1/v1/messages", "/messages", "/v1/messages/"] {
+        assert_eq!(status(&lab.post_to(path, MESSAGES, "")), 200, "{path}");
+    }
+    assert_eq!(status(&lab.post_to("/chat/completions", CHAT, "")), 200);
+}
+
+#[test]
+fn refusals_have_the_clients_shape() {
+    let refuse = || Answer::error(401, json!({ "error": { "message": "bad key" } }));
+    // With two endpoints, a model that neither lists leads nowhere.
+    let two = "retries = 0\n[[endpoint]]\nname = \"other\"\nbase_url = \"http://127.0.0.1:9/v1\"\nmodels = [\"other\"]";
+    let lab = Lab::configured("fronts-refuse", [refuse(), refuse(), refuse(), refuse()], "", two);
+    let kind = |front: usize, error: &Value| match front {
+        0 | 1 => error["error"]["code"].is_string() && error["error"].get("param").is_some(),
+        2 => error["type"] == "error" && error["request_id"].is_string(),
+        _ => error["error"]["status"].is_string() && error["error"]["code"].is_u64(),
+    };
+    for (front, (path, ask)) in ASKS.into_iter().enumerate() {
+        // The provider refuses its key: that is not the client's.
+        let answer = lab.post_to(path, ask, "");
+        assert_eq!(status(&answer), if front == 0 { 502 } else { 403 }, "{answer}");
+        assert!(kind(front, &parsed(&answer)) && answer.contains("bad key"), "{answer}");
+        // Without latimer's own token.
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+            ask.len()
+        );
+        let answer = lab.http(&head, ask.as_bytes());
+        assert_eq!(status(&answer), 401, "{answer}");
+        assert!(kind(front, &parsed(&answer)), "{answer}");
+        // A body that is none.
+        for bad in ["", "[]", "{", "{}", "\"text\"", "nonsense"] {
+            let answer = lab.post_to(path, bad, "");
+            assert_eq!(status(&answer), 400, "{path} {bad:?}: {answer}");
+            assert!(kind(front, &parsed(&answer)), "{answer}");
+        }
+        // A model that nothing leads to.
+        let (path, ask) = (path.replace("glm-5", "nothing"), ask.replace("glm-5", "nothing"));
+        let answer = lab.post_to(&path, &ask, "");
+        assert_eq!(status(&answer), 404, "{answer}");
+        assert!(kind(front, &parsed(&answer)) && answer.contains("nothing"), "{answer}");
+        let answer = lab.http(&lab.get(&path), b"");
+        assert_eq!(status(&answer), 405, "{answer}");
+        assert!(kind(front, &parsed(&answer)), "{answer}");
+    }
+    assert_eq!(lab.requests().len(), 4, "only what could be sent was sent");
+}
+
+#[test]
+fn a_body_that_fits_no_protocol_names_what_is_missing() {
+    let lab = Lab::new("fronts-missing", [Answer::text("never")]);
+    let cases = [
+        ("/v1/chat/completions", r#"{"model":"glm-5","input":"x"}"#, "messages"),
+        ("/v1/messages", r#"{"model":"glm-5","input":"x"}"#, "messages"),
+        ("/v1/messages", r#"{"messages":[]}"#, "model"),
+        ("/v1beta/models/glm-5:generateContent", r#"{"messages":[]}"#, "contents"),
+        ("/v1/responses", r#"{"input":"x"}"#, "model"),
+        ("/v1/responses", r#"{"model":"glm-5","input":"x","background":true}"#, "background"),
+    ];
+    for (path, ask, missing) in cases {
+        let answer = lab.post_to(path, ask, "");
+        assert_eq!(status(&answer), 400, "{answer}");
+        assert!(
+            parsed(&answer)["error"]["message"].as_str().is_some_and(|text| text.contains(missing)),
+            "{answer}"
+        );
+    }
+}
+
+#[test]
+fn models_in_three_shapes() {
+    let lab = Lab::new("fronts-models", [Answer::text("Hi.")]);
+    let get = |path: &str, extra: &str| {
+        let head = lab.get(path).replace("connection: close", &format!("{extra}connection: close"));
+        parsed(&lab.http(&head, b""))
+    };
+    assert_eq!(get("/v1/models", "")["data"][0]["object"], "model");
+    let anthropic = get("/v1/models?limit=1000", "anthropic-version: 2023-06-01\r\n");
+    assert_eq!(
+        (&anthropic["data"][0]["type"], &anthropic["data"][0]["id"]),
+        (&json!("model"), &json!("glm-5"))
+    );
+    let discovery = get("/v1/models", "anthropic-version: 2023-06-01\r\nuser-agent: claude-code/2.1.197\r\n");
+    assert_eq!(discovery["data"][0]["id"], "claude-glm-5");
+    assert_eq!(get("/v1beta/models", "")["models"][0]["name"], "models/glm-5");
+    assert_eq!(get("/v1beta/models/glm-5", "")["name"], "models/glm-5");
+    // The alias leads back to the model.
+    let answer = lab.post_to("/v1/messages", &MESSAGES.replace("glm-5", "claude-glm-5"), "");
+    assert_eq!((status(&answer), &parsed(&answer)["model"]), (200, &json!("claude-glm-5")), "{answer}");
+    assert_eq!(lab.requests()[0].body["model"], "glm-5");
+}
+
+#[test]
+fn counts_cost_no_request() {
+    let lab = Lab::new("fronts-count", [Answer::text("never")]);
+    let ask = json!({ "model": "glm-5", "messages": [{ "role": "user", "content": "one two three four" }] })
+        .to_string();
+    let count = parsed(&lab.post_to("/v1/messages/count_tokens?beta=true", &ask, ""));
+    assert!(count["input_tokens"].as_u64().is_some_and(|tokens| (4..40).contains(&tokens)), "{count}");
+    let count = parsed(&lab.post_to("/v1beta/models/glm-5:countTokens", GEMINI, ""));
+    assert!(count["totalTokens"].as_u64().is_some_and(|tokens| tokens > 0), "{count}");
+    let count = parsed(&lab.post_to("/v1/responses/input_tokens", RESPONSES, ""));
+    assert_eq!(count["object"], "response.input_tokens");
+    assert_eq!(lab.requests().len(), 0);
+}
+
+#[test]
+fn what_claude_code_asks_on_its_own_costs_no_request() {
+    let lab = Lab::new("fronts-own", [Answer::text("never")]);
+    let title = json!({
+        "model": "glm-5", "max_tokens": 100, "tools": [],
+        "output_config": { "format": { "type": "json_schema", "schema": { "type": "object", "properties": { "title": { "type": "string" } } } } },
+        "messages": [{ "role": "user", "content": "<session>fix the flaky test</session>" }],
+    });
+    let answer = parsed(&lab.post_to("/v1/messages", &title.to_string(), ""));
+    let text: Value =
+        serde_json::from_str(answer["content"][0]["text"].as_str().expect("text")).expect("JSON");
+    assert_eq!(text["title"], "Fix the flaky test");
+    let search = json!({
+        "model": "glm-5", "max_tokens": 100, "stream": true, "tools": [{ "type": "web_search_20250305", "name": "web_search" }],
+        "messages": [{ "role": "user", "content": "Perform a web search for the query: rust" }],
+    });
+    let answer = lab.post_to("/v1/messages", &search.to_string(), "");
+    assert!(answer.contains("message_stop") && answer.contains("was not run"), "{answer}");
+    assert_eq!(lab.requests().len(), 0);
+    let explained = lab.http(&lab.get("/v1/turns"), b"");
+    assert!(explained.contains("no model had to be asked"), "{explained}");
+}
+
+#[test]
+fn an_answer_that_is_kept_is_shown_listed_and_deleted() {
+    let lab = Lab::new("fronts-kept", [Answer::text("Hi.")]);
+    let made = parsed(&lab.post_to("/v1/responses", RESPONSES, ""));
+    let id = made["id"].as_str().expect("an id");
+    let get = |path: &str| lab.http(&lab.get(path), b"");
+    assert_eq!(parsed(&get(&format!("/v1/responses/{id}"))), made, "as it was answered");
+    let items = parsed(&get(&format!("/v1/responses/{id}/input_items")));
+    assert_eq!(items["data"][0]["content"][0]["text"], "hello");
+    let cancelled = lab.post_to(&format!("/v1/responses/{id}/cancel"), "", "");
+    assert_eq!(status(&cancelled), 400, "{cancelled}");
+    let delete = || lab.http(&lab.get(&format!("/v1/responses/{id}")).replacen("GET", "DELETE", 1), b"");
+    assert_eq!(parsed(&delete())["deleted"], true);
+    assert_eq!(status(&delete()), 404);
+    assert_eq!(status(&get(&format!("/v1/responses/{id}"))), 404);
+    let private = parsed(&lab.post_to("/v1/responses", &RESPONSES.replace('}', ",\"store\":false}"), ""));
+    assert_eq!(status(&get(&format!("/v1/responses/{}", private["id"].as_str().expect("an id")))), 404);
+}

@@ -1,0 +1,61 @@
+//! The real Gemini CLI, end to end: `latimer launch gemini` against a provider that speaks only Chat Completions.
+//!
+//! `cargo xtask e2e` installs the client; without it each test says that it was skipped.
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use latimer_adapters::scripted::{Answer, Step};
+use serde_json::json;
+use support::{Lab, Run, program};
+
+const GEMINI: &str = "LATIMER_GEMINI";
+
+fn ask(lab: &Lab, gemini: &str, question: &str) -> Run {
+    lab.client(
+        "gemini",
+        gemini,
+        &["--skip-trust", "--yolo", "-p", question],
+        &[("GEMINI_TELEMETRY_ENABLED", "false")],
+    )
+}
+
+#[test]
+fn plain_answer() {
+    let Some(gemini) = program(GEMINI) else { return };
+    let lab = Lab::new("gemini-plain", [Answer::turn([Step::reasoning("Easy."), Step::text("Four.")])]);
+    let run = ask(&lab, &gemini, "What is two and two?");
+    assert_eq!((run.code, run.stdout.trim()), (Some(0), "Four."), "{}", run.all());
+    let request = &lab.requests()[0];
+    assert_eq!(request.header("authorization"), Some("Bearer upstream-key"));
+    assert!(!request.body.to_string().contains(&lab.token()));
+}
+
+#[test]
+fn a_command_creates_a_file() {
+    let Some(gemini) = program(GEMINI) else { return };
+    let call = Answer::call(
+        "call_1",
+        "run_shell_command",
+        json!({ "command": "echo hello > made.txt", "description": "Makes it" }),
+    );
+    let lab = Lab::new("gemini-shell", [call, Answer::text("Made it.")]);
+    let run = ask(&lab, &gemini, "Make a file.");
+    assert_eq!(run.code, Some(0), "{}", run.all());
+    assert!(run.stdout.contains("Made it."), "{}", run.all());
+    assert_eq!(std::fs::read_to_string(lab.dir.join("project/made.txt")).expect("made"), "hello\n");
+    let second = lab.requests()[1].body["messages"].as_array().expect("messages").clone();
+    let output = second.last().expect("a message");
+    assert_eq!((&output["role"], &output["tool_call_id"]), (&json!("tool"), &json!("call_1")));
+}
+
+#[test]
+fn a_wrong_key_is_told_at_once() {
+    let Some(gemini) = program(GEMINI) else { return };
+    let wrong = || Answer::error(401, json!({ "error": { "message": "the key of the provider is wrong" } }));
+    let lab = Lab::new("gemini-error", [wrong(), wrong()]);
+    let run = ask(&lab, &gemini, "Hello");
+    assert_ne!(run.code, Some(0), "{}", run.all());
+    assert!(run.all().contains("the key of the provider is wrong"), "{}", run.all());
+    assert!(lab.requests().len() <= 2, "{} requests", lab.requests().len());
+}
