@@ -18,8 +18,17 @@ const CLIENTS: [(&str, &str, &str); 4] = [
 /// The SDKs whose types every event must fit.
 const SDKS: [&str; 2] = ["openai==2.54.0", "anthropic==2.11.0"];
 /// The tests that run a client.
-const TESTS: [&str; 8] =
-    ["codex", "upstreams", "account_providers", "repair", "claude", "opencode", "gemini_cli", "sdk"];
+const TESTS: [&str; 9] = [
+    "codex",
+    "codex_watched",
+    "upstreams",
+    "account_providers",
+    "repair",
+    "claude",
+    "opencode",
+    "gemini_cli",
+    "sdk",
+];
 
 pub(crate) fn run() -> anyhow::Result<()> {
     let dir = root().join("target/e2e");
