@@ -2,7 +2,7 @@
 //!
 //! The way of a signal:
 //!
-//! 1. The *senses* of this module (`lifecycle`, `classify`, `digest`) turn it into sightings: a fault with its facts.
+//! 1. The *senses* of this module (`lifecycle`, `health`, `classify`, `digest`) turn it into sightings: a fault with its facts.
 //! 2. A *sighting* is counted, breaks the hope of whatever was tried for it, and stops at the guards: silenced, stopped by
 //!    the person, a consequence of a dead network, already being dealt with.
 //! 3. The *tiers* choose a remedy (`choose`): a rule, what helped before, a model; else a person is told.
@@ -32,10 +32,12 @@ pub mod classify;
 mod clock;
 mod counters;
 mod digest;
+mod health;
 mod lifecycle;
 mod measure;
 mod orders;
 mod person;
+mod revive;
 mod sighting;
 mod telling;
 mod view;

@@ -142,7 +142,7 @@ impl Moment<'_> {
         let Choice { remedy, cooldown, .. } = choice;
         let restarts = matches!(remedy, Remedy::RestartProxy | Remedy::ReplaceProxy);
         let runs = matches!(self.state.life.phase, Phase::Starting | Phase::Up);
-        if restarts && (!runs || self.is_pending(super::lifecycle::is_start)) {
+        if restarts && (!runs || self.is_pending(super::revive::is_start)) {
             return;
         }
         if self.is_handled(key) {

@@ -5,8 +5,9 @@ use std::time::Duration;
 use latimer_protocol::status::Fault;
 
 use super::Moment;
-use super::lifecycle::{Phase, is_start};
+use super::lifecycle::Phase;
 use super::orders::{Hope, InFlight};
+use super::revive::is_start;
 use super::sighting::Sighting;
 use crate::action::{Action, ActionId, By, Level};
 use crate::pattern::{Fact, Pattern};

@@ -6,7 +6,8 @@ use latimer_protocol::status::Fault;
 
 use super::Moment;
 use super::choose::{Choice, key};
-use super::lifecycle::{Phase, is_start};
+use super::lifecycle::Phase;
+use super::revive::is_start;
 use super::sighting::Sighting;
 use crate::action::{Action, ActionId, By, Order};
 use crate::guard::ladder::Key;

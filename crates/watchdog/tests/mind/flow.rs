@@ -171,6 +171,26 @@ fn a_switch_is_offered_and_made_when_a_person_accepts() {
 }
 
 #[test]
+fn an_offer_stands_for_an_hour() {
+    let mut bench = Bench::up();
+    bench.settle(event("overloaded", 503));
+    let id = bench.state.status(bench.now).offered[0].id;
+    bench.pass(3600);
+    assert!(bench.state.status(bench.now).offered.is_empty());
+    assert_eq!(names(&bench.settle(Signal::Person(Person::Accepted { id }))), NOTHING);
+}
+
+#[test]
+fn a_window_of_hours_is_not_waited_for_to_learn() {
+    let mut bench = Bench::up();
+    let rules = "[[rule]]\nfault = \"B8\"\nwindow = \"5h\"\n";
+    bench.state.set_rules(latimer_watchdog::rules::file::read(rules).expect("rules"));
+    bench.settle(event("bad_request", 400));
+    bench.pass(601);
+    assert_eq!(bench.state.record().incidents.all()[0].fixes[0].successes, 1);
+}
+
+#[test]
 fn a_switch_is_made_where_the_settings_say_so() {
     let mut bench = Bench::up_with(settings(|settings| settings.auto_switch_provider = true));
     assert_eq!(names(&bench.settle(event("overloaded", 503))), ["switch_provider"]);

@@ -215,6 +215,7 @@ fn an_answer_from_before_the_end_is_no_life() {
     bench.send(of(1));
     bench.send(Signal::ProxyExited(Exit { pid: 1, signal: Some(9), ..Exit::default() }));
     bench.send(of(1));
+    bench.send(of(0));
     assert_eq!(bench.phase(), Phase::Down, "it was read before the process ended");
     assert_eq!(names(&bench.pass(1)), ["start"]);
     bench.send(started(2));
@@ -225,6 +226,11 @@ fn an_answer_from_before_the_end_is_no_life() {
     let end = Exit { pid: 2, signal: Some(9), ..Exit::default() };
     bench.send(Signal::ProxyExited(end));
     assert_eq!(bench.phase(), Phase::Down, "the new one is the one that is watched");
+    bench.pass(1);
+    bench.send(started(3));
+    bench.pass(10);
+    bench.send(of(2));
+    assert_eq!(bench.phase(), Phase::Up, "after a while the id is another process's");
 }
 
 #[test]
