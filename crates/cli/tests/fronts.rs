@@ -3,9 +3,9 @@
 
 mod support;
 
-use latimer_adapters::scripted::Answer;
+use latimer_adapters::scripted::{Answer, Step};
 use serde_json::{Value, json};
-use support::{Lab, body, status};
+use support::{Lab, body, dechunk, status};
 
 const CHAT: &str = r#"{"model":"glm-5","messages":[{"role":"user","content":"hello"}]}"#;
 const MESSAGES: &str = r#"{"model":"glm-5","max_tokens":100,"messages":[{"role":"user","content":"hello"}]}"#;
@@ -185,4 +185,68 @@ fn an_answer_that_is_kept_is_shown_listed_and_deleted() {
     assert_eq!(status(&get(&format!("/v1/responses/{id}"))), 404);
     let private = parsed(&lab.post_to("/v1/responses", &RESPONSES.replace('}', ",\"store\":false}"), ""));
     assert_eq!(status(&get(&format!("/v1/responses/{}", private["id"].as_str().expect("an id")))), 404);
+}
+
+#[test]
+fn a_slow_provider_is_waited_for_in_each_protocols_own_way() {
+    let slow = || Answer::turn([Step::text("A"), Step::sleep(700), Step::text("B")]);
+    let lab = Lab::configured("fronts-alive", [slow(), slow(), slow(), slow()], "keep_alive = \"200ms\"", "");
+    let asks = [
+        ("/v1/responses", RESPONSES.replace('}', ",\"stream\":true}"), "\nevent: response.in_progress\n"),
+        ("/v1/chat/completions", CHAT.replacen('{', "{\"stream\":true,", 1), "\n: "),
+        ("/v1/messages", MESSAGES.replacen('{', "{\"stream\":true,", 1), "\nevent: ping\n"),
+        ("/v1beta/models/glm-5:streamGenerateContent?alt=sse", GEMINI.to_owned(), "[{\"text\":\"\"}]"),
+    ];
+    for (path, ask, sign) in asks {
+        let answer = lab.post_to(path, &ask, "");
+        let stream = dechunk(&answer);
+        let (before, rest) = stream.split_once("\"A\"").unwrap_or_else(|| panic!("{answer}"));
+        let (between, _) = rest.split_once("\"B\"").unwrap_or_else(|| panic!("{answer}"));
+        let alive = between.matches(sign).count();
+        assert!(
+            (2..=5).contains(&alive),
+            "{path}: {alive} signs of life in 700 ms after {before}: {between}"
+        );
+    }
+}
+
+#[test]
+fn what_a_field_means_is_never_changed_in_silence() {
+    let lab = Lab::new("fronts-fields", [Answer::text("Hi.")]);
+    let refused = [
+        (r#""prompt":{"id":"p"}"#, "prompt"),
+        (r#""conversation":"c""#, "conversation"),
+        (r#""include":["something.else"]"#, "include"),
+        (r#""tool_choice":{"type":"function","name":"missing"}"#, "tool_choice"),
+        (r#""background":true"#, "background"),
+        (r#""previous_response_id":"resp_gone""#, "previous_response_id"),
+        (r#""max_output_tokens":"many""#, "max_output_tokens"),
+        (r#""text":{"format":{"type":"json_schema"}}"#, "text.format"),
+    ];
+    let mut wrong = Vec::new();
+    for (field, param) in refused {
+        let answer = lab.post(&format!("{{\"model\":\"glm-5\",\"input\":\"x\",{field}}}"), "");
+        let error = serde_json::from_str::<Value>(body(&answer)).unwrap_or_default();
+        let named = error["error"]["param"].as_str().unwrap_or_default();
+        if status(&answer) != 400 || !named.starts_with(param) {
+            wrong.push(format!("{field}: {answer}"));
+        }
+    }
+    let taken = [
+        r#""user":"u""#,
+        r#""truncation":"auto""#,
+        r#""service_tier":"flex""#,
+        r#""something_new":{"a":1}"#,
+        // Left out, with a note: most clients offer a search always.
+        r#""tools":[{"type":"web_search"},{"type":"mcp","server_label":"x","server_url":"https://x.test"}]"#,
+        r#""stream_options":{"include_obfuscation":true}"#,
+        r#""max_tool_calls":3"#,
+    ];
+    for field in taken {
+        let answer = lab.post(&format!("{{\"model\":\"glm-5\",\"input\":\"x\",{field}}}"), "");
+        if status(&answer) != 200 {
+            wrong.push(format!("{field}: {answer}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }

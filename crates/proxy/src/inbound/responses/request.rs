@@ -47,6 +47,8 @@ struct Body<'a> {
     #[serde(borrow)]
     background: Option<&'a RawValue>,
     #[serde(borrow)]
+    include: Option<&'a RawValue>,
+    #[serde(borrow)]
     instructions: Option<&'a RawValue>,
     #[serde(borrow)]
     max_output_tokens: Option<&'a RawValue>,
@@ -96,6 +98,7 @@ struct Body<'a> {
 pub fn read(body: &[u8], seal: &Seal) -> Result<Parsed, RequestError> {
     let wire: Body<'_> = serde_json::from_slice(body).map_err(|error| bad_json(body, &error))?;
     refuse_what_needs_a_store(&wire)?;
+    refuse_unknown_includes(wire.include)?;
     let model: String = field(wire.model, "model", "a string")?
         .ok_or_else(|| missing("model", "the name of a model, such as \"deepseek-chat\""))?;
     let input = wire.input.ok_or_else(|| missing("input", "a string or a list of items"))?;
@@ -128,6 +131,36 @@ pub fn read(body: &[u8], seal: &Seal) -> Result<Parsed, RequestError> {
     let stream = field(wire.stream, "stream", "true or false")?.unwrap_or(false);
     let echo = echo(&wire, model);
     Ok(Parsed { turn, stream, notes, echo, tools, input_tokens: body.len() as u64 / 4, compacts })
+}
+
+/// What may be asked for besides the answer.
+const INCLUDES: [&str; 8] = [
+    "reasoning.encrypted_content",
+    "message.output_text.logprobs",
+    "message.input_image.image_url",
+    "computer_call_output.output.image_url",
+    "file_search_call.results",
+    "web_search_call.results",
+    "web_search_call.action.sources",
+    "code_interpreter_call.outputs",
+];
+
+/// A client that waits for something that will never be there should know.
+fn refuse_unknown_includes(include: Option<&RawValue>) -> Result<(), RequestError> {
+    let asked: Option<Vec<String>> = field(include, "include", "a list of strings")?;
+    match asked.iter().flatten().find(|asked| !INCLUDES.contains(&asked.as_str())) {
+        None => Ok(()),
+        Some(unknown) => Err(RequestError {
+            code: "invalid_value",
+            param: Some("include".to_owned()),
+            message: format!("`include` knows no `{}`; it knows {}", shown(unknown), INCLUDES.join(", ")),
+        }),
+    }
+}
+
+/// The beginning of a client's word, for an error.
+fn shown(word: &str) -> String {
+    word.chars().filter(|c| !c.is_control()).take(80).collect()
 }
 
 /// What only a store of earlier answers could give. Better refused than half done.
