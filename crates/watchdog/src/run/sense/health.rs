@@ -15,20 +15,25 @@ const PROBE_EVERY: Duration = Duration::from_secs(9);
 /// The longest a real turn may take.
 const PROBE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Reads the health document for ever. An answer that takes longer than the interval counts as none.
+/// Reads the health document for ever. An answer that takes longer than two thirds of the interval counts as none, and the next
+/// question follows a late one at once: so a proxy that hangs has missed three of them within three intervals, whenever it began.
 pub async fn watch(
     api: Arc<Api>,
     interval: Duration,
     serving: watch::Receiver<Option<Identity>>,
     signals: mpsc::Sender<Signal>,
 ) {
+    let patience = interval * 2 / 3;
     let mut clock = tokio::time::interval(interval);
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         clock.tick().await;
         let Some(expected) = *serving.borrow() else { continue };
         let begun = Instant::now();
-        let seen = api.health(interval).await;
+        let seen = api.health(patience).await;
+        if matches!(seen, Err(Silence::Late(_))) {
+            clock.reset_immediately();
+        }
         // A proxy that went while it was asked is reported by its end.
         if *serving.borrow() != Some(expected) {
             continue;
