@@ -93,6 +93,11 @@ impl Kind {
         (Self::Internal, Blame::Ours, Retry::Never),
     ];
 
+    /// Every kind there is.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::TABLE.into_iter().map(|row| row.0)
+    }
+
     fn row(self) -> (Self, Blame, Retry) {
         Self::TABLE.into_iter().find(|row| row.0 == self).unwrap_or((self, Blame::Ours, Retry::Never))
     }

@@ -16,6 +16,7 @@ pub mod failure;
 pub mod gemini;
 pub mod id;
 pub mod jsonl;
+pub mod quantity;
 pub mod responses;
 pub mod secret;
 pub mod sse;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use latimer_protocol::quantity::{duration, size};
 use serde::{Deserialize, Serialize};
 
 /// The settings with their meaning.
@@ -209,39 +210,6 @@ fn raise(file: &SettingsFile, problems: &mut Vec<Problem>) -> Settings {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range was checked before")]
 fn micros(dollars: f64) -> u64 {
     (dollars * 1_000_000.0).round() as u64
-}
-
-/// `10s`, `500ms`, `5m`, `1h`.
-pub(crate) fn duration(text: &str) -> Option<Duration> {
-    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
-    let number: u64 = number.parse().ok()?;
-    let millis = match unit.trim() {
-        "ms" => 1,
-        "s" => 1000,
-        "m" | "min" => 60_000,
-        "h" => 3_600_000,
-        _ => return None,
-    };
-    // A week is longer than any window; beyond it a slip of the key is likelier than an intention.
-    let duration = Duration::from_millis(number.checked_mul(millis)?);
-    (!duration.is_zero() && duration <= Duration::from_secs(7 * 86_400)).then_some(duration)
-}
-
-/// `64MiB`, `500kB`, `1000B`.
-fn size(text: &str) -> Option<u64> {
-    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
-    let number: u64 = number.parse().ok()?;
-    let factor = match unit.trim() {
-        "B" => 1,
-        "kB" | "KB" => 1000,
-        "KiB" => 1 << 10,
-        "MB" => 1_000_000,
-        "MiB" => 1 << 20,
-        "GB" => 1_000_000_000,
-        "GiB" => 1 << 30,
-        _ => return None,
-    };
-    number.checked_mul(factor).filter(|size| *size > 0)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use latimer_protocol::quantity::{duration, size};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -143,6 +144,7 @@ impl<'f, 't> Table<'f, 't> {
         let text = value.value.as_str().map(str::to_owned);
         text.as_deref()
             .and_then(size)
+            .and_then(|size| usize::try_from(size).ok())
             .or_else(|| value.wrong("a size, such as \"64MiB\" or \"500kB\"", notes))
     }
 
@@ -222,53 +224,7 @@ fn article(kind: &str) -> String {
     format!("{} {kind}", if vowel { "an" } else { "a" })
 }
 
-/// `10s`, `500ms`, `5m`, `1h`.
-fn duration(text: &str) -> Option<Duration> {
-    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
-    let number: u64 = number.parse().ok()?;
-    let millis = match unit.trim() {
-        "ms" => 1,
-        "s" => 1000,
-        "m" | "min" => 60_000,
-        "h" => 3_600_000,
-        _ => return None,
-    };
-    // A week is longer than any turn; beyond it a slip of the key is likelier than an intention.
-    let duration = Duration::from_millis(number.checked_mul(millis)?);
-    (!duration.is_zero() && duration <= Duration::from_secs(7 * 86_400)).then_some(duration)
-}
-
-/// `64MiB`, `500kB`, `1000B`.
-fn size(text: &str) -> Option<usize> {
-    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
-    let number: usize = number.parse().ok()?;
-    let factor = match unit.trim() {
-        "B" => 1,
-        "kB" | "KB" => 1000,
-        "KiB" => 1 << 10,
-        "MB" => 1_000_000,
-        "MiB" => 1 << 20,
-        "GB" => 1_000_000_000,
-        "GiB" => 1 << 30,
-        _ => return None,
-    };
-    number.checked_mul(factor).filter(|size| *size > 0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_and_sizes() {
-        assert_eq!(duration("500ms"), Some(Duration::from_millis(500)));
-        assert_eq!(duration("5m"), Some(Duration::from_secs(300)));
-        for text in ["", "5", "s", "0s", "-5s", "5 parsecs", "99999999999999999999s", "400h"] {
-            assert_eq!(duration(text), None, "{text}");
-        }
-        assert_eq!(size("64MiB"), Some(64 << 20));
-        for text in ["64", "0B", "MiB", "99999999999999999999GiB", "1e3B"] {
-            assert_eq!(size(text), None, "{text}");
-        }
-    }
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{Remedy, Rules};
-use crate::settings::duration;
+use latimer_protocol::quantity::duration;
 
 /// A file as it is written.
 #[derive(Debug, Default, Deserialize)]

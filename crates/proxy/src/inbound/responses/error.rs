@@ -221,27 +221,7 @@ mod tests {
 
     #[test]
     fn every_kind_has_its_row() {
-        use Kind::*;
-        let kinds = [
-            BadRequest,
-            Unauthorized,
-            Forbidden,
-            ModelNotFound,
-            ContextLength,
-            RateLimited,
-            ConcurrencyLimited,
-            WindowExhausted,
-            QuotaExhausted,
-            Overloaded,
-            UpstreamError,
-            Unreachable,
-            Timeout,
-            Interrupted,
-            TooLarge,
-            ShuttingDown,
-            Internal,
-        ];
-        for kind in kinds {
+        for kind in Kind::all() {
             assert_eq!(ROWS.iter().filter(|row| row.kind == kind).count(), 1, "{kind:?}");
             assert_eq!(find(kind).kind, kind);
         }
