@@ -226,5 +226,4 @@ fn article(kind: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
 }
