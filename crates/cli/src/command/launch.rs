@@ -73,7 +73,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     state::write_private(&catalog, text.as_bytes()).context("writing the model catalog")?;
     let program = args.program.unwrap_or_else(|| PathBuf::from("codex"));
     let mut codex = Command::new(&program);
-    codex.args(overrides(&url, &model, &catalog, token.is_some()));
+    codex.args(overrides(&url, &model, &catalog, token.is_some(), config.server.websocket));
     codex.args(&args.args);
     if let Some(token) = &token {
         codex.env(TOKEN_VARIABLE, token.expose());
@@ -131,7 +131,7 @@ fn choose_model(config: &Config, endpoint: Option<&str>, model: Option<&str>) ->
 }
 
 /// What Codex is told on its command line. Values are TOML.
-fn overrides(url: &str, model: &str, catalog: &Path, with_token: bool) -> Vec<OsString> {
+fn overrides(url: &str, model: &str, catalog: &Path, with_token: bool, websocket: bool) -> Vec<OsString> {
     let mut pairs = vec![
         ("model", quote(model)),
         ("model_provider", quote("latimer")),
@@ -143,6 +143,9 @@ fn overrides(url: &str, model: &str, catalog: &Path, with_token: bool) -> Vec<Os
         // Hosted search cannot run on a foreign provider; offering it would only be refused.
         ("web_search", quote("disabled")),
     ];
+    if websocket {
+        pairs.push(("model_providers.latimer.supports_websockets", "true".to_owned()));
+    }
     if with_token {
         pairs.push(("model_providers.latimer.env_key", quote(TOKEN_VARIABLE)));
     }
@@ -213,11 +216,22 @@ fn first_line(child: &mut Child) -> anyhow::Result<String> {
 mod tests {
     use super::*;
 
+    fn told(with_token: bool, websocket: bool) -> Vec<String> {
+        let catalog = Path::new("/state/codex-catalog.json");
+        let args = overrides("http://127.0.0.1:4180", "a/\"b\"", catalog, with_token, websocket);
+        args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn the_client_hears_of_the_websocket_where_there_is_one() {
+        let speaks =
+            |text: Vec<String>| text.contains(&"model_providers.latimer.supports_websockets=true".to_owned());
+        assert!(speaks(told(true, true)) && !speaks(told(true, false)));
+    }
+
     #[test]
     fn the_token_is_not_on_the_command_line() {
-        let args =
-            overrides("http://127.0.0.1:4180", "a/\"b\"", Path::new("/state/codex-catalog.json"), true);
-        let text: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
+        let text = told(true, false);
         assert!(text.contains(&"model=\"a/\\\"b\\\"\"".to_owned()), "{text:?}");
         assert!(text.contains(&"model_providers.latimer.env_key=\"LATIMER_TOKEN\"".to_owned()), "{text:?}");
         assert!(!text.iter().any(|arg| arg.contains("bearer")), "{text:?}");

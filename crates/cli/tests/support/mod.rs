@@ -8,6 +8,7 @@
 
 pub(crate) mod faults;
 pub(crate) mod said;
+pub(crate) mod socket;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;

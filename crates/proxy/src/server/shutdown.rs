@@ -1,6 +1,7 @@
 //! Stopping: no new turns, open ones get their time, the rest is cut.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use latimer_protocol::status::Trace;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::traces::Traces;
 
@@ -25,6 +26,12 @@ pub enum Phase {
     Draining,
     /// Open turns end now, with a legal terminal event.
     Cut,
+}
+
+/// Ends once the proxy does not serve as usual any more.
+pub async fn stopping(mut phase: watch::Receiver<Phase>) {
+    // A sender that is gone means the server is gone.
+    let _ = phase.wait_for(|phase| *phase != Phase::Serving).await;
 }
 
 /// Fires once the phase is [`Phase::Cut`].
@@ -46,6 +53,44 @@ impl Cut {
             self.1 = self.0.as_mut().poll(cx).is_ready();
         }
         if self.1 { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+/// Knows when the last connection is over.
+pub struct House {
+    guest: Guest,
+    left: mpsc::Receiver<Infallible>,
+}
+
+/// A connection is open as long as this lives.
+#[derive(Clone)]
+pub struct Guest(
+    #[expect(dead_code, reason = "held, never used: its drop is the message")] mpsc::Sender<Infallible>,
+);
+
+impl House {
+    /// Nobody is in it.
+    pub fn new() -> Self {
+        let (sender, left) = mpsc::channel(1);
+        Self { guest: Guest(sender), left }
+    }
+
+    /// One more connection.
+    pub fn guest(&self) -> Guest {
+        self.guest.clone()
+    }
+
+    /// Lets nobody in any more, and waits until the last one is out.
+    pub async fn empty(self) {
+        let Self { guest, mut left } = self;
+        drop(guest);
+        let _ = left.recv().await;
+    }
+}
+
+impl Default for House {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
