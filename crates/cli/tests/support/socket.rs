@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::Lab;
@@ -37,7 +38,9 @@ impl Client {
             request.headers_mut().insert(name, value.parse().expect("a value"));
         }
         let stream = TcpStream::connect(address).await.expect("connected");
-        match tokio_tungstenite::client_async(request, stream).await {
+        // Of what it gets, a client may have to take in one event that holds a whole answer.
+        let config = WebSocketConfig::default().max_message_size(None).max_frame_size(None);
+        match tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await {
             Ok((socket, _)) => Ok(Self { socket }),
             Err(Error::Http(response)) => {
                 let body = response.body().clone().unwrap_or_default();

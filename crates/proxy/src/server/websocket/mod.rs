@@ -107,8 +107,9 @@ impl Upgrade {
         let recall = Arc::new(Mutex::new(Recall::new(body_limit)));
         let conversation = Conversation { proxy, front, headers, recall };
         tracing::debug!(event = "websocket.open");
-        let end = Session::new(socket, conversation, Times::default(), body_limit, leave).run().await;
-        tracing::debug!(event = "websocket.closed", end);
+        let session = Session::new(socket, conversation, Times::default(), body_limit, leave);
+        let (end, requests) = session.run().await;
+        tracing::info!(event = "websocket.closed", end, requests);
     }
 }
 

@@ -14,6 +14,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::time::{Instant, Interval, MissedTickBehavior, Sleep};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
@@ -63,6 +64,8 @@ pub(super) struct Session<S, H> {
     socket: WebSocketStream<S>,
     host: H,
     times: Times,
+    /// Requests so far.
+    requests: u64,
     /// The most bytes of requests that may wait.
     limit: usize,
     waiting: VecDeque<Asked>,
@@ -122,6 +125,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Host> Session<S, H> {
             socket,
             host,
             times,
+            requests: 0,
             limit,
             waiting: VecDeque::new(),
             work: Work::Idle,
@@ -137,12 +141,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Host> Session<S, H> {
         }
     }
 
-    /// Serves the connection; returns how it ended, for the log.
-    pub(super) async fn run(mut self) -> &'static str {
+    /// Serves the connection; returns how it ended and how many requests it carried, for the log.
+    pub(super) async fn run(mut self) -> (&'static str, u64) {
         let end = std::future::poll_fn(|cx| self.poll(cx)).await;
         // Before anything else: nobody reads the answer any more.
         self.work = Work::Idle;
-        match end {
+        let end = match end {
             End::Gone => "gone",
             End::Left => {
                 let _ = tokio::time::timeout(GOODBYE, self.socket.flush()).await;
@@ -152,7 +156,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Host> Session<S, H> {
                 let _ = tokio::time::timeout(GOODBYE, self.close(code, reason)).await;
                 reason
             }
-        }
+        };
+        (end, self.requests)
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
@@ -188,7 +193,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Host> Session<S, H> {
                 Some(End::Close(CloseCode::Size, "a message is larger than server.body_limit"))
             }
             Some(Err(Error::Utf8(_))) => Some(End::Close(CloseCode::Invalid, "a message is not UTF-8")),
-            Some(Err(Error::Io(_))) => Some(End::Gone),
+            Some(Err(Error::Io(_) | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake))) => {
+                Some(End::Gone)
+            }
             Some(Err(_)) => Some(End::Close(CloseCode::Protocol, "a frame breaks the protocol")),
         }
     }
@@ -223,7 +230,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Host> Session<S, H> {
                         self.ending =
                             Some(End::Close(CloseCode::Normal, "the connection has lasted long enough"));
                     }
-                    Some(Asked::Create(create)) => self.work = Work::Opening(self.host.begin(create)),
+                    Some(Asked::Create(create)) => {
+                        self.requests += 1;
+                        self.work = Work::Opening(self.host.begin(create));
+                    }
                     Some(Asked::Nonsense(error)) => self.say(message::refusal(&error)),
                     None if self.is_leaving => {
                         return Poll::Ready(End::Close(CloseCode::Away, "latimer is stopping"));
@@ -294,3 +304,6 @@ impl Asked {
 fn text(payload: bytes::Bytes) -> Option<Message> {
     Utf8Bytes::try_from(payload).ok().map(Message::Text)
 }
+
+#[cfg(test)]
+mod tests;

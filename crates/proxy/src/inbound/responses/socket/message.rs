@@ -11,7 +11,7 @@ use crate::inbound::responses::error::{HttpError, RequestError};
 
 /// The code of the error with which a connection ends that has lasted long enough.
 const CONNECTION_LIMIT: &str = "websocket_connection_limit_reached";
-/// The header that Codex sends when it connects, and again in the metadata of each request.
+/// Headers that Codex sends when it connects, and again in the metadata of each request.
 const OF_A_TURN: &str = "x-codex-";
 
 /// One message.
