@@ -169,6 +169,7 @@ impl Proxy {
             .with_upgrades();
         tokio::pin!(connection);
         let served = tokio::select! {
+            biased;
             served = connection.as_mut() => served,
             () = shutdown::stopping(self.phase.subscribe()) => {
                 connection.as_mut().graceful_shutdown();
