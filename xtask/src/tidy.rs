@@ -60,6 +60,7 @@ const ARROWS: [(&str, &[&str]); 7] = [
             "subtle",
             "thiserror",
             "tokio",
+            "tokio-tungstenite",
             "toml",
             "tracing",
         ],

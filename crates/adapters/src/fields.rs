@@ -1,6 +1,7 @@
 //! The fields of an object in their order, untouched: for requests that go out as they came but for a few fields.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{MapAccess, Visitor};
@@ -8,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 /// Names and values. Of a field that stands twice the last one counts, as everywhere.
-pub(crate) struct Fields<'a>(pub(crate) Vec<(Cow<'a, str>, &'a RawValue)>);
+pub struct Fields<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Fields<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -25,12 +26,28 @@ impl<'de> Deserialize<'de> for Fields<'de> {
                 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
                 let mut fields: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::new();
                 while let Some((Name(name), value)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
-                    fields.retain(|(known, _)| *known != name);
                     fields.push((name, value));
                 }
+                let mut seen = HashSet::new();
+                fields.reverse();
+                fields.retain(|(name, _)| seen.insert(name.clone()));
+                fields.reverse();
                 Ok(Fields(fields))
             }
         }
         deserializer.deserialize_map(Each)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_name_that_stands_twice_the_last_counts() {
+        let Fields(fields) = serde_json::from_str(r#"{"a":1,"b":2,"a":3,"c":4,"c":5}"#).expect("an object");
+        let fields: Vec<(&str, &str)> =
+            fields.iter().map(|(name, value)| (name.as_ref(), value.get())).collect();
+        assert_eq!(fields, [("b", "2"), ("a", "3"), ("c", "5")]);
     }
 }

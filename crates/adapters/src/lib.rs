@@ -16,7 +16,7 @@ pub mod credential;
 pub mod drive;
 pub mod errors;
 mod exchange;
-mod fields;
+pub mod fields;
 pub mod gemini;
 pub mod learn;
 pub mod link;

@@ -58,6 +58,49 @@ fn a_command_creates_a_file() {
 }
 
 #[test]
+fn a_command_creates_a_file_over_a_websocket() {
+    let Some(codex) = program(CODEX) else { return };
+    let call = Answer::call("call_1", "exec_command", json!({"cmd": "echo hello > made.txt"}));
+    let lab = Lab::configured("exec-ws", [call, Answer::text("Made it.")], "websocket = true", "");
+    let run = lab.codex(&codex, &["Make a file."]);
+    assert_eq!((run.code, run.messages()), (Some(0), vec!["Made it.".to_owned()]), "{}", run.all());
+    assert_eq!(std::fs::read_to_string(lab.dir.join("project/made.txt")).expect("made"), "hello\n");
+    assert!(tool_outputs(&lab, 1)[0].contains("exited with code 0"), "{:?}", tool_outputs(&lab, 1));
+    assert_eq!(lab.requests().len(), 2, "a warm-up asks no provider");
+    // The proof that it was the WebSocket: it carried every turn.
+    let (turns, sockets) = lab.settled_sockets();
+    let carried: u64 = sockets.iter().filter_map(|socket| socket["requests"].as_u64()).sum();
+    assert!(turns >= 2 && carried == turns, "{turns} turns: {sockets:?}");
+}
+
+#[test]
+fn over_a_websocket_too_a_stopped_proxy_is_outlived() {
+    let Some(codex) = program(CODEX) else { return };
+    let call = Answer::call("call_1", "exec_command", json!({"cmd": "sleep 2; echo hello > made.txt"}));
+    let mut lab = Lab::configured(
+        "sigterm-ws",
+        [call, Answer::text("Made it.")],
+        "websocket = true\ngrace = \"500ms\"",
+        "",
+    );
+    let client = lab.codex_command(&codex, &["Make a file."]).spawn().expect("latimer runs");
+    let begun = Instant::now();
+    while lab.log_events("turn.done").len() < 2 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "no call was made");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // Between two requests of a turn: the successor knows nothing of the connection's answers.
+    let address = lab.url.trim_start_matches("http://").to_owned();
+    lab.signal("TERM");
+    assert_eq!(lab.proxy.wait().expect("ended").code(), Some(0));
+    let (proxy, _) = support::serve(&lab.dir, &["--listen", &address]);
+    lab.proxy = proxy;
+    let run = finish(client);
+    assert_eq!((run.code, run.messages()), (Some(0), vec!["Made it.".to_owned()]), "{}", run.all());
+    assert!(tool_outputs(&lab, 1)[0].contains("exited with code 0"), "{:?}", tool_outputs(&lab, 1));
+}
+
+#[test]
 fn a_patch_changes_a_file() {
     let Some(codex) = program(CODEX) else { return };
     let patch = "*** Begin Patch\n*** Add File: patched.txt\n+żółw \"quoted\" \\ 😀\n*** End Patch\n";
@@ -170,6 +213,16 @@ fn a_session_is_resumed_with_its_history() {
 
 #[test]
 fn errors_are_read_by_a_person_and_cost_few_requests() {
+    errors_are_read("", 12);
+}
+
+#[test]
+fn errors_over_a_websocket_are_read_by_a_person_too() {
+    // What passes is tried as often over the socket, and then once more over HTTP: the client falls back.
+    errors_are_read("websocket = true", 24);
+}
+
+fn errors_are_read(server: &str, passing: usize) {
     let Some(codex) = program(CODEX) else { return };
     let body = |message: &str| json!({"error": {"message": message, "type": "x"}});
     // Status, the provider's words, what the person must read, the most requests upstream.
@@ -181,12 +234,12 @@ fn errors_are_read_by_a_person_and_cost_few_requests() {
         (404, "The model `glm-5` does not exist", "asked for model `glm-5`", 1),
         (429, "You exceeded your current quota", "lab: You exceeded your current quota", 1),
         (400, "maximum context length is 8192 tokens", "ran out of room", 1),
-        (500, "the engine fell over", "lab: the engine fell over", 12),
-        (503, "busy, come back", "lab: busy, come back", 12),
+        (500, "the engine fell over", "lab: the engine fell over", passing),
+        (503, "busy, come back", "lab: busy, come back", passing),
     ];
     for (status, words, shown, most) in cases {
         // One retry of ours for each of Codex's requests keeps the test short.
-        let lab = Lab::configured("errors", [Answer::error(status, body(words))], "", "retries = 1");
+        let lab = Lab::configured("errors", [Answer::error(status, body(words))], server, "retries = 1");
         let run = lab.codex(&codex, &["Go."]);
         assert_eq!(run.code, Some(1), "{status} {}", run.all());
         assert!(run.all().contains(shown), "{status}: not shown: {shown}\n{}", run.all());

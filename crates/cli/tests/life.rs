@@ -44,6 +44,21 @@ fn a_stop_lets_open_turns_finish() {
 }
 
 #[test]
+fn a_connection_without_a_request_does_not_hold_up_a_stop() {
+    let mut lab = Lab::configured("idle", [Answer::text("")], "grace = \"60s\"", "");
+    let mut stream = TcpStream::connect(lab.url.trim_start_matches("http://")).expect("connected");
+    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("set");
+    stream.write_all(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n").expect("sent");
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    lab.signal("TERM");
+    // It is closed long before the grace period is over; otherwise this read would fail.
+    stream.read_to_end(&mut Vec::new()).expect("closed");
+    assert_eq!(lab.proxy.wait().expect("ended").code(), Some(0));
+}
+
+#[test]
 fn a_port_in_use_ends_the_start_with_a_way_out() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("bound");
     let address = taken.local_addr().expect("an address").to_string();

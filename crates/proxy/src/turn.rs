@@ -29,7 +29,7 @@ pub(crate) use self::client::{is_codex, is_discovery, is_gemini_cli};
 pub use self::gemini::{generate, generate_count};
 use self::log::{Books, Log};
 pub use self::messages::{messages, messages_count};
-pub use self::responses::{compact, input_tokens, responses};
+pub use self::responses::{compact, input_tokens, over_socket, responses};
 use self::work::Work;
 use crate::compactor::Compactor;
 use crate::inbound::answer::Answer;
@@ -188,24 +188,33 @@ async fn answered(
     }
 }
 
-/// Waits for the first event, so that errors keep their HTTP status, then streams.
-async fn streamed(
-    mut body: TurnBody,
-    front: Front,
-    content_type: &'static str,
-    request: &str,
-) -> Response<Reply> {
+/// Waits for the first event, so that errors keep their HTTP status.
+async fn settled(mut body: TurnBody, front: Front, request: &str) -> Result<TurnBody, HttpError> {
     let codex = front == (Front::Responses { codex: true });
     match tokio::time::timeout(STATUS_PATIENCE, std::future::poll_fn(|cx| body.poll_first(cx))).await {
         // Codex answers a 5xx with thirty requests, and a failed stream with six: after our own retries that is plenty.
         Ok(Progress::Failed(failure)) if codex && error::is_passing(&failure) => body.fail(&failure),
         Ok(Progress::Failed(failure)) => {
             body.failed(&failure);
-            return said_no(front.failure(&failure, request));
+            return Err(front.failure(&failure, request));
         }
         Ok(Progress::More | Progress::Ended) => {}
         Err(_elapsed) => body.keep_alive(),
     }
+    Ok(body)
+}
+
+/// The answer as a stream.
+async fn streamed(
+    body: TurnBody,
+    front: Front,
+    content_type: &'static str,
+    request: &str,
+) -> Response<Reply> {
+    let body = match settled(body, front, request).await {
+        Ok(body) => body,
+        Err(error) => return said_no(error),
+    };
     let mut response = Response::new(Reply::Turn(Box::new(body)));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));

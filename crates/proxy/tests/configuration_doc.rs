@@ -64,7 +64,7 @@ fn every_example_loads_and_defaults_are_as_said() {
     for example in &examples {
         load(example, &|_| Some("key".into()), &|_| Ok("key".into())).expect("the example is fine");
     }
-    let with_defaults = "[server]\nlisten = \"127.0.0.1:4180\"\nauth = \"token\"\nhosts = []\nbody_limit = \"64MiB\"\ngrace = \"30s\"\nkeep_alive = \"15s\"\n[[endpoint]]\nname = \"a\"\nbase_url = \"https://a.test\"\nprotocol = \"chat\"\nmodels = []\ntimeouts = { connect = \"10s\", first_byte = \"120s\", idle = \"300s\" }\nretries = 3\nheaders = {}\nallow_http = false\n";
+    let with_defaults = "[server]\nlisten = \"127.0.0.1:4180\"\nauth = \"token\"\nhosts = []\nbody_limit = \"64MiB\"\ngrace = \"30s\"\nkeep_alive = \"15s\"\nwebsocket = false\n[[endpoint]]\nname = \"a\"\nbase_url = \"https://a.test\"\nprotocol = \"chat\"\nmodels = []\ntimeouts = { connect = \"10s\", first_byte = \"120s\", idle = \"300s\" }\nretries = 3\nheaders = {}\nallow_http = false\n";
     let without = "[[endpoint]]\nname = \"a\"\nbase_url = \"https://a.test\"\n";
     let read = |text: &str| load(text, &|_| None, &|_| Ok(String::new())).expect("fine").config;
     assert_eq!(format!("{:?}", read(with_defaults)), format!("{:?}", read(without)));

@@ -9,6 +9,7 @@
 pub(crate) mod faults;
 pub(crate) mod pair;
 pub(crate) mod said;
+pub(crate) mod socket;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -104,6 +105,22 @@ impl Lab {
 
     pub(crate) fn token(&self) -> String {
         std::fs::read_to_string(self.dir.join("state/token")).expect("a token")
+    }
+
+    /// The lines of the proxy's log that tell of this event.
+    pub(crate) fn log_events(&self, event: &str) -> Vec<serde_json::Value> {
+        let log = std::fs::read_to_string(self.dir.join("proxy.log")).expect("a log");
+        let lines = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        lines.filter(|line| line["event"] == event).collect()
+    }
+
+    /// How many turns there were, and what the log says of each WebSocket that is over; waits until there is one.
+    pub(crate) fn settled_sockets(&self) -> (u64, Vec<serde_json::Value>) {
+        let begun = Instant::now();
+        while self.log_events("websocket.closed").is_empty() && begun.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        (self.log_events("turn.done").len() as u64, self.log_events("websocket.closed"))
     }
 
     /// Sends a signal to the proxy.

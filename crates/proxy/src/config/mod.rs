@@ -57,6 +57,8 @@ pub struct Server {
     pub grace: Duration,
     /// Longest silence towards a client before a keep-alive event.
     pub keep_alive: Duration,
+    /// Whether the Responses API is also spoken over WebSocket.
+    pub websocket: bool,
 }
 
 /// Who may come in.

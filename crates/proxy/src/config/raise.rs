@@ -69,6 +69,7 @@ impl Default for Server {
             body_limit: 64 << 20,
             grace: Duration::from_secs(30),
             keep_alive: Duration::from_secs(15),
+            websocket: false,
         }
     }
 }
@@ -97,6 +98,7 @@ fn server(table: &Table<'_, '_>, notes: &mut Notes<'_>) -> Server {
         body_limit: table.size("body_limit", notes).unwrap_or(default.body_limit),
         grace: table.duration("grace", notes).unwrap_or(default.grace),
         keep_alive: table.duration("keep_alive", notes).unwrap_or(default.keep_alive),
+        websocket: table.boolean("websocket", notes).unwrap_or(default.websocket),
     };
     if server.auth == Auth::None && !server.listen.ip().is_loopback() {
         let span = table.get("auth").map_or(table.span.clone(), |auth| auth.span);

@@ -225,5 +225,4 @@ fn article(kind: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-}
+mod tests {}

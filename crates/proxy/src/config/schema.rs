@@ -25,13 +25,14 @@ pub const TOP: [Key; 5] = [
 ];
 
 /// `[server]`.
-pub const SERVER: [Key; 6] = [
+pub const SERVER: [Key; 7] = [
     key("listen", "address and port", "127.0.0.1:4180"),
     key("auth", "token or none", "token"),
     key("hosts", "list of strings", "[]"),
     key("body_limit", "size", "64MiB"),
     key("grace", "duration", "30s"),
     key("keep_alive", "duration", "15s"),
+    key("websocket", "true or false", "false"),
 ];
 
 /// `[[endpoint]]`.

@@ -12,6 +12,7 @@ pub mod shutdown;
 mod stored;
 pub mod traces;
 mod vitals;
+mod websocket;
 
 use std::convert::Infallible;
 use std::io;
@@ -26,7 +27,6 @@ use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONNECTION, HeaderValue, UPGRADE};
 use hyper::{HeaderMap, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use latimer_protocol::secret::Secret;
 use latimer_protocol::status::Health;
 use latimer_protocol::turn::Seal;
@@ -38,7 +38,8 @@ use self::overrides::Overrides;
 use self::paths::{Action, Admin};
 use self::pulse::Pulse;
 use self::reply::{Refusal, Reply, json};
-use self::shutdown::{Cut, OpenTurn, Phase, Stop, Turns};
+use self::shutdown::{Cut, Guest, House, OpenTurn, Phase, Stop, Turns};
+use self::websocket::Doorway;
 use crate::accounts::Places;
 use crate::config::Config;
 use crate::config::watch::Live;
@@ -157,7 +158,7 @@ impl Proxy {
         mut stop: mpsc::Receiver<Stop>,
     ) -> io::Result<()> {
         let connections = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-        let graceful = GracefulShutdown::new();
+        let house = House::new();
         let mut save = tokio::time::interval(SAVE_EVERY);
         let how = loop {
             let accepted = tokio::select! {
@@ -171,7 +172,7 @@ impl Proxy {
             match accepted {
                 Ok((stream, _)) => match Arc::clone(&connections).try_acquire_owned() {
                     Ok(permit) => {
-                        let connection = Arc::clone(&self).connection(stream, &graceful);
+                        let connection = Arc::clone(&self).connection(stream, house.guest());
                         tokio::spawn(async move {
                             connection.await;
                             drop(permit);
@@ -188,9 +189,9 @@ impl Proxy {
         };
         drop(listener);
         if how == Some(Stop::HandOver) {
-            self.hand_over(&graceful, &mut stop).await;
+            self.hand_over(&house, &mut stop).await;
         }
-        self.drain(graceful, stop).await;
+        self.drain(house, stop).await;
         self.memory.save();
         self.store.flush();
         Ok(())
@@ -205,37 +206,49 @@ impl Proxy {
         }
     }
 
-    fn connection(
-        self: Arc<Self>,
-        stream: TcpStream,
-        graceful: &GracefulShutdown,
-    ) -> impl Future<Output = ()> + Send + use<> {
+    /// One connection, whatever becomes of it. It keeps the house open until it is over.
+    async fn connection(self: Arc<Self>, stream: TcpStream, guest: Guest) {
         let _ = stream.set_nodelay(true);
+        let doorway = Doorway::default();
+        let (proxy, door) = (Arc::clone(&self), doorway.clone());
         let service = hyper::service::service_fn(move |request| {
-            let proxy = Arc::clone(&self);
-            async move { Ok::<_, Infallible>(proxy.answer(request).await) }
+            let (proxy, door) = (Arc::clone(&proxy), door.clone());
+            async move { Ok::<_, Infallible>(proxy.answer(request, &door).await) }
         });
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
             .half_close(false)
-            .serve_connection(TokioIo::new(stream), service);
-        let connection = graceful.watch(connection);
-        async move {
-            // A client that leaves or speaks garbage is no event of ours.
-            if let Err(error) = connection.await {
-                tracing::debug!(event = "connection.broken", error = %error);
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
+        tokio::pin!(connection);
+        let served = tokio::select! {
+            biased;
+            served = connection.as_mut() => served,
+            () = shutdown::stopping(self.phase.subscribe()) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
             }
+        };
+        // A client that leaves or speaks garbage is no event of ours.
+        if let Err(error) = served {
+            tracing::debug!(event = "connection.broken", error = %error);
         }
+        if let Some(upgrade) = doorway.take()
+            && AssertUnwindSafe(upgrade.serve(self)).catch_unwind().await.is_err()
+        {
+            tracing::error!(event = "websocket.panicked");
+        }
+        drop(guest);
     }
 
     /// Answers what comes on the connections that are open, until they are closed or idle. A request to stop ends this.
-    async fn hand_over(&self, graceful: &GracefulShutdown, stop: &mut mpsc::Receiver<Stop>) {
+    async fn hand_over(&self, house: &House, stop: &mut mpsc::Receiver<Stop>) {
         const LOOK: Duration = Duration::from_millis(50);
         self.phase.send_replace(Phase::HandingOver);
-        tracing::info!(event = "handover.begin", turns = self.turns.open(), connections = graceful.count());
+        tracing::info!(event = "handover.begin", turns = self.turns.open(), connections = house.guests());
         let begun = Instant::now();
-        while graceful.count() > 0 {
+        while house.guests() > 0 {
             let idle = begun.elapsed().min(self.idle_for()) > HANDED_OVER_IDLE;
             if idle || begun.elapsed() > HANDED_OVER {
                 break;
@@ -245,14 +258,14 @@ impl Proxy {
                 _ = stop.recv() => break,
             }
         }
-        tracing::info!(event = "handover.end", turns = self.turns.open(), connections = graceful.count());
+        tracing::info!(event = "handover.end", turns = self.turns.open(), connections = house.guests());
     }
 
-    async fn drain(&self, graceful: GracefulShutdown, mut stop: mpsc::Receiver<Stop>) {
+    async fn drain(&self, house: House, mut stop: mpsc::Receiver<Stop>) {
         self.phase.send_replace(Phase::Draining);
         let grace = self.live.current().server.grace;
         tracing::info!(event = "drain.begin", turns = self.turns.open(), grace_s = grace.as_secs());
-        let closed = graceful.shutdown();
+        let closed = house.empty();
         tokio::pin!(closed);
         let done = tokio::select! {
             () = &mut closed => true,
@@ -266,11 +279,16 @@ impl Proxy {
         tracing::info!(event = "drain.end", turns = self.turns.open());
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<Reply> {
+    /// A name for a request, unique on this machine.
+    fn request_name(&self) -> String {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
-        let id = format!("req_{:x}_{number:x}", std::process::id());
+        format!("req_{:x}_{number:x}", std::process::id())
+    }
+
+    async fn answer(&self, request: Request<Incoming>, door: &Doorway) -> Response<Reply> {
+        let id = self.request_name();
         let front = paths::front(request.uri().path(), request.headers());
-        let answered = AssertUnwindSafe(self.route(request, &id)).catch_unwind().await;
+        let answered = AssertUnwindSafe(self.route(request, &id, door)).catch_unwind().await;
         let mut response = match answered {
             Ok(Ok(response)) => response,
             Ok(Err(refusal)) => {
@@ -294,7 +312,12 @@ impl Proxy {
         response
     }
 
-    async fn route(&self, request: Request<Incoming>, id: &str) -> Result<Response<Reply>, Refusal> {
+    async fn route(
+        &self,
+        request: Request<Incoming>,
+        id: &str,
+        door: &Doorway,
+    ) -> Result<Response<Reply>, Refusal> {
         let (head, incoming) = request.into_parts();
         let config = self.live.current();
         if head.uri.authority().is_some() {
@@ -308,8 +331,12 @@ impl Proxy {
             return Err(unauthorized());
         }
         if paths::is_responses(head.uri.path()) && wants_upgrade(&head.headers) {
+            if config.server.websocket && websocket::is_meant(&head.headers) {
+                self.takes_turns()?;
+                return door.open(head, config.server.body_limit);
+            }
             // Codex falls back to plain HTTP at once on 426, and only then.
-            return Err(Refusal::invalid(426, "upgrade_not_supported").message("latimer speaks the Responses protocol over HTTP, not over WebSocket; send POST /v1/responses"));
+            return Err(Refusal::invalid(426, "upgrade_not_supported").message("latimer speaks the Responses protocol over HTTP, not over WebSocket, unless `server.websocket` is true; send POST /v1/responses"));
         }
         let headers = &head.headers;
         let body = async |incoming| body::read(headers, incoming, config.server.body_limit).await;

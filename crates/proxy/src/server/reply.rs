@@ -101,6 +101,16 @@ impl Refusal {
 
     /// The answer, in the client's protocol. `request` is the name of the request in the log.
     pub fn into_response(self, front: Front, request: &str) -> Response<Reply> {
+        let allow = self.allow;
+        let mut response = said_no(self.into_error(front, request));
+        if let Some(allow) = allow {
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        response
+    }
+
+    /// The same as an error, for where there is no HTTP answer.
+    pub fn into_error(self, front: Front, request: &str) -> HttpError {
         let said = Said {
             status: self.status,
             kind: self.kind,
@@ -108,12 +118,7 @@ impl Refusal {
             param: self.param.as_deref(),
             message: &self.message,
         };
-        let mut response =
-            said_no(HttpError { retry_after: self.retry_after, ..front.refusal(&said, request) });
-        if let Some(allow) = self.allow {
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
-        }
-        response
+        HttpError { retry_after: self.retry_after, ..front.refusal(&said, request) }
     }
 }
 

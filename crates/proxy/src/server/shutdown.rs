@@ -1,6 +1,7 @@
 //! Stopping: no new turns, open ones get their time, the rest is cut.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use latimer_protocol::status::Trace;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::traces::Traces;
 
@@ -46,6 +47,17 @@ impl Phase {
     }
 }
 
+/// Ends once the next turn had better begin elsewhere: the process stops, or another one has taken over.
+pub async fn leaving(mut phase: watch::Receiver<Phase>) {
+    let _ = phase.wait_for(|phase| *phase != Phase::Serving).await;
+}
+
+/// Ends once no turn may begin any more.
+pub async fn stopping(mut phase: watch::Receiver<Phase>) {
+    // A sender that is gone means the server is gone.
+    let _ = phase.wait_for(|phase| !phase.takes_turns()).await;
+}
+
 /// Fires once the phase is [`Phase::Cut`].
 pub struct Cut(Pin<Box<dyn Future<Output = ()> + Send>>, bool);
 
@@ -65,6 +77,47 @@ impl Cut {
             self.1 = self.0.as_mut().poll(cx).is_ready();
         }
         if self.1 { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+/// Knows when the last connection is over.
+pub struct House {
+    guest: Guest,
+    left: mpsc::Receiver<Infallible>,
+}
+
+/// A connection is open as long as this lives.
+#[derive(Clone)]
+pub struct Guest(mpsc::Sender<Infallible>);
+
+impl House {
+    /// Nobody is in it.
+    pub fn new() -> Self {
+        let (sender, left) = mpsc::channel(1);
+        Self { guest: Guest(sender), left }
+    }
+
+    /// One more connection.
+    pub fn guest(&self) -> Guest {
+        self.guest.clone()
+    }
+
+    /// How many connections are open.
+    pub fn guests(&self) -> usize {
+        self.guest.0.strong_count().saturating_sub(1)
+    }
+
+    /// Lets nobody in any more, and waits until the last one is out.
+    pub async fn empty(self) {
+        let Self { guest, mut left } = self;
+        drop(guest);
+        let _ = left.recv().await;
+    }
+}
+
+impl Default for House {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

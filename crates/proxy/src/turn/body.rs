@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ use super::work::Work;
 use crate::inbound::answer::Answer;
 use crate::inbound::responses::answer::Kept;
 use crate::inbound::responses::chain;
+use crate::inbound::responses::socket::recall::Recall;
 use crate::route::attempt::{Progress, shutting_down};
 use crate::server::shutdown::Cut;
 use crate::store::Store;
@@ -31,9 +33,29 @@ const QUIET: Duration = Duration::from_millis(5);
 
 /// Where an answer is kept, and what it answers.
 pub(super) struct Keep {
-    pub(super) store: Store,
+    /// The store, unless the client wants nothing stored.
+    pub(super) store: Option<Store>,
+    /// The connection that remembers it, where it came over one.
+    pub(super) recall: Option<Recalled>,
     /// The request's items, as a JSON array.
     pub(super) input: Vec<u8>,
+}
+
+/// The memory of a connection.
+#[derive(Clone)]
+pub(super) struct Recalled {
+    pub(super) recall: Arc<Mutex<Recall>>,
+    /// The answer that the request goes on with.
+    pub(super) previous: Option<String>,
+}
+
+impl Recalled {
+    /// Going on failed: the client is to send everything again.
+    pub(super) fn forget(&self) {
+        if let Some(previous) = &self.previous {
+            self.recall.lock().unwrap_or_else(PoisonError::into_inner).forget(previous);
+        }
+    }
 }
 
 /// One turn as a response body.
@@ -188,11 +210,19 @@ impl TurnBody {
 
     /// The answer is over: from now on it can be gone on with.
     fn keep(&mut self) {
-        if self.log.failure.is_none()
-            && let Some(Keep { store, input }) = self.keep.take()
-            && let Some(Kept { id, output, response }) = self.writer.kept()
-        {
-            store.keep_response(&id, chain::with_output(input, &output), response, unix_now());
+        let Some(Keep { store, recall, input }) = self.keep.take() else { return };
+        let kept = if self.log.failure.is_none() { self.writer.kept() } else { None };
+        let Some(Kept { id, output, response }) = kept else {
+            recall.inspect(Recalled::forget);
+            return;
+        };
+        let items = chain::with_output(input, &output);
+        if let Some(Recalled { recall, .. }) = recall {
+            let items = items.clone().into();
+            recall.lock().unwrap_or_else(PoisonError::into_inner).keep(&id, items);
+        }
+        if let Some(store) = store {
+            store.keep_response(&id, items, response, unix_now());
         }
     }
 

@@ -1,5 +1,7 @@
 //! Turns of Responses clients.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use bytes::Bytes;
 use hyper::header::HeaderMap;
 use hyper::{Response, StatusCode};
@@ -8,15 +10,18 @@ use latimer_adapters::repair::Level;
 use latimer_protocol::turn::Seal;
 use serde_json::json;
 
-use super::body::Keep;
+use super::body::{Keep, Recalled};
 use super::{
-    EVENTS, Kind, Question, Surroundings, TurnBody, Way, answered, begin, call_ids, client, random, unix_now,
+    EVENTS, Kind, Question, Surroundings, TurnBody, Way, answered, begin, call_ids, client, random, settled,
+    unix_now,
 };
 use crate::config::Protocol;
 use crate::inbound::answer::Answer;
 use crate::inbound::front::Front;
 use crate::inbound::responses::error::{HttpError, RequestError};
 use crate::inbound::responses::request::{self, Parsed};
+use crate::inbound::responses::socket::message::Create;
+use crate::inbound::responses::socket::recall::Recall;
 use crate::inbound::responses::stream::{Begin, Writer};
 use crate::inbound::responses::{answer, chain, compact};
 use crate::inbound::tokens;
@@ -32,12 +37,42 @@ pub async fn responses(surroundings: Surroundings, headers: &HeaderMap, body: By
     let front = front(headers);
     let request = surroundings.request.clone();
     let begun = match whole(&surroundings.store, body).await {
-        Ok(body) => ready(surroundings, headers, body, false),
+        Ok(body) => ready(surroundings, headers, body, Manner::default()),
         Err(error) => Err(error.into()),
     };
     match begun {
         Ok((body, stream)) => answered(body, stream, front, EVENTS, &request).await,
         Err(error) => said_no(error),
+    }
+}
+
+/// Makes one `response.create` of a connection ready, with its first event. The connection remembers the answer.
+pub async fn over_socket(
+    surroundings: Surroundings,
+    headers: &HeaderMap,
+    create: Create,
+    recall: Arc<Mutex<Recall>>,
+) -> Result<TurnBody, HttpError> {
+    let request = surroundings.request.clone();
+    let recalled = Recalled { recall, previous: create.previous };
+    let manner = Manner { warm_up: create.warm_up, recalled: Some(recalled.clone()), ..Manner::default() };
+    let answer = async {
+        let body = match recalled.joined(&create.body) {
+            Some(body) => body,
+            None => whole(&surroundings.store, create.body).await?,
+        };
+        let (body, _) = ready(surroundings, headers, body, manner)?;
+        settled(body, front(headers), &request).await
+    };
+    answer.await.inspect_err(|_| recalled.forget())
+}
+
+impl Recalled {
+    /// A request with everything before it, where the connection remembers that.
+    fn joined(&self, body: &[u8]) -> Option<Bytes> {
+        let recall = self.recall.lock().unwrap_or_else(PoisonError::into_inner);
+        let items = recall.find(self.previous.as_deref()?)?;
+        chain::joined(body, &items).map(Bytes::from)
     }
 }
 
@@ -49,7 +84,8 @@ pub async fn compact(surroundings: Surroundings, headers: &HeaderMap, body: Byte
         Ok(body) => body,
         Err(error) => return said_no(error.into()),
     };
-    match ready(surroundings, headers, body.clone(), true) {
+    let manner = Manner { compacts: true, ..Manner::default() };
+    match ready(surroundings, headers, body.clone(), manner) {
         Ok((turn, _)) => match turn.collect().await {
             Ok(object) => reply::json(StatusCode::OK.as_u16(), compact::response(&object, &body)),
             Err(failure) => said_no(front.failure(&failure, &request)),
@@ -70,6 +106,17 @@ pub fn input_tokens(seal: &Seal, body: &[u8]) -> Response<Reply> {
     }
 }
 
+/// How a request is meant, beside what its body says.
+#[derive(Default)]
+struct Manner {
+    /// A summary is asked for.
+    compacts: bool,
+    /// No answer is wanted, only a name to go on with.
+    warm_up: bool,
+    /// The connection it came over.
+    recalled: Option<Recalled>,
+}
+
 fn front(headers: &HeaderMap) -> Front {
     Front::Responses { codex: client::is_codex(headers) }
 }
@@ -87,8 +134,9 @@ fn ready(
     surroundings: Surroundings,
     headers: &HeaderMap,
     body: Bytes,
-    compacts: bool,
+    manner: Manner,
 ) -> Result<(TurnBody, bool), HttpError> {
+    let Manner { compacts, warm_up, recalled } = manner;
     let front = front(headers);
     let Parsed { turn, stream, notes, echo, tools, input_tokens, compacts: asks, .. } =
         request::read(&body, &surroundings.seal)?;
@@ -96,15 +144,15 @@ fn ready(
     let question = Question::new(turn, stream, notes, headers, front, &surroundings.request)?;
     let legs = question.legs(&surroundings, front)?;
     let compaction = compacts || (asks && !legs.first().is_some_and(|leg| passes(leg, question.level)));
-    let keeps = if body.len() <= MOST_KEPT { chain::kept(&body) } else { None };
+    let keep = keep(&surroundings.store, &body, recalled);
     let writer = Begin {
         seed: random(),
         created_at: unix_now(),
         codex: client::is_codex(headers),
         stream,
-        input_tokens,
+        input_tokens: if warm_up { 0 } else { input_tokens },
         call_ids: call_ids(&question.turn.items),
-        keeps: keeps.is_some(),
+        keeps: keep.is_some(),
         compaction,
         seal: surroundings.seal.clone(),
     };
@@ -117,10 +165,23 @@ fn ready(
             headers: client::own_headers(headers),
             seal: surroundings.seal.clone(),
         }),
-        keep: keeps.map(|input| Keep { store: surroundings.store.clone(), input }),
-        kind: if compaction { Kind::Compaction } else { Kind::Turn },
+        keep,
+        kind: match (warm_up, compaction) {
+            (true, _) => Kind::Known(String::new()),
+            (false, true) => Kind::Compaction,
+            (false, false) => Kind::Turn,
+        },
     };
     Ok((begin(surroundings, question, legs, way, front)?, stream))
+}
+
+/// Where the answer to this request will be kept. A connection remembers it even where the client wants nothing stored.
+fn keep(store: &Store, body: &[u8], recalled: Option<Recalled>) -> Option<Keep> {
+    let stores = body.len() <= MOST_KEPT && chain::is_stored(body);
+    if recalled.is_none() && !stores {
+        return None;
+    }
+    Some(Keep { store: stores.then(|| store.clone()), recall: recalled, input: chain::input(body)? })
 }
 
 /// Whether an endpoint that speaks the client's protocol does its own compaction.

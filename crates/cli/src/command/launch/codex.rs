@@ -16,7 +16,8 @@ pub(crate) const CATALOG: &str = "codex-catalog.json";
 
 pub(super) fn tell(client: &mut Command, told: &Told<'_>) -> anyhow::Result<()> {
     let catalog = write_catalog(told.state_dir, told.config, Some(told.model))?;
-    client.args(overrides(told.url, told.model, &catalog, told.token.is_some()));
+    let websocket = told.config.server.websocket;
+    client.args(overrides(told.url, told.model, &catalog, told.token.is_some(), websocket));
     if let Some(token) = told.token {
         client.env(TOKEN_VARIABLE, token.expose());
     }
@@ -36,7 +37,7 @@ pub(crate) fn write_catalog(
 }
 
 /// What Codex is told on its command line. Values are TOML.
-fn overrides(url: &str, model: &str, catalog: &Path, with_token: bool) -> Vec<OsString> {
+fn overrides(url: &str, model: &str, catalog: &Path, with_token: bool, websocket: bool) -> Vec<OsString> {
     let mut pairs = vec![
         ("model", quote(model)),
         ("model_provider", quote("latimer")),
@@ -48,6 +49,9 @@ fn overrides(url: &str, model: &str, catalog: &Path, with_token: bool) -> Vec<Os
         // Hosted search cannot run on a foreign provider; offering it would only be refused.
         ("web_search", quote("disabled")),
     ];
+    if websocket {
+        pairs.push(("model_providers.latimer.supports_websockets", "true".to_owned()));
+    }
     if with_token {
         pairs.push(("model_providers.latimer.env_key", quote(TOKEN_VARIABLE)));
     }
@@ -63,11 +67,22 @@ fn quote(text: &str) -> String {
 mod tests {
     use super::*;
 
+    fn told(with_token: bool, websocket: bool) -> Vec<String> {
+        let catalog = Path::new("/state/codex-catalog.json");
+        let args = overrides("http://127.0.0.1:4180", "a/\"b\"", catalog, with_token, websocket);
+        args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn the_client_hears_of_the_websocket_where_there_is_one() {
+        let speaks =
+            |text: Vec<String>| text.contains(&"model_providers.latimer.supports_websockets=true".to_owned());
+        assert!(speaks(told(true, true)) && !speaks(told(true, false)));
+    }
+
     #[test]
     fn the_token_is_not_on_the_command_line() {
-        let args =
-            overrides("http://127.0.0.1:4180", "a/\"b\"", Path::new("/state/codex-catalog.json"), true);
-        let text: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
+        let text = told(true, false);
         assert!(text.contains(&"model=\"a/\\\"b\\\"\"".to_owned()), "{text:?}");
         assert!(text.contains(&"model_providers.latimer.env_key=\"LATIMER_TOKEN\"".to_owned()), "{text:?}");
         assert!(!text.iter().any(|arg| arg.contains("bearer")), "{text:?}");

@@ -61,10 +61,12 @@ impl Purpose {
     }
 }
 
-/// Plays an answer that no provider gave, as one would have.
+/// Plays an answer that no provider gave, as one would have. Nothing said is nothing: not an empty message.
 pub fn play(answer: &str, sink: &mut dyn Sink) {
     sink.event(TurnEvent::Started);
-    sink.event(TurnEvent::Text(answer));
+    if !answer.is_empty() {
+        sink.event(TurnEvent::Text(answer));
+    }
     sink.event(TurnEvent::Finished(FinishReason::Stop));
 }
 

@@ -42,12 +42,14 @@ pub fn joined(body: &[u8], items: &[u8]) -> Option<Vec<u8>> {
     Some(format!("{head}{whole}{tail}").into_bytes())
 }
 
-/// The items to be kept with an answer: the request's input, and then the output. `None` when the client wants nothing kept.
-pub fn kept(body: &[u8]) -> Option<Vec<u8>> {
+/// Whether the client lets the answer be stored.
+pub fn is_stored(body: &[u8]) -> bool {
+    serde_json::from_slice::<Body<'_>>(body).is_ok_and(|wire| wire.store != Some(false))
+}
+
+/// The items to be kept with an answer: the request's input, to which the output will be added.
+pub fn input(body: &[u8]) -> Option<Vec<u8>> {
     let wire: Body<'_> = serde_json::from_slice(body).ok()?;
-    if wire.store == Some(false) {
-        return None;
-    }
     as_items(wire.input?.get()).map(String::into_bytes)
 }
 
@@ -112,11 +114,11 @@ mod tests {
 
     #[test]
     fn what_is_kept() {
-        let items = kept(br#"{"input":[{"a":1}]}"#).expect("kept");
+        let items = input(br#"{"input":[{"a":1}]}"#).expect("items");
         assert_eq!(with_output(items, br#"{"b":2},{"c":3}"#), br#"[{"a":1},{"b":2},{"c":3}]"#);
         assert_eq!(with_output(b"[]".to_vec(), b"{}"), b"[{}]");
         assert_eq!(with_output(b"[{}]".to_vec(), b""), b"[{}]");
-        assert_eq!(kept(br#"{"input":"x","store":false}"#), None);
-        assert!(kept(br#"{"input":"x"}"#).is_some());
+        assert!(!is_stored(br#"{"input":"x","store":false}"#));
+        assert!(is_stored(br#"{"input":"x"}"#) && input(br#"{"input":"x"}"#).is_some());
     }
 }

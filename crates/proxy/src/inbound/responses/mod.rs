@@ -14,6 +14,7 @@ mod message;
 mod object;
 mod pass;
 pub mod request;
+pub mod socket;
 mod spoken;
 pub mod stored;
 pub mod stream;

@@ -1,0 +1,361 @@
+//! The Responses API over WebSocket, over real sockets: each rule of `docs/websocket.md` has its test.
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use latimer_adapters::scripted::{Answer, Step};
+use latimer_protocol::responses::legality;
+use serde_json::{Value, json};
+use support::Lab;
+use support::said::{self, End, Say};
+use support::socket::{Client, as_stream, id, text};
+use tokio_tungstenite::tungstenite::Message;
+
+const ON: &str = "websocket = true";
+
+type Headers<'h> = &'h [(&'h str, &'h str)];
+
+fn lab(name: &str, answers: impl IntoIterator<Item = Answer>) -> Lab {
+    Lab::configured(name, answers, ON, "")
+}
+
+/// Runs the client's side on the thread of the test.
+fn run(client: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(client);
+}
+
+/// Waits until something is so.
+async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "never: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn user_texts(lab: &Lab, number: usize) -> Vec<String> {
+    let messages = lab.requests()[number].body["messages"].as_array().cloned().expect("messages");
+    messages.iter().filter_map(|message| message["content"].as_str().map(str::to_owned)).collect()
+}
+
+#[test]
+fn the_events_are_those_of_the_stream_one_in_each_message() {
+    let answer = || Answer::turn([Step::reasoning("Hm."), Step::text("Hello, "), Step::text("you.")]);
+    let lab = lab("ws-events", [answer(), answer()]);
+    run(async {
+        let mut client = Client::connect(&lab).await;
+        client.create("Hi.", json!({})).await;
+        let events = client.answer().await;
+        let stream = as_stream(&events);
+        assert_eq!(legality::check(stream.as_bytes()), Vec::<String>::new(), "{stream}");
+        assert_eq!(text(&events), "Hm.Hello, you.");
+        let body = json!({ "model": "glm-5", "stream": true, "store": false, "input": [{ "type": "message", "role": "user", "content": "Hi." }] });
+        let http = lab.post(&body.to_string(), "");
+        let kinds = |text: &str| -> Vec<String> {
+            text.lines().filter_map(|line| line.strip_prefix("event: ")).map(str::to_owned).collect()
+        };
+        assert_eq!(kinds(&stream), kinds(&http));
+    });
+    assert_eq!(lab.requests()[0].body, lab.requests()[1].body, "the provider sees no difference");
+}
+
+#[test]
+fn without_the_setting_the_upgrade_is_refused() {
+    let lab = Lab::new("ws-off", [Answer::text("Hi.")]);
+    let token = format!("Bearer {}", lab.token());
+    run(async {
+        let refused = Client::knock(&lab, "/v1/responses", &[("authorization", &token)]).await;
+        let (status, body) = refused.err().expect("refused");
+        assert!(status == 426 && body.contains("server.websocket"), "{status} {body}");
+    });
+}
+
+#[test]
+fn strangers_stay_outside() {
+    let lab = lab("ws-door", [Answer::text("Hi.")]);
+    let token = format!("Bearer {}", lab.token());
+    run(async {
+        let auth = ("authorization", token.as_str());
+        let cases: [(&str, Headers<'_>, u16); 7] = [
+            ("/v1/responses", &[], 401),
+            ("/v1/responses", &[("authorization", "Bearer guess")], 401),
+            ("/v1/responses", &[auth, ("origin", "https://page.example")], 403),
+            ("/v1/responses", &[auth, ("origin", "null")], 403),
+            ("/v1/responses", &[auth, ("host", "rebound.example")], 403),
+            ("/v1/responses", &[auth, ("sec-websocket-version", "8")], 400),
+            ("/v1/models", &[auth], 200),
+        ];
+        for (path, headers, want) in cases {
+            let refused = Client::knock(&lab, path, headers).await;
+            assert_eq!(refused.err().map(|(status, _)| status), Some(want), "{path} {headers:?}");
+        }
+        for path in ["/v1/responses", "/responses", "/v1/responses/"] {
+            assert!(Client::knock(&lab, path, &[auth]).await.is_ok(), "{path}");
+        }
+    });
+    assert!(lab.requests().is_empty());
+}
+
+#[test]
+fn a_connection_remembers_what_is_not_stored() {
+    let lab = lab("ws-chain", [Answer::text("One."), Answer::text("Two."), Answer::text("Three.")]);
+    run(async {
+        let mut client = Client::connect(&lab).await;
+        client.create("first", json!({})).await;
+        let first = id(&client.answer().await);
+        client.create("second", json!({ "previous_response_id": first })).await;
+        let second = id(&client.answer().await);
+        client.create("third", json!({ "previous_response_id": second })).await;
+        client.answer().await;
+        // Nobody else knows it: not another connection, and not the store.
+        let mut other = Client::connect(&lab).await;
+        other.create("fourth", json!({ "previous_response_id": second })).await;
+        let error = other.answer().await.remove(0);
+        assert_eq!(
+            (&error["type"], &error["status"], &error["error"]["code"]),
+            (&json!("error"), &json!(400), &json!("previous_response_not_found"))
+        );
+        assert!(lab.http(&lab.get(&format!("/v1/responses/{second}")), b"").starts_with("HTTP/1.1 404"));
+    });
+    assert_eq!(user_texts(&lab, 2), ["first", "One.", "second", "Two.", "third"]);
+    assert_eq!(lab.requests().len(), 3);
+}
+
+#[test]
+fn an_upstream_of_the_same_protocol_gets_a_plain_request() {
+    let says = |text| said::answer("responses", &[Say::Text(text)], End::Well);
+    let endpoint = "protocol = \"responses\"\nrepair = \"off\"";
+    let lab = Lab::configured("ws-pass", [says("One."), says("Two.")], ON, endpoint);
+    run(async {
+        let mut client = Client::connect(&lab).await;
+        client.create("the beginning", json!({ "generate": false })).await;
+        let warm = id(&client.answer().await);
+        client.create("first", json!({ "previous_response_id": warm })).await;
+        let events = client.answer().await;
+        assert_eq!(text(&events), "One.");
+        client.create("second", json!({ "previous_response_id": id(&events) })).await;
+        assert_eq!(text(&client.answer().await), "Two.");
+    });
+    let requests = lab.requests();
+    let body = &requests[1].body;
+    for field in ["type", "generate", "previous_response_id"] {
+        assert!(body.get(field).is_none(), "{field} in {body}");
+    }
+    assert_eq!(body["stream"], true);
+    let input: Vec<String> = body["input"].as_array().expect("items").iter().map(Value::to_string).collect();
+    let order = ["the beginning", "first", "One.", "second"];
+    assert_eq!(input.len(), order.len());
+    assert!(input.iter().zip(order).all(|(item, text)| item.contains(text)), "{input:?}");
+    let of_the_socket = |name: &str| name.starts_with("sec-websocket") || name == "upgrade";
+    assert!(!requests[1].headers.iter().any(|(name, _)| of_the_socket(name)), "{:?}", requests[1].headers);
+}
+
+#[test]
+fn after_an_error_in_the_chain_the_client_sends_everything_again() {
+    let broken = Answer::error(400, json!({ "error": { "message": "no such temperature" } }));
+    let lab = lab("ws-broken", [Answer::text("One."), broken, Answer::text("Two.")]);
+    run(async {
+        let mut client = Client::connect(&lab).await;
+        client.create("first", json!({})).await;
+        let first = id(&client.answer().await);
+        client.create("second", json!({ "previous_response_id": first })).await;
+        let error = client.answer().await.remove(0);
+        assert_eq!((&error["type"], &error["status"]), (&json!("error"), &json!(400)), "{error}");
+        assert!(
+            error["error"]["message"].as_str().is_some_and(|words| words.contains("no such temperature"))
+        );
+        client.create("second", json!({ "previous_response_id": first })).await;
+        let error = client.answer().await.remove(0);
+        assert_eq!(error["error"]["code"], "previous_response_not_found", "{error}");
+        client.create("all of it", json!({})).await;
+        assert_eq!(text(&client.answer().await), "Two.");
+    });
+    assert_eq!(lab.requests().len(), 3);
+}
+
+#[test]
+fn a_turn_that_breaks_in_the_middle_is_forgotten_too() {
+    let half = Answer::steps([Step::text("It beg"), Step::Cut]);
+    let lab = lab("ws-half", [Answer::text("One."), half]);
+    run(async {
+        let mut client = Client::connect(&lab).await;
+        client.create("first", json!({})).await;
+        let first = id(&client.answer().await);
+        client.create("second", json!({ "previous_response_id": first })).await;
+        let events = client.answer().await;
+        assert_eq!(events.last().expect("events")["type"], "response.failed", "{events:?}");
+        client.create("second", json!({ "previous_response_id": first })).await;
+        assert_eq!(client.answer().await[0]["error"]["code"], "previous_response_not_found");
+    });
+}
+
+#[test]
+fn a_warm_up_asks_nobody_and_can_be_gone_on_with() {
+    let lab = lab("ws-warm", [Answer::text("Hello.")]);
+    run(async {
+        let mut client = Client::connect(&lab).await;
+        client.create("the long beginning", json!({ "generate": false })).await;
+        let events = client.answer().await;
+        let done = &events.last().expect("events")["response"];
+        assert_eq!((&done["status"], &done["output"]), (&json!("completed"), &json!([])), "{events:?}");
+        assert_eq!(legality::check(as_stream(&events).as_bytes()), Vec::<String>::new());
+        assert!(lab.requests().is_empty(), "a provider was asked");
+        client.create("and now?", json!({ "previous_response_id": id(&events) })).await;
+        assert_eq!(text(&client.answer().await), "Hello.");
+    });
+    assert_eq!(user_texts(&lab, 0), ["the long beginning", "and now?"]);
+}
+
+#[test]
+fn requests_are_answered_one_after_the_other() {
+    let slow = Answer::turn([Step::text("Slow"), Step::sleep(300), Step::text("ly.")]);
+    let lab = lab("ws-queue", [slow, Answer::text("Then this.")]);
+    run(async {
+        let mut client = Client::connect(&lab).await;
+        client.create("one", json!({})).await;
+        client.send(Message::text("{\"type\":\"response.nonsense\"}")).await;
+        client.create("two", json!({})).await;
+        let first = client.answer().await;
+        assert_eq!(text(&first), "Slowly.");
+        assert_eq!(legality::check(as_stream(&first).as_bytes()), Vec::<String>::new());
+        assert_eq!(client.answer().await[0]["error"]["param"], "type", "in its turn");
+        assert_eq!(text(&client.answer().await), "Then this.");
+        client.create("three", json!({ "stream_id": "a" })).await;
+        assert_eq!(client.answer().await[0]["error"]["param"], "stream_id");
+    });
+    let requests = lab.requests();
+    assert!(requests[1].received_at >= requests[0].received_at + Duration::from_millis(300));
+}
+
+#[test]
+fn a_flood_of_requests_is_not_kept() {
+    let lab = lab("ws-flood", [Answer::steps([Step::text("Slowly"), Step::Stall])]);
+    run(async {
+        let mut client = Client::connect(&lab).await;
+        client.create("one", json!({})).await;
+        until("the turn is open", || lab.requests().len() == 1).await;
+        for _ in 0..9 {
+            client.create("another", json!({})).await;
+        }
+        loop {
+            match client.next().await {
+                Message::Text(_) => {}
+                Message::Close(Some(frame)) => break assert_eq!(u16::from(frame.code), 1008),
+                other => panic!("{other:?}"),
+            }
+        }
+    });
+    assert_eq!(lab.requests().len(), 1);
+}
+
+#[test]
+fn a_client_that_leaves_ends_its_turn() {
+    for politely in [true, false] {
+        let lab = lab("ws-leave", [Answer::steps([Step::text("Slowly"), Step::Stall])]);
+        run(async {
+            let mut client = Client::connect(&lab).await;
+            client.create("Hi.", json!({})).await;
+            while text(&[client.event().await]).is_empty() {}
+            assert_eq!(lab.provider.disconnects(), 0);
+            if politely {
+                client.socket.close(None).await.expect("closed");
+            } else {
+                drop(client);
+            }
+            until("the provider is left", || lab.provider.disconnects() == 1).await;
+        });
+    }
+}
+
+#[test]
+fn a_client_that_does_not_read_holds_the_provider_back() {
+    const PIECES: u64 = 4000;
+    let piece = "x".repeat(16 << 10);
+    let long = Answer::turn([Step::repeat(PIECES, [Step::text(piece.clone())])]);
+    let lab = lab("ws-slow", [long]);
+    let health = || -> Value {
+        serde_json::from_str(support::body(&lab.http(&lab.get("/health"), b""))).expect("JSON")
+    };
+    let held = |health: &Value| health["memory_bytes"].as_u64().expect("bytes");
+    run(async {
+        let mut client = Client::connect(&lab).await;
+        let before = held(&health());
+        client.create("Hi.", json!({})).await;
+        until("the turn is open", || lab.requests().len() == 1).await;
+        // Without backpressure all 64 MB would be in the proxy long before this is over.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let now = health();
+        assert_eq!(now["turns_open"], 1, "the turn waits for its reader: {now}");
+        let more = held(&now).saturating_sub(before);
+        assert!(more < 48 << 20, "{more} bytes more are held");
+        let mut size = 0;
+        loop {
+            let event = client.event().await;
+            size += event["delta"].as_str().map_or(0, str::len);
+            if event["type"] == "response.completed" {
+                break;
+            }
+        }
+        assert_eq!(size, piece.len() * usize::try_from(PIECES).expect("fits"));
+    });
+}
+
+#[test]
+fn what_is_no_text_within_the_limit_closes_the_connection() {
+    let lab =
+        Lab::configured("ws-size", [Answer::text("Hi.")], "websocket = true\nbody_limit = \"64KiB\"", "");
+    run(async {
+        let mut client = Client::connect(&lab).await;
+        client.send(Message::binary(vec![1, 2, 3])).await;
+        assert_eq!(client.closed().await, 1003);
+        let mut client = Client::connect(&lab).await;
+        client.send(Message::text("x".repeat(65 << 10))).await;
+        assert_eq!(client.closed().await, 1009);
+        let mut client = Client::connect(&lab).await;
+        client.create(&"x".repeat(60 << 10), json!({})).await;
+        assert_eq!(text(&client.answer().await), "Hi.", "just within the limit");
+    });
+    assert_eq!(lab.requests().len(), 1);
+}
+
+#[test]
+fn a_stop_lets_the_turn_finish_and_says_goodbye() {
+    let slow = Answer::turn([Step::text("Once"), Step::sleep(500), Step::text(" more.")]);
+    let mut lab = Lab::configured("ws-drain", [slow], "websocket = true\ngrace = \"20s\"", "");
+    run(async {
+        let mut idle = Client::connect(&lab).await;
+        let mut client = Client::connect(&lab).await;
+        client.create("Hi.", json!({})).await;
+        until("the turn is open", || lab.requests().len() == 1).await;
+        lab.signal("TERM");
+        assert_eq!(idle.closed().await, 1001);
+        let events = client.answer().await;
+        assert_eq!(text(&events), "Once more.");
+        assert_eq!(client.closed().await, 1001);
+    });
+    assert_eq!(lab.proxy.wait().expect("ended").code(), Some(0));
+}
+
+#[test]
+fn a_stop_that_cannot_wait_ends_the_turn_legally() {
+    let stalled = Answer::steps([Step::text("Slowly"), Step::Stall]);
+    let mut lab = Lab::configured("ws-cut", [stalled], "websocket = true\ngrace = \"300ms\"", "");
+    run(async {
+        let mut client = Client::connect(&lab).await;
+        client.create("Hi.", json!({})).await;
+        let mut events = Vec::new();
+        while text(&events).is_empty() {
+            events.push(client.event().await);
+        }
+        client.create("Me too.", json!({})).await;
+        lab.signal("TERM");
+        events.extend(client.answer().await);
+        assert_eq!(events.last().expect("events")["type"], "response.failed");
+        assert_eq!(legality::check(as_stream(&events).as_bytes()), Vec::<String>::new());
+        assert_eq!(client.answer().await[0]["error"]["code"], "proxy_shutting_down");
+        assert_eq!(client.closed().await, 1001);
+    });
+    assert_eq!(lab.proxy.wait().expect("ended").code(), Some(0));
+}
