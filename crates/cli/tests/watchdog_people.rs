@@ -209,3 +209,16 @@ fn a_launched_client_has_a_watched_proxy_and_its_violent_end_is_told() {
     );
     assert!(latimer_on(&dir, &["down"]).status.success());
 }
+
+#[test]
+fn a_page_sees_the_watchdog_through_the_proxy() {
+    let pair = Pair::new("page", [Answer::text("Hi.")]);
+    let (code, body) = pair.client().get("/watchdog").expect("answered");
+    let document: Value = serde_json::from_str(&body).expect("JSON");
+    assert_eq!((code, &document["running"]), (200, &Value::from(true)), "{body}");
+    assert!(document["watchdog"].is_object(), "{body}");
+    let (code, body) = pair.client().send("POST /watchdog/cancel", "").expect("answered");
+    assert!(code == 200 || code == 409, "{code} {body}");
+    let (code, body) = pair.client().send("POST /watchdog/cancel/x", "").expect("answered");
+    assert_eq!(code, 400, "{body}");
+}

@@ -197,3 +197,81 @@ fn without_a_watchdog_the_person_is_told_so() {
     assert!(String::from_utf8_lossy(&run.stderr).contains("no watchdog runs on this state directory"));
     assert!(watchdog().arg("--version").output().expect("it runs").status.success());
 }
+
+/// A small file system of the test's own; gone when dropped.
+struct Disk(std::path::PathBuf);
+
+impl Disk {
+    /// `None` where the test may not mount.
+    fn at(path: &std::path::Path) -> Option<Self> {
+        std::fs::create_dir_all(path).expect("made");
+        let mounted = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs"])
+            .arg(path)
+            .stderr(Stdio::null())
+            .status();
+        mounted.is_ok_and(|status| status.success()).then(|| Self(path.to_owned()))
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_stops_nobody() {
+    let dir = configured("full", "http://127.0.0.1:9", "auth = \"none\"");
+    let state = dir.join("state");
+    let Some(_disk) = Disk::at(&state) else {
+        let _ = std::io::Write::write_all(
+            &mut std::io::stderr(),
+            b"skipped: a file system cannot be mounted here, so none can be filled\n",
+        );
+        return;
+    };
+    let mut child = pair::start(&dir, &[]);
+    let url = pair::url_of(&mut child, &dir);
+    let client = Client::new(url.trim_start_matches("http://"), "none");
+    let pid = || -> u64 {
+        let (_, body) = client.get("/health").expect("answered");
+        serde_json::from_str::<Value>(&body).expect("JSON")["pid"].as_u64().expect("a pid")
+    };
+    let old = pid();
+    // Everything that is left.
+    let full = std::fs::write(state.join("filler"), vec![b'x'; 2 << 20]).expect_err("it does not fit");
+    assert_eq!(full.raw_os_error(), Some(28), "{full}");
+    kill("KILL", u32::try_from(old).expect("a pid"));
+    assert_ne!(pid(), old, "and it still restarts");
+    let (code, _) =
+        client.send("POST /v1/responses", r#"{"model":"latimer/probe","input":"go"}"#).expect("answered");
+    assert_eq!(code, 200, "and turns go through");
+    kill("TERM", child.id());
+    assert_eq!(wait(&mut child), Some(0), "{}", logs(&dir));
+}
+
+#[test]
+fn a_proxy_that_grows_is_replaced_and_its_turns_end_well() {
+    let slow = Answer::turn([Step::text("A"), Step::sleep(8000), Step::text("B")]);
+    let pair = Pair::configured("grows", [slow], "[watchdog]\nmemory_limit = \"64MiB\"", &[]);
+    let old = pair.proxy().expect("it serves");
+    let body = format!(r#"{{"model":"glm-5","stream":true,"input":"{}"}}"#, "x".repeat(12 << 20));
+    let asking: Vec<_> = (0..4)
+        .map(|_| {
+            let (client, body) = (pair.client(), body.clone());
+            std::thread::spawn(move || client.send("POST /v1/responses", &body))
+        })
+        .collect();
+    pair.until("another proxy serves", |pair| pair.proxy().is_some_and(|pid| pid != old));
+    assert!(lives(old), "the old one goes on with what it has");
+    for asked in asking {
+        let (code, answer) = asked.join().expect("joined").expect("answered");
+        assert!(
+            code == 200 && answer.contains("response.completed"),
+            "{code} {answer:.300}\n{}",
+            logs(&pair.dir)
+        );
+    }
+    pair.until("the old one is gone", |_| !lives(old));
+}

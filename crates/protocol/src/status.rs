@@ -8,6 +8,10 @@ pub use fault::{Fault, UnknownFault};
 
 pub mod fault;
 
+/// The socket in the state directory on which a watchdog takes commands: one JSON object a line in, `{"ok": …}` or `{"error": …}`
+/// a line out.
+pub const WATCHDOG_SOCKET: &str = "watchdog.sock";
+
 /// What `GET /health` says to a caller with the token. Without it, only `status` is sent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Health {

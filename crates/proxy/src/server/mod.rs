@@ -12,12 +12,13 @@ pub mod shutdown;
 mod stored;
 pub mod traces;
 mod vitals;
+mod watchdog;
 mod websocket;
 
 use std::convert::Infallible;
 use std::io;
 use std::panic::AssertUnwindSafe;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -437,7 +438,13 @@ impl Proxy {
                 self.reconnect(endpoint);
                 Ok(json(200, "{}"))
             }
+            Admin::Watchdog => watchdog::show(self.state_dir().as_deref()).await,
+            Admin::Cancel(id) => watchdog::cancel(self.state_dir().as_deref(), id).await,
         }
+    }
+
+    fn state_dir(&self) -> Option<PathBuf> {
+        self.fleet().places.as_ref().map(|places| places.state_dir.clone())
     }
 
     fn begin_turn(&self, request: &str) -> Result<Surroundings, Refusal> {

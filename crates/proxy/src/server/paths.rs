@@ -71,6 +71,10 @@ pub enum Admin<'p> {
     Retry(Option<&'p str>),
     /// `POST /v1/admin/reconnect`, of one endpoint or of all.
     Reconnect(Option<&'p str>),
+    /// `GET /watchdog`.
+    Watchdog,
+    /// `POST /watchdog/cancel`, of one order or of all.
+    Cancel(Option<&'p str>),
 }
 
 /// A path, as the table has it.
@@ -82,7 +86,7 @@ enum Place<'p> {
 }
 
 /// Every path and the methods it takes.
-const PATHS: [(&str, &str); 21] = [
+const PATHS: [(&str, &str); 23] = [
     ("/v1/responses", "POST"),
     ("/v1/responses/compact", "POST"),
     ("/v1/responses/input_tokens", "POST"),
@@ -102,6 +106,8 @@ const PATHS: [(&str, &str); 21] = [
     ("/v1/admin/learned", "DELETE"),
     ("/v1/admin/retry", "POST"),
     ("/v1/admin/reconnect", "POST"),
+    ("/watchdog", "GET, HEAD"),
+    ("/watchdog/cancel", "POST"),
     ("/health", "GET, HEAD"),
     ("/", "GET, HEAD"),
 ];
@@ -144,6 +150,7 @@ pub fn find<'p>(method: &Method, path: &'p str) -> Result<Action<'p>, Refusal> {
         Place::Named("/v1/admin/learned", id) => Action::Admin(Admin::Forget(Some(id))),
         Place::Named("/v1/admin/retry", id) => Action::Admin(Admin::Retry(Some(id))),
         Place::Named("/v1/admin/reconnect", id) => Action::Admin(Admin::Reconnect(Some(id))),
+        Place::Named("/watchdog/cancel", id) => Action::Admin(Admin::Cancel(Some(id))),
         Place::Named(_, id) => Action::Turn(id),
         Place::Fixed("/v1/responses") => Action::Responses,
         Place::Fixed("/v1/responses/compact") => Action::Compact,
@@ -163,6 +170,8 @@ pub fn find<'p>(method: &Method, path: &'p str) -> Result<Action<'p>, Refusal> {
         Place::Fixed("/v1/admin/learned") => Action::Admin(Admin::Forget(None)),
         Place::Fixed("/v1/admin/retry") => Action::Admin(Admin::Retry(None)),
         Place::Fixed("/v1/admin/reconnect") => Action::Admin(Admin::Reconnect(None)),
+        Place::Fixed("/watchdog") => Action::Admin(Admin::Watchdog),
+        Place::Fixed("/watchdog/cancel") => Action::Admin(Admin::Cancel(None)),
         Place::Fixed("/health") => Action::Health,
         Place::Fixed(_) => Action::Root,
     })
@@ -186,6 +195,9 @@ fn place(path: &str) -> Option<Place<'_>> {
     let below = |name: &str| bare.strip_prefix("admin/")?.strip_prefix(name)?.strip_prefix('/');
     if let Some(place) = admin.into_iter().find_map(|(known, name)| Some(Place::Named(known, below(name)?))) {
         return Some(place);
+    }
+    if let Some(id) = bare.strip_prefix("watchdog/cancel/") {
+        return Some(Place::Named("/watchdog/cancel", id));
     }
     let (kind, id) = bare.split_once('/')?;
     match kind {
@@ -298,6 +310,8 @@ mod tests {
             ("GET", "/v1beta/models/m:generateContent", Err(405)),
             ("POST", "/v1/responses/a/b", Err(404)),
             ("POST", "/v1/completions", Err(404)),
+            ("GET", "/watchdog", Ok(Action::Admin(Admin::Watchdog))),
+            ("POST", "/watchdog/cancel/7", Ok(Action::Admin(Admin::Cancel(Some("7"))))),
             ("GET", "/v1/responses", Err(405)),
             ("DELETE", "/v1/models", Err(405)),
             ("POST", "/v1/respones", Err(404)),

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 
 /// The socket in the state directory.
-pub const FILE: &str = "watchdog.sock";
+pub const FILE: &str = latimer_protocol::status::WATCHDOG_SOCKET;
 /// The longest request.
 const LONGEST: u64 = 64 * 1024;
 
