@@ -1,7 +1,7 @@
 //! The Responses protocol in front: what Codex speaks.
 //!
 //! [`request`] reads, [`tools`] lowers and raises what the hub does not know, [`stream`] writes, [`answer`] chooses between that and an upstream's
-//! own events, [`error`] says no. All pure.
+//! own events, [`error`] says no, [`socket`] is the same over WebSocket. All pure.
 
 pub mod answer;
 mod call;
