@@ -5,11 +5,59 @@
 
 mod support;
 
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
 use latimer_adapters::scripted::{Answer, Step};
 use serde_json::json;
 use support::{Lab, Run, program};
 
 const GEMINI: &str = "LATIMER_GEMINI";
+
+/// A lab whose state is nowhere below a folder that others can write to: the CLI passes over settings there.
+struct Private {
+    lab: Lab,
+    dir: PathBuf,
+}
+
+impl Private {
+    fn new(name: &str, answers: impl IntoIterator<Item = Answer>) -> Self {
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        let bases = [
+            Some(PathBuf::from(env!("CARGO_TARGET_TMPDIR"))),
+            home,
+            Some("/var/cache".into()),
+            Some("/opt".into()),
+        ];
+        let is_private = |base: &PathBuf| {
+            let mode = |path: &Path| std::fs::metadata(path).map_or(0o777, |data| data.permissions().mode());
+            base.ancestors().all(|path| mode(path) & 0o022 == 0)
+        };
+        let base = bases.into_iter().flatten().find(is_private).expect("some folder is nobody else's");
+        let dir = base.join(format!("latimer-{name}-{}", std::process::id()));
+        for inside in ["home/.codex", "project"] {
+            std::fs::create_dir_all(dir.join(inside)).expect("made");
+        }
+        Self { lab: Lab::inside(dir.clone(), answers, "", ""), dir }
+    }
+}
+
+impl std::ops::Deref for Private {
+    type Target = Lab;
+
+    fn deref(&self) -> &Lab {
+        &self.lab
+    }
+}
+
+impl Drop for Private {
+    fn drop(&mut self) {
+        // Left for a look only below `target`.
+        if !self.dir.starts_with(env!("CARGO_TARGET_TMPDIR")) {
+            let _ = std::fs::remove_dir_all(&self.dir);
+        }
+    }
+}
 
 fn ask(lab: &Lab, gemini: &str, question: &str) -> Run {
     lab.client(
@@ -23,7 +71,7 @@ fn ask(lab: &Lab, gemini: &str, question: &str) -> Run {
 #[test]
 fn plain_answer() {
     let Some(gemini) = program(GEMINI) else { return };
-    let lab = Lab::new("gemini-plain", [Answer::turn([Step::reasoning("Easy."), Step::text("Four.")])]);
+    let lab = Private::new("gemini-plain", [Answer::turn([Step::reasoning("Easy."), Step::text("Four.")])]);
     let run = ask(&lab, &gemini, "What is two and two?");
     assert_eq!((run.code, run.stdout.trim()), (Some(0), "Four."), "{}", run.all());
     let request = &lab.requests()[0];
@@ -39,7 +87,7 @@ fn a_command_creates_a_file() {
         "run_shell_command",
         json!({ "command": "echo hello > made.txt", "description": "Makes it" }),
     );
-    let lab = Lab::new("gemini-shell", [call, Answer::text("Made it.")]);
+    let lab = Private::new("gemini-shell", [call, Answer::text("Made it.")]);
     let run = ask(&lab, &gemini, "Make a file.");
     assert_eq!(run.code, Some(0), "{}", run.all());
     assert!(run.stdout.contains("Made it."), "{}", run.all());
@@ -53,7 +101,7 @@ fn a_command_creates_a_file() {
 fn a_wrong_key_is_told_at_once() {
     let Some(gemini) = program(GEMINI) else { return };
     let wrong = || Answer::error(401, json!({ "error": { "message": "the key of the provider is wrong" } }));
-    let lab = Lab::new("gemini-error", [wrong(), wrong()]);
+    let lab = Private::new("gemini-error", [wrong(), wrong()]);
     let run = ask(&lab, &gemini, "Hello");
     assert_ne!(run.code, Some(0), "{}", run.all());
     assert!(run.all().contains("the key of the provider is wrong"), "{}", run.all());

@@ -56,7 +56,16 @@ impl Lab {
         server: &str,
         endpoint: &str,
     ) -> Self {
-        let dir = folder(name);
+        Self::inside(folder(name), answers, server, endpoint)
+    }
+
+    /// The same in a folder of the test's choice, with `home/.codex` and `project` in it.
+    pub(crate) fn inside(
+        dir: PathBuf,
+        answers: impl IntoIterator<Item = Answer>,
+        server: &str,
+        endpoint: &str,
+    ) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()

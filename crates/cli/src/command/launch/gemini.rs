@@ -1,10 +1,11 @@
 //! What the Gemini CLI is told: its address and key in its environment, and the kind of its login in a settings file of latimer's
 //! own, which goes before the person's.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use latimer_proxy::config::state;
 use serde_json::{Map, Value, json};
 
@@ -23,6 +24,12 @@ const OTHER_LOGINS: [&str; 4] =
 
 pub(super) fn tell(client: &mut Command, told: &Told<'_>) -> anyhow::Result<()> {
     let existing = std::env::var_os(SETTINGS).map_or_else(|| PathBuf::from(USUAL), PathBuf::from);
+    if let Some(open) = open_to_others(told.state_dir) {
+        bail!(
+            "the Gemini CLI passes over settings below `{}`, which others can write to; give --state-dir another place",
+            open.display()
+        );
+    }
     let path = told.state_dir.join("gemini-settings.json");
     state::write_private(&path, settings(&existing).to_string().as_bytes())
         .context("writing the settings for the Gemini CLI")?;
@@ -34,6 +41,13 @@ pub(super) fn tell(client: &mut Command, told: &Told<'_>) -> anyhow::Result<()> 
         client.env_remove(name);
     }
     Ok(())
+}
+
+/// The first folder on the way that somebody else could put a file into.
+fn open_to_others(dir: &Path) -> Option<&Path> {
+    let is_open =
+        |path: &&Path| std::fs::metadata(path).is_ok_and(|data| data.permissions().mode() & 0o022 != 0);
+    dir.ancestors().find(is_open)
 }
 
 /// What the machine's administrator has set, with a login by key: without it the CLI refuses an address of one's own.
