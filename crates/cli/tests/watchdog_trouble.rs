@@ -253,7 +253,8 @@ fn a_full_disk_stops_nobody() {
 
 #[test]
 fn a_proxy_that_grows_is_replaced_and_its_turns_end_well() {
-    let slow = Answer::turn([Step::text("A"), Step::sleep(8000), Step::text("B")]);
+    // As long as nothing came of an answer, its request is kept to be sent again.
+    let slow = Answer::turn([Step::sleep(9000), Step::text("B")]);
     let pair = Pair::configured("grows", [slow], "[watchdog]\nmemory_limit = \"64MiB\"", &[]);
     let old = pair.proxy().expect("it serves");
     let body = format!(r#"{{"model":"glm-5","stream":true,"input":"{}"}}"#, "x".repeat(12 << 20));
