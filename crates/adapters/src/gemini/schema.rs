@@ -86,7 +86,7 @@ impl<'s> Lowering<'s> {
             Some(fields) if depth <= DEEPEST && !self.is_full() && self.is_new(outer) => {
                 self.fields(fields, depth)
             }
-            fields => stub(fields),
+            fields => type_alone(fields),
         };
         self.inlined.truncate(outer);
         described(lowered, schema)
@@ -209,7 +209,7 @@ impl<'s> Lowering<'s> {
 }
 
 /// A schema that is not gone into: its type alone.
-fn stub(fields: Option<&Map<String, Value>>) -> Value {
+fn type_alone(fields: Option<&Map<String, Value>>) -> Value {
     let kind = fields.and_then(|fields| kind(fields, &mut false).or_else(|| guessed(fields)));
     match kind.as_deref().unwrap_or("string") {
         "array" => json!({ "type": "array", "items": { "type": "string" } }),

@@ -223,6 +223,3 @@ fn article(kind: &str) -> String {
     let vowel = kind.starts_with(['a', 'e', 'i', 'o', 'u']);
     format!("{} {kind}", if vowel { "an" } else { "a" })
 }
-
-#[cfg(test)]
-mod tests {}

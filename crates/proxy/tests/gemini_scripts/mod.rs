@@ -1,11 +1,13 @@
 //! What the tests of the Gemini front share: scripts of turn events, and answers in a form people can read.
 #![allow(dead_code, reason = "each test uses some of it")]
 
+#[path = "../script/play.rs"]
+mod script;
+
 use std::fmt::Write as _;
 use std::path::Path;
 
-use latimer_protocol::failure::{Failure, Kind};
-use latimer_protocol::turn::{FinishReason, Opaque, Owner, Seal, Sink, TurnEvent, Usage};
+use latimer_protocol::turn::{Opaque, Seal, Sink, TurnEvent, Usage};
 use latimer_proxy::inbound::gemini::request;
 use latimer_proxy::inbound::gemini::stream::{Begin, Form, Writer};
 use serde_json::Value;
@@ -28,45 +30,13 @@ pub(crate) fn writer(form: Form) -> Writer {
     Writer::new(begin, parsed.names)
 }
 
-/// Plays a line of a script: the words of `TurnEvent`'s `Display`.
+/// Plays a line of a script; in this protocol thoughts are counted apart.
 pub(crate) fn play(sink: &mut dyn Sink, line: &str) {
-    let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
-    let text = || {
-        let quoted = rest.find('"').and_then(|start| rest.get(start..)).expect(line);
-        serde_json::from_str::<String>(quoted).expect(line)
-    };
-    let slot = || rest.split(' ').next().and_then(|slot| slot.parse().ok()).expect(line);
-    match word {
-        "started" => sink.event(TurnEvent::Started),
-        "text" => sink.event(TurnEvent::Text(&text())),
-        "refusal" => sink.event(TurnEvent::Refusal(&text())),
-        "reasoning" => sink.event(TurnEvent::Reasoning(&text())),
-        "state" => {
-            sink.event(TurnEvent::ReasoningState(Opaque { owner: Owner::new("lab", "m"), data: text() }));
-        }
-        "call" => {
-            let words: Vec<&str> = rest.split(' ').collect();
-            let id = Some(words[1]).filter(|id| *id != "-");
-            sink.event(TurnEvent::CallStarted { slot: slot(), id, name: words[2] });
-        }
-        "args" => sink.event(TurnEvent::CallArguments { slot: slot(), json: &text() }),
-        "end" => sink.event(TurnEvent::CallEnded { slot: slot() }),
-        "usage" => sink.event(TurnEvent::Usage(Usage {
-            input: Some(12),
-            output: Some(7),
-            cached: Some(3),
-            reasoning: Some(2),
-            ..Usage::default()
-        })),
-        "finished" => sink.event(TurnEvent::Finished(match rest {
-            "stop" => FinishReason::Stop,
-            "tool_calls" => FinishReason::ToolCalls,
-            "length" => FinishReason::Length,
-            "content_filter" => FinishReason::ContentFilter,
-            _ => FinishReason::Failed(Failure::new(Kind::Interrupted, "lab: cut")),
-        })),
-        other => panic!("unknown word {other}"),
+    if line == "usage" {
+        let (input, output, cached, reasoning) = (Some(12), Some(7), Some(3), Some(2));
+        return sink.event(TurnEvent::Usage(Usage { input, output, cached, reasoning, ..Usage::default() }));
     }
+    script::play(sink, line);
 }
 
 /// Plays a line to a writer, which can be kept waiting as well.

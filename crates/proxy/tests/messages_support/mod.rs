@@ -1,53 +1,24 @@
 //! What the tests of the Messages protocol share.
 #![allow(dead_code, reason = "each test uses a part")]
 
+#[path = "../script/play.rs"]
+mod script;
+
 use std::path::Path;
 
-use latimer_protocol::failure::{Failure, Kind};
-use latimer_protocol::turn::{FinishReason, Opaque, Owner, Sink as _, TurnEvent, Usage};
+use latimer_protocol::turn::{Sink as _, TurnEvent, Usage};
 use latimer_proxy::inbound::messages::stream::Writer;
 use serde_json::Value;
 
-/// Plays one line of a script: the words of `TurnEvent`'s `Display`.
+/// Plays one line of a script; in this protocol what is written to caches is counted, and a writer can be kept waiting.
 pub(crate) fn play(writer: &mut Writer, line: &str) {
-    let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
-    let text = || {
-        let quoted =
-            if rest.starts_with('"') { rest } else { rest.split_once(' ').map_or(rest, |(_, text)| text) };
-        serde_json::from_str::<String>(quoted).expect(line)
-    };
-    let slot = || rest.split(' ').next().and_then(|slot| slot.parse().ok()).expect(line);
-    match word {
-        "started" => writer.event(TurnEvent::Started),
-        "text" => writer.event(TurnEvent::Text(&text())),
-        "refusal" => writer.event(TurnEvent::Refusal(&text())),
-        "reasoning" => writer.event(TurnEvent::Reasoning(&text())),
-        "state" => {
-            writer.event(TurnEvent::ReasoningState(Opaque { owner: Owner::new("lab", "m"), data: text() }));
-        }
-        "call" => {
-            let words: Vec<&str> = rest.split(' ').collect();
-            let id = Some(words[1]).filter(|id| *id != "-");
-            writer.event(TurnEvent::CallStarted { slot: slot(), id, name: words[2] });
-        }
-        "args" => writer.event(TurnEvent::CallArguments { slot: slot(), json: &text() }),
-        "end" => writer.event(TurnEvent::CallEnded { slot: slot() }),
-        "usage" => writer.event(TurnEvent::Usage(Usage {
-            input: Some(12),
-            output: Some(7),
-            cached: Some(3),
-            cache_write: Some(2),
-            ..Usage::default()
-        })),
+    let (input, output, cached, cache_write) = (Some(12), Some(7), Some(3), Some(2));
+    match line {
         "alive" => writer.keep_alive(),
-        "finished" => writer.event(TurnEvent::Finished(match rest {
-            "stop" => FinishReason::Stop,
-            "tool_calls" => FinishReason::ToolCalls,
-            "length" => FinishReason::Length,
-            "content_filter" => FinishReason::ContentFilter,
-            _ => FinishReason::Failed(Failure::new(Kind::Interrupted, "lab: cut")),
-        })),
-        other => panic!("unknown word {other}"),
+        "usage" => {
+            writer.event(TurnEvent::Usage(Usage { input, output, cached, cache_write, ..Usage::default() }));
+        }
+        line => script::play(writer, line),
     }
 }
 

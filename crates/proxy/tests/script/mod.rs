@@ -1,49 +1,10 @@
-//! Turn events from scripts, one a line, in the words of `TurnEvent`'s `Display`.
+//! Answers as scripts: turn events, one a line.
 
-use latimer_protocol::failure::{Failure, Kind};
-use latimer_protocol::turn::{FinishReason, Opaque, Owner, Sink, TurnEvent, Usage};
+mod play;
+
 use proptest::prelude::*;
 
-/// Plays one line.
-pub(crate) fn play(sink: &mut dyn Sink, line: &str) {
-    let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
-    let text = || {
-        let quoted =
-            rest.split_once(' ').map_or(rest, |(_, text)| if rest.starts_with('"') { rest } else { text });
-        serde_json::from_str::<String>(quoted).expect(line)
-    };
-    let slot = || rest.split(' ').next().and_then(|slot| slot.parse().ok()).expect(line);
-    match word {
-        "started" => sink.event(TurnEvent::Started),
-        "text" => sink.event(TurnEvent::Text(&text())),
-        "refusal" => sink.event(TurnEvent::Refusal(&text())),
-        "reasoning" => sink.event(TurnEvent::Reasoning(&text())),
-        "state" => {
-            sink.event(TurnEvent::ReasoningState(Opaque { owner: Owner::new("lab", "m"), data: text() }));
-        }
-        "call" => {
-            let words: Vec<&str> = rest.split(' ').collect();
-            let id = Some(words[1]).filter(|id| *id != "-");
-            sink.event(TurnEvent::CallStarted { slot: slot(), id, name: words[2] });
-        }
-        "args" => sink.event(TurnEvent::CallArguments { slot: slot(), json: &text() }),
-        "end" => sink.event(TurnEvent::CallEnded { slot: slot() }),
-        "usage" => sink.event(TurnEvent::Usage(Usage {
-            input: Some(12),
-            output: Some(7),
-            cached: Some(3),
-            ..Usage::default()
-        })),
-        "finished" => sink.event(TurnEvent::Finished(match rest {
-            "stop" => FinishReason::Stop,
-            "tool_calls" => FinishReason::ToolCalls,
-            "length" => FinishReason::Length,
-            "content_filter" => FinishReason::ContentFilter,
-            _ => FinishReason::Failed(Failure::new(Kind::Interrupted, "lab: cut")),
-        })),
-        other => panic!("unknown word {other}"),
-    }
-}
+pub(crate) use self::play::play;
 
 /// A whole answer as lines: events in any order, `alive` among them, except that a slot is started once and before its pieces, as readers do it.
 pub(crate) fn any_answer(names: &'static [&'static str]) -> impl Strategy<Value = Vec<String>> {

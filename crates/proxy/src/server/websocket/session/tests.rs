@@ -17,7 +17,7 @@ struct Stub {
 impl Host for Stub {
     fn begin(&self, _: Create) -> Opening {
         if self.answers {
-            let body = "{\"error\":{\"code\":\"stub\"}}".to_owned();
+            let body = "{\"error\":{\"code\":\"refused_here\"}}".to_owned();
             Box::pin(ready(Err(HttpError { status: 400, retry_after: None, body })))
         } else {
             Box::pin(pending())
@@ -81,7 +81,7 @@ async fn after_an_hour_the_connection_says_so_and_closes() {
     let (session, mut client) = session(true).await;
     let begun = Instant::now();
     client.send(Message::text(CREATE)).await.expect("sent");
-    assert_eq!(code(&next(&mut client).await).as_deref(), Some("stub"));
+    assert_eq!(code(&next(&mut client).await).as_deref(), Some("refused_here"));
     let last = loop {
         match next(&mut client).await {
             Message::Ping(_) => {}
