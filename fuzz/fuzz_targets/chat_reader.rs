@@ -6,7 +6,7 @@ use latimer_adapters::reader::{Context, End, Reader as _};
 use latimer_protocol::responses::legality;
 use latimer_protocol::sse::Frames;
 use latimer_proxy::inbound::responses::request;
-use latimer_proxy::inbound::responses::stream::{Begin, Writer};
+use latimer_proxy::inbound::responses::stream::{WriterSeed, Writer};
 use latimer_protocol::turn::Seal;
 use libfuzzer_sys::fuzz_target;
 
@@ -16,7 +16,7 @@ const REQUEST: &[u8] = br#"{"model":"m","stream":true,"input":"go","tools":[{"ty
 fuzz_target!(|data: &[u8]| {
     let Some((first, bytes)) = data.split_first() else { return };
     let parsed = request::read(REQUEST, &Seal::default()).expect("the request is fine");
-    let begin = Begin { codex: first & 128 == 0, stream: true, input_tokens: 1, ..Begin::default() };
+    let begin = WriterSeed { codex: first & 128 == 0, stream: true, input_tokens: 1, ..WriterSeed::default() };
     let mut writer = Writer::new(begin, &parsed.echo, parsed.tools);
     let mut reader = Box::new(Reader::new(Context::default()));
     let mut frames = Frames::new(1 << 20);

@@ -7,7 +7,7 @@ use latimer_protocol::chat::legality;
 use latimer_protocol::sse::Frames;
 use latimer_protocol::turn::Seal;
 use latimer_proxy::inbound::chat::request;
-use latimer_proxy::inbound::chat::stream::{Begin, Writer};
+use latimer_proxy::inbound::chat::stream::{WriterSeed, Writer};
 use libfuzzer_sys::fuzz_target;
 
 const TOOLS: &str = r#""tools":[{"type":"function","function":{"name":"f"}},{"type":"custom","custom":{"name":"c"}}]"#;
@@ -25,7 +25,7 @@ fuzz_target!(|data: &[u8]| {
     );
     let (_, wants) = request::read(body.as_bytes(), &Seal::default()).expect("the request is fine");
     let (stream, usage) = (wants.stream, wants.usage);
-    let mut writer = Writer::new(Begin::default(), wants);
+    let mut writer = Writer::new(WriterSeed::default(), wants);
     let mut reader = Box::new(Reader::new(Context::default()));
     let mut frames = Frames::new(1 << 20);
     for piece in bytes.chunks(usize::from(first >> 4).max(1)) {

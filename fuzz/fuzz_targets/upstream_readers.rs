@@ -8,7 +8,7 @@ use latimer_protocol::responses::legality;
 use latimer_protocol::sse::Frames;
 use latimer_protocol::turn::Seal;
 use latimer_proxy::inbound::responses::request;
-use latimer_proxy::inbound::responses::stream::{Begin, Writer};
+use latimer_proxy::inbound::responses::stream::{WriterSeed, Writer};
 use libfuzzer_sys::fuzz_target;
 
 const REQUEST: &[u8] = br#"{"model":"m","stream":true,"input":"go","tools":[{"type":"function","name":"f"},{"type":"custom","name":"c"}]}"#;
@@ -23,7 +23,7 @@ fuzz_target!(|data: &[u8]| {
         _ => Box::new(command_code::stream::Reader::new(context, None)),
     };
     let parsed = request::read(REQUEST, &Seal::default()).expect("the request is fine");
-    let begin = Begin { codex: first & 128 == 0, stream: true, input_tokens: 1, ..Begin::default() };
+    let begin = WriterSeed { codex: first & 128 == 0, stream: true, input_tokens: 1, ..WriterSeed::default() };
     let mut writer = Writer::new(begin, &parsed.echo, parsed.tools);
     let pieces = bytes.chunks(usize::from(first >> 3 & 15).max(1));
     if first & 3 == 3 {

@@ -1,8 +1,8 @@
 //! Whatever a client sends becomes a JSON request in every upstream's words, and never a panic.
 #![no_main]
 
-use latimer_adapters::gemini::request::{self as gemini, Takes};
-use latimer_adapters::learn::Lessons;
+use latimer_adapters::gemini::request::{self as gemini, FlavourLimits};
+use latimer_adapters::limitation::Limitations;
 use latimer_adapters::responses::profile::Profile;
 use latimer_adapters::responses::{pass, request as responses};
 use latimer_adapters::{anthropic, command_code};
@@ -13,16 +13,16 @@ use serde_json::Value;
 
 fuzz_target!(|data: &[u8]| {
     let Some((first, body)) = data.split_first() else { return };
-    let (owner, lessons) = (Owner::new("o", "m"), Lessons::default());
+    let (owner, limitations) = (Owner::new("o", "m"), Limitations::default());
     let is_object = |body: &[u8]| serde_json::from_slice::<Value>(body).expect("JSON").is_object();
     let profile = if first & 1 == 0 { Profile::CHATGPT } else { Profile::PLAIN };
     if let Some(lowered) = pass::lower(body, "m", &profile, &owner, &Seal::default()) {
         assert!(is_object(&lowered.body));
     }
     let Ok(parsed) = read(body, &Seal::default()) else { return };
-    let takes = Takes { urls: first & 1 == 0, token_limit: first & 2 == 0, edit_nudge: first & 4 == 0 };
-    assert!(is_object(&anthropic::request::write(&parsed.turn, &owner, &lessons).body));
+    let takes = FlavourLimits { urls: first & 1 == 0, token_limit: first & 2 == 0, edit_nudge: first & 4 == 0 };
+    assert!(is_object(&anthropic::request::write(&parsed.turn, &owner, &limitations).body));
     assert!(is_object(&responses::write(&parsed.turn, &profile, &owner).body));
-    assert!(is_object(&gemini::write(&parsed.turn, "gemini-3-flash", takes, &owner, &lessons).body));
-    assert!(is_object(&command_code::request::write(&parsed.turn, first & 1 == 0, &lessons, "2026-01-31").body));
+    assert!(is_object(&gemini::write(&parsed.turn, "gemini-3-flash", takes, &owner, &limitations).body));
+    assert!(is_object(&command_code::request::write(&parsed.turn, first & 1 == 0, &limitations, "2026-01-31").body));
 });

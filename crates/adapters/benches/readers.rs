@@ -92,7 +92,9 @@ fn responses_translated(bencher: divan::Bencher<'_, '_>, kind: &str) {
 #[divan::bench(args = ["text", "escaped", "thoughts", "arguments"])]
 fn responses_through(bencher: divan::Bencher<'_, '_>, kind: &str) {
     let (added, piece) = responses_piece(kind);
-    drive(bencher, &[CREATED, &added], &piece, || Box::new(responses::tap::Tap::new(Context::default())));
+    drive(bencher, &[CREATED, &added], &piece, || {
+        Box::new(responses::tap::PassthroughReader::new(Context::default()))
+    });
 }
 
 #[divan::bench(args = ["text", "escaped", "reasoning", "arguments"])]

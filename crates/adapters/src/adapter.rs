@@ -9,11 +9,11 @@ use crate::codebuff::Codebuff;
 use crate::command_code::CommandCode;
 use crate::credential::Credential;
 use crate::drive::TurnStream;
+use crate::endpoint_client::Refused;
 use crate::exchange;
 use crate::gemini::Gemini;
-use crate::learn::Lessons;
-use crate::link::Refused;
-use crate::prepared::{Prepared, Raw, Wire};
+use crate::limitation::Limitations;
+use crate::prepared::{PreparedRequest, Raw, WireProtocol};
 use crate::responses::Responses;
 
 /// One configured upstream. The set is known at compile time: the compiler lists what a new protocol needs.
@@ -43,16 +43,16 @@ impl Adapter {
         turn: &TurnRequest,
         raw: Option<&Raw>,
         account: Option<&str>,
-        lessons: &Lessons,
-    ) -> Prepared {
+        limitations: &Limitations,
+    ) -> PreparedRequest {
         match self {
-            Self::Chat(chat) => chat.prepare(turn, raw, lessons),
-            Self::Anthropic(anthropic) => anthropic.prepare(turn, raw, lessons),
-            Self::Responses(responses) => responses.prepare(turn, raw, account, lessons),
-            Self::Gemini(gemini) => gemini.prepare(turn, lessons),
-            Self::CommandCode(command_code) => command_code.prepare(turn, lessons),
-            Self::Codebuff(codebuff) => codebuff.prepare(turn, lessons),
-            Self::ByModel(gateway) => gateway.prepare(turn, raw, account, lessons),
+            Self::Chat(chat) => chat.prepare(turn, raw, limitations),
+            Self::Anthropic(anthropic) => anthropic.prepare(turn, raw, limitations),
+            Self::Responses(responses) => responses.prepare(turn, raw, account, limitations),
+            Self::Gemini(gemini) => gemini.prepare(turn, limitations),
+            Self::CommandCode(command_code) => command_code.prepare(turn, limitations),
+            Self::Codebuff(codebuff) => codebuff.prepare(turn, limitations),
+            Self::ByModel(gateway) => gateway.prepare(turn, raw, account, limitations),
         }
     }
 
@@ -60,7 +60,7 @@ impl Adapter {
     /// Dropping the stream, or this future, stops the upstream's work.
     pub async fn open(
         &self,
-        prepared: &Prepared,
+        prepared: &PreparedRequest,
         credential: Option<&Credential>,
     ) -> Result<TurnStream, Refused> {
         match self {
@@ -83,7 +83,7 @@ impl Adapter {
     }
 }
 
-impl Prepared {
+impl PreparedRequest {
     /// How many bytes go to the upstream.
     pub fn body_len(&self) -> usize {
         self.body.len()
@@ -92,10 +92,12 @@ impl Prepared {
     /// The same turn, after the model said one thing and was answered another. `None` where that cannot be written.
     pub fn with_exchange(&self, said: &str, answer: &str) -> Option<Self> {
         let body = match self.wire {
-            Wire::Chat | Wire::Anthropic => exchange::with_exchange(&self.body, said, answer),
-            Wire::Responses => exchange::with_items(&self.body, said, answer),
-            Wire::Gemini => crate::gemini::request::with_exchange(&self.body, said, answer),
-            Wire::CommandCode => crate::command_code::request::with_exchange(&self.body, said, answer),
+            WireProtocol::Chat | WireProtocol::Anthropic => exchange::with_exchange(&self.body, said, answer),
+            WireProtocol::Responses => exchange::with_items(&self.body, said, answer),
+            WireProtocol::Gemini => crate::gemini::request::with_exchange(&self.body, said, answer),
+            WireProtocol::CommandCode => {
+                crate::command_code::request::with_exchange(&self.body, said, answer)
+            }
         };
         Some(Self { body: body?.into(), ..self.clone() })
     }

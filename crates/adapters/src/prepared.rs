@@ -4,14 +4,14 @@ use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
 use latimer_protocol::turn::{Owner, Seal};
 
-use crate::learn::Features;
+use crate::limitation::Features;
 use crate::names::Names;
 
 /// A turn in a provider's words, ready to be sent as often as needed.
 #[derive(Debug, Clone)]
-pub struct Prepared {
+pub struct PreparedRequest {
     /// Which protocol the words are of.
-    pub wire: Wire,
+    pub wire: WireProtocol,
     /// The answer goes through as the upstream writes it: the client speaks the same protocol.
     pub passes: bool,
     /// The JSON body.
@@ -34,7 +34,7 @@ pub struct Prepared {
 #[derive(Debug, Clone)]
 pub struct Raw {
     /// The client's protocol.
-    pub wire: Wire,
+    pub wire: WireProtocol,
     /// The JSON body.
     pub body: Bytes,
     /// Headers of the client; the adapter picks those that concern its upstream.
@@ -45,7 +45,7 @@ pub struct Raw {
 
 /// The upstream protocols.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Wire {
+pub enum WireProtocol {
     /// OpenAI Chat Completions.
     Chat,
     /// Anthropic Messages.

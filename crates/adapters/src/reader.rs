@@ -5,7 +5,7 @@ use latimer_protocol::failure::Failure;
 use latimer_protocol::turn::{Owner, Sink};
 
 use crate::names::Names;
-use crate::prepared::Prepared;
+use crate::prepared::PreparedRequest;
 
 /// The state of one answer while it arrives. Pure: no clock, no IO.
 ///
@@ -48,7 +48,7 @@ pub struct Context {
 
 impl Context {
     /// What the reader of the answer to this request must know.
-    pub fn of(prepared: &Prepared, endpoint: &str) -> Self {
+    pub fn of(prepared: &PreparedRequest, endpoint: &str) -> Self {
         Self {
             owner: prepared.owner.clone(),
             names: prepared.names.clone(),

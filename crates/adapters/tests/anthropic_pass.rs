@@ -5,13 +5,13 @@ mod support;
 
 use hyper::header::{HeaderName, HeaderValue};
 use latimer_adapters::anthropic::Anthropic;
-use latimer_adapters::learn::{Lesson, Lessons, lesson};
-use latimer_adapters::prepared::{Prepared, Raw, Wire};
+use latimer_adapters::limitation::{Limitation, Limitations, limitation};
+use latimer_adapters::prepared::{PreparedRequest, Raw, WireProtocol};
 use latimer_protocol::turn::{Content, Item, Message, Role, Seal, TurnRequest};
 
 const BODY: &str = r#"{"model":"claude-x","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"hi"}],"context_management":{"edits":[]}}"#;
 
-fn prepared(wire: Wire, lessons: &Lessons) -> Prepared {
+fn prepared(wire: WireProtocol, limitations: &Limitations) -> PreparedRequest {
     let anthropic = Anthropic { link: support::link("http://127.0.0.1:1"), bearer_keys: false };
     let message = Message { role: Role::User, content: vec![Content::Text("hi".to_owned())] };
     let turn = TurnRequest {
@@ -24,12 +24,12 @@ fn prepared(wire: Wire, lessons: &Lessons) -> Prepared {
     };
     let headers = vec![header("anthropic-beta", "effort-2025-11-24"), header("x-app", "cli")];
     let raw = Raw { wire, body: BODY.into(), headers, seal: Seal::default() };
-    anthropic.prepare(&turn, Some(&raw), lessons)
+    anthropic.prepare(&turn, Some(&raw), limitations)
 }
 
 #[test]
 fn the_clients_own_request_goes_out_with_its_betas() {
-    let prepared = prepared(Wire::Anthropic, &Lessons::default());
+    let prepared = prepared(WireProtocol::Anthropic, &Limitations::default());
     assert!(prepared.passes);
     let body = String::from_utf8(prepared.body.to_vec()).expect("text");
     assert!(body.contains(r#""model":"claude-sonnet-4-5""#) && body.contains("context_management"), "{body}");
@@ -39,15 +39,15 @@ fn the_clients_own_request_goes_out_with_its_betas() {
 
 #[test]
 fn other_protocols_are_translated() {
-    assert!(!prepared(Wire::Responses, &Lessons::default()).passes);
+    assert!(!prepared(WireProtocol::Responses, &Limitations::default()).passes);
 }
 
 #[test]
 fn a_refusal_of_it_makes_the_next_one_a_translation() {
-    let first = prepared(Wire::Anthropic, &Lessons::default());
-    let learned = lesson(400, "context_management: Extra inputs are not permitted", first.features);
-    assert_eq!(learned, Some(Lesson::NoOwnRequests));
-    let second = prepared(Wire::Anthropic, &Lessons::new(learned));
+    let first = prepared(WireProtocol::Anthropic, &Limitations::default());
+    let learned = limitation(400, "context_management: Extra inputs are not permitted", first.features);
+    assert_eq!(learned, Some(Limitation::NoOwnRequests));
+    let second = prepared(WireProtocol::Anthropic, &Limitations::new(learned));
     assert!(!second.passes);
     let body = String::from_utf8(second.body.to_vec()).expect("text");
     assert!(!body.contains("context_management"), "{body}");

@@ -11,8 +11,8 @@ use latimer_adapters::chat::quirks::{Echo, Quirks};
 use latimer_adapters::codebuff::{Codebuff, LEAST_TOKENS};
 use latimer_adapters::credential::Credential;
 use latimer_adapters::drive::TurnStream;
-use latimer_adapters::learn::Lessons;
-use latimer_adapters::link::Refused;
+use latimer_adapters::endpoint_client::Refused;
+use latimer_adapters::limitation::Limitations;
 use latimer_adapters::scripted::Service;
 use latimer_protocol::failure::Kind;
 use latimer_protocol::secret::Secret;
@@ -33,7 +33,7 @@ async fn open(codebuff: &Codebuff, model: &str, account: &str) -> Result<TurnStr
     let said = Message { role: Role::User, content: vec![Content::Text("hello".into())] };
     let turn =
         TurnRequest { model: model.into(), items: vec![Item::Message(said)], ..TurnRequest::default() };
-    let prepared = codebuff.prepare(&turn, &Lessons::default());
+    let prepared = codebuff.prepare(&turn, &Limitations::default());
     let credential = Credential::access_token(account, Secret::new("test-token"));
     codebuff.open(&prepared, Some(&credential)).await
 }

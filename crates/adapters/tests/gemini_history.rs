@@ -7,7 +7,7 @@ use gemini_turns::{
     ANTIGRAVITY, GEMINI, NATIVE, becomes, body, call, model, output, picture, said, shown, state, state_of,
     turn, user, written,
 };
-use latimer_adapters::learn::{Lesson, Lessons};
+use latimer_adapters::limitation::{Limitation, Limitations};
 use latimer_protocol::id::CallId;
 use latimer_protocol::turn::{Call, Item, Message, Opaque, Owner, ReasoningItem, Role, TurnRequest};
 use proptest::prelude::*;
@@ -85,7 +85,7 @@ fn a_signature_whose_part_is_gone_does_not_go_to_another() {
 #[test]
 fn foreign_signatures_stay_here() {
     let items = vec![user("go"), state_of("gemini-2.5-pro", "call", "F"), call("1", "{}"), output("1", "x")];
-    let (body, written) = written(&turn(items), NATIVE, &Lessons::default());
+    let (body, written) = written(&turn(items), NATIVE, &Limitations::default());
     assert!(shown(&body).contains("exec(1 {})~skip"), "{}", shown(&body));
     assert!(
         written.notes.iter().any(|note| note.contains("another model or provider")),
@@ -108,16 +108,16 @@ fn refused_signatures_are_replaced_on_every_call() {
             output("2", "y"),
         ]
     };
-    let lessons = Lessons::new([Lesson::NoSignatures]);
+    let limitations = Limitations::new([Limitation::NoSignatures]);
     for name in [GEMINI, "gemini-2.5-pro", "a-name-of-our-own"] {
         let turn = TurnRequest { model: name.into(), ..turn(items()) };
-        let (body, written) = written(&turn, NATIVE, &lessons);
+        let (body, written) = written(&turn, NATIVE, &limitations);
         let line = shown(&body).lines().nth(1).expect("the model's turn").to_owned();
         assert_eq!(line, r#"model: "a" exec(1 {})~skip exec(2 {})~skip"#, "{name}");
-        assert!(written.features.has(Lesson::NoSignatures));
+        assert!(written.features.has(Limitation::NoSignatures));
     }
     let claude = TurnRequest { model: "claude-sonnet-4-6".into(), ..turn(items()) };
-    let (body, _) = written(&claude, ANTIGRAVITY, &lessons);
+    let (body, _) = written(&claude, ANTIGRAVITY, &limitations);
     assert!(!body.to_string().contains("thoughtSignature"), "a Claude has signatures of its own kind");
 }
 
@@ -250,7 +250,7 @@ proptest! {
 
     #[test]
     fn any_history_makes_a_body_that_is_taken(items in prop::collection::vec(any_item(), 0..14)) {
-        let (body, _) = written(&turn(items), NATIVE, &Lessons::default());
+        let (body, _) = written(&turn(items), NATIVE, &Limitations::default());
         prop_assert_eq!(fault(&body), None, "{}", shown(&body));
         prop_assert!(!body.to_string().contains("~F"));
     }
@@ -258,7 +258,7 @@ proptest! {
     #[test]
     fn each_signature_goes_back_at_most_once(items in prop::collection::vec(any_item(), 0..14)) {
         let sent = |items: &[Item]| items.iter().filter(|item| matches!(item, Item::Reasoning(_))).count();
-        let (body, _) = written(&turn(items.clone()), NATIVE, &Lessons::default());
+        let (body, _) = written(&turn(items.clone()), NATIVE, &Limitations::default());
         let contents = body["contents"].as_array().into_iter().flatten();
         let parts = contents.filter_map(|content| content["parts"].as_array()).flatten();
         let own = parts.filter_map(|part| part["thoughtSignature"].as_str()).filter(|signature| signature.len() == 1);

@@ -4,10 +4,10 @@
 mod support;
 
 use latimer_adapters::credential::Credential;
+use latimer_adapters::endpoint_client::Refused;
 use latimer_adapters::gemini::{Flavour, Gemini, Options};
-use latimer_adapters::learn::{Lesson, Lessons};
-use latimer_adapters::link::Refused;
-use latimer_adapters::scripted::{Answer, Provider, Scenario, Service, Step};
+use latimer_adapters::limitation::{Limitation, Limitations};
+use latimer_adapters::scripted::{Provider, Scenario, ScriptedAnswer, Service, Step};
 use latimer_protocol::failure::Kind;
 use latimer_protocol::secret::Secret;
 use latimer_protocol::turn::{Call, Content, Item, Message, Record, Role, TurnRequest};
@@ -19,9 +19,9 @@ fn turn(model: &str) -> TurnRequest {
     TurnRequest { model: model.into(), items: vec![Item::Message(said)], ..TurnRequest::default() }
 }
 
-fn says(text: &str) -> Answer {
+fn says(text: &str) -> ScriptedAnswer {
     let event = json!({ "response": { "candidates": [{ "content": { "parts": [{ "text": text }] }, "finishReason": "STOP" }] } });
-    Answer::steps([Step::Raw { text: format!("data: {event}\n\n") }])
+    ScriptedAnswer::steps([Step::Raw { text: format!("data: {event}\n\n") }])
 }
 
 fn account(project: Option<&str>) -> Credential {
@@ -31,7 +31,7 @@ fn account(project: Option<&str>) -> Credential {
     }
 }
 
-async fn provider(answers: Vec<Answer>) -> Provider {
+async fn provider(answers: Vec<ScriptedAnswer>) -> Provider {
     Provider::start(Scenario::new(answers)).await.expect("a provider")
 }
 
@@ -40,7 +40,7 @@ fn host(provider: &Provider) -> String {
 }
 
 async fn answer(gemini: &Gemini, model: &str, credential: &Credential) -> Result<Vec<String>, Refused> {
-    let prepared = gemini.prepare(&turn(model), &Lessons::default());
+    let prepared = gemini.prepare(&turn(model), &Limitations::default());
     let mut stream = gemini.open(&prepared, Some(credential)).await?;
     let mut record = Record::default();
     while !std::future::poll_fn(|cx| stream.poll_events(cx, &mut record)).await {}
@@ -59,7 +59,7 @@ async fn native_requests_carry_the_key_in_a_header() {
     assert_eq!(request.path, "/v1beta/models/gemini-3-flash:streamGenerateContent?alt=sse");
     assert_eq!((request.header("x-goog-api-key"), request.header("authorization")), (Some("test-key"), None));
     assert_eq!(request.body["contents"][0]["parts"][0]["text"], "hello");
-    let prepared = gemini.prepare(&turn("gemini-3-flash"), &Lessons::default());
+    let prepared = gemini.prepare(&turn("gemini-3-flash"), &Limitations::default());
     let refused = gemini.open(&prepared, None).await.expect_err("no key");
     assert_eq!(refused.failure.kind, Kind::Unauthorized);
     assert!(refused.failure.message.contains("api_key_env"));
@@ -82,8 +82,11 @@ async fn code_assist_requests_stand_in_an_envelope() {
 #[tokio::test(start_paused = true)]
 async fn antigravity_falls_back_to_the_next_host_and_stays_there() {
     let begun = tokio::time::Instant::now();
-    let down =
-        provider(vec![Answer::error(503, json!({ "error": { "message": "no capacity available" } }))]).await;
+    let down = provider(vec![ScriptedAnswer::error(
+        503,
+        json!({ "error": { "message": "no capacity available" } }),
+    )])
+    .await;
     let up = provider(vec![says("hi")]).await;
     let options =
         Options { hosts: vec![host(&down), host(&up)], version: Some("9.9.9".into()), ..Options::default() };
@@ -105,7 +108,8 @@ async fn antigravity_falls_back_to_the_next_host_and_stays_there() {
 
 #[tokio::test]
 async fn a_wrong_request_goes_to_one_host_only() {
-    let first = provider(vec![Answer::error(400, json!({ "error": { "message": "Unknown name" } }))]).await;
+    let first =
+        provider(vec![ScriptedAnswer::error(400, json!({ "error": { "message": "Unknown name" } }))]).await;
     let second = provider(vec![says("hi")]).await;
     let options = Options {
         hosts: vec![host(&first), host(&second)],
@@ -248,8 +252,8 @@ async fn turns_of_one_account_look_for_its_project_once() {
     assert_eq!(asked, 1, "also when both turns begin at the same time");
 }
 
-fn error(status: u16, message: &str) -> Answer {
-    Answer::error(status, json!({ "error": { "code": status, "status": "X", "message": message } }))
+fn error(status: u16, message: &str) -> ScriptedAnswer {
+    ScriptedAnswer::error(status, json!({ "error": { "code": status, "status": "X", "message": message } }))
 }
 
 /// Antigravity on these hosts, with a version that is given.
@@ -266,8 +270,8 @@ async fn each_host_is_left_for_what_another_may_do_better() {
         error(404, "not found"),
         error(500, "oops"),
         error(429, "slow down"),
-        Answer::error(403, disabled),
-        Answer::close(),
+        ScriptedAnswer::error(403, disabled),
+        ScriptedAnswer::close(),
     ];
     for first in cases {
         let shown = format!("{first:?}");
@@ -318,7 +322,7 @@ async fn a_refused_login_says_how_to_log_in() {
         let refused = answer(&gemini, "gemini-3-flash", &account(Some("p"))).await.expect_err("refused");
         assert!(refused.failure.message.ends_with(words), "{}", refused.failure);
         assert_eq!((refused.failure.kind, right.asked()), (Kind::Unauthorized, 0));
-        let prepared = gemini.prepare(&turn("gemini-3-flash"), &Lessons::default());
+        let prepared = gemini.prepare(&turn("gemini-3-flash"), &Limitations::default());
         let nobody = gemini.open(&prepared, None).await.expect_err("nobody");
         assert_eq!((nobody.failure.kind, left.asked()), (Kind::Unauthorized, 1), "nothing is sent");
     }
@@ -333,11 +337,11 @@ async fn a_refusal_of_signatures_teaches() {
     let call = Item::Call(Call { id: "c".into(), name: "f".into(), arguments: "{}".into() });
     let mut turn = turn("gemini-2.5-flash");
     turn.items.push(call);
-    let prepared = gemini.prepare(&turn, &Lessons::default());
+    let prepared = gemini.prepare(&turn, &Limitations::default());
     let credential = Credential::api_key("key-1", Secret::new("test-key"));
     let refused = gemini.open(&prepared, Some(&credential)).await.expect_err("refused");
-    assert_eq!(refused.lesson, Some(Lesson::NoSignatures));
-    let again = gemini.prepare(&turn, &Lessons::new(refused.lesson));
+    assert_eq!(refused.limitation, Some(Limitation::NoSignatures));
+    let again = gemini.prepare(&turn, &Limitations::new(refused.limitation));
     assert!(String::from_utf8_lossy(&again.body).contains("skip_thought_signature_validator"));
 }
 

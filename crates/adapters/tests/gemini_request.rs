@@ -6,8 +6,8 @@ mod gemini_turns;
 use gemini_turns::{
     ANTIGRAVITY, GEMINI, NATIVE, becomes, body, call, output, picture, said, shown, turn, user, written,
 };
-use latimer_adapters::gemini::request::{Takes, with_exchange};
-use latimer_adapters::learn::{Lesson, Lessons};
+use latimer_adapters::gemini::request::{FlavourLimits, with_exchange};
+use latimer_adapters::limitation::{Limitation, Limitations};
 use latimer_protocol::id::CallId;
 use latimer_protocol::turn::{
     CallOutput, Content, Format, Item, Message, Reasoning, Role, Tool, ToolChoice, TurnRequest,
@@ -35,10 +35,10 @@ fn pictures_and_files() {
     assert_eq!(shown(&body(&asked(content()), NATIVE)), native);
     let login = format!("user: <image/png> <application/pdf> {NOT_SEEN} {NOT_SEEN} {NOT_SEEN} {NOT_SEEN}");
     assert_eq!(shown(&body(&asked(content()), ANTIGRAVITY)), login, "a login fetches nothing");
-    let blind = Lessons::new([Lesson::NoImages]);
+    let blind = Limitations::new([Limitation::NoImages]);
     let (body, written) = written(&asked(content()), NATIVE, &blind);
     assert_eq!(shown(&body), format!("user: {}", [NOT_SEEN; 6].join(" ")));
-    assert!(!written.features.has(Lesson::NoImages) && written.notes.len() == 6);
+    assert!(!written.features.has(Limitation::NoImages) && written.notes.len() == 6);
 }
 
 #[test]
@@ -108,8 +108,8 @@ fn what_must_be_called() {
             "{choice:?}"
         );
     }
-    let lessons = Lessons::new([Lesson::NoTools]);
-    let (body, _) = written(&asked(ToolChoice::Required), NATIVE, &lessons);
+    let limitations = Limitations::new([Limitation::NoTools]);
+    let (body, _) = written(&asked(ToolChoice::Required), NATIVE, &limitations);
     assert_eq!((&body["tools"], &body["toolConfig"]), (&json!(null), &json!(null)));
 }
 
@@ -132,7 +132,7 @@ fn the_shape_of_the_answer() {
             tools: if with_tools { vec![tool("t", &json!({}))] } else { Vec::new() },
             ..turn(vec![user("go")])
         };
-        let (body, written) = written(&turn, takes, &Lessons::default());
+        let (body, written) = written(&turn, takes, &Limitations::default());
         let config = &body["generationConfig"];
         assert_eq!(config["responseJsonSchema"].is_object(), as_schema, "{name} {with_tools}");
         assert_eq!(config["responseMimeType"].is_string(), as_schema, "{name} {with_tools}");
@@ -171,7 +171,7 @@ fn what_antigravity_wants_otherwise() {
 #[test]
 fn the_nudge_is_for_edits_and_for_the_system_text() {
     let nudged = |text: &str, edit_nudge| {
-        let takes = Takes { edit_nudge, ..NATIVE };
+        let takes = FlavourLimits { edit_nudge, ..NATIVE };
         body(&turn(vec![user(text)]), takes)["systemInstruction"].to_string().contains("with the tools")
     };
     assert!(nudged("Please fix the test", true));

@@ -5,7 +5,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use latimer_adapters::scripted::{Answer, Framing, Provider, Scenario, Step};
+use latimer_adapters::scripted::{Framing, Provider, Scenario, ScriptedAnswer, Step};
 use serde_json::json;
 
 fn request(path: &str, body: &str) -> String {
@@ -37,7 +37,7 @@ fn chat(text: &str) -> String {
 
 #[tokio::test]
 async fn answers_come_in_order_and_the_last_repeats() {
-    let answer = |text: &str| Answer::text(text).framing(Framing::Close);
+    let answer = |text: &str| ScriptedAnswer::text(text).framing(Framing::Close);
     let provider = Provider::start(Scenario::new([answer("one"), answer("two")])).await.expect("a port");
     for want in ["one", "two", "two"] {
         let got = exchange(&provider, chat("go")).await;
@@ -49,7 +49,7 @@ async fn answers_come_in_order_and_the_last_repeats() {
 
 #[tokio::test]
 async fn a_matching_answer_goes_before_the_order() {
-    let answer = |text: &str| Answer::text(text).framing(Framing::Close);
+    let answer = |text: &str| ScriptedAnswer::text(text).framing(Framing::Close);
     let scenario = Scenario::new([answer("ordered"), answer("matched").when("tests")]);
     let provider = Provider::start(scenario).await.expect("a port");
     assert!(exchange(&provider, chat("run the tests")).await.contains("matched"));
@@ -61,7 +61,7 @@ async fn a_matching_answer_goes_before_the_order() {
 
 #[tokio::test]
 async fn requests_are_recorded() {
-    let answer = Answer::whole(json!({"ok": true})).framing(Framing::Close);
+    let answer = ScriptedAnswer::whole(json!({"ok": true})).framing(Framing::Close);
     let provider = Provider::start(Scenario::new([answer])).await.expect("a port");
     exchange(&provider, chat("go")).await;
     let requests = provider.requests();
@@ -73,13 +73,14 @@ async fn requests_are_recorded() {
 
 #[tokio::test]
 async fn raw_bytes_are_all_there_is() {
-    let provider = Provider::start(Scenario::new([Answer::raw_tcp("SSH-2.0-x\r\n")])).await.expect("a port");
+    let provider =
+        Provider::start(Scenario::new([ScriptedAnswer::raw_tcp("SSH-2.0-x\r\n")])).await.expect("a port");
     assert_eq!(exchange(&provider, chat("go")).await, "SSH-2.0-x\r\n");
 }
 
 #[tokio::test]
 async fn dropping_the_provider_ends_its_connections() {
-    let stall = Answer::steps([Step::text("a"), Step::Stall]);
+    let stall = ScriptedAnswer::steps([Step::text("a"), Step::Stall]);
     let provider = Provider::start(Scenario::new([stall])).await.expect("a port");
     let address = provider.address();
     let (first_byte, seen) = tokio::sync::oneshot::channel();
@@ -104,8 +105,9 @@ async fn a_scenario_without_answers_is_refused() {
 #[tokio::test(start_paused = true)]
 async fn short_pauses_add_up() {
     let slow = Step::Text { text: "x".repeat(5_000), pieces: 5_000, gap_us: 200 };
-    let provider =
-        Provider::start(Scenario::new([Answer::turn([slow]).framing(Framing::Close)])).await.expect("a port");
+    let provider = Provider::start(Scenario::new([ScriptedAnswer::turn([slow]).framing(Framing::Close)]))
+        .await
+        .expect("a port");
     let mut socket = tokio::net::TcpStream::connect(provider.address()).await.expect("listens");
     let started = tokio::time::Instant::now();
     tokio::io::AsyncWriteExt::write_all(&mut socket, chat("go").as_bytes()).await.expect("open");

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use latimer_adapters::drive::{Limits, TurnStream};
 use latimer_adapters::reader::{End, Reader};
-use latimer_adapters::scripted::{Answer, Encoding, Framing, Provider, Scenario, Step};
+use latimer_adapters::scripted::{Encoding, Framing, Provider, Scenario, ScriptedAnswer, Step};
 use latimer_adapters::transport::http::{self, Http, HttpOptions};
 use latimer_adapters::transport::read_error_body;
 use latimer_protocol::failure::{Failure, Kind};
@@ -54,16 +54,16 @@ fn client() -> Http {
     Http::new(HttpOptions { connect: Duration::from_secs(5), ca_file: None })
 }
 
-async fn provider(answers: impl IntoIterator<Item = Answer>) -> Provider {
+async fn provider(answers: impl IntoIterator<Item = ScriptedAnswer>) -> Provider {
     Provider::start(Scenario::new(answers)).await.expect("a port")
 }
 
-async fn post(http: &Http, provider: &Provider, first_byte: Duration) -> Result<http::Answer, Failure> {
+async fn post(http: &Http, provider: &Provider, first_byte: Duration) -> Result<http::HttpResponse, Failure> {
     let url = format!("{}/chat/completions", provider.base_url());
     http.post(&url, &[], Bytes::from_static(b"{}"), first_byte).await
 }
 
-async fn failure(answer: Answer) -> Failure {
+async fn failure(answer: ScriptedAnswer) -> Failure {
     let provider = provider([answer]).await;
     post(&client(), &provider, Duration::from_secs(5)).await.expect_err("a failure")
 }
@@ -77,7 +77,7 @@ async fn ask(http: &Http, provider: &Provider) -> Vec<String> {
     record.lines
 }
 
-async fn lines(answer: Answer) -> Vec<String> {
+async fn lines(answer: ScriptedAnswer) -> Vec<String> {
     ask(&client(), &provider([answer]).await).await
 }
 
@@ -95,7 +95,7 @@ async fn soon(what: &str, happened: impl Fn() -> bool) {
 async fn a_turn_arrives_whole() {
     let text = Step::Text { text: "grüß dich".to_owned(), pieces: 3, gap_us: 0 };
     assert_eq!(
-        lines(Answer::turn([text])).await,
+        lines(ScriptedAnswer::turn([text])).await,
         ["text \"grü\"", "text \"ß d\"", "text \"ich\"", "finished stop"]
     );
 }
@@ -121,7 +121,11 @@ async fn an_unknown_name_is_a_name_problem() {
 
 #[tokio::test]
 async fn a_connection_lost_before_headers_is_interrupted() {
-    for answer in [Answer::close(), Answer::reset(), Answer::raw_tcp("HTTP/1.1 200 OK\r\ncontent-ty")] {
+    for answer in [
+        ScriptedAnswer::close(),
+        ScriptedAnswer::reset(),
+        ScriptedAnswer::raw_tcp("HTTP/1.1 200 OK\r\ncontent-ty"),
+    ] {
         let failure = failure(answer.clone()).await;
         assert_eq!(failure.kind, Kind::Interrupted, "{answer:?}: {failure}");
         assert!(failure.message.contains("127.0.0.1"), "{failure}");
@@ -130,14 +134,18 @@ async fn a_connection_lost_before_headers_is_interrupted() {
 
 #[tokio::test]
 async fn what_is_not_http_is_said_to_be_none() {
-    let failure = failure(Answer::raw_tcp("SSH-2.0-OpenSSH_9.6\r\n")).await;
+    let failure = failure(ScriptedAnswer::raw_tcp("SSH-2.0-OpenSSH_9.6\r\n")).await;
     assert_eq!(failure.kind, Kind::Unreachable);
     assert!(failure.message.contains("does not speak HTTP"), "{failure}");
 }
 
 #[tokio::test]
 async fn slow_or_missing_headers_run_into_the_first_byte_limit() {
-    for answer in [Answer::silence(), Answer::text("x").head_gap_ms(50), Answer::text("x").delay_ms(60_000)] {
+    for answer in [
+        ScriptedAnswer::silence(),
+        ScriptedAnswer::text("x").head_gap_ms(50),
+        ScriptedAnswer::text("x").delay_ms(60_000),
+    ] {
         let provider = provider([answer.clone()]).await;
         let failure = post(&client(), &provider, Duration::from_millis(150)).await.expect_err("too slow");
         assert_eq!(failure.kind, Kind::Timeout, "{answer:?}");
@@ -148,12 +156,14 @@ async fn slow_or_missing_headers_run_into_the_first_byte_limit() {
 
 #[tokio::test]
 async fn headers_have_a_limit() {
-    let large = Answer::text("x").header("x-large", &"y".repeat(200 * 1024));
-    let many = (0..300).fold(Answer::text("x"), |answer, nth| answer.header(&format!("x-{nth}"), "y"));
+    let large = ScriptedAnswer::text("x").header("x-large", &"y".repeat(200 * 1024));
+    let many =
+        (0..300).fold(ScriptedAnswer::text("x"), |answer, nth| answer.header(&format!("x-{nth}"), "y"));
     for answer in [large, many] {
         assert_eq!(failure(answer).await.kind, Kind::TooLarge);
     }
-    let fair = (0..150).fold(Answer::text("x"), |answer, nth| answer.header(&format!("x-{nth}"), "y"));
+    let fair =
+        (0..150).fold(ScriptedAnswer::text("x"), |answer, nth| answer.header(&format!("x-{nth}"), "y"));
     assert_eq!(lines(fair).await, ["text \"x\"", "finished stop"]);
 }
 
@@ -161,7 +171,7 @@ async fn headers_have_a_limit() {
 async fn interim_answers_are_passed_over() {
     let interim = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n";
     let answer = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\ndata: [DONE]\n\n";
-    assert_eq!(lines(Answer::raw_tcp([interim, answer].concat())).await, ["finished stop"]);
+    assert_eq!(lines(ScriptedAnswer::raw_tcp([interim, answer].concat())).await, ["finished stop"]);
 }
 
 #[tokio::test]
@@ -169,16 +179,19 @@ async fn a_body_that_breaks_is_interrupted() {
     let said = || Step::text("half");
     let pause = || Step::sleep(30);
     let cases = [
-        ("reset", Answer::steps([said(), pause(), Step::Reset])),
-        ("cut", Answer::steps([said(), pause(), Step::Cut])),
-        ("cut frame", Answer::steps([said(), Step::raw("data: {\"choices\":[{\"del"), pause(), Step::Cut])),
-        ("broken chunk size", Answer::steps([said(), pause(), Step::wire("zz\r\nabc"), Step::Cut])),
+        ("reset", ScriptedAnswer::steps([said(), pause(), Step::Reset])),
+        ("cut", ScriptedAnswer::steps([said(), pause(), Step::Cut])),
+        (
+            "cut frame",
+            ScriptedAnswer::steps([said(), Step::raw("data: {\"choices\":[{\"del"), pause(), Step::Cut]),
+        ),
+        ("broken chunk size", ScriptedAnswer::steps([said(), pause(), Step::wire("zz\r\nabc"), Step::Cut])),
         (
             "shorter than its length",
-            Answer::steps([said()]).framing(Framing::Length(100_000)).header("connection", "close"),
+            ScriptedAnswer::steps([said()]).framing(Framing::Length(100_000)).header("connection", "close"),
         ),
-        ("clean end", Answer::steps([said(), Step::End])),
-        ("closed without length", Answer::steps([said()]).framing(Framing::Close)),
+        ("clean end", ScriptedAnswer::steps([said(), Step::End])),
+        ("closed without length", ScriptedAnswer::steps([said()]).framing(Framing::Close)),
     ];
     for (name, mut answer) in cases {
         if name == "shorter than its length" {
@@ -195,7 +208,7 @@ async fn silence_after_headers_or_text_runs_into_the_idle_limit() {
     for steps in
         [vec![Step::comment("hi"), Step::Stall], vec![Step::text("half"), Step::raw("data: {"), Step::Stall]]
     {
-        let provider = provider([Answer::steps(steps)]).await;
+        let provider = provider([ScriptedAnswer::steps(steps)]).await;
         let lines = ask(&client(), &provider).await;
         let last = lines.last().expect("an end");
         assert!(last.starts_with("finished failed timeout"), "{last}");
@@ -205,7 +218,7 @@ async fn silence_after_headers_or_text_runs_into_the_idle_limit() {
 
 #[tokio::test]
 async fn a_connection_kept_open_after_the_end_marker_does_not_hold_the_turn() {
-    let answer = Answer::steps([Step::text("all"), Step::Done, Step::Stall]);
+    let answer = ScriptedAnswer::steps([Step::text("all"), Step::Done, Step::Stall]);
     let provider = provider([answer]).await;
     assert_eq!(ask(&client(), &provider).await, ["text \"all\"", "finished stop"]);
     soon("the connection is given up", || provider.open_connections() == 0).await;
@@ -213,13 +226,14 @@ async fn a_connection_kept_open_after_the_end_marker_does_not_hold_the_turn() {
 
 #[tokio::test]
 async fn garbage_between_good_lines_reaches_the_reader() {
-    let answer = Answer::turn([Step::text("a"), Step::raw("data: {{{\n\nnonsense\n\n"), Step::text("b")]);
+    let answer =
+        ScriptedAnswer::turn([Step::text("a"), Step::raw("data: {{{\n\nnonsense\n\n"), Step::text("b")]);
     assert_eq!(lines(answer).await, ["text \"a\"", "note garbage", "text \"b\"", "finished stop"]);
 }
 
 #[tokio::test]
 async fn an_endless_line_is_too_large() {
-    let answer = Answer::steps([Step::repeat(2_000, [Step::raw("x".repeat(1_000))])]);
+    let answer = ScriptedAnswer::steps([Step::repeat(2_000, [Step::raw("x".repeat(1_000))])]);
     let lines = lines(answer).await;
     assert!(lines[0].starts_with("finished failed too_large"), "{lines:?}");
 }
@@ -227,9 +241,9 @@ async fn an_endless_line_is_too_large() {
 #[tokio::test]
 async fn compressed_bodies_are_read_without_delay() {
     for encoding in [Encoding::Gzip, Encoding::Deflate] {
-        let whole = Answer::turn([Step::text("a"), Step::text("b")]).encoding(encoding);
+        let whole = ScriptedAnswer::turn([Step::text("a"), Step::text("b")]).encoding(encoding);
         assert_eq!(lines(whole).await, ["text \"a\"", "text \"b\"", "finished stop"]);
-        let stalled = Answer::steps([Step::text("a"), Step::Stall]).encoding(encoding);
+        let stalled = ScriptedAnswer::steps([Step::text("a"), Step::Stall]).encoding(encoding);
         assert_eq!(
             lines(stalled).await[0],
             "text \"a\"",
@@ -241,7 +255,8 @@ async fn compressed_bodies_are_read_without_delay() {
 #[tokio::test]
 async fn a_compressed_bomb_is_stopped() {
     let zeros = Step::raw("\0".repeat(1 << 20));
-    let answer = Answer::steps([Step::repeat(8, [Step::raw("data: x\n\n"), zeros])]).encoding(Encoding::Gzip);
+    let answer =
+        ScriptedAnswer::steps([Step::repeat(8, [Step::raw("data: x\n\n"), zeros])]).encoding(Encoding::Gzip);
     let provider = provider([answer]).await;
     let answer = post(&client(), &provider, Duration::from_secs(5)).await.expect("headers");
     let mut body = answer.body;
@@ -258,13 +273,13 @@ async fn a_compressed_bomb_is_stopped() {
 
 #[tokio::test]
 async fn an_unknown_compression_is_a_failure() {
-    let answer = Answer::text("x").header("content-encoding", "br");
+    let answer = ScriptedAnswer::text("x").header("content-encoding", "br");
     assert_eq!(failure(answer).await.kind, Kind::UpstreamError);
 }
 
 #[tokio::test]
 async fn dropping_a_turn_is_seen_by_the_provider() {
-    let provider = provider([Answer::steps([Step::text("half"), Step::Stall])]).await;
+    let provider = provider([ScriptedAnswer::steps([Step::text("half"), Step::Stall])]).await;
     let http = client();
     let answer = post(&http, &provider, Duration::from_secs(5)).await.expect("headers");
     let mut turn = TurnStream::new(answer.body, Box::<Deltas>::default(), Limits::default());
@@ -279,7 +294,7 @@ async fn dropping_a_turn_is_seen_by_the_provider() {
 
 #[tokio::test]
 async fn dropping_a_request_before_its_headers_is_seen_too() {
-    let provider = provider([Answer::silence()]).await;
+    let provider = provider([ScriptedAnswer::silence()]).await;
     let http = client();
     let waiting = post(&http, &provider, Duration::from_secs(60));
     let _ = tokio::time::timeout(Duration::from_millis(100), waiting).await.expect_err("silence");
@@ -289,8 +304,8 @@ async fn dropping_a_request_before_its_headers_is_seen_too() {
 #[tokio::test]
 async fn turns_share_a_connection() {
     // Most servers send the end of the framing a moment after the end marker.
-    let late_end = Answer::steps([Step::text("a"), Step::Done, Step::sleep(20), Step::End]);
-    let provider = provider([Answer::text("b"), late_end, Answer::text("c")]).await;
+    let late_end = ScriptedAnswer::steps([Step::text("a"), Step::Done, Step::sleep(20), Step::End]);
+    let provider = provider([ScriptedAnswer::text("b"), late_end, ScriptedAnswer::text("c")]).await;
     let http = client();
     for _ in 0..3 {
         assert_eq!(ask(&http, &provider).await.last().map(String::as_str), Some("finished stop"));
@@ -304,7 +319,8 @@ async fn turns_share_a_connection() {
 #[tokio::test]
 async fn a_stale_connection_costs_nothing() {
     // The second answer dies on the connection that the first one left behind: asked again, on a new one.
-    let provider = provider([Answer::text("a"), Answer::close(), Answer::text("b")]).await;
+    let provider =
+        provider([ScriptedAnswer::text("a"), ScriptedAnswer::close(), ScriptedAnswer::text("b")]).await;
     let http = client();
     assert_eq!(ask(&http, &provider).await, ["text \"a\"", "finished stop"]);
     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -315,7 +331,7 @@ async fn a_stale_connection_costs_nothing() {
 
 #[tokio::test]
 async fn a_stale_connection_is_replaced_once_only() {
-    let provider = provider([Answer::text("a"), Answer::close()]).await;
+    let provider = provider([ScriptedAnswer::text("a"), ScriptedAnswer::close()]).await;
     let http = client();
     ask(&http, &provider).await;
     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -325,8 +341,8 @@ async fn a_stale_connection_is_replaced_once_only() {
 
 #[tokio::test]
 async fn redirects_are_answers() {
-    let elsewhere = provider([Answer::text("stolen")]).await;
-    let redirect = Answer::error(307, json!({})).header("location", &elsewhere.base_url());
+    let elsewhere = provider([ScriptedAnswer::text("stolen")]).await;
+    let redirect = ScriptedAnswer::error(307, json!({})).header("location", &elsewhere.base_url());
     let provider = provider([redirect]).await;
     let answer = post(&client(), &provider, Duration::from_secs(5)).await.expect("an answer");
     assert_eq!(answer.status, 307);
@@ -335,7 +351,8 @@ async fn redirects_are_answers() {
 
 #[tokio::test]
 async fn an_error_answer_keeps_status_headers_and_body() {
-    let error = Answer::error(429, json!({"error": {"message": "slow down"}})).header("retry-after", "7");
+    let error =
+        ScriptedAnswer::error(429, json!({"error": {"message": "slow down"}})).header("retry-after", "7");
     let provider = provider([error]).await;
     let answer = post(&client(), &provider, Duration::from_secs(5)).await.expect("an answer");
     assert_eq!((answer.status.as_u16(), answer.headers["retry-after"].as_bytes()), (429, &b"7"[..]));
@@ -345,7 +362,7 @@ async fn an_error_answer_keeps_status_headers_and_body() {
 
 #[tokio::test]
 async fn headers_and_bodies_arrive_as_sent() {
-    let provider = provider([Answer::text("x")]).await;
+    let provider = provider([ScriptedAnswer::text("x")]).await;
     let url = format!("{}/chat/completions?beta=1", provider.base_url());
     let headers = [
         (AUTHORIZATION, HeaderValue::from_static("Bearer k")),
@@ -366,7 +383,7 @@ async fn headers_and_bodies_arrive_as_sent() {
 
 #[tokio::test]
 async fn model_lists_are_asked_for_with_get() {
-    let provider = provider([Answer::text("x")]).await;
+    let provider = provider([ScriptedAnswer::text("x")]).await;
     let url = format!("{}/models", provider.base_url());
     let answer = client().get(&url, &[], Duration::from_secs(5)).await.expect("an answer");
     let body = read_error_body(answer.body, 64 * 1024, Duration::from_secs(1)).await;

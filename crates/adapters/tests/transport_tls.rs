@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use latimer_adapters::transport::http::{Answer, Http, HttpOptions};
+use latimer_adapters::transport::http::{Http, HttpOptions, HttpResponse};
 use latimer_adapters::transport::read_error_body;
 use latimer_protocol::failure::{Failure, Kind};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -51,7 +51,7 @@ fn serve_tls(name: &str) -> SocketAddr {
     })
 }
 
-async fn get(address: SocketAddr, connect: Duration) -> Result<Answer, Failure> {
+async fn get(address: SocketAddr, connect: Duration) -> Result<HttpResponse, Failure> {
     let http = Http::new(HttpOptions { connect, ca_file: Some(file("ca.pem")) });
     http.get(&format!("https://{address}/v1/models"), &[], Duration::from_secs(5)).await
 }

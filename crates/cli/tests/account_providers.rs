@@ -3,7 +3,7 @@
 
 mod support;
 
-use latimer_adapters::scripted::{Answer, Seen, Service};
+use latimer_adapters::scripted::{ScriptedAnswer, Seen, Service};
 use latimer_protocol::secret::Secret;
 use latimer_proxy::accounts;
 use latimer_proxy::config::Login;
@@ -19,7 +19,7 @@ fn lab(name: &str, service: &Service, login: Login, endpoint: &str) -> Lab {
         service.base,
         login.name()
     );
-    let mut lab = Lab::configured(name, [Answer::close()], "", &more);
+    let mut lab = Lab::configured(name, [ScriptedAnswer::close()], "", &more);
     let tokens = accounts::file::Tokens {
         id: "me@test".into(),
         access: Secret::new("account-token"),
@@ -166,7 +166,7 @@ fn codex_on_antigravity() {
 
 #[test]
 fn a_gateway_is_asked_in_each_models_own_protocol() {
-    let refusal = || Answer::error(400, json!({ "error": { "message": "no" } }));
+    let refusal = || ScriptedAnswer::error(400, json!({ "error": { "message": "no" } }));
     let endpoint = "protocol = \"by_model\"\nmodels = [\"claude-sonnet-4-5\", \"gpt-5.5\", \"glm-5\"]";
     let lab = Lab::configured("by-model", [refusal(), refusal(), refusal()], "", endpoint);
     for model in ["claude-sonnet-4-5", "gpt-5.5", "glm-5"] {

@@ -5,7 +5,7 @@
 
 mod support;
 
-use latimer_adapters::scripted::{Answer, Step};
+use latimer_adapters::scripted::{ScriptedAnswer, Step};
 use serde_json::{Value, json};
 use support::{Lab, Run, program};
 
@@ -33,7 +33,8 @@ fn results(lab: &Lab, number: usize) -> Vec<String> {
 #[test]
 fn plain_answer() {
     let Some(claude) = program(CLAUDE) else { return };
-    let lab = Lab::new("claude-plain", [Answer::turn([Step::reasoning("Easy."), Step::text("Four.")])]);
+    let lab =
+        Lab::new("claude-plain", [ScriptedAnswer::turn([Step::reasoning("Easy."), Step::text("Four.")])]);
     let (run, result) = ask(&lab, &claude, "What is two and two?", &[]);
     assert_eq!((run.code, &result["result"]), (Some(0), &json!("Four.")), "{}", run.all());
     let request = &lab.requests()[0];
@@ -53,12 +54,12 @@ fn plain_answer() {
 #[test]
 fn a_command_creates_a_file() {
     let Some(claude) = program(CLAUDE) else { return };
-    let call = Answer::call(
+    let call = ScriptedAnswer::call(
         "call_1",
         "Bash",
         json!({ "command": "echo hello > made.txt", "description": "Makes it" }),
     );
-    let lab = Lab::new("claude-bash", [call, Answer::text("Made it.")]);
+    let lab = Lab::new("claude-bash", [call, ScriptedAnswer::text("Made it.")]);
     let (run, result) = ask(&lab, &claude, "Make a file.", &[]);
     assert_eq!((run.code, &result["result"]), (Some(0), &json!("Made it.")), "{}", run.all());
     assert_eq!(std::fs::read_to_string(lab.dir.join("project/made.txt")).expect("made"), "hello\n");
@@ -75,7 +76,7 @@ fn a_file_is_read_and_edited_by_parallel_calls() {
         gap_us: 0,
         index,
     };
-    let both = Answer::turn([
+    let both = ScriptedAnswer::turn([
         call(0, "Read", json!({ "file_path": "a.txt" })),
         call(1, "Bash", json!({ "command": "pwd", "description": "Where" })),
     ]);
@@ -83,12 +84,12 @@ fn a_file_is_read_and_edited_by_parallel_calls() {
         "claude-edit",
         [
             both,
-            Answer::call(
+            ScriptedAnswer::call(
                 "call_3",
                 "Edit",
                 json!({ "file_path": "a.txt", "old_string": "one", "new_string": "two" }),
             ),
-            Answer::text("Changed."),
+            ScriptedAnswer::text("Changed."),
         ],
     );
     std::fs::write(lab.dir.join("project/a.txt"), "one\n").expect("written");
@@ -110,7 +111,7 @@ fn errors_are_shown() {
         (401, "the key is wrong"),
         (400, "no such thing"),
     ] {
-        let error = Answer::error(status, json!({ "error": { "message": words } }));
+        let error = ScriptedAnswer::error(status, json!({ "error": { "message": words } }));
         let lab = Lab::configured("claude-errors", [error], "", limits);
         let (run, result) = ask(&lab, &claude, "Hello", &[]);
         let said = result["result"].as_str().unwrap_or_default();
@@ -125,7 +126,7 @@ fn errors_are_shown() {
 fn a_long_stream_arrives_whole() {
     let Some(claude) = program(CLAUDE) else { return };
     let text = "All work and no play makes a dull test. ".repeat(2000);
-    let answer = Answer::turn([Step::Text { text: text.clone(), pieces: 4000, gap_us: 200 }]);
+    let answer = ScriptedAnswer::turn([Step::Text { text: text.clone(), pieces: 4000, gap_us: 200 }]);
     let lab = Lab::new("claude-long", [answer]);
     let (run, result) = ask(&lab, &claude, "Write a lot.", &[]);
     assert_eq!(run.code, Some(0), "{}", run.all());
@@ -140,9 +141,9 @@ fn a_subtask_has_a_conversation_of_its_own() {
     let lab = Lab::new(
         "claude-task",
         [
-            Answer::call("call_1", "Agent", task),
-            Answer::text("There are none."),
-            Answer::text("The helper counted none."),
+            ScriptedAnswer::call("call_1", "Agent", task),
+            ScriptedAnswer::text("There are none."),
+            ScriptedAnswer::text("The helper counted none."),
         ],
     );
     let (run, result) = ask(&lab, &claude, "Delegate the counting.", &[]);

@@ -8,7 +8,7 @@ mod support;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use latimer_adapters::scripted::{Answer, Step};
+use latimer_adapters::scripted::{ScriptedAnswer, Step};
 use serde_json::{Value, json};
 use support::{Lab, finish, program};
 
@@ -29,7 +29,7 @@ fn tool_outputs(lab: &Lab, number: usize) -> Vec<String> {
 #[test]
 fn plain_answer() {
     let Some(codex) = program(CODEX) else { return };
-    let lab = Lab::new("plain", [Answer::turn([Step::reasoning("Easy."), Step::text("Four.")])]);
+    let lab = Lab::new("plain", [ScriptedAnswer::turn([Step::reasoning("Easy."), Step::text("Four.")])]);
     let run = lab.codex(&codex, &["What is two and two?"]);
     assert_eq!((run.code, run.messages()), (Some(0), vec!["Four.".to_owned()]), "{}", run.all());
     let request = &lab.requests()[0];
@@ -49,8 +49,8 @@ fn plain_answer() {
 #[test]
 fn a_command_creates_a_file() {
     let Some(codex) = program(CODEX) else { return };
-    let call = Answer::call("call_1", "exec_command", json!({"cmd": "echo hello > made.txt"}));
-    let lab = Lab::new("exec", [call, Answer::text("Made it.")]);
+    let call = ScriptedAnswer::call("call_1", "exec_command", json!({"cmd": "echo hello > made.txt"}));
+    let lab = Lab::new("exec", [call, ScriptedAnswer::text("Made it.")]);
     let run = lab.codex(&codex, &["Make a file."]);
     assert_eq!((run.code, run.messages()), (Some(0), vec!["Made it.".to_owned()]), "{}", run.all());
     assert_eq!(std::fs::read_to_string(lab.dir.join("project/made.txt")).expect("made"), "hello\n");
@@ -60,8 +60,8 @@ fn a_command_creates_a_file() {
 #[test]
 fn a_command_creates_a_file_over_a_websocket() {
     let Some(codex) = program(CODEX) else { return };
-    let call = Answer::call("call_1", "exec_command", json!({"cmd": "echo hello > made.txt"}));
-    let lab = Lab::configured("exec-ws", [call, Answer::text("Made it.")], "websocket = true", "");
+    let call = ScriptedAnswer::call("call_1", "exec_command", json!({"cmd": "echo hello > made.txt"}));
+    let lab = Lab::configured("exec-ws", [call, ScriptedAnswer::text("Made it.")], "websocket = true", "");
     let run = lab.codex(&codex, &["Make a file."]);
     assert_eq!((run.code, run.messages()), (Some(0), vec!["Made it.".to_owned()]), "{}", run.all());
     assert_eq!(std::fs::read_to_string(lab.dir.join("project/made.txt")).expect("made"), "hello\n");
@@ -76,10 +76,11 @@ fn a_command_creates_a_file_over_a_websocket() {
 #[test]
 fn over_a_websocket_too_a_stopped_proxy_is_outlived() {
     let Some(codex) = program(CODEX) else { return };
-    let call = Answer::call("call_1", "exec_command", json!({"cmd": "sleep 2; echo hello > made.txt"}));
+    let call =
+        ScriptedAnswer::call("call_1", "exec_command", json!({"cmd": "sleep 2; echo hello > made.txt"}));
     let mut lab = Lab::configured(
         "sigterm-ws",
-        [call, Answer::text("Made it.")],
+        [call, ScriptedAnswer::text("Made it.")],
         "websocket = true\ngrace = \"500ms\"",
         "",
     );
@@ -104,7 +105,7 @@ fn over_a_websocket_too_a_stopped_proxy_is_outlived() {
 fn a_patch_changes_a_file() {
     let Some(codex) = program(CODEX) else { return };
     let patch = "*** Begin Patch\n*** Add File: patched.txt\n+żółw \"quoted\" \\ 😀\n*** End Patch\n";
-    let call = Answer::turn([Step::Call {
+    let call = ScriptedAnswer::turn([Step::Call {
         id: "call_1".into(),
         name: "apply_patch".into(),
         arguments: json!({ "input": patch }).to_string(),
@@ -112,7 +113,7 @@ fn a_patch_changes_a_file() {
         gap_us: 0,
         index: 0,
     }]);
-    let lab = Lab::new("patch", [call, Answer::text("Patched.")]);
+    let lab = Lab::new("patch", [call, ScriptedAnswer::text("Patched.")]);
     let run = lab.codex(&codex, &["Patch it."]);
     assert_eq!((run.code, run.messages()), (Some(0), vec!["Patched.".to_owned()]), "{}", run.all());
     assert_eq!(
@@ -130,8 +131,8 @@ fn a_patch_changes_a_file() {
 #[test]
 fn an_mcp_tool_in_a_namespace() {
     let Some(codex) = program(CODEX) else { return };
-    let call = Answer::call("call_1", "mcp__lab__add", json!({"a": 2, "b": 40}));
-    let lab = Lab::new("mcp", [call, Answer::text("Forty-two.")]);
+    let call = ScriptedAnswer::call("call_1", "mcp__lab__add", json!({"a": 2, "b": 40}));
+    let lab = Lab::new("mcp", [call, ScriptedAnswer::text("Forty-two.")]);
     let server = lab.dir.join("server.py");
     std::fs::write(&server, include_str!("support/mcp_server.py")).expect("written");
     let args =
@@ -152,8 +153,8 @@ fn parallel_calls_are_all_answered() {
         gap_us: 0,
         index,
     };
-    let answer = Answer::turn([Step::text("Two at once."), call(0, "echo one"), call(1, "echo two")]);
-    let lab = Lab::new("parallel", [answer, Answer::text("Both.")]);
+    let answer = ScriptedAnswer::turn([Step::text("Two at once."), call(0, "echo one"), call(1, "echo two")]);
+    let lab = Lab::new("parallel", [answer, ScriptedAnswer::text("Both.")]);
     let run = lab.codex(&codex, &["Do both."]);
     assert_eq!(run.code, Some(0), "{}", run.all());
     let history = messages(&lab, 1);
@@ -170,7 +171,7 @@ fn parallel_calls_are_all_answered() {
 #[test]
 fn an_image_arrives() {
     let Some(codex) = program(CODEX) else { return };
-    let lab = Lab::new("image", [Answer::text("A dot.")]);
+    let lab = Lab::new("image", [ScriptedAnswer::text("A dot.")]);
     let png: [u8; 67] = [
         0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a, 0, 0, 0, 13, b'I', b'H', b'D', b'R', 0, 0, 0, 1, 0,
         0, 0, 1, 8, 0, 0, 0, 0, 0x3a, 0x7e, 0x9b, 0x55, 0, 0, 0, 10, b'I', b'D', b'A', b'T', 0x78, 0x9c,
@@ -192,8 +193,8 @@ fn an_image_arrives() {
 fn a_session_is_resumed_with_its_history() {
     let Some(codex) = program(CODEX) else { return };
     let endpoint = "quirks = { echo_reasoning = \"always\" }";
-    let first = Answer::turn([Step::reasoning("A secret thought."), Step::text("One.")]);
-    let lab = Lab::configured("resume", [first, Answer::text("Two.")], "", endpoint);
+    let first = ScriptedAnswer::turn([Step::reasoning("A secret thought."), Step::text("One.")]);
+    let lab = Lab::configured("resume", [first, ScriptedAnswer::text("Two.")], "", endpoint);
     let run = lab.codex(&codex, &["Count."]);
     assert_eq!(run.code, Some(0), "{}", run.all());
     let thread = run
@@ -239,7 +240,8 @@ fn errors_are_read(server: &str, passing: usize) {
     ];
     for (status, words, shown, most) in cases {
         // One retry of ours for each of Codex's requests keeps the test short.
-        let lab = Lab::configured("errors", [Answer::error(status, body(words))], server, "retries = 1");
+        let lab =
+            Lab::configured("errors", [ScriptedAnswer::error(status, body(words))], server, "retries = 1");
         let run = lab.codex(&codex, &["Go."]);
         assert_eq!(run.code, Some(1), "{status} {}", run.all());
         assert!(run.all().contains(shown), "{status}: not shown: {shown}\n{}", run.all());
@@ -250,8 +252,9 @@ fn errors_are_read(server: &str, passing: usize) {
 #[test]
 fn a_rate_limit_is_waited_for() {
     let Some(codex) = program(CODEX) else { return };
-    let limited = Answer::error(429, json!({"error": {"message": "slow down"}})).header("retry-after", "1");
-    let lab = Lab::new("limit", [limited.clone(), limited, Answer::text("At last.")]);
+    let limited =
+        ScriptedAnswer::error(429, json!({"error": {"message": "slow down"}})).header("retry-after", "1");
+    let lab = Lab::new("limit", [limited.clone(), limited, ScriptedAnswer::text("At last.")]);
     let run = lab.codex(&codex, &["Go."]);
     assert_eq!((run.code, run.messages()), (Some(0), vec!["At last.".to_owned()]), "{}", run.all());
     assert!(!run.all().contains("Reconnecting"), "the client noticed: {}", run.all());
@@ -260,8 +263,8 @@ fn a_rate_limit_is_waited_for() {
 #[test]
 fn an_upstream_that_breaks_in_mid_stream_is_asked_again() {
     let Some(codex) = program(CODEX) else { return };
-    let half = Answer::steps([Step::text("It beg"), Step::sleep(50), Step::Cut]);
-    let lab = Lab::new("cut", [half, Answer::text("It began and ended.")]);
+    let half = ScriptedAnswer::steps([Step::text("It beg"), Step::sleep(50), Step::Cut]);
+    let lab = Lab::new("cut", [half, ScriptedAnswer::text("It began and ended.")]);
     let run = lab.codex(&codex, &["Go."]);
     assert_eq!(run.code, Some(0), "{}", run.all());
     assert_eq!(run.messages().last().map(String::as_str), Some("It began and ended."), "{}", run.all());
@@ -270,8 +273,8 @@ fn an_upstream_that_breaks_in_mid_stream_is_asked_again() {
 #[test]
 fn a_stopped_proxy_ends_its_streams_and_its_successor_goes_on() {
     let Some(codex) = program(CODEX) else { return };
-    let slow = Answer::steps([Step::text("Slowly"), Step::Stall]);
-    let mut lab = Lab::configured("sigterm", [slow, Answer::text("Done.")], "grace = \"500ms\"", "");
+    let slow = ScriptedAnswer::steps([Step::text("Slowly"), Step::Stall]);
+    let mut lab = Lab::configured("sigterm", [slow, ScriptedAnswer::text("Done.")], "grace = \"500ms\"", "");
     let client = lab.codex_command(&codex, &["Go."]).spawn().expect("latimer runs");
     let begun = Instant::now();
     while lab.requests().is_empty() && begun.elapsed() < Duration::from_secs(30) {
@@ -292,7 +295,7 @@ fn a_stopped_proxy_ends_its_streams_and_its_successor_goes_on() {
 #[test]
 fn nothing_of_the_persons_is_touched() {
     let Some(codex) = program(CODEX) else { return };
-    let lab = Lab::new("untouched", [Answer::text("Hi.")]);
+    let lab = Lab::new("untouched", [ScriptedAnswer::text("Hi.")]);
     let config = lab.dir.join("home/.codex/config.toml");
     std::fs::write(&config, "# mine\nmodel = \"something-else\"\n").expect("written");
     let run = lab.codex(&codex, &["Hi."]);

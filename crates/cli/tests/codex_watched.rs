@@ -6,7 +6,7 @@ mod support;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use latimer_adapters::scripted::{Answer, Step};
+use latimer_adapters::scripted::{ScriptedAnswer, Step};
 use serde_json::json;
 use support::pair::{Pair, kill, lives, logs};
 use support::{finish, latimer, program};
@@ -18,9 +18,9 @@ fn a_turn_outlives_the_proxy() {
     let pair = Pair::new(
         "codex-watched",
         [
-            Answer::call("call_1", "exec_command", json!({ "cmd": "echo hello > made.txt" })),
-            Answer::turn([slow]),
-            Answer::text("Made it."),
+            ScriptedAnswer::call("call_1", "exec_command", json!({ "cmd": "echo hello > made.txt" })),
+            ScriptedAnswer::turn([slow]),
+            ScriptedAnswer::text("Made it."),
         ],
     );
     let mut command = latimer();

@@ -3,7 +3,7 @@
 
 mod support;
 
-use latimer_adapters::scripted::{Answer, Step};
+use latimer_adapters::scripted::{ScriptedAnswer, Step};
 use latimer_protocol::responses::legality;
 use serde_json::{Value, json};
 use support::{Lab, body, dechunk, status};
@@ -27,7 +27,8 @@ fn asked(lab: &Lab, number: usize) -> String {
 
 #[test]
 fn a_trigger_gets_one_item_that_stands_for_the_history() {
-    let lab = Lab::new("trigger", [Answer::text("We made a file."), Answer::text("Going on.")]);
+    let lab =
+        Lab::new("trigger", [ScriptedAnswer::text("We made a file."), ScriptedAnswer::text("Going on.")]);
     let mut input = history("a.txt");
     input.push(json!({ "type": "compaction_trigger" }));
     let tools = json!([{ "type": "function", "name": "exec" }]);
@@ -56,9 +57,11 @@ fn a_trigger_gets_one_item_that_stands_for_the_history() {
 
 #[test]
 fn a_history_that_is_too_long_is_summarised_in_parts() {
-    let too_long =
-        Answer::error(400, json!({ "error": { "message": "maximum context length is 8192 tokens" } }));
-    let parts = (1..=40).map(|part| Answer::text(format!("notes {part}")));
+    let too_long = ScriptedAnswer::error(
+        400,
+        json!({ "error": { "message": "maximum context length is 8192 tokens" } }),
+    );
+    let parts = (1..=40).map(|part| ScriptedAnswer::text(format!("notes {part}")));
     let lab = Lab::new("parts", [too_long].into_iter().chain(parts));
     let input: Vec<Value> =
         (0..20).map(|turn| message("user", &format!("request {turn} {}", "x".repeat(400)))).collect();
@@ -79,9 +82,9 @@ fn a_history_that_is_too_long_is_summarised_in_parts() {
 #[test]
 fn half_a_summary_is_none() {
     for (name, half) in [
-        ("length", Answer::steps([Step::text("We ma"), Step::finish("length"), Step::Done])),
-        ("cut", Answer::steps([Step::text("We ma"), Step::Cut])),
-        ("empty", Answer::text(" ")),
+        ("length", ScriptedAnswer::steps([Step::text("We ma"), Step::finish("length"), Step::Done])),
+        ("cut", ScriptedAnswer::steps([Step::text("We ma"), Step::Cut])),
+        ("empty", ScriptedAnswer::text(" ")),
     ] {
         let lab = Lab::configured(name, [half], "", "retries = 0");
         let request = json!({ "model": "glm-5", "input": history("a.txt") });
@@ -92,7 +95,7 @@ fn half_a_summary_is_none() {
 
 #[test]
 fn a_compaction_of_somebody_else_is_no_reason_to_fail_for_ever() {
-    let lab = Lab::new("foreign", [Answer::text("fine")]);
+    let lab = Lab::new("foreign", [ScriptedAnswer::text("fine")]);
     let foreign = json!({ "type": "compaction", "encrypted_content": "gAAAAA" });
     let answer =
         lab.post(&json!({ "model": "glm-5", "input": [foreign, message("user", "go on")] }).to_string(), "");

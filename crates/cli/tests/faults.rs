@@ -6,7 +6,7 @@ mod support;
 
 use std::time::Duration;
 
-use latimer_adapters::scripted::{Answer, Encoding, Framing, Step};
+use latimer_adapters::scripted::{Encoding, Framing, ScriptedAnswer, Step};
 use latimer_protocol::responses::legality;
 use serde_json::json;
 use support::faults::{Completed, Failed, Fault, Refused, drive, fault, shown};
@@ -18,27 +18,27 @@ const LIMITS: &str = "retries = 1\ntimeouts = { connect = \"1s\", first_byte = \
 
 fn connections() -> Vec<Fault> {
     let said = || [Step::text("Half"), Step::sleep(30)];
-    let then = |step: Step| Answer::steps(said().into_iter().chain([step]));
+    let then = |step: Step| ScriptedAnswer::steps(said().into_iter().chain([step]));
     vec![
-        fault("closed before headers", Answer::close(), Refused(502, "connection")),
-        fault("reset before headers", Answer::reset(), Refused(502, "connection")),
-        fault("silence before headers", Answer::silence(), Refused(504, "400ms")),
-        fault("headers byte by byte", Answer::text("x").head_gap_ms(50), Refused(504, "400ms")),
-        fault("silence after headers", Answer::steps([Step::Stall]), Refused(504, "timeouts.idle")),
+        fault("closed before headers", ScriptedAnswer::close(), Refused(502, "connection")),
+        fault("reset before headers", ScriptedAnswer::reset(), Refused(502, "connection")),
+        fault("silence before headers", ScriptedAnswer::silence(), Refused(504, "400ms")),
+        fault("headers byte by byte", ScriptedAnswer::text("x").head_gap_ms(50), Refused(504, "400ms")),
+        fault("silence after headers", ScriptedAnswer::steps([Step::Stall]), Refused(504, "timeouts.idle")),
         fault("silence in mid-stream", then(Step::Stall), Failed("Half")),
         fault("reset in mid-stream", then(Step::Reset), Failed("Half")),
         fault("cut in mid-stream", then(Step::Cut), Failed("Half")),
         fault("a clean end without a reason", then(Step::End), Failed("Half")),
         fault(
             "a body shorter than its length",
-            Answer::steps([Step::text("Half")]).framing(Framing::Length(9999)),
+            ScriptedAnswer::steps([Step::text("Half")]).framing(Framing::Length(9999)),
             Failed("Half"),
         ),
-        fault("not HTTP", Answer::raw_tcp(*b"SSH-2.0-OpenSSH_9.7\r\n"), Refused(502, "HTTP")),
+        fault("not HTTP", ScriptedAnswer::raw_tcp(*b"SSH-2.0-OpenSSH_9.7\r\n"), Refused(502, "HTTP")),
         fault("a broken chunk size", then(Step::wire("zz\r\nhello\r\n")), Failed("Half")),
         Fault {
             what: "open after the end marker",
-            answers: vec![Answer::steps([
+            answers: vec![ScriptedAnswer::steps([
                 Step::text("Whole."),
                 Step::finish("stop"),
                 Step::Done,
@@ -48,14 +48,14 @@ fn connections() -> Vec<Fault> {
         },
         Fault {
             what: "closed once, then well",
-            answers: vec![Answer::close(), Answer::text("Well.")],
+            answers: vec![ScriptedAnswer::close(), ScriptedAnswer::text("Well.")],
             seen: Completed("Well."),
         },
         Fault {
             what: "503 once, then well",
             answers: vec![
-                Answer::error(503, json!({"error": {"message": "overloaded"}})),
-                Answer::text("Well."),
+                ScriptedAnswer::error(503, json!({"error": {"message": "overloaded"}})),
+                ScriptedAnswer::text("Well."),
             ],
             seen: Completed("Well."),
         },
@@ -64,12 +64,13 @@ fn connections() -> Vec<Fault> {
 
 fn answers() -> Vec<Fault> {
     let html = |status: u16| {
-        Answer::steps([Step::raw("<html><body>Please log in</body></html>")])
+        ScriptedAnswer::steps([Step::raw("<html><body>Please log in</body></html>")])
             .status(status)
             .content_type("text/html")
     };
-    let error =
-        |status: u16| Answer::error(status, json!({"error": {"message": "the provider's own words"}}));
+    let error = |status: u16| {
+        ScriptedAnswer::error(status, json!({"error": {"message": "the provider's own words"}}))
+    };
     vec![
         fault(
             "a redirect",
@@ -79,11 +80,11 @@ fn answers() -> Vec<Fault> {
         fault("a login page", html(200), Refused(502, "web page")),
         fault(
             "an error object with 200",
-            Answer::whole(json!({"error": {"message": "no credit left", "code": 402}})),
+            ScriptedAnswer::whole(json!({"error": {"message": "no credit left", "code": 402}})),
             Refused(429, "no credit left"),
         ),
-        fault("an empty body with 200", Answer::steps([]), Refused(502, "empty answer")),
-        fault("204", Answer::steps([]).status(204), Refused(502, "empty answer")),
+        fault("an empty body with 200", ScriptedAnswer::steps([]), Refused(502, "empty answer")),
+        fault("204", ScriptedAnswer::steps([]).status(204), Refused(502, "empty answer")),
         fault("400", error(400), Refused(400, "the provider's own words")),
         fault("401", error(401), Refused(502, "the provider's own words")),
         fault("403", error(403), Refused(502, "the provider's own words")),
@@ -93,19 +94,23 @@ fn answers() -> Vec<Fault> {
         fault("429", error(429), Refused(429, "the provider's own words")),
         fault("500", error(500), Refused(502, "the provider's own words")),
         fault("502 with HTML", html(502), Refused(503, "Please log in")),
-        fault("529 with nothing", Answer::steps([]).status(529), Refused(503, "HTTP 529")),
+        fault("529 with nothing", ScriptedAnswer::steps([]).status(529), Refused(503, "HTTP 529")),
         fault(
             "a whole answer instead of a stream",
-            Answer::whole(json!({
+            ScriptedAnswer::whole(json!({
                 "id": "c", "object": "chat.completion", "model": "m",
                 "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "Whole."}}]
             })),
             Completed("Whole."),
         ),
-        fault("a wrong content type", Answer::text("Plain.").content_type("text/plain"), Completed("Plain.")),
-        fault("no content type", Answer::text("Plain.").content_type(""), Completed("Plain.")),
-        fault("gzip", Answer::text("Packed.").encoding(Encoding::Gzip), Completed("Packed.")),
-        fault("deflate", Answer::text("Packed.").encoding(Encoding::Deflate), Completed("Packed.")),
+        fault(
+            "a wrong content type",
+            ScriptedAnswer::text("Plain.").content_type("text/plain"),
+            Completed("Plain."),
+        ),
+        fault("no content type", ScriptedAnswer::text("Plain.").content_type(""), Completed("Plain.")),
+        fault("gzip", ScriptedAnswer::text("Packed.").encoding(Encoding::Gzip), Completed("Packed.")),
+        fault("deflate", ScriptedAnswer::text("Packed.").encoding(Encoding::Deflate), Completed("Packed.")),
     ]
 }
 
@@ -113,7 +118,7 @@ fn streams() -> Vec<Fault> {
     let chunk = |text: &str| json!({"choices": [{"index": 0, "delta": {"content": text}}]}).to_string();
     let end =
         "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
-    let raw = |text: String| Answer::steps([Step::raw(text)]);
+    let raw = |text: String| ScriptedAnswer::steps([Step::raw(text)]);
     vec![
         fault(
             "a garbage line between good ones",
@@ -152,7 +157,7 @@ fn streams() -> Vec<Fault> {
         fault("everything twice", raw(format!("data: {}\n\n{end}{end}", chunk("a"))), Completed("a")),
         fault(
             "a line without end",
-            Answer::steps([Step::text("a"), Step::repeat(80, [Step::raw("x".repeat(256 << 10))])]),
+            ScriptedAnswer::steps([Step::text("a"), Step::repeat(80, [Step::raw("x".repeat(256 << 10))])]),
             Failed("a"),
         ),
         fault(
@@ -162,7 +167,7 @@ fn streams() -> Vec<Fault> {
         ),
         fault(
             "comments before the answer",
-            Answer::turn([
+            ScriptedAnswer::turn([
                 Step::repeat(8, [Step::comment("PROCESSING"), Step::sleep(60)]),
                 Step::text("Late."),
             ]),
@@ -170,12 +175,12 @@ fn streams() -> Vec<Fault> {
         ),
         fault(
             "characters cut anywhere",
-            Answer::turn([Step::Text { text: "añ€𝄞é".repeat(3), pieces: 40, gap_us: 0 }]),
+            ScriptedAnswer::turn([Step::Text { text: "añ€𝄞é".repeat(3), pieces: 40, gap_us: 0 }]),
             Completed("añ€𝄞éañ€𝄞éañ€𝄞é"),
         ),
         fault(
             "many small events",
-            Answer::turn([Step::repeat(20_000, [Step::text("")]), Step::text("Done.")]),
+            ScriptedAnswer::turn([Step::repeat(20_000, [Step::text("")]), Step::text("Done.")]),
             Completed("Done."),
         ),
     ]
@@ -198,9 +203,10 @@ fn broken_streams() {
 
 #[test]
 fn a_key_that_is_used_up_gives_way_to_the_next() {
-    let used_up = Answer::error(429, json!({"error": {"message": "quota"}})).header("retry-after", "3600");
+    let used_up =
+        ScriptedAnswer::error(429, json!({"error": {"message": "quota"}})).header("retry-after", "3600");
     let keys = "api_key = [\"first\", \"second\"]";
-    let lab = Lab::configured("keys", [used_up, Answer::text("Well.")], "", keys);
+    let lab = Lab::configured("keys", [used_up, ScriptedAnswer::text("Well.")], "", keys);
     for _ in 0..2 {
         assert_eq!(shown(&dechunk(&lab.post(ASK, ""))), "Well.");
     }
@@ -216,8 +222,9 @@ fn a_key_that_is_used_up_gives_way_to_the_next() {
 
 #[test]
 fn a_short_retry_after_is_waited_for() {
-    let busy = Answer::error(429, json!({"error": {"message": "slow down"}})).header("retry-after", "1");
-    let lab = Lab::new("wait", [busy, Answer::text("Well.")]);
+    let busy =
+        ScriptedAnswer::error(429, json!({"error": {"message": "slow down"}})).header("retry-after", "1");
+    let lab = Lab::new("wait", [busy, ScriptedAnswer::text("Well.")]);
     assert_eq!(shown(&dechunk(&lab.post(ASK, ""))), "Well.");
     let times: Vec<Duration> = lab.requests().iter().map(|request| request.received_at).collect();
     assert!(times[1].saturating_sub(times[0]) >= Duration::from_millis(950), "{times:?}");
@@ -225,7 +232,7 @@ fn a_short_retry_after_is_waited_for() {
 
 #[test]
 fn a_silent_provider_does_not_make_the_client_hang_up() {
-    let slow = Answer::turn([Step::text("A"), Step::sleep(700), Step::text("B")]);
+    let slow = ScriptedAnswer::turn([Step::text("A"), Step::sleep(700), Step::text("B")]);
     let lab = Lab::configured("alive", [slow], "keep_alive = \"200ms\"", "");
     let stream = dechunk(&lab.post(ASK, ""));
     assert_eq!(legality::check(stream.as_bytes()), Vec::<String>::new(), "{stream}");

@@ -3,7 +3,7 @@
 
 mod support;
 
-use latimer_adapters::scripted::{Answer, Step};
+use latimer_adapters::scripted::{ScriptedAnswer, Step};
 use serde_json::{Value, json};
 use support::{Lab, body, dechunk, status};
 
@@ -26,7 +26,7 @@ fn parsed(answer: &str) -> Value {
 
 #[test]
 fn one_object_in_each_protocol() {
-    let lab = Lab::new("fronts-object", [Answer::text("Hi.")]);
+    let lab = Lab::new("fronts-object", [ScriptedAnswer::text("Hi.")]);
     let texts = [
         "/output/0/content/0/text",
         "/choices/0/message/content",
@@ -47,7 +47,7 @@ fn one_object_in_each_protocol() {
 
 #[test]
 fn refusals_have_the_clients_shape() {
-    let refuse = || Answer::error(401, json!({ "error": { "message": "bad key" } }));
+    let refuse = || ScriptedAnswer::error(401, json!({ "error": { "message": "bad key" } }));
     // With two endpoints, a model that neither lists leads nowhere.
     let two = "retries = 0\n[[endpoint]]\nname = \"other\"\nbase_url = \"http://127.0.0.1:9/v1\"\nmodels = [\"other\"]";
     let lab = Lab::configured("fronts-refuse", [refuse(), refuse(), refuse(), refuse()], "", two);
@@ -89,7 +89,7 @@ fn refusals_have_the_clients_shape() {
 
 #[test]
 fn a_body_that_fits_no_protocol_names_what_is_missing() {
-    let lab = Lab::new("fronts-missing", [Answer::text("never")]);
+    let lab = Lab::new("fronts-missing", [ScriptedAnswer::text("never")]);
     let cases = [
         ("/v1/chat/completions", r#"{"model":"glm-5","input":"x"}"#, "messages"),
         ("/v1/messages", r#"{"model":"glm-5","input":"x"}"#, "messages"),
@@ -110,7 +110,7 @@ fn a_body_that_fits_no_protocol_names_what_is_missing() {
 
 #[test]
 fn models_in_three_shapes() {
-    let lab = Lab::new("fronts-models", [Answer::text("Hi.")]);
+    let lab = Lab::new("fronts-models", [ScriptedAnswer::text("Hi.")]);
     let get = |path: &str, extra: &str| {
         let head = lab.get(path).replace("connection: close", &format!("{extra}connection: close"));
         parsed(&lab.http(&head, b""))
@@ -133,7 +133,7 @@ fn models_in_three_shapes() {
 
 #[test]
 fn counts_cost_no_request() {
-    let lab = Lab::new("fronts-count", [Answer::text("never")]);
+    let lab = Lab::new("fronts-count", [ScriptedAnswer::text("never")]);
     let ask = json!({ "model": "glm-5", "messages": [{ "role": "user", "content": "one two three four" }] })
         .to_string();
     let count = parsed(&lab.post_to("/v1/messages/count_tokens?beta=true", &ask, ""));
@@ -147,7 +147,7 @@ fn counts_cost_no_request() {
 
 #[test]
 fn what_claude_code_asks_on_its_own_costs_no_request() {
-    let lab = Lab::new("fronts-own", [Answer::text("never")]);
+    let lab = Lab::new("fronts-own", [ScriptedAnswer::text("never")]);
     let title = json!({
         "model": "glm-5", "max_tokens": 100, "tools": [],
         "output_config": { "format": { "type": "json_schema", "schema": { "type": "object", "properties": { "title": { "type": "string" } } } } },
@@ -170,7 +170,7 @@ fn what_claude_code_asks_on_its_own_costs_no_request() {
 
 #[test]
 fn an_answer_that_is_kept_is_shown_listed_and_deleted() {
-    let lab = Lab::new("fronts-kept", [Answer::text("Hi.")]);
+    let lab = Lab::new("fronts-kept", [ScriptedAnswer::text("Hi.")]);
     let made = parsed(&lab.post_to("/v1/responses", RESPONSES, ""));
     let id = made["id"].as_str().expect("an id");
     let get = |path: &str| lab.http(&lab.get(path), b"");
@@ -189,7 +189,7 @@ fn an_answer_that_is_kept_is_shown_listed_and_deleted() {
 
 #[test]
 fn a_slow_provider_is_waited_for_in_each_protocols_own_way() {
-    let slow = || Answer::turn([Step::text("A"), Step::sleep(700), Step::text("B")]);
+    let slow = || ScriptedAnswer::turn([Step::text("A"), Step::sleep(700), Step::text("B")]);
     let lab = Lab::configured("fronts-alive", [slow(), slow(), slow(), slow()], "keep_alive = \"200ms\"", "");
     let asks = [
         ("/v1/responses", RESPONSES.replace('}', ",\"stream\":true}"), "\nevent: response.in_progress\n"),
@@ -212,7 +212,7 @@ fn a_slow_provider_is_waited_for_in_each_protocols_own_way() {
 
 #[test]
 fn what_a_field_means_is_never_changed_in_silence() {
-    let lab = Lab::new("fronts-fields", [Answer::text("Hi.")]);
+    let lab = Lab::new("fronts-fields", [ScriptedAnswer::text("Hi.")]);
     let refused = [
         (r#""prompt":{"id":"p"}"#, "prompt"),
         (r#""conversation":"c""#, "conversation"),

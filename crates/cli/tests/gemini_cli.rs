@@ -8,7 +8,7 @@ mod support;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use latimer_adapters::scripted::{Answer, Step};
+use latimer_adapters::scripted::{ScriptedAnswer, Step};
 use serde_json::json;
 use support::{Lab, Run, program};
 
@@ -21,7 +21,7 @@ struct Private {
 }
 
 impl Private {
-    fn new(name: &str, answers: impl IntoIterator<Item = Answer>) -> Self {
+    fn new(name: &str, answers: impl IntoIterator<Item = ScriptedAnswer>) -> Self {
         let home = std::env::var_os("HOME").map(PathBuf::from);
         let bases = [
             Some(PathBuf::from(env!("CARGO_TARGET_TMPDIR"))),
@@ -71,7 +71,8 @@ fn ask(lab: &Lab, gemini: &str, question: &str) -> Run {
 #[test]
 fn plain_answer() {
     let Some(gemini) = program(GEMINI) else { return };
-    let lab = Private::new("gemini-plain", [Answer::turn([Step::reasoning("Easy."), Step::text("Four.")])]);
+    let lab =
+        Private::new("gemini-plain", [ScriptedAnswer::turn([Step::reasoning("Easy."), Step::text("Four.")])]);
     let run = ask(&lab, &gemini, "What is two and two?");
     assert_eq!((run.code, run.stdout.trim()), (Some(0), "Four."), "{}", run.all());
     let request = &lab.requests()[0];
@@ -82,12 +83,12 @@ fn plain_answer() {
 #[test]
 fn a_command_creates_a_file() {
     let Some(gemini) = program(GEMINI) else { return };
-    let call = Answer::call(
+    let call = ScriptedAnswer::call(
         "call_1",
         "run_shell_command",
         json!({ "command": "echo hello > made.txt", "description": "Makes it" }),
     );
-    let lab = Private::new("gemini-shell", [call, Answer::text("Made it.")]);
+    let lab = Private::new("gemini-shell", [call, ScriptedAnswer::text("Made it.")]);
     let run = ask(&lab, &gemini, "Make a file.");
     assert_eq!(run.code, Some(0), "{}", run.all());
     assert!(run.stdout.contains("Made it."), "{}", run.all());
@@ -100,7 +101,8 @@ fn a_command_creates_a_file() {
 #[test]
 fn a_wrong_key_is_told_at_once() {
     let Some(gemini) = program(GEMINI) else { return };
-    let wrong = || Answer::error(401, json!({ "error": { "message": "the key of the provider is wrong" } }));
+    let wrong =
+        || ScriptedAnswer::error(401, json!({ "error": { "message": "the key of the provider is wrong" } }));
     let lab = Private::new("gemini-error", [wrong(), wrong()]);
     let run = ask(&lab, &gemini, "Hello");
     assert_ne!(run.code, Some(0), "{}", run.all());

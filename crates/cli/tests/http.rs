@@ -5,7 +5,7 @@ mod support;
 
 use std::fmt::Write as _;
 
-use latimer_adapters::scripted::Answer;
+use latimer_adapters::scripted::ScriptedAnswer;
 use serde_json::{Value, json};
 use support::Lab;
 
@@ -100,7 +100,7 @@ fn cases() -> Vec<Case> {
 
 #[test]
 fn rare_kinds_of_bad_requests_are_refused_in_words() {
-    let lab = Lab::configured("http", [Answer::text("Hello.")], "body_limit = \"1MiB\"", OTHER);
+    let lab = Lab::configured("http", [ScriptedAnswer::text("Hello.")], "body_limit = \"1MiB\"", OTHER);
     let token = lab.token();
     for case in cases() {
         let answer = lab.http(&case.head(&token), case.body.as_bytes());
@@ -124,7 +124,7 @@ fn rare_kinds_of_bad_requests_are_refused_in_words() {
 #[test]
 fn compressed_bodies_are_read_and_bombs_are_not() {
     use std::process::{Command, Stdio};
-    let lab = Lab::configured("gzip", [Answer::text("Hello.")], "body_limit = \"1MiB\"", "");
+    let lab = Lab::configured("gzip", [ScriptedAnswer::text("Hello.")], "body_limit = \"1MiB\"", "");
     let gzip = |bytes: &[u8]| {
         let mut child =
             Command::new("gzip").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("gzip runs");
@@ -149,7 +149,7 @@ fn compressed_bodies_are_read_and_bombs_are_not() {
 
 #[test]
 fn models_are_listed_for_every_kind_of_client() {
-    let lab = Lab::new("models", [Answer::text("")]);
+    let lab = Lab::new("models", [ScriptedAnswer::text("")]);
     let get = |path: &str| {
         let head = format!(
             "GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\nconnection: close\r\n\r\n",

@@ -7,7 +7,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
-use latimer_adapters::scripted::{Answer, Step};
+use latimer_adapters::scripted::{ScriptedAnswer, Step};
 use support::{Lab, folder, latimer, output};
 
 /// Sends a streaming turn and reads until this text has come.
@@ -34,7 +34,7 @@ fn open_stream(lab: &Lab, text: &str) -> (TcpStream, String) {
 
 #[test]
 fn a_stop_lets_open_turns_finish() {
-    let slow = Answer::turn([Step::text("Once"), Step::sleep(700), Step::text(" upon a time.")]);
+    let slow = ScriptedAnswer::turn([Step::text("Once"), Step::sleep(700), Step::text(" upon a time.")]);
     let mut lab = Lab::configured("drain", [slow], "grace = \"20s\"", "");
     let (mut stream, mut body) = open_stream(&lab, "Once");
     lab.signal("TERM");
@@ -45,7 +45,7 @@ fn a_stop_lets_open_turns_finish() {
 
 #[test]
 fn a_connection_without_a_request_does_not_hold_up_a_stop() {
-    let mut lab = Lab::configured("idle", [Answer::text("")], "grace = \"60s\"", "");
+    let mut lab = Lab::configured("idle", [ScriptedAnswer::text("")], "grace = \"60s\"", "");
     let mut stream = TcpStream::connect(lab.url.trim_start_matches("http://")).expect("connected");
     stream.set_read_timeout(Some(Duration::from_secs(30))).expect("set");
     stream.write_all(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n").expect("sent");
@@ -92,7 +92,7 @@ fn serve_refuses_a_broken_configuration() {
 #[test]
 fn the_token_is_private_and_stays() {
     use std::os::unix::fs::PermissionsExt as _;
-    let mut lab = Lab::new("token", [Answer::text("")]);
+    let mut lab = Lab::new("token", [ScriptedAnswer::text("")]);
     let token = lab.token();
     assert!(token.len() >= 64, "{} characters", token.len());
     let mode =

@@ -11,7 +11,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::task::Poll;
 
-use latimer_adapters::scripted::{Answer, Service};
+use latimer_adapters::scripted::{ScriptedAnswer, Service};
 use latimer_protocol::secret::Secret;
 use latimer_proxy::accounts::{self, Places};
 use latimer_proxy::config::{Login, state};
@@ -350,7 +350,10 @@ fn one_refresher_for_all() {
 
 #[test]
 fn an_endpoint_uses_accounts_and_moves_on() {
-    let answers = [Answer::error(401, json!({ "error": { "message": "expired" } })), Answer::text("hello")];
+    let answers = [
+        ScriptedAnswer::error(401, json!({ "error": { "message": "expired" } })),
+        ScriptedAnswer::text("hello"),
+    ];
     let mut lab = Lab::configured("accounts", answers, "", "api_key = []\nlogin = \"codebuff\"");
     for (id, secret) in [("a@test", "token-a"), ("b@test", "token-b")] {
         let tokens = accounts::file::Tokens {

@@ -8,15 +8,15 @@ mod support;
 
 use std::process::{Command, Stdio};
 
-use latimer_adapters::scripted::Answer;
+use latimer_adapters::scripted::ScriptedAnswer;
 use serde_json::json;
 use support::{Lab, Run, finish, program};
 
 const OPENCODE: &str = "LATIMER_OPENCODE";
 
-fn answers() -> Vec<Answer> {
+fn answers() -> Vec<ScriptedAnswer> {
     let call = json!({ "command": "echo hello > made.txt", "description": "Makes it" });
-    vec![Answer::call("call_1", "bash", call), Answer::text("Made it.")]
+    vec![ScriptedAnswer::call("call_1", "bash", call), ScriptedAnswer::text("Made it.")]
 }
 
 /// Requests with tools; opencode may ask for a title beside them.
@@ -86,7 +86,8 @@ fn over_responses() {
 #[test]
 fn what_lasts_ends_the_run_at_once() {
     let Some(opencode) = program(OPENCODE) else { return };
-    let wrong = || Answer::error(401, json!({ "error": { "message": "the key of the provider is wrong" } }));
+    let wrong =
+        || ScriptedAnswer::error(401, json!({ "error": { "message": "the key of the provider is wrong" } }));
     let lab = Lab::new("opencode-error", [wrong(), wrong()]);
     let run = lab.client("opencode", &opencode, &["run", "Hello"], &[]);
     assert!(run.all().contains("the key of the provider is wrong"), "{}", run.all());

@@ -3,7 +3,7 @@
 
 mod support;
 
-use latimer_adapters::scripted::Answer;
+use latimer_adapters::scripted::ScriptedAnswer;
 use latimer_protocol::{anthropic, chat, gemini, responses};
 use serde_json::{Value, json};
 use support::said::{CLIENTS, End, Heard, Say, UPSTREAMS, answer, heard};
@@ -165,10 +165,12 @@ fn drive(upstream: &'static str) {
         .flat_map(|client| all.iter().map(move |case| (*client, case)))
         .filter(|(client, case)| applies(client, case))
         .collect();
-    let mut answers: Vec<Answer> =
+    let mut answers: Vec<ScriptedAnswer> =
         pairs.iter().map(|(_, case)| answer(upstream, &case.says, case.end)).collect();
     answers.extend(
-        CLIENTS.iter().map(|_| Answer::error(500, json!({ "error": { "message": "the model broke" } }))),
+        CLIENTS
+            .iter()
+            .map(|_| ScriptedAnswer::error(500, json!({ "error": { "message": "the model broke" } }))),
     );
     // Whatever the endpoint's own level is: here everything is translated.
     let endpoint = format!(

@@ -3,7 +3,7 @@
 
 mod support;
 
-use latimer_adapters::scripted::{Answer, Step};
+use latimer_adapters::scripted::{ScriptedAnswer, Step};
 use latimer_protocol::responses::legality;
 use serde_json::{Value, json};
 use support::{Lab, dechunk, program};
@@ -52,7 +52,7 @@ fn dialects(command: &str) -> Vec<(&'static str, String)> {
 }
 
 /// The text as a stream of pieces of five bytes, or a little more where a character is longer.
-fn in_pieces(text: &str) -> Answer {
+fn in_pieces(text: &str) -> ScriptedAnswer {
     let mut steps = Vec::new();
     let mut piece = String::new();
     for c in text.chars() {
@@ -62,7 +62,7 @@ fn in_pieces(text: &str) -> Answer {
         }
     }
     steps.push(Step::text(piece));
-    Answer::turn(steps)
+    ScriptedAnswer::turn(steps)
 }
 
 fn ask(lab: &Lab) -> (String, Value) {
@@ -127,7 +127,7 @@ fn native_calls_are_made_valid() {
         ("Python", "exec_command", "{'cmd': 'ls',}".to_owned()),
     ];
     for (what, name, arguments) in cases {
-        let lab = Lab::new("native", [Answer::turn([Step::call("call_1", name, arguments)])]);
+        let lab = Lab::new("native", [ScriptedAnswer::turn([Step::call("call_1", name, arguments)])]);
         let (stream, response) = ask(&lab);
         assert_eq!(calls(&response), [("exec_command".to_owned(), json!({"cmd": "ls"}))], "{what}: {stream}");
     }
@@ -135,7 +135,8 @@ fn native_calls_are_made_valid() {
 
 #[test]
 fn a_call_without_a_command_is_said_and_not_made() {
-    let lab = Lab::new("empty", [Answer::turn([Step::call("call_1", "exec_command", "{\"cmd\":\" \"}")])]);
+    let lab =
+        Lab::new("empty", [ScriptedAnswer::turn([Step::call("call_1", "exec_command", "{\"cmd\":\" \"}")])]);
     let (stream, response) = ask(&lab);
     assert_eq!(calls(&response), [], "{stream}");
     assert!(text(&response).contains("no command to run"), "{stream}");
@@ -144,7 +145,8 @@ fn a_call_without_a_command_is_said_and_not_made() {
 #[test]
 fn text_and_native_calls_share_one_answer() {
     let markup = "<tool_call>{\"name\":\"read_file\",\"arguments\":{\"path\":\"a\"}}</tool_call>";
-    let answer = Answer::turn([Step::text(markup), Step::call("call_1", "read_file", "{\"path\":\"b\"}")]);
+    let answer =
+        ScriptedAnswer::turn([Step::text(markup), Step::call("call_1", "read_file", "{\"path\":\"b\"}")]);
     let lab = Lab::new("both", [answer]);
     let (_, response) = ask(&lab);
     let read = |path: &str| ("read_file".to_owned(), json!({ "path": path }));
@@ -169,7 +171,8 @@ fn what_is_no_call_is_shown_as_it_is() {
 #[test]
 fn a_model_that_meant_a_call_is_asked_again_and_the_client_does_not_see_it() {
     let broken = "I look.\n<tool_call>{\"name\": oops}</tool_call>";
-    let second = Answer::turn([Step::text("Sorry."), Step::call("call_1", "read_file", "{\"path\":\"a\"}")]);
+    let second =
+        ScriptedAnswer::turn([Step::text("Sorry."), Step::call("call_1", "read_file", "{\"path\":\"a\"}")]);
     let lab = Lab::new("again", [in_pieces(broken), second]);
     let (stream, response) = ask(&lab);
     assert_eq!(calls(&response), [("read_file".to_owned(), json!({"path": "a"}))], "{stream}");
@@ -188,10 +191,13 @@ fn a_model_that_meant_a_call_is_asked_again_and_the_client_does_not_see_it() {
 #[test]
 fn asking_again_never_makes_it_worse() {
     let explore = "<explore_agent>\nlook around\n</explore_agent>";
-    let failed = Answer::error(500, json!({"error": {"message": "broke"}}));
-    for second in
-        [failed, Answer::text("I cannot."), in_pieces(explore), Answer::steps([Step::text("I"), Step::Cut])]
-    {
+    let failed = ScriptedAnswer::error(500, json!({"error": {"message": "broke"}}));
+    for second in [
+        failed,
+        ScriptedAnswer::text("I cannot."),
+        in_pieces(explore),
+        ScriptedAnswer::steps([Step::text("I"), Step::Cut]),
+    ] {
         let lab =
             Lab::configured("worse", [in_pieces(&format!("Well.\n{explore}")), second], "", "retries = 0");
         let (stream, response) = ask(&lab);
@@ -205,8 +211,8 @@ fn asking_again_never_makes_it_worse() {
     }
 }
 
-fn cut(text: &str) -> Answer {
-    Answer::steps([Step::text(text), Step::finish("length"), Step::usage(10, 5), Step::Done])
+fn cut(text: &str) -> ScriptedAnswer {
+    ScriptedAnswer::steps([Step::text(text), Step::finish("length"), Step::usage(10, 5), Step::Done])
 }
 
 #[test]
@@ -231,9 +237,10 @@ fn an_answer_that_a_limit_cut_goes_on() {
 #[test]
 fn an_answer_is_joined_at_a_verified_seam_or_not_at_all() {
     let begun = "The first part of a long answer ends in";
-    for second in
-        [Answer::text("Something else."), Answer::error(500, json!({"error": {"message": "broke"}}))]
-    {
+    for second in [
+        ScriptedAnswer::text("Something else."),
+        ScriptedAnswer::error(500, json!({"error": {"message": "broke"}})),
+    ] {
         let lab = Lab::configured("seam", [cut(begun), second], "", "retries = 0");
         let (stream, response) = ask(&lab);
         assert_eq!(
@@ -323,7 +330,8 @@ fn at_assist_a_plain_announcement_becomes_a_read_only_command() {
         ("All done.", None),
     ] {
         for (level, made) in [("assist", command), ("parse", None)] {
-            let lab = Lab::configured(level, [Answer::text(said)], "", &format!("repair = \"{level}\""));
+            let lab =
+                Lab::configured(level, [ScriptedAnswer::text(said)], "", &format!("repair = \"{level}\""));
             let (stream, response) = ask(&lab);
             let want: Vec<_> = made
                 .map(|command| ("exec_command".to_owned(), json!({ "cmd": command })))
@@ -354,7 +362,7 @@ fn nothing_is_touched_when_it_is_off() {
 fn codex_runs_what_a_model_wrote_in_any_dialect() {
     let Some(codex) = program(CODEX) else { return };
     for (dialect, markup) in dialects("echo hello > made.txt") {
-        let answers = [in_pieces(&format!("I will make it.\n\n{markup}")), Answer::text("Made it.")];
+        let answers = [in_pieces(&format!("I will make it.\n\n{markup}")), ScriptedAnswer::text("Made it.")];
         let lab = Lab::new(dialect, answers);
         let run = lab.codex(&codex, &["Make a file."]);
         assert_eq!(run.code, Some(0), "{dialect}: {}", run.all());

@@ -3,7 +3,7 @@
 
 mod support;
 
-use latimer_adapters::scripted::{Answer, Provider, Scenario, Step};
+use latimer_adapters::scripted::{Provider, Scenario, ScriptedAnswer, Step};
 use serde_json::{Value, json};
 use support::{Lab, dechunk, status};
 
@@ -14,7 +14,12 @@ struct Two {
 }
 
 impl Two {
-    fn new(name: &str, first: impl IntoIterator<Item = Answer>, second: Vec<Answer>, route: &str) -> Self {
+    fn new(
+        name: &str,
+        first: impl IntoIterator<Item = ScriptedAnswer>,
+        second: Vec<ScriptedAnswer>,
+        route: &str,
+    ) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -42,24 +47,25 @@ impl Two {
     }
 }
 
-fn busy() -> Answer {
-    Answer::error(503, json!({ "error": { "message": "overloaded" } }))
+fn busy() -> ScriptedAnswer {
+    ScriptedAnswer::error(503, json!({ "error": { "message": "overloaded" } }))
 }
 
 #[test]
 fn a_broken_endpoint_is_left_before_the_client_notices() {
     for (name, broken) in [
         ("refuses", busy()),
-        ("resets", Answer::reset()),
+        ("resets", ScriptedAnswer::reset()),
         (
             "limits",
-            Answer::error(429, json!({ "error": { "message": "slow down" } })).header("retry-after", "30"),
+            ScriptedAnswer::error(429, json!({ "error": { "message": "slow down" } }))
+                .header("retry-after", "30"),
         ),
-        ("rejects", Answer::error(400, json!({ "error": { "message": "I do not like this" } }))),
-        ("bills", Answer::error(402, json!({ "error": { "message": "Insufficient Balance" } }))),
-        ("ends", Answer::steps([Step::Chunk { json: json!({ "choices": [] }) }, Step::Cut])),
+        ("rejects", ScriptedAnswer::error(400, json!({ "error": { "message": "I do not like this" } }))),
+        ("bills", ScriptedAnswer::error(402, json!({ "error": { "message": "Insufficient Balance" } }))),
+        ("ends", ScriptedAnswer::steps([Step::Chunk { json: json!({ "choices": [] }) }, Step::Cut])),
     ] {
-        let two = Two::new(name, [broken], vec![Answer::text("from the spare")], "");
+        let two = Two::new(name, [broken], vec![ScriptedAnswer::text("from the spare")], "");
         let answer = two.ask("c");
         assert!(
             answer.contains("from the spare") && answer.contains("response.completed"),
@@ -80,8 +86,8 @@ fn a_broken_endpoint_is_left_before_the_client_notices() {
 
 #[test]
 fn nothing_is_sent_twice_after_something_was_shown() {
-    let half = Answer::steps([Step::text("half a sent"), Step::Cut]);
-    let two = Two::new("shown", [half], vec![Answer::text("from the spare")], "");
+    let half = ScriptedAnswer::steps([Step::text("half a sent"), Step::Cut]);
+    let two = Two::new("shown", [half], vec![ScriptedAnswer::text("from the spare")], "");
     let answer = two.ask("c");
     assert!(answer.contains("half a sent") && answer.contains("response.failed"), "{answer}");
     assert_eq!(two.counts(), (1, 0));
@@ -89,8 +95,12 @@ fn nothing_is_sent_twice_after_something_was_shown() {
 
 #[test]
 fn when_all_fail_each_is_named() {
-    let two =
-        Two::new("all", [busy()], vec![Answer::error(401, json!({ "error": { "message": "bad key" } }))], "");
+    let two = Two::new(
+        "all",
+        [busy()],
+        vec![ScriptedAnswer::error(401, json!({ "error": { "message": "bad key" } }))],
+        "",
+    );
     let body = json!({ "model": "coder", "input": "hello" }).to_string();
     let answer = two.lab.post(&body, "");
     assert!(status(&answer) >= 400, "{answer}");
@@ -101,9 +111,11 @@ fn when_all_fail_each_is_named() {
 
 #[test]
 fn a_history_that_is_too_long_goes_back_to_the_client() {
-    let long =
-        Answer::error(400, json!({ "error": { "code": "context_length_exceeded", "message": "too long" } }));
-    let two = Two::new("long", [long], vec![Answer::text("no")], "");
+    let long = ScriptedAnswer::error(
+        400,
+        json!({ "error": { "code": "context_length_exceeded", "message": "too long" } }),
+    );
+    let two = Two::new("long", [long], vec![ScriptedAnswer::text("no")], "");
     let answer = two.lab.post(&json!({ "model": "coder", "input": "hello" }).to_string(), "");
     assert!(answer.contains("context_length_exceeded"), "{answer}");
     assert_eq!(two.counts(), (1, 0), "the client compacts; another endpoint is no better");
@@ -111,7 +123,7 @@ fn a_history_that_is_too_long_goes_back_to_the_client() {
 
 #[test]
 fn conversations_stay_and_rounds_go_round() {
-    let (first, second) = (vec![Answer::text("lab")], vec![Answer::text("spare")]);
+    let (first, second) = (vec![ScriptedAnswer::text("lab")], vec![ScriptedAnswer::text("spare")]);
     let two = Two::new("round", first, second, "strategy = \"round_robin\"");
     let said = |conversation: &str| {
         let answer = two.ask(conversation);
@@ -123,8 +135,10 @@ fn conversations_stay_and_rounds_go_round() {
 
 #[test]
 fn what_routing_knows_survives_a_restart() {
-    let limited = Answer::error(429, json!({ "error": { "message": "daily limit reached, resets in 2h" } }));
-    let mut two = Two::new("restart", [limited, Answer::text("lab")], vec![Answer::text("spare")], "");
+    let limited =
+        ScriptedAnswer::error(429, json!({ "error": { "message": "daily limit reached, resets in 2h" } }));
+    let mut two =
+        Two::new("restart", [limited, ScriptedAnswer::text("lab")], vec![ScriptedAnswer::text("spare")], "");
     assert!(two.ask("a").contains("\"delta\":\"spare\""));
     two.lab.restart();
     assert!(two.ask("b").contains("\"delta\":\"spare\""), "the limit still holds");
@@ -137,7 +151,7 @@ fn what_routing_knows_survives_a_restart() {
 
 #[test]
 fn more_at_once_than_allowed_wait_or_go_elsewhere() {
-    let slow = Answer { delay_ms: 400, ..Answer::text("lab") };
+    let slow = ScriptedAnswer { delay_ms: 400, ..ScriptedAnswer::text("lab") };
     let lab = Lab::configured("slots", [slow], "", "max_parallel = 1");
     let url = lab.url.clone();
     let begun = std::time::Instant::now();

@@ -5,23 +5,24 @@ mod support;
 
 use std::process::Command;
 
-use latimer_adapters::scripted::{Answer, Step};
+use latimer_adapters::scripted::{ScriptedAnswer, Step};
 use serde_json::json;
 use support::{Lab, program};
 
 #[test]
 fn every_object_fits_the_vendors_types() {
     let Some(python) = program("LATIMER_PYTHON") else { return };
-    let ended =
-        |step: Step, reason: &str| Answer::steps([step, Step::finish(reason), Step::usage(9, 3), Step::Done]);
+    let ended = |step: Step, reason: &str| {
+        ScriptedAnswer::steps([step, Step::finish(reason), Step::usage(9, 3), Step::Done])
+    };
     let answers = [
-        Answer::turn([Step::reasoning("Hm."), Step::text("Hello there.")]).when("text"),
-        Answer::call("c1", "exec_command", json!({"cmd": "ls"})).when("call"),
-        Answer::call("c2", "apply_patch", json!({"input": "*** Begin Patch"})).when("custom"),
-        Answer::call("c3", "mcp__lab__add", json!({"a": 1})).when("namespace"),
+        ScriptedAnswer::turn([Step::reasoning("Hm."), Step::text("Hello there.")]).when("text"),
+        ScriptedAnswer::call("c1", "exec_command", json!({"cmd": "ls"})).when("call"),
+        ScriptedAnswer::call("c2", "apply_patch", json!({"input": "*** Begin Patch"})).when("custom"),
+        ScriptedAnswer::call("c3", "mcp__lab__add", json!({"a": 1})).when("namespace"),
         ended(Step::text("And so on"), "length").when("length"),
         ended(Step::text("Well"), "content_filter").when("filter"),
-        Answer::steps([Step::text("Half"), Step::Cut]).when("cut"),
+        ScriptedAnswer::steps([Step::text("Half"), Step::Cut]).when("cut"),
     ];
     let lab = Lab::new("sdk", answers);
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/sdk_check.py");

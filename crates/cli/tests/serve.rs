@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
-use latimer_adapters::scripted::{Answer, Step};
+use latimer_adapters::scripted::{ScriptedAnswer, Step};
 use latimer_protocol::responses::legality;
 use serde_json::{Value, json};
 use support::{Lab, body, dechunk, folder, latimer, output, status};
@@ -17,7 +17,7 @@ const ASK: &str = r#"{"model":"glm-5","stream":true,"input":"go"}"#;
 
 #[test]
 fn a_stream_is_legal_and_a_plain_answer_is_whole() {
-    let lab = Lab::new("serve", [Answer::turn([Step::reasoning("hm"), Step::text("Hello.")])]);
+    let lab = Lab::new("serve", [ScriptedAnswer::turn([Step::reasoning("hm"), Step::text("Hello.")])]);
     let answer = lab.post(ASK, "");
     assert_eq!(status(&answer), 200, "{answer}");
     let stream = dechunk(&answer);
@@ -32,7 +32,7 @@ fn a_stream_is_legal_and_a_plain_answer_is_whole() {
 
 #[test]
 fn strangers_and_nonsense_are_told_why() {
-    let lab = Lab::configured("refused", [Answer::text("never")], "body_limit = \"1kB\"", "");
+    let lab = Lab::configured("refused", [ScriptedAnswer::text("never")], "body_limit = \"1kB\"", "");
     let auth = format!("authorization: Bearer {}\r\n", lab.token());
     let json = "content-type: application/json\r\n";
     let big = format!("{{\"x\":\"{}\"}}", "y".repeat(2000));
@@ -133,7 +133,7 @@ fn first_answer(lab: &Lab, head: &str) -> String {
 
 #[test]
 fn health_says_much_to_friends_and_little_to_strangers() {
-    let lab = Lab::new("health", [Answer::error(500, json!({"error": {"message": "no"}}))]);
+    let lab = Lab::new("health", [ScriptedAnswer::error(500, json!({"error": {"message": "no"}}))]);
     let stranger = lab.http("GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n", b"");
     assert_eq!(body(&stranger), "{\"status\":\"ok\"}");
     let head = format!(
@@ -153,7 +153,7 @@ fn health_says_much_to_friends_and_little_to_strangers() {
 
 #[test]
 fn a_client_that_leaves_ends_the_upstreams_work() {
-    let lab = Lab::new("leave", [Answer::steps([Step::text("Slowly"), Step::Stall])]);
+    let lab = Lab::new("leave", [ScriptedAnswer::steps([Step::text("Slowly"), Step::Stall])]);
     let mut stream = TcpStream::connect(lab.url.trim_start_matches("http://")).expect("connected");
     let head = format!(
         "POST /v1/responses HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{ASK}",
@@ -176,7 +176,7 @@ fn a_stop_ends_open_streams_legally_and_a_second_one_sooner() {
     for signals in [1, 2] {
         let grace = if signals == 1 { "grace = \"300ms\"" } else { "grace = \"10m\"" };
         let mut lab =
-            Lab::configured("stop", [Answer::steps([Step::text("Slowly"), Step::Stall])], grace, "");
+            Lab::configured("stop", [ScriptedAnswer::steps([Step::text("Slowly"), Step::Stall])], grace, "");
         let (url, token) = (lab.url.clone(), lab.token());
         let client = std::thread::spawn(move || {
             let mut stream = TcpStream::connect(url.trim_start_matches("http://")).expect("connected");
@@ -257,7 +257,7 @@ fn check_lists_every_problem_at_once() {
 
 #[test]
 fn a_changed_file_is_taken_up_and_a_broken_one_refused() {
-    let lab = Lab::new("reload", [Answer::text("Hi.")]);
+    let lab = Lab::new("reload", [ScriptedAnswer::text("Hi.")]);
     let path = lab.dir.join("latimer.toml");
     let text = std::fs::read_to_string(&path).expect("read");
     let known = |model: &str| {

@@ -3,7 +3,7 @@
 
 mod support;
 
-use latimer_adapters::scripted::{Answer, Step};
+use latimer_adapters::scripted::{ScriptedAnswer, Step};
 use serde_json::{Value, json};
 use support::{Lab, body, dechunk, status};
 
@@ -14,7 +14,7 @@ fn response(answer: &str) -> Value {
 
 #[test]
 fn an_answer_is_gone_on_with_after_a_restart_too() {
-    let answers = ["one", "two", "three"].map(Answer::text);
+    let answers = ["one", "two", "three"].map(ScriptedAnswer::text);
     let mut lab = Lab::new("chain", answers);
     let first = response(&lab.post(r#"{"model":"glm-5","input":"hello"}"#, ""));
     let ask = |lab: &Lab, id: &Value, stream: bool| {
@@ -49,7 +49,7 @@ fn an_answer_is_gone_on_with_after_a_restart_too() {
 
 #[test]
 fn what_the_client_wants_forgotten_is_not_kept() {
-    let lab = Lab::new("forgotten", [Answer::text("one")]);
+    let lab = Lab::new("forgotten", [ScriptedAnswer::text("one")]);
     let first = response(&lab.post(r#"{"model":"glm-5","input":"hello","store":false}"#, ""));
     let request = json!({ "model": "glm-5", "previous_response_id": first["id"], "input": "go on" });
     assert_eq!(status(&lab.post(&request.to_string(), "")), 400);
@@ -57,8 +57,9 @@ fn what_the_client_wants_forgotten_is_not_kept() {
 
 #[test]
 fn usage_is_written_down_with_its_cost() {
-    let text = || Answer::steps([Step::text("x"), Step::finish("stop"), Step::usage(2000, 100), Step::Done]);
-    let failure = Answer::error(401, json!({ "error": { "message": "bad key" } }));
+    let text =
+        || ScriptedAnswer::steps([Step::text("x"), Step::finish("stop"), Step::usage(2000, 100), Step::Done]);
+    let failure = ScriptedAnswer::error(401, json!({ "error": { "message": "bad key" } }));
     let endpoint = "models = [{ id = \"glm-5\", price = { input = 1, output = 2.5 } }]";
     let mut lab = Lab::configured("usage", [text(), text(), failure], "", endpoint);
     for _ in 0..3 {
@@ -90,7 +91,7 @@ fn usage_is_written_down_with_its_cost() {
 fn circles_and_cold_caches_are_warned_of() {
     let used = |input: u64, cached: u64| {
         let usage = json!({ "prompt_tokens": input, "completion_tokens": 1, "prompt_tokens_details": { "cached_tokens": cached } });
-        Answer::steps([
+        ScriptedAnswer::steps([
             Step::text("x"),
             Step::finish("stop"),
             Step::Chunk { json: json!({ "choices": [], "usage": usage }) },

@@ -3,7 +3,7 @@
 
 mod support;
 
-use latimer_adapters::scripted::{Answer, Encoding, Framing, Step};
+use latimer_adapters::scripted::{Encoding, Framing, ScriptedAnswer, Step};
 use serde_json::{Value, json};
 use support::faults::{Completed, Failed, Fault, Refused, drive, fault};
 
@@ -200,25 +200,27 @@ fn command_code() -> Wire {
 
 /// Everything that depends on the wire.
 fn faults(wire: &Wire) -> Vec<Fault> {
-    let raw = |text: String| Answer::steps([Step::raw(numbered(&text))]);
+    let raw = |text: String| ScriptedAnswer::steps([Step::raw(numbered(&text))]);
     let said = |text: &str| format!("{}{}", wire.begin, (wire.say)(text));
-    let half = |step: Step| Answer::steps([Step::raw(numbered(&said("Half"))), Step::sleep(30), step]);
-    let error =
-        |status: u16| Answer::error(status, json!({ "error": { "message": "the provider's own words" } }));
+    let half =
+        |step: Step| ScriptedAnswer::steps([Step::raw(numbered(&said("Half"))), Step::sleep(30), step]);
+    let error = |status: u16| {
+        ScriptedAnswer::error(status, json!({ "error": { "message": "the provider's own words" } }))
+    };
     let page = |status: u16| {
         let page = "<html><body>Please log in</body></html>";
-        Answer::steps([Step::raw(page)]).status(status).content_type("text/html")
+        ScriptedAnswer::steps([Step::raw(page)]).status(status).content_type("text/html")
     };
     let cut = |text: String| {
         let pieces: Vec<Vec<u8>> = numbered(&text).as_bytes().chunks(7).map(<[u8]>::to_vec).collect();
         let bytes = |bytes| Step::RawBytes { base64: latimer_adapters::scripted::Bytes64(bytes) };
-        Answer::steps(pieces.into_iter().map(bytes))
+        ScriptedAnswer::steps(pieces.into_iter().map(bytes))
     };
     let whole = |text: &str| format!("{}{}", said(text), (wire.end)(text));
     vec![
-        fault("closed before headers", Answer::close(), Refused(502, "connection")),
-        fault("silence before headers", Answer::silence(), Refused(504, "400ms")),
-        fault("silence after headers", Answer::steps([Step::Stall]), Refused(504, "timeouts.idle")),
+        fault("closed before headers", ScriptedAnswer::close(), Refused(502, "connection")),
+        fault("silence before headers", ScriptedAnswer::silence(), Refused(504, "400ms")),
+        fault("silence after headers", ScriptedAnswer::steps([Step::Stall]), Refused(504, "timeouts.idle")),
         fault("silence in mid-stream", half(Step::Stall), Failed("Half")),
         fault("reset in mid-stream", half(Step::Reset), Failed("Half")),
         fault("cut in mid-stream", half(Step::Cut), Failed("Half")),
@@ -230,12 +232,12 @@ fn faults(wire: &Wire) -> Vec<Fault> {
         ),
         fault(
             "open after the end",
-            Answer::steps([Step::raw(numbered(&whole("ab"))), Step::Stall]),
+            ScriptedAnswer::steps([Step::raw(numbered(&whole("ab"))), Step::Stall]),
             Completed("ab"),
         ),
         Fault {
             what: "closed once, then well",
-            answers: vec![Answer::close(), raw(whole("ab"))],
+            answers: vec![ScriptedAnswer::close(), raw(whole("ab"))],
             seen: Completed("ab"),
         },
         fault(
@@ -244,7 +246,7 @@ fn faults(wire: &Wire) -> Vec<Fault> {
             Refused(502, "redirects are never followed"),
         ),
         fault("a login page", page(200), Refused(502, "web page")),
-        fault("an empty body with 200", Answer::steps([]), Refused(502, "empty answer")),
+        fault("an empty body with 200", ScriptedAnswer::steps([]), Refused(502, "empty answer")),
         fault("400", error(400), Refused(400, "the provider's own words")),
         fault("401", error(401), Refused(502, "the provider's own words")),
         fault("403", error(403), Refused(502, "the provider's own words")),
@@ -252,8 +254,12 @@ fn faults(wire: &Wire) -> Vec<Fault> {
         fault("413", error(413), Refused(400, "the provider's own words")),
         fault("429", error(429), Refused(429, "the provider's own words")),
         fault("500", error(500), Refused(502, "the provider's own words")),
-        fault("529 with nothing", Answer::steps([]).status(529), Refused(503, "HTTP 529")),
-        fault("a whole answer instead of a stream", Answer::whole(wire.whole.clone()), Completed("Whole.")),
+        fault("529 with nothing", ScriptedAnswer::steps([]).status(529), Refused(503, "HTTP 529")),
+        fault(
+            "a whole answer instead of a stream",
+            ScriptedAnswer::whole(wire.whole.clone()),
+            Completed("Whole."),
+        ),
         fault("a wrong content type", raw(whole("ab")).content_type("text/plain"), Completed("ab")),
         fault("gzip", raw(whole("ab")).encoding(Encoding::Gzip), Completed("ab")),
         fault(
@@ -277,7 +283,7 @@ fn faults(wire: &Wire) -> Vec<Fault> {
         fault("everything twice", raw(format!("{0}{0}", whole("ab"))), Completed(wire.twice)),
         fault(
             "a line without end",
-            Answer::steps([
+            ScriptedAnswer::steps([
                 Step::raw(numbered(&said("a"))),
                 Step::repeat(80, [Step::raw("x".repeat(256 << 10))]),
             ]),

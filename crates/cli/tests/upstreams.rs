@@ -3,23 +3,23 @@
 
 mod support;
 
-use latimer_adapters::scripted::{Answer, Step};
+use latimer_adapters::scripted::{ScriptedAnswer, Step};
 use serde_json::{Value, json};
 use support::{Lab, program, status};
 
 const CODEX: &str = "LATIMER_CODEX";
 
 /// An event stream of these events, each in a frame of its own.
-fn stream(events: &[Value]) -> Answer {
+fn stream(events: &[Value]) -> ScriptedAnswer {
     let frame = |event: &Value| {
         let name = event["type"].as_str().unwrap_or("message");
         Step::Raw { text: format!("event: {name}\ndata: {event}\n\n") }
     };
-    Answer::steps(events.iter().map(frame))
+    ScriptedAnswer::steps(events.iter().map(frame))
 }
 
 /// A Messages answer: thoughts with a signature, then a call, or words.
-fn messages_answer(thoughts: &str, call: Option<Value>, words: &str) -> Answer {
+fn messages_answer(thoughts: &str, call: Option<Value>, words: &str) -> ScriptedAnswer {
     let block = |index: u32, block: Value, delta: Value| {
         vec![
             json!({ "type": "content_block_start", "index": index, "content_block": block }),
@@ -54,7 +54,7 @@ fn messages_answer(thoughts: &str, call: Option<Value>, words: &str) -> Answer {
 }
 
 /// A Responses answer, the way OpenAI's server writes one.
-fn responses_answer(call: Option<&Value>, words: &str) -> Answer {
+fn responses_answer(call: Option<&Value>, words: &str) -> ScriptedAnswer {
     let reasoning =
         json!({ "type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAAAstate" });
     let item = match call {
@@ -146,12 +146,12 @@ fn codex_on_gemini() {
     };
     let call = json!([{ "functionCall": { "name": "exec_command", "args": { "cmd": "echo hello > made.txt" } }, "thoughtSignature": "c2lnbmVk" }]);
     let answers = [
-        Answer::steps([
+        ScriptedAnswer::steps([
             piece(&json!([{ "text": "A file is wanted.", "thought": true }]), None),
             piece(&call, None),
             piece(&json!([{ "text": "" }]), Some("STOP")),
         ]),
-        Answer::steps([piece(&json!([{ "text": "Made it." }]), Some("STOP"))]),
+        ScriptedAnswer::steps([piece(&json!([{ "text": "Made it." }]), Some("STOP"))]),
     ];
     let lab = Lab::configured("gemini", answers, "", "protocol = \"gemini\"\nmodels = [\"gemini-3-flash\"]");
     let run = lab.codex(&codex, &["-m", "gemini-3-flash", "Make a file."]);
@@ -170,10 +170,10 @@ fn codex_on_gemini() {
 fn codex_on_command_code() {
     let Some(codex) = program(CODEX) else { return };
     let lines = |events: &[Value]| {
-        Answer::steps(events.iter().map(|event| Step::Raw { text: format!("{event}\n") }))
+        ScriptedAnswer::steps(events.iter().map(|event| Step::Raw { text: format!("{event}\n") }))
             .content_type("application/x-ndjson")
     };
-    let refusal = Answer::error(
+    let refusal = ScriptedAnswer::error(
         400,
         json!({ "error": { "message": "params.messages[0].content: expected string, received array" } }),
     );
@@ -248,11 +248,11 @@ fn state_of_one_account_is_not_sent_to_another() {
 
 #[test]
 fn what_a_provider_refuses_is_learned_once_and_shown_and_forgotten() {
-    let refusal = Answer::error(
+    let refusal = ScriptedAnswer::error(
         400,
         json!({ "error": { "message": "Unrecognized request argument supplied: stream_options" } }),
     );
-    let lab = Lab::new("learning", [refusal, Answer::text("one"), Answer::text("two")]);
+    let lab = Lab::new("learning", [refusal, ScriptedAnswer::text("one"), ScriptedAnswer::text("two")]);
     let ask = r#"{"model":"glm-5","input":"hello"}"#;
     assert_eq!(status(&lab.post(ask, "")), 200);
     assert_eq!(status(&lab.post(ask, "")), 200);

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Instant;
 
-use latimer_adapters::scripted::{Answer, Step};
+use latimer_adapters::scripted::{ScriptedAnswer, Step};
 use serde_json::{Value, json};
 use support::latimer;
 use support::pair::{Client, End, PATIENCE, Pair, configured, kill, lives, logs, on};
@@ -68,7 +68,7 @@ fn up_and_down_leave_nothing_behind() {
 
 #[test]
 fn a_proxy_that_was_stopped_by_a_person_is_left_stopped_until_it_is_started() {
-    let pair = Pair::new("stopped", [Answer::text("Hi.")]);
+    let pair = Pair::new("stopped", [ScriptedAnswer::text("Hi.")]);
     // Health must have been seen once: before that, an end is a failed start.
     pair.until("it is up", |pair| pair.ask("export").is_some_and(|export| export["status"]["phase"] == "up"));
     kill("TERM", pair.proxy().expect("it serves"));
@@ -86,7 +86,7 @@ fn a_proxy_that_was_stopped_by_a_person_is_left_stopped_until_it_is_started() {
 
 #[test]
 fn incidents_rules_and_recordings_can_be_looked_at_with_and_without_a_watchdog() {
-    let mut pair = Pair::new("look", [Answer::text("Hi.")]);
+    let mut pair = Pair::new("look", [ScriptedAnswer::text("Hi.")]);
     let old = pair.proxy();
     kill("KILL", old.expect("it serves"));
     pair.until("another one serves", |pair| pair.status()["phase"] == "serving" && pair.proxy() != old);
@@ -120,7 +120,7 @@ fn incidents_rules_and_recordings_can_be_looked_at_with_and_without_a_watchdog()
 
 #[test]
 fn a_broken_record_is_set_aside_and_nobody_is_blind() {
-    let mut pair = Pair::new("record", [Answer::turn([Step::text("Hi.")])]);
+    let mut pair = Pair::new("record", [ScriptedAnswer::turn([Step::text("Hi.")])]);
     assert_eq!(pair.stop(), Some(0));
     std::fs::write(pair.dir.join("state/incidents.json"), "{\"version\":").expect("written");
     pair.watchdog = support::pair::start(&pair.dir, &[]);
@@ -212,7 +212,7 @@ fn a_launched_client_has_a_watched_proxy_and_its_violent_end_is_told() {
 
 #[test]
 fn a_page_sees_the_watchdog_through_the_proxy() {
-    let pair = Pair::new("page", [Answer::text("Hi.")]);
+    let pair = Pair::new("page", [ScriptedAnswer::text("Hi.")]);
     let (code, body) = pair.client().get("/watchdog").expect("answered");
     let document: Value = serde_json::from_str(&body).expect("JSON");
     assert_eq!((code, &document["running"]), (200, &Value::from(true)), "{body}");

@@ -5,12 +5,12 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use latimer_adapters::scripted::{Answer, Step};
+use latimer_adapters::scripted::{ScriptedAnswer, Step};
 use support::pair::{End, Load, Pair, kill, lives, logs};
 
 /// A short turn with a few events, so that a kill hits some in the middle.
-fn short() -> Answer {
-    Answer::turn([Step::Text { text: "one two three four".to_owned(), pieces: 4, gap_us: 2_000 }])
+fn short() -> ScriptedAnswer {
+    ScriptedAnswer::turn([Step::Text { text: "one two three four".to_owned(), pieces: 4, gap_us: 2_000 }])
 }
 
 /// How long the test that kills goes on: a minute with `LATIMER_LONG` set.

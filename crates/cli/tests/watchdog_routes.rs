@@ -3,7 +3,7 @@
 
 mod support;
 
-use latimer_adapters::scripted::{Answer, Provider, Scenario};
+use latimer_adapters::scripted::{Provider, Scenario, ScriptedAnswer};
 use serde_json::{Value, json};
 use support::pair::{self, End, Pair, configured, kill, logs, on, wait};
 
@@ -13,7 +13,7 @@ fn json_of((status, body): (u16, String)) -> (u16, Value) {
 
 #[test]
 fn a_probe_walks_the_whole_way_and_stands_in_no_account() {
-    let pair = Pair::new("probe", [Answer::text("Hi.")]);
+    let pair = Pair::new("probe", [ScriptedAnswer::text("Hi.")]);
     let client = pair.client();
     let ask = r#"{"model":"latimer/probe","input":"Are you well?","stream":false,"store":false}"#;
     let (status, answer) = json_of(client.send("POST /v1/responses", ask).expect("answered"));
@@ -29,7 +29,7 @@ fn a_probe_walks_the_whole_way_and_stands_in_no_account() {
 
 #[test]
 fn overrides_are_for_friends_for_a_time_and_for_what_exists() {
-    let pair = Pair::new("overrides", [Answer::text("Hi.")]);
+    let pair = Pair::new("overrides", [ScriptedAnswer::text("Hi.")]);
     let client = pair.client();
     let add = |body: &Value| client.send("POST /v1/admin/overrides", &body.to_string()).expect("answered");
     let raise =
@@ -68,14 +68,14 @@ fn a_provider_that_breaks_is_left_for_a_time_when_the_person_allows_it() {
         .enable_all()
         .build()
         .expect("a runtime");
-    let broken =
-        Scenario::new([Answer::error(500, json!({"error": {"message": "internal"}}))]).without_record();
+    let broken = Scenario::new([ScriptedAnswer::error(500, json!({"error": {"message": "internal"}}))])
+        .without_record();
     let broken = runtime.block_on(Provider::start(broken)).expect("a provider");
     let more = format!(
         "[watchdog]\nauto_switch_provider = true\n[[endpoint]]\nname = \"broken\"\nbase_url = \"{}\"\napi_key = \"k\"\nmodels = [\"glm-5\"]\nretries = 0\n",
         broken.base_url()
     );
-    let pair = Pair::configured("switch", [Answer::text("Hi.")], &more, &[]);
+    let pair = Pair::configured("switch", [ScriptedAnswer::text("Hi.")], &more, &[]);
     let client = pair.client();
     for _ in 0..3 {
         assert_eq!(client.turn().0, End::Failed);

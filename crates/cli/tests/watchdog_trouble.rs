@@ -8,13 +8,13 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use latimer_adapters::scripted::{Answer, Step};
+use latimer_adapters::scripted::{ScriptedAnswer, Step};
 use serde_json::Value;
 use support::pair::{self, Client, End, PATIENCE, Pair, configured, kill, lives, logs, on, wait, watchdog};
 
 #[test]
 fn a_proxy_that_hangs_is_replaced_and_its_state_is_noted() {
-    let pair = Pair::configured("hang", [Answer::text("Hi.")], "", &[]);
+    let pair = Pair::configured("hang", [ScriptedAnswer::text("Hi.")], "", &[]);
     let old = pair.proxy().expect("it serves");
     kill("STOP", old);
     let took = pair.until("another proxy serves", |pair| {
@@ -87,7 +87,7 @@ fn a_port_that_is_somebody_elses_is_named_and_left_alone() {
 
 #[test]
 fn a_second_watchdog_refuses_and_harms_nobody() {
-    let pair = Pair::new("second", [Answer::text("Hi.")]);
+    let pair = Pair::new("second", [ScriptedAnswer::text("Hi.")]);
     let proxy = pair.proxy();
     let run = on(&pair.dir, "run").stdin(Stdio::null()).output().expect("it runs");
     assert_eq!(run.status.code(), Some(1));
@@ -123,7 +123,7 @@ fn a_state_that_cannot_be_written_is_no_reason_not_to_serve() {
 
 #[test]
 fn a_proxy_that_outlives_its_watchdog_is_adopted() {
-    let mut pair = Pair::new("orphan", [Answer::text("Hi.")]);
+    let mut pair = Pair::new("orphan", [ScriptedAnswer::text("Hi.")]);
     let (proxy, address) =
         (pair.proxy().expect("it serves"), pair.url.trim_start_matches("http://").to_owned());
     pair.watchdog.kill().expect("killed");
@@ -145,7 +145,7 @@ fn a_proxy_that_outlives_its_watchdog_is_adopted() {
 
 #[test]
 fn nothing_secret_stands_where_others_can_read() {
-    let pair = Pair::new("secrets", [Answer::turn([Step::text("Hi.")])]);
+    let pair = Pair::new("secrets", [ScriptedAnswer::turn([Step::text("Hi.")])]);
     let token = std::fs::read_to_string(pair.dir.join("state/token")).expect("a token");
     assert_eq!(pair.client().turn().0, End::Complete);
     let proxy = pair.proxy().expect("it serves");
@@ -254,7 +254,7 @@ fn a_full_disk_stops_nobody() {
 #[test]
 fn a_proxy_that_grows_is_replaced_and_its_turns_end_well() {
     // As long as nothing came of an answer, its request is kept to be sent again.
-    let slow = Answer::turn([Step::sleep(9000), Step::text("B")]);
+    let slow = ScriptedAnswer::turn([Step::sleep(9000), Step::text("B")]);
     let pair = Pair::configured("grows", [slow], "[watchdog]\nmemory_limit = \"64MiB\"", &[]);
     let old = pair.proxy().expect("it serves");
     let body = format!(r#"{{"model":"glm-5","stream":true,"input":"{}"}}"#, "x".repeat(12 << 20));

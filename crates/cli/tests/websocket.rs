@@ -5,7 +5,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use latimer_adapters::scripted::{Answer, Step};
+use latimer_adapters::scripted::{ScriptedAnswer, Step};
 use latimer_protocol::responses::legality;
 use serde_json::{Value, json};
 use support::Lab;
@@ -17,7 +17,7 @@ const ON: &str = "websocket = true";
 
 type Headers<'h> = &'h [(&'h str, &'h str)];
 
-fn lab(name: &str, answers: impl IntoIterator<Item = Answer>) -> Lab {
+fn lab(name: &str, answers: impl IntoIterator<Item = ScriptedAnswer>) -> Lab {
     Lab::configured(name, answers, ON, "")
 }
 
@@ -42,7 +42,7 @@ fn user_texts(lab: &Lab, number: usize) -> Vec<String> {
 
 #[test]
 fn the_events_are_those_of_the_stream_one_in_each_message() {
-    let answer = || Answer::turn([Step::reasoning("Hm."), Step::text("Hello, "), Step::text("you.")]);
+    let answer = || ScriptedAnswer::turn([Step::reasoning("Hm."), Step::text("Hello, "), Step::text("you.")]);
     let lab = lab("ws-events", [answer(), answer()]);
     run(async {
         let mut client = Client::connect(&lab).await;
@@ -63,7 +63,7 @@ fn the_events_are_those_of_the_stream_one_in_each_message() {
 
 #[test]
 fn without_the_setting_the_upgrade_is_refused() {
-    let lab = Lab::new("ws-off", [Answer::text("Hi.")]);
+    let lab = Lab::new("ws-off", [ScriptedAnswer::text("Hi.")]);
     let token = format!("Bearer {}", lab.token());
     run(async {
         let refused = Client::knock(&lab, "/v1/responses", &[("authorization", &token)]).await;
@@ -74,7 +74,7 @@ fn without_the_setting_the_upgrade_is_refused() {
 
 #[test]
 fn strangers_stay_outside() {
-    let lab = lab("ws-door", [Answer::text("Hi.")]);
+    let lab = lab("ws-door", [ScriptedAnswer::text("Hi.")]);
     let token = format!("Bearer {}", lab.token());
     run(async {
         let auth = ("authorization", token.as_str());
@@ -100,7 +100,10 @@ fn strangers_stay_outside() {
 
 #[test]
 fn a_connection_remembers_what_is_not_stored() {
-    let lab = lab("ws-chain", [Answer::text("One."), Answer::text("Two."), Answer::text("Three.")]);
+    let lab = lab(
+        "ws-chain",
+        [ScriptedAnswer::text("One."), ScriptedAnswer::text("Two."), ScriptedAnswer::text("Three.")],
+    );
     run(async {
         let mut client = Client::connect(&lab).await;
         client.create("first", json!({})).await;
@@ -154,8 +157,8 @@ fn an_upstream_of_the_same_protocol_gets_a_plain_request() {
 
 #[test]
 fn after_an_error_in_the_chain_the_client_sends_everything_again() {
-    let broken = Answer::error(400, json!({ "error": { "message": "no such temperature" } }));
-    let lab = lab("ws-broken", [Answer::text("One."), broken, Answer::text("Two.")]);
+    let broken = ScriptedAnswer::error(400, json!({ "error": { "message": "no such temperature" } }));
+    let lab = lab("ws-broken", [ScriptedAnswer::text("One."), broken, ScriptedAnswer::text("Two.")]);
     run(async {
         let mut client = Client::connect(&lab).await;
         client.create("first", json!({})).await;
@@ -177,8 +180,8 @@ fn after_an_error_in_the_chain_the_client_sends_everything_again() {
 
 #[test]
 fn a_turn_that_breaks_in_the_middle_is_forgotten_too() {
-    let half = Answer::steps([Step::text("It beg"), Step::Cut]);
-    let lab = lab("ws-half", [Answer::text("One."), half]);
+    let half = ScriptedAnswer::steps([Step::text("It beg"), Step::Cut]);
+    let lab = lab("ws-half", [ScriptedAnswer::text("One."), half]);
     run(async {
         let mut client = Client::connect(&lab).await;
         client.create("first", json!({})).await;
@@ -193,7 +196,7 @@ fn a_turn_that_breaks_in_the_middle_is_forgotten_too() {
 
 #[test]
 fn a_warm_up_asks_nobody_and_can_be_gone_on_with() {
-    let lab = lab("ws-warm", [Answer::text("Hello.")]);
+    let lab = lab("ws-warm", [ScriptedAnswer::text("Hello.")]);
     run(async {
         let mut client = Client::connect(&lab).await;
         client.create("the long beginning", json!({ "generate": false })).await;
@@ -210,8 +213,8 @@ fn a_warm_up_asks_nobody_and_can_be_gone_on_with() {
 
 #[test]
 fn requests_are_answered_one_after_the_other() {
-    let slow = Answer::turn([Step::text("Slow"), Step::sleep(300), Step::text("ly.")]);
-    let lab = lab("ws-queue", [slow, Answer::text("Then this.")]);
+    let slow = ScriptedAnswer::turn([Step::text("Slow"), Step::sleep(300), Step::text("ly.")]);
+    let lab = lab("ws-queue", [slow, ScriptedAnswer::text("Then this.")]);
     run(async {
         let mut client = Client::connect(&lab).await;
         client.create("one", json!({})).await;
@@ -231,7 +234,7 @@ fn requests_are_answered_one_after_the_other() {
 
 #[test]
 fn a_flood_of_requests_is_not_kept() {
-    let lab = lab("ws-flood", [Answer::steps([Step::text("Slowly"), Step::Stall])]);
+    let lab = lab("ws-flood", [ScriptedAnswer::steps([Step::text("Slowly"), Step::Stall])]);
     run(async {
         let mut client = Client::connect(&lab).await;
         client.create("one", json!({})).await;
@@ -253,7 +256,7 @@ fn a_flood_of_requests_is_not_kept() {
 #[test]
 fn a_client_that_leaves_ends_its_turn() {
     for politely in [true, false] {
-        let lab = lab("ws-leave", [Answer::steps([Step::text("Slowly"), Step::Stall])]);
+        let lab = lab("ws-leave", [ScriptedAnswer::steps([Step::text("Slowly"), Step::Stall])]);
         run(async {
             let mut client = Client::connect(&lab).await;
             client.create("Hi.", json!({})).await;
@@ -273,7 +276,7 @@ fn a_client_that_leaves_ends_its_turn() {
 fn a_client_that_does_not_read_holds_the_provider_back() {
     const PIECES: u64 = 4000;
     let piece = "x".repeat(16 << 10);
-    let long = Answer::turn([Step::repeat(PIECES, [Step::text(piece.clone())])]);
+    let long = ScriptedAnswer::turn([Step::repeat(PIECES, [Step::text(piece.clone())])]);
     let lab = lab("ws-slow", [long]);
     let health = || -> Value {
         serde_json::from_str(support::body(&lab.http(&lab.get("/health"), b""))).expect("JSON")
@@ -304,8 +307,12 @@ fn a_client_that_does_not_read_holds_the_provider_back() {
 
 #[test]
 fn what_is_no_text_within_the_limit_closes_the_connection() {
-    let lab =
-        Lab::configured("ws-size", [Answer::text("Hi.")], "websocket = true\nbody_limit = \"64KiB\"", "");
+    let lab = Lab::configured(
+        "ws-size",
+        [ScriptedAnswer::text("Hi.")],
+        "websocket = true\nbody_limit = \"64KiB\"",
+        "",
+    );
     run(async {
         let mut client = Client::connect(&lab).await;
         client.send(Message::binary(vec![1, 2, 3])).await;
@@ -322,7 +329,7 @@ fn what_is_no_text_within_the_limit_closes_the_connection() {
 
 #[test]
 fn a_stop_lets_the_turn_finish_and_says_goodbye() {
-    let slow = Answer::turn([Step::text("Once"), Step::sleep(500), Step::text(" more.")]);
+    let slow = ScriptedAnswer::turn([Step::text("Once"), Step::sleep(500), Step::text(" more.")]);
     let mut lab = Lab::configured("ws-drain", [slow], "websocket = true\ngrace = \"20s\"", "");
     run(async {
         let mut idle = Client::connect(&lab).await;
@@ -340,7 +347,7 @@ fn a_stop_lets_the_turn_finish_and_says_goodbye() {
 
 #[test]
 fn a_stop_that_cannot_wait_ends_the_turn_legally() {
-    let stalled = Answer::steps([Step::text("Slowly"), Step::Stall]);
+    let stalled = ScriptedAnswer::steps([Step::text("Slowly"), Step::Stall]);
     let mut lab = Lab::configured("ws-cut", [stalled], "websocket = true\ngrace = \"300ms\"", "");
     run(async {
         let mut client = Client::connect(&lab).await;

@@ -3,7 +3,7 @@
 use divan::counter::{BytesCount, ItemsCount};
 use latimer_protocol::turn::{FinishReason, Seal, Sink as _, TurnEvent};
 use latimer_proxy::inbound::chat::request::read;
-use latimer_proxy::inbound::chat::stream::{Begin, Writer};
+use latimer_proxy::inbound::chat::stream::{Writer, WriterSeed};
 
 const COUNT: usize = 1024;
 const RECORDED: &str = include_str!("../../../fixtures/chat_front/opencode-tool-result-turn.request.json");
@@ -49,7 +49,7 @@ fn write_deltas(bencher: divan::Bencher<'_, '_>, kind: &str) {
         wants.stop = vec!["\n\nHuman:".to_owned()];
     }
     bencher.counter(ItemsCount::new(COUNT)).bench(|| {
-        let mut writer = Writer::new(Begin::default(), wants.clone());
+        let mut writer = Writer::new(WriterSeed::default(), wants.clone());
         if kind == "arguments" {
             writer.event(TurnEvent::CallStarted { slot: 0, id: Some("c"), name: "bash" });
             writer.event(TurnEvent::CallArguments { slot: 0, json: "{" });

@@ -4,7 +4,7 @@ use divan::counter::{BytesCount, ItemsCount};
 use latimer_protocol::turn::{FinishReason, Seal, Sink as _, TurnEvent};
 use latimer_proxy::inbound::gemini::names::Names;
 use latimer_proxy::inbound::gemini::request::read;
-use latimer_proxy::inbound::gemini::stream::{Begin, Form, Writer};
+use latimer_proxy::inbound::gemini::stream::{Form, Writer, WriterSeed};
 use latimer_proxy::inbound::tokens;
 
 const COUNT: usize = 1024;
@@ -59,7 +59,7 @@ fn write_deltas(bencher: divan::Bencher<'_, '_>, kind: &str) {
         _ => Form::Events,
     };
     bencher.counter(ItemsCount::new(COUNT)).bench(|| {
-        let begin = Begin { model: "m".to_owned(), form, thoughts: true, ..Begin::default() };
+        let begin = WriterSeed { model: "m".to_owned(), form, thoughts: true, ..WriterSeed::default() };
         let mut writer = Writer::new(begin, Names::default());
         if kind == "arguments" {
             writer.event(TurnEvent::CallStarted { slot: 0, id: Some("c"), name: "run_shell_command" });

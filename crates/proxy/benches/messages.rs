@@ -3,7 +3,7 @@
 use divan::counter::{BytesCount, ItemsCount};
 use latimer_protocol::turn::{FinishReason, Seal, Sink as _, TurnEvent};
 use latimer_proxy::inbound::messages::request::read;
-use latimer_proxy::inbound::messages::stream::{Begin, Writer};
+use latimer_proxy::inbound::messages::stream::{Writer, WriterSeed};
 
 const COUNT: usize = 1024;
 const RECORDED: &str =
@@ -47,7 +47,7 @@ fn read_500_kb(bencher: divan::Bencher<'_, '_>) {
 fn write_deltas(bencher: divan::Bencher<'_, '_>, kind: &str) {
     bencher.counter(ItemsCount::new(COUNT)).bench(|| {
         let stops = if kind == "watched" { vec!["</stop>".to_owned()] } else { Vec::new() };
-        let mut writer = Writer::new(Begin { stream: true, stops, ..Begin::default() });
+        let mut writer = Writer::new(WriterSeed { stream: true, stops, ..WriterSeed::default() });
         if kind == "arguments" {
             writer.event(TurnEvent::CallStarted { slot: 0, id: Some("c"), name: "Bash" });
         }

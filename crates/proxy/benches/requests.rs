@@ -4,8 +4,8 @@ use divan::counter::BytesCount;
 use latimer_adapters::anthropic;
 use latimer_adapters::chat::{self, quirks::Quirks};
 use latimer_adapters::command_code;
-use latimer_adapters::gemini::request::{self as gemini, Takes};
-use latimer_adapters::learn::Lessons;
+use latimer_adapters::gemini::request::{self as gemini, FlavourLimits};
+use latimer_adapters::limitation::Limitations;
 use latimer_adapters::responses::profile::Profile;
 use latimer_adapters::responses::{pass, request as responses};
 use latimer_protocol::turn::{Owner, Seal, TurnRequest};
@@ -66,16 +66,16 @@ fn write(bencher: divan::Bencher<'_, '_>, wire: &str) {
 }
 
 fn written(turn: &TurnRequest, wire: &str) -> usize {
-    let (owner, lessons) = (Owner::new("lab", "m"), Lessons::default());
+    let (owner, limitations) = (Owner::new("lab", "m"), Limitations::default());
     match wire {
         "chat" => chat::request::write(turn, &Quirks::DEFAULT, &owner).body.len(),
-        "messages" => anthropic::request::write(turn, &owner, &lessons).body.len(),
+        "messages" => anthropic::request::write(turn, &owner, &limitations).body.len(),
         "responses" => responses::write(turn, &Profile::OPENAI, &owner).body.len(),
         "gemini" => {
-            let takes = Takes { urls: true, token_limit: true, edit_nudge: false };
-            gemini::write(turn, "gemini-3-flash", takes, &owner, &lessons).body.len()
+            let takes = FlavourLimits { urls: true, token_limit: true, edit_nudge: false };
+            gemini::write(turn, "gemini-3-flash", takes, &owner, &limitations).body.len()
         }
-        _ => command_code::request::write(turn, true, &lessons, "2026-01-31").body.len(),
+        _ => command_code::request::write(turn, true, &limitations, "2026-01-31").body.len(),
     }
 }
 

@@ -5,7 +5,7 @@ use latimer_adapters::chat::quirks::Quirks;
 use latimer_adapters::chat::request::write;
 use latimer_protocol::turn::{FinishReason, Owner, Seal, Sink as _, TurnEvent};
 use latimer_proxy::inbound::responses::request::read;
-use latimer_proxy::inbound::responses::stream::{Begin, Writer};
+use latimer_proxy::inbound::responses::stream::{Writer, WriterSeed};
 
 const COUNT: usize = 1024;
 const RECORDED: &str = include_str!("../../../fixtures/codex/exec-round-trip.request.json");
@@ -55,8 +55,11 @@ fn translate_500_kb(bencher: divan::Bencher<'_, '_>) {
 fn write_deltas(bencher: divan::Bencher<'_, '_>, kind: &str) {
     let Ok(parsed) = read(RECORDED.as_bytes(), &Seal::default()) else { return };
     bencher.counter(ItemsCount::new(COUNT)).bench(|| {
-        let mut writer =
-            Writer::new(Begin { stream: true, ..Begin::default() }, &parsed.echo, parsed.tools.clone());
+        let mut writer = Writer::new(
+            WriterSeed { stream: true, ..WriterSeed::default() },
+            &parsed.echo,
+            parsed.tools.clone(),
+        );
         if kind == "arguments" {
             writer.event(TurnEvent::CallStarted { slot: 0, id: Some("c"), name: "exec_command" });
         }

@@ -8,7 +8,7 @@ use latimer_protocol::turn::{FinishReason, Item, Sink, TurnEvent, TurnRequest, U
 
 use crate::inbound::responses::compact::{question, transcript};
 use crate::route::attempt::{Asked, Attempts, Progress};
-use crate::route::fleet::Leg;
+use crate::route::endpoint_set::RouteTarget;
 use latimer_adapters::repair::Level;
 
 /// Tokens of a model whose window is not known.
@@ -22,7 +22,7 @@ const MOST_PIECES: usize = 64;
 
 /// A summary under way.
 pub struct Compactor {
-    legs: Vec<Leg>,
+    legs: Vec<RouteTarget>,
     base: TurnRequest,
     items: Vec<Item>,
     /// Characters of a piece.
@@ -60,7 +60,7 @@ impl Sink for Answer {
 
 impl Compactor {
     /// Makes the first question ready. `None` without any leg.
-    pub fn new(legs: Vec<Leg>, mut turn: TurnRequest) -> Option<Self> {
+    pub fn new(legs: Vec<RouteTarget>, mut turn: TurnRequest) -> Option<Self> {
         let items = std::mem::take(&mut turn.items);
         let leg = legs.first()?;
         let known = leg.runtime.endpoint.models.iter().find(|model| model.id == leg.model);
@@ -169,7 +169,7 @@ impl Compactor {
 }
 
 fn ask(
-    legs: &[Leg],
+    legs: &[RouteTarget],
     base: &TurnRequest,
     pieces: &[String],
     at: usize,

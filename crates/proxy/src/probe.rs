@@ -8,13 +8,13 @@ use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 
-use latimer_adapters::scripted::{Answer, Provider, Scenario, Step};
+use latimer_adapters::scripted::{Provider, Scenario, ScriptedAnswer, Step};
 use latimer_protocol::status::PROBE_MODEL;
 use serde::Deserialize;
 use tokio::sync::OnceCell;
 
 use crate::config::raise;
-use crate::route::fleet::Fleet;
+use crate::route::endpoint_set::EndpointSet;
 use crate::route::memory::Memory;
 use crate::server::shutdown::Turns;
 
@@ -32,7 +32,7 @@ pub struct Probe {
 /// What a probe's turn works with.
 pub struct Stage {
     /// One endpoint: the scripted provider.
-    pub fleet: Arc<Fleet>,
+    pub fleet: Arc<EndpointSet>,
     /// Counts probes apart from turns.
     pub turns: Arc<Turns>,
     /// Answers as long as it lives.
@@ -60,7 +60,7 @@ impl Probe {
 }
 
 async fn start() -> io::Result<Stage> {
-    let answer = Answer::turn([Step::reasoning("A look around."), Step::text(ANSWER)]);
+    let answer = ScriptedAnswer::turn([Step::reasoning("A look around."), Step::text(ANSWER)]);
     let provider = Provider::start(Scenario::new([answer]).without_record()).await?;
     let text = format!(
         "[[endpoint]]\nname = \"latimer\"\nbase_url = \"{}\"\nmodels = [\"probe\"]\nretries = 0\ntimeouts = {{ connect = \"5s\", first_byte = \"5s\", idle = \"5s\" }}\n",
@@ -69,7 +69,7 @@ async fn start() -> io::Result<Stage> {
     let unreadable = |_: &std::path::Path| Err(io::ErrorKind::NotFound.into());
     let loaded = raise::load(&text, &|_| None, &unreadable)
         .map_err(|_| io::Error::other("the probe's configuration cannot be read"))?;
-    let fleet = Fleet::new(Arc::new(loaded.config), Arc::new(Memory::new(None)), None, None);
+    let fleet = EndpointSet::new(Arc::new(loaded.config), Arc::new(Memory::new(None)), None, None);
     Ok(Stage { fleet: Arc::new(fleet), turns: Arc::new(Turns::new()), _provider: provider })
 }
 

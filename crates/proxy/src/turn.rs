@@ -22,23 +22,23 @@ use latimer_adapters::prepared::Raw;
 use latimer_adapters::repair::Level;
 use latimer_protocol::turn::{Item, Seal, TurnRequest};
 
-use self::body::Keep;
+use self::body::StoreTarget;
 pub use self::body::TurnBody;
 pub use self::chat::chat;
 pub(crate) use self::client::{is_codex, is_discovery, is_gemini_cli};
 pub use self::gemini::{generate, generate_count};
-use self::log::{Books, Log};
+use self::log::{Log, Recorder};
 pub use self::messages::{messages, messages_count};
 pub use self::responses::{compact, input_tokens, over_socket, responses};
 use self::work::Work;
 use crate::compactor::Compactor;
 use crate::inbound::answer::Answer;
-use crate::inbound::front::{Front, Said};
+use crate::inbound::client_protocol::{ClientProtocol, RefusalBody};
 use crate::inbound::responses::error::{self, HttpError};
 use crate::route::attempt::{Asked, Attempts, Progress};
-use crate::route::fleet::{Fleet, Leg};
-use crate::server::reply::{Reply, json, said_no};
-use crate::server::shutdown::{Cut, OpenTurn};
+use crate::route::endpoint_set::{EndpointSet, RouteTarget};
+use crate::server::reply::{Reply, error_response, json};
+use crate::server::shutdown::{ForceStop, OpenTurn};
 use crate::store::Store;
 use crate::store::warn::{self, Caches};
 
@@ -49,13 +49,13 @@ const STATUS_PATIENCE: Duration = Duration::from_secs(10);
 const EVENTS: &str = "text/event-stream";
 
 /// What the server hands to a turn.
-pub struct Surroundings {
+pub struct TurnContext {
     /// The configuration of this moment, alive.
-    pub fleet: Arc<Fleet>,
+    pub fleet: Arc<EndpointSet>,
     /// Counts the turn as open while it lives.
     pub open: OpenTurn,
     /// Fires when open turns must end.
-    pub cut: Cut,
+    pub cut: ForceStop,
     /// Seals provider state for its way through the client.
     pub seal: Seal,
     /// Keeps rows and answers.
@@ -69,7 +69,7 @@ pub struct Surroundings {
 }
 
 /// A request that was read, whatever its protocol was.
-struct Question {
+struct InboundRequest {
     /// What is asked.
     turn: TurnRequest,
     /// Whether the client wants a stream.
@@ -85,12 +85,12 @@ struct Question {
 }
 
 /// How a question is answered, as its protocol sees it.
-struct Way {
+struct ResponsePlan {
     answer: Answer,
     /// The request as it came, where the upstream may get it so.
     raw: Option<Raw>,
     /// Where the answer is kept, to be gone on with.
-    keep: Option<Keep>,
+    keep: Option<StoreTarget>,
     kind: Kind,
 }
 
@@ -104,17 +104,17 @@ enum Kind {
     Known(String),
 }
 
-impl Question {
+impl InboundRequest {
     fn new(
         turn: TurnRequest,
         stream: bool,
         notes: Vec<String>,
         headers: &HeaderMap,
-        front: Front,
+        front: ClientProtocol,
         request: &str,
     ) -> Result<Self, HttpError> {
         let level = client::repair_level(headers).map_err(|message| {
-            let said = Said {
+            let said = RefusalBody {
                 status: 400,
                 kind: "invalid_request_error",
                 code: "invalid_value",
@@ -129,8 +129,8 @@ impl Question {
     }
 
     /// The endpoints that may answer, the best first.
-    fn legs(&self, surroundings: &Surroundings, front: Front) -> Result<Vec<Leg>, HttpError> {
-        let Surroundings { fleet, request, .. } = surroundings;
+    fn legs(&self, surroundings: &TurnContext, front: ClientProtocol) -> Result<Vec<RouteTarget>, HttpError> {
+        let TurnContext { fleet, request, .. } = surroundings;
         fleet
             .legs(&self.turn.model, self.conversation.as_deref(), Instant::now())
             .map_err(|error| front.no_model(&error.to_string(), request))
@@ -139,17 +139,17 @@ impl Question {
 
 /// Makes a turn ready. Nothing is sent before its first poll.
 fn begin(
-    surroundings: Surroundings,
-    question: Question,
-    legs: Vec<Leg>,
-    way: Way,
-    front: Front,
+    surroundings: TurnContext,
+    question: InboundRequest,
+    legs: Vec<RouteTarget>,
+    way: ResponsePlan,
+    front: ClientProtocol,
 ) -> Result<TurnBody, HttpError> {
-    let Question { turn, stream, notes, level, conversation, client } = question;
+    let InboundRequest { turn, stream, notes, level, conversation, client } = question;
     let stay = surroundings.fleet.stay_key(&turn.model, conversation.as_deref());
     let keep_alive = surroundings.fleet.config.server.keep_alive;
-    let Surroundings { open, store, caches, cut, request, quiet, .. } = surroundings;
-    let mut log = Log::new(open, Books { store, caches, client, conversation, quiet }, stream);
+    let TurnContext { open, store, caches, cut, request, quiet, .. } = surroundings;
+    let mut log = Log::new(open, Recorder { store, caches, client, conversation, quiet }, stream);
     for note in &notes {
         log.note(note);
     }
@@ -175,7 +175,7 @@ fn begin(
 async fn answered(
     body: TurnBody,
     stream: bool,
-    front: Front,
+    front: ClientProtocol,
     content_type: &'static str,
     request: &str,
 ) -> Response<Reply> {
@@ -184,13 +184,13 @@ async fn answered(
     }
     match body.collect().await {
         Ok(object) => json(StatusCode::OK.as_u16(), object),
-        Err(failure) => said_no(front.failure(&failure, request)),
+        Err(failure) => error_response(front.failure(&failure, request)),
     }
 }
 
 /// Waits for the first event, so that errors keep their HTTP status.
-async fn settled(mut body: TurnBody, front: Front, request: &str) -> Result<TurnBody, HttpError> {
-    let codex = front == (Front::Responses { codex: true });
+async fn settled(mut body: TurnBody, front: ClientProtocol, request: &str) -> Result<TurnBody, HttpError> {
+    let codex = front == (ClientProtocol::Responses { codex: true });
     match tokio::time::timeout(STATUS_PATIENCE, std::future::poll_fn(|cx| body.poll_first(cx))).await {
         // Codex answers a 5xx with thirty requests, and a failed stream with six: after our own retries that is plenty.
         Ok(Progress::Failed(failure)) if codex && error::is_passing(&failure) => body.fail(&failure),
@@ -207,13 +207,13 @@ async fn settled(mut body: TurnBody, front: Front, request: &str) -> Result<Turn
 /// The answer as a stream.
 async fn streamed(
     body: TurnBody,
-    front: Front,
+    front: ClientProtocol,
     content_type: &'static str,
     request: &str,
 ) -> Response<Reply> {
     let body = match settled(body, front, request).await {
         Ok(body) => body,
-        Err(error) => return said_no(error),
+        Err(error) => return error_response(error),
     };
     let mut response = Response::new(Reply::Turn(Box::new(body)));
     let headers = response.headers_mut();

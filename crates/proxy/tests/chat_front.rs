@@ -3,22 +3,22 @@
 
 use latimer_adapters::chat::quirks::{Echo, Quirks, ReasoningStyle};
 use latimer_adapters::chat::request::write;
-use latimer_adapters::gemini::request::Takes;
-use latimer_adapters::learn::Lessons;
+use latimer_adapters::gemini::request::FlavourLimits;
+use latimer_adapters::limitation::Limitations;
 use latimer_protocol::id::CallId;
 use latimer_protocol::turn::{
     Call, CallOutput, Content, Item, Message, Opaque, Owner, ReasoningItem, Role, Seal, Sink as _, TurnEvent,
     TurnRequest,
 };
-use latimer_proxy::inbound::chat::request::{Wants, read};
-use latimer_proxy::inbound::chat::stream::{Begin, Writer};
+use latimer_proxy::inbound::chat::request::{ResponseOptions, read};
+use latimer_proxy::inbound::chat::stream::{Writer, WriterSeed};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 const QUIRKS: Quirks = Quirks { reasoning: ReasoningStyle::Effort, echo: Echo::Always, ..Quirks::DEFAULT };
 
 /// The turn, one item a line, and what the client wants.
-fn shown(turn: &TurnRequest, wants: &Wants) -> String {
+fn shown(turn: &TurnRequest, wants: &ResponseOptions) -> String {
     let cut = |line: String| {
         let mut short: String = line.chars().take(300).collect();
         if short.len() < line.len() {
@@ -83,11 +83,12 @@ fn requests_reach_every_other_kind_of_provider() {
         let body = std::fs::read(path).expect("readable");
         let (turn, _) = read(&body, &Seal::default()).expect("understood");
         let owner = Owner::new("lab", "m");
-        let lessons = Lessons::default();
-        let anthropic = latimer_adapters::anthropic::request::write(&turn, &owner, &lessons).body;
-        let takes = Takes { urls: true, token_limit: true, edit_nudge: false };
+        let limitations = Limitations::default();
+        let anthropic = latimer_adapters::anthropic::request::write(&turn, &owner, &limitations).body;
+        let takes = FlavourLimits { urls: true, token_limit: true, edit_nudge: false };
         let gemini =
-            latimer_adapters::gemini::request::write(&turn, "gemini-3-flash", takes, &owner, &lessons).body;
+            latimer_adapters::gemini::request::write(&turn, "gemini-3-flash", takes, &owner, &limitations)
+                .body;
         for (body, key) in [(anthropic, "messages"), (gemini, "contents")] {
             let value: Value = serde_json::from_slice(&body).expect("JSON");
             assert!(value[key].as_array().is_some_and(|list| !list.is_empty()), "{}", path.display());
@@ -249,7 +250,7 @@ fn an_answer_comes_back_as_it_was() {
     });
     let seal = Seal::from_secret(b"secret");
     let (_, wants) = read(asked.to_string().as_bytes(), &seal).expect("a request");
-    let begin = Begin { seed: [1; 16], seal: seal.clone(), ..Begin::default() };
+    let begin = WriterSeed { seed: [1; 16], seal: seal.clone(), ..WriterSeed::default() };
     let mut writer = Writer::new(begin, wants);
     for event in [
         TurnEvent::Reasoning("hm"),

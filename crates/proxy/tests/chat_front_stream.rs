@@ -5,14 +5,14 @@ mod script;
 
 use std::fmt::Write as _;
 
-use latimer_adapters::chat::tap::Tap;
+use latimer_adapters::chat::tap::PassthroughReader;
 use latimer_adapters::reader::{Context, End, Reader as _};
 use latimer_protocol::chat::legality;
 use latimer_protocol::failure::{Failure, Kind};
 use latimer_protocol::turn::{Seal, Sink as _, TurnEvent};
 use latimer_proxy::inbound::chat::answer::Answer;
 use latimer_proxy::inbound::chat::request;
-use latimer_proxy::inbound::chat::stream::{Begin, Writer};
+use latimer_proxy::inbound::chat::stream::{Writer, WriterSeed};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -24,11 +24,11 @@ fn writer(fields: &Value, stream: bool) -> (Writer, bool) {
         json!({ "model": "glm-5", "messages": [{ "role": "user", "content": "go" }], "stream": stream });
     body.as_object_mut().expect("an object").extend(fields.as_object().cloned().unwrap_or_default());
     let (_, wants) = request::read(body.to_string().as_bytes(), &Seal::default()).expect("a request");
-    let begin = Begin {
+    let begin = WriterSeed {
         seed: [7; 16],
         created_at: 1_700_000_000,
         call_ids: ["used".to_owned()].into(),
-        ..Begin::default()
+        ..WriterSeed::default()
     };
     let usage = wants.usage;
     (Writer::new(begin, wants), usage)
@@ -234,7 +234,7 @@ fn content(object: &[u8]) -> Option<String> {
 fn passed(fields: &Value, lines: &[&str], end: End) -> (String, Answer) {
     let (writer, _) = writer(fields, true);
     let mut answer = Answer::new(writer);
-    let mut tap = Box::new(Tap::new(Context::default()));
+    let mut tap = Box::new(PassthroughReader::new(Context::default()));
     for line in lines {
         tap.push(line.as_bytes(), &mut answer);
     }
@@ -289,9 +289,9 @@ fn a_failure_before_anything_was_shown_is_the_writers() {
 fn what_a_failed_attempt_began_is_not_shown() {
     let (writer, _) = writer(&json!({}), true);
     let mut answer = Answer::new(writer);
-    let mut first = Tap::new(Context::default());
+    let mut first = PassthroughReader::new(Context::default());
     first.push(ROLE.replace("u1", "u0").as_bytes(), &mut answer);
-    let mut second = Box::new(Tap::new(Context::default()));
+    let mut second = Box::new(PassthroughReader::new(Context::default()));
     for line in [ROLE, WORDS, STOP] {
         second.push(line.as_bytes(), &mut answer);
     }

@@ -3,8 +3,8 @@
 
 use latimer_adapters::chat::quirks::{Echo, Quirks, ReasoningStyle};
 use latimer_adapters::chat::request::write;
-use latimer_adapters::gemini::request::Takes;
-use latimer_adapters::learn::Lessons;
+use latimer_adapters::gemini::request::FlavourLimits;
+use latimer_adapters::limitation::Limitations;
 use latimer_protocol::turn::{Owner, Seal};
 use latimer_proxy::inbound::responses::request::read;
 use serde_json::Value;
@@ -48,7 +48,7 @@ fn recorded_requests_reach_a_messages_provider() {
         let owner = Owner::new("lab", "claude-sonnet-4-5");
         let mut turn = parsed.turn;
         turn.model = "claude-sonnet-4-5".to_owned();
-        let written = latimer_adapters::anthropic::request::write(&turn, &owner, &Lessons::default());
+        let written = latimer_adapters::anthropic::request::write(&turn, &owner, &Limitations::default());
         let notes: Vec<String> = parsed.notes.into_iter().chain(written.notes).collect();
         turns_are_whole(&serde_json::from_slice(&written.body).expect("JSON"));
         snapshot(path, ".anthropic", &shown(&written.body, &notes));
@@ -91,10 +91,15 @@ fn recorded_requests_reach_a_gemini_provider() {
     insta::glob!("../../../fixtures/codex", "*.request.json", |path| {
         let parsed = read(&std::fs::read(path).expect("readable"), &Seal::default()).expect("understood");
         let owner = Owner::new("lab", "gemini-3-flash");
-        let takes = Takes { urls: true, token_limit: true, edit_nudge: false };
-        let lessons = Lessons::default();
-        let written =
-            latimer_adapters::gemini::request::write(&parsed.turn, "gemini-3-flash", takes, &owner, &lessons);
+        let takes = FlavourLimits { urls: true, token_limit: true, edit_nudge: false };
+        let limitations = Limitations::default();
+        let written = latimer_adapters::gemini::request::write(
+            &parsed.turn,
+            "gemini-3-flash",
+            takes,
+            &owner,
+            &limitations,
+        );
         let notes: Vec<String> = parsed.notes.into_iter().chain(written.notes).collect();
         contents_are_whole(&serde_json::from_slice(&written.body).expect("JSON"));
         snapshot(path, ".gemini", &shown(&written.body, &notes));

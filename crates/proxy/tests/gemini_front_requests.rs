@@ -7,8 +7,8 @@ use std::path::Path;
 
 use gemini_scripts::snapshot;
 use latimer_adapters::chat::quirks::Quirks;
-use latimer_adapters::gemini::request::Takes;
-use latimer_adapters::learn::Lessons;
+use latimer_adapters::gemini::request::FlavourLimits;
+use latimer_adapters::limitation::Limitations;
 use latimer_adapters::responses::profile::Profile;
 use latimer_protocol::turn::{Content, Format, Item, Opaque, Owner, Role, Seal};
 use latimer_proxy::inbound::gemini::request::{Parsed, count_answer, read, read_count};
@@ -144,11 +144,12 @@ fn calls_are_answered(body: &Value) {
 fn requests_reach_every_other_provider() {
     insta::glob!("../../../fixtures/gemini_front", "*.request.json", |path| {
         let turn = parsed(path).turn;
-        let (owner, lessons) = (Owner::new("lab", "m"), Lessons::default());
-        let takes = Takes { urls: true, token_limit: true, edit_nudge: false };
+        let (owner, limitations) = (Owner::new("lab", "m"), Limitations::default());
+        let takes = FlavourLimits { urls: true, token_limit: true, edit_nudge: false };
         let bodies = [
-            latimer_adapters::anthropic::request::write(&turn, &owner, &lessons).body,
-            latimer_adapters::gemini::request::write(&turn, "gemini-3-flash", takes, &owner, &lessons).body,
+            latimer_adapters::anthropic::request::write(&turn, &owner, &limitations).body,
+            latimer_adapters::gemini::request::write(&turn, "gemini-3-flash", takes, &owner, &limitations)
+                .body,
             latimer_adapters::responses::request::write(&turn, &Profile::PLAIN, &owner).body,
         ];
         for body in bodies {

@@ -7,7 +7,7 @@ use gemini_scripts::{drive, opened, pieces, played, shown, snapshot, writer};
 use latimer_protocol::failure::{Failure, Kind};
 use latimer_protocol::gemini::legality;
 use latimer_proxy::inbound::gemini::names::Names;
-use latimer_proxy::inbound::gemini::stream::{Begin, Form, Writer};
+use latimer_proxy::inbound::gemini::stream::{Form, Writer, WriterSeed};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -111,7 +111,7 @@ fn a_stopped_turn_ends_legally_wherever_it_is() {
 
 #[test]
 fn thoughts_are_for_those_who_asked_and_their_state_is_for_everybody() {
-    let begin = Begin { model: "m".to_owned(), ..Begin::default() };
+    let begin = WriterSeed { model: "m".to_owned(), ..WriterSeed::default() };
     let mut quiet = Writer::new(begin, Names::default());
     for line in ["reasoning \"secret\"", "state \"kept\"", "text \"a\"", "finished stop"] {
         drive(&mut quiet, line);

@@ -5,20 +5,20 @@ mod messages_support;
 
 use latimer_protocol::anthropic::legality;
 use latimer_protocol::failure::{Failure, Kind};
-use latimer_proxy::inbound::messages::stream::{Begin, Writer};
+use latimer_proxy::inbound::messages::stream::{Writer, WriterSeed};
 use messages_support::{Events as _, beside, play, shown_stream};
 use proptest::prelude::*;
 use serde_json::Value;
 
 fn writer(stream: bool) -> Writer {
-    Writer::new(Begin {
+    Writer::new(WriterSeed {
         seed: [7; 16],
         model: "glm-5".to_owned(),
         stream,
         input_tokens: 50,
         call_ids: ["used".to_owned()].into(),
         stops: vec!["END".to_owned()],
-        ..Begin::default()
+        ..WriterSeed::default()
     })
 }
 

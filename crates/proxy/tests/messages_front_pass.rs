@@ -4,13 +4,13 @@
 mod messages_support;
 
 use latimer_adapters::anthropic::pass::lower;
-use latimer_adapters::anthropic::tap::Tap;
+use latimer_adapters::anthropic::tap::PassthroughReader;
 use latimer_adapters::reader::{Context, End, Reader as _};
 use latimer_protocol::anthropic::legality;
 use latimer_protocol::failure::{Failure, Kind};
 use latimer_protocol::turn::{Opaque, Owner, Seal, Sink as _, TurnEvent};
 use latimer_proxy::inbound::messages::answer::Answer;
-use latimer_proxy::inbound::messages::stream::{Begin, Writer};
+use latimer_proxy::inbound::messages::stream::{Writer, WriterSeed};
 use messages_support::Events as _;
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ fn owner() -> Owner {
 }
 
 fn answer() -> Answer {
-    Answer::new(Writer::new(Begin { stream: true, model: "asked".to_owned(), ..Begin::default() }))
+    Answer::new(Writer::new(WriterSeed { stream: true, model: "asked".to_owned(), ..WriterSeed::default() }))
 }
 
 fn fixture(name: &str) -> String {
@@ -30,8 +30,11 @@ fn fixture(name: &str) -> String {
 /// The upstream's payloads through tap and answer.
 fn passed(stream: &str, end: End) -> String {
     let mut answer = answer();
-    let mut tap =
-        Box::new(Tap::new(Context { owner: owner(), endpoint: "lab".into(), ..Context::default() }));
+    let mut tap = Box::new(PassthroughReader::new(Context {
+        owner: owner(),
+        endpoint: "lab".into(),
+        ..Context::default()
+    }));
     for data in stream.lines().filter_map(|line| line.strip_prefix("data: ")) {
         tap.push(data.as_bytes(), &mut answer);
     }
@@ -138,7 +141,7 @@ fn block_of(events: &[Value]) -> Value {
 fn an_attempt_that_showed_nothing_leaves_no_trace() {
     let mut answer = answer();
     let start = r#"{"type":"message_start","message":{"id":"msg_up","usage":{"input_tokens":3}}}"#;
-    let mut tap = Box::new(Tap::new(Context::default()));
+    let mut tap = Box::new(PassthroughReader::new(Context::default()));
     tap.push(start.as_bytes(), &mut answer);
     assert!(answer.take().is_empty(), "nothing is shown before something is said");
     answer.keep_alive(true);

@@ -4,12 +4,12 @@
 mod messages_support;
 
 use latimer_adapters::chat::quirks::{Echo, Quirks, ReasoningStyle};
-use latimer_adapters::learn::Lessons;
+use latimer_adapters::limitation::Limitations;
 use latimer_protocol::anthropic::legality;
 use latimer_protocol::turn::{Content, Item, Opaque, Owner, ReasoningItem, Seal, Sink as _, TurnEvent};
 use latimer_proxy::inbound::messages::purpose::{Purpose, play};
 use latimer_proxy::inbound::messages::request::{Parsed, read};
-use latimer_proxy::inbound::messages::stream::{Begin, Writer};
+use latimer_proxy::inbound::messages::stream::{Writer, WriterSeed};
 use messages_support::beside;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -94,7 +94,7 @@ fn recorded_requests_are_read_and_reach_providers() {
         beside(path, ".request.json", ".chat", &shown_body(&written.body, &written.notes));
         let mut turn = parsed.turn;
         turn.model = "claude-sonnet-4-5".to_owned();
-        let written = latimer_adapters::anthropic::request::write(&turn, &owner, &Lessons::default());
+        let written = latimer_adapters::anthropic::request::write(&turn, &owner, &Limitations::default());
         assert!(memchr::memmem::find(&written.body, b"x-anthropic-billing").is_none());
         beside(path, ".request.json", ".anthropic", &shown_body(&written.body, &written.notes));
     });
@@ -133,7 +133,8 @@ fn titles_and_searches_can_be_answered_without_a_provider() {
         let parsed = recorded(name);
         let answer = parsed.purpose.local_answer(&parsed.turn).expect("an answer");
         assert!(answer.contains(want), "{answer}");
-        let mut writer = Writer::new(Begin { stream: true, model: parsed.turn.model, ..Begin::default() });
+        let mut writer =
+            Writer::new(WriterSeed { stream: true, model: parsed.turn.model, ..WriterSeed::default() });
         play(&answer, &mut writer);
         assert_eq!(legality::check(&writer.take()), Vec::<String>::new());
     }
@@ -145,7 +146,7 @@ fn titles_and_searches_can_be_answered_without_a_provider() {
 
 /// The last assistant blocks of an answer, sent back as a client does.
 fn sent_back(events: &[TurnEvent<'_>], seal: &Seal) -> Vec<Item> {
-    let mut writer = Writer::new(Begin { seal: seal.clone(), ..Begin::default() });
+    let mut writer = Writer::new(WriterSeed { seal: seal.clone(), ..WriterSeed::default() });
     events.iter().cloned().for_each(|event| writer.event(event));
     let object: Value = serde_json::from_slice(&writer.into_object()).expect("JSON");
     let body = json!({ "model": "m", "messages": [{ "role": "user", "content": "x" }, { "role": "assistant", "content": object["content"] }] });

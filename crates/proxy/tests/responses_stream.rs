@@ -7,7 +7,7 @@ use latimer_protocol::failure::{Failure, Kind};
 use latimer_protocol::responses::legality;
 use latimer_protocol::turn::Seal;
 use latimer_proxy::inbound::responses::request;
-use latimer_proxy::inbound::responses::stream::{Begin, Writer};
+use latimer_proxy::inbound::responses::stream::{Writer, WriterSeed};
 use proptest::prelude::*;
 
 use script::any_answer;
@@ -18,13 +18,13 @@ const REQUEST: &str = r#"{"model":"glm-5","stream":true,"input":"go","tools":[
 
 fn writer(codex: bool) -> Writer {
     let parsed = request::read(REQUEST.as_bytes(), &Seal::default()).expect("a request");
-    let begin = Begin {
+    let begin = WriterSeed {
         seed: [7; 16],
         created_at: 1_700_000_000,
         codex,
         stream: true,
         input_tokens: 50,
-        ..Begin::default()
+        ..WriterSeed::default()
     };
     Writer::new(begin, &parsed.echo, parsed.tools)
 }

@@ -9,7 +9,7 @@ use latimer_protocol::turn::{Call, CallOutput, Content, Item, Message as Said, O
 use serde_json::value::RawValue;
 
 use crate::exchange::arguments;
-use crate::learn::{Lesson, Lessons};
+use crate::limitation::{Limitation, Limitations};
 use crate::names::Names;
 use crate::pairing::{NO_OUTPUT, Step, orphan};
 
@@ -34,11 +34,11 @@ impl<'a, 'n> Writer<'a, 'n> {
     pub(super) fn new(
         owner: &'n Owner,
         names: &'n Names,
-        lessons: &Lessons,
+        limitations: &Limitations,
         notes: &'n mut Vec<String>,
     ) -> Self {
-        let images = !lessons.has(Lesson::NoImages);
-        let signatures = !lessons.has(Lesson::NoSignatures);
+        let images = !limitations.has(Limitation::NoImages);
+        let signatures = !limitations.has(Limitation::NoSignatures);
         Self { owner, names, images, signatures, notes, messages: Vec::new() }
     }
 

@@ -19,11 +19,11 @@ use latimer_protocol::turn::{Owner, TurnRequest};
 
 use crate::credential::Credential;
 use crate::drive::{Reopen, TurnStream};
-use crate::learn::{Features, Lesson, Lessons};
-use crate::link::{Headers, Link, Refusal, Refused};
+use crate::endpoint_client::{EndpointClient, Headers, Refusal, Refused};
+use crate::limitation::{Features, Limitation, Limitations};
 use crate::names::Names;
 use crate::pairing::is_paired;
-use crate::prepared::{Prepared, Raw, Wire};
+use crate::prepared::{PreparedRequest, Raw, WireProtocol};
 use crate::reader::Context;
 
 /// The version of the protocol.
@@ -38,37 +38,43 @@ const MOST_KEPT: usize = 4 << 20;
 /// One Messages endpoint.
 pub struct Anthropic {
     /// Where it is: with or without `/v1` at its end.
-    pub link: Arc<Link>,
+    pub link: Arc<EndpointClient>,
     /// Keys are sent as `Authorization: Bearer`, as some gateways want it.
     pub bearer_keys: bool,
 }
 
 impl Anthropic {
     /// Makes the turn ready, once for all attempts: as the client wrote it where that is possible, else translated.
-    pub fn prepare(&self, turn: &TurnRequest, raw: Option<&Raw>, lessons: &Lessons) -> Prepared {
+    pub fn prepare(
+        &self,
+        turn: &TurnRequest,
+        raw: Option<&Raw>,
+        limitations: &Limitations,
+    ) -> PreparedRequest {
         let owner = Owner::new(&self.link.provider, &turn.model);
         // What a server does not take is only left out of a translation, and only that mends a broken history.
-        let raw =
-            raw.filter(|raw| raw.wire == Wire::Anthropic && lessons.is_empty() && is_paired(&turn.items));
+        let raw = raw.filter(|raw| {
+            raw.wire == WireProtocol::Anthropic && limitations.is_empty() && is_paired(&turn.items)
+        });
         if let Some(raw) = raw
             && let Some(body) = pass::lower(&raw.body, &turn.model, &owner, &raw.seal)
         {
-            return Prepared {
-                wire: Wire::Anthropic,
+            return PreparedRequest {
+                wire: WireProtocol::Anthropic,
                 passes: true,
                 body: body.into(),
                 model: turn.model.clone(),
                 owner,
                 names: Names::default(),
                 headers: raw.headers.iter().filter(|(name, _)| name == BETA).cloned().collect(),
-                features: Features::of([Lesson::NoOwnRequests]),
+                features: Features::of([Limitation::NoOwnRequests]),
                 notes: Vec::new(),
             };
         }
-        let written = request::write(turn, &owner, lessons);
+        let written = request::write(turn, &owner, limitations);
         let beta = HeaderValue::try_from(written.betas.join(",")).ok().filter(|value| !value.is_empty());
-        Prepared {
-            wire: Wire::Anthropic,
+        PreparedRequest {
+            wire: WireProtocol::Anthropic,
             passes: false,
             body: written.body.into(),
             model: turn.model.clone(),
@@ -83,7 +89,7 @@ impl Anthropic {
     /// Sends the turn. Returns once the provider accepted it; its events are still to come.
     pub async fn open(
         &self,
-        prepared: &Prepared,
+        prepared: &PreparedRequest,
         credential: Option<&Credential>,
     ) -> Result<TurnStream, Refused> {
         let headers = self.headers(prepared, credential)?;
@@ -93,7 +99,7 @@ impl Anthropic {
             Err(refusal) => return Err(self.refused(&refusal, prepared)),
         };
         if prepared.passes {
-            let tap = tap::Tap::new(Context::of(prepared, &self.link.name));
+            let tap = tap::PassthroughReader::new(Context::of(prepared, &self.link.name));
             return Ok(TurnStream::detect(answer.body, Box::new(tap), self.link.limits()));
         }
         let kept = (prepared.body.len() <= MOST_KEPT).then(|| prepared.body.clone());
@@ -125,7 +131,11 @@ impl Anthropic {
         format!("{base}{version}/messages")
     }
 
-    fn headers(&self, prepared: &Prepared, credential: Option<&Credential>) -> Result<Headers, Refused> {
+    fn headers(
+        &self,
+        prepared: &PreparedRequest,
+        credential: Option<&Credential>,
+    ) -> Result<Headers, Refused> {
         let mut headers = self.link.headers("text/event-stream", &prepared.headers);
         headers.push((HeaderName::from_static(VERSION.0), HeaderValue::from_static(VERSION.1)));
         let Some(credential) = credential.filter(|credential| !credential.secret.is_empty()) else {
@@ -152,9 +162,9 @@ impl Anthropic {
         Ok(headers)
     }
 
-    fn refused(&self, refusal: &Refusal, prepared: &Prepared) -> Refused {
+    fn refused(&self, refusal: &Refusal, prepared: &PreparedRequest) -> Refused {
         let Refusal { status, body, retry_after } = refusal;
         let failure = errors::classify(*status, *retry_after, body, &self.link.name, &prepared.model);
-        self.link.with_lesson(failure, refusal, prepared)
+        self.link.with_limitation(failure, refusal, prepared)
     }
 }

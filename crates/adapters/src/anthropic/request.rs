@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::blocks::{Writer, text};
 use super::models::{self, Thinking, USUAL_MAX_TOKENS};
 use super::tools;
-use crate::learn::{Features, Lesson, Lessons};
+use crate::limitation::{Features, Limitation, Limitations};
 use crate::names::{Names, Rule};
 use crate::pairing::{Step, pair};
 
@@ -20,7 +20,7 @@ const ROOM: u64 = 4096;
 
 /// A request in the provider's words.
 #[derive(Debug)]
-pub struct Written {
+pub struct EncodedRequest {
     /// The JSON body.
     pub body: Vec<u8>,
     /// Tool names that were changed.
@@ -34,27 +34,27 @@ pub struct Written {
 }
 
 /// Writes the turn. `owner` is whose opaque state may go out.
-pub fn write(turn: &TurnRequest, owner: &Owner, lessons: &Lessons) -> Written {
+pub fn write(turn: &TurnRequest, owner: &Owner, limitations: &Limitations) -> EncodedRequest {
     let names = Names::new(turn, Rule { longest: 128, ..Rule::COMMON });
     let mut notes = Vec::new();
-    let (system, messages) = conversation(turn, owner, &names, lessons, &mut notes);
+    let (system, messages) = conversation(turn, owner, &names, limitations, &mut notes);
     let mut request = Request {
         model: &turn.model,
         stream: true,
         messages,
         system,
-        tools: tools::write(turn, &names, lessons, &mut notes),
+        tools: tools::write(turn, &names, limitations, &mut notes),
         ..Request::default()
     };
     let model = models::find(&turn.model);
     request.max_tokens = turn.max_output_tokens.unwrap_or(USUAL_MAX_TOKENS).clamp(1, model.max_tokens);
-    let thinks = thinking(turn, model, lessons, &mut request, &mut notes);
-    request.tool_choice = tools::choice(turn, &names, thinks, lessons, &mut notes);
-    format(turn, model.json_schema && !lessons.has(Lesson::NoJsonSchema), &mut request);
-    sampling(turn, thinks, lessons, &mut request, &mut notes);
+    let thinks = thinking(turn, model, limitations, &mut request, &mut notes);
+    request.tool_choice = tools::choice(turn, &names, thinks, limitations, &mut notes);
+    format(turn, model.json_schema && !limitations.has(Limitation::NoJsonSchema), &mut request);
+    sampling(turn, thinks, limitations, &mut request, &mut notes);
     let has_tools = !request.tools.is_empty();
     let features = features(turn, &request);
-    if !lessons.has(Lesson::NoCacheKey) {
+    if !limitations.has(Limitation::NoCacheKey) {
         mark(&mut request);
     }
     let betas = if thinks && has_tools && model.thinking == Thinking::Budget {
@@ -64,7 +64,7 @@ pub fn write(turn: &TurnRequest, owner: &Owner, lessons: &Lessons) -> Written {
     };
     // Writing to memory fails only for maps with keys that are not strings, and there are none.
     let body = serde_json::to_vec(&request).unwrap_or_default();
-    Written { body, names, betas, features, notes }
+    EncodedRequest { body, names, betas, features, notes }
 }
 
 /// The base prompt and the alternating turns.
@@ -72,12 +72,12 @@ fn conversation<'a>(
     turn: &'a TurnRequest,
     owner: &Owner,
     names: &Names,
-    lessons: &Lessons,
+    limitations: &Limitations,
     notes: &mut Vec<String>,
 ) -> (Vec<Block<'a>>, Vec<Message<'a>>) {
     let mut system = Vec::new();
     let steps = pair(&turn.items, notes);
-    let mut writer = Writer::new(owner, names, lessons, notes);
+    let mut writer = Writer::new(owner, names, limitations, notes);
     for step in steps {
         match step {
             Step::Item(Item::Message(message)) if message.role == Role::System => {
@@ -93,11 +93,11 @@ fn conversation<'a>(
 fn thinking(
     turn: &TurnRequest,
     model: models::Model,
-    lessons: &Lessons,
+    limitations: &Limitations,
     request: &mut Request<'_>,
     notes: &mut Vec<String>,
 ) -> bool {
-    let effort = turn.reasoning.effort.as_deref().filter(|_| !lessons.has(Lesson::NoReasoning));
+    let effort = turn.reasoning.effort.as_deref().filter(|_| !limitations.has(Limitation::NoReasoning));
     let (Some(effort), true) = (effort, model.thinking != Thinking::None) else { return false };
     if effort == "none" {
         request.thinking = Some(json!({ "type": "disabled" }));
@@ -164,7 +164,7 @@ fn format(turn: &TurnRequest, schemas: bool, request: &mut Request<'_>) {
 fn sampling(
     turn: &TurnRequest,
     thinks: bool,
-    lessons: &Lessons,
+    limitations: &Limitations,
     request: &mut Request<'_>,
     notes: &mut Vec<String>,
 ) {
@@ -172,7 +172,7 @@ fn sampling(
     if wanted.presence_penalty.is_some() || wanted.frequency_penalty.is_some() {
         notes.push("penalties were left out: this protocol has none".to_owned());
     }
-    if thinks || lessons.has(Lesson::NoSampling) {
+    if thinks || limitations.has(Limitation::NoSampling) {
         if wanted.temperature.is_some() || wanted.top_p.is_some() {
             notes.push("temperature and top_p were left out: the model thinks, or refuses them".to_owned());
         }
@@ -214,14 +214,14 @@ fn features(turn: &TurnRequest, request: &Request<'_>) -> Features {
     });
     let has_schema = request.output_config.as_ref().is_some_and(|config| config.get("format").is_some());
     let table = [
-        (has_images, Lesson::NoImages),
-        (blocks().any(|block| matches!(block, Block::Own(_))), Lesson::NoSignatures),
-        (!request.tools.is_empty(), Lesson::NoTools),
-        (turn.tool_choice != ToolChoice::Auto, Lesson::AutoToolChoice),
-        (request.thinking.is_some(), Lesson::NoReasoning),
-        (request.temperature.is_some() || request.top_p.is_some(), Lesson::NoSampling),
-        (has_schema, Lesson::NoJsonSchema),
-        (true, Lesson::NoCacheKey),
+        (has_images, Limitation::NoImages),
+        (blocks().any(|block| matches!(block, Block::Own(_))), Limitation::NoSignatures),
+        (!request.tools.is_empty(), Limitation::NoTools),
+        (turn.tool_choice != ToolChoice::Auto, Limitation::AutoToolChoice),
+        (request.thinking.is_some(), Limitation::NoReasoning),
+        (request.temperature.is_some() || request.top_p.is_some(), Limitation::NoSampling),
+        (has_schema, Limitation::NoJsonSchema),
+        (true, Limitation::NoCacheKey),
     ];
-    Features::of(table.into_iter().filter(|(used, _)| *used).map(|(_, lesson)| lesson))
+    Features::of(table.into_iter().filter(|(used, _)| *used).map(|(_, limitation)| limitation))
 }

@@ -13,19 +13,19 @@ use crate::exchange::with_elements;
 use crate::reader::{Context, End, Reader as ReaderTrait};
 
 /// What each stop reason means.
-const STOP: [(&str, Meaning); 8] = [
-    ("end_turn", Meaning::Stop),
-    ("stop_sequence", Meaning::Stop),
-    ("tool_use", Meaning::Stop),
-    ("max_tokens", Meaning::Length),
-    ("model_context_window_exceeded", Meaning::Length),
-    ("refusal", Meaning::Filter),
-    ("sensitive", Meaning::Filter),
-    ("pause_turn", Meaning::Pause),
+const STOP: [(&str, StopClass); 8] = [
+    ("end_turn", StopClass::Stop),
+    ("stop_sequence", StopClass::Stop),
+    ("tool_use", StopClass::Stop),
+    ("max_tokens", StopClass::Length),
+    ("model_context_window_exceeded", StopClass::Length),
+    ("refusal", StopClass::Filter),
+    ("sensitive", StopClass::Filter),
+    ("pause_turn", StopClass::Pause),
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Meaning {
+enum StopClass {
     Stop,
     Length,
     Filter,
@@ -45,7 +45,7 @@ pub struct Reader {
     slots: u32,
     /// The blocks so far, as they would be sent back.
     said: Vec<serde_json::Value>,
-    meaning: Option<Meaning>,
+    meaning: Option<StopClass>,
     stopped: bool,
     failure: Option<Failure>,
     garbage: bool,
@@ -164,7 +164,7 @@ impl Reader {
         if known.is_none() {
             sink.event(TurnEvent::Note("an unknown stop reason was read as a normal end"));
         }
-        self.meaning = Some(known.map_or(Meaning::Stop, |(_, meaning)| *meaning));
+        self.meaning = Some(known.map_or(StopClass::Stop, |(_, meaning)| *meaning));
     }
 
     /// Later counts replace earlier ones, field by field.
@@ -207,10 +207,10 @@ impl Reader {
             return FinishReason::Failed(failure.clone());
         }
         match (self.meaning, end) {
-            (Some(Meaning::Length | Meaning::Pause), _) => FinishReason::Length,
-            (Some(Meaning::Filter), _) => FinishReason::ContentFilter,
-            (Some(Meaning::Stop), _) if self.slots > 0 => FinishReason::ToolCalls,
-            (Some(Meaning::Stop), _) => FinishReason::Stop,
+            (Some(StopClass::Length | StopClass::Pause), _) => FinishReason::Length,
+            (Some(StopClass::Filter), _) => FinishReason::ContentFilter,
+            (Some(StopClass::Stop), _) if self.slots > 0 => FinishReason::ToolCalls,
+            (Some(StopClass::Stop), _) => FinishReason::Stop,
             (None, End::Broken(failure)) => FinishReason::Failed(failure),
             (None, End::Clean) => FinishReason::Failed(self.interrupted()),
         }
@@ -252,7 +252,7 @@ impl ReaderTrait for Reader {
     }
 
     fn again(&mut self) -> Option<Bytes> {
-        if self.meaning != Some(Meaning::Pause) || self.failure.is_some() || self.said.is_empty() {
+        if self.meaning != Some(StopClass::Pause) || self.failure.is_some() || self.said.is_empty() {
             return None;
         }
         let said = std::mem::take(&mut self.said);

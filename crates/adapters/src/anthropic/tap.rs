@@ -13,7 +13,7 @@ const EMPTY: [&str; 2] = ["message_start", "ping"];
 /// Reads one stream of Messages events and hands every one of them on.
 ///
 /// Invariant: `finish` emits `Finished` exactly once; a failure is never handed on as a frame.
-pub struct Tap {
+pub struct PassthroughReader {
     context: Context,
     /// Counts tokens and reads the end; what it would say of the answer itself is not heard.
     reader: Box<Reader>,
@@ -21,7 +21,7 @@ pub struct Tap {
     whole: bool,
 }
 
-impl Tap {
+impl PassthroughReader {
     /// A tap for one answer.
     pub fn new(context: Context) -> Self {
         let reader = Box::new(Reader::new(context.clone(), None));
@@ -43,7 +43,7 @@ impl Tap {
     }
 }
 
-impl ReaderTrait for Tap {
+impl ReaderTrait for PassthroughReader {
     fn push(&mut self, data: &[u8], sink: &mut dyn Sink) {
         if self.done() {
             return;
@@ -95,7 +95,8 @@ mod tests {
 
     fn tapped(events: &[&str], end: End) -> Vec<String> {
         let mut record = Record::default();
-        let mut tap = Box::new(Tap::new(Context { endpoint: "lab".into(), ..Context::default() }));
+        let mut tap =
+            Box::new(PassthroughReader::new(Context { endpoint: "lab".into(), ..Context::default() }));
         for event in events {
             tap.push(event.as_bytes(), &mut record);
         }
@@ -137,7 +138,7 @@ mod tests {
     #[test]
     fn a_pause_is_the_clients_affair() {
         let pause = r#"{"type":"message_delta","delta":{"stop_reason":"pause_turn"}}"#;
-        let mut tap = Tap::new(Context::default());
+        let mut tap = PassthroughReader::new(Context::default());
         let mut record = Record::default();
         for event in [START, pause, r#"{"type":"message_stop"}"#] {
             tap.push(event.as_bytes(), &mut record);

@@ -8,7 +8,7 @@ use latimer_protocol::turn::{Tool, ToolChoice, TurnRequest};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use crate::learn::{Lesson, Lessons};
+use crate::limitation::{Limitation, Limitations};
 use crate::names::Names;
 
 /// The schema of a tool that declares none.
@@ -19,10 +19,10 @@ const REFUSED_ON_TOP: [&str; 3] = ["oneOf", "anyOf", "allOf"];
 pub(super) fn write<'a>(
     turn: &'a TurnRequest,
     names: &Names,
-    lessons: &Lessons,
+    limitations: &Limitations,
     notes: &mut Vec<String>,
 ) -> Vec<WireTool<'a>> {
-    if lessons.has(Lesson::NoTools) {
+    if limitations.has(Limitation::NoTools) {
         if !turn.tools.is_empty() {
             notes.push("this provider takes no tools; they were left out".to_owned());
         }
@@ -67,16 +67,16 @@ pub(super) fn choice(
     turn: &TurnRequest,
     names: &Names,
     thinks: bool,
-    lessons: &Lessons,
+    limitations: &Limitations,
     notes: &mut Vec<String>,
 ) -> Option<Value> {
-    if turn.tools.is_empty() || lessons.has(Lesson::NoTools) {
+    if turn.tools.is_empty() || limitations.has(Limitation::NoTools) {
         return None;
     }
     let forced = matches!(turn.tool_choice, ToolChoice::Required | ToolChoice::Function(_));
     let one_at_a_time = turn.parallel_tool_calls == Some(false);
     let mut choice = match &turn.tool_choice {
-        _ if forced && (thinks || lessons.has(Lesson::AutoToolChoice)) => {
+        _ if forced && (thinks || limitations.has(Limitation::AutoToolChoice)) => {
             notes.push(
                 "a call could not be demanded: the model thinks, or the provider refuses it".to_owned(),
             );

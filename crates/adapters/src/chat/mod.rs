@@ -19,16 +19,16 @@ use latimer_protocol::turn::{Owner, TurnRequest};
 use self::quirks::Quirks;
 use crate::credential::Credential;
 use crate::drive::TurnStream;
-use crate::learn::Lessons;
-use crate::link::{Headers, Link, Refusal, Refused};
+use crate::endpoint_client::{EndpointClient, Headers, Refusal, Refused};
+use crate::limitation::Limitations;
 use crate::names::Names;
-use crate::prepared::{Prepared, Raw, Wire};
+use crate::prepared::{PreparedRequest, Raw, WireProtocol};
 use crate::reader::Context;
 
 /// One Chat Completions endpoint.
 pub struct Chat {
     /// Where it is: `https://host/v1`, without `/chat/completions`.
-    pub link: Arc<Link>,
+    pub link: Arc<EndpointClient>,
     /// What stands between the base and `/chat/completions`; usually nothing.
     pub path: &'static str,
     /// What the provider does differently.
@@ -37,13 +37,18 @@ pub struct Chat {
 
 impl Chat {
     /// Makes the turn ready once, for all attempts: as the client wrote it where that is possible, else translated.
-    pub fn prepare(&self, turn: &TurnRequest, raw: Option<&Raw>, lessons: &Lessons) -> Prepared {
+    pub fn prepare(
+        &self,
+        turn: &TurnRequest,
+        raw: Option<&Raw>,
+        limitations: &Limitations,
+    ) -> PreparedRequest {
         let owner = Owner::new(&self.link.provider, &turn.model);
         // What an endpoint taught is only known to the translation.
-        let raw = raw.filter(|raw| raw.wire == Wire::Chat && lessons.is_empty());
+        let raw = raw.filter(|raw| raw.wire == WireProtocol::Chat && limitations.is_empty());
         let lowered = raw.and_then(|raw| pass::lower(&raw.body, turn, &self.quirks));
         let passes = lowered.is_some();
-        let written = request::write(turn, &self.quirks.after(lessons), &owner);
+        let written = request::write(turn, &self.quirks.after(limitations), &owner);
         let session =
             self.quirks.session_header.zip(turn.conversation.as_deref()).and_then(|(name, value)| {
                 Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?))
@@ -52,8 +57,8 @@ impl Chat {
             Some(body) => (body, Names::default(), Vec::new()),
             None => (written.body, written.names, written.notes),
         };
-        Prepared {
-            wire: Wire::Chat,
+        PreparedRequest {
+            wire: WireProtocol::Chat,
             passes,
             body: body.into(),
             model: turn.model.clone(),
@@ -68,7 +73,7 @@ impl Chat {
     /// Sends the turn. Returns once the provider accepted it; its events are still to come.
     pub async fn open(
         &self,
-        prepared: &Prepared,
+        prepared: &PreparedRequest,
         credential: Option<&Credential>,
     ) -> Result<TurnStream, Refused> {
         let mut headers = self.link.headers("text/event-stream", &prepared.headers);
@@ -84,7 +89,7 @@ impl Chat {
     /// Sends a body with these headers; what stands in it besides the turn is the caller's affair.
     pub(crate) async fn send(
         &self,
-        prepared: &Prepared,
+        prepared: &PreparedRequest,
         headers: Headers,
         body: Bytes,
     ) -> Result<Result<TurnStream, Refusal>, Failure> {
@@ -95,7 +100,7 @@ impl Chat {
         };
         let context = Context::of(prepared, &self.link.name);
         let reader: Box<dyn crate::reader::Reader> = if prepared.passes {
-            Box::new(tap::Tap::new(context))
+            Box::new(tap::PassthroughReader::new(context))
         } else {
             Box::new(stream::Reader::new(context))
         };

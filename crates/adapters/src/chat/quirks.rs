@@ -1,7 +1,7 @@
 //! What a Chat Completions provider does differently, as data. The writer and the reader look at these fields and never at
 //! a provider's name. The table of providers is in the proxy's presets.
 
-use crate::learn::{Lesson, Lessons};
+use crate::limitation::{Limitation, Limitations};
 
 /// The differences of one provider. [`Quirks::DEFAULT`] is a plain, modern, permissive server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,34 +94,34 @@ pub enum ToolChoiceSupport {
 impl Quirks {
     /// The same, after what the endpoint taught.
     #[must_use]
-    pub fn after(&self, lessons: &Lessons) -> Self {
+    pub fn after(&self, limitations: &Limitations) -> Self {
         let mut quirks = self.clone();
-        for lesson in lessons.iter() {
-            match lesson {
-                Lesson::NoImages => quirks.images = false,
+        for limitation in limitations.iter() {
+            match limitation {
+                Limitation::NoImages => quirks.images = false,
                 // Only parts that are no text make a list of parts.
-                Lesson::TextContent => (quirks.images, quirks.tool_images) = (false, false),
-                Lesson::NoTools => quirks.tools = false,
-                Lesson::AutoToolChoice => quirks.tool_choice = ToolChoiceSupport::AutoOnly,
-                Lesson::NoParallelCalls => quirks.parallel_tool_calls = false,
-                Lesson::NoReasoning => quirks.reasoning = ReasoningStyle::None,
-                Lesson::NoThoughts => quirks.echo = Echo::Never,
-                Lesson::ThoughtsWithCalls => quirks.echo = Echo::WithCalls,
-                Lesson::NoSampling => quirks.sampling = false,
-                Lesson::NoStreamOptions => quirks.stream_options = false,
-                Lesson::MaxCompletionTokens => quirks.max_completion_tokens = true,
-                Lesson::NoJsonSchema => quirks.json_schema = false,
-                Lesson::NoCacheKey => quirks.prompt_cache_key = false,
-                Lesson::SystemRole => quirks.developer_role = false,
+                Limitation::TextContent => (quirks.images, quirks.tool_images) = (false, false),
+                Limitation::NoTools => quirks.tools = false,
+                Limitation::AutoToolChoice => quirks.tool_choice = ToolChoiceSupport::AutoOnly,
+                Limitation::NoParallelCalls => quirks.parallel_tool_calls = false,
+                Limitation::NoReasoning => quirks.reasoning = ReasoningStyle::None,
+                Limitation::NoThoughts => quirks.echo = Echo::Never,
+                Limitation::ThoughtsWithCalls => quirks.echo = Echo::WithCalls,
+                Limitation::NoSampling => quirks.sampling = false,
+                Limitation::NoStreamOptions => quirks.stream_options = false,
+                Limitation::MaxCompletionTokens => quirks.max_completion_tokens = true,
+                Limitation::NoJsonSchema => quirks.json_schema = false,
+                Limitation::NoCacheKey => quirks.prompt_cache_key = false,
+                Limitation::SystemRole => quirks.developer_role = false,
                 // Not part of this protocol.
-                Lesson::NoStrict
-                | Lesson::NoSignatures
-                | Lesson::NoTokenLimit
-                | Lesson::StringMode
-                | Lesson::NoCustomTools
-                | Lesson::NoHostedTools
-                | Lesson::NoNamespaces
-                | Lesson::NoOwnRequests => {}
+                Limitation::NoStrict
+                | Limitation::NoSignatures
+                | Limitation::NoTokenLimit
+                | Limitation::StringMode
+                | Limitation::NoCustomTools
+                | Limitation::NoHostedTools
+                | Limitation::NoNamespaces
+                | Limitation::NoOwnRequests => {}
             }
         }
         quirks

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::quirks::{Echo, Quirks, ReasoningStyle, ToolChoiceSupport};
 use crate::exchange::arguments;
-use crate::learn::{Features, Lesson};
+use crate::limitation::{Features, Limitation};
 use crate::names::{Names, Rule};
 use crate::pairing::{NO_OUTPUT, Step, orphan, pair};
 
@@ -23,7 +23,7 @@ const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
 
 /// A request in the provider's words.
 #[derive(Debug)]
-pub struct Written {
+pub struct EncodedRequest {
     /// The JSON body.
     pub body: Vec<u8>,
     /// Tool names that were changed.
@@ -35,7 +35,7 @@ pub struct Written {
 }
 
 /// Writes the turn for a provider with these quirks. `owner` is whose opaque state may go out.
-pub fn write(turn: &TurnRequest, quirks: &Quirks, owner: &Owner) -> Written {
+pub fn write(turn: &TurnRequest, quirks: &Quirks, owner: &Owner) -> EncodedRequest {
     let names = Names::new(turn, Rule { longest: quirks.max_tool_name, ..Rule::COMMON });
     let mut writer = Writer {
         quirks,
@@ -89,7 +89,7 @@ pub fn write(turn: &TurnRequest, quirks: &Quirks, owner: &Owner) -> Written {
     // Writing to memory fails only for maps with keys that are not strings, and there are none.
     let body = serde_json::to_vec(&request).unwrap_or_default();
     let features = features(&request, turn, quirks);
-    Written { body, names, features, notes }
+    EncodedRequest { body, names, features, notes }
 }
 
 /// What of the request a provider may refuse, and what could be left out then.
@@ -98,22 +98,25 @@ fn features(request: &Request<'_>, turn: &TurnRequest, quirks: &Quirks) -> Featu
     let sampling = turn.sampling != latimer_protocol::turn::Sampling::default();
     let has_thoughts = turn.items.iter().any(|item| matches!(item, Item::Reasoning(_)));
     let table = [
-        (has_parts, Lesson::TextContent),
-        (has_parts && quirks.images, Lesson::NoImages),
-        (!request.tools.is_empty(), Lesson::NoTools),
-        (request.tool_choice.is_some(), Lesson::AutoToolChoice),
-        (request.parallel_tool_calls.is_some(), Lesson::NoParallelCalls),
-        (turn.reasoning.effort.is_some() && quirks.reasoning != ReasoningStyle::None, Lesson::NoReasoning),
-        (has_thoughts && quirks.echo != Echo::Never, Lesson::NoThoughts),
-        (has_thoughts && quirks.echo == Echo::Never, Lesson::ThoughtsWithCalls),
-        (sampling && quirks.sampling, Lesson::NoSampling),
-        (request.stream_options.is_some(), Lesson::NoStreamOptions),
-        (request.max_tokens.is_some(), Lesson::MaxCompletionTokens),
-        (request.response_format.is_some() && quirks.json_schema, Lesson::NoJsonSchema),
-        (request.prompt_cache_key.is_some(), Lesson::NoCacheKey),
-        (quirks.developer_role, Lesson::SystemRole),
+        (has_parts, Limitation::TextContent),
+        (has_parts && quirks.images, Limitation::NoImages),
+        (!request.tools.is_empty(), Limitation::NoTools),
+        (request.tool_choice.is_some(), Limitation::AutoToolChoice),
+        (request.parallel_tool_calls.is_some(), Limitation::NoParallelCalls),
+        (
+            turn.reasoning.effort.is_some() && quirks.reasoning != ReasoningStyle::None,
+            Limitation::NoReasoning,
+        ),
+        (has_thoughts && quirks.echo != Echo::Never, Limitation::NoThoughts),
+        (has_thoughts && quirks.echo == Echo::Never, Limitation::ThoughtsWithCalls),
+        (sampling && quirks.sampling, Limitation::NoSampling),
+        (request.stream_options.is_some(), Limitation::NoStreamOptions),
+        (request.max_tokens.is_some(), Limitation::MaxCompletionTokens),
+        (request.response_format.is_some() && quirks.json_schema, Limitation::NoJsonSchema),
+        (request.prompt_cache_key.is_some(), Limitation::NoCacheKey),
+        (quirks.developer_role, Limitation::SystemRole),
     ];
-    Features::of(table.into_iter().filter(|(used, _)| *used).map(|(_, lesson)| lesson))
+    Features::of(table.into_iter().filter(|(used, _)| *used).map(|(_, limitation)| limitation))
 }
 
 struct Writer<'a, 'n> {

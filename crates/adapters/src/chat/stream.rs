@@ -11,28 +11,28 @@ use crate::errors;
 use crate::reader::{Context, End, Reader as ReaderTrait};
 
 /// What each finish reason means.
-const FINISH: [(&str, Meaning); 17] = [
-    ("stop", Meaning::Stop),
-    ("eos", Meaning::Stop),
-    ("end_turn", Meaning::Stop),
-    ("stop_sequence", Meaning::Stop),
-    ("tool_calls", Meaning::Stop),
-    ("function_call", Meaning::Stop),
-    ("tool_use", Meaning::Stop),
-    ("length", Meaning::Length),
-    ("max_tokens", Meaning::Length),
-    ("model_length", Meaning::Length),
-    ("model_context_window_exceeded", Meaning::Length),
-    ("content_filter", Meaning::Filter),
-    ("sensitive", Meaning::Filter),
-    ("insufficient_system_resource", Meaning::Broken),
-    ("network_error", Meaning::Broken),
-    ("error", Meaning::Broken),
-    ("abort", Meaning::Broken),
+const FINISH: [(&str, StopClass); 17] = [
+    ("stop", StopClass::Stop),
+    ("eos", StopClass::Stop),
+    ("end_turn", StopClass::Stop),
+    ("stop_sequence", StopClass::Stop),
+    ("tool_calls", StopClass::Stop),
+    ("function_call", StopClass::Stop),
+    ("tool_use", StopClass::Stop),
+    ("length", StopClass::Length),
+    ("max_tokens", StopClass::Length),
+    ("model_length", StopClass::Length),
+    ("model_context_window_exceeded", StopClass::Length),
+    ("content_filter", StopClass::Filter),
+    ("sensitive", StopClass::Filter),
+    ("insufficient_system_resource", StopClass::Broken),
+    ("network_error", StopClass::Broken),
+    ("error", StopClass::Broken),
+    ("abort", StopClass::Broken),
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Meaning {
+enum StopClass {
     Stop,
     Length,
     Filter,
@@ -50,7 +50,7 @@ pub struct Reader {
     split: Split,
     calls: Calls,
     details: Vec<Value>,
-    meaning: Option<Meaning>,
+    meaning: Option<StopClass>,
     marked: bool,
     failure: Option<Failure>,
     garbage: u32,
@@ -198,8 +198,8 @@ impl Reader {
         if known.is_none() {
             sink.event(TurnEvent::Note("an unknown finish reason was read as a normal end"));
         }
-        let meaning = known.map_or(Meaning::Stop, |(_, meaning)| *meaning);
-        if meaning == Meaning::Broken {
+        let meaning = known.map_or(StopClass::Stop, |(_, meaning)| *meaning);
+        if meaning == StopClass::Broken {
             self.failure = Some(Failure::new(
                 Kind::Overloaded,
                 format!(
@@ -217,10 +217,10 @@ impl Reader {
             return FinishReason::Failed(failure.clone());
         }
         match (self.meaning, end) {
-            (Some(Meaning::Length), _) => FinishReason::Length,
-            (Some(Meaning::Filter), _) => FinishReason::ContentFilter,
+            (Some(StopClass::Length), _) => FinishReason::Length,
+            (Some(StopClass::Filter), _) => FinishReason::ContentFilter,
             // Calls win: some providers say `stop` although there are calls.
-            (Some(Meaning::Stop | Meaning::Broken), _) => self.normal(),
+            (Some(StopClass::Stop | StopClass::Broken), _) => self.normal(),
             (None, End::Broken(failure)) => FinishReason::Failed(failure),
             (None, End::Clean) if self.marked && self.has_output => self.normal(),
             (None, End::Clean) => FinishReason::Failed(self.interrupted()),

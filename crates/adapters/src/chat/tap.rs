@@ -18,7 +18,7 @@ pub const USAGE: &str = "usage";
 /// Reads one Chat stream and hands its chunks on.
 ///
 /// Invariant: `finish` emits `Finished` exactly once; a failure is never handed on as a frame.
-pub struct Tap {
+pub struct PassthroughReader {
     reader: Reader,
 }
 
@@ -40,14 +40,14 @@ impl Sink for Beside<'_> {
     }
 }
 
-impl Tap {
+impl PassthroughReader {
     /// A tap for one answer.
     pub fn new(context: Context) -> Self {
         Self { reader: Reader::new(context) }
     }
 }
 
-impl ReaderTrait for Tap {
+impl ReaderTrait for PassthroughReader {
     fn push(&mut self, data: &[u8], sink: &mut dyn Sink) {
         if self.done() {
             return;
@@ -135,7 +135,7 @@ mod tests {
 
     fn tapped(lines: &[&str]) -> Vec<String> {
         let mut record = Record::default();
-        let mut tap = Box::new(Tap::new(Context::default()));
+        let mut tap = Box::new(PassthroughReader::new(Context::default()));
         for line in lines {
             tap.push(line.as_bytes(), &mut record);
         }

@@ -18,9 +18,9 @@ use self::run::{Run, Sessions};
 use crate::chat::Chat;
 use crate::credential::Credential;
 use crate::drive::TurnStream;
-use crate::learn::Lessons;
-use crate::link::{Headers, Link, Refusal, Refused};
-use crate::prepared::Prepared;
+use crate::endpoint_client::{EndpointClient, Headers, Refusal, Refused};
+use crate::limitation::Limitations;
+use crate::prepared::PreparedRequest;
 
 /// The least limit on tokens this provider is asked for.
 pub const LEAST_TOKENS: u64 = 64_000;
@@ -30,7 +30,7 @@ const THOUGHTS: [&str; 3] = ["reasoning_content", "thinking mode", "must be pass
 /// One Codebuff endpoint.
 pub struct Codebuff {
     /// Where it is: `https://host`; its chat path is below `/api/v1`.
-    link: Arc<Link>,
+    link: Arc<EndpointClient>,
     chat: Chat,
     sessions: Sessions,
     /// The same for the life of the process.
@@ -39,7 +39,7 @@ pub struct Codebuff {
 
 impl Codebuff {
     /// An endpoint at this link, whose chat side is `chat` with the same connections.
-    pub fn new(link: Arc<Link>, chat: Chat) -> Self {
+    pub fn new(link: Arc<EndpointClient>, chat: Chat) -> Self {
         let mut seed = [0u8; 8];
         // Without randomness the name is merely less unique.
         let _ = getrandom::fill(&mut seed);
@@ -47,15 +47,15 @@ impl Codebuff {
     }
 
     /// Translates the turn once, for all attempts.
-    pub fn prepare(&self, turn: &TurnRequest, lessons: &Lessons) -> Prepared {
+    pub fn prepare(&self, turn: &TurnRequest, limitations: &Limitations) -> PreparedRequest {
         // The body gets fields of its own: nothing goes through as the client wrote it.
-        self.chat.prepare(turn, None, lessons)
+        self.chat.prepare(turn, None, limitations)
     }
 
     /// Begins a run and sends the turn in it. The run is finished when the stream is over or dropped.
     pub async fn open(
         &self,
-        prepared: &Prepared,
+        prepared: &PreparedRequest,
         credential: Option<&Credential>,
     ) -> Result<TurnStream, Refused> {
         let name = &self.link.name;
@@ -111,13 +111,13 @@ impl Codebuff {
             }
             let Refusal { status, body, retry_after } = &refusal;
             let failure = classify(Call::Chat, *status, *retry_after, body, name, model);
-            return Err(self.link.with_lesson(failure, &refusal, prepared));
+            return Err(self.link.with_limitation(failure, &refusal, prepared));
         }
     }
 
     async fn send(
         &self,
-        prepared: &Prepared,
+        prepared: &PreparedRequest,
         headers: &Headers,
         body: &[u8],
         run: &str,

@@ -10,8 +10,8 @@ use tokio::time::Instant;
 
 use super::gates::{self, Call, classify};
 use crate::drive::Guard;
+use crate::endpoint_client::{EndpointClient, Headers};
 use crate::errors;
-use crate::link::{Headers, Link};
 
 /// How long beginning may take.
 const BEGIN: Duration = Duration::from_secs(15);
@@ -27,7 +27,7 @@ const POLLS: usize = 12;
 /// A run that was begun. Dropping it finishes it, however the answer ended.
 pub(super) struct Run {
     pub(super) id: String,
-    link: Arc<Link>,
+    link: Arc<EndpointClient>,
     headers: Headers,
     status: &'static str,
 }
@@ -36,7 +36,7 @@ impl Run {
     /// Begins a run of an agent. It is begun to the end also when nobody waits for it any more: only a run whose name is known
     /// can be finished.
     pub(super) async fn start(
-        link: &Arc<Link>,
+        link: &Arc<EndpointClient>,
         headers: &Headers,
         agent: &'static str,
         model: &'static str,
@@ -48,7 +48,12 @@ impl Run {
         beginning.await.map_err(stopped)?
     }
 
-    async fn begin(link: Arc<Link>, headers: Headers, agent: &str, model: &str) -> Result<Self, Failure> {
+    async fn begin(
+        link: Arc<EndpointClient>,
+        headers: Headers,
+        agent: &str,
+        model: &str,
+    ) -> Result<Self, Failure> {
         let url = format!("{}/api/v1/agent-runs", link.base_url);
         let body = json!({ "action": "START", "agentId": agent, "ancestorRunIds": [] });
         let (status, answer) = link.call(&url, &headers, Some(body.to_string().into()), BEGIN).await?;
@@ -105,7 +110,7 @@ impl Sessions {
     /// Turns of one account that come at once begin one session: each new one throws the one before it out.
     pub(super) async fn get(
         &self,
-        link: &Link,
+        link: &EndpointClient,
         headers: &Headers,
         account: &str,
         model: &'static str,
@@ -139,7 +144,7 @@ impl Sessions {
 
 /// Begins a session and waits in the queue, if there is one. The session's name and how long it lives.
 async fn admitted(
-    link: &Link,
+    link: &EndpointClient,
     headers: &Headers,
     model: &str,
 ) -> Result<(Option<String>, Duration), Failure> {
@@ -153,7 +158,7 @@ async fn admitted(
         let session = accepted(link, Call::Session, status, &answer, model)?;
         let state = session.get("status").and_then(Value::as_str).unwrap_or_default();
         if let Some(status) = gates::refusal(state) {
-            let wait = errors::retry_after(None, &answer, crate::link::unix_now());
+            let wait = errors::retry_after(None, &answer, crate::endpoint_client::unix_now());
             return Err(classify(Call::Session, status, wait, &answer, &link.name, model));
         }
         if state != "queued" {
@@ -170,9 +175,15 @@ async fn admitted(
     Err(Failure { retry_after: Some(MARGIN), ..Failure::new(Kind::ConcurrencyLimited, message) })
 }
 
-fn accepted(link: &Link, call: Call, status: u16, body: &[u8], model: &str) -> Result<Value, Failure> {
+fn accepted(
+    link: &EndpointClient,
+    call: Call,
+    status: u16,
+    body: &[u8],
+    model: &str,
+) -> Result<Value, Failure> {
     if !(200..300).contains(&status) {
-        let wait = errors::retry_after(None, body, crate::link::unix_now());
+        let wait = errors::retry_after(None, body, crate::endpoint_client::unix_now());
         return Err(classify(call, status, wait, body, &link.name, model));
     }
     Ok(serde_json::from_slice(body).unwrap_or_default())

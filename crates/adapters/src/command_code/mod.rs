@@ -15,9 +15,9 @@ use latimer_protocol::turn::{Owner, TurnRequest};
 
 use crate::credential::Credential;
 use crate::drive::{Reopen, TurnStream};
-use crate::learn::Lessons;
-use crate::link::{Headers, Link, Refused, unix_now};
-use crate::prepared::{Prepared, Wire};
+use crate::endpoint_client::{EndpointClient, Headers, Refused, unix_now};
+use crate::limitation::Limitations;
+use crate::prepared::{PreparedRequest, WireProtocol};
 use crate::reader::Context;
 
 /// The header without which every request is refused.
@@ -44,7 +44,7 @@ fn date(unix: u64) -> String {
 /// One Command Code endpoint.
 pub struct CommandCode {
     /// Where it is: `https://host`, without `/alpha/generate`.
-    pub link: Arc<Link>,
+    pub link: Arc<EndpointClient>,
     /// What latimer calls itself; the provider refuses versions it thinks too old.
     pub version: String,
     /// Real tools and blocks, where the server takes them.
@@ -55,10 +55,10 @@ pub struct CommandCode {
 
 impl CommandCode {
     /// Translates the turn once, for all attempts.
-    pub fn prepare(&self, turn: &TurnRequest, lessons: &Lessons) -> Prepared {
-        let written = request::write(turn, self.structured, lessons, &date(unix_now()));
-        Prepared {
-            wire: Wire::CommandCode,
+    pub fn prepare(&self, turn: &TurnRequest, limitations: &Limitations) -> PreparedRequest {
+        let written = request::write(turn, self.structured, limitations, &date(unix_now()));
+        PreparedRequest {
+            wire: WireProtocol::CommandCode,
             passes: false,
             body: written.body.into(),
             model: turn.model.clone(),
@@ -73,7 +73,7 @@ impl CommandCode {
     /// Sends the turn. Returns once the provider accepted it; its events are still to come.
     pub async fn open(
         &self,
-        prepared: &Prepared,
+        prepared: &PreparedRequest,
         credential: Option<&Credential>,
     ) -> Result<TurnStream, Refused> {
         let headers = self.headers(credential)?;
@@ -83,7 +83,7 @@ impl CommandCode {
             Err(refusal) => {
                 let (status, wait) = (refusal.status, refusal.retry_after);
                 let failure = errors::classify(status, wait, &refusal.body, &self.link.name, &prepared.model);
-                return Err(self.link.with_lesson(failure, &refusal, prepared));
+                return Err(self.link.with_limitation(failure, &refusal, prepared));
             }
         };
         let kept = (prepared.body.len() <= MOST_KEPT).then(|| prepared.body.clone());

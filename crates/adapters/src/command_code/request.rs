@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use super::{thread, words};
 use crate::exchange::{arguments, with_elements};
-use crate::learn::{Features, Lesson, Lessons};
+use crate::limitation::{Features, Limitation, Limitations};
 use crate::names::{Names, Rule};
 use crate::pairing::{NO_OUTPUT, Step, orphan, pair};
 
@@ -33,7 +33,7 @@ const REPLACED: &str = "an image or a file was replaced by a note: this model do
 
 /// A request in the provider's words.
 #[derive(Debug)]
-pub struct Written {
+pub struct EncodedRequest {
     /// The JSON body.
     pub body: Vec<u8>,
     /// Tool names that were changed.
@@ -45,15 +45,15 @@ pub struct Written {
 }
 
 /// Writes the turn; `structured` where the server takes blocks and tools. `today` is the date, as in `2026-01-31`.
-pub fn write(turn: &TurnRequest, structured: bool, lessons: &Lessons, today: &str) -> Written {
-    let structured = structured && !lessons.has(Lesson::StringMode);
+pub fn write(turn: &TurnRequest, structured: bool, limitations: &Limitations, today: &str) -> EncodedRequest {
+    let structured = structured && !limitations.has(Limitation::StringMode);
     let names = Names::new(turn, Rule::COMMON);
     let mut notes = Vec::new();
     let steps = pair(&turn.items, &mut notes);
     let mut writer = Writer {
         names: &names,
         structured,
-        images: structured && !lessons.has(Lesson::NoImages),
+        images: structured && !limitations.has(Limitation::NoImages),
         notes: &mut notes,
         system: Vec::new(),
         messages: Vec::new(),
@@ -72,19 +72,21 @@ pub fn write(turn: &TurnRequest, structured: bool, lessons: &Lessons, today: &st
         }
     }
     let system = (structured && !system.is_empty()).then(|| system.join("\n\n"));
-    let declared = structured && !lessons.has(Lesson::NoTools) && turn.tool_choice != ToolChoice::None;
+    let declared =
+        structured && !limitations.has(Limitation::NoTools) && turn.tool_choice != ToolChoice::None;
     let tools = if declared { tools(turn, &names) } else { Vec::new() };
     if !tools.is_empty() && turn.tool_choice != ToolChoice::Auto {
         notes.push("tool_choice was left out: this provider has no field for it".to_owned());
     }
     let effort = turn.reasoning.effort.as_deref().filter(|effort| structured && *effort != "none");
     let table = [
-        (structured, Lesson::StringMode),
-        (has_images, Lesson::NoImages),
-        (!tools.is_empty(), Lesson::NoTools),
-        (effort.is_some(), Lesson::NoReasoning),
+        (structured, Limitation::StringMode),
+        (has_images, Limitation::NoImages),
+        (!tools.is_empty(), Limitation::NoTools),
+        (effort.is_some(), Limitation::NoReasoning),
     ];
-    let features = Features::of(table.into_iter().filter(|(used, _)| *used).map(|(_, lesson)| lesson));
+    let features =
+        Features::of(table.into_iter().filter(|(used, _)| *used).map(|(_, limitation)| limitation));
     let request = Request {
         params: Params {
             messages: alternating(messages),
@@ -94,7 +96,7 @@ pub fn write(turn: &TurnRequest, structured: bool, lessons: &Lessons, today: &st
             temperature: turn.sampling.temperature.or((!structured).then_some(TEMPERATURE)),
             system,
             tools,
-            reasoning_effort: effort.filter(|_| !lessons.has(Lesson::NoReasoning)),
+            reasoning_effort: effort.filter(|_| !limitations.has(Limitation::NoReasoning)),
         },
         config: json!({
             "workingDir": "/", "date": today, "environment": "linux", "shell": "bash", "files": [],
@@ -108,7 +110,7 @@ pub fn write(turn: &TurnRequest, structured: bool, lessons: &Lessons, today: &st
     };
     // Writing to memory fails only for maps with keys that are not strings, and there are none.
     let body = serde_json::to_vec(&request).unwrap_or_default();
-    Written { body, names, features, notes }
+    EncodedRequest { body, names, features, notes }
 }
 
 /// A written request with two more messages at the end: what the model said, and an answer to it.
@@ -286,7 +288,7 @@ mod tests {
     }
 
     fn body(structured: bool) -> (Value, Vec<String>) {
-        let written = write(&turn(), structured, &Lessons::default(), "2026-01-31");
+        let written = write(&turn(), structured, &Limitations::default(), "2026-01-31");
         (serde_json::from_slice(&written.body).expect("JSON"), written.notes)
     }
 
@@ -335,8 +337,8 @@ mod tests {
                 .is_some_and(|text| text.contains("1000 characters were left out"))
         );
         assert_eq!(notes.len(), 1);
-        let lessons = Lessons::new([Lesson::StringMode]);
-        let learned = write(&turn(), true, &lessons, "2026-01-31");
+        let limitations = Limitations::new([Limitation::StringMode]);
+        let learned = write(&turn(), true, &limitations, "2026-01-31");
         assert_eq!(serde_json::from_slice::<Value>(&learned.body).expect("JSON"), body);
     }
 }

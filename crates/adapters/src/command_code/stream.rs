@@ -18,22 +18,22 @@ use super::errors;
 use crate::reader::{Context, End, Reader as ReaderTrait};
 
 /// What each finish reason means.
-const FINISH: [(&str, Meaning); 11] = [
-    ("stop", Meaning::Stop),
-    ("end_turn", Meaning::Stop),
-    ("tool-calls", Meaning::Stop),
-    ("tool_calls", Meaning::Stop),
-    ("length", Meaning::Length),
-    ("max_tokens", Meaning::Length),
-    ("content-filter", Meaning::Filter),
-    ("content_filter", Meaning::Filter),
-    ("error", Meaning::Broken),
-    ("pause_turn", Meaning::Pause),
-    ("pause-turn", Meaning::Pause),
+const FINISH: [(&str, StopClass); 11] = [
+    ("stop", StopClass::Stop),
+    ("end_turn", StopClass::Stop),
+    ("tool-calls", StopClass::Stop),
+    ("tool_calls", StopClass::Stop),
+    ("length", StopClass::Length),
+    ("max_tokens", StopClass::Length),
+    ("content-filter", StopClass::Filter),
+    ("content_filter", StopClass::Filter),
+    ("error", StopClass::Broken),
+    ("pause_turn", StopClass::Pause),
+    ("pause-turn", StopClass::Pause),
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Meaning {
+enum StopClass {
     Stop,
     Length,
     Filter,
@@ -58,7 +58,7 @@ pub struct Reader {
     request: Option<Bytes>,
     started: bool,
     calls: Vec<Call>,
-    meaning: Option<Meaning>,
+    meaning: Option<StopClass>,
     over: bool,
     failure: Option<Failure>,
     garbage: bool,
@@ -223,7 +223,7 @@ impl Reader {
         if known.is_none() {
             sink.event(TurnEvent::Note("an unknown finish reason was read as a normal end"));
         }
-        self.meaning = Some(known.map_or(Meaning::Stop, |(_, meaning)| *meaning));
+        self.meaning = Some(known.map_or(StopClass::Stop, |(_, meaning)| *meaning));
     }
 
     fn reason(&self, end: End) -> FinishReason {
@@ -237,11 +237,11 @@ impl Reader {
             return failed(Kind::UpstreamError, "a call came twice with different arguments");
         }
         match (self.meaning, end) {
-            (Some(Meaning::Length | Meaning::Pause), _) => FinishReason::Length,
-            (Some(Meaning::Filter), _) => FinishReason::ContentFilter,
-            (Some(Meaning::Broken), _) => failed(Kind::UpstreamError, "the provider broke the answer off"),
-            (Some(Meaning::Stop), _) if self.calls.is_empty() => FinishReason::Stop,
-            (Some(Meaning::Stop), _) => FinishReason::ToolCalls,
+            (Some(StopClass::Length | StopClass::Pause), _) => FinishReason::Length,
+            (Some(StopClass::Filter), _) => FinishReason::ContentFilter,
+            (Some(StopClass::Broken), _) => failed(Kind::UpstreamError, "the provider broke the answer off"),
+            (Some(StopClass::Stop), _) if self.calls.is_empty() => FinishReason::Stop,
+            (Some(StopClass::Stop), _) => FinishReason::ToolCalls,
             (None, End::Broken(failure)) => FinishReason::Failed(failure),
             (None, End::Clean) if !self.started && self.garbage => {
                 failed(Kind::UpstreamError, "the answer is not one of Command Code; check base_url")
@@ -300,7 +300,7 @@ impl ReaderTrait for Reader {
     }
 
     fn again(&mut self) -> Option<Bytes> {
-        if self.meaning != Some(Meaning::Pause) || self.failure.is_some() {
+        if self.meaning != Some(StopClass::Pause) || self.failure.is_some() {
             return None;
         }
         self.meaning = None;

@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 use super::models::Family;
 use super::request::RULE;
 use crate::exchange::{arguments, is_sound};
-use crate::learn::{Lesson, Lessons};
+use crate::limitation::{Limitation, Limitations};
 use crate::names::Names;
 use crate::pairing::{NO_OUTPUT, Step, orphan};
 
@@ -81,15 +81,15 @@ impl<'a, 'n> Writer<'a, 'n> {
         names: &'n Names,
         family: Family,
         urls: bool,
-        lessons: &Lessons,
+        limitations: &Limitations,
         notes: &'n mut Vec<String>,
     ) -> Self {
         Self {
             owner,
             names,
             family,
-            images: !lessons.has(Lesson::NoImages),
-            signatures: !lessons.has(Lesson::NoSignatures),
+            images: !limitations.has(Limitation::NoImages),
+            signatures: !limitations.has(Limitation::NoSignatures),
             urls,
             notes,
             contents: Vec::new(),

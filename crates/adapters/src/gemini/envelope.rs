@@ -5,7 +5,7 @@ use latimer_protocol::turn::{Content, Item, Role, TurnRequest};
 use serde_json::{Value, json};
 
 use super::Flavour;
-use crate::prepared::Prepared;
+use crate::prepared::PreparedRequest;
 
 /// The native body with the name of its conversation.
 pub(super) fn with_session(body: &[u8], flavour: Flavour, turn: &TurnRequest) -> Vec<u8> {
@@ -42,7 +42,7 @@ fn session(turn: &TurnRequest) -> String {
 }
 
 /// The whole request of a login.
-pub(super) fn wrap(prepared: &Prepared, flavour: Flavour, project: &str) -> Result<Vec<u8>, Failure> {
+pub(super) fn wrap(prepared: &PreparedRequest, flavour: Flavour, project: &str) -> Result<Vec<u8>, Failure> {
     let id = uuid()?;
     let mut head = json!({ "model": prepared.model, "project": project });
     let more = match flavour {

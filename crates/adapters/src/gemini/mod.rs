@@ -21,14 +21,14 @@ use latimer_protocol::failure::{Failure, Kind};
 use latimer_protocol::turn::{Owner, TurnRequest};
 use tokio::sync::OnceCell;
 
-use self::request::Takes;
+use self::request::FlavourLimits;
 use self::version::Version;
 use crate::credential::Credential;
 use crate::drive::TurnStream;
+use crate::endpoint_client::{EndpointClient, Headers, Refusal, Refused};
 use crate::errors::CHECK_KEY;
-use crate::learn::Lessons;
-use crate::link::{Headers, Link, Refusal, Refused};
-use crate::prepared::{Prepared, Wire};
+use crate::limitation::Limitations;
+use crate::prepared::{PreparedRequest, WireProtocol};
 use crate::reader::Context;
 
 /// How the protocol is spoken.
@@ -57,7 +57,7 @@ pub struct Options {
 
 /// One Gemini endpoint.
 pub struct Gemini {
-    link: Arc<Link>,
+    link: Arc<EndpointClient>,
     flavour: Flavour,
     options: Options,
     /// The host that answered last.
@@ -77,27 +77,27 @@ struct Lost {
 
 impl Gemini {
     /// An endpoint of this flavour.
-    pub fn new(link: Arc<Link>, flavour: Flavour, options: Options) -> Self {
+    pub fn new(link: Arc<EndpointClient>, flavour: Flavour, options: Options) -> Self {
         let version = Arc::new(Version::new(options.version.clone(), options.version_urls.clone()));
         Self { link, flavour, options, last_host: Mutex::default(), projects: Mutex::default(), version }
     }
 
     /// Translates the turn once, for all attempts.
-    pub fn prepare(&self, turn: &TurnRequest, lessons: &Lessons) -> Prepared {
+    pub fn prepare(&self, turn: &TurnRequest, limitations: &Limitations) -> PreparedRequest {
         let model =
             if self.flavour == Flavour::Antigravity { models::alias(&turn.model) } else { &turn.model };
         let owner = Owner::new(&self.link.provider, model);
-        let takes = Takes {
+        let takes = FlavourLimits {
             urls: self.flavour == Flavour::Native,
             token_limit: self.flavour != Flavour::Antigravity,
             edit_nudge: self.options.edit_nudge,
         };
-        let mut written = request::write(turn, model, takes, &owner, lessons);
+        let mut written = request::write(turn, model, takes, &owner, limitations);
         if self.flavour != Flavour::Native {
             written.body = envelope::with_session(&written.body, self.flavour, turn);
         }
-        Prepared {
-            wire: Wire::Gemini,
+        PreparedRequest {
+            wire: WireProtocol::Gemini,
             passes: false,
             body: written.body.into(),
             model: model.to_owned(),
@@ -112,7 +112,7 @@ impl Gemini {
     /// Sends the turn. Returns once a host accepted it; its events are still to come.
     pub async fn open(
         &self,
-        prepared: &Prepared,
+        prepared: &PreparedRequest,
         credential: Option<&Credential>,
     ) -> Result<TurnStream, Refused> {
         let credential = credential.filter(|credential| !credential.secret.is_empty()).ok_or_else(|| {
@@ -154,7 +154,7 @@ impl Gemini {
         lock(&self.projects).get(account)?.get().cloned()
     }
 
-    async fn native(&self, prepared: &Prepared, credential: &Credential) -> Result<TurnStream, Lost> {
+    async fn native(&self, prepared: &PreparedRequest, credential: &Credential) -> Result<TurnStream, Lost> {
         let mut headers = self.link.headers("text/event-stream", &prepared.headers);
         headers.push(if credential.is_access_token() {
             self.link.bearer(&credential.secret)?
@@ -170,7 +170,7 @@ impl Gemini {
     /// Tries the hosts one after the other, the one that answered last first.
     async fn on_hosts(
         &self,
-        prepared: &Prepared,
+        prepared: &PreparedRequest,
         credential: &Credential,
         project: &str,
     ) -> Result<TurnStream, Lost> {
@@ -210,14 +210,14 @@ impl Gemini {
         url: &str,
         headers: &Headers,
         body: Bytes,
-        prepared: &Prepared,
+        prepared: &PreparedRequest,
     ) -> Result<TurnStream, Lost> {
         let answer = match self.link.post(url, headers, body).await? {
             Ok(answer) => answer,
             Err(refusal) => {
                 let Refusal { status, body, retry_after } = &refusal;
                 let failure = errors::classify(*status, *retry_after, body, &self.link.name, &prepared.model);
-                let refused = self.link.with_lesson(self.for_people(failure), &refusal, prepared);
+                let refused = self.link.with_limitation(self.for_people(failure), &refusal, prepared);
                 return Err(Lost { refused, body: refusal.body, outdated: false });
             }
         };

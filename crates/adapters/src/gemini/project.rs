@@ -6,7 +6,7 @@ use latimer_protocol::failure::{Failure, Kind};
 use serde_json::{Value, json};
 
 use super::{Flavour, errors, hosts};
-use crate::link::{Headers, Link};
+use crate::endpoint_client::{EndpointClient, Headers};
 
 /// How long one call may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -21,7 +21,7 @@ const LEGACY: &str = "legacy-tier";
 
 /// Who asks, and where.
 pub(super) struct Asker<'a> {
-    pub(super) link: &'a Link,
+    pub(super) link: &'a EndpointClient,
     /// In the configured order; none for the endpoint's base alone.
     pub(super) hosts: &'a [String],
     pub(super) flavour: Flavour,

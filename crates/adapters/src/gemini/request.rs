@@ -10,7 +10,7 @@ use super::contents::{Writer, words};
 use super::models::{self, Family};
 use super::schema;
 use crate::exchange::with_elements;
-use crate::learn::{Features, Lesson, Lessons};
+use crate::limitation::{Features, Limitation, Limitations};
 use crate::names::{Names, Rule};
 use crate::pairing::{Step, pair};
 
@@ -30,7 +30,7 @@ const CLAUDE_LIMIT: u64 = 64_000;
 
 /// What a flavour of the protocol takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Takes {
+pub struct FlavourLimits {
     /// URLs of pictures, which the provider fetches.
     pub urls: bool,
     /// A limit on tokens for models that are no Claude. Antigravity alone takes none.
@@ -39,7 +39,7 @@ pub struct Takes {
     pub edit_nudge: bool,
 }
 
-impl Takes {
+impl FlavourLimits {
     /// Antigravity also knows thinking by budgets only, has a speaker for the base prompt, and no schema for the answer.
     fn is_antigravity(self) -> bool {
         !self.token_limit
@@ -48,7 +48,7 @@ impl Takes {
 
 /// A request in the provider's words.
 #[derive(Debug)]
-pub struct Written {
+pub struct EncodedRequest {
     /// The JSON body.
     pub body: Vec<u8>,
     /// Tool names that were changed.
@@ -60,13 +60,19 @@ pub struct Written {
 }
 
 /// Writes the turn. `owner` is whose opaque state may go out; `model` is the name the provider knows.
-pub fn write(turn: &TurnRequest, model: &str, takes: Takes, owner: &Owner, lessons: &Lessons) -> Written {
+pub fn write(
+    turn: &TurnRequest,
+    model: &str,
+    takes: FlavourLimits,
+    owner: &Owner,
+    limitations: &Limitations,
+) -> EncodedRequest {
     let family = models::family(model);
     let names = Names::new(turn, RULE);
     let mut notes = Vec::new();
     let mut system = Vec::new();
     let steps = pair(&turn.items, &mut notes);
-    let mut writer = Writer::new(owner, &names, family, takes.urls, lessons, &mut notes);
+    let mut writer = Writer::new(owner, &names, family, takes.urls, limitations, &mut notes);
     for step in steps {
         match step {
             Step::Item(Item::Message(message)) if message.role == Role::System => {
@@ -85,8 +91,8 @@ pub fn write(turn: &TurnRequest, model: &str, takes: Takes, owner: &Owner, lesso
     if takes.edit_nudge && wants_edit(turn) {
         system.push(words(NUDGE.into()));
     }
-    let has_tools = !turn.tools.is_empty() && !lessons.has(Lesson::NoTools);
-    let config = config(turn, model, family, takes, has_tools, lessons, &mut notes);
+    let has_tools = !turn.tools.is_empty() && !limitations.has(Limitation::NoTools);
+    let config = config(turn, model, family, takes, has_tools, limitations, &mut notes);
     if let Some(text) = schema_in_words(turn, &config) {
         system.push(words(text.into()));
     }
@@ -101,7 +107,7 @@ pub fn write(turn: &TurnRequest, model: &str, takes: Takes, owner: &Owner, lesso
     };
     // Writing to memory fails only for maps with keys that are not strings, and there are none.
     let body = serde_json::to_vec(&request).unwrap_or_default();
-    Written { body, names, features, notes }
+    EncodedRequest { body, names, features, notes }
 }
 
 /// A written request with two more contents at the end: what the model said, and an answer to it.
@@ -162,16 +168,16 @@ fn config(
     turn: &TurnRequest,
     model: &str,
     family: Family,
-    takes: Takes,
+    takes: FlavourLimits,
     has_tools: bool,
-    lessons: &Lessons,
+    limitations: &Limitations,
     notes: &mut Vec<String>,
 ) -> Map<String, Value> {
     let mut config = Map::new();
     let mut put = |name: &str, value: Option<Value>| {
         config.extend(value.map(|value| (name.to_owned(), value)));
     };
-    let effort = turn.reasoning.effort.as_deref().filter(|_| !lessons.has(Lesson::NoReasoning));
+    let effort = turn.reasoning.effort.as_deref().filter(|_| !limitations.has(Limitation::NoReasoning));
     let antigravity = takes.is_antigravity();
     let thinking = effort.and_then(|effort| models::thinking(&turn.model, model, effort, antigravity));
     let mut limit = turn.max_output_tokens.filter(|_| takes.token_limit || family == Family::Claude);
@@ -182,13 +188,13 @@ fn config(
     }
     put("maxOutputTokens", limit.map(Value::from));
     put("thinkingConfig", thinking);
-    if !lessons.has(Lesson::NoSampling) {
+    if !limitations.has(Limitation::NoSampling) {
         put("temperature", turn.sampling.temperature.map(Value::from));
         put("topP", turn.sampling.top_p.map(Value::from));
         put("presencePenalty", turn.sampling.presence_penalty.map(Value::from));
         put("frequencyPenalty", turn.sampling.frequency_penalty.map(Value::from));
     }
-    let formats = !lessons.has(Lesson::NoJsonSchema)
+    let formats = !limitations.has(Limitation::NoJsonSchema)
         && !antigravity
         && family != Family::Claude
         && (!has_tools || family.formats_beside_tools());
@@ -241,12 +247,12 @@ fn features(
     let parts = || contents.iter().flat_map(|content| &content.parts);
     let has_images = parts().any(|part| part.inline_data.is_some() || part.file_data.is_some());
     let table = [
-        (has_images, Lesson::NoImages),
-        (parts().any(|part| part.function_call.is_some()), Lesson::NoSignatures),
-        (has_tools, Lesson::NoTools),
-        (config.contains_key("thinkingConfig"), Lesson::NoReasoning),
-        (turn.sampling != latimer_protocol::turn::Sampling::default(), Lesson::NoSampling),
-        (config.contains_key("responseMimeType"), Lesson::NoJsonSchema),
+        (has_images, Limitation::NoImages),
+        (parts().any(|part| part.function_call.is_some()), Limitation::NoSignatures),
+        (has_tools, Limitation::NoTools),
+        (config.contains_key("thinkingConfig"), Limitation::NoReasoning),
+        (turn.sampling != latimer_protocol::turn::Sampling::default(), Limitation::NoSampling),
+        (config.contains_key("responseMimeType"), Limitation::NoJsonSchema),
     ];
-    Features::of(table.into_iter().filter(|(used, _)| *used).map(|(_, lesson)| lesson))
+    Features::of(table.into_iter().filter(|(used, _)| *used).map(|(_, limitation)| limitation))
 }

@@ -17,29 +17,29 @@ use super::request::PLACEHOLDER;
 use crate::reader::{Context, End, Reader as ReaderTrait};
 
 /// What each finish reason means.
-const FINISH: [(&str, Meaning); 18] = [
-    ("STOP", Meaning::Stop),
-    ("MAX_TOKENS", Meaning::Length),
-    ("SAFETY", Meaning::Filter),
-    ("RECITATION", Meaning::Filter),
-    ("BLOCKLIST", Meaning::Filter),
-    ("PROHIBITED_CONTENT", Meaning::Filter),
-    ("SPII", Meaning::Filter),
-    ("LANGUAGE", Meaning::Filter),
-    ("IMAGE_SAFETY", Meaning::Filter),
-    ("IMAGE_PROHIBITED_CONTENT", Meaning::Filter),
-    ("IMAGE_RECITATION", Meaning::Filter),
-    ("MALFORMED_FUNCTION_CALL", Meaning::Broken),
-    ("UNEXPECTED_TOOL_CALL", Meaning::Broken),
-    ("TOO_MANY_TOOL_CALLS", Meaning::Broken),
-    ("MALFORMED_RESPONSE", Meaning::Broken),
-    ("MISSING_THOUGHT_SIGNATURE", Meaning::Broken),
-    ("OTHER", Meaning::Other),
-    ("FINISH_REASON_UNSPECIFIED", Meaning::Other),
+const FINISH: [(&str, StopClass); 18] = [
+    ("STOP", StopClass::Stop),
+    ("MAX_TOKENS", StopClass::Length),
+    ("SAFETY", StopClass::Filter),
+    ("RECITATION", StopClass::Filter),
+    ("BLOCKLIST", StopClass::Filter),
+    ("PROHIBITED_CONTENT", StopClass::Filter),
+    ("SPII", StopClass::Filter),
+    ("LANGUAGE", StopClass::Filter),
+    ("IMAGE_SAFETY", StopClass::Filter),
+    ("IMAGE_PROHIBITED_CONTENT", StopClass::Filter),
+    ("IMAGE_RECITATION", StopClass::Filter),
+    ("MALFORMED_FUNCTION_CALL", StopClass::Broken),
+    ("UNEXPECTED_TOOL_CALL", StopClass::Broken),
+    ("TOO_MANY_TOOL_CALLS", StopClass::Broken),
+    ("MALFORMED_RESPONSE", StopClass::Broken),
+    ("MISSING_THOUGHT_SIGNATURE", StopClass::Broken),
+    ("OTHER", StopClass::Other),
+    ("FINISH_REASON_UNSPECIFIED", StopClass::Other),
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Meaning {
+enum StopClass {
     Stop,
     Length,
     Filter,
@@ -58,7 +58,7 @@ pub struct Reader {
     slots: u32,
     /// The call whose end is kept back until something shows that the answer went on.
     open: Option<u32>,
-    meaning: Option<(Meaning, String)>,
+    meaning: Option<(StopClass, String)>,
     blocked: bool,
     failure: Option<Failure>,
     garbage: bool,
@@ -175,7 +175,7 @@ impl Reader {
             sink.event(TurnEvent::Note("an unknown finish reason was read as a normal end"));
         }
         self.meaning =
-            Some((known.map_or(Meaning::Stop, |(_, meaning)| *meaning), reason.to_ascii_lowercase()));
+            Some((known.map_or(StopClass::Stop, |(_, meaning)| *meaning), reason.to_ascii_lowercase()));
     }
 
     fn reason(&self, end: End) -> FinishReason {
@@ -184,10 +184,10 @@ impl Reader {
         }
         let normal = if self.slots > 0 { FinishReason::ToolCalls } else { FinishReason::Stop };
         match (&self.meaning, end) {
-            (Some((Meaning::Stop, _)), _) => normal,
-            (Some((Meaning::Length, _)), _) => FinishReason::Length,
-            (Some((Meaning::Filter, _)), _) => FinishReason::ContentFilter,
-            (Some((Meaning::Other, _)), _) if self.has_output => normal,
+            (Some((StopClass::Stop, _)), _) => normal,
+            (Some((StopClass::Length, _)), _) => FinishReason::Length,
+            (Some((StopClass::Filter, _)), _) => FinishReason::ContentFilter,
+            (Some((StopClass::Other, _)), _) if self.has_output => normal,
             (Some((_, word)), _) => FinishReason::Failed(Failure::new(
                 Kind::UpstreamError,
                 format!("{}: the provider broke the answer off ({word})", self.context.endpoint),

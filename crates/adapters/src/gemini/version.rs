@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::link::Link;
+use crate::endpoint_client::EndpointClient;
 
 /// Used until something newer is known. What is found and older is not the version: pages name others, too.
 const FLOOR: &str = "2.9.1";
@@ -50,7 +50,7 @@ impl Version {
     }
 
     /// What is known now; looks for a newer one in the background when that is old.
-    pub(super) fn refreshed(self: &Arc<Self>, link: &Arc<Link>) -> String {
+    pub(super) fn refreshed(self: &Arc<Self>, link: &Arc<EndpointClient>) -> String {
         if self.fixed.is_none() && self.begin() {
             let (version, link) = (Arc::clone(self), Arc::clone(link));
             if let Ok(runtime) = tokio::runtime::Handle::try_current() {
@@ -61,7 +61,7 @@ impl Version {
     }
 
     /// Looks now. True when there is another version than the one that was refused.
-    pub(super) async fn discover(&self, link: &Link, refused: &str) -> bool {
+    pub(super) async fn discover(&self, link: &EndpointClient, refused: &str) -> bool {
         if self.fixed.is_none() && self.current() == refused {
             self.look(link).await;
         }
@@ -78,7 +78,7 @@ impl Version {
         due
     }
 
-    async fn look(&self, link: &Link) {
+    async fn look(&self, link: &EndpointClient) {
         for url in &self.urls {
             let Ok((200, page)) = link.call(url, &Vec::new(), None, PATIENCE).await else { continue };
             let page = String::from_utf8_lossy(page.get(..LOOKED_AT).unwrap_or(&page)).into_owned();

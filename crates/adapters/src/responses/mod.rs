@@ -16,10 +16,10 @@ use latimer_protocol::turn::{Owner, TurnRequest};
 use self::profile::Profile;
 use crate::credential::Credential;
 use crate::drive::TurnStream;
-use crate::learn::Lessons;
-use crate::link::{Headers, Link, Refused};
+use crate::endpoint_client::{EndpointClient, Headers, Refused};
+use crate::limitation::Limitations;
 use crate::pairing::is_paired;
-use crate::prepared::{Prepared, Raw, Wire};
+use crate::prepared::{PreparedRequest, Raw, WireProtocol};
 use crate::reader::Context;
 
 /// The header in which the ChatGPT backend wants the account.
@@ -33,7 +33,7 @@ fn forwarded(headers: &Headers, names: &[&str]) -> Headers {
 /// One Responses endpoint.
 pub struct Responses {
     /// Where it is: `https://host/v1`, without `/responses`.
-    pub link: Arc<Link>,
+    pub link: Arc<EndpointClient>,
     /// What the server takes.
     pub profile: Profile,
 }
@@ -45,21 +45,21 @@ impl Responses {
         turn: &TurnRequest,
         raw: Option<&Raw>,
         account: Option<&str>,
-        lessons: &Lessons,
-    ) -> Prepared {
-        let profile = self.profile.after(lessons);
+        limitations: &Limitations,
+    ) -> PreparedRequest {
+        let profile = self.profile.after(limitations);
         let owner = Owner::new(&self.link.provider, &turn.model);
         let owner = match account.filter(|_| profile.account_state) {
             Some(account) => owner.of_account(account),
             None => owner,
         };
         // A history that somebody broke has to be mended, and only the translation does that.
-        let raw = raw.filter(|raw| raw.wire == Wire::Responses && is_paired(&turn.items));
+        let raw = raw.filter(|raw| raw.wire == WireProtocol::Responses && is_paired(&turn.items));
         if let Some(raw) = raw
             && let Some(lowered) = pass::lower(&raw.body, &turn.model, &profile, &owner, &raw.seal)
         {
-            return Prepared {
-                wire: Wire::Responses,
+            return PreparedRequest {
+                wire: WireProtocol::Responses,
                 passes: true,
                 body: lowered.body.into(),
                 model: turn.model.clone(),
@@ -71,8 +71,8 @@ impl Responses {
             };
         }
         let written = request::write(turn, &profile, &owner);
-        Prepared {
-            wire: Wire::Responses,
+        PreparedRequest {
+            wire: WireProtocol::Responses,
             passes: false,
             body: written.body.into(),
             model: turn.model.clone(),
@@ -87,7 +87,7 @@ impl Responses {
     /// Sends the turn. Returns once the provider accepted it; its events are still to come.
     pub async fn open(
         &self,
-        prepared: &Prepared,
+        prepared: &PreparedRequest,
         credential: Option<&Credential>,
     ) -> Result<TurnStream, Refused> {
         let mut headers = self.link.headers("text/event-stream", &prepared.headers);
@@ -103,7 +103,7 @@ impl Responses {
         };
         let context = Context::of(prepared, &self.link.name);
         let reader: Box<dyn crate::reader::Reader> = if prepared.passes {
-            Box::new(tap::Tap::new(context))
+            Box::new(tap::PassthroughReader::new(context))
         } else {
             Box::new(stream::Reader::new(context))
         };

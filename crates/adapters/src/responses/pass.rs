@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::profile::Profile;
 use crate::fields::Fields;
-use crate::learn::{Features, Lesson};
+use crate::limitation::{Features, Limitation};
 
 /// What state is asked for where the server keeps none.
 const ENCRYPTED: &str = "reasoning.encrypted_content";
@@ -100,24 +100,24 @@ struct Lowering<'l> {
 }
 
 impl Lowering<'_> {
-    fn learnable(&mut self, lesson: Lesson) {
-        self.features = self.features.and(lesson);
+    fn learnable(&mut self, limitation: Limitation) {
+        self.features = self.features.and(limitation);
     }
 
     fn uses(&mut self, name: &str, value: &RawValue) {
         if value.get() == "null" {
             return;
         }
-        let lesson = match name {
-            "reasoning" => Lesson::NoReasoning,
-            "temperature" | "top_p" => Lesson::NoSampling,
-            "max_output_tokens" => Lesson::NoTokenLimit,
-            "parallel_tool_calls" => Lesson::NoParallelCalls,
-            "prompt_cache_key" => Lesson::NoCacheKey,
-            "tool_choice" if value.get() != "\"auto\"" => Lesson::AutoToolChoice,
+        let limitation = match name {
+            "reasoning" => Limitation::NoReasoning,
+            "temperature" | "top_p" => Limitation::NoSampling,
+            "max_output_tokens" => Limitation::NoTokenLimit,
+            "parallel_tool_calls" => Limitation::NoParallelCalls,
+            "prompt_cache_key" => Limitation::NoCacheKey,
+            "tool_choice" if value.get() != "\"auto\"" => Limitation::AutoToolChoice,
             _ => return,
         };
-        self.learnable(lesson);
+        self.learnable(limitation);
     }
 
     fn tools<'v>(&mut self, raw: &'v RawValue) -> Option<Cow<'v, str>> {
@@ -132,25 +132,25 @@ impl Lowering<'_> {
                     if !self.profile.strict {
                         return None;
                     }
-                    self.learnable(Lesson::NoStrict);
+                    self.learnable(Limitation::NoStrict);
                     kept.push(tool.get());
                 }
                 Some("custom") => {
                     if !self.profile.custom_tools {
                         return None;
                     }
-                    self.learnable(Lesson::NoCustomTools);
+                    self.learnable(Limitation::NoCustomTools);
                     kept.push(tool.get());
                 }
                 Some("namespace") => {
                     if !self.profile.namespaces {
                         return None;
                     }
-                    self.learnable(Lesson::NoNamespaces);
+                    self.learnable(Limitation::NoNamespaces);
                     kept.push(tool.get());
                 }
                 _ if self.profile.hosted_tools => {
-                    self.learnable(Lesson::NoHostedTools);
+                    self.learnable(Limitation::NoHostedTools);
                     kept.push(tool.get());
                 }
                 other => {
@@ -180,7 +180,7 @@ impl Lowering<'_> {
             if !self.profile.images {
                 return None;
             }
-            self.learnable(Lesson::NoImages);
+            self.learnable(Limitation::NoImages);
         }
         let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(raw.get()) else {
             if !self.profile.stateless {
@@ -228,7 +228,7 @@ impl Lowering<'_> {
             if opaque.owner != *self.owner || !self.profile.thoughts {
                 return None;
             }
-            self.learnable(Lesson::NoThoughts);
+            self.learnable(Limitation::NoThoughts);
             fields.insert("encrypted_content".to_owned(), Value::from(opaque.data));
             return Some(Cow::Owned(Value::Object(fields).to_string()));
         }
@@ -280,7 +280,10 @@ mod tests {
             r#"{"model":"gpt-5.5","stream":true,"input":[ {"type":"message","role":"user","content":"żółw"} ],"tools":[{"type":"custom","name":"x"}],"novel":{"a":1.0e3}}"#
         );
         assert_eq!(lowered.notes, Vec::<String>::new());
-        assert!(lowered.features.has(Lesson::NoCustomTools) && !lowered.features.has(Lesson::NoNamespaces));
+        assert!(
+            lowered.features.has(Limitation::NoCustomTools)
+                && !lowered.features.has(Limitation::NoNamespaces)
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a server of this protocol takes, as data. The writer and the lowering look at these fields and never at a
 //! provider's name.
 
-use crate::learn::{Lesson, Lessons};
+use crate::limitation::{Limitation, Limitations};
 
 /// The differences of one server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,32 +131,32 @@ impl Profile {
 
     /// The same, after what the endpoint taught.
     #[must_use]
-    pub fn after(&self, lessons: &Lessons) -> Self {
+    pub fn after(&self, limitations: &Limitations) -> Self {
         let mut profile = self.clone();
-        for lesson in lessons.iter() {
-            match lesson {
-                Lesson::NoCustomTools => profile.custom_tools = false,
-                Lesson::NoNamespaces => profile.namespaces = false,
-                Lesson::NoHostedTools => profile.hosted_tools = false,
-                Lesson::NoImages => profile.images = false,
-                Lesson::NoReasoning => profile.reasoning = false,
-                Lesson::NoSampling => profile.sampling = false,
-                Lesson::NoTokenLimit => profile.token_limit = false,
-                Lesson::NoThoughts | Lesson::NoSignatures => profile.thoughts = false,
-                Lesson::AutoToolChoice => profile.forced_calls = false,
-                Lesson::NoParallelCalls => profile.parallel_tool_calls = false,
-                Lesson::NoCacheKey => profile.cache_key = false,
-                Lesson::NoStrict => profile.strict = false,
+        for limitation in limitations.iter() {
+            match limitation {
+                Limitation::NoCustomTools => profile.custom_tools = false,
+                Limitation::NoNamespaces => profile.namespaces = false,
+                Limitation::NoHostedTools => profile.hosted_tools = false,
+                Limitation::NoImages => profile.images = false,
+                Limitation::NoReasoning => profile.reasoning = false,
+                Limitation::NoSampling => profile.sampling = false,
+                Limitation::NoTokenLimit => profile.token_limit = false,
+                Limitation::NoThoughts | Limitation::NoSignatures => profile.thoughts = false,
+                Limitation::AutoToolChoice => profile.forced_calls = false,
+                Limitation::NoParallelCalls => profile.parallel_tool_calls = false,
+                Limitation::NoCacheKey => profile.cache_key = false,
+                Limitation::NoStrict => profile.strict = false,
                 // Not part of this protocol.
-                Lesson::TextContent
-                | Lesson::NoTools
-                | Lesson::ThoughtsWithCalls
-                | Lesson::NoStreamOptions
-                | Lesson::MaxCompletionTokens
-                | Lesson::NoJsonSchema
-                | Lesson::SystemRole
-                | Lesson::StringMode
-                | Lesson::NoOwnRequests => {}
+                Limitation::TextContent
+                | Limitation::NoTools
+                | Limitation::ThoughtsWithCalls
+                | Limitation::NoStreamOptions
+                | Limitation::MaxCompletionTokens
+                | Limitation::NoJsonSchema
+                | Limitation::SystemRole
+                | Limitation::StringMode
+                | Limitation::NoOwnRequests => {}
             }
         }
         profile

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::profile::Profile;
 use crate::exchange::arguments;
-use crate::learn::{Features, Lesson};
+use crate::limitation::{Features, Limitation};
 use crate::names::{Names, Rule};
 use crate::pairing::{NO_OUTPUT, Step, orphan, pair};
 
@@ -22,7 +22,7 @@ const NOT_SEEN: &str = "(an image or a file stood here; this model does not see 
 
 /// A request in the provider's words.
 #[derive(Debug)]
-pub struct Written {
+pub struct EncodedRequest {
     /// The JSON body.
     pub body: Vec<u8>,
     /// Tool names that were changed.
@@ -34,7 +34,7 @@ pub struct Written {
 }
 
 /// Writes the turn for a server of this profile. `owner` is whose opaque state may go out.
-pub fn write(turn: &TurnRequest, profile: &Profile, owner: &Owner) -> Written {
+pub fn write(turn: &TurnRequest, profile: &Profile, owner: &Owner) -> EncodedRequest {
     let names = Names::new(turn, Rule::COMMON);
     let mut notes = Vec::new();
     let steps = pair(&turn.items, &mut notes);
@@ -72,7 +72,7 @@ pub fn write(turn: &TurnRequest, profile: &Profile, owner: &Owner) -> Written {
     let features = features(turn, profile, &request);
     // Writing to memory fails only for maps with keys that are not strings, and there are none.
     let body = serde_json::to_vec(&request).unwrap_or_default();
-    Written { body, names, features, notes }
+    EncodedRequest { body, names, features, notes }
 }
 
 struct Writer<'a, 'n> {
@@ -246,15 +246,15 @@ fn features(turn: &TurnRequest, profile: &Profile, request: &Request<'_>) -> Fea
     });
     let has_thoughts = request.input.iter().any(|item| matches!(item, WireItem::Reasoning { .. }));
     let table = [
-        (has_images && profile.images, Lesson::NoImages),
-        (request.reasoning.is_some(), Lesson::NoReasoning),
-        (has_thoughts, Lesson::NoThoughts),
-        (request.temperature.is_some() || request.top_p.is_some(), Lesson::NoSampling),
-        (request.max_output_tokens.is_some(), Lesson::NoTokenLimit),
-        (request.tool_choice.is_some() && turn.tool_choice != ToolChoice::Auto, Lesson::AutoToolChoice),
-        (request.parallel_tool_calls.is_some(), Lesson::NoParallelCalls),
-        (request.prompt_cache_key.is_some(), Lesson::NoCacheKey),
-        (!request.tools.is_empty() && profile.strict, Lesson::NoStrict),
+        (has_images && profile.images, Limitation::NoImages),
+        (request.reasoning.is_some(), Limitation::NoReasoning),
+        (has_thoughts, Limitation::NoThoughts),
+        (request.temperature.is_some() || request.top_p.is_some(), Limitation::NoSampling),
+        (request.max_output_tokens.is_some(), Limitation::NoTokenLimit),
+        (request.tool_choice.is_some() && turn.tool_choice != ToolChoice::Auto, Limitation::AutoToolChoice),
+        (request.parallel_tool_calls.is_some(), Limitation::NoParallelCalls),
+        (request.prompt_cache_key.is_some(), Limitation::NoCacheKey),
+        (!request.tools.is_empty() && profile.strict, Limitation::NoStrict),
     ];
-    Features::of(table.into_iter().filter(|(used, _)| *used).map(|(_, lesson)| lesson))
+    Features::of(table.into_iter().filter(|(used, _)| *used).map(|(_, limitation)| limitation))
 }

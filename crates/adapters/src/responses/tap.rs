@@ -33,7 +33,7 @@ struct Kind<'a> {
 /// Reads one stream of Responses events and hands every one of them on.
 ///
 /// Invariant: `finish` emits `Finished` exactly once; a failure is never handed on as a frame.
-pub struct Tap {
+pub struct PassthroughReader {
     context: Context,
     started: bool,
     called: bool,
@@ -43,7 +43,7 @@ pub struct Tap {
     whole: Option<Box<Reader>>,
 }
 
-impl Tap {
+impl PassthroughReader {
     /// A tap for one answer.
     pub fn new(context: Context) -> Self {
         Self { context, started: false, called: false, end: None, garbage: false, whole: None }
@@ -90,7 +90,7 @@ impl Tap {
     }
 }
 
-impl ReaderTrait for Tap {
+impl ReaderTrait for PassthroughReader {
     fn push(&mut self, data: &[u8], sink: &mut dyn Sink) {
         if self.done() || data.trim_ascii() == b"[DONE]" {
             return;

@@ -4,12 +4,12 @@
 //! connection dies; a [`Provider`] serves it on a port of its own and remembers what it was asked.
 //!
 //! ```
-//! use latimer_adapters::scripted::{Answer, Provider, Scenario};
+//! use latimer_adapters::scripted::{Provider, Scenario, ScriptedAnswer};
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
 //! let scenario = Scenario::new([
-//!     Answer::error(429, serde_json::json!({"error": {"message": "slow down"}})).header("retry-after", "1"),
-//!     Answer::text("hello"),
+//!     ScriptedAnswer::error(429, serde_json::json!({"error": {"message": "slow down"}})).header("retry-after", "1"),
+//!     ScriptedAnswer::text("hello"),
 //! ]);
 //! let provider = Provider::start(scenario).await?;
 //! assert!(provider.base_url().starts_with("http://127.0.0.1:"));
@@ -25,6 +25,6 @@ mod server;
 mod service;
 
 pub use record::Recorded;
-pub use scenario::{Answer, Bytes64, Encoding, Framing, ReasoningField, Scenario, Step};
+pub use scenario::{Bytes64, Encoding, Framing, ReasoningField, Scenario, ScriptedAnswer, Step};
 pub use server::Provider;
 pub use service::{Seen, Service};

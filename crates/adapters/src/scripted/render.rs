@@ -10,7 +10,7 @@ use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use serde_json::{Value, json};
 
-use super::scenario::{Answer, Encoding, Framing, ReasoningField, Step};
+use super::scenario::{Encoding, Framing, ReasoningField, ScriptedAnswer, Step};
 
 /// Repeated bytes are joined up to about this size.
 const BLOCK: usize = 64 * 1024;
@@ -36,7 +36,7 @@ pub(super) struct Rendered {
 }
 
 /// Renders an answer with its head.
-pub(super) fn render(answer: &Answer) -> Rendered {
+pub(super) fn render(answer: &ScriptedAnswer) -> Rendered {
     let lone_body = matches!(answer.steps.as_slice(), [Step::Body { .. }]);
     let chunked = match answer.framing {
         Framing::Auto => !lone_body,
@@ -70,7 +70,7 @@ pub(super) fn render(answer: &Answer) -> Rendered {
 }
 
 /// The payloads of the `data:` lines an answer streams, for transcripts.
-pub(super) fn payloads(answer: &Answer) -> Vec<String> {
+pub(super) fn payloads(answer: &ScriptedAnswer) -> Vec<String> {
     let mut body = Writer { chunked: false, encoder: None, ops: Vec::new() };
     body.steps(&answer.steps);
     let bytes: Vec<u8> = body
@@ -85,7 +85,7 @@ pub(super) fn payloads(answer: &Answer) -> Vec<String> {
     text.lines().filter_map(|line| line.strip_prefix("data: ")).map(str::to_owned).collect()
 }
 
-fn write_head(answer: &Answer, chunked: bool, length: Option<u64>, ops: &mut Vec<Op>) {
+fn write_head(answer: &ScriptedAnswer, chunked: bool, length: Option<u64>, ops: &mut Vec<Op>) {
     let whole = matches!(answer.steps.first(), Some(Step::Body { .. }));
     let guess = if whole { "application/json" } else { "text/event-stream" };
     let mut head = format!("HTTP/1.1 {} Scripted\r\n", answer.status);
@@ -376,9 +376,9 @@ mod tests {
 
     #[test]
     fn steps_without_a_pause_are_one_write() {
-        let answer = Answer::turn([Step::Text { text: "abcdef".to_owned(), pieces: 6, gap_us: 0 }]);
+        let answer = ScriptedAnswer::turn([Step::Text { text: "abcdef".to_owned(), pieces: 6, gap_us: 0 }]);
         assert_eq!(render(&answer).ops.len(), 1);
-        let answer = Answer::turn([Step::Text { text: "abcdef".to_owned(), pieces: 6, gap_us: 10 }]);
+        let answer = ScriptedAnswer::turn([Step::Text { text: "abcdef".to_owned(), pieces: 6, gap_us: 10 }]);
         assert_eq!(
             render(&answer).ops.len(),
             13,
@@ -388,7 +388,7 @@ mod tests {
 
     #[test]
     fn repeated_writes_become_blocks() {
-        let ops = render(&Answer::steps([Step::repeat(1_000_000, [Step::comment("")])])).ops;
+        let ops = render(&ScriptedAnswer::steps([Step::repeat(1_000_000, [Step::comment("")])])).ops;
         let blocks: Vec<_> = ops.iter().filter(|op| matches!(op, Op::Repeat(..))).collect();
         let [Op::Repeat(times, inner)] = blocks.as_slice() else { panic!("one repetition: {ops:?}") };
         let [Op::Write(block)] = inner.as_slice() else { panic!("of one write") };
@@ -402,7 +402,7 @@ mod tests {
 
     #[test]
     fn a_lone_body_has_its_length() {
-        let ops = render(&Answer::error(429, json!({"a": 1}))).ops;
+        let ops = render(&ScriptedAnswer::error(429, json!({"a": 1}))).ops;
         let [Op::Write(bytes)] = ops.as_slice() else { panic!("one write") };
         let text = std::str::from_utf8(bytes).expect("text");
         assert!(text.starts_with("HTTP/1.1 429 "), "{text}");

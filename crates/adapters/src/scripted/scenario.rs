@@ -10,7 +10,7 @@ use serde_json::Value;
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
     /// The n-th request gets the n-th answer of those without a `when`; the last one repeats.
-    pub answers: Vec<Answer>,
+    pub answers: Vec<ScriptedAnswer>,
     /// What `GET /v1/models` lists.
     #[serde(default = "default_models")]
     pub models: Vec<String>,
@@ -22,7 +22,7 @@ pub struct Scenario {
 /// One answer.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Answer {
+pub struct ScriptedAnswer {
     /// Answer only requests whose last user or tool message contains this text; goes before the order.
     pub when: Option<String>,
     /// The HTTP status.
@@ -212,7 +212,7 @@ pub enum Step {
 
 impl Scenario {
     /// A scenario with these answers.
-    pub fn new(answers: impl IntoIterator<Item = Answer>) -> Self {
+    pub fn new(answers: impl IntoIterator<Item = ScriptedAnswer>) -> Self {
         Self { answers: answers.into_iter().collect(), models: default_models(), record: true }
     }
 
@@ -228,7 +228,7 @@ impl Scenario {
     }
 }
 
-impl Default for Answer {
+impl Default for ScriptedAnswer {
     fn default() -> Self {
         Self {
             when: None,
@@ -244,7 +244,7 @@ impl Default for Answer {
     }
 }
 
-impl Answer {
+impl ScriptedAnswer {
     /// A stream of exactly these steps.
     pub fn steps(steps: impl IntoIterator<Item = Step>) -> Self {
         Self { steps: steps.into_iter().collect(), ..Self::default() }
@@ -445,9 +445,9 @@ mod tests {
             ]}
         ]}"#;
         let built = Scenario::new([
-            Answer::error(429, json!({"error": {}})).header("retry-after", "1"),
-            Answer::turn([Step::text("on it"), Step::call("c1", "exec", "{}")]).when("tests"),
-            Answer::steps([
+            ScriptedAnswer::error(429, json!({"error": {}})).header("retry-after", "1"),
+            ScriptedAnswer::turn([Step::text("on it"), Step::call("c1", "exec", "{}")]).when("tests"),
+            ScriptedAnswer::steps([
                 Step::RawBytes { base64: Bytes64(vec![0, 1]) },
                 Step::repeat(3, [Step::comment(""), Step::sleep(5)]),
                 Step::Cut,

@@ -17,7 +17,7 @@ use super::head::Head;
 use super::play::{After, play};
 use super::record::{Log, Recorded};
 use super::render::{Rendered, render};
-use super::scenario::{Answer, Scenario};
+use super::scenario::{Scenario, ScriptedAnswer};
 
 /// The largest request body.
 const BODY_LIMIT: usize = 128 << 20;
@@ -123,8 +123,8 @@ impl Stage {
         let unknown = json!({"error": {"message": "no such path", "type": "invalid_request_error", "code": "not_found"}});
         Self {
             answers: scenario.answers.iter().map(render).collect(),
-            models: render(&Answer::whole(json!({"object": "list", "data": models}))),
-            unknown: render(&Answer::error(404, unknown)),
+            models: render(&ScriptedAnswer::whole(json!({"object": "list", "data": models}))),
+            unknown: render(&ScriptedAnswer::error(404, unknown)),
             record: scenario.record,
             by_text: scenario.answers.iter().any(|answer| answer.when.is_some()),
             started: Instant::now(),

@@ -48,7 +48,7 @@ pub struct HttpOptions {
 
 /// An answer whose headers have arrived.
 #[derive(Debug)]
-pub struct Answer {
+pub struct HttpResponse {
     /// Any status; redirects and errors are answers too.
     pub status: StatusCode,
     /// As the provider sent them.
@@ -104,7 +104,7 @@ impl Http {
         headers: &[(HeaderName, HeaderValue)],
         body: Bytes,
         first_byte: Duration,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<HttpResponse, Failure> {
         self.send(Outgoing::new(Method::POST, url, headers, body)?, first_byte).await
     }
 
@@ -114,7 +114,7 @@ impl Http {
         url: &str,
         headers: &[(HeaderName, HeaderValue)],
         first_byte: Duration,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<HttpResponse, Failure> {
         self.send(Outgoing::new(Method::GET, url, headers, Bytes::new())?, first_byte).await
     }
 
@@ -124,11 +124,11 @@ impl Http {
         url: &str,
         headers: &[(HeaderName, HeaderValue)],
         first_byte: Duration,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<HttpResponse, Failure> {
         self.send(Outgoing::new(Method::DELETE, url, headers, Bytes::new())?, first_byte).await
     }
 
-    async fn send(&self, outgoing: Outgoing<'_>, first_byte: Duration) -> Result<Answer, Failure> {
+    async fn send(&self, outgoing: Outgoing<'_>, first_byte: Duration) -> Result<HttpResponse, Failure> {
         let response = if outgoing.uri.scheme_str() == Some("https") {
             let clients = self.tls.get_or_try_init(|| self.https()).await?;
             self.send_by(clients, &outgoing, first_byte).await?
@@ -138,7 +138,7 @@ impl Http {
         let (head, incoming) = response.into_parts();
         let inflate = Inflate::wanted(&head.headers)?;
         let body = Body::wire(incoming, inflate, outgoing.host);
-        Ok(Answer { status: head.status, headers: head.headers, body })
+        Ok(HttpResponse { status: head.status, headers: head.headers, body })
     }
 
     async fn https(&self) -> Result<Clients<HttpsConnector<HttpConnector>>, Failure> {

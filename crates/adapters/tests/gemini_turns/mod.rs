@@ -1,8 +1,8 @@
 //! Turns made by hand, and their bodies made readable.
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use latimer_adapters::gemini::request::{Takes, Written, write};
-use latimer_adapters::learn::Lessons;
+use latimer_adapters::gemini::request::{EncodedRequest, FlavourLimits, write};
+use latimer_adapters::limitation::Limitations;
 use latimer_protocol::id::CallId;
 use latimer_protocol::turn::{
     Call, CallOutput, Content, Image, Item, Message, Opaque, Owner, ReasoningItem, Role, TurnRequest,
@@ -10,9 +10,10 @@ use latimer_protocol::turn::{
 use serde_json::{Value, json};
 
 /// With a key.
-pub(crate) const NATIVE: Takes = Takes { urls: true, token_limit: true, edit_nudge: false };
+pub(crate) const NATIVE: FlavourLimits = FlavourLimits { urls: true, token_limit: true, edit_nudge: false };
 /// With the login of Antigravity.
-pub(crate) const ANTIGRAVITY: Takes = Takes { urls: false, token_limit: false, edit_nudge: false };
+pub(crate) const ANTIGRAVITY: FlavourLimits =
+    FlavourLimits { urls: false, token_limit: false, edit_nudge: false };
 /// A model that wants signatures.
 pub(crate) const GEMINI: &str = "gemini-3-flash";
 
@@ -59,14 +60,18 @@ pub(crate) fn turn(items: Vec<Item>) -> TurnRequest {
 }
 
 /// The body, and what was noted about it.
-pub(crate) fn written(turn: &TurnRequest, takes: Takes, lessons: &Lessons) -> (Value, Written) {
-    let written = write(turn, &turn.model, takes, &Owner::new("lab", &turn.model), lessons);
+pub(crate) fn written(
+    turn: &TurnRequest,
+    takes: FlavourLimits,
+    limitations: &Limitations,
+) -> (Value, EncodedRequest) {
+    let written = write(turn, &turn.model, takes, &Owner::new("lab", &turn.model), limitations);
     (serde_json::from_slice(&written.body).expect("JSON"), written)
 }
 
 /// The body alone.
-pub(crate) fn body(turn: &TurnRequest, takes: Takes) -> Value {
-    written(turn, takes, &Lessons::default()).0
+pub(crate) fn body(turn: &TurnRequest, takes: FlavourLimits) -> Value {
+    written(turn, takes, &Limitations::default()).0
 }
 
 /// One word a part: `u"text"`, `m"text"~signature`, `call(id)~signature`, `out(id)response`.

@@ -5,12 +5,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use latimer_adapters::link::Link;
+use latimer_adapters::endpoint_client::EndpointClient;
 use latimer_adapters::transport::http::{Http, HttpOptions};
 
 /// A link to this base.
-pub(crate) fn link(base_url: &str) -> Arc<Link> {
-    Arc::new(Link {
+pub(crate) fn link(base_url: &str) -> Arc<EndpointClient> {
+    Arc::new(EndpointClient {
         name: "lab".into(),
         base_url: base_url.into(),
         provider: "lab".into(),

@@ -11,7 +11,7 @@ use hyper::Request;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use latimer_adapters::scripted::{Answer, Provider, ReasoningField, Scenario, Step};
+use latimer_adapters::scripted::{Provider, ReasoningField, Scenario, ScriptedAnswer, Step};
 use latimer_protocol::turn::Seal;
 use latimer_proxy::config::watch::Live;
 use latimer_proxy::server::Proxy;
@@ -90,9 +90,9 @@ async fn demo(width: usize) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn answers() -> [Answer; 2] {
+fn answers() -> [ScriptedAnswer; 2] {
     let text = |text: &str, pieces| Step::Text { text: text.to_owned(), pieces, gap_us: 0 };
-    let first = Answer::turn([
+    let first = ScriptedAnswer::turn([
         Step::Reasoning {
             text: "The person wants a listing. One command is enough.".to_owned(),
             pieces: 4,
@@ -109,7 +109,10 @@ fn answers() -> [Answer; 2] {
             index: 0,
         },
     ]);
-    [first, Answer::turn([text("The folder holds a Rust project: `Cargo.toml`, a README and `src`.", 8)])]
+    [
+        first,
+        ScriptedAnswer::turn([text("The folder holds a Rust project: `Cargo.toml`, a README and `src`.", 8)]),
+    ]
 }
 
 /// A proxy on a free port, configured as a person would: with the text of a configuration file.
@@ -208,7 +211,12 @@ impl Show {
         setup::say(&format!("  {shown}"))
     }
 
-    fn provider_side(&self, provider: &Provider, number: usize, answer: &Answer) -> anyhow::Result<()> {
+    fn provider_side(
+        &self,
+        provider: &Provider,
+        number: usize,
+        answer: &ScriptedAnswer,
+    ) -> anyhow::Result<()> {
         let requests = provider.requests();
         let request = requests.get(number).context("the provider received nothing")?;
         self.line("")?;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::bail;
-use latimer_adapters::learn::Lesson;
+use latimer_adapters::limitation::Limitation;
 use latimer_protocol::status::EndpointState;
 use latimer_proxy::config::{Auth, Config, Endpoint, state};
 use latimer_proxy::route::learned::{self, Document};
@@ -69,12 +69,12 @@ fn states(config: &Config, state_dir: &Path) -> Option<Vec<EndpointState>> {
 }
 
 fn list(config: &Config, states: Option<&[EndpointState]>, path: &Path, as_json: bool) -> anyhow::Result<()> {
-    let lessons = learned::read(path).unwrap_or_default();
+    let limitations = learned::read(path).unwrap_or_default();
     if as_json {
         let all: Vec<_> = config
             .endpoints
             .iter()
-            .map(|endpoint| document(endpoint, find(endpoint, states), &lessons))
+            .map(|endpoint| document(endpoint, find(endpoint, states), &limitations))
             .collect();
         return setup::say(&serde_json::to_string_pretty(&all)?);
     }
@@ -84,7 +84,7 @@ fn list(config: &Config, states: Option<&[EndpointState]>, path: &Path, as_json:
     let width = config.endpoints.iter().map(|endpoint| endpoint.name.as_str().len()).max().unwrap_or(0);
     for endpoint in &config.endpoints {
         let state = find(endpoint, states).map_or("not running", |state| state.state.as_str());
-        let taught = taught(endpoint, &lessons).len();
+        let taught = taught(endpoint, &limitations).len();
         let taught = if taught == 0 { String::new() } else { format!("  {taught} lessons") };
         setup::say(&format!(
             "{:width$}  {:12}  {:11}  {}{taught}",
@@ -103,10 +103,10 @@ fn show(
     path: &Path,
     as_json: bool,
 ) -> anyhow::Result<()> {
-    let lessons = learned::read(path).unwrap_or_default();
+    let limitations = learned::read(path).unwrap_or_default();
     let state = find(endpoint, states);
     if as_json {
-        return setup::say(&serde_json::to_string_pretty(&document(endpoint, state, &lessons))?);
+        return setup::say(&serde_json::to_string_pretty(&document(endpoint, state, &limitations))?);
     }
     setup::say(&format!("{}  {}  {}", endpoint.name, endpoint.protocol.name(), endpoint.base_url))?;
     match state {
@@ -125,22 +125,22 @@ fn show(
     for model in &endpoint.models {
         setup::say(&format!("  model {}", model.id))?;
     }
-    let taught = taught(endpoint, &lessons);
+    let taught = taught(endpoint, &limitations);
     if taught.is_empty() {
         setup::say("  nothing was learned of it")?;
     }
-    for (model, lesson) in taught {
-        setup::say(&format!("  learned of {model}: {} ({lesson})", lesson.meaning()))?;
+    for (model, limitation) in taught {
+        setup::say(&format!("  learned of {model}: {} ({limitation})", limitation.meaning()))?;
     }
     Ok(())
 }
 
 fn forget(path: &Path, name: Option<&str>) -> anyhow::Result<()> {
     let mut document = learned::read(path).unwrap_or_default();
-    let before: usize = document.lessons.values().map(std::collections::BTreeMap::len).sum();
+    let before: usize = document.limitations.values().map(std::collections::BTreeMap::len).sum();
     let of = |target: &str, name: &str| target.strip_prefix(name).is_some_and(|rest| rest.starts_with('/'));
-    document.lessons.retain(|target, _| name.is_some_and(|name| !of(target, name)));
-    let after: usize = document.lessons.values().map(std::collections::BTreeMap::len).sum();
+    document.limitations.retain(|target, _| name.is_some_and(|name| !of(target, name)));
+    let after: usize = document.limitations.values().map(std::collections::BTreeMap::len).sum();
     if before == after {
         return setup::say("there was nothing to forget");
     }
@@ -153,20 +153,21 @@ fn find<'s>(endpoint: &Endpoint, states: Option<&'s [EndpointState]>) -> Option<
 }
 
 /// Model and lesson, in the order of the file.
-fn taught<'d>(endpoint: &Endpoint, document: &'d Document) -> Vec<(&'d str, Lesson)> {
+fn taught<'d>(endpoint: &Endpoint, document: &'d Document) -> Vec<(&'d str, Limitation)> {
     let of = |target: &'d str| target.strip_prefix(endpoint.name.as_str())?.strip_prefix('/');
-    let all = document.lessons.iter().filter_map(|(target, lessons)| Some((of(target)?, lessons)));
-    all.flat_map(|(model, lessons)| {
-        lessons.keys().filter_map(move |code| Some((model, Lesson::from_code(code)?)))
+    let all =
+        document.limitations.iter().filter_map(|(target, limitations)| Some((of(target)?, limitations)));
+    all.flat_map(|(model, limitations)| {
+        limitations.keys().filter_map(move |code| Some((model, Limitation::from_code(code)?)))
     })
     .collect()
 }
 
-fn document(endpoint: &Endpoint, state: Option<&EndpointState>, lessons: &Document) -> serde_json::Value {
-    let taught: Vec<_> = taught(endpoint, lessons)
+fn document(endpoint: &Endpoint, state: Option<&EndpointState>, limitations: &Document) -> serde_json::Value {
+    let taught: Vec<_> = taught(endpoint, limitations)
         .into_iter()
         .map(
-            |(model, lesson)| json!({ "model": model, "lesson": lesson.code(), "meaning": lesson.meaning() }),
+            |(model, limitation)| json!({ "model": model, "lesson": limitation.code(), "meaning": limitation.meaning() }),
         )
         .collect();
     json!({

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use latimer_adapters::scripted::Answer;
+use latimer_adapters::scripted::ScriptedAnswer;
 use latimer_protocol::responses::legality;
 use serde_json::Value;
 
@@ -23,12 +23,12 @@ pub(crate) use Seen::{Completed, Failed, Refused};
 /// One way to break.
 pub(crate) struct Fault {
     pub(crate) what: &'static str,
-    pub(crate) answers: Vec<Answer>,
+    pub(crate) answers: Vec<ScriptedAnswer>,
     pub(crate) seen: Seen,
 }
 
 /// A fault of one answer.
-pub(crate) fn fault(what: &'static str, answer: Answer, seen: Seen) -> Fault {
+pub(crate) fn fault(what: &'static str, answer: ScriptedAnswer, seen: Seen) -> Fault {
     Fault { what, answers: vec![answer], seen }
 }
 

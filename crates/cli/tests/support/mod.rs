@@ -18,7 +18,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use latimer_adapters::scripted::{Answer, Provider, Recorded, Scenario};
+use latimer_adapters::scripted::{Provider, Recorded, Scenario, ScriptedAnswer};
 
 /// The longest a client may take before the test ends it.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -45,14 +45,14 @@ pub(crate) fn folder(name: &str) -> PathBuf {
 }
 
 impl Lab {
-    pub(crate) fn new(name: &str, answers: impl IntoIterator<Item = Answer>) -> Self {
+    pub(crate) fn new(name: &str, answers: impl IntoIterator<Item = ScriptedAnswer>) -> Self {
         Self::configured(name, answers, "", "")
     }
 
     /// A lab whose configuration has more lines under `[server]` and under `[[endpoint]]`.
     pub(crate) fn configured(
         name: &str,
-        answers: impl IntoIterator<Item = Answer>,
+        answers: impl IntoIterator<Item = ScriptedAnswer>,
         server: &str,
         endpoint: &str,
     ) -> Self {
@@ -62,7 +62,7 @@ impl Lab {
     /// The same in a folder of the test's choice, with `home/.codex` and `project` in it.
     pub(crate) fn inside(
         dir: PathBuf,
-        answers: impl IntoIterator<Item = Answer>,
+        answers: impl IntoIterator<Item = ScriptedAnswer>,
         server: &str,
         endpoint: &str,
     ) -> Self {

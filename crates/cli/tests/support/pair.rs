@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use latimer_adapters::scripted::{Answer, Provider, Scenario};
+use latimer_adapters::scripted::{Provider, Scenario, ScriptedAnswer};
 use serde_json::Value;
 
 use super::{folder, status};
@@ -78,13 +78,13 @@ pub(crate) fn logs(dir: &Path) -> String {
 }
 
 impl Pair {
-    pub(crate) fn new(name: &str, answers: impl IntoIterator<Item = Answer>) -> Self {
+    pub(crate) fn new(name: &str, answers: impl IntoIterator<Item = ScriptedAnswer>) -> Self {
         Self::configured(name, answers, "", &[])
     }
 
     pub(crate) fn configured(
         name: &str,
-        answers: impl IntoIterator<Item = Answer>,
+        answers: impl IntoIterator<Item = ScriptedAnswer>,
         server: &str,
         args: &[&str],
     ) -> Self {

@@ -1,6 +1,6 @@
 //! What a model says, in the words of every upstream; and what a client of every protocol hears of it.
 
-use latimer_adapters::scripted::{Answer, Step};
+use latimer_adapters::scripted::{ScriptedAnswer, Step};
 use serde_json::{Value, json};
 
 /// The protocols behind.
@@ -46,16 +46,16 @@ fn call_of(say: &Say) -> Option<(&'static str, Value)> {
     }
 }
 
-fn frames(events: Vec<Value>) -> Answer {
+fn frames(events: Vec<Value>) -> ScriptedAnswer {
     let frame = |event: Value| {
         let name = event["type"].as_str().map_or(String::new(), |name| format!("event: {name}\n"));
         Step::raw(format!("{name}data: {event}\n\n"))
     };
-    Answer::steps(events.into_iter().map(frame))
+    ScriptedAnswer::steps(events.into_iter().map(frame))
 }
 
 /// The answer of an upstream.
-pub(crate) fn answer(upstream: &str, says: &[Say], end: End) -> Answer {
+pub(crate) fn answer(upstream: &str, says: &[Say], end: End) -> ScriptedAnswer {
     match upstream {
         "chat" => chat(says, end),
         "anthropic" => anthropic(says, end),
@@ -65,7 +65,7 @@ pub(crate) fn answer(upstream: &str, says: &[Say], end: End) -> Answer {
     }
 }
 
-fn chat(says: &[Say], end: End) -> Answer {
+fn chat(says: &[Say], end: End) -> ScriptedAnswer {
     let chunk = |delta: Value, reason: Value| json!({ "id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [{ "index": 0, "delta": delta, "finish_reason": reason }] });
     let mut events = vec![chunk(json!({ "role": "assistant", "content": "" }), Value::Null)];
     let mut calls = 0;
@@ -95,7 +95,7 @@ fn chat(says: &[Say], end: End) -> Answer {
     frames(events)
 }
 
-fn anthropic(says: &[Say], end: End) -> Answer {
+fn anthropic(says: &[Say], end: End) -> ScriptedAnswer {
     let mut events = vec![
         json!({ "type": "message_start", "message": { "id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [], "stop_reason": null, "stop_sequence": null, "usage": { "input_tokens": 4, "output_tokens": 1 } } }),
     ];
@@ -143,7 +143,7 @@ fn anthropic(says: &[Say], end: End) -> Answer {
     frames(events)
 }
 
-fn responses(says: &[Say], end: End) -> Answer {
+fn responses(says: &[Say], end: End) -> ScriptedAnswer {
     let mut events =
         vec![json!({ "type": "response.created", "response": { "id": "resp_up", "status": "in_progress" } })];
     let mut items = Vec::new();
@@ -208,7 +208,7 @@ fn responses(says: &[Say], end: End) -> Answer {
     frames(events)
 }
 
-fn gemini(says: &[Say], end: End) -> Answer {
+fn gemini(says: &[Say], end: End) -> ScriptedAnswer {
     let piece = |parts: Value| json!({ "candidates": [{ "content": { "role": "model", "parts": parts }, "index": 0 }] });
     let mut events: Vec<Value> = says
         .iter()
@@ -238,7 +238,7 @@ fn gemini(says: &[Say], end: End) -> Answer {
     frames(events)
 }
 
-fn command_code(says: &[Say], end: End) -> Answer {
+fn command_code(says: &[Say], end: End) -> ScriptedAnswer {
     let mut events = vec![json!({ "type": "start" })];
     let mut calls = 0;
     for say in says {
@@ -266,7 +266,7 @@ fn command_code(says: &[Say], end: End) -> Answer {
         events.push(json!({ "type": "finish", "finishReason": reason, "totalUsage": { "inputTokens": 4, "outputTokens": 2 } }));
     }
     let line = |event: Value| Step::raw(format!("{event}\n"));
-    Answer::steps(events.into_iter().map(line)).content_type("application/x-ndjson")
+    ScriptedAnswer::steps(events.into_iter().map(line)).content_type("application/x-ndjson")
 }
 
 /// What a client heard in a stream of its protocol; the payloads are JSON after `data: `.

@@ -80,7 +80,7 @@ impl Answer {
     }
 
     /// What is kept of the answer, to be gone on with; once it is over and well.
-    pub fn kept(&self) -> Option<responses::answer::Kept> {
+    pub fn kept(&self) -> Option<responses::answer::StoredResponse> {
         if let Self::Responses(writer) = self { writer.kept() } else { None }
     }
 

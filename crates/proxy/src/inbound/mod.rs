@@ -2,7 +2,7 @@
 
 pub mod answer;
 pub mod chat;
-pub mod front;
+pub mod client_protocol;
 pub mod gemini;
 pub mod messages;
 pub mod models;

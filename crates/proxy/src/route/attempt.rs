@@ -8,16 +8,16 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use latimer_adapters::drive::TurnStream;
-use latimer_adapters::link::Refused;
-use latimer_adapters::prepared::{Prepared, Raw};
+use latimer_adapters::endpoint_client::Refused;
+use latimer_adapters::prepared::{PreparedRequest, Raw};
 use latimer_adapters::repair::{Level, Plan, Repair};
 use latimer_protocol::failure::{Failure, Kind, Retry};
 use latimer_protocol::turn::{FinishReason, Sink, TurnEvent, TurnRequest, Usage};
 
-use super::fleet::Leg;
+use super::endpoint_set::RouteTarget;
 use super::gate::Gate;
 use super::open::{Opened, Opening, open};
-use super::pool::Member;
+use super::pool::PoolEntry;
 use super::{backoff, memory, shape};
 
 /// A larger request is not kept for asking the model again.
@@ -40,14 +40,14 @@ pub struct Asked {
 /// One turn under way.
 pub struct Attempts {
     /// Never empty; the current one is at `at`.
-    legs: Vec<Leg>,
+    legs: Vec<RouteTarget>,
     at: usize,
     /// Gone after the first semantic event: it may be large.
     asked: Option<Box<Asked>>,
     /// What repairs the answers; `None` when nothing is to be repaired.
     plan: Option<Arc<Plan>>,
     /// Gone after the first semantic event unless the model may be asked again.
-    prepared: Option<Arc<Prepared>>,
+    prepared: Option<Arc<PreparedRequest>>,
     /// Whether the answer is the upstream's own frames.
     passes: bool,
     /// Items that were sent.
@@ -63,10 +63,10 @@ pub struct Attempts {
     used: Option<Usage>,
     repairs: u32,
     state: State,
-    member: Option<(usize, Member)>,
+    member: Option<(usize, PoolEntry)>,
     sent: Instant,
     retries: u32,
-    lessons: u32,
+    limitations: u32,
     /// Why each endpoint before this one did not answer.
     refused: Vec<String>,
     /// For the log, since the last poll.
@@ -95,7 +95,7 @@ pub enum Progress {
 
 impl Attempts {
     /// Makes the first attempt ready. Nothing is sent before the first poll. `None` without any leg.
-    pub fn new(legs: Vec<Leg>, asked: Asked) -> Option<Self> {
+    pub fn new(legs: Vec<RouteTarget>, asked: Asked) -> Option<Self> {
         if legs.is_empty() {
             return None;
         }
@@ -117,7 +117,7 @@ impl Attempts {
             member: None,
             sent: Instant::now(),
             retries: 0,
-            lessons: 0,
+            limitations: 0,
             refused: Vec::new(),
             notes: Vec::new(),
             counted: false,
@@ -127,7 +127,7 @@ impl Attempts {
     }
 
     /// The endpoint and model that answer, as far as is known now.
-    pub fn leg(&self) -> Option<&Leg> {
+    pub fn leg(&self) -> Option<&RouteTarget> {
         self.legs.get(self.at)
     }
 
@@ -282,21 +282,21 @@ impl Attempts {
     /// Begins another attempt if one is sensible; gives the failure back if not.
     fn failed(&mut self, refused: Refused) -> Option<Failure> {
         let now = Instant::now();
-        let Refused { failure, lesson } = refused;
+        let Refused { failure, limitation } = refused;
         let Some(leg) = self.legs.get(self.at).cloned() else { return Some(failure) };
-        if let Some(lesson) = lesson
+        if let Some(limitation) = limitation
             && self.asked.is_some()
-            && self.lessons < MOST_LESSONS
+            && self.limitations < MOST_LESSONS
         {
-            self.lessons += 1;
-            if leg.runtime.memory.learned.learn(&leg.target, lesson, memory::moment()) {
+            self.limitations += 1;
+            if leg.runtime.memory.learned.learn(&leg.target, limitation, memory::moment()) {
                 self.notes.push(format!(
                     "learned of {}: {} ({})",
                     leg.target,
-                    lesson.meaning(),
+                    limitation.meaning(),
                     failure.message
                 ));
-                tracing::info!(event = "endpoint.learned", endpoint = %leg.target, lesson = lesson.code());
+                tracing::info!(event = "endpoint.learned", endpoint = %leg.target, lesson = limitation.code());
                 return self.rewrite();
             }
         }
@@ -329,14 +329,14 @@ impl Attempts {
     }
 
     /// Whether the endpoint may take the same turn with a shorter history, and is one that shows only so what it takes.
-    fn takes_fewer_items(&mut self, leg: &Leg, failure: &Failure) -> bool {
+    fn takes_fewer_items(&mut self, leg: &RouteTarget, failure: &Failure) -> bool {
         let may = leg.runtime.endpoint.history.adaptive
             && self.asked.is_some()
             && self.items > shape::FEWEST
-            && self.lessons < MOST_LESSONS
+            && self.limitations < MOST_LESSONS
             && matches!(failure.kind, Kind::BadRequest | Kind::ContextLength | Kind::UpstreamError);
         if may {
-            self.lessons += 1;
+            self.limitations += 1;
             // A third less each time finds the limit in a few steps.
             let too_many = (self.items - self.items / 3).max(shape::FEWEST + 1);
             leg.runtime.memory.took_items(&leg.target, too_many, false);
@@ -346,7 +346,7 @@ impl Attempts {
     }
 
     /// The same endpoint once more, within its budget.
-    fn retry(&mut self, leg: &Leg, failure: Failure, wait: Option<Duration>) -> Option<Failure> {
+    fn retry(&mut self, leg: &RouteTarget, failure: Failure, wait: Option<Duration>) -> Option<Failure> {
         if self.retries >= leg.runtime.endpoint.retries || !leg.runtime.budget().retry(Instant::now()) {
             return Some(failure);
         }
@@ -374,7 +374,7 @@ impl Attempts {
     }
 
     /// The next endpoint of the route.
-    fn next_leg(&mut self, leg: &Leg, failure: &Failure) -> Option<Failure> {
+    fn next_leg(&mut self, leg: &RouteTarget, failure: &Failure) -> Option<Failure> {
         self.refused.push(format!("{}: {}", leg.target, failure.message));
         self.leave(Some(failure));
         self.at += 1;
@@ -437,8 +437,9 @@ impl Attempts {
         let Some(leg) = self.legs.get(self.at).cloned() else { return };
         let before = self.member.take();
         self.member = leg.runtime.pool.pick(Instant::now());
-        let fingerprint =
-            |member: &Option<(usize, Member)>| member.as_ref().map(|(_, member)| member.fingerprint.clone());
+        let fingerprint = |member: &Option<(usize, PoolEntry)>| {
+            member.as_ref().map(|(_, member)| member.fingerprint.clone())
+        };
         if self.prepared.is_none()
             || (fingerprint(&before) != fingerprint(&self.member) && self.asked.is_some())
         {
@@ -450,7 +451,7 @@ impl Attempts {
         self.state = State::Opening(open(leg.runtime, prepared, member));
     }
 
-    fn prepare(&mut self, leg: &Leg) {
+    fn prepare(&mut self, leg: &RouteTarget) {
         let Some(asked) = &mut self.asked else { return };
         let runtime = &leg.runtime;
         asked.turn.model.clone_from(&leg.model);
@@ -460,12 +461,12 @@ impl Attempts {
         let shaped = shape::shape(&asked.turn.items, history, most);
         let raw = asked.raw.as_ref().filter(|_| level == Level::Off && !self.begun && shaped.is_none());
         let account = self.member.as_ref().map(|(_, member)| member.fingerprint.as_str());
-        let lessons = runtime.memory.learned.lessons(&leg.target, memory::moment());
+        let limitations = runtime.memory.learned.limitations(&leg.target, memory::moment());
         let whole = shaped.map(|(items, notes)| {
             self.notes.extend(notes);
             std::mem::replace(&mut asked.turn.items, items)
         });
-        let prepared = runtime.adapter.prepare(&asked.turn, raw, account, &lessons);
+        let prepared = runtime.adapter.prepare(&asked.turn, raw, account, &limitations);
         self.plan = Plan::new(level, runtime.endpoint.resume, &asked.turn);
         self.items = asked.turn.items.len();
         if let Some(whole) = whole {

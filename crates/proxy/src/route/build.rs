@@ -9,8 +9,8 @@ use latimer_adapters::by_model::ByModel;
 use latimer_adapters::chat::Chat;
 use latimer_adapters::codebuff::Codebuff;
 use latimer_adapters::command_code::CommandCode;
+use latimer_adapters::endpoint_client::EndpointClient;
 use latimer_adapters::gemini::{self, Flavour, Gemini};
-use latimer_adapters::link::Link;
 use latimer_adapters::responses::Responses;
 use latimer_adapters::transport::http::{Http, HttpOptions};
 
@@ -44,7 +44,7 @@ pub(super) fn adapter(endpoint: &Endpoint) -> Adapter {
     }
 }
 
-fn gemini(link: Arc<Link>, flavour: Flavour, endpoint: &Endpoint) -> Gemini {
+fn gemini(link: Arc<EndpointClient>, flavour: Flavour, endpoint: &Endpoint) -> Gemini {
     let options = gemini::Options {
         hosts: endpoint.options.hosts.clone(),
         version: endpoint.options.antigravity_version.clone(),
@@ -54,11 +54,11 @@ fn gemini(link: Arc<Link>, flavour: Flavour, endpoint: &Endpoint) -> Gemini {
     Gemini::new(link, flavour, options)
 }
 
-fn link(endpoint: &Endpoint) -> Link {
+fn link(endpoint: &Endpoint) -> EndpointClient {
     let header = |(name, value): &(String, String)| {
         Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?))
     };
-    Link {
+    EndpointClient {
         name: endpoint.name.to_string(),
         base_url: endpoint.base_url.clone(),
         provider: endpoint.preset.map_or_else(|| endpoint.name.to_string(), str::to_owned),

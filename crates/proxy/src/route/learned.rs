@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use latimer_adapters::learn::{Lesson, Lessons};
+use latimer_adapters::limitation::{Limitation, Limitations};
 use serde::{Deserialize, Serialize};
 
 use super::health::Moment;
@@ -27,7 +27,8 @@ const MOST: usize = 1000;
 pub struct Document {
     /// `endpoint/model` to the codes of its lessons and when each was learned, in Unix seconds.
     #[serde(default)]
-    pub lessons: BTreeMap<String, BTreeMap<String, u64>>,
+    #[serde(rename = "lessons")]
+    pub limitations: BTreeMap<String, BTreeMap<String, u64>>,
 }
 
 /// The lessons in use.
@@ -55,28 +56,28 @@ impl Learned {
     }
 
     /// What this target taught.
-    pub fn lessons(&self, target: &str, at: Moment) -> Lessons {
+    pub fn limitations(&self, target: &str, at: Moment) -> Limitations {
         let inner = self.fresh(at.now);
-        let Some(known) = inner.document.lessons.get(target) else { return Lessons::default() };
+        let Some(known) = inner.document.limitations.get(target) else { return Limitations::default() };
         let holds = |learned: u64| at.unix.saturating_sub(learned) < LIFE.as_secs();
-        Lessons::new(
-            known.iter().filter(|(_, at)| holds(**at)).filter_map(|(code, _)| Lesson::from_code(code)),
+        Limitations::new(
+            known.iter().filter(|(_, at)| holds(**at)).filter_map(|(code, _)| Limitation::from_code(code)),
         )
     }
 
     /// A target taught something; false when it was known already.
-    pub fn learn(&self, target: &str, lesson: Lesson, at: Moment) -> bool {
+    pub fn learn(&self, target: &str, limitation: Limitation, at: Moment) -> bool {
         let mut inner = self.fresh(at.now);
         let oldest = at.unix.saturating_sub(LIFE.as_secs());
-        inner.document.lessons.retain(|_, known| {
+        inner.document.limitations.retain(|_, known| {
             known.retain(|_, learned| *learned > oldest);
             !known.is_empty()
         });
-        if inner.document.lessons.len() >= MOST && !inner.document.lessons.contains_key(target) {
-            inner.document.lessons.pop_first();
+        if inner.document.limitations.len() >= MOST && !inner.document.limitations.contains_key(target) {
+            inner.document.limitations.pop_first();
         }
-        let known = inner.document.lessons.entry(target.to_owned()).or_default();
-        let is_new = known.insert(lesson.code().to_owned(), at.unix).is_none();
+        let known = inner.document.limitations.entry(target.to_owned()).or_default();
+        let is_new = known.insert(limitation.code().to_owned(), at.unix).is_none();
         if let Some(path) = &self.path {
             if let Err(error) = write(path, &inner.document) {
                 tracing::warn!(event = "learned.not_saved", error = %error);
@@ -94,9 +95,9 @@ impl Learned {
         let mut inner = self.fresh(now);
         let mut document = inner.document.clone();
         document
-            .lessons
+            .limitations
             .retain(|target, _| endpoint.is_some_and(|endpoint| target.split('/').next() != Some(endpoint)));
-        let gone = inner.document.lessons.len() - document.lessons.len();
+        let gone = inner.document.limitations.len() - document.limitations.len();
         if gone > 0 {
             if let Some(path) = &self.path {
                 let _ = std::fs::copy(path, path.with_extension("json.forgotten"));
@@ -156,12 +157,12 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let now = Instant::now();
         let learned = Learned::new(Some(dir.path()), now);
-        assert!(learned.learn("a/m", Lesson::NoImages, at(now, 1_000_000)));
-        assert!(!learned.learn("a/m", Lesson::NoImages, at(now, 1_000_000)));
+        assert!(learned.learn("a/m", Limitation::NoImages, at(now, 1_000_000)));
+        assert!(!learned.learn("a/m", Limitation::NoImages, at(now, 1_000_000)));
         let again = Learned::new(Some(dir.path()), now);
-        assert!(again.lessons("a/m", at(now, 1_000_100)).has(Lesson::NoImages));
-        assert!(again.lessons("b/m", at(now, 1_000_100)).is_empty());
-        assert!(again.lessons("a/m", at(now, 1_000_000 + LIFE.as_secs())).is_empty());
+        assert!(again.limitations("a/m", at(now, 1_000_100)).has(Limitation::NoImages));
+        assert!(again.limitations("b/m", at(now, 1_000_100)).is_empty());
+        assert!(again.limitations("a/m", at(now, 1_000_000 + LIFE.as_secs())).is_empty());
     }
 
     #[test]
@@ -170,12 +171,12 @@ mod tests {
         let now = Instant::now();
         let learned = Learned::new(Some(dir.path()), now);
         for target in ["a/m", "a/n", "ab/m"] {
-            learned.learn(target, Lesson::NoImages, at(now, 10));
+            learned.learn(target, Limitation::NoImages, at(now, 10));
         }
         assert_eq!(learned.forget(Some("a"), now).expect("written"), 2);
         let again = Learned::new(Some(dir.path()), now);
-        assert!(again.lessons("a/m", at(now, 10)).is_empty());
-        assert!(again.lessons("ab/m", at(now, 10)).has(Lesson::NoImages));
+        assert!(again.limitations("a/m", at(now, 10)).is_empty());
+        assert!(again.limitations("ab/m", at(now, 10)).has(Limitation::NoImages));
         assert_eq!(learned.forget(None, now).expect("written"), 1);
         assert_eq!(learned.forget(None, now).expect("nothing to write"), 0);
     }
@@ -185,13 +186,13 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let now = Instant::now();
         let learned = Learned::new(Some(dir.path()), now);
-        learned.learn("a/m", Lesson::NoStrict, at(now, 10));
+        learned.learn("a/m", Limitation::NoStrict, at(now, 10));
         std::fs::remove_file(dir.path().join(FILE)).expect("removed");
-        assert!(learned.lessons("a/m", at(now + LOOK, 10)).is_empty());
+        assert!(learned.limitations("a/m", at(now + LOOK, 10)).is_empty());
         std::fs::write(dir.path().join(FILE), "\u{0}noise").expect("written");
-        assert!(learned.lessons("a/m", at(now + 3 * LOOK, 10)).is_empty());
+        assert!(learned.limitations("a/m", at(now + 3 * LOOK, 10)).is_empty());
         let aside = std::fs::read(dir.path().join("learned.json.corrupt")).expect("kept");
         assert_eq!(aside, b"\0noise");
-        assert!(learned.learn("a/m", Lesson::NoStrict, at(now + 4 * LOOK, 10)), "and it goes on");
+        assert!(learned.learn("a/m", Limitation::NoStrict, at(now + 4 * LOOK, 10)), "and it goes on");
     }
 }

@@ -7,7 +7,7 @@ pub mod backoff;
 pub mod bucket;
 pub mod budget;
 mod build;
-pub mod fleet;
+pub mod endpoint_set;
 mod gate;
 pub mod health;
 pub mod keys;

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use latimer_adapters::credential::Credential;
 use latimer_adapters::drive::TurnStream;
-use latimer_adapters::link::Refused;
-use latimer_adapters::prepared::Prepared;
+use latimer_adapters::endpoint_client::Refused;
+use latimer_adapters::prepared::PreparedRequest;
 use latimer_protocol::failure::{Failure, Kind};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::fleet::Runtime;
-use super::pool::Member;
+use super::endpoint_set::EndpointRuntime;
+use super::pool::PoolEntry;
 
 /// The longest wait for room on an endpoint.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -29,7 +29,11 @@ pub(super) struct Opened {
 pub(super) type Opening = Pin<Box<dyn Future<Output = Result<Opened, Refused>> + Send>>;
 
 /// Sends a request. Dropping the future takes it back.
-pub(super) fn open(runtime: Arc<Runtime>, prepared: Arc<Prepared>, member: Option<Member>) -> Opening {
+pub(super) fn open(
+    runtime: Arc<EndpointRuntime>,
+    prepared: Arc<PreparedRequest>,
+    member: Option<PoolEntry>,
+) -> Opening {
     Box::pin(async move {
         let slot = slot(&runtime).await?;
         turn_of_the_minute(&runtime).await?;
@@ -61,7 +65,7 @@ pub(super) fn open(runtime: Arc<Runtime>, prepared: Arc<Prepared>, member: Optio
 }
 
 /// Waits for one of the endpoint's places.
-async fn slot(runtime: &Runtime) -> Result<Option<OwnedSemaphorePermit>, Failure> {
+async fn slot(runtime: &EndpointRuntime) -> Result<Option<OwnedSemaphorePermit>, Failure> {
     let Some(slots) = runtime.slots.clone() else { return Ok(None) };
     let begun = Instant::now();
     let waited = tokio::time::timeout(LONGEST_WAIT, slots.acquire_owned()).await;
@@ -76,7 +80,7 @@ async fn slot(runtime: &Runtime) -> Result<Option<OwnedSemaphorePermit>, Failure
 }
 
 /// Waits until the endpoint's rate allows one more request.
-async fn turn_of_the_minute(runtime: &Runtime) -> Result<(), Failure> {
+async fn turn_of_the_minute(runtime: &EndpointRuntime) -> Result<(), Failure> {
     let wait = runtime.take_token(Instant::now());
     if wait > LONGEST_WAIT {
         runtime.give_token_back();
@@ -90,7 +94,7 @@ async fn turn_of_the_minute(runtime: &Runtime) -> Result<(), Failure> {
     Ok(())
 }
 
-fn busy(runtime: &Runtime, setting: &str, retry_after: Option<Duration>) -> Failure {
+fn busy(runtime: &EndpointRuntime, setting: &str, retry_after: Option<Duration>) -> Failure {
     let name = &runtime.endpoint.name;
     let message = format!("{name}: all of this endpoint's room is taken (setting `{setting}`)");
     Failure { retry_after, ..Failure::new(Kind::ConcurrencyLimited, message) }

@@ -17,7 +17,7 @@ const LOOK: Duration = Duration::from_secs(60);
 
 /// Something an endpoint can be asked with.
 #[derive(Debug, Clone)]
-pub struct Member {
+pub struct PoolEntry {
     /// What people call it.
     pub id: String,
     /// Who it is, the same in every release and order: state of providers is bound to it, and its clock is kept under it.
@@ -43,12 +43,12 @@ pub struct Pool {
 
 #[derive(Debug)]
 struct Inner {
-    members: Vec<Member>,
+    members: Vec<PoolEntry>,
     keys: Keys,
     looked: Instant,
 }
 
-impl Member {
+impl PoolEntry {
     fn key(number: usize, secret: &Secret) -> Self {
         let id = format!("key-{number}");
         let credential = Credential::api_key(&id, secret.clone());
@@ -101,18 +101,19 @@ impl Pool {
 
     /// Looks for keys and accounts.
     fn look(&self, inner: &mut Inner) {
-        let keys = self.keys.iter().enumerate().map(|(place, secret)| Member::key(place + 1, secret));
-        let mut members: Vec<Member> = keys.collect();
+        let keys = self.keys.iter().enumerate().map(|(place, secret)| PoolEntry::key(place + 1, secret));
+        let mut members: Vec<PoolEntry> = keys.collect();
         if let (Some(login), Some(places)) = (self.login, &self.places) {
             let found = accounts::load(login, places);
             for problem in &found.problems {
                 tracing::warn!(event = "account.broken", login = login.name(), problem);
             }
-            members.extend(found.accounts.iter().map(Member::account));
+            members.extend(found.accounts.iter().map(PoolEntry::account));
         }
         inner.looked = Instant::now();
-        let names =
-            |members: &[Member]| members.iter().map(|member| member.fingerprint.clone()).collect::<Vec<_>>();
+        let names = |members: &[PoolEntry]| {
+            members.iter().map(|member| member.fingerprint.clone()).collect::<Vec<_>>()
+        };
         if names(&members) == names(&inner.members) && !members.is_empty() {
             return;
         }
@@ -122,7 +123,7 @@ impl Pool {
     }
 
     /// The member to use now, and its place; `None` for an empty pool.
-    pub fn pick(&self, now: Instant) -> Option<(usize, Member)> {
+    pub fn pick(&self, now: Instant) -> Option<(usize, PoolEntry)> {
         let mut inner = self.lock();
         if self.login.is_some() && (inner.members.is_empty() || inner.looked.elapsed() > LOOK) {
             self.look(&mut inner);

@@ -6,11 +6,11 @@ use latimer_protocol::status::AccountState;
 
 use crate::accounts;
 use crate::config::Login;
-use crate::route::fleet::Fleet;
+use crate::route::endpoint_set::EndpointSet;
 use crate::route::memory::moment;
 
 /// The accounts and keys of all endpoints; never a secret.
-pub(super) fn document(fleet: &Fleet) -> String {
+pub(super) fn document(fleet: &EndpointSet) -> String {
     let at = moment();
     let mut logins: Vec<Login> =
         fleet.config.endpoints.iter().filter_map(|endpoint| endpoint.login).collect();

@@ -39,18 +39,18 @@ use self::overrides::Overrides;
 use self::paths::{Action, Admin};
 use self::pulse::Pulse;
 use self::reply::{Refusal, Reply, json};
-use self::shutdown::{Cut, Guest, House, OpenTurn, Phase, Stop, Turns};
-use self::websocket::Doorway;
+use self::shutdown::{ConnectionGuard, ConnectionTracker, ForceStop, OpenTurn, Phase, Stop, Turns};
+use self::websocket::UpgradeSlot;
 use crate::accounts::Places;
 use crate::config::Config;
 use crate::config::watch::Live;
 use crate::inbound::{gemini, messages, models};
 use crate::probe::{self, Probe};
-use crate::route::fleet::Fleet;
+use crate::route::endpoint_set::EndpointSet;
 use crate::route::memory::Memory;
 use crate::store::Store;
 use crate::store::warn::Caches;
-use crate::turn::{self, Surroundings};
+use crate::turn::{self, TurnContext};
 
 /// How long a client may take for its request head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -71,7 +71,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct Proxy {
     live: Arc<Live>,
     /// The fleet, the configuration it comes from, and the generation of the overrides in it.
-    fleet: RwLock<(Arc<Fleet>, Arc<Config>, u64)>,
+    fleet: RwLock<(Arc<EndpointSet>, Arc<Config>, u64)>,
     overrides: Overrides,
     probe: Probe,
     pulse: Pulse,
@@ -121,7 +121,7 @@ impl Proxy {
         let memory = Arc::new(Memory::new(state_dir));
         let store = Store::open(state_dir);
         let config = live.current();
-        let fleet = Fleet::new(Arc::clone(&config), Arc::clone(&memory), places, None);
+        let fleet = EndpointSet::new(Arc::clone(&config), Arc::clone(&memory), places, None);
         Arc::new(Self {
             fleet: RwLock::new((Arc::new(fleet), config, 0)),
             overrides: Overrides::default(),
@@ -159,7 +159,7 @@ impl Proxy {
         mut stop: mpsc::Receiver<Stop>,
     ) -> io::Result<()> {
         let connections = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-        let house = House::new();
+        let house = ConnectionTracker::new();
         let mut save = tokio::time::interval(SAVE_EVERY);
         let how = loop {
             let accepted = tokio::select! {
@@ -179,7 +179,7 @@ impl Proxy {
                             drop(permit);
                         });
                     }
-                    Err(_) => turn_away(&stream),
+                    Err(_) => reject_busy(&stream),
                 },
                 Err(error) if is_passing(&error) => {}
                 Err(error) => {
@@ -208,9 +208,9 @@ impl Proxy {
     }
 
     /// One connection, whatever becomes of it. It keeps the house open until it is over.
-    async fn connection(self: Arc<Self>, stream: TcpStream, guest: Guest) {
+    async fn connection(self: Arc<Self>, stream: TcpStream, guest: ConnectionGuard) {
         let _ = stream.set_nodelay(true);
-        let doorway = Doorway::default();
+        let doorway = UpgradeSlot::default();
         let (proxy, door) = (Arc::clone(&self), doorway.clone());
         let service = hyper::service::service_fn(move |request| {
             let (proxy, door) = (Arc::clone(&proxy), door.clone());
@@ -244,7 +244,7 @@ impl Proxy {
     }
 
     /// Answers what comes on the connections that are open, until they are closed or idle. A request to stop ends this.
-    async fn hand_over(&self, house: &House, stop: &mut mpsc::Receiver<Stop>) {
+    async fn hand_over(&self, house: &ConnectionTracker, stop: &mut mpsc::Receiver<Stop>) {
         const LOOK: Duration = Duration::from_millis(50);
         self.phase.send_replace(Phase::HandingOver);
         tracing::info!(event = "handover.begin", turns = self.turns.open(), connections = house.guests());
@@ -262,7 +262,7 @@ impl Proxy {
         tracing::info!(event = "handover.end", turns = self.turns.open(), connections = house.guests());
     }
 
-    async fn drain(&self, house: House, mut stop: mpsc::Receiver<Stop>) {
+    async fn drain(&self, house: ConnectionTracker, mut stop: mpsc::Receiver<Stop>) {
         self.phase.send_replace(Phase::Draining);
         let grace = self.live.current().server.grace;
         tracing::info!(event = "drain.begin", turns = self.turns.open(), grace_s = grace.as_secs());
@@ -274,7 +274,7 @@ impl Proxy {
             _ = stop.recv() => tokio::time::timeout(LAST_WORDS, &mut closed).await.is_ok(),
         };
         if !done {
-            self.phase.send_replace(Phase::Cut);
+            self.phase.send_replace(Phase::ForceStop);
             let _ = tokio::time::timeout(LAST_WORDS, closed).await;
         }
         tracing::info!(event = "drain.end", turns = self.turns.open());
@@ -286,7 +286,7 @@ impl Proxy {
         format!("req_{:x}_{number:x}", std::process::id())
     }
 
-    async fn answer(&self, request: Request<Incoming>, door: &Doorway) -> Response<Reply> {
+    async fn answer(&self, request: Request<Incoming>, door: &UpgradeSlot) -> Response<Reply> {
         let id = self.request_name();
         let front = paths::front(request.uri().path(), request.headers());
         let answered = AssertUnwindSafe(self.route(request, &id, door)).catch_unwind().await;
@@ -317,7 +317,7 @@ impl Proxy {
         &self,
         request: Request<Incoming>,
         id: &str,
-        door: &Doorway,
+        door: &UpgradeSlot,
     ) -> Result<Response<Reply>, Refusal> {
         let (head, incoming) = request.into_parts();
         let config = self.live.current();
@@ -333,7 +333,7 @@ impl Proxy {
         }
         if paths::is_responses(head.uri.path()) && wants_upgrade(&head.headers) {
             if config.server.websocket && websocket::is_meant(&head.headers) {
-                self.takes_turns()?;
+                self.accepts_turns()?;
                 return door.open(head, config.server.body_limit);
             }
             // Codex falls back to plain HTTP at once on 426, and only then.
@@ -343,7 +343,7 @@ impl Proxy {
         let body = async |incoming| body::read(headers, incoming, config.server.body_limit).await;
         match action? {
             Action::Responses => {
-                self.takes_turns()?;
+                self.accepts_turns()?;
                 let body = body(incoming).await?;
                 if !probe::asks(&body) {
                     return Ok(turn::responses(self.begin_turn(id)?, headers, body).await);
@@ -447,14 +447,14 @@ impl Proxy {
         self.fleet().places.as_ref().map(|places| places.state_dir.clone())
     }
 
-    fn begin_turn(&self, request: &str) -> Result<Surroundings, Refusal> {
-        self.takes_turns()?;
+    fn begin_turn(&self, request: &str) -> Result<TurnContext, Refusal> {
+        self.accepts_turns()?;
         Ok(self.surroundings(self.turns.begin(), request))
     }
 
     /// Refuses while open turns are only waited for.
-    fn takes_turns(&self) -> Result<(), Refusal> {
-        if self.phase.borrow().takes_turns() {
+    fn accepts_turns(&self) -> Result<(), Refusal> {
+        if self.phase.borrow().accepts_turns() {
             return Ok(());
         }
         let mut refusal = Refusal::new(503, "server_error", "proxy_shutting_down")
@@ -463,11 +463,11 @@ impl Proxy {
         Err(refusal)
     }
 
-    fn surroundings(&self, open: OpenTurn, request: &str) -> Surroundings {
-        Surroundings {
+    fn surroundings(&self, open: OpenTurn, request: &str) -> TurnContext {
+        TurnContext {
             fleet: self.fleet(),
             open,
-            cut: Cut::new(self.phase.subscribe()),
+            cut: ForceStop::new(self.phase.subscribe()),
             seal: self.seal.clone(),
             store: self.store.clone(),
             caches: Arc::clone(&self.caches),
@@ -477,11 +477,12 @@ impl Proxy {
     }
 
     /// The fleet of the current configuration; a changed configuration or override is taken up by the first turn after it.
-    fn fleet(&self) -> Arc<Fleet> {
+    fn fleet(&self) -> Arc<EndpointSet> {
         let (config, now) = (self.live.current(), Instant::now());
         let generation = self.overrides.generation(now);
-        let is_current =
-            |built: &(Arc<Fleet>, Arc<Config>, u64)| Arc::ptr_eq(&built.1, &config) && built.2 == generation;
+        let is_current = |built: &(Arc<EndpointSet>, Arc<Config>, u64)| {
+            Arc::ptr_eq(&built.1, &config) && built.2 == generation
+        };
         {
             let built = self.fleet.read().unwrap_or_else(PoisonError::into_inner);
             if is_current(&built) {
@@ -492,7 +493,8 @@ impl Proxy {
         if !is_current(&slot) {
             let changed = self.overrides.apply(&config, now);
             let before = Arc::clone(&slot.0);
-            let fleet = Fleet::new(changed, Arc::clone(&self.memory), before.places.clone(), Some(&before));
+            let fleet =
+                EndpointSet::new(changed, Arc::clone(&self.memory), before.places.clone(), Some(&before));
             *slot = (Arc::new(fleet), config, generation);
         }
         Arc::clone(&slot.0)
@@ -573,7 +575,7 @@ fn is_passing(error: &io::Error) -> bool {
 }
 
 /// Says "come back later" without reading a byte.
-fn turn_away(stream: &TcpStream) {
+fn reject_busy(stream: &TcpStream) {
     const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 138\r\n\r\n{\"error\":{\"message\":\"latimer has too many connections open; try again\",\"type\":\"server_error\",\"param\":null,\"code\":\"server_is_overloaded\"}}\n";
     let _ = stream.try_write(BUSY);
 }

@@ -3,7 +3,7 @@
 use hyper::{HeaderMap, Method};
 
 use super::reply::Refusal;
-use crate::inbound::front::Front;
+use crate::inbound::client_protocol::ClientProtocol;
 use crate::inbound::gemini::target::Target;
 use crate::turn;
 
@@ -226,18 +226,18 @@ pub fn is_responses(path: &str) -> bool {
 }
 
 /// The protocol in which a request wants to be told no: by its path, else by headers that only one protocol's clients send.
-pub fn front(path: &str, headers: &HeaderMap) -> Front {
+pub fn front(path: &str, headers: &HeaderMap) -> ClientProtocol {
     let bare = bare(path);
     let google =
         path.starts_with("/v1beta") || Target::read(path).is_some() || headers.contains_key("x-goog-api-key");
     if bare.starts_with("messages") || (!google && headers.contains_key("anthropic-version")) {
-        Front::Messages
+        ClientProtocol::Messages
     } else if bare == "chat/completions" {
-        Front::Chat
+        ClientProtocol::Chat
     } else if google {
-        Front::Gemini { cli: turn::is_gemini_cli(headers) }
+        ClientProtocol::Gemini { cli: turn::is_gemini_cli(headers) }
     } else {
-        Front::Responses { codex: turn::is_codex(headers) }
+        ClientProtocol::Responses { codex: turn::is_codex(headers) }
     }
 }
 

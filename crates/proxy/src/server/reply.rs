@@ -9,7 +9,7 @@ use hyper::Response;
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 
-use crate::inbound::front::{Front, Said};
+use crate::inbound::client_protocol::{ClientProtocol, RefusalBody};
 use crate::inbound::responses::error::HttpError;
 use crate::turn::TurnBody;
 
@@ -100,9 +100,9 @@ impl Refusal {
     }
 
     /// The answer, in the client's protocol. `request` is the name of the request in the log.
-    pub fn into_response(self, front: Front, request: &str) -> Response<Reply> {
+    pub fn into_response(self, front: ClientProtocol, request: &str) -> Response<Reply> {
         let allow = self.allow;
-        let mut response = said_no(self.into_error(front, request));
+        let mut response = error_response(self.into_error(front, request));
         if let Some(allow) = allow {
             response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
         }
@@ -110,8 +110,8 @@ impl Refusal {
     }
 
     /// The same as an error, for where there is no HTTP answer.
-    pub fn into_error(self, front: Front, request: &str) -> HttpError {
-        let said = Said {
+    pub fn into_error(self, front: ClientProtocol, request: &str) -> HttpError {
+        let said = RefusalBody {
             status: self.status,
             kind: self.kind,
             code: self.code,
@@ -123,7 +123,7 @@ impl Refusal {
 }
 
 /// An error as an answer.
-pub fn said_no(error: HttpError) -> Response<Reply> {
+pub fn error_response(error: HttpError) -> Response<Reply> {
     let mut response = json(error.status, error.body);
     if let Some(seconds) = error.retry_after {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));

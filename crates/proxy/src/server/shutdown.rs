@@ -37,12 +37,12 @@ pub enum Phase {
     /// No new turns; open ones go on.
     Draining,
     /// Open turns end now, with a legal terminal event.
-    Cut,
+    ForceStop,
 }
 
 impl Phase {
     /// Whether a turn may begin.
-    pub fn takes_turns(self) -> bool {
+    pub fn accepts_turns(self) -> bool {
         matches!(self, Self::Serving | Self::HandingOver)
     }
 }
@@ -55,18 +55,18 @@ pub async fn leaving(mut phase: watch::Receiver<Phase>) {
 /// Ends once no turn may begin any more.
 pub async fn stopping(mut phase: watch::Receiver<Phase>) {
     // A sender that is gone means the server is gone.
-    let _ = phase.wait_for(|phase| !phase.takes_turns()).await;
+    let _ = phase.wait_for(|phase| !phase.accepts_turns()).await;
 }
 
-/// Fires once the phase is [`Phase::Cut`].
-pub struct Cut(Pin<Box<dyn Future<Output = ()> + Send>>, bool);
+/// Fires once the phase is [`Phase::ForceStop`].
+pub struct ForceStop(Pin<Box<dyn Future<Output = ()> + Send>>, bool);
 
-impl Cut {
+impl ForceStop {
     /// Watches the phase.
     pub fn new(mut phase: watch::Receiver<Phase>) -> Self {
         let wait = async move {
             // A sender that is gone means the server is gone: cut as well.
-            let _ = phase.wait_for(|phase| *phase == Phase::Cut).await;
+            let _ = phase.wait_for(|phase| *phase == Phase::ForceStop).await;
         };
         Self(Box::pin(wait), false)
     }
@@ -81,24 +81,24 @@ impl Cut {
 }
 
 /// Knows when the last connection is over.
-pub struct House {
-    guest: Guest,
+pub struct ConnectionTracker {
+    guest: ConnectionGuard,
     left: mpsc::Receiver<Infallible>,
 }
 
 /// A connection is open as long as this lives.
 #[derive(Clone)]
-pub struct Guest(mpsc::Sender<Infallible>);
+pub struct ConnectionGuard(mpsc::Sender<Infallible>);
 
-impl House {
+impl ConnectionTracker {
     /// Nobody is in it.
     pub fn new() -> Self {
         let (sender, left) = mpsc::channel(1);
-        Self { guest: Guest(sender), left }
+        Self { guest: ConnectionGuard(sender), left }
     }
 
     /// One more connection.
-    pub fn guest(&self) -> Guest {
+    pub fn guest(&self) -> ConnectionGuard {
         self.guest.clone()
     }
 
@@ -115,7 +115,7 @@ impl House {
     }
 }
 
-impl Default for House {
+impl Default for ConnectionTracker {
     fn default() -> Self {
         Self::new()
     }

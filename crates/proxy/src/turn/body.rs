@@ -15,11 +15,11 @@ use super::log::Log;
 use super::unix_now;
 use super::work::Work;
 use crate::inbound::answer::Answer;
-use crate::inbound::responses::answer::Kept;
+use crate::inbound::responses::answer::StoredResponse;
 use crate::inbound::responses::chain;
 use crate::inbound::responses::socket::recall::Recall;
 use crate::route::attempt::{Progress, shutting_down};
-use crate::server::shutdown::Cut;
+use crate::server::shutdown::ForceStop;
 use crate::store::Store;
 
 /// The most that is collected before it is written.
@@ -32,7 +32,7 @@ const ROUNDS: u8 = 3;
 const QUIET: Duration = Duration::from_millis(5);
 
 /// Where an answer is kept, and what it answers.
-pub(super) struct Keep {
+pub(super) struct StoreTarget {
     /// The store, unless the client wants nothing stored.
     pub(super) store: Option<Store>,
     /// The connection that remembers it, where it came over one.
@@ -64,11 +64,11 @@ pub struct TurnBody {
     writer: Answer,
     log: Log,
     /// Where the answer is kept, to be gone on with.
-    keep: Option<Keep>,
+    keep: Option<StoreTarget>,
     keep_alive: Duration,
     last_sent: Instant,
     alarm: Pin<Box<Sleep>>,
-    cut: Cut,
+    cut: ForceStop,
     /// How often the upstream's task may still be asked for more before what is there is written.
     rounds: u8,
     over: bool,
@@ -79,9 +79,9 @@ impl TurnBody {
         work: Work,
         writer: Answer,
         log: Log,
-        keep: Option<Keep>,
+        keep: Option<StoreTarget>,
         keep_alive: Duration,
-        cut: Cut,
+        cut: ForceStop,
     ) -> Self {
         let alarm = Box::pin(tokio::time::sleep(keep_alive));
         Self {
@@ -210,9 +210,9 @@ impl TurnBody {
 
     /// The answer is over: from now on it can be gone on with.
     fn keep(&mut self) {
-        let Some(Keep { store, recall, input }) = self.keep.take() else { return };
+        let Some(StoreTarget { store, recall, input }) = self.keep.take() else { return };
         let kept = if self.log.failure.is_none() { self.writer.kept() } else { None };
-        let Some(Kept { id, output, response }) = kept else {
+        let Some(StoredResponse { id, output, response }) = kept else {
             recall.inspect(Recalled::forget);
             return;
         };

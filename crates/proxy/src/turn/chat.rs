@@ -3,38 +3,35 @@
 use bytes::Bytes;
 use hyper::Response;
 use hyper::header::HeaderMap;
-use latimer_adapters::prepared::{Raw, Wire};
+use latimer_adapters::prepared::{Raw, WireProtocol};
 
 use super::{
-    EVENTS, Kind, Question, Surroundings, TurnBody, Way, answered, begin, call_ids, client, random, unix_now,
+    EVENTS, InboundRequest, Kind, ResponsePlan, TurnBody, TurnContext, answered, begin, call_ids, client,
+    random, unix_now,
 };
 use crate::inbound::answer::Answer;
-use crate::inbound::chat::stream::{Begin, Writer};
+use crate::inbound::chat::stream::{Writer, WriterSeed};
 use crate::inbound::chat::{answer, request};
-use crate::inbound::front::Front;
+use crate::inbound::client_protocol::ClientProtocol;
 use crate::inbound::responses::error::HttpError;
-use crate::server::reply::{Reply, said_no};
+use crate::server::reply::{Reply, error_response};
 
 /// Answers one `POST /v1/chat/completions`.
-pub async fn chat(surroundings: Surroundings, headers: &HeaderMap, body: Bytes) -> Response<Reply> {
+pub async fn chat(surroundings: TurnContext, headers: &HeaderMap, body: Bytes) -> Response<Reply> {
     let request = surroundings.request.clone();
     match ready(surroundings, headers, body) {
-        Ok((body, stream)) => answered(body, stream, Front::Chat, EVENTS, &request).await,
-        Err(error) => said_no(error),
+        Ok((body, stream)) => answered(body, stream, ClientProtocol::Chat, EVENTS, &request).await,
+        Err(error) => error_response(error),
     }
 }
 
-fn ready(
-    surroundings: Surroundings,
-    headers: &HeaderMap,
-    body: Bytes,
-) -> Result<(TurnBody, bool), HttpError> {
-    let front = Front::Chat;
+fn ready(surroundings: TurnContext, headers: &HeaderMap, body: Bytes) -> Result<(TurnBody, bool), HttpError> {
+    let front = ClientProtocol::Chat;
     let (turn, mut wants) = request::read(&body, &surroundings.seal)?;
     let (stream, notes) = (wants.stream, std::mem::take(&mut wants.notes));
-    let question = Question::new(turn, stream, notes, headers, front, &surroundings.request)?;
+    let question = InboundRequest::new(turn, stream, notes, headers, front, &surroundings.request)?;
     let legs = question.legs(&surroundings, front)?;
-    let writer = Begin {
+    let writer = WriterSeed {
         seed: random(),
         created_at: unix_now(),
         call_ids: call_ids(&question.turn.items),
@@ -42,10 +39,15 @@ fn ready(
     };
     let writer = Writer::new(writer, wants);
     let seal = surroundings.seal.clone();
-    let way = Way {
+    let way = ResponsePlan {
         answer: Answer::Chat(Box::new(answer::Answer::new(writer))),
         // One object at the end is made by the writer.
-        raw: stream.then(|| Raw { wire: Wire::Chat, body, headers: client::own_headers(headers), seal }),
+        raw: stream.then(|| Raw {
+            wire: WireProtocol::Chat,
+            body,
+            headers: client::own_headers(headers),
+            seal,
+        }),
         keep: None,
         kind: Kind::Turn,
     };

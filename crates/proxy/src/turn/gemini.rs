@@ -5,18 +5,21 @@ use hyper::header::HeaderMap;
 use hyper::{Response, StatusCode};
 use latimer_protocol::turn::Seal;
 
-use super::{EVENTS, Kind, Question, Surroundings, TurnBody, Way, answered, begin, call_ids, client, random};
+use super::{
+    EVENTS, InboundRequest, Kind, ResponsePlan, TurnBody, TurnContext, answered, begin, call_ids, client,
+    random,
+};
 use crate::inbound::answer::Answer;
-use crate::inbound::front::Front;
+use crate::inbound::client_protocol::ClientProtocol;
 use crate::inbound::gemini::request::{self, Parsed};
-use crate::inbound::gemini::stream::{Begin, Form, Writer};
+use crate::inbound::gemini::stream::{Form, Writer, WriterSeed};
 use crate::inbound::responses::error::HttpError;
 use crate::inbound::tokens;
-use crate::server::reply::{Reply, json, said_no};
+use crate::server::reply::{Reply, error_response, json};
 
 /// Answers one `POST /v1beta/models/{model}:generateContent` or `:streamGenerateContent`.
 pub async fn generate(
-    surroundings: Surroundings,
+    surroundings: TurnContext,
     headers: &HeaderMap,
     body: Bytes,
     model: &str,
@@ -27,7 +30,7 @@ pub async fn generate(
     let content_type = if form == Form::Array { "application/json" } else { EVENTS };
     match ready(surroundings, headers, &body, model, form) {
         Ok(body) => answered(body, form != Form::Object, front, content_type, &request).await,
-        Err(error) => said_no(error),
+        Err(error) => error_response(error),
     }
 }
 
@@ -38,16 +41,16 @@ pub fn generate_count(seal: &Seal, body: &[u8], model: &str) -> Response<Reply> 
             let parsed = Parsed { input_tokens: tokens::count(&parsed.turn), ..parsed };
             json(StatusCode::OK.as_u16(), request::count_answer(&parsed))
         }
-        Err(error) => said_no(error.into()),
+        Err(error) => error_response(error.into()),
     }
 }
 
-fn front(headers: &HeaderMap) -> Front {
-    Front::Gemini { cli: client::is_gemini_cli(headers) }
+fn front(headers: &HeaderMap) -> ClientProtocol {
+    ClientProtocol::Gemini { cli: client::is_gemini_cli(headers) }
 }
 
 fn ready(
-    surroundings: Surroundings,
+    surroundings: TurnContext,
     headers: &HeaderMap,
     body: &[u8],
     model: &str,
@@ -57,9 +60,10 @@ fn ready(
     let Parsed { turn, notes, names, thoughts, input_tokens } =
         request::read(model, body, &surroundings.seal)?;
     let asked = turn.model.clone();
-    let question = Question::new(turn, form != Form::Object, notes, headers, front, &surroundings.request)?;
+    let question =
+        InboundRequest::new(turn, form != Form::Object, notes, headers, front, &surroundings.request)?;
     let legs = question.legs(&surroundings, front)?;
-    let begun = Begin {
+    let begun = WriterSeed {
         seed: random(),
         model: asked,
         form,
@@ -70,6 +74,6 @@ fn ready(
         seal: surroundings.seal.clone(),
     };
     let answer = Answer::Gemini(Box::new(Writer::new(begun, names)));
-    let way = Way { answer, raw: None, keep: None, kind: Kind::Turn };
+    let way = ResponsePlan { answer, raw: None, keep: None, kind: Kind::Turn };
     begin(surroundings, question, legs, way, front)
 }

@@ -34,12 +34,12 @@ pub(super) struct Log {
     /// Attempts after the first, and repairs.
     effort: (u32, u32),
     price: Price,
-    books: Books,
+    books: Recorder,
     open: OpenTurn,
 }
 
 /// Where a turn is written down, and under which names.
-pub(super) struct Books {
+pub(super) struct Recorder {
     pub(super) store: Store,
     pub(super) caches: Arc<Mutex<Caches>>,
     /// The client, as it calls itself.
@@ -51,7 +51,7 @@ pub(super) struct Books {
 }
 
 impl Log {
-    pub(super) fn new(open: OpenTurn, books: Books, stream: bool) -> Self {
+    pub(super) fn new(open: OpenTurn, books: Recorder, stream: bool) -> Self {
         Self {
             id: open.id(),
             target: String::new(),

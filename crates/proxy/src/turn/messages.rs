@@ -3,28 +3,31 @@
 use bytes::Bytes;
 use hyper::header::HeaderMap;
 use hyper::{Response, StatusCode};
-use latimer_adapters::prepared::{Raw, Wire};
+use latimer_adapters::prepared::{Raw, WireProtocol};
 use latimer_protocol::turn::Seal;
 
-use super::{EVENTS, Kind, Question, Surroundings, TurnBody, Way, answered, begin, call_ids, client, random};
+use super::{
+    EVENTS, InboundRequest, Kind, ResponsePlan, TurnBody, TurnContext, answered, begin, call_ids, client,
+    random,
+};
 use crate::config::{Config, Protocol};
 use crate::inbound::answer::Answer;
-use crate::inbound::front::Front;
+use crate::inbound::client_protocol::ClientProtocol;
 use crate::inbound::messages::models::meant;
 use crate::inbound::messages::request::{self, Parsed};
-use crate::inbound::messages::stream::{Begin, Writer};
+use crate::inbound::messages::stream::{Writer, WriterSeed};
 use crate::inbound::messages::{answer, count};
 use crate::inbound::responses::error::HttpError;
 use crate::inbound::{models, tokens};
-use crate::route::fleet::Leg;
-use crate::server::reply::{Reply, json, said_no};
+use crate::route::endpoint_set::RouteTarget;
+use crate::server::reply::{Reply, error_response, json};
 
 /// Answers one `POST /v1/messages`.
-pub async fn messages(surroundings: Surroundings, headers: &HeaderMap, body: Bytes) -> Response<Reply> {
+pub async fn messages(surroundings: TurnContext, headers: &HeaderMap, body: Bytes) -> Response<Reply> {
     let request = surroundings.request.clone();
     match ready(surroundings, headers, body) {
-        Ok((body, stream)) => answered(body, stream, Front::Messages, EVENTS, &request).await,
-        Err(error) => said_no(error),
+        Ok((body, stream)) => answered(body, stream, ClientProtocol::Messages, EVENTS, &request).await,
+        Err(error) => error_response(error),
     }
 }
 
@@ -32,26 +35,22 @@ pub async fn messages(surroundings: Surroundings, headers: &HeaderMap, body: Byt
 pub fn messages_count(seal: &Seal, body: &[u8], request: &str) -> Response<Reply> {
     match request::read(body, seal) {
         Ok(parsed) => json(StatusCode::OK.as_u16(), count::answer(tokens::count(&parsed.turn))),
-        Err(error) => said_no(error.into_http(request)),
+        Err(error) => error_response(error.into_http(request)),
     }
 }
 
-fn ready(
-    surroundings: Surroundings,
-    headers: &HeaderMap,
-    body: Bytes,
-) -> Result<(TurnBody, bool), HttpError> {
-    let front = Front::Messages;
+fn ready(surroundings: TurnContext, headers: &HeaderMap, body: Bytes) -> Result<(TurnBody, bool), HttpError> {
+    let front = ClientProtocol::Messages;
     let parsed =
         request::read(&body, &surroundings.seal).map_err(|error| error.into_http(&surroundings.request))?;
     let Parsed { mut turn, stream, notes, stops, input_tokens, purpose } = parsed;
     let asked = turn.model.clone();
     // Claude Code lists only models that are called Claude: the others go by an alias there.
     meant(&asked, |name| is_known(&surroundings.fleet.config, name)).clone_into(&mut turn.model);
-    let question = Question::new(turn, stream, notes, headers, front, &surroundings.request)?;
+    let question = InboundRequest::new(turn, stream, notes, headers, front, &surroundings.request)?;
     let legs = question.legs(&surroundings, front)?;
     let known = purpose.local_answer(&question.turn).filter(|_| !legs.first().is_some_and(speaks_it));
-    let writer = Writer::new(Begin {
+    let writer = Writer::new(WriterSeed {
         seed: random(),
         model: asked,
         stream,
@@ -61,10 +60,15 @@ fn ready(
         seal: surroundings.seal.clone(),
     });
     let seal = surroundings.seal.clone();
-    let way = Way {
+    let way = ResponsePlan {
         answer: Answer::Messages(Box::new(answer::Answer::new(writer))),
         // One object at the end is made by the writer.
-        raw: stream.then(|| Raw { wire: Wire::Anthropic, body, headers: client::own_headers(headers), seal }),
+        raw: stream.then(|| Raw {
+            wire: WireProtocol::Anthropic,
+            body,
+            headers: client::own_headers(headers),
+            seal,
+        }),
         keep: None,
         kind: known.map_or(Kind::Turn, Kind::Known),
     };
@@ -77,6 +81,6 @@ fn is_known(config: &Config, name: &str) -> bool {
 }
 
 /// Whether an endpoint has what Messages clients ask for beside turns: a search, a title after a schema.
-fn speaks_it(leg: &Leg) -> bool {
+fn speaks_it(leg: &RouteTarget) -> bool {
     leg.runtime.endpoint.protocol == Protocol::Anthropic
 }

@@ -5,57 +5,58 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use hyper::header::HeaderMap;
 use hyper::{Response, StatusCode};
-use latimer_adapters::prepared::{Raw, Wire};
+use latimer_adapters::prepared::{Raw, WireProtocol};
 use latimer_adapters::repair::Level;
 use latimer_protocol::turn::Seal;
 use serde_json::json;
 
-use super::body::{Keep, Recalled};
+use super::body::{Recalled, StoreTarget};
 use super::{
-    EVENTS, Kind, Question, Surroundings, TurnBody, Way, answered, begin, call_ids, client, random, settled,
-    unix_now,
+    EVENTS, InboundRequest, Kind, ResponsePlan, TurnBody, TurnContext, answered, begin, call_ids, client,
+    random, settled, unix_now,
 };
 use crate::config::Protocol;
 use crate::inbound::answer::Answer;
-use crate::inbound::front::Front;
+use crate::inbound::client_protocol::ClientProtocol;
 use crate::inbound::responses::error::{HttpError, RequestError};
 use crate::inbound::responses::request::{self, Parsed};
 use crate::inbound::responses::socket::message::Create;
 use crate::inbound::responses::socket::recall::Recall;
-use crate::inbound::responses::stream::{Begin, Writer};
+use crate::inbound::responses::stream::{Writer, WriterSeed};
 use crate::inbound::responses::{answer, chain, compact};
 use crate::inbound::tokens;
-use crate::route::fleet::Leg;
-use crate::server::reply::{self, Reply, said_no};
+use crate::route::endpoint_set::RouteTarget;
+use crate::server::reply::{self, Reply, error_response};
 use crate::store::Store;
 
 /// A larger conversation is not kept to be gone on with.
 const MOST_KEPT: usize = 8 << 20;
 
 /// Answers one `POST /v1/responses`.
-pub async fn responses(surroundings: Surroundings, headers: &HeaderMap, body: Bytes) -> Response<Reply> {
+pub async fn responses(surroundings: TurnContext, headers: &HeaderMap, body: Bytes) -> Response<Reply> {
     let front = front(headers);
     let request = surroundings.request.clone();
     let begun = match whole(&surroundings.store, body).await {
-        Ok(body) => ready(surroundings, headers, body, Manner::default()),
+        Ok(body) => ready(surroundings, headers, body, RequestFlags::default()),
         Err(error) => Err(error.into()),
     };
     match begun {
         Ok((body, stream)) => answered(body, stream, front, EVENTS, &request).await,
-        Err(error) => said_no(error),
+        Err(error) => error_response(error),
     }
 }
 
 /// Makes one `response.create` of a connection ready, with its first event. The connection remembers the answer.
 pub async fn over_socket(
-    surroundings: Surroundings,
+    surroundings: TurnContext,
     headers: &HeaderMap,
     create: Create,
     recall: Arc<Mutex<Recall>>,
 ) -> Result<TurnBody, HttpError> {
     let request = surroundings.request.clone();
     let recalled = Recalled { recall, previous: create.previous };
-    let manner = Manner { warm_up: create.warm_up, recalled: Some(recalled.clone()), ..Manner::default() };
+    let manner =
+        RequestFlags { warm_up: create.warm_up, recalled: Some(recalled.clone()), ..RequestFlags::default() };
     let answer = async {
         let body = match recalled.joined(&create.body) {
             Some(body) => body,
@@ -77,20 +78,20 @@ impl Recalled {
 }
 
 /// Answers one `POST /v1/responses/compact`: the person's messages, and one item that stands for everything else.
-pub async fn compact(surroundings: Surroundings, headers: &HeaderMap, body: Bytes) -> Response<Reply> {
+pub async fn compact(surroundings: TurnContext, headers: &HeaderMap, body: Bytes) -> Response<Reply> {
     let front = front(headers);
     let request = surroundings.request.clone();
     let body = match whole(&surroundings.store, body).await {
         Ok(body) => body,
-        Err(error) => return said_no(error.into()),
+        Err(error) => return error_response(error.into()),
     };
-    let manner = Manner { compacts: true, ..Manner::default() };
+    let manner = RequestFlags { compacts: true, ..RequestFlags::default() };
     match ready(surroundings, headers, body.clone(), manner) {
         Ok((turn, _)) => match turn.collect().await {
             Ok(object) => reply::json(StatusCode::OK.as_u16(), compact::response(&object, &body)),
-            Err(failure) => said_no(front.failure(&failure, &request)),
+            Err(failure) => error_response(front.failure(&failure, &request)),
         },
-        Err(error) => said_no(error),
+        Err(error) => error_response(error),
     }
 }
 
@@ -102,13 +103,13 @@ pub fn input_tokens(seal: &Seal, body: &[u8]) -> Response<Reply> {
                 json!({ "object": "response.input_tokens", "input_tokens": tokens::count(&parsed.turn) });
             reply::json(StatusCode::OK.as_u16(), answer.to_string())
         }
-        Err(error) => said_no(error.into()),
+        Err(error) => error_response(error.into()),
     }
 }
 
 /// How a request is meant, beside what its body says.
 #[derive(Default)]
-struct Manner {
+struct RequestFlags {
     /// A summary is asked for.
     compacts: bool,
     /// No answer is wanted, only a name to go on with.
@@ -117,8 +118,8 @@ struct Manner {
     recalled: Option<Recalled>,
 }
 
-fn front(headers: &HeaderMap) -> Front {
-    Front::Responses { codex: client::is_codex(headers) }
+fn front(headers: &HeaderMap) -> ClientProtocol {
+    ClientProtocol::Responses { codex: client::is_codex(headers) }
 }
 
 /// A request that says everything itself: what it goes on with stands before its own input.
@@ -131,21 +132,21 @@ async fn whole(store: &Store, body: Bytes) -> Result<Bytes, RequestError> {
 
 /// Reads a request and makes its turn ready; says whether the client wants a stream.
 fn ready(
-    surroundings: Surroundings,
+    surroundings: TurnContext,
     headers: &HeaderMap,
     body: Bytes,
-    manner: Manner,
+    manner: RequestFlags,
 ) -> Result<(TurnBody, bool), HttpError> {
-    let Manner { compacts, warm_up, recalled } = manner;
+    let RequestFlags { compacts, warm_up, recalled } = manner;
     let front = front(headers);
     let Parsed { turn, stream, notes, echo, tools, input_tokens, compacts: asks, .. } =
         request::read(&body, &surroundings.seal)?;
     let stream = stream && !compacts;
-    let question = Question::new(turn, stream, notes, headers, front, &surroundings.request)?;
+    let question = InboundRequest::new(turn, stream, notes, headers, front, &surroundings.request)?;
     let legs = question.legs(&surroundings, front)?;
     let compaction = compacts || (asks && !legs.first().is_some_and(|leg| passes(leg, question.level)));
     let keep = keep(&surroundings.store, &body, recalled);
-    let writer = Begin {
+    let writer = WriterSeed {
         seed: random(),
         created_at: unix_now(),
         codex: client::is_codex(headers),
@@ -157,10 +158,10 @@ fn ready(
         seal: surroundings.seal.clone(),
     };
     let writer = Writer::new(writer, &echo, tools);
-    let way = Way {
+    let way = ResponsePlan {
         answer: Answer::Responses(Box::new(answer::Answer::new(writer))),
         raw: Some(Raw {
-            wire: Wire::Responses,
+            wire: WireProtocol::Responses,
             body,
             headers: client::own_headers(headers),
             seal: surroundings.seal.clone(),
@@ -176,16 +177,16 @@ fn ready(
 }
 
 /// Where the answer to this request will be kept. A connection remembers it even where the client wants nothing stored.
-fn keep(store: &Store, body: &[u8], recalled: Option<Recalled>) -> Option<Keep> {
+fn keep(store: &Store, body: &[u8], recalled: Option<Recalled>) -> Option<StoreTarget> {
     let stores = body.len() <= MOST_KEPT && chain::is_stored(body);
     if recalled.is_none() && !stores {
         return None;
     }
-    Some(Keep { store: stores.then(|| store.clone()), recall: recalled, input: chain::input(body)? })
+    Some(StoreTarget { store: stores.then(|| store.clone()), recall: recalled, input: chain::input(body)? })
 }
 
 /// Whether an endpoint that speaks the client's protocol does its own compaction.
-fn passes(leg: &Leg, level: Option<Level>) -> bool {
+fn passes(leg: &RouteTarget, level: Option<Level>) -> bool {
     let endpoint = &leg.runtime.endpoint;
     endpoint.protocol == Protocol::Responses && level.unwrap_or(endpoint.repair) == Level::Off
 }

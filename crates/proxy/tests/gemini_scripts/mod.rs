@@ -9,7 +9,7 @@ use std::path::Path;
 
 use latimer_protocol::turn::{Opaque, Seal, Sink, TurnEvent, Usage};
 use latimer_proxy::inbound::gemini::request;
-use latimer_proxy::inbound::gemini::stream::{Begin, Form, Writer};
+use latimer_proxy::inbound::gemini::stream::{Form, Writer, WriterSeed};
 use serde_json::Value;
 
 const REQUEST: &str =
@@ -18,14 +18,14 @@ const REQUEST: &str =
 /// A writer for the answer to a request with two functions, one of which goes by another name in the hub.
 pub(crate) fn writer(form: Form) -> Writer {
     let parsed = request::read("gemini-3-flash", REQUEST.as_bytes(), &Seal::default()).expect("a request");
-    let begin = Begin {
+    let begin = WriterSeed {
         seed: [7; 16],
         model: parsed.turn.model,
         form,
         thoughts: true,
         input_tokens: 50,
         call_ids: ["taken".to_owned()].into(),
-        ..Begin::default()
+        ..WriterSeed::default()
     };
     Writer::new(begin, parsed.names)
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use latimer_adapters::transport::http::{Answer, Http, HttpOptions};
+use latimer_adapters::transport::http::{Http, HttpOptions, HttpResponse};
 use latimer_adapters::transport::read_error_body;
 use latimer_protocol::failure::{Failure, Kind};
 use latimer_protocol::secret::Secret;
@@ -266,7 +266,7 @@ pub fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 /// Headers and body of an answer that means success.
-async fn whole(answer: Answer) -> Result<(HeaderMap, Vec<u8>), Silence> {
+async fn whole(answer: HttpResponse) -> Result<(HeaderMap, Vec<u8>), Silence> {
     let body = read_error_body(answer.body, MOST_BYTES, OUTER).await;
     if answer.status.is_success() {
         Ok((answer.headers, body))

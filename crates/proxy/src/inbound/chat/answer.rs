@@ -1,9 +1,9 @@
-//! What a Chat Completions client gets: the chunks of the [`Writer`], or a provider's own, which pass through `Pass`.
+//! What a Chat Completions client gets: the chunks of the [`Writer`], or a provider's own, which pass through `PassthroughWriter`.
 
 use latimer_protocol::failure::Failure;
 use latimer_protocol::turn::{Sink, TurnEvent};
 
-use super::pass::Pass;
+use super::pass::PassthroughWriter;
 use super::stream::Writer;
 
 /// The answer to one request.
@@ -11,7 +11,7 @@ use super::stream::Writer;
 /// Invariant: once anything of either kind was written, nothing of the other kind is.
 pub struct Answer {
     writer: Writer,
-    pass: Pass,
+    pass: PassthroughWriter,
 }
 
 impl Answer {

@@ -11,7 +11,7 @@ use crate::inbound::responses::json::{push_escaped, push_number, push_string};
 pub(super) enum Field {
     Content,
     Refusal,
-    Thoughts,
+    ReasoningBlock,
 }
 
 /// What one object at the end is made of; empty in a stream. Texts are escaped already.
@@ -30,7 +30,7 @@ impl Whole {
         let kept = match field {
             Field::Content => &mut self.text,
             Field::Refusal => &mut self.refusal,
-            Field::Thoughts => &mut self.thoughts,
+            Field::ReasoningBlock => &mut self.thoughts,
         };
         push_escaped(kept, text);
     }

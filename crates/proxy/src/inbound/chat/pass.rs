@@ -17,7 +17,7 @@ use crate::inbound::responses::json::push_string;
 /// Invariant: nothing is written before the first chunk that shows something; the answer ends with a reason or an error, with usage
 /// when it was asked for, and with `[DONE]`.
 #[derive(Debug)]
-pub(super) struct Pass {
+pub(super) struct PassthroughWriter {
     seal: Seal,
     wants_usage: bool,
     /// A rough count of the input's tokens, for a provider that does not count.
@@ -49,7 +49,7 @@ struct Envelope<'a> {
     model: Option<&'a RawValue>,
 }
 
-impl Pass {
+impl PassthroughWriter {
     pub(super) fn new(seal: Seal, wants_usage: bool, input_tokens: u64) -> Self {
         Self {
             seal,

@@ -15,7 +15,7 @@ use crate::inbound::responses::tools::ToolMap;
 
 /// What the answer must be like, besides what the turn says.
 #[derive(Debug, Clone, Default)]
-pub struct Wants {
+pub struct ResponseOptions {
     /// The answer is a stream.
     pub stream: bool,
     /// The stream ends with the tokens used.
@@ -120,10 +120,14 @@ struct Body<'a> {
 }
 
 /// Reads a body. The seal opens the carriers of provider state that latimer made.
-pub fn read(body: &[u8], seal: &Seal) -> Result<(TurnRequest, Wants), RequestError> {
+pub fn read(body: &[u8], seal: &Seal) -> Result<(TurnRequest, ResponseOptions), RequestError> {
     let wire: Body<'_> = serde_json::from_slice(body).map_err(|error| bad_json(body, &error))?;
     refuse_what_cannot_be(&wire)?;
-    let mut wants = Wants { notes: ignored(&wire), input_tokens: body.len() as u64 / 4, ..Wants::default() };
+    let mut wants = ResponseOptions {
+        notes: ignored(&wire),
+        input_tokens: body.len() as u64 / 4,
+        ..ResponseOptions::default()
+    };
     let model: String = field(wire.model, "model", "a string")?
         .ok_or_else(|| missing("model", "the name of a model, such as \"deepseek-chat\""))?;
     wants.model.clone_from(&model);

@@ -13,8 +13,8 @@ use latimer_protocol::turn::{FinishReason, Opaque, Seal, Sink, TurnEvent, Usage}
 use super::call::Call;
 use super::error::stream_error;
 use super::object::{Field, Whole, envelope, push_usage};
-use super::pass::Pass;
-use super::request::Wants;
+use super::pass::PassthroughWriter;
+use super::request::ResponseOptions;
 use super::stops::Stops;
 use super::thoughts::{Place, detail};
 use crate::inbound::responses::json::{push_escaped, push_string};
@@ -24,7 +24,7 @@ const LONGEST_ID: usize = 64;
 
 /// What a writer must know besides the request. Time and randomness come in as arguments.
 #[derive(Debug, Clone, Default)]
-pub struct Begin {
+pub struct WriterSeed {
     /// All ids of the answer are made of these.
     pub seed: [u8; 16],
     /// Unix time, in seconds.
@@ -37,8 +37,8 @@ pub struct Begin {
 
 /// Writes one answer.
 pub struct Writer {
-    begin: Begin,
-    wants: Wants,
+    begin: WriterSeed,
+    wants: ResponseOptions,
     out: Vec<u8>,
     hex: String,
     /// A chunk up to the fields of its delta, and from there on.
@@ -71,7 +71,7 @@ enum End {
 
 impl Writer {
     /// A writer for one answer. Nothing is written before the first event.
-    pub fn new(begin: Begin, mut wants: Wants) -> Self {
+    pub fn new(begin: WriterSeed, mut wants: ResponseOptions) -> Self {
         let mut hex = String::with_capacity(32);
         for byte in begin.seed {
             let _ = write!(hex, "{byte:02x}");
@@ -106,8 +106,8 @@ impl Writer {
     }
 
     /// What hands a provider's own chunks on, to the same client.
-    pub(super) fn pass(&self) -> Pass {
-        Pass::new(self.begin.seal.clone(), self.wants.usage, self.wants.input_tokens)
+    pub(super) fn pass(&self) -> PassthroughWriter {
+        PassthroughWriter::new(self.begin.seal.clone(), self.wants.usage, self.wants.input_tokens)
     }
 
     /// Bytes that are ready for the client.
@@ -225,7 +225,7 @@ impl Writer {
             out.extend_from_slice(match field {
                 Field::Content => b"\"content\":\"",
                 Field::Refusal => b"\"refusal\":\"",
-                Field::Thoughts => b"\"reasoning_content\":\"",
+                Field::ReasoningBlock => b"\"reasoning_content\":\"",
             });
             push_escaped(out, text);
             out.push(b'"');
@@ -445,7 +445,7 @@ impl Sink for Writer {
             TurnEvent::Refusal(text) => self.text(text),
             TurnEvent::Reasoning(text) if self.wants.thoughts => {
                 self.break_text();
-                self.piece(Field::Thoughts, text);
+                self.piece(Field::ReasoningBlock, text);
             }
             TurnEvent::Reasoning(text) => self.written += text.len() as u64,
             TurnEvent::ReasoningState(opaque) => self.reasoning_state(&opaque),

@@ -19,7 +19,7 @@ use super::names::Names;
 
 /// What a writer must know besides the functions' names. Time and randomness come in as arguments.
 #[derive(Debug, Clone, Default)]
-pub struct Begin {
+pub struct WriterSeed {
     /// All ids of the answer are made of these.
     pub seed: [u8; 16],
     /// The model, as the client named it.
@@ -40,7 +40,7 @@ pub struct Begin {
 
 /// Writes one answer.
 pub struct Writer {
-    begin: Begin,
+    begin: WriterSeed,
     names: Names,
     pieces: Pieces,
     hex: String,
@@ -70,7 +70,7 @@ struct Call {
 
 impl Writer {
     /// A writer for one answer. Nothing is written before the first event.
-    pub fn new(begin: Begin, names: Names) -> Self {
+    pub fn new(begin: WriterSeed, names: Names) -> Self {
         let mut hex = String::with_capacity(32);
         for byte in begin.seed {
             let _ = write!(hex, "{byte:02x}");

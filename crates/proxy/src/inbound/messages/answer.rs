@@ -1,11 +1,11 @@
-//! What a Messages client gets: the events of the [`Writer`], or an upstream's own, which pass through `Pass`.
+//! What a Messages client gets: the events of the [`Writer`], or an upstream's own, which pass through `PassthroughWriter`.
 //!
 //! An upstream's own events only come for a request that wants a stream: one object is always made by the writer.
 
 use latimer_protocol::failure::Failure;
 use latimer_protocol::turn::{FinishReason, Sink, TurnEvent};
 
-use super::pass::Pass;
+use super::pass::PassthroughWriter;
 use super::stream::Writer;
 
 /// The answer to one request.
@@ -13,7 +13,7 @@ use super::stream::Writer;
 /// Invariant: once anything of either kind was written, nothing of the other kind is.
 pub struct Answer {
     writer: Writer,
-    pass: Pass,
+    pass: PassthroughWriter,
 }
 
 impl Answer {

@@ -24,7 +24,7 @@ impl Kind {
 
 /// Words or thoughts that are being written.
 #[derive(Debug)]
-pub(super) struct Spoken {
+pub(super) struct TextBlock {
     pub(super) kind: Kind,
     index: u32,
     /// A delta up to its text.
@@ -33,7 +33,7 @@ pub(super) struct Spoken {
     kept: Option<Vec<u8>>,
 }
 
-impl Spoken {
+impl TextBlock {
     pub(super) fn open(kind: Kind, index: u32, keep: bool, out: &mut Vec<u8>) -> Self {
         start(out, index, |out| match kind {
             Kind::Text => out.extend_from_slice(b"{\"type\":\"text\",\"text\":\"\"}"),

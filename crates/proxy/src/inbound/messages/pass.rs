@@ -15,7 +15,7 @@ use super::message::Envelope;
 ///
 /// Invariant: nothing is written before the first frame that shows something; there is one terminal event.
 #[derive(Debug)]
-pub(super) struct Pass {
+pub(super) struct PassthroughWriter {
     seal: Seal,
     envelope: Envelope,
     /// Frames that came before the first one that shows something.
@@ -33,7 +33,7 @@ pub(super) struct Pass {
     owner: Option<Owner>,
 }
 
-impl Pass {
+impl PassthroughWriter {
     pub(super) fn new(envelope: Envelope, seal: Seal) -> Self {
         Self {
             seal,

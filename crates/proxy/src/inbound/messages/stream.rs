@@ -10,9 +10,9 @@ use std::collections::HashSet;
 use latimer_protocol::failure::{Failure, Kind as FailureKind};
 use latimer_protocol::turn::{FinishReason, Opaque, Owner, Seal, Sink, TurnEvent, Usage};
 
-use super::block::{Call, Kind, Spoken, redacted};
+use super::block::{Call, Kind, TextBlock, redacted};
 use super::message::{Ending, Envelope, usage};
-use super::pass::Pass;
+use super::pass::PassthroughWriter;
 use super::stop::Stops;
 
 /// The longest id of a call that is handed on as it came.
@@ -20,7 +20,7 @@ const LONGEST_ID: usize = 64;
 
 /// What a writer must know besides the events. Randomness comes in as an argument.
 #[derive(Debug, Clone, Default)]
-pub struct Begin {
+pub struct WriterSeed {
     /// All ids of the message are made of these.
     pub seed: [u8; 16],
     /// The model, as the client asked for it.
@@ -39,7 +39,7 @@ pub struct Begin {
 
 /// Writes one message.
 pub struct Writer {
-    begin: Begin,
+    begin: WriterSeed,
     envelope: Envelope,
     out: Vec<u8>,
     begun: bool,
@@ -70,13 +70,13 @@ pub struct Writer {
 #[derive(Debug)]
 enum Open {
     Nothing,
-    Spoken(Spoken),
+    TextBlock(TextBlock),
     Call(Call),
 }
 
 impl Writer {
     /// A writer for one message. Nothing is written before the first event that says something.
-    pub fn new(mut begin: Begin) -> Self {
+    pub fn new(mut begin: WriterSeed) -> Self {
         let envelope = Envelope::new(&begin.seed, std::mem::take(&mut begin.model));
         let stops = Stops::new(std::mem::take(&mut begin.stops));
         Self {
@@ -102,8 +102,8 @@ impl Writer {
     }
 
     /// For an upstream's own events instead of the writer's.
-    pub(super) fn pass(&self) -> Pass {
-        Pass::new(self.envelope.clone(), self.begin.seal.clone())
+    pub(super) fn pass(&self) -> PassthroughWriter {
+        PassthroughWriter::new(self.envelope.clone(), self.begin.seal.clone())
     }
 
     /// Bytes that are ready for the client.
@@ -185,7 +185,7 @@ impl Writer {
             return;
         }
         // As long as nothing is open, what the stop words hold back is the beginning of this text.
-        if matches!(&self.open, Open::Spoken(spoken) if spoken.kind != Kind::Text) {
+        if matches!(&self.open, Open::TextBlock(spoken) if spoken.kind != Kind::Text) {
             self.close_open();
         }
         if self.stops.is_empty() {
@@ -210,13 +210,13 @@ impl Writer {
 
     /// Writes words or thoughts into a block of their kind.
     fn say(&mut self, kind: Kind, text: &str) {
-        if !matches!(&self.open, Open::Spoken(spoken) if spoken.kind == kind) {
+        if !matches!(&self.open, Open::TextBlock(spoken) if spoken.kind == kind) {
             self.close_open();
             let index = self.next_block();
-            self.open = Open::Spoken(Spoken::open(kind, index, !self.begin.stream, &mut self.out));
+            self.open = Open::TextBlock(TextBlock::open(kind, index, !self.begin.stream, &mut self.out));
         }
         self.written += text.len() as u64;
-        if let Open::Spoken(spoken) = &mut self.open {
+        if let Open::TextBlock(spoken) = &mut self.open {
             spoken.delta(text, &mut self.out);
         }
     }
@@ -229,7 +229,7 @@ impl Writer {
         }
         let carrier = opaque.encode(&self.begin.seal);
         match std::mem::replace(&mut self.open, Open::Nothing) {
-            Open::Spoken(spoken) if spoken.kind == Kind::Thinking => {
+            Open::TextBlock(spoken) if spoken.kind == Kind::Thinking => {
                 let block = spoken.close(Some(&carrier), &mut self.out);
                 self.keep(block);
             }
@@ -253,7 +253,7 @@ impl Writer {
                 !matches!(self.open, Open::Call(_))
             }
             Open::Call(_) => false,
-            Open::Nothing | Open::Spoken(_) => true,
+            Open::Nothing | Open::TextBlock(_) => true,
         }
     }
 
@@ -356,7 +356,7 @@ impl Writer {
             self.say(Kind::Text, &rest);
         }
         match std::mem::replace(&mut self.open, Open::Nothing) {
-            Open::Spoken(spoken) => {
+            Open::TextBlock(spoken) => {
                 // Thoughts without state get a carrier that names nobody: some clients throw away what is not signed, and
                 // some providers want their words back.
                 let unsigned = (spoken.kind == Kind::Thinking).then(|| nobodys(&self.begin.seal));

@@ -1,14 +1,14 @@
-//! What a Responses client gets: the events of the [`Writer`], or an upstream's own, which pass through `Pass`.
+//! What a Responses client gets: the events of the [`Writer`], or an upstream's own, which pass through `PassthroughWriter`.
 
 use latimer_protocol::failure::Failure;
 use latimer_protocol::turn::{FinishReason, Sink, TurnEvent};
 
-use super::pass::Pass;
+use super::pass::PassthroughWriter;
 use super::stream::Writer;
 
 /// What is kept of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
+pub struct StoredResponse {
     /// The name of the response.
     pub id: String,
     /// Its items, JSON joined by commas.
@@ -22,13 +22,13 @@ pub struct Kept {
 /// Invariant: once anything of either kind was written, nothing of the other kind is.
 pub struct Answer {
     writer: Writer,
-    pass: Pass,
+    pass: PassthroughWriter,
 }
 
 impl Answer {
     /// An answer by this writer, unless frames come.
     pub fn new(writer: Writer) -> Self {
-        let pass = Pass::new(writer.begin_with());
+        let pass = PassthroughWriter::new(writer.begin_with());
         Self { writer, pass }
     }
 
@@ -74,7 +74,7 @@ impl Answer {
     }
 
     /// What is kept of the answer; once it is over and well.
-    pub fn kept(&self) -> Option<Kept> {
+    pub fn kept(&self) -> Option<StoredResponse> {
         if self.pass.has_shown() { self.pass.kept() } else { self.writer.kept() }
     }
 
@@ -109,11 +109,11 @@ mod tests {
 
     use super::*;
     use crate::inbound::responses::object::Echo;
-    use crate::inbound::responses::stream::Begin;
+    use crate::inbound::responses::stream::WriterSeed;
     use crate::inbound::responses::tools::ToolMap;
 
     fn answer() -> Answer {
-        let begin = Begin { stream: true, ..Begin::default() };
+        let begin = WriterSeed { stream: true, ..WriterSeed::default() };
         Answer::new(Writer::new(begin, &Echo::default(), ToolMap::default()))
     }
 

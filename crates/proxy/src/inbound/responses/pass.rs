@@ -9,10 +9,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::answer::Kept;
+use super::answer::StoredResponse;
 use super::error::{stream_code, stream_message};
 use super::json::push_string;
-use super::stream::Begin;
+use super::stream::WriterSeed;
 
 /// The field that holds state, up to the value's first character.
 const STATE: &[u8] = b"\"encrypted_content\":\"";
@@ -21,7 +21,7 @@ const STATE: &[u8] = b"\"encrypted_content\":\"";
 ///
 /// Invariant: nothing is written before the first frame that shows something; there is one terminal event, and `[DONE]` behind it.
 #[derive(Debug)]
-pub(super) struct Pass {
+pub(super) struct PassthroughWriter {
     seal: Seal,
     codex: bool,
     stream: bool,
@@ -63,8 +63,8 @@ struct Done<'a> {
     item: &'a RawValue,
 }
 
-impl Pass {
-    pub(super) fn new(begin: &Begin) -> Self {
+impl PassthroughWriter {
+    pub(super) fn new(begin: &WriterSeed) -> Self {
         Self {
             seal: begin.seal.clone(),
             codex: begin.codex,
@@ -163,10 +163,10 @@ impl Pass {
     }
 
     /// The response's id and its items; once it is over and well.
-    pub(super) fn kept(&self) -> Option<Kept> {
+    pub(super) fn kept(&self) -> Option<StoredResponse> {
         let id = self.id.clone().filter(|_| self.finished && self.last.is_some())?;
         let items: Vec<&str> = self.items.iter().map(|(_, item)| item.as_str()).collect();
-        Some(Kept { id, output: items.join(",").into_bytes(), response: self.object() })
+        Some(StoredResponse { id, output: items.join(",").into_bytes(), response: self.object() })
     }
 
     /// What one object at the end is made of: some servers leave its items out.
@@ -278,11 +278,11 @@ mod tests {
     use super::*;
     use latimer_protocol::failure::Kind;
 
-    fn pass(stream: bool) -> Pass {
-        Pass::new(&Begin { stream, created_at: 7, ..Begin::default() })
+    fn pass(stream: bool) -> PassthroughWriter {
+        PassthroughWriter::new(&WriterSeed { stream, created_at: 7, ..WriterSeed::default() })
     }
 
-    fn push(pass: &mut Pass, kind: &str, data: &str) {
+    fn push(pass: &mut PassthroughWriter, kind: &str, data: &str) {
         let owner = Owner::new("openai", "gpt-5.5");
         let semantic = !matches!(kind, "response.created" | "response.in_progress");
         let state_of = data.contains("encrypted_content").then_some(&owner);

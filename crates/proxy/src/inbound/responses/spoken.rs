@@ -17,7 +17,7 @@ pub(super) struct Message {
 
 /// Thoughts that are being written, as a summary: what clients show.
 #[derive(Debug)]
-pub(super) struct Thoughts {
+pub(super) struct ReasoningBlock {
     pub(super) index: u32,
     id: String,
     middle: Vec<u8>,
@@ -90,7 +90,7 @@ impl Message {
     }
 }
 
-impl Thoughts {
+impl ReasoningBlock {
     pub(super) fn open(id: String, index: u32, out: &mut Vec<u8>, sequence: &mut u64) -> Self {
         event(out, sequence, "response.output_item.added", |out| {
             output_index(out, index);

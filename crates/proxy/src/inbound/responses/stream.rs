@@ -9,18 +9,18 @@ use std::fmt::Write as _;
 use latimer_protocol::failure::{Failure, Kind as FailureKind};
 use latimer_protocol::turn::{FinishReason, Opaque, Seal, Sink, TurnEvent, Usage};
 
-use super::answer::Kept;
+use super::answer::StoredResponse;
 use super::call::{Call, Verdict};
 use super::error::{stream_code, stream_message};
 use super::frame::{event, output_index};
 use super::json::push_string;
 use super::object::{Echo, Object, Snapshot};
-use super::spoken::{Message, Thoughts};
+use super::spoken::{Message, ReasoningBlock};
 use super::tools::ToolMap;
 
 /// What a writer must know besides the request. Time and randomness come in as arguments.
 #[derive(Debug, Clone, Default)]
-pub struct Begin {
+pub struct WriterSeed {
     /// All ids of the response are made of these.
     pub seed: [u8; 16],
     /// Unix time, in seconds.
@@ -43,7 +43,7 @@ pub struct Begin {
 
 /// Writes one response.
 pub struct Writer {
-    begin: Begin,
+    begin: WriterSeed,
     tools: ToolMap,
     object: Object,
     out: Vec<u8>,
@@ -77,13 +77,13 @@ pub struct Writer {
 enum Open {
     Nothing,
     Message(Message),
-    Reasoning(Thoughts),
+    Reasoning(ReasoningBlock),
     Call(Box<Call>),
 }
 
 impl Writer {
     /// A writer for one response. Nothing is written before the first event.
-    pub fn new(begin: Begin, echo: &Echo, tools: ToolMap) -> Self {
+    pub fn new(begin: WriterSeed, echo: &Echo, tools: ToolMap) -> Self {
         let mut hex = String::with_capacity(32);
         for byte in begin.seed {
             let _ = write!(hex, "{byte:02x}");
@@ -114,7 +114,7 @@ impl Writer {
     }
 
     /// What it was made with.
-    pub(super) fn begin_with(&self) -> &Begin {
+    pub(super) fn begin_with(&self) -> &WriterSeed {
         &self.begin
     }
 
@@ -171,9 +171,13 @@ impl Writer {
     }
 
     /// The response's id and its items, JSON joined by commas; once it is over.
-    pub fn kept(&self) -> Option<Kept> {
+    pub fn kept(&self) -> Option<StoredResponse> {
         let id = format!("resp_{}", self.hex);
-        self.finished.then(|| Kept { id, output: self.output.clone(), response: self.whole.clone() })
+        self.finished.then(|| StoredResponse {
+            id,
+            output: self.output.clone(),
+            response: self.whole.clone(),
+        })
     }
 
     /// The response as one JSON object; for a client that did not ask for a stream.
@@ -280,7 +284,7 @@ impl Writer {
             }
             self.close_open(true);
             let (id, index) = self.next_item("rs");
-            self.open = Open::Reasoning(Thoughts::open(id, index, &mut self.out, &mut self.sequence));
+            self.open = Open::Reasoning(ReasoningBlock::open(id, index, &mut self.out, &mut self.sequence));
         }
         self.written += text.len() as u64;
         if let Open::Reasoning(thoughts) = &mut self.open {
@@ -296,7 +300,7 @@ impl Writer {
             }
             self.close_open(true);
             let (id, index) = self.next_item("rs");
-            self.open = Open::Reasoning(Thoughts::open(id, index, &mut self.out, &mut self.sequence));
+            self.open = Open::Reasoning(ReasoningBlock::open(id, index, &mut self.out, &mut self.sequence));
         }
         if let Open::Reasoning(thoughts) = std::mem::replace(&mut self.open, Open::Nothing) {
             let item =

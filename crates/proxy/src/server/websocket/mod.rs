@@ -20,7 +20,7 @@ use self::session::{Host, Opening, Session, Times};
 use super::Proxy;
 use super::reply::{Refusal, Reply};
 use super::shutdown::leaving;
-use crate::inbound::front::Front;
+use crate::inbound::client_protocol::ClientProtocol;
 use crate::inbound::responses::socket::message::{self, Create};
 use crate::inbound::responses::socket::recall::Recall;
 use crate::turn;
@@ -35,7 +35,7 @@ const BUFFER: usize = 16 << 10;
 
 /// What remains of a connection once it has left HTTP. The service puts it here, and the connection's task takes it.
 #[derive(Clone, Default)]
-pub(super) struct Doorway(Arc<Mutex<Option<Upgrade>>>);
+pub(super) struct UpgradeSlot(Arc<Mutex<Option<Upgrade>>>);
 
 /// A connection on its way out of HTTP.
 pub(super) struct Upgrade {
@@ -44,7 +44,7 @@ pub(super) struct Upgrade {
     body_limit: usize,
 }
 
-impl Doorway {
+impl UpgradeSlot {
     /// The upgrade that was agreed on, if one was.
     pub(super) fn take(&self) -> Option<Upgrade> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
@@ -103,7 +103,7 @@ impl Upgrade {
             .max_frame_size(Some(body_limit));
         let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
         let leave = Box::pin(leaving(proxy.phase.subscribe()));
-        let front = Front::Responses { codex: turn::is_codex(&headers) };
+        let front = ClientProtocol::Responses { codex: turn::is_codex(&headers) };
         let recall = Arc::new(Mutex::new(Recall::new(body_limit)));
         let conversation = Conversation { proxy, front, headers, recall };
         tracing::debug!(event = "websocket.open");
@@ -116,7 +116,7 @@ impl Upgrade {
 /// What makes turns of a connection's messages.
 struct Conversation {
     proxy: Arc<Proxy>,
-    front: Front,
+    front: ClientProtocol,
     headers: HeaderMap,
     recall: Arc<Mutex<Recall>>,
 }

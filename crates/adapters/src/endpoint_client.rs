@@ -11,9 +11,9 @@ use latimer_protocol::secret::Secret;
 
 use crate::drive::Limits;
 use crate::errors;
-use crate::learn::{self, Lesson};
-use crate::prepared::Prepared;
-use crate::transport::http::{Answer, Http};
+use crate::limitation::{self, Limitation};
+use crate::prepared::PreparedRequest;
+use crate::transport::http::{Http, HttpResponse};
 use crate::transport::read_error_body;
 
 /// The most of an error body that is read.
@@ -25,7 +25,7 @@ const SMALL_BODY: usize = 4 << 20;
 
 /// One endpoint on the network.
 #[derive(Debug)]
-pub struct Link {
+pub struct EndpointClient {
     /// The endpoint's name, for messages.
     pub name: String,
     /// Without a trailing slash and without the path of a method.
@@ -48,12 +48,12 @@ pub struct Refused {
     /// For routing, the client and the log.
     pub failure: Failure,
     /// What to leave out next time; `None` for most refusals.
-    pub lesson: Option<Lesson>,
+    pub limitation: Option<Limitation>,
 }
 
 impl From<Failure> for Refused {
     fn from(failure: Failure) -> Self {
-        Self { failure, lesson: None }
+        Self { failure, limitation: None }
     }
 }
 
@@ -71,7 +71,7 @@ pub struct Refusal {
 /// The headers of a JSON request.
 pub type Headers = Vec<(HeaderName, HeaderValue)>;
 
-impl Link {
+impl EndpointClient {
     /// The headers of a request: the usual ones, then those of the turn, then those of the endpoint.
     pub fn headers(&self, accept: &'static str, prepared: &[(HeaderName, HeaderValue)]) -> Headers {
         let mut headers = vec![
@@ -117,7 +117,7 @@ impl Link {
         url: &str,
         headers: &Headers,
         body: Bytes,
-    ) -> Result<Result<Answer, Refusal>, Failure> {
+    ) -> Result<Result<HttpResponse, Refusal>, Failure> {
         let answer = self.http.post(url, headers, body, self.first_byte).await?;
         if answer.status.is_success() { Ok(Ok(answer)) } else { Ok(Err(Refusal::read(answer).await)) }
     }
@@ -139,18 +139,24 @@ impl Link {
     }
 
     /// What a refusal means, in the common wordings.
-    pub fn refused(&self, refusal: &Refusal, prepared: &Prepared) -> Refused {
+    pub fn refused(&self, refusal: &Refusal, prepared: &PreparedRequest) -> Refused {
         let failure =
             errors::classify(refusal.status, refusal.retry_after, &refusal.body, &self.name, &prepared.model);
-        self.with_lesson(failure, refusal, prepared)
+        self.with_limitation(failure, refusal, prepared)
     }
 
     /// A classified refusal, and what it teaches.
-    pub fn with_lesson(&self, failure: Failure, refusal: &Refusal, prepared: &Prepared) -> Refused {
+    pub fn with_limitation(
+        &self,
+        failure: Failure,
+        refusal: &Refusal,
+        prepared: &PreparedRequest,
+    ) -> Refused {
         let said = errors::said(&refusal.body);
         let teaches = failure.kind == Kind::BadRequest || failure.kind == Kind::ModelNotFound;
-        let lesson = if teaches { learn::lesson(refusal.status, &said, prepared.features) } else { None };
-        Refused { failure, lesson }
+        let limitation =
+            if teaches { limitation::limitation(refusal.status, &said, prepared.features) } else { None };
+        Refused { failure, limitation }
     }
 
     /// How much and how long an answer may be.
@@ -161,7 +167,7 @@ impl Link {
 
 impl Refusal {
     /// Reads the body of an answer that is none.
-    pub async fn read(answer: Answer) -> Self {
+    pub async fn read(answer: HttpResponse) -> Self {
         let status = answer.status.as_u16();
         let header = answer.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let body = read_error_body(answer.body, ERROR_BODY, ERROR_BODY_TIME).await;

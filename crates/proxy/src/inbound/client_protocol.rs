@@ -7,7 +7,7 @@ use super::{chat, gemini, messages, responses};
 
 /// A client's protocol, with what is said differently to one of its clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Front {
+pub enum ClientProtocol {
     /// The Responses API.
     Responses {
         /// The client is Codex.
@@ -26,7 +26,7 @@ pub enum Front {
 
 /// A request that is turned away before there is a turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Said<'r> {
+pub struct RefusalBody<'r> {
     /// The HTTP status.
     pub status: u16,
     /// `error.type` of OpenAI's protocols.
@@ -39,7 +39,7 @@ pub struct Said<'r> {
     pub message: &'r str,
 }
 
-impl Front {
+impl ClientProtocol {
     /// A failure before the answer began. `request` is the name of the request in the log.
     pub fn failure(self, failure: &Failure, request: &str) -> HttpError {
         match self {
@@ -51,7 +51,7 @@ impl Front {
     }
 
     /// A request that is turned away.
-    pub fn refusal(self, said: &Said<'_>, request: &str) -> HttpError {
+    pub fn refusal(self, said: &RefusalBody<'_>, request: &str) -> HttpError {
         match self {
             Self::Responses { .. } | Self::Chat => HttpError {
                 status: said.status,
@@ -67,7 +67,10 @@ impl Front {
     pub fn no_model(self, message: &str, request: &str) -> HttpError {
         let status = if self == (Self::Responses { codex: true }) { 400 } else { 404 };
         let kind = "invalid_request_error";
-        self.refusal(&Said { status, kind, code: "model_not_found", param: Some("model"), message }, request)
+        self.refusal(
+            &RefusalBody { status, kind, code: "model_not_found", param: Some("model"), message },
+            request,
+        )
     }
 }
 
@@ -78,20 +81,20 @@ mod tests {
 
     use super::*;
 
-    const FRONTS: [Front; 6] = [
-        Front::Responses { codex: true },
-        Front::Responses { codex: false },
-        Front::Chat,
-        Front::Messages,
-        Front::Gemini { cli: true },
-        Front::Gemini { cli: false },
+    const FRONTS: [ClientProtocol; 6] = [
+        ClientProtocol::Responses { codex: true },
+        ClientProtocol::Responses { codex: false },
+        ClientProtocol::Chat,
+        ClientProtocol::Messages,
+        ClientProtocol::Gemini { cli: true },
+        ClientProtocol::Gemini { cli: false },
     ];
 
     #[test]
     fn every_client_finds_the_message_where_it_looks_for_it() {
         for front in FRONTS {
             for status in [400, 401, 403, 404, 405, 408, 413, 415, 429, 500, 503] {
-                let said = Said { status, kind: "k", code: "c", param: None, message: "words" };
+                let said = RefusalBody { status, kind: "k", code: "c", param: None, message: "words" };
                 let error = front.refusal(&said, "req_1");
                 let body: Value = serde_json::from_str(&error.body).expect("JSON");
                 assert_eq!(
@@ -103,7 +106,10 @@ mod tests {
             let error = front.failure(&Failure::new(Kind::Unauthorized, "lab: words"), "req_1");
             assert_ne!(error.status, 401, "a bad key of a provider is not the client's: {front:?}");
             let error = front.no_model("no such model", "req_1");
-            assert!(error.status == 404 || front == Front::Responses { codex: true } && error.status == 400);
+            assert!(
+                error.status == 404
+                    || front == ClientProtocol::Responses { codex: true } && error.status == 400
+            );
         }
     }
 }

@@ -20,18 +20,18 @@ use crate::accounts::Places;
 use crate::config::{Config, Endpoint, RouteError, Strategy};
 
 /// Everything a turn needs to know of the configuration, taken once per turn.
-pub struct Fleet {
+pub struct EndpointSet {
     /// The configuration it was built from.
     pub config: Arc<Config>,
     /// What outlives it.
     pub memory: Arc<Memory>,
     /// Where accounts are.
     pub places: Option<Arc<Places>>,
-    endpoints: Vec<Arc<Runtime>>,
+    endpoints: Vec<Arc<EndpointRuntime>>,
 }
 
 /// One endpoint, alive.
-pub struct Runtime {
+pub struct EndpointRuntime {
     /// As configured.
     pub endpoint: Endpoint,
     /// Speaks its protocol.
@@ -50,9 +50,9 @@ pub struct Runtime {
 
 /// One possibility for a turn.
 #[derive(Clone)]
-pub struct Leg {
+pub struct RouteTarget {
     /// The endpoint.
-    pub runtime: Arc<Runtime>,
+    pub runtime: Arc<EndpointRuntime>,
     /// The model's name there.
     pub model: String,
     /// `endpoint/model`, under which it is remembered.
@@ -69,7 +69,7 @@ pub struct Stats {
     repairs: Mutex<BTreeMap<String, u64>>,
 }
 
-impl Fleet {
+impl EndpointSet {
     /// Builds the fleet. Endpoints that did not change since `before` keep their connections and clocks;
     /// all of them keep their counters.
     pub fn new(
@@ -82,13 +82,13 @@ impl Fleet {
             .endpoints
             .iter()
             .map(|endpoint| {
-                let named = |old: &&Arc<Runtime>| old.endpoint.name == endpoint.name;
+                let named = |old: &&Arc<EndpointRuntime>| old.endpoint.name == endpoint.name;
                 let old = before.and_then(|fleet| fleet.endpoints.iter().find(named));
                 if let Some(same) = old.filter(|old| old.endpoint == *endpoint) {
                     return Arc::clone(same);
                 }
                 let stats = old.map(|old| Arc::clone(&old.stats)).unwrap_or_default();
-                Arc::new(Runtime::new(endpoint.clone(), &memory, places.as_ref(), stats))
+                Arc::new(EndpointRuntime::new(endpoint.clone(), &memory, places.as_ref(), stats))
             })
             .collect();
         Self { config, memory, places, endpoints }
@@ -97,12 +97,12 @@ impl Fleet {
     /// The same fleet with new connections to an endpoint, or to all of them; turns that are open keep theirs.
     #[must_use]
     pub fn reconnected(&self, endpoint: Option<&str>) -> Self {
-        let fresh = |old: &Arc<Runtime>| {
+        let fresh = |old: &Arc<EndpointRuntime>| {
             if endpoint.is_some_and(|endpoint| old.endpoint.name.as_str() != endpoint) {
                 return Arc::clone(old);
             }
             let (places, stats) = (self.places.as_ref(), Arc::clone(&old.stats));
-            Arc::new(Runtime::new(old.endpoint.clone(), &self.memory, places, stats))
+            Arc::new(EndpointRuntime::new(old.endpoint.clone(), &self.memory, places, stats))
         };
         Self {
             config: Arc::clone(&self.config),
@@ -118,12 +118,12 @@ impl Fleet {
         model: &str,
         conversation: Option<&str>,
         now: Instant,
-    ) -> Result<Vec<Leg>, RouteError> {
+    ) -> Result<Vec<RouteTarget>, RouteError> {
         let Some(route) = self.config.named_route(model) else {
             let (endpoint, model) = self.config.route(model)?;
             return Ok(self.leg(endpoint.name.as_str(), model).into_iter().collect());
         };
-        let legs: Vec<(Leg, u32)> = route
+        let legs: Vec<(RouteTarget, u32)> = route
             .targets
             .iter()
             .filter_map(|target| {
@@ -147,10 +147,10 @@ impl Fleet {
         conversation.map(|conversation| stay_key(&route.name, conversation))
     }
 
-    fn leg(&self, endpoint: &str, model: String) -> Option<Leg> {
+    fn leg(&self, endpoint: &str, model: String) -> Option<RouteTarget> {
         let runtime = self.endpoints.iter().find(|runtime| runtime.endpoint.name.as_str() == endpoint)?;
         let target = format!("{endpoint}/{model}");
-        Some(Leg { runtime: Arc::clone(runtime), model, target })
+        Some(RouteTarget { runtime: Arc::clone(runtime), model, target })
     }
 
     /// How every endpoint is doing, in the order of the configuration.
@@ -159,7 +159,7 @@ impl Fleet {
     }
 
     /// Every endpoint, alive.
-    pub fn endpoints(&self) -> &[Arc<Runtime>] {
+    pub fn endpoints(&self) -> &[Arc<EndpointRuntime>] {
         &self.endpoints
     }
 }
@@ -168,7 +168,7 @@ fn stay_key(route: &str, conversation: &str) -> String {
     format!("{route}\n{conversation}")
 }
 
-impl Leg {
+impl RouteTarget {
     fn candidate(&self, priority: u32, config: &Config, now: Instant) -> Candidate {
         let health = self.runtime.memory.health(&self.target);
         let avoided = config.avoided.contains(&self.runtime.endpoint.name);
@@ -182,7 +182,7 @@ impl Leg {
     }
 }
 
-impl Runtime {
+impl EndpointRuntime {
     fn new(
         endpoint: Endpoint,
         memory: &Arc<Memory>,
