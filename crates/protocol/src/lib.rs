@@ -4,7 +4,7 @@
 //!
 //! - **hub** types ([`turn`], [`failure`], [`id`], [`secret`]): what the rest of the workspace speaks. They do not derive
 //!   `Serialize`, so they can change freely.
-//! - **wire** types ([`chat`], [`anthropic`], [`responses`], [`sse`], [`jsonl`]): honest pictures of what travels. An unknown field, tag or value of a
+//! - **wire** types ([`chat`], [`anthropic`], [`responses`], [`gemini`], [`command_code`], [`lenient`], [`sse`], [`jsonl`]): honest pictures of what travels. An unknown field, tag or value of a
 //!   wire type survives or is reported; it never breaks a stream.
 //!
 //! This crate is pure data. It must never know a runtime, HTTP, files, the clock, or any provider's address.
@@ -16,6 +16,7 @@ pub mod failure;
 pub mod gemini;
 pub mod id;
 pub mod jsonl;
+pub mod lenient;
 pub mod quantity;
 pub mod responses;
 pub mod secret;

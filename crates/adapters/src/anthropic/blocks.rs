@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use latimer_protocol::anthropic::request::{Block, Message, Source};
-use latimer_protocol::turn::{Call, CallOutput, Content, Item, Message as Said, Owner, ReasoningItem, Role};
+use latimer_protocol::anthropic::request::{MessagesBlockParam, MessagesMessage, MessagesSource};
+use latimer_protocol::turn::{Call, CallOutput, Content, Item, Message, Owner, ReasoningItem, Role};
 use serde_json::value::RawValue;
 
 use crate::exchange::arguments;
@@ -27,7 +27,7 @@ pub(super) struct Writer<'a, 'n> {
     images: bool,
     signatures: bool,
     notes: &'n mut Vec<String>,
-    messages: Vec<Message<'a>>,
+    messages: Vec<MessagesMessage<'a>>,
 }
 
 impl<'a, 'n> Writer<'a, 'n> {
@@ -50,25 +50,30 @@ impl<'a, 'n> Writer<'a, 'n> {
             Step::Call(call, id) => self.call(call, &id),
             Step::Output(output, id) => self.output(output, &id),
             Step::Orphan(output) => {
-                self.push("user", Block::Text { text: orphan(output).into(), cache_control: None });
+                self.push(
+                    "user",
+                    MessagesBlockParam::Text { text: orphan(output).into(), cache_control: None },
+                );
             }
         }
     }
 
     /// The turns; never empty, the person first and last.
-    pub(super) fn finish(mut self) -> Vec<Message<'a>> {
+    pub(super) fn finish(mut self) -> Vec<MessagesMessage<'a>> {
         // Thoughts alone are no turn: an answer that was cut off before its first word.
-        self.messages.retain(|message| !message.content.iter().all(|block| matches!(block, Block::Own(_))));
-        let mut turns: Vec<Message<'a>> = Vec::with_capacity(self.messages.len() + 2);
+        self.messages.retain(|message| {
+            !message.content.iter().all(|block| matches!(block, MessagesBlockParam::Own(_)))
+        });
+        let mut turns: Vec<MessagesMessage<'a>> = Vec::with_capacity(self.messages.len() + 2);
         for message in self.messages {
             match turns.last_mut() {
                 Some(last) if last.role == message.role => last.content.extend(message.content),
                 _ => turns.push(message),
             }
         }
-        let says = |text: &'static str| Message {
+        let says = |text: &'static str| MessagesMessage {
             role: "user",
-            content: vec![Block::Text { text: text.into(), cache_control: None }],
+            content: vec![MessagesBlockParam::Text { text: text.into(), cache_control: None }],
         };
         if turns.first().is_none_or(|first| first.role != "user") {
             turns.insert(0, says("(the conversation so far)"));
@@ -82,14 +87,14 @@ impl<'a, 'n> Writer<'a, 'n> {
         turns
     }
 
-    fn push(&mut self, role: &'static str, block: Block<'a>) {
+    fn push(&mut self, role: &'static str, block: MessagesBlockParam<'a>) {
         match self.messages.last_mut() {
             Some(last) if last.role == role => last.content.push(block),
-            _ => self.messages.push(Message { role, content: vec![block] }),
+            _ => self.messages.push(MessagesMessage { role, content: vec![block] }),
         }
     }
 
-    fn message(&mut self, message: &'a Said) {
+    fn message(&mut self, message: &'a Message) {
         let role = if message.role == Role::Assistant { "assistant" } else { "user" };
         for part in &message.content {
             match part {
@@ -111,7 +116,7 @@ impl<'a, 'n> Writer<'a, 'n> {
         let own = thoughts.opaque.as_ref().filter(|opaque| opaque.owner == *self.owner && self.signatures);
         let raw = own.and_then(|opaque| serde_json::from_str::<Box<RawValue>>(&opaque.data).ok());
         match raw {
-            Some(raw) => self.push("assistant", Block::Own(raw)),
+            Some(raw) => self.push("assistant", MessagesBlockParam::Own(raw)),
             None if thoughts.opaque.is_some() => {
                 self.notes.push("thoughts of another model or provider were left out".to_owned());
             }
@@ -124,7 +129,7 @@ impl<'a, 'n> Writer<'a, 'n> {
             Cow::Borrowed(text) => serde_json::from_str::<&RawValue>(text).map(Cow::Borrowed).ok(),
             Cow::Owned(text) => RawValue::from_string(text).map(Cow::Owned).ok(),
         };
-        let block = Block::ToolUse {
+        let block = MessagesBlockParam::ToolUse {
             id: safe(id),
             name: Cow::Owned(self.names.wire(&call.name).to_owned()),
             input: input.unwrap_or(Cow::Borrowed(RawValue::NULL)),
@@ -134,7 +139,7 @@ impl<'a, 'n> Writer<'a, 'n> {
 
     fn output(&mut self, output: Option<&'a CallOutput>, id: &str) {
         let parts = output.map_or(&[][..], |output| output.content.as_slice());
-        let mut content: Vec<Block<'a>> = Vec::new();
+        let mut content: Vec<MessagesBlockParam<'a>> = Vec::new();
         for part in parts {
             match part {
                 Content::Text(_) | Content::Refusal(_) => content.extend(text(part)),
@@ -142,9 +147,9 @@ impl<'a, 'n> Writer<'a, 'n> {
             }
         }
         if output.is_none() {
-            content.push(Block::Text { text: NO_OUTPUT.into(), cache_control: None });
+            content.push(MessagesBlockParam::Text { text: NO_OUTPUT.into(), cache_control: None });
         }
-        let block = Block::ToolResult {
+        let block = MessagesBlockParam::ToolResult {
             tool_use_id: safe(id),
             content,
             is_error: output.is_none(),
@@ -154,52 +159,53 @@ impl<'a, 'n> Writer<'a, 'n> {
     }
 
     /// A picture or a file, or words in its place.
-    fn seen(&mut self, part: &'a Content) -> Block<'a> {
+    fn seen(&mut self, part: &'a Content) -> MessagesBlockParam<'a> {
         let block = if self.images { picture(part) } else { None };
         block.unwrap_or_else(|| {
             self.notes
                 .push("an image or a file was replaced by a note: this model does not see it".to_owned());
-            Block::Text { text: NOT_SEEN.into(), cache_control: None }
+            MessagesBlockParam::Text { text: NOT_SEEN.into(), cache_control: None }
         })
     }
 }
 
 /// A block of words; `None` for blank ones, which the provider refuses.
-pub(super) fn text(part: &Content) -> Option<Block<'_>> {
+pub(super) fn text(part: &Content) -> Option<MessagesBlockParam<'_>> {
     let (Content::Text(text) | Content::Refusal(text)) = part else { return None };
-    (!text.trim().is_empty()).then(|| Block::Text { text: Cow::Borrowed(text), cache_control: None })
+    (!text.trim().is_empty())
+        .then(|| MessagesBlockParam::Text { text: Cow::Borrowed(text), cache_control: None })
 }
 
-fn picture(part: &Content) -> Option<Block<'_>> {
+fn picture(part: &Content) -> Option<MessagesBlockParam<'_>> {
     match part {
         Content::Image(image) => {
             let source = match data_url(&image.url) {
                 Some((media_type, data)) if IMAGES.contains(&media_type) => {
-                    Source::Base64 { media_type, data }
+                    MessagesSource::Base64 { media_type, data }
                 }
                 Some(_) => return None,
-                None if image.url.starts_with("https://") => Source::Url { url: &image.url },
+                None if image.url.starts_with("https://") => MessagesSource::Url { url: &image.url },
                 None => return None,
             };
-            Some(Block::Image { source, cache_control: None })
+            Some(MessagesBlockParam::Image { source, cache_control: None })
         }
         Content::File { name, data_url: url } => {
             let (media_type, data) = data_url(url)?;
             let source = match media_type {
-                "application/pdf" => Source::Base64 { media_type, data },
+                "application/pdf" => MessagesSource::Base64 { media_type, data },
                 media_type if media_type.starts_with("text/") || media_type == "application/json" => {
-                    Source::Text {
+                    MessagesSource::Text {
                         media_type: "text/plain",
                         data: String::from_utf8(STANDARD.decode(data).ok()?).ok()?,
                     }
                 }
                 media_type if IMAGES.contains(&media_type) => {
-                    let source = Source::Base64 { media_type, data };
-                    return Some(Block::Image { source, cache_control: None });
+                    let source = MessagesSource::Base64 { media_type, data };
+                    return Some(MessagesBlockParam::Image { source, cache_control: None });
                 }
                 _ => return None,
             };
-            Some(Block::Document { source, title: name.as_deref(), cache_control: None })
+            Some(MessagesBlockParam::Document { source, title: name.as_deref(), cache_control: None })
         }
         Content::Text(_) | Content::Refusal(_) => None,
     }

@@ -1,6 +1,6 @@
 //! One block of an answer while it arrives.
 
-use latimer_protocol::anthropic::event::{Block, Delta};
+use latimer_protocol::anthropic::event::{MessagesBlock, MessagesDelta};
 use latimer_protocol::turn::{Opaque, Owner, Sink, TurnEvent};
 use serde_json::{Value, json};
 
@@ -29,7 +29,7 @@ impl Open {
     /// Takes the beginning of a block. `None` for one that is over already.
     pub(super) fn begin(
         index: u64,
-        block: &Block<'_>,
+        block: &MessagesBlock<'_>,
         data: &str,
         slots: &mut u32,
         keep: bool,
@@ -80,7 +80,7 @@ impl Open {
     }
 
     /// The hot path: nothing is allocated but room for what must be kept.
-    pub(super) fn delta(&mut self, delta: &Delta<'_>, sink: &mut dyn Sink) {
+    pub(super) fn delta(&mut self, delta: &MessagesDelta<'_>, sink: &mut dyn Sink) {
         match &mut self.kind {
             Kind::Text(kept) => {
                 if let Some(text) = delta.text.some() {

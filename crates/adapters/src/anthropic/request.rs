@@ -2,7 +2,9 @@
 //!
 //! Invariant: roles alternate and the person begins; every call of a turn is answered in the next one, results first.
 
-use latimer_protocol::anthropic::request::{Block, CacheControl, Message, Request};
+use latimer_protocol::anthropic::request::{
+    MessagesBlockParam, MessagesCacheControl, MessagesMessage, MessagesRequest,
+};
 use latimer_protocol::turn::{Format, Item, Owner, Role, ToolChoice, TurnRequest};
 use serde_json::{Map, Value, json};
 
@@ -38,13 +40,13 @@ pub fn write(turn: &TurnRequest, owner: &Owner, limitations: &Limitations) -> En
     let names = Names::new(turn, Rule { longest: 128, ..Rule::COMMON });
     let mut notes = Vec::new();
     let (system, messages) = conversation(turn, owner, &names, limitations, &mut notes);
-    let mut request = Request {
+    let mut request = MessagesRequest {
         model: &turn.model,
         stream: true,
         messages,
         system,
         tools: tools::write(turn, &names, limitations, &mut notes),
-        ..Request::default()
+        ..MessagesRequest::default()
     };
     let model = models::find(&turn.model);
     request.max_tokens = turn.max_output_tokens.unwrap_or(USUAL_MAX_TOKENS).clamp(1, model.max_tokens);
@@ -74,7 +76,7 @@ fn conversation<'a>(
     names: &Names,
     limitations: &Limitations,
     notes: &mut Vec<String>,
-) -> (Vec<Block<'a>>, Vec<Message<'a>>) {
+) -> (Vec<MessagesBlockParam<'a>>, Vec<MessagesMessage<'a>>) {
     let mut system = Vec::new();
     let steps = pair(&turn.items, notes);
     let mut writer = Writer::new(owner, names, limitations, notes);
@@ -94,7 +96,7 @@ fn thinking(
     turn: &TurnRequest,
     model: models::Model,
     limitations: &Limitations,
-    request: &mut Request<'_>,
+    request: &mut MessagesRequest<'_>,
     notes: &mut Vec<String>,
 ) -> bool {
     let effort = turn.reasoning.effort.as_deref().filter(|_| !limitations.has(Limitation::NoReasoning));
@@ -125,8 +127,8 @@ fn thinking(
 }
 
 /// With a budget, the turn that is going on must begin with thoughts where it holds calls.
-fn may_think(messages: &[Message<'_>]) -> bool {
-    let is_result = |block: &Block<'_>| matches!(block, Block::ToolResult { .. });
+fn may_think(messages: &[MessagesMessage<'_>]) -> bool {
+    let is_result = |block: &MessagesBlockParam<'_>| matches!(block, MessagesBlockParam::ToolResult { .. });
     let going_on = messages.last().is_some_and(|last| last.content.iter().any(is_result));
     if !going_on {
         return true;
@@ -136,12 +138,12 @@ fn may_think(messages: &[Message<'_>]) -> bool {
         .rposition(|message| message.role == "user" && !message.content.iter().any(is_result))
         .map_or(0, |place| place + 1);
     messages.iter().skip(asked).filter(|message| message.role == "assistant").all(|message| {
-        matches!(message.content.first(), Some(Block::Own(_)))
-            || !message.content.iter().any(|block| matches!(block, Block::ToolUse { .. }))
+        matches!(message.content.first(), Some(MessagesBlockParam::Own(_)))
+            || !message.content.iter().any(|block| matches!(block, MessagesBlockParam::ToolUse { .. }))
     })
 }
 
-fn format(turn: &TurnRequest, schemas: bool, request: &mut Request<'_>) {
+fn format(turn: &TurnRequest, schemas: bool, request: &mut MessagesRequest<'_>) {
     let words = match &turn.format {
         Format::Text => return,
         Format::JsonSchema { schema, .. } if schemas => {
@@ -158,14 +160,14 @@ fn format(turn: &TurnRequest, schemas: bool, request: &mut Request<'_>) {
         ),
         Format::JsonObject => "Answer with one JSON object, and nothing else.".to_owned(),
     };
-    request.system.push(Block::Text { text: words.into(), cache_control: None });
+    request.system.push(MessagesBlockParam::Text { text: words.into(), cache_control: None });
 }
 
 fn sampling(
     turn: &TurnRequest,
     thinks: bool,
     limitations: &Limitations,
-    request: &mut Request<'_>,
+    request: &mut MessagesRequest<'_>,
     notes: &mut Vec<String>,
 ) {
     let wanted = turn.sampling;
@@ -184,9 +186,9 @@ fn sampling(
 }
 
 /// Marks for the cache: the base prompt, the tools, and the last two turns of the person. The provider allows four.
-fn mark(request: &mut Request<'_>) {
-    const MARK: CacheControl = CacheControl { kind: "ephemeral" };
-    if let Some(Block::Text { cache_control, .. }) = request.system.last_mut() {
+fn mark(request: &mut MessagesRequest<'_>) {
+    const MARK: MessagesCacheControl = MessagesCacheControl { kind: "ephemeral" };
+    if let Some(MessagesBlockParam::Text { cache_control, .. }) = request.system.last_mut() {
         *cache_control = Some(MARK);
     }
     if let Some(tool) = request.tools.last_mut() {
@@ -195,27 +197,29 @@ fn mark(request: &mut Request<'_>) {
     let turns = request.messages.iter_mut().rev().filter(|message| message.role == "user");
     for block in turns.filter_map(|message| message.content.last_mut()).take(2) {
         match block {
-            Block::Text { cache_control, .. }
-            | Block::Image { cache_control, .. }
-            | Block::Document { cache_control, .. }
-            | Block::ToolResult { cache_control, .. } => *cache_control = Some(MARK),
-            Block::ToolUse { .. } | Block::Own(_) => {}
+            MessagesBlockParam::Text { cache_control, .. }
+            | MessagesBlockParam::Image { cache_control, .. }
+            | MessagesBlockParam::Document { cache_control, .. }
+            | MessagesBlockParam::ToolResult { cache_control, .. } => *cache_control = Some(MARK),
+            MessagesBlockParam::ToolUse { .. } | MessagesBlockParam::Own(_) => {}
         }
     }
 }
 
 /// What of the request a provider may refuse, and what could be left out then.
-fn features(turn: &TurnRequest, request: &Request<'_>) -> Features {
+fn features(turn: &TurnRequest, request: &MessagesRequest<'_>) -> Features {
     let blocks = || request.messages.iter().flat_map(|message| &message.content);
-    let seen = |block: &Block<'_>| matches!(block, Block::Image { .. } | Block::Document { .. });
+    let seen = |block: &MessagesBlockParam<'_>| {
+        matches!(block, MessagesBlockParam::Image { .. } | MessagesBlockParam::Document { .. })
+    };
     let has_images = blocks().any(|block| match block {
-        Block::ToolResult { content, .. } => content.iter().any(seen),
+        MessagesBlockParam::ToolResult { content, .. } => content.iter().any(seen),
         block => seen(block),
     });
     let has_schema = request.output_config.as_ref().is_some_and(|config| config.get("format").is_some());
     let table = [
         (has_images, Limitation::NoImages),
-        (blocks().any(|block| matches!(block, Block::Own(_))), Limitation::NoSignatures),
+        (blocks().any(|block| matches!(block, MessagesBlockParam::Own(_))), Limitation::NoSignatures),
         (!request.tools.is_empty(), Limitation::NoTools),
         (turn.tool_choice != ToolChoice::Auto, Limitation::AutoToolChoice),
         (request.thinking.is_some(), Limitation::NoReasoning),

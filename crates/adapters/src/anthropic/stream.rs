@@ -3,7 +3,7 @@
 //! Invariant: state is kept for each block by its index, so blocks may interleave. `finish` emits `Finished` exactly once.
 
 use bytes::Bytes;
-use latimer_protocol::anthropic::event::{Block, Delta, Event, WireUsage};
+use latimer_protocol::anthropic::event::{MessagesBlock, MessagesDelta, MessagesEvent, MessagesUsage};
 use latimer_protocol::failure::{Failure, Kind};
 use latimer_protocol::turn::{FinishReason, Sink, TurnEvent, Usage};
 
@@ -51,7 +51,7 @@ pub struct Reader {
     garbage: bool,
     /// What the answers before a pause used, and what this one did so far.
     spent: Usage,
-    usage: WireUsage,
+    usage: MessagesUsage,
 }
 
 impl Reader {
@@ -70,11 +70,11 @@ impl Reader {
             failure: None,
             garbage: false,
             spent: Usage::default(),
-            usage: WireUsage::default(),
+            usage: MessagesUsage::default(),
         }
     }
 
-    pub(super) fn event(&mut self, event: &Event<'_>, data: &str, sink: &mut dyn Sink) {
+    pub(super) fn event(&mut self, event: &MessagesEvent<'_>, data: &str, sink: &mut dyn Sink) {
         if let Some(error) = event.error {
             self.failure = Some(errors::in_stream(error.get(), &self.context.endpoint, &self.context.model));
             return;
@@ -115,7 +115,7 @@ impl Reader {
         }
     }
 
-    fn whole(&mut self, event: &Event<'_>, sink: &mut dyn Sink) {
+    fn whole(&mut self, event: &MessagesEvent<'_>, sink: &mut dyn Sink) {
         self.begin(sink);
         for (index, block) in (0..).zip(event.content.iter()) {
             self.start(index, block, "", sink);
@@ -126,7 +126,7 @@ impl Reader {
         self.stopped = true;
     }
 
-    fn start(&mut self, index: u64, block: &Block<'_>, data: &str, sink: &mut dyn Sink) {
+    fn start(&mut self, index: u64, block: &MessagesBlock<'_>, data: &str, sink: &mut dyn Sink) {
         self.begin(sink);
         // A second block under the same index: the first one's end was lost.
         self.stop(index, sink);
@@ -135,7 +135,7 @@ impl Reader {
         self.open.extend(Open::begin(index, block, data, &mut self.slots, keep, &self.context, sink));
     }
 
-    fn delta(&mut self, index: u64, delta: &Delta<'_>, sink: &mut dyn Sink) {
+    fn delta(&mut self, index: u64, delta: &MessagesDelta<'_>, sink: &mut dyn Sink) {
         if let Some(open) = self.open.iter_mut().rfind(|open| open.index == index) {
             open.delta(delta, sink);
         } else if let Some(text) = delta.text.some() {
@@ -168,10 +168,10 @@ impl Reader {
     }
 
     /// Later counts replace earlier ones, field by field.
-    fn count(&mut self, usage: Option<WireUsage>, sink: &mut dyn Sink) {
+    fn count(&mut self, usage: Option<MessagesUsage>, sink: &mut dyn Sink) {
         let Some(new) = usage else { return };
         let old = self.usage;
-        self.usage = WireUsage {
+        self.usage = MessagesUsage {
             input_tokens: if new.input_tokens.0.is_some() { new.input_tokens } else { old.input_tokens },
             cache_creation_input_tokens: if new.cache_creation_input_tokens.0.is_some() {
                 new.cache_creation_input_tokens
@@ -189,8 +189,12 @@ impl Reader {
     }
 
     fn used(&self) -> Usage {
-        let WireUsage { input_tokens, cache_creation_input_tokens, cache_read_input_tokens, output_tokens } =
-            self.usage;
+        let MessagesUsage {
+            input_tokens,
+            cache_creation_input_tokens,
+            cache_read_input_tokens,
+            output_tokens,
+        } = self.usage;
         let parts = [input_tokens.0, cache_creation_input_tokens.0, cache_read_input_tokens.0];
         let input = parts.iter().flatten().copied().reduce(u64::saturating_add);
         self.spent.plus(Usage {
@@ -235,7 +239,7 @@ impl ReaderTrait for Reader {
             return;
         }
         let text = latimer_protocol::sse::text(data);
-        match serde_json::from_str::<Event<'_>>(&text) {
+        match serde_json::from_str::<MessagesEvent<'_>>(&text) {
             Ok(event) => self.event(&event, &text, sink),
             Err(_) if text.trim().is_empty() => {}
             Err(_) => {
@@ -260,7 +264,7 @@ impl ReaderTrait for Reader {
         let body: Bytes = with_elements(self.request.as_deref()?, "messages", &[turn])?.into();
         self.request = Some(body.clone());
         self.spent = self.used();
-        self.usage = WireUsage::default();
+        self.usage = MessagesUsage::default();
         self.meaning = None;
         self.stopped = false;
         Some(body)

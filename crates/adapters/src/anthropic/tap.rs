@@ -1,7 +1,7 @@
 //! Reads along while an upstream's own events go through to a client of the same protocol. It changes nothing; it says what is
 //! semantic, how many tokens were used, and how the answer ended. Pure.
 
-use latimer_protocol::anthropic::event::Event;
+use latimer_protocol::anthropic::event::MessagesEvent;
 use latimer_protocol::turn::{Frame, Sink, TurnEvent};
 
 use super::stream::Reader;
@@ -49,7 +49,7 @@ impl ReaderTrait for PassthroughReader {
             return;
         }
         let text = latimer_protocol::sse::text(data);
-        let parsed = serde_json::from_str::<Event<'_>>(&text).ok();
+        let parsed = serde_json::from_str::<MessagesEvent<'_>>(&text).ok();
         let kind = parsed.as_ref().and_then(|event| event.kind.some()).unwrap_or_default();
         if kind == "message" {
             self.whole = true;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use latimer_protocol::anthropic::request::Tool as WireTool;
+use latimer_protocol::anthropic::request::MessagesTool;
 use latimer_protocol::turn::{Tool, ToolChoice, TurnRequest};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -21,7 +21,7 @@ pub(super) fn write<'a>(
     names: &Names,
     limitations: &Limitations,
     notes: &mut Vec<String>,
-) -> Vec<WireTool<'a>> {
+) -> Vec<MessagesTool<'a>> {
     if limitations.has(Limitation::NoTools) {
         if !turn.tools.is_empty() {
             notes.push("this provider takes no tools; they were left out".to_owned());
@@ -30,7 +30,7 @@ pub(super) fn write<'a>(
     }
     turn.tools
         .iter()
-        .map(|tool| WireTool {
+        .map(|tool| MessagesTool {
             name: Cow::Owned(names.wire(&tool.name).to_owned()),
             description: tool.description.as_deref().filter(|description| !description.is_empty()),
             input_schema: schema(tool, notes),

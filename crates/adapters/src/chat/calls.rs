@@ -2,7 +2,7 @@
 //!
 //! Invariant: slots count from 0 in order of appearance; a call is announced once, when its name is known, and ended once.
 
-use latimer_protocol::chat::chunk::{Function, ToolCall};
+use latimer_protocol::chat::chunk::{ChatFunctionDelta, ChatToolCallDelta};
 use latimer_protocol::turn::{Sink, TurnEvent};
 use serde_json::value::RawValue;
 
@@ -44,9 +44,15 @@ impl Calls {
     }
 
     /// Reads one piece; `place` is its position in the chunk's list.
-    pub(crate) fn push(&mut self, place: usize, piece: &ToolCall<'_>, names: &Names, sink: &mut dyn Sink) {
+    pub(crate) fn push(
+        &mut self,
+        place: usize,
+        piece: &ChatToolCallDelta<'_>,
+        names: &Names,
+        sink: &mut dyn Sink,
+    ) {
         let slot = self.slot(place, piece);
-        let empty = Function::default();
+        let empty = ChatFunctionDelta::default();
         let function = piece.function.0.as_ref().unwrap_or(&empty);
         let Some(call) = self.calls.get_mut(slot) else { return };
         if call.id.is_empty() {
@@ -84,7 +90,7 @@ impl Calls {
 
     /// Which call a piece belongs to: by index; but a new id under a known index is a new call, and without an index a new
     /// id opens a call and no id goes on with the last one.
-    fn slot(&mut self, place: usize, piece: &ToolCall<'_>) -> usize {
+    fn slot(&mut self, place: usize, piece: &ChatToolCallDelta<'_>) -> usize {
         let id = piece.id.some().unwrap_or_default();
         let found = match piece.index.0 {
             Some(index) => self.calls.iter().rposition(|call| {

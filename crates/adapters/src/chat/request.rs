@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use latimer_protocol::chat::request::{
-    Call as WireCall, CallFunction, Content as WireContent, File, Function, ImageUrl, JsonSchema,
-    Message as WireMessage, Part, Request, ResponseFormat, StreamOptions, Tool as WireTool,
+    ChatCall, ChatCallFunction, ChatContent, ChatFile, ChatFunction, ChatImageUrl, ChatJsonSchema,
+    ChatMessage, ChatPart, ChatRequest, ChatResponseFormat, ChatStreamOptions, ChatTool,
 };
 use latimer_protocol::turn::{
     Call, CallOutput, Content, Format, Item, Message, Owner, ReasoningItem, Role, ToolChoice, TurnRequest,
@@ -57,20 +57,20 @@ pub fn write(turn: &TurnRequest, quirks: &Quirks, owner: &Owner) -> EncodedReque
     if let Some(words) = &schema_note {
         messages.insert(
             0,
-            WireMessage {
+            ChatMessage {
                 role: "system",
-                content: WireContent::Text(Cow::Borrowed(words)),
-                ..WireMessage::default()
+                content: ChatContent::Text(Cow::Borrowed(words)),
+                ..ChatMessage::default()
             },
         );
     }
     let messages = arrange(messages, quirks);
     let limit = turn.max_output_tokens.max(quirks.least_tokens);
-    let request = Request {
+    let request = ChatRequest {
         model: &turn.model,
         messages,
         stream: true,
-        stream_options: quirks.stream_options.then_some(StreamOptions { include_usage: true }),
+        stream_options: quirks.stream_options.then_some(ChatStreamOptions { include_usage: true }),
         tools: tools(turn, quirks, &names, &mut notes),
         tool_choice: tool_choice(turn, quirks, &names),
         parallel_tool_calls: turn
@@ -93,8 +93,8 @@ pub fn write(turn: &TurnRequest, quirks: &Quirks, owner: &Owner) -> EncodedReque
 }
 
 /// What of the request a provider may refuse, and what could be left out then.
-fn features(request: &Request<'_>, turn: &TurnRequest, quirks: &Quirks) -> Features {
-    let has_parts = request.messages.iter().any(|message| matches!(message.content, WireContent::Parts(_)));
+fn features(request: &ChatRequest<'_>, turn: &TurnRequest, quirks: &Quirks) -> Features {
+    let has_parts = request.messages.iter().any(|message| matches!(message.content, ChatContent::Parts(_)));
     let sampling = turn.sampling != latimer_protocol::turn::Sampling::default();
     let has_thoughts = turn.items.iter().any(|item| matches!(item, Item::Reasoning(_)));
     let table = [
@@ -123,11 +123,11 @@ struct Writer<'a, 'n> {
     quirks: &'a Quirks,
     owner: &'a Owner,
     names: &'n Names,
-    messages: Vec<WireMessage<'a>>,
+    messages: Vec<ChatMessage<'a>>,
     /// Thoughts that wait for the assistant message they belong to.
     thoughts: Vec<&'a ReasoningItem>,
     /// Pictures of tool outputs that wait for the end of the run of outputs.
-    images: Vec<Part<'a>>,
+    images: Vec<ChatPart<'a>>,
     /// The last message is a tool's output.
     behind_run: bool,
 }
@@ -150,7 +150,7 @@ impl<'a> Writer<'a, '_> {
 
     fn message(&mut self, message: &'a Message) {
         let content = content(&message.content, self.quirks.images);
-        if matches!(&content, WireContent::Text(text) if text.is_empty()) {
+        if matches!(&content, ChatContent::Text(text) if text.is_empty()) {
             return;
         }
         if message.role != Role::Assistant {
@@ -160,18 +160,18 @@ impl<'a> Writer<'a, '_> {
                 Role::System => "system",
                 _ => "user",
             };
-            return self.messages.push(WireMessage { role, content, ..WireMessage::default() });
+            return self.messages.push(ChatMessage { role, content, ..ChatMessage::default() });
         }
-        let mut wire = WireMessage { role: "assistant", content, ..WireMessage::default() };
+        let mut wire = ChatMessage { role: "assistant", content, ..ChatMessage::default() };
         self.attach_thoughts(&mut wire, self.quirks.echo != Echo::WithCalls);
         self.messages.push(wire);
     }
 
     fn call(&mut self, call: &'a Call, id: String) {
-        let wire = WireCall {
+        let wire = ChatCall {
             id: self.id(id),
             kind: "function",
-            function: CallFunction {
+            function: ChatCallFunction {
                 name: Cow::Owned(self.names.wire(&call.name).to_owned()),
                 arguments: arguments(&call.arguments),
             },
@@ -179,11 +179,11 @@ impl<'a> Writer<'a, '_> {
         let extends = self.messages.last().is_some_and(|last| last.role == "assistant");
         if !extends {
             let content = if self.quirks.null_content {
-                WireContent::Null
+                ChatContent::Null
             } else {
-                WireContent::Text(Cow::Borrowed(""))
+                ChatContent::Text(Cow::Borrowed(""))
             };
-            self.messages.push(WireMessage { role: "assistant", content, ..WireMessage::default() });
+            self.messages.push(ChatMessage { role: "assistant", content, ..ChatMessage::default() });
         }
         let Some(mut last) = self.messages.pop() else { return };
         self.attach_thoughts(&mut last, true);
@@ -194,14 +194,14 @@ impl<'a> Writer<'a, '_> {
     fn output(&mut self, output: Option<&'a CallOutput>, id: String) {
         let parts = output.map_or(&[][..], |output| output.content.as_slice());
         let mut text = join_text(parts);
-        let images: Vec<Part<'a>> = parts.iter().filter_map(image_part).collect();
+        let images: Vec<ChatPart<'a>> = parts.iter().filter_map(image_part).collect();
         let content = if images.is_empty() {
             if output.is_none() {
                 text = Cow::Borrowed(NO_OUTPUT);
             }
-            WireContent::Text(text)
+            ChatContent::Text(text)
         } else if !self.quirks.images {
-            WireContent::Text(without_images(parts))
+            ChatContent::Text(without_images(parts))
         } else if self.quirks.tool_images {
             content(parts, true)
         } else {
@@ -209,19 +209,19 @@ impl<'a> Writer<'a, '_> {
                 text = Cow::Borrowed("(an image; it follows in the next message)");
             }
             self.images.extend(images);
-            WireContent::Text(text)
+            ChatContent::Text(text)
         };
         let tool_call_id = Some(self.id(id));
-        self.messages.push(WireMessage { role: "tool", content, tool_call_id, ..WireMessage::default() });
+        self.messages.push(ChatMessage { role: "tool", content, tool_call_id, ..ChatMessage::default() });
         self.behind_run = true;
     }
 
     fn orphan(&mut self, output: &'a CallOutput) {
         let text = orphan(output);
-        self.messages.push(WireMessage {
+        self.messages.push(ChatMessage {
             role: "user",
-            content: WireContent::Text(Cow::Owned(text)),
-            ..WireMessage::default()
+            content: ChatContent::Text(Cow::Owned(text)),
+            ..ChatMessage::default()
         });
     }
 
@@ -230,12 +230,12 @@ impl<'a> Writer<'a, '_> {
         if self.images.is_empty() {
             return;
         }
-        let mut parts = vec![Part::Text { text: Cow::Borrowed("Images from the tool output above:") }];
+        let mut parts = vec![ChatPart::Text { text: Cow::Borrowed("Images from the tool output above:") }];
         parts.append(&mut self.images);
-        self.messages.push(WireMessage {
+        self.messages.push(ChatMessage {
             role: "user",
-            content: WireContent::Parts(parts),
-            ..WireMessage::default()
+            content: ChatContent::Parts(parts),
+            ..ChatMessage::default()
         });
     }
 
@@ -244,7 +244,7 @@ impl<'a> Writer<'a, '_> {
         self.thoughts.clear();
     }
 
-    fn attach_thoughts(&mut self, wire: &mut WireMessage<'a>, wanted: bool) {
+    fn attach_thoughts(&mut self, wire: &mut ChatMessage<'a>, wanted: bool) {
         if !wanted || self.thoughts.is_empty() {
             return;
         }
@@ -303,20 +303,20 @@ impl<'a> Writer<'a, '_> {
 /// Stands where an image or a file was, for models that see none.
 const NOT_SEEN: &str = "(an image or a file stood here; this model does not see such things)";
 
-fn content(parts: &[Content], images: bool) -> WireContent<'_> {
+fn content(parts: &[Content], images: bool) -> ChatContent<'_> {
     if parts.iter().all(|part| matches!(part, Content::Text(_) | Content::Refusal(_))) {
-        return WireContent::Text(join_text(parts));
+        return ChatContent::Text(join_text(parts));
     }
     if !images {
-        return WireContent::Text(without_images(parts));
+        return ChatContent::Text(without_images(parts));
     }
     let wire = parts.iter().filter_map(|part| match part {
         Content::Text(text) | Content::Refusal(text) => {
-            (!text.is_empty()).then_some(Part::Text { text: Cow::Borrowed(text) })
+            (!text.is_empty()).then_some(ChatPart::Text { text: Cow::Borrowed(text) })
         }
         other => image_part(other),
     });
-    WireContent::Parts(wire.collect())
+    ChatContent::Parts(wire.collect())
 }
 
 fn join_text(parts: &[Content]) -> Cow<'_, str> {
@@ -339,10 +339,10 @@ fn without_images(parts: &[Content]) -> Cow<'_, str> {
     Cow::Owned(texts.join("\n"))
 }
 
-fn image_part(part: &Content) -> Option<Part<'_>> {
+fn image_part(part: &Content) -> Option<ChatPart<'_>> {
     match part {
-        Content::Image(image) => Some(Part::ImageUrl {
-            image_url: ImageUrl {
+        Content::Image(image) => Some(ChatPart::ImageUrl {
+            image_url: ChatImageUrl {
                 url: &image.url,
                 // `original` is OpenAI's alone.
                 detail: image
@@ -352,15 +352,15 @@ fn image_part(part: &Content) -> Option<Part<'_>> {
             },
         }),
         Content::File { name, data_url } => {
-            Some(Part::File { file: File { filename: name.as_deref(), file_data: data_url } })
+            Some(ChatPart::File { file: ChatFile { filename: name.as_deref(), file_data: data_url } })
         }
         Content::Text(_) | Content::Refusal(_) => None,
     }
 }
 
 /// System texts to where the provider takes them, and strict alternation where it insists.
-fn arrange<'a>(messages: Vec<WireMessage<'a>>, quirks: &Quirks) -> Vec<WireMessage<'a>> {
-    let mut arranged: Vec<WireMessage<'a>> = Vec::with_capacity(messages.len());
+fn arrange<'a>(messages: Vec<ChatMessage<'a>>, quirks: &Quirks) -> Vec<ChatMessage<'a>> {
+    let mut arranged: Vec<ChatMessage<'a>> = Vec::with_capacity(messages.len());
     for mut message in messages {
         let is_system = matches!(message.role, "system" | "developer");
         let leading = arranged.iter().all(|earlier| matches!(earlier.role, "system" | "developer"));
@@ -384,19 +384,19 @@ fn arrange<'a>(messages: Vec<WireMessage<'a>>, quirks: &Quirks) -> Vec<WireMessa
     arranged
 }
 
-fn append<'a>(content: &mut WireContent<'a>, more: WireContent<'a>) {
-    let parts = |content: WireContent<'a>| match content {
-        WireContent::Null => Vec::new(),
-        WireContent::Text(text) => vec![Part::Text { text }],
-        WireContent::Parts(parts) => parts,
+fn append<'a>(content: &mut ChatContent<'a>, more: ChatContent<'a>) {
+    let parts = |content: ChatContent<'a>| match content {
+        ChatContent::Null => Vec::new(),
+        ChatContent::Text(text) => vec![ChatPart::Text { text }],
+        ChatContent::Parts(parts) => parts,
     };
     *content = match (std::mem::take(content), more) {
-        (WireContent::Null, more) => more,
-        (kept, WireContent::Null) => kept,
-        (WireContent::Text(first), WireContent::Text(second)) => {
-            WireContent::Text(Cow::Owned(format!("{first}\n\n{second}")))
+        (ChatContent::Null, more) => more,
+        (kept, ChatContent::Null) => kept,
+        (ChatContent::Text(first), ChatContent::Text(second)) => {
+            ChatContent::Text(Cow::Owned(format!("{first}\n\n{second}")))
         }
-        (first, second) => WireContent::Parts(parts(first).into_iter().chain(parts(second)).collect()),
+        (first, second) => ChatContent::Parts(parts(first).into_iter().chain(parts(second)).collect()),
     };
 }
 
@@ -405,7 +405,7 @@ fn tools<'a>(
     quirks: &Quirks,
     names: &Names,
     notes: &mut Vec<String>,
-) -> Vec<WireTool<'a>> {
+) -> Vec<ChatTool<'a>> {
     if !quirks.tools {
         if !turn.tools.is_empty() {
             notes.push("this provider takes no tools; they were left out".to_owned());
@@ -413,9 +413,9 @@ fn tools<'a>(
         return Vec::new();
     }
     let empty: &'static RawValue = serde_json::from_str(NO_PARAMETERS).unwrap_or(RawValue::NULL);
-    let wire = |tool: &'a latimer_protocol::turn::Tool| WireTool {
+    let wire = |tool: &'a latimer_protocol::turn::Tool| ChatTool {
         kind: "function",
-        function: Function {
+        function: ChatFunction {
             name: Cow::Owned(names.wire(&tool.name).to_owned()),
             description: tool.description.as_deref(),
             parameters: tool.parameters.as_deref().unwrap_or(empty),
@@ -437,13 +437,18 @@ fn tool_choice(turn: &TurnRequest, quirks: &Quirks, names: &Names) -> Option<Val
     (quirks.tool_choice == ToolChoiceSupport::Full).then_some(choice)
 }
 
-fn response_format<'a>(turn: &'a TurnRequest, quirks: &Quirks) -> Option<ResponseFormat<'a>> {
+fn response_format<'a>(turn: &'a TurnRequest, quirks: &Quirks) -> Option<ChatResponseFormat<'a>> {
     match &turn.format {
         Format::Text => None,
-        Format::JsonObject => Some(ResponseFormat::JsonObject),
-        Format::JsonSchema { .. } if !quirks.json_schema => Some(ResponseFormat::JsonObject),
-        Format::JsonSchema { name, description, schema, strict } => Some(ResponseFormat::JsonSchema {
-            json_schema: JsonSchema { name, description: description.as_deref(), strict: *strict, schema },
+        Format::JsonObject => Some(ChatResponseFormat::JsonObject),
+        Format::JsonSchema { .. } if !quirks.json_schema => Some(ChatResponseFormat::JsonObject),
+        Format::JsonSchema { name, description, schema, strict } => Some(ChatResponseFormat::JsonSchema {
+            json_schema: ChatJsonSchema {
+                name,
+                description: description.as_deref(),
+                strict: *strict,
+                schema,
+            },
         }),
     }
 }

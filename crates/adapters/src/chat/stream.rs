@@ -1,6 +1,6 @@
 //! Chat Completions chunks to turn events. Pure.
 
-use latimer_protocol::chat::chunk::{Chunk, Delta};
+use latimer_protocol::chat::chunk::{ChatChunk, ChatDelta};
 use latimer_protocol::failure::{Failure, Kind};
 use latimer_protocol::turn::{FinishReason, Opaque, Sink, TurnEvent};
 use serde_json::Value;
@@ -74,7 +74,7 @@ impl Reader {
     }
 
     /// Reads one chunk.
-    pub(super) fn chunk(&mut self, chunk: &Chunk<'_>, sink: &mut dyn Sink) {
+    pub(super) fn chunk(&mut self, chunk: &ChatChunk<'_>, sink: &mut dyn Sink) {
         if let Some(error) = chunk.error {
             self.failure = Some(errors::in_stream(error.get(), &self.context.endpoint, &self.context.model));
             return;
@@ -93,12 +93,12 @@ impl Reader {
             if let Some(reason) = choice.finish_reason.some() {
                 self.finish_reason(reason, sink);
             }
-            if let Some(usage) = choice.usage.0.and_then(latimer_protocol::chat::chunk::WireUsage::to_turn) {
+            if let Some(usage) = choice.usage.0.and_then(latimer_protocol::chat::chunk::ChatUsage::to_turn) {
                 sink.event(TurnEvent::Usage(usage));
             }
         }
         let usage = chunk.usage.0.or(chunk.x_groq.0.and_then(|groq| groq.usage.0));
-        if let Some(usage) = usage.and_then(latimer_protocol::chat::chunk::WireUsage::to_turn) {
+        if let Some(usage) = usage.and_then(latimer_protocol::chat::chunk::ChatUsage::to_turn) {
             sink.event(TurnEvent::Usage(usage));
         }
     }
@@ -108,7 +108,7 @@ impl Reader {
         self.failure.is_some()
     }
 
-    fn delta(&mut self, delta: &Delta<'_>, sink: &mut dyn Sink) {
+    fn delta(&mut self, delta: &ChatDelta<'_>, sink: &mut dyn Sink) {
         if let Some(thoughts) = delta.reasoning_content.some().or(delta.reasoning.some()) {
             self.has_output = true;
             sink.event(TurnEvent::Reasoning(thoughts));
@@ -138,10 +138,10 @@ impl Reader {
             self.calls.push(place, piece, &self.context.names, sink);
         }
         if let Some(function) = &delta.function_call.0 {
-            let piece = latimer_protocol::chat::chunk::ToolCall {
-                index: latimer_protocol::chat::chunk::Count(Some(0)),
-                function: latimer_protocol::chat::chunk::Object(Some(
-                    latimer_protocol::chat::chunk::Function {
+            let piece = latimer_protocol::chat::chunk::ChatToolCallDelta {
+                index: latimer_protocol::lenient::LenientCount(Some(0)),
+                function: latimer_protocol::lenient::LenientObject(Some(
+                    latimer_protocol::chat::chunk::ChatFunctionDelta {
                         name: function.name.clone(),
                         arguments: function.arguments,
                     },
@@ -259,7 +259,7 @@ impl ReaderTrait for Reader {
             return;
         }
         let text = latimer_protocol::sse::text(data);
-        match serde_json::from_str::<Chunk<'_>>(&text) {
+        match serde_json::from_str::<ChatChunk<'_>>(&text) {
             Ok(chunk) => self.chunk(&chunk, sink),
             Err(_) if text.trim().is_empty() => {}
             Err(_) => {

@@ -1,7 +1,7 @@
 //! Reads along while a provider's own chunks go through to a client of the same protocol. It says what is semantic, how many tokens
 //! were used and how the answer ended; the one thing it takes out is state of the provider's, which must be sealed. Pure.
 
-use latimer_protocol::chat::chunk::{Choice, Chunk, Delta};
+use latimer_protocol::chat::chunk::{ChatChoice, ChatChunk, ChatDelta};
 use latimer_protocol::turn::{Frame, Sink, TurnEvent};
 use serde_json::Value;
 
@@ -53,7 +53,7 @@ impl ReaderTrait for PassthroughReader {
             return;
         }
         let text = latimer_protocol::sse::text(data);
-        let chunk = match serde_json::from_str::<Chunk<'_>>(&text) {
+        let chunk = match serde_json::from_str::<ChatChunk<'_>>(&text) {
             // A whole completion is no chunk: it is told as events.
             Ok(chunk) if chunk.choices.iter().any(|choice| choice.message.0.is_some()) => {
                 return self.reader.chunk(&chunk, sink);
@@ -101,8 +101,8 @@ impl ReaderTrait for PassthroughReader {
 }
 
 /// The client would see something of the answer.
-fn says_something(choice: &Choice<'_>) -> bool {
-    let says = |delta: &Delta<'_>| {
+fn says_something(choice: &ChatChoice<'_>) -> bool {
+    let says = |delta: &ChatDelta<'_>| {
         !delta.tool_calls.is_empty()
             || delta.function_call.0.is_some()
             || !delta.content.thinking.is_empty()

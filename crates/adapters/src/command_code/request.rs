@@ -6,7 +6,8 @@
 use std::borrow::Cow;
 
 use latimer_protocol::command_code::request::{
-    Block, Content as WireContent, Message as WireMessage, Params, Request, Tool as WireTool,
+    CommandCodeBlock, CommandCodeContent, CommandCodeMessage, CommandCodeParams, CommandCodeRequest,
+    CommandCodeTool,
 };
 use latimer_protocol::turn::{Call, CallOutput, Content, Item, Message, Role, Tool, ToolChoice, TurnRequest};
 use serde_json::json;
@@ -67,8 +68,8 @@ pub fn write(turn: &TurnRequest, structured: bool, limitations: &Limitations, to
     if !structured {
         system.extend(words::tools(turn, &names).map(Cow::Owned));
         if !system.is_empty() {
-            let content = WireContent::Text(Cow::Owned(system.join("\n\n")));
-            messages.insert(0, WireMessage { role: "user", content });
+            let content = CommandCodeContent::Text(Cow::Owned(system.join("\n\n")));
+            messages.insert(0, CommandCodeMessage { role: "user", content });
         }
     }
     let system = (structured && !system.is_empty()).then(|| system.join("\n\n"));
@@ -87,8 +88,8 @@ pub fn write(turn: &TurnRequest, structured: bool, limitations: &Limitations, to
     ];
     let features =
         Features::of(table.into_iter().filter(|(used, _)| *used).map(|(_, limitation)| limitation));
-    let request = Request {
-        params: Params {
+    let request = CommandCodeRequest {
+        params: CommandCodeParams {
             messages: alternating(messages),
             model: &turn.model,
             stream: true,
@@ -125,7 +126,7 @@ struct Writer<'a, 'n> {
     images: bool,
     notes: &'n mut Vec<String>,
     system: Vec<Cow<'a, str>>,
-    messages: Vec<WireMessage<'a>>,
+    messages: Vec<CommandCodeMessage<'a>>,
     has_images: bool,
 }
 
@@ -137,23 +138,27 @@ impl<'a> Writer<'a, '_> {
             Step::Item(_) => {}
             Step::Call(call, id) => self.call(call, id),
             Step::Output(output, id) => self.output(output, id),
-            Step::Orphan(output) => self.push("user", Block::Text { text: orphan(output).into() }),
+            Step::Orphan(output) => self.push("user", CommandCodeBlock::Text { text: orphan(output).into() }),
         }
     }
 
     /// A block, or in the form of plain strings its words.
-    fn push(&mut self, role: &'static str, block: Block<'a>) {
+    fn push(&mut self, role: &'static str, block: CommandCodeBlock<'a>) {
         if self.structured {
             match self.messages.last_mut() {
-                Some(WireMessage { role: last, content: WireContent::Blocks(blocks) }) if *last == role => {
+                Some(CommandCodeMessage { role: last, content: CommandCodeContent::Blocks(blocks) })
+                    if *last == role =>
+                {
                     blocks.push(block);
                 }
-                _ => self.messages.push(WireMessage { role, content: WireContent::Blocks(vec![block]) }),
+                _ => self
+                    .messages
+                    .push(CommandCodeMessage { role, content: CommandCodeContent::Blocks(vec![block]) }),
             }
             return;
         }
-        let Block::Text { text } = block else { return };
-        self.messages.push(WireMessage { role, content: WireContent::Text(text) });
+        let CommandCodeBlock::Text { text } = block else { return };
+        self.messages.push(CommandCodeMessage { role, content: CommandCodeContent::Text(text) });
     }
 
     fn message(&mut self, message: &'a Message) {
@@ -165,15 +170,15 @@ impl<'a> Writer<'a, '_> {
                 }
                 Content::Text(text) | Content::Refusal(text) => {
                     let role = if message.role == Role::Assistant { "assistant" } else { "user" };
-                    self.push(role, Block::Text { text: Cow::Borrowed(text) });
+                    self.push(role, CommandCodeBlock::Text { text: Cow::Borrowed(text) });
                 }
                 Content::Image(image) if self.images => {
                     self.has_images = true;
-                    self.push("user", Block::Image { image: &image.url });
+                    self.push("user", CommandCodeBlock::Image { image: &image.url });
                 }
                 Content::Image(_) | Content::File { .. } => {
                     self.notes.push(REPLACED.to_owned());
-                    self.push("user", Block::Text { text: NOT_SEEN.into() });
+                    self.push("user", CommandCodeBlock::Text { text: NOT_SEEN.into() });
                 }
             }
         }
@@ -184,14 +189,14 @@ impl<'a> Writer<'a, '_> {
         let args = arguments(&call.arguments);
         if !self.structured {
             let line = json!({ "type": "tool-call", "id": id, "name": name, "arguments": args.as_ref() });
-            return self.push("assistant", Block::Text { text: line.to_string().into() });
+            return self.push("assistant", CommandCodeBlock::Text { text: line.to_string().into() });
         }
         let input = match args {
             Cow::Borrowed(text) => serde_json::from_str::<&RawValue>(text).map(Cow::Borrowed).ok(),
             Cow::Owned(text) => RawValue::from_string(text).map(Cow::Owned).ok(),
         };
         let input = input.unwrap_or(Cow::Borrowed(RawValue::NULL));
-        self.push("assistant", Block::ToolUse { id: id.into(), name: name.into(), input });
+        self.push("assistant", CommandCodeBlock::ToolUse { id: id.into(), name: name.into(), input });
     }
 
     fn output(&mut self, output: Option<&'a CallOutput>, id: String) {
@@ -208,7 +213,8 @@ impl<'a> Writer<'a, '_> {
             NO_OUTPUT.clone_into(&mut text);
         }
         if self.structured {
-            return self.push("user", Block::ToolResult { tool_use_id: id.into(), content: text.into() });
+            return self
+                .push("user", CommandCodeBlock::ToolResult { tool_use_id: id.into(), content: text.into() });
         }
         let count = text.chars().count();
         if count > OUTPUT {
@@ -216,18 +222,21 @@ impl<'a> Writer<'a, '_> {
             text = format!("{head}\n(… {} characters were left out here …)", count - OUTPUT);
             self.notes.push("a tool output was shortened to 8000 characters".to_owned());
         }
-        self.push("user", Block::Text { text: format!("Result of the tool call {id}:\n{text}").into() });
+        self.push(
+            "user",
+            CommandCodeBlock::Text { text: format!("Result of the tool call {id}:\n{text}").into() },
+        );
     }
 }
 
 /// Neighbouring texts of the same speaker become one message.
-fn alternating(messages: Vec<WireMessage<'_>>) -> Vec<WireMessage<'_>> {
-    let mut merged: Vec<WireMessage<'_>> = Vec::with_capacity(messages.len());
+fn alternating(messages: Vec<CommandCodeMessage<'_>>) -> Vec<CommandCodeMessage<'_>> {
+    let mut merged: Vec<CommandCodeMessage<'_>> = Vec::with_capacity(messages.len());
     for message in messages {
         match (merged.last_mut(), message) {
             (
-                Some(WireMessage { role, content: WireContent::Text(text) }),
-                WireMessage { role: same, content: WireContent::Text(more) },
+                Some(CommandCodeMessage { role, content: CommandCodeContent::Text(text) }),
+                CommandCodeMessage { role: same, content: CommandCodeContent::Text(more) },
             ) if *role == same => {
                 let text = text.to_mut();
                 text.push('\n');
@@ -239,9 +248,9 @@ fn alternating(messages: Vec<WireMessage<'_>>) -> Vec<WireMessage<'_>> {
     merged
 }
 
-fn tools<'a>(turn: &'a TurnRequest, names: &Names) -> Vec<WireTool<'a>> {
+fn tools<'a>(turn: &'a TurnRequest, names: &Names) -> Vec<CommandCodeTool<'a>> {
     let empty: &'static RawValue = serde_json::from_str(NO_PARAMETERS).unwrap_or(RawValue::NULL);
-    let wire = |tool: &'a Tool| WireTool {
+    let wire = |tool: &'a Tool| CommandCodeTool {
         name: Cow::Owned(names.wire(&tool.name).to_owned()),
         description: tool.description.as_deref(),
         input_schema: tool.parameters.as_deref().unwrap_or(empty),

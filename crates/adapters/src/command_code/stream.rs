@@ -8,7 +8,7 @@
 //!   however it ends. A client will not run it.
 
 use bytes::Bytes;
-use latimer_protocol::command_code::event::{Event, Events};
+use latimer_protocol::command_code::event::{CommandCodeEvent, CommandCodeEvents};
 use latimer_protocol::failure::{Failure, Kind};
 use latimer_protocol::turn::{FinishReason, Sink, TurnEvent, Usage};
 use serde_json::Value;
@@ -84,7 +84,7 @@ impl Reader {
         }
     }
 
-    fn event(&mut self, event: &Event<'_>, sink: &mut dyn Sink) {
+    fn event(&mut self, event: &CommandCodeEvent<'_>, sink: &mut dyn Sink) {
         if !self.started {
             self.started = true;
             sink.event(TurnEvent::Started);
@@ -132,7 +132,7 @@ impl Reader {
     }
 
     /// An answer that is not streamed: all of it in one object.
-    fn document(&mut self, event: &Event<'_>, sink: &mut dyn Sink) {
+    fn document(&mut self, event: &CommandCodeEvent<'_>, sink: &mut dyn Sink) {
         if let Some(thoughts) = event.reasoning_text.some() {
             sink.event(TurnEvent::Reasoning(thoughts));
         }
@@ -145,7 +145,7 @@ impl Reader {
         self.finished(event, sink);
     }
 
-    fn finished(&mut self, event: &Event<'_>, sink: &mut dyn Sink) {
+    fn finished(&mut self, event: &CommandCodeEvent<'_>, sink: &mut dyn Sink) {
         self.finish_reason(event.finish_reason.some(), sink);
         if !self.counted {
             self.count(event, sink);
@@ -183,7 +183,7 @@ impl Reader {
     }
 
     /// A whole call: the only word on it, or the last one.
-    fn whole(&mut self, event: &Event<'_>, sink: &mut dyn Sink) {
+    fn whole(&mut self, event: &CommandCodeEvent<'_>, sink: &mut dyn Sink) {
         let id = event.tool_call_id.some().or(event.id.some());
         let known =
             match id {
@@ -210,7 +210,7 @@ impl Reader {
     }
 
     /// Tokens add up over steps.
-    fn count(&mut self, event: &Event<'_>, sink: &mut dyn Sink) {
+    fn count(&mut self, event: &CommandCodeEvent<'_>, sink: &mut dyn Sink) {
         let Some(usage) = event.usage.0.or(event.total_usage.0) else { return };
         let usage = self.used.unwrap_or_default().plus(usage.to_turn());
         self.used = Some(usage);
@@ -278,7 +278,7 @@ impl ReaderTrait for Reader {
         }
         let text = latimer_protocol::sse::text(data);
         // Several objects may stand on one line, or a list of them.
-        for events in serde_json::Deserializer::from_str(&text).into_iter::<Events<'_>>() {
+        for events in serde_json::Deserializer::from_str(&text).into_iter::<CommandCodeEvents<'_>>() {
             let Ok(events) = events else {
                 self.garbage = true;
                 sink.event(TurnEvent::Note(

@@ -7,9 +7,9 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use latimer_protocol::gemini::request::{
-    Content, FileData, FunctionCall, FunctionResponse, InlineData, Part,
+    GeminiContent, GeminiFileData, GeminiFunctionCall, GeminiFunctionResponse, GeminiInlineData, GeminiPart,
 };
-use latimer_protocol::turn::{Call, CallOutput, Content as Said, Item, Message, Owner, ReasoningItem, Role};
+use latimer_protocol::turn::{Call, CallOutput, Content, Item, Message, Owner, ReasoningItem, Role};
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -66,13 +66,13 @@ pub(super) struct Writer<'a, 'n> {
     /// URLs may be fetched by the provider.
     urls: bool,
     notes: &'n mut Vec<String>,
-    contents: Vec<Content<'a>>,
+    contents: Vec<GeminiContent<'a>>,
     /// The signature of the call that comes next.
     signature: Option<String>,
     /// Function of each call id.
     functions: HashMap<String, String>,
     /// Pictures of outputs, which follow all responses of their run.
-    pictures: Vec<Part<'a>>,
+    pictures: Vec<GeminiPart<'a>>,
 }
 
 impl<'a, 'n> Writer<'a, 'n> {
@@ -117,26 +117,27 @@ impl<'a, 'n> Writer<'a, 'n> {
     }
 
     /// The contents; never empty, the person first and last.
-    pub(super) fn finish(mut self) -> Vec<Content<'a>> {
+    pub(super) fn finish(mut self) -> Vec<GeminiContent<'a>> {
         self.flush_pictures();
         let mut contents = self.contents;
         if contents.first().is_none_or(|first| first.role != Some("user")) {
             let parts = vec![words("(the conversation so far)".into())];
-            contents.insert(0, Content { role: Some("user"), parts });
+            contents.insert(0, GeminiContent { role: Some("user"), parts });
         }
         if contents.last().is_some_and(|last| last.role == Some("model")) {
             self.notes.push(
                 "the conversation ended with the model's own words; it was asked to continue".to_owned(),
             );
-            contents.push(Content { role: Some("user"), parts: vec![words("Please continue.".into())] });
+            contents
+                .push(GeminiContent { role: Some("user"), parts: vec![words("Please continue.".into())] });
         }
         contents
     }
 
-    fn push(&mut self, role: &'static str, part: Part<'a>) {
+    fn push(&mut self, role: &'static str, part: GeminiPart<'a>) {
         match self.contents.last_mut() {
             Some(last) if last.role == Some(role) => last.parts.push(part),
-            _ => self.contents.push(Content { role: Some(role), parts: vec![part] }),
+            _ => self.contents.push(GeminiContent { role: Some(role), parts: vec![part] }),
         }
     }
 
@@ -145,9 +146,9 @@ impl<'a, 'n> Writer<'a, 'n> {
         let role = if message.role == Role::Assistant { "model" } else { "user" };
         for part in &message.content {
             let part = match part {
-                Said::Text(text) | Said::Refusal(text) if text.is_empty() => continue,
-                Said::Text(text) | Said::Refusal(text) => words(Cow::Borrowed(text)),
-                Said::Image(_) | Said::File { .. } => self.seen(part),
+                Content::Text(text) | Content::Refusal(text) if text.is_empty() => continue,
+                Content::Text(text) | Content::Refusal(text) => words(Cow::Borrowed(text)),
+                Content::Image(_) | Content::File { .. } => self.seen(part),
             };
             self.push(role, part);
         }
@@ -180,8 +181,10 @@ impl<'a, 'n> Writer<'a, 'n> {
                 part.thought_signature = Some(signed.signature.into());
             }
             _ => {
-                last.parts
-                    .push(Part { thought_signature: Some(signed.signature.into()), ..words("".into()) });
+                last.parts.push(GeminiPart {
+                    thought_signature: Some(signed.signature.into()),
+                    ..words("".into())
+                });
             }
         }
     }
@@ -209,14 +212,14 @@ impl<'a, 'n> Writer<'a, 'n> {
             self.family != Family::Claude
         };
         let signature = own.map(Cow::Owned).or_else(|| wanted.then_some(Cow::Borrowed(NO_SIGNATURE)));
-        let call = FunctionCall {
+        let call = GeminiFunctionCall {
             id: id.into(),
             name: name.into(),
             args: args.unwrap_or(Cow::Borrowed(RawValue::NULL)),
         };
         self.push(
             "model",
-            Part { function_call: Some(call), thought_signature: signature, ..Part::default() },
+            GeminiPart { function_call: Some(call), thought_signature: signature, ..GeminiPart::default() },
         );
     }
 
@@ -224,12 +227,12 @@ impl<'a, 'n> Writer<'a, 'n> {
         self.signature = None;
         let parts = output.map_or(&[][..], |output| output.content.as_slice());
         let texts = parts.iter().filter_map(|part| match part {
-            Said::Text(text) | Said::Refusal(text) => Some(text.as_str()),
-            Said::Image(_) | Said::File { .. } => None,
+            Content::Text(text) | Content::Refusal(text) => Some(text.as_str()),
+            Content::Image(_) | Content::File { .. } => None,
         });
         let text = texts.collect::<Vec<_>>().join("\n");
         for part in parts {
-            if matches!(part, Said::Image(_) | Said::File { .. }) {
+            if matches!(part, Content::Image(_) | Content::File { .. }) {
                 let picture = self.seen(part);
                 self.pictures.push(picture);
             }
@@ -244,8 +247,8 @@ impl<'a, 'n> Writer<'a, 'n> {
         };
         let response = RawValue::from_string(response).map_or(Cow::Borrowed(RawValue::NULL), Cow::Owned);
         let name = self.functions.get(&id).cloned().unwrap_or_default();
-        let response = FunctionResponse { id: id.into(), name: name.into(), response };
-        self.push("user", Part { function_response: Some(response), ..Part::default() });
+        let response = GeminiFunctionResponse { id: id.into(), name: name.into(), response };
+        self.push("user", GeminiPart { function_response: Some(response), ..GeminiPart::default() });
     }
 
     fn flush_pictures(&mut self) {
@@ -255,7 +258,7 @@ impl<'a, 'n> Writer<'a, 'n> {
     }
 
     /// A picture or a file, or words in its place.
-    fn seen(&mut self, part: &'a Said) -> Part<'a> {
+    fn seen(&mut self, part: &'a Content) -> GeminiPart<'a> {
         let seen = if self.images { picture(part, self.urls) } else { None };
         seen.unwrap_or_else(|| {
             self.notes
@@ -266,19 +269,22 @@ impl<'a, 'n> Writer<'a, 'n> {
 }
 
 /// A part of words.
-pub(super) fn words(text: Cow<'_, str>) -> Part<'_> {
-    Part { text: Some(text), ..Part::default() }
+pub(super) fn words(text: Cow<'_, str>) -> GeminiPart<'_> {
+    GeminiPart { text: Some(text), ..GeminiPart::default() }
 }
 
-fn picture(part: &Said, urls: bool) -> Option<Part<'_>> {
+fn picture(part: &Content, urls: bool) -> Option<GeminiPart<'_>> {
     let url = match part {
-        Said::Image(image) => image.url.as_str(),
-        Said::File { data_url, .. } => data_url.as_str(),
-        Said::Text(_) | Said::Refusal(_) => return None,
+        Content::Image(image) => image.url.as_str(),
+        Content::File { data_url, .. } => data_url.as_str(),
+        Content::Text(_) | Content::Refusal(_) => return None,
     };
     if let Some((head, data)) = url.strip_prefix("data:").and_then(|rest| rest.split_once(',')) {
         let mime_type = head.strip_suffix(";base64")?.split(';').next().filter(|kind| kind.contains('/'))?;
-        return Some(Part { inline_data: Some(InlineData { mime_type, data }), ..Part::default() });
+        return Some(GeminiPart {
+            inline_data: Some(GeminiInlineData { mime_type, data }),
+            ..GeminiPart::default()
+        });
     }
     if !urls || !url.starts_with("https://") {
         return None;
@@ -287,5 +293,5 @@ fn picture(part: &Said, urls: bool) -> Option<Part<'_>> {
     const TYPES: [(&str, &str); 4] =
         [(".png", "image/png"), (".webp", "image/webp"), (".gif", "image/gif"), (".pdf", "application/pdf")];
     let mime_type = TYPES.iter().find(|(end, _)| path.ends_with(end)).map_or("image/jpeg", |(_, kind)| kind);
-    Some(Part { file_data: Some(FileData { mime_type, file_uri: url }), ..Part::default() })
+    Some(GeminiPart { file_data: Some(GeminiFileData { mime_type, file_uri: url }), ..GeminiPart::default() })
 }

@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 
-use latimer_protocol::gemini::request::{Content, Function, Request, Tools};
-use latimer_protocol::turn::{Content as Said, Format, Item, Owner, Role, ToolChoice, TurnRequest};
+use latimer_protocol::gemini::request::{
+    GeminiContent, GeminiFunctionDeclaration, GeminiRequest, GeminiTools,
+};
+use latimer_protocol::turn::{Content, Format, Item, Owner, Role, ToolChoice, TurnRequest};
 use serde_json::{Map, Value, json};
 
 use super::contents::{Writer, words};
@@ -77,7 +79,7 @@ pub fn write(
         match step {
             Step::Item(Item::Message(message)) if message.role == Role::System => {
                 for part in &message.content {
-                    if let Said::Text(text) = part
+                    if let Content::Text(text) = part
                         && !text.is_empty()
                     {
                         system.push(words(Cow::Borrowed(text)));
@@ -98,9 +100,9 @@ pub fn write(
     }
     let features = features(turn, &contents, &config, has_tools);
     let role = takes.is_antigravity().then_some("user");
-    let request = Request {
+    let request = GeminiRequest {
         contents,
-        system_instruction: (!system.is_empty()).then_some(Content { role, parts: system }),
+        system_instruction: (!system.is_empty()).then_some(GeminiContent { role, parts: system }),
         tools: if has_tools { tools(turn, &names, family) } else { Vec::new() },
         tool_config: if has_tools { tool_config(turn, &names, family) } else { None },
         generation_config: config,
@@ -116,7 +118,7 @@ pub fn with_exchange(body: &[u8], said: &str, answer: &str) -> Option<Vec<u8>> {
     with_elements(body, "contents", &[content("model", said), content("user", answer)])
 }
 
-fn tools<'a>(turn: &'a TurnRequest, names: &Names, family: Family) -> Vec<Tools<'a>> {
+fn tools<'a>(turn: &'a TurnRequest, names: &Names, family: Family) -> Vec<GeminiTools<'a>> {
     let function = |tool: &'a latimer_protocol::turn::Tool| {
         let parameters: Option<Value> =
             tool.parameters.as_deref().and_then(|raw| serde_json::from_str(raw.get()).ok());
@@ -125,13 +127,13 @@ fn tools<'a>(turn: &'a TurnRequest, names: &Names, family: Family) -> Vec<Tools<
             parameters = Some(with_placeholder(parameters.unwrap_or_else(|| json!({ "type": "object" }))));
         }
         let is_empty = |schema: &Value| schema["properties"].as_object().is_none_or(Map::is_empty);
-        Function {
+        GeminiFunctionDeclaration {
             name: Cow::Owned(names.wire(&tool.name).to_owned()),
             description: tool.description.as_deref().filter(|description| !description.is_empty()),
             parameters: parameters.filter(|schema| !is_empty(schema)),
         }
     };
-    vec![Tools { function_declarations: turn.tools.iter().map(function).collect() }]
+    vec![GeminiTools { function_declarations: turn.tools.iter().map(function).collect() }]
 }
 
 /// Every function of a Claude here must have a required property.
@@ -231,7 +233,7 @@ fn wants_edit(turn: &TurnRequest) -> bool {
         _ => None,
     });
     let text = last.into_iter().flat_map(|message| &message.content).find_map(|part| match part {
-        Said::Text(text) => Some(text.to_ascii_lowercase()),
+        Content::Text(text) => Some(text.to_ascii_lowercase()),
         _ => None,
     });
     text.is_some_and(|text| text.split(|c: char| !c.is_ascii_alphabetic()).any(|word| EDITS.contains(&word)))
@@ -240,7 +242,7 @@ fn wants_edit(turn: &TurnRequest) -> bool {
 /// What of the request a provider may refuse, and what could be left out then.
 fn features(
     turn: &TurnRequest,
-    contents: &[Content<'_>],
+    contents: &[GeminiContent<'_>],
     config: &Map<String, Value>,
     has_tools: bool,
 ) -> Features {

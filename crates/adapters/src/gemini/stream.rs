@@ -6,7 +6,9 @@
 use std::borrow::Cow;
 
 use latimer_protocol::failure::{Failure, Kind};
-use latimer_protocol::gemini::event::{Event, FunctionCall, Part, WireUsage};
+use latimer_protocol::gemini::event::{
+    GeminiCandidateCall, GeminiCandidatePart, GeminiResponse, GeminiUsage,
+};
 use latimer_protocol::turn::{FinishReason, Opaque, Sink, TurnEvent};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -81,7 +83,7 @@ impl Reader {
         }
     }
 
-    fn event(&mut self, event: &Event<'_>, sink: &mut dyn Sink) {
+    fn event(&mut self, event: &GeminiResponse<'_>, sink: &mut dyn Sink) {
         if let Some(inner) = &event.response.0 {
             return self.event(inner, sink);
         }
@@ -106,12 +108,12 @@ impl Reader {
         }
         self.blocked |=
             event.prompt_feedback.0.as_ref().is_some_and(|feedback| feedback.block_reason.some().is_some());
-        if let Some(usage) = event.usage_metadata.0.and_then(WireUsage::to_turn) {
+        if let Some(usage) = event.usage_metadata.0.and_then(GeminiUsage::to_turn) {
             sink.event(TurnEvent::Usage(usage));
         }
     }
 
-    fn part(&mut self, part: &Part<'_>, sink: &mut dyn Sink) {
+    fn part(&mut self, part: &GeminiCandidatePart<'_>, sink: &mut dyn Sink) {
         let is_thought = part.thought.is_some_and(|thought| thought.get() == "true");
         let signature = part.thought_signature.some();
         if let Some(call) = &part.function_call.0 {
@@ -141,7 +143,7 @@ impl Reader {
         sink.event(TurnEvent::ReasoningState(Opaque { owner: self.context.owner.clone(), data }));
     }
 
-    fn call(&mut self, call: &FunctionCall<'_>, signature: Option<&str>, sink: &mut dyn Sink) {
+    fn call(&mut self, call: &GeminiCandidateCall<'_>, signature: Option<&str>, sink: &mut dyn Sink) {
         let Some(name) = call.name.some() else {
             sink.event(TurnEvent::Note("a call without a name was dropped"));
             return;
@@ -210,7 +212,7 @@ impl Reader {
     }
 
     fn read(&mut self, text: &str, sink: &mut dyn Sink) {
-        if let Ok(event) = serde_json::from_str::<Event<'_>>(text) {
+        if let Ok(event) = serde_json::from_str::<GeminiResponse<'_>>(text) {
             return self.event(&event, sink);
         }
         self.garbage = true;

@@ -1,7 +1,7 @@
 //! What a failed response means. Its codes say what a status would; the words are the common ones.
 
 use latimer_protocol::failure::Failure;
-use latimer_protocol::responses::event::{Event, Response};
+use latimer_protocol::responses::event::{ResponsesEvent, ResponsesResponse};
 use latimer_protocol::turn::FinishReason;
 use serde_json::{Value, json};
 
@@ -30,20 +30,20 @@ const CODES: [(&str, u16); 17] = [
 ];
 
 /// The failure of an `error` event, whose fields stand in `error` or flat.
-pub(super) fn event(event: &Event<'_>, context: &Context) -> Failure {
+pub(super) fn event(event: &ResponsesEvent<'_>, context: &Context) -> Failure {
     let flat = || json!({ "code": event.code.some(), "message": event.message.some() }).to_string();
     let error = event.error.map_or_else(flat, |error| error.get().to_owned());
     failure(&error, context)
 }
 
 /// The failure of a response that ended as failed.
-pub(super) fn response(response: Option<&Response<'_>>, context: &Context) -> Failure {
+pub(super) fn response(response: Option<&ResponsesResponse<'_>>, context: &Context) -> Failure {
     let error = response.and_then(|response| response.error).map_or("null", |error| error.get());
     failure(error, context)
 }
 
 /// Why a response is incomplete.
-pub(super) fn incomplete(response: Option<&Response<'_>>) -> FinishReason {
+pub(super) fn incomplete(response: Option<&ResponsesResponse<'_>>) -> FinishReason {
     let details = response.and_then(|response| response.incomplete_details.0.as_ref());
     match details.and_then(|details| details.reason.some()) {
         Some("content_filter") => FinishReason::ContentFilter,

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use latimer_protocol::responses::request::{Item as WireItem, Output, Part, Request, Tool as WireTool};
+use latimer_protocol::responses::request::{
+    ResponsesCallOutput, ResponsesItem, ResponsesPart, ResponsesRequest, ResponsesTool,
+};
 use latimer_protocol::turn::{
     CallOutput, Content, Format, Item, Message, Owner, ReasoningItem, Role, ToolChoice, TurnRequest,
 };
@@ -52,7 +54,7 @@ pub fn write(turn: &TurnRequest, profile: &Profile, owner: &Owner) -> EncodedReq
     }
     let (input, instructions) = (writer.input, writer.instructions);
     let has_tools = !turn.tools.is_empty();
-    let request = Request {
+    let request = ResponsesRequest {
         model: &turn.model,
         stream: true,
         store: false,
@@ -80,7 +82,7 @@ struct Writer<'a, 'n> {
     owner: &'n Owner,
     names: &'n Names,
     notes: &'n mut Vec<String>,
-    input: Vec<WireItem<'a>>,
+    input: Vec<ResponsesItem<'a>>,
     /// Nothing but base prompt was read.
     leading: bool,
     instructions: String,
@@ -92,18 +94,18 @@ impl<'a> Writer<'a, '_> {
             Step::Item(Item::Message(message)) => self.message(message),
             Step::Item(Item::Reasoning(thoughts)) => self.thoughts(thoughts),
             Step::Item(_) => {}
-            Step::Call(call, id) => self.input.push(WireItem::FunctionCall {
+            Step::Call(call, id) => self.input.push(ResponsesItem::FunctionCall {
                 call_id: id.into(),
                 name: Cow::Owned(self.names.wire(&call.name).to_owned()),
                 arguments: arguments(&call.arguments),
             }),
             Step::Output(output, id) => {
                 let output = self.output(output);
-                self.input.push(WireItem::FunctionCallOutput { call_id: id.into(), output });
+                self.input.push(ResponsesItem::FunctionCallOutput { call_id: id.into(), output });
             }
             Step::Orphan(output) => {
-                let content = vec![Part::InputText { text: orphan(output).into() }];
-                self.input.push(WireItem::Message { role: "user", content });
+                let content = vec![ResponsesPart::InputText { text: orphan(output).into() }];
+                self.input.push(ResponsesItem::Message { role: "user", content });
             }
         }
     }
@@ -120,7 +122,7 @@ impl<'a> Writer<'a, '_> {
             return;
         }
         self.leading = false;
-        let content: Vec<Part<'a>> = message
+        let content: Vec<ResponsesPart<'a>> = message
             .content
             .iter()
             .filter_map(|part| self.part(part, message.role == Role::Assistant))
@@ -131,28 +133,28 @@ impl<'a> Writer<'a, '_> {
             Role::Assistant => "assistant",
         };
         if !content.is_empty() {
-            self.input.push(WireItem::Message { role, content });
+            self.input.push(ResponsesItem::Message { role, content });
         }
     }
 
-    fn part(&mut self, part: &'a Content, by_model: bool) -> Option<Part<'a>> {
+    fn part(&mut self, part: &'a Content, by_model: bool) -> Option<ResponsesPart<'a>> {
         Some(match part {
             Content::Text(text) if text.is_empty() => return None,
-            Content::Text(text) if by_model => Part::OutputText { text: text.into() },
-            Content::Text(text) => Part::InputText { text: text.into() },
-            Content::Refusal(refusal) if by_model => Part::Refusal { refusal },
-            Content::Refusal(text) => Part::InputText { text: text.into() },
+            Content::Text(text) if by_model => ResponsesPart::OutputText { text: text.into() },
+            Content::Text(text) => ResponsesPart::InputText { text: text.into() },
+            Content::Refusal(refusal) if by_model => ResponsesPart::Refusal { refusal },
+            Content::Refusal(text) => ResponsesPart::InputText { text: text.into() },
             Content::Image(_) | Content::File { .. } if !self.profile.images || by_model => {
                 self.notes
                     .push("an image or a file was replaced by a note: this model does not see it".to_owned());
                 let text = Cow::Borrowed(NOT_SEEN);
-                if by_model { Part::OutputText { text } } else { Part::InputText { text } }
+                if by_model { ResponsesPart::OutputText { text } } else { ResponsesPart::InputText { text } }
             }
             Content::Image(image) => {
-                Part::InputImage { image_url: &image.url, detail: image.detail.as_deref() }
+                ResponsesPart::InputImage { image_url: &image.url, detail: image.detail.as_deref() }
             }
             Content::File { name, data_url } => {
-                Part::InputFile { filename: name.as_deref(), file_data: data_url }
+                ResponsesPart::InputFile { filename: name.as_deref(), file_data: data_url }
             }
         })
     }
@@ -164,8 +166,9 @@ impl<'a> Writer<'a, '_> {
         match own {
             Some(opaque) => {
                 let text = thoughts.text.as_str();
-                let summary = if text.is_empty() { Vec::new() } else { vec![Part::SummaryText { text }] };
-                self.input.push(WireItem::Reasoning { summary, encrypted_content: &opaque.data });
+                let summary =
+                    if text.is_empty() { Vec::new() } else { vec![ResponsesPart::SummaryText { text }] };
+                self.input.push(ResponsesItem::Reasoning { summary, encrypted_content: &opaque.data });
             }
             None if thoughts.opaque.is_some() => {
                 self.notes.push("thoughts of another model, provider or account were left out".to_owned());
@@ -174,19 +177,24 @@ impl<'a> Writer<'a, '_> {
         }
     }
 
-    fn output(&mut self, output: Option<&'a CallOutput>) -> Output<'a> {
-        let Some(output) = output else { return Output::Text(NO_OUTPUT.into()) };
+    fn output(&mut self, output: Option<&'a CallOutput>) -> ResponsesCallOutput<'a> {
+        let Some(output) = output else { return ResponsesCallOutput::Text(NO_OUTPUT.into()) };
         if let [Content::Text(text)] = output.content.as_slice() {
-            return Output::Text(text.into());
+            return ResponsesCallOutput::Text(text.into());
         }
-        let parts: Vec<Part<'a>> = output.content.iter().filter_map(|part| self.part(part, false)).collect();
-        if parts.is_empty() { Output::Text("".into()) } else { Output::Parts(parts) }
+        let parts: Vec<ResponsesPart<'a>> =
+            output.content.iter().filter_map(|part| self.part(part, false)).collect();
+        if parts.is_empty() {
+            ResponsesCallOutput::Text("".into())
+        } else {
+            ResponsesCallOutput::Parts(parts)
+        }
     }
 }
 
-fn tools<'a>(turn: &'a TurnRequest, profile: &Profile, names: &Names) -> Vec<WireTool<'a>> {
+fn tools<'a>(turn: &'a TurnRequest, profile: &Profile, names: &Names) -> Vec<ResponsesTool<'a>> {
     let empty: &'static RawValue = serde_json::from_str(NO_PARAMETERS).unwrap_or(RawValue::NULL);
-    let wire = |tool: &'a latimer_protocol::turn::Tool| WireTool {
+    let wire = |tool: &'a latimer_protocol::turn::Tool| ResponsesTool {
         kind: "function",
         name: Cow::Owned(names.wire(&tool.name).to_owned()),
         description: tool.description.as_deref(),
@@ -237,14 +245,14 @@ fn text(turn: &TurnRequest) -> Option<Value> {
 }
 
 /// What of the request a provider may refuse, and what could be left out then.
-fn features(turn: &TurnRequest, profile: &Profile, request: &Request<'_>) -> Features {
+fn features(turn: &TurnRequest, profile: &Profile, request: &ResponsesRequest<'_>) -> Features {
     let seen = |part: &Content| matches!(part, Content::Image(_) | Content::File { .. });
     let has_images = turn.items.iter().any(|item| match item {
         Item::Message(message) => message.content.iter().any(seen),
         Item::Output(output) => output.content.iter().any(seen),
         Item::Call(_) | Item::Reasoning(_) => false,
     });
-    let has_thoughts = request.input.iter().any(|item| matches!(item, WireItem::Reasoning { .. }));
+    let has_thoughts = request.input.iter().any(|item| matches!(item, ResponsesItem::Reasoning { .. }));
     let table = [
         (has_images && profile.images, Limitation::NoImages),
         (request.reasoning.is_some(), Limitation::NoReasoning),

@@ -1,7 +1,7 @@
 //! Responses events to turn events. Pure.
 
 use latimer_protocol::failure::{Failure, Kind};
-use latimer_protocol::responses::event::{Event, Item, Response};
+use latimer_protocol::responses::event::{ResponsesEvent, ResponsesOutputItem, ResponsesResponse};
 use latimer_protocol::turn::{FinishReason, Opaque, Sink, TurnEvent};
 
 use super::errors;
@@ -44,7 +44,7 @@ impl Reader {
         }
     }
 
-    fn event(&mut self, event: &Event<'_>, sink: &mut dyn Sink) {
+    fn event(&mut self, event: &ResponsesEvent<'_>, sink: &mut dyn Sink) {
         let index = event.output_index.0.unwrap_or(0);
         let kind = event.kind.some().unwrap_or_default();
         match kind {
@@ -117,7 +117,7 @@ impl Reader {
         self.calls.iter().rposition(|call| call.output_index == index && !call.ended)
     }
 
-    fn added(&mut self, index: u64, item: &Item<'_>, sink: &mut dyn Sink) {
+    fn added(&mut self, index: u64, item: &ResponsesOutputItem<'_>, sink: &mut dyn Sink) {
         self.begin(sink);
         let name = item.name.some().map(|name| self.context.names.hub(name));
         match (item.kind.some(), name) {
@@ -139,7 +139,7 @@ impl Reader {
     }
 
     /// A whole item: what did not come in pieces comes now.
-    fn done_item(&mut self, index: u64, item: &Item<'_>, sink: &mut dyn Sink) {
+    fn done_item(&mut self, index: u64, item: &ResponsesOutputItem<'_>, sink: &mut dyn Sink) {
         self.begin(sink);
         let came = self.in_pieces.contains(&index);
         match item.kind.some() {
@@ -167,7 +167,7 @@ impl Reader {
         }
     }
 
-    fn done_call(&mut self, index: u64, item: &Item<'_>, sink: &mut dyn Sink) {
+    fn done_call(&mut self, index: u64, item: &ResponsesOutputItem<'_>, sink: &mut dyn Sink) {
         if self.slot(index).is_none() {
             self.added(index, item, sink);
         }
@@ -181,7 +181,7 @@ impl Reader {
         }
     }
 
-    fn end(&mut self, status: &str, response: Option<&Response<'_>>, sink: &mut dyn Sink) {
+    fn end(&mut self, status: &str, response: Option<&ResponsesResponse<'_>>, sink: &mut dyn Sink) {
         self.begin(sink);
         if let Some(usage) = response.and_then(|response| response.usage.0) {
             sink.event(TurnEvent::Usage(usage.to_turn()));
@@ -194,7 +194,7 @@ impl Reader {
         });
     }
 
-    fn whole(&mut self, response: &Response<'_>, sink: &mut dyn Sink) {
+    fn whole(&mut self, response: &ResponsesResponse<'_>, sink: &mut dyn Sink) {
         for (index, item) in (0..).zip(response.output.iter()) {
             self.done_item(index, item, sink);
         }
@@ -208,12 +208,12 @@ impl ReaderTrait for Reader {
             return;
         }
         let text = latimer_protocol::sse::text(data);
-        match serde_json::from_str::<Event<'_>>(&text) {
+        match serde_json::from_str::<ResponsesEvent<'_>>(&text) {
             Ok(event) if event.kind.some().is_some() => self.event(&event, sink),
             Ok(event) if event.error.is_some() => {
                 self.end = Some(FinishReason::Failed(errors::event(&event, &self.context)));
             }
-            Ok(_) => match serde_json::from_str::<Response<'_>>(&text) {
+            Ok(_) => match serde_json::from_str::<ResponsesResponse<'_>>(&text) {
                 Ok(response) if response.object.some() == Some("response") => self.whole(&response, sink),
                 _ => self.garbage = true,
             },

@@ -2,7 +2,7 @@
 //! semantic, how many tokens were used, and how the answer ended. Pure.
 
 use latimer_protocol::failure::Failure;
-use latimer_protocol::responses::event::Event;
+use latimer_protocol::responses::event::ResponsesEvent;
 use latimer_protocol::turn::{FinishReason, Frame, Sink, TurnEvent};
 use serde::Deserialize;
 
@@ -27,7 +27,7 @@ const STATEFUL: [&str; 4] =
 #[serde(bound = "'de: 'a")]
 struct Kind<'a> {
     #[serde(rename = "type", default)]
-    kind: latimer_protocol::chat::Text<'a>,
+    kind: latimer_protocol::lenient::LenientText<'a>,
 }
 
 /// Reads one stream of Responses events and hands every one of them on.
@@ -64,7 +64,7 @@ impl PassthroughReader {
     }
 
     fn terminal(&mut self, kind: &str, data: &str, sink: &mut dyn Sink) {
-        let Ok(event) = serde_json::from_str::<Event<'_>>(data) else {
+        let Ok(event) = serde_json::from_str::<ResponsesEvent<'_>>(data) else {
             self.garbage = true;
             return;
         };

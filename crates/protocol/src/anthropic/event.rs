@@ -3,74 +3,74 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::chat::chunk::{Count, List, Object, Text};
+use crate::lenient::{LenientCount, LenientList, LenientObject, LenientText};
 
-/// One event of a stream; a whole message has the fields of [`Event::content`] and below.
+/// One event of a stream; a whole message has the fields of [`MessagesEvent::content`] and below.
 #[derive(Debug, Default, Deserialize)]
 #[serde(bound = "'de: 'a")]
-pub struct Event<'a> {
+pub struct MessagesEvent<'a> {
     /// `message_start`, `content_block_delta` and so on; `message` for a whole message.
     #[serde(default, rename = "type")]
-    pub kind: Text<'a>,
+    pub kind: LenientText<'a>,
     /// Which block an event is about.
     #[serde(default)]
-    pub index: Count,
+    pub index: LenientCount,
     /// The message that begins, with the tokens it read.
     #[serde(default)]
-    pub message: Object<Head>,
+    pub message: LenientObject<MessagesStart>,
     /// The block that begins.
     #[serde(default)]
-    pub content_block: Object<Block<'a>>,
+    pub content_block: LenientObject<MessagesBlock<'a>>,
     /// A piece of a block, or how the message ended.
     #[serde(default)]
-    pub delta: Object<Delta<'a>>,
+    pub delta: LenientObject<MessagesDelta<'a>>,
     /// Tokens so far.
     #[serde(default)]
-    pub usage: Object<WireUsage>,
+    pub usage: LenientObject<MessagesUsage>,
     /// A failure, in any shape.
     #[serde(default, borrow)]
     pub error: Option<&'a RawValue>,
     /// All blocks of a whole message.
     #[serde(default)]
-    pub content: List<Block<'a>>,
+    pub content: LenientList<MessagesBlock<'a>>,
     /// How a whole message ended.
     #[serde(default)]
-    pub stop_reason: Text<'a>,
+    pub stop_reason: LenientText<'a>,
 }
 
 /// The beginning of a message.
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
-pub struct Head {
+pub struct MessagesStart {
     /// Tokens read.
     #[serde(default)]
-    pub usage: Object<WireUsage>,
+    pub usage: LenientObject<MessagesUsage>,
 }
 
 /// A block at its beginning, or a whole one.
 #[derive(Debug, Default, Deserialize)]
 #[serde(bound = "'de: 'a")]
-pub struct Block<'a> {
+pub struct MessagesBlock<'a> {
     /// `text`, `thinking`, `redacted_thinking`, `tool_use`, `server_tool_use` and others.
     #[serde(default, rename = "type")]
-    pub kind: Text<'a>,
+    pub kind: LenientText<'a>,
     /// Words.
     #[serde(default)]
-    pub text: Text<'a>,
+    pub text: LenientText<'a>,
     /// Thoughts.
     #[serde(default)]
-    pub thinking: Text<'a>,
+    pub thinking: LenientText<'a>,
     /// Proves that the thoughts are the provider's.
     #[serde(default)]
-    pub signature: Text<'a>,
+    pub signature: LenientText<'a>,
     /// Thoughts that are not shown.
     #[serde(default)]
-    pub data: Text<'a>,
+    pub data: LenientText<'a>,
     /// Links a call to its result.
     #[serde(default)]
-    pub id: Text<'a>,
+    pub id: LenientText<'a>,
     /// The tool.
     #[serde(default)]
-    pub name: Text<'a>,
+    pub name: LenientText<'a>,
     /// The arguments, whole; `{}` at the beginning of a streamed call.
     #[serde(default, borrow)]
     pub input: Option<&'a RawValue>,
@@ -79,37 +79,37 @@ pub struct Block<'a> {
 /// A piece of a block, or how the message ended.
 #[derive(Debug, Default, Deserialize)]
 #[serde(bound = "'de: 'a")]
-pub struct Delta<'a> {
+pub struct MessagesDelta<'a> {
     /// Words.
     #[serde(default)]
-    pub text: Text<'a>,
+    pub text: LenientText<'a>,
     /// Arguments, JSON text.
     #[serde(default)]
-    pub partial_json: Text<'a>,
+    pub partial_json: LenientText<'a>,
     /// Thoughts.
     #[serde(default)]
-    pub thinking: Text<'a>,
+    pub thinking: LenientText<'a>,
     /// Proves that the thoughts are the provider's.
     #[serde(default)]
-    pub signature: Text<'a>,
+    pub signature: LenientText<'a>,
     /// Why the message ended.
     #[serde(default)]
-    pub stop_reason: Text<'a>,
+    pub stop_reason: LenientText<'a>,
 }
 
 /// Tokens, as this provider counts them: cached input is not part of `input_tokens`.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
-pub struct WireUsage {
+pub struct MessagesUsage {
     /// Input that was neither read from nor written to a cache.
     #[serde(default)]
-    pub input_tokens: Count,
+    pub input_tokens: LenientCount,
     /// Input written to a cache.
     #[serde(default)]
-    pub cache_creation_input_tokens: Count,
+    pub cache_creation_input_tokens: LenientCount,
     /// Input read from a cache.
     #[serde(default)]
-    pub cache_read_input_tokens: Count,
+    pub cache_read_input_tokens: LenientCount,
     /// Output, thoughts included.
     #[serde(default)]
-    pub output_tokens: Count,
+    pub output_tokens: LenientCount,
 }

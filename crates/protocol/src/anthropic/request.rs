@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 /// The body of `POST /v1/messages`. The messages stand before everything that may hold a key of the same name.
 #[derive(Debug, Default, Serialize)]
-pub struct Request<'a> {
+pub struct MessagesRequest<'a> {
     /// The model's name.
     pub model: &'a str,
     /// The most tokens of the answer; the one number this protocol insists on.
@@ -16,13 +16,13 @@ pub struct Request<'a> {
     /// Whether to stream.
     pub stream: bool,
     /// The conversation: strictly alternating, the person first.
-    pub messages: Vec<Message<'a>>,
+    pub messages: Vec<MessagesMessage<'a>>,
     /// Base prompt and rules.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub system: Vec<Block<'a>>,
+    pub system: Vec<MessagesBlockParam<'a>>,
     /// What the model may call.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub tools: Vec<Tool<'a>>,
+    pub tools: Vec<MessagesTool<'a>>,
     /// Whether and what it must call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_choice: Option<Value>,
@@ -42,43 +42,43 @@ pub struct Request<'a> {
 
 /// One turn of a speaker.
 #[derive(Debug, Clone, Serialize)]
-pub struct Message<'a> {
+pub struct MessagesMessage<'a> {
     /// `user` or `assistant`.
     pub role: &'static str,
     /// Its blocks, in order; never empty.
-    pub content: Vec<Block<'a>>,
+    pub content: Vec<MessagesBlockParam<'a>>,
 }
 
 /// A piece of a turn.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub enum Block<'a> {
+pub enum MessagesBlockParam<'a> {
     /// Words; never empty.
     Text {
         /// The words.
         text: Cow<'a, str>,
         /// The prefix up to here is worth caching.
         #[serde(skip_serializing_if = "Option::is_none")]
-        cache_control: Option<CacheControl>,
+        cache_control: Option<MessagesCacheControl>,
     },
     /// A picture.
     Image {
         /// Where it is.
-        source: Source<'a>,
+        source: MessagesSource<'a>,
         /// The prefix up to here is worth caching.
         #[serde(skip_serializing_if = "Option::is_none")]
-        cache_control: Option<CacheControl>,
+        cache_control: Option<MessagesCacheControl>,
     },
     /// A file.
     Document {
         /// Where it is.
-        source: Source<'a>,
+        source: MessagesSource<'a>,
         /// Its name.
         #[serde(skip_serializing_if = "Option::is_none")]
         title: Option<&'a str>,
         /// The prefix up to here is worth caching.
         #[serde(skip_serializing_if = "Option::is_none")]
-        cache_control: Option<CacheControl>,
+        cache_control: Option<MessagesCacheControl>,
     },
     /// A call.
     ToolUse {
@@ -95,13 +95,13 @@ pub enum Block<'a> {
         tool_use_id: Cow<'a, str>,
         /// The blocks; none for an empty output.
         #[serde(skip_serializing_if = "Vec::is_empty")]
-        content: Vec<Block<'a>>,
+        content: Vec<MessagesBlockParam<'a>>,
         /// The tool failed, or its output is lost.
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         is_error: bool,
         /// The prefix up to here is worth caching.
         #[serde(skip_serializing_if = "Option::is_none")]
-        cache_control: Option<CacheControl>,
+        cache_control: Option<MessagesCacheControl>,
     },
     /// A block of the provider's own, as it was: thoughts with their signature.
     #[serde(untagged)]
@@ -110,7 +110,7 @@ pub enum Block<'a> {
 
 /// A mark for the provider's cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct CacheControl {
+pub struct MessagesCacheControl {
     /// Always `ephemeral`.
     #[serde(rename = "type")]
     pub kind: &'static str,
@@ -119,7 +119,7 @@ pub struct CacheControl {
 /// Where a picture or a file is.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub enum Source<'a> {
+pub enum MessagesSource<'a> {
     /// Here.
     Base64 {
         /// Such as `image/png`.
@@ -143,7 +143,7 @@ pub enum Source<'a> {
 
 /// A tool the model may call.
 #[derive(Debug, Serialize)]
-pub struct Tool<'a> {
+pub struct MessagesTool<'a> {
     /// Its name.
     pub name: Cow<'a, str>,
     /// What it does.
@@ -153,5 +153,5 @@ pub struct Tool<'a> {
     pub input_schema: Cow<'a, RawValue>,
     /// The prefix up to here is worth caching.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cache_control: Option<CacheControl>,
+    pub cache_control: Option<MessagesCacheControl>,
 }

@@ -3,22 +3,22 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-pub use super::lenient::{Content, Count, List, Object, Text};
+use crate::lenient::{LenientCount, LenientList, LenientObject, LenientText, TextOrParts};
 use crate::turn::Usage;
 
 /// One `data:` line of a stream, or a whole `chat.completion`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(bound = "'de: 'a")]
-pub struct Chunk<'a> {
+pub struct ChatChunk<'a> {
     /// The alternatives; latimer asks for one.
     #[serde(default)]
-    pub choices: List<Choice<'a>>,
+    pub choices: LenientList<ChatChoice<'a>>,
     /// Tokens; in the last chunk, in every chunk, or nowhere.
     #[serde(default)]
-    pub usage: Object<WireUsage>,
+    pub usage: LenientObject<ChatUsage>,
     /// Groq's place for usage.
     #[serde(default)]
-    pub x_groq: Object<GroqExtra>,
+    pub x_groq: LenientObject<ChatGroqExtra>,
     /// A failure in mid-stream, in any shape. `null` is none.
     #[serde(default, borrow)]
     pub error: Option<&'a RawValue>,
@@ -27,73 +27,73 @@ pub struct Chunk<'a> {
 /// One alternative.
 #[derive(Debug, Default, Deserialize)]
 #[serde(bound = "'de: 'a")]
-pub struct Choice<'a> {
+pub struct ChatChoice<'a> {
     /// 0 for the only one latimer asks for.
     #[serde(default)]
-    pub index: Count,
+    pub index: LenientCount,
     /// A piece of the message, in a stream.
     #[serde(default)]
-    pub delta: Object<Delta<'a>>,
+    pub delta: LenientObject<ChatDelta<'a>>,
     /// The whole message, outside of a stream.
     #[serde(default)]
-    pub message: Object<Delta<'a>>,
+    pub message: LenientObject<ChatDelta<'a>>,
     /// Why it ended, once it has.
     #[serde(default)]
-    pub finish_reason: Text<'a>,
+    pub finish_reason: LenientText<'a>,
     /// Moonshot's place for usage.
     #[serde(default)]
-    pub usage: Object<WireUsage>,
+    pub usage: LenientObject<ChatUsage>,
 }
 
 /// A piece of a message.
 #[derive(Debug, Default, Deserialize)]
 #[serde(bound = "'de: 'a")]
-pub struct Delta<'a> {
+pub struct ChatDelta<'a> {
     /// Words.
     #[serde(default)]
-    pub content: Content<'a>,
+    pub content: TextOrParts<'a>,
     /// Thoughts: DeepSeek, Kimi, Z.ai, vLLM, xAI and others.
     #[serde(default)]
-    pub reasoning_content: Text<'a>,
+    pub reasoning_content: LenientText<'a>,
     /// Thoughts: OpenRouter, Ollama, Groq, Cerebras and others. Some servers send both spellings with the same text.
     #[serde(default)]
-    pub reasoning: Text<'a>,
+    pub reasoning: LenientText<'a>,
     /// OpenRouter's structured thoughts, which it wants back unchanged.
     #[serde(default, borrow)]
     pub reasoning_details: Option<&'a RawValue>,
     /// A refusal.
     #[serde(default)]
-    pub refusal: Text<'a>,
+    pub refusal: LenientText<'a>,
     /// Pieces of calls.
     #[serde(default)]
-    pub tool_calls: List<ToolCall<'a>>,
+    pub tool_calls: LenientList<ChatToolCallDelta<'a>>,
     /// The single call of the API's first form.
     #[serde(default)]
-    pub function_call: Object<Function<'a>>,
+    pub function_call: LenientObject<ChatFunctionDelta<'a>>,
 }
 
 /// A piece of a call.
 #[derive(Debug, Default, Deserialize)]
 #[serde(bound = "'de: 'a")]
-pub struct ToolCall<'a> {
+pub struct ChatToolCallDelta<'a> {
     /// Which call; missing or always 0 at some providers.
     #[serde(default)]
-    pub index: Count,
+    pub index: LenientCount,
     /// In the first piece; empty or missing at some providers.
     #[serde(default)]
-    pub id: Text<'a>,
+    pub id: LenientText<'a>,
     /// The name and a piece of the arguments.
     #[serde(default)]
-    pub function: Object<Function<'a>>,
+    pub function: LenientObject<ChatFunctionDelta<'a>>,
 }
 
 /// The name and a piece of the arguments of a call.
 #[derive(Debug, Default, Deserialize)]
 #[serde(bound = "'de: 'a")]
-pub struct Function<'a> {
+pub struct ChatFunctionDelta<'a> {
     /// In the first piece; repeated in each at some providers.
     #[serde(default)]
-    pub name: Text<'a>,
+    pub name: LenientText<'a>,
     /// A piece of JSON text; some providers send the object itself.
     #[serde(default, borrow)]
     pub arguments: Option<&'a RawValue>,
@@ -101,46 +101,46 @@ pub struct Function<'a> {
 
 /// Tokens in every place and spelling.
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
-pub struct WireUsage {
+pub struct ChatUsage {
     #[serde(default)]
-    prompt_tokens: Count,
+    prompt_tokens: LenientCount,
     #[serde(default)]
-    completion_tokens: Count,
+    completion_tokens: LenientCount,
     #[serde(default)]
-    prompt_tokens_details: Object<InputDetails>,
+    prompt_tokens_details: LenientObject<InputDetails>,
     #[serde(default)]
-    completion_tokens_details: Object<OutputDetails>,
+    completion_tokens_details: LenientObject<OutputDetails>,
     /// DeepSeek.
     #[serde(default)]
-    prompt_cache_hit_tokens: Count,
+    prompt_cache_hit_tokens: LenientCount,
     /// Moonshot.
     #[serde(default)]
-    cached_tokens: Count,
+    cached_tokens: LenientCount,
 }
 
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
 struct InputDetails {
     #[serde(default)]
-    cached_tokens: Count,
+    cached_tokens: LenientCount,
     #[serde(default)]
-    cache_write_tokens: Count,
+    cache_write_tokens: LenientCount,
 }
 
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
 struct OutputDetails {
     #[serde(default)]
-    reasoning_tokens: Count,
+    reasoning_tokens: LenientCount,
 }
 
 /// Groq's extra field.
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
-pub struct GroqExtra {
+pub struct ChatGroqExtra {
     /// Tokens.
     #[serde(default)]
-    pub usage: Object<WireUsage>,
+    pub usage: LenientObject<ChatUsage>,
 }
 
-impl WireUsage {
+impl ChatUsage {
     /// As the hub says it; `None` when it holds no number.
     pub fn to_turn(self) -> Option<Usage> {
         let input_details = self.prompt_tokens_details.0.unwrap_or_default();
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn plain_text_is_borrowed() {
-        let chunk: Chunk<'_> = serde_json::from_str(
+        let chunk: ChatChunk<'_> = serde_json::from_str(
             r#"{"choices":[{"index":0,"delta":{"content":"plain","role":"assistant"}}]}"#,
         )
         .expect("a chunk");
@@ -179,7 +179,7 @@ mod tests {
             r#"{"choices":[{"index":0.0,"delta":{"content":"kept","tool_calls":[null,3],"function_call":"f"}}],"usage":{"prompt_tokens":"7"}}"#,
         ];
         for body in bodies {
-            let chunk: Chunk<'_> = serde_json::from_str(body).expect(body);
+            let chunk: ChatChunk<'_> = serde_json::from_str(body).expect(body);
             let delta = chunk.choices[0].delta.0.as_ref().expect("a delta");
             assert_eq!(delta.content.text.some(), Some("kept"), "{body}");
         }
@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn thinking_parts_are_told_apart() {
         let body = r#"{"content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]},{"type":"text","text":"yes"}]}"#;
-        let delta: Delta<'_> = serde_json::from_str(body).expect("a delta");
+        let delta: ChatDelta<'_> = serde_json::from_str(body).expect("a delta");
         assert_eq!((delta.content.thinking.as_str(), delta.content.text.some()), ("hm", Some("yes")));
     }
 }

@@ -2,7 +2,4 @@
 
 pub mod chunk;
 pub mod legality;
-mod lenient;
 pub mod request;
-
-pub use lenient::Text;

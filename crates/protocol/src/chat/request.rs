@@ -1,24 +1,26 @@
 //! What goes to an upstream. Borrowed throughout: a history of a megabyte is written once and never copied before.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// The body of `POST /chat/completions`. Absent fields are not sent: several providers refuse what they do not know.
 #[derive(Debug, Default, Serialize)]
-pub struct Request<'a> {
+pub struct ChatRequest<'a> {
     /// The model's name.
     pub model: &'a str,
     /// The conversation.
-    pub messages: Vec<Message<'a>>,
+    pub messages: Vec<ChatMessage<'a>>,
     /// Whether to stream.
     pub stream: bool,
     /// Asks for usage in the stream.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub stream_options: Option<StreamOptions>,
+    pub stream_options: Option<ChatStreamOptions>,
     /// What the model may call.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub tools: Vec<Tool<'a>>,
+    pub tools: Vec<ChatTool<'a>>,
     /// Whether and what it must call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_choice: Option<Value>,
@@ -45,7 +47,7 @@ pub struct Request<'a> {
     pub frequency_penalty: Option<f64>,
     /// The shape of the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub response_format: Option<ResponseFormat<'a>>,
+    pub response_format: Option<ChatResponseFormat<'a>>,
     /// A key for the provider's cache.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt_cache_key: Option<&'a str>,
@@ -56,18 +58,18 @@ pub struct Request<'a> {
 
 /// Asks for usage in the stream.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub struct StreamOptions {
+pub struct ChatStreamOptions {
     /// Always true when sent.
     pub include_usage: bool,
 }
 
 /// One message.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct Message<'a> {
+pub struct ChatMessage<'a> {
     /// `system`, `developer`, `user`, `assistant` or `tool`.
     pub role: &'static str,
     /// Its words and pictures.
-    pub content: Content<'a>,
+    pub content: ChatContent<'a>,
     /// The model's earlier thoughts, where the provider wants them back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_content: Option<String>,
@@ -79,52 +81,49 @@ pub struct Message<'a> {
     pub reasoning_details: Option<Value>,
     /// The model's calls.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub tool_calls: Vec<Call<'a>>,
+    pub tool_calls: Vec<ChatCall<'a>>,
     /// Which call a tool message answers.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tool_call_id: Option<Id<'a>>,
+    pub tool_call_id: Option<Cow<'a, str>>,
 }
-
-/// An id: the conversation's own, or one that had to be changed.
-pub type Id<'a> = std::borrow::Cow<'a, str>;
 
 /// What a message says.
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(untagged)]
-pub enum Content<'a> {
+pub enum ChatContent<'a> {
     /// `null`, beside calls.
     #[default]
     Null,
     /// Words of one part.
-    Text(std::borrow::Cow<'a, str>),
+    Text(Cow<'a, str>),
     /// Words and pictures in order.
-    Parts(Vec<Part<'a>>),
+    Parts(Vec<ChatPart<'a>>),
 }
 
 /// A part of a message.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub enum Part<'a> {
+pub enum ChatPart<'a> {
     /// Words.
     Text {
         /// The words.
-        text: std::borrow::Cow<'a, str>,
+        text: Cow<'a, str>,
     },
     /// A picture.
     ImageUrl {
         /// Where it is, and how closely to look.
-        image_url: ImageUrl<'a>,
+        image_url: ChatImageUrl<'a>,
     },
     /// A file.
     File {
         /// The file.
-        file: File<'a>,
+        file: ChatFile<'a>,
     },
 }
 
 /// Where a picture is, and how closely to look.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub struct ImageUrl<'a> {
+pub struct ChatImageUrl<'a> {
     /// `https:` or `data:`.
     pub url: &'a str,
     /// `low`, `high` or `auto`.
@@ -134,7 +133,7 @@ pub struct ImageUrl<'a> {
 
 /// A file given inline.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub struct File<'a> {
+pub struct ChatFile<'a> {
     /// Its name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filename: Option<&'a str>,
@@ -144,40 +143,40 @@ pub struct File<'a> {
 
 /// An earlier call.
 #[derive(Debug, Clone, Serialize)]
-pub struct Call<'a> {
+pub struct ChatCall<'a> {
     /// Links it to its output.
-    pub id: Id<'a>,
+    pub id: Cow<'a, str>,
     /// Always `function`.
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// The name and the arguments.
-    pub function: CallFunction<'a>,
+    pub function: ChatCallFunction<'a>,
 }
 
 /// The name and the arguments of an earlier call.
 #[derive(Debug, Clone, Serialize)]
-pub struct CallFunction<'a> {
+pub struct ChatCallFunction<'a> {
     /// As declared.
-    pub name: std::borrow::Cow<'a, str>,
+    pub name: Cow<'a, str>,
     /// JSON text of an object.
-    pub arguments: std::borrow::Cow<'a, str>,
+    pub arguments: Cow<'a, str>,
 }
 
 /// A declared tool.
 #[derive(Debug, Clone, Serialize)]
-pub struct Tool<'a> {
+pub struct ChatTool<'a> {
     /// Always `function`.
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// What can be called.
-    pub function: Function<'a>,
+    pub function: ChatFunction<'a>,
 }
 
 /// A declared function.
 #[derive(Debug, Clone, Serialize)]
-pub struct Function<'a> {
+pub struct ChatFunction<'a> {
     /// Unique in the request.
-    pub name: std::borrow::Cow<'a, str>,
+    pub name: Cow<'a, str>,
     /// For the model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<&'a str>,
@@ -188,19 +187,19 @@ pub struct Function<'a> {
 /// The shape of the answer.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub enum ResponseFormat<'a> {
+pub enum ChatResponseFormat<'a> {
     /// Some JSON object.
     JsonObject,
     /// JSON of a schema.
     JsonSchema {
         /// The schema and its name.
-        json_schema: JsonSchema<'a>,
+        json_schema: ChatJsonSchema<'a>,
     },
 }
 
 /// A schema and its name.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub struct JsonSchema<'a> {
+pub struct ChatJsonSchema<'a> {
     /// For the provider.
     pub name: &'a str,
     /// For the model.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor, value};
 use serde_json::value::RawValue;
 
-use crate::chat::chunk::{Count, List, Object, Text};
+use crate::lenient::{LenientCount, LenientList, LenientObject, LenientText};
 use crate::turn::Usage;
 
 /// What stands on a line: an event, or a list of them. One event costs no list.
@@ -17,15 +17,15 @@ use crate::turn::Usage;
     clippy::large_enum_variant,
     reason = "the large one is the usual one, and lives on the stack for one line"
 )]
-pub enum Events<'a> {
+pub enum CommandCodeEvents<'a> {
     /// The usual case.
-    One(Event<'a>),
+    One(CommandCodeEvent<'a>),
     /// All of an answer at once.
-    Many(List<Event<'a>>),
+    Many(LenientList<CommandCodeEvent<'a>>),
 }
 
-impl<'a> Deref for Events<'a> {
-    type Target = [Event<'a>];
+impl<'a> Deref for CommandCodeEvents<'a> {
+    type Target = [CommandCodeEvent<'a>];
 
     fn deref(&self) -> &Self::Target {
         match self {
@@ -35,7 +35,7 @@ impl<'a> Deref for Events<'a> {
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Events<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for CommandCodeEvents<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(EventsVisitor)
     }
@@ -44,52 +44,52 @@ impl<'de: 'a, 'a> Deserialize<'de> for Events<'a> {
 struct EventsVisitor;
 
 impl<'de> Visitor<'de> for EventsVisitor {
-    type Value = Events<'de>;
+    type Value = CommandCodeEvents<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an event or a list of events")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        Event::deserialize(value::MapAccessDeserializer::new(map)).map(Events::One)
+        CommandCodeEvent::deserialize(value::MapAccessDeserializer::new(map)).map(CommandCodeEvents::One)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
-        List::deserialize(value::SeqAccessDeserializer::new(seq)).map(Events::Many)
+        LenientList::deserialize(value::SeqAccessDeserializer::new(seq)).map(CommandCodeEvents::Many)
     }
 }
 
 /// One event. A whole answer in one object has no `type`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(bound = "'de: 'a", rename_all = "camelCase")]
-pub struct Event<'a> {
+pub struct CommandCodeEvent<'a> {
     /// `text-delta`, `tool-call`, `finish` and others.
     #[serde(default, rename = "type")]
-    pub kind: Text<'a>,
+    pub kind: LenientText<'a>,
     /// Which text or call it is about.
     #[serde(default)]
-    pub id: Text<'a>,
+    pub id: LenientText<'a>,
     /// A piece of words or thoughts.
     #[serde(default)]
-    pub text: Text<'a>,
+    pub text: LenientText<'a>,
     /// A piece of words or arguments.
     #[serde(default)]
-    pub delta: Text<'a>,
+    pub delta: LenientText<'a>,
     /// The thoughts of a whole answer.
     #[serde(default)]
-    pub reasoning_text: Text<'a>,
+    pub reasoning_text: LenientText<'a>,
     /// The calls of a whole answer.
     #[serde(default)]
-    pub tool_calls: List<Event<'a>>,
+    pub tool_calls: LenientList<CommandCodeEvent<'a>>,
     /// Another spelling of a piece of words.
     #[serde(default)]
-    pub text_delta: Text<'a>,
+    pub text_delta: LenientText<'a>,
     /// The call.
     #[serde(default)]
-    pub tool_call_id: Text<'a>,
+    pub tool_call_id: LenientText<'a>,
     /// The tool.
     #[serde(default)]
-    pub tool_name: Text<'a>,
+    pub tool_name: LenientText<'a>,
     /// The arguments, whole.
     #[serde(default, borrow)]
     pub input: Option<&'a RawValue>,
@@ -98,13 +98,13 @@ pub struct Event<'a> {
     pub args: Option<&'a RawValue>,
     /// Why it ended.
     #[serde(default)]
-    pub finish_reason: Text<'a>,
+    pub finish_reason: LenientText<'a>,
     /// Tokens of a step.
     #[serde(default)]
-    pub usage: Object<WireUsage>,
+    pub usage: LenientObject<CommandCodeUsage>,
     /// Tokens of all steps.
     #[serde(default)]
-    pub total_usage: Object<WireUsage>,
+    pub total_usage: LenientObject<CommandCodeUsage>,
     /// A failure, in any shape.
     #[serde(default, borrow)]
     pub error: Option<&'a RawValue>,
@@ -113,25 +113,25 @@ pub struct Event<'a> {
 /// Tokens.
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct WireUsage {
+pub struct CommandCodeUsage {
     #[serde(default)]
-    input_tokens: Count,
+    input_tokens: LenientCount,
     #[serde(default)]
-    output_tokens: Count,
+    output_tokens: LenientCount,
     #[serde(default)]
-    cached_input_tokens: Count,
+    cached_input_tokens: LenientCount,
     #[serde(default)]
-    output_token_details: Object<Details>,
+    output_token_details: LenientObject<Details>,
 }
 
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Details {
     #[serde(default)]
-    reasoning_tokens: Count,
+    reasoning_tokens: LenientCount,
 }
 
-impl WireUsage {
+impl CommandCodeUsage {
     /// In the hub's words.
     pub fn to_turn(self) -> Usage {
         Usage {

@@ -9,9 +9,9 @@ use serde_json::value::RawValue;
 /// The body of `alpha/generate`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Request<'a> {
+pub struct CommandCodeRequest<'a> {
     /// The turn itself; stands first, before everything that may hold a key of the same name.
-    pub params: Params<'a>,
+    pub params: CommandCodeParams<'a>,
     /// What the vendor's own client says of its surroundings: nothing here.
     pub config: Value,
     /// Of the vendor's own client.
@@ -26,9 +26,9 @@ pub struct Request<'a> {
 
 /// The turn.
 #[derive(Debug, Serialize)]
-pub struct Params<'a> {
+pub struct CommandCodeParams<'a> {
     /// The conversation.
-    pub messages: Vec<Message<'a>>,
+    pub messages: Vec<CommandCodeMessage<'a>>,
     /// The model's name.
     pub model: &'a str,
     /// Always true.
@@ -42,7 +42,7 @@ pub struct Params<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system: Option<String>,
     /// What the model may call; empty in the form of plain strings.
-    pub tools: Vec<Tool<'a>>,
+    pub tools: Vec<CommandCodeTool<'a>>,
     /// How hard to think.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_effort: Option<&'a str>,
@@ -50,27 +50,27 @@ pub struct Params<'a> {
 
 /// One message.
 #[derive(Debug, Clone, Serialize)]
-pub struct Message<'a> {
+pub struct CommandCodeMessage<'a> {
     /// `user` or `assistant`.
     pub role: &'static str,
     /// A string, or blocks.
-    pub content: Content<'a>,
+    pub content: CommandCodeContent<'a>,
 }
 
 /// What a message holds.
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
-pub enum Content<'a> {
+pub enum CommandCodeContent<'a> {
     /// The form of plain strings.
     Text(Cow<'a, str>),
     /// The structured form.
-    Blocks(Vec<Block<'a>>),
+    Blocks(Vec<CommandCodeBlock<'a>>),
 }
 
 /// A piece of a message.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub enum Block<'a> {
+pub enum CommandCodeBlock<'a> {
     /// Words.
     Text {
         /// The words.
@@ -101,7 +101,7 @@ pub enum Block<'a> {
 
 /// A tool the model may call.
 #[derive(Debug, Serialize)]
-pub struct Tool<'a> {
+pub struct CommandCodeTool<'a> {
     /// Its name.
     pub name: Cow<'a, str>,
     /// What it does.

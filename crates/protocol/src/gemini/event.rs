@@ -3,25 +3,25 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::chat::chunk::{Count, List, Object, Text};
+use crate::lenient::{LenientCount, LenientList, LenientObject, LenientText};
 use crate::turn::Usage;
 
 /// One piece of an answer, or a whole one.
 #[derive(Debug, Default, Deserialize)]
 #[serde(bound = "'de: 'a", rename_all = "camelCase")]
-pub struct Event<'a> {
+pub struct GeminiResponse<'a> {
     /// The envelope of Code Assist.
     #[serde(default)]
-    pub response: Object<Box<Event<'a>>>,
+    pub response: LenientObject<Box<GeminiResponse<'a>>>,
     /// The alternatives; latimer asks for one.
     #[serde(default)]
-    pub candidates: List<Candidate<'a>>,
+    pub candidates: LenientList<GeminiCandidate<'a>>,
     /// Why there is no answer at all.
     #[serde(default)]
-    pub prompt_feedback: Object<Feedback<'a>>,
+    pub prompt_feedback: LenientObject<GeminiPromptFeedback<'a>>,
     /// Tokens so far.
     #[serde(default)]
-    pub usage_metadata: Object<WireUsage>,
+    pub usage_metadata: LenientObject<GeminiUsage>,
     /// A failure, in any shape.
     #[serde(default, borrow)]
     pub error: Option<&'a RawValue>,
@@ -30,40 +30,40 @@ pub struct Event<'a> {
 /// One alternative.
 #[derive(Debug, Default, Deserialize)]
 #[serde(bound = "'de: 'a", rename_all = "camelCase")]
-pub struct Candidate<'a> {
+pub struct GeminiCandidate<'a> {
     /// Its parts.
     #[serde(default)]
-    pub content: Object<Content<'a>>,
+    pub content: LenientObject<GeminiCandidateContent<'a>>,
     /// Why it ended, once it has.
     #[serde(default)]
-    pub finish_reason: Text<'a>,
+    pub finish_reason: LenientText<'a>,
 }
 
 /// The parts of an answer.
 #[derive(Debug, Default, Deserialize)]
 #[serde(bound = "'de: 'a")]
-pub struct Content<'a> {
+pub struct GeminiCandidateContent<'a> {
     /// In order.
     #[serde(default)]
-    pub parts: List<Part<'a>>,
+    pub parts: LenientList<GeminiCandidatePart<'a>>,
 }
 
 /// One part: words, thoughts or a call.
 #[derive(Debug, Default, Deserialize)]
 #[serde(bound = "'de: 'a", rename_all = "camelCase")]
-pub struct Part<'a> {
+pub struct GeminiCandidatePart<'a> {
     /// Words, or thoughts.
     #[serde(default)]
-    pub text: Text<'a>,
+    pub text: LenientText<'a>,
     /// `true` for thoughts.
     #[serde(default, borrow)]
     pub thought: Option<&'a RawValue>,
     /// State that belongs to exactly this part.
     #[serde(default)]
-    pub thought_signature: Text<'a>,
+    pub thought_signature: LenientText<'a>,
     /// A call, whole.
     #[serde(default)]
-    pub function_call: Object<FunctionCall<'a>>,
+    pub function_call: LenientObject<GeminiCandidateCall<'a>>,
     /// A picture or other data.
     #[serde(default, borrow)]
     pub inline_data: Option<&'a RawValue>,
@@ -78,13 +78,13 @@ pub struct Part<'a> {
 /// A call.
 #[derive(Debug, Default, Deserialize)]
 #[serde(bound = "'de: 'a")]
-pub struct FunctionCall<'a> {
+pub struct GeminiCandidateCall<'a> {
     /// Links it to its response; often absent.
     #[serde(default)]
-    pub id: Text<'a>,
+    pub id: LenientText<'a>,
     /// The function.
     #[serde(default)]
-    pub name: Text<'a>,
+    pub name: LenientText<'a>,
     /// The arguments, an object.
     #[serde(default, borrow)]
     pub args: Option<&'a RawValue>,
@@ -93,27 +93,27 @@ pub struct FunctionCall<'a> {
 /// Why there is no answer at all.
 #[derive(Debug, Default, Deserialize)]
 #[serde(bound = "'de: 'a", rename_all = "camelCase")]
-pub struct Feedback<'a> {
+pub struct GeminiPromptFeedback<'a> {
     /// `SAFETY` and others.
     #[serde(default)]
-    pub block_reason: Text<'a>,
+    pub block_reason: LenientText<'a>,
 }
 
 /// Tokens.
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct WireUsage {
+pub struct GeminiUsage {
     #[serde(default)]
-    prompt_token_count: Count,
+    prompt_token_count: LenientCount,
     #[serde(default)]
-    cached_content_token_count: Count,
+    cached_content_token_count: LenientCount,
     #[serde(default)]
-    candidates_token_count: Count,
+    candidates_token_count: LenientCount,
     #[serde(default)]
-    thoughts_token_count: Count,
+    thoughts_token_count: LenientCount,
 }
 
-impl WireUsage {
+impl GeminiUsage {
     /// In the hub's words: output holds the thoughts. `None` when it holds no number.
     pub fn to_turn(self) -> Option<Usage> {
         let output = match (self.candidates_token_count.0, self.thoughts_token_count.0) {

@@ -9,15 +9,15 @@ use serde_json::value::RawValue;
 /// The body of `generateContent`. The contents stand before everything that may hold a key of the same name.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Request<'a> {
+pub struct GeminiRequest<'a> {
     /// The conversation: strictly alternating, the person first and last.
-    pub contents: Vec<Content<'a>>,
+    pub contents: Vec<GeminiContent<'a>>,
     /// The base prompt.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub system_instruction: Option<Content<'a>>,
+    pub system_instruction: Option<GeminiContent<'a>>,
     /// What the model may call.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub tools: Vec<Tools<'a>>,
+    pub tools: Vec<GeminiTools<'a>>,
     /// Whether and what it must call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_config: Option<Value>,
@@ -28,33 +28,33 @@ pub struct Request<'a> {
 
 /// One turn of a speaker.
 #[derive(Debug, Clone, Serialize)]
-pub struct Content<'a> {
+pub struct GeminiContent<'a> {
     /// `user` or `model`; the base prompt has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<&'static str>,
     /// In order; never empty.
-    pub parts: Vec<Part<'a>>,
+    pub parts: Vec<GeminiPart<'a>>,
 }
 
 /// One part; exactly one of the fields besides the signature is there.
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Part<'a> {
+pub struct GeminiPart<'a> {
     /// Words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<Cow<'a, str>>,
     /// A call.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub function_call: Option<FunctionCall<'a>>,
+    pub function_call: Option<GeminiFunctionCall<'a>>,
     /// What a function answered.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub function_response: Option<FunctionResponse<'a>>,
+    pub function_response: Option<GeminiFunctionResponse<'a>>,
     /// Data that is here.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub inline_data: Option<InlineData<'a>>,
+    pub inline_data: Option<GeminiInlineData<'a>>,
     /// Data that is elsewhere.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub file_data: Option<FileData<'a>>,
+    pub file_data: Option<GeminiFileData<'a>>,
     /// State that belongs to exactly this part.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thought_signature: Option<Cow<'a, str>>,
@@ -62,7 +62,7 @@ pub struct Part<'a> {
 
 /// A call.
 #[derive(Debug, Clone, Serialize)]
-pub struct FunctionCall<'a> {
+pub struct GeminiFunctionCall<'a> {
     /// Links it to its response.
     pub id: Cow<'a, str>,
     /// The function.
@@ -73,7 +73,7 @@ pub struct FunctionCall<'a> {
 
 /// What a function answered.
 #[derive(Debug, Clone, Serialize)]
-pub struct FunctionResponse<'a> {
+pub struct GeminiFunctionResponse<'a> {
     /// The call.
     pub id: Cow<'a, str>,
     /// The function.
@@ -85,7 +85,7 @@ pub struct FunctionResponse<'a> {
 /// Data that is here.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct InlineData<'a> {
+pub struct GeminiInlineData<'a> {
     /// Such as `image/png`.
     pub mime_type: &'a str,
     /// In base64.
@@ -95,7 +95,7 @@ pub struct InlineData<'a> {
 /// Data that is elsewhere; the provider fetches it.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct FileData<'a> {
+pub struct GeminiFileData<'a> {
     /// Such as `image/png`.
     pub mime_type: &'static str,
     /// The address.
@@ -105,14 +105,14 @@ pub struct FileData<'a> {
 /// The functions of a request.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Tools<'a> {
+pub struct GeminiTools<'a> {
     /// In order.
-    pub function_declarations: Vec<Function<'a>>,
+    pub function_declarations: Vec<GeminiFunctionDeclaration<'a>>,
 }
 
 /// A function the model may call.
 #[derive(Debug, Serialize)]
-pub struct Function<'a> {
+pub struct GeminiFunctionDeclaration<'a> {
     /// Its name.
     pub name: Cow<'a, str>,
     /// What it does.

@@ -3,139 +3,139 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::chat::chunk::{Count, List, Object, Text};
+use crate::lenient::{LenientCount, LenientList, LenientObject, LenientText};
 use crate::turn::Usage;
 
 /// One event of a stream.
 #[derive(Debug, Default, Deserialize)]
 #[serde(bound = "'de: 'a")]
-pub struct Event<'a> {
+pub struct ResponsesEvent<'a> {
     /// `response.created`, `response.output_text.delta` and so on.
     #[serde(default, rename = "type")]
-    pub kind: Text<'a>,
+    pub kind: LenientText<'a>,
     /// Which item it is about.
     #[serde(default)]
-    pub output_index: Count,
+    pub output_index: LenientCount,
     /// Which part of a summary it is about.
     #[serde(default)]
-    pub summary_index: Count,
+    pub summary_index: LenientCount,
     /// A piece of words, thoughts or arguments.
     #[serde(default)]
-    pub delta: Text<'a>,
+    pub delta: LenientText<'a>,
     /// Arguments, whole.
     #[serde(default)]
-    pub arguments: Text<'a>,
+    pub arguments: LenientText<'a>,
     /// An item that begins or is done.
     #[serde(default)]
-    pub item: Object<Item<'a>>,
+    pub item: LenientObject<ResponsesOutputItem<'a>>,
     /// The response, at its beginning and its end.
     #[serde(default)]
-    pub response: Object<Response<'a>>,
+    pub response: LenientObject<ResponsesResponse<'a>>,
     /// A failure in an event of its own, in any shape.
     #[serde(default, borrow)]
     pub error: Option<&'a RawValue>,
     /// The code of an `error` event, flat.
     #[serde(default)]
-    pub code: Text<'a>,
+    pub code: LenientText<'a>,
     /// The words of an `error` event, flat.
     #[serde(default)]
-    pub message: Text<'a>,
+    pub message: LenientText<'a>,
 }
 
 /// One item of an answer.
 #[derive(Debug, Default, Deserialize)]
 #[serde(bound = "'de: 'a")]
-pub struct Item<'a> {
+pub struct ResponsesOutputItem<'a> {
     /// `message`, `reasoning`, `function_call` and others.
     #[serde(default, rename = "type")]
-    pub kind: Text<'a>,
+    pub kind: LenientText<'a>,
     /// Links a call to its output.
     #[serde(default)]
-    pub call_id: Text<'a>,
+    pub call_id: LenientText<'a>,
     /// The tool.
     #[serde(default)]
-    pub name: Text<'a>,
+    pub name: LenientText<'a>,
     /// Arguments, JSON text.
     #[serde(default)]
-    pub arguments: Text<'a>,
+    pub arguments: LenientText<'a>,
     /// State that only the provider understands.
     #[serde(default)]
-    pub encrypted_content: Text<'a>,
+    pub encrypted_content: LenientText<'a>,
     /// The parts of a message, or raw thoughts.
     #[serde(default)]
-    pub content: List<Part<'a>>,
+    pub content: LenientList<ResponsesOutputPart<'a>>,
     /// The parts of a summary of thoughts.
     #[serde(default)]
-    pub summary: List<Part<'a>>,
+    pub summary: LenientList<ResponsesOutputPart<'a>>,
 }
 
 /// A part of an item.
 #[derive(Debug, Default, Deserialize)]
 #[serde(bound = "'de: 'a")]
-pub struct Part<'a> {
+pub struct ResponsesOutputPart<'a> {
     /// Words or thoughts.
     #[serde(default)]
-    pub text: Text<'a>,
+    pub text: LenientText<'a>,
     /// Words of a refusal.
     #[serde(default)]
-    pub refusal: Text<'a>,
+    pub refusal: LenientText<'a>,
 }
 
 /// A response at its beginning or its end; also a whole answer that is no stream.
 #[derive(Debug, Default, Deserialize)]
 #[serde(bound = "'de: 'a")]
-pub struct Response<'a> {
+pub struct ResponsesResponse<'a> {
     /// `response` for a whole answer.
     #[serde(default)]
-    pub object: Text<'a>,
+    pub object: LenientText<'a>,
     /// `completed`, `incomplete`, `failed` and others.
     #[serde(default)]
-    pub status: Text<'a>,
+    pub status: LenientText<'a>,
     /// Why it is incomplete.
     #[serde(default)]
-    pub incomplete_details: Object<Incomplete<'a>>,
+    pub incomplete_details: LenientObject<ResponsesIncompleteDetails<'a>>,
     /// Why it failed, in any shape.
     #[serde(default, borrow)]
     pub error: Option<&'a RawValue>,
     /// Tokens.
     #[serde(default)]
-    pub usage: Object<WireUsage>,
+    pub usage: LenientObject<ResponsesUsage>,
     /// The items.
     #[serde(default)]
-    pub output: List<Item<'a>>,
+    pub output: LenientList<ResponsesOutputItem<'a>>,
 }
 
 /// Why a response is incomplete.
 #[derive(Debug, Default, Deserialize)]
 #[serde(bound = "'de: 'a")]
-pub struct Incomplete<'a> {
+pub struct ResponsesIncompleteDetails<'a> {
     /// `max_output_tokens` or `content_filter`.
     #[serde(default)]
-    pub reason: Text<'a>,
+    pub reason: LenientText<'a>,
 }
 
 /// Tokens of a response.
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
-pub struct WireUsage {
+pub struct ResponsesUsage {
     #[serde(default)]
-    input_tokens: Count,
+    input_tokens: LenientCount,
     #[serde(default)]
-    output_tokens: Count,
+    output_tokens: LenientCount,
     #[serde(default)]
-    input_tokens_details: Object<Details>,
+    input_tokens_details: LenientObject<Details>,
     #[serde(default)]
-    output_tokens_details: Object<Details>,
+    output_tokens_details: LenientObject<Details>,
 }
 
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
 struct Details {
     #[serde(default)]
-    cached_tokens: Count,
+    cached_tokens: LenientCount,
     #[serde(default)]
-    reasoning_tokens: Count,
+    reasoning_tokens: LenientCount,
 }
 
-impl WireUsage {
+impl ResponsesUsage {
     /// In the hub's words.
     pub fn to_turn(self) -> Usage {
         Usage {

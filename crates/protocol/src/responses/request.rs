@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 /// The body of `POST /v1/responses`. The input stands before everything that may hold a key of the same name.
 #[derive(Debug, Serialize)]
-pub struct Request<'a> {
+pub struct ResponsesRequest<'a> {
     /// The model's name.
     pub model: &'a str,
     /// Always true: answers are read as they come.
@@ -16,12 +16,12 @@ pub struct Request<'a> {
     /// Always false: latimer relies on no memory of a provider.
     pub store: bool,
     /// The conversation.
-    pub input: Vec<Item<'a>>,
+    pub input: Vec<ResponsesItem<'a>>,
     /// The base prompt; some servers insist on the field.
     pub instructions: String,
     /// What the model may call.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub tools: Vec<Tool<'a>>,
+    pub tools: Vec<ResponsesTool<'a>>,
     /// Whether and what it must call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_choice: Option<Value>,
@@ -54,18 +54,18 @@ pub struct Request<'a> {
 /// One item of the conversation.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub enum Item<'a> {
+pub enum ResponsesItem<'a> {
     /// Somebody said something.
     Message {
         /// `developer`, `system`, `user` or `assistant`.
         role: &'static str,
         /// The parts.
-        content: Vec<Part<'a>>,
+        content: Vec<ResponsesPart<'a>>,
     },
     /// The model thought something.
     Reasoning {
         /// Readable thoughts.
-        summary: Vec<Part<'a>>,
+        summary: Vec<ResponsesPart<'a>>,
         /// The provider's own state.
         encrypted_content: &'a str,
     },
@@ -83,24 +83,24 @@ pub enum Item<'a> {
         /// The call.
         call_id: Cow<'a, str>,
         /// Text, or parts where there are pictures.
-        output: Output<'a>,
+        output: ResponsesCallOutput<'a>,
     },
 }
 
 /// What a tool answered.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-pub enum Output<'a> {
+pub enum ResponsesCallOutput<'a> {
     /// Words.
     Text(Cow<'a, str>),
     /// Words and pictures.
-    Parts(Vec<Part<'a>>),
+    Parts(Vec<ResponsesPart<'a>>),
 }
 
 /// A part of an item.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub enum Part<'a> {
+pub enum ResponsesPart<'a> {
     /// Words of the person or the operator.
     InputText {
         /// The words.
@@ -141,7 +141,7 @@ pub enum Part<'a> {
 
 /// A tool the model may call.
 #[derive(Debug, Serialize)]
-pub struct Tool<'a> {
+pub struct ResponsesTool<'a> {
     /// Always `function`.
     #[serde(rename = "type")]
     pub kind: &'static str,

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use latimer_protocol::anthropic::event::{Block, Delta, Event};
+use latimer_protocol::anthropic::event::{MessagesBlock, MessagesDelta, MessagesEvent};
 use latimer_protocol::failure::Failure;
 use latimer_protocol::turn::{Frame, Opaque, Owner, Seal};
 use serde_json::{Value, json};
@@ -125,7 +125,7 @@ impl PassthroughWriter {
     }
 
     fn begin_block(&mut self, data: &str) {
-        let event: Event<'_> = serde_json::from_str(data).unwrap_or_default();
+        let event: MessagesEvent<'_> = serde_json::from_str(data).unwrap_or_default();
         let is_call =
             event.content_block.0.as_ref().is_some_and(|block| block.kind.some() == Some("tool_use"));
         self.open = Some((event.index.0.unwrap_or(0), is_call));
@@ -147,7 +147,7 @@ impl PassthroughWriter {
 
     /// The payload with its state sealed; `None` for a signature, which waits for the end of its block.
     fn sealed<'d>(&mut self, data: &'d str, owner: &Owner) -> Option<Cow<'d, str>> {
-        let event: Event<'_> = serde_json::from_str(data).unwrap_or_default();
+        let event: MessagesEvent<'_> = serde_json::from_str(data).unwrap_or_default();
         match (event.content_block.0, event.delta.0) {
             (Some(block), _) => Some(self.sealed_block(data, &block, owner)),
             (None, Some(delta)) => self.sealed_delta(&delta, owner).then_some(Cow::Borrowed(data)),
@@ -155,7 +155,7 @@ impl PassthroughWriter {
         }
     }
 
-    fn sealed_block<'d>(&mut self, data: &'d str, block: &Block<'_>, owner: &Owner) -> Cow<'d, str> {
+    fn sealed_block<'d>(&mut self, data: &'d str, block: &MessagesBlock<'_>, owner: &Owner) -> Cow<'d, str> {
         let (field, state) = match block.kind.some() {
             Some("redacted_thinking") => {
                 let state = json!({ "type": "redacted_thinking", "data": block.data.some() });
@@ -180,7 +180,7 @@ impl PassthroughWriter {
     }
 
     /// Whether the piece goes out.
-    fn sealed_delta(&mut self, delta: &Delta<'_>, owner: &Owner) -> bool {
+    fn sealed_delta(&mut self, delta: &MessagesDelta<'_>, owner: &Owner) -> bool {
         self.thoughts.push_str(delta.thinking.some().unwrap_or_default());
         self.sign(delta.signature.some(), owner);
         delta.signature.some().is_none()

@@ -1,4 +1,4 @@
-//! Fields that never break a chunk: whatever is not of the expected type counts as absent.
+//! Fields of any wire that never break what stands beside them: whatever is not of the expected type counts as absent.
 //!
 //! Providers send `null`, numbers for strings and objects for lists. A wrongly typed field must not take the text beside
 //! it along, so every visitor here accepts every JSON value.
@@ -12,9 +12,9 @@ use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAcces
 
 /// A string that is borrowed from the input when it holds no escapes. (`Option<Cow<str>>` always allocates.)
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Text<'a>(pub Option<Cow<'a, str>>);
+pub struct LenientText<'a>(pub Option<Cow<'a, str>>);
 
-impl Text<'_> {
+impl LenientText<'_> {
     /// The text, when there is some and it is not empty.
     pub fn some(&self) -> Option<&str> {
         self.0.as_deref().filter(|text| !text.is_empty())
@@ -57,21 +57,21 @@ macro_rules! ignore_unit {
     };
 }
 
-struct TextVisitor;
+struct LenientTextVisitor;
 
-impl<'de> Visitor<'de> for TextVisitor {
-    type Value = Text<'de>;
+impl<'de> Visitor<'de> for LenientTextVisitor {
+    type Value = LenientText<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a string")
     }
 
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
-        Ok(Text(Some(Cow::Borrowed(text))))
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<LenientText<'de>, E> {
+        Ok(LenientText(Some(Cow::Borrowed(text))))
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
-        Ok(Text(Some(Cow::Owned(text.to_owned()))))
+    fn visit_str<E>(self, text: &str) -> Result<LenientText<'de>, E> {
+        Ok(LenientText(Some(Cow::Owned(text.to_owned()))))
     }
 
     ignore!(visit_bool(bool), visit_i64(i64), visit_u64(u64), visit_f64(f64));
@@ -80,31 +80,31 @@ impl<'de> Visitor<'de> for TextVisitor {
     ignore_seq!();
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for LenientText<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TextVisitor)
+        deserializer.deserialize_any(LenientTextVisitor)
     }
 }
 
 /// A whole number; a float is rounded down, anything else is absent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Count(pub Option<u64>);
+pub struct LenientCount(pub Option<u64>);
 
 struct CountVisitor;
 
 impl<'de> Visitor<'de> for CountVisitor {
-    type Value = Count;
+    type Value = LenientCount;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a number")
     }
 
-    fn visit_u64<E>(self, number: u64) -> Result<Count, E> {
-        Ok(Count(Some(number)))
+    fn visit_u64<E>(self, number: u64) -> Result<LenientCount, E> {
+        Ok(LenientCount(Some(number)))
     }
 
-    fn visit_i64<E>(self, number: i64) -> Result<Count, E> {
-        Ok(Count(u64::try_from(number).ok()))
+    fn visit_i64<E>(self, number: i64) -> Result<LenientCount, E> {
+        Ok(LenientCount(u64::try_from(number).ok()))
     }
 
     #[expect(
@@ -112,8 +112,8 @@ impl<'de> Visitor<'de> for CountVisitor {
         clippy::cast_sign_loss,
         reason = "the range is checked right before"
     )]
-    fn visit_f64<E>(self, number: f64) -> Result<Count, E> {
-        Ok(Count((0.0..9e15).contains(&number).then_some(number as u64)))
+    fn visit_f64<E>(self, number: f64) -> Result<LenientCount, E> {
+        Ok(LenientCount((0.0..9e15).contains(&number).then_some(number as u64)))
     }
 
     ignore!(visit_bool(bool), visit_str(&str));
@@ -122,7 +122,7 @@ impl<'de> Visitor<'de> for CountVisitor {
     ignore_seq!();
 }
 
-impl<'de> Deserialize<'de> for Count {
+impl<'de> Deserialize<'de> for LenientCount {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(CountVisitor)
     }
@@ -130,49 +130,49 @@ impl<'de> Deserialize<'de> for Count {
 
 /// An object; anything else counts as an empty one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Object<T>(pub Option<T>);
+pub struct LenientObject<T>(pub Option<T>);
 
 struct ObjectVisitor<T>(PhantomData<T>);
 
 impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
-    type Value = Object<T>;
+    type Value = LenientObject<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
-        T::deserialize(de::value::MapAccessDeserializer::new(map)).map(|value| Object(Some(value)))
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<LenientObject<T>, A::Error> {
+        T::deserialize(de::value::MapAccessDeserializer::new(map)).map(|value| LenientObject(Some(value)))
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Object<T>, E> {
-        Ok(Object(None))
+    fn visit_bool<E>(self, _: bool) -> Result<LenientObject<T>, E> {
+        Ok(LenientObject(None))
     }
-    fn visit_i64<E>(self, _: i64) -> Result<Object<T>, E> {
-        Ok(Object(None))
+    fn visit_i64<E>(self, _: i64) -> Result<LenientObject<T>, E> {
+        Ok(LenientObject(None))
     }
-    fn visit_u64<E>(self, _: u64) -> Result<Object<T>, E> {
-        Ok(Object(None))
+    fn visit_u64<E>(self, _: u64) -> Result<LenientObject<T>, E> {
+        Ok(LenientObject(None))
     }
-    fn visit_f64<E>(self, _: f64) -> Result<Object<T>, E> {
-        Ok(Object(None))
+    fn visit_f64<E>(self, _: f64) -> Result<LenientObject<T>, E> {
+        Ok(LenientObject(None))
     }
-    fn visit_str<E>(self, _: &str) -> Result<Object<T>, E> {
-        Ok(Object(None))
+    fn visit_str<E>(self, _: &str) -> Result<LenientObject<T>, E> {
+        Ok(LenientObject(None))
     }
-    fn visit_unit<E>(self) -> Result<Object<T>, E> {
-        Ok(Object(None))
+    fn visit_unit<E>(self) -> Result<LenientObject<T>, E> {
+        Ok(LenientObject(None))
     }
-    fn visit_none<E>(self) -> Result<Object<T>, E> {
-        Ok(Object(None))
+    fn visit_none<E>(self) -> Result<LenientObject<T>, E> {
+        Ok(LenientObject(None))
     }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Object<T>, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<LenientObject<T>, A::Error> {
         while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Object(None))
+        Ok(LenientObject(None))
     }
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for LenientObject<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ObjectVisitor(PhantomData))
     }
@@ -180,15 +180,15 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 
 /// A list; anything else counts as an empty one, and elements that are not objects are passed over.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct List<T>(Vec<T>);
+pub struct LenientList<T>(Vec<T>);
 
-impl<T> Default for List<T> {
+impl<T> Default for LenientList<T> {
     fn default() -> Self {
         Self(Vec::new())
     }
 }
 
-impl<T> Deref for List<T> {
+impl<T> Deref for LenientList<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
@@ -199,18 +199,18 @@ impl<T> Deref for List<T> {
 struct ListVisitor<T>(PhantomData<T>);
 
 impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
-    type Value = List<T>;
+    type Value = LenientList<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<List<T>, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<LenientList<T>, A::Error> {
         let mut list = Vec::new();
-        while let Some(element) = seq.next_element::<Object<T>>()? {
+        while let Some(element) = seq.next_element::<LenientObject<T>>()? {
             list.extend(element.0);
         }
-        Ok(List(list))
+        Ok(LenientList(list))
     }
 
     ignore!(visit_bool(bool), visit_i64(i64), visit_u64(u64), visit_f64(f64), visit_str(&str));
@@ -218,7 +218,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
     ignore_map!();
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for LenientList<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ListVisitor(PhantomData))
     }
@@ -226,9 +226,9 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
 
 /// Text as a string, or as a list of `{type, text}` parts (Mistral). Parts of type `thinking` are told apart.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Content<'a> {
+pub struct TextOrParts<'a> {
     /// The string form, or all text parts joined.
-    pub text: Text<'a>,
+    pub text: LenientText<'a>,
     /// All thinking parts joined.
     pub thinking: String,
 }
@@ -237,33 +237,33 @@ pub struct Content<'a> {
 #[serde(bound = "'de: 'a")]
 struct Part<'a> {
     #[serde(default, rename = "type")]
-    kind: Text<'a>,
+    kind: LenientText<'a>,
     #[serde(default)]
-    text: Text<'a>,
+    text: LenientText<'a>,
     #[serde(default)]
-    thinking: Box<Content<'a>>,
+    thinking: Box<TextOrParts<'a>>,
 }
 
 struct ContentVisitor;
 
 impl<'de> Visitor<'de> for ContentVisitor {
-    type Value = Content<'de>;
+    type Value = TextOrParts<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a string or a list of parts")
     }
 
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Content<'de>, E> {
-        Ok(Content { text: Text(Some(Cow::Borrowed(text))), thinking: String::new() })
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<TextOrParts<'de>, E> {
+        Ok(TextOrParts { text: LenientText(Some(Cow::Borrowed(text))), thinking: String::new() })
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Content<'de>, E> {
-        Ok(Content { text: Text(Some(Cow::Owned(text.to_owned()))), thinking: String::new() })
+    fn visit_str<E>(self, text: &str) -> Result<TextOrParts<'de>, E> {
+        Ok(TextOrParts { text: LenientText(Some(Cow::Owned(text.to_owned()))), thinking: String::new() })
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Content<'de>, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<TextOrParts<'de>, A::Error> {
         let (mut text, mut thinking) = (String::new(), String::new());
-        while let Some(part) = seq.next_element::<Object<Part<'de>>>()? {
+        while let Some(part) = seq.next_element::<LenientObject<Part<'de>>>()? {
             let Some(part) = part.0 else { continue };
             if part.kind.some() == Some("thinking") {
                 thinking.push_str(part.thinking.text.some().unwrap_or_default());
@@ -271,7 +271,7 @@ impl<'de> Visitor<'de> for ContentVisitor {
                 text.push_str(part.text.some().unwrap_or_default());
             }
         }
-        Ok(Content { text: Text(Some(Cow::Owned(text))), thinking })
+        Ok(TextOrParts { text: LenientText(Some(Cow::Owned(text))), thinking })
     }
 
     ignore!(visit_bool(bool), visit_i64(i64), visit_u64(u64), visit_f64(f64));
@@ -279,7 +279,7 @@ impl<'de> Visitor<'de> for ContentVisitor {
     ignore_map!();
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for TextOrParts<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ContentVisitor)
     }
