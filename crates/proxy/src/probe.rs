@@ -14,9 +14,9 @@ use serde::Deserialize;
 use tokio::sync::OnceCell;
 
 use crate::config::raise;
+use crate::lifecycle::open_turns::OpenTurns;
 use crate::route::endpoint_set::EndpointSet;
 use crate::route::memory::Memory;
-use crate::server::shutdown::Turns;
 
 /// What the probe says.
 pub const ANSWER: &str = "All parts of latimer answer.";
@@ -34,7 +34,7 @@ pub struct Stage {
     /// One endpoint: the scripted provider.
     pub fleet: Arc<EndpointSet>,
     /// Counts probes apart from turns.
-    pub turns: Arc<Turns>,
+    pub turns: Arc<OpenTurns>,
     /// Answers as long as it lives.
     _provider: Provider,
 }
@@ -70,7 +70,7 @@ async fn start() -> io::Result<Stage> {
     let loaded = raise::load(&text, &|_| None, &unreadable)
         .map_err(|_| io::Error::other("the probe's configuration cannot be read"))?;
     let fleet = EndpointSet::new(Arc::new(loaded.config), Arc::new(Memory::new(None)), None, None);
-    Ok(Stage { fleet: Arc::new(fleet), turns: Arc::new(Turns::new()), _provider: provider })
+    Ok(Stage { fleet: Arc::new(fleet), turns: Arc::new(OpenTurns::new()), _provider: provider })
 }
 
 #[cfg(test)]

@@ -32,13 +32,14 @@ pub use self::messages::{messages, messages_count};
 pub use self::responses::{compact, input_tokens, over_socket, responses};
 use self::work::Work;
 use crate::compactor::Compactor;
+use crate::http::reply::{Reply, error_response, json};
 use crate::inbound::answer::Answer;
 use crate::inbound::client_protocol::{ClientProtocol, RefusalBody};
 use crate::inbound::responses::error::{self, HttpError};
+use crate::lifecycle::force_stop::ForceStop;
+use crate::lifecycle::open_turns::OpenTurn;
 use crate::route::attempt::{Asked, Attempts, Progress};
 use crate::route::endpoint_set::{EndpointSet, RouteTarget};
-use crate::server::reply::{Reply, error_response, json};
-use crate::server::shutdown::{ForceStop, OpenTurn};
 use crate::store::Store;
 use crate::store::warn::{self, Caches};
 
@@ -215,7 +216,7 @@ async fn streamed(
         Ok(body) => body,
         Err(error) => return error_response(error),
     };
-    let mut response = Response::new(Reply::Turn(Box::new(body)));
+    let mut response = Response::new(Reply::Stream(Box::new(body)));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));

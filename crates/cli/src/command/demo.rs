@@ -14,8 +14,8 @@ use hyper_util::rt::TokioExecutor;
 use latimer_adapters::scripted::{Provider, ReasoningField, Scenario, ScriptedAnswer, Step};
 use latimer_protocol::turn::Seal;
 use latimer_proxy::config::watch::Live;
+use latimer_proxy::lifecycle::phase::StopRequest;
 use latimer_proxy::server::Proxy;
-use latimer_proxy::server::shutdown::Stop;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -82,7 +82,7 @@ async fn demo(width: usize) -> anyhow::Result<ExitCode> {
         ))?;
     }
     show.line(&format!("{:12}{:.0} ms from start to end", "everything", millis(begun.elapsed())))?;
-    stop.send(Stop::Drain).await.context("stopping the proxy")?;
+    stop.send(StopRequest::Drain).await.context("stopping the proxy")?;
     serving.await.context("the proxy's task")??;
     setup::say(
         "\nThe same with Codex and your provider: see \"Codex on your provider in three lines\" in README.md",
@@ -118,7 +118,7 @@ fn answers() -> [ScriptedAnswer; 2] {
 /// A proxy on a free port, configured as a person would: with the text of a configuration file.
 async fn start_proxy(
     provider: &str,
-) -> anyhow::Result<(String, mpsc::Sender<Stop>, tokio::task::JoinHandle<std::io::Result<()>>)> {
+) -> anyhow::Result<(String, mpsc::Sender<StopRequest>, tokio::task::JoinHandle<std::io::Result<()>>)> {
     let text = format!(
         "[server]\nlisten = \"127.0.0.1:0\"\nauth = \"none\"\n\n[[endpoint]]\nname = \"scripted\"\nprotocol = \"chat\"\nbase_url = \"{provider}\"\nmodels = [\"demo-model\"]\n"
     );

@@ -10,8 +10,8 @@ use anyhow::Context as _;
 use latimer_protocol::turn::Seal;
 use latimer_proxy::config::watch::{Live, watch};
 use latimer_proxy::config::{Auth, state};
+use latimer_proxy::lifecycle::phase::StopRequest;
 use latimer_proxy::server::Proxy;
-use latimer_proxy::server::shutdown::Stop;
 use tokio::sync::mpsc;
 
 use crate::logging::{self, Format};
@@ -125,7 +125,7 @@ fn withdraw(state_dir: &Path) {
 }
 
 /// Yields once for every SIGTERM or Ctrl-C, once after a long idle time if one is given, and a hand-over for SIGUSR1.
-fn stop_signals(idle: Option<(Duration, Arc<Proxy>)>) -> anyhow::Result<mpsc::Receiver<Stop>> {
+fn stop_signals(idle: Option<(Duration, Arc<Proxy>)>) -> anyhow::Result<mpsc::Receiver<StopRequest>> {
     use tokio::signal::unix::{SignalKind, signal};
     let (send, receive) = mpsc::channel(4);
     let mut terminate = signal(SignalKind::terminate()).context("watching for SIGTERM")?;
@@ -138,15 +138,15 @@ fn stop_signals(idle: Option<(Duration, Arc<Proxy>)>) -> anyhow::Result<mpsc::Re
                 tokio::time::sleep(longest.saturating_sub(proxy.idle_for()).max(Duration::from_secs(1)))
                     .await;
             }
-            let _ = send.send(Stop::Drain).await;
+            let _ = send.send(StopRequest::Drain).await;
         });
     }
     tokio::spawn(async move {
         loop {
             let how = tokio::select! {
-                _ = terminate.recv() => Stop::Drain,
-                _ = interrupt.recv() => Stop::Drain,
-                _ = hand_over.recv() => Stop::HandOver,
+                _ = terminate.recv() => StopRequest::Drain,
+                _ = interrupt.recv() => StopRequest::Drain,
+                _ = hand_over.recv() => StopRequest::HandOver,
             };
             if send.send(how).await.is_err() {
                 break;

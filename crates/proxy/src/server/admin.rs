@@ -8,8 +8,9 @@ use latimer_protocol::status::OverrideRequest;
 use serde_json::json;
 
 use super::overrides::Overrides;
-use super::reply::{Refusal, Reply, json as reply};
 use crate::config::Config;
+use crate::http::refusal::Refusal;
+use crate::http::reply::{Reply, json as reply};
 use crate::route::learned::Learned;
 
 /// The largest body of such a request.

@@ -7,7 +7,7 @@ use latimer_protocol::secret::Secret;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::reply::Refusal;
+use crate::http::refusal::Refusal;
 
 /// The token, kept as a hash so that the comparison takes the same time for every guess.
 #[derive(Clone)]

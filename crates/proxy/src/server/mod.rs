@@ -3,14 +3,12 @@
 mod accounts;
 pub mod admin;
 pub mod body;
+mod connections;
 pub mod guard;
 pub mod overrides;
 pub mod paths;
 pub mod pulse;
-pub mod reply;
-pub mod shutdown;
 mod stored;
-pub mod traces;
 mod vitals;
 mod watchdog;
 mod websocket;
@@ -34,17 +32,21 @@ use latimer_protocol::turn::Seal;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
 
+use self::connections::{ConnectionGuard, ConnectionTracker};
 use self::guard::TokenHash;
 use self::overrides::Overrides;
 use self::paths::{Action, Admin};
 use self::pulse::Pulse;
-use self::reply::{Refusal, Reply, json};
-use self::shutdown::{ConnectionGuard, ConnectionTracker, ForceStop, OpenTurn, Phase, Stop, Turns};
 use self::websocket::UpgradeSlot;
 use crate::accounts::Places;
 use crate::config::Config;
 use crate::config::watch::Live;
+use crate::http::refusal::Refusal;
+use crate::http::reply::{Reply, json};
 use crate::inbound::{gemini, messages, models};
+use crate::lifecycle::force_stop::ForceStop;
+use crate::lifecycle::open_turns::{OpenTurn, OpenTurns};
+use crate::lifecycle::phase::{self, Phase, StopRequest};
 use crate::probe::{self, Probe};
 use crate::route::endpoint_set::EndpointSet;
 use crate::route::memory::Memory;
@@ -80,7 +82,7 @@ pub struct Proxy {
     caches: Arc<Mutex<Caches>>,
     token: Option<TokenHash>,
     seal: Seal,
-    turns: Arc<Turns>,
+    turns: Arc<OpenTurns>,
     requests: AtomicU64,
     phase: watch::Sender<Phase>,
     started: Instant,
@@ -133,7 +135,7 @@ impl Proxy {
             live,
             token: token.map(TokenHash::new),
             seal,
-            turns: Arc::new(Turns::new()),
+            turns: Arc::new(OpenTurns::new()),
             requests: AtomicU64::new(0),
             phase: watch::Sender::new(Phase::Serving),
             started: Instant::now(),
@@ -142,7 +144,11 @@ impl Proxy {
 
     /// Serves until `stop` yields once; a second yield shortens the grace period. Returns when every turn has ended, well
     /// or with a legal terminal event.
-    pub async fn serve(self: Arc<Self>, listener: TcpListener, stop: mpsc::Receiver<Stop>) -> io::Result<()> {
+    pub async fn serve(
+        self: Arc<Self>,
+        listener: TcpListener,
+        stop: mpsc::Receiver<StopRequest>,
+    ) -> io::Result<()> {
         let pulse = async {
             self.pulse.measure().await;
             Ok(())
@@ -156,7 +162,7 @@ impl Proxy {
     async fn serve_connections(
         self: Arc<Self>,
         listener: TcpListener,
-        mut stop: mpsc::Receiver<Stop>,
+        mut stop: mpsc::Receiver<StopRequest>,
     ) -> io::Result<()> {
         let connections = Arc::new(Semaphore::new(MOST_CONNECTIONS));
         let house = ConnectionTracker::new();
@@ -173,7 +179,7 @@ impl Proxy {
             match accepted {
                 Ok((stream, _)) => match Arc::clone(&connections).try_acquire_owned() {
                     Ok(permit) => {
-                        let connection = Arc::clone(&self).connection(stream, house.guest());
+                        let connection = Arc::clone(&self).connection(stream, house.open());
                         tokio::spawn(async move {
                             connection.await;
                             drop(permit);
@@ -189,7 +195,7 @@ impl Proxy {
             }
         };
         drop(listener);
-        if how == Some(Stop::HandOver) {
+        if how == Some(StopRequest::HandOver) {
             self.hand_over(&house, &mut stop).await;
         }
         self.drain(house, stop).await;
@@ -200,11 +206,7 @@ impl Proxy {
 
     /// How long no turn was open.
     pub fn idle_for(&self) -> Duration {
-        if self.turns.open() > 0 {
-            Duration::ZERO
-        } else {
-            self.started.elapsed().saturating_sub(self.turns.last_end())
-        }
+        self.turns.idle_for()
     }
 
     /// One connection, whatever becomes of it. It keeps the house open until it is over.
@@ -226,7 +228,7 @@ impl Proxy {
         let served = tokio::select! {
             biased;
             served = connection.as_mut() => served,
-            () = shutdown::stopping(self.phase.subscribe()) => {
+            () = phase::until_draining(self.phase.subscribe()) => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
@@ -244,12 +246,12 @@ impl Proxy {
     }
 
     /// Answers what comes on the connections that are open, until they are closed or idle. A request to stop ends this.
-    async fn hand_over(&self, house: &ConnectionTracker, stop: &mut mpsc::Receiver<Stop>) {
+    async fn hand_over(&self, house: &ConnectionTracker, stop: &mut mpsc::Receiver<StopRequest>) {
         const LOOK: Duration = Duration::from_millis(50);
         self.phase.send_replace(Phase::HandingOver);
-        tracing::info!(event = "handover.begin", turns = self.turns.open(), connections = house.guests());
+        tracing::info!(event = "handover.begin", turns = self.turns.open(), connections = house.count());
         let begun = Instant::now();
-        while house.guests() > 0 {
+        while house.count() > 0 {
             let idle = begun.elapsed().min(self.idle_for()) > HANDED_OVER_IDLE;
             if idle || begun.elapsed() > HANDED_OVER {
                 break;
@@ -259,14 +261,14 @@ impl Proxy {
                 _ = stop.recv() => break,
             }
         }
-        tracing::info!(event = "handover.end", turns = self.turns.open(), connections = house.guests());
+        tracing::info!(event = "handover.end", turns = self.turns.open(), connections = house.count());
     }
 
-    async fn drain(&self, house: ConnectionTracker, mut stop: mpsc::Receiver<Stop>) {
+    async fn drain(&self, house: ConnectionTracker, mut stop: mpsc::Receiver<StopRequest>) {
         self.phase.send_replace(Phase::Draining);
         let grace = self.live.current().server.grace;
         tracing::info!(event = "drain.begin", turns = self.turns.open(), grace_s = grace.as_secs());
-        let closed = house.empty();
+        let closed = house.closed();
         tokio::pin!(closed);
         let done = tokio::select! {
             () = &mut closed => true,

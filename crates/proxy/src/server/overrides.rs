@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use latimer_protocol::status::{OverrideRequest, OverrideState, OverrideWhat};
 
-use super::reply::Refusal;
 use crate::config::Config;
+use crate::http::refusal::Refusal;
 
 /// The longest a change may last.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);

@@ -2,7 +2,7 @@
 
 use hyper::{HeaderMap, Method};
 
-use super::reply::Refusal;
+use crate::http::refusal::Refusal;
 use crate::inbound::client_protocol::ClientProtocol;
 use crate::inbound::gemini::target::Target;
 use crate::turn;

@@ -5,7 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use hyper::Response;
 
-use super::reply::{Refusal, Reply, json};
+use crate::http::refusal::Refusal;
+use crate::http::reply::{Reply, json};
 use crate::inbound::responses::stored::{Page, deleted, input_items as list};
 use crate::store::Store;
 use crate::store::chain::Stored;

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 
-use super::reply::{self, Refusal, Reply};
+use crate::http::refusal::Refusal;
+use crate::http::reply::{self, Reply};
 
 /// How long the watchdog may take. It thinks in milliseconds.
 const PATIENCE: Duration = Duration::from_secs(2);

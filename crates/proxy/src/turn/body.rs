@@ -14,12 +14,13 @@ use tokio::time::Sleep;
 use super::log::Log;
 use super::unix_now;
 use super::work::Work;
+use crate::http::reply::ByteStream;
 use crate::inbound::answer::Answer;
 use crate::inbound::responses::answer::StoredResponse;
 use crate::inbound::responses::chain;
 use crate::inbound::responses::socket::recall::Recall;
+use crate::lifecycle::force_stop::ForceStop;
 use crate::route::attempt::{Progress, shutting_down};
-use crate::server::shutdown::ForceStop;
 use crate::store::Store;
 
 /// The most that is collected before it is written.
@@ -96,11 +97,6 @@ impl TurnBody {
             rounds: 0,
             over: false,
         }
-    }
-
-    /// True once the last byte was handed out.
-    pub fn is_over(&self) -> bool {
-        self.over
     }
 
     /// The next bytes for the client: everything that has arrived, and nothing that has not.
@@ -240,6 +236,16 @@ impl TurnBody {
             Poll::Pending => self.cut.poll(cx).map(|()| Progress::Failed(shutting_down())),
             ready @ Poll::Ready(_) => ready,
         }
+    }
+}
+
+impl ByteStream for TurnBody {
+    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        TurnBody::poll_bytes(self, cx)
+    }
+
+    fn is_over(&self) -> bool {
+        self.over
     }
 }
 

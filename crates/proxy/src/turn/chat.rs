@@ -9,12 +9,12 @@ use super::{
     EVENTS, InboundRequest, Kind, ResponsePlan, TurnBody, TurnContext, answered, begin, call_ids, client,
     random, unix_now,
 };
+use crate::http::reply::{Reply, error_response};
 use crate::inbound::answer::Answer;
 use crate::inbound::chat::stream::{Writer, WriterSeed};
 use crate::inbound::chat::{answer, request};
 use crate::inbound::client_protocol::ClientProtocol;
 use crate::inbound::responses::error::HttpError;
-use crate::server::reply::{Reply, error_response};
 
 /// Answers one `POST /v1/chat/completions`.
 pub async fn chat(surroundings: TurnContext, headers: &HeaderMap, body: Bytes) -> Response<Reply> {

@@ -9,13 +9,13 @@ use super::{
     EVENTS, InboundRequest, Kind, ResponsePlan, TurnBody, TurnContext, answered, begin, call_ids, client,
     random,
 };
+use crate::http::reply::{Reply, error_response, json};
 use crate::inbound::answer::Answer;
 use crate::inbound::client_protocol::ClientProtocol;
 use crate::inbound::gemini::request::{self, Parsed};
 use crate::inbound::gemini::stream::{Form, Writer, WriterSeed};
 use crate::inbound::responses::error::HttpError;
 use crate::inbound::tokens;
-use crate::server::reply::{Reply, error_response, json};
 
 /// Answers one `POST /v1beta/models/{model}:generateContent` or `:streamGenerateContent`.
 pub async fn generate(

@@ -9,9 +9,9 @@ use latimer_protocol::status::Trace;
 use latimer_protocol::turn::{FinishReason, Usage};
 
 use super::unix_now;
+use crate::lifecycle::open_turns::OpenTurn;
+use crate::lifecycle::traces::MAX_NOTES;
 use crate::route::attempt::Attempts;
-use crate::server::shutdown::OpenTurn;
-use crate::server::traces::MOST_NOTES;
 use crate::store::Store;
 use crate::store::usage::{Price, UsageRow, cost};
 use crate::store::warn::Caches;
@@ -95,7 +95,7 @@ impl Log {
         }
         let (endpoint, model, cause) = (&self.endpoint, &self.model, codes::code(note));
         tracing::info!(event = "turn.note", turn = %self.id, endpoint, model, cause, note);
-        if self.notes.len() < MOST_NOTES {
+        if self.notes.len() < MAX_NOTES {
             self.notes.push(note.to_owned());
         }
     }
@@ -168,7 +168,9 @@ impl Log {
 
 impl Drop for Log {
     fn drop(&mut self) {
-        self.open.ended(self.failure.is_some());
+        if self.failure.is_some() {
+            self.open.count_failure();
+        }
         let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let warning = self.books.conversation.as_deref().and_then(|conversation| {
             let caches = &mut self.books.caches.lock().unwrap_or_else(PoisonError::into_inner);

@@ -11,6 +11,7 @@ use super::{
     random,
 };
 use crate::config::{Config, Protocol};
+use crate::http::reply::{Reply, error_response, json};
 use crate::inbound::answer::Answer;
 use crate::inbound::client_protocol::ClientProtocol;
 use crate::inbound::messages::models::meant;
@@ -20,7 +21,6 @@ use crate::inbound::messages::{answer, count};
 use crate::inbound::responses::error::HttpError;
 use crate::inbound::{models, tokens};
 use crate::route::endpoint_set::RouteTarget;
-use crate::server::reply::{Reply, error_response, json};
 
 /// Answers one `POST /v1/messages`.
 pub async fn messages(surroundings: TurnContext, headers: &HeaderMap, body: Bytes) -> Response<Reply> {

@@ -16,6 +16,7 @@ use super::{
     random, settled, unix_now,
 };
 use crate::config::Protocol;
+use crate::http::reply::{self, Reply, error_response};
 use crate::inbound::answer::Answer;
 use crate::inbound::client_protocol::ClientProtocol;
 use crate::inbound::responses::error::{HttpError, RequestError};
@@ -26,7 +27,6 @@ use crate::inbound::responses::stream::{Writer, WriterSeed};
 use crate::inbound::responses::{answer, chain, compact};
 use crate::inbound::tokens;
 use crate::route::endpoint_set::RouteTarget;
-use crate::server::reply::{self, Reply, error_response};
 use crate::store::Store;
 
 /// A larger conversation is not kept to be gone on with.

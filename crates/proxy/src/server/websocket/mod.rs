@@ -18,11 +18,12 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use self::session::{Host, Opening, Session, Times};
 use super::Proxy;
-use super::reply::{Refusal, Reply};
-use super::shutdown::leaving;
+use crate::http::refusal::Refusal;
+use crate::http::reply::Reply;
 use crate::inbound::client_protocol::ClientProtocol;
 use crate::inbound::responses::socket::message::{self, Create};
 use crate::inbound::responses::socket::recall::Recall;
+use crate::lifecycle::phase::until_not_serving;
 use crate::turn;
 
 const KEY: HeaderName = HeaderName::from_static("sec-websocket-key");
@@ -102,7 +103,7 @@ impl Upgrade {
             .max_message_size(Some(body_limit))
             .max_frame_size(Some(body_limit));
         let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
-        let leave = Box::pin(leaving(proxy.phase.subscribe()));
+        let leave = Box::pin(until_not_serving(proxy.phase.subscribe()));
         let front = ClientProtocol::Responses { codex: turn::is_codex(&headers) };
         let recall = Arc::new(Mutex::new(Recall::new(body_limit)));
         let conversation = Conversation { proxy, front, headers, recall };

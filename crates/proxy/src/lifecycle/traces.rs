@@ -6,9 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use latimer_protocol::status::Trace;
 
 /// Turns that are remembered.
-const MOST_TURNS: usize = 256;
+const MAX_TURNS: usize = 256;
 /// Notes of one turn that are kept.
-pub const MOST_NOTES: usize = 64;
+pub const MAX_NOTES: usize = 64;
 
 /// The last turns, oldest first.
 #[derive(Debug, Default)]
@@ -20,7 +20,7 @@ impl Traces {
     /// Remembers a turn that is over, and forgets the oldest one of too many.
     pub fn push(&self, trace: Trace) {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        if turns.len() == MOST_TURNS {
+        if turns.len() == MAX_TURNS {
             turns.pop_front();
         }
         turns.push_back(trace);
@@ -51,12 +51,12 @@ mod tests {
     #[test]
     fn old_turns_are_forgotten() {
         let traces = Traces::default();
-        for number in 0..=MOST_TURNS {
+        for number in 0..=MAX_TURNS {
             traces.push(Trace { turn: format!("t{number}"), ..Trace::default() });
         }
         assert_eq!(traces.one("t0"), None);
         assert!(traces.one("t1").is_some_and(|trace| trace.contains("\"turn\":\"t1\"")));
         let list: serde_json::Value = serde_json::from_str(&traces.list()).expect("JSON");
-        assert_eq!(list["data"][0]["turn"], format!("t{MOST_TURNS}"));
+        assert_eq!(list["data"][0]["turn"], format!("t{MAX_TURNS}"));
     }
 }
