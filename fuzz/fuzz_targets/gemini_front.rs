@@ -5,7 +5,7 @@ use latimer_adapters::chat::quirks::Quirks;
 use latimer_adapters::chat::request::write;
 use latimer_protocol::gemini::legality;
 use latimer_protocol::turn::{Item, Owner, Seal};
-use latimer_proxy::inbound::gemini::error::HttpError;
+use latimer_proxy::inbound::wire::http_error::HttpError;
 use latimer_proxy::inbound::gemini::request::{read, read_count};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;

@@ -2,7 +2,7 @@
 //! are parts of the frames they come from.
 #![no_main]
 
-use latimer_proxy::inbound::responses::error::HttpError;
+use latimer_proxy::inbound::wire::http_error::HttpError;
 use latimer_proxy::inbound::responses::socket::message::{self, Message};
 use latimer_proxy::inbound::responses::socket::payloads::Payloads;
 use libfuzzer_sys::fuzz_target;

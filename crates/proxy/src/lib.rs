@@ -17,4 +17,5 @@ pub mod probe;
 pub mod route;
 pub mod server;
 pub mod store;
+mod text;
 pub mod turn;

@@ -44,7 +44,7 @@ impl Config {
     }
 
     fn unknown(&self, model: &str) -> RouteError {
-        let shown: String = model.chars().filter(|c| !c.is_control()).take(80).collect();
+        let shown = crate::text::shown(model, crate::text::MAX_NAME);
         if self.endpoints.is_empty() {
             return RouteError(format!(
                 "no endpoint is configured, so nothing can answer for `{shown}`; add an [[endpoint]] to the configuration (`latimer check` reads it)"

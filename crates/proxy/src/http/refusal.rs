@@ -5,7 +5,7 @@ use hyper::header::{ALLOW, HeaderValue};
 
 use super::reply::{Reply, error_response};
 use crate::inbound::client_protocol::{ClientProtocol, RefusalBody};
-use crate::inbound::responses::error::HttpError;
+use crate::inbound::wire::http_error::HttpError;
 
 /// A request that is refused before a turn begins.
 #[derive(Debug, PartialEq, Eq)]

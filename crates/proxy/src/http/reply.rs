@@ -9,7 +9,7 @@ use hyper::Response;
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 
-use crate::inbound::responses::error::HttpError;
+use crate::inbound::wire::http_error::HttpError;
 
 /// A body that is made while it is sent. Dropping it ends the work behind it.
 pub trait ByteStream: Send {

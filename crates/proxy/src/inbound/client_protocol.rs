@@ -2,7 +2,8 @@
 
 use latimer_protocol::failure::Failure;
 
-use super::responses::error::HttpError;
+use super::wire::http_error::HttpError;
+use super::wire::openai_error::error_object;
 use super::{chat, gemini, messages, responses};
 
 /// A client's protocol, with what is said differently to one of its clients.
@@ -43,10 +44,10 @@ impl ClientProtocol {
     /// A failure before the answer began. `request` is the name of the request in the log.
     pub fn failure(self, failure: &Failure, request: &str) -> HttpError {
         match self {
-            Self::Responses { codex } => responses::error::http_error(failure, codex),
-            Self::Chat => chat::error::http_error(failure),
-            Self::Messages => messages::error::http_error(failure, request),
-            Self::Gemini { cli } => gemini::error::http_error(failure, cli),
+            Self::Responses { codex } => responses::error::failure_error(failure, codex),
+            Self::Chat => chat::error::failure_error(failure),
+            Self::Messages => messages::error::failure_error(failure, request),
+            Self::Gemini { cli } => gemini::error::failure_error(failure, cli),
         }
     }
 
@@ -56,7 +57,7 @@ impl ClientProtocol {
             Self::Responses { .. } | Self::Chat => HttpError {
                 status: said.status,
                 retry_after: None,
-                body: responses::error::body(said.message, said.kind, said.param, said.code),
+                body: error_object(said.message, said.kind, said.param, said.code),
             },
             Self::Messages => messages::error::refusal(said.status, said.message, request),
             Self::Gemini { .. } => gemini::error::refusal(said.status, said.message),

@@ -549,7 +549,7 @@ fn unauthorized() -> Refusal {
 }
 
 fn no_model(id: &str) -> Refusal {
-    let shown: String = id.chars().take(80).collect();
+    let shown = crate::text::shown(id, crate::text::MAX_NAME);
     Refusal::invalid(404, "model_not_found")
         .message(format!("no endpoint lists the model `{shown}`; GET /v1/models shows those that are listed"))
 }
@@ -560,7 +560,7 @@ fn no_probe(error: &io::Error) -> Refusal {
 }
 
 fn no_turn(id: &str) -> Refusal {
-    let shown: String = id.chars().take(40).collect();
+    let shown = crate::text::shown(id, crate::text::MAX_WORD);
     Refusal::invalid(404, "turn_not_found")
         .message(format!("no turn `{shown}` is remembered; GET /v1/turns lists the last ones"))
 }

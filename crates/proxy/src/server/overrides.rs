@@ -46,7 +46,7 @@ impl Overrides {
         let invalid = |message: String| Err(Refusal::invalid(400, "invalid_value").message(message));
         let endpoint = request.what.endpoint();
         if !config.endpoints.iter().any(|known| known.name.as_str() == endpoint) {
-            let shown: String = endpoint.chars().take(80).collect();
+            let shown = crate::text::shown(endpoint, crate::text::MAX_NAME);
             return invalid(format!("there is no endpoint `{shown}`"));
         }
         if let OverrideWhat::RaiseTimeouts { factor, .. } = request.what
@@ -69,7 +69,7 @@ impl Overrides {
         inner.next += 1;
         inner.generation += 1;
         let id = inner.next;
-        let why = request.why.chars().filter(|c| !c.is_control()).take(200).collect();
+        let why = crate::text::shown(&request.why, 200);
         tracing::info!(
             event = "override.set",
             id,

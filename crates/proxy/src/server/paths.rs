@@ -126,10 +126,8 @@ pub fn find<'p>(method: &Method, path: &'p str) -> Result<Action<'p>, Refusal> {
         return Ok(Action::Options(allow));
     }
     if !allow.split(", ").any(|allowed| allowed == method.as_str()) {
-        let mut refusal = Refusal::invalid(405, "method_not_allowed").message(format!(
-            "{known} takes {allow}, not {}",
-            method.as_str().chars().take(20).collect::<String>()
-        ));
+        let mut refusal = Refusal::invalid(405, "method_not_allowed")
+            .message(format!("{known} takes {allow}, not {}", crate::text::shown(method.as_str(), 20)));
         refusal.allow = Some(allow);
         return Err(refusal);
     }
@@ -254,7 +252,7 @@ fn bare(path: &str) -> &str {
 }
 
 fn unknown(path: &str) -> Refusal {
-    let shown: String = path.chars().filter(|c| !c.is_control()).take(80).collect();
+    let shown = crate::text::shown(path, crate::text::MAX_NAME);
     let nearest = PATHS
         .iter()
         .map(|(known, _)| (strsim::jaro_winkler(&shown, known), *known))

@@ -52,7 +52,7 @@ pub(super) async fn input_items(store: &Store, id: &str, query: &str) -> Result<
 async fn find(store: &Store, id: &str) -> Result<Arc<Stored>, Refusal> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     store.response(id, now).await.ok_or_else(|| {
-        let shown: String = id.chars().filter(|c| !c.is_control()).take(80).collect();
+        let shown = crate::text::shown(id, crate::text::MAX_NAME);
         Refusal::invalid(404, "response_not_found").message(format!(
             "no answer `{shown}` is kept; answers are kept for ten minutes, unless `store` is false"
         ))

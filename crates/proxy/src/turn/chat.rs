@@ -14,7 +14,7 @@ use crate::inbound::answer::Answer;
 use crate::inbound::chat::stream::{Writer, WriterSeed};
 use crate::inbound::chat::{answer, request};
 use crate::inbound::client_protocol::ClientProtocol;
-use crate::inbound::responses::error::HttpError;
+use crate::inbound::wire::http_error::HttpError;
 
 /// Answers one `POST /v1/chat/completions`.
 pub async fn chat(surroundings: TurnContext, headers: &HeaderMap, body: Bytes) -> Response<Reply> {

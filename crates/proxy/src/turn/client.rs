@@ -21,7 +21,7 @@ const SESSION: [&str; 7] = [
 pub(super) fn name(headers: &HeaderMap) -> String {
     let name = headers.get("originator").or_else(|| headers.get(USER_AGENT));
     let name = name.and_then(|name| name.to_str().ok()).unwrap_or("unknown");
-    name.split(['/', ' ']).next().unwrap_or(name).chars().take(40).collect()
+    crate::text::shown(name.split(['/', ' ']).next().unwrap_or(name), crate::text::MAX_WORD)
 }
 
 /// True when the caller is Codex, by the headers it always sends.

@@ -14,8 +14,8 @@ use crate::inbound::answer::Answer;
 use crate::inbound::client_protocol::ClientProtocol;
 use crate::inbound::gemini::request::{self, Parsed};
 use crate::inbound::gemini::stream::{Form, Writer, WriterSeed};
-use crate::inbound::responses::error::HttpError;
 use crate::inbound::tokens;
+use crate::inbound::wire::http_error::HttpError;
 
 /// Answers one `POST /v1beta/models/{model}:generateContent` or `:streamGenerateContent`.
 pub async fn generate(

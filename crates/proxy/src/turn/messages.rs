@@ -18,7 +18,7 @@ use crate::inbound::messages::models::meant;
 use crate::inbound::messages::request::{self, Parsed};
 use crate::inbound::messages::stream::{Writer, WriterSeed};
 use crate::inbound::messages::{answer, count};
-use crate::inbound::responses::error::HttpError;
+use crate::inbound::wire::http_error::HttpError;
 use crate::inbound::{models, tokens};
 use crate::route::endpoint_set::RouteTarget;
 

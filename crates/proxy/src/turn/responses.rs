@@ -19,13 +19,14 @@ use crate::config::Protocol;
 use crate::http::reply::{self, Reply, error_response};
 use crate::inbound::answer::Answer;
 use crate::inbound::client_protocol::ClientProtocol;
-use crate::inbound::responses::error::{HttpError, RequestError};
 use crate::inbound::responses::request::{self, Parsed};
 use crate::inbound::responses::socket::message::Create;
 use crate::inbound::responses::socket::recall::Recall;
 use crate::inbound::responses::stream::{Writer, WriterSeed};
 use crate::inbound::responses::{answer, chain, compact};
 use crate::inbound::tokens;
+use crate::inbound::wire::http_error::HttpError;
+use crate::inbound::wire::openai_error::RequestError;
 use crate::route::endpoint_set::RouteTarget;
 use crate::store::Store;
 

@@ -2,9 +2,9 @@
 
 use serde_json::value::RawValue;
 
-use crate::inbound::responses::json::{push_escaped, push_number, push_string};
-use crate::inbound::responses::tools::{Entry, Kind};
-use crate::inbound::responses::unwrap::{Unwrap, whole_input};
+use crate::inbound::wire::freeform::{FreeformDecoder, freeform_input};
+use crate::inbound::wire::json::{push_escaped, push_number, push_string};
+use crate::inbound::wire::tool_map::{ToolEntry, ToolKind};
 
 /// How a call looks to this client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(super) struct Call {
     /// Arguments as they came, and whether they are more than white space.
     arguments: String,
     has_arguments: bool,
-    unwrap: Unwrap,
+    decoder: FreeformDecoder,
     /// The decoded free text, for [`Form::Custom`].
     input: String,
     /// How much of what the client gets was sent.
@@ -39,9 +39,9 @@ pub(super) struct Call {
 }
 
 impl Call {
-    pub(super) fn new(slot: u32, id: String, flat: &str, entry: Option<&Entry>, legacy: bool) -> Self {
+    pub(super) fn new(slot: u32, id: String, flat: &str, entry: Option<&ToolEntry>, legacy: bool) -> Self {
         let form = match entry.map(|entry| entry.kind) {
-            Some(Kind::Custom) => Form::Custom,
+            Some(ToolKind::Custom) => Form::Custom,
             _ if legacy => Form::First,
             _ => Form::Function,
         };
@@ -53,7 +53,7 @@ impl Call {
             id,
             arguments: String::new(),
             has_arguments: false,
-            unwrap: Unwrap::default(),
+            decoder: FreeformDecoder::default(),
             input: String::new(),
             sent: 0,
             whole: None,
@@ -90,7 +90,7 @@ impl Call {
         // Looked at piece by piece: models that are stuck write white space without an end.
         self.has_arguments = self.has_arguments || !json.trim_start().is_empty();
         if self.form == Form::Custom {
-            self.unwrap.push(json, &mut self.input);
+            self.decoder.push(json, &mut self.input);
         }
     }
 
@@ -108,7 +108,7 @@ impl Call {
     pub(super) fn end(&mut self) {
         if self.form == Form::Custom {
             // Nothing that was sent is taken back.
-            let input = whole_input(&self.arguments).filter(|input| input.starts_with(&self.input));
+            let input = freeform_input(&self.arguments).filter(|input| input.starts_with(&self.input));
             self.whole = Some(input.is_some());
             self.input = input.unwrap_or_default();
             return;

@@ -2,15 +2,15 @@
 
 use latimer_protocol::failure::{Failure, Kind};
 
-use crate::inbound::responses::error::{error_body, status, with_status};
+use crate::inbound::wire::openai_error::{failure_object, status, with_status};
 
-pub use crate::inbound::responses::error::{HttpError, RequestError};
+use crate::inbound::wire::http_error::HttpError;
 
 /// A failure before the stream began.
 ///
 /// Clients of this protocol repeat every 429 and 5xx, some of them without an end. So what lasts is said with another 4xx; and a
 /// key that the provider refuses is never a 401, which a client would take for its own.
-pub fn http_error(failure: &Failure) -> HttpError {
+pub fn failure_error(failure: &Failure) -> HttpError {
     let status = match failure.kind {
         Kind::Unauthorized | Kind::Forbidden => 403,
         Kind::QuotaExhausted => 402,
@@ -24,7 +24,7 @@ pub fn http_error(failure: &Failure) -> HttpError {
 /// A failure inside a stream. There is no `choices` beside it: readers that know both shapes would take it for a piece of the
 /// answer, and a turn that failed for one that ended well.
 pub(super) fn stream_error(failure: &Failure) -> String {
-    error_body(failure)
+    failure_object(failure)
 }
 
 #[cfg(test)]
@@ -51,7 +51,7 @@ mod tests {
             (Kind::Internal, 500),
         ];
         for (kind, status) in cases {
-            let error = http_error(&Failure::new(kind, "lab: words"));
+            let error = failure_error(&Failure::new(kind, "lab: words"));
             assert_eq!(error.status, status, "{kind:?}");
             assert_eq!(error.retry_after.is_some(), status == 429 || kind == Kind::ShuttingDown, "{kind:?}");
             let body: Value = serde_json::from_str(&error.body).expect("JSON");

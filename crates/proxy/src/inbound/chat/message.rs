@@ -9,11 +9,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::error::RequestError;
 use super::parts::{self, Parts};
 use super::thoughts::{self, Detail, Place};
 use crate::inbound::responses::request::{field, missing, wrong_type};
-use crate::inbound::responses::tools::ToolMap;
+use crate::inbound::wire::openai_error::RequestError;
+use crate::inbound::wire::tool_map::ToolMap;
 
 /// Reads `messages` one by one.
 pub(super) struct Items<'t> {

@@ -4,7 +4,7 @@ use latimer_protocol::turn::Usage;
 use serde_json::json;
 
 use super::call::Call;
-use crate::inbound::responses::json::{push_escaped, push_number, push_string};
+use crate::inbound::wire::json::{push_escaped, push_number, push_string};
 
 /// The fields of a message that hold text.
 #[derive(Debug, Clone, Copy)]

@@ -5,8 +5,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::error::RequestError;
 use crate::inbound::responses::request::{field, missing, wrong_type};
+use crate::inbound::wire::openai_error::RequestError;
 
 /// The spellings of how hard to think, and whether to show it.
 #[derive(Default, Clone, Copy)]

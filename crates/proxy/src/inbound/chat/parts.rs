@@ -8,9 +8,10 @@ use latimer_protocol::turn::{Content, Image};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::error::RequestError;
 use super::message::note;
 use crate::inbound::responses::request::{field, wrong_type};
+use crate::inbound::wire::openai_error::RequestError;
+use crate::text::{MAX_WORD, shown};
 
 /// What a message holds, sorted.
 #[derive(Debug, Default)]
@@ -131,8 +132,7 @@ fn part(raw: &RawValue, at: &str, parts: &mut Parts, notes: &mut Vec<String>) ->
             });
         }
         other => {
-            let shown: String = other.chars().take(40).collect();
-            note(notes, &format!("a content part of type `{shown}` was left out"));
+            note(notes, &format!("a content part of type `{}` was left out", shown(other, MAX_WORD)));
         }
     }
     Ok(())

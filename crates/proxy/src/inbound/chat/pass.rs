@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::error::stream_error;
 use super::object::push_usage;
 use super::thoughts::{Place, detail};
-use crate::inbound::responses::json::push_string;
+use crate::inbound::wire::json::push_string;
 
 /// Hands chunks on.
 ///

@@ -6,12 +6,12 @@ use latimer_protocol::turn::{Format, Sampling, Seal, TurnRequest};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::error::RequestError;
 use super::message::Items;
 use super::options::{self, Efforts};
 use super::tools::{Declare, choice};
 use crate::inbound::responses::request::{field, missing};
-use crate::inbound::responses::tools::ToolMap;
+use crate::inbound::wire::openai_error::RequestError;
+use crate::inbound::wire::tool_map::ToolMap;
 
 /// What the answer must be like, besides what the turn says.
 #[derive(Debug, Clone, Default)]

@@ -17,7 +17,7 @@ use super::pass::PassthroughWriter;
 use super::request::ResponseOptions;
 use super::stops::Stops;
 use super::thoughts::{Place, detail};
-use crate::inbound::responses::json::{push_escaped, push_string};
+use crate::inbound::wire::json::{push_escaped, push_string};
 
 /// The longest call id that every client and provider takes.
 const LONGEST_ID: usize = 64;

@@ -7,9 +7,11 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::error::RequestError;
 use crate::inbound::responses::request::{field, wrong_type};
-use crate::inbound::responses::tools::{Kind, ToolMap, describe_grammar, free_text};
+use crate::inbound::wire::freeform::{describe_grammar, freeform_schema};
+use crate::inbound::wire::openai_error::RequestError;
+use crate::inbound::wire::tool_map::{ToolKind, ToolMap};
+use crate::text::{MAX_WORD, shown};
 
 /// A declaration: `{"type", "function": {…}}`, `{"type", "custom": {…}}`, or the fields themselves.
 #[derive(Deserialize)]
@@ -53,19 +55,19 @@ impl Declare<'_> {
             let kind = wire.kind.as_deref();
             match (kind, wire.function, wire.custom) {
                 (Some("function") | None, Some(inner), _) => {
-                    self.declare(inner, Kind::Function, &format!("{at}.function"))?;
+                    self.declare(inner, ToolKind::Function, &format!("{at}.function"))?;
                 }
                 (Some("custom"), _, Some(inner)) => {
-                    self.declare(inner, Kind::Custom, &format!("{at}.custom"))?;
+                    self.declare(inner, ToolKind::Custom, &format!("{at}.custom"))?;
                 }
                 // The Responses API's spelling, and with `custom` also that of the Messages API.
-                (Some("function") | None, None, _) => self.declare(raw, Kind::Function, &at)?,
+                (Some("function") | None, None, _) => self.declare(raw, ToolKind::Function, &at)?,
                 (Some("custom"), _, None) if raw.get().contains("\"input_schema\"") => {
-                    self.declare(raw, Kind::Function, &at)?;
+                    self.declare(raw, ToolKind::Function, &at)?;
                 }
-                (Some("custom"), _, None) => self.declare(raw, Kind::Custom, &at)?,
+                (Some("custom"), _, None) => self.declare(raw, ToolKind::Custom, &at)?,
                 (Some(other), ..) => {
-                    let shown: String = other.chars().take(40).collect();
+                    let shown = shown(other, MAX_WORD);
                     self.notes
                         .push(format!("a tool of type `{shown}` has no equal upstream and was left out"));
                 }
@@ -78,12 +80,12 @@ impl Declare<'_> {
     pub(super) fn functions(&mut self, raw: Option<&RawValue>) -> Result<bool, RequestError> {
         let list = list(raw, "functions")?;
         for (place, raw) in list.iter().enumerate() {
-            self.declare(raw, Kind::Function, &format!("functions[{place}]"))?;
+            self.declare(raw, ToolKind::Function, &format!("functions[{place}]"))?;
         }
         Ok(!list.is_empty())
     }
 
-    fn declare(&mut self, raw: &RawValue, kind: Kind, at: &str) -> Result<(), RequestError> {
+    fn declare(&mut self, raw: &RawValue, kind: ToolKind, at: &str) -> Result<(), RequestError> {
         let fields: Fields<'_> = serde_json::from_str(raw.get())
             .map_err(|_| wrong_type(raw, at, "an object that declares a tool"))?;
         let Some(name) = fields.name.as_deref().map(str::trim).filter(|name| !name.is_empty()) else {
@@ -99,7 +101,7 @@ impl Declare<'_> {
         };
         let given = |raw: &&RawValue| raw.get() != "null";
         let (parameters, description) = match kind {
-            Kind::Custom => (free_text(), Some(described(&fields))),
+            ToolKind::Custom => (freeform_schema(), Some(described(&fields))),
             _ => (
                 fields.parameters.or(fields.input_schema).filter(given).map(ToOwned::to_owned),
                 fields.description,

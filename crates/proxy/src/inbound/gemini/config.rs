@@ -8,8 +8,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::error::BadRequest;
-use super::read::{At, field, given, shown};
+use super::read::{At, field, given};
 use super::schema;
+use crate::text::{MAX_WORD, shown};
 
 /// What a configuration says besides the turn.
 #[derive(Debug, Default)]
@@ -177,7 +178,10 @@ fn format(wire: &Wire<'_>, notes: &mut Vec<String>) -> Result<(Format, Option<St
         ("" | "text/plain", _) => Ok((Format::Text, None)),
         ("text/x.enum", schema) => Ok((Format::Text, schema.as_deref().and_then(one_of))),
         (other, _) => {
-            notes.push(format!("an answer of type `{}` has no equal and became plain text", shown(other)));
+            notes.push(format!(
+                "an answer of type `{}` has no equal and became plain text",
+                shown(other, MAX_WORD)
+            ));
             Ok((Format::Text, None))
         }
     }

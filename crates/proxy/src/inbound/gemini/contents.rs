@@ -14,7 +14,8 @@ use serde_json::value::RawValue;
 use super::error::BadRequest;
 use super::names::Names;
 use super::parts::{self, FunctionCall, FunctionResponse, Part};
-use super::read::{At, field, given, list, object, required, shown, wrong_type};
+use super::read::{At, field, given, list, object, required, wrong_type};
+use crate::text::{MAX_WORD, shown};
 
 /// Stands on calls whose signature a client does not know.
 const NO_SIGNATURE: &str = "skip_thought_signature_validator";
@@ -97,8 +98,10 @@ impl<'n> Items<'n> {
             "system" => Role::System,
             "user" | "function" | "tool" | "" => Role::User,
             other => {
-                self.notes
-                    .push(format!("the role `{}` is unknown and was read as the person's", shown(other)));
+                self.notes.push(format!(
+                    "the role `{}` is unknown and was read as the person's",
+                    shown(other, MAX_WORD)
+                ));
                 Role::User
             }
         };

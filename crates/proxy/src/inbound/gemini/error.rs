@@ -10,7 +10,7 @@ use latimer_protocol::failure::{Failure, Kind};
 use serde_json::{Value, json};
 
 use super::read::At;
-pub use crate::inbound::responses::error::HttpError;
+use crate::inbound::wire::http_error::{HttpError, wait_seconds};
 
 /// A request that cannot be read, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +79,7 @@ fn find(kind: Kind) -> &'static Row {
 }
 
 /// A failure before the answer began. `cli` says that the client is the Gemini CLI.
-pub fn http_error(failure: &Failure, cli: bool) -> HttpError {
+pub fn failure_error(failure: &Failure, cli: bool) -> HttpError {
     let row = find(failure.kind);
     let (status, _) = if cli { row.cli } else { row.said };
     HttpError { status, retry_after: wait(failure, status), body: failure_body(failure, cli) }
@@ -117,7 +117,7 @@ fn is_used_up(kind: Kind) -> bool {
 }
 
 fn wait(failure: &Failure, status: u16) -> Option<u64> {
-    let asked = failure.retry_after.map(|wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
+    let asked = wait_seconds(failure);
     match status {
         429 if is_used_up(failure.kind) => asked,
         429 => Some(asked.unwrap_or(DEFAULT_WAIT).max(1)),
@@ -181,7 +181,7 @@ mod tests {
             assert_eq!(ROWS.iter().filter(|other| other.kind == row.kind).count(), 1, "{:?}", row.kind);
             for cli in [true, false] {
                 for message in ["lab: words", ""] {
-                    let error = http_error(&Failure::new(row.kind, message), cli);
+                    let error = failure_error(&Failure::new(row.kind, message), cli);
                     assert_eq!(legality::check_object(error.body.as_bytes()), Vec::<String>::new());
                     assert!(error.body.contains(&format!("\"code\":{},", error.status)), "{}", error.body);
                 }
@@ -194,17 +194,17 @@ mod tests {
 
     #[test]
     fn nobody_is_told_that_its_own_key_is_wrong_when_ours_is() {
-        assert_eq!(http_error(&Failure::new(Kind::Unauthorized, "lab: no"), false).status, 403);
+        assert_eq!(failure_error(&Failure::new(Kind::Unauthorized, "lab: no"), false).status, 403);
     }
 
     #[test]
     fn waits_are_said_twice_and_rounded_up() {
         let wait = Some(Duration::from_millis(1500));
         let error =
-            http_error(&Failure { retry_after: wait, ..Failure::new(Kind::RateLimited, "slow") }, true);
+            failure_error(&Failure { retry_after: wait, ..Failure::new(Kind::RateLimited, "slow") }, true);
         assert_eq!((error.status, error.retry_after), (429, Some(2)));
         assert!(error.body.contains("\"retryDelay\":\"2s\""), "{}", error.body);
-        let used_up = http_error(&Failure::new(Kind::QuotaExhausted, "no credit"), true);
+        let used_up = failure_error(&Failure::new(Kind::QuotaExhausted, "no credit"), true);
         assert_eq!(used_up.retry_after, None);
         assert!(used_up.body.contains("PerDay") && !used_up.body.contains("retryDelay"), "{}", used_up.body);
     }

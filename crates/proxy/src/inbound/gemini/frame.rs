@@ -1,6 +1,6 @@
 //! Pieces of a `GenerateContentResponse` in the three forms an answer has: events, one JSON array, one object.
 
-use crate::inbound::responses::json::{push_escaped, push_string};
+use crate::inbound::wire::json::{push_escaped, push_string};
 
 /// How the answer is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -112,8 +112,3 @@ pub(super) fn wrong_type(raw: &RawValue, at: &At<'_>, wanted: &str) -> BadReques
     }
     BadRequest::at(at, format_args!("should be {wanted}, and {sent} was sent"))
 }
-
-/// A word of the client, short enough for a note.
-pub(super) fn shown(word: &str) -> String {
-    word.chars().take(40).collect()
-}

@@ -9,8 +9,9 @@ use serde_json::value::RawValue;
 
 use super::error::BadRequest;
 use super::names::Names;
-use super::read::{At, field, given, list, shown};
+use super::read::{At, field, given, list};
 use super::schema;
+use crate::text::{MAX_WORD, shown};
 
 /// Tools that only Google's own servers can run.
 const HOSTED: [&str; 16] = [
@@ -70,7 +71,7 @@ pub(super) fn declare(
                 hosted if HOSTED.contains(&hosted) => notes.push(format!(
                     "the tool `{hosted}` runs on Google's servers, has no equal upstream and was left out"
                 )),
-                other => notes.push(format!("an unknown tool `{}` was left out", shown(other))),
+                other => notes.push(format!("an unknown tool `{}` was left out", shown(other, MAX_WORD))),
             }
         }
     }
@@ -92,7 +93,10 @@ fn function(
         ));
     };
     let Some(hub) = names.declare(&name) else {
-        notes.push(format!("the function `{}` was declared twice; the first one counts", shown(&name)));
+        notes.push(format!(
+            "the function `{}` was declared twice; the first one counts",
+            shown(&name, MAX_WORD)
+        ));
         return Ok(());
     };
     let description = field(wire.description, &at.field("description"), "a string")?;
@@ -103,7 +107,7 @@ fn function(
         (None, None) => None,
     };
     if schema.is_some() && parameters.is_none() {
-        notes.push(format!("the parameters of `{}` are no schema and were left out", shown(&name)));
+        notes.push(format!("the parameters of `{}` are no schema and were left out", shown(&name, MAX_WORD)));
     }
     out.push(Tool { name: hub, description, parameters, strict: None });
     Ok(())

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::inbound::responses::json::{push_escaped, push_number, push_string};
+use crate::inbound::wire::json::{push_escaped, push_number, push_string};
 
 /// What a block holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Tools whose schema Anthropic's own models know by heart, as plain functions: the client runs them, so any model may call
 //! them once it is told what they take.
 
-use super::field::shown;
+use crate::text::{MAX_WORD, shown};
 
 /// A tool that the client runs.
 pub(super) struct Builtin {
@@ -57,7 +57,7 @@ pub(super) fn find(kind: &str) -> Typed {
         || {
             Typed::Hosted(format!(
                 "a tool of type `{}` runs on Anthropic's servers only and was left out",
-                shown(kind)
+                shown(kind, MAX_WORD)
             ))
         },
         Typed::Runs,

@@ -12,8 +12,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::error::BadRequest;
-use super::field::{At, list, missing, object, optional, required, shown};
+use super::field::{At, list, missing, object, optional, required};
 use super::source::{self, Document};
+use crate::text::{MAX_WORD, shown};
 
 /// How Claude Code's first system block begins. It changes from session to session, so it would spoil every cache behind it.
 const BILLING: &str = "x-anthropic-billing-header:";
@@ -325,7 +326,7 @@ impl<'t> Reader<'t> {
     fn left_out(&mut self, what: &str, kind: &str) {
         self.note(format!(
             "{what} of type `{}` means nothing to this upstream and was left out",
-            shown(kind)
+            shown(kind, MAX_WORD)
         ));
     }
 

@@ -8,7 +8,7 @@ use latimer_protocol::failure::{Failure, Kind};
 use serde_json::json;
 
 use super::field::At;
-use crate::inbound::responses::error::HttpError;
+use crate::inbound::wire::http_error::{HttpError, wait_seconds};
 
 /// A request that cannot be read, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -91,9 +91,9 @@ fn find(kind: Kind) -> &'static Row {
 }
 
 /// A failure before the stream began. `request_id` is how the log names the turn, such as `req_01…`.
-pub fn http_error(failure: &Failure, request_id: &str) -> HttpError {
+pub fn failure_error(failure: &Failure, request_id: &str) -> HttpError {
     let row = find(failure.kind);
-    let asked = failure.retry_after.map(|wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
+    let asked = wait_seconds(failure);
     let retry_after = match row.status {
         429 => Some(asked.unwrap_or(DEFAULT_WAIT).max(1)),
         503 => Some(1),
@@ -162,7 +162,7 @@ mod tests {
             (Kind::UpstreamError, None, 502, None, "api_error"),
         ];
         for (kind, wait, status, retry_after, error_type) in cases {
-            let error = http_error(&failure(kind, wait), "req_1");
+            let error = failure_error(&failure(kind, wait), "req_1");
             assert_eq!((error.status, error.retry_after), (status, retry_after), "{kind:?}");
             let body: Value = serde_json::from_str(&error.body).expect("JSON");
             let want = json!({ "type": "error", "error": { "type": error_type, "message": "lab: words" }, "request_id": "req_1" });

@@ -102,8 +102,3 @@ pub(super) fn wrong_type(raw: &RawValue, at: At<'_>, wanted: &str) -> BadRequest
 pub(super) fn missing(at: At<'_>, wanted: &str) -> BadRequest {
     BadRequest::at(at, &format!("is missing; it should be {wanted}"))
 }
-
-/// A word from outside, short enough for a log line.
-pub(super) fn shown(word: &str) -> String {
-    word.chars().filter(|c| !c.is_control()).take(40).collect()
-}

@@ -6,7 +6,7 @@ use latimer_protocol::failure::Failure;
 use latimer_protocol::turn::Usage;
 
 use super::error::{message, stream_type};
-use crate::inbound::responses::json::push_string;
+use crate::inbound::wire::json::push_string;
 
 /// What never changes while a message is written.
 #[derive(Debug, Clone)]

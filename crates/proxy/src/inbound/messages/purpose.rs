@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::tools::Declared;
+use crate::text::shown;
 
 /// Why the client asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,6 +24,8 @@ pub enum Purpose {
 
 /// How Claude Code words a search.
 const SEARCH: &str = "Perform a web search for the query:";
+/// The longest query that is repeated in an answer, in characters.
+const MAX_QUERY: usize = 200;
 /// The longest title, in characters and in words.
 const TITLE: (usize, usize) = (60, 7);
 
@@ -51,7 +54,7 @@ impl Purpose {
             Self::Search => {
                 let asked = asked(turn);
                 let query = asked.trim().strip_prefix(SEARCH).unwrap_or(asked).trim();
-                let query: String = query.chars().take(200).collect();
+                let query = shown(query, MAX_QUERY);
                 Some(format!(
                     "The search for \"{query}\" was not run: no web search is available here. Asking again gives the same \
                      answer. Fetch a page whose address is known, or go on with what is known."
@@ -104,7 +107,7 @@ fn title(asked: &str) -> String {
     let session = session.split_once("</session>").map_or(session, |(inside, _)| inside);
     let line = session.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
     let words: Vec<&str> = line.split_whitespace().take(TITLE.1).collect();
-    let words: String = words.join(" ").chars().take(TITLE.0).collect();
+    let words = shown(&words.join(" "), TITLE.0);
     let mut letters = words.chars();
     match letters.next() {
         Some(first) => first.to_uppercase().chain(letters).collect(),

@@ -9,7 +9,8 @@ use serde_json::value::RawValue;
 
 use super::builtin::{self, Typed};
 use super::error::BadRequest;
-use super::field::{At, list, object, optional, optional_object, required, shown, wrong_type};
+use super::field::{At, list, object, optional, optional_object, required, wrong_type};
+use crate::text::{MAX_WORD, shown};
 
 /// A tool as declared; what is not here is of no concern to another provider.
 #[derive(Deserialize)]
@@ -100,7 +101,10 @@ fn one(
         return Err(BadRequest::at(at.field("name"), "is empty"));
     }
     if out.iter().any(|known| known.name == tool.name) {
-        notes.push(format!("the tool `{}` was declared twice; the first one counts", shown(&tool.name)));
+        notes.push(format!(
+            "the tool `{}` was declared twice; the first one counts",
+            shown(&tool.name, MAX_WORD)
+        ));
         return Ok(());
     }
     out.push(tool);
@@ -147,7 +151,7 @@ pub(super) fn choice(
             let at = at.field("name");
             let name: String = required(wire.name, at, "the name of a tool")?;
             if declared.hosted.contains(&name) {
-                notes.push(format!("`{}` cannot be demanded: it was left out", shown(&name)));
+                notes.push(format!("`{}` cannot be demanded: it was left out", shown(&name, MAX_WORD)));
                 ToolChoice::Auto
             } else if turn.tools.iter().any(|tool| tool.name == name) {
                 ToolChoice::Function(name)

@@ -110,7 +110,7 @@ mod tests {
     use super::*;
     use crate::inbound::responses::object::Echo;
     use crate::inbound::responses::stream::WriterSeed;
-    use crate::inbound::responses::tools::ToolMap;
+    use crate::inbound::wire::tool_map::ToolMap;
 
     fn answer() -> Answer {
         let begin = WriterSeed { stream: true, ..WriterSeed::default() };

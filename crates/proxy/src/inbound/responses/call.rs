@@ -4,10 +4,10 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::frame::{event, head, item_place, output_index};
-use super::json::{push_escaped, push_string};
+use crate::inbound::wire::json::{push_escaped, push_string};
 
-use super::tools::{Entry, Kind};
-use super::unwrap::{Unwrap, whole_input};
+use crate::inbound::wire::freeform::{FreeformDecoder, freeform_input};
+use crate::inbound::wire::tool_map::{ToolEntry, ToolKind};
 
 /// A call that is open or waits to be.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub(super) struct Call {
     pub(super) slot: u32,
     /// No more arguments will come.
     pub(super) ended: bool,
-    kind: Kind,
+    kind: ToolKind,
     name: String,
     namespace: Option<String>,
     call_id: String,
@@ -23,8 +23,8 @@ pub(super) struct Call {
     index: u32,
     /// Arguments as they came.
     arguments: String,
-    unwrap: Unwrap,
-    /// The decoded free text, for [`Kind::Custom`].
+    decoder: FreeformDecoder,
+    /// The decoded free text, for [`ToolKind::Custom`].
     input: String,
     /// How much of the input, or of the arguments of a function, was sent.
     sent: usize,
@@ -38,18 +38,18 @@ pub(super) enum Verdict {
 }
 
 impl Call {
-    pub(super) fn new(slot: u32, call_id: String, flat: &str, entry: Option<&Entry>) -> Self {
+    pub(super) fn new(slot: u32, call_id: String, flat: &str, entry: Option<&ToolEntry>) -> Self {
         Self {
             slot,
             ended: false,
-            kind: entry.map_or(Kind::Function, |entry| entry.kind),
+            kind: entry.map_or(ToolKind::Function, |entry| entry.kind),
             name: entry.map_or_else(|| flat.to_owned(), |entry| entry.name.clone()),
             namespace: entry.and_then(|entry| entry.namespace.clone()),
             call_id,
             id: String::new(),
             index: 0,
             arguments: String::new(),
-            unwrap: Unwrap::default(),
+            decoder: FreeformDecoder::default(),
             input: String::new(),
             sent: 0,
         }
@@ -65,10 +65,10 @@ impl Call {
 
     pub(super) fn id_prefix(&self) -> &'static str {
         match self.kind {
-            Kind::Function => "fc",
-            Kind::Custom => "ctc",
-            Kind::ToolSearch => "ts",
-            Kind::LocalShell => "lsh",
+            ToolKind::Function => "fc",
+            ToolKind::Custom => "ctc",
+            ToolKind::ToolSearch => "ts",
+            ToolKind::LocalShell => "lsh",
         }
     }
 
@@ -117,15 +117,15 @@ impl Call {
         }
         self.arguments.push_str(json);
         match self.kind {
-            Kind::Function => {
+            ToolKind::Function => {
                 self.delta("response.function_call_arguments.delta", json, out, sequence);
                 self.sent = self.arguments.len();
             }
-            Kind::Custom => {
-                self.unwrap.push(json, &mut self.input);
+            ToolKind::Custom => {
+                self.decoder.push(json, &mut self.input);
                 self.input_delta(out, sequence);
             }
-            Kind::ToolSearch | Kind::LocalShell => {}
+            ToolKind::ToolSearch | ToolKind::LocalShell => {}
         }
     }
 
@@ -146,7 +146,7 @@ impl Call {
 
     /// Decides whether the call can be done; takes the final input of a freeform call from the whole arguments.
     pub(super) fn verdict(&mut self, whole: bool) -> Verdict {
-        if whole && self.arguments.trim().is_empty() && self.kind != Kind::Custom {
+        if whole && self.arguments.trim().is_empty() && self.kind != ToolKind::Custom {
             // Added, not replaced: white space may have been sent.
             self.arguments.push_str("{}");
         }
@@ -154,10 +154,10 @@ impl Call {
         if !whole {
             return Verdict::Broken;
         }
-        if self.kind != Kind::Custom {
+        if self.kind != ToolKind::Custom {
             return if is_object { Verdict::Whole } else { Verdict::Broken };
         }
-        let Some(input) = whole_input(&self.arguments) else { return Verdict::Broken };
+        let Some(input) = freeform_input(&self.arguments) else { return Verdict::Broken };
         // Nothing that was sent is taken back.
         if !input.starts_with(&self.input) {
             return Verdict::Broken;
@@ -169,7 +169,7 @@ impl Call {
     /// Writes the closing events of a whole call and gives its item.
     pub(super) fn close(&mut self, out: &mut Vec<u8>, sequence: &mut u64) -> Vec<u8> {
         match self.kind {
-            Kind::Function => {
+            ToolKind::Function => {
                 // Arguments that were made up for an empty list: deltas must add up to what is done.
                 if let Some(rest) = self.arguments.get(self.sent..).filter(|rest| !rest.is_empty()) {
                     self.delta("response.function_call_arguments.delta", rest, out, sequence);
@@ -182,7 +182,7 @@ impl Call {
                     push_string(out, &self.arguments);
                 });
             }
-            Kind::Custom => {
+            ToolKind::Custom => {
                 self.input_delta(out, sequence);
                 event(out, sequence, "response.custom_tool_call_input.done", |out| {
                     item_place(out, &self.id, self.index);
@@ -190,25 +190,25 @@ impl Call {
                     push_string(out, &self.input);
                 });
             }
-            Kind::ToolSearch | Kind::LocalShell => {}
+            ToolKind::ToolSearch | ToolKind::LocalShell => {}
         }
         let object = serde_json::from_str(&self.arguments).unwrap_or_default();
-        let text = if self.kind == Kind::Custom { &self.input } else { &self.arguments };
+        let text = if self.kind == ToolKind::Custom { &self.input } else { &self.arguments };
         self.item("completed", text, &object)
     }
 
     /// The item of a call that was cut.
     pub(super) fn incomplete_item(&self) -> Vec<u8> {
-        let text = if self.kind == Kind::Custom { &self.input } else { &self.arguments };
+        let text = if self.kind == ToolKind::Custom { &self.input } else { &self.arguments };
         self.item("incomplete", text, &json!({}))
     }
 
     fn item(&self, status: &str, text: &str, object: &Value) -> Vec<u8> {
         let (kind, field) = match self.kind {
-            Kind::Function => ("function_call", Some("arguments")),
-            Kind::Custom => ("custom_tool_call", Some("input")),
-            Kind::ToolSearch => ("tool_search_call", None),
-            Kind::LocalShell => ("local_shell_call", None),
+            ToolKind::Function => ("function_call", Some("arguments")),
+            ToolKind::Custom => ("custom_tool_call", Some("input")),
+            ToolKind::ToolSearch => ("tool_search_call", None),
+            ToolKind::LocalShell => ("local_shell_call", None),
         };
         let mut item = b"{\"type\":".to_vec();
         push_string(&mut item, kind);
@@ -227,7 +227,7 @@ impl Call {
             item.extend_from_slice(field.as_bytes());
             item.extend_from_slice(b"\":");
             push_string(&mut item, text);
-        } else if self.kind == Kind::ToolSearch {
+        } else if self.kind == ToolKind::ToolSearch {
             item.extend_from_slice(b",\"execution\":\"client\",\"arguments\":");
             item.extend_from_slice(object.to_string().as_bytes());
         } else {

@@ -4,7 +4,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::error::RequestError;
+use crate::inbound::wire::openai_error::RequestError;
+use crate::text::{MAX_NAME, shown};
 
 #[derive(Deserialize)]
 struct Body<'a> {
@@ -68,7 +69,7 @@ pub fn with_output(mut items: Vec<u8>, output: &[u8]) -> Vec<u8> {
 
 /// The error for an answer that is not kept.
 pub fn not_found(id: &str) -> RequestError {
-    let shown: String = id.chars().filter(|c| !c.is_control()).take(80).collect();
+    let shown = shown(id, MAX_NAME);
     RequestError {
         code: "previous_response_not_found",
         param: Some("previous_response_id".to_owned()),

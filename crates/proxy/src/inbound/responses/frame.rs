@@ -1,6 +1,6 @@
 //! Frames of a Responses stream: the lines and fields all events share.
 
-use super::json::{push_number, push_string};
+use crate::inbound::wire::json::{push_number, push_string};
 
 /// `event:` line and the beginning of the object, up to the sequence number.
 pub(super) fn head(out: &mut Vec<u8>, sequence: &mut u64, name: &str) {

@@ -11,9 +11,10 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::compact;
-use super::error::RequestError;
 use super::request::{field, wrong_type};
-use super::tools::ToolMap;
+use crate::inbound::wire::openai_error::RequestError;
+use crate::inbound::wire::tool_map::ToolMap;
+use crate::text::{MAX_WORD, shown};
 
 /// Reads `input` item by item.
 pub(super) struct Items<'t> {
@@ -141,7 +142,7 @@ impl<'t> Items<'t> {
                 Ok(())
             }
             Some(other) => {
-                let shown: String = other.chars().take(40).collect();
+                let shown = shown(other, MAX_WORD);
                 self.notes.push(format!(
                     "an input item of type `{shown}` means nothing to this upstream and was left out"
                 ));
@@ -302,7 +303,7 @@ impl<'t> Items<'t> {
             "input_image" | "image_url" => Some(image(part, at)?),
             "input_file" => Some(file(part, at)?),
             other => {
-                let shown: String = other.chars().take(40).collect();
+                let shown = shown(other, MAX_WORD);
                 self.notes.push(format!("a content part of type `{shown}` was left out"));
                 None
             }

@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use super::json::{push_number, push_string};
+use crate::inbound::wire::json::{push_number, push_string};
 
 /// The request's fields as the client sent them, to be echoed in the response object.
 #[derive(Debug, Clone, Default)]

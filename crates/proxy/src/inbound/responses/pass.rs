@@ -11,8 +11,8 @@ use serde_json::{Map, Value, json};
 
 use super::answer::StoredResponse;
 use super::error::{stream_code, stream_message};
-use super::json::push_string;
 use super::stream::WriterSeed;
+use crate::inbound::wire::json::push_string;
 
 /// The field that holds state, up to the value's first character.
 const STATE: &[u8] = b"\"encrypted_content\":\"";

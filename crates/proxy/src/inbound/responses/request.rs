@@ -7,10 +7,11 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::error::RequestError;
 use super::message::Items;
 use super::object::{ECHOED, Echo};
-use super::tools::ToolMap;
+use crate::inbound::wire::openai_error::RequestError;
+use crate::inbound::wire::tool_map::ToolMap;
+use crate::text::{MAX_NAME, shown};
 
 /// A request, understood.
 #[derive(Debug)]
@@ -153,14 +154,13 @@ fn refuse_unknown_includes(include: Option<&RawValue>) -> Result<(), RequestErro
         Some(unknown) => Err(RequestError {
             code: "invalid_value",
             param: Some("include".to_owned()),
-            message: format!("`include` knows no `{}`; it knows {}", shown(unknown), INCLUDES.join(", ")),
+            message: format!(
+                "`include` knows no `{}`; it knows {}",
+                shown(unknown, MAX_NAME),
+                INCLUDES.join(", ")
+            ),
         }),
     }
-}
-
-/// The beginning of a client's word, for an error.
-fn shown(word: &str) -> String {
-    word.chars().filter(|c| !c.is_control()).take(80).collect()
 }
 
 /// What only a store of earlier answers could give. Better refused than half done.

@@ -1,7 +1,7 @@
 //! What a model says and thinks, as items of a Responses stream.
 
 use super::frame::{event, head, output_index, place};
-use super::json::{push_escaped, push_string};
+use crate::inbound::wire::json::{push_escaped, push_string};
 
 /// A message that is being written. One part at a time: words or a refusal.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::error::RequestError;
+use crate::inbound::wire::openai_error::RequestError;
 
 /// Items on a page, unless the client says.
 const PAGE: usize = 20;

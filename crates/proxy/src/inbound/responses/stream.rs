@@ -13,10 +13,10 @@ use super::answer::StoredResponse;
 use super::call::{Call, Verdict};
 use super::error::{stream_code, stream_message};
 use super::frame::{event, output_index};
-use super::json::push_string;
 use super::object::{Echo, Object, Snapshot};
 use super::spoken::{Message, ReasoningBlock};
-use super::tools::ToolMap;
+use crate::inbound::wire::json::push_string;
+use crate::inbound::wire::tool_map::ToolMap;
 
 /// What a writer must know besides the request. Time and randomness come in as arguments.
 #[derive(Debug, Clone, Default)]

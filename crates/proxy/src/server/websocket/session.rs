@@ -19,9 +19,9 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
 
-use crate::inbound::responses::error::HttpError;
 use crate::inbound::responses::socket::message::{self, Create};
 use crate::inbound::responses::socket::payloads::Payloads;
+use crate::inbound::wire::http_error::HttpError;
 use crate::turn::TurnBody;
 
 /// Requests that may wait for the one before them.

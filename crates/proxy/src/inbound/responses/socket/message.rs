@@ -7,7 +7,8 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::inbound::responses::chain;
-use crate::inbound::responses::error::{HttpError, RequestError};
+use crate::inbound::wire::http_error::HttpError;
+use crate::inbound::wire::openai_error::RequestError;
 
 /// The code of the error with which a connection ends that has lasted long enough.
 const CONNECTION_LIMIT: &str = "websocket_connection_limit_reached";

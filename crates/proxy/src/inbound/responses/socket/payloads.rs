@@ -45,7 +45,7 @@ mod tests {
 
     use super::*;
     use crate::inbound::responses::frame::event;
-    use crate::inbound::responses::json::push_string;
+    use crate::inbound::wire::json::push_string;
 
     fn split(frames: &[u8]) -> Vec<Vec<u8>> {
         Payloads::new(Bytes::copy_from_slice(frames)).map(|payload| payload.to_vec()).collect()

@@ -1,11 +1,35 @@
-//! The free text inside `{"input": "…"}`, taken out while it is still arriving.
+//! Freeform tools as plain functions. A freeform tool takes text; most providers know only functions, so the text is wrapped as
+//! `{"input": "…"}` on the way to them and taken out of it on the way back, while it is still arriving.
 
-use serde_json::Value;
+use std::fmt::Write as _;
 
-/// Follows the arguments of a wrapped tool and hands out the decoded text. Text is only ever handed out whole: no escape and
-/// no surrogate pair is cut.
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+/// The parameters of a freeform tool towards a provider that knows only functions: one string, `input`.
+pub(in crate::inbound) fn freeform_schema() -> Option<Box<RawValue>> {
+    let schema = json!({
+        "type": "object",
+        "properties": { "input": { "type": "string", "description": "The whole input of the tool, as plain text." } },
+        "required": ["input"],
+        "additionalProperties": false,
+    });
+    serde_json::value::to_raw_value(&schema).ok()
+}
+
+/// Adds to a description the grammar that the text must follow. `syntax` is the client's word for the kind of grammar: `lark` or
+/// `regex` in OpenAI's API reference.
+pub(in crate::inbound) fn describe_grammar(text: &mut String, syntax: &str, definition: &str) {
+    let _ = write!(
+        text,
+        "\n\nPut the whole text into `input`, unescaped apart from JSON itself. It must follow this {syntax} grammar:\n{definition}"
+    );
+}
+
+/// Follows the arguments of a wrapped tool and hands out the decoded text. Text is only ever handed out in whole characters: no
+/// escape and no surrogate pair is cut.
 #[derive(Debug, Default)]
-pub(in crate::inbound) struct Unwrap {
+pub(in crate::inbound) struct FreeformDecoder {
     state: State,
     /// What was seen before the text began, or an escape that is not complete.
     pending: String,
@@ -24,7 +48,7 @@ enum State {
     Other,
 }
 
-impl Unwrap {
+impl FreeformDecoder {
     /// Reads on and appends what can be decoded.
     pub(in crate::inbound) fn push(&mut self, piece: &str, out: &mut String) {
         match self.state {
@@ -80,7 +104,7 @@ impl Unwrap {
 }
 
 /// The free text of a whole call of a wrapped tool; `None` when the arguments hold none.
-pub(in crate::inbound) fn whole_input(arguments: &str) -> Option<String> {
+pub(in crate::inbound) fn freeform_input(arguments: &str) -> Option<String> {
     match serde_json::from_str::<Value>(arguments.trim()) {
         Ok(Value::Object(map)) => match map.get("input") {
             Some(Value::String(input)) => Some(input.clone()),
@@ -169,10 +193,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn unwrap(pieces: &[String]) -> String {
-        let (mut unwrap, mut out) = (Unwrap::default(), String::new());
+    fn decoded(pieces: &[String]) -> String {
+        let (mut decoder, mut out) = (FreeformDecoder::default(), String::new());
         for piece in pieces {
-            unwrap.push(piece, &mut out);
+            decoder.push(piece, &mut out);
         }
         out
     }
@@ -186,14 +210,14 @@ mod tests {
             }
             let chars: Vec<char> = json.chars().collect();
             let pieces: Vec<String> = chars.chunks(size).map(|chunk| chunk.iter().collect()).collect();
-            prop_assert_eq!(unwrap(&pieces), text);
+            prop_assert_eq!(decoded(&pieces), text);
         }
     }
 
     #[test]
     fn other_shapes_give_nothing_early() {
         for text in ["*** Begin Patch", "{\"patch\":\"x\"}", "\"input\"", "{\"input\":7}", "[1]"] {
-            assert_eq!(unwrap(&[text.to_owned()]), "", "{text}");
+            assert_eq!(decoded(&[text.to_owned()]), "", "{text}");
         }
     }
 }

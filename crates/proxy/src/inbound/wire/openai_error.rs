@@ -1,0 +1,125 @@
+//! Errors as OpenAI's two protocols write them: `{"error": {"message", "type", "param", "code"}}`.
+//! Source: the error object of OpenAI's API reference, the same for Responses and Chat Completions.
+
+use latimer_protocol::failure::{Failure, Kind};
+use serde_json::json;
+
+use super::http_error::{HttpError, wait_seconds};
+
+/// A request that cannot be read, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestError {
+    /// `error.code`.
+    pub code: &'static str,
+    /// The dotted path of the field.
+    pub param: Option<String>,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+impl From<RequestError> for HttpError {
+    fn from(error: RequestError) -> Self {
+        Self {
+            status: 400,
+            retry_after: None,
+            body: error_object(&error.message, "invalid_request_error", error.param.as_deref(), error.code),
+        }
+    }
+}
+
+/// How one kind of failure is written.
+struct Row {
+    kind: Kind,
+    /// The status the API documents.
+    status: u16,
+    /// `error.type`.
+    error_type: &'static str,
+    /// `error.code`.
+    code: &'static str,
+}
+
+const fn row(kind: Kind, status: u16, error_type: &'static str, code: &'static str) -> Row {
+    Row { kind, status, error_type, code }
+}
+
+const ROWS: [Row; 17] = [
+    row(Kind::BadRequest, 400, "invalid_request_error", "invalid_value"),
+    row(Kind::Unauthorized, 502, "upstream_auth_error", "upstream_auth"),
+    row(Kind::Forbidden, 502, "upstream_auth_error", "upstream_auth"),
+    row(Kind::ModelNotFound, 404, "invalid_request_error", "model_not_found"),
+    row(Kind::ContextLength, 400, "invalid_request_error", "context_length_exceeded"),
+    row(Kind::RateLimited, 429, "rate_limit_error", "rate_limit_exceeded"),
+    row(Kind::ConcurrencyLimited, 429, "rate_limit_error", "rate_limit_exceeded"),
+    row(Kind::WindowExhausted, 429, "usage_limit_reached", "usage_limit_reached"),
+    row(Kind::QuotaExhausted, 429, "insufficient_quota", "insufficient_quota"),
+    row(Kind::Overloaded, 503, "server_error", "upstream_overloaded"),
+    row(Kind::UpstreamError, 502, "server_error", "upstream_error"),
+    row(Kind::Unreachable, 502, "server_error", "upstream_unreachable"),
+    row(Kind::Timeout, 504, "server_error", "upstream_timeout"),
+    row(Kind::Interrupted, 502, "server_error", "upstream_error"),
+    row(Kind::TooLarge, 502, "server_error", "upstream_error"),
+    row(Kind::ShuttingDown, 503, "server_error", "proxy_shutting_down"),
+    row(Kind::Internal, 500, "server_error", "internal_error"),
+];
+
+/// Seconds a client is told to wait when the provider did not say: a 429 without a number ends a Codex turn at once.
+const DEFAULT_WAIT: u64 = 20;
+
+fn find(kind: Kind) -> &'static Row {
+    // The last row is that of `Internal`; a test checks that every kind has its own.
+    ROWS.iter().find(|row| row.kind == kind).unwrap_or(&ROWS[ROWS.len() - 1])
+}
+
+/// The status the API documents for this kind of failure.
+pub(in crate::inbound) fn status(kind: Kind) -> u16 {
+    find(kind).status
+}
+
+/// A failure before the stream began, with the status that suits the client.
+pub(in crate::inbound) fn with_status(failure: &Failure, status: u16) -> HttpError {
+    let wait = wait_seconds(failure);
+    let retry_after = match status {
+        429 => Some(wait.unwrap_or(DEFAULT_WAIT).max(1)),
+        503 if failure.kind != Kind::ShuttingDown => wait,
+        503 => Some(1),
+        _ => None,
+    };
+    HttpError { status, retry_after, body: failure_object(failure) }
+}
+
+/// The error object of a failure.
+pub(in crate::inbound) fn failure_object(failure: &Failure) -> String {
+    let row = find(failure.kind);
+    error_object(&failure.message, row.error_type, None, row.code)
+}
+
+/// The error object of these words.
+pub(in crate::inbound) fn error_object(
+    message: &str,
+    error_type: &str,
+    param: Option<&str>,
+    code: &str,
+) -> String {
+    json!({ "error": { "message": message, "type": error_type, "param": param, "code": code } }).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_its_row() {
+        for kind in Kind::all() {
+            assert_eq!(ROWS.iter().filter(|row| row.kind == kind).count(), 1, "{kind:?}");
+            assert_eq!(find(kind).kind, kind);
+        }
+    }
+
+    #[test]
+    fn a_wait_is_said_where_a_client_looks_for_it() {
+        let wait = |kind, status| with_status(&Failure::new(kind, "lab: words"), status).retry_after;
+        assert_eq!(wait(Kind::RateLimited, 429), Some(DEFAULT_WAIT));
+        assert_eq!((wait(Kind::Overloaded, 503), wait(Kind::ShuttingDown, 503)), (None, Some(1)));
+        assert_eq!(wait(Kind::BadRequest, 400), None);
+    }
+}
