@@ -1,8 +1,8 @@
 //! Whatever a provider sends, the client gets one legal stream.
 #![no_main]
 
-use latimer_adapters::chat::stream::Reader;
-use latimer_adapters::reader::{Context, End, Reader as _};
+use latimer_adapters::chat::stream::ChatReader;
+use latimer_adapters::reader::{ReaderContext, BodyEnd, Reader as _};
 use latimer_protocol::responses::legality;
 use latimer_protocol::sse::Frames;
 use latimer_proxy::inbound::responses::request;
@@ -18,13 +18,13 @@ fuzz_target!(|data: &[u8]| {
     let parsed = request::read(REQUEST, &Seal::default()).expect("the request is fine");
     let begin = WriterSeed { codex: first & 128 == 0, stream: true, input_tokens: 1, ..WriterSeed::default() };
     let mut writer = Writer::new(begin, &parsed.echo, parsed.tools);
-    let mut reader = Box::new(Reader::new(Context::default()));
+    let mut reader = Box::new(ChatReader::new(ReaderContext::default()));
     let mut frames = Frames::new(1 << 20);
     for piece in bytes.chunks(usize::from(first & 127).max(1)) {
         frames.push(piece, &mut |frame| reader.push(frame.data, &mut writer)).expect("short lines");
     }
     frames.finish(&mut |frame| reader.push(frame.data, &mut writer));
-    reader.finish(End::Clean, &mut writer);
+    reader.finish(BodyEnd::Clean, &mut writer);
     let out = writer.take();
     assert_eq!(legality::check(&out), Vec::<String>::new(), "{}", String::from_utf8_lossy(&out));
 });

@@ -1,8 +1,8 @@
 //! Whatever a provider sends, a Chat Completions client gets one legal stream, or one legal object.
 #![no_main]
 
-use latimer_adapters::chat::stream::Reader;
-use latimer_adapters::reader::{Context, End, Reader as _};
+use latimer_adapters::chat::stream::ChatReader;
+use latimer_adapters::reader::{ReaderContext, BodyEnd, Reader as _};
 use latimer_protocol::chat::legality;
 use latimer_protocol::sse::Frames;
 use latimer_protocol::turn::Seal;
@@ -26,13 +26,13 @@ fuzz_target!(|data: &[u8]| {
     let (_, wants) = request::read(body.as_bytes(), &Seal::default()).expect("the request is fine");
     let (stream, usage) = (wants.stream, wants.usage);
     let mut writer = Writer::new(WriterSeed::default(), wants);
-    let mut reader = Box::new(Reader::new(Context::default()));
+    let mut reader = Box::new(ChatReader::new(ReaderContext::default()));
     let mut frames = Frames::new(1 << 20);
     for piece in bytes.chunks(usize::from(first >> 4).max(1)) {
         frames.push(piece, &mut |frame| reader.push(frame.data, &mut writer)).expect("short lines");
     }
     frames.finish(&mut |frame| reader.push(frame.data, &mut writer));
-    reader.finish(End::Clean, &mut writer);
+    reader.finish(BodyEnd::Clean, &mut writer);
     let out = if stream { writer.take() } else { writer.into_object() };
     let faults = if stream { legality::check(&out, usage) } else { legality::check_object(&out) };
     assert_eq!(faults, Vec::<String>::new(), "{}", String::from_utf8_lossy(&out));

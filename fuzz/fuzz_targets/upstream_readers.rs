@@ -1,7 +1,7 @@
 //! Whatever a provider of any other protocol sends, the client gets one legal stream.
 #![no_main]
 
-use latimer_adapters::reader::{Context, End, Reader};
+use latimer_adapters::reader::{ReaderContext, BodyEnd, Reader};
 use latimer_adapters::{anthropic, command_code, gemini, responses};
 use latimer_protocol::jsonl::Lines;
 use latimer_protocol::responses::legality;
@@ -15,12 +15,12 @@ const REQUEST: &[u8] = br#"{"model":"m","stream":true,"input":"go","tools":[{"ty
 
 fuzz_target!(|data: &[u8]| {
     let Some((first, bytes)) = data.split_first() else { return };
-    let context = Context::default();
+    let context = ReaderContext::default();
     let mut reader: Box<dyn Reader> = match first & 3 {
-        0 => Box::new(anthropic::stream::Reader::new(context, None)),
-        1 => Box::new(responses::stream::Reader::new(context)),
-        2 => Box::new(gemini::stream::Reader::new(context, first & 4 == 0)),
-        _ => Box::new(command_code::stream::Reader::new(context, None)),
+        0 => Box::new(anthropic::stream::MessagesReader::new(context, None)),
+        1 => Box::new(responses::stream::ResponsesReader::new(context)),
+        2 => Box::new(gemini::stream::GeminiReader::new(context, first & 4 == 0)),
+        _ => Box::new(command_code::stream::CommandCodeReader::new(context, None)),
     };
     let parsed = request::read(REQUEST, &Seal::default()).expect("the request is fine");
     let begin = WriterSeed { codex: first & 128 == 0, stream: true, input_tokens: 1, ..WriterSeed::default() };
@@ -39,7 +39,7 @@ fuzz_target!(|data: &[u8]| {
         }
         frames.finish(&mut |frame| reader.push(frame.data, &mut writer));
     }
-    reader.finish(End::Clean, &mut writer);
+    reader.finish(BodyEnd::Clean, &mut writer);
     let out = writer.take();
     assert_eq!(legality::check(&out), Vec::<String>::new(), "{}", String::from_utf8_lossy(&out));
 });

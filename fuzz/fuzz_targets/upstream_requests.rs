@@ -4,7 +4,7 @@
 use latimer_adapters::gemini::request::{self as gemini, FlavourLimits};
 use latimer_adapters::limitation::Limitations;
 use latimer_adapters::responses::profile::Profile;
-use latimer_adapters::responses::{pass, request as responses};
+use latimer_adapters::responses::{rewrite, request as responses};
 use latimer_adapters::{anthropic, command_code};
 use latimer_protocol::turn::{Owner, Seal};
 use latimer_proxy::inbound::responses::request::read;
@@ -16,8 +16,8 @@ fuzz_target!(|data: &[u8]| {
     let (owner, limitations) = (Owner::new("o", "m"), Limitations::default());
     let is_object = |body: &[u8]| serde_json::from_slice::<Value>(body).expect("JSON").is_object();
     let profile = if first & 1 == 0 { Profile::CHATGPT } else { Profile::PLAIN };
-    if let Some(lowered) = pass::lower(body, "m", &profile, &owner, &Seal::default()) {
-        assert!(is_object(&lowered.body));
+    if let Some(rewritten) = rewrite::rewrite(body, "m", &profile, &owner, &Seal::default()) {
+        assert!(is_object(&rewritten.body));
     }
     let Ok(parsed) = read(body, &Seal::default()) else { return };
     let takes = FlavourLimits { urls: first & 1 == 0, token_limit: first & 2 == 0, edit_nudge: first & 4 == 0 };

@@ -1,8 +1,8 @@
 //! The Chat Completions reader alone: payloads in, turn events out.
 
 use divan::counter::ItemsCount;
-use latimer_adapters::chat::stream::Reader;
-use latimer_adapters::reader::{Context, End, Reader as _};
+use latimer_adapters::chat::stream::ChatReader;
+use latimer_adapters::reader::{BodyEnd, Reader as _, ReaderContext};
 use latimer_protocol::turn::TurnEvent;
 
 const COUNT: usize = 1024;
@@ -30,7 +30,7 @@ fn deltas(bencher: divan::Bencher<'_, '_>, kind: &str) {
     };
     let payload = delta(field);
     bencher.counter(ItemsCount::new(COUNT)).bench(|| {
-        let mut reader = Box::new(Reader::new(Context::default()));
+        let mut reader = Box::new(ChatReader::new(ReaderContext::default()));
         let mut events = 0usize;
         let mut sink = |event: TurnEvent<'_>| {
             divan::black_box(event);
@@ -39,7 +39,7 @@ fn deltas(bencher: divan::Bencher<'_, '_>, kind: &str) {
         for _ in 0..COUNT {
             reader.push(divan::black_box(payload.as_bytes()), &mut sink);
         }
-        reader.finish(End::Clean, &mut sink);
+        reader.finish(BodyEnd::Clean, &mut sink);
         events
     });
 }

@@ -2,8 +2,8 @@
 
 use divan::counter::ItemsCount;
 use latimer_adapters::gemini::schema;
-use latimer_adapters::gemini::stream::Reader;
-use latimer_adapters::reader::{Context, End, Reader as _};
+use latimer_adapters::gemini::stream::GeminiReader;
+use latimer_adapters::reader::{BodyEnd, Reader as _, ReaderContext};
 use latimer_protocol::turn::TurnEvent;
 use serde_json::{Value, json};
 
@@ -35,7 +35,7 @@ fn events(bencher: divan::Bencher<'_, '_>, kind: &str) {
         ),
     };
     bencher.counter(ItemsCount::new(COUNT)).bench(|| {
-        let mut reader = Box::new(Reader::new(Context::default(), false));
+        let mut reader = Box::new(GeminiReader::new(ReaderContext::default(), false));
         let mut events = 0usize;
         let mut sink = |event: TurnEvent<'_>| {
             divan::black_box(event);
@@ -44,7 +44,7 @@ fn events(bencher: divan::Bencher<'_, '_>, kind: &str) {
         for _ in 0..COUNT {
             reader.push(divan::black_box(payload.as_bytes()), &mut sink);
         }
-        reader.finish(End::Clean, &mut sink);
+        reader.finish(BodyEnd::Clean, &mut sink);
         events
     });
 }
@@ -65,5 +65,5 @@ fn schema_of_a_tool(bencher: divan::Bencher<'_, '_>) {
         "$schema": "x", "type": "object", "additionalProperties": false, "$defs": { "node": node },
         "properties": { "root": { "$ref": "#/$defs/node" }, "depth": { "type": "integer", "default": 3 } },
     });
-    bencher.bench(|| schema::lower(divan::black_box(&schema)));
+    bencher.bench(|| schema::rewrite(divan::black_box(&schema)));
 }

@@ -1,7 +1,7 @@
 //! The readers of the other wires, each alone: payloads in, turn events out. Chat and Gemini have files of their own.
 
 use divan::counter::ItemsCount;
-use latimer_adapters::reader::{Context, End, Reader};
+use latimer_adapters::reader::{BodyEnd, Reader, ReaderContext};
 use latimer_adapters::{anthropic, command_code, responses};
 use latimer_protocol::turn::TurnEvent;
 
@@ -31,7 +31,7 @@ fn drive(
         for _ in 0..COUNT {
             reader.push(divan::black_box(piece.as_bytes()), &mut sink);
         }
-        reader.finish(End::Clean, &mut sink);
+        reader.finish(BodyEnd::Clean, &mut sink);
         events
     });
 }
@@ -54,7 +54,7 @@ fn messages(bencher: divan::Bencher<'_, '_>, kind: &str) {
     let piece = format!(r#"{{"type":"content_block_delta","index":0,"delta":{delta}}}"#);
     let message = r#"{"type":"message_start","message":{"id":"m","usage":{"input_tokens":4}}}"#;
     drive(bencher, &[message, &start], &piece, || {
-        Box::new(anthropic::stream::Reader::new(Context::default(), None))
+        Box::new(anthropic::stream::MessagesReader::new(ReaderContext::default(), None))
     });
 }
 
@@ -84,7 +84,7 @@ const CREATED: &str = r#"{"type":"response.created","response":{"id":"resp_1","s
 fn responses_translated(bencher: divan::Bencher<'_, '_>, kind: &str) {
     let (added, piece) = responses_piece(kind);
     drive(bencher, &[CREATED, &added], &piece, || {
-        Box::new(responses::stream::Reader::new(Context::default()))
+        Box::new(responses::stream::ResponsesReader::new(ReaderContext::default()))
     });
 }
 
@@ -93,7 +93,7 @@ fn responses_translated(bencher: divan::Bencher<'_, '_>, kind: &str) {
 fn responses_through(bencher: divan::Bencher<'_, '_>, kind: &str) {
     let (added, piece) = responses_piece(kind);
     drive(bencher, &[CREATED, &added], &piece, || {
-        Box::new(responses::tap::PassthroughReader::new(Context::default()))
+        Box::new(responses::passthrough_reader::ResponsesPassthroughReader::new(ReaderContext::default()))
     });
 }
 
@@ -107,5 +107,7 @@ fn command_code_lines(bencher: divan::Bencher<'_, '_>, kind: &str) {
     };
     let start = r#"{"type":"tool-input-start","id":"c","toolName":"exec"}"#;
     let begin: &[&str] = if kind == "arguments" { &[start] } else { &[] };
-    drive(bencher, begin, piece, || Box::new(command_code::stream::Reader::new(Context::default(), None)));
+    drive(bencher, begin, piece, || {
+        Box::new(command_code::stream::CommandCodeReader::new(ReaderContext::default(), None))
+    });
 }

@@ -9,11 +9,11 @@ use crate::codebuff::Codebuff;
 use crate::command_code::CommandCode;
 use crate::credential::Credential;
 use crate::drive::TurnStream;
-use crate::endpoint_client::Refused;
+use crate::endpoint_client::OpenError;
 use crate::exchange;
 use crate::gemini::Gemini;
 use crate::limitation::Limitations;
-use crate::prepared::{PreparedRequest, Raw, WireProtocol};
+use crate::prepared_request::{ClientRequest, PreparedRequest, WireProtocol};
 use crate::responses::Responses;
 
 /// One configured upstream. The set is known at compile time: the compiler lists what a new protocol needs.
@@ -41,7 +41,7 @@ impl Adapter {
     pub fn prepare(
         &self,
         turn: &TurnRequest,
-        raw: Option<&Raw>,
+        raw: Option<&ClientRequest>,
         account: Option<&str>,
         limitations: &Limitations,
     ) -> PreparedRequest {
@@ -62,7 +62,7 @@ impl Adapter {
         &self,
         prepared: &PreparedRequest,
         credential: Option<&Credential>,
-    ) -> Result<TurnStream, Refused> {
+    ) -> Result<TurnStream, OpenError> {
         match self {
             Self::Chat(chat) => chat.open(prepared, credential).await,
             Self::Anthropic(anthropic) => anthropic.open(prepared, credential).await,
@@ -91,7 +91,7 @@ impl PreparedRequest {
 
     /// The same turn, after the model said one thing and was answered another. `None` where that cannot be written.
     pub fn with_exchange(&self, said: &str, answer: &str) -> Option<Self> {
-        let body = match self.wire {
+        let body = match self.protocol {
             WireProtocol::Chat | WireProtocol::Anthropic => exchange::with_exchange(&self.body, said, answer),
             WireProtocol::Responses => exchange::with_items(&self.body, said, answer),
             WireProtocol::Gemini => crate::gemini::request::with_exchange(&self.body, said, answer),

@@ -9,9 +9,9 @@ use crate::chat::Chat;
 use crate::chat::quirks::Quirks;
 use crate::credential::Credential;
 use crate::drive::TurnStream;
-use crate::endpoint_client::{EndpointClient, Refused};
+use crate::endpoint_client::{EndpointClient, OpenError};
 use crate::limitation::Limitations;
-use crate::prepared::{PreparedRequest, Raw, WireProtocol};
+use crate::prepared_request::{ClientRequest, PreparedRequest, WireProtocol};
 use crate::responses::Responses;
 use crate::responses::profile::Profile;
 
@@ -33,11 +33,11 @@ pub struct ByModel {
 
 impl ByModel {
     /// A gateway whose Chat side has these quirks, and whose Responses side this profile.
-    pub fn new(link: &Arc<EndpointClient>, quirks: Quirks, profile: Profile) -> Self {
+    pub fn new(client: &Arc<EndpointClient>, quirks: Quirks, profile: Profile) -> Self {
         Self {
-            chat: Chat { link: Arc::clone(link), path: "", quirks },
-            anthropic: Anthropic { link: Arc::clone(link), bearer_keys: false },
-            responses: Responses { link: Arc::clone(link), profile },
+            chat: Chat { client: Arc::clone(client), path: "", quirks },
+            anthropic: Anthropic { client: Arc::clone(client), bearer_keys: false },
+            responses: Responses { client: Arc::clone(client), profile },
         }
     }
 
@@ -45,11 +45,11 @@ impl ByModel {
     pub fn prepare(
         &self,
         turn: &TurnRequest,
-        raw: Option<&Raw>,
+        raw: Option<&ClientRequest>,
         account: Option<&str>,
         limitations: &Limitations,
     ) -> PreparedRequest {
-        match wire(&turn.model, &self.chat.link.base_url) {
+        match wire(&turn.model, &self.chat.client.base_url) {
             WireProtocol::Anthropic => self.anthropic.prepare(turn, raw, limitations),
             WireProtocol::Responses => self.responses.prepare(turn, raw, account, limitations),
             _ => self.chat.prepare(turn, raw, limitations),
@@ -61,8 +61,8 @@ impl ByModel {
         &self,
         prepared: &PreparedRequest,
         credential: Option<&Credential>,
-    ) -> Result<TurnStream, Refused> {
-        match prepared.wire {
+    ) -> Result<TurnStream, OpenError> {
+        match prepared.protocol {
             WireProtocol::Anthropic => self.anthropic.open(prepared, credential).await,
             WireProtocol::Responses => self.responses.open(prepared, credential).await,
             _ => self.chat.open(prepared, credential).await,

@@ -15,14 +15,14 @@ use latimer_protocol::sse::Frames;
 use latimer_protocol::turn::{FinishReason, Sink, TurnEvent};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::reader::{End, Reader};
+use crate::reader::{BodyEnd, Reader};
 use crate::transport::Body;
 
 /// Bytes read in one poll; other streams of the same thread get their turn in between.
 const BUDGET: usize = 64 * 1024;
 
 /// How often an answer that the upstream pauses is gone on with.
-const MOST_ROUNDS: u32 = 5;
+const MAX_ROUNDS: u32 = 5;
 
 /// How much and how long an answer may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl Default for Limits {
 }
 
 /// The shape of the body.
-enum Shape {
+enum BodyShape {
     /// Not known before the first byte that is not blank.
     Unknown,
     /// An event stream.
@@ -64,54 +64,54 @@ enum Shape {
 }
 
 /// Work that belongs to an answer: done when it is dropped.
-pub trait Guard: Send {
+pub trait StreamGuard: Send {
     /// The answer is over; it failed, or not. Not called when nobody wanted the rest of it.
     fn ended(&mut self, failed: bool);
 }
 
 /// Sends the request that goes on with an answer.
-pub type Reopen = Box<dyn Fn(Bytes) -> Reopening + Send>;
+pub type Reopen = Box<dyn Fn(Bytes) -> ReopenFuture + Send>;
 /// The rest of an answer, on its way.
-pub type Reopening = Pin<Box<dyn Future<Output = Result<Body, Failure>> + Send>>;
+pub type ReopenFuture = Pin<Box<dyn Future<Output = Result<Body, Failure>> + Send>>;
 
 /// One answer on its way.
 pub struct TurnStream {
     /// Both are `None` once the answer is over.
     parts: Option<(Body, Box<dyn Reader>)>,
-    shape: Shape,
+    shape: BodyShape,
     limits: Limits,
     /// Read from the body, but beyond the budget of the last poll.
     rest: Bytes,
     total: usize,
     /// When anything, and when something semantic, last arrived. Set at the first poll.
-    heard: Option<(Instant, Instant)>,
+    last_activity: Option<(Instant, Instant)>,
     timer: Option<Pin<Box<Sleep>>>,
     /// How to go on with an answer that the upstream paused.
     reopen: Option<Reopen>,
-    reopening: Option<Reopening>,
+    reopening: Option<ReopenFuture>,
     rounds: u32,
     /// Work to be done when the answer is over or nobody wants it any more.
-    guard: Option<Box<dyn Guard>>,
+    guard: Option<Box<dyn StreamGuard>>,
 }
 
 impl TurnStream {
     /// An answer that is an event stream.
     pub fn new(body: Body, reader: Box<dyn Reader>, limits: Limits) -> Self {
-        Self::shaped(Shape::Frames(Frames::new(limits.line)), body, reader, limits)
+        Self::shaped(BodyShape::Frames(Frames::new(limits.line)), body, reader, limits)
     }
 
     /// An answer that is one JSON document; the reader gets it in one push.
     pub fn whole(body: Body, reader: Box<dyn Reader>, limits: Limits) -> Self {
-        Self::shaped(Shape::Whole(Vec::new()), body, reader, limits)
+        Self::shaped(BodyShape::Whole(Vec::new()), body, reader, limits)
     }
 
     /// An answer that is what its first byte says: `{` and `[` begin a document, `<` a web page, which is a failure, and
     /// everything else an event stream. Content types are often missing or wrong; the first byte is not.
     pub fn detect(body: Body, reader: Box<dyn Reader>, limits: Limits) -> Self {
-        Self::shaped(Shape::Unknown, body, reader, limits)
+        Self::shaped(BodyShape::Unknown, body, reader, limits)
     }
 
-    fn shaped(shape: Shape, body: Body, reader: Box<dyn Reader>, limits: Limits) -> Self {
+    fn shaped(shape: BodyShape, body: Body, reader: Box<dyn Reader>, limits: Limits) -> Self {
         let parts = Some((body, reader));
         Self {
             parts,
@@ -119,7 +119,7 @@ impl TurnStream {
             limits,
             rest: Bytes::new(),
             total: 0,
-            heard: None,
+            last_activity: None,
             timer: None,
             reopen: None,
             reopening: None,
@@ -130,10 +130,10 @@ impl TurnStream {
 
     /// An answer with a payload on each line.
     pub fn lines(body: Body, reader: Box<dyn Reader>, limits: Limits) -> Self {
-        Self::shaped(Shape::Lines(Lines::new(limits.line)), body, reader, limits)
+        Self::shaped(BodyShape::Lines(Lines::new(limits.line)), body, reader, limits)
     }
 
-    /// Goes on with an answer that the upstream pauses, at most `MOST_ROUNDS` times.
+    /// Goes on with an answer that the upstream pauses, at most `MAX_ROUNDS` times.
     #[must_use]
     pub fn reopened_by(mut self, reopen: Reopen) -> Self {
         self.reopen = Some(reopen);
@@ -142,7 +142,7 @@ impl TurnStream {
 
     /// Tells this how the answer ended, and drops it then, or when nobody wants the answer any more.
     #[must_use]
-    pub fn guarded_by(mut self, guard: Box<dyn Guard>) -> Self {
+    pub fn guarded_by(mut self, guard: Box<dyn StreamGuard>) -> Self {
         self.guard = Some(guard);
         self
     }
@@ -150,21 +150,22 @@ impl TurnStream {
     /// Hands out the events that are ready. `Ready(true)` means the answer is over and `Finished` was handed out;
     /// `Ready(false)` means there were events and there may be more.
     pub fn poll_events(&mut self, cx: &mut Context<'_>, sink: &mut dyn Sink) -> Poll<bool> {
-        let mut watch = Watch { sink, events: false, semantic: false, finished: false, failed: false };
+        let mut watch =
+            ObservingSink { sink, events: false, semantic: false, finished: false, failed: false };
         let outcome = loop {
             match self.poll_reopening(cx) {
                 Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(failure)) => break Poll::Ready(End::Broken(failure)),
+                Poll::Ready(Err(failure)) => break Poll::Ready(BodyEnd::Broken(failure)),
                 Poll::Pending => break Poll::Pending,
             }
             match self.poll_bytes(cx, &mut watch) {
-                Poll::Ready(End::Clean) if self.goes_on() => {}
+                Poll::Ready(BodyEnd::Clean) if self.goes_on() => {}
                 outcome => break outcome,
             }
         };
         if watch.semantic {
             let now = Instant::now();
-            self.heard = Some((now, now));
+            self.last_activity = Some((now, now));
         }
         match outcome {
             Poll::Ready(end) => {
@@ -179,10 +180,10 @@ impl TurnStream {
     /// Whether the reader wants the rest of a paused answer, which is then asked for.
     fn goes_on(&mut self) -> bool {
         let (Some(reopen), Some((_, reader))) = (&self.reopen, &mut self.parts) else { return false };
-        if self.rounds >= MOST_ROUNDS {
+        if self.rounds >= MAX_ROUNDS {
             return false;
         }
-        let Some(body) = reader.again() else { return false };
+        let Some(body) = reader.continuation() else { return false };
         self.rounds += 1;
         self.reopening = Some(reopen(body));
         true
@@ -196,27 +197,27 @@ impl TurnStream {
             std::mem::replace(old, body?).release(cx);
         }
         self.rest = Bytes::new();
-        self.heard = None;
+        self.last_activity = None;
         self.shape = match &self.shape {
-            Shape::Lines(_) => Shape::Lines(Lines::new(self.limits.line)),
-            _ => Shape::Unknown,
+            BodyShape::Lines(_) => BodyShape::Lines(Lines::new(self.limits.line)),
+            _ => BodyShape::Unknown,
         };
         Poll::Ready(Ok(()))
     }
 
     /// Reads until the body has nothing, the budget is used up, or the answer is over.
-    fn poll_bytes(&mut self, cx: &mut Context<'_>, sink: &mut Watch<'_>) -> Poll<End> {
+    fn poll_bytes(&mut self, cx: &mut Context<'_>, sink: &mut ObservingSink<'_>) -> Poll<BodyEnd> {
         let mut left = BUDGET;
         let mut read = false;
         let outcome = loop {
             if self.rest.is_empty() {
-                let Some((body, _)) = &mut self.parts else { return Poll::Ready(End::Clean) };
+                let Some((body, _)) = &mut self.parts else { return Poll::Ready(BodyEnd::Clean) };
                 match body.poll_chunk(cx) {
                     Poll::Ready(Some(Ok(chunk))) => {
                         self.rest = chunk;
                         read = true;
                     }
-                    Poll::Ready(Some(Err(failure))) => break Poll::Ready(End::Broken(failure)),
+                    Poll::Ready(Some(Err(failure))) => break Poll::Ready(BodyEnd::Broken(failure)),
                     Poll::Ready(None) => break Poll::Ready(self.end_of_body(sink)),
                     Poll::Pending => break Poll::Pending,
                 }
@@ -227,7 +228,7 @@ impl TurnStream {
                 break Poll::Ready(end);
             }
             if left == 0 {
-                self.hear(read);
+                self.note_activity(read);
                 // The caller comes back by itself when it got something, and is called back otherwise.
                 if !sink.events {
                     cx.waker().wake_by_ref();
@@ -235,15 +236,15 @@ impl TurnStream {
                 return Poll::Pending;
             }
         };
-        self.hear(read);
+        self.note_activity(read);
         match outcome {
-            Poll::Pending if !sink.events => self.poll_patience(cx),
+            Poll::Pending if !sink.events => self.poll_timeouts(cx),
             outcome => outcome,
         }
     }
 
     /// Gives one piece to the framing. `Some` ends the answer.
-    fn take(&mut self, mut piece: &[u8], sink: &mut Watch<'_>) -> Option<End> {
+    fn take(&mut self, mut piece: &[u8], sink: &mut ObservingSink<'_>) -> Option<BodyEnd> {
         let first = self.total == 0;
         self.total = self.total.saturating_add(piece.len());
         if self.total > self.limits.total {
@@ -253,19 +254,19 @@ impl TurnStream {
         if first && piece.trim_ascii_start().starts_with(b"<") {
             return Some(web_page());
         }
-        if matches!(self.shape, Shape::Unknown) {
+        if matches!(self.shape, BodyShape::Unknown) {
             // A byte order mark may stand before either shape.
             let blank = |byte: &u8| byte.is_ascii_whitespace() || b"\xef\xbb\xbf".contains(byte);
             piece.advance(piece.iter().take_while(|byte| blank(byte)).count());
             match piece.first()? {
-                b'{' | b'[' => self.shape = Shape::Whole(Vec::new()),
+                b'{' | b'[' => self.shape = BodyShape::Whole(Vec::new()),
                 b'<' => return Some(web_page()),
-                _ => self.shape = Shape::Frames(Frames::new(self.limits.line)),
+                _ => self.shape = BodyShape::Frames(Frames::new(self.limits.line)),
             }
         }
         let (_, reader) = self.parts.as_mut()?;
         match &mut self.shape {
-            Shape::Frames(frames) => {
+            BodyShape::Frames(frames) => {
                 let mut done = false;
                 let pushed = frames.push(piece, &mut |frame| {
                     if !done {
@@ -274,63 +275,63 @@ impl TurnStream {
                     }
                 });
                 if done {
-                    return Some(End::Clean);
+                    return Some(BodyEnd::Clean);
                 }
                 pushed.err().map(|_| too_large("line of the answer", self.limits.line))
             }
-            Shape::Lines(lines) => {
+            BodyShape::Lines(lines) => {
                 let pushed = lines.push(piece, &mut |line| {
                     if !reader.done() {
                         reader.push(line, sink);
                     }
                 });
                 if reader.done() {
-                    return Some(End::Clean);
+                    return Some(BodyEnd::Clean);
                 }
                 pushed.err().map(|_| too_large("line of the answer", self.limits.line))
             }
-            Shape::Whole(text) if text.len() + piece.len() > self.limits.whole => {
+            BodyShape::Whole(text) if text.len() + piece.len() > self.limits.whole => {
                 Some(too_large("answer", self.limits.whole))
             }
-            Shape::Whole(text) => {
+            BodyShape::Whole(text) => {
                 text.extend_from_slice(piece);
                 None
             }
-            Shape::Unknown => None,
+            BodyShape::Unknown => None,
         }
     }
 
-    fn end_of_body(&mut self, sink: &mut Watch<'_>) -> End {
+    fn end_of_body(&mut self, sink: &mut ObservingSink<'_>) -> BodyEnd {
         if let Some((_, reader)) = &mut self.parts {
             match &mut self.shape {
-                Shape::Frames(frames) => frames.finish(&mut |frame| {
+                BodyShape::Frames(frames) => frames.finish(&mut |frame| {
                     if !reader.done() {
                         reader.push(frame.data, sink);
                     }
                 }),
-                Shape::Whole(text) => reader.push(&std::mem::take(text), sink),
-                Shape::Lines(lines) => lines.finish(&mut |line| {
+                BodyShape::Whole(text) => reader.push(&std::mem::take(text), sink),
+                BodyShape::Lines(lines) => lines.finish(&mut |line| {
                     if !reader.done() {
                         reader.push(line, sink);
                     }
                 }),
-                Shape::Unknown => {}
+                BodyShape::Unknown => {}
             }
         }
-        End::Clean
+        BodyEnd::Clean
     }
 
-    fn hear(&mut self, read: bool) {
-        if read || self.heard.is_none() {
+    fn note_activity(&mut self, read: bool) {
+        if read || self.last_activity.is_none() {
             let now = Instant::now();
-            self.heard = Some((now, self.heard.map_or(now, |(_, content)| content)));
+            self.last_activity = Some((now, self.last_activity.map_or(now, |(_, content)| content)));
         }
     }
 
     /// Waits for the nearer of both limits on waiting. Both only ever move away, so the timer is left alone until it
     /// fires, and only then set to where the limit is by now.
-    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        let Some((life, content)) = self.heard else { return Poll::Pending };
+    fn poll_timeouts(&mut self, cx: &mut Context<'_>) -> Poll<BodyEnd> {
+        let Some((life, content)) = self.last_activity else { return Poll::Pending };
         let (idle, empty) = (life + self.limits.idle, content + self.limits.content);
         let deadline = idle.min(empty);
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
@@ -344,16 +345,16 @@ impl TurnStream {
                         self.limits.content
                     )
                 };
-                return Poll::Ready(End::Broken(Failure::new(Kind::Timeout, message)));
+                return Poll::Ready(BodyEnd::Broken(Failure::new(Kind::Timeout, message)));
             }
             timer.as_mut().reset(deadline);
         }
         Poll::Pending
     }
 
-    fn end(&mut self, cx: &mut Context<'_>, end: End, sink: &mut Watch<'_>) {
+    fn end(&mut self, cx: &mut Context<'_>, end: BodyEnd, sink: &mut ObservingSink<'_>) {
         let Some((body, reader)) = self.parts.take() else { return };
-        if end == End::Clean {
+        if end == BodyEnd::Clean {
             body.release(cx);
         }
         reader.finish(end, sink);
@@ -377,7 +378,7 @@ impl std::fmt::Debug for TurnStream {
 }
 
 /// Passes events on and notes what kind they were. Invariant: nothing passes after `Finished`.
-struct Watch<'a> {
+struct ObservingSink<'a> {
     sink: &'a mut dyn Sink,
     events: bool,
     semantic: bool,
@@ -385,7 +386,7 @@ struct Watch<'a> {
     failed: bool,
 }
 
-impl Sink for Watch<'_> {
+impl Sink for ObservingSink<'_> {
     fn event(&mut self, event: TurnEvent<'_>) {
         if self.finished {
             return;
@@ -398,12 +399,12 @@ impl Sink for Watch<'_> {
     }
 }
 
-fn too_large(what: &str, limit: usize) -> End {
+fn too_large(what: &str, limit: usize) -> BodyEnd {
     let message = format!("one {what} is larger than {} MB", limit >> 20);
-    End::Broken(Failure::new(Kind::TooLarge, message))
+    BodyEnd::Broken(Failure::new(Kind::TooLarge, message))
 }
 
-fn web_page() -> End {
+fn web_page() -> BodyEnd {
     let message = "the provider answered with a web page instead of an answer; check `base_url`";
-    End::Broken(Failure::new(Kind::UpstreamError, message))
+    BodyEnd::Broken(Failure::new(Kind::UpstreamError, message))
 }

@@ -12,7 +12,7 @@ use latimer_protocol::secret::Secret;
 use crate::drive::Limits;
 use crate::errors;
 use crate::limitation::{self, Limitation};
-use crate::prepared::PreparedRequest;
+use crate::prepared_request::PreparedRequest;
 use crate::transport::http::{Http, HttpResponse};
 use crate::transport::read_error_body;
 
@@ -44,14 +44,14 @@ pub struct EndpointClient {
 
 /// Why an upstream did not take a turn, and what that teaches.
 #[derive(Debug)]
-pub struct Refused {
+pub struct OpenError {
     /// For routing, the client and the log.
     pub failure: Failure,
     /// What to leave out next time; `None` for most refusals.
     pub limitation: Option<Limitation>,
 }
 
-impl From<Failure> for Refused {
+impl From<Failure> for OpenError {
     fn from(failure: Failure) -> Self {
         Self { failure, limitation: None }
     }
@@ -59,7 +59,7 @@ impl From<Failure> for Refused {
 
 /// A refusal with its body read.
 #[derive(Debug)]
-pub struct Refusal {
+pub struct ErrorResponse {
     /// The HTTP status.
     pub status: u16,
     /// The body's first 64 kB.
@@ -117,9 +117,9 @@ impl EndpointClient {
         url: &str,
         headers: &Headers,
         body: Bytes,
-    ) -> Result<Result<HttpResponse, Refusal>, Failure> {
+    ) -> Result<Result<HttpResponse, ErrorResponse>, Failure> {
         let answer = self.http.post(url, headers, body, self.first_byte).await?;
-        if answer.status.is_success() { Ok(Ok(answer)) } else { Ok(Err(Refusal::read(answer).await)) }
+        if answer.status.is_success() { Ok(Ok(answer)) } else { Ok(Err(ErrorResponse::read(answer).await)) }
     }
 
     /// Sends a small request of an account service and reads its JSON, whatever the status.
@@ -128,18 +128,18 @@ impl EndpointClient {
         url: &str,
         headers: &Headers,
         body: Option<Bytes>,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<(u16, Vec<u8>), Failure> {
         let answer = match body {
-            Some(body) => self.http.post(url, headers, body, patience).await?,
-            None => self.http.get(url, headers, patience).await?,
+            Some(body) => self.http.post(url, headers, body, timeout).await?,
+            None => self.http.get(url, headers, timeout).await?,
         };
         let status = answer.status.as_u16();
-        Ok((status, read_error_body(answer.body, SMALL_BODY, patience).await))
+        Ok((status, read_error_body(answer.body, SMALL_BODY, timeout).await))
     }
 
     /// What a refusal means, in the common wordings.
-    pub fn refused(&self, refusal: &Refusal, prepared: &PreparedRequest) -> Refused {
+    pub fn refused(&self, refusal: &ErrorResponse, prepared: &PreparedRequest) -> OpenError {
         let failure =
             errors::classify(refusal.status, refusal.retry_after, &refusal.body, &self.name, &prepared.model);
         self.with_limitation(failure, refusal, prepared)
@@ -149,14 +149,14 @@ impl EndpointClient {
     pub fn with_limitation(
         &self,
         failure: Failure,
-        refusal: &Refusal,
+        refusal: &ErrorResponse,
         prepared: &PreparedRequest,
-    ) -> Refused {
+    ) -> OpenError {
         let said = errors::said(&refusal.body);
         let teaches = failure.kind == Kind::BadRequest || failure.kind == Kind::ModelNotFound;
         let limitation =
-            if teaches { limitation::limitation(refusal.status, &said, prepared.features) } else { None };
-        Refused { failure, limitation }
+            if teaches { limitation::learn(refusal.status, &said, prepared.features) } else { None };
+        OpenError { failure, limitation }
     }
 
     /// How much and how long an answer may be.
@@ -165,7 +165,7 @@ impl EndpointClient {
     }
 }
 
-impl Refusal {
+impl ErrorResponse {
     /// Reads the body of an answer that is none.
     pub async fn read(answer: HttpResponse) -> Self {
         let status = answer.status.as_u16();

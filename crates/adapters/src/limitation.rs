@@ -110,7 +110,7 @@ impl Limitations {
 }
 
 /// Code and meaning of each lesson.
-const LESSONS: [(Limitation, &str, &str); 22] = [
+const LIMITATIONS: [(Limitation, &str, &str); 22] = [
     (Limitation::TextContent, "text_content", "message content is sent as one string"),
     (Limitation::NoImages, "no_images", "images are replaced by a note"),
     (Limitation::NoTools, "no_tools", "tools are left out"),
@@ -142,17 +142,17 @@ const LESSONS: [(Limitation, &str, &str); 22] = [
 impl Limitation {
     /// The name used in files and logs, the same for every release.
     pub fn code(self) -> &'static str {
-        LESSONS.iter().find(|row| row.0 == self).map_or("", |row| row.1)
+        LIMITATIONS.iter().find(|row| row.0 == self).map_or("", |row| row.1)
     }
 
     /// What is done about it, for people.
     pub fn meaning(self) -> &'static str {
-        LESSONS.iter().find(|row| row.0 == self).map_or("", |row| row.2)
+        LIMITATIONS.iter().find(|row| row.0 == self).map_or("", |row| row.2)
     }
 
     /// The lesson of this code.
     pub fn from_code(code: &str) -> Option<Self> {
-        LESSONS.iter().find(|row| row.1 == code).map(|row| row.0)
+        LIMITATIONS.iter().find(|row| row.1 == code).map(|row| row.0)
     }
 }
 
@@ -233,7 +233,7 @@ const WORDINGS: [(&[&str], Limitation); 62] = [
 const LONGEST: usize = 600;
 
 /// What a refusal teaches about a request with these features.
-pub fn limitation(status: u16, message: &str, features: Features) -> Option<Limitation> {
+pub fn learn(status: u16, message: &str, features: Features) -> Option<Limitation> {
     if !matches!(status, 400 | 404 | 415 | 422 | 501) || message.len() > LONGEST {
         return None;
     }
@@ -252,16 +252,16 @@ mod tests {
 
     #[test]
     fn every_lesson_has_one_row_and_a_code_of_its_own() {
-        for (place, (limitation, code, _)) in LESSONS.iter().enumerate() {
+        for (place, (limitation, code, _)) in LIMITATIONS.iter().enumerate() {
             assert_eq!(*limitation as usize, place, "{code} stands where its number says");
             assert_eq!(Limitation::from_code(code), Some(*limitation));
-            assert_eq!(LESSONS.iter().filter(|row| row.1 == *code).count(), 1);
+            assert_eq!(LIMITATIONS.iter().filter(|row| row.1 == *code).count(), 1);
         }
     }
 
     #[test]
     fn refusals_in_providers_words() {
-        let all = Features::of(LESSONS.iter().map(|row| row.0));
+        let all = Features::of(LIMITATIONS.iter().map(|row| row.0));
         let cases: [(u16, &str, Option<Limitation>); 25] = [
             (
                 400,
@@ -334,11 +334,11 @@ mod tests {
             (400, "bad request", None),
         ];
         for (status, message, want) in cases {
-            assert_eq!(limitation(status, message, all), want, "{status} {message}");
+            assert_eq!(learn(status, message, all), want, "{status} {message}");
         }
         let long = format!("invalid: {} tool_choice", "x".repeat(LONGEST));
-        assert_eq!(limitation(400, &long, all), None, "it may quote the person");
+        assert_eq!(learn(400, &long, all), None, "it may quote the person");
         let plain = Features::default().and(Limitation::NoSampling);
-        assert_eq!(limitation(400, "tool_choice is wrong", plain), None, "the request had no tool_choice");
+        assert_eq!(learn(400, "tool_choice is wrong", plain), None, "the request had no tool_choice");
     }
 }

@@ -15,7 +15,7 @@ pub const NO_OUTPUT: &str = "no output was recorded";
 const ORPHAN_LENGTH: usize = 4000;
 
 /// The words that an output without its call becomes.
-pub fn orphan(output: &CallOutput) -> String {
+pub fn orphan_text(output: &CallOutput) -> String {
     let texts = output.content.iter().filter_map(|part| match part {
         Content::Text(text) | Content::Refusal(text) => Some(text.as_str()),
         Content::Image(_) | Content::File { .. } => None,
@@ -26,7 +26,7 @@ pub fn orphan(output: &CallOutput) -> String {
 
 /// One step of a well-paired conversation.
 #[derive(Debug, PartialEq)]
-pub enum Step<'a> {
+pub enum PairedItem<'a> {
     /// A message or thoughts.
     Item(&'a Item),
     /// A call; its output follows behind the run of calls it stands in.
@@ -45,7 +45,7 @@ pub fn is_paired(items: &[Item]) -> bool {
 }
 
 /// Brings calls and outputs into order. A repeated id is renamed on both sides, the last output of a call wins.
-pub fn pair<'a>(items: &'a [Item], notes: &mut Vec<String>) -> Vec<Step<'a>> {
+pub fn pair<'a>(items: &'a [Item], notes: &mut Vec<String>) -> Vec<PairedItem<'a>> {
     let mut outputs = collect(items);
     let mut seen: HashMap<&str, usize> = HashMap::new();
     let known: HashSet<&str> = items
@@ -73,7 +73,7 @@ pub fn pair<'a>(items: &'a [Item], notes: &mut Vec<String>) -> Vec<Step<'a>> {
                     format!("{}_{count}", call.id)
                 };
                 let output = outputs.get_mut(call.id.as_str()).and_then(Vec::pop);
-                steps.push(Step::Call(call, id.clone()));
+                steps.push(PairedItem::Call(call, id.clone()));
                 open.push((id, output));
                 open_ids.insert(call.id.as_str());
             }
@@ -88,7 +88,7 @@ pub fn pair<'a>(items: &'a [Item], notes: &mut Vec<String>) -> Vec<Step<'a>> {
             }
             Item::Output(output) => {
                 notes.push("a tool output without its call was sent as a user message".to_owned());
-                if open.is_empty() { steps.push(Step::Orphan(output)) } else { waiting.push(item) }
+                if open.is_empty() { steps.push(PairedItem::Orphan(output)) } else { waiting.push(item) }
             }
             // Thoughts between the calls of one answer stay where they are.
             Item::Reasoning(_)
@@ -96,10 +96,10 @@ pub fn pair<'a>(items: &'a [Item], notes: &mut Vec<String>) -> Vec<Step<'a>> {
                     && open_ids.len() == open.len()
                     && matches!(items.get(place + 1), Some(Item::Call(_))) =>
             {
-                steps.push(Step::Item(item));
+                steps.push(PairedItem::Item(item));
             }
             Item::Message(_) | Item::Reasoning(_) if !open.is_empty() => waiting.push(item),
-            Item::Message(_) | Item::Reasoning(_) => steps.push(Step::Item(item)),
+            Item::Message(_) | Item::Reasoning(_) => steps.push(PairedItem::Item(item)),
         }
     }
     close(&mut open, &mut waiting, &mut steps, notes);
@@ -133,19 +133,19 @@ fn collect(items: &[Item]) -> HashMap<&str, Vec<&CallOutput>> {
 fn close<'a>(
     open: &mut Vec<(String, Option<&'a CallOutput>)>,
     waiting: &mut Vec<&'a Item>,
-    steps: &mut Vec<Step<'a>>,
+    steps: &mut Vec<PairedItem<'a>>,
     notes: &mut Vec<String>,
 ) {
     for (id, output) in open.drain(..) {
         if output.is_none() {
             notes.push("a call without an output was answered with a stand-in".to_owned());
         }
-        steps.push(Step::Output(output, id));
+        steps.push(PairedItem::Output(output, id));
     }
     for item in waiting.drain(..) {
         steps.push(match item {
-            Item::Output(output) => Step::Orphan(output),
-            item => Step::Item(item),
+            Item::Output(output) => PairedItem::Orphan(output),
+            item => PairedItem::Item(item),
         });
     }
 }
@@ -188,12 +188,12 @@ mod tests {
         pair(&items, &mut Vec::new())
             .iter()
             .map(|step| match step {
-                Step::Item(Item::Message(message)) => format!("m{}", word(&message.content)),
-                Step::Item(_) => "r".into(),
-                Step::Call(_, id) => format!("c{id}"),
-                Step::Output(Some(output), id) => format!("o{id}={}", word(&output.content)),
-                Step::Output(None, id) => format!("o{id}!"),
-                Step::Orphan(output) => format!("orphan={}", word(&output.content)),
+                PairedItem::Item(Item::Message(message)) => format!("m{}", word(&message.content)),
+                PairedItem::Item(_) => "r".into(),
+                PairedItem::Call(_, id) => format!("c{id}"),
+                PairedItem::Output(Some(output), id) => format!("o{id}={}", word(&output.content)),
+                PairedItem::Output(None, id) => format!("o{id}!"),
+                PairedItem::Orphan(output) => format!("orphan={}", word(&output.content)),
             })
             .collect::<Vec<_>>()
             .join(" ")

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use latimer_protocol::failure::Failure;
 use latimer_protocol::turn::{Owner, Sink};
 
-use crate::names::Names;
-use crate::prepared::PreparedRequest;
+use crate::prepared_request::PreparedRequest;
+use crate::tool_names::ToolNames;
 
 /// The state of one answer while it arrives. Pure: no clock, no IO.
 ///
@@ -17,16 +17,16 @@ pub trait Reader: Send {
     fn done(&self) -> bool;
     /// The body of the request that goes on with this answer, where the upstream paused it. Asked once at the end of each
     /// body; the reader reads on in the next one.
-    fn again(&mut self) -> Option<Bytes> {
+    fn continuation(&mut self) -> Option<Bytes> {
         None
     }
     /// Takes the end of the body, and emits `Finished`.
-    fn finish(self: Box<Self>, end: End, sink: &mut dyn Sink);
+    fn finish(self: Box<Self>, end: BodyEnd, sink: &mut dyn Sink);
 }
 
 /// How a body ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
+pub enum BodyEnd {
     /// As the framing says it should.
     Clean,
     /// It did not end, it broke.
@@ -35,18 +35,18 @@ pub enum End {
 
 /// What a reader must know of the request it reads the answer to.
 #[derive(Debug, Clone, Default)]
-pub struct Context {
+pub struct ReaderContext {
     /// Who owns opaque state that comes back.
     pub owner: Owner,
     /// Tool names that had to be changed on the way out.
-    pub names: Names,
+    pub names: ToolNames,
     /// The endpoint's name, for messages.
     pub endpoint: String,
     /// The model's name, for messages.
     pub model: String,
 }
 
-impl Context {
+impl ReaderContext {
     /// What the reader of the answer to this request must know.
     pub fn of(prepared: &PreparedRequest, endpoint: &str) -> Self {
         Self {

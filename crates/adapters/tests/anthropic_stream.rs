@@ -1,20 +1,20 @@
 //! Messages streams to turn events: fixtures in, one line per event out, whole and in pieces.
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
-use latimer_adapters::anthropic::stream::Reader;
-use latimer_adapters::reader::{Context, End, Reader as _};
+use latimer_adapters::anthropic::stream::MessagesReader;
+use latimer_adapters::reader::{BodyEnd, Reader as _, ReaderContext};
 use latimer_protocol::sse::Frames;
 use latimer_protocol::turn::{Owner, Record, Sink, TurnEvent};
 use proptest::prelude::*;
 
-fn reader() -> Box<Reader> {
-    let context = Context {
+fn reader() -> Box<MessagesReader> {
+    let context = ReaderContext {
         owner: Owner::new("lab", "claude-sonnet-4-5"),
         endpoint: "lab".into(),
         model: "claude-sonnet-4-5".into(),
-        ..Context::default()
+        ..ReaderContext::default()
     };
-    Box::new(Reader::new(context, Some(r#"{"messages":[]}"#.into())))
+    Box::new(MessagesReader::new(context, Some(r#"{"messages":[]}"#.into())))
 }
 
 /// What the reader makes of a body that arrives in pieces of this size.
@@ -22,14 +22,14 @@ fn read(bytes: &[u8], size: usize, sink: &mut dyn Sink) {
     let mut reader = reader();
     if bytes.starts_with(b"{") {
         reader.push(bytes, sink);
-        return reader.finish(End::Clean, sink);
+        return reader.finish(BodyEnd::Clean, sink);
     }
     let mut frames = Frames::default();
     for piece in bytes.chunks(size.max(1)) {
         frames.push(piece, &mut |frame| reader.push(frame.data, sink)).expect("short lines");
     }
     frames.finish(&mut |frame| reader.push(frame.data, sink));
-    reader.finish(End::Clean, sink);
+    reader.finish(BodyEnd::Clean, sink);
 }
 
 fn lines(bytes: &[u8], size: usize) -> Vec<String> {
@@ -66,14 +66,14 @@ fn a_paused_answer_is_asked_to_go_on_with_what_was_said() {
     let mut record = Record::default();
     let mut frames = Frames::default();
     frames.push(&paused, &mut |frame| reader.push(frame.data, &mut record)).expect("short lines");
-    let body = reader.again().expect("it was paused");
+    let body = reader.continuation().expect("it was paused");
     assert_eq!(
         String::from_utf8_lossy(&body),
         r#"{"messages":[{"role":"assistant","content":[{"type":"text","text":"Searching"},{"type":"server_tool_use","id":"srvtoolu_1","name":"web_search","input":{"query":"x"}}]}]}"#
     );
     frames.push(&rest, &mut |frame| reader.push(frame.data, &mut record)).expect("short lines");
-    assert_eq!(reader.again(), None, "it is over");
-    reader.finish(End::Clean, &mut record);
+    assert_eq!(reader.continuation(), None, "it is over");
+    reader.finish(BodyEnd::Clean, &mut record);
     assert_eq!(record.lines.last().map(String::as_str), Some("finished stop"));
     assert!(record.lines.contains(&"usage in=50 out=30".to_owned()), "both are counted: {:#?}", record.lines);
 }

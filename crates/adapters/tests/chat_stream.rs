@@ -1,25 +1,30 @@
 //! Chat streams to turn events: fixtures in, one line per event out, whole and in pieces.
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
-use latimer_adapters::chat::stream::Reader;
-use latimer_adapters::reader::{Context, End, Reader as _};
+use latimer_adapters::chat::stream::ChatReader;
+use latimer_adapters::reader::{BodyEnd, Reader as _, ReaderContext};
 use latimer_protocol::sse::Frames;
 use latimer_protocol::turn::{Owner, Record, Sink, TurnEvent};
 use proptest::prelude::*;
 
-fn options() -> Context {
-    Context { owner: Owner::new("lab", "m"), endpoint: "lab".into(), model: "m".into(), ..Context::default() }
+fn options() -> ReaderContext {
+    ReaderContext {
+        owner: Owner::new("lab", "m"),
+        endpoint: "lab".into(),
+        model: "m".into(),
+        ..ReaderContext::default()
+    }
 }
 
 /// What the reader makes of a body that arrives in pieces of this size.
 fn read(bytes: &[u8], size: usize, sink: &mut dyn Sink) {
     let mut frames = Frames::default();
-    let mut reader = Box::new(Reader::new(options()));
+    let mut reader = Box::new(ChatReader::new(options()));
     for piece in bytes.chunks(size.max(1)) {
         frames.push(piece, &mut |frame| reader.push(frame.data, sink)).expect("short lines");
     }
     frames.finish(&mut |frame| reader.push(frame.data, sink));
-    reader.finish(End::Clean, sink);
+    reader.finish(BodyEnd::Clean, sink);
 }
 
 fn lines(bytes: &[u8], size: usize) -> Vec<String> {

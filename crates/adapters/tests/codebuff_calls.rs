@@ -11,25 +11,25 @@ use latimer_adapters::chat::quirks::{Echo, Quirks};
 use latimer_adapters::codebuff::{Codebuff, LEAST_TOKENS};
 use latimer_adapters::credential::Credential;
 use latimer_adapters::drive::TurnStream;
-use latimer_adapters::endpoint_client::Refused;
+use latimer_adapters::endpoint_client::OpenError;
 use latimer_adapters::limitation::Limitations;
 use latimer_adapters::scripted::Service;
 use latimer_protocol::failure::Kind;
 use latimer_protocol::secret::Secret;
 use latimer_protocol::turn::{Content, Item, Message, Record, Role, TurnRequest};
 use serde_json::{Value, json};
-use support::link;
+use support::client;
 
 const FLASH: &str = "deepseek/deepseek-v4-flash";
 
 fn codebuff(base: &str) -> Codebuff {
-    let link = link(base);
+    let client = client(base);
     let quirks = Quirks { echo: Echo::WithCalls, least_tokens: Some(LEAST_TOKENS), ..Quirks::DEFAULT };
-    let chat = Chat { link: Arc::clone(&link), path: "/api/v1", quirks };
-    Codebuff::new(link, chat)
+    let chat = Chat { client: Arc::clone(&client), path: "/api/v1", quirks };
+    Codebuff::new(client, chat)
 }
 
-async fn open(codebuff: &Codebuff, model: &str, account: &str) -> Result<TurnStream, Refused> {
+async fn open(codebuff: &Codebuff, model: &str, account: &str) -> Result<TurnStream, OpenError> {
     let said = Message { role: Role::User, content: vec![Content::Text("hello".into())] };
     let turn =
         TurnRequest { model: model.into(), items: vec![Item::Message(said)], ..TurnRequest::default() };
@@ -83,8 +83,8 @@ async fn a_turn_stands_in_a_run_and_a_session() {
     assert_eq!(lines, ["started", "text \"hi\"", "finished stop"]);
     let finished = service.wait_for("FINISH").await.expect("sent");
     assert_eq!((&finished.body["runId"], &finished.body["status"]), (&json!("run-1"), &json!("completed")));
-    let seen = service.seen();
-    let chat = seen.iter().find(|seen| seen.line.contains("chat/completions")).expect("asked");
+    let requests = service.requests();
+    let chat = requests.iter().find(|requests| requests.line.contains("chat/completions")).expect("asked");
     assert!(chat.line.starts_with("POST /api/v1/chat/completions"), "{}", chat.line);
     let metadata = &chat.body["codebuff_metadata"];
     assert_eq!((&metadata["run_id"], &metadata["freebuff_instance_id"]), (&json!("run-1"), &json!("inst-1")));
@@ -94,11 +94,12 @@ async fn a_turn_stands_in_a_run_and_a_session() {
         chat.head.contains("x-codebuff-instance-id: inst-1")
             && chat.head.contains("authorization: bearer test-token")
     );
-    let start = seen.iter().find(|seen| seen.body["action"] == "START").expect("begun");
+    let start = requests.iter().find(|requests| requests.body["action"] == "START").expect("begun");
     assert_eq!(start.body["agentId"], "base2-free-deepseek-flash");
 
     read(open(&codebuff, FLASH, "me").await.expect("taken")).await;
-    let sessions = service.seen().iter().filter(|seen| seen.line.contains("freebuff/session")).count();
+    let sessions =
+        service.requests().iter().filter(|requests| requests.line.contains("freebuff/session")).count();
     assert_eq!(sessions, 1, "the session is kept");
 }
 
@@ -159,7 +160,8 @@ async fn a_session_that_another_client_took_is_not_taken_back_at_once() {
     let failure = open(&codebuff(&service.base), FLASH, "me").await.expect_err("taken").failure;
     assert_eq!((failure.kind, failure.message.as_str()), (Kind::ConcurrencyLimited, "lab: open elsewhere"));
     service.wait_for("FINISH").await.expect("sent");
-    let sessions = service.seen().iter().filter(|seen| seen.line.contains("freebuff/session")).count();
+    let sessions =
+        service.requests().iter().filter(|requests| requests.line.contains("freebuff/session")).count();
     assert_eq!(sessions, 1);
 }
 
@@ -180,7 +182,8 @@ async fn turns_at_once_share_one_session() {
     let (one, two) = tokio::join!(open(&codebuff, FLASH, "me"), open(&codebuff, FLASH, "me"));
     read(one.expect("taken")).await;
     read(two.expect("taken")).await;
-    let sessions = service.seen().iter().filter(|seen| seen.line.contains("freebuff/session")).count();
+    let sessions =
+        service.requests().iter().filter(|requests| requests.line.contains("freebuff/session")).count();
     assert_eq!(sessions, 1, "a second one would end the first");
 }
 
@@ -263,9 +266,12 @@ async fn thoughts_that_are_asked_for_are_switched_off_once() {
     .await
     .expect("a service");
     read(open(&codebuff(&service.base), FLASH, "me").await.expect("taken")).await;
-    let seen = service.seen();
-    let second =
-        seen.iter().filter(|seen| seen.line.contains("chat/completions")).nth(1).expect("asked twice");
+    let requests = service.requests();
+    let second = requests
+        .iter()
+        .filter(|requests| requests.line.contains("chat/completions"))
+        .nth(1)
+        .expect("asked twice");
     assert_eq!(second.body["thinking"], json!({ "type": "disabled" }));
     assert_eq!(second.body["codebuff_metadata"]["run_id"], "run-2");
 }
@@ -276,5 +282,5 @@ async fn an_unknown_model_is_refused_by_name() {
     let failure = open(&codebuff(&service.base), "gpt-9", "me").await.expect_err("unknown").failure;
     assert_eq!(failure.kind, Kind::ModelNotFound);
     assert!(failure.message.contains("gpt-9") && failure.message.contains(FLASH), "{failure}");
-    assert!(service.seen().is_empty(), "nothing was asked");
+    assert!(service.requests().is_empty(), "nothing was asked");
 }

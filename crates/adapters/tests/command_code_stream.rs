@@ -1,15 +1,15 @@
 //! Command Code answers to turn events: fixtures in, one line per event out, whole and in pieces.
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
-use latimer_adapters::command_code::stream::Reader;
-use latimer_adapters::reader::{Context, End, Reader as _};
+use latimer_adapters::command_code::stream::CommandCodeReader;
+use latimer_adapters::reader::{BodyEnd, Reader as _, ReaderContext};
 use latimer_protocol::jsonl::Lines;
 use latimer_protocol::turn::{Record, Sink, TurnEvent};
 use proptest::prelude::*;
 
-fn reader() -> Box<Reader> {
-    let context = Context { endpoint: "lab".into(), model: "m".into(), ..Context::default() };
-    Box::new(Reader::new(context, Some("the request".into())))
+fn reader() -> Box<CommandCodeReader> {
+    let context = ReaderContext { endpoint: "lab".into(), model: "m".into(), ..ReaderContext::default() };
+    Box::new(CommandCodeReader::new(context, Some("the request".into())))
 }
 
 /// What the reader makes of a body that arrives in pieces of this size.
@@ -20,7 +20,7 @@ fn read(bytes: &[u8], size: usize, sink: &mut dyn Sink) {
         lines.push(piece, &mut |line| reader.push(line, sink)).expect("short lines");
     }
     lines.finish(&mut |line| reader.push(line, sink));
-    reader.finish(End::Clean, sink);
+    reader.finish(BodyEnd::Clean, sink);
 }
 
 #[test]
@@ -52,12 +52,12 @@ fn a_paused_answer_is_asked_for_again() {
     let mut record = Record::default();
     reader.push(br#"{"type":"text-delta","text":"a"}"#, &mut record);
     reader.push(br#"{"type":"finish","finishReason":"pause_turn","usage":{"inputTokens":3}}"#, &mut record);
-    assert_eq!(reader.again().as_deref(), Some(&b"the request"[..]));
+    assert_eq!(reader.continuation().as_deref(), Some(&b"the request"[..]));
     reader.push(br#"{"type":"text-delta","text":"b"}"#, &mut record);
     reader.push(br#"{"type":"finish-step","usage":{"inputTokens":4}}"#, &mut record);
     reader.push(br#"{"type":"finish","finishReason":"stop"}"#, &mut record);
-    assert_eq!(reader.again(), None);
-    reader.finish(End::Clean, &mut record);
+    assert_eq!(reader.continuation(), None);
+    reader.finish(BodyEnd::Clean, &mut record);
     assert_eq!(
         record.lines,
         ["started", "text \"a\"", "usage in=3", "text \"b\"", "usage in=7", "finished stop"]

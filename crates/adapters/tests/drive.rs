@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt};
 use latimer_adapters::drive::{Limits, TurnStream};
-use latimer_adapters::reader::{End, Reader};
+use latimer_adapters::reader::{BodyEnd, Reader};
 use latimer_adapters::transport::Body;
 use latimer_protocol::failure::{Failure, Kind};
 use latimer_protocol::turn::{FinishReason, Record, Sink, TurnEvent};
@@ -33,11 +33,11 @@ impl Reader for Plain {
         self.done
     }
 
-    fn finish(self: Box<Self>, end: End, sink: &mut dyn Sink) {
+    fn finish(self: Box<Self>, end: BodyEnd, sink: &mut dyn Sink) {
         let reason = match end {
-            End::Broken(failure) => FinishReason::Failed(failure),
-            End::Clean if self.done => FinishReason::Stop,
-            End::Clean => FinishReason::Failed(Failure::new(Kind::Interrupted, "no end marker")),
+            BodyEnd::Broken(failure) => FinishReason::Failed(failure),
+            BodyEnd::Clean if self.done => FinishReason::Stop,
+            BodyEnd::Clean => FinishReason::Failed(Failure::new(Kind::Interrupted, "no end marker")),
         };
         sink.event(TurnEvent::Finished(reason));
     }
@@ -53,7 +53,7 @@ impl Reader for Broken {
         false
     }
 
-    fn finish(self: Box<Self>, _: End, sink: &mut dyn Sink) {
+    fn finish(self: Box<Self>, _: BodyEnd, sink: &mut dyn Sink) {
         for _ in 0..self.0 {
             sink.event(TurnEvent::Finished(FinishReason::Stop));
         }

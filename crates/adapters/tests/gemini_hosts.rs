@@ -4,7 +4,7 @@
 mod support;
 
 use latimer_adapters::credential::Credential;
-use latimer_adapters::endpoint_client::Refused;
+use latimer_adapters::endpoint_client::OpenError;
 use latimer_adapters::gemini::{Flavour, Gemini, Options};
 use latimer_adapters::limitation::{Limitation, Limitations};
 use latimer_adapters::scripted::{Provider, Scenario, ScriptedAnswer, Service, Step};
@@ -12,7 +12,7 @@ use latimer_protocol::failure::Kind;
 use latimer_protocol::secret::Secret;
 use latimer_protocol::turn::{Call, Content, Item, Message, Record, Role, TurnRequest};
 use serde_json::{Value, json};
-use support::link;
+use support::client;
 
 fn turn(model: &str) -> TurnRequest {
     let said = Message { role: Role::User, content: vec![Content::Text("hello".into())] };
@@ -39,7 +39,7 @@ fn host(provider: &Provider) -> String {
     format!("http://{}", provider.address())
 }
 
-async fn answer(gemini: &Gemini, model: &str, credential: &Credential) -> Result<Vec<String>, Refused> {
+async fn answer(gemini: &Gemini, model: &str, credential: &Credential) -> Result<Vec<String>, OpenError> {
     let prepared = gemini.prepare(&turn(model), &Limitations::default());
     let mut stream = gemini.open(&prepared, Some(credential)).await?;
     let mut record = Record::default();
@@ -51,7 +51,7 @@ async fn answer(gemini: &Gemini, model: &str, credential: &Credential) -> Result
 async fn native_requests_carry_the_key_in_a_header() {
     let provider = provider(vec![says("hi")]).await;
     let gemini =
-        Gemini::new(link(&format!("{}/v1beta", host(&provider))), Flavour::Native, Options::default());
+        Gemini::new(client(&format!("{}/v1beta", host(&provider))), Flavour::Native, Options::default());
     let credential = Credential::api_key("key-1", Secret::new("test-key"));
     let lines = answer(&gemini, "gemini-3-flash", &credential).await.expect("answered");
     assert_eq!(lines, ["started", "text \"hi\"", "finished stop"]);
@@ -68,7 +68,7 @@ async fn native_requests_carry_the_key_in_a_header() {
 #[tokio::test]
 async fn code_assist_requests_stand_in_an_envelope() {
     let provider = provider(vec![says("hi")]).await;
-    let gemini = Gemini::new(link(&host(&provider)), Flavour::CodeAssist, Options::default());
+    let gemini = Gemini::new(client(&host(&provider)), Flavour::CodeAssist, Options::default());
     answer(&gemini, "gemini-2.5-pro", &account(Some("my-project"))).await.expect("answered");
     let request = &provider.requests()[0];
     assert_eq!(request.path, "/v1internal:streamGenerateContent?alt=sse");
@@ -90,7 +90,7 @@ async fn antigravity_falls_back_to_the_next_host_and_stays_there() {
     let up = provider(vec![says("hi")]).await;
     let options =
         Options { hosts: vec![host(&down), host(&up)], version: Some("9.9.9".into()), ..Options::default() };
-    let gemini = Gemini::new(link(&host(&up)), Flavour::Antigravity, options);
+    let gemini = Gemini::new(client(&host(&up)), Flavour::Antigravity, options);
     for _ in 0..2 {
         answer(&gemini, "gemini-3.1-pro", &account(Some("p"))).await.expect("answered");
     }
@@ -116,7 +116,7 @@ async fn a_wrong_request_goes_to_one_host_only() {
         version: Some("9.9.9".into()),
         ..Options::default()
     };
-    let gemini = Gemini::new(link(&host(&first)), Flavour::Antigravity, options);
+    let gemini = Gemini::new(client(&host(&first)), Flavour::Antigravity, options);
     let refused = answer(&gemini, "gemini-3-flash", &account(Some("p"))).await.expect_err("refused");
     assert_eq!((refused.failure.kind, second.requests().len()), (Kind::BadRequest, 0));
 }
@@ -130,12 +130,12 @@ async fn service(script: Vec<(&'static str, Value)>) -> Service {
 
 /// Methods and paths.
 fn lines(service: &Service) -> Vec<String> {
-    service.seen().iter().map(|seen| seen.line.trim_end_matches(" HTTP/1.1").to_owned()).collect()
+    service.requests().iter().map(|requests| requests.line.trim_end_matches(" HTTP/1.1").to_owned()).collect()
 }
 
 /// What was sent.
 fn bodies(service: &Service) -> Vec<Value> {
-    service.seen().into_iter().map(|seen| seen.body).collect()
+    service.requests().into_iter().map(|requests| requests.body).collect()
 }
 
 fn new_account() -> Value {
@@ -152,7 +152,7 @@ async fn a_new_account_is_taken_on() {
         ("operations/1", made),
     ])
     .await;
-    let gemini = Gemini::new(link(&service.base), Flavour::CodeAssist, Options::default());
+    let gemini = Gemini::new(client(&service.base), Flavour::CodeAssist, Options::default());
     let begun = tokio::time::Instant::now();
     assert_eq!(gemini.discover_project(&account(Some("mine"))).await.expect("found"), "made-1");
     assert_eq!(begun.elapsed().as_secs(), 10, "asked every five seconds");
@@ -174,7 +174,7 @@ async fn a_new_account_is_taken_on() {
         json!({ "tierId": "free-tier", "metadata": metadata }),
         "it would fail with a project"
     );
-    let head = service.seen()[0].head.clone();
+    let head = service.requests()[0].head.clone();
     assert!(
         head.contains("authorization: bearer ya29-test") && head.contains("accept: application/json"),
         "{head}"
@@ -193,7 +193,7 @@ async fn antigravity_keeps_its_accounts_where_they_are_whoever_answers() {
         version: Some("9.9.9".into()),
         ..Options::default()
     };
-    let gemini = Gemini::new(link(&daily.base), Flavour::Antigravity, options);
+    let gemini = Gemini::new(client(&daily.base), Flavour::Antigravity, options);
     // The last host answers a turn and comes first from then on.
     self::answer(&gemini, "gemini-3-flash", &account(Some("p"))).await.expect("answered");
     self::answer(&gemini, "gemini-3-flash", &account(None)).await.expect("answered");
@@ -212,7 +212,7 @@ async fn an_account_that_is_never_ready_is_given_up() {
     let mut script = vec![("loadCodeAssist", new_account())];
     script.extend((0..9).map(waiting));
     let service = service(script).await;
-    let gemini = Gemini::new(link(&service.base), Flavour::Antigravity, Options::default());
+    let gemini = Gemini::new(client(&service.base), Flavour::Antigravity, Options::default());
     let failure = gemini.discover_project(&account(None)).await.expect_err("not ready");
     assert_eq!((failure.kind, lines(&service).len()), (Kind::Timeout, 1 + 5), "{failure}");
 }
@@ -232,7 +232,7 @@ async fn an_account_that_may_not_is_told_why() {
     ];
     for (script, kind, words) in cases {
         let service = service(script).await;
-        let gemini = Gemini::new(link(&service.base), Flavour::CodeAssist, Options::default());
+        let gemini = Gemini::new(client(&service.base), Flavour::CodeAssist, Options::default());
         let failure = gemini.discover_project(&account(None)).await.expect_err("no project");
         assert!(failure.kind == kind && failure.message.contains(words), "{failure:?}");
     }
@@ -243,7 +243,7 @@ async fn turns_of_one_account_look_for_its_project_once() {
     let answer = || ("stream", json!({ "response": { "candidates": [{ "finishReason": "STOP" }] } }));
     let known = json!({ "currentTier": { "id": "x" }, "cloudaicompanionProject": "p" });
     let service = service(vec![("loadCodeAssist", known), answer(), answer()]).await;
-    let gemini = Gemini::new(link(&service.base), Flavour::CodeAssist, Options::default());
+    let gemini = Gemini::new(client(&service.base), Flavour::CodeAssist, Options::default());
     let one = account(None);
     let ask = || self::answer(&gemini, "gemini-2.5-pro", &one);
     let (first, second) = tokio::join!(ask(), ask());
@@ -260,7 +260,7 @@ fn error(status: u16, message: &str) -> ScriptedAnswer {
 fn antigravity(hosts: &[&Provider]) -> Gemini {
     let hosts: Vec<String> = hosts.iter().map(|provider| host(provider)).collect();
     let options = Options { hosts: hosts.clone(), version: Some("9.9.9".into()), ..Options::default() };
-    Gemini::new(link(&hosts[0]), Flavour::Antigravity, options)
+    Gemini::new(client(&hosts[0]), Flavour::Antigravity, options)
 }
 
 #[tokio::test]
@@ -286,7 +286,7 @@ async fn each_host_is_left_for_what_another_may_do_better() {
     };
     let right = provider(vec![says("hi")]).await;
     let options = Options { hosts: [nobody.hosts, vec![host(&right)]].concat(), ..nobody };
-    let gemini = Gemini::new(link(&host(&right)), Flavour::Antigravity, options);
+    let gemini = Gemini::new(client(&host(&right)), Flavour::Antigravity, options);
     answer(&gemini, "gemini-3-flash", &account(Some("p"))).await.expect("the other host answers");
 }
 
@@ -318,7 +318,7 @@ async fn a_refused_login_says_how_to_log_in() {
             version: Some("9.9.9".into()),
             ..Options::default()
         };
-        let gemini = Gemini::new(link(&host(&left)), flavour, options);
+        let gemini = Gemini::new(client(&host(&left)), flavour, options);
         let refused = answer(&gemini, "gemini-3-flash", &account(Some("p"))).await.expect_err("refused");
         assert!(refused.failure.message.ends_with(words), "{}", refused.failure);
         assert_eq!((refused.failure.kind, right.asked()), (Kind::Unauthorized, 0));
@@ -333,7 +333,7 @@ async fn a_refusal_of_signatures_teaches() {
     let provider =
         provider(vec![error(400, "Function call is missing a thought_signature in functionCall parts.")])
             .await;
-    let gemini = Gemini::new(link(&host(&provider)), Flavour::Native, Options::default());
+    let gemini = Gemini::new(client(&host(&provider)), Flavour::Native, Options::default());
     let call = Item::Call(Call { id: "c".into(), name: "f".into(), arguments: "{}".into() });
     let mut turn = turn("gemini-2.5-flash");
     turn.items.push(call);
@@ -357,7 +357,7 @@ async fn an_old_version_is_looked_up_once() {
         version_urls: vec![versions.base.clone()],
         ..Options::default()
     };
-    let gemini = Gemini::new(link(&host(&left)), Flavour::Antigravity, options);
+    let gemini = Gemini::new(client(&host(&left)), Flavour::Antigravity, options);
     answer(&gemini, "gemini-3-flash", &account(Some("p"))).await.expect("answered at the second try");
     assert_eq!((left.asked(), right.asked()), (2, 2));
     let requests = right.requests();
@@ -376,7 +376,7 @@ async fn a_version_is_not_too_old_where_one_host_says_something_else() {
         version_urls: vec![versions.base.clone()],
         ..Options::default()
     };
-    let gemini = Gemini::new(link(&host(&left)), Flavour::Antigravity, options);
+    let gemini = Gemini::new(client(&host(&left)), Flavour::Antigravity, options);
     let refused = answer(&gemini, "gemini-3-flash", &account(Some("p"))).await.expect_err("nobody answers");
     assert_eq!((refused.failure.kind, left.asked(), right.asked()), (Kind::ModelNotFound, 1, 1));
 }

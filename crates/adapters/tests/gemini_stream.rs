@@ -1,20 +1,20 @@
 //! Gemini streams to turn events: fixtures in, one line per event out, whole and in pieces.
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
-use latimer_adapters::gemini::stream::Reader;
-use latimer_adapters::reader::{Context, End, Reader as _};
+use latimer_adapters::gemini::stream::GeminiReader;
+use latimer_adapters::reader::{BodyEnd, Reader as _, ReaderContext};
 use latimer_protocol::sse::Frames;
 use latimer_protocol::turn::{FinishReason, Owner, Record, Sink, TurnEvent};
 use proptest::prelude::*;
 
-fn reader() -> Box<Reader> {
-    let context = Context {
+fn reader() -> Box<GeminiReader> {
+    let context = ReaderContext {
         owner: Owner::new("lab", "gemini-3-flash"),
         endpoint: "lab".into(),
         model: "gemini-3-flash".into(),
-        ..Context::default()
+        ..ReaderContext::default()
     };
-    Box::new(Reader::new(context, false))
+    Box::new(GeminiReader::new(context, false))
 }
 
 /// What the reader makes of a body that arrives in pieces of this size.
@@ -22,14 +22,14 @@ fn read(bytes: &[u8], size: usize, sink: &mut dyn Sink) {
     let mut reader = reader();
     if bytes.starts_with(b"{") || bytes.starts_with(b"[") {
         reader.push(bytes, sink);
-        return reader.finish(End::Clean, sink);
+        return reader.finish(BodyEnd::Clean, sink);
     }
     let mut frames = Frames::default();
     for piece in bytes.chunks(size.max(1)) {
         frames.push(piece, &mut |frame| reader.push(frame.data, sink)).expect("short lines");
     }
     frames.finish(&mut |frame| reader.push(frame.data, sink));
-    reader.finish(End::Clean, sink);
+    reader.finish(BodyEnd::Clean, sink);
 }
 
 fn lines(bytes: &[u8], size: usize) -> Vec<String> {
@@ -65,10 +65,10 @@ fn the_placeholder_of_a_claude_is_taken_out_again() {
             r#"{{"candidates":[{{"content":{{"parts":[{{"functionCall":{{"id":"toolu_1","name":"f","args":{args}}}}}]}},"finishReason":"STOP"}}]}}"#
         );
         let mut record = Record::default();
-        let context = Context { endpoint: "lab".into(), ..Context::default() };
-        let mut reader = Box::new(Reader::new(context, true));
+        let context = ReaderContext { endpoint: "lab".into(), ..ReaderContext::default() };
+        let mut reader = Box::new(GeminiReader::new(context, true));
         reader.push(body.as_bytes(), &mut record);
-        reader.finish(End::Clean, &mut record);
+        reader.finish(BodyEnd::Clean, &mut record);
         assert_eq!(record.lines[1], "call 0 toolu_1 f", "the id stays");
         record.lines.swap_remove(2)
     };

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use latimer_adapters::drive::{Limits, TurnStream};
-use latimer_adapters::reader::{End, Reader};
+use latimer_adapters::reader::{BodyEnd, Reader};
 use latimer_adapters::scripted::{Encoding, Framing, Provider, Scenario, ScriptedAnswer, Step};
 use latimer_adapters::transport::http::{self, Http, HttpOptions};
 use latimer_adapters::transport::read_error_body;
@@ -40,11 +40,11 @@ impl Reader for Deltas {
         self.done
     }
 
-    fn finish(self: Box<Self>, end: End, sink: &mut dyn Sink) {
+    fn finish(self: Box<Self>, end: BodyEnd, sink: &mut dyn Sink) {
         let reason = match end {
-            End::Broken(failure) => FinishReason::Failed(failure),
-            End::Clean if self.done => FinishReason::Stop,
-            End::Clean => FinishReason::Failed(Failure::new(Kind::Interrupted, "no end marker")),
+            BodyEnd::Broken(failure) => FinishReason::Failed(failure),
+            BodyEnd::Clean if self.done => FinishReason::Stop,
+            BodyEnd::Clean => FinishReason::Failed(Failure::new(Kind::Interrupted, "no end marker")),
         };
         sink.event(TurnEvent::Finished(reason));
     }

@@ -3,7 +3,7 @@
 
 mod support;
 
-use latimer_adapters::scripted::{ScriptedAnswer, Seen, Service};
+use latimer_adapters::scripted::{ScriptedAnswer, Service, ServiceRequest};
 use latimer_protocol::secret::Secret;
 use latimer_proxy::accounts;
 use latimer_proxy::config::Login;
@@ -52,8 +52,8 @@ fn makes_a_file(lab: &Lab, codex: &str, model: &str) {
     assert_eq!(std::fs::read_to_string(lab.dir.join("project/made.txt")).expect("made"), "hello\n");
 }
 
-fn asked<'s>(seen: &'s [Seen], what: &str) -> Vec<&'s Seen> {
-    seen.iter().filter(|seen| seen.line.contains(what)).collect()
+fn asked<'s>(requests: &'s [ServiceRequest], what: &str) -> Vec<&'s ServiceRequest> {
+    requests.iter().filter(|requests| requests.line.contains(what)).collect()
 }
 
 const COMMAND: &str = "echo hello > made.txt";
@@ -84,15 +84,15 @@ fn codex_on_codebuff() {
     runtime
         .block_on(service.wait_for("run-2\",\"status\":\"completed"))
         .expect("the last run is finished too");
-    let seen = service.seen();
-    assert!(seen.iter().all(|seen| seen.head.contains("authorization: bearer account-token")));
-    let runs: Vec<&Value> = asked(&seen, "chat/completions")
+    let requests = service.requests();
+    assert!(requests.iter().all(|requests| requests.head.contains("authorization: bearer account-token")));
+    let runs: Vec<&Value> = asked(&requests, "chat/completions")
         .iter()
-        .map(|seen| &seen.body["codebuff_metadata"]["run_id"])
+        .map(|requests| &requests.body["codebuff_metadata"]["run_id"])
         .collect();
     assert_eq!(runs.len(), 2, "one run for each request: {runs:?}");
     assert_ne!(runs[0], runs[1]);
-    assert_eq!(asked(&seen, "freebuff/session").len(), 1, "one session for both");
+    assert_eq!(asked(&requests, "freebuff/session").len(), 1, "one session for both");
 }
 
 /// Events of Gemini in the envelope of Google's private API.
@@ -117,9 +117,9 @@ fn gemini_script() -> Vec<(&'static str, u16, Value)> {
 }
 
 fn check_gemini(lab: &Lab, service: &Service) {
-    let seen = service.seen();
-    assert_eq!(asked(&seen, "loadCodeAssist").len(), 1, "the project is found once");
-    let turns = asked(&seen, "streamGenerateContent");
+    let requests = service.requests();
+    assert_eq!(asked(&requests, "loadCodeAssist").len(), 1, "the project is found once");
+    let turns = asked(&requests, "streamGenerateContent");
     assert!(turns.iter().all(|turn| turn.body["project"] == "proj-1"), "{turns:?}");
     assert!(turns.iter().all(|turn| turn.head.contains("authorization: bearer account-token")));
     let contents = turns[1].body["request"]["contents"].as_array().expect("contents");
@@ -158,8 +158,8 @@ fn codex_on_antigravity() {
     let lab = lab("antigravity", &service, Login::Antigravity, &endpoint);
     makes_a_file(&lab, &codex, "gemini-3.1-pro");
     check_gemini(&lab, &service);
-    let seen = service.seen();
-    let turn = asked(&seen, "streamGenerateContent")[0];
+    let requests = service.requests();
+    let turn = asked(&requests, "streamGenerateContent")[0];
     assert!(turn.head.contains("1.15.8"), "the version stands in the user agent: {}", turn.head);
     assert!(turn.body["requestId"].is_string() && turn.body["userAgent"] == "antigravity", "{}", turn.body);
 }

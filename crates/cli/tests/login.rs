@@ -150,7 +150,7 @@ fn a_browser_brings_the_code() {
     let answer = browse(&format!("{back}?code=the-code&state={}", field(&url, "state")));
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("logged in"), "{answer}");
     assert!(child.wait().expect("ended").success());
-    let exchange = desk.service.seen()[0].text.clone();
+    let exchange = desk.service.requests()[0].text.clone();
     assert!(exchange.contains("code=the-code") && exchange.contains("code_verifier="), "{exchange}");
     let file = account_file(&desk.dir);
     assert_eq!(std::fs::metadata(&file).expect("there").permissions().mode() & 0o777, 0o600);
@@ -172,7 +172,7 @@ fn a_wrong_state_or_a_no_ends_the_login() {
         let output = child.wait_with_output().expect("ended");
         assert!(!output.status.success());
         assert!(String::from_utf8_lossy(&output.stderr).contains(words), "{output:?}");
-        assert!(desk.service.seen().is_empty(), "no code was exchanged");
+        assert!(desk.service.requests().is_empty(), "no code was exchanged");
     }
 }
 
@@ -181,7 +181,7 @@ fn a_code_can_be_pasted() {
     let desk = Desk::new("pasted", vec![token(3600), user()]);
     let (well, said) = desk.run(&["login", "anthropic", "--no-browser"], "the-code\n");
     assert!(well && said.contains("logged in"), "{said}");
-    let exchange: Value = serde_json::from_str(&desk.service.seen()[0].text).expect("JSON");
+    let exchange: Value = serde_json::from_str(&desk.service.requests()[0].text).expect("JSON");
     assert_eq!(exchange["code"], "the-code");
     let (well, said) = desk.run(&["login", "anthropic", "--no-browser"], "the-code#of-another-login\n");
     assert!(!well && said.contains("another login"), "{said}");
@@ -228,7 +228,7 @@ fn a_device_logs_in_by_a_code() {
     let (well, said) = desk.run(&["login", "chatgpt", "--no-browser"], "");
     assert!(well && said.contains("AB-CD") && said.contains("/codex/device"), "{said}");
     assert!(said.contains("logged in me@test"), "{said}");
-    let exchange = desk.service.seen()[3].text.clone();
+    let exchange = desk.service.requests()[3].text.clone();
     assert!(exchange.contains("code=the-code") && exchange.contains("deviceauth%2Fcallback"), "{exchange}");
 }
 
@@ -265,7 +265,7 @@ fn a_dead_login_is_asked_for_once_and_a_token_that_ends_soon_stalls_nobody() {
         .map(|_| desk.runtime.block_on(account.credential(now())).expect_err("dead").to_string())
         .collect();
     assert!(failures.iter().all(|words| words.contains("latimer login google")), "{failures:?}");
-    assert_eq!(desk.service.seen().len(), 1, "not asked again");
+    assert_eq!(desk.service.requests().len(), 1, "not asked again");
     assert_eq!(account.state(now()).state, "needs_login");
 
     // Good for a minute yet: it is used, though nobody answers at the token endpoint.
@@ -291,7 +291,7 @@ fn a_vendors_account_is_refreshed_once_and_its_file_left_alone() {
         let credential = desk.runtime.block_on(account.credential(now())).expect("a credential");
         assert_eq!(credential.secret.expose(), "canary-newer");
     }
-    assert_eq!(desk.service.seen().len(), 1, "the second found what the first kept");
+    assert_eq!(desk.service.requests().len(), 1, "the second found what the first kept");
     assert_eq!(std::fs::read_to_string(&file).expect("read"), text);
 }
 
@@ -338,8 +338,12 @@ fn one_refresher_for_all() {
         all
     });
     assert!(all.iter().all(|credential| credential.secret.expose() == "canary-newer"));
-    let asked =
-        desk.service.seen().iter().filter(|seen| seen.text.contains("grant_type=refresh_token")).count();
+    let asked = desk
+        .service
+        .requests()
+        .iter()
+        .filter(|requests| requests.text.contains("grant_type=refresh_token"))
+        .count();
     assert_eq!(asked, 1, "exactly one refresh");
     let written = std::fs::read_to_string(account_file(&desk.dir)).expect("read");
     assert!(

@@ -33,8 +33,9 @@ fn check(lab: &Lab, run: &Run) {
     let made = std::fs::read_to_string(lab.dir.join("project/made.txt")).unwrap_or_default();
     assert_eq!(made, "hello\n", "{}", run.all());
     assert_eq!(turns(lab), 2, "{}", run.all());
-    let key =
-        |request: &latimer_adapters::scripted::Recorded| request.header("authorization").map(str::to_owned);
+    let key = |request: &latimer_adapters::scripted::RecordedRequest| {
+        request.header("authorization").map(str::to_owned)
+    };
     assert!(lab.requests().iter().all(|request| key(request).as_deref() == Some("Bearer upstream-key")));
 }
 

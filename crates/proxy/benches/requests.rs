@@ -7,7 +7,7 @@ use latimer_adapters::command_code;
 use latimer_adapters::gemini::request::{self as gemini, FlavourLimits};
 use latimer_adapters::limitation::Limitations;
 use latimer_adapters::responses::profile::Profile;
-use latimer_adapters::responses::{pass, request as responses};
+use latimer_adapters::responses::{request as responses, rewrite};
 use latimer_protocol::turn::{Owner, Seal, TurnRequest};
 use latimer_proxy::config::History;
 use latimer_proxy::inbound::responses::request::read;
@@ -85,8 +85,13 @@ fn pass_through(bencher: divan::Bencher<'_, '_>) {
     let body = body();
     let owner = Owner::new("lab", "m");
     bencher.counter(BytesCount::of_str(&body)).bench(|| {
-        let lowered =
-            pass::lower(divan::black_box(body.as_bytes()), "m", &Profile::OPENAI, &owner, &Seal::default());
-        lowered.map(|lowered| lowered.body.len())
+        let rewritten = rewrite::rewrite(
+            divan::black_box(body.as_bytes()),
+            "m",
+            &Profile::OPENAI,
+            &owner,
+            &Seal::default(),
+        );
+        rewritten.map(|rewritten| rewritten.body.len())
     });
 }

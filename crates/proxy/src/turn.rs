@@ -18,7 +18,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
-use latimer_adapters::prepared::Raw;
+use latimer_adapters::prepared_request::ClientRequest;
 use latimer_adapters::repair::Level;
 use latimer_protocol::turn::{Item, Seal, TurnRequest};
 
@@ -90,7 +90,7 @@ struct InboundRequest {
 struct ResponsePlan {
     answer: Answer,
     /// The request as it came, where the upstream may get it so.
-    raw: Option<Raw>,
+    raw: Option<ClientRequest>,
     /// Where the answer is kept, to be gone on with.
     keep: Option<StoreTarget>,
     kind: Kind,

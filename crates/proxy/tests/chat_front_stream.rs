@@ -5,8 +5,8 @@ mod script;
 
 use std::fmt::Write as _;
 
-use latimer_adapters::chat::tap::PassthroughReader;
-use latimer_adapters::reader::{Context, End, Reader as _};
+use latimer_adapters::chat::passthrough_reader::ChatPassthroughReader;
+use latimer_adapters::reader::{BodyEnd, Reader as _, ReaderContext};
 use latimer_protocol::chat::legality;
 use latimer_protocol::failure::{Failure, Kind};
 use latimer_protocol::turn::{Seal, Sink as _, TurnEvent};
@@ -231,10 +231,10 @@ fn content(object: &[u8]) -> Option<String> {
 }
 
 /// A provider's answer, read by its tap, as the client gets it.
-fn passed(fields: &Value, lines: &[&str], end: End) -> (String, Answer) {
+fn passed(fields: &Value, lines: &[&str], end: BodyEnd) -> (String, Answer) {
     let (writer, _) = writer(fields, true);
     let mut answer = Answer::new(writer);
-    let mut tap = Box::new(PassthroughReader::new(Context::default()));
+    let mut tap = Box::new(ChatPassthroughReader::new(ReaderContext::default()));
     for line in lines {
         tap.push(line.as_bytes(), &mut answer);
     }
@@ -252,25 +252,25 @@ const TOKENS: &str = r#"{"id":"u1","choices":[],"usage":{"prompt_tokens":3,"comp
 #[test]
 fn a_providers_own_chunks_are_not_touched() {
     let asked = json!({ "stream_options": { "include_usage": true } });
-    let (text, answer) = passed(&asked, &[ROLE, WORDS, STOP, TOKENS, "[DONE]"], End::Clean);
+    let (text, answer) = passed(&asked, &[ROLE, WORDS, STOP, TOKENS, "[DONE]"], BodyEnd::Clean);
     assert_eq!(
         text,
         format!("data: {ROLE}\n\ndata: {WORDS}\n\ndata: {STOP}\n\ndata: {TOKENS}\n\ndata: [DONE]\n\n")
     );
     assert!(answer.is_finished());
-    let (text, _) = passed(&json!({}), &[ROLE, WORDS, STOP, TOKENS, "[DONE]"], End::Clean);
+    let (text, _) = passed(&json!({}), &[ROLE, WORDS, STOP, TOKENS, "[DONE]"], BodyEnd::Clean);
     assert!(!text.contains("usage"), "not asked for: {text}");
 }
 
 #[test]
 fn what_a_providers_end_lacks_is_added_in_its_own_envelope() {
     let asked = json!({ "stream_options": { "include_usage": true } });
-    let (text, _) = passed(&asked, &[ROLE, WORDS, "[DONE]"], End::Clean);
+    let (text, _) = passed(&asked, &[ROLE, WORDS, "[DONE]"], BodyEnd::Clean);
     let end = "data: {\"id\":\"u1\",\"object\":\"chat.completion.chunk\",\"created\":7,\"model\":\"up\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
     let from = text.find(end).expect("a reason");
     assert!(text[from..].contains("\"choices\":[],\"usage\":{\"prompt_tokens\":"), "{text}");
     assert!(text.ends_with("data: [DONE]\n\n"));
-    let (text, _) = passed(&json!({}), &[ROLE, WORDS], End::Clean);
+    let (text, _) = passed(&json!({}), &[ROLE, WORDS], BodyEnd::Clean);
     assert!(
         text.contains("data: {\"error\":{\"message\":") && text.ends_with("}\n\ndata: [DONE]\n\n"),
         "{text}"
@@ -279,7 +279,7 @@ fn what_a_providers_end_lacks_is_added_in_its_own_envelope() {
 
 #[test]
 fn a_failure_before_anything_was_shown_is_the_writers() {
-    let (text, answer) = passed(&json!({}), &[ROLE, r#"{"error":{"message":"busy"}}"#], End::Clean);
+    let (text, answer) = passed(&json!({}), &[ROLE, r#"{"error":{"message":"busy"}}"#], BodyEnd::Clean);
     assert!(text.starts_with("data: {\"error\":") && !text.contains("u1"), "{text}");
     assert!(answer.failure().is_some());
     assert_eq!(legality::check(text.as_bytes(), false), Vec::<String>::new());
@@ -289,13 +289,13 @@ fn a_failure_before_anything_was_shown_is_the_writers() {
 fn what_a_failed_attempt_began_is_not_shown() {
     let (writer, _) = writer(&json!({}), true);
     let mut answer = Answer::new(writer);
-    let mut first = PassthroughReader::new(Context::default());
+    let mut first = ChatPassthroughReader::new(ReaderContext::default());
     first.push(ROLE.replace("u1", "u0").as_bytes(), &mut answer);
-    let mut second = Box::new(PassthroughReader::new(Context::default()));
+    let mut second = Box::new(ChatPassthroughReader::new(ReaderContext::default()));
     for line in [ROLE, WORDS, STOP] {
         second.push(line.as_bytes(), &mut answer);
     }
-    second.finish(End::Clean, &mut answer);
+    second.finish(BodyEnd::Clean, &mut answer);
     let text = String::from_utf8(answer.take()).expect("UTF-8");
     assert_eq!(text, format!("data: {ROLE}\n\ndata: {WORDS}\n\ndata: {STOP}\n\ndata: [DONE]\n\n"));
 }
@@ -303,7 +303,7 @@ fn what_a_failed_attempt_began_is_not_shown() {
 #[test]
 fn state_of_a_provider_passes_sealed() {
     let state = r#"{"id":"u1","created":7,"model":"up","choices":[{"index":0,"delta":{"reasoning_details":[{"type":"reasoning.encrypted","data":"bare","index":0}]}}]}"#;
-    let (text, _) = passed(&json!({}), &[ROLE, state, WORDS, STOP], End::Clean);
+    let (text, _) = passed(&json!({}), &[ROLE, state, WORDS, STOP], BodyEnd::Clean);
     assert!(!text.contains("bare"), "{text}");
     assert!(
         text.contains("\"reasoning_details\":[{\"type\":\"reasoning.encrypted\",\"data\":\"latimer2."),

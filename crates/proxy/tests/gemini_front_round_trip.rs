@@ -5,8 +5,8 @@
 mod gemini_scripts;
 
 use gemini_scripts::{pieces, play, played};
-use latimer_adapters::gemini::stream::Reader;
-use latimer_adapters::reader::{Context, End, Reader as _};
+use latimer_adapters::gemini::stream::GeminiReader;
+use latimer_adapters::reader::{BodyEnd, Reader as _, ReaderContext};
 use latimer_protocol::sse::Frames;
 use latimer_protocol::turn::{FinishReason, Item, Seal, TurnEvent};
 use latimer_proxy::inbound::gemini::request::read;
@@ -133,11 +133,11 @@ proptest! {
             TurnEvent::Finished(reason) => finished = Some(reason),
             _ => {}
         };
-        let mut reader = Box::new(Reader::new(Context { endpoint: "lab".into(), ..Context::default() }, false));
+        let mut reader = Box::new(GeminiReader::new(ReaderContext { endpoint: "lab".into(), ..ReaderContext::default() }, false));
         let mut frames = Frames::default();
         frames.push(&bytes, &mut |frame| reader.push(frame.data, &mut sink)).expect("short lines");
         frames.finish(&mut |frame| reader.push(frame.data, &mut sink));
-        reader.finish(End::Clean, &mut sink);
+        reader.finish(BodyEnd::Clean, &mut sink);
         let calls = want.iter().any(|line| line.starts_with("call"));
         prop_assert_eq!(finished, Some(if calls { FinishReason::ToolCalls } else { FinishReason::Stop }));
         let mut expected = Vec::new();

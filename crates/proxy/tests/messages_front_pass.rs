@@ -3,9 +3,9 @@
 
 mod messages_support;
 
-use latimer_adapters::anthropic::pass::lower;
-use latimer_adapters::anthropic::tap::PassthroughReader;
-use latimer_adapters::reader::{Context, End, Reader as _};
+use latimer_adapters::anthropic::passthrough_reader::MessagesPassthroughReader;
+use latimer_adapters::anthropic::rewrite::rewrite;
+use latimer_adapters::reader::{BodyEnd, Reader as _, ReaderContext};
 use latimer_protocol::anthropic::legality;
 use latimer_protocol::failure::{Failure, Kind};
 use latimer_protocol::turn::{Opaque, Owner, Seal, Sink as _, TurnEvent};
@@ -28,12 +28,12 @@ fn fixture(name: &str) -> String {
 }
 
 /// The upstream's payloads through tap and answer.
-fn passed(stream: &str, end: End) -> String {
+fn passed(stream: &str, end: BodyEnd) -> String {
     let mut answer = answer();
-    let mut tap = Box::new(PassthroughReader::new(Context {
+    let mut tap = Box::new(MessagesPassthroughReader::new(ReaderContext {
         owner: owner(),
         endpoint: "lab".into(),
-        ..Context::default()
+        ..ReaderContext::default()
     }));
     for data in stream.lines().filter_map(|line| line.strip_prefix("data: ")) {
         tap.push(data.as_bytes(), &mut answer);
@@ -49,7 +49,7 @@ fn sound_streams_go_through_as_they_are() {
         ["text", "two-calls-interleaved", "max-tokens-in-a-call", "cached-usage", "pause-turn", "refusal"]
     {
         let stream = fixture(name);
-        let passed = passed(&stream, End::Clean);
+        let passed = passed(&stream, BodyEnd::Clean);
         let sent: Vec<&str> = stream.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
         let got: Vec<&str> = passed.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
         assert_eq!(got, sent[..got.len()], "{name}");
@@ -61,7 +61,7 @@ fn sound_streams_go_through_as_they_are() {
 fn whatever_comes_there_is_one_end() {
     insta::glob!("../../../fixtures/anthropic", "*.sse", |path| {
         let stream = std::fs::read_to_string(path).expect("readable");
-        for end in [End::Clean, End::Broken(Failure::new(Kind::Interrupted, "cut"))] {
+        for end in [BodyEnd::Clean, BodyEnd::Broken(Failure::new(Kind::Interrupted, "cut"))] {
             let passed = passed(&stream, end);
             let terminal =
                 passed.lines().filter(|line| matches!(*line, "event: message_stop" | "event: error"));
@@ -83,7 +83,7 @@ proptest::proptest! {
             .concat();
         let all: Vec<&str> = all.lines().filter(|line| line.starts_with("data: ")).collect();
         let stream: Vec<&str> = places.into_iter().filter_map(|place| all.get(place).copied()).collect();
-        let end = if cut { End::Broken(Failure::new(Kind::Interrupted, "cut")) } else { End::Clean };
+        let end = if cut { BodyEnd::Broken(Failure::new(Kind::Interrupted, "cut")) } else { BodyEnd::Clean };
         let passed = passed(&stream.join("\n"), end);
         let ends = passed.lines().filter(|line| matches!(*line, "event: message_stop" | "event: error")).count();
         proptest::prop_assert_eq!(ends, 1, "{}", passed);
@@ -94,7 +94,7 @@ proptest::proptest! {
 fn thoughts_are_sealed_on_their_way_out_and_opened_on_their_way_back() {
     for name in ["thinking-then-call", "redacted-thinking"] {
         let stream = fixture(name);
-        let passed = passed(&stream, End::Clean);
+        let passed = passed(&stream, BodyEnd::Clean);
         let others = |stream: &str| -> Vec<Value> {
             let holds_state = |event: &Value| {
                 event["delta"]["type"] == "signature_delta"
@@ -109,10 +109,10 @@ fn thoughts_are_sealed_on_their_way_out_and_opened_on_their_way_back() {
         assert_eq!(opaque.owner, owner());
         let body =
             json!({ "stream": true, "messages": [{ "role": "assistant", "content": [block] }] }).to_string();
-        let lowered = lower(body.as_bytes(), "m", &owner(), &Seal::default()).expect("passes");
-        let lowered: Value = serde_json::from_slice(&lowered).expect("JSON");
+        let rewritten = rewrite(body.as_bytes(), "m", &owner(), &Seal::default()).expect("passes");
+        let rewritten: Value = serde_json::from_slice(&rewritten).expect("JSON");
         // What the upstream gets back is what it said.
-        assert_eq!(lowered["messages"][0]["content"][0], block_of(&stream.as_bytes().events()), "{name}");
+        assert_eq!(rewritten["messages"][0]["content"][0], block_of(&stream.as_bytes().events()), "{name}");
     }
 }
 
@@ -141,7 +141,7 @@ fn block_of(events: &[Value]) -> Value {
 fn an_attempt_that_showed_nothing_leaves_no_trace() {
     let mut answer = answer();
     let start = r#"{"type":"message_start","message":{"id":"msg_up","usage":{"input_tokens":3}}}"#;
-    let mut tap = Box::new(PassthroughReader::new(Context::default()));
+    let mut tap = Box::new(MessagesPassthroughReader::new(ReaderContext::default()));
     tap.push(start.as_bytes(), &mut answer);
     assert!(answer.take().is_empty(), "nothing is shown before something is said");
     answer.keep_alive(true);
@@ -158,7 +158,7 @@ fn an_attempt_that_showed_nothing_leaves_no_trace() {
 #[test]
 fn a_failure_in_mid_answer_closes_words() {
     let stream = fixture("cut-after-text");
-    let out = passed(&stream, End::Broken(Failure::new(Kind::Interrupted, "lab: cut")));
+    let out = passed(&stream, BodyEnd::Broken(Failure::new(Kind::Interrupted, "lab: cut")));
     let events = out.as_bytes().events();
     let kinds: Vec<&str> = events.iter().filter_map(|event| event["type"].as_str()).collect();
     assert_eq!(kinds[kinds.len() - 2..], ["content_block_stop", "error"], "{out}");

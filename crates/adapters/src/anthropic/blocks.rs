@@ -10,8 +10,8 @@ use serde_json::value::RawValue;
 
 use crate::exchange::arguments;
 use crate::limitation::{Limitation, Limitations};
-use crate::names::Names;
-use crate::pairing::{NO_OUTPUT, Step, orphan};
+use crate::pairing::{NO_OUTPUT, PairedItem, orphan_text};
+use crate::tool_names::ToolNames;
 
 /// Pictures the provider sees.
 const IMAGES: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"];
@@ -23,7 +23,7 @@ const GO_ON: &str = "Please continue.";
 /// Collects the turns.
 pub(super) struct Writer<'a, 'n> {
     owner: &'n Owner,
-    names: &'n Names,
+    names: &'n ToolNames,
     images: bool,
     signatures: bool,
     notes: &'n mut Vec<String>,
@@ -33,7 +33,7 @@ pub(super) struct Writer<'a, 'n> {
 impl<'a, 'n> Writer<'a, 'n> {
     pub(super) fn new(
         owner: &'n Owner,
-        names: &'n Names,
+        names: &'n ToolNames,
         limitations: &Limitations,
         notes: &'n mut Vec<String>,
     ) -> Self {
@@ -42,17 +42,17 @@ impl<'a, 'n> Writer<'a, 'n> {
         Self { owner, names, images, signatures, notes, messages: Vec::new() }
     }
 
-    pub(super) fn step(&mut self, step: Step<'a>) {
+    pub(super) fn step(&mut self, step: PairedItem<'a>) {
         match step {
-            Step::Item(Item::Message(message)) => self.message(message),
-            Step::Item(Item::Reasoning(thoughts)) => self.thoughts(thoughts),
-            Step::Item(_) => {}
-            Step::Call(call, id) => self.call(call, &id),
-            Step::Output(output, id) => self.output(output, &id),
-            Step::Orphan(output) => {
+            PairedItem::Item(Item::Message(message)) => self.message(message),
+            PairedItem::Item(Item::Reasoning(thoughts)) => self.thoughts(thoughts),
+            PairedItem::Item(_) => {}
+            PairedItem::Call(call, id) => self.call(call, &id),
+            PairedItem::Output(output, id) => self.output(output, &id),
+            PairedItem::Orphan(output) => {
                 self.push(
                     "user",
-                    MessagesBlockParam::Text { text: orphan(output).into(), cache_control: None },
+                    MessagesBlockParam::Text { text: orphan_text(output).into(), cache_control: None },
                 );
             }
         }
@@ -131,7 +131,7 @@ impl<'a, 'n> Writer<'a, 'n> {
         };
         let block = MessagesBlockParam::ToolUse {
             id: safe(id),
-            name: Cow::Owned(self.names.wire(&call.name).to_owned()),
+            name: Cow::Owned(self.names.provider_name(&call.name).to_owned()),
             input: input.unwrap_or(Cow::Borrowed(RawValue::NULL)),
         };
         self.push("assistant", block);

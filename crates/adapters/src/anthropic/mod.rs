@@ -1,14 +1,14 @@
 //! Anthropic Messages upstreams: headers, URL, credentials. The protocol itself is in [`request`] and [`stream`]; a client of the
-//! same protocol gets the upstream's own events ([`pass`], [`tap`]) where nothing has to be changed.
+//! same protocol gets the upstream's own events ([`rewrite`], [`passthrough_reader`]) where nothing has to be changed.
 
 mod blocks;
 pub mod errors;
 pub mod models;
-mod open;
-pub mod pass;
+mod open_block;
+pub mod passthrough_reader;
 pub mod request;
+pub mod rewrite;
 pub mod stream;
-pub mod tap;
 mod tools;
 
 use std::sync::Arc;
@@ -19,12 +19,12 @@ use latimer_protocol::turn::{Owner, TurnRequest};
 
 use crate::credential::Credential;
 use crate::drive::{Reopen, TurnStream};
-use crate::endpoint_client::{EndpointClient, Headers, Refusal, Refused};
+use crate::endpoint_client::{EndpointClient, ErrorResponse, Headers, OpenError};
 use crate::limitation::{Features, Limitation, Limitations};
-use crate::names::Names;
 use crate::pairing::is_paired;
-use crate::prepared::{PreparedRequest, Raw, WireProtocol};
-use crate::reader::Context;
+use crate::prepared_request::{ClientRequest, PreparedRequest, WireProtocol};
+use crate::reader::ReaderContext;
+use crate::tool_names::ToolNames;
 
 /// The version of the protocol.
 const VERSION: (&str, &str) = ("anthropic-version", "2023-06-01");
@@ -33,12 +33,12 @@ const BETA: &str = "anthropic-beta";
 /// What an access token needs.
 const OAUTH_BETA: &str = "oauth-2025-04-20";
 /// A larger request is not kept for going on with a paused answer.
-const MOST_KEPT: usize = 4 << 20;
+const MAX_KEPT_REQUEST: usize = 4 << 20;
 
 /// One Messages endpoint.
 pub struct Anthropic {
     /// Where it is: with or without `/v1` at its end.
-    pub link: Arc<EndpointClient>,
+    pub client: Arc<EndpointClient>,
     /// Keys are sent as `Authorization: Bearer`, as some gateways want it.
     pub bearer_keys: bool,
 }
@@ -48,24 +48,24 @@ impl Anthropic {
     pub fn prepare(
         &self,
         turn: &TurnRequest,
-        raw: Option<&Raw>,
+        raw: Option<&ClientRequest>,
         limitations: &Limitations,
     ) -> PreparedRequest {
-        let owner = Owner::new(&self.link.provider, &turn.model);
+        let owner = Owner::new(&self.client.provider, &turn.model);
         // What a server does not take is only left out of a translation, and only that mends a broken history.
         let raw = raw.filter(|raw| {
-            raw.wire == WireProtocol::Anthropic && limitations.is_empty() && is_paired(&turn.items)
+            raw.protocol == WireProtocol::Anthropic && limitations.is_empty() && is_paired(&turn.items)
         });
         if let Some(raw) = raw
-            && let Some(body) = pass::lower(&raw.body, &turn.model, &owner, &raw.seal)
+            && let Some(body) = rewrite::rewrite(&raw.body, &turn.model, &owner, &raw.seal)
         {
             return PreparedRequest {
-                wire: WireProtocol::Anthropic,
-                passes: true,
+                protocol: WireProtocol::Anthropic,
+                is_passthrough: true,
                 body: body.into(),
                 model: turn.model.clone(),
                 owner,
-                names: Names::default(),
+                names: ToolNames::default(),
                 headers: raw.headers.iter().filter(|(name, _)| name == BETA).cloned().collect(),
                 features: Features::of([Limitation::NoOwnRequests]),
                 notes: Vec::new(),
@@ -74,8 +74,8 @@ impl Anthropic {
         let written = request::write(turn, &owner, limitations);
         let beta = HeaderValue::try_from(written.betas.join(",")).ok().filter(|value| !value.is_empty());
         PreparedRequest {
-            wire: WireProtocol::Anthropic,
-            passes: false,
+            protocol: WireProtocol::Anthropic,
+            is_passthrough: false,
             body: written.body.into(),
             model: turn.model.clone(),
             owner,
@@ -91,34 +91,37 @@ impl Anthropic {
         &self,
         prepared: &PreparedRequest,
         credential: Option<&Credential>,
-    ) -> Result<TurnStream, Refused> {
+    ) -> Result<TurnStream, OpenError> {
         let headers = self.headers(prepared, credential)?;
         let url = self.url();
-        let answer = match self.link.post(&url, &headers, prepared.body.clone()).await? {
+        let answer = match self.client.post(&url, &headers, prepared.body.clone()).await? {
             Ok(answer) => answer,
             Err(refusal) => return Err(self.refused(&refusal, prepared)),
         };
-        if prepared.passes {
-            let tap = tap::PassthroughReader::new(Context::of(prepared, &self.link.name));
-            return Ok(TurnStream::detect(answer.body, Box::new(tap), self.link.limits()));
+        if prepared.is_passthrough {
+            let tap = passthrough_reader::MessagesPassthroughReader::new(ReaderContext::of(
+                prepared,
+                &self.client.name,
+            ));
+            return Ok(TurnStream::detect(answer.body, Box::new(tap), self.client.limits()));
         }
-        let kept = (prepared.body.len() <= MOST_KEPT).then(|| prepared.body.clone());
-        let reader = stream::Reader::new(Context::of(prepared, &self.link.name), kept);
-        let stream = TurnStream::detect(answer.body, Box::new(reader), self.link.limits());
+        let kept = (prepared.body.len() <= MAX_KEPT_REQUEST).then(|| prepared.body.clone());
+        let reader = stream::MessagesReader::new(ReaderContext::of(prepared, &self.client.name), kept);
+        let stream = TurnStream::detect(answer.body, Box::new(reader), self.client.limits());
         Ok(stream.reopened_by(self.reopen(url, headers, prepared.model.clone())))
     }
 
     /// Goes on with a paused answer.
     fn reopen(&self, url: String, headers: Headers, model: String) -> Reopen {
-        let link = Arc::clone(&self.link);
+        let client = Arc::clone(&self.client);
         Box::new(move |body: Bytes| {
-            let (link, url, headers, model) =
-                (Arc::clone(&link), url.clone(), headers.clone(), model.clone());
+            let (client, url, headers, model) =
+                (Arc::clone(&client), url.clone(), headers.clone(), model.clone());
             Box::pin(async move {
-                match link.post(&url, &headers, body).await? {
+                match client.post(&url, &headers, body).await? {
                     Ok(answer) => Ok(answer.body),
-                    Err(Refusal { status, body, retry_after }) => {
-                        Err(errors::classify(status, retry_after, &body, &link.name, &model))
+                    Err(ErrorResponse { status, body, retry_after }) => {
+                        Err(errors::classify(status, retry_after, &body, &client.name, &model))
                     }
                 }
             })
@@ -126,7 +129,7 @@ impl Anthropic {
     }
 
     fn url(&self) -> String {
-        let base = &self.link.base_url;
+        let base = &self.client.base_url;
         let version = if base.ends_with("/v1") { "" } else { "/v1" };
         format!("{base}{version}/messages")
     }
@@ -135,18 +138,18 @@ impl Anthropic {
         &self,
         prepared: &PreparedRequest,
         credential: Option<&Credential>,
-    ) -> Result<Headers, Refused> {
-        let mut headers = self.link.headers("text/event-stream", &prepared.headers);
+    ) -> Result<Headers, OpenError> {
+        let mut headers = self.client.headers("text/event-stream", &prepared.headers);
         headers.push((HeaderName::from_static(VERSION.0), HeaderValue::from_static(VERSION.1)));
         let Some(credential) = credential.filter(|credential| !credential.secret.is_empty()) else {
             return Ok(headers);
         };
         if !credential.is_access_token() && !self.bearer_keys {
             let name = HeaderName::from_static("x-api-key");
-            headers.push(self.link.secret_header(name, credential.secret.expose().to_owned())?);
+            headers.push(self.client.secret_header(name, credential.secret.expose().to_owned())?);
             return Ok(headers);
         }
-        headers.push(self.link.bearer(&credential.secret)?);
+        headers.push(self.client.bearer(&credential.secret)?);
         if credential.is_access_token() {
             let known = headers.iter().position(|(name, _)| name == BETA);
             let others = known.map(|place| headers.remove(place).1);
@@ -162,9 +165,9 @@ impl Anthropic {
         Ok(headers)
     }
 
-    fn refused(&self, refusal: &Refusal, prepared: &PreparedRequest) -> Refused {
-        let Refusal { status, body, retry_after } = refusal;
-        let failure = errors::classify(*status, *retry_after, body, &self.link.name, &prepared.model);
-        self.link.with_limitation(failure, refusal, prepared)
+    fn refused(&self, refusal: &ErrorResponse, prepared: &PreparedRequest) -> OpenError {
+        let ErrorResponse { status, body, retry_after } = refusal;
+        let failure = errors::classify(*status, *retry_after, body, &self.client.name, &prepared.model);
+        self.client.with_limitation(failure, refusal, prepared)
     }
 }

@@ -12,8 +12,8 @@ use super::blocks::{Writer, text};
 use super::models::{self, Thinking, USUAL_MAX_TOKENS};
 use super::tools;
 use crate::limitation::{Features, Limitation, Limitations};
-use crate::names::{Names, Rule};
-use crate::pairing::{Step, pair};
+use crate::pairing::{PairedItem, pair};
+use crate::tool_names::{ToolNameRule, ToolNames};
 
 /// The least the provider takes for thinking.
 const LEAST_BUDGET: u64 = 1024;
@@ -26,7 +26,7 @@ pub struct EncodedRequest {
     /// The JSON body.
     pub body: Vec<u8>,
     /// Tool names that were changed.
-    pub names: Names,
+    pub names: ToolNames,
     /// Features that have to be asked for in the header `anthropic-beta`.
     pub betas: Vec<&'static str>,
     /// What the request makes use of.
@@ -37,7 +37,7 @@ pub struct EncodedRequest {
 
 /// Writes the turn. `owner` is whose opaque state may go out.
 pub fn write(turn: &TurnRequest, owner: &Owner, limitations: &Limitations) -> EncodedRequest {
-    let names = Names::new(turn, Rule { longest: 128, ..Rule::COMMON });
+    let names = ToolNames::new(turn, ToolNameRule { max_len: 128, ..ToolNameRule::COMMON });
     let mut notes = Vec::new();
     let (system, messages) = conversation(turn, owner, &names, limitations, &mut notes);
     let mut request = MessagesRequest {
@@ -73,7 +73,7 @@ pub fn write(turn: &TurnRequest, owner: &Owner, limitations: &Limitations) -> En
 fn conversation<'a>(
     turn: &'a TurnRequest,
     owner: &Owner,
-    names: &Names,
+    names: &ToolNames,
     limitations: &Limitations,
     notes: &mut Vec<String>,
 ) -> (Vec<MessagesBlockParam<'a>>, Vec<MessagesMessage<'a>>) {
@@ -82,7 +82,7 @@ fn conversation<'a>(
     let mut writer = Writer::new(owner, names, limitations, notes);
     for step in steps {
         match step {
-            Step::Item(Item::Message(message)) if message.role == Role::System => {
+            PairedItem::Item(Item::Message(message)) if message.role == Role::System => {
                 system.extend(message.content.iter().filter_map(text));
             }
             step => writer.step(step),

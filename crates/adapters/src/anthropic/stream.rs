@@ -8,9 +8,9 @@ use latimer_protocol::failure::{Failure, Kind};
 use latimer_protocol::turn::{FinishReason, Sink, TurnEvent, Usage};
 
 use super::errors;
-use super::open::Open;
+use super::open_block::OpenBlock;
 use crate::exchange::with_elements;
-use crate::reader::{Context, End, Reader as ReaderTrait};
+use crate::reader::{BodyEnd, Reader, ReaderContext};
 
 /// What each stop reason means.
 const STOP: [(&str, StopClass); 8] = [
@@ -34,29 +34,29 @@ enum StopClass {
 }
 
 /// Reads one stream of Messages events, or one whole message.
-pub struct Reader {
-    context: Context,
+pub struct MessagesReader {
+    context: ReaderContext,
     /// The request, to go on with a paused answer.
     request: Option<Bytes>,
     started: bool,
     has_output: bool,
-    open: Vec<Open>,
+    open: Vec<OpenBlock>,
     /// Calls so far.
     slots: u32,
     /// The blocks so far, as they would be sent back.
     said: Vec<serde_json::Value>,
-    meaning: Option<StopClass>,
+    stop: Option<StopClass>,
     stopped: bool,
     failure: Option<Failure>,
-    garbage: bool,
+    unreadable_lines: bool,
     /// What the answers before a pause used, and what this one did so far.
     spent: Usage,
     usage: MessagesUsage,
 }
 
-impl Reader {
+impl MessagesReader {
     /// A reader for one answer. With the request's body it can go on after a pause.
-    pub fn new(context: Context, request: Option<Bytes>) -> Self {
+    pub fn new(context: ReaderContext, request: Option<Bytes>) -> Self {
         Self {
             context,
             request,
@@ -65,10 +65,10 @@ impl Reader {
             open: Vec::new(),
             slots: 0,
             said: Vec::new(),
-            meaning: None,
+            stop: None,
             stopped: false,
             failure: None,
-            garbage: false,
+            unreadable_lines: false,
             spent: Usage::default(),
             usage: MessagesUsage::default(),
         }
@@ -132,7 +132,7 @@ impl Reader {
         self.stop(index, sink);
         self.has_output = true;
         let keep = self.request.is_some();
-        self.open.extend(Open::begin(index, block, data, &mut self.slots, keep, &self.context, sink));
+        self.open.extend(OpenBlock::begin(index, block, data, &mut self.slots, keep, &self.context, sink));
     }
 
     fn delta(&mut self, index: u64, delta: &MessagesDelta<'_>, sink: &mut dyn Sink) {
@@ -164,7 +164,7 @@ impl Reader {
         if known.is_none() {
             sink.event(TurnEvent::Note("an unknown stop reason was read as a normal end"));
         }
-        self.meaning = Some(known.map_or(StopClass::Stop, |(_, meaning)| *meaning));
+        self.stop = Some(known.map_or(StopClass::Stop, |(_, stop)| *stop));
     }
 
     /// Later counts replace earlier ones, field by field.
@@ -206,23 +206,23 @@ impl Reader {
         })
     }
 
-    fn reason(&self, end: End) -> FinishReason {
+    fn reason(&self, end: BodyEnd) -> FinishReason {
         if let Some(failure) = &self.failure {
             return FinishReason::Failed(failure.clone());
         }
-        match (self.meaning, end) {
+        match (self.stop, end) {
             (Some(StopClass::Length | StopClass::Pause), _) => FinishReason::Length,
             (Some(StopClass::Filter), _) => FinishReason::ContentFilter,
             (Some(StopClass::Stop), _) if self.slots > 0 => FinishReason::ToolCalls,
             (Some(StopClass::Stop), _) => FinishReason::Stop,
-            (None, End::Broken(failure)) => FinishReason::Failed(failure),
-            (None, End::Clean) => FinishReason::Failed(self.interrupted()),
+            (None, BodyEnd::Broken(failure)) => FinishReason::Failed(failure),
+            (None, BodyEnd::Clean) => FinishReason::Failed(self.interrupted()),
         }
     }
 
     fn interrupted(&self) -> Failure {
         let endpoint = &self.context.endpoint;
-        let (kind, what) = match (self.started, self.garbage) {
+        let (kind, what) = match (self.started, self.unreadable_lines) {
             (false, true) => (Kind::UpstreamError, "the answer is not a Messages stream; check base_url"),
             (false, false) => (Kind::Interrupted, "the provider sent an empty answer"),
             (true, _) => {
@@ -233,7 +233,7 @@ impl Reader {
     }
 }
 
-impl ReaderTrait for Reader {
+impl Reader for MessagesReader {
     fn push(&mut self, data: &[u8], sink: &mut dyn Sink) {
         if self.done() {
             return;
@@ -243,7 +243,7 @@ impl ReaderTrait for Reader {
             Ok(event) => self.event(&event, &text, sink),
             Err(_) if text.trim().is_empty() => {}
             Err(_) => {
-                self.garbage = true;
+                self.unreadable_lines = true;
                 sink.event(TurnEvent::Note(
                     "a line of the provider's stream was not readable and was passed over",
                 ));
@@ -255,8 +255,8 @@ impl ReaderTrait for Reader {
         self.stopped || self.failure.is_some()
     }
 
-    fn again(&mut self) -> Option<Bytes> {
-        if self.meaning != Some(StopClass::Pause) || self.failure.is_some() || self.said.is_empty() {
+    fn continuation(&mut self) -> Option<Bytes> {
+        if self.stop != Some(StopClass::Pause) || self.failure.is_some() || self.said.is_empty() {
             return None;
         }
         let said = std::mem::take(&mut self.said);
@@ -265,12 +265,12 @@ impl ReaderTrait for Reader {
         self.request = Some(body.clone());
         self.spent = self.used();
         self.usage = MessagesUsage::default();
-        self.meaning = None;
+        self.stop = None;
         self.stopped = false;
         Some(body)
     }
 
-    fn finish(mut self: Box<Self>, end: End, sink: &mut dyn Sink) {
+    fn finish(mut self: Box<Self>, end: BodyEnd, sink: &mut dyn Sink) {
         let reason = self.reason(end);
         // A call of a broken answer is not ended: nobody may run it.
         if !matches!(reason, FinishReason::Failed(_)) {

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::limitation::{Limitation, Limitations};
-use crate::names::Names;
+use crate::tool_names::ToolNames;
 
 /// The schema of a tool that declares none.
 const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
@@ -18,7 +18,7 @@ const REFUSED_ON_TOP: [&str; 3] = ["oneOf", "anyOf", "allOf"];
 
 pub(super) fn write<'a>(
     turn: &'a TurnRequest,
-    names: &Names,
+    names: &ToolNames,
     limitations: &Limitations,
     notes: &mut Vec<String>,
 ) -> Vec<MessagesTool<'a>> {
@@ -31,7 +31,7 @@ pub(super) fn write<'a>(
     turn.tools
         .iter()
         .map(|tool| MessagesTool {
-            name: Cow::Owned(names.wire(&tool.name).to_owned()),
+            name: Cow::Owned(names.provider_name(&tool.name).to_owned()),
             description: tool.description.as_deref().filter(|description| !description.is_empty()),
             input_schema: schema(tool, notes),
             cache_control: None,
@@ -65,7 +65,7 @@ fn schema<'a>(tool: &'a Tool, notes: &mut Vec<String>) -> Cow<'a, RawValue> {
 /// With thinking on, the model cannot be made to call.
 pub(super) fn choice(
     turn: &TurnRequest,
-    names: &Names,
+    names: &ToolNames,
     thinks: bool,
     limitations: &Limitations,
     notes: &mut Vec<String>,
@@ -86,7 +86,7 @@ pub(super) fn choice(
         ToolChoice::Auto if !one_at_a_time => return None,
         ToolChoice::Auto => json!({ "type": "auto" }),
         ToolChoice::Required => json!({ "type": "any" }),
-        ToolChoice::Function(name) => json!({ "type": "tool", "name": names.wire(name) }),
+        ToolChoice::Function(name) => json!({ "type": "tool", "name": names.provider_name(name) }),
     };
     if let (true, Some(choice)) = (one_at_a_time, choice.as_object_mut()) {
         choice.insert("disable_parallel_tool_use".into(), json!(true));

@@ -7,18 +7,18 @@ use std::time::Duration;
 use latimer_protocol::secret::Secret;
 use serde_json::{Value, json};
 
-use super::flow::Client;
+use super::flow::OAuthClient;
 
 /// Where a device logs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Device {
+pub struct DeviceLogin {
     /// The issuer.
     pub base_url: &'static str,
 }
 
 /// A login that waits for its person.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Begun {
+pub struct DeviceAuthorization {
     /// Names this login towards the issuer.
     pub id: Secret,
     /// What the person types.
@@ -29,9 +29,9 @@ pub struct Begun {
 
 /// What the issuer says meanwhile.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Polled {
+pub enum DevicePoll {
     /// Nobody has typed the code.
-    NotYet,
+    Pending,
     /// To be exchanged like the code that a browser brings.
     Code {
         /// The code.
@@ -42,7 +42,7 @@ pub enum Polled {
 }
 
 /// Where a login begins.
-pub fn begin_url(base: &str) -> String {
+pub fn authorization_url(base: &str) -> String {
     format!("{base}/api/accounts/deviceauth/usercode")
 }
 
@@ -52,7 +52,7 @@ pub fn poll_url(base: &str) -> String {
 }
 
 /// Where the person goes.
-pub fn shown_url(base: &str) -> String {
+pub fn verification_url(base: &str) -> String {
     format!("{base}/codex/device")
 }
 
@@ -62,17 +62,17 @@ pub fn redirect(base: &str) -> String {
 }
 
 /// The question that begins a login.
-pub fn begin_body(client: &Client) -> String {
+pub fn authorization_request(client: &OAuthClient) -> String {
     json!({ "client_id": client.id }).to_string()
 }
 
 /// The question whether it is done.
-pub fn poll_body(begun: &Begun) -> String {
-    json!({ "device_auth_id": begun.id.expose(), "user_code": begun.user_code }).to_string()
+pub fn poll_request(authorization: &DeviceAuthorization) -> String {
+    json!({ "device_auth_id": authorization.id.expose(), "user_code": authorization.user_code }).to_string()
 }
 
 /// Reads the answer that begins a login; in words what is wrong with it.
-pub fn begun(status: u16, body: &[u8]) -> Result<Begun, String> {
+pub fn read_authorization(status: u16, body: &[u8]) -> Result<DeviceAuthorization, String> {
     if status == 404 {
         return Err("this provider has no login by device code; leave --no-browser away".to_owned());
     }
@@ -93,18 +93,20 @@ pub fn begun(status: u16, body: &[u8]) -> Result<Begun, String> {
         .and_then(|interval| interval.as_u64().or_else(|| interval.as_str()?.trim().parse().ok()));
     let printable: String = user_code.chars().filter(char::is_ascii_graphic).take(40).collect();
     let interval = Duration::from_secs(seconds.unwrap_or(5).min(60));
-    Ok(Begun { id: Secret::new(id), user_code: printable, interval })
+    Ok(DeviceAuthorization { id: Secret::new(id), user_code: printable, interval })
 }
 
 /// Reads the answer to a question.
-pub fn polled(status: u16, body: &[u8]) -> Result<Polled, String> {
+pub fn read_poll(status: u16, body: &[u8]) -> Result<DevicePoll, String> {
     if matches!(status, 403 | 404) {
-        return Ok(Polled::NotYet);
+        return Ok(DevicePoll::Pending);
     }
     let value: Value = serde_json::from_slice(body).unwrap_or_default();
     let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
     match (text("authorization_code"), text("code_verifier"), status) {
-        (Some(code), Some(verifier), 200..300) => Ok(Polled::Code { code, verifier: Secret::new(verifier) }),
+        (Some(code), Some(verifier), 200..300) => {
+            Ok(DevicePoll::Code { code, verifier: Secret::new(verifier) })
+        }
         _ => Err(format!("the login was broken off by the provider (status {status}); begin again")),
     }
 }
@@ -117,15 +119,18 @@ mod tests {
     fn a_login() {
         for (interval, seconds) in [("\"7\"", 7), ("3", 3), ("null", 5), ("999999", 60)] {
             let body = format!(r#"{{"device_auth_id":"d","user_code":"AB-CD","interval":{interval}}}"#);
-            let begun = begun(200, body.as_bytes()).expect("begun");
-            assert_eq!((begun.user_code.as_str(), begun.interval.as_secs()), ("AB-CD", seconds));
-            assert_eq!(poll_body(&begun), r#"{"device_auth_id":"d","user_code":"AB-CD"}"#);
+            let authorization = read_authorization(200, body.as_bytes()).expect("begun");
+            assert_eq!(
+                (authorization.user_code.as_str(), authorization.interval.as_secs()),
+                ("AB-CD", seconds)
+            );
+            assert_eq!(poll_request(&authorization), r#"{"device_auth_id":"d","user_code":"AB-CD"}"#);
         }
-        assert!(begun(404, b"").expect_err("none").contains("--no-browser"));
-        assert!(begun(200, b"{}").is_err() && begun(500, b"x").is_err());
-        assert_eq!(polled(403, b"{}"), Ok(Polled::NotYet));
-        let done = polled(200, br#"{"authorization_code":"c","code_challenge":"x","code_verifier":"v"}"#);
-        assert_eq!(done, Ok(Polled::Code { code: "c".into(), verifier: Secret::new("v") }));
-        assert!(polled(500, b"").is_err());
+        assert!(read_authorization(404, b"").expect_err("none").contains("--no-browser"));
+        assert!(read_authorization(200, b"{}").is_err() && read_authorization(500, b"x").is_err());
+        assert_eq!(read_poll(403, b"{}"), Ok(DevicePoll::Pending));
+        let done = read_poll(200, br#"{"authorization_code":"c","code_challenge":"x","code_verifier":"v"}"#);
+        assert_eq!(done, Ok(DevicePoll::Code { code: "c".into(), verifier: Secret::new("v") }));
+        assert!(read_poll(500, b"").is_err());
     }
 }

@@ -4,11 +4,11 @@ use latimer_protocol::secret::Secret;
 use serde_json::{Map, Value};
 
 use super::pkce::Pkce;
-use super::provider::{Body, Provider};
+use super::provider::{LoginProvider, TokenRequestFormat};
 
 /// What latimer is to a provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Client {
+pub struct OAuthClient {
     /// Public.
     pub id: String,
     /// Of an installed application: not really secret, and kept like one.
@@ -18,8 +18,8 @@ pub struct Client {
 /// The address a person opens.
 pub fn authorize_url(
     base: &str,
-    provider: &Provider,
-    client: &Client,
+    provider: &LoginProvider,
+    client: &OAuthClient,
     redirect: &str,
     state: &str,
     pkce: &Pkce,
@@ -39,9 +39,9 @@ pub fn authorize_url(
 }
 
 /// The body that makes a token of a code.
-pub fn exchange(
-    provider: &Provider,
-    client: &Client,
+pub fn code_exchange_body(
+    provider: &LoginProvider,
+    client: &OAuthClient,
     redirect: &str,
     code: &str,
     state: &str,
@@ -62,9 +62,9 @@ pub fn exchange(
 }
 
 /// The same for a code whose secret the provider made itself.
-pub fn exchange_with(
-    provider: &Provider,
-    client: &Client,
+pub fn device_exchange_body(
+    provider: &LoginProvider,
+    client: &OAuthClient,
     redirect: &str,
     code: &str,
     verifier: &Secret,
@@ -80,7 +80,7 @@ pub fn exchange_with(
 }
 
 /// The body that makes a new token of an old one.
-pub fn refresh(provider: &Provider, client: &Client, token: &Secret) -> String {
+pub fn refresh_body(provider: &LoginProvider, client: &OAuthClient, token: &Secret) -> String {
     let mut fields = vec![
         ("grant_type", "refresh_token"),
         ("refresh_token", token.expose()),
@@ -91,17 +91,17 @@ pub fn refresh(provider: &Provider, client: &Client, token: &Secret) -> String {
 }
 
 /// The content type of a body.
-pub fn content_type(provider: &Provider) -> &'static str {
+pub fn content_type(provider: &LoginProvider) -> &'static str {
     match provider.body {
-        Body::Form => "application/x-www-form-urlencoded",
-        Body::Json => "application/json",
+        TokenRequestFormat::Form => "application/x-www-form-urlencoded",
+        TokenRequestFormat::Json => "application/json",
     }
 }
 
-fn body(kind: Body, fields: &[(&str, &str)]) -> String {
+fn body(kind: TokenRequestFormat, fields: &[(&str, &str)]) -> String {
     match kind {
-        Body::Form => form(fields),
-        Body::Json => {
+        TokenRequestFormat::Form => form(fields),
+        TokenRequestFormat::Json => {
             let fields: Map<String, Value> =
                 fields.iter().map(|(name, value)| ((*name).to_owned(), Value::from(*value))).collect();
             Value::Object(fields).to_string()
@@ -131,7 +131,7 @@ fn escaped(text: &str) -> String {
 
 /// What a browser, or a person, brings back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
+pub enum AuthorizationResponse {
     /// A code, and the state where it was brought along.
     Code {
         /// To be exchanged.
@@ -142,11 +142,11 @@ pub enum Answer {
     /// The person or the provider said no, in these words.
     Denied(String),
     /// Nothing that belongs to a login.
-    Nothing,
+    Unrelated,
 }
 
 /// Reads a pasted code, a pasted address, or the target of a request.
-pub fn answer(text: &str) -> Answer {
+pub fn parse_authorization_response(text: &str) -> AuthorizationResponse {
     let text = text.trim();
     let query = text.split_once('?').map_or("", |(_, query)| query).split('#').next().unwrap_or_default();
     if query.is_empty() {
@@ -154,7 +154,11 @@ pub fn answer(text: &str) -> Answer {
         let (code, state) =
             text.split_once('#').map_or((text, None), |(code, state)| (code, Some(state.to_owned())));
         let is_code = !code.is_empty() && !code.contains(['/', ' ']) || code.starts_with("4/");
-        return if is_code { Answer::Code { code: code.to_owned(), state } } else { Answer::Nothing };
+        return if is_code {
+            AuthorizationResponse::Code { code: code.to_owned(), state }
+        } else {
+            AuthorizationResponse::Unrelated
+        };
     }
     let field = |wanted: &str| {
         query
@@ -166,11 +170,11 @@ pub fn answer(text: &str) -> Answer {
     if let Some(error) = field("error") {
         let words = field("error_description").map_or(error.clone(), |words| format!("{error}: {words}"));
         let plain: String = words.chars().filter(|c| !c.is_control()).take(300).collect();
-        return Answer::Denied(plain);
+        return AuthorizationResponse::Denied(plain);
     }
     match field("code").filter(|code| !code.is_empty()) {
-        Some(code) => Answer::Code { code, state: field("state") },
-        None => Answer::Nothing,
+        Some(code) => AuthorizationResponse::Code { code, state: field("state") },
+        None => AuthorizationResponse::Unrelated,
     }
 }
 
@@ -203,8 +207,8 @@ mod tests {
     use super::*;
     use crate::auth::provider::find;
 
-    fn client() -> Client {
-        Client { id: "an id".into(), secret: Some(Secret::new("not&secret")) }
+    fn client() -> OAuthClient {
+        OAuthClient { id: "an id".into(), secret: Some(Secret::new("not&secret")) }
     }
 
     #[test]
@@ -218,20 +222,24 @@ mod tests {
                 && url.contains("&access_type=offline")
                 && !url.contains(&pkce.verifier)
         );
-        assert!(exchange(google, &client(), "r", "c", "st", &pkce).ends_with("&client_secret=not%26secret"));
+        assert!(
+            code_exchange_body(google, &client(), "r", "c", "st", &pkce)
+                .ends_with("&client_secret=not%26secret")
+        );
         let anthropic = find("anthropic").expect("known");
         let body: Value =
-            serde_json::from_str(&exchange(anthropic, &client(), "r", "c", "st", &pkce)).expect("JSON");
+            serde_json::from_str(&code_exchange_body(anthropic, &client(), "r", "c", "st", &pkce))
+                .expect("JSON");
         assert_eq!(
             (&body["state"], &body["code_verifier"]),
             (&Value::from("st"), &Value::from(pkce.verifier))
         );
-        assert!(refresh(google, &client(), &Secret::new("r t")).contains("refresh_token=r%20t"));
+        assert!(refresh_body(google, &client(), &Secret::new("r t")).contains("refresh_token=r%20t"));
     }
 
     #[test]
     fn what_comes_back() {
-        let code = |code: &str, state: Option<&str>| Answer::Code {
+        let code = |code: &str, state: Option<&str>| AuthorizationResponse::Code {
             code: code.into(),
             state: state.map(str::to_owned),
         };
@@ -243,21 +251,21 @@ mod tests {
             ("abc#state", code("abc", Some("state"))),
             (
                 "/cb?error=access_denied&error_description=no+thanks",
-                Answer::Denied("access_denied: no thanks".into()),
+                AuthorizationResponse::Denied("access_denied: no thanks".into()),
             ),
-            ("/cb?code=&state=s", Answer::Nothing),
-            ("/favicon.ico", Answer::Nothing),
-            ("", Answer::Nothing),
+            ("/cb?code=&state=s", AuthorizationResponse::Unrelated),
+            ("/favicon.ico", AuthorizationResponse::Unrelated),
+            ("", AuthorizationResponse::Unrelated),
         ];
         for (text, want) in cases {
-            assert_eq!(answer(text), want, "{text}");
+            assert_eq!(parse_authorization_response(text), want, "{text}");
         }
     }
 
     proptest::proptest! {
         #[test]
         fn any_text_is_read(text in ".{0,60}") {
-            let _ = answer(&text);
+            let _ = parse_authorization_response(&text);
             proptest::prop_assert_eq!(unescaped(&escaped(&text)), text);
         }
     }

@@ -1,11 +1,11 @@
 //! Where one logs in: a row for each provider. Client ids are not here: they are the vendors', and come from the person's own
 //! configuration or the vendor's installed tool.
 
-use super::device::Device;
+use super::device::DeviceLogin;
 
 /// How a token endpoint wants its questions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Body {
+pub enum TokenRequestFormat {
     /// `application/x-www-form-urlencoded`.
     Form,
     /// JSON.
@@ -14,7 +14,7 @@ pub enum Body {
 
 /// One provider with an OAuth login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Provider {
+pub struct LoginProvider {
     /// As on the command line.
     pub name: &'static str,
     /// Where a person says yes.
@@ -34,7 +34,7 @@ pub struct Provider {
     /// Further parameters of the first address.
     pub extra: &'static [(&'static str, &'static str)],
     /// How the token endpoint wants its questions.
-    pub body: Body,
+    pub body: TokenRequestFormat,
     /// The state goes to the token endpoint as well.
     pub sends_state: bool,
     /// Who the person is, by access token; where the answer does not say.
@@ -42,10 +42,10 @@ pub struct Provider {
     /// A secret belongs to the client id.
     pub has_secret: bool,
     /// A login by a code that is typed on another device, where the provider has one.
-    pub device: Option<Device>,
+    pub device: Option<DeviceLogin>,
 }
 
-const GOOGLE: Provider = Provider {
+const GOOGLE: LoginProvider = LoginProvider {
     name: "google",
     authorize_url: "https://accounts.google.com/o/oauth2/v2/auth",
     token_url: "https://oauth2.googleapis.com/token",
@@ -59,7 +59,7 @@ const GOOGLE: Provider = Provider {
     redirect_path: "/oauth2callback",
     shown_redirect: Some("https://codeassist.google.com/authcode"),
     extra: &[("access_type", "offline"), ("prompt", "consent")],
-    body: Body::Form,
+    body: TokenRequestFormat::Form,
     sends_state: false,
     user_url: Some("https://www.googleapis.com/oauth2/v2/userinfo?alt=json"),
     has_secret: true,
@@ -67,9 +67,9 @@ const GOOGLE: Provider = Provider {
 };
 
 /// Every provider with an OAuth login.
-pub const PROVIDERS: [Provider; 4] = [
+pub const PROVIDERS: [LoginProvider; 4] = [
     GOOGLE,
-    Provider {
+    LoginProvider {
         name: "antigravity",
         scopes: &[
             "https://www.googleapis.com/auth/cloud-platform",
@@ -84,7 +84,7 @@ pub const PROVIDERS: [Provider; 4] = [
         shown_redirect: None,
         ..GOOGLE
     },
-    Provider {
+    LoginProvider {
         name: "anthropic",
         authorize_url: "https://claude.ai/oauth/authorize",
         token_url: "https://console.anthropic.com/v1/oauth/token",
@@ -94,13 +94,13 @@ pub const PROVIDERS: [Provider; 4] = [
         redirect_path: "/callback",
         shown_redirect: Some("https://console.anthropic.com/oauth/code/callback"),
         extra: &[("code", "true")],
-        body: Body::Json,
+        body: TokenRequestFormat::Json,
         sends_state: true,
         user_url: None,
         has_secret: false,
         device: None,
     },
-    Provider {
+    LoginProvider {
         name: "chatgpt",
         authorize_url: "https://auth.openai.com/oauth/authorize",
         token_url: "https://auth.openai.com/oauth/token",
@@ -110,16 +110,16 @@ pub const PROVIDERS: [Provider; 4] = [
         redirect_path: "/auth/callback",
         shown_redirect: None,
         extra: &[("id_token_add_organizations", "true"), ("codex_cli_simplified_flow", "true")],
-        body: Body::Form,
+        body: TokenRequestFormat::Form,
         sends_state: false,
         user_url: None,
         has_secret: false,
-        device: Some(Device { base_url: "https://auth.openai.com" }),
+        device: Some(DeviceLogin { base_url: "https://auth.openai.com" }),
     },
 ];
 
 /// The provider of this name.
-pub fn find(name: &str) -> Option<&'static Provider> {
-    static TABLE: [Provider; PROVIDERS.len()] = PROVIDERS;
+pub fn find(name: &str) -> Option<&'static LoginProvider> {
+    static TABLE: [LoginProvider; PROVIDERS.len()] = PROVIDERS;
     TABLE.iter().find(|provider| provider.name == name)
 }

@@ -6,7 +6,7 @@ use latimer_protocol::chat::chunk::{ChatFunctionDelta, ChatToolCallDelta};
 use latimer_protocol::turn::{Sink, TurnEvent};
 use serde_json::value::RawValue;
 
-use crate::names::Names;
+use crate::tool_names::ToolNames;
 
 /// The calls of one answer.
 #[derive(Debug, Default)]
@@ -48,7 +48,7 @@ impl Calls {
         &mut self,
         place: usize,
         piece: &ChatToolCallDelta<'_>,
-        names: &Names,
+        names: &ToolNames,
         sink: &mut dyn Sink,
     ) {
         let slot = self.slot(place, piece);
@@ -60,7 +60,7 @@ impl Calls {
         }
         if call.name.is_empty() {
             // Repeated in every piece at some providers: the first one wins.
-            call.name.push_str(names.hub(function.name.some().unwrap_or_default().trim()));
+            call.name.push_str(names.client_name(function.name.some().unwrap_or_default().trim()));
         }
         call.announce(slot, sink);
         if let Some(arguments) = function.arguments {

@@ -1,12 +1,12 @@
 //! Chat Completions upstreams: headers, URL, credentials. The protocol itself is in [`request`] and [`stream`]; a client of the
-//! same protocol gets the upstream's own chunks where nothing has to be changed ([`pass`], [`tap`]).
+//! same protocol gets the upstream's own chunks where nothing has to be changed ([`rewrite`], [`passthrough_reader`]).
 
 mod calls;
-pub mod pass;
+pub mod passthrough_reader;
 pub mod quirks;
 pub mod request;
+pub mod rewrite;
 pub mod stream;
-pub mod tap;
 mod think;
 
 use std::sync::Arc;
@@ -19,16 +19,16 @@ use latimer_protocol::turn::{Owner, TurnRequest};
 use self::quirks::Quirks;
 use crate::credential::Credential;
 use crate::drive::TurnStream;
-use crate::endpoint_client::{EndpointClient, Headers, Refusal, Refused};
+use crate::endpoint_client::{EndpointClient, ErrorResponse, Headers, OpenError};
 use crate::limitation::Limitations;
-use crate::names::Names;
-use crate::prepared::{PreparedRequest, Raw, WireProtocol};
-use crate::reader::Context;
+use crate::prepared_request::{ClientRequest, PreparedRequest, WireProtocol};
+use crate::reader::ReaderContext;
+use crate::tool_names::ToolNames;
 
 /// One Chat Completions endpoint.
 pub struct Chat {
     /// Where it is: `https://host/v1`, without `/chat/completions`.
-    pub link: Arc<EndpointClient>,
+    pub client: Arc<EndpointClient>,
     /// What stands between the base and `/chat/completions`; usually nothing.
     pub path: &'static str,
     /// What the provider does differently.
@@ -40,26 +40,26 @@ impl Chat {
     pub fn prepare(
         &self,
         turn: &TurnRequest,
-        raw: Option<&Raw>,
+        raw: Option<&ClientRequest>,
         limitations: &Limitations,
     ) -> PreparedRequest {
-        let owner = Owner::new(&self.link.provider, &turn.model);
+        let owner = Owner::new(&self.client.provider, &turn.model);
         // What an endpoint taught is only known to the translation.
-        let raw = raw.filter(|raw| raw.wire == WireProtocol::Chat && limitations.is_empty());
-        let lowered = raw.and_then(|raw| pass::lower(&raw.body, turn, &self.quirks));
-        let passes = lowered.is_some();
+        let raw = raw.filter(|raw| raw.protocol == WireProtocol::Chat && limitations.is_empty());
+        let rewritten = raw.and_then(|raw| rewrite::rewrite(&raw.body, turn, &self.quirks));
+        let passes = rewritten.is_some();
         let written = request::write(turn, &self.quirks.after(limitations), &owner);
         let session =
             self.quirks.session_header.zip(turn.conversation.as_deref()).and_then(|(name, value)| {
                 Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?))
             });
-        let (body, names, notes) = match lowered {
-            Some(body) => (body, Names::default(), Vec::new()),
+        let (body, names, notes) = match rewritten {
+            Some(body) => (body, ToolNames::default(), Vec::new()),
             None => (written.body, written.names, written.notes),
         };
         PreparedRequest {
-            wire: WireProtocol::Chat,
-            passes,
+            protocol: WireProtocol::Chat,
+            is_passthrough: passes,
             body: body.into(),
             model: turn.model.clone(),
             owner,
@@ -75,14 +75,14 @@ impl Chat {
         &self,
         prepared: &PreparedRequest,
         credential: Option<&Credential>,
-    ) -> Result<TurnStream, Refused> {
-        let mut headers = self.link.headers("text/event-stream", &prepared.headers);
+    ) -> Result<TurnStream, OpenError> {
+        let mut headers = self.client.headers("text/event-stream", &prepared.headers);
         if let Some(credential) = credential.filter(|credential| !credential.secret.is_empty()) {
-            headers.push(self.link.bearer(&credential.secret)?);
+            headers.push(self.client.bearer(&credential.secret)?);
         }
         match self.send(prepared, headers, prepared.body.clone()).await? {
             Ok(stream) => Ok(stream),
-            Err(refusal) => Err(self.link.refused(&refusal, prepared)),
+            Err(refusal) => Err(self.client.refused(&refusal, prepared)),
         }
     }
 
@@ -92,18 +92,18 @@ impl Chat {
         prepared: &PreparedRequest,
         headers: Headers,
         body: Bytes,
-    ) -> Result<Result<TurnStream, Refusal>, Failure> {
-        let url = format!("{}{}/chat/completions", self.link.base_url, self.path);
-        let answer = match self.link.post(&url, &headers, body).await? {
+    ) -> Result<Result<TurnStream, ErrorResponse>, Failure> {
+        let url = format!("{}{}/chat/completions", self.client.base_url, self.path);
+        let answer = match self.client.post(&url, &headers, body).await? {
             Ok(answer) => answer,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let context = Context::of(prepared, &self.link.name);
-        let reader: Box<dyn crate::reader::Reader> = if prepared.passes {
-            Box::new(tap::PassthroughReader::new(context))
+        let context = ReaderContext::of(prepared, &self.client.name);
+        let reader: Box<dyn crate::reader::Reader> = if prepared.is_passthrough {
+            Box::new(passthrough_reader::ChatPassthroughReader::new(context))
         } else {
-            Box::new(stream::Reader::new(context))
+            Box::new(stream::ChatReader::new(context))
         };
-        Ok(Ok(TurnStream::detect(answer.body, reader, self.link.limits())))
+        Ok(Ok(TurnStream::detect(answer.body, reader, self.client.limits())))
     }
 }

@@ -15,8 +15,8 @@ use serde_json::{Map, Value, json};
 use super::quirks::{Echo, Quirks, ReasoningStyle, ToolChoiceSupport};
 use crate::exchange::arguments;
 use crate::limitation::{Features, Limitation};
-use crate::names::{Names, Rule};
-use crate::pairing::{NO_OUTPUT, Step, orphan, pair};
+use crate::pairing::{NO_OUTPUT, PairedItem, orphan_text, pair};
+use crate::tool_names::{ToolNameRule, ToolNames};
 
 /// The schema of a tool that declares none.
 const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
@@ -27,7 +27,7 @@ pub struct EncodedRequest {
     /// The JSON body.
     pub body: Vec<u8>,
     /// Tool names that were changed.
-    pub names: Names,
+    pub names: ToolNames,
     /// What the request makes use of.
     pub features: Features,
     /// What was lowered, for the log.
@@ -36,7 +36,7 @@ pub struct EncodedRequest {
 
 /// Writes the turn for a provider with these quirks. `owner` is whose opaque state may go out.
 pub fn write(turn: &TurnRequest, quirks: &Quirks, owner: &Owner) -> EncodedRequest {
-    let names = Names::new(turn, Rule { longest: quirks.max_tool_name, ..Rule::COMMON });
+    let names = ToolNames::new(turn, ToolNameRule { max_len: quirks.max_tool_name, ..ToolNameRule::COMMON });
     let mut writer = Writer {
         quirks,
         owner,
@@ -122,7 +122,7 @@ fn features(request: &ChatRequest<'_>, turn: &TurnRequest, quirks: &Quirks) -> F
 struct Writer<'a, 'n> {
     quirks: &'a Quirks,
     owner: &'a Owner,
-    names: &'n Names,
+    names: &'n ToolNames,
     messages: Vec<ChatMessage<'a>>,
     /// Thoughts that wait for the assistant message they belong to.
     thoughts: Vec<&'a ReasoningItem>,
@@ -133,18 +133,18 @@ struct Writer<'a, 'n> {
 }
 
 impl<'a> Writer<'a, '_> {
-    fn step(&mut self, step: Step<'a>) {
-        if !matches!(step, Step::Output(..)) {
+    fn step(&mut self, step: PairedItem<'a>) {
+        if !matches!(step, PairedItem::Output(..)) {
             self.flush_images();
             self.behind_run = false;
         }
         match step {
-            Step::Item(Item::Message(message)) => self.message(message),
-            Step::Item(Item::Reasoning(reasoning)) => self.thoughts.push(reasoning),
-            Step::Item(_) => {}
-            Step::Call(call, id) => self.call(call, id),
-            Step::Output(output, id) => self.output(output, id),
-            Step::Orphan(output) => self.orphan(output),
+            PairedItem::Item(Item::Message(message)) => self.message(message),
+            PairedItem::Item(Item::Reasoning(reasoning)) => self.thoughts.push(reasoning),
+            PairedItem::Item(_) => {}
+            PairedItem::Call(call, id) => self.call(call, id),
+            PairedItem::Output(output, id) => self.output(output, id),
+            PairedItem::Orphan(output) => self.orphan_text(output),
         }
     }
 
@@ -172,7 +172,7 @@ impl<'a> Writer<'a, '_> {
             id: self.id(id),
             kind: "function",
             function: ChatCallFunction {
-                name: Cow::Owned(self.names.wire(&call.name).to_owned()),
+                name: Cow::Owned(self.names.provider_name(&call.name).to_owned()),
                 arguments: arguments(&call.arguments),
             },
         };
@@ -216,8 +216,8 @@ impl<'a> Writer<'a, '_> {
         self.behind_run = true;
     }
 
-    fn orphan(&mut self, output: &'a CallOutput) {
-        let text = orphan(output);
+    fn orphan_text(&mut self, output: &'a CallOutput) {
+        let text = orphan_text(output);
         self.messages.push(ChatMessage {
             role: "user",
             content: ChatContent::Text(Cow::Owned(text)),
@@ -403,7 +403,7 @@ fn append<'a>(content: &mut ChatContent<'a>, more: ChatContent<'a>) {
 fn tools<'a>(
     turn: &'a TurnRequest,
     quirks: &Quirks,
-    names: &Names,
+    names: &ToolNames,
     notes: &mut Vec<String>,
 ) -> Vec<ChatTool<'a>> {
     if !quirks.tools {
@@ -416,7 +416,7 @@ fn tools<'a>(
     let wire = |tool: &'a latimer_protocol::turn::Tool| ChatTool {
         kind: "function",
         function: ChatFunction {
-            name: Cow::Owned(names.wire(&tool.name).to_owned()),
+            name: Cow::Owned(names.provider_name(&tool.name).to_owned()),
             description: tool.description.as_deref(),
             parameters: tool.parameters.as_deref().unwrap_or(empty),
         },
@@ -424,7 +424,7 @@ fn tools<'a>(
     turn.tools.iter().map(wire).collect()
 }
 
-fn tool_choice(turn: &TurnRequest, quirks: &Quirks, names: &Names) -> Option<Value> {
+fn tool_choice(turn: &TurnRequest, quirks: &Quirks, names: &ToolNames) -> Option<Value> {
     if turn.tools.is_empty() || !quirks.tools {
         return None;
     }
@@ -432,7 +432,9 @@ fn tool_choice(turn: &TurnRequest, quirks: &Quirks, names: &Names) -> Option<Val
         ToolChoice::Auto => return Some(json!("auto")),
         ToolChoice::None => json!("none"),
         ToolChoice::Required => json!("required"),
-        ToolChoice::Function(name) => json!({ "type": "function", "function": { "name": names.wire(name) } }),
+        ToolChoice::Function(name) => {
+            json!({ "type": "function", "function": { "name": names.provider_name(name) } })
+        }
     };
     (quirks.tool_choice == ToolChoiceSupport::Full).then_some(choice)
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::calls::Calls;
 use super::think::Split;
 use crate::errors;
-use crate::reader::{Context, End, Reader as ReaderTrait};
+use crate::reader::{BodyEnd, Reader, ReaderContext};
 
 /// What each finish reason means.
 const FINISH: [(&str, StopClass); 17] = [
@@ -42,23 +42,23 @@ enum StopClass {
 /// Reads one chat stream, or one whole completion.
 ///
 /// Invariant: `finish` emits `Finished` exactly once; `push` never does.
-pub struct Reader {
-    context: Context,
+pub struct ChatReader {
+    context: ReaderContext,
     started: bool,
     /// Something a person or a client would miss was read.
     has_output: bool,
     split: Split,
     calls: Calls,
     details: Vec<Value>,
-    meaning: Option<StopClass>,
+    stop: Option<StopClass>,
     marked: bool,
     failure: Option<Failure>,
-    garbage: u32,
+    unreadable_lines: u32,
 }
 
-impl Reader {
+impl ChatReader {
     /// A reader for one answer.
-    pub fn new(context: Context) -> Self {
+    pub fn new(context: ReaderContext) -> Self {
         Self {
             context,
             started: false,
@@ -66,10 +66,10 @@ impl Reader {
             split: Split::default(),
             calls: Calls::default(),
             details: Vec::new(),
-            meaning: None,
+            stop: None,
             marked: false,
             failure: None,
-            garbage: 0,
+            unreadable_lines: 0,
         }
     }
 
@@ -198,8 +198,8 @@ impl Reader {
         if known.is_none() {
             sink.event(TurnEvent::Note("an unknown finish reason was read as a normal end"));
         }
-        let meaning = known.map_or(StopClass::Stop, |(_, meaning)| *meaning);
-        if meaning == StopClass::Broken {
+        let stop = known.map_or(StopClass::Stop, |(_, stop)| *stop);
+        if stop == StopClass::Broken {
             self.failure = Some(Failure::new(
                 Kind::Overloaded,
                 format!(
@@ -209,21 +209,21 @@ impl Reader {
                 ),
             ));
         }
-        self.meaning = Some(meaning);
+        self.stop = Some(stop);
     }
 
-    fn reason(&self, end: End) -> FinishReason {
+    fn reason(&self, end: BodyEnd) -> FinishReason {
         if let Some(failure) = &self.failure {
             return FinishReason::Failed(failure.clone());
         }
-        match (self.meaning, end) {
+        match (self.stop, end) {
             (Some(StopClass::Length), _) => FinishReason::Length,
             (Some(StopClass::Filter), _) => FinishReason::ContentFilter,
             // Calls win: some providers say `stop` although there are calls.
             (Some(StopClass::Stop | StopClass::Broken), _) => self.normal(),
-            (None, End::Broken(failure)) => FinishReason::Failed(failure),
-            (None, End::Clean) if self.marked && self.has_output => self.normal(),
-            (None, End::Clean) => FinishReason::Failed(self.interrupted()),
+            (None, BodyEnd::Broken(failure)) => FinishReason::Failed(failure),
+            (None, BodyEnd::Clean) if self.marked && self.has_output => self.normal(),
+            (None, BodyEnd::Clean) => FinishReason::Failed(self.interrupted()),
         }
     }
 
@@ -233,7 +233,7 @@ impl Reader {
 
     fn interrupted(&self) -> Failure {
         let endpoint = &self.context.endpoint;
-        match (self.started, self.garbage) {
+        match (self.started, self.unreadable_lines) {
             (false, 1..) => Failure::new(
                 Kind::UpstreamError,
                 format!("{endpoint}: the answer is not a Chat Completions stream; check base_url"),
@@ -249,7 +249,7 @@ impl Reader {
     }
 }
 
-impl ReaderTrait for Reader {
+impl Reader for ChatReader {
     fn push(&mut self, data: &[u8], sink: &mut dyn Sink) {
         if self.done() {
             return;
@@ -263,7 +263,7 @@ impl ReaderTrait for Reader {
             Ok(chunk) => self.chunk(&chunk, sink),
             Err(_) if text.trim().is_empty() => {}
             Err(_) => {
-                self.garbage = self.garbage.saturating_add(1);
+                self.unreadable_lines = self.unreadable_lines.saturating_add(1);
                 sink.event(TurnEvent::Note(
                     "a line of the provider's stream was not readable and was passed over",
                 ));
@@ -275,7 +275,7 @@ impl ReaderTrait for Reader {
         self.marked || self.failure.is_some()
     }
 
-    fn finish(mut self: Box<Self>, end: End, sink: &mut dyn Sink) {
+    fn finish(mut self: Box<Self>, end: BodyEnd, sink: &mut dyn Sink) {
         self.split.finish(sink);
         self.reasoning_ends(sink);
         let reason = self.reason(end);

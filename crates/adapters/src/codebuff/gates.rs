@@ -41,7 +41,7 @@ const GATES: [(u16, &str, Gate); 15] = [
 
 /// Where a refusal came from: each has its own shortest rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Call {
+pub(super) enum ApiCall {
     Start,
     Session,
     Chat,
@@ -58,7 +58,7 @@ pub(super) fn gate(status: u16, body: &[u8]) -> Option<Gate> {
 
 /// A refusal as a failure, in the vendor's own words.
 pub(super) fn classify(
-    call: Call,
+    call: ApiCall,
     status: u16,
     wait: Option<Duration>,
     body: &[u8],
@@ -81,8 +81,8 @@ pub(super) fn classify(
         Kind::RateLimited | Kind::ConcurrencyLimited | Kind::WindowExhausted | Kind::QuotaExhausted
     );
     if rests {
-        let shortest = Duration::from_secs(if call == Call::Chat { 120 } else { 0 });
-        let usual = Duration::from_secs(if call == Call::Start { 60 } else { 120 });
+        let shortest = Duration::from_secs(if call == ApiCall::Chat { 120 } else { 0 });
+        let usual = Duration::from_secs(if call == ApiCall::Start { 60 } else { 120 });
         failure.retry_after = Some(failure.retry_after.map_or(usual, |wait| wait.max(shortest)));
     }
     failure
@@ -119,20 +119,20 @@ mod tests {
             assert_eq!(gate(status, body.as_bytes()), want, "{status} {body}");
         }
         let limited = br#"{"error":"Daily session limit reached. Resets in 29m.","retryAfterMs":1740000}"#;
-        let failure = classify(Call::Session, 429, Some(Duration::from_secs(1740)), limited, "lab", "m");
+        let failure = classify(ApiCall::Session, 429, Some(Duration::from_secs(1740)), limited, "lab", "m");
         assert_eq!(
             (failure.kind, failure.retry_after),
             (Kind::WindowExhausted, Some(Duration::from_secs(1740)))
         );
         assert_eq!(failure.message, "lab: Daily session limit reached. Resets in 29m.");
-        let taken = classify(Call::Chat, 409, None, br#"{"code":"session_superseded"}"#, "lab", "m");
+        let taken = classify(ApiCall::Chat, 409, None, br#"{"code":"session_superseded"}"#, "lab", "m");
         assert_eq!(
             (taken.kind, taken.retry_after),
             (Kind::ConcurrencyLimited, Some(Duration::from_secs(120))),
             "the account rests; another one may answer"
         );
         assert_eq!((refusal("country_blocked"), refusal("active"), refusal("")), (Some(403), None, None));
-        let short = classify(Call::Chat, 429, Some(Duration::from_secs(3)), b"{}", "lab", "m");
+        let short = classify(ApiCall::Chat, 429, Some(Duration::from_secs(3)), b"{}", "lab", "m");
         assert_eq!(short.retry_after, Some(Duration::from_secs(120)));
     }
 }

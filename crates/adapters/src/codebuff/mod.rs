@@ -13,14 +13,14 @@ use serde_json::{Map, Value, json};
 
 pub use self::models::{MODELS, agent};
 
-use self::gates::{Call, Gate, classify, gate};
+use self::gates::{ApiCall, Gate, classify, gate};
 use self::run::{Run, Sessions};
 use crate::chat::Chat;
 use crate::credential::Credential;
 use crate::drive::TurnStream;
-use crate::endpoint_client::{EndpointClient, Headers, Refusal, Refused};
+use crate::endpoint_client::{EndpointClient, ErrorResponse, Headers, OpenError};
 use crate::limitation::Limitations;
-use crate::prepared::PreparedRequest;
+use crate::prepared_request::PreparedRequest;
 
 /// The least limit on tokens this provider is asked for.
 pub const LEAST_TOKENS: u64 = 64_000;
@@ -30,7 +30,7 @@ const THOUGHTS: [&str; 3] = ["reasoning_content", "thinking mode", "must be pass
 /// One Codebuff endpoint.
 pub struct Codebuff {
     /// Where it is: `https://host`; its chat path is below `/api/v1`.
-    link: Arc<EndpointClient>,
+    client: Arc<EndpointClient>,
     chat: Chat,
     sessions: Sessions,
     /// The same for the life of the process.
@@ -39,11 +39,11 @@ pub struct Codebuff {
 
 impl Codebuff {
     /// An endpoint at this link, whose chat side is `chat` with the same connections.
-    pub fn new(link: Arc<EndpointClient>, chat: Chat) -> Self {
+    pub fn new(client: Arc<EndpointClient>, chat: Chat) -> Self {
         let mut seed = [0u8; 8];
         // Without randomness the name is merely less unique.
         let _ = getrandom::fill(&mut seed);
-        Self { link, chat, sessions: Sessions::default(), client_id: base36(u64::from_le_bytes(seed)) }
+        Self { client, chat, sessions: Sessions::default(), client_id: base36(u64::from_le_bytes(seed)) }
     }
 
     /// Translates the turn once, for all attempts.
@@ -57,8 +57,8 @@ impl Codebuff {
         &self,
         prepared: &PreparedRequest,
         credential: Option<&Credential>,
-    ) -> Result<TurnStream, Refused> {
-        let name = &self.link.name;
+    ) -> Result<TurnStream, OpenError> {
+        let name = &self.client.name;
         let credential = credential.ok_or_else(|| {
             let message = format!("{name}: no account is logged in; run `latimer login codebuff`");
             Failure::new(Kind::Unauthorized, message)
@@ -72,8 +72,8 @@ impl Codebuff {
             );
             Failure::new(Kind::ModelNotFound, message)
         })?;
-        let mut headers = self.link.headers("application/json", &[]);
-        headers.push(self.link.bearer(&credential.secret)?);
+        let mut headers = self.client.headers("application/json", &[]);
+        headers.push(self.client.bearer(&credential.secret)?);
         // The second is the newer servers' name of it.
         for name in ["x-codebuff-model", "x-freebuff-model"] {
             headers.push((HeaderName::from_static(name), HeaderValue::from_static(model)));
@@ -82,8 +82,8 @@ impl Codebuff {
         let (mut readmitted, mut stripped) = (false, false);
         loop {
             let (run, session) = tokio::join!(
-                Run::start(&self.link, &headers, agent, model),
-                self.sessions.get(&self.link, &headers, &credential.id, model),
+                Run::start(&self.client, &headers, agent, model),
+                self.sessions.get(&self.client, &headers, &credential.id, model),
             );
             let mut run = run?;
             let session = session.inspect_err(|_| run.failed())?;
@@ -109,9 +109,9 @@ impl Codebuff {
                 body = without_thoughts(&body);
                 continue;
             }
-            let Refusal { status, body, retry_after } = &refusal;
-            let failure = classify(Call::Chat, *status, *retry_after, body, name, model);
-            return Err(self.link.with_limitation(failure, &refusal, prepared));
+            let ErrorResponse { status, body, retry_after } = &refusal;
+            let failure = classify(ApiCall::Chat, *status, *retry_after, body, name, model);
+            return Err(self.client.with_limitation(failure, &refusal, prepared));
         }
     }
 
@@ -122,7 +122,7 @@ impl Codebuff {
         body: &[u8],
         run: &str,
         session: Option<&str>,
-    ) -> Result<Result<TurnStream, Refusal>, Failure> {
+    ) -> Result<Result<TurnStream, ErrorResponse>, Failure> {
         let mut metadata = json!({ "run_id": run, "cost_mode": "free", "client_id": self.client_id });
         let mut headers = headers.clone();
         if let Some(session) = session {
@@ -139,7 +139,7 @@ impl Codebuff {
     }
 }
 
-fn wants_thoughts(refusal: &Refusal) -> bool {
+fn wants_thoughts(refusal: &ErrorResponse) -> bool {
     let lower = String::from_utf8_lossy(&refusal.body).to_ascii_lowercase();
     refusal.status == 400 && THOUGHTS.iter().any(|words| lower.contains(words))
 }

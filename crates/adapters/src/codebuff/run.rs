@@ -8,8 +8,8 @@ use latimer_protocol::failure::{Failure, Kind};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::gates::{self, Call, classify};
-use crate::drive::Guard;
+use super::gates::{self, ApiCall, classify};
+use crate::drive::StreamGuard;
 use crate::endpoint_client::{EndpointClient, Headers};
 use crate::errors;
 
@@ -27,7 +27,7 @@ const POLLS: usize = 12;
 /// A run that was begun. Dropping it finishes it, however the answer ended.
 pub(super) struct Run {
     pub(super) id: String,
-    link: Arc<EndpointClient>,
+    client: Arc<EndpointClient>,
     headers: Headers,
     status: &'static str,
 }
@@ -36,33 +36,33 @@ impl Run {
     /// Begins a run of an agent. It is begun to the end also when nobody waits for it any more: only a run whose name is known
     /// can be finished.
     pub(super) async fn start(
-        link: &Arc<EndpointClient>,
+        client: &Arc<EndpointClient>,
         headers: &Headers,
         agent: &'static str,
         model: &'static str,
     ) -> Result<Self, Failure> {
-        let (link, headers) = (Arc::clone(link), headers.clone());
-        let name = link.name.clone();
-        let beginning = tokio::spawn(async move { Self::begin(link, headers, agent, model).await });
+        let (client, headers) = (Arc::clone(client), headers.clone());
+        let name = client.name.clone();
+        let beginning = tokio::spawn(async move { Self::begin(client, headers, agent, model).await });
         let stopped = |_| Failure::new(Kind::ShuttingDown, format!("{name}: the run could not be begun"));
         beginning.await.map_err(stopped)?
     }
 
     async fn begin(
-        link: Arc<EndpointClient>,
+        client: Arc<EndpointClient>,
         headers: Headers,
         agent: &str,
         model: &str,
     ) -> Result<Self, Failure> {
-        let url = format!("{}/api/v1/agent-runs", link.base_url);
+        let url = format!("{}/api/v1/agent-runs", client.base_url);
         let body = json!({ "action": "START", "agentId": agent, "ancestorRunIds": [] });
-        let (status, answer) = link.call(&url, &headers, Some(body.to_string().into()), BEGIN).await?;
-        let value = accepted(&link, Call::Start, status, &answer, model)?;
+        let (status, answer) = client.call(&url, &headers, Some(body.to_string().into()), BEGIN).await?;
+        let value = accepted(&client, ApiCall::Start, status, &answer, model)?;
         let id = value.get("runId").and_then(Value::as_str).filter(|id| !id.is_empty());
         let id = id.ok_or_else(|| {
-            Failure::new(Kind::UpstreamError, format!("{}: the provider began no run", link.name))
+            Failure::new(Kind::UpstreamError, format!("{}: the provider began no run", client.name))
         })?;
-        Ok(Self { id: id.to_owned(), link, headers, status: "cancelled" })
+        Ok(Self { id: id.to_owned(), client, headers, status: "cancelled" })
     }
 
     /// The request failed.
@@ -71,7 +71,7 @@ impl Run {
     }
 }
 
-impl Guard for Run {
+impl StreamGuard for Run {
     fn ended(&mut self, failed: bool) {
         self.status = if failed { "failed" } else { "completed" };
     }
@@ -84,11 +84,11 @@ impl Drop for Run {
             "action": "FINISH", "runId": self.id, "status": self.status,
             "totalSteps": 1, "directCredits": 0, "totalCredits": 0,
         });
-        let (link, headers) = (Arc::clone(&self.link), self.headers.clone());
+        let (client, headers) = (Arc::clone(&self.client), self.headers.clone());
         runtime.spawn(async move {
-            let url = format!("{}/api/v1/agent-runs", link.base_url);
+            let url = format!("{}/api/v1/agent-runs", client.base_url);
             // A run that is not finished ends by itself; nobody could do anything about it here.
-            let _ = link.call(&url, &headers, Some(body.to_string().into()), FINISH).await;
+            let _ = client.call(&url, &headers, Some(body.to_string().into()), FINISH).await;
         });
     }
 }
@@ -96,12 +96,12 @@ impl Drop for Run {
 /// A session: its name, where the server has sessions at all, and the end of its use.
 type Session = Option<(Option<String>, Instant)>;
 /// One for each account and model.
-type Known = HashMap<(String, &'static str), Arc<tokio::sync::Mutex<Session>>>;
+type SessionMap = HashMap<(String, &'static str), Arc<tokio::sync::Mutex<Session>>>;
 
 /// The sessions of all accounts and models.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
-    known: Mutex<Known>,
+    known: Mutex<SessionMap>,
 }
 
 impl Sessions {
@@ -110,7 +110,7 @@ impl Sessions {
     /// Turns of one account that come at once begin one session: each new one throws the one before it out.
     pub(super) async fn get(
         &self,
-        link: &EndpointClient,
+        client: &EndpointClient,
         headers: &Headers,
         account: &str,
         model: &'static str,
@@ -122,7 +122,7 @@ impl Sessions {
         {
             return Ok(instance.clone());
         }
-        let (instance, left) = admitted(link, headers, model).await?;
+        let (instance, left) = admitted(client, headers, model).await?;
         *session = Some((instance.clone(), Instant::now() + left.min(LIFE).saturating_sub(MARGIN)));
         Ok(instance)
     }
@@ -144,22 +144,23 @@ impl Sessions {
 
 /// Begins a session and waits in the queue, if there is one. The session's name and how long it lives.
 async fn admitted(
-    link: &EndpointClient,
+    client: &EndpointClient,
     headers: &Headers,
     model: &str,
 ) -> Result<(Option<String>, Duration), Failure> {
-    let url = format!("{}/api/v1/freebuff/session", link.base_url);
-    let (mut status, mut answer) = link.call(&url, headers, Some("{}".into()), BEGIN).await?;
+    let url = format!("{}/api/v1/freebuff/session", client.base_url);
+    let (mut status, mut answer) = client.call(&url, headers, Some("{}".into()), BEGIN).await?;
     if matches!(status, 404 | 405) {
         // Newer servers admit at another address.
-        (status, answer) = link.call(&format!("{url}/admission"), headers, Some("{}".into()), BEGIN).await?;
+        (status, answer) =
+            client.call(&format!("{url}/admission"), headers, Some("{}".into()), BEGIN).await?;
     }
     for poll in 0..=POLLS {
-        let session = accepted(link, Call::Session, status, &answer, model)?;
+        let session = accepted(client, ApiCall::Session, status, &answer, model)?;
         let state = session.get("status").and_then(Value::as_str).unwrap_or_default();
         if let Some(status) = gates::refusal(state) {
             let wait = errors::retry_after(None, &answer, crate::endpoint_client::unix_now());
-            return Err(classify(Call::Session, status, wait, &answer, &link.name, model));
+            return Err(classify(ApiCall::Session, status, wait, &answer, &client.name, model));
         }
         if state != "queued" {
             let instance = session.get("instanceId").and_then(Value::as_str).map(str::to_owned);
@@ -168,23 +169,23 @@ async fn admitted(
         }
         if poll < POLLS {
             tokio::time::sleep(POLL).await;
-            (status, answer) = link.call(&url, headers, None, BEGIN).await?;
+            (status, answer) = client.call(&url, headers, None, BEGIN).await?;
         }
     }
-    let message = format!("{}: the provider's waiting room is full; try again in a while", link.name);
+    let message = format!("{}: the provider's waiting room is full; try again in a while", client.name);
     Err(Failure { retry_after: Some(MARGIN), ..Failure::new(Kind::ConcurrencyLimited, message) })
 }
 
 fn accepted(
-    link: &EndpointClient,
-    call: Call,
+    client: &EndpointClient,
+    call: ApiCall,
     status: u16,
     body: &[u8],
     model: &str,
 ) -> Result<Value, Failure> {
     if !(200..300).contains(&status) {
         let wait = errors::retry_after(None, body, crate::endpoint_client::unix_now());
-        return Err(classify(call, status, wait, body, &link.name, model));
+        return Err(classify(call, status, wait, body, &client.name, model));
     }
     Ok(serde_json::from_slice(body).unwrap_or_default())
 }

@@ -15,17 +15,17 @@ use latimer_protocol::turn::{Owner, TurnRequest};
 
 use crate::credential::Credential;
 use crate::drive::{Reopen, TurnStream};
-use crate::endpoint_client::{EndpointClient, Headers, Refused, unix_now};
+use crate::endpoint_client::{EndpointClient, Headers, OpenError, unix_now};
 use crate::limitation::Limitations;
-use crate::prepared::{PreparedRequest, WireProtocol};
-use crate::reader::Context;
+use crate::prepared_request::{PreparedRequest, WireProtocol};
+use crate::reader::ReaderContext;
 
 /// The header without which every request is refused.
 const VERSION: &str = "x-command-code-version";
 /// The header that asks that nothing is kept.
 const ZERO_RETENTION: &str = "x-cmd-zdr";
 /// A larger request is not kept for going on with a paused answer.
-const MOST_KEPT: usize = 4 << 20;
+const MAX_KEPT_REQUEST: usize = 4 << 20;
 
 /// The date of a moment in Unix seconds, as in `2026-01-31`.
 fn date(unix: u64) -> String {
@@ -44,7 +44,7 @@ fn date(unix: u64) -> String {
 /// One Command Code endpoint.
 pub struct CommandCode {
     /// Where it is: `https://host`, without `/alpha/generate`.
-    pub link: Arc<EndpointClient>,
+    pub client: Arc<EndpointClient>,
     /// What latimer calls itself; the provider refuses versions it thinks too old.
     pub version: String,
     /// Real tools and blocks, where the server takes them.
@@ -58,11 +58,11 @@ impl CommandCode {
     pub fn prepare(&self, turn: &TurnRequest, limitations: &Limitations) -> PreparedRequest {
         let written = request::write(turn, self.structured, limitations, &date(unix_now()));
         PreparedRequest {
-            wire: WireProtocol::CommandCode,
-            passes: false,
+            protocol: WireProtocol::CommandCode,
+            is_passthrough: false,
             body: written.body.into(),
             model: turn.model.clone(),
-            owner: Owner::new(&self.link.provider, &turn.model),
+            owner: Owner::new(&self.client.provider, &turn.model),
             names: written.names,
             headers: Vec::new(),
             features: written.features,
@@ -75,27 +75,28 @@ impl CommandCode {
         &self,
         prepared: &PreparedRequest,
         credential: Option<&Credential>,
-    ) -> Result<TurnStream, Refused> {
+    ) -> Result<TurnStream, OpenError> {
         let headers = self.headers(credential)?;
-        let url = format!("{}/alpha/generate", self.link.base_url);
-        let answer = match self.link.post(&url, &headers, prepared.body.clone()).await? {
+        let url = format!("{}/alpha/generate", self.client.base_url);
+        let answer = match self.client.post(&url, &headers, prepared.body.clone()).await? {
             Ok(answer) => answer,
             Err(refusal) => {
                 let (status, wait) = (refusal.status, refusal.retry_after);
-                let failure = errors::classify(status, wait, &refusal.body, &self.link.name, &prepared.model);
-                return Err(self.link.with_limitation(failure, &refusal, prepared));
+                let failure =
+                    errors::classify(status, wait, &refusal.body, &self.client.name, &prepared.model);
+                return Err(self.client.with_limitation(failure, &refusal, prepared));
             }
         };
-        let kept = (prepared.body.len() <= MOST_KEPT).then(|| prepared.body.clone());
-        let reader = stream::Reader::new(Context::of(prepared, &self.link.name), kept);
-        let stream = TurnStream::lines(answer.body, Box::new(reader), self.link.limits());
+        let kept = (prepared.body.len() <= MAX_KEPT_REQUEST).then(|| prepared.body.clone());
+        let reader = stream::CommandCodeReader::new(ReaderContext::of(prepared, &self.client.name), kept);
+        let stream = TurnStream::lines(answer.body, Box::new(reader), self.client.limits());
         Ok(stream.reopened_by(self.reopen(url, headers, prepared.model.clone())))
     }
 
     fn headers(&self, credential: Option<&Credential>) -> Result<Headers, Failure> {
-        let mut headers = self.link.headers("text/event-stream, application/json", &[]);
+        let mut headers = self.client.headers("text/event-stream, application/json", &[]);
         let version = HeaderValue::try_from(&self.version).map_err(|_| {
-            let message = format!("{}: `options.command_code_version` cannot be sent", self.link.name);
+            let message = format!("{}: `options.command_code_version` cannot be sent", self.client.name);
             Failure::new(Kind::BadRequest, message)
         })?;
         headers.push((HeaderName::from_static(VERSION), version));
@@ -103,23 +104,23 @@ impl CommandCode {
             headers.push((HeaderName::from_static(ZERO_RETENTION), HeaderValue::from_static("1")));
         }
         if let Some(credential) = credential.filter(|credential| !credential.secret.is_empty()) {
-            headers.push(self.link.bearer(&credential.secret)?);
+            headers.push(self.client.bearer(&credential.secret)?);
         }
         Ok(headers)
     }
 
     /// Goes on with a paused answer.
     fn reopen(&self, url: String, headers: Headers, model: String) -> Reopen {
-        let link = Arc::clone(&self.link);
+        let client = Arc::clone(&self.client);
         Box::new(move |body: Bytes| {
-            let (link, url, headers, model) =
-                (Arc::clone(&link), url.clone(), headers.clone(), model.clone());
+            let (client, url, headers, model) =
+                (Arc::clone(&client), url.clone(), headers.clone(), model.clone());
             Box::pin(async move {
-                match link.post(&url, &headers, body).await? {
+                match client.post(&url, &headers, body).await? {
                     Ok(answer) => Ok(answer.body),
                     Err(refusal) => {
                         let (status, wait) = (refusal.status, refusal.retry_after);
-                        Err(errors::classify(status, wait, &refusal.body, &link.name, &model))
+                        Err(errors::classify(status, wait, &refusal.body, &client.name, &model))
                     }
                 }
             })

@@ -16,8 +16,8 @@ use serde_json::value::RawValue;
 use super::{thread, words};
 use crate::exchange::{arguments, with_elements};
 use crate::limitation::{Features, Limitation, Limitations};
-use crate::names::{Names, Rule};
-use crate::pairing::{NO_OUTPUT, Step, orphan, pair};
+use crate::pairing::{NO_OUTPUT, PairedItem, orphan_text, pair};
+use crate::tool_names::{ToolNameRule, ToolNames};
 
 /// The schema of a tool that declares none.
 const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
@@ -38,7 +38,7 @@ pub struct EncodedRequest {
     /// The JSON body.
     pub body: Vec<u8>,
     /// Tool names that were changed.
-    pub names: Names,
+    pub names: ToolNames,
     /// What the request makes use of.
     pub features: Features,
     /// What was lowered or dropped, for the log.
@@ -48,7 +48,7 @@ pub struct EncodedRequest {
 /// Writes the turn; `structured` where the server takes blocks and tools. `today` is the date, as in `2026-01-31`.
 pub fn write(turn: &TurnRequest, structured: bool, limitations: &Limitations, today: &str) -> EncodedRequest {
     let structured = structured && !limitations.has(Limitation::StringMode);
-    let names = Names::new(turn, Rule::COMMON);
+    let names = ToolNames::new(turn, ToolNameRule::COMMON);
     let mut notes = Vec::new();
     let steps = pair(&turn.items, &mut notes);
     let mut writer = Writer {
@@ -121,7 +121,7 @@ pub fn with_exchange(body: &[u8], said: &str, answer: &str) -> Option<Vec<u8>> {
 }
 
 struct Writer<'a, 'n> {
-    names: &'n Names,
+    names: &'n ToolNames,
     structured: bool,
     images: bool,
     notes: &'n mut Vec<String>,
@@ -131,14 +131,16 @@ struct Writer<'a, 'n> {
 }
 
 impl<'a> Writer<'a, '_> {
-    fn step(&mut self, step: Step<'a>) {
+    fn step(&mut self, step: PairedItem<'a>) {
         match step {
-            Step::Item(Item::Message(message)) => self.message(message),
+            PairedItem::Item(Item::Message(message)) => self.message(message),
             // Earlier thoughts are not taken.
-            Step::Item(_) => {}
-            Step::Call(call, id) => self.call(call, id),
-            Step::Output(output, id) => self.output(output, id),
-            Step::Orphan(output) => self.push("user", CommandCodeBlock::Text { text: orphan(output).into() }),
+            PairedItem::Item(_) => {}
+            PairedItem::Call(call, id) => self.call(call, id),
+            PairedItem::Output(output, id) => self.output(output, id),
+            PairedItem::Orphan(output) => {
+                self.push("user", CommandCodeBlock::Text { text: orphan_text(output).into() })
+            }
         }
     }
 
@@ -185,7 +187,7 @@ impl<'a> Writer<'a, '_> {
     }
 
     fn call(&mut self, call: &'a Call, id: String) {
-        let name = self.names.wire(&call.name).to_owned();
+        let name = self.names.provider_name(&call.name).to_owned();
         let args = arguments(&call.arguments);
         if !self.structured {
             let line = json!({ "type": "tool-call", "id": id, "name": name, "arguments": args.as_ref() });
@@ -248,10 +250,10 @@ fn alternating(messages: Vec<CommandCodeMessage<'_>>) -> Vec<CommandCodeMessage<
     merged
 }
 
-fn tools<'a>(turn: &'a TurnRequest, names: &Names) -> Vec<CommandCodeTool<'a>> {
+fn tools<'a>(turn: &'a TurnRequest, names: &ToolNames) -> Vec<CommandCodeTool<'a>> {
     let empty: &'static RawValue = serde_json::from_str(NO_PARAMETERS).unwrap_or(RawValue::NULL);
     let wire = |tool: &'a Tool| CommandCodeTool {
-        name: Cow::Owned(names.wire(&tool.name).to_owned()),
+        name: Cow::Owned(names.provider_name(&tool.name).to_owned()),
         description: tool.description.as_deref(),
         input_schema: tool.parameters.as_deref().unwrap_or(empty),
     };

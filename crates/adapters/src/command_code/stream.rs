@@ -15,7 +15,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::errors;
-use crate::reader::{Context, End, Reader as ReaderTrait};
+use crate::reader::{BodyEnd, Reader, ReaderContext};
 
 /// What each finish reason means.
 const FINISH: [(&str, StopClass); 11] = [
@@ -52,33 +52,33 @@ struct Call {
 }
 
 /// Reads one answer.
-pub struct Reader {
-    context: Context,
+pub struct CommandCodeReader {
+    context: ReaderContext,
     /// The request, to go on with a paused answer.
     request: Option<Bytes>,
     started: bool,
     calls: Vec<Call>,
-    meaning: Option<StopClass>,
+    stop: Option<StopClass>,
     over: bool,
     failure: Option<Failure>,
-    garbage: bool,
+    unreadable_lines: bool,
     used: Option<Usage>,
     /// The steps of this round were counted one by one: its total says the same again.
     counted: bool,
 }
 
-impl Reader {
+impl CommandCodeReader {
     /// A reader for one answer. With the request's body it can go on after a pause.
-    pub fn new(context: Context, request: Option<Bytes>) -> Self {
+    pub fn new(context: ReaderContext, request: Option<Bytes>) -> Self {
         Self {
             context,
             request,
             started: false,
             calls: Vec::new(),
-            meaning: None,
+            stop: None,
             over: false,
             failure: None,
-            garbage: false,
+            unreadable_lines: false,
             used: None,
             counted: false,
         }
@@ -166,7 +166,11 @@ impl Reader {
             return None;
         };
         let slot = self.calls.len();
-        sink.event(TurnEvent::CallStarted { slot: number(slot), id, name: self.context.names.hub(name) });
+        sink.event(TurnEvent::CallStarted {
+            slot: number(slot),
+            id,
+            name: self.context.names.client_name(name),
+        });
         self.calls.push(Call {
             id: id.unwrap_or_default().to_owned(),
             pieces: String::new(),
@@ -223,33 +227,33 @@ impl Reader {
         if known.is_none() {
             sink.event(TurnEvent::Note("an unknown finish reason was read as a normal end"));
         }
-        self.meaning = Some(known.map_or(StopClass::Stop, |(_, meaning)| *meaning));
+        self.stop = Some(known.map_or(StopClass::Stop, |(_, stop)| *stop));
     }
 
-    fn reason(&self, end: End) -> FinishReason {
+    fn reason(&self, end: BodyEnd) -> FinishReason {
         if let Some(failure) = &self.failure {
             return FinishReason::Failed(failure.clone());
         }
         let endpoint = &self.context.endpoint;
         let failed =
             |kind, what: &str| FinishReason::Failed(Failure::new(kind, format!("{endpoint}: {what}")));
-        if self.meaning.is_some() && self.calls.iter().any(|call| call.broken) {
+        if self.stop.is_some() && self.calls.iter().any(|call| call.broken) {
             return failed(Kind::UpstreamError, "a call came twice with different arguments");
         }
-        match (self.meaning, end) {
+        match (self.stop, end) {
             (Some(StopClass::Length | StopClass::Pause), _) => FinishReason::Length,
             (Some(StopClass::Filter), _) => FinishReason::ContentFilter,
             (Some(StopClass::Broken), _) => failed(Kind::UpstreamError, "the provider broke the answer off"),
             (Some(StopClass::Stop), _) if self.calls.is_empty() => FinishReason::Stop,
             (Some(StopClass::Stop), _) => FinishReason::ToolCalls,
-            (None, End::Broken(failure)) => FinishReason::Failed(failure),
-            (None, End::Clean) if !self.started && self.garbage => {
+            (None, BodyEnd::Broken(failure)) => FinishReason::Failed(failure),
+            (None, BodyEnd::Clean) if !self.started && self.unreadable_lines => {
                 failed(Kind::UpstreamError, "the answer is not one of Command Code; check base_url")
             }
-            (None, End::Clean) if !self.started => {
+            (None, BodyEnd::Clean) if !self.started => {
                 failed(Kind::Interrupted, "the provider sent an empty answer")
             }
-            (None, End::Clean) => {
+            (None, BodyEnd::Clean) => {
                 failed(Kind::Interrupted, "the provider ended its answer without saying that it was finished")
             }
         }
@@ -271,7 +275,7 @@ fn number(slot: usize) -> u32 {
     u32::try_from(slot).unwrap_or(u32::MAX)
 }
 
-impl ReaderTrait for Reader {
+impl Reader for CommandCodeReader {
     fn push(&mut self, data: &[u8], sink: &mut dyn Sink) {
         if self.done() || data == b"[DONE]" {
             return;
@@ -280,7 +284,7 @@ impl ReaderTrait for Reader {
         // Several objects may stand on one line, or a list of them.
         for events in serde_json::Deserializer::from_str(&text).into_iter::<CommandCodeEvents<'_>>() {
             let Ok(events) = events else {
-                self.garbage = true;
+                self.unreadable_lines = true;
                 sink.event(TurnEvent::Note(
                     "a line of the provider's stream was not readable and was passed over",
                 ));
@@ -299,17 +303,17 @@ impl ReaderTrait for Reader {
         self.over || self.failure.is_some()
     }
 
-    fn again(&mut self) -> Option<Bytes> {
-        if self.meaning != Some(StopClass::Pause) || self.failure.is_some() {
+    fn continuation(&mut self) -> Option<Bytes> {
+        if self.stop != Some(StopClass::Pause) || self.failure.is_some() {
             return None;
         }
-        self.meaning = None;
+        self.stop = None;
         self.over = false;
         self.counted = false;
         self.request.clone()
     }
 
-    fn finish(self: Box<Self>, end: End, sink: &mut dyn Sink) {
+    fn finish(self: Box<Self>, end: BodyEnd, sink: &mut dyn Sink) {
         let reason = self.reason(end);
         // A call of a broken answer is not ended: nobody may run it.
         if !matches!(reason, FinishReason::Failed(_)) {

@@ -2,7 +2,7 @@
 
 use latimer_protocol::turn::{Format, Tool, ToolChoice, TurnRequest};
 
-use crate::names::Names;
+use crate::tool_names::ToolNames;
 
 /// The most of the list of tools with their schemas, in bytes; a longer one holds names and descriptions only.
 const LONGEST: usize = 32 * 1024;
@@ -13,7 +13,7 @@ const DESCRIPTION: usize = 600;
 const HOW: &str = "To use a tool, write one JSON object on a line of its own, and nothing behind it: {\"type\":\"tool-call\",\"id\":\"call_1\",\"name\":\"TOOL\",\"arguments\":{…}}. The result comes in the next message.";
 
 /// The tools and how one of them is called; `None` where no call is wanted.
-pub(super) fn tools(turn: &TurnRequest, names: &Names) -> Option<String> {
+pub(super) fn tools(turn: &TurnRequest, names: &ToolNames) -> Option<String> {
     if turn.tools.is_empty() || turn.tool_choice == ToolChoice::None {
         return None;
     }
@@ -22,16 +22,18 @@ pub(super) fn tools(turn: &TurnRequest, names: &Names) -> Option<String> {
     let demand = match &turn.tool_choice {
         ToolChoice::Auto | ToolChoice::None => String::new(),
         ToolChoice::Required => " The next answer must use a tool.".to_owned(),
-        ToolChoice::Function(name) => format!(" The next answer must use the tool `{}`.", names.wire(name)),
+        ToolChoice::Function(name) => {
+            format!(" The next answer must use the tool `{}`.", names.provider_name(name))
+        }
     };
     Some(format!("{list}{HOW}{demand}"))
 }
 
-fn list(tools: &[Tool], names: &Names, schemas: bool) -> String {
+fn list(tools: &[Tool], names: &ToolNames, schemas: bool) -> String {
     let mut text = String::from("These tools can be used:\n");
     for tool in tools {
         text.push_str("- ");
-        text.push_str(names.wire(&tool.name));
+        text.push_str(names.provider_name(&tool.name));
         if let Some(description) = &tool.description {
             text.push_str(": ");
             text.extend(description.chars().take(DESCRIPTION));
@@ -60,7 +62,7 @@ pub(super) fn format(format: &Format) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::names::Rule;
+    use crate::tool_names::ToolNameRule;
     use serde_json::value::RawValue;
     use toolcall_parser::{Options, PieceKind, Tool as Known, parse};
 
@@ -76,7 +78,7 @@ mod tests {
 
     fn told(schema: &str, choice: ToolChoice) -> Option<String> {
         let turn = turn(schema, choice);
-        tools(&turn, &Names::new(&turn, Rule::COMMON))
+        tools(&turn, &ToolNames::new(&turn, ToolNameRule::COMMON))
     }
 
     const SCHEMA: &str = r#"{"type":"object","properties":{"cmd":{"type":"string"}}}"#;

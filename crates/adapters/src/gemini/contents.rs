@@ -18,8 +18,8 @@ use super::models::Family;
 use super::request::RULE;
 use crate::exchange::{arguments, is_sound};
 use crate::limitation::{Limitation, Limitations};
-use crate::names::Names;
-use crate::pairing::{NO_OUTPUT, Step, orphan};
+use crate::pairing::{NO_OUTPUT, PairedItem, orphan_text};
+use crate::tool_names::ToolNames;
 
 /// Stands on a call whose signature is not known: the provider takes it.
 pub(super) const NO_SIGNATURE: &str = "skip_thought_signature_validator";
@@ -28,15 +28,15 @@ const NOT_SEEN: &str = "(an image or a file stood here; this model does not see 
 
 /// State of one part, as it travels through the client.
 #[derive(Debug, Deserialize)]
-struct Signed {
-    /// The part it came with; see [`On`].
+struct PartSignature {
+    /// The part it came with; see [`SignatureTarget`].
     on: String,
     signature: String,
 }
 
 /// Which part a signature came with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum On {
+pub(super) enum SignatureTarget {
     /// The call that follows.
     Call,
     /// The words before.
@@ -45,7 +45,7 @@ pub(super) enum On {
     Nothing,
 }
 
-impl On {
+impl SignatureTarget {
     /// As it travels through the client.
     pub(super) fn code(self) -> &'static str {
         match self {
@@ -59,7 +59,7 @@ impl On {
 /// Collects the contents.
 pub(super) struct Writer<'a, 'n> {
     owner: &'n Owner,
-    names: &'n Names,
+    names: &'n ToolNames,
     family: Family,
     images: bool,
     signatures: bool,
@@ -78,7 +78,7 @@ pub(super) struct Writer<'a, 'n> {
 impl<'a, 'n> Writer<'a, 'n> {
     pub(super) fn new(
         owner: &'n Owner,
-        names: &'n Names,
+        names: &'n ToolNames,
         family: Family,
         urls: bool,
         limitations: &Limitations,
@@ -99,19 +99,19 @@ impl<'a, 'n> Writer<'a, 'n> {
         }
     }
 
-    pub(super) fn step(&mut self, step: Step<'a>) {
-        if !matches!(step, Step::Output(..)) {
+    pub(super) fn step(&mut self, step: PairedItem<'a>) {
+        if !matches!(step, PairedItem::Output(..)) {
             self.flush_pictures();
         }
         match step {
-            Step::Item(Item::Message(message)) => self.message(message),
-            Step::Item(Item::Reasoning(thoughts)) => self.thoughts(thoughts),
-            Step::Item(_) => {}
-            Step::Call(call, id) => self.call(call, id),
-            Step::Output(output, id) => self.output(output, id),
-            Step::Orphan(output) => {
+            PairedItem::Item(Item::Message(message)) => self.message(message),
+            PairedItem::Item(Item::Reasoning(thoughts)) => self.thoughts(thoughts),
+            PairedItem::Item(_) => {}
+            PairedItem::Call(call, id) => self.call(call, id),
+            PairedItem::Output(output, id) => self.output(output, id),
+            PairedItem::Orphan(output) => {
                 self.signature = None;
-                self.push("user", words(orphan(output).into()));
+                self.push("user", words(orphan_text(output).into()));
             }
         }
     }
@@ -163,8 +163,8 @@ impl<'a, 'n> Writer<'a, 'n> {
         if !self.signatures {
             return self.note("signatures of earlier thoughts were left out: the provider refused them");
         }
-        let Ok(signed) = serde_json::from_str::<Signed>(&opaque.data) else { return };
-        if signed.on == On::Call.code() {
+        let Ok(signed) = serde_json::from_str::<PartSignature>(&opaque.data) else { return };
+        if signed.on == SignatureTarget::Call.code() {
             self.signature = Some(signed.signature);
             return;
         }
@@ -174,7 +174,7 @@ impl<'a, 'n> Writer<'a, 'n> {
         };
         match last.parts.last_mut() {
             Some(part)
-                if signed.on == On::Text.code()
+                if signed.on == SignatureTarget::Text.code()
                     && part.text.is_some()
                     && part.thought_signature.is_none() =>
             {
@@ -195,7 +195,7 @@ impl<'a, 'n> Writer<'a, 'n> {
 
     fn call(&mut self, call: &'a Call, id: String) {
         // A tool of an earlier time may not be declared any more, and have any name.
-        let name = RULE.fitted(self.names.wire(&call.name)).into_owned();
+        let name = RULE.sanitize(self.names.provider_name(&call.name)).into_owned();
         self.functions.insert(id.clone(), name.clone());
         let args = match arguments(&call.arguments) {
             Cow::Borrowed(text) => serde_json::from_str::<&RawValue>(text).map(Cow::Borrowed).ok(),

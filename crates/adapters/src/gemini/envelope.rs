@@ -5,7 +5,7 @@ use latimer_protocol::turn::{Content, Item, Role, TurnRequest};
 use serde_json::{Value, json};
 
 use super::Flavour;
-use crate::prepared::PreparedRequest;
+use crate::prepared_request::PreparedRequest;
 
 /// The native body with the name of its conversation.
 pub(super) fn with_session(body: &[u8], flavour: Flavour, turn: &TurnRequest) -> Vec<u8> {

@@ -58,7 +58,7 @@ pub fn classify(
     endpoint: &str,
     model: &str,
 ) -> Failure {
-    let said = Said::of(body);
+    let said = ErrorBody::of(body);
     let mut failure = errors::classify(status, retry_after, body, endpoint, model);
     let rule = RULES.iter().find(|(statuses, word, _)| statuses.contains(&status) && said.has(word));
     let kind = rule.map(|(_, _, kind)| *kind);
@@ -81,7 +81,7 @@ pub fn classify(
 }
 
 /// Which limit a 429 is about: the name of the limit first, then the length of the wait.
-fn limited(failure: &mut Failure, kind: Option<Kind>, said: &Said) {
+fn limited(failure: &mut Failure, kind: Option<Kind>, said: &ErrorBody) {
     let wait = failure.retry_after;
     let is_long = wait.is_some_and(|wait| wait > SHORT);
     let is_any_limit = failure.kind == Kind::QuotaExhausted && said.has(ANY_LIMIT);
@@ -114,7 +114,7 @@ pub fn in_stream(raw: &str, endpoint: &str, model: &str) -> Failure {
 }
 
 /// What counts of a refusal. Fields that only repeat where the request went are left out: hosts are called `daily`, too.
-struct Said {
+struct ErrorBody {
     /// Status, message, reasons and names of limits, in lower case; the whole body where it is not Google's.
     text: String,
     /// It has the shape of Google's errors.
@@ -123,7 +123,7 @@ struct Said {
     link: Option<String>,
 }
 
-impl Said {
+impl ErrorBody {
     fn of(body: &[u8]) -> Self {
         let value = serde_json::from_slice::<Value>(body).unwrap_or_default();
         let Some(error) =
@@ -174,7 +174,7 @@ fn link(details: &[&Value]) -> Option<String> {
 
 /// Whether a refusal says this word, in lower case.
 pub(super) fn says(body: &[u8], word: &str) -> bool {
-    Said::of(body).has(word)
+    ErrorBody::of(body).has(word)
 }
 
 #[cfg(test)]

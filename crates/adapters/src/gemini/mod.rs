@@ -25,11 +25,11 @@ use self::request::FlavourLimits;
 use self::version::Version;
 use crate::credential::Credential;
 use crate::drive::TurnStream;
-use crate::endpoint_client::{EndpointClient, Headers, Refusal, Refused};
+use crate::endpoint_client::{EndpointClient, ErrorResponse, Headers, OpenError};
 use crate::errors::CHECK_KEY;
 use crate::limitation::Limitations;
-use crate::prepared::{PreparedRequest, WireProtocol};
-use crate::reader::Context;
+use crate::prepared_request::{PreparedRequest, WireProtocol};
+use crate::reader::ReaderContext;
 
 /// How the protocol is spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +57,7 @@ pub struct Options {
 
 /// One Gemini endpoint.
 pub struct Gemini {
-    link: Arc<EndpointClient>,
+    client: Arc<EndpointClient>,
     flavour: Flavour,
     options: Options,
     /// The host that answered last.
@@ -68,8 +68,8 @@ pub struct Gemini {
 }
 
 /// Why no host answered.
-struct Lost {
-    refused: Refused,
+struct HostFailure {
+    refused: OpenError,
     body: Vec<u8>,
     /// The version is too old: no host knows the path any more, or one says so.
     outdated: bool,
@@ -77,16 +77,16 @@ struct Lost {
 
 impl Gemini {
     /// An endpoint of this flavour.
-    pub fn new(link: Arc<EndpointClient>, flavour: Flavour, options: Options) -> Self {
+    pub fn new(client: Arc<EndpointClient>, flavour: Flavour, options: Options) -> Self {
         let version = Arc::new(Version::new(options.version.clone(), options.version_urls.clone()));
-        Self { link, flavour, options, last_host: Mutex::default(), projects: Mutex::default(), version }
+        Self { client, flavour, options, last_host: Mutex::default(), projects: Mutex::default(), version }
     }
 
     /// Translates the turn once, for all attempts.
     pub fn prepare(&self, turn: &TurnRequest, limitations: &Limitations) -> PreparedRequest {
         let model =
             if self.flavour == Flavour::Antigravity { models::alias(&turn.model) } else { &turn.model };
-        let owner = Owner::new(&self.link.provider, model);
+        let owner = Owner::new(&self.client.provider, model);
         let takes = FlavourLimits {
             urls: self.flavour == Flavour::Native,
             token_limit: self.flavour != Flavour::Antigravity,
@@ -97,8 +97,8 @@ impl Gemini {
             written.body = envelope::with_session(&written.body, self.flavour, turn);
         }
         PreparedRequest {
-            wire: WireProtocol::Gemini,
-            passes: false,
+            protocol: WireProtocol::Gemini,
+            is_passthrough: false,
             body: written.body.into(),
             model: model.to_owned(),
             owner,
@@ -114,13 +114,13 @@ impl Gemini {
         &self,
         prepared: &PreparedRequest,
         credential: Option<&Credential>,
-    ) -> Result<TurnStream, Refused> {
+    ) -> Result<TurnStream, OpenError> {
         let credential = credential.filter(|credential| !credential.secret.is_empty()).ok_or_else(|| {
             let what = match self.flavour.login() {
                 None => "no API key is configured; set api_key_env".to_owned(),
                 Some(login) => format!("no account is logged in; run `{login}`"),
             };
-            Failure::new(Kind::Unauthorized, format!("{}: {what}", self.link.name))
+            Failure::new(Kind::Unauthorized, format!("{}: {what}", self.client.name))
         })?;
         if self.flavour == Flavour::Native {
             return self.native(prepared, credential).await.map_err(|lost| lost.refused);
@@ -129,7 +129,7 @@ impl Gemini {
         let version = self.version.current();
         let opened = self.on_hosts(prepared, credential, &project).await;
         match opened {
-            Err(lost) if lost.outdated && self.version.discover(&self.link, &version).await => {
+            Err(lost) if lost.outdated && self.version.discover(&self.client, &version).await => {
                 self.on_hosts(prepared, credential, &project).await.map_err(|lost| lost.refused)
             }
             opened => opened.map_err(|lost| lost.refused),
@@ -138,8 +138,8 @@ impl Gemini {
 
     /// The project an account's requests are counted for; made, where there is none.
     pub async fn discover_project(&self, credential: &Credential) -> Result<String, Failure> {
-        let asker = project::Asker {
-            link: &self.link,
+        let asker = project::ProjectLookup {
+            client: &self.client,
             hosts: &self.options.hosts,
             flavour: self.flavour,
             headers: self.headers("application/json", &[], credential)?,
@@ -154,16 +154,20 @@ impl Gemini {
         lock(&self.projects).get(account)?.get().cloned()
     }
 
-    async fn native(&self, prepared: &PreparedRequest, credential: &Credential) -> Result<TurnStream, Lost> {
-        let mut headers = self.link.headers("text/event-stream", &prepared.headers);
+    async fn native(
+        &self,
+        prepared: &PreparedRequest,
+        credential: &Credential,
+    ) -> Result<TurnStream, HostFailure> {
+        let mut headers = self.client.headers("text/event-stream", &prepared.headers);
         headers.push(if credential.is_access_token() {
-            self.link.bearer(&credential.secret)?
+            self.client.bearer(&credential.secret)?
         } else {
             let name = HeaderName::from_static("x-goog-api-key");
-            self.link.secret_header(name, credential.secret.expose().to_owned())?
+            self.client.secret_header(name, credential.secret.expose().to_owned())?
         });
         let model = prepared.model.strip_prefix("models/").unwrap_or(&prepared.model);
-        let url = format!("{}/models/{model}:streamGenerateContent?alt=sse", self.link.base_url);
+        let url = format!("{}/models/{model}:streamGenerateContent?alt=sse", self.client.base_url);
         self.send(&url, &headers, prepared.body.clone(), prepared).await
     }
 
@@ -173,10 +177,10 @@ impl Gemini {
         prepared: &PreparedRequest,
         credential: &Credential,
         project: &str,
-    ) -> Result<TurnStream, Lost> {
+    ) -> Result<TurnStream, HostFailure> {
         let headers = self.headers("text/event-stream", &prepared.headers, credential)?;
         let body: Bytes = envelope::wrap(prepared, self.flavour, project)?.into();
-        let base = [self.link.base_url.clone()];
+        let base = [self.client.base_url.clone()];
         let hosts = if self.options.hosts.is_empty() { &base[..] } else { &self.options.hosts };
         let favourite = lock(&self.last_host).clone();
         let mut order = hosts::order(hosts, favourite.as_deref()).into_iter().zip(1..).peekable();
@@ -202,7 +206,7 @@ impl Gemini {
             }
             tokio::time::sleep(hosts::pause(failure, tried)).await;
         }
-        Err(Failure::new(Kind::Unreachable, format!("{}: no host is configured", self.link.name)).into())
+        Err(Failure::new(Kind::Unreachable, format!("{}: no host is configured", self.client.name)).into())
     }
 
     async fn send(
@@ -211,19 +215,20 @@ impl Gemini {
         headers: &Headers,
         body: Bytes,
         prepared: &PreparedRequest,
-    ) -> Result<TurnStream, Lost> {
-        let answer = match self.link.post(url, headers, body).await? {
+    ) -> Result<TurnStream, HostFailure> {
+        let answer = match self.client.post(url, headers, body).await? {
             Ok(answer) => answer,
             Err(refusal) => {
-                let Refusal { status, body, retry_after } = &refusal;
-                let failure = errors::classify(*status, *retry_after, body, &self.link.name, &prepared.model);
-                let refused = self.link.with_limitation(self.for_people(failure), &refusal, prepared);
-                return Err(Lost { refused, body: refusal.body, outdated: false });
+                let ErrorResponse { status, body, retry_after } = &refusal;
+                let failure =
+                    errors::classify(*status, *retry_after, body, &self.client.name, &prepared.model);
+                let refused = self.client.with_limitation(self.for_people(failure), &refusal, prepared);
+                return Err(HostFailure { refused, body: refusal.body, outdated: false });
             }
         };
         let placeholder = models::family(&prepared.model) == models::Family::Claude;
-        let reader = stream::Reader::new(Context::of(prepared, &self.link.name), placeholder);
-        Ok(TurnStream::detect(answer.body, Box::new(reader), self.link.limits()))
+        let reader = stream::GeminiReader::new(ReaderContext::of(prepared, &self.client.name), placeholder);
+        Ok(TurnStream::detect(answer.body, Box::new(reader), self.client.limits()))
     }
 
     fn headers(
@@ -232,13 +237,13 @@ impl Gemini {
         of_turn: &[(HeaderName, HeaderValue)],
         credential: &Credential,
     ) -> Result<Headers, Failure> {
-        let mut headers = self.link.headers(accept, of_turn);
-        headers.push(self.link.bearer(&credential.secret)?);
-        let is_set = self.link.headers.iter().any(|(name, _)| name == USER_AGENT);
+        let mut headers = self.client.headers(accept, of_turn);
+        headers.push(self.client.bearer(&credential.secret)?);
+        let is_set = self.client.headers.iter().any(|(name, _)| name == USER_AGENT);
         if self.flavour == Flavour::Antigravity && !is_set {
             // The provider tells by it whether the client is too old.
             let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
-            let agent = format!("antigravity/{} {os}/{arch}", self.version.refreshed(&self.link));
+            let agent = format!("antigravity/{} {os}/{arch}", self.version.refreshed(&self.client));
             headers.retain(|(name, _)| name != USER_AGENT);
             headers.extend(HeaderValue::try_from(agent).ok().map(|agent| (USER_AGENT, agent)));
         }
@@ -273,7 +278,7 @@ impl Flavour {
     }
 }
 
-impl From<Failure> for Lost {
+impl From<Failure> for HostFailure {
     fn from(failure: Failure) -> Self {
         Self { refused: failure.into(), body: Vec::new(), outdated: false }
     }

@@ -9,7 +9,7 @@ use super::{Flavour, errors, hosts};
 use crate::endpoint_client::{EndpointClient, Headers};
 
 /// How long one call may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often Code Assist is asked whether an account was taken on, and how many times.
 const POLL: (Duration, usize) = (Duration::from_secs(5), 24);
 /// The same for Antigravity.
@@ -20,8 +20,8 @@ const FREE: &str = "free-tier";
 const LEGACY: &str = "legacy-tier";
 
 /// Who asks, and where.
-pub(super) struct Asker<'a> {
-    pub(super) link: &'a EndpointClient,
+pub(super) struct ProjectLookup<'a> {
+    pub(super) client: &'a EndpointClient,
     /// In the configured order; none for the endpoint's base alone.
     pub(super) hosts: &'a [String],
     pub(super) flavour: Flavour,
@@ -43,10 +43,10 @@ enum Account {
     Nothing,
 }
 
-impl Asker<'_> {
+impl ProjectLookup<'_> {
     /// Finds the project.
     pub(super) async fn project(&self) -> Result<String, Failure> {
-        let base = self.link.base_url.as_str();
+        let base = self.client.base_url.as_str();
         let (known, taking_on) = hosts::of_accounts(self.hosts).unwrap_or((base, base));
         let loaded = self.call(known, "loadCodeAssist", &self.question()).await?;
         match account(&loaded, self.flavour, self.wanted) {
@@ -73,11 +73,11 @@ impl Asker<'_> {
             };
         }
         if !is_done(&operation) {
-            let message = format!("{}: the account is still being set up; try again later", self.link.name);
+            let message = format!("{}: the account is still being set up; try again later", self.client.name);
             return Err(Failure::new(Kind::Timeout, message));
         }
         if operation.get("error").is_some_and(Value::is_object) {
-            return Err(errors::in_stream(&operation["error"].to_string(), &self.link.name, ""));
+            return Err(errors::in_stream(&operation["error"].to_string(), &self.client.name, ""));
         }
         project(operation.pointer("/response/cloudaicompanionProject"))
             .or_else(|| self.wanted.map(str::to_owned))
@@ -131,22 +131,22 @@ impl Asker<'_> {
             })
             .collect();
         let why = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join("; ")) };
-        let message = format!("{}: the account has no project that may be used{why}", self.link.name);
+        let message = format!("{}: the account has no project that may be used{why}", self.client.name);
         Failure::new(Kind::Forbidden, message.chars().take(1000).collect::<String>())
     }
 
     async fn call(&self, host: &str, method: &str, body: &Value) -> Result<Value, Failure> {
         let url = format!("{host}/v1internal:{method}");
         let body = Some(body.to_string().into());
-        self.read(self.link.call(&url, &self.headers, body, PATIENCE).await?)
+        self.read(self.client.call(&url, &self.headers, body, CALL_TIMEOUT).await?)
     }
 
     async fn get(&self, url: &str) -> Result<Value, Failure> {
-        self.read(self.link.call(url, &self.headers, None, PATIENCE).await?)
+        self.read(self.client.call(url, &self.headers, None, CALL_TIMEOUT).await?)
     }
 
     fn read(&self, (status, body): (u16, Vec<u8>)) -> Result<Value, Failure> {
-        let name = &self.link.name;
+        let name = &self.client.name;
         match status {
             200..300 => serde_json::from_slice(&body).map_err(|_| {
                 let what = "the account service answered with something that is no JSON";

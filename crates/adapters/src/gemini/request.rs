@@ -13,13 +13,14 @@ use super::models::{self, Family};
 use super::schema;
 use crate::exchange::with_elements;
 use crate::limitation::{Features, Limitation, Limitations};
-use crate::names::{Names, Rule};
-use crate::pairing::{Step, pair};
+use crate::pairing::{PairedItem, pair};
+use crate::tool_names::{ToolNameRule, ToolNames};
 
 /// What a function of a Claude must have at least; dropped again from its arguments.
 pub(super) const PLACEHOLDER: &str = "_";
 /// What functions may be called.
-pub(super) const RULE: Rule = Rule { longest: 64, others: "_.:-", letter_first: true };
+pub(super) const RULE: ToolNameRule =
+    ToolNameRule { max_len: 64, extra_chars: "_.:-", starts_with_letter: true };
 /// Words of somebody who wants a change.
 const EDITS: [&str; 16] = [
     "change", "fix", "update", "redesign", "rewrite", "modify", "improve", "replace", "edit", "add",
@@ -54,7 +55,7 @@ pub struct EncodedRequest {
     /// The JSON body.
     pub body: Vec<u8>,
     /// Tool names that were changed.
-    pub names: Names,
+    pub names: ToolNames,
     /// What the request makes use of.
     pub features: Features,
     /// What was lowered or dropped, for the log.
@@ -70,14 +71,14 @@ pub fn write(
     limitations: &Limitations,
 ) -> EncodedRequest {
     let family = models::family(model);
-    let names = Names::new(turn, RULE);
+    let names = ToolNames::new(turn, RULE);
     let mut notes = Vec::new();
     let mut system = Vec::new();
     let steps = pair(&turn.items, &mut notes);
     let mut writer = Writer::new(owner, &names, family, takes.urls, limitations, &mut notes);
     for step in steps {
         match step {
-            Step::Item(Item::Message(message)) if message.role == Role::System => {
+            PairedItem::Item(Item::Message(message)) if message.role == Role::System => {
                 for part in &message.content {
                     if let Content::Text(text) = part
                         && !text.is_empty()
@@ -118,17 +119,17 @@ pub fn with_exchange(body: &[u8], said: &str, answer: &str) -> Option<Vec<u8>> {
     with_elements(body, "contents", &[content("model", said), content("user", answer)])
 }
 
-fn tools<'a>(turn: &'a TurnRequest, names: &Names, family: Family) -> Vec<GeminiTools<'a>> {
+fn tools<'a>(turn: &'a TurnRequest, names: &ToolNames, family: Family) -> Vec<GeminiTools<'a>> {
     let function = |tool: &'a latimer_protocol::turn::Tool| {
         let parameters: Option<Value> =
             tool.parameters.as_deref().and_then(|raw| serde_json::from_str(raw.get()).ok());
-        let mut parameters = parameters.as_ref().map(schema::lower);
+        let mut parameters = parameters.as_ref().map(schema::rewrite);
         if family == Family::Claude {
             parameters = Some(with_placeholder(parameters.unwrap_or_else(|| json!({ "type": "object" }))));
         }
         let is_empty = |schema: &Value| schema["properties"].as_object().is_none_or(Map::is_empty);
         GeminiFunctionDeclaration {
-            name: Cow::Owned(names.wire(&tool.name).to_owned()),
+            name: Cow::Owned(names.provider_name(&tool.name).to_owned()),
             description: tool.description.as_deref().filter(|description| !description.is_empty()),
             parameters: parameters.filter(|schema| !is_empty(schema)),
         }
@@ -150,12 +151,12 @@ fn with_placeholder(mut schema: Value) -> Value {
     schema
 }
 
-fn tool_config(turn: &TurnRequest, names: &Names, family: Family) -> Option<Value> {
+fn tool_config(turn: &TurnRequest, names: &ToolNames, family: Family) -> Option<Value> {
     let config = match &turn.tool_choice {
         ToolChoice::None => json!({ "mode": "NONE" }),
         ToolChoice::Required => json!({ "mode": "ANY" }),
         ToolChoice::Function(name) if turn.tools.iter().any(|tool| tool.name == *name) => {
-            json!({ "mode": "ANY", "allowedFunctionNames": [names.wire(name)] })
+            json!({ "mode": "ANY", "allowedFunctionNames": [names.provider_name(name)] })
         }
         // A tool that is not there cannot be demanded.
         ToolChoice::Function(_) if family == Family::Claude => json!({ "mode": "VALIDATED" }),

@@ -51,11 +51,11 @@ const GUESSES: [(&str, &str); 6] = [
 ];
 
 /// Lowers a schema. The result is always an object schema.
-pub fn lower(schema: &Value) -> Value {
+pub fn rewrite(schema: &Value) -> Value {
     let mut lowering = Lowering { root: schema, inlined: Vec::new(), bytes: 0 };
-    let lowered = lowering.schema(schema, 0);
-    if lowered.get("type").and_then(Value::as_str) == Some("object") {
-        return lowered;
+    let rewritten = lowering.schema(schema, 0);
+    if rewritten.get("type").and_then(Value::as_str) == Some("object") {
+        return rewritten;
     }
     json!({ "type": "object", "properties": {} })
 }
@@ -72,24 +72,24 @@ struct Lowering<'s> {
 impl<'s> Lowering<'s> {
     /// A schema of its own: it has a type. Text can hold anything.
     fn schema(&mut self, schema: &'s Value, depth: usize) -> Value {
-        let mut lowered = self.part(schema, depth);
-        if lowered.get("type").is_none() {
-            lowered["type"] = json!("string");
+        let mut rewritten = self.part(schema, depth);
+        if rewritten.get("type").is_none() {
+            rewritten["type"] = json!("string");
         }
-        lowered
+        rewritten
     }
 
     /// A part of a schema: what it says.
     fn part(&mut self, schema: &'s Value, depth: usize) -> Value {
         let outer = self.inlined.len();
-        let lowered = match self.resolved(schema) {
+        let rewritten = match self.resolved(schema) {
             Some(fields) if depth <= DEEPEST && !self.is_full() && self.is_new(outer) => {
                 self.fields(fields, depth)
             }
             fields => type_alone(fields),
         };
         self.inlined.truncate(outer);
-        described(lowered, schema)
+        described(rewritten, schema)
     }
 
     /// Whether references added too much. What stands outside of them is as long as the client wrote it.
@@ -107,8 +107,8 @@ impl<'s> Lowering<'s> {
         let mut nullable = fields.get("nullable") == Some(&json!(true));
         let mut out = Map::new();
         for part in list(fields, "allOf") {
-            let lowered = self.part(part, depth + 1);
-            merge(&mut out, lowered);
+            let rewritten = self.part(part, depth + 1);
+            merge(&mut out, rewritten);
         }
         for key in ["anyOf", "oneOf"] {
             let options = list(fields, key);
@@ -116,8 +116,8 @@ impl<'s> Lowering<'s> {
             if let Some(values) = one_of(options) {
                 merge(&mut out, json!({ "type": "string", "enum": values }));
             } else if let Some(option) = choice::strongest(options) {
-                let lowered = self.part(option, depth + 1);
-                merge(&mut out, lowered);
+                let rewritten = self.part(option, depth + 1);
+                merge(&mut out, rewritten);
             }
         }
         let named = kind(fields, &mut nullable)
@@ -178,8 +178,8 @@ impl<'s> Lowering<'s> {
             if !self.inlined.is_empty() {
                 self.bytes += name.len() + 8;
             }
-            let lowered = self.schema(property, depth + 1);
-            properties.insert(name.clone(), lowered);
+            let rewritten = self.schema(property, depth + 1);
+            properties.insert(name.clone(), rewritten);
         }
         let mut names: Vec<Value> = Vec::new();
         let earlier = out.remove("required");
@@ -219,13 +219,13 @@ fn type_alone(fields: Option<&Map<String, Value>>) -> Value {
 }
 
 /// What is said beside a reference is meant for this place.
-fn described(mut lowered: Value, schema: &Value) -> Value {
+fn described(mut rewritten: Value, schema: &Value) -> Value {
     if schema.get("$ref").is_some()
         && let Some(text) = schema.get("description").and_then(Value::as_str).filter(|text| !text.is_empty())
     {
-        lowered["description"] = json!(text);
+        rewritten["description"] = json!(text);
     }
-    lowered
+    rewritten
 }
 
 /// The description, and the limits that are dropped.

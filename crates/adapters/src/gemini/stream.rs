@@ -13,10 +13,10 @@ use latimer_protocol::turn::{FinishReason, Opaque, Sink, TurnEvent};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::contents::On;
+use super::contents::SignatureTarget;
 use super::errors;
 use super::request::PLACEHOLDER;
-use crate::reader::{Context, End, Reader as ReaderTrait};
+use crate::reader::{BodyEnd, Reader, ReaderContext};
 
 /// What each finish reason means.
 const FINISH: [(&str, StopClass); 18] = [
@@ -51,8 +51,8 @@ enum StopClass {
 }
 
 /// Reads one stream, or one whole answer.
-pub struct Reader {
-    context: Context,
+pub struct GeminiReader {
+    context: ReaderContext,
     /// Functions have a property that means nothing, to be taken out of their arguments.
     placeholder: bool,
     started: bool,
@@ -60,15 +60,15 @@ pub struct Reader {
     slots: u32,
     /// The call whose end is kept back until something shows that the answer went on.
     open: Option<u32>,
-    meaning: Option<(StopClass, String)>,
+    stop: Option<(StopClass, String)>,
     blocked: bool,
     failure: Option<Failure>,
-    garbage: bool,
+    unreadable_lines: bool,
 }
 
-impl Reader {
+impl GeminiReader {
     /// A reader for one answer.
-    pub fn new(context: Context, placeholder: bool) -> Self {
+    pub fn new(context: ReaderContext, placeholder: bool) -> Self {
         Self {
             context,
             placeholder,
@@ -76,10 +76,10 @@ impl Reader {
             has_output: false,
             slots: 0,
             open: None,
-            meaning: None,
+            stop: None,
             blocked: false,
             failure: None,
-            garbage: false,
+            unreadable_lines: false,
         }
     }
 
@@ -133,11 +133,15 @@ impl Reader {
             sink.event(if is_thought { TurnEvent::Reasoning(text) } else { TurnEvent::Text(text) });
         }
         if !is_thought && let Some(signature) = signature {
-            self.state(if text.is_some() { On::Text } else { On::Nothing }, signature, sink);
+            self.state(
+                if text.is_some() { SignatureTarget::Text } else { SignatureTarget::Nothing },
+                signature,
+                sink,
+            );
         }
     }
 
-    fn state(&mut self, on: On, signature: &str, sink: &mut dyn Sink) {
+    fn state(&mut self, on: SignatureTarget, signature: &str, sink: &mut dyn Sink) {
         self.end_call(sink);
         let data = json!({ "on": on.code(), "signature": signature }).to_string();
         sink.event(TurnEvent::ReasoningState(Opaque { owner: self.context.owner.clone(), data }));
@@ -150,13 +154,17 @@ impl Reader {
         };
         self.end_call(sink);
         if let Some(signature) = signature {
-            self.state(On::Call, signature, sink);
+            self.state(SignatureTarget::Call, signature, sink);
         }
         self.has_output = true;
         let slot = self.slots;
         self.slots += 1;
         self.open = Some(slot);
-        sink.event(TurnEvent::CallStarted { slot, id: call.id.some(), name: self.context.names.hub(name) });
+        sink.event(TurnEvent::CallStarted {
+            slot,
+            id: call.id.some(),
+            name: self.context.names.client_name(name),
+        });
         let json = call.args.map_or(Cow::Borrowed("{}"), arguments);
         if self.placeholder && json.contains("\"_\"") {
             sink.event(TurnEvent::CallArguments { slot, json: &without_placeholder(&json) });
@@ -176,16 +184,15 @@ impl Reader {
         if known.is_none() {
             sink.event(TurnEvent::Note("an unknown finish reason was read as a normal end"));
         }
-        self.meaning =
-            Some((known.map_or(StopClass::Stop, |(_, meaning)| *meaning), reason.to_ascii_lowercase()));
+        self.stop = Some((known.map_or(StopClass::Stop, |(_, stop)| *stop), reason.to_ascii_lowercase()));
     }
 
-    fn reason(&self, end: End) -> FinishReason {
+    fn reason(&self, end: BodyEnd) -> FinishReason {
         if let Some(failure) = &self.failure {
             return FinishReason::Failed(failure.clone());
         }
         let normal = if self.slots > 0 { FinishReason::ToolCalls } else { FinishReason::Stop };
-        match (&self.meaning, end) {
+        match (&self.stop, end) {
             (Some((StopClass::Stop, _)), _) => normal,
             (Some((StopClass::Length, _)), _) => FinishReason::Length,
             (Some((StopClass::Filter, _)), _) => FinishReason::ContentFilter,
@@ -195,13 +202,13 @@ impl Reader {
                 format!("{}: the provider broke the answer off ({word})", self.context.endpoint),
             )),
             (None, _) if self.blocked => FinishReason::ContentFilter,
-            (None, End::Broken(failure)) => FinishReason::Failed(failure),
-            (None, End::Clean) => FinishReason::Failed(self.interrupted()),
+            (None, BodyEnd::Broken(failure)) => FinishReason::Failed(failure),
+            (None, BodyEnd::Clean) => FinishReason::Failed(self.interrupted()),
         }
     }
 
     fn interrupted(&self) -> Failure {
-        let (kind, what) = match (self.started, self.garbage) {
+        let (kind, what) = match (self.started, self.unreadable_lines) {
             (false, true) => (Kind::UpstreamError, "the answer is not a Gemini stream; check base_url"),
             (false, false) => (Kind::Interrupted, "the provider sent an empty answer"),
             (true, _) => {
@@ -215,7 +222,7 @@ impl Reader {
         if let Ok(event) = serde_json::from_str::<GeminiResponse<'_>>(text) {
             return self.event(&event, sink);
         }
-        self.garbage = true;
+        self.unreadable_lines = true;
         sink.event(TurnEvent::Note("a line of the provider's stream was not readable and was passed over"));
     }
 }
@@ -242,7 +249,7 @@ fn without_placeholder(json: &str) -> String {
     }
 }
 
-impl ReaderTrait for Reader {
+impl Reader for GeminiReader {
     fn push(&mut self, data: &[u8], sink: &mut dyn Sink) {
         let text = latimer_protocol::sse::text(data);
         let trimmed = text.trim();
@@ -267,7 +274,7 @@ impl ReaderTrait for Reader {
         self.failure.is_some()
     }
 
-    fn finish(mut self: Box<Self>, end: End, sink: &mut dyn Sink) {
+    fn finish(mut self: Box<Self>, end: BodyEnd, sink: &mut dyn Sink) {
         let reason = self.reason(end);
         // The last call of a broken answer is not ended: nobody may run it.
         if !matches!(reason, FinishReason::Failed(_)) {

@@ -12,7 +12,7 @@ const FLOOR: &str = "2.9.1";
 /// How long a version is believed.
 const LIFE: Duration = Duration::from_secs(6 * 3600);
 /// How long a look may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How much of a page is looked at.
 const LOOKED_AT: usize = 5000;
 /// Where the vendor publishes it.
@@ -27,11 +27,11 @@ pub(super) struct Version {
     /// Set by a person: nothing is looked up.
     fixed: Option<String>,
     urls: Vec<String>,
-    known: Mutex<Known>,
+    known: Mutex<DiscoveredVersion>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct DiscoveredVersion {
     version: Option<String>,
     /// When it was looked up, or a look began.
     at: Option<Instant>,
@@ -50,20 +50,20 @@ impl Version {
     }
 
     /// What is known now; looks for a newer one in the background when that is old.
-    pub(super) fn refreshed(self: &Arc<Self>, link: &Arc<EndpointClient>) -> String {
+    pub(super) fn refreshed(self: &Arc<Self>, client: &Arc<EndpointClient>) -> String {
         if self.fixed.is_none() && self.begin() {
-            let (version, link) = (Arc::clone(self), Arc::clone(link));
+            let (version, client) = (Arc::clone(self), Arc::clone(client));
             if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-                runtime.spawn(async move { version.look(&link).await });
+                runtime.spawn(async move { version.look(&client).await });
             }
         }
         self.current()
     }
 
     /// Looks now. True when there is another version than the one that was refused.
-    pub(super) async fn discover(&self, link: &EndpointClient, refused: &str) -> bool {
+    pub(super) async fn discover(&self, client: &EndpointClient, refused: &str) -> bool {
         if self.fixed.is_none() && self.current() == refused {
-            self.look(link).await;
+            self.look(client).await;
         }
         self.current() != refused
     }
@@ -78,9 +78,9 @@ impl Version {
         due
     }
 
-    async fn look(&self, link: &EndpointClient) {
+    async fn look(&self, client: &EndpointClient) {
         for url in &self.urls {
-            let Ok((200, page)) = link.call(url, &Vec::new(), None, PATIENCE).await else { continue };
+            let Ok((200, page)) = client.call(url, &Vec::new(), None, CALL_TIMEOUT).await else { continue };
             let page = String::from_utf8_lossy(page.get(..LOOKED_AT).unwrap_or(&page)).into_owned();
             if let Some(version) = find(&page) {
                 self.known.lock().unwrap_or_else(PoisonError::into_inner).version = Some(version);

@@ -6,7 +6,7 @@ use latimer_protocol::turn::FinishReason;
 use serde_json::{Value, json};
 
 use crate::errors;
-use crate::reader::Context;
+use crate::reader::ReaderContext;
 
 /// A code or type of an error in a stream, and the status that goes with it.
 const CODES: [(&str, u16); 17] = [
@@ -30,14 +30,14 @@ const CODES: [(&str, u16); 17] = [
 ];
 
 /// The failure of an `error` event, whose fields stand in `error` or flat.
-pub(super) fn event(event: &ResponsesEvent<'_>, context: &Context) -> Failure {
+pub(super) fn event(event: &ResponsesEvent<'_>, context: &ReaderContext) -> Failure {
     let flat = || json!({ "code": event.code.some(), "message": event.message.some() }).to_string();
     let error = event.error.map_or_else(flat, |error| error.get().to_owned());
     failure(&error, context)
 }
 
 /// The failure of a response that ended as failed.
-pub(super) fn response(response: Option<&ResponsesResponse<'_>>, context: &Context) -> Failure {
+pub(super) fn response(response: Option<&ResponsesResponse<'_>>, context: &ReaderContext) -> Failure {
     let error = response.and_then(|response| response.error).map_or("null", |error| error.get());
     failure(error, context)
 }
@@ -51,7 +51,7 @@ pub(super) fn incomplete(response: Option<&ResponsesResponse<'_>>) -> FinishReas
     }
 }
 
-fn failure(error: &str, context: &Context) -> Failure {
+fn failure(error: &str, context: &ReaderContext) -> Failure {
     let value = serde_json::from_str::<Value>(error).unwrap_or_default();
     let said = ["code", "type"].iter().filter_map(|name| value.get(name)?.as_str());
     let status = said
@@ -93,7 +93,7 @@ mod tests {
             ("null", Kind::UpstreamError),
         ];
         for (error, want) in cases {
-            assert_eq!(failure(error, &Context::default()).kind, want, "{error}");
+            assert_eq!(failure(error, &ReaderContext::default()).kind, want, "{error}");
         }
     }
 }

@@ -1,12 +1,12 @@
-//! Responses upstreams. A client of the same protocol gets the upstream's own events ([`pass`], [`tap`]); everyone else, and
+//! Responses upstreams. A client of the same protocol gets the upstream's own events ([`rewrite`], [`passthrough_reader`]); everyone else, and
 //! everyone whose request must be lowered in its tools, gets a translation ([`request`], [`stream`]).
 
 mod errors;
-pub mod pass;
+pub mod passthrough_reader;
 pub mod profile;
 pub mod request;
+pub mod rewrite;
 pub mod stream;
-pub mod tap;
 
 use std::sync::Arc;
 
@@ -16,11 +16,11 @@ use latimer_protocol::turn::{Owner, TurnRequest};
 use self::profile::Profile;
 use crate::credential::Credential;
 use crate::drive::TurnStream;
-use crate::endpoint_client::{EndpointClient, Headers, Refused};
+use crate::endpoint_client::{EndpointClient, Headers, OpenError};
 use crate::limitation::Limitations;
 use crate::pairing::is_paired;
-use crate::prepared::{PreparedRequest, Raw, WireProtocol};
-use crate::reader::Context;
+use crate::prepared_request::{ClientRequest, PreparedRequest, WireProtocol};
+use crate::reader::ReaderContext;
 
 /// The header in which the ChatGPT backend wants the account.
 const ACCOUNT: &str = "chatgpt-account-id";
@@ -33,7 +33,7 @@ fn forwarded(headers: &Headers, names: &[&str]) -> Headers {
 /// One Responses endpoint.
 pub struct Responses {
     /// Where it is: `https://host/v1`, without `/responses`.
-    pub link: Arc<EndpointClient>,
+    pub client: Arc<EndpointClient>,
     /// What the server takes.
     pub profile: Profile,
 }
@@ -43,37 +43,37 @@ impl Responses {
     pub fn prepare(
         &self,
         turn: &TurnRequest,
-        raw: Option<&Raw>,
+        raw: Option<&ClientRequest>,
         account: Option<&str>,
         limitations: &Limitations,
     ) -> PreparedRequest {
         let profile = self.profile.after(limitations);
-        let owner = Owner::new(&self.link.provider, &turn.model);
+        let owner = Owner::new(&self.client.provider, &turn.model);
         let owner = match account.filter(|_| profile.account_state) {
             Some(account) => owner.of_account(account),
             None => owner,
         };
         // A history that somebody broke has to be mended, and only the translation does that.
-        let raw = raw.filter(|raw| raw.wire == WireProtocol::Responses && is_paired(&turn.items));
+        let raw = raw.filter(|raw| raw.protocol == WireProtocol::Responses && is_paired(&turn.items));
         if let Some(raw) = raw
-            && let Some(lowered) = pass::lower(&raw.body, &turn.model, &profile, &owner, &raw.seal)
+            && let Some(rewritten) = rewrite::rewrite(&raw.body, &turn.model, &profile, &owner, &raw.seal)
         {
             return PreparedRequest {
-                wire: WireProtocol::Responses,
-                passes: true,
-                body: lowered.body.into(),
+                protocol: WireProtocol::Responses,
+                is_passthrough: true,
+                body: rewritten.body.into(),
                 model: turn.model.clone(),
                 owner,
-                names: crate::names::Names::default(),
+                names: crate::tool_names::ToolNames::default(),
                 headers: forwarded(&raw.headers, profile.forwards),
-                features: lowered.features,
-                notes: lowered.notes,
+                features: rewritten.features,
+                notes: rewritten.notes,
             };
         }
         let written = request::write(turn, &profile, &owner);
         PreparedRequest {
-            wire: WireProtocol::Responses,
-            passes: false,
+            protocol: WireProtocol::Responses,
+            is_passthrough: false,
             body: written.body.into(),
             model: turn.model.clone(),
             owner,
@@ -89,24 +89,24 @@ impl Responses {
         &self,
         prepared: &PreparedRequest,
         credential: Option<&Credential>,
-    ) -> Result<TurnStream, Refused> {
-        let mut headers = self.link.headers("text/event-stream", &prepared.headers);
+    ) -> Result<TurnStream, OpenError> {
+        let mut headers = self.client.headers("text/event-stream", &prepared.headers);
         if let Some(credential) = credential.filter(|credential| !credential.secret.is_empty()) {
-            headers.push(self.link.bearer(&credential.secret)?);
+            headers.push(self.client.bearer(&credential.secret)?);
             let account = credential.project.as_deref().and_then(|id| HeaderValue::from_str(id).ok());
             headers.extend(account.map(|id| (HeaderName::from_static(ACCOUNT), id)));
         }
-        let url = format!("{}/responses", self.link.base_url);
-        let answer = match self.link.post(&url, &headers, prepared.body.clone()).await? {
+        let url = format!("{}/responses", self.client.base_url);
+        let answer = match self.client.post(&url, &headers, prepared.body.clone()).await? {
             Ok(answer) => answer,
-            Err(refusal) => return Err(self.link.refused(&refusal, prepared)),
+            Err(refusal) => return Err(self.client.refused(&refusal, prepared)),
         };
-        let context = Context::of(prepared, &self.link.name);
-        let reader: Box<dyn crate::reader::Reader> = if prepared.passes {
-            Box::new(tap::PassthroughReader::new(context))
+        let context = ReaderContext::of(prepared, &self.client.name);
+        let reader: Box<dyn crate::reader::Reader> = if prepared.is_passthrough {
+            Box::new(passthrough_reader::ResponsesPassthroughReader::new(context))
         } else {
-            Box::new(stream::Reader::new(context))
+            Box::new(stream::ResponsesReader::new(context))
         };
-        Ok(TurnStream::detect(answer.body, reader, self.link.limits()))
+        Ok(TurnStream::detect(answer.body, reader, self.client.limits()))
     }
 }

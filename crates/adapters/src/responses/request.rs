@@ -14,8 +14,8 @@ use serde_json::{Map, Value, json};
 use super::profile::Profile;
 use crate::exchange::arguments;
 use crate::limitation::{Features, Limitation};
-use crate::names::{Names, Rule};
-use crate::pairing::{NO_OUTPUT, Step, orphan, pair};
+use crate::pairing::{NO_OUTPUT, PairedItem, orphan_text, pair};
+use crate::tool_names::{ToolNameRule, ToolNames};
 
 /// The schema of a tool that declares none.
 const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
@@ -28,7 +28,7 @@ pub struct EncodedRequest {
     /// The JSON body.
     pub body: Vec<u8>,
     /// Tool names that were changed.
-    pub names: Names,
+    pub names: ToolNames,
     /// What the request makes use of.
     pub features: Features,
     /// What was lowered or dropped, for the log.
@@ -37,7 +37,7 @@ pub struct EncodedRequest {
 
 /// Writes the turn for a server of this profile. `owner` is whose opaque state may go out.
 pub fn write(turn: &TurnRequest, profile: &Profile, owner: &Owner) -> EncodedRequest {
-    let names = Names::new(turn, Rule::COMMON);
+    let names = ToolNames::new(turn, ToolNameRule::COMMON);
     let mut notes = Vec::new();
     let steps = pair(&turn.items, &mut notes);
     let mut writer = Writer {
@@ -80,7 +80,7 @@ pub fn write(turn: &TurnRequest, profile: &Profile, owner: &Owner) -> EncodedReq
 struct Writer<'a, 'n> {
     profile: &'n Profile,
     owner: &'n Owner,
-    names: &'n Names,
+    names: &'n ToolNames,
     notes: &'n mut Vec<String>,
     input: Vec<ResponsesItem<'a>>,
     /// Nothing but base prompt was read.
@@ -89,22 +89,22 @@ struct Writer<'a, 'n> {
 }
 
 impl<'a> Writer<'a, '_> {
-    fn step(&mut self, step: Step<'a>) {
+    fn step(&mut self, step: PairedItem<'a>) {
         match step {
-            Step::Item(Item::Message(message)) => self.message(message),
-            Step::Item(Item::Reasoning(thoughts)) => self.thoughts(thoughts),
-            Step::Item(_) => {}
-            Step::Call(call, id) => self.input.push(ResponsesItem::FunctionCall {
+            PairedItem::Item(Item::Message(message)) => self.message(message),
+            PairedItem::Item(Item::Reasoning(thoughts)) => self.thoughts(thoughts),
+            PairedItem::Item(_) => {}
+            PairedItem::Call(call, id) => self.input.push(ResponsesItem::FunctionCall {
                 call_id: id.into(),
-                name: Cow::Owned(self.names.wire(&call.name).to_owned()),
+                name: Cow::Owned(self.names.provider_name(&call.name).to_owned()),
                 arguments: arguments(&call.arguments),
             }),
-            Step::Output(output, id) => {
+            PairedItem::Output(output, id) => {
                 let output = self.output(output);
                 self.input.push(ResponsesItem::FunctionCallOutput { call_id: id.into(), output });
             }
-            Step::Orphan(output) => {
-                let content = vec![ResponsesPart::InputText { text: orphan(output).into() }];
+            PairedItem::Orphan(output) => {
+                let content = vec![ResponsesPart::InputText { text: orphan_text(output).into() }];
                 self.input.push(ResponsesItem::Message { role: "user", content });
             }
         }
@@ -192,11 +192,11 @@ impl<'a> Writer<'a, '_> {
     }
 }
 
-fn tools<'a>(turn: &'a TurnRequest, profile: &Profile, names: &Names) -> Vec<ResponsesTool<'a>> {
+fn tools<'a>(turn: &'a TurnRequest, profile: &Profile, names: &ToolNames) -> Vec<ResponsesTool<'a>> {
     let empty: &'static RawValue = serde_json::from_str(NO_PARAMETERS).unwrap_or(RawValue::NULL);
     let wire = |tool: &'a latimer_protocol::turn::Tool| ResponsesTool {
         kind: "function",
-        name: Cow::Owned(names.wire(&tool.name).to_owned()),
+        name: Cow::Owned(names.provider_name(&tool.name).to_owned()),
         description: tool.description.as_deref(),
         parameters: tool.parameters.as_deref().unwrap_or(empty),
         strict: profile.strict.then_some(tool.strict.unwrap_or(false)),
@@ -204,7 +204,7 @@ fn tools<'a>(turn: &'a TurnRequest, profile: &Profile, names: &Names) -> Vec<Res
     turn.tools.iter().map(wire).collect()
 }
 
-fn tool_choice(turn: &TurnRequest, profile: &Profile, names: &Names) -> Option<Value> {
+fn tool_choice(turn: &TurnRequest, profile: &Profile, names: &ToolNames) -> Option<Value> {
     if turn.tools.is_empty() {
         return None;
     }
@@ -212,7 +212,7 @@ fn tool_choice(turn: &TurnRequest, profile: &Profile, names: &Names) -> Option<V
         ToolChoice::Auto => return Some(json!("auto")),
         ToolChoice::None => return Some(json!("none")),
         ToolChoice::Required => json!("required"),
-        ToolChoice::Function(name) => json!({ "type": "function", "name": names.wire(name) }),
+        ToolChoice::Function(name) => json!({ "type": "function", "name": names.provider_name(name) }),
     };
     profile.forced_calls.then_some(choice)
 }

@@ -5,7 +5,7 @@ use latimer_protocol::responses::event::{ResponsesEvent, ResponsesOutputItem, Re
 use latimer_protocol::turn::{FinishReason, Opaque, Sink, TurnEvent};
 
 use super::errors;
-use crate::reader::{Context, End, Reader as ReaderTrait};
+use crate::reader::{BodyEnd, Reader, ReaderContext};
 
 /// One call of the answer.
 #[derive(Debug)]
@@ -18,8 +18,8 @@ struct Call {
 /// Reads one stream of Responses events, or one whole response.
 ///
 /// Invariant: `finish` emits `Finished` exactly once; `push` never does.
-pub struct Reader {
-    context: Context,
+pub struct ResponsesReader {
+    context: ReaderContext,
     started: bool,
     /// The slot of a call is its place.
     calls: Vec<Call>,
@@ -27,12 +27,12 @@ pub struct Reader {
     in_pieces: Vec<u64>,
     thought: bool,
     end: Option<FinishReason>,
-    garbage: bool,
+    unreadable_lines: bool,
 }
 
-impl Reader {
+impl ResponsesReader {
     /// A reader for one answer.
-    pub fn new(context: Context) -> Self {
+    pub fn new(context: ReaderContext) -> Self {
         Self {
             context,
             started: false,
@@ -40,7 +40,7 @@ impl Reader {
             in_pieces: Vec::new(),
             thought: false,
             end: None,
-            garbage: false,
+            unreadable_lines: false,
         }
     }
 
@@ -119,7 +119,7 @@ impl Reader {
 
     fn added(&mut self, index: u64, item: &ResponsesOutputItem<'_>, sink: &mut dyn Sink) {
         self.begin(sink);
-        let name = item.name.some().map(|name| self.context.names.hub(name));
+        let name = item.name.some().map(|name| self.context.names.client_name(name));
         match (item.kind.some(), name) {
             (Some("function_call"), Some(name)) => {
                 let slot = u32::try_from(self.calls.len()).unwrap_or(u32::MAX);
@@ -202,7 +202,7 @@ impl Reader {
     }
 }
 
-impl ReaderTrait for Reader {
+impl Reader for ResponsesReader {
     fn push(&mut self, data: &[u8], sink: &mut dyn Sink) {
         if self.done() || data.trim_ascii() == b"[DONE]" {
             return;
@@ -215,11 +215,11 @@ impl ReaderTrait for Reader {
             }
             Ok(_) => match serde_json::from_str::<ResponsesResponse<'_>>(&text) {
                 Ok(response) if response.object.some() == Some("response") => self.whole(&response, sink),
-                _ => self.garbage = true,
+                _ => self.unreadable_lines = true,
             },
             Err(_) if text.trim().is_empty() => {}
             Err(_) => {
-                self.garbage = true;
+                self.unreadable_lines = true;
                 sink.event(TurnEvent::Note(
                     "a line of the provider's stream was not readable and was passed over",
                 ));
@@ -231,12 +231,12 @@ impl ReaderTrait for Reader {
         self.end.is_some()
     }
 
-    fn finish(mut self: Box<Self>, end: End, sink: &mut dyn Sink) {
+    fn finish(mut self: Box<Self>, end: BodyEnd, sink: &mut dyn Sink) {
         let reason = match (self.end.take(), end) {
             (Some(reason), _) => reason,
-            (None, End::Broken(failure)) => FinishReason::Failed(failure),
-            (None, End::Clean) => {
-                FinishReason::Failed(interrupted(self.started, self.garbage, &self.context))
+            (None, BodyEnd::Broken(failure)) => FinishReason::Failed(failure),
+            (None, BodyEnd::Clean) => {
+                FinishReason::Failed(interrupted(self.started, self.unreadable_lines, &self.context))
             }
         };
         // A call of a broken answer is not ended: nobody may run it.
@@ -252,8 +252,8 @@ impl ReaderTrait for Reader {
 }
 
 /// The failure of an answer that ended without a word about its end.
-pub(super) fn interrupted(started: bool, garbage: bool, context: &Context) -> Failure {
-    let (kind, what) = match (started, garbage) {
+pub(super) fn interrupted(started: bool, unreadable_lines: bool, context: &ReaderContext) -> Failure {
+    let (kind, what) = match (started, unreadable_lines) {
         (false, true) => (Kind::UpstreamError, "the answer is not a Responses stream; check base_url"),
         (false, false) => (Kind::Interrupted, "the provider sent an empty answer"),
         (true, _) => (Kind::Interrupted, "the provider ended its answer without saying that it was finished"),

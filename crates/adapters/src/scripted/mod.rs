@@ -24,7 +24,7 @@ mod scenario;
 mod server;
 mod service;
 
-pub use record::Recorded;
+pub use record::RecordedRequest;
 pub use scenario::{Bytes64, Encoding, Framing, ReasoningField, Scenario, ScriptedAnswer, Step};
 pub use server::Provider;
-pub use service::{Seen, Service};
+pub use service::{Service, ServiceRequest};

@@ -12,7 +12,7 @@ const KEPT: usize = 10_000;
 
 /// One request.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Recorded {
+pub struct RecordedRequest {
     /// `GET` or `POST`.
     pub method: String,
     /// The request target, with its query.
@@ -27,7 +27,7 @@ pub struct Recorded {
     pub received_at: Duration,
 }
 
-impl Recorded {
+impl RecordedRequest {
     /// The first header of this name, in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(have, _)| have == name).map(|(_, value)| value.as_str())
@@ -37,7 +37,7 @@ impl Recorded {
 /// Counters and the requests, shared by all connections.
 #[derive(Debug, Default)]
 pub(super) struct Log {
-    requests: Mutex<VecDeque<Recorded>>,
+    requests: Mutex<VecDeque<RecordedRequest>>,
     pub(super) asked: AtomicUsize,
     pub(super) ordered: AtomicUsize,
     pub(super) disconnects: AtomicUsize,
@@ -46,7 +46,7 @@ pub(super) struct Log {
 }
 
 impl Log {
-    pub(super) fn keep(&self, recorded: Recorded) {
+    pub(super) fn keep(&self, recorded: RecordedRequest) {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         if requests.len() == KEPT {
             requests.pop_front();
@@ -54,7 +54,7 @@ impl Log {
         requests.push_back(recorded);
     }
 
-    pub(super) fn requests(&self) -> Vec<Recorded> {
+    pub(super) fn requests(&self) -> Vec<RecordedRequest> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::head::Head;
 use super::play::{After, play};
-use super::record::{Log, Recorded};
+use super::record::{Log, RecordedRequest};
 use super::render::{Rendered, render};
 use super::scenario::{Scenario, ScriptedAnswer};
 
@@ -81,7 +81,7 @@ impl Provider {
     }
 
     /// The requests so far, in order of arrival, model lists included; the latest 10 000.
-    pub fn requests(&self) -> Vec<Recorded> {
+    pub fn requests(&self) -> Vec<RecordedRequest> {
         self.log.requests()
     }
 
@@ -159,7 +159,7 @@ impl Stage {
     fn keep(&self, head: Head, body: Value, connection: usize) {
         let received_at = self.started.elapsed();
         let Head { method, path, headers, .. } = head;
-        self.log.keep(Recorded { method, path, headers, body, connection, received_at });
+        self.log.keep(RecordedRequest { method, path, headers, body, connection, received_at });
     }
 }
 

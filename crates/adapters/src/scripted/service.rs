@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// A request as the service got it: its first line, its head in lower case, its body.
 #[derive(Debug, Clone)]
-pub struct Seen {
+pub struct ServiceRequest {
     /// Method, path and version.
     pub line: String,
     /// The whole head, in lower case.
@@ -26,7 +26,7 @@ pub struct Seen {
 pub struct Service {
     /// `http://` and its address.
     pub base: String,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    requests: Arc<Mutex<Vec<ServiceRequest>>>,
 }
 
 impl Service {
@@ -34,25 +34,27 @@ impl Service {
     pub async fn start(script: Vec<(&'static str, u16, Value)>) -> io::Result<Self> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let base = format!("http://{}", listener.local_addr()?);
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let (log, script) = (Arc::clone(&seen), Arc::new(Mutex::new(script)));
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let (log, script) = (Arc::clone(&requests), Arc::new(Mutex::new(script)));
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
                 tokio::spawn(answer(socket, Arc::clone(&log), Arc::clone(&script)));
             }
         });
-        Ok(Self { base, seen })
+        Ok(Self { base, requests })
     }
 
     /// The requests so far.
-    pub fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn requests(&self) -> Vec<ServiceRequest> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits until a request holds this text in its body; `None` after five seconds.
-    pub async fn wait_for(&self, text: &str) -> Option<Seen> {
+    pub async fn wait_for(&self, text: &str) -> Option<ServiceRequest> {
         for _ in 0..500 {
-            if let Some(found) = self.seen().into_iter().find(|seen| seen.body.to_string().contains(text)) {
+            if let Some(found) =
+                self.requests().into_iter().find(|requests| requests.body.to_string().contains(text))
+            {
                 return Some(found);
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -63,7 +65,7 @@ impl Service {
 
 type Script = Arc<Mutex<Vec<(&'static str, u16, Value)>>>;
 
-async fn answer(mut socket: tokio::net::TcpStream, log: Arc<Mutex<Vec<Seen>>>, script: Script) {
+async fn answer(mut socket: tokio::net::TcpStream, log: Arc<Mutex<Vec<ServiceRequest>>>, script: Script) {
     let mut bytes = Vec::new();
     let (head, body) = loop {
         let text = String::from_utf8_lossy(&bytes).into_owned();
@@ -88,7 +90,7 @@ async fn answer(mut socket: tokio::net::TcpStream, log: Arc<Mutex<Vec<Seen>>>, s
         place.map(|place| script.remove(place))
     };
     let (text, body) = (body.clone(), serde_json::from_str(&body).unwrap_or_default());
-    log.lock().unwrap_or_else(PoisonError::into_inner).push(Seen {
+    log.lock().unwrap_or_else(PoisonError::into_inner).push(ServiceRequest {
         line,
         head: head.to_ascii_lowercase(),
         body,

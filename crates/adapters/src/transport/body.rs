@@ -123,8 +123,8 @@ impl std::fmt::Debug for Body {
     }
 }
 
-/// What an error answer says, up to `limit` bytes and `patience`; a body that breaks gives what had arrived.
-pub async fn read_error_body(mut body: Body, limit: usize, patience: Duration) -> Vec<u8> {
+/// What an error answer says, up to `limit` bytes and `timeout`; a body that breaks gives what had arrived.
+pub async fn read_error_body(mut body: Body, limit: usize, timeout: Duration) -> Vec<u8> {
     let mut text = Vec::new();
     let read = async {
         while let Some(Ok(chunk)) = body.chunk().await {
@@ -135,7 +135,7 @@ pub async fn read_error_body(mut body: Body, limit: usize, patience: Duration) -
             }
         }
     };
-    let _ = tokio::time::timeout(patience, read).await;
+    let _ = tokio::time::timeout(timeout, read).await;
     text
 }
 

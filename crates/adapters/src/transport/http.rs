@@ -61,16 +61,16 @@ pub struct HttpResponse {
 #[derive(Debug)]
 pub struct Http {
     options: HttpOptions,
-    plain: Clients<HttpConnector>,
+    plain: ClientPair<HttpConnector>,
     /// Made at the first https request: reading the trust store is most of a cold start.
-    tls: OnceCell<Clients<HttpsConnector<HttpConnector>>>,
+    tls: OnceCell<ClientPair<HttpsConnector<HttpConnector>>>,
     /// Local addresses of connections that answered before. One of them dying without an answer was merely stale.
     seen: Mutex<HashSet<SocketAddr>>,
 }
 
 /// One client with a pool, and one that always makes a new connection.
 #[derive(Debug)]
-struct Clients<C> {
+struct ClientPair<C> {
     pooled: Client<C, Full<Bytes>>,
     fresh: Client<C, Full<Bytes>>,
 }
@@ -85,7 +85,7 @@ struct Outgoing<'a> {
 }
 
 /// Why an attempt gave no answer.
-struct Lost {
+struct AttemptError {
     failure: Failure,
     stale: bool,
 }
@@ -93,7 +93,7 @@ struct Lost {
 impl Http {
     /// A client that connects when it is first used.
     pub fn new(options: HttpOptions) -> Self {
-        let plain = Clients::new(&tcp(options.connect, true));
+        let plain = ClientPair::new(&tcp(options.connect, true));
         Self { options, plain, tls: OnceCell::new(), seen: Mutex::default() }
     }
 
@@ -141,19 +141,19 @@ impl Http {
         Ok(HttpResponse { status: head.status, headers: head.headers, body })
     }
 
-    async fn https(&self) -> Result<Clients<HttpsConnector<HttpConnector>>, Failure> {
+    async fn https(&self) -> Result<ClientPair<HttpsConnector<HttpConnector>>, Failure> {
         let config = roots::client_config(self.options.ca_file.as_deref()).await?;
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(config)
             .https_only()
             .enable_all_versions()
             .wrap_connector(tcp(self.options.connect, false));
-        Ok(Clients::new(&connector))
+        Ok(ClientPair::new(&connector))
     }
 
     async fn send_by<C>(
         &self,
-        clients: &Clients<C>,
+        clients: &ClientPair<C>,
         outgoing: &Outgoing<'_>,
         first_byte: Duration,
     ) -> Result<Response<Incoming>, Failure>
@@ -177,7 +177,7 @@ impl Http {
         outgoing: &Outgoing<'_>,
         deadline: Instant,
         first_byte: Duration,
-    ) -> Result<Response<Incoming>, Lost>
+    ) -> Result<Response<Incoming>, AttemptError>
     where
         C: Connect + Clone + Send + Sync + 'static,
     {
@@ -214,7 +214,7 @@ impl Http {
             Err(error) => {
                 let failure = cause::of_request(&error, &outgoing.host);
                 let stale = failure.kind == Kind::Interrupted && self.used_before(&error);
-                Err(Lost { failure, stale })
+                Err(AttemptError { failure, stale })
             }
         }
     }
@@ -239,7 +239,7 @@ impl Http {
     }
 }
 
-impl<C: Connect + Clone> Clients<C> {
+impl<C: Connect + Clone> ClientPair<C> {
     fn new(connector: &C) -> Self {
         let client = |idle: usize| {
             Client::builder(TokioExecutor::new())
@@ -300,7 +300,7 @@ impl<'a> Outgoing<'a> {
     }
 }
 
-impl From<Failure> for Lost {
+impl From<Failure> for AttemptError {
     fn from(failure: Failure) -> Self {
         Self { failure, stale: false }
     }

@@ -9,7 +9,7 @@ use latimer_adapters::endpoint_client::EndpointClient;
 use latimer_adapters::transport::http::{Http, HttpOptions};
 
 /// A link to this base.
-pub(crate) fn link(base_url: &str) -> Arc<EndpointClient> {
+pub(crate) fn client(base_url: &str) -> Arc<EndpointClient> {
     Arc::new(EndpointClient {
         name: "lab".into(),
         base_url: base_url.into(),

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
-use latimer_adapters::auth::flow::{self, Answer};
+use latimer_adapters::auth::flow::{self, AuthorizationResponse};
 use latimer_adapters::auth::pkce::Pkce;
-use latimer_adapters::auth::provider::{self, Provider};
+use latimer_adapters::auth::provider::{self, LoginProvider};
 use latimer_adapters::auth::token::Token;
 use latimer_adapters::transport::read_error_body;
 use latimer_protocol::secret::Secret;
@@ -104,7 +104,7 @@ fn line() -> anyhow::Result<String> {
 async fn oauth(
     args: &Args,
     login: Login,
-    provider: &'static Provider,
+    provider: &'static LoginProvider,
     places: &Arc<Places>,
 ) -> anyhow::Result<Tokens> {
     let registered = clients::find(provider, places).map_err(anyhow::Error::msg)?;
@@ -139,7 +139,7 @@ async fn oauth(
             .await
             .with_context(|| format!("nobody came back within {} seconds", args.timeout))??
     };
-    let body = flow::exchange(provider, &registered.client, &redirect, &code, state, &pkce);
+    let body = flow::code_exchange_body(provider, &registered.client, &redirect, &code, state, &pkce);
     let token =
         refresh::ask(places, &registered.token_url, flow::content_type(provider), body, login).await?;
     let who =
@@ -159,7 +159,7 @@ fn account(login: Login, token: Token, who: Option<String>) -> Tokens {
     }
 }
 
-async fn listen(provider: &Provider) -> anyhow::Result<TcpListener> {
+async fn listen(provider: &LoginProvider) -> anyhow::Result<TcpListener> {
     let port = provider.redirect_port.unwrap_or(0);
     TcpListener::bind(("127.0.0.1", port)).await.with_context(|| {
         format!("listening on 127.0.0.1:{port}, where this provider insists on coming back to; is another login running?")
@@ -174,13 +174,13 @@ async fn pasted(state: &str, patience: Duration) -> anyhow::Result<String> {
     let read = tokio::time::timeout(patience, receive).await;
     let line =
         read.with_context(|| format!("nothing was pasted within {} seconds", patience.as_secs()))???;
-    match flow::answer(&line) {
-        Answer::Code { state: Some(other), .. } if other != state => {
+    match flow::parse_authorization_response(&line) {
+        AuthorizationResponse::Code { state: Some(other), .. } if other != state => {
             bail!("this code belongs to another login; begin again")
         }
-        Answer::Code { code, .. } => Ok(code),
-        Answer::Denied(words) => bail!("the provider said no: {words}"),
-        Answer::Nothing => bail!("that is neither a code nor an address with one"),
+        AuthorizationResponse::Code { code, .. } => Ok(code),
+        AuthorizationResponse::Denied(words) => bail!("the provider said no: {words}"),
+        AuthorizationResponse::Unrelated => bail!("that is neither a code nor an address with one"),
     }
 }
 
@@ -191,22 +191,22 @@ async fn wait_for_browser(listener: &TcpListener, path: &str, state: &str) -> an
         let Ok(Some(text)) = tokio::time::timeout(HEAD, head(&mut socket)).await else { continue };
         let target = text.split(' ').nth(1).unwrap_or_default();
         let is_ours = text.starts_with("GET ") && target.split('?').next() == Some(path);
-        let (status, words, outcome) = match flow::answer(target) {
+        let (status, words, outcome) = match flow::parse_authorization_response(target) {
             _ if !is_ours => ("404 Not Found", "There is nothing here.", None),
-            Answer::Code { code, state: Some(same) } if same == state => {
+            AuthorizationResponse::Code { code, state: Some(same) } if same == state => {
                 ("200 OK", "You are logged in. This page can be closed.", Some(Ok(code)))
             }
-            Answer::Code { .. } => (
+            AuthorizationResponse::Code { .. } => (
                 "400 Bad Request",
                 "This answer belongs to another login.",
                 Some(Err(anyhow::anyhow!("an answer with a wrong state came back; begin again"))),
             ),
-            Answer::Denied(words) => (
+            AuthorizationResponse::Denied(words) => (
                 "400 Bad Request",
                 "The login was refused. This page can be closed.",
                 Some(Err(anyhow::anyhow!("the provider said no: {words}"))),
             ),
-            Answer::Nothing => ("404 Not Found", "There is nothing here.", None),
+            AuthorizationResponse::Unrelated => ("404 Not Found", "There is nothing here.", None),
         };
         let page = format!("<!doctype html><meta charset=utf-8><title>latimer</title><p>{words}</p>\n");
         let answer = format!(

@@ -18,7 +18,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use latimer_adapters::scripted::{Provider, Recorded, Scenario, ScriptedAnswer};
+use latimer_adapters::scripted::{Provider, RecordedRequest, Scenario, ScriptedAnswer};
 
 /// The longest a client may take before the test ends it.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -108,7 +108,7 @@ impl Lab {
         )
     }
 
-    pub(crate) fn requests(&self) -> Vec<Recorded> {
+    pub(crate) fn requests(&self) -> Vec<RecordedRequest> {
         self.provider.requests()
     }
 

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use latimer_adapters::auth::flow::Client;
-use latimer_adapters::auth::provider::Provider;
+use latimer_adapters::auth::flow::OAuthClient;
+use latimer_adapters::auth::provider::LoginProvider;
 use latimer_adapters::auth::token::claims;
 use latimer_protocol::secret::Secret;
 use serde_json::Value;
@@ -17,7 +17,7 @@ pub const FILE: &str = "oauth-clients.json";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registered {
     /// Its id and secret.
-    pub client: Client,
+    pub client: OAuthClient,
     /// Where a person says yes.
     pub authorize_url: String,
     /// Where a code becomes a token.
@@ -27,7 +27,7 @@ pub struct Registered {
 }
 
 /// Finds the client for a provider, or says exactly what to set.
-pub fn find(provider: &Provider, places: &Places) -> Result<Registered, String> {
+pub fn find(provider: &LoginProvider, places: &Places) -> Result<Registered, String> {
     let own = section(&places.state_dir.join(FILE), provider.name)?;
     let text = |name: &str| own.as_ref()?.get(name)?.as_str().map(str::to_owned);
     let url = |name: &str, usual: &str| match text(name) {
@@ -83,21 +83,21 @@ fn section(path: &Path, name: &str) -> Result<Option<Value>, String> {
     Ok(fields.remove(name))
 }
 
-fn own_client(text: &dyn Fn(&str) -> Option<String>) -> Option<Client> {
-    Some(Client { id: text("client_id")?, secret: text("client_secret").map(Secret::new) })
+fn own_client(text: &dyn Fn(&str) -> Option<String>) -> Option<OAuthClient> {
+    Some(OAuthClient { id: text("client_id")?, secret: text("client_secret").map(Secret::new) })
 }
 
-fn variable(provider: &Provider, tail: &str) -> String {
+fn variable(provider: &LoginProvider, tail: &str) -> String {
     format!("LATIMER_{}_{tail}", provider.name.to_ascii_uppercase())
 }
 
-fn from_environment(provider: &Provider, places: &Places) -> Option<Client> {
+fn from_environment(provider: &LoginProvider, places: &Places) -> Option<OAuthClient> {
     let id = (places.env)(&variable(provider, "CLIENT_ID")).filter(|id| !id.is_empty())?;
-    Some(Client { id, secret: (places.env)(&variable(provider, "CLIENT_SECRET")).map(Secret::new) })
+    Some(OAuthClient { id, secret: (places.env)(&variable(provider, "CLIENT_SECRET")).map(Secret::new) })
 }
 
 /// The file of Codex Launcher.
-fn from_launcher(provider: &Provider, places: &Places) -> Option<Client> {
+fn from_launcher(provider: &LoginProvider, places: &Places) -> Option<OAuthClient> {
     let name = match provider.name {
         "google" => "gemini_cli",
         "antigravity" => "antigravity",
@@ -109,7 +109,7 @@ fn from_launcher(provider: &Provider, places: &Places) -> Option<Client> {
 }
 
 /// The constants of an installed Gemini CLI: it is the application the person agreed to use.
-fn from_gemini_cli(provider: &Provider, places: &Places) -> Option<Client> {
+fn from_gemini_cli(provider: &LoginProvider, places: &Places) -> Option<OAuthClient> {
     const INSIDE: [&str; 3] = [
         "node_modules/@google/gemini-cli-core/dist/src/code_assist/oauth2.js",
         "node_modules/@google/gemini-cli/node_modules/@google/gemini-cli-core/dist/src/code_assist/oauth2.js",
@@ -133,7 +133,7 @@ fn from_gemini_cli(provider: &Provider, places: &Places) -> Option<Client> {
 }
 
 /// The id with which Codex itself logged in: its token says for whom it was made.
-fn from_codex(provider: &Provider, places: &Places) -> Option<Client> {
+fn from_codex(provider: &LoginProvider, places: &Places) -> Option<OAuthClient> {
     if provider.name != "chatgpt" {
         return None;
     }
@@ -143,20 +143,20 @@ fn from_codex(provider: &Provider, places: &Places) -> Option<Client> {
     let claims = claims(tokens.get("id_token")?.as_str()?)?;
     let audience = claims.get("aud")?;
     let id = audience.as_str().or_else(|| audience.get(0)?.as_str())?;
-    Some(Client { id: id.to_owned(), secret: None })
+    Some(OAuthClient { id: id.to_owned(), secret: None })
 }
 
 /// A client id and its secret in a source text.
-fn constants(source: &str) -> Option<Client> {
+fn constants(source: &str) -> Option<OAuthClient> {
     let quoted = |ends: fn(&str) -> bool| {
         source.split(['\'', '"', '`']).find(|word| word.len() < 200 && ends(word)).map(str::to_owned)
     };
     let id = quoted(|word| word.ends_with(".apps.googleusercontent.com") && !word.contains([' ', '/']))?;
     let secret = quoted(|word| word.starts_with(concat!("GOC", "SPX-")));
-    Some(Client { id, secret: secret.map(Secret::new) })
+    Some(OAuthClient { id, secret: secret.map(Secret::new) })
 }
 
-fn missing(provider: &Provider, places: &Places) -> String {
+fn missing(provider: &LoginProvider, places: &Places) -> String {
     let (id, secret) = (variable(provider, "CLIENT_ID"), variable(provider, "CLIENT_SECRET"));
     let and_secret = if provider.has_secret { format!(" and {secret}") } else { String::new() };
     let tool =

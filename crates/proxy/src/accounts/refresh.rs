@@ -81,7 +81,7 @@ pub(super) async fn refresh(asked: Asked, places: &Arc<Places>, now_unix: u64) -
     file::write(&path, login, &current).map_err(|error| {
         Failure::new(Kind::Internal, format!("`{}` cannot be written: {error}", path.display()))
     })?;
-    let body = flow::refresh(provider, &registered.client, &refresh);
+    let body = flow::refresh_body(provider, &registered.client, &refresh);
     let fresh = ask(places, &registered.token_url, flow::content_type(provider), body, login).await?;
     let newer = Tokens {
         access: fresh.access,

@@ -8,8 +8,8 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use latimer_adapters::drive::TurnStream;
-use latimer_adapters::endpoint_client::Refused;
-use latimer_adapters::prepared::{PreparedRequest, Raw};
+use latimer_adapters::endpoint_client::OpenError;
+use latimer_adapters::prepared_request::{ClientRequest, PreparedRequest};
 use latimer_adapters::repair::{Level, Plan, Repair};
 use latimer_protocol::failure::{Failure, Kind, Retry};
 use latimer_protocol::turn::{FinishReason, Sink, TurnEvent, TurnRequest, Usage};
@@ -30,7 +30,7 @@ pub struct Asked {
     /// In the hub's words.
     pub turn: TurnRequest,
     /// As the client wrote it, for an upstream of the same protocol.
-    pub raw: Option<Raw>,
+    pub raw: Option<ClientRequest>,
     /// The level of repair that the request chose.
     pub level: Option<Level>,
     /// Under which the conversation is remembered, where it should stay with its endpoint.
@@ -280,9 +280,9 @@ impl Attempts {
     }
 
     /// Begins another attempt if one is sensible; gives the failure back if not.
-    fn failed(&mut self, refused: Refused) -> Option<Failure> {
+    fn failed(&mut self, refused: OpenError) -> Option<Failure> {
         let now = Instant::now();
-        let Refused { failure, limitation } = refused;
+        let OpenError { failure, limitation } = refused;
         let Some(leg) = self.legs.get(self.at).cloned() else { return Some(failure) };
         if let Some(limitation) = limitation
             && self.asked.is_some()
@@ -472,7 +472,7 @@ impl Attempts {
         if let Some(whole) = whole {
             asked.turn.items = whole;
         }
-        self.passes = prepared.passes;
+        self.passes = prepared.is_passthrough;
         self.notes.extend(prepared.notes.iter().cloned());
         self.prepared = Some(Arc::new(prepared));
     }

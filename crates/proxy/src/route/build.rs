@@ -18,43 +18,43 @@ use crate::config::{Endpoint, Protocol};
 
 /// What speaks the endpoint's protocol, with connections of its own.
 pub(super) fn adapter(endpoint: &Endpoint) -> Adapter {
-    let link = Arc::new(link(endpoint));
-    let chat = |link| Chat { link, path: "", quirks: endpoint.quirks.clone() };
+    let client = Arc::new(client(endpoint));
+    let chat = |client| Chat { client, path: "", quirks: endpoint.quirks.clone() };
     let options = &endpoint.options;
     match endpoint.protocol {
-        Protocol::Chat => Adapter::Chat(chat(link)),
-        Protocol::Anthropic => Adapter::Anthropic(Anthropic { link, bearer_keys: options.bearer_keys }),
-        Protocol::Responses => Adapter::Responses(Responses { link, profile: endpoint.profile.clone() }),
-        Protocol::Gemini => Adapter::Gemini(gemini(link, Flavour::Native, endpoint)),
-        Protocol::CodeAssist => Adapter::Gemini(gemini(link, Flavour::CodeAssist, endpoint)),
-        Protocol::Antigravity => Adapter::Gemini(gemini(link, Flavour::Antigravity, endpoint)),
+        Protocol::Chat => Adapter::Chat(chat(client)),
+        Protocol::Anthropic => Adapter::Anthropic(Anthropic { client, bearer_keys: options.bearer_keys }),
+        Protocol::Responses => Adapter::Responses(Responses { client, profile: endpoint.profile.clone() }),
+        Protocol::Gemini => Adapter::Gemini(gemini(client, Flavour::Native, endpoint)),
+        Protocol::CodeAssist => Adapter::Gemini(gemini(client, Flavour::CodeAssist, endpoint)),
+        Protocol::Antigravity => Adapter::Gemini(gemini(client, Flavour::Antigravity, endpoint)),
         Protocol::CommandCode => Adapter::CommandCode(CommandCode {
-            link,
+            client,
             version: options.command_code_version.clone(),
             structured: options.structured,
             zero_retention: options.zero_retention,
         }),
         Protocol::ByModel => {
-            Adapter::ByModel(ByModel::new(&link, endpoint.quirks.clone(), endpoint.profile.clone()))
+            Adapter::ByModel(ByModel::new(&client, endpoint.quirks.clone(), endpoint.profile.clone()))
         }
         Protocol::Codebuff => {
-            let chat = Chat { path: "/api/v1", ..chat(Arc::clone(&link)) };
-            Adapter::Codebuff(Codebuff::new(link, chat))
+            let chat = Chat { path: "/api/v1", ..chat(Arc::clone(&client)) };
+            Adapter::Codebuff(Codebuff::new(client, chat))
         }
     }
 }
 
-fn gemini(link: Arc<EndpointClient>, flavour: Flavour, endpoint: &Endpoint) -> Gemini {
+fn gemini(client: Arc<EndpointClient>, flavour: Flavour, endpoint: &Endpoint) -> Gemini {
     let options = gemini::Options {
         hosts: endpoint.options.hosts.clone(),
         version: endpoint.options.antigravity_version.clone(),
         version_urls: Vec::new(),
         edit_nudge: endpoint.options.edit_nudge,
     };
-    Gemini::new(link, flavour, options)
+    Gemini::new(client, flavour, options)
 }
 
-fn link(endpoint: &Endpoint) -> EndpointClient {
+fn client(endpoint: &Endpoint) -> EndpointClient {
     let header = |(name, value): &(String, String)| {
         Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?))
     };

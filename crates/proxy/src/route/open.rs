@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use latimer_adapters::credential::Credential;
 use latimer_adapters::drive::TurnStream;
-use latimer_adapters::endpoint_client::Refused;
-use latimer_adapters::prepared::PreparedRequest;
+use latimer_adapters::endpoint_client::OpenError;
+use latimer_adapters::prepared_request::PreparedRequest;
 use latimer_protocol::failure::{Failure, Kind};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -26,7 +26,7 @@ pub(super) struct Opened {
 }
 
 /// An attempt under way.
-pub(super) type Opening = Pin<Box<dyn Future<Output = Result<Opened, Refused>> + Send>>;
+pub(super) type Opening = Pin<Box<dyn Future<Output = Result<Opened, OpenError>> + Send>>;
 
 /// Sends a request. Dropping the future takes it back.
 pub(super) fn open(

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use hyper::Response;
 use hyper::header::HeaderMap;
-use latimer_adapters::prepared::{Raw, WireProtocol};
+use latimer_adapters::prepared_request::{ClientRequest, WireProtocol};
 
 use super::{
     EVENTS, InboundRequest, Kind, ResponsePlan, TurnBody, TurnContext, answered, begin, call_ids, client,
@@ -42,8 +42,8 @@ fn ready(surroundings: TurnContext, headers: &HeaderMap, body: Bytes) -> Result<
     let way = ResponsePlan {
         answer: Answer::Chat(Box::new(answer::Answer::new(writer))),
         // One object at the end is made by the writer.
-        raw: stream.then(|| Raw {
-            wire: WireProtocol::Chat,
+        raw: stream.then(|| ClientRequest {
+            protocol: WireProtocol::Chat,
             body,
             headers: client::own_headers(headers),
             seal,

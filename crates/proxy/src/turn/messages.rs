@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use hyper::header::HeaderMap;
 use hyper::{Response, StatusCode};
-use latimer_adapters::prepared::{Raw, WireProtocol};
+use latimer_adapters::prepared_request::{ClientRequest, WireProtocol};
 use latimer_protocol::turn::Seal;
 
 use super::{
@@ -63,8 +63,8 @@ fn ready(surroundings: TurnContext, headers: &HeaderMap, body: Bytes) -> Result<
     let way = ResponsePlan {
         answer: Answer::Messages(Box::new(answer::Answer::new(writer))),
         // One object at the end is made by the writer.
-        raw: stream.then(|| Raw {
-            wire: WireProtocol::Anthropic,
+        raw: stream.then(|| ClientRequest {
+            protocol: WireProtocol::Anthropic,
             body,
             headers: client::own_headers(headers),
             seal,

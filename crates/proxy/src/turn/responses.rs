@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use hyper::header::HeaderMap;
 use hyper::{Response, StatusCode};
-use latimer_adapters::prepared::{Raw, WireProtocol};
+use latimer_adapters::prepared_request::{ClientRequest, WireProtocol};
 use latimer_adapters::repair::Level;
 use latimer_protocol::turn::Seal;
 use serde_json::json;
@@ -161,8 +161,8 @@ fn ready(
     let writer = Writer::new(writer, &echo, tools);
     let way = ResponsePlan {
         answer: Answer::Responses(Box::new(answer::Answer::new(writer))),
-        raw: Some(Raw {
-            wire: WireProtocol::Responses,
+        raw: Some(ClientRequest {
+            protocol: WireProtocol::Responses,
             body,
             headers: client::own_headers(headers),
             seal: surroundings.seal.clone(),

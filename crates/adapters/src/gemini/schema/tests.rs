@@ -62,19 +62,19 @@ fn schemas_in_the_subset() {
         (json!({ "type": "null" }), json!({ "type": "string" })),
     ];
     for (schema, want) in cases {
-        let lowered = lower(&json!({ "type": "object", "properties": { "a": schema } }));
-        assert_eq!(lowered["properties"]["a"], want, "{schema}");
+        let rewritten = rewrite(&json!({ "type": "object", "properties": { "a": schema } }));
+        assert_eq!(rewritten["properties"]["a"], want, "{schema}");
     }
 }
 
 #[test]
 fn requirements_of_parts_are_joined() {
-    let lowered = lower(&json!({
+    let rewritten = rewrite(&json!({
         "type": "object", "required": ["a", "b", "a", "gone"],
         "allOf": [{ "required": ["b"], "properties": { "b": {} } }],
         "properties": { "a": { "type": "string" } },
     }));
-    assert_eq!(lowered["required"], json!(["b", "a"]));
+    assert_eq!(rewritten["required"], json!(["b", "a"]));
 }
 
 #[test]
@@ -94,8 +94,8 @@ fn references_are_inlined_with_what_is_said_beside_them() {
             "default": { "type": "boolean" },
         },
     });
-    assert_eq!(lower(&schema), want);
-    assert_eq!(lower(&json!(7)), json!({ "type": "object", "properties": {} }));
+    assert_eq!(rewrite(&schema), want);
+    assert_eq!(rewrite(&json!(7)), json!({ "type": "object", "properties": {} }));
 }
 
 #[test]
@@ -114,9 +114,9 @@ fn circles_end_where_they_begin_again() {
             "last": { "type": "boolean" },
         },
     });
-    assert_eq!(lower(&schema), want);
+    assert_eq!(rewrite(&schema), want);
     let itself = json!({ "type": "object", "properties": { "a": { "$ref": "#/properties/a" } } });
-    assert_eq!(lower(&itself)["properties"]["a"], json!({ "type": "string" }));
+    assert_eq!(rewrite(&itself)["properties"]["a"], json!({ "type": "string" }));
 }
 
 #[test]
@@ -133,9 +133,9 @@ fn references_that_double_do_not_explode() {
         "type": "object", "$defs": definitions,
         "properties": { "bomb": { "$ref": "#/$defs/d0" }, "own": { "type": "number", "description": "kept" } },
     });
-    let lowered = lower(&schema);
-    assert!(lowered.to_string().len() < 2 * LARGEST, "{} bytes", lowered.to_string().len());
-    assert_eq!(lowered["properties"]["own"], json!({ "type": "number", "description": "kept" }));
+    let rewritten = rewrite(&schema);
+    assert!(rewritten.to_string().len() < 2 * LARGEST, "{} bytes", rewritten.to_string().len());
+    assert_eq!(rewritten["properties"]["own"], json!({ "type": "number", "description": "kept" }));
 }
 
 /// Any JSON made of the words of JSON Schema.
@@ -188,15 +188,15 @@ proptest! {
 
     #[test]
     fn whatever_comes_in_the_subset_comes_out(properties in any_schema(), x in any_schema()) {
-        let lowered = lower(&json!({ "type": "object", "properties": { "a": properties, "x": x }, "$defs": { "x": x } }));
-        prop_assert_eq!(fault(&lowered), None, "{}", lowered);
-        prop_assert_eq!(lower(&lowered), lowered);
+        let rewritten = rewrite(&json!({ "type": "object", "properties": { "a": properties, "x": x }, "$defs": { "x": x } }));
+        prop_assert_eq!(fault(&rewritten), None, "{}", rewritten);
+        prop_assert_eq!(rewrite(&rewritten), rewritten);
     }
 
     #[test]
     fn a_root_of_any_kind_becomes_an_object(root in any_schema()) {
-        let lowered = lower(&root);
-        prop_assert_eq!(&lowered["type"], "object");
-        prop_assert_eq!(fault(&lowered), None, "{}", lowered);
+        let rewritten = rewrite(&root);
+        prop_assert_eq!(&rewritten["type"], "object");
+        prop_assert_eq!(fault(&rewritten), None, "{}", rewritten);
     }
 }

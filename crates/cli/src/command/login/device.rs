@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use latimer_adapters::auth::device::{self, Begun, Polled};
+use latimer_adapters::auth::device::{self, DeviceAuthorization, DevicePoll};
 use latimer_adapters::auth::flow;
-use latimer_adapters::auth::provider::Provider;
+use latimer_adapters::auth::provider::LoginProvider;
 use latimer_adapters::auth::token::Token;
 use latimer_adapters::transport::read_error_body;
 use latimer_proxy::accounts::clients::Registered;
@@ -24,27 +24,31 @@ const MOST: usize = 1 << 16;
 pub(super) async fn login(
     timeout: u64,
     login: Login,
-    provider: &'static Provider,
+    provider: &'static LoginProvider,
     base: &str,
     registered: &Registered,
     places: &Arc<Places>,
 ) -> anyhow::Result<Token> {
     let client = &registered.client;
-    let (status, body) = ask(places, &device::begin_url(base), device::begin_body(client)).await?;
-    let begun: Begun = device::begun(status, &body).map_err(anyhow::Error::msg)?;
+    let (status, body) =
+        ask(places, &device::authorization_url(base), device::authorization_request(client)).await?;
+    let authorization: DeviceAuthorization =
+        device::read_authorization(status, &body).map_err(anyhow::Error::msg)?;
     setup::say(&format!(
         "open this address on any device:\n\n{}\n\nand type this code:\n\n{}\n",
-        device::shown_url(base),
-        begun.user_code
+        device::verification_url(base),
+        authorization.user_code
     ))?;
     let deadline = Instant::now() + Duration::from_secs(timeout);
     while Instant::now() < deadline {
-        tokio::time::sleep(begun.interval).await;
-        let (status, body) = ask(places, &device::poll_url(base), device::poll_body(&begun)).await?;
-        match device::polled(status, &body).map_err(anyhow::Error::msg)? {
-            Polled::NotYet => {}
-            Polled::Code { code, verifier } => {
-                let body = flow::exchange_with(provider, client, &device::redirect(base), &code, &verifier);
+        tokio::time::sleep(authorization.interval).await;
+        let (status, body) =
+            ask(places, &device::poll_url(base), device::poll_request(&authorization)).await?;
+        match device::read_poll(status, &body).map_err(anyhow::Error::msg)? {
+            DevicePoll::Pending => {}
+            DevicePoll::Code { code, verifier } => {
+                let body =
+                    flow::device_exchange_body(provider, client, &device::redirect(base), &code, &verifier);
                 let content_type = flow::content_type(provider);
                 let token = refresh::ask(places, &registered.token_url, content_type, body, login).await;
                 return token.context("making a token of the code");

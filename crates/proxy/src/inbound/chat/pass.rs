@@ -1,7 +1,7 @@
 //! A provider's own chunks on their way to a client of the same protocol. They are not touched; what is missing at their end is
 //! added, in their own envelope. Pure.
 
-use latimer_adapters::chat::tap::{REASON, USAGE};
+use latimer_adapters::chat::passthrough_reader::{REASON, USAGE};
 use latimer_protocol::failure::Failure;
 use latimer_protocol::turn::{FinishReason, Frame, Opaque, Seal, Usage};
 use serde::Deserialize;

@@ -5,14 +5,14 @@ mod support;
 
 use hyper::header::{HeaderName, HeaderValue};
 use latimer_adapters::anthropic::Anthropic;
-use latimer_adapters::limitation::{Limitation, Limitations, limitation};
-use latimer_adapters::prepared::{PreparedRequest, Raw, WireProtocol};
+use latimer_adapters::limitation::{Limitation, Limitations, learn};
+use latimer_adapters::prepared_request::{ClientRequest, PreparedRequest, WireProtocol};
 use latimer_protocol::turn::{Content, Item, Message, Role, Seal, TurnRequest};
 
 const BODY: &str = r#"{"model":"claude-x","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"hi"}],"context_management":{"edits":[]}}"#;
 
-fn prepared(wire: WireProtocol, limitations: &Limitations) -> PreparedRequest {
-    let anthropic = Anthropic { link: support::link("http://127.0.0.1:1"), bearer_keys: false };
+fn prepared(protocol: WireProtocol, limitations: &Limitations) -> PreparedRequest {
+    let anthropic = Anthropic { client: support::client("http://127.0.0.1:1"), bearer_keys: false };
     let message = Message { role: Role::User, content: vec![Content::Text("hi".to_owned())] };
     let turn = TurnRequest {
         model: "claude-sonnet-4-5".to_owned(),
@@ -23,14 +23,14 @@ fn prepared(wire: WireProtocol, limitations: &Limitations) -> PreparedRequest {
         (HeaderName::from_static(name), HeaderValue::from_static(value))
     };
     let headers = vec![header("anthropic-beta", "effort-2025-11-24"), header("x-app", "cli")];
-    let raw = Raw { wire, body: BODY.into(), headers, seal: Seal::default() };
+    let raw = ClientRequest { protocol, body: BODY.into(), headers, seal: Seal::default() };
     anthropic.prepare(&turn, Some(&raw), limitations)
 }
 
 #[test]
 fn the_clients_own_request_goes_out_with_its_betas() {
     let prepared = prepared(WireProtocol::Anthropic, &Limitations::default());
-    assert!(prepared.passes);
+    assert!(prepared.is_passthrough);
     let body = String::from_utf8(prepared.body.to_vec()).expect("text");
     assert!(body.contains(r#""model":"claude-sonnet-4-5""#) && body.contains("context_management"), "{body}");
     let headers: Vec<&str> = prepared.headers.iter().map(|(name, _)| name.as_str()).collect();
@@ -39,16 +39,16 @@ fn the_clients_own_request_goes_out_with_its_betas() {
 
 #[test]
 fn other_protocols_are_translated() {
-    assert!(!prepared(WireProtocol::Responses, &Limitations::default()).passes);
+    assert!(!prepared(WireProtocol::Responses, &Limitations::default()).is_passthrough);
 }
 
 #[test]
 fn a_refusal_of_it_makes_the_next_one_a_translation() {
     let first = prepared(WireProtocol::Anthropic, &Limitations::default());
-    let learned = limitation(400, "context_management: Extra inputs are not permitted", first.features);
+    let learned = learn(400, "context_management: Extra inputs are not permitted", first.features);
     assert_eq!(learned, Some(Limitation::NoOwnRequests));
     let second = prepared(WireProtocol::Anthropic, &Limitations::new(learned));
-    assert!(!second.passes);
+    assert!(!second.is_passthrough);
     let body = String::from_utf8(second.body.to_vec()).expect("text");
     assert!(!body.contains("context_management"), "{body}");
 }

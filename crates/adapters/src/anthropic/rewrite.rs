@@ -17,7 +17,7 @@ const OURS: [&str; 2] = ["model", "stream"];
 
 /// Lowers the request. `None` where it has to be translated: the client wants no stream, or the history holds thoughts of
 /// somebody else, which cannot simply be left out of it.
-pub fn lower(body: &[u8], model: &str, owner: &Owner, seal: &Seal) -> Option<Vec<u8>> {
+pub fn rewrite(body: &[u8], model: &str, owner: &Owner, seal: &Seal) -> Option<Vec<u8>> {
     let Fields(fields) = serde_json::from_slice(body).ok()?;
     let streams = fields.iter().any(|(name, value)| name == "stream" && value.get() == "true");
     if !streams {
@@ -129,8 +129,8 @@ mod tests {
         Owner::new("anthropic", "claude-sonnet-4-5")
     }
 
-    fn lowered(body: &str) -> Option<String> {
-        lower(body.as_bytes(), "claude-sonnet-4-5", &owner(), &Seal::default())
+    fn rewritten(body: &str) -> Option<String> {
+        rewrite(body.as_bytes(), "claude-sonnet-4-5", &owner(), &Seal::default())
             .map(|body| String::from_utf8(body).expect("text"))
     }
 
@@ -138,18 +138,18 @@ mod tests {
     fn what_needs_no_change_goes_out_as_it_came() {
         let body = r#"{"max_tokens" : 9, "messages":[ {"role":"system","content":"żółw"} ],"novel":{"a":1.0e3},"model":"alias","stream":true}"#;
         assert_eq!(
-            lowered(body).as_deref(),
+            rewritten(body).as_deref(),
             Some(
                 r#"{"model":"claude-sonnet-4-5","stream":true,"max_tokens":9,"messages":[ {"role":"system","content":"żółw"} ],"novel":{"a":1.0e3}}"#
             )
         );
-        assert_eq!(lowered(r#"{"messages":[]}"#), None, "no stream is wanted");
+        assert_eq!(rewritten(r#"{"messages":[]}"#), None, "no stream is wanted");
     }
 
     #[test]
     fn the_billing_block_stays_here() {
         let body = r#"{"stream":true,"system":[{"type":"text","text":"x-anthropic-billing-header: cc_version=1;"},{"type":"text","text":"be brief","cache_control":{"type":"ephemeral"}}]}"#;
-        let out = lowered(body).expect("passes");
+        let out = rewritten(body).expect("passes");
         assert!(
             out.ends_with(
                 r#""system":[{"type":"text","text":"be brief","cache_control":{"type":"ephemeral"}}]}"#
@@ -166,11 +166,11 @@ mod tests {
             let content = json!([{ "type": "thinking", "thinking": "hm", "signature": signature }, { "type": "text", "text": "thinking\"" }]);
             json!({ "stream": true, "messages": [{ "role": "user", "content": "x" }, { "role": "assistant", "content": content }] }).to_string()
         };
-        let out = lowered(&body(&carrier(owner()))).expect("passes");
+        let out = rewritten(&body(&carrier(owner()))).expect("passes");
         assert!(out.contains(block) && out.contains(r#"{"type":"text","text":"thinking\""}"#), "{out}");
         let nobody = Opaque { owner: Owner::default(), data: String::new() }.encode(&Seal::default());
         for signature in [carrier(Owner::new("lab", "glm-5")), nobody, "EqQB".to_owned(), String::new()] {
-            assert_eq!(lowered(&body(&signature)), None, "{signature}");
+            assert_eq!(rewritten(&body(&signature)), None, "{signature}");
         }
     }
 
@@ -178,8 +178,8 @@ mod tests {
         #[test]
         fn any_body_is_lowered_or_left(text in "[\\[\\]{}:,\"a1 ]{0,60}", messages in "[\\[\\]{}:,\"a1 ]{0,30}") {
             for body in [text.clone(), format!("{{\"stream\":true,\"messages\":{messages},\"system\":{messages}}}")] {
-                if let Some(lowered) = lowered(&body) {
-                    proptest::prop_assert!(serde_json::from_str::<Value>(&lowered).is_ok(), "{}", lowered);
+                if let Some(rewritten) = rewritten(&body) {
+                    proptest::prop_assert!(serde_json::from_str::<Value>(&rewritten).is_ok(), "{}", rewritten);
                 }
             }
         }

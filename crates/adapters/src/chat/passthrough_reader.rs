@@ -5,8 +5,8 @@ use latimer_protocol::chat::chunk::{ChatChoice, ChatChunk, ChatDelta};
 use latimer_protocol::turn::{Frame, Sink, TurnEvent};
 use serde_json::Value;
 
-use super::stream::Reader;
-use crate::reader::{Context, End, Reader as ReaderTrait};
+use super::stream::ChatReader;
+use crate::reader::{BodyEnd, Reader, ReaderContext};
 
 /// The type of a frame that holds a piece of the answer.
 pub const PIECE: &str = "piece";
@@ -18,8 +18,8 @@ pub const USAGE: &str = "usage";
 /// Reads one Chat stream and hands its chunks on.
 ///
 /// Invariant: `finish` emits `Finished` exactly once; a failure is never handed on as a frame.
-pub struct PassthroughReader {
-    reader: Reader,
+pub struct ChatPassthroughReader {
+    reader: ChatReader,
 }
 
 /// What of the reader's events goes on beside the frames.
@@ -40,14 +40,14 @@ impl Sink for Beside<'_> {
     }
 }
 
-impl PassthroughReader {
+impl ChatPassthroughReader {
     /// A tap for one answer.
-    pub fn new(context: Context) -> Self {
-        Self { reader: Reader::new(context) }
+    pub fn new(context: ReaderContext) -> Self {
+        Self { reader: ChatReader::new(context) }
     }
 }
 
-impl ReaderTrait for PassthroughReader {
+impl Reader for ChatPassthroughReader {
     fn push(&mut self, data: &[u8], sink: &mut dyn Sink) {
         if self.done() {
             return;
@@ -95,7 +95,7 @@ impl ReaderTrait for PassthroughReader {
         self.reader.done()
     }
 
-    fn finish(self: Box<Self>, end: End, sink: &mut dyn Sink) {
+    fn finish(self: Box<Self>, end: BodyEnd, sink: &mut dyn Sink) {
         Box::new(self.reader).finish(end, &mut Beside(sink));
     }
 }
@@ -135,11 +135,11 @@ mod tests {
 
     fn tapped(lines: &[&str]) -> Vec<String> {
         let mut record = Record::default();
-        let mut tap = Box::new(PassthroughReader::new(Context::default()));
+        let mut tap = Box::new(ChatPassthroughReader::new(ReaderContext::default()));
         for line in lines {
             tap.push(line.as_bytes(), &mut record);
         }
-        tap.finish(End::Clean, &mut record);
+        tap.finish(BodyEnd::Clean, &mut record);
         record.lines
     }
 

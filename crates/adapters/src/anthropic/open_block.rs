@@ -4,17 +4,17 @@ use latimer_protocol::anthropic::event::{MessagesBlock, MessagesDelta};
 use latimer_protocol::turn::{Opaque, Owner, Sink, TurnEvent};
 use serde_json::{Value, json};
 
-use crate::reader::Context;
+use crate::reader::ReaderContext;
 
 /// A block that is not over.
 #[derive(Debug)]
-pub(super) struct Open {
+pub(super) struct OpenBlock {
     pub(super) index: u64,
-    kind: Kind,
+    kind: BlockState,
 }
 
 #[derive(Debug)]
-enum Kind {
+enum BlockState {
     /// Words, kept only where the answer may be paused.
     Text(Option<String>),
     /// Thoughts; their words go back with the signature, exactly as they came.
@@ -25,7 +25,7 @@ enum Kind {
     Other { block: Value, input: String },
 }
 
-impl Open {
+impl OpenBlock {
     /// Takes the beginning of a block. `None` for one that is over already.
     pub(super) fn begin(
         index: u64,
@@ -33,7 +33,7 @@ impl Open {
         data: &str,
         slots: &mut u32,
         keep: bool,
-        context: &Context,
+        context: &ReaderContext,
         sink: &mut dyn Sink,
     ) -> Option<Self> {
         let kind = match block.kind.some().unwrap_or_default() {
@@ -42,24 +42,27 @@ impl Open {
                 if let Some(text) = text {
                     sink.event(TurnEvent::Text(text));
                 }
-                Kind::Text(keep.then(|| text.unwrap_or_default().to_owned()))
+                BlockState::Text(keep.then(|| text.unwrap_or_default().to_owned()))
             }
             "thinking" => {
                 let text = block.thinking.some().unwrap_or_default().to_owned();
                 if !text.is_empty() {
                     sink.event(TurnEvent::Reasoning(&text));
                 }
-                Kind::Thinking { text, signature: block.signature.some().unwrap_or_default().to_owned() }
+                BlockState::Thinking {
+                    text,
+                    signature: block.signature.some().unwrap_or_default().to_owned(),
+                }
             }
             "redacted_thinking" => {
                 let block =
                     json!({ "type": "redacted_thinking", "data": block.data.some().unwrap_or_default() });
                 let opaque = Opaque { owner: context.owner.clone(), data: block.to_string() };
                 sink.event(TurnEvent::ReasoningState(opaque));
-                Kind::Other { block, input: String::new() }
+                BlockState::Other { block, input: String::new() }
             }
             "tool_use" => {
-                let (slot, name) = (*slots, context.names.hub(block.name.some().unwrap_or_default()));
+                let (slot, name) = (*slots, context.names.client_name(block.name.some().unwrap_or_default()));
                 if name.is_empty() {
                     sink.event(TurnEvent::Note("a call without a name was dropped"));
                     return None;
@@ -67,13 +70,13 @@ impl Open {
                 *slots += 1;
                 sink.event(TurnEvent::CallStarted { slot, id: block.id.some(), name });
                 let whole = block.input.map(|input| input.get().trim().to_owned());
-                Kind::Call { slot, whole: whole.filter(|whole| whole.starts_with('{')), any: false }
+                BlockState::Call { slot, whole: whole.filter(|whole| whole.starts_with('{')), any: false }
             }
             _ => {
                 sink.event(TurnEvent::Note("a block of a kind latimer does not know was passed over"));
                 let mut event: Value = serde_json::from_str(data).unwrap_or_default();
                 let block = event.get_mut("content_block").map(Value::take).filter(Value::is_object)?;
-                Kind::Other { block, input: String::new() }
+                BlockState::Other { block, input: String::new() }
             }
         };
         Some(Self { index, kind })
@@ -82,7 +85,7 @@ impl Open {
     /// The hot path: nothing is allocated but room for what must be kept.
     pub(super) fn delta(&mut self, delta: &MessagesDelta<'_>, sink: &mut dyn Sink) {
         match &mut self.kind {
-            Kind::Text(kept) => {
+            BlockState::Text(kept) => {
                 if let Some(text) = delta.text.some() {
                     if let Some(kept) = kept {
                         kept.push_str(text);
@@ -90,30 +93,30 @@ impl Open {
                     sink.event(TurnEvent::Text(text));
                 }
             }
-            Kind::Thinking { text, signature } => {
+            BlockState::Thinking { text, signature } => {
                 if let Some(thoughts) = delta.thinking.some() {
                     text.push_str(thoughts);
                     sink.event(TurnEvent::Reasoning(thoughts));
                 }
                 signature.push_str(delta.signature.some().unwrap_or_default());
             }
-            Kind::Call { slot, any, .. } => {
+            BlockState::Call { slot, any, .. } => {
                 if let Some(json) = delta.partial_json.some() {
                     *any = true;
                     sink.event(TurnEvent::CallArguments { slot: *slot, json });
                 }
             }
-            Kind::Other { input, .. } => input.push_str(delta.partial_json.some().unwrap_or_default()),
+            BlockState::Other { input, .. } => input.push_str(delta.partial_json.some().unwrap_or_default()),
         }
     }
 
     /// The block is over. Gives it as it would be sent back, where it may go back in the same answer.
     pub(super) fn end(self, owner: &Owner, sink: &mut dyn Sink) -> Option<Value> {
         match self.kind {
-            Kind::Text(kept) => {
+            BlockState::Text(kept) => {
                 kept.filter(|text| !text.is_empty()).map(|text| json!({ "type": "text", "text": text }))
             }
-            Kind::Thinking { text, signature } => {
+            BlockState::Thinking { text, signature } => {
                 // Without a signature the thoughts may not go back.
                 if signature.is_empty() {
                     return None;
@@ -123,7 +126,7 @@ impl Open {
                 sink.event(TurnEvent::ReasoningState(opaque));
                 Some(block)
             }
-            Kind::Call { slot, whole, any } => {
+            BlockState::Call { slot, whole, any } => {
                 if !any {
                     let json = whole.as_deref().unwrap_or("{}");
                     sink.event(TurnEvent::CallArguments { slot, json });
@@ -131,7 +134,7 @@ impl Open {
                 sink.event(TurnEvent::CallEnded { slot });
                 None
             }
-            Kind::Other { mut block, input } => {
+            BlockState::Other { mut block, input } => {
                 if let (Ok(input), Some(block)) =
                     (serde_json::from_str::<Value>(&input), block.as_object_mut())
                 {

@@ -5,15 +5,15 @@ use hyper::header::{HeaderName, HeaderValue};
 use latimer_protocol::turn::{Owner, Seal};
 
 use crate::limitation::Features;
-use crate::names::Names;
+use crate::tool_names::ToolNames;
 
 /// A turn in a provider's words, ready to be sent as often as needed.
 #[derive(Debug, Clone)]
 pub struct PreparedRequest {
     /// Which protocol the words are of.
-    pub wire: WireProtocol,
+    pub protocol: WireProtocol,
     /// The answer goes through as the upstream writes it: the client speaks the same protocol.
-    pub passes: bool,
+    pub is_passthrough: bool,
     /// The JSON body.
     pub body: Bytes,
     /// The model as the provider knows it.
@@ -21,7 +21,7 @@ pub struct PreparedRequest {
     /// Whose opaque state comes back.
     pub owner: Owner,
     /// Tool names that were changed.
-    pub names: Names,
+    pub names: ToolNames,
     /// Headers that belong to this turn alone, such as a conversation's id.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// What the request makes use of: only that can be what a provider refused.
@@ -32,9 +32,9 @@ pub struct PreparedRequest {
 
 /// A request as the client wrote it, for an upstream of the same protocol.
 #[derive(Debug, Clone)]
-pub struct Raw {
+pub struct ClientRequest {
     /// The client's protocol.
-    pub wire: WireProtocol,
+    pub protocol: WireProtocol,
     /// The JSON body.
     pub body: Bytes,
     /// Headers of the client; the adapter picks those that concern its upstream.

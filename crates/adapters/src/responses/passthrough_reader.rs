@@ -7,8 +7,8 @@ use latimer_protocol::turn::{FinishReason, Frame, Sink, TurnEvent};
 use serde::Deserialize;
 
 use super::errors;
-use super::stream::{Reader, interrupted};
-use crate::reader::{Context, End, Reader as ReaderTrait};
+use super::stream::{ResponsesReader, interrupted};
+use crate::reader::{BodyEnd, Reader, ReaderContext};
 
 /// Events that a client does not see as part of an answer: as long as nothing else came, there may be another attempt.
 const EMPTY: [&str; 6] = [
@@ -33,20 +33,20 @@ struct Kind<'a> {
 /// Reads one stream of Responses events and hands every one of them on.
 ///
 /// Invariant: `finish` emits `Finished` exactly once; a failure is never handed on as a frame.
-pub struct PassthroughReader {
-    context: Context,
+pub struct ResponsesPassthroughReader {
+    context: ReaderContext,
     started: bool,
     called: bool,
     end: Option<FinishReason>,
-    garbage: bool,
+    unreadable_lines: bool,
     /// A server that answers with one object, asked for a stream or not: there are no events to hand on, so it is translated.
-    whole: Option<Box<Reader>>,
+    whole: Option<Box<ResponsesReader>>,
 }
 
-impl PassthroughReader {
+impl ResponsesPassthroughReader {
     /// A tap for one answer.
-    pub fn new(context: Context) -> Self {
-        Self { context, started: false, called: false, end: None, garbage: false, whole: None }
+    pub fn new(context: ReaderContext) -> Self {
+        Self { context, started: false, called: false, end: None, unreadable_lines: false, whole: None }
     }
 
     fn frame(&mut self, kind: &str, data: &str, sink: &mut dyn Sink) {
@@ -65,7 +65,7 @@ impl PassthroughReader {
 
     fn terminal(&mut self, kind: &str, data: &str, sink: &mut dyn Sink) {
         let Ok(event) = serde_json::from_str::<ResponsesEvent<'_>>(data) else {
-            self.garbage = true;
+            self.unreadable_lines = true;
             return;
         };
         let response = event.response.0.as_ref();
@@ -86,11 +86,11 @@ impl PassthroughReader {
     }
 
     fn broken(&self) -> Failure {
-        interrupted(self.started, self.garbage, &self.context)
+        interrupted(self.started, self.unreadable_lines, &self.context)
     }
 }
 
-impl ReaderTrait for PassthroughReader {
+impl Reader for ResponsesPassthroughReader {
     fn push(&mut self, data: &[u8], sink: &mut dyn Sink) {
         if self.done() || data.trim_ascii() == b"[DONE]" {
             return;
@@ -100,12 +100,12 @@ impl ReaderTrait for PassthroughReader {
         let kind = parsed.as_ref().ok().and_then(|parsed| parsed.kind.some());
         let Some(kind) = kind else {
             if parsed.is_ok() && !self.started {
-                let mut whole = Box::new(Reader::new(self.context.clone()));
+                let mut whole = Box::new(ResponsesReader::new(self.context.clone()));
                 whole.push(data, sink);
                 self.whole = whole.done().then_some(whole);
-                self.garbage |= self.whole.is_none();
+                self.unreadable_lines |= self.whole.is_none();
             } else if !text.trim().is_empty() {
-                self.garbage = true;
+                self.unreadable_lines = true;
                 sink.event(TurnEvent::Note(
                     "a line of the provider's stream was not readable and was passed over",
                 ));
@@ -132,14 +132,14 @@ impl ReaderTrait for PassthroughReader {
         self.end.is_some() || self.whole.is_some()
     }
 
-    fn finish(mut self: Box<Self>, end: End, sink: &mut dyn Sink) {
+    fn finish(mut self: Box<Self>, end: BodyEnd, sink: &mut dyn Sink) {
         if let Some(whole) = self.whole.take() {
             return whole.finish(end, sink);
         }
         let reason = match (self.end.take(), end) {
             (Some(reason), _) => reason,
-            (None, End::Broken(failure)) => FinishReason::Failed(failure),
-            (None, End::Clean) => FinishReason::Failed(self.broken()),
+            (None, BodyEnd::Broken(failure)) => FinishReason::Failed(failure),
+            (None, BodyEnd::Clean) => FinishReason::Failed(self.broken()),
         };
         sink.event(TurnEvent::Finished(reason));
     }

@@ -6,63 +6,63 @@ use latimer_protocol::turn::TurnRequest;
 
 /// What a provider allows in a tool's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rule {
+pub struct ToolNameRule {
     /// Longest name, in characters.
-    pub longest: usize,
+    pub max_len: usize,
     /// Characters besides ASCII letters and digits.
-    pub others: &'static str,
+    pub extra_chars: &'static str,
     /// The first character must be a letter or `_`.
-    pub letter_first: bool,
+    pub starts_with_letter: bool,
 }
 
-impl Rule {
+impl ToolNameRule {
     /// What most providers allow: `[A-Za-z0-9_-]{1,64}`.
-    pub const COMMON: Self = Self { longest: 64, others: "_-", letter_first: false };
+    pub const COMMON: Self = Self { max_len: 64, extra_chars: "_-", starts_with_letter: false };
 
     /// The name, changed where the rule does not allow it. Not reversible: for names that nobody will call by.
-    pub fn fitted(self, name: &str) -> Cow<'_, str> {
+    pub fn sanitize(self, name: &str) -> Cow<'_, str> {
         if self.allows(name) {
             return Cow::Borrowed(name);
         }
-        let changed: String = self.replaced(name).chars().take(self.longest).collect();
+        let changed: String = self.replaced(name).chars().take(self.max_len).collect();
         Cow::Owned(if changed.is_empty() { "_".to_owned() } else { changed })
     }
 
     /// The name with characters the rule allows; its length stays.
     fn replaced(self, name: &str) -> String {
         let mut wire = String::with_capacity(name.len() + 1);
-        if self.letter_first && !name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
+        if self.starts_with_letter && !name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
             wire.push('_');
         }
-        let fits = |c: char| c.is_ascii_alphanumeric() || self.others.contains(c);
+        let fits = |c: char| c.is_ascii_alphanumeric() || self.extra_chars.contains(c);
         wire.extend(name.chars().map(|c| if fits(c) { c } else { '_' }));
         wire
     }
 
     fn allows(self, name: &str) -> bool {
-        let fits = |c: char| c.is_ascii_alphanumeric() || self.others.contains(c);
+        let fits = |c: char| c.is_ascii_alphanumeric() || self.extra_chars.contains(c);
         let first = |c: char| c.is_ascii_alphabetic() || c == '_';
         !name.is_empty()
-            && name.len() <= self.longest
+            && name.len() <= self.max_len
             && name.chars().all(fits)
-            && (!self.letter_first || name.chars().next().is_some_and(first))
+            && (!self.starts_with_letter || name.chars().next().is_some_and(first))
     }
 }
 
 /// The changed names of one request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Names {
+pub struct ToolNames {
     changed: Vec<(String, String)>,
 }
 
-impl Names {
+impl ToolNames {
     /// Changes the names that the rule does not allow; a number keeps them apart.
-    pub fn new(turn: &TurnRequest, rule: Rule) -> Self {
+    pub fn new(turn: &TurnRequest, rule: ToolNameRule) -> Self {
         let mut changed = Vec::new();
         for (place, tool) in turn.tools.iter().enumerate().filter(|(_, tool)| !rule.allows(&tool.name)) {
             let tail = format!("_{place}");
             let wire = rule.replaced(&tool.name);
-            let mut short: String = wire.chars().take(rule.longest.saturating_sub(tail.len())).collect();
+            let mut short: String = wire.chars().take(rule.max_len.saturating_sub(tail.len())).collect();
             short.push_str(&tail);
             changed.push((short, tool.name.clone()));
         }
@@ -70,12 +70,12 @@ impl Names {
     }
 
     /// The hub's name for the name a model used.
-    pub fn hub<'n>(&'n self, wire: &'n str) -> &'n str {
+    pub fn client_name<'n>(&'n self, wire: &'n str) -> &'n str {
         self.changed.iter().find(|(changed, _)| changed == wire).map_or(wire, |(_, hub)| hub)
     }
 
     /// The provider's name for the hub's name.
-    pub fn wire<'n>(&'n self, hub: &'n str) -> &'n str {
+    pub fn provider_name<'n>(&'n self, hub: &'n str) -> &'n str {
         self.changed.iter().find(|(_, known)| known == hub).map_or(hub, |(changed, _)| changed)
     }
 }
@@ -93,21 +93,21 @@ mod tests {
             tools: vec![tool("plain"), tool("a.b"), tool("7z"), tool(&long)],
             ..TurnRequest::default()
         };
-        let names = Names::new(&turn, Rule { letter_first: true, ..Rule::COMMON });
+        let names = ToolNames::new(&turn, ToolNameRule { starts_with_letter: true, ..ToolNameRule::COMMON });
         for (hub, wire) in [("plain", "plain"), ("a.b", "a_b_1"), ("7z", "_7z_2")] {
-            assert_eq!((names.wire(hub), names.hub(wire)), (wire, hub));
+            assert_eq!((names.provider_name(hub), names.client_name(wire)), (wire, hub));
         }
-        let short = names.wire(&long);
+        let short = names.provider_name(&long);
         assert!(short.len() == 64 && short.ends_with("_3"), "{short}");
-        assert_eq!(names.hub(short), long);
+        assert_eq!(names.client_name(short), long);
     }
 
     #[test]
     fn names_of_an_earlier_time_are_made_to_fit() {
-        let rule = Rule { letter_first: true, ..Rule::COMMON };
+        let rule = ToolNameRule { starts_with_letter: true, ..ToolNameRule::COMMON };
         for (name, want) in [("plain", "plain"), ("", "_"), ("a b!", "a_b_"), ("7z", "_7z"), ("ö", "__")] {
-            assert_eq!(rule.fitted(name), want);
+            assert_eq!(rule.sanitize(name), want);
         }
-        assert_eq!(rule.fitted(&"7".repeat(70)).len(), 64);
+        assert_eq!(rule.sanitize(&"7".repeat(70)).len(), 64);
     }
 }

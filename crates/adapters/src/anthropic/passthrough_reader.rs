@@ -4,8 +4,8 @@
 use latimer_protocol::anthropic::event::MessagesEvent;
 use latimer_protocol::turn::{Frame, Sink, TurnEvent};
 
-use super::stream::Reader;
-use crate::reader::{Context, End, Reader as ReaderTrait};
+use super::stream::MessagesReader;
+use crate::reader::{BodyEnd, Reader, ReaderContext};
 
 /// Events that a client does not see as part of an answer: as long as nothing else came, there may be another attempt.
 const EMPTY: [&str; 2] = ["message_start", "ping"];
@@ -13,18 +13,18 @@ const EMPTY: [&str; 2] = ["message_start", "ping"];
 /// Reads one stream of Messages events and hands every one of them on.
 ///
 /// Invariant: `finish` emits `Finished` exactly once; a failure is never handed on as a frame.
-pub struct PassthroughReader {
-    context: Context,
+pub struct MessagesPassthroughReader {
+    context: ReaderContext,
     /// Counts tokens and reads the end; what it would say of the answer itself is not heard.
-    reader: Box<Reader>,
+    reader: Box<MessagesReader>,
     /// A server that answers with one object, asked for a stream or not: there are no events to hand on, so it is translated.
     whole: bool,
 }
 
-impl PassthroughReader {
+impl MessagesPassthroughReader {
     /// A tap for one answer.
-    pub fn new(context: Context) -> Self {
-        let reader = Box::new(Reader::new(context.clone(), None));
+    pub fn new(context: ReaderContext) -> Self {
+        let reader = Box::new(MessagesReader::new(context.clone(), None));
         Self { context, reader, whole: false }
     }
 
@@ -43,7 +43,7 @@ impl PassthroughReader {
     }
 }
 
-impl ReaderTrait for PassthroughReader {
+impl Reader for MessagesPassthroughReader {
     fn push(&mut self, data: &[u8], sink: &mut dyn Sink) {
         if self.done() {
             return;
@@ -75,7 +75,7 @@ impl ReaderTrait for PassthroughReader {
         self.reader.done()
     }
 
-    fn finish(self: Box<Self>, end: End, sink: &mut dyn Sink) {
+    fn finish(self: Box<Self>, end: BodyEnd, sink: &mut dyn Sink) {
         if self.whole {
             return self.reader.finish(end, sink);
         }
@@ -93,10 +93,12 @@ mod tests {
     use super::*;
     use latimer_protocol::turn::Record;
 
-    fn tapped(events: &[&str], end: End) -> Vec<String> {
+    fn tapped(events: &[&str], end: BodyEnd) -> Vec<String> {
         let mut record = Record::default();
-        let mut tap =
-            Box::new(PassthroughReader::new(Context { endpoint: "lab".into(), ..Context::default() }));
+        let mut tap = Box::new(MessagesPassthroughReader::new(ReaderContext {
+            endpoint: "lab".into(),
+            ..ReaderContext::default()
+        }));
         for event in events {
             tap.push(event.as_bytes(), &mut record);
         }
@@ -111,7 +113,7 @@ mod tests {
 
     #[test]
     fn events_go_through_and_are_counted() {
-        let lines = tapped(&[START, CALL, DELTA, r#"{"type":"message_stop"}"#, "too late"], End::Clean);
+        let lines = tapped(&[START, CALL, DELTA, r#"{"type":"message_stop"}"#, "too late"], BodyEnd::Clean);
         let want = [
             "started".to_owned(),
             format!("frame message_start {START}"),
@@ -128,29 +130,29 @@ mod tests {
     #[test]
     fn failures_are_no_frames() {
         let error = r#"{"type":"error","error":{"type":"overloaded_error","message":"busy"}}"#;
-        let lines = tapped(&[START, error], End::Clean);
+        let lines = tapped(&[START, error], BodyEnd::Clean);
         assert_eq!(lines.len(), 4, "{lines:?}");
         assert!(lines[3].starts_with("finished failed overloaded"), "{lines:?}");
-        let lines = tapped(&[START, CALL, "garbage"], End::Clean);
+        let lines = tapped(&[START, CALL, "garbage"], BodyEnd::Clean);
         assert!(lines.last().expect("an end").starts_with("finished failed interrupted"), "{lines:?}");
     }
 
     #[test]
     fn a_pause_is_the_clients_affair() {
         let pause = r#"{"type":"message_delta","delta":{"stop_reason":"pause_turn"}}"#;
-        let mut tap = PassthroughReader::new(Context::default());
+        let mut tap = MessagesPassthroughReader::new(ReaderContext::default());
         let mut record = Record::default();
         for event in [START, pause, r#"{"type":"message_stop"}"#] {
             tap.push(event.as_bytes(), &mut record);
         }
-        assert!(tap.again().is_none() && tap.done());
+        assert!(tap.continuation().is_none() && tap.done());
     }
 
     #[test]
     fn one_object_is_translated() {
         let whole = r#"{"type":"message","content":[{"type":"text","text":"hi"}],"stop_reason":"end_turn","usage":{"input_tokens":1,"output_tokens":2}}"#;
         assert_eq!(
-            tapped(&[whole], End::Clean),
+            tapped(&[whole], BodyEnd::Clean),
             ["started", "text \"hi\"", "usage in=1 out=2", "finished stop"]
         );
     }

@@ -20,7 +20,7 @@ const NEEDLESS_IDS: [&str; 5] =
 
 /// A request ready to go out.
 #[derive(Debug)]
-pub struct Lowered {
+pub struct RewrittenRequest {
     /// The JSON body.
     pub body: Vec<u8>,
     /// What the request makes use of.
@@ -37,9 +37,15 @@ struct Kind<'a> {
 
 /// Lowers the request. `None` when its tools or its pictures have to be changed in a way that the answer must undo: then the
 /// turn has to be translated.
-pub fn lower(body: &[u8], model: &str, profile: &Profile, owner: &Owner, seal: &Seal) -> Option<Lowered> {
+pub fn rewrite(
+    body: &[u8],
+    model: &str,
+    profile: &Profile,
+    owner: &Owner,
+    seal: &Seal,
+) -> Option<RewrittenRequest> {
     let Fields(fields) = serde_json::from_slice(body).ok()?;
-    let mut lowering = Lowering { profile, owner, seal, features: Features::default(), notes: Vec::new() };
+    let mut rewriter = Rewriter { profile, owner, seal, features: Features::default(), notes: Vec::new() };
     let mut out = b"{".to_vec();
     let mut put = |name: &str, value: &str| {
         out.extend_from_slice(if out.len() > 1 { b"," } else { b"" });
@@ -58,25 +64,25 @@ pub fn lower(body: &[u8], model: &str, profile: &Profile, owner: &Owner, seal: &
             // The input is whole: there is nothing to go on with.
             "model" | "stream" | "previous_response_id" => {}
             "store" if profile.stateless => {}
-            "input" => put(name, &lowering.input(value)?),
-            "tools" => put(name, &lowering.tools(value)?),
+            "input" => put(name, &rewriter.input(value)?),
+            "tools" => put(name, &rewriter.tools(value)?),
             "include" => {
                 seen.0 = true;
-                put(name, &lowering.include(value));
+                put(name, &rewriter.include(value));
             }
             "instructions" => {
                 seen.1 = value.get() != "null";
                 put(name, value.get());
             }
             "tool_choice" if !profile.forced_calls && !matches!(value.get(), "\"auto\"" | "\"none\"") => {
-                lowering.notes.push("tool_choice was left out: this server refuses it".to_owned());
+                rewriter.notes.push("tool_choice was left out: this server refuses it".to_owned());
             }
             "service_tier" if profile.developer_role && value.get() != "\"priority\"" => {}
             field if profile.drops(field) => {
-                lowering.notes.push(format!("`{field}` was left out: this server refuses it"));
+                rewriter.notes.push(format!("`{field}` was left out: this server refuses it"));
             }
             _ => {
-                lowering.uses(name, value);
+                rewriter.uses(name, value);
                 put(name, value.get());
             }
         }
@@ -88,10 +94,10 @@ pub fn lower(body: &[u8], model: &str, profile: &Profile, owner: &Owner, seal: &
         put("instructions", "\"\"");
     }
     out.push(b'}');
-    Some(Lowered { body: out, features: lowering.features, notes: lowering.notes })
+    Some(RewrittenRequest { body: out, features: rewriter.features, notes: rewriter.notes })
 }
 
-struct Lowering<'l> {
+struct Rewriter<'l> {
     profile: &'l Profile,
     owner: &'l Owner,
     seal: &'l Seal,
@@ -99,7 +105,7 @@ struct Lowering<'l> {
     notes: Vec<String>,
 }
 
-impl Lowering<'_> {
+impl Rewriter<'_> {
     fn learnable(&mut self, limitation: Limitation) {
         self.features = self.features.and(limitation);
     }
@@ -263,26 +269,26 @@ fn without_id(item: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn lowered(body: &Value, profile: &Profile) -> Option<(Value, Vec<String>)> {
+    fn rewritten(body: &Value, profile: &Profile) -> Option<(Value, Vec<String>)> {
         let owner = Owner::new("openai", "gpt-5.5").of_account("a");
-        let lowered = lower(body.to_string().as_bytes(), "gpt-5.5", profile, &owner, &Seal::default())?;
-        Some((serde_json::from_slice(&lowered.body).expect("JSON"), lowered.notes))
+        let rewritten = rewrite(body.to_string().as_bytes(), "gpt-5.5", profile, &owner, &Seal::default())?;
+        Some((serde_json::from_slice(&rewritten.body).expect("JSON"), rewritten.notes))
     }
 
     #[test]
     fn what_needs_no_change_goes_out_as_it_came() {
         let body = r#"{"input" : [ {"type":"message","role":"user","content":"żółw"} ], "tools":[{"type":"custom","name":"x"}],"novel":{"a":1.0e3},"model":"alias","stream":false}"#;
         let owner = Owner::new("openai", "gpt-5.5");
-        let lowered =
-            lower(body.as_bytes(), "gpt-5.5", &Profile::OPENAI, &owner, &Seal::default()).expect("passes");
+        let rewritten =
+            rewrite(body.as_bytes(), "gpt-5.5", &Profile::OPENAI, &owner, &Seal::default()).expect("passes");
         assert_eq!(
-            String::from_utf8_lossy(&lowered.body),
+            String::from_utf8_lossy(&rewritten.body),
             r#"{"model":"gpt-5.5","stream":true,"input":[ {"type":"message","role":"user","content":"żółw"} ],"tools":[{"type":"custom","name":"x"}],"novel":{"a":1.0e3}}"#
         );
-        assert_eq!(lowered.notes, Vec::<String>::new());
+        assert_eq!(rewritten.notes, Vec::<String>::new());
         assert!(
-            lowered.features.has(Limitation::NoCustomTools)
-                && !lowered.features.has(Limitation::NoNamespaces)
+            rewritten.features.has(Limitation::NoCustomTools)
+                && !rewritten.features.has(Limitation::NoNamespaces)
         );
     }
 
@@ -295,7 +301,7 @@ mod tests {
         let own = state(Owner::new("openai", "gpt-5.5").of_account("a"));
         let call =
             json!({ "type": "function_call", "id": "fc_1", "call_id": "c", "name": "f", "arguments": "{}" });
-        let (body, notes) = lowered(&json!({ "input": [own, call] }), &Profile::OPENAI).expect("passes");
+        let (body, notes) = rewritten(&json!({ "input": [own, call] }), &Profile::OPENAI).expect("passes");
         assert_eq!(body["input"][0]["encrypted_content"], "gAAAA");
         assert_eq!(body["input"][1]["id"], "fc_1");
         assert!(notes.is_empty());
@@ -306,7 +312,8 @@ mod tests {
             json!({ "type": "reasoning", "summary": [], "encrypted_content": "gAAAA from nowhere" }),
         ];
         for item in foreign {
-            let (body, notes) = lowered(&json!({ "input": [item, call] }), &Profile::OPENAI).expect("passes");
+            let (body, notes) =
+                rewritten(&json!({ "input": [item, call] }), &Profile::OPENAI).expect("passes");
             assert_eq!(
                 body["input"],
                 json!([{ "type": "function_call", "call_id": "c", "name": "f", "arguments": "{}" }])
@@ -321,7 +328,7 @@ mod tests {
             "model": "x", "input": "hello", "store": true, "temperature": 1, "user": "u", "service_tier": "auto",
             "include": ["web_search_call.action.sources"],
         });
-        let (body, notes) = lowered(&body, &Profile::CHATGPT).expect("passes");
+        let (body, notes) = rewritten(&body, &Profile::CHATGPT).expect("passes");
         assert_eq!(
             body,
             json!({
@@ -333,7 +340,7 @@ mod tests {
         );
         assert_eq!(notes.len(), 2);
         let (body, _) =
-            lowered(&json!({ "input": [{ "role": "system", "content": "s" }] }), &Profile::CHATGPT)
+            rewritten(&json!({ "input": [{ "role": "system", "content": "s" }] }), &Profile::CHATGPT)
                 .expect("passes");
         assert_eq!(body["input"][0]["role"], "developer");
     }
@@ -344,11 +351,11 @@ mod tests {
             json!({ "type": "custom", "name": "x" }),
             json!({ "type": "namespace", "name": "n", "tools": [] }),
         ] {
-            assert!(lowered(&json!({ "input": "x", "tools": [tool] }), &Profile::PLAIN).is_none());
+            assert!(rewritten(&json!({ "input": "x", "tools": [tool] }), &Profile::PLAIN).is_none());
         }
         let tools = json!([{ "type": "web_search" }, { "type": "function", "name": "f" }]);
         let (body, notes) =
-            lowered(&json!({ "input": "x", "tools": tools }), &Profile::PLAIN).expect("passes");
+            rewritten(&json!({ "input": "x", "tools": tools }), &Profile::PLAIN).expect("passes");
         assert_eq!(body["tools"], json!([{ "type": "function", "name": "f" }]));
         assert_eq!(notes.len(), 1);
     }
@@ -358,8 +365,8 @@ mod tests {
         fn any_body_is_lowered_or_left(text in "[\\[\\]{}:,\"a1 ]{0,60}", input in "[\\[\\]{}:,\"a1 ]{0,30}") {
             for body in [text.clone(), format!("{{\"input\":{input}}}")] {
                 let owner = Owner::new("o", "m");
-                if let Some(lowered) = lower(body.as_bytes(), "m", &Profile::CHATGPT, &owner, &Seal::default()) {
-                    proptest::prop_assert!(serde_json::from_slice::<Value>(&lowered.body).is_ok());
+                if let Some(rewritten) = rewrite(body.as_bytes(), "m", &Profile::CHATGPT, &owner, &Seal::default()) {
+                    proptest::prop_assert!(serde_json::from_slice::<Value>(&rewritten.body).is_ok());
                 }
             }
         }

@@ -11,7 +11,7 @@ use crate::pairing::is_paired;
 
 /// The request with the provider's name for the model. `None` when anything in it has to be changed for this provider, or when it
 /// holds state that must find its owner: then the turn is translated.
-pub fn lower(body: &[u8], turn: &TurnRequest, quirks: &Quirks) -> Option<Vec<u8>> {
+pub fn rewrite(body: &[u8], turn: &TurnRequest, quirks: &Quirks) -> Option<Vec<u8>> {
     let Fields(fields) = serde_json::from_slice(body).ok()?;
     let fits = takes_everything(quirks) && turn.items.iter().all(|item| fits(item, quirks));
     if !fits || !systems_fit(turn, quirks) || !is_paired(&turn.items) {
@@ -142,9 +142,9 @@ mod tests {
 
     #[test]
     fn what_needs_no_change_goes_out_as_it_came() {
-        let lowered = lower(BODY.as_bytes(), &turn(), &Quirks::DEFAULT).expect("passes");
+        let rewritten = rewrite(BODY.as_bytes(), &turn(), &Quirks::DEFAULT).expect("passes");
         assert_eq!(
-            String::from_utf8_lossy(&lowered),
+            String::from_utf8_lossy(&rewritten),
             r#"{"model":"real","stream_options":{"include_usage":true},"stream":true,"messages":[{"role":"system","content":"be brief"},{"role":"user","content":"żółw"}],"tools":[{"type":"function","function":{"name":"bash"}}],"max_tokens":9,"top_k":40,"provider":{"order":["a"]}}"#
         );
     }
@@ -165,15 +165,15 @@ mod tests {
             "[]".to_owned(),
         ];
         for body in bodies {
-            assert_eq!(lower(body.as_bytes(), &turn(), &Quirks::DEFAULT), None, "{body}");
+            assert_eq!(rewrite(body.as_bytes(), &turn(), &Quirks::DEFAULT), None, "{body}");
         }
         let mut thoughtful = turn();
         thoughtful.items.push(Item::Reasoning(ReasoningItem::default()));
-        assert_eq!(lower(BODY.as_bytes(), &thoughtful, &Quirks::DEFAULT), None);
+        assert_eq!(rewrite(BODY.as_bytes(), &thoughtful, &Quirks::DEFAULT), None);
         let mut late = turn();
         late.items.reverse();
-        assert_eq!(lower(BODY.as_bytes(), &late, &Quirks::DEFAULT), None);
+        assert_eq!(rewrite(BODY.as_bytes(), &late, &Quirks::DEFAULT), None);
         let picky = Quirks { nine_character_call_ids: true, ..Quirks::DEFAULT };
-        assert_eq!(lower(BODY.as_bytes(), &turn(), &picky), None);
+        assert_eq!(rewrite(BODY.as_bytes(), &turn(), &picky), None);
     }
 }
