@@ -234,7 +234,7 @@ mod tests {
     fn an_order_survives_its_wire_form() {
         let order = Order {
             id: ActionId(4),
-            fault: Some(Fault::B2),
+            fault: Some(Fault::ServerError),
             by: By::Rule,
             why: "three in a row".to_owned(),
             action: Action::Announce {

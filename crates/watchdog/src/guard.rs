@@ -48,11 +48,14 @@ mod tests {
     #[test]
     fn silence_ends_when_it_was_said_to() {
         let (mut silenced, end) = (Silenced::default(), Time::from_secs(100));
-        silenced.silence(Fault::B2, Some(end));
-        silenced.silence(Fault::B7, None);
-        assert!(silenced.covers(Fault::B2, Time::from_millis(99_999)) && !silenced.covers(Fault::B2, end));
-        assert_eq!(silenced.all(end).collect::<Vec<_>>(), [(Fault::B7, None)]);
-        silenced.unsilence(Fault::B7);
-        assert!(!silenced.covers(Fault::B7, Time::ZERO));
+        silenced.silence(Fault::ServerError, Some(end));
+        silenced.silence(Fault::ClientLeft, None);
+        assert!(
+            silenced.covers(Fault::ServerError, Time::from_millis(99_999))
+                && !silenced.covers(Fault::ServerError, end)
+        );
+        assert_eq!(silenced.all(end).collect::<Vec<_>>(), [(Fault::ClientLeft, None)]);
+        silenced.unsilence(Fault::ClientLeft);
+        assert!(!silenced.covers(Fault::ClientLeft, Time::ZERO));
     }
 }

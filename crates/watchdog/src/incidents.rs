@@ -195,7 +195,7 @@ mod tests {
     use latimer_protocol::status::Fault;
 
     fn pattern(endpoint: &str) -> Pattern {
-        Pattern::new(Fault::B2).with(Fact::Endpoint, endpoint)
+        Pattern::new(Fault::ServerError).with(Fact::Endpoint, endpoint)
     }
 
     #[test]

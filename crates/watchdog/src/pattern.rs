@@ -136,15 +136,15 @@ mod tests {
 
     #[test]
     fn the_order_of_facts_does_not_matter() {
-        let one = Pattern::new(Fault::B2).with(Fact::Endpoint, "kimi").with(Fact::Status, "5xx");
-        let two = Pattern::new(Fault::B2).with(Fact::Status, "5xx").with(Fact::Endpoint, "kimi");
+        let one = Pattern::new(Fault::ServerError).with(Fact::Endpoint, "kimi").with(Fact::Status, "5xx");
+        let two = Pattern::new(Fault::ServerError).with(Fact::Status, "5xx").with(Fact::Endpoint, "kimi");
         assert_eq!(one, two);
         assert_eq!(one.to_string(), "B2 endpoint=kimi status=5xx");
     }
 
     #[test]
     fn values_are_clean_and_short() {
-        let pattern = Pattern::new(Fault::C3)
+        let pattern = Pattern::new(Fault::CallNotFound)
             .with(Fact::Cause, "sk-abcdef1234567890abcd\n\u{1b}[31m")
             .with(Fact::Source, &"x".repeat(1 << 20))
             .with(Fact::Dialect, " \n");

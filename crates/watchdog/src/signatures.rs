@@ -5,28 +5,28 @@ use memchr::{memchr, memmem};
 
 /// The table: signature, what it stands for. The first row that is in a line wins; case counts.
 pub const SIGNATURES: [(&str, Fault); 21] = [
-    ("parsed_tool_calls=0", Fault::C1),
-    ("[STUCK-RECOVERY]", Fault::C3),
-    ("suspicious cmd", Fault::C4),
-    ("empty cmd recovered", Fault::C6),
-    ("HTTP 429", Fault::B1),
-    ("HTTP 500", Fault::B2),
-    ("HTTP 502", Fault::B2),
-    ("HTTP 503", Fault::B2),
-    ("HTTP 401", Fault::B3),
-    ("HTTP 403", Fault::B4),
-    ("Connection refused", Fault::A1),
-    ("Address already in use", Fault::A2),
-    ("Broken pipe", Fault::B7),
-    ("Connection reset", Fault::B6),
-    ("timed out", Fault::B5),
-    ("SELF-REVIVE CRASH", Fault::A5),
-    ("stream error", Fault::B6),
-    ("stream disconnected", Fault::D3),
-    ("context_length_exceeded", Fault::D5),
+    ("parsed_tool_calls=0", Fault::BareExplore),
+    ("[STUCK-RECOVERY]", Fault::CallNotFound),
+    ("suspicious cmd", Fault::WrappedCommand),
+    ("empty cmd recovered", Fault::EmptyCommand),
+    ("HTTP 429", Fault::RateLimited),
+    ("HTTP 500", Fault::ServerError),
+    ("HTTP 502", Fault::ServerError),
+    ("HTTP 503", Fault::ServerError),
+    ("HTTP 401", Fault::KeyRefused),
+    ("HTTP 403", Fault::ClientVersionRefused),
+    ("Connection refused", Fault::ProxyGone),
+    ("Address already in use", Fault::PortTaken),
+    ("Broken pipe", Fault::ClientLeft),
+    ("Connection reset", Fault::StreamInterrupted),
+    ("timed out", Fault::ProviderUnreachable),
+    ("SELF-REVIVE CRASH", Fault::ProxyCrashed),
+    ("stream error", Fault::StreamInterrupted),
+    ("stream disconnected", Fault::ClientStreamLost),
+    ("context_length_exceeded", Fault::ContextTooLong),
     // Only together with [`COMPANION`]: the word alone is common.
-    ("malformed", Fault::D4),
-    ("Reconnecting", Fault::D6),
+    ("malformed", Fault::ClientDatabaseMalformed),
+    ("Reconnecting", Fault::ClientReconnecting),
 ];
 /// Must stand in the same line as `malformed`.
 const COMPANION: &str = "database";
@@ -110,13 +110,13 @@ impl Signatures {
         for (row, finder) in self.finders.iter().enumerate() {
             let wanted = match SIGNATURES.get(row) {
                 None => !self.line.companion,
-                Some((_, Fault::D4)) => !self.line.malformed,
+                Some((_, Fault::ClientDatabaseMalformed)) => !self.line.malformed,
                 Some(_) => self.line.row.is_none_or(|found| row < found),
             };
             if wanted && finder.find(bytes).is_some() {
                 match SIGNATURES.get(row) {
                     None => self.line.companion = true,
-                    Some((_, Fault::D4)) => self.line.malformed = true,
+                    Some((_, Fault::ClientDatabaseMalformed)) => self.line.malformed = true,
                     Some(_) => self.line.row = Some(row),
                 }
             }
@@ -126,8 +126,10 @@ impl Signatures {
     fn end_line(&mut self) -> Option<Fault> {
         self.overlap.clear();
         let line = std::mem::take(&mut self.line);
-        let database =
-            SIGNATURES.iter().position(|row| row.1 == Fault::D4).filter(|_| line.malformed && line.companion);
+        let database = SIGNATURES
+            .iter()
+            .position(|row| row.1 == Fault::ClientDatabaseMalformed)
+            .filter(|_| line.malformed && line.companion);
         let row = line.row.into_iter().chain(database).min()?;
         SIGNATURES.get(row).map(|row| row.1)
     }
@@ -143,8 +145,9 @@ mod tests {
     fn by_lines(text: &[u8]) -> Vec<Fault> {
         let has = |line: &[u8], text: &str| memmem::find(line, text.as_bytes()).is_some();
         let fault = |line: &[u8]| {
-            let fits =
-                |row: &&(&str, Fault)| has(line, row.0) && (row.1 != Fault::D4 || has(line, COMPANION));
+            let fits = |row: &&(&str, Fault)| {
+                has(line, row.0) && (row.1 != Fault::ClientDatabaseMalformed || has(line, COMPANION))
+            };
             SIGNATURES.iter().find(fits).map(|row| row.1)
         };
         text.split(|byte| *byte == b'\n').filter_map(fault).collect()
@@ -167,7 +170,7 @@ mod tests {
     fn every_signature_is_found() {
         for (text, fault) in SIGNATURES {
             let line = match fault {
-                Fault::D4 => format!("12:00 the database disk image is {text}\n"),
+                Fault::ClientDatabaseMalformed => format!("12:00 the database disk image is {text}\n"),
                 _ => format!("12:00 something {text} something\n"),
             };
             assert_eq!(streamed(line.as_bytes(), line.len()), [fault], "{text}");
@@ -182,7 +185,10 @@ mod tests {
     #[test]
     fn the_first_row_wins_and_a_line_is_one_fault() {
         let text = b"stream error: HTTP 429 timed out\nmalformed input\nno fault\nmalformed database Reconnecting\nHTTP 401";
-        assert_eq!(streamed(text, text.len()), [Fault::B1, Fault::D4, Fault::B3]);
+        assert_eq!(
+            streamed(text, text.len()),
+            [Fault::RateLimited, Fault::ClientDatabaseMalformed, Fault::KeyRefused]
+        );
         assert_eq!(streamed(text, 3), by_lines(text));
     }
 
@@ -195,7 +201,7 @@ mod tests {
             assert_eq!(signatures.push(&noise).count(), 0);
             assert!(signatures.overlap.capacity() <= 4 * OVERLAP, "{}", signatures.overlap.capacity());
         }
-        assert_eq!(signatures.push(b"HTTP 500\n").collect::<Vec<_>>(), [Fault::B2]);
+        assert_eq!(signatures.push(b"HTTP 500\n").collect::<Vec<_>>(), [Fault::ServerError]);
     }
 
     proptest! {

@@ -19,7 +19,14 @@ use crate::signal::Diagnosis;
 /// What a fault that no row covers rests for, and is measured by.
 const UNCOVERED: Duration = Duration::from_secs(300);
 /// Faults that a dead network explains.
-const OF_THE_NETWORK: [Fault; 6] = [Fault::A6, Fault::A7, Fault::B2, Fault::B5, Fault::B6, Fault::B9];
+const OF_THE_NETWORK: [Fault; 6] = [
+    Fault::CertificateRejected,
+    Fault::NameUnresolved,
+    Fault::ServerError,
+    Fault::ProviderUnreachable,
+    Fault::StreamInterrupted,
+    Fault::NoCapacity,
+];
 
 /// What was chosen, and by whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,59 +7,59 @@ use crate::signal::ProxyEvent;
 
 /// Events that are a fault whatever else they hold.
 const BY_EVENT: [(&str, Fault); 7] = [
-    ("learned.corrupt", Fault::E1),
-    ("routes.none", Fault::E5),
-    ("account.not_refreshed", Fault::E4),
-    ("account.broken", Fault::E4),
-    ("repair.unknown_format", Fault::C3),
-    ("repair.loop", Fault::C10),
-    ("request.panicked", Fault::A5),
+    ("learned.corrupt", Fault::LearnedStateCorrupt),
+    ("routes.none", Fault::AllRoutesResting),
+    ("account.not_refreshed", Fault::LoginExpiring),
+    ("account.broken", Fault::LoginExpiring),
+    ("repair.unknown_format", Fault::CallNotFound),
+    ("repair.loop", Fault::RepetitionLoop),
+    ("request.panicked", Fault::ProxyCrashed),
 ];
 
 /// Finer causes, which go before the kind of failure.
 const BY_CAUSE: [(&str, Fault); 20] = [
-    ("tls", Fault::A6),
-    ("certificate", Fault::A6),
-    ("dns", Fault::A7),
-    ("resolver", Fault::A7),
-    ("upgrade_required", Fault::B4),
-    ("bot_filter", Fault::B10),
-    ("bare_explore", Fault::C1),
-    ("explore", Fault::C1),
-    ("escalation", Fault::C2),
-    ("unknown_format", Fault::C3),
-    ("double_wrapped", Fault::C4),
-    ("unescaped_twice", Fault::C4),
-    ("suspicious", Fault::C5),
-    ("suspicious_command", Fault::C5),
-    ("empty_command", Fault::C6),
-    ("lone_brace", Fault::C7),
-    ("bash_without_command", Fault::C8),
-    ("parameter_spelling", Fault::C9),
-    ("loop", Fault::C10),
-    ("all_resting", Fault::E5),
+    ("tls", Fault::CertificateRejected),
+    ("certificate", Fault::CertificateRejected),
+    ("dns", Fault::NameUnresolved),
+    ("resolver", Fault::NameUnresolved),
+    ("upgrade_required", Fault::ClientVersionRefused),
+    ("bot_filter", Fault::BotFilter),
+    ("bare_explore", Fault::BareExplore),
+    ("explore", Fault::BareExplore),
+    ("escalation", Fault::EscalationRequest),
+    ("unknown_format", Fault::CallNotFound),
+    ("double_wrapped", Fault::WrappedCommand),
+    ("unescaped_twice", Fault::WrappedCommand),
+    ("suspicious", Fault::SuspiciousCommand),
+    ("suspicious_command", Fault::SuspiciousCommand),
+    ("empty_command", Fault::EmptyCommand),
+    ("lone_brace", Fault::LoneBrace),
+    ("bash_without_command", Fault::BashWithoutCommand),
+    ("parameter_spelling", Fault::ParameterSpelling),
+    ("loop", Fault::RepetitionLoop),
+    ("all_resting", Fault::AllRoutesResting),
 ];
 
 /// Kinds of failure: code, status (0 for any), fault. The first row that fits wins. A kind without a row is no fault: a
 /// request that could not be answered by anybody, a stop.
 const BY_FAILURE: [(&str, u16, Fault); 17] = [
-    ("rate_limited", 0, Fault::B1),
-    ("concurrency_limited", 0, Fault::B1),
-    ("window_exhausted", 0, Fault::B1),
-    ("quota_exhausted", 0, Fault::B1),
-    ("unauthorized", 0, Fault::B3),
-    ("forbidden", 426, Fault::B4),
-    ("forbidden", 0, Fault::B3),
-    ("overloaded", 500, Fault::B2),
-    ("overloaded", 0, Fault::B9),
-    ("upstream_error", 0, Fault::B2),
-    ("unreachable", 0, Fault::B5),
-    ("timeout", 0, Fault::B5),
-    ("interrupted", 0, Fault::B6),
-    ("bad_request", 400, Fault::B8),
-    ("bad_request", 422, Fault::B8),
-    ("context_length_exceeded", 0, Fault::D5),
-    ("internal", 0, Fault::A5),
+    ("rate_limited", 0, Fault::RateLimited),
+    ("concurrency_limited", 0, Fault::RateLimited),
+    ("window_exhausted", 0, Fault::RateLimited),
+    ("quota_exhausted", 0, Fault::RateLimited),
+    ("unauthorized", 0, Fault::KeyRefused),
+    ("forbidden", 426, Fault::ClientVersionRefused),
+    ("forbidden", 0, Fault::KeyRefused),
+    ("overloaded", 500, Fault::ServerError),
+    ("overloaded", 0, Fault::NoCapacity),
+    ("upstream_error", 0, Fault::ServerError),
+    ("unreachable", 0, Fault::ProviderUnreachable),
+    ("timeout", 0, Fault::ProviderUnreachable),
+    ("interrupted", 0, Fault::StreamInterrupted),
+    ("bad_request", 400, Fault::RequestRefused),
+    ("bad_request", 422, Fault::RequestRefused),
+    ("context_length_exceeded", 0, Fault::ContextTooLong),
+    ("internal", 0, Fault::ProxyCrashed),
 ];
 
 /// Which limit a 429 named.
@@ -81,9 +81,10 @@ pub fn classify(event: &ProxyEvent) -> Option<Pattern> {
         let fits = |row: &&(&str, u16, Fault)| failure == Some(row.0) && (row.1 == 0 || row.1 == status);
         BY_FAILURE.iter().find(fits).map(|row| row.2)
     };
-    let left = || (event.finish.as_deref() == Some("client_left")).then_some(Fault::B7);
+    let left = || (event.finish.as_deref() == Some("client_left")).then_some(Fault::ClientLeft);
     let fault = event.fault.or_else(by_cause).or_else(by_event).or_else(by_failure).or_else(left)?;
-    let limit = LIMITS.iter().find(|row| fault == Fault::B1 && failure == Some(row.0)).map(|row| row.1);
+    let limit =
+        LIMITS.iter().find(|row| fault == Fault::RateLimited && failure == Some(row.0)).map(|row| row.1);
     // The facts that tell two incidents of this group apart; the others would only scatter the counts.
     let (class, dialect) = match fault.group() {
         'B' => (event.status.map(status_class), None),
@@ -97,12 +98,18 @@ pub fn classify(event: &ProxyEvent) -> Option<Pattern> {
         .maybe(Fact::Limit, limit);
     Some(match (fault, event.fault, failure) {
         // A request that failed inside is no crash of the process, and a login's name is its endpoint.
-        (Fault::A5, None, _) => pattern.with(Fact::Check, "request"),
+        (Fault::ProxyCrashed, None, _) => pattern.with(Fact::Check, "request"),
         // About its own process a log is hearsay: a process that writes lives.
-        (Fault::A1 | Fault::A2 | Fault::A3 | Fault::A4 | Fault::A5, Some(_), _) => {
-            pattern.with(Fact::Check, "log")
-        }
-        (Fault::E4, ..) => pattern.maybe(Fact::Cause, event.account.as_deref()),
+        (
+            Fault::ProxyGone
+            | Fault::PortTaken
+            | Fault::ProxyMemoryHigh
+            | Fault::ProxyUnresponsive
+            | Fault::ProxyCrashed,
+            Some(_),
+            _,
+        ) => pattern.with(Fact::Check, "log"),
+        (Fault::LoginExpiring, ..) => pattern.maybe(Fact::Cause, event.account.as_deref()),
         _ => pattern,
     })
 }
@@ -163,7 +170,7 @@ mod tests {
     #[test]
     fn a_named_fault_goes_before_everything() {
         let named = ProxyEvent {
-            fault: Some(Fault::C7),
+            fault: Some(Fault::LoneBrace),
             dialect: Some("dsml".to_owned()),
             ..event("timeout", 0, "tls")
         };

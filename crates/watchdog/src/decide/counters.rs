@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn counts_are_those_of_the_window() {
-        let (mut counters, pattern) = (Counters::default(), Pattern::new(Fault::B2));
+        let (mut counters, pattern) = (Counters::default(), Pattern::new(Fault::ServerError));
         for second in [0, 10, 20, 200] {
             counters.push(&pattern, 10, Time::from_secs(second), Time::from_secs(second));
         }
@@ -96,7 +96,7 @@ mod tests {
     fn memory_is_bounded() {
         let mut counters = Counters::default();
         for number in 0..2000u64 {
-            let pattern = Pattern::new(Fault::B2).with(Fact::Endpoint, &(number % 700).to_string());
+            let pattern = Pattern::new(Fault::ServerError).with(Fact::Endpoint, &(number % 700).to_string());
             counters.push(&pattern, 3, Time::from_secs(number), Time::ZERO);
         }
         assert_eq!(counters.seen.len(), MOST);

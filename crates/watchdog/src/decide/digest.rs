@@ -34,15 +34,15 @@ impl Moment<'_> {
         sighting.status = event.status;
         sighting.retry_after = event.retry_after_ms.map(std::time::Duration::from_millis);
         match sighting.fault() {
-            Fault::D5 => sighting.scope = event.thread.as_deref().map(clean_name),
-            Fault::E5 => {
+            Fault::ContextTooLong => sighting.scope = event.thread.as_deref().map(clean_name),
+            Fault::AllRoutesResting => {
                 sighting.what =
                     event.until.map(|until| format!("every route rests; the first returns at {until} UTC"));
                 if self.state.network_down {
                     sighting.pattern = sighting.pattern.with(Fact::Network, "down");
                 }
             }
-            Fault::E4 => sighting.run = event.account.as_deref().map(login_command),
+            Fault::LoginExpiring => sighting.run = event.account.as_deref().map(login_command),
             _ => {}
         }
         self.sighted(&sighting);
@@ -68,7 +68,7 @@ impl Moment<'_> {
             self.state.network_down = false;
         } else if !self.state.network_down {
             self.state.network_down = true;
-            let mut sighting = Sighting::new(Pattern::new(Fault::A7).with(Fact::Network, "down"));
+            let mut sighting = Sighting::new(Pattern::new(Fault::NameUnresolved).with(Fact::Network, "down"));
             sighting.what =
                 Some("the machine has no network; what fails now is not the providers' fault".to_owned());
             sighting.run = Some("check the network".to_owned());
@@ -87,7 +87,7 @@ impl Moment<'_> {
             (None, Some(code)) => format!("ended with code {code}"),
             (None, None) => "is gone".to_owned(),
         };
-        let mut sighting = Sighting::new(Pattern::new(Fault::D1).with(Fact::Source, &exit.name));
+        let mut sighting = Sighting::new(Pattern::new(Fault::ClientGone).with(Fact::Source, &exit.name));
         sighting.scope = Some(exit.pid.to_string());
         sighting.what = Some(format!("{} (process {}) {how}", client(&exit.name), exit.pid));
         sighting.run.clone_from(&exit.resume);
@@ -98,7 +98,8 @@ impl Moment<'_> {
         if memory.memory_bytes <= self.state.settings.client_memory_alert {
             return;
         }
-        let mut sighting = Sighting::new(Pattern::new(Fault::D2).with(Fact::Source, &memory.name));
+        let mut sighting =
+            Sighting::new(Pattern::new(Fault::ClientMemoryHigh).with(Fact::Source, &memory.name));
         sighting.scope = Some(memory.pid.to_string());
         let gib = memory.memory_bytes >> 20;
         sighting.what = Some(format!("{} (process {}) holds {gib} MiB", client(&memory.name), memory.pid));
@@ -107,8 +108,9 @@ impl Moment<'_> {
 
     pub(super) fn client_database(&mut self, database: &ClientDatabase) {
         let generated = if database.generated { "yes" } else { "no" };
-        let pattern =
-            Pattern::new(Fault::D4).with(Fact::Source, &database.client).with(Fact::Generated, generated);
+        let pattern = Pattern::new(Fault::ClientDatabaseMalformed)
+            .with(Fact::Source, &database.client)
+            .with(Fact::Generated, generated);
         let mut sighting = Sighting::new(pattern);
         sighting.client = Some(database.client.clone());
         sighting.what =
@@ -120,7 +122,8 @@ impl Moment<'_> {
         if port.found == port.expected {
             return;
         }
-        let mut sighting = Sighting::new(Pattern::new(Fault::E3).with(Fact::Source, &port.client));
+        let mut sighting =
+            Sighting::new(Pattern::new(Fault::StaleClientPort).with(Fact::Source, &port.client));
         sighting.client = Some(port.client.clone());
         sighting.what =
             Some(format!("`{}` names port {}, and ours is {}", port.file, port.found, port.expected));
@@ -129,7 +132,7 @@ impl Moment<'_> {
 
     pub(super) fn dead_pids(&mut self, processes: Vec<Process>) {
         if !processes.is_empty() {
-            let mut sighting = Sighting::of(Fault::E2);
+            let mut sighting = Sighting::of(Fault::DeadRegistryEntries);
             sighting.processes = processes;
             self.sighted(&sighting);
         }
@@ -137,7 +140,7 @@ impl Moment<'_> {
 
     pub(super) fn cache_corrupt(&mut self, cache: &CacheCorrupt) {
         let cause = if cache.known_bad { "known_bad" } else { "corrupt" };
-        self.sighted(&Sighting::new(Pattern::new(Fault::E1).with(Fact::Cause, cause)));
+        self.sighted(&Sighting::new(Pattern::new(Fault::LearnedStateCorrupt).with(Fact::Cause, cause)));
     }
 
     pub(super) fn token_expiring(&mut self, token: &TokenExpiring) {
@@ -145,8 +148,9 @@ impl Moment<'_> {
         if !token.refresh_failed && !over {
             return;
         }
-        let pattern =
-            Pattern::new(Fault::E4).with(Fact::Source, &token.login).with(Fact::Cause, &token.account);
+        let pattern = Pattern::new(Fault::LoginExpiring)
+            .with(Fact::Source, &token.login)
+            .with(Fact::Cause, &token.account);
         let mut sighting = Sighting::new(pattern);
         let when = if over { "ended" } else { "ends" };
         sighting.what =

@@ -41,14 +41,14 @@ impl Moment<'_> {
         self.state.life.health = health.clone();
         self.state.counters.begin_again(|pattern| {
             let check = pattern.fact(Fact::Check);
-            (pattern.fault == Fault::A4 && check.is_none())
-                || (pattern.fault == Fault::A1 && check == Some("health"))
+            (pattern.fault == Fault::ProxyUnresponsive && check.is_none())
+                || (pattern.fault == Fault::ProxyGone && check == Some("health"))
         });
         // The next start is a plain one then; what runs in safe mode goes on in it.
         self.state.restarts.healthy(self.now);
         self.look_at_memory(health);
         if health.loop_lag_ms > LAG_MS {
-            let mut sighting = Sighting::new(Pattern::new(Fault::A4).with(Fact::Check, "lag"));
+            let mut sighting = Sighting::new(Pattern::new(Fault::ProxyUnresponsive).with(Fact::Check, "lag"));
             sighting.what = Some(format!("the proxy answers {} ms late", health.loop_lag_ms));
             sighting.run = Some("latimer-watchdog upgrade".to_owned());
             self.sighted(&sighting);
@@ -100,7 +100,7 @@ impl Moment<'_> {
                 ),
             )
         };
-        let mut sighting = Sighting::new(Pattern::new(Fault::A3).with(Fact::Check, check));
+        let mut sighting = Sighting::new(Pattern::new(Fault::ProxyMemoryHigh).with(Fact::Check, check));
         sighting.what = Some(what);
         self.sighted(&sighting);
     }
@@ -113,8 +113,8 @@ impl Moment<'_> {
         self.state.restarts.unhealthy();
         let pattern = match miss.why {
             // Nobody listens: the process of an adopted proxy is gone.
-            MissKind::Refused => Pattern::new(Fault::A1).with(Fact::Check, "health"),
-            _ => Pattern::new(Fault::A4),
+            MissKind::Refused => Pattern::new(Fault::ProxyGone).with(Fact::Check, "health"),
+            _ => Pattern::new(Fault::ProxyUnresponsive),
         };
         let missed = self.state.life.missed;
         let mut sighting = Sighting::new(pattern);
@@ -139,16 +139,17 @@ impl Moment<'_> {
         let slower = self.state.latency.trend().and_then(|trend| trend.reaches(LAG_MS));
         if let Some(left) = slower.filter(|left| *left <= FORESIGHT) {
             let minutes = left.as_secs() / 60;
-            let mut sighting = Sighting::new(Pattern::new(Fault::A4).with(Fact::Check, "latency"));
+            let mut sighting =
+                Sighting::new(Pattern::new(Fault::ProxyUnresponsive).with(Fact::Check, "latency"));
             sighting.what = Some(format!(
                 "turns begin later and later; in {minutes} minutes they take {LAG_MS} ms to begin"
             ));
             sighting.run = Some("latimer-watchdog upgrade".to_owned());
             self.sighted(&sighting);
         }
-        self.state
-            .counters
-            .begin_again(|pattern| pattern.fault == Fault::A4 && pattern.fact(Fact::Check) == Some("probe"));
+        self.state.counters.begin_again(|pattern| {
+            pattern.fault == Fault::ProxyUnresponsive && pattern.fact(Fact::Check) == Some("probe")
+        });
         if let Some((sighting, _)) = self.state.probing.take() {
             let why = "a real turn works, and the client tries again by itself".to_owned();
             self.order(Some(sighting.fault()), By::Rule, why, Action::Ignore);
@@ -161,13 +162,11 @@ impl Moment<'_> {
         }
         self.state.restarts.unhealthy();
         let what = format!("a real turn through the proxy failed ({})", miss.why.name());
-        let asked_for = self
-            .state
-            .probing
-            .take()
-            .filter(|(sighting, _)| matches!(sighting.fault(), Fault::D3 | Fault::D6));
+        let asked_for = self.state.probing.take().filter(|(sighting, _)| {
+            matches!(sighting.fault(), Fault::ClientStreamLost | Fault::ClientReconnecting)
+        });
         // Nobody asked: it is alive but dead. After a lost stream it is the client's fault or ours, and can wait for a cancel.
-        let fault = asked_for.as_ref().map_or(Fault::A4, |(asked_for, _)| asked_for.fault());
+        let fault = asked_for.as_ref().map_or(Fault::ProxyUnresponsive, |(asked_for, _)| asked_for.fault());
         let mut sighting = Sighting::new(Pattern::new(fault).with(Fact::Check, "probe"));
         sighting.is_dead = asked_for.is_none();
         sighting.what = Some(what);

@@ -121,7 +121,7 @@ impl Moment<'_> {
         if exit.wanted || another || !lives || being_ended {
             return;
         }
-        let fault = if exit.code.is_some() { Fault::A5 } else { Fault::A1 };
+        let fault = if exit.code.is_some() { Fault::ProxyCrashed } else { Fault::ProxyGone };
         let how = match (exit.code, exit.signal) {
             (Some(code), _) => format!("the proxy ended with code {code}"),
             (None, Some(signal)) => format!("the proxy was ended by signal {signal}"),
@@ -157,7 +157,7 @@ impl Moment<'_> {
             return;
         }
         self.enter(Phase::Down);
-        self.state.life.down_by = Some(Fault::A2);
+        self.state.life.down_by = Some(Fault::PortTaken);
         let (owner, what) = match &conflict.owner {
             Some(owner) => {
                 let kind = if owner.ours { "ours" } else { "foreign" };
@@ -166,13 +166,13 @@ impl Moment<'_> {
             }
             None => ("unknown", format!("port {} is held by another process", conflict.port)),
         };
-        let mut sighting = Sighting::new(Pattern::new(Fault::A2).with(Fact::Owner, owner));
+        let mut sighting = Sighting::new(Pattern::new(Fault::PortTaken).with(Fact::Owner, owner));
         sighting.processes =
             conflict.owner.iter().filter(|owner| owner.ours).map(|owner| owner.process).collect();
         sighting.what = Some(what);
         if owner != "ours" {
             sighting.level = Some(Level::Urgent);
-            self.start_later(PORT_AGAIN, "the port may be free by now".to_owned(), Some(Fault::A2));
+            self.start_later(PORT_AGAIN, "the port may be free by now".to_owned(), Some(Fault::PortTaken));
         }
         self.sighted(&sighting);
     }

@@ -63,7 +63,7 @@ impl Moment<'_> {
     fn was_done(&mut self, order: InFlight) {
         if matches!(order.action, Action::KillStale { .. }) {
             let why = "what held the port was ended".to_owned();
-            self.start_later(Duration::from_millis(100), why, Some(Fault::A2));
+            self.start_later(Duration::from_millis(100), why, Some(Fault::PortTaken));
         }
         if order.action == Action::Replace {
             self.was_replaced();
@@ -79,7 +79,7 @@ impl Moment<'_> {
     }
 
     fn was_not_done(&mut self, order: &InFlight, error: &str) {
-        let fault = order.hope.as_ref().map_or(Fault::A1, |hope| hope.key.pattern.fault);
+        let fault = order.hope.as_ref().map_or(Fault::ProxyGone, |hope| hope.key.pattern.fault);
         if let Some(hope) = &order.hope {
             self.learned(hope, order.by, false);
         }

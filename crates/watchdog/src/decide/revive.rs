@@ -82,7 +82,7 @@ impl Moment<'_> {
             return;
         }
         let safe_mode = self.state.restarts.in_safe_mode();
-        let sighting = Sighting::of(fault.unwrap_or(Fault::A1));
+        let sighting = Sighting::of(fault.unwrap_or(Fault::ProxyGone));
         let due = self.now.plus(after);
         let action = self.bring_up(safe_mode, true);
         self.hold(&sighting, Plan::start(action, By::Rule, why, due));
@@ -99,7 +99,7 @@ impl Moment<'_> {
     /// Called with the time: a proxy that is down and forgotten.
     pub(super) fn look_for_the_forgotten(&mut self) {
         let life = &self.state.life;
-        let fault = life.down_by.unwrap_or(Fault::A1);
+        let fault = life.down_by.unwrap_or(Fault::ProxyGone);
         let silenced = self.state.silenced.covers(fault, self.wall);
         if life.phase == Phase::Down && self.now.since(life.since) >= FORGOTTEN && !silenced {
             let fault = Some(fault);

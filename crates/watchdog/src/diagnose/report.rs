@@ -203,13 +203,14 @@ mod tests {
     fn a_report_tells_codes_names_and_numbers() {
         let (now, mut scene, mut incidents) =
             (Time::from_secs(1_700_000_000), Scene::default(), Incidents::default());
-        let pattern = Pattern::new(Fault::C3).with(Fact::Endpoint, "ann-work").with(Fact::Dialect, "dsml");
+        let pattern =
+            Pattern::new(Fault::CallNotFound).with(Fact::Endpoint, "ann-work").with(Fact::Dialect, "dsml");
         scene.turn("ann-work", Some("deepseek/deepseek-v4"), Some(500), Some("upstream_error"));
         for _ in 0..5 {
-            scene.seen(Fault::C3, None, now);
+            scene.seen(Fault::CallNotFound, None, now);
         }
-        scene.seen(Fault::B2, Some(500), now);
-        scene.seen(Fault::B1, Some(429), Time::from_secs(1_699_999_000));
+        scene.seen(Fault::ServerError, Some(500), now);
+        scene.seen(Fault::RateLimited, Some(429), Time::from_secs(1_699_999_000));
         incidents.seen(&pattern, now);
         incidents.tried(&pattern, Remedy::ClearSchemaCache, By::Rule, false, now);
         let proxy = Proxy { phase: "up", uptime_s: 812, memory_bytes: 61 << 20, ..Proxy::default() };
@@ -236,10 +237,10 @@ mod tests {
     fn memory_is_bounded() {
         let mut scene = Scene::default();
         for number in 0..1000 {
-            scene.seen(Fault::B2, Some(500), Time::from_secs(number));
+            scene.seen(Fault::ServerError, Some(500), Time::from_secs(number));
             scene.turn(&number.to_string(), None, None, None);
         }
         assert_eq!((scene.events.len(), scene.endpoints.len()), (MOST_EVENTS, Scene::MOST_ENDPOINTS));
-        assert_eq!(scene.counts[&Fault::B2], 1000);
+        assert_eq!(scene.counts[&Fault::ServerError], 1000);
     }
 }

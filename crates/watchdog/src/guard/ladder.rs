@@ -151,7 +151,11 @@ mod tests {
     use latimer_protocol::status::Fault;
 
     fn key(scope: &str) -> Key {
-        Key { pattern: Pattern::new(Fault::B2), scope: Some(scope.to_owned()), remedy: Remedy::RetryNow }
+        Key {
+            pattern: Pattern::new(Fault::ServerError),
+            scope: Some(scope.to_owned()),
+            remedy: Remedy::RetryNow,
+        }
     }
 
     #[test]

@@ -52,7 +52,10 @@ fn cases() -> Vec<Case> {
 }
 
 fn proxy_cases() -> Vec<Case> {
-    use Fault::{A1, A2, A3, A4, A5, A6, A7};
+    use Fault::{
+        CertificateRejected, NameUnresolved, PortTaken, ProxyCrashed, ProxyGone, ProxyMemoryHigh,
+        ProxyUnresponsive,
+    };
     let memory = |memory_bytes| Signal::Health(Health { memory_bytes, ..Health::default() });
     let lagging = Signal::Health(Health { loop_lag_ms: 5000, memory_bytes: 60 << 20, ..Health::default() });
     let conflict = |ours| {
@@ -63,20 +66,30 @@ fn proxy_cases() -> Vec<Case> {
         })
     };
     vec![
-        case(A1, "killed from outside", vec![killed(9)], &["alert", "start"]),
-        case(A1, "an adopted one is refused", again(missed(MissKind::Refused), 3), &["alert", "restart"]),
-        case(A1, "a foreign log says so, and a turn works", vec![foreign(A1), probe_ok()], &["ignore"]),
+        case(ProxyGone, "killed from outside", vec![killed(9)], &["alert", "start"]),
         case(
-            A1,
-            "the proxy's own log says so: a process that writes lives",
-            vec![named(A1), probe_ok()],
+            ProxyGone,
+            "an adopted one is refused",
+            again(missed(MissKind::Refused), 3),
+            &["alert", "restart"],
+        ),
+        case(
+            ProxyGone,
+            "a foreign log says so, and a turn works",
+            vec![foreign(ProxyGone), probe_ok()],
             &["ignore"],
         ),
-        case(A3, "over the limit", vec![memory(2 << 30)], &["replace"]),
-        case(A4, "three misses", again(missed(MissKind::Timeout), 3), &["alert", "restart"]),
-        case(A4, "two misses", again(missed(MissKind::Timeout), 2), &[]),
         case(
-            A4,
+            ProxyGone,
+            "the proxy's own log says so: a process that writes lives",
+            vec![named(ProxyGone), probe_ok()],
+            &["ignore"],
+        ),
+        case(ProxyMemoryHigh, "over the limit", vec![memory(2 << 30)], &["replace"]),
+        case(ProxyUnresponsive, "three misses", again(missed(MissKind::Timeout), 3), &["alert", "restart"]),
+        case(ProxyUnresponsive, "two misses", again(missed(MissKind::Timeout), 2), &[]),
+        case(
+            ProxyUnresponsive,
             "an answer in between",
             vec![
                 missed(MissKind::Timeout),
@@ -87,17 +100,22 @@ fn proxy_cases() -> Vec<Case> {
             ],
             &[],
         ),
-        case(A4, "alive but dead", again(probe_failed(), 2), &["alert", "restart"]),
-        case(A4, "a turn works in between", vec![probe_failed(), probe_ok(), probe_failed()], &[]),
-        case(A4, "late event loop", again(lagging, 5), &["alert"]),
-        case(A5, "ended with a code", vec![crash(1)], &["alert", "start"]),
-        case(A5, "a request failed inside", vec![event("internal", 500)], &["alert"]),
-        case(A6, "certificate", vec![with("tls")], &["alert"]),
-        case(A7, "resolver", vec![with("dns")], &["retry"]),
-        case(A7, "no network at all", vec![Signal::Network(Network { up: false })], &["alert"]),
+        case(ProxyUnresponsive, "alive but dead", again(probe_failed(), 2), &["alert", "restart"]),
+        case(
+            ProxyUnresponsive,
+            "a turn works in between",
+            vec![probe_failed(), probe_ok(), probe_failed()],
+            &[],
+        ),
+        case(ProxyUnresponsive, "late event loop", again(lagging, 5), &["alert"]),
+        case(ProxyCrashed, "ended with a code", vec![crash(1)], &["alert", "start"]),
+        case(ProxyCrashed, "a request failed inside", vec![event("internal", 500)], &["alert"]),
+        case(CertificateRejected, "certificate", vec![with("tls")], &["alert"]),
+        case(NameUnresolved, "resolver", vec![with("dns")], &["retry"]),
+        case(NameUnresolved, "no network at all", vec![Signal::Network(Network { up: false })], &["alert"]),
         // While no proxy is up: a port that somebody else holds.
         case(
-            A2,
+            PortTaken,
             "ours",
             vec![
                 Signal::ProxyExited(latimer_watchdog::signal::Exit { code: Some(98), ..Default::default() }),
@@ -106,7 +124,7 @@ fn proxy_cases() -> Vec<Case> {
             &["kill_stale", "start"],
         ),
         case(
-            A2,
+            PortTaken,
             "somebody else's",
             vec![
                 Signal::ProxyExited(latimer_watchdog::signal::Exit { code: Some(98), ..Default::default() }),
@@ -118,17 +136,20 @@ fn proxy_cases() -> Vec<Case> {
 }
 
 fn provider_cases() -> Vec<Case> {
-    use Fault::{B1, B2, B3, B4, B5, B6, B7, B8, B9, B10};
+    use Fault::{
+        BotFilter, ClientLeft, ClientVersionRefused, KeyRefused, NoCapacity, ProviderUnreachable,
+        RateLimited, RequestRefused, ServerError, StreamInterrupted,
+    };
     vec![
-        case(B1, "burst", vec![event("rate_limited", 429)], &["wait"]),
-        case(B1, "window", vec![event("window_exhausted", 429)], &["wait"]),
-        case(B1, "balance", vec![event("quota_exhausted", 429)], &["alert"]),
-        case(B2, "once", vec![event("upstream_error", 500)], &["retry"]),
-        case(B2, "three in a row", again(event("upstream_error", 500), 3), &["alert", "retry"]),
+        case(RateLimited, "burst", vec![event("rate_limited", 429)], &["wait"]),
+        case(RateLimited, "window", vec![event("window_exhausted", 429)], &["wait"]),
+        case(RateLimited, "balance", vec![event("quota_exhausted", 429)], &["alert"]),
+        case(ServerError, "once", vec![event("upstream_error", 500)], &["retry"]),
+        case(ServerError, "three in a row", again(event("upstream_error", 500), 3), &["alert", "retry"]),
         Case {
             before: &["retry"],
             ..case(
-                B2,
+                ServerError,
                 "a turn works in between",
                 vec![
                     event("upstream_error", 500),
@@ -139,40 +160,57 @@ fn provider_cases() -> Vec<Case> {
                 &[],
             )
         },
-        case(B3, "refused key", vec![event("unauthorized", 401)], &["alert"]),
-        case(B4, "old client", vec![with("upgrade_required")], &["alert"]),
-        case(B5, "too slow", vec![event("timeout", 0)], &["raise_timeout"]),
-        case(B6, "once", vec![event("interrupted", 0)], &["ignore"]),
-        case(B6, "three", again(event("interrupted", 0), 3), &["reconnect"]),
-        Case { before: &["reconnect"], ..case(B6, "six", again(event("interrupted", 0), 6), &["restart"]) },
-        case(B7, "the client left", vec![foreign(B7)], &["ignore"]),
-        case(B8, "a field is refused", vec![event("bad_request", 400)], &["clear_capabilities"]),
-        case(B9, "no capacity", vec![event("overloaded", 503)], &["alert"]),
-        case(B10, "bot filter", vec![with("bot_filter")], &["alert"]),
+        case(KeyRefused, "refused key", vec![event("unauthorized", 401)], &["alert"]),
+        case(ClientVersionRefused, "old client", vec![with("upgrade_required")], &["alert"]),
+        case(ProviderUnreachable, "too slow", vec![event("timeout", 0)], &["raise_timeout"]),
+        case(StreamInterrupted, "once", vec![event("interrupted", 0)], &["ignore"]),
+        case(StreamInterrupted, "three", again(event("interrupted", 0), 3), &["reconnect"]),
+        Case {
+            before: &["reconnect"],
+            ..case(StreamInterrupted, "six", again(event("interrupted", 0), 6), &["restart"])
+        },
+        case(ClientLeft, "the client left", vec![foreign(ClientLeft)], &["ignore"]),
+        case(RequestRefused, "a field is refused", vec![event("bad_request", 400)], &["clear_capabilities"]),
+        case(NoCapacity, "no capacity", vec![event("overloaded", 503)], &["alert"]),
+        case(BotFilter, "bot filter", vec![with("bot_filter")], &["alert"]),
     ]
 }
 
 fn model_cases() -> Vec<Case> {
-    use Fault::{C1, C2, C3, C4, C5, C6, C7, C8, C9, C10};
+    use Fault::{
+        BareExplore, BashWithoutCommand, CallNotFound, EmptyCommand, EscalationRequest, LoneBrace,
+        ParameterSpelling, RepetitionLoop, SuspiciousCommand, WrappedCommand,
+    };
     vec![
-        case(C1, "three", again(named(C1), 3), &["clear_capabilities"]),
-        Case { before: &["clear_capabilities"], ..case(C1, "six", again(named(C1), 6), &["alert"]) },
-        case(C2, "five", again(named(C2), 5), &["alert"]),
-        case(C2, "four", again(named(C2), 4), &[]),
-        case(C3, "five, and no model to ask", again(named(C3), 5), &["alert"]),
-        case(C4, "still wrapped", vec![named(C4)], &["alert"]),
-        case(C5, "three", again(named(C5), 3), &["clear_capabilities"]),
-        case(C5, "five", again(named(C5), 5), &["alert", "clear_capabilities"]),
-        case(C6, "three", again(named(C6), 3), &["alert"]),
-        case(C7, "five, and no model to ask", again(named(C7), 5), &["alert"]),
-        case(C8, "three, and no model to ask", again(named(C8), 3), &["alert"]),
-        case(C9, "another spelling", vec![named(C9)], &["ignore"]),
-        case(C10, "a loop", vec![named(C10)], &["alert"]),
+        case(BareExplore, "three", again(named(BareExplore), 3), &["clear_capabilities"]),
+        Case {
+            before: &["clear_capabilities"],
+            ..case(BareExplore, "six", again(named(BareExplore), 6), &["alert"])
+        },
+        case(EscalationRequest, "five", again(named(EscalationRequest), 5), &["alert"]),
+        case(EscalationRequest, "four", again(named(EscalationRequest), 4), &[]),
+        case(CallNotFound, "five, and no model to ask", again(named(CallNotFound), 5), &["alert"]),
+        case(WrappedCommand, "still wrapped", vec![named(WrappedCommand)], &["alert"]),
+        case(SuspiciousCommand, "three", again(named(SuspiciousCommand), 3), &["clear_capabilities"]),
+        case(SuspiciousCommand, "five", again(named(SuspiciousCommand), 5), &["alert", "clear_capabilities"]),
+        case(EmptyCommand, "three", again(named(EmptyCommand), 3), &["alert"]),
+        case(LoneBrace, "five, and no model to ask", again(named(LoneBrace), 5), &["alert"]),
+        case(
+            BashWithoutCommand,
+            "three, and no model to ask",
+            again(named(BashWithoutCommand), 3),
+            &["alert"],
+        ),
+        case(ParameterSpelling, "another spelling", vec![named(ParameterSpelling)], &["ignore"]),
+        case(RepetitionLoop, "a loop", vec![named(RepetitionLoop)], &["alert"]),
     ]
 }
 
 fn client_cases() -> Vec<Case> {
-    use Fault::{D1, D2, D3, D4, D5, D6};
+    use Fault::{
+        ClientDatabaseMalformed, ClientGone, ClientMemoryHigh, ClientReconnecting, ClientStreamLost,
+        ContextTooLong,
+    };
     let client = |code, signal| {
         Signal::ClientExited(ClientExit { pid: 9, name: "codex".to_owned(), code, signal, resume: None })
     };
@@ -180,11 +218,11 @@ fn client_cases() -> Vec<Case> {
         Signal::ClientDatabase(ClientDatabase { client: "codex".to_owned(), file: String::new(), generated })
     };
     vec![
-        case(D1, "crashed", vec![client(None, Some(11))], &["alert"]),
-        case(D1, "ended by the person", vec![client(None, Some(2))], &[]),
-        case(D1, "ended well", vec![client(Some(0), None)], &[]),
+        case(ClientGone, "crashed", vec![client(None, Some(11))], &["alert"]),
+        case(ClientGone, "ended by the person", vec![client(None, Some(2))], &[]),
+        case(ClientGone, "ended well", vec![client(Some(0), None)], &[]),
         case(
-            D2,
+            ClientMemoryHigh,
             "five gibibytes",
             vec![Signal::ClientMemory(ClientMemory {
                 pid: 9,
@@ -194,7 +232,7 @@ fn client_cases() -> Vec<Case> {
             &["alert"],
         ),
         case(
-            D2,
+            ClientMemoryHigh,
             "three gibibytes",
             vec![Signal::ClientMemory(ClientMemory {
                 pid: 9,
@@ -203,23 +241,33 @@ fn client_cases() -> Vec<Case> {
             })],
             &[],
         ),
-        case(D3, "and a turn works", vec![foreign(D3), probe_ok()], &["ignore"]),
-        case(D3, "and a turn fails", vec![foreign(D3), probe_failed()], &["restart"]),
-        case(D4, "a file of ours", vec![database(true)], &["regenerate_config"]),
-        case(D4, "a file of the person", vec![database(false)], &["alert"]),
-        case(D5, "too long", vec![named(D5), named(D5)], &[]),
-        case(D6, "once", vec![foreign(D6)], &[]),
+        case(ClientStreamLost, "and a turn works", vec![foreign(ClientStreamLost), probe_ok()], &["ignore"]),
         case(
-            D6,
+            ClientStreamLost,
+            "and a turn fails",
+            vec![foreign(ClientStreamLost), probe_failed()],
+            &["restart"],
+        ),
+        case(ClientDatabaseMalformed, "a file of ours", vec![database(true)], &["regenerate_config"]),
+        case(ClientDatabaseMalformed, "a file of the person", vec![database(false)], &["alert"]),
+        case(ContextTooLong, "too long", vec![named(ContextTooLong), named(ContextTooLong)], &[]),
+        case(ClientReconnecting, "once", vec![foreign(ClientReconnecting)], &[]),
+        case(
+            ClientReconnecting,
             "three, and a turn fails",
-            vec![foreign(D6), foreign(D6), foreign(D6), probe_failed()],
+            vec![
+                foreign(ClientReconnecting),
+                foreign(ClientReconnecting),
+                foreign(ClientReconnecting),
+                probe_failed(),
+            ],
             &["restart"],
         ),
     ]
 }
 
 fn state_cases() -> Vec<Case> {
-    use Fault::{E1, E2, E3, E4, E5};
+    use Fault::{AllRoutesResting, DeadRegistryEntries, LearnedStateCorrupt, LoginExpiring, StaleClientPort};
     let token = |expires_at, refresh_failed| {
         Signal::TokenExpiring(TokenExpiring {
             login: "google".to_owned(),
@@ -230,15 +278,20 @@ fn state_cases() -> Vec<Case> {
     };
     let later = Time::from_secs(BEGIN.as_secs() + 600);
     vec![
-        case(E1, "corrupt", vec![Signal::CacheCorrupt(CacheCorrupt::default())], &["clear_capabilities"]),
         case(
-            E2,
+            LearnedStateCorrupt,
+            "corrupt",
+            vec![Signal::CacheCorrupt(CacheCorrupt::default())],
+            &["clear_capabilities"],
+        ),
+        case(
+            DeadRegistryEntries,
             "gone",
             vec![Signal::DeadPids(DeadPids { processes: vec![Process { pid: 5, started: 6 }] })],
             &["clean_state"],
         ),
         case(
-            E3,
+            StaleClientPort,
             "old port",
             vec![Signal::StalePort(StalePort {
                 client: "codex".to_owned(),
@@ -249,7 +302,7 @@ fn state_cases() -> Vec<Case> {
             &["regenerate_config"],
         ),
         case(
-            E3,
+            StaleClientPort,
             "our port",
             vec![Signal::StalePort(StalePort {
                 client: "codex".to_owned(),
@@ -259,11 +312,11 @@ fn state_cases() -> Vec<Case> {
             })],
             &[],
         ),
-        case(E4, "refresh fails", vec![token(later, true)], &["alert"]),
-        case(E4, "over", vec![token(BEGIN, false)], &["alert"]),
-        case(E4, "near, and refreshing works", vec![token(later, false)], &[]),
+        case(LoginExpiring, "refresh fails", vec![token(later, true)], &["alert"]),
+        case(LoginExpiring, "over", vec![token(BEGIN, false)], &["alert"]),
+        case(LoginExpiring, "near, and refreshing works", vec![token(later, false)], &[]),
         case(
-            E5,
+            AllRoutesResting,
             "all rest",
             vec![Signal::Proxy(ProxyEvent {
                 event: "routes.none".to_owned(),
@@ -287,7 +340,7 @@ fn every_case_does_what_the_catalogue_says() {
             before.extend(names(&bench.pass(1)));
         }
         before.retain(|name| *name != "ignore" && *name != "probe");
-        let asked_twice = matches!(case.fault, Fault::A2 | Fault::D5);
+        let asked_twice = matches!(case.fault, Fault::PortTaken | Fault::ContextTooLong);
         let got = names(&bench.settle(last.clone()));
         if got != case.want || (!asked_twice && before != case.before) {
             failed.push(format!(

@@ -36,7 +36,7 @@ fn a_change_waits_three_seconds_for_a_cancel() {
     let order = bench.last("clear_capabilities").expect("given");
     assert_eq!(
         (order.id, order.by, order.fault),
-        (id, By::Rule, Some(Fault::B8)),
+        (id, By::Rule, Some(Fault::RequestRefused)),
         "the number it was announced by"
     );
 }
@@ -98,15 +98,15 @@ fn a_stop_takes_back_what_was_announced() {
 #[test]
 fn a_silenced_fault_is_only_counted() {
     let mut bench = Bench::up();
-    bench.send(Signal::Person(Person::Silence { fault: Fault::B8, until: None }));
+    bench.send(Signal::Person(Person::Silence { fault: Fault::RequestRefused, until: None }));
     let until = Some(Time::from_secs(BEGIN.as_secs() + 100));
-    bench.send(Signal::Person(Person::Silence { fault: Fault::C4, until }));
+    bench.send(Signal::Person(Person::Silence { fault: Fault::WrappedCommand, until }));
     assert_eq!(names(&bench.settle(event("bad_request", 400))), NOTHING);
-    assert_eq!(names(&bench.settle(named(Fault::C4))), NOTHING);
+    assert_eq!(names(&bench.settle(named(Fault::WrappedCommand))), NOTHING);
     assert_eq!(bench.state.record().incidents.len(), 2, "counted");
     bench.pass(100);
-    assert_eq!(names(&bench.settle(named(Fault::C4))), ["alert"], "its time is over");
-    bench.send(Signal::Person(Person::Unsilence { fault: Fault::B8 }));
+    assert_eq!(names(&bench.settle(named(Fault::WrappedCommand))), ["alert"], "its time is over");
+    bench.send(Signal::Person(Person::Unsilence { fault: Fault::RequestRefused }));
     assert_eq!(names(&bench.settle(event("bad_request", 400))), ["clear_capabilities"]);
 }
 
@@ -114,14 +114,14 @@ fn a_silenced_fault_is_only_counted() {
 fn silence_stops_what_was_announced() {
     let mut bench = Bench::up();
     assert!(announced(&bench.send(event("bad_request", 400))).is_some());
-    bench.send(Signal::Person(Person::Silence { fault: Fault::B8, until: None }));
+    bench.send(Signal::Person(Person::Silence { fault: Fault::RequestRefused, until: None }));
     assert_eq!(names(&bench.pass(10)), NOTHING);
 }
 
 #[test]
 fn an_action_helped_if_its_fault_stays_away() {
     let mut bench = Bench::up();
-    let pattern = Pattern::new(Fault::B8).with(Fact::Endpoint, "kimi").with(Fact::Status, "4xx");
+    let pattern = Pattern::new(Fault::RequestRefused).with(Fact::Endpoint, "kimi").with(Fact::Status, "4xx");
     let counts = |bench: &Bench| {
         let incident = bench.state.record().incidents.get(&pattern).expect("recorded");
         incident.fixes.first().map_or((0, 0), |fix| (fix.successes, fix.failures))

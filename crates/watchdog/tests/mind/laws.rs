@@ -430,7 +430,7 @@ proptest! {
                     look(&mut state, Signal::ProbeFailed(miss), now)?
                 }
                 _ => {
-                    let foreign = Foreign { fault: Fault::D3, source: "codex".to_owned() };
+                    let foreign = Foreign { fault: Fault::ClientStreamLost, source: "codex".to_owned() };
                     look(&mut state, Signal::Foreign(foreign), now)?
                 }
             };
@@ -489,7 +489,7 @@ proptest! {
             for _ in 0..6 {
                 let event = ProxyEvent {
                     event: canary.clone(),
-                    fault: Some(Fault::C3),
+                    fault: Some(Fault::CallNotFound),
                     failure: some(),
                     cause: some(),
                     endpoint: some(),
@@ -501,7 +501,7 @@ proptest! {
                     ..ProxyEvent::default()
                 };
                 orders.extend(decide(&mut state, Signal::Proxy(event), BEGIN));
-                let foreign = Foreign { fault: Fault::C7, source: canary.clone() };
+                let foreign = Foreign { fault: Fault::LoneBrace, source: canary.clone() };
                 orders.extend(decide(&mut state, Signal::Foreign(foreign), BEGIN));
             }
             let report = orders.iter().find_map(|order| match &order.action {

@@ -110,7 +110,7 @@ fn what_a_person_stopped_is_left_stopped() {
         missed(MissKind::Refused),
         health(),
         probe_failed(),
-        foreign(Fault::D3),
+        foreign(Fault::ClientStreamLost),
         event("upstream_error", 500),
         event("bad_request", 400),
         Signal::ConfigChanged,
@@ -279,7 +279,7 @@ fn a_start_that_was_never_answered_and_died_is_a_failure() {
     bench.send(killed(9));
     assert_eq!(names(&bench.pass(1)), ["start"]);
     bench.send(crash(1));
-    let killed = Pattern::new(Fault::A1).with(Fact::Cause, "signal_9");
+    let killed = Pattern::new(Fault::ProxyGone).with(Fact::Cause, "signal_9");
     let incident = bench.state.record().incidents.get(&killed).expect("recorded");
     assert_eq!((incident.fixes[0].remedy, incident.fixes[0].failures), (Remedy::RestartProxy, 1));
 }
@@ -318,10 +318,10 @@ fn health_with_a_gap_does_not_begin_the_back_off_again() {
 #[test]
 fn a_silenced_end_is_left_alone() {
     let mut bench = Bench::up();
-    bench.send(Signal::Person(Person::Silence { fault: Fault::A1, until: None }));
+    bench.send(Signal::Person(Person::Silence { fault: Fault::ProxyGone, until: None }));
     assert_eq!(names(&bench.settle(killed(9))), NOTHING);
     assert_eq!(names(&bench.pass(4000)), NOTHING);
-    let unsilence = Signal::Person(Person::Unsilence { fault: Fault::A1 });
+    let unsilence = Signal::Person(Person::Unsilence { fault: Fault::ProxyGone });
     assert_eq!(names(&bench.send(unsilence)), ["start"], "it is still down");
 }
 

@@ -108,7 +108,7 @@ fn night(seed: u64, one_in: u64) -> Vec<Recorded> {
                 push(Signal::HealthMissed(Miss { why: MissKind::Timeout, waited_ms: 1000 }));
             }),
             2 => {
-                push(Signal::Foreign(Foreign { fault: Fault::D3, source: "codex".to_owned() }));
+                push(Signal::Foreign(Foreign { fault: Fault::ClientStreamLost, source: "codex".to_owned() }));
                 push(Signal::ProbeOk(Probe::default()));
             }
             3 => push(Signal::Network(Network { up: dice.roll(2) > 0 })),

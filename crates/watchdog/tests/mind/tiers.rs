@@ -35,19 +35,19 @@ fn announced(actions: &[Action]) -> Option<(ActionId, Time)> {
 #[test]
 fn a_question_without_an_answer_is_given_up() {
     let mut bench = Bench::up_with(with_model());
-    let actions: Vec<_> = (0..5).flat_map(|_| bench.send(named(Fault::C3))).collect();
+    let actions: Vec<_> = (0..5).flat_map(|_| bench.send(named(Fault::CallNotFound))).collect();
     assert!(names(&actions).contains(&"diagnose"));
     assert_eq!(names(&bench.pass(110)), NOTHING);
     let actions = bench.pass(20);
     assert_eq!(names(&actions), ["alert"], "a person is told instead");
-    let actions: Vec<_> = (0..5).flat_map(|_| bench.send(named(Fault::C7))).collect();
+    let actions: Vec<_> = (0..5).flat_map(|_| bench.send(named(Fault::LoneBrace))).collect();
     assert!(names(&actions).contains(&"diagnose"), "and the next question may be asked");
 }
 
 #[test]
 fn what_helped_before_is_applied_where_no_rule_is() {
     let mut record = Record::default();
-    let pattern = Pattern::new(Fault::C3).with(Fact::Endpoint, "kimi");
+    let pattern = Pattern::new(Fault::CallNotFound).with(Fact::Endpoint, "kimi");
     for _ in 0..3 {
         record.incidents.tried(&pattern, Remedy::ClearSchemaCache, By::Model, true, BEGIN);
     }
@@ -57,7 +57,7 @@ fn what_helped_before_is_applied_where_no_rule_is() {
         bench.state = State::new(settings, Rules::default(), record.clone());
         bench.send(Signal::Person(Person::Start));
         bench.send(health());
-        let actions: Vec<_> = (0..5).flat_map(|_| bench.send(named(Fault::C3))).collect();
+        let actions: Vec<_> = (0..5).flat_map(|_| bench.send(named(Fault::CallNotFound))).collect();
         let by = announced(&actions).and_then(|_| bench.last("announce").map(|order| order.by));
         (names(&bench.pass(4)), by)
     };
@@ -68,7 +68,7 @@ fn what_helped_before_is_applied_where_no_rule_is() {
 #[test]
 fn what_helped_before_goes_before_a_rule_that_did_not() {
     let mut bench = Bench::up();
-    let pattern = Pattern::new(Fault::B8).with(Fact::Endpoint, "kimi").with(Fact::Status, "4xx");
+    let pattern = Pattern::new(Fault::RequestRefused).with(Fact::Endpoint, "kimi").with(Fact::Status, "4xx");
     let mut record = Record::default();
     for _ in 0..5 {
         record.incidents.tried(&pattern, Remedy::Reconnect, By::Model, true, BEGIN);
@@ -85,7 +85,7 @@ fn what_helped_before_goes_before_a_rule_that_did_not() {
 fn a_model_is_asked_and_its_answer_passes_the_guards() {
     let ask = |reply: Option<&str>| {
         let mut bench = Bench::up_with(with_model());
-        let actions: Vec<_> = (0..5).flat_map(|_| bench.send(named(Fault::C3))).collect();
+        let actions: Vec<_> = (0..5).flat_map(|_| bench.send(named(Fault::CallNotFound))).collect();
         assert_eq!(names(&actions), ["ignore", "diagnose"]);
         let id = bench.last("diagnose").expect("asked").id;
         bench.pass(2);
@@ -126,7 +126,7 @@ fn a_model_is_asked_once_a_minute_ten_times_a_day_and_never_without_a_budget() {
         for second in 0..seconds {
             // Ever other patterns, so that no cooldown stands in the way.
             let source = format!("log{}", second / 5);
-            let foreign = latimer_watchdog::signal::Foreign { fault: Fault::C3, source };
+            let foreign = latimer_watchdog::signal::Foreign { fault: Fault::CallNotFound, source };
             if names(&bench.send(Signal::Foreign(foreign))).contains(&"diagnose") {
                 asked.push(bench.now);
                 let id = bench.last("diagnose").expect("asked").id;
@@ -163,10 +163,10 @@ fn a_clock_that_is_set_back_gives_no_second_question_in_a_minute() {
         }
         asked
     };
-    assert!(ask(Fault::C3, BEGIN));
+    assert!(ask(Fault::CallNotFound, BEGIN));
     let back = Time::from_secs(BEGIN.as_secs() - 1000);
-    assert!(!ask(Fault::C7, back), "no time has passed");
-    assert!(ask(Fault::C8, Time::from_secs(back.as_secs() + 60)));
+    assert!(!ask(Fault::LoneBrace, back), "no time has passed");
+    assert!(ask(Fault::BashWithoutCommand, Time::from_secs(back.as_secs() + 60)));
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn a_model_that_never_answers_changes_nothing_in_tiers_one_and_two() {
         let mut bench = Bench::up_with(settings);
         for second in 0..600u64 {
             if second % 7 == 0 {
-                bench.send(named(Fault::C3));
+                bench.send(named(Fault::CallNotFound));
             }
             if second % 50 == 0 {
                 bench.send(event("bad_request", 400));

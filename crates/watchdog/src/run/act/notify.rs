@@ -125,7 +125,7 @@ mod tests {
     fn the_list_is_bounded() {
         let mut alerts = Alerts::new(Notify::None);
         for number in 0..MOST + 5 {
-            alerts.tell(Some(Fault::E4), &alert(&number.to_string()), Time::from_secs(7));
+            alerts.tell(Some(Fault::LoginExpiring), &alert(&number.to_string()), Time::from_secs(7));
         }
         let list = alerts.list();
         assert_eq!(list.len(), MOST);

@@ -104,14 +104,14 @@ mod tests {
         write!(file, "fine\nstream disconn").expect("written");
         assert_eq!(tail.read(), []);
         writeln!(file, "ected before completion").expect("written");
-        assert_eq!(tail.read(), [Fault::D3]);
+        assert_eq!(tail.read(), [Fault::ClientStreamLost]);
         assert_eq!(tail.read(), []);
         std::fs::remove_file(&path).expect("removed");
         assert_eq!(tail.read(), []);
         std::fs::write(&path, "HTTP 500\n").expect("written");
-        assert_eq!(tail.read(), [Fault::B2], "another file in its place");
+        assert_eq!(tail.read(), [Fault::ServerError], "another file in its place");
         let long = "x".repeat(usize::try_from(MOST).expect("small") + 10);
         std::fs::write(&path, format!("HTTP 429 {long}\nBroken pipe\n")).expect("written");
-        assert_eq!(tail.read(), [Fault::B7], "of a flood, the end");
+        assert_eq!(tail.read(), [Fault::ClientLeft], "of a flood, the end");
     }
 }
