@@ -4,7 +4,7 @@
 use latimer_adapters::chat::stream::ChatReader;
 use latimer_adapters::reader::{ReaderContext, BodyEnd, Reader as _};
 use latimer_protocol::responses::legality;
-use latimer_protocol::sse::Frames;
+use latimer_protocol::sse::SseDecoder;
 use latimer_proxy::inbound::responses::request;
 use latimer_proxy::inbound::responses::stream::{WriterSeed, Writer};
 use latimer_protocol::turn::Seal;
@@ -19,7 +19,7 @@ fuzz_target!(|data: &[u8]| {
     let begin = WriterSeed { codex: first & 128 == 0, stream: true, input_tokens: 1, ..WriterSeed::default() };
     let mut writer = Writer::new(begin, &parsed.echo, parsed.tools);
     let mut reader = Box::new(ChatReader::new(ReaderContext::default()));
-    let mut frames = Frames::new(1 << 20);
+    let mut frames = SseDecoder::new(1 << 20);
     for piece in bytes.chunks(usize::from(first & 127).max(1)) {
         frames.push(piece, &mut |frame| reader.push(frame.data, &mut writer)).expect("short lines");
     }

@@ -4,7 +4,7 @@
 use latimer_adapters::chat::stream::ChatReader;
 use latimer_adapters::reader::{ReaderContext, BodyEnd, Reader as _};
 use latimer_protocol::chat::legality;
-use latimer_protocol::sse::Frames;
+use latimer_protocol::sse::SseDecoder;
 use latimer_protocol::turn::Seal;
 use latimer_proxy::inbound::chat::request;
 use latimer_proxy::inbound::chat::stream::{WriterSeed, Writer};
@@ -27,7 +27,7 @@ fuzz_target!(|data: &[u8]| {
     let (stream, usage) = (wants.stream, wants.usage);
     let mut writer = Writer::new(WriterSeed::default(), wants);
     let mut reader = Box::new(ChatReader::new(ReaderContext::default()));
-    let mut frames = Frames::new(1 << 20);
+    let mut frames = SseDecoder::new(1 << 20);
     for piece in bytes.chunks(usize::from(first >> 4).max(1)) {
         frames.push(piece, &mut |frame| reader.push(frame.data, &mut writer)).expect("short lines");
     }

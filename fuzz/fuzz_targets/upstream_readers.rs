@@ -3,9 +3,9 @@
 
 use latimer_adapters::reader::{ReaderContext, BodyEnd, Reader};
 use latimer_adapters::{anthropic, command_code, gemini, responses};
-use latimer_protocol::jsonl::Lines;
+use latimer_protocol::jsonl::LineDecoder;
 use latimer_protocol::responses::legality;
-use latimer_protocol::sse::Frames;
+use latimer_protocol::sse::SseDecoder;
 use latimer_protocol::turn::Seal;
 use latimer_proxy::inbound::responses::request;
 use latimer_proxy::inbound::responses::stream::{WriterSeed, Writer};
@@ -27,13 +27,13 @@ fuzz_target!(|data: &[u8]| {
     let mut writer = Writer::new(begin, &parsed.echo, parsed.tools);
     let pieces = bytes.chunks(usize::from(first >> 3 & 15).max(1));
     if first & 3 == 3 {
-        let mut lines = Lines::new(1 << 20);
+        let mut lines = LineDecoder::new(1 << 20);
         for piece in pieces {
             lines.push(piece, &mut |line| reader.push(line, &mut writer)).expect("short lines");
         }
         lines.finish(&mut |line| reader.push(line, &mut writer));
     } else {
-        let mut frames = Frames::new(1 << 20);
+        let mut frames = SseDecoder::new(1 << 20);
         for piece in pieces {
             frames.push(piece, &mut |frame| reader.push(frame.data, &mut writer)).expect("short lines");
         }

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use latimer_protocol::failure::{Failure, Kind};
-use latimer_protocol::jsonl::Lines;
-use latimer_protocol::sse::Frames;
-use latimer_protocol::turn::{FinishReason, Sink, TurnEvent};
+use latimer_protocol::jsonl::LineDecoder;
+use latimer_protocol::sse::SseDecoder;
+use latimer_protocol::turn::{EventSink, FinishReason, TurnEvent};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::reader::{BodyEnd, Reader};
@@ -56,11 +56,11 @@ enum BodyShape {
     /// Not known before the first byte that is not blank.
     Unknown,
     /// An event stream.
-    Frames(Frames),
+    Frames(SseDecoder),
     /// One JSON document.
     Whole(Vec<u8>),
     /// A payload on each line, in JSON lines or dressed as an event stream.
-    Lines(Lines),
+    Lines(LineDecoder),
 }
 
 /// Work that belongs to an answer: done when it is dropped.
@@ -97,7 +97,7 @@ pub struct TurnStream {
 impl TurnStream {
     /// An answer that is an event stream.
     pub fn new(body: Body, reader: Box<dyn Reader>, limits: Limits) -> Self {
-        Self::shaped(BodyShape::Frames(Frames::new(limits.line)), body, reader, limits)
+        Self::shaped(BodyShape::Frames(SseDecoder::new(limits.line)), body, reader, limits)
     }
 
     /// An answer that is one JSON document; the reader gets it in one push.
@@ -130,7 +130,7 @@ impl TurnStream {
 
     /// An answer with a payload on each line.
     pub fn lines(body: Body, reader: Box<dyn Reader>, limits: Limits) -> Self {
-        Self::shaped(BodyShape::Lines(Lines::new(limits.line)), body, reader, limits)
+        Self::shaped(BodyShape::Lines(LineDecoder::new(limits.line)), body, reader, limits)
     }
 
     /// Goes on with an answer that the upstream pauses, at most `MAX_ROUNDS` times.
@@ -149,7 +149,7 @@ impl TurnStream {
 
     /// Hands out the events that are ready. `Ready(true)` means the answer is over and `Finished` was handed out;
     /// `Ready(false)` means there were events and there may be more.
-    pub fn poll_events(&mut self, cx: &mut Context<'_>, sink: &mut dyn Sink) -> Poll<bool> {
+    pub fn poll_events(&mut self, cx: &mut Context<'_>, sink: &mut dyn EventSink) -> Poll<bool> {
         let mut watch =
             ObservingSink { sink, events: false, semantic: false, finished: false, failed: false };
         let outcome = loop {
@@ -199,7 +199,7 @@ impl TurnStream {
         self.rest = Bytes::new();
         self.last_activity = None;
         self.shape = match &self.shape {
-            BodyShape::Lines(_) => BodyShape::Lines(Lines::new(self.limits.line)),
+            BodyShape::Lines(_) => BodyShape::Lines(LineDecoder::new(self.limits.line)),
             _ => BodyShape::Unknown,
         };
         Poll::Ready(Ok(()))
@@ -261,7 +261,7 @@ impl TurnStream {
             match piece.first()? {
                 b'{' | b'[' => self.shape = BodyShape::Whole(Vec::new()),
                 b'<' => return Some(web_page()),
-                _ => self.shape = BodyShape::Frames(Frames::new(self.limits.line)),
+                _ => self.shape = BodyShape::Frames(SseDecoder::new(self.limits.line)),
             }
         }
         let (_, reader) = self.parts.as_mut()?;
@@ -379,14 +379,14 @@ impl std::fmt::Debug for TurnStream {
 
 /// Passes events on and notes what kind they were. Invariant: nothing passes after `Finished`.
 struct ObservingSink<'a> {
-    sink: &'a mut dyn Sink,
+    sink: &'a mut dyn EventSink,
     events: bool,
     semantic: bool,
     finished: bool,
     failed: bool,
 }
 
-impl Sink for ObservingSink<'_> {
+impl EventSink for ObservingSink<'_> {
     fn event(&mut self, event: TurnEvent<'_>) {
         if self.finished {
             return;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use latimer_protocol::failure::Failure;
-use latimer_protocol::turn::{Owner, Sink};
+use latimer_protocol::turn::{EventSink, Owner};
 
 use crate::prepared_request::PreparedRequest;
 use crate::tool_names::ToolNames;
@@ -12,7 +12,7 @@ use crate::tool_names::ToolNames;
 /// Invariant: over its life a reader emits exactly one `Finished`, as its last event, whatever the bytes.
 pub trait Reader: Send {
     /// Takes the payload of one frame.
-    fn push(&mut self, data: &[u8], sink: &mut dyn Sink);
+    fn push(&mut self, data: &[u8], sink: &mut dyn EventSink);
     /// True once the upstream said that nothing more will come.
     fn done(&self) -> bool;
     /// The body of the request that goes on with this answer, where the upstream paused it. Asked once at the end of each
@@ -21,7 +21,7 @@ pub trait Reader: Send {
         None
     }
     /// Takes the end of the body, and emits `Finished`.
-    fn finish(self: Box<Self>, end: BodyEnd, sink: &mut dyn Sink);
+    fn finish(self: Box<Self>, end: BodyEnd, sink: &mut dyn EventSink);
 }
 
 /// How a body ended.

@@ -3,8 +3,8 @@
 
 use latimer_adapters::anthropic::stream::MessagesReader;
 use latimer_adapters::reader::{BodyEnd, Reader as _, ReaderContext};
-use latimer_protocol::sse::Frames;
-use latimer_protocol::turn::{Owner, Record, Sink, TurnEvent};
+use latimer_protocol::sse::SseDecoder;
+use latimer_protocol::turn::{EventSink, Owner, RecordedEvents, TurnEvent};
 use proptest::prelude::*;
 
 fn reader() -> Box<MessagesReader> {
@@ -18,13 +18,13 @@ fn reader() -> Box<MessagesReader> {
 }
 
 /// What the reader makes of a body that arrives in pieces of this size.
-fn read(bytes: &[u8], size: usize, sink: &mut dyn Sink) {
+fn read(bytes: &[u8], size: usize, sink: &mut dyn EventSink) {
     let mut reader = reader();
     if bytes.starts_with(b"{") {
         reader.push(bytes, sink);
         return reader.finish(BodyEnd::Clean, sink);
     }
-    let mut frames = Frames::default();
+    let mut frames = SseDecoder::default();
     for piece in bytes.chunks(size.max(1)) {
         frames.push(piece, &mut |frame| reader.push(frame.data, sink)).expect("short lines");
     }
@@ -33,7 +33,7 @@ fn read(bytes: &[u8], size: usize, sink: &mut dyn Sink) {
 }
 
 fn lines(bytes: &[u8], size: usize) -> Vec<String> {
-    let mut record = Record::default();
+    let mut record = RecordedEvents::default();
     read(bytes, size, &mut record);
     record.lines
 }
@@ -63,8 +63,8 @@ fn a_paused_answer_is_asked_to_go_on_with_what_was_said() {
     let paused = std::fs::read("../../fixtures/anthropic/pause-turn.sse").expect("readable");
     let rest = std::fs::read("../../fixtures/anthropic/text.sse").expect("readable");
     let mut reader = reader();
-    let mut record = Record::default();
-    let mut frames = Frames::default();
+    let mut record = RecordedEvents::default();
+    let mut frames = SseDecoder::default();
     frames.push(&paused, &mut |frame| reader.push(frame.data, &mut record)).expect("short lines");
     let body = reader.continuation().expect("it was paused");
     assert_eq!(

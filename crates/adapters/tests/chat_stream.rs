@@ -3,8 +3,8 @@
 
 use latimer_adapters::chat::stream::ChatReader;
 use latimer_adapters::reader::{BodyEnd, Reader as _, ReaderContext};
-use latimer_protocol::sse::Frames;
-use latimer_protocol::turn::{Owner, Record, Sink, TurnEvent};
+use latimer_protocol::sse::SseDecoder;
+use latimer_protocol::turn::{EventSink, Owner, RecordedEvents, TurnEvent};
 use proptest::prelude::*;
 
 fn options() -> ReaderContext {
@@ -17,8 +17,8 @@ fn options() -> ReaderContext {
 }
 
 /// What the reader makes of a body that arrives in pieces of this size.
-fn read(bytes: &[u8], size: usize, sink: &mut dyn Sink) {
-    let mut frames = Frames::default();
+fn read(bytes: &[u8], size: usize, sink: &mut dyn EventSink) {
+    let mut frames = SseDecoder::default();
     let mut reader = Box::new(ChatReader::new(options()));
     for piece in bytes.chunks(size.max(1)) {
         frames.push(piece, &mut |frame| reader.push(frame.data, sink)).expect("short lines");
@@ -28,7 +28,7 @@ fn read(bytes: &[u8], size: usize, sink: &mut dyn Sink) {
 }
 
 fn lines(bytes: &[u8], size: usize) -> Vec<String> {
-    let mut record = Record::default();
+    let mut record = RecordedEvents::default();
     read(bytes, size, &mut record);
     record.lines
 }
@@ -67,7 +67,7 @@ struct Rules {
     faults: Vec<String>,
 }
 
-impl Sink for Rules {
+impl EventSink for Rules {
     fn event(&mut self, event: TurnEvent<'_>) {
         if self.finished > 0 {
             self.faults.push(format!("{event} follows the end"));

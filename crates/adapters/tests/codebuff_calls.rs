@@ -16,7 +16,7 @@ use latimer_adapters::limitation::Limitations;
 use latimer_adapters::scripted::Service;
 use latimer_protocol::failure::Kind;
 use latimer_protocol::secret::Secret;
-use latimer_protocol::turn::{Content, Item, Message, Record, Role, TurnRequest};
+use latimer_protocol::turn::{Content, Item, Message, RecordedEvents, Role, TurnRequest};
 use serde_json::{Value, json};
 use support::client;
 
@@ -39,7 +39,7 @@ async fn open(codebuff: &Codebuff, model: &str, account: &str) -> Result<TurnStr
 }
 
 async fn read(mut stream: TurnStream) -> Vec<String> {
-    let mut record = Record::default();
+    let mut record = RecordedEvents::default();
     while !std::future::poll_fn(|cx| stream.poll_events(cx, &mut record)).await {}
     record.lines
 }

@@ -3,8 +3,8 @@
 
 use latimer_adapters::command_code::stream::CommandCodeReader;
 use latimer_adapters::reader::{BodyEnd, Reader as _, ReaderContext};
-use latimer_protocol::jsonl::Lines;
-use latimer_protocol::turn::{Record, Sink, TurnEvent};
+use latimer_protocol::jsonl::LineDecoder;
+use latimer_protocol::turn::{EventSink, RecordedEvents, TurnEvent};
 use proptest::prelude::*;
 
 fn reader() -> Box<CommandCodeReader> {
@@ -13,8 +13,8 @@ fn reader() -> Box<CommandCodeReader> {
 }
 
 /// What the reader makes of a body that arrives in pieces of this size.
-fn read(bytes: &[u8], size: usize, sink: &mut dyn Sink) {
-    let mut lines = Lines::new(1 << 20);
+fn read(bytes: &[u8], size: usize, sink: &mut dyn EventSink) {
+    let mut lines = LineDecoder::new(1 << 20);
     let mut reader = reader();
     for piece in bytes.chunks(size.max(1)) {
         lines.push(piece, &mut |line| reader.push(line, sink)).expect("short lines");
@@ -28,7 +28,7 @@ fn fixtures_are_read_the_same_whatever_the_cuts() {
     insta::glob!("../../../fixtures/command_code", "*.jsonl", |path| {
         let bytes = std::fs::read(path).expect("readable");
         let lines = |size: usize| {
-            let mut record = Record::default();
+            let mut record = RecordedEvents::default();
             read(&bytes, size, &mut record);
             record.lines
         };
@@ -49,7 +49,7 @@ fn fixtures_are_read_the_same_whatever_the_cuts() {
 #[test]
 fn a_paused_answer_is_asked_for_again() {
     let mut reader = reader();
-    let mut record = Record::default();
+    let mut record = RecordedEvents::default();
     reader.push(br#"{"type":"text-delta","text":"a"}"#, &mut record);
     reader.push(br#"{"type":"finish","finishReason":"pause_turn","usage":{"inputTokens":3}}"#, &mut record);
     assert_eq!(reader.continuation().as_deref(), Some(&b"the request"[..]));

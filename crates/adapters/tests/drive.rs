@@ -11,7 +11,7 @@ use latimer_adapters::drive::{Limits, TurnStream};
 use latimer_adapters::reader::{BodyEnd, Reader};
 use latimer_adapters::transport::Body;
 use latimer_protocol::failure::{Failure, Kind};
-use latimer_protocol::turn::{FinishReason, Record, Sink, TurnEvent};
+use latimer_protocol::turn::{EventSink, FinishReason, RecordedEvents, TurnEvent};
 use tokio::time::{Instant, sleep};
 
 /// Every payload is text; `[DONE]` is the end marker and `-` says nothing.
@@ -21,7 +21,7 @@ struct Plain {
 }
 
 impl Reader for Plain {
-    fn push(&mut self, data: &[u8], sink: &mut dyn Sink) {
+    fn push(&mut self, data: &[u8], sink: &mut dyn EventSink) {
         match data {
             b"[DONE]" => self.done = true,
             b"-" => {}
@@ -33,7 +33,7 @@ impl Reader for Plain {
         self.done
     }
 
-    fn finish(self: Box<Self>, end: BodyEnd, sink: &mut dyn Sink) {
+    fn finish(self: Box<Self>, end: BodyEnd, sink: &mut dyn EventSink) {
         let reason = match end {
             BodyEnd::Broken(failure) => FinishReason::Failed(failure),
             BodyEnd::Clean if self.done => FinishReason::Stop,
@@ -47,13 +47,13 @@ impl Reader for Plain {
 struct Broken(usize);
 
 impl Reader for Broken {
-    fn push(&mut self, _: &[u8], _: &mut dyn Sink) {}
+    fn push(&mut self, _: &[u8], _: &mut dyn EventSink) {}
 
     fn done(&self) -> bool {
         false
     }
 
-    fn finish(self: Box<Self>, _: BodyEnd, sink: &mut dyn Sink) {
+    fn finish(self: Box<Self>, _: BodyEnd, sink: &mut dyn EventSink) {
         for _ in 0..self.0 {
             sink.event(TurnEvent::Finished(FinishReason::Stop));
         }
@@ -79,7 +79,7 @@ fn turn(body: impl Stream<Item = Chunk> + Send + 'static, limits: Limits) -> Tur
 }
 
 async fn run(mut turn: TurnStream) -> Vec<String> {
-    let mut record = Record::default();
+    let mut record = RecordedEvents::default();
     while !poll_fn(|cx| turn.poll_events(cx, &mut record)).await {}
     record.lines
 }

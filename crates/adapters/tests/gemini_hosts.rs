@@ -10,7 +10,7 @@ use latimer_adapters::limitation::{Limitation, Limitations};
 use latimer_adapters::scripted::{Provider, Scenario, ScriptedAnswer, Service, Step};
 use latimer_protocol::failure::Kind;
 use latimer_protocol::secret::Secret;
-use latimer_protocol::turn::{Call, Content, Item, Message, Record, Role, TurnRequest};
+use latimer_protocol::turn::{Call, Content, Item, Message, RecordedEvents, Role, TurnRequest};
 use serde_json::{Value, json};
 use support::client;
 
@@ -42,7 +42,7 @@ fn host(provider: &Provider) -> String {
 async fn answer(gemini: &Gemini, model: &str, credential: &Credential) -> Result<Vec<String>, OpenError> {
     let prepared = gemini.prepare(&turn(model), &Limitations::default());
     let mut stream = gemini.open(&prepared, Some(credential)).await?;
-    let mut record = Record::default();
+    let mut record = RecordedEvents::default();
     while !std::future::poll_fn(|cx| stream.poll_events(cx, &mut record)).await {}
     Ok(record.lines)
 }

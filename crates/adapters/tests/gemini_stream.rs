@@ -3,8 +3,8 @@
 
 use latimer_adapters::gemini::stream::GeminiReader;
 use latimer_adapters::reader::{BodyEnd, Reader as _, ReaderContext};
-use latimer_protocol::sse::Frames;
-use latimer_protocol::turn::{FinishReason, Owner, Record, Sink, TurnEvent};
+use latimer_protocol::sse::SseDecoder;
+use latimer_protocol::turn::{EventSink, FinishReason, Owner, RecordedEvents, TurnEvent};
 use proptest::prelude::*;
 
 fn reader() -> Box<GeminiReader> {
@@ -18,13 +18,13 @@ fn reader() -> Box<GeminiReader> {
 }
 
 /// What the reader makes of a body that arrives in pieces of this size.
-fn read(bytes: &[u8], size: usize, sink: &mut dyn Sink) {
+fn read(bytes: &[u8], size: usize, sink: &mut dyn EventSink) {
     let mut reader = reader();
     if bytes.starts_with(b"{") || bytes.starts_with(b"[") {
         reader.push(bytes, sink);
         return reader.finish(BodyEnd::Clean, sink);
     }
-    let mut frames = Frames::default();
+    let mut frames = SseDecoder::default();
     for piece in bytes.chunks(size.max(1)) {
         frames.push(piece, &mut |frame| reader.push(frame.data, sink)).expect("short lines");
     }
@@ -33,7 +33,7 @@ fn read(bytes: &[u8], size: usize, sink: &mut dyn Sink) {
 }
 
 fn lines(bytes: &[u8], size: usize) -> Vec<String> {
-    let mut record = Record::default();
+    let mut record = RecordedEvents::default();
     read(bytes, size, &mut record);
     record.lines
 }
@@ -64,7 +64,7 @@ fn the_placeholder_of_a_claude_is_taken_out_again() {
         let body = format!(
             r#"{{"candidates":[{{"content":{{"parts":[{{"functionCall":{{"id":"toolu_1","name":"f","args":{args}}}}}]}},"finishReason":"STOP"}}]}}"#
         );
-        let mut record = Record::default();
+        let mut record = RecordedEvents::default();
         let context = ReaderContext { endpoint: "lab".into(), ..ReaderContext::default() };
         let mut reader = Box::new(GeminiReader::new(context, true));
         reader.push(body.as_bytes(), &mut record);
@@ -91,7 +91,7 @@ struct Rules {
     faults: Vec<String>,
 }
 
-impl Sink for Rules {
+impl EventSink for Rules {
     fn event(&mut self, event: TurnEvent<'_>) {
         let mut fault =
             |is_one: bool, what: &str| self.faults.extend(is_one.then(|| format!("{event}: {what}")));

@@ -3,7 +3,7 @@
 
 use latimer_adapters::repair::{Level, Plan, Repair};
 use latimer_protocol::failure::{Failure, Kind};
-use latimer_protocol::turn::{FinishReason, Record, Tool, TurnEvent, TurnRequest};
+use latimer_protocol::turn::{FinishReason, RecordedEvents, Tool, TurnEvent, TurnRequest};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -31,7 +31,7 @@ fn repair(level: Level, resumes: u32) -> Repair {
 
 /// What comes out, notes aside; the model is not asked again.
 fn run(level: Level, events: Vec<TurnEvent<'_>>) -> Vec<String> {
-    let mut record = Record::default();
+    let mut record = RecordedEvents::default();
     let mut repair = repair(level, 0);
     for event in events {
         repair.event(event, &mut record);
@@ -112,7 +112,7 @@ fn there_is_a_question_only_for_what_was_meant_as_a_call() {
         ("```\n<tool_call>{\"name\": oops}</tool_call>\n```", false),
     ] {
         let mut repair = repair(Level::Parse, 0);
-        let mut record = Record::default();
+        let mut record = RecordedEvents::default();
         repair.event(TurnEvent::Text(text), &mut record);
         repair.event(stop(), &mut record);
         assert_eq!(repair.question().is_some(), asks, "{text}");

@@ -13,7 +13,7 @@ use latimer_adapters::scripted::{Encoding, Framing, Provider, Scenario, Scripted
 use latimer_adapters::transport::http::{self, Http, HttpOptions};
 use latimer_adapters::transport::read_error_body;
 use latimer_protocol::failure::{Failure, Kind};
-use latimer_protocol::turn::{FinishReason, Record, Sink, TurnEvent};
+use latimer_protocol::turn::{EventSink, FinishReason, RecordedEvents, TurnEvent};
 use serde_json::json;
 
 /// Text of well-formed chunks; anything else is a note.
@@ -23,7 +23,7 @@ struct Deltas {
 }
 
 impl Reader for Deltas {
-    fn push(&mut self, data: &[u8], sink: &mut dyn Sink) {
+    fn push(&mut self, data: &[u8], sink: &mut dyn EventSink) {
         if data == b"[DONE]" {
             self.done = true;
             return;
@@ -40,7 +40,7 @@ impl Reader for Deltas {
         self.done
     }
 
-    fn finish(self: Box<Self>, end: BodyEnd, sink: &mut dyn Sink) {
+    fn finish(self: Box<Self>, end: BodyEnd, sink: &mut dyn EventSink) {
         let reason = match end {
             BodyEnd::Broken(failure) => FinishReason::Failed(failure),
             BodyEnd::Clean if self.done => FinishReason::Stop,
@@ -72,7 +72,7 @@ async fn ask(http: &Http, provider: &Provider) -> Vec<String> {
     let answer = post(http, provider, Duration::from_secs(5)).await.expect("headers");
     let limits = Limits { idle: Duration::from_millis(150), line: 64 * 1024, ..Limits::default() };
     let mut turn = TurnStream::new(answer.body, Box::<Deltas>::default(), limits);
-    let mut record = Record::default();
+    let mut record = RecordedEvents::default();
     while !poll_fn(|cx| turn.poll_events(cx, &mut record)).await {}
     record.lines
 }
@@ -283,7 +283,7 @@ async fn dropping_a_turn_is_seen_by_the_provider() {
     let http = client();
     let answer = post(&http, &provider, Duration::from_secs(5)).await.expect("headers");
     let mut turn = TurnStream::new(answer.body, Box::<Deltas>::default(), Limits::default());
-    let mut record = Record::default();
+    let mut record = RecordedEvents::default();
     poll_fn(|cx| turn.poll_events(cx, &mut record)).await;
     assert_eq!(provider.disconnects(), 0);
     drop(turn);

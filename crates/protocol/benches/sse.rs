@@ -1,7 +1,7 @@
 //! SSE framing alone: how fast bytes of a stream become frames.
 
 use divan::counter::BytesCount;
-use latimer_protocol::sse::Frames;
+use latimer_protocol::sse::SseDecoder;
 
 const FRAME: &str = "data: {\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"glm-5\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"sixteen bytes.. \"},\"finish_reason\":null}]}\n\n";
 
@@ -14,7 +14,7 @@ fn main() {
 fn frames(bencher: divan::Bencher<'_, '_>, piece: usize) {
     let stream = FRAME.repeat(4096);
     bencher.counter(BytesCount::of_str(&stream)).bench(|| {
-        let mut frames = Frames::new(1 << 20);
+        let mut frames = SseDecoder::new(1 << 20);
         let mut seen = 0;
         for piece in stream.as_bytes().chunks(piece) {
             let _ = frames.push(piece, &mut |frame| seen += divan::black_box(frame.data).len());

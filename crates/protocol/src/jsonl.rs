@@ -6,29 +6,29 @@ use std::mem;
 
 use memchr::memchr;
 
-use crate::sse::TooLong;
+use crate::sse::LineTooLong;
 
 /// Turns bytes into payloads, whatever their chunking.
 #[derive(Debug)]
-pub struct Lines {
+pub struct LineDecoder {
     limit: usize,
     partial: Vec<u8>,
 }
 
-impl Lines {
+impl LineDecoder {
     /// A decoder that refuses lines longer than `limit` bytes.
     pub fn new(limit: usize) -> Self {
         Self { limit, partial: Vec::new() }
     }
 
     /// Reads on; hands out the payload of every line that is complete now.
-    pub fn push(&mut self, mut bytes: &[u8], each: &mut impl FnMut(&[u8])) -> Result<(), TooLong> {
+    pub fn push(&mut self, mut bytes: &[u8], each: &mut impl FnMut(&[u8])) -> Result<(), LineTooLong> {
         while let Some(end) = memchr(b'\n', bytes) {
             let (line, rest) = (&bytes[..end], &bytes[end + 1..]);
             bytes = rest;
             if self.partial.is_empty() {
                 if line.len() > self.limit {
-                    return Err(TooLong { limit: self.limit });
+                    return Err(LineTooLong { limit: self.limit });
                 }
                 payload(line, each);
             } else {
@@ -47,9 +47,9 @@ impl Lines {
         payload(&mem::take(&mut self.partial), each);
     }
 
-    fn hold(&mut self, bytes: &[u8]) -> Result<(), TooLong> {
+    fn hold(&mut self, bytes: &[u8]) -> Result<(), LineTooLong> {
         if self.partial.len() + bytes.len() > self.limit {
-            return Err(TooLong { limit: self.limit });
+            return Err(LineTooLong { limit: self.limit });
         }
         self.partial.extend_from_slice(bytes);
         Ok(())
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     fn read(bytes: &[u8], size: usize) -> Vec<String> {
-        let mut lines = Lines::new(1 << 20);
+        let mut lines = LineDecoder::new(1 << 20);
         let mut out = Vec::new();
         let mut each = |line: &[u8]| out.push(String::from_utf8_lossy(line).into_owned());
         for piece in bytes.chunks(size.max(1)) {
@@ -85,7 +85,7 @@ mod tests {
     fn plain_and_dressed() {
         let bytes = b"{\"a\":1}\r\n\n: comment\nevent: x\ndata: {\"b\":2}\n\ndata:[DONE]\n{\"c\":3}";
         assert_eq!(read(bytes, 1000), ["{\"a\":1}", "{\"b\":2}", "[DONE]", "{\"c\":3}"]);
-        assert_eq!(Lines::new(3).push(b"four", &mut |_| {}), Err(TooLong { limit: 3 }));
+        assert_eq!(LineDecoder::new(3).push(b"four", &mut |_| {}), Err(LineTooLong { limit: 3 }));
     }
 
     proptest::proptest! {

@@ -13,7 +13,7 @@ pub const LONGEST_LINE: usize = 16 << 20;
 
 /// One event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Frame<'a> {
+pub struct SseFrame<'a> {
     /// The `event:` field, when there was one.
     pub event: Option<&'a [u8]>,
     /// The `data:` lines, joined by line feeds.
@@ -23,14 +23,14 @@ pub struct Frame<'a> {
 /// A line or an event grew past the limit. The stream cannot be read on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a line of the event stream is longer than {limit} bytes")]
-pub struct TooLong {
+pub struct LineTooLong {
     /// The limit in bytes.
     pub limit: usize,
 }
 
 /// Turns bytes into frames, whatever their chunking.
 #[derive(Debug)]
-pub struct Frames {
+pub struct SseDecoder {
     limit: usize,
     /// The beginning of a line whose end has not arrived.
     partial: Vec<u8>,
@@ -45,13 +45,13 @@ pub struct Frames {
     at_start: bool,
 }
 
-impl Default for Frames {
+impl Default for SseDecoder {
     fn default() -> Self {
         Self::new(LONGEST_LINE)
     }
 }
 
-impl Frames {
+impl SseDecoder {
     /// A decoder that refuses lines and events longer than `limit` bytes.
     pub fn new(limit: usize) -> Self {
         Self {
@@ -67,7 +67,7 @@ impl Frames {
     }
 
     /// Reads on; hands out every frame that is complete now.
-    pub fn push(&mut self, mut bytes: &[u8], each: &mut impl FnMut(Frame<'_>)) -> Result<(), TooLong> {
+    pub fn push(&mut self, mut bytes: &[u8], each: &mut impl FnMut(SseFrame<'_>)) -> Result<(), LineTooLong> {
         if self.after_return && !bytes.is_empty() {
             self.after_return = false;
             bytes = bytes.strip_prefix(b"\n").unwrap_or(bytes);
@@ -92,7 +92,7 @@ impl Frames {
     }
 
     /// The bytes are over; hands out an event that was not closed by an empty line.
-    pub fn finish(&mut self, each: &mut impl FnMut(Frame<'_>)) {
+    pub fn finish(&mut self, each: &mut impl FnMut(SseFrame<'_>)) {
         let line = mem::take(&mut self.partial);
         // A last line that makes the event too long is left out; what came before it stands.
         if !line.is_empty() && self.line(&line, &[], each).is_err() {
@@ -101,9 +101,9 @@ impl Frames {
         self.dispatch(each);
     }
 
-    fn hold(&mut self, bytes: &[u8]) -> Result<(), TooLong> {
+    fn hold(&mut self, bytes: &[u8]) -> Result<(), LineTooLong> {
         if self.partial.len() + bytes.len() > self.limit {
-            return Err(TooLong { limit: self.limit });
+            return Err(LineTooLong { limit: self.limit });
         }
         self.partial.extend_from_slice(bytes);
         Ok(())
@@ -115,15 +115,15 @@ impl Frames {
         &mut self,
         line: &[u8],
         rest: &'b [u8],
-        each: &mut impl FnMut(Frame<'_>),
-    ) -> Result<&'b [u8], TooLong> {
+        each: &mut impl FnMut(SseFrame<'_>),
+    ) -> Result<&'b [u8], LineTooLong> {
         let line = if mem::take(&mut self.at_start) {
             line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line)
         } else {
             line
         };
         if line.len() > self.limit {
-            return Err(TooLong { limit: self.limit });
+            return Err(LineTooLong { limit: self.limit });
         }
         if line.is_empty() {
             self.dispatch(each);
@@ -137,7 +137,7 @@ impl Frames {
         match name {
             b"data" if !self.has_data => {
                 if let Some(rest) = rest.strip_prefix(b"\n") {
-                    each(Frame { event: self.has_event.then_some(&self.event), data: value });
+                    each(SseFrame { event: self.has_event.then_some(&self.event), data: value });
                     self.clear();
                     return Ok(rest);
                 }
@@ -146,7 +146,7 @@ impl Frames {
             }
             b"data" => {
                 if self.data.len() + value.len() >= self.limit {
-                    return Err(TooLong { limit: self.limit });
+                    return Err(LineTooLong { limit: self.limit });
                 }
                 self.data.push(b'\n');
                 self.data.extend_from_slice(value);
@@ -162,9 +162,9 @@ impl Frames {
         Ok(rest)
     }
 
-    fn dispatch(&mut self, each: &mut impl FnMut(Frame<'_>)) {
+    fn dispatch(&mut self, each: &mut impl FnMut(SseFrame<'_>)) {
         if self.has_data {
-            each(Frame { event: self.has_event.then_some(&self.event), data: &self.data });
+            each(SseFrame { event: self.has_event.then_some(&self.event), data: &self.data });
         }
         self.clear();
     }
@@ -191,9 +191,9 @@ mod tests {
     type Read = (Option<String>, String);
 
     fn read(chunks: &[&[u8]]) -> Vec<Read> {
-        let mut frames = Frames::new(1000);
+        let mut frames = SseDecoder::new(1000);
         let mut seen = Vec::new();
-        let mut each = |frame: Frame<'_>| {
+        let mut each = |frame: SseFrame<'_>| {
             seen.push((frame.event.map(|event| text(event).into_owned()), text(frame.data).into_owned()));
         };
         for chunk in chunks {
@@ -234,15 +234,15 @@ mod tests {
 
     #[test]
     fn a_line_without_end_is_refused() {
-        let mut frames = Frames::new(10);
-        let mut none = |_: Frame<'_>| panic!("no frame");
+        let mut frames = SseDecoder::new(10);
+        let mut none = |_: SseFrame<'_>| panic!("no frame");
         assert_eq!(frames.push(b"data: 123", &mut none), Ok(()));
-        assert_eq!(frames.push(b"45", &mut none), Err(TooLong { limit: 10 }));
-        let mut frames = Frames::new(10);
+        assert_eq!(frames.push(b"45", &mut none), Err(LineTooLong { limit: 10 }));
+        let mut frames = SseDecoder::new(10);
         frames.push(b"data: 1234\n", &mut none).expect("fits");
         assert_eq!(
             frames.push(b"data: 56789\n", &mut none),
-            Err(TooLong { limit: 10 }),
+            Err(LineTooLong { limit: 10 }),
             "an event counts as well"
         );
     }

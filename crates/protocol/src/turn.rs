@@ -10,8 +10,8 @@ mod event;
 mod opaque;
 mod request;
 
-pub use event::{FinishReason, Frame, Record, Sink, TurnEvent, Usage};
-pub use opaque::{Opaque, Owner, Seal, family};
+pub use event::{EventSink, FinishReason, PassthroughFrame, RecordedEvents, TurnEvent, Usage};
+pub use opaque::{OpaqueState, Owner, Seal, family};
 pub use request::{
     Call, CallOutput, Content, Format, Image, Item, Message, Reasoning, ReasoningItem, Role, Sampling, Tool,
     ToolChoice, TurnRequest,

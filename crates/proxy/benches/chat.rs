@@ -1,7 +1,7 @@
 //! The Chat Completions side: a large request of opencode, and the events of an answer on their way back.
 
 use divan::counter::{BytesCount, ItemsCount};
-use latimer_protocol::turn::{FinishReason, Seal, Sink as _, TurnEvent};
+use latimer_protocol::turn::{EventSink as _, FinishReason, Seal, TurnEvent};
 use latimer_proxy::inbound::chat::request::read;
 use latimer_proxy::inbound::chat::stream::{Writer, WriterSeed};
 

@@ -1,7 +1,7 @@
 //! The Gemini side: a large request of the Gemini CLI, and the pieces of an answer.
 
 use divan::counter::{BytesCount, ItemsCount};
-use latimer_protocol::turn::{FinishReason, Seal, Sink as _, TurnEvent};
+use latimer_protocol::turn::{EventSink as _, FinishReason, Seal, TurnEvent};
 use latimer_proxy::inbound::gemini::names::Names;
 use latimer_proxy::inbound::gemini::request::read;
 use latimer_proxy::inbound::gemini::stream::{Form, Writer, WriterSeed};

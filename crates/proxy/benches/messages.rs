@@ -1,7 +1,7 @@
 //! The Messages side: a large request of Claude Code on its way in, and the events of an answer on their way out.
 
 use divan::counter::{BytesCount, ItemsCount};
-use latimer_protocol::turn::{FinishReason, Seal, Sink as _, TurnEvent};
+use latimer_protocol::turn::{EventSink as _, FinishReason, Seal, TurnEvent};
 use latimer_proxy::inbound::messages::request::read;
 use latimer_proxy::inbound::messages::stream::{Writer, WriterSeed};
 

@@ -3,7 +3,7 @@
 use divan::counter::{BytesCount, ItemsCount};
 use latimer_adapters::chat::quirks::Quirks;
 use latimer_adapters::chat::request::write;
-use latimer_protocol::turn::{FinishReason, Owner, Seal, Sink as _, TurnEvent};
+use latimer_protocol::turn::{EventSink as _, FinishReason, Owner, Seal, TurnEvent};
 use latimer_proxy::inbound::responses::request::read;
 use latimer_proxy::inbound::responses::stream::{Writer, WriterSeed};
 

@@ -4,7 +4,7 @@
 use std::task::{Context, Poll, ready};
 
 use latimer_protocol::failure::{Failure, Kind};
-use latimer_protocol::turn::{FinishReason, Item, Sink, TurnEvent, TurnRequest, Usage};
+use latimer_protocol::turn::{EventSink, FinishReason, Item, TurnEvent, TurnRequest, Usage};
 
 use crate::inbound::responses::compact::{question, transcript};
 use crate::route::attempt::{Asked, Attempts, Progress};
@@ -46,7 +46,7 @@ struct Answer {
     log: Vec<String>,
 }
 
-impl Sink for Answer {
+impl EventSink for Answer {
     fn event(&mut self, event: TurnEvent<'_>) {
         match event {
             TurnEvent::Text(text) => self.text.push_str(text),
@@ -90,7 +90,7 @@ impl Compactor {
     }
 
     /// Hands out the summary as one answer, when it is whole.
-    pub fn poll(&mut self, cx: &mut Context<'_>, sink: &mut dyn Sink) -> Poll<Progress> {
+    pub fn poll(&mut self, cx: &mut Context<'_>, sink: &mut dyn EventSink) -> Poll<Progress> {
         loop {
             let progress = ready!(self.attempts.poll(cx, &mut self.answer));
             for note in self.answer.log.drain(..) {
@@ -113,7 +113,7 @@ impl Compactor {
     }
 
     /// Takes the notes on one piece. True when they were the last ones.
-    fn piece_done(&mut self, sink: &mut dyn Sink) -> Result<bool, Failure> {
+    fn piece_done(&mut self, sink: &mut dyn EventSink) -> Result<bool, Failure> {
         let answer = std::mem::take(&mut self.answer);
         self.spent = self.spent.plus(answer.usage.unwrap_or_default());
         match answer.end {

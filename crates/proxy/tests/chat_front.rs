@@ -7,8 +7,8 @@ use latimer_adapters::gemini::request::FlavourLimits;
 use latimer_adapters::limitation::Limitations;
 use latimer_protocol::id::CallId;
 use latimer_protocol::turn::{
-    Call, CallOutput, Content, Item, Message, Opaque, Owner, ReasoningItem, Role, Seal, Sink as _, TurnEvent,
-    TurnRequest,
+    Call, CallOutput, Content, EventSink as _, Item, Message, OpaqueState, Owner, ReasoningItem, Role, Seal,
+    TurnEvent, TurnRequest,
 };
 use latimer_proxy::inbound::chat::request::{ResponseOptions, read};
 use latimer_proxy::inbound::chat::stream::{Writer, WriterSeed};
@@ -243,7 +243,8 @@ fn refused(cases: &[(&str, &str, Option<&str>, &str)]) {
 /// Thoughts, words, state and calls of one answer, out to the client and back with its next request: each is where it stood.
 #[test]
 fn an_answer_comes_back_as_it_was() {
-    let state = |data: &str| Opaque { owner: Owner::new("lab", "m").of_account("a"), data: data.to_owned() };
+    let state =
+        |data: &str| OpaqueState { owner: Owner::new("lab", "m").of_account("a"), data: data.to_owned() };
     let asked = json!({
         "model": "m", "messages": [{ "role": "user", "content": "go" }],
         "tools": [{ "type": "function", "function": { "name": "bash" } }, { "type": "custom", "custom": { "name": "patch" } }],

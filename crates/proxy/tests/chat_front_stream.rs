@@ -9,7 +9,7 @@ use latimer_adapters::chat::passthrough_reader::ChatPassthroughReader;
 use latimer_adapters::reader::{BodyEnd, Reader as _, ReaderContext};
 use latimer_protocol::chat::legality;
 use latimer_protocol::failure::{Failure, Kind};
-use latimer_protocol::turn::{Seal, Sink as _, TurnEvent};
+use latimer_protocol::turn::{EventSink as _, Seal, TurnEvent};
 use latimer_proxy::inbound::chat::answer::Answer;
 use latimer_proxy::inbound::chat::request;
 use latimer_proxy::inbound::chat::stream::{Writer, WriterSeed};

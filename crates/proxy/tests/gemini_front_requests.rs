@@ -10,7 +10,7 @@ use latimer_adapters::chat::quirks::Quirks;
 use latimer_adapters::gemini::request::FlavourLimits;
 use latimer_adapters::limitation::Limitations;
 use latimer_adapters::responses::profile::Profile;
-use latimer_protocol::turn::{Content, Format, Item, Opaque, Owner, Role, Seal};
+use latimer_protocol::turn::{Content, Format, Item, OpaqueState, Owner, Role, Seal};
 use latimer_proxy::inbound::gemini::request::{Parsed, count_answer, read, read_count};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -265,7 +265,7 @@ fn counts_are_for_contents_alone_and_for_whole_requests() {
 #[test]
 fn state_is_read_where_it_was_written_and_only_with_our_seal() {
     let seal = Seal::from_secret(b"ours");
-    let state = |data: &str| Opaque { owner: Owner::new("lab", "m"), data: data.to_owned() };
+    let state = |data: &str| OpaqueState { owner: Owner::new("lab", "m"), data: data.to_owned() };
     let sealed =
         latimer_protocol::gemini::signature::seal(&[state("after-text"), state("before-call")], &seal);
     let body = json!({ "contents": [

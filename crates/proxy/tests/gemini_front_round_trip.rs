@@ -7,7 +7,7 @@ mod gemini_scripts;
 use gemini_scripts::{pieces, play, played};
 use latimer_adapters::gemini::stream::GeminiReader;
 use latimer_adapters::reader::{BodyEnd, Reader as _, ReaderContext};
-use latimer_protocol::sse::Frames;
+use latimer_protocol::sse::SseDecoder;
 use latimer_protocol::turn::{FinishReason, Item, Seal, TurnEvent};
 use latimer_proxy::inbound::gemini::request::read;
 use latimer_proxy::inbound::gemini::stream::Form;
@@ -134,7 +134,7 @@ proptest! {
             _ => {}
         };
         let mut reader = Box::new(GeminiReader::new(ReaderContext { endpoint: "lab".into(), ..ReaderContext::default() }, false));
-        let mut frames = Frames::default();
+        let mut frames = SseDecoder::default();
         frames.push(&bytes, &mut |frame| reader.push(frame.data, &mut sink)).expect("short lines");
         frames.finish(&mut |frame| reader.push(frame.data, &mut sink));
         reader.finish(BodyEnd::Clean, &mut sink);

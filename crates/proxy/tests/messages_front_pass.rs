@@ -8,7 +8,7 @@ use latimer_adapters::anthropic::rewrite::rewrite;
 use latimer_adapters::reader::{BodyEnd, Reader as _, ReaderContext};
 use latimer_protocol::anthropic::legality;
 use latimer_protocol::failure::{Failure, Kind};
-use latimer_protocol::turn::{Opaque, Owner, Seal, Sink as _, TurnEvent};
+use latimer_protocol::turn::{EventSink as _, OpaqueState, Owner, Seal, TurnEvent};
 use latimer_proxy::inbound::messages::answer::Answer;
 use latimer_proxy::inbound::messages::stream::{Writer, WriterSeed};
 use messages_support::Events as _;
@@ -105,7 +105,7 @@ fn thoughts_are_sealed_on_their_way_out_and_opened_on_their_way_back() {
         assert_eq!(others(&passed), others(&stream), "{name}: only state is touched");
         let block = block_of(&passed.as_bytes().events());
         let carrier = block["signature"].as_str().or(block["data"].as_str()).expect("a carrier");
-        let opaque = Opaque::decode(carrier, &Seal::default()).expect("ours");
+        let opaque = OpaqueState::decode(carrier, &Seal::default()).expect("ours");
         assert_eq!(opaque.owner, owner());
         let body =
             json!({ "stream": true, "messages": [{ "role": "assistant", "content": [block] }] }).to_string();

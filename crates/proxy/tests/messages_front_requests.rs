@@ -6,7 +6,9 @@ mod messages_support;
 use latimer_adapters::chat::quirks::{Echo, Quirks, ReasoningStyle};
 use latimer_adapters::limitation::Limitations;
 use latimer_protocol::anthropic::legality;
-use latimer_protocol::turn::{Content, Item, Opaque, Owner, ReasoningItem, Seal, Sink as _, TurnEvent};
+use latimer_protocol::turn::{
+    Content, EventSink as _, Item, OpaqueState, Owner, ReasoningItem, Seal, TurnEvent,
+};
 use latimer_proxy::inbound::messages::purpose::{Purpose, play};
 use latimer_proxy::inbound::messages::request::{Parsed, read};
 use latimer_proxy::inbound::messages::stream::{Writer, WriterSeed};
@@ -156,7 +158,7 @@ fn sent_back(events: &[TurnEvent<'_>], seal: &Seal) -> Vec<Item> {
 
 #[test]
 fn thoughts_come_back_as_they_went() {
-    let opaque = Opaque { owner: Owner::new("lab", "m"), data: "{\"type\":\"thinking\"}".to_owned() };
+    let opaque = OpaqueState { owner: Owner::new("lab", "m"), data: "{\"type\":\"thinking\"}".to_owned() };
     let seal = Seal::from_secret(b"ours");
     let stop = TurnEvent::Finished(latimer_protocol::turn::FinishReason::Stop);
     let signed = [
@@ -165,8 +167,9 @@ fn thoughts_come_back_as_they_went() {
         TurnEvent::Text("a"),
         stop.clone(),
     ];
-    let thoughts =
-        |text: &str, opaque: Option<Opaque>| Item::Reasoning(ReasoningItem { text: text.to_owned(), opaque });
+    let thoughts = |text: &str, opaque: Option<OpaqueState>| {
+        Item::Reasoning(ReasoningItem { text: text.to_owned(), opaque })
+    };
     assert_eq!(sent_back(&signed, &seal)[0], thoughts("hm", Some(opaque.clone())));
     let hidden = [TurnEvent::ReasoningState(opaque.clone()), TurnEvent::Text("a"), stop.clone()];
     assert_eq!(sent_back(&hidden, &seal)[0], thoughts("", Some(opaque)));

@@ -1,7 +1,7 @@
 //! One block of an answer while it arrives.
 
 use latimer_protocol::anthropic::event::{MessagesBlock, MessagesDelta};
-use latimer_protocol::turn::{Opaque, Owner, Sink, TurnEvent};
+use latimer_protocol::turn::{EventSink, OpaqueState, Owner, TurnEvent};
 use serde_json::{Value, json};
 
 use crate::reader::ReaderContext;
@@ -34,7 +34,7 @@ impl OpenBlock {
         slots: &mut u32,
         keep: bool,
         context: &ReaderContext,
-        sink: &mut dyn Sink,
+        sink: &mut dyn EventSink,
     ) -> Option<Self> {
         let kind = match block.kind.some().unwrap_or_default() {
             "text" => {
@@ -57,7 +57,7 @@ impl OpenBlock {
             "redacted_thinking" => {
                 let block =
                     json!({ "type": "redacted_thinking", "data": block.data.some().unwrap_or_default() });
-                let opaque = Opaque { owner: context.owner.clone(), data: block.to_string() };
+                let opaque = OpaqueState { owner: context.owner.clone(), data: block.to_string() };
                 sink.event(TurnEvent::ReasoningState(opaque));
                 BlockState::Other { block, input: String::new() }
             }
@@ -83,7 +83,7 @@ impl OpenBlock {
     }
 
     /// The hot path: nothing is allocated but room for what must be kept.
-    pub(super) fn delta(&mut self, delta: &MessagesDelta<'_>, sink: &mut dyn Sink) {
+    pub(super) fn delta(&mut self, delta: &MessagesDelta<'_>, sink: &mut dyn EventSink) {
         match &mut self.kind {
             BlockState::Text(kept) => {
                 if let Some(text) = delta.text.some() {
@@ -111,7 +111,7 @@ impl OpenBlock {
     }
 
     /// The block is over. Gives it as it would be sent back, where it may go back in the same answer.
-    pub(super) fn end(self, owner: &Owner, sink: &mut dyn Sink) -> Option<Value> {
+    pub(super) fn end(self, owner: &Owner, sink: &mut dyn EventSink) -> Option<Value> {
         match self.kind {
             BlockState::Text(kept) => {
                 kept.filter(|text| !text.is_empty()).map(|text| json!({ "type": "text", "text": text }))
@@ -122,7 +122,7 @@ impl OpenBlock {
                     return None;
                 }
                 let block = json!({ "type": "thinking", "thinking": text, "signature": signature });
-                let opaque = Opaque { owner: owner.clone(), data: block.to_string() };
+                let opaque = OpaqueState { owner: owner.clone(), data: block.to_string() };
                 sink.event(TurnEvent::ReasoningState(opaque));
                 Some(block)
             }

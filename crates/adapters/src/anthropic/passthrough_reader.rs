@@ -2,7 +2,7 @@
 //! semantic, how many tokens were used, and how the answer ended. Pure.
 
 use latimer_protocol::anthropic::event::MessagesEvent;
-use latimer_protocol::turn::{Frame, Sink, TurnEvent};
+use latimer_protocol::turn::{EventSink, PassthroughFrame, TurnEvent};
 
 use super::stream::MessagesReader;
 use crate::reader::{BodyEnd, Reader, ReaderContext};
@@ -28,13 +28,13 @@ impl MessagesPassthroughReader {
         Self { context, reader, whole: false }
     }
 
-    fn frame(&self, kind: &str, data: &str, sink: &mut dyn Sink) {
+    fn frame(&self, kind: &str, data: &str, sink: &mut dyn EventSink) {
         // Thoughts are looked at by the one who seals their state; words that speak of thinking do no harm.
         let thinks = kind.starts_with("content_block_")
             && ["thinking", "signature_delta"]
                 .iter()
                 .any(|word| memchr::memmem::find(data.as_bytes(), word.as_bytes()).is_some());
-        sink.event(TurnEvent::Frame(Frame {
+        sink.event(TurnEvent::Frame(PassthroughFrame {
             kind,
             data,
             semantic: !EMPTY.contains(&kind),
@@ -44,7 +44,7 @@ impl MessagesPassthroughReader {
 }
 
 impl Reader for MessagesPassthroughReader {
-    fn push(&mut self, data: &[u8], sink: &mut dyn Sink) {
+    fn push(&mut self, data: &[u8], sink: &mut dyn EventSink) {
         if self.done() {
             return;
         }
@@ -75,7 +75,7 @@ impl Reader for MessagesPassthroughReader {
         self.reader.done()
     }
 
-    fn finish(self: Box<Self>, end: BodyEnd, sink: &mut dyn Sink) {
+    fn finish(self: Box<Self>, end: BodyEnd, sink: &mut dyn EventSink) {
         if self.whole {
             return self.reader.finish(end, sink);
         }
@@ -91,10 +91,10 @@ impl Reader for MessagesPassthroughReader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use latimer_protocol::turn::Record;
+    use latimer_protocol::turn::RecordedEvents;
 
     fn tapped(events: &[&str], end: BodyEnd) -> Vec<String> {
-        let mut record = Record::default();
+        let mut record = RecordedEvents::default();
         let mut tap = Box::new(MessagesPassthroughReader::new(ReaderContext {
             endpoint: "lab".into(),
             ..ReaderContext::default()
@@ -141,7 +141,7 @@ mod tests {
     fn a_pause_is_the_clients_affair() {
         let pause = r#"{"type":"message_delta","delta":{"stop_reason":"pause_turn"}}"#;
         let mut tap = MessagesPassthroughReader::new(ReaderContext::default());
-        let mut record = Record::default();
+        let mut record = RecordedEvents::default();
         for event in [START, pause, r#"{"type":"message_stop"}"#] {
             tap.push(event.as_bytes(), &mut record);
         }

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use latimer_protocol::turn::{Opaque, Owner, Seal};
+use latimer_protocol::turn::{OpaqueState, Owner, Seal};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -115,7 +115,7 @@ fn thought<'b>(raw: &'b RawValue, owner: &Owner, seal: &Seal) -> Option<Cow<'b, 
         Some("redacted_thinking") => block.data,
         _ => return Some(Cow::Borrowed(raw.get())),
     };
-    let opaque = Opaque::decode(&carrier?, seal).filter(|opaque| opaque.owner == *owner)?;
+    let opaque = OpaqueState::decode(&carrier?, seal).filter(|opaque| opaque.owner == *owner)?;
     serde_json::from_str::<&RawValue>(&opaque.data).ok()?;
     Some(Cow::Owned(opaque.data))
 }
@@ -161,14 +161,14 @@ mod tests {
     #[test]
     fn thoughts_go_back_to_their_owner_or_the_turn_is_translated() {
         let block = r#"{"type":"thinking","thinking":"hm","signature":"Eq\/B"}"#;
-        let carrier = |owner: Owner| Opaque { owner, data: block.to_owned() }.encode(&Seal::default());
+        let carrier = |owner: Owner| OpaqueState { owner, data: block.to_owned() }.encode(&Seal::default());
         let body = |signature: &str| {
             let content = json!([{ "type": "thinking", "thinking": "hm", "signature": signature }, { "type": "text", "text": "thinking\"" }]);
             json!({ "stream": true, "messages": [{ "role": "user", "content": "x" }, { "role": "assistant", "content": content }] }).to_string()
         };
         let out = rewritten(&body(&carrier(owner()))).expect("passes");
         assert!(out.contains(block) && out.contains(r#"{"type":"text","text":"thinking\""}"#), "{out}");
-        let nobody = Opaque { owner: Owner::default(), data: String::new() }.encode(&Seal::default());
+        let nobody = OpaqueState { owner: Owner::default(), data: String::new() }.encode(&Seal::default());
         for signature in [carrier(Owner::new("lab", "glm-5")), nobody, "EqQB".to_owned(), String::new()] {
             assert_eq!(rewritten(&body(&signature)), None, "{signature}");
         }

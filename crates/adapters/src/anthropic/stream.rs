@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use latimer_protocol::anthropic::event::{MessagesBlock, MessagesDelta, MessagesEvent, MessagesUsage};
 use latimer_protocol::failure::{Failure, Kind};
-use latimer_protocol::turn::{FinishReason, Sink, TurnEvent, Usage};
+use latimer_protocol::turn::{EventSink, FinishReason, TurnEvent, Usage};
 
 use super::errors;
 use super::open_block::OpenBlock;
@@ -74,7 +74,7 @@ impl MessagesReader {
         }
     }
 
-    pub(super) fn event(&mut self, event: &MessagesEvent<'_>, data: &str, sink: &mut dyn Sink) {
+    pub(super) fn event(&mut self, event: &MessagesEvent<'_>, data: &str, sink: &mut dyn EventSink) {
         if let Some(error) = event.error {
             self.failure = Some(errors::in_stream(error.get(), &self.context.endpoint, &self.context.model));
             return;
@@ -108,14 +108,14 @@ impl MessagesReader {
         }
     }
 
-    fn begin(&mut self, sink: &mut dyn Sink) {
+    fn begin(&mut self, sink: &mut dyn EventSink) {
         if !self.started {
             self.started = true;
             sink.event(TurnEvent::Started);
         }
     }
 
-    fn whole(&mut self, event: &MessagesEvent<'_>, sink: &mut dyn Sink) {
+    fn whole(&mut self, event: &MessagesEvent<'_>, sink: &mut dyn EventSink) {
         self.begin(sink);
         for (index, block) in (0..).zip(event.content.iter()) {
             self.start(index, block, "", sink);
@@ -126,7 +126,7 @@ impl MessagesReader {
         self.stopped = true;
     }
 
-    fn start(&mut self, index: u64, block: &MessagesBlock<'_>, data: &str, sink: &mut dyn Sink) {
+    fn start(&mut self, index: u64, block: &MessagesBlock<'_>, data: &str, sink: &mut dyn EventSink) {
         self.begin(sink);
         // A second block under the same index: the first one's end was lost.
         self.stop(index, sink);
@@ -135,7 +135,7 @@ impl MessagesReader {
         self.open.extend(OpenBlock::begin(index, block, data, &mut self.slots, keep, &self.context, sink));
     }
 
-    fn delta(&mut self, index: u64, delta: &MessagesDelta<'_>, sink: &mut dyn Sink) {
+    fn delta(&mut self, index: u64, delta: &MessagesDelta<'_>, sink: &mut dyn EventSink) {
         if let Some(open) = self.open.iter_mut().rfind(|open| open.index == index) {
             open.delta(delta, sink);
         } else if let Some(text) = delta.text.some() {
@@ -150,7 +150,7 @@ impl MessagesReader {
         }
     }
 
-    fn stop(&mut self, index: u64, sink: &mut dyn Sink) {
+    fn stop(&mut self, index: u64, sink: &mut dyn EventSink) {
         let Some(place) = self.open.iter().rposition(|open| open.index == index) else { return };
         let block = self.open.remove(place).end(&self.context.owner, sink);
         if self.request.is_some() {
@@ -158,7 +158,7 @@ impl MessagesReader {
         }
     }
 
-    fn stop_reason(&mut self, reason: Option<&str>, sink: &mut dyn Sink) {
+    fn stop_reason(&mut self, reason: Option<&str>, sink: &mut dyn EventSink) {
         let Some(reason) = reason else { return };
         let known = STOP.iter().find(|(word, _)| *word == reason);
         if known.is_none() {
@@ -168,7 +168,7 @@ impl MessagesReader {
     }
 
     /// Later counts replace earlier ones, field by field.
-    fn count(&mut self, usage: Option<MessagesUsage>, sink: &mut dyn Sink) {
+    fn count(&mut self, usage: Option<MessagesUsage>, sink: &mut dyn EventSink) {
         let Some(new) = usage else { return };
         let old = self.usage;
         self.usage = MessagesUsage {
@@ -234,7 +234,7 @@ impl MessagesReader {
 }
 
 impl Reader for MessagesReader {
-    fn push(&mut self, data: &[u8], sink: &mut dyn Sink) {
+    fn push(&mut self, data: &[u8], sink: &mut dyn EventSink) {
         if self.done() {
             return;
         }
@@ -270,7 +270,7 @@ impl Reader for MessagesReader {
         Some(body)
     }
 
-    fn finish(mut self: Box<Self>, end: BodyEnd, sink: &mut dyn Sink) {
+    fn finish(mut self: Box<Self>, end: BodyEnd, sink: &mut dyn EventSink) {
         let reason = self.reason(end);
         // A call of a broken answer is not ended: nobody may run it.
         if !matches!(reason, FinishReason::Failed(_)) {

@@ -3,7 +3,7 @@
 //! Invariant: slots count from 0 in order of appearance; a call is announced once, when its name is known, and ended once.
 
 use latimer_protocol::chat::chunk::{ChatFunctionDelta, ChatToolCallDelta};
-use latimer_protocol::turn::{Sink, TurnEvent};
+use latimer_protocol::turn::{EventSink, TurnEvent};
 use serde_json::value::RawValue;
 
 use crate::tool_names::ToolNames;
@@ -49,7 +49,7 @@ impl Calls {
         place: usize,
         piece: &ChatToolCallDelta<'_>,
         names: &ToolNames,
-        sink: &mut dyn Sink,
+        sink: &mut dyn EventSink,
     ) {
         let slot = self.slot(place, piece);
         let empty = ChatFunctionDelta::default();
@@ -70,7 +70,7 @@ impl Calls {
 
     /// The answer is over: what was held back goes out, and every call ends. In an answer that was `cut`, a call without arguments
     /// is not one that needs none: it does not end.
-    pub(crate) fn finish(&mut self, cut: bool, sink: &mut dyn Sink) {
+    pub(crate) fn finish(&mut self, cut: bool, sink: &mut dyn EventSink) {
         for (slot, call) in self.calls.iter_mut().enumerate() {
             if !call.announced {
                 sink.event(TurnEvent::Note("a call without a name was dropped"));
@@ -108,7 +108,7 @@ impl Calls {
 }
 
 impl OneCall {
-    fn announce(&mut self, slot: usize, sink: &mut dyn Sink) {
+    fn announce(&mut self, slot: usize, sink: &mut dyn EventSink) {
         if self.announced || self.name.is_empty() {
             return;
         }
@@ -119,7 +119,7 @@ impl OneCall {
         self.arguments(slot, &held, sink);
     }
 
-    fn arguments(&mut self, slot: usize, text: &str, sink: &mut dyn Sink) {
+    fn arguments(&mut self, slot: usize, text: &str, sink: &mut dyn EventSink) {
         if text.is_empty() {
             return;
         }

@@ -2,7 +2,7 @@
 //! were used and how the answer ended; the one thing it takes out is state of the provider's, which must be sealed. Pure.
 
 use latimer_protocol::chat::chunk::{ChatChoice, ChatChunk, ChatDelta};
-use latimer_protocol::turn::{Frame, Sink, TurnEvent};
+use latimer_protocol::turn::{EventSink, PassthroughFrame, TurnEvent};
 use serde_json::Value;
 
 use super::stream::ChatReader;
@@ -23,9 +23,9 @@ pub struct ChatPassthroughReader {
 }
 
 /// What of the reader's events goes on beside the frames.
-struct Beside<'s>(&'s mut dyn Sink);
+struct Beside<'s>(&'s mut dyn EventSink);
 
-impl Sink for Beside<'_> {
+impl EventSink for Beside<'_> {
     fn event(&mut self, event: TurnEvent<'_>) {
         match event {
             TurnEvent::Started
@@ -48,7 +48,7 @@ impl ChatPassthroughReader {
 }
 
 impl Reader for ChatPassthroughReader {
-    fn push(&mut self, data: &[u8], sink: &mut dyn Sink) {
+    fn push(&mut self, data: &[u8], sink: &mut dyn EventSink) {
         if self.done() {
             return;
         }
@@ -88,14 +88,14 @@ impl Reader for ChatPassthroughReader {
             Some(_) => PIECE,
         };
         let semantic = chunk.choices.iter().any(says_something);
-        sink.event(TurnEvent::Frame(Frame { kind, data, semantic, state_of: None }));
+        sink.event(TurnEvent::Frame(PassthroughFrame { kind, data, semantic, state_of: None }));
     }
 
     fn done(&self) -> bool {
         self.reader.done()
     }
 
-    fn finish(self: Box<Self>, end: BodyEnd, sink: &mut dyn Sink) {
+    fn finish(self: Box<Self>, end: BodyEnd, sink: &mut dyn EventSink) {
         Box::new(self.reader).finish(end, &mut Beside(sink));
     }
 }
@@ -131,10 +131,10 @@ fn without_details(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use latimer_protocol::turn::Record;
+    use latimer_protocol::turn::RecordedEvents;
 
     fn tapped(lines: &[&str]) -> Vec<String> {
-        let mut record = Record::default();
+        let mut record = RecordedEvents::default();
         let mut tap = Box::new(ChatPassthroughReader::new(ReaderContext::default()));
         for line in lines {
             tap.push(line.as_bytes(), &mut record);

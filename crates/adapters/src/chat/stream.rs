@@ -2,7 +2,7 @@
 
 use latimer_protocol::chat::chunk::{ChatChunk, ChatDelta};
 use latimer_protocol::failure::{Failure, Kind};
-use latimer_protocol::turn::{FinishReason, Opaque, Sink, TurnEvent};
+use latimer_protocol::turn::{EventSink, FinishReason, OpaqueState, TurnEvent};
 use serde_json::Value;
 
 use super::calls::Calls;
@@ -74,7 +74,7 @@ impl ChatReader {
     }
 
     /// Reads one chunk.
-    pub(super) fn chunk(&mut self, chunk: &ChatChunk<'_>, sink: &mut dyn Sink) {
+    pub(super) fn chunk(&mut self, chunk: &ChatChunk<'_>, sink: &mut dyn EventSink) {
         if let Some(error) = chunk.error {
             self.failure = Some(errors::in_stream(error.get(), &self.context.endpoint, &self.context.model));
             return;
@@ -108,7 +108,7 @@ impl ChatReader {
         self.failure.is_some()
     }
 
-    fn delta(&mut self, delta: &ChatDelta<'_>, sink: &mut dyn Sink) {
+    fn delta(&mut self, delta: &ChatDelta<'_>, sink: &mut dyn EventSink) {
         if let Some(thoughts) = delta.reasoning_content.some().or(delta.reasoning.some()) {
             self.has_output = true;
             sink.event(TurnEvent::Reasoning(thoughts));
@@ -186,14 +186,14 @@ impl ChatReader {
     }
 
     /// Text or calls begin, or the answer ends: the state that belongs to the thoughts is whole.
-    fn reasoning_ends(&mut self, sink: &mut dyn Sink) {
+    fn reasoning_ends(&mut self, sink: &mut dyn EventSink) {
         if !self.details.is_empty() {
             let data = Value::Array(std::mem::take(&mut self.details)).to_string();
-            sink.event(TurnEvent::ReasoningState(Opaque { owner: self.context.owner.clone(), data }));
+            sink.event(TurnEvent::ReasoningState(OpaqueState { owner: self.context.owner.clone(), data }));
         }
     }
 
-    fn finish_reason(&mut self, reason: &str, sink: &mut dyn Sink) {
+    fn finish_reason(&mut self, reason: &str, sink: &mut dyn EventSink) {
         let known = FINISH.iter().find(|(word, _)| reason.eq_ignore_ascii_case(word));
         if known.is_none() {
             sink.event(TurnEvent::Note("an unknown finish reason was read as a normal end"));
@@ -250,7 +250,7 @@ impl ChatReader {
 }
 
 impl Reader for ChatReader {
-    fn push(&mut self, data: &[u8], sink: &mut dyn Sink) {
+    fn push(&mut self, data: &[u8], sink: &mut dyn EventSink) {
         if self.done() {
             return;
         }
@@ -275,7 +275,7 @@ impl Reader for ChatReader {
         self.marked || self.failure.is_some()
     }
 
-    fn finish(mut self: Box<Self>, end: BodyEnd, sink: &mut dyn Sink) {
+    fn finish(mut self: Box<Self>, end: BodyEnd, sink: &mut dyn EventSink) {
         self.split.finish(sink);
         self.reasoning_ends(sink);
         let reason = self.reason(end);

@@ -1,6 +1,6 @@
 //! `<think>…</think>` at the start of a message: thoughts in the wrong field (DeepSeek-R1 behind NIM, local models).
 
-use latimer_protocol::turn::{Sink, TurnEvent};
+use latimer_protocol::turn::{EventSink, TurnEvent};
 
 const OPEN: &str = "<think>";
 const CLOSE: &str = "</think>";
@@ -28,7 +28,7 @@ enum State {
 
 impl Split {
     /// Hands on one piece.
-    pub(crate) fn push(&mut self, text: &str, sink: &mut dyn Sink) {
+    pub(crate) fn push(&mut self, text: &str, sink: &mut dyn EventSink) {
         if self.state == State::Text {
             return sink.event(TurnEvent::Text(text));
         }
@@ -38,7 +38,7 @@ impl Split {
     }
 
     /// The message is over: what was held back is text after all.
-    pub(crate) fn finish(&mut self, sink: &mut dyn Sink) {
+    pub(crate) fn finish(&mut self, sink: &mut dyn EventSink) {
         let held = std::mem::take(&mut self.held);
         if held.is_empty() {
             return;
@@ -50,7 +50,7 @@ impl Split {
         }
     }
 
-    fn advance(&mut self, mut text: &str, sink: &mut dyn Sink) {
+    fn advance(&mut self, mut text: &str, sink: &mut dyn EventSink) {
         loop {
             match self.state {
                 State::Start => {
@@ -88,7 +88,7 @@ impl Split {
     }
 }
 
-fn emit<'t>(text: &'t str, sink: &mut dyn Sink, event: impl Fn(&'t str) -> TurnEvent<'t>) {
+fn emit<'t>(text: &'t str, sink: &mut dyn EventSink, event: impl Fn(&'t str) -> TurnEvent<'t>) {
     if !text.is_empty() {
         sink.event(event(text));
     }

@@ -10,7 +10,7 @@
 use bytes::Bytes;
 use latimer_protocol::command_code::event::{CommandCodeEvent, CommandCodeEvents};
 use latimer_protocol::failure::{Failure, Kind};
-use latimer_protocol::turn::{FinishReason, Sink, TurnEvent, Usage};
+use latimer_protocol::turn::{EventSink, FinishReason, TurnEvent, Usage};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -84,7 +84,7 @@ impl CommandCodeReader {
         }
     }
 
-    fn event(&mut self, event: &CommandCodeEvent<'_>, sink: &mut dyn Sink) {
+    fn event(&mut self, event: &CommandCodeEvent<'_>, sink: &mut dyn EventSink) {
         if !self.started {
             self.started = true;
             sink.event(TurnEvent::Started);
@@ -132,7 +132,7 @@ impl CommandCodeReader {
     }
 
     /// An answer that is not streamed: all of it in one object.
-    fn document(&mut self, event: &CommandCodeEvent<'_>, sink: &mut dyn Sink) {
+    fn document(&mut self, event: &CommandCodeEvent<'_>, sink: &mut dyn EventSink) {
         if let Some(thoughts) = event.reasoning_text.some() {
             sink.event(TurnEvent::Reasoning(thoughts));
         }
@@ -145,7 +145,7 @@ impl CommandCodeReader {
         self.finished(event, sink);
     }
 
-    fn finished(&mut self, event: &CommandCodeEvent<'_>, sink: &mut dyn Sink) {
+    fn finished(&mut self, event: &CommandCodeEvent<'_>, sink: &mut dyn EventSink) {
         self.finish_reason(event.finish_reason.some(), sink);
         if !self.counted {
             self.count(event, sink);
@@ -160,7 +160,7 @@ impl CommandCodeReader {
         }
     }
 
-    fn begin(&mut self, id: Option<&str>, name: Option<&str>, sink: &mut dyn Sink) -> Option<usize> {
+    fn begin(&mut self, id: Option<&str>, name: Option<&str>, sink: &mut dyn EventSink) -> Option<usize> {
         let Some(name) = name else {
             sink.event(TurnEvent::Note("a call without a name was dropped"));
             return None;
@@ -180,14 +180,14 @@ impl CommandCodeReader {
         Some(slot)
     }
 
-    fn piece(&mut self, slot: usize, json: &str, sink: &mut dyn Sink) {
+    fn piece(&mut self, slot: usize, json: &str, sink: &mut dyn EventSink) {
         let Some(call) = self.calls.get_mut(slot).filter(|call| !call.ended) else { return };
         call.pieces.push_str(json);
         sink.event(TurnEvent::CallArguments { slot: number(slot), json });
     }
 
     /// A whole call: the only word on it, or the last one.
-    fn whole(&mut self, event: &CommandCodeEvent<'_>, sink: &mut dyn Sink) {
+    fn whole(&mut self, event: &CommandCodeEvent<'_>, sink: &mut dyn EventSink) {
         let id = event.tool_call_id.some().or(event.id.some());
         let known =
             match id {
@@ -214,14 +214,14 @@ impl CommandCodeReader {
     }
 
     /// Tokens add up over steps.
-    fn count(&mut self, event: &CommandCodeEvent<'_>, sink: &mut dyn Sink) {
+    fn count(&mut self, event: &CommandCodeEvent<'_>, sink: &mut dyn EventSink) {
         let Some(usage) = event.usage.0.or(event.total_usage.0) else { return };
         let usage = self.used.unwrap_or_default().plus(usage.to_turn());
         self.used = Some(usage);
         sink.event(TurnEvent::Usage(usage));
     }
 
-    fn finish_reason(&mut self, reason: Option<&str>, sink: &mut dyn Sink) {
+    fn finish_reason(&mut self, reason: Option<&str>, sink: &mut dyn EventSink) {
         let Some(reason) = reason else { return };
         let known = FINISH.iter().find(|(word, _)| *word == reason);
         if known.is_none() {
@@ -276,7 +276,7 @@ fn number(slot: usize) -> u32 {
 }
 
 impl Reader for CommandCodeReader {
-    fn push(&mut self, data: &[u8], sink: &mut dyn Sink) {
+    fn push(&mut self, data: &[u8], sink: &mut dyn EventSink) {
         if self.done() || data == b"[DONE]" {
             return;
         }
@@ -313,7 +313,7 @@ impl Reader for CommandCodeReader {
         self.request.clone()
     }
 
-    fn finish(self: Box<Self>, end: BodyEnd, sink: &mut dyn Sink) {
+    fn finish(self: Box<Self>, end: BodyEnd, sink: &mut dyn EventSink) {
         let reason = self.reason(end);
         // A call of a broken answer is not ended: nobody may run it.
         if !matches!(reason, FinishReason::Failed(_)) {

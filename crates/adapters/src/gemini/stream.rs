@@ -9,7 +9,7 @@ use latimer_protocol::failure::{Failure, Kind};
 use latimer_protocol::gemini::event::{
     GeminiCandidateCall, GeminiCandidatePart, GeminiResponse, GeminiUsage,
 };
-use latimer_protocol::turn::{FinishReason, Opaque, Sink, TurnEvent};
+use latimer_protocol::turn::{EventSink, FinishReason, OpaqueState, TurnEvent};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -83,7 +83,7 @@ impl GeminiReader {
         }
     }
 
-    fn event(&mut self, event: &GeminiResponse<'_>, sink: &mut dyn Sink) {
+    fn event(&mut self, event: &GeminiResponse<'_>, sink: &mut dyn EventSink) {
         if let Some(inner) = &event.response.0 {
             return self.event(inner, sink);
         }
@@ -113,7 +113,7 @@ impl GeminiReader {
         }
     }
 
-    fn part(&mut self, part: &GeminiCandidatePart<'_>, sink: &mut dyn Sink) {
+    fn part(&mut self, part: &GeminiCandidatePart<'_>, sink: &mut dyn EventSink) {
         let is_thought = part.thought.is_some_and(|thought| thought.get() == "true");
         let signature = part.thought_signature.some();
         if let Some(call) = &part.function_call.0 {
@@ -141,13 +141,13 @@ impl GeminiReader {
         }
     }
 
-    fn state(&mut self, on: SignatureTarget, signature: &str, sink: &mut dyn Sink) {
+    fn state(&mut self, on: SignatureTarget, signature: &str, sink: &mut dyn EventSink) {
         self.end_call(sink);
         let data = json!({ "on": on.code(), "signature": signature }).to_string();
-        sink.event(TurnEvent::ReasoningState(Opaque { owner: self.context.owner.clone(), data }));
+        sink.event(TurnEvent::ReasoningState(OpaqueState { owner: self.context.owner.clone(), data }));
     }
 
-    fn call(&mut self, call: &GeminiCandidateCall<'_>, signature: Option<&str>, sink: &mut dyn Sink) {
+    fn call(&mut self, call: &GeminiCandidateCall<'_>, signature: Option<&str>, sink: &mut dyn EventSink) {
         let Some(name) = call.name.some() else {
             sink.event(TurnEvent::Note("a call without a name was dropped"));
             return;
@@ -173,13 +173,13 @@ impl GeminiReader {
         }
     }
 
-    fn end_call(&mut self, sink: &mut dyn Sink) {
+    fn end_call(&mut self, sink: &mut dyn EventSink) {
         if let Some(slot) = self.open.take() {
             sink.event(TurnEvent::CallEnded { slot });
         }
     }
 
-    fn finish_reason(&mut self, reason: &str, sink: &mut dyn Sink) {
+    fn finish_reason(&mut self, reason: &str, sink: &mut dyn EventSink) {
         let known = FINISH.iter().find(|(word, _)| *word == reason);
         if known.is_none() {
             sink.event(TurnEvent::Note("an unknown finish reason was read as a normal end"));
@@ -218,7 +218,7 @@ impl GeminiReader {
         Failure::new(kind, format!("{}: {what}", self.context.endpoint))
     }
 
-    fn read(&mut self, text: &str, sink: &mut dyn Sink) {
+    fn read(&mut self, text: &str, sink: &mut dyn EventSink) {
         if let Ok(event) = serde_json::from_str::<GeminiResponse<'_>>(text) {
             return self.event(&event, sink);
         }
@@ -250,7 +250,7 @@ fn without_placeholder(json: &str) -> String {
 }
 
 impl Reader for GeminiReader {
-    fn push(&mut self, data: &[u8], sink: &mut dyn Sink) {
+    fn push(&mut self, data: &[u8], sink: &mut dyn EventSink) {
         let text = latimer_protocol::sse::text(data);
         let trimmed = text.trim();
         if self.done() || trimmed.is_empty() || trimmed == "[DONE]" {
@@ -274,7 +274,7 @@ impl Reader for GeminiReader {
         self.failure.is_some()
     }
 
-    fn finish(mut self: Box<Self>, end: BodyEnd, sink: &mut dyn Sink) {
+    fn finish(mut self: Box<Self>, end: BodyEnd, sink: &mut dyn EventSink) {
         let reason = self.reason(end);
         // The last call of a broken answer is not ended: nobody may run it.
         if !matches!(reason, FinishReason::Failed(_)) {

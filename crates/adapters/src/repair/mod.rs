@@ -14,7 +14,7 @@ mod resume;
 
 use std::sync::{Arc, OnceLock};
 
-use latimer_protocol::turn::{FinishReason, Sink, ToolChoice, TurnEvent, TurnRequest};
+use latimer_protocol::turn::{EventSink, FinishReason, ToolChoice, TurnEvent, TurnRequest};
 use toolcall_parser::intent::{self, Memory};
 use toolcall_parser::{Dialect, Event, Options, Parser, ProblemKind, RequestKind, Scanner, Tool};
 
@@ -223,7 +223,7 @@ impl Repair {
     }
 
     /// The model is not asked again: the answer is what it is.
-    pub fn give_up(&mut self, sink: &mut dyn Sink) {
+    pub fn give_up(&mut self, sink: &mut dyn EventSink) {
         if let Some(reason) = self.ended.take() {
             self.finish_text(sink);
             self.over(reason, sink);
@@ -236,7 +236,7 @@ impl Repair {
     }
 
     /// Takes one event of the upstream and hands out what becomes of it. `Finished` is kept back while there is a question.
-    pub fn event(&mut self, event: TurnEvent<'_>, sink: &mut dyn Sink) {
+    pub fn event(&mut self, event: TurnEvent<'_>, sink: &mut dyn EventSink) {
         let made = &mut self.made;
         match event {
             TurnEvent::Text(text) => {
@@ -278,13 +278,13 @@ impl Repair {
     }
 
     /// What was held back of the text is settled; text that follows is a text of its own.
-    fn finish_text(&mut self, sink: &mut dyn Sink) {
+    fn finish_text(&mut self, sink: &mut dyn EventSink) {
         let mut text = std::mem::replace(&mut self.text, self.plan.parser.scanner());
         let made = &mut self.made;
         text.finish(&mut |event| made.text(&event, sink));
     }
 
-    fn finish(&mut self, reason: FinishReason, sink: &mut dyn Sink) {
+    fn finish(&mut self, reason: FinishReason, sink: &mut dyn EventSink) {
         let mut reason = reason;
         if self.seam.take().is_some() && self.resumed > 0 {
             sink.event(TurnEvent::Note(
@@ -336,7 +336,7 @@ impl Repair {
     }
 
     /// Makes the read-only command that an answer without a call plainly announced.
-    fn synthesise(&mut self, sink: &mut dyn Sink) {
+    fn synthesise(&mut self, sink: &mut dyn EventSink) {
         let Some(memory) = &self.plan.memory else { return };
         let made = &mut self.made;
         let wish = made.wish.take();
@@ -357,7 +357,7 @@ impl Repair {
         text_only && self.natives.is_empty() && self.resumed < self.plan.resumes
     }
 
-    fn over(&mut self, reason: FinishReason, sink: &mut dyn Sink) {
+    fn over(&mut self, reason: FinishReason, sink: &mut dyn EventSink) {
         if self.made.calls == 0 && matches!(reason, FinishReason::Stop | FinishReason::ToolCalls) {
             self.synthesise(sink);
         }
@@ -380,7 +380,7 @@ impl Repair {
 
 impl Made {
     /// What the parser makes of the answer's text.
-    fn text(&mut self, event: &Event<'_>, sink: &mut dyn Sink) {
+    fn text(&mut self, event: &Event<'_>, sink: &mut dyn EventSink) {
         match event {
             Event::Text(text) => self.say(text, sink),
             Event::Reasoning(text) => sink.event(TurnEvent::Reasoning(text)),
@@ -432,7 +432,7 @@ impl Made {
     }
 
     /// Shows text, unless it is better to wait for what the model says when it is asked again.
-    fn say(&mut self, text: &str, sink: &mut dyn Sink) {
+    fn say(&mut self, text: &str, sink: &mut dyn EventSink) {
         if self.asked && self.calls == 0 {
             self.aside.push_str(text);
         } else if self.meant.is_some() && self.calls == 0 && self.lost.len() + text.len() <= MOST_LOST {
@@ -444,14 +444,14 @@ impl Made {
     }
 
     /// Shows what waited.
-    fn deliver(&mut self, sink: &mut dyn Sink) {
+    fn deliver(&mut self, sink: &mut dyn EventSink) {
         self.meant = None;
         let lost = std::mem::take(&mut self.lost);
         let aside = std::mem::take(&mut self.aside);
         self.show(if lost.trim().is_empty() { &aside } else { &lost }, sink);
     }
 
-    fn show(&mut self, text: &str, sink: &mut dyn Sink) {
+    fn show(&mut self, text: &str, sink: &mut dyn EventSink) {
         if !text.is_empty() {
             self.shown |= !text.trim().is_empty();
             if self.listens {
@@ -467,7 +467,7 @@ impl Made {
     }
 
     /// What the parser makes of the thoughts.
-    fn thought(&mut self, event: &Event<'_>, sink: &mut dyn Sink) {
+    fn thought(&mut self, event: &Event<'_>, sink: &mut dyn EventSink) {
         match event {
             Event::Text(text) | Event::Reasoning(text) => sink.event(TurnEvent::Reasoning(text)),
             Event::CallEnded { call, .. } => self.drafts.push((*call).clone()),
@@ -476,7 +476,7 @@ impl Made {
     }
 
     /// Hands out a whole call.
-    fn call(&mut self, call: &toolcall_parser::Call, sink: &mut dyn Sink) {
+    fn call(&mut self, call: &toolcall_parser::Call, sink: &mut dyn EventSink) {
         self.before_call(sink);
         let slot = self.slot();
         self.calls += 1;
@@ -489,7 +489,7 @@ impl Made {
     }
 
     /// A call is made: what waited is shown if it is this answer's own, and forgotten if the model was asked again.
-    fn before_call(&mut self, sink: &mut dyn Sink) {
+    fn before_call(&mut self, sink: &mut dyn EventSink) {
         if self.asked {
             self.lost.clear();
             self.aside.clear();

@@ -3,7 +3,7 @@
 //!
 //! Invariant: calls go out in the order in which they began. A client runs them in that order, and the second may need the first.
 
-use latimer_protocol::turn::{Sink, TurnEvent};
+use latimer_protocol::turn::{EventSink, TurnEvent};
 use toolcall_parser::{Options, ProblemKind, Tool, sanitize};
 
 use super::Made;
@@ -54,7 +54,7 @@ impl Natives {
         name: &str,
         options: &Options,
         made: &mut Made,
-        sink: &mut dyn Sink,
+        sink: &mut dyn EventSink,
     ) {
         made.before_call(sink);
         let slot = made.slot();
@@ -83,7 +83,7 @@ impl Natives {
         json: &str,
         options: &Options,
         made: &mut Made,
-        sink: &mut dyn Sink,
+        sink: &mut dyn EventSink,
     ) {
         let Some(native) = self.open.iter_mut().find(|native| native.upstream == upstream) else { return };
         match &mut native.held {
@@ -101,14 +101,20 @@ impl Natives {
         self.advance(options, made, sink);
     }
 
-    pub(super) fn ended(&mut self, upstream: u32, options: &Options, made: &mut Made, sink: &mut dyn Sink) {
+    pub(super) fn ended(
+        &mut self,
+        upstream: u32,
+        options: &Options,
+        made: &mut Made,
+        sink: &mut dyn EventSink,
+    ) {
         let Some(native) = self.open.iter_mut().find(|native| native.upstream == upstream) else { return };
         native.ended = true;
         self.advance(options, made, sink);
     }
 
     /// Lets out what may go out: everything up to the first call that is still held.
-    fn advance(&mut self, options: &Options, made: &mut Made, sink: &mut dyn Sink) {
+    fn advance(&mut self, options: &Options, made: &mut Made, sink: &mut dyn EventSink) {
         let mut at = 0;
         while let Some(native) = self.open.get_mut(at) {
             if native.ended {
@@ -133,7 +139,7 @@ impl Natives {
     }
 
     /// The answer is over: what is still open was cut.
-    pub(super) fn finish(&mut self, options: &Options, made: &mut Made, sink: &mut dyn Sink) {
+    pub(super) fn finish(&mut self, options: &Options, made: &mut Made, sink: &mut dyn EventSink) {
         for native in std::mem::take(&mut self.open) {
             let ended = native.ended;
             native.end(ended, options, made, sink);
@@ -142,7 +148,7 @@ impl Natives {
 }
 
 impl Native {
-    fn pass(&mut self, arguments: &str, sink: &mut dyn Sink) {
+    fn pass(&mut self, arguments: &str, sink: &mut dyn EventSink) {
         self.held = Held::No;
         sink.event(TurnEvent::CallStarted { slot: self.slot, id: self.id.as_deref(), name: &self.name });
         if !arguments.is_empty() {
@@ -151,7 +157,7 @@ impl Native {
     }
 
     /// `whole` says that the upstream ended the call; a cut one is handed on as it is, and the writer treats it as cut.
-    fn end(mut self, whole: bool, options: &Options, made: &mut Made, sink: &mut dyn Sink) {
+    fn end(mut self, whole: bool, options: &Options, made: &mut Made, sink: &mut dyn EventSink) {
         let arguments = match std::mem::replace(&mut self.held, Held::No) {
             Held::No => {
                 if whole {

@@ -3,7 +3,7 @@
 
 use latimer_protocol::failure::Failure;
 use latimer_protocol::responses::event::ResponsesEvent;
-use latimer_protocol::turn::{FinishReason, Frame, Sink, TurnEvent};
+use latimer_protocol::turn::{EventSink, FinishReason, PassthroughFrame, TurnEvent};
 use serde::Deserialize;
 
 use super::errors;
@@ -49,13 +49,13 @@ impl ResponsesPassthroughReader {
         Self { context, started: false, called: false, end: None, unreadable_lines: false, whole: None }
     }
 
-    fn frame(&mut self, kind: &str, data: &str, sink: &mut dyn Sink) {
+    fn frame(&mut self, kind: &str, data: &str, sink: &mut dyn EventSink) {
         let stateful = STATEFUL.contains(&kind)
             && memchr::memmem::find(data.as_bytes(), b"\"encrypted_content\":\"").is_some();
         if kind == "response.output_item.done" && !self.called {
             self.called = memchr::memmem::find(data.as_bytes(), b"_call\"").is_some();
         }
-        sink.event(TurnEvent::Frame(Frame {
+        sink.event(TurnEvent::Frame(PassthroughFrame {
             kind,
             data,
             semantic: !EMPTY.contains(&kind),
@@ -63,7 +63,7 @@ impl ResponsesPassthroughReader {
         }));
     }
 
-    fn terminal(&mut self, kind: &str, data: &str, sink: &mut dyn Sink) {
+    fn terminal(&mut self, kind: &str, data: &str, sink: &mut dyn EventSink) {
         let Ok(event) = serde_json::from_str::<ResponsesEvent<'_>>(data) else {
             self.unreadable_lines = true;
             return;
@@ -91,7 +91,7 @@ impl ResponsesPassthroughReader {
 }
 
 impl Reader for ResponsesPassthroughReader {
-    fn push(&mut self, data: &[u8], sink: &mut dyn Sink) {
+    fn push(&mut self, data: &[u8], sink: &mut dyn EventSink) {
         if self.done() || data.trim_ascii() == b"[DONE]" {
             return;
         }
@@ -132,7 +132,7 @@ impl Reader for ResponsesPassthroughReader {
         self.end.is_some() || self.whole.is_some()
     }
 
-    fn finish(mut self: Box<Self>, end: BodyEnd, sink: &mut dyn Sink) {
+    fn finish(mut self: Box<Self>, end: BodyEnd, sink: &mut dyn EventSink) {
         if let Some(whole) = self.whole.take() {
             return whole.finish(end, sink);
         }

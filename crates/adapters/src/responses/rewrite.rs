@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use latimer_protocol::turn::{Opaque, Owner, Seal};
+use latimer_protocol::turn::{OpaqueState, Owner, Seal};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -230,7 +230,7 @@ impl Rewriter<'_> {
             let Some(carrier) = fields.get("encrypted_content").and_then(Value::as_str) else {
                 return Some(Cow::Borrowed(item));
             };
-            let opaque = Opaque::decode(carrier, self.seal)?;
+            let opaque = OpaqueState::decode(carrier, self.seal)?;
             if opaque.owner != *self.owner || !self.profile.thoughts {
                 return None;
             }
@@ -295,7 +295,7 @@ mod tests {
     #[test]
     fn state_goes_back_to_its_owner_only() {
         let state = |owner: Owner| {
-            let text = Opaque { owner, data: "gAAAA".into() }.encode(&Seal::default());
+            let text = OpaqueState { owner, data: "gAAAA".into() }.encode(&Seal::default());
             json!({ "type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": text })
         };
         let own = state(Owner::new("openai", "gpt-5.5").of_account("a"));

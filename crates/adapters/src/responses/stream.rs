@@ -2,7 +2,7 @@
 
 use latimer_protocol::failure::{Failure, Kind};
 use latimer_protocol::responses::event::{ResponsesEvent, ResponsesOutputItem, ResponsesResponse};
-use latimer_protocol::turn::{FinishReason, Opaque, Sink, TurnEvent};
+use latimer_protocol::turn::{EventSink, FinishReason, OpaqueState, TurnEvent};
 
 use super::errors;
 use crate::reader::{BodyEnd, Reader, ReaderContext};
@@ -44,7 +44,7 @@ impl ResponsesReader {
         }
     }
 
-    fn event(&mut self, event: &ResponsesEvent<'_>, sink: &mut dyn Sink) {
+    fn event(&mut self, event: &ResponsesEvent<'_>, sink: &mut dyn EventSink) {
         let index = event.output_index.0.unwrap_or(0);
         let kind = event.kind.some().unwrap_or_default();
         match kind {
@@ -91,7 +91,7 @@ impl ResponsesReader {
         }
     }
 
-    fn begin(&mut self, sink: &mut dyn Sink) {
+    fn begin(&mut self, sink: &mut dyn EventSink) {
         if !self.started {
             self.started = true;
             sink.event(TurnEvent::Started);
@@ -103,7 +103,7 @@ impl ResponsesReader {
         index: u64,
         text: Option<&'t str>,
         event: impl Fn(&'t str) -> TurnEvent<'t>,
-        sink: &mut dyn Sink,
+        sink: &mut dyn EventSink,
     ) {
         let Some(text) = text else { return };
         self.begin(sink);
@@ -117,7 +117,7 @@ impl ResponsesReader {
         self.calls.iter().rposition(|call| call.output_index == index && !call.ended)
     }
 
-    fn added(&mut self, index: u64, item: &ResponsesOutputItem<'_>, sink: &mut dyn Sink) {
+    fn added(&mut self, index: u64, item: &ResponsesOutputItem<'_>, sink: &mut dyn EventSink) {
         self.begin(sink);
         let name = item.name.some().map(|name| self.context.names.client_name(name));
         match (item.kind.some(), name) {
@@ -131,7 +131,7 @@ impl ResponsesReader {
         }
     }
 
-    fn arguments(&mut self, slot: usize, json: &str, sink: &mut dyn Sink) {
+    fn arguments(&mut self, slot: usize, json: &str, sink: &mut dyn EventSink) {
         if let Some(call) = self.calls.get_mut(slot) {
             call.arguments = true;
             sink.event(TurnEvent::CallArguments { slot: u32::try_from(slot).unwrap_or(u32::MAX), json });
@@ -139,7 +139,7 @@ impl ResponsesReader {
     }
 
     /// A whole item: what did not come in pieces comes now.
-    fn done_item(&mut self, index: u64, item: &ResponsesOutputItem<'_>, sink: &mut dyn Sink) {
+    fn done_item(&mut self, index: u64, item: &ResponsesOutputItem<'_>, sink: &mut dyn EventSink) {
         self.begin(sink);
         let came = self.in_pieces.contains(&index);
         match item.kind.some() {
@@ -159,7 +159,7 @@ impl ResponsesReader {
                 }
                 if let Some(state) = item.encrypted_content.some() {
                     let owner = self.context.owner.clone();
-                    sink.event(TurnEvent::ReasoningState(Opaque { owner, data: state.to_owned() }));
+                    sink.event(TurnEvent::ReasoningState(OpaqueState { owner, data: state.to_owned() }));
                 }
                 self.thought = false;
             }
@@ -167,7 +167,7 @@ impl ResponsesReader {
         }
     }
 
-    fn done_call(&mut self, index: u64, item: &ResponsesOutputItem<'_>, sink: &mut dyn Sink) {
+    fn done_call(&mut self, index: u64, item: &ResponsesOutputItem<'_>, sink: &mut dyn EventSink) {
         if self.slot(index).is_none() {
             self.added(index, item, sink);
         }
@@ -181,7 +181,7 @@ impl ResponsesReader {
         }
     }
 
-    fn end(&mut self, status: &str, response: Option<&ResponsesResponse<'_>>, sink: &mut dyn Sink) {
+    fn end(&mut self, status: &str, response: Option<&ResponsesResponse<'_>>, sink: &mut dyn EventSink) {
         self.begin(sink);
         if let Some(usage) = response.and_then(|response| response.usage.0) {
             sink.event(TurnEvent::Usage(usage.to_turn()));
@@ -194,7 +194,7 @@ impl ResponsesReader {
         });
     }
 
-    fn whole(&mut self, response: &ResponsesResponse<'_>, sink: &mut dyn Sink) {
+    fn whole(&mut self, response: &ResponsesResponse<'_>, sink: &mut dyn EventSink) {
         for (index, item) in (0..).zip(response.output.iter()) {
             self.done_item(index, item, sink);
         }
@@ -203,7 +203,7 @@ impl ResponsesReader {
 }
 
 impl Reader for ResponsesReader {
-    fn push(&mut self, data: &[u8], sink: &mut dyn Sink) {
+    fn push(&mut self, data: &[u8], sink: &mut dyn EventSink) {
         if self.done() || data.trim_ascii() == b"[DONE]" {
             return;
         }
@@ -231,7 +231,7 @@ impl Reader for ResponsesReader {
         self.end.is_some()
     }
 
-    fn finish(mut self: Box<Self>, end: BodyEnd, sink: &mut dyn Sink) {
+    fn finish(mut self: Box<Self>, end: BodyEnd, sink: &mut dyn EventSink) {
         let reason = match (self.end.take(), end) {
             (Some(reason), _) => reason,
             (None, BodyEnd::Broken(failure)) => FinishReason::Failed(failure),

@@ -5,7 +5,7 @@ use latimer_adapters::gemini::request::{EncodedRequest, FlavourLimits, write};
 use latimer_adapters::limitation::Limitations;
 use latimer_protocol::id::CallId;
 use latimer_protocol::turn::{
-    Call, CallOutput, Content, Image, Item, Message, Opaque, Owner, ReasoningItem, Role, TurnRequest,
+    Call, CallOutput, Content, Image, Item, Message, OpaqueState, Owner, ReasoningItem, Role, TurnRequest,
 };
 use serde_json::{Value, json};
 
@@ -45,7 +45,7 @@ pub(crate) fn output(id: &str, text: &str) -> Item {
 /// State of this owner on a part of this kind.
 pub(crate) fn state_of(owner: &str, on: &str, signature: &str) -> Item {
     let data = json!({ "on": on, "signature": signature }).to_string();
-    let opaque = Some(Opaque { owner: Owner::new("lab", owner), data });
+    let opaque = Some(OpaqueState { owner: Owner::new("lab", owner), data });
     Item::Reasoning(ReasoningItem { text: "thoughts never go back".into(), opaque })
 }
 

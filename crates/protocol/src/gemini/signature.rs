@@ -6,16 +6,16 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 
-use crate::turn::{Opaque, Seal};
+use crate::turn::{OpaqueState, Seal};
 
 /// The signature that carries this state, in order. Empty for no state.
-pub fn seal(states: &[Opaque], seal: &Seal) -> String {
+pub fn seal(states: &[OpaqueState], seal: &Seal) -> String {
     let carriers: Vec<String> = states.iter().map(|state| state.encode(seal)).collect();
     STANDARD.encode(carriers.join("\n"))
 }
 
 /// The state in a signature, in order. Empty for a signature that latimer did not make, or that was changed on its way.
-pub fn open(signature: &str, seal: &Seal) -> Vec<Opaque> {
+pub fn open(signature: &str, seal: &Seal) -> Vec<OpaqueState> {
     let plain = |c: char| match c {
         '-' => '+',
         '_' => '/',
@@ -26,7 +26,7 @@ pub fn open(signature: &str, seal: &Seal) -> Vec<Opaque> {
     carriers
         .iter()
         .flat_map(|carriers| carriers.lines())
-        .filter_map(|line| Opaque::decode(line, seal))
+        .filter_map(|line| OpaqueState::decode(line, seal))
         .collect()
 }
 
@@ -40,8 +40,8 @@ mod tests {
         fn state_comes_back_in_either_alphabet(data in proptest::collection::vec(".{0,20}", 0..4)) {
             let key = Seal::from_secret(b"a secret");
             let owner = Owner::new("lab", "m");
-            let states: Vec<Opaque> =
-                data.into_iter().map(|data| Opaque { owner: owner.clone(), data }).collect();
+            let states: Vec<OpaqueState> =
+                data.into_iter().map(|data| OpaqueState { owner: owner.clone(), data }).collect();
             let signature = seal(&states, &key);
             proptest::prop_assert_eq!(&open(&signature, &key), &states);
             let for_urls = signature.replace('+', "-").replace('/', "_");
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn foreign_signatures_hold_nothing_of_ours() {
-        let state = Opaque { owner: Owner::new("lab", "m"), data: "x".into() };
+        let state = OpaqueState { owner: Owner::new("lab", "m"), data: "x".into() };
         let elsewhere = seal(std::slice::from_ref(&state), &Seal::from_secret(b"another"));
         for text in ["", "skip_thought_signature_validator", "CoQBAdHtim8=", &elsewhere] {
             assert_eq!(open(text, &Seal::default()), [], "{text}");

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Opaque, Owner};
+use super::{OpaqueState, Owner};
 use crate::failure::Failure;
 
 /// One thing that happened in an answer. Text is borrowed from the bytes it arrived in: nothing is copied on the way from
@@ -20,7 +20,7 @@ pub enum TurnEvent<'a> {
     /// A piece of readable thoughts; never empty.
     Reasoning(&'a str),
     /// Provider-owned state that belongs to the thoughts just read (or stands for thoughts that are not shown).
-    ReasoningState(Opaque),
+    ReasoningState(OpaqueState),
     /// A call began and its name is known. Slots count from 0 in order of appearance and are never used twice.
     CallStarted {
         /// Which call of this answer.
@@ -45,7 +45,7 @@ pub enum TurnEvent<'a> {
     /// Tokens so far; a later one replaces an earlier one.
     Usage(Usage),
     /// An event of the client's own protocol, to be handed on as it is.
-    Frame(Frame<'a>),
+    Frame(PassthroughFrame<'a>),
     /// Something a log should show and a client should not.
     Note(&'a str),
     /// The answer is over.
@@ -65,7 +65,7 @@ impl TurnEvent<'_> {
 
 /// An event of the protocol that both sides speak.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Frame<'a> {
+pub struct PassthroughFrame<'a> {
     /// Its type.
     pub kind: &'a str,
     /// Its payload, as the upstream wrote it.
@@ -125,12 +125,12 @@ impl Usage {
 }
 
 /// Takes events as they happen. Implemented by client writers, by filters between, and by closures in tests.
-pub trait Sink {
+pub trait EventSink {
     /// Takes one event. What it borrows is gone when the call returns.
     fn event(&mut self, event: TurnEvent<'_>);
 }
 
-impl<F: FnMut(TurnEvent<'_>)> Sink for F {
+impl<F: FnMut(TurnEvent<'_>)> EventSink for F {
     fn event(&mut self, event: TurnEvent<'_>) {
         self(event);
     }
@@ -138,12 +138,12 @@ impl<F: FnMut(TurnEvent<'_>)> Sink for F {
 
 /// A sink that keeps one line per event, for snapshots and transcripts.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Record {
+pub struct RecordedEvents {
     /// The lines in order.
     pub lines: Vec<String>,
 }
 
-impl Sink for Record {
+impl EventSink for RecordedEvents {
     fn event(&mut self, event: TurnEvent<'_>) {
         self.lines.push(event.to_string());
     }

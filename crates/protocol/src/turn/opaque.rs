@@ -109,14 +109,14 @@ impl fmt::Debug for Seal {
 
 /// A value only its owner understands: encrypted reasoning, a signature, reasoning details.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Opaque {
+pub struct OpaqueState {
     /// Who made it.
     pub owner: Owner,
     /// The value, as the owner wrote it.
     pub data: String,
 }
 
-impl Opaque {
+impl OpaqueState {
     /// The first characters of every carrier latimer makes; the digit is the version of the layout.
     const PREFIX: &'static str = "latimer2.";
 
@@ -166,19 +166,19 @@ mod tests {
         #[test]
         fn decode_reads_what_encode_wrote(provider in "[a-z-]+", family in "[a-z.-]+", account in "[a-z@]{0,4}", data in ".*") {
             let account = Some(account).filter(|account| !account.is_empty());
-            let opaque = Opaque { owner: Owner { provider, family, account }, data };
-            proptest::prop_assert_eq!(Opaque::decode(&opaque.encode(&seal()), &seal()), Some(opaque));
+            let opaque = OpaqueState { owner: Owner { provider, family, account }, data };
+            proptest::prop_assert_eq!(OpaqueState::decode(&opaque.encode(&seal()), &seal()), Some(opaque));
         }
 
         #[test]
         fn a_changed_carrier_is_nobodys(place in 0usize..60, byte in "[A-Za-z0-9._-]") {
-            let text = Opaque { owner: Owner::new("lab", "m"), data: "state".into() }.encode(&seal());
+            let text = OpaqueState { owner: Owner::new("lab", "m"), data: "state".into() }.encode(&seal());
             let mut changed = text.clone();
             let place = place % text.len();
             changed.replace_range(place..=place, &byte);
             // The last letter of base64 may hold bits that mean nothing.
             let same = changed == text || place + 1 == text.len();
-            proptest::prop_assert!(same || Opaque::decode(&changed, &seal()).is_none(), "{}", changed);
+            proptest::prop_assert!(same || OpaqueState::decode(&changed, &seal()).is_none(), "{}", changed);
         }
     }
 
@@ -193,11 +193,11 @@ mod tests {
             "latimer1.YQ.YQ",
             "latimer2.YQ.YQ.YQ",
         ] {
-            assert_eq!(Opaque::decode(text, &seal()), None, "{text:?}");
+            assert_eq!(OpaqueState::decode(text, &seal()), None, "{text:?}");
         }
-        let ours = Opaque { owner: Owner::new("lab", "m"), data: String::new() };
+        let ours = OpaqueState { owner: Owner::new("lab", "m"), data: String::new() };
         let other = Seal::from_secret(b"another node");
-        assert_eq!(Opaque::decode(&ours.encode(&seal()), &other), None);
+        assert_eq!(OpaqueState::decode(&ours.encode(&seal()), &other), None);
     }
 
     #[test]

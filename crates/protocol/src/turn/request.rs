@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use super::Opaque;
+use super::OpaqueState;
 use crate::id::CallId;
 
 /// One question to a model, free of any wire format.
@@ -98,7 +98,7 @@ pub struct ReasoningItem {
     /// The readable thoughts.
     pub text: String,
     /// State that only its owner understands.
-    pub opaque: Option<Opaque>,
+    pub opaque: Option<OpaqueState>,
 }
 
 /// A call of a tool.

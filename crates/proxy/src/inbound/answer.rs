@@ -1,7 +1,7 @@
 //! The answer to a turn in the client's protocol: one of the writers, behind one face.
 
 use latimer_protocol::failure::Failure;
-use latimer_protocol::turn::{Sink, TurnEvent};
+use latimer_protocol::turn::{EventSink, TurnEvent};
 
 use super::{chat, gemini, messages, responses};
 
@@ -90,7 +90,7 @@ impl Answer {
     }
 }
 
-impl Sink for Answer {
+impl EventSink for Answer {
     fn event(&mut self, event: TurnEvent<'_>) {
         each!(self, writer => writer.event(event));
     }

@@ -12,7 +12,7 @@ use latimer_adapters::endpoint_client::OpenError;
 use latimer_adapters::prepared_request::{ClientRequest, PreparedRequest};
 use latimer_adapters::repair::{Level, Plan, Repair};
 use latimer_protocol::failure::{Failure, Kind, Retry};
-use latimer_protocol::turn::{FinishReason, Sink, TurnEvent, TurnRequest, Usage};
+use latimer_protocol::turn::{EventSink, FinishReason, TurnEvent, TurnRequest, Usage};
 
 use super::endpoint_set::RouteTarget;
 use super::gate::Gate;
@@ -157,7 +157,7 @@ impl Attempts {
     }
 
     /// Hands events to the sink as they arrive. Not to be called again after `Ended` or `Failed`.
-    pub fn poll(&mut self, cx: &mut Context<'_>, sink: &mut dyn Sink) -> Poll<Progress> {
+    pub fn poll(&mut self, cx: &mut Context<'_>, sink: &mut dyn EventSink) -> Poll<Progress> {
         loop {
             for note in self.notes.drain(..) {
                 sink.event(TurnEvent::Note(&note));
@@ -201,7 +201,7 @@ impl Attempts {
         }
     }
 
-    fn read(&mut self, cx: &mut Context<'_>, sink: &mut dyn Sink) -> Poll<Read> {
+    fn read(&mut self, cx: &mut Context<'_>, sink: &mut dyn EventSink) -> Poll<Read> {
         let State::Reading(reading) = &mut self.state else { return Poll::Ready(Read::Again) };
         let (opened, repair) = &mut **reading;
         let stream: &mut TurnStream = &mut opened.stream;

@@ -1,11 +1,11 @@
 //! Holds back a failure while nothing was shown, so that the client never learns of an attempt that is made again.
 
 use latimer_protocol::failure::Failure;
-use latimer_protocol::turn::{FinishReason, Sink, TurnEvent, Usage};
+use latimer_protocol::turn::{EventSink, FinishReason, TurnEvent, Usage};
 
 /// Stands between an answer and the client's writer.
 pub(super) struct Gate<'s> {
-    sink: &'s mut dyn Sink,
+    sink: &'s mut dyn EventSink,
     /// Something semantic passed.
     pub(super) shown: bool,
     /// The client's writer has begun.
@@ -20,12 +20,12 @@ pub(super) struct Gate<'s> {
 }
 
 impl<'s> Gate<'s> {
-    pub(super) fn new(sink: &'s mut dyn Sink, shown: bool, spent: Usage, used: Option<Usage>) -> Self {
+    pub(super) fn new(sink: &'s mut dyn EventSink, shown: bool, spent: Usage, used: Option<Usage>) -> Self {
         Self { sink, shown, begun: false, failure: None, end: None, spent, used }
     }
 }
 
-impl Sink for Gate<'_> {
+impl EventSink for Gate<'_> {
     fn event(&mut self, event: TurnEvent<'_>) {
         self.shown |= event.is_semantic();
         match event {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use latimer_protocol::failure::Failure;
-use latimer_protocol::turn::{Sink, TurnEvent};
+use latimer_protocol::turn::{EventSink, TurnEvent};
 use tokio::time::Sleep;
 
 use super::log::Log;
@@ -255,7 +255,7 @@ struct Watch<'t> {
     log: &'t mut Log,
 }
 
-impl Sink for Watch<'_> {
+impl EventSink for Watch<'_> {
     fn event(&mut self, event: TurnEvent<'_>) {
         match &event {
             TurnEvent::Finished(reason) => {

@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll};
 
-use latimer_protocol::turn::Sink;
+use latimer_protocol::turn::EventSink;
 
 use crate::compactor::Compactor;
 use crate::inbound::messages::purpose::play;
@@ -19,7 +19,7 @@ pub(super) enum Work {
 }
 
 impl Work {
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, sink: &mut dyn Sink) -> Poll<Progress> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, sink: &mut dyn EventSink) -> Poll<Progress> {
         match self {
             Self::Turn(attempts) => attempts.poll(cx, sink),
             Self::Compaction(compactor) => compactor.poll(cx, sink),

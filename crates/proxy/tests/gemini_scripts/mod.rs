@@ -7,7 +7,7 @@ mod script;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use latimer_protocol::turn::{Opaque, Seal, Sink, TurnEvent, Usage};
+use latimer_protocol::turn::{EventSink, OpaqueState, Seal, TurnEvent, Usage};
 use latimer_proxy::inbound::gemini::request;
 use latimer_proxy::inbound::gemini::stream::{Form, Writer, WriterSeed};
 use serde_json::Value;
@@ -31,7 +31,7 @@ pub(crate) fn writer(form: Form) -> Writer {
 }
 
 /// Plays a line of a script; in this protocol thoughts are counted apart.
-pub(crate) fn play(sink: &mut dyn Sink, line: &str) {
+pub(crate) fn play(sink: &mut dyn EventSink, line: &str) {
     if line == "usage" {
         let (input, output, cached, reasoning) = (Some(12), Some(7), Some(3), Some(2));
         return sink.event(TurnEvent::Usage(Usage { input, output, cached, reasoning, ..Usage::default() }));
@@ -94,7 +94,7 @@ pub(crate) fn shown(piece: &Value) -> String {
 }
 
 /// What a signature carries.
-pub(crate) fn opened(signature: &Value) -> Vec<Opaque> {
+pub(crate) fn opened(signature: &Value) -> Vec<OpaqueState> {
     latimer_protocol::gemini::signature::open(signature.as_str().expect("a string"), &Seal::default())
 }
 

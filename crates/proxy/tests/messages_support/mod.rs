@@ -6,7 +6,7 @@ mod script;
 
 use std::path::Path;
 
-use latimer_protocol::turn::{Sink as _, TurnEvent, Usage};
+use latimer_protocol::turn::{EventSink as _, TurnEvent, Usage};
 use latimer_proxy::inbound::messages::stream::Writer;
 use serde_json::Value;
 

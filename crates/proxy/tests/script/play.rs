@@ -1,10 +1,10 @@
 //! One line of a script, in the words of `TurnEvent`'s `Display`, as the event it stands for.
 
 use latimer_protocol::failure::{Failure, Kind};
-use latimer_protocol::turn::{FinishReason, Opaque, Owner, Sink, TurnEvent, Usage};
+use latimer_protocol::turn::{EventSink, FinishReason, OpaqueState, Owner, TurnEvent, Usage};
 
 /// Plays one line.
-pub(crate) fn play(sink: &mut dyn Sink, line: &str) {
+pub(crate) fn play(sink: &mut dyn EventSink, line: &str) {
     let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
     let text = || {
         let quoted =
@@ -18,7 +18,10 @@ pub(crate) fn play(sink: &mut dyn Sink, line: &str) {
         "refusal" => sink.event(TurnEvent::Refusal(&text())),
         "reasoning" => sink.event(TurnEvent::Reasoning(&text())),
         "state" => {
-            sink.event(TurnEvent::ReasoningState(Opaque { owner: Owner::new("lab", "m"), data: text() }));
+            sink.event(TurnEvent::ReasoningState(OpaqueState {
+                owner: Owner::new("lab", "m"),
+                data: text(),
+            }));
         }
         "call" => {
             let words: Vec<&str> = rest.split(' ').collect();

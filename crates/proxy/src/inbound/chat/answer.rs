@@ -1,7 +1,7 @@
 //! What a Chat Completions client gets: the chunks of the [`Writer`], or a provider's own, which pass through `PassthroughWriter`.
 
 use latimer_protocol::failure::Failure;
-use latimer_protocol::turn::{Sink, TurnEvent};
+use latimer_protocol::turn::{EventSink, TurnEvent};
 
 use super::pass::PassthroughWriter;
 use super::stream::Writer;
@@ -72,7 +72,7 @@ impl Answer {
     }
 }
 
-impl Sink for Answer {
+impl EventSink for Answer {
     fn event(&mut self, event: TurnEvent<'_>) {
         match event {
             TurnEvent::Frame(frame) => self.pass.frame(&frame),

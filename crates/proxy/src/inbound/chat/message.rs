@@ -4,7 +4,9 @@
 use std::borrow::Cow;
 
 use latimer_protocol::id::CallId;
-use latimer_protocol::turn::{Call, CallOutput, Content, Item, Message, Opaque, ReasoningItem, Role, Seal};
+use latimer_protocol::turn::{
+    Call, CallOutput, Content, Item, Message, OpaqueState, ReasoningItem, Role, Seal,
+};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -180,7 +182,7 @@ impl<'t> Items<'t> {
     }
 
     /// Readable thoughts in the first spelling that has any, and the state among them, in order.
-    fn thoughts(&mut self, wire: &Wire<'_>, in_parts: String) -> (String, Vec<(Place, Opaque)>) {
+    fn thoughts(&mut self, wire: &Wire<'_>, in_parts: String) -> (String, Vec<(Place, OpaqueState)>) {
         // Extensions, all of them: what cannot be read was never promised.
         let word = |raw: Option<&RawValue>| {
             raw.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok()).filter(|text| !text.is_empty())

@@ -3,7 +3,7 @@
 
 use latimer_adapters::chat::passthrough_reader::{REASON, USAGE};
 use latimer_protocol::failure::Failure;
-use latimer_protocol::turn::{FinishReason, Frame, Opaque, Seal, Usage};
+use latimer_protocol::turn::{FinishReason, OpaqueState, PassthroughFrame, Seal, Usage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -107,7 +107,7 @@ impl PassthroughWriter {
     }
 
     /// The hot path: a chunk is copied once.
-    pub(super) fn frame(&mut self, frame: &Frame<'_>) {
+    pub(super) fn frame(&mut self, frame: &PassthroughFrame<'_>) {
         // A client that did not ask for usage may stumble over a chunk without choices.
         if self.finished || (frame.kind == USAGE && !self.wants_usage) {
             return;
@@ -136,7 +136,7 @@ impl PassthroughWriter {
     }
 
     /// State of the provider, sealed. It goes back in one piece, in front of everything.
-    pub(super) fn state(&mut self, opaque: &Opaque) {
+    pub(super) fn state(&mut self, opaque: &OpaqueState) {
         let detail = detail(opaque, &self.seal, Place::default(), self.details);
         self.details += 1;
         let fields = [b"{\"reasoning_details\":[", detail.as_bytes(), b"]}"].concat();

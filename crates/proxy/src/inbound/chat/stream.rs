@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use latimer_protocol::failure::{Failure, Kind as FailureKind};
-use latimer_protocol::turn::{FinishReason, Opaque, Seal, Sink, TurnEvent, Usage};
+use latimer_protocol::turn::{EventSink, FinishReason, OpaqueState, Seal, TurnEvent, Usage};
 
 use super::call::Call;
 use super::error::stream_error;
@@ -266,7 +266,7 @@ impl Writer {
         }
     }
 
-    fn reasoning_state(&mut self, opaque: &Opaque) {
+    fn reasoning_state(&mut self, opaque: &OpaqueState) {
         self.break_text();
         let calls = usize::try_from(self.shown).unwrap_or(usize::MAX);
         let place = Place { calls, words: self.spoke };
@@ -424,7 +424,7 @@ fn head(hex: &str, created_at: u64, model: &str) -> Vec<u8> {
     head
 }
 
-impl Sink for Writer {
+impl EventSink for Writer {
     fn event(&mut self, event: TurnEvent<'_>) {
         if let TurnEvent::Usage(usage) = event {
             // Also behind the end: one object at the end still has room for it.

@@ -4,7 +4,7 @@
 //! A message of this protocol has one place for thoughts, one for words and one for calls, and the order among them is lost. Some
 //! providers want it back, so each detail says in its `id` where it stood: `rs-<words before it: 0 or 1>-<calls before it>-<n>`.
 
-use latimer_protocol::turn::{Opaque, Seal};
+use latimer_protocol::turn::{OpaqueState, Seal};
 use serde_json::Value;
 use serde_json::json;
 
@@ -18,7 +18,7 @@ pub(super) struct Place {
 }
 
 /// State as one detail; `index` tells the details of a message apart.
-pub(super) fn detail(opaque: &Opaque, seal: &Seal, place: Place, index: u32) -> String {
+pub(super) fn detail(opaque: &OpaqueState, seal: &Seal, place: Place, index: u32) -> String {
     // `unknown` is the word for a format that clients must not look into; those with a closed list know it.
     json!({
         "type": "reasoning.encrypted",
@@ -34,7 +34,7 @@ pub(super) fn detail(opaque: &Opaque, seal: &Seal, place: Place, index: u32) -> 
 #[derive(Debug, PartialEq)]
 pub(super) enum Detail {
     /// State of ours, and where it stood.
-    State(Opaque, Place),
+    State(OpaqueState, Place),
     /// Readable thoughts.
     Text(String),
     /// State that somebody else made, or nothing.
@@ -44,7 +44,7 @@ pub(super) enum Detail {
 /// Reads one detail.
 pub(super) fn read(detail: &Value, seal: &Seal) -> Detail {
     let text = |key: &str| detail.get(key).and_then(Value::as_str);
-    if let Some(opaque) = text("data").and_then(|data| Opaque::decode(data, seal)) {
+    if let Some(opaque) = text("data").and_then(|data| OpaqueState::decode(data, seal)) {
         return Detail::State(opaque, place(text("id").unwrap_or_default()).unwrap_or_default());
     }
     match text("text").or_else(|| text("summary")) {
@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn state_comes_back_to_its_place_and_to_nobody_else() {
         let (ours, other) = (Seal::from_secret(b"ours"), Seal::from_secret(b"other"));
-        let opaque = Opaque { owner: Owner::new("lab", "m"), data: "{\"signature\":\"s\"}".into() };
+        let opaque = OpaqueState { owner: Owner::new("lab", "m"), data: "{\"signature\":\"s\"}".into() };
         let place = Place { words: true, calls: 12 };
         let text = detail(&opaque, &ours, place, 3);
         assert!(!text.contains("signature\\\""), "sealed: {text}");

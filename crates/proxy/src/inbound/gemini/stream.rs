@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use latimer_protocol::failure::Failure;
 use latimer_protocol::gemini::signature;
-use latimer_protocol::turn::{FinishReason, Opaque, Seal, Sink, TurnEvent, Usage};
+use latimer_protocol::turn::{EventSink, FinishReason, OpaqueState, Seal, TurnEvent, Usage};
 use serde_json::{Map, Value};
 
 use super::error;
@@ -50,7 +50,7 @@ pub struct Writer {
     /// Those that did not go out yet, in the order in which they began.
     calls: VecDeque<Call>,
     /// Provider state for the part that comes next.
-    states: Vec<Opaque>,
+    states: Vec<OpaqueState>,
     /// A call came out broken: nothing goes out after it but the end.
     broken_call: Option<String>,
     usage: Usage,
@@ -247,7 +247,7 @@ impl Writer {
     }
 }
 
-impl Sink for Writer {
+impl EventSink for Writer {
     fn event(&mut self, event: TurnEvent<'_>) {
         if self.finished || (self.broken_call.is_some() && event.is_semantic()) {
             return;

@@ -3,7 +3,7 @@
 //! An upstream's own events only come for a request that wants a stream: one object is always made by the writer.
 
 use latimer_protocol::failure::Failure;
-use latimer_protocol::turn::{FinishReason, Sink, TurnEvent};
+use latimer_protocol::turn::{EventSink, FinishReason, TurnEvent};
 
 use super::pass::PassthroughWriter;
 use super::stream::Writer;
@@ -75,7 +75,7 @@ impl Answer {
     }
 }
 
-impl Sink for Answer {
+impl EventSink for Answer {
     fn event(&mut self, event: TurnEvent<'_>) {
         match event {
             TurnEvent::Frame(frame) => self.pass.frame(&frame),

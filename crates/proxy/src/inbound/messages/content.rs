@@ -6,7 +6,9 @@
 use std::borrow::Cow;
 
 use latimer_protocol::id::CallId;
-use latimer_protocol::turn::{Call, CallOutput, Content, Item, Message, Opaque, ReasoningItem, Role, Seal};
+use latimer_protocol::turn::{
+    Call, CallOutput, Content, Item, Message, OpaqueState, ReasoningItem, Role, Seal,
+};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -296,7 +298,7 @@ impl<'t> Reader<'t> {
     /// want to read them again, without the state that only a stranger understands.
     fn thoughts(&mut self, text: String, carrier: Option<&RawValue>, at: At<'_>) -> Result<(), BadRequest> {
         let carrier: Option<Cow<'_, str>> = optional(carrier, at, "a string")?;
-        let opaque = carrier.as_deref().and_then(|carrier| Opaque::decode(carrier, self.seal));
+        let opaque = carrier.as_deref().and_then(|carrier| OpaqueState::decode(carrier, self.seal));
         if opaque.is_none() {
             self.note(
                 "thoughts without a signature of latimer's go to no provider that checks them".to_owned(),

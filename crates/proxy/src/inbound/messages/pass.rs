@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use latimer_protocol::anthropic::event::{MessagesBlock, MessagesDelta, MessagesEvent};
 use latimer_protocol::failure::Failure;
-use latimer_protocol::turn::{Frame, Opaque, Owner, Seal};
+use latimer_protocol::turn::{OpaqueState, Owner, PassthroughFrame, Seal};
 use serde_json::{Value, json};
 
 use super::block::{signature_delta, stop};
@@ -88,7 +88,7 @@ impl PassthroughWriter {
     }
 
     /// The hot path: a delta is copied once.
-    pub(super) fn frame(&mut self, frame: &Frame<'_>) {
+    pub(super) fn frame(&mut self, frame: &PassthroughFrame<'_>) {
         if self.finished {
             return;
         }
@@ -141,7 +141,7 @@ impl PassthroughWriter {
             return;
         };
         let block = json!({ "type": "thinking", "thinking": self.thoughts, "signature": self.signature });
-        let carrier = Opaque { owner, data: block.to_string() }.encode(&self.seal);
+        let carrier = OpaqueState { owner, data: block.to_string() }.encode(&self.seal);
         signature_delta(&mut self.out, index, &carrier);
     }
 
@@ -159,7 +159,7 @@ impl PassthroughWriter {
         let (field, state) = match block.kind.some() {
             Some("redacted_thinking") => {
                 let state = json!({ "type": "redacted_thinking", "data": block.data.some() });
-                ("data", Opaque { owner: owner.clone(), data: state.to_string() }.encode(&self.seal))
+                ("data", OpaqueState { owner: owner.clone(), data: state.to_string() }.encode(&self.seal))
             }
             Some("thinking") => {
                 self.thoughts.push_str(block.thinking.some().unwrap_or_default());

@@ -1,7 +1,7 @@
 //! Requests that clients make on their own, beside the person's turns: how they are known, and what they can be told without
 //! any provider. Pure.
 
-use latimer_protocol::turn::{Content, FinishReason, Format, Item, Role, Sink, TurnEvent, TurnRequest};
+use latimer_protocol::turn::{Content, EventSink, FinishReason, Format, Item, Role, TurnEvent, TurnRequest};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -65,7 +65,7 @@ impl Purpose {
 }
 
 /// Plays an answer that no provider gave, as one would have. Nothing said is nothing: not an empty message.
-pub fn play(answer: &str, sink: &mut dyn Sink) {
+pub fn play(answer: &str, sink: &mut dyn EventSink) {
     sink.event(TurnEvent::Started);
     if !answer.is_empty() {
         sink.event(TurnEvent::Text(answer));

@@ -8,7 +8,7 @@
 use std::collections::HashSet;
 
 use latimer_protocol::failure::{Failure, Kind as FailureKind};
-use latimer_protocol::turn::{FinishReason, Opaque, Owner, Seal, Sink, TurnEvent, Usage};
+use latimer_protocol::turn::{EventSink, FinishReason, OpaqueState, Owner, Seal, TurnEvent, Usage};
 
 use super::block::{Call, Kind, TextBlock, redacted};
 use super::message::{Ending, Envelope, usage};
@@ -222,7 +222,7 @@ impl Writer {
     }
 
     /// State goes with the thoughts it belongs to, as their signature; alone it is a block that nobody may read.
-    fn reasoning_state(&mut self, opaque: &Opaque) {
+    fn reasoning_state(&mut self, opaque: &OpaqueState) {
         self.begin();
         if !self.call_is_over() || self.finished || self.broken_call.is_some() {
             return;
@@ -428,10 +428,10 @@ impl Writer {
 
 /// A carrier that holds nothing and names nobody.
 fn nobodys(seal: &Seal) -> String {
-    Opaque { owner: Owner::default(), data: String::new() }.encode(seal)
+    OpaqueState { owner: Owner::default(), data: String::new() }.encode(seal)
 }
 
-impl Sink for Writer {
+impl EventSink for Writer {
     fn event(&mut self, event: TurnEvent<'_>) {
         let is_over = self.finished || (self.broken_call.is_some() && event.is_semantic());
         if is_over {

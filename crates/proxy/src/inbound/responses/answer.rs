@@ -1,7 +1,7 @@
 //! What a Responses client gets: the events of the [`Writer`], or an upstream's own, which pass through `PassthroughWriter`.
 
 use latimer_protocol::failure::Failure;
-use latimer_protocol::turn::{FinishReason, Sink, TurnEvent};
+use latimer_protocol::turn::{EventSink, FinishReason, TurnEvent};
 
 use super::pass::PassthroughWriter;
 use super::stream::Writer;
@@ -84,7 +84,7 @@ impl Answer {
     }
 }
 
-impl Sink for Answer {
+impl EventSink for Answer {
     fn event(&mut self, event: TurnEvent<'_>) {
         match event {
             TurnEvent::Frame(frame) => self.pass.frame(&frame),
@@ -105,7 +105,7 @@ impl Sink for Answer {
 
 #[cfg(test)]
 mod tests {
-    use latimer_protocol::turn::Frame;
+    use latimer_protocol::turn::PassthroughFrame;
 
     use super::*;
     use crate::inbound::responses::object::Echo;
@@ -118,7 +118,7 @@ mod tests {
     }
 
     fn frame(answer: &mut Answer, kind: &str, data: &str, semantic: bool) {
-        answer.event(TurnEvent::Frame(Frame { kind, data, semantic, state_of: None }));
+        answer.event(TurnEvent::Frame(PassthroughFrame { kind, data, semantic, state_of: None }));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Compaction: a long history becomes a summary that stands for it. What is asked of the model, and the item the client keeps.
 //! Pure.
 
-use latimer_protocol::turn::{Content, Item, Message, Opaque, Owner, Role, Seal, TurnRequest};
+use latimer_protocol::turn::{Content, Item, Message, OpaqueState, Owner, Role, Seal, TurnRequest};
 use serde_json::{Value, json};
 
 /// The most of one tool output that a summary is made of, in characters; its beginning and its end.
@@ -16,12 +16,12 @@ fn owner() -> Owner {
 
 /// The carrier of a summary, for the item that stands for the history.
 pub(super) fn carrier(summary: &str, seal: &Seal) -> String {
-    Opaque { owner: owner(), data: summary.to_owned() }.encode(seal)
+    OpaqueState { owner: owner(), data: summary.to_owned() }.encode(seal)
 }
 
 /// The item a carrier stands for; `None` when latimer did not make it.
 pub(super) fn unpack(carrier: &str, seal: &Seal) -> Option<Item> {
-    let opaque = Opaque::decode(carrier, seal).filter(|opaque| opaque.owner == owner())?;
+    let opaque = OpaqueState::decode(carrier, seal).filter(|opaque| opaque.owner == owner())?;
     let text = format!("Notes on the conversation so far, which was left out:\n{}", opaque.data);
     Some(Item::Message(Message { role: Role::User, content: vec![Content::Text(text)] }))
 }
@@ -187,7 +187,8 @@ mod tests {
         let Some(Item::Message(message)) = unpack(&carrier, &Seal::default()) else { panic!("ours") };
         assert!(words(&message.content).contains("we made a file"));
         assert_eq!(unpack("gAAAA", &Seal::default()), None);
-        let other = Opaque { owner: Owner::new("openai", "gpt"), data: "x".into() }.encode(&Seal::default());
+        let other =
+            OpaqueState { owner: Owner::new("openai", "gpt"), data: "x".into() }.encode(&Seal::default());
         assert_eq!(unpack(&other, &Seal::default()), None);
     }
 

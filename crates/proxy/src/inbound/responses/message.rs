@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use latimer_protocol::id::CallId;
 use latimer_protocol::turn::{
-    Call, CallOutput, Content, Image, Item, Message, Opaque, ReasoningItem, Role, Seal, Tool,
+    Call, CallOutput, Content, Image, Item, Message, OpaqueState, ReasoningItem, Role, Seal, Tool,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -185,7 +185,7 @@ impl<'t> Items<'t> {
         }
         let carrier: Option<Cow<'_, str>> =
             field(wire.encrypted_content, &format!("{at}.encrypted_content"), "a string")?;
-        let opaque = carrier.as_deref().and_then(|carrier| Opaque::decode(carrier, self.seal));
+        let opaque = carrier.as_deref().and_then(|carrier| OpaqueState::decode(carrier, self.seal));
         if carrier.is_some() && opaque.is_none() {
             self.notes.push("encrypted reasoning of another provider was left out".to_owned());
         }

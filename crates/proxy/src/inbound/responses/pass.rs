@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use latimer_protocol::failure::Failure;
-use latimer_protocol::turn::{Frame, Opaque, Owner, Seal};
+use latimer_protocol::turn::{OpaqueState, Owner, PassthroughFrame, Seal};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -122,7 +122,7 @@ impl PassthroughWriter {
     }
 
     /// The hot path: a delta is copied once.
-    pub(super) fn frame(&mut self, frame: &Frame<'_>) {
+    pub(super) fn frame(&mut self, frame: &PassthroughFrame<'_>) {
         if self.finished {
             return;
         }
@@ -264,7 +264,7 @@ impl PassthroughWriter {
             let Some(Ok(state)) = values.next() else { break };
             let end = start + values.byte_offset();
             out.extend_from_slice(&rest.as_bytes()[..start]);
-            let carrier = Opaque { owner: owner.clone(), data: state }.encode(&self.seal);
+            let carrier = OpaqueState { owner: owner.clone(), data: state }.encode(&self.seal);
             push_string(&mut out, &carrier);
             rest = &rest[end..];
         }
@@ -286,7 +286,7 @@ mod tests {
         let owner = Owner::new("openai", "gpt-5.5");
         let semantic = !matches!(kind, "response.created" | "response.in_progress");
         let state_of = data.contains("encrypted_content").then_some(&owner);
-        pass.frame(&Frame { kind, data, semantic, state_of });
+        pass.frame(&PassthroughFrame { kind, data, semantic, state_of });
     }
 
     #[test]
@@ -319,7 +319,7 @@ mod tests {
         assert_eq!(value["item"]["text"], "\"encrypted_content\":\"no");
         for (place, want) in [("/item/encrypted_content", "gAAA/x"), ("/more/0/encrypted_content", "b")] {
             let carrier = value.pointer(place).and_then(Value::as_str).expect("a carrier");
-            let opaque = Opaque::decode(carrier, &Seal::default()).expect("ours");
+            let opaque = OpaqueState::decode(carrier, &Seal::default()).expect("ours");
             assert_eq!((opaque.data.as_str(), opaque.owner.provider.as_str()), (want, "openai"));
         }
     }

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use latimer_protocol::failure::{Failure, Kind as FailureKind};
-use latimer_protocol::turn::{FinishReason, Opaque, Seal, Sink, TurnEvent, Usage};
+use latimer_protocol::turn::{EventSink, FinishReason, OpaqueState, Seal, TurnEvent, Usage};
 
 use super::answer::StoredResponse;
 use super::call::{Call, Verdict};
@@ -292,7 +292,7 @@ impl Writer {
         }
     }
 
-    fn reasoning_state(&mut self, opaque: &Opaque) {
+    fn reasoning_state(&mut self, opaque: &OpaqueState) {
         self.begin();
         if !matches!(self.open, Open::Reasoning(_)) {
             if matches!(self.open, Open::Call(_)) {
@@ -493,7 +493,7 @@ impl Writer {
     }
 }
 
-impl Sink for Writer {
+impl EventSink for Writer {
     fn event(&mut self, event: TurnEvent<'_>) {
         let is_over = self.finished || (self.broken_call.is_some() && event.is_semantic());
         if is_over {

@@ -40,7 +40,7 @@ impl Iterator for Payloads {
 
 #[cfg(test)]
 mod tests {
-    use latimer_protocol::sse::Frames;
+    use latimer_protocol::sse::SseDecoder;
     use proptest::prelude::*;
 
     use super::*;
@@ -54,12 +54,12 @@ mod tests {
     /// The same by the reader of foreign streams.
     fn read(frames: &[u8]) -> Vec<Vec<u8>> {
         let mut seen = Vec::new();
-        let mut each = |frame: latimer_protocol::sse::Frame<'_>| {
+        let mut each = |frame: latimer_protocol::sse::SseFrame<'_>| {
             if frame.data != DONE {
                 seen.push(frame.data.to_vec());
             }
         };
-        let mut reader = Frames::default();
+        let mut reader = SseDecoder::default();
         reader.push(frames, &mut each).expect("short");
         reader.finish(&mut each);
         seen
