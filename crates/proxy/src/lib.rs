@@ -8,6 +8,7 @@
 //! This crate must never know the command line, the terminal, the watchdog's code, or a provider's wire format.
 
 pub mod accounts;
+pub mod clock;
 pub mod compactor;
 pub mod config;
 pub mod http;
@@ -17,5 +18,6 @@ pub mod probe;
 pub mod route;
 pub mod server;
 pub mod store;
+mod sync;
 mod text;
 pub mod turn;

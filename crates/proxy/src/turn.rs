@@ -14,7 +14,7 @@ mod work;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
@@ -31,6 +31,7 @@ use self::log::{Log, Recorder};
 pub use self::messages::{messages, messages_count};
 pub use self::responses::{compact, input_tokens, over_socket, responses};
 use self::work::Work;
+use crate::clock;
 use crate::compactor::Compactor;
 use crate::http::reply::{Reply, error_response, json};
 use crate::inbound::answer::Answer;
@@ -134,7 +135,7 @@ impl InboundRequest {
     fn legs(&self, surroundings: &TurnContext, front: ClientProtocol) -> Result<Vec<RouteTarget>, HttpError> {
         let TurnContext { fleet, request, .. } = surroundings;
         fleet
-            .legs(&self.turn.model, self.conversation.as_deref(), Instant::now())
+            .legs(&self.turn.model, self.conversation.as_deref(), clock::now())
             .map_err(|error| front.no_model(&error.to_string(), request))
     }
 }
@@ -231,17 +232,12 @@ fn call_ids(items: &[Item]) -> HashSet<String> {
     items.iter().filter_map(id).collect()
 }
 
-fn unix_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
 /// Sixteen random bytes, from which all ids of a response are made.
 fn random() -> [u8; 16] {
     let mut bytes = [0; 16];
     if getrandom::fill(&mut bytes).is_err() {
         // Ids must differ, not be secret: the clock is enough where the system gives no randomness.
-        let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
-        bytes = nanos.to_le_bytes();
+        bytes = clock::unix_nanos().to_le_bytes();
     }
     bytes
 }

@@ -1,7 +1,7 @@
 //! One account: a credential that is good for a while yet.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
@@ -13,7 +13,9 @@ use latimer_protocol::status::AccountState;
 
 use super::file::{self, Tokens};
 use super::{Places, lock, refresh, vendor};
+use crate::clock;
 use crate::config::Login;
+use crate::sync::lock;
 
 /// A token is refreshed so long before its end, or in the last quarter of its life if that is shorter.
 const EARLY: u64 = 300;
@@ -167,7 +169,7 @@ impl Account {
             let outcome = account.refresh(refused, now_unix).await;
             let mut inner = account.lock();
             inner.running = None;
-            inner.failed = outcome.as_ref().err().map(|failure| (failure.clone(), Instant::now()));
+            inner.failed = outcome.as_ref().err().map(|failure| (failure.clone(), clock::now()));
             if let Err(failure) = &outcome {
                 let (login, failure) = (account.login.name(), failure.kind.code());
                 tracing::warn!(event = "account.not_refreshed", login, id = %account.id, failure);
@@ -231,7 +233,7 @@ impl Account {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 }
 

@@ -4,8 +4,9 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::clock;
 use crate::config::state;
 
 /// How long another process may hold it: longer than a refresh may take.
@@ -39,7 +40,7 @@ fn busy() -> io::Error {
 
 /// Takes the lock of an account's file, waiting for whoever has it.
 pub async fn take(path: &Path) -> io::Result<Lock> {
-    let begun = Instant::now();
+    let begun = clock::now();
     while begun.elapsed() < WAIT {
         if let Some(lock) = attempt(path)? {
             return Ok(lock);
@@ -51,7 +52,7 @@ pub async fn take(path: &Path) -> io::Result<Lock> {
 
 /// The same for a program that has nothing else to do.
 pub fn take_blocking(path: &Path) -> io::Result<Lock> {
-    let begun = Instant::now();
+    let begun = clock::now();
     while begun.elapsed() < WAIT {
         if let Some(lock) = attempt(path)? {
             return Ok(lock);

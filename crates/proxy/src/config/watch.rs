@@ -1,7 +1,7 @@
 //! The configuration in use, and how a changed file becomes it. A broken file is refused and reported; the old one stays.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 use std::time::{Duration, SystemTime};
 
 use latimer_protocol::status::ConfigState;
@@ -9,6 +9,7 @@ use latimer_protocol::status::ConfigState;
 use super::Config;
 use super::check::{Problem, report};
 use super::raise::Loaded;
+use crate::sync::{read, write};
 
 /// The configuration of this moment. A turn takes it once and keeps it to its end.
 #[derive(Debug)]
@@ -32,12 +33,12 @@ impl Live {
 
     /// The configuration in use.
     pub fn current(&self) -> Arc<Config> {
-        Arc::clone(&self.inner.read().unwrap_or_else(PoisonError::into_inner).config)
+        Arc::clone(&read(&self.inner).config)
     }
 
     /// Where it came from and whether the newest file is in use.
     pub fn state(&self) -> ConfigState {
-        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let inner = read(&self.inner);
         ConfigState {
             path: self.path.as_ref().map(|path| path.to_string_lossy().into_owned()),
             reloads: inner.reloads,
@@ -47,7 +48,7 @@ impl Live {
 
     /// Takes up a newer configuration, or notes why it cannot.
     pub fn replace(&self, newer: Result<Loaded, Vec<Problem>>) {
-        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        let mut inner = write(&self.inner);
         match newer {
             Ok(loaded) => {
                 for warning in &loaded.warnings {

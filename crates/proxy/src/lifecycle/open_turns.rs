@@ -2,12 +2,14 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use latimer_protocol::status::Trace;
 
 use super::traces::Traces;
+use crate::clock;
+use crate::sync::lock;
 
 /// Warnings that are remembered.
 const MAX_WARNINGS: usize = 20;
@@ -36,7 +38,7 @@ impl OpenTurns {
     /// A count that begins now, at nothing.
     pub fn new() -> Self {
         Self {
-            created: Instant::now(),
+            created: clock::now(),
             last_end: AtomicU64::new(0),
             open: AtomicU64::new(0),
             total: AtomicU64::new(0),
@@ -47,7 +49,7 @@ impl OpenTurns {
     }
 
     fn warn(&self, turn: &str, warning: &str) {
-        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut warnings = lock(&self.warnings);
         if warnings.len() == MAX_WARNINGS {
             warnings.pop_front();
         }
@@ -56,7 +58,7 @@ impl OpenTurns {
 
     /// The last warnings, the newest last, each behind the name of its turn.
     pub fn warnings(&self) -> Vec<String> {
-        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        lock(&self.warnings).iter().cloned().collect()
     }
 
     /// How long no turn was open; zero while one is.

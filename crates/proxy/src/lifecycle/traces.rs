@@ -1,9 +1,11 @@
 //! The last turns, remembered so that a person can ask what happened in one. In memory only: nothing of a conversation reaches a disk.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use latimer_protocol::status::Trace;
+
+use crate::sync::lock;
 
 /// Turns that are remembered.
 const MAX_TURNS: usize = 256;
@@ -19,7 +21,7 @@ pub struct Traces {
 impl Traces {
     /// Remembers a turn that is over, and forgets the oldest one of too many.
     pub fn push(&self, trace: Trace) {
-        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut turns = lock(&self.turns);
         if turns.len() == MAX_TURNS {
             turns.pop_front();
         }
@@ -28,14 +30,14 @@ impl Traces {
 
     /// All of them as JSON, the newest first.
     pub fn list(&self) -> String {
-        let turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let turns = lock(&self.turns);
         let turns: Vec<&Trace> = turns.iter().rev().collect();
         serde_json::json!({ "object": "list", "data": turns }).to_string()
     }
 
     /// One of them as JSON.
     pub fn one(&self, turn: &str) -> Option<String> {
-        let turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let turns = lock(&self.turns);
         turns
             .iter()
             .rev()

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::health::Moment;
+use crate::clock::Clocks;
 
 /// Conversations that are remembered.
 const MOST: usize = 4096;
@@ -38,7 +38,7 @@ impl Affinity {
     }
 
     /// For a file: conversation, target, and the end of its memory in Unix seconds.
-    pub fn save(&self, at: Moment) -> Vec<(String, String, u64)> {
+    pub fn save(&self, at: Clocks) -> Vec<(String, String, u64)> {
         let entries = self.stays.iter();
         entries
             .filter_map(|(name, (target, until))| {
@@ -48,7 +48,7 @@ impl Affinity {
     }
 
     /// From a file.
-    pub fn load(saved: Vec<(String, String, u64)>, at: Moment) -> Self {
+    pub fn load(saved: Vec<(String, String, u64)>, at: Clocks) -> Self {
         let entries = saved.into_iter().take(MOST);
         let stays = entries
             .filter_map(|(name, target, until)| Some((name, (target, at.from_unix(Some(until))?))))
@@ -60,23 +60,24 @@ impl Affinity {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock;
 
     #[test]
     fn a_conversation_stays_for_an_hour() {
-        let now = Instant::now();
+        let now = clock::now();
         let mut affinity = Affinity::default();
         affinity.stays("c", "a/m", now);
         assert_eq!(affinity.find("c", now + LIFE / 2), Some("a/m"));
         assert_eq!(affinity.find("c", now + LIFE), None);
         assert_eq!(affinity.find("d", now), None);
-        let at = Moment { now, unix: 50_000 };
+        let at = Clocks { now, unix: 50_000 };
         let back = Affinity::load(affinity.save(at), at);
         assert_eq!(back.find("c", now), Some("a/m"));
     }
 
     #[test]
     fn it_is_bounded() {
-        let now = Instant::now();
+        let now = clock::now();
         let mut affinity = Affinity::default();
         for number in 0..MOST + 10 {
             affinity.stays(&number.to_string(), "a/m", now + Duration::from_millis(number as u64));

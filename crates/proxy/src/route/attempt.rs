@@ -18,7 +18,8 @@ use super::endpoint_set::RouteTarget;
 use super::gate::Gate;
 use super::open::{Opened, Opening, open};
 use super::pool::PoolEntry;
-use super::{backoff, memory, shape};
+use super::{backoff, shape};
+use crate::clock::{self, Clocks};
 
 /// A larger request is not kept for asking the model again.
 const MOST_KEPT: usize = 4 << 20;
@@ -115,7 +116,7 @@ impl Attempts {
             repairs: 0,
             state: State::Over,
             member: None,
-            sent: Instant::now(),
+            sent: clock::now(),
             retries: 0,
             limitations: 0,
             refused: Vec::new(),
@@ -246,7 +247,7 @@ impl Attempts {
                     _ => None,
                 });
                 if let (Some(failure), Some(leg)) = (&failure, self.legs.get(self.at)) {
-                    leg.runtime.memory.failed(&leg.target, failure, Instant::now());
+                    leg.runtime.memory.failed(&leg.target, failure, clock::now());
                 }
                 self.end(failure.as_ref());
                 Read::Progress(Progress::Ended)
@@ -272,7 +273,7 @@ impl Attempts {
             memory.took_items(&leg.target, self.items, true);
         }
         if let Some(stay) = asked.and_then(|asked| asked.stay) {
-            memory.stays(&stay, &leg.target, Instant::now());
+            memory.stays(&stay, &leg.target, clock::now());
         }
         if let Some((place, _)) = self.member {
             leg.runtime.pool.worked(place);
@@ -281,7 +282,7 @@ impl Attempts {
 
     /// Begins another attempt if one is sensible; gives the failure back if not.
     fn failed(&mut self, refused: OpenError) -> Option<Failure> {
-        let now = Instant::now();
+        let now = clock::now();
         let OpenError { failure, limitation } = refused;
         let Some(leg) = self.legs.get(self.at).cloned() else { return Some(failure) };
         if let Some(limitation) = limitation
@@ -289,7 +290,7 @@ impl Attempts {
             && self.limitations < MOST_LESSONS
         {
             self.limitations += 1;
-            if leg.runtime.memory.learned.learn(&leg.target, limitation, memory::moment()) {
+            if leg.runtime.memory.learned.learn(&leg.target, limitation, Clocks::now()) {
                 self.notes.push(format!(
                     "learned of {}: {} ({})",
                     leg.target,
@@ -347,7 +348,7 @@ impl Attempts {
 
     /// The same endpoint once more, within its budget.
     fn retry(&mut self, leg: &RouteTarget, failure: Failure, wait: Option<Duration>) -> Option<Failure> {
-        if self.retries >= leg.runtime.endpoint.retries || !leg.runtime.budget().retry(Instant::now()) {
+        if self.retries >= leg.runtime.endpoint.retries || !leg.runtime.budget().retry(clock::now()) {
             return Some(failure);
         }
         self.retries += 1;
@@ -412,7 +413,7 @@ impl Attempts {
         if let Some(leg) = self.legs.get(self.at) {
             leg.runtime.stats.begin();
             self.counted = true;
-            leg.runtime.budget().request(Instant::now());
+            leg.runtime.budget().request(clock::now());
         }
         self.open();
     }
@@ -436,7 +437,7 @@ impl Attempts {
     fn open(&mut self) {
         let Some(leg) = self.legs.get(self.at).cloned() else { return };
         let before = self.member.take();
-        self.member = leg.runtime.pool.pick(Instant::now());
+        self.member = leg.runtime.pool.pick(clock::now());
         let fingerprint = |member: &Option<(usize, PoolEntry)>| {
             member.as_ref().map(|(_, member)| member.fingerprint.clone())
         };
@@ -446,7 +447,7 @@ impl Attempts {
             self.prepare(&leg);
         }
         let Some(prepared) = self.prepared.clone() else { return };
-        self.sent = Instant::now();
+        self.sent = clock::now();
         let member = self.member.as_ref().map(|(_, member)| member.clone());
         self.state = State::Opening(open(leg.runtime, prepared, member));
     }
@@ -461,7 +462,7 @@ impl Attempts {
         let shaped = shape::shape(&asked.turn.items, history, most);
         let raw = asked.raw.as_ref().filter(|_| level == Level::Off && !self.begun && shaped.is_none());
         let account = self.member.as_ref().map(|(_, member)| member.fingerprint.as_str());
-        let limitations = runtime.memory.learned.limitations(&leg.target, memory::moment());
+        let limitations = runtime.memory.learned.limitations(&leg.target, Clocks::now());
         let whole = shaped.map(|(items, notes)| {
             self.notes.extend(notes);
             std::mem::replace(&mut asked.turn.items, items)

@@ -49,10 +49,11 @@ impl Bucket {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock;
 
     #[test]
     fn sixty_in_a_minute_with_ten_at_once() {
-        let now = Instant::now();
+        let now = clock::now();
         let mut bucket = Bucket::new(60, now);
         assert!((0..10).all(|_| bucket.take(now).is_zero()));
         assert!(!bucket.is_ready(now));

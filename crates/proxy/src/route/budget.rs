@@ -46,10 +46,11 @@ fn forget(times: &mut VecDeque<Instant>, now: Instant) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock;
 
     #[test]
     fn one_retry_in_five_requests_above_the_floor() {
-        let now = Instant::now();
+        let now = clock::now();
         let mut budget = Budget::default();
         for _ in 0..100 {
             budget.request(now);
@@ -60,7 +61,7 @@ mod tests {
 
     #[test]
     fn a_lone_request_may_be_retried() {
-        let now = Instant::now();
+        let now = clock::now();
         let mut budget = Budget::default();
         budget.request(now);
         assert_eq!((0..100).filter(|_| budget.retry(now)).count(), FLOOR);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use latimer_adapters::adapter::Adapter;
@@ -17,7 +17,9 @@ use super::memory::Memory;
 use super::plan::{self, Candidate, order};
 use super::pool::Pool;
 use crate::accounts::Places;
+use crate::clock;
 use crate::config::{Config, Endpoint, RouteError, Strategy};
+use crate::sync::lock;
 
 /// Everything a turn needs to know of the configuration, taken once per turn.
 pub struct EndpointSet {
@@ -189,7 +191,7 @@ impl EndpointRuntime {
         places: Option<&Arc<Places>>,
         stats: Arc<Stats>,
     ) -> Self {
-        let now = Instant::now();
+        let now = clock::now();
         Self {
             adapter: build::adapter(&endpoint),
             pool: Pool::new(&endpoint.keys, endpoint.login, places.cloned(), Arc::clone(memory)),
@@ -273,9 +275,4 @@ impl Stats {
             *lock(&self.last_failure) = None;
         }
     }
-}
-
-/// A panic in one turn must not take the others along: the data behind these locks is valid after every statement.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use latimer_protocol::failure::{Blame, Failure, Kind};
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Clocks;
+
 /// The weight of the newest latency in the average.
 const NEWEST: f64 = 0.25;
 /// Failures in a row that open the circuit.
@@ -35,29 +37,6 @@ pub struct Saved {
     failures: u32,
     open_until: Option<u64>,
     limited_until: Option<u64>,
-}
-
-/// Two readings of the same moment, to turn one kind of time into the other.
-#[derive(Debug, Clone, Copy)]
-pub struct Moment {
-    /// On the clock that never jumps.
-    pub now: Instant,
-    /// Seconds since 1970.
-    pub unix: u64,
-}
-
-impl Moment {
-    /// A moment of the future in Unix seconds; `None` for one that is over.
-    pub fn to_unix(self, at: Option<Instant>) -> Option<u64> {
-        let left = at?.checked_duration_since(self.now).filter(|left| !left.is_zero())?;
-        Some(self.unix + left.as_secs().max(1))
-    }
-
-    /// Unix seconds as a moment of the future; `None` for one that is over or too far away to be true.
-    pub fn from_unix(self, at: Option<u64>) -> Option<Instant> {
-        let left = Duration::from_secs(at?.checked_sub(self.unix)?);
-        (!left.is_zero() && left <= LONGEST).then(|| self.now + left)
-    }
 }
 
 impl Health {
@@ -117,7 +96,7 @@ impl Health {
     }
 
     /// For a file.
-    pub fn save(&self, at: Moment) -> Saved {
+    pub fn save(&self, at: Clocks) -> Saved {
         Saved {
             latency: self.latency,
             failures: self.failures,
@@ -127,7 +106,7 @@ impl Health {
     }
 
     /// From a file; nonsense in it counts for nothing.
-    pub fn load(saved: &Saved, at: Moment) -> Self {
+    pub fn load(saved: &Saved, at: Clocks) -> Self {
         Self {
             latency: saved.latency.filter(|latency| (0.0..86_400.0).contains(latency)),
             failures: saved.failures.min(FAILURES - 1),
@@ -140,6 +119,7 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock;
 
     fn broken() -> Failure {
         Failure::new(Kind::UpstreamError, "broken")
@@ -147,7 +127,7 @@ mod tests {
 
     #[test]
     fn the_circuit_opens_after_three_failures_and_tries_once_a_minute() {
-        let now = Instant::now();
+        let now = clock::now();
         let mut health = Health::default();
         health.failed(&broken(), now);
         health.failed(&broken(), now);
@@ -164,7 +144,7 @@ mod tests {
 
     #[test]
     fn limits_hold_as_long_as_the_provider_says() {
-        let now = Instant::now();
+        let now = clock::now();
         let mut health = Health::default();
         let wait = Duration::from_secs(600);
         health.failed(&Failure { retry_after: Some(wait), ..Failure::new(Kind::WindowExhausted, "x") }, now);
@@ -174,7 +154,7 @@ mod tests {
 
     #[test]
     fn scores_are_ordered() {
-        let now = Instant::now();
+        let now = clock::now();
         let mut fast = Health::default();
         fast.succeeded(Duration::from_millis(300));
         let mut slow = Health::default();
@@ -190,7 +170,7 @@ mod tests {
 
     #[test]
     fn it_survives_a_restart() {
-        let at = Moment { now: Instant::now(), unix: 1_000_000 };
+        let at = Clocks { now: clock::now(), unix: 1_000_000 };
         let mut health = Health::default();
         health.succeeded(Duration::from_secs(2));
         for _ in 0..FAILURES {
@@ -198,7 +178,7 @@ mod tests {
         }
         let saved = health.save(at);
         let text = serde_json::to_string(&saved).expect("JSON");
-        let later = Moment { now: at.now + Duration::from_secs(30), unix: at.unix + 30 };
+        let later = Clocks { now: at.now + Duration::from_secs(30), unix: at.unix + 30 };
         let back = Health::load(&serde_json::from_str(&text).expect("JSON"), later);
         assert!(!back.is_ready(later.now) && back.is_ready(at.now + OPEN));
         assert_eq!(back.latency, Some(2.0));

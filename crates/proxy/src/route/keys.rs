@@ -73,6 +73,7 @@ impl Keys {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock;
 
     fn limited(seconds: u64) -> Failure {
         Failure {
@@ -83,7 +84,7 @@ mod tests {
 
     #[test]
     fn moves_on_a_limit_and_comes_back() {
-        let now = Instant::now();
+        let now = clock::now();
         let mut keys = Keys::resting_until(vec![None; 2]);
         assert_eq!(keys.pick(now), Some(0));
         assert!(keys.failed(0, &limited(30), now), "the second key is ready");
@@ -98,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_refused_key_rests_and_a_bad_request_blames_no_key() {
-        let now = Instant::now();
+        let now = clock::now();
         let mut keys = Keys::resting_until(vec![None]);
         assert!(!keys.failed(0, &Failure::new(Kind::BadRequest, "no"), now));
         assert_eq!(keys.resting(now), 0);

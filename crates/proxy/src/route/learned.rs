@@ -3,15 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use latimer_adapters::limitation::{Limitation, Limitations};
 use serde::{Deserialize, Serialize};
 
-use super::health::Moment;
+use crate::clock::Clocks;
 use crate::config::state;
 use crate::config::watch::Version;
+use crate::sync::lock;
 
 /// The file in the state directory.
 pub const FILE: &str = "learned.json";
@@ -56,7 +57,7 @@ impl Learned {
     }
 
     /// What this target taught.
-    pub fn limitations(&self, target: &str, at: Moment) -> Limitations {
+    pub fn limitations(&self, target: &str, at: Clocks) -> Limitations {
         let inner = self.fresh(at.now);
         let Some(known) = inner.document.limitations.get(target) else { return Limitations::default() };
         let holds = |learned: u64| at.unix.saturating_sub(learned) < LIFE.as_secs();
@@ -66,7 +67,7 @@ impl Learned {
     }
 
     /// A target taught something; false when it was known already.
-    pub fn learn(&self, target: &str, limitation: Limitation, at: Moment) -> bool {
+    pub fn learn(&self, target: &str, limitation: Limitation, at: Clocks) -> bool {
         let mut inner = self.fresh(at.now);
         let oldest = at.unix.saturating_sub(LIFE.as_secs());
         inner.document.limitations.retain(|_, known| {
@@ -111,7 +112,7 @@ impl Learned {
 
     /// The lessons, after a look at the file if the last one was too long ago.
     fn fresh(&self, now: Instant) -> MutexGuard<'_, Inner> {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inner = lock(&self.inner);
         let Some(path) = &self.path else { return inner };
         if now.saturating_duration_since(inner.looked) >= LOOK {
             inner.looked = now;
@@ -147,15 +148,16 @@ pub fn write(path: &Path, document: &Document) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock;
 
-    fn at(now: Instant, unix: u64) -> Moment {
-        Moment { now, unix }
+    fn at(now: Instant, unix: u64) -> Clocks {
+        Clocks { now, unix }
     }
 
     #[test]
     fn lessons_hold_for_a_day_and_survive_a_restart() {
         let dir = tempfile::tempdir().expect("a directory");
-        let now = Instant::now();
+        let now = clock::now();
         let learned = Learned::new(Some(dir.path()), now);
         assert!(learned.learn("a/m", Limitation::NoImages, at(now, 1_000_000)));
         assert!(!learned.learn("a/m", Limitation::NoImages, at(now, 1_000_000)));
@@ -168,7 +170,7 @@ mod tests {
     #[test]
     fn one_endpoint_or_all_are_forgotten() {
         let dir = tempfile::tempdir().expect("a directory");
-        let now = Instant::now();
+        let now = clock::now();
         let learned = Learned::new(Some(dir.path()), now);
         for target in ["a/m", "a/n", "ab/m"] {
             learned.learn(target, Limitation::NoImages, at(now, 10));
@@ -184,7 +186,7 @@ mod tests {
     #[test]
     fn deleting_the_file_is_forgetting_and_noise_in_it_is_set_aside() {
         let dir = tempfile::tempdir().expect("a directory");
-        let now = Instant::now();
+        let now = clock::now();
         let learned = Learned::new(Some(dir.path()), now);
         learned.learn("a/m", Limitation::NoStrict, at(now, 10));
         std::fs::remove_file(dir.path().join(FILE)).expect("removed");

@@ -3,17 +3,19 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use latimer_protocol::failure::Failure;
 use serde::{Deserialize, Serialize};
 
 use super::affinity::Affinity;
-use super::health::{Health, Moment, Saved};
+use super::health::{Health, Saved};
 use super::learned::Learned;
+use crate::clock::Clocks;
 use crate::config::state;
+use crate::sync::lock;
 
 /// The file in the state directory.
 const FILE: &str = "routes.json";
@@ -48,7 +50,7 @@ struct Document {
 impl Memory {
     /// The memory of this state directory; without one it lives in memory. A file that cannot be read is set aside.
     pub fn new(dir: Option<&Path>) -> Self {
-        let at = moment();
+        let at = Clocks::now();
         let path = dir.map(|dir| dir.join(FILE));
         let document = path.as_deref().map(read).unwrap_or_default();
         let targets = document.targets.iter().take(MOST);
@@ -172,7 +174,7 @@ impl Memory {
         if !self.changed.swap(false, Ordering::Relaxed) {
             return;
         }
-        let at = moment();
+        let at = Clocks::now();
         let document = Document {
             targets: lock(&self.targets)
                 .iter()
@@ -192,12 +194,6 @@ impl Memory {
     }
 }
 
-/// This moment on both clocks.
-pub fn moment() -> Moment {
-    let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    Moment { now: Instant::now(), unix }
-}
-
 fn read(path: &Path) -> Document {
     let Ok(bytes) = std::fs::read(path) else { return Document::default() };
     serde_json::from_slice(&bytes).unwrap_or_else(|error| {
@@ -208,20 +204,17 @@ fn read(path: &Path) -> Document {
     })
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock;
     use latimer_protocol::failure::Kind;
 
     #[test]
     fn it_survives_a_restart_and_noise() {
         let dir = tempfile::tempdir().expect("a directory");
         let memory = Memory::new(Some(dir.path()));
-        let now = Instant::now();
+        let now = clock::now();
         let wait = Some(Duration::from_secs(500));
         memory.failed("a/m", &Failure { retry_after: wait, ..Failure::new(Kind::WindowExhausted, "x") }, now);
         memory.stays("c", "a/m", now);
@@ -241,7 +234,7 @@ mod tests {
     #[test]
     fn a_rest_can_be_ended() {
         let memory = Memory::new(None);
-        let now = Instant::now();
+        let now = clock::now();
         let wait = Some(Duration::from_secs(500));
         for target in ["a/m", "ab/m"] {
             let limited = Failure { retry_after: wait, ..Failure::new(Kind::WindowExhausted, "x") };

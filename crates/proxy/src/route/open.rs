@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use latimer_adapters::credential::Credential;
 use latimer_adapters::drive::TurnStream;
@@ -14,6 +14,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::endpoint_set::EndpointRuntime;
 use super::pool::PoolEntry;
+use crate::clock;
 
 /// The longest wait for room on an endpoint.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -67,7 +68,7 @@ pub(super) fn open(
 /// Waits for one of the endpoint's places.
 async fn slot(runtime: &EndpointRuntime) -> Result<Option<OwnedSemaphorePermit>, Failure> {
     let Some(slots) = runtime.slots.clone() else { return Ok(None) };
-    let begun = Instant::now();
+    let begun = clock::now();
     let waited = tokio::time::timeout(LONGEST_WAIT, slots.acquire_owned()).await;
     let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     if ms > 100 {
@@ -81,7 +82,7 @@ async fn slot(runtime: &EndpointRuntime) -> Result<Option<OwnedSemaphorePermit>,
 
 /// Waits until the endpoint's rate allows one more request.
 async fn turn_of_the_minute(runtime: &EndpointRuntime) -> Result<(), Failure> {
-    let wait = runtime.take_token(Instant::now());
+    let wait = runtime.take_token(clock::now());
     if wait > LONGEST_WAIT {
         runtime.give_token_back();
         return Err(busy(runtime, "requests_per_minute", Some(wait)));

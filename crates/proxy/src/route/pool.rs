@@ -1,6 +1,6 @@
 //! The keys and accounts of one endpoint, with a clock for each.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use latimer_adapters::credential::Credential;
@@ -8,9 +8,11 @@ use latimer_protocol::failure::Failure;
 use latimer_protocol::secret::Secret;
 
 use super::keys::Keys;
-use super::memory::{Memory, moment};
+use super::memory::Memory;
 use crate::accounts::{self, Account, Places};
+use crate::clock::{self, Clocks};
 use crate::config::Login;
+use crate::sync::lock;
 
 /// How often accounts are looked for again.
 const LOOK: Duration = Duration::from_secs(60);
@@ -64,7 +66,7 @@ impl PoolEntry {
     pub async fn credential(&self) -> Result<Credential, Failure> {
         match &self.source {
             Source::Key(credential) => Ok(credential.clone()),
-            Source::Account(account) => account.credential(moment().unix).await,
+            Source::Account(account) => account.credential(Clocks::now().unix).await,
         }
     }
 
@@ -79,7 +81,7 @@ impl PoolEntry {
     pub async fn renewed(&self, refused: &Credential) -> Option<Result<Credential, Failure>> {
         match &self.source {
             Source::Key(_) => None,
-            Source::Account(account) => Some(account.renewed(refused, moment().unix).await),
+            Source::Account(account) => Some(account.renewed(refused, Clocks::now().unix).await),
         }
     }
 }
@@ -93,7 +95,7 @@ impl Pool {
         memory: Arc<Memory>,
     ) -> Self {
         let inner =
-            Inner { members: Vec::new(), keys: Keys::resting_until(Vec::new()), looked: Instant::now() };
+            Inner { members: Vec::new(), keys: Keys::resting_until(Vec::new()), looked: clock::now() };
         let pool = Self { inner: Mutex::new(inner), login, places, keys: keys.to_vec(), memory };
         pool.look(&mut pool.lock());
         pool
@@ -110,7 +112,7 @@ impl Pool {
             }
             members.extend(found.accounts.iter().map(PoolEntry::account));
         }
-        inner.looked = Instant::now();
+        inner.looked = clock::now();
         let names = |members: &[PoolEntry]| {
             members.iter().map(|member| member.fingerprint.clone()).collect::<Vec<_>>()
         };
@@ -173,6 +175,6 @@ impl Pool {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 }

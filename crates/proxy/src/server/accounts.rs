@@ -5,13 +5,13 @@ use std::collections::HashSet;
 use latimer_protocol::status::AccountState;
 
 use crate::accounts;
+use crate::clock::Clocks;
 use crate::config::Login;
 use crate::route::endpoint_set::EndpointSet;
-use crate::route::memory::moment;
 
 /// The accounts and keys of all endpoints; never a secret.
 pub(super) fn document(fleet: &EndpointSet) -> String {
-    let at = moment();
+    let at = Clocks::now();
     let mut logins: Vec<Login> =
         fleet.config.endpoints.iter().filter_map(|endpoint| endpoint.login).collect();
     logins.dedup();

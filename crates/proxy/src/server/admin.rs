@@ -1,13 +1,12 @@
 //! What the watchdog and the person may change in a running proxy: overrides for a while, and forgetting what was learned.
 
-use std::time::Instant;
-
 use bytes::Bytes;
 use hyper::Response;
 use latimer_protocol::status::OverrideRequest;
 use serde_json::json;
 
 use super::overrides::Overrides;
+use crate::clock;
 use crate::config::Config;
 use crate::http::refusal::Refusal;
 use crate::http::reply::{Reply, json as reply};
@@ -18,7 +17,7 @@ pub const BODY_LIMIT: usize = 16 * 1024;
 
 /// `GET /v1/admin/overrides`.
 pub fn list(overrides: &Overrides) -> Response<Reply> {
-    reply(200, json!({ "object": "list", "data": overrides.states(Instant::now()) }).to_string())
+    reply(200, json!({ "object": "list", "data": overrides.states(clock::now()) }).to_string())
 }
 
 /// `POST /v1/admin/overrides`.
@@ -26,7 +25,7 @@ pub fn add(overrides: &Overrides, config: &Config, body: &Bytes) -> Result<Respo
     let request: OverrideRequest = serde_json::from_slice(body).map_err(|error| {
         Refusal::invalid(400, "invalid_value").message(format!("this is no override: {error}"))
     })?;
-    let id = overrides.add(request, config, Instant::now())?;
+    let id = overrides.add(request, config, clock::now())?;
     Ok(reply(200, json!({ "id": id }).to_string()))
 }
 
@@ -37,7 +36,7 @@ pub fn remove(overrides: &Overrides, id: Option<&str>) -> Result<Response<Reply>
         Some(id) => Some(id.parse().map_err(|_| unknown())?),
         None => None,
     };
-    match overrides.remove(number, Instant::now()) {
+    match overrides.remove(number, clock::now()) {
         0 if id.is_some() => Err(unknown()),
         gone => Ok(reply(200, json!({ "removed": gone }).to_string())),
     }
@@ -45,7 +44,7 @@ pub fn remove(overrides: &Overrides, id: Option<&str>) -> Result<Response<Reply>
 
 /// `DELETE /v1/admin/learned` and `DELETE /v1/admin/learned/{endpoint}`: the endpoints are asked everything anew.
 pub fn forget(learned: &Learned, endpoint: Option<&str>) -> Result<Response<Reply>, Refusal> {
-    let gone = learned.forget(endpoint, Instant::now()).map_err(|error| {
+    let gone = learned.forget(endpoint, clock::now()).map_err(|error| {
         Refusal::new(500, "server_error", "state_not_written")
             .message(format!("nothing was forgotten: {error}"))
     })?;

@@ -18,7 +18,7 @@ use std::io;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
@@ -39,6 +39,7 @@ use self::paths::{Action, Admin};
 use self::pulse::Pulse;
 use self::websocket::UpgradeSlot;
 use crate::accounts::Places;
+use crate::clock;
 use crate::config::Config;
 use crate::config::watch::Live;
 use crate::http::refusal::Refusal;
@@ -52,6 +53,7 @@ use crate::route::endpoint_set::EndpointSet;
 use crate::route::memory::Memory;
 use crate::store::Store;
 use crate::store::warn::Caches;
+use crate::sync::{read, write};
 use crate::turn::{self, TurnContext};
 
 /// How long a client may take for its request head.
@@ -138,7 +140,7 @@ impl Proxy {
             turns: Arc::new(OpenTurns::new()),
             requests: AtomicU64::new(0),
             phase: watch::Sender::new(Phase::Serving),
-            started: Instant::now(),
+            started: clock::now(),
         })
     }
 
@@ -250,7 +252,7 @@ impl Proxy {
         const LOOK: Duration = Duration::from_millis(50);
         self.phase.send_replace(Phase::HandingOver);
         tracing::info!(event = "handover.begin", turns = self.turns.open(), connections = house.count());
-        let begun = Instant::now();
+        let begun = clock::now();
         while house.count() > 0 {
             let idle = begun.elapsed().min(self.idle_for()) > HANDED_OVER_IDLE;
             if idle || begun.elapsed() > HANDED_OVER {
@@ -480,18 +482,18 @@ impl Proxy {
 
     /// The fleet of the current configuration; a changed configuration or override is taken up by the first turn after it.
     fn fleet(&self) -> Arc<EndpointSet> {
-        let (config, now) = (self.live.current(), Instant::now());
+        let (config, now) = (self.live.current(), clock::now());
         let generation = self.overrides.generation(now);
         let is_current = |built: &(Arc<EndpointSet>, Arc<Config>, u64)| {
             Arc::ptr_eq(&built.1, &config) && built.2 == generation
         };
         {
-            let built = self.fleet.read().unwrap_or_else(PoisonError::into_inner);
+            let built = read(&self.fleet);
             if is_current(&built) {
                 return Arc::clone(&built.0);
             }
         }
-        let mut slot = self.fleet.write().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = write(&self.fleet);
         if !is_current(&slot) {
             let changed = self.overrides.apply(&config, now);
             let before = Arc::clone(&slot.0);
@@ -506,13 +508,13 @@ impl Proxy {
     fn reconnect(&self, endpoint: Option<&str>) {
         // Takes up a changed configuration first, so that the slot holds the newest fleet.
         drop(self.fleet());
-        let mut slot = self.fleet.write().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = write(&self.fleet);
         slot.0 = Arc::new(slot.0.reconnected(endpoint));
         tracing::info!(event = "route.reconnected", endpoint = endpoint.unwrap_or("*"));
     }
 
     fn health(&self) -> String {
-        let now = Instant::now();
+        let now = clock::now();
         let draining = *self.phase.borrow() != Phase::Serving;
         let health = Health {
             status: if draining { "draining" } else { "ok" }.to_owned(),

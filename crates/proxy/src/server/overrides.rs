@@ -1,13 +1,14 @@
 //! Changes for a while, on top of the configuration: avoid an endpoint, be more patient with one. They live in memory, end by
 //! themselves, can be taken back, and are shown in the health document. The configuration file is never touched.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use latimer_protocol::status::{OverrideRequest, OverrideState, OverrideWhat};
 
 use crate::config::Config;
 use crate::http::refusal::Refusal;
+use crate::sync::lock;
 
 /// The longest a change may last.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
@@ -141,7 +142,7 @@ impl Overrides {
 
     /// The list without what has ended.
     fn fresh(&self, now: Instant) -> std::sync::MutexGuard<'_, Inner> {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inner = lock(&self.inner);
         let before = inner.list.len();
         inner.list.retain(|known| known.until > now);
         if inner.list.len() != before {
@@ -154,6 +155,7 @@ impl Overrides {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock;
     use crate::config::raise::load;
 
     fn config() -> Arc<Config> {
@@ -174,7 +176,7 @@ mod tests {
 
     #[test]
     fn an_avoided_endpoint_comes_last_until_the_time_is_over() {
-        let (overrides, config, now) = (Overrides::default(), config(), Instant::now());
+        let (overrides, config, now) = (Overrides::default(), config(), clock::now());
         let answers = |now| {
             let config = overrides.apply(&config, now);
             config.route("m").expect("routed").0.name.to_string()
@@ -193,7 +195,7 @@ mod tests {
 
     #[test]
     fn patience_grows_by_a_factor_and_is_taken_back() {
-        let (overrides, config, now) = (Overrides::default(), config(), Instant::now());
+        let (overrides, config, now) = (Overrides::default(), config(), clock::now());
         let id = overrides.add(raise(2.0), &config, now).expect("in force");
         let patience = |now| overrides.apply(&config, now).endpoints[0].timeouts;
         assert_eq!(patience(now).connect, 2 * config.endpoints[0].timeouts.connect);
@@ -206,7 +208,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        let (overrides, config, now) = (Overrides::default(), config(), Instant::now());
+        let (overrides, config, now) = (Overrides::default(), config(), clock::now());
         for request in
             [avoid("c", 60), avoid("a", 0), avoid("a", u64::MAX), raise(1.0), raise(1e9), raise(f64::NAN)]
         {

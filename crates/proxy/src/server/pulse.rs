@@ -1,8 +1,10 @@
 //! How late the runtime is: a cheap timer that should fire on time, and what it measured.
 
 use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::time::{Duration, Instant};
+
+use crate::clock;
+use crate::sync::lock;
 
 /// How often the timer fires.
 const EVERY: Duration = Duration::from_millis(500);
@@ -25,14 +27,14 @@ struct Windows {
 impl Pulse {
     /// Notes that the timer was so late.
     pub fn note(&self, late: Duration, now: Instant) {
-        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut windows = lock(&self.windows);
         windows.turn(now);
         windows.now = windows.now.max(late);
     }
 
     /// The largest delay of the last ten to twenty seconds.
     pub fn lag(&self, now: Instant) -> Duration {
-        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut windows = lock(&self.windows);
         windows.turn(now);
         windows.now.max(windows.before)
     }
@@ -40,9 +42,9 @@ impl Pulse {
     /// Measures for ever.
     pub async fn measure(&self) {
         loop {
-            let due = Instant::now() + EVERY;
+            let due = clock::now() + EVERY;
             tokio::time::sleep_until(due.into()).await;
-            let now = Instant::now();
+            let now = clock::now();
             self.note(now.saturating_duration_since(due), now);
         }
     }
@@ -68,7 +70,7 @@ mod tests {
     #[test]
     fn the_largest_delay_is_forgotten_after_a_while() {
         let pulse = Pulse::default();
-        let start = Instant::now();
+        let start = clock::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let ms = Duration::from_millis;
         pulse.note(ms(300), at(0));

@@ -1,10 +1,10 @@
 //! Answers that were kept: shown, listed, deleted.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use hyper::Response;
 
+use crate::clock;
 use crate::http::refusal::Refusal;
 use crate::http::reply::{Reply, json};
 use crate::inbound::responses::stored::{Page, deleted, input_items as list};
@@ -50,7 +50,7 @@ pub(super) async fn input_items(store: &Store, id: &str, query: &str) -> Result<
 }
 
 async fn find(store: &Store, id: &str) -> Result<Arc<Stored>, Refusal> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let now = clock::unix_now();
     store.response(id, now).await.ok_or_else(|| {
         let shown = crate::text::shown(id, crate::text::MAX_NAME);
         Refusal::invalid(404, "response_not_found").message(format!(

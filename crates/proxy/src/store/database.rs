@@ -1,9 +1,11 @@
 //! The file: opened with care, set aside when it is broken or from a newer latimer, never deleted.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Transaction};
+
+use crate::clock;
 
 /// The layout of the tables.
 const VERSION: i64 = 2;
@@ -40,7 +42,7 @@ impl Database {
             tracing::warn!(event = "store.unavailable", path = %path.display(), error = %error);
             return None;
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let now = clock::unix_now();
         let aside = path.with_extension(format!("db.corrupt-{now}"));
         let kept = std::fs::rename(path, &aside).is_ok();
         for tail in ["db-wal", "db-shm"] {
@@ -72,7 +74,7 @@ impl Database {
         }
         connection.execute_batch(TABLES)?;
         connection.pragma_update(None, "user_version", VERSION)?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let now = clock::unix_now();
         connection.execute("DELETE FROM usage WHERE at < ?1", [now.saturating_sub(LIFE).cast_signed()])?;
         connection
             .execute("DELETE FROM responses WHERE at < ?1", [super::chain::oldest(now).cast_signed()])?;

@@ -11,7 +11,7 @@ pub mod warn;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 use self::chain::{Recent, Stored};
 use self::database::Database;
 use self::usage::UsageRow;
+use crate::sync::lock;
 
 /// The file in the state directory.
 pub const FILE: &str = "latimer.db";
@@ -140,7 +141,7 @@ impl Store {
     }
 
     fn recent(&self) -> std::sync::MutexGuard<'_, Recent> {
-        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.recent)
     }
 }
 

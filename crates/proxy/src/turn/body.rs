@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -12,8 +12,8 @@ use latimer_protocol::turn::{EventSink, TurnEvent};
 use tokio::time::Sleep;
 
 use super::log::Log;
-use super::unix_now;
 use super::work::Work;
+use crate::clock;
 use crate::http::reply::ByteStream;
 use crate::inbound::answer::Answer;
 use crate::inbound::responses::answer::StoredResponse;
@@ -22,6 +22,7 @@ use crate::inbound::responses::socket::recall::Recall;
 use crate::lifecycle::force_stop::ForceStop;
 use crate::route::attempt::{Progress, shutting_down};
 use crate::store::Store;
+use crate::sync::lock;
 
 /// The most that is collected before it is written.
 const BATCH: usize = 32 * 1024;
@@ -54,7 +55,7 @@ impl Recalled {
     /// Going on failed: the client is to send everything again.
     pub(super) fn forget(&self) {
         if let Some(previous) = &self.previous {
-            self.recall.lock().unwrap_or_else(PoisonError::into_inner).forget(previous);
+            lock(&self.recall).forget(previous);
         }
     }
 }
@@ -91,7 +92,7 @@ impl TurnBody {
             log,
             keep,
             keep_alive,
-            last_sent: Instant::now(),
+            last_sent: clock::now(),
             alarm,
             cut,
             rounds: 0,
@@ -128,7 +129,7 @@ impl TurnBody {
         } else if out.is_empty() {
             return Poll::Pending;
         }
-        self.last_sent = Instant::now();
+        self.last_sent = clock::now();
         Poll::Ready((!out.is_empty()).then(|| out.into()))
     }
 
@@ -153,7 +154,7 @@ impl TurnBody {
     fn alarm_rang(&mut self, cx: &mut Context<'_>) -> bool {
         while self.alarm.as_mut().poll(cx).is_ready() {
             let due = self.last_sent + self.keep_alive;
-            let now = Instant::now();
+            let now = clock::now();
             if due <= now {
                 self.alarm.as_mut().reset((now + self.keep_alive).into());
                 // Registers the waker for the next round.
@@ -176,7 +177,7 @@ impl TurnBody {
 
     pub(super) fn fail(&mut self, failure: &Failure) {
         self.log.failed(failure);
-        self.writer.set_now(unix_now());
+        self.writer.set_now(clock::unix_now());
         self.writer.fail(failure);
     }
 
@@ -215,10 +216,10 @@ impl TurnBody {
         let items = chain::with_output(input, &output);
         if let Some(Recalled { recall, .. }) = recall {
             let items = items.clone().into();
-            recall.lock().unwrap_or_else(PoisonError::into_inner).keep(&id, items);
+            lock(&recall).keep(&id, items);
         }
         if let Some(store) = store {
-            store.keep_response(&id, items, response, unix_now());
+            store.keep_response(&id, items, response, clock::unix_now());
         }
     }
 
@@ -260,7 +261,7 @@ impl EventSink for Watch<'_> {
         match &event {
             TurnEvent::Finished(reason) => {
                 self.log.finished(reason);
-                self.writer.set_now(unix_now());
+                self.writer.set_now(clock::unix_now());
             }
             TurnEvent::Usage(usage) => self.log.usage = *usage,
             TurnEvent::Note(note) => return self.log.note(note),

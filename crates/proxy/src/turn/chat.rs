@@ -7,8 +7,9 @@ use latimer_adapters::prepared_request::{ClientRequest, WireProtocol};
 
 use super::{
     EVENTS, InboundRequest, Kind, ResponsePlan, TurnBody, TurnContext, answered, begin, call_ids, client,
-    random, unix_now,
+    random,
 };
+use crate::clock;
 use crate::http::reply::{Reply, error_response};
 use crate::inbound::answer::Answer;
 use crate::inbound::chat::stream::{Writer, WriterSeed};
@@ -33,7 +34,7 @@ fn ready(surroundings: TurnContext, headers: &HeaderMap, body: Bytes) -> Result<
     let legs = question.legs(&surroundings, front)?;
     let writer = WriterSeed {
         seed: random(),
-        created_at: unix_now(),
+        created_at: clock::unix_now(),
         call_ids: call_ids(&question.turn.items),
         seal: surroundings.seal.clone(),
     };

@@ -1,6 +1,6 @@
 //! What is remembered of a turn: one line in the log, and its trace.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use latimer_adapters::repair::codes;
@@ -8,13 +8,14 @@ use latimer_protocol::failure::Failure;
 use latimer_protocol::status::Trace;
 use latimer_protocol::turn::{FinishReason, Usage};
 
-use super::unix_now;
+use crate::clock;
 use crate::lifecycle::open_turns::OpenTurn;
 use crate::lifecycle::traces::MAX_NOTES;
 use crate::route::attempt::Attempts;
 use crate::store::Store;
 use crate::store::usage::{Price, UsageRow, cost};
 use crate::store::warn::Caches;
+use crate::sync::lock;
 
 /// Writes one line when the turn is over, however it ends.
 pub(super) struct Log {
@@ -58,7 +59,7 @@ impl Log {
             endpoint: String::new(),
             model: String::new(),
             account: String::new(),
-            begun: Instant::now(),
+            begun: clock::now(),
             first_event: None,
             stream,
             usage: Usage::default(),
@@ -110,7 +111,7 @@ impl Log {
     /// The row of the turn.
     fn row(&self, ms: u64) -> UsageRow {
         UsageRow {
-            at: unix_now(),
+            at: clock::unix_now(),
             turn: self.id.clone(),
             client: self.books.client.clone(),
             endpoint: self.endpoint.clone(),
@@ -134,7 +135,7 @@ impl Log {
             endpoint: self.endpoint.clone(),
             account: self.account.clone(),
             model: self.model.clone(),
-            begun: unix_now().saturating_sub(ms / 1000),
+            begun: clock::unix_now().saturating_sub(ms / 1000),
             ms,
             finish: self.finish.unwrap_or("client_left").to_owned(),
             failure: self.failure.as_ref().map(|failure| failure.message.clone()),
@@ -173,7 +174,7 @@ impl Drop for Log {
         }
         let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let warning = self.books.conversation.as_deref().and_then(|conversation| {
-            let caches = &mut self.books.caches.lock().unwrap_or_else(PoisonError::into_inner);
+            let caches = &mut lock(&self.books.caches);
             caches.turn(conversation, self.usage)
         });
         if let Some(warning) = warning {

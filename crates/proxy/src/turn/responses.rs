@@ -1,6 +1,6 @@
 //! Turns of Responses clients.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use hyper::header::HeaderMap;
@@ -13,8 +13,9 @@ use serde_json::json;
 use super::body::{Recalled, StoreTarget};
 use super::{
     EVENTS, InboundRequest, Kind, ResponsePlan, TurnBody, TurnContext, answered, begin, call_ids, client,
-    random, settled, unix_now,
+    random, settled,
 };
+use crate::clock;
 use crate::config::Protocol;
 use crate::http::reply::{self, Reply, error_response};
 use crate::inbound::answer::Answer;
@@ -29,6 +30,7 @@ use crate::inbound::wire::http_error::HttpError;
 use crate::inbound::wire::openai_error::RequestError;
 use crate::route::endpoint_set::RouteTarget;
 use crate::store::Store;
+use crate::sync::lock;
 
 /// A larger conversation is not kept to be gone on with.
 const MOST_KEPT: usize = 8 << 20;
@@ -72,7 +74,7 @@ pub async fn over_socket(
 impl Recalled {
     /// A request with everything before it, where the connection remembers that.
     fn joined(&self, body: &[u8]) -> Option<Bytes> {
-        let recall = self.recall.lock().unwrap_or_else(PoisonError::into_inner);
+        let recall = lock(&self.recall);
         let items = recall.find(self.previous.as_deref()?)?;
         chain::joined(body, &items).map(Bytes::from)
     }
@@ -126,7 +128,7 @@ fn front(headers: &HeaderMap) -> ClientProtocol {
 /// A request that says everything itself: what it goes on with stands before its own input.
 async fn whole(store: &Store, body: Bytes) -> Result<Bytes, RequestError> {
     let Some(id) = chain::previous(&body) else { return Ok(body) };
-    let stored = store.response(&id, unix_now()).await.ok_or_else(|| chain::not_found(&id))?;
+    let stored = store.response(&id, clock::unix_now()).await.ok_or_else(|| chain::not_found(&id))?;
     // A body that cannot be joined is refused by its reader, in better words.
     Ok(chain::joined(&body, &stored.items).map_or(body, Bytes::from))
 }
@@ -149,7 +151,7 @@ fn ready(
     let keep = keep(&surroundings.store, &body, recalled);
     let writer = WriterSeed {
         seed: random(),
-        created_at: unix_now(),
+        created_at: clock::unix_now(),
         codex: client::is_codex(headers),
         stream,
         input_tokens: if warm_up { 0 } else { input_tokens },

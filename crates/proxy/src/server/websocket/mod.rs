@@ -5,7 +5,7 @@
 
 mod session;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use hyper::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, UPGRADE};
 use hyper::http::request::Parts;
@@ -24,6 +24,7 @@ use crate::inbound::client_protocol::ClientProtocol;
 use crate::inbound::responses::socket::message::{self, Create};
 use crate::inbound::responses::socket::recall::Recall;
 use crate::lifecycle::phase::until_not_serving;
+use crate::sync::lock;
 use crate::turn;
 
 const KEY: HeaderName = HeaderName::from_static("sec-websocket-key");
@@ -48,7 +49,7 @@ pub(super) struct Upgrade {
 impl UpgradeSlot {
     /// The upgrade that was agreed on, if one was.
     pub(super) fn take(&self) -> Option<Upgrade> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.0).take()
     }
 
     /// Agrees on the upgrade, or says what is wrong with the handshake.
@@ -57,7 +58,7 @@ impl UpgradeSlot {
         let headers = message::connected(&std::mem::take(&mut head.headers));
         let on = hyper::upgrade::on(Request::from_parts(head, ()));
         let upgrade = Upgrade { on, headers, body_limit };
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(upgrade);
+        *lock(&self.0) = Some(upgrade);
         let mut response = Response::new(Reply::Whole(None));
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         let answer = response.headers_mut();

@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::*;
+use crate::clock;
 
 /// Answers each request with an error, or never.
 struct Stub {
@@ -56,7 +57,7 @@ fn close_code(message: &Message) -> Option<CloseCode> {
 #[tokio::test(start_paused = true)]
 async fn a_ping_comes_every_half_minute() {
     let (_session, mut client) = session(true).await;
-    let begun = Instant::now();
+    let begun = clock::now();
     for number in 1..=5 {
         // The library answers each ping as it is read.
         assert!(next(&mut client).await.is_ping());
@@ -67,7 +68,7 @@ async fn a_ping_comes_every_half_minute() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_answers_no_ping_is_let_go() {
     let (session, client) = session(true).await;
-    let begun = Instant::now();
+    let begun = clock::now();
     let (end, _) = session.await.expect("no panic");
     assert_eq!(end, "pings were not answered");
     // The first ping, a minute without an answer, and a moment to say goodbye.
@@ -79,7 +80,7 @@ async fn a_client_that_answers_no_ping_is_let_go() {
 #[tokio::test(start_paused = true)]
 async fn after_an_hour_the_connection_says_so_and_closes() {
     let (session, mut client) = session(true).await;
-    let begun = Instant::now();
+    let begun = clock::now();
     client.send(Message::text(CREATE)).await.expect("sent");
     assert_eq!(code(&next(&mut client).await).as_deref(), Some("refused_here"));
     let last = loop {
@@ -99,7 +100,7 @@ async fn after_an_hour_the_connection_says_so_and_closes() {
 async fn an_open_turn_outlasts_the_hour() {
     let (session, mut client) = session(false).await;
     client.send(Message::text(CREATE)).await.expect("sent");
-    let begun = Instant::now();
+    let begun = clock::now();
     while begun.elapsed() < Duration::from_secs(2 * 60 * 60) {
         assert!(next(&mut client).await.is_ping());
     }
