@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use latimer_proxy::config::check::report;
-use latimer_proxy::config::raise::{Loaded, load};
+use latimer_proxy::config::parse::{ParsedConfig, load};
 use latimer_proxy::config::state;
 use latimer_proxy::config::watch::Version;
 
@@ -28,7 +28,7 @@ pub(crate) struct Configuration {
     /// The version of the file that was read.
     pub(crate) version: Option<Version>,
     /// What it says.
-    pub(crate) loaded: Loaded,
+    pub(crate) loaded: ParsedConfig,
 }
 
 impl Places {
@@ -67,7 +67,7 @@ impl Places {
 }
 
 /// Reads a configuration text with this process's environment and files.
-pub(crate) fn load_text(text: &str) -> Result<Loaded, Vec<latimer_proxy::config::check::Problem>> {
+pub(crate) fn load_text(text: &str) -> Result<ParsedConfig, Vec<latimer_proxy::config::check::Problem>> {
     load(text, &env, &|path| std::fs::read_to_string(path))
 }
 

@@ -7,7 +7,7 @@ use latimer_protocol::failure::{Failure, Kind};
 use latimer_protocol::turn::{EventSink, FinishReason, Item, TurnEvent, TurnRequest, Usage};
 
 use crate::inbound::responses::compact::{question, transcript};
-use crate::route::attempt::{Asked, Attempts, Progress};
+use crate::route::attempt::{AttemptRequest, Attempts, Progress};
 use crate::route::endpoint_set::RouteTarget;
 use latimer_adapters::repair::Level;
 
@@ -16,13 +16,13 @@ const WINDOW: u64 = 128_000;
 /// Characters of a transcript for each token of the window: half of it is left for the notes and the question.
 const CHARACTERS_PER_TOKEN: u64 = 2;
 /// How often a piece is halved when it is still too long.
-const MOST_HALVINGS: u32 = 4;
+const MAX_HALVINGS: u32 = 4;
 /// The most questions for one summary.
-const MOST_PIECES: usize = 64;
+const MAX_PIECES: usize = 64;
 
 /// A summary under way.
 pub struct Compactor {
-    legs: Vec<RouteTarget>,
+    targets: Vec<RouteTarget>,
     base: TurnRequest,
     items: Vec<Item>,
     /// Characters of a piece.
@@ -59,18 +59,18 @@ impl EventSink for Answer {
 }
 
 impl Compactor {
-    /// Makes the first question ready. `None` without any leg.
-    pub fn new(legs: Vec<RouteTarget>, mut turn: TurnRequest) -> Option<Self> {
+    /// Makes the first question ready. `None` without any target.
+    pub fn new(targets: Vec<RouteTarget>, mut turn: TurnRequest) -> Option<Self> {
         let items = std::mem::take(&mut turn.items);
-        let leg = legs.first()?;
-        let known = leg.runtime.endpoint.models.iter().find(|model| model.id == leg.model);
+        let target = targets.first()?;
+        let known = target.runtime.endpoint.models.iter().find(|model| model.id == target.model);
         let window = known.and_then(|model| model.context_window).unwrap_or(WINDOW);
         let size =
             usize::try_from(window.saturating_mul(CHARACTERS_PER_TOKEN)).unwrap_or(usize::MAX).max(2000);
         let pieces = transcript(&items, size);
-        let attempts = ask(&legs, &turn, &pieces, 0, None)?;
+        let attempts = ask(&targets, &turn, &pieces, 0, None)?;
         Some(Self {
-            legs,
+            targets,
             base: turn,
             items,
             size,
@@ -146,13 +146,13 @@ impl Compactor {
 
     /// A history that is too long is asked about in smaller pieces, from the beginning.
     fn halve(&mut self, failure: Failure) -> Option<Failure> {
-        if failure.kind != Kind::ContextLength || self.halvings >= MOST_HALVINGS {
+        if failure.kind != Kind::ContextLength || self.halvings >= MAX_HALVINGS {
             return Some(failure);
         }
         self.halvings += 1;
         self.size = (self.size.min(self.pieces.iter().map(String::len).max().unwrap_or(0)) / 2).max(1000);
         self.pieces = transcript(&self.items, self.size);
-        if self.pieces.len() > MOST_PIECES {
+        if self.pieces.len() > MAX_PIECES {
             return Some(failure);
         }
         self.at = 0;
@@ -162,14 +162,14 @@ impl Compactor {
 
     fn ask(&mut self) -> Result<(), Failure> {
         self.answer = Answer::default();
-        let next = ask(&self.legs, &self.base, &self.pieces, self.at, self.notes.as_deref());
+        let next = ask(&self.targets, &self.base, &self.pieces, self.at, self.notes.as_deref());
         self.attempts = next.ok_or_else(|| Failure::new(Kind::Internal, "no endpoint is left to ask"))?;
         Ok(())
     }
 }
 
 fn ask(
-    legs: &[RouteTarget],
+    targets: &[RouteTarget],
     base: &TurnRequest,
     pieces: &[String],
     at: usize,
@@ -177,5 +177,8 @@ fn ask(
 ) -> Option<Attempts> {
     let turn = question(base, pieces.get(at)?, notes, at + 1 == pieces.len());
     // Notes are words: calls in them are quotations.
-    Attempts::new(legs.to_vec(), Asked { turn, raw: None, level: Some(Level::Off), stay: None })
+    Attempts::new(
+        targets.to_vec(),
+        AttemptRequest { turn, raw: None, level: Some(Level::Off), affinity_key: None },
+    )
 }

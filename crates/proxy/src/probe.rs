@@ -13,7 +13,7 @@ use latimer_protocol::status::PROBE_MODEL;
 use serde::Deserialize;
 use tokio::sync::OnceCell;
 
-use crate::config::raise;
+use crate::config::parse;
 use crate::lifecycle::open_turns::OpenTurns;
 use crate::route::endpoint_set::EndpointSet;
 use crate::route::memory::Memory;
@@ -32,7 +32,7 @@ pub struct Probe {
 /// What a probe's turn works with.
 pub struct Stage {
     /// One endpoint: the scripted provider.
-    pub fleet: Arc<EndpointSet>,
+    pub endpoint_set: Arc<EndpointSet>,
     /// Counts probes apart from turns.
     pub turns: Arc<OpenTurns>,
     /// Answers as long as it lives.
@@ -67,10 +67,10 @@ async fn start() -> io::Result<Stage> {
         provider.base_url()
     );
     let unreadable = |_: &std::path::Path| Err(io::ErrorKind::NotFound.into());
-    let loaded = raise::load(&text, &|_| None, &unreadable)
+    let loaded = parse::load(&text, &|_| None, &unreadable)
         .map_err(|_| io::Error::other("the probe's configuration cannot be read"))?;
-    let fleet = EndpointSet::new(Arc::new(loaded.config), Arc::new(Memory::new(None)), None, None);
-    Ok(Stage { fleet: Arc::new(fleet), turns: Arc::new(OpenTurns::new()), _provider: provider })
+    let endpoint_set = EndpointSet::new(Arc::new(loaded.config), Arc::new(Memory::new(None)), None, None);
+    Ok(Stage { endpoint_set: Arc::new(endpoint_set), turns: Arc::new(OpenTurns::new()), _provider: provider })
 }
 
 #[cfg(test)]

@@ -40,10 +40,10 @@ use crate::inbound::responses::error;
 use crate::inbound::wire::http_error::HttpError;
 use crate::lifecycle::force_stop::ForceStop;
 use crate::lifecycle::open_turns::OpenTurn;
-use crate::route::attempt::{Asked, Attempts, Progress};
+use crate::route::attempt::{AttemptRequest, Attempts, Progress};
 use crate::route::endpoint_set::{EndpointSet, RouteTarget};
 use crate::store::Store;
-use crate::store::warn::{self, Caches};
+use crate::store::warn::{self, CacheMonitor};
 
 /// How long the HTTP status waits for the first event. After that the stream begins, and errors travel inside it.
 const STATUS_PATIENCE: Duration = Duration::from_secs(10);
@@ -54,7 +54,7 @@ const EVENTS: &str = "text/event-stream";
 /// What the server hands to a turn.
 pub struct TurnContext {
     /// The configuration of this moment, alive.
-    pub fleet: Arc<EndpointSet>,
+    pub endpoint_set: Arc<EndpointSet>,
     /// Counts the turn as open while it lives.
     pub open: OpenTurn,
     /// Fires when open turns must end.
@@ -64,7 +64,7 @@ pub struct TurnContext {
     /// Keeps rows and answers.
     pub store: Store,
     /// Knows whose caches were warm.
-    pub caches: Arc<Mutex<Caches>>,
+    pub caches: Arc<Mutex<CacheMonitor>>,
     /// A turn of our own: it stands in no log and no account.
     pub quiet: bool,
     /// The name of the request in the log, such as `req_1f_2`.
@@ -132,10 +132,14 @@ impl InboundRequest {
     }
 
     /// The endpoints that may answer, the best first.
-    fn legs(&self, surroundings: &TurnContext, front: ClientProtocol) -> Result<Vec<RouteTarget>, HttpError> {
-        let TurnContext { fleet, request, .. } = surroundings;
-        fleet
-            .legs(&self.turn.model, self.conversation.as_deref(), clock::now())
+    fn targets(
+        &self,
+        surroundings: &TurnContext,
+        front: ClientProtocol,
+    ) -> Result<Vec<RouteTarget>, HttpError> {
+        let TurnContext { endpoint_set, request, .. } = surroundings;
+        endpoint_set
+            .targets(&self.turn.model, self.conversation.as_deref(), clock::now())
             .map_err(|error| front.no_model(&error.to_string(), request))
     }
 }
@@ -144,13 +148,13 @@ impl InboundRequest {
 fn begin(
     surroundings: TurnContext,
     question: InboundRequest,
-    legs: Vec<RouteTarget>,
+    targets: Vec<RouteTarget>,
     way: ResponsePlan,
     front: ClientProtocol,
 ) -> Result<TurnBody, HttpError> {
     let InboundRequest { turn, stream, notes, level, conversation, client } = question;
-    let stay = surroundings.fleet.stay_key(&turn.model, conversation.as_deref());
-    let keep_alive = surroundings.fleet.config.server.keep_alive;
+    let affinity_key = surroundings.endpoint_set.affinity_key(&turn.model, conversation.as_deref());
+    let keep_alive = surroundings.endpoint_set.config.server.keep_alive;
     let TurnContext { open, store, caches, cut, request, quiet, .. } = surroundings;
     let mut log = Log::new(open, Recorder { store, caches, client, conversation, quiet }, stream);
     for note in &notes {
@@ -161,10 +165,12 @@ fn begin(
     }
     let work = match way.kind {
         Kind::Turn => {
-            let asked = Asked { turn, raw: way.raw, level, stay };
-            Attempts::new(legs, asked).map(|attempts| Work::Turn(Box::new(attempts)))
+            let asked = AttemptRequest { turn, raw: way.raw, level, affinity_key };
+            Attempts::new(targets, asked).map(|attempts| Work::Turn(Box::new(attempts)))
         }
-        Kind::Compaction => Compactor::new(legs, turn).map(|compactor| Work::Compaction(Box::new(compactor))),
+        Kind::Compaction => {
+            Compactor::new(targets, turn).map(|compactor| Work::Compaction(Box::new(compactor)))
+        }
         Kind::Known(text) => {
             log.note("answered here: no model had to be asked");
             Some(Work::Known(Some(text)))

@@ -1,7 +1,7 @@
 //! `docs/configuration.md` says what the code does: every key, every default, every preset, and examples that load.
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
-use latimer_proxy::config::raise::load;
+use latimer_proxy::config::parse::load;
 use latimer_proxy::config::{presets, schema};
 use proptest::prelude::*;
 

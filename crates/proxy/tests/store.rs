@@ -4,7 +4,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use latimer_protocol::turn::Usage;
-use latimer_proxy::store::usage::{By, Report, UsageRow, report};
+use latimer_proxy::store::usage::{GroupBy, UsageReport, UsageRow, report};
 use latimer_proxy::store::{FILE, Store};
 
 fn row(endpoint: &str, number: u64) -> UsageRow {
@@ -37,16 +37,19 @@ async fn rows_and_answers_survive_a_restart() {
     store.flush();
     let path = dir.path().join(FILE);
     assert_eq!(std::fs::metadata(&path).expect("made").permissions().mode() & 0o777, 0o600);
-    let Report { lines, total } = report(&path, By::Endpoint, 0).expect("readable beside the writer");
+    let UsageReport { lines, total } =
+        report(&path, GroupBy::Endpoint, 0).expect("readable beside the writer");
     assert_eq!((total.turns, total.p50_ms), (101, 50), "of all turns, not of the groups");
     assert_eq!((lines[0].name.as_str(), lines[0].turns, lines[0].failed), ("a", 100, 10));
     assert_eq!((lines[0].input, lines[0].cached, lines[0].output), (10_000, 4000, 1000));
     assert_eq!((lines[0].p50_ms, lines[0].p95_ms), (50, 95));
     assert!((lines[0].cost_usd - 50.0).abs() < 1e-9);
-    for by in [By::Account, By::Model, By::Day, By::Client, By::Turn, By::Failure] {
+    for by in
+        [GroupBy::Account, GroupBy::Model, GroupBy::Day, GroupBy::Client, GroupBy::Turn, GroupBy::Failure]
+    {
         assert!(!report(&path, by, 0).expect("a report").lines.is_empty(), "{by:?}");
     }
-    assert_eq!(report(&path, By::Endpoint, 1_800_000_100).expect("a report").lines.len(), 1);
+    assert_eq!(report(&path, GroupBy::Endpoint, 1_800_000_100).expect("a report").lines.len(), 1);
 
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock").as_secs();
     store.keep_response("resp_2", b"[2]".to_vec(), b"{}".to_vec(), now);
@@ -69,7 +72,7 @@ async fn two_writers_share_a_file() {
         }
     });
     stores.iter().for_each(Store::flush);
-    let lines = report(&dir.path().join(FILE), By::Endpoint, 0).expect("a report").lines;
+    let lines = report(&dir.path().join(FILE), GroupBy::Endpoint, 0).expect("a report").lines;
     assert_eq!(lines[0].turns, 1000 - stores.iter().map(Store::lost).sum::<u64>());
 }
 
@@ -83,7 +86,11 @@ async fn broken_and_newer_files_are_set_aside() {
         let store = Store::open(Some(dir.path()));
         store.record(row("a", 1));
         store.flush();
-        assert_eq!(report(&dir.path().join(FILE), By::Endpoint, 0).expect(name).lines[0].turns, 1, "{name}");
+        assert_eq!(
+            report(&dir.path().join(FILE), GroupBy::Endpoint, 0).expect(name).lines[0].turns,
+            1,
+            "{name}"
+        );
         let aside = std::fs::read_dir(dir.path())
             .expect("listed")
             .filter_map(Result::ok)
@@ -99,7 +106,7 @@ async fn broken_and_newer_files_are_set_aside() {
     let store = Store::open(Some(dir.path()));
     store.record(row("a", 1));
     store.flush();
-    assert_eq!(report(&dir.path().join(FILE), By::Endpoint, 0).expect("a report").lines[0].turns, 1);
+    assert_eq!(report(&dir.path().join(FILE), GroupBy::Endpoint, 0).expect("a report").lines[0].turns, 1);
 }
 
 #[tokio::test]

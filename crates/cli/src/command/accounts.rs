@@ -38,7 +38,7 @@ pub(crate) struct LogoutArgs {
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let places = setup::accounts(&args.places.state()?);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let found: Vec<accounts::Found> =
+    let found: Vec<accounts::AccountList> =
         Login::ALL.iter().map(|login| accounts::load(*login, &places)).collect();
     let states: Vec<_> =
         found.iter().flat_map(|found| &found.accounts).map(|account| account.state(now)).collect();

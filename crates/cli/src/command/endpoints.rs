@@ -7,7 +7,7 @@ use anyhow::bail;
 use latimer_adapters::limitation::Limitation;
 use latimer_protocol::status::EndpointState;
 use latimer_proxy::config::{Auth, Config, Endpoint, state};
-use latimer_proxy::route::learned::{self, Document};
+use latimer_proxy::route::limitations::{self, LimitationsFile};
 use serde_json::json;
 
 use crate::running;
@@ -43,7 +43,7 @@ enum Action {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let state_dir = args.places.state()?;
-    let path = state_dir.join(learned::FILE);
+    let path = state_dir.join(limitations::FILE);
     let config = args.places.configuration()?.loaded.config;
     match &args.action {
         Some(Action::Forget { name }) => forget(&path, name.as_deref())?,
@@ -69,7 +69,7 @@ fn states(config: &Config, state_dir: &Path) -> Option<Vec<EndpointState>> {
 }
 
 fn list(config: &Config, states: Option<&[EndpointState]>, path: &Path, as_json: bool) -> anyhow::Result<()> {
-    let limitations = learned::read(path).unwrap_or_default();
+    let limitations = limitations::read(path).unwrap_or_default();
     if as_json {
         let all: Vec<_> = config
             .endpoints
@@ -103,7 +103,7 @@ fn show(
     path: &Path,
     as_json: bool,
 ) -> anyhow::Result<()> {
-    let limitations = learned::read(path).unwrap_or_default();
+    let limitations = limitations::read(path).unwrap_or_default();
     let state = find(endpoint, states);
     if as_json {
         return setup::say(&serde_json::to_string_pretty(&document(endpoint, state, &limitations))?);
@@ -136,15 +136,15 @@ fn show(
 }
 
 fn forget(path: &Path, name: Option<&str>) -> anyhow::Result<()> {
-    let mut document = learned::read(path).unwrap_or_default();
-    let before: usize = document.limitations.values().map(std::collections::BTreeMap::len).sum();
+    let mut file = limitations::read(path).unwrap_or_default();
+    let before: usize = file.limitations.values().map(std::collections::BTreeMap::len).sum();
     let of = |target: &str, name: &str| target.strip_prefix(name).is_some_and(|rest| rest.starts_with('/'));
-    document.limitations.retain(|target, _| name.is_some_and(|name| !of(target, name)));
-    let after: usize = document.limitations.values().map(std::collections::BTreeMap::len).sum();
+    file.limitations.retain(|target, _| name.is_some_and(|name| !of(target, name)));
+    let after: usize = file.limitations.values().map(std::collections::BTreeMap::len).sum();
     if before == after {
         return setup::say("there was nothing to forget");
     }
-    learned::write(path, &document)?;
+    limitations::write(path, &file)?;
     setup::say(&format!("forgot {} lessons", before - after))
 }
 
@@ -153,17 +153,20 @@ fn find<'s>(endpoint: &Endpoint, states: Option<&'s [EndpointState]>) -> Option<
 }
 
 /// Model and lesson, in the order of the file.
-fn taught<'d>(endpoint: &Endpoint, document: &'d Document) -> Vec<(&'d str, Limitation)> {
+fn taught<'d>(endpoint: &Endpoint, file: &'d LimitationsFile) -> Vec<(&'d str, Limitation)> {
     let of = |target: &'d str| target.strip_prefix(endpoint.name.as_str())?.strip_prefix('/');
-    let all =
-        document.limitations.iter().filter_map(|(target, limitations)| Some((of(target)?, limitations)));
+    let all = file.limitations.iter().filter_map(|(target, limitations)| Some((of(target)?, limitations)));
     all.flat_map(|(model, limitations)| {
         limitations.keys().filter_map(move |code| Some((model, Limitation::from_code(code)?)))
     })
     .collect()
 }
 
-fn document(endpoint: &Endpoint, state: Option<&EndpointState>, limitations: &Document) -> serde_json::Value {
+fn document(
+    endpoint: &Endpoint,
+    state: Option<&EndpointState>,
+    limitations: &LimitationsFile,
+) -> serde_json::Value {
     let taught: Vec<_> = taught(endpoint, limitations)
         .into_iter()
         .map(

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 use latimer_proxy::store::FILE;
-use latimer_proxy::store::usage::{By, Line, Report, report};
+use latimer_proxy::store::usage::{GroupBy, UsageLine, UsageReport, report};
 use serde_json::json;
 
 use crate::setup::{self, Places};
@@ -46,18 +46,18 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let since = since(&args.since, now)
         .with_context(|| format!("`{}` is no moment; write `24h`, `7d` or `2026-11-01`", args.since))?;
     let by = match args.by {
-        Group::Endpoint => By::Endpoint,
-        Group::Account => By::Account,
-        Group::Model => By::Model,
-        Group::Day => By::Day,
-        Group::Client => By::Client,
-        Group::Turn => By::Turn,
-        Group::Failure => By::Failure,
+        Group::Endpoint => GroupBy::Endpoint,
+        Group::Account => GroupBy::Account,
+        Group::Model => GroupBy::Model,
+        Group::Day => GroupBy::Day,
+        Group::Client => GroupBy::Client,
+        Group::Turn => GroupBy::Turn,
+        Group::Failure => GroupBy::Failure,
     };
-    let Report { lines, total } = if path.exists() {
+    let UsageReport { lines, total } = if path.exists() {
         report(&path, by, since).with_context(|| format!("reading `{}`", path.display()))?
     } else {
-        Report::default()
+        UsageReport::default()
     };
     if args.json {
         setup::say(&serde_json::to_string_pretty(
@@ -71,7 +71,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn table(lines: &[Line], total: &Line) -> anyhow::Result<()> {
+fn table(lines: &[UsageLine], total: &UsageLine) -> anyhow::Result<()> {
     const HEAD: [&str; 9] = ["", "turns", "failed", "input", "cached", "output", "p50", "p95", "cost"];
     let mut rows: Vec<[String; 9]> = vec![HEAD.map(str::to_owned)];
     rows.extend(lines.iter().chain([total]).map(cells));
@@ -87,7 +87,7 @@ fn table(lines: &[Line], total: &Line) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn cells(line: &Line) -> [String; 9] {
+fn cells(line: &UsageLine) -> [String; 9] {
     let share = line.cached.saturating_mul(100).checked_div(line.input).unwrap_or(0);
     [
         line.name.clone(),

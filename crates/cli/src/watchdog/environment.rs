@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::ffi::OsString;
 use std::path::Path;
 
-use latimer_proxy::config::raise;
+use latimer_proxy::config::parse;
 
 /// Variables every proxy may need.
 const ALWAYS: [&str; 14] = [
@@ -50,7 +50,7 @@ pub(crate) fn asked_for(text: &str) -> Vec<String> {
         std::env::var(name).ok()
     };
     // Only what it asks for counts here; its problems are told by the proxy.
-    let _ = raise::load(text, &env, &|path| std::fs::read_to_string(path));
+    let _ = parse::load(text, &env, &|path| std::fs::read_to_string(path));
     asked.into_inner()
 }
 

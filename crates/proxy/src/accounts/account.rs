@@ -86,11 +86,7 @@ impl Account {
     }
 
     /// The provider did not take this credential: another one, unless there is none to be had.
-    pub async fn renewed(
-        self: &Arc<Self>,
-        refused: &Credential,
-        now_unix: u64,
-    ) -> Result<Credential, Failure> {
+    pub async fn renew(self: &Arc<Self>, refused: &Credential, now_unix: u64) -> Result<Credential, Failure> {
         let running = {
             let mut inner = self.lock();
             if inner.tokens.access != refused.secret {
@@ -103,7 +99,7 @@ impl Account {
     }
 
     /// The project of this account, found by its first use: the next start need not ask for it.
-    pub fn has_project(self: &Arc<Self>, project: String) {
+    pub fn set_project(self: &Arc<Self>, project: String) {
         {
             let mut inner = self.lock();
             if inner.tokens.project.is_some() {
@@ -202,9 +198,10 @@ impl Account {
             let path = if self.own {
                 self.path.clone()
             } else {
-                file::kept_path(&self.places.state_dir, self.login, &self.id)
+                file::vendor_copy_path(&self.places.state_dir, self.login, &self.id)
             };
-            let asked = refresh::Asked { login: self.login, own: self.own, path, old, refused, dead };
+            let asked =
+                refresh::RefreshRequest { login: self.login, own: self.own, path, old, refused, dead };
             refresh::refresh(asked, &self.places, now_unix).await?
         };
         let mut inner = self.lock();

@@ -15,7 +15,7 @@ pub const FILE: &str = "oauth-clients.json";
 
 /// A client, and where to ask with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Registered {
+pub struct OAuthConfig {
     /// Its id and secret.
     pub client: OAuthClient,
     /// Where a person says yes.
@@ -27,7 +27,7 @@ pub struct Registered {
 }
 
 /// Finds the client for a provider, or says exactly what to set.
-pub fn find(provider: &LoginProvider, places: &Places) -> Result<Registered, String> {
+pub fn find(provider: &LoginProvider, places: &Places) -> Result<OAuthConfig, String> {
     let own = section(&places.state_dir.join(FILE), provider.name)?;
     let text = |name: &str| own.as_ref()?.get(name)?.as_str().map(str::to_owned);
     let url = |name: &str, usual: &str| match text(name) {
@@ -41,7 +41,7 @@ pub fn find(provider: &LoginProvider, places: &Places) -> Result<Registered, Str
         .or_else(|| from_gemini_cli(provider, places))
         .or_else(|| from_codex(provider, places))
         .ok_or_else(|| missing(provider, places))?;
-    Ok(Registered {
+    Ok(OAuthConfig {
         client,
         authorize_url: url("authorize_url", provider.authorize_url)?,
         token_url: url("token_url", provider.token_url)?,

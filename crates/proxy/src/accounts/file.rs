@@ -31,12 +31,12 @@ pub struct Tokens {
 /// Why a file cannot be used. It is never written over.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{path}` {why}")]
-pub struct Broken {
+pub struct AccountFileError {
     path: String,
     why: String,
 }
 
-impl Broken {
+impl AccountFileError {
     pub(super) fn new(path: &Path, why: impl Into<String>) -> Self {
         Self { path: path.display().to_string(), why: why.into() }
     }
@@ -53,7 +53,7 @@ pub fn path(state_dir: &Path, login: Login, id: &str) -> PathBuf {
 }
 
 /// Where newer tokens of a vendor's account are kept; the vendor's own file is only ever read.
-pub fn kept_path(state_dir: &Path, login: Login, id: &str) -> PathBuf {
+pub fn vendor_copy_path(state_dir: &Path, login: Login, id: &str) -> PathBuf {
     folder(state_dir, login).join("kept").join(format!("{}.json", Secret::new(id).fingerprint()))
 }
 
@@ -69,8 +69,8 @@ pub fn list(state_dir: &Path, login: Login) -> Vec<PathBuf> {
 }
 
 /// Reads a private JSON file of anybody's: an object, no link, closed to others.
-pub fn read_private(path: &Path) -> Result<Map<String, Value>, Broken> {
-    let broken = |why: String| Broken::new(path, why);
+pub fn read_private(path: &Path) -> Result<Map<String, Value>, AccountFileError> {
+    let broken = |why: String| AccountFileError::new(path, why);
     let metadata =
         fs::symlink_metadata(path).map_err(|error| broken(format!("cannot be read ({})", error.kind())))?;
     if metadata.file_type().is_symlink() {
@@ -90,18 +90,18 @@ pub fn read_private(path: &Path) -> Result<Map<String, Value>, Broken> {
 }
 
 /// Reads an account.
-pub fn read(path: &Path) -> Result<Tokens, Broken> {
+pub fn read(path: &Path) -> Result<Tokens, AccountFileError> {
     let fields = read_private(path)?;
     let text = |name: &str| fields.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     let version = fields.get("version").and_then(Value::as_u64).unwrap_or(VERSION);
     if version > VERSION {
-        return Err(Broken::new(
+        return Err(AccountFileError::new(
             path,
             format!("was written by a newer latimer (version {version}); update this one"),
         ));
     }
     let (Some(id), Some(access)) = (text("id"), text("access_token")) else {
-        return Err(Broken::new(path, "lacks `id` or `access_token`; log in again"));
+        return Err(AccountFileError::new(path, "lacks `id` or `access_token`; log in again"));
     };
     Ok(Tokens {
         id: id.to_owned(),

@@ -25,7 +25,7 @@ use crate::config::Login;
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// One variable of the environment.
-pub type Environment = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+pub type EnvVars = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// Where accounts and client ids are looked for.
 pub struct Places {
@@ -34,7 +34,7 @@ pub struct Places {
     /// The person's, where the vendors' tools keep theirs.
     pub home: Option<PathBuf>,
     /// The environment.
-    pub env: Environment,
+    pub env: EnvVars,
     http: Http,
 }
 
@@ -66,7 +66,7 @@ impl std::fmt::Debug for Places {
 
 /// The accounts of a login, and what is wrong with some.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct AccountList {
     /// latimer's own first.
     pub accounts: Vec<Arc<Account>>,
     /// One sentence each.
@@ -74,8 +74,8 @@ pub struct Found {
 }
 
 /// All accounts of a login: latimer's own, then those of the vendor's tool; of two with the same name the first counts.
-pub fn load(login: Login, places: &Arc<Places>) -> Found {
-    let mut found = Found::default();
+pub fn load(login: Login, places: &Arc<Places>) -> AccountList {
+    let mut found = AccountList::default();
     for path in file::list(&places.state_dir, login) {
         match file::read(&path) {
             Ok(tokens) => found.add(login, path, true, tokens, places),
@@ -95,7 +95,7 @@ pub fn load(login: Login, places: &Arc<Places>) -> Found {
     found
 }
 
-impl Found {
+impl AccountList {
     fn add(&mut self, login: Login, path: PathBuf, own: bool, tokens: Tokens, places: &Arc<Places>) {
         if self.accounts.iter().any(|known| known.id() == tokens.id || known.has(&tokens.access)) {
             return;

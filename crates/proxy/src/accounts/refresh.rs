@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const MOST: usize = 1 << 20;
 
 /// A refresh that is wanted.
-pub(super) struct Asked {
+pub(super) struct RefreshRequest {
     pub(super) login: Login,
     /// The account is latimer's own; otherwise a vendor's, whose newer tokens are kept beside.
     pub(super) own: bool,
@@ -42,8 +42,12 @@ pub(super) fn is_ours(login: Login, own: bool, tokens: &Tokens) -> bool {
 }
 
 /// Gets a newer token, or finds that somebody else got one.
-pub(super) async fn refresh(asked: Asked, places: &Arc<Places>, now_unix: u64) -> Result<Tokens, Failure> {
-    let Asked { login, own, path, old, refused, dead } = asked;
+pub(super) async fn refresh(
+    asked: RefreshRequest,
+    places: &Arc<Places>,
+    now_unix: u64,
+) -> Result<Tokens, Failure> {
+    let RefreshRequest { login, own, path, old, refused, dead } = asked;
     let again = || {
         let name = login.name();
         let message = format!(

@@ -7,11 +7,11 @@ use latimer_protocol::secret::Secret;
 use serde_json::{Map, Value};
 
 use super::Places;
-use super::file::{Broken, Tokens, read_private};
+use super::file::{AccountFileError, Tokens, read_private};
 use crate::config::Login;
 
 /// What a vendor's file gave.
-pub(super) type Read = Result<Vec<Tokens>, Broken>;
+pub(super) type Read = Result<Vec<Tokens>, AccountFileError>;
 
 /// The most numbered files of one kind that are looked for.
 const MOST: usize = 32;
@@ -33,7 +33,7 @@ pub(super) fn read(login: Login, places: &Places) -> Vec<(PathBuf, Read)> {
         }
         let found = read_private(&path).and_then(|fields| {
             let found = parse(&fields);
-            if found.is_empty() { Err(Broken::new(&path, "holds no account")) } else { Ok(found) }
+            if found.is_empty() { Err(AccountFileError::new(&path, "holds no account")) } else { Ok(found) }
         });
         all.push((path, found));
         true

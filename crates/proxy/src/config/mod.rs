@@ -1,12 +1,12 @@
 //! Configuration: the file as written, and what it means.
 //!
-//! [`schema`] lists every key, [`raise`] turns the text into a [`Config`] or into every problem it has, [`presets`] knows the
+//! [`schema`] lists every key, [`parse`] turns the text into a [`Config`] or into every problem it has, [`presets`] knows the
 //! providers, [`watch`] takes up a changed file, [`state`] keeps the token.
 
 pub mod check;
 mod login;
+pub mod parse;
 pub mod presets;
-pub mod raise;
 mod read;
 mod route;
 pub mod schema;
@@ -199,7 +199,7 @@ pub struct History {
     /// How many count as new.
     pub newest: usize,
     /// The most items; the middle goes first.
-    pub most_items: Option<usize>,
+    pub max_items: Option<usize>,
     /// Learn how many items it takes from what it refuses.
     pub adaptive: bool,
 }
@@ -207,7 +207,7 @@ pub struct History {
 impl History {
     /// All of it.
     pub const WHOLE: Self =
-        Self { new_outputs: None, old_outputs: None, newest: 6, most_items: None, adaptive: false };
+        Self { new_outputs: None, old_outputs: None, newest: 6, max_items: None, adaptive: false };
 }
 
 /// One name for several endpoints.

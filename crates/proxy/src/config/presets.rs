@@ -53,7 +53,7 @@ pub fn names() -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::raise::load;
+    use crate::config::parse::load;
 
     #[test]
     fn every_row_makes_an_endpoint() {

@@ -62,7 +62,7 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::raise::load;
+    use crate::config::parse::load;
 
     fn routed(top: &str, model: &str) -> Result<(String, String), String> {
         let text = format!(

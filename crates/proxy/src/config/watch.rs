@@ -8,7 +8,7 @@ use latimer_protocol::status::ConfigState;
 
 use super::Config;
 use super::check::{Problem, report};
-use super::raise::Loaded;
+use super::parse::ParsedConfig;
 use crate::sync::{read, write};
 
 /// The configuration of this moment. A turn takes it once and keeps it to its end.
@@ -47,7 +47,7 @@ impl Live {
     }
 
     /// Takes up a newer configuration, or notes why it cannot.
-    pub fn replace(&self, newer: Result<Loaded, Vec<Problem>>) {
+    pub fn replace(&self, newer: Result<ParsedConfig, Vec<Problem>>) {
         let mut inner = write(&self.inner);
         match newer {
             Ok(loaded) => {
@@ -85,13 +85,13 @@ impl Version {
     }
 }
 
-/// Looks at the file for ever, and takes it up when it is no longer the version that was `seen`. `load` raises its text.
+/// Checks the file for ever, and takes it up when it is no longer the version that was `seen`. `load` parses its text.
 pub async fn watch(
     live: Arc<Live>,
     path: PathBuf,
     mut seen: Version,
     every: Duration,
-    load: impl Fn(&str) -> Result<Loaded, Vec<Problem>>,
+    load: impl Fn(&str) -> Result<ParsedConfig, Vec<Problem>>,
 ) {
     let mut clock = tokio::time::interval(every);
     clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -112,27 +112,27 @@ pub async fn watch(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::raise::load;
+    use crate::config::parse::load;
 
-    fn raise(text: &str) -> Result<Loaded, Vec<Problem>> {
+    fn parse(text: &str) -> Result<ParsedConfig, Vec<Problem>> {
         load(text, &|_| None, &|_| Err(std::io::ErrorKind::NotFound.into()))
     }
 
     #[test]
     fn a_broken_file_is_refused_and_the_old_one_stays() {
-        let live = Live::new(raise("").expect("empty is fine").config, None);
+        let live = Live::new(parse("").expect("empty is fine").config, None);
         let held = live.current();
-        live.replace(raise("[[endpoint]]\nname = \"a\"\nbase_url = \"https://a.test\""));
+        live.replace(parse("[[endpoint]]\nname = \"a\"\nbase_url = \"https://a.test\""));
         assert_eq!(
             (live.current().endpoints.len(), held.endpoints.len()),
             (1, 0),
             "an open turn keeps its own"
         );
-        live.replace(raise("[[endpoint]]\nnaem = \"a\""));
+        live.replace(parse("[[endpoint]]\nnaem = \"a\""));
         let state = live.state();
         assert_eq!((live.current().endpoints.len(), state.reloads), (1, 1));
         assert!(state.refused.expect("said").contains("did you mean `name`?"));
-        live.replace(raise(""));
+        live.replace(parse(""));
         assert_eq!(live.state().refused, None);
     }
 }

@@ -24,10 +24,10 @@ use crate::clock::{self, Clocks};
 /// A larger request is not kept for asking the model again.
 const MOST_KEPT: usize = 4 << 20;
 /// How much an endpoint may teach in one turn.
-const MOST_LESSONS: u32 = 4;
+const MAX_REWRITES: u32 = 4;
 
 /// What a client asks.
-pub struct Asked {
+pub struct AttemptRequest {
     /// In the hub's words.
     pub turn: TurnRequest,
     /// As the client wrote it, for an upstream of the same protocol.
@@ -35,16 +35,16 @@ pub struct Asked {
     /// The level of repair that the request chose.
     pub level: Option<Level>,
     /// Under which the conversation is remembered, where it should stay with its endpoint.
-    pub stay: Option<String>,
+    pub affinity_key: Option<String>,
 }
 
 /// One turn under way.
 pub struct Attempts {
     /// Never empty; the current one is at `at`.
-    legs: Vec<RouteTarget>,
+    targets: Vec<RouteTarget>,
     at: usize,
     /// Gone after the first semantic event: it may be large.
-    asked: Option<Box<Asked>>,
+    asked: Option<Box<AttemptRequest>>,
     /// What repairs the answers; `None` when nothing is to be repaired.
     plan: Option<Arc<Plan>>,
     /// Gone after the first semantic event unless the model may be asked again.
@@ -56,7 +56,7 @@ pub struct Attempts {
     /// The client has seen something: there is nothing to try again.
     shown: bool,
     /// The client's writer has begun: frames of an upstream would come too late.
-    begun: bool,
+    writer_started: bool,
     /// The repair that goes on in the next answer, after the model was asked again.
     asked_again: Option<Repair>,
     /// What the answers before this one used, and what they used together with this one.
@@ -64,7 +64,7 @@ pub struct Attempts {
     used: Option<Usage>,
     repairs: u32,
     state: State,
-    member: Option<(usize, PoolEntry)>,
+    entry: Option<(usize, PoolEntry)>,
     sent: Instant,
     retries: u32,
     limitations: u32,
@@ -72,7 +72,7 @@ pub struct Attempts {
     refused: Vec<String>,
     /// For the log, since the last poll.
     notes: Vec<String>,
-    /// The leg's counters say that a turn is open.
+    /// The target's counters say that a turn is open.
     counted: bool,
 }
 
@@ -95,13 +95,13 @@ pub enum Progress {
 }
 
 impl Attempts {
-    /// Makes the first attempt ready. Nothing is sent before the first poll. `None` without any leg.
-    pub fn new(legs: Vec<RouteTarget>, asked: Asked) -> Option<Self> {
-        if legs.is_empty() {
+    /// Makes the first attempt ready. Nothing is sent before the first poll. `None` without any target.
+    pub fn new(targets: Vec<RouteTarget>, asked: AttemptRequest) -> Option<Self> {
+        if targets.is_empty() {
             return None;
         }
         let mut attempts = Self {
-            legs,
+            targets,
             at: 0,
             asked: Some(Box::new(asked)),
             plan: None,
@@ -109,13 +109,13 @@ impl Attempts {
             passes: false,
             items: 0,
             shown: false,
-            begun: false,
+            writer_started: false,
             asked_again: None,
             spent: Usage::default(),
             used: None,
             repairs: 0,
             state: State::Over,
-            member: None,
+            entry: None,
             sent: clock::now(),
             retries: 0,
             limitations: 0,
@@ -128,13 +128,13 @@ impl Attempts {
     }
 
     /// The endpoint and model that answer, as far as is known now.
-    pub fn leg(&self) -> Option<&RouteTarget> {
-        self.legs.get(self.at)
+    pub fn target(&self) -> Option<&RouteTarget> {
+        self.targets.get(self.at)
     }
 
     /// What people call the key or account in use.
     pub fn account(&self) -> Option<&str> {
-        self.member.as_ref().map(|(_, member)| member.id.as_str())
+        self.entry.as_ref().map(|(_, entry)| entry.id.as_str())
     }
 
     /// How many attempts were made after the first.
@@ -153,8 +153,8 @@ impl Attempts {
     }
 
     /// The client's writer has begun: from now on answers are translated.
-    pub fn begun(&mut self) {
-        self.begun = true;
+    pub fn writer_started(&mut self) {
+        self.writer_started = true;
     }
 
     /// Hands events to the sink as they arrive. Not to be called again after `Ended` or `Failed`.
@@ -226,7 +226,7 @@ impl Attempts {
                 self.prepared = Some(Arc::new(prepared));
                 tracing::info!(
                     event = "turn.asked_again",
-                    endpoint = self.leg().map(|leg| leg.target.as_str())
+                    endpoint = self.target().map(|target| target.id.as_str())
                 );
                 self.open();
                 return Poll::Ready(Read::Again);
@@ -234,7 +234,7 @@ impl Attempts {
             repair.give_up(&mut gate);
         }
         self.used = gate.used;
-        self.begun |= gate.begun;
+        self.writer_started |= gate.writer_started;
         let (shown, held, end) = (gate.shown, gate.failure, gate.end);
         if shown {
             self.shown();
@@ -246,8 +246,8 @@ impl Attempts {
                     FinishReason::Failed(failure) => Some(failure),
                     _ => None,
                 });
-                if let (Some(failure), Some(leg)) = (&failure, self.legs.get(self.at)) {
-                    leg.runtime.memory.failed(&leg.target, failure, clock::now());
+                if let (Some(failure), Some(target)) = (&failure, self.targets.get(self.at)) {
+                    target.runtime.memory.failed(&target.id, failure, clock::now());
                 }
                 self.end(failure.as_ref());
                 Read::Progress(Progress::Ended)
@@ -266,17 +266,17 @@ impl Attempts {
             self.prepared = None;
         }
         let asked = self.asked.take();
-        let Some(leg) = self.legs.get(self.at) else { return };
-        let memory = &leg.runtime.memory;
-        memory.succeeded(&leg.target, self.sent.elapsed());
-        if leg.runtime.endpoint.history.adaptive {
-            memory.took_items(&leg.target, self.items, true);
+        let Some(target) = self.targets.get(self.at) else { return };
+        let memory = &target.runtime.memory;
+        memory.succeeded(&target.id, self.sent.elapsed());
+        if target.runtime.endpoint.history.adaptive {
+            memory.record_items_taken(&target.id, self.items);
         }
-        if let Some(stay) = asked.and_then(|asked| asked.stay) {
-            memory.stays(&stay, &leg.target, clock::now());
+        if let Some(stay) = asked.and_then(|asked| asked.affinity_key) {
+            memory.record_affinity(&stay, &target.id, clock::now());
         }
-        if let Some((place, _)) = self.member {
-            leg.runtime.pool.worked(place);
+        if let Some((place, _)) = self.entry {
+            target.runtime.pool.succeeded(place);
         }
     }
 
@@ -284,36 +284,36 @@ impl Attempts {
     fn failed(&mut self, refused: OpenError) -> Option<Failure> {
         let now = clock::now();
         let OpenError { failure, limitation } = refused;
-        let Some(leg) = self.legs.get(self.at).cloned() else { return Some(failure) };
+        let Some(target) = self.targets.get(self.at).cloned() else { return Some(failure) };
         if let Some(limitation) = limitation
             && self.asked.is_some()
-            && self.limitations < MOST_LESSONS
+            && self.limitations < MAX_REWRITES
         {
             self.limitations += 1;
-            if leg.runtime.memory.learned.learn(&leg.target, limitation, Clocks::now()) {
+            if target.runtime.memory.limitations.learn(&target.id, limitation, Clocks::now()) {
                 self.notes.push(format!(
                     "learned of {}: {} ({})",
-                    leg.target,
+                    target.id,
                     limitation.meaning(),
                     failure.message
                 ));
-                tracing::info!(event = "endpoint.learned", endpoint = %leg.target, lesson = limitation.code());
+                tracing::info!(event = "endpoint.learned", endpoint = %target.id, lesson = limitation.code());
                 return self.rewrite();
             }
         }
-        if self.takes_fewer_items(&leg, &failure) {
+        if self.takes_fewer_items(&target, &failure) {
             return self.rewrite();
         }
-        leg.runtime.memory.failed(&leg.target, &failure, now);
-        let other_key = match &self.member {
-            Some((place, _)) => leg.runtime.pool.failed(*place, &failure, now),
+        target.runtime.memory.failed(&target.id, &failure, now);
+        let other_key = match &self.entry {
+            Some((place, _)) => target.runtime.pool.failed(*place, &failure, now),
             None => false,
         };
         if other_key && matches!(failure.retry(), Retry::NextKey | Retry::OtherKeyOnly) {
-            return self.retry(&leg, failure, None);
+            return self.retry(&target, failure, None);
         }
-        if self.at + 1 < self.legs.len() && moves_on(failure.kind) {
-            return self.next_leg(&leg, &failure);
+        if self.at + 1 < self.targets.len() && moves_on(failure.kind) {
+            return self.next_target(&target, &failure);
         }
         match failure.retry() {
             Retry::Never | Retry::OtherKeyOnly => Some(failure),
@@ -322,7 +322,7 @@ impl Attempts {
                 // Without randomness the wait is merely less spread.
                 let _ = getrandom::fill(&mut random);
                 match backoff::wait(self.retries + 1, failure.retry_after, random[0]) {
-                    Some(wait) => self.retry(&leg, failure, Some(wait)),
+                    Some(wait) => self.retry(&target, failure, Some(wait)),
                     None => Some(failure),
                 }
             }
@@ -330,31 +330,31 @@ impl Attempts {
     }
 
     /// Whether the endpoint may take the same turn with a shorter history, and is one that shows only so what it takes.
-    fn takes_fewer_items(&mut self, leg: &RouteTarget, failure: &Failure) -> bool {
-        let may = leg.runtime.endpoint.history.adaptive
+    fn takes_fewer_items(&mut self, target: &RouteTarget, failure: &Failure) -> bool {
+        let may = target.runtime.endpoint.history.adaptive
             && self.asked.is_some()
-            && self.items > shape::FEWEST
-            && self.limitations < MOST_LESSONS
+            && self.items > shape::MIN_ITEMS
+            && self.limitations < MAX_REWRITES
             && matches!(failure.kind, Kind::BadRequest | Kind::ContextLength | Kind::UpstreamError);
         if may {
             self.limitations += 1;
             // A third less each time finds the limit in a few steps.
-            let too_many = (self.items - self.items / 3).max(shape::FEWEST + 1);
-            leg.runtime.memory.took_items(&leg.target, too_many, false);
-            self.notes.push(format!("{} failed on {} items; trying fewer", leg.target, self.items));
+            let too_many = (self.items - self.items / 3).max(shape::MIN_ITEMS + 1);
+            target.runtime.memory.record_item_limit(&target.id, too_many);
+            self.notes.push(format!("{} failed on {} items; trying fewer", target.id, self.items));
         }
         may
     }
 
     /// The same endpoint once more, within its budget.
-    fn retry(&mut self, leg: &RouteTarget, failure: Failure, wait: Option<Duration>) -> Option<Failure> {
-        if self.retries >= leg.runtime.endpoint.retries || !leg.runtime.budget().retry(clock::now()) {
+    fn retry(&mut self, target: &RouteTarget, failure: Failure, wait: Option<Duration>) -> Option<Failure> {
+        if self.retries >= target.runtime.endpoint.retries || !target.runtime.budget().retry(clock::now()) {
             return Some(failure);
         }
         self.retries += 1;
         tracing::info!(
             event = "turn.retry",
-            endpoint = %leg.runtime.endpoint.name,
+            endpoint = %target.runtime.endpoint.name,
             attempt = self.retries + 1,
             failure = failure.kind.code(),
             status = failure.status,
@@ -375,21 +375,19 @@ impl Attempts {
     }
 
     /// The next endpoint of the route.
-    fn next_leg(&mut self, leg: &RouteTarget, failure: &Failure) -> Option<Failure> {
-        self.refused.push(format!("{}: {}", leg.target, failure.message));
+    fn next_target(&mut self, target: &RouteTarget, failure: &Failure) -> Option<Failure> {
+        self.refused.push(format!("{}: {}", target.id, failure.message));
         self.leave(Some(failure));
         self.at += 1;
         self.retries += 1;
         self.prepared = None;
-        if let Some(next) = self.legs.get(self.at) {
-            self.notes.push(format!(
-                "{} did not answer ({}); {} is asked",
-                leg.target, failure.message, next.target
-            ));
+        if let Some(next) = self.targets.get(self.at) {
+            self.notes
+                .push(format!("{} did not answer ({}); {} is asked", target.id, failure.message, next.id));
             tracing::info!(
                 event = "turn.failover",
-                from = %leg.target,
-                to = %next.target,
+                from = %target.id,
+                to = %next.id,
                 failure = failure.kind.code(),
                 status = failure.status,
             );
@@ -408,24 +406,24 @@ impl Attempts {
         Failure { message: message.chars().take(2000).collect(), ..failure }
     }
 
-    /// Begins with the current leg.
+    /// Begins with the current target.
     fn enter(&mut self) {
-        if let Some(leg) = self.legs.get(self.at) {
-            leg.runtime.stats.begin();
+        if let Some(target) = self.targets.get(self.at) {
+            target.runtime.stats.begin();
             self.counted = true;
-            leg.runtime.budget().request(clock::now());
+            target.runtime.budget().request(clock::now());
         }
         self.open();
     }
 
-    /// The current leg is done with.
+    /// The current target is done with.
     fn leave(&mut self, failure: Option<&Failure>) {
         self.state = State::Over;
-        if let Some(leg) = self.legs.get(self.at)
+        if let Some(target) = self.targets.get(self.at)
             && std::mem::take(&mut self.counted)
         {
-            leg.runtime.stats.end(failure, failure.is_none());
-            leg.runtime.stats.repaired(&leg.model, self.repairs);
+            target.runtime.stats.end(failure, failure.is_none());
+            target.runtime.stats.repaired(&target.model, self.repairs);
         }
     }
 
@@ -433,36 +431,36 @@ impl Attempts {
         self.leave(failure);
     }
 
-    /// Writes the request for the current leg, if it is not written, and begins to send it.
+    /// Writes the request for the current target, if it is not written, and begins to send it.
     fn open(&mut self) {
-        let Some(leg) = self.legs.get(self.at).cloned() else { return };
-        let before = self.member.take();
-        self.member = leg.runtime.pool.pick(clock::now());
-        let fingerprint = |member: &Option<(usize, PoolEntry)>| {
-            member.as_ref().map(|(_, member)| member.fingerprint.clone())
-        };
+        let Some(target) = self.targets.get(self.at).cloned() else { return };
+        let before = self.entry.take();
+        self.entry = target.runtime.pool.pick(clock::now());
+        let fingerprint =
+            |entry: &Option<(usize, PoolEntry)>| entry.as_ref().map(|(_, entry)| entry.fingerprint.clone());
         if self.prepared.is_none()
-            || (fingerprint(&before) != fingerprint(&self.member) && self.asked.is_some())
+            || (fingerprint(&before) != fingerprint(&self.entry) && self.asked.is_some())
         {
-            self.prepare(&leg);
+            self.prepare(&target);
         }
         let Some(prepared) = self.prepared.clone() else { return };
         self.sent = clock::now();
-        let member = self.member.as_ref().map(|(_, member)| member.clone());
-        self.state = State::Opening(open(leg.runtime, prepared, member));
+        let entry = self.entry.as_ref().map(|(_, entry)| entry.clone());
+        self.state = State::Opening(open(target.runtime, prepared, entry));
     }
 
-    fn prepare(&mut self, leg: &RouteTarget) {
+    fn prepare(&mut self, target: &RouteTarget) {
         let Some(asked) = &mut self.asked else { return };
-        let runtime = &leg.runtime;
-        asked.turn.model.clone_from(&leg.model);
+        let runtime = &target.runtime;
+        asked.turn.model.clone_from(&target.model);
         let level = asked.level.unwrap_or(runtime.endpoint.repair);
         let history = &runtime.endpoint.history;
-        let most = history.adaptive.then(|| runtime.memory.most_items(&leg.target)).flatten();
+        let most = history.adaptive.then(|| runtime.memory.max_items(&target.id)).flatten();
         let shaped = shape::shape(&asked.turn.items, history, most);
-        let raw = asked.raw.as_ref().filter(|_| level == Level::Off && !self.begun && shaped.is_none());
-        let account = self.member.as_ref().map(|(_, member)| member.fingerprint.as_str());
-        let limitations = runtime.memory.learned.limitations(&leg.target, Clocks::now());
+        let raw =
+            asked.raw.as_ref().filter(|_| level == Level::Off && !self.writer_started && shaped.is_none());
+        let account = self.entry.as_ref().map(|(_, entry)| entry.fingerprint.as_str());
+        let limitations = runtime.memory.limitations.limitations(&target.id, Clocks::now());
         let whole = shaped.map(|(items, notes)| {
             self.notes.extend(notes);
             std::mem::replace(&mut asked.turn.items, items)
@@ -490,12 +488,12 @@ enum Read {
 
 impl Drop for Attempts {
     fn drop(&mut self) {
-        if let Some(leg) = self.legs.get(self.at)
+        if let Some(target) = self.targets.get(self.at)
             && self.counted
         {
             // The client left.
-            leg.runtime.stats.end(None, false);
-            leg.runtime.stats.repaired(&leg.model, self.repairs);
+            target.runtime.stats.end(None, false);
+            target.runtime.stats.repaired(&target.model, self.repairs);
         }
     }
 }

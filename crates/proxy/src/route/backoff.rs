@@ -7,7 +7,7 @@ const BASE: Duration = Duration::from_millis(500);
 /// The longest wait of our own choosing.
 const CAP: Duration = Duration::from_secs(8);
 /// The longest wait a provider may ask for before its answer is passed on to the client.
-pub const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
+pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// The wait before attempt number `retry` (1 is the first retry), or `None` when the provider asks for longer than latimer
 /// is willing to hold a client.
@@ -15,7 +15,7 @@ pub const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 /// Without a wish: 0.5 s doubling to 8 s, spread over ±25 % by `random` so that many clients do not come back together.
 pub fn wait(retry: u32, retry_after: Option<Duration>, random: u8) -> Option<Duration> {
     if let Some(asked) = retry_after {
-        return (asked <= LONGEST_RETRY_AFTER).then_some(asked);
+        return (asked <= MAX_RETRY_AFTER).then_some(asked);
     }
     let plain = BASE.saturating_mul(1 << retry.saturating_sub(1).min(10)).min(CAP);
     let spread = 0.75 + 0.5 * f64::from(random) / 255.0;

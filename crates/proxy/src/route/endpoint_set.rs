@@ -57,8 +57,8 @@ pub struct RouteTarget {
     pub runtime: Arc<EndpointRuntime>,
     /// The model's name there.
     pub model: String,
-    /// `endpoint/model`, under which it is remembered.
-    pub target: String,
+    /// `endpoint/model`: its name in the log, and the key under which it is remembered.
+    pub id: String,
 }
 
 /// What happened on an endpoint.
@@ -72,7 +72,7 @@ pub struct Stats {
 }
 
 impl EndpointSet {
-    /// Builds the fleet. Endpoints that did not change since `before` keep their connections and clocks;
+    /// Builds the set. Endpoints that did not change since `before` keep their connections and clocks;
     /// all of them keep their counters.
     pub fn new(
         config: Arc<Config>,
@@ -85,7 +85,7 @@ impl EndpointSet {
             .iter()
             .map(|endpoint| {
                 let named = |old: &&Arc<EndpointRuntime>| old.endpoint.name == endpoint.name;
-                let old = before.and_then(|fleet| fleet.endpoints.iter().find(named));
+                let old = before.and_then(|set| set.endpoints.iter().find(named));
                 if let Some(same) = old.filter(|old| old.endpoint == *endpoint) {
                     return Arc::clone(same);
                 }
@@ -96,7 +96,7 @@ impl EndpointSet {
         Self { config, memory, places, endpoints }
     }
 
-    /// The same fleet with new connections to an endpoint, or to all of them; turns that are open keep theirs.
+    /// The same set with new connections to an endpoint, or to all of them; turns that are open keep theirs.
     #[must_use]
     pub fn reconnected(&self, endpoint: Option<&str>) -> Self {
         let fresh = |old: &Arc<EndpointRuntime>| {
@@ -114,8 +114,11 @@ impl EndpointSet {
         }
     }
 
-    /// The possibilities for a model, the best first; never empty.
-    pub fn legs(
+    /// The targets that may answer for a model, the best first; never empty unless a route has lost all of its endpoints.
+    ///
+    /// # Errors
+    /// No route and no endpoint answers for the model; the text says what to configure.
+    pub fn targets(
         &self,
         model: &str,
         conversation: Option<&str>,
@@ -123,36 +126,36 @@ impl EndpointSet {
     ) -> Result<Vec<RouteTarget>, RouteError> {
         let Some(route) = self.config.named_route(model) else {
             let (endpoint, model) = self.config.route(model)?;
-            return Ok(self.leg(endpoint.name.as_str(), model).into_iter().collect());
+            return Ok(self.target(endpoint.name.as_str(), model).into_iter().collect());
         };
-        let legs: Vec<(RouteTarget, u32)> = route
+        let targets: Vec<(RouteTarget, u32)> = route
             .targets
             .iter()
             .filter_map(|target| {
-                Some((self.leg(target.endpoint.as_str(), target.model.clone())?, target.priority))
+                Some((self.target(target.endpoint.as_str(), target.model.clone())?, target.priority))
             })
             .collect();
         let candidates: Vec<Candidate> =
-            legs.iter().map(|(leg, priority)| leg.candidate(*priority, &self.config, now)).collect();
-        let stays = conversation
-            .filter(|_| route.affinity)
-            .and_then(|conversation| self.memory.stays_with(&stay_key(&route.name, conversation), now));
-        let sticky = stays.and_then(|target| legs.iter().position(|(leg, _)| leg.target == target));
+            targets.iter().map(|(target, priority)| target.candidate(*priority, &self.config, now)).collect();
+        let last = conversation.filter(|_| route.affinity).and_then(|conversation| {
+            self.memory.affinity_target(&affinity_key(&route.name, conversation), now)
+        });
+        let affinity = last.and_then(|id| targets.iter().position(|(target, _)| target.id == id));
         let round = if route.strategy == Strategy::RoundRobin { self.memory.round(&route.name) } else { 0 };
-        let places = order(route.strategy, &candidates, round, sticky);
-        Ok(places.into_iter().filter_map(|place| legs.get(place).map(|(leg, _)| leg.clone())).collect())
+        let ranking = order(route.strategy, &candidates, round, affinity);
+        Ok(ranking.into_iter().filter_map(|at| targets.get(at).map(|(target, _)| target.clone())).collect())
     }
 
-    /// The key under which a conversation is remembered, if its model is a route that keeps conversations together.
-    pub fn stay_key(&self, model: &str, conversation: Option<&str>) -> Option<String> {
+    /// The key under which a conversation is remembered, if its model is a route with affinity.
+    pub fn affinity_key(&self, model: &str, conversation: Option<&str>) -> Option<String> {
         let route = self.config.named_route(model).filter(|route| route.affinity)?;
-        conversation.map(|conversation| stay_key(&route.name, conversation))
+        conversation.map(|conversation| affinity_key(&route.name, conversation))
     }
 
-    fn leg(&self, endpoint: &str, model: String) -> Option<RouteTarget> {
+    fn target(&self, endpoint: &str, model: String) -> Option<RouteTarget> {
         let runtime = self.endpoints.iter().find(|runtime| runtime.endpoint.name.as_str() == endpoint)?;
-        let target = format!("{endpoint}/{model}");
-        Some(RouteTarget { runtime: Arc::clone(runtime), model, target })
+        let id = format!("{endpoint}/{model}");
+        Some(RouteTarget { runtime: Arc::clone(runtime), model, id })
     }
 
     /// How every endpoint is doing, in the order of the configuration.
@@ -166,13 +169,13 @@ impl EndpointSet {
     }
 }
 
-fn stay_key(route: &str, conversation: &str) -> String {
+fn affinity_key(route: &str, conversation: &str) -> String {
     format!("{route}\n{conversation}")
 }
 
 impl RouteTarget {
     fn candidate(&self, priority: u32, config: &Config, now: Instant) -> Candidate {
-        let health = self.runtime.memory.health(&self.target);
+        let health = self.runtime.memory.health(&self.id);
         let avoided = config.avoided.contains(&self.runtime.endpoint.name);
         let known = self.runtime.endpoint.models.iter().find(|model| model.id == self.model);
         let cost = known.map_or(0.0, |model| plan::cost(model.price));
@@ -194,10 +197,10 @@ impl EndpointRuntime {
         let now = clock::now();
         Self {
             adapter: build::adapter(&endpoint),
-            pool: Pool::new(&endpoint.keys, endpoint.login, places.cloned(), Arc::clone(memory)),
+            pool: Pool::new(&endpoint.keys, endpoint.login, places.cloned(), Arc::clone(memory), now),
             memory: Arc::clone(memory),
-            slots: endpoint.max_parallel.map(|most| Arc::new(Semaphore::new(most as usize))),
-            bucket: endpoint.requests_per_minute.map(|most| Mutex::new(Bucket::new(most, now))),
+            slots: endpoint.max_parallel.map(|max| Arc::new(Semaphore::new(max as usize))),
+            bucket: endpoint.requests_per_minute.map(|max| Mutex::new(Bucket::new(max, now))),
             budget: Mutex::new(Budget::default()),
             stats,
             endpoint,

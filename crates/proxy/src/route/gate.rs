@@ -9,7 +9,7 @@ pub(super) struct Gate<'s> {
     /// Something semantic passed.
     pub(super) shown: bool,
     /// The client's writer has begun.
-    pub(super) begun: bool,
+    pub(super) writer_started: bool,
     /// The failure that was held back.
     pub(super) failure: Option<Failure>,
     /// How the answer ended, when that was handed out.
@@ -21,7 +21,7 @@ pub(super) struct Gate<'s> {
 
 impl<'s> Gate<'s> {
     pub(super) fn new(sink: &'s mut dyn EventSink, shown: bool, spent: Usage, used: Option<Usage>) -> Self {
-        Self { sink, shown, begun: false, failure: None, end: None, spent, used }
+        Self { sink, shown, writer_started: false, failure: None, end: None, spent, used }
     }
 }
 
@@ -40,7 +40,7 @@ impl EventSink for Gate<'_> {
                 self.sink.event(TurnEvent::Usage(usage));
             }
             TurnEvent::Started => {
-                self.begun = true;
+                self.writer_started = true;
                 self.sink.event(TurnEvent::Started);
             }
             event => self.sink.event(event),

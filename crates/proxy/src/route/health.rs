@@ -8,15 +8,15 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Clocks;
 
 /// The weight of the newest latency in the average.
-const NEWEST: f64 = 0.25;
+const LATENCY_WEIGHT: f64 = 0.25;
 /// Failures in a row that open the circuit.
-const FAILURES: u32 = 3;
+const MAX_FAILURES: u32 = 3;
 /// How long the circuit stays open.
-const OPEN: Duration = Duration::from_secs(60);
+const OPEN_TIME: Duration = Duration::from_secs(60);
 /// How long a limit holds that names no time.
-const LIMITED: Duration = Duration::from_secs(60);
+const DEFAULT_LIMIT: Duration = Duration::from_secs(60);
 /// No limit is believed for longer; a provider that names a week may have changed its mind tomorrow.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
+const MAX_LIMIT: Duration = Duration::from_secs(24 * 3600);
 
 /// What is known of one model of one endpoint.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -29,10 +29,10 @@ pub struct Health {
     limited_until: Option<Instant>,
 }
 
-/// [`Health`] in a file: moments as Unix seconds.
+/// [`Health`] in a file: times as Unix seconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Saved {
+pub struct HealthRecord {
     latency: Option<f64>,
     failures: u32,
     open_until: Option<u64>,
@@ -43,7 +43,7 @@ impl Health {
     /// An answer began after so long.
     pub fn succeeded(&mut self, latency: Duration) {
         let new = latency.as_secs_f64();
-        self.latency = Some(self.latency.map_or(new, |old| old + NEWEST * (new - old)));
+        self.latency = Some(self.latency.map_or(new, |old| old + LATENCY_WEIGHT * (new - old)));
         self.failures = 0;
         self.open_until = None;
         self.limited_until = None;
@@ -58,15 +58,15 @@ impl Health {
             failure.kind,
             Kind::RateLimited | Kind::ConcurrencyLimited | Kind::WindowExhausted | Kind::QuotaExhausted
         ) {
-            let rest = failure.retry_after.unwrap_or(LIMITED).min(LONGEST);
+            let rest = failure.retry_after.unwrap_or(DEFAULT_LIMIT).min(MAX_LIMIT);
             self.limited_until = now.checked_add(rest);
             return;
         }
         self.failures = self.failures.saturating_add(1);
-        if self.failures >= FAILURES {
+        if self.failures >= MAX_FAILURES {
             // One turn tries again when the time is over; until it succeeds, one more failure opens it again.
-            self.failures = FAILURES - 1;
-            self.open_until = now.checked_add(OPEN);
+            self.failures = MAX_FAILURES - 1;
+            self.open_until = now.checked_add(OPEN_TIME);
         }
     }
 
@@ -96,8 +96,8 @@ impl Health {
     }
 
     /// For a file.
-    pub fn save(&self, at: Clocks) -> Saved {
-        Saved {
+    pub fn save(&self, at: Clocks) -> HealthRecord {
+        HealthRecord {
             latency: self.latency,
             failures: self.failures,
             open_until: at.to_unix(self.open_until),
@@ -106,10 +106,10 @@ impl Health {
     }
 
     /// From a file; nonsense in it counts for nothing.
-    pub fn load(saved: &Saved, at: Clocks) -> Self {
+    pub fn load(saved: &HealthRecord, at: Clocks) -> Self {
         Self {
             latency: saved.latency.filter(|latency| (0.0..86_400.0).contains(latency)),
-            failures: saved.failures.min(FAILURES - 1),
+            failures: saved.failures.min(MAX_FAILURES - 1),
             open_until: at.from_unix(saved.open_until),
             limited_until: at.from_unix(saved.limited_until),
         }
@@ -133,11 +133,11 @@ mod tests {
         health.failed(&broken(), now);
         assert!(health.is_ready(now));
         health.failed(&broken(), now);
-        assert!(!health.is_ready(now) && health.is_ready(now + OPEN));
-        health.failed(&broken(), now + OPEN);
-        assert!(!health.is_ready(now + OPEN), "one more failure is enough");
+        assert!(!health.is_ready(now) && health.is_ready(now + OPEN_TIME));
+        health.failed(&broken(), now + OPEN_TIME);
+        assert!(!health.is_ready(now + OPEN_TIME), "one more failure is enough");
         health.succeeded(Duration::from_secs(1));
-        assert!(health.is_ready(now + OPEN));
+        assert!(health.is_ready(now + OPEN_TIME));
         health.failed(&Failure::new(Kind::BadRequest, "yours"), now);
         assert_eq!(health.failures, 0, "the client's fault is not the endpoint's");
     }
@@ -173,16 +173,17 @@ mod tests {
         let at = Clocks { now: clock::now(), unix: 1_000_000 };
         let mut health = Health::default();
         health.succeeded(Duration::from_secs(2));
-        for _ in 0..FAILURES {
+        for _ in 0..MAX_FAILURES {
             health.failed(&broken(), at.now);
         }
         let saved = health.save(at);
         let text = serde_json::to_string(&saved).expect("JSON");
         let later = Clocks { now: at.now + Duration::from_secs(30), unix: at.unix + 30 };
         let back = Health::load(&serde_json::from_str(&text).expect("JSON"), later);
-        assert!(!back.is_ready(later.now) && back.is_ready(at.now + OPEN));
+        assert!(!back.is_ready(later.now) && back.is_ready(at.now + OPEN_TIME));
         assert_eq!(back.latency, Some(2.0));
-        let nonsense = Saved { latency: Some(-1.0), open_until: Some(u64::MAX), ..Saved::default() };
+        let nonsense =
+            HealthRecord { latency: Some(-1.0), open_until: Some(u64::MAX), ..HealthRecord::default() };
         assert_eq!(Health::load(&nonsense, at), Health::default());
     }
 }

@@ -1,73 +1,85 @@
-//! A pool of keys with a clock for each. Pure: `now` comes in.
+//! A pool of keys, and the cooldown of each. Pure: `now` comes in.
 
 use std::time::{Duration, Instant};
 
 use latimer_protocol::failure::{Failure, Kind, Retry};
 
-/// A key that hit a rate limit rests this long when the provider names no time.
-const REST_LIMITED: Duration = Duration::from_secs(60);
-/// A key with too many requests at once rests this long: one of them ends soon.
-const REST_CROWDED: Duration = Duration::from_secs(2);
-/// A key that was refused (wrong, no balance) rests this long.
-const REST_REFUSED: Duration = Duration::from_secs(600);
+/// Cooldown of a key that hit a rate limit, when the provider names no time.
+const COOLDOWN_LIMITED: Duration = Duration::from_secs(60);
+/// Cooldown of a key with too many requests at once: one of them ends soon.
+const COOLDOWN_CROWDED: Duration = Duration::from_secs(2);
+/// Cooldown of a key that was refused (wrong, no balance).
+const COOLDOWN_REFUSED: Duration = Duration::from_secs(600);
 
-/// Which keys rest, and which one is in use. Sticky: the key in use stays in use until it fails.
+/// Which keys are cooling down, and which one is in use. The key in use stays in use until it fails.
 #[derive(Debug)]
 pub struct Keys {
-    rest_until: Vec<Option<Instant>>,
+    cooldown_until: Vec<Option<Instant>>,
     current: usize,
 }
 
 impl Keys {
-    /// A pool of keys that rest until these moments.
-    pub fn resting_until(rest_until: Vec<Option<Instant>>) -> Self {
-        Self { rest_until, current: 0 }
+    /// A pool of keys that cool down until these times.
+    pub fn with_cooldowns(cooldown_until: Vec<Option<Instant>>) -> Self {
+        Self { cooldown_until, current: 0 }
     }
 
-    /// The key to use: the current one, else the next that does not rest, else the one that rests least. `None` for an
+    /// The key to use: the current one, else the next that is not cooling down, else the one that will be ready first. `None` for an
     /// empty pool.
     pub fn pick(&mut self, now: Instant) -> Option<usize> {
-        let count = self.rest_until.len();
-        let ready = (0..count).map(|step| (self.current + step) % count).find(|key| !self.rests(*key, now));
-        let key = ready.or_else(|| (0..count).min_by_key(|key| self.rest_until[*key]))?;
+        let count = self.cooldown_until.len();
+        let ready =
+            (0..count).map(|step| (self.current + step) % count).find(|key| !self.is_cooling(*key, now));
+        let key = ready.or_else(|| (0..count).min_by_key(|key| self.cooldown_until[*key]))?;
         self.current = key;
         Some(key)
     }
 
-    /// Notes a failure of a key and says whether another key is ready now.
+    /// Begins the cooldown of a key that failed, and says whether another key is ready now.
     pub fn failed(&mut self, key: usize, failure: &Failure, now: Instant) -> bool {
-        let rest = match failure.retry() {
-            Retry::NextKey if failure.kind == Kind::ConcurrencyLimited => {
-                failure.retry_after.unwrap_or(REST_CROWDED)
-            }
-            Retry::NextKey => failure.retry_after.unwrap_or(REST_LIMITED),
-            Retry::OtherKeyOnly => failure.retry_after.unwrap_or(REST_REFUSED),
-            Retry::Never | Retry::Same => return false,
-        };
-        if let Some(slot) = self.rest_until.get_mut(key) {
-            *slot = now.checked_add(rest);
+        let Some(cooldown) = cooldown(failure) else { return false };
+        if let Some(slot) = self.cooldown_until.get_mut(key) {
+            *slot = now.checked_add(cooldown);
         }
-        (0..self.rest_until.len()).any(|key| !self.rests(key, now))
+        (0..self.cooldown_until.len()).any(|key| !self.is_cooling(key, now))
     }
 
-    /// A key worked: it rests no longer. True when it did.
-    pub fn worked(&mut self, key: usize) -> bool {
-        self.rest_until.get_mut(key).and_then(Option::take).is_some()
+    /// What [`Keys::failed`] will say, without noting anything.
+    pub fn another_ready(&self, key: usize, failure: &Failure, now: Instant) -> bool {
+        let Some(cooldown) = cooldown(failure) else { return false };
+        let is_ready = |other| if other == key { cooldown.is_zero() } else { !self.is_cooling(other, now) };
+        (0..self.cooldown_until.len()).any(is_ready)
     }
 
-    /// Until when a key rests.
-    pub fn rests_until(&self, key: usize, now: Instant) -> Option<Instant> {
-        self.rest_until.get(key).copied().flatten().filter(|until| *until > now)
+    /// A key worked: its cooldown is over. True when it had one.
+    pub fn succeeded(&mut self, key: usize) -> bool {
+        self.cooldown_until.get_mut(key).and_then(Option::take).is_some()
     }
 
-    /// How many keys rest.
-    pub fn resting(&self, now: Instant) -> usize {
-        (0..self.rest_until.len()).filter(|key| self.rests(*key, now)).count()
+    /// The end of a key's cooldown; `None` for a key that is ready.
+    pub fn cooldown_end(&self, key: usize, now: Instant) -> Option<Instant> {
+        self.cooldown_until.get(key).copied().flatten().filter(|until| *until > now)
     }
 
-    fn rests(&self, key: usize, now: Instant) -> bool {
-        self.rests_until(key, now).is_some()
+    /// How many keys are cooling down.
+    pub fn cooling_down(&self, now: Instant) -> usize {
+        (0..self.cooldown_until.len()).filter(|key| self.is_cooling(*key, now)).count()
     }
+
+    fn is_cooling(&self, key: usize, now: Instant) -> bool {
+        self.cooldown_end(key, now).is_some()
+    }
+}
+
+/// How long a key is left alone after this failure; `None` where the key is not to blame.
+fn cooldown(failure: &Failure) -> Option<Duration> {
+    let usual = match failure.retry() {
+        Retry::NextKey if failure.kind == Kind::ConcurrencyLimited => COOLDOWN_CROWDED,
+        Retry::NextKey => COOLDOWN_LIMITED,
+        Retry::OtherKeyOnly => COOLDOWN_REFUSED,
+        Retry::Never | Retry::Same => return None,
+    };
+    Some(failure.retry_after.unwrap_or(usual))
 }
 
 #[cfg(test)]
@@ -85,26 +97,28 @@ mod tests {
     #[test]
     fn moves_on_a_limit_and_comes_back() {
         let now = clock::now();
-        let mut keys = Keys::resting_until(vec![None; 2]);
+        let mut keys = Keys::with_cooldowns(vec![None; 2]);
         assert_eq!(keys.pick(now), Some(0));
+        assert!(keys.another_ready(0, &limited(30), now) && !keys.is_cooling(0, now), "only looked at");
         assert!(keys.failed(0, &limited(30), now), "the second key is ready");
         assert_eq!(keys.pick(now), Some(1));
-        assert!(!keys.failed(1, &limited(10), now), "all rest");
-        assert_eq!(keys.pick(now), Some(1), "the one that rests least");
-        assert_eq!(keys.resting(now), 2);
+        assert!(!keys.another_ready(1, &limited(10), now));
+        assert!(!keys.failed(1, &limited(10), now), "all are cooling down");
+        assert_eq!(keys.pick(now), Some(1), "the one that is ready first");
+        assert_eq!(keys.cooling_down(now), 2);
         assert_eq!(keys.pick(now + Duration::from_secs(11)), Some(1));
-        keys.worked(0);
-        assert_eq!(keys.resting(now), 1);
+        keys.succeeded(0);
+        assert_eq!(keys.cooling_down(now), 1);
     }
 
     #[test]
-    fn a_refused_key_rests_and_a_bad_request_blames_no_key() {
+    fn a_refused_key_cools_down_and_a_bad_request_blames_no_key() {
         let now = clock::now();
-        let mut keys = Keys::resting_until(vec![None]);
+        let mut keys = Keys::with_cooldowns(vec![None]);
         assert!(!keys.failed(0, &Failure::new(Kind::BadRequest, "no"), now));
-        assert_eq!(keys.resting(now), 0);
+        assert_eq!(keys.cooling_down(now), 0);
         assert!(!keys.failed(0, &Failure::new(Kind::Unauthorized, "no"), now));
-        assert_eq!(keys.resting(now + Duration::from_secs(599)), 1);
-        assert_eq!(Keys::resting_until(Vec::new()).pick(now), None);
+        assert_eq!(keys.cooling_down(now + Duration::from_secs(599)), 1);
+        assert_eq!(Keys::with_cooldowns(Vec::new()).pick(now), None);
     }
 }

@@ -1,4 +1,4 @@
-//! What routing knows and must not forget in a restart: health, limits of keys, where conversations stay. One file, written
+//! What routing knows and must not forget in a restart: health, limits of keys, which target answered which conversation. One file, written
 //! whole, at most every few seconds.
 
 use std::collections::HashMap;
@@ -11,8 +11,8 @@ use latimer_protocol::failure::Failure;
 use serde::{Deserialize, Serialize};
 
 use super::affinity::Affinity;
-use super::health::{Health, Saved};
-use super::learned::Learned;
+use super::health::{Health, HealthRecord};
+use super::limitations::LimitationStore;
 use crate::clock::Clocks;
 use crate::config::state;
 use crate::sync::lock;
@@ -20,7 +20,7 @@ use crate::sync::lock;
 /// The file in the state directory.
 const FILE: &str = "routes.json";
 /// Targets and keys that are remembered.
-const MOST: usize = 4096;
+const MAX_ENTRIES: usize = 4096;
 
 /// The memory of all endpoints and routes. It outlives a change of the configuration.
 #[derive(Debug)]
@@ -32,16 +32,16 @@ pub struct Memory {
     rounds: Mutex<HashMap<String, usize>>,
     /// Items a target takes: the most that worked, and the fewest that did not.
     items: Mutex<HashMap<String, (usize, usize)>>,
-    /// What endpoints taught.
-    pub learned: Learned,
+    /// What endpoints taught about themselves.
+    pub limitations: LimitationStore,
     changed: AtomicBool,
 }
 
 /// The file.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-struct Document {
-    targets: HashMap<String, Saved>,
+struct MemoryFile {
+    targets: HashMap<String, HealthRecord>,
     keys: HashMap<String, u64>,
     affinity: Vec<(String, String, u64)>,
     items: HashMap<String, (usize, usize)>,
@@ -52,9 +52,9 @@ impl Memory {
     pub fn new(dir: Option<&Path>) -> Self {
         let at = Clocks::now();
         let path = dir.map(|dir| dir.join(FILE));
-        let document = path.as_deref().map(read).unwrap_or_default();
-        let targets = document.targets.iter().take(MOST);
-        let keys = document.keys.into_iter().take(MOST);
+        let file = path.as_deref().map(read).unwrap_or_default();
+        let targets = file.targets.iter().take(MAX_ENTRIES);
+        let keys = file.keys.into_iter().take(MAX_ENTRIES);
         Self {
             targets: Mutex::new(
                 targets.map(|(name, saved)| (name.clone(), Health::load(saved, at))).collect(),
@@ -62,10 +62,10 @@ impl Memory {
             keys: Mutex::new(
                 keys.filter_map(|(key, until)| Some((key, at.from_unix(Some(until))?))).collect(),
             ),
-            affinity: Mutex::new(Affinity::load(document.affinity, at)),
+            affinity: Mutex::new(Affinity::load(file.affinity, at)),
             rounds: Mutex::default(),
-            items: Mutex::new(document.items.into_iter().take(MOST).collect()),
-            learned: Learned::new(dir, at.now),
+            items: Mutex::new(file.items.into_iter().take(MAX_ENTRIES).collect()),
+            limitations: LimitationStore::new(dir, at.now),
             changed: AtomicBool::new(false),
             path,
         }
@@ -98,22 +98,22 @@ impl Memory {
 
     fn change(&self, target: &str, change: impl FnOnce(&mut Health)) {
         let mut targets = lock(&self.targets);
-        if targets.len() < MOST || targets.contains_key(target) {
+        if targets.len() < MAX_ENTRIES || targets.contains_key(target) {
             change(targets.entry(target.to_owned()).or_default());
             self.changed.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Until when a key rests; keys are named by their fingerprint.
-    pub fn key_rests_until(&self, key: &str) -> Option<Instant> {
+    /// The end of a key's cooldown; keys are named by their fingerprint.
+    pub fn key_cooldown(&self, key: &str) -> Option<Instant> {
         lock(&self.keys).get(key).copied()
     }
 
-    /// A key rests until then, or no longer.
-    pub fn key_rests(&self, key: &str, until: Option<Instant>) {
+    /// A key cools down until then, or no longer.
+    pub fn set_key_cooldown(&self, key: &str, until: Option<Instant>) {
         let mut keys = lock(&self.keys);
         match until {
-            Some(until) if keys.len() < MOST || keys.contains_key(key) => {
+            Some(until) if keys.len() < MAX_ENTRIES || keys.contains_key(key) => {
                 keys.insert(key.to_owned(), until);
             }
             Some(_) => {}
@@ -123,14 +123,14 @@ impl Memory {
         self.changed.store(true, Ordering::Relaxed);
     }
 
-    /// The target a conversation stays with.
-    pub fn stays_with(&self, conversation: &str, now: Instant) -> Option<String> {
+    /// The target that answered a conversation last.
+    pub fn affinity_target(&self, conversation: &str, now: Instant) -> Option<String> {
         lock(&self.affinity).find(conversation, now).map(str::to_owned)
     }
 
     /// A target answered a conversation.
-    pub fn stays(&self, conversation: &str, target: &str, now: Instant) {
-        lock(&self.affinity).stays(conversation, target, now);
+    pub fn record_affinity(&self, conversation: &str, target: &str, now: Instant) {
+        lock(&self.affinity).record(conversation, target, now);
         self.changed.store(true, Ordering::Relaxed);
     }
 
@@ -143,28 +143,37 @@ impl Memory {
     }
 
     /// How many items a target takes at most, where it showed that.
-    pub fn most_items(&self, target: &str) -> Option<usize> {
+    pub fn max_items(&self, target: &str) -> Option<usize> {
         let (_, failed) = *lock(&self.items).get(target)?;
-        (failed < usize::MAX).then(|| failed.saturating_sub(1).max(super::shape::FEWEST))
+        (failed < usize::MAX).then(|| failed.saturating_sub(1).max(super::shape::MIN_ITEMS))
     }
 
-    /// A target took so many items, or failed on them.
-    pub fn took_items(&self, target: &str, items: usize, took: bool) {
-        let mut all = lock(&self.items);
-        if all.len() >= MOST && !all.contains_key(target) {
-            return;
-        }
-        let (worked, failed) = all.entry(target.to_owned()).or_insert((0, usize::MAX));
-        if took {
+    /// A target answered a turn of so many items.
+    pub fn record_items_taken(&self, target: &str, items: usize) {
+        self.change_items(target, |worked, failed| {
             *worked = items.max(*worked);
             // What works now was no limit.
             if *failed <= items {
                 *failed = usize::MAX;
             }
-        } else {
+        });
+    }
+
+    /// A target failed on a turn of so many items, and is thought to have failed because of them.
+    pub fn record_item_limit(&self, target: &str, items: usize) {
+        self.change_items(target, |worked, failed| {
             *failed = items.min(*failed);
             *worked = (*worked).min(items.saturating_sub(1));
+        });
+    }
+
+    fn change_items(&self, target: &str, change: impl FnOnce(&mut usize, &mut usize)) {
+        let mut all = lock(&self.items);
+        if all.len() >= MAX_ENTRIES && !all.contains_key(target) {
+            return;
         }
+        let (worked, failed) = all.entry(target.to_owned()).or_insert((0, usize::MAX));
+        change(worked, failed);
         self.changed.store(true, Ordering::Relaxed);
     }
 
@@ -175,7 +184,7 @@ impl Memory {
             return;
         }
         let at = Clocks::now();
-        let document = Document {
+        let file = MemoryFile {
             targets: lock(&self.targets)
                 .iter()
                 .map(|(name, health)| (name.clone(), health.save(at)))
@@ -187,20 +196,20 @@ impl Memory {
             affinity: lock(&self.affinity).save(at),
             items: lock(&self.items).clone(),
         };
-        let bytes = serde_json::to_vec(&document).unwrap_or_default();
+        let bytes = serde_json::to_vec(&file).unwrap_or_default();
         if let Err(error) = state::write_private(path, &bytes) {
             tracing::warn!(event = "routes.not_saved", error = %error);
         }
     }
 }
 
-fn read(path: &Path) -> Document {
-    let Ok(bytes) = std::fs::read(path) else { return Document::default() };
+fn read(path: &Path) -> MemoryFile {
+    let Ok(bytes) = std::fs::read(path) else { return MemoryFile::default() };
     serde_json::from_slice(&bytes).unwrap_or_else(|error| {
         let aside = path.with_extension("json.corrupt");
         let kept = std::fs::rename(path, &aside).is_ok();
         tracing::warn!(event = "routes.corrupt", error = %error, kept, aside = %aside.display());
-        Document::default()
+        MemoryFile::default()
     })
 }
 
@@ -217,22 +226,22 @@ mod tests {
         let now = clock::now();
         let wait = Some(Duration::from_secs(500));
         memory.failed("a/m", &Failure { retry_after: wait, ..Failure::new(Kind::WindowExhausted, "x") }, now);
-        memory.stays("c", "a/m", now);
-        memory.key_rests("k", Some(now + Duration::from_secs(300)));
-        memory.took_items("a/m", 40, false);
+        memory.record_affinity("c", "a/m", now);
+        memory.set_key_cooldown("k", Some(now + Duration::from_secs(300)));
+        memory.record_item_limit("a/m", 40);
         memory.save();
         let again = Memory::new(Some(dir.path()));
         assert!(again.health("a/m").is_limited(now));
-        assert_eq!(again.stays_with("c", now).as_deref(), Some("a/m"));
-        assert!(again.key_rests_until("k").is_some());
-        assert_eq!(again.most_items("a/m"), Some(39));
+        assert_eq!(again.affinity_target("c", now).as_deref(), Some("a/m"));
+        assert!(again.key_cooldown("k").is_some());
+        assert_eq!(again.max_items("a/m"), Some(39));
         std::fs::write(dir.path().join(FILE), "{\"targets\":").expect("written");
         assert!(Memory::new(Some(dir.path())).health("a/m").is_ready(now), "it starts afresh");
         assert!(dir.path().join("routes.json.corrupt").exists(), "and keeps the old file aside");
     }
 
     #[test]
-    fn a_rest_can_be_ended() {
+    fn a_cooldown_can_be_ended() {
         let memory = Memory::new(None);
         let now = clock::now();
         let wait = Some(Duration::from_secs(500));
@@ -247,11 +256,11 @@ mod tests {
     #[test]
     fn limits_of_items_are_learned_both_ways() {
         let memory = Memory::new(None);
-        memory.took_items("a/m", 30, true);
-        assert_eq!(memory.most_items("a/m"), None);
-        memory.took_items("a/m", 50, false);
-        assert_eq!(memory.most_items("a/m"), Some(49));
-        memory.took_items("a/m", 60, true);
-        assert_eq!(memory.most_items("a/m"), None, "it works again");
+        memory.record_items_taken("a/m", 30);
+        assert_eq!(memory.max_items("a/m"), None);
+        memory.record_item_limit("a/m", 50);
+        assert_eq!(memory.max_items("a/m"), Some(49));
+        memory.record_items_taken("a/m", 60);
+        assert_eq!(memory.max_items("a/m"), None, "it works again");
     }
 }

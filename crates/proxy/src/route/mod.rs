@@ -11,7 +11,7 @@ pub mod endpoint_set;
 mod gate;
 pub mod health;
 pub mod keys;
-pub mod learned;
+pub mod limitations;
 pub mod memory;
 mod open;
 pub mod plan;

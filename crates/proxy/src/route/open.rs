@@ -16,8 +16,8 @@ use super::endpoint_set::EndpointRuntime;
 use super::pool::PoolEntry;
 use crate::clock;
 
-/// The longest wait for room on an endpoint.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// The longest wait for a slot or for the rate limit of an endpoint.
+const MAX_WAIT: Duration = Duration::from_secs(60);
 
 /// An answer, and the place it takes on its endpoint.
 pub(super) struct Opened {
@@ -33,43 +33,43 @@ pub(super) type Opening = Pin<Box<dyn Future<Output = Result<Opened, OpenError>>
 pub(super) fn open(
     runtime: Arc<EndpointRuntime>,
     prepared: Arc<PreparedRequest>,
-    member: Option<PoolEntry>,
+    entry: Option<PoolEntry>,
 ) -> Opening {
     Box::pin(async move {
         let slot = slot(&runtime).await?;
-        turn_of_the_minute(&runtime).await?;
-        let credential = match &member {
-            Some(member) => Some(member.credential().await?),
+        wait_for_rate_limit(&runtime).await?;
+        let credential = match &entry {
+            Some(entry) => Some(entry.credential().await?),
             None => None,
         };
         let stream = match runtime.adapter.open(&prepared, credential.as_ref()).await {
             Err(refused) if refused.failure.status == Some(401) => {
                 // A token may have been taken back before its end: one more try with another one.
-                let renewed = match (&member, &credential) {
-                    (Some(member), Some(credential)) => member.renewed(credential).await,
+                let renew = match (&entry, &credential) {
+                    (Some(entry), Some(credential)) => entry.renew(credential).await,
                     _ => None,
                 };
-                match renewed {
+                match renew {
                     Some(credential) => runtime.adapter.open(&prepared, Some(&credential?)).await?,
                     None => return Err(refused),
                 }
             }
             opened => opened?,
         };
-        if let (Some(member), Some(Credential { id, project: None, .. })) = (&member, &credential)
+        if let (Some(entry), Some(Credential { id, project: None, .. })) = (&entry, &credential)
             && let Some(project) = runtime.adapter.project(id)
         {
-            member.has_project(project);
+            entry.set_project(project);
         }
         Ok(Opened { stream, _slot: slot })
     })
 }
 
-/// Waits for one of the endpoint's places.
+/// Waits for a slot of the endpoint, where the number of its turns is limited.
 async fn slot(runtime: &EndpointRuntime) -> Result<Option<OwnedSemaphorePermit>, Failure> {
     let Some(slots) = runtime.slots.clone() else { return Ok(None) };
     let begun = clock::now();
-    let waited = tokio::time::timeout(LONGEST_WAIT, slots.acquire_owned()).await;
+    let waited = tokio::time::timeout(MAX_WAIT, slots.acquire_owned()).await;
     let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     if ms > 100 {
         tracing::info!(event = "turn.waited", endpoint = %runtime.endpoint.name, ms, why = "max_parallel");
@@ -80,10 +80,10 @@ async fn slot(runtime: &EndpointRuntime) -> Result<Option<OwnedSemaphorePermit>,
     }
 }
 
-/// Waits until the endpoint's rate allows one more request.
-async fn turn_of_the_minute(runtime: &EndpointRuntime) -> Result<(), Failure> {
+/// Waits until the endpoint's rate limit allows one more request.
+async fn wait_for_rate_limit(runtime: &EndpointRuntime) -> Result<(), Failure> {
     let wait = runtime.take_token(clock::now());
-    if wait > LONGEST_WAIT {
+    if wait > MAX_WAIT {
         runtime.give_token_back();
         return Err(busy(runtime, "requests_per_minute", Some(wait)));
     }

@@ -15,42 +15,42 @@ pub struct Candidate {
 }
 
 /// The most that a price adds to a score: as much as ten seconds of waiting.
-const DEAREST: f64 = 50.0;
+const MAX_COST: f64 = 50.0;
 
 /// What a price adds to a score: a point for each US dollar that a million tokens cost, of which three in four are input. Nothing
 /// where the price is not known: then only the others can be compared.
 pub fn cost(price: Price) -> f64 {
     let dollars = |millionths: u64| f64::from(u32::try_from(millionths).unwrap_or(u32::MAX)) / 1e6;
     let (Some(input), Some(output)) = (price.input, price.output) else { return 0.0 };
-    (dollars(input) * 0.75 + dollars(output) * 0.25).min(DEAREST)
+    (dollars(input) * 0.75 + dollars(output) * 0.25).min(MAX_COST)
 }
 
-/// The places of the candidates, the best first: the one this conversation stays with, then the others that are ready in the
+/// The indexes of the candidates, the best first: the one this conversation has an affinity to, then the others that are ready in the
 /// order of the strategy, then the rest in the order of their scores. None is left out: trying beats refusing.
 pub fn order(
     strategy: Strategy,
     candidates: &[Candidate],
     round: usize,
-    sticky: Option<usize>,
+    affinity: Option<usize>,
 ) -> Vec<usize> {
     let count = candidates.len();
-    let mut places: Vec<usize> = match strategy {
+    let mut ranking: Vec<usize> = match strategy {
         Strategy::RoundRobin => (0..count).map(|step| (round + step) % count).collect(),
         Strategy::Ordered | Strategy::LeastBusy | Strategy::Score => (0..count).collect(),
     };
-    let at = |place: &usize| candidates.get(*place).copied();
-    let score = |place: &usize| at(place).map_or(f64::MAX, |candidate| candidate.score);
+    let at = |index: &usize| candidates.get(*index).copied();
+    let score = |index: &usize| at(index).map_or(f64::MAX, |candidate| candidate.score);
     match strategy {
-        Strategy::LeastBusy => places.sort_by_key(|place| at(place).map(|candidate| candidate.open_turns)),
-        Strategy::Score => places.sort_by(|a, b| score(a).total_cmp(&score(b))),
+        Strategy::LeastBusy => ranking.sort_by_key(|index| at(index).map(|candidate| candidate.open_turns)),
+        Strategy::Score => ranking.sort_by(|a, b| score(a).total_cmp(&score(b))),
         Strategy::Ordered | Strategy::RoundRobin => {}
     }
     let (mut first, mut last): (Vec<usize>, Vec<usize>) =
-        places.into_iter().partition(|place| at(place).is_some_and(|candidate| candidate.ready));
+        ranking.into_iter().partition(|index| at(index).is_some_and(|candidate| candidate.ready));
     last.sort_by(|a, b| score(a).total_cmp(&score(b)));
-    if let Some(place) = sticky.and_then(|sticky| first.iter().position(|place| *place == sticky)) {
-        let sticky = first.remove(place);
-        first.insert(0, sticky);
+    if let Some(index) = affinity.and_then(|affinity| first.iter().position(|index| *index == affinity)) {
+        let affinity = first.remove(index);
+        first.insert(0, affinity);
     }
     first.append(&mut last);
     first
@@ -85,7 +85,7 @@ mod tests {
             |input: u64, output: u64| Price { input: Some(input), output: Some(output), cached: None };
         let (cheap, dear) = (price(300_000, 1_200_000), price(3_000_000, 15_000_000));
         assert!((cost(dear) - 6.0).abs() < 1e-9, "{}", cost(dear));
-        assert!(cost(cheap) < cost(dear) && cost(price(u64::MAX, u64::MAX)) <= DEAREST);
+        assert!(cost(cheap) < cost(dear) && cost(price(u64::MAX, u64::MAX)) <= MAX_COST);
         assert!(cost(Price::default()).abs() < 1e-9);
     }
 
@@ -100,9 +100,9 @@ mod tests {
         fn every_target_is_there_once(ready in proptest::collection::vec(proptest::bool::ANY, 0..8), round in 0usize..100) {
             let candidates: Vec<Candidate> = ready.iter().map(|ready| candidate(*ready, 0, 1.0)).collect();
             for strategy in [Strategy::Ordered, Strategy::RoundRobin, Strategy::LeastBusy, Strategy::Score] {
-                let mut places = order(strategy, &candidates, round, Some(round % 9));
-                places.sort_unstable();
-                proptest::prop_assert_eq!(places, (0..candidates.len()).collect::<Vec<_>>());
+                let mut ranking = order(strategy, &candidates, round, Some(round % 9));
+                ranking.sort_unstable();
+                proptest::prop_assert_eq!(ranking, (0..candidates.len()).collect::<Vec<_>>());
             }
         }
     }

@@ -1,6 +1,6 @@
-//! The keys and accounts of one endpoint, with a clock for each.
+//! The keys and accounts of one endpoint, and the cooldown of each.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use latimer_adapters::credential::Credential;
@@ -10,19 +10,19 @@ use latimer_protocol::secret::Secret;
 use super::keys::Keys;
 use super::memory::Memory;
 use crate::accounts::{self, Account, Places};
-use crate::clock::{self, Clocks};
+use crate::clock::Clocks;
 use crate::config::Login;
 use crate::sync::lock;
 
-/// How often accounts are looked for again.
-const LOOK: Duration = Duration::from_secs(60);
+/// How often the accounts of a login are read again.
+const RELOAD_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Something an endpoint can be asked with.
+/// One key or account of an endpoint.
 #[derive(Debug, Clone)]
 pub struct PoolEntry {
     /// What people call it.
     pub id: String,
-    /// Who it is, the same in every release and order: state of providers is bound to it, and its clock is kept under it.
+    /// Who it is, the same in every release and order: state of providers is bound to it, and its cooldown is kept under it.
     pub fingerprint: String,
     source: Source,
 }
@@ -33,7 +33,7 @@ enum Source {
     Account(Arc<Account>),
 }
 
-/// The pool of one endpoint.
+/// The keys and accounts of one endpoint.
 #[derive(Debug)]
 pub struct Pool {
     inner: Mutex<Inner>,
@@ -45,9 +45,9 @@ pub struct Pool {
 
 #[derive(Debug)]
 struct Inner {
-    members: Vec<PoolEntry>,
+    entries: Vec<PoolEntry>,
     keys: Keys,
-    looked: Instant,
+    reloaded_at: Instant,
 }
 
 impl PoolEntry {
@@ -63,6 +63,9 @@ impl PoolEntry {
     }
 
     /// A credential that can be sent now.
+    ///
+    /// # Errors
+    /// An account's token has ended and could not be refreshed.
     pub async fn credential(&self) -> Result<Credential, Failure> {
         match &self.source {
             Source::Key(credential) => Ok(credential.clone()),
@@ -71,110 +74,113 @@ impl PoolEntry {
     }
 
     /// The project of an account, which its first use found.
-    pub fn has_project(&self, project: String) {
+    pub fn set_project(&self, project: String) {
         if let Source::Account(account) = &self.source {
-            account.has_project(project);
+            account.set_project(project);
         }
     }
 
-    /// Another credential of the same member, after the provider refused this one; `None` for a key, which stays what it is.
-    pub async fn renewed(&self, refused: &Credential) -> Option<Result<Credential, Failure>> {
+    /// Another credential of the same entry, after the provider refused this one; `None` for a key, which stays what it is.
+    pub async fn renew(&self, refused: &Credential) -> Option<Result<Credential, Failure>> {
         match &self.source {
             Source::Key(_) => None,
-            Source::Account(account) => Some(account.renewed(refused, Clocks::now().unix).await),
+            Source::Account(account) => Some(account.renew(refused, Clocks::now().unix).await),
         }
     }
 }
 
 impl Pool {
-    /// A pool of these keys and of the accounts of this login; their clocks go on where they stood.
+    /// A pool of these keys and of the accounts of this login; cooldowns go on where they stood.
     pub fn new(
         keys: &[Secret],
         login: Option<Login>,
         places: Option<Arc<Places>>,
         memory: Arc<Memory>,
+        now: Instant,
     ) -> Self {
-        let inner =
-            Inner { members: Vec::new(), keys: Keys::resting_until(Vec::new()), looked: clock::now() };
+        let inner = Inner { entries: Vec::new(), keys: Keys::with_cooldowns(Vec::new()), reloaded_at: now };
         let pool = Self { inner: Mutex::new(inner), login, places, keys: keys.to_vec(), memory };
-        pool.look(&mut pool.lock());
+        pool.reload(&mut lock(&pool.inner), now);
         pool
     }
 
-    /// Looks for keys and accounts.
-    fn look(&self, inner: &mut Inner) {
+    /// Lists the keys and reads the accounts.
+    fn reload(&self, inner: &mut Inner, now: Instant) {
         let keys = self.keys.iter().enumerate().map(|(place, secret)| PoolEntry::key(place + 1, secret));
-        let mut members: Vec<PoolEntry> = keys.collect();
+        let mut entries: Vec<PoolEntry> = keys.collect();
         if let (Some(login), Some(places)) = (self.login, &self.places) {
             let found = accounts::load(login, places);
             for problem in &found.problems {
                 tracing::warn!(event = "account.broken", login = login.name(), problem);
             }
-            members.extend(found.accounts.iter().map(PoolEntry::account));
+            entries.extend(found.accounts.iter().map(PoolEntry::account));
         }
-        inner.looked = clock::now();
-        let names = |members: &[PoolEntry]| {
-            members.iter().map(|member| member.fingerprint.clone()).collect::<Vec<_>>()
-        };
-        if names(&members) == names(&inner.members) && !members.is_empty() {
+        inner.reloaded_at = now;
+        let names =
+            |entries: &[PoolEntry]| entries.iter().map(|entry| entry.fingerprint.clone()).collect::<Vec<_>>();
+        if names(&entries) == names(&inner.entries) && !entries.is_empty() {
             return;
         }
-        let rests = members.iter().map(|member| self.memory.key_rests_until(&member.fingerprint)).collect();
-        inner.keys = Keys::resting_until(rests);
-        inner.members = members;
+        let cooldowns = entries.iter().map(|entry| self.memory.key_cooldown(&entry.fingerprint)).collect();
+        inner.keys = Keys::with_cooldowns(cooldowns);
+        inner.entries = entries;
     }
 
-    /// The member to use now, and its place; `None` for an empty pool.
+    /// The entry to use now, and its place; `None` for an empty pool.
     pub fn pick(&self, now: Instant) -> Option<(usize, PoolEntry)> {
-        let mut inner = self.lock();
-        if self.login.is_some() && (inner.members.is_empty() || inner.looked.elapsed() > LOOK) {
-            self.look(&mut inner);
+        let mut inner = lock(&self.inner);
+        if self.login.is_some()
+            && (inner.entries.is_empty()
+                || now.saturating_duration_since(inner.reloaded_at) > RELOAD_INTERVAL)
+        {
+            self.reload(&mut inner, now);
         }
         let place = inner.keys.pick(now)?;
-        inner.members.get(place).cloned().map(|member| (place, member))
+        inner.entries.get(place).cloned().map(|entry| (place, entry))
     }
 
-    /// Notes a failure of a member and says whether another one is ready now.
+    /// Begins the cooldown of an entry that failed, and says whether another one is ready now.
     pub fn failed(&self, place: usize, failure: &Failure, now: Instant) -> bool {
-        let mut inner = self.lock();
+        let mut inner = lock(&self.inner);
         let other = inner.keys.failed(place, failure, now);
-        if let (Some(member), Some(until)) = (inner.members.get(place), inner.keys.rests_until(place, now)) {
-            self.memory.key_rests(&member.fingerprint, Some(until));
+        if let (Some(entry), Some(until)) = (inner.entries.get(place), inner.keys.cooldown_end(place, now)) {
+            self.memory.set_key_cooldown(&entry.fingerprint, Some(until));
         }
         other
     }
 
-    /// A member worked: it rests no longer.
-    pub fn worked(&self, place: usize) {
-        let mut inner = self.lock();
-        if inner.keys.worked(place)
-            && let Some(member) = inner.members.get(place)
+    /// What [`Pool::failed`] will say, without noting anything.
+    pub fn another_ready(&self, place: usize, failure: &Failure, now: Instant) -> bool {
+        lock(&self.inner).keys.another_ready(place, failure, now)
+    }
+
+    /// An entry worked: its cooldown is over.
+    pub fn succeeded(&self, place: usize) {
+        let mut inner = lock(&self.inner);
+        if inner.keys.succeeded(place)
+            && let Some(entry) = inner.entries.get(place)
         {
-            self.memory.key_rests(&member.fingerprint, None);
+            self.memory.set_key_cooldown(&entry.fingerprint, None);
         }
     }
 
-    /// Whether a member is ready, or none is needed.
+    /// Whether an entry is ready, or none is needed.
     pub fn is_ready(&self, now: Instant) -> bool {
-        let inner = self.lock();
-        inner.members.is_empty() || inner.keys.resting(now) < inner.members.len()
+        let inner = lock(&self.inner);
+        inner.entries.is_empty() || inner.keys.cooling_down(now) < inner.entries.len()
     }
 
-    /// How many members there are, and how many rest.
+    /// How many entries there are, and how many are cooling down.
     pub fn counts(&self, now: Instant) -> (usize, usize) {
-        let inner = self.lock();
-        (inner.members.len(), inner.keys.resting(now))
+        let inner = lock(&self.inner);
+        (inner.entries.len(), inner.keys.cooling_down(now))
     }
 
-    /// Every member's name, and for how many seconds it rests.
-    pub fn rests(&self, now: Instant) -> Vec<(String, Option<u64>)> {
-        let inner = self.lock();
+    /// Every entry's name, and the seconds that are left of its cooldown.
+    pub fn cooldowns(&self, now: Instant) -> Vec<(String, Option<u64>)> {
+        let inner = lock(&self.inner);
         let left =
-            |place| inner.keys.rests_until(place, now).map(|until| until.duration_since(now).as_secs());
-        inner.members.iter().enumerate().map(|(place, member)| (member.id.clone(), left(place))).collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        lock(&self.inner)
+            |place| inner.keys.cooldown_end(place, now).map(|until| until.duration_since(now).as_secs());
+        inner.entries.iter().enumerate().map(|(place, entry)| (entry.id.clone(), left(place))).collect()
     }
 }

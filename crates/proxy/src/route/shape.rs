@@ -8,7 +8,7 @@ use latimer_protocol::turn::{Call, CallOutput, Content, Item, Message, Role};
 use crate::config::History;
 
 /// Fewer items than this are never asked for.
-pub const FEWEST: usize = 6;
+pub const MIN_ITEMS: usize = 6;
 /// Characters of each remembered request and answer in a summary.
 const REMEMBERED: usize = 300;
 
@@ -16,10 +16,10 @@ const REMEMBERED: usize = 300;
 pub fn shape(
     items: &[Item],
     history: &History,
-    most_items: Option<usize>,
+    max_items: Option<usize>,
 ) -> Option<(Vec<Item>, Vec<String>)> {
     let mut notes = Vec::new();
-    let limit = [history.most_items, most_items].into_iter().flatten().min();
+    let limit = [history.max_items, max_items].into_iter().flatten().min();
     let fewer = limit.filter(|limit| items.len() > *limit).and_then(|limit| fewer(items, limit, &mut notes));
     let mut shaped = fewer.unwrap_or_default();
     let source: &[Item] = if shaped.is_empty() { items } else { &shaped };
@@ -76,12 +76,12 @@ fn middle_out(text: &str, limit: usize) -> Option<String> {
 
 /// Replaces the middle of a history by a summary of itself.
 fn fewer(items: &[Item], limit: usize, notes: &mut Vec<String>) -> Option<Vec<Item>> {
-    let limit = limit.max(FEWEST);
+    let limit = limit.max(MIN_ITEMS);
     let head = items
         .iter()
         .position(|item| !matches!(item, Item::Message(message) if message.role == Role::System))
         .unwrap_or(items.len());
-    let keep = limit.saturating_sub(head + 2).max(FEWEST - 2);
+    let keep = limit.saturating_sub(head + 2).max(MIN_ITEMS - 2);
     let mut start = items.len().saturating_sub(keep).max(head);
     // A tail begins where nothing before it belongs to it.
     while start > head && !begins_anew(items, start) {

@@ -10,7 +10,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::http::refusal::Refusal;
 use crate::http::reply::{Reply, json as reply};
-use crate::route::learned::Learned;
+use crate::route::limitations::LimitationStore;
 
 /// The largest body of such a request.
 pub const BODY_LIMIT: usize = 16 * 1024;
@@ -43,8 +43,8 @@ pub fn remove(overrides: &Overrides, id: Option<&str>) -> Result<Response<Reply>
 }
 
 /// `DELETE /v1/admin/learned` and `DELETE /v1/admin/learned/{endpoint}`: the endpoints are asked everything anew.
-pub fn forget(learned: &Learned, endpoint: Option<&str>) -> Result<Response<Reply>, Refusal> {
-    let gone = learned.forget(endpoint, clock::now()).map_err(|error| {
+pub fn forget(limitations: &LimitationStore, endpoint: Option<&str>) -> Result<Response<Reply>, Refusal> {
+    let gone = limitations.forget(endpoint, clock::now()).map_err(|error| {
         Refusal::new(500, "server_error", "state_not_written")
             .message(format!("nothing was forgotten: {error}"))
     })?;

@@ -52,7 +52,7 @@ use crate::probe::{self, Probe};
 use crate::route::endpoint_set::EndpointSet;
 use crate::route::memory::Memory;
 use crate::store::Store;
-use crate::store::warn::Caches;
+use crate::store::warn::CacheMonitor;
 use crate::sync::{read, write};
 use crate::turn::{self, TurnContext};
 
@@ -75,13 +75,13 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct Proxy {
     live: Arc<Live>,
     /// The fleet, the configuration it comes from, and the generation of the overrides in it.
-    fleet: RwLock<(Arc<EndpointSet>, Arc<Config>, u64)>,
+    endpoint_set: RwLock<(Arc<EndpointSet>, Arc<Config>, u64)>,
     overrides: Overrides,
     probe: Probe,
     pulse: Pulse,
     memory: Arc<Memory>,
     store: Store,
-    caches: Arc<Mutex<Caches>>,
+    caches: Arc<Mutex<CacheMonitor>>,
     token: Option<TokenHash>,
     seal: Seal,
     turns: Arc<OpenTurns>,
@@ -125,9 +125,9 @@ impl Proxy {
         let memory = Arc::new(Memory::new(state_dir));
         let store = Store::open(state_dir);
         let config = live.current();
-        let fleet = EndpointSet::new(Arc::clone(&config), Arc::clone(&memory), places, None);
+        let endpoint_set = EndpointSet::new(Arc::clone(&config), Arc::clone(&memory), places, None);
         Arc::new(Self {
-            fleet: RwLock::new((Arc::new(fleet), config, 0)),
+            endpoint_set: RwLock::new((Arc::new(endpoint_set), config, 0)),
             overrides: Overrides::default(),
             probe: Probe::default(),
             pulse: Pulse::default(),
@@ -354,7 +354,7 @@ impl Proxy {
                 }
                 let stage = self.probe.stage().await.map_err(|error| no_probe(&error))?;
                 let mut surroundings = self.surroundings(stage.turns.begin(), id);
-                surroundings.fleet = Arc::clone(&stage.fleet);
+                surroundings.endpoint_set = Arc::clone(&stage.endpoint_set);
                 surroundings.quiet = true;
                 Ok(turn::responses(surroundings, headers, body).await)
             }
@@ -400,7 +400,7 @@ impl Proxy {
             Action::Model(id) => {
                 models::one(&config, id).map(|model| json(200, model)).ok_or_else(|| no_model(id))
             }
-            Action::Accounts => Ok(json(200, accounts::document(&self.fleet()))),
+            Action::Accounts => Ok(json(200, accounts::document(&self.endpoint_set()))),
             Action::Turns => Ok(json(200, self.turns.traces.list())),
             Action::Turn(id) => {
                 self.turns.traces.one(id).map(|trace| json(200, trace)).ok_or_else(|| no_turn(id))
@@ -433,7 +433,7 @@ impl Proxy {
                 admin::add(&self.overrides, &self.live.current(), &body)
             }
             Admin::RemoveOverride(id) => admin::remove(&self.overrides, id),
-            Admin::Forget(endpoint) => admin::forget(&self.memory.learned, endpoint),
+            Admin::Forget(endpoint) => admin::forget(&self.memory.limitations, endpoint),
             Admin::Retry(endpoint) => {
                 tracing::info!(event = "route.retried", endpoint = endpoint.unwrap_or("*"));
                 Ok(json(200, format!("{{\"retried\":{}}}", self.memory.retry(endpoint))))
@@ -448,7 +448,7 @@ impl Proxy {
     }
 
     fn state_dir(&self) -> Option<PathBuf> {
-        self.fleet().places.as_ref().map(|places| places.state_dir.clone())
+        self.endpoint_set().places.as_ref().map(|places| places.state_dir.clone())
     }
 
     fn begin_turn(&self, request: &str) -> Result<TurnContext, Refusal> {
@@ -469,7 +469,7 @@ impl Proxy {
 
     fn surroundings(&self, open: OpenTurn, request: &str) -> TurnContext {
         TurnContext {
-            fleet: self.fleet(),
+            endpoint_set: self.endpoint_set(),
             open,
             cut: ForceStop::new(self.phase.subscribe()),
             seal: self.seal.clone(),
@@ -481,25 +481,25 @@ impl Proxy {
     }
 
     /// The fleet of the current configuration; a changed configuration or override is taken up by the first turn after it.
-    fn fleet(&self) -> Arc<EndpointSet> {
+    fn endpoint_set(&self) -> Arc<EndpointSet> {
         let (config, now) = (self.live.current(), clock::now());
         let generation = self.overrides.generation(now);
         let is_current = |built: &(Arc<EndpointSet>, Arc<Config>, u64)| {
             Arc::ptr_eq(&built.1, &config) && built.2 == generation
         };
         {
-            let built = read(&self.fleet);
+            let built = read(&self.endpoint_set);
             if is_current(&built) {
                 return Arc::clone(&built.0);
             }
         }
-        let mut slot = write(&self.fleet);
+        let mut slot = write(&self.endpoint_set);
         if !is_current(&slot) {
             let changed = self.overrides.apply(&config, now);
             let before = Arc::clone(&slot.0);
-            let fleet =
+            let endpoint_set =
                 EndpointSet::new(changed, Arc::clone(&self.memory), before.places.clone(), Some(&before));
-            *slot = (Arc::new(fleet), config, generation);
+            *slot = (Arc::new(endpoint_set), config, generation);
         }
         Arc::clone(&slot.0)
     }
@@ -507,8 +507,8 @@ impl Proxy {
     /// The next turns of an endpoint, or of all, make new connections.
     fn reconnect(&self, endpoint: Option<&str>) {
         // Takes up a changed configuration first, so that the slot holds the newest fleet.
-        drop(self.fleet());
-        let mut slot = write(&self.fleet);
+        drop(self.endpoint_set());
+        let mut slot = write(&self.endpoint_set);
         slot.0 = Arc::new(slot.0.reconnected(endpoint));
         tracing::info!(event = "route.reconnected", endpoint = endpoint.unwrap_or("*"));
     }
@@ -531,7 +531,7 @@ impl Proxy {
             descriptors: vitals::descriptors(),
             overrides: self.overrides.states(now),
             config: self.live.state(),
-            endpoints: self.fleet().states(now),
+            endpoints: self.endpoint_set().states(now),
         };
         serde_json::to_string(&health).unwrap_or_default()
     }

@@ -156,7 +156,7 @@ impl Overrides {
 mod tests {
     use super::*;
     use crate::clock;
-    use crate::config::raise::load;
+    use crate::config::parse::load;
 
     fn config() -> Arc<Config> {
         let text = "[[endpoint]]\nname = \"a\"\nbase_url = \"https://a.test\"\nmodels = [\"m\"]\n[[endpoint]]\nname = \"b\"\nbase_url = \"https://b.test\"\nmodels = [\"m\"]\n";

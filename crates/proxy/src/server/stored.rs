@@ -9,7 +9,7 @@ use crate::http::refusal::Refusal;
 use crate::http::reply::{Reply, json};
 use crate::inbound::responses::stored::{Page, deleted, input_items as list};
 use crate::store::Store;
-use crate::store::chain::Stored;
+use crate::store::chain::StoredConversation;
 
 /// `GET /v1/responses/{id}`.
 pub(super) async fn retrieve(store: &Store, id: &str, query: &str) -> Result<Response<Reply>, Refusal> {
@@ -49,7 +49,7 @@ pub(super) async fn input_items(store: &Store, id: &str, query: &str) -> Result<
     Ok(json(200, list(id, &stored.items, &stored.response, &page)))
 }
 
-async fn find(store: &Store, id: &str) -> Result<Arc<Stored>, Refusal> {
+async fn find(store: &Store, id: &str) -> Result<Arc<StoredConversation>, Refusal> {
     let now = clock::unix_now();
     store.response(id, now).await.ok_or_else(|| {
         let shown = crate::text::shown(id, crate::text::MAX_NAME);

@@ -18,7 +18,7 @@ const BYTES: usize = 64 << 20;
 
 /// A conversation up to the end of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stored {
+pub struct StoredConversation {
     /// All items, input and output, as a JSON array.
     pub items: Vec<u8>,
     /// The answer itself, a JSON object.
@@ -27,7 +27,7 @@ pub struct Stored {
     pub at: u64,
 }
 
-impl Stored {
+impl StoredConversation {
     /// How much it takes.
     pub(super) fn bytes(&self) -> usize {
         self.items.len() + self.response.len()
@@ -41,12 +41,12 @@ pub(super) fn oldest(now_unix: u64) -> u64 {
 
 /// The newest answers, found without the disk.
 #[derive(Debug, Default)]
-pub(super) struct Recent {
-    answers: VecDeque<(String, Arc<Stored>)>,
+pub(super) struct RecentConversations {
+    answers: VecDeque<(String, Arc<StoredConversation>)>,
 }
 
-impl Recent {
-    pub(super) fn keep(&mut self, id: &str, stored: &Arc<Stored>, now_unix: u64) {
+impl RecentConversations {
+    pub(super) fn keep(&mut self, id: &str, stored: &Arc<StoredConversation>, now_unix: u64) {
         self.answers.push_back((id.to_owned(), Arc::clone(stored)));
         let oldest = oldest(now_unix);
         while self.answers.front().is_some_and(|(_, stored)| stored.at < oldest)
@@ -61,7 +61,7 @@ impl Recent {
         self.answers.iter().map(|(_, stored)| stored.bytes()).sum()
     }
 
-    pub(super) fn find(&self, id: &str, now_unix: u64) -> Option<Arc<Stored>> {
+    pub(super) fn find(&self, id: &str, now_unix: u64) -> Option<Arc<StoredConversation>> {
         let (_, stored) = self.answers.iter().rev().find(|(known, _)| known == id)?;
         (stored.at >= oldest(now_unix)).then(|| Arc::clone(stored))
     }
@@ -71,7 +71,11 @@ impl Recent {
     }
 }
 
-pub(super) fn insert(transaction: &Transaction<'_>, id: &str, stored: &Stored) -> rusqlite::Result<()> {
+pub(super) fn insert(
+    transaction: &Transaction<'_>,
+    id: &str,
+    stored: &StoredConversation,
+) -> rusqlite::Result<()> {
     let at = i64::try_from(stored.at).unwrap_or(i64::MAX);
     transaction
         .prepare_cached("INSERT OR REPLACE INTO responses (id, at, items, response) VALUES (?1, ?2, ?3, ?4)")?
@@ -91,13 +95,21 @@ pub(super) fn insert(transaction: &Transaction<'_>, id: &str, stored: &Stored) -
     Ok(())
 }
 
-pub(super) fn find(transaction: &Transaction<'_>, id: &str, oldest: u64) -> rusqlite::Result<Option<Stored>> {
+pub(super) fn find(
+    transaction: &Transaction<'_>,
+    id: &str,
+    oldest: u64,
+) -> rusqlite::Result<Option<StoredConversation>> {
     let oldest = i64::try_from(oldest).unwrap_or(i64::MAX);
     transaction
         .prepare_cached("SELECT items, response, at FROM responses WHERE id = ?1 AND at >= ?2")?
         .query_row(rusqlite::params![id, oldest], |row| {
             let at: i64 = row.get(2)?;
-            Ok(Stored { items: row.get(0)?, response: row.get(1)?, at: u64::try_from(at).unwrap_or(0) })
+            Ok(StoredConversation {
+                items: row.get(0)?,
+                response: row.get(1)?,
+                at: u64::try_from(at).unwrap_or(0),
+            })
         })
         .optional()
 }
@@ -111,8 +123,8 @@ pub(super) fn delete(transaction: &Transaction<'_>, id: &str) -> rusqlite::Resul
 mod tests {
     use super::*;
 
-    fn stored(size: usize, at: u64) -> Arc<Stored> {
-        Arc::new(Stored { items: vec![b' '; size], response: Vec::new(), at })
+    fn stored(size: usize, at: u64) -> Arc<StoredConversation> {
+        Arc::new(StoredConversation { items: vec![b' '; size], response: Vec::new(), at })
     }
 
     #[test]
@@ -133,7 +145,7 @@ mod tests {
 
     #[test]
     fn the_newest_are_at_hand_for_ten_minutes() {
-        let mut recent = Recent::default();
+        let mut recent = RecentConversations::default();
         recent.keep("a", &stored(1, 1000), 1000);
         assert!(recent.find("a", 1000 + LIFE).is_some() && recent.find("a", 1001 + LIFE).is_none());
         for number in 0..AT_HAND {

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use self::chain::{Recent, Stored};
+use self::chain::{RecentConversations, StoredConversation};
 use self::database::Database;
 use self::usage::UsageRow;
 use crate::sync::lock;
@@ -34,13 +34,13 @@ const LAST: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct Store {
     jobs: SyncSender<Job>,
-    recent: Arc<Mutex<Recent>>,
-    count: Arc<Count>,
+    recent: Arc<Mutex<RecentConversations>>,
+    count: Arc<QueueCounters>,
 }
 
 /// What is in the queue, and what never came out of it.
 #[derive(Debug, Default)]
-struct Count {
+struct QueueCounters {
     /// Bytes of answers that wait.
     waiting: AtomicUsize,
     /// Jobs that were given up.
@@ -50,9 +50,9 @@ struct Count {
 /// What the writing thread does.
 enum Job {
     Usage(Box<UsageRow>),
-    Keep { id: String, stored: Arc<Stored> },
+    Keep { id: String, stored: Arc<StoredConversation> },
     Delete { id: String },
-    Find { id: String, oldest: u64, reply: oneshot::Sender<Option<Stored>> },
+    Find { id: String, oldest: u64, reply: oneshot::Sender<Option<StoredConversation>> },
     Flush(SyncSender<()>),
 }
 
@@ -62,7 +62,7 @@ impl Store {
     pub fn open(dir: Option<&Path>) -> Self {
         let (jobs, queue) = sync_channel(QUEUE);
         let path = dir.map(|dir| dir.join(FILE));
-        let count = Arc::<Count>::default();
+        let count = Arc::<QueueCounters>::default();
         let counted = Arc::clone(&count);
         let spawned = std::thread::Builder::new()
             .name("store".to_owned())
@@ -80,7 +80,7 @@ impl Store {
 
     /// Keeps an answer with everything before it: it can be gone on with at once, and after a restart.
     pub fn keep_response(&self, id: &str, items: Vec<u8>, response: Vec<u8>, now_unix: u64) {
-        let stored = Arc::new(Stored { items, response, at: now_unix });
+        let stored = Arc::new(StoredConversation { items, response, at: now_unix });
         self.recent().keep(id, &stored, now_unix);
         let size = stored.bytes();
         if self.count.waiting.fetch_add(size, Ordering::Relaxed).saturating_add(size) > BYTES.max(size) {
@@ -93,7 +93,7 @@ impl Store {
     }
 
     /// An answer that was kept, unless it is too old.
-    pub async fn response(&self, id: &str, now_unix: u64) -> Option<Arc<Stored>> {
+    pub async fn response(&self, id: &str, now_unix: u64) -> Option<Arc<StoredConversation>> {
         if let Some(stored) = self.recent().find(id, now_unix) {
             return Some(stored);
         }
@@ -140,13 +140,13 @@ impl Store {
         }
     }
 
-    fn recent(&self) -> std::sync::MutexGuard<'_, Recent> {
+    fn recent(&self) -> std::sync::MutexGuard<'_, RecentConversations> {
         lock(&self.recent)
     }
 }
 
 /// The writing thread: takes what has gathered, and writes it in one transaction.
-fn work(path: Option<&Path>, queue: &Receiver<Job>, count: &Count) {
+fn work(path: Option<&Path>, queue: &Receiver<Job>, count: &QueueCounters) {
     let mut database = path.and_then(Database::open);
     while let Ok(first) = queue.recv() {
         let gathered: Vec<Job> = std::iter::once(first).chain(queue.try_iter().take(QUEUE)).collect();

@@ -43,7 +43,7 @@ pub struct UsageRow {
 
 /// What a report is grouped by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum By {
+pub enum GroupBy {
     /// The endpoint.
     Endpoint,
     /// The key or account.
@@ -62,7 +62,7 @@ pub enum By {
 
 /// One line of a report.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Line {
+pub struct UsageLine {
     /// What it is about.
     pub name: String,
     /// Turns.
@@ -93,24 +93,24 @@ pub struct Line {
 
 /// How much was used.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Report {
+pub struct UsageReport {
     /// One line for each group.
-    pub lines: Vec<Line>,
+    pub lines: Vec<UsageLine>,
     /// All turns together.
-    pub total: Line,
+    pub total: UsageLine,
 }
 
 /// A line that is being added up.
 #[derive(Default)]
 struct Group {
-    line: Line,
+    line: UsageLine,
     ms: Vec<u64>,
     first: Vec<u64>,
 }
 
 impl Group {
     fn new(name: String) -> Self {
-        Self { line: Line { name, ..Line::default() }, ..Self::default() }
+        Self { line: UsageLine { name, ..UsageLine::default() }, ..Self::default() }
     }
 
     /// Adds what a row says, from the second column on.
@@ -134,8 +134,8 @@ impl Group {
         Ok(())
     }
 
-    fn line(mut self) -> Line {
-        Line {
+    fn line(mut self) -> UsageLine {
+        UsageLine {
             p50_ms: percentile(&mut self.ms, 50),
             p95_ms: percentile(&mut self.ms, 95),
             first_p50_ms: percentile(&mut self.first, 50),
@@ -173,17 +173,17 @@ pub(super) fn insert(transaction: &Transaction<'_>, row: &UsageRow) -> rusqlite:
 }
 
 /// A report over the turns since a moment in Unix seconds, the largest group first; days and turns in their order.
-pub fn report(path: &Path, by: By, since: u64) -> rusqlite::Result<Report> {
+pub fn report(path: &Path, by: GroupBy, since: u64) -> rusqlite::Result<UsageReport> {
     let key = match by {
-        By::Endpoint => "endpoint",
-        By::Account => "endpoint || ' ' || account",
-        By::Model => "endpoint || '/' || model",
-        By::Day => "date(at, 'unixepoch')",
-        By::Client => "client",
-        By::Turn => {
+        GroupBy::Endpoint => "endpoint",
+        GroupBy::Account => "endpoint || ' ' || account",
+        GroupBy::Model => "endpoint || '/' || model",
+        GroupBy::Day => "date(at, 'unixepoch')",
+        GroupBy::Client => "client",
+        GroupBy::Turn => {
             "strftime('%Y-%m-%d %H:%M:%S', at, 'unixepoch') || ' ' || turn || ' ' || endpoint || '/' || model"
         }
-        By::Failure => "coalesce(failure, 'none')",
+        GroupBy::Failure => "coalesce(failure, 'none')",
     };
     let connection = read_only(path)?;
     let mut query = connection.prepare(&format!(
@@ -204,11 +204,11 @@ pub fn report(path: &Path, by: By, since: u64) -> rusqlite::Result<Report> {
         }
         total.add(row)?;
     }
-    let mut lines: Vec<Line> = groups.into_iter().map(Group::line).collect();
-    if !matches!(by, By::Day | By::Turn) {
+    let mut lines: Vec<UsageLine> = groups.into_iter().map(Group::line).collect();
+    if !matches!(by, GroupBy::Day | GroupBy::Turn) {
         lines.sort_by_key(|line| std::cmp::Reverse(line.turns));
     }
-    Ok(Report { lines, total: total.line() })
+    Ok(UsageReport { lines, total: total.line() })
 }
 
 /// The value below which so many of a hundred lie.

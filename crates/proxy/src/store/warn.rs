@@ -16,12 +16,12 @@ const CIRCLE: usize = 5;
 
 /// Remembers whether the caches of conversations were warm.
 #[derive(Debug, Default)]
-pub struct Caches {
+pub struct CacheMonitor {
     /// Conversation to the percentage that its last turn read from a cache.
     shares: HashMap<String, u64>,
 }
 
-impl Caches {
+impl CacheMonitor {
     /// Takes the tokens of a turn; a warning when its cache went cold.
     pub fn turn(&mut self, conversation: &str, usage: Usage) -> Option<String> {
         let input = usage.input.filter(|input| *input >= INPUT)?;
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn a_cache_that_goes_cold_is_told_once() {
-        let mut caches = Caches::default();
+        let mut caches = CacheMonitor::default();
         assert_eq!(caches.turn("c", usage(10_000, 9000)), None);
         assert_eq!(caches.turn("c", usage(100, 0)), None, "too short to say anything");
         assert!(caches.turn("c", usage(10_000, 500)).is_some_and(|words| words.contains("90 %")));

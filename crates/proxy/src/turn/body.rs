@@ -170,7 +170,7 @@ impl TurnBody {
     pub(super) fn keep_alive(&mut self) {
         let passes = self.work.passes();
         if !passes {
-            self.work.begun();
+            self.work.writer_started();
         }
         self.writer.keep_alive(passes);
     }

@@ -31,7 +31,7 @@ fn ready(surroundings: TurnContext, headers: &HeaderMap, body: Bytes) -> Result<
     let (turn, mut wants) = request::read(&body, &surroundings.seal)?;
     let (stream, notes) = (wants.stream, std::mem::take(&mut wants.notes));
     let question = InboundRequest::new(turn, stream, notes, headers, front, &surroundings.request)?;
-    let legs = question.legs(&surroundings, front)?;
+    let targets = question.targets(&surroundings, front)?;
     let writer = WriterSeed {
         seed: random(),
         created_at: clock::unix_now(),
@@ -52,5 +52,5 @@ fn ready(surroundings: TurnContext, headers: &HeaderMap, body: Bytes) -> Result<
         keep: None,
         kind: Kind::Turn,
     };
-    Ok((begin(surroundings, question, legs, way, front)?, stream))
+    Ok((begin(surroundings, question, targets, way, front)?, stream))
 }

@@ -62,7 +62,7 @@ fn ready(
     let asked = turn.model.clone();
     let question =
         InboundRequest::new(turn, form != Form::Object, notes, headers, front, &surroundings.request)?;
-    let legs = question.legs(&surroundings, front)?;
+    let targets = question.targets(&surroundings, front)?;
     let begun = WriterSeed {
         seed: random(),
         model: asked,
@@ -75,5 +75,5 @@ fn ready(
     };
     let answer = Answer::Gemini(Box::new(Writer::new(begun, names)));
     let way = ResponsePlan { answer, raw: None, keep: None, kind: Kind::Turn };
-    begin(surroundings, question, legs, way, front)
+    begin(surroundings, question, targets, way, front)
 }

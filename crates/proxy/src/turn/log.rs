@@ -14,7 +14,7 @@ use crate::lifecycle::traces::MAX_NOTES;
 use crate::route::attempt::Attempts;
 use crate::store::Store;
 use crate::store::usage::{Price, UsageRow, cost};
-use crate::store::warn::Caches;
+use crate::store::warn::CacheMonitor;
 use crate::sync::lock;
 
 /// Writes one line when the turn is over, however it ends.
@@ -42,7 +42,7 @@ pub(super) struct Log {
 /// Where a turn is written down, and under which names.
 pub(super) struct Recorder {
     pub(super) store: Store,
-    pub(super) caches: Arc<Mutex<Caches>>,
+    pub(super) caches: Arc<Mutex<CacheMonitor>>,
     /// The client, as it calls itself.
     pub(super) client: String,
     /// What names the conversation.
@@ -76,12 +76,12 @@ impl Log {
     /// Takes over who answers, and how much trouble it was.
     pub(super) fn follow(&mut self, attempts: &Attempts) {
         self.effort = (attempts.retries(), attempts.repairs());
-        let Some(leg) = attempts.leg() else { return };
-        if self.target != leg.target {
-            self.target.clone_from(&leg.target);
-            self.endpoint = leg.runtime.endpoint.name.to_string();
-            self.model.clone_from(&leg.model);
-            let known = leg.runtime.endpoint.models.iter().find(|model| model.id == leg.model);
+        let Some(target) = attempts.target() else { return };
+        if self.target != target.id {
+            self.target.clone_from(&target.id);
+            self.endpoint = target.runtime.endpoint.name.to_string();
+            self.model.clone_from(&target.model);
+            let known = target.runtime.endpoint.models.iter().find(|model| model.id == target.model);
             self.price = known.map_or_else(Price::default, |model| model.price);
         }
         let account = attempts.account().unwrap_or_default();

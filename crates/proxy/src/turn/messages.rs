@@ -46,10 +46,10 @@ fn ready(surroundings: TurnContext, headers: &HeaderMap, body: Bytes) -> Result<
     let Parsed { mut turn, stream, notes, stops, input_tokens, purpose } = parsed;
     let asked = turn.model.clone();
     // Claude Code lists only models that are called Claude: the others go by an alias there.
-    meant(&asked, |name| is_known(&surroundings.fleet.config, name)).clone_into(&mut turn.model);
+    meant(&asked, |name| is_known(&surroundings.endpoint_set.config, name)).clone_into(&mut turn.model);
     let question = InboundRequest::new(turn, stream, notes, headers, front, &surroundings.request)?;
-    let legs = question.legs(&surroundings, front)?;
-    let known = purpose.local_answer(&question.turn).filter(|_| !legs.first().is_some_and(speaks_it));
+    let targets = question.targets(&surroundings, front)?;
+    let known = purpose.local_answer(&question.turn).filter(|_| !targets.first().is_some_and(speaks_it));
     let writer = Writer::new(WriterSeed {
         seed: random(),
         model: asked,
@@ -72,7 +72,7 @@ fn ready(surroundings: TurnContext, headers: &HeaderMap, body: Bytes) -> Result<
         keep: None,
         kind: known.map_or(Kind::Turn, Kind::Known),
     };
-    Ok((begin(surroundings, question, legs, way, front)?, stream))
+    Ok((begin(surroundings, question, targets, way, front)?, stream))
 }
 
 /// Whether a name leads to a model without being an alias.
@@ -81,6 +81,6 @@ fn is_known(config: &Config, name: &str) -> bool {
 }
 
 /// Whether an endpoint has what Messages clients ask for beside turns: a search, a title after a schema.
-fn speaks_it(leg: &RouteTarget) -> bool {
-    leg.runtime.endpoint.protocol == Protocol::Anthropic
+fn speaks_it(target: &RouteTarget) -> bool {
+    target.runtime.endpoint.protocol == Protocol::Anthropic
 }

@@ -146,8 +146,9 @@ fn ready(
         request::read(&body, &surroundings.seal)?;
     let stream = stream && !compacts;
     let question = InboundRequest::new(turn, stream, notes, headers, front, &surroundings.request)?;
-    let legs = question.legs(&surroundings, front)?;
-    let compaction = compacts || (asks && !legs.first().is_some_and(|leg| passes(leg, question.level)));
+    let targets = question.targets(&surroundings, front)?;
+    let compaction =
+        compacts || (asks && !targets.first().is_some_and(|target| passes(target, question.level)));
     let keep = keep(&surroundings.store, &body, recalled);
     let writer = WriterSeed {
         seed: random(),
@@ -176,7 +177,7 @@ fn ready(
             (false, false) => Kind::Turn,
         },
     };
-    Ok((begin(surroundings, question, legs, way, front)?, stream))
+    Ok((begin(surroundings, question, targets, way, front)?, stream))
 }
 
 /// Where the answer to this request will be kept. A connection remembers it even where the client wants nothing stored.
@@ -189,7 +190,7 @@ fn keep(store: &Store, body: &[u8], recalled: Option<Recalled>) -> Option<StoreT
 }
 
 /// Whether an endpoint that speaks the client's protocol does its own compaction.
-fn passes(leg: &RouteTarget, level: Option<Level>) -> bool {
-    let endpoint = &leg.runtime.endpoint;
+fn passes(target: &RouteTarget, level: Option<Level>) -> bool {
+    let endpoint = &target.runtime.endpoint;
     endpoint.protocol == Protocol::Responses && level.unwrap_or(endpoint.repair) == Level::Off
 }

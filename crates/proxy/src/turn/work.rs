@@ -45,9 +45,9 @@ impl Work {
     }
 
     /// The client's writer has begun: from now on answers are translated.
-    pub(super) fn begun(&mut self) {
+    pub(super) fn writer_started(&mut self) {
         if let Self::Turn(attempts) = self {
-            attempts.begun();
+            attempts.writer_started();
         }
     }
 }

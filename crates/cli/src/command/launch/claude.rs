@@ -36,12 +36,12 @@ mod tests {
 
     use super::*;
     use latimer_protocol::secret::Secret;
-    use latimer_proxy::config::raise;
+    use latimer_proxy::config::parse;
 
     #[test]
     fn a_key_of_the_persons_is_not_sent_along() {
         let token = Secret::new("t");
-        let config = raise::load("", &|_| None, &|_| Ok(String::new())).expect("an empty one is fine").config;
+        let config = parse::load("", &|_| None, &|_| Ok(String::new())).expect("an empty one is fine").config;
         let told = Told {
             url: "http://127.0.0.1:1",
             model: "m",

@@ -10,7 +10,7 @@ use latimer_adapters::auth::flow;
 use latimer_adapters::auth::provider::LoginProvider;
 use latimer_adapters::auth::token::Token;
 use latimer_adapters::transport::read_error_body;
-use latimer_proxy::accounts::clients::Registered;
+use latimer_proxy::accounts::clients::OAuthConfig;
 use latimer_proxy::accounts::{Places, refresh};
 use latimer_proxy::config::Login;
 use tokio::time::Instant;
@@ -26,7 +26,7 @@ pub(super) async fn login(
     login: Login,
     provider: &'static LoginProvider,
     base: &str,
-    registered: &Registered,
+    registered: &OAuthConfig,
     places: &Arc<Places>,
 ) -> anyhow::Result<Token> {
     let client = &registered.client;

@@ -25,13 +25,13 @@ const OPENAI: Quirks = Quirks {
 const ZEN: Quirks = Quirks { echo: Echo::WithCalls, session_header: Some("x-opencode-session"), ..PLAIN };
 /// What long histories are cut to where a provider fails on them.
 const SHORT: History =
-    History { new_outputs: Some(8000), old_outputs: Some(3000), newest: 6, most_items: None, adaptive: true };
+    History { new_outputs: Some(8000), old_outputs: Some(3000), newest: 6, max_items: None, adaptive: true };
 /// What Google's logins are given of old outputs.
 const GOOGLE: History = History {
     new_outputs: Some(20_000),
     old_outputs: Some(3000),
     newest: 6,
-    most_items: None,
+    max_items: None,
     adaptive: false,
 };
 
@@ -253,7 +253,7 @@ pub const PRESETS: [Preset; 41] = [
     row("xai", "https://api.x.ai/v1", "XAI_API_KEY", &[], EFFORT),
     Preset { history: SHORT, ..row("crof", "https://crof.ai/v1", "CROF_API_KEY", &[], PLAIN) },
     Preset {
-        history: History { new_outputs: Some(1000), old_outputs: Some(1000), most_items: Some(10), ..SHORT },
+        history: History { new_outputs: Some(1000), old_outputs: Some(1000), max_items: Some(10), ..SHORT },
         ..row(
             "openadapter",
             "https://api.openadapter.in/v1",

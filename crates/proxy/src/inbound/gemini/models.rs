@@ -47,7 +47,7 @@ mod tests {
         let text = "[[endpoint]]\nname = \"lab\"\nbase_url = \"https://lab.test\"\napi_key = \"k\"\n\
             models = [{ id = \"big\", context_window = 1000 }, \"vendor/small:free\"]\n\
             [[endpoint]]\nname = \"far\"\nbase_url = \"https://far.test\"\napi_key = \"k\"\nmodels = [\"big\"]\n";
-        crate::config::raise::load(text, &|_| None, &|_| Ok(String::new())).expect("a configuration").config
+        crate::config::parse::load(text, &|_| None, &|_| Ok(String::new())).expect("a configuration").config
     }
 
     #[test]

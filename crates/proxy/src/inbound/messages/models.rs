@@ -75,7 +75,7 @@ mod tests {
     fn claude_code_finds_every_model_and_others_see_plain_names() {
         let text = "[[endpoint]]\nname = \"lab\"\nprotocol = \"chat\"\nbase_url = \"https://lab.example/v1\"\nmodels = [\"glm-5\", \"claude-x\"]";
         let config =
-            crate::config::raise::load(text, &|_| None, &|_| Ok(String::new())).expect("fine").config;
+            crate::config::parse::load(text, &|_| None, &|_| Ok(String::new())).expect("fine").config;
         let ids = |discovery: bool| -> Vec<String> {
             let list: Value = serde_json::from_str(&list(&config, discovery)).expect("JSON");
             assert_eq!(

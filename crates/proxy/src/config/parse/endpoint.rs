@@ -25,7 +25,7 @@ impl Default for Timeouts {
     }
 }
 
-pub(super) fn raise(
+pub(super) fn parse(
     table: &Table<'_, '_>,
     env: Env<'_>,
     read_file: ReadFile<'_>,

@@ -16,7 +16,7 @@ const STRATEGIES: [(&str, Strategy); 4] = [
     ("score", Strategy::Score),
 ];
 
-pub(super) fn raise(root: &Table<'_, '_>, endpoints: &[Endpoint], notes: &mut Notes<'_>) -> Vec<Route> {
+pub(super) fn parse(root: &Table<'_, '_>, endpoints: &[Endpoint], notes: &mut Notes<'_>) -> Vec<Route> {
     let Some(list) = root.get("route") else { return Vec::new() };
     let mut names = HashSet::new();
     let mut routes = Vec::new();

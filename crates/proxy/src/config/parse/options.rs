@@ -59,7 +59,7 @@ pub(super) fn history(
     history.new_outputs = number("new_outputs", notes).or(history.new_outputs);
     history.old_outputs = number("old_outputs", notes).or(history.old_outputs);
     history.newest = number("newest", notes).unwrap_or(history.newest);
-    history.most_items = number("most_items", notes).or(history.most_items);
+    history.max_items = number("most_items", notes).or(history.max_items);
     history.adaptive = table.boolean("adaptive", notes).unwrap_or(history.adaptive);
     history
 }

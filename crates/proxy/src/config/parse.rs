@@ -22,7 +22,7 @@ use super::{Auth, Config, Endpoint, Server};
 
 /// A configuration that can be used, and what its author should know.
 #[derive(Debug, Clone)]
-pub struct Loaded {
+pub struct ParsedConfig {
     /// Resolved.
     pub config: Config,
     /// Things that are likely not meant, but stop nothing.
@@ -35,7 +35,7 @@ type Env<'e> = &'e dyn Fn(&str) -> Option<String>;
 type ReadFile<'r> = &'r dyn Fn(&Path) -> io::Result<String>;
 
 /// Raises the text. An empty text is a configuration without endpoints.
-pub fn load(text: &str, env: Env<'_>, read_file: ReadFile<'_>) -> Result<Loaded, Vec<Problem>> {
+pub fn load(text: &str, env: Env<'_>, read_file: ReadFile<'_>) -> Result<ParsedConfig, Vec<Problem>> {
     let mut notes = Notes::new(text);
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
@@ -51,10 +51,10 @@ pub fn load(text: &str, env: Env<'_>, read_file: ReadFile<'_>) -> Result<Loaded,
         root.table("server", &mut notes).map_or_else(Server::default, |table| server(&table, &mut notes));
     let endpoints = endpoints(&root, env, read_file, &mut notes);
     let default_endpoint = default_endpoint(&root, &endpoints, &mut notes);
-    let routes = routes::raise(&root, &endpoints, &mut notes);
+    let routes = routes::parse(&root, &endpoints, &mut notes);
     let config = Config { server, default_endpoint, endpoints, routes, avoided: Vec::new() };
     if notes.problems.is_empty() {
-        Ok(Loaded { config, warnings: notes.warnings })
+        Ok(ParsedConfig { config, warnings: notes.warnings })
     } else {
         Err(notes.problems)
     }
@@ -130,7 +130,7 @@ fn endpoints(
     let mut names = HashSet::new();
     for value in list.list(notes) {
         let Some(table) = value.table(notes) else { continue };
-        let Some(endpoint) = endpoint::raise(&table, env, read_file, notes) else { continue };
+        let Some(endpoint) = endpoint::parse(&table, env, read_file, notes) else { continue };
         if !names.insert(endpoint.name.clone()) {
             let span = table.get("name").map_or(value.span.clone(), |name| name.span);
             notes.problem(
