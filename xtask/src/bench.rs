@@ -13,7 +13,7 @@ use crate::load::{self, Client};
 use crate::{cargo, root, say, sh};
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct BenchArgs {
     /// Fewer repetitions
     #[arg(long)]
     quick: bool,
@@ -48,7 +48,7 @@ struct Subject {
     pids: Vec<u32>,
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
     sh(&mut cargo(&["build", "--release", "--bin", "latimer"]))?;
     let dir = root().join("target/bench");
     std::fs::create_dir_all(&dir)?;

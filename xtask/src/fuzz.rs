@@ -5,7 +5,7 @@ use anyhow::bail;
 use crate::{cargo, root, say, sh};
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct FuzzArgs {
     /// Seconds for each target
     #[arg(long, default_value_t = 60)]
     seconds: u32,
@@ -14,7 +14,7 @@ pub(crate) struct Args {
     target: Option<String>,
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+pub(crate) fn run(args: &FuzzArgs) -> anyhow::Result<()> {
     let installed = cargo(&["fuzz", "--version"]).output().is_ok_and(|output| output.status.success());
     if !installed {
         bail!("cargo-fuzz is not installed; `cargo install cargo-fuzz` installs it");

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// The end of a chunked body.
 const END: &[u8] = b"0\r\n\r\n";
 /// The longest a single read may take.
-const PATIENCE: Duration = Duration::from_mins(1);
+const READ_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// `POST` with a JSON body, ready to be sent again and again on one connection.
 pub(crate) fn post(path: &str, body: &str) -> Vec<u8> {
@@ -36,7 +36,7 @@ impl Client {
     pub(crate) fn connect(address: &str) -> io::Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(READ_TIMEOUT))?;
         Ok(Self { stream, buffer: vec![0; 64 * 1024] })
     }
 

@@ -29,9 +29,9 @@ enum Chore {
     /// Install the real clients from npm and `PyPI` and run the end-to-end tests with them
     E2e,
     /// Run the release binary over loopback beside nginx and print what it costs
-    Bench(bench::Args),
+    Bench(bench::BenchArgs),
     /// Run every fuzz target for a while
-    Fuzz(fuzz::Args),
+    Fuzz(fuzz::FuzzArgs),
 }
 
 fn main() -> anyhow::Result<()> {
