@@ -28,7 +28,7 @@ fuzz_target!(|data: &[u8]| {
         2 => {
             let text = String::from_utf8_lossy(bytes);
             if let Ok(proposal) = reply::read(&text) {
-                assert!(reply::ALLOWED.contains(&proposal.remedy) && proposal.confidence >= reply::LEAST_CONFIDENCE);
+                assert!(reply::ALLOWED_REMEDIES.contains(&proposal.remedy) && proposal.confidence >= reply::MIN_CONFIDENCE);
             }
             let _ = scrub(&text);
         }

@@ -1,9 +1,9 @@
 //! A recording of any kind is played without a panic, the same each time, and within the cap of starts.
 #![no_main]
 
-use latimer_watchdog::action::{Action, By};
+use latimer_watchdog::action::{Action, Proposer};
 use latimer_watchdog::decide::State;
-use latimer_watchdog::guard::restarts::{MOST_STARTS, START_WINDOW};
+use latimer_watchdog::guard::restarts::{MAX_STARTS, START_WINDOW};
 use latimer_watchdog::incidents::file::Record;
 use latimer_watchdog::rules::Rules;
 use latimer_watchdog::settings::Settings;
@@ -42,7 +42,7 @@ fuzz_target!(|data: &[u8]| {
     assert!(first.bad.is_empty(), "{:?}", first.bad);
     assert_eq!(first, play());
     // A person who begins anew lets the guard forget, so only what lies between two such wishes is counted.
-    for story in first.did.split(|did| did.order.by == By::Person) {
+    for story in first.did.split(|did| did.order.by == Proposer::Person) {
         let starts: Vec<_> = story
             .iter()
             .filter(|did| matches!(did.order.action, Action::Start { .. } | Action::Restart { .. } | Action::Replace))
@@ -50,7 +50,7 @@ fuzz_target!(|data: &[u8]| {
             .collect();
         for (place, start) in starts.iter().enumerate() {
             let within = starts[place..].iter().filter(|at| at.since(*start) <= START_WINDOW).count();
-            assert!(within <= MOST_STARTS, "{within} starts");
+            assert!(within <= MAX_STARTS, "{within} starts");
         }
     }
 });

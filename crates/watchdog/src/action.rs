@@ -1,24 +1,11 @@
 //! What was decided: orders for the actor, each with an id, a reason and the action itself.
 
-use std::fmt;
-
 use latimer_protocol::status::Fault;
 use serde::{Deserialize, Serialize};
 
 use crate::diagnose::Report;
-use crate::signal::Process;
+use crate::ids::{ActionId, ProcessId};
 use crate::time::Time;
-
-/// The number of an order: what a person cancels by and what an outcome answers to. Numbers only grow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ActionId(pub u64);
-
-impl fmt::Display for ActionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
 
 /// One thing to do **now**. Waiting (back-off, the three seconds for a cancel) is over when an order is given.
 ///
@@ -32,7 +19,7 @@ pub struct Order {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,
     /// Who proposed it.
-    pub by: By,
+    pub by: Proposer,
     /// Why, in one sentence for a person.
     pub why: String,
     /// What to do.
@@ -42,7 +29,7 @@ pub struct Order {
 /// Who proposed an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum By {
+pub enum Proposer {
     /// Tier 1: a row of the table.
     Rule,
     /// Tier 2: it helped before.
@@ -55,7 +42,7 @@ pub enum By {
     Person,
 }
 
-impl By {
+impl Proposer {
     /// The same word as in JSON.
     pub fn name(self) -> &'static str {
         match self {
@@ -91,7 +78,7 @@ pub enum Action {
     /// End processes of our own registry. The actor checks start times once more.
     KillStale {
         /// Which ones.
-        processes: Vec<Process>,
+        processes: Vec<ProcessId>,
     },
     /// Forget what was learned, so that it is learned again. The file is set aside, not deleted.
     ClearCapabilities {
@@ -144,7 +131,7 @@ pub enum Action {
     /// Take processes that are gone out of the registry.
     CleanState {
         /// Which ones; all that are gone when empty.
-        processes: Vec<Process>,
+        processes: Vec<ProcessId>,
     },
     /// Send a real turn through the proxy now; answered by `ProbeOk` or `ProbeFailed`.
     Probe,
@@ -235,7 +222,7 @@ mod tests {
         let order = Order {
             id: ActionId(4),
             fault: Some(Fault::ServerError),
-            by: By::Rule,
+            by: Proposer::Rule,
             why: "three in a row".to_owned(),
             action: Action::Announce {
                 id: ActionId(4),

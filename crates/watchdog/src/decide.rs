@@ -16,21 +16,23 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::action::{Action, ActionId, Order};
-use crate::diagnose::report::Scene;
-use crate::guard::{Ladder, Restarts, Silenced};
+use crate::action::{Action, Order};
+use crate::diagnose::report::IncidentContext;
+use crate::guard::{BackoffLadder, RestartGuard, SilencedFaults};
+use crate::ids::ActionId;
 use crate::incidents::file::Record;
 use crate::pattern::plain;
 use crate::rules::Rules;
 use crate::settings::Settings;
 use crate::signal::Signal;
-use crate::slope::Slope;
 use crate::time::Time;
+use crate::trend::TrendEstimator;
 
 mod choose;
 pub mod classify;
 mod clock;
 mod counters;
+mod detection;
 mod digest;
 mod health;
 mod lifecycle;
@@ -38,23 +40,22 @@ mod measure;
 mod orders;
 mod person;
 mod revive;
-mod sighting;
 mod telling;
 mod view;
 
-use clock::Clock;
-use counters::Counters;
+use clock::MonotonicClock;
+use counters::DetectionCounters;
 use lifecycle::Life;
-pub use lifecycle::Phase;
-use measure::Trial;
-use orders::{Asked, InFlight, Pending, Proposed};
+pub use lifecycle::ProxyPhase;
+use measure::Measurement;
+use orders::{InFlightOrder, OfferedOrder, PendingDiagnosis, PendingOrder};
 
 /// The alerts that are remembered for a person who looks later.
-const MOST_ALERTS: usize = 50;
+const MAX_ALERTS: usize = 50;
 /// The longest reason, in characters.
-const LONGEST_SENTENCE: usize = 500;
+const MAX_SENTENCE_CHARS: usize = 500;
 /// A trend that reaches its limit within this time is acted on.
-const FORESIGHT: Duration = Duration::from_secs(1800);
+const TREND_HORIZON: Duration = Duration::from_secs(1800);
 
 /// Everything that is remembered between two signals. Bounded, whatever arrives.
 #[derive(Debug, Clone)]
@@ -62,26 +63,26 @@ pub struct State {
     settings: Settings,
     rules: Rules,
     record: Record,
-    clock: Clock,
+    clock: MonotonicClock,
     life: Life,
-    restarts: Restarts,
-    ladder: Ladder,
-    silenced: Silenced,
-    counters: Counters,
-    scene: Scene,
-    memory: Slope,
+    restarts: RestartGuard,
+    ladder: BackoffLadder,
+    silenced: SilencedFaults,
+    counters: DetectionCounters,
+    scene: IncidentContext,
+    memory: TrendEstimator,
     /// Milliseconds to the first event of a real turn.
-    latency: Slope,
+    latency: TrendEstimator,
     network_down: bool,
     next_id: u64,
-    pending: Vec<Pending>,
-    in_flight: BTreeMap<ActionId, InFlight>,
-    trials: Vec<Trial>,
-    proposals: VecDeque<Proposed>,
-    asked: Option<Asked>,
+    pending: Vec<PendingOrder>,
+    in_flight: BTreeMap<ActionId, InFlightOrder>,
+    trials: Vec<Measurement>,
+    proposals: VecDeque<OfferedOrder>,
+    asked: Option<PendingDiagnosis>,
     /// When a model was asked last, in time that passed: the ledger's clock can be set back.
     asked_at: Option<Time>,
-    probing: Option<(sighting::Sighting, Time)>,
+    probing: Option<(detection::Detection, Time)>,
     alerts: VecDeque<Order>,
 }
 
@@ -93,15 +94,15 @@ impl State {
             settings,
             rules,
             record,
-            clock: Clock::default(),
+            clock: MonotonicClock::default(),
             life: Life::default(),
-            restarts: Restarts::default(),
-            ladder: Ladder::default(),
-            silenced: Silenced::default(),
-            counters: Counters::default(),
-            scene: Scene::default(),
-            memory: Slope::default(),
-            latency: Slope::default(),
+            restarts: RestartGuard::default(),
+            ladder: BackoffLadder::default(),
+            silenced: SilencedFaults::default(),
+            counters: DetectionCounters::default(),
+            scene: IncidentContext::default(),
+            memory: TrendEstimator::default(),
+            latency: TrendEstimator::default(),
             network_down: false,
             next_id: 0,
             pending: Vec::new(),
@@ -153,7 +154,7 @@ impl State {
 /// at most ten minutes pass, so that a machine that slept wakes up with its cooldowns.
 pub fn decide(state: &mut State, signal: Signal, wall: Time) -> Vec<Order> {
     let now = state.clock.advance(wall);
-    let mut moment = Moment { state, now, wall, orders: Vec::new() };
+    let mut moment = Decision { state, now, wall, orders: Vec::new() };
     // What was due before this signal goes before it.
     moment.due();
     moment.take_in(signal);
@@ -162,7 +163,7 @@ pub fn decide(state: &mut State, signal: Signal, wall: Time) -> Vec<Order> {
 }
 
 /// One call of [`decide`]: the state, the time, and the orders so far.
-struct Moment<'s> {
+struct Decision<'s> {
     state: &'s mut State,
     /// The time that has passed, for everything that waits or rests.
     now: Time,
@@ -171,7 +172,7 @@ struct Moment<'s> {
     orders: Vec<Order>,
 }
 
-impl Moment<'_> {
+impl Decision<'_> {
     fn take_in(&mut self, signal: Signal) {
         match signal {
             Signal::Tick => {}
@@ -202,12 +203,12 @@ impl Moment<'_> {
     /// Gives an order now, without any guard: the callers are guarded, or tell the person something.
     fn give(&mut self, mut order: Order) {
         // A reason may hold the name of a stranger's process or the text of an error, and is shown in a terminal.
-        order.why = plain(&order.why, LONGEST_SENTENCE);
+        order.why = plain(&order.why, MAX_SENTENCE_CHARS);
         if let Action::Alert(alert) = &mut order.action {
-            alert.what = plain(&alert.what, LONGEST_SENTENCE);
-            alert.run = plain(&alert.run, LONGEST_SENTENCE);
+            alert.what = plain(&alert.what, MAX_SENTENCE_CHARS);
+            alert.run = plain(&alert.run, MAX_SENTENCE_CHARS);
             self.state.alerts.push_back(order.clone());
-            if self.state.alerts.len() > MOST_ALERTS {
+            if self.state.alerts.len() > MAX_ALERTS {
                 self.state.alerts.pop_front();
             }
         }

@@ -19,8 +19,8 @@ pub struct Report {
 }
 
 /// The longest answer, in tokens.
-pub const MOST_TOKENS: u32 = 200;
+pub const MAX_TOKENS: u32 = 200;
 /// The temperature to ask with.
 pub const TEMPERATURE: f32 = 0.1;
 /// How long an answer may take, in milliseconds.
-pub const PATIENCE_MS: u64 = 15_000;
+pub const ANSWER_TIMEOUT_MS: u64 = 15_000;

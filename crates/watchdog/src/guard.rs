@@ -6,17 +6,17 @@ use latimer_protocol::status::Fault;
 
 use crate::time::Time;
 
-pub mod ladder;
+pub mod backoff;
 pub mod restarts;
 
-pub use ladder::Ladder;
-pub use restarts::Restarts;
+pub use backoff::BackoffLadder;
+pub use restarts::RestartGuard;
 
 /// Faults that are only counted, by a person's wish.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Silenced(BTreeMap<Fault, Option<Time>>);
+pub struct SilencedFaults(BTreeMap<Fault, Option<Time>>);
 
-impl Silenced {
+impl SilencedFaults {
     /// Only count this fault, until then or until it is unsilenced.
     pub fn silence(&mut self, fault: Fault, until: Option<Time>) {
         self.0.insert(fault, until);
@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn silence_ends_when_it_was_said_to() {
-        let (mut silenced, end) = (Silenced::default(), Time::from_secs(100));
+        let (mut silenced, end) = (SilencedFaults::default(), Time::from_secs(100));
         silenced.silence(Fault::ServerError, Some(end));
         silenced.silence(Fault::ClientLeft, None);
         assert!(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::By;
+use crate::action::Proposer;
 use crate::pattern::Pattern;
 use crate::rules::Remedy;
 use crate::time::Time;
@@ -12,11 +12,11 @@ use crate::time::Time;
 pub mod file;
 
 /// The most entries; the least recently used leaves.
-pub const MOST: usize = 500;
+pub const MAX_INCIDENTS: usize = 500;
 /// A fix is applied when it helped in more than this share of its trials, in per cent …
 pub const PROVEN_PERCENT: u64 = 70;
 /// … and was tried at least so often.
-pub const PROVEN_TRIALS: u64 = 3;
+pub const MIN_TRIALS: u64 = 3;
 
 /// What is known about one remedy for one pattern.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ pub struct Fix {
     /// The remedy.
     pub remedy: Remedy,
     /// Who proposed it first.
-    pub source: By,
+    pub source: Proposer,
     /// How often the fault stayed away afterwards.
     pub successes: u64,
     /// How often it came back, or the remedy could not be carried out.
@@ -37,7 +37,7 @@ impl Fix {
         // In wide numbers, so that a count from a damaged file cannot overflow.
         let (successes, failures) = (u128::from(self.successes), u128::from(self.failures));
         let trials = successes + failures;
-        trials >= u128::from(PROVEN_TRIALS) && successes * 100 > trials * u128::from(PROVEN_PERCENT)
+        trials >= u128::from(MIN_TRIALS) && successes * 100 > trials * u128::from(PROVEN_PERCENT)
     }
 
     /// Successes in a thousand trials; 0 without any.
@@ -77,7 +77,7 @@ impl Incident {
     }
 }
 
-/// The store: at most [`MOST`] patterns.
+/// The store: at most [`MAX_INCIDENTS`] patterns.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Incidents {
     entries: BTreeMap<Pattern, Incident>,
@@ -97,7 +97,7 @@ impl Incidents {
     }
 
     /// A remedy was tried for it, and helped or not.
-    pub fn tried(&mut self, pattern: &Pattern, remedy: Remedy, by: By, helped: bool, now: Time) {
+    pub fn tried(&mut self, pattern: &Pattern, remedy: Remedy, by: Proposer, helped: bool, now: Time) {
         let entry = self.entry(pattern, now);
         let place = entry.fixes.iter().position(|fix| fix.remedy == remedy).unwrap_or_else(|| {
             entry.fixes.push(Fix { remedy, source: by, successes: 0, failures: 0 });
@@ -167,7 +167,7 @@ impl Incidents {
     }
 
     fn make_room(&mut self) {
-        while self.entries.len() >= MOST {
+        while self.entries.len() >= MAX_INCIDENTS {
             let oldest =
                 self.entries.values().min_by_key(|entry| entry.used).map(|entry| entry.pattern.clone());
             match oldest {
@@ -182,7 +182,7 @@ impl Incidents {
         entries.sort_by_key(|entry| entry.used);
         let uses = entries.last().map_or(0, |entry| entry.used);
         let highest = entries.iter().map(|entry| entry.id).max().unwrap_or(0);
-        let surplus = entries.len().saturating_sub(MOST);
+        let surplus = entries.len().saturating_sub(MAX_INCIDENTS);
         let entries = entries.into_iter().skip(surplus).map(|entry| (entry.pattern.clone(), entry)).collect();
         Self { entries, next_id: next_id.max(highest), uses, changes: 0 }
     }
@@ -210,11 +210,11 @@ mod tests {
             (3, 1, true),
         ];
         for (successes, failures, want) in cases {
-            let fix = Fix { remedy: Remedy::RetryNow, source: By::Rule, successes, failures };
+            let fix = Fix { remedy: Remedy::RetryNow, source: Proposer::Rule, successes, failures };
             assert_eq!(fix.is_proven(), want, "{successes} of {}", successes + failures);
         }
         let endless =
-            Fix { remedy: Remedy::RetryNow, source: By::Rule, successes: u64::MAX, failures: u64::MAX };
+            Fix { remedy: Remedy::RetryNow, source: Proposer::Rule, successes: u64::MAX, failures: u64::MAX };
         assert!(!endless.is_proven() && endless.rate_permille() == 500, "counts of a damaged file");
     }
 
@@ -223,14 +223,14 @@ mod tests {
         let mut incidents = Incidents::default();
         let pattern = pattern("kimi");
         for _ in 0..4 {
-            incidents.tried(&pattern, Remedy::RetryNow, By::Rule, true, Time::ZERO);
-            incidents.tried(&pattern, Remedy::Reconnect, By::Model, true, Time::ZERO);
+            incidents.tried(&pattern, Remedy::RetryNow, Proposer::Rule, true, Time::ZERO);
+            incidents.tried(&pattern, Remedy::Reconnect, Proposer::Model, true, Time::ZERO);
         }
-        incidents.tried(&pattern, Remedy::RetryNow, By::Rule, false, Time::ZERO);
+        incidents.tried(&pattern, Remedy::RetryNow, Proposer::Rule, false, Time::ZERO);
         let fix = incidents.proven(&pattern).expect("proven");
-        assert_eq!((fix.remedy, fix.source), (Remedy::Reconnect, By::Model));
+        assert_eq!((fix.remedy, fix.source), (Remedy::Reconnect, Proposer::Model));
         for _ in 0..4 {
-            incidents.tried(&pattern, Remedy::Reconnect, By::Record, false, Time::ZERO);
+            incidents.tried(&pattern, Remedy::Reconnect, Proposer::Record, false, Time::ZERO);
         }
         assert_eq!(
             incidents.proven(&pattern).map(|fix| fix.remedy),
@@ -242,15 +242,15 @@ mod tests {
     #[test]
     fn the_least_recently_used_leaves() {
         let mut incidents = Incidents::default();
-        for number in 0..MOST {
+        for number in 0..MAX_INCIDENTS {
             incidents.seen(&pattern(&number.to_string()), Time::from_secs(number as u64));
         }
         // Used again, though with an older time: clocks are set back.
         incidents.seen(&pattern("0"), Time::ZERO);
         incidents.seen(&pattern("new"), Time::ZERO);
-        assert_eq!(incidents.len(), MOST);
+        assert_eq!(incidents.len(), MAX_INCIDENTS);
         assert!(incidents.get(&pattern("0")).is_some() && incidents.get(&pattern("1")).is_none());
-        assert_eq!(incidents.get(&pattern("new")).map(|entry| entry.id), Some(MOST as u64 + 1));
+        assert_eq!(incidents.get(&pattern("new")).map(|entry| entry.id), Some(MAX_INCIDENTS as u64 + 1));
         assert_eq!(incidents.all()[0].pattern, pattern("new"));
     }
 }

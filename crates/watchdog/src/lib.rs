@@ -9,7 +9,9 @@
 pub mod action;
 pub mod decide;
 pub mod diagnose;
+pub mod files;
 pub mod guard;
+pub mod ids;
 pub mod incidents;
 pub mod pattern;
 pub mod rules;
@@ -18,5 +20,5 @@ pub mod settings;
 pub mod signal;
 pub mod signatures;
 pub mod simulate;
-pub mod slope;
 pub mod time;
+pub mod trend;

@@ -8,7 +8,7 @@ use latimer_protocol::status::Fault;
 use serde::{Deserialize, Serialize};
 
 /// The longest value of a fact, in characters.
-const LONGEST_VALUE: usize = 64;
+const MAX_VALUE_CHARS: usize = 64;
 
 /// A kind of fact that tells two incidents apart. Never user text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -74,7 +74,7 @@ impl Pattern {
     /// an empty one is no fact.
     #[must_use]
     pub fn with(mut self, fact: Fact, value: &str) -> Self {
-        let clean = plain(value, LONGEST_VALUE);
+        let clean = plain(value, MAX_VALUE_CHARS);
         if !clean.is_empty() {
             self.facts.insert(fact, clean);
         }
@@ -111,7 +111,7 @@ impl fmt::Display for Pattern {
 
 /// A name as it is kept and compared: clean and short, in the same way everywhere.
 pub(crate) fn clean_name(name: &str) -> String {
-    plain(name, LONGEST_VALUE)
+    plain(name, MAX_VALUE_CHARS)
 }
 
 /// Text of strangers as it may be kept and shown: on one line, without credentials, cut at so many characters.
@@ -149,7 +149,7 @@ mod tests {
             .with(Fact::Source, &"x".repeat(1 << 20))
             .with(Fact::Dialect, " \n");
         assert_eq!(pattern.fact(Fact::Cause), Some("***  [31m"), "no control character is left");
-        assert_eq!(pattern.fact(Fact::Source).map(str::len), Some(LONGEST_VALUE));
+        assert_eq!(pattern.fact(Fact::Source).map(str::len), Some(MAX_VALUE_CHARS));
         assert_eq!(pattern.fact(Fact::Dialect), None);
     }
 

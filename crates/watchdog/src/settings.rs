@@ -14,7 +14,7 @@ pub struct Settings {
     pub tier1: bool,
     /// What helped before is applied.
     pub tier2: bool,
-    /// A model may be asked, within the budget; also needs [`Diagnosis::endpoint`].
+    /// A model may be asked, within the budget; also needs [`DiagnosisSettings::endpoint`].
     pub tier3: bool,
     /// A proxy that is gone or hangs is started again without asking.
     pub auto_restart: bool,
@@ -29,7 +29,7 @@ pub struct Settings {
     /// Which alerts reach the desktop.
     pub notify: Notify,
     /// The model that may be asked.
-    pub diagnosis: Diagnosis,
+    pub diagnosis: DiagnosisSettings,
 }
 
 /// Which alerts reach the desktop. The log has all of them.
@@ -46,7 +46,7 @@ pub enum Notify {
 
 /// The model that may be asked.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Diagnosis {
+pub struct DiagnosisSettings {
     /// An endpoint of the configuration; nobody is asked without one.
     pub endpoint: Option<String>,
     /// The model; the endpoint's own default without one.
@@ -68,7 +68,7 @@ impl Default for Settings {
             memory_limit: 1 << 30,
             client_memory_alert: 4 << 30,
             notify: Notify::Important,
-            diagnosis: Diagnosis { endpoint: None, model: None, monthly_budget_micros: 2_000_000 },
+            diagnosis: DiagnosisSettings { endpoint: None, model: None, monthly_budget_micros: 2_000_000 },
         }
     }
 }
@@ -98,16 +98,16 @@ pub struct SettingsFile {
     /// `all`, `important` or `none`.
     pub notify: Option<String>,
     /// The table `[watchdog.diagnosis]`.
-    pub diagnosis: Option<DiagnosisFile>,
+    pub diagnosis: Option<DiagnosisSettingsFile>,
 }
 
 /// The table `[watchdog.diagnosis]` as a person wrote it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct DiagnosisFile {
-    /// See [`Diagnosis::endpoint`].
+pub struct DiagnosisSettingsFile {
+    /// See [`DiagnosisSettings::endpoint`].
     pub endpoint: Option<String>,
-    /// See [`Diagnosis::model`].
+    /// See [`DiagnosisSettings::model`].
     pub model: Option<String>,
     /// US dollars a month; 0 asks only models that cost nothing.
     pub monthly_budget: Option<f64>,
@@ -116,7 +116,7 @@ pub struct DiagnosisFile {
 /// One mistake in a file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{key}: {message}")]
-pub struct Problem {
+pub struct SettingsProblem {
     /// The path of the key, such as `watchdog.memory_limit`.
     pub key: String,
     /// What is wrong, and what would be right.
@@ -127,17 +127,17 @@ impl Settings {
     /// What a file means.
     ///
     /// Errors: every key that means nothing, not only the first.
-    pub fn raise(file: &SettingsFile) -> Result<Self, Vec<Problem>> {
+    pub fn raise(file: &SettingsFile) -> Result<Self, Vec<SettingsProblem>> {
         let mut problems = Vec::new();
         let settings = raise(file, &mut problems);
         if problems.is_empty() { Ok(settings) } else { Err(problems) }
     }
 }
 
-fn raise(file: &SettingsFile, problems: &mut Vec<Problem>) -> Settings {
+fn raise(file: &SettingsFile, problems: &mut Vec<SettingsProblem>) -> Settings {
     let standard = Settings::default();
     let mut wrong = |key: &str, message: &str| {
-        problems.push(Problem { key: format!("watchdog.{key}"), message: message.to_owned() });
+        problems.push(SettingsProblem { key: format!("watchdog.{key}"), message: message.to_owned() });
     };
     let mut health_interval = standard.health_interval;
     if let Some(text) = &file.health_interval {
@@ -203,7 +203,7 @@ fn raise(file: &SettingsFile, problems: &mut Vec<Problem>) -> Settings {
         memory_limit,
         client_memory_alert,
         notify,
-        diagnosis: Diagnosis { endpoint, model, monthly_budget_micros },
+        diagnosis: DiagnosisSettings { endpoint, model, monthly_budget_micros },
     }
 }
 

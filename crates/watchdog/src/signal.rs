@@ -5,7 +5,7 @@
 use latimer_protocol::status::Fault;
 use serde::{Deserialize, Serialize};
 
-use crate::action::ActionId;
+use crate::ids::{ActionId, ProcessId};
 use crate::time::Time;
 
 /// One thing that was sensed.
@@ -15,25 +15,25 @@ pub enum Signal {
     /// Time has passed. Sent about once a second, and sooner when something waits for its time.
     Tick,
     /// A proxy was started (or found and adopted), and is not healthy yet.
-    ProxyStarted(Started),
+    ProxyStarted(ProxyStarted),
     /// The proxy's process ended.
-    ProxyExited(Exit),
+    ProxyExited(ProxyExit),
     /// The health document was read.
-    Health(Health),
+    Health(HealthReading),
     /// The health document could not be read.
-    HealthMissed(Miss),
+    HealthMissed(MissedCheck),
     /// A real turn through the whole proxy worked.
-    ProbeOk(Probe),
+    ProbeOk(ProbeResult),
     /// A real turn through the whole proxy failed, although the health document may be fine.
-    ProbeFailed(Miss),
+    ProbeFailed(MissedCheck),
     /// The listening socket could not be bound.
     BindConflict(BindConflict),
     /// One structured line of the proxy's log.
     Proxy(ProxyEvent),
     /// A signature was found in a log of somebody else.
-    Foreign(Foreign),
+    Foreign(ForeignLogMatch),
     /// Whether the machine has a network at all.
-    Network(Network),
+    Network(NetworkState),
     /// A launched client ended.
     ClientExited(ClientExit),
     /// What a launched client holds.
@@ -51,7 +51,7 @@ pub enum Signal {
     /// The configuration file or the program changed: what failed before may work now.
     ConfigChanged,
     /// A person said something.
-    Person(Person),
+    Person(PersonRequest),
     /// What became of an order.
     Outcome(Outcome),
     /// The answer to [`Action::Diagnose`](crate::action::Action::Diagnose).
@@ -88,19 +88,10 @@ impl Signal {
     }
 }
 
-/// A process, told apart from a later one with the same id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Process {
-    /// Process id.
-    pub pid: u32,
-    /// When it began, in the system's own count; only ever compared for being equal.
-    pub started: u64,
-}
-
 /// A proxy that was started or adopted.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Started {
+pub struct ProxyStarted {
     /// Its process id.
     pub pid: u32,
     /// It runs without learned rules and without a store.
@@ -112,7 +103,7 @@ pub struct Started {
 /// How the proxy's process ended.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Exit {
+pub struct ProxyExit {
     /// Its process id.
     pub pid: u32,
     /// The exit code, when it ended by itself.
@@ -127,8 +118,8 @@ pub struct Exit {
 /// The numbers of a health document.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Health {
-    /// Process id.
+pub struct HealthReading {
+    /// ProcessId id.
     pub pid: u32,
     /// Whole seconds since it listens.
     pub uptime_s: u64,
@@ -150,9 +141,9 @@ pub struct Health {
 
 /// A check that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Miss {
+pub struct MissedCheck {
     /// In which way.
-    pub why: MissKind,
+    pub why: MissReason,
     /// How long was waited, in milliseconds.
     #[serde(default)]
     pub waited_ms: u64,
@@ -161,7 +152,7 @@ pub struct Miss {
 /// In which way a check failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum MissKind {
+pub enum MissReason {
     /// Nobody listens.
     Refused,
     /// No answer in time.
@@ -174,7 +165,7 @@ pub enum MissKind {
     Garbage,
 }
 
-impl MissKind {
+impl MissReason {
     /// The same word as in a recorded log.
     pub fn name(self) -> &'static str {
         match self {
@@ -190,7 +181,7 @@ impl MissKind {
 /// A real turn that worked.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Probe {
+pub struct ProbeResult {
     /// Milliseconds to the first event.
     pub first_event_ms: u64,
     /// Milliseconds to the end.
@@ -204,14 +195,14 @@ pub struct BindConflict {
     /// The port.
     pub port: u16,
     /// Who holds it, where the system tells.
-    pub owner: Option<Owner>,
+    pub owner: Option<PortOwner>,
 }
 
 /// Who holds a port.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Owner {
+pub struct PortOwner {
     /// The process.
-    pub process: Process,
+    pub process: ProcessId,
     /// The name of its program.
     pub name: String,
     /// It stands in our registry with this start time: it is a stale process of ours and may be ended.
@@ -264,7 +255,7 @@ pub struct ProxyEvent {
 
 /// A signature in a log of somebody else. The line itself stays where it was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Foreign {
+pub struct ForeignLogMatch {
     /// What the signature stands for.
     pub fault: Fault,
     /// Which log, such as `codex`.
@@ -274,7 +265,7 @@ pub struct Foreign {
 
 /// Whether there is a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Network {
+pub struct NetworkState {
     /// There is a route to the outside.
     pub up: bool,
 }
@@ -339,7 +330,7 @@ pub struct StalePort {
 #[serde(default)]
 pub struct DeadPids {
     /// The entries to take out.
-    pub processes: Vec<Process>,
+    pub processes: Vec<ProcessId>,
 }
 
 /// What was learned about endpoints is broken.
@@ -369,7 +360,7 @@ pub struct TokenExpiring {
 /// What a person said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "said", rename_all = "snake_case")]
-pub enum Person {
+pub enum PersonRequest {
     /// Stop the proxy, and leave it stopped.
     Stop,
     /// Start the proxy. Forgets crashes and lets go of a held port.
@@ -439,9 +430,9 @@ mod tests {
     fn a_signal_is_named_as_it_is_written() {
         let signals = [
             Signal::Tick,
-            Signal::Health(Health::default()),
+            Signal::Health(HealthReading::default()),
             Signal::ConfigChanged,
-            Signal::Person(Person::Cancelled { id: ActionId(7) }),
+            Signal::Person(PersonRequest::Cancelled { id: ActionId(7) }),
             Signal::Proxy(ProxyEvent { event: "turn.done".to_owned(), ..ProxyEvent::default() }),
         ];
         for signal in signals {
@@ -454,7 +445,7 @@ mod tests {
     #[test]
     fn a_log_line_may_leave_out_what_is_not_known_and_hold_more() {
         let line = r#"{"signal":"proxy_exited","code":1,"some_later_field":true}"#;
-        let want = Signal::ProxyExited(Exit { code: Some(1), ..Exit::default() });
+        let want = Signal::ProxyExited(ProxyExit { code: Some(1), ..ProxyExit::default() });
         assert_eq!(serde_json::from_str::<Signal>(line).expect("a signal"), want);
     }
 }

@@ -12,15 +12,15 @@ use crate::signal::{Outcome, Signal};
 use crate::time::Time;
 
 /// Between two recorded signals, time is let pass in steps of this length.
-const STEP: Duration = Duration::from_secs(60);
+const MAX_REPLAY_STEP: Duration = Duration::from_secs(60);
 /// Never more steps than these between two signals: a gap in a log may be a year.
-const MOST_STEPS: u32 = 24 * 60;
+const MAX_STEPS: u32 = 24 * 60;
 /// An order may lead to others at once; never more than this many rounds.
-const MOST_ROUNDS: usize = 16;
+const MAX_ROUNDS: usize = 16;
 
 /// One line of a recording: a signal and its time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Recorded {
+pub struct RecordedSignal {
     /// When it was sensed.
     pub at: Time,
     /// What was sensed.
@@ -28,7 +28,7 @@ pub struct Recorded {
     pub signal: Signal,
 }
 
-impl Recorded {
+impl RecordedSignal {
     /// The line, without its end. A tick is not worth one: time passes by itself in a replay.
     pub fn line(&self) -> Option<String> {
         if self.signal == Signal::Tick {
@@ -40,7 +40,7 @@ impl Recorded {
 
 /// One order of a replay, and what led to it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Did {
+pub struct ReplayedOrder {
     /// When.
     pub at: Time,
     /// The line of the recording, counted from 1; none when only time passed.
@@ -66,7 +66,7 @@ pub struct Replay {
     /// Signals that were read.
     pub signals: usize,
     /// Orders, in order.
-    pub did: Vec<Did>,
+    pub did: Vec<ReplayedOrder>,
     /// Lines that were left out.
     pub bad: Vec<BadLine>,
 }
@@ -96,7 +96,7 @@ impl fmt::Display for Replay {
     }
 }
 
-impl fmt::Display for Did {
+impl fmt::Display for ReplayedOrder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Order { id, fault, by, why, action } = &self.order;
         write!(f, "{} ", self.at)?;
@@ -121,7 +121,7 @@ impl fmt::Display for Did {
     }
 }
 
-/// Plays a recording: JSON lines of [`Recorded`]. Empty lines and lines that begin with `#` are comments; a line that cannot be
+/// Plays a recording: JSON lines of [`RecordedSignal`]. Empty lines and lines that begin with `#` are comments; a line that cannot be
 /// read is left out and said so.
 ///
 /// Every order is taken as carried out at once. What was recorded of outcomes is left out: they answer the orders of that
@@ -129,12 +129,12 @@ impl fmt::Display for Did {
 pub fn replay(text: &str, state: &mut State) -> Replay {
     let mut replay = Replay::default();
     let mut last: Option<Time> = None;
-    let mut asked = None;
+    let mut question = None;
     for (number, line) in text.lines().enumerate().map(|(place, line)| (place + 1, line.trim())) {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let recorded: Recorded = match serde_json::from_str(line) {
+        let recorded: RecordedSignal = match serde_json::from_str(line) {
             Ok(recorded) => recorded,
             Err(error) => {
                 replay.bad.push(BadLine { line: number, error: error.to_string() });
@@ -142,37 +142,38 @@ pub fn replay(text: &str, state: &mut State) -> Replay {
             }
         };
         replay.signals += 1;
-        let Recorded { at, mut signal } = recorded;
+        let RecordedSignal { at, mut signal } = recorded;
         if let Some(last) = last {
-            pass(state, last, at, &mut asked, &mut replay);
+            pass(state, last, at, &mut question, &mut replay);
         }
         last = Some(at);
         match &mut signal {
             Signal::Outcome(_) => continue,
-            Signal::Diagnosis(diagnosis) => diagnosis.id = asked.unwrap_or(diagnosis.id),
+            Signal::Diagnosis(diagnosis) => diagnosis.id = question.unwrap_or(diagnosis.id),
             _ => {}
         }
-        feed(state, signal, at, Some(number), &mut asked, &mut replay);
+        feed(state, signal, at, Some(number), &mut question, &mut replay);
     }
     // What was on its way at the end is let come out.
     if let Some(last) = last {
-        pass(state, last, last.plus(STEP), &mut asked, &mut replay);
+        pass(state, last, last.plus(MAX_REPLAY_STEP), &mut question, &mut replay);
     }
     replay
 }
 
-type Question = Option<crate::action::ActionId>;
+type OpenQuestion = Option<crate::ids::ActionId>;
 
 /// Lets the time pass between two signals.
-fn pass(state: &mut State, from: Time, to: Time, asked: &mut Question, replay: &mut Replay) {
+fn pass(state: &mut State, from: Time, to: Time, question: &mut OpenQuestion, replay: &mut Replay) {
     let mut at = from;
-    for _ in 0..MOST_STEPS {
-        let wait = state.wake_in().unwrap_or(STEP).min(STEP).max(Duration::from_millis(1));
+    for _ in 0..MAX_STEPS {
+        let wait =
+            state.wake_in().unwrap_or(MAX_REPLAY_STEP).min(MAX_REPLAY_STEP).max(Duration::from_millis(1));
         at = at.plus(wait);
         if at >= to {
             return;
         }
-        feed(state, Signal::Tick, at, None, asked, replay);
+        feed(state, Signal::Tick, at, None, question, replay);
     }
 }
 
@@ -181,20 +182,20 @@ fn feed(
     signal: Signal,
     at: Time,
     line: Option<usize>,
-    asked: &mut Question,
+    question: &mut OpenQuestion,
     replay: &mut Replay,
 ) {
     let name = line.map(|_| signal.name());
     let mut orders = decide(state, signal, at);
-    for _ in 0..MOST_ROUNDS {
+    for _ in 0..MAX_ROUNDS {
         let mut next = Vec::new();
         for order in orders {
             if matches!(order.action, Action::Diagnose(_)) {
-                *asked = Some(order.id);
+                *question = Some(order.id);
             }
             let done = Outcome { id: order.id, done: true, error: None };
             next.extend(decide(state, Signal::Outcome(done), at));
-            replay.did.push(Did { at, line, signal: name, order });
+            replay.did.push(ReplayedOrder { at, line, signal: name, order });
         }
         if next.is_empty() {
             return;
@@ -209,7 +210,7 @@ mod tests {
     use crate::incidents::file::Record;
     use crate::rules::Rules;
     use crate::settings::Settings;
-    use crate::signal::{Exit, Person};
+    use crate::signal::{PersonRequest, ProxyExit};
 
     fn state() -> State {
         State::new(Settings::default(), Rules::default(), Record::default())
@@ -218,13 +219,13 @@ mod tests {
     #[test]
     fn a_recording_is_read_as_it_was_written() {
         let signals = [
-            Signal::Person(Person::Start),
+            Signal::Person(PersonRequest::Start),
             Signal::Tick,
-            Signal::ProxyExited(Exit { code: Some(1), ..Exit::default() }),
+            Signal::ProxyExited(ProxyExit { code: Some(1), ..ProxyExit::default() }),
         ];
         let lines: Vec<_> = signals
             .into_iter()
-            .filter_map(|signal| Recorded { at: Time::from_secs(1_700_000_000), signal }.line())
+            .filter_map(|signal| RecordedSignal { at: Time::from_secs(1_700_000_000), signal }.line())
             .collect();
         assert_eq!(lines.len(), 2, "a tick is no line");
         let replay = replay(&lines.join("\n"), &mut state());

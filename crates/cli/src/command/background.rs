@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use latimer_proxy::config::state;
-use latimer_watchdog::run::control::{Request, Unanswered, ask};
-use latimer_watchdog::run::status::{Phase, Status};
+use latimer_watchdog::run::control::{Request, ControlError, ask};
+use latimer_watchdog::run::status::{WatchdogPhase, WatchdogStatus};
 
 use crate::setup::{self, Configuration, Places};
 use crate::watchdog::ask::{end, words};
@@ -50,7 +50,7 @@ pub(crate) fn up(args: &Args) -> anyhow::Result<ExitCode> {
         let begun = if is_new { "started" } else { "runs already" };
         setup::say(&format!("{begun}\n{}", words(&status)))?;
     }
-    Ok(if status.phase == Phase::Holding { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if status.phase == WatchdogPhase::Holding { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 pub(crate) fn down(args: &Args) -> anyhow::Result<ExitCode> {
@@ -88,12 +88,12 @@ pub(crate) fn status(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 /// The watchdog of this state directory, if one runs.
-pub(crate) fn running(state_dir: &Path) -> anyhow::Result<Option<Status>> {
+pub(crate) fn running(state_dir: &Path) -> anyhow::Result<Option<WatchdogStatus>> {
     match ask(state_dir, &Request::Status, SOON) {
         Ok(value) => Ok(Some(
             serde_json::from_value(value).context("a watchdog of another version answered; restart it")?,
         )),
-        Err(Unanswered::Nobody) => Ok(None),
+        Err(ControlError::Nobody) => Ok(None),
         Err(error) => Err(error).context("asking the watchdog"),
     }
 }
@@ -103,7 +103,7 @@ pub(crate) fn start(
     state_dir: &Path,
     configuration: &Configuration,
     idle_exit: Option<&str>,
-) -> anyhow::Result<Status> {
+) -> anyhow::Result<WatchdogStatus> {
     let log_path = state_dir.join("watchdog.log");
     if std::fs::metadata(&log_path).is_ok_and(|metadata| metadata.len() > LOG_FULL) {
         let _ = std::fs::rename(&log_path, state_dir.join("watchdog.log.1"));
@@ -136,8 +136,8 @@ pub(crate) fn start(
         let is_ready = line.try_recv().is_ok_and(|line| !line.is_empty());
         match ask(state_dir, &Request::Status, SOON) {
             Ok(value) => {
-                let status: Status = serde_json::from_value(value).context("its status")?;
-                if is_ready || matches!(status.phase, Phase::Serving | Phase::Holding) {
+                let status: WatchdogStatus = serde_json::from_value(value).context("its status")?;
+                if is_ready || matches!(status.phase, WatchdogPhase::Serving | WatchdogPhase::Holding) {
                     return Ok(status);
                 }
             }

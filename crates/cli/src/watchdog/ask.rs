@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use latimer_watchdog::run::control::{Request, ask};
-use latimer_watchdog::run::status::Status;
+use latimer_watchdog::run::status::WatchdogStatus;
 use serde_json::Value;
 
 use super::run::patience;
@@ -44,7 +44,7 @@ pub(crate) fn status(args: &StatusArgs) -> anyhow::Result<ExitCode> {
     if args.json {
         setup::say(&serde_json::to_string_pretty(&value)?)?;
     } else {
-        let status: Status =
+        let status: WatchdogStatus =
             serde_json::from_value(value).context("a watchdog of another version answered")?;
         setup::say(&words(&status))?;
     }
@@ -106,7 +106,7 @@ fn say(json: bool, value: &Value, words: &str) -> anyhow::Result<ExitCode> {
 }
 
 /// A status for people.
-pub(crate) fn words(status: &Status) -> String {
+pub(crate) fn words(status: &WatchdogStatus) -> String {
     let phase = serde_json::to_value(status.phase).ok().and_then(|phase| phase.as_str().map(str::to_owned));
     let mut lines = vec![format!(
         "{} on http://{}, watched for {} by process {}",

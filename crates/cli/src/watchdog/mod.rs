@@ -31,7 +31,7 @@ enum Command {
     /// Own the port and keep a proxy alive behind it, in the foreground
     Run(run::Args),
     /// Show how the watchdog and its proxy are
-    Status(ask::StatusArgs),
+    WatchdogStatus(ask::StatusArgs),
     /// Start the proxy anew behind the same port, without a failed request
     Upgrade(ask::Args),
     /// Start a proxy that was stopped or given up
@@ -62,7 +62,7 @@ enum Command {
 pub fn watchdog_main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(&args),
-        Command::Status(args) => ask::status(&args),
+        Command::WatchdogStatus(args) => ask::status(&args),
         Command::Upgrade(args) => ask::upgrade(&args),
         Command::Start(args) => ask::start(&args),
         Command::Restart(args) => ask::restart(&args),

@@ -10,8 +10,8 @@ use anyhow::{Context as _, bail};
 use latimer_watchdog::decide::State;
 use latimer_watchdog::incidents::file;
 use latimer_watchdog::rules::file::RulesInUse;
-use latimer_watchdog::run::control::{Request, Unanswered, ask};
-use latimer_watchdog::run::mind::{RECORD_FILE, SIGNALS_FILE};
+use latimer_watchdog::run::control::{Request, ControlError, ask};
+use latimer_watchdog::run::decider::{RECORD_FILE, SIGNALS_FILE};
 use latimer_watchdog::simulate::replay;
 use latimer_watchdog::time::Time;
 use serde_json::Value;
@@ -219,7 +219,7 @@ fn export_of(places: &Places) -> anyhow::Result<Value> {
     let state_dir = places.state()?;
     match ask(&state_dir, &Request::Export, SOON) {
         Ok(value) => Ok(value),
-        Err(Unanswered::Nobody) => from_files(places, &state_dir),
+        Err(ControlError::Nobody) => from_files(places, &state_dir),
         Err(error) => Err(error).context("asking the watchdog"),
     }
 }

@@ -10,9 +10,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use latimer_proxy::config::{Auth, state};
 use latimer_watchdog::run::child::Program;
-use latimer_watchdog::run::keeper::Regenerate;
-use latimer_watchdog::run::mind::Sources;
-use latimer_watchdog::run::{Options, Wish};
+use latimer_watchdog::run::watchdog_loop::Regenerate;
+use latimer_watchdog::run::decider::Sources;
+use latimer_watchdog::run::{Options, ControlSignal};
 use tokio::sync::mpsc;
 
 use super::environment::environment;
@@ -79,12 +79,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         regenerate: regenerate(&args.places),
     };
     setup::runtime()?.block_on(async move {
-        let wishes = wishes()?;
+        let control_signals = control_signals()?;
         let ready = |address: SocketAddr| {
             // Nobody may be reading any more; that is no reason to stop.
             let _ = setup::say(&format!("latimer listening on http://{address}"));
         };
-        latimer_watchdog::run::run(options, wishes, ready).await.context("the watchdog does not run")?;
+        latimer_watchdog::run::run(options, control_signals, ready).await.context("the watchdog does not run")?;
         Ok(ExitCode::SUCCESS)
     })
 }
@@ -168,7 +168,7 @@ pub(crate) fn partner(name: &str) -> anyhow::Result<PathBuf> {
 }
 
 /// Wishes by signal: SIGTERM and Ctrl-C stop, SIGHUP upgrades.
-fn wishes() -> anyhow::Result<mpsc::Receiver<Wish>> {
+fn control_signals() -> anyhow::Result<mpsc::Receiver<ControlSignal>> {
     use tokio::signal::unix::{SignalKind, signal};
     const AT_ONCE: usize = 4;
     let (send, receive) = mpsc::channel(AT_ONCE);
@@ -177,12 +177,12 @@ fn wishes() -> anyhow::Result<mpsc::Receiver<Wish>> {
     let mut hang_up = signal(SignalKind::hangup()).context("watching for SIGHUP")?;
     tokio::spawn(async move {
         loop {
-            let wish = tokio::select! {
-                _ = terminate.recv() => Wish::Stop,
-                _ = interrupt.recv() => Wish::Stop,
-                _ = hang_up.recv() => Wish::Upgrade,
+            let signal = tokio::select! {
+                _ = terminate.recv() => ControlSignal::Stop,
+                _ = interrupt.recv() => ControlSignal::Stop,
+                _ = hang_up.recv() => ControlSignal::Upgrade,
             };
-            if send.send(wish).await.is_err() {
+            if send.send(signal).await.is_err() {
                 break;
             }
         }

@@ -5,22 +5,22 @@ use std::time::Duration;
 use crate::time::Time;
 
 /// The most time that passes between two signals. A machine that slept for a night did not watch for a night.
-const LONGEST_STEP: Duration = Duration::from_secs(600);
+const MAX_STEP: Duration = Duration::from_secs(600);
 
 /// Counts the time that passes between readings of the clock on the wall.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Clock {
+pub(super) struct MonotonicClock {
     wall: Option<Time>,
     now: Time,
 }
 
-impl Clock {
+impl MonotonicClock {
     /// The time that has passed, after this reading.
     pub(super) fn advance(&mut self, wall: Time) -> Time {
         match self.wall {
             // From the wall, so that both are the same until somebody sets it. The upper half is left free for waiting.
             None => self.now = wall.min(Time::from_millis(u64::MAX / 2)),
-            Some(before) => self.now = self.now.plus(wall.since(before).min(LONGEST_STEP)),
+            Some(before) => self.now = self.now.plus(wall.since(before).min(MAX_STEP)),
         }
         self.wall = Some(wall);
         self.now
@@ -38,7 +38,7 @@ mod tests {
 
     #[test]
     fn it_only_goes_forward_and_never_leaps() {
-        let mut clock = Clock::default();
+        let mut clock = MonotonicClock::default();
         let secs = |secs| Time::from_secs(secs);
         let cases = [
             (1000, 1000, "the first reading"),

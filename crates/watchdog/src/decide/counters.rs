@@ -3,21 +3,21 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::guard::ladder::QUIET;
+use crate::guard::backoff::QUIET_PERIOD;
 use crate::pattern::Pattern;
 use crate::time::Time;
 
 /// The most patterns that are counted; the one not seen for the longest time leaves.
-const MOST: usize = 512;
+const MAX_PATTERNS: usize = 512;
 
 /// Sightings by pattern.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Counters {
-    seen: BTreeMap<Pattern, Seen>,
+pub(super) struct DetectionCounters {
+    seen: BTreeMap<Pattern, PatternCount>,
 }
 
 #[derive(Debug, Clone)]
-struct Seen {
+struct PatternCount {
     /// Within the longest window of its rules, and never more than its highest threshold.
     times: VecDeque<Time>,
     last: Time,
@@ -25,19 +25,19 @@ struct Seen {
     since: Time,
 }
 
-impl Counters {
+impl DetectionCounters {
     /// One more. `keep` is the most that is ever asked for.
     pub(super) fn push(&mut self, pattern: &Pattern, keep: usize, now: Time, wall: Time) {
-        if self.seen.len() >= MOST
+        if self.seen.len() >= MAX_PATTERNS
             && !self.seen.contains_key(pattern)
             && let Some(oldest) =
                 self.seen.iter().min_by_key(|(_, seen)| seen.last).map(|(key, _)| key.clone())
         {
             self.seen.remove(&oldest);
         }
-        let fresh = || Seen { times: VecDeque::new(), last: now, since: wall };
+        let fresh = || PatternCount { times: VecDeque::new(), last: now, since: wall };
         let seen = self.seen.entry(pattern.clone()).or_insert_with(fresh);
-        if now.since(seen.last) >= QUIET {
+        if now.since(seen.last) >= QUIET_PERIOD {
             seen.since = wall;
         }
         seen.last = now;
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn counts_are_those_of_the_window() {
-        let (mut counters, pattern) = (Counters::default(), Pattern::new(Fault::ServerError));
+        let (mut counters, pattern) = (DetectionCounters::default(), Pattern::new(Fault::ServerError));
         for second in [0, 10, 20, 200] {
             counters.push(&pattern, 10, Time::from_secs(second), Time::from_secs(second));
         }
@@ -83,7 +83,7 @@ mod tests {
         assert_eq!((within(60), within(180), within(190), within(200)), (1, 2, 3, 4));
         assert_eq!(counters.since(&pattern), Some(Time::ZERO));
         counters.begin_again(|_| true);
-        assert_eq!(counters.within(&pattern, QUIET, Time::from_secs(200)), 0);
+        assert_eq!(counters.within(&pattern, QUIET_PERIOD, Time::from_secs(200)), 0);
         counters.push(&pattern, 10, Time::from_secs(4000), Time::from_secs(4000));
         assert_eq!(
             counters.since(&pattern),
@@ -94,12 +94,12 @@ mod tests {
 
     #[test]
     fn memory_is_bounded() {
-        let mut counters = Counters::default();
+        let mut counters = DetectionCounters::default();
         for number in 0..2000u64 {
             let pattern = Pattern::new(Fault::ServerError).with(Fact::Endpoint, &(number % 700).to_string());
             counters.push(&pattern, 3, Time::from_secs(number), Time::ZERO);
         }
-        assert_eq!(counters.seen.len(), MOST);
+        assert_eq!(counters.seen.len(), MAX_PATTERNS);
         assert!(counters.seen.values().all(|seen| seen.times.len() <= 3));
     }
 }

@@ -2,20 +2,21 @@
 
 use latimer_protocol::status::Fault;
 
-use super::Moment;
+use super::Decision;
 use super::classify::{classify, is_success};
-use super::sighting::Sighting;
+use super::detection::Detection;
 use crate::action::Level;
+use crate::ids::ProcessId;
 use crate::pattern::{Fact, Pattern, clean_name};
 use crate::signal::{
-    CacheCorrupt, ClientDatabase, ClientExit, ClientMemory, Foreign, Process, ProxyEvent, StalePort,
+    CacheCorrupt, ClientDatabase, ClientExit, ClientMemory, ForeignLogMatch, ProxyEvent, StalePort,
     TokenExpiring,
 };
 
 /// Signals that a person or a shell sends to end a client: hang-up, interrupt, terminate.
-const ASKED_TO_END: [i32; 3] = [1, 2, 15];
+const USER_SIGNALS: [i32; 3] = [1, 2, 15];
 
-impl Moment<'_> {
+impl Decision<'_> {
     pub(super) fn proxy_event(&mut self, event: &ProxyEvent) {
         if let Some(endpoint) = &event.endpoint {
             self.state.scene.turn(endpoint, event.model.as_deref(), event.status, event.failure.as_deref());
@@ -30,22 +31,22 @@ impl Moment<'_> {
             });
         }
         let Some(pattern) = classify(event) else { return };
-        let mut sighting = Sighting::new(pattern);
-        sighting.status = event.status;
-        sighting.retry_after = event.retry_after_ms.map(std::time::Duration::from_millis);
-        match sighting.fault() {
-            Fault::ContextTooLong => sighting.scope = event.thread.as_deref().map(clean_name),
+        let mut detection = Detection::new(pattern);
+        detection.status = event.status;
+        detection.retry_after = event.retry_after_ms.map(std::time::Duration::from_millis);
+        match detection.fault() {
+            Fault::ContextTooLong => detection.scope = event.thread.as_deref().map(clean_name),
             Fault::AllRoutesResting => {
-                sighting.what =
+                detection.what =
                     event.until.map(|until| format!("every route rests; the first returns at {until} UTC"));
                 if self.state.network_down {
-                    sighting.pattern = sighting.pattern.with(Fact::Network, "down");
+                    detection.pattern = detection.pattern.with(Fact::Network, "down");
                 }
             }
-            Fault::LoginExpiring => sighting.run = event.account.as_deref().map(login_command),
+            Fault::LoginExpiring => detection.run = event.account.as_deref().map(login_command),
             _ => {}
         }
-        self.sighted(&sighting);
+        self.detected(&detection);
     }
 
     /// Faults that have a row which counts in a row.
@@ -53,14 +54,14 @@ impl Moment<'_> {
         self.state.rules.rows().iter().filter(|rule| rule.in_a_row).map(|rule| rule.fault).collect()
     }
 
-    pub(super) fn foreign(&mut self, foreign: &Foreign) {
+    pub(super) fn foreign(&mut self, foreign: &ForeignLogMatch) {
         let source = if foreign.source.is_empty() { "log" } else { &foreign.source };
         let mut pattern = Pattern::new(foreign.fault).with(Fact::Source, source);
         if foreign.fault.group() == 'A' {
             // Hearsay about our own process: the process itself is the better witness.
             pattern = pattern.with(Fact::Check, "log");
         }
-        self.sighted(&Sighting::new(pattern));
+        self.detected(&Detection::new(pattern));
     }
 
     pub(super) fn network(&mut self, up: bool) {
@@ -68,17 +69,18 @@ impl Moment<'_> {
             self.state.network_down = false;
         } else if !self.state.network_down {
             self.state.network_down = true;
-            let mut sighting = Sighting::new(Pattern::new(Fault::NameUnresolved).with(Fact::Network, "down"));
-            sighting.what =
+            let mut detection =
+                Detection::new(Pattern::new(Fault::NameUnresolved).with(Fact::Network, "down"));
+            detection.what =
                 Some("the machine has no network; what fails now is not the providers' fault".to_owned());
-            sighting.run = Some("check the network".to_owned());
-            self.sighted(&sighting);
+            detection.run = Some("check the network".to_owned());
+            self.detected(&detection);
         }
     }
 
     pub(super) fn client_exited(&mut self, exit: &ClientExit) {
         let by_itself = exit.code == Some(0);
-        let asked = exit.signal.is_some_and(|signal| ASKED_TO_END.contains(&signal));
+        let asked = exit.signal.is_some_and(|signal| USER_SIGNALS.contains(&signal));
         if by_itself || asked {
             return;
         }
@@ -87,23 +89,23 @@ impl Moment<'_> {
             (None, Some(code)) => format!("ended with code {code}"),
             (None, None) => "is gone".to_owned(),
         };
-        let mut sighting = Sighting::new(Pattern::new(Fault::ClientGone).with(Fact::Source, &exit.name));
-        sighting.scope = Some(exit.pid.to_string());
-        sighting.what = Some(format!("{} (process {}) {how}", client(&exit.name), exit.pid));
-        sighting.run.clone_from(&exit.resume);
-        self.sighted(&sighting);
+        let mut detection = Detection::new(Pattern::new(Fault::ClientGone).with(Fact::Source, &exit.name));
+        detection.scope = Some(exit.pid.to_string());
+        detection.what = Some(format!("{} (process {}) {how}", client(&exit.name), exit.pid));
+        detection.run.clone_from(&exit.resume);
+        self.detected(&detection);
     }
 
     pub(super) fn client_memory(&mut self, memory: &ClientMemory) {
         if memory.memory_bytes <= self.state.settings.client_memory_alert {
             return;
         }
-        let mut sighting =
-            Sighting::new(Pattern::new(Fault::ClientMemoryHigh).with(Fact::Source, &memory.name));
-        sighting.scope = Some(memory.pid.to_string());
+        let mut detection =
+            Detection::new(Pattern::new(Fault::ClientMemoryHigh).with(Fact::Source, &memory.name));
+        detection.scope = Some(memory.pid.to_string());
         let gib = memory.memory_bytes >> 20;
-        sighting.what = Some(format!("{} (process {}) holds {gib} MiB", client(&memory.name), memory.pid));
-        self.sighted(&sighting);
+        detection.what = Some(format!("{} (process {}) holds {gib} MiB", client(&memory.name), memory.pid));
+        self.detected(&detection);
     }
 
     pub(super) fn client_database(&mut self, database: &ClientDatabase) {
@@ -111,36 +113,36 @@ impl Moment<'_> {
         let pattern = Pattern::new(Fault::ClientDatabaseMalformed)
             .with(Fact::Source, &database.client)
             .with(Fact::Generated, generated);
-        let mut sighting = Sighting::new(pattern);
-        sighting.client = Some(database.client.clone());
-        sighting.what =
+        let mut detection = Detection::new(pattern);
+        detection.client = Some(database.client.clone());
+        detection.what =
             Some(format!("the database of {} is malformed: `{}`", client(&database.client), database.file));
-        self.sighted(&sighting);
+        self.detected(&detection);
     }
 
     pub(super) fn stale_port(&mut self, port: &StalePort) {
         if port.found == port.expected {
             return;
         }
-        let mut sighting =
-            Sighting::new(Pattern::new(Fault::StaleClientPort).with(Fact::Source, &port.client));
-        sighting.client = Some(port.client.clone());
-        sighting.what =
+        let mut detection =
+            Detection::new(Pattern::new(Fault::StaleClientPort).with(Fact::Source, &port.client));
+        detection.client = Some(port.client.clone());
+        detection.what =
             Some(format!("`{}` names port {}, and ours is {}", port.file, port.found, port.expected));
-        self.sighted(&sighting);
+        self.detected(&detection);
     }
 
-    pub(super) fn dead_pids(&mut self, processes: Vec<Process>) {
+    pub(super) fn dead_pids(&mut self, processes: Vec<ProcessId>) {
         if !processes.is_empty() {
-            let mut sighting = Sighting::of(Fault::DeadRegistryEntries);
-            sighting.processes = processes;
-            self.sighted(&sighting);
+            let mut detection = Detection::of(Fault::DeadRegistryEntries);
+            detection.processes = processes;
+            self.detected(&detection);
         }
     }
 
     pub(super) fn cache_corrupt(&mut self, cache: &CacheCorrupt) {
         let cause = if cache.known_bad { "known_bad" } else { "corrupt" };
-        self.sighted(&Sighting::new(Pattern::new(Fault::LearnedStateCorrupt).with(Fact::Cause, cause)));
+        self.detected(&Detection::new(Pattern::new(Fault::LearnedStateCorrupt).with(Fact::Cause, cause)));
     }
 
     pub(super) fn token_expiring(&mut self, token: &TokenExpiring) {
@@ -151,13 +153,13 @@ impl Moment<'_> {
         let pattern = Pattern::new(Fault::LoginExpiring)
             .with(Fact::Source, &token.login)
             .with(Fact::Cause, &token.account);
-        let mut sighting = Sighting::new(pattern);
+        let mut detection = Detection::new(pattern);
         let when = if over { "ended" } else { "ends" };
-        sighting.what =
+        detection.what =
             Some(format!("the login {} ({}) {when} at {} UTC", token.login, token.account, token.expires_at));
-        sighting.run = Some(login_command(&token.login));
-        sighting.level = over.then_some(Level::Urgent);
-        self.sighted(&sighting);
+        detection.run = Some(login_command(&token.login));
+        detection.level = over.then_some(Level::Urgent);
+        self.detected(&detection);
     }
 }
 

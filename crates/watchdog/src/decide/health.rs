@@ -4,28 +4,28 @@ use std::time::Duration;
 
 use latimer_protocol::status::Fault;
 
-use super::lifecycle::Phase;
-use super::sighting::Sighting;
-use super::{FORESIGHT, Moment};
-use crate::action::{Action, By};
+use super::detection::Detection;
+use super::lifecycle::ProxyPhase;
+use super::{Decision, TREND_HORIZON};
+use crate::action::{Action, Proposer};
 use crate::pattern::{Fact, Pattern};
-use crate::signal::{Health, Miss, MissKind, Probe};
+use crate::signal::{HealthReading, MissReason, MissedCheck, ProbeResult};
 
 /// A proxy that was just started may take so long to answer for the first time.
-const GRACE: Duration = Duration::from_secs(10);
+const STARTUP_GRACE: Duration = Duration::from_secs(10);
 /// An event loop that is later than this is in trouble.
-const LAG_MS: u64 = 2_000;
+const MAX_LAG_MS: u64 = 2_000;
 
-impl Moment<'_> {
-    pub(super) fn healthy(&mut self, health: &Health) {
+impl Decision<'_> {
+    pub(super) fn healthy(&mut self, health: &HealthReading) {
         let phase = self.state.life.phase;
-        if matches!(phase, Phase::Stopped | Phase::Held) {
+        if matches!(phase, ProxyPhase::Stopped | ProxyPhase::Held) {
             return;
         }
         if self.is_late(health.pid) {
             return;
         }
-        if phase == Phase::Down {
+        if phase == ProxyPhase::Down {
             if self.is_in_flight(|action| matches!(action, Action::Restart { .. } | Action::Start { .. })) {
                 return;
             }
@@ -37,7 +37,7 @@ impl Moment<'_> {
             self.state.life.answers = Some(health.pid);
             self.state.life.pid.get_or_insert(health.pid);
         }
-        self.enter(Phase::Up);
+        self.enter(ProxyPhase::Up);
         self.state.life.health = health.clone();
         self.state.counters.begin_again(|pattern| {
             let check = pattern.fact(Fact::Check);
@@ -47,19 +47,20 @@ impl Moment<'_> {
         // The next start is a plain one then; what runs in safe mode goes on in it.
         self.state.restarts.healthy(self.now);
         self.look_at_memory(health);
-        if health.loop_lag_ms > LAG_MS {
-            let mut sighting = Sighting::new(Pattern::new(Fault::ProxyUnresponsive).with(Fact::Check, "lag"));
-            sighting.what = Some(format!("the proxy answers {} ms late", health.loop_lag_ms));
-            sighting.run = Some("latimer-watchdog upgrade".to_owned());
-            self.sighted(&sighting);
+        if health.loop_lag_ms > MAX_LAG_MS {
+            let mut detection =
+                Detection::new(Pattern::new(Fault::ProxyUnresponsive).with(Fact::Check, "lag"));
+            detection.what = Some(format!("the proxy answers {} ms late", health.loop_lag_ms));
+            detection.run = Some("latimer-watchdog upgrade".to_owned());
+            self.detected(&detection);
         }
     }
 
     /// An answer that was read before the process ended, and is heard after.
     fn is_late(&self, pid: u32) -> bool {
         let life = &self.state.life;
-        let unnamed = pid == 0 && life.phase == Phase::Down && life.pid.is_none();
-        let from_before = pid > 0 && life.answered == Some(pid) && self.now.since(life.since) < GRACE;
+        let unnamed = pid == 0 && life.phase == ProxyPhase::Down && life.pid.is_none();
+        let from_before = pid > 0 && life.answered == Some(pid) && self.now.since(life.since) < STARTUP_GRACE;
         unnamed || from_before
     }
 
@@ -72,7 +73,7 @@ impl Moment<'_> {
         self.state.latency.clear();
     }
 
-    fn look_at_memory(&mut self, health: &Health) {
+    fn look_at_memory(&mut self, health: &HealthReading) {
         if health.memory_bytes == 0 {
             return;
         }
@@ -90,7 +91,7 @@ impl Moment<'_> {
             )
         } else {
             let reaches = self.state.memory.trend().and_then(|trend| trend.reaches(limit));
-            let Some(left) = reaches.filter(|left| *left <= FORESIGHT) else { return };
+            let Some(left) = reaches.filter(|left| *left <= TREND_HORIZON) else { return };
             let minutes = left.as_secs() / 60;
             (
                 "slope",
@@ -100,12 +101,12 @@ impl Moment<'_> {
                 ),
             )
         };
-        let mut sighting = Sighting::new(Pattern::new(Fault::ProxyMemoryHigh).with(Fact::Check, check));
-        sighting.what = Some(what);
-        self.sighted(&sighting);
+        let mut detection = Detection::new(Pattern::new(Fault::ProxyMemoryHigh).with(Fact::Check, check));
+        detection.what = Some(what);
+        self.detected(&detection);
     }
 
-    pub(super) fn missed(&mut self, miss: &Miss) {
+    pub(super) fn missed(&mut self, miss: &MissedCheck) {
         if !self.is_watched() {
             return;
         }
@@ -113,63 +114,63 @@ impl Moment<'_> {
         self.state.restarts.unhealthy();
         let pattern = match miss.why {
             // Nobody listens: the process of an adopted proxy is gone.
-            MissKind::Refused => Pattern::new(Fault::ProxyGone).with(Fact::Check, "health"),
+            MissReason::Refused => Pattern::new(Fault::ProxyGone).with(Fact::Check, "health"),
             _ => Pattern::new(Fault::ProxyUnresponsive),
         };
         let missed = self.state.life.missed;
-        let mut sighting = Sighting::new(pattern);
-        sighting.is_dead = true;
-        sighting.what =
+        let mut detection = Detection::new(pattern);
+        detection.is_dead = true;
+        detection.what =
             Some(format!("the proxy did not answer {missed} times in a row ({})", miss.why.name()));
-        self.sighted(&sighting);
+        self.detected(&detection);
     }
 
     /// It runs, and had its time to come up.
     fn is_watched(&self) -> bool {
         let life = &self.state.life;
         match life.phase {
-            Phase::Up => true,
-            Phase::Starting => self.now.since(life.since) >= GRACE,
-            Phase::Unknown | Phase::Down | Phase::Stopped | Phase::Held => false,
+            ProxyPhase::Up => true,
+            ProxyPhase::Starting => self.now.since(life.since) >= STARTUP_GRACE,
+            ProxyPhase::Unknown | ProxyPhase::Down | ProxyPhase::Stopped | ProxyPhase::Held => false,
         }
     }
 
-    pub(super) fn probe_ok(&mut self, probe: &Probe) {
+    pub(super) fn probe_ok(&mut self, probe: &ProbeResult) {
         self.state.latency.push(self.now, probe.first_event_ms);
-        let slower = self.state.latency.trend().and_then(|trend| trend.reaches(LAG_MS));
-        if let Some(left) = slower.filter(|left| *left <= FORESIGHT) {
+        let slower = self.state.latency.trend().and_then(|trend| trend.reaches(MAX_LAG_MS));
+        if let Some(left) = slower.filter(|left| *left <= TREND_HORIZON) {
             let minutes = left.as_secs() / 60;
-            let mut sighting =
-                Sighting::new(Pattern::new(Fault::ProxyUnresponsive).with(Fact::Check, "latency"));
-            sighting.what = Some(format!(
-                "turns begin later and later; in {minutes} minutes they take {LAG_MS} ms to begin"
+            let mut detection =
+                Detection::new(Pattern::new(Fault::ProxyUnresponsive).with(Fact::Check, "latency"));
+            detection.what = Some(format!(
+                "turns begin later and later; in {minutes} minutes they take {MAX_LAG_MS} ms to begin"
             ));
-            sighting.run = Some("latimer-watchdog upgrade".to_owned());
-            self.sighted(&sighting);
+            detection.run = Some("latimer-watchdog upgrade".to_owned());
+            self.detected(&detection);
         }
         self.state.counters.begin_again(|pattern| {
             pattern.fault == Fault::ProxyUnresponsive && pattern.fact(Fact::Check) == Some("probe")
         });
-        if let Some((sighting, _)) = self.state.probing.take() {
+        if let Some((detection, _)) = self.state.probing.take() {
             let why = "a real turn works, and the client tries again by itself".to_owned();
-            self.order(Some(sighting.fault()), By::Rule, why, Action::Ignore);
+            self.order(Some(detection.fault()), Proposer::Rule, why, Action::Ignore);
         }
     }
 
-    pub(super) fn probe_failed(&mut self, miss: &Miss) {
+    pub(super) fn probe_failed(&mut self, miss: &MissedCheck) {
         if !self.is_watched() {
             return;
         }
         self.state.restarts.unhealthy();
         let what = format!("a real turn through the proxy failed ({})", miss.why.name());
-        let asked_for = self.state.probing.take().filter(|(sighting, _)| {
-            matches!(sighting.fault(), Fault::ClientStreamLost | Fault::ClientReconnecting)
+        let asked_for = self.state.probing.take().filter(|(detection, _)| {
+            matches!(detection.fault(), Fault::ClientStreamLost | Fault::ClientReconnecting)
         });
         // Nobody asked: it is alive but dead. After a lost stream it is the client's fault or ours, and can wait for a cancel.
         let fault = asked_for.as_ref().map_or(Fault::ProxyUnresponsive, |(asked_for, _)| asked_for.fault());
-        let mut sighting = Sighting::new(Pattern::new(fault).with(Fact::Check, "probe"));
-        sighting.is_dead = asked_for.is_none();
-        sighting.what = Some(what);
-        self.sighted(&sighting);
+        let mut detection = Detection::new(Pattern::new(fault).with(Fact::Check, "probe"));
+        detection.is_dead = asked_for.is_none();
+        detection.what = Some(what);
+        self.detected(&detection);
     }
 }

@@ -5,20 +5,20 @@ use std::time::Duration;
 use latimer_protocol::status::Fault;
 use serde::Serialize;
 
-use super::Moment;
-use super::sighting::Sighting;
+use super::Decision;
+use super::detection::Detection;
 use crate::action::{Action, Level};
 use crate::pattern::{Fact, Pattern};
-use crate::signal::{BindConflict, Exit, Health, Started};
+use crate::signal::{BindConflict, HealthReading, ProxyExit, ProxyStarted};
 use crate::time::Time;
 
 /// Between two tries to take a port that somebody else holds.
-const PORT_AGAIN: Duration = Duration::from_secs(60);
+const PORT_RETRY_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Where the proxy is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Phase {
+pub enum ProxyPhase {
     /// Nothing is known of it yet.
     #[default]
     Unknown,
@@ -34,7 +34,7 @@ pub enum Phase {
     Held,
 }
 
-impl Phase {
+impl ProxyPhase {
     /// The same word as in JSON.
     pub fn name(self) -> &'static str {
         match self {
@@ -51,7 +51,7 @@ impl Phase {
 /// What is known of the proxy.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Life {
-    pub(super) phase: Phase,
+    pub(super) phase: ProxyPhase,
     /// Since when it is in this phase.
     pub(super) since: Time,
     /// The same, as people read it.
@@ -62,7 +62,7 @@ pub(super) struct Life {
     pub(super) answers: Option<u32>,
     pub(super) safe_mode: bool,
     pub(super) missed: u32,
-    pub(super) health: Health,
+    pub(super) health: HealthReading,
     /// The one that is to take its place.
     pub(super) successor: Option<u32>,
     /// Who gave the answers before: what is heard of it soon after its end was said before.
@@ -71,8 +71,8 @@ pub(super) struct Life {
     pub(super) down_by: Option<Fault>,
 }
 
-impl Moment<'_> {
-    pub(super) fn enter(&mut self, phase: Phase) {
+impl Decision<'_> {
+    pub(super) fn enter(&mut self, phase: ProxyPhase) {
         let life = &mut self.state.life;
         if life.phase != phase {
             (life.phase, life.since, life.since_wall) = (phase, self.now, self.wall);
@@ -80,13 +80,13 @@ impl Moment<'_> {
         life.missed = 0;
     }
 
-    pub(super) fn proxy_started(&mut self, started: &Started) {
+    pub(super) fn proxy_started(&mut self, started: &ProxyStarted) {
         // A new one beside the old one is not the proxy yet: its first answer makes it so.
         if self.is_in_flight(|action| matches!(action, Action::Replace)) {
             self.state.life.successor = (started.pid > 0).then_some(started.pid);
             return;
         }
-        if matches!(self.state.life.phase, Phase::Stopped) {
+        if matches!(self.state.life.phase, ProxyPhase::Stopped) {
             return;
         }
         self.drop_starts();
@@ -94,8 +94,8 @@ impl Moment<'_> {
         self.state.life.pid = (started.pid > 0).then_some(started.pid);
         self.state.life.safe_mode = started.safe_mode;
         // Again from now, also when it was starting before.
-        self.state.life.phase = Phase::Unknown;
-        self.enter(Phase::Starting);
+        self.state.life.phase = ProxyPhase::Unknown;
+        self.enter(ProxyPhase::Starting);
         self.another_answers();
     }
 
@@ -108,14 +108,14 @@ impl Moment<'_> {
         self.another_answers();
     }
 
-    pub(super) fn proxy_exited(&mut self, exit: &Exit) {
+    pub(super) fn proxy_exited(&mut self, exit: &ProxyExit) {
         let life = &mut self.state.life;
         let another = exit.pid > 0 && life.pid.is_some_and(|pid| pid != exit.pid);
-        if !another || (exit.wanted && life.phase == Phase::Stopped) {
+        if !another || (exit.wanted && life.phase == ProxyPhase::Stopped) {
             life.pid = None;
         }
         let life = &self.state.life;
-        let lives = matches!(life.phase, Phase::Starting | Phase::Up);
+        let lives = matches!(life.phase, ProxyPhase::Starting | ProxyPhase::Up);
         let being_ended = self
             .is_in_flight(|action| matches!(action, Action::Restart { .. } | Action::Replace | Action::Stop));
         if exit.wanted || another || !lives || being_ended {
@@ -127,36 +127,36 @@ impl Moment<'_> {
             (None, Some(signal)) => format!("the proxy was ended by signal {signal}"),
             (None, None) => "the proxy is gone".to_owned(),
         };
-        if exit.code == Some(0) && life.phase == Phase::Up {
+        if exit.code == Some(0) && life.phase == ProxyPhase::Up {
             // It was told to stop, and not by us: somebody's wish.
             self.drop_pending();
-            self.enter(Phase::Stopped);
+            self.enter(ProxyPhase::Stopped);
             let what = "the proxy was stopped from outside, and is left so".to_owned();
             self.tell_plainly(Level::Info, what, "latimer-watchdog start".to_owned());
             return;
         }
         let cause =
             exit.code.map(|code| format!("code_{code}")).or(exit.signal.map(|it| format!("signal_{it}")));
-        let mut sighting = Sighting::new(Pattern::new(fault).maybe(Fact::Cause, cause.as_deref()));
-        sighting.is_dead = true;
-        sighting.what = Some(how);
-        self.gone(&sighting);
+        let mut detection = Detection::new(Pattern::new(fault).maybe(Fact::Cause, cause.as_deref()));
+        detection.is_dead = true;
+        detection.what = Some(how);
+        self.gone(&detection);
     }
 
     /// The process is gone: nothing has to be ended first, and every rule on it is a start.
-    fn gone(&mut self, sighting: &Sighting) {
-        self.state.life.down_by = Some(sighting.fault());
+    fn gone(&mut self, detection: &Detection) {
+        self.state.life.down_by = Some(detection.fault());
         self.starts_have_failed();
         self.another_answers();
-        self.enter(Phase::Down);
-        self.sighted(sighting);
+        self.enter(ProxyPhase::Down);
+        self.detected(detection);
     }
 
     pub(super) fn bind_conflict(&mut self, conflict: &BindConflict) {
-        if matches!(self.state.life.phase, Phase::Stopped | Phase::Held | Phase::Up) {
+        if matches!(self.state.life.phase, ProxyPhase::Stopped | ProxyPhase::Held | ProxyPhase::Up) {
             return;
         }
-        self.enter(Phase::Down);
+        self.enter(ProxyPhase::Down);
         self.state.life.down_by = Some(Fault::PortTaken);
         let (owner, what) = match &conflict.owner {
             Some(owner) => {
@@ -166,14 +166,18 @@ impl Moment<'_> {
             }
             None => ("unknown", format!("port {} is held by another process", conflict.port)),
         };
-        let mut sighting = Sighting::new(Pattern::new(Fault::PortTaken).with(Fact::Owner, owner));
-        sighting.processes =
+        let mut detection = Detection::new(Pattern::new(Fault::PortTaken).with(Fact::Owner, owner));
+        detection.processes =
             conflict.owner.iter().filter(|owner| owner.ours).map(|owner| owner.process).collect();
-        sighting.what = Some(what);
+        detection.what = Some(what);
         if owner != "ours" {
-            sighting.level = Some(Level::Urgent);
-            self.start_later(PORT_AGAIN, "the port may be free by now".to_owned(), Some(Fault::PortTaken));
+            detection.level = Some(Level::Urgent);
+            self.start_later(
+                PORT_RETRY_INTERVAL,
+                "the port may be free by now".to_owned(),
+                Some(Fault::PortTaken),
+            );
         }
-        self.sighted(&sighting);
+        self.detected(&detection);
     }
 }

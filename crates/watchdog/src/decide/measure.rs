@@ -4,29 +4,30 @@ use std::time::Duration;
 
 use latimer_protocol::status::Fault;
 
-use super::Moment;
-use super::lifecycle::Phase;
-use super::orders::{Hope, InFlight};
+use super::Decision;
+use super::detection::Detection;
+use super::lifecycle::ProxyPhase;
+use super::orders::{InFlightOrder, SuccessCriterion};
 use super::revive::is_start;
-use super::sighting::Sighting;
-use crate::action::{Action, ActionId, By, Level};
+use crate::action::{Action, Level, Proposer};
+use crate::ids::ActionId;
 use crate::pattern::{Fact, Pattern};
 use crate::rules::Remedy;
 use crate::signal::Outcome;
 use crate::time::Time;
 
 /// The most hypotheses that are watched at once; the oldest is given up without a result.
-const MOST: usize = 64;
+const MAX_MEASUREMENTS: usize = 64;
 
 /// Something was done, and its fault is hoped to stay away.
 #[derive(Debug, Clone)]
-pub(super) struct Trial {
-    hope: Hope,
-    by: By,
+pub(super) struct Measurement {
+    hope: SuccessCriterion,
+    by: Proposer,
     until: Time,
 }
 
-impl Moment<'_> {
+impl Decision<'_> {
     pub(super) fn outcome(&mut self, outcome: &Outcome) {
         let Some(order) = self.state.in_flight.remove(&outcome.id) else { return };
         if outcome.done {
@@ -52,15 +53,15 @@ impl Moment<'_> {
         }
     }
 
-    fn take_starts(&mut self) -> Vec<InFlight> {
+    fn take_starts(&mut self) -> Vec<InFlightOrder> {
         let all = std::mem::take(&mut self.state.in_flight);
-        let (starts, others): (Vec<(ActionId, InFlight)>, Vec<_>) =
+        let (starts, others): (Vec<(ActionId, InFlightOrder)>, Vec<_>) =
             all.into_iter().partition(|(_, order)| is_start(&order.action));
         self.state.in_flight = others.into_iter().collect();
         starts.into_iter().map(|(_, order)| order).collect()
     }
 
-    fn was_done(&mut self, order: InFlight) {
+    fn was_done(&mut self, order: InFlightOrder) {
         if matches!(order.action, Action::KillStale { .. }) {
             let why = "what held the port was ended".to_owned();
             self.start_later(Duration::from_millis(100), why, Some(Fault::PortTaken));
@@ -71,32 +72,32 @@ impl Moment<'_> {
         let Some(hope) = order.hope else { return };
         // One hypothesis for a pattern: the newest.
         self.state.trials.retain(|trial| trial.hope.key != hope.key);
-        if self.state.trials.len() >= MOST {
+        if self.state.trials.len() >= MAX_MEASUREMENTS {
             self.state.trials.remove(0);
         }
         let until = self.now.plus(hope.window);
-        self.state.trials.push(Trial { hope, by: order.by, until });
+        self.state.trials.push(Measurement { hope, by: order.by, until });
     }
 
-    fn was_not_done(&mut self, order: &InFlight, error: &str) {
+    fn was_not_done(&mut self, order: &InFlightOrder, error: &str) {
         let fault = order.hope.as_ref().map_or(Fault::ProxyGone, |hope| hope.key.pattern.fault);
         if let Some(hope) = &order.hope {
             self.learned(hope, order.by, false);
         }
         let what = format!("{} could not be done: {error}", super::telling::words(&order.action));
         if is_start(&order.action) {
-            if self.state.life.phase == Phase::Starting {
+            if self.state.life.phase == ProxyPhase::Starting {
                 // As good as a crash: the same back-off, the same end.
-                self.enter(Phase::Down);
-                let mut sighting = Sighting::new(Pattern::new(fault).with(Fact::Cause, "not_started"));
-                (sighting.is_dead, sighting.what) = (true, Some(what));
-                self.revive(&sighting, By::Rule);
+                self.enter(ProxyPhase::Down);
+                let mut detection = Detection::new(Pattern::new(fault).with(Fact::Cause, "not_started"));
+                (detection.is_dead, detection.what) = (true, Some(what));
+                self.revive(&detection, Proposer::Rule);
             }
             return;
         }
-        let mut sighting = Sighting::of(fault);
-        sighting.what = Some(what);
-        self.tell(&sighting, Level::Warning, None, Duration::from_secs(300));
+        let mut detection = Detection::of(fault);
+        detection.what = Some(what);
+        self.tell(&detection, Level::Warning, None, Duration::from_secs(300));
     }
 
     /// A fault is here again: what was hoped to keep it away did not.
@@ -120,7 +121,7 @@ impl Moment<'_> {
         }
     }
 
-    fn learned(&mut self, hope: &Hope, by: By, helped: bool) {
+    fn learned(&mut self, hope: &SuccessCriterion, by: Proposer, helped: bool) {
         let key = &hope.key;
         self.state.ladder.measured(key, helped);
         if key.remedy.changes_something() && key.remedy != Remedy::Ignore {

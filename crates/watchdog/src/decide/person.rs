@@ -1,42 +1,42 @@
 //! What a person says goes before everything: it passes no guard but their own earlier word.
 
-use super::Moment;
-use super::lifecycle::Phase;
-use crate::action::{Action, By, Order};
-use crate::signal::Person;
+use super::Decision;
+use super::lifecycle::ProxyPhase;
+use crate::action::{Action, Order, Proposer};
+use crate::signal::PersonRequest;
 
-impl Moment<'_> {
-    pub(super) fn person(&mut self, person: &Person) {
-        let runs = matches!(self.state.life.phase, Phase::Starting | Phase::Up);
+impl Decision<'_> {
+    pub(super) fn person(&mut self, person: &PersonRequest) {
+        let runs = matches!(self.state.life.phase, ProxyPhase::Starting | ProxyPhase::Up);
         match person {
-            Person::Stop => self.stop(),
-            Person::Start => {
+            PersonRequest::Stop => self.stop(),
+            PersonRequest::Start => {
                 if !runs {
                     self.state.restarts.forget();
                     self.start();
                 }
             }
-            Person::Restart => {
+            PersonRequest::Restart => {
                 self.state.restarts.forget();
                 if runs {
                     self.wish(Action::Restart { safe_mode: false, hung: false });
-                    self.state.life.phase = Phase::Unknown;
-                    self.enter(Phase::Starting);
+                    self.state.life.phase = ProxyPhase::Unknown;
+                    self.enter(ProxyPhase::Starting);
                 } else {
                     self.start();
                 }
             }
-            Person::Upgrade => {
+            PersonRequest::Upgrade => {
                 if runs {
                     self.wish(Action::Replace);
                 } else {
                     self.start();
                 }
             }
-            Person::Silence { fault, until } => self.state.silenced.silence(*fault, *until),
-            Person::Unsilence { fault } => self.state.silenced.unsilence(*fault),
-            Person::Cancelled { id } => self.cancelled(*id),
-            Person::Accepted { id } => self.accepted(*id),
+            PersonRequest::Silence { fault, until } => self.state.silenced.silence(*fault, *until),
+            PersonRequest::Unsilence { fault } => self.state.silenced.unsilence(*fault),
+            PersonRequest::Cancelled { id } => self.cancelled(*id),
+            PersonRequest::Accepted { id } => self.accepted(*id),
         }
     }
 
@@ -46,7 +46,7 @@ impl Moment<'_> {
         self.state.trials.clear();
         self.state.asked = None;
         self.state.probing = None;
-        self.enter(Phase::Stopped);
+        self.enter(ProxyPhase::Stopped);
         self.wish(Action::Stop);
     }
 
@@ -54,15 +54,15 @@ impl Moment<'_> {
         self.drop_starts();
         self.state.life.safe_mode = false;
         // What was stopped may still be draining, and what hangs is still there.
-        let action = self.bring_up(false, self.state.life.phase == Phase::Held);
+        let action = self.bring_up(false, self.state.life.phase == ProxyPhase::Held);
         self.wish(action);
-        self.enter(Phase::Starting);
+        self.enter(ProxyPhase::Starting);
     }
 
     fn wish(&mut self, action: Action) {
         let id = self.next_id();
         let order =
-            Order { id, fault: None, by: By::Person, why: "asked for by a person".to_owned(), action };
+            Order { id, fault: None, by: Proposer::Person, why: "asked for by a person".to_owned(), action };
         self.send(order, None);
     }
 }

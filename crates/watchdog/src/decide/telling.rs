@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use latimer_protocol::status::Fault;
 
-use super::Moment;
+use super::Decision;
 use super::choose::key;
-use super::lifecycle::Phase;
-use super::sighting::Sighting;
-use crate::action::{Action, ActionId, Alert, By, Level};
-use crate::diagnose::report::Proxy;
+use super::detection::Detection;
+use super::lifecycle::ProxyPhase;
+use crate::action::{Action, Alert, Level, Proposer};
+use crate::diagnose::report::ProxyFacts;
+use crate::ids::ActionId;
 use crate::pattern::Pattern;
 use crate::rules::Remedy;
 
@@ -74,24 +75,24 @@ fn advice(fault: Fault) -> (Level, &'static str) {
     ADVICE.iter().find(|row| row.0 == fault).map_or((Level::Warning, ""), |row| (row.1, row.2))
 }
 
-impl Moment<'_> {
+impl Decision<'_> {
     /// Tells of a fault because a remedy says so, at most once in this time.
     pub(super) fn tell_of(
         &mut self,
-        sighting: &Sighting,
+        detection: &Detection,
         remedy: Remedy,
         why: Option<String>,
         every: Duration,
     ) {
-        if !self.state.ladder.tell(&key(sighting, remedy), every, self.now) {
+        if !self.state.ladder.tell(&key(detection, remedy), every, self.now) {
             return;
         }
-        let level = sighting.level.unwrap_or_else(|| advice(sighting.fault()).0);
+        let level = detection.level.unwrap_or_else(|| advice(detection.fault()).0);
         let subject =
-            sighting.pattern.endpoint().map(|endpoint| format!(" on {endpoint}")).unwrap_or_default();
-        let mut what = match &sighting.what {
+            detection.pattern.endpoint().map(|endpoint| format!(" on {endpoint}")).unwrap_or_default();
+        let mut what = match &detection.what {
             Some(what) => what.clone(),
-            None => format!("{}{subject}", sighting.fault().title()),
+            None => format!("{}{subject}", detection.fault().title()),
         };
         match remedy {
             Remedy::SuggestModel => what.push_str("; another model may do better"),
@@ -101,41 +102,41 @@ impl Moment<'_> {
         if let Some(why) = why {
             what = format!("{what}; {why}");
         }
-        self.alert(sighting, level, what, None);
+        self.alert(detection, level, what, None);
     }
 
     /// Tells of a fault at this level, at most once in this time.
-    pub(super) fn tell(&mut self, sighting: &Sighting, level: Level, run: Option<&str>, every: Duration) {
-        let key = key(sighting, Remedy::AlertUser);
+    pub(super) fn tell(&mut self, detection: &Detection, level: Level, run: Option<&str>, every: Duration) {
+        let key = key(detection, Remedy::AlertUser);
         if self.state.ladder.tell(&key, every, self.now) {
-            let what = sighting.reason();
-            self.alert(sighting, level, what, run.map(str::to_owned));
+            let what = detection.reason();
+            self.alert(detection, level, what, run.map(str::to_owned));
         }
     }
 
     /// Tells of a change that a person may accept.
-    pub(super) fn tell_of_offer(&mut self, sighting: &Sighting, what: String, id: ActionId) {
-        self.alert(sighting, Level::Warning, what, Some(format!("latimer-watchdog accept {id}")));
+    pub(super) fn tell_of_offer(&mut self, detection: &Detection, what: String, id: ActionId) {
+        self.alert(detection, Level::Warning, what, Some(format!("latimer-watchdog accept {id}")));
     }
 
     /// Tells of something that is no single fault.
     pub(super) fn tell_plainly(&mut self, level: Level, what: String, run: String) {
         let alert = Alert { level, what: what.clone(), since: self.wall, tried: Vec::new(), run };
-        self.order(None, By::Guard, what, Action::Alert(alert));
+        self.order(None, Proposer::Guard, what, Action::Alert(alert));
     }
 
-    fn alert(&mut self, sighting: &Sighting, level: Level, what: String, run: Option<String>) {
-        let pattern = &sighting.pattern;
+    fn alert(&mut self, detection: &Detection, level: Level, what: String, run: Option<String>) {
+        let pattern = &detection.pattern;
         // Silenced since the matter began.
         if self.state.silenced.covers(pattern.fault, self.wall) {
             return;
         }
         let since = self.state.counters.since(pattern).unwrap_or(self.wall);
-        let run = run.or_else(|| sighting.run.clone()).unwrap_or_else(|| advice(pattern.fault).1.to_owned());
+        let run = run.or_else(|| detection.run.clone()).unwrap_or_else(|| advice(pattern.fault).1.to_owned());
         let tried = self.tried(pattern);
         let why = pattern.to_string();
         let alert = Alert { level, what, since, tried, run };
-        self.order(Some(pattern.fault), By::Rule, why, Action::Alert(alert));
+        self.order(Some(pattern.fault), Proposer::Rule, why, Action::Alert(alert));
     }
 
     /// What was tried for a pattern, and what became of it.
@@ -151,10 +152,10 @@ impl Moment<'_> {
     }
 
     /// The proxy, as a model may be told of it.
-    pub(super) fn proxy_facts(&self) -> Proxy {
+    pub(super) fn proxy_facts(&self) -> ProxyFacts {
         let life = &self.state.life;
-        let lives = life.phase == Phase::Up;
-        Proxy {
+        let lives = life.phase == ProxyPhase::Up;
+        ProxyFacts {
             phase: life.phase.name(),
             uptime_s: if lives { life.health.uptime_s } else { 0 },
             memory_bytes: if lives { life.health.memory_bytes } else { 0 },

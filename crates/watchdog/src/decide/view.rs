@@ -4,9 +4,10 @@ use latimer_protocol::status::Fault;
 use serde::Serialize;
 
 use super::State;
-use super::lifecycle::Phase;
-use crate::action::{ActionId, By, Order};
+use super::lifecycle::ProxyPhase;
+use crate::action::{Order, Proposer};
 use crate::diagnose::budget::Ledger;
+use crate::ids::ActionId;
 use crate::incidents::Incident;
 use crate::pattern::Pattern;
 use crate::rules::{Remedy, Rule};
@@ -14,9 +15,9 @@ use crate::time::Time;
 
 /// How things stand: `status`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Status {
+pub struct StateView {
     /// Where the proxy is in its life.
-    pub phase: Phase,
+    pub phase: ProxyPhase,
     /// Since when.
     pub since: Time,
     /// Its process id.
@@ -34,13 +35,13 @@ pub struct Status {
     /// The whole network is gone.
     pub network_down: bool,
     /// What will be done unless a person cancels it.
-    pub announced: Vec<Announced>,
+    pub announced: Vec<AnnouncedOrder>,
     /// What a person may accept, by number.
-    pub offered: Vec<Offered>,
+    pub offered: Vec<OfferedChange>,
     /// Faults that are only counted, with the end of it.
     pub silenced: Vec<(Fault, Option<Time>)>,
     /// What rests after a try.
-    pub resting: Vec<Resting>,
+    pub resting: Vec<RestingPattern>,
     /// How often each fault was seen since the watchdog began.
     pub counts: Vec<(Fault, u64)>,
     /// What asking a model has cost.
@@ -51,13 +52,13 @@ pub struct Status {
 
 /// An order that waits for a cancel.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Announced {
+pub struct AnnouncedOrder {
     /// The number to cancel by.
     pub id: ActionId,
     /// When it will be done.
     pub at: Time,
     /// Who proposed it.
-    pub by: By,
+    pub by: Proposer,
     /// What will be done, in words.
     pub what: String,
     /// Why.
@@ -66,7 +67,7 @@ pub struct Announced {
 
 /// A change that a person may accept.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Offered {
+pub struct OfferedChange {
     /// The number to accept by.
     pub id: ActionId,
     /// What would be done.
@@ -77,7 +78,7 @@ pub struct Offered {
 
 /// A pattern that rests after a try.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Resting {
+pub struct RestingPattern {
     /// The pattern.
     pub pattern: Pattern,
     /// What was tried.
@@ -118,7 +119,7 @@ pub struct Export {
     /// When it was made.
     pub at: Time,
     /// How things stand.
-    pub status: Status,
+    pub status: StateView,
     /// Every rule.
     pub rules: Vec<RuleView>,
     /// Every incident, the last used first.
@@ -127,26 +128,27 @@ pub struct Export {
 
 impl State {
     /// How things stand at this moment.
-    pub fn status(&self, wall: Time) -> Status {
+    pub fn status(&self, wall: Time) -> StateView {
         let now = self.clock.now();
-        let announced = self.pending.iter().filter(|pending| pending.announced).map(|pending| Announced {
-            id: pending.id,
-            at: pending.due_wall,
-            by: pending.by,
-            what: super::telling::words(&pending.action),
-            why: pending.why.clone(),
-        });
-        let offered = self.proposals.iter().map(|offer| Offered {
+        let announced =
+            self.pending.iter().filter(|pending| pending.announced).map(|pending| AnnouncedOrder {
+                id: pending.id,
+                at: pending.due_wall,
+                by: pending.by,
+                what: super::telling::words(&pending.action),
+                why: pending.why.clone(),
+            });
+        let offered = self.proposals.iter().map(|offer| OfferedChange {
             id: offer.id,
             remedy: offer.choice.remedy,
-            pattern: offer.sighting.pattern.clone(),
+            pattern: offer.detection.pattern.clone(),
         });
-        let resting = self.ladder.resting(now).map(|(key, until)| Resting {
+        let resting = self.ladder.resting(now).map(|(key, until)| RestingPattern {
             pattern: key.pattern.clone(),
             remedy: key.remedy,
-            for_ms: super::sighting::millis(until.since(now)),
+            for_ms: super::detection::millis(until.since(now)),
         });
-        Status {
+        StateView {
             phase: self.life.phase,
             since: self.life.since_wall,
             pid: self.life.pid,

@@ -7,18 +7,18 @@ use serde::{Deserialize, Serialize};
 use crate::time::Time;
 
 /// Between two questions, at the least.
-pub const BETWEEN: Duration = Duration::from_secs(60);
+pub const MIN_INTERVAL: Duration = Duration::from_secs(60);
 /// Questions a day (UTC), at the most.
-pub const A_DAY: u32 = 10;
+pub const MAX_PER_DAY: u32 = 10;
 /// What one question is taken to cost before it is answered, and when nobody says what it did cost, in millionths of a US
 /// dollar for a thousand tokens. Dearer than the small hosted models of 2026, so that the budget errs on the safe side.
 const MICROS_PER_1000_TOKENS: u64 = 2_000;
 /// Tokens of a question and its answer, before they are known.
-const TOKENS_BEFORE: u64 = 1_000;
+const RESERVED_TOKENS: u64 = 1_000;
 
 /// Why no question may be asked now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum BudgetRefusal {
     /// The last one was less than a minute ago.
     #[error("a model was asked less than a minute ago")]
     TooSoon,
@@ -54,17 +54,17 @@ pub struct Ledger {
 
 impl Ledger {
     /// May a question be asked? Errors: why not.
-    pub fn admit(&self, budget_micros: u64, now: Time) -> Result<(), Refusal> {
+    pub fn admit(&self, budget_micros: u64, now: Time) -> Result<(), BudgetRefusal> {
         // A clock that was set back makes the last question one of the future: that is not "soon" for ever.
-        if self.last.is_some_and(|last| now >= last && now.since(last) < BETWEEN) {
-            return Err(Refusal::TooSoon);
+        if self.last.is_some_and(|last| now >= last && now.since(last) < MIN_INTERVAL) {
+            return Err(BudgetRefusal::TooSoon);
         }
-        if now.day() <= self.day && self.today >= A_DAY {
-            return Err(Refusal::DayFull);
+        if now.day() <= self.day && self.today >= MAX_PER_DAY {
+            return Err(BudgetRefusal::DayFull);
         }
         let spent = if now.month() > self.month { 0 } else { self.spent_micros };
-        if spent.saturating_add(estimate(TOKENS_BEFORE)) > budget_micros {
-            return Err(Refusal::Spent);
+        if spent.saturating_add(estimate(RESERVED_TOKENS)) > budget_micros {
+            return Err(BudgetRefusal::Spent);
         }
         Ok(())
     }
@@ -82,7 +82,7 @@ impl Ledger {
         }
         self.today = self.today.saturating_add(1);
         self.calls = self.calls.saturating_add(1);
-        self.spent_micros = self.spent_micros.saturating_add(estimate(TOKENS_BEFORE));
+        self.spent_micros = self.spent_micros.saturating_add(estimate(RESERVED_TOKENS));
     }
 
     /// It was answered, or given up: what was set aside becomes what it cost.
@@ -90,7 +90,7 @@ impl Ledger {
         self.input_tokens = self.input_tokens.saturating_add(input_tokens);
         self.output_tokens = self.output_tokens.saturating_add(output_tokens);
         let cost = cost_micros.unwrap_or_else(|| estimate(input_tokens.saturating_add(output_tokens)));
-        let before = self.spent_micros.saturating_sub(estimate(TOKENS_BEFORE));
+        let before = self.spent_micros.saturating_sub(estimate(RESERVED_TOKENS));
         self.spent_micros = before.saturating_add(cost);
     }
 
@@ -128,14 +128,14 @@ mod tests {
     fn one_a_minute_and_ten_a_day() {
         let mut ledger = Ledger::default();
         let mut now = noon();
-        for _ in 0..A_DAY {
+        for _ in 0..MAX_PER_DAY {
             assert_eq!(ledger.admit(BUDGET, now), Ok(()));
             ledger.asked(now);
-            assert_eq!(ledger.admit(BUDGET, now.plus(Duration::from_secs(59))), Err(Refusal::TooSoon));
+            assert_eq!(ledger.admit(BUDGET, now.plus(Duration::from_secs(59))), Err(BudgetRefusal::TooSoon));
             ledger.answered(800, 100, Some(300));
-            now = now.plus(BETWEEN);
+            now = now.plus(MIN_INTERVAL);
         }
-        assert_eq!(ledger.admit(BUDGET, now), Err(Refusal::DayFull));
+        assert_eq!(ledger.admit(BUDGET, now), Err(BudgetRefusal::DayFull));
         let midnight = noon().plus(Duration::from_secs(12 * 3600));
         assert_eq!(ledger.admit(BUDGET, midnight), Ok(()), "a new day");
         assert_eq!((ledger.calls, ledger.input_tokens, ledger.output_tokens), (10, 8000, 1000));
@@ -149,24 +149,28 @@ mod tests {
         ledger.answered(1_000_000, 0, None);
         assert_eq!(ledger.spent_micros, 2_000_000, "estimated where nobody says");
         let later = noon().plus(Duration::from_secs(86_400));
-        assert_eq!(ledger.admit(BUDGET, later), Err(Refusal::Spent));
+        assert_eq!(ledger.admit(BUDGET, later), Err(BudgetRefusal::Spent));
         assert_eq!(ledger.left(BUDGET, later), 0);
         let december = noon().plus(Duration::from_secs(20 * 86_400));
         assert_eq!(ledger.admit(BUDGET, december), Ok(()));
-        assert_eq!(ledger.admit(0, december), Err(Refusal::Spent), "no money, no question");
+        assert_eq!(ledger.admit(0, december), Err(BudgetRefusal::Spent), "no money, no question");
     }
 
     #[test]
     fn a_clock_that_is_set_back_gives_nothing_back_and_takes_nothing() {
         let mut ledger = Ledger::default();
         let mut now = noon();
-        for _ in 0..A_DAY {
+        for _ in 0..MAX_PER_DAY {
             ledger.asked(now);
-            now = now.plus(BETWEEN);
+            now = now.plus(MIN_INTERVAL);
         }
         let before = noon().plus(Duration::ZERO).since(Time::from_secs(3 * 86_400));
         let back = Time::ZERO.plus(before);
-        assert_eq!(ledger.admit(BUDGET, back), Err(Refusal::DayFull), "three days earlier is not a new day");
+        assert_eq!(
+            ledger.admit(BUDGET, back),
+            Err(BudgetRefusal::DayFull),
+            "three days earlier is not a new day"
+        );
         let mut ledger = Ledger::default();
         ledger.asked(noon());
         assert_eq!(ledger.admit(BUDGET, back), Ok(()), "a question of the future is not soon for ever");

@@ -6,7 +6,7 @@ use super::scrub::scrub;
 use crate::rules::Remedy;
 
 /// The actions a model may name.
-pub const ALLOWED: [Remedy; 10] = [
+pub const ALLOWED_REMEDIES: [Remedy; 10] = [
     Remedy::RestartProxy,
     Remedy::KillStaleProcesses,
     Remedy::ClearSchemaCache,
@@ -19,11 +19,11 @@ pub const ALLOWED: [Remedy; 10] = [
     Remedy::RetryNow,
 ];
 /// Below this confidence a person is told instead.
-pub const LEAST_CONFIDENCE: f64 = 0.6;
+pub const MIN_CONFIDENCE: f64 = 0.6;
 /// The longest answer that is looked at, in bytes: 200 tokens are far shorter.
-const MOST_BYTES: usize = 8 << 10;
+const MAX_REPLY_BYTES: usize = 8 << 10;
 /// The longest reason that is kept, in characters.
-const MOST_REASON: usize = 200;
+const MAX_REASON_CHARS: usize = 200;
 
 /// What a model proposed.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,7 +38,7 @@ pub struct Proposal {
 
 /// Why an answer is not followed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unusable {
+pub enum UnusableReply {
     /// Something else than one JSON object with these three fields.
     #[error("the model's answer is not exactly one JSON object")]
     NotOneObject,
@@ -52,7 +52,7 @@ pub enum Unusable {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wire {
+struct ReplyDocument {
     action: String,
     reason: String,
     confidence: f64,
@@ -61,23 +61,23 @@ struct Wire {
 /// Reads an answer. The reason is only ever shown; nothing in it becomes a command.
 ///
 /// Errors: anything that is not exactly what was asked for.
-pub fn read(text: &str) -> Result<Proposal, Unusable> {
+pub fn read(text: &str) -> Result<Proposal, UnusableReply> {
     let text = text.trim();
     // An array of three values would be read as the fields in order.
-    if text.len() > MOST_BYTES || !text.starts_with('{') {
-        return Err(Unusable::NotOneObject);
+    if text.len() > MAX_REPLY_BYTES || !text.starts_with('{') {
+        return Err(UnusableReply::NotOneObject);
     }
-    let wire: Wire = serde_json::from_str(text).map_err(|_| Unusable::NotOneObject)?;
-    let remedy = Remedy::by_name(&wire.action).filter(|remedy| ALLOWED.contains(remedy));
-    let remedy = remedy.ok_or(Unusable::UnknownAction)?;
-    if !(LEAST_CONFIDENCE..=1.0).contains(&wire.confidence) {
-        return Err(Unusable::Unsure);
+    let wire: ReplyDocument = serde_json::from_str(text).map_err(|_| UnusableReply::NotOneObject)?;
+    let remedy = Remedy::by_name(&wire.action).filter(|remedy| ALLOWED_REMEDIES.contains(remedy));
+    let remedy = remedy.ok_or(UnusableReply::UnknownAction)?;
+    if !(MIN_CONFIDENCE..=1.0).contains(&wire.confidence) {
+        return Err(UnusableReply::Unsure);
     }
     let reason = wire
         .reason
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
-        .take(MOST_REASON)
+        .take(MAX_REASON_CHARS)
         .collect::<String>();
     Ok(Proposal { remedy, reason: scrub(&reason), confidence: wire.confidence })
 }
@@ -93,7 +93,7 @@ mod tests {
         let text = r#" {"action":"clear_schema_cache","reason":"repeated 400","confidence":0.6} "#;
         let proposal = read(text).expect("usable");
         assert_eq!((proposal.remedy, proposal.reason.as_str()), (Remedy::ClearSchemaCache, "repeated 400"));
-        for remedy in ALLOWED {
+        for remedy in ALLOWED_REMEDIES {
             let text = format!(r#"{{"action":"{}","reason":"","confidence":1}}"#, remedy.name());
             assert_eq!(read(&text).expect("usable").remedy, remedy);
         }
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn anything_else_is_not() {
-        use Unusable::{NotOneObject, UnknownAction, Unsure};
+        use UnusableReply::{NotOneObject, UnknownAction, Unsure};
         let good = r#"{"action":"ignore","reason":"r","confidence":0.9}"#;
         let long = format!(r#"{{"action":"ignore","reason":"{}","confidence":0.9}}"#, "r".repeat(9000));
         let cases = [

@@ -19,13 +19,13 @@ const INSTRUCTIONS: &str = "You help a watchdog that keeps a local translation p
 providers alive. You get one report of a fault. Answer with exactly one JSON object and nothing else: \
 {\"action\": one of the actions below, \"reason\": at most 20 words, \"confidence\": 0 to 1}. If you are not sure, use alert_user. Actions: ";
 /// Coded events that are told: those of the last minute …
-const EVENTS_FOR: Duration = Duration::from_secs(60);
+const EVENT_WINDOW: Duration = Duration::from_secs(60);
 /// … and never more than these.
-const MOST_EVENTS: usize = 64;
+const MAX_EVENTS: usize = 64;
 
 /// One sighting, as it may be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Coded {
+struct FaultEvent {
     at: Time,
     fault: Fault,
     status: Option<u16>,
@@ -33,8 +33,8 @@ struct Coded {
 
 /// What is remembered for reports: coded events, counters, the last failure of each endpoint. Bounded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Scene {
-    events: VecDeque<Coded>,
+pub struct IncidentContext {
+    events: VecDeque<FaultEvent>,
     counts: BTreeMap<Fault, u64>,
     /// By endpoint: model, last status, last failure.
     endpoints: BTreeMap<String, Endpoint>,
@@ -51,7 +51,7 @@ struct Endpoint {
 
 /// The proxy, as it may be told.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Proxy {
+pub struct ProxyFacts {
     /// A word for its phase, one of ours.
     pub phase: &'static str,
     /// Whole seconds since it listens.
@@ -68,14 +68,14 @@ pub struct Proxy {
     pub starts: u64,
 }
 
-impl Scene {
+impl IncidentContext {
     /// The most endpoints that are remembered.
-    const MOST_ENDPOINTS: usize = 64;
+    const MAX_ENDPOINTS: usize = 64;
 
     /// A fault was seen.
     pub fn seen(&mut self, fault: Fault, status: Option<u16>, now: Time) {
-        self.events.push_back(Coded { at: now, fault, status });
-        while self.events.len() > MOST_EVENTS {
+        self.events.push_back(FaultEvent { at: now, fault, status });
+        while self.events.len() > MAX_EVENTS {
             self.events.pop_front();
         }
         let count = self.counts.entry(fault).or_default();
@@ -85,7 +85,7 @@ impl Scene {
     /// What a turn on an endpoint came to.
     pub fn turn(&mut self, endpoint: &str, model: Option<&str>, status: Option<u16>, failure: Option<&str>) {
         let (endpoint, number) = (clean_name(endpoint), self.endpoints.len() + 1);
-        if number > Self::MOST_ENDPOINTS && !self.endpoints.contains_key(&endpoint) {
+        if number > Self::MAX_ENDPOINTS && !self.endpoints.contains_key(&endpoint) {
             return;
         }
         let entry =
@@ -104,7 +104,7 @@ impl Scene {
     pub fn report(
         &self,
         pattern: &Pattern,
-        proxy: &Proxy,
+        proxy: &ProxyFacts,
         record: Option<&Incident>,
         now: Time,
         wall: Time,
@@ -112,7 +112,7 @@ impl Scene {
         let mut text = String::new();
         // Writing to a string does not fail.
         let _ = self.write(&mut text, pattern, proxy, record, now, wall);
-        let actions: Vec<_> = reply::ALLOWED.iter().map(|remedy| remedy.name()).collect();
+        let actions: Vec<_> = reply::ALLOWED_REMEDIES.iter().map(|remedy| remedy.name()).collect();
         Report { instructions: format!("{INSTRUCTIONS}{}.", actions.join(", ")), text: scrub(&text) }
     }
 
@@ -120,7 +120,7 @@ impl Scene {
         &self,
         out: &mut String,
         pattern: &Pattern,
-        proxy: &Proxy,
+        proxy: &ProxyFacts,
         record: Option<&Incident>,
         now: Time,
         wall: Time,
@@ -130,7 +130,7 @@ impl Scene {
         for (fact, value) in pattern.facts.iter().filter(|(fact, _)| **fact != Fact::Endpoint) {
             writeln!(out, "{}: {}", fact.name(), name(value))?;
         }
-        let Proxy { phase, uptime_s, turns_open, missed, starts, .. } = proxy;
+        let ProxyFacts { phase, uptime_s, turns_open, missed, starts, .. } = proxy;
         let memory = proxy.memory_bytes >> 20;
         let safe = if proxy.safe_mode { ", in safe mode" } else { "" };
         writeln!(
@@ -146,7 +146,7 @@ impl Scene {
             writeln!(out, ", last failure {}", endpoint.failure.as_deref().unwrap_or("none"))?;
         }
         let mut recent: BTreeMap<(Fault, Option<u16>), u32> = BTreeMap::new();
-        for event in self.events.iter().filter(|event| now.since(event.at) <= EVENTS_FOR) {
+        for event in self.events.iter().filter(|event| now.since(event.at) <= EVENT_WINDOW) {
             *recent.entry((event.fault, event.status)).or_default() += 1;
         }
         for ((fault, status), count) in recent {
@@ -195,14 +195,14 @@ fn known_failure(code: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::action::By;
+    use crate::action::Proposer;
     use crate::incidents::Incidents;
     use crate::rules::Remedy;
 
     #[test]
     fn a_report_tells_codes_names_and_numbers() {
         let (now, mut scene, mut incidents) =
-            (Time::from_secs(1_700_000_000), Scene::default(), Incidents::default());
+            (Time::from_secs(1_700_000_000), IncidentContext::default(), Incidents::default());
         let pattern =
             Pattern::new(Fault::CallNotFound).with(Fact::Endpoint, "ann-work").with(Fact::Dialect, "dsml");
         scene.turn("ann-work", Some("deepseek/deepseek-v4"), Some(500), Some("upstream_error"));
@@ -212,8 +212,9 @@ mod tests {
         scene.seen(Fault::ServerError, Some(500), now);
         scene.seen(Fault::RateLimited, Some(429), Time::from_secs(1_699_999_000));
         incidents.seen(&pattern, now);
-        incidents.tried(&pattern, Remedy::ClearSchemaCache, By::Rule, false, now);
-        let proxy = Proxy { phase: "up", uptime_s: 812, memory_bytes: 61 << 20, ..Proxy::default() };
+        incidents.tried(&pattern, Remedy::ClearSchemaCache, Proposer::Rule, false, now);
+        let proxy =
+            ProxyFacts { phase: "up", uptime_s: 812, memory_bytes: 61 << 20, ..ProxyFacts::default() };
         let report = scene.report(&pattern, &proxy, incidents.get(&pattern), now, now);
         insta::assert_snapshot!(report.text, @r"
         time: 2023-11-14 22:13:20.000 UTC
@@ -228,19 +229,19 @@ mod tests {
         record: clear_schema_cache helped 0 times and did not 1 times
         ");
         assert!(!report.text.contains("ann"), "endpoints are numbered: their names may say whose they are");
-        for remedy in reply::ALLOWED {
+        for remedy in reply::ALLOWED_REMEDIES {
             assert!(report.instructions.contains(remedy.name()));
         }
     }
 
     #[test]
     fn memory_is_bounded() {
-        let mut scene = Scene::default();
+        let mut scene = IncidentContext::default();
         for number in 0..1000 {
             scene.seen(Fault::ServerError, Some(500), Time::from_secs(number));
             scene.turn(&number.to_string(), None, None, None);
         }
-        assert_eq!((scene.events.len(), scene.endpoints.len()), (MOST_EVENTS, Scene::MOST_ENDPOINTS));
+        assert_eq!((scene.events.len(), scene.endpoints.len()), (MAX_EVENTS, IncidentContext::MAX_ENDPOINTS));
         assert_eq!(scene.counts[&Fault::ServerError], 1000);
     }
 }

@@ -5,9 +5,9 @@ use latimer_protocol::secret::redact;
 /// In the place of what was taken out.
 const HIDDEN: &str = "(hidden)";
 /// The longest name that is let through by [`name`].
-const LONGEST_NAME: usize = 48;
+const MAX_NAME_BYTES: usize = 48;
 /// A run of letters and digits of this length that mixes both is a key until the opposite is shown.
-const KEY_LENGTH: usize = 20;
+const MIN_KEY_LENGTH: usize = 20;
 
 /// The text without keys, paths under a home directory, user-info or queries of URLs, and mail addresses.
 pub fn scrub(text: &str) -> String {
@@ -25,7 +25,7 @@ pub fn scrub(text: &str) -> String {
 pub fn name(text: &str) -> &str {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._:+-/".contains(c);
     let harmless = !text.is_empty()
-        && text.len() <= LONGEST_NAME
+        && text.len() <= MAX_NAME_BYTES
         && text.chars().all(plain)
         && !text.starts_with('/')
         && !is_private(text)
@@ -47,7 +47,7 @@ fn holds_a_key(word: &str) -> bool {
     word.split(|c: char| !c.is_ascii_alphanumeric() && !"_-".contains(c)).any(|run| {
         let longest = run.split(['-', '_']).map(str::len).max().unwrap_or(0);
         let mixed = run.bytes().any(|b| b.is_ascii_digit()) && run.bytes().any(|b| b.is_ascii_alphabetic());
-        mixed && longest >= KEY_LENGTH
+        mixed && longest >= MIN_KEY_LENGTH
     })
 }
 

@@ -8,23 +8,23 @@ use crate::time::Time;
 /// The first wait; it doubles with each crash.
 pub const FIRST_WAIT: Duration = Duration::from_millis(100);
 /// The longest wait.
-pub const LONGEST_WAIT: Duration = Duration::from_secs(30);
+pub const MAX_WAIT: Duration = Duration::from_secs(30);
 /// Health for so long begins the back-off again.
 pub const HEALTHY_AFTER: Duration = Duration::from_secs(60);
 /// So many crashes in [`CRASH_WINDOW`] call for safe mode.
-pub const CRASHES: usize = 5;
+pub const SAFE_MODE_CRASHES: usize = 5;
 /// The time in which crashes are counted.
 pub const CRASH_WINDOW: Duration = Duration::from_secs(60);
 /// So many starts may follow the first one in safe mode, within [`START_WINDOW`].
-pub const MORE_STARTS: usize = 5;
+pub const MAX_SAFE_MODE_STARTS: usize = 5;
 /// The most automatic starts in any [`START_WINDOW`]: those up to safe mode, the one in safe mode, and those after it.
-pub const MOST_STARTS: usize = CRASHES + 1 + MORE_STARTS;
+pub const MAX_STARTS: usize = SAFE_MODE_CRASHES + 1 + MAX_SAFE_MODE_STARTS;
 /// The time in which starts are counted.
 pub const START_WINDOW: Duration = Duration::from_secs(600);
 
 /// What the guard says to one more start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum RestartVerdict {
     /// Start, after this time.
     Start {
         /// The back-off.
@@ -41,9 +41,9 @@ pub enum Verdict {
 
 /// The memory of starts and crashes.
 ///
-/// Invariant: no window of [`START_WINDOW`] holds more than [`MOST_STARTS`] automatic starts.
+/// Invariant: no window of [`START_WINDOW`] holds more than [`MAX_STARTS`] automatic starts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Restarts {
+pub struct RestartGuard {
     /// Crashes within [`CRASH_WINDOW`].
     crashes: VecDeque<Time>,
     /// Automatic starts within [`START_WINDOW`], and whether each was in safe mode.
@@ -56,23 +56,23 @@ pub struct Restarts {
     total: u64,
 }
 
-impl Restarts {
+impl RestartGuard {
     /// The proxy ended, or must be ended, and it was not a person's wish. Says whether and when it may start again.
-    pub fn crashed(&mut self, now: Time) -> Verdict {
+    pub fn crashed(&mut self, now: Time) -> RestartVerdict {
         self.healthy_since = None;
         self.crashes.push_back(now);
-        while self.crashes.len() > CRASHES
+        while self.crashes.len() > SAFE_MODE_CRASHES
             || self.crashes.front().is_some_and(|at| now.since(*at) > CRASH_WINDOW)
         {
             self.crashes.pop_front();
         }
-        self.safe_mode |= self.crashes.len() >= CRASHES;
+        self.safe_mode |= self.crashes.len() >= SAFE_MODE_CRASHES;
         if let Err(starts) = self.room(now) {
-            return Verdict::Hold { starts };
+            return RestartVerdict::Hold { starts };
         }
-        let after = FIRST_WAIT.saturating_mul(1 << self.doubled.min(16)).min(LONGEST_WAIT);
+        let after = FIRST_WAIT.saturating_mul(1 << self.doubled.min(16)).min(MAX_WAIT);
         self.doubled = self.doubled.saturating_add(1);
-        Verdict::Start { after, safe_mode: self.safe_mode }
+        RestartVerdict::Start { after, safe_mode: self.safe_mode }
     }
 
     /// Whether there is room for one more automatic start now. Errors: how many there were.
@@ -81,7 +81,7 @@ impl Restarts {
             self.starts.pop_front();
         }
         let in_safe_mode = self.starts.iter().filter(|(_, safe)| *safe).count();
-        let full = self.starts.len() >= MOST_STARTS || in_safe_mode > MORE_STARTS;
+        let full = self.starts.len() >= MAX_STARTS || in_safe_mode > MAX_SAFE_MODE_STARTS;
         if full { Err(self.starts.len()) } else { Ok(()) }
     }
 
@@ -135,9 +135,9 @@ mod tests {
     use super::*;
 
     /// Crashes at once after every start, and gives what was said until the end of trying.
-    fn storm(restarts: &mut Restarts, mut now: Time) -> (Vec<(u64, bool)>, Time) {
+    fn storm(restarts: &mut RestartGuard, mut now: Time) -> (Vec<(u64, bool)>, Time) {
         let mut said = Vec::new();
-        while let Verdict::Start { after, safe_mode } = restarts.crashed(now) {
+        while let RestartVerdict::Start { after, safe_mode } = restarts.crashed(now) {
             said.push((u64::try_from(after.as_millis()).expect("short"), safe_mode));
             now = now.plus(after);
             restarts.started(now, safe_mode);
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_storm_backs_off_tries_safe_mode_and_ends() {
-        let (said, _) = storm(&mut Restarts::default(), Time::from_secs(1000));
+        let (said, _) = storm(&mut RestartGuard::default(), Time::from_secs(1000));
         let want = [
             (100, false),
             (200, false),
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_minute_of_health_begins_again() {
-        let mut restarts = Restarts::default();
+        let mut restarts = RestartGuard::default();
         let start = Time::from_secs(1000);
         for second in 0..3 {
             restarts.crashed(start.plus(Duration::from_secs(second)));
@@ -175,7 +175,7 @@ mod tests {
         assert!(!restarts.healthy(at(10)) && !restarts.healthy(at(69)));
         assert!(restarts.healthy(at(70)), "said once");
         assert!(!restarts.healthy(at(80)));
-        assert_eq!(restarts.crashed(at(81)), Verdict::Start { after: FIRST_WAIT, safe_mode: false });
+        assert_eq!(restarts.crashed(at(81)), RestartVerdict::Start { after: FIRST_WAIT, safe_mode: false });
         assert!(!restarts.healthy(at(90)));
         restarts.unhealthy();
         assert!(!restarts.healthy(at(151)), "health is without a gap");
@@ -184,10 +184,10 @@ mod tests {
     #[test]
     fn a_slow_storm_ends_as_well() {
         // Ten seconds of life each: never five crashes in a minute once the wait has grown.
-        let mut restarts = Restarts::default();
+        let mut restarts = RestartGuard::default();
         let mut now = Time::from_secs(1000);
         let mut starts = Vec::new();
-        while let Verdict::Start { after, safe_mode } = restarts.crashed(now) {
+        while let RestartVerdict::Start { after, safe_mode } = restarts.crashed(now) {
             now = now.plus(after);
             restarts.started(now, safe_mode);
             starts.push(now);
@@ -198,18 +198,18 @@ mod tests {
         }
         for (place, start) in starts.iter().enumerate() {
             let within = starts[place..].iter().filter(|at| at.since(*start) <= START_WINDOW).count();
-            assert!(within <= MOST_STARTS);
+            assert!(within <= MAX_STARTS);
         }
     }
 
     #[test]
     fn a_person_begins_anew() {
-        let mut restarts = Restarts::default();
+        let mut restarts = RestartGuard::default();
         let (_, now) = storm(&mut restarts, Time::from_secs(1000));
-        assert!(matches!(restarts.crashed(now), Verdict::Hold { starts: 10 }));
+        assert!(matches!(restarts.crashed(now), RestartVerdict::Hold { starts: 10 }));
         let total = restarts.total();
         restarts.forget();
-        assert_eq!(restarts.crashed(now), Verdict::Start { after: FIRST_WAIT, safe_mode: false });
+        assert_eq!(restarts.crashed(now), RestartVerdict::Start { after: FIRST_WAIT, safe_mode: false });
         assert_eq!(restarts.total(), total, "what was done is still counted");
     }
 }

@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Incident, Incidents, MOST};
+use super::{Incident, Incidents, MAX_INCIDENTS};
 use crate::diagnose::budget::Ledger;
-use crate::run::files::write_private;
+use crate::files::write_private;
 use crate::time::Time;
 
 /// The version that is written.
 const VERSION: u64 = 1;
 /// A larger file was not written by us.
-const MOST_BYTES: u64 = 16 << 20;
+const MAX_FILE_BYTES: u64 = 16 << 20;
 
 /// What outlives the watchdog: the incidents, and what asking a model has cost.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct Record {
 
 /// The file as it is written.
 #[derive(Serialize, Deserialize)]
-struct Document<Entries> {
+struct RecordDocument<Entries> {
     version: u64,
     #[serde(default)]
     next_id: u64,
@@ -37,7 +37,7 @@ struct Document<Entries> {
 
 /// Why a file is not used.
 #[derive(Debug, thiserror::Error)]
-pub enum Broken {
+pub enum RecordError {
     /// It is no such document.
     #[error("it is not a store of incidents: {0}")]
     Json(#[from] serde_json::Error),
@@ -54,7 +54,7 @@ impl Record {
 
     /// The bytes of the file.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let document = Document {
+        let document = RecordDocument {
             version: VERSION,
             next_id: self.incidents.next_id,
             ledger: self.ledger.clone(),
@@ -69,7 +69,7 @@ impl Record {
     /// Reads the bytes of a file.
     ///
     /// Errors: they are no store, or one of a newer version. Surplus entries are dropped, the least recently used first.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Broken> {
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
         #[derive(Deserialize)]
         struct Version {
             version: u64,
@@ -77,9 +77,9 @@ impl Record {
         // The version first: what a newer one holds may not be readable.
         let Version { version } = serde_json::from_slice(bytes)?;
         if version != VERSION {
-            return Err(Broken::Version(version));
+            return Err(RecordError::Version(version));
         }
-        let document: Document<Vec<Incident>> = serde_json::from_slice(bytes)?;
+        let document: RecordDocument<Vec<Incident>> = serde_json::from_slice(bytes)?;
         let mut ledger = document.ledger;
         ledger.mend();
         Ok(Self { incidents: Incidents::restore(document.incidents, document.next_id), ledger })
@@ -95,7 +95,7 @@ impl Record {
 
 /// What was found in the place of the file.
 #[derive(Debug)]
-pub struct Loaded {
+pub struct LoadedRecord {
     /// What it held; empty when there was none, or a broken one.
     pub record: Record,
     /// Why it is not used, in one sentence for a person.
@@ -105,8 +105,8 @@ pub struct Loaded {
 }
 
 /// Reads the file. A broken one is set aside as `*.corrupt-<unix seconds>` and the store begins afresh; nothing is deleted.
-pub fn load(path: &Path, now: Time) -> Loaded {
-    let fresh = |said, aside| Loaded { record: Record::default(), said, aside };
+pub fn load(path: &Path, now: Time) -> LoadedRecord {
+    let fresh = |said, aside| LoadedRecord { record: Record::default(), said, aside };
     let bytes = match read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return fresh(None, None),
@@ -115,7 +115,7 @@ pub fn load(path: &Path, now: Time) -> Loaded {
         Err(error) => return fresh(Some(format!("`{}` could not be read: {error}", path.display())), None),
     };
     match Record::from_bytes(&bytes) {
-        Ok(record) => Loaded { record, said: None, aside: None },
+        Ok(record) => LoadedRecord { record, said: None, aside: None },
         Err(broken) => set_aside(path, now, &broken),
     }
 }
@@ -125,13 +125,16 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     if !metadata.is_file() {
         return Err(io::Error::other("it is not a plain file"));
     }
-    if metadata.len() > MOST_BYTES {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{MOST} entries are never so large")));
+    if metadata.len() > MAX_FILE_BYTES {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("{MAX_INCIDENTS} entries are never so large"),
+        ));
     }
     std::fs::read(path)
 }
 
-fn set_aside(path: &Path, now: Time, why: &dyn std::fmt::Display) -> Loaded {
+fn set_aside(path: &Path, now: Time, why: &dyn std::fmt::Display) -> LoadedRecord {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".corrupt-{}", now.as_secs()));
     let aside = path.with_file_name(name);
@@ -142,7 +145,7 @@ fn set_aside(path: &Path, now: Time, why: &dyn std::fmt::Display) -> Loaded {
         }
         Err(error) => (format!("{begin} and could not be set aside: {error}"), None),
     };
-    Loaded { record: Record::default(), said: Some(said), aside }
+    LoadedRecord { record: Record::default(), said: Some(said), aside }
 }
 
 #[cfg(test)]
@@ -153,7 +156,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::action::By;
+    use crate::action::Proposer;
     use crate::pattern::{Fact, Pattern};
     use crate::rules::Remedy;
 
@@ -163,7 +166,7 @@ mod tests {
             let pattern = Pattern::new(fault).with(Fact::Endpoint, "kimi").with(Fact::Status, "5xx");
             let at = Time::from_secs(1_700_000_000 + number as u64);
             record.incidents.seen(&pattern, at);
-            record.incidents.tried(&pattern, Remedy::RetryNow, By::Rule, number % 2 == 0, at);
+            record.incidents.tried(&pattern, Remedy::RetryNow, Proposer::Rule, number % 2 == 0, at);
         }
         record.ledger.asked(Time::from_secs(1_700_000_000));
         record.ledger.answered(800, 100, Some(420));
@@ -229,11 +232,11 @@ mod tests {
             serde_json::json!({"id": id, "fault": "B2", "facts": {"endpoint": format!("e{id}")}, "seen": 1, "first": 0,
                 "last": 0, "used": id})
         };
-        let entries: Vec<_> = (1..=MOST as u64 + 20).map(entry).collect();
+        let entries: Vec<_> = (1..=MAX_INCIDENTS as u64 + 20).map(entry).collect();
         let bytes =
             serde_json::to_vec(&serde_json::json!({"version": 1, "incidents": entries})).expect("JSON");
         let record = Record::from_bytes(&bytes).expect("a store");
-        assert_eq!(record.incidents.len(), MOST);
+        assert_eq!(record.incidents.len(), MAX_INCIDENTS);
         assert!(record.incidents.by_id(20).is_none() && record.incidents.by_id(21).is_some());
     }
 

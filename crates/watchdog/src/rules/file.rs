@@ -12,7 +12,7 @@ use latimer_protocol::quantity::duration;
 /// A file as it is written.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct File {
+struct RulesDocument {
     rule: Vec<Spanned<toml::Table>>,
     #[serde(flatten)]
     rest: toml::Table,
@@ -21,7 +21,7 @@ struct File {
 /// One mistake in a rules file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {message}")]
-pub struct Problem {
+pub struct RulesProblem {
     /// Counted from 1.
     pub line: usize,
     /// What is wrong, and what would be right.
@@ -34,7 +34,7 @@ pub struct RulesInUse {
     /// The last good ones.
     pub rules: Rules,
     /// The mistakes of the newest file; empty when it is in use.
-    pub refused: Vec<Problem>,
+    pub refused: Vec<RulesProblem>,
 }
 
 impl RulesInUse {
@@ -57,15 +57,15 @@ impl RulesInUse {
 /// `action`, `cooldown`, `enabled`.
 ///
 /// Errors: all mistakes of the file.
-pub fn read(text: &str) -> Result<Rules, Vec<Problem>> {
+pub fn read(text: &str) -> Result<Rules, Vec<RulesProblem>> {
     let line_of = |at: usize| 1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count();
-    let file: File = toml::from_str(text).map_err(|error| {
+    let file: RulesDocument = toml::from_str(text).map_err(|error| {
         let line = error.span().map_or(1, |span| line_of(span.start));
-        vec![Problem { line, message: error.message().to_owned() }]
+        vec![RulesProblem { line, message: error.message().to_owned() }]
     })?;
     let mut problems = Vec::new();
     for key in file.rest.keys() {
-        problems.push(Problem {
+        problems.push(RulesProblem {
             line: 1,
             message: format!("`{key}` is unknown; the file holds `[[rule]]` rows"),
         });
@@ -74,7 +74,7 @@ pub fn read(text: &str) -> Result<Rules, Vec<Problem>> {
     let mut seen: Vec<(Fault, u8)> = Vec::new();
     for row in &file.rule {
         let line = line_of(row.span().start);
-        let mut row = Row { table: row.get_ref(), line, problems: &mut problems };
+        let mut row = RuleRow { table: row.get_ref(), line, problems: &mut problems };
         let Some((fault, step)) = row.target(&rules) else { continue };
         if seen.contains(&(fault, step)) {
             row.wrong(format!("{fault} step {step} has a row above already"));
@@ -86,23 +86,23 @@ pub fn read(text: &str) -> Result<Rules, Vec<Problem>> {
 }
 
 /// One row, and where its mistakes go.
-struct Row<'f> {
+struct RuleRow<'f> {
     table: &'f toml::Table,
     line: usize,
-    problems: &'f mut Vec<Problem>,
+    problems: &'f mut Vec<RulesProblem>,
 }
 
-impl Row<'_> {
+impl RuleRow<'_> {
     const KEYS: [&'static str; 7] = ["fault", "step", "threshold", "window", "action", "cooldown", "enabled"];
 
     fn wrong(&mut self, message: String) {
-        self.problems.push(Problem { line: self.line, message });
+        self.problems.push(RulesProblem { line: self.line, message });
     }
 
     /// Which row of the table it means.
     fn target(&mut self, rules: &Rules) -> Option<(Fault, u8)> {
         for key in self.table.keys().filter(|key| !Self::KEYS.contains(&key.as_str())) {
-            self.problems.push(Problem {
+            self.problems.push(RulesProblem {
                 line: self.line,
                 message: format!("`{key}` is unknown; a rule holds {}", Self::KEYS.join(", ")),
             });

@@ -19,11 +19,11 @@ use tokio::sync::mpsc;
 use super::process::Identity;
 
 /// Lines that a proxy said last, kept to explain its end.
-const LAST_WORDS: usize = 20;
+const MAX_LAST_LINES: usize = 20;
 /// Longer lines are cut: a proxy's own lines are short.
-const LONGEST_LINE: u64 = 64 * 1024;
+const MAX_LINE_BYTES: u64 = 64 * 1024;
 /// After the end of a process, how long its last lines may take to arrive. Only a grandchild that keeps the pipe open takes it.
-const LINES_AFTER_END: Duration = Duration::from_millis(200);
+const LAST_LINES_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// What to run.
 pub struct Program {
@@ -37,29 +37,29 @@ pub struct Program {
 
 /// How a proxy ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Exit {
+pub struct ProcessExit {
     /// The exit code, unless a signal ended it.
     pub code: Option<i32>,
     /// The signal that ended it.
     pub signal: Option<i32>,
     /// What it said last that was no line of the log.
-    pub last_words: Vec<String>,
+    pub last_lines: Vec<String>,
 }
 
 /// What happens to a child.
 #[derive(Debug)]
-pub enum Event {
+pub enum ChildEvent {
     /// It said that it listens.
     Listens(Identity),
     /// A line of its log.
     Line(Identity, String),
     /// It is gone.
-    Ended(Identity, Exit),
+    Ended(Identity, ProcessExit),
 }
 
-impl Exit {
-    fn new(status: ExitStatus, last_words: Vec<String>) -> Self {
-        Self { code: status.code(), signal: status.signal(), last_words }
+impl ProcessExit {
+    fn new(status: ExitStatus, last_lines: Vec<String>) -> Self {
+        Self { code: status.code(), signal: status.signal(), last_lines }
     }
 
     /// In words, for people and for logs.
@@ -79,10 +79,10 @@ pub fn spawn(
     program: &Program,
     extra: &[&str],
     listener: &TcpListener,
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<ChildEvent>,
 ) -> io::Result<Identity> {
     let (log, log_end) = pipe()?;
-    let (said, said_end) = pipe()?;
+    let (ready, ready_end) = pipe()?;
     let mut command = Command::new(&program.path);
     command
         .args(&program.args)
@@ -92,7 +92,7 @@ pub fn spawn(
         .env("LISTEN_FDS", "1")
         .env("LISTEN_FDS_FIRST_FD", super::socket::CHILD_DESCRIPTOR.to_string())
         .stdin(OwnedFd::from(listener.try_clone()?))
-        .stdout(Stdio::from(said_end))
+        .stdout(Stdio::from(ready_end))
         .stderr(Stdio::from(log_end))
         .process_group(0);
     let mut child = tokio::process::Command::from(command).kill_on_drop(false).spawn()?;
@@ -101,20 +101,21 @@ pub fn spawn(
     // A process that has ended already keeps its id until it is waited for, but has no start time: zero stands for that.
     let identity = Identity::of(pid).unwrap_or(Identity { pid, started: 0 });
     tokio::spawn(async move {
-        let said = tokio::spawn(hear_first_line(said, identity, events.clone()));
-        let mut lines = tokio::spawn(hear(log, identity, events.clone()));
+        let ready = tokio::spawn(read_ready_line(ready, identity, events.clone()));
+        let mut lines = tokio::spawn(read_log(log, identity, events.clone()));
         let status = child.wait().await;
-        let last_words = if let Ok(words) = tokio::time::timeout(LINES_AFTER_END, &mut lines).await {
+        let last_lines = if let Ok(words) = tokio::time::timeout(LAST_LINES_TIMEOUT, &mut lines).await {
             words.unwrap_or_default()
         } else {
             lines.abort();
             Vec::new()
         };
-        said.abort();
-        let exit = status.map_or(Exit { code: None, signal: None, last_words: Vec::new() }, |status| {
-            Exit::new(status, last_words)
-        });
-        let _ = events.send(Event::Ended(identity, exit)).await;
+        ready.abort();
+        let exit = status
+            .map_or(ProcessExit { code: None, signal: None, last_lines: Vec::new() }, |status| {
+                ProcessExit::new(status, last_lines)
+            });
+        let _ = events.send(ChildEvent::Ended(identity, exit)).await;
     });
     Ok(identity)
 }
@@ -127,29 +128,33 @@ fn pipe() -> io::Result<(tokio::net::unix::pipe::Receiver, OwnedFd)> {
     Ok((reader, OwnedFd::from(writer)))
 }
 
-async fn hear_first_line(pipe: impl AsyncRead + Unpin, identity: Identity, events: mpsc::Sender<Event>) {
+async fn read_ready_line(pipe: impl AsyncRead + Unpin, identity: Identity, events: mpsc::Sender<ChildEvent>) {
     let mut reader = BufReader::new(pipe);
     if let Some(line) = next_line(&mut reader).await
         && line.starts_with("latimer listening on ")
     {
-        let _ = events.send(Event::Listens(identity)).await;
+        let _ = events.send(ChildEvent::Listens(identity)).await;
     }
     // The rest is not for us, but a closed pipe would be an error for the proxy.
     let _ = tokio::io::copy(&mut reader, &mut tokio::io::sink()).await;
 }
 
 /// Passes the lines of a log on, and keeps the last ones that are none.
-async fn hear(pipe: impl AsyncRead + Unpin, identity: Identity, events: mpsc::Sender<Event>) -> Vec<String> {
+async fn read_log(
+    pipe: impl AsyncRead + Unpin,
+    identity: Identity,
+    events: mpsc::Sender<ChildEvent>,
+) -> Vec<String> {
     let mut reader = BufReader::new(pipe);
     let mut words = VecDeque::new();
     while let Some(line) = next_line(&mut reader).await {
         if !line.starts_with('{') {
-            if words.len() == LAST_WORDS {
+            if words.len() == MAX_LAST_LINES {
                 words.pop_front();
             }
             words.push_back(line.clone());
         }
-        if events.send(Event::Line(identity, line)).await.is_err() {
+        if events.send(ChildEvent::Line(identity, line)).await.is_err() {
             break;
         }
     }
@@ -159,7 +164,7 @@ async fn hear(pipe: impl AsyncRead + Unpin, identity: Identity, events: mpsc::Se
 /// The next line, cut where it is too long; `None` at the end.
 async fn next_line<R: AsyncRead + Unpin>(reader: &mut BufReader<R>) -> Option<String> {
     let mut bytes = Vec::new();
-    let read = reader.take(LONGEST_LINE).read_until(b'\n', &mut bytes).await.ok()?;
+    let read = reader.take(MAX_LINE_BYTES).read_until(b'\n', &mut bytes).await.ok()?;
     if read == 0 {
         return None;
     }
@@ -178,7 +183,7 @@ mod tests {
         }
     }
 
-    async fn events(script: &str) -> (Identity, Vec<Event>) {
+    async fn events(script: &str) -> (Identity, Vec<ChildEvent>) {
         let listener = super::super::socket::bind(([127, 0, 0, 1], 0).into()).expect("a port");
         let (send, mut receive) = mpsc::channel(64);
         let identity = spawn(&program(script), &["sh", "too"], &listener, send).expect("it runs");
@@ -196,17 +201,19 @@ mod tests {
         )
         .await;
         assert!(
-            events.iter().any(|event| matches!(event, Event::Listens(who) if *who == identity)),
+            events.iter().any(|event| matches!(event, ChildEvent::Listens(who) if *who == identity)),
             "{events:?}"
         );
         assert!(
-            events.iter().any(|event| matches!(event, Event::Line(_, line) if line == "{\"event\":\"a\"}"))
+            events
+                .iter()
+                .any(|event| matches!(event, ChildEvent::Line(_, line) if line == "{\"event\":\"a\"}"))
         );
-        let Some(Event::Ended(_, exit)) = events.last() else { panic!("{events:?}") };
+        let Some(ChildEvent::Ended(_, exit)) = events.last() else { panic!("{events:?}") };
         let words = vec!["yes too 1".to_owned()];
         assert_eq!(
             *exit,
-            Exit { code: Some(3), signal: None, last_words: words },
+            ProcessExit { code: Some(3), signal: None, last_lines: words },
             "and nothing of our environment"
         );
     }
@@ -214,7 +221,7 @@ mod tests {
     #[tokio::test]
     async fn a_signal_is_told_from_an_exit() {
         let (_, events) = events("kill -9 $$").await;
-        let Some(Event::Ended(_, exit)) = events.last() else { panic!("{events:?}") };
+        let Some(ChildEvent::Ended(_, exit)) = events.last() else { panic!("{events:?}") };
         assert_eq!((exit.code, exit.signal, exit.words()), (None, Some(9), "signal 9".to_owned()));
     }
 

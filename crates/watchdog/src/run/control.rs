@@ -13,9 +13,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 
 /// The socket in the state directory.
-pub const FILE: &str = latimer_protocol::status::WATCHDOG_SOCKET;
+pub const SOCKET_FILE: &str = latimer_protocol::status::WATCHDOG_SOCKET;
 /// The longest request.
-const LONGEST: u64 = 64 * 1024;
+const MAX_REQUEST_BYTES: u64 = 64 * 1024;
 
 /// What a person can ask of a running watchdog.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,7 +56,7 @@ pub enum Request {
 
 /// A request, and where its answer goes.
 #[derive(Debug)]
-pub struct Ask {
+pub struct PendingRequest {
     /// What is asked.
     pub request: Request,
     /// Takes the answer, or why there is none.
@@ -74,15 +74,15 @@ impl Control {
     /// Opens the socket. What stands in its place was left by a watchdog that is gone: the caller holds the lock.
     ///
     /// Errors: the directory is read-only, or its path is too long for a socket.
-    pub fn open(state_dir: &Path, asks: mpsc::Sender<Ask>) -> io::Result<Self> {
-        let path = state_dir.join(FILE);
+    pub fn open(state_dir: &Path, requests: mpsc::Sender<PendingRequest>) -> io::Result<Self> {
+        let path = state_dir.join(SOCKET_FILE);
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
         let listener = UnixListener::bind(&path)?;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
-        Ok(Self { path, task: tokio::spawn(accept(listener, asks)) })
+        Ok(Self { path, task: tokio::spawn(accept(listener, requests)) })
     }
 }
 
@@ -93,14 +93,14 @@ impl Drop for Control {
     }
 }
 
-async fn accept(listener: UnixListener, asks: mpsc::Sender<Ask>) {
+async fn accept(listener: UnixListener, requests: mpsc::Sender<PendingRequest>) {
     // The set goes with this task, and the connections with the set.
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(serve(stream, asks.clone()));
+                    connections.spawn(serve(stream, requests.clone()));
                 }
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             },
@@ -109,19 +109,19 @@ async fn accept(listener: UnixListener, asks: mpsc::Sender<Ask>) {
     }
 }
 
-async fn serve(stream: UnixStream, asks: mpsc::Sender<Ask>) {
+async fn serve(stream: UnixStream, requests: mpsc::Sender<PendingRequest>) {
     let (input, mut output) = stream.into_split();
     let mut input = BufReader::new(input);
     loop {
         let mut line = String::new();
-        match (&mut input).take(LONGEST).read_line(&mut line).await {
+        match (&mut input).take(MAX_REQUEST_BYTES).read_line(&mut line).await {
             Ok(read) if read > 0 => {}
             _ => return,
         }
         let answer = match serde_json::from_str(&line) {
             Ok(request) => {
                 let (reply, answer) = oneshot::channel();
-                if asks.send(Ask { request, reply }).await.is_err() {
+                if requests.send(PendingRequest { request, reply }).await.is_err() {
                     return;
                 }
                 answer.await.unwrap_or_else(|_| Err("the watchdog is stopping".to_owned()))
@@ -140,7 +140,7 @@ async fn serve(stream: UnixStream, asks: mpsc::Sender<Ask>) {
 
 /// Why a watchdog did not answer.
 #[derive(Debug, thiserror::Error)]
-pub enum Unanswered {
+pub enum ControlError {
     /// Nobody listens: no watchdog keeps this state directory.
     #[error("no watchdog runs on this state directory")]
     Nobody,
@@ -153,22 +153,23 @@ pub enum Unanswered {
 }
 
 /// Asks the watchdog of a state directory, and waits for its answer at most so long.
-pub fn ask(state_dir: &Path, request: &Request, patience: Duration) -> Result<Value, Unanswered> {
-    let mut stream = std::os::unix::net::UnixStream::connect(state_dir.join(FILE)).map_err(|error| {
-        match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Unanswered::Nobody,
-            _ => Unanswered::Io(error),
-        }
-    })?;
-    stream.set_read_timeout(Some(patience))?;
-    stream.set_write_timeout(Some(patience))?;
+pub fn ask(state_dir: &Path, request: &Request, timeout: Duration) -> Result<Value, ControlError> {
+    let mut stream =
+        std::os::unix::net::UnixStream::connect(state_dir.join(SOCKET_FILE)).map_err(|error| match error
+            .kind()
+        {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ControlError::Nobody,
+            _ => ControlError::Io(error),
+        })?;
+    stream.set_read_timeout(Some(timeout))?;
+    stream.set_write_timeout(Some(timeout))?;
     let line = serde_json::to_string(request).map_err(io::Error::other)?;
     stream.write_all(format!("{line}\n").as_bytes())?;
     let mut answer = String::new();
     SyncBufReader::new(stream).read_line(&mut answer)?;
     let mut value: Value = serde_json::from_str(&answer).map_err(io::Error::other)?;
     match value.get("error").and_then(Value::as_str) {
-        Some(error) => Err(Unanswered::Refused(error.to_owned())),
+        Some(error) => Err(ControlError::Refused(error.to_owned())),
         None => Ok(value["ok"].take()),
     }
 }
@@ -180,13 +181,14 @@ mod tests {
     #[tokio::test]
     async fn questions_are_answered_line_by_line() {
         let dir = tempfile::tempdir().expect("a directory");
-        std::fs::write(dir.path().join(FILE), "left behind").expect("written");
-        let (send, mut asks) = mpsc::channel::<Ask>(4);
+        std::fs::write(dir.path().join(SOCKET_FILE), "left behind").expect("written");
+        let (send, mut requests) = mpsc::channel::<PendingRequest>(4);
         let control = Control::open(dir.path(), send).expect("open");
-        let mode = std::fs::metadata(dir.path().join(FILE)).expect("there").permissions().mode() & 0o777;
+        let mode =
+            std::fs::metadata(dir.path().join(SOCKET_FILE)).expect("there").permissions().mode() & 0o777;
         assert_eq!(mode, 0o600);
         tokio::spawn(async move {
-            while let Some(ask) = asks.recv().await {
+            while let Some(ask) = requests.recv().await {
                 let answer = match ask.request {
                     Request::Status => Ok(serde_json::json!({ "phase": "serving" })),
                     other => Err(format!("not {other:?}")),
@@ -202,11 +204,11 @@ mod tests {
         let status = asked(Request::Status).await.expect("joined").expect("answered");
         assert_eq!(status["phase"], "serving");
         let refused = asked(Request::Silence { fault: "B2".into(), seconds: None }).await.expect("joined");
-        assert!(matches!(refused, Err(Unanswered::Refused(why)) if why.contains("B2")));
+        assert!(matches!(refused, Err(ControlError::Refused(why)) if why.contains("B2")));
         drop(control);
         let nobody = asked(Request::Stop).await.expect("joined");
-        assert!(matches!(nobody, Err(Unanswered::Nobody)));
-        assert!(!dir.path().join(FILE).exists());
+        assert!(matches!(nobody, Err(ControlError::Nobody)));
+        assert!(!dir.path().join(SOCKET_FILE).exists());
     }
 
     #[test]

@@ -1,21 +1,20 @@
 //! The process side: what is sensed becomes signals, and actions become deeds.
 
-pub mod act;
-pub mod api;
+pub mod actions;
 pub mod child;
 pub mod clock;
 pub mod control;
-pub mod files;
-pub mod held;
-pub mod keeper;
-pub mod mind;
-mod perform;
+pub mod decider;
+mod execute;
+pub mod maintenance;
 pub mod process;
+pub mod proxy_client;
 pub mod registry;
-pub mod sense;
+pub mod sensors;
 pub mod socket;
 pub mod status;
 pub mod supervisor;
+pub mod watchdog_loop;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -26,20 +25,20 @@ use std::time::Duration;
 use latimer_protocol::secret::Secret;
 use tokio::sync::{mpsc, watch};
 
-use self::act::notify::Alerts;
-use self::api::Api;
+use self::actions::notify::Notifier;
 use self::child::Program;
 use self::clock::Clock;
 use self::control::Control;
-use self::files::Lock;
-use self::keeper::{Inputs, Keeper, Parts, Regenerate};
-use self::mind::{Mind, Sources};
+use self::decider::{Decider, Sources};
 use self::process::Identity;
+use self::proxy_client::ProxyClient;
 use self::registry::{Registry, Role};
-use self::sense::Organs;
-use self::sense::state::Watched;
-use self::socket::Trouble;
+use self::sensors::SensorConfig;
+use self::sensors::files::WatchedFiles;
+use self::socket::BindError;
 use self::supervisor::Supervisor;
+use self::watchdog_loop::{LoopInputs, LoopParts, Regenerate, WatchdogLoop};
+use crate::files::Lock;
 use crate::settings::Settings;
 
 /// The lock in the state directory.
@@ -75,7 +74,7 @@ pub struct Options {
 
 /// What the process is told from outside, by signals of the system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wish {
+pub enum ControlSignal {
     /// End the proxy, give open turns their time, and end.
     Stop,
     /// Start the proxy anew behind the same socket.
@@ -84,13 +83,13 @@ pub enum Wish {
 
 /// Why a watchdog does not run.
 #[derive(Debug, thiserror::Error)]
-pub enum Refused {
+pub enum RunError {
     /// Another one keeps the same state directory.
     #[error("another watchdog already keeps `{0}`")]
     Second(PathBuf),
     /// There is no socket to keep.
     #[error(transparent)]
-    Socket(#[from] Trouble),
+    Socket(#[from] BindError),
     /// Something of the system.
     #[error("{what}")]
     Io {
@@ -105,15 +104,15 @@ pub enum Refused {
 /// Keeps a proxy alive until it is told to stop, or until the proxy ends well by itself. `ready` hears the address once, when a
 /// turn through the first proxy works.
 ///
-/// Errors: see [`Refused`]; nothing was started then.
+/// Errors: see [`RunError`]; nothing was started then.
 pub async fn run(
     options: Options,
-    wishes: mpsc::Receiver<Wish>,
+    control_signals: mpsc::Receiver<ControlSignal>,
     ready: impl FnOnce(SocketAddr),
-) -> Result<(), Refused> {
+) -> Result<(), RunError> {
     let lock = match Lock::take(&options.state_dir.join(LOCK_FILE)) {
         Ok(Some(lock)) => Some(lock),
-        Ok(None) => return Err(Refused::Second(options.state_dir)),
+        Ok(None) => return Err(RunError::Second(options.state_dir)),
         Err(error) => {
             // A disk that cannot be written is no reason to leave the proxy alone.
             tracing::warn!(event = "state.readonly", error = %error);
@@ -125,11 +124,11 @@ pub async fn run(
     let address = match &listener {
         Some(listener) => listener
             .local_addr()
-            .map_err(|source| Refused::Io { what: "the address of the listener", source })?,
+            .map_err(|source| RunError::Io { what: "the address of the listener", source })?,
         None => options.address,
     };
-    let api = Arc::new(Api::new(address, options.token));
-    let watched = Watched {
+    let api = Arc::new(ProxyClient::new(address, options.token));
+    let watched = WatchedFiles {
         files: options.config.into_iter().chain(options.sources.rules.clone()).collect(),
         program: options.program.path.clone(),
         state_dir: options.state_dir.clone(),
@@ -145,30 +144,31 @@ pub async fn run(
     }
     let (signals, reports) = mpsc::channel(256);
     let (serving, expected) = watch::channel(None);
-    let organs = Organs {
+    let sensor_config = SensorConfig {
         api: Arc::clone(&api),
         registry: registry.clone(),
         watched,
         settings: options.settings.clone(),
     };
-    let mind = Mind::new(options.settings.clone(), options.sources, &options.state_dir, Clock::new().now());
-    let senses = sense::start(organs, &expected, &signals);
-    let parts = Parts {
+    let decider =
+        Decider::new(options.settings.clone(), options.sources, &options.state_dir, Clock::new().now());
+    let senses = sensors::start(sensor_config, &expected, &signals);
+    let parts = LoopParts {
         supervisor,
         api,
         registry,
-        mind,
+        decider,
         leaves_with_proxy: options.leaves_with_proxy,
         address,
         state_dir: options.state_dir,
         grace: options.grace,
         regenerate: options.regenerate,
-        alerts: Alerts::new(options.settings.notify),
+        alerts: Notifier::new(options.settings.notify),
         serving,
         signals,
     };
-    let inputs = Inputs { events, signals: reports, asks: questions, wishes };
-    Keeper::new(parts).keep(inputs, orphan, ready).await;
+    let inputs = LoopInputs { events, signals: reports, asks: questions, control_signals };
+    WatchdogLoop::new(parts).keep(inputs, orphan, ready).await;
     drop((senses, control, lock));
     Ok(())
 }
@@ -178,11 +178,11 @@ fn hold(
     given: Option<TcpListener>,
     address: SocketAddr,
     registry: &Registry,
-) -> Result<(Option<TcpListener>, Option<Identity>), Refused> {
+) -> Result<(Option<TcpListener>, Option<Identity>), RunError> {
     if let Some(listener) = given {
         listener
             .set_nonblocking(true)
-            .map_err(|source| Refused::Io { what: "preparing the listener that was handed over", source })?;
+            .map_err(|source| RunError::Io { what: "preparing the listener that was handed over", source })?;
         return Ok((Some(listener), None));
     }
     let trouble = match socket::bind(address) {
@@ -192,7 +192,7 @@ fn hold(
     let ours = address.to_string();
     let orphan = registry.living(Role::Proxy).into_iter().find(|entry| entry.address.as_ref() == Some(&ours));
     match (orphan, trouble) {
-        (Some(orphan), Trouble::Taken { .. }) => {
+        (Some(orphan), BindError::Taken { .. }) => {
             let listener = socket::take_back(orphan.identity, address);
             tracing::info!(
                 event = "proxy.adopted",

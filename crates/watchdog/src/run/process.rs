@@ -19,7 +19,7 @@ pub struct Identity {
 
 /// What a process holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Holdings {
+pub struct ProcessStats {
     /// Resident memory in bytes.
     pub memory: u64,
     /// Open file descriptors; 0 where the system does not tell.
@@ -65,8 +65,8 @@ impl Identity {
     }
 
     /// What it holds now; zero when it is gone.
-    pub fn holdings(self) -> Holdings {
-        holdings(self.pid)
+    pub fn stats(self) -> ProcessStats {
+        stats(self.pid)
     }
 
     /// The program it runs, where the system tells.
@@ -103,12 +103,12 @@ fn started(pid: u32) -> Option<u64> {
 }
 
 #[cfg(target_os = "linux")]
-fn holdings(pid: u32) -> Holdings {
+fn stats(pid: u32) -> ProcessStats {
     let pages = std::fs::read_to_string(format!("/proc/{pid}/statm"))
         .ok()
         .and_then(|text| text.split_ascii_whitespace().nth(1)?.parse::<u64>().ok());
     let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
-    Holdings {
+    ProcessStats {
         memory: pages.unwrap_or(0).saturating_mul(rustix::param::page_size() as u64),
         descriptors: descriptors as u64,
     }
@@ -148,9 +148,9 @@ fn started(pid: u32) -> Option<u64> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn holdings(pid: u32) -> Holdings {
+fn stats(pid: u32) -> ProcessStats {
     let kilobytes = ps(pid, "rss=").and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
-    Holdings { memory: kilobytes.saturating_mul(1024), descriptors: 0 }
+    ProcessStats { memory: kilobytes.saturating_mul(1024), descriptors: 0 }
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -167,7 +167,7 @@ mod tests {
     fn this_process_lives_and_holds_something() {
         let me = Identity::me().expect("it lives");
         assert!(me.is_alive());
-        assert!(me.holdings().memory > 100_000, "{:?}", me.holdings());
+        assert!(me.stats().memory > 100_000, "{:?}", me.stats());
         assert!(me.program().is_some());
         assert!(!me.is_stopped());
     }

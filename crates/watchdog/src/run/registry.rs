@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::files::write_private;
 use super::process::Identity;
+use crate::files::write_private;
 
 /// The directory in the state directory.
-const DIR: &str = "running";
+const REGISTRY_DIR: &str = "running";
 /// Entries that are read; more can only be an accident.
-const MOST: usize = 1000;
+const MAX_ENTRIES: usize = 1000;
 
 /// What a process is to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,12 +42,12 @@ pub struct Entry {
     pub resume: Option<String>,
     /// How it ended, where whoever started it could still say so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended: Option<Ended>,
+    pub ended: Option<EndStatus>,
 }
 
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Ended {
+pub struct EndStatus {
     /// The exit code, when it ended by itself.
     #[serde(default)]
     pub code: Option<i32>,
@@ -72,7 +72,7 @@ pub struct Registry {
 impl Registry {
     /// The registry of this state directory; it is made when the first process is entered.
     pub fn new(state_dir: &Path) -> Self {
-        Self { dir: state_dir.join(DIR) }
+        Self { dir: state_dir.join(REGISTRY_DIR) }
     }
 
     /// Enters a process.
@@ -95,7 +95,7 @@ impl Registry {
         let Ok(files) = std::fs::read_dir(&self.dir) else { return Vec::new() };
         files
             .flatten()
-            .take(MOST)
+            .take(MAX_ENTRIES)
             .filter(|file| file.path().extension().is_some_and(|extension| extension == "json"))
             .filter_map(|file| serde_json::from_slice(&std::fs::read(file.path()).ok()?).ok())
             .collect()

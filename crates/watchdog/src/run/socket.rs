@@ -12,7 +12,7 @@ pub const CHILD_DESCRIPTOR: i32 = 0;
 
 /// Somebody else listens there.
 #[derive(Debug, thiserror::Error)]
-pub enum Trouble {
+pub enum BindError {
     /// The port is taken.
     #[error("{address} is already in use{}", by(.owner.as_ref()))]
     Taken {
@@ -37,7 +37,7 @@ fn by(owner: Option<&(u32, String)>) -> String {
 }
 
 /// Binds the address.
-pub fn bind(address: SocketAddr) -> Result<TcpListener, Trouble> {
+pub fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
     let bound = TcpListener::bind(address).and_then(|listener| {
         // The flag belongs to the socket, so every proxy that gets it finds it set.
         listener.set_nonblocking(true)?;
@@ -45,9 +45,9 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, Trouble> {
     });
     bound.map_err(|source| {
         if source.kind() == io::ErrorKind::AddrInUse {
-            Trouble::Taken { address, owner: owner(address) }
+            BindError::Taken { address, owner: owner(address) }
         } else {
-            Trouble::Io { address, source }
+            BindError::Io { address, source }
         }
     })
 }
@@ -125,7 +125,7 @@ mod tests {
     fn a_taken_port_names_its_owner() {
         let held = bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port");
         let address = held.local_addr().expect("an address");
-        let Err(Trouble::Taken { owner, .. }) = bind(address) else { panic!("bound twice") };
+        let Err(BindError::Taken { owner, .. }) = bind(address) else { panic!("bound twice") };
         if cfg!(target_os = "linux") {
             assert_eq!(owner.expect("known").0, std::process::id());
         }

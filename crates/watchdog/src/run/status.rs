@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The watchdog and what it keeps alive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Status {
+pub struct WatchdogStatus {
     /// Its process id.
     pub pid: u32,
     /// Its version.
@@ -14,15 +14,15 @@ pub struct Status {
     /// Where it listens.
     pub address: String,
     /// What it is doing.
-    pub phase: Phase,
+    pub phase: WatchdogPhase,
     /// The proxy that serves, or is about to.
     pub proxy: Option<ProxyStatus>,
     /// Proxies started since it began, the first one included.
     pub starts: u64,
     /// The last things a person should know, the newest last.
-    pub alerts: Vec<Alert>,
+    pub alerts: Vec<AlertEntry>,
     /// What will be done unless it is cancelled.
-    pub pending: Vec<Pending>,
+    pub pending: Vec<PendingAction>,
     /// Clients that `latimer launch` started and that still run.
     pub clients: Vec<ClientStatus>,
 }
@@ -30,7 +30,7 @@ pub struct Status {
 /// What the watchdog is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Phase {
+pub enum WatchdogPhase {
     /// A proxy is being started; connections wait.
     Starting,
     /// A proxy serves.
@@ -46,7 +46,7 @@ pub enum Phase {
 /// The proxy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProxyStatus {
-    /// Process id.
+    /// ProcessId id.
     pub pid: u32,
     /// Whole seconds since its start.
     pub uptime_s: u64,
@@ -60,7 +60,7 @@ pub struct ProxyStatus {
 
 /// Something a person should know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Alert {
+pub struct AlertEntry {
     /// When, in Unix seconds.
     pub at: u64,
     /// The fault's code, where it is about one.
@@ -71,7 +71,7 @@ pub struct Alert {
 
 /// An action that waits for a cancel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pending {
+pub struct PendingAction {
     /// Its number, for `cancel`.
     pub id: u64,
     /// What it will do.
@@ -83,7 +83,7 @@ pub struct Pending {
 /// A client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientStatus {
-    /// Process id.
+    /// ProcessId id.
     pub pid: u32,
     /// Its program.
     pub name: String,

@@ -13,40 +13,40 @@ use rustix::process::Signal;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::api::Api;
-use super::child::{self, Exit, Program};
+use super::child::{self, ProcessExit, Program};
 use super::process::Identity;
+use super::proxy_client::ProxyClient;
 use super::registry::{Entry, Registry, Role};
 
 /// How long a proxy may take from its start until a turn through it works.
-const READY: Duration = Duration::from_secs(15);
+const READY_TIMEOUT: Duration = Duration::from_secs(15);
 /// How often a new proxy is tried until it answers.
-const TRY_EVERY: Duration = Duration::from_millis(20);
+const PROBE_INTERVAL: Duration = Duration::from_millis(20);
 /// How long a proxy that was replaced may go on with its turns, and a little: it ends them itself after ten minutes.
-const AT_LEISURE: Duration = Duration::from_secs(660);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(660);
 /// The longest one try may take.
-const TRY: Duration = Duration::from_secs(2);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What happens to the proxies, as the supervisor hears it.
 #[derive(Debug)]
-pub enum Event {
+pub enum SupervisorInput {
     /// From a child process.
-    Child(child::Event),
+    Child(child::ChildEvent),
     /// A proxy answered a probe, or did not in time.
     Checked(Identity, Result<(), String>),
 }
 
 /// What it means.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum News {
+pub enum SupervisorEvent {
     /// A proxy serves.
     Up(Identity),
     /// The proxy that served is gone, and nobody asked it to go.
-    Died(Identity, Exit),
+    Died(Identity, ProcessExit),
     /// The proxy ended by itself and well: it had nothing to do for a long time, or somebody told it to stop.
-    Left(Identity, Exit),
+    Left(Identity, ProcessExit),
     /// A proxy that was told to end has ended.
-    Ended(Identity, Exit),
+    Ended(Identity, ProcessExit),
     /// The one that followed has taken over.
     Replaced(Identity),
     /// The one that was to follow did not become well; the old one still serves.
@@ -70,7 +70,7 @@ struct Running {
 struct Leaving {
     since: Instant,
     /// Its turns may end by themselves, because another one serves.
-    at_leisure: bool,
+    drains: bool,
 }
 
 impl Running {
@@ -79,8 +79,8 @@ impl Running {
     }
 
     /// Keeps the first time it was told.
-    fn leaves(&mut self, at_leisure: bool) {
-        self.leaving.get_or_insert(Leaving { since: Instant::now(), at_leisure });
+    fn leaves(&mut self, drains: bool) {
+        self.leaving.get_or_insert(Leaving { since: Instant::now(), drains });
     }
 }
 
@@ -90,9 +90,9 @@ pub struct Supervisor {
     listener: Option<TcpListener>,
     address: SocketAddr,
     registry: Registry,
-    api: Arc<Api>,
-    events: mpsc::Sender<Event>,
-    children: mpsc::Sender<child::Event>,
+    api: Arc<ProxyClient>,
+    events: mpsc::Sender<SupervisorInput>,
+    children: mpsc::Sender<child::ChildEvent>,
     current: Option<Running>,
     successor: Option<Running>,
     leaving: Vec<Running>,
@@ -106,14 +106,14 @@ impl Supervisor {
         listener: Option<TcpListener>,
         address: SocketAddr,
         registry: Registry,
-        api: Arc<Api>,
-    ) -> (Self, mpsc::Receiver<Event>) {
+        api: Arc<ProxyClient>,
+    ) -> (Self, mpsc::Receiver<SupervisorInput>) {
         let (events, receiver) = mpsc::channel(256);
         let (children, mut from_children) = mpsc::channel(64);
         let forward = events.clone();
         tokio::spawn(async move {
             while let Some(event) = from_children.recv().await {
-                if forward.send(Event::Child(event)).await.is_err() {
+                if forward.send(SupervisorInput::Child(event)).await.is_err() {
                     break;
                 }
             }
@@ -178,8 +178,8 @@ impl Supervisor {
             while identity.is_alive() {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
-            let exit = Exit { code: None, signal: None, last_words: Vec::new() };
-            let _ = events.send(child::Event::Ended(identity, exit)).await;
+            let exit = ProcessExit { code: None, signal: None, last_lines: Vec::new() };
+            let _ = events.send(child::ChildEvent::Ended(identity, exit)).await;
         });
     }
 
@@ -242,7 +242,7 @@ impl Supervisor {
     pub fn reap(&mut self, grace: Duration) {
         for running in &self.leaving {
             let Some(leaving) = running.leaving else { continue };
-            let limit = if leaving.at_leisure { grace + AT_LEISURE } else { grace };
+            let limit = if leaving.drains { grace + DRAIN_TIMEOUT } else { grace };
             if leaving.since.elapsed() > limit {
                 let _ = running.identity.signal_group(Signal::KILL);
             }
@@ -267,15 +267,17 @@ impl Supervisor {
     }
 
     /// Takes an event in, and says what it means.
-    pub fn hear(&mut self, event: Event) -> Option<News> {
+    pub fn hear(&mut self, event: SupervisorInput) -> Option<SupervisorEvent> {
         match event {
-            Event::Child(child::Event::Line(identity, line)) => Some(News::Line(identity, line)),
-            Event::Child(child::Event::Listens(identity)) => {
+            SupervisorInput::Child(child::ChildEvent::Line(identity, line)) => {
+                Some(SupervisorEvent::Line(identity, line))
+            }
+            SupervisorInput::Child(child::ChildEvent::Listens(identity)) => {
                 self.check(identity);
                 None
             }
-            Event::Child(child::Event::Ended(identity, exit)) => self.ended(identity, exit),
-            Event::Checked(identity, result) => self.checked(identity, result),
+            SupervisorInput::Child(child::ChildEvent::Ended(identity, exit)) => self.ended(identity, exit),
+            SupervisorInput::Checked(identity, result) => self.checked(identity, result),
         }
     }
 
@@ -305,9 +307,9 @@ impl Supervisor {
     fn check(&self, identity: Identity) {
         let (api, events) = (Arc::clone(&self.api), self.events.clone());
         tokio::spawn(async move {
-            let deadline = Instant::now() + READY;
+            let deadline = Instant::now() + READY_TIMEOUT;
             let result = loop {
-                let trouble = match api.probe(TRY).await {
+                let trouble = match api.probe(PROBE_TIMEOUT).await {
                     Ok(probed) if probed.pid == Some(identity.pid) => break Ok(()),
                     Ok(_) => "another process answers".to_owned(),
                     Err(silence) => silence.to_string(),
@@ -315,13 +317,13 @@ impl Supervisor {
                 if Instant::now() > deadline || !identity.is_alive() {
                     break Err(trouble);
                 }
-                tokio::time::sleep(TRY_EVERY).await;
+                tokio::time::sleep(PROBE_INTERVAL).await;
             };
-            let _ = events.send(Event::Checked(identity, result)).await;
+            let _ = events.send(SupervisorInput::Checked(identity, result)).await;
         });
     }
 
-    fn checked(&mut self, identity: Identity, result: Result<(), String>) -> Option<News> {
+    fn checked(&mut self, identity: Identity, result: Result<(), String>) -> Option<SupervisorEvent> {
         let is = |running: &Running| running.identity == identity;
         if let Some(successor) = self.successor.filter(is) {
             return match result {
@@ -336,7 +338,7 @@ impl Supervisor {
                         self.leaving.push(old);
                     }
                     tracing::info!(event = "proxy.replaced", pid = identity.pid);
-                    Some(News::Replaced(identity))
+                    Some(SupervisorEvent::Replaced(identity))
                 }
                 Err(trouble) => {
                     // Its end is reported by the system; until then it counts as leaving.
@@ -345,7 +347,7 @@ impl Supervisor {
                     let mut failed = successor;
                     failed.leaves(false);
                     self.leaving.push(failed);
-                    Some(News::NotReplaced(trouble))
+                    Some(SupervisorEvent::NotReplaced(trouble))
                 }
             };
         }
@@ -355,22 +357,22 @@ impl Supervisor {
             return None;
         }
         current.is_well = true;
-        Some(News::Up(identity))
+        Some(SupervisorEvent::Up(identity))
     }
 
-    fn ended(&mut self, identity: Identity, exit: Exit) -> Option<News> {
+    fn ended(&mut self, identity: Identity, exit: ProcessExit) -> Option<SupervisorEvent> {
         self.registry.leave(identity);
         let is = |running: &Running| running.identity == identity;
         if self.successor.is_some_and(|running| is(&running)) {
             self.successor = None;
-            let words = exit.last_words.last().cloned().unwrap_or_default();
-            return Some(News::NotReplaced(
+            let words = exit.last_lines.last().cloned().unwrap_or_default();
+            return Some(SupervisorEvent::NotReplaced(
                 format!("it ended with {} {words}", exit.words()).trim().to_owned(),
             ));
         }
         if let Some(place) = self.leaving.iter().position(is) {
             self.leaving.remove(place);
-            return Some(News::Ended(identity, exit));
+            return Some(SupervisorEvent::Ended(identity, exit));
         }
         let running = self.current.filter(is)?;
         self.current = None;
@@ -380,11 +382,11 @@ impl Supervisor {
         }
         tracing::info!(event = "proxy.ended", pid = identity.pid, how = %exit.words(), asked = running.leaving.is_some());
         Some(if running.leaving.is_some() {
-            News::Ended(identity, exit)
+            SupervisorEvent::Ended(identity, exit)
         } else if exit.code == Some(0) {
-            News::Left(identity, exit)
+            SupervisorEvent::Left(identity, exit)
         } else {
-            News::Died(identity, exit)
+            SupervisorEvent::Died(identity, exit)
         })
     }
 }
@@ -394,7 +396,11 @@ mod tests {
     use super::*;
 
     /// A supervisor whose proxies are this shell script.
-    fn supervisor(dir: &std::path::Path, script: &str, holds: bool) -> (Supervisor, mpsc::Receiver<Event>) {
+    fn supervisor(
+        dir: &std::path::Path,
+        script: &str,
+        holds: bool,
+    ) -> (Supervisor, mpsc::Receiver<SupervisorInput>) {
         let listener = super::super::socket::bind(([127, 0, 0, 1], 0).into()).expect("a port");
         let address = listener.local_addr().expect("an address");
         let program = Program {
@@ -402,15 +408,18 @@ mod tests {
             args: vec!["-c".into(), script.into()],
             environment: Box::new(|| vec![("PATH".into(), "/usr/bin:/bin".into())]),
         };
-        let api = Arc::new(Api::new(address, None));
+        let api = Arc::new(ProxyClient::new(address, None));
         Supervisor::new(program, holds.then_some(listener), address, Registry::new(dir), api)
     }
 
-    async fn next(supervisor: &mut Supervisor, events: &mut mpsc::Receiver<Event>) -> News {
+    async fn next(
+        supervisor: &mut Supervisor,
+        events: &mut mpsc::Receiver<SupervisorInput>,
+    ) -> SupervisorEvent {
         loop {
             let event = events.recv().await.expect("the supervisor holds a sender");
             match supervisor.hear(event) {
-                Some(News::Line(..)) | None => {}
+                Some(SupervisorEvent::Line(..)) | None => {}
                 Some(news) => return news,
             }
         }
@@ -428,9 +437,9 @@ mod tests {
                 supervisor.kill();
             }
             let got = match next(&mut supervisor, &mut events).await {
-                News::Died(who, exit) if who == identity && exit.code == Some(3) => "died",
-                News::Left(who, _) if who == identity => "left",
-                News::Ended(who, exit) if who == identity && exit.signal == Some(9) => "ended",
+                SupervisorEvent::Died(who, exit) if who == identity && exit.code == Some(3) => "died",
+                SupervisorEvent::Left(who, _) if who == identity => "left",
+                SupervisorEvent::Ended(who, exit) if who == identity && exit.signal == Some(9) => "ended",
                 other => panic!("{script}: {other:?}"),
             };
             assert_eq!(got, want);
@@ -453,7 +462,9 @@ mod tests {
         }
         supervisor.replace().expect("begun");
         assert!(supervisor.is_replacing());
-        let News::NotReplaced(why) = next(&mut supervisor, &mut events).await else { panic!("replaced") };
+        let SupervisorEvent::NotReplaced(why) = next(&mut supervisor, &mut events).await else {
+            panic!("replaced")
+        };
         assert!(why.contains("exit code 7"), "{why}");
         assert_eq!(supervisor.current(), first);
         supervisor.kill_all();
@@ -478,7 +489,7 @@ mod tests {
         assert_eq!(supervisor.current(), None);
         supervisor.start(false).expect("the port is free, so the next one has it");
         loop {
-            if let News::Ended(who, _) = next(&mut supervisor, &mut events).await {
+            if let SupervisorEvent::Ended(who, _) = next(&mut supervisor, &mut events).await {
                 assert_eq!(who, identity);
                 break;
             }

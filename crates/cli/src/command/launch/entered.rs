@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitStatus;
 
 use latimer_watchdog::run::process::Identity;
-use latimer_watchdog::run::registry::{Ended, Entry, Registry, Role};
+use latimer_watchdog::run::registry::{EndStatus, Entry, Registry, Role};
 
 use super::Client;
 
@@ -31,7 +31,7 @@ impl Entered {
         if status.signal().is_none() {
             return registry.leave(entry.identity);
         }
-        entry.ended = Some(Ended { code: status.code(), signal: status.signal() });
+        entry.ended = Some(EndStatus { code: status.code(), signal: status.signal() });
         let _ = registry.enter(&entry);
     }
 }

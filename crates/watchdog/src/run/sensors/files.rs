@@ -10,25 +10,25 @@ use latimer_protocol::status::AccountState;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
-use super::super::api::Api;
 use super::super::process::Identity;
-use crate::signal::{CacheCorrupt, Network, Signal, StalePort, TokenExpiring};
+use super::super::proxy_client::ProxyClient;
+use crate::signal::{CacheCorrupt, NetworkState, Signal, StalePort, TokenExpiring};
 use crate::time::Time;
 
 /// How often files are looked at.
-const EVERY: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
 /// How many looks lie between two questions about logins.
-const LOGINS_EVERY: u32 = 60;
+const POLLS_PER_LOGIN_CHECK: u32 = 60;
 /// How long the question may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const ACCOUNTS_TIMEOUT: Duration = Duration::from_secs(5);
 /// What endpoints taught; written by the proxy.
-pub const LEARNED: &str = "learned.json";
+pub const LEARNED_FILE: &str = "learned.json";
 /// Where the proxy answers; written by the proxy, read by `latimer launch`.
 pub const PROXY_FILE: &str = "proxy.json";
 
 /// The files and the port that are watched.
 #[derive(Debug, Clone)]
-pub struct Watched {
+pub struct WatchedFiles {
     /// The configuration and the rules; one of them that is not there may come.
     pub files: Vec<PathBuf>,
     /// The proxy's binary.
@@ -43,21 +43,21 @@ pub struct Watched {
 
 /// Looks for ever.
 pub async fn watch(
-    watched: Watched,
-    api: Arc<Api>,
+    watched: WatchedFiles,
+    api: Arc<ProxyClient>,
     serving: watch::Receiver<Option<Identity>>,
     signals: mpsc::Sender<Signal>,
 ) {
-    let mut eyes = Eyes::new(&watched);
-    let mut clock = tokio::time::interval(EVERY);
+    let mut sensor = FileSensor::new(&watched);
+    let mut clock = tokio::time::interval(POLL_INTERVAL);
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut looks = 0_u32;
     loop {
         clock.tick().await;
         let is_serving = serving.borrow().is_some();
-        let mut found = eyes.look(&watched, is_serving);
-        if is_serving && looks % LOGINS_EVERY == 1 {
-            let accounts = api.accounts(PATIENCE).await.unwrap_or_default();
+        let mut found = sensor.look(&watched, is_serving);
+        if is_serving && looks % POLLS_PER_LOGIN_CHECK == 1 {
+            let accounts = api.accounts(ACCOUNTS_TIMEOUT).await.unwrap_or_default();
             found.extend(accounts.iter().filter_map(needs_login));
         }
         looks = looks.wrapping_add(1);
@@ -71,18 +71,18 @@ pub async fn watch(
 
 /// What was seen the last time.
 #[derive(Debug)]
-struct Eyes {
-    files: Vec<Version>,
-    program: Version,
-    learned: Version,
+struct FileSensor {
+    files: Vec<FileVersion>,
+    program: FileVersion,
+    learned: FileVersion,
     was_stale: bool,
     network_up: bool,
 }
 
-type Version = Option<(SystemTime, u64, u64)>;
+type FileVersion = Option<(SystemTime, u64, u64)>;
 
-impl Eyes {
-    fn new(watched: &Watched) -> Self {
+impl FileSensor {
+    fn new(watched: &WatchedFiles) -> Self {
         Self {
             files: watched.files.iter().map(|path| version(path)).collect(),
             program: version(&watched.program),
@@ -93,11 +93,12 @@ impl Eyes {
         }
     }
 
-    fn look(&mut self, watched: &Watched, is_serving: bool) -> Vec<Signal> {
+    fn look(&mut self, watched: &WatchedFiles, is_serving: bool) -> Vec<Signal> {
         let mut signals = Vec::new();
         let program = version(&watched.program);
         // A file that is gone is likely being replaced.
-        let changed = |old: &mut Version, new: Version| new.is_some() && std::mem::replace(old, new) != new;
+        let changed =
+            |old: &mut FileVersion, new: FileVersion| new.is_some() && std::mem::replace(old, new) != new;
         let mut is_changed = changed(&mut self.program, program);
         for (old, path) in self.files.iter_mut().zip(&watched.files) {
             is_changed |= changed(old, version(path));
@@ -105,7 +106,7 @@ impl Eyes {
         if is_changed {
             signals.push(Signal::ConfigChanged);
         }
-        let learned = watched.state_dir.join(LEARNED);
+        let learned = watched.state_dir.join(LEARNED_FILE);
         if changed(&mut self.learned, version(&learned)) && is_broken(&learned) {
             let file = learned.to_string_lossy().into_owned();
             signals.push(Signal::CacheCorrupt(CacheCorrupt { file, known_bad: false }));
@@ -121,13 +122,13 @@ impl Eyes {
             && up != self.network_up
         {
             self.network_up = up;
-            signals.push(Signal::Network(Network { up }));
+            signals.push(Signal::Network(NetworkState { up }));
         }
         signals
     }
 }
 
-fn version(path: &Path) -> Version {
+fn version(path: &Path) -> FileVersion {
     let metadata = std::fs::metadata(path).ok()?;
     Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
 }
@@ -137,7 +138,7 @@ fn is_broken(path: &Path) -> bool {
 }
 
 /// The file from which `latimer launch` learns the address, when it names another port or is gone.
-fn stale_port(watched: &Watched) -> Option<StalePort> {
+fn stale_port(watched: &WatchedFiles) -> Option<StalePort> {
     let path = watched.state_dir.join(PROXY_FILE);
     let expected = watched.address.port();
     let found = std::fs::read(&path)
@@ -187,8 +188,8 @@ fn network() -> Option<bool> {
 mod tests {
     use super::*;
 
-    fn watched(dir: &Path) -> Watched {
-        Watched {
+    fn watched(dir: &Path) -> WatchedFiles {
+        WatchedFiles {
             files: vec![dir.join("config.toml"), dir.join("rules.toml")],
             program: dir.join("latimer"),
             state_dir: dir.to_owned(),
@@ -204,9 +205,9 @@ mod tests {
         let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).expect("written");
         write("config.toml", "");
         write(PROXY_FILE, "{\"url\":\"http://127.0.0.1:4180\"}");
-        let mut eyes = Eyes::new(&watched);
+        let mut sensor = FileSensor::new(&watched);
         let mut look = || {
-            let mut signals = eyes.look(&watched, true);
+            let mut signals = sensor.look(&watched, true);
             signals.retain(|signal| !matches!(signal, Signal::Network(_)));
             signals
         };
@@ -214,9 +215,9 @@ mod tests {
         write("config.toml", "# changed");
         assert_eq!(look(), [Signal::ConfigChanged]);
         assert_eq!(look(), []);
-        write(LEARNED, "{\"lessons\":{}}");
+        write(LEARNED_FILE, "{\"lessons\":{}}");
         assert_eq!(look(), []);
-        write(LEARNED, "{\"lessons\":");
+        write(LEARNED_FILE, "{\"lessons\":");
         assert!(matches!(&look()[..], [Signal::CacheCorrupt(_)]));
         assert_eq!(look(), []);
         write(PROXY_FILE, "{\"url\":\"http://127.0.0.1:9\"}");

@@ -14,17 +14,17 @@ use latimer_protocol::failure::{Failure, Kind};
 use latimer_protocol::secret::Secret;
 use latimer_protocol::status::{AccountState, Health, OverrideRequest, PROBE_MODEL};
 
-use super::sense::line::CLIENT;
-use crate::diagnose::{MOST_TOKENS, PATIENCE_MS, Report, TEMPERATURE};
-use crate::signal::MissKind;
+use super::sensors::proxy_log::CLIENT;
+use crate::diagnose::{ANSWER_TIMEOUT_MS, MAX_TOKENS, Report, TEMPERATURE};
+use crate::signal::MissReason;
 
 /// The largest answer that is read, in bytes.
-const MOST_BYTES: usize = 4 << 20;
+const MAX_BODY_BYTES: usize = 4 << 20;
 /// No limit of its own: [`within`] ends what takes too long.
-const OUTER: Duration = Duration::from_secs(3600);
+const OUTER_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// A client of the proxy's own interface.
-pub struct Api {
+pub struct ProxyClient {
     http: Http,
     base: String,
     token: Option<Secret>,
@@ -32,7 +32,7 @@ pub struct Api {
 
 /// What a probe saw.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Probed {
+pub struct ProbeReply {
     /// The process that answered.
     pub pid: Option<u32>,
     /// From the request to the first bytes of the answer.
@@ -41,7 +41,7 @@ pub struct Probed {
 
 /// What a model answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Said {
+pub struct ModelReply {
     /// Its text.
     pub text: String,
     /// Tokens of the question.
@@ -52,7 +52,7 @@ pub struct Said {
 
 /// Why the proxy gave no good answer. Holds no text of a person's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Silence {
+pub enum ProxyClientError {
     /// Nobody accepts connections.
     #[error("nobody accepts connections")]
     Unreachable,
@@ -70,20 +70,20 @@ pub enum Silence {
     Nonsense(&'static str),
 }
 
-impl Silence {
+impl ProxyClientError {
     /// The kind of miss it is.
-    pub fn kind(&self) -> MissKind {
+    pub fn kind(&self) -> MissReason {
         match self {
-            Self::Unreachable => MissKind::Refused,
-            Self::Broken => MissKind::Reset,
-            Self::Late(_) => MissKind::Timeout,
-            Self::Status(_) => MissKind::Status,
-            Self::Nonsense(_) => MissKind::Garbage,
+            Self::Unreachable => MissReason::Refused,
+            Self::Broken => MissReason::Reset,
+            Self::Late(_) => MissReason::Timeout,
+            Self::Status(_) => MissReason::Status,
+            Self::Nonsense(_) => MissReason::Garbage,
         }
     }
 }
 
-impl From<Failure> for Silence {
+impl From<Failure> for ProxyClientError {
     fn from(failure: Failure) -> Self {
         match failure.kind {
             Kind::Unreachable => Self::Unreachable,
@@ -92,7 +92,7 @@ impl From<Failure> for Silence {
     }
 }
 
-impl Api {
+impl ProxyClient {
     /// A client of the proxy that answers at this address.
     pub fn new(address: SocketAddr, token: Option<Secret>) -> Self {
         let http = Http::new(HttpOptions { connect: Duration::from_secs(3), ca_file: None });
@@ -100,98 +100,104 @@ impl Api {
     }
 
     /// The health document; all of it within the time given.
-    pub async fn health(&self, patience: Duration) -> Result<Health, Silence> {
+    pub async fn health(&self, timeout: Duration) -> Result<Health, ProxyClientError> {
         let ask = async {
-            let answer = self.http.get(&self.url("/health"), &self.headers(), OUTER).await;
+            let answer = self.http.get(&self.url("/health"), &self.headers(), OUTER_TIMEOUT).await;
             let (_, body) = whole(answer?).await?;
-            serde_json::from_slice(&body).map_err(|_| Silence::Nonsense("no health document"))
+            serde_json::from_slice(&body).map_err(|_| ProxyClientError::Nonsense("no health document"))
         };
-        within(patience, ask).await
+        within(timeout, ask).await
     }
 
     /// A turn through the whole proxy; all of it within the time given.
-    pub async fn probe(&self, patience: Duration) -> Result<Probed, Silence> {
+    pub async fn probe(&self, timeout: Duration) -> Result<ProbeReply, ProxyClientError> {
         let request = serde_json::json!({
             "model": PROBE_MODEL, "input": "Are you well?", "stream": true, "store": false,
         });
         let begun = tokio::time::Instant::now();
         let ask = async {
             let body = Bytes::from(request.to_string());
-            let answer = self.http.post(&self.url("/v1/responses"), &self.headers(), body, OUTER).await;
+            let answer =
+                self.http.post(&self.url("/v1/responses"), &self.headers(), body, OUTER_TIMEOUT).await;
             let answer = answer?;
             let first_event = begun.elapsed();
             let (headers, body) = whole(answer).await?;
             let is_complete =
                 find(&body, b"response.completed") && find(&body, b"All parts of latimer answer.");
             if is_complete {
-                Ok(Probed { pid: answered_by(&headers), first_event })
+                Ok(ProbeReply { pid: answered_by(&headers), first_event })
             } else {
-                Err(Silence::Nonsense("the turn did not complete"))
+                Err(ProxyClientError::Nonsense("the turn did not complete"))
             }
         };
-        within(patience, ask).await
+        within(timeout, ask).await
     }
 
     /// Puts a change in force; its id is the answer.
-    pub async fn set_override(&self, request: &OverrideRequest, patience: Duration) -> Result<u64, Silence> {
-        let body = serde_json::to_vec(request).map_err(|_| Silence::Nonsense("the request"))?;
+    pub async fn set_override(
+        &self,
+        request: &OverrideRequest,
+        timeout: Duration,
+    ) -> Result<u64, ProxyClientError> {
+        let body = serde_json::to_vec(request).map_err(|_| ProxyClientError::Nonsense("the request"))?;
         let ask = async {
             let url = self.url("/v1/admin/overrides");
-            let answer = self.http.post(&url, &self.headers(), Bytes::from(body), OUTER).await;
+            let answer = self.http.post(&url, &self.headers(), Bytes::from(body), OUTER_TIMEOUT).await;
             let (_, body) = whole(answer?).await?;
             let value: serde_json::Value =
-                serde_json::from_slice(&body).map_err(|_| Silence::Nonsense("no JSON"))?;
-            value.get("id").and_then(serde_json::Value::as_u64).ok_or(Silence::Nonsense("no id"))
+                serde_json::from_slice(&body).map_err(|_| ProxyClientError::Nonsense("no JSON"))?;
+            value.get("id").and_then(serde_json::Value::as_u64).ok_or(ProxyClientError::Nonsense("no id"))
         };
-        within(patience, ask).await
+        within(timeout, ask).await
     }
 
     /// Takes a change back.
-    pub async fn remove_override(&self, id: u64, patience: Duration) -> Result<(), Silence> {
-        self.delete(&format!("/v1/admin/overrides/{id}"), patience).await
+    pub async fn remove_override(&self, id: u64, timeout: Duration) -> Result<(), ProxyClientError> {
+        self.delete(&format!("/v1/admin/overrides/{id}"), timeout).await
     }
 
     /// Lets the proxy forget what an endpoint taught, or what all of them did.
-    pub async fn forget(&self, endpoint: Option<&str>, patience: Duration) -> Result<(), Silence> {
+    pub async fn forget(&self, endpoint: Option<&str>, timeout: Duration) -> Result<(), ProxyClientError> {
         match endpoint {
-            Some(endpoint) => self.delete(&format!("/v1/admin/learned/{endpoint}"), patience).await,
-            None => self.delete("/v1/admin/learned", patience).await,
+            Some(endpoint) => self.delete(&format!("/v1/admin/learned/{endpoint}"), timeout).await,
+            None => self.delete("/v1/admin/learned", timeout).await,
         }
     }
 
     /// Lets the proxy try an endpoint again that rests, or all of them.
-    pub async fn retry(&self, endpoint: Option<&str>, patience: Duration) -> Result<(), Silence> {
-        self.post("retry", endpoint, patience).await
+    pub async fn retry(&self, endpoint: Option<&str>, timeout: Duration) -> Result<(), ProxyClientError> {
+        self.post("retry", endpoint, timeout).await
     }
 
     /// Lets the proxy make new connections to an endpoint, or to all of them.
-    pub async fn reconnect(&self, endpoint: Option<&str>, patience: Duration) -> Result<(), Silence> {
-        self.post("reconnect", endpoint, patience).await
+    pub async fn reconnect(&self, endpoint: Option<&str>, timeout: Duration) -> Result<(), ProxyClientError> {
+        self.post("reconnect", endpoint, timeout).await
     }
 
     /// The accounts and how they are doing.
-    pub async fn accounts(&self, patience: Duration) -> Result<Vec<AccountState>, Silence> {
+    pub async fn accounts(&self, timeout: Duration) -> Result<Vec<AccountState>, ProxyClientError> {
         let ask = async {
-            let answer = self.http.get(&self.url("/v1/accounts"), &self.headers(), OUTER).await;
+            let answer = self.http.get(&self.url("/v1/accounts"), &self.headers(), OUTER_TIMEOUT).await;
             let (_, body) = whole(answer?).await?;
             #[derive(serde::Deserialize)]
             struct List {
                 data: Vec<AccountState>,
             }
-            let list: List = serde_json::from_slice(&body).map_err(|_| Silence::Nonsense("no list"))?;
+            let list: List =
+                serde_json::from_slice(&body).map_err(|_| ProxyClientError::Nonsense("no list"))?;
             Ok(list.data)
         };
-        within(patience, ask).await
+        within(timeout, ask).await
     }
 
     /// Asks a model one question, by the credentials of the proxy.
-    pub async fn ask_model(&self, model: &str, report: &Report) -> Result<Said, Silence> {
+    pub async fn ask_model(&self, model: &str, report: &Report) -> Result<ModelReply, ProxyClientError> {
         let request = serde_json::json!({
             "model": model,
             "instructions": report.instructions,
             "input": report.text,
             "temperature": TEMPERATURE,
-            "max_output_tokens": MOST_TOKENS,
+            "max_output_tokens": MAX_TOKENS,
             "stream": false,
             "store": false,
         });
@@ -201,29 +207,34 @@ impl Api {
         headers.push((HeaderName::from_static("x-latimer-repair"), HeaderValue::from_static("off")));
         let ask = async {
             let body = Bytes::from(request.to_string());
-            let answer = self.http.post(&self.url("/v1/responses"), &headers, body, OUTER).await;
+            let answer = self.http.post(&self.url("/v1/responses"), &headers, body, OUTER_TIMEOUT).await;
             let (_, body) = whole(answer?).await?;
-            said(&body).ok_or(Silence::Nonsense("no text"))
+            model_reply(&body).ok_or(ProxyClientError::Nonsense("no text"))
         };
-        within(Duration::from_millis(PATIENCE_MS), ask).await
+        within(Duration::from_millis(ANSWER_TIMEOUT_MS), ask).await
     }
 
-    async fn post(&self, what: &str, endpoint: Option<&str>, patience: Duration) -> Result<(), Silence> {
+    async fn post(
+        &self,
+        what: &str,
+        endpoint: Option<&str>,
+        timeout: Duration,
+    ) -> Result<(), ProxyClientError> {
         let path = endpoint.map_or_else(|| what.to_owned(), |endpoint| format!("{what}/{endpoint}"));
         let ask = async {
             let url = self.url(&format!("/v1/admin/{path}"));
-            let answer = self.http.post(&url, &self.headers(), Bytes::new(), OUTER).await;
+            let answer = self.http.post(&url, &self.headers(), Bytes::new(), OUTER_TIMEOUT).await;
             whole(answer?).await.map(|_| ())
         };
-        within(patience, ask).await
+        within(timeout, ask).await
     }
 
-    async fn delete(&self, path: &str, patience: Duration) -> Result<(), Silence> {
+    async fn delete(&self, path: &str, timeout: Duration) -> Result<(), ProxyClientError> {
         let ask = async {
-            let answer = self.http.delete(&self.url(path), &self.headers(), OUTER).await;
+            let answer = self.http.delete(&self.url(path), &self.headers(), OUTER_TIMEOUT).await;
             whole(answer?).await.map(|_| ())
         };
-        within(patience, ask).await
+        within(timeout, ask).await
     }
 
     fn url(&self, path: &str) -> String {
@@ -245,14 +256,14 @@ impl Api {
 }
 
 /// The text and the usage of a whole answer.
-fn said(body: &[u8]) -> Option<Said> {
+fn model_reply(body: &[u8]) -> Option<ModelReply> {
     let value: serde_json::Value = serde_json::from_slice(body).ok()?;
     let parts = value.get("output")?.as_array()?.iter().filter(|item| item["type"] == "message");
     let parts = parts.filter_map(|item| item.get("content")?.as_array()).flatten();
     let text: String = parts.filter_map(|part| part.get("text")?.as_str()).collect();
     let tokens = |name: &str| value["usage"][name].as_u64().unwrap_or(0);
     let (input_tokens, output_tokens) = (tokens("input_tokens"), tokens("output_tokens"));
-    Some(Said { text, input_tokens, output_tokens })
+    Some(ModelReply { text, input_tokens, output_tokens })
 }
 
 /// Where a listener is reached from this machine.
@@ -266,17 +277,20 @@ pub fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 /// Headers and body of an answer that means success.
-async fn whole(answer: HttpResponse) -> Result<(HeaderMap, Vec<u8>), Silence> {
-    let body = read_error_body(answer.body, MOST_BYTES, OUTER).await;
+async fn whole(answer: HttpResponse) -> Result<(HeaderMap, Vec<u8>), ProxyClientError> {
+    let body = read_error_body(answer.body, MAX_BODY_BYTES, OUTER_TIMEOUT).await;
     if answer.status.is_success() {
         Ok((answer.headers, body))
     } else {
-        Err(Silence::Status(answer.status.as_u16()))
+        Err(ProxyClientError::Status(answer.status.as_u16()))
     }
 }
 
-async fn within<T>(patience: Duration, ask: impl Future<Output = Result<T, Silence>>) -> Result<T, Silence> {
-    tokio::time::timeout(patience, ask).await.unwrap_or(Err(Silence::Late(patience.as_millis())))
+async fn within<T>(
+    timeout: Duration,
+    ask: impl Future<Output = Result<T, ProxyClientError>>,
+) -> Result<T, ProxyClientError> {
+    tokio::time::timeout(timeout, ask).await.unwrap_or(Err(ProxyClientError::Late(timeout.as_millis())))
 }
 
 /// The process that answered: its id stands in the id of the request.
@@ -304,9 +318,9 @@ mod tests {
     #[test]
     fn a_models_text_and_its_usage_are_read() {
         let body = br#"{"output":[{"type":"reasoning","content":[{"text":"hm"}]},{"type":"message","content":[{"type":"output_text","text":"{\"action\""},{"text":":1}"}]}],"usage":{"input_tokens":8,"output_tokens":3}}"#;
-        let want = Said { text: "{\"action\":1}".to_owned(), input_tokens: 8, output_tokens: 3 };
-        assert_eq!(said(body), Some(want));
-        assert_eq!(said(b"{}"), None);
+        let want = ModelReply { text: "{\"action\":1}".to_owned(), input_tokens: 8, output_tokens: 3 };
+        assert_eq!(model_reply(body), Some(want));
+        assert_eq!(model_reply(b"{}"), None);
     }
 
     #[test]
@@ -318,8 +332,8 @@ mod tests {
     #[tokio::test]
     async fn silence_is_told_within_the_time() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        let api = Api::new(listener.local_addr().expect("an address"), None);
+        let api = ProxyClient::new(listener.local_addr().expect("an address"), None);
         let silence = api.health(Duration::from_millis(50)).await.expect_err("nobody accepts");
-        assert_eq!(silence, Silence::Late(50));
+        assert_eq!(silence, ProxyClientError::Late(50));
     }
 }

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::files::Rotating;
 use crate::action::Order;
 use crate::decide::{State, decide};
+use crate::files::RotatingLog;
 use crate::incidents::file;
 use crate::rules::file::RulesInUse;
 use crate::settings::Settings;
 use crate::signal::Signal;
-use crate::simulate::Recorded;
+use crate::simulate::RecordedSignal;
 use crate::time::Time;
 
 /// What outlives the watchdog, in the state directory.
@@ -20,9 +20,9 @@ pub const RECORD_FILE: &str = "incidents.json";
 /// What was heard, for `latimer-watchdog simulate`, in the state directory.
 pub const SIGNALS_FILE: &str = "signals.jsonl";
 /// Between two tries to write the record, while it changes.
-const SAVE_EVERY: Duration = Duration::from_secs(5);
+const SAVE_INTERVAL: Duration = Duration::from_secs(5);
 /// Of the signals that come every second and are fine, one in so many is recorded.
-const FINE_EVERY: u64 = 30;
+const ROUTINE_SAMPLE_RATE: u64 = 30;
 
 /// Reads the settings anew; `Err` says why the newer ones cannot be used.
 pub type ReadSettings = Box<dyn Fn() -> Result<Settings, String> + Send>;
@@ -36,18 +36,18 @@ pub struct Sources {
 }
 
 /// What decides, with what it remembers.
-pub struct Mind {
+pub struct Decider {
     state: State,
     sources: Sources,
     rules: RulesInUse,
     record_path: PathBuf,
     saved: u64,
     tried: Option<Time>,
-    recording: Rotating,
-    fine: u64,
+    recording: RotatingLog,
+    routine_count: u64,
 }
 
-impl Mind {
+impl Decider {
     /// A mind that remembers what the state directory holds. A record that is broken is set aside, and said so.
     pub fn new(settings: Settings, sources: Sources, state_dir: &Path, now: Time) -> Self {
         let record_path = state_dir.join(RECORD_FILE);
@@ -65,8 +65,8 @@ impl Mind {
             rules,
             record_path,
             tried: None,
-            recording: Rotating::open(state_dir.join(SIGNALS_FILE)),
-            fine: 0,
+            recording: RotatingLog::open(state_dir.join(SIGNALS_FILE)),
+            routine_count: 0,
         }
     }
 
@@ -77,7 +77,7 @@ impl Mind {
         }
         self.note(&signal, now);
         let orders = decide(&mut self.state, signal, now);
-        if self.tried.is_none_or(|tried| now.since(tried) >= SAVE_EVERY) {
+        if self.tried.is_none_or(|tried| now.since(tried) >= SAVE_INTERVAL) {
             self.save(now);
         }
         orders
@@ -134,19 +134,19 @@ impl Mind {
 
     /// Records what was heard. Of a quiet day only a sample is kept, so that the night before is still there.
     fn note(&mut self, signal: &Signal, now: Time) {
-        if is_fine(signal) {
-            self.fine += 1;
-            if self.fine % FINE_EVERY != 1 {
+        if is_routine(signal) {
+            self.routine_count += 1;
+            if self.routine_count % ROUTINE_SAMPLE_RATE != 1 {
                 return;
             }
         }
-        if let Some(line) = (Recorded { at: now, signal: signal.clone() }).line() {
+        if let Some(line) = (RecordedSignal { at: now, signal: signal.clone() }).line() {
             self.recording.line(&line);
         }
     }
 }
 
-fn is_fine(signal: &Signal) -> bool {
+fn is_routine(signal: &Signal) -> bool {
     match signal {
         Signal::Health(_) | Signal::ProbeOk(_) | Signal::ClientMemory(_) => true,
         Signal::Proxy(event) => event.fault.is_none() && event.failure.is_none() && event.cause.is_none(),
@@ -169,27 +169,30 @@ fn take_up(rules: &mut RulesInUse, path: Option<&Path>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signal::{Exit, Health, Person};
+    use crate::signal::{HealthReading, PersonRequest, ProxyExit};
 
-    fn mind(dir: &Path) -> Mind {
+    fn decider(dir: &Path) -> Decider {
         let sources =
             Sources { settings: Box::new(|| Ok(Settings::default())), rules: Some(dir.join("rules.toml")) };
-        Mind::new(Settings::default(), sources, dir, Time::from_secs(1000))
+        Decider::new(Settings::default(), sources, dir, Time::from_secs(1000))
     }
 
     #[test]
     fn what_was_seen_survives_and_a_broken_file_is_set_aside() {
         let dir = tempfile::tempdir().expect("a directory");
-        let mut first = mind(dir.path());
-        first.hear(Signal::Person(Person::Start), Time::from_secs(1000));
-        first.hear(Signal::Health(Health { pid: 7, ..Health::default() }), Time::from_secs(1001));
-        let exit = Exit { pid: 7, signal: Some(9), ..Exit::default() };
+        let mut first = decider(dir.path());
+        first.hear(Signal::Person(PersonRequest::Start), Time::from_secs(1000));
+        first.hear(
+            Signal::Health(HealthReading { pid: 7, ..HealthReading::default() }),
+            Time::from_secs(1001),
+        );
+        let exit = ProxyExit { pid: 7, signal: Some(9), ..ProxyExit::default() };
         first.hear(Signal::ProxyExited(exit), Time::from_secs(1002));
         first.save(Time::from_secs(1003));
-        let incidents = mind(dir.path()).export(Time::from_secs(1004))["incidents"].clone();
+        let incidents = decider(dir.path()).export(Time::from_secs(1004))["incidents"].clone();
         assert_eq!(incidents.as_array().map(Vec::len), Some(1), "{incidents}");
         std::fs::write(dir.path().join(RECORD_FILE), "\0").expect("written");
-        let afresh = mind(dir.path()).export(Time::from_secs(1004));
+        let afresh = decider(dir.path()).export(Time::from_secs(1004));
         assert_eq!(afresh["incidents"], json!([]));
         let aside = dir.path().join("incidents.json.corrupt-1000");
         assert_eq!(std::fs::read(aside).expect("kept"), b"\0");
@@ -198,11 +201,11 @@ mod tests {
     #[test]
     fn a_broken_rules_file_changes_nothing_and_is_told() {
         let dir = tempfile::tempdir().expect("a directory");
-        let mut mind = mind(dir.path());
+        let mut decider = decider(dir.path());
         std::fs::write(dir.path().join("rules.toml"), "[[rule]]\nfault = \"A1\"\nthreshold = \"many\"\n")
             .expect("written");
-        mind.hear(Signal::ConfigChanged, Time::from_secs(1001));
-        let export = mind.export(Time::from_secs(1001));
+        decider.hear(Signal::ConfigChanged, Time::from_secs(1001));
+        let export = decider.export(Time::from_secs(1001));
         assert!(
             !export["rules_refused"].as_array().expect("a list").is_empty(),
             "{}",
@@ -217,9 +220,9 @@ mod tests {
     #[test]
     fn a_quiet_day_is_recorded_as_a_sample() {
         let dir = tempfile::tempdir().expect("a directory");
-        let mut mind = mind(dir.path());
+        let mut decider = decider(dir.path());
         for second in 0..90 {
-            mind.hear(Signal::Health(Health::default()), Time::from_secs(1000 + second));
+            decider.hear(Signal::Health(HealthReading::default()), Time::from_secs(1000 + second));
         }
         let text = std::fs::read_to_string(dir.path().join(SIGNALS_FILE)).expect("recorded");
         assert_eq!(text.lines().count(), 3);

@@ -4,24 +4,25 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::act::{capture, cleanup, routes};
-use super::held::Explaining;
-use super::keeper::Keeper;
-use super::sense::health::probe_once;
-use super::socket::Trouble;
-use crate::action::{Action, ActionId, Order};
+use super::actions::{capture, cleanup, routes};
+use super::maintenance::MaintenanceServer;
+use super::sensors::health::probe_once;
+use super::socket::BindError;
+use super::watchdog_loop::WatchdogLoop;
+use crate::action::{Action, Order};
 use crate::diagnose::Report;
-use crate::signal::{BindConflict, Diagnosis, Exit, Outcome, Owner, Process, Signal, Started};
+use crate::ids::{ActionId, ProcessId};
+use crate::signal::{BindConflict, Diagnosis, Outcome, PortOwner, ProxyExit, ProxyStarted, Signal};
 use crate::time::Time;
 
 /// How long an adopted proxy may take to let go of its socket.
-const LETS_GO: Duration = Duration::from_secs(10);
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often the port is tried meanwhile.
-const LOOK: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-impl Keeper {
+impl WatchdogLoop {
     /// Carries out an order, or begins to; what becomes of it is a signal.
-    pub(super) fn perform(&mut self, order: Order, now: Time) {
+    pub(super) fn execute(&mut self, order: Order, now: Time) {
         let Order { id, fault, why, action, .. } = order;
         self.pending.retain(|pending| pending.0 != id);
         match &action {
@@ -67,12 +68,16 @@ impl Keeper {
         if let Some(running) = self.parts.supervisor.current() {
             return Err(format!("a proxy runs already (process {})", running.pid));
         }
-        self.explaining = None;
+        self.maintenance = None;
         match self.parts.supervisor.start(safe) {
             Ok(()) => {
                 self.starts += 1;
                 let pid = self.parts.supervisor.current().map_or(0, |identity| identity.pid);
-                self.queue.push_back(Signal::ProxyStarted(Started { pid, safe_mode: safe, adopted: false }));
+                self.queue.push_back(Signal::ProxyStarted(ProxyStarted {
+                    pid,
+                    safe_mode: safe,
+                    adopted: false,
+                }));
                 Ok(())
             }
             Err(error) => {
@@ -84,18 +89,18 @@ impl Keeper {
 
     /// A port that is somebody else's is a fault of its own.
     fn not_started(&mut self, error: &io::Error) {
-        let trouble = error.get_ref().and_then(|inner| inner.downcast_ref::<Trouble>());
-        if let Some(Trouble::Taken { address, owner }) = trouble {
+        let trouble = error.get_ref().and_then(|inner| inner.downcast_ref::<BindError>());
+        if let Some(BindError::Taken { address, owner }) = trouble {
             let owner = owner.as_ref().map(|(pid, name)| self.owner(*pid, name));
             self.queue.push_back(Signal::BindConflict(BindConflict { port: address.port(), owner }));
         }
     }
 
-    fn owner(&self, pid: u32, name: &str) -> Owner {
+    fn owner(&self, pid: u32, name: &str) -> PortOwner {
         let known = self.parts.registry.all();
         let ours = known.iter().find(|entry| entry.identity.pid == pid && entry.identity.is_alive());
         let started = ours.map_or(0, |entry| entry.identity.started);
-        Owner { process: Process { pid, started }, name: name.to_owned(), ours: ours.is_some() }
+        PortOwner { process: ProcessId { pid, started }, name: name.to_owned(), ours: ours.is_some() }
     }
 
     fn restart(&mut self, id: ActionId, safe: bool, hung: bool, now: Time) {
@@ -129,16 +134,16 @@ impl Keeper {
         let (address, signals) = (self.parts.address, self.parts.signals.clone());
         tokio::spawn(async move {
             let begun = tokio::time::Instant::now();
-            while std::net::TcpListener::bind(address).is_err() && begun.elapsed() < LETS_GO {
-                tokio::time::sleep(LOOK).await;
+            while std::net::TcpListener::bind(address).is_err() && begun.elapsed() < RELEASE_TIMEOUT {
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
-            let exit = Exit { pid: old.pid, ..Exit::default() };
+            let exit = ProxyExit { pid: old.pid, ..ProxyExit::default() };
             let _ = signals.send(Signal::ProxyExited(exit)).await;
         });
     }
 
     fn replace(&mut self, id: ActionId) {
-        self.explaining = None;
+        self.maintenance = None;
         if self.parts.supervisor.listener().is_none() && self.parts.supervisor.current().is_some() {
             return self.release(id);
         }
@@ -166,7 +171,8 @@ impl Keeper {
         let message = format!(
             "the latimer proxy does not run: {cause}; `latimer-watchdog status` says more, `latimer-watchdog start` tries again"
         );
-        self.explaining = Some(Explaining::begin(listener, &message).map_err(|error| error.to_string())?);
+        self.maintenance =
+            Some(MaintenanceServer::begin(listener, &message).map_err(|error| error.to_string())?);
         Ok(())
     }
 
@@ -200,7 +206,7 @@ impl Keeper {
                     let _ = signals.send(probe_once(&api).await).await;
                     Ok(())
                 }
-                action => match routes::perform(&api, action, &why, now).await {
+                action => match routes::execute(&api, action, &why, now).await {
                     Some(result) => result.map_err(|silence| silence.to_string()),
                     None => Err(format!("nobody carries out `{}`", action.name())),
                 },
@@ -216,7 +222,7 @@ impl Keeper {
     /// Asks a model, through the proxy: it has the credentials, and the answer is on its account.
     fn diagnose(&self, id: ActionId, report: Report) {
         let (api, signals) = (Arc::clone(&self.parts.api), self.parts.signals.clone());
-        let model = self.parts.mind.diagnosing_model();
+        let model = self.parts.decider.diagnosing_model();
         tokio::spawn(async move {
             let said = match model {
                 Some(model) => api.ask_model(&model, &report).await.ok(),

@@ -11,19 +11,19 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use super::super::registry::{Registry, Role};
-use crate::signal::{Foreign, Signal};
+use crate::signal::{ForeignLogMatch, Signal};
 use crate::signatures::Signatures;
 
 /// How often the files are looked at.
-const EVERY: Duration = Duration::from_secs(2);
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// What is read of one file at once; of more than that only the end.
-const MOST: u64 = 256 * 1024;
+const MAX_READ_BYTES: u64 = 256 * 1024;
 
 /// Looks for ever, while a launched client lives: without one, the logs are not our affair.
 pub async fn watch(registry: Registry, logs: Vec<(String, PathBuf)>, signals: mpsc::Sender<Signal>) {
     let mut tails: Vec<(String, Tail)> =
         logs.into_iter().map(|(source, path)| (source, Tail::from_now(path))).collect();
-    let mut clock = tokio::time::interval(EVERY);
+    let mut clock = tokio::time::interval(POLL_INTERVAL);
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         clock.tick().await;
@@ -34,7 +34,11 @@ pub async fn watch(registry: Registry, logs: Vec<(String, PathBuf)>, signals: mp
                 continue;
             }
             for fault in faults {
-                if signals.send(Signal::Foreign(Foreign { fault, source: source.clone() })).await.is_err() {
+                if signals
+                    .send(Signal::Foreign(ForeignLogMatch { fault, source: source.clone() }))
+                    .await
+                    .is_err()
+                {
                     return;
                 }
             }
@@ -70,11 +74,11 @@ impl Tail {
         if length == self.offset {
             return faults;
         }
-        let from = self.offset.max(length.saturating_sub(MOST));
+        let from = self.offset.max(length.saturating_sub(MAX_READ_BYTES));
         let mut bytes = Vec::new();
         let read = File::open(&self.path).and_then(|mut file| {
             file.seek(SeekFrom::Start(from))?;
-            file.take(MOST).read_to_end(&mut bytes)
+            file.take(MAX_READ_BYTES).read_to_end(&mut bytes)
         });
         if read.is_ok() {
             self.offset = from + bytes.len() as u64;
@@ -110,7 +114,7 @@ mod tests {
         assert_eq!(tail.read(), []);
         std::fs::write(&path, "HTTP 500\n").expect("written");
         assert_eq!(tail.read(), [Fault::ServerError], "another file in its place");
-        let long = "x".repeat(usize::try_from(MOST).expect("small") + 10);
+        let long = "x".repeat(usize::try_from(MAX_READ_BYTES).expect("small") + 10);
         std::fs::write(&path, format!("HTTP 429 {long}\nBroken pipe\n")).expect("written");
         assert_eq!(tail.read(), [Fault::ClientLeft], "of a flood, the end");
     }

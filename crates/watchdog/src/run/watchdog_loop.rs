@@ -10,44 +10,44 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use super::Wish;
-use super::act::notify::Alerts;
-use super::api::Api;
-use super::child::Exit;
+use super::ControlSignal;
+use super::actions::notify::Notifier;
+use super::child::ProcessExit;
 use super::clock::Clock;
-use super::control::{Ask, Request};
-use super::files::Rotating;
-use super::held::Explaining;
-use super::mind::Mind;
+use super::control::{PendingRequest, Request};
+use super::decider::Decider;
+use super::maintenance::MaintenanceServer;
 use super::process::Identity;
+use super::proxy_client::ProxyClient;
 use super::registry::{Registry, Role};
-use super::sense::line;
-use super::status::{ClientStatus, Pending, Phase, ProxyStatus, Status};
-use super::supervisor::{Event, News, Supervisor};
-use crate::action::ActionId;
-use crate::signal::{self, Outcome, Person, Signal, Started};
+use super::sensors::proxy_log;
+use super::status::{ClientStatus, PendingAction, ProxyStatus, WatchdogPhase, WatchdogStatus};
+use super::supervisor::{Supervisor, SupervisorEvent, SupervisorInput};
+use crate::files::RotatingLog;
+use crate::ids::ActionId;
+use crate::signal::{self, Outcome, PersonRequest, ProxyStarted, Signal};
 use crate::time::Time;
 
 /// After the grace period of the proxy, how long until it is ended.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+const KILL_GRACE: Duration = Duration::from_secs(5);
 /// How long a request to stop waits for processes that were ended by force.
-const BURIAL: Duration = Duration::from_secs(2);
+const KILL_WAIT: Duration = Duration::from_secs(2);
 /// How often time itself is a signal.
-const TICK: Duration = Duration::from_secs(1);
+const TICK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Makes the generated files of a client anew.
 pub type Regenerate = Arc<dyn Fn(Option<&str>) -> Result<(), String> + Send + Sync>;
 
 /// What a keeper is made of.
-pub struct Parts {
+pub struct LoopParts {
     /// The proxies.
     pub supervisor: Supervisor,
     /// The proxy's interface.
-    pub api: Arc<Api>,
+    pub api: Arc<ProxyClient>,
     /// Who was started by whom.
     pub registry: Registry,
     /// Decides.
-    pub mind: Mind,
+    pub decider: Decider,
     /// Where we listen.
     pub address: SocketAddr,
     /// Where files are.
@@ -59,7 +59,7 @@ pub struct Parts {
     /// Makes generated files anew.
     pub regenerate: Regenerate,
     /// Which alerts reach the desktop.
-    pub alerts: Alerts,
+    pub alerts: Notifier,
     /// Tells the senses which proxy is expected to answer.
     pub serving: watch::Sender<Option<Identity>>,
     /// Where deeds that take time report.
@@ -67,25 +67,25 @@ pub struct Parts {
 }
 
 /// What comes in.
-pub struct Inputs {
+pub struct LoopInputs {
     /// From the proxies.
-    pub events: mpsc::Receiver<Event>,
+    pub events: mpsc::Receiver<SupervisorInput>,
     /// From the senses and from deeds.
     pub signals: mpsc::Receiver<Signal>,
     /// From people, by the control socket.
-    pub asks: mpsc::Receiver<Ask>,
+    pub asks: mpsc::Receiver<PendingRequest>,
     /// From people, by signals of the system.
-    pub wishes: mpsc::Receiver<Wish>,
+    pub control_signals: mpsc::Receiver<ControlSignal>,
 }
 
 /// Everything the loop works with.
-pub struct Keeper {
-    pub(super) parts: Parts,
+pub struct WatchdogLoop {
+    pub(super) parts: LoopParts,
     pub(super) clock: Clock,
-    log: Rotating,
+    log: RotatingLog,
     begun: Instant,
     pub(super) starts: u64,
-    pub(super) explaining: Option<Explaining>,
+    pub(super) maintenance: Option<MaintenanceServer>,
     /// The order to start anew that waits for the end of the old proxy, and whether it is for safe mode.
     pub(super) restarting: Option<(ActionId, bool)>,
     /// The order to replace that waits for the new proxy.
@@ -100,16 +100,16 @@ pub struct Keeper {
     pub(super) queue: VecDeque<Signal>,
 }
 
-impl Keeper {
+impl WatchdogLoop {
     /// A keeper that has not begun.
-    pub fn new(parts: Parts) -> Self {
+    pub fn new(parts: LoopParts) -> Self {
         Self {
             clock: Clock::new(),
-            log: Rotating::open(parts.state_dir.join("proxy.log")),
+            log: RotatingLog::open(parts.state_dir.join("proxy.log")),
             parts,
             begun: Instant::now(),
             starts: 0,
-            explaining: None,
+            maintenance: None,
             restarting: None,
             replacing: None,
             wake: None,
@@ -123,25 +123,29 @@ impl Keeper {
     /// Keeps until it is told to stop. A proxy that outlived its watchdog is kept on; otherwise one is started.
     pub async fn keep(
         mut self,
-        mut inputs: Inputs,
+        mut inputs: LoopInputs,
         orphan: Option<Identity>,
         ready: impl FnOnce(SocketAddr),
     ) {
         if let Some(orphan) = orphan {
             self.parts.supervisor.adopt(orphan);
-            self.hear(Signal::ProxyStarted(Started { pid: orphan.pid, safe_mode: false, adopted: true }));
+            self.hear(Signal::ProxyStarted(ProxyStarted {
+                pid: orphan.pid,
+                safe_mode: false,
+                adopted: true,
+            }));
         } else {
-            self.hear(Signal::Person(Person::Start));
+            self.hear(Signal::Person(PersonRequest::Start));
         }
         let mut ready = Some(ready);
-        let mut tick = tokio::time::interval(TICK);
+        let mut tick = tokio::time::interval(TICK_INTERVAL);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let wake = self.wake;
             tokio::select! {
                 Some(event) = inputs.events.recv() => {
                     let news = self.parts.supervisor.hear(event);
-                    if let Some(News::Up(_) | News::Replaced(_)) = &news
+                    if let Some(SupervisorEvent::Up(_) | SupervisorEvent::Replaced(_)) = &news
                         && let Some(ready) = ready.take()
                     {
                         ready(self.parts.address);
@@ -158,12 +162,12 @@ impl Keeper {
                         break;
                     }
                 }
-                wish = inputs.wishes.recv() => match wish {
-                    Some(Wish::Upgrade) => self.hear(Signal::Person(Person::Upgrade)),
-                    Some(Wish::Stop) | None => break,
+                signal = inputs.control_signals.recv() => match signal {
+                    Some(ControlSignal::Upgrade) => self.hear(Signal::Person(PersonRequest::Upgrade)),
+                    Some(ControlSignal::Stop) | None => break,
                 },
                 _ = tick.tick() => {
-                    self.parts.supervisor.reap(self.parts.grace + LAST_WORDS);
+                    self.parts.supervisor.reap(self.parts.grace + KILL_GRACE);
                     self.hear(Signal::Tick);
                 }
                 () = sleep_until(wake) => self.hear(Signal::Tick),
@@ -183,12 +187,12 @@ impl Keeper {
     fn settle(&mut self) {
         while let Some(signal) = self.queue.pop_front() {
             let now = self.clock.now();
-            for order in self.parts.mind.hear(signal, now) {
-                self.perform(order, now);
+            for order in self.parts.decider.hear(signal, now) {
+                self.execute(order, now);
             }
         }
         // Counted from now, where the mind has just read the clock. A little later, so that what is due has really come due.
-        let wait = self.parts.mind.wake_in();
+        let wait = self.parts.decider.wake_in();
         self.wake = wait.map(|wait| Instant::now() + wait + Duration::from_millis(1));
     }
 
@@ -202,34 +206,34 @@ impl Keeper {
     }
 
     /// True when there is nothing left to keep.
-    fn news(&mut self, news: News) -> bool {
+    fn news(&mut self, news: SupervisorEvent) -> bool {
         match news {
-            News::Line(_, text) => {
-                if let Some(signal) = line::read(&text) {
+            SupervisorEvent::Line(_, text) => {
+                if let Some(signal) = proxy_log::read(&text) {
                     self.hear(signal);
                 }
                 self.log.line(&text);
             }
-            News::Up(identity) => self.upgraded(identity),
-            News::Left(_, _) if self.parts.leaves_with_proxy => return true,
-            News::Left(identity, exit) => {
+            SupervisorEvent::Up(identity) => self.upgraded(identity),
+            SupervisorEvent::Left(_, _) if self.parts.leaves_with_proxy => return true,
+            SupervisorEvent::Left(identity, exit) => {
                 self.exited(identity, &exit, false);
                 if let Err(error) = self.hold("it was stopped") {
                     tracing::warn!(event = "port.not_held", error = %error);
                 }
             }
-            News::Died(identity, exit) => {
-                log_end(&exit);
+            SupervisorEvent::Died(identity, exit) => {
+                log_last_lines(&exit);
                 self.exited(identity, &exit, false);
                 // Nobody is going to start it: better an answer than silence.
-                if !self.parts.mind.settings().auto_restart
+                if !self.parts.decider.settings().auto_restart
                     && self.parts.supervisor.current().is_none()
                     && let Err(error) = self.hold("it ended, and `watchdog.auto_restart` is off")
                 {
                     tracing::warn!(event = "port.not_held", error = %error);
                 }
             }
-            News::Ended(identity, exit) => {
+            SupervisorEvent::Ended(identity, exit) => {
                 // An order to start anew waits for this.
                 if self.parts.supervisor.current().is_none()
                     && let Some((id, safe)) = self.restarting.take()
@@ -242,16 +246,16 @@ impl Keeper {
                 }
                 self.exited(identity, &exit, true);
             }
-            News::Replaced(identity) => {
+            SupervisorEvent::Replaced(identity) => {
                 self.upgraded(identity);
-                let started = Started { pid: identity.pid, safe_mode: false, adopted: false };
+                let started = ProxyStarted { pid: identity.pid, safe_mode: false, adopted: false };
                 self.queue.push_back(Signal::ProxyStarted(started));
                 if let Some(id) = self.replacing.take() {
                     self.outcome(id, Ok(()));
                 }
                 self.settle();
             }
-            News::NotReplaced(why) => self.not_replaced(&why),
+            SupervisorEvent::NotReplaced(why) => self.not_replaced(&why),
         }
         false
     }
@@ -274,8 +278,8 @@ impl Keeper {
         }
     }
 
-    fn exited(&mut self, identity: Identity, exit: &Exit, wanted: bool) {
-        self.hear(Signal::ProxyExited(signal::Exit {
+    fn exited(&mut self, identity: Identity, exit: &ProcessExit, wanted: bool) {
+        self.hear(Signal::ProxyExited(signal::ProxyExit {
             pid: identity.pid,
             code: exit.code,
             signal: exit.signal,
@@ -284,13 +288,13 @@ impl Keeper {
     }
 
     /// Answers a person; true when that ends the watchdog.
-    fn answer(&mut self, ask: Ask) -> bool {
+    fn answer(&mut self, ask: PendingRequest) -> bool {
         let answer = match ask.request {
             Request::Status => serde_json::to_value(self.status()).map_err(|error| error.to_string()),
             Request::Upgrade if self.stopping => Err("the watchdog is stopping".to_owned()),
             Request::Upgrade => {
                 self.upgrades.push(ask.reply);
-                self.hear(Signal::Person(Person::Upgrade));
+                self.hear(Signal::Person(PersonRequest::Upgrade));
                 return false;
             }
             Request::Stop => {
@@ -299,17 +303,17 @@ impl Keeper {
             }
             Request::Cancel { id } => Ok(self.cancel(id)),
             Request::Silence { fault, seconds } => self.silence(&fault, seconds),
-            Request::Export => Ok(self.parts.mind.export(self.clock.now())),
+            Request::Export => Ok(self.parts.decider.export(self.clock.now())),
             Request::Start => {
-                self.hear(Signal::Person(Person::Start));
+                self.hear(Signal::Person(PersonRequest::Start));
                 Ok(Value::Null)
             }
             Request::Restart => {
-                self.hear(Signal::Person(Person::Restart));
+                self.hear(Signal::Person(PersonRequest::Restart));
                 Ok(Value::Null)
             }
             Request::Accept { id } => {
-                self.hear(Signal::Person(Person::Accepted { id: ActionId(id) }));
+                self.hear(Signal::Person(PersonRequest::Accepted { id: ActionId(id) }));
                 Ok(Value::Null)
             }
         };
@@ -323,7 +327,7 @@ impl Keeper {
             all.into_iter().filter(|known| id.is_none_or(|id| known.0 == id)).collect();
         self.pending.retain(|pending| !chosen.contains(&pending.0));
         for id in &chosen {
-            self.hear(Signal::Person(Person::Cancelled { id: *id }));
+            self.hear(Signal::Person(PersonRequest::Cancelled { id: *id }));
         }
         json!({ "cancelled": chosen })
     }
@@ -332,39 +336,39 @@ impl Keeper {
         let fault =
             fault.parse().map_err(|error: latimer_protocol::status::UnknownFault| error.to_string())?;
         let person = if seconds == Some(0) {
-            Person::Unsilence { fault }
+            PersonRequest::Unsilence { fault }
         } else {
             let until = seconds.map(|seconds| self.clock.now().plus(Duration::from_secs(seconds)));
-            Person::Silence { fault, until }
+            PersonRequest::Silence { fault, until }
         };
         self.hear(Signal::Person(person));
         Ok(json!({ "fault": fault.code() }))
     }
 
-    fn status(&self) -> Status {
+    fn status(&self) -> WatchdogStatus {
         let supervisor = &self.parts.supervisor;
         let proxy = supervisor.current().map(|identity| {
-            let holdings = identity.holdings();
+            let stats = identity.stats();
             ProxyStatus {
                 pid: identity.pid,
                 uptime_s: supervisor.since().map_or(0, |since| since.elapsed().as_secs()),
                 well: supervisor.is_well(),
-                memory_bytes: holdings.memory,
-                descriptors: holdings.descriptors,
+                memory_bytes: stats.memory,
+                descriptors: stats.descriptors,
             }
         });
         let clients = self.parts.registry.living(Role::Client).into_iter().map(|entry| ClientStatus {
             pid: entry.identity.pid,
             name: entry.name,
-            memory_bytes: entry.identity.holdings().memory,
+            memory_bytes: entry.identity.stats().memory,
         });
         let now = self.clock.now();
-        let pending = self.pending.iter().map(|(id, at, action)| Pending {
+        let pending = self.pending.iter().map(|(id, at, action)| PendingAction {
             id: id.0,
             action: (*action).to_owned(),
             in_ms: u64::try_from(at.since(now).as_millis()).unwrap_or(u64::MAX),
         });
-        Status {
+        WatchdogStatus {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_s: self.begun.elapsed().as_secs(),
@@ -378,44 +382,44 @@ impl Keeper {
         }
     }
 
-    fn phase(&self) -> Phase {
+    fn phase(&self) -> WatchdogPhase {
         let supervisor = &self.parts.supervisor;
         if self.stopping {
-            Phase::Stopping
-        } else if self.explaining.is_some() {
-            Phase::Holding
+            WatchdogPhase::Stopping
+        } else if self.maintenance.is_some() {
+            WatchdogPhase::Holding
         } else if supervisor.is_replacing() {
-            Phase::Replacing
+            WatchdogPhase::Replacing
         } else if supervisor.is_well() {
-            Phase::Serving
+            WatchdogPhase::Serving
         } else {
-            Phase::Starting
+            WatchdogPhase::Starting
         }
     }
 
     /// The senses ask the proxy that serves, and nobody while there is none.
     fn tell_senses(&self) {
-        let serving = self.parts.supervisor.current().filter(|_| self.explaining.is_none());
+        let serving = self.parts.supervisor.current().filter(|_| self.maintenance.is_none());
         self.parts.serving.send_if_modified(|known| std::mem::replace(known, serving) != serving);
     }
 
     /// Ends every proxy: asked first, and by force when its time is over. A second wish is haste.
-    async fn stop(&mut self, mut inputs: Inputs) {
+    async fn stop(&mut self, mut inputs: LoopInputs) {
         self.stopping = true;
-        self.explaining = None;
+        self.maintenance = None;
         self.parts.serving.send_replace(None);
         self.parts.supervisor.stop();
-        let mut deadline = Instant::now() + self.parts.grace + LAST_WORDS;
+        let mut deadline = Instant::now() + self.parts.grace + KILL_GRACE;
         let mut forced = false;
         while !self.parts.supervisor.is_empty() {
             tokio::select! {
                 Some(event) = inputs.events.recv() => {
-                    if let Some(News::Line(_, line)) = self.parts.supervisor.hear(event) {
+                    if let Some(SupervisorEvent::Line(_, line)) = self.parts.supervisor.hear(event) {
                         self.log.line(&line);
                     }
                 }
-                Some(wish) = inputs.wishes.recv() => {
-                    if wish == Wish::Stop {
+                Some(signal) = inputs.control_signals.recv() => {
+                    if signal == ControlSignal::Stop {
                         self.parts.supervisor.stop();
                     }
                 }
@@ -428,17 +432,17 @@ impl Keeper {
                     }
                     forced = true;
                     self.parts.supervisor.kill_all();
-                    deadline = Instant::now() + BURIAL;
+                    deadline = Instant::now() + KILL_WAIT;
                 }
             }
         }
         let now = self.clock.now();
-        self.parts.mind.save(now);
+        self.parts.decider.save(now);
     }
 }
 
-fn log_end(exit: &Exit) {
-    for words in &exit.last_words {
+fn log_last_lines(exit: &ProcessExit) {
+    for words in &exit.last_lines {
         tracing::warn!(event = "proxy.last_words", words = %words);
     }
 }

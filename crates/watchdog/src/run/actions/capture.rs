@@ -4,13 +4,13 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::super::files::write_private;
 use super::super::process::Identity;
+use crate::files::write_private;
 
 /// Such files that are kept; the oldest goes.
-const KEPT: usize = 5;
+const MAX_CAPTURES: usize = 5;
 /// Descriptors and threads that are listed.
-const MOST: usize = 200;
+const MAX_ENTRIES: usize = 200;
 
 /// Writes the state of a process to a file of the state directory.
 ///
@@ -23,13 +23,13 @@ pub fn capture(process: Identity, state_dir: &Path, now_unix: u64) -> io::Result
 }
 
 fn describe(process: Identity) -> String {
-    let holdings = process.holdings();
+    let stats = process.stats();
     let mut text = format!(
         "process {} stopped={} memory={} descriptors={}\n",
         process.pid,
         process.is_stopped(),
-        holdings.memory,
-        holdings.descriptors
+        stats.memory,
+        stats.descriptors
     );
     let root = PathBuf::from(format!("/proc/{}", process.pid));
     let word = |path: PathBuf| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
@@ -63,7 +63,7 @@ fn describe(process: Identity) -> String {
 
 fn entries(dir: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
-    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).take(MOST).collect();
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).take(MAX_ENTRIES).collect();
     paths.sort();
     paths
 }
@@ -78,7 +78,7 @@ fn forget_oldest(state_dir: &Path) {
     };
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(is_ours).collect();
     paths.sort();
-    for old in paths.iter().rev().skip(KEPT) {
+    for old in paths.iter().rev().skip(MAX_CAPTURES) {
         let _ = std::fs::remove_file(old);
     }
 }
@@ -100,6 +100,6 @@ mod tests {
             assert!(text.contains("thread ") && text.contains("descriptor 0 "), "{text}");
         }
         assert!(text.starts_with(&format!("process {} stopped=false", me.pid)), "{text}");
-        assert_eq!(std::fs::read_dir(dir.path()).expect("listed").count(), KEPT + 1);
+        assert_eq!(std::fs::read_dir(dir.path()).expect("listed").count(), MAX_CAPTURES + 1);
     }
 }

@@ -66,14 +66,14 @@ impl Lock {
 /// A log of bounded size: the full file becomes `.1`, that one `.2`, and the oldest goes. A disk that is full loses lines and
 /// nothing else; how many is counted.
 #[derive(Debug)]
-pub struct Rotating {
+pub struct RotatingLog {
     path: PathBuf,
     file: Option<File>,
     size: u64,
     lost: u64,
 }
 
-impl Rotating {
+impl RotatingLog {
     /// The size at which a file is full, in bytes.
     const FULL: u64 = 10 << 20;
     /// Files kept besides the one that is written.
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn a_full_log_is_turned_over_and_the_oldest_goes() {
         let dir = tempfile::tempdir().expect("a directory");
-        let mut log = Rotating::open(dir.path().join("proxy.log"));
+        let mut log = RotatingLog::open(dir.path().join("proxy.log"));
         let line = "x".repeat(1 << 20);
         for _ in 0..70 {
             log.line(&line);
@@ -177,9 +177,9 @@ mod tests {
         assert_eq!(names, ["proxy.log", "proxy.log.1", "proxy.log.2", "proxy.log.3", "proxy.log.4"]);
         let sizes =
             fs::read_dir(dir.path()).expect("listed").map(|entry| entry.expect("an entry").metadata());
-        assert!(sizes.into_iter().all(|metadata| metadata.expect("sized").len() <= Rotating::FULL));
+        assert!(sizes.into_iter().all(|metadata| metadata.expect("sized").len() <= RotatingLog::FULL));
         assert_eq!(log.lost(), 0);
-        let mut nowhere = Rotating::open(dir.path().join("none/proxy.log"));
+        let mut nowhere = RotatingLog::open(dir.path().join("none/proxy.log"));
         nowhere.line("x");
         assert_eq!(nowhere.lost(), 1);
     }

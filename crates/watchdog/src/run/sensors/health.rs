@@ -6,32 +6,32 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::super::api::{Api, Silence};
 use super::super::process::Identity;
-use crate::signal::{Health, Miss, Probe, Signal};
+use super::super::proxy_client::{ProxyClient, ProxyClientError};
+use crate::signal::{HealthReading, MissedCheck, ProbeResult, Signal};
 
 /// Between two real turns: three of them fit into the half minute in which a proxy that only looks alive must be found out.
-const PROBE_EVERY: Duration = Duration::from_secs(9);
+const PROBE_INTERVAL: Duration = Duration::from_secs(9);
 /// The longest a real turn may take.
-const PROBE_PATIENCE: Duration = Duration::from_secs(5);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Reads the health document for ever. An answer that takes longer than two thirds of the interval counts as none, and the next
 /// question follows a late one at once: so a proxy that hangs has missed three of them within three intervals, whenever it began.
 pub async fn watch(
-    api: Arc<Api>,
+    api: Arc<ProxyClient>,
     interval: Duration,
     serving: watch::Receiver<Option<Identity>>,
     signals: mpsc::Sender<Signal>,
 ) {
-    let patience = interval * 2 / 3;
+    let timeout = interval * 2 / 3;
     let mut clock = tokio::time::interval(interval);
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         clock.tick().await;
         let Some(expected) = *serving.borrow() else { continue };
         let begun = Instant::now();
-        let seen = api.health(patience).await;
-        if matches!(seen, Err(Silence::Late(_))) {
+        let seen = api.health(timeout).await;
+        if matches!(seen, Err(ProxyClientError::Late(_))) {
             clock.reset_immediately();
         }
         // A proxy that went while it was asked is reported by its end.
@@ -40,12 +40,12 @@ pub async fn watch(
         }
         let signal = match seen {
             Ok(health) => {
-                let holdings = expected.holdings();
-                Signal::Health(Health {
+                let stats = expected.stats();
+                Signal::Health(HealthReading {
                     pid: health.pid,
                     uptime_s: health.uptime_s,
-                    memory_bytes: if health.memory_bytes > 0 { health.memory_bytes } else { holdings.memory },
-                    descriptors: health.descriptors.max(holdings.descriptors),
+                    memory_bytes: if health.memory_bytes > 0 { health.memory_bytes } else { stats.memory },
+                    descriptors: health.descriptors.max(stats.descriptors),
                     loop_lag_ms: health.lag_ms,
                     turns_open: health.turns_open,
                     turns_total: health.turns_total,
@@ -62,8 +62,12 @@ pub async fn watch(
 }
 
 /// Sends real turns for ever.
-pub async fn probe(api: Arc<Api>, serving: watch::Receiver<Option<Identity>>, signals: mpsc::Sender<Signal>) {
-    let mut clock = tokio::time::interval(PROBE_EVERY);
+pub async fn probe(
+    api: Arc<ProxyClient>,
+    serving: watch::Receiver<Option<Identity>>,
+    signals: mpsc::Sender<Signal>,
+) {
+    let mut clock = tokio::time::interval(PROBE_INTERVAL);
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         clock.tick().await;
@@ -76,10 +80,10 @@ pub async fn probe(api: Arc<Api>, serving: watch::Receiver<Option<Identity>>, si
 }
 
 /// One real turn.
-pub async fn probe_once(api: &Api) -> Signal {
+pub async fn probe_once(api: &ProxyClient) -> Signal {
     let begun = Instant::now();
-    match api.probe(PROBE_PATIENCE).await {
-        Ok(probed) => Signal::ProbeOk(Probe {
+    match api.probe(PROBE_TIMEOUT).await {
+        Ok(probed) => Signal::ProbeOk(ProbeResult {
             first_event_ms: millis(probed.first_event),
             total_ms: millis(begun.elapsed()),
         }),
@@ -87,8 +91,8 @@ pub async fn probe_once(api: &Api) -> Signal {
     }
 }
 
-fn miss(silence: &Silence, begun: Instant) -> Miss {
-    Miss { why: silence.kind(), waited_ms: millis(begun.elapsed()) }
+fn miss(silence: &ProxyClientError, begun: Instant) -> MissedCheck {
+    MissedCheck { why: silence.kind(), waited_ms: millis(begun.elapsed()) }
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -8,21 +8,22 @@ use tokio::time::MissedTickBehavior;
 
 use super::super::process::Identity;
 use super::super::registry::{Entry, Registry, Role};
-use crate::signal::{ClientExit, ClientMemory, DeadPids, Process, Signal};
+use crate::ids::ProcessId;
+use crate::signal::{ClientExit, ClientMemory, DeadPids, Signal};
 
 /// How often clients are looked at.
-const EVERY: Duration = Duration::from_secs(2);
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// How many looks lie between two reports of processes that are gone.
-const CLEAN_EVERY: u32 = 30;
+const POLLS_PER_CLEAN: u32 = 30;
 
 /// Looks for ever.
 pub async fn watch(registry: Registry, signals: mpsc::Sender<Signal>) {
-    let mut clock = tokio::time::interval(EVERY);
+    let mut clock = tokio::time::interval(POLL_INTERVAL);
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut known, mut looks) = (HashMap::new(), 0_u32);
     loop {
         clock.tick().await;
-        let found = look(&registry.all(), &mut known, looks % CLEAN_EVERY == 0);
+        let found = look(&registry.all(), &mut known, looks % POLLS_PER_CLEAN == 0);
         looks = looks.wrapping_add(1);
         for signal in found {
             if signals.send(signal).await.is_err() {
@@ -34,14 +35,14 @@ pub async fn watch(registry: Registry, signals: mpsc::Sender<Signal>) {
 
 /// What is known of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Known {
+enum ClientState {
     Alive,
     /// Its end was reported.
     Reported,
 }
 
 /// What one look shows. An end is reported once: of a client that was seen alive, or whose end was written down.
-fn look(entries: &[Entry], known: &mut HashMap<Identity, Known>, reports_dead: bool) -> Vec<Signal> {
+fn look(entries: &[Entry], known: &mut HashMap<Identity, ClientState>, reports_dead: bool) -> Vec<Signal> {
     let mut signals = Vec::new();
     let mut dead = Vec::new();
     for entry in entries {
@@ -49,17 +50,17 @@ fn look(entries: &[Entry], known: &mut HashMap<Identity, Known>, reports_dead: b
         let is_client = entry.role == Role::Client;
         if identity.is_alive() {
             if is_client {
-                known.insert(identity, Known::Alive);
-                let memory_bytes = identity.holdings().memory;
+                known.insert(identity, ClientState::Alive);
+                let memory_bytes = identity.stats().memory;
                 let name = entry.name.clone();
                 signals.push(Signal::ClientMemory(ClientMemory { pid: identity.pid, name, memory_bytes }));
             }
             continue;
         }
         let before = known.get(&identity).copied();
-        let is_news = before == Some(Known::Alive) || (before.is_none() && entry.ended.is_some());
+        let is_news = before == Some(ClientState::Alive) || (before.is_none() && entry.ended.is_some());
         if is_client && is_news {
-            known.insert(identity, Known::Reported);
+            known.insert(identity, ClientState::Reported);
             let ended = entry.ended.unwrap_or_default();
             signals.push(Signal::ClientExited(ClientExit {
                 pid: identity.pid,
@@ -69,7 +70,7 @@ fn look(entries: &[Entry], known: &mut HashMap<Identity, Known>, reports_dead: b
                 resume: entry.resume.clone(),
             }));
         }
-        dead.push(Process { pid: identity.pid, started: identity.started });
+        dead.push(ProcessId { pid: identity.pid, started: identity.started });
     }
     known.retain(|identity, _| entries.iter().any(|entry| entry.identity == *identity));
     if reports_dead && !dead.is_empty() {
@@ -80,7 +81,7 @@ fn look(entries: &[Entry], known: &mut HashMap<Identity, Known>, reports_dead: b
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::registry::Ended;
+    use super::super::super::registry::EndStatus;
     use super::*;
 
     #[test]
@@ -103,7 +104,7 @@ mod tests {
         );
         child.kill().expect("ended");
         child.wait().expect("buried");
-        entry.ended = Some(Ended { code: None, signal: Some(9) });
+        entry.ended = Some(EndStatus { code: None, signal: Some(9) });
         let second = look(std::slice::from_ref(&entry), &mut known, false);
         let [Signal::ClientExited(exit)] = &second[..] else { panic!("{second:?}") };
         assert_eq!((exit.signal, exit.resume.as_deref()), (Some(9), Some("codex resume")));

@@ -6,19 +6,19 @@ use std::time::Duration;
 use crate::time::Time;
 
 /// Samples closer than this to the one before are left out, so that the window spans long enough.
-const APART: Duration = Duration::from_secs(5);
+const MIN_SAMPLE_INTERVAL: Duration = Duration::from_secs(5);
 /// The most samples: twenty minutes of them.
-const MOST: usize = 240;
+const MAX_SAMPLES: usize = 240;
 /// A trend needs so many samples …
-const LEAST: usize = 30;
+const MIN_SAMPLES: usize = 30;
 /// … over so long a time.
-const LEAST_SPAN: Duration = Duration::from_secs(300);
+const MIN_SPAN: Duration = Duration::from_secs(300);
 /// How well a straight line must fit to be called steady (the coefficient of determination).
-const STEADY: f64 = 0.8;
+const MIN_FIT: f64 = 0.8;
 
 /// The last numbers of one kind.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Slope {
+pub struct TrendEstimator {
     samples: VecDeque<(Time, u64)>,
 }
 
@@ -39,14 +39,14 @@ impl Trend {
     }
 }
 
-impl Slope {
+impl TrendEstimator {
     /// One more number. One that is older than the last, or too close to it, is left out.
     pub fn push(&mut self, at: Time, value: u64) {
-        if self.samples.back().is_some_and(|(last, _)| at.since(*last) < APART) {
+        if self.samples.back().is_some_and(|(last, _)| at.since(*last) < MIN_SAMPLE_INTERVAL) {
             return;
         }
         self.samples.push_back((at, value));
-        if self.samples.len() > MOST {
+        if self.samples.len() > MAX_SAMPLES {
             self.samples.pop_front();
         }
     }
@@ -59,7 +59,7 @@ impl Slope {
     /// The trend, if the numbers grow steadily and there are enough of them.
     pub fn trend(&self) -> Option<Trend> {
         let (first, last) = (self.samples.front()?, self.samples.back()?);
-        if self.samples.len() < LEAST || last.0.since(first.0) < LEAST_SPAN {
+        if self.samples.len() < MIN_SAMPLES || last.0.since(first.0) < MIN_SPAN {
             return None;
         }
         let points = || {
@@ -81,7 +81,7 @@ impl Slope {
         }
         let (per_hour, fit) = (xy / xx, xy * xy / (xx * yy));
         let x = last.0.since(first.0).as_secs_f64() / 3600.0;
-        (fit >= STEADY && per_hour.is_finite())
+        (fit >= MIN_FIT && per_hour.is_finite())
             .then_some(Trend { per_hour, now: mean.1 + per_hour * (x - mean.0) })
     }
 }
@@ -99,8 +99,8 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    fn slope(seconds: u64, value: impl Fn(u64) -> u64) -> Slope {
-        let mut slope = Slope::default();
+    fn slope(seconds: u64, value: impl Fn(u64) -> u64) -> TrendEstimator {
+        let mut slope = TrendEstimator::default();
         for second in 0..seconds {
             slope.push(Time::from_secs(1000 + second), value(second));
         }
@@ -137,7 +137,7 @@ mod tests {
     proptest! {
         #[test]
         fn numbers_of_any_kind_are_taken(samples in prop::collection::vec((any::<u64>(), any::<u64>()), 0..600)) {
-            let mut slope = Slope::default();
+            let mut slope = TrendEstimator::default();
             for (at, value) in samples {
                 slope.push(Time::from_millis(at), value);
                 if let Some(trend) = slope.trend() {
@@ -145,7 +145,7 @@ mod tests {
                     let _ = trend.reaches(value);
                 }
             }
-            prop_assert!(slope.samples.len() <= MOST);
+            prop_assert!(slope.samples.len() <= MAX_SAMPLES);
         }
     }
 }

@@ -1,13 +1,14 @@
 //! Who decides: a rule, what helped before, a model, a person.
 
 use latimer_protocol::status::Fault;
-use latimer_watchdog::action::{Action, ActionId, By};
+use latimer_watchdog::action::{Action, Proposer};
 use latimer_watchdog::decide::State;
+use latimer_watchdog::ids::ActionId;
 use latimer_watchdog::incidents::file::Record;
 use latimer_watchdog::pattern::{Fact, Pattern};
 use latimer_watchdog::rules::{Remedy, Rules, file};
-use latimer_watchdog::settings::{Diagnosis as Model, Settings};
-use latimer_watchdog::signal::{Diagnosis, Person, Signal};
+use latimer_watchdog::settings::{DiagnosisSettings, Settings};
+use latimer_watchdog::signal::{Diagnosis, PersonRequest, Signal};
 use latimer_watchdog::time::Time;
 
 use crate::support::{BEGIN, Bench, event, health, killed, named, names};
@@ -21,7 +22,11 @@ fn settings(change: impl FnOnce(&mut Settings)) -> Settings {
 }
 
 fn with_model() -> Settings {
-    let model = Model { endpoint: Some("ollama".to_owned()), model: None, monthly_budget_micros: 2_000_000 };
+    let model = DiagnosisSettings {
+        endpoint: Some("ollama".to_owned()),
+        model: None,
+        monthly_budget_micros: 2_000_000,
+    };
     settings(|settings| settings.diagnosis = model)
 }
 
@@ -49,19 +54,19 @@ fn what_helped_before_is_applied_where_no_rule_is() {
     let mut record = Record::default();
     let pattern = Pattern::new(Fault::CallNotFound).with(Fact::Endpoint, "kimi");
     for _ in 0..3 {
-        record.incidents.tried(&pattern, Remedy::ClearSchemaCache, By::Model, true, BEGIN);
+        record.incidents.tried(&pattern, Remedy::ClearSchemaCache, Proposer::Model, true, BEGIN);
     }
     let five = |tier2| {
         let settings = settings(|settings| settings.tier2 = tier2);
         let mut bench = Bench::up();
         bench.state = State::new(settings, Rules::default(), record.clone());
-        bench.send(Signal::Person(Person::Start));
+        bench.send(Signal::Person(PersonRequest::Start));
         bench.send(health());
         let actions: Vec<_> = (0..5).flat_map(|_| bench.send(named(Fault::CallNotFound))).collect();
         let by = announced(&actions).and_then(|_| bench.last("announce").map(|order| order.by));
         (names(&bench.pass(4)), by)
     };
-    assert_eq!(five(true), (vec!["clear_capabilities"], Some(By::Record)));
+    assert_eq!(five(true), (vec!["clear_capabilities"], Some(Proposer::Record)));
     assert_eq!(five(false), (vec![], None));
 }
 
@@ -71,10 +76,10 @@ fn what_helped_before_goes_before_a_rule_that_did_not() {
     let pattern = Pattern::new(Fault::RequestRefused).with(Fact::Endpoint, "kimi").with(Fact::Status, "4xx");
     let mut record = Record::default();
     for _ in 0..5 {
-        record.incidents.tried(&pattern, Remedy::Reconnect, By::Model, true, BEGIN);
+        record.incidents.tried(&pattern, Remedy::Reconnect, Proposer::Model, true, BEGIN);
     }
     bench.state = State::new(Settings::default(), Rules::default(), record);
-    bench.send(Signal::Person(Person::Start));
+    bench.send(Signal::Person(PersonRequest::Start));
     bench.send(health());
     assert_eq!(names(&bench.settle(event("bad_request", 400))), ["clear_capabilities"], "the rule first");
     bench.pass(30);
@@ -97,7 +102,7 @@ fn a_model_is_asked_and_its_answer_passes_the_guards() {
     };
     let (got, bench) = ask(Some(r#"{"action":"clear_schema_cache","reason":"stale","confidence":0.8}"#));
     assert_eq!(got, ["clear_capabilities"]);
-    assert_eq!(bench.last("clear_capabilities").expect("given").by, By::Model);
+    assert_eq!(bench.last("clear_capabilities").expect("given").by, Proposer::Model);
     let ledger = &bench.state.record().ledger;
     assert_eq!((ledger.calls, ledger.spent_micros, ledger.input_tokens), (1, 300, 800));
     for reply in [
@@ -126,7 +131,7 @@ fn a_model_is_asked_once_a_minute_ten_times_a_day_and_never_without_a_budget() {
         for second in 0..seconds {
             // Ever other patterns, so that no cooldown stands in the way.
             let source = format!("log{}", second / 5);
-            let foreign = latimer_watchdog::signal::Foreign { fault: Fault::CallNotFound, source };
+            let foreign = latimer_watchdog::signal::ForeignLogMatch { fault: Fault::CallNotFound, source };
             if names(&bench.send(Signal::Foreign(foreign))).contains(&"diagnose") {
                 asked.push(bench.now);
                 let id = bench.last("diagnose").expect("asked").id;

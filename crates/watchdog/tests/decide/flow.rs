@@ -1,12 +1,13 @@
 //! The way of an order: announced, cancelled, silenced, measured, offered.
 
 use latimer_protocol::status::Fault;
-use latimer_watchdog::action::{Action, ActionId, By};
+use latimer_watchdog::action::{Action, Proposer};
 use latimer_watchdog::decide::decide;
+use latimer_watchdog::ids::ActionId;
 use latimer_watchdog::pattern::{Fact, Pattern};
 use latimer_watchdog::rules::Rules;
 use latimer_watchdog::settings::Settings;
-use latimer_watchdog::signal::{Outcome, Person, Signal};
+use latimer_watchdog::signal::{Outcome, PersonRequest, Signal};
 use latimer_watchdog::time::Time;
 
 use crate::support::{BEGIN, Bench, alerts, done, event, health, killed, named, names};
@@ -36,7 +37,7 @@ fn a_change_waits_three_seconds_for_a_cancel() {
     let order = bench.last("clear_capabilities").expect("given");
     assert_eq!(
         (order.id, order.by, order.fault),
-        (id, By::Rule, Some(Fault::RequestRefused)),
+        (id, Proposer::Rule, Some(Fault::RequestRefused)),
         "the number it was announced by"
     );
 }
@@ -47,7 +48,7 @@ fn a_cancel_is_a_no_for_five_minutes() {
     let (id, _) = announced(&bench.send(event("bad_request", 400))).expect("announced");
     assert_eq!(bench.state.status(bench.now).announced[0].id, id);
     bench.pass(1);
-    bench.send(Signal::Person(Person::Cancelled { id }));
+    bench.send(Signal::Person(PersonRequest::Cancelled { id }));
     assert_eq!(names(&bench.pass(60)), NOTHING);
     assert_eq!(names(&bench.settle(event("bad_request", 400))), NOTHING);
     bench.pass(300);
@@ -70,7 +71,7 @@ fn only_what_was_announced_can_be_cancelled() {
     let mut bench = Bench::up();
     bench.send(killed(9));
     for id in 0..100 {
-        bench.send(Signal::Person(Person::Cancelled { id: ActionId(id) }));
+        bench.send(Signal::Person(PersonRequest::Cancelled { id: ActionId(id) }));
     }
     assert_eq!(names(&bench.pass(1)), ["start"]);
 }
@@ -91,22 +92,22 @@ fn a_stop_takes_back_what_was_announced() {
     let mut bench = Bench::up();
     assert!(announced(&bench.send(event("bad_request", 400))).is_some());
     bench.send(killed(9));
-    bench.send(Signal::Person(Person::Stop));
+    bench.send(Signal::Person(PersonRequest::Stop));
     assert_eq!(names(&bench.pass(100)), NOTHING);
 }
 
 #[test]
 fn a_silenced_fault_is_only_counted() {
     let mut bench = Bench::up();
-    bench.send(Signal::Person(Person::Silence { fault: Fault::RequestRefused, until: None }));
+    bench.send(Signal::Person(PersonRequest::Silence { fault: Fault::RequestRefused, until: None }));
     let until = Some(Time::from_secs(BEGIN.as_secs() + 100));
-    bench.send(Signal::Person(Person::Silence { fault: Fault::WrappedCommand, until }));
+    bench.send(Signal::Person(PersonRequest::Silence { fault: Fault::WrappedCommand, until }));
     assert_eq!(names(&bench.settle(event("bad_request", 400))), NOTHING);
     assert_eq!(names(&bench.settle(named(Fault::WrappedCommand))), NOTHING);
     assert_eq!(bench.state.record().incidents.len(), 2, "counted");
     bench.pass(100);
     assert_eq!(names(&bench.settle(named(Fault::WrappedCommand))), ["alert"], "its time is over");
-    bench.send(Signal::Person(Person::Unsilence { fault: Fault::RequestRefused }));
+    bench.send(Signal::Person(PersonRequest::Unsilence { fault: Fault::RequestRefused }));
     assert_eq!(names(&bench.settle(event("bad_request", 400))), ["clear_capabilities"]);
 }
 
@@ -114,7 +115,7 @@ fn a_silenced_fault_is_only_counted() {
 fn silence_stops_what_was_announced() {
     let mut bench = Bench::up();
     assert!(announced(&bench.send(event("bad_request", 400))).is_some());
-    bench.send(Signal::Person(Person::Silence { fault: Fault::RequestRefused, until: None }));
+    bench.send(Signal::Person(PersonRequest::Silence { fault: Fault::RequestRefused, until: None }));
     assert_eq!(names(&bench.pass(10)), NOTHING);
 }
 
@@ -160,11 +161,11 @@ fn a_switch_is_offered_and_made_when_a_person_accepts() {
     let offered = bench.state.status(bench.now).offered;
     let [offer] = offered.as_slice() else { panic!("one offer: {offered:?}") };
     assert_eq!(alerts(&actions)[0].run, format!("latimer-watchdog accept {}", offer.id));
-    let accept = Signal::Person(Person::Accepted { id: offer.id });
+    let accept = Signal::Person(PersonRequest::Accepted { id: offer.id });
     assert_eq!(names(&bench.send(accept.clone())), ["switch_provider"]);
     assert_eq!(names(&bench.send(accept)), NOTHING, "once");
     let order = bench.last("switch_provider").expect("given");
-    assert_eq!(order.by, By::Person);
+    assert_eq!(order.by, Proposer::Person);
     assert!(
         matches!(&order.action, Action::SwitchProvider { from, expires_at } if from == "kimi" && *expires_at > bench.now)
     );
@@ -177,7 +178,7 @@ fn an_offer_stands_for_an_hour() {
     let id = bench.state.status(bench.now).offered[0].id;
     bench.pass(3600);
     assert!(bench.state.status(bench.now).offered.is_empty());
-    assert_eq!(names(&bench.settle(Signal::Person(Person::Accepted { id }))), NOTHING);
+    assert_eq!(names(&bench.settle(Signal::Person(PersonRequest::Accepted { id }))), NOTHING);
 }
 
 #[test]

@@ -4,18 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use latimer_protocol::status::Fault;
-use latimer_watchdog::action::{Action, ActionId, By, Order};
+use latimer_watchdog::action::{Action, Order, Proposer};
 use latimer_watchdog::decide::{State, decide};
-use latimer_watchdog::guard::restarts::{MOST_STARTS, START_WINDOW};
+use latimer_watchdog::guard::restarts::{MAX_STARTS, START_WINDOW};
+use latimer_watchdog::ids::{ActionId, ProcessId};
 use latimer_watchdog::incidents::file::Record;
 use latimer_watchdog::rules::Rules;
-use latimer_watchdog::settings::{Diagnosis as Model, Settings};
+use latimer_watchdog::settings::{DiagnosisSettings, Settings};
 use latimer_watchdog::signal::{
-    BindConflict, CacheCorrupt, ClientDatabase, ClientExit, ClientMemory, DeadPids, Diagnosis, Exit, Foreign,
-    Health, Miss, MissKind, Network, Outcome, Owner, Person, Probe, Process, ProxyEvent, Signal, StalePort,
-    Started, TokenExpiring,
+    BindConflict, CacheCorrupt, ClientDatabase, ClientExit, ClientMemory, DeadPids, Diagnosis,
+    ForeignLogMatch, HealthReading, MissReason, MissedCheck, NetworkState, Outcome, PersonRequest, PortOwner,
+    ProbeResult, ProxyEvent, ProxyExit, ProxyStarted, Signal, StalePort, TokenExpiring,
 };
-use latimer_watchdog::simulate::Recorded;
+use latimer_watchdog::simulate::RecordedSignal;
 use latimer_watchdog::time::Time;
 use proptest::prelude::*;
 
@@ -77,19 +78,19 @@ fn proxy_event() -> impl Strategy<Value = Signal> {
     )
 }
 
-fn person() -> impl Strategy<Value = Person> {
+fn person() -> impl Strategy<Value = PersonRequest> {
     prop_oneof![
-        2 => Just(Person::Start),
-        1 => Just(Person::Stop),
-        1 => Just(Person::Restart),
-        1 => Just(Person::Upgrade),
-        1 => (fault(), prop::option::of(0u64..4000)).prop_map(|(fault, secs)| Person::Silence {
+        2 => Just(PersonRequest::Start),
+        1 => Just(PersonRequest::Stop),
+        1 => Just(PersonRequest::Restart),
+        1 => Just(PersonRequest::Upgrade),
+        1 => (fault(), prop::option::of(0u64..4000)).prop_map(|(fault, secs)| PersonRequest::Silence {
             fault,
             until: secs.map(|secs| BEGIN.plus(Duration::from_secs(secs))),
         }),
-        1 => fault().prop_map(|fault| Person::Unsilence { fault }),
-        2 => (0u64..200).prop_map(|id| Person::Cancelled { id: ActionId(id) }),
-        2 => (0u64..200).prop_map(|id| Person::Accepted { id: ActionId(id) }),
+        1 => fault().prop_map(|fault| PersonRequest::Unsilence { fault }),
+        2 => (0u64..200).prop_map(|id| PersonRequest::Cancelled { id: ActionId(id) }),
+        2 => (0u64..200).prop_map(|id| PersonRequest::Accepted { id: ActionId(id) }),
     ]
 }
 
@@ -113,35 +114,48 @@ fn reply() -> impl Strategy<Value = Option<String>> {
 }
 
 fn signal() -> impl Strategy<Value = Signal> {
-    let miss = |kind| Miss { why: kind, waited_ms: 1000 };
-    let kinds =
-        vec![MissKind::Refused, MissKind::Timeout, MissKind::Reset, MissKind::Status, MissKind::Garbage];
+    let miss = |kind| MissedCheck { why: kind, waited_ms: 1000 };
+    let kinds = vec![
+        MissReason::Refused,
+        MissReason::Timeout,
+        MissReason::Reset,
+        MissReason::Status,
+        MissReason::Garbage,
+    ];
     let kind = move || prop::sample::select(kinds.clone());
     let exit = (pid(), prop::option::of(-1i32..3), prop::option::of(0i32..16), any::<bool>());
     let life = prop_oneof![
         (pid(), any::<bool>()).prop_map(|(pid, safe_mode)| {
-            Signal::ProxyStarted(Started { pid, safe_mode, adopted: false })
+            Signal::ProxyStarted(ProxyStarted { pid, safe_mode, adopted: false })
         }),
-        exit.prop_map(|(pid, code, signal, wanted)| Signal::ProxyExited(Exit { pid, code, signal, wanted })),
+        exit.prop_map(|(pid, code, signal, wanted)| Signal::ProxyExited(ProxyExit {
+            pid,
+            code,
+            signal,
+            wanted
+        })),
         (pid(), any::<u64>(), any::<u64>()).prop_map(|(pid, memory_bytes, loop_lag_ms)| {
-            Signal::Health(Health { pid, memory_bytes, loop_lag_ms, ..Health::default() })
+            Signal::Health(HealthReading { pid, memory_bytes, loop_lag_ms, ..HealthReading::default() })
         }),
         (pid(), 0u64..(1 << 29)).prop_map(|(pid, memory_bytes)| {
-            Signal::Health(Health { pid, memory_bytes, ..Health::default() })
+            Signal::Health(HealthReading { pid, memory_bytes, ..HealthReading::default() })
         }),
         kind().prop_map(move |why| Signal::HealthMissed(miss(why))),
         kind().prop_map(move |why| Signal::ProbeFailed(miss(why))),
-        Just(Signal::ProbeOk(Probe::default())),
+        Just(Signal::ProbeOk(ProbeResult::default())),
         prop::option::of((pid(), word(), any::<bool>())).prop_map(|owner| {
-            let owner =
-                owner.map(|(pid, name, ours)| Owner { process: Process { pid, started: 1 }, name, ours });
+            let owner = owner.map(|(pid, name, ours)| PortOwner {
+                process: ProcessId { pid, started: 1 },
+                name,
+                ours,
+            });
             Signal::BindConflict(BindConflict { port: 8484, owner })
         }),
         Just(Signal::ConfigChanged),
     ];
     let around = prop_oneof![
-        (fault(), word()).prop_map(|(fault, source)| Signal::Foreign(Foreign { fault, source })),
-        any::<bool>().prop_map(|up| Signal::Network(Network { up })),
+        (fault(), word()).prop_map(|(fault, source)| Signal::Foreign(ForeignLogMatch { fault, source })),
+        any::<bool>().prop_map(|up| Signal::Network(NetworkState { up })),
         (pid(), word(), prop::option::of(any::<i32>()), prop::option::of(0i32..16)).prop_map(
             |(pid, name, code, signal)| Signal::ClientExited(ClientExit {
                 pid,
@@ -161,7 +175,7 @@ fn signal() -> impl Strategy<Value = Signal> {
             Signal::StalePort(StalePort { client, file, found, expected })
         }),
         prop::collection::vec((pid(), 0u64..3), 0..3).prop_map(|all| {
-            let processes = all.into_iter().map(|(pid, started)| Process { pid, started }).collect();
+            let processes = all.into_iter().map(|(pid, started)| ProcessId { pid, started }).collect();
             Signal::DeadPids(DeadPids { processes })
         }),
         (word(), any::<bool>())
@@ -211,7 +225,7 @@ fn settings() -> impl Strategy<Value = Settings> {
         tier3,
         auto_restart,
         auto_switch_provider,
-        diagnosis: Model {
+        diagnosis: DiagnosisSettings {
             endpoint: model.then(|| "small".to_owned()),
             model: None,
             monthly_budget_micros: 20_000,
@@ -257,23 +271,23 @@ impl Auditor {
         }
         self.wall = Some(wall);
         match signal {
-            Signal::Person(Person::Stop) => self.stopped = true,
-            Signal::Person(Person::Start | Person::Restart | Person::Upgrade) => {
+            Signal::Person(PersonRequest::Stop) => self.stopped = true,
+            Signal::Person(PersonRequest::Start | PersonRequest::Restart | PersonRequest::Upgrade) => {
                 self.stopped = false;
                 // A person who begins anew lets the guard forget.
-                if !matches!(signal, Signal::Person(Person::Upgrade)) {
+                if !matches!(signal, Signal::Person(PersonRequest::Upgrade)) {
                     self.starts.clear();
                 }
             }
             // What failed before may work now: the guard forgets here too.
             Signal::ConfigChanged => self.starts.clear(),
-            Signal::Person(Person::Silence { fault, until }) => {
+            Signal::Person(PersonRequest::Silence { fault, until }) => {
                 self.silenced.insert(*fault, *until);
             }
-            Signal::Person(Person::Unsilence { fault }) => {
+            Signal::Person(PersonRequest::Unsilence { fault }) => {
                 self.silenced.remove(fault);
             }
-            Signal::Person(Person::Cancelled { id })
+            Signal::Person(PersonRequest::Cancelled { id })
                 if self.announced.contains_key(id) && !self.ids.contains(id) =>
             {
                 self.cancelled.insert(*id);
@@ -288,7 +302,7 @@ impl Auditor {
         prop_assert!(!order.why.is_empty(), "{name} without a reason");
         prop_assert!(!order.why.chars().any(char::is_control), "{name} with a reason of several lines");
         prop_assert!(!self.cancelled.contains(&order.id), "{name} {} was cancelled", order.id);
-        let automatic = order.by != By::Person;
+        let automatic = order.by != Proposer::Person;
         let tells = matches!(order.action, Action::Alert(_) | Action::Ignore | Action::Announce { .. });
         let harmless =
             tells || matches!(order.action, Action::Probe | Action::Diagnose(_) | Action::HoldPort { .. });
@@ -310,7 +324,7 @@ impl Auditor {
                 self.starts.push(self.passed);
                 let within = |at: &&Duration| self.passed.saturating_sub(**at) <= START_WINDOW;
                 let within = self.starts.iter().filter(within).count();
-                prop_assert!(within <= MOST_STARTS, "{within} starts in ten minutes");
+                prop_assert!(within <= MAX_STARTS, "{within} starts in ten minutes");
             }
             Action::SwitchProvider { .. } if automatic => {
                 prop_assert!(self.settings.auto_switch_provider, "switched without being allowed to");
@@ -406,7 +420,7 @@ proptest! {
             orders.iter().try_for_each(|order| auditor.see(order, false, now))?;
             Ok(orders)
         };
-        look(&mut state, Signal::Person(Person::Start), now)?;
+        look(&mut state, Signal::Person(PersonRequest::Start), now)?;
         for (wait, death) in deaths {
             let end = now.plus(Duration::from_millis(wait));
             while now < end {
@@ -417,20 +431,20 @@ proptest! {
                 }
             }
             let orders = match death {
-                0 => look(&mut state, Signal::ProxyStarted(Started::default()), now)?,
-                1 => look(&mut state, Signal::Health(Health::default()), now)?,
-                2 | 3 => look(&mut state, Signal::ProxyExited(Exit { code: Some(1), ..Exit::default() }), now)?,
-                4 => look(&mut state, Signal::ProxyExited(Exit { signal: Some(9), ..Exit::default() }), now)?,
+                0 => look(&mut state, Signal::ProxyStarted(ProxyStarted::default()), now)?,
+                1 => look(&mut state, Signal::Health(HealthReading::default()), now)?,
+                2 | 3 => look(&mut state, Signal::ProxyExited(ProxyExit { code: Some(1), ..ProxyExit::default() }), now)?,
+                4 => look(&mut state, Signal::ProxyExited(ProxyExit { signal: Some(9), ..ProxyExit::default() }), now)?,
                 5 => {
-                    let miss = Miss { why: MissKind::Timeout, waited_ms: 1000 };
+                    let miss = MissedCheck { why: MissReason::Timeout, waited_ms: 1000 };
                     look(&mut state, Signal::HealthMissed(miss), now)?
                 }
                 6 => {
-                    let miss = Miss { why: MissKind::Garbage, waited_ms: 1000 };
+                    let miss = MissedCheck { why: MissReason::Garbage, waited_ms: 1000 };
                     look(&mut state, Signal::ProbeFailed(miss), now)?
                 }
                 _ => {
-                    let foreign = Foreign { fault: Fault::ClientStreamLost, source: "codex".to_owned() };
+                    let foreign = ForeignLogMatch { fault: Fault::ClientStreamLost, source: "codex".to_owned() };
                     look(&mut state, Signal::Foreign(foreign), now)?
                 }
             };
@@ -460,12 +474,12 @@ proptest! {
     /// Every signal is the same after it was written to a log.
     #[test]
     fn a_signal_survives_the_log(signal in signal(), at in any::<u32>()) {
-        let recorded = Recorded { at: Time::from_secs(u64::from(at)), signal };
+        let recorded = RecordedSignal { at: Time::from_secs(u64::from(at)), signal };
         match recorded.line() {
             None => prop_assert_eq!(recorded.signal, Signal::Tick),
             Some(line) => {
                 prop_assert!(!line.contains('\n'));
-                prop_assert_eq!(serde_json::from_str::<Recorded>(&line).expect("a line"), recorded);
+                prop_assert_eq!(serde_json::from_str::<RecordedSignal>(&line).expect("a line"), recorded);
             }
         }
     }
@@ -480,11 +494,11 @@ proptest! {
     ) {
         let home = format!("/{}/{user}/notes.txt", "home");
         for canary in [format!("{prefix}{key}"), text.clone(), home, format!("{user}@example.org")] {
-            let model = Model { endpoint: Some("small".to_owned()), model: None, monthly_budget_micros: 2_000_000 };
+            let model = DiagnosisSettings { endpoint: Some("small".to_owned()), model: None, monthly_budget_micros: 2_000_000 };
             let settings = Settings { diagnosis: model, ..Settings::default() };
             let mut state = State::new(settings, Rules::default(), Record::default());
-            let mut orders = decide(&mut state, Signal::Person(Person::Start), BEGIN);
-            orders.extend(decide(&mut state, Signal::Health(Health::default()), BEGIN));
+            let mut orders = decide(&mut state, Signal::Person(PersonRequest::Start), BEGIN);
+            orders.extend(decide(&mut state, Signal::Health(HealthReading::default()), BEGIN));
             let some = || Some(canary.clone());
             for _ in 0..6 {
                 let event = ProxyEvent {
@@ -501,7 +515,7 @@ proptest! {
                     ..ProxyEvent::default()
                 };
                 orders.extend(decide(&mut state, Signal::Proxy(event), BEGIN));
-                let foreign = Foreign { fault: Fault::LoneBrace, source: canary.clone() };
+                let foreign = ForeignLogMatch { fault: Fault::LoneBrace, source: canary.clone() };
                 orders.extend(decide(&mut state, Signal::Foreign(foreign), BEGIN));
             }
             let report = orders.iter().find_map(|order| match &order.action {

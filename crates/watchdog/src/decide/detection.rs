@@ -5,23 +5,23 @@ use std::time::Duration;
 use latimer_protocol::status::Fault;
 
 use crate::action::{Action, Level};
+use crate::ids::ProcessId;
 use crate::pattern::{Fact, Pattern};
 use crate::rules::Remedy;
-use crate::signal::Process;
 use crate::time::Time;
 
 /// A provider is switched, and a timeout raised, for this long.
-const OVERRIDE_FOR: Duration = Duration::from_secs(600);
+const OVERRIDE_DURATION: Duration = Duration::from_secs(600);
 /// How much longer is waited for an endpoint that was too slow, in per cent.
-const LONGER_PERCENT: u32 = 200;
+const RAISED_TIMEOUT_PERCENT: u32 = 200;
 /// How long an endpoint rests that asked for a wait without saying how long.
-const REST: Duration = Duration::from_secs(30);
+const DEFAULT_REST: Duration = Duration::from_secs(30);
 /// The longest rest that is ordered; a longer one is told to the person by the proxy's own view of its keys.
-const LONGEST_REST: Duration = Duration::from_secs(3600);
+const MAX_REST: Duration = Duration::from_secs(3600);
 
 /// A fault with its facts, and what belongs to it.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Sighting {
+pub(super) struct Detection {
     pub(super) pattern: Pattern,
     /// What rests by itself without being a pattern of its own: a thread, a process.
     pub(super) scope: Option<String>,
@@ -30,7 +30,7 @@ pub(super) struct Sighting {
     /// How long the provider asked to wait.
     pub(super) retry_after: Option<Duration>,
     /// What to end, or to take out of the registry.
-    pub(super) processes: Vec<Process>,
+    pub(super) processes: Vec<ProcessId>,
     /// Whose settings to write again.
     pub(super) client: Option<String>,
     /// What a person is told in place of the general sentence.
@@ -43,7 +43,7 @@ pub(super) struct Sighting {
     pub(super) is_dead: bool,
 }
 
-impl Sighting {
+impl Detection {
     pub(super) fn new(pattern: Pattern) -> Self {
         Self {
             pattern,
@@ -78,7 +78,7 @@ impl Sighting {
     /// The action that a remedy means here; none when what it needs is not known, such as the endpoint.
     pub(super) fn action(&self, remedy: Remedy, safe_mode: bool, wall: Time) -> Option<Action> {
         let endpoint = self.pattern.endpoint().map(str::to_owned);
-        let expires_at = wall.plus(OVERRIDE_FOR);
+        let expires_at = wall.plus(OVERRIDE_DURATION);
         let action = match remedy {
             Remedy::RestartProxy => Action::Restart { safe_mode, hung: self.is_dead },
             Remedy::ReplaceProxy => Action::Replace,
@@ -89,7 +89,7 @@ impl Sighting {
             Remedy::ClearSchemaCache => Action::ClearCapabilities { endpoint },
             Remedy::SwitchProvider => Action::SwitchProvider { from: endpoint?, expires_at },
             Remedy::IncreaseTimeout => {
-                Action::RaiseTimeout { endpoint: endpoint?, percent: LONGER_PERCENT, expires_at }
+                Action::RaiseTimeout { endpoint: endpoint?, percent: RAISED_TIMEOUT_PERCENT, expires_at }
             }
             Remedy::RegenerateConfig => Action::RegenerateConfig { client: self.client.clone() },
             Remedy::CleanupCodexStale => Action::CleanState { processes: self.processes.clone() },
@@ -107,7 +107,7 @@ impl Sighting {
 
     /// How long the endpoint rests.
     pub(super) fn rest(&self) -> Duration {
-        self.retry_after.unwrap_or(REST).clamp(Duration::from_secs(1), LONGEST_REST)
+        self.retry_after.unwrap_or(DEFAULT_REST).clamp(Duration::from_secs(1), MAX_REST)
     }
 
     /// It was read in a log of somebody else.

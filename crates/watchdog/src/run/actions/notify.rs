@@ -12,20 +12,20 @@ use crate::settings::Notify;
 use crate::time::Time;
 
 /// Alerts that are remembered.
-const MOST: usize = 50;
+const MAX_ALERTS: usize = 50;
 /// How long a notifier may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const NOTIFIER_TIMEOUT: Duration = Duration::from_secs(5);
 /// The most of a text that a notifier gets, in characters.
-const LONGEST: usize = 300;
+const MAX_TEXT_CHARS: usize = 300;
 
 /// The alerts so far.
 #[derive(Debug)]
-pub struct Alerts {
-    list: VecDeque<status::Alert>,
+pub struct Notifier {
+    list: VecDeque<status::AlertEntry>,
     notify: Notify,
 }
 
-impl Alerts {
+impl Notifier {
     /// No alerts yet; which of them reach the desktop is a setting.
     pub fn new(notify: Notify) -> Self {
         Self { list: VecDeque::new(), notify }
@@ -36,10 +36,10 @@ impl Alerts {
         let text = words(alert);
         let fault = fault.map(|fault| fault.code().to_owned());
         tracing::warn!(event = "alert", fault = fault.as_deref(), level = ?alert.level, text = %text);
-        if self.list.len() == MOST {
+        if self.list.len() == MAX_ALERTS {
             self.list.pop_front();
         }
-        self.list.push_back(status::Alert { at: now.as_secs(), fault, text: text.clone() });
+        self.list.push_back(status::AlertEntry { at: now.as_secs(), fault, text: text.clone() });
         let reaches = match self.notify {
             Notify::All => true,
             Notify::Important => alert.level >= Level::Warning,
@@ -51,7 +51,7 @@ impl Alerts {
     }
 
     /// The last ones, the newest last.
-    pub fn list(&self) -> Vec<status::Alert> {
+    pub fn list(&self) -> Vec<status::AlertEntry> {
         self.list.iter().cloned().collect()
     }
 }
@@ -72,7 +72,7 @@ fn words(alert: &Alert) -> String {
 
 /// Shows a text on the desktop. A machine without one is no error.
 async fn desktop(text: String) {
-    let text: String = text.chars().take(LONGEST).collect();
+    let text: String = text.chars().take(MAX_TEXT_CHARS).collect();
     let mut command = if cfg!(target_os = "macos") {
         let mut command = tokio::process::Command::new("osascript");
         // The text is an argument and never part of the script.
@@ -94,7 +94,7 @@ async fn desktop(text: String) {
     };
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
     if let Ok(mut child) = command.spawn() {
-        let _ = tokio::time::timeout(PATIENCE, child.wait()).await;
+        let _ = tokio::time::timeout(NOTIFIER_TIMEOUT, child.wait()).await;
     }
 }
 
@@ -123,12 +123,12 @@ mod tests {
 
     #[test]
     fn the_list_is_bounded() {
-        let mut alerts = Alerts::new(Notify::None);
-        for number in 0..MOST + 5 {
+        let mut alerts = Notifier::new(Notify::None);
+        for number in 0..MAX_ALERTS + 5 {
             alerts.tell(Some(Fault::LoginExpiring), &alert(&number.to_string()), Time::from_secs(7));
         }
         let list = alerts.list();
-        assert_eq!(list.len(), MOST);
+        assert_eq!(list.len(), MAX_ALERTS);
         assert!(list[0].text.starts_with("5 ") && list[0].fault.as_deref() == Some("E4"), "{:?}", list[0]);
     }
 }

@@ -5,23 +5,23 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::process::Signal as Kill;
+use rustix::process::Signal as SystemSignal;
 
-use super::super::files::write_private;
 use super::super::process::Identity;
 use super::super::registry::Registry;
-use super::super::sense::state::{LEARNED, PROXY_FILE};
-use crate::signal::Process;
+use super::super::sensors::files::{LEARNED_FILE, PROXY_FILE};
+use crate::files::write_private;
+use crate::ids::ProcessId;
 
 /// How long a process may take to end when asked; then it is made to.
-const ASKED: Duration = Duration::from_secs(2);
+const TERMINATE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often it is looked at meanwhile.
-const LOOK: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Ends processes that stand in the registry with this start time; others are refused.
 ///
 /// Errors: how many could not be ended, and why the last of them.
-pub async fn end_stale(registry: &Registry, processes: &[Process]) -> Result<(), String> {
+pub async fn end_stale(registry: &Registry, processes: &[ProcessId]) -> Result<(), String> {
     let known = registry.all();
     let mut refused = None;
     for process in processes {
@@ -41,21 +41,21 @@ pub async fn end_stale(registry: &Registry, processes: &[Process]) -> Result<(),
 
 /// Asks a process to end, then makes it.
 async fn end(identity: Identity) -> bool {
-    for signal in [Kill::TERM, Kill::KILL] {
+    for signal in [SystemSignal::TERM, SystemSignal::KILL] {
         let _ = identity.signal(signal);
         let begun = tokio::time::Instant::now();
-        while begun.elapsed() < ASKED {
+        while begun.elapsed() < TERMINATE_TIMEOUT {
             if !identity.is_alive() {
                 return true;
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
     !identity.is_alive()
 }
 
 /// Strikes processes out of the registry that are gone; all that are when none are named. The living stay.
-pub fn clean(registry: &Registry, processes: &[Process]) {
+pub fn clean(registry: &Registry, processes: &[ProcessId]) {
     let named = |identity: Identity| {
         processes.is_empty()
             || processes
@@ -73,7 +73,7 @@ pub fn clean(registry: &Registry, processes: &[Process]) {
 ///
 /// Errors: the file cannot be moved. One that is not there is no error.
 pub fn set_learned_aside(state_dir: &Path, now_unix: u64) -> io::Result<()> {
-    let path = state_dir.join(LEARNED);
+    let path = state_dir.join(LEARNED_FILE);
     match std::fs::rename(&path, path.with_extension(format!("json.aside-{now_unix}"))) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
@@ -95,8 +95,8 @@ mod tests {
     use super::*;
     use std::process::Command;
 
-    fn process(identity: Identity) -> Process {
-        Process { pid: identity.pid, started: identity.started }
+    fn process(identity: Identity) -> ProcessId {
+        ProcessId { pid: identity.pid, started: identity.started }
     }
 
     #[tokio::test]
@@ -139,9 +139,9 @@ mod tests {
     fn what_was_learned_is_set_aside_and_not_deleted() {
         let dir = tempfile::tempdir().expect("a directory");
         set_learned_aside(dir.path(), 5).expect("nothing to do");
-        std::fs::write(dir.path().join(LEARNED), "x").expect("written");
+        std::fs::write(dir.path().join(LEARNED_FILE), "x").expect("written");
         set_learned_aside(dir.path(), 5).expect("moved");
-        assert!(!dir.path().join(LEARNED).exists());
+        assert!(!dir.path().join(LEARNED_FILE).exists());
         assert_eq!(std::fs::read(dir.path().join("learned.json.aside-5")).expect("kept"), b"x");
     }
 }

@@ -9,21 +9,21 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 
 /// Connections at once; others wait in the kernel's queue.
-const MOST: usize = 64;
+const MAX_CONNECTIONS: usize = 64;
 /// How long a client may take for its request.
-const PATIENCE: Duration = Duration::from_secs(5);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest head or body that is read before the answer; a client that sends more gets it all the same.
-const MOST_BYTES: usize = 1 << 20;
+const MAX_REQUEST_BYTES: usize = 1 << 20;
 /// After how many seconds a client may ask again.
-const RETRY_AFTER: u32 = 30;
+const RETRY_AFTER_SECS: u32 = 30;
 
 /// Answers as long as it lives.
 #[derive(Debug)]
-pub struct Explaining {
+pub struct MaintenanceServer {
     task: JoinHandle<()>,
 }
 
-impl Explaining {
+impl MaintenanceServer {
     /// Begins to answer every request with this message.
     ///
     /// Errors: there is no descriptor left.
@@ -34,7 +34,7 @@ impl Explaining {
     }
 }
 
-impl Drop for Explaining {
+impl Drop for MaintenanceServer {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -46,14 +46,14 @@ fn answer(message: &str) -> Vec<u8> {
     }});
     let body = error.to_string();
     format!(
-        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncache-control: no-store\r\nretry-after: {RETRY_AFTER}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncache-control: no-store\r\nretry-after: {RETRY_AFTER_SECS}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     )
     .into_bytes()
 }
 
 async fn accept(listener: TcpListener, answer: Arc<[u8]>) {
-    let permits = Arc::new(Semaphore::new(MOST));
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     // The set goes with this task, and the connections with the set.
     let mut connections = JoinSet::new();
     loop {
@@ -63,7 +63,7 @@ async fn accept(listener: TcpListener, answer: Arc<[u8]>) {
             Ok((stream, _)) => {
                 let answer = Arc::clone(&answer);
                 connections.spawn(async move {
-                    let _ = tokio::time::timeout(PATIENCE, explain(stream, &answer)).await;
+                    let _ = tokio::time::timeout(REQUEST_TIMEOUT, respond(stream, &answer)).await;
                     drop(permit);
                 });
             }
@@ -73,9 +73,9 @@ async fn accept(listener: TcpListener, answer: Arc<[u8]>) {
 }
 
 /// Reads the request, because an answer before its end looks like a broken connection to many clients.
-async fn explain(mut stream: TcpStream, answer: &[u8]) -> std::io::Result<()> {
+async fn respond(mut stream: TcpStream, answer: &[u8]) -> std::io::Result<()> {
     let mut bytes = Vec::new();
-    while !is_whole(&bytes) && bytes.len() < MOST_BYTES {
+    while !is_whole(&bytes) && bytes.len() < MAX_REQUEST_BYTES {
         if stream.read_buf(&mut bytes).await? == 0 {
             break;
         }
@@ -101,7 +101,7 @@ mod tests {
     async fn a_client_is_told_why_and_the_next_proxy_gets_the_socket_back() {
         let listener = super::super::socket::bind(([127, 0, 0, 1], 0).into()).expect("a port");
         let address = listener.local_addr().expect("an address");
-        let explaining = Explaining::begin(&listener, "it \"crashes\" at start").expect("begun");
+        let maintenance = MaintenanceServer::begin(&listener, "it \"crashes\" at start").expect("begun");
         let mut stream = TcpStream::connect(address).await.expect("connected");
         stream.write_all(b"POST /v1/responses HTTP/1.1\r\nContent-Length: 2\r\n\r\n{").await.expect("sent");
         stream.write_all(b"}").await.expect("sent");
@@ -111,7 +111,7 @@ mod tests {
         assert!(head.starts_with("HTTP/1.1 503 ") && head.contains("retry-after: 30"), "{head}");
         let body: serde_json::Value = serde_json::from_str(body).expect("JSON");
         assert_eq!(body["error"]["message"], "it \"crashes\" at start");
-        drop(explaining);
+        drop(maintenance);
         tokio::task::yield_now().await;
         let next = TcpListener::from_std(listener.try_clone().expect("cloned")).expect("usable");
         let client = tokio::spawn(TcpStream::connect(address));

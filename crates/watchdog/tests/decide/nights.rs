@@ -7,12 +7,12 @@ use latimer_protocol::status::Fault;
 use latimer_watchdog::decide::State;
 use latimer_watchdog::incidents::file::Record;
 use latimer_watchdog::rules::{Rules, file};
-use latimer_watchdog::settings::{Diagnosis as Model, Settings};
+use latimer_watchdog::settings::{DiagnosisSettings, Settings};
 use latimer_watchdog::signal::{
-    ClientExit, Diagnosis, Exit, Foreign, Health, Miss, MissKind, Network, Person, Probe, ProxyEvent, Signal,
-    Started,
+    ClientExit, Diagnosis, ForeignLogMatch, HealthReading, MissReason, MissedCheck, NetworkState,
+    PersonRequest, ProbeResult, ProxyEvent, ProxyExit, ProxyStarted, Signal,
 };
-use latimer_watchdog::simulate::{Recorded, Replay, replay};
+use latimer_watchdog::simulate::{RecordedSignal, Replay, replay};
 use latimer_watchdog::time::Time;
 
 use crate::support::BEGIN;
@@ -22,7 +22,11 @@ fn folder() -> PathBuf {
 }
 
 fn state() -> State {
-    let model = Model { endpoint: Some("small".to_owned()), model: None, monthly_budget_micros: 2_000_000 };
+    let model = DiagnosisSettings {
+        endpoint: Some("small".to_owned()),
+        model: None,
+        monthly_budget_micros: 2_000_000,
+    };
     let settings = Settings { diagnosis: model, ..Settings::default() };
     State::new(settings, Rules::default(), Record::default())
 }
@@ -80,38 +84,41 @@ impl Dice {
 }
 
 /// A night of eight hours: a healthy proxy is seen every two seconds, and something goes wrong every so often.
-fn night(seed: u64, one_in: u64) -> Vec<Recorded> {
+fn night(seed: u64, one_in: u64) -> Vec<RecordedSignal> {
     let mut dice = Dice(seed);
-    let mut all = vec![Recorded { at: BEGIN, signal: Signal::Person(Person::Start) }];
+    let mut all = vec![RecordedSignal { at: BEGIN, signal: Signal::Person(PersonRequest::Start) }];
     let mut at = BEGIN.as_millis();
     let mut pid = 4000;
     let faults: Vec<Fault> = Fault::all().collect();
     while at < BEGIN.as_millis() + 8 * 3_600_000 {
         at += 2000;
-        let mut push = |signal| all.push(Recorded { at: Time::from_millis(at), signal });
+        let mut push = |signal| all.push(RecordedSignal { at: Time::from_millis(at), signal });
         if dice.roll(one_in) > 0 {
             let memory_bytes = (60 << 20) + (dice.roll(8) << 20);
-            push(Signal::Health(Health { pid, memory_bytes, ..Health::default() }));
+            push(Signal::Health(HealthReading { pid, memory_bytes, ..HealthReading::default() }));
             continue;
         }
         let endpoint = Some(["kimi", "zai", "local"][usize::try_from(dice.roll(3)).unwrap_or(0)].to_owned());
         let fault = faults[usize::try_from(dice.roll(faults.len() as u64)).unwrap_or(0)];
         match dice.roll(10) {
             0 => {
-                push(Signal::ProxyExited(Exit { pid, signal: Some(9), ..Exit::default() }));
+                push(Signal::ProxyExited(ProxyExit { pid, signal: Some(9), ..ProxyExit::default() }));
                 pid += 1;
                 at += 500;
-                let mut push = |signal| all.push(Recorded { at: Time::from_millis(at), signal });
-                push(Signal::ProxyStarted(Started { pid, ..Started::default() }));
+                let mut push = |signal| all.push(RecordedSignal { at: Time::from_millis(at), signal });
+                push(Signal::ProxyStarted(ProxyStarted { pid, ..ProxyStarted::default() }));
             }
             1 => (0..3).for_each(|_| {
-                push(Signal::HealthMissed(Miss { why: MissKind::Timeout, waited_ms: 1000 }));
+                push(Signal::HealthMissed(MissedCheck { why: MissReason::Timeout, waited_ms: 1000 }));
             }),
             2 => {
-                push(Signal::Foreign(Foreign { fault: Fault::ClientStreamLost, source: "codex".to_owned() }));
-                push(Signal::ProbeOk(Probe::default()));
+                push(Signal::Foreign(ForeignLogMatch {
+                    fault: Fault::ClientStreamLost,
+                    source: "codex".to_owned(),
+                }));
+                push(Signal::ProbeOk(ProbeResult::default()));
             }
-            3 => push(Signal::Network(Network { up: dice.roll(2) > 0 })),
+            3 => push(Signal::Network(NetworkState { up: dice.roll(2) > 0 })),
             4 => push(Signal::ClientExited(ClientExit {
                 pid: 9,
                 name: "codex".to_owned(),
@@ -149,7 +156,7 @@ fn generated_nights() {
     for (name, seed, one_in) in
         [("generated-quiet", 1, 400), ("generated-busy", 2, 60), ("generated-bad", 3, 4)]
     {
-        let lines: Vec<_> = night(seed, one_in).iter().filter_map(Recorded::line).collect();
+        let lines: Vec<_> = night(seed, one_in).iter().filter_map(RecordedSignal::line).collect();
         assert!(lines.len() > 14_000, "a night is long");
         let mut state = state();
         let replay = replay(&lines.join("\n"), &mut state);

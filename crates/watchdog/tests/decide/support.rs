@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use latimer_protocol::status::Fault;
-use latimer_watchdog::action::{Action, ActionId, Alert, Order};
-use latimer_watchdog::decide::{Phase, State, decide};
+use latimer_watchdog::action::{Action, Alert, Order};
+use latimer_watchdog::decide::{ProxyPhase, State, decide};
+use latimer_watchdog::ids::ActionId;
 use latimer_watchdog::incidents::file::Record;
 use latimer_watchdog::rules::Rules;
 use latimer_watchdog::settings::Settings;
 use latimer_watchdog::signal::{
-    Exit, Foreign, Health, Miss, MissKind, Outcome, Person, Probe, ProxyEvent, Signal, Started,
+    ForeignLogMatch, HealthReading, MissReason, MissedCheck, Outcome, PersonRequest, ProbeResult, ProxyEvent,
+    ProxyExit, ProxyStarted, Signal,
 };
 use latimer_watchdog::time::Time;
 
@@ -38,7 +40,7 @@ impl Bench {
 
     pub(crate) fn up_with(settings: Settings) -> Self {
         let mut bench = Self::with(settings);
-        bench.send(Signal::Person(Person::Start));
+        bench.send(Signal::Person(PersonRequest::Start));
         bench.send(started(1));
         bench.send(health());
         bench.log.clear();
@@ -92,7 +94,7 @@ impl Bench {
         actions
     }
 
-    pub(crate) fn phase(&self) -> Phase {
+    pub(crate) fn phase(&self) -> ProxyPhase {
         self.state.status(self.now).phase
     }
 
@@ -120,31 +122,31 @@ pub(crate) fn done(id: ActionId) -> Signal {
 }
 
 pub(crate) fn started(pid: u32) -> Signal {
-    Signal::ProxyStarted(Started { pid, ..Started::default() })
+    Signal::ProxyStarted(ProxyStarted { pid, ..ProxyStarted::default() })
 }
 
 pub(crate) fn health() -> Signal {
-    Signal::Health(Health { memory_bytes: 60 << 20, ..Health::default() })
+    Signal::Health(HealthReading { memory_bytes: 60 << 20, ..HealthReading::default() })
 }
 
-pub(crate) fn missed(why: MissKind) -> Signal {
-    Signal::HealthMissed(Miss { why, waited_ms: 1000 })
+pub(crate) fn missed(why: MissReason) -> Signal {
+    Signal::HealthMissed(MissedCheck { why, waited_ms: 1000 })
 }
 
 pub(crate) fn probe_failed() -> Signal {
-    Signal::ProbeFailed(Miss { why: MissKind::Timeout, waited_ms: 5000 })
+    Signal::ProbeFailed(MissedCheck { why: MissReason::Timeout, waited_ms: 5000 })
 }
 
 pub(crate) fn probe_ok() -> Signal {
-    Signal::ProbeOk(Probe::default())
+    Signal::ProbeOk(ProbeResult::default())
 }
 
 pub(crate) fn crash(code: i32) -> Signal {
-    Signal::ProxyExited(Exit { code: Some(code), ..Exit::default() })
+    Signal::ProxyExited(ProxyExit { code: Some(code), ..ProxyExit::default() })
 }
 
 pub(crate) fn killed(signal: i32) -> Signal {
-    Signal::ProxyExited(Exit { signal: Some(signal), ..Exit::default() })
+    Signal::ProxyExited(ProxyExit { signal: Some(signal), ..ProxyExit::default() })
 }
 
 /// A line of the proxy's log about the endpoint `kimi`.
@@ -180,5 +182,5 @@ pub(crate) fn turn_ok() -> Signal {
 }
 
 pub(crate) fn foreign(fault: Fault) -> Signal {
-    Signal::Foreign(Foreign { fault, source: "codex".to_owned() })
+    Signal::Foreign(ForeignLogMatch { fault, source: "codex".to_owned() })
 }

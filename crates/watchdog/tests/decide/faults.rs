@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use latimer_protocol::status::Fault;
 use latimer_watchdog::action::{Action, Level};
+use latimer_watchdog::ids::ProcessId;
 use latimer_watchdog::settings::Settings;
 use latimer_watchdog::signal::{
-    BindConflict, CacheCorrupt, ClientDatabase, ClientExit, ClientMemory, DeadPids, Health, MissKind,
-    Network, Owner, Probe, Process, ProxyEvent, Signal, StalePort, TokenExpiring,
+    BindConflict, CacheCorrupt, ClientDatabase, ClientExit, ClientMemory, DeadPids, HealthReading,
+    MissReason, NetworkState, PortOwner, ProbeResult, ProxyEvent, Signal, StalePort, TokenExpiring,
 };
 use latimer_watchdog::time::Time;
 
@@ -56,13 +57,17 @@ fn proxy_cases() -> Vec<Case> {
         CertificateRejected, NameUnresolved, PortTaken, ProxyCrashed, ProxyGone, ProxyMemoryHigh,
         ProxyUnresponsive,
     };
-    let memory = |memory_bytes| Signal::Health(Health { memory_bytes, ..Health::default() });
-    let lagging = Signal::Health(Health { loop_lag_ms: 5000, memory_bytes: 60 << 20, ..Health::default() });
+    let memory = |memory_bytes| Signal::Health(HealthReading { memory_bytes, ..HealthReading::default() });
+    let lagging = Signal::Health(HealthReading {
+        loop_lag_ms: 5000,
+        memory_bytes: 60 << 20,
+        ..HealthReading::default()
+    });
     let conflict = |ours| {
-        let process = Process { pid: 77, started: 5 };
+        let process = ProcessId { pid: 77, started: 5 };
         Signal::BindConflict(BindConflict {
             port: 8484,
-            owner: Some(Owner { process, name: "nginx".to_owned(), ours }),
+            owner: Some(PortOwner { process, name: "nginx".to_owned(), ours }),
         })
     };
     vec![
@@ -70,7 +75,7 @@ fn proxy_cases() -> Vec<Case> {
         case(
             ProxyGone,
             "an adopted one is refused",
-            again(missed(MissKind::Refused), 3),
+            again(missed(MissReason::Refused), 3),
             &["alert", "restart"],
         ),
         case(
@@ -86,17 +91,17 @@ fn proxy_cases() -> Vec<Case> {
             &["ignore"],
         ),
         case(ProxyMemoryHigh, "over the limit", vec![memory(2 << 30)], &["replace"]),
-        case(ProxyUnresponsive, "three misses", again(missed(MissKind::Timeout), 3), &["alert", "restart"]),
-        case(ProxyUnresponsive, "two misses", again(missed(MissKind::Timeout), 2), &[]),
+        case(ProxyUnresponsive, "three misses", again(missed(MissReason::Timeout), 3), &["alert", "restart"]),
+        case(ProxyUnresponsive, "two misses", again(missed(MissReason::Timeout), 2), &[]),
         case(
             ProxyUnresponsive,
             "an answer in between",
             vec![
-                missed(MissKind::Timeout),
-                missed(MissKind::Timeout),
+                missed(MissReason::Timeout),
+                missed(MissReason::Timeout),
                 health(),
-                missed(MissKind::Timeout),
-                missed(MissKind::Timeout),
+                missed(MissReason::Timeout),
+                missed(MissReason::Timeout),
             ],
             &[],
         ),
@@ -112,13 +117,21 @@ fn proxy_cases() -> Vec<Case> {
         case(ProxyCrashed, "a request failed inside", vec![event("internal", 500)], &["alert"]),
         case(CertificateRejected, "certificate", vec![with("tls")], &["alert"]),
         case(NameUnresolved, "resolver", vec![with("dns")], &["retry"]),
-        case(NameUnresolved, "no network at all", vec![Signal::Network(Network { up: false })], &["alert"]),
+        case(
+            NameUnresolved,
+            "no network at all",
+            vec![Signal::Network(NetworkState { up: false })],
+            &["alert"],
+        ),
         // While no proxy is up: a port that somebody else holds.
         case(
             PortTaken,
             "ours",
             vec![
-                Signal::ProxyExited(latimer_watchdog::signal::Exit { code: Some(98), ..Default::default() }),
+                Signal::ProxyExited(latimer_watchdog::signal::ProxyExit {
+                    code: Some(98),
+                    ..Default::default()
+                }),
                 conflict(true),
             ],
             &["kill_stale", "start"],
@@ -127,7 +140,10 @@ fn proxy_cases() -> Vec<Case> {
             PortTaken,
             "somebody else's",
             vec![
-                Signal::ProxyExited(latimer_watchdog::signal::Exit { code: Some(98), ..Default::default() }),
+                Signal::ProxyExited(latimer_watchdog::signal::ProxyExit {
+                    code: Some(98),
+                    ..Default::default()
+                }),
                 conflict(false),
             ],
             &["alert"],
@@ -287,7 +303,7 @@ fn state_cases() -> Vec<Case> {
         case(
             DeadRegistryEntries,
             "gone",
-            vec![Signal::DeadPids(DeadPids { processes: vec![Process { pid: 5, started: 6 }] })],
+            vec![Signal::DeadPids(DeadPids { processes: vec![ProcessId { pid: 5, started: 6 }] })],
             &["clean_state"],
         ),
         case(
@@ -364,7 +380,9 @@ fn memory_that_grows_is_a_fault_before_the_limit() {
     let mut done = Vec::new();
     for second in 0..900u64 {
         let memory_bytes = (200 << 20) + second * (1 << 20) / 2;
-        done.extend(names(&bench.send(Signal::Health(Health { memory_bytes, ..Health::default() }))));
+        done.extend(names(
+            &bench.send(Signal::Health(HealthReading { memory_bytes, ..HealthReading::default() })),
+        ));
         done.extend(names(&bench.pass(1)));
         if done.contains(&"replace") {
             assert!((300..420).contains(&second), "after five minutes of growth, not at {second} s");
@@ -380,7 +398,7 @@ fn turns_that_begin_later_and_later_are_told_of() {
     let mut bench = Bench::up();
     let mut told = Vec::new();
     for second in (0..900u64).step_by(10) {
-        let probe = Probe { first_event_ms: 50 + second, total_ms: 60 + second };
+        let probe = ProbeResult { first_event_ms: 50 + second, total_ms: 60 + second };
         told.extend(alerts(&bench.send(Signal::ProbeOk(probe))).into_iter().cloned());
         bench.pass_healthy(10);
     }
@@ -426,8 +444,9 @@ fn a_thread_that_is_too_long_is_told_of_once() {
 #[test]
 fn a_foreign_owner_of_the_port_is_named_and_left_alone() {
     let mut bench = Bench::with(Settings::default());
-    bench.send(Signal::Person(latimer_watchdog::signal::Person::Start));
-    let owner = Owner { process: Process { pid: 77, started: 5 }, name: "nginx".to_owned(), ours: false };
+    bench.send(Signal::Person(latimer_watchdog::signal::PersonRequest::Start));
+    let owner =
+        PortOwner { process: ProcessId { pid: 77, started: 5 }, name: "nginx".to_owned(), ours: false };
     let actions = bench.settle(Signal::BindConflict(BindConflict { port: 8484, owner: Some(owner) }));
     let alerts = alerts(&actions);
     assert_eq!(alerts[0].level, Level::Urgent);
@@ -457,13 +476,13 @@ fn an_alert_says_what_since_when_what_was_tried_and_what_to_run() {
 #[test]
 fn nothing_of_a_dead_network_is_the_providers_fault() {
     let mut bench = Bench::up();
-    assert_eq!(alerts(&bench.send(Signal::Network(Network { up: false }))).len(), 1);
+    assert_eq!(alerts(&bench.send(Signal::Network(NetworkState { up: false }))).len(), 1);
     for _ in 0..20 {
         for signal in [event("timeout", 0), event("upstream_error", 502), event("interrupted", 0)] {
             assert_eq!(names(&bench.settle(signal)), [] as [&str; 0]);
         }
     }
-    bench.send(Signal::Network(Network { up: true }));
+    bench.send(Signal::Network(NetworkState { up: true }));
     assert_eq!(names(&bench.settle(event("timeout", 0))), ["raise_timeout"]);
 }
 

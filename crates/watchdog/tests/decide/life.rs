@@ -1,12 +1,14 @@
 //! The proxy is kept alive: started again, tried in safe mode, given up, left alone, replaced.
 
 use latimer_protocol::status::Fault;
-use latimer_watchdog::action::{Action, By, Level};
-use latimer_watchdog::decide::Phase;
+use latimer_watchdog::action::{Action, Level, Proposer};
+use latimer_watchdog::decide::ProxyPhase;
 use latimer_watchdog::pattern::{Fact, Pattern};
 use latimer_watchdog::rules::Remedy;
 use latimer_watchdog::settings::Settings;
-use latimer_watchdog::signal::{BindConflict, Exit, Health, MissKind, Outcome, Person, Signal, StalePort};
+use latimer_watchdog::signal::{
+    BindConflict, HealthReading, MissReason, Outcome, PersonRequest, ProxyExit, Signal, StalePort,
+};
 
 use crate::support::{
     Bench, alerts, crash, done, event, foreign, health, killed, missed, names, probe_failed, started,
@@ -24,7 +26,7 @@ fn settings(change: impl FnOnce(&mut Settings)) -> Settings {
 fn a_dead_process_is_not_waited_for() {
     let mut bench = Bench::up();
     bench.send(killed(9));
-    assert_eq!(bench.phase(), Phase::Down);
+    assert_eq!(bench.phase(), ProxyPhase::Down);
     let before = bench.now;
     assert_eq!(names(&bench.pass(1)), ["start"]);
     let (at, _) = bench.log.iter().find(|(_, order)| order.action.name() == "start").expect("started");
@@ -36,7 +38,7 @@ fn a_hang_is_answered_within_three_misses() {
     let mut bench = Bench::up();
     let mut actions = Vec::new();
     for _ in 0..3 {
-        actions.extend(bench.send(missed(MissKind::Timeout)));
+        actions.extend(bench.send(missed(MissReason::Timeout)));
     }
     actions.extend(bench.pass(1));
     assert!(actions.contains(&Action::Restart { safe_mode: false, hung: true }), "{actions:?}");
@@ -45,14 +47,14 @@ fn a_hang_is_answered_within_three_misses() {
 #[test]
 fn a_new_proxy_has_its_time_to_come_up() {
     let mut bench = Bench::with(Settings::default());
-    bench.send(Signal::Person(Person::Start));
+    bench.send(Signal::Person(PersonRequest::Start));
     bench.send(started(4));
     for _ in 0..9 {
-        assert_eq!(names(&bench.send(missed(MissKind::Timeout))), NOTHING);
+        assert_eq!(names(&bench.send(missed(MissReason::Timeout))), NOTHING);
         bench.pass(1);
     }
     bench.pass(2);
-    let actions: Vec<_> = (0..3).flat_map(|_| bench.send(missed(MissKind::Timeout))).collect();
+    let actions: Vec<_> = (0..3).flat_map(|_| bench.send(missed(MissReason::Timeout))).collect();
     assert_eq!(names(&actions), ["alert"], "but not for ever");
     assert_eq!(names(&bench.pass(1)), ["restart"]);
 }
@@ -64,7 +66,7 @@ fn a_storm_of_crashes_ends_with_a_held_port() {
     for _ in 0..30 {
         actions.extend(bench.send(crash(1)));
         actions.extend(bench.pass(31));
-        if bench.phase() == Phase::Held {
+        if bench.phase() == ProxyPhase::Held {
             break;
         }
         bench.send(started(9));
@@ -92,7 +94,7 @@ fn a_quick_storm_is_tried_in_safe_mode() {
     assert_eq!(actions.last(), Some(&Action::Start { safe_mode: true }));
     assert!(alerts(&actions).iter().any(|alert| alert.what.contains("safe mode")));
     assert!(!bench.state.status(bench.now).resting.iter().any(|one| one.remedy == Remedy::RestartProxy));
-    bench.send(Signal::Person(Person::Restart));
+    bench.send(Signal::Person(PersonRequest::Restart));
     assert_eq!(
         bench.last("restart").expect("given").action,
         Action::Restart { safe_mode: false, hung: false },
@@ -103,11 +105,11 @@ fn a_quick_storm_is_tried_in_safe_mode() {
 #[test]
 fn what_a_person_stopped_is_left_stopped() {
     let mut bench = Bench::up();
-    assert_eq!(names(&bench.send(Signal::Person(Person::Stop))), ["stop"]);
+    assert_eq!(names(&bench.send(Signal::Person(PersonRequest::Stop))), ["stop"]);
     let noise = [
         crash(1),
         killed(9),
-        missed(MissKind::Refused),
+        missed(MissReason::Refused),
         health(),
         probe_failed(),
         foreign(Fault::ClientStreamLost),
@@ -122,8 +124,8 @@ fn what_a_person_stopped_is_left_stopped() {
             assert_eq!(names(&bench.pass(30)), NOTHING);
         }
     }
-    assert_eq!(bench.phase(), Phase::Stopped);
-    assert_eq!(names(&bench.send(Signal::Person(Person::Start))), ["start"]);
+    assert_eq!(bench.phase(), ProxyPhase::Stopped);
+    assert_eq!(names(&bench.send(Signal::Person(PersonRequest::Start))), ["start"]);
 }
 
 #[test]
@@ -131,7 +133,7 @@ fn a_proxy_that_somebody_ended_politely_is_left_so() {
     let mut bench = Bench::up();
     let actions = bench.settle(crash(0));
     assert_eq!(names(&actions), ["alert"]);
-    assert_eq!(bench.phase(), Phase::Stopped);
+    assert_eq!(bench.phase(), ProxyPhase::Stopped);
     assert_eq!(alerts(&actions)[0].run, "latimer-watchdog start");
 }
 
@@ -148,7 +150,7 @@ fn a_start_that_fails_backs_off_like_a_crash() {
         let error = Some("no such file".to_owned());
         bench.send(Signal::Outcome(Outcome { id, done: false, error }));
     }
-    assert_eq!(bench.phase(), Phase::Held);
+    assert_eq!(bench.phase(), ProxyPhase::Held);
     assert!((5..=11).contains(&starts), "{starts}");
 }
 
@@ -161,7 +163,7 @@ fn a_lost_outcome_leaves_no_proxy_down() {
     // Neither an outcome nor a proxy: after its grace the checks miss it, and it is started again.
     let mut actions = Vec::new();
     for _ in 0..20 {
-        actions.extend(bench.send(missed(MissKind::Refused)));
+        actions.extend(bench.send(missed(MissReason::Refused)));
         actions.extend(bench.pass(1));
     }
     assert!(names(&actions).contains(&"restart"), "{:?}", names(&actions));
@@ -174,7 +176,7 @@ fn without_auto_restart_a_person_is_told() {
     assert_eq!(names(&actions), ["alert"]);
     assert_eq!(alerts(&actions)[0].run, "latimer-watchdog start");
     assert!(!names(&bench.pass(4000)).contains(&"start"));
-    assert_eq!(names(&bench.send(Signal::Person(Person::Start))), ["start"]);
+    assert_eq!(names(&bench.send(Signal::Person(PersonRequest::Start))), ["start"]);
 }
 
 #[test]
@@ -188,19 +190,23 @@ fn without_the_table_the_proxy_is_still_kept_alive() {
 fn the_old_proxy_of_a_replacement_may_end() {
     let mut bench = Bench::up();
     bench.obeys = false;
-    bench.send(Signal::Person(Person::Upgrade));
-    assert_eq!(bench.last("replace").map(|order| order.by), Some(By::Person));
+    bench.send(Signal::Person(PersonRequest::Upgrade));
+    assert_eq!(bench.last("replace").map(|order| order.by), Some(Proposer::Person));
     bench.send(started(2));
-    assert_eq!(bench.phase(), Phase::Up, "the old one serves until the new one does");
+    assert_eq!(bench.phase(), ProxyPhase::Up, "the old one serves until the new one does");
     let id = bench.last("replace").expect("given").id;
     bench.send(done(id));
     assert_eq!(
-        names(&bench.settle(Signal::ProxyExited(Exit { pid: 1, code: Some(0), ..Exit::default() }))),
+        names(&bench.settle(Signal::ProxyExited(ProxyExit {
+            pid: 1,
+            code: Some(0),
+            ..ProxyExit::default()
+        }))),
         NOTHING
     );
-    assert_eq!(bench.phase(), Phase::Up);
+    assert_eq!(bench.phase(), ProxyPhase::Up);
     bench.obeys = true;
-    let crash = Exit { pid: 2, signal: Some(9), ..Exit::default() };
+    let crash = ProxyExit { pid: 2, signal: Some(9), ..ProxyExit::default() };
     assert_eq!(
         names(&bench.settle(Signal::ProxyExited(crash))),
         ["alert", "start"],
@@ -211,26 +217,26 @@ fn the_old_proxy_of_a_replacement_may_end() {
 #[test]
 fn an_answer_from_before_the_end_is_no_life() {
     let mut bench = Bench::up();
-    let of = |pid| Signal::Health(Health { pid, ..Health::default() });
+    let of = |pid| Signal::Health(HealthReading { pid, ..HealthReading::default() });
     bench.send(of(1));
-    bench.send(Signal::ProxyExited(Exit { pid: 1, signal: Some(9), ..Exit::default() }));
+    bench.send(Signal::ProxyExited(ProxyExit { pid: 1, signal: Some(9), ..ProxyExit::default() }));
     bench.send(of(1));
     bench.send(of(0));
-    assert_eq!(bench.phase(), Phase::Down, "it was read before the process ended");
+    assert_eq!(bench.phase(), ProxyPhase::Down, "it was read before the process ended");
     assert_eq!(names(&bench.pass(1)), ["start"]);
     bench.send(started(2));
     bench.send(of(1));
-    assert_eq!(bench.phase(), Phase::Starting);
+    assert_eq!(bench.phase(), ProxyPhase::Starting);
     bench.send(of(2));
-    assert_eq!(bench.phase(), Phase::Up);
-    let end = Exit { pid: 2, signal: Some(9), ..Exit::default() };
+    assert_eq!(bench.phase(), ProxyPhase::Up);
+    let end = ProxyExit { pid: 2, signal: Some(9), ..ProxyExit::default() };
     bench.send(Signal::ProxyExited(end));
-    assert_eq!(bench.phase(), Phase::Down, "the new one is the one that is watched");
+    assert_eq!(bench.phase(), ProxyPhase::Down, "the new one is the one that is watched");
     bench.pass(1);
     bench.send(started(3));
     bench.pass(10);
     bench.send(of(2));
-    assert_eq!(bench.phase(), Phase::Up, "after a while the id is another process's");
+    assert_eq!(bench.phase(), ProxyPhase::Up, "after a while the id is another process's");
 }
 
 #[test]
@@ -238,22 +244,22 @@ fn what_hangs_is_ended_before_the_port_is_held_or_started_again() {
     let mut bench = Bench::up();
     let mut actions = Vec::new();
     for _ in 0..100 {
-        actions.extend(bench.send(missed(MissKind::Timeout)));
+        actions.extend(bench.send(missed(MissReason::Timeout)));
         actions.extend(bench.pass(4));
     }
-    assert_eq!(bench.phase(), Phase::Held);
+    assert_eq!(bench.phase(), ProxyPhase::Held);
     let all = names(&actions);
     let held = all.iter().position(|name| *name == "hold_port").expect("held");
     assert_eq!(all[held - 1], "stop");
     // No end was reported: it may still be there.
-    let actions = bench.send(Signal::Person(Person::Start));
+    let actions = bench.send(Signal::Person(PersonRequest::Start));
     assert_eq!(actions, [Action::Restart { safe_mode: false, hung: true }]);
 }
 
 #[test]
 fn a_proxy_in_safe_mode_is_so_until_it_is_started_anew() {
     let mut bench = Bench::up();
-    bench.send(Signal::ProxyStarted(latimer_watchdog::signal::Started {
+    bench.send(Signal::ProxyStarted(latimer_watchdog::signal::ProxyStarted {
         pid: 2,
         safe_mode: true,
         adopted: false,
@@ -289,12 +295,12 @@ fn the_end_of_what_is_being_restarted_is_no_second_crash() {
     let mut bench = Bench::up();
     bench.obeys = false;
     for _ in 0..3 {
-        bench.send(missed(MissKind::Timeout));
+        bench.send(missed(MissReason::Timeout));
     }
     assert_eq!(names(&bench.pass(1)), ["restart"]);
     assert_eq!(names(&bench.settle(killed(9))), NOTHING, "it was ended for the restart");
     bench.send(started(2));
-    let end = Exit { pid: 2, signal: Some(9), ..Exit::default() };
+    let end = ProxyExit { pid: 2, signal: Some(9), ..ProxyExit::default() };
     assert_eq!(names(&bench.settle(Signal::ProxyExited(end))), ["alert", "start"], "the new one's end is");
 }
 
@@ -311,17 +317,17 @@ fn health_with_a_gap_does_not_begin_the_back_off_again() {
         bench.state.wake_in().map(|wait| wait.as_millis())
     };
     assert_eq!(waits(health()), Some(100));
-    assert_eq!(waits(missed(MissKind::Timeout)), Some(200));
+    assert_eq!(waits(missed(MissReason::Timeout)), Some(200));
     assert_eq!(waits(probe_failed()), Some(200));
 }
 
 #[test]
 fn a_silenced_end_is_left_alone() {
     let mut bench = Bench::up();
-    bench.send(Signal::Person(Person::Silence { fault: Fault::ProxyGone, until: None }));
+    bench.send(Signal::Person(PersonRequest::Silence { fault: Fault::ProxyGone, until: None }));
     assert_eq!(names(&bench.settle(killed(9))), NOTHING);
     assert_eq!(names(&bench.pass(4000)), NOTHING);
-    let unsilence = Signal::Person(Person::Unsilence { fault: Fault::ProxyGone });
+    let unsilence = Signal::Person(PersonRequest::Unsilence { fault: Fault::ProxyGone });
     assert_eq!(names(&bench.send(unsilence)), ["start"], "it is still down");
 }
 
@@ -329,7 +335,7 @@ fn a_silenced_end_is_left_alone() {
 fn a_port_that_was_taken_is_tried_again() {
     let mut bench = Bench::with(Settings::default());
     bench.obeys = false;
-    bench.send(Signal::Person(Person::Start));
+    bench.send(Signal::Person(PersonRequest::Start));
     bench.send(Signal::BindConflict(BindConflict::default()));
     let id = bench.last("start").expect("given").id;
     bench.send(Signal::Outcome(Outcome { id, done: false, error: None }));
@@ -345,8 +351,8 @@ fn a_start_by_a_person_forgets_the_crashes_before() {
         bench.pass(1);
         bench.send(started(2));
     }
-    bench.send(Signal::Person(Person::Stop));
-    bench.send(Signal::Person(Person::Start));
+    bench.send(Signal::Person(PersonRequest::Stop));
+    bench.send(Signal::Person(PersonRequest::Start));
     bench.send(started(3));
     bench.send(killed(9));
     assert_eq!(bench.state.wake_in().map(|wait| wait.as_millis()), Some(100));
@@ -358,7 +364,7 @@ fn a_stop_takes_back_everything() {
     let port = StalePort { client: "codex".to_owned(), file: String::new(), found: 1, expected: 2 };
     bench.send(Signal::StalePort(port));
     assert_eq!(bench.state.status(bench.now).announced.len(), 1);
-    bench.send(Signal::Person(Person::Stop));
+    bench.send(Signal::Person(PersonRequest::Stop));
     assert_eq!(names(&bench.pass(10)), NOTHING);
 }
 
@@ -371,8 +377,8 @@ fn a_proxy_that_runs_after_a_fashion_is_better_than_a_held_port() {
         bench.send(started(pid));
         bench.pass_healthy(20);
     }
-    assert_eq!(bench.phase(), Phase::Up);
-    let large = Signal::Health(Health { memory_bytes: 2 << 30, ..Health::default() });
+    assert_eq!(bench.phase(), ProxyPhase::Up);
+    let large = Signal::Health(HealthReading { memory_bytes: 2 << 30, ..HealthReading::default() });
     assert_eq!(names(&bench.settle(large)), ["alert"], "there is no room for one more start");
-    assert_eq!(bench.phase(), Phase::Up);
+    assert_eq!(bench.phase(), ProxyPhase::Up);
 }
