@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use latimer_proxy::config::state;
-use latimer_watchdog::run::control::{Request, ControlError, ask};
+use latimer_watchdog::run::control::{ControlError, Request, ask};
 use latimer_watchdog::run::status::{WatchdogPhase, WatchdogStatus};
 
 use crate::setup::{self, Configuration, Places};

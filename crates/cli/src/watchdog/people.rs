@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use latimer_watchdog::decide::State;
 use latimer_watchdog::incidents::file;
 use latimer_watchdog::rules::file::RulesInUse;
-use latimer_watchdog::run::control::{Request, ControlError, ask};
+use latimer_watchdog::run::control::{ControlError, Request, ask};
 use latimer_watchdog::run::decider::{RECORD_FILE, SIGNALS_FILE};
 use latimer_watchdog::simulate::replay;
 use latimer_watchdog::time::Time;

@@ -10,9 +10,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use latimer_proxy::config::{Auth, state};
 use latimer_watchdog::run::child::Program;
-use latimer_watchdog::run::watchdog_loop::Regenerate;
 use latimer_watchdog::run::decider::Sources;
-use latimer_watchdog::run::{Options, ControlSignal};
+use latimer_watchdog::run::watchdog_loop::Regenerate;
+use latimer_watchdog::run::{ControlSignal, Options};
 use tokio::sync::mpsc;
 
 use super::environment::environment;
@@ -84,7 +84,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             // Nobody may be reading any more; that is no reason to stop.
             let _ = setup::say(&format!("latimer listening on http://{address}"));
         };
-        latimer_watchdog::run::run(options, control_signals, ready).await.context("the watchdog does not run")?;
+        latimer_watchdog::run::run(options, control_signals, ready)
+            .await
+            .context("the watchdog does not run")?;
         Ok(ExitCode::SUCCESS)
     })
 }
