@@ -10,10 +10,9 @@ use crate::command_code::CommandCode;
 use crate::credential::Credential;
 use crate::drive::TurnStream;
 use crate::endpoint_client::OpenError;
-use crate::exchange;
 use crate::gemini::Gemini;
 use crate::limitation::Limitations;
-use crate::prepared_request::{ClientRequest, PreparedRequest, WireProtocol};
+use crate::prepared_request::{ClientRequest, PreparedRequest};
 use crate::responses::Responses;
 
 /// One configured upstream. The set is known at compile time: the compiler lists what a new protocol needs.
@@ -80,25 +79,5 @@ impl Adapter {
             Self::Gemini(gemini) => gemini.project_of(account),
             _ => None,
         }
-    }
-}
-
-impl PreparedRequest {
-    /// How many bytes go to the upstream.
-    pub fn body_len(&self) -> usize {
-        self.body.len()
-    }
-
-    /// The same turn, after the model said one thing and was answered another. `None` where that cannot be written.
-    pub fn with_exchange(&self, said: &str, answer: &str) -> Option<Self> {
-        let body = match self.protocol {
-            WireProtocol::Chat | WireProtocol::Anthropic => exchange::with_exchange(&self.body, said, answer),
-            WireProtocol::Responses => exchange::with_items(&self.body, said, answer),
-            WireProtocol::Gemini => crate::gemini::request::with_exchange(&self.body, said, answer),
-            WireProtocol::CommandCode => {
-                crate::command_code::request::with_exchange(&self.body, said, answer)
-            }
-        };
-        Some(Self { body: body?.into(), ..self.clone() })
     }
 }

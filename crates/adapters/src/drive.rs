@@ -15,6 +15,7 @@ use latimer_protocol::sse::SseDecoder;
 use latimer_protocol::turn::{EventSink, FinishReason, TurnEvent};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::clock;
 use crate::reader::{BodyEnd, Reader};
 use crate::transport::Body;
 
@@ -164,7 +165,7 @@ impl TurnStream {
             }
         };
         if watch.semantic {
-            let now = Instant::now();
+            let now = clock::now();
             self.last_activity = Some((now, now));
         }
         match outcome {
@@ -323,7 +324,7 @@ impl TurnStream {
 
     fn note_activity(&mut self, read: bool) {
         if read || self.last_activity.is_none() {
-            let now = Instant::now();
+            let now = clock::now();
             self.last_activity = Some((now, self.last_activity.map_or(now, |(_, content)| content)));
         }
     }

@@ -1,6 +1,7 @@
-//! What every HTTP upstream has: where it is, how patient to be, its own connections, and what its refusals mean.
+//! The client of one HTTP endpoint: where it is, how long it may take, its own connections, and how a turn is sent there.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::header::{
@@ -9,19 +10,21 @@ use hyper::header::{
 use latimer_protocol::failure::{Failure, Kind};
 use latimer_protocol::secret::Secret;
 
-use crate::drive::Limits;
-use crate::errors;
+use crate::clock;
+use crate::drive::{Limits, Reopen, TurnStream};
+use crate::errors::{self, Classify, ErrorContext};
 use crate::limitation::{self, Limitation};
-use crate::prepared_request::PreparedRequest;
+use crate::prepared_request::{Headers, PreparedRequest, WireProtocol};
+use crate::reader::Reader;
 use crate::transport::http::{Http, HttpResponse};
 use crate::transport::read_error_body;
 
-/// The most of an error body that is read.
-const ERROR_BODY: usize = 64 * 1024;
+/// How much of an error body is read, in bytes.
+const MAX_ERROR_BODY: usize = 64 * 1024;
 /// How long an error body may take.
-const ERROR_BODY_TIME: Duration = Duration::from_secs(5);
-/// The most of a small answer of a provider's account service that is read.
-const SMALL_BODY: usize = 4 << 20;
+const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How much of an account service's answer is read, in bytes.
+const MAX_ACCOUNT_BODY: usize = 4 << 20;
 
 /// One endpoint on the network.
 #[derive(Debug)]
@@ -57,7 +60,31 @@ impl From<Failure> for OpenError {
     }
 }
 
-/// A refusal with its body read.
+/// Where a turn is posted, and with which headers: everything of a request but its body.
+#[derive(Debug, Clone)]
+pub struct RequestHead {
+    /// The whole URL.
+    pub url: String,
+    /// In the order in which they are sent.
+    pub headers: Headers,
+}
+
+/// Why a request got no stream of events.
+#[derive(Debug)]
+pub enum SendError {
+    /// There was no answer.
+    Failure(Failure),
+    /// The answer has a status other than 2xx.
+    Response(ErrorResponse),
+}
+
+impl From<Failure> for SendError {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+/// An answer with a status other than 2xx, its body read.
 #[derive(Debug)]
 pub struct ErrorResponse {
     /// The HTTP status.
@@ -67,9 +94,6 @@ pub struct ErrorResponse {
     /// How long the provider asked to wait.
     pub retry_after: Option<Duration>,
 }
-
-/// The headers of a JSON request.
-pub type Headers = Vec<(HeaderName, HeaderValue)>;
 
 impl EndpointClient {
     /// The headers of a request: the usual ones, then those of the turn, then those of the endpoint.
@@ -111,18 +135,75 @@ impl EndpointClient {
         Ok((name, value))
     }
 
-    /// Sends a turn. A status other than 2xx is a refusal.
-    pub async fn post(
+    /// Sends a turn and gives the stream of its events, which are still to come.
+    ///
+    /// # Errors
+    /// What [`EndpointClient::open_stream`] says, as `classify` reads it, with what it teaches about the endpoint.
+    pub async fn send(
         &self,
-        url: &str,
-        headers: &Headers,
-        body: Bytes,
-    ) -> Result<Result<HttpResponse, ErrorResponse>, Failure> {
-        let answer = self.http.post(url, headers, body, self.first_byte).await?;
-        if answer.status.is_success() { Ok(Ok(answer)) } else { Ok(Err(ErrorResponse::read(answer).await)) }
+        prepared: &PreparedRequest,
+        head: &RequestHead,
+        reader: Box<dyn Reader>,
+        classify: Classify,
+    ) -> Result<TurnStream, OpenError> {
+        let opened = self.open_stream(prepared.protocol, head, prepared.body.clone(), reader).await;
+        opened.map_err(|error| match error {
+            SendError::Failure(failure) => failure.into(),
+            SendError::Response(response) => {
+                let failure = classify(&self.error_context(&response, &prepared.model));
+                self.open_error(failure, &response, prepared)
+            }
+        })
     }
 
-    /// Sends a small request of an account service and reads its JSON, whatever the status.
+    /// The same for a body that holds more than the turn, and for those who act on a refusal themselves.
+    ///
+    /// # Errors
+    /// [`SendError::Failure`] where the endpoint did not answer, [`SendError::Response`] for a status other than 2xx.
+    pub async fn open_stream(
+        &self,
+        protocol: WireProtocol,
+        head: &RequestHead,
+        body: Bytes,
+        reader: Box<dyn Reader>,
+    ) -> Result<TurnStream, SendError> {
+        let response = self.post(head, body).await?;
+        Ok(match protocol {
+            WireProtocol::CommandCode => TurnStream::lines(response.body, reader, self.limits()),
+            _ => TurnStream::detect(response.body, reader, self.limits()),
+        })
+    }
+
+    async fn post(&self, head: &RequestHead, body: Bytes) -> Result<HttpResponse, SendError> {
+        let response = self.http.post(&head.url, &head.headers, body, self.first_byte).await?;
+        if response.status.is_success() {
+            return Ok(response);
+        }
+        Err(SendError::Response(ErrorResponse::read(response).await))
+    }
+
+    /// Goes on with an answer that the provider pauses: each body is posted like the one before it.
+    pub fn reopen(self: &Arc<Self>, head: RequestHead, model: String, classify: Classify) -> Reopen {
+        let (client, request) = (Arc::clone(self), Arc::new((head, model)));
+        Box::new(move |body: Bytes| {
+            let (client, request) = (Arc::clone(&client), Arc::clone(&request));
+            Box::pin(async move {
+                let (head, model) = &*request;
+                match client.post(head, body).await {
+                    Ok(response) => Ok(response.body),
+                    Err(SendError::Failure(failure)) => Err(failure),
+                    Err(SendError::Response(response)) => {
+                        Err(classify(&client.error_context(&response, model)))
+                    }
+                }
+            })
+        })
+    }
+
+    /// Sends a small request to an account service and reads its answer, whatever the status: POST with a body, GET without.
+    ///
+    /// # Errors
+    /// Where nothing answered within `timeout`.
     pub async fn call(
         &self,
         url: &str,
@@ -130,32 +211,31 @@ impl EndpointClient {
         body: Option<Bytes>,
         timeout: Duration,
     ) -> Result<(u16, Vec<u8>), Failure> {
-        let answer = match body {
+        let response = match body {
             Some(body) => self.http.post(url, headers, body, timeout).await?,
             None => self.http.get(url, headers, timeout).await?,
         };
-        let status = answer.status.as_u16();
-        Ok((status, read_error_body(answer.body, SMALL_BODY, timeout).await))
+        let status = response.status.as_u16();
+        Ok((status, read_error_body(response.body, MAX_ACCOUNT_BODY, timeout).await))
     }
 
-    /// What a refusal means, in the common wordings.
-    pub fn refused(&self, refusal: &ErrorResponse, prepared: &PreparedRequest) -> OpenError {
-        let failure =
-            errors::classify(refusal.status, refusal.retry_after, &refusal.body, &self.name, &prepared.model);
-        self.with_limitation(failure, refusal, prepared)
+    /// A refusal with what is known of the request.
+    pub fn error_context<'a>(&'a self, response: &'a ErrorResponse, model: &'a str) -> ErrorContext<'a> {
+        ErrorContext::new(response.status, &response.body, &self.name, model)
+            .with_retry_after(response.retry_after)
     }
 
-    /// A classified refusal, and what it teaches.
-    pub fn with_limitation(
+    /// A classified refusal, and what it teaches about the endpoint.
+    pub fn open_error(
         &self,
         failure: Failure,
-        refusal: &ErrorResponse,
+        response: &ErrorResponse,
         prepared: &PreparedRequest,
     ) -> OpenError {
-        let said = errors::said(&refusal.body);
-        let teaches = failure.kind == Kind::BadRequest || failure.kind == Kind::ModelNotFound;
-        let limitation =
-            if teaches { limitation::learn(refusal.status, &said, prepared.features) } else { None };
+        let teaches = matches!(failure.kind, Kind::BadRequest | Kind::ModelNotFound);
+        let learn =
+            || limitation::learn(response.status, &errors::error_text(&response.body), prepared.features);
+        let limitation = if teaches { learn() } else { None };
         OpenError { failure, limitation }
     }
 
@@ -166,17 +246,12 @@ impl EndpointClient {
 }
 
 impl ErrorResponse {
-    /// Reads the body of an answer that is none.
-    pub async fn read(answer: HttpResponse) -> Self {
-        let status = answer.status.as_u16();
-        let header = answer.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let body = read_error_body(answer.body, ERROR_BODY, ERROR_BODY_TIME).await;
-        let retry_after = errors::retry_after(header.as_deref(), &body, unix_now());
+    async fn read(response: HttpResponse) -> Self {
+        let status = response.status.as_u16();
+        let header =
+            response.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let body = read_error_body(response.body, MAX_ERROR_BODY, ERROR_BODY_TIMEOUT).await;
+        let retry_after = errors::retry_after(header.as_deref(), &body, clock::unix_now());
         Self { status, body, retry_after }
     }
-}
-
-/// Seconds since 1970.
-pub(crate) fn unix_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -10,8 +10,8 @@ use latimer_protocol::failure::{Failure, Kind};
 use latimer_protocol::secret::redact;
 use serde_json::Value;
 
-/// The most of a provider's words that is shown.
-const LONGEST_MESSAGE: usize = 1000;
+/// How much of a provider's message is shown, in characters.
+const MAX_MESSAGE_LEN: usize = 1000;
 
 /// Wordings of a history that is too long, in lower case.
 const CONTEXT: [&str; 14] = [
@@ -110,17 +110,48 @@ const CAUSES: [(u16, &str, &str); 4] = [
 /// What to do about a key that is not taken.
 pub(crate) const CHECK_KEY: &str = " (check the endpoint's api_key)";
 
-/// Turns an answer that is not 2xx into a failure.
-pub fn classify(
-    status: u16,
-    retry_after: Option<Duration>,
-    body: &[u8],
-    endpoint: &str,
-    model: &str,
-) -> Failure {
-    let text = String::from_utf8_lossy(body);
-    let said = words(&text);
-    let lower = format!("\"{}\" {}", said.code, said.message).to_ascii_lowercase();
+/// A refusal and what is known of the request: all that a protocol needs to say what it means.
+#[derive(Debug, Clone, Copy)]
+pub struct ErrorContext<'a> {
+    /// The HTTP status, or the one that an error's own code stands for.
+    pub status: u16,
+    /// How long the provider asked to wait.
+    pub retry_after: Option<Duration>,
+    /// The body of the refusal, as far as it was read.
+    pub body: &'a [u8],
+    /// The endpoint's name, for the message.
+    pub endpoint: &'a str,
+    /// The model that was asked for; empty where none was.
+    pub model: &'a str,
+}
+
+impl<'a> ErrorContext<'a> {
+    /// A refusal that names no wait.
+    pub fn new(status: u16, body: &'a [u8], endpoint: &'a str, model: &'a str) -> Self {
+        Self { status, retry_after: None, body, endpoint, model }
+    }
+
+    /// The same with another status: the one that the refusal's own code stands for.
+    #[must_use]
+    pub fn with_status(self, status: u16) -> Self {
+        Self { status, ..self }
+    }
+
+    /// The same with the wait that the provider asked for.
+    #[must_use]
+    pub fn with_retry_after(self, retry_after: Option<Duration>) -> Self {
+        Self { retry_after, ..self }
+    }
+}
+
+/// How a protocol turns a refusal into a failure: [`classify`], or the function of the same name in its own `errors` module.
+pub type Classify = fn(&ErrorContext<'_>) -> Failure;
+
+/// Turns an answer that is not 2xx into a failure, by its status and the common wordings.
+pub fn classify(context: &ErrorContext<'_>) -> Failure {
+    let ErrorContext { status, retry_after, body, endpoint, model } = *context;
+    let text = ErrorText::of(&String::from_utf8_lossy(body));
+    let lower = format!("\"{}\" {}", text.code, text.message).to_ascii_lowercase();
     let retry_after = retry_after.or_else(|| if status == 429 { in_words(&lower) } else { None });
     let long = retry_after.is_some_and(|wait| wait > LONG_WAIT);
     let has = |table: &[&str]| table.iter().any(|wording| lower.contains(wording));
@@ -139,7 +170,7 @@ pub fn classify(
     };
     let hint = hint(status, kind, &lower, model);
     let shown =
-        if said.message.is_empty() { format!("HTTP {status} without a message") } else { said.message };
+        if text.message.is_empty() { format!("HTTP {status} without a message") } else { text.message };
     let cause = CAUSES.iter().find(|(known, word, _)| *known == status && lower.contains(word));
     Failure {
         kind,
@@ -151,12 +182,12 @@ pub fn classify(
 }
 
 /// A top-level `error` in a stream, or in a 200 that is none.
-pub fn in_stream(raw: &str, endpoint: &str, model: &str) -> Failure {
+pub fn stream_error(raw: &str, endpoint: &str, model: &str) -> Failure {
     let value = serde_json::from_str::<Value>(raw).unwrap_or(Value::Null);
     let code = value.get("code").or_else(|| value.get("status")).and_then(Value::as_u64);
     let status = code.and_then(|code| u16::try_from(code).ok()).filter(|code| (400..600).contains(code));
-    let body = format!("{{\"error\":{raw}}}");
-    let mut failure = classify(status.unwrap_or(502), None, body.as_bytes(), endpoint, model);
+    let body = error_body(raw);
+    let mut failure = classify(&ErrorContext::new(status.unwrap_or(502), &body, endpoint, model));
     if status.is_none() && failure.kind == Kind::Overloaded {
         failure.kind = Kind::UpstreamError;
     }
@@ -164,10 +195,15 @@ pub fn in_stream(raw: &str, endpoint: &str, model: &str) -> Failure {
     failure
 }
 
-/// The provider's own words, cleaned and with its codes.
-pub fn said(body: &[u8]) -> String {
-    let said = words(&String::from_utf8_lossy(body));
-    format!("{} {}", said.code, said.message)
+/// The error of a stream as the body that a refusal would have.
+pub(crate) fn error_body(raw: &str) -> Vec<u8> {
+    format!("{{\"error\":{raw}}}").into_bytes()
+}
+
+/// The provider's codes and message, without markup and credentials.
+pub fn error_text(body: &[u8]) -> String {
+    let text = ErrorText::of(&String::from_utf8_lossy(body));
+    format!("{} {}", text.code, text.message)
 }
 
 /// What to do next, where the provider's own words do not say.
@@ -184,47 +220,50 @@ fn hint(status: u16, kind: Kind, lower: &str, model: &str) -> String {
     }
 }
 
-struct Words {
+/// What the body of a refusal says.
+struct ErrorText {
     code: String,
     message: String,
 }
 
-/// Finds the words in a body: `error.message`, a bare `message` or `detail`, a list of those, or the text itself.
-fn words(text: &str) -> Words {
-    let value = serde_json::from_str::<Value>(text).unwrap_or(Value::Null);
-    let value = value.get(0).unwrap_or(&value);
-    let error = value.get("error").unwrap_or(value);
-    let field = |name: &str| match error.get(name) {
-        Some(Value::String(text)) => Some(text.clone()),
-        Some(Value::Number(number)) => Some(number.to_string()),
-        _ => None,
-    };
-    let detail = || {
-        let first = value.get("detail").and_then(|detail| detail.get(0))?;
-        Some(format!(
-            "{} {}",
-            first.get("msg")?.as_str()?,
-            first.get("loc").map(Value::to_string).unwrap_or_default()
-        ))
-    };
-    let inner = error.pointer("/metadata/raw").and_then(Value::as_str).map(|raw| words(raw).message);
-    let beside = value.get("message").and_then(Value::as_str);
-    // An `error` of one word is a code, where a message stands beside it.
-    let bare = error.as_str().filter(|error| beside.is_none() || error.contains(char::is_whitespace));
-    let message = field("message")
-        .or_else(|| bare.map(str::to_owned))
-        .or_else(|| beside.map(str::to_owned))
-        .or_else(|| value.get("detail").and_then(Value::as_str).map(str::to_owned))
-        .or_else(detail)
-        .unwrap_or_else(|| if value.is_null() { text.to_owned() } else { String::new() });
-    let message = match inner.filter(|inner| !inner.is_empty() && !message.contains(inner.as_str())) {
-        Some(inner) => format!("{message}: {inner}"),
-        None => message,
-    };
-    let codes = ["code", "type", "status"].iter().filter_map(|name| field(name));
-    let code = error.as_str().filter(|_| bare.is_none()).map(str::to_owned).into_iter().chain(codes);
-    let code = code.collect::<Vec<_>>().join(" ");
-    Words { code, message: clean(&message) }
+impl ErrorText {
+    /// `error.message`, a bare `message` or `detail`, the first of a list of those, or the text itself.
+    fn of(text: &str) -> Self {
+        let value = serde_json::from_str::<Value>(text).unwrap_or(Value::Null);
+        let value = value.get(0).unwrap_or(&value);
+        let error = value.get("error").unwrap_or(value);
+        let field = |name: &str| match error.get(name) {
+            Some(Value::String(text)) => Some(text.clone()),
+            Some(Value::Number(number)) => Some(number.to_string()),
+            _ => None,
+        };
+        let detail = || {
+            let first = value.get("detail").and_then(|detail| detail.get(0))?;
+            Some(format!(
+                "{} {}",
+                first.get("msg")?.as_str()?,
+                first.get("loc").map(Value::to_string).unwrap_or_default()
+            ))
+        };
+        let inner = error.pointer("/metadata/raw").and_then(Value::as_str).map(|raw| Self::of(raw).message);
+        let beside = value.get("message").and_then(Value::as_str);
+        // An `error` of one word is a code, where a message stands beside it.
+        let bare = error.as_str().filter(|error| beside.is_none() || error.contains(char::is_whitespace));
+        let message = field("message")
+            .or_else(|| bare.map(str::to_owned))
+            .or_else(|| beside.map(str::to_owned))
+            .or_else(|| value.get("detail").and_then(Value::as_str).map(str::to_owned))
+            .or_else(detail)
+            .unwrap_or_else(|| if value.is_null() { text.to_owned() } else { String::new() });
+        let message = match inner.filter(|inner| !inner.is_empty() && !message.contains(inner.as_str())) {
+            Some(inner) => format!("{message}: {inner}"),
+            None => message,
+        };
+        let codes = ["code", "type", "status"].iter().filter_map(|name| field(name));
+        let code = error.as_str().filter(|_| bare.is_none()).map(str::to_owned).into_iter().chain(codes);
+        let code = code.collect::<Vec<_>>().join(" ");
+        Self { code, message: clean(&message) }
+    }
 }
 
 /// Without markup, control characters and credentials, on one line, and short.
@@ -243,12 +282,12 @@ fn clean(text: &str) -> String {
             c if c.is_whitespace() || c.is_control() => out.push(' '),
             c => out.push(c),
         }
-        if out.len() > 8 * LONGEST_MESSAGE {
+        if out.len() > 8 * MAX_MESSAGE_LEN {
             break;
         }
     }
     let joined = out.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
-    redact(&joined).chars().take(LONGEST_MESSAGE).collect()
+    redact(&joined).chars().take(MAX_MESSAGE_LEN).collect()
 }
 
 #[cfg(test)]
@@ -342,7 +381,7 @@ mod tests {
             ),
         ];
         for (status, body, kind, message) in cases {
-            let failure = classify(status, None, body.as_bytes(), "lab", "m");
+            let failure = classify(&ErrorContext::new(status, body.as_bytes(), "lab", "m"));
             assert_eq!((failure.kind, failure.message.as_str()), (kind, message), "{status} {body}");
         }
     }
@@ -370,7 +409,7 @@ mod tests {
             ),
         ];
         for (status, body, kind, message) in cases {
-            let failure = classify(status, None, body.as_bytes(), "lab", "m");
+            let failure = classify(&ErrorContext::new(status, body.as_bytes(), "lab", "m"));
             assert_eq!((failure.kind, failure.message.as_str()), (kind, message), "{status} {body}");
         }
     }

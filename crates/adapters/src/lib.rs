@@ -7,9 +7,11 @@
 
 pub mod adapter;
 pub mod anthropic;
+mod arguments;
 pub mod auth;
 pub mod by_model;
 pub mod chat;
+mod clock;
 pub mod codebuff;
 pub mod command_code;
 pub mod credential;
@@ -26,5 +28,6 @@ pub mod reader;
 pub mod repair;
 pub mod responses;
 pub mod scripted;
+mod sync;
 pub mod tool_names;
 pub mod transport;

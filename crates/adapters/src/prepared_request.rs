@@ -1,16 +1,55 @@
-//! A turn in a provider's words.
+//! A turn on its way out: as the client wrote it, encoded for a provider, ready to be sent.
 
 use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
 use latimer_protocol::turn::{Owner, Seal};
 
+use crate::exchange;
 use crate::limitation::Features;
 use crate::tool_names::ToolNames;
 
-/// A turn in a provider's words, ready to be sent as often as needed.
+/// A larger body, in bytes, is not kept for going on with an answer that the provider paused.
+const MAX_KEPT_BODY: usize = 4 << 20;
+
+/// The headers of a request, in the order in which they are sent.
+pub type Headers = Vec<(HeaderName, HeaderValue)>;
+
+/// What an encoder or a rewriter makes of a turn. [`EncodedRequest::prepare`] makes it sendable.
+#[derive(Debug, Default)]
+pub struct EncodedRequest {
+    /// The JSON body.
+    pub body: Vec<u8>,
+    /// Tool names that were changed for the provider.
+    pub names: ToolNames,
+    /// Headers that belong to this turn alone, such as the features it asks for.
+    pub headers: Headers,
+    /// What the request makes use of: only that can be what a provider refuses.
+    pub features: Features,
+    /// What was changed or left out, for the log.
+    pub notes: Vec<String>,
+}
+
+impl EncodedRequest {
+    /// The request in sendable form: `model` as the provider knows it, `owner` of the opaque state that comes back.
+    pub fn prepare(self, protocol: WireProtocol, model: &str, owner: Owner) -> PreparedRequest {
+        PreparedRequest {
+            protocol,
+            is_passthrough: false,
+            body: self.body.into(),
+            model: model.to_owned(),
+            owner,
+            names: self.names,
+            headers: self.headers,
+            features: self.features,
+            notes: self.notes,
+        }
+    }
+}
+
+/// A turn in a provider's protocol, ready to be sent as often as needed.
 #[derive(Debug, Clone)]
 pub struct PreparedRequest {
-    /// Which protocol the words are of.
+    /// Which protocol the body is of.
     pub protocol: WireProtocol,
     /// The answer goes through as the upstream writes it: the client speaks the same protocol.
     pub is_passthrough: bool,
@@ -20,14 +59,46 @@ pub struct PreparedRequest {
     pub model: String,
     /// Whose opaque state comes back.
     pub owner: Owner,
-    /// Tool names that were changed.
+    /// Tool names that were changed for the provider.
     pub names: ToolNames,
     /// Headers that belong to this turn alone, such as a conversation's id.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
+    pub headers: Headers,
     /// What the request makes use of: only that can be what a provider refused.
     pub features: Features,
-    /// What was lowered or dropped, for the log.
+    /// What was changed or left out, for the log.
     pub notes: Vec<String>,
+}
+
+impl PreparedRequest {
+    /// The same request, whose answer goes through as the upstream writes it.
+    #[must_use]
+    pub fn as_passthrough(self) -> Self {
+        Self { is_passthrough: true, ..self }
+    }
+
+    /// How many bytes go to the upstream.
+    pub fn body_len(&self) -> usize {
+        self.body.len()
+    }
+
+    /// The body, for going on with an answer that the provider pauses; `None` where it is too large to be kept (4 MB).
+    pub(crate) fn kept_body(&self) -> Option<Bytes> {
+        (self.body.len() <= MAX_KEPT_BODY).then(|| self.body.clone())
+    }
+
+    /// The same turn with two more messages at its end: what the model wrote, and what it is told next. `None` where the body
+    /// has no list to which they could be added.
+    pub fn with_exchange(&self, assistant: &str, user: &str) -> Option<Self> {
+        let body = match self.protocol {
+            WireProtocol::Chat | WireProtocol::Anthropic => {
+                exchange::append_messages(&self.body, assistant, user)
+            }
+            WireProtocol::Responses => exchange::append_items(&self.body, assistant, user),
+            WireProtocol::Gemini => exchange::append_contents(&self.body, assistant, user),
+            WireProtocol::CommandCode => exchange::append_messages(&self.body, assistant, user),
+        };
+        Some(Self { body: body?.into(), ..self.clone() })
+    }
 }
 
 /// A request as the client wrote it, for an upstream of the same protocol.
@@ -38,7 +109,7 @@ pub struct ClientRequest {
     /// The JSON body.
     pub body: Bytes,
     /// Headers of the client; the adapter picks those that concern its upstream.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
+    pub headers: Headers,
     /// Opens the carriers of provider state.
     pub seal: Seal,
 }
@@ -56,4 +127,25 @@ pub enum WireProtocol {
     Gemini,
     /// Command Code `alpha/generate`.
     CommandCode,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prepared_request_keeps_what_was_encoded() {
+        let encoded = EncodedRequest {
+            body: b"{\"messages\":[]}".to_vec(),
+            notes: vec!["x".to_owned()],
+            ..EncodedRequest::default()
+        };
+        let owner = Owner::new("lab", "m");
+        let prepared = encoded.prepare(WireProtocol::Chat, "m", owner.clone());
+        assert_eq!((prepared.model.as_str(), &prepared.owner, prepared.body_len()), ("m", &owner, 15));
+        assert_eq!(prepared.kept_body(), Some(prepared.body.clone()));
+        assert!(!prepared.is_passthrough && prepared.clone().as_passthrough().is_passthrough);
+        let large = PreparedRequest { body: vec![b' '; MAX_KEPT_BODY + 1].into(), ..prepared };
+        assert_eq!(large.kept_body(), None);
+    }
 }

@@ -50,9 +50,17 @@ impl ToolNameRule {
 }
 
 /// The changed names of one request.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ToolNames {
+    rule: ToolNameRule,
+    /// The provider's name and the client's.
     changed: Vec<(String, String)>,
+}
+
+impl Default for ToolNames {
+    fn default() -> Self {
+        Self { rule: ToolNameRule::COMMON, changed: Vec::new() }
+    }
 }
 
 impl ToolNames {
@@ -66,17 +74,22 @@ impl ToolNames {
             short.push_str(&tail);
             changed.push((short, tool.name.clone()));
         }
-        Self { changed }
+        Self { rule, changed }
     }
 
-    /// The hub's name for the name a model used.
-    pub fn client_name<'n>(&'n self, wire: &'n str) -> &'n str {
-        self.changed.iter().find(|(changed, _)| changed == wire).map_or(wire, |(_, hub)| hub)
+    /// A name that the provider allows for a tool that may not be declared any more: calls of earlier turns have any name.
+    pub fn allowed_name<'n>(&'n self, client: &'n str) -> Cow<'n, str> {
+        self.rule.sanitize(self.provider_name(client))
     }
 
-    /// The provider's name for the hub's name.
-    pub fn provider_name<'n>(&'n self, hub: &'n str) -> &'n str {
-        self.changed.iter().find(|(_, known)| known == hub).map_or(hub, |(changed, _)| changed)
+    /// The client's name for the name a model used.
+    pub fn client_name<'n>(&'n self, provider: &'n str) -> &'n str {
+        self.changed.iter().find(|(changed, _)| changed == provider).map_or(provider, |(_, client)| client)
+    }
+
+    /// The provider's name for the client's name.
+    pub fn provider_name<'n>(&'n self, client: &'n str) -> &'n str {
+        self.changed.iter().find(|(_, known)| known == client).map_or(client, |(changed, _)| changed)
     }
 }
 
@@ -94,8 +107,8 @@ mod tests {
             ..TurnRequest::default()
         };
         let names = ToolNames::new(&turn, ToolNameRule { starts_with_letter: true, ..ToolNameRule::COMMON });
-        for (hub, wire) in [("plain", "plain"), ("a.b", "a_b_1"), ("7z", "_7z_2")] {
-            assert_eq!((names.provider_name(hub), names.client_name(wire)), (wire, hub));
+        for (client, wire) in [("plain", "plain"), ("a.b", "a_b_1"), ("7z", "_7z_2")] {
+            assert_eq!((names.provider_name(client), names.client_name(wire)), (wire, client));
         }
         let short = names.provider_name(&long);
         assert!(short.len() == 64 && short.ends_with("_3"), "{short}");

@@ -6,11 +6,12 @@ mod gemini_turns;
 use gemini_turns::{
     ANTIGRAVITY, GEMINI, NATIVE, becomes, body, call, output, picture, said, shown, turn, user, written,
 };
-use latimer_adapters::gemini::request::{FlavourLimits, with_exchange};
+use latimer_adapters::gemini::request::FlavourLimits;
 use latimer_adapters::limitation::{Limitation, Limitations};
+use latimer_adapters::prepared_request::{EncodedRequest, WireProtocol};
 use latimer_protocol::id::CallId;
 use latimer_protocol::turn::{
-    CallOutput, Content, Format, Item, Message, Reasoning, Role, Tool, ToolChoice, TurnRequest,
+    CallOutput, Content, Format, Item, Message, Owner, Reasoning, Role, Tool, ToolChoice, TurnRequest,
 };
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -184,11 +185,15 @@ fn an_exchange_goes_to_the_end() {
         &turn(vec![user("\"contents\":[1]"), call("1", r#"{"contents":[2]}"#), output("1", "x")]),
         NATIVE,
     );
-    let more = with_exchange(body.to_string().as_bytes(), "half an ans", "go on").expect("a body");
-    let more: Value = serde_json::from_slice(&more).expect("JSON");
+    let with_exchange = |body: &str, assistant: &str, user: &str| {
+        let encoded = EncodedRequest { body: body.into(), ..EncodedRequest::default() };
+        encoded.prepare(WireProtocol::Gemini, "m", Owner::default()).with_exchange(assistant, user)
+    };
+    let more = with_exchange(&body.to_string(), "half an ans", "go on").expect("a body");
+    let more: Value = serde_json::from_slice(&more.body).expect("JSON");
     let (before, after) = (shown(&body), shown(&more));
     assert_eq!(after, format!("{before}\nmodel: \"half an ans\"\nuser: \"go on\""));
     for broken in ["", "{}", r#"{"contents":7}"#] {
-        assert_eq!(with_exchange(broken.as_bytes(), "a", "b"), None);
+        assert!(with_exchange(broken, "a", "b").is_none(), "{broken}");
     }
 }

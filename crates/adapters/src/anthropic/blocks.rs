@@ -8,7 +8,7 @@ use latimer_protocol::anthropic::request::{MessagesBlockParam, MessagesMessage, 
 use latimer_protocol::turn::{Call, CallOutput, Content, Item, Message, Owner, ReasoningItem, Role};
 use serde_json::value::RawValue;
 
-use crate::exchange::arguments;
+use crate::arguments;
 use crate::limitation::{Limitation, Limitations};
 use crate::pairing::{NO_OUTPUT, PairedItem, orphan_text};
 use crate::tool_names::ToolNames;
@@ -125,14 +125,10 @@ impl<'a, 'n> Writer<'a, 'n> {
     }
 
     fn call(&mut self, call: &'a Call, id: &str) {
-        let input = match arguments(&call.arguments) {
-            Cow::Borrowed(text) => serde_json::from_str::<&RawValue>(text).map(Cow::Borrowed).ok(),
-            Cow::Owned(text) => RawValue::from_string(text).map(Cow::Owned).ok(),
-        };
         let block = MessagesBlockParam::ToolUse {
             id: safe(id),
             name: Cow::Owned(self.names.provider_name(&call.name).to_owned()),
-            input: input.unwrap_or(Cow::Borrowed(RawValue::NULL)),
+            input: arguments::object(&call.arguments),
         };
         self.push("assistant", block);
     }

@@ -1,11 +1,9 @@
 //! What a refusal of this protocol means. Its own `error.type` says more than the status; the words are the common ones.
 
-use std::time::Duration;
-
 use latimer_protocol::failure::Failure;
 use serde::Deserialize;
 
-use crate::errors;
+use crate::errors::{self, ErrorContext};
 
 /// `error.type`, and the status that goes with it.
 const TYPES: [(&str, u16); 10] = [
@@ -22,39 +20,33 @@ const TYPES: [(&str, u16); 10] = [
 ];
 
 #[derive(Deserialize)]
-struct Body {
-    error: Error,
+struct ErrorEnvelope {
+    error: ErrorType,
 }
 
 #[derive(Deserialize)]
-struct Error {
+struct ErrorType {
     #[serde(rename = "type")]
     kind: Option<String>,
 }
 
 /// Turns an answer that is not 2xx into a failure.
-pub fn classify(
-    status: u16,
-    retry_after: Option<Duration>,
-    body: &[u8],
-    endpoint: &str,
-    model: &str,
-) -> Failure {
-    let said =
-        serde_json::from_slice::<Body>(body).ok().and_then(|body| status_of(body.error.kind.as_deref()));
+pub fn classify(context: &ErrorContext<'_>) -> Failure {
+    let status = context.status;
+    let by_type = serde_json::from_slice::<ErrorEnvelope>(context.body)
+        .ok()
+        .and_then(|body| status_of(body.error.kind.as_deref()));
     // A gateway's status may be less exact than the words it passes on; a success is no status for a refusal.
-    let meant = said.filter(|said| *said != 400 || !(400..500).contains(&status)).unwrap_or(status);
-    let mut failure = errors::classify(meant, retry_after, body, endpoint, model);
-    failure.status = Some(status);
-    failure
+    let exact = by_type.filter(|by_type| *by_type != 400 || !(400..500).contains(&status)).unwrap_or(status);
+    Failure { status: Some(status), ..errors::classify(&context.with_status(exact)) }
 }
 
 /// An `error` event in a stream.
-pub fn in_stream(raw: &str, endpoint: &str, model: &str) -> Failure {
-    let error = serde_json::from_str::<Error>(raw).ok();
+pub fn stream_error(raw: &str, endpoint: &str, model: &str) -> Failure {
+    let error = serde_json::from_str::<ErrorType>(raw).ok();
     let status = error.and_then(|error| status_of(error.kind.as_deref())).unwrap_or(500);
-    let body = format!("{{\"error\":{raw}}}");
-    Failure { status: None, ..errors::classify(status, None, body.as_bytes(), endpoint, model) }
+    let body = errors::error_body(raw);
+    Failure { status: None, ..errors::classify(&ErrorContext::new(status, &body, endpoint, model)) }
 }
 
 fn status_of(kind: Option<&str>) -> Option<u16> {
@@ -94,13 +86,14 @@ mod tests {
         ];
         for (status, kind, message, want) in cases {
             let body = serde_json::json!({ "type": "error", "error": { "type": kind, "message": message } });
-            let failure = classify(status, None, body.to_string().as_bytes(), "lab", "claude-9");
+            let body = body.to_string();
+            let failure = classify(&ErrorContext::new(status, body.as_bytes(), "lab", "claude-9"));
             assert_eq!((failure.kind, failure.status), (want, Some(status)), "{status} {message}");
         }
         assert_eq!(
-            in_stream(r#"{"type":"overloaded_error","message":"busy"}"#, "lab", "m").kind,
+            stream_error(r#"{"type":"overloaded_error","message":"busy"}"#, "lab", "m").kind,
             Kind::Overloaded
         );
-        assert_eq!(in_stream("7", "lab", "m").kind, Kind::UpstreamError);
+        assert_eq!(stream_error("7", "lab", "m").kind, Kind::UpstreamError);
     }
 }

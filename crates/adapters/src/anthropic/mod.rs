@@ -13,27 +13,24 @@ mod tools;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
 use latimer_protocol::turn::{Owner, TurnRequest};
 
+use self::passthrough_reader::MessagesPassthroughReader;
+use self::request::BETA;
+use self::stream::MessagesReader;
 use crate::credential::Credential;
-use crate::drive::{Reopen, TurnStream};
-use crate::endpoint_client::{EndpointClient, ErrorResponse, Headers, OpenError};
+use crate::drive::TurnStream;
+use crate::endpoint_client::{EndpointClient, OpenError, RequestHead};
 use crate::limitation::{Features, Limitation, Limitations};
 use crate::pairing::is_paired;
-use crate::prepared_request::{ClientRequest, PreparedRequest, WireProtocol};
+use crate::prepared_request::{ClientRequest, EncodedRequest, Headers, PreparedRequest, WireProtocol};
 use crate::reader::ReaderContext;
-use crate::tool_names::ToolNames;
 
 /// The version of the protocol.
 const VERSION: (&str, &str) = ("anthropic-version", "2023-06-01");
-/// Features are asked for in this header, separated by commas.
-const BETA: &str = "anthropic-beta";
 /// What an access token needs.
 const OAUTH_BETA: &str = "oauth-2025-04-20";
-/// A larger request is not kept for going on with a paused answer.
-const MAX_KEPT_REQUEST: usize = 4 << 20;
 
 /// One Messages endpoint.
 pub struct Anthropic {
@@ -56,76 +53,38 @@ impl Anthropic {
         let raw = raw.filter(|raw| {
             raw.protocol == WireProtocol::Anthropic && limitations.is_empty() && is_paired(&turn.items)
         });
-        if let Some(raw) = raw
-            && let Some(body) = rewrite::rewrite(&raw.body, &turn.model, &owner, &raw.seal)
-        {
-            return PreparedRequest {
-                protocol: WireProtocol::Anthropic,
-                is_passthrough: true,
-                body: body.into(),
-                model: turn.model.clone(),
-                owner,
-                names: ToolNames::default(),
-                headers: raw.headers.iter().filter(|(name, _)| name == BETA).cloned().collect(),
-                features: Features::of([Limitation::NoOwnRequests]),
-                notes: Vec::new(),
-            };
-        }
-        let written = request::write(turn, &owner, limitations);
-        let beta = HeaderValue::try_from(written.betas.join(",")).ok().filter(|value| !value.is_empty());
-        PreparedRequest {
-            protocol: WireProtocol::Anthropic,
-            is_passthrough: false,
-            body: written.body.into(),
-            model: turn.model.clone(),
-            owner,
-            names: written.names,
-            headers: beta.map(|value| (HeaderName::from_static(BETA), value)).into_iter().collect(),
-            features: written.features,
-            notes: written.notes,
+        let rewritten = raw.and_then(|raw| {
+            let body = rewrite::rewrite(&raw.body, &turn.model, &owner, &raw.seal)?;
+            let headers = raw.headers.iter().filter(|(name, _)| name == BETA).cloned().collect();
+            let features = Features::of([Limitation::NoOwnRequests]);
+            Some(EncodedRequest { body, headers, features, ..EncodedRequest::default() })
+        });
+        match rewritten {
+            Some(request) => request.prepare(WireProtocol::Anthropic, &turn.model, owner).as_passthrough(),
+            None => {
+                request::write(turn, &owner, limitations).prepare(WireProtocol::Anthropic, &turn.model, owner)
+            }
         }
     }
 
     /// Sends the turn. Returns once the provider accepted it; its events are still to come.
+    ///
+    /// # Errors
+    /// Why the provider did not take it, and what that teaches.
     pub async fn open(
         &self,
         prepared: &PreparedRequest,
         credential: Option<&Credential>,
     ) -> Result<TurnStream, OpenError> {
-        let headers = self.headers(prepared, credential)?;
-        let url = self.url();
-        let answer = match self.client.post(&url, &headers, prepared.body.clone()).await? {
-            Ok(answer) => answer,
-            Err(refusal) => return Err(self.refused(&refusal, prepared)),
-        };
+        let head = RequestHead { url: self.url(), headers: self.headers(prepared, credential)? };
+        let context = ReaderContext::of(prepared, &self.client.name);
         if prepared.is_passthrough {
-            let tap = passthrough_reader::MessagesPassthroughReader::new(ReaderContext::of(
-                prepared,
-                &self.client.name,
-            ));
-            return Ok(TurnStream::detect(answer.body, Box::new(tap), self.client.limits()));
+            let reader = Box::new(MessagesPassthroughReader::new(context));
+            return self.client.send(prepared, &head, reader, errors::classify).await;
         }
-        let kept = (prepared.body.len() <= MAX_KEPT_REQUEST).then(|| prepared.body.clone());
-        let reader = stream::MessagesReader::new(ReaderContext::of(prepared, &self.client.name), kept);
-        let stream = TurnStream::detect(answer.body, Box::new(reader), self.client.limits());
-        Ok(stream.reopened_by(self.reopen(url, headers, prepared.model.clone())))
-    }
-
-    /// Goes on with a paused answer.
-    fn reopen(&self, url: String, headers: Headers, model: String) -> Reopen {
-        let client = Arc::clone(&self.client);
-        Box::new(move |body: Bytes| {
-            let (client, url, headers, model) =
-                (Arc::clone(&client), url.clone(), headers.clone(), model.clone());
-            Box::pin(async move {
-                match client.post(&url, &headers, body).await? {
-                    Ok(answer) => Ok(answer.body),
-                    Err(ErrorResponse { status, body, retry_after }) => {
-                        Err(errors::classify(status, retry_after, &body, &client.name, &model))
-                    }
-                }
-            })
-        })
+        let reader = Box::new(MessagesReader::new(context, prepared.kept_body()));
+        let stream = self.client.send(prepared, &head, reader, errors::classify).await?;
+        Ok(stream.reopened_by(self.client.reopen(head, prepared.model.clone(), errors::classify)))
     }
 
     fn url(&self) -> String {
@@ -163,11 +122,5 @@ impl Anthropic {
                 .extend(HeaderValue::try_from(all).ok().map(|value| (HeaderName::from_static(BETA), value)));
         }
         Ok(headers)
-    }
-
-    fn refused(&self, refusal: &ErrorResponse, prepared: &PreparedRequest) -> OpenError {
-        let ErrorResponse { status, body, retry_after } = refusal;
-        let failure = errors::classify(*status, *retry_after, body, &self.client.name, &prepared.model);
-        self.client.with_limitation(failure, refusal, prepared)
     }
 }

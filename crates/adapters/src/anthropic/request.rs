@@ -2,6 +2,7 @@
 //!
 //! Invariant: roles alternate and the person begins; every call of a turn is answered in the next one, results first.
 
+use hyper::header::{HeaderName, HeaderValue};
 use latimer_protocol::anthropic::request::{
     MessagesBlockParam, MessagesCacheControl, MessagesMessage, MessagesRequest,
 };
@@ -13,27 +14,17 @@ use super::models::{self, Thinking, USUAL_MAX_TOKENS};
 use super::tools;
 use crate::limitation::{Features, Limitation, Limitations};
 use crate::pairing::{PairedItem, pair};
+use crate::prepared_request::EncodedRequest;
 use crate::tool_names::{ToolNameRule, ToolNames};
 
+/// Features are asked for in this header, separated by commas.
+pub(super) const BETA: &str = "anthropic-beta";
+/// Thoughts between the calls of one answer, for models that think within a budget.
+const INTERLEAVED: &str = "interleaved-thinking-2025-05-14";
 /// The least the provider takes for thinking.
 const LEAST_BUDGET: u64 = 1024;
 /// Room for the answer itself behind the thoughts.
 const ROOM: u64 = 4096;
-
-/// A request in the provider's words.
-#[derive(Debug)]
-pub struct EncodedRequest {
-    /// The JSON body.
-    pub body: Vec<u8>,
-    /// Tool names that were changed.
-    pub names: ToolNames,
-    /// Features that have to be asked for in the header `anthropic-beta`.
-    pub betas: Vec<&'static str>,
-    /// What the request makes use of.
-    pub features: Features,
-    /// What was lowered or dropped, for the log.
-    pub notes: Vec<String>,
-}
 
 /// Writes the turn. `owner` is whose opaque state may go out.
 pub fn write(turn: &TurnRequest, owner: &Owner, limitations: &Limitations) -> EncodedRequest {
@@ -59,14 +50,11 @@ pub fn write(turn: &TurnRequest, owner: &Owner, limitations: &Limitations) -> En
     if !limitations.has(Limitation::NoCacheKey) {
         mark(&mut request);
     }
-    let betas = if thinks && has_tools && model.thinking == Thinking::Budget {
-        vec!["interleaved-thinking-2025-05-14"]
-    } else {
-        Vec::new()
-    };
+    let interleaved = thinks && has_tools && model.thinking == Thinking::Budget;
+    let beta = interleaved.then_some((HeaderName::from_static(BETA), HeaderValue::from_static(INTERLEAVED)));
     // Writing to memory fails only for maps with keys that are not strings, and there are none.
     let body = serde_json::to_vec(&request).unwrap_or_default();
-    EncodedRequest { body, names, betas, features, notes }
+    EncodedRequest { body, names, headers: beta.into_iter().collect(), features, notes }
 }
 
 /// The base prompt and the alternating turns.

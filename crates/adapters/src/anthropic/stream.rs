@@ -4,19 +4,19 @@
 
 use bytes::Bytes;
 use latimer_protocol::anthropic::event::{MessagesBlock, MessagesDelta, MessagesEvent, MessagesUsage};
-use latimer_protocol::failure::{Failure, Kind};
-use latimer_protocol::turn::{EventSink, FinishReason, TurnEvent, Usage};
+use latimer_protocol::failure::Failure;
+use latimer_protocol::turn::{FinishReason, Sink, TurnEvent, Usage};
 
 use super::errors;
 use super::open_block::OpenBlock;
-use crate::exchange::with_elements;
-use crate::reader::{BodyEnd, Reader, ReaderContext};
+use crate::exchange::append_elements;
+use crate::reader::{BodyEnd, Progress, Reader, ReaderContext, StopClass};
 
 /// What each stop reason means.
 const STOP: [(&str, StopClass); 8] = [
-    ("end_turn", StopClass::Stop),
-    ("stop_sequence", StopClass::Stop),
-    ("tool_use", StopClass::Stop),
+    ("end_turn", StopClass::Normal),
+    ("stop_sequence", StopClass::Normal),
+    ("tool_use", StopClass::Normal),
     ("max_tokens", StopClass::Length),
     ("model_context_window_exceeded", StopClass::Length),
     ("refusal", StopClass::Filter),
@@ -24,31 +24,19 @@ const STOP: [(&str, StopClass); 8] = [
     ("pause_turn", StopClass::Pause),
 ];
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum StopClass {
-    Stop,
-    Length,
-    Filter,
-    /// The provider wants to be asked to go on.
-    Pause,
-}
-
 /// Reads one stream of Messages events, or one whole message.
 pub struct MessagesReader {
-    context: ReaderContext,
+    progress: Progress,
     /// The request, to go on with a paused answer.
     request: Option<Bytes>,
-    started: bool,
-    has_output: bool,
-    open: Vec<OpenBlock>,
+    open_blocks: Vec<OpenBlock>,
     /// Calls so far.
     slots: u32,
     /// The blocks so far, as they would be sent back.
-    said: Vec<serde_json::Value>,
+    finished_blocks: Vec<serde_json::Value>,
     stop: Option<StopClass>,
     stopped: bool,
     failure: Option<Failure>,
-    unreadable_lines: bool,
     /// What the answers before a pause used, and what this one did so far.
     spent: Usage,
     usage: MessagesUsage,
@@ -58,17 +46,14 @@ impl MessagesReader {
     /// A reader for one answer. With the request's body it can go on after a pause.
     pub fn new(context: ReaderContext, request: Option<Bytes>) -> Self {
         Self {
-            context,
+            progress: Progress::new(context),
             request,
-            started: false,
-            has_output: false,
-            open: Vec::new(),
+            open_blocks: Vec::new(),
             slots: 0,
-            said: Vec::new(),
+            finished_blocks: Vec::new(),
             stop: None,
             stopped: false,
             failure: None,
-            unreadable_lines: false,
             spent: Usage::default(),
             usage: MessagesUsage::default(),
         }
@@ -76,7 +61,11 @@ impl MessagesReader {
 
     pub(super) fn event(&mut self, event: &MessagesEvent<'_>, data: &str, sink: &mut dyn EventSink) {
         if let Some(error) = event.error {
-            self.failure = Some(errors::in_stream(error.get(), &self.context.endpoint, &self.context.model));
+            self.failure = Some(errors::stream_error(
+                error.get(),
+                &self.progress.context.endpoint,
+                &self.progress.context.model,
+            ));
             return;
         }
         match event.kind.some().unwrap_or_default() {
@@ -92,7 +81,7 @@ impl MessagesReader {
             }
             "content_block_stop" => self.stop(event.index.0.unwrap_or(0), sink),
             "message_start" => {
-                self.begin(sink);
+                self.progress.begin(sink);
                 self.count(event.message.0.and_then(|head| head.usage.0), sink);
             }
             "message_delta" => {
@@ -108,15 +97,8 @@ impl MessagesReader {
         }
     }
 
-    fn begin(&mut self, sink: &mut dyn EventSink) {
-        if !self.started {
-            self.started = true;
-            sink.event(TurnEvent::Started);
-        }
-    }
-
-    fn whole(&mut self, event: &MessagesEvent<'_>, sink: &mut dyn EventSink) {
-        self.begin(sink);
+    fn whole(&mut self, event: &MessagesEvent<'_>, sink: &mut dyn Sink) {
+        self.progress.begin(sink);
         for (index, block) in (0..).zip(event.content.iter()) {
             self.start(index, block, "", sink);
             self.stop(index, sink);
@@ -126,45 +108,50 @@ impl MessagesReader {
         self.stopped = true;
     }
 
-    fn start(&mut self, index: u64, block: &MessagesBlock<'_>, data: &str, sink: &mut dyn EventSink) {
-        self.begin(sink);
+    fn start(&mut self, index: u64, block: &MessagesBlock<'_>, data: &str, sink: &mut dyn Sink) {
+        self.progress.begin(sink);
         // A second block under the same index: the first one's end was lost.
         self.stop(index, sink);
-        self.has_output = true;
         let keep = self.request.is_some();
-        self.open.extend(OpenBlock::begin(index, block, data, &mut self.slots, keep, &self.context, sink));
+        self.open_blocks.extend(OpenBlock::begin(
+            index,
+            block,
+            data,
+            &mut self.slots,
+            keep,
+            &self.progress.context,
+            sink,
+        ));
     }
 
-    fn delta(&mut self, index: u64, delta: &MessagesDelta<'_>, sink: &mut dyn EventSink) {
-        if let Some(open) = self.open.iter_mut().rfind(|open| open.index == index) {
+    fn delta(&mut self, index: u64, delta: &MessagesDelta<'_>, sink: &mut dyn Sink) {
+        if let Some(open) = self.open_blocks.iter_mut().rfind(|open| open.index == index) {
             open.delta(delta, sink);
         } else if let Some(text) = delta.text.some() {
             // Some gateways never say that a block begins.
-            self.begin(sink);
-            self.has_output = true;
+            self.progress.begin(sink);
             sink.event(TurnEvent::Text(text));
         } else if let Some(thoughts) = delta.thinking.some() {
-            self.begin(sink);
-            self.has_output = true;
+            self.progress.begin(sink);
             sink.event(TurnEvent::Reasoning(thoughts));
         }
     }
 
-    fn stop(&mut self, index: u64, sink: &mut dyn EventSink) {
-        let Some(place) = self.open.iter().rposition(|open| open.index == index) else { return };
-        let block = self.open.remove(place).end(&self.context.owner, sink);
+    fn stop(&mut self, index: u64, sink: &mut dyn Sink) {
+        let Some(place) = self.open_blocks.iter().rposition(|open| open.index == index) else { return };
+        let block = self.open_blocks.remove(place).end(&self.progress.context.owner, sink);
         if self.request.is_some() {
-            self.said.extend(block);
+            self.finished_blocks.extend(block);
         }
     }
 
     fn stop_reason(&mut self, reason: Option<&str>, sink: &mut dyn EventSink) {
         let Some(reason) = reason else { return };
-        let known = STOP.iter().find(|(word, _)| *word == reason);
+        let known = StopClass::find(&STOP, reason);
         if known.is_none() {
             sink.event(TurnEvent::Note("an unknown stop reason was read as a normal end"));
         }
-        self.stop = Some(known.map_or(StopClass::Stop, |(_, stop)| *stop));
+        self.stop = Some(known.unwrap_or(StopClass::Normal));
     }
 
     /// Later counts replace earlier ones, field by field.
@@ -213,23 +200,11 @@ impl MessagesReader {
         match (self.stop, end) {
             (Some(StopClass::Length | StopClass::Pause), _) => FinishReason::Length,
             (Some(StopClass::Filter), _) => FinishReason::ContentFilter,
-            (Some(StopClass::Stop), _) if self.slots > 0 => FinishReason::ToolCalls,
-            (Some(StopClass::Stop), _) => FinishReason::Stop,
+            (Some(_), _) if self.slots > 0 => FinishReason::ToolCalls,
+            (Some(_), _) => FinishReason::Stop,
             (None, BodyEnd::Broken(failure)) => FinishReason::Failed(failure),
-            (None, BodyEnd::Clean) => FinishReason::Failed(self.interrupted()),
+            (None, BodyEnd::Clean) => FinishReason::Failed(self.progress.interrupted("a Messages stream")),
         }
-    }
-
-    fn interrupted(&self) -> Failure {
-        let endpoint = &self.context.endpoint;
-        let (kind, what) = match (self.started, self.unreadable_lines) {
-            (false, true) => (Kind::UpstreamError, "the answer is not a Messages stream; check base_url"),
-            (false, false) => (Kind::Interrupted, "the provider sent an empty answer"),
-            (true, _) => {
-                (Kind::Interrupted, "the provider ended its answer without saying that it was finished")
-            }
-        };
-        Failure::new(kind, format!("{endpoint}: {what}"))
     }
 }
 
@@ -243,10 +218,7 @@ impl Reader for MessagesReader {
             Ok(event) => self.event(&event, &text, sink),
             Err(_) if text.trim().is_empty() => {}
             Err(_) => {
-                self.unreadable_lines = true;
-                sink.event(TurnEvent::Note(
-                    "a line of the provider's stream was not readable and was passed over",
-                ));
+                self.progress.unreadable_line(sink);
             }
         }
     }
@@ -256,12 +228,12 @@ impl Reader for MessagesReader {
     }
 
     fn continuation(&mut self) -> Option<Bytes> {
-        if self.stop != Some(StopClass::Pause) || self.failure.is_some() || self.said.is_empty() {
+        if self.stop != Some(StopClass::Pause) || self.failure.is_some() || self.finished_blocks.is_empty() {
             return None;
         }
-        let said = std::mem::take(&mut self.said);
-        let turn = serde_json::json!({ "role": "assistant", "content": said });
-        let body: Bytes = with_elements(self.request.as_deref()?, "messages", &[turn])?.into();
+        let blocks = std::mem::take(&mut self.finished_blocks);
+        let turn = serde_json::json!({ "role": "assistant", "content": blocks });
+        let body: Bytes = append_elements(self.request.as_deref()?, "messages", &[turn])?.into();
         self.request = Some(body.clone());
         self.spent = self.used();
         self.usage = MessagesUsage::default();
@@ -274,8 +246,8 @@ impl Reader for MessagesReader {
         let reason = self.reason(end);
         // A call of a broken answer is not ended: nobody may run it.
         if !matches!(reason, FinishReason::Failed(_)) {
-            for open in std::mem::take(&mut self.open) {
-                open.end(&self.context.owner, sink);
+            for open in std::mem::take(&mut self.open_blocks) {
+                open.end(&self.progress.context.owner, sink);
             }
         }
         sink.event(TurnEvent::Finished(reason));

@@ -8,7 +8,7 @@ use latimer_protocol::failure::{Failure, Kind};
 use latimer_protocol::secret::Secret;
 use serde_json::Value;
 
-use crate::errors;
+use crate::errors::{self, ErrorContext};
 
 /// A token, fresh from its endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +32,7 @@ const LIFE: Duration = Duration::from_secs(3600);
 pub fn read(status: u16, body: &[u8], login: &str) -> Result<Token, Failure> {
     let value: Value = serde_json::from_slice(body).unwrap_or_default();
     if !(200..300).contains(&status) {
-        let mut failure = errors::classify(status, None, body, &format!("login {login}"), "");
+        let mut failure = errors::classify(&ErrorContext::new(status, body, &format!("login {login}"), ""));
         let code = value.get("error").map(|error| error.get("code").unwrap_or(error));
         let code = code.and_then(Value::as_str).unwrap_or_default();
         if matches!(

@@ -6,36 +6,37 @@ use latimer_protocol::chat::chunk::{ChatFunctionDelta, ChatToolCallDelta};
 use latimer_protocol::turn::{EventSink, TurnEvent};
 use serde_json::value::RawValue;
 
+use crate::reader::slot_number;
 use crate::tool_names::ToolNames;
 
 /// The calls of one answer.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
-    calls: Vec<OneCall>,
+    calls: Vec<CallInProgress>,
 }
 
 #[derive(Debug, Default)]
-struct OneCall {
+struct CallInProgress {
     /// The provider's index, when it gives one.
     index: Option<u64>,
     id: String,
     name: String,
     announced: bool,
     /// Arguments that were not handed out: the name is not known, or they are wrapped and must be unwrapped whole.
-    held: String,
-    passing: Passing,
+    buffered: String,
+    mode: ArgumentMode,
 }
 
 /// What is done with argument pieces.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Passing {
+enum ArgumentMode {
     /// Too little was seen to tell.
     #[default]
     Undecided,
     /// A plain object: pieces go straight through.
-    Through,
+    PassThrough,
     /// Fenced, wrapped or quoted: kept until the end.
-    Whole,
+    Buffer,
 }
 
 impl Calls {
@@ -76,12 +77,12 @@ impl Calls {
                 sink.event(TurnEvent::Note("a call without a name was dropped"));
                 continue;
             }
-            let slot = number(slot);
-            if cut && call.passing == Passing::Undecided && call.held.trim().is_empty() {
+            let slot = slot_number(slot);
+            if cut && call.mode == ArgumentMode::Undecided && call.buffered.trim().is_empty() {
                 continue;
             }
-            if call.passing != Passing::Through {
-                let json = unwrap(&call.held);
+            if call.mode != ArgumentMode::PassThrough {
+                let json = unwrap(&call.buffered);
                 sink.event(TurnEvent::CallArguments { slot, json: &json });
             }
             sink.event(TurnEvent::CallEnded { slot });
@@ -101,69 +102,65 @@ impl Calls {
             None => self.calls.iter().rposition(|call| call.id == id),
         };
         found.unwrap_or_else(|| {
-            self.calls.push(OneCall { index: piece.index.0, ..OneCall::default() });
+            self.calls.push(CallInProgress { index: piece.index.0, ..CallInProgress::default() });
             self.calls.len() - 1
         })
     }
 }
 
-impl OneCall {
-    fn announce(&mut self, slot: usize, sink: &mut dyn EventSink) {
+impl CallInProgress {
+    fn announce(&mut self, slot: usize, sink: &mut dyn Sink) {
         if self.announced || self.name.is_empty() {
             return;
         }
         self.announced = true;
         let id = Some(self.id.as_str()).filter(|id| !id.is_empty());
-        sink.event(TurnEvent::CallStarted { slot: number(slot), id, name: &self.name });
-        let held = std::mem::take(&mut self.held);
-        self.arguments(slot, &held, sink);
+        sink.event(TurnEvent::CallStarted { slot: slot_number(slot), id, name: &self.name });
+        let buffered = std::mem::take(&mut self.buffered);
+        self.arguments(slot, &buffered, sink);
     }
 
     fn arguments(&mut self, slot: usize, text: &str, sink: &mut dyn EventSink) {
         if text.is_empty() {
             return;
         }
-        if self.announced && self.passing == Passing::Through {
-            return sink.event(TurnEvent::CallArguments { slot: number(slot), json: text });
+        if self.announced && self.mode == ArgumentMode::PassThrough {
+            return sink.event(TurnEvent::CallArguments { slot: slot_number(slot), json: text });
         }
-        self.held.push_str(text);
-        if self.passing == Passing::Undecided {
-            self.passing = decide(&self.held);
+        self.buffered.push_str(text);
+        if self.mode == ArgumentMode::Undecided {
+            self.mode = decide(&self.buffered);
         }
-        if self.announced && self.passing == Passing::Through {
-            let held = std::mem::take(&mut self.held);
-            sink.event(TurnEvent::CallArguments { slot: number(slot), json: &held });
+        if self.announced && self.mode == ArgumentMode::PassThrough {
+            let buffered = std::mem::take(&mut self.buffered);
+            sink.event(TurnEvent::CallArguments { slot: slot_number(slot), json: &buffered });
         }
     }
-}
-
-fn number(slot: usize) -> u32 {
-    u32::try_from(slot).unwrap_or(u32::MAX)
 }
 
 /// The wrapper some models put around their arguments.
 const WRAPPER: &str = "\"arguments\"";
 
 /// Looks at the beginning: an object whose first key is not the wrapper goes through, anything else is kept.
-fn decide(held: &str) -> Passing {
-    let Some(body) = held.trim_start().strip_prefix('{') else {
-        return if held.trim_start().is_empty() { Passing::Undecided } else { Passing::Whole };
+fn decide(buffered: &str) -> ArgumentMode {
+    let Some(body) = buffered.trim_start().strip_prefix('{') else {
+        return if buffered.trim_start().is_empty() { ArgumentMode::Undecided } else { ArgumentMode::Buffer };
     };
     let key = body.trim_start();
     let seen = key.get(..WRAPPER.len().min(key.len())).unwrap_or(key);
     if seen.eq_ignore_ascii_case(WRAPPER) {
-        Passing::Whole
+        ArgumentMode::Buffer
     } else if WRAPPER.get(..seen.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(seen)) {
-        Passing::Undecided
+        ArgumentMode::Undecided
     } else {
-        Passing::Through
+        ArgumentMode::PassThrough
     }
 }
 
 /// Takes arguments out of a code fence, a JSON string, or `{"arguments": …}`; nothing at all becomes an empty object. What
 /// is none of these stays as it is: whether it is usable is the writer's question.
-fn unwrap(held: &str) -> String {
-    let mut text = held.trim();
+fn unwrap(buffered: &str) -> String {
+    let mut text = buffered.trim();
     if text.is_empty() {
         return "{}".to_owned();
     }
@@ -192,7 +189,7 @@ fn read_arguments(raw: &RawValue, mut each: impl FnMut(&str)) {
     let raw = raw.get();
     if raw.starts_with('"') {
         // The text of a valid JSON string without escapes is what stands between its quotes.
-        match raw.get(1..raw.len().saturating_sub(1)).filter(|text| memchr_free_of_escapes(text)) {
+        match raw.get(1..raw.len().saturating_sub(1)).filter(|text| has_no_escapes(text)) {
             Some(text) => each(text),
             None => each(&serde_json::from_str::<String>(raw).unwrap_or_default()),
         }
@@ -201,6 +198,6 @@ fn read_arguments(raw: &RawValue, mut each: impl FnMut(&str)) {
     }
 }
 
-fn memchr_free_of_escapes(text: &str) -> bool {
+fn has_no_escapes(text: &str) -> bool {
     !text.as_bytes().contains(&b'\\')
 }

@@ -11,19 +11,19 @@ mod think;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
-use latimer_protocol::failure::Failure;
 use latimer_protocol::turn::{Owner, TurnRequest};
 
+use self::passthrough_reader::ChatPassthroughReader;
 use self::quirks::Quirks;
+use self::stream::ChatReader;
 use crate::credential::Credential;
 use crate::drive::TurnStream;
-use crate::endpoint_client::{EndpointClient, ErrorResponse, Headers, OpenError};
+use crate::endpoint_client::{EndpointClient, OpenError, RequestHead};
+use crate::errors;
 use crate::limitation::Limitations;
-use crate::prepared_request::{ClientRequest, PreparedRequest, WireProtocol};
-use crate::reader::ReaderContext;
-use crate::tool_names::ToolNames;
+use crate::prepared_request::{ClientRequest, EncodedRequest, Headers, PreparedRequest, WireProtocol};
+use crate::reader::{Reader, ReaderContext};
 
 /// One Chat Completions endpoint.
 pub struct Chat {
@@ -44,29 +44,20 @@ impl Chat {
         limitations: &Limitations,
     ) -> PreparedRequest {
         let owner = Owner::new(&self.client.provider, &turn.model);
+        let mut encoded = request::write(turn, &self.quirks.after(limitations), &owner);
+        let session = self.quirks.session_header.zip(turn.conversation.as_deref());
+        encoded.headers.extend(session.and_then(|(name, value)| {
+            Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?))
+        }));
         // What an endpoint taught is only known to the translation.
         let raw = raw.filter(|raw| raw.protocol == WireProtocol::Chat && limitations.is_empty());
-        let rewritten = raw.and_then(|raw| rewrite::rewrite(&raw.body, turn, &self.quirks));
-        let passes = rewritten.is_some();
-        let written = request::write(turn, &self.quirks.after(limitations), &owner);
-        let session =
-            self.quirks.session_header.zip(turn.conversation.as_deref()).and_then(|(name, value)| {
-                Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?))
-            });
-        let (body, names, notes) = match rewritten {
-            Some(body) => (body, ToolNames::default(), Vec::new()),
-            None => (written.body, written.names, written.notes),
-        };
-        PreparedRequest {
-            protocol: WireProtocol::Chat,
-            is_passthrough: passes,
-            body: body.into(),
-            model: turn.model.clone(),
-            owner,
-            names,
-            headers: session.into_iter().collect(),
-            features: written.features,
-            notes,
+        match raw.and_then(|raw| rewrite::rewrite(&raw.body, turn, &self.quirks)) {
+            Some(body) => {
+                let EncodedRequest { headers, features, .. } = encoded;
+                let rewritten = EncodedRequest { body, headers, features, ..EncodedRequest::default() };
+                rewritten.prepare(WireProtocol::Chat, &turn.model, owner).as_passthrough()
+            }
+            None => encoded.prepare(WireProtocol::Chat, &turn.model, owner),
         }
     }
 
@@ -80,30 +71,21 @@ impl Chat {
         if let Some(credential) = credential.filter(|credential| !credential.secret.is_empty()) {
             headers.push(self.client.bearer(&credential.secret)?);
         }
-        match self.send(prepared, headers, prepared.body.clone()).await? {
-            Ok(stream) => Ok(stream),
-            Err(refusal) => Err(self.client.refused(&refusal, prepared)),
-        }
+        self.client.send(prepared, &self.head(headers), self.reader(prepared), errors::classify).await
     }
 
-    /// Sends a body with these headers; what stands in it besides the turn is the caller's affair.
-    pub(crate) async fn send(
-        &self,
-        prepared: &PreparedRequest,
-        headers: Headers,
-        body: Bytes,
-    ) -> Result<Result<TurnStream, ErrorResponse>, Failure> {
-        let url = format!("{}{}/chat/completions", self.client.base_url, self.path);
-        let answer = match self.client.post(&url, &headers, body).await? {
-            Ok(answer) => answer,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
+    /// The address, with these headers.
+    pub(crate) fn head(&self, headers: Headers) -> RequestHead {
+        RequestHead { url: format!("{}{}/chat/completions", self.client.base_url, self.path), headers }
+    }
+
+    /// The reader of the answer to this request.
+    pub(crate) fn reader(&self, prepared: &PreparedRequest) -> Box<dyn Reader> {
         let context = ReaderContext::of(prepared, &self.client.name);
-        let reader: Box<dyn crate::reader::Reader> = if prepared.is_passthrough {
-            Box::new(passthrough_reader::ChatPassthroughReader::new(context))
+        if prepared.is_passthrough {
+            Box::new(ChatPassthroughReader::new(context))
         } else {
-            Box::new(stream::ChatReader::new(context))
-        };
-        Ok(Ok(TurnStream::detect(answer.body, reader, self.client.limits())))
+            Box::new(ChatReader::new(context))
+        }
     }
 }

@@ -13,26 +13,14 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::quirks::{Echo, Quirks, ReasoningStyle, ToolChoiceSupport};
-use crate::exchange::arguments;
+use crate::arguments;
 use crate::limitation::{Features, Limitation};
 use crate::pairing::{NO_OUTPUT, PairedItem, orphan_text, pair};
+use crate::prepared_request::EncodedRequest;
 use crate::tool_names::{ToolNameRule, ToolNames};
 
 /// The schema of a tool that declares none.
 const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
-
-/// A request in the provider's words.
-#[derive(Debug)]
-pub struct EncodedRequest {
-    /// The JSON body.
-    pub body: Vec<u8>,
-    /// Tool names that were changed.
-    pub names: ToolNames,
-    /// What the request makes use of.
-    pub features: Features,
-    /// What was lowered, for the log.
-    pub notes: Vec<String>,
-}
 
 /// Writes the turn for a provider with these quirks. `owner` is whose opaque state may go out.
 pub fn write(turn: &TurnRequest, quirks: &Quirks, owner: &Owner) -> EncodedRequest {
@@ -89,7 +77,7 @@ pub fn write(turn: &TurnRequest, quirks: &Quirks, owner: &Owner) -> EncodedReque
     // Writing to memory fails only for maps with keys that are not strings, and there are none.
     let body = serde_json::to_vec(&request).unwrap_or_default();
     let features = features(&request, turn, quirks);
-    EncodedRequest { body, names, features, notes }
+    EncodedRequest { body, names, features, notes, ..EncodedRequest::default() }
 }
 
 /// What of the request a provider may refuse, and what could be left out then.
@@ -173,7 +161,7 @@ impl<'a> Writer<'a, '_> {
             kind: "function",
             function: ChatCallFunction {
                 name: Cow::Owned(self.names.provider_name(&call.name).to_owned()),
-                arguments: arguments(&call.arguments),
+                arguments: arguments::object_text(&call.arguments),
             },
         };
         let extends = self.messages.last().is_some_and(|last| last.role == "assistant");

@@ -8,17 +8,17 @@ use serde_json::Value;
 use super::calls::Calls;
 use super::think::Split;
 use crate::errors;
-use crate::reader::{BodyEnd, Reader, ReaderContext};
+use crate::reader::{BodyEnd, Progress, Reader, ReaderContext, StopClass};
 
 /// What each finish reason means.
 const FINISH: [(&str, StopClass); 17] = [
-    ("stop", StopClass::Stop),
-    ("eos", StopClass::Stop),
-    ("end_turn", StopClass::Stop),
-    ("stop_sequence", StopClass::Stop),
-    ("tool_calls", StopClass::Stop),
-    ("function_call", StopClass::Stop),
-    ("tool_use", StopClass::Stop),
+    ("stop", StopClass::Normal),
+    ("eos", StopClass::Normal),
+    ("end_turn", StopClass::Normal),
+    ("stop_sequence", StopClass::Normal),
+    ("tool_calls", StopClass::Normal),
+    ("function_call", StopClass::Normal),
+    ("tool_use", StopClass::Normal),
     ("length", StopClass::Length),
     ("max_tokens", StopClass::Length),
     ("model_length", StopClass::Length),
@@ -31,58 +31,47 @@ const FINISH: [(&str, StopClass); 17] = [
     ("abort", StopClass::Broken),
 ];
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum StopClass {
-    Stop,
-    Length,
-    Filter,
-    Broken,
-}
-
 /// Reads one chat stream, or one whole completion.
 ///
 /// Invariant: `finish` emits `Finished` exactly once; `push` never does.
 pub struct ChatReader {
-    context: ReaderContext,
-    started: bool,
+    progress: Progress,
     /// Something a person or a client would miss was read.
     has_output: bool,
     split: Split,
     calls: Calls,
     details: Vec<Value>,
     stop: Option<StopClass>,
-    marked: bool,
+    saw_end_marker: bool,
     failure: Option<Failure>,
-    unreadable_lines: u32,
 }
 
 impl ChatReader {
     /// A reader for one answer.
     pub fn new(context: ReaderContext) -> Self {
         Self {
-            context,
-            started: false,
+            progress: Progress::new(context),
             has_output: false,
             split: Split::default(),
             calls: Calls::default(),
             details: Vec::new(),
             stop: None,
-            marked: false,
+            saw_end_marker: false,
             failure: None,
-            unreadable_lines: 0,
         }
     }
 
     /// Reads one chunk.
     pub(super) fn chunk(&mut self, chunk: &ChatChunk<'_>, sink: &mut dyn EventSink) {
         if let Some(error) = chunk.error {
-            self.failure = Some(errors::in_stream(error.get(), &self.context.endpoint, &self.context.model));
+            self.failure = Some(errors::stream_error(
+                error.get(),
+                &self.progress.context.endpoint,
+                &self.progress.context.model,
+            ));
             return;
         }
-        if !self.started {
-            self.started = true;
-            sink.event(TurnEvent::Started);
-        }
+        self.progress.begin(sink);
         // latimer asks for one alternative; a second one would only repeat the first in other words.
         if let Some(choice) =
             chunk.choices.iter().find(|choice| choice.index.0.is_none_or(|index| index == 0))
@@ -135,7 +124,7 @@ impl ChatReader {
             self.split.finish(sink);
         }
         for (place, piece) in delta.tool_calls.iter().enumerate() {
-            self.calls.push(place, piece, &self.context.names, sink);
+            self.calls.push(place, piece, &self.progress.context.names, sink);
         }
         if let Some(function) = &delta.function_call.0 {
             let piece = latimer_protocol::chat::chunk::ChatToolCallDelta {
@@ -148,7 +137,7 @@ impl ChatReader {
                 )),
                 ..Default::default()
             };
-            self.calls.push(0, &piece, &self.context.names, sink);
+            self.calls.push(0, &piece, &self.progress.context.names, sink);
         }
     }
 
@@ -189,25 +178,22 @@ impl ChatReader {
     fn reasoning_ends(&mut self, sink: &mut dyn EventSink) {
         if !self.details.is_empty() {
             let data = Value::Array(std::mem::take(&mut self.details)).to_string();
-            sink.event(TurnEvent::ReasoningState(OpaqueState { owner: self.context.owner.clone(), data }));
+            sink.event(TurnEvent::ReasoningState(Opaque {
+                owner: self.progress.context.owner.clone(),
+                data,
+            }));
         }
     }
 
-    fn finish_reason(&mut self, reason: &str, sink: &mut dyn EventSink) {
-        let known = FINISH.iter().find(|(word, _)| reason.eq_ignore_ascii_case(word));
+    fn finish_reason(&mut self, reason: &str, sink: &mut dyn Sink) {
+        let known = StopClass::find(&FINISH, reason);
         if known.is_none() {
             sink.event(TurnEvent::Note("an unknown finish reason was read as a normal end"));
         }
-        let stop = known.map_or(StopClass::Stop, |(_, stop)| *stop);
+        let stop = known.unwrap_or(StopClass::Normal);
         if stop == StopClass::Broken {
-            self.failure = Some(Failure::new(
-                Kind::Overloaded,
-                format!(
-                    "{}: the provider broke the answer off ({})",
-                    self.context.endpoint,
-                    reason.to_ascii_lowercase()
-                ),
-            ));
+            let what = format!("the provider broke the answer off ({})", reason.to_ascii_lowercase());
+            self.failure = Some(self.progress.failure(Kind::Overloaded, &what));
         }
         self.stop = Some(stop);
     }
@@ -220,32 +206,17 @@ impl ChatReader {
             (Some(StopClass::Length), _) => FinishReason::Length,
             (Some(StopClass::Filter), _) => FinishReason::ContentFilter,
             // Calls win: some providers say `stop` although there are calls.
-            (Some(StopClass::Stop | StopClass::Broken), _) => self.normal(),
+            (Some(_), _) => self.normal(),
             (None, BodyEnd::Broken(failure)) => FinishReason::Failed(failure),
-            (None, BodyEnd::Clean) if self.marked && self.has_output => self.normal(),
-            (None, BodyEnd::Clean) => FinishReason::Failed(self.interrupted()),
+            (None, BodyEnd::Clean) if self.saw_end_marker && self.has_output => self.normal(),
+            (None, BodyEnd::Clean) => {
+                FinishReason::Failed(self.progress.interrupted("a Chat Completions stream"))
+            }
         }
     }
 
     fn normal(&self) -> FinishReason {
         if self.calls.any() { FinishReason::ToolCalls } else { FinishReason::Stop }
-    }
-
-    fn interrupted(&self) -> Failure {
-        let endpoint = &self.context.endpoint;
-        match (self.started, self.unreadable_lines) {
-            (false, 1..) => Failure::new(
-                Kind::UpstreamError,
-                format!("{endpoint}: the answer is not a Chat Completions stream; check base_url"),
-            ),
-            (false, 0) => {
-                Failure::new(Kind::Interrupted, format!("{endpoint}: the provider sent an empty answer"))
-            }
-            (true, _) => Failure::new(
-                Kind::Interrupted,
-                format!("{endpoint}: the provider ended its answer without saying that it was finished"),
-            ),
-        }
     }
 }
 
@@ -255,7 +226,7 @@ impl Reader for ChatReader {
             return;
         }
         if data.trim_ascii() == b"[DONE]" {
-            self.marked = true;
+            self.saw_end_marker = true;
             return;
         }
         let text = latimer_protocol::sse::text(data);
@@ -263,16 +234,13 @@ impl Reader for ChatReader {
             Ok(chunk) => self.chunk(&chunk, sink),
             Err(_) if text.trim().is_empty() => {}
             Err(_) => {
-                self.unreadable_lines = self.unreadable_lines.saturating_add(1);
-                sink.event(TurnEvent::Note(
-                    "a line of the provider's stream was not readable and was passed over",
-                ));
+                self.progress.unreadable_line(sink);
             }
         }
     }
 
     fn done(&self) -> bool {
-        self.marked || self.failure.is_some()
+        self.saw_end_marker || self.failure.is_some()
     }
 
     fn finish(mut self: Box<Self>, end: BodyEnd, sink: &mut dyn EventSink) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use latimer_protocol::failure::{Failure, Kind};
 use serde_json::Value;
 
-use crate::errors;
+use crate::errors::{self, ErrorContext};
 
 /// What is done about a gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,19 +57,13 @@ pub(super) fn gate(status: u16, body: &[u8]) -> Option<Gate> {
 }
 
 /// A refusal as a failure, in the vendor's own words.
-pub(super) fn classify(
-    call: ApiCall,
-    status: u16,
-    wait: Option<Duration>,
-    body: &[u8],
-    endpoint: &str,
-    model: &str,
-) -> Failure {
-    let gate = gate(status, body);
+pub(super) fn classify(call: ApiCall, context: &ErrorContext<'_>) -> Failure {
+    let status = context.status;
+    let gate = gate(status, context.body);
     // A session that is over says nothing about the model or the request.
-    let meant = if matches!(gate, Some(Gate::Readmit | Gate::Forget)) { 503 } else { status };
-    let mut failure =
-        Failure { status: Some(status), ..errors::classify(meant, wait, body, endpoint, model) };
+    let is_over = matches!(gate, Some(Gate::Readmit | Gate::Forget));
+    let meant = context.with_status(if is_over { 503 } else { status });
+    let mut failure = Failure { status: Some(status), ..errors::classify(&meant) };
     match gate {
         Some(Gate::Report(kind)) => failure.kind = kind,
         // Another client of this account has it now. Taking it back at once would throw that one out, and so on for ever.
@@ -118,21 +112,25 @@ mod tests {
         for (status, body, want) in cases {
             assert_eq!(gate(status, body.as_bytes()), want, "{status} {body}");
         }
-        let limited = br#"{"error":"Daily session limit reached. Resets in 29m.","retryAfterMs":1740000}"#;
-        let failure = classify(ApiCall::Session, 429, Some(Duration::from_secs(1740)), limited, "lab", "m");
+        let limited: &[u8] =
+            br#"{"error":"Daily session limit reached. Resets in 29m.","retryAfterMs":1740000}"#;
+        let limited_call = |status, body, wait: Option<u64>| {
+            ErrorContext::new(status, body, "lab", "m").with_retry_after(wait.map(Duration::from_secs))
+        };
+        let failure = classify(ApiCall::Session, &limited_call(429, limited, Some(1740)));
         assert_eq!(
             (failure.kind, failure.retry_after),
             (Kind::WindowExhausted, Some(Duration::from_secs(1740)))
         );
         assert_eq!(failure.message, "lab: Daily session limit reached. Resets in 29m.");
-        let taken = classify(ApiCall::Chat, 409, None, br#"{"code":"session_superseded"}"#, "lab", "m");
+        let taken = classify(ApiCall::Chat, &limited_call(409, br#"{"code":"session_superseded"}"#, None));
         assert_eq!(
             (taken.kind, taken.retry_after),
             (Kind::ConcurrencyLimited, Some(Duration::from_secs(120))),
             "the account rests; another one may answer"
         );
         assert_eq!((refusal("country_blocked"), refusal("active"), refusal("")), (Some(403), None, None));
-        let short = classify(ApiCall::Chat, 429, Some(Duration::from_secs(3)), b"{}", "lab", "m");
+        let short = classify(ApiCall::Chat, &limited_call(429, b"{}", Some(3)));
         assert_eq!(short.retry_after, Some(Duration::from_secs(120)));
     }
 }

@@ -18,9 +18,9 @@ use self::run::{Run, Sessions};
 use crate::chat::Chat;
 use crate::credential::Credential;
 use crate::drive::TurnStream;
-use crate::endpoint_client::{EndpointClient, ErrorResponse, Headers, OpenError};
+use crate::endpoint_client::{EndpointClient, ErrorResponse, OpenError, SendError};
 use crate::limitation::Limitations;
-use crate::prepared_request::PreparedRequest;
+use crate::prepared_request::{Headers, PreparedRequest};
 
 /// The least limit on tokens this provider is asked for.
 pub const LEAST_TOKENS: u64 = 64_000;
@@ -88,9 +88,9 @@ impl Codebuff {
             let mut run = run?;
             let session = session.inspect_err(|_| run.failed())?;
             let refusal = match self.send(prepared, &headers, &body, &run.id, session.as_deref()).await {
-                Ok(Ok(stream)) => return Ok(stream.guarded_by(Box::new(run))),
-                Ok(Err(refusal)) => refusal,
-                Err(failure) => {
+                Ok(stream) => return Ok(stream.guarded_by(Box::new(run))),
+                Err(SendError::Response(refusal)) => refusal,
+                Err(SendError::Failure(failure)) => {
                     run.failed();
                     return Err(failure.into());
                 }
@@ -109,9 +109,8 @@ impl Codebuff {
                 body = without_thoughts(&body);
                 continue;
             }
-            let ErrorResponse { status, body, retry_after } = &refusal;
-            let failure = classify(ApiCall::Chat, *status, *retry_after, body, name, model);
-            return Err(self.client.with_limitation(failure, &refusal, prepared));
+            let failure = classify(ApiCall::Chat, &self.client.error_context(&refusal, model));
+            return Err(self.client.open_error(failure, &refusal, prepared));
         }
     }
 
@@ -122,7 +121,7 @@ impl Codebuff {
         body: &[u8],
         run: &str,
         session: Option<&str>,
-    ) -> Result<Result<TurnStream, ErrorResponse>, Failure> {
+    ) -> Result<TurnStream, SendError> {
         let mut metadata = json!({ "run_id": run, "cost_mode": "free", "client_id": self.client_id });
         let mut headers = headers.clone();
         if let Some(session) = session {
@@ -135,7 +134,8 @@ impl Codebuff {
         // The body is an object that is not empty: the field goes to its front without writing it again.
         let mut out = format!("{{\"codebuff_metadata\":{metadata},").into_bytes();
         out.extend_from_slice(body.get(1..).unwrap_or_default());
-        self.chat.send(prepared, headers, out.into()).await
+        let (head, reader) = (self.chat.head(headers), self.chat.reader(prepared));
+        self.client.open_stream(prepared.protocol, &head, out.into(), reader).await
     }
 }
 

@@ -1,7 +1,7 @@
 //! The calls around a chat request: a run that is begun and always finished, and a session that is kept while it lives.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use latimer_protocol::failure::{Failure, Kind};
@@ -9,9 +9,12 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::gates::{self, ApiCall, classify};
+use crate::clock;
 use crate::drive::StreamGuard;
-use crate::endpoint_client::{EndpointClient, Headers};
-use crate::errors;
+use crate::endpoint_client::EndpointClient;
+use crate::errors::{self, ErrorContext};
+use crate::prepared_request::Headers;
+use crate::sync::lock;
 
 /// How long beginning may take.
 const BEGIN: Duration = Duration::from_secs(15);
@@ -118,12 +121,12 @@ impl Sessions {
         let place = self.place(account, model);
         let mut session = place.lock().await;
         if let Some((instance, until)) = &*session
-            && *until > Instant::now()
+            && *until > clock::now()
         {
             return Ok(instance.clone());
         }
         let (instance, left) = admitted(client, headers, model).await?;
-        *session = Some((instance.clone(), Instant::now() + left.min(LIFE).saturating_sub(MARGIN)));
+        *session = Some((instance.clone(), clock::now() + left.min(LIFE).saturating_sub(MARGIN)));
         Ok(instance)
     }
 
@@ -137,7 +140,7 @@ impl Sessions {
     }
 
     fn place(&self, account: &str, model: &'static str) -> Arc<tokio::sync::Mutex<Session>> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.known);
         Arc::clone(known.entry((account.to_owned(), model)).or_default())
     }
 }
@@ -159,8 +162,7 @@ async fn admitted(
         let session = accepted(client, ApiCall::Session, status, &answer, model)?;
         let state = session.get("status").and_then(Value::as_str).unwrap_or_default();
         if let Some(status) = gates::refusal(state) {
-            let wait = errors::retry_after(None, &answer, crate::endpoint_client::unix_now());
-            return Err(classify(ApiCall::Session, status, wait, &answer, &client.name, model));
+            return Err(refused(client, ApiCall::Session, status, &answer, model));
         }
         if state != "queued" {
             let instance = session.get("instanceId").and_then(Value::as_str).map(str::to_owned);
@@ -184,8 +186,13 @@ fn accepted(
     model: &str,
 ) -> Result<Value, Failure> {
     if !(200..300).contains(&status) {
-        let wait = errors::retry_after(None, body, crate::endpoint_client::unix_now());
-        return Err(classify(call, status, wait, body, &client.name, model));
+        return Err(refused(client, call, status, body, model));
     }
     Ok(serde_json::from_slice(body).unwrap_or_default())
+}
+
+/// The failure of a refused call.
+fn refused(client: &EndpointClient, call: ApiCall, status: u16, body: &[u8], model: &str) -> Failure {
+    let wait = errors::retry_after(None, body, clock::unix_now());
+    classify(call, &ErrorContext::new(status, body, &client.name, model).with_retry_after(wait))
 }

@@ -1,11 +1,9 @@
 //! What a refusal of Command Code means. Pure.
 
-use std::time::Duration;
-
 use latimer_protocol::failure::{Failure, Kind};
 use serde_json::{Value, json};
 
-use crate::errors;
+use crate::errors::{self, ErrorContext};
 
 /// Wordings of a model that cannot promise to keep nothing, in lower case.
 const RETENTION: [&str; 4] = ["zero data retention", "zero-data-retention", "zero retention", "zdr"];
@@ -13,15 +11,10 @@ const RETENTION: [&str; 4] = ["zero data retention", "zero-data-retention", "zer
 const PLAN: [&str; 6] = ["plan", "plans", "subscription", "subscribe", "credit", "credits"];
 
 /// Turns an answer that is not 2xx into a failure.
-pub fn classify(
-    status: u16,
-    retry_after: Option<Duration>,
-    body: &[u8],
-    endpoint: &str,
-    model: &str,
-) -> Failure {
-    let mut failure = errors::classify(status, retry_after, body, endpoint, model);
-    let lower = errors::said(body).to_ascii_lowercase();
+pub fn classify(context: &ErrorContext<'_>) -> Failure {
+    let (status, body) = (context.status, context.body);
+    let mut failure = errors::classify(context);
+    let lower = errors::error_text(body).to_ascii_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
     // A refusal of the request itself may quote the person, so its words are not looked at for this.
     if status != 400 && has(&["upgrade_required", "upgrade required"]) {
@@ -49,14 +42,14 @@ fn names_a_plan(lower: &str) -> bool {
 }
 
 /// An `error` event, in any shape.
-pub fn in_stream(raw: &str, endpoint: &str, model: &str) -> Failure {
+pub fn stream_error(raw: &str, endpoint: &str, model: &str) -> Failure {
     let value = serde_json::from_str::<Value>(raw).unwrap_or_default();
     let status = ["statusCode", "status", "code"].iter().find_map(|name| value.get(*name)?.as_u64());
     let status =
         status.and_then(|status| u16::try_from(status).ok()).filter(|status| (400..600).contains(status));
     let body = json!({ "error": value }).to_string();
-    let failure = classify(status.unwrap_or(500), None, body.as_bytes(), endpoint, model);
-    Failure { status: None, ..failure }
+    let context = ErrorContext::new(status.unwrap_or(500), body.as_bytes(), endpoint, model);
+    Failure { status: None, ..classify(&context) }
 }
 
 /// The version the server asks for, where it says one.
@@ -97,14 +90,23 @@ mod tests {
             (503, "", Kind::Overloaded),
         ];
         for (status, body, want) in cases {
-            assert_eq!(classify(status, None, body.as_bytes(), "lab", "m").kind, want, "{status} {body}");
+            assert_eq!(
+                classify(&ErrorContext::new(status, body.as_bytes(), "lab", "m")).kind,
+                want,
+                "{status} {body}"
+            );
         }
-        let told = classify(403, None, cases[0].1.as_bytes(), "lab", "m").message;
+        let told = classify(&ErrorContext::new(403, cases[0].1.as_bytes(), "lab", "m")).message;
         assert!(told.contains("1.4.0") && told.contains("options.command_code_version"), "{told}");
-        let kept = classify(422, None, br#"{"error":"zero retention unavailable"}"#, "lab", "m").message;
+        let kept =
+            classify(&ErrorContext::new(422, br#"{"error":"zero retention unavailable"}"#, "lab", "m"))
+                .message;
         assert!(kept.contains("options.zero_retention"), "{kept}");
-        assert_eq!(in_stream(r#"{"code":"upgrade_required"}"#, "lab", "m").kind, Kind::Forbidden);
-        assert_eq!(in_stream("\"boom\"", "lab", "m").message, "lab: boom");
-        assert_eq!(in_stream(r#"{"statusCode":429,"message":"slow"}"#, "lab", "m").kind, Kind::RateLimited);
+        assert_eq!(stream_error(r#"{"code":"upgrade_required"}"#, "lab", "m").kind, Kind::Forbidden);
+        assert_eq!(stream_error("\"boom\"", "lab", "m").message, "lab: boom");
+        assert_eq!(
+            stream_error(r#"{"statusCode":429,"message":"slow"}"#, "lab", "m").kind,
+            Kind::RateLimited
+        );
     }
 }

@@ -8,24 +8,23 @@ mod words;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
 use latimer_protocol::failure::{Failure, Kind};
 use latimer_protocol::turn::{Owner, TurnRequest};
 
+use self::stream::CommandCodeReader;
+use crate::clock;
 use crate::credential::Credential;
-use crate::drive::{Reopen, TurnStream};
-use crate::endpoint_client::{EndpointClient, Headers, OpenError, unix_now};
+use crate::drive::TurnStream;
+use crate::endpoint_client::{EndpointClient, OpenError, RequestHead};
 use crate::limitation::Limitations;
-use crate::prepared_request::{PreparedRequest, WireProtocol};
+use crate::prepared_request::{Headers, PreparedRequest, WireProtocol};
 use crate::reader::ReaderContext;
 
 /// The header without which every request is refused.
 const VERSION: &str = "x-command-code-version";
 /// The header that asks that nothing is kept.
 const ZERO_RETENTION: &str = "x-cmd-zdr";
-/// A larger request is not kept for going on with a paused answer.
-const MAX_KEPT_REQUEST: usize = 4 << 20;
 
 /// The date of a moment in Unix seconds, as in `2026-01-31`.
 fn date(unix: u64) -> String {
@@ -56,18 +55,10 @@ pub struct CommandCode {
 impl CommandCode {
     /// Translates the turn once, for all attempts.
     pub fn prepare(&self, turn: &TurnRequest, limitations: &Limitations) -> PreparedRequest {
-        let written = request::write(turn, self.structured, limitations, &date(unix_now()));
-        PreparedRequest {
-            protocol: WireProtocol::CommandCode,
-            is_passthrough: false,
-            body: written.body.into(),
-            model: turn.model.clone(),
-            owner: Owner::new(&self.client.provider, &turn.model),
-            names: written.names,
-            headers: Vec::new(),
-            features: written.features,
-            notes: written.notes,
-        }
+        let owner = Owner::new(&self.client.provider, &turn.model);
+        let today = date(clock::unix_now());
+        let encoded = request::write(turn, self.structured, limitations, &today);
+        encoded.prepare(WireProtocol::CommandCode, &turn.model, owner)
     }
 
     /// Sends the turn. Returns once the provider accepted it; its events are still to come.
@@ -76,21 +67,12 @@ impl CommandCode {
         prepared: &PreparedRequest,
         credential: Option<&Credential>,
     ) -> Result<TurnStream, OpenError> {
-        let headers = self.headers(credential)?;
         let url = format!("{}/alpha/generate", self.client.base_url);
-        let answer = match self.client.post(&url, &headers, prepared.body.clone()).await? {
-            Ok(answer) => answer,
-            Err(refusal) => {
-                let (status, wait) = (refusal.status, refusal.retry_after);
-                let failure =
-                    errors::classify(status, wait, &refusal.body, &self.client.name, &prepared.model);
-                return Err(self.client.with_limitation(failure, &refusal, prepared));
-            }
-        };
-        let kept = (prepared.body.len() <= MAX_KEPT_REQUEST).then(|| prepared.body.clone());
-        let reader = stream::CommandCodeReader::new(ReaderContext::of(prepared, &self.client.name), kept);
-        let stream = TurnStream::lines(answer.body, Box::new(reader), self.client.limits());
-        Ok(stream.reopened_by(self.reopen(url, headers, prepared.model.clone())))
+        let head = RequestHead { url, headers: self.headers(credential)? };
+        let context = ReaderContext::of(prepared, &self.client.name);
+        let reader = Box::new(CommandCodeReader::new(context, prepared.kept_body()));
+        let stream = self.client.send(prepared, &head, reader, errors::classify).await?;
+        Ok(stream.reopened_by(self.client.reopen(head, prepared.model.clone(), errors::classify)))
     }
 
     fn headers(&self, credential: Option<&Credential>) -> Result<Headers, Failure> {
@@ -107,24 +89,6 @@ impl CommandCode {
             headers.push(self.client.bearer(&credential.secret)?);
         }
         Ok(headers)
-    }
-
-    /// Goes on with a paused answer.
-    fn reopen(&self, url: String, headers: Headers, model: String) -> Reopen {
-        let client = Arc::clone(&self.client);
-        Box::new(move |body: Bytes| {
-            let (client, url, headers, model) =
-                (Arc::clone(&client), url.clone(), headers.clone(), model.clone());
-            Box::pin(async move {
-                match client.post(&url, &headers, body).await? {
-                    Ok(answer) => Ok(answer.body),
-                    Err(refusal) => {
-                        let (status, wait) = (refusal.status, refusal.retry_after);
-                        Err(errors::classify(status, wait, &refusal.body, &client.name, &model))
-                    }
-                }
-            })
-        })
     }
 }
 

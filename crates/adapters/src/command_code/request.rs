@@ -14,9 +14,10 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::{thread, words};
-use crate::exchange::{arguments, with_elements};
+use crate::arguments;
 use crate::limitation::{Features, Limitation, Limitations};
 use crate::pairing::{NO_OUTPUT, PairedItem, orphan_text, pair};
+use crate::prepared_request::EncodedRequest;
 use crate::tool_names::{ToolNameRule, ToolNames};
 
 /// The schema of a tool that declares none.
@@ -31,19 +32,6 @@ const TEMPERATURE: f64 = 0.3;
 const NOT_SEEN: &str = "(an image or a file stood here; this model does not see such things)";
 /// What the log is told of such a thing.
 const REPLACED: &str = "an image or a file was replaced by a note: this model does not see it";
-
-/// A request in the provider's words.
-#[derive(Debug)]
-pub struct EncodedRequest {
-    /// The JSON body.
-    pub body: Vec<u8>,
-    /// Tool names that were changed.
-    pub names: ToolNames,
-    /// What the request makes use of.
-    pub features: Features,
-    /// What was lowered or dropped, for the log.
-    pub notes: Vec<String>,
-}
 
 /// Writes the turn; `structured` where the server takes blocks and tools. `today` is the date, as in `2026-01-31`.
 pub fn write(turn: &TurnRequest, structured: bool, limitations: &Limitations, today: &str) -> EncodedRequest {
@@ -111,13 +99,7 @@ pub fn write(turn: &TurnRequest, structured: bool, limitations: &Limitations, to
     };
     // Writing to memory fails only for maps with keys that are not strings, and there are none.
     let body = serde_json::to_vec(&request).unwrap_or_default();
-    EncodedRequest { body, names, features, notes }
-}
-
-/// A written request with two more messages at the end: what the model said, and an answer to it.
-pub fn with_exchange(body: &[u8], said: &str, answer: &str) -> Option<Vec<u8>> {
-    let message = |role: &str, text: &str| json!({ "role": role, "content": text });
-    with_elements(body, "messages", &[message("assistant", said), message("user", answer)])
+    EncodedRequest { body, names, features, notes, ..EncodedRequest::default() }
 }
 
 struct Writer<'a, 'n> {
@@ -188,16 +170,12 @@ impl<'a> Writer<'a, '_> {
 
     fn call(&mut self, call: &'a Call, id: String) {
         let name = self.names.provider_name(&call.name).to_owned();
-        let args = arguments(&call.arguments);
         if !self.structured {
+            let args = arguments::object_text(&call.arguments);
             let line = json!({ "type": "tool-call", "id": id, "name": name, "arguments": args.as_ref() });
             return self.push("assistant", CommandCodeBlock::Text { text: line.to_string().into() });
         }
-        let input = match args {
-            Cow::Borrowed(text) => serde_json::from_str::<&RawValue>(text).map(Cow::Borrowed).ok(),
-            Cow::Owned(text) => RawValue::from_string(text).map(Cow::Owned).ok(),
-        };
-        let input = input.unwrap_or(Cow::Borrowed(RawValue::NULL));
+        let input = arguments::object(&call.arguments);
         self.push("assistant", CommandCodeBlock::ToolUse { id: id.into(), name: name.into(), input });
     }
 

@@ -15,14 +15,14 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::errors;
-use crate::reader::{BodyEnd, Reader, ReaderContext};
+use crate::reader::{BodyEnd, Progress, Reader, ReaderContext, StopClass, slot_number};
 
 /// What each finish reason means.
 const FINISH: [(&str, StopClass); 11] = [
-    ("stop", StopClass::Stop),
-    ("end_turn", StopClass::Stop),
-    ("tool-calls", StopClass::Stop),
-    ("tool_calls", StopClass::Stop),
+    ("stop", StopClass::Normal),
+    ("end_turn", StopClass::Normal),
+    ("tool-calls", StopClass::Normal),
+    ("tool_calls", StopClass::Normal),
     ("length", StopClass::Length),
     ("max_tokens", StopClass::Length),
     ("content-filter", StopClass::Filter),
@@ -31,15 +31,6 @@ const FINISH: [(&str, StopClass); 11] = [
     ("pause_turn", StopClass::Pause),
     ("pause-turn", StopClass::Pause),
 ];
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum StopClass {
-    Stop,
-    Length,
-    Filter,
-    Broken,
-    Pause,
-}
 
 /// One call of the answer; its slot is its place.
 #[derive(Debug)]
@@ -53,16 +44,14 @@ struct Call {
 
 /// Reads one answer.
 pub struct CommandCodeReader {
-    context: ReaderContext,
+    progress: Progress,
     /// The request, to go on with a paused answer.
     request: Option<Bytes>,
-    started: bool,
     calls: Vec<Call>,
     stop: Option<StopClass>,
     over: bool,
     failure: Option<Failure>,
-    unreadable_lines: bool,
-    used: Option<Usage>,
+    usage: Option<Usage>,
     /// The steps of this round were counted one by one: its total says the same again.
     counted: bool,
 }
@@ -71,24 +60,19 @@ impl CommandCodeReader {
     /// A reader for one answer. With the request's body it can go on after a pause.
     pub fn new(context: ReaderContext, request: Option<Bytes>) -> Self {
         Self {
-            context,
+            progress: Progress::new(context),
             request,
-            started: false,
             calls: Vec::new(),
             stop: None,
             over: false,
             failure: None,
-            unreadable_lines: false,
-            used: None,
+            usage: None,
             counted: false,
         }
     }
 
-    fn event(&mut self, event: &CommandCodeEvent<'_>, sink: &mut dyn EventSink) {
-        if !self.started {
-            self.started = true;
-            sink.event(TurnEvent::Started);
-        }
+    fn event(&mut self, event: &CommandCodeEvent<'_>, sink: &mut dyn Sink) {
+        self.progress.begin(sink);
         let words = || event.text.some().or(event.delta.some()).or(event.text_delta.some());
         match event.kind.some().unwrap_or_default() {
             "text-delta" => {
@@ -118,13 +102,21 @@ impl CommandCodeReader {
             "finish" => self.finished(event, sink),
             "error" => {
                 let error = event.error.map_or("null", RawValue::get);
-                self.failure = Some(errors::in_stream(error, &self.context.endpoint, &self.context.model));
+                self.failure = Some(errors::stream_error(
+                    error,
+                    &self.progress.context.endpoint,
+                    &self.progress.context.model,
+                ));
             }
             "start" | "start-step" | "text-start" | "text-end" | "reasoning-start" | "reasoning-end"
             | "tool-input-end" => {}
             _ if event.error.is_some() => {
                 let error = event.error.map_or("null", RawValue::get);
-                self.failure = Some(errors::in_stream(error, &self.context.endpoint, &self.context.model));
+                self.failure = Some(errors::stream_error(
+                    error,
+                    &self.progress.context.endpoint,
+                    &self.progress.context.model,
+                ));
             }
             "" if event.finish_reason.some().is_some() => self.document(event, sink),
             _ => sink.event(TurnEvent::Note("an event of a kind latimer does not know was passed over")),
@@ -167,9 +159,9 @@ impl CommandCodeReader {
         };
         let slot = self.calls.len();
         sink.event(TurnEvent::CallStarted {
-            slot: number(slot),
+            slot: slot_number(slot),
             id,
-            name: self.context.names.client_name(name),
+            name: self.progress.context.names.client_name(name),
         });
         self.calls.push(Call {
             id: id.unwrap_or_default().to_owned(),
@@ -183,7 +175,7 @@ impl CommandCodeReader {
     fn piece(&mut self, slot: usize, json: &str, sink: &mut dyn EventSink) {
         let Some(call) = self.calls.get_mut(slot).filter(|call| !call.ended) else { return };
         call.pieces.push_str(json);
-        sink.event(TurnEvent::CallArguments { slot: number(slot), json });
+        sink.event(TurnEvent::CallArguments { slot: slot_number(slot), json });
     }
 
     /// A whole call: the only word on it, or the last one.
@@ -202,7 +194,7 @@ impl CommandCodeReader {
         let Some(call) = self.calls.get_mut(slot).filter(|call| !call.ended && !call.broken) else { return };
         if let Some(rest) = arguments.strip_prefix(call.pieces.as_str()) {
             if !rest.is_empty() {
-                sink.event(TurnEvent::CallArguments { slot: number(slot), json: rest });
+                sink.event(TurnEvent::CallArguments { slot: slot_number(slot), json: rest });
             }
         } else if !same(&call.pieces, &arguments) {
             call.broken = true;
@@ -210,52 +202,42 @@ impl CommandCodeReader {
             return;
         }
         call.ended = true;
-        sink.event(TurnEvent::CallEnded { slot: number(slot) });
+        sink.event(TurnEvent::CallEnded { slot: slot_number(slot) });
     }
 
     /// Tokens add up over steps.
     fn count(&mut self, event: &CommandCodeEvent<'_>, sink: &mut dyn EventSink) {
         let Some(usage) = event.usage.0.or(event.total_usage.0) else { return };
-        let usage = self.used.unwrap_or_default().plus(usage.to_turn());
-        self.used = Some(usage);
+        let usage = self.usage.unwrap_or_default().plus(usage.to_turn());
+        self.usage = Some(usage);
         sink.event(TurnEvent::Usage(usage));
     }
 
     fn finish_reason(&mut self, reason: Option<&str>, sink: &mut dyn EventSink) {
         let Some(reason) = reason else { return };
-        let known = FINISH.iter().find(|(word, _)| *word == reason);
+        let known = StopClass::find(&FINISH, reason);
         if known.is_none() {
             sink.event(TurnEvent::Note("an unknown finish reason was read as a normal end"));
         }
-        self.stop = Some(known.map_or(StopClass::Stop, |(_, stop)| *stop));
+        self.stop = Some(known.unwrap_or(StopClass::Normal));
     }
 
     fn reason(&self, end: BodyEnd) -> FinishReason {
         if let Some(failure) = &self.failure {
             return FinishReason::Failed(failure.clone());
         }
-        let endpoint = &self.context.endpoint;
-        let failed =
-            |kind, what: &str| FinishReason::Failed(Failure::new(kind, format!("{endpoint}: {what}")));
+        let broken = |what: &str| FinishReason::Failed(self.progress.failure(Kind::UpstreamError, what));
         if self.stop.is_some() && self.calls.iter().any(|call| call.broken) {
-            return failed(Kind::UpstreamError, "a call came twice with different arguments");
+            return broken("a call came twice with different arguments");
         }
         match (self.stop, end) {
             (Some(StopClass::Length | StopClass::Pause), _) => FinishReason::Length,
             (Some(StopClass::Filter), _) => FinishReason::ContentFilter,
-            (Some(StopClass::Broken), _) => failed(Kind::UpstreamError, "the provider broke the answer off"),
-            (Some(StopClass::Stop), _) if self.calls.is_empty() => FinishReason::Stop,
-            (Some(StopClass::Stop), _) => FinishReason::ToolCalls,
+            (Some(StopClass::Broken), _) => broken("the provider broke the answer off"),
+            (Some(_), _) if self.calls.is_empty() => FinishReason::Stop,
+            (Some(_), _) => FinishReason::ToolCalls,
             (None, BodyEnd::Broken(failure)) => FinishReason::Failed(failure),
-            (None, BodyEnd::Clean) if !self.started && self.unreadable_lines => {
-                failed(Kind::UpstreamError, "the answer is not one of Command Code; check base_url")
-            }
-            (None, BodyEnd::Clean) if !self.started => {
-                failed(Kind::Interrupted, "the provider sent an empty answer")
-            }
-            (None, BodyEnd::Clean) => {
-                failed(Kind::Interrupted, "the provider ended its answer without saying that it was finished")
-            }
+            (None, BodyEnd::Clean) => FinishReason::Failed(self.progress.interrupted("one of Command Code")),
         }
     }
 }
@@ -271,10 +253,6 @@ fn same(a: &str, b: &str) -> bool {
     value(a).is_some_and(|a| Some(a) == value(b))
 }
 
-fn number(slot: usize) -> u32 {
-    u32::try_from(slot).unwrap_or(u32::MAX)
-}
-
 impl Reader for CommandCodeReader {
     fn push(&mut self, data: &[u8], sink: &mut dyn EventSink) {
         if self.done() || data == b"[DONE]" {
@@ -284,10 +262,7 @@ impl Reader for CommandCodeReader {
         // Several objects may stand on one line, or a list of them.
         for events in serde_json::Deserializer::from_str(&text).into_iter::<CommandCodeEvents<'_>>() {
             let Ok(events) = events else {
-                self.unreadable_lines = true;
-                sink.event(TurnEvent::Note(
-                    "a line of the provider's stream was not readable and was passed over",
-                ));
+                self.progress.unreadable_line(sink);
                 return;
             };
             for event in events.iter() {
@@ -319,9 +294,9 @@ impl Reader for CommandCodeReader {
         if !matches!(reason, FinishReason::Failed(_)) {
             for (slot, call) in self.calls.iter().enumerate().filter(|(_, call)| !call.ended) {
                 if call.pieces.is_empty() {
-                    sink.event(TurnEvent::CallArguments { slot: number(slot), json: "{}" });
+                    sink.event(TurnEvent::CallArguments { slot: slot_number(slot), json: "{}" });
                 }
-                sink.event(TurnEvent::CallEnded { slot: number(slot) });
+                sink.event(TurnEvent::CallEnded { slot: slot_number(slot) });
             }
         }
         sink.event(TurnEvent::Finished(reason));

@@ -10,51 +10,18 @@ use latimer_protocol::gemini::request::{
     GeminiContent, GeminiFileData, GeminiFunctionCall, GeminiFunctionResponse, GeminiInlineData, GeminiPart,
 };
 use latimer_protocol::turn::{Call, CallOutput, Content, Item, Message, Owner, ReasoningItem, Role};
-use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::models::Family;
-use super::request::RULE;
-use crate::exchange::{arguments, is_sound};
+use super::signature::{NO_SIGNATURE, PartSignature, SignatureTarget};
+use crate::arguments;
 use crate::limitation::{Limitation, Limitations};
 use crate::pairing::{NO_OUTPUT, PairedItem, orphan_text};
 use crate::tool_names::ToolNames;
 
-/// Stands on a call whose signature is not known: the provider takes it.
-pub(super) const NO_SIGNATURE: &str = "skip_thought_signature_validator";
 /// Stands where something was that this model does not see.
 const NOT_SEEN: &str = "(an image or a file stood here; this model does not see such things)";
-
-/// State of one part, as it travels through the client.
-#[derive(Debug, Deserialize)]
-struct PartSignature {
-    /// The part it came with; see [`SignatureTarget`].
-    on: String,
-    signature: String,
-}
-
-/// Which part a signature came with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum SignatureTarget {
-    /// The call that follows.
-    Call,
-    /// The words before.
-    Text,
-    /// A part without words, behind what was said.
-    Nothing,
-}
-
-impl SignatureTarget {
-    /// As it travels through the client.
-    pub(super) fn code(self) -> &'static str {
-        match self {
-            Self::Call => "call",
-            Self::Text => "text",
-            Self::Nothing => "nothing",
-        }
-    }
-}
 
 /// Collects the contents.
 pub(super) struct Writer<'a, 'n> {
@@ -164,7 +131,7 @@ impl<'a, 'n> Writer<'a, 'n> {
             return self.note("signatures of earlier thoughts were left out: the provider refused them");
         }
         let Ok(signed) = serde_json::from_str::<PartSignature>(&opaque.data) else { return };
-        if signed.on == SignatureTarget::Call.code() {
+        if signed.on == SignatureTarget::Call {
             self.signature = Some(signed.signature);
             return;
         }
@@ -174,7 +141,7 @@ impl<'a, 'n> Writer<'a, 'n> {
         };
         match last.parts.last_mut() {
             Some(part)
-                if signed.on == SignatureTarget::Text.code()
+                if signed.on == SignatureTarget::Text
                     && part.text.is_some()
                     && part.thought_signature.is_none() =>
             {
@@ -195,12 +162,8 @@ impl<'a, 'n> Writer<'a, 'n> {
 
     fn call(&mut self, call: &'a Call, id: String) {
         // A tool of an earlier time may not be declared any more, and have any name.
-        let name = RULE.sanitize(self.names.provider_name(&call.name)).into_owned();
+        let name = self.names.allowed_name(&call.name).into_owned();
         self.functions.insert(id.clone(), name.clone());
-        let args = match arguments(&call.arguments) {
-            Cow::Borrowed(text) => serde_json::from_str::<&RawValue>(text).map(Cow::Borrowed).ok(),
-            Cow::Owned(text) => RawValue::from_string(text).map(Cow::Owned).ok(),
-        };
         let own = self.signature.take();
         let is_first = self.contents.last().is_none_or(|last| {
             last.role != Some("model") || last.parts.iter().all(|part| part.function_call.is_none())
@@ -212,11 +175,8 @@ impl<'a, 'n> Writer<'a, 'n> {
             self.family != Family::Claude
         };
         let signature = own.map(Cow::Owned).or_else(|| wanted.then_some(Cow::Borrowed(NO_SIGNATURE)));
-        let call = GeminiFunctionCall {
-            id: id.into(),
-            name: name.into(),
-            args: args.unwrap_or(Cow::Borrowed(RawValue::NULL)),
-        };
+        let call =
+            GeminiFunctionCall { id: id.into(), name: name.into(), args: arguments::object(&call.arguments) };
         self.push(
             "model",
             GeminiPart { function_call: Some(call), thought_signature: signature, ..GeminiPart::default() },
@@ -237,7 +197,7 @@ impl<'a, 'n> Writer<'a, 'n> {
                 self.pictures.push(picture);
             }
         }
-        let is_object = text.trim_start().starts_with('{') && is_sound(&text);
+        let is_object = text.trim_start().starts_with('{') && arguments::is_valid_json(&text);
         let response = if output.is_none() {
             json!({ "error": NO_OUTPUT }).to_string()
         } else if is_object {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use latimer_protocol::failure::{Failure, Kind};
 use serde_json::Value;
 
-use crate::errors::{self, CHECK_KEY};
+use crate::errors::{self, CHECK_KEY, ErrorContext};
 
 /// Statuses, a word of the refusal in lower case, and what both mean together. The first row that fits counts.
 const RULES: [(&[u16], &str, Kind); 21] = [
@@ -51,22 +51,17 @@ const SHORT: Duration = Duration::from_secs(300);
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Turns an answer that is not 2xx into a failure.
-pub fn classify(
-    status: u16,
-    retry_after: Option<Duration>,
-    body: &[u8],
-    endpoint: &str,
-    model: &str,
-) -> Failure {
-    let said = ErrorBody::of(body);
-    let mut failure = errors::classify(status, retry_after, body, endpoint, model);
-    let rule = RULES.iter().find(|(statuses, word, _)| statuses.contains(&status) && said.has(word));
+pub fn classify(context: &ErrorContext<'_>) -> Failure {
+    let ErrorContext { status, body, endpoint, model, .. } = *context;
+    let refusal = ErrorBody::of(body);
+    let mut failure = errors::classify(context);
+    let rule = RULES.iter().find(|(statuses, word, _)| statuses.contains(&status) && refusal.has(word));
     let kind = rule.map(|(_, _, kind)| *kind);
     match status {
-        429 => limited(&mut failure, kind, &said),
-        404 if kind.is_none() && said.is_googles => {
+        429 => limited(&mut failure, kind, &refusal),
+        404 if kind.is_none() && refusal.has_google_shape => {
             failure.kind = Kind::ModelNotFound;
-            let words = errors::said(body);
+            let words = errors::error_text(body);
             failure.message = format!("{endpoint}: model `{model}` is not offered here ({})", words.trim());
         }
         _ => failure.kind = kind.unwrap_or(failure.kind),
@@ -74,17 +69,17 @@ pub fn classify(
     if failure.kind == Kind::Unauthorized && !failure.message.ends_with(CHECK_KEY) {
         failure.message.push_str(CHECK_KEY);
     }
-    if let Some(link) = said.link.filter(|_| failure.kind == Kind::Forbidden) {
+    if let Some(link) = refusal.validation_link.filter(|_| failure.kind == Kind::Forbidden) {
         failure.message = format!("{} (open this to go on: {link})", failure.message);
     }
     failure
 }
 
 /// Which limit a 429 is about: the name of the limit first, then the length of the wait.
-fn limited(failure: &mut Failure, kind: Option<Kind>, said: &ErrorBody) {
+fn limited(failure: &mut Failure, kind: Option<Kind>, refusal: &ErrorBody) {
     let wait = failure.retry_after;
     let is_long = wait.is_some_and(|wait| wait > SHORT);
-    let is_any_limit = failure.kind == Kind::QuotaExhausted && said.has(ANY_LIMIT);
+    let is_any_limit = failure.kind == Kind::QuotaExhausted && refusal.has(ANY_LIMIT);
     failure.kind = match kind {
         Some(Kind::RateLimited) | None if is_long => Kind::WindowExhausted,
         Some(kind) => kind,
@@ -96,21 +91,22 @@ fn limited(failure: &mut Failure, kind: Option<Kind>, said: &ErrorBody) {
     match failure.kind {
         // The free tier names a wait of seconds beside a limit of a day: it would be asked in vain again and again.
         Kind::WindowExhausted | Kind::QuotaExhausted if !is_long => failure.retry_after = None,
-        Kind::RateLimited if wait.is_none() && said.has("perminute") => failure.retry_after = Some(MINUTE),
+        Kind::RateLimited if wait.is_none() && refusal.has("perminute") => failure.retry_after = Some(MINUTE),
         _ => {}
     }
 }
 
 /// A top-level `error` in a stream.
-pub fn in_stream(raw: &str, endpoint: &str, model: &str) -> Failure {
+pub fn stream_error(raw: &str, endpoint: &str, model: &str) -> Failure {
     let error = serde_json::from_str::<Value>(raw).unwrap_or_default();
     let number = error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
     let name = error.get("status").and_then(Value::as_str).unwrap_or_default();
     let named = || STATUSES.iter().find(|(known, _)| *known == name).map(|(_, status)| *status);
-    let body = format!("{{\"error\":{raw}}}");
-    let wait = errors::retry_after(None, body.as_bytes(), 0);
-    let failure = classify(number.or_else(named).unwrap_or(500), wait, body.as_bytes(), endpoint, model);
-    Failure { status: None, ..failure }
+    let body = errors::error_body(raw);
+    let status = number.or_else(named).unwrap_or(500);
+    let context = ErrorContext::new(status, &body, endpoint, model)
+        .with_retry_after(errors::retry_after(None, &body, 0));
+    Failure { status: None, ..classify(&context) }
 }
 
 /// What counts of a refusal. Fields that only repeat where the request went are left out: hosts are called `daily`, too.
@@ -118,9 +114,9 @@ struct ErrorBody {
     /// Status, message, reasons and names of limits, in lower case; the whole body where it is not Google's.
     text: String,
     /// It has the shape of Google's errors.
-    is_googles: bool,
+    has_google_shape: bool,
     /// Where a person is to confirm something.
-    link: Option<String>,
+    validation_link: Option<String>,
 }
 
 impl ErrorBody {
@@ -130,7 +126,7 @@ impl ErrorBody {
             value.get(0).unwrap_or(&value).get("error").filter(|error| error.get("message").is_some())
         else {
             let text = String::from_utf8_lossy(body).to_ascii_lowercase();
-            return Self { text, is_googles: false, link: None };
+            return Self { text, has_google_shape: false, validation_link: None };
         };
         let details = || error.get("details").and_then(Value::as_array).into_iter().flatten();
         let violations =
@@ -144,8 +140,8 @@ impl ErrorBody {
         let texts: Vec<&str> = words.chain(reasons).chain(violations).filter_map(Value::as_str).collect();
         Self {
             text: texts.join("\n").to_ascii_lowercase().replace("daily-cloudcode", "cloudcode"),
-            is_googles: error.get("status").is_some() || error.get("details").is_some(),
-            link: link(&details().collect::<Vec<_>>()),
+            has_google_shape: error.get("status").is_some() || error.get("details").is_some(),
+            validation_link: validation_link(&details().collect::<Vec<_>>()),
         }
     }
 
@@ -157,7 +153,7 @@ impl ErrorBody {
 }
 
 /// Where the provider wants a person to confirm something: in the reason's own fields, or in the links beside it.
-fn link(details: &[&Value]) -> Option<String> {
+fn validation_link(details: &[&Value]) -> Option<String> {
     let is_wanted = |detail: &&&Value| {
         let reason = detail.get("reason").and_then(Value::as_str).unwrap_or_default();
         reason.eq_ignore_ascii_case("VALIDATION_REQUIRED")
@@ -172,8 +168,8 @@ fn link(details: &[&Value]) -> Option<String> {
     (link.starts_with("https://") && link.len() < 500 && link.chars().all(is_plain)).then(|| link.to_owned())
 }
 
-/// Whether a refusal says this word, in lower case.
-pub(super) fn says(body: &[u8], word: &str) -> bool {
+/// Whether a refusal contains this word, in lower case.
+pub(super) fn contains(body: &[u8], word: &str) -> bool {
     ErrorBody::of(body).has(word)
 }
 
@@ -228,7 +224,7 @@ mod tests {
             (503, message("The model is overloaded."), Kind::Overloaded),
         ];
         for (status, body, want) in cases {
-            let failure = classify(status, None, body.as_bytes(), "lab", "x");
+            let failure = classify(&ErrorContext::new(status, body.as_bytes(), "lab", "x"));
             assert_eq!(failure.kind, want, "{status} {body}");
         }
     }
@@ -271,7 +267,10 @@ mod tests {
             (None, reason("MODEL_CAPACITY_EXHAUSTED"), Kind::Overloaded, None),
         ];
         for (wait, body, kind, rests) in cases {
-            let failure = classify(429, wait.map(Duration::from_secs), body.as_bytes(), "lab", "x");
+            let failure = classify(
+                &ErrorContext::new(429, body.as_bytes(), "lab", "x")
+                    .with_retry_after(wait.map(Duration::from_secs)),
+            );
             assert_eq!(
                 (failure.kind, failure.retry_after),
                 (kind, rests.map(Duration::from_secs)),
@@ -292,7 +291,7 @@ mod tests {
             (404, message("Not found."), "lab: model `x` is not offered here (X Not found.)"),
         ];
         for (status, body, want) in cases {
-            assert_eq!(classify(status, None, body.as_bytes(), "lab", "x").message, want);
+            assert_eq!(classify(&ErrorContext::new(status, body.as_bytes(), "lab", "x")).message, want);
         }
     }
 
@@ -306,7 +305,7 @@ mod tests {
             ("7", Kind::UpstreamError, None),
         ];
         for (raw, kind, wait) in cases {
-            let failure = in_stream(raw, "lab", "x");
+            let failure = stream_error(raw, "lab", "x");
             assert_eq!((failure.kind, failure.retry_after), (kind, wait.map(Duration::from_millis)), "{raw}");
         }
     }

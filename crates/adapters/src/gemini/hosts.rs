@@ -29,7 +29,7 @@ pub(super) fn next(failure: &Failure, body: &[u8], host: &str, last: bool) -> bo
         _ if last => false,
         None => matches!(failure.kind, Kind::Unreachable | Kind::Interrupted | Kind::Timeout),
         Some(404 | 429) => true,
-        Some(403) => errors::says(body, "service_disabled") && !host.ends_with(PRODUCTION),
+        Some(403) => errors::contains(body, "service_disabled") && !host.ends_with(PRODUCTION),
         Some(status) => status >= 500,
     }
 }

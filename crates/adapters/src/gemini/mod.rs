@@ -9,11 +9,13 @@ pub mod models;
 mod project;
 pub mod request;
 pub mod schema;
+mod signature;
 pub mod stream;
+mod tools;
 mod version;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue, USER_AGENT};
@@ -22,14 +24,16 @@ use latimer_protocol::turn::{Owner, TurnRequest};
 use tokio::sync::OnceCell;
 
 use self::request::FlavourLimits;
+use self::stream::GeminiReader;
 use self::version::Version;
 use crate::credential::Credential;
 use crate::drive::TurnStream;
-use crate::endpoint_client::{EndpointClient, ErrorResponse, Headers, OpenError};
+use crate::endpoint_client::{EndpointClient, OpenError, RequestHead, SendError};
 use crate::errors::CHECK_KEY;
 use crate::limitation::Limitations;
-use crate::prepared_request::{PreparedRequest, WireProtocol};
+use crate::prepared_request::{Headers, PreparedRequest, WireProtocol};
 use crate::reader::ReaderContext;
+use crate::sync::lock;
 
 /// How the protocol is spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +73,7 @@ pub struct Gemini {
 
 /// Why no host answered.
 struct HostFailure {
-    refused: OpenError,
+    error: OpenError,
     body: Vec<u8>,
     /// The version is too old: no host knows the path any more, or one says so.
     outdated: bool,
@@ -87,26 +91,16 @@ impl Gemini {
         let model =
             if self.flavour == Flavour::Antigravity { models::alias(&turn.model) } else { &turn.model };
         let owner = Owner::new(&self.client.provider, model);
-        let takes = FlavourLimits {
+        let limits = FlavourLimits {
             urls: self.flavour == Flavour::Native,
             token_limit: self.flavour != Flavour::Antigravity,
             edit_nudge: self.options.edit_nudge,
         };
-        let mut written = request::write(turn, model, takes, &owner, limitations);
+        let mut encoded = request::write(turn, model, limits, &owner, limitations);
         if self.flavour != Flavour::Native {
-            written.body = envelope::with_session(&written.body, self.flavour, turn);
+            encoded.body = envelope::with_session(&encoded.body, self.flavour, turn);
         }
-        PreparedRequest {
-            protocol: WireProtocol::Gemini,
-            is_passthrough: false,
-            body: written.body.into(),
-            model: model.to_owned(),
-            owner,
-            names: written.names,
-            headers: Vec::new(),
-            features: written.features,
-            notes: written.notes,
-        }
+        encoded.prepare(WireProtocol::Gemini, model, owner)
     }
 
     /// Sends the turn. Returns once a host accepted it; its events are still to come.
@@ -123,16 +117,16 @@ impl Gemini {
             Failure::new(Kind::Unauthorized, format!("{}: {what}", self.client.name))
         })?;
         if self.flavour == Flavour::Native {
-            return self.native(prepared, credential).await.map_err(|lost| lost.refused);
+            return self.native(prepared, credential).await.map_err(|failed| failed.error);
         }
         let project = self.project(credential).await?;
         let version = self.version.current();
         let opened = self.on_hosts(prepared, credential, &project).await;
         match opened {
-            Err(lost) if lost.outdated && self.version.discover(&self.client, &version).await => {
-                self.on_hosts(prepared, credential, &project).await.map_err(|lost| lost.refused)
+            Err(failed) if failed.outdated && self.version.discover(&self.client, &version).await => {
+                self.on_hosts(prepared, credential, &project).await.map_err(|failed| failed.error)
             }
-            opened => opened.map_err(|lost| lost.refused),
+            opened => opened.map_err(|failed| failed.error),
         }
     }
 
@@ -168,7 +162,7 @@ impl Gemini {
         });
         let model = prepared.model.strip_prefix("models/").unwrap_or(&prepared.model);
         let url = format!("{}/models/{model}:streamGenerateContent?alt=sse", self.client.base_url);
-        self.send(&url, &headers, prepared.body.clone(), prepared).await
+        self.send(&RequestHead { url, headers }, prepared.body.clone(), prepared).await
     }
 
     /// Tries the hosts one after the other, the one that answered last first.
@@ -187,22 +181,23 @@ impl Gemini {
         let mut all_missing = self.flavour == Flavour::Antigravity;
         while let Some((host, tried)) = order.next() {
             let url = format!("{host}/v1internal:streamGenerateContent?alt=sse");
-            let mut lost = match self.send(&url, &headers, body.clone(), prepared).await {
+            let head = RequestHead { url, headers: headers.clone() };
+            let mut failed = match self.send(&head, body.clone(), prepared).await {
                 Ok(stream) => {
                     *lock(&self.last_host) = Some(host.to_owned());
                     return Ok(stream);
                 }
-                Err(lost) => lost,
+                Err(failed) => failed,
             };
-            let failure = &lost.refused.failure;
+            let failure = &failed.error.failure;
             if failure.status == Some(429) {
                 lock(&self.last_host).take();
             }
             all_missing &= failure.status == Some(404);
-            if !hosts::next(failure, &lost.body, host, order.peek().is_none()) {
-                let says_so = errors::says(&lost.body, "no longer supported");
-                lost.outdated = self.flavour == Flavour::Antigravity && (all_missing || says_so);
-                return Err(lost);
+            if !hosts::next(failure, &failed.body, host, order.peek().is_none()) {
+                let says_so = errors::contains(&failed.body, "no longer supported");
+                failed.outdated = self.flavour == Flavour::Antigravity && (all_missing || says_so);
+                return Err(failed);
             }
             tokio::time::sleep(hosts::pause(failure, tried)).await;
         }
@@ -211,24 +206,21 @@ impl Gemini {
 
     async fn send(
         &self,
-        url: &str,
-        headers: &Headers,
+        head: &RequestHead,
         body: Bytes,
         prepared: &PreparedRequest,
     ) -> Result<TurnStream, HostFailure> {
-        let answer = match self.client.post(url, headers, body).await? {
-            Ok(answer) => answer,
-            Err(refusal) => {
-                let ErrorResponse { status, body, retry_after } = &refusal;
-                let failure =
-                    errors::classify(*status, *retry_after, body, &self.client.name, &prepared.model);
-                let refused = self.client.with_limitation(self.for_people(failure), &refusal, prepared);
-                return Err(HostFailure { refused, body: refusal.body, outdated: false });
+        let has_placeholder = models::family(&prepared.model) == models::Family::Claude;
+        let reader = GeminiReader::new(ReaderContext::of(prepared, &self.client.name), has_placeholder);
+        let opened = self.client.open_stream(prepared.protocol, head, body, Box::new(reader)).await;
+        opened.map_err(|error| match error {
+            SendError::Failure(failure) => failure.into(),
+            SendError::Response(response) => {
+                let failure = errors::classify(&self.client.error_context(&response, &prepared.model));
+                let error = self.client.open_error(self.for_people(failure), &response, prepared);
+                HostFailure { error, body: response.body, outdated: false }
             }
-        };
-        let placeholder = models::family(&prepared.model) == models::Family::Claude;
-        let reader = stream::GeminiReader::new(ReaderContext::of(prepared, &self.client.name), placeholder);
-        Ok(TurnStream::detect(answer.body, Box::new(reader), self.client.limits()))
+        })
     }
 
     fn headers(
@@ -280,10 +272,6 @@ impl Flavour {
 
 impl From<Failure> for HostFailure {
     fn from(failure: Failure) -> Self {
-        Self { refused: failure.into(), body: Vec::new(), outdated: false }
+        Self { error: failure.into(), body: Vec::new(), outdated: false }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

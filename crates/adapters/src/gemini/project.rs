@@ -6,7 +6,9 @@ use latimer_protocol::failure::{Failure, Kind};
 use serde_json::{Value, json};
 
 use super::{Flavour, errors, hosts};
-use crate::endpoint_client::{EndpointClient, Headers};
+use crate::endpoint_client::EndpointClient;
+use crate::errors::ErrorContext;
+use crate::prepared_request::Headers;
 
 /// How long one call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -77,7 +79,7 @@ impl ProjectLookup<'_> {
             return Err(Failure::new(Kind::Timeout, message));
         }
         if operation.get("error").is_some_and(Value::is_object) {
-            return Err(errors::in_stream(&operation["error"].to_string(), &self.client.name, ""));
+            return Err(errors::stream_error(&operation["error"].to_string(), &self.client.name, ""));
         }
         project(operation.pointer("/response/cloudaicompanionProject"))
             .or_else(|| self.wanted.map(str::to_owned))
@@ -157,7 +159,7 @@ impl ProjectLookup<'_> {
                 let failure = Failure::new(Kind::BadRequest, format!("{name}: {what}"));
                 Err(Failure { status: Some(404), ..failure })
             }
-            _ => Err(errors::classify(status, None, &body, name, "")),
+            _ => Err(errors::classify(&ErrorContext::new(status, &body, name, ""))),
         }
     }
 }

@@ -2,25 +2,18 @@
 
 use std::borrow::Cow;
 
-use latimer_protocol::gemini::request::{
-    GeminiContent, GeminiFunctionDeclaration, GeminiRequest, GeminiTools,
-};
-use latimer_protocol::turn::{Content, Format, Item, Owner, Role, ToolChoice, TurnRequest};
+use latimer_protocol::gemini::request::{GeminiContent, GeminiRequest};
+use latimer_protocol::turn::{Content, Format, Item, Owner, Role, TurnRequest};
 use serde_json::{Map, Value, json};
 
 use super::contents::{Writer, words};
 use super::models::{self, Family};
-use super::schema;
-use crate::exchange::with_elements;
+use super::tools;
 use crate::limitation::{Features, Limitation, Limitations};
 use crate::pairing::{PairedItem, pair};
-use crate::tool_names::{ToolNameRule, ToolNames};
+use crate::prepared_request::EncodedRequest;
+use crate::tool_names::ToolNames;
 
-/// What a function of a Claude must have at least; dropped again from its arguments.
-pub(super) const PLACEHOLDER: &str = "_";
-/// What functions may be called.
-pub(super) const RULE: ToolNameRule =
-    ToolNameRule { max_len: 64, extra_chars: "_.:-", starts_with_letter: true };
 /// Words of somebody who wants a change.
 const EDITS: [&str; 16] = [
     "change", "fix", "update", "redesign", "rewrite", "modify", "improve", "replace", "edit", "add",
@@ -49,19 +42,6 @@ impl FlavourLimits {
     }
 }
 
-/// A request in the provider's words.
-#[derive(Debug)]
-pub struct EncodedRequest {
-    /// The JSON body.
-    pub body: Vec<u8>,
-    /// Tool names that were changed.
-    pub names: ToolNames,
-    /// What the request makes use of.
-    pub features: Features,
-    /// What was lowered or dropped, for the log.
-    pub notes: Vec<String>,
-}
-
 /// Writes the turn. `owner` is whose opaque state may go out; `model` is the name the provider knows.
 pub fn write(
     turn: &TurnRequest,
@@ -71,7 +51,7 @@ pub fn write(
     limitations: &Limitations,
 ) -> EncodedRequest {
     let family = models::family(model);
-    let names = ToolNames::new(turn, RULE);
+    let names = ToolNames::new(turn, tools::NAME_RULE);
     let mut notes = Vec::new();
     let mut system = Vec::new();
     let steps = pair(&turn.items, &mut notes);
@@ -104,67 +84,13 @@ pub fn write(
     let request = GeminiRequest {
         contents,
         system_instruction: (!system.is_empty()).then_some(GeminiContent { role, parts: system }),
-        tools: if has_tools { tools(turn, &names, family) } else { Vec::new() },
-        tool_config: if has_tools { tool_config(turn, &names, family) } else { None },
+        tools: if has_tools { tools::declarations(turn, &names, family) } else { Vec::new() },
+        tool_config: if has_tools { tools::choice(turn, &names, family) } else { None },
         generation_config: config,
     };
     // Writing to memory fails only for maps with keys that are not strings, and there are none.
     let body = serde_json::to_vec(&request).unwrap_or_default();
-    EncodedRequest { body, names, features, notes }
-}
-
-/// A written request with two more contents at the end: what the model said, and an answer to it.
-pub fn with_exchange(body: &[u8], said: &str, answer: &str) -> Option<Vec<u8>> {
-    let content = |role: &str, text: &str| json!({ "role": role, "parts": [{ "text": text }] });
-    with_elements(body, "contents", &[content("model", said), content("user", answer)])
-}
-
-fn tools<'a>(turn: &'a TurnRequest, names: &ToolNames, family: Family) -> Vec<GeminiTools<'a>> {
-    let function = |tool: &'a latimer_protocol::turn::Tool| {
-        let parameters: Option<Value> =
-            tool.parameters.as_deref().and_then(|raw| serde_json::from_str(raw.get()).ok());
-        let mut parameters = parameters.as_ref().map(schema::rewrite);
-        if family == Family::Claude {
-            parameters = Some(with_placeholder(parameters.unwrap_or_else(|| json!({ "type": "object" }))));
-        }
-        let is_empty = |schema: &Value| schema["properties"].as_object().is_none_or(Map::is_empty);
-        GeminiFunctionDeclaration {
-            name: Cow::Owned(names.provider_name(&tool.name).to_owned()),
-            description: tool.description.as_deref().filter(|description| !description.is_empty()),
-            parameters: parameters.filter(|schema| !is_empty(schema)),
-        }
-    };
-    vec![GeminiTools { function_declarations: turn.tools.iter().map(function).collect() }]
-}
-
-/// Every function of a Claude here must have a required property.
-fn with_placeholder(mut schema: Value) -> Value {
-    let has_required = schema["required"].as_array().is_some_and(|required| !required.is_empty());
-    if let (false, Some(fields)) = (has_required, schema.as_object_mut()) {
-        let properties = fields.entry("properties").or_insert_with(|| json!({}));
-        if let Some(properties) = properties.as_object_mut() {
-            let words = "Not used; write an empty string.";
-            properties.insert(PLACEHOLDER.to_owned(), json!({ "type": "string", "description": words }));
-        }
-        fields.insert("required".to_owned(), json!([PLACEHOLDER]));
-    }
-    schema
-}
-
-fn tool_config(turn: &TurnRequest, names: &ToolNames, family: Family) -> Option<Value> {
-    let config = match &turn.tool_choice {
-        ToolChoice::None => json!({ "mode": "NONE" }),
-        ToolChoice::Required => json!({ "mode": "ANY" }),
-        ToolChoice::Function(name) if turn.tools.iter().any(|tool| tool.name == *name) => {
-            json!({ "mode": "ANY", "allowedFunctionNames": [names.provider_name(name)] })
-        }
-        // A tool that is not there cannot be demanded.
-        ToolChoice::Function(_) if family == Family::Claude => json!({ "mode": "VALIDATED" }),
-        ToolChoice::Function(_) => return None,
-        ToolChoice::Auto if family == Family::Claude => json!({ "mode": "VALIDATED" }),
-        ToolChoice::Auto => return None,
-    };
-    Some(json!({ "functionCallingConfig": config }))
+    EncodedRequest { body, names, features, notes, ..EncodedRequest::default() }
 }
 
 fn config(

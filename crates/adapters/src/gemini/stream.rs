@@ -9,18 +9,18 @@ use latimer_protocol::failure::{Failure, Kind};
 use latimer_protocol::gemini::event::{
     GeminiCandidateCall, GeminiCandidatePart, GeminiResponse, GeminiUsage,
 };
-use latimer_protocol::turn::{EventSink, FinishReason, OpaqueState, TurnEvent};
+use latimer_protocol::turn::{FinishReason, Opaque, Sink, TurnEvent};
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 
-use super::contents::SignatureTarget;
 use super::errors;
-use super::request::PLACEHOLDER;
-use crate::reader::{BodyEnd, Reader, ReaderContext};
+use super::signature::{PartSignature, SignatureTarget};
+use super::tools::PLACEHOLDER;
+use crate::reader::{BodyEnd, Progress, Reader, ReaderContext, StopClass};
 
 /// What each finish reason means.
 const FINISH: [(&str, StopClass); 18] = [
-    ("STOP", StopClass::Stop),
+    ("STOP", StopClass::Normal),
     ("MAX_TOKENS", StopClass::Length),
     ("SAFETY", StopClass::Filter),
     ("RECITATION", StopClass::Filter),
@@ -36,50 +36,36 @@ const FINISH: [(&str, StopClass); 18] = [
     ("TOO_MANY_TOOL_CALLS", StopClass::Broken),
     ("MALFORMED_RESPONSE", StopClass::Broken),
     ("MISSING_THOUGHT_SIGNATURE", StopClass::Broken),
-    ("OTHER", StopClass::Other),
-    ("FINISH_REASON_UNSPECIFIED", StopClass::Other),
+    ("OTHER", StopClass::Unspecified),
+    ("FINISH_REASON_UNSPECIFIED", StopClass::Unspecified),
 ];
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum StopClass {
-    Stop,
-    Length,
-    Filter,
-    Broken,
-    /// A normal end where something was said, a failure where nothing was.
-    Other,
-}
 
 /// Reads one stream, or one whole answer.
 pub struct GeminiReader {
-    context: ReaderContext,
+    progress: Progress,
     /// Functions have a property that means nothing, to be taken out of their arguments.
-    placeholder: bool,
-    started: bool,
+    has_placeholder: bool,
     has_output: bool,
     slots: u32,
     /// The call whose end is kept back until something shows that the answer went on.
-    open: Option<u32>,
+    open_call: Option<u32>,
     stop: Option<(StopClass, String)>,
     blocked: bool,
     failure: Option<Failure>,
-    unreadable_lines: bool,
 }
 
 impl GeminiReader {
     /// A reader for one answer.
-    pub fn new(context: ReaderContext, placeholder: bool) -> Self {
+    pub fn new(context: ReaderContext, has_placeholder: bool) -> Self {
         Self {
-            context,
-            placeholder,
-            started: false,
+            progress: Progress::new(context),
+            has_placeholder,
             has_output: false,
             slots: 0,
-            open: None,
+            open_call: None,
             stop: None,
             blocked: false,
             failure: None,
-            unreadable_lines: false,
         }
     }
 
@@ -88,13 +74,14 @@ impl GeminiReader {
             return self.event(inner, sink);
         }
         if let Some(error) = event.error {
-            self.failure = Some(errors::in_stream(error.get(), &self.context.endpoint, &self.context.model));
+            self.failure = Some(errors::stream_error(
+                error.get(),
+                &self.progress.context.endpoint,
+                &self.progress.context.model,
+            ));
             return;
         }
-        if !self.started {
-            self.started = true;
-            sink.event(TurnEvent::Started);
-        }
+        self.progress.begin(sink);
         // latimer asks for one alternative.
         if let Some(candidate) = event.candidates.first() {
             if let Some(content) = &candidate.content.0 {
@@ -143,8 +130,9 @@ impl GeminiReader {
 
     fn state(&mut self, on: SignatureTarget, signature: &str, sink: &mut dyn EventSink) {
         self.end_call(sink);
-        let data = json!({ "on": on.code(), "signature": signature }).to_string();
-        sink.event(TurnEvent::ReasoningState(OpaqueState { owner: self.context.owner.clone(), data }));
+        let state = PartSignature { on, signature: signature.to_owned() };
+        let data = serde_json::to_string(&state).unwrap_or_default();
+        sink.event(TurnEvent::ReasoningState(Opaque { owner: self.progress.context.owner.clone(), data }));
     }
 
     fn call(&mut self, call: &GeminiCandidateCall<'_>, signature: Option<&str>, sink: &mut dyn EventSink) {
@@ -159,32 +147,32 @@ impl GeminiReader {
         self.has_output = true;
         let slot = self.slots;
         self.slots += 1;
-        self.open = Some(slot);
+        self.open_call = Some(slot);
         sink.event(TurnEvent::CallStarted {
             slot,
             id: call.id.some(),
-            name: self.context.names.client_name(name),
+            name: self.progress.context.names.client_name(name),
         });
         let json = call.args.map_or(Cow::Borrowed("{}"), arguments);
-        if self.placeholder && json.contains("\"_\"") {
+        if self.has_placeholder && json.contains("\"_\"") {
             sink.event(TurnEvent::CallArguments { slot, json: &without_placeholder(&json) });
         } else {
             sink.event(TurnEvent::CallArguments { slot, json: &json });
         }
     }
 
-    fn end_call(&mut self, sink: &mut dyn EventSink) {
-        if let Some(slot) = self.open.take() {
+    fn end_call(&mut self, sink: &mut dyn Sink) {
+        if let Some(slot) = self.open_call.take() {
             sink.event(TurnEvent::CallEnded { slot });
         }
     }
 
-    fn finish_reason(&mut self, reason: &str, sink: &mut dyn EventSink) {
-        let known = FINISH.iter().find(|(word, _)| *word == reason);
+    fn finish_reason(&mut self, reason: &str, sink: &mut dyn Sink) {
+        let known = StopClass::find(&FINISH, reason);
         if known.is_none() {
             sink.event(TurnEvent::Note("an unknown finish reason was read as a normal end"));
         }
-        self.stop = Some((known.map_or(StopClass::Stop, |(_, stop)| *stop), reason.to_ascii_lowercase()));
+        self.stop = Some((known.unwrap_or(StopClass::Normal), reason.to_ascii_lowercase()));
     }
 
     fn reason(&self, end: BodyEnd) -> FinishReason {
@@ -193,37 +181,25 @@ impl GeminiReader {
         }
         let normal = if self.slots > 0 { FinishReason::ToolCalls } else { FinishReason::Stop };
         match (&self.stop, end) {
-            (Some((StopClass::Stop, _)), _) => normal,
+            (Some((StopClass::Normal, _)), _) => normal,
             (Some((StopClass::Length, _)), _) => FinishReason::Length,
             (Some((StopClass::Filter, _)), _) => FinishReason::ContentFilter,
-            (Some((StopClass::Other, _)), _) if self.has_output => normal,
-            (Some((_, word)), _) => FinishReason::Failed(Failure::new(
-                Kind::UpstreamError,
-                format!("{}: the provider broke the answer off ({word})", self.context.endpoint),
-            )),
+            (Some((StopClass::Unspecified, _)), _) if self.has_output => normal,
+            (Some((_, reason)), _) => {
+                let what = format!("the provider broke the answer off ({reason})");
+                FinishReason::Failed(self.progress.failure(Kind::UpstreamError, &what))
+            }
             (None, _) if self.blocked => FinishReason::ContentFilter,
             (None, BodyEnd::Broken(failure)) => FinishReason::Failed(failure),
-            (None, BodyEnd::Clean) => FinishReason::Failed(self.interrupted()),
+            (None, BodyEnd::Clean) => FinishReason::Failed(self.progress.interrupted("a Gemini stream")),
         }
     }
 
-    fn interrupted(&self) -> Failure {
-        let (kind, what) = match (self.started, self.unreadable_lines) {
-            (false, true) => (Kind::UpstreamError, "the answer is not a Gemini stream; check base_url"),
-            (false, false) => (Kind::Interrupted, "the provider sent an empty answer"),
-            (true, _) => {
-                (Kind::Interrupted, "the provider ended its answer without saying that it was finished")
-            }
-        };
-        Failure::new(kind, format!("{}: {what}", self.context.endpoint))
-    }
-
-    fn read(&mut self, text: &str, sink: &mut dyn EventSink) {
+    fn read(&mut self, text: &str, sink: &mut dyn Sink) {
         if let Ok(event) = serde_json::from_str::<GeminiResponse<'_>>(text) {
             return self.event(&event, sink);
         }
-        self.unreadable_lines = true;
-        sink.event(TurnEvent::Note("a line of the provider's stream was not readable and was passed over"));
+        self.progress.unreadable_line(sink);
     }
 }
 

@@ -1,11 +1,13 @@
 //! Which version of Antigravity the provider expects: it turns old ones away. Looked up in the background, kept for six hours.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::clock;
 use crate::endpoint_client::EndpointClient;
+use crate::sync::lock;
 
 /// Used until something newer is known. What is found and older is not the version: pages name others, too.
 const FLOOR: &str = "2.9.1";
@@ -45,7 +47,7 @@ impl Version {
 
     /// What is known now.
     pub(super) fn current(&self) -> String {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = lock(&self.known);
         self.fixed.clone().or_else(|| known.version.clone()).unwrap_or_else(|| FLOOR.to_owned())
     }
 
@@ -70,10 +72,10 @@ impl Version {
 
     /// Whether it is time for a look; one at a time.
     fn begin(&self) -> bool {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.known);
         let due = known.at.is_none_or(|at| at.elapsed() >= LIFE);
         if due {
-            known.at = Some(Instant::now());
+            known.at = Some(clock::now());
         }
         due
     }
@@ -83,7 +85,7 @@ impl Version {
             let Ok((200, page)) = client.call(url, &Vec::new(), None, CALL_TIMEOUT).await else { continue };
             let page = String::from_utf8_lossy(page.get(..LOOKED_AT).unwrap_or(&page)).into_owned();
             if let Some(version) = find(&page) {
-                self.known.lock().unwrap_or_else(PoisonError::into_inner).version = Some(version);
+                lock(&self.known).version = Some(version);
                 return;
             }
         }

@@ -5,7 +5,7 @@ use latimer_protocol::responses::event::{ResponsesEvent, ResponsesResponse};
 use latimer_protocol::turn::FinishReason;
 use serde_json::{Value, json};
 
-use crate::errors;
+use crate::errors::{self, ErrorContext};
 use crate::reader::ReaderContext;
 
 /// A code or type of an error in a stream, and the status that goes with it.
@@ -53,21 +53,16 @@ pub(super) fn incomplete(response: Option<&ResponsesResponse<'_>>) -> FinishReas
 
 fn failure(error: &str, context: &ReaderContext) -> Failure {
     let value = serde_json::from_str::<Value>(error).unwrap_or_default();
-    let said = ["code", "type"].iter().filter_map(|name| value.get(name)?.as_str());
-    let status = said
-        .filter_map(|said| CODES.iter().find(|(code, _)| *code == said))
+    let codes = ["code", "type"].iter().filter_map(|name| value.get(name)?.as_str());
+    let status = codes
+        .filter_map(|code| CODES.iter().find(|(known, _)| *known == code))
         .map(|(_, status)| *status)
         .next()
         .unwrap_or(500);
-    let body = format!("{{\"error\":{error}}}");
-    let failure = errors::classify(
-        status,
-        errors::retry_after(None, body.as_bytes(), 0),
-        body.as_bytes(),
-        &context.endpoint,
-        &context.model,
-    );
-    Failure { status: None, ..failure }
+    let body = errors::error_body(error);
+    let refusal = ErrorContext::new(status, &body, &context.endpoint, &context.model)
+        .with_retry_after(errors::retry_after(None, &body, 0));
+    Failure { status: None, ..errors::classify(&refusal) }
 }
 
 #[cfg(test)]

@@ -13,14 +13,16 @@ use std::sync::Arc;
 use hyper::header::{HeaderName, HeaderValue};
 use latimer_protocol::turn::{Owner, TurnRequest};
 
+use self::passthrough_reader::ResponsesPassthroughReader;
 use self::profile::Profile;
+use self::stream::ResponsesReader;
 use crate::credential::Credential;
 use crate::drive::TurnStream;
-use crate::endpoint_client::{EndpointClient, Headers, OpenError};
+use crate::endpoint_client::{EndpointClient, OpenError, RequestHead};
 use crate::limitation::Limitations;
 use crate::pairing::is_paired;
-use crate::prepared_request::{ClientRequest, PreparedRequest, WireProtocol};
-use crate::reader::ReaderContext;
+use crate::prepared_request::{ClientRequest, EncodedRequest, Headers, PreparedRequest, WireProtocol};
+use crate::reader::{Reader, ReaderContext};
 
 /// The header in which the ChatGPT backend wants the account.
 const ACCOUNT: &str = "chatgpt-account-id";
@@ -55,32 +57,15 @@ impl Responses {
         };
         // A history that somebody broke has to be mended, and only the translation does that.
         let raw = raw.filter(|raw| raw.protocol == WireProtocol::Responses && is_paired(&turn.items));
-        if let Some(raw) = raw
-            && let Some(rewritten) = rewrite::rewrite(&raw.body, &turn.model, &profile, &owner, &raw.seal)
-        {
-            return PreparedRequest {
-                protocol: WireProtocol::Responses,
-                is_passthrough: true,
-                body: rewritten.body.into(),
-                model: turn.model.clone(),
-                owner,
-                names: crate::tool_names::ToolNames::default(),
-                headers: forwarded(&raw.headers, profile.forwards),
-                features: rewritten.features,
-                notes: rewritten.notes,
-            };
-        }
-        let written = request::write(turn, &profile, &owner);
-        PreparedRequest {
-            protocol: WireProtocol::Responses,
-            is_passthrough: false,
-            body: written.body.into(),
-            model: turn.model.clone(),
-            owner,
-            names: written.names,
-            headers: Vec::new(),
-            features: written.features,
-            notes: written.notes,
+        let rewritten = raw.and_then(|raw| {
+            let rewritten = rewrite::rewrite(&raw.body, &turn.model, &profile, &owner, &raw.seal)?;
+            Some(EncodedRequest { headers: forwarded(&raw.headers, profile.forwards), ..rewritten })
+        });
+        match rewritten {
+            Some(request) => request.prepare(WireProtocol::Responses, &turn.model, owner).as_passthrough(),
+            None => {
+                request::write(turn, &profile, &owner).prepare(WireProtocol::Responses, &turn.model, owner)
+            }
         }
     }
 
@@ -96,17 +81,13 @@ impl Responses {
             let account = credential.project.as_deref().and_then(|id| HeaderValue::from_str(id).ok());
             headers.extend(account.map(|id| (HeaderName::from_static(ACCOUNT), id)));
         }
-        let url = format!("{}/responses", self.client.base_url);
-        let answer = match self.client.post(&url, &headers, prepared.body.clone()).await? {
-            Ok(answer) => answer,
-            Err(refusal) => return Err(self.client.refused(&refusal, prepared)),
-        };
+        let head = RequestHead { url: format!("{}/responses", self.client.base_url), headers };
         let context = ReaderContext::of(prepared, &self.client.name);
-        let reader: Box<dyn crate::reader::Reader> = if prepared.is_passthrough {
-            Box::new(passthrough_reader::ResponsesPassthroughReader::new(context))
+        let reader: Box<dyn Reader> = if prepared.is_passthrough {
+            Box::new(ResponsesPassthroughReader::new(context))
         } else {
-            Box::new(stream::ResponsesReader::new(context))
+            Box::new(ResponsesReader::new(context))
         };
-        Ok(TurnStream::detect(answer.body, reader, self.client.limits()))
+        self.client.send(prepared, &head, reader, crate::errors::classify).await
     }
 }

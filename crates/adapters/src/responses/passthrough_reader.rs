@@ -1,14 +1,13 @@
 //! Reads along while an upstream's own events go through to a client of the same protocol. It changes nothing; it says what is
 //! semantic, how many tokens were used, and how the answer ended. Pure.
 
-use latimer_protocol::failure::Failure;
 use latimer_protocol::responses::event::ResponsesEvent;
 use latimer_protocol::turn::{EventSink, FinishReason, PassthroughFrame, TurnEvent};
 use serde::Deserialize;
 
 use super::errors;
-use super::stream::{ResponsesReader, interrupted};
-use crate::reader::{BodyEnd, Reader, ReaderContext};
+use super::stream::ResponsesReader;
+use crate::reader::{BodyEnd, Progress, Reader, ReaderContext};
 
 /// Events that a client does not see as part of an answer: as long as nothing else came, there may be another attempt.
 const EMPTY: [&str; 6] = [
@@ -34,11 +33,9 @@ struct Kind<'a> {
 ///
 /// Invariant: `finish` emits `Finished` exactly once; a failure is never handed on as a frame.
 pub struct ResponsesPassthroughReader {
-    context: ReaderContext,
-    started: bool,
-    called: bool,
+    progress: Progress,
+    has_calls: bool,
     end: Option<FinishReason>,
-    unreadable_lines: bool,
     /// A server that answers with one object, asked for a stream or not: there are no events to hand on, so it is translated.
     whole: Option<Box<ResponsesReader>>,
 }
@@ -46,26 +43,26 @@ pub struct ResponsesPassthroughReader {
 impl ResponsesPassthroughReader {
     /// A tap for one answer.
     pub fn new(context: ReaderContext) -> Self {
-        Self { context, started: false, called: false, end: None, unreadable_lines: false, whole: None }
+        Self { progress: Progress::new(context), has_calls: false, end: None, whole: None }
     }
 
     fn frame(&mut self, kind: &str, data: &str, sink: &mut dyn EventSink) {
         let stateful = STATEFUL.contains(&kind)
             && memchr::memmem::find(data.as_bytes(), b"\"encrypted_content\":\"").is_some();
-        if kind == "response.output_item.done" && !self.called {
-            self.called = memchr::memmem::find(data.as_bytes(), b"_call\"").is_some();
+        if kind == "response.output_item.done" && !self.has_calls {
+            self.has_calls = memchr::memmem::find(data.as_bytes(), b"_call\"").is_some();
         }
         sink.event(TurnEvent::Frame(PassthroughFrame {
             kind,
             data,
             semantic: !EMPTY.contains(&kind),
-            state_of: stateful.then_some(&self.context.owner),
+            state_of: stateful.then_some(&self.progress.context.owner),
         }));
     }
 
     fn terminal(&mut self, kind: &str, data: &str, sink: &mut dyn EventSink) {
         let Ok(event) = serde_json::from_str::<ResponsesEvent<'_>>(data) else {
-            self.unreadable_lines = true;
+            self.progress.foreign_document();
             return;
         };
         let response = event.response.0.as_ref();
@@ -73,20 +70,16 @@ impl ResponsesPassthroughReader {
             sink.event(TurnEvent::Usage(usage.to_turn()));
         }
         let reason = match kind {
-            "response.completed" if self.called => FinishReason::ToolCalls,
+            "response.completed" if self.has_calls => FinishReason::ToolCalls,
             "response.completed" => FinishReason::Stop,
             "response.incomplete" => errors::incomplete(response),
-            "error" => FinishReason::Failed(errors::event(&event, &self.context)),
-            _ => FinishReason::Failed(errors::response(response, &self.context)),
+            "error" => FinishReason::Failed(errors::event(&event, &self.progress.context)),
+            _ => FinishReason::Failed(errors::response(response, &self.progress.context)),
         };
         if !matches!(reason, FinishReason::Failed(_)) {
             self.frame(kind, data, sink);
         }
         self.end = Some(reason);
-    }
-
-    fn broken(&self) -> Failure {
-        interrupted(self.started, self.unreadable_lines, &self.context)
     }
 }
 
@@ -99,23 +92,19 @@ impl Reader for ResponsesPassthroughReader {
         let parsed = serde_json::from_str::<Kind<'_>>(&text);
         let kind = parsed.as_ref().ok().and_then(|parsed| parsed.kind.some());
         let Some(kind) = kind else {
-            if parsed.is_ok() && !self.started {
-                let mut whole = Box::new(ResponsesReader::new(self.context.clone()));
+            if parsed.is_ok() && !self.progress.has_begun() {
+                let mut whole = Box::new(ResponsesReader::new(self.progress.context.clone()));
                 whole.push(data, sink);
                 self.whole = whole.done().then_some(whole);
-                self.unreadable_lines |= self.whole.is_none();
+                if self.whole.is_none() {
+                    self.progress.foreign_document();
+                }
             } else if !text.trim().is_empty() {
-                self.unreadable_lines = true;
-                sink.event(TurnEvent::Note(
-                    "a line of the provider's stream was not readable and was passed over",
-                ));
+                self.progress.unreadable_line(sink);
             }
             return;
         };
-        if !self.started {
-            self.started = true;
-            sink.event(TurnEvent::Started);
-        }
+        self.progress.begin(sink);
         match kind {
             "response.completed"
             | "response.incomplete"
@@ -139,7 +128,7 @@ impl Reader for ResponsesPassthroughReader {
         let reason = match (self.end.take(), end) {
             (Some(reason), _) => reason,
             (None, BodyEnd::Broken(failure)) => FinishReason::Failed(failure),
-            (None, BodyEnd::Clean) => FinishReason::Failed(self.broken()),
+            (None, BodyEnd::Clean) => FinishReason::Failed(self.progress.interrupted("a Responses stream")),
         };
         sink.event(TurnEvent::Finished(reason));
     }

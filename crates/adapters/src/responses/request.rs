@@ -12,28 +12,16 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::profile::Profile;
-use crate::exchange::arguments;
+use crate::arguments;
 use crate::limitation::{Features, Limitation};
 use crate::pairing::{NO_OUTPUT, PairedItem, orphan_text, pair};
+use crate::prepared_request::EncodedRequest;
 use crate::tool_names::{ToolNameRule, ToolNames};
 
 /// The schema of a tool that declares none.
 const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
 /// Stands where something was that this model does not see.
 const NOT_SEEN: &str = "(an image or a file stood here; this model does not see such things)";
-
-/// A request in the provider's words.
-#[derive(Debug)]
-pub struct EncodedRequest {
-    /// The JSON body.
-    pub body: Vec<u8>,
-    /// Tool names that were changed.
-    pub names: ToolNames,
-    /// What the request makes use of.
-    pub features: Features,
-    /// What was lowered or dropped, for the log.
-    pub notes: Vec<String>,
-}
 
 /// Writes the turn for a server of this profile. `owner` is whose opaque state may go out.
 pub fn write(turn: &TurnRequest, profile: &Profile, owner: &Owner) -> EncodedRequest {
@@ -74,7 +62,7 @@ pub fn write(turn: &TurnRequest, profile: &Profile, owner: &Owner) -> EncodedReq
     let features = features(turn, profile, &request);
     // Writing to memory fails only for maps with keys that are not strings, and there are none.
     let body = serde_json::to_vec(&request).unwrap_or_default();
-    EncodedRequest { body, names, features, notes }
+    EncodedRequest { body, names, features, notes, ..EncodedRequest::default() }
 }
 
 struct Writer<'a, 'n> {
@@ -97,7 +85,7 @@ impl<'a> Writer<'a, '_> {
             PairedItem::Call(call, id) => self.input.push(ResponsesItem::FunctionCall {
                 call_id: id.into(),
                 name: Cow::Owned(self.names.provider_name(&call.name).to_owned()),
-                arguments: arguments(&call.arguments),
+                arguments: arguments::object_text(&call.arguments),
             }),
             PairedItem::Output(output, id) => {
                 let output = self.output(output);

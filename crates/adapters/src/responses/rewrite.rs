@@ -11,23 +11,13 @@ use serde_json::{Map, Value, json};
 use super::profile::Profile;
 use crate::fields::Fields;
 use crate::limitation::{Features, Limitation};
+use crate::prepared_request::EncodedRequest;
 
 /// What state is asked for where the server keeps none.
 const ENCRYPTED: &str = "reasoning.encrypted_content";
 /// Items whose id may be left out.
 const NEEDLESS_IDS: [&str; 5] =
     ["message", "function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output"];
-
-/// A request ready to go out.
-#[derive(Debug)]
-pub struct RewrittenRequest {
-    /// The JSON body.
-    pub body: Vec<u8>,
-    /// What the request makes use of.
-    pub features: Features,
-    /// What was lowered or dropped, for the log.
-    pub notes: Vec<String>,
-}
 
 #[derive(Deserialize)]
 struct Kind<'a> {
@@ -43,7 +33,7 @@ pub fn rewrite(
     profile: &Profile,
     owner: &Owner,
     seal: &Seal,
-) -> Option<RewrittenRequest> {
+) -> Option<EncodedRequest> {
     let Fields(fields) = serde_json::from_slice(body).ok()?;
     let mut rewriter = Rewriter { profile, owner, seal, features: Features::default(), notes: Vec::new() };
     let mut out = b"{".to_vec();
@@ -94,7 +84,8 @@ pub fn rewrite(
         put("instructions", "\"\"");
     }
     out.push(b'}');
-    Some(RewrittenRequest { body: out, features: rewriter.features, notes: rewriter.notes })
+    let Rewriter { features, notes, .. } = rewriter;
+    Some(EncodedRequest { body: out, features, notes, ..EncodedRequest::default() })
 }
 
 struct Rewriter<'l> {

@@ -4,9 +4,10 @@ use std::io;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::tcp::OwnedWriteHalf;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep_until;
 
 use super::render::Op;
+use crate::clock;
 
 /// What is to become of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,14 +20,14 @@ pub(super) enum After {
 /// Plays an answer. Pauses are counted from the start, so that a stream of short ones keeps its rate although timers have
 /// whole milliseconds.
 pub(super) async fn play(ops: &[Op], socket: &mut OwnedWriteHalf) -> io::Result<After> {
-    let mut clock = Instant::now();
+    let mut due = clock::now();
     let cursor = Cursor { stack: vec![Level { ops, next: 0, again: 0 }] };
     for op in cursor {
         match op {
             Op::Write(bytes) => socket.write_all(bytes).await?,
             Op::Wait(pause) => {
-                clock += *pause;
-                sleep_until(clock).await;
+                due += *pause;
+                sleep_until(due).await;
             }
             Op::Stall => std::future::pending::<()>().await,
             Op::Cut | Op::Close => return Ok(After::Close),

@@ -1,11 +1,13 @@
 //! What a scripted provider was asked.
 
 use std::collections::VecDeque;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
+
+use crate::sync::lock;
 
 /// Requests kept; a soak must not grow.
 const KEPT: usize = 10_000;
@@ -47,7 +49,7 @@ pub(super) struct Log {
 
 impl Log {
     pub(super) fn keep(&self, recorded: RecordedRequest) {
-        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut requests = lock(&self.requests);
         if requests.len() == KEPT {
             requests.pop_front();
         }
@@ -55,7 +57,7 @@ impl Log {
     }
 
     pub(super) fn requests(&self) -> Vec<RecordedRequest> {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        lock(&self.requests).iter().cloned().collect()
     }
 
     pub(super) fn add(counter: &AtomicUsize) -> usize {

@@ -18,6 +18,7 @@ use super::play::{After, play};
 use super::record::{Log, RecordedRequest};
 use super::render::{Rendered, render};
 use super::scenario::{Scenario, ScriptedAnswer};
+use crate::clock;
 
 /// The largest request body.
 const BODY_LIMIT: usize = 128 << 20;
@@ -127,7 +128,7 @@ impl Stage {
             unknown: render(&ScriptedAnswer::error(404, unknown)),
             record: scenario.record,
             by_text: scenario.answers.iter().any(|answer| answer.when.is_some()),
-            started: Instant::now(),
+            started: clock::now(),
             log,
         }
     }

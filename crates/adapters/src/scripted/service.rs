@@ -1,11 +1,13 @@
 //! A small service that answers by path: account services, token endpoints and the like, for tests.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::sync::lock;
 
 /// A request as the service got it: its first line, its head in lower case, its body.
 #[derive(Debug, Clone)]
@@ -46,7 +48,7 @@ impl Service {
 
     /// The requests so far.
     pub fn requests(&self) -> Vec<ServiceRequest> {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.requests).clone()
     }
 
     /// Waits until a request holds this text in its body; `None` after five seconds.
@@ -85,17 +87,12 @@ async fn answer(mut socket: tokio::net::TcpStream, log: Arc<Mutex<Vec<ServiceReq
     };
     let line = head.lines().next().unwrap_or_default().to_owned();
     let found = {
-        let mut script = script.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut script = lock(&script);
         let place = script.iter().position(|(word, _, _)| line.contains(word) || body.contains(word));
         place.map(|place| script.remove(place))
     };
     let (text, body) = (body.clone(), serde_json::from_str(&body).unwrap_or_default());
-    log.lock().unwrap_or_else(PoisonError::into_inner).push(ServiceRequest {
-        line,
-        head: head.to_ascii_lowercase(),
-        body,
-        text,
-    });
+    lock(&log).push(ServiceRequest { line, head: head.to_ascii_lowercase(), body, text });
     let (status, answer) = match found {
         Some((_, status, Value::String(text))) => (status, text),
         Some((_, status, value)) => (status, value.to_string()),

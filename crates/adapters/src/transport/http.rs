@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,6 +25,8 @@ use tokio::time::Instant;
 
 use super::inflate::Inflate;
 use super::{Body, cause, roots};
+use crate::clock;
+use crate::sync::lock;
 
 /// Largest block of response headers.
 const HEADER_BYTES: usize = 64 * 1024;
@@ -160,7 +162,7 @@ impl Http {
     where
         C: Connect + Clone + Send + Sync + 'static,
     {
-        let deadline = Instant::now() + first_byte;
+        let deadline = clock::now() + first_byte;
         match self.attempt(&clients.pooled, outgoing, deadline, first_byte).await {
             Ok(response) => Ok(response),
             Err(lost) if lost.stale => {
@@ -191,7 +193,7 @@ impl Http {
         } else {
             (self.options.connect, "connect")
         };
-        let connect_deadline = deadline.min(Instant::now() + limit);
+        let connect_deadline = deadline.min(clock::now() + limit);
         let early = tokio::select! {
             biased;
             result = &mut response => Some(result),
@@ -221,7 +223,7 @@ impl Http {
 
     fn remember(&self, extensions: &Extensions) {
         if let Some(info) = extensions.get::<HttpInfo>() {
-            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut seen = lock(&self.seen);
             if seen.len() >= SEEN {
                 seen.clear();
             }
@@ -234,7 +236,7 @@ impl Http {
         if let Some(connected) = error.connect_info() {
             connected.get_extras(&mut extensions);
         }
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = lock(&self.seen);
         extensions.get::<HttpInfo>().is_some_and(|info| seen.contains(&info.local_addr()))
     }
 }

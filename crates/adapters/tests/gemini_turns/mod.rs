@@ -1,8 +1,9 @@
 //! Turns made by hand, and their bodies made readable.
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use latimer_adapters::gemini::request::{EncodedRequest, FlavourLimits, write};
+use latimer_adapters::gemini::request::{FlavourLimits, write};
 use latimer_adapters::limitation::Limitations;
+use latimer_adapters::prepared_request::EncodedRequest;
 use latimer_protocol::id::CallId;
 use latimer_protocol::turn::{
     Call, CallOutput, Content, Image, Item, Message, OpaqueState, Owner, ReasoningItem, Role, TurnRequest,
