@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use latimer_protocol::failure::{Failure, Kind};
-use latimer_protocol::turn::{Owner, Sink, TurnEvent};
+use latimer_protocol::turn::{EventSink, Owner, TurnEvent};
 
 use crate::prepared_request::PreparedRequest;
 use crate::tool_names::ToolNames;
@@ -72,7 +72,7 @@ impl Progress {
     }
 
     /// The answer has begun: `Started` goes out, the first time.
-    pub(crate) fn begin(&mut self, sink: &mut dyn Sink) {
+    pub(crate) fn begin(&mut self, sink: &mut dyn EventSink) {
         if !self.started {
             self.started = true;
             sink.event(TurnEvent::Started);
@@ -84,7 +84,7 @@ impl Progress {
     }
 
     /// A line that is not what the protocol has; it is passed over.
-    pub(crate) fn unreadable_line(&mut self, sink: &mut dyn Sink) {
+    pub(crate) fn unreadable_line(&mut self, sink: &mut dyn EventSink) {
         self.foreign_document();
         sink.event(TurnEvent::Note("a line of the provider's stream was not readable and was passed over"));
     }
@@ -146,13 +146,13 @@ pub(crate) fn slot_number(place: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use latimer_protocol::turn::Record;
+    use latimer_protocol::turn::RecordedEvents;
 
     #[test]
     fn an_answer_that_ends_without_a_word_is_told_by_what_came() {
         let mut progress =
             Progress::new(ReaderContext { endpoint: "lab".into(), ..ReaderContext::default() });
-        let mut record = Record::default();
+        let mut record = RecordedEvents::default();
         let empty = progress.interrupted("a Chat stream");
         assert_eq!(
             (empty.kind, empty.message.as_str()),

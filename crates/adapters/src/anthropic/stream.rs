@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use latimer_protocol::anthropic::event::{MessagesBlock, MessagesDelta, MessagesEvent, MessagesUsage};
 use latimer_protocol::failure::Failure;
-use latimer_protocol::turn::{FinishReason, Sink, TurnEvent, Usage};
+use latimer_protocol::turn::{EventSink, FinishReason, TurnEvent, Usage};
 
 use super::errors;
 use super::open_block::OpenBlock;
@@ -97,7 +97,7 @@ impl MessagesReader {
         }
     }
 
-    fn whole(&mut self, event: &MessagesEvent<'_>, sink: &mut dyn Sink) {
+    fn whole(&mut self, event: &MessagesEvent<'_>, sink: &mut dyn EventSink) {
         self.progress.begin(sink);
         for (index, block) in (0..).zip(event.content.iter()) {
             self.start(index, block, "", sink);
@@ -108,7 +108,7 @@ impl MessagesReader {
         self.stopped = true;
     }
 
-    fn start(&mut self, index: u64, block: &MessagesBlock<'_>, data: &str, sink: &mut dyn Sink) {
+    fn start(&mut self, index: u64, block: &MessagesBlock<'_>, data: &str, sink: &mut dyn EventSink) {
         self.progress.begin(sink);
         // A second block under the same index: the first one's end was lost.
         self.stop(index, sink);
@@ -124,7 +124,7 @@ impl MessagesReader {
         ));
     }
 
-    fn delta(&mut self, index: u64, delta: &MessagesDelta<'_>, sink: &mut dyn Sink) {
+    fn delta(&mut self, index: u64, delta: &MessagesDelta<'_>, sink: &mut dyn EventSink) {
         if let Some(open) = self.open_blocks.iter_mut().rfind(|open| open.index == index) {
             open.delta(delta, sink);
         } else if let Some(text) = delta.text.some() {
@@ -137,7 +137,7 @@ impl MessagesReader {
         }
     }
 
-    fn stop(&mut self, index: u64, sink: &mut dyn Sink) {
+    fn stop(&mut self, index: u64, sink: &mut dyn EventSink) {
         let Some(place) = self.open_blocks.iter().rposition(|open| open.index == index) else { return };
         let block = self.open_blocks.remove(place).end(&self.progress.context.owner, sink);
         if self.request.is_some() {

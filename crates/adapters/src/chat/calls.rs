@@ -109,7 +109,7 @@ impl Calls {
 }
 
 impl CallInProgress {
-    fn announce(&mut self, slot: usize, sink: &mut dyn Sink) {
+    fn announce(&mut self, slot: usize, sink: &mut dyn EventSink) {
         if self.announced || self.name.is_empty() {
             return;
         }

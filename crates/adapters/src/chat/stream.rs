@@ -178,14 +178,14 @@ impl ChatReader {
     fn reasoning_ends(&mut self, sink: &mut dyn EventSink) {
         if !self.details.is_empty() {
             let data = Value::Array(std::mem::take(&mut self.details)).to_string();
-            sink.event(TurnEvent::ReasoningState(Opaque {
+            sink.event(TurnEvent::ReasoningState(OpaqueState {
                 owner: self.progress.context.owner.clone(),
                 data,
             }));
         }
     }
 
-    fn finish_reason(&mut self, reason: &str, sink: &mut dyn Sink) {
+    fn finish_reason(&mut self, reason: &str, sink: &mut dyn EventSink) {
         let known = StopClass::find(&FINISH, reason);
         if known.is_none() {
             sink.event(TurnEvent::Note("an unknown finish reason was read as a normal end"));

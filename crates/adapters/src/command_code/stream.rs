@@ -71,7 +71,7 @@ impl CommandCodeReader {
         }
     }
 
-    fn event(&mut self, event: &CommandCodeEvent<'_>, sink: &mut dyn Sink) {
+    fn event(&mut self, event: &CommandCodeEvent<'_>, sink: &mut dyn EventSink) {
         self.progress.begin(sink);
         let words = || event.text.some().or(event.delta.some()).or(event.text_delta.some());
         match event.kind.some().unwrap_or_default() {

@@ -9,7 +9,7 @@ use latimer_protocol::failure::{Failure, Kind};
 use latimer_protocol::gemini::event::{
     GeminiCandidateCall, GeminiCandidatePart, GeminiResponse, GeminiUsage,
 };
-use latimer_protocol::turn::{FinishReason, Opaque, Sink, TurnEvent};
+use latimer_protocol::turn::{EventSink, FinishReason, OpaqueState, TurnEvent};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -132,7 +132,10 @@ impl GeminiReader {
         self.end_call(sink);
         let state = PartSignature { on, signature: signature.to_owned() };
         let data = serde_json::to_string(&state).unwrap_or_default();
-        sink.event(TurnEvent::ReasoningState(Opaque { owner: self.progress.context.owner.clone(), data }));
+        sink.event(TurnEvent::ReasoningState(OpaqueState {
+            owner: self.progress.context.owner.clone(),
+            data,
+        }));
     }
 
     fn call(&mut self, call: &GeminiCandidateCall<'_>, signature: Option<&str>, sink: &mut dyn EventSink) {
@@ -161,13 +164,13 @@ impl GeminiReader {
         }
     }
 
-    fn end_call(&mut self, sink: &mut dyn Sink) {
+    fn end_call(&mut self, sink: &mut dyn EventSink) {
         if let Some(slot) = self.open_call.take() {
             sink.event(TurnEvent::CallEnded { slot });
         }
     }
 
-    fn finish_reason(&mut self, reason: &str, sink: &mut dyn Sink) {
+    fn finish_reason(&mut self, reason: &str, sink: &mut dyn EventSink) {
         let known = StopClass::find(&FINISH, reason);
         if known.is_none() {
             sink.event(TurnEvent::Note("an unknown finish reason was read as a normal end"));
@@ -195,7 +198,7 @@ impl GeminiReader {
         }
     }
 
-    fn read(&mut self, text: &str, sink: &mut dyn Sink) {
+    fn read(&mut self, text: &str, sink: &mut dyn EventSink) {
         if let Ok(event) = serde_json::from_str::<GeminiResponse<'_>>(text) {
             return self.event(&event, sink);
         }

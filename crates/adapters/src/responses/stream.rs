@@ -105,7 +105,7 @@ impl ResponsesReader {
         self.calls.iter().rposition(|call| call.output_index == index && !call.ended)
     }
 
-    fn added(&mut self, index: u64, item: &ResponsesOutputItem<'_>, sink: &mut dyn Sink) {
+    fn added(&mut self, index: u64, item: &ResponsesOutputItem<'_>, sink: &mut dyn EventSink) {
         self.progress.begin(sink);
         let name = item.name.some().map(|name| self.progress.context.names.client_name(name));
         match (item.kind.some(), name) {
@@ -127,7 +127,7 @@ impl ResponsesReader {
     }
 
     /// A whole item: what did not come in pieces comes now.
-    fn done_item(&mut self, index: u64, item: &ResponsesOutputItem<'_>, sink: &mut dyn Sink) {
+    fn done_item(&mut self, index: u64, item: &ResponsesOutputItem<'_>, sink: &mut dyn EventSink) {
         self.progress.begin(sink);
         let was_streamed = self.streamed_items.contains(&index);
         match item.kind.some() {
@@ -147,7 +147,7 @@ impl ResponsesReader {
                 }
                 if let Some(state) = item.encrypted_content.some() {
                     let owner = self.progress.context.owner.clone();
-                    sink.event(TurnEvent::ReasoningState(Opaque { owner, data: state.to_owned() }));
+                    sink.event(TurnEvent::ReasoningState(OpaqueState { owner, data: state.to_owned() }));
                 }
                 self.has_thoughts = false;
             }
@@ -169,7 +169,7 @@ impl ResponsesReader {
         }
     }
 
-    fn end(&mut self, status: &str, response: Option<&ResponsesResponse<'_>>, sink: &mut dyn Sink) {
+    fn end(&mut self, status: &str, response: Option<&ResponsesResponse<'_>>, sink: &mut dyn EventSink) {
         self.progress.begin(sink);
         if let Some(usage) = response.and_then(|response| response.usage.0) {
             sink.event(TurnEvent::Usage(usage.to_turn()));
