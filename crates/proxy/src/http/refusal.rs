@@ -21,7 +21,7 @@ pub struct Refusal {
     /// `error.message`: what happened and what to do next.
     pub message: String,
     /// The header `Allow`: the methods that a path takes, for 405.
-    pub allow: Option<&'static str>,
+    pub allow: Option<Box<str>>,
     /// The header `Retry-After`, in seconds, for 503.
     pub retry_after: Option<u64>,
 }
@@ -45,11 +45,11 @@ impl Refusal {
     }
 
     /// The response, in the client's protocol. `request` is the name of the request in the log.
-    pub fn into_response(self, protocol: ClientProtocol, request: &str) -> Response<Reply> {
-        let allow = self.allow;
+    pub fn into_response(mut self, protocol: ClientProtocol, request: &str) -> Response<Reply> {
+        let allow = self.allow.take().map(|allow| HeaderValue::from_str(&allow));
         let mut response = error_response(self.into_error(protocol, request));
-        if let Some(allow) = allow {
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+        if let Some(Ok(allow)) = allow {
+            response.headers_mut().insert(ALLOW, allow);
         }
         response
     }
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn headers_of_a_refusal_reach_the_response() {
         let mut refusal = Refusal::invalid(405, "method_not_allowed").message("GET it");
-        refusal.allow = Some("GET, HEAD");
+        refusal.allow = Some("GET, HEAD".into());
         refusal.retry_after = Some(3);
         let response = refusal.into_response(ClientProtocol::Chat, "req_1");
         assert_eq!(response.status(), 405);

@@ -39,3 +39,27 @@ pub(super) fn document(endpoint_set: &EndpointSet) -> String {
     serde_json::json!({ "object": "list", "data": states, "endpoints": endpoints, "problems": problems })
         .to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::config::parse::load;
+    use crate::route::memory::Memory;
+
+    #[tokio::test]
+    async fn each_endpoint_lists_its_keys_and_none_of_their_secrets() {
+        let text = "[[endpoint]]\nname = \"a\"\nbase_url = \"https://a.test\"\nmodels = [\"m\"]\napi_key = \"s3cret-key\"\n";
+        let loaded = load(text, &|_| None, &|_| Err(std::io::ErrorKind::NotFound.into()));
+        let config = Arc::new(loaded.expect("a configuration").config);
+        let text = document(&EndpointSet::new(config, Arc::new(Memory::new(None)), None, None));
+        assert!(!text.contains("s3cret-key"), "{text}");
+        let document: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!((&document["data"], &document["problems"]), (&json!([]), &json!([])));
+        assert_eq!(document["endpoints"][0]["endpoint"], "a");
+        assert_eq!(document["endpoints"][0]["members"][0]["rate_limited"], false);
+    }
+}

@@ -1,10 +1,11 @@
-//! Knows when the last connection is over.
+//! The open connections, each a task of its own. This is the one place of the server that starts tasks.
 
 use std::convert::Infallible;
+use std::future::Future;
 
 use tokio::sync::mpsc;
 
-/// Counts the open connections.
+/// Runs connections, and knows how many are open.
 pub(super) struct ConnectionTracker {
     /// Cloned for each connection.
     guard: ConnectionGuard,
@@ -12,9 +13,9 @@ pub(super) struct ConnectionTracker {
     closed: mpsc::Receiver<Infallible>,
 }
 
-/// A connection counts as open as long as this lives.
+/// A connection counts as open as long as this lives. A connection that panics drops it like any other.
 #[derive(Clone)]
-pub(super) struct ConnectionGuard(mpsc::Sender<Infallible>);
+struct ConnectionGuard(mpsc::Sender<Infallible>);
 
 impl ConnectionTracker {
     /// A tracker without connections.
@@ -23,9 +24,13 @@ impl ConnectionTracker {
         Self { guard: ConnectionGuard(sender), closed }
     }
 
-    /// Counts one more connection, until the guard is dropped.
-    pub(super) fn open(&self) -> ConnectionGuard {
-        self.guard.clone()
+    /// Runs a connection to its end, beside all others.
+    pub(super) fn spawn(&self, connection: impl Future<Output = ()> + Send + 'static) {
+        let guard = self.guard.clone();
+        tokio::spawn(async move {
+            connection.await;
+            drop(guard);
+        });
     }
 
     /// How many connections are open.
@@ -33,7 +38,7 @@ impl ConnectionTracker {
         self.guard.0.strong_count().saturating_sub(1)
     }
 
-    /// Waits until the last connection is over. No new one can be opened meanwhile: the tracker is gone.
+    /// Waits until the last connection is over. No new one can begin meanwhile: the tracker is gone.
     pub(super) async fn closed(self) {
         let Self { guard, mut closed } = self;
         drop(guard);
@@ -44,19 +49,23 @@ impl ConnectionTracker {
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt as _;
+    use tokio::sync::oneshot;
 
     use super::*;
 
     #[tokio::test]
-    async fn it_is_closed_when_the_last_guard_is_gone() {
+    async fn it_is_closed_when_the_last_connection_is_over() {
         let tracker = ConnectionTracker::new();
-        let (one, two) = (tracker.open(), tracker.open());
+        let (end, ended) = oneshot::channel::<()>();
+        tracker.spawn(async { ended.await.expect("told to end") });
+        tracker.spawn(async { panic!("a connection that panics") });
         assert_eq!(tracker.count(), 2);
-        drop(one);
-        assert_eq!(tracker.count(), 1);
+        while tracker.count() > 1 {
+            tokio::task::yield_now().await;
+        }
         let mut closed = Box::pin(tracker.closed());
         assert_eq!(closed.as_mut().now_or_never(), None);
-        drop(two);
+        end.send(()).expect("still open");
         closed.await;
     }
 

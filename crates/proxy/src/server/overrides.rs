@@ -1,5 +1,5 @@
-//! Changes for a while, on top of the configuration: avoid an endpoint, be more patient with one. They live in memory, end by
-//! themselves, can be taken back, and are shown in the health document. The configuration file is never touched.
+//! Changes for a while, on top of the configuration: avoid an endpoint, raise the timeouts of one. They live in memory, end by
+//! themselves, can be removed, and are shown in the health document. The configuration file is never touched.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -10,18 +10,18 @@ use crate::config::Config;
 use crate::http::refusal::Refusal;
 use crate::sync::lock;
 
-/// The longest a change may last.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
-/// Changes at once.
-const MOST: usize = 50;
-/// How much more patient an endpoint's limits can be made.
-const MOST_FACTOR: f64 = 10.0;
-/// No limit grows past this.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(3600);
+/// The longest that an override may last.
+const MAX_DURATION: Duration = Duration::from_secs(24 * 3600);
+/// Overrides in force at once.
+const MAX_OVERRIDES: usize = 50;
+/// The largest factor by which timeouts can be raised.
+const MAX_FACTOR: f64 = 10.0;
+/// No timeout is raised past this.
+const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
 
-/// The changes in force.
+/// The overrides in force.
 #[derive(Debug, Default)]
-pub struct Overrides {
+pub(super) struct Overrides {
     inner: Mutex<Inner>,
 }
 
@@ -42,8 +42,17 @@ struct Override {
 }
 
 impl Overrides {
-    /// Puts a change in force, in the place of an earlier one that says the same; its id is the answer.
-    pub fn add(&self, request: OverrideRequest, config: &Config, now: Instant) -> Result<u64, Refusal> {
+    /// Puts an override in force, in the place of an earlier one of the same kind for the same endpoint. Returns its id.
+    ///
+    /// # Errors
+    ///
+    /// There is no such endpoint, the factor or the duration is out of range, or too many overrides are in force (400).
+    pub(super) fn add(
+        &self,
+        request: OverrideRequest,
+        config: &Config,
+        now: Instant,
+    ) -> Result<u64, Refusal> {
         let invalid = |message: String| Err(Refusal::invalid(400, "invalid_value").message(message));
         let endpoint = request.what.endpoint();
         if !config.endpoints.iter().any(|known| known.name.as_str() == endpoint) {
@@ -51,21 +60,21 @@ impl Overrides {
             return invalid(format!("there is no endpoint `{shown}`"));
         }
         if let OverrideWhat::RaiseTimeouts { factor, .. } = request.what
-            && !(factor > 1.0 && factor <= MOST_FACTOR)
+            && !(factor > 1.0 && factor <= MAX_FACTOR)
         {
-            return invalid(format!("`factor` is more than 1 and at most {MOST_FACTOR}"));
+            return invalid(format!("`factor` is more than 1 and at most {MAX_FACTOR}"));
         }
-        let length = Duration::from_secs(request.seconds);
-        if length.is_zero() || length > LONGEST {
-            return invalid(format!("`seconds` is between 1 and {}", LONGEST.as_secs()));
+        let duration = Duration::from_secs(request.seconds);
+        if duration.is_zero() || duration > MAX_DURATION {
+            return invalid(format!("`seconds` is between 1 and {}", MAX_DURATION.as_secs()));
         }
-        let mut inner = self.fresh(now);
+        let mut inner = self.in_force(now);
         inner.list.retain(|known| {
             known.what.endpoint() != endpoint
                 || std::mem::discriminant(&known.what) != std::mem::discriminant(&request.what)
         });
-        if inner.list.len() >= MOST {
-            return invalid(format!("at most {MOST} overrides are in force at once"));
+        if inner.list.len() >= MAX_OVERRIDES {
+            return invalid(format!("at most {MAX_OVERRIDES} overrides are in force at once"));
         }
         inner.next += 1;
         inner.generation += 1;
@@ -78,42 +87,42 @@ impl Overrides {
             kind = request.what.kind(),
             seconds = request.seconds
         );
-        inner.list.push(Override { id, what: request.what, why, until: now + length });
+        inner.list.push(Override { id, what: request.what, why, until: now + duration });
         Ok(id)
     }
 
-    /// Takes a change back, or all of them; how many that were.
-    pub fn remove(&self, id: Option<u64>, now: Instant) -> usize {
-        let mut inner = self.fresh(now);
+    /// Removes an override, or all of them. Returns how many that were.
+    pub(super) fn remove(&self, id: Option<u64>, now: Instant) -> usize {
+        let mut inner = self.in_force(now);
         let before = inner.list.len();
         inner.list.retain(|known| id.is_some_and(|id| known.id != id));
-        let gone = before - inner.list.len();
-        if gone > 0 {
+        let removed = before - inner.list.len();
+        if removed > 0 {
             inner.generation += 1;
-            tracing::info!(event = "override.removed", count = gone);
+            tracing::info!(event = "override.removed", count = removed);
         }
-        gone
+        removed
     }
 
-    /// What the list is called now; another one after every change and every end of one.
-    pub fn generation(&self, now: Instant) -> u64 {
-        self.fresh(now).generation
+    /// A number that is another one after every override that was added, was removed or has ended.
+    pub(super) fn generation(&self, now: Instant) -> u64 {
+        self.in_force(now).generation
     }
 
-    /// Those in force.
-    pub fn states(&self, now: Instant) -> Vec<OverrideState> {
+    /// The overrides in force, for the health document.
+    pub(super) fn states(&self, now: Instant) -> Vec<OverrideState> {
         let state = |known: &Override| OverrideState {
             id: known.id,
             what: known.what.clone(),
             why: known.why.clone(),
             seconds_left: known.until.saturating_duration_since(now).as_secs(),
         };
-        self.fresh(now).list.iter().map(state).collect()
+        self.in_force(now).list.iter().map(state).collect()
     }
 
-    /// The configuration with the changes made to it.
-    pub fn apply(&self, config: &Arc<Config>, now: Instant) -> Arc<Config> {
-        let inner = self.fresh(now);
+    /// The configuration with the overrides applied to it.
+    pub(super) fn apply(&self, config: &Arc<Config>, now: Instant) -> Arc<Config> {
+        let inner = self.in_force(now);
         if inner.list.is_empty() {
             return Arc::clone(config);
         }
@@ -128,7 +137,7 @@ impl Overrides {
                     for known in &mut changed.endpoints {
                         if known.name.as_str() == endpoint {
                             let longer = |limit: Duration| {
-                                limit.mul_f64(factor.clamp(1.0, MOST_FACTOR)).min(LONGEST_TIMEOUT.max(limit))
+                                limit.mul_f64(factor.clamp(1.0, MAX_FACTOR)).min(MAX_TIMEOUT.max(limit))
                             };
                             known.timeouts.connect = longer(known.timeouts.connect);
                             known.timeouts.first_byte = longer(known.timeouts.first_byte);
@@ -140,8 +149,8 @@ impl Overrides {
         Arc::new(changed)
     }
 
-    /// The list without what has ended.
-    fn fresh(&self, now: Instant) -> std::sync::MutexGuard<'_, Inner> {
+    /// The list without the overrides that have ended.
+    fn in_force(&self, now: Instant) -> std::sync::MutexGuard<'_, Inner> {
         let mut inner = lock(&self.inner);
         let before = inner.list.len();
         inner.list.retain(|known| known.until > now);
@@ -194,16 +203,16 @@ mod tests {
     }
 
     #[test]
-    fn patience_grows_by_a_factor_and_is_taken_back() {
+    fn timeouts_grow_by_a_factor_and_shrink_again() {
         let (overrides, config, now) = (Overrides::default(), config(), clock::now());
         let id = overrides.add(raise(2.0), &config, now).expect("in force");
-        let patience = |now| overrides.apply(&config, now).endpoints[0].timeouts;
-        assert_eq!(patience(now).connect, 2 * config.endpoints[0].timeouts.connect);
+        let timeouts = |now| overrides.apply(&config, now).endpoints[0].timeouts;
+        assert_eq!(timeouts(now).connect, 2 * config.endpoints[0].timeouts.connect);
         overrides.add(raise(3.0), &config, now).expect("in force");
         assert_eq!(overrides.states(now).len(), 1, "the newer one is in the place of the older");
         assert_eq!(overrides.remove(Some(id), now), 0, "which is gone");
         assert_eq!(overrides.remove(None, now), 1);
-        assert_eq!(patience(now), config.endpoints[0].timeouts);
+        assert_eq!(timeouts(now), config.endpoints[0].timeouts);
     }
 
     #[test]

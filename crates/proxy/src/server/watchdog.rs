@@ -1,4 +1,4 @@
-//! What the watchdog of this state directory says, for pages: the proxy only passes it on, and knows nothing of what it means.
+//! What the watchdog of this state directory says, for pages: the proxy only relays it, and knows nothing of what it means.
 
 use std::io;
 use std::path::Path;
@@ -13,70 +13,131 @@ use tokio::net::UnixStream;
 use crate::http::refusal::Refusal;
 use crate::http::reply::{self, Reply};
 
-/// How long the watchdog may take. It thinks in milliseconds.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// The longest answer.
-const LONGEST: u64 = 16 << 20;
+/// How long the watchdog may take. It answers within milliseconds.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// The longest answer, in bytes.
+const MAX_ANSWER: u64 = 16 << 20;
 
 /// `GET /watchdog`: its state, or that there is none.
+///
+/// # Errors
+///
+/// There is a watchdog, and it does not answer (502).
 pub(super) async fn show(state_dir: Option<&Path>) -> Result<Response<Reply>, Refusal> {
-    let document = match ask(state_dir, &json!({ "do": "export" })).await {
+    let document = match call(state_dir, &json!({ "do": "export" })).await {
         Ok(known) => json!({ "running": true, "watchdog": known }),
-        Err(Unanswered::Nobody) => json!({ "running": false, "watchdog": null }),
+        Err(RelayError::NoWatchdog) => json!({ "running": false, "watchdog": null }),
         Err(error) => return Err(refusal(&error)),
     };
     Ok(reply::json(200, document.to_string()))
 }
 
 /// `POST /watchdog/cancel[/ID]`: what was announced is not done.
+///
+/// # Errors
+///
+/// The id is no number (400), there is no watchdog (404), it refuses (409) or does not answer (502).
 pub(super) async fn cancel(state_dir: Option<&Path>, id: Option<&str>) -> Result<Response<Reply>, Refusal> {
     let id = id.map(str::parse::<u64>).transpose().map_err(|_| {
         Refusal::invalid(400, "invalid_value")
             .message("an order is named by its number; GET /watchdog lists those that wait")
     })?;
     let answer =
-        ask(state_dir, &json!({ "do": "cancel", "id": id })).await.map_err(|error| refusal(&error))?;
+        call(state_dir, &json!({ "do": "cancel", "id": id })).await.map_err(|error| refusal(&error))?;
     Ok(reply::json(200, answer.to_string()))
 }
 
-enum Unanswered {
-    Nobody,
+/// Why there is no answer of the watchdog.
+enum RelayError {
+    /// No watchdog keeps this state directory.
+    NoWatchdog,
+    /// It answered that it will not, and why.
     Refused(String),
+    /// It did not answer in time, or not in JSON.
     Broken(io::Error),
 }
 
-impl From<io::Error> for Unanswered {
+impl From<io::Error> for RelayError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Self::Nobody,
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Self::NoWatchdog,
             _ => Self::Broken(error),
         }
     }
 }
 
-fn refusal(error: &Unanswered) -> Refusal {
+fn refusal(error: &RelayError) -> Refusal {
     match error {
-        Unanswered::Nobody => Refusal::invalid(404, "no_watchdog")
+        RelayError::NoWatchdog => Refusal::invalid(404, "no_watchdog")
             .message("no watchdog keeps this proxy; `latimer up` starts both"),
-        Unanswered::Refused(why) => Refusal::invalid(409, "refused_by_watchdog").message(why.clone()),
-        Unanswered::Broken(error) => Refusal::new(502, "server_error", "watchdog_unanswered")
+        RelayError::Refused(why) => Refusal::invalid(409, "refused_by_watchdog").message(why.clone()),
+        RelayError::Broken(error) => Refusal::new(502, "server_error", "watchdog_unanswered")
             .message(format!("the watchdog did not answer: {error}")),
     }
 }
 
-async fn ask(state_dir: Option<&Path>, request: &Value) -> Result<Value, Unanswered> {
-    let path = state_dir.ok_or(Unanswered::Nobody)?.join(WATCHDOG_SOCKET);
-    let asked = async {
+async fn call(state_dir: Option<&Path>, request: &Value) -> Result<Value, RelayError> {
+    let path = state_dir.ok_or(RelayError::NoWatchdog)?.join(WATCHDOG_SOCKET);
+    let exchange = async {
         let mut stream = UnixStream::connect(path).await?;
         stream.write_all(format!("{request}\n").as_bytes()).await?;
         let mut answer = String::new();
-        BufReader::new(stream.take(LONGEST)).read_line(&mut answer).await?;
+        BufReader::new(stream.take(MAX_ANSWER)).read_line(&mut answer).await?;
         Ok::<_, io::Error>(serde_json::from_str::<Value>(&answer)?)
     };
-    let timeout = |_| Unanswered::Broken(io::ErrorKind::TimedOut.into());
-    let mut answer = tokio::time::timeout(PATIENCE, asked).await.map_err(timeout)??;
+    let timeout = |_| RelayError::Broken(io::ErrorKind::TimedOut.into());
+    let mut answer = tokio::time::timeout(ANSWER_TIMEOUT, exchange).await.map_err(timeout)??;
     match answer.get("error").and_then(Value::as_str) {
-        Some(why) => Err(Unanswered::Refused(why.to_owned())),
+        Some(why) => Err(RelayError::Refused(why.to_owned())),
         None => Ok(answer.get_mut("ok").map(Value::take).unwrap_or_default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::UnixListener;
+
+    use super::*;
+
+    /// Answers one request in a state directory; gives back what was asked.
+    fn watchdog(dir: &Path, answer: &'static str) -> tokio::task::JoinHandle<String> {
+        let listener = UnixListener::bind(dir.join(WATCHDOG_SOCKET)).expect("a socket");
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("asked");
+            let mut request = String::new();
+            BufReader::new(&mut stream).read_line(&mut request).await.expect("a line");
+            stream.write_all(answer.as_bytes()).await.expect("answered");
+            request
+        })
+    }
+
+    #[tokio::test]
+    async fn an_order_is_cancelled_by_its_number() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let asked = watchdog(dir.path(), "{\"ok\":{\"cancelled\":1}}\n");
+        assert!(cancel(Some(dir.path()), Some("7")).await.is_ok());
+        let asked: Value = serde_json::from_str(&asked.await.expect("no panic")).expect("JSON");
+        assert_eq!(asked, json!({ "do": "cancel", "id": 7 }));
+    }
+
+    #[tokio::test]
+    async fn each_way_of_getting_no_answer_has_a_status() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let status =
+            async |id: Option<&str>| cancel(Some(dir.path()), id).await.err().map(|refusal| refusal.status);
+        assert_eq!(status(Some("x")).await, Some(400), "no number");
+        assert_eq!(status(None).await, Some(404), "no watchdog");
+        let asked = watchdog(dir.path(), "{\"error\":\"no such order\"}\n");
+        assert_eq!(status(None).await, Some(409), "refused");
+        asked.await.expect("no panic");
+        std::fs::remove_file(dir.path().join(WATCHDOG_SOCKET)).expect("the socket");
+        let asked = watchdog(dir.path(), "garbage\n");
+        assert_eq!(status(None).await, Some(502), "not JSON");
+        asked.await.expect("no panic");
+    }
+
+    #[tokio::test]
+    async fn without_a_watchdog_there_is_nothing_to_show() {
+        assert_eq!(show(None).await.expect("answered").status(), 200);
     }
 }

@@ -16,8 +16,8 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
-use self::session::{Host, Opening, Session, Times};
-use super::Proxy;
+use self::session::{PendingTurn, Session, SessionTimes, StartTurn};
+use super::proxy::Proxy;
 use crate::http::refusal::Refusal;
 use crate::http::reply::Reply;
 use crate::inbound::client_protocol::ClientProtocol;
@@ -30,19 +30,20 @@ use crate::turn;
 const KEY: HeaderName = HeaderName::from_static("sec-websocket-key");
 const ACCEPT: HeaderName = HeaderName::from_static("sec-websocket-accept");
 const VERSION: HeaderName = HeaderName::from_static("sec-websocket-version");
-/// The one version there is.
-const THIRTEEN: HeaderValue = HeaderValue::from_static("13");
-/// What is read and written at once; the library's own measure is for servers with few connections.
-const BUFFER: usize = 16 << 10;
+/// The one version there is; RFC 6455, section 4.1.
+const SUPPORTED_VERSION: HeaderValue = HeaderValue::from_static("13");
+/// Bytes that are read and written at once; the library's own size is for servers with few connections.
+const BUFFER_SIZE: usize = 16 << 10;
 
-/// What remains of a connection once it has left HTTP. The service puts it here, and the connection's task takes it.
+/// Where the upgrade of a connection waits until HTTP has let go of it: the service puts it here, and the connection's task takes it.
 #[derive(Clone, Default)]
 pub(super) struct UpgradeSlot(Arc<Mutex<Option<Upgrade>>>);
 
 /// A connection on its way out of HTTP.
 pub(super) struct Upgrade {
-    on: OnUpgrade,
+    pending: OnUpgrade,
     headers: HeaderMap,
+    /// The most bytes of one message.
     body_limit: usize,
 }
 
@@ -52,19 +53,23 @@ impl UpgradeSlot {
         lock(&self.0).take()
     }
 
-    /// Agrees on the upgrade, or says what is wrong with the handshake.
+    /// Agrees on the upgrade. `body_limit` bounds the bytes of one message.
+    ///
+    /// # Errors
+    ///
+    /// The handshake is not that of RFC 6455 (400).
     pub(super) fn open(&self, mut head: Parts, body_limit: usize) -> Result<Response<Reply>, Refusal> {
         let accept = accept(&head)?;
         let headers = message::connected(&std::mem::take(&mut head.headers));
-        let on = hyper::upgrade::on(Request::from_parts(head, ()));
-        let upgrade = Upgrade { on, headers, body_limit };
+        let pending = hyper::upgrade::on(Request::from_parts(head, ()));
+        let upgrade = Upgrade { pending, headers, body_limit };
         *lock(&self.0) = Some(upgrade);
         let mut response = Response::new(Reply::Whole(None));
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        let answer = response.headers_mut();
-        answer.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        answer.insert(UPGRADE, HeaderValue::from_static("websocket"));
-        answer.insert(ACCEPT, accept);
+        let headers = response.headers_mut();
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(ACCEPT, accept);
         Ok(response)
     }
 }
@@ -75,7 +80,7 @@ fn accept(head: &Parts) -> Result<HeaderValue, Refusal> {
     if head.method != Method::GET || head.version != Version::HTTP_11 {
         return wrong("a WebSocket begins with a GET over HTTP/1.1");
     }
-    if head.headers.get(VERSION) != Some(&THIRTEEN) {
+    if head.headers.get(VERSION) != Some(&SUPPORTED_VERSION) {
         return wrong("the header Sec-WebSocket-Version should be 13");
     }
     let Some(key) = head.headers.get(KEY).filter(|key| key.len() == 24) else {
@@ -86,53 +91,53 @@ fn accept(head: &Parts) -> Result<HeaderValue, Refusal> {
 }
 
 /// True when the upgrade is one to WebSocket.
-pub(super) fn is_meant(headers: &HeaderMap) -> bool {
+pub(super) fn is_requested(headers: &HeaderMap) -> bool {
     headers.get(UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 impl Upgrade {
     /// Serves the connection to its end.
     pub(super) async fn serve(self, proxy: Arc<Proxy>) {
-        let Self { on, headers, body_limit } = self;
-        let io = match on.await {
+        let Self { pending, headers, body_limit } = self;
+        let io = match pending.await {
             Ok(io) => TokioIo::new(io),
             Err(error) => return tracing::debug!(event = "websocket.lost", error = %error),
         };
         let config = WebSocketConfig::default()
-            .read_buffer_size(BUFFER)
-            .write_buffer_size(BUFFER)
+            .read_buffer_size(BUFFER_SIZE)
+            .write_buffer_size(BUFFER_SIZE)
             .max_message_size(Some(body_limit))
             .max_frame_size(Some(body_limit));
         let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
-        let leave = Box::pin(until_not_serving(proxy.phase.subscribe()));
-        let front = ClientProtocol::Responses { codex: turn::is_codex(&headers) };
+        let stopping = Box::pin(until_not_serving(proxy.watch_phase()));
+        let protocol = ClientProtocol::Responses { codex: turn::is_codex(&headers) };
         let recall = Arc::new(Mutex::new(Recall::new(body_limit)));
-        let conversation = Conversation { proxy, front, headers, recall };
+        let turns = ConnectionTurns { proxy, protocol, headers, recall };
         tracing::debug!(event = "websocket.open");
-        let session = Session::new(socket, conversation, Times::default(), body_limit, leave);
+        let session = Session::new(socket, turns, SessionTimes::default(), body_limit, stopping);
         let (end, requests) = session.run().await;
         tracing::info!(event = "websocket.closed", end, requests);
     }
 }
 
-/// What makes turns of a connection's messages.
-struct Conversation {
+/// Starts turns for the messages of one connection.
+struct ConnectionTurns {
     proxy: Arc<Proxy>,
-    front: ClientProtocol,
+    protocol: ClientProtocol,
+    /// Those of the handshake.
     headers: HeaderMap,
+    /// Responses that the next request of the connection may go on with.
     recall: Arc<Mutex<Recall>>,
 }
 
-impl Host for Conversation {
-    fn begin(&self, mut create: Create) -> Opening {
+impl StartTurn for ConnectionTurns {
+    fn start(&self, mut create: Create) -> PendingTurn {
         let request = self.proxy.request_name();
         let headers = message::headers(&self.headers, std::mem::take(&mut create.headers));
         let recall = Arc::clone(&self.recall);
-        let surroundings =
-            self.proxy.begin_turn(&request).map_err(|refusal| refusal.into_error(self.front, &request));
-        Box::pin(
-            async move { turn::over_socket(surroundings?, &headers, create, recall).await.map(Box::new) },
-        )
+        let context =
+            self.proxy.begin_turn(&request).map_err(|refusal| refusal.into_error(self.protocol, &request));
+        Box::pin(async move { turn::over_socket(context?, &headers, create, recall).await.map(Box::new) })
     }
 }
 
@@ -165,12 +170,11 @@ mod tests {
     }
 
     #[test]
-    fn only_one_kind_of_upgrade_is_meant() {
-        for (value, meant) in
-            [("websocket", true), ("WebSocket", true), ("h2c", false), ("websocket2", false)]
+    fn only_an_upgrade_to_websocket_is_one() {
+        for (value, want) in [("websocket", true), ("WebSocket", true), ("h2c", false), ("websocket2", false)]
         {
             let headers: HeaderMap = [(UPGRADE, HeaderValue::from_static(value))].into_iter().collect();
-            assert_eq!(is_meant(&headers), meant, "{value}");
+            assert_eq!(is_requested(&headers), want, "{value}");
         }
     }
 }

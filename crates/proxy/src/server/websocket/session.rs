@@ -1,8 +1,10 @@
-//! One connection: what it hears, what it says, and when it ends.
+//! One connection: what it receives, what it sends, and when it ends.
 //!
 //! Like a turn, a session is not a net of tasks: it is polled, and polls the turn of the moment. The turn is only asked for
 //! more once the socket took everything that it gave, so backpressure reaches the provider; and a client that leaves ends the
 //! session, which drops the turn.
+//!
+//! Invariant: one request is answered at a time, in the order in which they came.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -25,118 +27,128 @@ use crate::inbound::wire::http_error::HttpError;
 use crate::turn::TurnBody;
 
 /// Requests that may wait for the one before them.
-const MOST_WAITING: usize = 8;
-/// How long a client may take to take its leave.
-const GOODBYE: Duration = Duration::from_secs(1);
+const MAX_WAITING: usize = 8;
+/// How long a client may take to answer a close frame.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A turn being made ready, up to its first event.
-pub(super) type Opening = Pin<Box<dyn Future<Output = Result<Box<TurnBody>, HttpError>> + Send>>;
+/// A turn on its way to its first event.
+pub(super) type PendingTurn = Pin<Box<dyn Future<Output = Result<Box<TurnBody>, HttpError>> + Send>>;
 
-/// Makes turns of requests.
-pub(super) trait Host {
-    /// Begins a turn. Nothing is sent before the first poll.
-    fn begin(&self, create: Create) -> Opening;
+/// Starts turns for requests.
+pub(super) trait StartTurn {
+    /// Starts a turn. Nothing is sent upstream before the first poll.
+    fn start(&self, create: Create) -> PendingTurn;
 }
 
-/// How long things last.
+/// The times of a session.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Times {
+pub(super) struct SessionTimes {
     /// From one ping to the next.
-    pub(super) ping: Duration,
+    pub(super) ping_interval: Duration,
     /// How long a ping may go unanswered.
-    pub(super) silence: Duration,
+    pub(super) pong_timeout: Duration,
     /// After this no request is begun any more.
-    pub(super) life: Duration,
+    pub(super) max_age: Duration,
 }
 
-impl Default for Times {
+impl Default for SessionTimes {
     fn default() -> Self {
         Self {
-            ping: Duration::from_secs(30),
-            silence: Duration::from_secs(60),
-            life: Duration::from_secs(60 * 60),
+            ping_interval: Duration::from_secs(30),
+            pong_timeout: Duration::from_secs(60),
+            max_age: Duration::from_secs(60 * 60),
         }
     }
 }
 
 /// One connection.
-pub(super) struct Session<S, H> {
+pub(super) struct Session<S, T> {
     socket: WebSocketStream<S>,
-    host: H,
-    times: Times,
+    turns: T,
+    times: SessionTimes,
     /// Requests so far.
     requests: u64,
     /// The most bytes of requests that may wait.
     limit: usize,
-    waiting: VecDeque<Asked>,
-    work: Work,
+    waiting: VecDeque<QueuedRequest>,
+    current: Current,
     /// Messages that the socket has not taken yet.
-    out: VecDeque<Message>,
+    outgoing: VecDeque<Message>,
     /// The socket took messages that may not have left yet.
-    unsent: bool,
+    needs_flush: bool,
     pings: Interval,
     /// Since when a ping is unanswered.
     unanswered: Option<Instant>,
-    life: Pin<Box<Sleep>>,
-    leave: Pin<Box<dyn Future<Output = ()> + Send>>,
-    is_old: bool,
-    is_leaving: bool,
-    /// The last message is on its way.
-    ending: Option<End>,
+    max_age: Pin<Box<Sleep>>,
+    stopping: Pin<Box<dyn Future<Output = ()> + Send>>,
+    admission: Admission,
+    /// How the session ends once its last message has left.
+    ending: Option<SessionEnd>,
 }
 
-/// What a message asked for.
-enum Asked {
+/// A request that waits for the one before it.
+enum QueuedRequest {
     Create(Create),
     /// It cannot be understood; told when it is its turn, so that no other request's answer seems to be meant.
-    Nonsense(HttpError),
+    Invalid(HttpError),
 }
 
-enum Work {
+/// What the session does for a request.
+enum Current {
     Idle,
-    Opening(Opening),
-    Turn(Box<TurnBody>),
+    Starting(PendingTurn),
+    Streaming(Box<TurnBody>),
+}
+
+/// Which requests are still taken. Only goes forward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Admission {
+    /// All that come.
+    Open,
+    /// Those that came before the session is idle: the server stops.
+    UntilIdle,
+    /// None: the session has reached its age.
+    Closed,
 }
 
 /// Why a session is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// The client is not there any more.
+enum SessionEnd {
+    /// The connection broke, or the client left without a close frame.
     Gone,
-    /// The client took its leave.
-    Left,
-    /// We take ours.
+    /// The client closed it.
+    ClosedByClient,
+    /// We close it, with this reason.
     Close(CloseCode, &'static str),
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin, H: Host> Session<S, H> {
-    /// A session over a socket whose handshake is done. `limit` bounds the bytes of requests that wait, `leave` fires when the
+impl<S: AsyncRead + AsyncWrite + Unpin, T: StartTurn> Session<S, T> {
+    /// A session over a socket whose handshake is done. `limit` bounds the bytes of requests that wait, `stopping` fires when the
     /// server stops.
     pub(super) fn new(
         socket: WebSocketStream<S>,
-        host: H,
-        times: Times,
+        turns: T,
+        times: SessionTimes,
         limit: usize,
-        leave: Pin<Box<dyn Future<Output = ()> + Send>>,
+        stopping: Pin<Box<dyn Future<Output = ()> + Send>>,
     ) -> Self {
-        let mut pings = tokio::time::interval_at(Instant::now() + times.ping, times.ping);
+        let mut pings = tokio::time::interval_at(Instant::now() + times.ping_interval, times.ping_interval);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             socket,
-            host,
+            turns,
             times,
             requests: 0,
             limit,
             waiting: VecDeque::new(),
-            work: Work::Idle,
-            out: VecDeque::new(),
-            unsent: false,
+            current: Current::Idle,
+            outgoing: VecDeque::new(),
+            needs_flush: false,
             pings,
             unanswered: None,
-            life: Box::pin(tokio::time::sleep(times.life)),
-            leave,
-            is_old: false,
-            is_leaving: false,
+            max_age: Box::pin(tokio::time::sleep(times.max_age)),
+            stopping,
+            admission: Admission::Open,
             ending: None,
         }
     }
@@ -145,137 +157,151 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Host> Session<S, H> {
     pub(super) async fn run(mut self) -> (&'static str, u64) {
         let end = std::future::poll_fn(|cx| self.poll(cx)).await;
         // Before anything else: nobody reads the answer any more.
-        self.work = Work::Idle;
+        self.current = Current::Idle;
         let end = match end {
-            End::Gone => "gone",
-            End::Left => {
-                let _ = tokio::time::timeout(GOODBYE, self.socket.flush()).await;
+            SessionEnd::Gone => "gone",
+            SessionEnd::ClosedByClient => {
+                let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.socket.flush()).await;
                 "left"
             }
-            End::Close(code, reason) => {
-                let _ = tokio::time::timeout(GOODBYE, self.close(code, reason)).await;
+            SessionEnd::Close(code, reason) => {
+                let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.close(code, reason)).await;
                 reason
             }
         };
         (end, self.requests)
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        while let Poll::Ready(heard) = self.socket.poll_next_unpin(cx) {
-            if let Some(end) = self.hear(heard) {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<SessionEnd> {
+        while let Poll::Ready(received) = self.socket.poll_next_unpin(cx) {
+            if let Some(end) = self.receive(received) {
                 return Poll::Ready(end);
             }
         }
         while self.pings.poll_tick(cx).is_ready() {
             let since = *self.unanswered.get_or_insert_with(Instant::now);
-            if since.elapsed() >= self.times.silence {
-                return Poll::Ready(End::Close(CloseCode::Error, "pings were not answered"));
+            if since.elapsed() >= self.times.pong_timeout {
+                return Poll::Ready(SessionEnd::Close(CloseCode::Error, "pings were not answered"));
             }
-            self.out.push_back(Message::Ping(Bytes::new()));
+            self.outgoing.push_back(Message::Ping(Bytes::new()));
         }
-        self.is_old = self.is_old || self.life.as_mut().poll(cx).is_ready();
-        self.is_leaving = self.is_leaving || self.leave.as_mut().poll(cx).is_ready();
-        self.speak(cx)
+        self.admission = self.admission.max(self.poll_admission(cx));
+        self.poll_answers(cx)
+    }
+
+    /// Asks only the clocks that can still change something: what has fired is not polled again.
+    fn poll_admission(&mut self, cx: &mut Context<'_>) -> Admission {
+        if self.admission == Admission::Closed || self.max_age.as_mut().poll(cx).is_ready() {
+            return Admission::Closed;
+        }
+        let is_stopping =
+            self.admission == Admission::UntilIdle || self.stopping.as_mut().poll(cx).is_ready();
+        if is_stopping { Admission::UntilIdle } else { Admission::Open }
     }
 
     /// Takes one message in.
-    fn hear(&mut self, heard: Option<Result<Message, Error>>) -> Option<End> {
+    fn receive(&mut self, received: Option<Result<Message, Error>>) -> Option<SessionEnd> {
         self.unanswered = None;
-        match heard {
-            None => Some(End::Gone),
-            Some(Ok(Message::Text(text))) => self.asked(&text),
+        match received {
+            None => Some(SessionEnd::Gone),
+            Some(Ok(Message::Text(text))) => self.enqueue(&text),
             Some(Ok(Message::Binary(_))) => {
-                Some(End::Close(CloseCode::Unsupported, "messages should be text"))
+                Some(SessionEnd::Close(CloseCode::Unsupported, "messages should be text"))
             }
-            Some(Ok(Message::Close(_))) => Some(End::Left),
+            Some(Ok(Message::Close(_))) => Some(SessionEnd::ClosedByClient),
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => None,
             Some(Err(Error::Capacity(_))) => {
-                Some(End::Close(CloseCode::Size, "a message is larger than server.body_limit"))
+                Some(SessionEnd::Close(CloseCode::Size, "a message is larger than server.body_limit"))
             }
-            Some(Err(Error::Utf8(_))) => Some(End::Close(CloseCode::Invalid, "a message is not UTF-8")),
+            Some(Err(Error::Utf8(_))) => {
+                Some(SessionEnd::Close(CloseCode::Invalid, "a message is not UTF-8"))
+            }
             Some(Err(Error::Io(_) | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake))) => {
-                Some(End::Gone)
+                Some(SessionEnd::Gone)
             }
-            Some(Err(_)) => Some(End::Close(CloseCode::Protocol, "a frame breaks the protocol")),
+            Some(Err(_)) => Some(SessionEnd::Close(CloseCode::Protocol, "a frame breaks the protocol")),
         }
     }
 
-    fn asked(&mut self, text: &Utf8Bytes) -> Option<End> {
-        let asked = match message::read(text) {
-            Ok(message::Message::Create(create)) => Asked::Create(create),
+    /// Puts a request behind those that wait.
+    fn enqueue(&mut self, text: &Utf8Bytes) -> Option<SessionEnd> {
+        let request = match message::read(text) {
+            Ok(message::Message::Create(create)) => QueuedRequest::Create(create),
             Ok(message::Message::Processed) => return None,
-            Err(error) => Asked::Nonsense(error.into()),
+            Err(error) => QueuedRequest::Invalid(error.into()),
         };
-        self.waiting.push_back(asked);
-        let bytes: usize = self.waiting.iter().map(Asked::bytes).sum();
-        let too_many = self.waiting.len() > MOST_WAITING || (self.waiting.len() > 1 && bytes > self.limit);
-        too_many.then_some(End::Close(CloseCode::Policy, "too many requests wait on this connection"))
+        self.waiting.push_back(request);
+        let bytes: usize = self.waiting.iter().map(QueuedRequest::bytes).sum();
+        let too_many = self.waiting.len() > MAX_WAITING || (self.waiting.len() > 1 && bytes > self.limit);
+        too_many.then_some(SessionEnd::Close(CloseCode::Policy, "too many requests wait on this connection"))
     }
 
-    /// Hands out what there is to say. Only when the socket took it all, there may be more.
-    fn speak(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+    /// Sends what there is to send, and works on the next request. Only when the socket took it all, there may be more.
+    fn poll_answers(&mut self, cx: &mut Context<'_>) -> Poll<SessionEnd> {
         loop {
             if let Err(error) = ready!(self.poll_send(cx)) {
                 tracing::debug!(event = "websocket.broken", error = %error);
-                return Poll::Ready(End::Gone);
+                return Poll::Ready(SessionEnd::Gone);
             }
             if let Some(end) = self.ending {
                 return Poll::Ready(end);
             }
-            match &mut self.work {
-                Work::Idle => match self.waiting.pop_front() {
-                    _ if self.is_old => {
-                        let minutes = self.times.life.as_secs() / 60;
-                        self.say(message::limit_reached(minutes));
-                        self.ending =
-                            Some(End::Close(CloseCode::Normal, "the connection has lasted long enough"));
+            match &mut self.current {
+                Current::Idle => match self.waiting.pop_front() {
+                    _ if self.admission == Admission::Closed => {
+                        let minutes = self.times.max_age.as_secs() / 60;
+                        self.push(message::limit_reached(minutes));
+                        self.ending = Some(SessionEnd::Close(
+                            CloseCode::Normal,
+                            "the connection has lasted long enough",
+                        ));
                     }
-                    Some(Asked::Create(create)) => {
+                    Some(QueuedRequest::Create(create)) => {
                         self.requests += 1;
-                        self.work = Work::Opening(self.host.begin(create));
+                        self.current = Current::Starting(self.turns.start(create));
                     }
-                    Some(Asked::Nonsense(error)) => self.say(message::refusal(&error)),
-                    None if self.is_leaving => {
-                        return Poll::Ready(End::Close(CloseCode::Away, "latimer is stopping"));
+                    Some(QueuedRequest::Invalid(error)) => self.push(message::refusal(&error)),
+                    None if self.admission == Admission::UntilIdle => {
+                        return Poll::Ready(SessionEnd::Close(CloseCode::Away, "latimer is stopping"));
                     }
                     None => return Poll::Pending,
                 },
-                Work::Opening(opening) => match ready!(opening.as_mut().poll(cx)) {
-                    Ok(turn) => self.work = Work::Turn(turn),
+                Current::Starting(pending) => match ready!(pending.as_mut().poll(cx)) {
+                    Ok(turn) => self.current = Current::Streaming(turn),
                     Err(error) => {
-                        self.work = Work::Idle;
-                        self.say(message::refusal(&error));
+                        self.current = Current::Idle;
+                        self.push(message::refusal(&error));
                     }
                 },
-                Work::Turn(turn) => match ready!(turn.poll_bytes(cx)) {
-                    Some(frames) => self.out.extend(Payloads::new(frames).filter_map(text)),
-                    None => self.work = Work::Idle,
+                Current::Streaming(turn) => match ready!(turn.poll_bytes(cx)) {
+                    Some(frames) => self.outgoing.extend(Payloads::new(frames).filter_map(text)),
+                    None => self.current = Current::Idle,
                 },
             }
         }
     }
 
-    fn say(&mut self, text: String) {
-        self.out.push_back(Message::Text(text.into()));
+    fn push(&mut self, text: String) {
+        self.outgoing.push_back(Message::Text(text.into()));
     }
 
     /// Ready once everything has left.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        while !self.out.is_empty() {
+        while !self.outgoing.is_empty() {
             ready!(self.socket.poll_ready_unpin(cx))?;
-            if let Some(message) = self.out.pop_front() {
+            if let Some(message) = self.outgoing.pop_front() {
                 self.socket.start_send_unpin(message)?;
-                self.unsent = true;
+                self.needs_flush = true;
             }
         }
-        if self.unsent {
+        if self.needs_flush {
             ready!(self.socket.poll_flush_unpin(cx))?;
-            self.unsent = false;
+            self.needs_flush = false;
         }
         Poll::Ready(Ok(()))
     }
 
-    /// Takes leave. A socket that is closed with something unread resets, and the client never sees why: so what still comes
+    /// Closes the connection with a reason. A socket that is closed with something unread resets, and the client never sees why: so what still comes
     /// is read to its end.
     async fn close(&mut self, code: CloseCode, reason: &'static str) {
         let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
@@ -291,11 +317,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Host> Session<S, H> {
     }
 }
 
-impl Asked {
+impl QueuedRequest {
     fn bytes(&self) -> usize {
         match self {
             Self::Create(create) => create.body.len(),
-            Self::Nonsense(_) => 0,
+            Self::Invalid(_) => 0,
         }
     }
 }

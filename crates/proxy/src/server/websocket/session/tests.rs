@@ -8,15 +8,14 @@ use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::*;
-use crate::clock;
 
 /// Answers each request with an error, or never.
-struct Stub {
+struct ScriptedTurns {
     answers: bool,
 }
 
-impl Host for Stub {
-    fn begin(&self, _: Create) -> Opening {
+impl StartTurn for ScriptedTurns {
+    fn start(&self, _: Create) -> PendingTurn {
         if self.answers {
             let body = "{\"error\":{\"code\":\"refused_here\"}}".to_owned();
             Box::pin(ready(Err(HttpError { status: 400, retry_after: None, body })))
@@ -35,8 +34,13 @@ async fn session(answers: bool) -> (JoinHandle<(&'static str, u64)>, Client) {
     let (ours, theirs) = tokio::io::duplex(1 << 16);
     let server = WebSocketStream::from_raw_socket(ours, Role::Server, None).await;
     let client = WebSocketStream::from_raw_socket(theirs, Role::Client, None).await;
-    let session =
-        Session::new(server, Stub { answers }, Times::default(), 1 << 20, Box::pin(pending::<()>()));
+    let session = Session::new(
+        server,
+        ScriptedTurns { answers },
+        SessionTimes::default(),
+        1 << 20,
+        Box::pin(pending::<()>()),
+    );
     (tokio::spawn(session.run()), client)
 }
 
@@ -57,7 +61,7 @@ fn close_code(message: &Message) -> Option<CloseCode> {
 #[tokio::test(start_paused = true)]
 async fn a_ping_comes_every_half_minute() {
     let (_session, mut client) = session(true).await;
-    let begun = clock::now();
+    let begun = Instant::now();
     for number in 1..=5 {
         // The library answers each ping as it is read.
         assert!(next(&mut client).await.is_ping());
@@ -68,7 +72,7 @@ async fn a_ping_comes_every_half_minute() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_answers_no_ping_is_let_go() {
     let (session, client) = session(true).await;
-    let begun = clock::now();
+    let begun = Instant::now();
     let (end, _) = session.await.expect("no panic");
     assert_eq!(end, "pings were not answered");
     // The first ping, a minute without an answer, and a moment to say goodbye.
@@ -80,7 +84,7 @@ async fn a_client_that_answers_no_ping_is_let_go() {
 #[tokio::test(start_paused = true)]
 async fn after_an_hour_the_connection_says_so_and_closes() {
     let (session, mut client) = session(true).await;
-    let begun = clock::now();
+    let begun = Instant::now();
     client.send(Message::text(CREATE)).await.expect("sent");
     assert_eq!(code(&next(&mut client).await).as_deref(), Some("refused_here"));
     let last = loop {
@@ -100,7 +104,7 @@ async fn after_an_hour_the_connection_says_so_and_closes() {
 async fn an_open_turn_outlasts_the_hour() {
     let (session, mut client) = session(false).await;
     client.send(Message::text(CREATE)).await.expect("sent");
-    let begun = clock::now();
+    let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(2 * 60 * 60) {
         assert!(next(&mut client).await.is_ping());
     }

@@ -11,11 +11,11 @@ use crate::http::refusal::Refusal;
 
 /// The token, kept as a hash so that the comparison takes the same time for every guess.
 #[derive(Clone)]
-pub struct TokenHash([u8; 32]);
+pub(super) struct TokenHash([u8; 32]);
 
 impl TokenHash {
     /// Hashes the token.
-    pub fn new(token: &Secret) -> Self {
+    pub(super) fn new(token: &Secret) -> Self {
         Self(Sha256::digest(token.expose().as_bytes()).into())
     }
 
@@ -26,7 +26,7 @@ impl TokenHash {
 }
 
 /// True when the headers carry the token, in `Authorization: Bearer`, `x-api-key` or `x-goog-api-key`. Nothing else counts.
-pub fn has_token(headers: &HeaderMap, token: &TokenHash) -> bool {
+pub(super) fn has_token(headers: &HeaderMap, token: &TokenHash) -> bool {
     let bearer = headers
         .get(AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
@@ -37,8 +37,12 @@ pub fn has_token(headers: &HeaderMap, token: &TokenHash) -> bool {
     [bearer, key("x-api-key"), key("x-goog-api-key")].into_iter().flatten().any(|guess| token.matches(guess))
 }
 
-/// Refuses a foreign `Host` (a rebound name), any `Origin` (a web page) and cross-site requests.
-pub fn check_origin(headers: &HeaderMap, hosts: &[String]) -> Result<(), Refusal> {
+/// Refuses what a web page can send. `hosts` are the names that latimer answers for, beside those of loopback.
+///
+/// # Errors
+///
+/// A foreign `Host` (a rebound name), any `Origin` (a web page), or a cross-site request.
+pub(super) fn check_origin(headers: &HeaderMap, hosts: &[String]) -> Result<(), Refusal> {
     let host = headers.get(HOST).map(|value| value.to_str().unwrap_or("")).unwrap_or_default();
     if !host_is_allowed(host, hosts) {
         return Err(Refusal::new(403, "permission_error", "forbidden_host").message(

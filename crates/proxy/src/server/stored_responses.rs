@@ -1,4 +1,4 @@
-//! Answers that were kept: shown, listed, deleted.
+//! Stored responses: shown, listed, deleted.
 
 use std::sync::Arc;
 
@@ -12,7 +12,11 @@ use crate::store::Store;
 use crate::store::chain::StoredConversation;
 
 /// `GET /v1/responses/{id}`.
-pub(super) async fn retrieve(store: &Store, id: &str, query: &str) -> Result<Response<Reply>, Refusal> {
+///
+/// # Errors
+///
+/// There is none (404), or its events are asked for, which are not stored (400).
+pub(super) async fn get(store: &Store, id: &str, query: &str) -> Result<Response<Reply>, Refusal> {
     let stored = find(store, id).await?;
     if query.split('&').any(|pair| pair == "stream=true") {
         let mut refusal = Refusal::invalid(400, "unsupported_parameter");
@@ -24,6 +28,10 @@ pub(super) async fn retrieve(store: &Store, id: &str, query: &str) -> Result<Res
 }
 
 /// `DELETE /v1/responses/{id}`.
+///
+/// # Errors
+///
+/// There is none (404).
 pub(super) async fn delete(store: &Store, id: &str) -> Result<Response<Reply>, Refusal> {
     find(store, id).await?;
     store.delete_response(id);
@@ -31,6 +39,10 @@ pub(super) async fn delete(store: &Store, id: &str) -> Result<Response<Reply>, R
 }
 
 /// `POST /v1/responses/{id}/cancel`.
+///
+/// # Errors
+///
+/// Always: there is none (404), or it is over (400).
 pub(super) async fn cancel(store: &Store, id: &str) -> Result<Response<Reply>, Refusal> {
     find(store, id).await?;
     Err(Refusal::invalid(400, "invalid_request").message(
@@ -39,6 +51,10 @@ pub(super) async fn cancel(store: &Store, id: &str) -> Result<Response<Reply>, R
 }
 
 /// `GET /v1/responses/{id}/input_items`.
+///
+/// # Errors
+///
+/// There is none (404), or the query is wrong (400).
 pub(super) async fn input_items(store: &Store, id: &str, query: &str) -> Result<Response<Reply>, Refusal> {
     let page = Page::read(query).map_err(|error| {
         let mut refusal = Refusal::invalid(400, error.code).message(error.message);
@@ -57,4 +73,38 @@ async fn find(store: &Store, id: &str) -> Result<Arc<StoredConversation>, Refusa
             "no answer `{shown}` is kept; answers are kept for ten minutes, unless `store` is false"
         ))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_not_stored_is_not_found() {
+        let store = Store::open(None);
+        let missing = [
+            get(&store, "resp_1", "").await.err(),
+            delete(&store, "resp_1").await.err(),
+            cancel(&store, "resp_1").await.err(),
+            input_items(&store, "resp_1", "").await.err(),
+        ];
+        for refusal in missing.map(|refusal| refusal.expect("refused")) {
+            assert_eq!((refusal.status, refusal.code), (404, "response_not_found"));
+        }
+        let wrong = input_items(&store, "resp_1", "limit=0").await.err().expect("no such page");
+        assert_eq!((wrong.status, wrong.param.as_deref()), (400, Some("limit")));
+    }
+
+    #[tokio::test]
+    async fn a_stored_response_is_shown_and_deleted() {
+        let store = Store::open(None);
+        let response = b"{\"id\":\"resp_1\",\"output\":[]}".to_vec();
+        store.keep_response("resp_1", b"[]".to_vec(), response, clock::unix_now());
+        assert!(get(&store, "resp_1", "").await.is_ok());
+        let events = get(&store, "resp_1", "stream=true").await.err().expect("not stored");
+        assert_eq!((events.status, events.param.as_deref()), (400, Some("stream")));
+        assert_eq!(cancel(&store, "resp_1").await.err().map(|refusal| refusal.status), Some(400));
+        assert!(delete(&store, "resp_1").await.is_ok());
+        assert!(get(&store, "resp_1", "").await.is_err());
+    }
 }

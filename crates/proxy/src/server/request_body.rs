@@ -13,13 +13,18 @@ use crate::http::refusal::Refusal;
 
 /// How long a client may take to send its body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
-/// Past this size, a body may not be more than [`MOST_RATIO`] times its compressed form.
-const RATIO_FROM: usize = 1 << 20;
+/// Past this size in bytes, a body may not be more than [`MAX_RATIO`] times its compressed form.
+const RATIO_MIN_BYTES: usize = 1 << 20;
 /// The most a body may grow when decompressed, once it is large.
-const MOST_RATIO: usize = 100;
+const MAX_RATIO: usize = 100;
 
-/// The whole body, decompressed. `limit` holds before and after decompression.
-pub async fn read(headers: &HeaderMap, body: Incoming, limit: usize) -> Result<Bytes, Refusal> {
+/// The whole body, decompressed. `limit`, in bytes, holds before and after decompression.
+///
+/// # Errors
+///
+/// The content type is not JSON (415), the body is too large (413), too slow (408), incomplete or not what its content encoding says
+/// (400).
+pub(super) async fn read(headers: &HeaderMap, body: Incoming, limit: usize) -> Result<Bytes, Refusal> {
     check_type(headers)?;
     if body.size_hint().lower() > limit as u64 {
         return Err(too_large(limit));
@@ -87,10 +92,10 @@ async fn decode(encoding: &str, bytes: Bytes, limit: usize) -> Result<Bytes, Ref
 }
 
 fn inflate(encoding: &str, bytes: &[u8], limit: usize) -> Result<Bytes, Refusal> {
-    let most = limit.min(RATIO_FROM.max(bytes.len().saturating_mul(MOST_RATIO)));
+    let max = limit.min(RATIO_MIN_BYTES.max(bytes.len().saturating_mul(MAX_RATIO)));
     let mut out = Vec::new();
     // One byte past the limit is enough to know that it is passed.
-    let take = most as u64 + 1;
+    let take = max as u64 + 1;
     let result = match encoding {
         "gzip" | "x-gzip" => flate2::read::MultiGzDecoder::new(bytes).take(take).read_to_end(&mut out),
         "deflate" => flate2::read::ZlibDecoder::new(bytes).take(take).read_to_end(&mut out),
@@ -104,8 +109,8 @@ fn inflate(encoding: &str, bytes: &[u8], limit: usize) -> Result<Bytes, Refusal>
             ));
         }
     };
-    if out.len() > most {
-        return Err(too_large(most));
+    if out.len() > max {
+        return Err(too_large(max));
     }
     result.map_err(|_| bad_encoding("the body is not what its content-encoding says"))?;
     Ok(out.into())

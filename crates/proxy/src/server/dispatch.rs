@@ -1,0 +1,258 @@
+//! One request to the action of its route, and everything that may keep it from there.
+
+use std::io;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, CONNECTION, HeaderValue, UPGRADE};
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, Request, Response};
+
+use super::proxy::Proxy;
+use super::router::{self, Action, Admin, Count, Found, Stored, Turn};
+use super::websocket::{self, UpgradeSlot};
+use super::{access, admin, documents, request_body, stored_responses, watchdog};
+use crate::config::Config;
+use crate::http::refusal::Refusal;
+use crate::http::reply::{Reply, json};
+use crate::inbound::gemini::target::{Method, Target};
+use crate::lifecycle::phase::Phase;
+use crate::{probe, turn};
+
+/// Answers one request, whatever becomes of it: a refusal and a panic are responses too.
+pub(super) async fn answer(
+    proxy: &Proxy,
+    request: Request<Incoming>,
+    upgrade: &UpgradeSlot,
+) -> Response<Reply> {
+    let id = proxy.request_name();
+    let uri = request.uri().clone();
+    let found = router::find(uri.path());
+    let protocol = found.protocol(request.headers());
+    let result = AssertUnwindSafe(dispatch(proxy, found, request, &id, upgrade)).catch_unwind().await;
+    let mut response = match result {
+        Ok(Ok(response)) => response,
+        Ok(Err(refusal)) => {
+            tracing::debug!(event = "request.refused", request = %id, status = refusal.status, code = refusal.code);
+            refusal.into_response(protocol, &id)
+        }
+        Err(_) => {
+            tracing::error!(event = "request.panicked", request = %id);
+            Refusal::new(500, "server_error", "internal_error")
+                .message(format!("latimer made a mistake; its log has the details under {id}"))
+                .into_response(protocol, &id)
+        }
+    };
+    if let Ok(value) = HeaderValue::try_from(id) {
+        response.headers_mut().insert("x-request-id", value);
+    }
+    if proxy.phase() == Phase::HandingOver {
+        // The next request of this client shall go to the other process.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// A request on its way to its action.
+struct Received<'r> {
+    head: Parts,
+    body: Incoming,
+    /// The configuration of this moment.
+    config: Arc<Config>,
+    /// The name of the request in the log.
+    id: &'r str,
+}
+
+impl Received<'_> {
+    /// The whole body, within the limit of the configuration.
+    async fn body(self) -> Result<(Parts, bytes::Bytes), Refusal> {
+        let limit = self.config.server.body_limit;
+        let body = request_body::read(&self.head.headers, self.body, limit).await?;
+        Ok((self.head, body))
+    }
+
+    fn query(&self) -> &str {
+        self.head.uri.query().unwrap_or_default()
+    }
+}
+
+/// Checks who asks, and carries out what is asked.
+async fn dispatch(
+    proxy: &Proxy,
+    found: Found<'_>,
+    request: Request<Incoming>,
+    id: &str,
+    upgrade: &UpgradeSlot,
+) -> Result<Response<Reply>, Refusal> {
+    let (head, body) = request.into_parts();
+    let config = proxy.live.current();
+    if head.uri.authority().is_some() {
+        return Err(Refusal::invalid(400, "invalid_target")
+            .message("latimer is not a forward proxy; send a path, not a whole URL"));
+    }
+    access::check_origin(&head.headers, &config.server.hosts)?;
+    let authorized = proxy.token.as_ref().is_none_or(|token| access::has_token(&head.headers, token));
+    let takes_websocket = found.takes_websocket();
+    let action = found.action(&head.method);
+    if !authorized && action.as_ref().map_or(true, Action::needs_token) {
+        return Err(unauthorized());
+    }
+    if takes_websocket && wants_upgrade(&head.headers) {
+        return open_websocket(proxy, head, &config, upgrade);
+    }
+    let received = Received { head, body, config, id };
+    match action? {
+        Action::Turn(turn) => begin_turn(proxy, turn, received).await,
+        Action::Gemini(target) => gemini_call(proxy, &target, received).await,
+        Action::Count(count) => {
+            let (_, body) = received.body().await?;
+            Ok(match count {
+                Count::Response => turn::input_tokens(&proxy.seal, &body),
+                Count::Message => turn::messages_count(&proxy.seal, &body, id),
+            })
+        }
+        Action::Stored(Stored::Get(id)) => stored_responses::get(&proxy.store, id, received.query()).await,
+        Action::Stored(Stored::Delete(id)) => stored_responses::delete(&proxy.store, id).await,
+        Action::Stored(Stored::Cancel(id)) => stored_responses::cancel(&proxy.store, id).await,
+        Action::Stored(Stored::InputItems(id)) => {
+            stored_responses::input_items(&proxy.store, id, received.query()).await
+        }
+        Action::Document(document) => {
+            documents::show(proxy, document, &received.config, &received.head.headers, authorized)
+        }
+        Action::Admin(admin) => administer(proxy, admin, received).await,
+        Action::Options(allow) => {
+            let mut response = json(204, "");
+            if let Ok(allow) = HeaderValue::try_from(allow) {
+                response.headers_mut().insert(ALLOW, allow);
+            }
+            Ok(response)
+        }
+    }
+}
+
+/// Begins a turn, or the probe's.
+async fn begin_turn(proxy: &Proxy, turn: Turn, received: Received<'_>) -> Result<Response<Reply>, Refusal> {
+    if turn == Turn::Response {
+        return response_turn(proxy, received).await;
+    }
+    let context = proxy.begin_turn(received.id)?;
+    let (head, body) = received.body().await?;
+    Ok(match turn {
+        Turn::Response => turn::responses(context, &head.headers, body).await,
+        Turn::Compaction => turn::compact(context, &head.headers, body).await,
+        Turn::Chat => turn::chat(context, &head.headers, body).await,
+        Turn::Message => turn::messages(context, &head.headers, body).await,
+    })
+}
+
+/// A turn of the Responses API. The probe is asked for like any other turn, and only its body tells.
+async fn response_turn(proxy: &Proxy, received: Received<'_>) -> Result<Response<Reply>, Refusal> {
+    proxy.check_accepts_turns()?;
+    let id = received.id;
+    let (head, body) = received.body().await?;
+    let context = if probe::asks(&body) {
+        let stage = proxy.probe.stage().await.map_err(|error| no_probe(&error))?;
+        let mut context = proxy.turn_context(stage.turns.begin(), id);
+        context.endpoint_set = Arc::clone(&stage.endpoint_set);
+        context.quiet = true;
+        context
+    } else {
+        proxy.begin_turn(id)?
+    };
+    Ok(turn::responses(context, &head.headers, body).await)
+}
+
+/// Begins a turn of a Gemini client, or counts its tokens.
+async fn gemini_call(
+    proxy: &Proxy,
+    target: &Target,
+    received: Received<'_>,
+) -> Result<Response<Reply>, Refusal> {
+    if target.method == Method::Count {
+        let (_, body) = received.body().await?;
+        return Ok(turn::generate_count(&proxy.seal, &body, &target.model));
+    }
+    let context = proxy.begin_turn(received.id)?;
+    let (head, body) = received.body().await?;
+    let form = target.form(head.uri.query());
+    Ok(turn::generate(context, &head.headers, body, &target.model, form).await)
+}
+
+async fn administer(
+    proxy: &Proxy,
+    admin: Admin<'_>,
+    received: Received<'_>,
+) -> Result<Response<Reply>, Refusal> {
+    let overrides = &proxy.endpoints.overrides;
+    match admin {
+        Admin::Overrides => Ok(admin::list(overrides)),
+        Admin::AddOverride => {
+            let body = request_body::read(&received.head.headers, received.body, admin::BODY_LIMIT).await?;
+            admin::add(overrides, &received.config, &body)
+        }
+        Admin::RemoveOverrides(id) => admin::remove(overrides, id),
+        Admin::Forget(endpoint) => admin::forget(&proxy.memory.limitations, endpoint),
+        Admin::Retry(endpoint) => Ok(admin::retry(&proxy.memory, endpoint)),
+        Admin::Reconnect(endpoint) => Ok(admin::reconnect(&proxy.endpoints, endpoint)),
+        Admin::Watchdog => watchdog::show(proxy.state_dir().as_deref()).await,
+        Admin::CancelOrder(id) => watchdog::cancel(proxy.state_dir().as_deref(), id).await,
+    }
+}
+
+/// Agrees to the Responses API over WebSocket, where it is on.
+fn open_websocket(
+    proxy: &Proxy,
+    head: Parts,
+    config: &Config,
+    upgrade: &UpgradeSlot,
+) -> Result<Response<Reply>, Refusal> {
+    if !config.server.websocket || !websocket::is_requested(&head.headers) {
+        // Codex falls back to plain HTTP at once on 426, and only then.
+        return Err(Refusal::invalid(426, "upgrade_not_supported").message("latimer speaks the Responses protocol over HTTP, not over WebSocket, unless `server.websocket` is true; send POST /v1/responses"));
+    }
+    proxy.check_accepts_turns()?;
+    upgrade.open(head, config.server.body_limit)
+}
+
+fn wants_upgrade(headers: &HeaderMap) -> bool {
+    let names_it = |value: &HeaderValue| {
+        value.to_str().is_ok_and(|value| value.to_ascii_lowercase().contains("upgrade"))
+    };
+    headers.contains_key(UPGRADE) && headers.get(CONNECTION).is_none_or(names_it)
+}
+
+fn unauthorized() -> Refusal {
+    Refusal::new(401, "authentication_error", "invalid_api_key").message(
+        "latimer needs its own token as `Authorization: Bearer …`; it is in the file `token` of the state directory (`latimer launch` passes it on by itself)",
+    )
+}
+
+fn no_probe(error: &io::Error) -> Refusal {
+    Refusal::new(503, "server_error", "probe_unavailable")
+        .message(format!("the probe cannot be answered: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upgrade_is_wanted_only_where_both_headers_say_so() {
+        let cases: [(&[(&'static str, &'static str)], bool); 5] = [
+            (&[("upgrade", "websocket"), ("connection", "keep-alive, Upgrade")], true),
+            (&[("upgrade", "websocket")], true),
+            (&[("upgrade", "websocket"), ("connection", "close")], false),
+            (&[("connection", "upgrade")], false),
+            (&[], false),
+        ];
+        for (pairs, want) in cases {
+            let headers = pairs.iter().map(|(name, value)| {
+                (name.parse::<hyper::header::HeaderName>().expect("a name"), HeaderValue::from_static(value))
+            });
+            assert_eq!(wants_upgrade(&headers.collect()), want, "{pairs:?}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! What can be shown without asking a model: models, accounts, turns, health.
+
+use hyper::{HeaderMap, Response};
+
+use super::proxy::Proxy;
+use super::router::Document;
+use super::{accounts, health};
+use crate::config::Config;
+use crate::http::refusal::Refusal;
+use crate::http::reply::{Reply, json};
+use crate::inbound::{gemini, messages, models};
+use crate::{text, turn};
+
+/// Shows a document. Without the token there is only a word of health.
+///
+/// # Errors
+///
+/// There is no such model or turn.
+pub(super) fn show(
+    proxy: &Proxy,
+    document: Document<'_>,
+    config: &Config,
+    headers: &HeaderMap,
+    authorized: bool,
+) -> Result<Response<Reply>, Refusal> {
+    let body = match document {
+        // Claude Code and the vendor's SDK read another shape at the same path.
+        Document::Models if headers.contains_key("anthropic-version") => {
+            messages::models::list(config, turn::is_discovery(headers))
+        }
+        Document::Models => models::list(config),
+        Document::Model(id) => models::one(config, id).ok_or_else(|| no_model(id))?,
+        Document::GeminiModels => gemini::models::list(config),
+        Document::GeminiModel(id) => gemini::models::one(config, id).ok_or_else(|| no_model(id))?,
+        Document::Accounts => accounts::document(&proxy.endpoints()),
+        Document::Turns => proxy.turns.traces.list(),
+        Document::Turn(id) => proxy.turns.traces.one(id).ok_or_else(|| no_turn(id))?,
+        Document::Health if authorized => health::document(proxy),
+        Document::Health => "{\"status\":\"ok\"}".to_owned(),
+        Document::Root => {
+            concat!("{\"name\":\"latimer\",\"version\":\"", env!("CARGO_PKG_VERSION"), "\"}").to_owned()
+        }
+    };
+    Ok(json(200, body))
+}
+
+fn no_model(id: &str) -> Refusal {
+    let shown = text::shown(id, text::MAX_NAME);
+    Refusal::invalid(404, "model_not_found")
+        .message(format!("no endpoint lists the model `{shown}`; GET /v1/models shows those that are listed"))
+}
+
+fn no_turn(id: &str) -> Refusal {
+    let shown = text::shown(id, text::MAX_WORD);
+    Refusal::invalid(404, "turn_not_found")
+        .message(format!("no turn `{shown}` is remembered; GET /v1/turns lists the last ones"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::proxy::tests::proxy;
+
+    fn status(document: Document<'_>) -> Result<u16, &'static str> {
+        let proxy = proxy();
+        let shown = show(&proxy, document, &proxy.live.current(), &HeaderMap::new(), true);
+        shown.map(|response| response.status().as_u16()).map_err(|refusal| refusal.code)
+    }
+
+    #[tokio::test]
+    async fn lists_are_there_and_what_is_not_in_them_is_not() {
+        for list in
+            [Document::Models, Document::GeminiModels, Document::Accounts, Document::Turns, Document::Root]
+        {
+            assert_eq!(status(list), Ok(200), "{list:?}");
+        }
+        assert_eq!(status(Document::Model("m")), Err("model_not_found"));
+        assert_eq!(status(Document::GeminiModel("m")), Err("model_not_found"));
+        assert_eq!(status(Document::Turn("t1")), Err("turn_not_found"));
+    }
+}

@@ -1,0 +1,205 @@
+//! The proxy: everything that outlives a connection.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use latimer_protocol::secret::Secret;
+use latimer_protocol::turn::Seal;
+use tokio::sync::watch;
+
+use super::access::TokenHash;
+use super::endpoints::CurrentEndpoints;
+use super::lag::LagMeter;
+use crate::accounts::Places;
+use crate::clock;
+use crate::config::watch::Live;
+use crate::http::refusal::Refusal;
+use crate::lifecycle::force_stop::ForceStop;
+use crate::lifecycle::open_turns::{OpenTurn, OpenTurns};
+use crate::lifecycle::phase::Phase;
+use crate::probe::Probe;
+use crate::route::endpoint_set::EndpointSet;
+use crate::route::memory::Memory;
+use crate::store::Store;
+use crate::store::warn::CacheMonitor;
+use crate::turn::TurnContext;
+
+/// The state of a proxy. [`serve`](Self::serve) puts it on a socket.
+pub struct Proxy {
+    pub(super) live: Arc<Live>,
+    pub(super) endpoints: CurrentEndpoints,
+    pub(super) probe: Probe,
+    pub(super) lag: LagMeter,
+    pub(super) memory: Arc<Memory>,
+    pub(super) store: Store,
+    /// Knows whose prompt caches were warm.
+    caches: Arc<Mutex<CacheMonitor>>,
+    /// `None` where everyone who reaches the port may come in.
+    pub(super) token: Option<TokenHash>,
+    pub(super) seal: Seal,
+    pub(super) turns: Arc<OpenTurns>,
+    /// Requests since the start, for their names.
+    requests: AtomicU64,
+    phase: watch::Sender<Phase>,
+    pub(super) started: Instant,
+}
+
+impl Proxy {
+    /// A proxy over a configuration that may change. Without a token everyone who reaches the port may come in.
+    /// The seal is for provider state on its way through clients; all nodes need the same.
+    /// What routing learns is kept in the state directory, where there is one.
+    /// Accounts are looked for in `places`.
+    pub fn new(
+        live: Arc<Live>,
+        token: Option<&Secret>,
+        seal: Seal,
+        places: Option<Arc<Places>>,
+    ) -> Arc<Self> {
+        let state_dir = places.as_ref().map(|places| places.state_dir.clone());
+        Self::build(live, token, seal, places, state_dir.as_deref())
+    }
+
+    /// The same in safe mode: nothing that was learned or stored is read or written, in case it is what breaks the proxy.
+    pub fn safe(
+        live: Arc<Live>,
+        token: Option<&Secret>,
+        seal: Seal,
+        places: Option<Arc<Places>>,
+    ) -> Arc<Self> {
+        Self::build(live, token, seal, places, None)
+    }
+
+    fn build(
+        live: Arc<Live>,
+        token: Option<&Secret>,
+        seal: Seal,
+        places: Option<Arc<Places>>,
+        state_dir: Option<&Path>,
+    ) -> Arc<Self> {
+        let memory = Arc::new(Memory::new(state_dir));
+        Arc::new(Self {
+            endpoints: CurrentEndpoints::new(Arc::clone(&live), Arc::clone(&memory), places),
+            probe: Probe::default(),
+            lag: LagMeter::default(),
+            memory,
+            store: Store::open(state_dir),
+            caches: Arc::default(),
+            live,
+            token: token.map(TokenHash::new),
+            seal,
+            turns: Arc::new(OpenTurns::new()),
+            requests: AtomicU64::new(0),
+            phase: watch::Sender::new(Phase::Serving),
+            started: clock::now(),
+        })
+    }
+
+    /// How long no turn was open; zero while one is.
+    pub fn idle_for(&self) -> Duration {
+        self.turns.idle_for()
+    }
+
+    /// Where the process stands.
+    pub(super) fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    /// Tells of every phase from now on.
+    pub(super) fn watch_phase(&self) -> watch::Receiver<Phase> {
+        self.phase.subscribe()
+    }
+
+    /// Enters the next phase. Everyone who watches it is told.
+    pub(super) fn enter(&self, phase: Phase) {
+        self.phase.send_replace(phase);
+    }
+
+    /// The endpoints for a turn that begins now.
+    pub(super) fn endpoints(&self) -> Arc<EndpointSet> {
+        self.endpoints.get(clock::now())
+    }
+
+    /// Where state is kept between starts.
+    pub(super) fn state_dir(&self) -> Option<PathBuf> {
+        self.endpoints().places.as_ref().map(|places| places.state_dir.clone())
+    }
+
+    /// A name for a request, unique on this machine, such as `req_1f_2`.
+    pub(super) fn request_name(&self) -> String {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        format!("req_{:x}_{number:x}", std::process::id())
+    }
+
+    /// Counts a turn as open and gives it what it needs.
+    ///
+    /// # Errors
+    ///
+    /// No turn begins any more.
+    pub(super) fn begin_turn(&self, request: &str) -> Result<TurnContext, Refusal> {
+        self.check_accepts_turns()?;
+        Ok(self.turn_context(self.turns.begin(), request))
+    }
+
+    /// Refuses while open turns are only waited for.
+    ///
+    /// # Errors
+    ///
+    /// No turn begins any more.
+    pub(super) fn check_accepts_turns(&self) -> Result<(), Refusal> {
+        if self.phase().accepts_turns() {
+            return Ok(());
+        }
+        let mut refusal = Refusal::new(503, "server_error", "proxy_shutting_down")
+            .message("latimer is stopping; the request can be sent again");
+        refusal.retry_after = Some(1);
+        Err(refusal)
+    }
+
+    /// What a turn gets, for a turn that is counted already. `request` is the name of the request in the log.
+    pub(super) fn turn_context(&self, open: OpenTurn, request: &str) -> TurnContext {
+        TurnContext {
+            endpoint_set: self.endpoints(),
+            open,
+            cut: ForceStop::new(self.watch_phase()),
+            seal: self.seal.clone(),
+            store: self.store.clone(),
+            caches: Arc::clone(&self.caches),
+            quiet: false,
+            request: request.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::config::parse::load;
+
+    /// A proxy without endpoints, state directory and token.
+    pub(in crate::server) fn proxy() -> Arc<Proxy> {
+        let loaded = load("", &|_| None, &|_| Err(std::io::ErrorKind::NotFound.into()));
+        let live = Arc::new(Live::new(loaded.expect("a configuration").config, None));
+        Proxy::new(live, None, Seal::default(), None)
+    }
+
+    #[tokio::test]
+    async fn turns_begin_until_the_proxy_drains() {
+        let proxy = proxy();
+        for phase in [Phase::Serving, Phase::HandingOver] {
+            proxy.enter(phase);
+            assert!(proxy.begin_turn("req_1").is_ok(), "{phase:?}");
+        }
+        proxy.enter(Phase::Draining);
+        let refusal = proxy.begin_turn("req_1").err().expect("refused");
+        assert_eq!((refusal.status, refusal.retry_after), (503, Some(1)));
+        assert_eq!(proxy.turns.total(), 2, "a refused turn is not counted");
+    }
+
+    #[tokio::test]
+    async fn every_request_has_a_name_of_its_own() {
+        let proxy = proxy();
+        assert_ne!(proxy.request_name(), proxy.request_name());
+    }
+}

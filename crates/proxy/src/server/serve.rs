@@ -1,0 +1,234 @@
+//! From a listening socket to the end of the last connection: accepting, handing over, draining.
+
+use std::convert::Infallible;
+use std::io;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+
+use super::connections::ConnectionTracker;
+use super::dispatch;
+use super::proxy::Proxy;
+use super::websocket::UpgradeSlot;
+use crate::clock;
+use crate::lifecycle::phase::{Phase, StopRequest, until_draining};
+
+/// How long a client may take for its request head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// After a second request to stop, and for writing the last events after the grace period.
+const FORCE_STOP_TIMEOUT: Duration = Duration::from_secs(2);
+/// Connections at once; one more is told to come back.
+const MAX_CONNECTIONS: usize = 10_000;
+/// After handing over, how long a connection without a request is kept: its client may be about to use it.
+const HANDED_OVER_IDLE_TIMEOUT: Duration = Duration::from_secs(5);
+/// After handing over, the longest that turns may go on.
+const HANDED_OVER_TIMEOUT: Duration = Duration::from_secs(600);
+/// How often it is looked whether the connections that were handed over are idle.
+const HANDED_OVER_POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// How often what routing learned is written, if it changed.
+const SAVE_INTERVAL: Duration = Duration::from_secs(5);
+/// How long to wait before accepting again when the system has no descriptor left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+impl Proxy {
+    /// Serves until `stop` yields once; a second yield shortens the grace period. Returns when every turn has ended, well
+    /// or with a legal terminal event.
+    ///
+    /// # Errors
+    ///
+    /// None today: what goes wrong with one connection ends that connection, and accepting goes on after a pause.
+    pub async fn serve(
+        self: Arc<Self>,
+        listener: TcpListener,
+        stop: mpsc::Receiver<StopRequest>,
+    ) -> io::Result<()> {
+        tokio::select! {
+            () = serve_connections(&self, listener, stop) => Ok(()),
+            () = self.lag.measure() => Ok(()),
+        }
+    }
+}
+
+async fn serve_connections(proxy: &Arc<Proxy>, listener: TcpListener, mut stop: mpsc::Receiver<StopRequest>) {
+    let connections = ConnectionTracker::new();
+    let request = accept_until_stopped(proxy, &listener, &connections, &mut stop).await;
+    drop(listener);
+    if request == Some(StopRequest::HandOver) {
+        hand_over(proxy, &connections, &mut stop).await;
+    }
+    drain(proxy, connections, stop).await;
+    proxy.memory.save();
+    proxy.store.flush();
+}
+
+/// Accepts connections until there is a request to stop; `None` when nobody is left who could make one.
+async fn accept_until_stopped(
+    proxy: &Arc<Proxy>,
+    listener: &TcpListener,
+    connections: &ConnectionTracker,
+    stop: &mut mpsc::Receiver<StopRequest>,
+) -> Option<StopRequest> {
+    let mut save = tokio::time::interval(SAVE_INTERVAL);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            request = stop.recv() => return request,
+            _ = save.tick() => {
+                proxy.memory.save();
+                continue;
+            }
+        };
+        match accepted {
+            Ok((stream, _)) if connections.count() >= MAX_CONNECTIONS => reject_busy(&stream),
+            Ok((stream, _)) => connections.spawn(connection(Arc::clone(proxy), stream)),
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                tracing::warn!(event = "accept.paused", error = %error);
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// One connection to its end, whatever becomes of it.
+async fn connection(proxy: Arc<Proxy>, stream: TcpStream) {
+    let _ = stream.set_nodelay(true);
+    let upgrade = UpgradeSlot::default();
+    let service = hyper::service::service_fn(|request| {
+        let (proxy, upgrade) = (Arc::clone(&proxy), upgrade.clone());
+        async move { Ok::<_, Infallible>(dispatch::answer(&proxy, request, &upgrade).await) }
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .half_close(false)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    tokio::pin!(connection);
+    let served = tokio::select! {
+        biased;
+        served = connection.as_mut() => served,
+        () = until_draining(proxy.watch_phase()) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    // A client that leaves or speaks garbage is no event of ours.
+    if let Err(error) = served {
+        tracing::debug!(event = "connection.broken", error = %error);
+    }
+    if let Some(upgrade) = upgrade.take()
+        && AssertUnwindSafe(upgrade.serve(Arc::clone(&proxy))).catch_unwind().await.is_err()
+    {
+        tracing::error!(event = "websocket.panicked");
+    }
+}
+
+/// Answers what comes on the connections that are open, until they are closed or idle. A request to stop ends this.
+async fn hand_over(proxy: &Proxy, connections: &ConnectionTracker, stop: &mut mpsc::Receiver<StopRequest>) {
+    proxy.enter(Phase::HandingOver);
+    tracing::info!(event = "handover.begin", turns = proxy.turns.open(), connections = connections.count());
+    let begun = clock::now();
+    while connections.count() > 0 {
+        let idle = begun.elapsed().min(proxy.idle_for()) > HANDED_OVER_IDLE_TIMEOUT;
+        if idle || begun.elapsed() > HANDED_OVER_TIMEOUT {
+            break;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(HANDED_OVER_POLL_INTERVAL) => {}
+            _ = stop.recv() => break,
+        }
+    }
+    tracing::info!(event = "handover.end", turns = proxy.turns.open(), connections = connections.count());
+}
+
+/// Gives open turns the grace period of the configuration, and ends those that are left.
+async fn drain(proxy: &Proxy, connections: ConnectionTracker, mut stop: mpsc::Receiver<StopRequest>) {
+    proxy.enter(Phase::Draining);
+    let grace = proxy.live.current().server.grace;
+    tracing::info!(event = "drain.begin", turns = proxy.turns.open(), grace_s = grace.as_secs());
+    let closed = connections.closed();
+    tokio::pin!(closed);
+    let done = tokio::select! {
+        () = &mut closed => true,
+        () = tokio::time::sleep(grace) => false,
+        _ = stop.recv() => tokio::time::timeout(FORCE_STOP_TIMEOUT, &mut closed).await.is_ok(),
+    };
+    if !done {
+        proxy.enter(Phase::ForceStop);
+        let _ = tokio::time::timeout(FORCE_STOP_TIMEOUT, closed).await;
+    }
+    tracing::info!(event = "drain.end", turns = proxy.turns.open());
+}
+
+/// Errors of one connection that say nothing about the listener.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}
+
+/// The response to one connection too many.
+const BUSY: &str = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 138\r\n\r\n{\"error\":{\"message\":\"latimer has too many connections open; try again\",\"type\":\"server_error\",\"param\":null,\"code\":\"server_is_overloaded\"}}\n";
+
+/// Says "come back later" without reading a byte.
+fn reject_busy(stream: &TcpStream) {
+    let _ = stream.try_write(BUSY.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+    use crate::server::proxy::tests::proxy;
+
+    #[test]
+    fn the_busy_response_counts_its_bytes() {
+        let (head, body) = BUSY.split_once("\r\n\r\n").expect("a head and a body");
+        let stated = head.split_once("content-length: ").expect("stated").1;
+        assert_eq!(stated.parse(), Ok(body.len()));
+    }
+
+    /// A proxy under way, and what stops it.
+    async fn serving()
+    -> (Arc<Proxy>, std::net::SocketAddr, mpsc::Sender<StopRequest>, tokio::task::JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let (stop, requests) = mpsc::channel(1);
+        let proxy = proxy();
+        let served = Arc::clone(&proxy);
+        let task = tokio::spawn(async move { serve_connections(&served, listener, requests).await });
+        (proxy, address, stop, task)
+    }
+
+    #[tokio::test]
+    async fn a_request_to_stop_ends_serving() {
+        let (proxy, address, stop, task) = serving().await;
+        let mut client = TcpStream::connect(address).await.expect("connected");
+        client.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.expect("sent");
+        let mut head = [0; 15];
+        client.read_exact(&mut head).await.expect("answered");
+        assert_eq!(&head, b"HTTP/1.1 200 OK");
+        stop.send(StopRequest::Drain).await.expect("told");
+        task.await.expect("no panic");
+        assert_eq!(proxy.phase(), Phase::Draining, "an idle connection needs no force");
+    }
+
+    #[tokio::test]
+    async fn handing_over_without_connections_ends_at_once() {
+        let (proxy, _, stop, task) = serving().await;
+        stop.send(StopRequest::HandOver).await.expect("told");
+        task.await.expect("no panic");
+        assert_eq!(proxy.phase(), Phase::Draining);
+    }
+}
