@@ -2,10 +2,11 @@
 
 use std::process::{Command, Stdio};
 
-use crate::setup;
+use crate::environment::env;
+use crate::terminal::eprint_line;
 
 /// What a browser needs of the environment: no key of any provider is among it.
-const KEPT: [&str; 12] = [
+const BROWSER_VARIABLES: [&str; 12] = [
     "PATH",
     "HOME",
     "USER",
@@ -23,16 +24,16 @@ const KEPT: [&str; 12] = [
 /// Opens the browser where there is a screen. The address is printed anyway.
 pub(crate) fn open(url: &str) {
     let is_mac = cfg!(target_os = "macos");
-    let has_screen = is_mac || setup::env("DISPLAY").is_some() || setup::env("WAYLAND_DISPLAY").is_some();
+    let has_screen = is_mac || env("DISPLAY").is_some() || env("WAYLAND_DISPLAY").is_some();
     if !has_screen || !is_web_address(url) {
         return;
     }
     let mut command = Command::new(if is_mac { "open" } else { "xdg-open" });
     command.arg(url).env_clear();
-    command.envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+    command.envs(BROWSER_VARIABLES.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     if command.spawn().is_err() {
-        setup::complain("no browser could be opened; open the address by hand");
+        eprint_line("no browser could be opened; open the address by hand");
     }
 }
 

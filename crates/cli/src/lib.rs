@@ -2,14 +2,27 @@
 //!
 //! This crate must know nothing of turns or protocols: a command that needs an `if` about them belongs in a library. It is
 //! the one place that prints for people, reads the environment, and installs signal handlers.
+//!
+//! Two floors: the commands of `latimer` ([`command`]) and of `latimer-watchdog` ([`watchdog`]), which do not know each other; below them
+//! the modules both stand on.
+
+mod command;
+mod watchdog;
 
 mod browser;
-mod codex_texts;
-mod command;
+mod clock;
+mod codex_catalog;
+mod configuration;
+mod control_client;
+mod environment;
 mod logging;
-mod running;
-mod setup;
-mod watchdog;
+mod proxy_client;
+mod proxy_file;
+mod runtime;
+mod sibling;
+mod spawn;
+mod terminal;
+mod watchdog_settings;
 
 use std::process::ExitCode;
 
@@ -34,42 +47,42 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the proxy until it is told to stop
-    Serve(command::serve::Args),
+    Serve(command::serve::ServeArgs),
     /// Start the watchdog and its proxy in the background
-    Up(command::background::Args),
+    Up(command::background::BackgroundArgs),
     /// End the watchdog and its proxy
-    Down(command::background::Args),
+    Down(command::background::BackgroundArgs),
     /// Show how the watchdog and its proxy are
-    Status(command::background::Args),
+    Status(command::background::BackgroundArgs),
     /// Install or remove latimer as a service of your session
-    Service(command::service::Args),
+    Service(command::service::ServiceArgs),
     /// Report every problem of the configuration file at once
-    Check(command::check::Args),
+    Check(command::check::CheckArgs),
     /// Run a client on the proxy, which is started if none runs
-    Launch(command::launch::Args),
+    Launch(command::launch::LaunchArgs),
     /// Show a whole turn between a Codex-shaped client and a scripted provider
-    Demo(command::demo::Args),
+    Demo(command::demo::DemoArgs),
     /// List the configured models and the names to ask for them
-    Models(command::models::Args),
+    Models(command::models::ModelsArgs),
     /// Log into an account that an endpoint can use
-    Login(command::login::Args),
+    Login(command::login::LoginArgs),
     /// Forget an account
     Logout(command::accounts::LogoutArgs),
     /// Show who is logged in
-    Accounts(command::accounts::Args),
+    Accounts(command::accounts::AccountsArgs),
     /// List the providers latimer knows by name
-    Presets(command::presets::Args),
+    Presets(command::presets::PresetsArgs),
     /// Show the configured endpoints, how they are doing, and what they taught
-    Endpoints(command::endpoints::Args),
+    Endpoints(command::endpoints::EndpointsArgs),
     /// Show what happened in the last turns of the running proxy, and why
-    Explain(command::explain::Args),
+    Explain(command::explain::ExplainArgs),
     /// Show how many tokens and how much money were used
-    Usage(command::usage::Args),
+    Usage(command::usage::UsageArgs),
     /// Print a completion script for a shell
-    Completions(command::completions::Args),
+    Completions(command::completions::CompletionsArgs),
     /// Run the scripted provider alone, for tests and benches
     #[command(hide = true)]
-    Scripted(command::scripted::Args),
+    Scripted(command::scripted::ScriptedArgs),
 }
 
 /// Parses the arguments, runs the command, and prints an error with its causes and hints.
@@ -94,10 +107,7 @@ pub fn latimer_main() -> ExitCode {
         Command::Completions(args) => command::completions::run(&args, &mut Cli::command()),
         Command::Scripted(args) => command::scripted::run(&args),
     };
-    result.unwrap_or_else(|error| {
-        setup::complain(&format!("latimer: {error:#}"));
-        ExitCode::FAILURE
-    })
+    terminal::exit_code("latimer", result)
 }
 
 #[cfg(test)]

@@ -1,25 +1,24 @@
 //! `latimer accounts` and `latimer logout`: who is logged in.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 use latimer_proxy::accounts::{self, file, lock};
 use latimer_proxy::config::Login;
 use serde_json::json;
 
-use crate::setup::{self, Places};
+use crate::clock::unix_seconds;
+use crate::configuration::{PathArgs, ReportArgs, account_places};
+use crate::terminal::{eprint_line, print_json, print_line};
 
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  latimer accounts\n  latimer accounts --json\n\nAccounts of the vendors' own tools are found too; their files are only ever read."
 )]
-pub(crate) struct Args {
-    /// As JSON
-    #[arg(long)]
-    json: bool,
+pub(crate) struct AccountsArgs {
     #[command(flatten)]
-    places: Places,
+    report: ReportArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -32,62 +31,92 @@ pub(crate) struct LogoutArgs {
     /// The account; without it, the only one there is
     id: Option<String>,
     #[command(flatten)]
-    places: Places,
+    paths: PathArgs,
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let places = setup::accounts(&args.places.state()?);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+pub(crate) fn run(AccountsArgs { report }: &AccountsArgs) -> anyhow::Result<ExitCode> {
+    let places = account_places(&report.paths.state_dir()?);
+    let now = unix_seconds();
     let found: Vec<accounts::AccountList> =
         Login::ALL.iter().map(|login| accounts::load(*login, &places)).collect();
     let states: Vec<_> =
         found.iter().flat_map(|found| &found.accounts).map(|account| account.state(now)).collect();
     let problems: Vec<&String> = found.iter().flat_map(|found| &found.problems).collect();
-    if args.json {
-        let document = json!({ "object": "list", "data": states, "problems": problems });
-        setup::say(&serde_json::to_string_pretty(&document)?)?;
+    if report.json {
+        print_json(&json!({ "object": "list", "data": states, "problems": problems }))?;
         return Ok(ExitCode::SUCCESS);
     }
     if states.is_empty() {
-        setup::say("nobody is logged in; `latimer login google` and the like change that")?;
+        print_line("nobody is logged in; `latimer login google` and the like change that")?;
     }
     for state in &states {
         let left = state.expires_at.map_or_else(String::new, |at| {
             format!("  token for {} more minutes", at.saturating_sub(now) / 60)
         });
-        setup::say(&format!("{:12}  {}  {}{left}  ({})", state.login, state.id, state.state, state.source))?;
+        print_line(&format!("{:12}  {}  {}{left}  ({})", state.login, state.id, state.state, state.source))?;
     }
     for problem in problems {
-        setup::complain(problem);
+        eprint_line(problem);
     }
     Ok(ExitCode::SUCCESS)
 }
 
 pub(crate) fn logout(args: &LogoutArgs) -> anyhow::Result<ExitCode> {
-    let state_dir = args.places.state()?;
-    let login = named(&args.login)?;
-    let files = file::list(&state_dir, login);
-    let path = match (&args.id, files.as_slice()) {
-        (Some(id), _) => file::path(&state_dir, login, id),
-        (None, [only]) => only.clone(),
-        (None, []) => bail!("nobody is logged in at `{}`", args.login),
-        (None, _) => bail!(
-            "several accounts are logged in at `{}`; name one, `latimer accounts` lists them",
-            args.login
-        ),
+    let state_dir = args.paths.state_dir()?;
+    let login = find_login(&args.login)?;
+    let path = match &args.id {
+        Some(id) => file::path(&state_dir, login, id),
+        None => only_file(file::list(&state_dir, login), &args.login)?,
     };
-    let who =
+    let id =
         file::read(&path).map_or_else(|_| "an account that cannot be read".to_owned(), |tokens| tokens.id);
-    let locked = lock::take_blocking(&path);
-    let _lock = locked.with_context(|| format!("locking `{}`", path.display()))?;
+    let lock = lock::take_blocking(&path);
+    let _lock = lock.with_context(|| format!("locking `{}`", path.display()))?;
     std::fs::remove_file(&path).with_context(|| format!("removing `{}`", path.display()))?;
-    setup::say(&format!("logged out {who} of {}", args.login))?;
+    print_line(&format!("logged out {id} of {}", args.login))?;
     Ok(ExitCode::SUCCESS)
 }
 
+/// The file that is meant when no account is named.
+fn only_file(mut files: Vec<PathBuf>, login: &str) -> anyhow::Result<PathBuf> {
+    match (files.pop(), files.is_empty()) {
+        (Some(only), true) => Ok(only),
+        (Some(_), false) => {
+            bail!("several accounts are logged in at `{login}`; name one, `latimer accounts` lists them")
+        }
+        (None, _) => bail!("nobody is logged in at `{login}`"),
+    }
+}
+
 /// The login of this name.
-pub(crate) fn named(name: &str) -> anyhow::Result<Login> {
-    let names: Vec<&str> = Login::ALL.iter().map(|login| login.name()).collect();
-    Login::from_name(name)
-        .with_context(|| format!("there is no login `{name}`; there are: {}", names.join(", ")))
+///
+/// # Errors
+/// There is none; the error lists those there are.
+pub(super) fn find_login(name: &str) -> anyhow::Result<Login> {
+    Login::from_name(name).with_context(|| {
+        let names: Vec<&str> = Login::ALL.iter().map(|login| login.name()).collect();
+        format!("there is no login `{name}`; there are: {}", names.join(", "))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_that_is_not_there_is_answered_with_those_that_are() {
+        for login in Login::ALL {
+            assert_eq!(find_login(login.name()).expect("known").name(), login.name());
+        }
+        let error = find_login("nowhere").expect_err("unknown").to_string();
+        assert!(error.contains("google") && error.contains("chatgpt"), "{error}");
+    }
+
+    #[test]
+    fn an_account_need_not_be_named_where_there_is_one() {
+        let files = |count: usize| (0..count).map(|number| PathBuf::from(number.to_string())).collect();
+        assert_eq!(only_file(files(1), "google").expect("one"), PathBuf::from("0"));
+        assert!(only_file(files(0), "google").expect_err("none").to_string().contains("nobody is logged in"));
+        assert!(only_file(files(2), "google").expect_err("two").to_string().contains("several accounts"));
+    }
 }

@@ -3,62 +3,119 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use latimer_proxy::config::Config;
 use latimer_proxy::config::check::report;
 
-use crate::setup::{self, Places};
+use crate::configuration::{PathArgs, load_text, read_text};
+use crate::terminal::{eprint_line, print_line};
+use crate::watchdog_settings;
 
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  latimer check --config ./latimer.toml\n\nExit code 0: the file can be used. 1: it cannot; every problem is listed with its line, key and remedy."
 )]
-pub(crate) struct Args {
+pub(crate) struct CheckArgs {
     #[command(flatten)]
-    places: Places,
+    paths: PathArgs,
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let Some(path) = args.places.config_path() else {
-        setup::say(
+/// What there is to say of a configuration file.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    /// It can be used; warnings go to stderr first.
+    Usable { warnings: Option<String>, summary: String },
+    /// It cannot.
+    Unusable { problems: Vec<String> },
+}
+
+pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    let Some(path) = args.paths.config_path() else {
+        print_line(
             "no configuration file; `latimer demo` works without one, docs/configuration.md shows how to write one",
         )?;
         return Ok(ExitCode::SUCCESS);
     };
-    let text = setup::read_text(&path)?;
-    // Both parts are read, so that every problem is told at once.
-    let watchdog = crate::watchdog::settings::read(&text).err().unwrap_or_default();
-    match setup::load_text(&text) {
-        Ok(_) if !watchdog.is_empty() => {
-            for problem in &watchdog {
-                setup::complain(&format!("{}: {problem}", path.display()));
+    match verdict(&read_text(&path)?, &path) {
+        Verdict::Usable { warnings, summary } => {
+            if let Some(warnings) = warnings {
+                eprint_line(&warnings);
             }
-            Ok(ExitCode::FAILURE)
-        }
-        Ok(loaded) => {
-            if !loaded.warnings.is_empty() {
-                setup::complain(&report(&loaded.warnings, &path));
-            }
-            setup::say(&format!("{}: {}", path.display(), summary(&loaded.config)))?;
+            print_line(&summary)?;
             Ok(ExitCode::SUCCESS)
         }
-        Err(problems) => {
-            setup::complain(&report(&problems, shown(&path)));
-            let is_toml = !problems.iter().any(|problem| problem.to_string().contains("not valid TOML"));
-            let watchdog: Vec<String> = if is_toml { watchdog } else { Vec::new() };
-            for problem in &watchdog {
-                setup::complain(&format!("{}: {problem}", path.display()));
+        Verdict::Unusable { problems } => {
+            for problem in &problems {
+                eprint_line(problem);
             }
-            let count = problems.len() + watchdog.len();
-            setup::complain(&format!("{count} problem{}", if count == 1 { "" } else { "s" }));
             Ok(ExitCode::FAILURE)
         }
     }
 }
 
-fn summary(config: &latimer_proxy::config::Config) -> String {
+/// Both parts are read, so that every problem is told at once.
+fn verdict(text: &str, path: &Path) -> Verdict {
+    let watchdog = watchdog_settings::read(text).err().unwrap_or_default();
+    let watchdog = watchdog.iter().map(|problem| format!("{}: {problem}", path.display()));
+    match load_text(text) {
+        Ok(loaded) if watchdog.len() == 0 => Verdict::Usable {
+            warnings: (!loaded.warnings.is_empty()).then(|| report(&loaded.warnings, path)),
+            summary: format!("{}: {}", path.display(), summary(&loaded.config)),
+        },
+        Ok(_) => Verdict::Unusable { problems: watchdog.collect() },
+        Err(found) => {
+            let mut problems = vec![report(&found, path)];
+            // Both would say so of a file that is no TOML.
+            let is_toml = !found.iter().any(|problem| problem.to_string().contains("not valid TOML"));
+            problems.extend(watchdog.filter(|_| is_toml));
+            let count = found.len() + problems.len() - 1;
+            problems.push(format!("{count} problem{}", if count == 1 { "" } else { "s" }));
+            Verdict::Unusable { problems }
+        }
+    }
+}
+
+fn summary(config: &Config) -> String {
     let models: usize = config.endpoints.iter().map(|endpoint| endpoint.models.len()).sum();
     format!("fine, {} endpoint(s), {models} model(s)", config.endpoints.len())
 }
 
-fn shown(path: &Path) -> &Path {
-    path
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str) -> Verdict {
+        verdict(text, Path::new("l.toml"))
+    }
+
+    fn problems(text: &str) -> Vec<String> {
+        match check(text) {
+            Verdict::Unusable { problems } => problems,
+            Verdict::Usable { summary, .. } => panic!("{summary}"),
+        }
+    }
+
+    #[test]
+    fn a_file_that_can_be_used_is_summed_up() {
+        let text = "[[endpoint]]\nname = \"a\"\nbase_url = \"https://a.test\"\nmodels = [\"m\", \"n\"]\n";
+        let Verdict::Usable { summary, .. } = check(text) else { panic!("{:?}", check(text)) };
+        assert_eq!(summary, "l.toml: fine, 1 endpoint(s), 2 model(s)");
+    }
+
+    #[test]
+    fn problems_of_both_parts_are_counted_together() {
+        let problems = problems("[server]\nlisten = \"nowhere\"\n[watchdog]\nnotify = \"loud\"\n");
+        assert_eq!(problems.last().map(String::as_str), Some("2 problems"), "{problems:?}");
+    }
+
+    #[test]
+    fn a_watchdog_part_alone_can_make_a_file_unusable() {
+        let problems = problems("[watchdog]\ntier4 = false\n");
+        assert!(problems.len() == 1 && problems[0].starts_with("l.toml: line 2: watchdog"), "{problems:?}");
+    }
+
+    #[test]
+    fn a_file_that_is_no_toml_is_one_problem() {
+        let problems = problems("[server\n");
+        assert_eq!(problems.last().map(String::as_str), Some("1 problem"), "{problems:?}");
+    }
 }

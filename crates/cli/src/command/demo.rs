@@ -19,78 +19,87 @@ use latimer_proxy::server::Proxy;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::setup;
+use crate::configuration::load_text;
+use crate::runtime::runtime;
+use crate::terminal::print_line;
 
 /// What the demonstrated call prints, as Codex would report it.
 const LISTING: &str = "Process exited with code 0\nOutput:\nCargo.toml\nREADME.md\nsrc\n";
+
+/// Characters of a line without `--full`.
+const SHORT_WIDTH: usize = 110;
 
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  latimer demo\n\nStarts a scripted Chat Completions provider and the proxy on free loopback ports, plays the part of Codex for two requests, and shows what each side saw."
 )]
-pub(crate) struct Args {
+pub(crate) struct DemoArgs {
     /// Show every event whole instead of its first characters
     #[arg(long)]
     full: bool,
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let width = if args.full { usize::MAX } else { 110 };
-    setup::runtime()?.block_on(demo(width))
+pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
+    let width = if args.full { usize::MAX } else { SHORT_WIDTH };
+    runtime()?.block_on(demo(width))
 }
 
 async fn demo(width: usize) -> anyhow::Result<ExitCode> {
-    let show = Show { width };
-    let begun = Instant::now();
-    let answers = answers();
+    let transcript = Transcript { width };
+    let started_at = Instant::now();
+    let answers = scripted_answers();
     let provider =
         Provider::start(Scenario::new(answers.clone())).await.context("starting the scripted provider")?;
     let (url, stop, serving) = start_proxy(&provider.base_url()).await?;
     title("1. Two processes in one: a scripted provider and the proxy")?;
-    show.line(&format!("provider  {}   (speaks only Chat Completions)", provider.base_url()))?;
-    show.line(&format!("proxy     {url}/v1   (speaks Responses, as Codex does)"))?;
+    transcript.line(&format!("provider  {}   (speaks only Chat Completions)", provider.base_url()))?;
+    transcript.line(&format!("proxy     {url}/v1   (speaks Responses, as Codex does)"))?;
 
     let mut input = vec![
         json!({"type": "message", "role": "developer", "content": [{"type": "input_text", "text": "You are a coding agent."}]}),
         json!({"type": "message", "role": "user", "content": [{"type": "input_text", "text": "What is in this folder?"}]}),
     ];
     title("2. The client asks, in the Responses protocol")?;
-    let first = ask(&url, &show, &input).await?;
-    show.provider_side(&provider, 0, &answers[0])?;
-    show.client_side(&first)?;
+    let first = ask(&url, &transcript, &input).await?;
+    transcript.provider_side(&provider, 0, &answers[0])?;
+    transcript.client_side(&first)?;
     let call = first.item("function_call").context("the model should have called a tool")?.clone();
 
     title("3. The client runs the call and sends its output")?;
     let name = call.get("name").and_then(Value::as_str).unwrap_or_default();
     let arguments = call.get("arguments").and_then(Value::as_str).unwrap_or_default();
     ensure!(name == "exec_command", "the call should be to exec_command, not {name}");
-    show.line(&format!("call      {name} {arguments}"))?;
-    show.line(&format!("answered  {LISTING:?}"))?;
+    transcript.line(&format!("call      {name} {arguments}"))?;
+    transcript.line(&format!("answered  {LISTING:?}"))?;
     input.extend(first.items.iter().cloned());
     input.push(json!({"type": "function_call_output", "call_id": call["call_id"], "output": LISTING}));
-    let second = ask(&url, &show, &input).await?;
-    show.provider_side(&provider, 1, &answers[1])?;
-    show.client_side(&second)?;
+    let second = ask(&url, &transcript, &input).await?;
+    transcript.provider_side(&provider, 1, &answers[1])?;
+    transcript.client_side(&second)?;
 
     title("4. Timing")?;
     for (name, turn) in [("first turn", &first), ("second turn", &second)] {
-        show.line(&format!(
+        transcript.line(&format!(
             "{name:12}first event after {:.2} ms, {} events in {:.2} ms",
             millis(turn.first_event),
             turn.events.len(),
             millis(turn.total)
         ))?;
     }
-    show.line(&format!("{:12}{:.0} ms from start to end", "everything", millis(begun.elapsed())))?;
+    transcript.line(&format!(
+        "{:12}{:.0} ms from start to end",
+        "everything",
+        millis(started_at.elapsed())
+    ))?;
     stop.send(StopRequest::Drain).await.context("stopping the proxy")?;
     serving.await.context("the proxy's task")??;
-    setup::say(
+    print_line(
         "\nThe same with Codex and your provider: see \"Codex on your provider in three lines\" in README.md",
     )?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn answers() -> [ScriptedAnswer; 2] {
+fn scripted_answers() -> [ScriptedAnswer; 2] {
     let text = |text: &str, pieces| Step::Text { text: text.to_owned(), pieces, gap_us: 0 };
     let first = ScriptedAnswer::turn([
         Step::Reasoning {
@@ -122,7 +131,7 @@ async fn start_proxy(
     let text = format!(
         "[server]\nlisten = \"127.0.0.1:0\"\nauth = \"none\"\n\n[[endpoint]]\nname = \"scripted\"\nprotocol = \"chat\"\nbase_url = \"{provider}\"\nmodels = [\"demo-model\"]\n"
     );
-    let loaded = setup::load_text(&text).map_err(|problems| {
+    let loaded = load_text(&text).map_err(|problems| {
         anyhow::anyhow!("{}", latimer_proxy::config::check::report(&problems, "demo.toml".as_ref()))
     })?;
     let listener = tokio::net::TcpListener::bind(loaded.config.server.listen).await.context("a free port")?;
@@ -133,20 +142,20 @@ async fn start_proxy(
 }
 
 /// What a turn looked like to the client.
-struct Turn {
+struct DemoTurn {
     events: Vec<Value>,
     items: Vec<Value>,
     first_event: Duration,
     total: Duration,
 }
 
-impl Turn {
+impl DemoTurn {
     fn item(&self, kind: &str) -> Option<&Value> {
         self.items.iter().find(|item| item.get("type").and_then(Value::as_str) == Some(kind))
     }
 }
 
-async fn ask(url: &str, show: &Show, input: &[Value]) -> anyhow::Result<Turn> {
+async fn ask(url: &str, transcript: &Transcript, input: &[Value]) -> anyhow::Result<DemoTurn> {
     let body = json!({
         "model": "demo-model", "stream": true, "store": false, "input": input, "tool_choice": "auto", "parallel_tool_calls": true,
         "tools": [{
@@ -155,7 +164,7 @@ async fn ask(url: &str, show: &Show, input: &[Value]) -> anyhow::Result<Turn> {
         }],
     });
     for item in input {
-        show.line(&format!("input     {item}"))?;
+        transcript.line(&format!("input     {item}"))?;
     }
     let request = Request::post(format!("{url}/v1/responses"))
         .header("content-type", "application/json")
@@ -165,20 +174,30 @@ async fn ask(url: &str, show: &Show, input: &[Value]) -> anyhow::Result<Turn> {
         .context("the request")?;
     let client: Client<HttpConnector, Full<Bytes>> =
         Client::builder(TokioExecutor::new()).build(HttpConnector::new());
-    let begun = Instant::now();
+    let started_at = Instant::now();
     let response = client.request(request).await.context("asking the proxy")?;
     ensure!(response.status().is_success(), "the proxy answered {}", response.status());
     let mut body = response.into_body();
     let (mut bytes, mut first_event) = (Vec::new(), None);
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame.context("reading the stream")?.into_data() {
-            first_event.get_or_insert_with(|| begun.elapsed());
+            first_event.get_or_insert_with(|| started_at.elapsed());
             bytes.extend_from_slice(&data);
         }
     }
-    let total = begun.elapsed();
-    let text = String::from_utf8(bytes).context("the stream is UTF-8")?;
-    let events: Vec<Value> = text
+    let total = started_at.elapsed();
+    let events = read_events(&String::from_utf8(bytes).context("the stream is UTF-8")?)?;
+    let items = events
+        .iter()
+        .filter(|event| event["type"] == "response.output_item.done")
+        .map(|event| event["item"].clone())
+        .collect();
+    Ok(DemoTurn { events, items, first_event: first_event.unwrap_or_default(), total })
+}
+
+/// The events of a stream that ended well.
+fn read_events(stream: &str) -> anyhow::Result<Vec<Value>> {
+    let events: Vec<Value> = stream
         .lines()
         .filter_map(|line| line.strip_prefix("data: "))
         .filter(|data| *data != "[DONE]")
@@ -189,26 +208,17 @@ async fn ask(url: &str, show: &Show, input: &[Value]) -> anyhow::Result<Turn> {
         last == Some("response.completed"),
         "the stream should end with response.completed, not {last:?}"
     );
-    let items = events
-        .iter()
-        .filter(|event| event["type"] == "response.output_item.done")
-        .map(|event| event["item"].clone())
-        .collect();
-    Ok(Turn { events, items, first_event: first_event.unwrap_or_default(), total })
+    Ok(events)
 }
 
 /// Prints the transcript.
-struct Show {
+struct Transcript {
     width: usize,
 }
 
-impl Show {
+impl Transcript {
     fn line(&self, line: &str) -> anyhow::Result<()> {
-        let mut shown: String = line.chars().take(self.width).collect();
-        if shown.len() < line.len() {
-            shown.push('…');
-        }
-        setup::say(&format!("  {shown}"))
+        print_line(&format!("  {}", clip(line, self.width)))
     }
 
     fn provider_side(
@@ -230,12 +240,12 @@ impl Show {
         self.line("")?;
         self.line("the provider streamed")?;
         for chunk in answer.payloads() {
-            self.line(&format!("chunk     {}", essence(&chunk)))?;
+            self.line(&format!("chunk     {}", preview(&chunk)))?;
         }
         Ok(())
     }
 
-    fn client_side(&self, turn: &Turn) -> anyhow::Result<()> {
+    fn client_side(&self, turn: &DemoTurn) -> anyhow::Result<()> {
         self.line("")?;
         self.line("the client got")?;
         for event in &turn.events {
@@ -247,8 +257,17 @@ impl Show {
     }
 }
 
+/// The first characters of a line.
+fn clip(line: &str, width: usize) -> String {
+    let mut clipped: String = line.chars().take(width).collect();
+    if clipped.len() < line.len() {
+        clipped.push('…');
+    }
+    clipped
+}
+
 /// The part of a chunk that changes from one to the next.
-fn essence(chunk: &str) -> String {
+fn preview(chunk: &str) -> String {
     let value = serde_json::from_str::<Value>(chunk).unwrap_or_default();
     let usage = value.get("usage").filter(|usage| !usage.is_null());
     let delta = value.pointer("/choices/0").map(|choice| match &choice["finish_reason"] {
@@ -259,9 +278,35 @@ fn essence(chunk: &str) -> String {
 }
 
 fn title(title: &str) -> anyhow::Result<()> {
-    setup::say(&format!("\n{title}"))
+    print_line(&format!("\n{title}"))
 }
 
 fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_preview_is_what_changes_from_chunk_to_chunk() {
+        let delta = r#"{"id":"c","choices":[{"delta":{"content":"Hi"},"finish_reason":null}]}"#;
+        assert_eq!(preview(delta), r#"{"content":"Hi"}"#);
+        let usage = r#"{"id":"c","choices":[],"usage":{"total_tokens":7}}"#;
+        assert_eq!(preview(usage), r#"{"total_tokens":7}"#);
+        assert_eq!(preview("[DONE]"), "[DONE]");
+    }
+
+    #[test]
+    fn a_long_line_is_clipped_between_characters() {
+        assert_eq!((clip("añb", 2).as_str(), clip("añb", 3).as_str()), ("añ…", "añb"));
+    }
+
+    #[test]
+    fn a_stream_must_end_with_a_completed_response() {
+        let stream = "event: x\ndata: {\"type\":\"response.completed\"}\n\ndata: [DONE]\n\n";
+        assert_eq!(read_events(stream).expect("a stream").len(), 1);
+        assert!(read_events("data: {\"type\":\"response.failed\"}\n\n").is_err());
+    }
 }

@@ -4,36 +4,33 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use latimer_protocol::status::Trace;
-use latimer_proxy::config::{Auth, state};
 
-use crate::running;
-use crate::setup::{self, Places};
+use crate::configuration::{PathArgs, access_token};
+use crate::proxy_client;
+use crate::terminal::print_line;
 
 /// Turns in the list.
-const LISTED: usize = 20;
+const MAX_LISTED_TURNS: usize = 20;
 
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  latimer explain        the last turns, the newest first\n  latimer explain t7     everything that was noted about one\n\nA turn's name stands in the log. The running proxy remembers the last 256."
 )]
-pub(crate) struct Args {
+pub(crate) struct ExplainArgs {
     /// The turn, as the log names it
     turn: Option<String>,
     #[command(flatten)]
-    places: Places,
+    paths: PathArgs,
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let state_dir = args.places.state()?;
-    let config = args.places.configuration()?.loaded.config;
-    let token = match config.server.auth {
-        Auth::Token => Some(state::token(&state_dir).context("the access token")?),
-        Auth::None => None,
-    };
-    let urls = running::urls(&state_dir, &config);
+pub(crate) fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
+    let state_dir = args.paths.state_dir()?;
+    let config = args.paths.configuration()?.loaded.config;
+    let token = access_token(&state_dir, &config.server)?;
+    let urls = proxy_client::urls(&state_dir, &config);
     let path =
         args.turn.as_deref().map_or_else(|| "/v1/turns".to_owned(), |turn| format!("/v1/turns/{turn}"));
-    let answer = urls.iter().find_map(|url| running::get(&format!("{url}{path}"), token.as_ref()));
+    let answer = urls.iter().find_map(|url| proxy_client::get(&format!("{url}{path}"), token.as_ref()));
     match (answer, &args.turn) {
         (None, _) => bail!("no proxy answers at {}; start one with `latimer serve`", urls.join(" or ")),
         (Some((200, body)), Some(_)) => show(&serde_json::from_slice(&body).context("reading the answer")?)?,
@@ -52,10 +49,10 @@ fn list(body: &[u8]) -> anyhow::Result<()> {
     let list: serde_json::Value = serde_json::from_slice(body).context("reading the answer")?;
     let turns: Vec<Trace> = serde_json::from_value(list["data"].clone()).context("reading the answer")?;
     if turns.is_empty() {
-        return setup::say("no turn yet");
+        return print_line("no turn yet");
     }
-    for turn in turns.iter().take(LISTED) {
-        setup::say(&headline(turn))?;
+    for turn in turns.iter().take(MAX_LISTED_TURNS) {
+        print_line(&headline(turn))?;
     }
     Ok(())
 }
@@ -75,21 +72,50 @@ fn headline(turn: &Trace) -> String {
 }
 
 fn show(turn: &Trace) -> anyhow::Result<()> {
-    setup::say(&headline(turn))?;
-    if let Some(failure) = &turn.failure {
-        setup::say(&format!("  failed: {failure}"))?;
-    }
+    print_line(&details(turn).join("\n"))
+}
+
+/// The headline and everything that was noted, a line each.
+fn details(turn: &Trace) -> Vec<String> {
+    let mut lines = vec![headline(turn)];
+    lines.extend(turn.failure.as_ref().map(|failure| format!("  failed: {failure}")));
     if !turn.account.is_empty() {
-        setup::say(&format!("  asked with {}", turn.account))?;
+        lines.push(format!("  asked with {}", turn.account));
     }
-    if let Some(cost) = turn.cost_usd {
-        setup::say(&format!("  cost ${cost:.4}"))?;
-    }
-    for note in &turn.notes {
-        setup::say(&format!("  {note}"))?;
-    }
+    lines.extend(turn.cost_usd.map(|cost| format!("  cost ${cost:.4}")));
+    lines.extend(turn.notes.iter().map(|note| format!("  {note}")));
     if turn.notes.is_empty() {
-        setup::say("  nothing was changed, and nothing noted")?;
+        lines.push("  nothing was changed, and nothing noted".to_owned());
     }
-    Ok(())
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn trace() -> Trace {
+        let trace = json!({
+            "turn": "t7", "endpoint": "a", "account": "me", "model": "m", "begun": 1, "ms": 1500, "finish": "stop",
+            "failure": null, "retries": 2, "repairs": 0, "cost_usd": 0.25, "notes": ["left out: x"],
+        });
+        serde_json::from_value(trace).expect("a trace")
+    }
+
+    #[test]
+    fn a_headline_counts_only_what_happened() {
+        assert_eq!(headline(&trace()), "t7     a/m  stop after 1.5 s  2 retries");
+    }
+
+    #[test]
+    fn details_hold_cost_account_and_notes() {
+        let lines = details(&trace());
+        assert_eq!(lines[1..], ["  asked with me", "  cost $0.2500", "  left out: x"]);
+        let plain = Trace { failure: Some("it broke".to_owned()), notes: Vec::new(), ..trace() };
+        let lines = details(&plain);
+        assert_eq!(lines[1], "  failed: it broke");
+        assert_eq!(lines.last().map(String::as_str), Some("  nothing was changed, and nothing noted"));
+    }
 }

@@ -4,36 +4,34 @@
 //! in its environment. So there is nothing to put back, whatever dies. One file below for each client.
 
 mod claude;
+mod client;
 mod codex;
-mod entered;
 mod gemini;
+mod model;
 mod opencode;
-
-pub(crate) use self::codex::{CATALOG, write_catalog};
+mod registration;
 
 use std::ffi::OsString;
-use std::io::{BufRead as _, BufReader};
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode, ExitStatus};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use latimer_protocol::secret::Secret;
-use latimer_proxy::config::{Auth, Config, state};
+use latimer_protocol::status::Health;
 
-use self::entered::Entered;
-use super::background;
-use crate::setup::{self, Configuration, Places};
-use crate::{running, watchdog};
+use self::client::{LaunchContext, LaunchedClient};
+use self::model::choose_model;
+use self::registration::ClientRegistration;
+use crate::configuration::{Configuration, PathArgs, access_token};
+use crate::sibling::sibling_binary;
+use crate::terminal::eprint_line;
+use crate::{proxy_client, spawn, watchdog_settings};
 
-/// The variable in which clients that take a key by a name of ours find the token: never an argument, which every user of the
-/// machine could read.
-const TOKEN_VARIABLE: &str = "LATIMER_TOKEN";
-/// What stands for a key where the proxy wants none: clients insist on one.
-const NO_TOKEN: &str = "no-token-needed";
-/// A proxy that was started by a launch ends after this many seconds without a turn.
-const IDLE_EXIT: &str = "3600";
+/// A proxy that was started by a launch ends after this long without a turn.
+const IDLE_EXIT: Duration = Duration::from_secs(3600);
 /// Addresses that no client may send through a proxy of the network.
 const LOOPBACK: &str = "127.0.0.1,localhost,::1";
 
@@ -41,10 +39,10 @@ const LOOPBACK: &str = "127.0.0.1,localhost,::1";
 #[command(
     after_help = "Examples:\n  latimer launch codex\n  latimer launch claude --model glm-5\n  latimer launch codex --model deepseek-chat -- exec \"explain this repository\"\n  latimer launch opencode --endpoint openrouter --model z-ai/glm-5\n\nWhat stands behind `--` goes to the client unchanged."
 )]
-pub(crate) struct Args {
+pub(crate) struct LaunchArgs {
     /// The client to run
     #[arg(value_enum)]
-    client: Client,
+    client: ClientName,
     /// The endpoint to use [default: the one that lists the model, else `default_endpoint`]
     #[arg(long, value_name = "ENDPOINT")]
     endpoint: Option<String>,
@@ -58,14 +56,15 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PROGRAM")]
     program: Option<PathBuf>,
     #[command(flatten)]
-    places: Places,
+    paths: PathArgs,
     /// Arguments for the client
     #[arg(last = true, value_name = "ARGS")]
     args: Vec<OsString>,
 }
 
+/// The clients by the names a person types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Client {
+enum ClientName {
     /// OpenAI Codex
     Codex,
     /// Claude Code
@@ -76,54 +75,23 @@ enum Client {
     Gemini,
 }
 
-impl Client {
-    /// The program, and how it is installed.
-    fn program(self) -> (&'static str, &'static str) {
+impl ClientName {
+    /// The one place that a new client is entered in.
+    fn client(self) -> &'static dyn LaunchedClient {
         match self {
-            Self::Codex => ("codex", "npm install -g @openai/codex"),
-            Self::Claude => ("claude", "npm install -g @anthropic-ai/claude-code"),
-            Self::Opencode => ("opencode", "npm install -g opencode-ai"),
-            Self::Gemini => ("gemini", "npm install -g @google/gemini-cli"),
-        }
-    }
-
-    /// What stands behind `--` to go on with the last conversation.
-    fn resume(self) -> &'static str {
-        match self {
-            Self::Codex => "resume --last",
-            Self::Claude | Self::Opencode => "--continue",
-            Self::Gemini => "--resume",
+            Self::Codex => &codex::Codex,
+            Self::Claude => &claude::ClaudeCode,
+            Self::Opencode => &opencode::Opencode,
+            Self::Gemini => &gemini::GeminiCli,
         }
     }
 }
 
-/// What a client is told.
-struct Told<'t> {
-    /// The proxy, without `/v1`.
-    url: &'t str,
-    /// The model to ask for.
-    model: &'t str,
-    /// The model for small questions.
-    small_model: &'t str,
-    /// The token, where the proxy wants one.
-    token: Option<&'t Secret>,
-    config: &'t Config,
-    /// Where latimer's own files live.
-    state_dir: &'t Path,
-}
-
-impl Told<'_> {
-    /// What a client sends as its key.
-    fn key(&self) -> &str {
-        self.token.map_or(NO_TOKEN, Secret::expose)
-    }
-}
-
-pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let state_dir = args.places.state()?;
-    let configuration = args.places.configuration()?;
+pub(crate) fn run(args: LaunchArgs) -> anyhow::Result<ExitCode> {
+    let state_dir = args.paths.state_dir()?;
+    let configuration = args.paths.configuration()?;
     for warning in &configuration.loaded.warnings {
-        setup::complain(&format!("latimer: warning: {warning}"));
+        eprint_line(&format!("latimer: warning: {warning}"));
     }
     let config = &configuration.loaded.config;
     let model = choose_model(config, args.endpoint.as_deref(), args.model.as_deref())?;
@@ -131,12 +99,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Some(small) => choose_model(config, None, Some(small))?,
         None => model.clone(),
     };
-    let token = match config.server.auth {
-        Auth::Token => Some(state::token(&state_dir).context("the access token")?),
-        Auth::None => None,
-    };
+    let token = access_token(&state_dir, &config.server)?;
     let url = find_or_start(&state_dir, &configuration, token.as_ref())?;
-    let told = Told {
+    let client = args.client.client();
+    let program = args.program.unwrap_or_else(|| PathBuf::from(client.program()));
+    let mut command = Command::new(&program);
+    let context = LaunchContext {
         url: &url,
         model: &model,
         small_model: &small_model,
@@ -144,82 +112,35 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         config,
         state_dir: &state_dir,
     };
-    let (usual, install) = args.client.program();
-    let program = args.program.unwrap_or_else(|| PathBuf::from(usual));
-    let mut client = Command::new(&program);
-    match args.client {
-        Client::Codex => codex::tell(&mut client, &told)?,
-        Client::Claude => claude::tell(&mut client, &told),
-        Client::Opencode => opencode::tell(&mut client, &told),
-        Client::Gemini => gemini::tell(&mut client, &told)?,
-    }
-    never_through_a_proxy(&mut client);
-    client.args(&args.args);
-    let mut child = client.spawn().with_context(|| {
+    client.configure(&mut command, &context)?;
+    bypass_network_proxy(&mut command);
+    command.args(&args.args);
+    let mut child = command.spawn().with_context(|| {
         format!(
-            "running `{}`: is it installed? `{install}` installs it, --program names it",
-            program.display()
+            "running `{}`: is it installed? `{}` installs it, --program names it",
+            program.display(),
+            client.install_hint()
         )
     })?;
-    let entered = Entered::new(&state_dir, child.id(), args.client);
+    let registration = ClientRegistration::enter(&state_dir, child.id(), client);
     let status = child.wait().context("waiting for the client")?;
-    entered.leave(status);
+    registration.leave(status);
+    Ok(exit_code(status))
+}
+
+/// The client's exit code as a shell would give it: 128 and the number for a signal.
+fn exit_code(status: ExitStatus) -> ExitCode {
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
-    Ok(ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
+    ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }
 
 /// A company's proxy could not reach this machine.
-fn never_through_a_proxy(client: &mut Command) {
+fn bypass_network_proxy(command: &mut Command) {
     for name in ["NO_PROXY", "no_proxy"] {
-        let known = std::env::var(name).unwrap_or_default();
-        let joined = if known.is_empty() { LOOPBACK.to_owned() } else { format!("{known},{LOOPBACK}") };
-        client.env(name, joined);
+        let existing = std::env::var(name).unwrap_or_default();
+        let joined = if existing.is_empty() { LOOPBACK.to_owned() } else { format!("{existing},{LOOPBACK}") };
+        command.env(name, joined);
     }
-}
-
-/// The name to ask for, checked against the configuration before anything is started.
-fn choose_model(config: &Config, endpoint: Option<&str>, model: Option<&str>) -> anyhow::Result<String> {
-    if config.endpoints.is_empty() {
-        bail!(
-            "no endpoint is configured; docs/configuration.md shows the three lines it takes, and `latimer check` reads the file"
-        );
-    }
-    let named = match endpoint {
-        Some(name) => {
-            let known = config.endpoints.iter().find(|endpoint| endpoint.name.as_str() == name);
-            Some(known.with_context(|| {
-                let names: Vec<&str> =
-                    config.endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect();
-                format!("there is no endpoint `{name}`; there are: {}", names.join(", "))
-            })?)
-        }
-        None => None,
-    };
-    let name = match (named, model) {
-        (Some(endpoint), Some(model)) => format!("{}/{model}", endpoint.name),
-        (None, Some(model)) => model.to_owned(),
-        (named, None) => {
-            let endpoint = named
-                .or_else(|| {
-                    config
-                        .endpoints
-                        .iter()
-                        .find(|endpoint| Some(&endpoint.name) == config.default_endpoint.as_ref())
-                })
-                .or(config.endpoints.first())
-                .context("no endpoint is configured")?;
-            let first = endpoint.models.first().with_context(|| {
-                format!(
-                    "endpoint `{}` lists no model; give --model, or add `models = [\"…\"]` to it",
-                    endpoint.name
-                )
-            })?;
-            let plain = config.route(&first.id).is_ok_and(|(found, _)| found.name == endpoint.name);
-            if plain { first.id.clone() } else { format!("{}/{}", endpoint.name, first.id) }
-        }
-    };
-    config.route(&name).map_err(|error| anyhow::anyhow!("{error}"))?;
-    Ok(name)
 }
 
 /// The URL of a proxy that answers for this state directory, started if there is none.
@@ -228,64 +149,85 @@ fn find_or_start(
     configuration: &Configuration,
     token: Option<&Secret>,
 ) -> anyhow::Result<String> {
-    for url in running::urls(state_dir, &configuration.loaded.config) {
-        if let Some(health) = running::health(&url, token) {
-            // A background process is given whole paths; a person writes what is short.
-            let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-            let ours = configuration.path.as_deref().map(whole);
-            if health.config.path.as_deref().map(|path| whole(Path::new(path))) != ours {
-                let theirs = health.config.path.as_deref().unwrap_or("no configuration file").to_owned();
-                bail!(
-                    "a proxy (process {}) already runs at {url} with {theirs}; stop it, or give this one a --state-dir and a listen address of its own",
-                    health.pid
-                );
-            }
+    for url in proxy_client::urls(state_dir, &configuration.loaded.config) {
+        if let Some(health) = proxy_client::health(&url, token) {
+            require_same_config(&url, &health, configuration.path.as_deref())?;
             return Ok(url);
         }
     }
-    let wanted = watchdog::settings::of(configuration).is_ok_and(|settings| settings.enabled);
-    if wanted && watchdog::run::partner("latimer-watchdog").is_ok() {
-        let status = background::start(state_dir, configuration, Some(IDLE_EXIT))?;
+    let is_watched = watchdog_settings::of(configuration).is_ok_and(|settings| settings.enabled);
+    if is_watched && sibling_binary("latimer-watchdog").is_ok() {
+        let status = spawn::start_watchdog(state_dir, configuration, Some(IDLE_EXIT))?;
         let url = format!("http://{}", status.address);
-        setup::complain(&format!(
+        let log = state_dir.join("proxy.log");
+        eprint_line(&format!(
             "latimer: started the proxy at {url} (kept alive by process {}, log {})",
             status.pid,
-            state_dir.join("proxy.log").display()
+            log.display()
         ));
         return Ok(url);
     }
-    start(state_dir, configuration)
-}
-
-/// Starts a proxy without a watchdog of our own that outlives this launch, so that several launches can share it; it ends by itself after an
-/// hour without a turn.
-fn start(state_dir: &Path, configuration: &Configuration) -> anyhow::Result<String> {
-    let log_path = state_dir.join("proxy.log");
-    let log = state::open_private_log(&log_path)
-        .with_context(|| format!("opening the log `{}`", log_path.display()))?;
-    let mut serve = Command::new(std::env::current_exe().context("the path of latimer")?);
-    serve.arg("serve").arg("--state-dir").arg(state_dir).args(["--idle-exit", IDLE_EXIT, "--log", "json"]);
-    if let Some(path) = &configuration.path {
-        serve.arg("--config").arg(path);
-    }
-    // A group of its own: Ctrl-C in the client's terminal is meant for the client.
-    serve.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).process_group(0);
-    let mut child = serve.spawn().context("starting the proxy")?;
-    let url = first_line(&mut child)
-        .with_context(|| format!("the proxy did not start; its log is `{}`", log_path.display()))?;
-    setup::complain(&format!(
-        "latimer: started the proxy at {url} (process {}, log {})",
-        child.id(),
-        log_path.display()
+    let proxy = spawn::start_proxy(state_dir, configuration.path.as_deref(), IDLE_EXIT)?;
+    let log = state_dir.join("proxy.log");
+    eprint_line(&format!(
+        "latimer: started the proxy at {} (process {}, log {})",
+        proxy.url,
+        proxy.pid,
+        log.display()
     ));
-    Ok(url)
+    Ok(proxy.url)
 }
 
-fn first_line(child: &mut Child) -> anyhow::Result<String> {
-    let stdout = child.stdout.take().context("no stdout")?;
-    let mut line = String::new();
-    BufReader::new(stdout).read_line(&mut line).context("reading its first line")?;
-    let url =
-        line.trim().strip_prefix("latimer listening on ").context("it ended before it was listening")?;
-    Ok(url.to_owned())
+/// Refuses a proxy that runs with another configuration file.
+fn require_same_config(url: &str, health: &Health, config: Option<&Path>) -> anyhow::Result<()> {
+    // A background process is given whole paths; a person writes what is short.
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let theirs = health.config.path.as_deref();
+    if theirs.map(|path| absolute(Path::new(path))) != config.map(absolute) {
+        bail!(
+            "a proxy (process {}) already runs at {url} with {}; stop it, or give this one a --state-dir and a listen address of its own",
+            health.pid,
+            theirs.unwrap_or("no configuration file")
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_client_says_how_it_is_installed_and_resumed() {
+        for name in ClientName::value_variants() {
+            let client = name.client();
+            let value = name.to_possible_value().expect("a name");
+            // The registration tells a person `latimer launch <program>`.
+            assert_eq!(client.program(), value.get_name());
+            assert!(client.install_hint().starts_with("npm install -g "), "{name:?}");
+            assert!(!client.resume_hint().is_empty(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_signal_becomes_the_exit_code_a_shell_gives() {
+        assert_eq!(exit_code(ExitStatus::from_raw(3 << 8)), ExitCode::from(3));
+        assert_eq!(exit_code(ExitStatus::from_raw(15)), ExitCode::from(143));
+    }
+
+    #[test]
+    fn a_proxy_with_another_configuration_is_refused() {
+        let health: Health = serde_json::from_value(serde_json::json!({
+            "status": "ok", "version": "1", "pid": 7, "uptime_s": 1, "memory_bytes": 1,
+            "turns_open": 0, "turns_total": 0, "turns_failed": 0, "endpoints": [],
+            "config": { "path": "/etc/a.toml", "reloads": 0, "refused": null },
+        }))
+        .expect("a health document");
+        let check = |path: Option<&str>| require_same_config("http://x", &health, path.map(Path::new));
+        assert!(check(Some("/etc/a.toml")).is_ok());
+        for other in [Some("/etc/b.toml"), None] {
+            let error = check(other).expect_err("another one").to_string();
+            assert!(error.contains("process 7") && error.contains("/etc/a.toml"), "{error}");
+        }
+    }
 }

@@ -7,34 +7,40 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use latimer_protocol::secret::Secret;
 use latimer_protocol::turn::Seal;
 use latimer_proxy::config::watch::{Live, watch};
 use latimer_proxy::config::{Auth, state};
 use latimer_proxy::lifecycle::phase::StopRequest;
 use latimer_proxy::server::Proxy;
+use tokio::signal::unix::SignalKind;
 use tokio::sync::mpsc;
 
-use crate::logging::{self, Format};
-use crate::setup::{self, Places};
+use crate::configuration::{PathArgs, account_places, load_text, refuse_exposure};
+use crate::logging::{self, LogFormat};
+use crate::proxy_file;
+use crate::runtime::{raise_descriptor_limit, runtime, signals};
+use crate::spawn::READY_PREFIX;
+use crate::terminal::print_line;
 
 /// How often the configuration file is looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// The file in the state directory that says where the running proxy answers.
-pub(crate) const PROXY_FILE: &str = "proxy.json";
+const CONFIG_POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// The least time between two looks at how long the proxy has been idle.
+const MIN_IDLE_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  latimer serve\n  latimer serve --config ./latimer.toml --listen 127.0.0.1:0 --log json\n\nThe first line on stdout says where it listens. Ctrl-C drains: open turns finish, new ones are refused."
 )]
-pub(crate) struct Args {
+pub(crate) struct ServeArgs {
     #[command(flatten)]
-    places: Places,
+    paths: PathArgs,
     /// Where to listen; overrides `server.listen`; port 0 lets the system choose
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
     /// The form of the log lines on stderr
-    #[arg(long, value_enum, default_value_t = Format::Human)]
-    log: Format,
+    #[arg(long, value_enum, default_value_t = LogFormat::Human)]
+    log: LogFormat,
     /// Stop after this many seconds without a turn
     #[arg(long, value_name = "SECONDS", hide = true)]
     idle_exit: Option<u64>,
@@ -43,51 +49,56 @@ pub(crate) struct Args {
     safe: bool,
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     logging::init(args.log);
     raise_descriptor_limit();
-    let state_dir = args.places.state()?;
-    let configuration = args.places.configuration()?;
+    let state_dir = args.paths.state_dir()?;
+    let configuration = args.paths.configuration()?;
     for warning in &configuration.loaded.warnings {
         tracing::warn!(event = "config.warning", problem = %warning);
     }
     let server = configuration.loaded.config.server.clone();
-    let listen = args.listen.unwrap_or(server.listen);
-    if !listen.ip().is_loopback() && server.auth == Auth::None {
-        anyhow::bail!(
-            "`{listen}` can be reached from other machines, and server.auth is \"none\"; use auth = \"token\" or a loopback address"
-        );
-    }
-    let secret = match (state::token(&state_dir), server.auth) {
-        (Ok(secret), _) => Some(secret),
-        (Err(error), Auth::Token) => return Err(error).context("the access token"),
-        (Err(error), Auth::None) => {
-            tracing::warn!(event = "state.readonly", error = %error);
-            None
-        }
-    };
+    let address = args.listen.unwrap_or(server.listen);
+    refuse_exposure(address, server.auth)?;
+    let secret = secret(&state_dir, server.auth)?;
     // Without a secret that lasts, the state of providers is nobody's after a restart.
     let sealing = secret.clone().map_or_else(state::random_secret, Ok).context("randomness of the system")?;
     let seal = Seal::from_secret(sealing.expose().as_bytes());
     let token = secret.filter(|_| server.auth == Auth::Token);
-    setup::runtime()?.block_on(async move {
-        let listener = listener(listen)?;
+    runtime()?.block_on(async move {
+        let listener = listener(address)?;
         let address = listener.local_addr().context("the listener's address")?;
         let live = Arc::new(Live::new(configuration.loaded.config, configuration.path.clone()));
         let make = if args.safe { Proxy::safe } else { Proxy::new };
-        let proxy = make(Arc::clone(&live), token.as_ref(), seal, Some(setup::accounts(&state_dir)));
+        let proxy = make(Arc::clone(&live), token.as_ref(), seal, Some(account_places(&state_dir)));
         if let (Some(path), Some(version)) = (configuration.path, configuration.version) {
-            tokio::spawn(watch(Arc::clone(&live), path, version, LOOK_EVERY, setup::load_text));
+            tokio::spawn(watch(Arc::clone(&live), path, version, CONFIG_POLL_INTERVAL, load_text));
         }
         let url = format!("http://{address}");
-        announce(&state_dir, &url);
-        setup::say(&format!("latimer listening on {url}"))?;
-        let stop =
-            stop_signals(args.idle_exit.map(|seconds| (Duration::from_secs(seconds), Arc::clone(&proxy))))?;
-        proxy.serve(listener, stop).await.context("serving")?;
-        withdraw(&state_dir);
+        if let Err(error) = proxy_file::write(&state_dir, &url) {
+            tracing::warn!(event = "announce.failed", error = %error);
+        }
+        print_line(&format!("{READY_PREFIX}{url}"))?;
+        let (stop, stops) = stop_signals()?;
+        if let Some(seconds) = args.idle_exit {
+            tokio::spawn(stop_when_idle(Arc::clone(&proxy), Duration::from_secs(seconds), stop));
+        }
+        proxy.serve(listener, stops).await.context("serving")?;
+        proxy_file::remove_own(&state_dir);
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// The secret of the state directory. One that cannot be kept is an error only where clients must send it.
+fn secret(state_dir: &Path, auth: Auth) -> anyhow::Result<Option<Secret>> {
+    match (state::token(state_dir), auth) {
+        (Ok(secret), _) => Ok(Some(secret)),
+        (Err(error), Auth::Token) => Err(error).context("the access token"),
+        (Err(error), Auth::None) => {
+            tracing::warn!(event = "state.readonly", error = %error);
+            Ok(None)
+        }
+    }
 }
 
 /// The listener: the one a parent handed over, else a new one.
@@ -104,59 +115,45 @@ fn listener(address: SocketAddr) -> anyhow::Result<tokio::net::TcpListener> {
     tokio::net::TcpListener::from_std(listener).context("preparing the listener")
 }
 
-/// Writes where the proxy answers, so that `latimer launch` finds it. Not being found is no reason not to serve.
-fn announce(state_dir: &Path, url: &str) {
-    let text = serde_json::json!({ "pid": std::process::id(), "url": url }).to_string();
-    if let Err(error) = state::write_private(&state_dir.join(PROXY_FILE), text.as_bytes()) {
-        tracing::warn!(event = "announce.failed", error = %error);
-    }
+/// SIGTERM and Ctrl-C drain, SIGUSR1 hands over.
+fn stop_signals() -> anyhow::Result<(mpsc::Sender<StopRequest>, mpsc::Receiver<StopRequest>)> {
+    signals([
+        (SignalKind::terminate(), "SIGTERM", StopRequest::Drain),
+        (SignalKind::interrupt(), "Ctrl-C", StopRequest::Drain),
+        (SignalKind::user_defined1(), "SIGUSR1", StopRequest::HandOver),
+    ])
 }
 
-/// Removes what [`announce`] wrote, unless a proxy that took over has written it anew.
-fn withdraw(state_dir: &Path) {
-    let path = state_dir.join(PROXY_FILE);
-    let is_ours = std::fs::read(&path)
-        .ok()
-        .and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok())
-        .is_some_and(|value| value["pid"] == std::process::id());
-    if is_ours {
-        let _ = std::fs::remove_file(path);
+/// Drains once there was no turn for this long.
+async fn stop_when_idle(proxy: Arc<Proxy>, idle_exit: Duration, stop: mpsc::Sender<StopRequest>) {
+    while proxy.idle_for() < idle_exit {
+        let left = idle_exit.saturating_sub(proxy.idle_for());
+        tokio::time::sleep(left.max(MIN_IDLE_POLL_INTERVAL)).await;
     }
+    let _ = stop.send(StopRequest::Drain).await;
 }
 
-/// Yields once for every SIGTERM or Ctrl-C, once after a long idle time if one is given, and a hand-over for SIGUSR1.
-fn stop_signals(idle: Option<(Duration, Arc<Proxy>)>) -> anyhow::Result<mpsc::Receiver<StopRequest>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (send, receive) = mpsc::channel(4);
-    let mut terminate = signal(SignalKind::terminate()).context("watching for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("watching for Ctrl-C")?;
-    let mut hand_over = signal(SignalKind::user_defined1()).context("watching for SIGUSR1")?;
-    if let Some((longest, proxy)) = idle {
-        let send = send.clone();
-        tokio::spawn(async move {
-            while proxy.idle_for() < longest {
-                tokio::time::sleep(longest.saturating_sub(proxy.idle_for()).max(Duration::from_secs(1)))
-                    .await;
-            }
-            let _ = send.send(StopRequest::Drain).await;
-        });
-    }
-    tokio::spawn(async move {
-        loop {
-            let how = tokio::select! {
-                _ = terminate.recv() => StopRequest::Drain,
-                _ = interrupt.recv() => StopRequest::Drain,
-                _ = hand_over.recv() => StopRequest::HandOver,
-            };
-            if send.send(how).await.is_err() {
-                break;
-            }
-        }
-    });
-    Ok(receive)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Every stream needs two descriptors, and the usual soft limit is 1,024. Failing is fine: the accept loop copes.
-fn raise_descriptor_limit() {
-    let _ = rlimit::increase_nofile_limit(1 << 16);
+    #[test]
+    fn a_state_that_cannot_be_written_matters_only_where_a_token_is_wanted() {
+        let dir = tempfile::tempdir().expect("a directory");
+        assert!(secret(dir.path(), Auth::Token).expect("made").is_some());
+        // A directory in the place of the file: root cannot write there either.
+        let broken = tempfile::tempdir().expect("a directory");
+        std::fs::create_dir(broken.path().join("token")).expect("made");
+        assert!(secret(broken.path(), Auth::None).expect("fine").is_none());
+        assert!(secret(broken.path(), Auth::Token).is_err());
+    }
+
+    #[test]
+    fn a_port_that_is_taken_is_answered_with_what_to_do() {
+        let holder = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = holder.local_addr().expect("an address");
+        let error = listener(address).expect_err("taken");
+        let text = format!("{error:#}");
+        assert!(text.contains(&address.to_string()) && text.contains("--listen 127.0.0.1:0"), "{text}");
+    }
 }

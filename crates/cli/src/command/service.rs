@@ -5,122 +5,125 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context as _, bail};
 
-use crate::setup::{self, Places};
-use crate::watchdog::environment::asked_for;
-use crate::watchdog::run::partner;
+use crate::configuration::PathArgs;
+use crate::environment::{env, home, variables_of};
+use crate::sibling::sibling_binary;
+use crate::terminal::{eprint_line, print_line};
 
 /// The first line of what we write, by which we know it again: a file without it is somebody else's.
-const MARK: &str = "Written by `latimer service install`; `latimer service uninstall` removes it.";
+const SIGNATURE: &str = "Written by `latimer service install`; `latimer service uninstall` removes it.";
 
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  latimer service install      keep latimer running from login to logout\n  latimer service uninstall    undo that"
 )]
-pub(crate) struct Args {
+pub(crate) struct ServiceArgs {
     #[command(subcommand)]
-    action: Action,
+    action: ServiceAction,
     /// Only write or remove the file; tell the service manager nothing
     #[arg(long, global = true)]
     no_start: bool,
     #[command(flatten)]
-    places: Places,
+    paths: PathArgs,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Action {
+enum ServiceAction {
     /// Write the service and start it
     Install,
     /// Stop the service and remove it
     Uninstall,
 }
 
-/// Who runs services here.
+/// The program that runs services on this system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Manager {
+enum ServiceManager {
     Systemd,
     Launchd,
 }
 
 /// What the service runs.
-struct Unit {
+struct ServiceUnit {
     program: PathBuf,
     config: Option<PathBuf>,
     state_dir: PathBuf,
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let manager = if cfg!(target_os = "macos") { Manager::Launchd } else { Manager::Systemd };
-    let path = path(manager)?;
+pub(crate) fn run(args: &ServiceArgs) -> anyhow::Result<ExitCode> {
+    let manager = if cfg!(target_os = "macos") { ServiceManager::Launchd } else { ServiceManager::Systemd };
+    let path = service_path(manager)?;
     match args.action {
-        Action::Install => {
-            let state_dir = args.places.state()?;
-            // A service that cannot start is worse than an error now.
-            let configuration = args.places.configuration()?;
-            let config = configuration.path.as_deref().map(std::path::absolute).transpose()?;
-            let unit = Unit {
-                program: partner("latimer-watchdog")?,
-                config,
-                state_dir: std::path::absolute(state_dir)?,
-            };
-            install(&path, &unit.text(manager))?;
-            setup::say(&format!("wrote `{}`", path.display()))?;
-            warn_of_keys(configuration.path.as_deref());
-            if !args.no_start {
-                for command in starting(manager, &path) {
-                    tell(&command)?;
-                }
-                setup::say("started; `latimer status` shows how it is")?;
-            }
-        }
-        Action::Uninstall => {
-            if !args.no_start && is_ours(&path) {
-                for command in stopping(manager, &path) {
-                    // What does not run cannot be stopped; the file goes all the same.
-                    if let Err(error) = tell(&command) {
-                        setup::complain(&format!("latimer: warning: {error:#}"));
-                    }
-                }
-            }
-            let removed = uninstall(&path)?;
-            setup::say(&if removed {
-                format!("removed `{}`", path.display())
-            } else {
-                "no service is installed".to_owned()
-            })?;
-            if removed && !args.no_start && manager == Manager::Systemd {
-                tell(&systemctl(&["daemon-reload"]))?;
-            }
-        }
+        ServiceAction::Install => install_service(args, manager, &path)?,
+        ServiceAction::Uninstall => uninstall_service(args, manager, &path)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
+fn install_service(args: &ServiceArgs, manager: ServiceManager, path: &Path) -> anyhow::Result<()> {
+    let state_dir = args.paths.state_dir()?;
+    // A service that cannot start is worse than an error now.
+    let configuration = args.paths.configuration()?;
+    let unit = ServiceUnit {
+        program: sibling_binary("latimer-watchdog")?,
+        config: configuration.path.as_deref().map(std::path::absolute).transpose()?,
+        state_dir: std::path::absolute(state_dir)?,
+    };
+    install(path, &unit.text(manager))?;
+    print_line(&format!("wrote `{}`", path.display()))?;
+    warn_of_variables(configuration.path.as_deref());
+    if !args.no_start {
+        for command in start_commands(manager, path) {
+            run_command(&command)?;
+        }
+        print_line("started; `latimer status` shows how it is")?;
+    }
+    Ok(())
+}
+
+fn uninstall_service(args: &ServiceArgs, manager: ServiceManager, path: &Path) -> anyhow::Result<()> {
+    if !args.no_start && is_ours(path) {
+        for command in stop_commands(manager, path) {
+            // What does not run cannot be stopped; the file goes all the same.
+            if let Err(error) = run_command(&command) {
+                eprint_line(&format!("latimer: warning: {error:#}"));
+            }
+        }
+    }
+    if !uninstall(path)? {
+        return print_line("no service is installed");
+    }
+    print_line(&format!("removed `{}`", path.display()))?;
+    if !args.no_start && manager == ServiceManager::Systemd {
+        run_command(&systemctl(&["daemon-reload"]))?;
+    }
+    Ok(())
+}
+
 /// A service does not see what a shell exports.
-fn warn_of_keys(config: Option<&Path>) {
+fn warn_of_variables(config: Option<&Path>) {
     let text = config.and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
-    let named = asked_for(&text);
-    if !named.is_empty() {
-        setup::complain(&format!(
+    let names = variables_of(&text);
+    if !names.is_empty() {
+        eprint_line(&format!(
             "latimer: warning: a service does not see your shell's variables ({}); name the keys by `api_key_file`, or set them in the service manager",
-            named.join(", ")
+            names.join(", ")
         ));
     }
 }
 
-fn path(manager: Manager) -> anyhow::Result<PathBuf> {
-    let home =
-        || setup::env("HOME").filter(|home| !home.is_empty()).map(PathBuf::from).context("HOME is not set");
+fn service_path(manager: ServiceManager) -> anyhow::Result<PathBuf> {
+    let home = || home().context("HOME is not set");
     Ok(match manager {
-        Manager::Systemd => {
-            let config = setup::env("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+        ServiceManager::Systemd => {
+            let config = env("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
             let config = config.map_or_else(|| home().map(|home| home.join(".config")), Ok)?;
             config.join("systemd/user/latimer.service")
         }
-        Manager::Launchd => home()?.join("Library/LaunchAgents/latimer.watchdog.plist"),
+        ServiceManager::Launchd => home()?.join("Library/LaunchAgents/latimer.watchdog.plist"),
     })
 }
 
-impl Unit {
+impl ServiceUnit {
     fn arguments(&self) -> Vec<String> {
         let mut arguments =
             vec![self.program.to_string_lossy().into_owned(), "run".into(), "--log".into(), "json".into()];
@@ -131,16 +134,16 @@ impl Unit {
         arguments
     }
 
-    fn text(&self, manager: Manager) -> String {
+    fn text(&self, manager: ServiceManager) -> String {
         match manager {
-            Manager::Systemd => {
+            ServiceManager::Systemd => {
                 let command: Vec<String> = self.arguments().iter().map(|word| systemd_word(word)).collect();
                 format!(
-                    "# {MARK}\n[Unit]\nDescription=latimer: coding agents on any model\n\n[Service]\nExecStart={}\nExecReload=/bin/kill -HUP $MAINPID\nRestart=on-failure\nRestartSec=1\n# Ending the watchdog drains the proxy; a proxy whose watchdog crashed goes on and is adopted.\nKillMode=process\nTimeoutStopSec=90\n\n[Install]\nWantedBy=default.target\n",
+                    "# {SIGNATURE}\n[Unit]\nDescription=latimer: coding agents on any model\n\n[Service]\nExecStart={}\nExecReload=/bin/kill -HUP $MAINPID\nRestart=on-failure\nRestartSec=1\n# Ending the watchdog drains the proxy; a proxy whose watchdog crashed goes on and is adopted.\nKillMode=process\nTimeoutStopSec=90\n\n[Install]\nWantedBy=default.target\n",
                     command.join(" ")
                 )
             }
-            Manager::Launchd => {
+            ServiceManager::Launchd => {
                 let words: Vec<String> = self
                     .arguments()
                     .iter()
@@ -148,7 +151,7 @@ impl Unit {
                     .collect();
                 let words = words.concat();
                 format!(
-                    "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!-- {MARK} -->\n<plist version=\"1.0\">\n<dict>\n  <key>Label</key>\n  <string>latimer.watchdog</string>\n  <key>ProgramArguments</key>\n  <array>\n{words}  </array>\n  <key>RunAtLoad</key>\n  <true/>\n  <key>KeepAlive</key>\n  <dict>\n    <key>SuccessfulExit</key>\n    <false/>\n  </dict>\n</dict>\n</plist>\n"
+                    "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!-- {SIGNATURE} -->\n<plist version=\"1.0\">\n<dict>\n  <key>Label</key>\n  <string>latimer.watchdog</string>\n  <key>ProgramArguments</key>\n  <array>\n{words}  </array>\n  <key>RunAtLoad</key>\n  <true/>\n  <key>KeepAlive</key>\n  <dict>\n    <key>SuccessfulExit</key>\n    <false/>\n  </dict>\n</dict>\n</plist>\n"
                 )
             }
         }
@@ -166,7 +169,7 @@ fn xml(text: &str) -> String {
 }
 
 fn is_ours(path: &Path) -> bool {
-    std::fs::read_to_string(path).is_ok_and(|text| text.contains(MARK))
+    std::fs::read_to_string(path).is_ok_and(|text| text.contains(SIGNATURE))
 }
 
 fn install(path: &Path, text: &str) -> anyhow::Result<()> {
@@ -200,23 +203,24 @@ fn launchctl(args: &[&str], path: &Path) -> Vec<String> {
     std::iter::once("launchctl").chain(args.iter().copied()).map(str::to_owned).chain([path]).collect()
 }
 
-fn starting(manager: Manager, path: &Path) -> Vec<Vec<String>> {
+fn start_commands(manager: ServiceManager, path: &Path) -> Vec<Vec<String>> {
     match manager {
-        Manager::Systemd => {
+        ServiceManager::Systemd => {
             vec![systemctl(&["daemon-reload"]), systemctl(&["enable", "--now", "latimer.service"])]
         }
-        Manager::Launchd => vec![launchctl(&["load", "-w"], path)],
+        ServiceManager::Launchd => vec![launchctl(&["load", "-w"], path)],
     }
 }
 
-fn stopping(manager: Manager, path: &Path) -> Vec<Vec<String>> {
+fn stop_commands(manager: ServiceManager, path: &Path) -> Vec<Vec<String>> {
     match manager {
-        Manager::Systemd => vec![systemctl(&["disable", "--now", "latimer.service"])],
-        Manager::Launchd => vec![launchctl(&["unload", "-w"], path)],
+        ServiceManager::Systemd => vec![systemctl(&["disable", "--now", "latimer.service"])],
+        ServiceManager::Launchd => vec![launchctl(&["unload", "-w"], path)],
     }
 }
 
-fn tell(command: &[String]) -> anyhow::Result<()> {
+/// Runs a command of the service manager.
+fn run_command(command: &[String]) -> anyhow::Result<()> {
     let (program, args) = command.split_first().context("no command")?;
     let shown = command.join(" ");
     let out =
@@ -233,8 +237,8 @@ fn tell(command: &[String]) -> anyhow::Result<()> {
 mod tests {
     use super::*;
 
-    fn unit() -> Unit {
-        Unit {
+    fn unit() -> ServiceUnit {
+        ServiceUnit {
             program: "/opt/my tools/latimer-watchdog".into(),
             config: Some("/etc/100%/a&b.toml".into()),
             state_dir: "/var/lib/$state".into(),
@@ -243,10 +247,10 @@ mod tests {
 
     #[test]
     fn odd_paths_are_quoted_for_each_manager() {
-        let systemd = unit().text(Manager::Systemd);
+        let systemd = unit().text(ServiceManager::Systemd);
         let line = "ExecStart=\"/opt/my tools/latimer-watchdog\" \"run\" \"--log\" \"json\" \"--state-dir\" \"/var/lib/$$state\" \"--config\" \"/etc/100%%/a&b.toml\"\n";
         assert!(systemd.contains(line), "{systemd}");
-        let launchd = unit().text(Manager::Launchd);
+        let launchd = unit().text(ServiceManager::Launchd);
         assert!(launchd.contains("<string>/etc/100%/a&amp;b.toml</string>"), "{launchd}");
     }
 
@@ -255,8 +259,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("systemd/user/latimer.service");
         assert!(!uninstall(&path).expect("nothing there"));
-        install(&path, &unit().text(Manager::Systemd)).expect("written");
-        install(&path, &unit().text(Manager::Systemd)).expect("written again");
+        install(&path, &unit().text(ServiceManager::Systemd)).expect("written");
+        install(&path, &unit().text(ServiceManager::Systemd)).expect("written again");
         assert!(uninstall(&path).expect("removed"));
         assert!(!path.exists());
         std::fs::write(&path, "[Unit]\n").expect("a person's own");

@@ -2,20 +2,22 @@
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use latimer_proxy::store::FILE;
 use latimer_proxy::store::usage::{GroupBy, UsageLine, UsageReport, report};
 use serde_json::json;
 
-use crate::setup::{self, Places};
+use crate::clock::unix_seconds;
+use crate::configuration::PathArgs;
+use crate::terminal::{print_json, print_line};
 
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  latimer usage\n  latimer usage --by day --since 7d\n  latimer usage --by model --json\n\nThe rows are in the file latimer.db of the state directory, table `usage`; they are kept for 90 days."
 )]
-pub(crate) struct Args {
+pub(crate) struct UsageArgs {
     /// What the lines are about
     #[arg(long, value_enum, default_value_t = Group::Model)]
     by: Group,
@@ -26,7 +28,7 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    places: Places,
+    paths: PathArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -40,51 +42,56 @@ enum Group {
     Failure,
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let path = args.places.state()?.join(FILE);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let since = since(&args.since, now)
+impl From<Group> for GroupBy {
+    fn from(group: Group) -> Self {
+        match group {
+            Group::Endpoint => Self::Endpoint,
+            Group::Account => Self::Account,
+            Group::Model => Self::Model,
+            Group::Day => Self::Day,
+            Group::Client => Self::Client,
+            Group::Turn => Self::Turn,
+            Group::Failure => Self::Failure,
+        }
+    }
+}
+
+pub(crate) fn run(args: &UsageArgs) -> anyhow::Result<ExitCode> {
+    let path = args.paths.state_dir()?.join(FILE);
+    let since = since(&args.since, unix_seconds())
         .with_context(|| format!("`{}` is no moment; write `24h`, `7d` or `2026-11-01`", args.since))?;
-    let by = match args.by {
-        Group::Endpoint => GroupBy::Endpoint,
-        Group::Account => GroupBy::Account,
-        Group::Model => GroupBy::Model,
-        Group::Day => GroupBy::Day,
-        Group::Client => GroupBy::Client,
-        Group::Turn => GroupBy::Turn,
-        Group::Failure => GroupBy::Failure,
-    };
     let UsageReport { lines, total } = if path.exists() {
-        report(&path, by, since).with_context(|| format!("reading `{}`", path.display()))?
+        report(&path, args.by.into(), since).with_context(|| format!("reading `{}`", path.display()))?
     } else {
         UsageReport::default()
     };
     if args.json {
-        setup::say(&serde_json::to_string_pretty(
-            &json!({ "since": since, "lines": lines, "total": total }),
-        )?)?;
+        print_json(&json!({ "since": since, "lines": lines, "total": total }))?;
     } else if lines.is_empty() {
-        setup::say("no turn yet since then")?;
+        print_line("no turn yet since then")?;
     } else {
-        table(&lines, &total)?;
+        for row in table(&lines, &total) {
+            print_line(&row)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn table(lines: &[UsageLine], total: &UsageLine) -> anyhow::Result<()> {
-    const HEAD: [&str; 9] = ["", "turns", "failed", "input", "cached", "output", "p50", "p95", "cost"];
-    let mut rows: Vec<[String; 9]> = vec![HEAD.map(str::to_owned)];
+/// The table for people, a row each: the names to the left, the numbers to the right of their columns.
+fn table(lines: &[UsageLine], total: &UsageLine) -> Vec<String> {
+    const HEADINGS: [&str; 9] = ["", "turns", "failed", "input", "cached", "output", "p50", "p95", "cost"];
+    let mut rows: Vec<[String; 9]> = vec![HEADINGS.map(str::to_owned)];
     rows.extend(lines.iter().chain([total]).map(cells));
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
-    for row in &rows {
+    let widths: Vec<usize> = (0..HEADINGS.len()).map(width).collect();
+    let text = |row: &[String; 9]| {
         let mut text = format!("{:width$}", row[0], width = widths[0]);
         for (cell, width) in row.iter().zip(&widths).skip(1) {
             let _ = write!(text, "  {cell:>width$}");
         }
-        setup::say(text.trim_end())?;
-    }
-    Ok(())
+        text.trim_end().to_owned()
+    };
+    rows.iter().map(text).collect()
 }
 
 fn cells(line: &UsageLine) -> [String; 9] {
@@ -115,7 +122,7 @@ fn seconds(ms: u64) -> String {
     format!("{:.1}s", Duration::from_millis(ms).as_secs_f64())
 }
 
-/// A moment in Unix seconds: so long ago, or a date in UTC.
+/// A point in time in Unix seconds: so long ago, or a date in UTC.
 fn since(text: &str, now: u64) -> anyhow::Result<u64> {
     if let Some(number) = text.strip_suffix('h') {
         return Ok(now.saturating_sub(number.parse::<u64>()?.saturating_mul(3600)));
@@ -139,12 +146,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments() {
+    fn points_in_time() {
         let now = 1_795_219_200;
-        assert_eq!(since("24h", now).expect("a moment"), now - 86_400);
-        assert_eq!(since("7d", now).expect("a moment"), now - 7 * 86_400);
-        assert_eq!(since("2026-11-21", now).expect("a moment"), now);
-        assert_eq!(since("2000-02-29", now).expect("a moment"), 951_782_400);
+        assert_eq!(since("24h", now).expect("a time"), now - 86_400);
+        assert_eq!(since("7d", now).expect("a time"), now - 7 * 86_400);
+        assert_eq!(since("2026-11-21", now).expect("a time"), now);
+        assert_eq!(since("2000-02-29", now).expect("a time"), 951_782_400);
         for text in ["", "soon", "2026-13-01", "1-2", "99999999999999999999d"] {
             assert!(since(text, now).is_err(), "{text}");
         }
@@ -153,5 +160,15 @@ mod tests {
     #[test]
     fn numbers_for_people() {
         assert_eq!([count(999), count(12_345), count(4_560_000)], ["999", "12.3k", "4.5M"]);
+    }
+
+    #[test]
+    fn numbers_stand_to_the_right_of_their_columns() {
+        let line = |name: &str, input| UsageLine { name: name.to_owned(), turns: 1, input, ..UsageLine::default() };
+        let rows = table(&[line("glm-5", 12_345)], &line("total", 7));
+        assert_eq!(rows.len(), 3);
+        assert!(rows[1].starts_with("glm-5  ") && rows[2].starts_with("total  "), "{rows:?}");
+        let end = |row: &str, word: &str| row.find(word).map(|start| start + word.len());
+        assert_eq!(end(&rows[0], "input"), end(&rows[1], "12.3k"), "{rows:?}");
     }
 }

@@ -1,16 +1,14 @@
 //! The `latimer-watchdog` command: it keeps the proxy alive.
 
-pub(crate) mod ask;
-pub(crate) mod environment;
-pub(crate) mod people;
-pub(crate) mod run;
-pub(crate) mod settings;
+mod control;
+mod inspect;
+mod run;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::setup;
+use crate::terminal::exit_code;
 
 /// Keep the latimer proxy alive: own its port, restart it, replace it, repair what can be repaired.
 #[derive(Debug, Parser)]
@@ -21,65 +19,62 @@ use crate::setup;
     arg_required_else_help = true,
     after_help = "Example:\n  latimer-watchdog run       keep a proxy alive in the foreground\n  latimer up                 the same in the background"
 )]
-struct Cli {
+struct WatchdogCli {
     #[command(subcommand)]
-    command: Command,
+    command: WatchdogCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum WatchdogCommand {
     /// Own the port and keep a proxy alive behind it, in the foreground
-    Run(run::Args),
+    Run(run::RunArgs),
     /// Show how the watchdog and its proxy are
-    WatchdogStatus(ask::StatusArgs),
+    Status(control::StatusArgs),
     /// Start the proxy anew behind the same port, without a failed request
-    Upgrade(ask::Args),
+    Upgrade(control::LifecycleArgs),
     /// Start a proxy that was stopped or given up
-    Start(ask::Args),
+    Start(control::LifecycleArgs),
     /// End the proxy and start it again, out of safe mode
-    Restart(ask::Args),
+    Restart(control::LifecycleArgs),
     /// End the proxy and the watchdog
-    Stop(ask::Args),
+    Stop(control::LifecycleArgs),
     /// List what was seen and what helped
-    Incidents(people::LookArgs),
+    Incidents(inspect::InspectArgs),
     /// Show one incident
-    Show(people::ShowArgs),
+    Show(inspect::ShowArgs),
     /// List the rules in use
-    Rules(people::LookArgs),
+    Rules(inspect::InspectArgs),
     /// Print everything that is known as one JSON document
-    Export(people::LookArgs),
+    Export(inspect::InspectArgs),
     /// Play a recording again: what would be done, when and why
-    Simulate(people::SimulateArgs),
+    Simulate(inspect::SimulateArgs),
     /// Prevent what waits to be done
-    Cancel(people::CancelArgs),
+    Cancel(control::CancelArgs),
     /// Carry out what an alert offered
-    Accept(people::AcceptArgs),
+    Accept(control::AcceptArgs),
     /// Only count a fault for a while
-    Silence(people::SilenceArgs),
+    Silence(control::SilenceArgs),
 }
 
 /// Parses the arguments of `latimer-watchdog`, runs the command, and prints an error with its causes and hints.
 pub fn watchdog_main() -> ExitCode {
-    let result = match Cli::parse().command {
-        Command::Run(args) => run::run(&args),
-        Command::WatchdogStatus(args) => ask::status(&args),
-        Command::Upgrade(args) => ask::upgrade(&args),
-        Command::Start(args) => ask::start(&args),
-        Command::Restart(args) => ask::restart(&args),
-        Command::Stop(args) => ask::stop(&args),
-        Command::Incidents(args) => people::incidents(&args),
-        Command::Show(args) => people::show(&args),
-        Command::Rules(args) => people::rules(&args),
-        Command::Export(args) => people::export(&args),
-        Command::Simulate(args) => people::simulate(&args),
-        Command::Cancel(args) => people::cancel(&args),
-        Command::Accept(args) => people::accept(&args),
-        Command::Silence(args) => people::silence(&args),
+    let result = match WatchdogCli::parse().command {
+        WatchdogCommand::Run(args) => run::run(&args),
+        WatchdogCommand::Status(args) => control::status(&args),
+        WatchdogCommand::Upgrade(args) => control::upgrade(&args),
+        WatchdogCommand::Start(args) => control::start(&args),
+        WatchdogCommand::Restart(args) => control::restart(&args),
+        WatchdogCommand::Stop(args) => control::stop(&args),
+        WatchdogCommand::Incidents(args) => inspect::incidents(&args),
+        WatchdogCommand::Show(args) => inspect::show(&args),
+        WatchdogCommand::Rules(args) => inspect::rules(&args),
+        WatchdogCommand::Export(args) => inspect::export(&args),
+        WatchdogCommand::Simulate(args) => inspect::simulate(&args),
+        WatchdogCommand::Cancel(args) => control::cancel(&args),
+        WatchdogCommand::Accept(args) => control::accept(&args),
+        WatchdogCommand::Silence(args) => control::silence(&args),
     };
-    result.unwrap_or_else(|error| {
-        setup::complain(&format!("latimer-watchdog: {error:#}"));
-        ExitCode::FAILURE
-    })
+    exit_code("latimer-watchdog", result)
 }
 
 #[cfg(test)]
@@ -89,12 +84,12 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        WatchdogCli::command().debug_assert();
     }
 
     #[test]
     fn every_command_has_an_example() {
-        for command in Cli::command().get_subcommands_mut().filter(|command| !command.is_hide_set()) {
+        for command in WatchdogCli::command().get_subcommands_mut().filter(|command| !command.is_hide_set()) {
             let help = command.render_long_help().to_string();
             assert!(
                 help.contains("Example"),

@@ -1,38 +1,41 @@
-//! `latimer-watchdog run`: the keeper in the foreground.
+//! `latimer-watchdog run`: the watchdog in the foreground.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
-use latimer_proxy::config::{Auth, state};
 use latimer_watchdog::run::child::Program;
-use latimer_watchdog::run::decider::Sources;
 use latimer_watchdog::run::watchdog_loop::Regenerate;
+use latimer_watchdog::run::decider::Sources;
 use latimer_watchdog::run::{ControlSignal, Options};
+use tokio::signal::unix::SignalKind;
 use tokio::sync::mpsc;
 
-use super::environment::environment;
-use crate::command::launch::{CATALOG, write_catalog};
-use crate::logging::{self, Format};
-use crate::setup::{self, Places};
+use crate::configuration::{PathArgs, access_token, refuse_exposure};
+use crate::environment::{env, home, proxy_environment};
+use crate::logging::{self, LogFormat};
+use crate::runtime::{runtime, signals};
+use crate::sibling::sibling_binary;
+use crate::spawn::READY_PREFIX;
+use crate::terminal::print_line;
+use crate::{codex_catalog, watchdog_settings};
 
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  latimer-watchdog run\n  latimer-watchdog run --config ./latimer.toml -- ./target/debug/latimer serve --log json\n\nThe first line on stdout says where it listens, once a turn through the proxy works. SIGHUP starts the proxy anew behind the\nsame port; Ctrl-C ends both."
 )]
-pub(crate) struct Args {
+pub(crate) struct RunArgs {
     #[command(flatten)]
-    places: Places,
+    paths: PathArgs,
     /// Where to listen; overrides `server.listen`; port 0 lets the system choose
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
     /// The form of the watchdog's own log lines on stderr
-    #[arg(long, value_enum, default_value_t = Format::Human)]
-    log: Format,
+    #[arg(long, value_enum, default_value_t = LogFormat::Human)]
+    log: LogFormat,
     /// Stop when there was no turn for so many seconds
     #[arg(long, value_name = "SECONDS", hide = true)]
     idle_exit: Option<u64>,
@@ -41,22 +44,15 @@ pub(crate) struct Args {
     proxy: Vec<OsString>,
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     logging::init(args.log);
-    let state_dir = args.places.state()?;
-    let configuration = args.places.configuration()?;
+    let state_dir = args.paths.state_dir()?;
+    let configuration = args.paths.configuration()?;
     let server = &configuration.loaded.config.server;
     let address = args.listen.unwrap_or(server.listen);
-    if !address.ip().is_loopback() && server.auth == Auth::None {
-        anyhow::bail!(
-            "`{address}` can be reached from other machines, and server.auth is \"none\"; use auth = \"token\" or a loopback address"
-        );
-    }
-    let token = match server.auth {
-        Auth::Token => Some(state::token(&state_dir).context("the access token")?),
-        Auth::None => None,
-    };
-    let settings = super::settings::of(&configuration)?;
+    refuse_exposure(address, server.auth)?;
+    let token = access_token(&state_dir, server)?;
+    let settings = watchdog_settings::of(&configuration)?;
     anyhow::ensure!(
         settings.enabled,
         "`watchdog.enabled` is false; `latimer serve` runs the proxy without a watchdog"
@@ -74,47 +70,40 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         config: configuration.path.clone(),
         foreign_logs: foreign_logs(),
         settings,
-        sources: sources(&args.places, configuration.path.as_deref()),
+        sources: sources(&args.paths, configuration.path.as_deref()),
         leaves_with_proxy: args.idle_exit.is_some(),
-        regenerate: regenerate(&args.places),
+        regenerate: regenerate(&args.paths),
     };
-    setup::runtime()?.block_on(async move {
-        let control_signals = control_signals()?;
+    runtime()?.block_on(async move {
+        let signals = control_signals()?;
         let ready = |address: SocketAddr| {
             // Nobody may be reading any more; that is no reason to stop.
-            let _ = setup::say(&format!("latimer listening on http://{address}"));
+            let _ = print_line(&format!("{READY_PREFIX}http://{address}"));
         };
-        latimer_watchdog::run::run(options, control_signals, ready)
-            .await
-            .context("the watchdog does not run")?;
+        latimer_watchdog::run::run(options, signals, ready).await.context("the watchdog does not run")?;
         Ok(ExitCode::SUCCESS)
     })
 }
 
 /// Where changed settings are read from, and the rules: `watchdog-rules.toml` beside the configuration.
-fn sources(places: &Places, config: Option<&Path>) -> Sources {
-    let places = places.clone();
+fn sources(paths: &PathArgs, config: Option<&Path>) -> Sources {
+    let paths = paths.clone();
     let read = move || {
-        let configuration = places.configuration().map_err(|error| format!("{error:#}"))?;
-        super::settings::of(&configuration).map_err(|error| format!("{error:#}"))
+        let configuration = paths.configuration().map_err(|error| format!("{error:#}"))?;
+        watchdog_settings::of(&configuration).map_err(|error| format!("{error:#}"))
     };
-    Sources { settings: Box::new(read), rules: config.map(rules_file) }
-}
-
-/// The rules that go with a configuration file: beside it.
-pub(crate) fn rules_file(config: &Path) -> PathBuf {
-    config.with_file_name("watchdog-rules.toml")
+    Sources { settings: Box::new(read), rules: config.map(watchdog_settings::rules_path) }
 }
 
 /// Makes generated files anew: the model catalog of Codex is the only one. A file of a person's is never touched.
-fn regenerate(places: &Places) -> Regenerate {
-    let places = places.clone();
+fn regenerate(paths: &PathArgs) -> Regenerate {
+    let paths = paths.clone();
     Arc::new(move |client| {
-        let state_dir = places.state().map_err(|error| format!("{error:#}"))?;
+        let state_dir = paths.state_dir().map_err(|error| format!("{error:#}"))?;
         match client {
-            None | Some("codex") if state_dir.join(CATALOG).exists() => {
-                let configuration = places.configuration().map_err(|error| format!("{error:#}"))?;
-                write_catalog(&state_dir, &configuration.loaded.config, None)
+            None | Some("codex") if codex_catalog::path(&state_dir).exists() => {
+                let configuration = paths.configuration().map_err(|error| format!("{error:#}"))?;
+                codex_catalog::write(&state_dir, &configuration.loaded.config, None)
                     .map(|_| ())
                     .map_err(|error| format!("{error:#}"))
             }
@@ -126,23 +115,23 @@ fn regenerate(places: &Places) -> Regenerate {
 
 /// Where clients write their logs.
 fn foreign_logs() -> Vec<(String, PathBuf)> {
-    let home = setup::env("CODEX_HOME").map(PathBuf::from);
-    let home = home.or_else(|| setup::env("HOME").map(|home| Path::new(&home).join(".codex")));
-    home.map(|home| ("codex".to_owned(), home.join("log/codex-tui.log"))).into_iter().collect()
+    let codex_home = env("CODEX_HOME").map(PathBuf::from).or_else(|| home().map(|home| home.join(".codex")));
+    codex_home.map(|home| ("codex".to_owned(), home.join("log/codex-tui.log"))).into_iter().collect()
 }
 
-/// What to start: what was given, else our partner.
-fn program(args: &Args, state_dir: &Path, config: Option<&Path>) -> anyhow::Result<Program> {
+/// The proxy's program: the one that was given, else `latimer serve` of the sibling binary.
+fn program(args: &RunArgs, state_dir: &Path, config: Option<&Path>) -> anyhow::Result<Program> {
     let config = config.map(Path::to_owned);
     let mut given = args.proxy.iter().cloned();
     let (path, arguments) = match given.next() {
         Some(path) => (PathBuf::from(path), given.collect()),
-        None => (partner("latimer")?, serve(state_dir, config.as_deref(), args.idle_exit)),
+        None => (sibling_binary("latimer")?, serve_arguments(state_dir, config.as_deref(), args.idle_exit)),
     };
-    Ok(Program { path, args: arguments, environment: Box::new(move || environment(config.as_deref())) })
+    Ok(Program { path, args: arguments, environment: Box::new(move || proxy_environment(config.as_deref())) })
 }
 
-fn serve(state_dir: &Path, config: Option<&Path>, idle_exit: Option<u64>) -> Vec<OsString> {
+/// The arguments of a proxy with this state directory and configuration, which ends after so many idle seconds.
+fn serve_arguments(state_dir: &Path, config: Option<&Path>, idle_exit: Option<u64>) -> Vec<OsString> {
     let mut args: Vec<OsString> = vec!["serve".into(), "--log".into(), "json".into()];
     args.extend(["--state-dir".into(), state_dir.into()]);
     if let Some(config) = config {
@@ -154,45 +143,37 @@ fn serve(state_dir: &Path, config: Option<&Path>, idle_exit: Option<u64>) -> Vec
     args
 }
 
-/// The other binary, beside this one.
-pub(crate) fn partner(name: &str) -> anyhow::Result<PathBuf> {
-    let me = std::env::current_exe().context("the path of this program")?;
-    // A program that was replaced while it ran is found under its old name.
-    let text = me.to_string_lossy();
-    let me = text.strip_suffix(" (deleted)").map_or_else(|| me.clone(), PathBuf::from);
-    let partner = me.with_file_name(name);
-    anyhow::ensure!(
-        partner.is_file(),
-        "there is no `{name}` beside `{}`; install both together",
-        me.display()
-    );
-    Ok(partner)
-}
-
-/// Wishes by signal: SIGTERM and Ctrl-C stop, SIGHUP upgrades.
+/// SIGTERM and Ctrl-C stop, SIGHUP upgrades.
 fn control_signals() -> anyhow::Result<mpsc::Receiver<ControlSignal>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    const AT_ONCE: usize = 4;
-    let (send, receive) = mpsc::channel(AT_ONCE);
-    let mut terminate = signal(SignalKind::terminate()).context("watching for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("watching for Ctrl-C")?;
-    let mut hang_up = signal(SignalKind::hangup()).context("watching for SIGHUP")?;
-    tokio::spawn(async move {
-        loop {
-            let signal = tokio::select! {
-                _ = terminate.recv() => ControlSignal::Stop,
-                _ = interrupt.recv() => ControlSignal::Stop,
-                _ = hang_up.recv() => ControlSignal::Upgrade,
-            };
-            if send.send(signal).await.is_err() {
-                break;
-            }
-        }
-    });
-    Ok(receive)
+    let (_, signals) = signals([
+        (SignalKind::terminate(), "SIGTERM", ControlSignal::Stop),
+        (SignalKind::interrupt(), "Ctrl-C", ControlSignal::Stop),
+        (SignalKind::hangup(), "SIGHUP", ControlSignal::Upgrade),
+    ])?;
+    Ok(signals)
 }
 
-/// The longest that ending everything may take.
-pub(crate) fn patience(grace: Duration) -> Duration {
-    grace + Duration::from_secs(15)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_is_started_on_the_same_state_and_configuration() {
+        let text = |config: Option<&str>, idle| -> Vec<String> {
+            let args = serve_arguments(Path::new("/state"), config.map(Path::new), idle);
+            args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect()
+        };
+        assert_eq!(text(None, None).join(" "), "serve --log json --state-dir /state");
+        assert_eq!(
+            text(Some("/c.toml"), Some(60)).join(" "),
+            "serve --log json --state-dir /state --config /c.toml --idle-exit 60"
+        );
+    }
+
+    #[test]
+    fn only_files_of_known_clients_are_made_anew() {
+        let regenerate = regenerate(&PathArgs::default());
+        let error = regenerate(Some("nobody")).expect_err("unknown");
+        assert!(error.contains("nobody") || error.contains("state directory"), "{error}");
+    }
 }

@@ -1,58 +1,56 @@
-//! What Codex is told: everything on its command line, the models in a file of latimer's own.
+//! OpenAI Codex: told everything on its command line, the models in a file of latimer's own.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use anyhow::Context as _;
-use latimer_proxy::config::{Config, state};
-use latimer_proxy::inbound::models;
+use super::client::{LaunchContext, LaunchedClient};
+use crate::codex_catalog;
+use crate::environment::TOKEN_VARIABLE;
 
-use super::{TOKEN_VARIABLE, Told};
-use crate::codex_texts::codex_texts;
+/// OpenAI Codex.
+pub(super) struct Codex;
 
-/// The model catalog in the state directory; generated, so it may be generated again.
-pub(crate) const CATALOG: &str = "codex-catalog.json";
-
-pub(super) fn tell(client: &mut Command, told: &Told<'_>) -> anyhow::Result<()> {
-    let catalog = write_catalog(told.state_dir, told.config, Some(told.model))?;
-    let websocket = told.config.server.websocket;
-    client.args(overrides(told.url, told.model, &catalog, told.token.is_some(), websocket));
-    if let Some(token) = told.token {
-        client.env(TOKEN_VARIABLE, token.expose());
+impl LaunchedClient for Codex {
+    fn program(&self) -> &'static str {
+        "codex"
     }
-    Ok(())
+
+    fn install_hint(&self) -> &'static str {
+        "npm install -g @openai/codex"
+    }
+
+    fn resume_hint(&self) -> &'static str {
+        "resume --last"
+    }
+
+    fn configure(&self, command: &mut Command, context: &LaunchContext<'_>) -> anyhow::Result<()> {
+        let catalog = codex_catalog::write(context.state_dir, context.config, Some(context.model))?;
+        command.args(overrides(context, &catalog));
+        if let Some(token) = context.token {
+            command.env(TOKEN_VARIABLE, token.expose());
+        }
+        Ok(())
+    }
 }
 
-/// Writes the model catalog that Codex is given.
-pub(crate) fn write_catalog(
-    state_dir: &Path,
-    config: &Config,
-    model: Option<&str>,
-) -> anyhow::Result<PathBuf> {
-    let catalog = state_dir.join(CATALOG);
-    let text = models::codex_catalog(config, &codex_texts(), model);
-    state::write_private(&catalog, text.as_bytes()).context("writing the model catalog")?;
-    Ok(catalog)
-}
-
-/// What Codex is told on its command line. Values are TOML.
-fn overrides(url: &str, model: &str, catalog: &Path, with_token: bool, websocket: bool) -> Vec<OsString> {
+/// Configuration overrides for the command line. Values are TOML.
+fn overrides(context: &LaunchContext<'_>, catalog: &Path) -> Vec<OsString> {
     let mut pairs = vec![
-        ("model", quote(model)),
+        ("model", quote(context.model)),
         ("model_provider", quote("latimer")),
         ("model_catalog_json", quote(&catalog.to_string_lossy())),
         // Not "OpenAI" or "Azure": those names switch on compaction by the provider.
         ("model_providers.latimer.name", quote("latimer")),
-        ("model_providers.latimer.base_url", quote(&format!("{url}/v1"))),
+        ("model_providers.latimer.base_url", quote(&format!("{}/v1", context.url))),
         ("model_providers.latimer.wire_api", quote("responses")),
         // Hosted search cannot run on a foreign provider; offering it would only be refused.
         ("web_search", quote("disabled")),
     ];
-    if websocket {
+    if context.config.server.websocket {
         pairs.push(("model_providers.latimer.supports_websockets", "true".to_owned()));
     }
-    if with_token {
+    if context.token.is_some() {
         pairs.push(("model_providers.latimer.env_key", quote(TOKEN_VARIABLE)));
     }
     pairs.into_iter().flat_map(|(key, value)| ["-c".into(), format!("{key}={value}").into()]).collect()
@@ -66,25 +64,35 @@ fn quote(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::launch::client::tests::{Configured, configured};
 
-    fn told(with_token: bool, websocket: bool) -> Vec<String> {
-        let catalog = Path::new("/state/codex-catalog.json");
-        let args = overrides("http://127.0.0.1:4180", "a/\"b\"", catalog, with_token, websocket);
-        args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect()
+    fn told(config: &str) -> Configured {
+        let dir = tempfile::tempdir().expect("a directory");
+        configured(&Codex, dir.path(), config)
     }
 
     #[test]
     fn the_client_hears_of_the_websocket_where_there_is_one() {
-        let speaks =
-            |text: Vec<String>| text.contains(&"model_providers.latimer.supports_websockets=true".to_owned());
-        assert!(speaks(told(true, true)) && !speaks(told(true, false)));
+        let has_websocket = |config: &str| {
+            let flag = "model_providers.latimer.supports_websockets=true";
+            told(config).args.iter().any(|arg| arg == flag)
+        };
+        assert!(has_websocket("[server]\nwebsocket = true\n"));
+        assert!(!has_websocket("[server]\nwebsocket = false\n"));
     }
 
     #[test]
     fn the_token_is_not_on_the_command_line() {
-        let text = told(true, false);
-        assert!(text.contains(&"model=\"a/\\\"b\\\"\"".to_owned()), "{text:?}");
-        assert!(text.contains(&"model_providers.latimer.env_key=\"LATIMER_TOKEN\"".to_owned()), "{text:?}");
-        assert!(!text.iter().any(|arg| arg.contains("bearer")), "{text:?}");
+        let told = told("");
+        let args = told.args.join(" ");
+        assert!(args.contains("model_providers.latimer.env_key=\"LATIMER_TOKEN\""), "{args}");
+        assert!(args.contains("model_providers.latimer.base_url=\"http://127.0.0.1:1/v1\""), "{args}");
+        assert!(!args.contains("bearer") && !told.args.iter().any(|arg| arg == "t"), "{args}");
+        assert_eq!(told.variable("LATIMER_TOKEN"), Some("t"));
+    }
+
+    #[test]
+    fn names_are_quoted() {
+        assert_eq!(quote("a/\"b\""), "\"a/\\\"b\\\"\"");
     }
 }

@@ -1,47 +1,90 @@
-//! What opencode is told: a configuration in its environment, which goes before its files and changes none of them.
+//! opencode: told a configuration in its environment, which goes before its files and changes none of them.
 
 use std::process::Command;
 
 use latimer_proxy::inbound::models;
 use serde_json::{Map, Value, json};
 
-use super::{TOKEN_VARIABLE, Told};
+use super::client::{LaunchContext, LaunchedClient};
+use crate::environment::TOKEN_VARIABLE;
 
-/// Assumed where neither the configuration nor a preset says.
-const CONTEXT_WINDOW: u64 = 128_000;
-/// What most models may write in one answer.
-const OUTPUT: u64 = 32_000;
+/// Tokens of a context window where neither the configuration nor a preset says how many.
+const DEFAULT_CONTEXT_WINDOW: u64 = 128_000;
+/// Tokens that most models may write in one answer.
+const DEFAULT_OUTPUT_LIMIT: u64 = 32_000;
 
-pub(super) fn tell(client: &mut Command, told: &Told<'_>) {
-    client.env("OPENCODE_CONFIG_CONTENT", configuration(told).to_string());
-    client.env(TOKEN_VARIABLE, told.key());
+/// The opencode agent.
+pub(super) struct Opencode;
+
+impl LaunchedClient for Opencode {
+    fn program(&self) -> &'static str {
+        "opencode"
+    }
+
+    fn install_hint(&self) -> &'static str {
+        "npm install -g opencode-ai"
+    }
+
+    fn resume_hint(&self) -> &'static str {
+        "--continue"
+    }
+
+    fn configure(&self, command: &mut Command, context: &LaunchContext<'_>) -> anyhow::Result<()> {
+        command.env("OPENCODE_CONFIG_CONTENT", configuration(context).to_string());
+        command.env(TOKEN_VARIABLE, context.key());
+        Ok(())
+    }
 }
 
-fn configuration(told: &Told<'_>) -> Value {
-    let mut listed: Map<String, Value> = models::names(told.config)
+fn configuration(context: &LaunchContext<'_>) -> Value {
+    let mut listed: Map<String, Value> = models::names(context.config)
         .into_iter()
         .map(|(name, _, model)| {
-            let window = model.context_window.unwrap_or(CONTEXT_WINDOW);
-            (name.clone(), entry(&name, window))
+            let window = model.context_window.unwrap_or(DEFAULT_CONTEXT_WINDOW);
+            (name.clone(), model_entry(&name, window))
         })
         .collect();
-    for model in [told.model, told.small_model] {
-        listed.entry(model).or_insert_with(|| entry(model, CONTEXT_WINDOW));
+    for model in [context.model, context.small_model] {
+        listed.entry(model).or_insert_with(|| model_entry(model, DEFAULT_CONTEXT_WINDOW));
     }
     json!({
         "$schema": "https://opencode.ai/config.json",
-        "model": format!("latimer/{}", told.model),
-        "small_model": format!("latimer/{}", told.small_model),
+        "model": format!("latimer/{}", context.model),
+        "small_model": format!("latimer/{}", context.small_model),
         "provider": { "latimer": {
             "npm": "@ai-sdk/openai-compatible",
             "name": "latimer",
             // The name of a variable: the configuration may be shown, the token not.
-            "options": { "baseURL": format!("{}/v1", told.url), "apiKey": format!("{{env:{TOKEN_VARIABLE}}}") },
+            "options": { "baseURL": format!("{}/v1", context.url), "apiKey": format!("{{env:{TOKEN_VARIABLE}}}") },
             "models": listed,
         } },
     })
 }
 
-fn entry(name: &str, window: u64) -> Value {
-    json!({ "name": name, "limit": { "context": window, "output": OUTPUT.min(window / 2) } })
+fn model_entry(name: &str, window: u64) -> Value {
+    json!({ "name": name, "limit": { "context": window, "output": DEFAULT_OUTPUT_LIMIT.min(window / 2) } })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::command::launch::client::tests::configured;
+
+    #[test]
+    fn the_models_are_listed_and_the_token_is_only_named() {
+        let config = "[[endpoint]]\nname = \"a\"\nbase_url = \"https://a.test\"\nmodels = [{ id = \"listed\", context_window = 8000 }]\n";
+        let told = configured(&Opencode, Path::new("/state"), config);
+        let text = told.variable("OPENCODE_CONFIG_CONTENT").expect("a configuration");
+        let value: Value = serde_json::from_str(text).expect("JSON");
+        let provider = &value["provider"]["latimer"];
+        assert_eq!(provider["options"]["baseURL"], "http://127.0.0.1:1/v1");
+        assert_eq!(provider["options"]["apiKey"], "{env:LATIMER_TOKEN}");
+        let limits = &provider["models"]["listed"]["limit"];
+        assert_eq!((&limits["context"], &limits["output"]), (&json!(8000), &json!(4000)));
+        assert!(provider["models"]["m"].is_object() && provider["models"]["s"].is_object());
+        assert_eq!((&value["model"], &value["small_model"]), (&json!("latimer/m"), &json!("latimer/s")));
+        assert_eq!(told.variable("LATIMER_TOKEN"), Some("t"));
+    }
 }

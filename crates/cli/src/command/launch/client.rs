@@ -1,0 +1,116 @@
+//! What `latimer launch` has to know of a client, and what a client is told.
+
+use std::path::Path;
+use std::process::Command;
+
+use latimer_protocol::secret::Secret;
+use latimer_proxy::config::Config;
+
+/// What stands for a key where the proxy wants none: clients insist on one.
+const NO_TOKEN: &str = "no-token-needed";
+
+/// A coding agent that can be run on the proxy.
+pub(super) trait LaunchedClient {
+    /// Its program, as it is found on PATH; also the name it is launched by.
+    fn program(&self) -> &'static str;
+
+    /// The command that installs it.
+    fn install_hint(&self) -> &'static str;
+
+    /// What stands behind `--` to go on with the last conversation.
+    fn resume_hint(&self) -> &'static str;
+
+    /// Tells it where to ask and for which models: in its arguments, its environment, or a file below the state directory. No file
+    /// of the person's is touched, and the token stands in the environment alone.
+    ///
+    /// # Errors
+    /// A file cannot be written, or the client would not use it where it is.
+    fn configure(&self, command: &mut Command, context: &LaunchContext<'_>) -> anyhow::Result<()>;
+}
+
+/// What a client is told.
+pub(super) struct LaunchContext<'c> {
+    /// The proxy, without `/v1`.
+    pub(super) url: &'c str,
+    /// The model to ask for.
+    pub(super) model: &'c str,
+    /// The model for small questions.
+    pub(super) small_model: &'c str,
+    /// The token, where the proxy wants one.
+    pub(super) token: Option<&'c Secret>,
+    /// The configuration of the proxy.
+    pub(super) config: &'c Config,
+    /// Where latimer's own files live.
+    pub(super) state_dir: &'c Path,
+}
+
+impl LaunchContext<'_> {
+    /// What a client sends as its key.
+    pub(super) fn key(&self) -> &str {
+        self.token.map_or(NO_TOKEN, Secret::expose)
+    }
+}
+
+/// A configured command, taken apart for the tests of the clients.
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::configuration::load_text;
+
+    /// What a client was told.
+    pub(in super::super) struct Configured {
+        pub(in super::super) args: Vec<String>,
+        env: Vec<(String, Option<String>)>,
+    }
+
+    impl Configured {
+        /// The value of a variable; `Some("")` where it is taken out, `None` where it is left alone.
+        pub(in super::super) fn variable(&self, name: &str) -> Option<&str> {
+            self.env
+                .iter()
+                .find(|(known, _)| known == name)
+                .map(|(_, value)| value.as_deref().unwrap_or_default())
+        }
+    }
+
+    /// Configures a client for `m` and the small model `s` at `http://127.0.0.1:1`, with the token `t`.
+    pub(in super::super) fn configured(
+        client: &dyn LaunchedClient,
+        state_dir: &Path,
+        config: &str,
+    ) -> Configured {
+        let token = Secret::new("t");
+        let config = load_text(config).expect("a configuration").config;
+        let context = LaunchContext {
+            url: "http://127.0.0.1:1",
+            model: "m",
+            small_model: "s",
+            token: Some(&token),
+            config: &config,
+            state_dir,
+        };
+        let mut command = Command::new(client.program());
+        client.configure(&mut command, &context).expect("configured");
+        let text = |text: &std::ffi::OsStr| text.to_string_lossy().into_owned();
+        let args = command.get_args().map(text).collect();
+        let env = command.get_envs().map(|(name, value)| (text(name), value.map(text))).collect();
+        Configured { args, env }
+    }
+
+    #[test]
+    fn a_client_that_insists_on_a_key_gets_one() {
+        let config = load_text("").expect("a configuration").config;
+        let token = Secret::new("t");
+        let mut context = LaunchContext {
+            url: "",
+            model: "",
+            small_model: "",
+            token: Some(&token),
+            config: &config,
+            state_dir: Path::new(""),
+        };
+        assert_eq!(context.key(), "t");
+        context.token = None;
+        assert_eq!(context.key(), NO_TOKEN);
+    }
+}

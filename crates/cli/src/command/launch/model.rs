@@ -1,0 +1,87 @@
+//! Which model a launched client asks for.
+
+use anyhow::{Context as _, bail};
+use latimer_proxy::config::{Config, Endpoint};
+
+/// The name to ask for, checked against the configuration before anything is started.
+///
+/// # Errors
+/// There is no such endpoint or model, or nothing says which one is meant.
+pub(super) fn choose_model(
+    config: &Config,
+    endpoint: Option<&str>,
+    model: Option<&str>,
+) -> anyhow::Result<String> {
+    if config.endpoints.is_empty() {
+        bail!(
+            "no endpoint is configured; docs/configuration.md shows the three lines it takes, and `latimer check` reads the file"
+        );
+    }
+    let endpoint = endpoint.map(|name| find_endpoint(config, name)).transpose()?;
+    let name = match (endpoint, model) {
+        (Some(endpoint), Some(model)) => format!("{}/{model}", endpoint.name),
+        (None, Some(model)) => model.to_owned(),
+        (endpoint, None) => first_model(config, endpoint)?,
+    };
+    config.route(&name).map_err(|error| anyhow::anyhow!("{error}"))?;
+    Ok(name)
+}
+
+fn find_endpoint<'c>(config: &'c Config, name: &str) -> anyhow::Result<&'c Endpoint> {
+    config.endpoints.iter().find(|endpoint| endpoint.name.as_str() == name).with_context(|| {
+        let names: Vec<&str> = config.endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect();
+        format!("there is no endpoint `{name}`; there are: {}", names.join(", "))
+    })
+}
+
+/// The first model of this endpoint, else of the default one, else of the first: by its id alone where that leads there.
+fn first_model(config: &Config, endpoint: Option<&Endpoint>) -> anyhow::Result<String> {
+    let default =
+        || config.endpoints.iter().find(|known| Some(&known.name) == config.default_endpoint.as_ref());
+    let endpoint =
+        endpoint.or_else(default).or(config.endpoints.first()).context("no endpoint is configured")?;
+    let first = endpoint.models.first().with_context(|| {
+        format!("endpoint `{}` lists no model; give --model, or add `models = [\"…\"]` to it", endpoint.name)
+    })?;
+    let is_plain = config.route(&first.id).is_ok_and(|(found, _)| found.name == endpoint.name);
+    Ok(if is_plain { first.id.clone() } else { format!("{}/{}", endpoint.name, first.id) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::configuration::load_text;
+
+    const TWO: &str = "[[endpoint]]\nname = \"a\"\nbase_url = \"https://a.test\"\nmodels = [\"one\", \"two\"]\n[[endpoint]]\nname = \"b\"\nbase_url = \"https://b.test\"\nmodels = [\"one\"]\n[[endpoint]]\nname = \"empty\"\nbase_url = \"https://c.test\"\n";
+
+    fn config(text: &str) -> Config {
+        load_text(text).expect("a configuration").config
+    }
+
+    #[test]
+    fn names_lead_to_the_endpoint_that_is_meant() {
+        let config = config(TWO);
+        let choose = |endpoint, model| choose_model(&config, endpoint, model).expect("a model");
+        assert_eq!(choose(None, None), "one", "the first endpoint's first");
+        assert_eq!(choose(None, Some("two")), "two");
+        assert_eq!(choose(Some("b"), None), "b/one", "its plain id leads to another endpoint");
+        assert_eq!(choose(Some("b"), Some("x")), "b/x");
+    }
+
+    #[test]
+    fn the_default_endpoint_goes_before_the_first() {
+        let config = config(&format!("default_endpoint = \"b\"\n{TWO}"));
+        assert_eq!(choose_model(&config, None, None).expect("a model"), "b/one");
+    }
+
+    #[test]
+    fn an_error_says_what_there_is() {
+        let two = config(TWO);
+        let error = |endpoint, model| choose_model(&two, endpoint, model).expect_err("none").to_string();
+        assert_eq!(error(Some("z"), None), "there is no endpoint `z`; there are: a, b, empty");
+        assert!(error(Some("empty"), None).contains("lists no model; give --model"));
+        assert!(!error(None, Some("nowhere")).is_empty());
+        let empty = choose_model(&config(""), None, None).expect_err("none").to_string();
+        assert!(empty.contains("no endpoint is configured"), "{empty}");
+    }
+}

@@ -1,0 +1,197 @@
+//! The configuration file and the state directory a command works with.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use latimer_protocol::secret::Secret;
+use latimer_proxy::accounts;
+use latimer_proxy::config::check::{Problem, report};
+use latimer_proxy::config::parse::{ParsedConfig, load};
+use latimer_proxy::config::watch::Version;
+use latimer_proxy::config::{Auth, Server, state};
+
+use crate::environment::{env, home};
+
+/// How long open turns get at a stop where the configuration cannot be read: the default of `server.grace`.
+const DEFAULT_GRACE: Duration = Duration::from_secs(30);
+
+/// Which configuration file and which state directory a command works with.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct PathArgs {
+    /// The configuration file [default: latimer/config.toml in the XDG config directory]
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// Where the token and generated files live [default: latimer in the XDG state directory]
+    #[arg(long, value_name = "DIR", global = true)]
+    state_dir: Option<PathBuf>,
+}
+
+/// What every command takes that prints something to look at.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct ReportArgs {
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) paths: PathArgs,
+}
+
+/// A configuration that can be used.
+pub(crate) struct Configuration {
+    /// Where it was read from; `None` when there is no file and none was named.
+    pub(crate) path: Option<PathBuf>,
+    /// The version of the file that was read.
+    pub(crate) version: Option<Version>,
+    /// What it says.
+    pub(crate) loaded: ParsedConfig,
+}
+
+impl PathArgs {
+    /// The state directory, made if it is not there.
+    ///
+    /// # Errors
+    /// The environment names none, or it cannot be made or is not private.
+    pub(crate) fn state_dir(&self) -> anyhow::Result<PathBuf> {
+        let dir = match &self.state_dir {
+            Some(dir) => dir.clone(),
+            None => state::state_dir(&env)
+                .context("no state directory: set HOME or XDG_STATE_HOME, or give --state-dir")?,
+        };
+        state::prepare(&dir).with_context(|| format!("preparing the state directory `{}`", dir.display()))?;
+        Ok(dir)
+    }
+
+    /// The configuration file's path: the one named, else the default one if it exists.
+    pub(crate) fn config_path(&self) -> Option<PathBuf> {
+        self.config.clone().or_else(|| state::config_path(&env).filter(|path| path.exists()))
+    }
+
+    /// Reads the configuration.
+    ///
+    /// # Errors
+    /// The file cannot be read, or every problem of its text.
+    pub(crate) fn configuration(&self) -> anyhow::Result<Configuration> {
+        let path = self.config_path();
+        let version = path.as_deref().map(Version::of);
+        let text = match &path {
+            Some(path) => read_text(path)?,
+            None => String::new(),
+        };
+        match load_text(&text) {
+            Ok(loaded) => Ok(Configuration { path, version, loaded }),
+            Err(problems) => {
+                let shown = path.as_deref().unwrap_or_else(|| Path::new("config.toml"));
+                bail!("the configuration cannot be used\n{}", report(&problems, shown))
+            }
+        }
+    }
+
+    /// How long open turns get at a stop. A configuration that is broken by now is no reason not to stop.
+    pub(crate) fn grace(&self) -> Duration {
+        self.configuration().map_or(DEFAULT_GRACE, |read| read.loaded.config.server.grace)
+    }
+}
+
+/// Reads a configuration text with this process's environment and files.
+///
+/// # Errors
+/// Every problem of the text.
+pub(crate) fn load_text(text: &str) -> Result<ParsedConfig, Vec<Problem>> {
+    load(text, &env, &|path| std::fs::read_to_string(path))
+}
+
+/// A configuration file as text.
+///
+/// # Errors
+/// The file cannot be read.
+pub(crate) fn read_text(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("reading the configuration `{}`", path.display()))
+}
+
+/// The token that clients of this proxy must send; `None` where it wants none.
+///
+/// # Errors
+/// It can be neither read nor made.
+pub(crate) fn access_token(state_dir: &Path, server: &Server) -> anyhow::Result<Option<Secret>> {
+    Ok(match server.auth {
+        Auth::Token => Some(state::token(state_dir).context("the access token")?),
+        Auth::None => None,
+    })
+}
+
+/// Refuses an address that other machines can reach when everybody may ask there.
+///
+/// # Errors
+/// The address is no loopback address, and no token is wanted.
+pub(crate) fn refuse_exposure(address: SocketAddr, auth: Auth) -> anyhow::Result<()> {
+    ensure!(
+        address.ip().is_loopback() || auth != Auth::None,
+        "`{address}` can be reached from other machines, and server.auth is \"none\"; use auth = \"token\" or a loopback address"
+    );
+    Ok(())
+}
+
+/// Where accounts and client ids are looked for.
+pub(crate) fn account_places(state_dir: &Path) -> Arc<accounts::Places> {
+    Arc::new(accounts::Places::new(state_dir.to_owned(), home(), env))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths(dir: &Path, text: &str) -> PathArgs {
+        let config = dir.join("latimer.toml");
+        std::fs::write(&config, text).expect("written");
+        PathArgs { config: Some(config), state_dir: Some(dir.join("state")) }
+    }
+
+    #[test]
+    fn the_state_directory_is_made() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let made = paths(dir.path(), "").state_dir().expect("made");
+        assert!(made.is_dir() && made == dir.path().join("state"));
+    }
+
+    #[test]
+    fn every_problem_of_a_file_is_in_the_error() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let paths = paths(dir.path(), "[server]\nlisten = \"nowhere\"\nauht = \"token\"\n");
+        let error = paths.configuration().err().expect("problems").to_string();
+        for words in ["latimer.toml", "server.listen", "auht"] {
+            assert!(error.contains(words), "{words}: {error}");
+        }
+        assert_eq!(paths.grace(), DEFAULT_GRACE, "and stopping is still possible");
+    }
+
+    #[test]
+    fn a_file_that_was_named_must_be_there() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let paths = PathArgs { config: Some(dir.path().join("none.toml")), state_dir: None };
+        let error = paths.configuration().err().expect("no file");
+        assert!(format!("{error:#}").contains("none.toml"), "{error:#}");
+    }
+
+    #[test]
+    fn a_token_is_made_only_where_one_is_wanted() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let server = |text: &str| load_text(text).expect("a configuration").config.server;
+        let open = server("[server]\nauth = \"none\"\n");
+        assert!(access_token(dir.path(), &open).expect("fine").is_none());
+        let first = access_token(dir.path(), &server("")).expect("made").expect("a token");
+        let second = access_token(dir.path(), &server("")).expect("read").expect("a token");
+        assert_eq!(first.expose(), second.expose(), "it stays the same");
+    }
+
+    #[test]
+    fn only_a_loopback_address_goes_without_a_token() {
+        let address = |text: &str| text.parse::<SocketAddr>().expect("an address");
+        assert!(refuse_exposure(address("127.0.0.1:1"), Auth::None).is_ok());
+        assert!(refuse_exposure(address("[::1]:1"), Auth::None).is_ok());
+        assert!(refuse_exposure(address("0.0.0.0:1"), Auth::Token).is_ok());
+        assert!(refuse_exposure(address("0.0.0.0:1"), Auth::None).is_err());
+    }
+}
