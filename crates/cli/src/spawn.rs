@@ -64,7 +64,9 @@ pub(crate) fn start_watchdog(
         // Its first line comes when a turn works; without one, its status says why.
         let is_ready = first_line.try_recv().is_ok_and(|line| !line.is_empty());
         match status_if_running(state_dir) {
-            Ok(Some(status)) if is_ready || matches!(status.phase, WatchdogPhase::Serving | WatchdogPhase::Holding) => {
+            Ok(Some(status))
+                if is_ready || matches!(status.phase, WatchdogPhase::Serving | WatchdogPhase::Holding) =>
+            {
                 return Ok(status);
             }
             Ok(Some(_)) => {}

@@ -174,7 +174,11 @@ fn limitations_of<'d>(endpoint: &Endpoint, document: &'d LimitationsFile) -> Vec
     .collect()
 }
 
-fn document(endpoint: &Endpoint, state: Option<&EndpointState>, limitations: &LimitationsFile) -> serde_json::Value {
+fn document(
+    endpoint: &Endpoint,
+    state: Option<&EndpointState>,
+    limitations: &LimitationsFile,
+) -> serde_json::Value {
     let learned: Vec<_> = limitations_of(endpoint, limitations)
         .into_iter()
         .map(

@@ -164,7 +164,8 @@ mod tests {
 
     #[test]
     fn numbers_stand_to_the_right_of_their_columns() {
-        let line = |name: &str, input| UsageLine { name: name.to_owned(), turns: 1, input, ..UsageLine::default() };
+        let line =
+            |name: &str, input| UsageLine { name: name.to_owned(), turns: 1, input, ..UsageLine::default() };
         let rows = table(&[line("glm-5", 12_345)], &line("total", 7));
         assert_eq!(rows.len(), 3);
         assert!(rows[1].starts_with("glm-5  ") && rows[2].starts_with("total  "), "{rows:?}");

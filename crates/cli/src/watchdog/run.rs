@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use latimer_watchdog::run::child::Program;
-use latimer_watchdog::run::watchdog_loop::Regenerate;
 use latimer_watchdog::run::decider::Sources;
+use latimer_watchdog::run::watchdog_loop::Regenerate;
 use latimer_watchdog::run::{ControlSignal, Options};
 use tokio::signal::unix::SignalKind;
 use tokio::sync::mpsc;
