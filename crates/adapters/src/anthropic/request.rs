@@ -4,10 +4,10 @@
 
 use hyper::header::{HeaderName, HeaderValue};
 use latimer_protocol::anthropic::request::{
-    MessagesBlockParam, MessagesCacheControl, MessagesMessage, MessagesRequest,
+    MessagesBlockParam, MessagesCacheControl, MessagesMessage, MessagesOutputConfig, MessagesOutputFormat,
+    MessagesRequest, MessagesThinking,
 };
 use latimer_protocol::turn::{Format, Item, Owner, Role, ToolChoice, TurnRequest};
-use serde_json::{Map, Value, json};
 
 use super::blocks::{Writer, text};
 use super::models::{self, Thinking, USUAL_MAX_TOKENS};
@@ -80,22 +80,23 @@ fn conversation<'a>(
 }
 
 /// Switches thinking; true when it is on.
-fn thinking(
-    turn: &TurnRequest,
+fn thinking<'a>(
+    turn: &'a TurnRequest,
     model: models::Model,
     limitations: &Limitations,
-    request: &mut MessagesRequest<'_>,
+    request: &mut MessagesRequest<'a>,
     notes: &mut Vec<String>,
 ) -> bool {
     let effort = turn.reasoning.effort.as_deref().filter(|_| !limitations.has(Limitation::NoReasoning));
     let (Some(effort), true) = (effort, model.thinking != Thinking::None) else { return false };
     if effort == "none" {
-        request.thinking = Some(json!({ "type": "disabled" }));
+        request.thinking = Some(MessagesThinking::Disabled);
         return false;
     }
     if model.thinking == Thinking::Adaptive {
-        request.thinking = Some(json!({ "type": "adaptive" }));
-        request.output_config = Some(json!({ "effort": models::effort(effort) }));
+        request.thinking = Some(MessagesThinking::Adaptive);
+        request.output_config =
+            Some(MessagesOutputConfig { effort: Some(models::effort(effort)), format: None });
         return true;
     }
     if !may_think(&request.messages) {
@@ -110,7 +111,7 @@ fn thinking(
     }
     let budget = budget.min(request.max_tokens.saturating_sub(ROOM)).max(LEAST_BUDGET);
     request.max_tokens = request.max_tokens.max(budget + 1);
-    request.thinking = Some(json!({ "type": "enabled", "budget_tokens": budget }));
+    request.thinking = Some(MessagesThinking::Enabled { budget_tokens: budget });
     true
 }
 
@@ -131,15 +132,12 @@ fn may_think(messages: &[MessagesMessage<'_>]) -> bool {
     })
 }
 
-fn format(turn: &TurnRequest, schemas: bool, request: &mut MessagesRequest<'_>) {
+fn format<'a>(turn: &'a TurnRequest, schemas: bool, request: &mut MessagesRequest<'a>) {
     let words = match &turn.format {
         Format::Text => return,
         Format::JsonSchema { schema, .. } if schemas => {
-            let schema: Value = serde_json::from_str(schema.get()).unwrap_or_default();
-            let config = request.output_config.get_or_insert_with(|| Value::Object(Map::new()));
-            if let Some(config) = config.as_object_mut() {
-                config.insert("format".into(), json!({ "type": "json_schema", "schema": schema }));
-            }
+            let config = request.output_config.get_or_insert_default();
+            config.format = Some(MessagesOutputFormat::JsonSchema { schema });
             return;
         }
         Format::JsonSchema { schema, .. } => format!(
@@ -204,7 +202,7 @@ fn features(turn: &TurnRequest, request: &MessagesRequest<'_>) -> Features {
         MessagesBlockParam::ToolResult { content, .. } => content.iter().any(seen),
         block => seen(block),
     });
-    let has_schema = request.output_config.as_ref().is_some_and(|config| config.get("format").is_some());
+    let has_schema = request.output_config.as_ref().is_some_and(|config| config.format.is_some());
     let table = [
         (has_images, Limitation::NoImages),
         (blocks().any(|block| matches!(block, MessagesBlockParam::Own(_))), Limitation::NoSignatures),

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use latimer_protocol::anthropic::request::MessagesTool;
+use latimer_protocol::anthropic::request::{MessagesTool, MessagesToolChoice};
 use latimer_protocol::turn::{Tool, ToolChoice, TurnRequest};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -63,33 +63,31 @@ fn schema<'a>(tool: &'a Tool, notes: &mut Vec<String>) -> Cow<'a, RawValue> {
 }
 
 /// With thinking on, the model cannot be made to call.
-pub(super) fn choice(
+pub(super) fn choice<'a>(
     turn: &TurnRequest,
     names: &ToolNames,
     thinks: bool,
     limitations: &Limitations,
     notes: &mut Vec<String>,
-) -> Option<Value> {
+) -> Option<MessagesToolChoice<'a>> {
     if turn.tools.is_empty() || limitations.has(Limitation::NoTools) {
         return None;
     }
-    let forced = matches!(turn.tool_choice, ToolChoice::Required | ToolChoice::Function(_));
-    let one_at_a_time = turn.parallel_tool_calls == Some(false);
-    let mut choice = match &turn.tool_choice {
-        _ if forced && (thinks || limitations.has(Limitation::AutoToolChoice)) => {
-            notes.push(
-                "a call could not be demanded: the model thinks, or the provider refuses it".to_owned(),
-            );
-            json!({ "type": "auto" })
-        }
-        ToolChoice::None => return Some(json!({ "type": "none" })),
-        ToolChoice::Auto if !one_at_a_time => return None,
-        ToolChoice::Auto => json!({ "type": "auto" }),
-        ToolChoice::Required => json!({ "type": "any" }),
-        ToolChoice::Function(name) => json!({ "type": "tool", "name": names.provider_name(name) }),
-    };
-    if let (true, Some(choice)) = (one_at_a_time, choice.as_object_mut()) {
-        choice.insert("disable_parallel_tool_use".into(), json!(true));
+    let is_forced = matches!(turn.tool_choice, ToolChoice::Required | ToolChoice::Function(_));
+    let disable_parallel_tool_use = turn.parallel_tool_calls == Some(false);
+    if is_forced && (thinks || limitations.has(Limitation::AutoToolChoice)) {
+        notes.push("a call could not be demanded: the model thinks, or the provider refuses it".to_owned());
+        return Some(MessagesToolChoice::Auto { disable_parallel_tool_use });
     }
-    Some(choice)
+    match &turn.tool_choice {
+        ToolChoice::None => Some(MessagesToolChoice::None),
+        ToolChoice::Auto => {
+            disable_parallel_tool_use.then_some(MessagesToolChoice::Auto { disable_parallel_tool_use })
+        }
+        ToolChoice::Required => Some(MessagesToolChoice::Any { disable_parallel_tool_use }),
+        ToolChoice::Function(name) => {
+            let name = Cow::Owned(names.provider_name(name).to_owned());
+            Some(MessagesToolChoice::Tool { name, disable_parallel_tool_use })
+        }
+    }
 }

@@ -2,6 +2,7 @@
 //! same protocol gets the upstream's own chunks where nothing has to be changed ([`rewrite`], [`passthrough_reader`]).
 
 mod calls;
+mod conversation;
 pub mod passthrough_reader;
 pub mod quirks;
 pub mod request;

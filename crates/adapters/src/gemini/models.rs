@@ -1,6 +1,6 @@
 //! What the models behind this protocol are and how they are told to think, as data and small rules.
 
-use serde_json::{Value, json};
+use latimer_protocol::gemini::request::GeminiThinkingConfig;
 
 /// What a model is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,24 +58,32 @@ const EFFORTS: [(&str, &str, &str, i32, i32, i32); 8] = [
 const LEAST_OF_PRO: i32 = 128;
 
 /// `thinkingConfig` for an effort; `None` where the model has no such switch. `asked` is the name people know the model by.
-pub(super) fn thinking(asked: &str, model: &str, effort: &str, antigravity: bool) -> Option<Value> {
+pub(super) fn thinking(
+    asked: &str,
+    model: &str,
+    effort: &str,
+    antigravity: bool,
+) -> Option<GeminiThinkingConfig> {
     let (word, level, pro_level, budget, antigravity_budget, claude_budget) =
         *EFFORTS.iter().find(|row| row.0 == effort).or(EFFORTS.last())?;
     let is_on = word != "none";
     let is_pro = model.to_ascii_lowercase().contains("-pro");
     let at_least = |budget: i32| if is_pro && budget == 0 { LEAST_OF_PRO } else { budget };
     match family(model) {
-        Family::Gemini(25..) if antigravity => {
-            Some(json!({ "includeThoughts": is_on, "thinkingBudget": at_least(antigravity_budget) }))
-        }
+        Family::Gemini(25..) if antigravity => Some(GeminiThinkingConfig::Budget {
+            include_thoughts: is_on,
+            thinking_budget: at_least(antigravity_budget),
+        }),
         Family::Gemini(30..) => {
             let level = if is_pro { pro_level } else { level };
-            Some(json!({ "includeThoughts": is_on, "thinkingLevel": level }))
+            Some(GeminiThinkingConfig::Level { include_thoughts: is_on, thinking_level: level })
         }
-        Family::Gemini(25..) => Some(json!({ "includeThoughts": is_on, "thinkingBudget": at_least(budget) })),
+        Family::Gemini(25..) => {
+            Some(GeminiThinkingConfig::Budget { include_thoughts: is_on, thinking_budget: at_least(budget) })
+        }
         // One id may stand for the thinking and the plain form: then the name that was asked for tells.
         Family::Claude if is_on && [asked, model].iter().any(|name| thinks(name)) => {
-            Some(json!({ "include_thoughts": true, "thinking_budget": claude_budget }))
+            Some(GeminiThinkingConfig::Claude { include_thoughts: true, thinking_budget: claude_budget })
         }
         _ => None,
     }
@@ -127,6 +135,12 @@ pub fn alias(model: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::{Value, json};
+
+    /// What goes over the wire; null where there is no switch.
+    fn wire(asked: &str, model: &str, effort: &str, antigravity: bool) -> Value {
+        serde_json::to_value(thinking(asked, model, effort, antigravity)).expect("JSON")
+    }
 
     #[test]
     fn generations() {
@@ -170,11 +184,11 @@ mod tests {
             ("gpt-oss-120b-medium", "high", true, Value::Null),
         ];
         for (model, effort, antigravity, want) in cases {
-            let got = thinking(model, model, effort, antigravity).unwrap_or_default();
+            let got = wire(model, model, effort, antigravity);
             assert_eq!(got, want, "{model} {effort} {antigravity}");
         }
-        let asked = thinking("claude-sonnet-4.6-thinking", "claude-sonnet-4-6", "medium", true);
-        assert_eq!(asked, Some(claude(16_384)), "the name that was asked for tells");
+        let asked = wire("claude-sonnet-4.6-thinking", "claude-sonnet-4-6", "medium", true);
+        assert_eq!(asked, claude(16_384), "the name that was asked for tells");
     }
 
     #[test]

@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use latimer_protocol::gemini::request::{GeminiContent, GeminiRequest};
-use latimer_protocol::turn::{Content, Format, Item, Owner, Role, TurnRequest};
-use serde_json::{Map, Value, json};
+use latimer_protocol::gemini::request::{
+    GeminiContent, GeminiGenerationConfig, GeminiRequest, GeminiThinkingConfig,
+};
+use latimer_protocol::turn::{Content, Format, Item, Owner, Role, Sampling, TurnRequest};
 
 use super::contents::{Writer, words};
 use super::models::{self, Family};
@@ -21,10 +22,12 @@ const EDITS: [&str; 16] = [
 ];
 const NUDGE: &str = "The person asks for a change. Make it with the tools, instead of describing it.";
 
-/// A Claude must be told how much it may write.
+/// The type of an answer in JSON.
+const JSON: &str = "application/json";
+/// A Claude must be told how much it may write, in tokens.
 const CLAUDE_LIMIT: u64 = 64_000;
 
-/// What a flavour of the protocol takes.
+/// What a flavour of the protocol limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlavourLimits {
     /// URLs of pictures, which the provider fetches.
@@ -46,7 +49,7 @@ impl FlavourLimits {
 pub fn write(
     turn: &TurnRequest,
     model: &str,
-    takes: FlavourLimits,
+    limits: FlavourLimits,
     owner: &Owner,
     limitations: &Limitations,
 ) -> EncodedRequest {
@@ -55,7 +58,7 @@ pub fn write(
     let mut notes = Vec::new();
     let mut system = Vec::new();
     let steps = pair(&turn.items, &mut notes);
-    let mut writer = Writer::new(owner, &names, family, takes.urls, limitations, &mut notes);
+    let mut writer = Writer::new(owner, &names, family, limits.urls, limitations, &mut notes);
     for step in steps {
         match step {
             PairedItem::Item(Item::Message(message)) if message.role == Role::System => {
@@ -71,16 +74,16 @@ pub fn write(
         }
     }
     let contents = writer.finish();
-    if takes.edit_nudge && wants_edit(turn) {
+    if limits.edit_nudge && wants_edit(turn) {
         system.push(words(NUDGE.into()));
     }
     let has_tools = !turn.tools.is_empty() && !limitations.has(Limitation::NoTools);
-    let config = config(turn, model, family, takes, has_tools, limitations, &mut notes);
+    let config = config(turn, model, family, limits, has_tools, limitations, &mut notes);
     if let Some(text) = schema_in_words(turn, &config) {
         system.push(words(text.into()));
     }
     let features = features(turn, &contents, &config, has_tools);
-    let role = takes.is_antigravity().then_some("user");
+    let role = limits.is_antigravity().then_some("user");
     let request = GeminiRequest {
         contents,
         system_instruction: (!system.is_empty()).then_some(GeminiContent { role, parts: system }),
@@ -93,54 +96,57 @@ pub fn write(
     EncodedRequest { body, names, features, notes, ..EncodedRequest::default() }
 }
 
-fn config(
-    turn: &TurnRequest,
+fn config<'a>(
+    turn: &'a TurnRequest,
     model: &str,
     family: Family,
-    takes: FlavourLimits,
+    limits: FlavourLimits,
     has_tools: bool,
     limitations: &Limitations,
     notes: &mut Vec<String>,
-) -> Map<String, Value> {
-    let mut config = Map::new();
-    let mut put = |name: &str, value: Option<Value>| {
-        config.extend(value.map(|value| (name.to_owned(), value)));
-    };
+) -> GeminiGenerationConfig<'a> {
     let effort = turn.reasoning.effort.as_deref().filter(|_| !limitations.has(Limitation::NoReasoning));
-    let antigravity = takes.is_antigravity();
+    let antigravity = limits.is_antigravity();
     let thinking = effort.and_then(|effort| models::thinking(&turn.model, model, effort, antigravity));
-    let mut limit = turn.max_output_tokens.filter(|_| takes.token_limit || family == Family::Claude);
+    let mut limit = turn.max_output_tokens.filter(|_| limits.token_limit || family == Family::Claude);
     if family == Family::Claude {
         // The thoughts count, and the answer needs room behind them.
-        let budget = thinking.as_ref().and_then(|thinking| thinking["thinking_budget"].as_u64()).unwrap_or(0);
+        let budget = match thinking {
+            Some(GeminiThinkingConfig::Claude { thinking_budget, .. }) => {
+                u64::try_from(thinking_budget).unwrap_or(0)
+            }
+            _ => 0,
+        };
         limit = Some(limit.filter(|limit| *limit > budget).unwrap_or(CLAUDE_LIMIT));
     }
-    put("maxOutputTokens", limit.map(Value::from));
-    put("thinkingConfig", thinking);
-    if !limitations.has(Limitation::NoSampling) {
-        put("temperature", turn.sampling.temperature.map(Value::from));
-        put("topP", turn.sampling.top_p.map(Value::from));
-        put("presencePenalty", turn.sampling.presence_penalty.map(Value::from));
-        put("frequencyPenalty", turn.sampling.frequency_penalty.map(Value::from));
-    }
-    let formats = !limitations.has(Limitation::NoJsonSchema)
+    let sampling = if limitations.has(Limitation::NoSampling) { Sampling::default() } else { turn.sampling };
+    let mut config = GeminiGenerationConfig {
+        max_output_tokens: limit,
+        thinking_config: thinking,
+        temperature: sampling.temperature,
+        top_p: sampling.top_p,
+        presence_penalty: sampling.presence_penalty,
+        frequency_penalty: sampling.frequency_penalty,
+        ..GeminiGenerationConfig::default()
+    };
+    let takes_formats = !limitations.has(Limitation::NoJsonSchema)
         && !antigravity
         && family != Family::Claude
         && (!has_tools || family.formats_beside_tools());
     match &turn.format {
         Format::Text => {}
-        _ if !formats => notes.push("the shape of the answer was put into words".to_owned()),
-        Format::JsonObject => put("responseMimeType", Some(json!("application/json"))),
+        _ if !takes_formats => notes.push("the shape of the answer was put into words".to_owned()),
+        Format::JsonObject => config.response_mime_type = Some(JSON),
         Format::JsonSchema { schema, .. } => {
-            put("responseMimeType", Some(json!("application/json")));
-            put("responseJsonSchema", serde_json::from_str(schema.get()).ok());
+            config.response_mime_type = Some(JSON);
+            config.response_json_schema = Some(schema);
         }
     }
     config
 }
 
-fn schema_in_words(turn: &TurnRequest, config: &Map<String, Value>) -> Option<String> {
-    if config.contains_key("responseMimeType") {
+fn schema_in_words(turn: &TurnRequest, config: &GeminiGenerationConfig<'_>) -> Option<String> {
+    if config.response_mime_type.is_some() {
         return None;
     }
     match &turn.format {
@@ -170,7 +176,7 @@ fn wants_edit(turn: &TurnRequest) -> bool {
 fn features(
     turn: &TurnRequest,
     contents: &[GeminiContent<'_>],
-    config: &Map<String, Value>,
+    config: &GeminiGenerationConfig<'_>,
     has_tools: bool,
 ) -> Features {
     let parts = || contents.iter().flat_map(|content| &content.parts);
@@ -179,9 +185,9 @@ fn features(
         (has_images, Limitation::NoImages),
         (parts().any(|part| part.function_call.is_some()), Limitation::NoSignatures),
         (has_tools, Limitation::NoTools),
-        (config.contains_key("thinkingConfig"), Limitation::NoReasoning),
-        (turn.sampling != latimer_protocol::turn::Sampling::default(), Limitation::NoSampling),
-        (config.contains_key("responseMimeType"), Limitation::NoJsonSchema),
+        (config.thinking_config.is_some(), Limitation::NoReasoning),
+        (turn.sampling != Sampling::default(), Limitation::NoSampling),
+        (config.response_mime_type.is_some(), Limitation::NoJsonSchema),
     ];
     Features::of(table.into_iter().filter(|(used, _)| *used).map(|(_, limitation)| limitation))
 }

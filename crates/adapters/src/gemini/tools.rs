@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use latimer_protocol::gemini::request::{GeminiFunctionDeclaration, GeminiTools};
+use latimer_protocol::gemini::request::{
+    GeminiCallingMode, GeminiFunctionCallingConfig, GeminiFunctionDeclaration, GeminiToolConfig, GeminiTools,
+};
 use latimer_protocol::turn::{Tool, ToolChoice, TurnRequest};
 use serde_json::{Map, Value, json};
 
@@ -53,18 +55,25 @@ fn with_placeholder(mut schema: Value) -> Value {
 }
 
 /// Which functions the model may or must call; `None` where it is free.
-pub(super) fn choice(turn: &TurnRequest, names: &ToolNames, family: Family) -> Option<Value> {
-    let config = match &turn.tool_choice {
-        ToolChoice::None => json!({ "mode": "NONE" }),
-        ToolChoice::Required => json!({ "mode": "ANY" }),
+pub(super) fn choice<'a>(
+    turn: &TurnRequest,
+    names: &ToolNames,
+    family: Family,
+) -> Option<GeminiToolConfig<'a>> {
+    let must = |mode, allowed_function_names| {
+        let function_calling_config = GeminiFunctionCallingConfig { mode, allowed_function_names };
+        Some(GeminiToolConfig { function_calling_config })
+    };
+    match &turn.tool_choice {
+        ToolChoice::None => must(GeminiCallingMode::None, Vec::new()),
+        ToolChoice::Required => must(GeminiCallingMode::Any, Vec::new()),
         ToolChoice::Function(name) if turn.tools.iter().any(|tool| tool.name == *name) => {
-            json!({ "mode": "ANY", "allowedFunctionNames": [names.provider_name(name)] })
+            must(GeminiCallingMode::Any, vec![Cow::Owned(names.provider_name(name).to_owned())])
         }
         // A tool that is not there cannot be demanded.
-        ToolChoice::Function(_) if family == Family::Claude => json!({ "mode": "VALIDATED" }),
-        ToolChoice::Function(_) => return None,
-        ToolChoice::Auto if family == Family::Claude => json!({ "mode": "VALIDATED" }),
-        ToolChoice::Auto => return None,
-    };
-    Some(json!({ "functionCallingConfig": config }))
+        ToolChoice::Function(_) | ToolChoice::Auto if family == Family::Claude => {
+            must(GeminiCallingMode::Validated, Vec::new())
+        }
+        ToolChoice::Function(_) | ToolChoice::Auto => None,
+    }
 }

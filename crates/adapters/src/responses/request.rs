@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 
 use latimer_protocol::responses::request::{
-    ResponsesCallOutput, ResponsesItem, ResponsesPart, ResponsesRequest, ResponsesTool,
+    ResponsesCallOutput, ResponsesFunctionChoice, ResponsesItem, ResponsesPart, ResponsesReasoning,
+    ResponsesRequest, ResponsesText, ResponsesTextFormat, ResponsesTool, ResponsesToolChoice,
 };
 use latimer_protocol::turn::{
     CallOutput, Content, Format, Item, Message, Owner, ReasoningItem, Role, ToolChoice, TurnRequest,
 };
 use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
 
 use super::profile::Profile;
 use crate::arguments;
@@ -192,44 +192,45 @@ fn tools<'a>(turn: &'a TurnRequest, profile: &Profile, names: &ToolNames) -> Vec
     turn.tools.iter().map(wire).collect()
 }
 
-fn tool_choice(turn: &TurnRequest, profile: &Profile, names: &ToolNames) -> Option<Value> {
+fn tool_choice<'a>(
+    turn: &TurnRequest,
+    profile: &Profile,
+    names: &ToolNames,
+) -> Option<ResponsesToolChoice<'a>> {
     if turn.tools.is_empty() {
         return None;
     }
     let choice = match &turn.tool_choice {
-        ToolChoice::Auto => return Some(json!("auto")),
-        ToolChoice::None => return Some(json!("none")),
-        ToolChoice::Required => json!("required"),
-        ToolChoice::Function(name) => json!({ "type": "function", "name": names.provider_name(name) }),
+        ToolChoice::Auto => return Some(ResponsesToolChoice::Auto),
+        ToolChoice::None => return Some(ResponsesToolChoice::None),
+        ToolChoice::Required => ResponsesToolChoice::Required,
+        ToolChoice::Function(name) => ResponsesToolChoice::Function(ResponsesFunctionChoice {
+            kind: "function",
+            name: Cow::Owned(names.provider_name(name).to_owned()),
+        }),
     };
     profile.forced_calls.then_some(choice)
 }
 
-fn reasoning(turn: &TurnRequest, profile: &Profile) -> Option<Value> {
+/// Without a summary nobody would see that the model thinks.
+fn reasoning<'a>(turn: &'a TurnRequest, profile: &Profile) -> Option<ResponsesReasoning<'a>> {
     let effort = turn.reasoning.effort.as_deref().filter(|_| profile.reasoning)?;
-    // Without a summary nobody would see that the model thinks.
-    Some(json!({ "effort": effort, "summary": "auto" }))
+    Some(ResponsesReasoning { effort, summary: "auto" })
 }
 
-fn text(turn: &TurnRequest) -> Option<Value> {
-    let mut text = Map::new();
-    match &turn.format {
-        Format::Text => {}
-        Format::JsonObject => {
-            text.insert("format".into(), json!({ "type": "json_object" }));
-        }
-        Format::JsonSchema { name, description, schema, strict } => {
-            let schema: Value = serde_json::from_str(schema.get()).unwrap_or_default();
-            let mut format = json!({ "type": "json_schema", "name": name, "schema": schema });
-            if let Some(fields) = format.as_object_mut() {
-                fields.extend(description.as_ref().map(|text| ("description".to_owned(), json!(text))));
-                fields.extend(strict.map(|strict| ("strict".to_owned(), json!(strict))));
-            }
-            text.insert("format".into(), format);
-        }
-    }
-    text.extend(turn.verbosity.as_ref().map(|verbosity| ("verbosity".to_owned(), json!(verbosity))));
-    (!text.is_empty()).then_some(Value::Object(text))
+fn text(turn: &TurnRequest) -> Option<ResponsesText<'_>> {
+    let format = match &turn.format {
+        Format::Text => None,
+        Format::JsonObject => Some(ResponsesTextFormat::JsonObject),
+        Format::JsonSchema { name, description, schema, strict } => Some(ResponsesTextFormat::JsonSchema {
+            name,
+            schema,
+            description: description.as_deref(),
+            strict: *strict,
+        }),
+    };
+    let verbosity = turn.verbosity.as_deref();
+    (format.is_some() || verbosity.is_some()).then_some(ResponsesText { format, verbosity })
 }
 
 /// What of the request a provider may refuse, and what could be left out then.

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// The body of `POST /v1/messages`. The messages stand before everything that may hold a key of the same name.
@@ -25,19 +24,84 @@ pub struct MessagesRequest<'a> {
     pub tools: Vec<MessagesTool<'a>>,
     /// Whether and what it must call.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tool_choice: Option<Value>,
+    pub tool_choice: Option<MessagesToolChoice<'a>>,
     /// The switch for thinking.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub thinking: Option<Value>,
+    pub thinking: Option<MessagesThinking>,
     /// Effort, and the shape of the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub output_config: Option<Value>,
+    pub output_config: Option<MessagesOutputConfig<'a>>,
     /// 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
     /// 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top_p: Option<f64>,
+}
+
+/// Whether and what the model must call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum MessagesToolChoice<'a> {
+    /// The model decides.
+    Auto {
+        /// One call at a time.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        disable_parallel_tool_use: bool,
+    },
+    /// Some call.
+    Any {
+        /// One call at a time.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        disable_parallel_tool_use: bool,
+    },
+    /// A call of this tool.
+    Tool {
+        /// The tool's name.
+        name: Cow<'a, str>,
+        /// One call at a time.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        disable_parallel_tool_use: bool,
+    },
+    /// No calls.
+    None,
+}
+
+/// The switch for thinking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum MessagesThinking {
+    /// Within a budget, which counts as part of the answer.
+    Enabled {
+        /// In tokens, at least 1024 and less than `max_tokens`.
+        budget_tokens: u64,
+    },
+    /// As much as the model finds right; how hard is said in [`MessagesOutputConfig::effort`].
+    Adaptive,
+    /// Not at all.
+    Disabled,
+}
+
+/// Effort, and the shape of the answer.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct MessagesOutputConfig<'a> {
+    /// `low`, `medium`, `high` or `max`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effort: Option<&'a str>,
+    /// The shape of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<MessagesOutputFormat<'a>>,
+}
+
+/// The shape of an answer.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum MessagesOutputFormat<'a> {
+    /// JSON of this schema.
+    JsonSchema {
+        /// The schema, as the client wrote it.
+        schema: &'a RawValue,
+    },
 }
 
 /// One turn of a speaker.

@@ -23,7 +23,7 @@ pub struct ChatRequest<'a> {
     pub tools: Vec<ChatTool<'a>>,
     /// Whether and what it must call.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tool_choice: Option<Value>,
+    pub tool_choice: Option<ChatToolChoice<'a>>,
     /// Whether several calls are welcome.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parallel_tool_calls: Option<bool>,
@@ -51,9 +51,89 @@ pub struct ChatRequest<'a> {
     /// A key for the provider's cache.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt_cache_key: Option<&'a str>,
-    /// Fields only this provider knows, such as its switch for thinking.
+    /// Fields only this provider knows.
     #[serde(flatten)]
     pub extra: serde_json::Map<String, Value>,
+    /// How hard to think, as OpenAI spells it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_effort: Option<&'a str>,
+    /// Whether to think, as DeepSeek, Z.ai and Moonshot spell it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thinking: Option<ChatThinking>,
+    /// Whether to think, as Alibaba and SiliconFlow spell it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enable_thinking: Option<bool>,
+    /// Whether to think, as servers of vLLM and SGLang spell it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chat_template_kwargs: Option<ChatTemplateKwargs>,
+    /// Whether to think and how hard, as OpenRouter spells it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<ChatReasoning<'a>>,
+}
+
+/// Whether and what the model must call.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChatToolChoice<'a> {
+    /// The model decides.
+    Auto,
+    /// No calls.
+    None,
+    /// Some call.
+    Required,
+    /// A call of this function.
+    #[serde(untagged)]
+    Function(ChatFunctionChoice<'a>),
+}
+
+/// The one function that must be called.
+#[derive(Debug, Clone, Serialize)]
+pub struct ChatFunctionChoice<'a> {
+    /// Always `function`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Which one.
+    pub function: ChatFunctionName<'a>,
+}
+
+/// A function by its name.
+#[derive(Debug, Clone, Serialize)]
+pub struct ChatFunctionName<'a> {
+    /// The name.
+    pub name: Cow<'a, str>,
+}
+
+/// `{"type": "enabled" | "disabled"}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ChatThinking {
+    /// The model thinks.
+    Enabled,
+    /// It does not.
+    Disabled,
+}
+
+/// What goes into the template that a server makes the prompt with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ChatTemplateKwargs {
+    /// Whether the model thinks.
+    pub enable_thinking: bool,
+}
+
+/// OpenRouter's switch for thinking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum ChatReasoning<'a> {
+    /// It thinks this hard.
+    Effort {
+        /// `low`, `medium` or `high`.
+        effort: &'a str,
+    },
+    /// It thinks, or not.
+    Enabled {
+        /// Whether it does.
+        enabled: bool,
+    },
 }
 
 /// Asks for usage in the stream.

@@ -20,10 +20,113 @@ pub struct GeminiRequest<'a> {
     pub tools: Vec<GeminiTools<'a>>,
     /// Whether and what it must call.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tool_config: Option<Value>,
+    pub tool_config: Option<GeminiToolConfig<'a>>,
     /// Everything else.
-    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
-    pub generation_config: serde_json::Map<String, Value>,
+    #[serde(skip_serializing_if = "GeminiGenerationConfig::is_empty")]
+    pub generation_config: GeminiGenerationConfig<'a>,
+}
+
+/// Whether and what the model must call.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GeminiToolConfig<'a> {
+    /// The only field there is.
+    pub function_calling_config: GeminiFunctionCallingConfig<'a>,
+}
+
+/// Whether and what the model must call.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GeminiFunctionCallingConfig<'a> {
+    /// Whether it must.
+    pub mode: GeminiCallingMode,
+    /// What it must call; empty for any function.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allowed_function_names: Vec<Cow<'a, str>>,
+}
+
+/// Whether the model must call a function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum GeminiCallingMode {
+    /// No calls.
+    None,
+    /// Some call.
+    Any,
+    /// The model decides, and its calls follow their schemas.
+    Validated,
+}
+
+/// How the answer is made.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GeminiGenerationConfig<'a> {
+    /// The most tokens, thoughts included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_output_tokens: Option<u64>,
+    /// The switch for thinking.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thinking_config: Option<GeminiThinkingConfig>,
+    /// 0 to 2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_p: Option<f64>,
+    /// -2 to 2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub presence_penalty: Option<f64>,
+    /// -2 to 2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frequency_penalty: Option<f64>,
+    /// `application/json` for an answer in JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_mime_type: Option<&'static str>,
+    /// The schema of such an answer, as the client wrote it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_json_schema: Option<&'a RawValue>,
+}
+
+impl GeminiGenerationConfig<'_> {
+    /// Nothing is said: the field is left out.
+    pub fn is_empty(&self) -> bool {
+        self.max_output_tokens.is_none()
+            && self.thinking_config.is_none()
+            && self.response_mime_type.is_none()
+            && self.response_json_schema.is_none()
+            && [self.temperature, self.top_p, self.presence_penalty, self.frequency_penalty]
+                .iter()
+                .all(Option::is_none)
+    }
+}
+
+/// The switch for thinking, in the form of each family of models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum GeminiThinkingConfig {
+    /// Gemini 3.
+    #[serde(rename_all = "camelCase")]
+    Level {
+        /// Whether thoughts are shown.
+        include_thoughts: bool,
+        /// `minimal`, `low`, `medium` or `high`.
+        thinking_level: &'static str,
+    },
+    /// Gemini 2.5, and every Gemini of Antigravity.
+    #[serde(rename_all = "camelCase")]
+    Budget {
+        /// Whether thoughts are shown.
+        include_thoughts: bool,
+        /// In tokens; -1 for as many as the model finds right, 0 for none.
+        thinking_budget: i32,
+    },
+    /// A Claude behind this protocol, which wants the names in another spelling.
+    Claude {
+        /// Whether thoughts are shown.
+        include_thoughts: bool,
+        /// In tokens.
+        thinking_budget: i32,
+    },
 }
 
 /// One turn of a speaker.

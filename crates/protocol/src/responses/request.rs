@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// The body of `POST /v1/responses`. The input stands before everything that may hold a key of the same name.
@@ -24,16 +23,16 @@ pub struct ResponsesRequest<'a> {
     pub tools: Vec<ResponsesTool<'a>>,
     /// Whether and what it must call.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tool_choice: Option<Value>,
+    pub tool_choice: Option<ResponsesToolChoice<'a>>,
     /// Whether several calls are welcome.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parallel_tool_calls: Option<bool>,
     /// Effort and summary of thoughts.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reasoning: Option<Value>,
+    pub reasoning: Option<ResponsesReasoning<'a>>,
     /// Shape and length of the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub text: Option<Value>,
+    pub text: Option<ResponsesText<'a>>,
     /// What to send besides the answer.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub include: Vec<&'static str>,
@@ -49,6 +48,72 @@ pub struct ResponsesRequest<'a> {
     /// A key for the provider's cache.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt_cache_key: Option<&'a str>,
+}
+
+/// Whether and what the model must call.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResponsesToolChoice<'a> {
+    /// The model decides.
+    Auto,
+    /// No calls.
+    None,
+    /// Some call.
+    Required,
+    /// A call of this function.
+    #[serde(untagged)]
+    Function(ResponsesFunctionChoice<'a>),
+}
+
+/// The one function that must be called.
+#[derive(Debug, Clone, Serialize)]
+pub struct ResponsesFunctionChoice<'a> {
+    /// Always `function`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// The function's name.
+    pub name: Cow<'a, str>,
+}
+
+/// How hard to think, and what of it is shown.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct ResponsesReasoning<'a> {
+    /// `none`, `minimal`, `low`, `medium`, `high`, `xhigh`, or a word of tomorrow.
+    pub effort: &'a str,
+    /// `auto`: as much of a summary as the model gives.
+    pub summary: &'static str,
+}
+
+/// Shape and length of the answer.
+#[derive(Debug, Clone, Serialize)]
+pub struct ResponsesText<'a> {
+    /// The shape.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<ResponsesTextFormat<'a>>,
+    /// `low`, `medium` or `high`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verbosity: Option<&'a str>,
+}
+
+/// The shape of an answer that is not any text.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ResponsesTextFormat<'a> {
+    /// One JSON object.
+    JsonObject,
+    /// JSON of a schema.
+    JsonSchema {
+        /// The schema's name.
+        name: &'a str,
+        /// As the client wrote it.
+        schema: &'a RawValue,
+        /// What the answer is for.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        description: Option<&'a str>,
+        /// Whether the answer must follow the schema exactly.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        strict: Option<bool>,
+    },
 }
 
 /// One item of the conversation.
