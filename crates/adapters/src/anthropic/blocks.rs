@@ -21,7 +21,7 @@ const NOT_SEEN: &str = "(an image or a file stood here; this model does not see 
 const GO_ON: &str = "Please continue.";
 
 /// Collects the turns.
-pub(super) struct Writer<'a, 'n> {
+pub(super) struct MessagesWriter<'a, 'n> {
     owner: &'n Owner,
     names: &'n ToolNames,
     images: bool,
@@ -30,7 +30,7 @@ pub(super) struct Writer<'a, 'n> {
     messages: Vec<MessagesMessage<'a>>,
 }
 
-impl<'a, 'n> Writer<'a, 'n> {
+impl<'a, 'n> MessagesWriter<'a, 'n> {
     pub(super) fn new(
         owner: &'n Owner,
         names: &'n ToolNames,

@@ -1,6 +1,6 @@
 //! One block of an answer while it arrives.
 
-use latimer_protocol::anthropic::event::{MessagesBlock, MessagesDelta};
+use latimer_protocol::anthropic::event::{MessagesBlock, MessagesBlockKind, MessagesDelta};
 use latimer_protocol::turn::{EventSink, OpaqueState, Owner, TurnEvent};
 use serde_json::{Value, json};
 
@@ -36,15 +36,15 @@ impl OpenBlock {
         context: &ReaderContext,
         sink: &mut dyn EventSink,
     ) -> Option<Self> {
-        let kind = match block.kind.some().unwrap_or_default() {
-            "text" => {
+        let kind = match MessagesBlockKind::of(block.kind.some().unwrap_or_default()) {
+            MessagesBlockKind::Text => {
                 let text = block.text.some();
                 if let Some(text) = text {
                     sink.event(TurnEvent::Text(text));
                 }
                 BlockState::Text(keep.then(|| text.unwrap_or_default().to_owned()))
             }
-            "thinking" => {
+            MessagesBlockKind::Thinking => {
                 let text = block.thinking.some().unwrap_or_default().to_owned();
                 if !text.is_empty() {
                     sink.event(TurnEvent::Reasoning(&text));
@@ -54,14 +54,14 @@ impl OpenBlock {
                     signature: block.signature.some().unwrap_or_default().to_owned(),
                 }
             }
-            "redacted_thinking" => {
+            MessagesBlockKind::RedactedThinking => {
                 let block =
                     json!({ "type": "redacted_thinking", "data": block.data.some().unwrap_or_default() });
                 let opaque = OpaqueState { owner: context.owner.clone(), data: block.to_string() };
                 sink.event(TurnEvent::ReasoningState(opaque));
                 BlockState::Other { block, input: String::new() }
             }
-            "tool_use" => {
+            MessagesBlockKind::ToolUse => {
                 let (slot, name) = (*slots, context.names.client_name(block.name.some().unwrap_or_default()));
                 if name.is_empty() {
                     sink.event(TurnEvent::Note("a call without a name was dropped"));
@@ -72,7 +72,7 @@ impl OpenBlock {
                 let whole = block.input.map(|input| input.get().trim().to_owned());
                 BlockState::Call { slot, whole: whole.filter(|whole| whole.starts_with('{')), any: false }
             }
-            _ => {
+            MessagesBlockKind::Other => {
                 sink.event(TurnEvent::Note("a block of a kind latimer does not know was passed over"));
                 let mut event: Value = serde_json::from_str(data).unwrap_or_default();
                 let block = event.get_mut("content_block").map(Value::take).filter(Value::is_object)?;

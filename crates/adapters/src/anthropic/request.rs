@@ -9,7 +9,7 @@ use latimer_protocol::anthropic::request::{
 };
 use latimer_protocol::turn::{Format, Item, Owner, Role, ToolChoice, TurnRequest};
 
-use super::blocks::{Writer, text};
+use super::blocks::{MessagesWriter, text};
 use super::models::{self, Thinking, USUAL_MAX_TOKENS};
 use super::tools;
 use crate::limitation::{Features, Limitation, Limitations};
@@ -67,7 +67,7 @@ fn conversation<'a>(
 ) -> (Vec<MessagesBlockParam<'a>>, Vec<MessagesMessage<'a>>) {
     let mut system = Vec::new();
     let steps = pair(&turn.items, notes);
-    let mut writer = Writer::new(owner, names, limitations, notes);
+    let mut writer = MessagesWriter::new(owner, names, limitations, notes);
     for step in steps {
         match step {
             PairedItem::Item(Item::Message(message)) if message.role == Role::System => {

@@ -3,7 +3,9 @@
 //! Invariant: state is kept for each block by its index, so blocks may interleave. `finish` emits `Finished` exactly once.
 
 use bytes::Bytes;
-use latimer_protocol::anthropic::event::{MessagesBlock, MessagesDelta, MessagesEvent, MessagesUsage};
+use latimer_protocol::anthropic::event::{
+    MessagesBlock, MessagesDelta, MessagesEvent, MessagesEventKind, MessagesUsage,
+};
 use latimer_protocol::failure::Failure;
 use latimer_protocol::turn::{EventSink, FinishReason, TurnEvent, Usage};
 
@@ -68,32 +70,32 @@ impl MessagesReader {
             ));
             return;
         }
-        match event.kind.some().unwrap_or_default() {
-            "content_block_delta" => {
+        match MessagesEventKind::of(event.kind.some().unwrap_or_default()) {
+            MessagesEventKind::BlockDelta => {
                 if let Some(delta) = &event.delta.0 {
                     self.delta(event.index.0.unwrap_or(0), delta, sink);
                 }
             }
-            "content_block_start" => {
+            MessagesEventKind::BlockStart => {
                 if let Some(block) = &event.content_block.0 {
                     self.start(event.index.0.unwrap_or(0), block, data, sink);
                 }
             }
-            "content_block_stop" => self.stop(event.index.0.unwrap_or(0), sink),
-            "message_start" => {
+            MessagesEventKind::BlockStop => self.stop(event.index.0.unwrap_or(0), sink),
+            MessagesEventKind::MessageStart => {
                 self.progress.begin(sink);
                 self.count(event.message.0.and_then(|head| head.usage.0), sink);
             }
-            "message_delta" => {
+            MessagesEventKind::MessageDelta => {
                 if let Some(delta) = &event.delta.0 {
                     self.stop_reason(delta.stop_reason.some(), sink);
                 }
                 self.count(event.usage.0, sink);
             }
-            "message_stop" => self.stopped = true,
-            "message" => self.whole(event, sink),
+            MessagesEventKind::MessageStop => self.stopped = true,
+            MessagesEventKind::Message => self.whole(event, sink),
             // `ping`, and whatever is invented tomorrow.
-            _ => {}
+            MessagesEventKind::Other => {}
         }
     }
 

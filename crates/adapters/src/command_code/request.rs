@@ -39,7 +39,7 @@ pub fn write(turn: &TurnRequest, structured: bool, limitations: &Limitations, to
     let names = ToolNames::new(turn, ToolNameRule::COMMON);
     let mut notes = Vec::new();
     let steps = pair(&turn.items, &mut notes);
-    let mut writer = Writer {
+    let mut writer = CommandCodeWriter {
         names: &names,
         structured,
         images: structured && !limitations.has(Limitation::NoImages),
@@ -102,7 +102,7 @@ pub fn write(turn: &TurnRequest, structured: bool, limitations: &Limitations, to
     EncodedRequest { body, names, features, notes, ..EncodedRequest::default() }
 }
 
-struct Writer<'a, 'n> {
+struct CommandCodeWriter<'a, 'n> {
     names: &'n ToolNames,
     structured: bool,
     images: bool,
@@ -112,7 +112,7 @@ struct Writer<'a, 'n> {
     has_images: bool,
 }
 
-impl<'a> Writer<'a, '_> {
+impl<'a> CommandCodeWriter<'a, '_> {
     fn step(&mut self, step: PairedItem<'a>) {
         match step {
             PairedItem::Item(Item::Message(message)) => self.message(message),

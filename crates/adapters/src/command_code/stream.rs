@@ -8,7 +8,7 @@
 //!   however it ends. A client will not run it.
 
 use bytes::Bytes;
-use latimer_protocol::command_code::event::{CommandCodeEvent, CommandCodeEvents};
+use latimer_protocol::command_code::event::{CommandCodeEvent, CommandCodeEventKind, CommandCodeEvents};
 use latimer_protocol::failure::{Failure, Kind};
 use latimer_protocol::turn::{EventSink, FinishReason, TurnEvent, Usage};
 use serde_json::Value;
@@ -74,33 +74,33 @@ impl CommandCodeReader {
     fn event(&mut self, event: &CommandCodeEvent<'_>, sink: &mut dyn EventSink) {
         self.progress.begin(sink);
         let words = || event.text.some().or(event.delta.some()).or(event.text_delta.some());
-        match event.kind.some().unwrap_or_default() {
-            "text-delta" => {
+        match CommandCodeEventKind::of(event.kind.some().unwrap_or_default()) {
+            CommandCodeEventKind::TextDelta => {
                 if let Some(text) = words() {
                     sink.event(TurnEvent::Text(text));
                 }
             }
-            "reasoning-delta" => {
+            CommandCodeEventKind::ReasoningDelta => {
                 if let Some(text) = words() {
                     sink.event(TurnEvent::Reasoning(text));
                 }
             }
-            "tool-input-start" => {
+            CommandCodeEventKind::ToolInputStart => {
                 self.begin(event.id.some().or(event.tool_call_id.some()), event.tool_name.some(), sink);
             }
-            "tool-input-delta" => {
+            CommandCodeEventKind::ToolInputDelta => {
                 let id = event.id.some().or(event.tool_call_id.some());
                 if let (Some(slot), Some(json)) = (self.find(id), event.delta.some().or(event.text.some())) {
                     self.piece(slot, json, sink);
                 }
             }
-            "tool-call" => self.whole(event, sink),
-            "finish-step" => {
+            CommandCodeEventKind::ToolCall => self.whole(event, sink),
+            CommandCodeEventKind::FinishStep => {
                 self.count(event, sink);
                 self.counted = true;
             }
-            "finish" => self.finished(event, sink),
-            "error" => {
+            CommandCodeEventKind::Finish => self.finished(event, sink),
+            CommandCodeEventKind::Error => {
                 let error = event.error.map_or("null", RawValue::get);
                 self.failure = Some(errors::stream_error(
                     error,
@@ -108,8 +108,7 @@ impl CommandCodeReader {
                     &self.progress.context.model,
                 ));
             }
-            "start" | "start-step" | "text-start" | "text-end" | "reasoning-start" | "reasoning-end"
-            | "tool-input-end" => {}
+            CommandCodeEventKind::Boundary => {}
             _ if event.error.is_some() => {
                 let error = event.error.map_or("null", RawValue::get);
                 self.failure = Some(errors::stream_error(
@@ -118,7 +117,9 @@ impl CommandCodeReader {
                     &self.progress.context.model,
                 ));
             }
-            "" if event.finish_reason.some().is_some() => self.document(event, sink),
+            CommandCodeEventKind::Unnamed if event.finish_reason.some().is_some() => {
+                self.document(event, sink)
+            }
             _ => sink.event(TurnEvent::Note("an event of a kind latimer does not know was passed over")),
         }
     }

@@ -24,7 +24,7 @@ use crate::tool_names::ToolNames;
 const NOT_SEEN: &str = "(an image or a file stood here; this model does not see such things)";
 
 /// Collects the contents.
-pub(super) struct Writer<'a, 'n> {
+pub(super) struct ContentsWriter<'a, 'n> {
     owner: &'n Owner,
     names: &'n ToolNames,
     family: Family,
@@ -42,7 +42,7 @@ pub(super) struct Writer<'a, 'n> {
     pictures: Vec<GeminiPart<'a>>,
 }
 
-impl<'a, 'n> Writer<'a, 'n> {
+impl<'a, 'n> ContentsWriter<'a, 'n> {
     pub(super) fn new(
         owner: &'n Owner,
         names: &'n ToolNames,

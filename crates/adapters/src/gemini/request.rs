@@ -7,7 +7,7 @@ use latimer_protocol::gemini::request::{
 };
 use latimer_protocol::turn::{Content, Format, Item, Owner, Role, Sampling, TurnRequest};
 
-use super::contents::{Writer, words};
+use super::contents::{ContentsWriter, words};
 use super::models::{self, Family};
 use super::tools;
 use crate::limitation::{Features, Limitation, Limitations};
@@ -58,7 +58,7 @@ pub fn write(
     let mut notes = Vec::new();
     let mut system = Vec::new();
     let steps = pair(&turn.items, &mut notes);
-    let mut writer = Writer::new(owner, &names, family, limits.urls, limitations, &mut notes);
+    let mut writer = ContentsWriter::new(owner, &names, family, limits.urls, limitations, &mut notes);
     for step in steps {
         match step {
             PairedItem::Item(Item::Message(message)) if message.role == Role::System => {

@@ -1,7 +1,7 @@
 //! Reads along while an upstream's own events go through to a client of the same protocol. It changes nothing; it says what is
 //! semantic, how many tokens were used, and how the answer ended. Pure.
 
-use latimer_protocol::responses::event::ResponsesEvent;
+use latimer_protocol::responses::event::{ResponsesEvent, ResponsesEventKind};
 use latimer_protocol::turn::{EventSink, FinishReason, PassthroughFrame, TurnEvent};
 use serde::Deserialize;
 
@@ -24,7 +24,7 @@ const STATEFUL: [&str; 4] =
 
 #[derive(Deserialize)]
 #[serde(bound = "'de: 'a")]
-struct Kind<'a> {
+struct EventType<'a> {
     #[serde(rename = "type", default)]
     kind: latimer_protocol::lenient::LenientText<'a>,
 }
@@ -69,11 +69,11 @@ impl ResponsesPassthroughReader {
         if let Some(usage) = response.and_then(|response| response.usage.0) {
             sink.event(TurnEvent::Usage(usage.to_turn()));
         }
-        let reason = match kind {
-            "response.completed" if self.has_calls => FinishReason::ToolCalls,
-            "response.completed" => FinishReason::Stop,
-            "response.incomplete" => errors::incomplete(response),
-            "error" => FinishReason::Failed(errors::event(&event, &self.progress.context)),
+        let reason = match ResponsesEventKind::of(kind) {
+            ResponsesEventKind::Completed if self.has_calls => FinishReason::ToolCalls,
+            ResponsesEventKind::Completed => FinishReason::Stop,
+            ResponsesEventKind::Incomplete => errors::incomplete(response),
+            ResponsesEventKind::Error => FinishReason::Failed(errors::event(&event, &self.progress.context)),
             _ => FinishReason::Failed(errors::response(response, &self.progress.context)),
         };
         if !matches!(reason, FinishReason::Failed(_)) {
@@ -89,7 +89,7 @@ impl Reader for ResponsesPassthroughReader {
             return;
         }
         let text = latimer_protocol::sse::text(data);
-        let parsed = serde_json::from_str::<Kind<'_>>(&text);
+        let parsed = serde_json::from_str::<EventType<'_>>(&text);
         let kind = parsed.as_ref().ok().and_then(|parsed| parsed.kind.some());
         let Some(kind) = kind else {
             if parsed.is_ok() && !self.progress.has_begun() {
@@ -105,15 +105,13 @@ impl Reader for ResponsesPassthroughReader {
             return;
         };
         self.progress.begin(sink);
-        match kind {
-            "response.completed"
-            | "response.incomplete"
-            | "response.failed"
-            | "response.cancelled"
-            | "error" => {
-                self.terminal(kind, &text, sink);
-            }
-            kind => self.frame(kind, &text, sink),
+        match ResponsesEventKind::of(kind) {
+            ResponsesEventKind::Completed
+            | ResponsesEventKind::Incomplete
+            | ResponsesEventKind::Failed
+            | ResponsesEventKind::Cancelled
+            | ResponsesEventKind::Error => self.terminal(kind, &text, sink),
+            _ => self.frame(kind, &text, sink),
         }
     }
 

@@ -28,7 +28,7 @@ pub fn write(turn: &TurnRequest, profile: &Profile, owner: &Owner) -> EncodedReq
     let names = ToolNames::new(turn, ToolNameRule::COMMON);
     let mut notes = Vec::new();
     let steps = pair(&turn.items, &mut notes);
-    let mut writer = Writer {
+    let mut writer = InputWriter {
         profile,
         owner,
         names: &names,
@@ -65,7 +65,7 @@ pub fn write(turn: &TurnRequest, profile: &Profile, owner: &Owner) -> EncodedReq
     EncodedRequest { body, names, features, notes, ..EncodedRequest::default() }
 }
 
-struct Writer<'a, 'n> {
+struct InputWriter<'a, 'n> {
     profile: &'n Profile,
     owner: &'n Owner,
     names: &'n ToolNames,
@@ -76,7 +76,7 @@ struct Writer<'a, 'n> {
     instructions: String,
 }
 
-impl<'a> Writer<'a, '_> {
+impl<'a> InputWriter<'a, '_> {
     fn step(&mut self, step: PairedItem<'a>) {
         match step {
             PairedItem::Item(Item::Message(message)) => self.message(message),

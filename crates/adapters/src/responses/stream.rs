@@ -1,6 +1,8 @@
 //! Responses events to turn events. Pure.
 
-use latimer_protocol::responses::event::{ResponsesEvent, ResponsesOutputItem, ResponsesResponse};
+use latimer_protocol::responses::event::{
+    ResponsesEvent, ResponsesEventKind, ResponsesItemKind, ResponsesOutputItem, ResponsesResponse,
+};
 use latimer_protocol::turn::{EventSink, FinishReason, OpaqueState, TurnEvent};
 
 use super::errors;
@@ -41,48 +43,55 @@ impl ResponsesReader {
 
     fn event(&mut self, event: &ResponsesEvent<'_>, sink: &mut dyn EventSink) {
         let index = event.output_index.0.unwrap_or(0);
-        let kind = event.kind.some().unwrap_or_default();
-        match kind {
-            "response.output_text.delta" => self.words(index, event.delta.some(), TurnEvent::Text, sink),
-            "response.refusal.delta" => self.words(index, event.delta.some(), TurnEvent::Refusal, sink),
-            "response.reasoning_summary_text.delta" | "response.reasoning_text.delta" => {
+        match ResponsesEventKind::of(event.kind.some().unwrap_or_default()) {
+            ResponsesEventKind::OutputTextDelta => {
+                self.words(index, event.delta.some(), TurnEvent::Text, sink)
+            }
+            ResponsesEventKind::RefusalDelta => {
+                self.words(index, event.delta.some(), TurnEvent::Refusal, sink)
+            }
+            ResponsesEventKind::SummaryTextDelta | ResponsesEventKind::ReasoningTextDelta => {
                 self.has_thoughts |= event.delta.some().is_some();
                 self.words(index, event.delta.some(), TurnEvent::Reasoning, sink);
             }
-            "response.reasoning_summary_part.added"
+            ResponsesEventKind::SummaryPartAdded
                 if self.has_thoughts && event.summary_index.0.unwrap_or(0) > 0 =>
             {
                 sink.event(TurnEvent::Reasoning("\n\n"));
             }
-            "response.function_call_arguments.delta" => {
+            ResponsesEventKind::ArgumentsDelta => {
                 if let (Some(slot), Some(json)) = (self.slot(index), event.delta.some()) {
                     self.arguments(slot, json, sink);
                 }
             }
-            "response.function_call_arguments.done" => {
+            ResponsesEventKind::ArgumentsDone => {
                 if let (Some(slot), Some(json)) = (self.slot(index), event.arguments.some())
                     && !self.calls.get(slot).is_some_and(|call| call.has_arguments)
                 {
                     self.arguments(slot, json, sink);
                 }
             }
-            "response.output_item.added" => {
+            ResponsesEventKind::ItemAdded => {
                 if let Some(item) = &event.item.0 {
                     self.added(index, item, sink);
                 }
             }
-            "response.output_item.done" => {
+            ResponsesEventKind::ItemDone => {
                 if let Some(item) = &event.item.0 {
                     self.done_item(index, item, sink);
                 }
             }
-            "response.created" | "response.in_progress" | "response.queued" => self.progress.begin(sink),
-            "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled" => {
-                let status = kind.trim_start_matches("response.");
-                self.end(status, event.response.0.as_ref(), sink);
+            ResponsesEventKind::Created | ResponsesEventKind::InProgress | ResponsesEventKind::Queued => {
+                self.progress.begin(sink)
             }
-            "error" => self.end = Some(FinishReason::Failed(errors::event(event, &self.progress.context))),
-            _ => {}
+            kind @ (ResponsesEventKind::Completed
+            | ResponsesEventKind::Incomplete
+            | ResponsesEventKind::Failed
+            | ResponsesEventKind::Cancelled) => self.end(kind, event.response.0.as_ref(), sink),
+            ResponsesEventKind::Error => {
+                self.end = Some(FinishReason::Failed(errors::event(event, &self.progress.context)))
+            }
+            ResponsesEventKind::SummaryPartAdded | ResponsesEventKind::Other => {}
         }
     }
 
@@ -108,14 +117,16 @@ impl ResponsesReader {
     fn added(&mut self, index: u64, item: &ResponsesOutputItem<'_>, sink: &mut dyn EventSink) {
         self.progress.begin(sink);
         let name = item.name.some().map(|name| self.progress.context.names.client_name(name));
-        match (item.kind.some(), name) {
-            (Some("function_call"), Some(name)) => {
+        match (ResponsesItemKind::of(item.kind.some().unwrap_or_default()), name) {
+            (ResponsesItemKind::FunctionCall, Some(name)) => {
                 let slot = slot_number(self.calls.len());
                 sink.event(TurnEvent::CallStarted { slot, id: item.call_id.some(), name });
                 self.calls.push(Call { output_index: index, has_arguments: false, ended: false });
             }
-            (Some("message" | "reasoning" | "function_call"), _) => {}
-            _ => sink.event(TurnEvent::Note("an item of a kind that has no equal here was passed over")),
+            (ResponsesItemKind::Other, _) => {
+                sink.event(TurnEvent::Note("an item of a kind that has no equal here was passed over"))
+            }
+            _ => {}
         }
     }
 
@@ -130,15 +141,15 @@ impl ResponsesReader {
     fn done_item(&mut self, index: u64, item: &ResponsesOutputItem<'_>, sink: &mut dyn EventSink) {
         self.progress.begin(sink);
         let was_streamed = self.streamed_items.contains(&index);
-        match item.kind.some() {
-            Some("function_call") => self.done_call(index, item, sink),
-            Some("message") if !was_streamed => {
+        match ResponsesItemKind::of(item.kind.some().unwrap_or_default()) {
+            ResponsesItemKind::FunctionCall => self.done_call(index, item, sink),
+            ResponsesItemKind::Message if !was_streamed => {
                 for part in item.content.iter() {
                     self.words(index, part.text.some(), TurnEvent::Text, sink);
                     self.words(index, part.refusal.some(), TurnEvent::Refusal, sink);
                 }
             }
-            Some("reasoning") => {
+            ResponsesItemKind::Reasoning => {
                 if !was_streamed {
                     let parts = if item.content.is_empty() { &item.summary } else { &item.content };
                     for part in parts.iter() {
@@ -169,15 +180,20 @@ impl ResponsesReader {
         }
     }
 
-    fn end(&mut self, status: &str, response: Option<&ResponsesResponse<'_>>, sink: &mut dyn EventSink) {
+    fn end(
+        &mut self,
+        how: ResponsesEventKind,
+        response: Option<&ResponsesResponse<'_>>,
+        sink: &mut dyn EventSink,
+    ) {
         self.progress.begin(sink);
         if let Some(usage) = response.and_then(|response| response.usage.0) {
             sink.event(TurnEvent::Usage(usage.to_turn()));
         }
-        self.end = Some(match status {
-            "completed" if self.calls.is_empty() => FinishReason::Stop,
-            "completed" => FinishReason::ToolCalls,
-            "incomplete" => errors::incomplete(response),
+        self.end = Some(match how {
+            ResponsesEventKind::Completed if self.calls.is_empty() => FinishReason::Stop,
+            ResponsesEventKind::Completed => FinishReason::ToolCalls,
+            ResponsesEventKind::Incomplete => errors::incomplete(response),
             _ => FinishReason::Failed(errors::response(response, &self.progress.context)),
         });
     }
@@ -186,7 +202,12 @@ impl ResponsesReader {
         for (index, item) in (0..).zip(response.output.iter()) {
             self.done_item(index, item, sink);
         }
-        self.end(response.status.some().unwrap_or("completed"), Some(response), sink);
+        let how = match response.status.some() {
+            None | Some("completed") => ResponsesEventKind::Completed,
+            Some("incomplete") => ResponsesEventKind::Incomplete,
+            Some(_) => ResponsesEventKind::Failed,
+        };
+        self.end(how, Some(response), sink);
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) fn render(answer: &ScriptedAnswer) -> Rendered {
         Framing::Chunked => true,
         Framing::Close | Framing::Length(_) | Framing::Headless => false,
     };
-    let mut body = Writer { chunked, encoder: answer.encoding.map(Encoder::new), ops: Vec::new() };
+    let mut body = AnswerWriter { chunked, encoder: answer.encoding.map(Encoder::new), ops: Vec::new() };
     let ended = body.steps(&answer.steps);
     if !ended {
         body.end();
@@ -71,7 +71,7 @@ pub(super) fn render(answer: &ScriptedAnswer) -> Rendered {
 
 /// The payloads of the `data:` lines an answer streams, for transcripts.
 pub(super) fn payloads(answer: &ScriptedAnswer) -> Vec<String> {
-    let mut body = Writer { chunked: false, encoder: None, ops: Vec::new() };
+    let mut body = AnswerWriter { chunked: false, encoder: None, ops: Vec::new() };
     body.steps(&answer.steps);
     let bytes: Vec<u8> = body
         .ops
@@ -171,13 +171,13 @@ impl Encoder {
     }
 }
 
-struct Writer {
+struct AnswerWriter {
     chunked: bool,
     encoder: Option<Encoder>,
     ops: Vec<Op>,
 }
 
-impl Writer {
+impl AnswerWriter {
     /// Renders steps in order; true when one of them ended the answer.
     fn steps(&mut self, steps: &[Step]) -> bool {
         steps.iter().any(|step| self.step(step))

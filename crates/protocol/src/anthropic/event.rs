@@ -5,6 +5,43 @@ use serde_json::value::RawValue;
 
 use crate::lenient::{LenientCount, LenientList, LenientObject, LenientText};
 
+/// What an event says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessagesEventKind {
+    /// `message_start`.
+    MessageStart,
+    /// `content_block_start`.
+    BlockStart,
+    /// `content_block_delta`.
+    BlockDelta,
+    /// `content_block_stop`.
+    BlockStop,
+    /// `message_delta`.
+    MessageDelta,
+    /// `message_stop`.
+    MessageStop,
+    /// `message`: a whole message, from a server that does not stream.
+    Message,
+    /// Anything else, and nothing at all.
+    Other,
+}
+
+impl MessagesEventKind {
+    /// The kind of this name.
+    pub fn of(name: &str) -> Self {
+        match name {
+            "message_start" => Self::MessageStart,
+            "content_block_start" => Self::BlockStart,
+            "content_block_delta" => Self::BlockDelta,
+            "content_block_stop" => Self::BlockStop,
+            "message_delta" => Self::MessageDelta,
+            "message_stop" => Self::MessageStop,
+            "message" => Self::Message,
+            _ => Self::Other,
+        }
+    }
+}
+
 /// One event of a stream; a whole message has the fields of [`MessagesEvent::content`] and below.
 #[derive(Debug, Default, Deserialize)]
 #[serde(bound = "'de: 'a")]
@@ -44,6 +81,34 @@ pub struct MessagesStart {
     /// Tokens read.
     #[serde(default)]
     pub usage: LenientObject<MessagesUsage>,
+}
+
+/// What a block holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessagesBlockKind {
+    /// `text`.
+    Text,
+    /// `thinking`.
+    Thinking,
+    /// `redacted_thinking`.
+    RedactedThinking,
+    /// `tool_use`.
+    ToolUse,
+    /// Anything else, and nothing at all.
+    Other,
+}
+
+impl MessagesBlockKind {
+    /// The kind of this name.
+    pub fn of(name: &str) -> Self {
+        match name {
+            "text" => Self::Text,
+            "thinking" => Self::Thinking,
+            "redacted_thinking" => Self::RedactedThinking,
+            "tool_use" => Self::ToolUse,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// A block at its beginning, or a whole one.

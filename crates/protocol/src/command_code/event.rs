@@ -59,6 +59,53 @@ impl<'de> Visitor<'de> for EventsVisitor {
     }
 }
 
+/// What an event says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommandCodeEventKind {
+    /// `text-delta`.
+    TextDelta,
+    /// `reasoning-delta`.
+    ReasoningDelta,
+    /// `tool-input-start`.
+    ToolInputStart,
+    /// `tool-input-delta`.
+    ToolInputDelta,
+    /// `tool-call`.
+    ToolCall,
+    /// `finish-step`.
+    FinishStep,
+    /// `finish`.
+    Finish,
+    /// `error`.
+    Error,
+    /// The beginning or the end of a part or a step, which says nothing by itself.
+    Boundary,
+    /// No name: a whole answer, or a failure.
+    Unnamed,
+    /// Anything else.
+    Other,
+}
+
+impl CommandCodeEventKind {
+    /// The kind of this name.
+    pub fn of(name: &str) -> Self {
+        match name {
+            "text-delta" => Self::TextDelta,
+            "reasoning-delta" => Self::ReasoningDelta,
+            "tool-input-start" => Self::ToolInputStart,
+            "tool-input-delta" => Self::ToolInputDelta,
+            "tool-call" => Self::ToolCall,
+            "finish-step" => Self::FinishStep,
+            "finish" => Self::Finish,
+            "error" => Self::Error,
+            "start" | "start-step" | "text-start" | "text-end" | "reasoning-start" | "reasoning-end"
+            | "tool-input-end" => Self::Boundary,
+            "" => Self::Unnamed,
+            _ => Self::Other,
+        }
+    }
+}
+
 /// One event. A whole answer in one object has no `type`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(bound = "'de: 'a", rename_all = "camelCase")]

@@ -6,6 +6,73 @@ use serde_json::value::RawValue;
 use crate::lenient::{LenientCount, LenientList, LenientObject, LenientText};
 use crate::turn::Usage;
 
+/// What an event says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResponsesEventKind {
+    /// `response.output_text.delta`.
+    OutputTextDelta,
+    /// `response.refusal.delta`.
+    RefusalDelta,
+    /// `response.reasoning_summary_text.delta`.
+    SummaryTextDelta,
+    /// `response.reasoning_text.delta`.
+    ReasoningTextDelta,
+    /// `response.reasoning_summary_part.added`.
+    SummaryPartAdded,
+    /// `response.function_call_arguments.delta`.
+    ArgumentsDelta,
+    /// `response.function_call_arguments.done`.
+    ArgumentsDone,
+    /// `response.output_item.added`.
+    ItemAdded,
+    /// `response.output_item.done`.
+    ItemDone,
+    /// `response.created`.
+    Created,
+    /// `response.in_progress`.
+    InProgress,
+    /// `response.queued`.
+    Queued,
+    /// `response.completed`.
+    Completed,
+    /// `response.incomplete`.
+    Incomplete,
+    /// `response.failed`.
+    Failed,
+    /// `response.cancelled`.
+    Cancelled,
+    /// `error`.
+    Error,
+    /// Anything else, and nothing at all.
+    Other,
+}
+
+impl ResponsesEventKind {
+    /// The kind of this name.
+    pub fn of(name: &str) -> Self {
+        match name {
+            "response.output_text.delta" => Self::OutputTextDelta,
+            "response.refusal.delta" => Self::RefusalDelta,
+            "response.reasoning_summary_text.delta" => Self::SummaryTextDelta,
+            "response.reasoning_text.delta" => Self::ReasoningTextDelta,
+            "response.reasoning_summary_part.added" => Self::SummaryPartAdded,
+            "response.function_call_arguments.delta" => Self::ArgumentsDelta,
+            "response.function_call_arguments.done" => Self::ArgumentsDone,
+            "response.output_item.added" => Self::ItemAdded,
+            "response.output_item.done" => Self::ItemDone,
+            "response.created" => Self::Created,
+            "response.in_progress" => Self::InProgress,
+            "response.queued" => Self::Queued,
+            "response.completed" => Self::Completed,
+            "response.incomplete" => Self::Incomplete,
+            "response.failed" => Self::Failed,
+            "response.cancelled" => Self::Cancelled,
+            "error" => Self::Error,
+            _ => Self::Other,
+        }
+    }
+}
+
 /// One event of a stream.
 #[derive(Debug, Default, Deserialize)]
 #[serde(bound = "'de: 'a")]
@@ -40,6 +107,31 @@ pub struct ResponsesEvent<'a> {
     /// The words of an `error` event, flat.
     #[serde(default)]
     pub message: LenientText<'a>,
+}
+
+/// What an item of an answer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResponsesItemKind {
+    /// `message`.
+    Message,
+    /// `reasoning`.
+    Reasoning,
+    /// `function_call`.
+    FunctionCall,
+    /// Anything else, and nothing at all.
+    Other,
+}
+
+impl ResponsesItemKind {
+    /// The kind of this name.
+    pub fn of(name: &str) -> Self {
+        match name {
+            "message" => Self::Message,
+            "reasoning" => Self::Reasoning,
+            "function_call" => Self::FunctionCall,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// One item of an answer.
