@@ -6,7 +6,9 @@ use latimer_adapters::reader::{ReaderContext, BodyEnd, Reader as _};
 use latimer_protocol::responses::legality;
 use latimer_protocol::sse::SseDecoder;
 use latimer_proxy::inbound::responses::request;
-use latimer_proxy::inbound::responses::stream::{WriterSeed, Writer};
+use latimer_proxy::inbound::client_behaviour::{ANY_CLIENT, CODEX};
+use latimer_proxy::inbound::responses::stream::{ResponsesWriter, ResponsesWriterOptions};
+use latimer_proxy::inbound::writer::{ClientWriter as _, WriterSeed};
 use latimer_protocol::turn::Seal;
 use libfuzzer_sys::fuzz_target;
 
@@ -16,8 +18,9 @@ const REQUEST: &[u8] = br#"{"model":"m","stream":true,"input":"go","tools":[{"ty
 fuzz_target!(|data: &[u8]| {
     let Some((first, bytes)) = data.split_first() else { return };
     let parsed = request::read(REQUEST, &Seal::default()).expect("the request is fine");
-    let begin = WriterSeed { codex: first & 128 == 0, stream: true, input_tokens: 1, ..WriterSeed::default() };
-    let mut writer = Writer::new(begin, &parsed.echo, parsed.tools);
+    let client = if first & 128 == 0 { &CODEX } else { &ANY_CLIENT };
+    let options = ResponsesWriterOptions { stream: true, input_tokens: 1, ..ResponsesWriterOptions::default() };
+    let mut writer = ResponsesWriter::new(WriterSeed { client, ..WriterSeed::default() }, options, &parsed.echo, parsed.tools);
     let mut reader = Box::new(ChatReader::new(ReaderContext::default()));
     let mut frames = SseDecoder::new(1 << 20);
     for piece in bytes.chunks(usize::from(first & 127).max(1)) {

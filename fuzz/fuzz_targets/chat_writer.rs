@@ -7,7 +7,8 @@ use latimer_protocol::chat::legality;
 use latimer_protocol::sse::SseDecoder;
 use latimer_protocol::turn::Seal;
 use latimer_proxy::inbound::chat::request;
-use latimer_proxy::inbound::chat::stream::{WriterSeed, Writer};
+use latimer_proxy::inbound::chat::stream::ChatWriter;
+use latimer_proxy::inbound::writer::{ClientWriter as _, WriterSeed};
 use libfuzzer_sys::fuzz_target;
 
 const TOOLS: &str = r#""tools":[{"type":"function","function":{"name":"f"}},{"type":"custom","custom":{"name":"c"}}]"#;
@@ -25,7 +26,7 @@ fuzz_target!(|data: &[u8]| {
     );
     let (_, wants) = request::read(body.as_bytes(), &Seal::default()).expect("the request is fine");
     let (stream, usage) = (wants.stream, wants.usage);
-    let mut writer = Writer::new(WriterSeed::default(), wants);
+    let mut writer = ChatWriter::new(WriterSeed::default(), wants);
     let mut reader = Box::new(ChatReader::new(ReaderContext::default()));
     let mut frames = SseDecoder::new(1 << 20);
     for piece in bytes.chunks(usize::from(first >> 4).max(1)) {
@@ -33,7 +34,7 @@ fuzz_target!(|data: &[u8]| {
     }
     frames.finish(&mut |frame| reader.push(frame.data, &mut writer));
     reader.finish(BodyEnd::Clean, &mut writer);
-    let out = if stream { writer.take() } else { writer.into_object() };
+    let out = if stream { writer.take() } else { writer.take_object() };
     let faults = if stream { legality::check(&out, usage) } else { legality::check_object(&out) };
     assert_eq!(faults, Vec::<String>::new(), "{}", String::from_utf8_lossy(&out));
 });

@@ -8,7 +8,9 @@ use latimer_protocol::responses::legality;
 use latimer_protocol::sse::SseDecoder;
 use latimer_protocol::turn::Seal;
 use latimer_proxy::inbound::responses::request;
-use latimer_proxy::inbound::responses::stream::{WriterSeed, Writer};
+use latimer_proxy::inbound::client_behaviour::{ANY_CLIENT, CODEX};
+use latimer_proxy::inbound::responses::stream::{ResponsesWriter, ResponsesWriterOptions};
+use latimer_proxy::inbound::writer::{ClientWriter as _, WriterSeed};
 use libfuzzer_sys::fuzz_target;
 
 const REQUEST: &[u8] = br#"{"model":"m","stream":true,"input":"go","tools":[{"type":"function","name":"f"},{"type":"custom","name":"c"}]}"#;
@@ -23,8 +25,9 @@ fuzz_target!(|data: &[u8]| {
         _ => Box::new(command_code::stream::CommandCodeReader::new(context, None)),
     };
     let parsed = request::read(REQUEST, &Seal::default()).expect("the request is fine");
-    let begin = WriterSeed { codex: first & 128 == 0, stream: true, input_tokens: 1, ..WriterSeed::default() };
-    let mut writer = Writer::new(begin, &parsed.echo, parsed.tools);
+    let client = if first & 128 == 0 { &CODEX } else { &ANY_CLIENT };
+    let options = ResponsesWriterOptions { stream: true, input_tokens: 1, ..ResponsesWriterOptions::default() };
+    let mut writer = ResponsesWriter::new(WriterSeed { client, ..WriterSeed::default() }, options, &parsed.echo, parsed.tools);
     let pieces = bytes.chunks(usize::from(first >> 3 & 15).max(1));
     if first & 3 == 3 {
         let mut lines = LineDecoder::new(1 << 20);

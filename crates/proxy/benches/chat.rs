@@ -3,7 +3,8 @@
 use divan::counter::{BytesCount, ItemsCount};
 use latimer_protocol::turn::{EventSink as _, FinishReason, Seal, TurnEvent};
 use latimer_proxy::inbound::chat::request::read;
-use latimer_proxy::inbound::chat::stream::{Writer, WriterSeed};
+use latimer_proxy::inbound::chat::stream::ChatWriter;
+use latimer_proxy::inbound::writer::{ClientWriter as _, WriterSeed};
 
 const COUNT: usize = 1024;
 const RECORDED: &str = include_str!("../../../fixtures/chat_front/opencode-tool-result-turn.request.json");
@@ -49,7 +50,7 @@ fn write_deltas(bencher: divan::Bencher<'_, '_>, kind: &str) {
         wants.stop = vec!["\n\nHuman:".to_owned()];
     }
     bencher.counter(ItemsCount::new(COUNT)).bench(|| {
-        let mut writer = Writer::new(WriterSeed::default(), wants.clone());
+        let mut writer = ChatWriter::new(WriterSeed::default(), wants.clone());
         if kind == "arguments" {
             writer.event(TurnEvent::CallStarted { slot: 0, id: Some("c"), name: "bash" });
             writer.event(TurnEvent::CallArguments { slot: 0, json: "{" });

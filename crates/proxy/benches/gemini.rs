@@ -4,8 +4,9 @@ use divan::counter::{BytesCount, ItemsCount};
 use latimer_protocol::turn::{EventSink as _, FinishReason, Seal, TurnEvent};
 use latimer_proxy::inbound::gemini::names::Names;
 use latimer_proxy::inbound::gemini::request::read;
-use latimer_proxy::inbound::gemini::stream::{Form, Writer, WriterSeed};
+use latimer_proxy::inbound::gemini::stream::{Form, GeminiWriter, GeminiWriterOptions};
 use latimer_proxy::inbound::tokens;
+use latimer_proxy::inbound::writer::{ClientWriter as _, WriterSeed};
 
 const COUNT: usize = 1024;
 const RECORDED: &str = include_str!("../../../fixtures/gemini_front/recorded-tool-result-turn.request.json");
@@ -59,8 +60,8 @@ fn write_deltas(bencher: divan::Bencher<'_, '_>, kind: &str) {
         _ => Form::Events,
     };
     bencher.counter(ItemsCount::new(COUNT)).bench(|| {
-        let begin = WriterSeed { model: "m".to_owned(), form, thoughts: true, ..WriterSeed::default() };
-        let mut writer = Writer::new(begin, Names::default());
+        let options = GeminiWriterOptions { model: "m".to_owned(), form, thoughts: true, input_tokens: 0 };
+        let mut writer = GeminiWriter::new(WriterSeed::default(), options, Names::default());
         if kind == "arguments" {
             writer.event(TurnEvent::CallStarted { slot: 0, id: Some("c"), name: "run_shell_command" });
         }

@@ -3,7 +3,8 @@
 use divan::counter::{BytesCount, ItemsCount};
 use latimer_protocol::turn::{EventSink as _, FinishReason, Seal, TurnEvent};
 use latimer_proxy::inbound::messages::request::read;
-use latimer_proxy::inbound::messages::stream::{Writer, WriterSeed};
+use latimer_proxy::inbound::messages::stream::{MessagesWriter, MessagesWriterOptions};
+use latimer_proxy::inbound::writer::{ClientWriter as _, WriterSeed};
 
 const COUNT: usize = 1024;
 const RECORDED: &str =
@@ -47,7 +48,10 @@ fn read_500_kb(bencher: divan::Bencher<'_, '_>) {
 fn write_deltas(bencher: divan::Bencher<'_, '_>, kind: &str) {
     bencher.counter(ItemsCount::new(COUNT)).bench(|| {
         let stops = if kind == "watched" { vec!["</stop>".to_owned()] } else { Vec::new() };
-        let mut writer = Writer::new(WriterSeed { stream: true, stops, ..WriterSeed::default() });
+        let mut writer = MessagesWriter::new(
+            WriterSeed::default(),
+            MessagesWriterOptions { stream: true, stops, ..MessagesWriterOptions::default() },
+        );
         if kind == "arguments" {
             writer.event(TurnEvent::CallStarted { slot: 0, id: Some("c"), name: "Bash" });
         }

@@ -5,7 +5,8 @@ use latimer_adapters::chat::quirks::Quirks;
 use latimer_adapters::chat::request::write;
 use latimer_protocol::turn::{EventSink as _, FinishReason, Owner, Seal, TurnEvent};
 use latimer_proxy::inbound::responses::request::read;
-use latimer_proxy::inbound::responses::stream::{Writer, WriterSeed};
+use latimer_proxy::inbound::responses::stream::{ResponsesWriter, ResponsesWriterOptions};
+use latimer_proxy::inbound::writer::{ClientWriter as _, WriterSeed};
 
 const COUNT: usize = 1024;
 const RECORDED: &str = include_str!("../../../fixtures/codex/exec-round-trip.request.json");
@@ -55,8 +56,9 @@ fn translate_500_kb(bencher: divan::Bencher<'_, '_>) {
 fn write_deltas(bencher: divan::Bencher<'_, '_>, kind: &str) {
     let Ok(parsed) = read(RECORDED.as_bytes(), &Seal::default()) else { return };
     bencher.counter(ItemsCount::new(COUNT)).bench(|| {
-        let mut writer = Writer::new(
-            WriterSeed { stream: true, ..WriterSeed::default() },
+        let mut writer = ResponsesWriter::new(
+            WriterSeed::default(),
+            ResponsesWriterOptions { stream: true, ..ResponsesWriterOptions::default() },
             &parsed.echo,
             parsed.tools.clone(),
         );

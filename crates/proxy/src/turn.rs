@@ -12,7 +12,6 @@ mod messages;
 mod responses;
 mod work;
 
-use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -34,10 +33,11 @@ use self::work::Work;
 use crate::clock;
 use crate::compactor::Compactor;
 use crate::http::reply::{Reply, error_response, json};
-use crate::inbound::answer::Answer;
 use crate::inbound::client_protocol::{ClientProtocol, RefusalBody};
 use crate::inbound::responses::error;
 use crate::inbound::wire::http_error::HttpError;
+use crate::inbound::writer::WriterSeed;
+use crate::inbound::writer::answer::Answer;
 use crate::lifecycle::force_stop::ForceStop;
 use crate::lifecycle::open_turns::OpenTurn;
 use crate::route::attempt::{AttemptRequest, Attempts, Progress};
@@ -199,10 +199,12 @@ async fn answered(
 
 /// Waits for the first event, so that errors keep their HTTP status.
 async fn settled(mut body: TurnBody, front: ClientProtocol, request: &str) -> Result<TurnBody, HttpError> {
-    let codex = front == (ClientProtocol::Responses { codex: true });
     match tokio::time::timeout(STATUS_PATIENCE, std::future::poll_fn(|cx| body.poll_first(cx))).await {
-        // Codex answers a 5xx with thirty requests, and a failed stream with six: after our own retries that is plenty.
-        Ok(Progress::Failed(failure)) if codex && error::is_passing(&failure) => body.fail(&failure),
+        Ok(Progress::Failed(failure))
+            if front.behaviour().prefers_failed_streams && error::is_passing(&failure) =>
+        {
+            body.fail(&failure);
+        }
         Ok(Progress::Failed(failure)) => {
             body.failed(&failure);
             return Err(front.failure(&failure, request));
@@ -232,10 +234,16 @@ async fn streamed(
     response
 }
 
-/// Call ids of the conversation so far.
-fn call_ids(items: &[Item]) -> HashSet<String> {
+/// What the writer of this turn's answer must know.
+fn writer_seed(seal: &Seal, items: &[Item], client: ClientProtocol) -> WriterSeed {
     let id = |item: &Item| if let Item::Call(call) = item { Some(call.id.to_string()) } else { None };
-    items.iter().filter_map(id).collect()
+    WriterSeed {
+        random: random(),
+        created_at: clock::unix_now(),
+        call_ids: items.iter().filter_map(id).collect(),
+        seal: seal.clone(),
+        client: client.behaviour(),
+    }
 }
 
 /// Sixteen random bytes, from which all ids of a response are made.

@@ -11,7 +11,8 @@ use latimer_protocol::turn::{
     TurnEvent, TurnRequest,
 };
 use latimer_proxy::inbound::chat::request::{ResponseOptions, read};
-use latimer_proxy::inbound::chat::stream::{Writer, WriterSeed};
+use latimer_proxy::inbound::chat::stream::ChatWriter;
+use latimer_proxy::inbound::writer::{ClientWriter as _, WriterSeed};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -251,8 +252,8 @@ fn an_answer_comes_back_as_it_was() {
     });
     let seal = Seal::from_secret(b"secret");
     let (_, wants) = read(asked.to_string().as_bytes(), &seal).expect("a request");
-    let begin = WriterSeed { seed: [1; 16], seal: seal.clone(), ..WriterSeed::default() };
-    let mut writer = Writer::new(begin, wants);
+    let seed = WriterSeed { random: [1; 16], seal: seal.clone(), ..WriterSeed::default() };
+    let mut writer = ChatWriter::new(seed, wants);
     for event in [
         TurnEvent::Reasoning("hm"),
         TurnEvent::ReasoningState(state("before everything")),
@@ -270,7 +271,7 @@ fn an_answer_comes_back_as_it_was() {
     ] {
         writer.event(event);
     }
-    let object: Value = serde_json::from_slice(&writer.into_object()).expect("JSON");
+    let object: Value = serde_json::from_slice(&writer.take_object()).expect("JSON");
     let mut next = asked.clone();
     next["messages"].as_array_mut().expect("messages").extend([
         object["choices"][0]["message"].clone(),

@@ -10,31 +10,32 @@ use latimer_adapters::reader::{BodyEnd, Reader as _, ReaderContext};
 use latimer_protocol::chat::legality;
 use latimer_protocol::failure::{Failure, Kind};
 use latimer_protocol::turn::{EventSink as _, Seal, TurnEvent};
-use latimer_proxy::inbound::chat::answer::Answer;
 use latimer_proxy::inbound::chat::request;
-use latimer_proxy::inbound::chat::stream::{Writer, WriterSeed};
+use latimer_proxy::inbound::chat::stream::ChatWriter;
+use latimer_proxy::inbound::writer::answer::Answer;
+use latimer_proxy::inbound::writer::{ClientWriter as _, WriterSeed};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use script::{any_answer, play};
 
 /// A writer for a request that has these fields besides the necessary ones.
-fn writer(fields: &Value, stream: bool) -> (Writer, bool) {
+fn writer(fields: &Value, stream: bool) -> (ChatWriter, bool) {
     let mut body =
         json!({ "model": "glm-5", "messages": [{ "role": "user", "content": "go" }], "stream": stream });
     body.as_object_mut().expect("an object").extend(fields.as_object().cloned().unwrap_or_default());
     let (_, wants) = request::read(body.to_string().as_bytes(), &Seal::default()).expect("a request");
-    let begin = WriterSeed {
-        seed: [7; 16],
+    let seed = WriterSeed {
+        random: [7; 16],
         created_at: 1_700_000_000,
         call_ids: ["used".to_owned()].into(),
         ..WriterSeed::default()
     };
     let usage = wants.usage;
-    (Writer::new(begin, wants), usage)
+    (ChatWriter::new(seed, wants), usage)
 }
 
-fn play_all<'l>(writer: &mut Writer, lines: impl IntoIterator<Item = &'l str>) {
+fn play_all<'l>(writer: &mut ChatWriter, lines: impl IntoIterator<Item = &'l str>) {
     for line in lines {
         if line == "alive" { writer.keep_alive() } else { play(writer, line) }
     }
@@ -93,7 +94,7 @@ fn scripts_give_legal_answers() {
         let (mut whole, _) = writer(&fields, false);
         play_all(&mut whole, lines());
         assert!(whole.take().is_empty() && whole.is_finished());
-        let object = whole.into_object();
+        let object = whole.take_object();
         assert_eq!(legality::check_object(&object), Vec::<String>::new(), "{}", path.display());
         let mut object: Value = serde_json::from_slice(&object).expect("JSON");
         if object["choices"].is_array() {
@@ -155,7 +156,7 @@ fn usage_behind_a_stop_sequence_still_reaches_one_object() {
     assert_eq!(writer.finish_reason(), Some("stop"), "before the upstream says anything");
     play_all(&mut writer, ["usage", "finished length"]);
     assert_eq!(writer.finish_reason(), Some("stop"));
-    let object: Value = serde_json::from_slice(&writer.into_object()).expect("JSON");
+    let object: Value = serde_json::from_slice(&writer.take_object()).expect("JSON");
     assert_eq!(object["choices"][0]["message"]["content"], "a ");
     assert_eq!(object["usage"]["total_tokens"], 19);
 }
@@ -163,9 +164,9 @@ fn usage_behind_a_stop_sequence_still_reaches_one_object() {
 #[test]
 fn the_time_is_that_of_the_beginning() {
     let (mut writer, _) = writer(&json!({}), true);
-    writer.set_now(1_800_000_000);
+    writer.set_time(1_800_000_000);
     play(&mut writer, "started");
-    writer.set_now(1_900_000_000);
+    writer.set_time(1_900_000_000);
     play(&mut writer, "finished stop");
     let bytes = writer.take();
     assert_eq!(legality::check(&bytes, false), Vec::<String>::new());
@@ -203,7 +204,7 @@ proptest! {
         prop_assert_eq!(legality::check(&bytes, usage), Vec::<String>::new(), "{}", shown(&bytes));
         prop_assert_eq!(stream.failure().is_some(), whole.failure().is_some());
         prop_assert!(whole.out().is_empty() && whole.is_finished());
-        let object = whole.into_object();
+        let object = whole.take_object();
         prop_assert_eq!(legality::check_object(&object), Vec::<String>::new(), "{}", String::from_utf8_lossy(&object));
         prop_assert_eq!(said(&bytes), content(&object), "a stream and an object say the same");
     }
@@ -233,7 +234,7 @@ fn content(object: &[u8]) -> Option<String> {
 /// A provider's answer, read by its tap, as the client gets it.
 fn passed(fields: &Value, lines: &[&str], end: BodyEnd) -> (String, Answer) {
     let (writer, _) = writer(fields, true);
-    let mut answer = Answer::new(writer);
+    let mut answer = writer.into_answer();
     let mut tap = Box::new(ChatPassthroughReader::new(ReaderContext::default()));
     for line in lines {
         tap.push(line.as_bytes(), &mut answer);
@@ -288,7 +289,7 @@ fn a_failure_before_anything_was_shown_is_the_writers() {
 #[test]
 fn what_a_failed_attempt_began_is_not_shown() {
     let (writer, _) = writer(&json!({}), true);
-    let mut answer = Answer::new(writer);
+    let mut answer = writer.into_answer();
     let mut first = ChatPassthroughReader::new(ReaderContext::default());
     first.push(ROLE.replace("u1", "u0").as_bytes(), &mut answer);
     let mut second = Box::new(ChatPassthroughReader::new(ReaderContext::default()));
@@ -317,8 +318,8 @@ fn an_answer_that_is_translated_is_the_writers() {
     let (mut plain, _) = writer(&json!({}), true);
     play_all(&mut plain, script);
     let (other, _) = writer(&json!({}), true);
-    let mut answer = Answer::new(other);
-    answer.keep_alive();
+    let mut answer = other.into_answer();
+    answer.keep_alive(false);
     for line in script {
         play(&mut answer, line);
     }

@@ -7,7 +7,8 @@ use gemini_scripts::{drive, opened, pieces, played, shown, snapshot, writer};
 use latimer_protocol::failure::{Failure, Kind};
 use latimer_protocol::gemini::legality;
 use latimer_proxy::inbound::gemini::names::Names;
-use latimer_proxy::inbound::gemini::stream::{Form, Writer, WriterSeed};
+use latimer_proxy::inbound::gemini::stream::{Form, GeminiWriter, GeminiWriterOptions};
+use latimer_proxy::inbound::writer::{ClientWriter as _, WriterSeed};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -102,7 +103,7 @@ fn a_stopped_turn_ends_legally_wherever_it_is() {
             drive(&mut writer, "text \"late\"");
             writer.keep_alive();
             assert!(writer.is_finished());
-            let bytes = if form == Form::Object { writer.into_object() } else { writer.take() };
+            let bytes = if form == Form::Object { writer.take_object() } else { writer.take() };
             assert_eq!(faults(form, &bytes), Vec::<String>::new(), "{}", String::from_utf8_lossy(&bytes));
             assert_eq!(pieces(form, &bytes).last().expect("an error")["error"]["status"], "UNAVAILABLE");
         }
@@ -111,8 +112,8 @@ fn a_stopped_turn_ends_legally_wherever_it_is() {
 
 #[test]
 fn thoughts_are_for_those_who_asked_and_their_state_is_for_everybody() {
-    let begin = WriterSeed { model: "m".to_owned(), ..WriterSeed::default() };
-    let mut quiet = Writer::new(begin, Names::default());
+    let options = GeminiWriterOptions { model: "m".to_owned(), ..GeminiWriterOptions::default() };
+    let mut quiet = GeminiWriter::new(WriterSeed::default(), options, Names::default());
     for line in ["reasoning \"secret\"", "state \"kept\"", "text \"a\"", "finished stop"] {
         drive(&mut quiet, line);
     }

@@ -5,21 +5,16 @@ mod messages_support;
 
 use latimer_protocol::anthropic::legality;
 use latimer_protocol::failure::{Failure, Kind};
-use latimer_proxy::inbound::messages::stream::{Writer, WriterSeed};
+use latimer_proxy::inbound::messages::stream::{MessagesWriter, MessagesWriterOptions};
+use latimer_proxy::inbound::writer::{ClientWriter as _, WriterSeed};
 use messages_support::{Events as _, beside, play, shown_stream};
 use proptest::prelude::*;
 use serde_json::Value;
 
-fn writer(stream: bool) -> Writer {
-    Writer::new(WriterSeed {
-        seed: [7; 16],
-        model: "glm-5".to_owned(),
-        stream,
-        input_tokens: 50,
-        call_ids: ["used".to_owned()].into(),
-        stops: vec!["END".to_owned()],
-        ..WriterSeed::default()
-    })
+fn writer(stream: bool) -> MessagesWriter {
+    let seed = WriterSeed { random: [7; 16], call_ids: ["used".to_owned()].into(), ..WriterSeed::default() };
+    let (model, stops) = ("glm-5".to_owned(), vec!["END".to_owned()]);
+    MessagesWriter::new(seed, MessagesWriterOptions { model, stream, input_tokens: 50, stops })
 }
 
 #[test]
@@ -35,7 +30,7 @@ fn scripts_give_legal_streams() {
         assert_eq!(legality::check(&bytes), Vec::<String>::new(), "{}", path.display());
         let events = shown_stream(&bytes);
         assert_eq!(bytes, object.take(), "the object is made of the same events");
-        let object: Value = serde_json::from_slice(&object.into_object()).expect("JSON");
+        let object: Value = serde_json::from_slice(&object.take_object()).expect("JSON");
         assert_eq!(collected(&bytes), object, "{}", path.display());
         let object = serde_json::to_string_pretty(&object).expect("JSON");
         beside(path, ".events", "", &format!("{events}\n\n{object}"));
@@ -189,7 +184,7 @@ proptest! {
         let bytes = stream.take();
         prop_assert_eq!(legality::check(&bytes), Vec::<String>::new(), "{}", shown_stream(&bytes));
         prop_assert_eq!(&object.take(), &bytes);
-        let object: Value = serde_json::from_slice(&object.into_object()).expect("JSON");
+        let object: Value = serde_json::from_slice(&object.take_object()).expect("JSON");
         prop_assert_eq!(collected(&bytes), object.clone());
         let blocks = object["content"].as_array().into_iter().flatten();
         let texts: Vec<&str> = blocks.filter_map(|block| block["text"].as_str()).collect();

@@ -9,8 +9,9 @@ use latimer_adapters::reader::{BodyEnd, Reader as _, ReaderContext};
 use latimer_protocol::anthropic::legality;
 use latimer_protocol::failure::{Failure, Kind};
 use latimer_protocol::turn::{EventSink as _, OpaqueState, Owner, Seal, TurnEvent};
-use latimer_proxy::inbound::messages::answer::Answer;
-use latimer_proxy::inbound::messages::stream::{Writer, WriterSeed};
+use latimer_proxy::inbound::messages::stream::{MessagesWriter, MessagesWriterOptions};
+use latimer_proxy::inbound::writer::WriterSeed;
+use latimer_proxy::inbound::writer::answer::Answer;
 use messages_support::Events as _;
 use serde_json::{Value, json};
 
@@ -19,7 +20,9 @@ fn owner() -> Owner {
 }
 
 fn answer() -> Answer {
-    Answer::new(Writer::new(WriterSeed { stream: true, model: "asked".to_owned(), ..WriterSeed::default() }))
+    let (model, stream) = ("asked".to_owned(), true);
+    let options = MessagesWriterOptions { model, stream, ..MessagesWriterOptions::default() };
+    MessagesWriter::new(WriterSeed::default(), options).into_answer()
 }
 
 fn fixture(name: &str) -> String {

@@ -11,7 +11,8 @@ use latimer_protocol::turn::{
 };
 use latimer_proxy::inbound::messages::purpose::{Purpose, play};
 use latimer_proxy::inbound::messages::request::{Parsed, read};
-use latimer_proxy::inbound::messages::stream::{Writer, WriterSeed};
+use latimer_proxy::inbound::messages::stream::{MessagesWriter, MessagesWriterOptions};
+use latimer_proxy::inbound::writer::{ClientWriter as _, WriterSeed};
 use messages_support::beside;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -135,8 +136,14 @@ fn titles_and_searches_can_be_answered_without_a_provider() {
         let parsed = recorded(name);
         let answer = parsed.purpose.local_answer(&parsed.turn).expect("an answer");
         assert!(answer.contains(want), "{answer}");
-        let mut writer =
-            Writer::new(WriterSeed { stream: true, model: parsed.turn.model, ..WriterSeed::default() });
+        let mut writer = MessagesWriter::new(
+            WriterSeed::default(),
+            MessagesWriterOptions {
+                stream: true,
+                model: parsed.turn.model,
+                ..MessagesWriterOptions::default()
+            },
+        );
         play(&answer, &mut writer);
         assert_eq!(legality::check(&writer.take()), Vec::<String>::new());
     }
@@ -148,9 +155,12 @@ fn titles_and_searches_can_be_answered_without_a_provider() {
 
 /// The last assistant blocks of an answer, sent back as a client does.
 fn sent_back(events: &[TurnEvent<'_>], seal: &Seal) -> Vec<Item> {
-    let mut writer = Writer::new(WriterSeed { seal: seal.clone(), ..WriterSeed::default() });
+    let mut writer = MessagesWriter::new(
+        WriterSeed { seal: seal.clone(), ..WriterSeed::default() },
+        MessagesWriterOptions::default(),
+    );
     events.iter().cloned().for_each(|event| writer.event(event));
-    let object: Value = serde_json::from_slice(&writer.into_object()).expect("JSON");
+    let object: Value = serde_json::from_slice(&writer.take_object()).expect("JSON");
     let body = json!({ "model": "m", "messages": [{ "role": "user", "content": "x" }, { "role": "assistant", "content": object["content"] }] });
     let mut items = read(body.to_string().as_bytes(), seal).expect("understood").turn.items;
     items.split_off(1)

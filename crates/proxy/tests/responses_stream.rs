@@ -6,8 +6,10 @@ mod script;
 use latimer_protocol::failure::{Failure, Kind};
 use latimer_protocol::responses::legality;
 use latimer_protocol::turn::Seal;
+use latimer_proxy::inbound::client_behaviour::{ANY_CLIENT, CODEX};
 use latimer_proxy::inbound::responses::request;
-use latimer_proxy::inbound::responses::stream::{Writer, WriterSeed};
+use latimer_proxy::inbound::responses::stream::{ResponsesWriter, ResponsesWriterOptions};
+use latimer_proxy::inbound::writer::{ClientWriter as _, WriterSeed};
 use proptest::prelude::*;
 
 use script::any_answer;
@@ -16,20 +18,20 @@ const REQUEST: &str = r#"{"model":"glm-5","stream":true,"input":"go","tools":[
     {"type":"function","name":"exec_command"},{"type":"custom","name":"apply_patch"},{"type":"tool_search"},{"type":"local_shell"},
     {"type":"namespace","name":"mcp__lab","tools":[{"type":"function","name":"add"}]}]}"#;
 
-fn writer(codex: bool) -> Writer {
+fn writer(codex: bool) -> ResponsesWriter {
     let parsed = request::read(REQUEST.as_bytes(), &Seal::default()).expect("a request");
-    let begin = WriterSeed {
-        seed: [7; 16],
+    let seed = WriterSeed {
+        random: [7; 16],
         created_at: 1_700_000_000,
-        codex,
-        stream: true,
-        input_tokens: 50,
+        client: if codex { &CODEX } else { &ANY_CLIENT },
         ..WriterSeed::default()
     };
-    Writer::new(begin, &parsed.echo, parsed.tools)
+    let options =
+        ResponsesWriterOptions { stream: true, input_tokens: 50, ..ResponsesWriterOptions::default() };
+    ResponsesWriter::new(seed, options, &parsed.echo, parsed.tools)
 }
 
-fn play(writer: &mut Writer, line: &str) {
+fn play(writer: &mut ResponsesWriter, line: &str) {
     if line == "alive" { writer.keep_alive() } else { script::play(writer, line) }
 }
 

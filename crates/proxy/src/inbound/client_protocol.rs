@@ -2,6 +2,7 @@
 
 use latimer_protocol::failure::Failure;
 
+use super::client_behaviour::{ANY_CLIENT, CLAUDE_CODE, CODEX, ClientBehaviour, GEMINI_CLI};
 use super::wire::http_error::HttpError;
 use super::wire::openai_error::error_object;
 use super::{chat, gemini, messages, responses};
@@ -41,13 +42,24 @@ pub struct RefusalBody<'r> {
 }
 
 impl ClientProtocol {
+    /// What this client needs.
+    pub fn behaviour(self) -> &'static ClientBehaviour {
+        match self {
+            Self::Responses { codex: true } => &CODEX,
+            Self::Gemini { cli: true } => &GEMINI_CLI,
+            Self::Messages => &CLAUDE_CODE,
+            Self::Responses { codex: false } | Self::Chat | Self::Gemini { cli: false } => &ANY_CLIENT,
+        }
+    }
+
     /// A failure before the answer began. `request` is the name of the request in the log.
     pub fn failure(self, failure: &Failure, request: &str) -> HttpError {
+        let has_own_errors = self.behaviour().has_own_error_table;
         match self {
-            Self::Responses { codex } => responses::error::failure_error(failure, codex),
+            Self::Responses { .. } => responses::error::failure_error(failure, has_own_errors),
             Self::Chat => chat::error::failure_error(failure),
             Self::Messages => messages::error::failure_error(failure, request),
-            Self::Gemini { cli } => gemini::error::failure_error(failure, cli),
+            Self::Gemini { .. } => gemini::error::failure_error(failure, has_own_errors),
         }
     }
 
@@ -64,9 +76,9 @@ impl ClientProtocol {
         }
     }
 
-    /// A model that nothing leads to. Codex asks six times after a 404 and once after a 400, and shows the message of either.
+    /// A model that nothing leads to.
     pub fn no_model(self, message: &str, request: &str) -> HttpError {
-        let status = if self == (Self::Responses { codex: true }) { 400 } else { 404 };
+        let status = if self.behaviour().repeats_not_found { 400 } else { 404 };
         let kind = "invalid_request_error";
         self.refusal(
             &RefusalBody { status, kind, code: "model_not_found", param: Some("model"), message },

@@ -1,7 +1,7 @@
 //! Client protocols: requests in, events out.
 
-pub mod answer;
 pub mod chat;
+pub mod client_behaviour;
 pub mod client_protocol;
 pub mod gemini;
 pub mod messages;
@@ -9,3 +9,4 @@ pub mod models;
 pub mod responses;
 pub mod tokens;
 pub mod wire;
+pub mod writer;

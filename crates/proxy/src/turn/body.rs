@@ -15,10 +15,10 @@ use super::log::Log;
 use super::work::Work;
 use crate::clock;
 use crate::http::reply::ByteStream;
-use crate::inbound::answer::Answer;
-use crate::inbound::responses::answer::StoredResponse;
 use crate::inbound::responses::chain;
 use crate::inbound::responses::socket::recall::Recall;
+use crate::inbound::writer::StoredResponse;
+use crate::inbound::writer::answer::Answer;
 use crate::lifecycle::force_stop::ForceStop;
 use crate::route::attempt::{Progress, shutting_down};
 use crate::store::Store;
@@ -177,7 +177,7 @@ impl TurnBody {
 
     pub(super) fn fail(&mut self, failure: &Failure) {
         self.log.failed(failure);
-        self.writer.set_now(clock::unix_now());
+        self.writer.set_time(clock::unix_now());
         self.writer.fail(failure);
     }
 
@@ -202,13 +202,13 @@ impl TurnBody {
         }
         self.log.answered();
         self.keep();
-        Ok(self.writer.into_object())
+        Ok(self.writer.take_object())
     }
 
     /// The answer is over: from now on it can be gone on with.
     fn keep(&mut self) {
         let Some(StoreTarget { store, recall, input }) = self.keep.take() else { return };
-        let kept = if self.log.failure.is_none() { self.writer.kept() } else { None };
+        let kept = if self.log.failure.is_none() { self.writer.stored() } else { None };
         let Some(StoredResponse { id, output, response }) = kept else {
             recall.inspect(Recalled::forget);
             return;
@@ -261,7 +261,7 @@ impl EventSink for Watch<'_> {
         match &event {
             TurnEvent::Finished(reason) => {
                 self.log.finished(reason);
-                self.writer.set_now(clock::unix_now());
+                self.writer.set_time(clock::unix_now());
             }
             TurnEvent::Usage(usage) => self.log.usage = *usage,
             TurnEvent::Note(note) => return self.log.note(note),

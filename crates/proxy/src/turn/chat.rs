@@ -6,14 +6,11 @@ use hyper::header::HeaderMap;
 use latimer_adapters::prepared_request::{ClientRequest, WireProtocol};
 
 use super::{
-    EVENTS, InboundRequest, Kind, ResponsePlan, TurnBody, TurnContext, answered, begin, call_ids, client,
-    random,
+    EVENTS, InboundRequest, Kind, ResponsePlan, TurnBody, TurnContext, answered, begin, client, writer_seed,
 };
-use crate::clock;
 use crate::http::reply::{Reply, error_response};
-use crate::inbound::answer::Answer;
-use crate::inbound::chat::stream::{Writer, WriterSeed};
-use crate::inbound::chat::{answer, request};
+use crate::inbound::chat::request;
+use crate::inbound::chat::stream::ChatWriter;
 use crate::inbound::client_protocol::ClientProtocol;
 use crate::inbound::wire::http_error::HttpError;
 
@@ -32,16 +29,10 @@ fn ready(surroundings: TurnContext, headers: &HeaderMap, body: Bytes) -> Result<
     let (stream, notes) = (wants.stream, std::mem::take(&mut wants.notes));
     let question = InboundRequest::new(turn, stream, notes, headers, front, &surroundings.request)?;
     let targets = question.targets(&surroundings, front)?;
-    let writer = WriterSeed {
-        seed: random(),
-        created_at: clock::unix_now(),
-        call_ids: call_ids(&question.turn.items),
-        seal: surroundings.seal.clone(),
-    };
-    let writer = Writer::new(writer, wants);
+    let seed = writer_seed(&surroundings.seal, &question.turn.items, front);
     let seal = surroundings.seal.clone();
     let way = ResponsePlan {
-        answer: Answer::Chat(Box::new(answer::Answer::new(writer))),
+        answer: ChatWriter::new(seed, wants).into_answer(),
         // One object at the end is made by the writer.
         raw: stream.then(|| ClientRequest {
             protocol: WireProtocol::Chat,

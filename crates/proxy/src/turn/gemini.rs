@@ -6,14 +6,12 @@ use hyper::{Response, StatusCode};
 use latimer_protocol::turn::Seal;
 
 use super::{
-    EVENTS, InboundRequest, Kind, ResponsePlan, TurnBody, TurnContext, answered, begin, call_ids, client,
-    random,
+    EVENTS, InboundRequest, Kind, ResponsePlan, TurnBody, TurnContext, answered, begin, client, writer_seed,
 };
 use crate::http::reply::{Reply, error_response, json};
-use crate::inbound::answer::Answer;
 use crate::inbound::client_protocol::ClientProtocol;
 use crate::inbound::gemini::request::{self, Parsed};
-use crate::inbound::gemini::stream::{Form, Writer, WriterSeed};
+use crate::inbound::gemini::stream::{Form, GeminiWriter, GeminiWriterOptions};
 use crate::inbound::tokens;
 use crate::inbound::wire::http_error::HttpError;
 
@@ -63,17 +61,9 @@ fn ready(
     let question =
         InboundRequest::new(turn, form != Form::Object, notes, headers, front, &surroundings.request)?;
     let targets = question.targets(&surroundings, front)?;
-    let begun = WriterSeed {
-        seed: random(),
-        model: asked,
-        form,
-        thoughts,
-        cli: client::is_gemini_cli(headers),
-        input_tokens,
-        call_ids: call_ids(&question.turn.items),
-        seal: surroundings.seal.clone(),
-    };
-    let answer = Answer::Gemini(Box::new(Writer::new(begun, names)));
+    let seed = writer_seed(&surroundings.seal, &question.turn.items, front);
+    let options = GeminiWriterOptions { model: asked, form, thoughts, input_tokens };
+    let answer = GeminiWriter::new(seed, options, names).into_answer();
     let way = ResponsePlan { answer, raw: None, keep: None, kind: Kind::Turn };
     begin(surroundings, question, targets, way, front)
 }

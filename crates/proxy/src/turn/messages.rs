@@ -7,17 +7,15 @@ use latimer_adapters::prepared_request::{ClientRequest, WireProtocol};
 use latimer_protocol::turn::Seal;
 
 use super::{
-    EVENTS, InboundRequest, Kind, ResponsePlan, TurnBody, TurnContext, answered, begin, call_ids, client,
-    random,
+    EVENTS, InboundRequest, Kind, ResponsePlan, TurnBody, TurnContext, answered, begin, client, writer_seed,
 };
 use crate::config::{Config, Protocol};
 use crate::http::reply::{Reply, error_response, json};
-use crate::inbound::answer::Answer;
 use crate::inbound::client_protocol::ClientProtocol;
+use crate::inbound::messages::count;
 use crate::inbound::messages::models::meant;
 use crate::inbound::messages::request::{self, Parsed};
-use crate::inbound::messages::stream::{Writer, WriterSeed};
-use crate::inbound::messages::{answer, count};
+use crate::inbound::messages::stream::{MessagesWriter, MessagesWriterOptions};
 use crate::inbound::wire::http_error::HttpError;
 use crate::inbound::{models, tokens};
 use crate::route::endpoint_set::RouteTarget;
@@ -50,18 +48,11 @@ fn ready(surroundings: TurnContext, headers: &HeaderMap, body: Bytes) -> Result<
     let question = InboundRequest::new(turn, stream, notes, headers, front, &surroundings.request)?;
     let targets = question.targets(&surroundings, front)?;
     let known = purpose.local_answer(&question.turn).filter(|_| !targets.first().is_some_and(speaks_it));
-    let writer = Writer::new(WriterSeed {
-        seed: random(),
-        model: asked,
-        stream,
-        input_tokens,
-        call_ids: call_ids(&question.turn.items),
-        stops,
-        seal: surroundings.seal.clone(),
-    });
+    let seed = writer_seed(&surroundings.seal, &question.turn.items, front);
+    let options = MessagesWriterOptions { model: asked, stream, input_tokens, stops };
     let seal = surroundings.seal.clone();
     let way = ResponsePlan {
-        answer: Answer::Messages(Box::new(answer::Answer::new(writer))),
+        answer: MessagesWriter::new(seed, options).into_answer(),
         // One object at the end is made by the writer.
         raw: stream.then(|| ClientRequest {
             protocol: WireProtocol::Anthropic,

@@ -12,19 +12,18 @@ use serde_json::json;
 
 use super::body::{Recalled, StoreTarget};
 use super::{
-    EVENTS, InboundRequest, Kind, ResponsePlan, TurnBody, TurnContext, answered, begin, call_ids, client,
-    random, settled,
+    EVENTS, InboundRequest, Kind, ResponsePlan, TurnBody, TurnContext, answered, begin, client, settled,
+    writer_seed,
 };
 use crate::clock;
 use crate::config::Protocol;
 use crate::http::reply::{self, Reply, error_response};
-use crate::inbound::answer::Answer;
 use crate::inbound::client_protocol::ClientProtocol;
 use crate::inbound::responses::request::{self, Parsed};
 use crate::inbound::responses::socket::message::Create;
 use crate::inbound::responses::socket::recall::Recall;
-use crate::inbound::responses::stream::{Writer, WriterSeed};
-use crate::inbound::responses::{answer, chain, compact};
+use crate::inbound::responses::stream::{ResponsesWriter, ResponsesWriterOptions};
+use crate::inbound::responses::{chain, compact};
 use crate::inbound::tokens;
 use crate::inbound::wire::http_error::HttpError;
 use crate::inbound::wire::openai_error::RequestError;
@@ -150,20 +149,16 @@ fn ready(
     let compaction =
         compacts || (asks && !targets.first().is_some_and(|target| passes(target, question.level)));
     let keep = keep(&surroundings.store, &body, recalled);
-    let writer = WriterSeed {
-        seed: random(),
-        created_at: clock::unix_now(),
-        codex: client::is_codex(headers),
+    let seed = writer_seed(&surroundings.seal, &question.turn.items, front);
+    let options = ResponsesWriterOptions {
         stream,
         input_tokens: if warm_up { 0 } else { input_tokens },
-        call_ids: call_ids(&question.turn.items),
-        keeps: keep.is_some(),
+        stores: keep.is_some(),
         compaction,
-        seal: surroundings.seal.clone(),
     };
-    let writer = Writer::new(writer, &echo, tools);
+    let writer = ResponsesWriter::new(seed, options, &echo, tools);
     let way = ResponsePlan {
-        answer: Answer::Responses(Box::new(answer::Answer::new(writer))),
+        answer: writer.into_answer(),
         raw: Some(ClientRequest {
             protocol: WireProtocol::Responses,
             body,

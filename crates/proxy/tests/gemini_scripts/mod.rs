@@ -9,25 +9,19 @@ use std::path::Path;
 
 use latimer_protocol::turn::{EventSink, OpaqueState, Seal, TurnEvent, Usage};
 use latimer_proxy::inbound::gemini::request;
-use latimer_proxy::inbound::gemini::stream::{Form, Writer, WriterSeed};
+use latimer_proxy::inbound::gemini::stream::{Form, GeminiWriter, GeminiWriterOptions};
+use latimer_proxy::inbound::writer::{ClientWriter as _, WriterSeed};
 use serde_json::Value;
 
 const REQUEST: &str =
     r#"{"contents":"go","tools":[{"functionDeclarations":[{"name":"read"},{"name":"mcp.lab:add"}]}]}"#;
 
 /// A writer for the answer to a request with two functions, one of which goes by another name in the hub.
-pub(crate) fn writer(form: Form) -> Writer {
+pub(crate) fn writer(form: Form) -> GeminiWriter {
     let parsed = request::read("gemini-3-flash", REQUEST.as_bytes(), &Seal::default()).expect("a request");
-    let begin = WriterSeed {
-        seed: [7; 16],
-        model: parsed.turn.model,
-        form,
-        thoughts: true,
-        input_tokens: 50,
-        call_ids: ["taken".to_owned()].into(),
-        ..WriterSeed::default()
-    };
-    Writer::new(begin, parsed.names)
+    let seed = WriterSeed { random: [7; 16], call_ids: ["taken".to_owned()].into(), ..WriterSeed::default() };
+    let options = GeminiWriterOptions { model: parsed.turn.model, form, thoughts: true, input_tokens: 50 };
+    GeminiWriter::new(seed, options, parsed.names)
 }
 
 /// Plays a line of a script; in this protocol thoughts are counted apart.
@@ -40,7 +34,7 @@ pub(crate) fn play(sink: &mut dyn EventSink, line: &str) {
 }
 
 /// Plays a line to a writer, which can be kept waiting as well.
-pub(crate) fn drive(writer: &mut Writer, line: &str) {
+pub(crate) fn drive(writer: &mut GeminiWriter, line: &str) {
     if line == "alive" { writer.keep_alive() } else { play(writer, line) }
 }
 
@@ -48,7 +42,7 @@ pub(crate) fn drive(writer: &mut Writer, line: &str) {
 pub(crate) fn played<'l>(form: Form, lines: impl IntoIterator<Item = &'l str>) -> Vec<u8> {
     let mut writer = writer(form);
     lines.into_iter().for_each(|line| drive(&mut writer, line));
-    if form == Form::Object { writer.into_object() } else { writer.take() }
+    if form == Form::Object { writer.take_object() } else { writer.take() }
 }
 
 /// The pieces of a stream of either form, and the bare error at its end.

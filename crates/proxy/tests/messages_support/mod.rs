@@ -7,11 +7,12 @@ mod script;
 use std::path::Path;
 
 use latimer_protocol::turn::{EventSink as _, TurnEvent, Usage};
-use latimer_proxy::inbound::messages::stream::Writer;
+use latimer_proxy::inbound::messages::stream::MessagesWriter;
+use latimer_proxy::inbound::writer::ClientWriter as _;
 use serde_json::Value;
 
 /// Plays one line of a script; in this protocol what is written to caches is counted, and a writer can be kept waiting.
-pub(crate) fn play(writer: &mut Writer, line: &str) {
+pub(crate) fn play(writer: &mut MessagesWriter, line: &str) {
     let (input, output, cached, cache_write) = (Some(12), Some(7), Some(3), Some(2));
     match line {
         "alive" => writer.keep_alive(),

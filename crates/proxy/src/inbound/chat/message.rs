@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::parts::{self, Parts};
-use super::thoughts::{self, Detail, Place};
+use super::reasoning_details::{self, Detail, Place};
 use crate::inbound::responses::request::{field, missing, wrong_type};
 use crate::inbound::wire::openai_error::RequestError;
 use crate::inbound::wire::tool_map::ToolMap;
@@ -192,7 +192,7 @@ impl<'t> Items<'t> {
         let mut states = Vec::new();
         let mut in_details = String::new();
         for detail in details.unwrap_or_default() {
-            match thoughts::read(&detail, self.seal) {
+            match reasoning_details::read(&detail, self.seal) {
                 Detail::State(opaque, place) => states.push((place, opaque)),
                 Detail::Text(text) => in_details.push_str(&text),
                 Detail::Foreign => {

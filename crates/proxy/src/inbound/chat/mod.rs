@@ -1,17 +1,17 @@
 //! The Chat Completions protocol in front: what opencode, editors and the vendor's SDKs speak.
 //!
-//! [`request`] reads, [`stream`] writes, [`answer`] chooses between that and a provider's own chunks, [`error`] says no. All pure.
+//! [`request`] reads, [`stream`] writes, `passthrough` hands on a provider's own chunks, [`error`] says no. All pure.
 
-pub mod answer;
-mod call;
+mod chunks;
 pub mod error;
 mod message;
 mod object;
 mod options;
 mod parts;
-mod pass;
+mod passthrough;
+mod reasoning_details;
 pub mod request;
-mod stops;
 pub mod stream;
-mod thoughts;
+mod tool_call;
+mod tool_calls;
 mod tools;

@@ -22,7 +22,7 @@ const CLOSE: &[u8] = b"],\"role\":\"model\"}";
 const INDEX: &[u8] = b",\"index\":0}]";
 
 /// How an answer ends.
-pub(super) struct End<'e> {
+pub(super) struct PieceEnd<'e> {
     pub(super) reason: &'e str,
     pub(super) message: Option<&'e str>,
     /// JSON text of `usageMetadata`.
@@ -31,7 +31,7 @@ pub(super) struct End<'e> {
 }
 
 /// Writes the pieces of one answer.
-pub(super) struct Pieces {
+pub(super) struct ResponsePieces {
     form: Form,
     /// From behind the candidates to the end of a piece; the same in all of them.
     identity: Vec<u8>,
@@ -44,7 +44,7 @@ pub(super) struct Pieces {
     open: Option<bool>,
 }
 
-impl Pieces {
+impl ResponsePieces {
     pub(super) fn new(form: Form, model: &str, response_id: &str) -> Self {
         let mut identity = b",\"modelVersion\":".to_vec();
         push_string(&mut identity, model);
@@ -94,7 +94,7 @@ impl Pieces {
     }
 
     /// The last piece.
-    pub(super) fn finish(&mut self, end: &End<'_>) {
+    pub(super) fn finish(&mut self, end: &PieceEnd<'_>) {
         if self.form == Form::Object {
             if self.parts.is_empty() || end.signature.is_some() {
                 self.text("", false, end.signature);
@@ -131,8 +131,8 @@ impl Pieces {
     }
 
     /// The answer as one object, once it is over.
-    pub(super) fn into_object(self) -> Vec<u8> {
-        self.parts
+    pub(super) fn take_object(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.parts)
     }
 
     fn begin_piece_bare(&mut self) {
@@ -208,7 +208,7 @@ fn push_call(out: &mut Vec<u8>, id: &str, name: &str, args: &str, signature: Opt
     out.push(b'}');
 }
 
-fn push_end(out: &mut Vec<u8>, end: &End<'_>, identity: &[u8]) {
+fn push_end(out: &mut Vec<u8>, end: &PieceEnd<'_>, identity: &[u8]) {
     out.extend_from_slice(CLOSE);
     out.extend_from_slice(b",\"finishReason\":");
     push_string(out, end.reason);
@@ -220,4 +220,35 @@ fn push_end(out: &mut Vec<u8>, end: &End<'_>, identity: &[u8]) {
     out.extend_from_slice(b",\"usageMetadata\":");
     out.extend_from_slice(end.usage.as_bytes());
     out.extend_from_slice(identity);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    fn answer(form: Form) -> Vec<u8> {
+        let mut pieces = ResponsePieces::new(form, "m", "id");
+        pieces.text("a", true, None);
+        pieces.text("b", false, Some("s"));
+        pieces.text("c", false, None);
+        pieces.call("call_1", "read", "{\n}", None);
+        pieces.finish(&PieceEnd { reason: "STOP", message: None, usage: "{}", signature: None });
+        if form == Form::Object { pieces.take_object() } else { pieces.out }
+    }
+
+    #[test]
+    fn an_object_joins_texts_of_one_kind_and_an_array_does_not() {
+        let object: Value = serde_json::from_slice(&answer(Form::Object)).expect("an object");
+        let parts = object["candidates"][0]["content"]["parts"].as_array().expect("parts");
+        assert_eq!((parts.len(), &parts[1]["text"]), (3, &Value::from("bc")));
+        let array: Value = serde_json::from_slice(&answer(Form::Array)).expect("an array");
+        assert_eq!(array.as_array().map(Vec::len), Some(5));
+    }
+
+    #[test]
+    fn no_event_holds_a_line_break() {
+        let events = String::from_utf8(answer(Form::Events)).expect("text");
+        assert!(events.split("\n\n").all(|event| !event.contains('\n')), "{events}");
+    }
 }

@@ -1,235 +1,119 @@
-//! Turn events to the pieces of a `GenerateContentResponse`. A strict state machine; pure.
+//! Turn events to the pieces of a `GenerateContentResponse`. Pure.
 //!
 //! Invariant: there is exactly one end, a finish reason or an error, and nothing after it.
 //! Invariant: a call goes out once, whole, in the order in which the calls began. A text delta allocates nothing.
 //! Invariant: provider state stands on the part before which it came; behind the last part, on an empty text.
 
-use std::collections::{HashSet, VecDeque};
-use std::fmt::Write as _;
-
 use latimer_protocol::failure::Failure;
 use latimer_protocol::gemini::signature;
 use latimer_protocol::turn::{EventSink, FinishReason, OpaqueState, Seal, TurnEvent, Usage};
-use serde_json::{Map, Value};
 
 use super::error;
 pub use super::frame::Form;
-use super::frame::{End, Pieces};
+use super::frame::{PieceEnd, ResponsePieces};
 use super::names::Names;
+use crate::inbound::writer::answer::Answer;
+use crate::inbound::writer::calls::{CallIdRule, broken_call_message};
+use crate::inbound::writer::sequencer::{CallDelivery, ItemSink, PendingCall, Sequencer};
+use crate::inbound::writer::{AnswerPhase, ClientWriter, WriterSeed, estimate_tokens};
 
-/// What a writer must know besides the functions' names. Time and randomness come in as arguments.
+const CALL_IDS: CallIdRule = CallIdRule { prefix: "call_", max_bytes: usize::MAX, visible_ascii: false };
+
+/// How one answer is wanted.
 #[derive(Debug, Clone, Default)]
-pub struct WriterSeed {
-    /// All ids of the answer are made of these.
-    pub seed: [u8; 16],
+pub struct GeminiWriterOptions {
     /// The model, as the client named it.
     pub model: String,
-    /// How the answer is wanted.
+    /// Events, an array or one object.
     pub form: Form,
     /// The client wants to see the thoughts.
     pub thoughts: bool,
-    /// The client is the Gemini CLI, which repeats some errors for minutes.
-    pub cli: bool,
     /// A rough count of the input's tokens, for upstreams that do not count.
     pub input_tokens: u64,
-    /// Call ids of the conversation so far, which must not be used again.
-    pub call_ids: HashSet<String>,
-    /// Seals provider state for its way through the client.
-    pub seal: Seal,
 }
 
 /// Writes one answer.
-pub struct Writer {
-    begin: WriterSeed,
+pub struct GeminiWriter {
+    seed: WriterSeed,
+    input_tokens: u64,
+    phase: AnswerPhase,
+    sequencer: Sequencer,
+    parts: PartWriter,
+    usage: Usage,
+}
+
+/// Writes the parts of one answer, each with the provider state that came before it.
+struct PartWriter {
+    pieces: ResponsePieces,
     names: Names,
-    pieces: Pieces,
-    hex: String,
-    finished: bool,
-    /// Calls that began.
-    begun: u32,
-    /// Those that did not go out yet, in the order in which they began.
-    calls: VecDeque<Call>,
+    seal: Seal,
+    shows_thoughts: bool,
     /// Provider state for the part that comes next.
     states: Vec<OpaqueState>,
-    /// A call came out broken: nothing goes out after it but the end.
-    broken_call: Option<String>,
-    usage: Usage,
+    /// The signatures of calls that began and did not go out yet, by slot.
+    signatures: Vec<(u32, Option<String>)>,
     /// Bytes of text that were said, to estimate tokens.
-    written: u64,
+    text_bytes: u64,
 }
 
-/// A call whose arguments are collected: this protocol knows only whole ones.
-struct Call {
-    slot: u32,
-    id: String,
-    name: String,
-    arguments: String,
-    ended: bool,
-    signature: Option<String>,
-}
-
-impl Writer {
+impl GeminiWriter {
     /// A writer for one answer. Nothing is written before the first event.
-    pub fn new(begin: WriterSeed, names: Names) -> Self {
-        let mut hex = String::with_capacity(32);
-        for byte in begin.seed {
-            let _ = write!(hex, "{byte:02x}");
+    pub fn new(mut seed: WriterSeed, options: GeminiWriterOptions, names: Names) -> Self {
+        let GeminiWriterOptions { mut model, form, thoughts, input_tokens } = options;
+        if model.is_empty() {
+            model.push_str("unknown");
         }
-        let model = if begin.model.is_empty() { "unknown" } else { &begin.model };
-        let pieces = Pieces::new(begin.form, model, &hex);
-        Self {
-            begin,
+        let parts = PartWriter {
+            pieces: ResponsePieces::new(form, &model, &seed.hex()),
             names,
-            pieces,
-            hex,
-            finished: false,
-            begun: 0,
-            calls: VecDeque::new(),
+            seal: seed.seal.clone(),
+            shows_thoughts: thoughts,
             states: Vec::new(),
-            broken_call: None,
+            signatures: Vec::new(),
+            text_bytes: 0,
+        };
+        Self {
+            sequencer: Sequencer::new(CallDelivery::Complete, CALL_IDS, &mut seed),
+            seed,
+            input_tokens,
+            phase: AnswerPhase::Waiting,
+            parts,
             usage: Usage::default(),
-            written: 0,
         }
     }
 
-    /// Bytes that are ready for the client.
-    pub fn out(&self) -> &[u8] {
-        &self.pieces.out
-    }
-
-    /// Takes the bytes that are ready.
-    pub fn take(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.pieces.out)
-    }
-
-    /// Throws the bytes away.
-    pub fn discard(&mut self) {
-        self.pieces.out.clear();
-    }
-
-    /// True once the end was written.
-    pub fn is_finished(&self) -> bool {
-        self.finished
-    }
-
-    /// Takes the time, as the writers of other protocols do. Answers of this one hold none.
-    pub fn set_now(&mut self, _now: u64) {}
-
-    /// Keeps the client waiting, with something that means nothing.
-    pub fn keep_alive(&mut self) {
-        if !self.finished {
-            self.pieces.keep_alive();
-        }
-    }
-
-    /// Ends the answer with a failure. Calls that did not go out yet never will.
-    pub fn fail(&mut self, failure: &Failure) {
-        if !self.finished {
-            self.finished = true;
-            self.pieces.fail(&error::failure_body(failure, self.begin.cli));
-        }
-    }
-
-    /// The answer as one object, or the error it ended with; for [`Form::Object`], once it is over.
-    pub fn into_object(self) -> Vec<u8> {
-        self.pieces.into_object()
-    }
-
-    fn text(&mut self, text: &str, thought: bool) {
-        self.written += text.len() as u64;
-        if thought && !self.begin.thoughts {
-            return;
-        }
-        if self.states.is_empty() {
-            return self.pieces.text(text, thought, None);
-        }
-        let signature = self.signature();
-        self.pieces.text(text, thought, signature.as_deref());
-    }
-
-    /// Takes the state that waits for a part.
-    fn signature(&mut self) -> Option<String> {
-        if self.states.is_empty() {
-            return None;
-        }
-        let signature = signature::seal(&self.states, &self.begin.seal);
-        self.states.clear();
-        Some(signature)
-    }
-
-    fn call_started(&mut self, slot: u32, id: Option<&str>, name: &str) {
-        let is_free = |id: &&str| !id.is_empty() && !self.begin.call_ids.contains(*id);
-        let id =
-            id.filter(is_free).map_or_else(|| format!("call_{}{:02x}", self.hex, self.begun), str::to_owned);
-        self.begun += 1;
-        self.begin.call_ids.insert(id.clone());
-        let signature = self.signature();
-        let name = self.names.client(name).to_owned();
-        self.calls.push_back(Call { slot, id, name, arguments: String::new(), ended: false, signature });
-    }
-
-    fn call_arguments(&mut self, slot: u32, json: &str) {
-        self.written += json.len() as u64;
-        if let Some(call) = self.calls.iter_mut().rev().find(|call| call.slot == slot) {
-            call.arguments.push_str(json);
-        }
-    }
-
-    fn call_ended(&mut self, slot: u32) {
-        if let Some(call) = self.calls.iter_mut().rev().find(|call| call.slot == slot) {
-            call.ended = true;
-        }
-        while self.calls.front().is_some_and(|call| call.ended) && self.broken_call.is_none() {
-            self.next_call(true);
-        }
-    }
-
-    /// Writes the oldest call. `whole` says that a call that cannot be read is broken, and not merely cut.
-    fn next_call(&mut self, whole: bool) {
-        let Some(call) = self.calls.pop_front() else { return };
-        let whole = whole || call.ended;
-        let arguments = call.arguments.trim();
-        let arguments = if arguments.is_empty() && whole { "{}" } else { arguments };
-        if serde_json::from_str::<Map<String, Value>>(arguments).is_ok() {
-            self.pieces.call(&call.id, &call.name, arguments, call.signature.as_deref());
-        } else if whole {
-            self.broken_call = Some(call.name);
-        }
+    /// The answer by this writer: no upstream's own events reach a Gemini client.
+    pub fn into_answer(self) -> Answer {
+        Answer::new(self)
     }
 
     fn finish(&mut self, reason: FinishReason) {
-        let (word, whole) = match reason {
+        let (reason, cut) = match reason {
             FinishReason::Failed(failure) => return self.fail(&failure),
-            FinishReason::Stop | FinishReason::ToolCalls => ("STOP", true),
-            FinishReason::Length => ("MAX_TOKENS", false),
-            FinishReason::ContentFilter => ("SAFETY", false),
+            FinishReason::Stop | FinishReason::ToolCalls => ("STOP", false),
+            FinishReason::Length => ("MAX_TOKENS", true),
+            FinishReason::ContentFilter => ("SAFETY", true),
         };
-        while !self.calls.is_empty() && self.broken_call.is_none() {
-            self.next_call(whole);
-        }
-        let message = self.broken_call.take().filter(|_| whole).map(|name| {
-            format!(
-                "the model called `{name}` with arguments that are not JSON, so the call was not passed on"
-            )
-        });
-        let reason = if message.is_some() { "MALFORMED_FUNCTION_CALL" } else { word };
-        let signature = self.signature();
+        self.sequencer.finish(cut, &mut self.parts);
+        let broken = self.sequencer.broken_call().filter(|_| !cut);
+        let message = broken.map(|name| broken_call_message(self.parts.names.client(name)));
+        let reason = if message.is_some() { "MALFORMED_FUNCTION_CALL" } else { reason };
+        let signature = self.parts.signature();
         let usage = self.usage_json();
-        self.pieces.finish(&End {
+        self.parts.pieces.finish(&PieceEnd {
             reason,
             message: message.as_deref(),
             usage: &usage,
             signature: signature.as_deref(),
         });
-        self.finished = true;
+        self.phase = AnswerPhase::Finished;
     }
 
-    /// Complete usage: clients decide by it when to compress, so an upstream that does not count is estimated at four bytes a
-    /// token.
+    /// Complete usage: clients decide by it when to compress, so what an upstream does not count is estimated.
     fn usage_json(&self) -> String {
         let usage = &self.usage;
-        let input = usage.input.unwrap_or(self.begin.input_tokens);
-        let output = usage.output.unwrap_or(self.written.div_ceil(4));
+        let input = usage.input.unwrap_or(self.input_tokens);
+        let output = usage.output.unwrap_or_else(|| estimate_tokens(self.parts.text_bytes));
         let thoughts = usage.reasoning.unwrap_or(0).min(output);
         let mut fields = serde_json::json!({
             "promptTokenCount": input,
@@ -247,22 +131,134 @@ impl Writer {
     }
 }
 
-impl EventSink for Writer {
+impl PartWriter {
+    fn push(&mut self, text: &str, thought: bool) {
+        self.text_bytes += text.len() as u64;
+        if !thought || self.shows_thoughts {
+            let signature = self.signature();
+            self.pieces.text(text, thought, signature.as_deref());
+        }
+    }
+
+    /// Takes the state that waits for a part.
+    fn signature(&mut self) -> Option<String> {
+        if self.states.is_empty() {
+            return None;
+        }
+        let signature = signature::seal(&self.states, &self.seal);
+        self.states.clear();
+        Some(signature)
+    }
+}
+
+impl ItemSink for PartWriter {
+    fn text(&mut self, text: &str) {
+        self.push(text, false);
+    }
+
+    fn reasoning(&mut self, text: &str) {
+        self.push(text, true);
+    }
+
+    fn reasoning_state(&mut self, opaque: OpaqueState) {
+        self.states.push(opaque);
+    }
+
+    fn call_announced(&mut self, slot: u32) {
+        let signature = self.signature();
+        self.signatures.push((slot, signature));
+    }
+
+    /// This protocol knows only whole calls.
+    fn call_started(&mut self, _: &PendingCall) {}
+
+    fn call_arguments(&mut self, _: &str) {}
+
+    fn call_ended(&mut self, call: &PendingCall) -> bool {
+        let place = self.signatures.iter().position(|(slot, _)| *slot == call.slot);
+        let signature = place.and_then(|place| self.signatures.remove(place).1);
+        let is_complete = call.is_complete();
+        if is_complete {
+            let name = self.names.client(&call.name);
+            self.pieces.call(&call.id, name, call.arguments().trim(), signature.as_deref());
+        }
+        is_complete
+    }
+
+    fn call_broken(&mut self, _: &PendingCall) {}
+}
+
+impl ClientWriter for GeminiWriter {
+    fn out(&self) -> &[u8] {
+        &self.parts.pieces.out
+    }
+
+    fn out_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.parts.pieces.out
+    }
+
+    fn is_finished(&self) -> bool {
+        self.phase == AnswerPhase::Finished
+    }
+
+    fn keep_alive(&mut self) {
+        if !self.is_finished() {
+            self.parts.pieces.keep_alive();
+        }
+    }
+
+    /// Calls that did not go out yet never will.
+    fn fail(&mut self, failure: &Failure) {
+        if !self.is_finished() {
+            self.phase = AnswerPhase::Finished;
+            self.parts.pieces.fail(&error::failure_body(failure, self.seed.client.has_own_error_table));
+        }
+    }
+
+    /// For [`Form::Object`].
+    fn take_object(&mut self) -> Vec<u8> {
+        self.parts.pieces.take_object()
+    }
+}
+
+impl EventSink for GeminiWriter {
     fn event(&mut self, event: TurnEvent<'_>) {
-        if self.finished || (self.broken_call.is_some() && event.is_semantic()) {
+        let is_closed = self.sequencer.broken_call().is_some() && event.is_semantic();
+        if is_closed || self.is_finished() {
             return;
         }
         match event {
-            TurnEvent::Text(text) | TurnEvent::Refusal(text) => self.text(text, false),
-            TurnEvent::Reasoning(text) => self.text(text, true),
-            TurnEvent::ReasoningState(opaque) => self.states.push(opaque),
-            TurnEvent::CallStarted { slot, id, name } => self.call_started(slot, id, name),
-            TurnEvent::CallArguments { slot, json } => self.call_arguments(slot, json),
-            TurnEvent::CallEnded { slot } => self.call_ended(slot),
             TurnEvent::Usage(usage) => self.usage = usage,
+            TurnEvent::Finished(reason) => self.finish(reason),
             // Frames are of another protocol.
             TurnEvent::Started | TurnEvent::Note(_) | TurnEvent::Frame(_) => {}
-            TurnEvent::Finished(reason) => self.finish(reason),
+            item => {
+                if let TurnEvent::CallArguments { json, .. } = &item {
+                    self.parts.text_bytes += json.len() as u64;
+                }
+                self.sequencer.event(item, &mut self.parts);
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_passes_a_call_that_is_not_complete() {
+        let mut writer =
+            GeminiWriter::new(WriterSeed::default(), GeminiWriterOptions::default(), Names::default());
+        writer.event(TurnEvent::CallStarted { slot: 0, id: None, name: "read" });
+        writer.event(TurnEvent::CallArguments { slot: 0, json: "{\"a\"" });
+        assert!(writer.out().is_empty());
+        writer.event(TurnEvent::Text("meanwhile"));
+        assert!(String::from_utf8_lossy(&writer.take()).contains("meanwhile"));
+        writer.event(TurnEvent::CallArguments { slot: 0, json: ":1}" });
+        writer.event(TurnEvent::CallEnded { slot: 0 });
+        writer.event(TurnEvent::Finished(FinishReason::Stop));
+        let text = String::from_utf8(writer.take()).expect("text");
+        assert!(text.contains("\"args\":{\"a\":1}") && text.contains("\"finishReason\":\"STOP\""), "{text}");
     }
 }

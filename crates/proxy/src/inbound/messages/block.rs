@@ -1,18 +1,16 @@
-//! Blocks of a Messages stream: words, thoughts and calls, each with its events.
-
-use serde_json::Value;
-use serde_json::value::RawValue;
+//! Content blocks of a Messages stream: text, thinking and calls, each with its events.
 
 use crate::inbound::wire::json::{push_escaped, push_number, push_string};
+use crate::inbound::writer::sequencer::PendingCall;
 
 /// What a block holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum BlockKind {
     Text,
     Thinking,
 }
 
-impl Kind {
+impl BlockKind {
     /// The block's type and its field, which the deltas use too.
     fn name(self) -> &'static str {
         match self {
@@ -22,10 +20,10 @@ impl Kind {
     }
 }
 
-/// Words or thoughts that are being written.
+/// Text or thinking that is being written.
 #[derive(Debug)]
 pub(super) struct TextBlock {
-    pub(super) kind: Kind,
+    pub(super) kind: BlockKind,
     index: u32,
     /// A delta up to its text.
     head: Vec<u8>,
@@ -34,10 +32,10 @@ pub(super) struct TextBlock {
 }
 
 impl TextBlock {
-    pub(super) fn open(kind: Kind, index: u32, keep: bool, out: &mut Vec<u8>) -> Self {
-        start(out, index, |out| match kind {
-            Kind::Text => out.extend_from_slice(b"{\"type\":\"text\",\"text\":\"\"}"),
-            Kind::Thinking => {
+    pub(super) fn open(kind: BlockKind, index: u32, keep: bool, out: &mut Vec<u8>) -> Self {
+        push_start(out, index, |out| match kind {
+            BlockKind::Text => out.extend_from_slice(b"{\"type\":\"text\",\"text\":\"\"}"),
+            BlockKind::Thinking => {
                 out.extend_from_slice(b"{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"}");
             }
         });
@@ -59,13 +57,13 @@ impl TextBlock {
     /// Writes the closing events; gives the whole block where it is wanted.
     pub(super) fn close(self, signature: Option<&str>, out: &mut Vec<u8>) -> Option<Vec<u8>> {
         if let Some(signature) = signature {
-            signature_delta(out, u64::from(self.index), signature);
+            push_signature(out, u64::from(self.index), signature);
         }
-        stop(out, u64::from(self.index));
+        push_stop(out, u64::from(self.index));
         let kept = self.kept?;
         let name = self.kind.name().as_bytes();
         let mut block = [b"{\"type\":\"", name, b"\",\"", name, b"\":\"", &kept, b"\""].concat();
-        if self.kind == Kind::Thinking {
+        if self.kind == BlockKind::Thinking {
             block.extend_from_slice(b",\"signature\":");
             push_string(&mut block, signature.unwrap_or_default());
         }
@@ -74,113 +72,65 @@ impl TextBlock {
     }
 }
 
-/// Thoughts that nobody may read: one block without deltas.
-pub(super) fn redacted(data: &str, index: u32, out: &mut Vec<u8>) -> Vec<u8> {
+/// Thinking that nobody may read: one block without deltas.
+pub(super) fn redacted_block(data: &str, index: u32, out: &mut Vec<u8>) -> Vec<u8> {
     let mut block = b"{\"type\":\"redacted_thinking\",\"data\":".to_vec();
     push_string(&mut block, data);
     block.push(b'}');
-    start(out, index, |out| out.extend_from_slice(&block));
-    stop(out, u64::from(index));
+    push_start(out, index, |out| out.extend_from_slice(&block));
+    push_stop(out, u64::from(index));
     block
 }
 
-/// A call that is open or waits to be.
+/// A call that is being written.
 #[derive(Debug)]
-pub(super) struct Call {
-    pub(super) slot: u32,
-    pub(super) name: String,
-    /// No more arguments will come.
-    pub(super) ended: bool,
-    id: String,
+pub(super) struct CallBlock {
     index: u32,
+    /// A delta up to its piece of the arguments.
     head: Vec<u8>,
-    arguments: String,
 }
 
-impl Call {
-    pub(super) fn new(slot: u32, id: String, name: &str) -> Self {
-        Self {
-            slot,
-            name: name.to_owned(),
-            ended: false,
-            id,
-            index: 0,
-            head: Vec::new(),
-            arguments: String::new(),
-        }
-    }
-
-    /// Writes the beginning, and what came while the call waited.
-    pub(super) fn open(&mut self, index: u32, out: &mut Vec<u8>) {
-        self.index = index;
-        self.head = delta_head(u64::from(index), "input_json_delta", "partial_json");
-        start(out, index, |out| {
-            self.named(out);
+impl CallBlock {
+    /// Writes the beginning.
+    pub(super) fn open(call: &PendingCall, index: u32, out: &mut Vec<u8>) -> Self {
+        push_start(out, index, |out| {
+            push_call(out, call);
             // Claude Code ignores what stands here; arguments only ever come in deltas.
             out.extend_from_slice(b",\"input\":{}}");
         });
-        let held = std::mem::take(&mut self.arguments);
-        if !held.is_empty() {
-            self.delta(&held, out);
-        }
+        Self { index, head: delta_head(u64::from(index), "input_json_delta", "partial_json") }
     }
 
-    /// Keeps a piece for later.
-    pub(super) fn later(&mut self, json: &str) {
-        self.arguments.push_str(json);
-    }
-
-    /// Writes a piece.
-    pub(super) fn delta(&mut self, json: &str, out: &mut Vec<u8>) {
-        self.arguments.push_str(json);
+    /// Writes a piece of the arguments.
+    pub(super) fn delta(&self, json: &str, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.head);
         push_escaped(out, json);
         out.extend_from_slice(DELTA_END);
     }
 
-    /// The arguments are one whole JSON object.
-    pub(super) fn is_whole(&self) -> bool {
-        let text = self.arguments.trim();
-        // A string with half a character in it is passed over when it is skipped, and refused by those who read it.
-        let reads = || {
-            if text.contains("\\u") {
-                serde_json::from_str::<Value>(text).is_ok()
-            } else {
-                serde_json::from_str::<&RawValue>(text).is_ok()
-            }
-        };
-        text.starts_with('{') && text.ends_with('}') && reads()
-    }
-
-    /// Arguments that never came are an empty object.
-    pub(super) fn settle(&mut self, out: &mut Vec<u8>) {
-        if self.arguments.trim().is_empty() {
-            self.delta("{}", out);
-        }
-    }
-
-    /// Writes the end of a whole call and gives its block.
-    pub(super) fn close(&self, out: &mut Vec<u8>) -> Vec<u8> {
-        stop(out, u64::from(self.index));
-        let mut block = Vec::with_capacity(self.arguments.len() + 96);
-        self.named(&mut block);
+    /// Writes the end of a complete call and gives its block.
+    pub(super) fn close(&self, call: &PendingCall, out: &mut Vec<u8>) -> Vec<u8> {
+        push_stop(out, u64::from(self.index));
+        let mut block = Vec::with_capacity(call.arguments().len() + 96);
+        push_call(&mut block, call);
         block.extend_from_slice(b",\"input\":");
-        block.extend_from_slice(self.arguments.trim().as_bytes());
+        block.extend_from_slice(call.arguments().trim().as_bytes());
         block.push(b'}');
         block
     }
+}
 
-    fn named(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"type\":\"tool_use\",\"id\":");
-        push_string(out, &self.id);
-        out.extend_from_slice(b",\"name\":");
-        push_string(out, &self.name);
-    }
+/// The block of a call up to its input.
+fn push_call(out: &mut Vec<u8>, call: &PendingCall) {
+    out.extend_from_slice(b"{\"type\":\"tool_use\",\"id\":");
+    push_string(out, &call.id);
+    out.extend_from_slice(b",\"name\":");
+    push_string(out, &call.name);
 }
 
 const DELTA_END: &[u8] = b"\"}}\n\n";
 
-fn start(out: &mut Vec<u8>, index: u32, block: impl FnOnce(&mut Vec<u8>)) {
+fn push_start(out: &mut Vec<u8>, index: u32, block: impl FnOnce(&mut Vec<u8>)) {
     out.extend_from_slice(b"event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":");
     push_number(out, u64::from(index));
     out.extend_from_slice(b",\"content_block\":");
@@ -189,14 +139,14 @@ fn start(out: &mut Vec<u8>, index: u32, block: impl FnOnce(&mut Vec<u8>)) {
 }
 
 /// The end of a block.
-pub(super) fn stop(out: &mut Vec<u8>, index: u64) {
+pub(super) fn push_stop(out: &mut Vec<u8>, index: u64) {
     out.extend_from_slice(b"event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":");
     push_number(out, index);
     out.extend_from_slice(b"}\n\n");
 }
 
-/// What proves thoughts; the last delta of their block.
-pub(super) fn signature_delta(out: &mut Vec<u8>, index: u64, signature: &str) {
+/// The signature of thinking; the last delta of its block.
+pub(super) fn push_signature(out: &mut Vec<u8>, index: u64, signature: &str) {
     out.extend_from_slice(&delta_head(index, "signature_delta", "signature"));
     push_escaped(out, signature);
     out.extend_from_slice(DELTA_END);
@@ -212,4 +162,41 @@ fn delta_head(index: u64, kind: &str, field: &str) -> Vec<u8> {
     head.extend_from_slice(field.as_bytes());
     head.extend_from_slice(b"\":\"");
     head
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn value(block: &[u8]) -> Value {
+        serde_json::from_slice(block).expect("JSON")
+    }
+
+    #[test]
+    fn a_block_holds_its_deltas_and_its_signature() {
+        let mut out = Vec::new();
+        let mut block = TextBlock::open(BlockKind::Thinking, 1, true, &mut out);
+        block.delta("a\n", &mut out);
+        block.delta("b", &mut out);
+        let block = block.close(Some("s"), &mut out).expect("kept");
+        assert_eq!(value(&block), json!({ "type": "thinking", "thinking": "a\nb", "signature": "s" }));
+        let text = String::from_utf8(out).expect("text");
+        assert_eq!(text.matches("event: content_block_delta").count(), 3, "{text}");
+        assert!(text.ends_with("{\"type\":\"content_block_stop\",\"index\":1}\n\n"), "{text}");
+    }
+
+    #[test]
+    fn the_input_of_a_call_begins_empty() {
+        let mut out = Vec::new();
+        let call = PendingCall::new(0, "toolu_1".to_owned(), "Bash");
+        let block = CallBlock::open(&call, 0, &mut out);
+        block.delta("{}", &mut out);
+        let text = String::from_utf8(out).expect("text");
+        assert!(
+            text.contains("\"id\":\"toolu_1\",\"name\":\"Bash\",\"input\":{}}")
+                && text.contains("\"partial_json\":\"{}\""),
+            "{text}"
+        );
+    }
 }

@@ -2,41 +2,84 @@
 
 use crate::inbound::wire::json::{push_number, push_string};
 
-/// `event:` line and the beginning of the object, up to the sequence number.
-pub(super) fn head(out: &mut Vec<u8>, sequence: &mut u64, name: &str) {
-    out.extend_from_slice(b"event: ");
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\ndata: {\"type\":\"");
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\",\"sequence_number\":");
-    push_number(out, *sequence);
-    *sequence += 1;
+/// The events of one stream, numbered without gaps.
+#[derive(Debug, Default)]
+pub(super) struct EventBuffer {
+    /// Bytes that are ready for the client.
+    pub(super) bytes: Vec<u8>,
+    /// The number of the next event.
+    sequence: u64,
 }
 
-/// One whole event; `fill` writes its fields, each with a comma before it.
-pub(super) fn event(out: &mut Vec<u8>, sequence: &mut u64, name: &str, fill: impl FnOnce(&mut Vec<u8>)) {
-    head(out, sequence, name);
-    fill(out);
-    out.extend_from_slice(b"}\n\n");
+impl EventBuffer {
+    /// `event:` line and the beginning of the object, up to the sequence number.
+    pub(super) fn begin(&mut self, name: &str) {
+        self.bytes.extend_from_slice(b"event: ");
+        self.bytes.extend_from_slice(name.as_bytes());
+        self.bytes.extend_from_slice(b"\ndata: {\"type\":\"");
+        self.bytes.extend_from_slice(name.as_bytes());
+        self.bytes.extend_from_slice(b"\",\"sequence_number\":");
+        push_number(&mut self.bytes, self.sequence);
+        self.sequence += 1;
+    }
+
+    /// One whole event; `fill` writes its fields, each with a comma before it.
+    pub(super) fn event(&mut self, name: &str, fill: impl FnOnce(&mut Vec<u8>)) {
+        self.begin(name);
+        fill(&mut self.bytes);
+        self.bytes.extend_from_slice(b"}\n\n");
+    }
+
+    /// `response.output_item.added` or `.done`, with the JSON text of the item.
+    pub(super) fn item(&mut self, name: &str, index: u32, item: &[u8]) {
+        self.event(name, |out| {
+            push_output_index(out, index);
+            out.extend_from_slice(b",\"item\":");
+            out.extend_from_slice(item);
+        });
+    }
+
+    /// The last line of a stream.
+    pub(super) fn done(&mut self) {
+        self.bytes.extend_from_slice(b"data: [DONE]\n\n");
+    }
 }
 
 /// `item_id`, `output_index` and the index inside of the item, which is always the first.
-pub(super) fn place(out: &mut Vec<u8>, id: &str, index: u32, inner: &str) {
-    item_place(out, id, index);
+pub(super) fn push_part_place(out: &mut Vec<u8>, id: &str, index: u32, inner: &str) {
+    push_item_place(out, id, index);
     out.extend_from_slice(b",\"");
     out.extend_from_slice(inner.as_bytes());
     out.extend_from_slice(b"\":0");
 }
 
 /// `item_id` and `output_index`.
-pub(super) fn item_place(out: &mut Vec<u8>, id: &str, index: u32) {
+pub(super) fn push_item_place(out: &mut Vec<u8>, id: &str, index: u32) {
     out.extend_from_slice(b",\"item_id\":");
     push_string(out, id);
-    output_index(out, index);
+    push_output_index(out, index);
 }
 
 /// `output_index`.
-pub(super) fn output_index(out: &mut Vec<u8>, index: u32) {
+fn push_output_index(out: &mut Vec<u8>, index: u32) {
     out.extend_from_slice(b",\"output_index\":");
     push_number(out, u64::from(index));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_numbered_and_framed() {
+        let mut events = EventBuffer::default();
+        events.event("a", |out| push_part_place(out, "i", 2, "content_index"));
+        events.item("b", 3, b"{}");
+        events.done();
+        assert_eq!(
+            String::from_utf8(events.bytes).expect("text"),
+            "event: a\ndata: {\"type\":\"a\",\"sequence_number\":0,\"item_id\":\"i\",\"output_index\":2,\"content_index\":0}\n\n\
+             event: b\ndata: {\"type\":\"b\",\"sequence_number\":1,\"output_index\":3,\"item\":{}}\n\ndata: [DONE]\n\n"
+        );
+    }
 }

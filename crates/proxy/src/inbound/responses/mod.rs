@@ -1,20 +1,20 @@
 //! The Responses protocol in front: what Codex speaks.
 //!
-//! [`request`] reads, [`tools`] lowers and raises what the hub does not know, [`stream`] writes, [`answer`] chooses between that and an upstream's
-//! own events, [`error`] says no, [`socket`] is the same over WebSocket. All pure.
+//! [`request`] reads, [`tools`] lowers and raises what the hub does not know, [`stream`] writes, `passthrough` hands on an
+//! upstream's own events, [`error`] says no, [`socket`] is the same over WebSocket. All pure.
 
-pub mod answer;
-mod call;
+mod call_item;
 pub mod chain;
 pub mod compact;
 pub mod error;
 mod frame;
 mod message;
 mod object;
-mod pass;
+mod output_items;
+mod passthrough;
 pub mod request;
 pub mod socket;
-mod spoken;
 pub mod stored;
 pub mod stream;
-mod tools;
+mod text_items;
+pub mod tools;

@@ -1,5 +1,6 @@
 //! The response object: what every snapshot of a stream and the plain answer have in common.
 
+use latimer_protocol::turn::Usage;
 use serde_json::value::RawValue;
 
 use crate::inbound::wire::json::{push_number, push_string};
@@ -41,6 +42,7 @@ pub(super) const ECHOED: [(&str, &str); 23] = [
 ];
 
 /// What changes between snapshots.
+#[derive(Default)]
 pub(super) struct Snapshot<'s> {
     pub(super) status: &'s str,
     pub(super) completed_at: Option<u64>,
@@ -56,14 +58,14 @@ pub(super) struct Snapshot<'s> {
 
 /// Writes response objects of one response.
 #[derive(Debug)]
-pub(super) struct Object {
+pub(super) struct ResponseObject {
     /// From the opening brace to `created_at`.
     head: Vec<u8>,
     /// The echoed fields, each with a comma before it.
     echo: Vec<u8>,
 }
 
-impl Object {
+impl ResponseObject {
     pub(super) fn new(id: &str, created_at: u64, echo: &Echo) -> Self {
         let mut head = b"{\"id\":".to_vec();
         push_string(&mut head, id);
@@ -115,5 +117,41 @@ impl Object {
         out.extend_from_slice(snapshot.usage.unwrap_or("null").as_bytes());
         out.extend_from_slice(&self.echo);
         out.push(b'}');
+    }
+}
+
+/// `usage`, complete.
+pub(super) fn usage_json(usage: Usage, input: u64, output: u64) -> String {
+    serde_json::json!({
+        "input_tokens": input,
+        "input_tokens_details": { "cached_tokens": usage.cached.unwrap_or(0), "cache_write_tokens": usage.cache_write.unwrap_or(0) },
+        "output_tokens": output,
+        "output_tokens_details": { "reasoning_tokens": usage.reasoning.unwrap_or(0) },
+        "total_tokens": input.saturating_add(output),
+    })
+    .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    #[test]
+    fn every_echoed_field_has_its_default_and_stays_on_one_line() {
+        let tools = RawValue::from_string("[\n]".to_owned()).expect("JSON");
+        let place = ECHOED.iter().position(|(name, _)| *name == "tools").expect("echoed");
+        let mut fields = vec![None; ECHOED.len()];
+        fields[place] = Some(tools);
+        let object = ResponseObject::new("resp_1", 7, &Echo { model: "m".to_owned(), fields });
+        let mut out = Vec::new();
+        let usage = usage_json(Usage::default(), 3, 4);
+        object.write(&mut out, &Snapshot { status: "completed", usage: Some(&usage), ..Snapshot::default() });
+        assert!(!out.contains(&b'\n'));
+        let value: Value = serde_json::from_slice(&out).expect("JSON");
+        for (name, default) in ECHOED {
+            assert_eq!(value[name], serde_json::from_str::<Value>(default).expect("JSON"), "{name}");
+        }
+        assert_eq!((&value["usage"]["total_tokens"], &value["error"]), (&Value::from(7), &Value::Null));
     }
 }

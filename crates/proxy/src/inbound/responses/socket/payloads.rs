@@ -44,7 +44,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::inbound::responses::frame::event;
+    use crate::inbound::responses::frame::EventBuffer;
     use crate::inbound::wire::json::push_string;
 
     fn split(frames: &[u8]) -> Vec<Vec<u8>> {
@@ -83,16 +83,16 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
         #[test]
         fn what_the_writer_writes_is_what_a_reader_of_streams_reads(texts in prop::collection::vec("\\PC{0,40}|[\n\r\"\\\\ :a-z]{0,40}", 0..12)) {
-            let (mut out, mut sequence) = (Vec::new(), 0);
+            let mut events = EventBuffer::default();
             for text in &texts {
-                event(&mut out, &mut sequence, "response.output_text.delta", |out| {
+                events.event("response.output_text.delta", |out| {
                     out.extend_from_slice(b",\"delta\":");
                     push_string(out, text);
                 });
             }
-            out.extend_from_slice(b"data: [DONE]\n\n");
-            let payloads = split(&out);
-            prop_assert_eq!(&payloads, &read(&out));
+            events.done();
+            let payloads = split(&events.bytes);
+            prop_assert_eq!(&payloads, &read(&events.bytes));
             let deltas: Vec<String> = payloads
                 .iter()
                 .map(|payload| serde_json::from_slice::<serde_json::Value>(payload).expect("JSON"))

@@ -1,0 +1,131 @@
+//! What the writers of all client protocols stand on: the trait they implement, the answer that joins one of them with an upstream's
+//! own events, and what they share: the order of calls, call ids, stop sequences. Knows no protocol. Pure.
+
+pub mod answer;
+pub(in crate::inbound) mod calls;
+pub mod passthrough;
+pub mod sequencer;
+pub(in crate::inbound) mod stop_sequences;
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+
+use latimer_protocol::failure::Failure;
+use latimer_protocol::turn::{EventSink, Seal};
+
+use super::client_behaviour::ClientBehaviour;
+
+/// Writes the answer to one turn in a client's protocol: turn events in, bytes out.
+///
+/// Invariant: there is exactly one terminal event, and nothing after it. A delta of text or arguments allocates nothing but room for
+/// its bytes.
+pub trait ClientWriter: EventSink + Send {
+    /// Bytes that are ready for the client.
+    fn out(&self) -> &[u8];
+
+    /// The buffer that holds them.
+    fn out_mut(&mut self) -> &mut Vec<u8>;
+
+    /// Takes the bytes that are ready.
+    fn take(&mut self) -> Vec<u8> {
+        std::mem::take(self.out_mut())
+    }
+
+    /// Throws the bytes away: the client wants one object at the end.
+    fn discard(&mut self) {
+        self.out_mut().clear();
+    }
+
+    /// True once the terminal event was written.
+    fn is_finished(&self) -> bool;
+
+    /// The time in Unix seconds, told before the answer ends. Only protocols whose answers name a time look at it.
+    fn set_time(&mut self, _now: u64) {}
+
+    /// Writes something that means nothing and keeps the client's timer from running out.
+    fn keep_alive(&mut self);
+
+    /// Ends the answer with a failure; does nothing once it has ended.
+    fn fail(&mut self, failure: &Failure);
+
+    /// How the answer failed where only its writer could know, as with a call that came out broken. A client that wants one object
+    /// then gets an HTTP status instead.
+    fn failure(&self) -> Option<&Failure> {
+        None
+    }
+
+    /// What is stored of the answer, to be continued by a later request; `None` before its end, or where the protocol stores nothing.
+    fn stored(&self) -> Option<StoredResponse> {
+        None
+    }
+
+    /// The answer as one JSON object, for a client that did not ask for a stream; the error in the protocol's shape where it failed.
+    /// Valid once, after the end.
+    fn take_object(&mut self) -> Vec<u8>;
+}
+
+/// What every writer must know besides the request. Time and randomness come in as arguments.
+#[derive(Debug, Clone, Default)]
+pub struct WriterSeed {
+    /// All ids of the answer are made of these.
+    pub random: [u8; 16],
+    /// Unix time, in seconds.
+    pub created_at: u64,
+    /// Call ids of the conversation so far, which must not be used again: of two results under one id a client keeps one.
+    pub call_ids: HashSet<String>,
+    /// Seals provider state for its way through the client.
+    pub seal: Seal,
+    /// What this client needs.
+    pub client: &'static ClientBehaviour,
+}
+
+impl WriterSeed {
+    /// The random bytes in hexadecimal, the end of every id.
+    pub(super) fn hex(&self) -> String {
+        let mut hex = String::with_capacity(32);
+        for byte in self.random {
+            let _ = write!(hex, "{byte:02x}");
+        }
+        hex
+    }
+}
+
+/// What is stored of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredResponse {
+    /// The name of the response.
+    pub id: String,
+    /// Its items, JSON joined by commas.
+    pub output: Vec<u8>,
+    /// The whole response, a JSON object.
+    pub response: Vec<u8>,
+}
+
+/// How far an answer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum AnswerPhase {
+    /// Nothing was written.
+    #[default]
+    Waiting,
+    /// The first event was written.
+    Open,
+    /// The terminal event was written.
+    Finished,
+}
+
+/// Tokens of the output, estimated at four bytes each, for an upstream that does not count.
+pub(super) fn estimate_tokens(bytes: u64) -> u64 {
+    bytes.div_ceil(4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_end_in_the_seed() {
+        let seed = WriterSeed { random: [0xa0; 16], ..WriterSeed::default() };
+        assert_eq!(seed.hex(), "a0".repeat(16));
+        assert_eq!([0, 1, 4, 5].map(estimate_tokens), [0, 1, 1, 2]);
+    }
+}
