@@ -182,6 +182,38 @@ impl Action {
             Self::Announce { .. } => "announce",
         }
     }
+
+    /// In words that follow "will be done:".
+    pub fn words(&self) -> String {
+        let of = |endpoint: &Option<String>| endpoint.as_deref().unwrap_or("all endpoints").to_owned();
+        match self {
+            Self::Start { .. } => "start the proxy".to_owned(),
+            Self::Restart { .. } => "restart the proxy".to_owned(),
+            Self::Replace => "replace the proxy without a gap".to_owned(),
+            Self::Stop => "stop the proxy".to_owned(),
+            Self::KillStale { processes } => format!("end {} stale processes of ours", processes.len()),
+            Self::ClearCapabilities { endpoint } => format!("forget what was learned about {}", of(endpoint)),
+            Self::Wait { endpoint, for_ms } => format!("let {} rest for {} s", of(endpoint), for_ms / 1000),
+            Self::Retry { endpoint } => format!("try {} again", of(endpoint)),
+            Self::SwitchProvider { from, .. } => format!("send the turns of {from} to the next provider"),
+            Self::RaiseTimeout { endpoint, percent, .. } => {
+                format!("wait {percent} % as long for {endpoint}")
+            }
+            Self::Reconnect { endpoint } => format!("open new connections to {}", of(endpoint)),
+            Self::RegenerateConfig { client } => {
+                format!("write the settings of {} again", client.as_deref().unwrap_or("every client"))
+            }
+            Self::CleanState { processes } => {
+                format!("take {} gone processes out of the registry", processes.len())
+            }
+            Self::Probe => "send a real turn through the proxy".to_owned(),
+            Self::Alert(_) => "tell the person".to_owned(),
+            Self::Ignore => "nothing".to_owned(),
+            Self::HoldPort { .. } => "answer on the port with the cause".to_owned(),
+            Self::Diagnose(_) => "ask a model".to_owned(),
+            Self::Announce { action, .. } => action.words(),
+        }
+    }
 }
 
 /// How much an alert matters; `notify` of the settings decides by it.

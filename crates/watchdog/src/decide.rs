@@ -1,61 +1,62 @@
-//! The mind of the watchdog: a signal and the time in, orders out. Pure, so a whole night is a table test.
+//! What the watchdog decides: a signal and the time in, orders out. Pure, so a whole night is a table test.
 //!
-//! The way of a signal:
+//! The way of a signal through [`decide`]:
 //!
-//! 1. The *senses* of this module (`lifecycle`, `health`, `classify`, `digest`) turn it into sightings: a fault with its facts.
-//! 2. A *sighting* is counted, breaks the hope of whatever was tried for it, and stops at the guards: silenced, stopped by
-//!    the person, a consequence of a dead network, already being dealt with.
-//! 3. The *tiers* choose a remedy (`choose`): a rule, what helped before, a model; else a person is told.
-//! 4. The *orders* (`orders`) hold it back for its time (three seconds for a cancel, the back-off of a restart), pass the
-//!    guards once more and go out. A dead process is started without the three seconds.
-//! 5. What was done is *measured* (`measure`): it helped if its fault stays away for the window.
+//! ```text
+//! senses.take(signal) → detections → guards.admit → tiers.choose → orders.hold → due → out
+//! ```
+//!
+//! 1. The *senses* turn it into detections: a fault with its facts. They also move what is known of the proxy's *life*.
+//! 2. A *detection* is counted, breaks the success criterion of whatever was done for it, and stops at the *guards*: silenced
+//!    by a person, or a consequence of a dead network.
+//! 3. The *tiers* choose a remedy: a rule, what helped before, a model; else a person is told (*alerts*).
+//! 4. The *orders* hold it back for its time (three seconds for a cancel, the back-off of a restart). What is due passes the
+//!    guards once more and goes out. A dead process is started without the three seconds.
+//! 5. What was done is *measured*: it helped if its fault stays away for the window.
+//!
+//! Each part of [`State`] is a file with private fields; what needs several parts is a function over the state.
 //!
 //! Invariant: a proxy that the person stopped gets no order but the person's own. Invariant: nothing here panics, whatever
 //! the order of signals and whatever the clock does.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::action::{Action, Order};
-use crate::diagnose::report::IncidentContext;
-use crate::guard::{BackoffLadder, RestartGuard, SilencedFaults};
-use crate::ids::ActionId;
+use crate::action::Order;
 use crate::incidents::file::Record;
-use crate::pattern::plain;
-use crate::rules::Rules;
+use crate::rules::{Remedy, Rules};
 use crate::settings::Settings;
 use crate::signal::Signal;
 use crate::time::Time;
-use crate::trend::TrendEstimator;
 
-mod choose;
-pub mod classify;
+mod alerts;
+mod choice;
 mod clock;
-mod counters;
 mod detection;
-mod digest;
-mod health;
-mod lifecycle;
+mod diagnosis;
+mod due;
+mod guards;
+mod life;
 mod measure;
 mod orders;
+mod outcome;
 mod person;
+mod remedy;
 mod revive;
-mod telling;
-mod view;
+mod senses;
+mod tiers;
+pub mod view;
 
-use clock::MonotonicClock;
-use counters::DetectionCounters;
-use lifecycle::Life;
-pub use lifecycle::ProxyPhase;
-use measure::Measurement;
-use orders::{InFlightOrder, OfferedOrder, PendingDiagnosis, PendingOrder};
-
-/// The alerts that are remembered for a person who looks later.
-const MAX_ALERTS: usize = 50;
-/// The longest reason, in characters.
-const MAX_SENTENCE_CHARS: usize = 500;
-/// A trend that reaches its limit within this time is acted on.
-const TREND_HORIZON: Duration = Duration::from_secs(1800);
+use alerts::AlertLog;
+use clock::{Clocks, MonotonicClock};
+use detection::Detection;
+use diagnosis::DiagnosisDesk;
+use guards::Guards;
+use life::Life;
+pub use life::ProxyPhase;
+use measure::Measurements;
+use orders::Orders;
+use senses::Senses;
+use tiers::Tiers;
 
 /// Everything that is remembered between two signals. Bounded, whatever arrives.
 #[derive(Debug, Clone)]
@@ -65,30 +66,17 @@ pub struct State {
     record: Record,
     clock: MonotonicClock,
     life: Life,
-    restarts: RestartGuard,
-    ladder: BackoffLadder,
-    silenced: SilencedFaults,
-    counters: DetectionCounters,
-    scene: IncidentContext,
-    memory: TrendEstimator,
-    /// Milliseconds to the first event of a real turn.
-    latency: TrendEstimator,
-    network_down: bool,
-    next_id: u64,
-    pending: Vec<PendingOrder>,
-    in_flight: BTreeMap<ActionId, InFlightOrder>,
-    trials: Vec<Measurement>,
-    proposals: VecDeque<OfferedOrder>,
-    asked: Option<PendingDiagnosis>,
-    /// When a model was asked last, in time that passed: the ledger's clock can be set back.
-    asked_at: Option<Time>,
-    probing: Option<(detection::Detection, Time)>,
-    alerts: VecDeque<Order>,
+    senses: Senses,
+    guards: Guards,
+    orders: Orders,
+    measurements: Measurements,
+    diagnosis: DiagnosisDesk,
+    alerts: AlertLog,
 }
 
 impl State {
-    /// A mind that knows nothing of the proxy yet. The process side begins with a person's
-    /// [`Start`](crate::signal::Person::Start), or with `ProxyStarted` for one that it adopted.
+    /// A state that knows nothing of the proxy yet. The process side begins with a person's
+    /// [`Start`](crate::signal::PersonRequest::Start), or with `ProxyStarted` for one that it adopted.
     pub fn new(settings: Settings, rules: Rules, record: Record) -> Self {
         Self {
             settings,
@@ -96,30 +84,18 @@ impl State {
             record,
             clock: MonotonicClock::default(),
             life: Life::default(),
-            restarts: RestartGuard::default(),
-            ladder: BackoffLadder::default(),
-            silenced: SilencedFaults::default(),
-            counters: DetectionCounters::default(),
-            scene: IncidentContext::default(),
-            memory: TrendEstimator::default(),
-            latency: TrendEstimator::default(),
-            network_down: false,
-            next_id: 0,
-            pending: Vec::new(),
-            in_flight: BTreeMap::new(),
-            trials: Vec::new(),
-            proposals: VecDeque::new(),
-            asked: None,
-            asked_at: None,
-            probing: None,
-            alerts: VecDeque::new(),
+            senses: Senses::default(),
+            guards: Guards::default(),
+            orders: Orders::default(),
+            measurements: Measurements::default(),
+            diagnosis: DiagnosisDesk::default(),
+            alerts: AlertLog::default(),
         }
     }
 
-    /// After this time something is due, if nothing else happens: send a [`Signal::Tick`] then.
+    /// After this time something is due, if nothing else happens: send a [`Signal::Tick`] then. None: nothing waits.
     pub fn wake_in(&self) -> Option<Duration> {
-        let due = self.pending.iter().map(|pending| pending.due).min()?;
-        Some(due.since(self.clock.now()))
+        Some(self.orders.next_due()?.since(self.clock.now()))
     }
 
     /// New settings count from now on.
@@ -146,6 +122,12 @@ impl State {
     pub fn record(&self) -> &Record {
         &self.record
     }
+
+    /// Whoever answers from now on is another process.
+    fn another_answers(&mut self) {
+        self.life.forget_answering();
+        self.senses.forget_trends();
+    }
 }
 
 /// Takes in one signal, and says what to do now.
@@ -153,70 +135,86 @@ impl State {
 /// `wall` is the time as the clock on the wall shows it. A clock that is set back makes no time pass; one that jumps ahead makes
 /// at most ten minutes pass, so that a machine that slept wakes up with its cooldowns.
 pub fn decide(state: &mut State, signal: Signal, wall: Time) -> Vec<Order> {
-    let now = state.clock.advance(wall);
-    let mut moment = Decision { state, now, wall, orders: Vec::new() };
+    let at = state.clock.advance(wall);
     // What was due before this signal goes before it.
-    moment.due();
-    moment.take_in(signal);
-    moment.due();
-    moment.orders
-}
-
-/// One call of [`decide`]: the state, the time, and the orders so far.
-struct Decision<'s> {
-    state: &'s mut State,
-    /// The time that has passed, for everything that waits or rests.
-    now: Time,
-    /// The time as people read it.
-    wall: Time,
-    orders: Vec<Order>,
-}
-
-impl Decision<'_> {
-    fn take_in(&mut self, signal: Signal) {
-        match signal {
-            Signal::Tick => {}
-            Signal::ProxyStarted(started) => self.proxy_started(&started),
-            Signal::ProxyExited(exit) => self.proxy_exited(&exit),
-            Signal::Health(health) => self.healthy(&health),
-            Signal::HealthMissed(miss) => self.missed(&miss),
-            Signal::ProbeOk(probe) => self.probe_ok(&probe),
-            Signal::ProbeFailed(miss) => self.probe_failed(&miss),
-            Signal::BindConflict(conflict) => self.bind_conflict(&conflict),
-            Signal::Proxy(event) => self.proxy_event(&event),
-            Signal::Foreign(foreign) => self.foreign(&foreign),
-            Signal::Network(network) => self.network(network.up),
-            Signal::ClientExited(exit) => self.client_exited(&exit),
-            Signal::ClientMemory(memory) => self.client_memory(&memory),
-            Signal::ClientDatabase(database) => self.client_database(&database),
-            Signal::StalePort(port) => self.stale_port(&port),
-            Signal::DeadPids(dead) => self.dead_pids(dead.processes),
-            Signal::CacheCorrupt(cache) => self.cache_corrupt(&cache),
-            Signal::TokenExpiring(token) => self.token_expiring(&token),
-            Signal::ConfigChanged => self.config_changed(),
-            Signal::Person(person) => self.person(&person),
-            Signal::Outcome(outcome) => self.outcome(&outcome),
-            Signal::Diagnosis(diagnosis) => self.diagnosis(&diagnosis),
-        }
-    }
-
-    /// Gives an order now, without any guard: the callers are guarded, or tell the person something.
-    fn give(&mut self, mut order: Order) {
-        // A reason may hold the name of a stranger's process or the text of an error, and is shown in a terminal.
-        order.why = plain(&order.why, MAX_SENTENCE_CHARS);
-        if let Action::Alert(alert) = &mut order.action {
-            alert.what = plain(&alert.what, MAX_SENTENCE_CHARS);
-            alert.run = plain(&alert.run, MAX_SENTENCE_CHARS);
-            self.state.alerts.push_back(order.clone());
-            if self.state.alerts.len() > MAX_ALERTS {
-                self.state.alerts.pop_front();
+    due::run(state, at);
+    match signal {
+        Signal::Person(request) => person::apply(state, &request, at),
+        Signal::Outcome(outcome) => outcome::take(state, &outcome, at),
+        Signal::Diagnosis(diagnosis) => diagnosis::answered(state, &diagnosis, at),
+        Signal::ConfigChanged => revive::config_changed(state, at),
+        signal => {
+            for detection in senses::take(state, &signal, at) {
+                handle(state, &detection, at);
             }
         }
-        self.orders.push(order);
+    }
+    due::run(state, at);
+    let orders = state.orders.take_given();
+    state.alerts.remember(&orders);
+    orders
+}
+
+/// From a detection to a remedy on its way.
+fn handle(state: &mut State, detection: &Detection, at: Clocks) {
+    state.guards.saw(&detection.pattern, at);
+    state.record.incidents.seen(&detection.pattern, at.wall);
+    state.senses.count(detection, &state.rules, at);
+    outcome::came_back(state, &detection.pattern, at);
+    if !state.guards.admit(detection, state.senses.network_down(), at) {
+        return;
+    }
+    let State { settings, rules, record, senses, guards, .. } = &*state;
+    let tiers = Tiers { settings, rules, incidents: &record.incidents, senses, guards };
+    let Some(choice) = tiers.choose(detection, at) else { return };
+    match choice.remedy {
+        Remedy::Diagnose => diagnosis::ask(state, detection, choice, at),
+        _ => remedy::propose(state, detection, choice, None, at),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use latimer_protocol::status::Fault;
+
+    use super::*;
+    use crate::action::Action;
+    use crate::signal::{HealthReading, NetworkState};
+
+    /// The moment of a test.
+    pub(super) const AT: Clocks = Clocks { now: Time::from_secs(1000), wall: Time::from_secs(1000) };
+
+    /// A state that has seen nothing.
+    pub(super) fn state() -> State {
+        State::new(Settings::default(), Rules::default(), Record::default())
     }
 
-    fn next_id(&mut self) -> ActionId {
-        self.state.next_id = self.state.next_id.saturating_add(1);
-        ActionId(self.state.next_id)
+    /// A state with a proxy of the process 1 that is up.
+    pub(super) fn up() -> State {
+        let mut state = state();
+        let health = HealthReading { pid: 1, ..HealthReading::default() };
+        assert_eq!(decide(&mut state, Signal::Health(health), AT.wall), []);
+        state
+    }
+
+    #[test]
+    fn a_detection_is_recorded_also_where_nothing_is_done() {
+        let mut state = up();
+        decide(&mut state, Signal::Network(NetworkState { up: false }), AT.wall);
+        handle(&mut state, &Detection::of(Fault::ServerError), AT);
+        assert_eq!(state.orders.take_given(), [], "the network explains it");
+        assert_eq!(state.record.incidents.len(), 2);
+    }
+
+    #[test]
+    fn an_order_is_handed_out_once() {
+        let mut state = up();
+        handle(&mut state, &Detection::of(Fault::RequestRefused), AT);
+        let orders = decide(&mut state, Signal::Tick, AT.wall);
+        assert!(matches!(&orders[..], [order] if matches!(order.action, Action::Announce { .. })));
+        assert_eq!(state.wake_in(), Some(Duration::from_secs(3)));
+        let orders = decide(&mut state, Signal::Tick, AT.wall.plus(Duration::from_secs(3)));
+        assert!(matches!(&orders[..], [order] if matches!(order.action, Action::ClearCapabilities { .. })));
+        assert_eq!(state.wake_in(), None);
     }
 }

@@ -119,7 +119,7 @@ pub struct ProxyExit {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct HealthReading {
-    /// ProcessId id.
+    /// Process id.
     pub pid: u32,
     /// Whole seconds since it listens.
     pub uptime_s: u64,

@@ -4,6 +4,15 @@ use std::time::Duration;
 
 use crate::time::Time;
 
+/// Both clocks at one signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Clocks {
+    /// The time that has passed, for everything that waits or rests. Never goes back.
+    pub(super) now: Time,
+    /// The time as people read it. Set back and forward at will.
+    pub(super) wall: Time,
+}
+
 /// The most time that passes between two signals. A machine that slept for a night did not watch for a night.
 const MAX_STEP: Duration = Duration::from_secs(600);
 
@@ -15,15 +24,15 @@ pub(super) struct MonotonicClock {
 }
 
 impl MonotonicClock {
-    /// The time that has passed, after this reading.
-    pub(super) fn advance(&mut self, wall: Time) -> Time {
+    /// Takes a reading of the clock on the wall.
+    pub(super) fn advance(&mut self, wall: Time) -> Clocks {
         match self.wall {
             // From the wall, so that both are the same until somebody sets it. The upper half is left free for waiting.
             None => self.now = wall.min(Time::from_millis(u64::MAX / 2)),
             Some(before) => self.now = self.now.plus(wall.since(before).min(MAX_STEP)),
         }
         self.wall = Some(wall);
-        self.now
+        Clocks { now: self.now, wall }
     }
 
     /// The time after the last reading.
@@ -50,7 +59,7 @@ mod tests {
             (16, 1616, "goes on"),
         ];
         for (wall, want, why) in cases {
-            assert_eq!(clock.advance(secs(wall)), secs(want), "{why}");
+            assert_eq!(clock.advance(secs(wall)).now, secs(want), "{why}");
         }
     }
 }

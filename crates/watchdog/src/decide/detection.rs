@@ -5,6 +5,7 @@ use std::time::Duration;
 use latimer_protocol::status::Fault;
 
 use crate::action::{Action, Level};
+use crate::guard::backoff::RemedyKey;
 use crate::ids::ProcessId;
 use crate::pattern::{Fact, Pattern};
 use crate::rules::Remedy;
@@ -67,6 +68,11 @@ impl Detection {
         self.pattern.fault
     }
 
+    /// What rests after a remedy for this.
+    pub(super) fn key(&self, remedy: Remedy) -> RemedyKey {
+        RemedyKey { pattern: self.pattern.clone(), scope: self.scope.clone(), remedy }
+    }
+
     /// Why something is done about it, in one sentence.
     pub(super) fn reason(&self) -> String {
         match &self.what {
@@ -118,4 +124,46 @@ impl Detection {
 
 pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WALL: Time = Time::from_secs(1000);
+
+    #[test]
+    fn a_remedy_without_what_it_needs_is_no_action() {
+        let bare = Detection::of(Fault::ServerError);
+        for remedy in
+            [Remedy::SwitchProvider, Remedy::IncreaseTimeout, Remedy::Wait, Remedy::KillStaleProcesses]
+        {
+            assert_eq!(bare.action(remedy, false, WALL), None, "{remedy:?}");
+        }
+        for remedy in [Remedy::AlertUser, Remedy::SuggestModel, Remedy::SuggestProvider, Remedy::Diagnose] {
+            assert_eq!(bare.action(remedy, false, WALL), None, "{remedy:?} is no action of its own");
+        }
+        let named = Detection::new(Pattern::new(Fault::ServerError).with(Fact::Endpoint, "kimi"));
+        let expires_at = WALL.plus(OVERRIDE_DURATION);
+        let want = Action::SwitchProvider { from: "kimi".to_owned(), expires_at };
+        assert_eq!(named.action(Remedy::SwitchProvider, false, WALL), Some(want));
+    }
+
+    #[test]
+    fn a_rest_is_what_the_provider_asked_for_within_an_hour() {
+        let mut detection = Detection::of(Fault::RateLimited);
+        assert_eq!(detection.rest(), DEFAULT_REST);
+        detection.retry_after = Some(Duration::ZERO);
+        assert_eq!(detection.rest(), Duration::from_secs(1));
+        detection.retry_after = Some(Duration::MAX);
+        assert_eq!(detection.rest(), MAX_REST);
+    }
+
+    #[test]
+    fn a_reason_is_the_sentence_or_the_title() {
+        let mut detection = Detection::of(Fault::ProxyGone);
+        assert_eq!(detection.reason(), "the proxy is gone (A1)");
+        detection.what = Some("it fell over".to_owned());
+        assert_eq!(detection.reason(), "it fell over");
+    }
 }

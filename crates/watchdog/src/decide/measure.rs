@@ -1,131 +1,110 @@
-//! An action is a hypothesis: it counts as a success only if its fault stays away for the window.
+//! An action is a hypothesis: it counts as a success only if its fault stays away for the window of its criterion.
 
-use std::time::Duration;
-
-use latimer_protocol::status::Fault;
-
-use super::Decision;
-use super::detection::Detection;
-use super::lifecycle::ProxyPhase;
-use super::orders::{InFlightOrder, SuccessCriterion};
-use super::revive::is_start;
-use crate::action::{Action, Level, Proposer};
-use crate::ids::ActionId;
-use crate::pattern::{Fact, Pattern};
-use crate::rules::Remedy;
-use crate::signal::Outcome;
+use super::clock::Clocks;
+use super::orders::SuccessCriterion;
+use crate::action::Proposer;
+use crate::pattern::Pattern;
 use crate::time::Time;
 
 /// The most hypotheses that are watched at once; the oldest is given up without a result.
 const MAX_MEASUREMENTS: usize = 64;
 
-/// Something was done, and its fault is hoped to stay away.
-#[derive(Debug, Clone)]
+/// Something was done, and its fault is to stay away.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Measurement {
-    hope: SuccessCriterion,
-    by: Proposer,
+    pub(super) criterion: SuccessCriterion,
+    pub(super) by: Proposer,
     until: Time,
 }
 
-impl Decision<'_> {
-    pub(super) fn outcome(&mut self, outcome: &Outcome) {
-        let Some(order) = self.state.in_flight.remove(&outcome.id) else { return };
-        if outcome.done {
-            self.was_done(order);
-        } else {
-            self.was_not_done(&order, outcome.error.as_deref().unwrap_or("it could not be done"));
+/// Everything that is being measured; for one remedy of one pattern, the newest.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Measurements {
+    open: Vec<Measurement>,
+}
+
+impl Measurements {
+    /// Something was done now.
+    pub(super) fn begin(&mut self, criterion: SuccessCriterion, by: Proposer, at: Clocks) {
+        self.open.retain(|open| open.criterion.key != criterion.key);
+        if self.open.len() >= MAX_MEASUREMENTS {
+            self.open.remove(0);
         }
+        let until = at.now.plus(criterion.window);
+        self.open.push(Measurement { criterion, by, until });
     }
 
-    /// A proxy began: whatever was to bring it up has done so.
-    pub(super) fn starts_are_done(&mut self) {
-        for order in self.take_starts() {
-            self.was_done(order);
-        }
+    /// A pattern was seen: what was to keep it away did not help.
+    pub(super) fn take_failed(&mut self, pattern: &Pattern) -> Vec<Measurement> {
+        self.take(|open| open.criterion.key.pattern == *pattern)
     }
 
-    /// The proxy ended before it was said to be there: whatever was to bring it up has failed.
-    pub(super) fn starts_have_failed(&mut self) {
-        for order in self.take_starts() {
-            if let Some(hope) = &order.hope {
-                self.learned(hope, order.by, false);
-            }
-        }
+    /// What stayed away for the whole of its window.
+    pub(super) fn take_succeeded(&mut self, at: Clocks) -> Vec<Measurement> {
+        self.take(|open| open.until <= at.now)
     }
 
-    fn take_starts(&mut self) -> Vec<InFlightOrder> {
-        let all = std::mem::take(&mut self.state.in_flight);
-        let (starts, others): (Vec<(ActionId, InFlightOrder)>, Vec<_>) =
-            all.into_iter().partition(|(_, order)| is_start(&order.action));
-        self.state.in_flight = others.into_iter().collect();
-        starts.into_iter().map(|(_, order)| order).collect()
+    /// Nothing is learned from what is open: a person stopped the proxy.
+    pub(super) fn forget(&mut self) {
+        self.open.clear();
     }
 
-    fn was_done(&mut self, order: InFlightOrder) {
-        if matches!(order.action, Action::KillStale { .. }) {
-            let why = "what held the port was ended".to_owned();
-            self.start_later(Duration::from_millis(100), why, Some(Fault::PortTaken));
-        }
-        if order.action == Action::Replace {
-            self.was_replaced();
-        }
-        let Some(hope) = order.hope else { return };
-        // One hypothesis for a pattern: the newest.
-        self.state.trials.retain(|trial| trial.hope.key != hope.key);
-        if self.state.trials.len() >= MAX_MEASUREMENTS {
-            self.state.trials.remove(0);
-        }
-        let until = self.now.plus(hope.window);
-        self.state.trials.push(Measurement { hope, by: order.by, until });
+    fn take(&mut self, which: impl Fn(&Measurement) -> bool) -> Vec<Measurement> {
+        let (taken, open) = std::mem::take(&mut self.open).into_iter().partition(which);
+        self.open = open;
+        taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use latimer_protocol::status::Fault;
+
+    use super::super::detection::Detection;
+    use super::*;
+    use crate::pattern::Fact;
+    use crate::rules::Remedy;
+
+    fn at(secs: u64) -> Clocks {
+        Clocks { now: Time::from_secs(secs), wall: Time::from_secs(secs) }
     }
 
-    fn was_not_done(&mut self, order: &InFlightOrder, error: &str) {
-        let fault = order.hope.as_ref().map_or(Fault::ProxyGone, |hope| hope.key.pattern.fault);
-        if let Some(hope) = &order.hope {
-            self.learned(hope, order.by, false);
-        }
-        let what = format!("{} could not be done: {error}", super::telling::words(&order.action));
-        if is_start(&order.action) {
-            if self.state.life.phase == ProxyPhase::Starting {
-                // As good as a crash: the same back-off, the same end.
-                self.enter(ProxyPhase::Down);
-                let mut detection = Detection::new(Pattern::new(fault).with(Fact::Cause, "not_started"));
-                (detection.is_dead, detection.what) = (true, Some(what));
-                self.revive(&detection, Proposer::Rule);
-            }
-            return;
-        }
-        let mut detection = Detection::of(fault);
-        detection.what = Some(what);
-        self.tell(&detection, Level::Warning, None, Duration::from_secs(300));
+    fn criterion(endpoint: &str) -> SuccessCriterion {
+        let detection = Detection::new(Pattern::new(Fault::ServerError).with(Fact::Endpoint, endpoint));
+        SuccessCriterion { key: detection.key(Remedy::RetryNow), window: Duration::from_secs(60) }
     }
 
-    /// A fault is here again: what was hoped to keep it away did not.
-    pub(super) fn came_back(&mut self, pattern: &Pattern) {
-        let all = std::mem::take(&mut self.state.trials);
-        let (broken, others): (Vec<_>, Vec<_>) =
-            all.into_iter().partition(|trial| trial.hope.key.pattern == *pattern);
-        self.state.trials = others;
-        for trial in broken {
-            self.learned(&trial.hope, trial.by, false);
-        }
+    #[test]
+    fn a_fault_that_stays_away_for_the_window_is_a_success() {
+        let mut measurements = Measurements::default();
+        measurements.begin(criterion("kimi"), Proposer::Rule, at(0));
+        assert_eq!(measurements.take_succeeded(at(59)), []);
+        assert_eq!(measurements.take_succeeded(at(60)).len(), 1);
+        assert_eq!(measurements.take_succeeded(at(61)), [], "once");
     }
 
-    /// Called with the time: faults that stayed away long enough.
-    pub(super) fn stayed_away(&mut self) {
-        let all = std::mem::take(&mut self.state.trials);
-        let (over, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|trial| trial.until <= self.now);
-        self.state.trials = others;
-        for trial in over {
-            self.learned(&trial.hope, trial.by, true);
-        }
+    #[test]
+    fn a_fault_that_comes_back_is_a_failure_of_its_own_pattern() {
+        let mut measurements = Measurements::default();
+        measurements.begin(criterion("kimi"), Proposer::Rule, at(0));
+        measurements.begin(criterion("zai"), Proposer::Rule, at(0));
+        let failed = measurements.take_failed(&criterion("kimi").key.pattern);
+        assert_eq!(failed.iter().map(|it| it.criterion.clone()).collect::<Vec<_>>(), [criterion("kimi")]);
+        assert_eq!(measurements.take_succeeded(at(60)).len(), 1);
     }
 
-    fn learned(&mut self, hope: &SuccessCriterion, by: Proposer, helped: bool) {
-        let key = &hope.key;
-        self.state.ladder.measured(key, helped);
-        if key.remedy.changes_something() && key.remedy != Remedy::Ignore {
-            self.state.record.incidents.tried(&key.pattern, key.remedy, by, helped, self.wall);
+    #[test]
+    fn the_newest_counts_and_memory_is_bounded() {
+        let mut measurements = Measurements::default();
+        measurements.begin(criterion("kimi"), Proposer::Rule, at(0));
+        measurements.begin(criterion("kimi"), Proposer::Model, at(30));
+        assert_eq!(measurements.take_succeeded(at(60)), []);
+        assert_eq!(measurements.take_succeeded(at(90))[0].by, Proposer::Model);
+        for number in 0..200 {
+            measurements.begin(criterion(&number.to_string()), Proposer::Rule, at(0));
         }
+        assert_eq!(measurements.open.len(), MAX_MEASUREMENTS);
     }
 }

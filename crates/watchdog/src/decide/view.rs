@@ -4,7 +4,8 @@ use latimer_protocol::status::Fault;
 use serde::Serialize;
 
 use super::State;
-use super::lifecycle::ProxyPhase;
+use super::clock::Clocks;
+use super::life::ProxyPhase;
 use crate::action::{Order, Proposer};
 use crate::diagnose::budget::Ledger;
 use crate::ids::ActionId;
@@ -130,41 +131,40 @@ impl State {
     /// How things stand at this moment.
     pub fn status(&self, wall: Time) -> StateView {
         let now = self.clock.now();
-        let announced =
-            self.pending.iter().filter(|pending| pending.announced).map(|pending| AnnouncedOrder {
-                id: pending.id,
-                at: pending.due_wall,
-                by: pending.by,
-                what: super::telling::words(&pending.action),
-                why: pending.why.clone(),
-            });
-        let offered = self.proposals.iter().map(|offer| OfferedChange {
+        let announced = self.orders.announced().map(|pending| AnnouncedOrder {
+            id: pending.id,
+            at: pending.due_wall,
+            by: pending.by,
+            what: pending.action.words(),
+            why: pending.why.clone(),
+        });
+        let offered = self.orders.offers().map(|offer| OfferedChange {
             id: offer.id,
             remedy: offer.choice.remedy,
             pattern: offer.detection.pattern.clone(),
         });
-        let resting = self.ladder.resting(now).map(|(key, until)| RestingPattern {
+        let resting = self.guards.resting(now).map(|(key, until)| RestingPattern {
             pattern: key.pattern.clone(),
             remedy: key.remedy,
             for_ms: super::detection::millis(until.since(now)),
         });
         StateView {
-            phase: self.life.phase,
-            since: self.life.since_wall,
-            pid: self.life.pid,
-            safe_mode: self.life.safe_mode,
-            missed: self.life.missed,
-            memory_bytes: self.life.health.memory_bytes,
-            memory_per_hour: self.memory.trend().map(|trend| whole(trend.per_hour)),
-            starts: self.restarts.total(),
-            network_down: self.network_down,
+            phase: self.life.phase(),
+            since: self.life.since_wall(),
+            pid: self.life.pid(),
+            safe_mode: self.life.safe_mode(),
+            missed: self.life.missed(),
+            memory_bytes: self.life.memory_bytes(),
+            memory_per_hour: self.senses.memory_per_hour().map(whole),
+            starts: self.guards.starts(),
+            network_down: self.senses.network_down(),
             announced: announced.collect(),
             offered: offered.collect(),
-            silenced: self.silenced.all(wall).collect(),
+            silenced: self.guards.silenced(wall).collect(),
             resting: resting.collect(),
-            counts: self.scene.counts().iter().map(|(fault, count)| (*fault, *count)).collect(),
+            counts: self.senses.counts().iter().map(|(fault, count)| (*fault, *count)).collect(),
             ledger: self.record.ledger.clone(),
-            alerts: self.alerts.iter().cloned().collect(),
+            alerts: self.alerts.all().cloned().collect(),
         }
     }
 
@@ -183,7 +183,7 @@ impl State {
         let view = |rule: &Rule| RuleView {
             rule: rule.clone(),
             title: rule.fault.title(),
-            silenced: self.silenced.covers(rule.fault, wall),
+            silenced: self.guards.is_silenced(rule.fault, Clocks { now: self.clock.now(), wall }),
         };
         self.rules.rows().iter().map(view).collect()
     }
@@ -215,4 +215,30 @@ fn view(incident: &Incident) -> IncidentView {
 )]
 fn whole(number: f64) -> u64 {
     number as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{AT, up};
+    use super::*;
+    use crate::decide::decide;
+    use crate::signal::{PersonRequest, Signal};
+
+    #[test]
+    fn a_view_shows_what_is_silenced_and_every_rule() {
+        let mut state = up();
+        let silence = PersonRequest::Silence { fault: Fault::RateLimited, until: None };
+        decide(&mut state, Signal::Person(silence), AT.wall);
+        let export = state.export(AT.wall);
+        assert_eq!(export.status.silenced, [(Fault::RateLimited, None)]);
+        assert_eq!((export.status.phase, export.status.pid), (ProxyPhase::Up, Some(1)));
+        let silenced = export.rules.iter().filter(|view| view.silenced).map(|view| view.rule.fault);
+        assert!(silenced.clone().count() > 0 && silenced.clone().all(|fault| fault == Fault::RateLimited));
+        assert_eq!(state.incident_view(1), None);
+    }
+
+    #[test]
+    fn a_number_is_cut_at_the_ends() {
+        assert_eq!((whole(-1.0), whole(1.9), whole(f64::NAN), whole(f64::INFINITY)), (0, 1, 0, u64::MAX));
+    }
 }

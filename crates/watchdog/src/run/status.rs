@@ -46,7 +46,7 @@ pub enum WatchdogPhase {
 /// The proxy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProxyStatus {
-    /// ProcessId id.
+    /// Process id.
     pub pid: u32,
     /// Whole seconds since its start.
     pub uptime_s: u64,
@@ -83,7 +83,7 @@ pub struct PendingAction {
 /// A client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientStatus {
-    /// ProcessId id.
+    /// Process id.
     pub pid: u32,
     /// Its program.
     pub name: String,

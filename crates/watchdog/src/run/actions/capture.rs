@@ -23,13 +23,13 @@ pub fn capture(process: Identity, state_dir: &Path, now_unix: u64) -> io::Result
 }
 
 fn describe(process: Identity) -> String {
-    let stats = process.stats();
+    let usage = process.stats();
     let mut text = format!(
         "process {} stopped={} memory={} descriptors={}\n",
         process.pid,
         process.is_stopped(),
-        stats.memory,
-        stats.descriptors
+        usage.memory,
+        usage.descriptors
     );
     let root = PathBuf::from(format!("/proc/{}", process.pid));
     let word = |path: PathBuf| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();

@@ -71,7 +71,7 @@ const LIMITS: [(&str, &str); 4] = [
 ];
 
 /// The fault that a line of the proxy's log stands for, with its facts.
-pub fn classify(event: &ProxyEvent) -> Option<Pattern> {
+pub(super) fn classify(event: &ProxyEvent) -> Option<Pattern> {
     let failure = event.failure.as_deref();
     let cause = event.cause.as_deref();
     let status = event.status.unwrap_or(0);
@@ -115,7 +115,7 @@ pub fn classify(event: &ProxyEvent) -> Option<Pattern> {
 }
 
 /// A turn that worked: what counts in a row for its endpoint begins again.
-pub fn is_success(event: &ProxyEvent) -> bool {
+pub(super) fn is_success(event: &ProxyEvent) -> bool {
     let good = ["stop", "tool_calls", "length"];
     event.event == "turn.done"
         && event.failure.is_none()
