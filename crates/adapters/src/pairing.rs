@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use latimer_protocol::turn::{Call, CallOutput, Content, Item};
+use latimer_protocol::turn::{Call, CallOutput, Content, Item, Note};
 
 /// What a call without an output is answered with.
 pub const NO_OUTPUT: &str = "no output was recorded";
@@ -45,7 +45,7 @@ pub fn is_paired(items: &[Item]) -> bool {
 }
 
 /// Brings calls and outputs into order. A repeated id is renamed on both sides, the last output of a call wins.
-pub fn pair<'a>(items: &'a [Item], notes: &mut Vec<String>) -> Vec<PairedItem<'a>> {
+pub fn pair<'a>(items: &'a [Item], notes: &mut Vec<Note>) -> Vec<PairedItem<'a>> {
     let mut outputs = collect(items);
     let mut seen: HashMap<&str, usize> = HashMap::new();
     let known: HashSet<&str> = items
@@ -69,7 +69,7 @@ pub fn pair<'a>(items: &'a [Item], notes: &mut Vec<String>) -> Vec<PairedItem<'a
                 let id = if *count == 1 {
                     call.id.to_string()
                 } else {
-                    notes.push("a call id that stood there twice was renamed".to_owned());
+                    notes.push(Note::request("a call id that stood there twice was renamed"));
                     format!("{}_{count}", call.id)
                 };
                 let output = outputs.get_mut(call.id.as_str()).and_then(Vec::pop);
@@ -87,7 +87,7 @@ pub fn pair<'a>(items: &'a [Item], notes: &mut Vec<String>) -> Vec<PairedItem<'a
                 }
             }
             Item::Output(output) => {
-                notes.push("a tool output without its call was sent as a user message".to_owned());
+                notes.push(Note::request("a tool output without its call was sent as a user message"));
                 if open.is_empty() { steps.push(PairedItem::Orphan(output)) } else { waiting.push(item) }
             }
             // Thoughts between the calls of one answer stay where they are.
@@ -134,11 +134,11 @@ fn close<'a>(
     open: &mut Vec<(String, Option<&'a CallOutput>)>,
     waiting: &mut Vec<&'a Item>,
     steps: &mut Vec<PairedItem<'a>>,
-    notes: &mut Vec<String>,
+    notes: &mut Vec<Note>,
 ) {
     for (id, output) in open.drain(..) {
         if output.is_none() {
-            notes.push("a call without an output was answered with a stand-in".to_owned());
+            notes.push(Note::request("a call without an output was answered with a stand-in"));
         }
         steps.push(PairedItem::Output(output, id));
     }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
-use latimer_protocol::turn::{Owner, Seal};
+use latimer_protocol::turn::{Note, Owner, Seal};
 
 use crate::exchange;
 use crate::limitation::Features;
@@ -26,7 +26,7 @@ pub struct EncodedRequest {
     /// What the request makes use of: only that can be what a provider refuses.
     pub features: Features,
     /// What was changed or left out, for the log.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
 }
 
 impl EncodedRequest {
@@ -66,7 +66,7 @@ pub struct PreparedRequest {
     /// What the request makes use of: only that can be what a provider refused.
     pub features: Features,
     /// What was changed or left out, for the log.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
 }
 
 impl PreparedRequest {
@@ -137,7 +137,7 @@ mod tests {
     fn a_prepared_request_keeps_what_was_encoded() {
         let encoded = EncodedRequest {
             body: b"{\"messages\":[]}".to_vec(),
-            notes: vec!["x".to_owned()],
+            notes: vec![Note::request("x")],
             ..EncodedRequest::default()
         };
         let owner = Owner::new("lab", "m");

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use latimer_protocol::failure::{Failure, Kind};
-use latimer_protocol::turn::{EventSink, Owner, TurnEvent};
+use latimer_protocol::turn::{EventSink, Owner, StreamNote, TurnEvent};
 
 use crate::prepared_request::PreparedRequest;
 use crate::tool_names::ToolNames;
@@ -86,7 +86,7 @@ impl Progress {
     /// A line that is not what the protocol has; it is passed over.
     pub(crate) fn unreadable_line(&mut self, sink: &mut dyn EventSink) {
         self.foreign_document();
-        sink.event(TurnEvent::Note("a line of the provider's stream was not readable and was passed over"));
+        sink.event(TurnEvent::Note(StreamNote::UnreadableLine.into()));
     }
 
     /// JSON of another kind than the protocol has: it counts as unreadable, and is nothing that the log must hear of.

@@ -88,7 +88,7 @@ fn foreign_signatures_stay_here() {
     let (body, written) = written(&turn(items), NATIVE, &Limitations::default());
     assert!(shown(&body).contains("exec(1 {})~skip"), "{}", shown(&body));
     assert!(
-        written.notes.iter().any(|note| note.contains("another model or provider")),
+        written.notes.iter().any(|note| note.to_string().contains("another model or provider")),
         "{:?}",
         written.notes
     );

@@ -1,7 +1,7 @@
 //! The repair layer alone: turn events in, turn events out.
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
-use latimer_adapters::repair::{Level, Plan, Repair};
+use latimer_adapters::repair::{Repair, RepairLevel, RepairPlan};
 use latimer_protocol::failure::{Failure, Kind};
 use latimer_protocol::turn::{FinishReason, RecordedEvents, Tool, TurnEvent, TurnRequest};
 use proptest::collection::vec;
@@ -25,12 +25,12 @@ fn turn() -> TurnRequest {
     TurnRequest { model: "m".to_owned(), tools, ..TurnRequest::default() }
 }
 
-fn repair(level: Level, resumes: u32) -> Repair {
-    Repair::new(Plan::new(level, resumes, &turn()).expect("tools are declared"))
+fn repair(level: RepairLevel, resumes: u32) -> Repair {
+    Repair::new(RepairPlan::new(level, resumes, &turn()).expect("tools are declared"))
 }
 
 /// What comes out, notes aside; the model is not asked again.
-fn run(level: Level, events: Vec<TurnEvent<'_>>) -> Vec<String> {
+fn run(level: RepairLevel, events: Vec<TurnEvent<'_>>) -> Vec<String> {
     let mut record = RecordedEvents::default();
     let mut repair = repair(level, 0);
     for event in events {
@@ -48,7 +48,7 @@ fn stop() -> TurnEvent<'static> {
 
 #[test]
 fn a_call_in_text_is_a_call() {
-    let lines = run(Level::Parse, vec![TurnEvent::Text("I look.\n"), TurnEvent::Text(CALL), stop()]);
+    let lines = run(RepairLevel::Parse, vec![TurnEvent::Text("I look.\n"), TurnEvent::Text(CALL), stop()]);
     let want = [
         "text \"I look.\"",
         "call 0 - read_file",
@@ -62,7 +62,7 @@ fn a_call_in_text_is_a_call() {
 #[test]
 fn native_calls_keep_their_order_and_get_numbers_of_their_own() {
     let lines = run(
-        Level::Parse,
+        RepairLevel::Parse,
         vec![
             TurnEvent::Text(CALL),
             TurnEvent::CallStarted { slot: 0, id: Some("x"), name: "read_file" },
@@ -81,7 +81,7 @@ fn native_calls_keep_their_order_and_get_numbers_of_their_own() {
 fn a_cut_native_call_stays_cut() {
     let broke = FinishReason::Failed(Failure::new(Kind::Interrupted, "cut"));
     let lines = run(
-        Level::Parse,
+        RepairLevel::Parse,
         vec![
             TurnEvent::CallStarted { slot: 0, id: None, name: "shell" },
             TurnEvent::CallArguments { slot: 0, json: "{\"command\":\"rm -rf " },
@@ -95,9 +95,10 @@ fn a_cut_native_call_stays_cut() {
 #[test]
 fn a_call_in_thoughts_counts_only_when_there_is_nothing_else() {
     let thought = "<｜DSML｜tool_calls><｜DSML｜invoke name=\"read_file\"><｜DSML｜parameter name=\"path\" string=\"true\">a</｜DSML｜parameter></｜DSML｜invoke></｜DSML｜tool_calls>";
-    let alone = run(Level::Parse, vec![TurnEvent::Reasoning(thought), stop()]);
+    let alone = run(RepairLevel::Parse, vec![TurnEvent::Reasoning(thought), stop()]);
     assert_eq!(alone[0], "call 0 - read_file");
-    let beside = run(Level::Parse, vec![TurnEvent::Reasoning(thought), TurnEvent::Text("Done."), stop()]);
+    let beside =
+        run(RepairLevel::Parse, vec![TurnEvent::Reasoning(thought), TurnEvent::Text("Done."), stop()]);
     assert_eq!(beside, ["text \"Done.\"", "finished stop"]);
 }
 
@@ -111,7 +112,7 @@ fn there_is_a_question_only_for_what_was_meant_as_a_call() {
         ("<explore_agent>look</explore_agent>", true),
         ("```\n<tool_call>{\"name\": oops}</tool_call>\n```", false),
     ] {
-        let mut repair = repair(Level::Parse, 0);
+        let mut repair = repair(RepairLevel::Parse, 0);
         let mut record = RecordedEvents::default();
         repair.event(TurnEvent::Text(text), &mut record);
         repair.event(stop(), &mut record);
@@ -122,8 +123,8 @@ fn there_is_a_question_only_for_what_was_meant_as_a_call() {
 
 #[test]
 fn without_tools_there_is_nothing_to_repair() {
-    assert!(Plan::new(Level::Parse, 2, &TurnRequest::default()).is_none());
-    assert!(Plan::new(Level::Off, 2, &turn()).is_none());
+    assert!(RepairPlan::new(RepairLevel::Parse, 2, &TurnRequest::default()).is_none());
+    assert!(RepairPlan::new(RepairLevel::Off, 2, &turn()).is_none());
 }
 
 const WORDS: &[&str] = &[
@@ -187,7 +188,7 @@ proptest! {
     #[test]
     fn the_grammar_of_events_holds(
         inputs in inputs(),
-        level in select(&[Level::Parse, Level::Assist][..]),
+        level in select(&[RepairLevel::Parse, RepairLevel::Assist][..]),
         reason in select(&[FinishReason::Stop, FinishReason::ToolCalls, FinishReason::Length][..]),
         resumes in 0u32..2,
     ) {
@@ -224,7 +225,7 @@ proptest! {
             next.event(TurnEvent::Text("I cannot."), &mut sink);
             next.event(stop(), &mut sink);
             if let Some(question) = next.question() {
-                prop_assert!(!question.ask.is_empty());
+                prop_assert!(!question.user.is_empty());
             }
             next.give_up(&mut sink);
         }

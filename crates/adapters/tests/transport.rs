@@ -13,7 +13,7 @@ use latimer_adapters::scripted::{Encoding, Framing, Provider, Scenario, Scripted
 use latimer_adapters::transport::http::{self, Http, HttpOptions};
 use latimer_adapters::transport::read_error_body;
 use latimer_protocol::failure::{Failure, Kind};
-use latimer_protocol::turn::{EventSink, FinishReason, RecordedEvents, TurnEvent};
+use latimer_protocol::turn::{EventSink, FinishReason, Note, RecordedEvents, TurnEvent};
 use serde_json::json;
 
 /// Text of well-formed chunks; anything else is a note.
@@ -31,7 +31,7 @@ impl Reader for Deltas {
         let chunk: serde_json::Value = serde_json::from_slice(data).unwrap_or_default();
         match chunk["choices"][0]["delta"]["content"].as_str() {
             Some(text) => sink.event(TurnEvent::Text(text)),
-            None if chunk.is_null() => sink.event(TurnEvent::Note("garbage")),
+            None if chunk.is_null() => sink.event(TurnEvent::Note(Note::turn("garbage"))),
             None => {}
         }
     }

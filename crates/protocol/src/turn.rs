@@ -7,10 +7,12 @@
 //! protocol are lowered by that protocol's request reader and raised again by its event writer, per request.
 
 mod event;
+mod note;
 mod opaque;
 mod request;
 
 pub use event::{EventSink, FinishReason, PassthroughFrame, RecordedEvents, TurnEvent, Usage};
+pub use note::{CallDefect, Note, RepairNote, StreamNote};
 pub use opaque::{OpaqueState, Owner, Seal, family};
 pub use request::{
     Call, CallOutput, Content, Format, Image, Item, Message, Reasoning, ReasoningItem, Role, Sampling, Tool,

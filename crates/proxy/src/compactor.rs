@@ -4,12 +4,12 @@
 use std::task::{Context, Poll, ready};
 
 use latimer_protocol::failure::{Failure, Kind};
-use latimer_protocol::turn::{EventSink, FinishReason, Item, TurnEvent, TurnRequest, Usage};
+use latimer_protocol::turn::{EventSink, FinishReason, Item, Note, TurnEvent, TurnRequest, Usage};
 
 use crate::inbound::responses::compact::{question, transcript};
 use crate::route::attempt::{AttemptRequest, Attempts, Progress};
 use crate::route::endpoint_set::RouteTarget;
-use latimer_adapters::repair::Level;
+use latimer_adapters::repair::RepairLevel;
 
 /// Tokens of a model whose window is not known.
 const WINDOW: u64 = 128_000;
@@ -43,7 +43,7 @@ struct Answer {
     text: String,
     usage: Option<Usage>,
     end: Option<FinishReason>,
-    log: Vec<String>,
+    log: Vec<Note>,
 }
 
 impl EventSink for Answer {
@@ -52,7 +52,7 @@ impl EventSink for Answer {
             TurnEvent::Text(text) => self.text.push_str(text),
             TurnEvent::Usage(usage) => self.usage = Some(usage),
             TurnEvent::Finished(reason) => self.end = Some(reason),
-            TurnEvent::Note(note) => self.log.push(note.to_owned()),
+            TurnEvent::Note(note) => self.log.push(note),
             _ => {}
         }
     }
@@ -94,7 +94,7 @@ impl Compactor {
         loop {
             let progress = ready!(self.attempts.poll(cx, &mut self.answer));
             for note in self.answer.log.drain(..) {
-                sink.event(TurnEvent::Note(&note));
+                sink.event(TurnEvent::Note(note));
             }
             match progress {
                 Progress::More => {}
@@ -136,7 +136,7 @@ impl Compactor {
             return Ok(false);
         }
         let parts = self.pieces.len();
-        sink.event(TurnEvent::Note(&format!("the history was summarised in {parts} part(s)")));
+        sink.event(TurnEvent::Note(Note::turn(format!("the history was summarised in {parts} part(s)"))));
         sink.event(TurnEvent::Started);
         sink.event(TurnEvent::Text(answer.text.trim()));
         sink.event(TurnEvent::Usage(self.spent));
@@ -179,6 +179,6 @@ fn ask(
     // Notes are words: calls in them are quotations.
     Attempts::new(
         targets.to_vec(),
-        AttemptRequest { turn, raw: None, level: Some(Level::Off), affinity_key: None },
+        AttemptRequest { turn, raw: None, level: Some(RepairLevel::Off), affinity_key: None },
     )
 }

@@ -18,8 +18,8 @@ use std::time::Duration;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use latimer_adapters::prepared_request::ClientRequest;
-use latimer_adapters::repair::Level;
-use latimer_protocol::turn::{Item, Seal, TurnRequest};
+use latimer_adapters::repair::RepairLevel;
+use latimer_protocol::turn::{Item, Note, Seal, TurnRequest};
 
 use self::body::StoreTarget;
 pub use self::body::TurnBody;
@@ -80,7 +80,7 @@ struct InboundRequest {
     /// What was lowered or dropped when it was read.
     notes: Vec<String>,
     /// The level of repair that it chose.
-    level: Option<Level>,
+    level: Option<RepairLevel>,
     /// What names the conversation.
     conversation: Option<String>,
     /// The client, as it calls itself.
@@ -157,8 +157,8 @@ fn begin(
     let keep_alive = surroundings.endpoint_set.config.server.keep_alive;
     let TurnContext { open, store, caches, cut, request, quiet, .. } = surroundings;
     let mut log = Log::new(open, Recorder { store, caches, client, conversation, quiet }, stream);
-    for note in &notes {
-        log.note(note);
+    for note in notes {
+        log.note(&Note::request(note));
     }
     if let Some(warning) = warn::circle(&turn.items) {
         log.warn(&warning);
@@ -172,7 +172,7 @@ fn begin(
             Compactor::new(targets, turn).map(|compactor| Work::Compaction(Box::new(compactor)))
         }
         Kind::Known(text) => {
-            log.note("answered here: no model had to be asked");
+            log.note(&Note::turn("answered here: no model had to be asked"));
             Some(Work::Known(Some(text)))
         }
     };

@@ -7,8 +7,8 @@ use latimer_adapters::gemini::request::FlavourLimits;
 use latimer_adapters::limitation::Limitations;
 use latimer_protocol::id::CallId;
 use latimer_protocol::turn::{
-    Call, CallOutput, Content, EventSink as _, Item, Message, OpaqueState, Owner, ReasoningItem, Role, Seal,
-    TurnEvent, TurnRequest,
+    Call, CallOutput, Content, EventSink as _, Item, Message, Note, OpaqueState, Owner, ReasoningItem, Role,
+    Seal, TurnEvent, TurnRequest,
 };
 use latimer_proxy::inbound::chat::request::{ResponseOptions, read};
 use latimer_proxy::inbound::chat::stream::ChatWriter;
@@ -46,7 +46,7 @@ fn shown(turn: &TurnRequest, wants: &ResponseOptions) -> String {
 }
 
 /// What a Chat provider gets, one message or tool a line.
-fn upstream(body: &[u8], notes: &[String]) -> String {
+fn upstream(body: &[u8], notes: &[Note]) -> String {
     let mut body: Value = serde_json::from_slice(body).expect("JSON");
     let fields = body.as_object_mut().expect("an object");
     let mut lines = Vec::new();

@@ -49,7 +49,8 @@ fn recorded_requests_reach_a_messages_provider() {
         let mut turn = parsed.turn;
         turn.model = "claude-sonnet-4-5".to_owned();
         let written = latimer_adapters::anthropic::request::write(&turn, &owner, &Limitations::default());
-        let notes: Vec<String> = parsed.notes.into_iter().chain(written.notes).collect();
+        let notes: Vec<String> =
+            parsed.notes.into_iter().chain(written.notes.iter().map(ToString::to_string)).collect();
         turns_are_whole(&serde_json::from_slice(&written.body).expect("JSON"));
         snapshot(path, ".anthropic", &shown(&written.body, &notes));
     });
@@ -100,7 +101,8 @@ fn recorded_requests_reach_a_gemini_provider() {
             &owner,
             &limitations,
         );
-        let notes: Vec<String> = parsed.notes.into_iter().chain(written.notes).collect();
+        let notes: Vec<String> =
+            parsed.notes.into_iter().chain(written.notes.iter().map(ToString::to_string)).collect();
         contents_are_whole(&serde_json::from_slice(&written.body).expect("JSON"));
         snapshot(path, ".gemini", &shown(&written.body, &notes));
     });
@@ -142,7 +144,8 @@ fn recorded_requests_reach_the_provider() {
         let parsed = read(&std::fs::read(path).expect("readable"), &Seal::default())
             .expect("a request of Codex is understood");
         let written = write(&parsed.turn, &QUIRKS, &Owner::new("lab", "m"));
-        let notes: Vec<String> = parsed.notes.into_iter().chain(written.notes).collect();
+        let notes: Vec<String> =
+            parsed.notes.into_iter().chain(written.notes.iter().map(ToString::to_string)).collect();
         let text = shown(&written.body, &notes);
         pairs_are_whole(&serde_json::from_slice(&written.body).expect("JSON"));
         snapshot(path, "", &text);

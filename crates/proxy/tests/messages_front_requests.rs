@@ -7,7 +7,7 @@ use latimer_adapters::chat::quirks::{Echo, Quirks, ReasoningStyle};
 use latimer_adapters::limitation::Limitations;
 use latimer_protocol::anthropic::legality;
 use latimer_protocol::turn::{
-    Content, EventSink as _, Item, OpaqueState, Owner, ReasoningItem, Seal, TurnEvent,
+    Content, EventSink as _, Item, Note, OpaqueState, Owner, ReasoningItem, Seal, TurnEvent,
 };
 use latimer_proxy::inbound::messages::purpose::{Purpose, play};
 use latimer_proxy::inbound::messages::request::{Parsed, read};
@@ -64,7 +64,7 @@ fn shown(parsed: &Parsed) -> String {
 }
 
 /// Every message and tool of a provider's body on a line, then every other field.
-fn shown_body(body: &[u8], notes: &[String]) -> String {
+fn shown_body(body: &[u8], notes: &[Note]) -> String {
     let mut body: Value = serde_json::from_slice(body).expect("JSON");
     let fields = body.as_object_mut().expect("an object");
     let mut lines = Vec::new();

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use latimer_protocol::anthropic::request::{MessagesBlockParam, MessagesMessage, MessagesSource};
-use latimer_protocol::turn::{Call, CallOutput, Content, Item, Message, Owner, ReasoningItem, Role};
+use latimer_protocol::turn::{Call, CallOutput, Content, Item, Message, Note, Owner, ReasoningItem, Role};
 use serde_json::value::RawValue;
 
 use crate::arguments;
@@ -26,7 +26,7 @@ pub(super) struct MessagesWriter<'a, 'n> {
     names: &'n ToolNames,
     images: bool,
     signatures: bool,
-    notes: &'n mut Vec<String>,
+    notes: &'n mut Vec<Note>,
     messages: Vec<MessagesMessage<'a>>,
 }
 
@@ -35,7 +35,7 @@ impl<'a, 'n> MessagesWriter<'a, 'n> {
         owner: &'n Owner,
         names: &'n ToolNames,
         limitations: &Limitations,
-        notes: &'n mut Vec<String>,
+        notes: &'n mut Vec<Note>,
     ) -> Self {
         let images = !limitations.has(Limitation::NoImages);
         let signatures = !limitations.has(Limitation::NoSignatures);
@@ -79,9 +79,9 @@ impl<'a, 'n> MessagesWriter<'a, 'n> {
             turns.insert(0, says("(the conversation so far)"));
         }
         if turns.last().is_some_and(|last| last.role == "assistant") {
-            self.notes.push(
-                "the conversation ended with the model's own words; it was asked to continue".to_owned(),
-            );
+            self.notes.push(Note::request(
+                "the conversation ended with the model's own words; it was asked to continue",
+            ));
             turns.push(says(GO_ON));
         }
         turns
@@ -118,7 +118,7 @@ impl<'a, 'n> MessagesWriter<'a, 'n> {
         match raw {
             Some(raw) => self.push("assistant", MessagesBlockParam::Own(raw)),
             None if thoughts.opaque.is_some() => {
-                self.notes.push("thoughts of another model or provider were left out".to_owned());
+                self.notes.push(Note::request("thoughts of another model or provider were left out"));
             }
             None => {}
         }
@@ -159,7 +159,7 @@ impl<'a, 'n> MessagesWriter<'a, 'n> {
         let block = if self.images { picture(part) } else { None };
         block.unwrap_or_else(|| {
             self.notes
-                .push("an image or a file was replaced by a note: this model does not see it".to_owned());
+                .push(Note::request("an image or a file was replaced by a note: this model does not see it"));
             MessagesBlockParam::Text { text: NOT_SEEN.into(), cache_control: None }
         })
     }

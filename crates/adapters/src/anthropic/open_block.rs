@@ -1,7 +1,7 @@
 //! One block of an answer while it arrives.
 
 use latimer_protocol::anthropic::event::{MessagesBlock, MessagesBlockKind, MessagesDelta};
-use latimer_protocol::turn::{EventSink, OpaqueState, Owner, TurnEvent};
+use latimer_protocol::turn::{EventSink, OpaqueState, Owner, StreamNote, TurnEvent};
 use serde_json::{Value, json};
 
 use crate::reader::ReaderContext;
@@ -64,7 +64,7 @@ impl OpenBlock {
             MessagesBlockKind::ToolUse => {
                 let (slot, name) = (*slots, context.names.client_name(block.name.some().unwrap_or_default()));
                 if name.is_empty() {
-                    sink.event(TurnEvent::Note("a call without a name was dropped"));
+                    sink.event(TurnEvent::Note(StreamNote::UnnamedCall.into()));
                     return None;
                 }
                 *slots += 1;
@@ -73,7 +73,7 @@ impl OpenBlock {
                 BlockState::Call { slot, whole: whole.filter(|whole| whole.starts_with('{')), any: false }
             }
             MessagesBlockKind::Other => {
-                sink.event(TurnEvent::Note("a block of a kind latimer does not know was passed over"));
+                sink.event(TurnEvent::Note(StreamNote::UnknownBlock.into()));
                 let mut event: Value = serde_json::from_str(data).unwrap_or_default();
                 let block = event.get_mut("content_block").map(Value::take).filter(Value::is_object)?;
                 BlockState::Other { block, input: String::new() }

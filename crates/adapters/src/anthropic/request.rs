@@ -7,7 +7,7 @@ use latimer_protocol::anthropic::request::{
     MessagesBlockParam, MessagesCacheControl, MessagesMessage, MessagesOutputConfig, MessagesOutputFormat,
     MessagesRequest, MessagesThinking,
 };
-use latimer_protocol::turn::{Format, Item, Owner, Role, ToolChoice, TurnRequest};
+use latimer_protocol::turn::{Format, Item, Note, Owner, Role, ToolChoice, TurnRequest};
 
 use super::blocks::{MessagesWriter, text};
 use super::models::{self, Thinking, USUAL_MAX_TOKENS};
@@ -63,7 +63,7 @@ fn conversation<'a>(
     owner: &Owner,
     names: &ToolNames,
     limitations: &Limitations,
-    notes: &mut Vec<String>,
+    notes: &mut Vec<Note>,
 ) -> (Vec<MessagesBlockParam<'a>>, Vec<MessagesMessage<'a>>) {
     let mut system = Vec::new();
     let steps = pair(&turn.items, notes);
@@ -85,7 +85,7 @@ fn thinking<'a>(
     model: models::Model,
     limitations: &Limitations,
     request: &mut MessagesRequest<'a>,
-    notes: &mut Vec<String>,
+    notes: &mut Vec<Note>,
 ) -> bool {
     let effort = turn.reasoning.effort.as_deref().filter(|_| !limitations.has(Limitation::NoReasoning));
     let (Some(effort), true) = (effort, model.thinking != Thinking::None) else { return false };
@@ -100,9 +100,9 @@ fn thinking<'a>(
         return true;
     }
     if !may_think(&request.messages) {
-        notes.push(
-            "thinking was switched off: the calls of this turn came without this model's thoughts".to_owned(),
-        );
+        notes.push(Note::request(
+            "thinking was switched off: the calls of this turn came without this model's thoughts",
+        ));
         return false;
     }
     let budget = models::budget(effort);
@@ -154,15 +154,17 @@ fn sampling(
     thinks: bool,
     limitations: &Limitations,
     request: &mut MessagesRequest<'_>,
-    notes: &mut Vec<String>,
+    notes: &mut Vec<Note>,
 ) {
     let wanted = turn.sampling;
     if wanted.presence_penalty.is_some() || wanted.frequency_penalty.is_some() {
-        notes.push("penalties were left out: this protocol has none".to_owned());
+        notes.push(Note::request("penalties were left out: this protocol has none"));
     }
     if thinks || limitations.has(Limitation::NoSampling) {
         if wanted.temperature.is_some() || wanted.top_p.is_some() {
-            notes.push("temperature and top_p were left out: the model thinks, or refuses them".to_owned());
+            notes.push(Note::request(
+                "temperature and top_p were left out: the model thinks, or refuses them",
+            ));
         }
         return;
     }

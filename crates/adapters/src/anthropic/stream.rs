@@ -7,7 +7,7 @@ use latimer_protocol::anthropic::event::{
     MessagesBlock, MessagesDelta, MessagesEvent, MessagesEventKind, MessagesUsage,
 };
 use latimer_protocol::failure::Failure;
-use latimer_protocol::turn::{EventSink, FinishReason, TurnEvent, Usage};
+use latimer_protocol::turn::{EventSink, FinishReason, StreamNote, TurnEvent, Usage};
 
 use super::errors;
 use super::open_block::OpenBlock;
@@ -151,7 +151,7 @@ impl MessagesReader {
         let Some(reason) = reason else { return };
         let known = StopClass::find(&STOP, reason);
         if known.is_none() {
-            sink.event(TurnEvent::Note("an unknown stop reason was read as a normal end"));
+            sink.event(TurnEvent::Note(StreamNote::UnknownStopReason.into()));
         }
         self.stop = Some(known.unwrap_or(StopClass::Normal));
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use latimer_protocol::anthropic::request::{MessagesTool, MessagesToolChoice};
-use latimer_protocol::turn::{Tool, ToolChoice, TurnRequest};
+use latimer_protocol::turn::{Note, Tool, ToolChoice, TurnRequest};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
@@ -20,11 +20,11 @@ pub(super) fn write<'a>(
     turn: &'a TurnRequest,
     names: &ToolNames,
     limitations: &Limitations,
-    notes: &mut Vec<String>,
+    notes: &mut Vec<Note>,
 ) -> Vec<MessagesTool<'a>> {
     if limitations.has(Limitation::NoTools) {
         if !turn.tools.is_empty() {
-            notes.push("this provider takes no tools; they were left out".to_owned());
+            notes.push(Note::request("this provider takes no tools; they were left out"));
         }
         return Vec::new();
     }
@@ -40,7 +40,7 @@ pub(super) fn write<'a>(
 }
 
 /// The schema as it is where the provider takes it so: an object, said to be one.
-fn schema<'a>(tool: &'a Tool, notes: &mut Vec<String>) -> Cow<'a, RawValue> {
+fn schema<'a>(tool: &'a Tool, notes: &mut Vec<Note>) -> Cow<'a, RawValue> {
     let empty =
         || RawValue::from_string(NO_PARAMETERS.to_owned()).map_or(Cow::Borrowed(RawValue::NULL), Cow::Owned);
     let Some(raw) = tool.parameters.as_deref() else { return empty() };
@@ -55,7 +55,8 @@ fn schema<'a>(tool: &'a Tool, notes: &mut Vec<String>) -> Cow<'a, RawValue> {
     mended.insert("type".into(), json!("object"));
     for key in REFUSED_ON_TOP {
         if mended.remove(key).is_some() {
-            notes.push(format!("`{key}` was left out of the schema of the tool {}", tool.name));
+            notes
+                .push(Note::request(format!("`{key}` was left out of the schema of the tool {}", tool.name)));
         }
     }
     mended.entry("properties").or_insert_with(|| json!({}));
@@ -68,7 +69,7 @@ pub(super) fn choice<'a>(
     names: &ToolNames,
     thinks: bool,
     limitations: &Limitations,
-    notes: &mut Vec<String>,
+    notes: &mut Vec<Note>,
 ) -> Option<MessagesToolChoice<'a>> {
     if turn.tools.is_empty() || limitations.has(Limitation::NoTools) {
         return None;
@@ -76,7 +77,9 @@ pub(super) fn choice<'a>(
     let is_forced = matches!(turn.tool_choice, ToolChoice::Required | ToolChoice::Function(_));
     let disable_parallel_tool_use = turn.parallel_tool_calls == Some(false);
     if is_forced && (thinks || limitations.has(Limitation::AutoToolChoice)) {
-        notes.push("a call could not be demanded: the model thinks, or the provider refuses it".to_owned());
+        notes.push(Note::request(
+            "a call could not be demanded: the model thinks, or the provider refuses it",
+        ));
         return Some(MessagesToolChoice::Auto { disable_parallel_tool_use });
     }
     match &turn.tool_choice {

@@ -3,7 +3,7 @@
 //! Invariant: slots count from 0 in order of appearance; a call is announced once, when its name is known, and ended once.
 
 use latimer_protocol::chat::chunk::{ChatFunctionDelta, ChatToolCallDelta};
-use latimer_protocol::turn::{EventSink, TurnEvent};
+use latimer_protocol::turn::{EventSink, StreamNote, TurnEvent};
 use serde_json::value::RawValue;
 
 use crate::reader::slot_number;
@@ -74,7 +74,7 @@ impl Calls {
     pub(crate) fn finish(&mut self, cut: bool, sink: &mut dyn EventSink) {
         for (slot, call) in self.calls.iter_mut().enumerate() {
             if !call.announced {
-                sink.event(TurnEvent::Note("a call without a name was dropped"));
+                sink.event(TurnEvent::Note(StreamNote::UnnamedCall.into()));
                 continue;
             }
             let slot = slot_number(slot);

@@ -6,7 +6,7 @@ use latimer_protocol::chat::request::{
     ChatCall, ChatCallFunction, ChatContent, ChatFile, ChatImageUrl, ChatMessage, ChatPart,
 };
 use latimer_protocol::turn::{
-    Call, CallOutput, Content, Item, Message, Owner, ReasoningItem, Role, TurnRequest,
+    Call, CallOutput, Content, Item, Message, Note, Owner, ReasoningItem, Role, TurnRequest,
 };
 use serde_json::Value;
 
@@ -23,7 +23,7 @@ pub(super) fn messages<'a>(
     owner: &Owner,
     names: &ToolNames,
     preamble: Option<&str>,
-    notes: &mut Vec<String>,
+    notes: &mut Vec<Note>,
 ) -> Vec<ChatMessage<'a>> {
     let mut writer = ChatMessageWriter {
         quirks,

@@ -7,7 +7,7 @@ use latimer_protocol::chat::request::{
     ChatRequest, ChatResponseFormat, ChatStreamOptions, ChatTemplateKwargs, ChatThinking, ChatTool,
     ChatToolChoice,
 };
-use latimer_protocol::turn::{Format, Item, Owner, Tool, ToolChoice, TurnRequest};
+use latimer_protocol::turn::{Format, Item, Note, Owner, Tool, ToolChoice, TurnRequest};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -86,11 +86,11 @@ fn tools<'a>(
     turn: &'a TurnRequest,
     quirks: &Quirks,
     names: &ToolNames,
-    notes: &mut Vec<String>,
+    notes: &mut Vec<Note>,
 ) -> Vec<ChatTool<'a>> {
     if !quirks.tools {
         if !turn.tools.is_empty() {
-            notes.push("this provider takes no tools; they were left out".to_owned());
+            notes.push(Note::request("this provider takes no tools; they were left out"));
         }
         return Vec::new();
     }

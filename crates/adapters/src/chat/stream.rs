@@ -2,7 +2,7 @@
 
 use latimer_protocol::chat::chunk::{ChatChunk, ChatDelta};
 use latimer_protocol::failure::{Failure, Kind};
-use latimer_protocol::turn::{EventSink, FinishReason, OpaqueState, TurnEvent};
+use latimer_protocol::turn::{EventSink, FinishReason, OpaqueState, StreamNote, TurnEvent};
 use serde_json::Value;
 
 use super::calls::Calls;
@@ -188,7 +188,7 @@ impl ChatReader {
     fn finish_reason(&mut self, reason: &str, sink: &mut dyn EventSink) {
         let known = StopClass::find(&FINISH, reason);
         if known.is_none() {
-            sink.event(TurnEvent::Note("an unknown finish reason was read as a normal end"));
+            sink.event(TurnEvent::Note(StreamNote::UnknownFinishReason.into()));
         }
         let stop = known.unwrap_or(StopClass::Normal);
         if stop == StopClass::Broken {

@@ -9,7 +9,9 @@ use latimer_protocol::command_code::request::{
     CommandCodeBlock, CommandCodeContent, CommandCodeMessage, CommandCodeParams, CommandCodeRequest,
     CommandCodeTool,
 };
-use latimer_protocol::turn::{Call, CallOutput, Content, Item, Message, Role, Tool, ToolChoice, TurnRequest};
+use latimer_protocol::turn::{
+    Call, CallOutput, Content, Item, Message, Note, Role, Tool, ToolChoice, TurnRequest,
+};
 use serde_json::json;
 use serde_json::value::RawValue;
 
@@ -65,7 +67,7 @@ pub fn write(turn: &TurnRequest, structured: bool, limitations: &Limitations, to
         structured && !limitations.has(Limitation::NoTools) && turn.tool_choice != ToolChoice::None;
     let tools = if declared { tools(turn, &names) } else { Vec::new() };
     if !tools.is_empty() && turn.tool_choice != ToolChoice::Auto {
-        notes.push("tool_choice was left out: this provider has no field for it".to_owned());
+        notes.push(Note::request("tool_choice was left out: this provider has no field for it"));
     }
     let effort = turn.reasoning.effort.as_deref().filter(|effort| structured && *effort != "none");
     let table = [
@@ -106,7 +108,7 @@ struct CommandCodeWriter<'a, 'n> {
     names: &'n ToolNames,
     structured: bool,
     images: bool,
-    notes: &'n mut Vec<String>,
+    notes: &'n mut Vec<Note>,
     system: Vec<Cow<'a, str>>,
     messages: Vec<CommandCodeMessage<'a>>,
     has_images: bool,
@@ -161,7 +163,7 @@ impl<'a> CommandCodeWriter<'a, '_> {
                     self.push("user", CommandCodeBlock::Image { image: &image.url });
                 }
                 Content::Image(_) | Content::File { .. } => {
-                    self.notes.push(REPLACED.to_owned());
+                    self.notes.push(Note::request(REPLACED));
                     self.push("user", CommandCodeBlock::Text { text: NOT_SEEN.into() });
                 }
             }
@@ -184,7 +186,7 @@ impl<'a> CommandCodeWriter<'a, '_> {
         let texts = parts.iter().map(|part| match part {
             Content::Text(text) | Content::Refusal(text) => text.as_str(),
             Content::Image(_) | Content::File { .. } => {
-                self.notes.push(REPLACED.to_owned());
+                self.notes.push(Note::request(REPLACED));
                 NOT_SEEN
             }
         });
@@ -200,7 +202,7 @@ impl<'a> CommandCodeWriter<'a, '_> {
         if count > OUTPUT {
             let head: String = text.chars().take(OUTPUT).collect();
             text = format!("{head}\n(… {} characters were left out here …)", count - OUTPUT);
-            self.notes.push("a tool output was shortened to 8000 characters".to_owned());
+            self.notes.push(Note::request("a tool output was shortened to 8000 characters"));
         }
         self.push(
             "user",
@@ -276,7 +278,7 @@ mod tests {
         }
     }
 
-    fn body(structured: bool) -> (Value, Vec<String>) {
+    fn body(structured: bool) -> (Value, Vec<Note>) {
         let written = write(&turn(), structured, &Limitations::default(), "2026-01-31");
         (serde_json::from_slice(&written.body).expect("JSON"), written.notes)
     }

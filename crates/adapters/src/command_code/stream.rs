@@ -10,7 +10,7 @@
 use bytes::Bytes;
 use latimer_protocol::command_code::event::{CommandCodeEvent, CommandCodeEventKind, CommandCodeEvents};
 use latimer_protocol::failure::{Failure, Kind};
-use latimer_protocol::turn::{EventSink, FinishReason, TurnEvent, Usage};
+use latimer_protocol::turn::{EventSink, FinishReason, StreamNote, TurnEvent, Usage};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -120,7 +120,7 @@ impl CommandCodeReader {
             CommandCodeEventKind::Unnamed if event.finish_reason.some().is_some() => {
                 self.document(event, sink)
             }
-            _ => sink.event(TurnEvent::Note("an event of a kind latimer does not know was passed over")),
+            _ => sink.event(TurnEvent::Note(StreamNote::UnknownEvent.into())),
         }
     }
 
@@ -155,7 +155,7 @@ impl CommandCodeReader {
 
     fn begin(&mut self, id: Option<&str>, name: Option<&str>, sink: &mut dyn EventSink) -> Option<usize> {
         let Some(name) = name else {
-            sink.event(TurnEvent::Note("a call without a name was dropped"));
+            sink.event(TurnEvent::Note(StreamNote::UnnamedCall.into()));
             return None;
         };
         let slot = self.calls.len();
@@ -199,7 +199,7 @@ impl CommandCodeReader {
             }
         } else if !same(&call.pieces, &arguments) {
             call.broken = true;
-            sink.event(TurnEvent::Note("a call came twice with different arguments, and was not passed on"));
+            sink.event(TurnEvent::Note(StreamNote::ConflictingCall.into()));
             return;
         }
         call.ended = true;
@@ -218,7 +218,7 @@ impl CommandCodeReader {
         let Some(reason) = reason else { return };
         let known = StopClass::find(&FINISH, reason);
         if known.is_none() {
-            sink.event(TurnEvent::Note("an unknown finish reason was read as a normal end"));
+            sink.event(TurnEvent::Note(StreamNote::UnknownFinishReason.into()));
         }
         self.stop = Some(known.unwrap_or(StopClass::Normal));
     }

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use latimer_protocol::gemini::request::{
     GeminiContent, GeminiFileData, GeminiFunctionCall, GeminiFunctionResponse, GeminiInlineData, GeminiPart,
 };
-use latimer_protocol::turn::{Call, CallOutput, Content, Item, Message, Owner, ReasoningItem, Role};
+use latimer_protocol::turn::{Call, CallOutput, Content, Item, Message, Note, Owner, ReasoningItem, Role};
 use serde_json::json;
 use serde_json::value::RawValue;
 
@@ -32,7 +32,7 @@ pub(super) struct ContentsWriter<'a, 'n> {
     signatures: bool,
     /// URLs may be fetched by the provider.
     urls: bool,
-    notes: &'n mut Vec<String>,
+    notes: &'n mut Vec<Note>,
     contents: Vec<GeminiContent<'a>>,
     /// The signature of the call that comes next.
     signature: Option<String>,
@@ -49,7 +49,7 @@ impl<'a, 'n> ContentsWriter<'a, 'n> {
         family: Family,
         urls: bool,
         limitations: &Limitations,
-        notes: &'n mut Vec<String>,
+        notes: &'n mut Vec<Note>,
     ) -> Self {
         Self {
             owner,
@@ -92,9 +92,9 @@ impl<'a, 'n> ContentsWriter<'a, 'n> {
             contents.insert(0, GeminiContent { role: Some("user"), parts });
         }
         if contents.last().is_some_and(|last| last.role == Some("model")) {
-            self.notes.push(
-                "the conversation ended with the model's own words; it was asked to continue".to_owned(),
-            );
+            self.notes.push(Note::request(
+                "the conversation ended with the model's own words; it was asked to continue",
+            ));
             contents
                 .push(GeminiContent { role: Some("user"), parts: vec![words("Please continue.".into())] });
         }
@@ -157,7 +157,7 @@ impl<'a, 'n> ContentsWriter<'a, 'n> {
     }
 
     fn note(&mut self, note: &str) {
-        self.notes.push(note.to_owned());
+        self.notes.push(Note::request(note.to_owned()));
     }
 
     fn call(&mut self, call: &'a Call, id: String) {
@@ -222,7 +222,7 @@ impl<'a, 'n> ContentsWriter<'a, 'n> {
         let seen = if self.images { picture(part, self.urls) } else { None };
         seen.unwrap_or_else(|| {
             self.notes
-                .push("an image or a file was replaced by a note: this model does not see it".to_owned());
+                .push(Note::request("an image or a file was replaced by a note: this model does not see it"));
             words(NOT_SEEN.into())
         })
     }

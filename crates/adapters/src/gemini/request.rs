@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use latimer_protocol::gemini::request::{
     GeminiContent, GeminiGenerationConfig, GeminiRequest, GeminiThinkingConfig,
 };
-use latimer_protocol::turn::{Content, Format, Item, Owner, Role, Sampling, TurnRequest};
+use latimer_protocol::turn::{Content, Format, Item, Note, Owner, Role, Sampling, TurnRequest};
 
 use super::contents::{ContentsWriter, words};
 use super::models::{self, Family};
@@ -103,7 +103,7 @@ fn config<'a>(
     limits: FlavourLimits,
     has_tools: bool,
     limitations: &Limitations,
-    notes: &mut Vec<String>,
+    notes: &mut Vec<Note>,
 ) -> GeminiGenerationConfig<'a> {
     let effort = turn.reasoning.effort.as_deref().filter(|_| !limitations.has(Limitation::NoReasoning));
     let antigravity = limits.is_antigravity();
@@ -135,7 +135,7 @@ fn config<'a>(
         && (!has_tools || family.formats_beside_tools());
     match &turn.format {
         Format::Text => {}
-        _ if !takes_formats => notes.push("the shape of the answer was put into words".to_owned()),
+        _ if !takes_formats => notes.push(Note::request("the shape of the answer was put into words")),
         Format::JsonObject => config.response_mime_type = Some(JSON),
         Format::JsonSchema { schema, .. } => {
             config.response_mime_type = Some(JSON);

@@ -9,7 +9,7 @@ use latimer_protocol::failure::{Failure, Kind};
 use latimer_protocol::gemini::event::{
     GeminiCandidateCall, GeminiCandidatePart, GeminiResponse, GeminiUsage,
 };
-use latimer_protocol::turn::{EventSink, FinishReason, OpaqueState, TurnEvent};
+use latimer_protocol::turn::{EventSink, FinishReason, OpaqueState, StreamNote, TurnEvent};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -111,7 +111,7 @@ impl GeminiReader {
             || part.code_execution_result.is_some();
         if has_no_equal {
             // Its signature has no part to go back on, either.
-            sink.event(TurnEvent::Note("a part that has no equal here was passed over"));
+            sink.event(TurnEvent::Note(StreamNote::UnknownPart.into()));
             return;
         }
         let text = part.text.some();
@@ -140,7 +140,7 @@ impl GeminiReader {
 
     fn call(&mut self, call: &GeminiCandidateCall<'_>, signature: Option<&str>, sink: &mut dyn EventSink) {
         let Some(name) = call.name.some() else {
-            sink.event(TurnEvent::Note("a call without a name was dropped"));
+            sink.event(TurnEvent::Note(StreamNote::UnnamedCall.into()));
             return;
         };
         self.end_call(sink);
@@ -173,7 +173,7 @@ impl GeminiReader {
     fn finish_reason(&mut self, reason: &str, sink: &mut dyn EventSink) {
         let known = StopClass::find(&FINISH, reason);
         if known.is_none() {
-            sink.event(TurnEvent::Note("an unknown finish reason was read as a normal end"));
+            sink.event(TurnEvent::Note(StreamNote::UnknownFinishReason.into()));
         }
         self.stop = Some((known.unwrap_or(StopClass::Normal), reason.to_ascii_lowercase()));
     }

@@ -1,52 +1,62 @@
 //! What the conversation so far says about repairing its next answer. Everything is read from the request: no memory is kept, so it
 //! holds after a restart and on another node, and nothing of one conversation reaches another.
 
-use latimer_protocol::turn::{Content, Item, Role, ToolChoice, TurnRequest};
+use latimer_protocol::turn::{Call, Content, Item, Role, ToolChoice, TurnRequest};
 use toolcall_parser::intent::urls;
 
-use super::Stuck;
-
-/// The same call so often in a row means that the model is stuck.
-const MOST_REPEATS: usize = 3;
-/// Calls made for the model, so often in a row, are enough.
-const MOST_SYNTHESISED: usize = 3;
+/// So many equal calls in a row mean that the model repeats itself.
+const MIN_REPEATS: usize = 3;
+/// How many calls in a row are made for the model.
+const MAX_SYNTHESISED: usize = 3;
 /// Marks the id of a call that was made for the model.
-const SYNTHESISED: &str = "synthesised";
-/// Addresses that are remembered.
-const MOST_URLS: usize = 8;
+const SYNTHESISED_MARK: &str = "synthesised";
+/// How many addresses are remembered.
+const MAX_URLS: usize = 8;
+
+/// A call that the last turns of the conversation made again and again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct RepeatedCall {
+    name: String,
+    arguments: serde_json::Value,
+}
+
+impl RepeatedCall {
+    /// Whether this is the same call once more. Arguments are compared as JSON values.
+    pub(super) fn matches(&self, call: &toolcall_parser::Call) -> bool {
+        let arguments = || serde_json::from_str::<serde_json::Value>(&call.arguments);
+        call.name == self.name && arguments().is_ok_and(|arguments| arguments == self.arguments)
+    }
+}
 
 /// The id for a call that is made for the model.
 pub(super) fn synthesised_id(slot: u32) -> String {
-    format!("{SYNTHESISED}_{slot}")
+    format!("{SYNTHESISED_MARK}_{slot}")
 }
 
 /// The call that each of the last turns made, if they all made the same one.
-pub(super) fn repeated_call(turn: &TurnRequest) -> Option<Stuck> {
-    let mut last = turn
-        .items
-        .iter()
-        .rev()
-        .filter_map(|item| if let Item::Call(call) = item { Some(call) } else { None });
-    let first = last.next()?;
-    let repeats =
-        1 + last.take_while(|call| call.name == first.name && call.arguments == first.arguments).count();
-    let arguments = serde_json::from_str(&first.arguments).ok()?;
-    (repeats >= MOST_REPEATS).then(|| Stuck { name: first.name.clone(), arguments })
+pub(super) fn repeated_call(turn: &TurnRequest) -> Option<RepeatedCall> {
+    let mut calls = latest_calls(turn);
+    let last = calls.next()?;
+    let equal = |call: &&Call| call.name == last.name && call.arguments == last.arguments;
+    let repeats = 1 + calls.take_while(equal).count();
+    let arguments = serde_json::from_str(&last.arguments).ok()?;
+    (repeats >= MIN_REPEATS).then(|| RepeatedCall { name: last.name.clone(), arguments })
 }
 
 /// Whether a command may be made for the model at all: the turn lets it call, and the last calls were not all made so.
 pub(super) fn may_synthesise(turn: &TurnRequest) -> bool {
-    let calls = turn
-        .items
-        .iter()
-        .rev()
-        .filter_map(|item| if let Item::Call(call) = item { Some(call) } else { None });
-    let made = calls.take_while(|call| call.id.to_string().contains(SYNTHESISED)).count();
-    turn.tool_choice != ToolChoice::None && made < MOST_SYNTHESISED
+    let synthesised =
+        latest_calls(turn).take_while(|call| call.id.as_str().contains(SYNTHESISED_MARK)).count();
+    turn.tool_choice != ToolChoice::None && synthesised < MAX_SYNTHESISED
 }
 
-/// The addresses that the person named, the last ones of many.
-pub(super) fn urls_of_the_person(turn: &TurnRequest) -> Vec<String> {
+/// The calls of the conversation, the last one first.
+fn latest_calls(turn: &TurnRequest) -> impl Iterator<Item = &Call> {
+    turn.items.iter().rev().filter_map(|item| if let Item::Call(call) = item { Some(call) } else { None })
+}
+
+/// The addresses that the user named, the last ones of many.
+pub(super) fn user_urls(turn: &TurnRequest) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     for item in &turn.items {
         let Item::Message(message) = item else { continue };
@@ -62,13 +72,13 @@ pub(super) fn urls_of_the_person(turn: &TurnRequest) -> Vec<String> {
             }
         }
     }
-    found.split_off(found.len().saturating_sub(MOST_URLS))
+    found.split_off(found.len().saturating_sub(MAX_URLS))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use latimer_protocol::turn::{Call, Message};
+    use latimer_protocol::turn::Message;
 
     fn call(id: &str, arguments: &str) -> Item {
         Item::Call(Call { id: id.into(), name: "shell".into(), arguments: arguments.into() })
@@ -85,7 +95,7 @@ mod tests {
         let three = turn([same(), vec![call("3", "{}")]].concat());
         assert_eq!(
             repeated_call(&three),
-            Some(Stuck { name: "shell".into(), arguments: serde_json::json!({}) })
+            Some(RepeatedCall { name: "shell".into(), arguments: serde_json::json!({}) })
         );
         assert_eq!(repeated_call(&turn([same(), vec![call("3", "{\"a\":1}")]].concat())), None);
     }
@@ -99,11 +109,11 @@ mod tests {
     }
 
     #[test]
-    fn only_what_the_person_wrote_is_remembered() {
+    fn only_what_the_user_wrote_is_remembered() {
         let say =
             |role, text: &str| Item::Message(Message { role, content: vec![Content::Text(text.into())] });
         let items =
             vec![say(Role::User, "see https://a.example/x"), say(Role::Assistant, "https://b.example")];
-        assert_eq!(urls_of_the_person(&turn(items)), ["https://a.example/x"]);
+        assert_eq!(user_urls(&turn(items)), ["https://a.example/x"]);
     }
 }

@@ -7,7 +7,7 @@ use latimer_protocol::responses::request::{
     ResponsesRequest, ResponsesText, ResponsesTextFormat, ResponsesTool, ResponsesToolChoice,
 };
 use latimer_protocol::turn::{
-    CallOutput, Content, Format, Item, Message, Owner, ReasoningItem, Role, ToolChoice, TurnRequest,
+    CallOutput, Content, Format, Item, Message, Note, Owner, ReasoningItem, Role, ToolChoice, TurnRequest,
 };
 use serde_json::value::RawValue;
 
@@ -69,7 +69,7 @@ struct InputWriter<'a, 'n> {
     profile: &'n Profile,
     owner: &'n Owner,
     names: &'n ToolNames,
-    notes: &'n mut Vec<String>,
+    notes: &'n mut Vec<Note>,
     input: Vec<ResponsesItem<'a>>,
     /// Nothing but base prompt was read.
     leading: bool,
@@ -133,8 +133,9 @@ impl<'a> InputWriter<'a, '_> {
             Content::Refusal(refusal) if by_model => ResponsesPart::Refusal { refusal },
             Content::Refusal(text) => ResponsesPart::InputText { text: text.into() },
             Content::Image(_) | Content::File { .. } if !self.profile.images || by_model => {
-                self.notes
-                    .push("an image or a file was replaced by a note: this model does not see it".to_owned());
+                self.notes.push(Note::request(
+                    "an image or a file was replaced by a note: this model does not see it",
+                ));
                 let text = Cow::Borrowed(NOT_SEEN);
                 if by_model { ResponsesPart::OutputText { text } } else { ResponsesPart::InputText { text } }
             }
@@ -159,7 +160,8 @@ impl<'a> InputWriter<'a, '_> {
                 self.input.push(ResponsesItem::Reasoning { summary, encrypted_content: &opaque.data });
             }
             None if thoughts.opaque.is_some() => {
-                self.notes.push("thoughts of another model, provider or account were left out".to_owned());
+                self.notes
+                    .push(Note::request("thoughts of another model, provider or account were left out"));
             }
             None => {}
         }

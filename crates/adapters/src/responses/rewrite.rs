@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use latimer_protocol::turn::{OpaqueState, Owner, Seal};
+use latimer_protocol::turn::{Note, OpaqueState, Owner, Seal};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -65,11 +65,11 @@ pub fn rewrite(
                 put(name, value.get());
             }
             "tool_choice" if !profile.forced_calls && !matches!(value.get(), "\"auto\"" | "\"none\"") => {
-                rewriter.notes.push("tool_choice was left out: this server refuses it".to_owned());
+                rewriter.notes.push(Note::request("tool_choice was left out: this server refuses it"));
             }
             "service_tier" if profile.developer_role && value.get() != "\"priority\"" => {}
             field if profile.drops(field) => {
-                rewriter.notes.push(format!("`{field}` was left out: this server refuses it"));
+                rewriter.notes.push(Note::request(format!("`{field}` was left out: this server refuses it")));
             }
             _ => {
                 rewriter.uses(name, value);
@@ -93,7 +93,7 @@ struct Rewriter<'l> {
     owner: &'l Owner,
     seal: &'l Seal,
     features: Features,
-    notes: Vec<String>,
+    notes: Vec<Note>,
 }
 
 impl Rewriter<'_> {
@@ -152,8 +152,9 @@ impl Rewriter<'_> {
                 }
                 other => {
                     let name = other.unwrap_or("unknown");
-                    self.notes
-                        .push(format!("a tool of type `{name}` has no equal upstream and was left out"));
+                    self.notes.push(Note::request(format!(
+                        "a tool of type `{name}` has no equal upstream and was left out"
+                    )));
                 }
             }
         }
@@ -198,7 +199,7 @@ impl Rewriter<'_> {
             }
         }
         if dropped > 0 {
-            self.notes.push("thoughts of another model, provider or account were left out".to_owned());
+            self.notes.push(Note::request("thoughts of another model, provider or account were left out"));
         }
         // With the thoughts gone, the ids of what followed them would ask for them.
         if dropped > 0 || self.profile.stateless {
@@ -260,7 +261,7 @@ fn without_id(item: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn rewritten(body: &Value, profile: &Profile) -> Option<(Value, Vec<String>)> {
+    fn rewritten(body: &Value, profile: &Profile) -> Option<(Value, Vec<Note>)> {
         let owner = Owner::new("openai", "gpt-5.5").of_account("a");
         let rewritten = rewrite(body.to_string().as_bytes(), "gpt-5.5", profile, &owner, &Seal::default())?;
         Some((serde_json::from_slice(&rewritten.body).expect("JSON"), rewritten.notes))
@@ -276,7 +277,7 @@ mod tests {
             String::from_utf8_lossy(&rewritten.body),
             r#"{"model":"gpt-5.5","stream":true,"input":[ {"type":"message","role":"user","content":"żółw"} ],"tools":[{"type":"custom","name":"x"}],"novel":{"a":1.0e3}}"#
         );
-        assert_eq!(rewritten.notes, Vec::<String>::new());
+        assert_eq!(rewritten.notes, []);
         assert!(
             rewritten.features.has(Limitation::NoCustomTools)
                 && !rewritten.features.has(Limitation::NoNamespaces)

@@ -3,7 +3,7 @@
 use latimer_protocol::responses::event::{
     ResponsesEvent, ResponsesEventKind, ResponsesItemKind, ResponsesOutputItem, ResponsesResponse,
 };
-use latimer_protocol::turn::{EventSink, FinishReason, OpaqueState, TurnEvent};
+use latimer_protocol::turn::{EventSink, FinishReason, OpaqueState, StreamNote, TurnEvent};
 
 use super::errors;
 use crate::reader::{BodyEnd, Progress, Reader, ReaderContext, slot_number};
@@ -123,9 +123,7 @@ impl ResponsesReader {
                 sink.event(TurnEvent::CallStarted { slot, id: item.call_id.some(), name });
                 self.calls.push(Call { output_index: index, has_arguments: false, ended: false });
             }
-            (ResponsesItemKind::Other, _) => {
-                sink.event(TurnEvent::Note("an item of a kind that has no equal here was passed over"))
-            }
+            (ResponsesItemKind::Other, _) => sink.event(TurnEvent::Note(StreamNote::UnknownItem.into())),
             _ => {}
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{OpaqueState, Owner};
+use super::{Note, OpaqueState, Owner};
 use crate::failure::Failure;
 
 /// One thing that happened in an answer. Text is borrowed from the bytes it arrived in: nothing is copied on the way from
@@ -47,7 +47,7 @@ pub enum TurnEvent<'a> {
     /// An event of the client's own protocol, to be handed on as it is.
     Frame(PassthroughFrame<'a>),
     /// Something a log should show and a client should not.
-    Note(&'a str),
+    Note(Note),
     /// The answer is over.
     Finished(FinishReason),
 }

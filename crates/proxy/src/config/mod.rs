@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use latimer_adapters::chat::quirks::Quirks;
-use latimer_adapters::repair::Level;
+use latimer_adapters::repair::RepairLevel;
 use latimer_adapters::responses::profile::Profile;
 use latimer_protocol::id::EndpointName;
 use latimer_protocol::secret::Secret;
@@ -92,7 +92,7 @@ pub struct Endpoint {
     /// How often an answer that a length limit cut is continued.
     pub resume: u32,
     /// How much is made of what a model wrote instead of a call.
-    pub repair: Level,
+    pub repair: RepairLevel,
     /// What the provider does differently, where it speaks Chat Completions.
     pub quirks: Quirks,
     /// What the server takes, where it speaks Responses.

@@ -5,7 +5,7 @@
 mod table;
 
 use latimer_adapters::chat::quirks::Quirks;
-use latimer_adapters::repair::Level;
+use latimer_adapters::repair::RepairLevel;
 use latimer_adapters::responses::profile::Profile;
 
 use super::{History, Login, Protocol};
@@ -32,7 +32,7 @@ pub struct Preset {
     /// What it takes, where it speaks Responses.
     pub profile: Profile,
     /// How much is made of what its models write instead of calls.
-    pub repair: Level,
+    pub repair: RepairLevel,
     /// Hosts in the order in which they are tried; none for `base_url` alone.
     pub hosts: &'static [&'static str],
     /// How much of a history it is given.

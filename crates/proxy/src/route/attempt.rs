@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use latimer_adapters::drive::TurnStream;
 use latimer_adapters::endpoint_client::OpenError;
 use latimer_adapters::prepared_request::{ClientRequest, PreparedRequest};
-use latimer_adapters::repair::{Level, Plan, Repair};
+use latimer_adapters::repair::{Repair, RepairLevel, RepairPlan};
 use latimer_protocol::failure::{Failure, Kind, Retry};
-use latimer_protocol::turn::{EventSink, FinishReason, TurnEvent, TurnRequest, Usage};
+use latimer_protocol::turn::{EventSink, FinishReason, Note, TurnEvent, TurnRequest, Usage};
 
 use super::endpoint_set::RouteTarget;
 use super::gate::Gate;
@@ -33,7 +33,7 @@ pub struct AttemptRequest {
     /// As the client wrote it, for an upstream of the same protocol.
     pub raw: Option<ClientRequest>,
     /// The level of repair that the request chose.
-    pub level: Option<Level>,
+    pub level: Option<RepairLevel>,
     /// Under which the conversation is remembered, where it should stay with its endpoint.
     pub affinity_key: Option<String>,
 }
@@ -46,7 +46,7 @@ pub struct Attempts {
     /// Gone after the first semantic event: it may be large.
     asked: Option<Box<AttemptRequest>>,
     /// What repairs the answers; `None` when nothing is to be repaired.
-    plan: Option<Arc<Plan>>,
+    plan: Option<Arc<RepairPlan>>,
     /// Gone after the first semantic event unless the model may be asked again.
     prepared: Option<Arc<PreparedRequest>>,
     /// Whether the answer is the upstream's own frames.
@@ -71,7 +71,7 @@ pub struct Attempts {
     /// Why each endpoint before this one did not answer.
     refused: Vec<String>,
     /// For the log, since the last poll.
-    notes: Vec<String>,
+    notes: Vec<Note>,
     /// The target's counters say that a turn is open.
     counted: bool,
 }
@@ -161,7 +161,7 @@ impl Attempts {
     pub fn poll(&mut self, cx: &mut Context<'_>, sink: &mut dyn EventSink) -> Poll<Progress> {
         loop {
             for note in self.notes.drain(..) {
-                sink.event(TurnEvent::Note(&note));
+                sink.event(TurnEvent::Note(note));
             }
             let refused = match &mut self.state {
                 State::Over => return Poll::Ready(Progress::Ended),
@@ -215,7 +215,7 @@ impl Attempts {
         if ended && let Some(repair) = repair {
             self.repairs = repair.repairs();
             let again = repair.question().and_then(|question| {
-                let prepared = self.prepared.as_ref()?.with_exchange(&question.said, &question.ask)?;
+                let prepared = self.prepared.as_ref()?.with_exchange(&question.assistant, &question.user)?;
                 Some((prepared, repair.follow_up()))
             });
             if let Some((prepared, repair)) = again {
@@ -291,12 +291,12 @@ impl Attempts {
         {
             self.limitations += 1;
             if target.runtime.memory.limitations.learn(&target.id, limitation, Clocks::now()) {
-                self.notes.push(format!(
+                self.notes.push(Note::route(format!(
                     "learned of {}: {} ({})",
                     target.id,
                     limitation.meaning(),
                     failure.message
-                ));
+                )));
                 tracing::info!(event = "endpoint.learned", endpoint = %target.id, lesson = limitation.code());
                 return self.rewrite();
             }
@@ -341,7 +341,8 @@ impl Attempts {
             // A third less each time finds the limit in a few steps.
             let too_many = (self.items - self.items / 3).max(shape::MIN_ITEMS + 1);
             target.runtime.memory.record_item_limit(&target.id, too_many);
-            self.notes.push(format!("{} failed on {} items; trying fewer", target.id, self.items));
+            self.notes
+                .push(Note::route(format!("{} failed on {} items; trying fewer", target.id, self.items)));
         }
         may
     }
@@ -382,8 +383,10 @@ impl Attempts {
         self.retries += 1;
         self.prepared = None;
         if let Some(next) = self.targets.get(self.at) {
-            self.notes
-                .push(format!("{} did not answer ({}); {} is asked", target.id, failure.message, next.id));
+            self.notes.push(Note::route(format!(
+                "{} did not answer ({}); {} is asked",
+                target.id, failure.message, next.id
+            )));
             tracing::info!(
                 event = "turn.failover",
                 from = %target.id,
@@ -457,8 +460,10 @@ impl Attempts {
         let history = &runtime.endpoint.history;
         let most = history.adaptive.then(|| runtime.memory.max_items(&target.id)).flatten();
         let shaped = shape::shape(&asked.turn.items, history, most);
-        let raw =
-            asked.raw.as_ref().filter(|_| level == Level::Off && !self.writer_started && shaped.is_none());
+        let raw = asked
+            .raw
+            .as_ref()
+            .filter(|_| level == RepairLevel::Off && !self.writer_started && shaped.is_none());
         let account = self.entry.as_ref().map(|(_, entry)| entry.fingerprint.as_str());
         let limitations = runtime.memory.limitations.limitations(&target.id, Clocks::now());
         let whole = shaped.map(|(items, notes)| {
@@ -466,7 +471,7 @@ impl Attempts {
             std::mem::replace(&mut asked.turn.items, items)
         });
         let prepared = runtime.adapter.prepare(&asked.turn, raw, account, &limitations);
-        self.plan = Plan::new(level, runtime.endpoint.resume, &asked.turn);
+        self.plan = RepairPlan::new(level, runtime.endpoint.resume, &asked.turn);
         self.items = asked.turn.items.len();
         if let Some(whole) = whole {
             asked.turn.items = whole;

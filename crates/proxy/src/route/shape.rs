@@ -3,7 +3,7 @@
 //!
 //! Invariant: a call and its output stay together; the base prompt and the person's last message stay as they are.
 
-use latimer_protocol::turn::{Call, CallOutput, Content, Item, Message, Role};
+use latimer_protocol::turn::{Call, CallOutput, Content, Item, Message, Note, Role};
 
 use crate::config::History;
 
@@ -13,11 +13,7 @@ pub const MIN_ITEMS: usize = 6;
 const REMEMBERED: usize = 300;
 
 /// The shaped history, and a note for each change; `None` when nothing had to change.
-pub fn shape(
-    items: &[Item],
-    history: &History,
-    max_items: Option<usize>,
-) -> Option<(Vec<Item>, Vec<String>)> {
+pub fn shape(items: &[Item], history: &History, max_items: Option<usize>) -> Option<(Vec<Item>, Vec<Note>)> {
     let mut notes = Vec::new();
     let limit = [history.max_items, max_items].into_iter().flatten().min();
     let fewer = limit.filter(|limit| items.len() > *limit).and_then(|limit| fewer(items, limit, &mut notes));
@@ -30,7 +26,7 @@ pub fn shape(
 }
 
 /// Shortens outputs: the newest ones less than the older ones.
-fn shorter(items: &[Item], history: &History, notes: &mut Vec<String>) -> Option<Vec<Item>> {
+fn shorter(items: &[Item], history: &History, notes: &mut Vec<Note>) -> Option<Vec<Item>> {
     let outputs = items.iter().filter(|item| matches!(item, Item::Output(_))).count();
     let old = outputs.saturating_sub(history.newest);
     let mut seen = 0;
@@ -57,7 +53,7 @@ fn shorter(items: &[Item], history: &History, notes: &mut Vec<String>) -> Option
     if cut == 0 {
         return None;
     }
-    notes.push(format!("{cut} tool outputs were shortened to fit this endpoint"));
+    notes.push(Note::request(format!("{cut} tool outputs were shortened to fit this endpoint")));
     Some(shaped)
 }
 
@@ -75,7 +71,7 @@ fn middle_out(text: &str, limit: usize) -> Option<String> {
 }
 
 /// Replaces the middle of a history by a summary of itself.
-fn fewer(items: &[Item], limit: usize, notes: &mut Vec<String>) -> Option<Vec<Item>> {
+fn fewer(items: &[Item], limit: usize, notes: &mut Vec<Note>) -> Option<Vec<Item>> {
     let limit = limit.max(MIN_ITEMS);
     let head = items
         .iter()
@@ -95,11 +91,11 @@ fn fewer(items: &[Item], limit: usize, notes: &mut Vec<String>) -> Option<Vec<It
         shaped.extend(items.get(asked).cloned());
     }
     shaped.extend_from_slice(items.get(start..)?);
-    notes.push(format!(
+    notes.push(Note::request(format!(
         "{} of {} items were replaced by a summary: this endpoint takes at most {limit}",
         middle.len(),
         items.len()
-    ));
+    )));
     Some(shaped)
 }
 
@@ -217,7 +213,7 @@ mod tests {
         let lengths: Vec<usize> =
             shaped.iter().map(|item| words(item).chars().filter(|c| *c == 'ą').count()).collect();
         assert_eq!(lengths, [8, 0, 20]);
-        assert_eq!(notes, ["2 tool outputs were shortened to fit this endpoint"]);
+        assert_eq!(notes, [Note::request("2 tool outputs were shortened to fit this endpoint")]);
         assert_eq!(shape(&items[1..2], &history, None), None, "what fits is left alone");
         assert_eq!(shape(&items, &History::WHOLE, None), None);
     }
@@ -228,7 +224,7 @@ mod tests {
         let all = items("sA uB c1 o1 c2 o2 c3 o3 aC uD c4 o4 c5 o5");
         let (shaped, notes) = shape(&all, &history, Some(8)).expect("changed");
         assert_eq!(shown(&shaped), "A S D c4 o4 c5 o5");
-        assert!(notes[0].contains("items were replaced by a summary"), "{notes:?}");
+        assert!(notes[0].to_string().contains("items were replaced by a summary"), "{notes:?}");
         let one_run = items("sA uB c1 c2 c3 c4 c5 c6 o1 o2 o3 o4 o5 o6");
         assert_eq!(shape(&one_run, &history, Some(6)), None, "a run of calls is not cut");
     }

@@ -1,7 +1,7 @@
 //! What a client says of itself in its headers. Pure.
 
 use hyper::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
-use latimer_adapters::repair::Level;
+use latimer_adapters::repair::RepairLevel;
 
 /// The header with which a request chooses its level of repair.
 const REPAIR: &str = "x-latimer-repair";
@@ -68,12 +68,12 @@ pub(super) fn own_headers(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)>
 }
 
 /// The level of repair that the request chooses; or what is wrong with it.
-pub(super) fn repair_level(headers: &HeaderMap) -> Result<Option<Level>, &'static str> {
+pub(super) fn repair_level(headers: &HeaderMap) -> Result<Option<RepairLevel>, &'static str> {
     let Some(value) = headers.get(REPAIR) else { return Ok(None) };
     match value.as_bytes() {
-        b"off" => Ok(Some(Level::Off)),
-        b"parse" => Ok(Some(Level::Parse)),
-        b"assist" => Ok(Some(Level::Assist)),
+        b"off" => Ok(Some(RepairLevel::Off)),
+        b"parse" => Ok(Some(RepairLevel::Parse)),
+        b"assist" => Ok(Some(RepairLevel::Assist)),
         _ => Err("the header x-latimer-repair is `off`, `parse` or `assist`"),
     }
 }

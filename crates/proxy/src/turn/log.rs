@@ -3,10 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use latimer_adapters::repair::codes;
 use latimer_protocol::failure::Failure;
 use latimer_protocol::status::Trace;
-use latimer_protocol::turn::{FinishReason, Usage};
+use latimer_protocol::turn::{FinishReason, Note, Usage};
 
 use crate::clock;
 use crate::lifecycle::open_turns::OpenTurn;
@@ -90,14 +89,15 @@ impl Log {
         }
     }
 
-    pub(super) fn note(&mut self, note: &str) {
+    pub(super) fn note(&mut self, note: &Note) {
         if self.books.quiet {
             return;
         }
-        let (endpoint, model, cause) = (&self.endpoint, &self.model, codes::code(note));
+        let (endpoint, model, cause) = (&self.endpoint, &self.model, note.cause());
+        let note = note.to_string();
         tracing::info!(event = "turn.note", turn = %self.id, endpoint, model, cause, note);
         if self.notes.len() < MAX_NOTES {
-            self.notes.push(note.to_owned());
+            self.notes.push(note);
         }
     }
 
@@ -105,7 +105,7 @@ impl Log {
     pub(super) fn warn(&mut self, warning: &str) {
         tracing::warn!(event = "turn.warning", turn = %self.id, endpoint = %self.endpoint, warning);
         self.open.warn(warning);
-        self.note(warning);
+        self.note(&Note::turn(warning.to_owned()));
     }
 
     /// The row of the turn.

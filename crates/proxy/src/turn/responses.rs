@@ -6,7 +6,7 @@ use bytes::Bytes;
 use hyper::header::HeaderMap;
 use hyper::{Response, StatusCode};
 use latimer_adapters::prepared_request::{ClientRequest, WireProtocol};
-use latimer_adapters::repair::Level;
+use latimer_adapters::repair::RepairLevel;
 use latimer_protocol::turn::Seal;
 use serde_json::json;
 
@@ -185,7 +185,7 @@ fn keep(store: &Store, body: &[u8], recalled: Option<Recalled>) -> Option<StoreT
 }
 
 /// Whether an endpoint that speaks the client's protocol does its own compaction.
-fn passes(target: &RouteTarget, level: Option<Level>) -> bool {
+fn passes(target: &RouteTarget, level: Option<RepairLevel>) -> bool {
     let endpoint = &target.runtime.endpoint;
-    endpoint.protocol == Protocol::Responses && level.unwrap_or(endpoint.repair) == Level::Off
+    endpoint.protocol == Protocol::Responses && level.unwrap_or(endpoint.repair) == RepairLevel::Off
 }

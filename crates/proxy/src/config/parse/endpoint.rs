@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use latimer_adapters::chat::quirks::Quirks;
-use latimer_adapters::repair::Level;
+use latimer_adapters::repair::RepairLevel;
 use latimer_adapters::responses::profile::Profile;
 use latimer_protocol::id::EndpointName;
 use latimer_protocol::secret::Secret;
@@ -65,7 +65,11 @@ pub(super) fn parse(
         retries,
         resume,
         repair: table
-            .word("repair", &[("off", Level::Off), ("parse", Level::Parse), ("assist", Level::Assist)], notes)
+            .word(
+                "repair",
+                &[("off", RepairLevel::Off), ("parse", RepairLevel::Parse), ("assist", RepairLevel::Assist)],
+                notes,
+            )
             .unwrap_or_else(|| usual_repair(preset, protocol)),
         quirks,
         login,
@@ -93,11 +97,11 @@ fn login(table: &Table<'_, '_>, preset: Option<&'static Preset>, notes: &mut Not
 }
 
 /// Servers that speak the client's own protocol are passed through unless somebody asks for repair.
-fn usual_repair(preset: Option<&'static Preset>, protocol: Protocol) -> Level {
+fn usual_repair(preset: Option<&'static Preset>, protocol: Protocol) -> RepairLevel {
     match (preset, protocol) {
         (Some(preset), _) => preset.repair,
-        (None, Protocol::Responses) => Level::Off,
-        (None, _) => Level::default(),
+        (None, Protocol::Responses) => RepairLevel::Off,
+        (None, _) => RepairLevel::default(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The rows.
 
 use latimer_adapters::chat::quirks::{Echo, Quirks, ReasoningStyle, ToolChoiceSupport};
-use latimer_adapters::repair::Level;
+use latimer_adapters::repair::RepairLevel;
 use latimer_adapters::responses::profile::Profile;
 
 use super::Preset;
@@ -51,7 +51,7 @@ const fn row(
         models,
         quirks,
         profile: Profile::PLAIN,
-        repair: Level::Parse,
+        repair: RepairLevel::Parse,
         hosts: &[],
         history: History::WHOLE,
     }
@@ -70,7 +70,7 @@ const fn responses(
     profile: Profile,
 ) -> Preset {
     let row = row(name, base_url, key_env, models, PLAIN);
-    Preset { protocol: Protocol::Responses, profile, repair: Level::Off, ..row }
+    Preset { protocol: Protocol::Responses, profile, repair: RepairLevel::Off, ..row }
 }
 
 const fn anthropic(
@@ -166,7 +166,7 @@ pub const PRESETS: [Preset; 41] = [
     Preset {
         protocol: Protocol::CommandCode,
         login: Some(Login::CommandCode),
-        repair: Level::Assist,
+        repair: RepairLevel::Assist,
         ..row(
             "command-code",
             "https://api.commandcode.ai",

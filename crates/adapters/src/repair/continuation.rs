@@ -1,29 +1,30 @@
 //! Going on after a length limit: the model is asked to repeat its last words, and its answer is joined where they end.
 //!
-//! The seam is verified: an answer that does not begin with those words is not joined, and the turn ends as the upstream ended it.
+//! The place is verified: an answer that does not begin with those words is not joined, and the turn ends as the upstream ended it.
 
-/// The last words that are asked for, in bytes.
-const ANCHOR: std::ops::RangeInclusive<usize> = 8..=40;
-/// What may stand before the repeated words.
-const MOST_BEFORE: usize = 1 << 10;
+/// How long the last words are that the model is asked to repeat, in bytes.
+const ANCHOR_LENGTH: std::ops::RangeInclusive<usize> = 8..=40;
+/// The most that may stand before the repeated words, in bytes.
+const MAX_PREAMBLE: usize = 1 << 10;
 
-/// A seam that is looked for.
+/// Where the next answer joins the one that was cut.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Seam {
+pub(super) struct Continuation {
+    /// The last words of the answer that was cut.
     anchor: String,
     /// White space behind the anchor, which was shown already.
     space: String,
-    /// What has come so far.
-    come: String,
+    /// What the next answer holds so far.
+    received: String,
 }
 
-impl Seam {
-    /// The seam at the end of a text; `None` when it ends in nothing that could be found again.
-    pub(super) fn of(text: &str) -> Option<Self> {
+impl Continuation {
+    /// At the end of a text; `None` when it ends in nothing that could be found again.
+    pub(super) fn after(text: &str) -> Option<Self> {
         let end = text.trim_end();
         let line = end.rsplit('\n').next().unwrap_or(end);
-        let start =
-            (line.len().saturating_sub(*ANCHOR.end())..line.len()).find(|at| line.is_char_boundary(*at))?;
+        let start = (line.len().saturating_sub(*ANCHOR_LENGTH.end())..line.len())
+            .find(|at| line.is_char_boundary(*at))?;
         let tail = &line[start..];
         // Whole words are repeated more faithfully than parts of them.
         let words = tail.find(' ').filter(|_| start > 0).map_or(tail, |space| &tail[space..]);
@@ -31,25 +32,29 @@ impl Seam {
         let space = text[end.len()..].to_owned();
         // Words that stand twice could be joined at the wrong place.
         let once = text.matches(&anchor).count() == 1;
-        (once && ANCHOR.contains(&anchor.len())).then(|| Self { anchor, space, come: String::new() })
+        (once && ANCHOR_LENGTH.contains(&anchor.len())).then(|| Self {
+            anchor,
+            space,
+            received: String::new(),
+        })
     }
 
-    /// In which words to ask.
-    pub(super) fn ask(&self) -> String {
+    /// In which words the model is asked to go on.
+    pub(super) fn question(&self) -> String {
         format!(
             "Your answer was cut off by a length limit. Begin your next message by repeating these last words of it exactly, and go on from there, in the same format, without any remark: {}",
             self.anchor
         )
     }
 
-    /// Takes the next piece. `Some` is what follows the seam, once it is found.
+    /// Takes the next piece of the next answer. `Some` is what follows the last words, once they are found.
     pub(super) fn push(&mut self, text: &str) -> Option<String> {
-        if self.come.len() > MOST_BEFORE + self.anchor.len() {
+        if self.received.len() > MAX_PREAMBLE + self.anchor.len() {
             return None;
         }
-        self.come.push_str(text);
-        let at = self.come.find(&self.anchor)?;
-        let rest = &self.come[at + self.anchor.len()..];
+        self.received.push_str(text);
+        let at = self.received.find(&self.anchor)?;
+        let rest = &self.received[at + self.anchor.len()..];
         // The space may still be on its way.
         if !self.space.is_empty() && self.space.starts_with(rest) && rest.len() < self.space.len() {
             return None;
@@ -63,9 +68,9 @@ mod tests {
     use super::*;
 
     fn join(text: &str, pieces: &[&str]) -> Option<String> {
-        let mut seam = Seam::of(text)?;
+        let mut continuation = Continuation::after(text)?;
         let mut pieces = pieces.iter();
-        let rest = pieces.by_ref().find_map(|piece| seam.push(piece))?;
+        let rest = pieces.by_ref().find_map(|piece| continuation.push(piece))?;
         Some(format!("{text}{rest}{}", pieces.copied().collect::<String>()))
     }
 
@@ -86,7 +91,7 @@ mod tests {
         );
         assert_eq!(join(text, &["Something else."]), None);
         assert_eq!(join(text, &[&"x".repeat(3000), text]), None);
-        assert_eq!(Seam::of("short"), None);
-        assert_eq!(Seam::of("the same words\nthe same words"), None);
+        assert_eq!(Continuation::after("short"), None);
+        assert_eq!(Continuation::after("the same words\nthe same words"), None);
     }
 }

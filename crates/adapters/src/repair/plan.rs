@@ -1,0 +1,82 @@
+//! What the repair of a turn needs to know, the same for all answers to it.
+
+use std::sync::{Arc, OnceLock};
+
+use latimer_protocol::turn::{ToolChoice, TurnRequest};
+use toolcall_parser::intent::Memory;
+use toolcall_parser::{Dialect, Options, Parser, Scanner, Tool};
+
+use super::history::{self, RepeatedCall};
+
+/// How much is repaired.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RepairLevel {
+    /// Nothing: events pass as they are.
+    Off,
+    /// Calls in text become calls, every call is made valid, and a model that meant a call is asked again.
+    #[default]
+    Parse,
+    /// Also, where the model plainly said what it would look at and made no call even when asked again, the read-only command it
+    /// meant is made for it.
+    Assist,
+}
+
+/// What the repair of one turn needs to know, the same for all its attempts.
+#[derive(Debug)]
+pub struct RepairPlan {
+    parser: Parser,
+    /// The same tools, and only dialects whose markers no thought contains by chance. Made when there are thoughts.
+    reasoning_parser: OnceLock<Parser>,
+    /// What commands may be made from; `None` below [`RepairLevel::Assist`].
+    pub(super) memory: Option<Memory>,
+    /// The call that the conversation makes again and again.
+    pub(super) repeated: Option<RepeatedCall>,
+    /// How often an answer is continued.
+    pub(super) max_continuations: u32,
+}
+
+/// Dialects that models are known to write where their thoughts should be.
+const REASONING_DIALECTS: [Dialect; 5] =
+    [Dialect::Dsml, Dialect::KimiK2, Dialect::DeepseekV3, Dialect::DeepseekV31, Dialect::QwenCoder];
+
+impl RepairPlan {
+    /// The plan for a turn whose answer may be continued `max_continuations` times after a length limit of the upstream's own.
+    /// `None` when there is nothing to repair: the level says so, or no tool may be called.
+    pub fn new(level: RepairLevel, max_continuations: u32, turn: &TurnRequest) -> Option<Arc<Self>> {
+        if level == RepairLevel::Off || turn.tools.is_empty() {
+            return None;
+        }
+        let tools = turn.tools.iter().map(|tool| {
+            let schema = tool.parameters.as_ref().map_or("{}", |schema| schema.get());
+            Tool::new(tool.name.clone(), schema)
+        });
+        // Where a call is demanded, an answer that is nothing but JSON is one.
+        let demanded = matches!(turn.tool_choice, ToolChoice::Required | ToolChoice::Function(_));
+        let hint = Dialect::for_model(&turn.model).or(demanded.then_some(Dialect::RawJson));
+        let memory = (level == RepairLevel::Assist && history::may_synthesise(turn))
+            .then(|| Memory { urls: history::user_urls(turn) });
+        Some(Arc::new(Self {
+            parser: Parser::new(Options::new(tools).hint(hint)),
+            reasoning_parser: OnceLock::new(),
+            memory,
+            repeated: history::repeated_call(turn),
+            // A limit that the client set is meant.
+            max_continuations: if turn.max_output_tokens.is_some() { 0 } else { max_continuations },
+        }))
+    }
+
+    pub(super) fn options(&self) -> &Options {
+        self.parser.options()
+    }
+
+    /// For a text of the answer.
+    pub(super) fn text_scanner(&self) -> Scanner {
+        self.parser.scanner()
+    }
+
+    /// For the thoughts of the answer.
+    pub(super) fn reasoning_scanner(&self) -> Scanner {
+        let make = || Parser::new(self.parser.options().clone().only(REASONING_DIALECTS));
+        self.reasoning_parser.get_or_init(make).scanner()
+    }
+}

@@ -1,0 +1,327 @@
+//! The phases of an answer's text, and the calls that were handed out.
+//!
+//! Invariant: text is shown in the order in which it came, and text that was withheld is shown, or given up for a call that the model
+//! made when it was asked again.
+
+use latimer_protocol::turn::{EventSink, RepairNote, TurnEvent};
+use toolcall_parser::{Call, Event, ProblemKind, RequestKind};
+
+use super::follow_up::Suspected;
+use super::history::RepeatedCall;
+use super::note;
+
+/// The most text, in bytes, that waits for the model to be asked again.
+const MAX_WITHHELD: usize = 64 << 10;
+/// How much of the text that was shown is kept to see what it announces, in bytes.
+const MAX_ANNOUNCEMENT: usize = 4 << 10;
+
+/// What becomes of the next piece of text.
+#[derive(Debug, Default)]
+enum Phase {
+    /// Text is shown as it comes, and there is no call yet.
+    #[default]
+    Reading,
+    /// Something was meant as a call and is none. Text from there on is shown unless the model, asked again, makes the call.
+    Withholding { suspected: Suspected, withheld: String },
+    /// This is the answer to a question that the client does not see: what it says besides a call is not for the client, unless
+    /// there is nothing else to show. `withheld` is of the answer before it.
+    Hidden { withheld: String, hidden_reply: String },
+    /// Calls were handed out.
+    Calling(Calling),
+}
+
+/// An answer with calls.
+#[derive(Debug)]
+struct Calling {
+    /// How many; never 0.
+    calls: u32,
+    /// The answer is one to a hidden question: text is given up.
+    hidden: bool,
+    /// Markup of what was meant as a further call and is none; shown if more follows.
+    markup: String,
+}
+
+/// What is kept to find the command that an answer without a call announces.
+#[derive(Debug, Default)]
+pub(super) struct Announcement {
+    /// The end of the text that was shown.
+    pub(super) text: String,
+    /// The text of a block that asked for exploration.
+    pub(super) explore: Option<String>,
+}
+
+/// What has become of an answer so far.
+#[derive(Debug, Default)]
+pub(super) struct RepairState {
+    phase: Phase,
+    /// Finding this call in text once more would not help.
+    repeated: Option<RepeatedCall>,
+    /// A call was shown instead of made, and so is the markup around it.
+    shows_markup: bool,
+    /// How many calls were found or mended, and how often the model was asked again.
+    pub(super) repairs: u32,
+    /// The next free slot: calls found in text and the upstream's own share one numbering.
+    next_slot: u32,
+    /// Something of the answer was shown.
+    shown: bool,
+    /// Calls from thoughts, which count only if the answer holds nothing else.
+    reasoning_calls: Vec<Call>,
+    /// Why a call of the upstream's own was not handed out.
+    problem: Option<String>,
+    /// `None` when no command is made for the model.
+    announcement: Option<Announcement>,
+}
+
+impl RepairState {
+    pub(super) fn new(repeated: Option<RepeatedCall>, listens: bool) -> Self {
+        Self { repeated, announcement: listens.then(Announcement::default), ..Self::default() }
+    }
+
+    /// For the answer that goes on where this one was cut.
+    pub(super) fn continued(self) -> Self {
+        Self { repairs: self.repairs + 1, ..self }
+    }
+
+    /// For the answer to the hidden question.
+    pub(super) fn hidden(self) -> Self {
+        let withheld = match self.phase {
+            Phase::Withholding { withheld, .. } | Phase::Hidden { withheld, .. } => withheld,
+            Phase::Reading | Phase::Calling(_) => String::new(),
+        };
+        Self {
+            phase: Phase::Hidden { withheld, hidden_reply: String::new() },
+            shows_markup: false,
+            repairs: self.repairs + 1,
+            reasoning_calls: Vec::new(),
+            ..self
+        }
+    }
+
+    /// Whether no call was handed out.
+    pub(super) fn is_without_call(&self) -> bool {
+        !matches!(self.phase, Phase::Calling(_))
+    }
+
+    /// Whether this is the answer to a hidden question, and holds no call yet.
+    pub(super) fn is_hidden(&self) -> bool {
+        matches!(self.phase, Phase::Hidden { .. })
+    }
+
+    /// Whether the answer is text so far, and nothing in it is suspected to be a call.
+    pub(super) fn is_plain_text(&self) -> bool {
+        matches!(self.phase, Phase::Reading)
+    }
+
+    /// What the last thing that looked like a call was meant to be, while the model can still be asked for it.
+    pub(super) fn suspected(&self) -> Option<Suspected> {
+        match &self.phase {
+            Phase::Withholding { suspected, .. } => Some(*suspected),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_repeated(&self, call: &Call) -> bool {
+        self.repeated.as_ref().is_some_and(|repeated| repeated.matches(call))
+    }
+
+    /// What the parser makes of the answer's text.
+    pub(super) fn text_event(&mut self, event: &Event<'_>, sink: &mut dyn EventSink) {
+        match event {
+            Event::Text(text) => self.text(text, sink),
+            Event::Reasoning(text) => sink.event(TurnEvent::Reasoning(text)),
+            Event::CallEnded { call, text, .. } if self.is_repeated(call) => {
+                let note = RepairNote::RepeatedCall { name: call.name.clone(), made: false };
+                sink.event(TurnEvent::Note(note.into()));
+                self.shows_markup = true;
+                self.text(text, sink);
+            }
+            Event::CallEnded { call, text, .. } => {
+                sink.event(TurnEvent::Note(note::call_in_text(call, text)));
+                self.repairs += 1;
+                self.call(call, sink);
+            }
+            Event::Cut { problem, text } => {
+                sink.event(TurnEvent::Note(note::not_a_call(problem)));
+                self.suspect(Suspected::Call(problem.kind), text);
+            }
+            Event::Request { request, text } => {
+                sink.event(TurnEvent::Note(note::request_without_command(request.kind)));
+                if request.kind == RequestKind::Explore
+                    && let Some(announcement) = &mut self.announcement
+                {
+                    announcement.explore = Some(request.body.clone());
+                }
+                self.suspect(Suspected::Request(request.kind), text);
+            }
+            Event::Problem(problem) => {
+                sink.event(TurnEvent::Note(note::not_a_call(problem)));
+                self.suspect(Suspected::Call(problem.kind), "");
+            }
+            Event::Markup(text) if self.shows_markup => self.text(text, sink),
+            Event::Markup(_)
+            | Event::CallStarted { .. }
+            | Event::CallArguments { .. }
+            | Event::CallRefused { .. } => {}
+        }
+    }
+
+    /// What the parser makes of the thoughts.
+    pub(super) fn reasoning_event(&mut self, event: &Event<'_>, sink: &mut dyn EventSink) {
+        match event {
+            Event::Text(text) | Event::Reasoning(text) => sink.event(TurnEvent::Reasoning(text)),
+            Event::CallEnded { call, .. } => self.reasoning_calls.push((*call).clone()),
+            _ => {}
+        }
+    }
+
+    /// Something was meant as a call and is none; its markup is shown only if nothing comes of it.
+    fn suspect(&mut self, suspected: Suspected, markup: &str) {
+        match &mut self.phase {
+            Phase::Reading => {
+                self.phase = Phase::Withholding { suspected, withheld: markup.to_owned() };
+            }
+            Phase::Withholding { suspected: before, withheld } => {
+                *before = suspected;
+                withheld.push_str(markup);
+            }
+            Phase::Hidden { hidden_reply, .. } => hidden_reply.push_str(markup),
+            Phase::Calling(calling) if calling.hidden => {}
+            Phase::Calling(calling) => calling.markup.push_str(markup),
+        }
+    }
+
+    /// Shows text, unless it is better to wait for what the model says when it is asked again.
+    fn text(&mut self, text: &str, sink: &mut dyn EventSink) {
+        match &mut self.phase {
+            Phase::Hidden { hidden_reply, .. } => return hidden_reply.push_str(text),
+            Phase::Withholding { withheld, .. } if withheld.len() + text.len() <= MAX_WITHHELD => {
+                return withheld.push_str(text);
+            }
+            Phase::Calling(calling) if calling.hidden => return,
+            Phase::Reading => {}
+            Phase::Withholding { .. } | Phase::Calling(_) => self.release(sink),
+        }
+        self.show(text, sink);
+    }
+
+    /// Shows what waited.
+    fn release(&mut self, sink: &mut dyn EventSink) {
+        let waited = match &mut self.phase {
+            Phase::Reading => return,
+            Phase::Calling(calling) => std::mem::take(&mut calling.markup),
+            Phase::Withholding { withheld, .. } => {
+                let withheld = std::mem::take(withheld);
+                self.phase = Phase::Reading;
+                withheld
+            }
+            Phase::Hidden { withheld, hidden_reply } => {
+                let is_blank = withheld.trim().is_empty();
+                let waited = std::mem::take(if is_blank { hidden_reply } else { withheld });
+                self.phase = Phase::Reading;
+                return self.show(&waited, sink);
+            }
+        };
+        // White space alone says nothing, and would begin a message.
+        if !waited.trim().is_empty() {
+            self.show(&waited, sink);
+        }
+    }
+
+    fn show(&mut self, text: &str, sink: &mut dyn EventSink) {
+        if text.is_empty() {
+            return;
+        }
+        self.shown |= !text.trim().is_empty();
+        if let Some(announcement) = &mut self.announcement {
+            announcement.push(text);
+        }
+        sink.event(TurnEvent::Text(text));
+    }
+
+    /// Hands out a whole call.
+    pub(super) fn call(&mut self, call: &Call, sink: &mut dyn EventSink) {
+        let slot = self.begin_call(sink);
+        for note in note::mended(call) {
+            sink.event(TurnEvent::Note(note));
+        }
+        sink.event(TurnEvent::CallStarted { slot, id: call.id.as_deref(), name: &call.name });
+        sink.event(TurnEvent::CallArguments { slot, json: &call.arguments });
+        sink.event(TurnEvent::CallEnded { slot });
+    }
+
+    /// A call is made: what waited is shown if it is this answer's own, and given up if the model was asked again. Gives the slot.
+    pub(super) fn begin_call(&mut self, sink: &mut dyn EventSink) -> u32 {
+        if !self.is_hidden() {
+            self.release(sink);
+        }
+        match &mut self.phase {
+            Phase::Calling(calling) => calling.calls += 1,
+            phase => {
+                let hidden = matches!(phase, Phase::Hidden { .. });
+                *phase = Phase::Calling(Calling { calls: 1, hidden, markup: String::new() });
+            }
+        }
+        let slot = self.next_slot;
+        self.next_slot += 1;
+        slot
+    }
+
+    /// A call that had begun is not handed out after all, for it has no command to run.
+    pub(super) fn withdraw_call(&mut self, problem: String) {
+        self.problem = Some(problem);
+        let Phase::Calling(calling) = &mut self.phase else { return };
+        calling.calls -= 1;
+        if calling.calls == 0 {
+            let markup = std::mem::take(&mut calling.markup);
+            self.phase = if calling.hidden {
+                Phase::Hidden { withheld: String::new(), hidden_reply: String::new() }
+            } else {
+                Phase::Withholding { suspected: Suspected::Call(ProblemKind::NoCommand), withheld: markup }
+            };
+        }
+    }
+
+    /// The answer ended by itself: calls in the thoughts count where there is nothing else.
+    pub(super) fn make_reasoning_calls(&mut self, sink: &mut dyn EventSink) {
+        if self.shown || !self.is_without_call() {
+            return;
+        }
+        for call in std::mem::take(&mut self.reasoning_calls) {
+            sink.event(TurnEvent::Note(RepairNote::CallInReasoning.into()));
+            self.call(&call, sink);
+        }
+    }
+
+    /// What the answer announces, at its end.
+    pub(super) fn take_announcement(&mut self) -> Option<Announcement> {
+        self.announcement.take()
+    }
+
+    /// The slot that the next call gets.
+    pub(super) fn next_slot(&self) -> u32 {
+        self.next_slot
+    }
+
+    /// The answer is over without a call. A client that would see an empty answer is told what went wrong with the call, unless the
+    /// answer failed and says so itself.
+    pub(super) fn end_without_call(&mut self, failed: bool, sink: &mut dyn EventSink) {
+        self.release(sink);
+        if self.shown || failed {
+            return;
+        }
+        if let Some(problem) = self.problem.take() {
+            sink.event(TurnEvent::Text(&format!("The model's tool call could not be made: {problem}.")));
+        }
+    }
+}
+
+impl Announcement {
+    fn push(&mut self, shown: &str) {
+        self.text.push_str(shown);
+        if self.text.len() > 2 * MAX_ANNOUNCEMENT {
+            let start = self.text.len() - MAX_ANNOUNCEMENT;
+            let start = (start..self.text.len()).find(|at| self.text.is_char_boundary(*at));
+            self.text.drain(..start.unwrap_or_default());
+        }
+    }
+}
