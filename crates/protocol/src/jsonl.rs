@@ -1,4 +1,4 @@
-//! One payload on each line: JSON lines, plain or dressed as an event stream. No IO.
+//! One payload on each line: JSON lines, plain or in the syntax of an event stream. No IO.
 //!
 //! A line that lies whole inside the bytes given is handed out as a slice of them. What is held is bounded by the line limit.
 
@@ -22,6 +22,10 @@ impl LineDecoder {
     }
 
     /// Reads on; hands out the payload of every line that is complete now.
+    ///
+    /// # Errors
+    ///
+    /// [`LineTooLong`] when a line grew past the limit. Nothing may be read after it.
     pub fn push(&mut self, mut bytes: &[u8], each: &mut impl FnMut(&[u8])) -> Result<(), LineTooLong> {
         while let Some(end) = memchr(b'\n', bytes) {
             let (line, rest) = (&bytes[..end], &bytes[end + 1..]);
@@ -56,11 +60,11 @@ impl LineDecoder {
     }
 }
 
-/// The payload of a line: without the dress of an event stream, which says nothing here.
+/// The payload of a line: without the syntax of an event stream, which says nothing here.
 fn payload(line: &[u8], each: &mut impl FnMut(&[u8])) {
-    const DRESS: [&[u8]; 4] = [b":", b"event:", b"id:", b"retry:"];
+    const SSE_SYNTAX: [&[u8]; 4] = [b":", b"event:", b"id:", b"retry:"];
     let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line).trim_ascii();
-    if line.is_empty() || DRESS.iter().any(|dress| line.starts_with(dress)) {
+    if line.is_empty() || SSE_SYNTAX.iter().any(|syntax| line.starts_with(syntax)) {
         return;
     }
     each(line.strip_prefix(b"data:").unwrap_or(line).trim_ascii_start());
@@ -82,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_and_dressed() {
+    fn plain_lines_and_event_streams() {
         let bytes = b"{\"a\":1}\r\n\n: comment\nevent: x\ndata: {\"b\":2}\n\ndata:[DONE]\n{\"c\":3}";
         assert_eq!(read(bytes, 1000), ["{\"a\":1}", "{\"b\":2}", "[DONE]", "{\"c\":3}"]);
         assert_eq!(LineDecoder::new(3).push(b"four", &mut |_| {}), Err(LineTooLong { limit: 3 }));

@@ -4,8 +4,9 @@
 //!
 //! - **hub** types ([`turn`], [`failure`], [`id`], [`secret`]): what the rest of the workspace speaks. They do not derive
 //!   `Serialize`, so they can change freely.
-//! - **wire** types ([`chat`], [`anthropic`], [`responses`], [`gemini`], [`command_code`], [`lenient`], [`sse`], [`jsonl`]): honest pictures of what travels. An unknown field, tag or value of a
-//!   wire type survives or is reported; it never breaks a stream.
+//! - **wire** types ([`chat`], [`anthropic`], [`responses`], [`gemini`], [`command_code`], [`lenient`], [`sse`], [`jsonl`]): honest
+//!   pictures of what travels. Their names begin with the protocol's (`ChatRequest`, `MessagesEvent`). An unknown field, tag or
+//!   value of a wire type survives or is reported; it never breaks a stream.
 //!
 //! This crate is pure data. It must never know a runtime, HTTP, files, the clock, or any provider's address.
 

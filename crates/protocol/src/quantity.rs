@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// `10s`, `500ms`, `5m`, `1h`. More than nothing, and a week at most: beyond it a slip of the key is likelier than an intention.
+/// A duration such as `10s`, `500ms`, `5m`, `1h`; `None` for anything else. More than nothing, and a week at most: beyond it a slip of the key is likelier than an intention.
 pub fn duration(text: &str) -> Option<Duration> {
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
     let number: u64 = number.parse().ok()?;
@@ -17,7 +17,7 @@ pub fn duration(text: &str) -> Option<Duration> {
     (!duration.is_zero() && duration <= Duration::from_secs(7 * 86_400)).then_some(duration)
 }
 
-/// `64MiB`, `500kB`, `1000B`, in bytes; more than nothing.
+/// A size such as `64MiB`, `500kB`, `1000B`, in bytes; `None` for anything else, and for 0.
 pub fn size(text: &str) -> Option<u64> {
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
     let number: u64 = number.parse().ok()?;

@@ -1,4 +1,4 @@
-//! Server-sent events: bytes to frames, frames to bytes. No IO.
+//! Server-sent events, as the HTML standard defines their format: bytes to frames, whatever the chunking. No IO.
 //!
 //! A frame that lies whole inside the bytes given is handed out as a slice of them; only what is cut by the end of the bytes
 //! is copied. Every byte is looked at once, so the work is linear on any input, and what is held is bounded by the line limit.
@@ -8,8 +8,8 @@ use std::mem;
 
 use memchr::memchr2;
 
-/// The longest line that is read unless a caller says otherwise: 16 MB.
-pub const LONGEST_LINE: usize = 16 << 20;
+/// The longest line, in bytes, that is read unless a caller says otherwise: 16 MiB.
+pub const DEFAULT_MAX_LINE: usize = 16 << 20;
 
 /// One event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,20 +34,43 @@ pub struct SseDecoder {
     limit: usize,
     /// The beginning of a line whose end has not arrived.
     partial: Vec<u8>,
-    /// `data:` lines of an event that is not over, joined by line feeds.
-    data: Vec<u8>,
-    has_data: bool,
-    event: Vec<u8>,
-    has_event: bool,
+    /// The `data:` lines of an event that is not over, joined by line feeds.
+    data: FieldBuffer,
+    /// The `event:` line of it.
+    event: FieldBuffer,
     /// The last byte was a carriage return: a line feed right after it belongs to the same line end.
     after_return: bool,
     /// Nothing was read yet: a byte order mark may come.
     at_start: bool,
 }
 
+/// A field of an event that is not over. The bytes are kept when it is cleared: the next event will need them again.
+#[derive(Debug, Default)]
+struct FieldBuffer {
+    bytes: Vec<u8>,
+    /// A field without a value is there, too.
+    is_present: bool,
+}
+
+impl FieldBuffer {
+    fn get(&self) -> Option<&[u8]> {
+        self.is_present.then_some(&self.bytes)
+    }
+
+    fn append(&mut self, value: &[u8]) {
+        self.bytes.extend_from_slice(value);
+        self.is_present = true;
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.is_present = false;
+    }
+}
+
 impl Default for SseDecoder {
     fn default() -> Self {
-        Self::new(LONGEST_LINE)
+        Self::new(DEFAULT_MAX_LINE)
     }
 }
 
@@ -57,16 +80,18 @@ impl SseDecoder {
         Self {
             limit,
             partial: Vec::new(),
-            data: Vec::new(),
-            has_data: false,
-            event: Vec::new(),
-            has_event: false,
+            data: FieldBuffer::default(),
+            event: FieldBuffer::default(),
             after_return: false,
             at_start: true,
         }
     }
 
     /// Reads on; hands out every frame that is complete now.
+    ///
+    /// # Errors
+    ///
+    /// [`LineTooLong`] when a line, or the data of an event, grew past the limit. Nothing may be read after it.
     pub fn push(&mut self, mut bytes: &[u8], each: &mut impl FnMut(SseFrame<'_>)) -> Result<(), LineTooLong> {
         if self.after_return && !bytes.is_empty() {
             self.after_return = false;
@@ -135,26 +160,24 @@ impl SseDecoder {
         };
         let value = value.strip_prefix(b" ").unwrap_or(value);
         match name {
-            b"data" if !self.has_data => {
+            b"data" if !self.data.is_present => {
                 if let Some(rest) = rest.strip_prefix(b"\n") {
-                    each(SseFrame { event: self.has_event.then_some(&self.event), data: value });
+                    each(SseFrame { event: self.event.get(), data: value });
                     self.clear();
                     return Ok(rest);
                 }
-                self.has_data = true;
-                self.data.extend_from_slice(value);
+                self.data.append(value);
             }
             b"data" => {
-                if self.data.len() + value.len() >= self.limit {
+                if self.data.bytes.len() + value.len() >= self.limit {
                     return Err(LineTooLong { limit: self.limit });
                 }
-                self.data.push(b'\n');
-                self.data.extend_from_slice(value);
+                self.data.append(b"\n");
+                self.data.append(value);
             }
             b"event" => {
                 self.event.clear();
-                self.event.extend_from_slice(value);
-                self.has_event = true;
+                self.event.append(value);
             }
             // Comments, `id`, `retry`, and fields of tomorrow carry nothing for us.
             _ => {}
@@ -163,8 +186,8 @@ impl SseDecoder {
     }
 
     fn dispatch(&mut self, each: &mut impl FnMut(SseFrame<'_>)) {
-        if self.has_data {
-            each(SseFrame { event: self.has_event.then_some(&self.event), data: &self.data });
+        if let Some(data) = self.data.get() {
+            each(SseFrame { event: self.event.get(), data });
         }
         self.clear();
     }
@@ -172,8 +195,6 @@ impl SseDecoder {
     fn clear(&mut self) {
         self.data.clear();
         self.event.clear();
-        self.has_data = false;
-        self.has_event = false;
     }
 }
 

@@ -208,7 +208,7 @@ pub enum MessagesSource<'a> {
 /// A tool the model may call.
 #[derive(Debug, Serialize)]
 pub struct MessagesTool<'a> {
-    /// Its name.
+    /// Unique in the request, `[A-Za-z0-9_-]{1,128}`.
     pub name: Cow<'a, str>,
     /// What it does.
     #[serde(skip_serializing_if = "Option::is_none")]

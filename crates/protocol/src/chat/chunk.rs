@@ -61,7 +61,7 @@ pub struct ChatDelta<'a> {
     /// OpenRouter's structured thoughts, which it wants back unchanged.
     #[serde(default, borrow)]
     pub reasoning_details: Option<&'a RawValue>,
-    /// A refusal.
+    /// A piece of the words in which the model declines; `null` beside ordinary words.
     #[serde(default)]
     pub refusal: LenientText<'a>,
     /// Pieces of calls.

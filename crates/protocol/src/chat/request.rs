@@ -57,13 +57,13 @@ pub struct ChatRequest<'a> {
     /// How hard to think, as OpenAI spells it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_effort: Option<&'a str>,
-    /// Whether to think, as DeepSeek, Z.ai and Moonshot spell it.
+    /// Whether to think, as `DeepSeek`, Z.ai and Moonshot spell it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thinking: Option<ChatThinking>,
-    /// Whether to think, as Alibaba and SiliconFlow spell it.
+    /// Whether to think, as Alibaba and `SiliconFlow` spell it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_thinking: Option<bool>,
-    /// Whether to think, as servers of vLLM and SGLang spell it.
+    /// Whether to think, as servers of vLLM and `SGLang` spell it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chat_template_kwargs: Option<ChatTemplateKwargs>,
     /// Whether to think and how hard, as OpenRouter spells it.
@@ -99,7 +99,7 @@ pub struct ChatFunctionChoice<'a> {
 /// A function by its name.
 #[derive(Debug, Clone, Serialize)]
 pub struct ChatFunctionName<'a> {
-    /// The name.
+    /// Which function of `tools` must be called.
     pub name: Cow<'a, str>,
 }
 
@@ -143,7 +143,7 @@ pub struct ChatStreamOptions {
     pub include_usage: bool,
 }
 
-/// One message.
+/// What one speaker says, the calls it made, or what a tool answered.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct ChatMessage<'a> {
     /// `system`, `developer`, `user`, `assistant` or `tool`.

@@ -131,10 +131,10 @@ pub struct CommandCodeEvent<'a> {
     /// Another spelling of a piece of words.
     #[serde(default)]
     pub text_delta: LenientText<'a>,
-    /// The call.
+    /// Links a call to its result; the same in every event about it.
     #[serde(default)]
     pub tool_call_id: LenientText<'a>,
-    /// The tool.
+    /// Which tool is called, as it was declared.
     #[serde(default)]
     pub tool_name: LenientText<'a>,
     /// The arguments, whole.

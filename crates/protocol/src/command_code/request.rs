@@ -48,7 +48,7 @@ pub struct CommandCodeParams<'a> {
     pub reasoning_effort: Option<&'a str>,
 }
 
-/// One message.
+/// What one speaker says, or what a tool answered.
 #[derive(Debug, Clone, Serialize)]
 pub struct CommandCodeMessage<'a> {
     /// `user` or `assistant`.
@@ -102,7 +102,7 @@ pub enum CommandCodeBlock<'a> {
 /// A tool the model may call.
 #[derive(Debug, Serialize)]
 pub struct CommandCodeTool<'a> {
-    /// Its name.
+    /// Unique in the request; calls use it.
     pub name: Cow<'a, str>,
     /// What it does.
     #[serde(skip_serializing_if = "Option::is_none")]

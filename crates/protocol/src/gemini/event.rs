@@ -75,7 +75,7 @@ pub struct GeminiCandidatePart<'a> {
     pub code_execution_result: Option<&'a RawValue>,
 }
 
-/// A call.
+/// Which function the model wants run, whole: this wire never streams arguments.
 #[derive(Debug, Default, Deserialize)]
 #[serde(bound = "'de: 'a")]
 pub struct GeminiCandidateCall<'a> {

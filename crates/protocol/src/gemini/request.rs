@@ -146,7 +146,7 @@ pub struct GeminiPart<'a> {
     /// Words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<Cow<'a, str>>,
-    /// A call.
+    /// What the model wanted to have run in an earlier turn.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub function_call: Option<GeminiFunctionCall<'a>>,
     /// What a function answered.
@@ -163,7 +163,7 @@ pub struct GeminiPart<'a> {
     pub thought_signature: Option<Cow<'a, str>>,
 }
 
-/// A call.
+/// Which function the model wanted to have run in an earlier turn, and with what.
 #[derive(Debug, Clone, Serialize)]
 pub struct GeminiFunctionCall<'a> {
     /// Links it to its response.
@@ -216,7 +216,7 @@ pub struct GeminiTools<'a> {
 /// A function the model may call.
 #[derive(Debug, Serialize)]
 pub struct GeminiFunctionDeclaration<'a> {
-    /// Its name.
+    /// Unique in the request, within the letters and the length that this provider takes.
     pub name: Cow<'a, str>,
     /// What it does.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -210,7 +210,7 @@ pub struct ResponsesTool<'a> {
     /// Always `function`.
     #[serde(rename = "type")]
     pub kind: &'static str,
-    /// Its name.
+    /// Unique in the request, `[A-Za-z0-9_-]{1,64}`.
     pub name: Cow<'a, str>,
     /// What it does.
     #[serde(skip_serializing_if = "Option::is_none")]
