@@ -125,4 +125,10 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn every_known_client_has_its_row() {
+        let names = FRONTS.map(|client| client.behaviour().name);
+        assert_eq!(names, ["Codex", "any client", "any client", "Claude Code", "Gemini CLI", "any client"]);
+    }
 }

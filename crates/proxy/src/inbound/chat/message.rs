@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::parts::{self, Parts};
-use super::reasoning_details::{self, Detail, Place};
+use super::reasoning_details::{self, DetailPlace, ReasoningDetail};
 use crate::inbound::responses::request::{field, missing, wrong_type};
 use crate::inbound::wire::openai_error::RequestError;
 use crate::inbound::wire::tool_map::ToolMap;
@@ -159,30 +159,30 @@ impl<'t> Items<'t> {
         let words = !parts.content.is_empty();
         let mut text = text;
         // State that stood in front of everything belongs to the thoughts that a client keeps apart.
-        let first = states.next_if(|(place, _)| place.calls == 0 && (!place.words || !words));
+        let first = states.next_if(|(place, _)| place.calls == 0 && (!place.has_text || !words));
         if first.is_some() || !text.is_empty() {
             let opaque = first.map(|(_, opaque)| opaque);
             self.items.push(Item::Reasoning(ReasoningItem { text: std::mem::take(&mut text), opaque }));
         }
-        let mut before = |items: &mut Vec<Item>, place: Place| {
+        let mut before = |items: &mut Vec<Item>, place: DetailPlace| {
             while let Some((_, opaque)) = states.next_if(|(stood, _)| *stood <= place) {
                 items.push(Item::Reasoning(ReasoningItem { text: String::new(), opaque: Some(opaque) }));
             }
         };
-        before(&mut self.items, Place { calls: 0, words: false });
+        before(&mut self.items, DetailPlace { calls: 0, has_text: false });
         self.items.extend(
             words.then_some(Item::Message(Message { role: Role::Assistant, content: parts.content })),
         );
         for (place, call) in calls.into_iter().enumerate() {
-            before(&mut self.items, Place { calls: place, words: true });
+            before(&mut self.items, DetailPlace { calls: place, has_text: true });
             self.items.push(Item::Call(call));
         }
-        before(&mut self.items, Place { calls: usize::MAX, words: true });
+        before(&mut self.items, DetailPlace { calls: usize::MAX, has_text: true });
         Ok(())
     }
 
     /// Readable thoughts in the first spelling that has any, and the state among them, in order.
-    fn thoughts(&mut self, wire: &Wire<'_>, in_parts: String) -> (String, Vec<(Place, OpaqueState)>) {
+    fn thoughts(&mut self, wire: &Wire<'_>, in_parts: String) -> (String, Vec<(DetailPlace, OpaqueState)>) {
         // Extensions, all of them: what cannot be read was never promised.
         let word = |raw: Option<&RawValue>| {
             raw.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok()).filter(|text| !text.is_empty())
@@ -193,9 +193,9 @@ impl<'t> Items<'t> {
         let mut in_details = String::new();
         for detail in details.unwrap_or_default() {
             match reasoning_details::read(&detail, self.seal) {
-                Detail::State(opaque, place) => states.push((place, opaque)),
-                Detail::Text(text) => in_details.push_str(&text),
-                Detail::Foreign => {
+                ReasoningDetail::State(opaque, place) => states.push((place, opaque)),
+                ReasoningDetail::Text(text) => in_details.push_str(&text),
+                ReasoningDetail::Foreign => {
                     note(self.notes, "reasoning state of another provider was left out");
                 }
             }

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::error::stream_error;
 use super::object::push_usage;
-use super::reasoning_details::{Place, detail};
+use super::reasoning_details::{DetailPlace, detail};
 use super::request::ResponseOptions;
 use crate::inbound::wire::json::push_string;
 use crate::inbound::writer::passthrough::{FrameBuffer, KEEP_ALIVE_COMMENT, Passthrough};
@@ -67,7 +67,7 @@ impl ChatPassthrough {
 
     /// State of the provider, sealed. It goes back in one piece, in front of everything.
     fn state(&mut self, opaque: &OpaqueState) {
-        let detail = detail(opaque, &self.seal, Place::default(), self.details);
+        let detail = detail(opaque, &self.seal, DetailPlace::default(), self.details);
         self.details += 1;
         let fields = [b"{\"reasoning_details\":[", detail.as_bytes(), b"]}"].concat();
         let chunk = self.chunk(&fields, None);

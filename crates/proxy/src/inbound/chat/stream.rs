@@ -13,7 +13,7 @@ use super::chunks::ChunkWriter;
 use super::error::stream_error;
 use super::object::{MessageFields, TextField, push_envelope, push_usage};
 use super::passthrough::ChatPassthrough;
-use super::reasoning_details::{Place, detail};
+use super::reasoning_details::{DetailPlace, detail};
 use super::request::ResponseOptions;
 use super::tool_calls::ToolCalls;
 use crate::inbound::wire::json::push_escaped;
@@ -148,7 +148,7 @@ impl ChatWriter {
     fn reasoning_state(&mut self, opaque: &OpaqueState) {
         self.break_text();
         let calls = usize::try_from(self.calls.shown()).unwrap_or(usize::MAX);
-        let place = Place { calls, words: self.has_text };
+        let place = DetailPlace { calls, has_text: self.has_text };
         let detail = detail(opaque, &self.seed.seal, place, self.details);
         self.details += 1;
         if !self.options.stream {

@@ -52,7 +52,7 @@ struct PartWriter {
     states: Vec<OpaqueState>,
     /// The signatures of calls that began and did not go out yet, by slot.
     signatures: Vec<(u32, Option<String>)>,
-    /// Bytes of text that were said, to estimate tokens.
+    /// Bytes of text that came, to estimate tokens.
     text_bytes: u64,
 }
 

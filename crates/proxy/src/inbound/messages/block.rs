@@ -28,11 +28,11 @@ pub(super) struct TextBlock {
     /// A delta up to its text.
     head: Vec<u8>,
     /// The text so far, escaped; for a client that wants one object.
-    kept: Option<Vec<u8>>,
+    collected: Option<Vec<u8>>,
 }
 
 impl TextBlock {
-    pub(super) fn open(kind: BlockKind, index: u32, keep: bool, out: &mut Vec<u8>) -> Self {
+    pub(super) fn open(kind: BlockKind, index: u32, collects: bool, out: &mut Vec<u8>) -> Self {
         push_start(out, index, |out| match kind {
             BlockKind::Text => out.extend_from_slice(b"{\"type\":\"text\",\"text\":\"\"}"),
             BlockKind::Thinking => {
@@ -40,7 +40,7 @@ impl TextBlock {
             }
         });
         let head = delta_head(u64::from(index), &format!("{}_delta", kind.name()), kind.name());
-        Self { kind, index, head, kept: keep.then(Vec::new) }
+        Self { kind, index, head, collected: collects.then(Vec::new) }
     }
 
     /// The hot path: nothing is allocated but room for the bytes themselves.
@@ -48,8 +48,8 @@ impl TextBlock {
         out.extend_from_slice(&self.head);
         let from = out.len();
         push_escaped(out, text);
-        if let Some(kept) = &mut self.kept {
-            kept.extend_from_slice(out.get(from..).unwrap_or_default());
+        if let Some(collected) = &mut self.collected {
+            collected.extend_from_slice(out.get(from..).unwrap_or_default());
         }
         out.extend_from_slice(DELTA_END);
     }
@@ -60,9 +60,9 @@ impl TextBlock {
             push_signature(out, u64::from(self.index), signature);
         }
         push_stop(out, u64::from(self.index));
-        let kept = self.kept?;
+        let text = self.collected?;
         let name = self.kind.name().as_bytes();
-        let mut block = [b"{\"type\":\"", name, b"\",\"", name, b"\":\"", &kept, b"\""].concat();
+        let mut block = [b"{\"type\":\"", name, b"\",\"", name, b"\":\"", &text, b"\""].concat();
         if self.kind == BlockKind::Thinking {
             block.extend_from_slice(b",\"signature\":");
             push_string(&mut block, signature.unwrap_or_default());
@@ -179,7 +179,7 @@ mod tests {
         let mut block = TextBlock::open(BlockKind::Thinking, 1, true, &mut out);
         block.delta("a\n", &mut out);
         block.delta("b", &mut out);
-        let block = block.close(Some("s"), &mut out).expect("kept");
+        let block = block.close(Some("s"), &mut out).expect("collected");
         assert_eq!(value(&block), json!({ "type": "thinking", "thinking": "a\nb", "signature": "s" }));
         let text = String::from_utf8(out).expect("text");
         assert_eq!(text.matches("event: content_block_delta").count(), 3, "{text}");

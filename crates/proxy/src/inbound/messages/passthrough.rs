@@ -154,7 +154,7 @@ impl Passthrough for MessagesPassthrough {
         }
     }
 
-    /// The reader counts along, and its frames say it themselves: the writer must not begin for it.
+    /// The upstream's own events hold the usage already: the writer must not begin for it.
     fn absorb(&mut self, event: &TurnEvent<'_>) -> bool {
         matches!(event, TurnEvent::Usage(_)) && self.frames.is_active()
     }

@@ -47,7 +47,7 @@ pub struct MessagesWriter {
 }
 
 impl MessagesWriter {
-    /// A writer for one message. Nothing is written before the first event that says something.
+    /// A writer for one message. Nothing is written before the first item or count.
     pub fn new(mut seed: WriterSeed, options: MessagesWriterOptions) -> Self {
         let MessagesWriterOptions { model, stream, input_tokens, stops } = options;
         Self {
