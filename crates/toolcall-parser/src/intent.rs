@@ -12,7 +12,7 @@ use crate::sanitize::sanitize;
 use crate::shell::Shell;
 
 /// The longest path or address that is taken.
-const MOST_BYTES: usize = 512;
+const MAX_BYTES: usize = 512;
 /// How a statement begins.
 const OPENINGS: [&str; 8] = [
     "i will ",
@@ -211,7 +211,7 @@ fn bare_path(sentence: &str) -> Option<&str> {
 
 fn is_path(text: &str) -> bool {
     !text.is_empty()
-        && text.len() <= MOST_BYTES
+        && text.len() <= MAX_BYTES
         && !text.starts_with('-')
         && !text.contains("://")
         && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '+' | '@' | '~'))
@@ -236,7 +236,7 @@ fn template(command: &str) -> Option<String> {
 /// Fetches one address to standard output, within limits, without following redirects.
 fn fetch(url: &str, memory: &Memory) -> Option<String> {
     let named = memory.urls.iter().any(|known| known == url);
-    if url.len() > MOST_BYTES || (!named && !is_public(url)) {
+    if url.len() > MAX_BYTES || (!named && !is_public(url)) {
         return None;
     }
     Some(format!("curl -sS --proto =http,https --max-time 20 --max-filesize 1000000 -- {}", quote(url)?))
@@ -273,7 +273,7 @@ fn is_public(url: &str) -> bool {
 
 /// As one word of a shell. Control characters have no place in it.
 fn quote(text: &str) -> Option<String> {
-    if text.is_empty() || text.len() > MOST_BYTES || text.chars().any(char::is_control) {
+    if text.is_empty() || text.len() > MAX_BYTES || text.chars().any(char::is_control) {
         return None;
     }
     Some(format!("'{}'", text.replace('\'', "'\\''")))

@@ -28,6 +28,7 @@
 
 mod dialect;
 mod engine;
+mod grammar;
 pub mod intent;
 mod json;
 mod lex;

@@ -3,20 +3,20 @@
 use crate::json::{self, Value, escape};
 
 /// More quotes than this are not tried.
-const MOST_QUOTES: usize = 64;
+const MAX_QUOTES: usize = 64;
 /// Longer text is not tried.
-const MOST_BYTES: usize = 64 << 10;
+const MAX_BYTES: usize = 64 << 10;
 
 /// `{"cmd":"echo "hello""}`: the string that breaks the JSON is ended at each later quote in turn. If exactly one way gives a value
 /// that `fits`, that is what was meant.
 pub(crate) fn quotes<'a>(text: &str, fits: impl Fn(&Value<'_>) -> bool) -> Option<Value<'a>> {
-    if text.len() > MOST_BYTES || json::read(text).is_some() {
+    if text.len() > MAX_BYTES || json::read(text).is_some() {
         return None;
     }
     let open = broken_string(text)?;
     let quotes: Vec<usize> =
         text.bytes().enumerate().filter(|(_, byte)| *byte == b'"').map(|(at, _)| at).collect();
-    if quotes.len() > MOST_QUOTES {
+    if quotes.len() > MAX_QUOTES {
         return None;
     }
     let mut found = None;

@@ -1,13 +1,13 @@
 //! Text that is no call: where a marker may begin in it, and where it must not because the text is code or a quotation.
 
-use crate::lex::Found;
+use crate::lex::Lookahead;
 
 /// The bytes at which something may begin: tags, lists, objects, fences, inline code, `to=`.
 const TRIGGERS: [u8; 7] = *b"<[{]`~=";
 /// Bytes looked at together; the compiler makes vector instructions of it.
 const BLOCK: usize = 64;
 /// The longest run of fence characters that is told from a longer one.
-pub(crate) const MOST_FENCE: usize = 64;
+pub(crate) const MAX_FENCE: usize = 64;
 
 /// The first byte from `from` on at which something may begin. `extra` is one more such byte.
 pub(crate) fn next_trigger(text: &str, from: usize, extra: Option<u8>) -> Option<usize> {
@@ -86,7 +86,7 @@ impl Line {
         };
         if self.first.is_none() {
             let rest = line.trim_start_matches([' ', '\t', '\r']);
-            self.indent = (self.indent + line.len() - rest.len()).min(MOST_FENCE);
+            self.indent = (self.indent + line.len() - rest.len()).min(MAX_FENCE);
             self.first = rest.chars().next();
         }
         self.last = line.chars().next_back().or(self.last);
@@ -97,20 +97,20 @@ impl Line {
 pub(crate) fn run(text: &str) -> (usize, bool) {
     let bytes = text.as_bytes();
     let Some(first) = bytes.first() else { return (0, true) };
-    let length = bytes.iter().take(MOST_FENCE).take_while(|byte| *byte == first).count();
-    (length, length == bytes.len() && length < MOST_FENCE)
+    let length = bytes.iter().take(MAX_FENCE).take_while(|byte| *byte == first).count();
+    (length, length == bytes.len() && length < MAX_FENCE)
 }
 
 /// Text inside a fence or inline code, which hides everything until it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Hidden {
+pub(crate) enum CodeSpan {
     /// A fence of this character and length.
     Fence(u8, usize),
     /// Inline code between runs of this many backticks; it ends with the line at the latest.
     Inline(usize),
 }
 
-impl Hidden {
+impl CodeSpan {
     /// How much of the text is hidden for certain, and whether that is where it ends.
     pub(crate) fn pass(self, text: &str, line: Line, end: bool) -> (usize, bool) {
         match self {
@@ -145,9 +145,9 @@ fn fence(text: &str, mark: u8, length: usize, line: Line, end: bool) -> (usize, 
     loop {
         if at_start {
             match closes(&text[at..], mark, length, end) {
-                Found::Yes((), close) => return (at + close, true),
-                Found::More => return (at, false),
-                Found::No => {}
+                Lookahead::Yes((), close) => return (at + close, true),
+                Lookahead::More => return (at, false),
+                Lookahead::No => {}
             }
         }
         match memchr::memchr(b'\n', &text.as_bytes()[at..]) {
@@ -159,7 +159,7 @@ fn fence(text: &str, mark: u8, length: usize, line: Line, end: bool) -> (usize, 
 }
 
 /// Whether a line closes the fence.
-fn closes(line: &str, mark: u8, length: usize, end: bool) -> Found<()> {
+fn closes(line: &str, mark: u8, length: usize, end: bool) -> Lookahead<()> {
     let bytes = line.as_bytes();
     let indent = bytes.iter().take(4).take_while(|byte| **byte == b' ').count();
     let marks = bytes[indent..].iter().take(1024).take_while(|byte| **byte == mark).count();
@@ -170,14 +170,14 @@ fn closes(line: &str, mark: u8, length: usize, end: bool) -> Found<()> {
         .count();
     let whole = indent + marks + tail;
     if indent > 3 || (marks < length && whole < bytes.len()) {
-        return Found::No;
+        return Lookahead::No;
     }
     match bytes.get(whole) {
-        Some(b'\n') => Found::Yes((), whole),
-        Some(_) => Found::No,
-        None if end && marks >= length => Found::Yes((), whole),
-        None if end || whole > 1024 => Found::No,
-        None => Found::More,
+        Some(b'\n') => Lookahead::Yes((), whole),
+        Some(_) => Lookahead::No,
+        None if end && marks >= length => Lookahead::Yes((), whole),
+        None if end || whole > 1024 => Lookahead::No,
+        None => Lookahead::More,
     }
 }
 
@@ -200,14 +200,14 @@ mod tests {
 
     #[test]
     fn fences_end_where_they_should() {
-        let fence = Hidden::Fence(b'`', 3);
+        let fence = CodeSpan::Fence(b'`', 3);
         let start = Line { first: Some('x'), ..Line::default() };
         assert_eq!(fence.pass("xml\n<a>\n```\nrest", start, false), (11, true));
         assert_eq!(fence.pass("\n```` \nrest", start, false), (6, true));
         assert_eq!(fence.pass("\n``` x\n", start, false), (7, false));
         assert_eq!(fence.pass("\n  ``", start, false), (1, false));
         assert_eq!(fence.pass("\n```", start, true), (4, true));
-        assert_eq!(Hidden::Inline(1).pass("a``b`c", start, false), (5, true));
-        assert_eq!(Hidden::Inline(1).pass("a\nb`c", start, false), (1, true));
+        assert_eq!(CodeSpan::Inline(1).pass("a``b`c", start, false), (5, true));
+        assert_eq!(CodeSpan::Inline(1).pass("a\nb`c", start, false), (1, true));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::json::{self, MOST_DEPTH, Value};
+use crate::json::{self, MAX_DEPTH, Value};
 use crate::lex::is_space;
 
 /// A call written in Python.
@@ -89,7 +89,7 @@ impl<'a> Reader<'a> {
     }
 
     fn value(&mut self, depth: usize) -> Option<Value<'static>> {
-        if depth > MOST_DEPTH {
+        if depth > MAX_DEPTH {
             return None;
         }
         self.space();

@@ -6,7 +6,7 @@ use crate::mend;
 use crate::options::Options;
 use crate::piece::{Call, Problem, ProblemKind, Repair};
 use crate::python;
-use crate::settle::{Body, RawCall, Settled, settle};
+use crate::settle::{Body, RawCall, SettledCall, settle};
 
 /// Settles a call that needs no finding: its name is mapped to a declared tool, its arguments are made one valid JSON object, wrapped
 /// commands are unwrapped. A call with nothing to mend comes back with its arguments as they were, byte for byte.
@@ -27,8 +27,8 @@ pub fn sanitize(name: &str, arguments: &str, options: &Options) -> Result<Call, 
     let dialect = Dialect::Native;
     let problem = |kind| Problem { dialect, kind, name: Some(name.to_owned()) };
     let text = if arguments.trim().is_empty() { "{}" } else { arguments };
-    let raw = if let Some((value, overlooked)) = json::read(text) {
-        RawCall::new(name, Body::Value(value)).overlooked(overlooked)
+    let raw = if let Some((value, leniencies)) = json::read(text) {
+        RawCall::new(name, Body::Value(value)).leniencies(leniencies)
     } else {
         let (value, repair) = python::literal(text)
             .map(|value| (value, Repair::PythonSyntax))
@@ -45,13 +45,13 @@ pub fn sanitize(name: &str, arguments: &str, options: &Options) -> Result<Call, 
         RawCall { repairs: vec![repair], ..RawCall::new(name, Body::Value(value)) }
     };
     match settle(options, dialect, raw) {
-        Settled::Call(mut call) => {
+        SettledCall::Call(mut call) => {
             if call.repairs.is_empty() && !arguments.trim().is_empty() {
                 arguments.clone_into(&mut call.arguments);
             }
             Ok(call)
         }
-        Settled::Refused(problem) => Err(problem),
-        Settled::Request(_) => Err(problem(ProblemKind::Undeclared)),
+        SettledCall::Refused(problem) => Err(problem),
+        SettledCall::Request(_) => Err(problem(ProblemKind::Undeclared)),
     }
 }

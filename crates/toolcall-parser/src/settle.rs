@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 
 use crate::dialect::Dialect;
-use crate::json::{self, Overlooked, Value};
+use crate::json::{self, Leniencies, Value};
 use crate::options::Options;
 use crate::piece::{Call, Problem, ProblemKind, Repair, Request, RequestKind};
 use crate::shell::Shell;
 use crate::tool::Tool;
 
 /// How often arguments may be a string that holds JSON again.
-const MOST_WRAPS: usize = 3;
+const MAX_WRAPS: usize = 3;
 /// Keys that models wrap around the arguments.
 const WRAPPERS: [&str; 4] = ["arguments", "input", "parameters", "properties"];
 
@@ -65,7 +65,7 @@ impl<'a> Typing<'a> {
 
 /// What became of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Settled {
+pub(crate) enum SettledCall {
     Call(Call),
     Request(Request),
     Refused(Problem),
@@ -76,12 +76,12 @@ impl<'a> RawCall<'a> {
         Self { name: name.into(), id: None, body, repairs: Vec::new(), source: None }
     }
 
-    pub(crate) fn overlooked(mut self, overlooked: Overlooked) -> Self {
+    pub(crate) fn leniencies(mut self, leniencies: Leniencies) -> Self {
         let pairs = [
-            (overlooked.comma, Repair::TrailingComma),
-            (overlooked.control, Repair::ControlCharacter),
-            (overlooked.python, Repair::PythonSyntax),
-            (overlooked.backslash, Repair::Backslash),
+            (leniencies.comma, Repair::TrailingComma),
+            (leniencies.control, Repair::ControlCharacter),
+            (leniencies.python, Repair::PythonSyntax),
+            (leniencies.backslash, Repair::Backslash),
         ];
         self.repairs.extend(pairs.into_iter().filter_map(|(was, repair)| was.then_some(repair)));
         self
@@ -110,12 +110,13 @@ fn wish(name: &str) -> Option<RequestKind> {
 }
 
 /// Settles a call.
-pub(crate) fn settle(options: &Options, dialect: Dialect, raw: RawCall<'_>) -> Settled {
+pub(crate) fn settle(options: &Options, dialect: Dialect, raw: RawCall<'_>) -> SettledCall {
     let RawCall { name, id, body, mut repairs, source } = raw;
-    let refuse = |kind| Settled::Refused(Problem { dialect, kind, name: Some(name.clone().into_owned()) });
+    let refuse =
+        |kind| SettledCall::Refused(Problem { dialect, kind, name: Some(name.clone().into_owned()) });
     let Some((tool, shell, alias)) = tool(&name, options) else {
         return match wish(&name) {
-            Some(kind) => Settled::Request(Request { kind, body: words(body) }),
+            Some(kind) => SettledCall::Request(Request { kind, body: words(body) }),
             None => refuse(ProblemKind::Undeclared),
         };
     };
@@ -151,7 +152,7 @@ pub(crate) fn settle(options: &Options, dialect: Dialect, raw: RawCall<'_>) -> S
     let source = source.filter(|_| repairs.is_empty() && shell.is_none());
     repairs.sort_unstable();
     repairs.dedup();
-    Settled::Call(Call {
+    SettledCall::Call(Call {
         dialect,
         name: tool.name().to_owned(),
         id: id.map(Cow::into_owned).filter(|id| !id.is_empty()),
@@ -191,7 +192,7 @@ fn typed<'a>(parameters: Vec<Parameter<'a>>, tool: &Tool) -> Vec<(Cow<'a, str>, 
 /// Arguments as an object: absent ones are none, and text that holds an object is that object.
 fn object<'a>(value: Value<'a>, repairs: &mut Vec<Repair>) -> Option<Vec<(Cow<'a, str>, Value<'a>)>> {
     let mut value = value;
-    for _ in 0..=MOST_WRAPS {
+    for _ in 0..=MAX_WRAPS {
         value = match value {
             Value::Object(entries) => return Some(entries),
             Value::Null => return Some(Vec::new()),

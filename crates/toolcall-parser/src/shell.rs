@@ -39,7 +39,7 @@ const COMMAND_KEYS: [&str; 3] = ["cmd", "command", "script"];
 /// What a client may be asked to permit, where its schema does not say.
 const PERMISSIONS: [&str; 3] = ["use_default", "require_escalated", "with_user_approval"];
 /// How often a command may be wrapped in an object of itself.
-const MOST_WRAPS: usize = 3;
+const MAX_WRAPS: usize = 3;
 
 /// A declared tool that runs a command.
 #[derive(Debug, Clone, Copy)]
@@ -168,7 +168,7 @@ impl<'o> Shell<'o> {
 /// A command that is an object of itself again, unwrapped. What is still JSON then is no command.
 fn unwrap<'a>(text: Cow<'a, str>, repairs: &mut Vec<Repair>) -> Result<Cow<'a, str>, ProblemKind> {
     let mut text = text;
-    for _ in 0..MOST_WRAPS {
+    for _ in 0..MAX_WRAPS {
         let inner = if text.trim_start().starts_with('{')
             && let Some((Value::Object(entries), _)) = json::read(&text)
         {

@@ -7,7 +7,7 @@ use crate::json::{self, Value};
 use crate::python;
 
 /// How far `$ref` and nested alternatives are followed.
-const MOST_HOPS: usize = 8;
+const MAX_HOPS: usize = 8;
 
 /// A tool that may be called. Cheap to clone.
 #[derive(Debug, Clone, PartialEq)]
@@ -155,7 +155,7 @@ fn boolean(text: &str) -> Option<Value<'static>> {
 
 fn types(root: &Value<'_>, schema: &Value<'_>, hops: usize) -> Types {
     let mut found = Types::default();
-    if hops == MOST_HOPS {
+    if hops == MAX_HOPS {
         return found;
     }
     if let Some(target) = schema.get("$ref").and_then(Value::as_str).and_then(|path| resolve(root, path)) {

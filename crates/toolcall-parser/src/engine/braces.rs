@@ -2,28 +2,28 @@
 
 use std::borrow::Cow;
 
-use super::{Context, Step, Walk, place};
-use crate::json::{self, MOST_DEPTH, Value};
-use crate::lex::{Found, Parsed, find, is_name, is_space, skip_space};
+use super::{Context, EngineState, Step, place};
+use crate::json::{self, MAX_DEPTH, Value};
+use crate::lex::{LexResult, Lookahead, find, is_name, is_space, skip_space};
 use crate::piece::ProblemKind;
 use crate::settle::{Body, RawCall, known};
 use crate::tool::Tool;
 
 /// The words of one family.
 #[derive(Debug)]
-pub(crate) struct Grammar {
-    pub(crate) head: for<'a> fn(&'a str) -> Parsed<'a, &'a str>,
-    pub(crate) close: for<'a> fn(&'a str) -> Parsed<'a, ()>,
+pub(crate) struct BracesGrammar {
+    pub(crate) head: for<'a> fn(&'a str) -> LexResult<'a, &'a str>,
+    pub(crate) close: for<'a> fn(&'a str) -> LexResult<'a, ()>,
     /// What stands on either side of a string.
     pub(crate) quote: &'static str,
 }
 
 const BODY: u8 = 1;
 
-impl Grammar {
-    pub(crate) fn step<'a>(&self, walk: &mut Walk, text: &'a str, context: Context<'_>) -> Step<'a> {
-        if walk.stage == BODY {
-            return self.body(walk, text, context);
+impl BracesGrammar {
+    pub(crate) fn step<'a>(&self, state: &mut EngineState, text: &'a str, context: Context<'_>) -> Step<'a> {
+        if state.stage == BODY {
+            return self.body(state, text, context);
         }
         let (space, all) = skip_space(text);
         if all {
@@ -31,24 +31,24 @@ impl Grammar {
         }
         let rest = &text[space..];
         match find(self.close, rest, context.end) {
-            Found::Yes((), length) => return Step::End(space + length),
-            Found::More => return Step::More,
-            Found::No => {}
+            Lookahead::Yes((), length) => return Step::End(space + length),
+            Lookahead::More => return Step::More,
+            Lookahead::No => {}
         }
         match find(self.head, rest, context.end) {
-            Found::Yes(name, length) => {
-                walk.name = place(text, name);
-                walk.at = space + length;
-                walk.value = walk.at;
+            Lookahead::Yes(name, length) => {
+                state.name = place(text, name);
+                state.at = space + length;
+                state.value = state.at;
                 if !known(name, context.options) {
-                    return Step::Broken(walk.at, ProblemKind::Undeclared, Some(name.to_owned()));
+                    return Step::Broken(state.at, ProblemKind::Undeclared, Some(name.to_owned()));
                 }
-                walk.stage = BODY;
-                self.body(walk, text, context)
+                state.stage = BODY;
+                self.body(state, text, context)
             }
-            Found::More => Step::More,
-            Found::No if walk.made > 0 => Step::End(0),
-            Found::No => Step::Broken(
+            Lookahead::More => Step::More,
+            Lookahead::No if state.calls_read > 0 => Step::End(0),
+            Lookahead::No => Step::Broken(
                 space + rest.chars().next().map_or(0, char::len_utf8),
                 ProblemKind::Malformed,
                 None,
@@ -57,17 +57,17 @@ impl Grammar {
     }
 
     /// Counts brackets up to the one that ends the call; what stands between two quote words is passed over.
-    fn body<'a>(&self, walk: &mut Walk, text: &'a str, context: Context<'_>) -> Step<'a> {
+    fn body<'a>(&self, state: &mut EngineState, text: &'a str, context: Context<'_>) -> Step<'a> {
         let bytes = text.as_bytes();
         let quote = self.quote.as_bytes();
-        let name = || Some(text[walk.name.clone()].to_owned());
-        while walk.at < bytes.len() {
-            let rest = &bytes[walk.at..];
-            let quoted = walk.lists == 1;
+        let name = || Some(text[state.name.clone()].to_owned());
+        while state.at < bytes.len() {
+            let rest = &bytes[state.at..];
+            let quoted = state.lists == 1;
             if rest[0] == quote[0] {
                 if rest.starts_with(quote) {
-                    walk.lists = usize::from(!quoted);
-                    walk.at += quote.len();
+                    state.lists = usize::from(!quoted);
+                    state.at += quote.len();
                     continue;
                 }
                 if quote.starts_with(rest) && !context.end {
@@ -76,36 +76,36 @@ impl Grammar {
             }
             if !quoted {
                 match rest[0] {
-                    b'{' | b'[' | b'(' => walk.depth += 1,
+                    b'{' | b'[' | b'(' => state.depth += 1,
                     b'}' | b']' | b')' => {
-                        walk.depth = walk.depth.saturating_sub(1);
-                        if walk.depth == 0 {
-                            let end = walk.at + 1;
-                            return self.done(walk, text, end, context);
+                        state.depth = state.depth.saturating_sub(1);
+                        if state.depth == 0 {
+                            let end = state.at + 1;
+                            return self.done(state, text, end, context);
                         }
                     }
                     _ => {}
                 }
-                if walk.depth > MOST_DEPTH {
-                    return Step::Broken(walk.at, ProblemKind::TooLarge, name());
+                if state.depth > MAX_DEPTH {
+                    return Step::Broken(state.at, ProblemKind::TooLarge, name());
                 }
             }
-            walk.at += 1;
+            state.at += 1;
         }
         if context.end { Step::Cut(name()) } else { Step::More }
     }
 
-    fn done<'a>(&self, walk: &mut Walk, text: &'a str, end: usize, context: Context<'_>) -> Step<'a> {
-        let name = &text[walk.name.clone()];
-        let source = &text[walk.value..end];
+    fn done<'a>(&self, state: &mut EngineState, text: &'a str, end: usize, context: Context<'_>) -> Step<'a> {
+        let name = &text[state.name.clone()];
+        let source = &text[state.value..end];
         let tool = context.options.tool(name);
         let mut reader = Reader { text: source, at: 0, quote: self.quote };
         let value = reader.object(0, tool).filter(|_| reader.at == source.len());
         let Some(value) = value.or_else(|| json::read(source).map(|(value, _)| value.into_owned())) else {
             return Step::Broken(end, ProblemKind::Malformed, Some(name.to_owned()));
         };
-        walk.next_call();
-        walk.lists = 0;
+        state.next_call();
+        state.lists = 0;
         Step::Calls(end, vec![RawCall::new(name, Body::Value(value))])
     }
 }
@@ -182,7 +182,7 @@ impl Reader<'_> {
     }
 
     fn value(&mut self, depth: usize, typed: Option<(&Tool, &str)>) -> Option<Value<'static>> {
-        if depth > MOST_DEPTH {
+        if depth > MAX_DEPTH {
             return None;
         }
         self.space();

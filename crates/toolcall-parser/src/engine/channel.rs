@@ -1,16 +1,16 @@
 //! Messages with a channel and perhaps a recipient, as gpt-oss writes them; and blocks of marked thoughts.
 
-use super::{Context, Step, Walk, place};
-use crate::json::{Ends, Span};
-use crate::lex::{Found, Parsed, find, skip_space};
+use super::{Context, EngineState, Step, place};
+use crate::json::{Span, SpanEnd};
+use crate::lex::{LexResult, Lookahead, find, skip_space};
 use crate::piece::ProblemKind;
 use crate::settle::{Body, RawCall, known};
 
 /// The words of one family.
 #[derive(Debug)]
-pub(crate) struct Grammar {
+pub(crate) struct ChannelGrammar {
     /// Everything before a message's body.
-    pub(crate) head: for<'a> fn(&'a str) -> Parsed<'a, Message<'a>>,
+    pub(crate) head: for<'a> fn(&'a str) -> LexResult<'a, Message<'a>>,
     /// The words that end a body.
     pub(crate) ends: &'static [&'static str],
     /// Of those, the words that begin the next message: they are left standing.
@@ -32,57 +32,57 @@ const CALL: u8 = 1;
 const TEXT: u8 = 2;
 const THOUGHTS: u8 = 3;
 
-impl Grammar {
-    pub(crate) fn step<'a>(&self, walk: &mut Walk, text: &'a str, context: Context<'_>) -> Step<'a> {
-        match walk.stage {
-            CALL => self.call(walk, text, context),
-            TEXT | THOUGHTS => self.body(walk, text, context),
-            _ => self.head(walk, text, context),
+impl ChannelGrammar {
+    pub(crate) fn step<'a>(&self, state: &mut EngineState, text: &'a str, context: Context<'_>) -> Step<'a> {
+        match state.stage {
+            CALL => self.call(state, text, context),
+            TEXT | THOUGHTS => self.body(state, text, context),
+            _ => self.head(state, text, context),
         }
     }
 
-    fn head<'a>(&self, walk: &mut Walk, text: &'a str, context: Context<'_>) -> Step<'a> {
-        if walk.made > 0 {
+    fn head<'a>(&self, state: &mut EngineState, text: &'a str, context: Context<'_>) -> Step<'a> {
+        if state.calls_read > 0 {
             return Step::End(0);
         }
         match find(self.head, text, context.end) {
-            Found::Yes(Message::To(name), length) => {
-                walk.name = place(text, name);
-                walk.at = length;
+            Lookahead::Yes(Message::To(name), length) => {
+                state.name = place(text, name);
+                state.at = length;
                 if !known(name, context.options) {
                     return Step::Broken(length, ProblemKind::Undeclared, Some(name.to_owned()));
                 }
-                walk.stage = CALL;
-                self.call(walk, text, context)
+                state.stage = CALL;
+                self.call(state, text, context)
             }
-            Found::Yes(message, length) => {
-                walk.stage = if message == Message::Text { TEXT } else { THOUGHTS };
+            Lookahead::Yes(message, length) => {
+                state.stage = if message == Message::Text { TEXT } else { THOUGHTS };
                 Step::Skip(length)
             }
-            Found::More => Step::More,
-            Found::No => Step::Prose(text.chars().next().map_or(0, char::len_utf8)),
+            Lookahead::More => Step::More,
+            Lookahead::No => Step::Prose(text.chars().next().map_or(0, char::len_utf8)),
         }
     }
 
-    fn call<'a>(&self, walk: &mut Walk, text: &'a str, context: Context<'_>) -> Step<'a> {
-        let name = || text[walk.name.clone()].to_owned();
-        if walk.span.is_none() {
-            let (space, all) = skip_space(&text[walk.at..]);
-            let at = walk.at + space;
+    fn call<'a>(&self, state: &mut EngineState, text: &'a str, context: Context<'_>) -> Step<'a> {
+        let name = || text[state.name.clone()].to_owned();
+        if state.span.is_none() {
+            let (space, all) = skip_space(&text[state.at..]);
+            let at = state.at + space;
             if all {
                 return if context.end { Step::Cut(Some(name())) } else { Step::More };
             }
             if !text[at..].starts_with('{') {
                 return Step::Broken(at, ProblemKind::Malformed, Some(name()));
             }
-            walk.value = at;
-            walk.span = Some(Span::new(at));
+            state.value = at;
+            state.span = Some(Span::new(at));
         }
-        let end = match walk.span.as_mut().map_or(Ends::NotYet, |span| span.feed(text)) {
-            Ends::At(end) => end,
-            Ends::Never(end) => return Step::Broken(end, ProblemKind::Malformed, Some(name())),
-            Ends::NotYet if context.end => return Step::Cut(Some(name())),
-            Ends::NotYet => return Step::More,
+        let end = match state.span.as_mut().map_or(SpanEnd::NotYet, |span| span.feed(text)) {
+            SpanEnd::At(end) => end,
+            SpanEnd::Never(end) => return Step::Broken(end, ProblemKind::Malformed, Some(name())),
+            SpanEnd::NotYet if context.end => return Step::Cut(Some(name())),
+            SpanEnd::NotYet => return Step::More,
         };
         let (space, all) = skip_space(&text[end..]);
         if all && !context.end {
@@ -97,10 +97,10 @@ impl Grammar {
                 return Step::More;
             }
         }
-        match crate::json::read(&text[walk.value..end]) {
-            Some((value, overlooked)) => {
-                let call = RawCall::new(&text[walk.name.clone()], Body::Value(value)).overlooked(overlooked);
-                walk.next_call();
+        match crate::json::read(&text[state.value..end]) {
+            Some((value, leniencies)) => {
+                let call = RawCall::new(&text[state.name.clone()], Body::Value(value)).leniencies(leniencies);
+                state.next_call();
                 Step::Calls(after, vec![call])
             }
             None => Step::Broken(after, ProblemKind::Malformed, Some(name())),
@@ -108,9 +108,9 @@ impl Grammar {
     }
 
     /// A body that is no call streams on until a word ends it.
-    fn body<'a>(&self, walk: &mut Walk, text: &'a str, context: Context<'_>) -> Step<'a> {
+    fn body<'a>(&self, state: &mut EngineState, text: &'a str, context: Context<'_>) -> Step<'a> {
         let pass =
-            |length: usize| if walk.stage == TEXT { Step::Text(length) } else { Step::Reasoning(length) };
+            |length: usize| if state.stage == TEXT { Step::Text(length) } else { Step::Reasoning(length) };
         let mut at = 0;
         while let Some(found) = memchr::memchr(b'<', &text.as_bytes()[at..]) {
             at += found;

@@ -1,8 +1,8 @@
 //! JSON objects that spell out calls, between an opening and a closing marker: one, several, or a list of them.
 
-use super::{Context, Step, Walk};
-use crate::json::{Ends, Span, Value};
-use crate::lex::{Found, Parsed, any_of, find, is_space, skip_space};
+use super::{Context, EngineState, Step};
+use crate::json::{Span, SpanEnd, Value};
+use crate::lex::{LexResult, Lookahead, any_of, find, is_space, skip_space};
 use crate::mend;
 use crate::piece::{ProblemKind, Repair};
 use crate::python;
@@ -11,11 +11,11 @@ use crate::shell::Shell;
 
 /// What stands around the objects, and what they look like.
 #[derive(Debug)]
-pub(crate) struct Grammar {
+pub(crate) struct JsonListGrammar {
     /// The words that end the block.
     pub(crate) close: &'static [&'static str],
     /// Markup between objects: an opening marker said twice, a fence.
-    pub(crate) between: for<'a> fn(&'a str) -> Parsed<'a, ()>,
+    pub(crate) between: for<'a> fn(&'a str) -> LexResult<'a, ()>,
     pub(crate) form: Form,
 }
 
@@ -32,15 +32,15 @@ pub(crate) enum Form {
     Hinted,
 }
 
-impl Grammar {
-    pub(crate) fn step<'a>(&self, walk: &mut Walk, text: &'a str, context: Context<'_>) -> Step<'a> {
-        if let Some(span) = &mut walk.span {
-            let start = walk.value;
+impl JsonListGrammar {
+    pub(crate) fn step<'a>(&self, state: &mut EngineState, text: &'a str, context: Context<'_>) -> Step<'a> {
+        if let Some(span) = &mut state.span {
+            let start = state.value;
             return match span.feed(text) {
-                Ends::At(end) => self.object(walk, text, start, end, context),
-                Ends::Never(end) => broken(text, end.max(1), self.form),
-                Ends::NotYet if context.end => self.unfinished(walk, text, start, context),
-                Ends::NotYet => Step::More,
+                SpanEnd::At(end) => self.object(state, text, start, end, context),
+                SpanEnd::Never(end) => broken(text, end.max(1), self.form),
+                SpanEnd::NotYet if context.end => self.unfinished(state, text, start, context),
+                SpanEnd::NotYet => Step::More,
             };
         }
         let mut at = 0;
@@ -49,7 +49,9 @@ impl Grammar {
             if all {
                 return match () {
                     () if !context.end => Step::More,
-                    () if walk.made > 0 => Step::End(if self.form.is_marked() { at + space } else { at }),
+                    () if state.calls_read > 0 => {
+                        Step::End(if self.form.is_marked() { at + space } else { at })
+                    }
                     () if self.form.is_marked() => Step::Cut(None),
                     () => Step::Prose(text.len()),
                 };
@@ -57,35 +59,35 @@ impl Grammar {
             let next = at + space;
             let rest = &text[next..];
             match find(|input| any_of(self.close, input), rest, context.end) {
-                Found::Yes((), length) => return Step::End(next + length),
-                Found::More => return Step::More,
-                Found::No => {}
+                Lookahead::Yes((), length) => return Step::End(next + length),
+                Lookahead::More => return Step::More,
+                Lookahead::No => {}
             }
             match find(self.between, rest, context.end) {
-                Found::Yes((), length) => {
+                Lookahead::Yes((), length) => {
                     at = next + length;
                     continue;
                 }
-                Found::More => return Step::More,
-                Found::No => {}
+                Lookahead::More => return Step::More,
+                Lookahead::No => {}
             }
             match rest.as_bytes()[0] {
-                b'[' if walk.made == 0 || walk.lists > 0 => {
-                    walk.lists += 1;
+                b'[' if state.calls_read == 0 || state.lists > 0 => {
+                    state.lists += 1;
                     at = next + 1;
                     // Done with: lists are counted once.
                     return Step::Skip(at);
                 }
-                b']' if walk.lists > 0 => {
-                    walk.lists -= 1;
-                    return if walk.lists == 0 && !self.form.is_marked() && self.close.is_empty() {
+                b']' if state.lists > 0 => {
+                    state.lists -= 1;
+                    return if state.lists == 0 && !self.form.is_marked() && self.close.is_empty() {
                         Step::End(next + 1)
                     } else {
                         Step::Skip(next + 1)
                     };
                 }
-                b',' | b';' if walk.made > 0 || walk.lists > 0 => at = next + 1,
-                b'{' if walk.made == 0 || walk.lists > 0 || self.form.is_marked() || at > 0 => {
+                b',' | b';' if state.calls_read > 0 || state.lists > 0 => at = next + 1,
+                b'{' if state.calls_read == 0 || state.lists > 0 || self.form.is_marked() || at > 0 => {
                     let first = rest[1..].trim_start().bytes().next();
                     if first.is_none() && !context.end {
                         return Step::More;
@@ -93,26 +95,26 @@ impl Grammar {
                     if !matches!(first, Some(b'"' | b'\'' | b'}') | None) {
                         return broken(text, next + 1, self.form);
                     }
-                    walk.value = next;
+                    state.value = next;
                     let span = Span::new(next);
                     // Single quotes make strings where the object begins with one.
-                    walk.span = Some(if first == Some(b'\'') { span.python() } else { span });
-                    return self.step(walk, text, context);
+                    state.span = Some(if first == Some(b'\'') { span.python() } else { span });
+                    return self.step(state, text, context);
                 }
-                byte if walk.lists > 0 && byte != b'<' => match scalar(rest, context.end) {
+                byte if state.lists > 0 && byte != b'<' => match scalar(rest, context.end) {
                     Some(length) if length > 0 => return Step::Skip(next + length),
-                    Some(_) => return self.stranger(walk, next),
+                    Some(_) => return self.stranger(state, next),
                     None => return Step::More,
                 },
-                _ => return self.stranger(walk, if walk.made > 0 { 0 } else { next }),
+                _ => return self.stranger(state, if state.calls_read > 0 { 0 } else { next }),
             }
         }
     }
 
     /// Something that is neither an object nor a marker.
-    fn stranger<'a>(&self, walk: &Walk, at: usize) -> Step<'a> {
+    fn stranger<'a>(&self, state: &EngineState, at: usize) -> Step<'a> {
         match () {
-            () if walk.made > 0 => Step::End(at),
+            () if state.calls_read > 0 => Step::End(at),
             () if self.form.is_marked() => Step::Broken(at.max(1), ProblemKind::Malformed, None),
             () => Step::Prose(at.max(1)),
         }
@@ -121,7 +123,7 @@ impl Grammar {
     /// A whole object.
     fn object<'a>(
         &self,
-        walk: &mut Walk,
+        state: &mut EngineState,
         text: &'a str,
         start: usize,
         end: usize,
@@ -130,9 +132,9 @@ impl Grammar {
         let source = &text[start..end];
         let read = crate::json::read(source);
         let calls = match read {
-            Some((value, overlooked)) if self.form != Form::Unmarked || !overlooked.python => self
+            Some((value, leniencies)) if self.form != Form::Unmarked || !leniencies.python => self
                 .calls(value, context)
-                .map(|calls| calls.into_iter().map(|call| call.overlooked(overlooked)).collect::<Vec<_>>()),
+                .map(|calls| calls.into_iter().map(|call| call.leniencies(leniencies)).collect::<Vec<_>>()),
             Some(_) => None,
             None => python::literal(source)
                 .filter(|_| self.form.is_marked())
@@ -141,7 +143,7 @@ impl Grammar {
         };
         match calls {
             Some(calls) if !calls.is_empty() => {
-                walk.next_call();
+                state.next_call();
                 Step::Calls(end, calls)
             }
             _ if self.form.is_marked() => {
@@ -153,17 +155,23 @@ impl Grammar {
     }
 
     /// The text ended inside an object.
-    fn unfinished<'a>(&self, walk: &mut Walk, text: &'a str, start: usize, context: Context<'_>) -> Step<'a> {
+    fn unfinished<'a>(
+        &self,
+        state: &mut EngineState,
+        text: &'a str,
+        start: usize,
+        context: Context<'_>,
+    ) -> Step<'a> {
         let source = &text[start..];
-        if let Some(close) = walk.span.as_ref().and_then(|span| span.missing(text)) {
+        if let Some(close) = state.span.as_ref().and_then(|span| span.missing(text)) {
             let whole = format!("{source}{close}");
             let whole = whole.trim_end_matches(']');
-            if let Some((value, overlooked)) = crate::json::read(whole) {
+            if let Some((value, leniencies)) = crate::json::read(whole) {
                 let calls = self.calls(value.into_owned(), context);
                 if let Some(calls) = calls.filter(|calls| !calls.is_empty()) {
-                    walk.next_call();
+                    state.next_call();
                     let mend = |call: RawCall<'a>| {
-                        let mut call = call.overlooked(overlooked);
+                        let mut call = call.leniencies(leniencies);
                         call.repairs.push(Repair::MissingClose);
                         call
                     };
@@ -177,11 +185,11 @@ impl Grammar {
             && let Some(calls) =
                 self.mended(source[..close].trim_end_matches(|c| is_space(c) || c == ']'), context)
         {
-            walk.next_call();
+            state.next_call();
             return Step::Calls(start + close, calls);
         }
         if let Some(calls) = self.mended(source.trim_end(), context) {
-            walk.next_call();
+            state.next_call();
             return Step::Calls(text.len(), calls);
         }
         if self.form.is_marked() { Step::Cut(None) } else { Step::Prose(text.len()) }
@@ -303,11 +311,11 @@ fn broken<'a>(text: &str, end: usize, form: Form) -> Step<'a> {
 }
 
 /// The longest entry of a list that is passed over because it is no object.
-const MOST_SCALAR: usize = 256;
+const MAX_SCALAR: usize = 256;
 
 /// The length of a list's entry that is no object; 0 for what is no JSON, `None` for what is not whole.
 fn scalar(rest: &str, end: bool) -> Option<usize> {
-    let bytes = &rest.as_bytes()[..rest.len().min(MOST_SCALAR)];
+    let bytes = &rest.as_bytes()[..rest.len().min(MAX_SCALAR)];
     let length = if bytes.first() == Some(&b'"') {
         let mut escaped = false;
         let close = bytes.iter().skip(1).position(|byte| {
@@ -322,7 +330,7 @@ fn scalar(rest: &str, end: bool) -> Option<usize> {
     };
     match length {
         Some(length) => Some(rest.get(..length).and_then(crate::json::read).map_or(0, |_| length)),
-        None if rest.len() < MOST_SCALAR && !end => None,
+        None if rest.len() < MAX_SCALAR && !end => None,
         None => Some(0),
     }
 }

@@ -1,7 +1,7 @@
 //! The machines that read on once a dialect is known. A dialect's grammar is data for one of them.
 //!
 //! A machine looks at the text from the last place it is done with, and says what stands there, or that it needs more. What it has
-//! found so far it keeps as offsets in its [`Walk`], so no byte of a long value is looked at twice, however small the pieces are in
+//! found so far it keeps as offsets in its [`EngineState`], so no byte of a long value is looked at twice, however small the pieces are in
 //! which it arrives.
 
 pub(crate) mod braces;
@@ -23,19 +23,19 @@ use crate::settle::RawCall;
 #[derive(Debug)]
 pub(crate) enum Engine {
     /// JSON objects that spell out calls, between markers.
-    JsonList(json_list::Grammar),
+    JsonList(json_list::JsonListGrammar),
     /// The name in the markup, the arguments as JSON.
-    Named(named::Grammar),
+    Named(named::NamedGrammar),
     /// The name and every parameter in tags.
-    Tagged(tagged::Grammar),
+    Tagged(tagged::TaggedGrammar),
     /// Calls in Python.
-    PythonCalls(python_calls::Grammar),
+    PythonCalls(python_calls::PythonCallsGrammar),
     /// `call:name{key:value}`.
-    Braces(braces::Grammar),
+    Braces(braces::BracesGrammar),
     /// Everything up to a closing word, read as a whole.
-    Until(until::Grammar),
+    Until(until::UntilGrammar),
     /// Messages with channels and recipients.
-    Channel(channel::Grammar),
+    Channel(channel::ChannelGrammar),
 }
 
 /// What stands at the place a machine looks at. Numbers are bytes from there.
@@ -51,7 +51,7 @@ pub(crate) enum Step<'a> {
     Reasoning(usize),
     /// These are calls.
     Calls(usize, Vec<RawCall<'a>>),
-    /// This is a wish.
+    /// This is a request that is no call.
     Request(usize, Request),
     /// This is markup, and the block is over.
     End(usize),
@@ -65,9 +65,9 @@ pub(crate) enum Step<'a> {
 
 /// What a machine has found since the place it is done with.
 #[derive(Debug, Default)]
-pub(crate) struct Walk {
+pub(crate) struct EngineState {
     /// Calls of this block so far.
-    pub(crate) made: usize,
+    pub(crate) calls_read: usize,
     /// Open lists.
     pub(crate) lists: usize,
     /// Which part of a call is next; every machine numbers its own.
@@ -83,11 +83,11 @@ pub(crate) struct Walk {
     /// What all tags of the call have in common.
     pub(crate) prefix: Range<usize>,
     /// The parameters that are whole.
-    pub(crate) parameters: Vec<Slot>,
+    pub(crate) parameters: Vec<ParameterSpan>,
     /// The key of the parameter that is not.
     pub(crate) key: Range<usize>,
     /// How its text becomes a value.
-    pub(crate) typing: Kind,
+    pub(crate) typing: ValueSyntax,
     /// Where its text starts.
     pub(crate) value: usize,
     /// Nesting, for machines that count it themselves.
@@ -96,15 +96,15 @@ pub(crate) struct Walk {
 
 /// A parameter by its places.
 #[derive(Debug, Clone)]
-pub(crate) struct Slot {
+pub(crate) struct ParameterSpan {
     pub(crate) key: Range<usize>,
     pub(crate) value: Range<usize>,
-    pub(crate) typing: Kind,
+    pub(crate) typing: ValueSyntax,
 }
 
 /// How a parameter's text becomes a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Kind {
+pub(crate) enum ValueSyntax {
     /// As the schema says.
     #[default]
     Schema,
@@ -114,16 +114,16 @@ pub(crate) enum Kind {
     Json,
 }
 
-impl Walk {
+impl EngineState {
     /// Forgets the call that is done, and counts it.
     pub(crate) fn next_call(&mut self) {
-        *self = Self { made: self.made + 1, lists: self.lists, ..Self::default() };
+        *self = Self { calls_read: self.calls_read + 1, lists: self.lists, ..Self::default() };
     }
 
     /// Forgets where it looked; the text's first bytes left.
     pub(crate) fn restart(&mut self) {
         *self = Self {
-            made: self.made,
+            calls_read: self.calls_read,
             lists: self.lists,
             stage: self.stage,
             depth: self.depth,
@@ -141,15 +141,15 @@ pub(crate) struct Context<'o> {
 }
 
 impl Engine {
-    pub(crate) fn step<'a>(&self, walk: &mut Walk, text: &'a str, context: Context<'_>) -> Step<'a> {
+    pub(crate) fn step<'a>(&self, state: &mut EngineState, text: &'a str, context: Context<'_>) -> Step<'a> {
         match self {
-            Self::JsonList(grammar) => grammar.step(walk, text, context),
-            Self::Named(grammar) => grammar.step(walk, text, context),
-            Self::Tagged(grammar) => grammar.step(walk, text, context),
-            Self::PythonCalls(grammar) => grammar.step(walk, text, context),
-            Self::Braces(grammar) => grammar.step(walk, text, context),
-            Self::Until(grammar) => grammar.step(walk, text, context),
-            Self::Channel(grammar) => grammar.step(walk, text, context),
+            Self::JsonList(grammar) => grammar.step(state, text, context),
+            Self::Named(grammar) => grammar.step(state, text, context),
+            Self::Tagged(grammar) => grammar.step(state, text, context),
+            Self::PythonCalls(grammar) => grammar.step(state, text, context),
+            Self::Braces(grammar) => grammar.step(state, text, context),
+            Self::Until(grammar) => grammar.step(state, text, context),
+            Self::Channel(grammar) => grammar.step(state, text, context),
         }
     }
 }

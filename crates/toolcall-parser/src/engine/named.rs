@@ -1,8 +1,8 @@
 //! The tool's name in the markup, its arguments as one JSON object behind it.
 
-use super::{Context, Step, Walk, place};
-use crate::json::{Ends, Span, Value};
-use crate::lex::{Found, Parsed, find, skip_space};
+use super::{Context, EngineState, Step, place};
+use crate::json::{Span, SpanEnd, Value};
+use crate::lex::{LexResult, Lookahead, find, skip_space};
 use crate::mend;
 use crate::piece::{ProblemKind, Repair};
 use crate::python;
@@ -10,20 +10,20 @@ use crate::settle::{Body, RawCall, known};
 
 /// What stands around a name and its arguments.
 #[derive(Debug)]
-pub(crate) struct Grammar {
+pub(crate) struct NamedGrammar {
     /// Everything before the arguments.
-    pub(crate) head: for<'a> fn(&'a str) -> Parsed<'a, Head<'a>>,
+    pub(crate) head: for<'a> fn(&'a str) -> LexResult<'a, NamedHead<'a>>,
     /// What follows the arguments.
-    pub(crate) tail: for<'a> fn(&'a str) -> Parsed<'a, ()>,
+    pub(crate) tail: for<'a> fn(&'a str) -> LexResult<'a, ()>,
     /// Ends the block.
-    pub(crate) close: for<'a> fn(&'a str) -> Parsed<'a, ()>,
+    pub(crate) close: for<'a> fn(&'a str) -> LexResult<'a, ()>,
     /// Whether a call may have no arguments at all.
     pub(crate) empty: bool,
 }
 
 /// The words before the arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Head<'a> {
+pub(crate) struct NamedHead<'a> {
     pub(crate) name: &'a str,
     pub(crate) id: Option<&'a str>,
 }
@@ -31,40 +31,44 @@ pub(crate) struct Head<'a> {
 const ARGUMENTS: u8 = 1;
 const TAIL: u8 = 2;
 
-impl Grammar {
-    pub(crate) fn step<'a>(&self, walk: &mut Walk, text: &'a str, context: Context<'_>) -> Step<'a> {
-        match walk.stage {
-            ARGUMENTS => self.arguments(walk, text, context),
-            TAIL => self.tail(walk, text, context),
-            _ => self.head(walk, text, context),
+impl NamedGrammar {
+    pub(crate) fn step<'a>(&self, state: &mut EngineState, text: &'a str, context: Context<'_>) -> Step<'a> {
+        match state.stage {
+            ARGUMENTS => self.arguments(state, text, context),
+            TAIL => self.tail(state, text, context),
+            _ => self.head(state, text, context),
         }
     }
 
-    fn head<'a>(&self, walk: &mut Walk, text: &'a str, context: Context<'_>) -> Step<'a> {
+    fn head<'a>(&self, state: &mut EngineState, text: &'a str, context: Context<'_>) -> Step<'a> {
         let (space, all) = skip_space(text);
         if all {
-            return if context.end { Step::End(if walk.made > 0 { 0 } else { space }) } else { Step::More };
+            return if context.end {
+                Step::End(if state.calls_read > 0 { 0 } else { space })
+            } else {
+                Step::More
+            };
         }
         let rest = &text[space..];
         match find(self.close, rest, context.end) {
-            Found::Yes((), length) => return Step::End(space + length),
-            Found::More => return Step::More,
-            Found::No => {}
+            Lookahead::Yes((), length) => return Step::End(space + length),
+            Lookahead::More => return Step::More,
+            Lookahead::No => {}
         }
         match find(self.head, rest, context.end) {
-            Found::Yes(head, length) => {
-                walk.name = place(text, head.name);
-                walk.id = head.id.map_or(0..0, |id| place(text, id));
-                walk.at = space + length;
+            Lookahead::Yes(head, length) => {
+                state.name = place(text, head.name);
+                state.id = head.id.map_or(0..0, |id| place(text, id));
+                state.at = space + length;
                 if !known(head.name, context.options) {
-                    return Step::Broken(walk.at, ProblemKind::Undeclared, Some(head.name.to_owned()));
+                    return Step::Broken(state.at, ProblemKind::Undeclared, Some(head.name.to_owned()));
                 }
-                walk.stage = ARGUMENTS;
-                self.arguments(walk, text, context)
+                state.stage = ARGUMENTS;
+                self.arguments(state, text, context)
             }
-            Found::More => Step::More,
-            Found::No if walk.made > 0 => Step::End(0),
-            Found::No => Step::Broken(
+            Lookahead::More => Step::More,
+            Lookahead::No if state.calls_read > 0 => Step::End(0),
+            Lookahead::No => Step::Broken(
                 text.chars().next().map_or(0, char::len_utf8) + space,
                 ProblemKind::Malformed,
                 None,
@@ -72,25 +76,25 @@ impl Grammar {
         }
     }
 
-    fn arguments<'a>(&self, walk: &mut Walk, text: &'a str, context: Context<'_>) -> Step<'a> {
-        if let Some(span) = &mut walk.span {
+    fn arguments<'a>(&self, state: &mut EngineState, text: &'a str, context: Context<'_>) -> Step<'a> {
+        if let Some(span) = &mut state.span {
             return match span.feed(text) {
-                Ends::At(end) => {
-                    walk.at = end;
-                    walk.stage = TAIL;
-                    self.tail(walk, text, context)
+                SpanEnd::At(end) => {
+                    state.at = end;
+                    state.stage = TAIL;
+                    self.tail(state, text, context)
                 }
-                Ends::Never(end) => {
-                    Step::Broken(end, ProblemKind::Malformed, Some(text[walk.name.clone()].to_owned()))
+                SpanEnd::Never(end) => {
+                    Step::Broken(end, ProblemKind::Malformed, Some(text[state.name.clone()].to_owned()))
                 }
-                Ends::NotYet if context.end => Step::Cut(Some(text[walk.name.clone()].to_owned())),
-                Ends::NotYet => Step::More,
+                SpanEnd::NotYet if context.end => Step::Cut(Some(text[state.name.clone()].to_owned())),
+                SpanEnd::NotYet => Step::More,
             };
         }
-        let (space, all) = skip_space(&text[walk.at..]);
-        let at = walk.at + space;
+        let (space, all) = skip_space(&text[state.at..]);
+        let at = state.at + space;
         if all {
-            let name = text[walk.name.clone()].to_owned();
+            let name = text[state.name.clone()].to_owned();
             return if context.end { Step::Cut(Some(name)) } else { Step::More };
         }
         if text[at..].starts_with('{') {
@@ -99,44 +103,46 @@ impl Grammar {
                 None if !context.end => return Step::More,
                 Some(b'"' | b'\'' | b'}') | None => {}
                 Some(_) => {
-                    let name = text[walk.name.clone()].to_owned();
+                    let name = text[state.name.clone()].to_owned();
                     return Step::Broken(at + 1, ProblemKind::Malformed, Some(name));
                 }
             }
-            walk.value = at;
-            walk.span = Some(Span::new(at));
-            return self.arguments(walk, text, context);
+            state.value = at;
+            state.span = Some(Span::new(at));
+            return self.arguments(state, text, context);
         }
-        let tail = if self.empty { find(self.tail, &text[at..], context.end) } else { Found::No };
+        let tail = if self.empty { find(self.tail, &text[at..], context.end) } else { Lookahead::No };
         match tail {
-            Found::Yes((), length) => {
+            Lookahead::Yes((), length) => {
                 let call = RawCall {
-                    id: id(walk, text),
-                    ..RawCall::new(&text[walk.name.clone()], Body::Value(Value::Null))
+                    id: id(state, text),
+                    ..RawCall::new(&text[state.name.clone()], Body::Value(Value::Null))
                 };
-                walk.next_call();
+                state.next_call();
                 Step::Calls(at + length, vec![call])
             }
-            Found::More => Step::More,
-            Found::No => Step::Broken(at, ProblemKind::Malformed, Some(text[walk.name.clone()].to_owned())),
+            Lookahead::More => Step::More,
+            Lookahead::No => {
+                Step::Broken(at, ProblemKind::Malformed, Some(text[state.name.clone()].to_owned()))
+            }
         }
     }
 
-    fn tail<'a>(&self, walk: &mut Walk, text: &'a str, context: Context<'_>) -> Step<'a> {
-        let (space, all) = skip_space(&text[walk.at..]);
-        let mut end = walk.at;
+    fn tail<'a>(&self, state: &mut EngineState, text: &'a str, context: Context<'_>) -> Step<'a> {
+        let (space, all) = skip_space(&text[state.at..]);
+        let mut end = state.at;
         if all && !context.end {
             return Step::More;
         }
-        match find(self.tail, &text[walk.at + space..], context.end) {
-            Found::Yes((), length) => end += space + length,
-            Found::More => return Step::More,
-            Found::No => {}
+        match find(self.tail, &text[state.at + space..], context.end) {
+            Lookahead::Yes((), length) => end += space + length,
+            Lookahead::More => return Step::More,
+            Lookahead::No => {}
         }
-        let source = &text[walk.value..walk.at];
-        let name = &text[walk.name.clone()];
+        let source = &text[state.value..state.at];
+        let name = &text[state.name.clone()];
         let value = crate::json::read(source)
-            .map(|(value, overlooked)| RawCall::new(name, Body::Value(value)).overlooked(overlooked))
+            .map(|(value, leniencies)| RawCall::new(name, Body::Value(value)).leniencies(leniencies))
             .or_else(|| {
                 python::literal(source).map(|value| RawCall {
                     repairs: vec![Repair::PythonSyntax],
@@ -147,14 +153,14 @@ impl Grammar {
         let Some(call) = value else {
             return Step::Broken(end, ProblemKind::Malformed, Some(name.to_owned()));
         };
-        let call = RawCall { id: id(walk, text), source: Some(source), ..call };
-        walk.next_call();
+        let call = RawCall { id: id(state, text), source: Some(source), ..call };
+        state.next_call();
         Step::Calls(end, vec![call])
     }
 }
 
-fn id<'a>(walk: &Walk, text: &'a str) -> Option<std::borrow::Cow<'a, str>> {
-    (!walk.id.is_empty()).then(|| text[walk.id.clone()].into())
+fn id<'a>(state: &EngineState, text: &'a str) -> Option<std::borrow::Cow<'a, str>> {
+    (!state.id.is_empty()).then(|| text[state.id.clone()].into())
 }
 
 fn mended<'a>(source: &str, name: &'a str, context: Context<'_>) -> Option<RawCall<'a>> {

@@ -1,20 +1,20 @@
 //! The tool's name and every parameter in tags, values as bare text.
 
-use super::{Context, Kind, Slot, Step, Walk, place};
-use crate::json::{Ends, Span};
-use crate::lex::{Found, Parsed, find, skip_space};
+use super::{Context, EngineState, ParameterSpan, Step, ValueSyntax, place};
+use crate::json::{Span, SpanEnd};
+use crate::lex::{LexResult, Lookahead, find, skip_space};
 use crate::piece::ProblemKind;
 use crate::settle::{Body, Parameter, RawCall, Typing, known};
 
 /// The tags. Each parser after the head's gets the prefix that the head had, since all tags of a call share it.
 #[derive(Debug)]
-pub(crate) struct Grammar {
-    pub(crate) call: for<'a> fn(&'a str) -> Parsed<'a, Head<'a>>,
-    pub(crate) call_close: for<'a> fn(&'a str, &str) -> Parsed<'a, ()>,
-    pub(crate) parameter: for<'a> fn(&'a str, &str) -> Parsed<'a, Key<'a>>,
-    pub(crate) parameter_close: for<'a> fn(&'a str, &str) -> Parsed<'a, ()>,
+pub(crate) struct TaggedGrammar {
+    pub(crate) call: for<'a> fn(&'a str) -> LexResult<'a, TaggedHead<'a>>,
+    pub(crate) call_close: for<'a> fn(&'a str, &str) -> LexResult<'a, ()>,
+    pub(crate) parameter: for<'a> fn(&'a str, &str) -> LexResult<'a, Key<'a>>,
+    pub(crate) parameter_close: for<'a> fn(&'a str, &str) -> LexResult<'a, ()>,
     /// Ends the block; opens it again, where a model says it twice.
-    pub(crate) close: for<'a> fn(&'a str) -> Parsed<'a, ()>,
+    pub(crate) close: for<'a> fn(&'a str) -> LexResult<'a, ()>,
     /// What else a call may hold instead of parameters.
     pub(crate) body: Bodies,
     /// A line break behind an opening tag and one before a closing tag are layout.
@@ -27,7 +27,7 @@ pub(crate) struct Grammar {
 
 /// A call's head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Head<'a> {
+pub(crate) struct TaggedHead<'a> {
     pub(crate) name: &'a str,
     pub(crate) id: Option<&'a str>,
     pub(crate) prefix: &'a str,
@@ -37,7 +37,7 @@ pub(crate) struct Head<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Key<'a> {
     pub(crate) name: &'a str,
-    pub(crate) typing: Kind,
+    pub(crate) typing: ValueSyntax,
 }
 
 /// What a call may hold instead of parameters.
@@ -56,15 +56,15 @@ const VALUE: u8 = 2;
 const JSON: u8 = 3;
 const BARE: u8 = 4;
 
-impl Grammar {
-    pub(crate) fn step<'a>(&self, walk: &mut Walk, text: &'a str, context: Context<'_>) -> Step<'a> {
+impl TaggedGrammar {
+    pub(crate) fn step<'a>(&self, state: &mut EngineState, text: &'a str, context: Context<'_>) -> Step<'a> {
         loop {
-            let step = match walk.stage {
-                PARAMETERS => self.parameters(walk, text, context),
-                VALUE => self.value(walk, text, context),
-                JSON => Some(self.json(walk, text, context)),
-                BARE => Some(self.bare(walk, text, context)),
-                _ => self.head(walk, text, context),
+            let step = match state.stage {
+                PARAMETERS => self.parameters(state, text, context),
+                VALUE => self.value(state, text, context),
+                JSON => Some(self.json(state, text, context)),
+                BARE => Some(self.bare(state, text, context)),
+                _ => self.head(state, text, context),
             };
             if let Some(step) = step {
                 return step;
@@ -72,36 +72,36 @@ impl Grammar {
         }
     }
 
-    fn head<'a>(&self, walk: &mut Walk, text: &'a str, context: Context<'_>) -> Option<Step<'a>> {
+    fn head<'a>(&self, state: &mut EngineState, text: &'a str, context: Context<'_>) -> Option<Step<'a>> {
         let (space, all) = skip_space(text);
         if all {
             return Some(if context.end {
-                Step::End(if walk.made > 0 { 0 } else { space })
+                Step::End(if state.calls_read > 0 { 0 } else { space })
             } else {
                 Step::More
             });
         }
         let rest = &text[space..];
         match find(self.close, rest, context.end) {
-            Found::Yes((), length) => return Some(Step::End(space + length)),
-            Found::More => return Some(Step::More),
-            Found::No => {}
+            Lookahead::Yes((), length) => return Some(Step::End(space + length)),
+            Lookahead::More => return Some(Step::More),
+            Lookahead::No => {}
         }
         match find(self.call, rest, context.end) {
-            Found::Yes(head, length) => {
-                walk.at = space + length;
+            Lookahead::Yes(head, length) => {
+                state.at = space + length;
                 if !known(head.name, context.options) {
-                    return Some(Step::Broken(walk.at, ProblemKind::Undeclared, Some(head.name.to_owned())));
+                    return Some(Step::Broken(state.at, ProblemKind::Undeclared, Some(head.name.to_owned())));
                 }
-                walk.name = place(text, head.name);
-                walk.id = head.id.map_or(0..0, |id| place(text, id));
-                walk.prefix = place(text, head.prefix);
-                walk.stage = PARAMETERS;
+                state.name = place(text, head.name);
+                state.id = head.id.map_or(0..0, |id| place(text, id));
+                state.prefix = place(text, head.prefix);
+                state.stage = PARAMETERS;
                 None
             }
-            Found::More => Some(Step::More),
-            Found::No if walk.made > 0 => Some(Step::End(0)),
-            Found::No => Some(Step::Broken(
+            Lookahead::More => Some(Step::More),
+            Lookahead::No if state.calls_read > 0 => Some(Step::End(0)),
+            Lookahead::No => Some(Step::Broken(
                 space + rest.chars().next().map_or(0, char::len_utf8),
                 ProblemKind::Malformed,
                 None,
@@ -109,220 +109,258 @@ impl Grammar {
         }
     }
 
-    fn parameters<'a>(&self, walk: &mut Walk, text: &'a str, context: Context<'_>) -> Option<Step<'a>> {
-        let (space, all) = skip_space(&text[walk.at..]);
-        let at = walk.at + space;
+    fn parameters<'a>(
+        &self,
+        state: &mut EngineState,
+        text: &'a str,
+        context: Context<'_>,
+    ) -> Option<Step<'a>> {
+        let (space, all) = skip_space(&text[state.at..]);
+        let at = state.at + space;
         if all {
             return Some(match () {
                 () if !context.end => Step::More,
                 // Every value is closed: only the outer tags were lost.
-                () if !walk.parameters.is_empty() => self.done(walk, text, walk.at),
-                () => Step::Cut(Some(text[walk.name.clone()].to_owned())),
+                () if !state.parameters.is_empty() => self.done(state, text, state.at),
+                () => Step::Cut(Some(text[state.name.clone()].to_owned())),
             });
         }
-        let prefix = &text[walk.prefix.clone()];
+        let prefix = &text[state.prefix.clone()];
         let rest = &text[at..];
         match find(|input| (self.call_close)(input, prefix), rest, context.end) {
-            Found::Yes((), length) => return Some(self.done(walk, text, at + length)),
-            Found::More => return Some(Step::More),
-            Found::No => {}
+            Lookahead::Yes((), length) => return Some(self.done(state, text, at + length)),
+            Lookahead::More => return Some(Step::More),
+            Lookahead::No => {}
         }
         match find(|input| (self.parameter)(input, prefix), rest, context.end) {
-            Found::Yes(key, length) if self.takes(key.name, walk, text, context) => {
-                walk.key = place(text, key.name);
-                walk.typing = key.typing;
-                walk.value = at + length;
-                walk.at = at + length;
-                walk.stage = VALUE;
+            Lookahead::Yes(key, length) if self.takes(key.name, state, text, context) => {
+                state.key = place(text, key.name);
+                state.typing = key.typing;
+                state.value = at + length;
+                state.at = at + length;
+                state.stage = VALUE;
                 return None;
             }
-            Found::Yes(..) | Found::No => {}
-            Found::More => return Some(Step::More),
+            Lookahead::Yes(..) | Lookahead::No => {}
+            Lookahead::More => return Some(Step::More),
         }
         // The next call, or the end of the block: this call's own closing tag is missing.
-        if !walk.parameters.is_empty() {
+        if !state.parameters.is_empty() {
             match self.block_follows(rest, context.end) {
-                Found::Yes(..) => return Some(self.done(walk, text, walk.at)),
-                Found::More => return Some(Step::More),
-                Found::No => {}
+                Lookahead::Yes(..) => return Some(self.done(state, text, state.at)),
+                Lookahead::More => return Some(Step::More),
+                Lookahead::No => {}
             }
         }
-        if walk.parameters.is_empty() && self.body != Bodies::None {
+        if state.parameters.is_empty() && self.body != Bodies::None {
             if rest.starts_with('{') {
-                walk.value = at;
-                walk.span = Some(Span::new(at));
-                walk.stage = JSON;
+                state.value = at;
+                state.span = Some(Span::new(at));
+                state.stage = JSON;
                 return None;
             }
             if self.body == Bodies::Any {
-                walk.value = walk.at;
-                walk.stage = BARE;
+                state.value = state.at;
+                state.stage = BARE;
                 return None;
             }
         }
-        Some(Step::Broken(at, ProblemKind::Malformed, Some(text[walk.name.clone()].to_owned())))
+        Some(Step::Broken(at, ProblemKind::Malformed, Some(text[state.name.clone()].to_owned())))
     }
 
-    fn takes(&self, key: &str, walk: &Walk, text: &str, context: Context<'_>) -> bool {
+    fn takes(&self, key: &str, state: &EngineState, text: &str, context: Context<'_>) -> bool {
         !self.declared
-            || context.options.tool(&text[walk.name.clone()]).is_some_and(|tool| tool.declares(key))
+            || context.options.tool(&text[state.name.clone()]).is_some_and(|tool| tool.declares(key))
     }
 
     /// Looks for the end of a parameter's text.
-    fn value<'a>(&self, walk: &mut Walk, text: &'a str, context: Context<'_>) -> Option<Step<'a>> {
-        let prefix = &text[walk.prefix.clone()];
-        while let Some(found) = memchr::memchr(b'<', &text.as_bytes()[walk.at..]) {
-            let at = walk.at + found;
-            walk.at = at;
-            match self.ends(walk, text, at, prefix, context) {
-                Found::Yes(next, _) => {
-                    let value = walk.value..at;
-                    walk.parameters.push(Slot { key: walk.key.clone(), value, typing: walk.typing });
-                    walk.at = next;
-                    walk.depth = 0;
-                    walk.stage = PARAMETERS;
+    fn value<'a>(&self, state: &mut EngineState, text: &'a str, context: Context<'_>) -> Option<Step<'a>> {
+        let prefix = &text[state.prefix.clone()];
+        while let Some(found) = memchr::memchr(b'<', &text.as_bytes()[state.at..]) {
+            let at = state.at + found;
+            state.at = at;
+            match self.ends(state, text, at, prefix, context) {
+                Lookahead::Yes(next, _) => {
+                    let value = state.value..at;
+                    state.parameters.push(ParameterSpan {
+                        key: state.key.clone(),
+                        value,
+                        typing: state.typing,
+                    });
+                    state.at = next;
+                    state.depth = 0;
+                    state.stage = PARAMETERS;
                     return None;
                 }
-                Found::More => return Some(Step::More),
-                Found::No => {
+                Lookahead::More => return Some(Step::More),
+                Lookahead::No => {
                     let inner = find(|input| (self.parameter)(input, prefix), &text[at..], context.end);
-                    walk.depth += usize::from(matches!(inner, Found::Yes(..)));
-                    walk.at = at + 1;
+                    state.depth += usize::from(matches!(inner, Lookahead::Yes(..)));
+                    state.at = at + 1;
                 }
             }
         }
-        walk.at = text.len();
-        Some(if context.end { Step::Cut(Some(text[walk.name.clone()].to_owned())) } else { Step::More })
+        state.at = text.len();
+        Some(if context.end { Step::Cut(Some(text[state.name.clone()].to_owned())) } else { Step::More })
     }
 
     /// Whether the value ends at this `<`, and where what follows it starts.
-    fn ends(&self, walk: &Walk, text: &str, at: usize, prefix: &str, context: Context<'_>) -> Found<usize> {
+    fn ends(
+        &self,
+        state: &EngineState,
+        text: &str,
+        at: usize,
+        prefix: &str,
+        context: Context<'_>,
+    ) -> Lookahead<usize> {
         let rest = &text[at..];
         let end = context.end;
-        match self.closes(walk, text, rest, prefix, end) {
-            Found::Yes((), length) => {
+        match self.closes(state, text, rest, prefix, end) {
+            Lookahead::Yes((), length) => {
                 let next = at + length;
-                return match self.follows(walk, text, next, prefix, context) {
-                    Found::Yes((), _) => Found::Yes(next, 0),
-                    Found::No => Found::No,
-                    Found::More => Found::More,
+                return match self.follows(state, text, next, prefix, context) {
+                    Lookahead::Yes((), _) => Lookahead::Yes(next, 0),
+                    Lookahead::No => Lookahead::No,
+                    Lookahead::More => Lookahead::More,
                 };
             }
-            Found::More => return Found::More,
-            Found::No => {}
+            Lookahead::More => return Lookahead::More,
+            Lookahead::No => {}
         }
         if !self.unclosed {
-            return Found::No;
+            return Lookahead::No;
         }
         // A tag that can only follow a value ends it, where its own closing tag was forgotten.
         match find(|input| (self.call_close)(input, prefix), rest, end) {
-            Found::Yes((), length) => {
+            Lookahead::Yes((), length) => {
                 return match self.block_follows(&rest[length..], end) {
-                    Found::Yes((), _) => Found::Yes(at, 0),
-                    Found::More => Found::More,
-                    Found::No => Found::No,
+                    Lookahead::Yes((), _) => Lookahead::Yes(at, 0),
+                    Lookahead::More => Lookahead::More,
+                    Lookahead::No => Lookahead::No,
                 };
             }
-            Found::More => return Found::More,
-            Found::No => {}
+            Lookahead::More => return Lookahead::More,
+            Lookahead::No => {}
         }
         let fresh_line = text[..at].trim_end_matches([' ', '\t']).ends_with('\n');
         match find(|input| (self.parameter)(input, prefix), rest, end) {
-            Found::Yes(key, _) if fresh_line && declares(key.name, walk, text, context) => Found::Yes(at, 0),
-            Found::More => Found::More,
-            _ => Found::No,
+            Lookahead::Yes(key, _) if fresh_line && declares(key.name, state, text, context) => {
+                Lookahead::Yes(at, 0)
+            }
+            Lookahead::More => Lookahead::More,
+            _ => Lookahead::No,
         }
     }
 
     /// The closing tag of the parameter at hand.
-    fn closes<'a>(&self, walk: &Walk, text: &str, rest: &'a str, prefix: &str, end: bool) -> Found<()> {
+    fn closes<'a>(
+        &self,
+        state: &EngineState,
+        text: &str,
+        rest: &'a str,
+        prefix: &str,
+        end: bool,
+    ) -> Lookahead<()> {
         if self.declared {
-            let word = format!("</{}>", &text[walk.key.clone()]);
+            let word = format!("</{}>", &text[state.key.clone()]);
             return find(|input: &'a str| crate::lex::any_of(&[&word], input), rest, end);
         }
         find(|input| (self.parameter_close)(input, prefix), rest, end)
     }
 
     /// A closing tag only counts when one of the tags that may follow it does follow, or nothing.
-    fn follows(&self, walk: &Walk, text: &str, at: usize, prefix: &str, context: Context<'_>) -> Found<()> {
+    fn follows(
+        &self,
+        state: &EngineState,
+        text: &str,
+        at: usize,
+        prefix: &str,
+        context: Context<'_>,
+    ) -> Lookahead<()> {
         let (space, all) = skip_space(&text[at..]);
         if all {
-            return if context.end { Found::Yes((), 0) } else { Found::More };
+            return if context.end { Lookahead::Yes((), 0) } else { Lookahead::More };
         }
         let rest = &text[at + space..];
         let mut more = false;
         match find(|input| (self.call_close)(input, prefix), rest, context.end) {
             // The value has opening tags of its own: this may be the end of an example in it. The end of the call is where the
             // block goes on or ends.
-            Found::Yes((), length) if walk.depth > 0 => {
+            Lookahead::Yes((), length) if state.depth > 0 => {
                 return self.block_follows(&rest[length..], context.end);
             }
-            Found::Yes(..) => return Found::Yes((), 0),
-            Found::More => more = true,
-            Found::No => {}
+            Lookahead::Yes(..) => return Lookahead::Yes((), 0),
+            Lookahead::More => more = true,
+            Lookahead::No => {}
         }
         match find(|input| (self.parameter)(input, prefix), rest, context.end) {
-            Found::Yes(key, _) if walk.depth > 0 => {
-                return if declares(key.name, walk, text, context) { Found::Yes((), 0) } else { Found::No };
+            Lookahead::Yes(key, _) if state.depth > 0 => {
+                return if declares(key.name, state, text, context) {
+                    Lookahead::Yes((), 0)
+                } else {
+                    Lookahead::No
+                };
             }
-            Found::Yes(key, _) if self.takes(key.name, walk, text, context) => return Found::Yes((), 0),
-            Found::More => more = true,
+            Lookahead::Yes(key, _) if self.takes(key.name, state, text, context) => {
+                return Lookahead::Yes((), 0);
+            }
+            Lookahead::More => more = true,
             _ => {}
         }
         for found in [
             find(self.close, rest, context.end),
             match find(self.call, rest, context.end) {
-                Found::Yes(..) => Found::Yes((), 0),
-                Found::More => Found::More,
-                Found::No => Found::No,
+                Lookahead::Yes(..) => Lookahead::Yes((), 0),
+                Lookahead::More => Lookahead::More,
+                Lookahead::No => Lookahead::No,
             },
         ] {
             match found {
-                Found::Yes(..) => return Found::Yes((), 0),
-                Found::More => more = true,
-                Found::No => {}
+                Lookahead::Yes(..) => return Lookahead::Yes((), 0),
+                Lookahead::More => more = true,
+                Lookahead::No => {}
             }
         }
-        if more { Found::More } else { Found::No }
+        if more { Lookahead::More } else { Lookahead::No }
     }
 
     /// Behind a call: the end of the block, the next call, or nothing.
-    fn block_follows(&self, rest: &str, end: bool) -> Found<()> {
+    fn block_follows(&self, rest: &str, end: bool) -> Lookahead<()> {
         let (space, all) = skip_space(rest);
         let after = &rest[space..];
         match (find(self.close, after, end), find(self.call, after, end)) {
-            _ if all && end => Found::Yes((), 0),
-            _ if all => Found::More,
-            (Found::Yes(..), _) | (_, Found::Yes(..)) => Found::Yes((), 0),
-            (Found::More, _) | (_, Found::More) => Found::More,
-            _ => Found::No,
+            _ if all && end => Lookahead::Yes((), 0),
+            _ if all => Lookahead::More,
+            (Lookahead::Yes(..), _) | (_, Lookahead::Yes(..)) => Lookahead::Yes((), 0),
+            (Lookahead::More, _) | (_, Lookahead::More) => Lookahead::More,
+            _ => Lookahead::No,
         }
     }
 
     /// A JSON object instead of parameters.
-    fn json<'a>(&self, walk: &mut Walk, text: &'a str, context: Context<'_>) -> Step<'a> {
-        let name = || Some(text[walk.name.clone()].to_owned());
-        let Some(span) = &mut walk.span else { return Step::Cut(None) };
+    fn json<'a>(&self, state: &mut EngineState, text: &'a str, context: Context<'_>) -> Step<'a> {
+        let name = || Some(text[state.name.clone()].to_owned());
+        let Some(span) = &mut state.span else { return Step::Cut(None) };
         let end = match span.feed(text) {
-            Ends::At(end) => end,
-            Ends::Never(end) => return Step::Broken(end, ProblemKind::Malformed, name()),
-            Ends::NotYet if context.end => return Step::Cut(name()),
-            Ends::NotYet => return Step::More,
+            SpanEnd::At(end) => end,
+            SpanEnd::Never(end) => return Step::Broken(end, ProblemKind::Malformed, name()),
+            SpanEnd::NotYet if context.end => return Step::Cut(name()),
+            SpanEnd::NotYet => return Step::More,
         };
         let (space, all) = skip_space(&text[end..]);
         if all && !context.end {
             return Step::More;
         }
-        let prefix = &text[walk.prefix.clone()];
+        let prefix = &text[state.prefix.clone()];
         let after = match find(|input| (self.call_close)(input, prefix), &text[end + space..], context.end) {
-            Found::Yes((), length) => end + space + length,
-            Found::More => return Step::More,
-            Found::No => end,
+            Lookahead::Yes((), length) => end + space + length,
+            Lookahead::More => return Step::More,
+            Lookahead::No => end,
         };
-        match crate::json::read(&text[walk.value..end]) {
-            Some((value, overlooked)) => {
-                let call = RawCall::new(&text[walk.name.clone()], Body::Value(value)).overlooked(overlooked);
-                walk.next_call();
+        match crate::json::read(&text[state.value..end]) {
+            Some((value, leniencies)) => {
+                let call = RawCall::new(&text[state.name.clone()], Body::Value(value)).leniencies(leniencies);
+                state.next_call();
                 Step::Calls(after, vec![call])
             }
             None => Step::Broken(after, ProblemKind::Malformed, name()),
@@ -330,47 +368,47 @@ impl Grammar {
     }
 
     /// Bare text up to the closing tag.
-    fn bare<'a>(&self, walk: &mut Walk, text: &'a str, context: Context<'_>) -> Step<'a> {
-        let prefix = &text[walk.prefix.clone()];
-        while let Some(found) = memchr::memchr(b'<', &text.as_bytes()[walk.at..]) {
-            let at = walk.at + found;
-            walk.at = at;
+    fn bare<'a>(&self, state: &mut EngineState, text: &'a str, context: Context<'_>) -> Step<'a> {
+        let prefix = &text[state.prefix.clone()];
+        while let Some(found) = memchr::memchr(b'<', &text.as_bytes()[state.at..]) {
+            let at = state.at + found;
+            state.at = at;
             match find(|input| (self.call_close)(input, prefix), &text[at..], context.end) {
-                Found::Yes((), length) => {
-                    let body = trimmed(&text[walk.value..at], self.layout);
-                    let call = RawCall::new(&text[walk.name.clone()], Body::Bare(body));
-                    walk.next_call();
+                Lookahead::Yes((), length) => {
+                    let body = trimmed(&text[state.value..at], self.layout);
+                    let call = RawCall::new(&text[state.name.clone()], Body::Bare(body));
+                    state.next_call();
                     return Step::Calls(at + length, vec![call]);
                 }
-                Found::More => return Step::More,
-                Found::No => walk.at = at + 1,
+                Lookahead::More => return Step::More,
+                Lookahead::No => state.at = at + 1,
             }
         }
-        walk.at = text.len();
-        if context.end { Step::Cut(Some(text[walk.name.clone()].to_owned())) } else { Step::More }
+        state.at = text.len();
+        if context.end { Step::Cut(Some(text[state.name.clone()].to_owned())) } else { Step::More }
     }
 
-    fn done<'a>(&self, walk: &mut Walk, text: &'a str, end: usize) -> Step<'a> {
-        let parameters = walk.parameters.iter().map(|slot| {
+    fn done<'a>(&self, state: &mut EngineState, text: &'a str, end: usize) -> Step<'a> {
+        let parameters = state.parameters.iter().map(|slot| {
             let value = trimmed(&text[slot.value.clone()], self.layout);
             let value = match slot.typing {
-                Kind::Schema => Typing::Schema(value),
-                Kind::Text => Typing::Text(value),
-                Kind::Json => Typing::Json(value),
+                ValueSyntax::Schema => Typing::Schema(value),
+                ValueSyntax::Text => Typing::Text(value),
+                ValueSyntax::Json => Typing::Json(value),
             };
             Parameter { key: text[slot.key.clone()].into(), value }
         });
         let call = RawCall {
-            id: (!walk.id.is_empty()).then(|| text[walk.id.clone()].into()),
-            ..RawCall::new(&text[walk.name.clone()], Body::Parameters(parameters.collect()))
+            id: (!state.id.is_empty()).then(|| text[state.id.clone()].into()),
+            ..RawCall::new(&text[state.name.clone()], Body::Parameters(parameters.collect()))
         };
-        walk.next_call();
+        state.next_call();
         Step::Calls(end, vec![call])
     }
 }
 
-fn declares(key: &str, walk: &Walk, text: &str, context: Context<'_>) -> bool {
-    context.options.tool(&text[walk.name.clone()]).is_some_and(|tool| tool.declares(key))
+fn declares(key: &str, state: &EngineState, text: &str, context: Context<'_>) -> bool {
+    context.options.tool(&text[state.name.clone()]).is_some_and(|tool| tool.declares(key))
 }
 
 /// The value without the line breaks that only lay it out.

@@ -1,13 +1,13 @@
 //! Everything up to a closing word, read as a whole by the dialect's own reader.
 
-use super::{Context, Step, Walk};
+use super::{Context, EngineState, Step};
 use crate::options::Options;
 use crate::piece::{ProblemKind, Request};
 use crate::settle::RawCall;
 
 /// The closing word, and what the text before it means.
 #[derive(Debug)]
-pub(crate) struct Grammar {
+pub(crate) struct UntilGrammar {
     pub(crate) close: &'static str,
     /// Whether the end of the text closes it too.
     pub(crate) at_end: bool,
@@ -23,34 +23,34 @@ pub(crate) enum Read<'a> {
     Prose,
 }
 
-impl Grammar {
-    pub(crate) fn step<'a>(&self, walk: &mut Walk, text: &'a str, context: Context<'_>) -> Step<'a> {
-        if walk.made > 0 {
+impl UntilGrammar {
+    pub(crate) fn step<'a>(&self, state: &mut EngineState, text: &'a str, context: Context<'_>) -> Step<'a> {
+        if state.calls_read > 0 {
             return Step::End(0);
         }
-        let found = memchr::memmem::find(&text.as_bytes()[walk.at..], self.close.as_bytes());
+        let found = memchr::memmem::find(&text.as_bytes()[state.at..], self.close.as_bytes());
         let Some(found) = found else {
             if !context.end {
-                let mut at = text.len().saturating_sub(self.close.len() - 1).max(walk.at);
+                let mut at = text.len().saturating_sub(self.close.len() - 1).max(state.at);
                 while !text.is_char_boundary(at) {
                     at -= 1;
                 }
-                walk.at = at;
+                state.at = at;
                 return Step::More;
             }
             return if self.at_end {
-                self.done(walk, text, text, text.len(), context)
+                self.done(state, text, text, text.len(), context)
             } else {
                 Step::Prose(text.len())
             };
         };
-        let at = walk.at + found;
-        self.done(walk, text, &text[..at], at + self.close.len(), context)
+        let at = state.at + found;
+        self.done(state, text, &text[..at], at + self.close.len(), context)
     }
 
     fn done<'a>(
         &self,
-        walk: &mut Walk,
+        state: &mut EngineState,
         text: &'a str,
         body: &'a str,
         end: usize,
@@ -59,11 +59,11 @@ impl Grammar {
         let end = end.min(text.len());
         match (self.read)(body, context.options) {
             Read::Calls(calls) => {
-                walk.next_call();
+                state.next_call();
                 Step::Calls(end, calls)
             }
             Read::Request(request) => {
-                walk.next_call();
+                state.next_call();
                 Step::Request(end, request)
             }
             Read::Wrong(kind) => Step::Broken(end, kind, None),

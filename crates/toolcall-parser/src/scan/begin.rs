@@ -1,10 +1,10 @@
 //! What begins at a place in prose.
 
-use super::Mode;
-use crate::dialect::Row;
+use super::mode::Mode;
+use crate::grammar::Row;
 use crate::json::Span;
-use crate::lex::{MOST_SPACE, is_space};
-use crate::prose::{self, Hidden, Line};
+use crate::lex::{MAX_SPACE, is_space};
+use crate::prose::{self, CodeSpan, Line};
 
 /// Words whose last character is what the scan stops at; so much of one must stay in reach.
 const LEAD_INS: [&str; 3] = ["functools", "function call", "to"];
@@ -74,9 +74,9 @@ pub(super) fn code(rest: &str, line: Line, end: bool) -> Begin {
     }
     let mark = rest.as_bytes()[0];
     if length >= 3 && line.takes_fence() {
-        return Begin::Mode(Mode::Hidden(Hidden::Fence(mark, length)), length);
+        return Begin::Mode(Mode::CodeSpan(CodeSpan::Fence(mark, length)), length);
     }
-    if mark == b'`' { Begin::Mode(Mode::Hidden(Hidden::Inline(length)), length) } else { Begin::No }
+    if mark == b'`' { Begin::Mode(Mode::CodeSpan(CodeSpan::Inline(length)), length) } else { Begin::No }
 }
 
 /// An object that is no call hides what is in it.
@@ -84,7 +84,7 @@ pub(super) fn data(rest: &str, end: bool) -> Begin {
     let inside = rest[1..].trim_start_matches(is_space);
     match inside.as_bytes().first() {
         Some(b'"') => Begin::Mode(Mode::Data(Span::new(0)), 0),
-        None if !end && rest.len() < MOST_SPACE => Begin::Wait,
+        None if !end && rest.len() < MAX_SPACE => Begin::Wait,
         _ => Begin::No,
     }
 }
@@ -97,7 +97,7 @@ pub(super) fn list_data(rest: &str, end: bool) -> Begin {
             Begin::Mode(mode, _) => Begin::Mode(mode, 0),
             other => other,
         },
-        None if !end && rest.len() < MOST_SPACE => Begin::Wait,
+        None if !end && rest.len() < MAX_SPACE => Begin::Wait,
         _ => Begin::No,
     }
 }

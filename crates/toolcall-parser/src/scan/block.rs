@@ -1,12 +1,13 @@
 //! Inside a block, and behind a broken one.
 
+use super::machine::Machine;
+use super::mode::{Mode, Next};
 use super::out::Out;
 use super::progress::Progress;
 use super::table::Table;
-use super::{Machine, Mode, Next};
-use crate::dialect::Row;
-use crate::engine::{Context, Engine, Step, Walk};
-use crate::lex::{Found, any_of, find};
+use crate::engine::{Context, Engine, EngineState, Step};
+use crate::grammar::Row;
+use crate::lex::{Lookahead, any_of, find};
 use crate::options::Options;
 use crate::piece::{Event, Problem, ProblemKind};
 use crate::prose::Line;
@@ -15,20 +16,20 @@ use crate::settle::settle;
 impl Machine {
     /// One step of the machine that reads the block.
     pub(super) fn block(&mut self, text: &str, end: bool, sink: &mut dyn FnMut(Event<'_>)) -> Next {
-        let Mode::Block(row, walk, lead) = &mut self.mode else { return Next::Wait(0) };
+        let Mode::Block(row, state, lead) = &mut self.mode else { return Next::Wait(0) };
         let row = *row;
         let parser = self.parser.clone();
         let context = Context { options: parser.options(), end };
         let step = loop {
-            let step = row.engine.step(walk, &text[*lead..], context);
+            let step = row.engine.step(state, &text[*lead..], context);
             // Until there is a call, all of the markup may turn out to be text.
             match step {
                 Step::Skip(length)
-                    if walk.made == 0
+                    if state.calls_read == 0
                         && matches!(row.engine, Engine::JsonList(_) | Engine::PythonCalls(_)) =>
                 {
                     *lead += length;
-                    walk.restart();
+                    state.restart();
                 }
                 step => break step,
             }
@@ -46,22 +47,22 @@ impl Machine {
         }
         match step {
             Step::More => {
-                announce(row, walk, &text[before..], parser.options(), &mut self.out, sink);
+                announce(row, state, &text[before..], parser.options(), &mut self.out, sink);
                 return Next::Wait(0);
             }
             Step::Skip(length) => {
                 *lead = 0;
-                walk.restart();
+                state.restart();
                 self.out.markup(&text[..before + length], sink);
                 return Next::On(before + length);
             }
             Step::Text(length) => {
-                walk.restart();
+                state.restart();
                 self.text(&text[..length], sink);
                 return Next::On(length);
             }
             Step::Reasoning(length) => {
-                walk.restart();
+                state.restart();
                 self.out.reasoning(&text[..length], sink);
                 return Next::On(length);
             }
@@ -142,23 +143,23 @@ impl Machine {
             let rest = &text[at..];
             let mut wait = false;
             match closes(&row.engine, rest, end) {
-                Found::Yes((), length) => {
+                Lookahead::Yes((), length) => {
                     self.mode = Mode::Prose;
                     self.text(&text[..at + length], sink);
                     return Next::On(at + length);
                 }
-                Found::More => wait = true,
-                Found::No => {}
+                Lookahead::More => wait = true,
+                Lookahead::No => {}
             }
             let mut rows = self.parser.0.table.rows(trigger).filter(|other| other.dialect == row.dialect);
-            let opens: Option<Found<()>> =
+            let opens: Option<Lookahead<()>> =
                 rows.find_map(|row| match Table::opens(row, rest, self.parser.options(), end) {
-                    Found::No => None,
+                    Lookahead::No => None,
                     found => Some(found),
                 });
             drop(rows);
             match opens {
-                Some(Found::Yes((), _)) => {
+                Some(Lookahead::Yes((), _)) => {
                     self.mode = Mode::Prose;
                     self.text(&text[..at], sink);
                     return Next::On(at);
@@ -178,15 +179,15 @@ impl Machine {
 }
 
 /// A marker that ends what a machine reads.
-fn closes(engine: &Engine, rest: &str, end: bool) -> Found<()> {
+fn closes(engine: &Engine, rest: &str, end: bool) -> Lookahead<()> {
     match engine {
         Engine::JsonList(grammar) => find(|input| any_of(grammar.close, input), rest, end),
         Engine::Named(grammar) => match find(grammar.close, rest, end) {
-            Found::No => find(grammar.tail, rest, end),
+            Lookahead::No => find(grammar.tail, rest, end),
             found => found,
         },
         Engine::Tagged(grammar) => match find(grammar.close, rest, end) {
-            Found::No => find(|input| (grammar.call_close)(input, ""), rest, end),
+            Lookahead::No => find(|input| (grammar.call_close)(input, ""), rest, end),
             found => found,
         },
         Engine::PythonCalls(grammar) => find(grammar.close, rest, end),
@@ -210,14 +211,14 @@ fn passed(step: &Step<'_>, all: usize, before: usize) -> usize {
 /// Says what is certain of the call that is being written.
 fn announce(
     row: &Row,
-    walk: &Walk,
+    state: &EngineState,
     text: &str,
     options: &Options,
     out: &mut Out,
     sink: &mut dyn FnMut(Event<'_>),
 ) {
-    if let Some(tool) = Progress::tool(&row.engine, walk, text, options) {
-        out.begin(tool.name(), text.get(walk.id.clone()), sink).advance(&row.engine, walk, text, tool);
+    if let Some(tool) = Progress::tool(&row.engine, state, text, options) {
+        out.begin(tool.name(), text.get(state.id.clone()), sink).advance(&row.engine, state, text, tool);
         out.tell(sink);
     }
 }

@@ -3,10 +3,10 @@
 use super::progress::Progress;
 use crate::dialect::{Dialect, Dialects};
 use crate::piece::{Call, Event, Problem, ProblemKind, Request};
-use crate::settle::Settled;
+use crate::settle::SettledCall;
 
 /// The most white space that is kept back at a line's end to see whether a call follows.
-const MOST_GAP: usize = 256;
+const MAX_GAP: usize = 256;
 
 #[derive(Debug)]
 pub(super) struct Out {
@@ -97,7 +97,7 @@ impl Out {
     }
 
     fn flood(&mut self, sink: &mut dyn FnMut(Event<'_>)) {
-        if self.gap.len() > MOST_GAP {
+        if self.gap.len() > MAX_GAP {
             self.close_gap(true, sink);
             self.flooded = true;
         }
@@ -140,26 +140,26 @@ impl Out {
     pub(super) fn calls(
         &mut self,
         dialect: Dialect,
-        settled: Vec<Settled>,
+        settled: Vec<SettledCall>,
         text: &str,
         sink: &mut dyn FnMut(Event<'_>),
     ) -> bool {
         let mut source = Some(text);
         for settled in settled {
             match settled {
-                Settled::Refused(problem) => sink(Event::Problem(&problem)),
-                Settled::Call(call) if self.calls == self.most_calls => {
+                SettledCall::Refused(problem) => sink(Event::Problem(&problem)),
+                SettledCall::Call(call) if self.calls == self.most_calls => {
                     sink(Event::Problem(&Problem {
                         dialect,
                         kind: ProblemKind::TooLarge,
                         name: Some(call.name),
                     }));
                 }
-                Settled::Request(request) => {
+                SettledCall::Request(request) => {
                     self.request(&request, source.take().unwrap_or(""), sink);
                     self.seen.insert(dialect);
                 }
-                Settled::Call(call) => {
+                SettledCall::Call(call) => {
                     self.calls += 1;
                     self.close_gap(false, sink);
                     self.after_call = true;

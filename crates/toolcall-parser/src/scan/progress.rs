@@ -4,7 +4,7 @@
 //! Should the whole call turn out otherwise, the announced one is refused and the right one takes its place.
 
 use crate::engine::tagged;
-use crate::engine::{Engine, Kind, Walk};
+use crate::engine::{Engine, EngineState, ValueSyntax};
 use crate::json::{Value, escape, write_string};
 use crate::options::Options;
 use crate::settle::Typing;
@@ -41,43 +41,43 @@ impl Progress {
     /// The tool of the call that a machine is in the middle of, if it may be announced.
     pub(super) fn tool<'o>(
         engine: &Engine,
-        walk: &Walk,
+        state: &EngineState,
         text: &str,
         options: &'o Options,
     ) -> Option<&'o Tool> {
         let begun = match engine {
-            Engine::Named(_) => walk.span.is_some(),
-            Engine::Tagged(_) => !walk.parameters.is_empty() || (walk.value > 0 && walk.key.end > 0),
+            Engine::Named(_) => state.span.is_some(),
+            Engine::Tagged(_) => !state.parameters.is_empty() || (state.value > 0 && state.key.end > 0),
             _ => false,
         };
-        let tool = options.tool(text.get(walk.name.clone())?).filter(|_| begun)?;
+        let tool = options.tool(text.get(state.name.clone())?).filter(|_| begun)?;
         let wraps = |key: &str| WRAPPERS.contains(&key) && !tool.declares(key);
         let hides = match engine {
-            Engine::Named(_) => first_key(&text[walk.value..]).is_none_or(wraps),
-            _ => wraps(&text[walk.parameters.first().map_or(walk.key.clone(), |slot| slot.key.clone())]),
+            Engine::Named(_) => first_key(&text[state.value..]).is_none_or(wraps),
+            _ => wraps(&text[state.parameters.first().map_or(state.key.clone(), |slot| slot.key.clone())]),
         };
         (Shell::of(tool).is_none() && !hides).then_some(tool)
     }
 
     /// Takes in what has become certain.
-    pub(super) fn advance(&mut self, engine: &Engine, walk: &Walk, text: &str, tool: &Tool) {
+    pub(super) fn advance(&mut self, engine: &Engine, state: &EngineState, text: &str, tool: &Tool) {
         match engine {
             Engine::Named(_) => {
-                let Some(span) = &walk.span else { return };
+                let Some(span) = &state.span else { return };
                 let certain = span.position().min(text.len());
-                let from = walk.value + self.source;
+                let from = state.value + self.source;
                 if certain > from && text.is_char_boundary(certain) {
                     self.sent.push_str(&text[from..certain]);
-                    self.source = certain - walk.value;
+                    self.source = certain - state.value;
                 }
             }
-            Engine::Tagged(grammar) => self.tagged(grammar, walk, text, tool),
+            Engine::Tagged(grammar) => self.tagged(grammar, state, text, tool),
             _ => {}
         }
     }
 
-    fn tagged(&mut self, grammar: &tagged::Grammar, walk: &Walk, text: &str, tool: &Tool) {
-        while let Some(slot) = walk.parameters.get(self.parameters) {
+    fn tagged(&mut self, grammar: &tagged::TaggedGrammar, state: &EngineState, text: &str, tool: &Tool) {
+        while let Some(slot) = state.parameters.get(self.parameters) {
             let value = tagged::trimmed(&text[slot.value.clone()], grammar.layout);
             if let Some(sent) = self.value.take() {
                 escape(value.get(sent..).unwrap_or_default(), &mut self.sent);
@@ -89,18 +89,18 @@ impl Progress {
             }
             self.parameters += 1;
         }
-        let open = walk.value > 0
-            && walk.key.end > 0
-            && walk.parameters.last().is_none_or(|slot| slot.key != walk.key);
-        if !open || !is_text(walk.typing, tool, &text[walk.key.clone()]) {
+        let open = state.value > 0
+            && state.key.end > 0
+            && state.parameters.last().is_none_or(|slot| slot.key != state.key);
+        if !open || !is_text(state.typing, tool, &text[state.key.clone()]) {
             return;
         }
-        let Some(value) = text.get(walk.value..walk.at.max(walk.value)) else { return };
+        let Some(value) = text.get(state.value..state.at.max(state.value)) else { return };
         let Some(value) = certain(value, grammar.layout) else { return };
         let sent = if let Some(sent) = self.value {
             sent
         } else {
-            self.key(&text[walk.key.clone()]);
+            self.key(&text[state.key.clone()]);
             self.sent.push('"');
             0
         };
@@ -121,21 +121,21 @@ fn first_key(object: &str) -> Option<&str> {
     inside.split_once('"').map(|(key, _)| key)
 }
 
-fn typed<'a>(kind: Kind, key: &str, value: &'a str, tool: &Tool) -> Value<'a> {
+fn typed<'a>(kind: ValueSyntax, key: &str, value: &'a str, tool: &Tool) -> Value<'a> {
     match kind {
-        Kind::Schema => Typing::Schema(value),
-        Kind::Text => Typing::Text(value),
-        Kind::Json => Typing::Json(value),
+        ValueSyntax::Schema => Typing::Schema(value),
+        ValueSyntax::Text => Typing::Text(value),
+        ValueSyntax::Json => Typing::Json(value),
     }
     .value(key, tool)
 }
 
 /// Whether a parameter's text is a string whatever it says.
-fn is_text(typing: Kind, tool: &Tool, key: &str) -> bool {
+fn is_text(typing: ValueSyntax, tool: &Tool, key: &str) -> bool {
     match typing {
-        Kind::Text => true,
-        Kind::Schema => tool.takes_only_string(key),
-        Kind::Json => false,
+        ValueSyntax::Text => true,
+        ValueSyntax::Schema => tool.takes_only_string(key),
+        ValueSyntax::Json => false,
     }
 }
 

@@ -1,7 +1,8 @@
 //! The rows that one scan uses, by the byte they begin with.
 
-use crate::dialect::{Dialect, Opens, Place, ROWS, Row};
-use crate::lex::{Found, find};
+use crate::dialect::Dialect;
+use crate::grammar::{Opens, Place, ROWS, Row};
+use crate::lex::{Lookahead, find};
 use crate::options::Options;
 use crate::prose::Line;
 
@@ -52,7 +53,7 @@ impl Table {
         }
     }
 
-    pub(super) fn opens(row: &Row, rest: &str, options: &Options, end: bool) -> Found<()> {
+    pub(super) fn opens(row: &Row, rest: &str, options: &Options, end: bool) -> Lookahead<()> {
         match row.opens {
             Opens::Text(opens) => find(opens, rest, end),
             Opens::Tools(opens) => find(|input| opens(input, options), rest, end),

@@ -5,10 +5,11 @@ use nom::bytes::streaming::tag;
 use nom::combinator::{opt, peek, value};
 use nom::{Err, multi::many_m_n};
 
-use super::{Dialect, Opens, Place, Row};
+use super::{Opens, Place, Row};
+use crate::dialect::Dialect;
 use crate::engine::Engine;
 use crate::engine::json_list::{self, Form};
-use crate::lex::{Parsed, any_of, ws};
+use crate::lex::{LexResult, any_of, ws};
 use crate::options::Options;
 use crate::settle::known;
 
@@ -18,14 +19,14 @@ pub(super) static ROWS: &[Row] = &[Row {
     place: Place::Unquoted,
     hint_only: false,
     opens: Opens::Text(opens),
-    engine: Engine::JsonList(json_list::Grammar {
+    engine: Engine::JsonList(json_list::JsonListGrammar {
         close: &["</tool_call>"],
         between: |input| any_of(&["<tool_call>", "```json", "```"], input),
         form: Form::Call,
     }),
 }];
 
-fn opens(input: &str) -> Parsed<'_, ()> {
+fn opens(input: &str) -> LexResult<'_, ()> {
     let (rest, _) = many_m_n(1, 3, (tag("<tool_call>"), ws)).parse(input)?;
     value(
         (),
@@ -35,7 +36,7 @@ fn opens(input: &str) -> Parsed<'_, ()> {
 }
 
 /// An error unless a call by this name may be made.
-pub(super) fn declared<'a>(name: &str, input: &'a str, options: &Options) -> Parsed<'a, ()> {
+pub(super) fn declared<'a>(name: &str, input: &'a str, options: &Options) -> LexResult<'a, ()> {
     if known(name, options) {
         return Ok((input, ()));
     }

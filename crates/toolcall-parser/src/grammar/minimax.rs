@@ -6,10 +6,11 @@ use nom::combinator::{peek, value};
 
 use super::claude::{invoke, invoke_close, parameter, parameter_close};
 use super::function_tag::{function, function_close, key, key_close};
-use super::{Dialect, Opens, Place, Row};
+use super::{Opens, Place, Row};
+use crate::dialect::Dialect;
 use crate::engine::json_list::{self, Form};
 use crate::engine::{Engine, tagged};
-use crate::lex::{Parsed, any_of, ws};
+use crate::lex::{LexResult, any_of, ws};
 
 pub(super) static ROWS: &[Row] = &[
     Row {
@@ -26,7 +27,7 @@ pub(super) static ROWS: &[Row] = &[
         place: Place::Anywhere,
         hint_only: false,
         opens: Opens::Text(|input| value((), tag("<seed:tool_call>")).parse(input)),
-        engine: Engine::Tagged(tagged::Grammar {
+        engine: Engine::Tagged(tagged::TaggedGrammar {
             call: function,
             call_close: function_close,
             parameter: key,
@@ -52,7 +53,7 @@ pub(super) static ROWS: &[Row] = &[
         place: Place::Anywhere,
         hint_only: false,
         opens: Opens::Text(|input| value((), tag("<dots_function_call>")).parse(input)),
-        engine: Engine::JsonList(json_list::Grammar {
+        engine: Engine::JsonList(json_list::JsonListGrammar {
             close: &["</dots_function_call>"],
             between: |input| any_of(&["```json", "```"], input),
             form: Form::Call,
@@ -61,8 +62,8 @@ pub(super) static ROWS: &[Row] = &[
 ];
 
 /// Invokes in Claude's style, in a block that ends so.
-const fn invokes(close: for<'a> fn(&'a str) -> Parsed<'a, ()>) -> tagged::Grammar {
-    tagged::Grammar {
+const fn invokes(close: for<'a> fn(&'a str) -> LexResult<'a, ()>) -> tagged::TaggedGrammar {
+    tagged::TaggedGrammar {
         call: invoke,
         call_close: invoke_close,
         parameter,
@@ -75,6 +76,6 @@ const fn invokes(close: for<'a> fn(&'a str) -> Parsed<'a, ()>) -> tagged::Gramma
     }
 }
 
-fn dots_invokes(input: &str) -> Parsed<'_, ()> {
+fn dots_invokes(input: &str) -> LexResult<'_, ()> {
     value((), (tag("<dots_function_call>"), ws, peek(tag("<invoke")))).parse(input)
 }

@@ -4,9 +4,10 @@ use nom::Parser as _;
 use nom::bytes::streaming::tag;
 use nom::combinator::{opt, peek, value};
 
-use super::{Dialect, Opens, Place, Row};
-use crate::engine::{Engine, Kind, tagged};
-use crate::lex::{Parsed, bar, quoted, ws};
+use super::{Opens, Place, Row};
+use crate::dialect::Dialect;
+use crate::engine::{Engine, ValueSyntax, tagged};
+use crate::lex::{LexResult, bar, quoted, ws};
 
 pub(super) static ROWS: &[Row] = &[Row {
     dialect: Dialect::Step3,
@@ -14,7 +15,7 @@ pub(super) static ROWS: &[Row] = &[Row {
     place: Place::Anywhere,
     hint_only: false,
     opens: Opens::Text(opens),
-    engine: Engine::Tagged(tagged::Grammar {
+    engine: Engine::Tagged(tagged::TaggedGrammar {
         call,
         call_close,
         parameter,
@@ -27,35 +28,35 @@ pub(super) static ROWS: &[Row] = &[Row {
     }),
 }];
 
-fn token<'a>(word: &str, input: &'a str) -> Parsed<'a, ()> {
+fn token<'a>(word: &str, input: &'a str) -> LexResult<'a, ()> {
     value((), (tag("<"), bar, tag(word), bar, tag(">"))).parse(input)
 }
 
-fn call_begin(input: &str) -> Parsed<'_, ()> {
+fn call_begin(input: &str) -> LexResult<'_, ()> {
     let kind = (tag("function"), |input| token("tool_sep", input), ws);
     value((), (|input| token("tool_call_begin", input), ws, kind)).parse(input)
 }
 
-fn opens(input: &str) -> Parsed<'_, ()> {
+fn opens(input: &str) -> LexResult<'_, ()> {
     let (input, _) = opt((|input| token("tool_calls_begin", input), ws)).parse(input)?;
     value((), peek((opt(call_begin), tag("<steptml:invoke")))).parse(input)
 }
 
-fn call(input: &str) -> Parsed<'_, tagged::Head<'_>> {
+fn call(input: &str) -> LexResult<'_, tagged::TaggedHead<'_>> {
     let (input, _) =
         (opt(call_begin), tag("<steptml:invoke"), ws, tag("name"), ws, tag("="), ws).parse(input)?;
     let (input, name) = quoted(input)?;
     let (input, _) = (ws, tag(">")).parse(input)?;
-    Ok((input, tagged::Head { name, id: None, prefix: "" }))
+    Ok((input, tagged::TaggedHead { name, id: None, prefix: "" }))
 }
 
-fn parameter<'a>(input: &'a str, _: &str) -> Parsed<'a, tagged::Key<'a>> {
+fn parameter<'a>(input: &'a str, _: &str) -> LexResult<'a, tagged::Key<'a>> {
     let (input, _) = (tag("<steptml:parameter"), ws, tag("name"), ws, tag("="), ws).parse(input)?;
     let (input, name) = quoted(input)?;
     let (input, _) = (ws, tag(">")).parse(input)?;
-    Ok((input, tagged::Key { name, typing: Kind::Schema }))
+    Ok((input, tagged::Key { name, typing: ValueSyntax::Schema }))
 }
 
-fn call_close<'a>(input: &'a str, _: &str) -> Parsed<'a, ()> {
+fn call_close<'a>(input: &'a str, _: &str) -> LexResult<'a, ()> {
     value((), (tag("</steptml:invoke>"), opt((ws, |input| token("tool_call_end", input))))).parse(input)
 }

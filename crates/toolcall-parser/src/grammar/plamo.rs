@@ -5,9 +5,10 @@ use nom::bytes::streaming::{tag, take_while_m_n};
 use nom::combinator::{opt, value};
 use nom::sequence::delimited;
 
-use super::{Dialect, Opens, Place, Row};
+use super::{Opens, Place, Row};
+use crate::dialect::Dialect;
 use crate::engine::{Engine, named};
-use crate::lex::{MOST_NAME, Parsed, ws};
+use crate::lex::{LexResult, MAX_NAME, ws};
 
 pub(super) static ROWS: &[Row] = &[Row {
     dialect: Dialect::Plamo,
@@ -15,7 +16,7 @@ pub(super) static ROWS: &[Row] = &[Row {
     place: Place::Anywhere,
     hint_only: false,
     opens: Opens::Text(|input| token("begin_tool_requests", input)),
-    engine: Engine::Named(named::Grammar {
+    engine: Engine::Named(named::NamedGrammar {
         head,
         tail,
         close: |input| token("end_tool_requests", input),
@@ -23,22 +24,22 @@ pub(super) static ROWS: &[Row] = &[Row {
     }),
 }];
 
-fn token<'a>(word: &str, input: &'a str) -> Parsed<'a, ()> {
+fn token<'a>(word: &str, input: &'a str) -> LexResult<'a, ()> {
     value((), (tag("<|plamo:"), tag(word), tag(":plamo|>"))).parse(input)
 }
 
-fn head(input: &str) -> Parsed<'_, named::Head<'_>> {
+fn head(input: &str) -> LexResult<'_, named::NamedHead<'_>> {
     let (input, _) = (|input| token("begin_tool_request", input), ws).parse(input)?;
     let (input, _) = (|input| token("begin_tool_name", input), ws).parse(input)?;
     let (input, _) = opt((tag("<|plamo:msg|>"), ws)).parse(input)?;
-    let (input, name) = take_while_m_n(1, MOST_NAME, |c: char| !matches!(c, '<' | '\n')).parse(input)?;
+    let (input, name) = take_while_m_n(1, MAX_NAME, |c: char| !matches!(c, '<' | '\n')).parse(input)?;
     let (input, _) = (ws, |input| token("end_tool_name", input), ws).parse(input)?;
     let (input, _) =
         (|input| token("begin_tool_arguments", input), ws, opt((tag("<|plamo:msg|>"), ws))).parse(input)?;
-    Ok((input, named::Head { name: name.trim(), id: None }))
+    Ok((input, named::NamedHead { name: name.trim(), id: None }))
 }
 
-fn tail(input: &str) -> Parsed<'_, ()> {
+fn tail(input: &str) -> LexResult<'_, ()> {
     let between =
         delimited(|input| token("end_tool_arguments", input), ws, |input| token("end_tool_request", input));
     value((), between).parse(input)

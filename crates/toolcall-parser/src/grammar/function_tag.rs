@@ -5,9 +5,10 @@ use nom::branch::alt;
 use nom::bytes::streaming::{tag, take_while_m_n};
 use nom::combinator::{opt, peek, value};
 
-use super::{Dialect, Opens, Place, Row};
-use crate::engine::{Engine, Kind, tagged};
-use crate::lex::{MOST_NAME, Parsed, any_of, quoted, ws};
+use super::{Opens, Place, Row};
+use crate::dialect::Dialect;
+use crate::engine::{Engine, ValueSyntax, tagged};
+use crate::lex::{LexResult, MAX_NAME, any_of, quoted, ws};
 use crate::options::Options;
 
 pub(super) static ROWS: &[Row] = &[
@@ -65,11 +66,11 @@ pub(super) static ROWS: &[Row] = &[
 ];
 
 const fn grammar(
-    call: for<'a> fn(&'a str) -> Parsed<'a, tagged::Head<'a>>,
-    close: for<'a> fn(&'a str) -> Parsed<'a, ()>,
+    call: for<'a> fn(&'a str) -> LexResult<'a, tagged::TaggedHead<'a>>,
+    close: for<'a> fn(&'a str) -> LexResult<'a, ()>,
     body: tagged::Bodies,
-) -> tagged::Grammar {
-    tagged::Grammar {
+) -> tagged::TaggedGrammar {
+    tagged::TaggedGrammar {
         call,
         call_close: function_close,
         parameter: key,
@@ -83,13 +84,13 @@ const fn grammar(
 }
 
 /// `<tool_call>` before a function; said twice by some.
-fn opens_coder(input: &str) -> Parsed<'_, ()> {
+fn opens_coder(input: &str) -> LexResult<'_, ()> {
     let (rest, _) = (tag("<tool_call>"), ws, opt((tag("<tool_call>"), ws))).parse(input)?;
     value((), peek(tag("<function="))).parse(rest)
 }
 
 /// A function with parameters needs no wrapper.
-fn opens_bare_coder<'a>(input: &'a str, options: &Options) -> Parsed<'a, ()> {
+fn opens_bare_coder<'a>(input: &'a str, options: &Options) -> LexResult<'a, ()> {
     let (rest, head) = function(input)?;
     peek((ws, alt((tag("<parameter="), tag("</function>"))))).parse(rest)?;
     super::hermes::declared(head.name, input, options)?;
@@ -97,7 +98,7 @@ fn opens_bare_coder<'a>(input: &'a str, options: &Options) -> Parsed<'a, ()> {
 }
 
 /// A function that holds an object or a parameter is no mere mention.
-fn opens_with_content<'a>(input: &'a str, options: &Options) -> Parsed<'a, ()> {
+fn opens_with_content<'a>(input: &'a str, options: &Options) -> LexResult<'a, ()> {
     let (rest, head) = either(input)?;
     let begins = |input| any_of(&["{", "<parameter", "<param"], input);
     peek((ws, begins)).parse(rest)?;
@@ -105,46 +106,45 @@ fn opens_with_content<'a>(input: &'a str, options: &Options) -> Parsed<'a, ()> {
     Ok((input, ()))
 }
 
-fn opens_bare<'a>(input: &'a str, options: &Options) -> Parsed<'a, ()> {
+fn opens_bare<'a>(input: &'a str, options: &Options) -> LexResult<'a, ()> {
     let (_, head) = either(input)?;
     super::hermes::declared(head.name, input, options)?;
     Ok((input, ()))
 }
 
-fn either(input: &str) -> Parsed<'_, tagged::Head<'_>> {
+fn either(input: &str) -> LexResult<'_, tagged::TaggedHead<'_>> {
     alt((function, named_function)).parse(input)
 }
 
-pub(super) fn function(input: &str) -> Parsed<'_, tagged::Head<'_>> {
+pub(super) fn function(input: &str) -> LexResult<'_, tagged::TaggedHead<'_>> {
     let (input, _) = (tag("<function="), ws).parse(input)?;
-    let (input, name) =
-        take_while_m_n(1, MOST_NAME, |c: char| !matches!(c, '>' | '<' | '\n')).parse(input)?;
+    let (input, name) = take_while_m_n(1, MAX_NAME, |c: char| !matches!(c, '>' | '<' | '\n')).parse(input)?;
     let (input, _) = tag(">")(input)?;
-    Ok((input, tagged::Head { name: name.trim().trim_matches(['"', '\'']), id: None, prefix: "" }))
+    Ok((input, tagged::TaggedHead { name: name.trim().trim_matches(['"', '\'']), id: None, prefix: "" }))
 }
 
-fn named_function(input: &str) -> Parsed<'_, tagged::Head<'_>> {
+fn named_function(input: &str) -> LexResult<'_, tagged::TaggedHead<'_>> {
     let (input, _) = (tag("<function"), ws, tag("name"), ws, tag("="), ws).parse(input)?;
     let (input, name) = quoted(input)?;
     let (input, _) = (ws, tag(">")).parse(input)?;
-    Ok((input, tagged::Head { name, id: None, prefix: "" }))
+    Ok((input, tagged::TaggedHead { name, id: None, prefix: "" }))
 }
 
-pub(super) fn function_close<'a>(input: &'a str, _: &str) -> Parsed<'a, ()> {
+pub(super) fn function_close<'a>(input: &'a str, _: &str) -> LexResult<'a, ()> {
     value((), tag("</function>")).parse(input)
 }
 
 /// `<parameter=key>`, `<parameter name="key">`, `<param name="key">`.
-pub(super) fn key<'a>(input: &'a str, _: &str) -> Parsed<'a, tagged::Key<'a>> {
-    let bare = take_while_m_n(1, MOST_NAME, |c: char| !matches!(c, '>' | '<' | '\n'));
+pub(super) fn key<'a>(input: &'a str, _: &str) -> LexResult<'a, tagged::Key<'a>> {
+    let bare = take_while_m_n(1, MAX_NAME, |c: char| !matches!(c, '>' | '<' | '\n'));
     let (input, _) = (tag("<param"), opt(tag("eter"))).parse(input)?;
     let by_sign = (tag("="), bare).map(|(_, name): (_, &str)| name.trim().trim_matches(['"', '\'']));
     let by_name = (ws, tag("name"), ws, tag("="), ws, quoted).map(|found| found.5);
     let (input, name) = alt((by_sign, by_name)).parse(input)?;
     let (input, _) = (ws, tag(">")).parse(input)?;
-    Ok((input, tagged::Key { name, typing: Kind::Schema }))
+    Ok((input, tagged::Key { name, typing: ValueSyntax::Schema }))
 }
 
-pub(super) fn key_close<'a>(input: &'a str, _: &str) -> Parsed<'a, ()> {
+pub(super) fn key_close<'a>(input: &'a str, _: &str) -> LexResult<'a, ()> {
     any_of(&["</parameter>", "</param>"], input)
 }

@@ -4,9 +4,10 @@ use nom::Parser as _;
 use nom::bytes::streaming::{tag, take_while_m_n};
 use nom::combinator::{opt, peek, value};
 
-use super::{Dialect, Opens, Place, Row};
-use crate::engine::{Engine, Kind, tagged};
-use crate::lex::{MOST_NAME, Parsed, any_of, never, ws};
+use super::{Opens, Place, Row};
+use crate::dialect::Dialect;
+use crate::engine::{Engine, ValueSyntax, tagged};
+use crate::lex::{LexResult, MAX_NAME, any_of, never, ws};
 use crate::options::Options;
 
 pub(super) static ROWS: &[Row] = &[
@@ -16,7 +17,7 @@ pub(super) static ROWS: &[Row] = &[
         place: Place::Unquoted,
         hint_only: false,
         opens: Opens::Tools(opens),
-        engine: Engine::Tagged(tagged::Grammar {
+        engine: Engine::Tagged(tagged::TaggedGrammar {
             call,
             call_close: |input, _| any_of(&["</tool_call>", "</iquest_tool_call>"], input),
             parameter,
@@ -45,7 +46,7 @@ pub(super) static ROWS: &[Row] = &[
             )
             .parse(rest)
         }),
-        engine: Engine::Tagged(tagged::Grammar {
+        engine: Engine::Tagged(tagged::TaggedGrammar {
             call: horizon_call,
             call_close: |input, _| value((), tag("</ifm|tool_call>")).parse(input),
             parameter: horizon_parameter,
@@ -59,51 +60,51 @@ pub(super) static ROWS: &[Row] = &[
     },
 ];
 
-fn opens<'a>(input: &'a str, options: &Options) -> Parsed<'a, ()> {
+fn opens<'a>(input: &'a str, options: &Options) -> LexResult<'a, ()> {
     let (rest, head) = call(input)?;
     peek((ws, |input| any_of(&["<arg_key>", "</tool_call>", "</iquest_tool_call>"], input))).parse(rest)?;
     super::hermes::declared(head.name, input, options)?;
     Ok((input, ()))
 }
 
-fn name(input: &str) -> Parsed<'_, &str> {
+fn name(input: &str) -> LexResult<'_, &str> {
     let (input, name) =
-        take_while_m_n(1, MOST_NAME, |c: char| !matches!(c, '<' | '>' | '{' | '[' | '\n' | '"'))
+        take_while_m_n(1, MAX_NAME, |c: char| !matches!(c, '<' | '>' | '{' | '[' | '\n' | '"'))
             .parse(input)?;
     Ok((input, name.trim()))
 }
 
-fn call(input: &str) -> Parsed<'_, tagged::Head<'_>> {
+fn call(input: &str) -> LexResult<'_, tagged::TaggedHead<'_>> {
     let (input, _) = (|input| any_of(&["<tool_call>", "<iquest_tool_call>"], input), ws).parse(input)?;
     let (input, name) = name(input)?;
-    Ok((input, tagged::Head { name, id: None, prefix: "" }))
+    Ok((input, tagged::TaggedHead { name, id: None, prefix: "" }))
 }
 
-fn parameter<'a>(input: &'a str, _: &str) -> Parsed<'a, tagged::Key<'a>> {
+fn parameter<'a>(input: &'a str, _: &str) -> LexResult<'a, tagged::Key<'a>> {
     let (input, _) = tag("<arg_key>")(input)?;
-    let (input, key) = take_while_m_n(1, MOST_NAME, |c: char| c != '<').parse(input)?;
+    let (input, key) = take_while_m_n(1, MAX_NAME, |c: char| c != '<').parse(input)?;
     let (input, _) = (tag("</arg_key>"), ws, tag("<arg_value>")).parse(input)?;
-    Ok((input, tagged::Key { name: key.trim(), typing: Kind::Schema }))
+    Ok((input, tagged::Key { name: key.trim(), typing: ValueSyntax::Schema }))
 }
 
-fn horizon_call(input: &str) -> Parsed<'_, tagged::Head<'_>> {
+fn horizon_call(input: &str) -> LexResult<'_, tagged::TaggedHead<'_>> {
     let (input, _) = (tag("<ifm|tool_call>"), ws).parse(input)?;
     let (input, name) = name(input)?;
-    Ok((input, tagged::Head { name, id: None, prefix: "" }))
+    Ok((input, tagged::TaggedHead { name, id: None, prefix: "" }))
 }
 
-fn horizon_parameter<'a>(input: &'a str, _: &str) -> Parsed<'a, tagged::Key<'a>> {
+fn horizon_parameter<'a>(input: &'a str, _: &str) -> LexResult<'a, tagged::Key<'a>> {
     let (input, _) = tag("<ifm|arg_key>")(input)?;
-    let (input, key) = take_while_m_n(1, MOST_NAME, |c: char| c != '<').parse(input)?;
+    let (input, key) = take_while_m_n(1, MAX_NAME, |c: char| c != '<').parse(input)?;
     let (input, _) = (tag("</ifm|arg_key>"), ws).parse(input)?;
     let kind =
-        (tag("<ifm|arg_type>"), take_while_m_n(0, MOST_NAME, |c: char| c != '<'), tag("</ifm|arg_type>"), ws);
+        (tag("<ifm|arg_type>"), take_while_m_n(0, MAX_NAME, |c: char| c != '<'), tag("</ifm|arg_type>"), ws);
     let (input, kind) = opt(kind.map(|found: (_, &str, _, _)| found.1)).parse(input)?;
     let (input, _) = tag("<ifm|arg_value>")(input)?;
     let typing = match kind {
-        Some("string") => Kind::Text,
-        Some(_) => Kind::Json,
-        None => Kind::Schema,
+        Some("string") => ValueSyntax::Text,
+        Some(_) => ValueSyntax::Json,
+        None => ValueSyntax::Schema,
     };
     Ok((input, tagged::Key { name: key.trim(), typing }))
 }

@@ -4,9 +4,10 @@ use nom::Parser as _;
 use nom::bytes::streaming::{tag, take_while_m_n};
 use nom::combinator::{opt, peek, value};
 
-use super::{Dialect, Opens, Place, Row};
+use super::{Opens, Place, Row};
+use crate::dialect::Dialect;
 use crate::engine::{Engine, named};
-use crate::lex::{MOST_NAME, Parsed, blanks, never, ws};
+use crate::lex::{LexResult, MAX_NAME, blanks, never, ws};
 
 pub(super) static ROWS: &[Row] = &[
     Row {
@@ -15,7 +16,12 @@ pub(super) static ROWS: &[Row] = &[
         place: Place::LineStart,
         hint_only: true,
         opens: Opens::Text(|input| value((), peek(functionary)).parse(input)),
-        engine: Engine::Named(named::Grammar { head: functionary, tail: never, close: never, empty: false }),
+        engine: Engine::Named(named::NamedGrammar {
+            head: functionary,
+            tail: never,
+            close: never,
+            empty: false,
+        }),
     },
     Row {
         dialect: Dialect::React,
@@ -23,26 +29,26 @@ pub(super) static ROWS: &[Row] = &[
         place: Place::LineStart,
         hint_only: true,
         opens: Opens::Text(|input| value((), peek(react)).parse(input)),
-        engine: Engine::Named(named::Grammar { head: react, tail: never, close: never, empty: false }),
+        engine: Engine::Named(named::NamedGrammar { head: react, tail: never, close: never, empty: false }),
     },
 ];
 
-fn line_name(input: &str) -> Parsed<'_, &str> {
-    take_while_m_n(1, MOST_NAME, |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.')).parse(input)
+fn line_name(input: &str) -> LexResult<'_, &str> {
+    take_while_m_n(1, MAX_NAME, |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.')).parse(input)
 }
 
-fn functionary(input: &str) -> Parsed<'_, named::Head<'_>> {
+fn functionary(input: &str) -> LexResult<'_, named::NamedHead<'_>> {
     let (input, _) = tag(">>>")(input)?;
     let (input, name) = line_name(input)?;
     let (input, _) = (blanks, tag("\n"), ws, peek(tag("{"))).parse(input)?;
-    Ok((input, named::Head { name, id: None }))
+    Ok((input, named::NamedHead { name, id: None }))
 }
 
-fn react(input: &str) -> Parsed<'_, named::Head<'_>> {
+fn react(input: &str) -> LexResult<'_, named::NamedHead<'_>> {
     let (input, _) = (tag("Action:"), blanks).parse(input)?;
     let (input, name) = line_name(input)?;
     let (input, _) =
         (blanks, tag("\n"), blanks, tag("Action Input:"), ws, opt((tag("```json"), ws)), peek(tag("{")))
             .parse(input)?;
-    Ok((input, named::Head { name, id: None }))
+    Ok((input, named::NamedHead { name, id: None }))
 }

@@ -6,11 +6,12 @@ use nom::Parser as _;
 use nom::bytes::streaming::tag;
 use nom::combinator::value;
 
-use super::{Dialect, Opens, Place, Row};
+use super::{Opens, Place, Row};
+use crate::dialect::Dialect;
 use crate::engine::Engine;
 use crate::engine::tagged::trimmed;
-use crate::engine::until::{Grammar, Read};
-use crate::json::{MOST_DEPTH, Value};
+use crate::engine::until::{Read, UntilGrammar};
+use crate::json::{MAX_DEPTH, Value};
 use crate::lex::ws;
 use crate::options::Options;
 use crate::piece::ProblemKind;
@@ -25,7 +26,7 @@ pub(super) static ROWS: &[Row] = &[Row {
     place: Place::Anywhere,
     hint_only: false,
     opens: Opens::Text(|input| value((), (tag(GUARD), ws, tag("<tool_call>"))).parse(input)),
-    engine: Engine::Until(Grammar { close: "]<]minimax[>[</tool_call>", at_end: true, read }),
+    engine: Engine::Until(UntilGrammar { close: "]<]minimax[>[</tool_call>", at_end: true, read }),
 }];
 
 /// One guarded tag and the text up to the next.
@@ -91,7 +92,7 @@ fn children(
     schema: Option<&Value<'static>>,
     depth: usize,
 ) -> Option<Value<'static>> {
-    if depth > MOST_DEPTH {
+    if depth > MAX_DEPTH {
         return None;
     }
     let mut entries: Vec<(Cow<'static, str>, Value<'static>)> = Vec::new();

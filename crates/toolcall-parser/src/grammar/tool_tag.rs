@@ -4,9 +4,10 @@ use nom::Parser as _;
 use nom::bytes::streaming::{tag, take_while_m_n};
 use nom::combinator::{peek, value};
 
-use super::{Dialect, Opens, Place, Row};
-use crate::engine::{Engine, Kind, tagged};
-use crate::lex::{Parsed, never, ws};
+use super::{Opens, Place, Row};
+use crate::dialect::Dialect;
+use crate::engine::{Engine, ValueSyntax, tagged};
+use crate::lex::{LexResult, never, ws};
 use crate::options::Options;
 
 pub(super) static ROWS: &[Row] = &[Row {
@@ -15,7 +16,7 @@ pub(super) static ROWS: &[Row] = &[Row {
     place: Place::LineStart,
     hint_only: false,
     opens: Opens::Tools(opens),
-    engine: Engine::Tagged(tagged::Grammar {
+    engine: Engine::Tagged(tagged::TaggedGrammar {
         call,
         call_close: |input, name| value((), (tag("</"), tag(name), tag(">"))).parse(input),
         parameter,
@@ -28,12 +29,12 @@ pub(super) static ROWS: &[Row] = &[Row {
     }),
 }];
 
-fn word(input: &str) -> Parsed<'_, &str> {
+fn word(input: &str) -> LexResult<'_, &str> {
     take_while_m_n(1, 128, |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.')).parse(input)
 }
 
 /// The tool is declared by exactly this name, and a declared parameter or the closing tag follows.
-fn opens<'a>(input: &'a str, options: &Options) -> Parsed<'a, ()> {
+fn opens<'a>(input: &'a str, options: &Options) -> LexResult<'a, ()> {
     let (rest, head) = call(input)?;
     let Some(tool) = options.tool(head.name) else { return never(input) };
     let (inner, (_, close)) = (ws, nom::combinator::opt(tag("</"))).parse(rest)?;
@@ -42,22 +43,22 @@ fn opens<'a>(input: &'a str, options: &Options) -> Parsed<'a, ()> {
     if close.is_some() && key == head.name || tool.declares(key) { Ok((input, ())) } else { never(input) }
 }
 
-fn call(input: &str) -> Parsed<'_, tagged::Head<'_>> {
+fn call(input: &str) -> LexResult<'_, tagged::TaggedHead<'_>> {
     let (input, _) = tag("<")(input)?;
     let (input, name) = word(input)?;
     let (input, _) = tag(">")(input)?;
-    Ok((input, tagged::Head { name, id: None, prefix: name }))
+    Ok((input, tagged::TaggedHead { name, id: None, prefix: name }))
 }
 
-fn parameter<'a>(input: &'a str, _: &str) -> Parsed<'a, tagged::Key<'a>> {
+fn parameter<'a>(input: &'a str, _: &str) -> LexResult<'a, tagged::Key<'a>> {
     let (input, _) = tag("<")(input)?;
     let (input, name) = word(input)?;
     let (input, _) = tag(">")(input)?;
-    Ok((input, tagged::Key { name, typing: Kind::Schema }))
+    Ok((input, tagged::Key { name, typing: ValueSyntax::Schema }))
 }
 
 /// Any closing tag: the machine takes it only where a parameter or the call's end follows.
-fn parameter_close<'a>(input: &'a str, name: &str) -> Parsed<'a, ()> {
+fn parameter_close<'a>(input: &'a str, name: &str) -> LexResult<'a, ()> {
     let (rest, _) = tag("</")(input)?;
     let (rest, key) = word(rest)?;
     if key == name { never(input) } else { value((), tag(">")).parse(rest) }

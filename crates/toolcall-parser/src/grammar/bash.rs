@@ -6,9 +6,10 @@ use nom::Parser as _;
 use nom::bytes::streaming::tag;
 use nom::combinator::value;
 
-use super::{Dialect, Opens, Place, Row};
+use super::{Opens, Place, Row};
+use crate::dialect::Dialect;
 use crate::engine::Engine;
-use crate::engine::until::{Grammar, Read};
+use crate::engine::until::{Read, UntilGrammar};
 use crate::json::{self, Value};
 use crate::lex::ws;
 use crate::options::Options;
@@ -30,7 +31,7 @@ pub(super) static ROWS: &[Row] = &[
             super::hermes::declared("bash", input, options)?;
             Ok((rest, ()))
         }),
-        engine: Engine::Until(Grammar { close: "</bash>", at_end: false, read: bash }),
+        engine: Engine::Until(UntilGrammar { close: "</bash>", at_end: false, read: bash }),
     },
     Row {
         dialect: Dialect::Bash,
@@ -41,7 +42,7 @@ pub(super) static ROWS: &[Row] = &[
             let (rest, _) = (tag("<todo_write>"), ws).parse(input)?;
             todo_tool(options).map_or_else(|| crate::lex::never(input), |_| Ok((rest, ())))
         }),
-        engine: Engine::Until(Grammar { close: "</todo_write>", at_end: false, read: todos }),
+        engine: Engine::Until(UntilGrammar { close: "</todo_write>", at_end: false, read: todos }),
     },
 ];
 

@@ -5,53 +5,54 @@ use nom::branch::alt;
 use nom::bytes::streaming::tag;
 use nom::combinator::{opt, peek, value};
 
-use super::{Dialect, Opens, Place, Row};
+use super::{Opens, Place, Row};
+use crate::dialect::Dialect;
 use crate::engine::Engine;
-use crate::engine::json_list::{Form, Grammar};
-use crate::lex::{Parsed, any_of, blanks, ws};
+use crate::engine::json_list::{Form, JsonListGrammar};
+use crate::lex::{LexResult, any_of, blanks, ws};
 
 pub(super) static ROWS: &[Row] = &[
     row(
         Dialect::Nemotron,
         Place::Anywhere,
         |input| value((), tag("<TOOLCALL>")).parse(input),
-        Grammar { close: &["</TOOLCALL>"], between: fences, form: Form::Call },
+        JsonListGrammar { close: &["</TOOLCALL>"], between: fences, form: Form::Call },
     ),
     row(
         Dialect::LongCat,
         Place::Anywhere,
         |input| value((), tag("<longcat_tool_call>")).parse(input),
-        Grammar { close: &["</longcat_tool_call>"], between: fences, form: Form::Call },
+        JsonListGrammar { close: &["</longcat_tool_call>"], between: fences, form: Form::Call },
     ),
     row(
         Dialect::Apertus,
         Place::Anywhere,
         |input| value((), tag("<|tools_prefix|>")).parse(input),
-        Grammar { close: &["<|tools_suffix|>"], between: fences, form: Form::Map },
+        JsonListGrammar { close: &["<|tools_suffix|>"], between: fences, form: Form::Map },
     ),
     row(
         Dialect::Sarashina,
         Place::Anywhere,
         |input| value((), tag("<|tool_calls|>")).parse(input),
-        Grammar { close: &["</s>"], between: fences, form: Form::Call },
+        JsonListGrammar { close: &["</s>"], between: fences, form: Form::Call },
     ),
     row(
         Dialect::Inkling,
         Place::Anywhere,
         |input| value((), tag("<|content_invoke_tool_json|>")).parse(input),
-        Grammar { close: &["<|end_message|>"], between: fences, form: Form::Call },
+        JsonListGrammar { close: &["<|end_message|>"], between: fences, form: Form::Call },
     ),
     row(
         Dialect::Granite,
         Place::Anywhere,
         |input| value((), tag("<|tool_call|>")).parse(input),
-        Grammar { close: &["<|/tool_call|>", "<|end_of_text|>"], between: fences, form: Form::Call },
+        JsonListGrammar { close: &["<|/tool_call|>", "<|end_of_text|>"], between: fences, form: Form::Call },
     ),
     row(
         Dialect::InternLm,
         Place::Anywhere,
         |input| value((), (tag("<|action_start|>"), ws, tag("<|plugin|>"))).parse(input),
-        Grammar {
+        JsonListGrammar {
             close: &["<|action_end|>"],
             between: |input| any_of(&["<|action_start|>", "<|plugin|>", "```json", "```"], input),
             form: Form::Call,
@@ -72,7 +73,7 @@ pub(super) static ROWS: &[Row] = &[
             )
             .parse(input)
         },
-        Grammar {
+        JsonListGrammar {
             close: &["</ifm|tool_calls>"],
             between: |input| any_of(&["<ifm|tool_call>", "</ifm|tool_call>"], input),
             form: Form::Call,
@@ -82,7 +83,7 @@ pub(super) static ROWS: &[Row] = &[
         Dialect::GigaChat,
         Place::Anywhere,
         gigachat,
-        Grammar { close: &["<|message_sep|>", "</s>"], between: fences, form: Form::Call },
+        JsonListGrammar { close: &["<|message_sep|>", "</s>"], between: fences, form: Form::Call },
     ),
     Row {
         trigger: b'f',
@@ -90,7 +91,7 @@ pub(super) static ROWS: &[Row] = &[
             Dialect::GigaChat,
             Place::LineStart,
             |input| value((), (tag("function call<|role_sep|>"), ws)).parse(input),
-            Grammar { close: &["<|message_sep|>", "</s>"], between: fences, form: Form::Call },
+            JsonListGrammar { close: &["<|message_sep|>", "</s>"], between: fences, form: Form::Call },
         )
     },
     Row {
@@ -102,14 +103,14 @@ pub(super) static ROWS: &[Row] = &[
                 value((), (tag("functools"), ws, peek((opt((tag("["), ws)), tag("{"), ws, tag("\"")))))
                     .parse(input)
             },
-            Grammar { close: &[], between: fences, form: Form::Call },
+            JsonListGrammar { close: &[], between: fences, form: Form::Call },
         )
     },
     row(
         Dialect::Jamba,
         Place::Unquoted,
         |input| value((), (tag("<tool_calls>"), ws, peek(alt((tag("["), tag("{")))))).parse(input),
-        Grammar {
+        JsonListGrammar {
             close: &["</tool_calls>"],
             between: |input| any_of(&["<tool_calls>", "```json", "```"], input),
             form: Form::Call,
@@ -119,7 +120,7 @@ pub(super) static ROWS: &[Row] = &[
         Dialect::Granite,
         Place::Unquoted,
         |input| value((), (tag("<function_call>"), ws, peek(tag("{")))).parse(input),
-        Grammar {
+        JsonListGrammar {
             close: &["</function_call>"],
             between: |input| any_of(&["<function_call>"], input),
             form: Form::Call,
@@ -130,8 +131,8 @@ pub(super) static ROWS: &[Row] = &[
 const fn row(
     dialect: Dialect,
     place: Place,
-    opens: for<'a> fn(&'a str) -> Parsed<'a, ()>,
-    grammar: Grammar,
+    opens: for<'a> fn(&'a str) -> LexResult<'a, ()>,
+    grammar: JsonListGrammar,
 ) -> Row {
     Row {
         dialect,
@@ -143,11 +144,11 @@ const fn row(
     }
 }
 
-fn fences(input: &str) -> Parsed<'_, ()> {
+fn fences(input: &str) -> LexResult<'_, ()> {
     any_of(&["```json", "```"], input)
 }
 
-fn gigachat(input: &str) -> Parsed<'_, ()> {
+fn gigachat(input: &str) -> LexResult<'_, ()> {
     let role = (tag("<|message_sep|>"), ws, tag("function call<|role_sep|>"), blanks);
     alt((value((), tag("<|function_call|>")), value((), role))).parse(input)
 }

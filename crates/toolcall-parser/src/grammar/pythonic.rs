@@ -5,10 +5,11 @@ use nom::branch::alt;
 use nom::bytes::streaming::tag;
 use nom::combinator::{opt, peek, value};
 
-use super::{Dialect, Opens, Place, Row};
+use super::{Opens, Place, Row};
+use crate::dialect::Dialect;
 use crate::engine::json_list::{self, Form};
 use crate::engine::{Engine, python_calls};
-use crate::lex::{Parsed, any_of, name, never, ws};
+use crate::lex::{LexResult, any_of, name, never, ws};
 use crate::options::Options;
 
 pub(super) static ROWS: &[Row] = &[
@@ -20,7 +21,7 @@ pub(super) static ROWS: &[Row] = &[
         opens: Opens::Text(|input| {
             value((), (tag("<|python_tag|>"), ws, peek(|input| any_of(&["{", "["], input)))).parse(input)
         }),
-        engine: Engine::JsonList(json_list::Grammar {
+        engine: Engine::JsonList(json_list::JsonListGrammar {
             close: &["<|eom_id|>", "<|eot_id|>"],
             between: |input| any_of(&["<|python_tag|>"], input),
             form: Form::Call,
@@ -37,7 +38,7 @@ pub(super) static ROWS: &[Row] = &[
             super::hermes::declared(name.strip_suffix(".call").unwrap_or(name), input, options)?;
             Ok((rest, ()))
         }),
-        engine: Engine::PythonCalls(python_calls::Grammar {
+        engine: Engine::PythonCalls(python_calls::PythonCallsGrammar {
             close: |input| any_of(&["<|eom_id|>", "<|eot_id|>"], input),
             marked: true,
         }),
@@ -51,7 +52,7 @@ pub(super) static ROWS: &[Row] = &[
             let begins = peek(|input| any_of(&["[{", "{"], input));
             value((), (tag("<|tool_call_start|>"), ws, begins)).parse(input)
         }),
-        engine: Engine::JsonList(json_list::Grammar {
+        engine: Engine::JsonList(json_list::JsonListGrammar {
             close: &["<|tool_call_end|>"],
             between: never,
             form: Form::Call,
@@ -63,7 +64,7 @@ pub(super) static ROWS: &[Row] = &[
         place: Place::Anywhere,
         hint_only: false,
         opens: Opens::Text(|input| value((), tag("<|tool_call_start|>")).parse(input)),
-        engine: Engine::PythonCalls(python_calls::Grammar {
+        engine: Engine::PythonCalls(python_calls::PythonCallsGrammar {
             close: |input| any_of(&["<|tool_call_end|>"], input),
             marked: true,
         }),
@@ -74,7 +75,7 @@ pub(super) static ROWS: &[Row] = &[
         place: Place::Anywhere,
         hint_only: false,
         opens: Opens::Text(|input| value((), (tag("<|python_start|>"), ws, peek(tag("[")))).parse(input)),
-        engine: Engine::PythonCalls(python_calls::Grammar {
+        engine: Engine::PythonCalls(python_calls::PythonCallsGrammar {
             close: |input| any_of(&["<|python_end|>"], input),
             marked: true,
         }),
@@ -90,7 +91,7 @@ pub(super) static ROWS: &[Row] = &[
             super::hermes::declared(name, input, options)?;
             Ok((rest, ()))
         }),
-        engine: Engine::PythonCalls(python_calls::Grammar {
+        engine: Engine::PythonCalls(python_calls::PythonCallsGrammar {
             close: |input| any_of(&["</function_calls>"], input),
             marked: true,
         }),
@@ -101,12 +102,12 @@ pub(super) static ROWS: &[Row] = &[
         place: Place::LineStart,
         hint_only: false,
         opens: Opens::Tools(opens_list),
-        engine: Engine::PythonCalls(python_calls::Grammar { close: never, marked: false }),
+        engine: Engine::PythonCalls(python_calls::PythonCallsGrammar { close: never, marked: false }),
     },
 ];
 
 /// `[name(key=` or `[name()`, with a declared name.
-fn opens_list<'a>(input: &'a str, options: &Options) -> Parsed<'a, ()> {
+fn opens_list<'a>(input: &'a str, options: &Options) -> LexResult<'a, ()> {
     let (rest, (_, _, name, _)) = (tag("["), ws, name, tag("(")).parse(input)?;
     super::hermes::declared(name, input, options)?;
     let argument = value((), (crate::lex::name, ws, tag("=")));

@@ -6,9 +6,10 @@ use nom::bytes::streaming::tag;
 use nom::combinator::peek;
 
 use super::function_tag::{key, key_close};
-use super::{Dialect, Opens, Place, Row};
+use super::{Opens, Place, Row};
+use crate::dialect::Dialect;
 use crate::engine::{Engine, named, tagged};
-use crate::lex::{Parsed, any_of, never, quoted, ws};
+use crate::lex::{LexResult, any_of, never, quoted, ws};
 use crate::options::Options;
 
 /// Closing tags as they are seen, one of them with a bracket too many.
@@ -21,10 +22,10 @@ pub(super) static ROWS: &[Row] = &[
         place: Place::Unquoted,
         hint_only: false,
         opens: Opens::Tools(opens_json),
-        engine: Engine::Named(named::Grammar {
+        engine: Engine::Named(named::NamedGrammar {
             head: |input| {
                 let (rest, name) = open(input)?;
-                Ok((rest, named::Head { name, id: None }))
+                Ok((rest, named::NamedHead { name, id: None }))
             },
             tail: |input| any_of(CLOSE, input),
             close: never,
@@ -37,10 +38,10 @@ pub(super) static ROWS: &[Row] = &[
         place: Place::Unquoted,
         hint_only: false,
         opens: Opens::Tools(opens_tags),
-        engine: Engine::Tagged(tagged::Grammar {
+        engine: Engine::Tagged(tagged::TaggedGrammar {
             call: |input| {
                 let (rest, name) = open(input)?;
-                Ok((rest, tagged::Head { name, id: None, prefix: "" }))
+                Ok((rest, tagged::TaggedHead { name, id: None, prefix: "" }))
             },
             call_close: |input, _| any_of(CLOSE, input),
             parameter: key,
@@ -54,7 +55,7 @@ pub(super) static ROWS: &[Row] = &[
     },
 ];
 
-fn open(input: &str) -> Parsed<'_, &str> {
+fn open(input: &str) -> LexResult<'_, &str> {
     let attribute = alt((tag("type"), tag("name")));
     let (input, _) = (tag("<tool_call"), ws, attribute, ws, tag("="), ws).parse(input)?;
     let (input, name) = quoted(input)?;
@@ -62,14 +63,14 @@ fn open(input: &str) -> Parsed<'_, &str> {
     Ok((input, name))
 }
 
-fn opens_json<'a>(input: &'a str, options: &Options) -> Parsed<'a, ()> {
+fn opens_json<'a>(input: &'a str, options: &Options) -> LexResult<'a, ()> {
     let (rest, name) = open(input)?;
     peek((ws, |input| any_of(&["{", "</tool_call"], input))).parse(rest)?;
     super::hermes::declared(name, input, options)?;
     Ok((input, ()))
 }
 
-fn opens_tags<'a>(input: &'a str, options: &Options) -> Parsed<'a, ()> {
+fn opens_tags<'a>(input: &'a str, options: &Options) -> LexResult<'a, ()> {
     let (rest, name) = open(input)?;
     peek((ws, tag("<param"))).parse(rest)?;
     super::hermes::declared(name, input, options)?;

@@ -5,9 +5,10 @@ use nom::bytes::streaming::{tag, take_while_m_n};
 use nom::combinator::{opt, peek, value};
 use nom::sequence::terminated;
 
-use super::{Dialect, Opens, Place, Row};
+use super::{Opens, Place, Row};
+use crate::dialect::Dialect;
 use crate::engine::{Engine, named};
-use crate::lex::{MOST_NAME, Parsed, any_of, is_space, ws};
+use crate::lex::{LexResult, MAX_NAME, any_of, is_space, ws};
 
 pub(super) static ROWS: &[Row] = &[Row {
     dialect: Dialect::KimiK2,
@@ -15,24 +16,24 @@ pub(super) static ROWS: &[Row] = &[Row {
     place: Place::Anywhere,
     hint_only: false,
     opens: Opens::Text(opens),
-    engine: Engine::Named(named::Grammar { head, tail, close, empty: true }),
+    engine: Engine::Named(named::NamedGrammar { head, tail, close, empty: true }),
 }];
 
-fn section(input: &str) -> Parsed<'_, ()> {
+fn section(input: &str) -> LexResult<'_, ()> {
     any_of(&["<|tool_calls_section_begin|>", "<|tool_call_section_begin|>"], input)
 }
 
-fn opens(input: &str) -> Parsed<'_, ()> {
+fn opens(input: &str) -> LexResult<'_, ()> {
     let (rest, _) = opt(terminated(section, ws)).parse(input)?;
     value((), peek(tag("<|tool_call_begin|>"))).parse(rest)
 }
 
-fn head(input: &str) -> Parsed<'_, named::Head<'_>> {
+fn head(input: &str) -> LexResult<'_, named::NamedHead<'_>> {
     let (input, _) = (tag("<|tool_call_begin|>"), ws).parse(input)?;
     let (input, id) =
-        take_while_m_n(1, MOST_NAME, |c: char| !is_space(c) && !matches!(c, '<' | '{')).parse(input)?;
+        take_while_m_n(1, MAX_NAME, |c: char| !is_space(c) && !matches!(c, '<' | '{')).parse(input)?;
     let (input, _) = (ws, tag("<|tool_call_argument_begin|>")).parse(input)?;
-    Ok((input, named::Head { name: name_of(id), id: Some(id) }))
+    Ok((input, named::NamedHead { name: name_of(id), id: Some(id) }))
 }
 
 /// `functions.read_file:0` names `read_file`.
@@ -44,10 +45,10 @@ fn name_of(id: &str) -> &str {
     }
 }
 
-fn tail(input: &str) -> Parsed<'_, ()> {
+fn tail(input: &str) -> LexResult<'_, ()> {
     value((), tag("<|tool_call_end|>")).parse(input)
 }
 
-fn close(input: &str) -> Parsed<'_, ()> {
+fn close(input: &str) -> LexResult<'_, ()> {
     any_of(&["<|tool_calls_section_end|>", "<|tool_call_section_end|>"], input)
 }

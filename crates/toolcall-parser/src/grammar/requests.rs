@@ -1,25 +1,26 @@
-//! `<explore_agent>`, `<require_escalation>`, `<request_escalation_permission/>`: wishes without a command.
+//! `<explore_agent>`, `<require_escalation>`, `<request_escalation_permission/>`: requests of a model that hold no command.
 
 use nom::Parser as _;
 use nom::branch::alt;
 use nom::bytes::streaming::tag;
 use nom::combinator::value;
 
-use super::{Dialect, Opens, Place, Row};
+use super::{Opens, Place, Row};
+use crate::dialect::Dialect;
 use crate::engine::Engine;
-use crate::engine::until::{Grammar, Read};
-use crate::lex::{Parsed, ws};
+use crate::engine::until::{Read, UntilGrammar};
+use crate::lex::{LexResult, ws};
 use crate::options::Options;
 use crate::piece::{Request, RequestKind};
 
 pub(super) static ROWS: &[Row] = &[
     row(
         |input| value((), tag("<explore_agent>")).parse(input),
-        Grammar { close: "</explore_agent>", at_end: true, read: |body, _| explore(body) },
+        UntilGrammar { close: "</explore_agent>", at_end: true, read: |body, _| explore(body) },
     ),
     row(
         |input| value((), tag("<require_escalation>")).parse(input),
-        Grammar { close: "</require_escalation>", at_end: false, read: escalation },
+        UntilGrammar { close: "</require_escalation>", at_end: false, read: escalation },
     ),
     // These close themselves, or have nothing in them.
     row(
@@ -27,15 +28,15 @@ pub(super) static ROWS: &[Row] = &[
             let word = alt((tag("<request_escalation_permission"), tag("<require_escalation")));
             value((), (word, ws, nom::combinator::peek(tag("/")))).parse(input)
         },
-        Grammar { close: "/>", at_end: false, read: escalation },
+        UntilGrammar { close: "/>", at_end: false, read: escalation },
     ),
     row(
         |input| value((), tag("<request_escalation_permission>")).parse(input),
-        Grammar { close: "</request_escalation_permission>", at_end: true, read: escalation },
+        UntilGrammar { close: "</request_escalation_permission>", at_end: true, read: escalation },
     ),
 ];
 
-const fn row(opens: for<'a> fn(&'a str) -> Parsed<'a, ()>, grammar: Grammar) -> Row {
+const fn row(opens: for<'a> fn(&'a str) -> LexResult<'a, ()>, grammar: UntilGrammar) -> Row {
     Row {
         dialect: Dialect::Wish,
         trigger: b'<',

@@ -5,10 +5,11 @@ use nom::branch::alt;
 use nom::bytes::streaming::{tag, take_while_m_n};
 use nom::combinator::{opt, peek, value};
 
-use super::{Dialect, Opens, Place, Row};
+use super::{Opens, Place, Row};
+use crate::dialect::Dialect;
 use crate::engine::Engine;
-use crate::engine::json_list::{Form, Grammar};
-use crate::lex::{Parsed, any_of, never, ws};
+use crate::engine::json_list::{Form, JsonListGrammar};
+use crate::lex::{LexResult, any_of, never, ws};
 
 /// The keys such an object begins with. Data that begins otherwise streams on at once.
 const KEYS: [&str; 13] = [
@@ -38,7 +39,7 @@ pub(super) static ROWS: &[Row] = &[
 const fn row(
     trigger: u8,
     hint_only: bool,
-    opens: for<'a> fn(&'a str) -> Parsed<'a, ()>,
+    opens: for<'a> fn(&'a str) -> LexResult<'a, ()>,
     form: Form,
     close: &'static [&'static str],
 ) -> Row {
@@ -48,25 +49,25 @@ const fn row(
         place: Place::Unquoted,
         hint_only,
         opens: Opens::Text(opens),
-        engine: Engine::JsonList(Grammar { close, between: never, form }),
+        engine: Engine::JsonList(JsonListGrammar { close, between: never, form }),
     }
 }
 
-fn opens_object(input: &str) -> Parsed<'_, ()> {
+fn opens_object(input: &str) -> LexResult<'_, ()> {
     let key = take_while_m_n(1, 16, |c: char| c.is_ascii_alphabetic() || c == '_');
     let (_, (_, _, _, key, _, _, _)) =
         peek((tag("{"), ws, tag("\""), key, tag("\""), ws, tag(":"))).parse(input)?;
     if KEYS.contains(&key) { Ok((input, ())) } else { never(input) }
 }
 
-fn opens_list(input: &str) -> Parsed<'_, ()> {
+fn opens_list(input: &str) -> LexResult<'_, ()> {
     let (rest, _) = (tag("["), ws).parse(input)?;
     opens_object(rest)?;
     Ok((input, ()))
 }
 
 /// Nothing but a fence with a call in it, from a model that is known to write so.
-fn opens_fence(input: &str) -> Parsed<'_, ()> {
+fn opens_fence(input: &str) -> LexResult<'_, ()> {
     let (rest, _) =
         (tag("```"), opt(alt((tag("json"), tag("tool_call"), tag("tool_code")))), ws).parse(input)?;
     value((), peek(|input| any_of(&["{", "["], input))).parse(rest)

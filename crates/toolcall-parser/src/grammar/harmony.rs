@@ -6,17 +6,18 @@ use nom::bytes::streaming::{tag, take_while_m_n};
 use nom::combinator::{opt, peek, value};
 use nom::{Err, IResult};
 
-use super::{Dialect, Opens, Place, Row};
+use super::{Opens, Place, Row};
+use crate::dialect::Dialect;
 use crate::engine::channel::{self, Message};
 use crate::engine::{Engine, named};
-use crate::lex::{MOST_NAME, Parsed, any_of, never, ws};
+use crate::lex::{LexResult, MAX_NAME, any_of, never, ws};
 use crate::options::Options;
 
 const START: &str = "<|start|>";
 const CHANNEL: &str = "<|channel|>";
 const MESSAGE: &str = "<|message|>";
 /// The longest head.
-const MOST_HEAD: usize = 512;
+const MAX_HEAD: usize = 512;
 
 pub(super) static ROWS: &[Row] = &[
     Row {
@@ -25,7 +26,7 @@ pub(super) static ROWS: &[Row] = &[
         place: Place::Anywhere,
         hint_only: false,
         opens: Opens::Text(|input| value((), peek(head)).parse(input)),
-        engine: Engine::Channel(channel::Grammar {
+        engine: Engine::Channel(channel::ChannelGrammar {
             head,
             ends: &["<|end|>", "<|call|>", "<|return|>", START, CHANNEL],
             next: &[START, CHANNEL],
@@ -37,7 +38,7 @@ pub(super) static ROWS: &[Row] = &[
         place: Place::LineStart,
         hint_only: false,
         opens: Opens::Tools(opens_leftover),
-        engine: Engine::Named(named::Grammar {
+        engine: Engine::Named(named::NamedGrammar {
             head: leftover,
             tail: |input| any_of(&["<|call|>", "<|end|>"], input),
             close: never,
@@ -47,14 +48,14 @@ pub(super) static ROWS: &[Row] = &[
 ];
 
 /// `<|start|>assistant<|channel|>commentary to=functions.name <|constrain|>json<|message|>`, its parts in any order.
-fn head(input: &str) -> Parsed<'_, Message<'_>> {
+fn head(input: &str) -> LexResult<'_, Message<'_>> {
     let begins = |word: &str| any_of(&[word], input).is_ok();
     if !begins(START) && !begins(CHANNEL) {
         return any_of(&[START, CHANNEL], input).map(|(rest, ())| (rest, Message::Text));
     }
     let Some(end) = input.find(MESSAGE) else {
-        let line = input.len().min(MOST_HEAD);
-        let broken = input.len() > MOST_HEAD || input.as_bytes()[..line].contains(&b'\n');
+        let line = input.len().min(MAX_HEAD);
+        let broken = input.len() > MAX_HEAD || input.as_bytes()[..line].contains(&b'\n');
         return if broken {
             never(input).map(|(rest, ())| (rest, Message::Text))
         } else {
@@ -62,7 +63,7 @@ fn head(input: &str) -> Parsed<'_, Message<'_>> {
         };
     };
     let words = &input[..end];
-    if words.len() > MOST_HEAD || words.contains(['\n', '{']) {
+    if words.len() > MAX_HEAD || words.contains(['\n', '{']) {
         return fail(input);
     }
     let rest = &input[end + MESSAGE.len()..];
@@ -81,10 +82,10 @@ fn fail(input: &str) -> IResult<&str, Message<'_>> {
     never(input).map(|(rest, ())| (rest, Message::Text))
 }
 
-fn leftover(input: &str) -> Parsed<'_, named::Head<'_>> {
+fn leftover(input: &str) -> LexResult<'_, named::NamedHead<'_>> {
     let (input, _) = tag("to=functions.")(input)?;
     let (input, name) =
-        take_while_m_n(1, MOST_NAME, |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'))
+        take_while_m_n(1, MAX_NAME, |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'))
             .parse(input)?;
     let (input, _) = (
         ws,
@@ -93,10 +94,10 @@ fn leftover(input: &str) -> Parsed<'_, named::Head<'_>> {
     )
         .parse(input)?;
     let (input, _) = peek(tag("{")).parse(input)?;
-    Ok((input, named::Head { name, id: None }))
+    Ok((input, named::NamedHead { name, id: None }))
 }
 
-fn opens_leftover<'a>(input: &'a str, options: &Options) -> Parsed<'a, ()> {
+fn opens_leftover<'a>(input: &'a str, options: &Options) -> LexResult<'a, ()> {
     let (_, head) = leftover(input)?;
     super::hermes::declared(head.name, input, options)?;
     Ok((input, ()))

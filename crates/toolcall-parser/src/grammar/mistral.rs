@@ -4,10 +4,11 @@ use nom::Parser as _;
 use nom::bytes::streaming::{tag, take_while_m_n};
 use nom::combinator::{opt, peek, value};
 
-use super::{Dialect, Opens, Place, Row};
-use crate::engine::json_list::{Form, Grammar};
+use super::{Opens, Place, Row};
+use crate::dialect::Dialect;
+use crate::engine::json_list::{Form, JsonListGrammar};
 use crate::engine::{Engine, named};
-use crate::lex::{MOST_NAME, Parsed, any_of, is_name, never, ws};
+use crate::lex::{LexResult, MAX_NAME, any_of, is_name, never, ws};
 use crate::options::Options;
 
 pub(super) static ROWS: &[Row] = &[
@@ -19,7 +20,7 @@ pub(super) static ROWS: &[Row] = &[
         opens: Opens::Text(|input| {
             value((), (tag("[TOOL_CALLS]"), ws, peek(|input| any_of(&["[", "{"], input)))).parse(input)
         }),
-        engine: Engine::JsonList(Grammar {
+        engine: Engine::JsonList(JsonListGrammar {
             close: &["[/TOOL_CALLS]", "</s>"],
             between: |input| any_of(&["[TOOL_CALLS]"], input),
             form: Form::Call,
@@ -31,7 +32,7 @@ pub(super) static ROWS: &[Row] = &[
         place: Place::Anywhere,
         hint_only: false,
         opens: Opens::Tools(opens_named),
-        engine: Engine::Named(named::Grammar {
+        engine: Engine::Named(named::NamedGrammar {
             head,
             tail: never,
             close: |input| any_of(&["</s>"], input),
@@ -40,19 +41,19 @@ pub(super) static ROWS: &[Row] = &[
     },
 ];
 
-fn head(input: &str) -> Parsed<'_, named::Head<'_>> {
+fn head(input: &str) -> LexResult<'_, named::NamedHead<'_>> {
     let (input, _) = (opt(tag("[TOOL_CALLS]")), ws).parse(input)?;
-    let (input, name) = take_while_m_n(1, MOST_NAME, is_name).parse(input)?;
+    let (input, name) = take_while_m_n(1, MAX_NAME, is_name).parse(input)?;
     let id = (
         tag("[CALL_ID]"),
-        take_while_m_n(1, MOST_NAME, |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-'),
+        take_while_m_n(1, MAX_NAME, |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-'),
     );
     let (input, id) = (ws, opt(id.map(|found: (_, &str)| found.1)), ws).map(|found| found.1).parse(input)?;
     let (input, _) = (opt((tag("[ARGS]"), ws)), peek(tag("{"))).parse(input)?;
-    Ok((input, named::Head { name, id }))
+    Ok((input, named::NamedHead { name, id }))
 }
 
-fn opens_named<'a>(input: &'a str, options: &Options) -> Parsed<'a, ()> {
+fn opens_named<'a>(input: &'a str, options: &Options) -> LexResult<'a, ()> {
     let (rest, _) = (tag("[TOOL_CALLS]"), ws).parse(input)?;
     let (_, head) = head(rest)?;
     super::hermes::declared(head.name, input, options)?;

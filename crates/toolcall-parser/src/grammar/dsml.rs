@@ -9,9 +9,10 @@ use nom::combinator::{opt, recognize, value};
 use nom::multi::many_m_n;
 use nom::sequence::{preceded, terminated};
 
-use super::{Dialect, Opens, Place, Row};
-use crate::engine::{Engine, Kind, tagged};
-use crate::lex::{Parsed, any_of, bar, quoted, ws};
+use super::{Opens, Place, Row};
+use crate::dialect::Dialect;
+use crate::engine::{Engine, ValueSyntax, tagged};
+use crate::lex::{LexResult, any_of, bar, quoted, ws};
 
 pub(super) static ROWS: &[Row] = &[Row {
     dialect: Dialect::Dsml,
@@ -19,7 +20,7 @@ pub(super) static ROWS: &[Row] = &[Row {
     place: Place::Anywhere,
     hint_only: false,
     opens: Opens::Text(opens),
-    engine: Engine::Tagged(tagged::Grammar {
+    engine: Engine::Tagged(tagged::TaggedGrammar {
         call,
         call_close: |input, prefix| close_tag(&["invoke"], input, prefix),
         parameter,
@@ -33,36 +34,36 @@ pub(super) static ROWS: &[Row] = &[Row {
 }];
 
 /// `｜DSML｜` and its spellings, with the space of V4.1.
-fn prefix(input: &str) -> Parsed<'_, &str> {
+fn prefix(input: &str) -> LexResult<'_, &str> {
     let bars = |input| many_m_n(1, 2, bar).parse(input);
     recognize((bars, alt((tag("DSML"), tag("GCML"))), bars, opt(tag(" ")))).parse(input)
 }
 
-fn wrapper(input: &str) -> Parsed<'_, ()> {
+fn wrapper(input: &str) -> LexResult<'_, ()> {
     value((), (prefix, |input| any_of(&["tool_calls", "function_calls", "calls"], input), tag(">")))
         .parse(input)
 }
 
 /// The wrapper is consumed; a call without one is left to the machine.
-fn opens(input: &str) -> Parsed<'_, ()> {
+fn opens(input: &str) -> LexResult<'_, ()> {
     alt((value((), (tag("<"), wrapper)), value((), nom::combinator::peek((tag("<"), prefix, tag("invoke"))))))
         .parse(input)
 }
 
-fn close(input: &str) -> Parsed<'_, ()> {
+fn close(input: &str) -> LexResult<'_, ()> {
     alt((value((), (tag("</"), wrapper)), value((), (tag("<"), wrapper)))).parse(input)
 }
 
-fn call(input: &str) -> Parsed<'_, tagged::Head<'_>> {
+fn call(input: &str) -> LexResult<'_, tagged::TaggedHead<'_>> {
     let (input, _) = tag("<")(input)?;
     let (input, prefix) = prefix(input)?;
     let (input, name) =
         (tag("invoke"), ws, tag("name"), ws, tag("="), ws).parse(input).and_then(|(rest, _)| quoted(rest))?;
     let (input, _) = (ws, tag(">")).parse(input)?;
-    Ok((input, tagged::Head { name, id: None, prefix }))
+    Ok((input, tagged::TaggedHead { name, id: None, prefix }))
 }
 
-fn parameter<'a>(input: &'a str, prefix: &str) -> Parsed<'a, tagged::Key<'a>> {
+fn parameter<'a>(input: &'a str, prefix: &str) -> LexResult<'a, tagged::Key<'a>> {
     let (input, _) =
         (tag("<"), tag(prefix), tag("parameter"), ws, tag("name"), ws, tag("="), ws).parse(input)?;
     let (input, name) = quoted(input)?;
@@ -70,14 +71,14 @@ fn parameter<'a>(input: &'a str, prefix: &str) -> Parsed<'a, tagged::Key<'a>> {
     let (input, string) = preceded(ws, opt(string)).parse(input)?;
     let (input, _) = terminated(ws, tag(">")).parse(input)?;
     let typing = match string {
-        Some("true") => Kind::Text,
-        Some("false") => Kind::Json,
-        _ => Kind::Schema,
+        Some("true") => ValueSyntax::Text,
+        Some("false") => ValueSyntax::Json,
+        _ => ValueSyntax::Schema,
     };
     Ok((input, tagged::Key { name, typing }))
 }
 
-fn close_tag<'a>(words: &[&str], input: &'a str, prefix: &str) -> Parsed<'a, ()> {
+fn close_tag<'a>(words: &[&str], input: &'a str, prefix: &str) -> LexResult<'a, ()> {
     let (input, _) = (tag("</"), tag(prefix)).parse(input)?;
     let (input, ()) = any_of(words, input)?;
     value((), tag(">")).parse(input)

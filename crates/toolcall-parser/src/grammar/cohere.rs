@@ -4,11 +4,12 @@ use nom::Parser as _;
 use nom::bytes::streaming::tag;
 use nom::combinator::{peek, value};
 
-use super::{Dialect, Opens, Place, Row};
+use super::{Opens, Place, Row};
+use crate::dialect::Dialect;
 use crate::engine::Engine;
 use crate::engine::channel::{self, Message};
-use crate::engine::json_list::{Form, Grammar};
-use crate::lex::{Parsed, any_of, ws};
+use crate::engine::json_list::{Form, JsonListGrammar};
+use crate::lex::{LexResult, any_of, ws};
 
 pub(super) static ROWS: &[Row] = &[
     Row {
@@ -17,7 +18,7 @@ pub(super) static ROWS: &[Row] = &[
         place: Place::Anywhere,
         hint_only: false,
         opens: Opens::Text(|input| value((), tag("<|START_ACTION|>")).parse(input)),
-        engine: Engine::JsonList(Grammar {
+        engine: Engine::JsonList(JsonListGrammar {
             close: &["<|END_ACTION|>"],
             between: |input| any_of(&["```json", "```"], input),
             form: Form::Call,
@@ -29,7 +30,7 @@ pub(super) static ROWS: &[Row] = &[
         place: Place::Anywhere,
         hint_only: false,
         opens: Opens::Text(|input| value((), peek(head)).parse(input)),
-        engine: Engine::Channel(channel::Grammar {
+        engine: Engine::Channel(channel::ChannelGrammar {
             head,
             ends: &["<|END_THINKING|>", "<|END_RESPONSE|>", "<|END_TEXT|>", "<|START_ACTION|>"],
             next: &["<|START_ACTION|>"],
@@ -44,11 +45,15 @@ pub(super) static ROWS: &[Row] = &[
             value((), (tag("Action:"), ws, tag("```json"), ws, peek(|input| any_of(&["[", "{"], input))))
                 .parse(input)
         }),
-        engine: Engine::JsonList(Grammar { close: &["```"], between: crate::lex::never, form: Form::Call }),
+        engine: Engine::JsonList(JsonListGrammar {
+            close: &["```"],
+            between: crate::lex::never,
+            form: Form::Call,
+        }),
     },
 ];
 
-fn head(input: &str) -> Parsed<'_, Message<'_>> {
+fn head(input: &str) -> LexResult<'_, Message<'_>> {
     let (rest, ()) = any_of(&["<|START_THINKING|>"], input).or_else(|error| match error {
         nom::Err::Error(_) => any_of(&["<|START_RESPONSE|>", "<|START_TEXT|>"], input),
         other => Err(other),

@@ -1,9 +1,7 @@
-//! The dialects, one grammar each, and the one table that says how they are told apart.
+//! One grammar for each dialect, and the one table that says how they are told apart.
 //!
 //! A row's `opens` proves a dialect: from then on only its grammar is active, and what is broken is reported as broken in that
 //! dialect. Rows are tried in order; unmistakable markers stand before tags that prose can contain.
-
-mod names;
 
 mod bash;
 mod claude;
@@ -26,15 +24,14 @@ mod mistral;
 mod plamo;
 mod pythonic;
 mod raw_json;
+mod requests;
 mod step3;
 mod tool_call_attr;
 mod tool_tag;
-mod wishes;
 
-pub use names::{Dialect, Dialects};
-
+use crate::dialect::Dialect;
 use crate::engine::Engine;
-use crate::lex::Parsed;
+use crate::lex::LexResult;
 use crate::options::Options;
 
 /// One row: how a dialect begins, and what reads on from there.
@@ -66,9 +63,9 @@ pub(crate) enum Place {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Opens {
     /// By its text alone.
-    Text(for<'a> fn(&'a str) -> Parsed<'a, ()>),
+    Text(for<'a> fn(&'a str) -> LexResult<'a, ()>),
     /// By its text and the declared tools.
-    Tools(for<'a> fn(&'a str, &Options) -> Parsed<'a, ()>),
+    Tools(for<'a> fn(&'a str, &Options) -> LexResult<'a, ()>),
 }
 
 /// Every row, in the order in which they are tried.
@@ -94,7 +91,7 @@ pub(crate) static ROWS: &[&[Row]] = &[
     claude::ROWS,
     function_tag::ROWS,
     bash::ROWS,
-    wishes::ROWS,
+    requests::ROWS,
     tool_tag::ROWS,
     raw_json::ROWS,
     lines::ROWS,

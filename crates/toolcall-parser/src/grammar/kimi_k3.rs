@@ -5,9 +5,10 @@ use nom::bytes::streaming::tag;
 use nom::combinator::{opt, value};
 use nom::sequence::preceded;
 
-use super::{Dialect, Opens, Place, Row};
-use crate::engine::{Engine, Kind, tagged};
-use crate::lex::{Parsed, blanks, quoted};
+use super::{Opens, Place, Row};
+use crate::dialect::Dialect;
+use crate::engine::{Engine, ValueSyntax, tagged};
+use crate::lex::{LexResult, blanks, quoted};
 
 pub(super) static ROWS: &[Row] = &[Row {
     dialect: Dialect::KimiK3,
@@ -15,7 +16,7 @@ pub(super) static ROWS: &[Row] = &[Row {
     place: Place::Anywhere,
     hint_only: false,
     opens: Opens::Text(|input| open("tools", input)),
-    engine: Engine::Tagged(tagged::Grammar {
+    engine: Engine::Tagged(tagged::TaggedGrammar {
         call,
         call_close: |input, _| {
             let (input, _) = opt(|input| shut("json", input)).parse(input)?;
@@ -31,25 +32,25 @@ pub(super) static ROWS: &[Row] = &[Row {
     }),
 }];
 
-fn word<'a>(word: &str, input: &'a str) -> Parsed<'a, ()> {
+fn word<'a>(word: &str, input: &'a str) -> LexResult<'a, ()> {
     value((), (tag("<|"), blanks, tag(word), blanks, tag("|>"))).parse(input)
 }
 
-fn open<'a>(name: &str, input: &'a str) -> Parsed<'a, ()> {
+fn open<'a>(name: &str, input: &'a str) -> LexResult<'a, ()> {
     value((), (|input| word("open", input), blanks, tag(name), blanks, |input| word("sep", input)))
         .parse(input)
 }
 
-fn shut<'a>(name: &str, input: &'a str) -> Parsed<'a, ()> {
+fn shut<'a>(name: &str, input: &'a str) -> LexResult<'a, ()> {
     value((), (|input| word("close", input), blanks, tag(name), blanks, |input| word("sep", input)))
         .parse(input)
 }
 
-fn attribute<'a>(name: &str, input: &'a str) -> Parsed<'a, &'a str> {
+fn attribute<'a>(name: &str, input: &'a str) -> LexResult<'a, &'a str> {
     preceded((blanks, tag(name), tag("=")), quoted).parse(input)
 }
 
-fn call(input: &str) -> Parsed<'_, tagged::Head<'_>> {
+fn call(input: &str) -> LexResult<'_, tagged::TaggedHead<'_>> {
     let (input, _) = (|input| word("open", input), blanks, tag("call")).parse(input)?;
     let (input, name) = attribute("tool", input)?;
     let (input, _) =
@@ -64,18 +65,18 @@ fn call(input: &str) -> Parsed<'_, tagged::Head<'_>> {
         |input| word("sep", input),
     );
     let (input, _) = opt(raw).parse(input)?;
-    Ok((input, tagged::Head { name, id: None, prefix: "" }))
+    Ok((input, tagged::TaggedHead { name, id: None, prefix: "" }))
 }
 
-fn parameter<'a>(input: &'a str, _: &str) -> Parsed<'a, tagged::Key<'a>> {
+fn parameter<'a>(input: &'a str, _: &str) -> LexResult<'a, tagged::Key<'a>> {
     let (input, _) = (|input| word("open", input), blanks, tag("argument")).parse(input)?;
     let (input, name) = attribute("key", input)?;
     let (input, kind) = opt(|input| attribute("type", input)).parse(input)?;
     let (input, _) = (blanks, |input| word("sep", input)).parse(input)?;
     let typing = match kind {
-        Some("string") => Kind::Text,
-        Some(_) => Kind::Json,
-        None => Kind::Schema,
+        Some("string") => ValueSyntax::Text,
+        Some(_) => ValueSyntax::Json,
+        None => ValueSyntax::Schema,
     };
     Ok((input, tagged::Key { name, typing }))
 }
