@@ -8,18 +8,18 @@ use latimer_protocol::secret::Secret;
 use latimer_proxy::accounts;
 use latimer_proxy::config::Login;
 use serde_json::{Value, json};
-use support::{Lab, program, status};
+use support::{Harness, program, status};
 
 const CODEX: &str = "LATIMER_CODEX";
 
-/// A lab with one more endpoint, at this service, whose login has one account.
-fn lab(name: &str, service: &Service, login: Login, endpoint: &str) -> Lab {
+/// A proxy with one more endpoint, at this service, whose login has one account.
+fn harness(name: &str, service: &Service, login: Login, endpoint: &str) -> Harness {
     let more = format!(
         "[[endpoint]]\nname = \"account\"\nbase_url = \"{}\"\nlogin = \"{}\"\n{endpoint}",
         service.base,
         login.name()
     );
-    let mut lab = Lab::configured(name, [ScriptedAnswer::close()], "", &more);
+    let mut harness = Harness::configured(name, [ScriptedAnswer::close()], "", &more);
     let tokens = accounts::file::Tokens {
         id: "me@test".into(),
         access: Secret::new("account-token"),
@@ -27,10 +27,10 @@ fn lab(name: &str, service: &Service, login: Login, endpoint: &str) -> Lab {
         expires_at: None,
         project: None,
     };
-    let path = accounts::file::path(&lab.dir.join("state"), login, "me@test");
+    let path = accounts::file::path(&harness.dir.join("state"), login, "me@test");
     accounts::file::write(&path, login, &tokens).expect("written");
-    lab.restart();
-    lab
+    harness.restart();
+    harness
 }
 
 fn start(lines: Vec<(&'static str, u16, Value)>) -> (tokio::runtime::Runtime, Service) {
@@ -46,10 +46,10 @@ fn stream(events: &[Value]) -> Value {
 }
 
 /// Runs Codex to its end: a file is made by a call, and the answer to its result is shown.
-fn makes_a_file(lab: &Lab, codex: &str, model: &str) {
-    let run = lab.codex(codex, &["-m", model, "Make a file."]);
+fn makes_a_file(harness: &Harness, codex: &str, model: &str) {
+    let run = harness.codex(codex, &["-m", model, "Make a file."]);
     assert_eq!((run.code, run.messages()), (Some(0), vec!["Made it.".to_owned()]), "{}", run.all());
-    assert_eq!(std::fs::read_to_string(lab.dir.join("project/made.txt")).expect("made"), "hello\n");
+    assert_eq!(std::fs::read_to_string(harness.dir.join("project/made.txt")).expect("made"), "hello\n");
 }
 
 fn asked<'s>(requests: &'s [ServiceRequest], what: &str) -> Vec<&'s ServiceRequest> {
@@ -74,13 +74,13 @@ fn codex_on_codebuff() {
         ("\"FINISH\"", 200, json!({})),
     ]);
     let model = "deepseek/deepseek-v4-flash";
-    let lab = lab(
+    let harness = harness(
         "codebuff",
         &service,
         Login::Codebuff,
         &format!("protocol = \"codebuff\"\nmodels = [\"{model}\"]"),
     );
-    makes_a_file(&lab, &codex, model);
+    makes_a_file(&harness, &codex, model);
     runtime
         .block_on(service.wait_for("run-2\",\"status\":\"completed"))
         .expect("the last run is finished too");
@@ -116,7 +116,7 @@ fn gemini_script() -> Vec<(&'static str, u16, Value)> {
     ]
 }
 
-fn check_gemini(lab: &Lab, service: &Service) {
+fn check_gemini(harness: &Harness, service: &Service) {
     let requests = service.requests();
     assert_eq!(asked(&requests, "loadCodeAssist").len(), 1, "the project is found once");
     let turns = asked(&requests, "streamGenerateContent");
@@ -125,14 +125,14 @@ fn check_gemini(lab: &Lab, service: &Service) {
     let contents = turns[1].body["request"]["contents"].as_array().expect("contents");
     let call = &contents[contents.len() - 2]["parts"][0];
     assert_eq!(call["thoughtSignature"], "c2lnbmVk", "{call}");
-    let folder = accounts::file::folder(&lab.dir.join("state"), login_of(lab));
+    let folder = accounts::file::folder(&harness.dir.join("state"), login_of(harness));
     let kept = std::fs::read_dir(folder).expect("a folder").flatten().next().expect("an account");
     let kept = std::fs::read_to_string(kept.path()).expect("read");
     assert!(kept.contains("proj-1"), "the project is kept with the account: {kept}");
 }
 
-fn login_of(lab: &Lab) -> Login {
-    let config = std::fs::read_to_string(lab.dir.join("latimer.toml")).expect("read");
+fn login_of(harness: &Harness) -> Login {
+    let config = std::fs::read_to_string(harness.dir.join("latimer.toml")).expect("read");
     if config.contains("login = \"antigravity\"") { Login::Antigravity } else { Login::Google }
 }
 
@@ -141,9 +141,9 @@ fn codex_on_code_assist() {
     let Some(codex) = program(CODEX) else { return };
     let (_runtime, service) = start(gemini_script());
     let endpoint = "protocol = \"code_assist\"\nmodels = [\"gemini-2.5-pro\"]";
-    let lab = lab("code-assist", &service, Login::Google, endpoint);
-    makes_a_file(&lab, &codex, "gemini-2.5-pro");
-    check_gemini(&lab, &service);
+    let harness = harness("code-assist", &service, Login::Google, endpoint);
+    makes_a_file(&harness, &codex, "gemini-2.5-pro");
+    check_gemini(&harness, &service);
 }
 
 #[test]
@@ -155,9 +155,9 @@ fn codex_on_antigravity() {
         "protocol = \"antigravity\"\nmodels = [\"gemini-3.1-pro\"]\noptions = {{ antigravity_version = \"1.15.8\", hosts = [\"http://127.0.0.1:9\", \"{}\"] }}",
         service.base
     );
-    let lab = lab("antigravity", &service, Login::Antigravity, &endpoint);
-    makes_a_file(&lab, &codex, "gemini-3.1-pro");
-    check_gemini(&lab, &service);
+    let harness = harness("antigravity", &service, Login::Antigravity, &endpoint);
+    makes_a_file(&harness, &codex, "gemini-3.1-pro");
+    check_gemini(&harness, &service);
     let requests = service.requests();
     let turn = asked(&requests, "streamGenerateContent")[0];
     assert!(turn.head.contains("1.15.8"), "the version stands in the user agent: {}", turn.head);
@@ -168,11 +168,11 @@ fn codex_on_antigravity() {
 fn a_gateway_is_asked_in_each_models_own_protocol() {
     let refusal = || ScriptedAnswer::error(400, json!({ "error": { "message": "no" } }));
     let endpoint = "protocol = \"by_model\"\nmodels = [\"claude-sonnet-4-5\", \"gpt-5.5\", \"glm-5\"]";
-    let lab = Lab::configured("by-model", [refusal(), refusal(), refusal()], "", endpoint);
+    let harness = Harness::configured("by-model", [refusal(), refusal(), refusal()], "", endpoint);
     for model in ["claude-sonnet-4-5", "gpt-5.5", "glm-5"] {
-        let answer = lab.post(&json!({ "model": model, "input": "hello" }).to_string(), "");
+        let answer = harness.post(&json!({ "model": model, "input": "hello" }).to_string(), "");
         assert_eq!(status(&answer), 400, "{answer}");
     }
-    let paths: Vec<String> = lab.requests().iter().map(|request| request.path.clone()).collect();
+    let paths: Vec<String> = harness.requests().iter().map(|request| request.path.clone()).collect();
     assert_eq!(paths, ["/v1/messages", "/v1/responses", "/v1/chat/completions"]);
 }

@@ -7,24 +7,24 @@ mod support;
 
 use latimer_adapters::scripted::{ScriptedAnswer, Step};
 use serde_json::{Value, json};
-use support::{Lab, Run, program};
+use support::{Harness, Run, program};
 
 const CLAUDE: &str = "LATIMER_CLAUDE";
 const TOOLS: &str = "Bash,Read,Edit,Write,Task,Agent";
 
 /// One question in print mode. Nothing but the proxy is asked.
-fn ask(lab: &Lab, claude: &str, question: &str, more: &[(&str, &str)]) -> (Run, Value) {
+fn ask(harness: &Harness, claude: &str, question: &str, more: &[(&str, &str)]) -> (Run, Value) {
     let args = ["-p", question, "--output-format", "json", "--allowedTools", TOOLS];
     let mut env = vec![("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"), ("CLAUDE_CODE_MAX_RETRIES", "0")];
     env.extend_from_slice(more);
-    let run = lab.client("claude", claude, &args, &env);
+    let run = harness.client("claude", claude, &args, &env);
     let result = serde_json::from_str(run.stdout.trim()).unwrap_or_default();
     (run, result)
 }
 
 /// What the upstream got as results of its calls, in its n-th request.
-fn results(lab: &Lab, number: usize) -> Vec<String> {
-    let requests = lab.requests();
+fn results(harness: &Harness, number: usize) -> Vec<String> {
+    let requests = harness.requests();
     let messages = requests[number].body["messages"].as_array().expect("messages").clone();
     let tools = messages.iter().filter(|message| message["role"] == "tool");
     tools.map(|message| message["content"].as_str().unwrap_or_default().to_owned()).collect()
@@ -33,15 +33,15 @@ fn results(lab: &Lab, number: usize) -> Vec<String> {
 #[test]
 fn plain_answer() {
     let Some(claude) = program(CLAUDE) else { return };
-    let lab =
-        Lab::new("claude-plain", [ScriptedAnswer::turn([Step::reasoning("Easy."), Step::text("Four.")])]);
-    let (run, result) = ask(&lab, &claude, "What is two and two?", &[]);
+    let harness =
+        Harness::new("claude-plain", [ScriptedAnswer::turn([Step::reasoning("Easy."), Step::text("Four.")])]);
+    let (run, result) = ask(&harness, &claude, "What is two and two?", &[]);
     assert_eq!((run.code, &result["result"]), (Some(0), &json!("Four.")), "{}", run.all());
-    let request = &lab.requests()[0];
+    let request = &harness.requests()[0];
     let sent = request.body.to_string();
     assert_eq!(request.header("authorization"), Some("Bearer upstream-key"));
     assert!(!sent.contains("x-anthropic-billing-header"), "the billing block is not for the model");
-    assert!(!sent.contains(&lab.token()), "the token stays here");
+    assert!(!sent.contains(&harness.token()), "the token stays here");
     let roles: Vec<&str> = request.body["messages"]
         .as_array()
         .expect("messages")
@@ -59,10 +59,10 @@ fn a_command_creates_a_file() {
         "Bash",
         json!({ "command": "echo hello > made.txt", "description": "Makes it" }),
     );
-    let lab = Lab::new("claude-bash", [call, ScriptedAnswer::text("Made it.")]);
-    let (run, result) = ask(&lab, &claude, "Make a file.", &[]);
+    let harness = Harness::new("claude-bash", [call, ScriptedAnswer::text("Made it.")]);
+    let (run, result) = ask(&harness, &claude, "Make a file.", &[]);
     assert_eq!((run.code, &result["result"]), (Some(0), &json!("Made it.")), "{}", run.all());
-    assert_eq!(std::fs::read_to_string(lab.dir.join("project/made.txt")).expect("made"), "hello\n");
+    assert_eq!(std::fs::read_to_string(harness.dir.join("project/made.txt")).expect("made"), "hello\n");
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn a_file_is_read_and_edited_by_parallel_calls() {
         call(0, "Read", json!({ "file_path": "a.txt" })),
         call(1, "Bash", json!({ "command": "pwd", "description": "Where" })),
     ]);
-    let lab = Lab::new(
+    let harness = Harness::new(
         "claude-edit",
         [
             both,
@@ -92,11 +92,11 @@ fn a_file_is_read_and_edited_by_parallel_calls() {
             ScriptedAnswer::text("Changed."),
         ],
     );
-    std::fs::write(lab.dir.join("project/a.txt"), "one\n").expect("written");
-    let (run, result) = ask(&lab, &claude, "Change one to two in a.txt.", &[]);
+    std::fs::write(harness.dir.join("project/a.txt"), "one\n").expect("written");
+    let (run, result) = ask(&harness, &claude, "Change one to two in a.txt.", &[]);
     assert_eq!((run.code, &result["result"]), (Some(0), &json!("Changed.")), "{}", run.all());
-    assert_eq!(std::fs::read_to_string(lab.dir.join("project/a.txt")).expect("read"), "two\n");
-    let both = results(&lab, 1);
+    assert_eq!(std::fs::read_to_string(harness.dir.join("project/a.txt")).expect("read"), "two\n");
+    let both = results(&harness, 1);
     assert_eq!(both.len(), 2, "both calls were answered: {both:?}");
     assert!(both[0].contains("one") && both[1].contains("project"), "each by its own result: {both:?}");
 }
@@ -112,12 +112,12 @@ fn errors_are_shown() {
         (400, "no such thing"),
     ] {
         let error = ScriptedAnswer::error(status, json!({ "error": { "message": words } }));
-        let lab = Lab::configured("claude-errors", [error], "", limits);
-        let (run, result) = ask(&lab, &claude, "Hello", &[]);
+        let harness = Harness::configured("claude-errors", [error], "", limits);
+        let (run, result) = ask(&harness, &claude, "Hello", &[]);
         let said = result["result"].as_str().unwrap_or_default();
         assert_eq!((run.code, &result["is_error"]), (Some(1), &json!(true)), "{status}: {}", run.all());
         assert!(said.contains(words), "{status}: {said}");
-        let asked = lab.requests().len();
+        let asked = harness.requests().len();
         assert!(asked <= 2, "{status} cost {asked} requests");
     }
 }
@@ -127,8 +127,8 @@ fn a_long_stream_arrives_whole() {
     let Some(claude) = program(CLAUDE) else { return };
     let text = "All work and no play makes a dull test. ".repeat(2000);
     let answer = ScriptedAnswer::turn([Step::Text { text: text.clone(), pieces: 4000, gap_us: 200 }]);
-    let lab = Lab::new("claude-long", [answer]);
-    let (run, result) = ask(&lab, &claude, "Write a lot.", &[]);
+    let harness = Harness::new("claude-long", [answer]);
+    let (run, result) = ask(&harness, &claude, "Write a lot.", &[]);
     assert_eq!(run.code, Some(0), "{}", run.all());
     assert_eq!(result["result"].as_str().map(str::trim), Some(text.trim()));
 }
@@ -138,7 +138,7 @@ fn a_subtask_has_a_conversation_of_its_own() {
     let Some(claude) = program(CLAUDE) else { return };
     let task =
         json!({ "description": "Look", "prompt": "Count the files.", "subagent_type": "general-purpose" });
-    let lab = Lab::new(
+    let harness = Harness::new(
         "claude-task",
         [
             ScriptedAnswer::call("call_1", "Agent", task),
@@ -146,7 +146,7 @@ fn a_subtask_has_a_conversation_of_its_own() {
             ScriptedAnswer::text("The helper counted none."),
         ],
     );
-    let (run, result) = ask(&lab, &claude, "Delegate the counting.", &[]);
+    let (run, result) = ask(&harness, &claude, "Delegate the counting.", &[]);
     assert_eq!((run.code, &result["result"]), (Some(0), &json!("The helper counted none.")), "{}", run.all());
-    assert_eq!(lab.requests().len(), 3);
+    assert_eq!(harness.requests().len(), 3);
 }

@@ -6,40 +6,41 @@
 mod support;
 
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use latimer_adapters::scripted::{ScriptedAnswer, Step};
 use serde_json::{Value, json};
-use support::{Lab, finish, program};
+use support::{Harness, finish, program, wait_until};
 
 const CODEX: &str = "LATIMER_CODEX";
 
 /// The messages of a request as the provider got them.
-fn messages(lab: &Lab, number: usize) -> Vec<Value> {
-    let requests = lab.requests();
+fn messages(harness: &Harness, number: usize) -> Vec<Value> {
+    let requests = harness.requests();
     let request = requests.get(number).unwrap_or_else(|| panic!("request {number} of {}", requests.len()));
     request.body["messages"].as_array().expect("messages").clone()
 }
 
-fn tool_outputs(lab: &Lab, number: usize) -> Vec<String> {
+fn tool_outputs(harness: &Harness, number: usize) -> Vec<String> {
     let text = |message: &Value| message["content"].as_str().unwrap_or_default().to_owned();
-    messages(lab, number).iter().filter(|message| message["role"] == "tool").map(text).collect()
+    messages(harness, number).iter().filter(|message| message["role"] == "tool").map(text).collect()
 }
 
 #[test]
 fn plain_answer() {
     let Some(codex) = program(CODEX) else { return };
-    let lab = Lab::new("plain", [ScriptedAnswer::turn([Step::reasoning("Easy."), Step::text("Four.")])]);
-    let run = lab.codex(&codex, &["What is two and two?"]);
+    let harness =
+        Harness::new("plain", [ScriptedAnswer::turn([Step::reasoning("Easy."), Step::text("Four.")])]);
+    let run = harness.codex(&codex, &["What is two and two?"]);
     assert_eq!((run.code, run.messages()), (Some(0), vec!["Four.".to_owned()]), "{}", run.all());
-    let request = &lab.requests()[0];
+    let request = &harness.requests()[0];
     assert_eq!(request.header("authorization"), Some("Bearer upstream-key"));
     assert!(
         request.body["tools"]
             .as_array()
             .is_some_and(|tools| tools.iter().all(|tool| tool["type"] == "function"))
     );
-    let token = lab.token();
+    let token = harness.token();
     assert!(
         !request.body.to_string().contains(&token)
             && !request.headers.iter().any(|(_, value)| value.contains(&token))
@@ -50,25 +51,26 @@ fn plain_answer() {
 fn a_command_creates_a_file() {
     let Some(codex) = program(CODEX) else { return };
     let call = ScriptedAnswer::call("call_1", "exec_command", json!({"cmd": "echo hello > made.txt"}));
-    let lab = Lab::new("exec", [call, ScriptedAnswer::text("Made it.")]);
-    let run = lab.codex(&codex, &["Make a file."]);
+    let harness = Harness::new("exec", [call, ScriptedAnswer::text("Made it.")]);
+    let run = harness.codex(&codex, &["Make a file."]);
     assert_eq!((run.code, run.messages()), (Some(0), vec!["Made it.".to_owned()]), "{}", run.all());
-    assert_eq!(std::fs::read_to_string(lab.dir.join("project/made.txt")).expect("made"), "hello\n");
-    assert!(tool_outputs(&lab, 1)[0].contains("exited with code 0"), "{:?}", tool_outputs(&lab, 1));
+    assert_eq!(std::fs::read_to_string(harness.dir.join("project/made.txt")).expect("made"), "hello\n");
+    assert!(tool_outputs(&harness, 1)[0].contains("exited with code 0"), "{:?}", tool_outputs(&harness, 1));
 }
 
 #[test]
 fn a_command_creates_a_file_over_a_websocket() {
     let Some(codex) = program(CODEX) else { return };
     let call = ScriptedAnswer::call("call_1", "exec_command", json!({"cmd": "echo hello > made.txt"}));
-    let lab = Lab::configured("exec-ws", [call, ScriptedAnswer::text("Made it.")], "websocket = true", "");
-    let run = lab.codex(&codex, &["Make a file."]);
+    let harness =
+        Harness::configured("exec-ws", [call, ScriptedAnswer::text("Made it.")], "websocket = true", "");
+    let run = harness.codex(&codex, &["Make a file."]);
     assert_eq!((run.code, run.messages()), (Some(0), vec!["Made it.".to_owned()]), "{}", run.all());
-    assert_eq!(std::fs::read_to_string(lab.dir.join("project/made.txt")).expect("made"), "hello\n");
-    assert!(tool_outputs(&lab, 1)[0].contains("exited with code 0"), "{:?}", tool_outputs(&lab, 1));
-    assert_eq!(lab.requests().len(), 2, "a warm-up asks no provider");
+    assert_eq!(std::fs::read_to_string(harness.dir.join("project/made.txt")).expect("made"), "hello\n");
+    assert!(tool_outputs(&harness, 1)[0].contains("exited with code 0"), "{:?}", tool_outputs(&harness, 1));
+    assert_eq!(harness.requests().len(), 2, "a warm-up asks no provider");
     // The proof that it was the WebSocket: it carried every turn.
-    let (turns, sockets) = lab.settled_sockets();
+    let (turns, sockets) = harness.settled_sockets();
     let carried: u64 = sockets.iter().filter_map(|socket| socket["requests"].as_u64()).sum();
     assert!(turns >= 2 && carried == turns, "{turns} turns: {sockets:?}");
 }
@@ -78,27 +80,23 @@ fn over_a_websocket_too_a_stopped_proxy_is_outlived() {
     let Some(codex) = program(CODEX) else { return };
     let call =
         ScriptedAnswer::call("call_1", "exec_command", json!({"cmd": "sleep 2; echo hello > made.txt"}));
-    let mut lab = Lab::configured(
+    let mut harness = Harness::configured(
         "sigterm-ws",
         [call, ScriptedAnswer::text("Made it.")],
         "websocket = true\ngrace = \"500ms\"",
         "",
     );
-    let client = lab.codex_command(&codex, &["Make a file."]).spawn().expect("latimer runs");
-    let begun = Instant::now();
-    while lab.log_events("turn.done").len() < 2 {
-        assert!(begun.elapsed() < Duration::from_secs(30), "no call was made");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let client = harness.codex_command(&codex, &["Make a file."]).spawn().expect("latimer runs");
+    wait_until("a call was made", || harness.log_events("turn.done").len() >= 2);
     // Between two requests of a turn: the successor knows nothing of the connection's answers.
-    let address = lab.url.trim_start_matches("http://").to_owned();
-    lab.signal("TERM");
-    assert_eq!(lab.proxy.wait().expect("ended").code(), Some(0));
-    let (proxy, _) = support::serve(&lab.dir, &["--listen", &address]);
-    lab.proxy = proxy;
+    let address = harness.url.trim_start_matches("http://").to_owned();
+    harness.signal("TERM");
+    assert_eq!(harness.proxy.wait().expect("ended").code(), Some(0));
+    let (proxy, _) = support::serve(&harness.dir, &["--listen", &address]);
+    harness.proxy = proxy;
     let run = finish(client);
     assert_eq!((run.code, run.messages()), (Some(0), vec!["Made it.".to_owned()]), "{}", run.all());
-    assert!(tool_outputs(&lab, 1)[0].contains("exited with code 0"), "{:?}", tool_outputs(&lab, 1));
+    assert!(tool_outputs(&harness, 1)[0].contains("exited with code 0"), "{:?}", tool_outputs(&harness, 1));
 }
 
 #[test]
@@ -113,14 +111,14 @@ fn a_patch_changes_a_file() {
         gap_us: 0,
         index: 0,
     }]);
-    let lab = Lab::new("patch", [call, ScriptedAnswer::text("Patched.")]);
-    let run = lab.codex(&codex, &["Patch it."]);
+    let harness = Harness::new("patch", [call, ScriptedAnswer::text("Patched.")]);
+    let run = harness.codex(&codex, &["Patch it."]);
     assert_eq!((run.code, run.messages()), (Some(0), vec!["Patched.".to_owned()]), "{}", run.all());
     assert_eq!(
-        std::fs::read_to_string(lab.dir.join("project/patched.txt")).expect("made"),
+        std::fs::read_to_string(harness.dir.join("project/patched.txt")).expect("made"),
         "żółw \"quoted\" \\ 😀\n"
     );
-    let history = messages(&lab, 1);
+    let history = messages(&harness, 1);
     let sent = history
         .iter()
         .find_map(|message| message["tool_calls"][0]["function"]["arguments"].as_str())
@@ -132,14 +130,14 @@ fn a_patch_changes_a_file() {
 fn an_mcp_tool_in_a_namespace() {
     let Some(codex) = program(CODEX) else { return };
     let call = ScriptedAnswer::call("call_1", "mcp__lab__add", json!({"a": 2, "b": 40}));
-    let lab = Lab::new("mcp", [call, ScriptedAnswer::text("Forty-two.")]);
-    let server = lab.dir.join("server.py");
+    let harness = Harness::new("mcp", [call, ScriptedAnswer::text("Forty-two.")]);
+    let server = harness.dir.join("server.py");
     std::fs::write(&server, include_str!("support/mcp_server.py")).expect("written");
     let args =
         format!("mcp_servers.lab.args=[{}]", serde_json::Value::from(server.to_string_lossy().into_owned()));
-    let run = lab.codex(&codex, &["-c", "mcp_servers.lab.command=\"python3\"", "-c", &args, "Add."]);
+    let run = harness.codex(&codex, &["-c", "mcp_servers.lab.command=\"python3\"", "-c", &args, "Add."]);
     assert_eq!((run.code, run.messages()), (Some(0), vec!["Forty-two.".to_owned()]), "{}", run.all());
-    assert!(tool_outputs(&lab, 1)[0].contains("the sum is 42"), "{:?}", tool_outputs(&lab, 1));
+    assert!(tool_outputs(&harness, 1)[0].contains("the sum is 42"), "{:?}", tool_outputs(&harness, 1));
 }
 
 #[test]
@@ -154,35 +152,35 @@ fn parallel_calls_are_all_answered() {
         index,
     };
     let answer = ScriptedAnswer::turn([Step::text("Two at once."), call(0, "echo one"), call(1, "echo two")]);
-    let lab = Lab::new("parallel", [answer, ScriptedAnswer::text("Both.")]);
-    let run = lab.codex(&codex, &["Do both."]);
+    let harness = Harness::new("parallel", [answer, ScriptedAnswer::text("Both.")]);
+    let run = harness.codex(&codex, &["Do both."]);
     assert_eq!(run.code, Some(0), "{}", run.all());
-    let history = messages(&lab, 1);
+    let history = messages(&harness, 1);
     let calls = history
         .iter()
         .filter_map(|message| message["tool_calls"].as_array())
         .map(Vec::len)
         .collect::<Vec<_>>();
     assert_eq!(calls, [2], "one message holds both calls");
-    let outputs = tool_outputs(&lab, 1);
+    let outputs = tool_outputs(&harness, 1);
     assert!(outputs[0].contains("one") && outputs[1].contains("two"), "{outputs:?}");
 }
 
 #[test]
 fn an_image_arrives() {
     let Some(codex) = program(CODEX) else { return };
-    let lab = Lab::new("image", [ScriptedAnswer::text("A dot.")]);
+    let harness = Harness::new("image", [ScriptedAnswer::text("A dot.")]);
     let png: [u8; 67] = [
         0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a, 0, 0, 0, 13, b'I', b'H', b'D', b'R', 0, 0, 0, 1, 0,
         0, 0, 1, 8, 0, 0, 0, 0, 0x3a, 0x7e, 0x9b, 0x55, 0, 0, 0, 10, b'I', b'D', b'A', b'T', 0x78, 0x9c,
         0x63, 0x60, 0, 0, 0, 2, 0, 1, 0x48, 0xaf, 0xa4, 0x71, 0, 0, 0, 0, b'I', b'E', b'N', b'D', 0xae, 0x42,
         0x60, 0x82,
     ];
-    let path = lab.dir.join("dot.png");
+    let path = harness.dir.join("dot.png");
     std::fs::write(&path, png).expect("written");
-    let run = lab.codex(&codex, &["What is this?", "-i", &path.to_string_lossy()]);
+    let run = harness.codex(&codex, &["What is this?", "-i", &path.to_string_lossy()]);
     assert_eq!((run.code, run.messages()), (Some(0), vec!["A dot.".to_owned()]), "{}", run.all());
-    let history = Value::from(messages(&lab, 0)).to_string();
+    let history = Value::from(messages(&harness, 0)).to_string();
     assert!(
         history.contains("\"type\":\"image_url\"") && history.contains("data:image/png;base64,"),
         "no image arrived"
@@ -194,17 +192,17 @@ fn a_session_is_resumed_with_its_history() {
     let Some(codex) = program(CODEX) else { return };
     let endpoint = "quirks = { echo_reasoning = \"always\" }";
     let first = ScriptedAnswer::turn([Step::reasoning("A secret thought."), Step::text("One.")]);
-    let lab = Lab::configured("resume", [first, ScriptedAnswer::text("Two.")], "", endpoint);
-    let run = lab.codex(&codex, &["Count."]);
+    let harness = Harness::configured("resume", [first, ScriptedAnswer::text("Two.")], "", endpoint);
+    let run = harness.codex(&codex, &["Count."]);
     assert_eq!(run.code, Some(0), "{}", run.all());
     let thread = run
         .events()
         .iter()
         .find_map(|event| event["thread_id"].as_str().map(str::to_owned))
         .expect("a thread");
-    let run = lab.codex(&codex, &["resume", &thread, "Go on."]);
+    let run = harness.codex(&codex, &["resume", &thread, "Go on."]);
     assert_eq!((run.code, run.messages()), (Some(0), vec!["Two.".to_owned()]), "{}", run.all());
-    let history = messages(&lab, 1);
+    let history = messages(&harness, 1);
     let answer = history.iter().find(|message| message["role"] == "assistant").expect("the first answer");
     assert_eq!(
         (&answer["content"], &answer["reasoning_content"]),
@@ -240,12 +238,16 @@ fn errors_are_read(server: &str, passing: usize) {
     ];
     for (status, words, shown, most) in cases {
         // One retry of ours for each of Codex's requests keeps the test short.
-        let lab =
-            Lab::configured("errors", [ScriptedAnswer::error(status, body(words))], server, "retries = 1");
-        let run = lab.codex(&codex, &["Go."]);
+        let harness = Harness::configured(
+            "errors",
+            [ScriptedAnswer::error(status, body(words))],
+            server,
+            "retries = 1",
+        );
+        let run = harness.codex(&codex, &["Go."]);
         assert_eq!(run.code, Some(1), "{status} {}", run.all());
         assert!(run.all().contains(shown), "{status}: not shown: {shown}\n{}", run.all());
-        assert!(lab.requests().len() <= most, "{status}: {} requests", lab.requests().len());
+        assert!(harness.requests().len() <= most, "{status}: {} requests", harness.requests().len());
     }
 }
 
@@ -254,8 +256,8 @@ fn a_rate_limit_is_waited_for() {
     let Some(codex) = program(CODEX) else { return };
     let limited =
         ScriptedAnswer::error(429, json!({"error": {"message": "slow down"}})).header("retry-after", "1");
-    let lab = Lab::new("limit", [limited.clone(), limited, ScriptedAnswer::text("At last.")]);
-    let run = lab.codex(&codex, &["Go."]);
+    let harness = Harness::new("limit", [limited.clone(), limited, ScriptedAnswer::text("At last.")]);
+    let run = harness.codex(&codex, &["Go."]);
     assert_eq!((run.code, run.messages()), (Some(0), vec!["At last.".to_owned()]), "{}", run.all());
     assert!(!run.all().contains("Reconnecting"), "the client noticed: {}", run.all());
 }
@@ -264,8 +266,8 @@ fn a_rate_limit_is_waited_for() {
 fn an_upstream_that_breaks_in_mid_stream_is_asked_again() {
     let Some(codex) = program(CODEX) else { return };
     let half = ScriptedAnswer::steps([Step::text("It beg"), Step::sleep(50), Step::Cut]);
-    let lab = Lab::new("cut", [half, ScriptedAnswer::text("It began and ended.")]);
-    let run = lab.codex(&codex, &["Go."]);
+    let harness = Harness::new("cut", [half, ScriptedAnswer::text("It began and ended.")]);
+    let run = harness.codex(&codex, &["Go."]);
     assert_eq!(run.code, Some(0), "{}", run.all());
     assert_eq!(run.messages().last().map(String::as_str), Some("It began and ended."), "{}", run.all());
 }
@@ -274,19 +276,18 @@ fn an_upstream_that_breaks_in_mid_stream_is_asked_again() {
 fn a_stopped_proxy_ends_its_streams_and_its_successor_goes_on() {
     let Some(codex) = program(CODEX) else { return };
     let slow = ScriptedAnswer::steps([Step::text("Slowly"), Step::Stall]);
-    let mut lab = Lab::configured("sigterm", [slow, ScriptedAnswer::text("Done.")], "grace = \"500ms\"", "");
-    let client = lab.codex_command(&codex, &["Go."]).spawn().expect("latimer runs");
-    let begun = Instant::now();
-    while lab.requests().is_empty() && begun.elapsed() < Duration::from_secs(30) {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let mut harness =
+        Harness::configured("sigterm", [slow, ScriptedAnswer::text("Done.")], "grace = \"500ms\"", "");
+    let client = harness.codex_command(&codex, &["Go."]).spawn().expect("latimer runs");
+    wait_until("the provider is asked", || !harness.requests().is_empty());
+    // Time for the first words to be on their way; a stop before them is outlived as well.
     std::thread::sleep(Duration::from_millis(300));
-    let address = lab.url.trim_start_matches("http://").to_owned();
-    lab.signal("TERM");
-    let status = lab.proxy.wait().expect("ended");
+    let address = harness.url.trim_start_matches("http://").to_owned();
+    harness.signal("TERM");
+    let status = harness.proxy.wait().expect("ended");
     assert_eq!(status.code(), Some(0), "a stop that was asked for is no failure");
-    let (proxy, _) = support::serve(&lab.dir, &["--listen", &address]);
-    lab.proxy = proxy;
+    let (proxy, _) = support::serve(&harness.dir, &["--listen", &address]);
+    harness.proxy = proxy;
     let run = finish(client);
     assert_eq!(run.code, Some(0), "{}", run.all());
     assert_eq!(run.messages().last().map(String::as_str), Some("Done."), "{}", run.all());
@@ -295,15 +296,15 @@ fn a_stopped_proxy_ends_its_streams_and_its_successor_goes_on() {
 #[test]
 fn nothing_of_the_persons_is_touched() {
     let Some(codex) = program(CODEX) else { return };
-    let lab = Lab::new("untouched", [ScriptedAnswer::text("Hi.")]);
-    let config = lab.dir.join("home/.codex/config.toml");
+    let harness = Harness::new("untouched", [ScriptedAnswer::text("Hi.")]);
+    let config = harness.dir.join("home/.codex/config.toml");
     std::fs::write(&config, "# mine\nmodel = \"something-else\"\n").expect("written");
-    let run = lab.codex(&codex, &["Hi."]);
+    let run = harness.codex(&codex, &["Hi."]);
     assert_eq!((run.code, run.messages()), (Some(0), vec!["Hi.".to_owned()]), "{}", run.all());
     assert_eq!(
         std::fs::read_to_string(&config).expect("still there"),
         "# mine\nmodel = \"something-else\"\n"
     );
-    let listed = support::output(Command::new("ls").arg("-A").arg(lab.dir.join("home")));
+    let listed = support::output(Command::new("ls").arg("-A").arg(harness.dir.join("home")));
     assert_eq!(String::from_utf8_lossy(&listed.stdout).trim(), ".codex");
 }

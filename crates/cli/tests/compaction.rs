@@ -6,7 +6,7 @@ mod support;
 use latimer_adapters::scripted::{ScriptedAnswer, Step};
 use latimer_protocol::responses::legality;
 use serde_json::{Value, json};
-use support::{Lab, body, dechunk, status};
+use support::{Harness, body, dechunk, status};
 
 fn message(role: &str, text: &str) -> Value {
     json!({ "type": "message", "role": role, "content": [{ "type": "input_text", "text": text }] })
@@ -21,19 +21,19 @@ fn history(output: &str) -> Vec<Value> {
     ]
 }
 
-fn asked(lab: &Lab, number: usize) -> String {
-    lab.requests()[number].body["messages"].to_string()
+fn asked(harness: &Harness, number: usize) -> String {
+    harness.requests()[number].body["messages"].to_string()
 }
 
 #[test]
 fn a_trigger_gets_one_item_that_stands_for_the_history() {
-    let lab =
-        Lab::new("trigger", [ScriptedAnswer::text("We made a file."), ScriptedAnswer::text("Going on.")]);
+    let harness =
+        Harness::new("trigger", [ScriptedAnswer::text("We made a file."), ScriptedAnswer::text("Going on.")]);
     let mut input = history("a.txt");
     input.push(json!({ "type": "compaction_trigger" }));
     let tools = json!([{ "type": "function", "name": "exec" }]);
     let request = json!({ "model": "glm-5", "stream": true, "input": input, "tools": tools });
-    let answer = dechunk(&lab.post(&request.to_string(), ""));
+    let answer = dechunk(&harness.post(&request.to_string(), ""));
     assert_eq!(legality::check(answer.as_bytes()), Vec::<String>::new(), "{answer}");
     let done = answer.lines().filter_map(|line| line.strip_prefix("data: ")).filter_map(|data| {
         let value: Value = serde_json::from_str(data).ok()?;
@@ -43,16 +43,16 @@ fn a_trigger_gets_one_item_that_stands_for_the_history() {
     assert_eq!(items.len(), 1, "exactly one item");
     assert_eq!(items[0]["type"], "compaction");
     assert!(!answer.contains("We made a file"), "the summary travels sealed");
-    let question = asked(&lab, 0);
+    let question = asked(&harness, 0);
     assert!(
         question.contains("Person: make a file") && question.contains("Tool answered: a.txt"),
         "{question}"
     );
-    assert!(lab.requests()[0].body.get("tools").is_none(), "notes are words");
+    assert!(harness.requests()[0].body.get("tools").is_none(), "notes are words");
 
     let next = json!({ "model": "glm-5", "input": [message("developer", "rules"), items[0], message("user", "go on")] });
-    assert_eq!(status(&lab.post(&next.to_string(), "")), 200);
-    assert!(asked(&lab, 1).contains("We made a file."), "the summary came back: {}", asked(&lab, 1));
+    assert_eq!(status(&harness.post(&next.to_string(), "")), 200);
+    assert!(asked(&harness, 1).contains("We made a file."), "the summary came back: {}", asked(&harness, 1));
 }
 
 #[test]
@@ -62,19 +62,22 @@ fn a_history_that_is_too_long_is_summarised_in_parts() {
         json!({ "error": { "message": "maximum context length is 8192 tokens" } }),
     );
     let parts = (1..=40).map(|part| ScriptedAnswer::text(format!("notes {part}")));
-    let lab = Lab::new("parts", [too_long].into_iter().chain(parts));
+    let harness = Harness::new("parts", [too_long].into_iter().chain(parts));
     let input: Vec<Value> =
         (0..20).map(|turn| message("user", &format!("request {turn} {}", "x".repeat(400)))).collect();
-    let answer =
-        lab.post_to("/v1/responses/compact", &json!({ "model": "glm-5", "input": input }).to_string(), "");
+    let answer = harness.post_to(
+        "/v1/responses/compact",
+        &json!({ "model": "glm-5", "input": input }).to_string(),
+        "",
+    );
     assert_eq!(status(&answer), 200, "{answer}");
     let compaction: Value = serde_json::from_str(body(&answer)).expect("JSON");
     assert_eq!(compaction["object"], "response.compaction");
     let output = compaction["output"].as_array().expect("items");
     assert_eq!((output.len(), &output[20]["type"]), (21, &json!("compaction")), "the person's words stay");
-    let count = lab.requests().len();
+    let count = harness.requests().len();
     assert!(count > 2, "{count}");
-    let last = asked(&lab, count - 1);
+    let last = asked(&harness, count - 1);
     assert!(last.contains(&format!("notes {}", count - 2)) && last.contains("request 19"), "{last}");
     assert!(compaction["usage"]["input_tokens"].as_u64() >= Some(20), "all questions are counted");
 }
@@ -86,20 +89,20 @@ fn half_a_summary_is_none() {
         ("cut", ScriptedAnswer::steps([Step::text("We ma"), Step::Cut])),
         ("empty", ScriptedAnswer::text(" ")),
     ] {
-        let lab = Lab::configured(name, [half], "", "retries = 0");
+        let harness = Harness::configured(name, [half], "", "retries = 0");
         let request = json!({ "model": "glm-5", "input": history("a.txt") });
-        let answer = lab.post_to("/v1/responses/compact", &request.to_string(), "");
+        let answer = harness.post_to("/v1/responses/compact", &request.to_string(), "");
         assert!(status(&answer) >= 400 && !answer.contains("compaction\""), "{name}: {answer}");
     }
 }
 
 #[test]
 fn a_compaction_of_somebody_else_is_no_reason_to_fail_for_ever() {
-    let lab = Lab::new("foreign", [ScriptedAnswer::text("fine")]);
+    let harness = Harness::new("foreign", [ScriptedAnswer::text("fine")]);
     let foreign = json!({ "type": "compaction", "encrypted_content": "gAAAAA" });
-    let answer =
-        lab.post(&json!({ "model": "glm-5", "input": [foreign, message("user", "go on")] }).to_string(), "");
+    let answer = harness
+        .post(&json!({ "model": "glm-5", "input": [foreign, message("user", "go on")] }).to_string(), "");
     assert_eq!(status(&answer), 200, "{answer}");
-    let trace = lab.http(&lab.get("/v1/turns"), b"");
+    let trace = harness.http(&harness.get("/v1/turns"), b"");
     assert!(trace.contains("a compaction of another provider was left out"), "{trace}");
 }

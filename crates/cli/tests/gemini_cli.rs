@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 
 use latimer_adapters::scripted::{ScriptedAnswer, Step};
 use serde_json::json;
-use support::{Lab, Run, program};
+use support::{Harness, Run, program};
 
 const GEMINI: &str = "LATIMER_GEMINI";
 
-/// A lab whose state is nowhere below a folder that others can write to: the CLI passes over settings there.
+/// A proxy whose state is nowhere below a folder that others can write to: the CLI passes over settings there.
 struct Private {
-    lab: Lab,
+    harness: Harness,
     dir: PathBuf,
 }
 
@@ -38,15 +38,15 @@ impl Private {
         for inside in ["home/.codex", "project"] {
             std::fs::create_dir_all(dir.join(inside)).expect("made");
         }
-        Self { lab: Lab::inside(dir.clone(), answers, "", ""), dir }
+        Self { harness: Harness::inside(dir.clone(), answers, "", ""), dir }
     }
 }
 
 impl std::ops::Deref for Private {
-    type Target = Lab;
+    type Target = Harness;
 
-    fn deref(&self) -> &Lab {
-        &self.lab
+    fn deref(&self) -> &Harness {
+        &self.harness
     }
 }
 
@@ -59,8 +59,8 @@ impl Drop for Private {
     }
 }
 
-fn ask(lab: &Lab, gemini: &str, question: &str) -> Run {
-    lab.client(
+fn ask(harness: &Harness, gemini: &str, question: &str) -> Run {
+    harness.client(
         "gemini",
         gemini,
         &["--skip-trust", "--yolo", "-p", question],
@@ -71,13 +71,13 @@ fn ask(lab: &Lab, gemini: &str, question: &str) -> Run {
 #[test]
 fn plain_answer() {
     let Some(gemini) = program(GEMINI) else { return };
-    let lab =
+    let harness =
         Private::new("gemini-plain", [ScriptedAnswer::turn([Step::reasoning("Easy."), Step::text("Four.")])]);
-    let run = ask(&lab, &gemini, "What is two and two?");
+    let run = ask(&harness, &gemini, "What is two and two?");
     assert_eq!((run.code, run.stdout.trim()), (Some(0), "Four."), "{}", run.all());
-    let request = &lab.requests()[0];
+    let request = &harness.requests()[0];
     assert_eq!(request.header("authorization"), Some("Bearer upstream-key"));
-    assert!(!request.body.to_string().contains(&lab.token()));
+    assert!(!request.body.to_string().contains(&harness.token()));
 }
 
 #[test]
@@ -88,12 +88,12 @@ fn a_command_creates_a_file() {
         "run_shell_command",
         json!({ "command": "echo hello > made.txt", "description": "Makes it" }),
     );
-    let lab = Private::new("gemini-shell", [call, ScriptedAnswer::text("Made it.")]);
-    let run = ask(&lab, &gemini, "Make a file.");
+    let harness = Private::new("gemini-shell", [call, ScriptedAnswer::text("Made it.")]);
+    let run = ask(&harness, &gemini, "Make a file.");
     assert_eq!(run.code, Some(0), "{}", run.all());
     assert!(run.stdout.contains("Made it."), "{}", run.all());
-    assert_eq!(std::fs::read_to_string(lab.dir.join("project/made.txt")).expect("made"), "hello\n");
-    let second = lab.requests()[1].body["messages"].as_array().expect("messages").clone();
+    assert_eq!(std::fs::read_to_string(harness.dir.join("project/made.txt")).expect("made"), "hello\n");
+    let second = harness.requests()[1].body["messages"].as_array().expect("messages").clone();
     let output = second.last().expect("a message");
     assert_eq!((&output["role"], &output["tool_call_id"]), (&json!("tool"), &json!("call_1")));
 }
@@ -103,9 +103,9 @@ fn a_wrong_key_is_told_at_once() {
     let Some(gemini) = program(GEMINI) else { return };
     let wrong =
         || ScriptedAnswer::error(401, json!({ "error": { "message": "the key of the provider is wrong" } }));
-    let lab = Private::new("gemini-error", [wrong(), wrong()]);
-    let run = ask(&lab, &gemini, "Hello");
+    let harness = Private::new("gemini-error", [wrong(), wrong()]);
+    let run = ask(&harness, &gemini, "Hello");
     assert_ne!(run.code, Some(0), "{}", run.all());
     assert!(run.all().contains("the key of the provider is wrong"), "{}", run.all());
-    assert!(lab.requests().len() <= 2, "{} requests", lab.requests().len());
+    assert!(harness.requests().len() <= 2, "{} requests", harness.requests().len());
 }

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use latimer_adapters::scripted::ScriptedAnswer;
 use serde_json::{Value, json};
-use support::Lab;
+use support::Harness;
 
 /// One request that must be refused.
 struct Case {
@@ -100,10 +100,11 @@ fn cases() -> Vec<Case> {
 
 #[test]
 fn rare_kinds_of_bad_requests_are_refused_in_words() {
-    let lab = Lab::configured("http", [ScriptedAnswer::text("Hello.")], "body_limit = \"1MiB\"", OTHER);
-    let token = lab.token();
+    let harness =
+        Harness::configured("http", [ScriptedAnswer::text("Hello.")], "body_limit = \"1MiB\"", OTHER);
+    let token = harness.token();
     for case in cases() {
-        let answer = lab.http(&case.head(&token), case.body.as_bytes());
+        let answer = harness.http(&case.head(&token), case.body.as_bytes());
         let what = case.what;
         assert!(answer.starts_with(&format!("HTTP/1.1 {} ", case.status)), "{what}: {answer}");
         let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
@@ -117,14 +118,14 @@ fn rare_kinds_of_bad_requests_are_refused_in_words() {
         let message = error["error"]["message"].as_str().unwrap_or_default();
         assert!(message.len() > 20, "{what}: what to do next is not in {body}");
     }
-    assert_eq!(lab.requests(), [], "a refused request reached the provider");
-    assert!(lab.post(&good(), "").starts_with("HTTP/1.1 200"), "the good one is not answered");
+    assert_eq!(harness.requests(), [], "a refused request reached the provider");
+    assert!(harness.post(&good(), "").starts_with("HTTP/1.1 200"), "the good one is not answered");
 }
 
 #[test]
 fn compressed_bodies_are_read_and_bombs_are_not() {
     use std::process::{Command, Stdio};
-    let lab = Lab::configured("gzip", [ScriptedAnswer::text("Hello.")], "body_limit = \"1MiB\"", "");
+    let harness = Harness::configured("gzip", [ScriptedAnswer::text("Hello.")], "body_limit = \"1MiB\"", "");
     let gzip = |bytes: &[u8]| {
         let mut child =
             Command::new("gzip").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("gzip runs");
@@ -139,23 +140,23 @@ fn compressed_bodies_are_read_and_bombs_are_not() {
         let packed = gzip(&plain);
         let head = format!(
             "{POST}\r\nhost: localhost\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
-            lab.token(),
+            harness.token(),
             packed.len()
         );
-        let answer = lab.http(&head, &packed);
+        let answer = harness.http(&head, &packed);
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{} bytes: {answer}", plain.len());
     }
 }
 
 #[test]
 fn models_are_listed_for_every_kind_of_client() {
-    let lab = Lab::new("models", [ScriptedAnswer::text("")]);
+    let harness = Harness::new("models", [ScriptedAnswer::text("")]);
     let get = |path: &str| {
         let head = format!(
             "GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\nconnection: close\r\n\r\n",
-            lab.token()
+            harness.token()
         );
-        let answer = lab.http(&head, b"");
+        let answer = harness.http(&head, b"");
         let body = answer.split_once("\r\n\r\n").expect("a head").1.to_owned();
         serde_json::from_str::<Value>(&body).unwrap_or_else(|_| panic!("{path}: {body}"))
     };

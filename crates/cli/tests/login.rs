@@ -16,7 +16,7 @@ use latimer_protocol::secret::Secret;
 use latimer_proxy::accounts::{self, Places};
 use latimer_proxy::config::{Login, state};
 use serde_json::{Value, json};
-use support::{Lab, folder, latimer, status};
+use support::{Harness, WAIT_TIMEOUT, folder, latimer, status};
 
 const SECRETS: [&str; 4] = ["canary-access", "canary-refresh", "canary-secret", "canary-newer"];
 
@@ -109,7 +109,7 @@ fn address(child: &mut Child) -> (String, BufReader<ChildStdout>) {
 
 fn field(url: &str, name: &str) -> String {
     let query = url.split_once('?').expect("a query").1;
-    let value = query.split('&').find_map(|pair| pair.strip_prefix(&format!("{name}="))).expect(name);
+    let value = query.split('&').find_map(|harness| harness.strip_prefix(&format!("{name}="))).expect(name);
     value.replace("%3A", ":").replace("%2F", "/")
 }
 
@@ -245,10 +245,8 @@ fn a_client_that_leaves_stops_no_refresh() {
         let begun = std::future::poll_fn(|cx| Poll::Ready(leaving.as_mut().poll(cx).is_pending()));
         assert!(begun.await, "it has to be waited for");
         drop(leaving);
-        for _ in 0..500 {
-            if account.state(now()).state == "ok" {
-                break;
-            }
+        let started_at = std::time::Instant::now();
+        while account.state(now()).state != "ok" && started_at.elapsed() < WAIT_TIMEOUT {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
     });
@@ -358,7 +356,7 @@ fn an_endpoint_uses_accounts_and_moves_on() {
         ScriptedAnswer::error(401, json!({ "error": { "message": "expired" } })),
         ScriptedAnswer::text("hello"),
     ];
-    let mut lab = Lab::configured("accounts", answers, "", "api_key = []\nlogin = \"codebuff\"");
+    let mut harness = Harness::configured("accounts", answers, "", "api_key = []\nlogin = \"codebuff\"");
     for (id, secret) in [("a@test", "token-a"), ("b@test", "token-b")] {
         let tokens = accounts::file::Tokens {
             id: id.into(),
@@ -367,22 +365,22 @@ fn an_endpoint_uses_accounts_and_moves_on() {
             expires_at: None,
             project: None,
         };
-        let path = accounts::file::path(&lab.dir.join("state"), Login::Codebuff, id);
+        let path = accounts::file::path(&harness.dir.join("state"), Login::Codebuff, id);
         accounts::file::write(&path, Login::Codebuff, &tokens).expect("written");
     }
-    let broken = accounts::file::folder(&lab.dir.join("state"), Login::Codebuff).join("broken.json");
+    let broken = accounts::file::folder(&harness.dir.join("state"), Login::Codebuff).join("broken.json");
     state::write_private(&broken, b"{\"id\":\"c").expect("written");
-    lab.restart();
-    let answer = lab.post(r#"{"model":"glm-5","input":"hello"}"#, "");
+    harness.restart();
+    let answer = harness.post(r#"{"model":"glm-5","input":"hello"}"#, "");
     assert_eq!(status(&answer), 200, "{answer}");
-    let sent: Vec<String> = lab
+    let sent: Vec<String> = harness
         .requests()
         .iter()
         .filter_map(|request| request.header("authorization").map(str::to_owned))
         .collect();
     assert_eq!(sent.len(), 2);
     assert_ne!(sent[0], sent[1], "the second account was used after the first was refused");
-    let document = lab.http(&lab.get("/v1/accounts"), b"");
+    let document = harness.http(&harness.get("/v1/accounts"), b"");
     assert!(
         document.contains("a@test") && document.contains("b@test") && document.contains("half written"),
         "{document}"

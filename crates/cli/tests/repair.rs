@@ -6,7 +6,7 @@ mod support;
 use latimer_adapters::scripted::{ScriptedAnswer, Step};
 use latimer_protocol::responses::legality;
 use serde_json::{Value, json};
-use support::{Lab, dechunk, program};
+use support::{Harness, dechunk, program};
 
 const CODEX: &str = "LATIMER_CODEX";
 
@@ -65,17 +65,17 @@ fn in_pieces(text: &str) -> ScriptedAnswer {
     ScriptedAnswer::turn(steps)
 }
 
-fn ask(lab: &Lab) -> (String, Value) {
-    ask_with(lab, &json!("go"))
+fn ask(harness: &Harness) -> (String, Value) {
+    ask_with(harness, &json!("go"))
 }
 
-fn ask_with(lab: &Lab, input: &Value) -> (String, Value) {
+fn ask_with(harness: &Harness, input: &Value) -> (String, Value) {
     let tools = json!([
         {"type": "function", "name": "exec_command", "parameters": {"type": "object", "properties": {"cmd": {"type": "string"}}, "required": ["cmd"]}},
         {"type": "function", "name": "read_file", "parameters": {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]}},
     ]);
     let body = json!({"model": "glm-5", "stream": true, "input": input, "tools": tools}).to_string();
-    let stream = dechunk(&lab.post(&body, ""));
+    let stream = dechunk(&harness.post(&body, ""));
     assert_eq!(legality::check(stream.as_bytes()), Vec::<String>::new(), "{stream}");
     let last = stream.lines().filter_map(|line| line.strip_prefix("data: {")).next_back().expect("an event");
     let response = serde_json::from_str::<Value>(&format!("{{{last}")).expect("JSON")["response"].clone();
@@ -103,8 +103,8 @@ fn text(response: &Value) -> String {
 #[test]
 fn every_dialect_becomes_a_call() {
     for (dialect, markup) in dialects("ls -la") {
-        let lab = Lab::new("dialect", [in_pieces(&format!("I will look.\n\n{markup}"))]);
-        let (stream, response) = ask(&lab);
+        let harness = Harness::new("dialect", [in_pieces(&format!("I will look.\n\n{markup}"))]);
+        let (stream, response) = ask(&harness);
         assert_eq!(
             calls(&response),
             [("exec_command".to_owned(), json!({"cmd": "ls -la"}))],
@@ -127,17 +127,19 @@ fn native_calls_are_made_valid() {
         ("Python", "exec_command", "{'cmd': 'ls',}".to_owned()),
     ];
     for (what, name, arguments) in cases {
-        let lab = Lab::new("native", [ScriptedAnswer::turn([Step::call("call_1", name, arguments)])]);
-        let (stream, response) = ask(&lab);
+        let harness = Harness::new("native", [ScriptedAnswer::turn([Step::call("call_1", name, arguments)])]);
+        let (stream, response) = ask(&harness);
         assert_eq!(calls(&response), [("exec_command".to_owned(), json!({"cmd": "ls"}))], "{what}: {stream}");
     }
 }
 
 #[test]
 fn a_call_without_a_command_is_said_and_not_made() {
-    let lab =
-        Lab::new("empty", [ScriptedAnswer::turn([Step::call("call_1", "exec_command", "{\"cmd\":\" \"}")])]);
-    let (stream, response) = ask(&lab);
+    let harness = Harness::new(
+        "empty",
+        [ScriptedAnswer::turn([Step::call("call_1", "exec_command", "{\"cmd\":\" \"}")])],
+    );
+    let (stream, response) = ask(&harness);
     assert_eq!(calls(&response), [], "{stream}");
     assert!(text(&response).contains("no command to run"), "{stream}");
 }
@@ -147,8 +149,8 @@ fn text_and_native_calls_share_one_answer() {
     let markup = "<tool_call>{\"name\":\"read_file\",\"arguments\":{\"path\":\"a\"}}</tool_call>";
     let answer =
         ScriptedAnswer::turn([Step::text(markup), Step::call("call_1", "read_file", "{\"path\":\"b\"}")]);
-    let lab = Lab::new("both", [answer]);
-    let (_, response) = ask(&lab);
+    let harness = Harness::new("both", [answer]);
+    let (_, response) = ask(&harness);
     let read = |path: &str| ("read_file".to_owned(), json!({ "path": path }));
     assert_eq!(calls(&response), [read("a"), read("b")]);
 }
@@ -161,8 +163,8 @@ fn what_is_no_call_is_shown_as_it_is() {
     for shown in
         [fenced, undeclared, cut, "a < b && c > d {x} [y] `z`\n\n", "<explore_agent>\nlook\n</explore_agent>"]
     {
-        let lab = Lab::new("prose", [in_pieces(shown)]);
-        let (stream, response) = ask(&lab);
+        let harness = Harness::new("prose", [in_pieces(shown)]);
+        let (stream, response) = ask(&harness);
         assert_eq!(calls(&response), [], "{stream}");
         assert_eq!(text(&response), shown);
     }
@@ -173,13 +175,13 @@ fn a_model_that_meant_a_call_is_asked_again_and_the_client_does_not_see_it() {
     let broken = "I look.\n<tool_call>{\"name\": oops}</tool_call>";
     let second =
         ScriptedAnswer::turn([Step::text("Sorry."), Step::call("call_1", "read_file", "{\"path\":\"a\"}")]);
-    let lab = Lab::new("again", [in_pieces(broken), second]);
-    let (stream, response) = ask(&lab);
+    let harness = Harness::new("again", [in_pieces(broken), second]);
+    let (stream, response) = ask(&harness);
     assert_eq!(calls(&response), [("read_file".to_owned(), json!({"path": "a"}))], "{stream}");
     assert_eq!(text(&response).trim(), "I look.");
     assert!(!stream.contains("oops") && !stream.contains("Sorry"), "{stream}");
     assert_eq!(response["usage"]["total_tokens"], 30, "both answers were paid for");
-    let requests = lab.requests();
+    let requests = harness.requests();
     let messages = requests[1].body["messages"].as_array().expect("a list");
     let [.., said, asked] = messages.as_slice() else { panic!("{messages:?}") };
     assert_eq!((&said["role"], &said["content"]), (&json!("assistant"), &json!(broken)));
@@ -198,16 +200,20 @@ fn asking_again_never_makes_it_worse() {
         in_pieces(explore),
         ScriptedAnswer::steps([Step::text("I"), Step::Cut]),
     ] {
-        let lab =
-            Lab::configured("worse", [in_pieces(&format!("Well.\n{explore}")), second], "", "retries = 0");
-        let (stream, response) = ask(&lab);
+        let harness = Harness::configured(
+            "worse",
+            [in_pieces(&format!("Well.\n{explore}")), second],
+            "",
+            "retries = 0",
+        );
+        let (stream, response) = ask(&harness);
         assert_eq!((calls(&response), response["status"].as_str()), (vec![], Some("completed")), "{stream}");
         assert_eq!(
             text(&response).replace('\n', ""),
             format!("Well.{explore}").replace('\n', ""),
             "{stream}"
         );
-        assert_eq!(lab.requests().len(), 2, "once, and not again");
+        assert_eq!(harness.requests().len(), 2, "once, and not again");
     }
 }
 
@@ -218,7 +224,7 @@ fn cut(text: &str) -> ScriptedAnswer {
 #[test]
 fn an_answer_that_a_limit_cut_goes_on() {
     let begun = "The first part of a long answer ends in";
-    let lab = Lab::new(
+    let harness = Harness::new(
         "resume",
         [
             cut(begun),
@@ -226,10 +232,10 @@ fn an_answer_that_a_limit_cut_goes_on() {
             in_pieces("Well: a long answer ends in the middle of it, and then it is over."),
         ],
     );
-    let (stream, response) = ask(&lab);
+    let (stream, response) = ask(&harness);
     assert_eq!(text(&response), format!("{begun} the middle of it, and then it is over."), "{stream}");
     assert_eq!((&response["status"], &response["usage"]["total_tokens"]), (&json!("completed"), &json!(45)));
-    let requests = lab.requests();
+    let requests = harness.requests();
     let messages = requests[2].body["messages"].as_array().expect("a list");
     assert_eq!(messages[messages.len() - 2]["content"], format!("{begun} the middle of it,"));
 }
@@ -241,8 +247,8 @@ fn an_answer_is_joined_at_a_verified_seam_or_not_at_all() {
         ScriptedAnswer::text("Something else."),
         ScriptedAnswer::error(500, json!({"error": {"message": "broke"}})),
     ] {
-        let lab = Lab::configured("seam", [cut(begun), second], "", "retries = 0");
-        let (stream, response) = ask(&lab);
+        let harness = Harness::configured("seam", [cut(begun), second], "", "retries = 0");
+        let (stream, response) = ask(&harness);
         assert_eq!(
             (text(&response).as_str(), response["status"].as_str()),
             (begun, Some("incomplete")),
@@ -250,18 +256,18 @@ fn an_answer_is_joined_at_a_verified_seam_or_not_at_all() {
         );
         assert_eq!(response["incomplete_details"]["reason"], "max_output_tokens");
     }
-    let lab = Lab::configured("no_resume", [cut(begun)], "", "resume = 0");
-    assert_eq!((text(&ask(&lab).1).as_str(), lab.requests().len()), (begun, 1));
+    let harness = Harness::configured("no_resume", [cut(begun)], "", "resume = 0");
+    assert_eq!((text(&ask(&harness).1).as_str(), harness.requests().len()), (begun, 1));
 }
 
 #[test]
 fn a_call_that_a_limit_cut_is_made_anew_and_never_run_in_half() {
     let half = "I clean up.\n<tool_call>{\"name\":\"exec_command\",\"arguments\":{\"cmd\":\"rm -rf ";
     let whole = "<tool_call>{\"name\":\"exec_command\",\"arguments\":{\"cmd\":\"rm -rf build\"}}</tool_call>";
-    let lab = Lab::new("half", [cut(half), in_pieces(whole)]);
-    let (stream, response) = ask(&lab);
+    let harness = Harness::new("half", [cut(half), in_pieces(whole)]);
+    let (stream, response) = ask(&harness);
     assert_eq!(calls(&response), [("exec_command".to_owned(), json!({"cmd": "rm -rf build"}))], "{stream}");
-    let asked = lab.requests()[1].body["messages"]
+    let asked = harness.requests()[1].body["messages"]
         .as_array()
         .and_then(|list| list.last().cloned())
         .expect("a message");
@@ -274,12 +280,12 @@ fn a_call_that_a_limit_cut_is_made_anew_and_never_run_in_half() {
 #[test]
 fn what_was_done_is_explained_and_counted() {
     let markup = "<tool_call>{\"name\":\"bash\",\"arguments\":{\"command\":\"ls\"}}</tool_call>";
-    let lab = Lab::new("explain", [in_pieces(markup)]);
-    ask(&lab);
+    let harness = Harness::new("explain", [in_pieces(markup)]);
+    ask(&harness);
     let explain = |args: &[&str]| {
         let mut command = support::latimer();
-        command.arg("explain").args(args).arg("--config").arg(lab.dir.join("latimer.toml"));
-        let output = support::output(command.arg("--state-dir").arg(lab.dir.join("state")));
+        command.arg("explain").args(args).arg("--config").arg(harness.dir.join("latimer.toml"));
+        let output = support::output(command.arg("--state-dir").arg(harness.dir.join("state")));
         String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
     };
     let list = explain(&[]);
@@ -294,23 +300,23 @@ fn what_was_done_is_explained_and_counted() {
     assert!(explain(&["t9"]).contains("remembers no turn `t9`"));
     let head = format!(
         "GET /health HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\nconnection: close\r\n\r\n",
-        lab.token()
+        harness.token()
     );
-    let health: Value = serde_json::from_str(support::body(&lab.http(&head, b""))).expect("JSON");
+    let health: Value = serde_json::from_str(support::body(&harness.http(&head, b""))).expect("JSON");
     assert_eq!(health["endpoints"][0]["repairs"], json!({"glm-5": 1}));
 }
 
 #[test]
 fn a_model_that_is_stuck_is_not_helped_on() {
     let markup = "<tool_call>{\"name\":\"read_file\",\"arguments\":{\"path\":\"a\"}}</tool_call>";
-    let lab = Lab::new("stuck", [in_pieces(markup)]);
+    let harness = Harness::new("stuck", [in_pieces(markup)]);
     let mut input = vec![json!({"type": "message", "role": "user", "content": "go"})];
     for number in 0..3 {
         let id = format!("call_{number}");
         input.push(json!({"type": "function_call", "call_id": id, "name": "read_file", "arguments": "{\"path\": \"a\"}"}));
         input.push(json!({"type": "function_call_output", "call_id": id, "output": "empty"}));
     }
-    let (stream, response) = ask_with(&lab, &json!(input));
+    let (stream, response) = ask_with(&harness, &json!(input));
     assert_eq!((calls(&response), text(&response).as_str()), (vec![], markup), "{stream}");
 }
 
@@ -330,9 +336,13 @@ fn at_assist_a_plain_announcement_becomes_a_read_only_command() {
         ("All done.", None),
     ] {
         for (level, made) in [("assist", command), ("parse", None)] {
-            let lab =
-                Lab::configured(level, [ScriptedAnswer::text(said)], "", &format!("repair = \"{level}\""));
-            let (stream, response) = ask(&lab);
+            let harness = Harness::configured(
+                level,
+                [ScriptedAnswer::text(said)],
+                "",
+                &format!("repair = \"{level}\""),
+            );
+            let (stream, response) = ask(&harness);
             let want: Vec<_> = made
                 .map(|command| ("exec_command".to_owned(), json!({ "cmd": command })))
                 .into_iter()
@@ -348,13 +358,13 @@ fn at_assist_a_plain_announcement_becomes_a_read_only_command() {
 #[test]
 fn nothing_is_touched_when_it_is_off() {
     let markup = "<tool_call>{\"name\":\"read_file\",\"arguments\":{\"path\":\"a\"}}</tool_call>";
-    let lab = Lab::configured("off", [in_pieces(markup)], "", "repair = \"off\"");
-    let (_, response) = ask(&lab);
+    let harness = Harness::configured("off", [in_pieces(markup)], "", "repair = \"off\"");
+    let (_, response) = ask(&harness);
     assert_eq!((calls(&response), text(&response).as_str()), (vec![], markup));
     let body = json!({"model": "glm-5", "input": "go", "tools": [{"type": "function", "name": "read_file", "parameters": {}}]});
-    let answer = lab.post(&body.to_string(), "x-latimer-repair: parse\r\n");
+    let answer = harness.post(&body.to_string(), "x-latimer-repair: parse\r\n");
     assert!(answer.contains("function_call") && !answer.contains("<tool_call>"), "{answer}");
-    let answer = lab.post(&body.to_string(), "x-latimer-repair: much\r\n");
+    let answer = harness.post(&body.to_string(), "x-latimer-repair: much\r\n");
     assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("`off`, `parse` or `assist`"), "{answer}");
 }
 
@@ -363,11 +373,11 @@ fn codex_runs_what_a_model_wrote_in_any_dialect() {
     let Some(codex) = program(CODEX) else { return };
     for (dialect, markup) in dialects("echo hello > made.txt") {
         let answers = [in_pieces(&format!("I will make it.\n\n{markup}")), ScriptedAnswer::text("Made it.")];
-        let lab = Lab::new(dialect, answers);
-        let run = lab.codex(&codex, &["Make a file."]);
+        let harness = Harness::new(dialect, answers);
+        let run = harness.codex(&codex, &["Make a file."]);
         assert_eq!(run.code, Some(0), "{dialect}: {}", run.all());
         assert_eq!(run.messages(), ["I will make it.", "Made it."], "{dialect}: {}", run.all());
-        let made = std::fs::read_to_string(lab.dir.join("project/made.txt"));
+        let made = std::fs::read_to_string(harness.dir.join("project/made.txt"));
         assert_eq!(made.ok().as_deref(), Some("hello\n"), "{dialect}: {}", run.all());
     }
 }
@@ -376,9 +386,9 @@ fn codex_runs_what_a_model_wrote_in_any_dialect() {
 fn codex_shows_an_example_and_runs_nothing() {
     let Some(codex) = program(CODEX) else { return };
     let shown = "A call looks so:\n```xml\n<tool_call>{\"name\":\"exec_command\",\"arguments\":{\"cmd\":\"touch made.txt\"}}</tool_call>\n```";
-    let lab = Lab::new("example", [in_pieces(shown)]);
-    let run = lab.codex(&codex, &["What does a call look like?"]);
+    let harness = Harness::new("example", [in_pieces(shown)]);
+    let run = harness.codex(&codex, &["What does a call look like?"]);
     assert_eq!((run.code, run.messages()), (Some(0), vec![shown.to_owned()]), "{}", run.all());
-    assert!(!lab.dir.join("project/made.txt").exists());
-    assert_eq!(lab.requests().len(), 1);
+    assert!(!harness.dir.join("project/made.txt").exists());
+    assert_eq!(harness.requests().len(), 1);
 }

@@ -5,45 +5,40 @@ mod support;
 
 use latimer_adapters::scripted::{Provider, Scenario, ScriptedAnswer, Step};
 use serde_json::{Value, json};
-use support::{Lab, dechunk, status};
+use support::{Harness, RunningProvider, dechunk, status};
 
-/// A lab with a second provider, `spare`, and a route over both.
-struct Two {
-    lab: Lab,
+/// A proxy with a second provider, `spare`, and a route over both.
+struct TwoProviders {
+    harness: Harness,
     spare: Provider,
 }
 
-impl Two {
+impl TwoProviders {
     fn new(
         name: &str,
         first: impl IntoIterator<Item = ScriptedAnswer>,
         second: Vec<ScriptedAnswer>,
         route: &str,
     ) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        let spare = runtime.block_on(Provider::start(Scenario::new(second))).expect("a provider");
+        let RunningProvider { provider: spare, runtime } = RunningProvider::start(Scenario::new(second));
         let more = format!(
             "retries = 1\n[[endpoint]]\nname = \"spare\"\nbase_url = \"{}\"\napi_key = \"spare-key\"\nretries = 1\n[[route]]\nname = \"coder\"\ntargets = [\"lab/glm-5\", \"spare/qwen\"]\n{route}",
             spare.base_url()
         );
-        let mut lab = Lab::configured(name, first, "", &more);
-        // The second provider lives as long as the lab's runtime.
-        lab.spare_runtime = Some(runtime);
-        Self { lab, spare }
+        let mut harness = Harness::configured(name, first, "", &more);
+        // The second provider lives as long as the harness.
+        harness.spare_runtime = Some(runtime);
+        Self { harness, spare }
     }
 
     fn ask(&self, conversation: &str) -> String {
         let body =
             json!({ "model": "coder", "input": "hello", "stream": true, "prompt_cache_key": conversation });
-        dechunk(&self.lab.post(&body.to_string(), ""))
+        dechunk(&self.harness.post(&body.to_string(), ""))
     }
 
     fn counts(&self) -> (usize, usize) {
-        (self.lab.requests().len(), self.spare.requests().len())
+        (self.harness.requests().len(), self.spare.requests().len())
     }
 }
 
@@ -65,7 +60,7 @@ fn a_broken_endpoint_is_left_before_the_client_notices() {
         ("bills", ScriptedAnswer::error(402, json!({ "error": { "message": "Insufficient Balance" } }))),
         ("ends", ScriptedAnswer::steps([Step::Chunk { json: json!({ "choices": [] }) }, Step::Cut])),
     ] {
-        let two = Two::new(name, [broken], vec![ScriptedAnswer::text("from the spare")], "");
+        let two = TwoProviders::new(name, [broken], vec![ScriptedAnswer::text("from the spare")], "");
         let answer = two.ask("c");
         assert!(
             answer.contains("from the spare") && answer.contains("response.completed"),
@@ -79,7 +74,7 @@ fn a_broken_endpoint_is_left_before_the_client_notices() {
             Some("Bearer spare-key"),
             "each key goes to its own endpoint"
         );
-        let trace = two.lab.http(&two.lab.get("/v1/turns"), b"");
+        let trace = two.harness.http(&two.harness.get("/v1/turns"), b"");
         assert!(trace.contains("\"endpoint\":\"spare\"") && trace.contains("did not answer"), "{trace}");
     }
 }
@@ -87,7 +82,7 @@ fn a_broken_endpoint_is_left_before_the_client_notices() {
 #[test]
 fn nothing_is_sent_twice_after_something_was_shown() {
     let half = ScriptedAnswer::steps([Step::text("half a sent"), Step::Cut]);
-    let two = Two::new("shown", [half], vec![ScriptedAnswer::text("from the spare")], "");
+    let two = TwoProviders::new("shown", [half], vec![ScriptedAnswer::text("from the spare")], "");
     let answer = two.ask("c");
     assert!(answer.contains("half a sent") && answer.contains("response.failed"), "{answer}");
     assert_eq!(two.counts(), (1, 0));
@@ -95,14 +90,14 @@ fn nothing_is_sent_twice_after_something_was_shown() {
 
 #[test]
 fn when_all_fail_each_is_named() {
-    let two = Two::new(
+    let two = TwoProviders::new(
         "all",
         [busy()],
         vec![ScriptedAnswer::error(401, json!({ "error": { "message": "bad key" } }))],
         "",
     );
     let body = json!({ "model": "coder", "input": "hello" }).to_string();
-    let answer = two.lab.post(&body, "");
+    let answer = two.harness.post(&body, "");
     assert!(status(&answer) >= 400, "{answer}");
     for words in ["no endpoint of the route answered", "lab/glm-5: lab: overloaded", "spare: bad key"] {
         assert!(answer.contains(words), "{words}: {answer}");
@@ -115,8 +110,8 @@ fn a_history_that_is_too_long_goes_back_to_the_client() {
         400,
         json!({ "error": { "code": "context_length_exceeded", "message": "too long" } }),
     );
-    let two = Two::new("long", [long], vec![ScriptedAnswer::text("no")], "");
-    let answer = two.lab.post(&json!({ "model": "coder", "input": "hello" }).to_string(), "");
+    let two = TwoProviders::new("long", [long], vec![ScriptedAnswer::text("no")], "");
+    let answer = two.harness.post(&json!({ "model": "coder", "input": "hello" }).to_string(), "");
     assert!(answer.contains("context_length_exceeded"), "{answer}");
     assert_eq!(two.counts(), (1, 0), "the client compacts; another endpoint is no better");
 }
@@ -124,7 +119,7 @@ fn a_history_that_is_too_long_goes_back_to_the_client() {
 #[test]
 fn conversations_stay_and_rounds_go_round() {
     let (first, second) = (vec![ScriptedAnswer::text("lab")], vec![ScriptedAnswer::text("spare")]);
-    let two = Two::new("round", first, second, "strategy = \"round_robin\"");
+    let two = TwoProviders::new("round", first, second, "strategy = \"round_robin\"");
     let said = |conversation: &str| {
         let answer = two.ask(conversation);
         if answer.contains("\"delta\":\"spare\"") { "spare" } else { "lab" }
@@ -137,13 +132,17 @@ fn conversations_stay_and_rounds_go_round() {
 fn what_routing_knows_survives_a_restart() {
     let limited =
         ScriptedAnswer::error(429, json!({ "error": { "message": "daily limit reached, resets in 2h" } }));
-    let mut two =
-        Two::new("restart", [limited, ScriptedAnswer::text("lab")], vec![ScriptedAnswer::text("spare")], "");
+    let mut two = TwoProviders::new(
+        "restart",
+        [limited, ScriptedAnswer::text("lab")],
+        vec![ScriptedAnswer::text("spare")],
+        "",
+    );
     assert!(two.ask("a").contains("\"delta\":\"spare\""));
-    two.lab.restart();
+    two.harness.restart();
     assert!(two.ask("b").contains("\"delta\":\"spare\""), "the limit still holds");
     assert_eq!(two.counts().0, 1, "the limited endpoint was not asked again");
-    let routes = std::fs::read_to_string(two.lab.dir.join("state/routes.json")).expect("saved");
+    let routes = std::fs::read_to_string(two.harness.dir.join("state/routes.json")).expect("saved");
     let document: Value = serde_json::from_str(&routes).expect("JSON");
     assert!(document["targets"]["lab/glm-5"]["limited_until"].is_u64(), "{routes}");
     assert!(!routes.contains("upstream-key"), "keys are kept by fingerprint only");
@@ -152,13 +151,13 @@ fn what_routing_knows_survives_a_restart() {
 #[test]
 fn more_at_once_than_allowed_wait_or_go_elsewhere() {
     let slow = ScriptedAnswer { delay_ms: 400, ..ScriptedAnswer::text("lab") };
-    let lab = Lab::configured("slots", [slow], "", "max_parallel = 1");
-    let url = lab.url.clone();
+    let harness = Harness::configured("slots", [slow], "", "max_parallel = 1");
+    let url = harness.url.clone();
     let begun = std::time::Instant::now();
     std::thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
-                let answer = lab.post(r#"{"model":"glm-5","input":"hello"}"#, "");
+                let answer = harness.post(r#"{"model":"glm-5","input":"hello"}"#, "");
                 assert_eq!(status(&answer), 200, "{url}: {answer}");
             });
         }

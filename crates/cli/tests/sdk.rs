@@ -7,7 +7,7 @@ use std::process::Command;
 
 use latimer_adapters::scripted::{ScriptedAnswer, Step};
 use serde_json::json;
-use support::{Lab, program};
+use support::{Harness, program};
 
 #[test]
 fn every_object_fits_the_vendors_types() {
@@ -24,9 +24,9 @@ fn every_object_fits_the_vendors_types() {
         ended(Step::text("Well"), "content_filter").when("filter"),
         ScriptedAnswer::steps([Step::text("Half"), Step::Cut]).when("cut"),
     ];
-    let lab = Lab::new("sdk", answers);
+    let harness = Harness::new("sdk", answers);
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/sdk_check.py");
-    let output = support::output(Command::new(python).args([script, &lab.url, &lab.token()]));
+    let output = support::output(Command::new(python).args([script, &harness.url, &harness.token()]));
     let said =
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{said}");

@@ -6,23 +6,24 @@ mod support;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use latimer_adapters::scripted::{ScriptedAnswer, Step};
 use latimer_protocol::responses::legality;
 use serde_json::{Value, json};
-use support::{Lab, body, dechunk, folder, latimer, output, status};
+use support::{Harness, body, dechunk, folder, latimer, output, status, wait_until};
 
 const ASK: &str = r#"{"model":"glm-5","stream":true,"input":"go"}"#;
 
 #[test]
 fn a_stream_is_legal_and_a_plain_answer_is_whole() {
-    let lab = Lab::new("serve", [ScriptedAnswer::turn([Step::reasoning("hm"), Step::text("Hello.")])]);
-    let answer = lab.post(ASK, "");
+    let harness =
+        Harness::new("serve", [ScriptedAnswer::turn([Step::reasoning("hm"), Step::text("Hello.")])]);
+    let answer = harness.post(ASK, "");
     assert_eq!(status(&answer), 200, "{answer}");
     let stream = dechunk(&answer);
     assert_eq!(legality::check(stream.as_bytes()), Vec::<String>::new(), "{stream}");
-    let plain = lab.post(r#"{"model":"glm-5","input":"go"}"#, "");
+    let plain = harness.post(r#"{"model":"glm-5","input":"go"}"#, "");
     let object: Value = serde_json::from_str(body(&plain)).expect("JSON");
     assert_eq!(
         (&object["status"], &object["output"][1]["content"][0]["text"]),
@@ -32,8 +33,8 @@ fn a_stream_is_legal_and_a_plain_answer_is_whole() {
 
 #[test]
 fn strangers_and_nonsense_are_told_why() {
-    let lab = Lab::configured("refused", [ScriptedAnswer::text("never")], "body_limit = \"1kB\"", "");
-    let auth = format!("authorization: Bearer {}\r\n", lab.token());
+    let harness = Harness::configured("refused", [ScriptedAnswer::text("never")], "body_limit = \"1kB\"", "");
+    let auth = format!("authorization: Bearer {}\r\n", harness.token());
     let json = "content-type: application/json\r\n";
     let big = format!("{{\"x\":\"{}\"}}", "y".repeat(2000));
     // Request line, host, headers, body, status, words of the answer.
@@ -109,8 +110,11 @@ fn strangers_and_nonsense_are_told_why() {
             "{line} HTTP/1.1\r\nhost: {host}\r\n{close}{headers}content-length: {}\r\n\r\n",
             sent.len()
         );
-        let answer =
-            if close.is_empty() { first_answer(&lab, &head) } else { lab.http(&head, sent.as_bytes()) };
+        let answer = if close.is_empty() {
+            first_answer(&harness, &head)
+        } else {
+            harness.http(&head, sent.as_bytes())
+        };
         assert_eq!(status(&answer), want, "{line} {headers}\n{answer}");
         assert!(answer.contains(words), "{line}: `{words}` is missing in {answer}");
         let error: Value = serde_json::from_str(body(&answer)).expect("an error is JSON");
@@ -119,12 +123,12 @@ fn strangers_and_nonsense_are_told_why() {
         }
         assert!(!answer.to_ascii_lowercase().contains("access-control"), "{answer}");
     }
-    assert!(lab.requests().is_empty(), "nothing of this may reach a provider");
+    assert!(harness.requests().is_empty(), "nothing of this may reach a provider");
 }
 
 /// The first answer on a connection that stays open.
-fn first_answer(lab: &Lab, head: &str) -> String {
-    let mut stream = TcpStream::connect(lab.url.trim_start_matches("http://")).expect("connected");
+fn first_answer(harness: &Harness, head: &str) -> String {
+    let mut stream = TcpStream::connect(harness.url.trim_start_matches("http://")).expect("connected");
     stream.write_all(head.as_bytes()).expect("sent");
     let mut bytes = vec![0; 4096];
     let length = stream.read(&mut bytes).expect("read");
@@ -133,76 +137,56 @@ fn first_answer(lab: &Lab, head: &str) -> String {
 
 #[test]
 fn health_says_much_to_friends_and_little_to_strangers() {
-    let lab = Lab::new("health", [ScriptedAnswer::error(500, json!({"error": {"message": "no"}}))]);
-    let stranger = lab.http("GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n", b"");
+    let harness = Harness::new("health", [ScriptedAnswer::error(500, json!({"error": {"message": "no"}}))]);
+    let stranger = harness.http("GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n", b"");
     assert_eq!(body(&stranger), "{\"status\":\"ok\"}");
     let head = format!(
         "GET /health HTTP/1.1\r\nhost: localhost\r\nx-api-key: {}\r\nconnection: close\r\n\r\n",
-        lab.token()
+        harness.token()
     );
-    let friend: Value = serde_json::from_str(body(&lab.http(&head, b""))).expect("JSON");
+    let friend: Value = serde_json::from_str(body(&harness.http(&head, b""))).expect("JSON");
     assert_eq!(
         (&friend["endpoints"][0]["name"], &friend["endpoints"][0]["state"]),
         (&json!("lab"), &json!("idle"))
     );
     assert!(friend["memory_bytes"].as_u64().is_some_and(|bytes| bytes > 1_000_000), "{friend}");
     let mode =
-        |path: &str| std::fs::metadata(lab.dir.join(path)).expect("there").permissions().mode() & 0o777;
+        |path: &str| std::fs::metadata(harness.dir.join(path)).expect("there").permissions().mode() & 0o777;
     assert_eq!((mode("state"), mode("state/token"), mode("state/proxy.json")), (0o700, 0o600, 0o600));
 }
 
 #[test]
 fn a_client_that_leaves_ends_the_upstreams_work() {
-    let lab = Lab::new("leave", [ScriptedAnswer::steps([Step::text("Slowly"), Step::Stall])]);
-    let mut stream = TcpStream::connect(lab.url.trim_start_matches("http://")).expect("connected");
-    let head = format!(
-        "POST /v1/responses HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{ASK}",
-        lab.token(),
-        ASK.len()
-    );
-    stream.write_all(head.as_bytes()).expect("sent");
-    let mut bytes = [0; 4096];
-    assert!(stream.read(&mut bytes).expect("read") > 0);
+    let harness = Harness::new("leave", [ScriptedAnswer::steps([Step::text("Slowly"), Step::Stall])]);
+    let (stream, _) = harness.open_stream("Slowly");
     drop(stream);
-    let begun = Instant::now();
-    while lab.provider.disconnects() == 0 {
-        assert!(begun.elapsed() < Duration::from_secs(5), "the upstream request goes on");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_until("the upstream request is over", || harness.provider.disconnects() > 0);
 }
 
 #[test]
 fn a_stop_ends_open_streams_legally_and_a_second_one_sooner() {
     for signals in [1, 2] {
         let grace = if signals == 1 { "grace = \"300ms\"" } else { "grace = \"10m\"" };
-        let mut lab =
-            Lab::configured("stop", [ScriptedAnswer::steps([Step::text("Slowly"), Step::Stall])], grace, "");
-        let (url, token) = (lab.url.clone(), lab.token());
-        let client = std::thread::spawn(move || {
-            let mut stream = TcpStream::connect(url.trim_start_matches("http://")).expect("connected");
-            let head = format!(
-                "POST /v1/responses HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{ASK}",
-                ASK.len()
-            );
-            stream.write_all(head.as_bytes()).expect("sent");
-            let mut answer = String::new();
-            let _ = stream.read_to_string(&mut answer);
-            answer
-        });
-        while lab.requests().is_empty() {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        std::thread::sleep(Duration::from_millis(200));
-        for _ in 0..signals {
-            lab.signal("TERM");
+        let mut harness = Harness::configured(
+            "stop",
+            [ScriptedAnswer::steps([Step::text("Slowly"), Step::Stall])],
+            grace,
+            "",
+        );
+        let (mut stream, mut answer) = harness.open_stream("Slowly");
+        harness.signal("TERM");
+        // Two signals that come too close are one to the system, so the second one is sent until it was heard.
+        while signals == 2 && harness.proxy.try_wait().expect("waited").is_none() {
+            harness.signal("TERM");
             std::thread::sleep(Duration::from_millis(200));
         }
-        let stream = dechunk(&client.join().expect("read"));
+        let _ = stream.read_to_string(&mut answer);
+        let stream = dechunk(&answer);
         assert_eq!(legality::check(stream.as_bytes()), Vec::<String>::new(), "{stream}");
         assert!(stream.contains("response.failed") && stream.contains("latimer was stopped"), "{stream}");
-        assert_eq!(lab.proxy.wait().expect("ended").code(), Some(0));
+        assert_eq!(harness.proxy.wait().expect("ended").code(), Some(0));
         assert!(
-            TcpStream::connect(lab.url.trim_start_matches("http://")).is_err(),
+            TcpStream::connect(harness.url.trim_start_matches("http://")).is_err(),
             "nobody listens any more"
         );
     }
@@ -241,7 +225,7 @@ fn check_lists_every_problem_at_once() {
     std::fs::write(&path, "default_endpoint = \"lob\"\n[server]\nlisten = \"nowhere\"\nauht = \"token\"\n[[endpoint]]\nname = \"lab\"\nbase_url = \"ftp://x\"\ntimeouts = { idle = \"soon\" }\n").expect("written");
     let run = output(latimer().args(["check", "--config"]).arg(&path));
     assert_eq!(run.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&run.stderr).into_owned();
+    let stderr = String::from_utf8_lossy(&run.stderr).into_owned();
     for words in [
         "bad.toml:3:10: server.listen: should be an address and a port",
         "bad.toml:4:1: server.auht: unknown key; did you mean `auth`?",
@@ -249,7 +233,7 @@ fn check_lists_every_problem_at_once() {
         "endpoint[0].timeouts.idle: should be a duration above zero",
         "default_endpoint: there is no endpoint of this name",
     ] {
-        assert!(said.contains(words), "`{words}` is missing in\n{said}");
+        assert!(stderr.contains(words), "`{words}` is missing in\n{stderr}");
     }
     std::fs::write(&path, "[[endpoint]]\nname = \"lab\"\npreset = \"ollama\"\n").expect("written");
     assert_eq!(output(latimer().args(["check", "--config"]).arg(&path)).status.code(), Some(0));
@@ -257,26 +241,22 @@ fn check_lists_every_problem_at_once() {
 
 #[test]
 fn a_changed_file_is_taken_up_and_a_broken_one_refused() {
-    let lab = Lab::new("reload", [ScriptedAnswer::text("Hi.")]);
-    let path = lab.dir.join("latimer.toml");
+    let harness = Harness::new("reload", [ScriptedAnswer::text("Hi.")]);
+    let path = harness.dir.join("latimer.toml");
     let text = std::fs::read_to_string(&path).expect("read");
     let known = |model: &str| {
-        status(&lab.http(&format!("GET /v1/models/{model} HTTP/1.1\r\nhost: localhost\r\nx-api-key: {}\r\nconnection: close\r\n\r\n", lab.token()), b"")) == 200
+        status(&harness.http(&format!("GET /v1/models/{model} HTTP/1.1\r\nhost: localhost\r\nx-api-key: {}\r\nconnection: close\r\n\r\n", harness.token()), b"")) == 200
     };
     let until = |what: &dyn Fn() -> bool| {
-        let begun = Instant::now();
-        while !what() {
-            assert!(begun.elapsed() < Duration::from_secs(20), "the file was not taken up");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        wait_until("the file is taken up", what);
     };
     std::fs::write(&path, text.replace("glm-5", "glm-6")).expect("written");
     until(&|| known("glm-6") && !known("glm-5"));
     std::fs::write(&path, "[[endpoint]]\nnaem = 1\n").expect("written");
     let head = format!(
         "GET /health HTTP/1.1\r\nhost: localhost\r\nx-api-key: {}\r\nconnection: close\r\n\r\n",
-        lab.token()
+        harness.token()
     );
-    until(&|| lab.http(&head, b"").contains("did you mean `name`?"));
+    until(&|| harness.http(&head, b"").contains("did you mean `name`?"));
     assert!(known("glm-6"), "the old configuration stays");
 }

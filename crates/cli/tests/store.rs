@@ -5,7 +5,7 @@ mod support;
 
 use latimer_adapters::scripted::{ScriptedAnswer, Step};
 use serde_json::{Value, json};
-use support::{Lab, body, dechunk, status};
+use support::{Harness, body, dechunk, status};
 
 fn response(answer: &str) -> Value {
     assert_eq!(status(answer), 200, "{answer}");
@@ -15,22 +15,22 @@ fn response(answer: &str) -> Value {
 #[test]
 fn an_answer_is_gone_on_with_after_a_restart_too() {
     let answers = ["one", "two", "three"].map(ScriptedAnswer::text);
-    let mut lab = Lab::new("chain", answers);
-    let first = response(&lab.post(r#"{"model":"glm-5","input":"hello"}"#, ""));
-    let ask = |lab: &Lab, id: &Value, stream: bool| {
+    let mut harness = Harness::new("chain", answers);
+    let first = response(&harness.post(r#"{"model":"glm-5","input":"hello"}"#, ""));
+    let ask = |harness: &Harness, id: &Value, stream: bool| {
         let request =
             json!({ "model": "glm-5", "previous_response_id": id, "input": "go on", "stream": stream });
-        lab.post(&request.to_string(), "")
+        harness.post(&request.to_string(), "")
     };
-    let streamed = dechunk(&ask(&lab, &first["id"], true));
+    let streamed = dechunk(&ask(&harness, &first["id"], true));
     let last =
         streamed.lines().filter_map(|line| line.strip_prefix("data: {")).next_back().expect("a last event");
     let second: Value = serde_json::from_str(&format!("{{{last}")).expect("JSON");
     assert_eq!(second["response"]["previous_response_id"], first["id"], "echoed");
-    lab.restart();
-    let third = response(&ask(&lab, &second["response"]["id"], false));
+    harness.restart();
+    let third = response(&ask(&harness, &second["response"]["id"], false));
     assert_eq!(third["output"][0]["content"][0]["text"], "three");
-    let messages = lab.requests()[2].body["messages"].clone();
+    let messages = harness.requests()[2].body["messages"].clone();
     let said: Vec<&str> = messages
         .as_array()
         .expect("messages")
@@ -39,7 +39,7 @@ fn an_answer_is_gone_on_with_after_a_restart_too() {
         .collect();
     assert_eq!(said, ["hello", "one", "go on", "two", "go on"]);
 
-    let unknown = ask(&lab, &json!("resp_gone"), false);
+    let unknown = ask(&harness, &json!("resp_gone"), false);
     assert_eq!(status(&unknown), 400);
     assert!(
         unknown.contains("previous_response_not_found") && unknown.contains("previous_response_id"),
@@ -49,10 +49,10 @@ fn an_answer_is_gone_on_with_after_a_restart_too() {
 
 #[test]
 fn what_the_client_wants_forgotten_is_not_kept() {
-    let lab = Lab::new("forgotten", [ScriptedAnswer::text("one")]);
-    let first = response(&lab.post(r#"{"model":"glm-5","input":"hello","store":false}"#, ""));
+    let harness = Harness::new("forgotten", [ScriptedAnswer::text("one")]);
+    let first = response(&harness.post(r#"{"model":"glm-5","input":"hello","store":false}"#, ""));
     let request = json!({ "model": "glm-5", "previous_response_id": first["id"], "input": "go on" });
-    assert_eq!(status(&lab.post(&request.to_string(), "")), 400);
+    assert_eq!(status(&harness.post(&request.to_string(), "")), 400);
 }
 
 #[test]
@@ -61,14 +61,14 @@ fn usage_is_written_down_with_its_cost() {
         || ScriptedAnswer::steps([Step::text("x"), Step::finish("stop"), Step::usage(2000, 100), Step::Done]);
     let failure = ScriptedAnswer::error(401, json!({ "error": { "message": "bad key" } }));
     let endpoint = "models = [{ id = \"glm-5\", price = { input = 1, output = 2.5 } }]";
-    let mut lab = Lab::configured("usage", [text(), text(), failure], "", endpoint);
+    let mut harness = Harness::configured("usage", [text(), text(), failure], "", endpoint);
     for _ in 0..3 {
-        lab.post(r#"{"model":"glm-5","input":"hello"}"#, "user-agent: my-client/1.0\r\n");
+        harness.post(r#"{"model":"glm-5","input":"hello"}"#, "user-agent: my-client/1.0\r\n");
     }
-    lab.restart();
+    harness.restart();
     let usage = |args: &[&str]| {
         let mut command = support::latimer();
-        command.arg("usage").args(args).arg("--state-dir").arg(lab.dir.join("state"));
+        command.arg("usage").args(args).arg("--state-dir").arg(harness.dir.join("state"));
         let output = support::output(&mut command);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).into_owned()
@@ -98,16 +98,16 @@ fn circles_and_cold_caches_are_warned_of() {
             Step::Done,
         ])
     };
-    let lab = Lab::new("warnings", [used(9000, 8000), used(9000, 0)]);
+    let harness = Harness::new("warnings", [used(9000, 8000), used(9000, 0)]);
     let mut input = vec![json!({ "role": "user", "content": "go" })];
     for call in 0..5 {
         let id = format!("c{call}");
         input.push(json!({ "type": "function_call", "call_id": id, "name": "exec", "arguments": "{}" }));
         input.push(json!({ "type": "function_call_output", "call_id": id, "output": "no" }));
     }
-    lab.post(&json!({ "model": "glm-5", "input": "hello", "prompt_cache_key": "c" }).to_string(), "");
-    lab.post(&json!({ "model": "glm-5", "input": input, "prompt_cache_key": "c" }).to_string(), "");
-    let health = lab.http(&lab.get("/health"), b"");
+    harness.post(&json!({ "model": "glm-5", "input": "hello", "prompt_cache_key": "c" }).to_string(), "");
+    harness.post(&json!({ "model": "glm-5", "input": input, "prompt_cache_key": "c" }).to_string(), "");
+    let health = harness.http(&harness.get("/health"), b"");
     for words in ["t2: the model goes round in circles", "t2: the provider's cache went cold"] {
         assert!(health.contains(words), "{words}: {health}");
     }

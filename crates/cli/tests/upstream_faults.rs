@@ -5,9 +5,9 @@ mod support;
 
 use latimer_adapters::scripted::{Bytes64, Encoding, Framing, ScriptedAnswer, Step};
 use serde_json::{Value, json};
-use support::faults::{Completed, Failed, Fault, Refused, drive, fault};
+use support::faults::{Completed, Failed, Fault, Refused, check_faults, fault};
 
-const LIMITS: &str = "retries = 1\ntimeouts = { connect = \"1s\", first_byte = \"400ms\", idle = \"400ms\" }";
+const LIMITS: &str = "retries = 1\ntimeouts = { connect = \"1s\", first_byte = \"2s\", idle = \"2s\" }";
 
 /// How one upstream protocol writes a stream.
 struct Syntax {
@@ -230,7 +230,7 @@ fn connection_faults(syntax: &Syntax) -> Vec<Fault> {
     let complete = syntax.complete("ab");
     vec![
         fault("closed before headers", ScriptedAnswer::close(), Refused(502, "connection")),
-        fault("silence before headers", ScriptedAnswer::silence(), Refused(504, "400ms")),
+        fault("silence before headers", ScriptedAnswer::silence(), Refused(504, "2s")),
         fault("silence after headers", ScriptedAnswer::steps([Step::Stall]), Refused(504, "timeouts.idle")),
         fault("silence in mid-stream", syntax.half_then(Step::Stall), Failed("Half")),
         fault("reset in mid-stream", syntax.half_then(Step::Reset), Failed("Half")),
@@ -247,9 +247,9 @@ fn connection_faults(syntax: &Syntax) -> Vec<Fault> {
             Completed("ab"),
         ),
         Fault {
-            what: "closed once, then well",
+            name: "closed once, then well",
             answers: vec![ScriptedAnswer::close(), raw(&complete)],
-            seen: Completed("ab"),
+            outcome: Completed("ab"),
         },
     ]
 }
@@ -336,7 +336,7 @@ fn drive_all(syntax: &Syntax) {
     let ask = json!({ "model": syntax.model, "stream": true, "input": "go" }).to_string();
     let tables = [connection_faults, refusals, unusual_forms, broken_lines];
     let faults = tables.iter().flat_map(|faults| faults(syntax)).collect();
-    drive(&format!("{}-faults", syntax.protocol), &endpoint, &ask, syntax.allowed, faults);
+    check_faults(&format!("{}-faults", syntax.protocol), &endpoint, &ask, syntax.allowed, faults);
 }
 
 #[test]

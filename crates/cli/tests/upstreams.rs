@@ -5,7 +5,7 @@ mod support;
 
 use latimer_adapters::scripted::{ScriptedAnswer, Step};
 use serde_json::{Value, json};
-use support::{Lab, program, status};
+use support::{Harness, latimer_in, program, status, wait_until};
 
 const CODEX: &str = "LATIMER_CODEX";
 
@@ -87,16 +87,16 @@ fn codex_on_a_messages_provider() {
         messages_answer("A file is wanted.", Some(json!({ "cmd": "echo hello > made.txt" })), ""),
         messages_answer("Done.", None, "Made it."),
     ];
-    let lab = Lab::configured(
+    let harness = Harness::configured(
         "messages",
         answers,
         "",
         "protocol = \"anthropic\"\nmodels = [\"claude-sonnet-4-5\"]",
     );
-    let run = lab.codex(&codex, &["-m", "claude-sonnet-4-5", "Make a file."]);
+    let run = harness.codex(&codex, &["-m", "claude-sonnet-4-5", "Make a file."]);
     assert_eq!((run.code, run.messages()), (Some(0), vec!["Made it.".to_owned()]), "{}", run.all());
-    assert_eq!(std::fs::read_to_string(lab.dir.join("project/made.txt")).expect("made"), "hello\n");
-    let requests = lab.requests();
+    assert_eq!(std::fs::read_to_string(harness.dir.join("project/made.txt")).expect("made"), "hello\n");
+    let requests = harness.requests();
     let (first, second) = (&requests[0], &requests[1]);
     assert_eq!((first.path.as_str(), first.header("x-api-key")), ("/v1/messages", Some("upstream-key")));
     assert_eq!(first.header("anthropic-version"), Some("2023-06-01"));
@@ -121,11 +121,12 @@ fn codex_on_a_responses_provider_gets_its_own_events() {
         responses_answer(Some(&json!({ "cmd": "echo hello > made.txt" })), ""),
         responses_answer(None, "Made it."),
     ];
-    let lab = Lab::configured("passes", answers, "", "protocol = \"responses\"\nmodels = [\"gpt-5.5\"]");
-    let run = lab.codex(&codex, &["-m", "gpt-5.5", "Make a file."]);
+    let harness =
+        Harness::configured("passes", answers, "", "protocol = \"responses\"\nmodels = [\"gpt-5.5\"]");
+    let run = harness.codex(&codex, &["-m", "gpt-5.5", "Make a file."]);
     assert_eq!((run.code, run.messages()), (Some(0), vec!["Made it.".to_owned()]), "{}", run.all());
-    assert_eq!(std::fs::read_to_string(lab.dir.join("project/made.txt")).expect("made"), "hello\n");
-    let requests = lab.requests();
+    assert_eq!(std::fs::read_to_string(harness.dir.join("project/made.txt")).expect("made"), "hello\n");
+    let requests = harness.requests();
     assert_eq!(requests[0].path, "/v1/responses");
     assert_eq!(requests[0].header("authorization"), Some("Bearer upstream-key"));
     let input = requests[1].body["input"].as_array().expect("items");
@@ -153,11 +154,12 @@ fn codex_on_gemini() {
         ]),
         ScriptedAnswer::steps([piece(&json!([{ "text": "Made it." }]), Some("STOP"))]),
     ];
-    let lab = Lab::configured("gemini", answers, "", "protocol = \"gemini\"\nmodels = [\"gemini-3-flash\"]");
-    let run = lab.codex(&codex, &["-m", "gemini-3-flash", "Make a file."]);
+    let harness =
+        Harness::configured("gemini", answers, "", "protocol = \"gemini\"\nmodels = [\"gemini-3-flash\"]");
+    let run = harness.codex(&codex, &["-m", "gemini-3-flash", "Make a file."]);
     assert_eq!((run.code, run.messages()), (Some(0), vec!["Made it.".to_owned()]), "{}", run.all());
-    assert_eq!(std::fs::read_to_string(lab.dir.join("project/made.txt")).expect("made"), "hello\n");
-    let requests = lab.requests();
+    assert_eq!(std::fs::read_to_string(harness.dir.join("project/made.txt")).expect("made"), "hello\n");
+    let requests = harness.requests();
     assert_eq!(requests[0].header("x-goog-api-key"), Some("upstream-key"));
     let contents = requests[1].body["contents"].as_array().expect("contents");
     let call = &contents[contents.len() - 2]["parts"][0];
@@ -190,17 +192,17 @@ fn codex_on_command_code() {
             json!({ "type": "finish", "finishReason": "stop" }),
         ]),
     ];
-    let lab = Lab::configured(
+    let harness = Harness::configured(
         "command-code",
         answers,
         "",
         "protocol = \"command_code\"\nmodels = [\"deepseek/deepseek-v4-flash\"]",
     );
-    let run = lab.codex(&codex, &["-m", "deepseek/deepseek-v4-flash", "Make a file."]);
+    let run = harness.codex(&codex, &["-m", "deepseek/deepseek-v4-flash", "Make a file."]);
     assert_eq!(run.code, Some(0), "{}", run.all());
     assert_eq!(run.messages().last().map(String::as_str), Some("Made it."), "{}", run.all());
-    assert_eq!(std::fs::read_to_string(lab.dir.join("project/made.txt")).expect("made"), "hello\n");
-    let requests = lab.requests();
+    assert_eq!(std::fs::read_to_string(harness.dir.join("project/made.txt")).expect("made"), "hello\n");
+    let requests = harness.requests();
     assert!(requests.iter().all(|request| request.header("x-command-code-version") == Some("0.26.8")));
     assert!(requests[0].body["params"]["messages"][0]["content"].is_array(), "structured first");
     let learned = &requests[1].body["params"];
@@ -214,13 +216,13 @@ fn codex_on_command_code() {
 fn state_of_one_account_is_not_sent_to_another() {
     let answers =
         [responses_answer(None, "one"), responses_answer(None, "two"), responses_answer(None, "three")];
-    let lab = Lab::configured(
+    let harness = Harness::configured(
         "owners",
         answers,
         "",
         "protocol = \"responses\"\npreset = \"openai\"\nmodels = [\"gpt-5.5\"]",
     );
-    let answer = lab.post(r#"{"model":"gpt-5.5","input":"hello"}"#, "");
+    let answer = harness.post(r#"{"model":"gpt-5.5","input":"hello"}"#, "");
     assert_eq!(status(&answer), 200, "{answer}");
     let response: Value = serde_json::from_str(support::body(&answer)).expect("JSON");
     let reasoning = &response["output"][0];
@@ -229,19 +231,16 @@ fn state_of_one_account_is_not_sent_to_another() {
     let ask = |model: &str, reasoning: &Value| {
         json!({ "model": model, "input": [reasoning, { "type": "message", "role": "user", "content": "go on" }] }).to_string()
     };
-    lab.post(&ask("gpt-5.5", reasoning), "");
-    assert_eq!(lab.requests()[1].body["input"][0]["encrypted_content"], "gAAAAstate");
+    harness.post(&ask("gpt-5.5", reasoning), "");
+    assert_eq!(harness.requests()[1].body["input"][0]["encrypted_content"], "gAAAAstate");
     // The same endpoint with another key is another owner.
-    let config = std::fs::read_to_string(lab.dir.join("latimer.toml")).expect("read");
-    std::fs::write(lab.dir.join("latimer.toml"), config.replace("upstream-key", "other-key"))
+    let config = std::fs::read_to_string(harness.dir.join("latimer.toml")).expect("read");
+    std::fs::write(harness.dir.join("latimer.toml"), config.replace("upstream-key", "other-key"))
         .expect("written");
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
-    while !lab.http(&lab.get("/health"), b"").contains("\"reloads\":1") {
-        assert!(std::time::Instant::now() < deadline, "the configuration is taken up");
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
-    lab.post(&ask("gpt-5.5", reasoning), "");
-    let third = &lab.requests()[2];
+    let is_reloaded = || harness.http(&harness.get("/health"), b"").contains("\"reloads\":1");
+    wait_until("the configuration is taken up", is_reloaded);
+    harness.post(&ask("gpt-5.5", reasoning), "");
+    let third = &harness.requests()[2];
     assert_eq!(third.header("authorization"), Some("Bearer other-key"));
     assert_eq!(third.body["input"][0]["type"], "message", "the state of the first key was left out");
 }
@@ -252,22 +251,16 @@ fn what_a_provider_refuses_is_learned_once_and_shown_and_forgotten() {
         400,
         json!({ "error": { "message": "Unrecognized request argument supplied: stream_options" } }),
     );
-    let lab = Lab::new("learning", [refusal, ScriptedAnswer::text("one"), ScriptedAnswer::text("two")]);
+    let harness =
+        Harness::new("learning", [refusal, ScriptedAnswer::text("one"), ScriptedAnswer::text("two")]);
     let ask = r#"{"model":"glm-5","input":"hello"}"#;
-    assert_eq!(status(&lab.post(ask, "")), 200);
-    assert_eq!(status(&lab.post(ask, "")), 200);
+    assert_eq!(status(&harness.post(ask, "")), 200);
+    assert_eq!(status(&harness.post(ask, "")), 200);
     let sent: Vec<bool> =
-        lab.requests().iter().map(|request| request.body.get("stream_options").is_some()).collect();
+        harness.requests().iter().map(|request| request.body.get("stream_options").is_some()).collect();
     assert_eq!(sent, [true, false, false], "asked once more without it, and never again with it");
     let run = |args: &[&str]| {
-        let mut command = support::latimer();
-        command
-            .args(args)
-            .arg("--config")
-            .arg(lab.dir.join("latimer.toml"))
-            .arg("--state-dir")
-            .arg(lab.dir.join("state"));
-        let output = support::output(&mut command);
+        let output = support::output(&mut latimer_in(&harness.dir, args));
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
     let shown = run(&["endpoints", "show", "lab"]);
@@ -275,7 +268,8 @@ fn what_a_provider_refuses_is_learned_once_and_shown_and_forgotten() {
     assert!(run(&["endpoints", "--json"]).contains("\"lesson\": \"no_stream_options\""));
     assert!(run(&["explain", "t1"]).contains("learned of lab/glm-5"), "{}", run(&["explain", "t1"]));
     assert!(run(&["endpoints", "forget", "lab"]).contains("forgot 1 lessons"));
+    // The proxy looks at the file once a second at the most.
     std::thread::sleep(std::time::Duration::from_millis(1100));
-    lab.post(ask, "");
-    assert!(lab.requests()[3].body.get("stream_options").is_some(), "forgotten by the running proxy too");
+    harness.post(ask, "");
+    assert!(harness.requests()[3].body.get("stream_options").is_some(), "forgotten by the running proxy too");
 }

@@ -5,7 +5,7 @@ mod support;
 
 use latimer_adapters::scripted::{Provider, Scenario, ScriptedAnswer};
 use serde_json::{Value, json};
-use support::pair::{self, End, Pair, configured, kill, logs, on, wait};
+use support::watchdog::{self, End, WatchdogHarness, configured, kill, logs, on, wait};
 
 fn json_of((status, body): (u16, String)) -> (u16, Value) {
     (status, serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}")))
@@ -13,8 +13,8 @@ fn json_of((status, body): (u16, String)) -> (u16, Value) {
 
 #[test]
 fn a_probe_walks_the_whole_way_and_stands_in_no_account() {
-    let pair = Pair::new("probe", [ScriptedAnswer::text("Hi.")]);
-    let client = pair.client();
+    let harness = WatchdogHarness::new("probe", [ScriptedAnswer::text("Hi.")]);
+    let client = harness.client();
     let ask = r#"{"model":"latimer/probe","input":"Are you well?","stream":false,"store":false}"#;
     let (status, answer) = json_of(client.send("POST /v1/responses", ask).expect("answered"));
     assert_eq!((status, &answer["status"]), (200, &json!("completed")), "{answer}");
@@ -22,19 +22,19 @@ fn a_probe_walks_the_whole_way_and_stands_in_no_account() {
     assert_eq!((&health["turns_total"], &health["overrides"]), (&json!(0), &json!([])), "{health}");
     let (_, turns) = json_of(client.get("/v1/turns").expect("answered"));
     assert_eq!(turns["data"].as_array().or(turns.as_array()).map(Vec::len), Some(0), "{turns}");
-    let stranger = pair::Client::new(pair.url.trim_start_matches("http://"), "wrong");
+    let stranger = watchdog::Client::new(harness.url.trim_start_matches("http://"), "wrong");
     assert_eq!(stranger.send("POST /v1/responses", ask).expect("answered").0, 401);
-    assert!(!logs(&pair.dir).contains("turn.done"), "the log is about people's turns");
+    assert!(!logs(&harness.dir).contains("turn.done"), "the log is about people's turns");
 }
 
 #[test]
 fn overrides_are_for_friends_for_a_time_and_for_what_exists() {
-    let pair = Pair::new("overrides", [ScriptedAnswer::text("Hi.")]);
-    let client = pair.client();
+    let harness = WatchdogHarness::new("overrides", [ScriptedAnswer::text("Hi.")]);
+    let client = harness.client();
     let add = |body: &Value| client.send("POST /v1/admin/overrides", &body.to_string()).expect("answered");
     let raise =
         json!({"kind": "raise_timeouts", "endpoint": "lab", "factor": 2.0, "seconds": 60, "why": "B5"});
-    let stranger = pair::Client::new(pair.url.trim_start_matches("http://"), "wrong");
+    let stranger = watchdog::Client::new(harness.url.trim_start_matches("http://"), "wrong");
     let refused = stranger.send("POST /v1/admin/overrides", &raise.to_string()).expect("answered");
     assert_eq!(refused.0, 401);
     let (status, added) = json_of(add(&raise));
@@ -75,19 +75,19 @@ fn a_provider_that_breaks_is_left_for_a_time_when_the_person_allows_it() {
         "[watchdog]\nauto_switch_provider = true\n[[endpoint]]\nname = \"broken\"\nbase_url = \"{}\"\napi_key = \"k\"\nmodels = [\"glm-5\"]\nretries = 0\n",
         broken.base_url()
     );
-    let pair = Pair::configured("switch", [ScriptedAnswer::text("Hi.")], &more, &[]);
-    let client = pair.client();
+    let harness = WatchdogHarness::configured("switch", [ScriptedAnswer::text("Hi.")], &more, &[]);
+    let client = harness.client();
     for _ in 0..3 {
         assert_eq!(client.turn().0, End::Failed);
     }
-    pair.until("turns go to the other provider", |pair| {
-        let (_, health) = json_of(pair.client().get("/health").expect("answered"));
+    harness.until("turns go to the other provider", |harness| {
+        let (_, health) = json_of(harness.client().get("/health").expect("answered"));
         health["overrides"].as_array().is_some_and(|overrides| {
             overrides.iter().any(|known| known["kind"] == "avoid_endpoint" && known["endpoint"] == "broken")
         })
     });
-    assert_eq!(client.turn().0, End::Complete, "{}", logs(&pair.dir));
-    let incidents = pair.ask("incidents").expect("listed");
+    assert_eq!(client.turn().0, End::Complete, "{}", logs(&harness.dir));
+    let incidents = harness.ask("incidents").expect("listed");
     assert!(
         incidents.as_array().is_some_and(|all| all.iter().any(|one| one["fault"] == "B2")),
         "{incidents}"
@@ -103,8 +103,8 @@ fn an_upgrade_to_a_program_that_does_not_start_changes_nothing() {
     let (config, state) = (text(&dir.join("latimer.toml")), text(&dir.join("state")));
     let mut args = vec!["--", program.to_str().expect("text"), "serve", "--log", "json"];
     args.extend(["--config", &config, "--state-dir", &state]);
-    let mut child = pair::start(&dir, &args);
-    pair::url_of(&mut child, &dir);
+    let mut child = watchdog::start(&dir, &args);
+    watchdog::url_of(&mut child, &dir);
     let pid = || {
         let run = on(&dir, "status").arg("--json").output().expect("it runs");
         serde_json::from_slice::<Value>(&run.stdout).expect("JSON")["proxy"]["pid"].clone()

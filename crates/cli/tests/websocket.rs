@@ -8,17 +8,17 @@ use std::time::{Duration, Instant};
 use latimer_adapters::scripted::{ScriptedAnswer, Step};
 use latimer_protocol::responses::legality;
 use serde_json::{Value, json};
-use support::Lab;
-use support::said::{self, End, Say};
-use support::socket::{Client, as_stream, id, text};
+use support::upstream_scripts::{Ending, Output, script};
+use support::websocket_client::{WebSocketClient, as_stream, id, text};
+use support::{Harness, WAIT_TIMEOUT};
 use tokio_tungstenite::tungstenite::Message;
 
 const ON: &str = "websocket = true";
 
 type Headers<'h> = &'h [(&'h str, &'h str)];
 
-fn lab(name: &str, answers: impl IntoIterator<Item = ScriptedAnswer>) -> Lab {
-    Lab::configured(name, answers, ON, "")
+fn harness(name: &str, answers: impl IntoIterator<Item = ScriptedAnswer>) -> Harness {
+    Harness::configured(name, answers, ON, "")
 }
 
 /// Runs the client's side on the thread of the test.
@@ -28,45 +28,46 @@ fn run(client: impl Future<Output = ()>) {
 
 /// Waits until something is so.
 async fn until(what: &str, is_so: impl Fn() -> bool) {
-    let begun = Instant::now();
+    let started_at = Instant::now();
     while !is_so() {
-        assert!(begun.elapsed() < Duration::from_secs(30), "never: {what}");
+        assert!(started_at.elapsed() < WAIT_TIMEOUT, "never: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
-fn user_texts(lab: &Lab, number: usize) -> Vec<String> {
-    let messages = lab.requests()[number].body["messages"].as_array().cloned().expect("messages");
+fn user_texts(harness: &Harness, number: usize) -> Vec<String> {
+    let messages = harness.requests()[number].body["messages"].as_array().cloned().expect("messages");
     messages.iter().filter_map(|message| message["content"].as_str().map(str::to_owned)).collect()
 }
 
 #[test]
 fn the_events_are_those_of_the_stream_one_in_each_message() {
     let answer = || ScriptedAnswer::turn([Step::reasoning("Hm."), Step::text("Hello, "), Step::text("you.")]);
-    let lab = lab("ws-events", [answer(), answer()]);
+    let harness = harness("ws-events", [answer(), answer()]);
     run(async {
-        let mut client = Client::connect(&lab).await;
+        let mut client = WebSocketClient::connect(&harness).await;
         client.create("Hi.", json!({})).await;
         let events = client.answer().await;
         let stream = as_stream(&events);
         assert_eq!(legality::check(stream.as_bytes()), Vec::<String>::new(), "{stream}");
         assert_eq!(text(&events), "Hm.Hello, you.");
         let body = json!({ "model": "glm-5", "stream": true, "store": false, "input": [{ "type": "message", "role": "user", "content": "Hi." }] });
-        let http = lab.post(&body.to_string(), "");
+        let http = harness.post(&body.to_string(), "");
         let kinds = |text: &str| -> Vec<String> {
             text.lines().filter_map(|line| line.strip_prefix("event: ")).map(str::to_owned).collect()
         };
         assert_eq!(kinds(&stream), kinds(&http));
     });
-    assert_eq!(lab.requests()[0].body, lab.requests()[1].body, "the provider sees no difference");
+    assert_eq!(harness.requests()[0].body, harness.requests()[1].body, "the provider sees no difference");
 }
 
 #[test]
 fn without_the_setting_the_upgrade_is_refused() {
-    let lab = Lab::new("ws-off", [ScriptedAnswer::text("Hi.")]);
-    let token = format!("Bearer {}", lab.token());
+    let harness = Harness::new("ws-off", [ScriptedAnswer::text("Hi.")]);
+    let token = format!("Bearer {}", harness.token());
     run(async {
-        let refused = Client::knock(&lab, "/v1/responses", &[("authorization", &token)]).await;
+        let refused =
+            WebSocketClient::try_connect(&harness, "/v1/responses", &[("authorization", &token)]).await;
         let (status, body) = refused.err().expect("refused");
         assert!(status == 426 && body.contains("server.websocket"), "{status} {body}");
     });
@@ -74,8 +75,8 @@ fn without_the_setting_the_upgrade_is_refused() {
 
 #[test]
 fn strangers_stay_outside() {
-    let lab = lab("ws-door", [ScriptedAnswer::text("Hi.")]);
-    let token = format!("Bearer {}", lab.token());
+    let harness = harness("ws-door", [ScriptedAnswer::text("Hi.")]);
+    let token = format!("Bearer {}", harness.token());
     run(async {
         let auth = ("authorization", token.as_str());
         let cases: [(&str, Headers<'_>, u16); 7] = [
@@ -88,24 +89,24 @@ fn strangers_stay_outside() {
             ("/v1/models", &[auth], 200),
         ];
         for (path, headers, want) in cases {
-            let refused = Client::knock(&lab, path, headers).await;
+            let refused = WebSocketClient::try_connect(&harness, path, headers).await;
             assert_eq!(refused.err().map(|(status, _)| status), Some(want), "{path} {headers:?}");
         }
         for path in ["/v1/responses", "/responses", "/v1/responses/"] {
-            assert!(Client::knock(&lab, path, &[auth]).await.is_ok(), "{path}");
+            assert!(WebSocketClient::try_connect(&harness, path, &[auth]).await.is_ok(), "{path}");
         }
     });
-    assert!(lab.requests().is_empty());
+    assert!(harness.requests().is_empty());
 }
 
 #[test]
 fn a_connection_remembers_what_is_not_stored() {
-    let lab = lab(
+    let harness = harness(
         "ws-chain",
         [ScriptedAnswer::text("One."), ScriptedAnswer::text("Two."), ScriptedAnswer::text("Three.")],
     );
     run(async {
-        let mut client = Client::connect(&lab).await;
+        let mut client = WebSocketClient::connect(&harness).await;
         client.create("first", json!({})).await;
         let first = id(&client.answer().await);
         client.create("second", json!({ "previous_response_id": first })).await;
@@ -113,26 +114,28 @@ fn a_connection_remembers_what_is_not_stored() {
         client.create("third", json!({ "previous_response_id": second })).await;
         client.answer().await;
         // Nobody else knows it: not another connection, and not the store.
-        let mut other = Client::connect(&lab).await;
+        let mut other = WebSocketClient::connect(&harness).await;
         other.create("fourth", json!({ "previous_response_id": second })).await;
         let error = other.answer().await.remove(0);
         assert_eq!(
             (&error["type"], &error["status"], &error["error"]["code"]),
             (&json!("error"), &json!(400), &json!("previous_response_not_found"))
         );
-        assert!(lab.http(&lab.get(&format!("/v1/responses/{second}")), b"").starts_with("HTTP/1.1 404"));
+        assert!(
+            harness.http(&harness.get(&format!("/v1/responses/{second}")), b"").starts_with("HTTP/1.1 404")
+        );
     });
-    assert_eq!(user_texts(&lab, 2), ["first", "One.", "second", "Two.", "third"]);
-    assert_eq!(lab.requests().len(), 3);
+    assert_eq!(user_texts(&harness, 2), ["first", "One.", "second", "Two.", "third"]);
+    assert_eq!(harness.requests().len(), 3);
 }
 
 #[test]
 fn an_upstream_of_the_same_protocol_gets_a_plain_request() {
-    let says = |text| said::answer("responses", &[Say::Text(text)], End::Well);
+    let answer = |text| script("responses", &[Output::Text(text)], Ending::Complete);
     let endpoint = "protocol = \"responses\"\nrepair = \"off\"";
-    let lab = Lab::configured("ws-pass", [says("One."), says("Two.")], ON, endpoint);
+    let harness = Harness::configured("ws-pass", [answer("One."), answer("Two.")], ON, endpoint);
     run(async {
-        let mut client = Client::connect(&lab).await;
+        let mut client = WebSocketClient::connect(&harness).await;
         client.create("the beginning", json!({ "generate": false })).await;
         let warm = id(&client.answer().await);
         client.create("first", json!({ "previous_response_id": warm })).await;
@@ -141,7 +144,7 @@ fn an_upstream_of_the_same_protocol_gets_a_plain_request() {
         client.create("second", json!({ "previous_response_id": id(&events) })).await;
         assert_eq!(text(&client.answer().await), "Two.");
     });
-    let requests = lab.requests();
+    let requests = harness.requests();
     let body = &requests[1].body;
     for field in ["type", "generate", "previous_response_id"] {
         assert!(body.get(field).is_none(), "{field} in {body}");
@@ -158,9 +161,9 @@ fn an_upstream_of_the_same_protocol_gets_a_plain_request() {
 #[test]
 fn after_an_error_in_the_chain_the_client_sends_everything_again() {
     let broken = ScriptedAnswer::error(400, json!({ "error": { "message": "no such temperature" } }));
-    let lab = lab("ws-broken", [ScriptedAnswer::text("One."), broken, ScriptedAnswer::text("Two.")]);
+    let harness = harness("ws-broken", [ScriptedAnswer::text("One."), broken, ScriptedAnswer::text("Two.")]);
     run(async {
-        let mut client = Client::connect(&lab).await;
+        let mut client = WebSocketClient::connect(&harness).await;
         client.create("first", json!({})).await;
         let first = id(&client.answer().await);
         client.create("second", json!({ "previous_response_id": first })).await;
@@ -175,15 +178,15 @@ fn after_an_error_in_the_chain_the_client_sends_everything_again() {
         client.create("all of it", json!({})).await;
         assert_eq!(text(&client.answer().await), "Two.");
     });
-    assert_eq!(lab.requests().len(), 3);
+    assert_eq!(harness.requests().len(), 3);
 }
 
 #[test]
 fn a_turn_that_breaks_in_the_middle_is_forgotten_too() {
     let half = ScriptedAnswer::steps([Step::text("It beg"), Step::Cut]);
-    let lab = lab("ws-half", [ScriptedAnswer::text("One."), half]);
+    let harness = harness("ws-half", [ScriptedAnswer::text("One."), half]);
     run(async {
-        let mut client = Client::connect(&lab).await;
+        let mut client = WebSocketClient::connect(&harness).await;
         client.create("first", json!({})).await;
         let first = id(&client.answer().await);
         client.create("second", json!({ "previous_response_id": first })).await;
@@ -196,27 +199,27 @@ fn a_turn_that_breaks_in_the_middle_is_forgotten_too() {
 
 #[test]
 fn a_warm_up_asks_nobody_and_can_be_gone_on_with() {
-    let lab = lab("ws-warm", [ScriptedAnswer::text("Hello.")]);
+    let harness = harness("ws-warm", [ScriptedAnswer::text("Hello.")]);
     run(async {
-        let mut client = Client::connect(&lab).await;
+        let mut client = WebSocketClient::connect(&harness).await;
         client.create("the long beginning", json!({ "generate": false })).await;
         let events = client.answer().await;
         let done = &events.last().expect("events")["response"];
         assert_eq!((&done["status"], &done["output"]), (&json!("completed"), &json!([])), "{events:?}");
         assert_eq!(legality::check(as_stream(&events).as_bytes()), Vec::<String>::new());
-        assert!(lab.requests().is_empty(), "a provider was asked");
+        assert!(harness.requests().is_empty(), "a provider was asked");
         client.create("and now?", json!({ "previous_response_id": id(&events) })).await;
         assert_eq!(text(&client.answer().await), "Hello.");
     });
-    assert_eq!(user_texts(&lab, 0), ["the long beginning", "and now?"]);
+    assert_eq!(user_texts(&harness, 0), ["the long beginning", "and now?"]);
 }
 
 #[test]
 fn requests_are_answered_one_after_the_other() {
     let slow = ScriptedAnswer::turn([Step::text("Slow"), Step::sleep(300), Step::text("ly.")]);
-    let lab = lab("ws-queue", [slow, ScriptedAnswer::text("Then this.")]);
+    let harness = harness("ws-queue", [slow, ScriptedAnswer::text("Then this.")]);
     run(async {
-        let mut client = Client::connect(&lab).await;
+        let mut client = WebSocketClient::connect(&harness).await;
         client.create("one", json!({})).await;
         client.send(Message::text("{\"type\":\"response.nonsense\"}")).await;
         client.create("two", json!({})).await;
@@ -228,17 +231,17 @@ fn requests_are_answered_one_after_the_other() {
         client.create("three", json!({ "stream_id": "a" })).await;
         assert_eq!(client.answer().await[0]["error"]["param"], "stream_id");
     });
-    let requests = lab.requests();
+    let requests = harness.requests();
     assert!(requests[1].received_at >= requests[0].received_at + Duration::from_millis(300));
 }
 
 #[test]
 fn a_flood_of_requests_is_not_kept() {
-    let lab = lab("ws-flood", [ScriptedAnswer::steps([Step::text("Slowly"), Step::Stall])]);
+    let harness = harness("ws-flood", [ScriptedAnswer::steps([Step::text("Slowly"), Step::Stall])]);
     run(async {
-        let mut client = Client::connect(&lab).await;
+        let mut client = WebSocketClient::connect(&harness).await;
         client.create("one", json!({})).await;
-        until("the turn is open", || lab.requests().len() == 1).await;
+        until("the turn is open", || harness.requests().len() == 1).await;
         for _ in 0..9 {
             client.create("another", json!({})).await;
         }
@@ -250,24 +253,24 @@ fn a_flood_of_requests_is_not_kept() {
             }
         }
     });
-    assert_eq!(lab.requests().len(), 1);
+    assert_eq!(harness.requests().len(), 1);
 }
 
 #[test]
 fn a_client_that_leaves_ends_its_turn() {
     for politely in [true, false] {
-        let lab = lab("ws-leave", [ScriptedAnswer::steps([Step::text("Slowly"), Step::Stall])]);
+        let harness = harness("ws-leave", [ScriptedAnswer::steps([Step::text("Slowly"), Step::Stall])]);
         run(async {
-            let mut client = Client::connect(&lab).await;
+            let mut client = WebSocketClient::connect(&harness).await;
             client.create("Hi.", json!({})).await;
             while text(&[client.event().await]).is_empty() {}
-            assert_eq!(lab.provider.disconnects(), 0);
+            assert_eq!(harness.provider.disconnects(), 0);
             if politely {
                 client.socket.close(None).await.expect("closed");
             } else {
                 drop(client);
             }
-            until("the provider is left", || lab.provider.disconnects() == 1).await;
+            until("the provider is left", || harness.provider.disconnects() == 1).await;
         });
     }
 }
@@ -277,16 +280,16 @@ fn a_client_that_does_not_read_holds_the_provider_back() {
     const PIECES: u64 = 4000;
     let piece = "x".repeat(16 << 10);
     let long = ScriptedAnswer::turn([Step::repeat(PIECES, [Step::text(piece.clone())])]);
-    let lab = lab("ws-slow", [long]);
+    let harness = harness("ws-slow", [long]);
     let health = || -> Value {
-        serde_json::from_str(support::body(&lab.http(&lab.get("/health"), b""))).expect("JSON")
+        serde_json::from_str(support::body(&harness.http(&harness.get("/health"), b""))).expect("JSON")
     };
     let held = |health: &Value| health["memory_bytes"].as_u64().expect("bytes");
     run(async {
-        let mut client = Client::connect(&lab).await;
+        let mut client = WebSocketClient::connect(&harness).await;
         let before = held(&health());
         client.create("Hi.", json!({})).await;
-        until("the turn is open", || lab.requests().len() == 1).await;
+        until("the turn is open", || harness.requests().len() == 1).await;
         // Without backpressure all 64 MB would be in the proxy long before this is over.
         tokio::time::sleep(Duration::from_secs(2)).await;
         let now = health();
@@ -307,62 +310,62 @@ fn a_client_that_does_not_read_holds_the_provider_back() {
 
 #[test]
 fn what_is_no_text_within_the_limit_closes_the_connection() {
-    let lab = Lab::configured(
+    let harness = Harness::configured(
         "ws-size",
         [ScriptedAnswer::text("Hi.")],
         "websocket = true\nbody_limit = \"64KiB\"",
         "",
     );
     run(async {
-        let mut client = Client::connect(&lab).await;
+        let mut client = WebSocketClient::connect(&harness).await;
         client.send(Message::binary(vec![1, 2, 3])).await;
         assert_eq!(client.closed().await, 1003);
-        let mut client = Client::connect(&lab).await;
+        let mut client = WebSocketClient::connect(&harness).await;
         client.send(Message::text("x".repeat(65 << 10))).await;
         assert_eq!(client.closed().await, 1009);
-        let mut client = Client::connect(&lab).await;
+        let mut client = WebSocketClient::connect(&harness).await;
         client.create(&"x".repeat(60 << 10), json!({})).await;
         assert_eq!(text(&client.answer().await), "Hi.", "just within the limit");
     });
-    assert_eq!(lab.requests().len(), 1);
+    assert_eq!(harness.requests().len(), 1);
 }
 
 #[test]
 fn a_stop_lets_the_turn_finish_and_says_goodbye() {
     let slow = ScriptedAnswer::turn([Step::text("Once"), Step::sleep(500), Step::text(" more.")]);
-    let mut lab = Lab::configured("ws-drain", [slow], "websocket = true\ngrace = \"20s\"", "");
+    let mut harness = Harness::configured("ws-drain", [slow], "websocket = true\ngrace = \"20s\"", "");
     run(async {
-        let mut idle = Client::connect(&lab).await;
-        let mut client = Client::connect(&lab).await;
+        let mut idle = WebSocketClient::connect(&harness).await;
+        let mut client = WebSocketClient::connect(&harness).await;
         client.create("Hi.", json!({})).await;
-        until("the turn is open", || lab.requests().len() == 1).await;
-        lab.signal("TERM");
+        until("the turn is open", || harness.requests().len() == 1).await;
+        harness.signal("TERM");
         assert_eq!(idle.closed().await, 1001);
         let events = client.answer().await;
         assert_eq!(text(&events), "Once more.");
         assert_eq!(client.closed().await, 1001);
     });
-    assert_eq!(lab.proxy.wait().expect("ended").code(), Some(0));
+    assert_eq!(harness.proxy.wait().expect("ended").code(), Some(0));
 }
 
 #[test]
 fn a_stop_that_cannot_wait_ends_the_turn_legally() {
     let stalled = ScriptedAnswer::steps([Step::text("Slowly"), Step::Stall]);
-    let mut lab = Lab::configured("ws-cut", [stalled], "websocket = true\ngrace = \"300ms\"", "");
+    let mut harness = Harness::configured("ws-cut", [stalled], "websocket = true\ngrace = \"300ms\"", "");
     run(async {
-        let mut client = Client::connect(&lab).await;
+        let mut client = WebSocketClient::connect(&harness).await;
         client.create("Hi.", json!({})).await;
         let mut events = Vec::new();
         while text(&events).is_empty() {
             events.push(client.event().await);
         }
         client.create("Me too.", json!({})).await;
-        lab.signal("TERM");
+        harness.signal("TERM");
         events.extend(client.answer().await);
         assert_eq!(events.last().expect("events")["type"], "response.failed");
         assert_eq!(legality::check(as_stream(&events).as_bytes()), Vec::<String>::new());
         assert_eq!(client.answer().await[0]["error"]["code"], "proxy_shutting_down");
         assert_eq!(client.closed().await, 1001);
     });
-    assert_eq!(lab.proxy.wait().expect("ended").code(), Some(0));
+    assert_eq!(harness.proxy.wait().expect("ended").code(), Some(0));
 }

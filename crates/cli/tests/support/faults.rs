@@ -1,4 +1,4 @@
-//! A table of faults driven through the whole proxy: what a provider does, and what the client must see.
+//! A table of faults driven through the whole proxy: what a provider does, and what the client must get.
 
 use std::time::{Duration, Instant};
 
@@ -6,11 +6,14 @@ use latimer_adapters::scripted::ScriptedAnswer;
 use latimer_protocol::responses::legality;
 use serde_json::Value;
 
-use super::{Lab, dechunk, status};
+use super::{Harness, dechunk, status};
 
-/// What the client must see.
+/// The longest that one fault may take; the slowest waits for a few time limits of a second or two.
+const MAX_DURATION: Duration = Duration::from_secs(60);
+
+/// What the client must get.
 #[derive(Debug)]
-pub(crate) enum Seen {
+pub(crate) enum Outcome {
     /// A completed turn with exactly this text.
     Completed(&'static str),
     /// A legal stream that ends in `response.failed`, with this text before.
@@ -18,22 +21,22 @@ pub(crate) enum Seen {
     /// An error instead of a stream, with this status and these words in its message.
     Refused(u16, &'static str),
 }
-pub(crate) use Seen::{Completed, Failed, Refused};
+pub(crate) use Outcome::{Completed, Failed, Refused};
 
 /// One way to break.
 pub(crate) struct Fault {
-    pub(crate) what: &'static str,
+    pub(crate) name: &'static str,
     pub(crate) answers: Vec<ScriptedAnswer>,
-    pub(crate) seen: Seen,
+    pub(crate) outcome: Outcome,
 }
 
 /// A fault of one answer.
-pub(crate) fn fault(what: &'static str, answer: ScriptedAnswer, seen: Seen) -> Fault {
-    Fault { what, answers: vec![answer], seen }
+pub(crate) fn fault(name: &'static str, answer: ScriptedAnswer, outcome: Outcome) -> Fault {
+    Fault { name, answers: vec![answer], outcome }
 }
 
-/// The text a stream showed.
-pub(crate) fn shown(stream: &str) -> String {
+/// The text in a Responses stream.
+pub(crate) fn output_text(stream: &str) -> String {
     let events = stream.lines().filter_map(|line| line.strip_prefix("data: "));
     events
         .filter_map(|data| serde_json::from_str::<Value>(data).ok())
@@ -42,7 +45,7 @@ pub(crate) fn shown(stream: &str) -> String {
         .collect()
 }
 
-fn verdict(answer: &str, seen: &Seen, allowed: &[&str]) -> Result<(), String> {
+fn check_outcome(answer: &str, outcome: &Outcome, allowed: &[&str]) -> Result<(), String> {
     let stream = dechunk(answer);
     let stream = if stream.is_empty() { answer.to_owned() } else { stream };
     let check = |terminal: &str, text: &str| {
@@ -53,14 +56,14 @@ fn verdict(answer: &str, seen: &Seen, allowed: &[&str]) -> Result<(), String> {
         let broken: Vec<_> =
             legality::check(stream.as_bytes()).into_iter().filter(|fault| !is_allowed(fault)).collect();
         let ended = stream.contains(&format!("\nevent: {terminal}\n"));
-        let found = shown(&stream);
+        let found = output_text(&stream);
         if broken.is_empty() && ended && found == text {
             Ok(())
         } else {
             Err(format!("{broken:?} {found:?} {stream:.2000}"))
         }
     };
-    match seen {
+    match outcome {
         Completed(text) => check("response.completed", text),
         Failed(text) => check("response.failed", text),
         Refused(wanted, words) => {
@@ -73,19 +76,19 @@ fn verdict(answer: &str, seen: &Seen, allowed: &[&str]) -> Result<(), String> {
     }
 }
 
-/// Drives each fault through a proxy of its own, with these lines under its endpoint; all that went wrong is told at once.
-/// What is allowed are words about a stream that are no fault here.
-pub(crate) fn drive(name: &str, endpoint: &str, ask: &str, allowed: &[&str], faults: Vec<Fault>) {
+/// Sends a request for each fault through a proxy of its own, with these lines under its endpoint; everything that went wrong is
+/// reported at once. `allowed` are words of violations that are no fault here.
+pub(crate) fn check_faults(name: &str, endpoint: &str, ask: &str, allowed: &[&str], faults: Vec<Fault>) {
     let mut wrong = Vec::new();
-    for Fault { what, answers, seen } in faults {
-        let lab = Lab::configured(name, answers, "", endpoint);
-        let begun = Instant::now();
-        let answer = lab.post(ask, "");
-        if let Err(found) = verdict(&answer, &seen, allowed) {
-            wrong.push(format!("{what}: wanted {seen:?}, got {found}"));
+    for Fault { name: fault, answers, outcome } in faults {
+        let harness = Harness::configured(name, answers, "", endpoint);
+        let asked_at = Instant::now();
+        let answer = harness.post(ask, "");
+        if let Err(found) = check_outcome(&answer, &outcome, allowed) {
+            wrong.push(format!("{fault}: wanted {outcome:?}, got {found}"));
         }
-        if begun.elapsed() > Duration::from_secs(15) {
-            wrong.push(format!("{what}: took {:?}", begun.elapsed()));
+        if asked_at.elapsed() > MAX_DURATION {
+            wrong.push(format!("{fault}: took {:?}", asked_at.elapsed()));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));

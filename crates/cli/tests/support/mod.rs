@@ -7,23 +7,56 @@
 )]
 
 pub(crate) mod faults;
-pub(crate) mod pair;
-pub(crate) mod said;
-pub(crate) mod socket;
+pub(crate) mod transcript;
+pub(crate) mod upstream_scripts;
+pub(crate) mod watchdog;
+pub(crate) mod websocket_client;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use latimer_adapters::scripted::{Provider, RecordedRequest, Scenario, ScriptedAnswer};
 
+/// The longest a test waits for anything: long enough for a machine that does ten other things.
+pub(crate) const WAIT_TIMEOUT: Duration = Duration::from_secs(120);
 /// The longest a client may take before the test ends it.
-const PATIENCE: Duration = Duration::from_secs(90);
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(180);
+/// How often a condition is looked at.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-pub(crate) struct Lab {
+/// Waits until something is so; how long it took.
+pub(crate) fn wait_until(what: &str, is_so: impl Fn() -> bool) -> Duration {
+    let started_at = Instant::now();
+    while !is_so() {
+        assert!(started_at.elapsed() < WAIT_TIMEOUT, "waited in vain until {what}");
+        std::thread::sleep(POLL_INTERVAL);
+    }
+    started_at.elapsed()
+}
+
+/// A scripted provider on a runtime of its own.
+pub(crate) struct RunningProvider {
+    pub(crate) provider: Provider,
+    pub(crate) runtime: tokio::runtime::Runtime,
+}
+
+impl RunningProvider {
+    pub(crate) fn start(scenario: Scenario) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let provider = runtime.block_on(Provider::start(scenario)).expect("a provider");
+        Self { provider, runtime }
+    }
+}
+
+pub(crate) struct Harness {
     pub(crate) dir: PathBuf,
     pub(crate) proxy: Child,
     pub(crate) url: String,
@@ -44,12 +77,12 @@ pub(crate) fn folder(name: &str) -> PathBuf {
     dir
 }
 
-impl Lab {
+impl Harness {
     pub(crate) fn new(name: &str, answers: impl IntoIterator<Item = ScriptedAnswer>) -> Self {
         Self::configured(name, answers, "", "")
     }
 
-    /// A lab whose configuration has more lines under `[server]` and under `[[endpoint]]`.
+    /// A proxy whose configuration has more lines under `[server]` and under `[[endpoint]]`.
     pub(crate) fn configured(
         name: &str,
         answers: impl IntoIterator<Item = ScriptedAnswer>,
@@ -66,12 +99,7 @@ impl Lab {
         server: &str,
         endpoint: &str,
     ) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        let provider = runtime.block_on(Provider::start(Scenario::new(answers))).expect("a provider");
+        let RunningProvider { provider, runtime } = RunningProvider::start(Scenario::new(answers));
         let models = if endpoint.contains("models") && !endpoint.contains("[[") {
             ""
         } else {
@@ -125,10 +153,7 @@ impl Lab {
 
     /// How many turns there were, and what the log says of each WebSocket that is over; waits until there is one.
     pub(crate) fn settled_sockets(&self) -> (u64, Vec<serde_json::Value>) {
-        let begun = Instant::now();
-        while self.log_events("websocket.closed").is_empty() && begun.elapsed() < PATIENCE {
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        wait_until("a WebSocket is over", || !self.log_events("websocket.closed").is_empty());
         (self.log_events("turn.done").len() as u64, self.log_events("websocket.closed"))
     }
 
@@ -144,13 +169,8 @@ impl Lab {
     }
 
     pub(crate) fn codex_command(&self, program: &str, args: &[&str]) -> Command {
-        let mut command = latimer();
+        let mut command = latimer_in(&self.dir, &["launch", "codex", "--program", program]);
         command
-            .args(["launch", "codex", "--program", program, "--config"])
-            .arg(self.dir.join("latimer.toml"));
-        command
-            .arg("--state-dir")
-            .arg(self.dir.join("state"))
             .arg("--")
             .args(["exec", "--skip-git-repo-check", "--json", "-s", "danger-full-access"])
             .args(args);
@@ -164,9 +184,8 @@ impl Lab {
 
     /// Runs another client through `latimer launch`, to its end, with these variables beside what it is told.
     pub(crate) fn client(&self, client: &str, program: &str, args: &[&str], env: &[(&str, &str)]) -> Run {
-        let mut command = latimer();
-        command.args(["launch", client, "--program", program, "--config"]).arg(self.dir.join("latimer.toml"));
-        command.arg("--state-dir").arg(self.dir.join("state")).arg("--").args(args);
+        let mut command = latimer_in(&self.dir, &["launch", client, "--program", program]);
+        command.arg("--").args(args);
         command
             .current_dir(self.dir.join("project"))
             .env("HOME", self.dir.join("home"))
@@ -180,7 +199,7 @@ impl Lab {
     /// One HTTP request by hand; the whole answer as text.
     pub(crate) fn http(&self, head: &str, body: &[u8]) -> String {
         let mut stream = TcpStream::connect(self.url.trim_start_matches("http://")).expect("connected");
-        stream.set_read_timeout(Some(PATIENCE)).expect("set");
+        stream.set_read_timeout(Some(WAIT_TIMEOUT)).expect("set");
         stream.write_all(head.as_bytes()).expect("sent");
         stream.write_all(body).expect("sent");
         let mut answer = Vec::new();
@@ -202,30 +221,56 @@ impl Lab {
         );
         self.http(&head, body.as_bytes())
     }
+
+    /// Sends a streaming turn and reads until this text has come; the open stream, and what was read.
+    pub(crate) fn open_stream(&self, text: &str) -> (TcpStream, String) {
+        let body = r#"{"model":"glm-5","stream":true,"input":"go"}"#;
+        let mut stream = TcpStream::connect(self.url.trim_start_matches("http://")).expect("connected");
+        stream.set_read_timeout(Some(WAIT_TIMEOUT)).expect("set");
+        let head = format!(
+            "POST /v1/responses HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            self.token(),
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).expect("sent");
+        stream.write_all(body.as_bytes()).expect("sent");
+        let mut received = String::new();
+        let mut buffer = [0; 4096];
+        while !received.contains(text) {
+            let read = stream.read(&mut buffer).expect("read");
+            assert!(read > 0, "the stream ended early: {received}");
+            received.push_str(std::str::from_utf8(&buffer[..read]).expect("UTF-8"));
+        }
+        (stream, received)
+    }
 }
 
-impl Drop for Lab {
+impl Drop for Harness {
     fn drop(&mut self) {
         let _ = self.proxy.kill();
         let _ = self.proxy.wait();
     }
 }
 
+/// A `latimer` command with nothing of the person's configuration.
 pub(crate) fn latimer() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_latimer"));
     command.env_remove("XDG_CONFIG_HOME").env_remove("XDG_STATE_HOME");
     command
 }
 
+/// The same command on the configuration and the state of a folder.
+pub(crate) fn latimer_in(dir: &Path, args: &[&str]) -> Command {
+    let mut command = latimer();
+    command.args(args).arg("--config").arg(dir.join("latimer.toml"));
+    command.arg("--state-dir").arg(dir.join("state"));
+    command
+}
+
 /// Starts the proxy and waits for its first line.
-pub(crate) fn serve(dir: &std::path::Path, args: &[&str]) -> (Child, String) {
+pub(crate) fn serve(dir: &Path, args: &[&str]) -> (Child, String) {
     let log = std::fs::File::create(dir.join("proxy.log")).expect("a log");
-    let mut child = latimer()
-        .arg("serve")
-        .arg("--config")
-        .arg(dir.join("latimer.toml"))
-        .arg("--state-dir")
-        .arg(dir.join("state"))
+    let mut child = latimer_in(dir, &["serve"])
         .args(["--log", "json"])
         .args(args)
         .stdin(Stdio::null())
@@ -275,7 +320,7 @@ impl Run {
 
 /// Waits for a client, and ends it when it takes too long.
 pub(crate) fn finish(mut child: Child) -> Run {
-    let begun = Instant::now();
+    let started_at = Instant::now();
     let mut stdout = child.stdout.take().expect("piped");
     let mut stderr = child.stderr.take().expect("piped");
     let out = std::thread::spawn(move || {
@@ -292,12 +337,12 @@ pub(crate) fn finish(mut child: Child) -> Run {
         if let Some(status) = child.try_wait().expect("waited") {
             break Some(status);
         }
-        if begun.elapsed() > PATIENCE {
+        if started_at.elapsed() > CLIENT_TIMEOUT {
             let _ = child.kill();
             let _ = child.wait();
             break None;
         }
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(POLL_INTERVAL);
     };
     let (stdout, stderr) = (out.join().expect("read"), err.join().expect("read"));
     Run { code: status.and_then(|status| status.code()), stdout, stderr }

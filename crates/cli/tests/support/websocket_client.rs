@@ -1,7 +1,5 @@
 //! A WebSocket client of the Responses API.
 
-use std::time::Duration;
-
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -10,28 +8,29 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::Lab;
+use super::{Harness, WAIT_TIMEOUT};
 
-/// The longest a test waits for anything.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-pub(crate) struct Client {
+pub(crate) struct WebSocketClient {
     pub(crate) socket: WebSocketStream<TcpStream>,
 }
 
 /// What came of a handshake that was refused: the status and the body.
 pub(crate) type Refused = (u16, String);
 
-impl Client {
+impl WebSocketClient {
     /// Connects with the token.
-    pub(crate) async fn connect(lab: &Lab) -> Self {
-        let token = format!("Bearer {}", lab.token());
-        Self::knock(lab, "/v1/responses", &[("authorization", &token)]).await.expect("connected")
+    pub(crate) async fn connect(harness: &Harness) -> Self {
+        let token = format!("Bearer {}", harness.token());
+        Self::try_connect(harness, "/v1/responses", &[("authorization", &token)]).await.expect("connected")
     }
 
     /// Tries to connect.
-    pub(crate) async fn knock(lab: &Lab, path: &str, headers: &[(&str, &str)]) -> Result<Self, Refused> {
-        let address = lab.url.trim_start_matches("http://");
+    pub(crate) async fn try_connect(
+        harness: &Harness,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Self, Refused> {
+        let address = harness.url.trim_start_matches("http://");
         let mut request = format!("ws://{address}{path}").into_client_request().expect("a request");
         for (name, value) in headers {
             let name: hyper::header::HeaderName = name.parse().expect("a name");
@@ -66,7 +65,7 @@ impl Client {
     /// The next message that is no ping.
     pub(crate) async fn next(&mut self) -> Message {
         loop {
-            let next = tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("in time");
+            let next = tokio::time::timeout(WAIT_TIMEOUT, self.socket.next()).await.expect("in time");
             match next.expect("not over").expect("no error") {
                 Message::Ping(_) => {}
                 message => return message,

@@ -9,24 +9,24 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use latimer_adapters::scripted::{Provider, Scenario, ScriptedAnswer};
+use latimer_adapters::scripted::{Scenario, ScriptedAnswer};
 use serde_json::Value;
 
-use super::{folder, status};
+use super::{POLL_INTERVAL, RunningProvider, WAIT_TIMEOUT, folder, status};
 
-/// The longest a test waits for anything.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a watchdog may take to end by its own way after a test; then it is killed.
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A folder with a configuration, a scripted provider, and a watchdog that keeps a proxy alive.
-pub(crate) struct Pair {
+pub(crate) struct WatchdogHarness {
     pub(crate) dir: PathBuf,
     pub(crate) watchdog: Child,
     pub(crate) url: String,
-    provider: Option<(Provider, tokio::runtime::Runtime)>,
+    upstream: Option<RunningProvider>,
 }
 
 /// A `latimer-watchdog` command with nothing of the person's environment.
-pub(crate) fn watchdog() -> Command {
+pub(crate) fn watchdog_command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_latimer-watchdog"));
     command.env_remove("XDG_CONFIG_HOME").env_remove("XDG_STATE_HOME");
     command
@@ -34,7 +34,7 @@ pub(crate) fn watchdog() -> Command {
 
 /// The same command on a folder.
 pub(crate) fn on(dir: &Path, command: &str) -> Command {
-    let mut ask = watchdog();
+    let mut ask = watchdog_command();
     ask.arg(command).arg("--config").arg(dir.join("latimer.toml")).arg("--state-dir").arg(dir.join("state"));
     ask
 }
@@ -77,7 +77,7 @@ pub(crate) fn logs(dir: &Path) -> String {
     format!("watchdog:\n{}\nproxy:\n{}", read("watchdog.log"), read("state/proxy.log"))
 }
 
-impl Pair {
+impl WatchdogHarness {
     pub(crate) fn new(name: &str, answers: impl IntoIterator<Item = ScriptedAnswer>) -> Self {
         Self::configured(name, answers, "", &[])
     }
@@ -88,17 +88,11 @@ impl Pair {
         server: &str,
         args: &[&str],
     ) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        let scenario = Scenario::new(answers).without_record();
-        let provider = runtime.block_on(Provider::start(scenario)).expect("a provider");
-        let dir = configured(name, &provider.base_url(), server);
+        let upstream = RunningProvider::start(Scenario::new(answers).without_record());
+        let dir = configured(name, &upstream.provider.base_url(), server);
         let mut watchdog = start(&dir, args);
         let url = url_of(&mut watchdog, &dir);
-        Self { dir, watchdog, url, provider: Some((provider, runtime)) }
+        Self { dir, watchdog, url, upstream: Some(upstream) }
     }
 
     /// The document of `latimer-watchdog status --json`.
@@ -120,12 +114,12 @@ impl Pair {
 
     /// Waits until this holds, and says how long it took.
     pub(crate) fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) -> Duration {
-        let begun = Instant::now();
+        let started_at = Instant::now();
         while !holds(self) {
-            assert!(begun.elapsed() < PATIENCE, "waited in vain for: {what}\n{}", logs(&self.dir));
-            std::thread::sleep(Duration::from_millis(10));
+            assert!(started_at.elapsed() < WAIT_TIMEOUT, "waited in vain for: {what}\n{}", logs(&self.dir));
+            std::thread::sleep(POLL_INTERVAL);
         }
-        begun.elapsed()
+        started_at.elapsed()
     }
 
     pub(crate) fn client(&self) -> Client {
@@ -142,21 +136,21 @@ impl Pair {
     }
 }
 
-impl Drop for Pair {
+impl Drop for WatchdogHarness {
     fn drop(&mut self) {
         // By its own way out first, so that the proxy ends too.
         if let Ok(None) = self.watchdog.try_wait() {
             for _ in 0..2 {
                 kill("TERM", self.watchdog.id());
             }
-            let begun = Instant::now();
-            while begun.elapsed() < Duration::from_secs(10) && matches!(self.watchdog.try_wait(), Ok(None)) {
-                std::thread::sleep(Duration::from_millis(10));
+            let asked_at = Instant::now();
+            while asked_at.elapsed() < STOP_TIMEOUT && matches!(self.watchdog.try_wait(), Ok(None)) {
+                std::thread::sleep(POLL_INTERVAL);
             }
             let _ = self.watchdog.kill();
             let _ = self.watchdog.wait();
         }
-        if let Some((provider, runtime)) = self.provider.take() {
+        if let Some(RunningProvider { provider, runtime }) = self.upstream.take() {
             drop(provider);
             runtime.shutdown_background();
         }
@@ -165,13 +159,13 @@ impl Drop for Pair {
 
 /// Waits for a process to end.
 pub(crate) fn wait(child: &mut Child) -> Option<i32> {
-    let begun = Instant::now();
+    let started_at = Instant::now();
     loop {
         if let Some(status) = child.try_wait().expect("waited") {
             return status.code();
         }
-        assert!(begun.elapsed() < PATIENCE, "process {} does not end", child.id());
-        std::thread::sleep(Duration::from_millis(10));
+        assert!(started_at.elapsed() < WAIT_TIMEOUT, "process {} does not end", child.id());
+        std::thread::sleep(POLL_INTERVAL);
     }
 }
 
@@ -219,7 +213,7 @@ impl Client {
         let body = r#"{"model":"glm-5","stream":true,"input":"go"}"#;
         let head = self.head("POST /v1/responses", body.len());
         let mut answer = Vec::new();
-        let _ = stream.set_read_timeout(Some(PATIENCE));
+        let _ = stream.set_read_timeout(Some(WAIT_TIMEOUT));
         let sent = stream.write_all(format!("{head}{body}").as_bytes());
         let read = sent.and_then(|()| stream.read_to_end(&mut answer));
         let answer = String::from_utf8_lossy(&answer).into_owned();
@@ -244,7 +238,7 @@ impl Client {
     /// Any request with a JSON body.
     pub(crate) fn send(&self, line: &str, body: &str) -> std::io::Result<(u16, String)> {
         let mut stream = TcpStream::connect(&self.address)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(WAIT_TIMEOUT))?;
         stream.write_all(format!("{}{body}", self.head(line, body.len())).as_bytes())?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;

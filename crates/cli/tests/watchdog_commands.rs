@@ -1,26 +1,19 @@
-//! What people see and say: `latimer up`, `down`, `status`, and the questions to a running watchdog.
+//! `latimer up`, `down`, `status` and `service`, and the commands that ask a running watchdog.
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod support;
 
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 use std::time::Instant;
 
 use latimer_adapters::scripted::{ScriptedAnswer, Step};
 use serde_json::{Value, json};
-use support::latimer;
-use support::pair::{Client, End, PATIENCE, Pair, configured, kill, lives, logs, on};
+use support::watchdog::{Client, End, WatchdogHarness, configured, kill, lives, logs, on};
+use support::{WAIT_TIMEOUT, latimer_in, wait_until};
 
-fn latimer_on(dir: &Path, words: &[&str]) -> Output {
-    let mut command = latimer();
-    command
-        .args(words)
-        .arg("--config")
-        .arg(dir.join("latimer.toml"))
-        .arg("--state-dir")
-        .arg(dir.join("state"));
-    command.stdin(Stdio::null()).output().expect("it runs")
+fn latimer_on(dir: &Path, args: &[&str]) -> Output {
+    latimer_in(dir, args).stdin(Stdio::null()).output().expect("it runs")
 }
 
 fn json_of(run: &Output) -> Value {
@@ -53,11 +46,7 @@ fn up_and_down_leave_nothing_behind() {
     assert_eq!(client.get("/v1/models").expect("answered").0, 200);
     let down = json_of(&latimer_on(&dir, &["down", "--json"]));
     assert_eq!(down, json!({ "was_running": true }));
-    let begun = Instant::now();
-    while lives(watchdog) || lives(proxy) {
-        assert!(begun.elapsed() < PATIENCE, "something is left\n{}", logs(&dir));
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
+    wait_until("both are gone", || !lives(watchdog) && !lives(proxy));
     assert_eq!(json_of(&latimer_on(&dir, &["down", "--json"])), json!({ "was_running": false }));
     for left in ["state/watchdog.sock", "state/proxy.json"] {
         assert!(!dir.join(left).exists(), "{left}");
@@ -68,81 +57,89 @@ fn up_and_down_leave_nothing_behind() {
 
 #[test]
 fn a_proxy_that_was_stopped_by_a_person_is_left_stopped_until_it_is_started() {
-    let pair = Pair::new("stopped", [ScriptedAnswer::text("Hi.")]);
+    let harness = WatchdogHarness::new("stopped", [ScriptedAnswer::text("Hi.")]);
     // Health must have been seen once: before that, an end is a failed start.
-    pair.until("it is up", |pair| pair.ask("export").is_some_and(|export| export["status"]["phase"] == "up"));
-    kill("TERM", pair.proxy().expect("it serves"));
-    pair.until("the port answers with the cause", |pair| pair.status()["phase"] == "holding");
-    let (code, body) = pair.client().send("POST /v1/responses", "{}").expect("answered");
+    harness.until("it is up", |harness| {
+        harness.ask("export").is_some_and(|export| export["status"]["phase"] == "up")
+    });
+    kill("TERM", harness.proxy().expect("it serves"));
+    harness.until("the port answers with the cause", |harness| harness.status()["phase"] == "holding");
+    let (code, body) = harness.client().send("POST /v1/responses", "{}").expect("answered");
     assert!(code == 503 && body.contains("it was stopped"), "{body}");
-    assert!(pair.ask("start").is_some());
-    pair.until("it serves again", |pair| pair.status()["phase"] == "serving");
-    assert_eq!(pair.client().turn().0, End::Complete);
-    let old = pair.proxy();
-    assert!(pair.ask("restart").is_some());
-    pair.until("another one serves", |pair| pair.status()["phase"] == "serving" && pair.proxy() != old);
-    assert_eq!(pair.client().turn().0, End::Complete);
+    assert!(harness.ask("start").is_some());
+    harness.until("it serves again", |harness| harness.status()["phase"] == "serving");
+    assert_eq!(harness.client().turn().0, End::Complete);
+    let old = harness.proxy();
+    assert!(harness.ask("restart").is_some());
+    harness.until("another one serves", |harness| {
+        harness.status()["phase"] == "serving" && harness.proxy() != old
+    });
+    assert_eq!(harness.client().turn().0, End::Complete);
 }
 
 #[test]
 fn incidents_rules_and_recordings_can_be_looked_at_with_and_without_a_watchdog() {
-    let mut pair = Pair::new("look", [ScriptedAnswer::text("Hi.")]);
-    let old = pair.proxy();
+    let mut harness = WatchdogHarness::new("look", [ScriptedAnswer::text("Hi.")]);
+    let old = harness.proxy();
     kill("KILL", old.expect("it serves"));
-    pair.until("another one serves", |pair| pair.status()["phase"] == "serving" && pair.proxy() != old);
-    let running = pair.ask("incidents").expect("listed");
+    harness.until("another one serves", |harness| {
+        harness.status()["phase"] == "serving" && harness.proxy() != old
+    });
+    let running = harness.ask("incidents").expect("listed");
     assert_eq!(running[0]["fault"], "A1", "{running}");
     let id = running[0]["id"].to_string();
-    let show = on(&pair.dir, "show").arg(&id).output().expect("it runs");
+    let show = on(&harness.dir, "show").arg(&id).output().expect("it runs");
     assert!(String::from_utf8_lossy(&show.stdout).contains("the proxy is gone"), "{show:?}");
-    assert_eq!(on(&pair.dir, "show").arg("99").output().expect("it runs").status.code(), Some(1));
-    assert!(on(&pair.dir, "silence").args(["b2", "--for", "60"]).output().expect("it runs").status.success());
-    assert_eq!(on(&pair.dir, "silence").arg("Z9").output().expect("it runs").status.code(), Some(1));
+    assert_eq!(on(&harness.dir, "show").arg("99").output().expect("it runs").status.code(), Some(1));
+    assert!(
+        on(&harness.dir, "silence").args(["b2", "--for", "60"]).output().expect("it runs").status.success()
+    );
+    assert_eq!(on(&harness.dir, "silence").arg("Z9").output().expect("it runs").status.code(), Some(1));
     let silenced = |rules: &Value| {
         let rules = rules.as_array().expect("a list").clone();
         rules.iter().any(|rule| rule["fault"] == "B2" && rule["silenced"] == true)
     };
-    assert!(silenced(&pair.ask("rules").expect("listed")));
-    let status = pair.status();
-    let cancelled = pair.ask("cancel").expect("answered");
-    assert_eq!(cancelled["cancelled"], json!([]), "{status}\n{}", logs(&pair.dir));
-    let played = pair.ask("simulate").expect("played");
+    assert!(silenced(&harness.ask("rules").expect("listed")));
+    let status = harness.status();
+    let cancelled = harness.ask("cancel").expect("answered");
+    assert_eq!(cancelled["cancelled"], json!([]), "{status}\n{}", logs(&harness.dir));
+    let played = harness.ask("simulate").expect("played");
     let starts = played["did"]
         .as_array()
         .expect("a list")
         .iter()
         .filter(|did| did["order"]["action"]["do"] == "start");
     assert_eq!(starts.count(), 2, "the first one and the one after the kill: {played}");
-    assert_eq!(pair.stop(), Some(0));
-    assert_eq!(pair.ask("incidents").expect("listed")[0]["fault"], "A1", "read from the file");
-    assert!(!silenced(&pair.ask("rules").expect("listed")));
+    assert_eq!(harness.stop(), Some(0));
+    assert_eq!(harness.ask("incidents").expect("listed")[0]["fault"], "A1", "read from the file");
+    assert!(!silenced(&harness.ask("rules").expect("listed")));
 }
 
 #[test]
 fn a_broken_record_is_set_aside_and_nobody_is_blind() {
-    let mut pair = Pair::new("record", [ScriptedAnswer::turn([Step::text("Hi.")])]);
-    assert_eq!(pair.stop(), Some(0));
-    std::fs::write(pair.dir.join("state/incidents.json"), "{\"version\":").expect("written");
-    pair.watchdog = support::pair::start(&pair.dir, &[]);
-    pair.url = support::pair::url_of(&mut pair.watchdog, &pair.dir);
-    assert_eq!(pair.client().turn().0, End::Complete);
-    let names = std::fs::read_dir(pair.dir.join("state")).expect("listed").flatten();
+    let mut harness = WatchdogHarness::new("record", [ScriptedAnswer::turn([Step::text("Hi.")])]);
+    assert_eq!(harness.stop(), Some(0));
+    std::fs::write(harness.dir.join("state/incidents.json"), "{\"version\":").expect("written");
+    harness.watchdog = support::watchdog::start(&harness.dir, &[]);
+    harness.url = support::watchdog::url_of(&mut harness.watchdog, &harness.dir);
+    assert_eq!(harness.client().turn().0, End::Complete);
+    let names = std::fs::read_dir(harness.dir.join("state")).expect("listed").flatten();
     let aside: Vec<String> = names
         .map(|file| file.file_name().to_string_lossy().into_owned())
         .filter(|name| name.starts_with("incidents.json.corrupt-"))
         .collect();
     assert_eq!(aside.len(), 1, "{aside:?}");
-    let kept = std::fs::read_to_string(pair.dir.join("state").join(&aside[0])).expect("kept");
+    let kept = std::fs::read_to_string(harness.dir.join("state").join(&aside[0])).expect("kept");
     assert_eq!(kept, "{\"version\":");
 }
 
 #[test]
 fn a_pair_that_has_nothing_to_do_ends_by_itself_when_it_was_told_so() {
     let dir = configured("idle", "http://127.0.0.1:9", "");
-    let mut child = support::pair::start(&dir, &["--idle-exit", "1"]);
-    support::pair::url_of(&mut child, &dir);
+    let mut child = support::watchdog::start(&dir, &["--idle-exit", "1"]);
+    support::watchdog::url_of(&mut child, &dir);
     // Checks and probes go on all the time, and are not work.
-    assert_eq!(support::pair::wait(&mut child), Some(0), "{}", logs(&dir));
+    assert_eq!(support::watchdog::wait(&mut child), Some(0), "{}", logs(&dir));
     assert!(!dir.join("state/proxy.json").exists());
 }
 
@@ -154,9 +151,8 @@ fn a_service_is_written_and_undone() {
     std::fs::write(&path, text.replace("api_key = \"upstream-key\"", "api_key_env = \"LAB_KEY\""))
         .expect("written");
     let service = |action: &str| -> Output {
-        let mut command: Command = latimer();
-        command.args(["service", action, "--no-start", "--config"]).arg(dir.join("latimer.toml"));
-        command.arg("--state-dir").arg(dir.join("state")).env("HOME", dir.join("home"));
+        let mut command = latimer_in(&dir, &["service", action, "--no-start"]);
+        command.env("HOME", dir.join("home"));
         command.env("LAB_KEY", "x").output().expect("it runs")
     };
     let unit = if cfg!(target_os = "macos") {
@@ -180,9 +176,8 @@ fn a_launched_client_has_a_watched_proxy_and_its_violent_end_is_told() {
     let program = dir.join("codex");
     std::fs::write(&program, "#!/bin/sh\nexec sleep 60\n").expect("written");
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("made a program");
-    let mut command = latimer();
-    command.args(["launch", "codex", "--program"]).arg(&program);
-    command.arg("--config").arg(dir.join("latimer.toml")).arg("--state-dir").arg(dir.join("state"));
+    let mut command = latimer_in(&dir, &["launch", "codex"]);
+    command.arg("--program").arg(&program);
     let mut launch = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().expect("it runs");
     let status = || latimer_on(&dir, &["status", "--json"]);
     let wait_for = |what: &str, holds: &dyn Fn(&Value) -> bool| -> Value {
@@ -192,7 +187,7 @@ fn a_launched_client_has_a_watched_proxy_and_its_violent_end_is_told() {
             if run.status.success() && holds(&json_of(&run)) {
                 return json_of(&run);
             }
-            assert!(begun.elapsed() < PATIENCE, "in vain: {what}\n{}", logs(&dir));
+            assert!(begun.elapsed() < WAIT_TIMEOUT, "in vain: {what}\n{}", logs(&dir));
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
     };
@@ -212,13 +207,13 @@ fn a_launched_client_has_a_watched_proxy_and_its_violent_end_is_told() {
 
 #[test]
 fn a_page_sees_the_watchdog_through_the_proxy() {
-    let pair = Pair::new("page", [ScriptedAnswer::text("Hi.")]);
-    let (code, body) = pair.client().get("/watchdog").expect("answered");
+    let harness = WatchdogHarness::new("page", [ScriptedAnswer::text("Hi.")]);
+    let (code, body) = harness.client().get("/watchdog").expect("answered");
     let document: Value = serde_json::from_str(&body).expect("JSON");
     assert_eq!((code, &document["running"]), (200, &Value::from(true)), "{body}");
     assert!(document["watchdog"].is_object(), "{body}");
-    let (code, body) = pair.client().send("POST /watchdog/cancel", "").expect("answered");
+    let (code, body) = harness.client().send("POST /watchdog/cancel", "").expect("answered");
     assert!(code == 200 || code == 409, "{code} {body}");
-    let (code, body) = pair.client().send("POST /watchdog/cancel/x", "").expect("answered");
+    let (code, body) = harness.client().send("POST /watchdog/cancel/x", "").expect("answered");
     assert_eq!(code, 400, "{body}");
 }

@@ -1,4 +1,4 @@
-//! Every client protocol on every upstream protocol: what the model says is what the client hears, in a legal stream.
+//! Every client protocol on every upstream protocol: what the model puts out is what the client gets, in a legal stream.
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -6,74 +6,75 @@ mod support;
 use latimer_adapters::scripted::ScriptedAnswer;
 use latimer_protocol::{anthropic, chat, gemini, responses};
 use serde_json::{Value, json};
-use support::said::{CLIENTS, End, Heard, Say, UPSTREAMS, answer, heard};
-use support::{Lab, body, dechunk, status};
+use support::transcript::{self, CLIENTS, Transcript};
+use support::upstream_scripts::{Ending, Output, UPSTREAMS, script};
+use support::{Harness, body, dechunk, status};
 
 /// One pixel.
 const PIXEL: &str =
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
-/// What is asked, and what the model says to it.
+/// An output of the model, and what a client must get.
 struct Case {
-    what: &'static str,
-    says: Vec<Say>,
-    end: End,
-    heard: Heard,
+    name: &'static str,
+    outputs: Vec<Output>,
+    end: Ending,
+    transcript: Transcript,
     /// Words that must reach the upstream.
     sends: &'static str,
 }
 
-fn case(what: &'static str, says: Vec<Say>, end: End) -> Case {
-    let mut heard = Heard::default();
-    for say in &says {
-        match say {
-            Say::Thought(text) => heard.thought.push_str(text),
-            Say::Text(text) => heard.text.push_str(text),
-            Say::Call(name, arguments) => heard.calls.push(((*name).to_owned(), arguments.clone())),
-            Say::Custom(name, input) => heard.calls.push(((*name).to_owned(), json!(input))),
+fn case(name: &'static str, outputs: Vec<Output>, end: Ending) -> Case {
+    let mut transcript = Transcript::default();
+    for output in &outputs {
+        match output {
+            Output::Reasoning(text) => transcript.reasoning.push_str(text),
+            Output::Text(text) => transcript.text.push_str(text),
+            Output::Call(name, arguments) => transcript.calls.push(((*name).to_owned(), arguments.clone())),
+            Output::CustomCall(name, input) => transcript.calls.push(((*name).to_owned(), json!(input))),
         }
     }
     match end {
-        End::Well if heard.calls.is_empty() => "stop",
-        End::Well => "calls",
-        End::Length => "length",
-        End::Filter => "filter",
-        End::Broken => "error",
+        Ending::Complete if transcript.calls.is_empty() => "stop",
+        Ending::Complete => "calls",
+        Ending::Length => "length",
+        Ending::Filter => "filter",
+        Ending::Broken => "error",
     }
-    .clone_into(&mut heard.end);
-    Case { what, says, end, heard, sends: "" }
+    .clone_into(&mut transcript.end);
+    Case { name, outputs, end, transcript, sends: "" }
 }
 
 fn cases() -> Vec<Case> {
-    let shell = || Say::Call("shell", json!({ "cmd": "ls -la \"añ\"\n" }));
+    let shell = || Output::Call("shell", json!({ "cmd": "ls -la \"añ\"\n" }));
     vec![
-        case("text", vec![Say::Text("Hello"), Say::Text(", añ€𝄞 world")], End::Well),
-        case("reasoning", vec![Say::Thought("Let me think."), Say::Text("Done.")], End::Well),
-        case("one call", vec![Say::Text("I look."), shell()], End::Well),
+        case("text", vec![Output::Text("Hello"), Output::Text(", añ€𝄞 world")], Ending::Complete),
+        case("reasoning", vec![Output::Reasoning("Let me think."), Output::Text("Done.")], Ending::Complete),
+        case("one call", vec![Output::Text("I look."), shell()], Ending::Complete),
         case(
             "parallel calls",
-            vec![shell(), Say::Call("read", json!({ "path": "a.rs", "line": 3 }))],
-            End::Well,
+            vec![shell(), Output::Call("read", json!({ "path": "a.rs", "line": 3 }))],
+            Ending::Complete,
         ),
-        case("custom tool", vec![Say::Custom("patch", "*** Begin Patch\n\"x\"")], End::Well),
-        Case { sends: PIXEL, ..case("image", vec![Say::Text("A pixel.")], End::Well) },
+        case("custom tool", vec![Output::CustomCall("patch", "*** Begin Patch\n\"x\"")], Ending::Complete),
+        Case { sends: PIXEL, ..case("image", vec![Output::Text("A pixel.")], Ending::Complete) },
         Case {
             sends: "the_colour",
-            ..case("structured output", vec![Say::Text("{\"the_colour\":\"red\"}")], End::Well)
+            ..case("structured output", vec![Output::Text("{\"the_colour\":\"red\"}")], Ending::Complete)
         },
-        case("length", vec![Say::Text("Half of")], End::Length),
-        case("filter", vec![Say::Text("I should")], End::Filter),
-        case("error after", vec![Say::Text("Half")], End::Broken),
+        case("length", vec![Output::Text("Half of")], Ending::Length),
+        case("filter", vec![Output::Text("I should")], Ending::Filter),
+        case("error after", vec![Output::Text("Half")], Ending::Broken),
     ]
 }
 
 /// The request of a client: path and body.
-fn request(client: &str, what: &str) -> (String, Value) {
+fn request(client: &str, name: &str) -> (String, Value) {
     let shell =
         json!({ "type": "object", "properties": { "cmd": { "type": "string" } }, "required": ["cmd"] });
     let read = json!({ "type": "object", "properties": { "path": { "type": "string" }, "line": { "type": "integer" } }, "required": ["path"] });
     let format = json!({ "type": "object", "properties": { "the_colour": { "type": "string" } }, "required": ["the_colour"], "additionalProperties": false });
-    let (image, structured, custom) = (what == "image", what == "structured output", what == "custom tool");
+    let (image, structured, custom) = (name == "image", name == "structured output", name == "custom tool");
     let url = format!("data:image/png;base64,{PIXEL}");
     match client {
         "responses" => {
@@ -144,7 +145,7 @@ fn request(client: &str, what: &str) -> (String, Value) {
     }
 }
 
-fn illegal(client: &str, stream: &str) -> Vec<String> {
+fn violations(client: &str, stream: &str) -> Vec<String> {
     match client {
         "responses" => responses::legality::check(stream.as_bytes()),
         "chat" => chat::legality::check(stream.as_bytes(), true),
@@ -155,10 +156,10 @@ fn illegal(client: &str, stream: &str) -> Vec<String> {
 
 /// Tools that take a text are known to two protocols.
 fn applies(client: &str, case: &Case) -> bool {
-    case.what != "custom tool" || matches!(client, "responses" | "chat")
+    case.name != "custom tool" || matches!(client, "responses" | "chat")
 }
 
-fn drive(upstream: &'static str) {
+fn check_upstream(upstream: &'static str) {
     let all = cases();
     let pairs: Vec<(&str, &Case)> = CLIENTS
         .iter()
@@ -166,7 +167,7 @@ fn drive(upstream: &'static str) {
         .filter(|(client, case)| applies(client, case))
         .collect();
     let mut answers: Vec<ScriptedAnswer> =
-        pairs.iter().map(|(_, case)| answer(upstream, &case.says, case.end)).collect();
+        pairs.iter().map(|(_, case)| script(upstream, &case.outputs, case.end)).collect();
     answers.extend(
         CLIENTS
             .iter()
@@ -176,32 +177,32 @@ fn drive(upstream: &'static str) {
     let endpoint = format!(
         "protocol = \"{upstream}\"\nmodels = [{{ id = \"m\", reasoning = true, images = true }}]\nretries = 0\nresume = 0\nrepair = \"parse\""
     );
-    let lab = Lab::configured(&format!("pairs-{upstream}"), answers, "", &endpoint);
+    let harness = Harness::configured(&format!("pairs-{upstream}"), answers, "", &endpoint);
     let mut wrong = Vec::new();
     for (place, (client, case)) in pairs.iter().enumerate() {
-        let (path, body) = request(client, case.what);
-        let answered = lab.post_to(&path, &body.to_string(), "");
-        let stream = dechunk(&answered);
-        let got = heard(client, &stream);
-        let broken = illegal(client, &stream);
-        if status(&answered) != 200 || got != case.heard || !broken.is_empty() {
+        let (path, body) = request(client, case.name);
+        let answer = harness.post_to(&path, &body.to_string(), "");
+        let stream = dechunk(&answer);
+        let transcript = transcript::read(client, &stream);
+        let broken = violations(client, &stream);
+        if status(&answer) != 200 || transcript != case.transcript || !broken.is_empty() {
             wrong.push(format!(
-                "{client} on {upstream}, {}: wanted {:?}, got {got:?}; {broken:?}; {answered:.3000}",
-                case.what, case.heard
+                "{client} on {upstream}, {}: wanted {:?}, got {transcript:?}; {broken:?}; {answer:.3000}",
+                case.name, case.transcript
             ));
         }
-        let sent = lab.requests().get(place).map(|request| request.body.to_string()).unwrap_or_default();
+        let sent = harness.requests().get(place).map(|request| request.body.to_string()).unwrap_or_default();
         if !sent.contains(case.sends) {
-            wrong.push(format!("{client} on {upstream}, {}: sent {sent:.3000}", case.what));
+            wrong.push(format!("{client} on {upstream}, {}: sent {sent:.3000}", case.name));
         }
     }
     for client in CLIENTS {
         let (path, request) = request(client, "text");
-        let answered = lab.post_to(&path, &request.to_string(), "");
-        let error: Value = serde_json::from_str(body(&answered)).unwrap_or_default();
+        let answer = harness.post_to(&path, &request.to_string(), "");
+        let error: Value = serde_json::from_str(body(&answer)).unwrap_or_default();
         let words = error["error"]["message"].as_str().unwrap_or_default();
-        if status(&answered) < 500 || !words.contains("the model broke") {
-            wrong.push(format!("{client} on {upstream}, error before: {answered}"));
+        if status(&answer) < 500 || !words.contains("the model broke") {
+            wrong.push(format!("{client} on {upstream}, error before: {answer}"));
         }
     }
     assert!(wrong.is_empty(), "{} of {} are wrong:\n{}", wrong.len(), pairs.len() + 4, wrong.join("\n\n"));
@@ -209,25 +210,25 @@ fn drive(upstream: &'static str) {
 
 #[test]
 fn every_client_on_chat() {
-    drive(UPSTREAMS[0]);
+    check_upstream(UPSTREAMS[0]);
 }
 
 #[test]
 fn every_client_on_messages() {
-    drive(UPSTREAMS[1]);
+    check_upstream(UPSTREAMS[1]);
 }
 
 #[test]
 fn every_client_on_responses() {
-    drive(UPSTREAMS[2]);
+    check_upstream(UPSTREAMS[2]);
 }
 
 #[test]
 fn every_client_on_gemini() {
-    drive(UPSTREAMS[3]);
+    check_upstream(UPSTREAMS[3]);
 }
 
 #[test]
 fn every_client_on_command_code() {
-    drive(UPSTREAMS[4]);
+    check_upstream(UPSTREAMS[4]);
 }
