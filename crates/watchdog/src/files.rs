@@ -6,6 +6,11 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+/// What endpoints taught; written by the proxy.
+pub const LEARNED_FILE: &str = "learned.json";
+/// Where the proxy answers; written by the proxy, read by `latimer launch`.
+pub const PROXY_FILE: &str = "proxy.json";
+
 /// Replaces a file: beside first, then renamed, so that a crash leaves the old or the new content. Mode 0600 from the first
 /// moment.
 ///

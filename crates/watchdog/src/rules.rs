@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::pattern::{Fact, Pattern};
 
 pub mod file;
+mod row;
 mod table;
 
 /// What may help. The word of each is the same in rules files, records, a model's answer and on screen.
@@ -110,9 +111,9 @@ pub struct Rule {
     pub fault: Fault,
     /// Counted from 1 among the rows of the same fault.
     pub step: u8,
-    /// Only for sightings with this fact.
+    /// Only for detections with this fact.
     pub when: Option<(Fact, &'static str)>,
-    /// How many sightings of one pattern it takes.
+    /// How many detections of one pattern it takes.
     pub threshold: u32,
     /// In which time they are counted, and for how long the fault must stay away afterwards for a success.
     #[serde(rename = "window_ms", serialize_with = "millis")]
@@ -140,7 +141,7 @@ pub struct Rules {
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { rows: table::rows() }
+        Self { rows: table::rules() }
     }
 }
 
@@ -161,7 +162,7 @@ impl Rules {
         of_fault.filter(move |rule| rule.when.is_some() == special)
     }
 
-    /// The longest time that sightings of this fault are counted for.
+    /// The longest time that detections of this fault are counted for.
     pub fn memory(&self, fault: Fault) -> Duration {
         self.rows.iter().filter(|rule| rule.fault == fault).map(|rule| rule.window).max().unwrap_or_default()
     }

@@ -1,21 +1,12 @@
-//! The table of rules as it is without a rules file.
-
-use std::time::Duration;
+//! The table of rules as it is without a rules file. A row reads as a sentence; how to write one is in [`super::row`].
 
 use latimer_protocol::status::Fault;
 
+use super::row::{Row, rule};
 use super::{Remedy, Rule};
 use crate::pattern::Fact;
 
-/// One row: fault, only for this fact, threshold, window in seconds, in a row, remedy, cooldown in seconds.
-type Row = (Fault, Option<(Fact, &'static str)>, u32, u64, bool, Remedy, u64);
-
-const ANY: Option<(Fact, &str)> = None;
-/// Sightings may lie between successes.
-const SUM: bool = false;
-/// A success in between begins the count again.
-const RUN: bool = true;
-
+/// Every row, by fault; the rows of one fault are its steps, the mildest first.
 const ROWS: [Row; 67] = {
     use Fault::{
         AllRoutesResting, BareExplore, BashWithoutCommand, BotFilter, CallNotFound, CertificateRejected,
@@ -33,98 +24,128 @@ const ROWS: [Row; 67] = {
     };
     [
         // The proxy's process. A proxy that is gone or ended begins again at once: the guard of restarts keeps the time between.
-        (ProxyGone, ANY, 1, 60, SUM, RestartProxy, 30),
-        (ProxyGone, Some((Fact::Check, "health")), 3, 30, RUN, RestartProxy, 30),
+        rule(ProxyGone).after(1).within(60).then(RestartProxy).rest(30),
+        rule(ProxyGone)
+            .when(Fact::Check, "health")
+            .after(3)
+            .within(30)
+            .in_a_row()
+            .then(RestartProxy)
+            .rest(30),
         // A log of somebody else says so: hearsay, to be looked into.
-        (ProxyGone, Some((Fact::Check, "log")), 1, 60, SUM, Probe, 60),
-        (PortTaken, ANY, 1, 60, SUM, AlertUser, 60),
-        (PortTaken, Some((Fact::Owner, "ours")), 1, 60, SUM, KillStaleProcesses, 60),
-        (PortTaken, Some((Fact::Check, "log")), 1, 60, SUM, Ignore, 300),
-        (ProxyMemoryHigh, ANY, 1, 120, SUM, ReplaceProxy, 120),
-        (ProxyMemoryHigh, Some((Fact::Check, "log")), 1, 60, SUM, Ignore, 300),
-        (ProxyUnresponsive, ANY, 3, 60, RUN, RestartProxy, 30),
-        (ProxyUnresponsive, Some((Fact::Check, "probe")), 2, 60, RUN, RestartProxy, 30),
-        (ProxyUnresponsive, Some((Fact::Check, "lag")), 5, 60, SUM, AlertUser, 300),
-        (ProxyUnresponsive, Some((Fact::Check, "latency")), 1, 60, SUM, AlertUser, 1800),
-        (ProxyUnresponsive, Some((Fact::Check, "log")), 1, 60, SUM, Probe, 60),
-        (ProxyCrashed, ANY, 1, 60, SUM, RestartProxy, 30),
+        rule(ProxyGone).when(Fact::Check, "log").after(1).within(60).then(Probe).rest(60),
+        rule(PortTaken).after(1).within(60).then(AlertUser).rest(60),
+        rule(PortTaken).when(Fact::Owner, "ours").after(1).within(60).then(KillStaleProcesses).rest(60),
+        rule(PortTaken).when(Fact::Check, "log").after(1).within(60).then(Ignore).rest(300),
+        rule(ProxyMemoryHigh).after(1).within(120).then(ReplaceProxy).rest(120),
+        rule(ProxyMemoryHigh).when(Fact::Check, "log").after(1).within(60).then(Ignore).rest(300),
+        rule(ProxyUnresponsive).after(3).within(60).in_a_row().then(RestartProxy).rest(30),
+        rule(ProxyUnresponsive)
+            .when(Fact::Check, "probe")
+            .after(2)
+            .within(60)
+            .in_a_row()
+            .then(RestartProxy)
+            .rest(30),
+        rule(ProxyUnresponsive).when(Fact::Check, "lag").after(5).within(60).then(AlertUser).rest(300),
+        rule(ProxyUnresponsive).when(Fact::Check, "latency").after(1).within(60).then(AlertUser).rest(1800),
+        rule(ProxyUnresponsive).when(Fact::Check, "log").after(1).within(60).then(Probe).rest(60),
+        rule(ProxyCrashed).after(1).within(60).then(RestartProxy).rest(30),
         // One request failed inside; the others live, and the process does.
-        (ProxyCrashed, Some((Fact::Check, "request")), 1, 60, SUM, AlertUser, 300),
-        (ProxyCrashed, Some((Fact::Check, "log")), 1, 60, SUM, Probe, 60),
-        (CertificateRejected, ANY, 1, 60, SUM, AlertUser, 300),
-        (NameUnresolved, ANY, 1, 60, SUM, RetryNow, 30),
-        (NameUnresolved, Some((Fact::Network, "down")), 1, 60, SUM, AlertUser, 300),
+        rule(ProxyCrashed).when(Fact::Check, "request").after(1).within(60).then(AlertUser).rest(300),
+        rule(ProxyCrashed).when(Fact::Check, "log").after(1).within(60).then(Probe).rest(60),
+        rule(CertificateRejected).after(1).within(60).then(AlertUser).rest(300),
+        rule(NameUnresolved).after(1).within(60).then(RetryNow).rest(30),
+        rule(NameUnresolved).when(Fact::Network, "down").after(1).within(60).then(AlertUser).rest(300),
         // The provider.
-        (RateLimited, ANY, 1, 60, SUM, Wait, 30),
-        (RateLimited, Some((Fact::Limit, "balance")), 1, 60, SUM, AlertUser, 3600),
-        (ServerError, ANY, 1, 60, SUM, RetryNow, 30),
-        (ServerError, ANY, 3, 120, RUN, SwitchProvider, 60),
-        (KeyRefused, ANY, 1, 60, SUM, AlertUser, 300),
-        (ClientVersionRefused, ANY, 1, 60, SUM, AlertUser, 300),
-        (ProviderUnreachable, ANY, 1, 60, SUM, IncreaseTimeout, 30),
-        (StreamInterrupted, ANY, 1, 60, SUM, Ignore, 30),
-        (StreamInterrupted, ANY, 3, 60, RUN, Reconnect, 30),
-        (StreamInterrupted, ANY, 6, 120, RUN, RestartProxy, 30),
-        (ClientLeft, ANY, 1, 60, SUM, Ignore, 300),
-        (RequestRefused, ANY, 1, 60, SUM, ClearSchemaCache, 30),
-        (NoCapacity, ANY, 1, 60, SUM, SwitchProvider, 60),
-        (BotFilter, ANY, 1, 60, SUM, AlertUser, 300),
+        rule(RateLimited).after(1).within(60).then(Wait).rest(30),
+        rule(RateLimited).when(Fact::Limit, "balance").after(1).within(60).then(AlertUser).rest(3600),
+        rule(ServerError).after(1).within(60).then(RetryNow).rest(30),
+        rule(ServerError).after(3).within(120).in_a_row().then(SwitchProvider).rest(60),
+        rule(KeyRefused).after(1).within(60).then(AlertUser).rest(300),
+        rule(ClientVersionRefused).after(1).within(60).then(AlertUser).rest(300),
+        rule(ProviderUnreachable).after(1).within(60).then(IncreaseTimeout).rest(30),
+        rule(StreamInterrupted).after(1).within(60).then(Ignore).rest(30),
+        rule(StreamInterrupted).after(3).within(60).in_a_row().then(Reconnect).rest(30),
+        rule(StreamInterrupted).after(6).within(120).in_a_row().then(RestartProxy).rest(30),
+        rule(ClientLeft).after(1).within(60).then(Ignore).rest(300),
+        rule(RequestRefused).after(1).within(60).then(ClearSchemaCache).rest(30),
+        rule(NoCapacity).after(1).within(60).then(SwitchProvider).rest(60),
+        rule(BotFilter).after(1).within(60).then(AlertUser).rest(300),
         // What a model wrote. The request itself was repaired; these are about a model that does it again and again.
-        (BareExplore, ANY, 1, 60, SUM, Ignore, 300),
-        (BareExplore, ANY, 3, 600, SUM, ClearSchemaCache, 300),
-        (BareExplore, ANY, 6, 600, SUM, SuggestModel, 600),
-        (EscalationRequest, ANY, 1, 60, SUM, Ignore, 300),
-        (EscalationRequest, ANY, 5, 600, SUM, SuggestProvider, 600),
-        (CallNotFound, ANY, 1, 60, SUM, Ignore, 300),
-        (CallNotFound, ANY, 5, 600, SUM, Diagnose, 300),
-        (WrappedCommand, ANY, 1, 60, SUM, AlertUser, 300),
-        (SuspiciousCommand, ANY, 1, 60, SUM, Ignore, 300),
-        (SuspiciousCommand, ANY, 3, 600, SUM, ClearSchemaCache, 300),
-        (SuspiciousCommand, ANY, 5, 600, SUM, AlertUser, 600),
-        (EmptyCommand, ANY, 1, 60, SUM, Ignore, 300),
-        (EmptyCommand, ANY, 3, 600, SUM, SuggestModel, 600),
-        (LoneBrace, ANY, 1, 60, SUM, Ignore, 300),
-        (LoneBrace, ANY, 5, 600, SUM, Diagnose, 300),
-        (BashWithoutCommand, ANY, 1, 60, SUM, Ignore, 300),
-        (BashWithoutCommand, ANY, 3, 600, SUM, Diagnose, 300),
-        (ParameterSpelling, ANY, 1, 60, SUM, Ignore, 3600),
-        (RepetitionLoop, ANY, 1, 60, SUM, SuggestProvider, 300),
+        rule(BareExplore).after(1).within(60).then(Ignore).rest(300),
+        rule(BareExplore).after(3).within(600).then(ClearSchemaCache).rest(300),
+        rule(BareExplore).after(6).within(600).then(SuggestModel).rest(600),
+        rule(EscalationRequest).after(1).within(60).then(Ignore).rest(300),
+        rule(EscalationRequest).after(5).within(600).then(SuggestProvider).rest(600),
+        rule(CallNotFound).after(1).within(60).then(Ignore).rest(300),
+        rule(CallNotFound).after(5).within(600).then(Diagnose).rest(300),
+        rule(WrappedCommand).after(1).within(60).then(AlertUser).rest(300),
+        rule(SuspiciousCommand).after(1).within(60).then(Ignore).rest(300),
+        rule(SuspiciousCommand).after(3).within(600).then(ClearSchemaCache).rest(300),
+        rule(SuspiciousCommand).after(5).within(600).then(AlertUser).rest(600),
+        rule(EmptyCommand).after(1).within(60).then(Ignore).rest(300),
+        rule(EmptyCommand).after(3).within(600).then(SuggestModel).rest(600),
+        rule(LoneBrace).after(1).within(60).then(Ignore).rest(300),
+        rule(LoneBrace).after(5).within(600).then(Diagnose).rest(300),
+        rule(BashWithoutCommand).after(1).within(60).then(Ignore).rest(300),
+        rule(BashWithoutCommand).after(3).within(600).then(Diagnose).rest(300),
+        rule(ParameterSpelling).after(1).within(60).then(Ignore).rest(3600),
+        rule(RepetitionLoop).after(1).within(60).then(SuggestProvider).rest(300),
         // The client.
-        (ClientGone, ANY, 1, 60, SUM, AlertUser, 30),
-        (ClientMemoryHigh, ANY, 1, 60, SUM, AlertUser, 600),
-        (ClientStreamLost, ANY, 1, 60, SUM, Probe, 60),
-        (ClientStreamLost, Some((Fact::Check, "probe")), 1, 60, SUM, RestartProxy, 60),
-        (ClientDatabaseMalformed, ANY, 1, 60, SUM, AlertUser, 600),
-        (ClientDatabaseMalformed, Some((Fact::Generated, "yes")), 1, 60, SUM, RegenerateConfig, 60),
+        rule(ClientGone).after(1).within(60).then(AlertUser).rest(30),
+        rule(ClientMemoryHigh).after(1).within(60).then(AlertUser).rest(600),
+        rule(ClientStreamLost).after(1).within(60).then(Probe).rest(60),
+        rule(ClientStreamLost).when(Fact::Check, "probe").after(1).within(60).then(RestartProxy).rest(60),
+        rule(ClientDatabaseMalformed).after(1).within(60).then(AlertUser).rest(600),
+        rule(ClientDatabaseMalformed)
+            .when(Fact::Generated, "yes")
+            .after(1)
+            .within(60)
+            .then(RegenerateConfig)
+            .rest(60),
         // Once for each thread: the thread is part of what rests.
-        (ContextTooLong, ANY, 1, 60, SUM, AlertUser, 86_400),
-        (ClientReconnecting, ANY, 3, 60, SUM, Probe, 60),
-        (ClientReconnecting, Some((Fact::Check, "probe")), 1, 60, SUM, RestartProxy, 60),
+        rule(ContextTooLong).after(1).within(60).then(AlertUser).rest(86_400),
+        rule(ClientReconnecting).after(3).within(60).then(Probe).rest(60),
+        rule(ClientReconnecting).when(Fact::Check, "probe").after(1).within(60).then(RestartProxy).rest(60),
         // Files and state.
-        (LearnedStateCorrupt, ANY, 1, 60, SUM, ClearSchemaCache, 60),
-        (DeadRegistryEntries, ANY, 1, 60, SUM, CleanupCodexStale, 30),
-        (StaleClientPort, ANY, 1, 60, SUM, RegenerateConfig, 60),
-        (LoginExpiring, ANY, 1, 60, SUM, AlertUser, 3600),
-        (AllRoutesResting, ANY, 1, 60, SUM, AlertUser, 300),
-        (AllRoutesResting, Some((Fact::Network, "down")), 1, 60, SUM, Ignore, 300),
+        rule(LearnedStateCorrupt).after(1).within(60).then(ClearSchemaCache).rest(60),
+        rule(DeadRegistryEntries).after(1).within(60).then(CleanupCodexStale).rest(30),
+        rule(StaleClientPort).after(1).within(60).then(RegenerateConfig).rest(60),
+        rule(LoginExpiring).after(1).within(60).then(AlertUser).rest(3600),
+        rule(AllRoutesResting).after(1).within(60).then(AlertUser).rest(300),
+        rule(AllRoutesResting).when(Fact::Network, "down").after(1).within(60).then(Ignore).rest(300),
     ]
 };
 
-pub(super) fn rows() -> Vec<Rule> {
+/// The rows as rules, each with its step.
+pub(super) fn rules() -> Vec<Rule> {
     let mut rules: Vec<Rule> = Vec::with_capacity(ROWS.len());
-    for (fault, when, threshold, window, in_a_row, remedy, cooldown) in ROWS {
-        let before = rules.iter().filter(|rule| rule.fault == fault).count();
-        rules.push(Rule {
-            fault,
-            step: u8::try_from(before + 1).unwrap_or(u8::MAX),
-            when,
-            threshold,
-            window: Duration::from_secs(window),
-            in_a_row,
-            remedy,
-            cooldown: Duration::from_secs(cooldown),
-            enabled: true,
-        });
+    for row in ROWS {
+        let before = rules.iter().filter(|rule| rule.fault == row.fault()).count();
+        rules.push(row.into_rule(u8::try_from(before + 1).unwrap_or(u8::MAX)));
     }
     rules
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_has_a_row_and_the_rows_of_a_fault_stand_together() {
+        let rules = rules();
+        let mut faults: Vec<Fault> = rules.iter().map(|rule| rule.fault).collect();
+        faults.dedup();
+        assert_eq!(faults, Fault::all().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_later_step_takes_more_than_the_one_before() {
+        let rules = rules();
+        for pair in rules.windows(2) {
+            let is_next = pair[0].fault == pair[1].fault && pair[0].when == pair[1].when;
+            assert!(!is_next || pair[0].threshold < pair[1].threshold, "{}", pair[1].fault);
+        }
+    }
 }

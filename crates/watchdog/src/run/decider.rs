@@ -42,7 +42,7 @@ pub struct Decider {
     rules: RulesInUse,
     record_path: PathBuf,
     saved: u64,
-    tried: Option<Time>,
+    last_try: Option<Time>,
     recording: RotatingLog,
     routine_count: u64,
 }
@@ -64,7 +64,7 @@ impl Decider {
             sources,
             rules,
             record_path,
-            tried: None,
+            last_try: None,
             recording: RotatingLog::open(state_dir.join(SIGNALS_FILE)),
             routine_count: 0,
         }
@@ -75,9 +75,9 @@ impl Decider {
         if signal == Signal::ConfigChanged {
             self.reread();
         }
-        self.note(&signal, now);
+        self.record_signal(&signal, now);
         let orders = decide(&mut self.state, signal, now);
-        if self.tried.is_none_or(|tried| now.since(tried) >= SAVE_INTERVAL) {
+        if self.last_try.is_none_or(|last_try| now.since(last_try) >= SAVE_INTERVAL) {
             self.save(now);
         }
         orders
@@ -94,7 +94,7 @@ impl Decider {
         if changes == self.saved {
             return;
         }
-        self.tried = Some(now);
+        self.last_try = Some(now);
         match self.state.record().save(&self.record_path) {
             Ok(()) => self.saved = changes,
             Err(error) => tracing::warn!(event = "incidents.not_written", error = %error),
@@ -133,7 +133,7 @@ impl Decider {
     }
 
     /// Records what was heard. Of a quiet day only a sample is kept, so that the night before is still there.
-    fn note(&mut self, signal: &Signal, now: Time) {
+    fn record_signal(&mut self, signal: &Signal, now: Time) {
         if is_routine(signal) {
             self.routine_count += 1;
             if self.routine_count % ROUTINE_SAMPLE_RATE != 1 {

@@ -5,7 +5,6 @@ pub mod child;
 pub mod clock;
 pub mod control;
 pub mod decider;
-mod execute;
 pub mod maintenance;
 pub mod process;
 pub mod proxy_client;
@@ -137,8 +136,8 @@ pub async fn run(
     };
     let (supervisor, events) =
         Supervisor::new(options.program, listener, address, registry.clone(), Arc::clone(&api));
-    let (asks, questions) = mpsc::channel(16);
-    let control = Control::open(&options.state_dir, asks);
+    let (request_sender, requests) = mpsc::channel(16);
+    let control = Control::open(&options.state_dir, request_sender);
     if let Err(error) = &control {
         tracing::warn!(event = "control.closed", error = %error);
     }
@@ -167,8 +166,8 @@ pub async fn run(
         serving,
         signals,
     };
-    let inputs = LoopInputs { events, signals: reports, asks: questions, control_signals };
-    WatchdogLoop::new(parts).keep(inputs, orphan, ready).await;
+    let inputs = LoopInputs { events, signals: reports, requests, control_signals };
+    WatchdogLoop::new(parts).run(inputs, orphan, ready).await;
     drop((senses, control, lock));
     Ok(())
 }

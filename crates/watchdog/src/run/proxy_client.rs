@@ -14,10 +14,12 @@ use latimer_protocol::failure::{Failure, Kind};
 use latimer_protocol::secret::Secret;
 use latimer_protocol::status::{AccountState, Health, OverrideRequest, PROBE_MODEL};
 
-use super::sensors::proxy_log::CLIENT;
+use super::clock;
 use crate::diagnose::{ANSWER_TIMEOUT_MS, MAX_TOKENS, Report, TEMPERATURE};
 use crate::signal::MissReason;
 
+/// What the watchdog calls itself as a client; its own turns are nobody's fault.
+pub const CLIENT: &str = "latimer-watchdog";
 /// The largest answer that is read, in bytes.
 const MAX_BODY_BYTES: usize = 4 << 20;
 /// No limit of its own: [`within`] ends what takes too long.
@@ -114,7 +116,7 @@ impl ProxyClient {
         let request = serde_json::json!({
             "model": PROBE_MODEL, "input": "Are you well?", "stream": true, "store": false,
         });
-        let begun = tokio::time::Instant::now();
+        let begun = clock::monotonic();
         let ask = async {
             let body = Bytes::from(request.to_string());
             let answer =

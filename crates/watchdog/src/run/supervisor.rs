@@ -14,9 +14,16 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::child::{self, ProcessExit, Program};
+use super::clock;
 use super::process::Identity;
 use super::proxy_client::ProxyClient;
 use super::registry::{Entry, Registry, Role};
+
+mod event;
+mod running;
+
+pub use event::{SupervisorEvent, SupervisorInput};
+use running::Running;
 
 /// How long a proxy may take from its start until a turn through it works.
 const READY_TIMEOUT: Duration = Duration::from_secs(15);
@@ -26,63 +33,6 @@ const PROBE_INTERVAL: Duration = Duration::from_millis(20);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(660);
 /// The longest one try may take.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// What happens to the proxies, as the supervisor hears it.
-#[derive(Debug)]
-pub enum SupervisorInput {
-    /// From a child process.
-    Child(child::ChildEvent),
-    /// A proxy answered a probe, or did not in time.
-    Checked(Identity, Result<(), String>),
-}
-
-/// What it means.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SupervisorEvent {
-    /// A proxy serves.
-    Up(Identity),
-    /// The proxy that served is gone, and nobody asked it to go.
-    Died(Identity, ProcessExit),
-    /// The proxy ended by itself and well: it had nothing to do for a long time, or somebody told it to stop.
-    Left(Identity, ProcessExit),
-    /// A proxy that was told to end has ended.
-    Ended(Identity, ProcessExit),
-    /// The one that followed has taken over.
-    Replaced(Identity),
-    /// The one that was to follow did not become well; the old one still serves.
-    NotReplaced(String),
-    /// A line of a proxy's log.
-    Line(Identity, String),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Running {
-    identity: Identity,
-    since: Instant,
-    /// It answered a turn.
-    is_well: bool,
-    /// When it was told to end, if it was.
-    leaving: Option<Leaving>,
-}
-
-/// How a proxy was told to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Leaving {
-    since: Instant,
-    /// Its turns may end by themselves, because another one serves.
-    drains: bool,
-}
-
-impl Running {
-    fn new(identity: Identity) -> Self {
-        Self { identity, since: Instant::now(), is_well: false, leaving: None }
-    }
-
-    /// Keeps the first time it was told.
-    fn leaves(&mut self, drains: bool) {
-        self.leaving.get_or_insert(Leaving { since: Instant::now(), drains });
-    }
-}
 
 /// The proxies behind one socket.
 pub struct Supervisor {
@@ -220,7 +170,7 @@ impl Supervisor {
 
     /// Asks the proxy that serves to hand over, and lets the next one start at once: they share the socket, so the turns of the
     /// old one may end by themselves.
-    pub fn dismiss(&mut self) {
+    pub fn hand_over(&mut self) {
         if let Some(mut old) = self.current.take() {
             old.leaves(true);
             let _ = old.identity.signal(Signal::USR1);
@@ -239,7 +189,7 @@ impl Supervisor {
     }
 
     /// Ends those by force that were told to end and whose time is over: `grace`, or longer for one that may take its time.
-    pub fn reap(&mut self, grace: Duration) {
+    pub fn kill_overdue(&mut self, grace: Duration) {
         for running in &self.leaving {
             let Some(leaving) = running.leaving else { continue };
             let limit = if leaving.drains { grace + DRAIN_TIMEOUT } else { grace };
@@ -307,14 +257,14 @@ impl Supervisor {
     fn check(&self, identity: Identity) {
         let (api, events) = (Arc::clone(&self.api), self.events.clone());
         tokio::spawn(async move {
-            let deadline = Instant::now() + READY_TIMEOUT;
+            let deadline = clock::monotonic() + READY_TIMEOUT;
             let result = loop {
                 let trouble = match api.probe(PROBE_TIMEOUT).await {
                     Ok(probed) if probed.pid == Some(identity.pid) => break Ok(()),
                     Ok(_) => "another process answers".to_owned(),
                     Err(silence) => silence.to_string(),
                 };
-                if Instant::now() > deadline || !identity.is_alive() {
+                if clock::monotonic() > deadline || !identity.is_alive() {
                     break Err(trouble);
                 }
                 tokio::time::sleep(PROBE_INTERVAL).await;

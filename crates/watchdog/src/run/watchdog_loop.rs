@@ -13,20 +13,22 @@ use tokio::time::Instant;
 use super::ControlSignal;
 use super::actions::notify::Notifier;
 use super::child::ProcessExit;
-use super::clock::Clock;
-use super::control::{PendingRequest, Request};
+use super::clock::{self, Clock};
+use super::control::PendingRequest;
 use super::decider::Decider;
 use super::maintenance::MaintenanceServer;
 use super::process::Identity;
 use super::proxy_client::ProxyClient;
-use super::registry::{Registry, Role};
+use super::registry::Registry;
 use super::sensors::proxy_log;
-use super::status::{ClientStatus, PendingAction, ProxyStatus, WatchdogPhase, WatchdogStatus};
 use super::supervisor::{Supervisor, SupervisorEvent, SupervisorInput};
 use crate::files::RotatingLog;
 use crate::ids::ActionId;
 use crate::signal::{self, Outcome, PersonRequest, ProxyStarted, Signal};
 use crate::time::Time;
+
+mod answer;
+mod execute;
 
 /// After the grace period of the proxy, how long until it is ended.
 const KILL_GRACE: Duration = Duration::from_secs(5);
@@ -73,31 +75,31 @@ pub struct LoopInputs {
     /// From the senses and from deeds.
     pub signals: mpsc::Receiver<Signal>,
     /// From people, by the control socket.
-    pub asks: mpsc::Receiver<PendingRequest>,
+    pub requests: mpsc::Receiver<PendingRequest>,
     /// From people, by signals of the system.
     pub control_signals: mpsc::Receiver<ControlSignal>,
 }
 
 /// Everything the loop works with.
 pub struct WatchdogLoop {
-    pub(super) parts: LoopParts,
-    pub(super) clock: Clock,
+    parts: LoopParts,
+    clock: Clock,
     log: RotatingLog,
     begun: Instant,
-    pub(super) starts: u64,
-    pub(super) maintenance: Option<MaintenanceServer>,
+    starts: u64,
+    maintenance: Option<MaintenanceServer>,
     /// The order to start anew that waits for the end of the old proxy, and whether it is for safe mode.
-    pub(super) restarting: Option<(ActionId, bool)>,
+    restarting: Option<(ActionId, bool)>,
     /// The order to replace that waits for the new proxy.
-    pub(super) replacing: Option<ActionId>,
+    replacing: Option<ActionId>,
     /// When the mind wants to be told of the time.
     wake: Option<Instant>,
     stopping: bool,
     /// Who waits for the end of a replacement.
     upgrades: Vec<oneshot::Sender<Result<Value, String>>>,
-    pub(super) pending: Vec<(ActionId, Time, &'static str)>,
+    pending: Vec<(ActionId, Time, &'static str)>,
     /// Signals that deeds gave rise to and that are heard next.
-    pub(super) queue: VecDeque<Signal>,
+    queue: VecDeque<Signal>,
 }
 
 impl WatchdogLoop {
@@ -107,7 +109,7 @@ impl WatchdogLoop {
             clock: Clock::new(),
             log: RotatingLog::open(parts.state_dir.join("proxy.log")),
             parts,
-            begun: Instant::now(),
+            begun: clock::monotonic(),
             starts: 0,
             maintenance: None,
             restarting: None,
@@ -121,7 +123,7 @@ impl WatchdogLoop {
     }
 
     /// Keeps until it is told to stop. A proxy that outlived its watchdog is kept on; otherwise one is started.
-    pub async fn keep(
+    pub async fn run(
         mut self,
         mut inputs: LoopInputs,
         orphan: Option<Identity>,
@@ -144,21 +146,21 @@ impl WatchdogLoop {
             let wake = self.wake;
             tokio::select! {
                 Some(event) = inputs.events.recv() => {
-                    let news = self.parts.supervisor.hear(event);
-                    if let Some(SupervisorEvent::Up(_) | SupervisorEvent::Replaced(_)) = &news
+                    let supervisor_event = self.parts.supervisor.hear(event);
+                    if let Some(SupervisorEvent::Up(_) | SupervisorEvent::Replaced(_)) = &supervisor_event
                         && let Some(ready) = ready.take()
                     {
                         ready(self.parts.address);
                     }
-                    if let Some(news) = news
-                        && self.news(news)
+                    if let Some(supervisor_event) = supervisor_event
+                        && self.supervisor_event(supervisor_event)
                     {
                         break;
                     }
                 }
                 Some(signal) = inputs.signals.recv() => self.hear(signal),
-                Some(ask) = inputs.asks.recv() => {
-                    if self.answer(ask) {
+                Some(pending_request) = inputs.requests.recv() => {
+                    if self.answer(pending_request) {
                         break;
                     }
                 }
@@ -167,24 +169,24 @@ impl WatchdogLoop {
                     Some(ControlSignal::Stop) | None => break,
                 },
                 _ = tick.tick() => {
-                    self.parts.supervisor.reap(self.parts.grace + KILL_GRACE);
+                    self.parts.supervisor.kill_overdue(self.parts.grace + KILL_GRACE);
                     self.hear(Signal::Tick);
                 }
                 () = sleep_until(wake) => self.hear(Signal::Tick),
             }
-            self.tell_senses();
+            self.update_serving();
         }
         self.stop(inputs).await;
     }
 
     /// Takes a signal in, does what is decided, and hears what that gives rise to.
-    pub(super) fn hear(&mut self, signal: Signal) {
+    fn hear(&mut self, signal: Signal) {
         self.queue.push_back(signal);
-        self.settle();
+        self.drain_queue();
     }
 
     /// Hears everything that waits to be heard.
-    fn settle(&mut self) {
+    fn drain_queue(&mut self) {
         while let Some(signal) = self.queue.pop_front() {
             let now = self.clock.now();
             for order in self.parts.decider.hear(signal, now) {
@@ -193,11 +195,11 @@ impl WatchdogLoop {
         }
         // Counted from now, where the mind has just read the clock. A little later, so that what is due has really come due.
         let wait = self.parts.decider.wake_in();
-        self.wake = wait.map(|wait| Instant::now() + wait + Duration::from_millis(1));
+        self.wake = wait.map(|wait| clock::monotonic() + wait + Duration::from_millis(1));
     }
 
     /// Reports what became of an order.
-    pub(super) fn outcome(&mut self, id: ActionId, result: Result<(), String>) {
+    fn outcome(&mut self, id: ActionId, result: Result<(), String>) {
         let (done, error) = (result.is_ok(), result.err());
         if let Some(error) = &error {
             tracing::warn!(event = "order.failed", id = id.0, error = %error);
@@ -206,8 +208,8 @@ impl WatchdogLoop {
     }
 
     /// True when there is nothing left to keep.
-    fn news(&mut self, news: SupervisorEvent) -> bool {
-        match news {
+    fn supervisor_event(&mut self, supervisor_event: SupervisorEvent) -> bool {
+        match supervisor_event {
             SupervisorEvent::Line(_, text) => {
                 if let Some(signal) = proxy_log::read(&text) {
                     self.hear(signal);
@@ -241,7 +243,7 @@ impl WatchdogLoop {
                     self.exited(identity, &exit, true);
                     let started = self.start(safe);
                     self.outcome(id, started);
-                    self.settle();
+                    self.drain_queue();
                     return false;
                 }
                 self.exited(identity, &exit, true);
@@ -253,7 +255,7 @@ impl WatchdogLoop {
                 if let Some(id) = self.replacing.take() {
                     self.outcome(id, Ok(()));
                 }
-                self.settle();
+                self.drain_queue();
             }
             SupervisorEvent::NotReplaced(why) => self.not_replaced(&why),
         }
@@ -267,14 +269,14 @@ impl WatchdogLoop {
         }
     }
 
-    pub(super) fn not_replaced(&mut self, why: &str) {
+    fn not_replaced(&mut self, why: &str) {
         let text = format!("the new proxy does not answer, the old one goes on: {why}");
         for waiting in self.upgrades.drain(..) {
             let _ = waiting.send(Err(text.clone()));
         }
         if let Some(id) = self.replacing.take() {
             self.outcome(id, Err(text));
-            self.settle();
+            self.drain_queue();
         }
     }
 
@@ -287,118 +289,8 @@ impl WatchdogLoop {
         }));
     }
 
-    /// Answers a person; true when that ends the watchdog.
-    fn answer(&mut self, ask: PendingRequest) -> bool {
-        let answer = match ask.request {
-            Request::Status => serde_json::to_value(self.status()).map_err(|error| error.to_string()),
-            Request::Upgrade if self.stopping => Err("the watchdog is stopping".to_owned()),
-            Request::Upgrade => {
-                self.upgrades.push(ask.reply);
-                self.hear(Signal::Person(PersonRequest::Upgrade));
-                return false;
-            }
-            Request::Stop => {
-                let _ = ask.reply.send(Ok(Value::Null));
-                return true;
-            }
-            Request::Cancel { id } => Ok(self.cancel(id)),
-            Request::Silence { fault, seconds } => self.silence(&fault, seconds),
-            Request::Export => Ok(self.parts.decider.export(self.clock.now())),
-            Request::Start => {
-                self.hear(Signal::Person(PersonRequest::Start));
-                Ok(Value::Null)
-            }
-            Request::Restart => {
-                self.hear(Signal::Person(PersonRequest::Restart));
-                Ok(Value::Null)
-            }
-            Request::Accept { id } => {
-                self.hear(Signal::Person(PersonRequest::Accepted { id: ActionId(id) }));
-                Ok(Value::Null)
-            }
-        };
-        let _ = ask.reply.send(answer);
-        false
-    }
-
-    fn cancel(&mut self, id: Option<u64>) -> Value {
-        let all: Vec<ActionId> = self.pending.iter().map(|pending| pending.0).collect();
-        let chosen: Vec<ActionId> =
-            all.into_iter().filter(|known| id.is_none_or(|id| known.0 == id)).collect();
-        self.pending.retain(|pending| !chosen.contains(&pending.0));
-        for id in &chosen {
-            self.hear(Signal::Person(PersonRequest::Cancelled { id: *id }));
-        }
-        json!({ "cancelled": chosen })
-    }
-
-    fn silence(&mut self, fault: &str, seconds: Option<u64>) -> Result<Value, String> {
-        let fault =
-            fault.parse().map_err(|error: latimer_protocol::status::UnknownFault| error.to_string())?;
-        let person = if seconds == Some(0) {
-            PersonRequest::Unsilence { fault }
-        } else {
-            let until = seconds.map(|seconds| self.clock.now().plus(Duration::from_secs(seconds)));
-            PersonRequest::Silence { fault, until }
-        };
-        self.hear(Signal::Person(person));
-        Ok(json!({ "fault": fault.code() }))
-    }
-
-    fn status(&self) -> WatchdogStatus {
-        let supervisor = &self.parts.supervisor;
-        let proxy = supervisor.current().map(|identity| {
-            let stats = identity.stats();
-            ProxyStatus {
-                pid: identity.pid,
-                uptime_s: supervisor.since().map_or(0, |since| since.elapsed().as_secs()),
-                well: supervisor.is_well(),
-                memory_bytes: stats.memory,
-                descriptors: stats.descriptors,
-            }
-        });
-        let clients = self.parts.registry.living(Role::Client).into_iter().map(|entry| ClientStatus {
-            pid: entry.identity.pid,
-            name: entry.name,
-            memory_bytes: entry.identity.stats().memory,
-        });
-        let now = self.clock.now();
-        let pending = self.pending.iter().map(|(id, at, action)| PendingAction {
-            id: id.0,
-            action: (*action).to_owned(),
-            in_ms: u64::try_from(at.since(now).as_millis()).unwrap_or(u64::MAX),
-        });
-        WatchdogStatus {
-            pid: std::process::id(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            uptime_s: self.begun.elapsed().as_secs(),
-            address: self.parts.address.to_string(),
-            phase: self.phase(),
-            proxy,
-            starts: self.starts,
-            alerts: self.parts.alerts.list(),
-            pending: pending.collect(),
-            clients: clients.collect(),
-        }
-    }
-
-    fn phase(&self) -> WatchdogPhase {
-        let supervisor = &self.parts.supervisor;
-        if self.stopping {
-            WatchdogPhase::Stopping
-        } else if self.maintenance.is_some() {
-            WatchdogPhase::Holding
-        } else if supervisor.is_replacing() {
-            WatchdogPhase::Replacing
-        } else if supervisor.is_well() {
-            WatchdogPhase::Serving
-        } else {
-            WatchdogPhase::Starting
-        }
-    }
-
     /// The senses ask the proxy that serves, and nobody while there is none.
-    fn tell_senses(&self) {
+    fn update_serving(&self) {
         let serving = self.parts.supervisor.current().filter(|_| self.maintenance.is_none());
         self.parts.serving.send_if_modified(|known| std::mem::replace(known, serving) != serving);
     }
@@ -409,7 +301,7 @@ impl WatchdogLoop {
         self.maintenance = None;
         self.parts.serving.send_replace(None);
         self.parts.supervisor.stop();
-        let mut deadline = Instant::now() + self.parts.grace + KILL_GRACE;
+        let mut deadline = clock::monotonic() + self.parts.grace + KILL_GRACE;
         let mut forced = false;
         while !self.parts.supervisor.is_empty() {
             tokio::select! {
@@ -423,8 +315,8 @@ impl WatchdogLoop {
                         self.parts.supervisor.stop();
                     }
                 }
-                Some(ask) = inputs.asks.recv() => {
-                    self.answer(ask);
+                Some(pending_request) = inputs.requests.recv() => {
+                    self.answer(pending_request);
                 }
                 () = tokio::time::sleep_until(deadline) => {
                     if forced {
@@ -432,7 +324,7 @@ impl WatchdogLoop {
                     }
                     forced = true;
                     self.parts.supervisor.kill_all();
-                    deadline = Instant::now() + KILL_WAIT;
+                    deadline = clock::monotonic() + KILL_WAIT;
                 }
             }
         }

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use rustix::process::Signal as SystemSignal;
 
+use super::super::clock;
 use super::super::process::Identity;
 use super::super::registry::Registry;
-use super::super::sensors::files::{LEARNED_FILE, PROXY_FILE};
-use crate::files::write_private;
+use crate::files::{LEARNED_FILE, PROXY_FILE, write_private};
 use crate::ids::ProcessId;
 
 /// How long a process may take to end when asked; then it is made to.
@@ -43,7 +43,7 @@ pub async fn end_stale(registry: &Registry, processes: &[ProcessId]) -> Result<(
 async fn end(identity: Identity) -> bool {
     for signal in [SystemSignal::TERM, SystemSignal::KILL] {
         let _ = identity.signal(signal);
-        let begun = tokio::time::Instant::now();
+        let begun = clock::monotonic();
         while begun.elapsed() < TERMINATE_TIMEOUT {
             if !identity.is_alive() {
                 return true;

@@ -12,6 +12,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::super::process::Identity;
 use super::super::proxy_client::ProxyClient;
+use crate::files::{LEARNED_FILE, PROXY_FILE};
 use crate::signal::{CacheCorrupt, NetworkState, Signal, StalePort, TokenExpiring};
 use crate::time::Time;
 
@@ -21,10 +22,6 @@ const POLL_INTERVAL: Duration = Duration::from_secs(5);
 const POLLS_PER_LOGIN_CHECK: u32 = 60;
 /// How long the question may take.
 const ACCOUNTS_TIMEOUT: Duration = Duration::from_secs(5);
-/// What endpoints taught; written by the proxy.
-pub const LEARNED_FILE: &str = "learned.json";
-/// Where the proxy answers; written by the proxy, read by `latimer launch`.
-pub const PROXY_FILE: &str = "proxy.json";
 
 /// The files and the port that are watched.
 #[derive(Debug, Clone)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::super::clock;
 use super::super::process::Identity;
 use super::super::proxy_client::{ProxyClient, ProxyClientError};
 use crate::signal::{HealthReading, MissedCheck, ProbeResult, Signal};
@@ -29,7 +30,7 @@ pub async fn watch(
     loop {
         clock.tick().await;
         let Some(expected) = *serving.borrow() else { continue };
-        let begun = Instant::now();
+        let begun = clock::monotonic();
         let seen = api.health(timeout).await;
         if matches!(seen, Err(ProxyClientError::Late(_))) {
             clock.reset_immediately();
@@ -81,7 +82,7 @@ pub async fn probe(
 
 /// One real turn.
 pub async fn probe_once(api: &ProxyClient) -> Signal {
-    let begun = Instant::now();
+    let begun = clock::monotonic();
     match api.probe(PROBE_TIMEOUT).await {
         Ok(probed) => Signal::ProbeOk(ProbeResult {
             first_event_ms: millis(probed.first_event),

@@ -1,9 +1,7 @@
 //! The proxy's own log: one JSON object a line, of which the codes count and never the words.
 
+use super::super::proxy_client::CLIENT;
 use crate::signal::{ProxyEvent, Signal};
-
-/// What the watchdog calls itself as a client; its own turns are nobody's fault.
-pub const CLIENT: &str = "latimer-watchdog";
 
 /// The signal in a line of the log, if it is one of a decision.
 pub fn read(line: &str) -> Option<Signal> {

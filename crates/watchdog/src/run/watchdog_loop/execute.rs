@@ -4,11 +4,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::actions::{capture, cleanup, routes};
-use super::maintenance::MaintenanceServer;
-use super::sensors::health::probe_once;
-use super::socket::BindError;
-use super::watchdog_loop::WatchdogLoop;
+use super::super::actions::{capture, cleanup, routes};
+use super::super::clock;
+use super::super::maintenance::MaintenanceServer;
+use super::super::sensors::health::probe_once;
+use super::super::socket::BindError;
+use super::WatchdogLoop;
 use crate::action::{Action, Order};
 use crate::diagnose::Report;
 use crate::ids::{ActionId, ProcessId};
@@ -118,7 +119,7 @@ impl WatchdogLoop {
             self.restarting = Some((id, safe));
             self.parts.supervisor.kill();
         } else if self.parts.supervisor.listener().is_some() {
-            self.parts.supervisor.dismiss();
+            self.parts.supervisor.hand_over();
             let started = self.start(safe);
             self.outcome(id, started);
         } else {
@@ -133,7 +134,7 @@ impl WatchdogLoop {
         let Some(old) = released else { return };
         let (address, signals) = (self.parts.address, self.parts.signals.clone());
         tokio::spawn(async move {
-            let begun = tokio::time::Instant::now();
+            let begun = clock::monotonic();
             while std::net::TcpListener::bind(address).is_err() && begun.elapsed() < RELEASE_TIMEOUT {
                 tokio::time::sleep(POLL_INTERVAL).await;
             }
