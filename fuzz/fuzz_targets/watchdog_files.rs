@@ -3,7 +3,7 @@
 #![no_main]
 
 use latimer_watchdog::diagnose::{reply, scrub::scrub};
-use latimer_watchdog::incidents::file::Record;
+use latimer_watchdog::record::Record;
 use latimer_watchdog::rules::file;
 use latimer_watchdog::signatures::Signatures;
 use libfuzzer_sys::fuzz_target;

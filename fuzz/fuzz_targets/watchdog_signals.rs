@@ -4,7 +4,7 @@
 use latimer_watchdog::action::{Action, Proposer};
 use latimer_watchdog::decide::State;
 use latimer_watchdog::guard::restarts::{MAX_STARTS, START_WINDOW};
-use latimer_watchdog::incidents::file::Record;
+use latimer_watchdog::record::Record;
 use latimer_watchdog::rules::Rules;
 use latimer_watchdog::settings::Settings;
 use latimer_watchdog::simulate::replay;
@@ -41,7 +41,7 @@ fuzz_target!(|data: &[u8]| {
     let first = play();
     assert!(first.bad.is_empty(), "{:?}", first.bad);
     assert_eq!(first, play());
-    // A person who begins anew lets the guard forget, so only what lies between two such wishes is counted.
+    // A person who begins anew lets the guard forget, so only what lies between two such requests is counted.
     for story in first.did.split(|did| did.order.by == Proposer::Person) {
         let starts: Vec<_> = story
             .iter()

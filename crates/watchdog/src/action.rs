@@ -7,6 +7,8 @@ use crate::diagnose::Report;
 use crate::ids::{ActionId, ProcessId};
 use crate::time::Time;
 
+pub use crate::proposer::Proposer;
+
 /// One thing to do **now**. Waiting (back-off, the three seconds for a cancel) is over when an order is given.
 ///
 /// The actor answers every order but an alert, an announcement and an ignore with
@@ -15,7 +17,7 @@ use crate::time::Time;
 pub struct Order {
     /// Its number.
     pub id: ActionId,
-    /// The fault it answers; none for a person's wish.
+    /// The fault it answers; none for a person's request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,
     /// Who proposed it.
@@ -24,35 +26,6 @@ pub struct Order {
     pub why: String,
     /// What to do.
     pub action: Action,
-}
-
-/// Who proposed an action.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Proposer {
-    /// Tier 1: a row of the table.
-    Rule,
-    /// Tier 2: it helped before.
-    Record,
-    /// Tier 3: a model.
-    Model,
-    /// A guard: a cap was reached.
-    Guard,
-    /// A person.
-    Person,
-}
-
-impl Proposer {
-    /// The same word as in JSON.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Rule => "rule",
-            Self::Record => "record",
-            Self::Model => "model",
-            Self::Guard => "guard",
-            Self::Person => "person",
-        }
-    }
 }
 
 /// What can be done. A closed list: nothing a model or an upstream says becomes anything else.

@@ -22,7 +22,7 @@
 use std::time::Duration;
 
 use crate::action::Order;
-use crate::incidents::file::Record;
+use crate::record::Record;
 use crate::rules::{Remedy, Rules};
 use crate::settings::Settings;
 use crate::signal::Signal;

@@ -12,7 +12,7 @@ pub mod restarts;
 pub use backoff::BackoffLadder;
 pub use restarts::RestartGuard;
 
-/// Faults that are only counted, by a person's wish.
+/// Faults that are only counted, by a person's request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SilencedFaults(BTreeMap<Fault, Option<Time>>);
 

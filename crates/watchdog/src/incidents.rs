@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::Proposer;
 use crate::pattern::Pattern;
+use crate::proposer::Proposer;
 use crate::rules::Remedy;
 use crate::time::Time;
-
-pub mod file;
 
 /// The most entries; the least recently used leaves.
 pub const MAX_INCIDENTS: usize = 500;
@@ -81,7 +79,7 @@ impl Incident {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Incidents {
     entries: BTreeMap<Pattern, Incident>,
-    next_id: u64,
+    last_id: u64,
     uses: u64,
     /// Raised by every change; tells whether the file is behind.
     changes: u64,
@@ -150,9 +148,9 @@ impl Incidents {
         self.uses = self.uses.saturating_add(1);
         if !self.entries.contains_key(pattern) {
             self.make_room();
-            self.next_id = self.next_id.saturating_add(1);
+            self.last_id = self.last_id.saturating_add(1);
         }
-        let (id, used) = (self.next_id, self.uses);
+        let (id, used) = (self.last_id, self.uses);
         let entry = self.entries.entry(pattern.clone()).or_insert_with(|| Incident {
             id,
             pattern: pattern.clone(),
@@ -177,14 +175,19 @@ impl Incidents {
         }
     }
 
+    /// The highest number that was given; saved, so that no number is used twice.
+    pub(crate) fn last_id(&self) -> u64 {
+        self.last_id
+    }
+
     /// From what a file held, in whatever order and number.
-    fn restore(mut entries: Vec<Incident>, next_id: u64) -> Self {
+    pub(crate) fn restore(mut entries: Vec<Incident>, last_id: u64) -> Self {
         entries.sort_by_key(|entry| entry.used);
         let uses = entries.last().map_or(0, |entry| entry.used);
         let highest = entries.iter().map(|entry| entry.id).max().unwrap_or(0);
         let surplus = entries.len().saturating_sub(MAX_INCIDENTS);
         let entries = entries.into_iter().skip(surplus).map(|entry| (entry.pattern.clone(), entry)).collect();
-        Self { entries, next_id: next_id.max(highest), uses, changes: 0 }
+        Self { entries, last_id: last_id.max(highest), uses, changes: 0 }
     }
 }
 

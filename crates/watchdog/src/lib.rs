@@ -1,7 +1,8 @@
-//! The keeper: a process that owns the listening socket, starts the proxy behind it, and keeps it alive.
+//! The watchdog: a process that owns the listening socket, starts the proxy behind it, and keeps it alive.
 //!
-//! [`run`] is the process side: it senses what happens and does what was decided. Everything else is its mind, and pure:
-//! [`signal::Signal`]s come in together with the time, [`action::Order`]s come out, and a recorded night can be played again.
+//! [`run`] is the process side: it senses what happens and carries out what was decided. Everything else is pure:
+//! [`signal::Signal`]s go into [`decide`] together with the time, [`action::Order`]s come out, and a recorded night can be played
+//! again ([`simulate`]).
 //!
 //! The pure part must never know a runtime, a socket or the clock; and nothing in this crate knows the proxy's code: the two
 //! meet in [`latimer_protocol::status`].
@@ -14,6 +15,8 @@ pub mod guard;
 pub mod ids;
 pub mod incidents;
 pub mod pattern;
+pub mod proposer;
+pub mod record;
 pub mod rules;
 pub mod run;
 pub mod settings;

@@ -1,4 +1,4 @@
-//! What makes two sightings of a fault the same: the fault and its salient facts, in any order.
+//! What makes two detections of a fault the same: the fault and its salient facts, in any order.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -207,7 +207,7 @@ fn feed(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::incidents::file::Record;
+    use crate::record::Record;
     use crate::rules::Rules;
     use crate::settings::Settings;
     use crate::signal::{PersonRequest, ProxyExit};

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use latimer_watchdog::decide::State;
-use latimer_watchdog::incidents::file::Record;
+use latimer_watchdog::record::Record;
 use latimer_watchdog::rules::file::RulesInUse;
 use latimer_watchdog::run::control::Request;
 use latimer_watchdog::run::decider::{RECORD_FILE, SIGNALS_FILE};

@@ -65,7 +65,7 @@ pub(super) struct InFlightOrder {
     given_at: Time,
     pub(super) action: Action,
     pub(super) by: Proposer,
-    /// None for a person's wish: it is not measured.
+    /// None for a person's request: it is not measured.
     pub(super) criterion: Option<SuccessCriterion>,
 }
 

@@ -54,7 +54,7 @@ pub(super) struct Senses {
     open_probe: Option<OpenProbe>,
 }
 
-/// Takes in a signal about the world. Signals about orders (a person's wish, an outcome, a diagnosis) mean no detection.
+/// Takes in a signal about the world. Signals about orders (a person's request, an outcome, a diagnosis) mean no detection.
 pub(super) fn take(state: &mut State, signal: &Signal, at: Clocks) -> Vec<Detection> {
     match signal {
         Signal::ProxyStarted(started) => process::started(state, started, at),

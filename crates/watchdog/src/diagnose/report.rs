@@ -23,7 +23,7 @@ const EVENT_WINDOW: Duration = Duration::from_secs(60);
 /// … and never more than these.
 const MAX_EVENTS: usize = 64;
 
-/// One sighting, as it may be told.
+/// One detection, as it may be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct FaultEvent {
     at: Time,

@@ -28,7 +28,7 @@ pub struct RemedyKey {
     pub remedy: Remedy,
 }
 
-/// What the ladder says to one more try.
+/// What the back-off says to one more try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     /// It may be tried.

@@ -57,7 +57,7 @@ pub struct RestartGuard {
 }
 
 impl RestartGuard {
-    /// The proxy ended, or must be ended, and it was not a person's wish. Says whether and when it may start again.
+    /// The proxy ended, or must be ended, and it was not a person's request. Says whether and when it may start again.
     pub fn crashed(&mut self, now: Time) -> RestartVerdict {
         self.healthy_since = None;
         self.crashes.push_back(now);

@@ -1,4 +1,4 @@
-//! One proxy as a child process: started with the socket, listened to line by line, buried.
+//! One proxy as a child process: started with the socket, listened to line by line, waited for.
 //!
 //! It leads a process group of its own, so that Ctrl-C in a terminal reaches the watchdog alone, and so that whatever it starts
 //! ends with it. It is not tied to our life: a proxy whose watchdog was killed goes on serving.

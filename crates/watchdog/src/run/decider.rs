@@ -1,4 +1,4 @@
-//! The mind with its files: what it remembers, the rules in use, and the recording of what it heard.
+//! The decider: the pure state with its files, the rules in use, and the recording of its signals.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::action::Order;
 use crate::decide::{State, decide};
 use crate::files::RotatingLog;
-use crate::incidents::file;
+use crate::record;
 use crate::rules::file::RulesInUse;
 use crate::settings::Settings;
 use crate::signal::Signal;
@@ -27,7 +27,7 @@ const ROUTINE_SAMPLE_RATE: u64 = 30;
 /// Reads the settings anew; `Err` says why the newer ones cannot be used.
 pub type ReadSettings = Box<dyn Fn() -> Result<Settings, String> + Send>;
 
-/// Where a mind finds its settings and rules.
+/// Where a decider finds its settings and rules.
 pub struct Sources {
     /// Reads the `[watchdog]` part of the configuration.
     pub settings: ReadSettings,
@@ -48,10 +48,10 @@ pub struct Decider {
 }
 
 impl Decider {
-    /// A mind that remembers what the state directory holds. A record that is broken is set aside, and said so.
+    /// A decider that remembers what the state directory holds. A record that is broken is set aside, and said so.
     pub fn new(settings: Settings, sources: Sources, state_dir: &Path, now: Time) -> Self {
         let record_path = state_dir.join(RECORD_FILE);
-        let loaded = file::load(&record_path, now);
+        let loaded = record::load(&record_path, now);
         if let Some(said) = &loaded.said {
             tracing::warn!(event = "incidents.not_read", said = %said);
         }

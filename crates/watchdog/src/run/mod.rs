@@ -1,4 +1,4 @@
-//! The process side: what is sensed becomes signals, and actions become deeds.
+//! The process side: what is sensed becomes signals, and orders are executed.
 
 pub mod actions;
 pub mod child;

@@ -27,7 +27,7 @@ pub struct ProcessStats {
 }
 
 impl Identity {
-    /// The process that has this id now; `None` when there is none, or when it is only waiting to be buried.
+    /// The process that has this id now; `None` when there is none, or when it is only waiting to be collected by its parent.
     pub fn of(pid: u32) -> Option<Self> {
         started(pid).map(|started| Self { pid, started })
     }

@@ -1,4 +1,4 @@
-//! The loop: signals in, decisions in the middle, deeds out.
+//! The loop: signals in, decisions in the middle, execution out.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -40,7 +40,7 @@ const TICK_INTERVAL: Duration = Duration::from_secs(1);
 /// Makes the generated files of a client anew.
 pub type Regenerate = Arc<dyn Fn(Option<&str>) -> Result<(), String> + Send + Sync>;
 
-/// What a keeper is made of.
+/// What the loop works with.
 pub struct LoopParts {
     /// The proxies.
     pub supervisor: Supervisor,
@@ -64,7 +64,7 @@ pub struct LoopParts {
     pub alerts: Notifier,
     /// Tells the senses which proxy is expected to answer.
     pub serving: watch::Sender<Option<Identity>>,
-    /// Where deeds that take time report.
+    /// Where the outcome of work that takes time is reported.
     pub signals: mpsc::Sender<Signal>,
 }
 
@@ -72,7 +72,7 @@ pub struct LoopParts {
 pub struct LoopInputs {
     /// From the proxies.
     pub events: mpsc::Receiver<SupervisorInput>,
-    /// From the senses and from deeds.
+    /// From the sensors, and outcomes of work that took time.
     pub signals: mpsc::Receiver<Signal>,
     /// From people, by the control socket.
     pub requests: mpsc::Receiver<PendingRequest>,
@@ -92,18 +92,18 @@ pub struct WatchdogLoop {
     restarting: Option<(ActionId, bool)>,
     /// The order to replace that waits for the new proxy.
     replacing: Option<ActionId>,
-    /// When the mind wants to be told of the time.
+    /// When the next order is due.
     wake: Option<Instant>,
     stopping: bool,
     /// Who waits for the end of a replacement.
     upgrades: Vec<oneshot::Sender<Result<Value, String>>>,
     pending: Vec<(ActionId, Time, &'static str)>,
-    /// Signals that deeds gave rise to and that are heard next.
+    /// Signals that executing an order gave rise to, handled next.
     queue: VecDeque<Signal>,
 }
 
 impl WatchdogLoop {
-    /// A keeper that has not begun.
+    /// A loop that has not begun.
     pub fn new(parts: LoopParts) -> Self {
         Self {
             clock: Clock::new(),
@@ -193,7 +193,7 @@ impl WatchdogLoop {
                 self.execute(order, now);
             }
         }
-        // Counted from now, where the mind has just read the clock. A little later, so that what is due has really come due.
+        // Counted from now, where the decider has just read the clock. A little later, so that what is due has really come due.
         let wait = self.parts.decider.wake_in();
         self.wake = wait.map(|wait| clock::monotonic() + wait + Duration::from_millis(1));
     }
@@ -295,7 +295,7 @@ impl WatchdogLoop {
         self.parts.serving.send_if_modified(|known| std::mem::replace(known, serving) != serving);
     }
 
-    /// Ends every proxy: asked first, and by force when its time is over. A second wish is haste.
+    /// Ends every proxy: asked first, and by force when its time is over. A second request is haste.
     async fn stop(&mut self, mut inputs: LoopInputs) {
         self.stopping = true;
         self.maintenance = None;

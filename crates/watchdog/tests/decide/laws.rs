@@ -8,7 +8,7 @@ use latimer_watchdog::action::{Action, Order, Proposer};
 use latimer_watchdog::decide::{State, decide};
 use latimer_watchdog::guard::restarts::{MAX_STARTS, START_WINDOW};
 use latimer_watchdog::ids::ActionId;
-use latimer_watchdog::incidents::file::Record;
+use latimer_watchdog::record::Record;
 use latimer_watchdog::rules::Rules;
 use latimer_watchdog::settings::{DiagnosisSettings, Settings};
 use latimer_watchdog::signal::{
@@ -43,10 +43,10 @@ fn settings() -> impl Strategy<Value = Settings> {
     })
 }
 
-/// Reads what was ordered beside what was said, knows nothing of the mind, and fails on every broken law.
+/// Reads what was ordered beside what was said, knows nothing of the state, and fails on every broken law.
 struct Auditor {
     settings: Settings,
-    /// Time that has passed, with the mind's own idea of leaps: never back, never more than ten minutes at once.
+    /// Time that has passed, with the state's own idea of leaps: never back, never more than ten minutes at once.
     passed: Duration,
     wall: Option<Time>,
     stopped: bool,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use latimer_protocol::status::Fault;
 use latimer_watchdog::decide::State;
-use latimer_watchdog::incidents::file::Record;
+use latimer_watchdog::record::Record;
 use latimer_watchdog::rules::{Rules, file};
 use latimer_watchdog::settings::{DiagnosisSettings, Settings};
 use latimer_watchdog::signal::{

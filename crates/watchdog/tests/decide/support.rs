@@ -1,4 +1,4 @@
-//! A mind with a clock, and signals that are quick to write.
+//! A state with a clock, and signals that are quick to write.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use latimer_protocol::status::Fault;
 use latimer_watchdog::action::{Action, Alert, Order};
 use latimer_watchdog::decide::{ProxyPhase, State, decide};
 use latimer_watchdog::ids::ActionId;
-use latimer_watchdog::incidents::file::Record;
+use latimer_watchdog::record::Record;
 use latimer_watchdog::rules::Rules;
 use latimer_watchdog::settings::Settings;
 use latimer_watchdog::signal::{
@@ -18,7 +18,7 @@ use latimer_watchdog::time::Time;
 /// Tuesday, 14 November 2023, 22:13:20 UTC.
 pub(crate) const BEGIN: Time = Time::from_secs(1_700_000_000);
 
-/// A mind, its time, and everything it ordered.
+/// A state, its time, and everything it ordered.
 pub(crate) struct Bench {
     pub(crate) state: State,
     pub(crate) now: Time,

@@ -43,7 +43,7 @@ pub(super) fn exited(state: &mut State, exit: &ProxyExit, at: Clocks) -> Option<
         return None;
     }
     if exit.code == Some(0) && state.life.phase() == ProxyPhase::Up {
-        // It was told to stop, and not by us: somebody's wish.
+        // It was told to stop, and not by us: somebody's decision.
         state.orders.drop_pending();
         state.life.enter(ProxyPhase::Stopped, at);
         let what = "the proxy was stopped from outside, and is left so".to_owned();

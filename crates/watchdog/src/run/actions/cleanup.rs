@@ -1,4 +1,4 @@
-//! Deeds on files and on processes of the registry.
+//! Actions on files and on processes of the registry.
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! Deeds: what an order means in this world. Each is on the closed list of [`Action`](crate::action::Action).
+//! Actions: what an order does to the system. Each is on the closed list of [`Action`](crate::action::Action).
 
 pub mod capture;
 pub mod cleanup;

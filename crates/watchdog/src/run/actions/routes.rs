@@ -1,4 +1,4 @@
-//! Deeds in the running proxy: all through its own interface, all for a time, all visible in its health document.
+//! Actions in the running proxy: all through its own interface, all for a time, all visible in its health document.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! From an order to its deed.
+//! From an order to its execution.
 
 use std::io;
 use std::sync::Arc;
@@ -186,7 +186,7 @@ impl WatchdogLoop {
         if client == Some("latimer") { Ok(()) } else { (self.parts.regenerate)(client) }
     }
 
-    /// Begins a deed that waits for something; it reports by itself.
+    /// Begins work that waits for something; it reports by itself.
     fn begin(&self, id: ActionId, action: Action, why: String, now: Time) {
         let (api, signals) = (Arc::clone(&self.parts.api), self.parts.signals.clone());
         let (registry, state_dir) = (self.parts.registry.clone(), self.parts.state_dir.clone());

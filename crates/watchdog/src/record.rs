@@ -1,13 +1,13 @@
-//! The store as a file: JSON with a version, read and written as a whole. A broken one is set aside, never deleted.
+//! What outlives the watchdog as a file: JSON with a version, read and written as a whole. A broken one is set aside, never deleted.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Incident, Incidents, MAX_INCIDENTS};
 use crate::diagnose::budget::Ledger;
 use crate::files::write_private;
+use crate::incidents::{Incident, Incidents, MAX_INCIDENTS};
 use crate::time::Time;
 
 /// The version that is written.
@@ -56,7 +56,7 @@ impl Record {
     pub fn to_bytes(&self) -> Vec<u8> {
         let document = RecordDocument {
             version: VERSION,
-            next_id: self.incidents.next_id,
+            next_id: self.incidents.last_id(),
             ledger: self.ledger.clone(),
             incidents: self.incidents.all(),
         };
@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(loaded.said, None);
         same(&loaded.record, &record);
         let again = Record::from_bytes(&record.to_bytes()).expect("the same");
-        assert_eq!(again.incidents.next_id, record.incidents.next_id, "numbers are not used twice");
+        assert_eq!(again.incidents.last_id(), record.incidents.last_id(), "numbers are not used twice");
     }
 
     #[test]
