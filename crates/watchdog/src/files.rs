@@ -14,7 +14,9 @@ pub const PROXY_FILE: &str = "proxy.json";
 /// Replaces a file: beside first, then renamed, so that a crash leaves the old or the new content. Mode 0600 from the first
 /// moment.
 ///
-/// Errors: whatever the file system says; nothing is left beside then.
+/// # Errors
+///
+/// Whatever the file system says; nothing is left beside then.
 pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -38,7 +40,9 @@ fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Opens a file for appending, made with mode 0600.
 ///
-/// Errors: a symbolic link in its place is refused; it was not put there by latimer.
+/// # Errors
+///
+/// A symbolic link in its place is refused; it was not put there by latimer.
 pub fn append_private(path: &Path) -> io::Result<File> {
     if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_symlink()) {
         let message = format!("`{}` is a symbolic link and is not followed; remove it", path.display());
@@ -57,7 +61,9 @@ pub struct Lock {
 impl Lock {
     /// Takes the lock, or says that another process holds it (`None`).
     ///
-    /// Errors: the file cannot be made, as on a read-only disk.
+    /// # Errors
+    ///
+    /// The file cannot be made, as on a read-only disk.
     pub fn take(path: &Path) -> io::Result<Option<Self>> {
         let file = append_private(path)?;
         match file.try_lock() {

@@ -19,7 +19,7 @@ pub const MIN_TRIALS: u64 = 3;
 /// What is known about one remedy for one pattern.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fix {
-    /// The remedy.
+    /// What was tried.
     pub remedy: Remedy,
     /// Who proposed it first.
     pub source: Proposer,

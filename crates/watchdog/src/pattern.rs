@@ -57,7 +57,7 @@ impl Fact {
 /// A fault with its facts: the key of counters, cooldowns and records.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Pattern {
-    /// The fault.
+    /// What went wrong.
     pub fault: Fault,
     /// Its facts. A map, so their order does not matter.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -18,7 +18,7 @@ const MAX_FILE_BYTES: u64 = 16 << 20;
 /// What outlives the watchdog: the incidents, and what asking a model has cost.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Record {
-    /// The incidents.
+    /// What was seen before, and what helped.
     pub incidents: Incidents,
     /// Calls and cost of tier 3.
     pub ledger: Ledger,
@@ -68,7 +68,9 @@ impl Record {
 
     /// Reads the bytes of a file.
     ///
-    /// Errors: they are no store, or one of a newer version. Surplus entries are dropped, the least recently used first.
+    /// # Errors
+    ///
+    /// They are no store, or one of a newer version. Surplus entries are dropped, the least recently used first.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
         #[derive(Deserialize)]
         struct Version {
@@ -87,7 +89,9 @@ impl Record {
 
     /// Replaces the file with this record: beside first, then renamed, mode 0600.
     ///
-    /// Errors: whatever the file system says; the old file stands then.
+    /// # Errors
+    ///
+    /// Whatever the file system says; the old file stands then.
     pub fn save(&self, path: &Path) -> io::Result<()> {
         write_private(path, &self.to_bytes())
     }
@@ -99,14 +103,14 @@ pub struct LoadedRecord {
     /// What it held; empty when there was none, or a broken one.
     pub record: Record,
     /// Why it is not used, in one sentence for a person.
-    pub said: Option<String>,
+    pub problem: Option<String>,
     /// Where a broken one was put.
     pub aside: Option<PathBuf>,
 }
 
 /// Reads the file. A broken one is set aside as `*.corrupt-<unix seconds>` and the store begins afresh; nothing is deleted.
 pub fn load(path: &Path, now: Time) -> LoadedRecord {
-    let fresh = |said, aside| LoadedRecord { record: Record::default(), said, aside };
+    let fresh = |problem, aside| LoadedRecord { record: Record::default(), problem, aside };
     let bytes = match read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return fresh(None, None),
@@ -115,7 +119,7 @@ pub fn load(path: &Path, now: Time) -> LoadedRecord {
         Err(error) => return fresh(Some(format!("`{}` could not be read: {error}", path.display())), None),
     };
     match Record::from_bytes(&bytes) {
-        Ok(record) => LoadedRecord { record, said: None, aside: None },
+        Ok(record) => LoadedRecord { record, problem: None, aside: None },
         Err(broken) => set_aside(path, now, &broken),
     }
 }
@@ -139,13 +143,13 @@ fn set_aside(path: &Path, now: Time, why: &dyn std::fmt::Display) -> LoadedRecor
     name.push(format!(".corrupt-{}", now.as_secs()));
     let aside = path.with_file_name(name);
     let begin = format!("`{}` is broken ({why})", path.display());
-    let (said, aside) = match std::fs::rename(path, &aside) {
+    let (problem, aside) = match std::fs::rename(path, &aside) {
         Ok(()) => {
             (format!("{begin}; it was set aside as `{}`, and a new one begins", aside.display()), Some(aside))
         }
         Err(error) => (format!("{begin} and could not be set aside: {error}"), None),
     };
-    LoadedRecord { record: Record::default(), said: Some(said), aside }
+    LoadedRecord { record: Record::default(), problem: Some(problem), aside }
 }
 
 #[cfg(test)]
@@ -186,7 +190,7 @@ mod tests {
         record.save(&path).expect("saved");
         assert_eq!(std::fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
         let loaded = load(&path, Time::ZERO);
-        assert_eq!(loaded.said, None);
+        assert_eq!(loaded.problem, None);
         same(&loaded.record, &record);
         let again = Record::from_bytes(&record.to_bytes()).expect("the same");
         assert_eq!(again.incidents.last_id(), record.incidents.last_id(), "numbers are not used twice");
@@ -211,7 +215,7 @@ mod tests {
             assert!(loaded.record.incidents.is_empty());
             let aside = folder.path().join("incidents.json.corrupt-1700000000");
             assert_eq!(loaded.aside.as_deref(), Some(aside.as_path()));
-            assert!(loaded.said.expect("said").contains("set aside"));
+            assert!(loaded.problem.expect("said").contains("set aside"));
             assert_eq!(std::fs::read(&aside).expect("kept"), bytes);
             assert!(!path.exists());
         }
@@ -221,9 +225,9 @@ mod tests {
     fn no_file_is_no_fault_and_a_folder_in_its_place_stays() {
         let folder = tempfile::tempdir().expect("a folder");
         let loaded = load(&folder.path().join("none.json"), Time::ZERO);
-        assert!(loaded.said.is_none() && loaded.record.incidents.is_empty());
+        assert!(loaded.problem.is_none() && loaded.record.incidents.is_empty());
         let loaded = load(folder.path(), Time::ZERO);
-        assert!(loaded.said.is_some() && loaded.aside.is_none() && folder.path().is_dir());
+        assert!(loaded.problem.is_some() && loaded.aside.is_none() && folder.path().is_dir());
     }
 
     #[test]

@@ -133,7 +133,7 @@ fn millis<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S:
     serializer.serialize_u64(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// All rules.
+/// The table in use: what is built in, changed by a rules file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
     rows: Vec<Rule>,

@@ -126,7 +126,9 @@ pub struct SettingsProblem {
 impl Settings {
     /// What a file means.
     ///
-    /// Errors: every key that means nothing, not only the first.
+    /// # Errors
+    ///
+    /// Every key that means nothing, not only the first.
     pub fn raise(file: &SettingsFile) -> Result<Self, Vec<SettingsProblem>> {
         let mut problems = Vec::new();
         let settings = raise(file, &mut problems);

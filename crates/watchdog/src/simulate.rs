@@ -47,7 +47,7 @@ pub struct ReplayedOrder {
     pub line: Option<usize>,
     /// The signal of that line.
     pub signal: Option<&'static str>,
-    /// The order.
+    /// What was ordered, as it would have been given.
     pub order: Order,
 }
 

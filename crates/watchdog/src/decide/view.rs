@@ -62,7 +62,7 @@ pub struct AnnouncedOrder {
     pub by: Proposer,
     /// What will be done, in words.
     pub what: String,
-    /// Why.
+    /// The reason that was given with it, in one sentence.
     pub why: String,
 }
 
@@ -80,7 +80,7 @@ pub struct OfferedChange {
 /// A pattern that rests after a try.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RestingPattern {
-    /// The pattern.
+    /// What it was tried for: the fault and its facts.
     pub pattern: Pattern,
     /// What was tried.
     pub remedy: Remedy,

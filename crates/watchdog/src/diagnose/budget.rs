@@ -53,7 +53,11 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// May a question be asked? Errors: why not.
+    /// Whether a question may be asked now, within this budget for a month, in millionths of a US dollar.
+    ///
+    /// # Errors
+    ///
+    /// Too soon, too many today, or the money is spent.
     pub fn admit(&self, budget_micros: u64, now: Time) -> Result<(), BudgetRefusal> {
         // A clock that was set back makes the last question one of the future: that is not "soon" for ever.
         if self.last.is_some_and(|last| now >= last && now.since(last) < MIN_INTERVAL) {

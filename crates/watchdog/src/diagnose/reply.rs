@@ -28,7 +28,7 @@ const MAX_REASON_CHARS: usize = 200;
 /// What a model proposed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Proposal {
-    /// The remedy.
+    /// What the model would do; one of [`ALLOWED_REMEDIES`].
     pub remedy: Remedy,
     /// Its reason, for a person to read; cleaned and cut.
     pub reason: String,
@@ -60,7 +60,9 @@ struct ReplyDocument {
 
 /// Reads an answer. The reason is only ever shown; nothing in it becomes a command.
 ///
-/// Errors: anything that is not exactly what was asked for.
+/// # Errors
+///
+/// Anything that is not exactly what was asked for.
 pub fn read(text: &str) -> Result<Proposal, UnusableReply> {
     let text = text.trim();
     // An array of three values would be read as the fields in order.

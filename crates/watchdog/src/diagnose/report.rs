@@ -58,7 +58,7 @@ pub struct ProxyFacts {
     pub uptime_s: u64,
     /// Resident memory in bytes.
     pub memory_bytes: u64,
-    /// Open turns.
+    /// Turns that are open at this moment.
     pub turns_open: u64,
     /// Missed checks in a row.
     pub missed: u32,

@@ -20,11 +20,11 @@ const MAX_TRIES_LISTED: usize = 8;
 /// What rests: a remedy for a pattern, and within it what is told apart only for this, such as a thread.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RemedyKey {
-    /// The pattern.
+    /// What it is tried for: the fault and its facts.
     pub pattern: Pattern,
     /// A thread, a process: what rests by itself without being a pattern of its own.
     pub scope: Option<String>,
-    /// The remedy.
+    /// What is tried.
     pub remedy: Remedy,
 }
 

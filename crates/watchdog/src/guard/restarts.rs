@@ -75,7 +75,11 @@ impl RestartGuard {
         RestartVerdict::Start { after, safe_mode: self.safe_mode }
     }
 
-    /// Whether there is room for one more automatic start now. Errors: how many there were.
+    /// Whether there is room for one more automatic start now.
+    ///
+    /// # Errors
+    ///
+    /// There is none; holds how many starts there were in [`START_WINDOW`].
     pub fn room(&mut self, now: Time) -> Result<(), usize> {
         while self.starts.front().is_some_and(|(at, _)| now.since(*at) > START_WINDOW) {
             self.starts.pop_front();

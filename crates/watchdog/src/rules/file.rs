@@ -56,7 +56,9 @@ impl RulesInUse {
 /// The table, changed by the `[[rule]]` rows of a file: `fault`, and any of `step` (1 without it), `threshold`, `window`,
 /// `action`, `cooldown`, `enabled`.
 ///
-/// Errors: all mistakes of the file.
+/// # Errors
+///
+/// All mistakes of the file.
 pub fn read(text: &str) -> Result<Rules, Vec<RulesProblem>> {
     let line_of = |at: usize| 1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count();
     let file: RulesDocument = toml::from_str(text).map_err(|error| {

@@ -74,7 +74,9 @@ impl ProcessExit {
 
 /// Starts a proxy on the socket, with more arguments where there are any.
 ///
-/// Errors: the program cannot be run, or there is no descriptor or process left.
+/// # Errors
+///
+/// The program cannot be run, or there is no descriptor or process left.
 pub fn spawn(
     program: &Program,
     extra: &[&str],

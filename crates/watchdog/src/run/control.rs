@@ -73,7 +73,9 @@ pub struct Control {
 impl Control {
     /// Opens the socket. What stands in its place was left by a watchdog that is gone: the caller holds the lock.
     ///
-    /// Errors: the directory is read-only, or its path is too long for a socket.
+    /// # Errors
+    ///
+    /// The directory is read-only, or its path is too long for a socket.
     pub fn open(state_dir: &Path, requests: mpsc::Sender<PendingRequest>) -> io::Result<Self> {
         let path = state_dir.join(SOCKET_FILE);
         match std::fs::remove_file(&path) {
@@ -153,6 +155,10 @@ pub enum ControlError {
 }
 
 /// Asks the watchdog of a state directory, and waits for its answer at most so long.
+///
+/// # Errors
+///
+/// See [`ControlError`].
 pub fn ask(state_dir: &Path, request: &Request, timeout: Duration) -> Result<Value, ControlError> {
     let mut stream =
         std::os::unix::net::UnixStream::connect(state_dir.join(SOCKET_FILE)).map_err(|error| match error

@@ -52,8 +52,8 @@ impl Decider {
     pub fn new(settings: Settings, sources: Sources, state_dir: &Path, now: Time) -> Self {
         let record_path = state_dir.join(RECORD_FILE);
         let loaded = record::load(&record_path, now);
-        if let Some(said) = &loaded.said {
-            tracing::warn!(event = "incidents.not_read", said = %said);
+        if let Some(problem) = &loaded.problem {
+            tracing::warn!(event = "incidents.not_read", said = %problem);
         }
         let mut rules = RulesInUse::default();
         take_up(&mut rules, sources.rules.as_deref());

@@ -26,7 +26,9 @@ pub struct MaintenanceServer {
 impl MaintenanceServer {
     /// Begins to answer every request with this message.
     ///
-    /// Errors: there is no descriptor left.
+    /// # Errors
+    ///
+    /// There is no descriptor left.
     pub fn begin(listener: &std::net::TcpListener, message: &str) -> std::io::Result<Self> {
         let listener = TcpListener::from_std(listener.try_clone()?)?;
         let answer: Arc<[u8]> = answer(message).into();

@@ -103,7 +103,9 @@ pub enum RunError {
 /// Keeps a proxy alive until it is told to stop, or until the proxy ends well by itself. `ready` hears the address once, when a
 /// turn through the first proxy works.
 ///
-/// Errors: see [`RunError`]; nothing was started then.
+/// # Errors
+///
+/// See [`RunError`]; nothing was started then.
 pub async fn run(
     options: Options,
     control_signals: mpsc::Receiver<ControlSignal>,

@@ -44,14 +44,18 @@ impl Identity {
 
     /// Sends a signal to the process alone.
     ///
-    /// Errors: it is gone, another process has its id now, or it is somebody else's.
+    /// # Errors
+    ///
+    /// It is gone, another process has its id now, or it is somebody else's.
     pub fn signal(self, signal: Signal) -> io::Result<()> {
         rustix::process::kill_process(self.checked()?, signal).map_err(io::Error::from)
     }
 
     /// Sends a signal to the group that the process leads.
     ///
-    /// Errors: as for [`signal`](Self::signal).
+    /// # Errors
+    ///
+    /// As for [`signal`](Self::signal).
     pub fn signal_group(self, signal: Signal) -> io::Result<()> {
         rustix::process::kill_process_group(self.checked()?, signal).map_err(io::Error::from)
     }

@@ -44,7 +44,7 @@ pub struct ProbeReply {
 /// What a model answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelReply {
-    /// Its text.
+    /// What it wrote, as it came; nothing in it is trusted.
     pub text: String,
     /// Tokens of the question.
     pub input_tokens: u64,
@@ -52,7 +52,7 @@ pub struct ModelReply {
     pub output_tokens: u64,
 }
 
-/// Why the proxy gave no good answer. Holds no text of a person's.
+/// Why the proxy gave no good answer: the error of every method of [`ProxyClient`]. Holds no text of a person's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProxyClientError {
     /// Nobody accepts connections.
@@ -102,6 +102,10 @@ impl ProxyClient {
     }
 
     /// The health document; all of it within the time given.
+    ///
+    /// # Errors
+    ///
+    /// See [`ProxyClientError`].
     pub async fn health(&self, timeout: Duration) -> Result<Health, ProxyClientError> {
         let ask = async {
             let answer = self.http.get(&self.url("/health"), &self.headers(), OUTER_TIMEOUT).await;
@@ -112,6 +116,10 @@ impl ProxyClient {
     }
 
     /// A turn through the whole proxy; all of it within the time given.
+    ///
+    /// # Errors
+    ///
+    /// See [`ProxyClientError`].
     pub async fn probe(&self, timeout: Duration) -> Result<ProbeReply, ProxyClientError> {
         let request = serde_json::json!({
             "model": PROBE_MODEL, "input": "Are you well?", "stream": true, "store": false,
@@ -136,6 +144,10 @@ impl ProxyClient {
     }
 
     /// Puts a change in force; its id is the answer.
+    ///
+    /// # Errors
+    ///
+    /// See [`ProxyClientError`].
     pub async fn set_override(
         &self,
         request: &OverrideRequest,
@@ -154,11 +166,19 @@ impl ProxyClient {
     }
 
     /// Takes a change back.
+    ///
+    /// # Errors
+    ///
+    /// See [`ProxyClientError`].
     pub async fn remove_override(&self, id: u64, timeout: Duration) -> Result<(), ProxyClientError> {
         self.delete(&format!("/v1/admin/overrides/{id}"), timeout).await
     }
 
     /// Lets the proxy forget what an endpoint taught, or what all of them did.
+    ///
+    /// # Errors
+    ///
+    /// See [`ProxyClientError`].
     pub async fn forget(&self, endpoint: Option<&str>, timeout: Duration) -> Result<(), ProxyClientError> {
         match endpoint {
             Some(endpoint) => self.delete(&format!("/v1/admin/learned/{endpoint}"), timeout).await,
@@ -167,16 +187,28 @@ impl ProxyClient {
     }
 
     /// Lets the proxy try an endpoint again that rests, or all of them.
+    ///
+    /// # Errors
+    ///
+    /// See [`ProxyClientError`].
     pub async fn retry(&self, endpoint: Option<&str>, timeout: Duration) -> Result<(), ProxyClientError> {
         self.post("retry", endpoint, timeout).await
     }
 
     /// Lets the proxy make new connections to an endpoint, or to all of them.
+    ///
+    /// # Errors
+    ///
+    /// See [`ProxyClientError`].
     pub async fn reconnect(&self, endpoint: Option<&str>, timeout: Duration) -> Result<(), ProxyClientError> {
         self.post("reconnect", endpoint, timeout).await
     }
 
     /// The accounts and how they are doing.
+    ///
+    /// # Errors
+    ///
+    /// See [`ProxyClientError`].
     pub async fn accounts(&self, timeout: Duration) -> Result<Vec<AccountState>, ProxyClientError> {
         let ask = async {
             let answer = self.http.get(&self.url("/v1/accounts"), &self.headers(), OUTER_TIMEOUT).await;
@@ -193,6 +225,10 @@ impl ProxyClient {
     }
 
     /// Asks a model one question, by the credentials of the proxy.
+    ///
+    /// # Errors
+    ///
+    /// See [`ProxyClientError`].
     pub async fn ask_model(&self, model: &str, report: &Report) -> Result<ModelReply, ProxyClientError> {
         let request = serde_json::json!({
             "model": model,
@@ -335,7 +371,7 @@ mod tests {
     async fn silence_is_told_within_the_time() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let api = ProxyClient::new(listener.local_addr().expect("an address"), None);
-        let silence = api.health(Duration::from_millis(50)).await.expect_err("nobody accepts");
-        assert_eq!(silence, ProxyClientError::Late(50));
+        let error = api.health(Duration::from_millis(50)).await.expect_err("nobody accepts");
+        assert_eq!(error, ProxyClientError::Late(50));
     }
 }

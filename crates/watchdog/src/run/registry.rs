@@ -77,7 +77,9 @@ impl Registry {
 
     /// Enters a process.
     ///
-    /// Errors: the disk is full or read-only.
+    /// # Errors
+    ///
+    /// The disk is full or read-only.
     pub fn enter(&self, entry: &Entry) -> io::Result<()> {
         use std::os::unix::fs::DirBuilderExt as _;
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)?;

@@ -10,7 +10,7 @@ use super::process::Identity;
 /// code. `LISTEN_FDS_FIRST_FD` says so to it.
 pub const CHILD_DESCRIPTOR: i32 = 0;
 
-/// Somebody else listens there.
+/// Why we do not listen.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// The port is taken.
@@ -36,7 +36,11 @@ fn by(owner: Option<&(u32, String)>) -> String {
     owner.map_or_else(String::new, |(pid, name)| format!(" by `{name}` (process {pid})"))
 }
 
-/// Binds the address.
+/// Binds the address. The listener does not block, and neither do its copies.
+///
+/// # Errors
+///
+/// See [`BindError`]; one that is taken says by whom, where the system tells.
 pub fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
     let bound = TcpListener::bind(address).and_then(|listener| {
         // The flag belongs to the socket, so every proxy that gets it finds it set.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub struct WatchdogStatus {
     /// Its process id.
     pub pid: u32,
-    /// Its version.
+    /// The version of its binary; the proxy may be an older one until it is replaced.
     pub version: String,
     /// Whole seconds since it began.
     pub uptime_s: u64,
@@ -43,7 +43,7 @@ pub enum WatchdogPhase {
     Stopping,
 }
 
-/// The proxy.
+/// The process that serves, or is about to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProxyStatus {
     /// Process id.
@@ -80,7 +80,7 @@ pub struct PendingAction {
     pub in_ms: u64,
 }
 
-/// A client.
+/// A client that `latimer launch` started and that still runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientStatus {
     /// Process id.

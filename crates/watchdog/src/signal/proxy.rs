@@ -110,7 +110,7 @@ pub struct ProbeResult {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BindConflict {
-    /// The port.
+    /// The TCP port that could not be bound.
     pub port: u16,
     /// Who holds it, where the system tells.
     pub owner: Option<PortOwner>,
@@ -119,7 +119,7 @@ pub struct BindConflict {
 /// Who holds a port.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortOwner {
-    /// The process.
+    /// Its id and start time; the start time is 0 where the registry does not name it.
     pub process: ProcessId,
     /// The name of its program.
     pub name: String,

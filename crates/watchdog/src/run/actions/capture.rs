@@ -14,7 +14,9 @@ const MAX_ENTRIES: usize = 200;
 
 /// Writes the state of a process to a file of the state directory.
 ///
-/// Errors: the disk is full or read-only.
+/// # Errors
+///
+/// The disk is full or read-only.
 pub fn capture(process: Identity, state_dir: &Path, now_unix: u64) -> io::Result<PathBuf> {
     let path = state_dir.join(format!("hung-{now_unix}.txt"));
     write_private(&path, describe(process).as_bytes())?;

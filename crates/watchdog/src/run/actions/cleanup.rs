@@ -20,7 +20,9 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Ends processes that stand in the registry with this start time; others are refused.
 ///
-/// Errors: how many could not be ended, and why the last of them.
+/// # Errors
+///
+/// How many could not be ended, and why the last of them.
 pub async fn end_stale(registry: &Registry, processes: &[ProcessId]) -> Result<(), String> {
     let known = registry.all();
     let mut refused = None;
@@ -71,7 +73,9 @@ pub fn clean(registry: &Registry, processes: &[ProcessId]) {
 
 /// Sets aside what endpoints taught; the proxy notices within a second, and learns anew.
 ///
-/// Errors: the file cannot be moved. One that is not there is no error.
+/// # Errors
+///
+/// The file cannot be moved. One that is not there is no error.
 pub fn set_learned_aside(state_dir: &Path, now_unix: u64) -> io::Result<()> {
     let path = state_dir.join(LEARNED_FILE);
     match std::fs::rename(&path, path.with_extension(format!("json.aside-{now_unix}"))) {
@@ -82,7 +86,9 @@ pub fn set_learned_aside(state_dir: &Path, now_unix: u64) -> io::Result<()> {
 
 /// Writes anew where the proxy answers, for `latimer launch`.
 ///
-/// Errors: the disk is full or read-only.
+/// # Errors
+///
+/// The disk is full or read-only.
 pub fn announce(state_dir: &Path, address: SocketAddr, proxy: Option<Identity>) -> io::Result<()> {
     let pid = proxy.map_or_else(std::process::id, |proxy| proxy.pid);
     let text = serde_json::json!({ "pid": pid, "url": format!("http://{address}") }).to_string();

@@ -54,7 +54,7 @@ pub async fn watch(
                     draining: health.status == "draining",
                 })
             }
-            Err(silence) => Signal::HealthMissed(miss(&silence, begun)),
+            Err(error) => Signal::HealthMissed(miss(&error, begun)),
         };
         if signals.send(signal).await.is_err() {
             return;
@@ -88,12 +88,12 @@ pub async fn probe_once(api: &ProxyClient) -> Signal {
             first_event_ms: millis(probed.first_event),
             total_ms: millis(begun.elapsed()),
         }),
-        Err(silence) => Signal::ProbeFailed(miss(&silence, begun)),
+        Err(error) => Signal::ProbeFailed(miss(&error, begun)),
     }
 }
 
-fn miss(silence: &ProxyClientError, begun: Instant) -> MissedCheck {
-    MissedCheck { why: silence.kind(), waited_ms: millis(begun.elapsed()) }
+fn miss(error: &ProxyClientError, begun: Instant) -> MissedCheck {
+    MissedCheck { why: error.kind(), waited_ms: millis(begun.elapsed()) }
 }
 
 fn millis(duration: Duration) -> u64 {

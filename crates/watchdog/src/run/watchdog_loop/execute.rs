@@ -200,7 +200,7 @@ impl WatchdogLoop {
                         // Without a proxy, the file is moved away: it is the truth, and forgetting is its absence.
                         (Err(_), None) => cleanup::set_learned_aside(&state_dir, now.as_secs())
                             .map_err(|error| error.to_string()),
-                        (Err(silence), Some(_)) => Err(silence.to_string()),
+                        (Err(error), Some(_)) => Err(error.to_string()),
                     }
                 }
                 Action::Probe => {
@@ -208,7 +208,7 @@ impl WatchdogLoop {
                     Ok(())
                 }
                 action => match routes::execute(&api, action, &why, now).await {
-                    Some(result) => result.map_err(|silence| silence.to_string()),
+                    Some(result) => result.map_err(|error| error.to_string()),
                     None => Err(format!("nobody carries out `{}`", action.name())),
                 },
             };
@@ -225,15 +225,15 @@ impl WatchdogLoop {
         let (api, signals) = (Arc::clone(&self.parts.api), self.parts.signals.clone());
         let model = self.parts.decider.diagnosing_model();
         tokio::spawn(async move {
-            let said = match model {
+            let reply = match model {
                 Some(model) => api.ask_model(&model, &report).await.ok(),
                 None => None,
             };
-            let diagnosis = said.map_or(Diagnosis { id, ..Diagnosis::default() }, |said| Diagnosis {
+            let diagnosis = reply.map_or(Diagnosis { id, ..Diagnosis::default() }, |reply| Diagnosis {
                 id,
-                reply: Some(said.text),
-                input_tokens: said.input_tokens,
-                output_tokens: said.output_tokens,
+                reply: Some(reply.text),
+                input_tokens: reply.input_tokens,
+                output_tokens: reply.output_tokens,
                 cost_micros: None,
             });
             let _ = signals.send(Signal::Diagnosis(diagnosis)).await;
