@@ -1,16 +1,20 @@
 //! The walk of one turn, top to bottom: read, route, attempt, answer.
 //!
+//! One file for what each protocol does its own way (`responses`, `chat`, `messages`, `gemini`), one for the response body (`body`),
+//! for what produces its events (`source`), for its log line and its rows (`log`), and for what a client says of itself
+//! (`client_headers`). A turn imports `http` and `lifecycle`, and never the server.
+//!
 //! A turn is not a task: it is the response body. hyper polls the body, the body polls the attempt, the attempt polls the
 //! upstream. So backpressure reaches the provider, and a client that leaves drops everything at once.
 
 mod body;
 mod chat;
-mod client;
+mod client_headers;
 mod gemini;
 mod log;
 mod messages;
 mod responses;
-mod work;
+mod source;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -24,12 +28,12 @@ use latimer_protocol::turn::{Item, Note, Seal, TurnRequest};
 use self::body::StoreTarget;
 pub use self::body::TurnBody;
 pub use self::chat::chat;
-pub(crate) use self::client::{is_codex, is_discovery, is_gemini_cli};
+pub(crate) use self::client_headers::{is_codex, is_discovery, is_gemini_cli};
 pub use self::gemini::{generate, generate_count};
-use self::log::{Log, Recorder};
+use self::log::{Recorder, TurnLog};
 pub use self::messages::{messages, messages_count};
 pub use self::responses::{compact, input_tokens, over_socket, responses};
-use self::work::Work;
+use self::source::EventSource;
 use crate::clock;
 use crate::compactor::Compactor;
 use crate::http::reply::{Reply, error_response, json};
@@ -46,29 +50,38 @@ use crate::store::Store;
 use crate::store::warn::{self, CacheMonitor};
 
 /// How long the HTTP status waits for the first event. After that the stream begins, and errors travel inside it.
-const STATUS_PATIENCE: Duration = Duration::from_secs(10);
+const STATUS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The content type of nearly every stream.
-const EVENTS: &str = "text/event-stream";
+const EVENT_STREAM: &str = "text/event-stream";
 
 /// What the server hands to a turn.
 pub struct TurnContext {
-    /// The configuration of this moment, alive.
+    /// The endpoints of this moment; the turn keeps them to its end.
     pub endpoint_set: Arc<EndpointSet>,
     /// Counts the turn as open while it lives.
     pub open: OpenTurn,
     /// Fires when open turns must end.
-    pub cut: ForceStop,
+    pub force_stop: ForceStop,
     /// Seals provider state for its way through the client.
     pub seal: Seal,
-    /// Keeps rows and answers.
+    /// Takes the usage row and the response.
     pub store: Store,
-    /// Knows whose caches were warm.
+    /// Knows which conversations had a warm prompt cache.
     pub caches: Arc<Mutex<CacheMonitor>>,
-    /// A turn of our own: it stands in no log and no account.
-    pub quiet: bool,
+    /// How much of the turn is written down.
+    pub recording: Recording,
     /// The name of the request in the log, such as `req_1f_2`.
     pub request: String,
+}
+
+/// How much of a turn is written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recording {
+    /// Everything: log, usage row, trace.
+    Full,
+    /// Only a failure, in the log and as a trace: the turn is one of our own, such as a probe.
+    FailuresOnly,
 }
 
 /// A request that was read, whatever its protocol was.
@@ -77,9 +90,9 @@ struct InboundRequest {
     turn: TurnRequest,
     /// Whether the client wants a stream.
     stream: bool,
-    /// What was lowered or dropped when it was read.
+    /// What was changed or left out when it was read.
     notes: Vec<String>,
-    /// The level of repair that it chose.
+    /// The level of repair that its headers choose.
     level: Option<RepairLevel>,
     /// What names the conversation.
     conversation: Option<String>,
@@ -87,24 +100,24 @@ struct InboundRequest {
     client: String,
 }
 
-/// How a question is answered, as its protocol sees it.
+/// How a request is answered, as its protocol sees it.
 struct ResponsePlan {
     answer: Answer,
     /// The request as it came, where the upstream may get it so.
     raw: Option<ClientRequest>,
-    /// Where the answer is kept, to be gone on with.
-    keep: Option<StoreTarget>,
-    kind: Kind,
+    /// Where the response is stored, for the next request to go on with.
+    store_target: Option<StoreTarget>,
+    source: AnswerSource,
 }
 
-/// Who answers.
-enum Kind {
+/// Where the answer comes from.
+enum AnswerSource {
     /// A model.
-    Turn,
-    /// A model, in several questions: a summary.
+    Model,
+    /// A model that is asked several times: for a summary of the history.
     Compaction,
-    /// Nobody: the answer is known.
-    Known(String),
+    /// This text; no model is asked.
+    Local(String),
 }
 
 impl InboundRequest {
@@ -113,101 +126,112 @@ impl InboundRequest {
         stream: bool,
         notes: Vec<String>,
         headers: &HeaderMap,
-        front: ClientProtocol,
+        protocol: ClientProtocol,
         request: &str,
     ) -> Result<Self, HttpError> {
-        let level = client::repair_level(headers).map_err(|message| {
-            let said = RefusalBody {
+        let level = client_headers::repair_level(headers).map_err(|message| {
+            let body = RefusalBody {
                 status: 400,
                 kind: "invalid_request_error",
                 code: "invalid_value",
                 param: None,
                 message,
             };
-            front.refusal(&said, request)
+            protocol.refusal(&body, request)
         })?;
         // A client's own session holds more than one conversation's cache key does.
-        let conversation = client::session(headers).or_else(|| turn.conversation.clone());
-        Ok(Self { turn, stream, notes, level, conversation, client: client::name(headers) })
+        let conversation = client_headers::session(headers).or_else(|| turn.conversation.clone());
+        Ok(Self { turn, stream, notes, level, conversation, client: client_headers::name(headers) })
     }
 
     /// The endpoints that may answer, the best first.
     fn targets(
         &self,
-        surroundings: &TurnContext,
-        front: ClientProtocol,
+        context: &TurnContext,
+        protocol: ClientProtocol,
     ) -> Result<Vec<RouteTarget>, HttpError> {
-        let TurnContext { endpoint_set, request, .. } = surroundings;
+        let TurnContext { endpoint_set, request, .. } = context;
         endpoint_set
             .targets(&self.turn.model, self.conversation.as_deref(), clock::now())
-            .map_err(|error| front.no_model(&error.to_string(), request))
+            .map_err(|error| protocol.no_model(&error.to_string(), request))
     }
 }
 
-/// Makes a turn ready. Nothing is sent before its first poll.
-fn begin(
-    surroundings: TurnContext,
-    question: InboundRequest,
+/// Starts a turn. Nothing is sent upstream before its first poll.
+fn start(
+    context: TurnContext,
+    inbound: InboundRequest,
     targets: Vec<RouteTarget>,
-    way: ResponsePlan,
-    front: ClientProtocol,
+    plan: ResponsePlan,
+    protocol: ClientProtocol,
 ) -> Result<TurnBody, HttpError> {
-    let InboundRequest { turn, stream, notes, level, conversation, client } = question;
-    let affinity_key = surroundings.endpoint_set.affinity_key(&turn.model, conversation.as_deref());
-    let keep_alive = surroundings.endpoint_set.config.server.keep_alive;
-    let TurnContext { open, store, caches, cut, request, quiet, .. } = surroundings;
-    let mut log = Log::new(open, Recorder { store, caches, client, conversation, quiet }, stream);
+    let InboundRequest { turn, stream, notes, level, conversation, client } = inbound;
+    let affinity_key = context.endpoint_set.affinity_key(&turn.model, conversation.as_deref());
+    let keep_alive = context.endpoint_set.config.server.keep_alive;
+    let TurnContext { open, store, caches, force_stop, request, recording, .. } = context;
+    let mut log = TurnLog::new(open, Recorder { store, caches, client, conversation, recording }, stream);
     for note in notes {
         log.note(&Note::request(note));
     }
     if let Some(warning) = warn::circle(&turn.items) {
         log.warn(&warning);
     }
-    let work = match way.kind {
-        Kind::Turn => {
-            let asked = AttemptRequest { turn, raw: way.raw, level, affinity_key };
-            Attempts::new(targets, asked).map(|attempts| Work::Turn(Box::new(attempts)))
+    let source = match plan.source {
+        AnswerSource::Model => {
+            let request = AttemptRequest { turn, raw: plan.raw, level, affinity_key };
+            Attempts::new(targets, request).map(|attempts| EventSource::Attempts(Box::new(attempts)))
         }
-        Kind::Compaction => {
-            Compactor::new(targets, turn).map(|compactor| Work::Compaction(Box::new(compactor)))
+        AnswerSource::Compaction => {
+            Compactor::new(targets, turn).map(|compactor| EventSource::Compactor(Box::new(compactor)))
         }
-        Kind::Known(text) => {
+        AnswerSource::Local(text) => {
             log.note(&Note::turn("answered here: no model had to be asked"));
-            Some(Work::Known(Some(text)))
+            Some(EventSource::Local(Some(text)))
         }
     };
-    let nobody = || front.no_model("the route has no endpoint left; check the configuration", &request);
-    Ok(TurnBody::new(work.ok_or_else(nobody)?, way.answer, log, way.keep, keep_alive, cut))
+    let no_target = || protocol.no_model("the route has no endpoint left; check the configuration", &request);
+    Ok(TurnBody::new(
+        source.ok_or_else(no_target)?,
+        plan.answer,
+        log,
+        plan.store_target,
+        keep_alive,
+        force_stop,
+    ))
 }
 
 /// The answer to a turn: a stream, or one object at its end.
-async fn answered(
+async fn respond(
     body: TurnBody,
     stream: bool,
-    front: ClientProtocol,
+    protocol: ClientProtocol,
     content_type: &'static str,
     request: &str,
 ) -> Response<Reply> {
     if stream {
-        return streamed(body, front, content_type, request).await;
+        return stream_response(body, protocol, content_type, request).await;
     }
     match body.collect().await {
         Ok(object) => json(StatusCode::OK.as_u16(), object),
-        Err(failure) => error_response(front.failure(&failure, request)),
+        Err(failure) => error_response(protocol.failure(&failure, request)),
     }
 }
 
 /// Waits for the first event, so that errors keep their HTTP status.
-async fn settled(mut body: TurnBody, front: ClientProtocol, request: &str) -> Result<TurnBody, HttpError> {
-    match tokio::time::timeout(STATUS_PATIENCE, std::future::poll_fn(|cx| body.poll_first(cx))).await {
+async fn until_first_event(
+    mut body: TurnBody,
+    protocol: ClientProtocol,
+    request: &str,
+) -> Result<TurnBody, HttpError> {
+    match tokio::time::timeout(STATUS_TIMEOUT, std::future::poll_fn(|cx| body.poll_first(cx))).await {
         Ok(Progress::Failed(failure))
-            if front.behaviour().prefers_failed_streams && error::is_passing(&failure) =>
+            if protocol.behaviour().prefers_failed_streams && error::is_passing(&failure) =>
         {
             body.fail(&failure);
         }
         Ok(Progress::Failed(failure)) => {
-            body.failed(&failure);
-            return Err(front.failure(&failure, request));
+            body.record_failure(&failure);
+            return Err(protocol.failure(&failure, request));
         }
         Ok(Progress::More | Progress::Ended) => {}
         Err(_elapsed) => body.keep_alive(),
@@ -216,13 +240,13 @@ async fn settled(mut body: TurnBody, front: ClientProtocol, request: &str) -> Re
 }
 
 /// The answer as a stream.
-async fn streamed(
+async fn stream_response(
     body: TurnBody,
-    front: ClientProtocol,
+    protocol: ClientProtocol,
     content_type: &'static str,
     request: &str,
 ) -> Response<Reply> {
-    let body = match settled(body, front, request).await {
+    let body = match until_first_event(body, protocol, request).await {
         Ok(body) => body,
         Err(error) => return error_response(error),
     };
@@ -255,3 +279,6 @@ fn random() -> [u8; 16] {
     }
     bytes
 }
+
+#[cfg(test)]
+mod tests;

@@ -157,7 +157,7 @@ async fn response_turn(proxy: &Proxy, received: Received<'_>) -> Result<Response
         let stage = proxy.probe.stage().await.map_err(|error| no_probe(&error))?;
         let mut context = proxy.turn_context(stage.turns.begin(), id);
         context.endpoint_set = Arc::clone(&stage.endpoint_set);
-        context.quiet = true;
+        context.recording = turn::Recording::FailuresOnly;
         context
     } else {
         proxy.begin_turn(id)?

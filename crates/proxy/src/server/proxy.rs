@@ -24,7 +24,7 @@ use crate::route::endpoint_set::EndpointSet;
 use crate::route::memory::Memory;
 use crate::store::Store;
 use crate::store::warn::CacheMonitor;
-use crate::turn::TurnContext;
+use crate::turn::{Recording, TurnContext};
 
 /// The state of a proxy. [`serve`](Self::serve) puts it on a socket.
 pub struct Proxy {
@@ -162,11 +162,11 @@ impl Proxy {
         TurnContext {
             endpoint_set: self.endpoints(),
             open,
-            cut: ForceStop::new(self.watch_phase()),
+            force_stop: ForceStop::new(self.watch_phase()),
             seal: self.seal.clone(),
             store: self.store.clone(),
             caches: Arc::clone(&self.caches),
-            quiet: false,
+            recording: Recording::Full,
             request: request.to_owned(),
         }
     }

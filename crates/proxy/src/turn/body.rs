@@ -1,4 +1,6 @@
 //! One turn as a response body: polled by hyper, polling the upstream.
+//!
+//! Invariant: once a turn is over it yields nothing more, and its response was stored at most once.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,9 +12,10 @@ use bytes::Bytes;
 use latimer_protocol::failure::Failure;
 use latimer_protocol::turn::{EventSink, TurnEvent};
 use tokio::time::Sleep;
+use tracing::Span;
 
-use super::log::Log;
-use super::work::Work;
+use super::log::TurnLog;
+use super::source::EventSource;
 use crate::clock;
 use crate::http::reply::ByteStream;
 use crate::inbound::responses::chain;
@@ -24,35 +27,35 @@ use crate::route::attempt::{Progress, shutting_down};
 use crate::store::Store;
 use crate::sync::lock;
 
-/// The most that is collected before it is written.
-const BATCH: usize = 32 * 1024;
+/// The most bytes that are collected before they are written.
+const MAX_BATCH: usize = 32 * 1024;
 
 /// Passes of the scheduler within which hyper's client hands over the next chunk that it already has; measured.
-const ROUNDS: u8 = 3;
+const COLLECT_POLLS: u8 = 3;
 
 /// After so long without a write, what arrives is alone: it is written at once.
-const QUIET: Duration = Duration::from_millis(5);
+const COLLECT_WINDOW: Duration = Duration::from_millis(5);
 
-/// Where an answer is kept, and what it answers.
+/// Where a response is stored, and what it answers.
 pub(super) struct StoreTarget {
     /// The store, unless the client wants nothing stored.
     pub(super) store: Option<Store>,
-    /// The connection that remembers it, where it came over one.
-    pub(super) recall: Option<Recalled>,
+    /// The connection that remembers it, where the request came over one.
+    pub(super) memory: Option<ConnectionMemory>,
     /// The request's items, as a JSON array.
     pub(super) input: Vec<u8>,
 }
 
-/// The memory of a connection.
+/// The responses that a connection remembers, seen from one request.
 #[derive(Clone)]
-pub(super) struct Recalled {
+pub(super) struct ConnectionMemory {
     pub(super) recall: Arc<Mutex<Recall>>,
-    /// The answer that the request goes on with.
+    /// The id of the response that the request goes on with.
     pub(super) previous: Option<String>,
 }
 
-impl Recalled {
-    /// Going on failed: the client is to send everything again.
+impl ConnectionMemory {
+    /// Going on failed: the response is forgotten, so that the client sends everything again.
     pub(super) fn forget(&self) {
         if let Some(previous) = &self.previous {
             lock(&self.recall).forget(previous);
@@ -62,87 +65,102 @@ impl Recalled {
 
 /// One turn as a response body.
 pub struct TurnBody {
-    work: Work,
+    source: EventSource,
     writer: Answer,
-    log: Log,
-    /// Where the answer is kept, to be gone on with.
-    keep: Option<StoreTarget>,
+    log: TurnLog,
+    /// Where the response is stored; taken once it is.
+    store_target: Option<StoreTarget>,
+    /// The longest time without a byte for the client.
     keep_alive: Duration,
-    last_sent: Instant,
-    alarm: Pin<Box<Sleep>>,
-    cut: ForceStop,
-    /// How often the upstream's task may still be asked for more before what is there is written.
-    rounds: u8,
-    over: bool,
+    keep_alive_timer: Pin<Box<Sleep>>,
+    last_write: Instant,
+    force_stop: ForceStop,
+    state: BodyState,
+    /// Around everything that happens while the upstream is polled.
+    span: Span,
+}
+
+/// What becomes of the bytes that are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum BodyState {
+    /// They are written as soon as there are no more.
+    Writing,
+    /// More are waited for so many times, for one write.
+    Collecting {
+        /// How often the upstream's task is still asked for more.
+        polls_left: u8,
+    },
+    /// The last byte was handed out.
+    Over,
 }
 
 impl TurnBody {
     pub(super) fn new(
-        work: Work,
+        source: EventSource,
         writer: Answer,
-        log: Log,
-        keep: Option<StoreTarget>,
+        log: TurnLog,
+        store_target: Option<StoreTarget>,
         keep_alive: Duration,
-        cut: ForceStop,
+        force_stop: ForceStop,
     ) -> Self {
-        let alarm = Box::pin(tokio::time::sleep(keep_alive));
         Self {
-            work,
+            source,
             writer,
-            log,
-            keep,
+            store_target,
             keep_alive,
-            last_sent: clock::now(),
-            alarm,
-            cut,
-            rounds: 0,
-            over: false,
+            keep_alive_timer: Box::pin(tokio::time::sleep(keep_alive)),
+            last_write: clock::now(),
+            force_stop,
+            state: BodyState::Writing,
+            span: log.span(),
+            log,
         }
     }
 
     /// The next bytes for the client: everything that has arrived, and nothing that has not.
     ///
     /// hyper hands the upstream's chunks over one at a time, through a task of its own. So after each piece of news that task
-    /// gets `ROUNDS` more turns; as long as it brings more, there is one write for all of it. Nobody waits for a clock, and after
-    /// `QUIET` there is nothing to collect.
+    /// is polled `COLLECT_POLLS` more times; as long as it brings more, there is one write for all of it. Nobody waits for a clock,
+    /// and after `COLLECT_WINDOW` there is nothing to collect.
     pub fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        if self.over {
+        if self.state == BodyState::Over {
             return Poll::Ready(None);
         }
         if self.poll_until_pending(cx) {
-            if self.rounds > 0 && !self.writer.out().is_empty() {
-                self.rounds -= 1;
+            if !self.writer.out().is_empty() && self.collects_more() {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            if self.cut.poll(cx).is_ready() {
+            if self.force_stop.poll(cx).is_ready() {
                 self.fail(&shutting_down());
-            } else if self.writer.out().is_empty() && self.alarm_rang(cx) {
+            } else if self.writer.out().is_empty() && self.keep_alive_is_due(cx) {
                 self.keep_alive();
             }
         }
         let out = self.writer.take();
         if self.writer.is_finished() {
-            self.over = true;
-            self.log.answered();
-            self.keep();
+            self.state = BodyState::Over;
+            self.log.complete();
+            self.store_response();
         } else if out.is_empty() {
             return Poll::Pending;
         }
-        self.last_sent = clock::now();
+        self.last_write = clock::now();
         Poll::Ready((!out.is_empty()).then(|| out.into()))
     }
 
     /// Takes what has arrived, up to a buffer's worth. True when there is no more at the moment.
     fn poll_until_pending(&mut self, cx: &mut Context<'_>) -> bool {
-        while !self.writer.is_finished() && self.writer.out().len() < BATCH {
-            let mut watch = Watch { writer: &mut self.writer, log: &mut self.log };
-            let progress = self.work.poll(cx, &mut watch);
-            self.work.attempts().inspect(|attempts| self.log.follow(attempts));
-            match progress {
+        while !self.writer.is_finished() && self.writer.out().len() < MAX_BATCH {
+            match self.poll_source(cx) {
                 Poll::Ready(Progress::Failed(failure)) => self.fail(&failure),
                 Poll::Ready(Progress::More | Progress::Ended) => {
-                    self.rounds = if self.last_sent.elapsed() < QUIET { ROUNDS } else { 0 };
+                    let since_write = clock::now().saturating_duration_since(self.last_write);
+                    self.state = if since_write < COLLECT_WINDOW {
+                        BodyState::Collecting { polls_left: COLLECT_POLLS }
+                    } else {
+                        BodyState::Writing
+                    };
                 }
                 Poll::Pending => return true,
             }
@@ -150,31 +168,50 @@ impl TurnBody {
         false
     }
 
-    /// The alarm is set once and looked at late: resetting a timer for every delta would cost more than the delta.
-    fn alarm_rang(&mut self, cx: &mut Context<'_>) -> bool {
-        while self.alarm.as_mut().poll(cx).is_ready() {
-            let due = self.last_sent + self.keep_alive;
+    /// Polls the source once, inside of the turn's span. What it says goes to the writer, and what it did to the log.
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Progress> {
+        let mut logged = LoggedWriter { writer: &mut self.writer, log: &mut self.log };
+        let progress = self.span.in_scope(|| self.source.poll(cx, &mut logged));
+        self.source.attempts().inspect(|attempts| self.log.follow(attempts));
+        progress
+    }
+
+    /// Whether the upstream's task shall be asked once more before what is there is written. Counts the poll.
+    fn collects_more(&mut self) -> bool {
+        let BodyState::Collecting { polls_left } = self.state else { return false };
+        self.state = match polls_left {
+            0 | 1 => BodyState::Writing,
+            _ => BodyState::Collecting { polls_left: polls_left - 1 },
+        };
+        true
+    }
+
+    /// The timer is set once and looked at late: resetting a timer for every delta would cost more than the delta.
+    fn keep_alive_is_due(&mut self, cx: &mut Context<'_>) -> bool {
+        while self.keep_alive_timer.as_mut().poll(cx).is_ready() {
+            let due = self.last_write + self.keep_alive;
             let now = clock::now();
             if due <= now {
-                self.alarm.as_mut().reset((now + self.keep_alive).into());
+                self.keep_alive_timer.as_mut().reset((now + self.keep_alive).into());
                 // Registers the waker for the next round.
-                let _ = self.alarm.as_mut().poll(cx);
+                let _ = self.keep_alive_timer.as_mut().poll(cx);
                 return true;
             }
-            self.alarm.as_mut().reset(due.into());
+            self.keep_alive_timer.as_mut().reset(due.into());
         }
         false
     }
 
-    /// An event that keeps the client waiting.
+    /// Writes an event that keeps the client waiting.
     pub(super) fn keep_alive(&mut self) {
-        let passes = self.work.passes();
+        let passes = self.source.passes();
         if !passes {
-            self.work.writer_started();
+            self.source.writer_started();
         }
         self.writer.keep_alive(passes);
     }
 
+    /// Ends the response with a failure, in the form of a stream.
     pub(super) fn fail(&mut self, failure: &Failure) {
         self.log.failed(failure);
         self.writer.set_time(clock::unix_now());
@@ -182,6 +219,10 @@ impl TurnBody {
     }
 
     /// Runs the turn to its end, for a client that wants one JSON object.
+    ///
+    /// # Errors
+    ///
+    /// What the turn failed with.
     pub(super) async fn collect(mut self) -> Result<Vec<u8>, Failure> {
         loop {
             match std::future::poll_fn(|cx| self.poll_first(cx)).await {
@@ -200,21 +241,21 @@ impl TurnBody {
             self.log.failed(&failure);
             return Err(failure);
         }
-        self.log.answered();
-        self.keep();
+        self.log.complete();
+        self.store_response();
         Ok(self.writer.take_object())
     }
 
-    /// The answer is over: from now on it can be gone on with.
-    fn keep(&mut self) {
-        let Some(StoreTarget { store, recall, input }) = self.keep.take() else { return };
-        let kept = if self.log.failure.is_none() { self.writer.stored() } else { None };
-        let Some(StoredResponse { id, output, response }) = kept else {
-            recall.inspect(Recalled::forget);
+    /// Stores the response, so that a later request can go on with it. A failed one is not stored.
+    fn store_response(&mut self) {
+        let Some(StoreTarget { store, memory, input }) = self.store_target.take() else { return };
+        let stored = if self.log.failure.is_none() { self.writer.stored() } else { None };
+        let Some(StoredResponse { id, output, response }) = stored else {
+            memory.inspect(ConnectionMemory::forget);
             return;
         };
         let items = chain::with_output(input, &output);
-        if let Some(Recalled { recall, .. }) = recall {
+        if let Some(ConnectionMemory { recall, .. }) = memory {
             let items = items.clone().into();
             lock(&recall).keep(&id, items);
         }
@@ -223,18 +264,15 @@ impl TurnBody {
         }
     }
 
-    /// The turn failed before anything was written.
-    pub(super) fn failed(&mut self, failure: &Failure) {
+    /// Records a failure that is told in the HTTP status: nothing was written.
+    pub(super) fn record_failure(&mut self, failure: &Failure) {
         self.log.failed(failure);
     }
 
     /// As long as no status was sent, a stop is an answer like any other failure.
     pub(super) fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<Progress> {
-        let mut watch = Watch { writer: &mut self.writer, log: &mut self.log };
-        let progress = self.work.poll(cx, &mut watch);
-        self.work.attempts().inspect(|attempts| self.log.follow(attempts));
-        match progress {
-            Poll::Pending => self.cut.poll(cx).map(|()| Progress::Failed(shutting_down())),
+        match self.poll_source(cx) {
+            Poll::Pending => self.force_stop.poll(cx).map(|()| Progress::Failed(shutting_down())),
             ready @ Poll::Ready(_) => ready,
         }
     }
@@ -246,17 +284,17 @@ impl ByteStream for TurnBody {
     }
 
     fn is_over(&self) -> bool {
-        self.over
+        self.state == BodyState::Over
     }
 }
 
-/// Lets the log see what the writer is told.
-struct Watch<'t> {
+/// The writer, with the log beside it: the log sees what the writer is told.
+struct LoggedWriter<'t> {
     writer: &'t mut Answer,
-    log: &'t mut Log,
+    log: &'t mut TurnLog,
 }
 
-impl EventSink for Watch<'_> {
+impl EventSink for LoggedWriter<'_> {
     fn event(&mut self, event: TurnEvent<'_>) {
         match &event {
             TurnEvent::Finished(reason) => {
@@ -265,9 +303,7 @@ impl EventSink for Watch<'_> {
             }
             TurnEvent::Usage(usage) => self.log.usage = *usage,
             TurnEvent::Note(note) => return self.log.note(note),
-            _ if self.log.first_event.is_none() && event.is_semantic() => {
-                self.log.first_event = Some(self.log.begun.elapsed());
-            }
+            _ if self.log.awaits_first_event() && event.is_semantic() => self.log.begin_answer(),
             _ => {}
         }
         self.writer.event(event);

@@ -6,7 +6,8 @@ use hyper::{Response, StatusCode};
 use latimer_protocol::turn::Seal;
 
 use super::{
-    EVENTS, InboundRequest, Kind, ResponsePlan, TurnBody, TurnContext, answered, begin, client, writer_seed,
+    AnswerSource, EVENT_STREAM, InboundRequest, ResponsePlan, TurnBody, TurnContext, client_headers, respond,
+    start, writer_seed,
 };
 use crate::http::reply::{Reply, error_response, json};
 use crate::inbound::client_protocol::ClientProtocol;
@@ -17,17 +18,17 @@ use crate::inbound::wire::http_error::HttpError;
 
 /// Answers one `POST /v1beta/models/{model}:generateContent` or `:streamGenerateContent`.
 pub async fn generate(
-    surroundings: TurnContext,
+    context: TurnContext,
     headers: &HeaderMap,
     body: Bytes,
     model: &str,
     form: Form,
 ) -> Response<Reply> {
-    let front = front(headers);
-    let request = surroundings.request.clone();
-    let content_type = if form == Form::Array { "application/json" } else { EVENTS };
-    match ready(surroundings, headers, &body, model, form) {
-        Ok(body) => answered(body, form != Form::Object, front, content_type, &request).await,
+    let protocol = client_protocol(headers);
+    let request = context.request.clone();
+    let content_type = if form == Form::Array { "application/json" } else { EVENT_STREAM };
+    match prepare(context, headers, &body, model, form) {
+        Ok(body) => respond(body, form != Form::Object, protocol, content_type, &request).await,
         Err(error) => error_response(error),
     }
 }
@@ -43,27 +44,27 @@ pub fn generate_count(seal: &Seal, body: &[u8], model: &str) -> Response<Reply> 
     }
 }
 
-fn front(headers: &HeaderMap) -> ClientProtocol {
-    ClientProtocol::Gemini { cli: client::is_gemini_cli(headers) }
+fn client_protocol(headers: &HeaderMap) -> ClientProtocol {
+    ClientProtocol::Gemini { cli: client_headers::is_gemini_cli(headers) }
 }
 
-fn ready(
-    surroundings: TurnContext,
+/// Reads a request and starts its turn.
+fn prepare(
+    context: TurnContext,
     headers: &HeaderMap,
     body: &[u8],
     model: &str,
     form: Form,
 ) -> Result<TurnBody, HttpError> {
-    let front = front(headers);
-    let Parsed { turn, notes, names, thoughts, input_tokens } =
-        request::read(model, body, &surroundings.seal)?;
-    let asked = turn.model.clone();
-    let question =
-        InboundRequest::new(turn, form != Form::Object, notes, headers, front, &surroundings.request)?;
-    let targets = question.targets(&surroundings, front)?;
-    let seed = writer_seed(&surroundings.seal, &question.turn.items, front);
-    let options = GeminiWriterOptions { model: asked, form, thoughts, input_tokens };
+    let protocol = client_protocol(headers);
+    let Parsed { turn, notes, names, thoughts, input_tokens } = request::read(model, body, &context.seal)?;
+    let requested_model = turn.model.clone();
+    let inbound =
+        InboundRequest::new(turn, form != Form::Object, notes, headers, protocol, &context.request)?;
+    let targets = inbound.targets(&context, protocol)?;
+    let seed = writer_seed(&context.seal, &inbound.turn.items, protocol);
+    let options = GeminiWriterOptions { model: requested_model, form, thoughts, input_tokens };
     let answer = GeminiWriter::new(seed, options, names).into_answer();
-    let way = ResponsePlan { answer, raw: None, keep: None, kind: Kind::Turn };
-    begin(surroundings, question, targets, way, front)
+    let plan = ResponsePlan { answer, raw: None, store_target: None, source: AnswerSource::Model };
+    start(context, inbound, targets, plan, protocol)
 }

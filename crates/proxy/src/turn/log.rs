@@ -1,4 +1,4 @@
-//! What is remembered of a turn: one line in the log, and its trace.
+//! What is written down of a turn: one line in the log, a usage row, a trace.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use latimer_protocol::failure::Failure;
 use latimer_protocol::status::Trace;
 use latimer_protocol::turn::{FinishReason, Note, Usage};
+use tracing::{Span, field};
 
+use super::Recording;
 use crate::clock;
 use crate::lifecycle::open_turns::OpenTurn;
 use crate::lifecycle::traces::MAX_NOTES;
@@ -17,28 +19,31 @@ use crate::store::warn::CacheMonitor;
 use crate::sync::lock;
 
 /// Writes one line when the turn is over, however it ends.
-pub(super) struct Log {
+pub(super) struct TurnLog {
     id: String,
-    /// `endpoint/model`, and both apart.
+    /// `endpoint/model` of the last attempt, and both apart; empty before the first.
     target: String,
     endpoint: String,
     model: String,
     account: String,
-    pub(super) begun: Instant,
-    pub(super) first_event: Option<Duration>,
+    started: Instant,
+    /// From the start to the first semantic event.
+    first_event: Option<Duration>,
     stream: bool,
     pub(super) usage: Usage,
     finish: Option<&'static str>,
     pub(super) failure: Option<Failure>,
     notes: Vec<String>,
-    /// Attempts after the first, and repairs.
-    effort: (u32, u32),
+    /// Attempts after the first.
+    retries: u32,
+    repairs: u32,
     price: Price,
-    books: Recorder,
+    recorder: Recorder,
     open: OpenTurn,
+    span: Span,
 }
 
-/// Where a turn is written down, and under which names.
+/// Where a turn is written down, under which names, and how much of it.
 pub(super) struct Recorder {
     pub(super) store: Store,
     pub(super) caches: Arc<Mutex<CacheMonitor>>,
@@ -46,35 +51,54 @@ pub(super) struct Recorder {
     pub(super) client: String,
     /// What names the conversation.
     pub(super) conversation: Option<String>,
-    /// Write nothing down, except a failure in the log.
-    pub(super) quiet: bool,
+    pub(super) recording: Recording,
 }
 
-impl Log {
-    pub(super) fn new(open: OpenTurn, books: Recorder, stream: bool) -> Self {
+impl TurnLog {
+    pub(super) fn new(open: OpenTurn, recorder: Recorder, stream: bool) -> Self {
+        let id = open.id();
+        // A level below that of the events: these name their turn themselves, and to enter a span that is written costs on every poll.
+        let span = tracing::debug_span!("turn", turn = %id, endpoint = field::Empty, model = field::Empty);
         Self {
-            id: open.id(),
+            id,
             target: String::new(),
             endpoint: String::new(),
             model: String::new(),
             account: String::new(),
-            begun: clock::now(),
+            started: clock::now(),
             first_event: None,
             stream,
             usage: Usage::default(),
             finish: None,
             failure: None,
             notes: Vec::new(),
-            effort: (0, 0),
+            retries: 0,
+            repairs: 0,
             price: Price::default(),
-            books,
+            recorder,
             open,
+            span,
         }
     }
 
-    /// Takes over who answers, and how much trouble it was.
+    /// The span of the turn; the log fills in who answers.
+    pub(super) fn span(&self) -> Span {
+        self.span.clone()
+    }
+
+    /// Whether there was no semantic event yet.
+    pub(super) fn awaits_first_event(&self) -> bool {
+        self.first_event.is_none()
+    }
+
+    /// Notes the time of the first semantic event.
+    pub(super) fn begin_answer(&mut self) {
+        self.first_event.get_or_insert_with(|| clock::now().saturating_duration_since(self.started));
+    }
+
+    /// Takes over who answers, and how often it was tried and repaired.
     pub(super) fn follow(&mut self, attempts: &Attempts) {
-        self.effort = (attempts.retries(), attempts.repairs());
+        (self.retries, self.repairs) = (attempts.retries(), attempts.repairs());
         let Some(target) = attempts.target() else { return };
         if self.target != target.id {
             self.target.clone_from(&target.id);
@@ -82,6 +106,7 @@ impl Log {
             self.model.clone_from(&target.model);
             let known = target.runtime.endpoint.models.iter().find(|model| model.id == target.model);
             self.price = known.map_or_else(Price::default, |model| model.price);
+            self.span.record("endpoint", &*self.endpoint).record("model", &*self.model);
         }
         let account = attempts.account().unwrap_or_default();
         if self.account != account {
@@ -89,8 +114,9 @@ impl Log {
         }
     }
 
+    /// Writes a note into the log and the trace.
     pub(super) fn note(&mut self, note: &Note) {
-        if self.books.quiet {
+        if self.recorder.recording == Recording::FailuresOnly {
             return;
         }
         let (endpoint, model, cause) = (&self.endpoint, &self.model, note.cause());
@@ -108,12 +134,12 @@ impl Log {
         self.note(&Note::turn(warning.to_owned()));
     }
 
-    /// The row of the turn.
+    /// The usage row of the turn, which took so many milliseconds.
     fn row(&self, ms: u64) -> UsageRow {
         UsageRow {
             at: clock::unix_now(),
             turn: self.id.clone(),
-            client: self.books.client.clone(),
+            client: self.recorder.client.clone(),
             endpoint: self.endpoint.clone(),
             account: self.account.clone(),
             model: self.model.clone(),
@@ -122,13 +148,13 @@ impl Log {
             usage: self.usage,
             ms,
             first_ms: self.first_event.map(|first| u64::try_from(first.as_millis()).unwrap_or(u64::MAX)),
-            retries: self.effort.0,
-            repairs: self.effort.1,
+            retries: self.retries,
+            repairs: self.repairs,
             cost_usd: cost(self.usage, self.price),
         }
     }
 
-    /// What is remembered of the turn.
+    /// The trace of the turn, which took so many milliseconds.
     fn trace(&mut self, ms: u64) -> Trace {
         Trace {
             turn: self.id.clone(),
@@ -139,13 +165,14 @@ impl Log {
             ms,
             finish: self.finish.unwrap_or("client_left").to_owned(),
             failure: self.failure.as_ref().map(|failure| failure.message.clone()),
-            retries: self.effort.0,
-            repairs: self.effort.1,
+            retries: self.retries,
+            repairs: self.repairs,
             cost_usd: cost(self.usage, self.price),
             notes: std::mem::take(&mut self.notes),
         }
     }
 
+    /// Takes over how the model ended.
     pub(super) fn finished(&mut self, reason: &FinishReason) {
         self.finish = Some(match reason {
             FinishReason::Stop => "stop",
@@ -157,36 +184,37 @@ impl Log {
     }
 
     /// The client has the whole answer, whether or not the model had more to say: a stop word may have ended it.
-    pub(super) fn answered(&mut self) {
+    pub(super) fn complete(&mut self) {
         self.finish.get_or_insert("stop");
     }
 
+    /// The turn failed.
     pub(super) fn failed(&mut self, failure: &Failure) {
         self.finish = Some("failed");
         self.failure = Some(failure.clone());
     }
 }
 
-impl Drop for Log {
+impl Drop for TurnLog {
     fn drop(&mut self) {
         if self.failure.is_some() {
             self.open.count_failure();
         }
         let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        let warning = self.books.conversation.as_deref().and_then(|conversation| {
-            let caches = &mut lock(&self.books.caches);
+        let warning = self.recorder.conversation.as_deref().and_then(|conversation| {
+            let caches = &mut lock(&self.recorder.caches);
             caches.turn(conversation, self.usage)
         });
         if let Some(warning) = warning {
             self.warn(&warning);
         }
-        if self.books.quiet && self.failure.is_none() {
-            return;
+        let took_ms = ms(clock::now().saturating_duration_since(self.started));
+        match self.recorder.recording {
+            Recording::FailuresOnly if self.failure.is_none() => return,
+            Recording::FailuresOnly => {}
+            Recording::Full => self.recorder.store.record(self.row(took_ms)),
         }
-        if !self.books.quiet {
-            self.books.store.record(self.row(ms(self.begun.elapsed())));
-        }
-        let trace = self.trace(ms(self.begun.elapsed()));
+        let trace = self.trace(took_ms);
         self.open.record(trace);
         if let Some(failure) = &self.failure {
             tracing::warn!(
@@ -196,12 +224,12 @@ impl Drop for Log {
                 model = %self.model,
                 finish = "failed",
                 account = %self.account,
-                client = %self.books.client,
+                client = %self.recorder.client,
                 failure = failure.kind.code(),
                 cause = failure.cause,
                 status = failure.status,
                 retry_after_ms = failure.retry_after.map(ms),
-                ms = ms(self.begun.elapsed()),
+                ms = took_ms,
                 message = %failure.message,
             );
         } else {
@@ -213,7 +241,7 @@ impl Drop for Log {
                 finish = self.finish.unwrap_or("client_left"),
                 stream = self.stream,
                 first_ms = self.first_event.map(ms),
-                ms = ms(self.begun.elapsed()),
+                ms = took_ms,
                 input = self.usage.input,
                 output = self.usage.output,
             );

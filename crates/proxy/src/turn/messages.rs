@@ -7,7 +7,8 @@ use latimer_adapters::prepared_request::{ClientRequest, WireProtocol};
 use latimer_protocol::turn::Seal;
 
 use super::{
-    EVENTS, InboundRequest, Kind, ResponsePlan, TurnBody, TurnContext, answered, begin, client, writer_seed,
+    AnswerSource, EVENT_STREAM, InboundRequest, ResponsePlan, TurnBody, TurnContext, client_headers, respond,
+    start, writer_seed,
 };
 use crate::config::{Config, Protocol};
 use crate::http::reply::{Reply, error_response, json};
@@ -21,10 +22,10 @@ use crate::inbound::{models, tokens};
 use crate::route::endpoint_set::RouteTarget;
 
 /// Answers one `POST /v1/messages`.
-pub async fn messages(surroundings: TurnContext, headers: &HeaderMap, body: Bytes) -> Response<Reply> {
-    let request = surroundings.request.clone();
-    match ready(surroundings, headers, body) {
-        Ok((body, stream)) => answered(body, stream, ClientProtocol::Messages, EVENTS, &request).await,
+pub async fn messages(context: TurnContext, headers: &HeaderMap, body: Bytes) -> Response<Reply> {
+    let request = context.request.clone();
+    match prepare(context, headers, body) {
+        Ok((body, stream)) => respond(body, stream, ClientProtocol::Messages, EVENT_STREAM, &request).await,
         Err(error) => error_response(error),
     }
 }
@@ -37,41 +38,41 @@ pub fn messages_count(seal: &Seal, body: &[u8], request: &str) -> Response<Reply
     }
 }
 
-fn ready(surroundings: TurnContext, headers: &HeaderMap, body: Bytes) -> Result<(TurnBody, bool), HttpError> {
-    let front = ClientProtocol::Messages;
-    let parsed =
-        request::read(&body, &surroundings.seal).map_err(|error| error.into_http(&surroundings.request))?;
+/// Reads a request and starts its turn; says whether the client wants a stream.
+fn prepare(context: TurnContext, headers: &HeaderMap, body: Bytes) -> Result<(TurnBody, bool), HttpError> {
+    let protocol = ClientProtocol::Messages;
+    let parsed = request::read(&body, &context.seal).map_err(|error| error.into_http(&context.request))?;
     let Parsed { mut turn, stream, notes, stops, input_tokens, purpose } = parsed;
-    let asked = turn.model.clone();
+    let requested_model = turn.model.clone();
     // Claude Code lists only models that are called Claude: the others go by an alias there.
-    meant(&asked, |name| is_known(&surroundings.endpoint_set.config, name)).clone_into(&mut turn.model);
-    let question = InboundRequest::new(turn, stream, notes, headers, front, &surroundings.request)?;
-    let targets = question.targets(&surroundings, front)?;
-    let known = purpose.local_answer(&question.turn).filter(|_| !targets.first().is_some_and(speaks_it));
-    let seed = writer_seed(&surroundings.seal, &question.turn.items, front);
-    let options = MessagesWriterOptions { model: asked, stream, input_tokens, stops };
-    let seal = surroundings.seal.clone();
-    let way = ResponsePlan {
+    meant(&requested_model, |name| is_listed(&context.endpoint_set.config, name)).clone_into(&mut turn.model);
+    let inbound = InboundRequest::new(turn, stream, notes, headers, protocol, &context.request)?;
+    let targets = inbound.targets(&context, protocol)?;
+    let local = purpose.local_answer(&inbound.turn).filter(|_| !targets.first().is_some_and(speaks_messages));
+    let seed = writer_seed(&context.seal, &inbound.turn.items, protocol);
+    let options = MessagesWriterOptions { model: requested_model, stream, input_tokens, stops };
+    let seal = context.seal.clone();
+    let plan = ResponsePlan {
         answer: MessagesWriter::new(seed, options).into_answer(),
         // One object at the end is made by the writer.
         raw: stream.then(|| ClientRequest {
             protocol: WireProtocol::Anthropic,
             body,
-            headers: client::own_headers(headers),
+            headers: client_headers::own_headers(headers),
             seal,
         }),
-        keep: None,
-        kind: known.map_or(Kind::Turn, Kind::Known),
+        store_target: None,
+        source: local.map_or(AnswerSource::Model, AnswerSource::Local),
     };
-    Ok((begin(surroundings, question, targets, way, front)?, stream))
+    Ok((start(context, inbound, targets, plan, protocol)?, stream))
 }
 
 /// Whether a name leads to a model without being an alias.
-fn is_known(config: &Config, name: &str) -> bool {
+fn is_listed(config: &Config, name: &str) -> bool {
     models::find(config, name).is_some() || config.named_route(name).is_some()
 }
 
 /// Whether an endpoint has what Messages clients ask for beside turns: a search, a title after a schema.
-fn speaks_it(target: &RouteTarget) -> bool {
+fn speaks_messages(target: &RouteTarget) -> bool {
     target.runtime.endpoint.protocol == Protocol::Anthropic
 }

@@ -10,10 +10,10 @@ use latimer_adapters::repair::RepairLevel;
 use latimer_protocol::turn::Seal;
 use serde_json::json;
 
-use super::body::{Recalled, StoreTarget};
+use super::body::{ConnectionMemory, StoreTarget};
 use super::{
-    EVENTS, InboundRequest, Kind, ResponsePlan, TurnBody, TurnContext, answered, begin, client, settled,
-    writer_seed,
+    AnswerSource, EVENT_STREAM, InboundRequest, ResponsePlan, TurnBody, TurnContext, client_headers, respond,
+    start, until_first_event, writer_seed,
 };
 use crate::clock;
 use crate::config::Protocol;
@@ -31,46 +31,49 @@ use crate::route::endpoint_set::RouteTarget;
 use crate::store::Store;
 use crate::sync::lock;
 
-/// A larger conversation is not kept to be gone on with.
-const MOST_KEPT: usize = 8 << 20;
+/// A larger request body, in bytes, is not stored: no later request can go on with its conversation.
+const MAX_STORED: usize = 8 << 20;
 
 /// Answers one `POST /v1/responses`.
-pub async fn responses(surroundings: TurnContext, headers: &HeaderMap, body: Bytes) -> Response<Reply> {
-    let front = front(headers);
-    let request = surroundings.request.clone();
-    let begun = match whole(&surroundings.store, body).await {
-        Ok(body) => ready(surroundings, headers, body, RequestFlags::default()),
+pub async fn responses(context: TurnContext, headers: &HeaderMap, body: Bytes) -> Response<Reply> {
+    let protocol = client_protocol(headers);
+    let request = context.request.clone();
+    let begun = match with_history(&context.store, body).await {
+        Ok(body) => prepare(context, headers, body, Purpose::Answer, None),
         Err(error) => Err(error.into()),
     };
     match begun {
-        Ok((body, stream)) => answered(body, stream, front, EVENTS, &request).await,
+        Ok((body, stream)) => respond(body, stream, protocol, EVENT_STREAM, &request).await,
         Err(error) => error_response(error),
     }
 }
 
-/// Makes one `response.create` of a connection ready, with its first event. The connection remembers the answer.
+/// Starts the turn of one `response.create` of a connection, up to its first event. The connection remembers the response.
+///
+/// # Errors
+///
+/// The request cannot be read, or the turn failed before its first event. The response it goes on with is forgotten then.
 pub async fn over_socket(
-    surroundings: TurnContext,
+    context: TurnContext,
     headers: &HeaderMap,
     create: Create,
     recall: Arc<Mutex<Recall>>,
 ) -> Result<TurnBody, HttpError> {
-    let request = surroundings.request.clone();
-    let recalled = Recalled { recall, previous: create.previous };
-    let manner =
-        RequestFlags { warm_up: create.warm_up, recalled: Some(recalled.clone()), ..RequestFlags::default() };
-    let answer = async {
-        let body = match recalled.joined(&create.body) {
+    let request = context.request.clone();
+    let memory = ConnectionMemory { recall, previous: create.previous };
+    let purpose = if create.warm_up { Purpose::WarmUp } else { Purpose::Answer };
+    let started = async {
+        let body = match memory.joined(&create.body) {
             Some(body) => body,
-            None => whole(&surroundings.store, create.body).await?,
+            None => with_history(&context.store, create.body).await?,
         };
-        let (body, _) = ready(surroundings, headers, body, manner)?;
-        settled(body, front(headers), &request).await
+        let (body, _) = prepare(context, headers, body, purpose, Some(memory.clone()))?;
+        until_first_event(body, client_protocol(headers), &request).await
     };
-    answer.await.inspect_err(|_| recalled.forget())
+    started.await.inspect_err(|_| memory.forget())
 }
 
-impl Recalled {
+impl ConnectionMemory {
     /// A request with everything before it, where the connection remembers that.
     fn joined(&self, body: &[u8]) -> Option<Bytes> {
         let recall = lock(&self.recall);
@@ -80,18 +83,17 @@ impl Recalled {
 }
 
 /// Answers one `POST /v1/responses/compact`: the person's messages, and one item that stands for everything else.
-pub async fn compact(surroundings: TurnContext, headers: &HeaderMap, body: Bytes) -> Response<Reply> {
-    let front = front(headers);
-    let request = surroundings.request.clone();
-    let body = match whole(&surroundings.store, body).await {
+pub async fn compact(context: TurnContext, headers: &HeaderMap, body: Bytes) -> Response<Reply> {
+    let protocol = client_protocol(headers);
+    let request = context.request.clone();
+    let body = match with_history(&context.store, body).await {
         Ok(body) => body,
         Err(error) => return error_response(error.into()),
     };
-    let manner = RequestFlags { compacts: true, ..RequestFlags::default() };
-    match ready(surroundings, headers, body.clone(), manner) {
+    match prepare(context, headers, body.clone(), Purpose::Compaction, None) {
         Ok((turn, _)) => match turn.collect().await {
             Ok(object) => reply::json(StatusCode::OK.as_u16(), compact::response(&object, &body)),
-            Err(failure) => error_response(front.failure(&failure, &request)),
+            Err(failure) => error_response(protocol.failure(&failure, &request)),
         },
         Err(error) => error_response(error),
     }
@@ -109,83 +111,88 @@ pub fn input_tokens(seal: &Seal, body: &[u8]) -> Response<Reply> {
     }
 }
 
-/// How a request is meant, beside what its body says.
-#[derive(Default)]
-struct RequestFlags {
-    /// A summary is asked for.
-    compacts: bool,
-    /// No answer is wanted, only a name to go on with.
-    warm_up: bool,
-    /// The connection it came over.
-    recalled: Option<Recalled>,
+/// What a request is for, beside what its body says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// The model's answer.
+    Answer,
+    /// A summary of the history.
+    Compaction,
+    /// No answer, only an id to go on with.
+    WarmUp,
 }
 
-fn front(headers: &HeaderMap) -> ClientProtocol {
-    ClientProtocol::Responses { codex: client::is_codex(headers) }
+fn client_protocol(headers: &HeaderMap) -> ClientProtocol {
+    ClientProtocol::Responses { codex: client_headers::is_codex(headers) }
 }
 
-/// A request that says everything itself: what it goes on with stands before its own input.
-async fn whole(store: &Store, body: Bytes) -> Result<Bytes, RequestError> {
+/// The request with the conversation that it goes on with before its own input.
+///
+/// # Errors
+///
+/// That conversation is not stored, or not any more.
+async fn with_history(store: &Store, body: Bytes) -> Result<Bytes, RequestError> {
     let Some(id) = chain::previous(&body) else { return Ok(body) };
     let stored = store.response(&id, clock::unix_now()).await.ok_or_else(|| chain::not_found(&id))?;
     // A body that cannot be joined is refused by its reader, in better words.
     Ok(chain::joined(&body, &stored.items).map_or(body, Bytes::from))
 }
 
-/// Reads a request and makes its turn ready; says whether the client wants a stream.
-fn ready(
-    surroundings: TurnContext,
+/// Reads a request and starts its turn; says whether the client wants a stream. `memory` is that of the connection, where the
+/// request came over one.
+fn prepare(
+    context: TurnContext,
     headers: &HeaderMap,
     body: Bytes,
-    manner: RequestFlags,
+    purpose: Purpose,
+    memory: Option<ConnectionMemory>,
 ) -> Result<(TurnBody, bool), HttpError> {
-    let RequestFlags { compacts, warm_up, recalled } = manner;
-    let front = front(headers);
+    let protocol = client_protocol(headers);
     let Parsed { turn, stream, notes, echo, tools, input_tokens, compacts: asks, .. } =
-        request::read(&body, &surroundings.seal)?;
-    let stream = stream && !compacts;
-    let question = InboundRequest::new(turn, stream, notes, headers, front, &surroundings.request)?;
-    let targets = question.targets(&surroundings, front)?;
-    let compaction =
-        compacts || (asks && !targets.first().is_some_and(|target| passes(target, question.level)));
-    let keep = keep(&surroundings.store, &body, recalled);
-    let seed = writer_seed(&surroundings.seal, &question.turn.items, front);
+        request::read(&body, &context.seal)?;
+    let stream = stream && purpose != Purpose::Compaction;
+    let inbound = InboundRequest::new(turn, stream, notes, headers, protocol, &context.request)?;
+    let targets = inbound.targets(&context, protocol)?;
+    let compaction = purpose == Purpose::Compaction
+        || (asks && !targets.first().is_some_and(|target| compacts_itself(target, inbound.level)));
+    let store_target = store_target(&context.store, &body, memory);
+    let seed = writer_seed(&context.seal, &inbound.turn.items, protocol);
     let options = ResponsesWriterOptions {
         stream,
-        input_tokens: if warm_up { 0 } else { input_tokens },
-        stores: keep.is_some(),
+        input_tokens: if purpose == Purpose::WarmUp { 0 } else { input_tokens },
+        stores: store_target.is_some(),
         compaction,
     };
     let writer = ResponsesWriter::new(seed, options, &echo, tools);
-    let way = ResponsePlan {
+    let plan = ResponsePlan {
         answer: writer.into_answer(),
         raw: Some(ClientRequest {
             protocol: WireProtocol::Responses,
             body,
-            headers: client::own_headers(headers),
-            seal: surroundings.seal.clone(),
+            headers: client_headers::own_headers(headers),
+            seal: context.seal.clone(),
         }),
-        keep,
-        kind: match (warm_up, compaction) {
-            (true, _) => Kind::Known(String::new()),
-            (false, true) => Kind::Compaction,
-            (false, false) => Kind::Turn,
+        store_target,
+        source: match purpose {
+            Purpose::WarmUp => AnswerSource::Local(String::new()),
+            Purpose::Answer | Purpose::Compaction if compaction => AnswerSource::Compaction,
+            Purpose::Answer | Purpose::Compaction => AnswerSource::Model,
         },
     };
-    Ok((begin(surroundings, question, targets, way, front)?, stream))
+    Ok((start(context, inbound, targets, plan, protocol)?, stream))
 }
 
-/// Where the answer to this request will be kept. A connection remembers it even where the client wants nothing stored.
-fn keep(store: &Store, body: &[u8], recalled: Option<Recalled>) -> Option<StoreTarget> {
-    let stores = body.len() <= MOST_KEPT && chain::is_stored(body);
-    if recalled.is_none() && !stores {
+/// Where the response to this request will be stored. A connection remembers it even where the client wants nothing stored.
+fn store_target(store: &Store, body: &[u8], memory: Option<ConnectionMemory>) -> Option<StoreTarget> {
+    let stores = body.len() <= MAX_STORED && chain::is_stored(body);
+    if memory.is_none() && !stores {
         return None;
     }
-    Some(StoreTarget { store: stores.then(|| store.clone()), recall: recalled, input: chain::input(body)? })
+    Some(StoreTarget { store: stores.then(|| store.clone()), memory, input: chain::input(body)? })
 }
 
-/// Whether an endpoint that speaks the client's protocol does its own compaction.
-fn passes(target: &RouteTarget, level: Option<RepairLevel>) -> bool {
+/// Whether an endpoint does compactions itself: it speaks the client's protocol, and nothing is repaired on the way.
+fn compacts_itself(target: &RouteTarget, level: Option<RepairLevel>) -> bool {
     let endpoint = &target.runtime.endpoint;
     endpoint.protocol == Protocol::Responses && level.unwrap_or(endpoint.repair) == RepairLevel::Off
 }

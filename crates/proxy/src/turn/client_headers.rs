@@ -4,10 +4,10 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use latimer_adapters::repair::RepairLevel;
 
 /// The header with which a request chooses its level of repair.
-const REPAIR: &str = "x-latimer-repair";
+const REPAIR_HEADER: &str = "x-latimer-repair";
 
 /// Headers that name a conversation: Claude Code's, opencode's, Codex's own.
-const SESSION: [&str; 7] = [
+const SESSION_HEADERS: [&str; 7] = [
     "x-claude-code-session-id",
     "x-session-id",
     "x-session-affinity",
@@ -45,12 +45,12 @@ pub(crate) fn is_discovery(headers: &HeaderMap) -> bool {
 
 /// What names the conversation: the session headers of known clients.
 pub(super) fn session(headers: &HeaderMap) -> Option<String> {
-    SESSION.iter().find_map(|name| headers.get(*name)?.to_str().ok()).map(str::to_owned)
+    SESSION_HEADERS.iter().find_map(|name| headers.get(*name)?.to_str().ok()).map(str::to_owned)
 }
 
 /// The client's headers that may concern an upstream of the same protocol; never a credential.
 pub(super) fn own_headers(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
-    const NEVER: [&str; 11] = [
+    const NEVER_FORWARDED: [&str; 11] = [
         "authorization",
         "proxy-authorization",
         "x-api-key",
@@ -63,17 +63,77 @@ pub(super) fn own_headers(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)>
         "accept-encoding",
         "connection",
     ];
-    let keep = |name: &HeaderName| !NEVER.contains(&name.as_str());
+    let keep = |name: &HeaderName| !NEVER_FORWARDED.contains(&name.as_str());
     headers.iter().filter(|(name, _)| keep(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// The level of repair that the request chooses; or what is wrong with it.
 pub(super) fn repair_level(headers: &HeaderMap) -> Result<Option<RepairLevel>, &'static str> {
-    let Some(value) = headers.get(REPAIR) else { return Ok(None) };
+    let Some(value) = headers.get(REPAIR_HEADER) else { return Ok(None) };
     match value.as_bytes() {
         b"off" => Ok(Some(RepairLevel::Off)),
         b"parse" => Ok(Some(RepairLevel::Parse)),
         b"assist" => Ok(Some(RepairLevel::Assist)),
         _ => Err("the header x-latimer-repair is `off`, `parse` or `assist`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let pairs = pairs.iter();
+        pairs.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn known_clients_are_known_by_the_headers_they_send() {
+        let codex =
+            [("originator", "codex_cli_rs"), ("user-agent", "codex-tui/1"), ("x-codex-turn-metadata", "{}")];
+        for pair in codex {
+            assert!(is_codex(&headers(&[pair])), "{pair:?}");
+        }
+        assert!(!is_codex(&headers(&[("user-agent", "curl/8")])));
+        assert!(is_gemini_cli(&headers(&[("user-agent", "GeminiCLI/0.9 (linux)")])));
+        assert!(is_discovery(&headers(&[("user-agent", "claude-code/2.0")])));
+        assert!(!is_discovery(&headers(&[])));
+    }
+
+    #[test]
+    fn the_name_of_a_client_is_short() {
+        assert_eq!(name(&headers(&[("user-agent", "opencode/1.2 bun/1.1")])), "opencode");
+        assert_eq!(name(&headers(&[("originator", "codex_cli_rs"), ("user-agent", "x")])), "codex_cli_rs");
+        assert_eq!(name(&headers(&[])), "unknown");
+    }
+
+    #[test]
+    fn the_first_session_header_names_the_conversation() {
+        let both = headers(&[("conversation_id", "b"), ("x-claude-code-session-id", "a")]);
+        assert_eq!(session(&both).as_deref(), Some("a"));
+        assert_eq!(session(&headers(&[("x-other", "a")])), None);
+    }
+
+    #[test]
+    fn no_credential_is_passed_on() {
+        let all = headers(&[
+            ("authorization", "Bearer t"),
+            ("x-api-key", "t"),
+            ("cookie", "t"),
+            ("anthropic-beta", "b"),
+        ]);
+        let names: Vec<String> = own_headers(&all).iter().map(|(name, _)| name.to_string()).collect();
+        assert_eq!(names, ["anthropic-beta"]);
+    }
+
+    #[test]
+    fn the_level_of_repair_is_one_of_three_words() {
+        let level = |value| repair_level(&headers(&[(REPAIR_HEADER, value)]));
+        assert_eq!(
+            (level("off"), level("parse"), level("assist")),
+            (Ok(Some(RepairLevel::Off)), Ok(Some(RepairLevel::Parse)), Ok(Some(RepairLevel::Assist)))
+        );
+        assert!(level("full").is_err());
+        assert_eq!(repair_level(&headers(&[])), Ok(None));
     }
 }
