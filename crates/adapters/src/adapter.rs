@@ -35,28 +35,31 @@ pub enum Adapter {
 
 impl Adapter {
     /// Translates the turn for this account, once for all attempts, without what the endpoint cannot do. CPU work only.
-    /// `raw` is the request as the client wrote it, for an upstream that speaks the client's protocol and is wanted to; `account`
+    /// `client_request` is the request as the client wrote it, for an upstream that speaks the client's protocol and is wanted to; `account`
     /// is whose credential will be sent, where state is bound to it.
     pub fn prepare(
         &self,
         turn: &TurnRequest,
-        raw: Option<&ClientRequest>,
+        client_request: Option<&ClientRequest>,
         account: Option<&str>,
         limitations: &Limitations,
     ) -> PreparedRequest {
         match self {
-            Self::Chat(chat) => chat.prepare(turn, raw, limitations),
-            Self::Anthropic(anthropic) => anthropic.prepare(turn, raw, limitations),
-            Self::Responses(responses) => responses.prepare(turn, raw, account, limitations),
+            Self::Chat(chat) => chat.prepare(turn, client_request, limitations),
+            Self::Anthropic(anthropic) => anthropic.prepare(turn, client_request, limitations),
+            Self::Responses(responses) => responses.prepare(turn, client_request, account, limitations),
             Self::Gemini(gemini) => gemini.prepare(turn, limitations),
             Self::CommandCode(command_code) => command_code.prepare(turn, limitations),
             Self::Codebuff(codebuff) => codebuff.prepare(turn, limitations),
-            Self::ByModel(gateway) => gateway.prepare(turn, raw, account, limitations),
+            Self::ByModel(gateway) => gateway.prepare(turn, client_request, account, limitations),
         }
     }
 
     /// Sends the turn with this credential. Returns once the upstream accepted it; its events are still to come.
     /// Dropping the stream, or this future, stops the upstream's work.
+    ///
+    /// # Errors
+    /// Why the upstream did not take the turn, and what that teaches about it.
     pub async fn open(
         &self,
         prepared: &PreparedRequest,

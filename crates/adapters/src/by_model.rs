@@ -45,18 +45,21 @@ impl ByModel {
     pub fn prepare(
         &self,
         turn: &TurnRequest,
-        raw: Option<&ClientRequest>,
+        client_request: Option<&ClientRequest>,
         account: Option<&str>,
         limitations: &Limitations,
     ) -> PreparedRequest {
         match wire(&turn.model, &self.chat.client.base_url) {
-            WireProtocol::Anthropic => self.anthropic.prepare(turn, raw, limitations),
-            WireProtocol::Responses => self.responses.prepare(turn, raw, account, limitations),
-            _ => self.chat.prepare(turn, raw, limitations),
+            WireProtocol::Anthropic => self.anthropic.prepare(turn, client_request, limitations),
+            WireProtocol::Responses => self.responses.prepare(turn, client_request, account, limitations),
+            _ => self.chat.prepare(turn, client_request, limitations),
         }
     }
 
     /// Sends the turn in the words it was translated to.
+    ///
+    /// # Errors
+    /// Why the provider did not take it, and what that teaches.
     pub async fn open(
         &self,
         prepared: &PreparedRequest,

@@ -20,7 +20,7 @@ use crate::reader::{BodyEnd, Reader};
 use crate::transport::Body;
 
 /// Bytes read in one poll; other streams of the same thread get their turn in between.
-const BUDGET: usize = 64 * 1024;
+const POLL_BUDGET: usize = 64 * 1024;
 
 /// How often an answer that the upstream pauses is gone on with.
 const MAX_ROUNDS: u32 = 5;
@@ -151,8 +151,7 @@ impl TurnStream {
     /// Hands out the events that are ready. `Ready(true)` means the answer is over and `Finished` was handed out;
     /// `Ready(false)` means there were events and there may be more.
     pub fn poll_events(&mut self, cx: &mut Context<'_>, sink: &mut dyn EventSink) -> Poll<bool> {
-        let mut watch =
-            ObservingSink { sink, events: false, semantic: false, finished: false, failed: false };
+        let mut watch = ObservingSink { sink, events: false, semantic: false, outcome: None };
         let outcome = loop {
             match self.poll_reopening(cx) {
                 Poll::Ready(Ok(())) => {}
@@ -208,7 +207,7 @@ impl TurnStream {
 
     /// Reads until the body has nothing, the budget is used up, or the answer is over.
     fn poll_bytes(&mut self, cx: &mut Context<'_>, sink: &mut ObservingSink<'_>) -> Poll<BodyEnd> {
-        let mut left = BUDGET;
+        let mut left = POLL_BUDGET;
         let mut read = false;
         let outcome = loop {
             if self.rest.is_empty() {
@@ -360,9 +359,9 @@ impl TurnStream {
         }
         reader.finish(end, sink);
         if let Some(mut guard) = self.guard.take() {
-            guard.ended(sink.failed);
+            guard.ended(sink.outcome == Some(Outcome::Failed));
         }
-        if !sink.finished {
+        if sink.outcome.is_none() {
             let failure = Failure::new(Kind::Internal, "a reader ended without saying how");
             sink.event(TurnEvent::Finished(FinishReason::Failed(failure)));
         }
@@ -383,19 +382,28 @@ struct ObservingSink<'a> {
     sink: &'a mut dyn EventSink,
     events: bool,
     semantic: bool,
-    finished: bool,
-    failed: bool,
+    /// How the answer ended, once `Finished` has passed.
+    outcome: Option<Outcome>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Succeeded,
+    Failed,
 }
 
 impl EventSink for ObservingSink<'_> {
     fn event(&mut self, event: TurnEvent<'_>) {
-        if self.finished {
+        if self.outcome.is_some() {
             return;
         }
         self.events = true;
         self.semantic |= event.is_semantic();
-        self.finished = matches!(event, TurnEvent::Finished(_));
-        self.failed = matches!(event, TurnEvent::Finished(FinishReason::Failed(_)));
+        self.outcome = match event {
+            TurnEvent::Finished(FinishReason::Failed(_)) => Some(Outcome::Failed),
+            TurnEvent::Finished(_) => Some(Outcome::Succeeded),
+            _ => None,
+        };
         self.sink.event(event);
     }
 }

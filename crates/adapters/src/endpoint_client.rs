@@ -114,11 +114,17 @@ impl EndpointClient {
     }
 
     /// `authorization: Bearer …`.
+    ///
+    /// # Errors
+    /// Where the secret holds characters that no header may hold.
     pub fn bearer(&self, secret: &Secret) -> Result<(HeaderName, HeaderValue), Failure> {
         self.secret_header(AUTHORIZATION, format!("Bearer {}", secret.expose()))
     }
 
     /// A header that holds a secret.
+    ///
+    /// # Errors
+    /// Where the secret holds characters that no header may hold.
     pub fn secret_header(
         &self,
         name: HeaderName,

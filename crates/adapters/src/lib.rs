@@ -1,7 +1,12 @@
 //! Upstreams: a turn goes out in the provider's own protocol, events of the turn model come back.
 //!
-//! Each protocol is a folder of three files: `request.rs` (turn to wire, pure), `stream.rs` (wire events to turn events,
-//! pure) and `mod.rs` (headers, URL, credentials). One loop in [`drive`] joins bytes, frames, a reader and timeouts.
+//! Each protocol is a folder: `request.rs` encodes a turn, `stream.rs` reads the answer, `errors.rs` says what its refusals mean, and
+//! `mod.rs` knows headers, URL and credentials. Where the client speaks the same protocol, `rewrite.rs` makes its own request
+//! fit for the upstream and `passthrough_reader.rs` reads along. All but `mod.rs` are pure.
+//!
+//! What they share stands beside them: [`prepared_request`] (a turn on its way out), [`endpoint_client`] (how it is sent),
+//! [`reader`] (what every reader keeps), [`errors`] (refusals by status and wording), [`pairing`] and [`tool_names`] (histories and
+//! names that every provider takes). One loop in [`drive`] joins bytes, frames, a reader and timeouts.
 //!
 //! This crate must never know client protocols, routing, stores, configuration files, or which client asked.
 
@@ -31,3 +36,4 @@ pub mod scripted;
 mod sync;
 pub mod tool_names;
 pub mod transport;
+mod wording;

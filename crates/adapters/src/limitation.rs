@@ -1,4 +1,4 @@
-//! What a refusal teaches about an endpoint: a wording becomes a [`Limitation`], a lesson changes how the next request is written.
+//! What a refusal teaches about an endpoint: a wording becomes a [`Limitation`], and that changes how the next request is written.
 //! Pure; the wordings are a table.
 //!
 //! Only a refusal of the request itself teaches (400, 415, 422 and the like), only about something that the request made use
@@ -61,7 +61,7 @@ pub enum Limitation {
 pub struct Features(u32);
 
 impl Features {
-    /// These lessons would change the request.
+    /// The limitations that would change a request.
     pub fn of(limitations: impl IntoIterator<Item = Limitation>) -> Self {
         limitations.into_iter().fold(Self::default(), Self::and)
     }
@@ -72,7 +72,7 @@ impl Features {
         Self(self.0 | 1 << limitation as u32)
     }
 
-    /// Whether this lesson would change the request.
+    /// Whether this limitation would change the request.
     pub fn has(self, limitation: Limitation) -> bool {
         self.0 & 1 << limitation as u32 != 0
     }
@@ -83,17 +83,17 @@ impl Features {
 pub struct Limitations(BTreeSet<Limitation>);
 
 impl Limitations {
-    /// These lessons.
+    /// Limitations that are known, learned or configured.
     pub fn new(limitations: impl IntoIterator<Item = Limitation>) -> Self {
         Self(limitations.into_iter().collect())
     }
 
-    /// Whether it was learned.
+    /// Whether this limitation is known.
     pub fn has(&self, limitation: Limitation) -> bool {
         self.0.contains(&limitation)
     }
 
-    /// Adds one; false when it was known.
+    /// Adds one that was learned; false when it was known.
     pub fn add(&mut self, limitation: Limitation) -> bool {
         self.0.insert(limitation)
     }
@@ -103,13 +103,13 @@ impl Limitations {
         self.0.iter().copied()
     }
 
-    /// True when nothing was learned.
+    /// True when nothing is known.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-/// Code and meaning of each lesson.
+/// Code and meaning of each limitation.
 const LIMITATIONS: [(Limitation, &str, &str); 22] = [
     (Limitation::TextContent, "text_content", "message content is sent as one string"),
     (Limitation::NoImages, "no_images", "images are replaced by a note"),
@@ -150,7 +150,7 @@ impl Limitation {
         LIMITATIONS.iter().find(|row| row.0 == self).map_or("", |row| row.2)
     }
 
-    /// The lesson of this code.
+    /// The limitation of this code; `None` for one that this release does not know.
     pub fn from_code(code: &str) -> Option<Self> {
         LIMITATIONS.iter().find(|row| row.1 == code).map(|row| row.0)
     }
@@ -230,11 +230,11 @@ const WORDINGS: [(&[&str], Limitation); 62] = [
 ];
 
 /// A longer text may quote the person, and teaches nothing.
-const LONGEST: usize = 600;
+const MAX_MESSAGE_LEN: usize = 600;
 
 /// What a refusal teaches about a request with these features.
 pub fn learn(status: u16, message: &str, features: Features) -> Option<Limitation> {
-    if !matches!(status, 400 | 404 | 415 | 422 | 501) || message.len() > LONGEST {
+    if !matches!(status, 400 | 404 | 415 | 422 | 501) || message.len() > MAX_MESSAGE_LEN {
         return None;
     }
     let lower = message.to_ascii_lowercase();
@@ -251,7 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_lesson_has_one_row_and_a_code_of_its_own() {
+    fn every_limitation_has_one_row_and_a_code_of_its_own() {
         for (place, (limitation, code, _)) in LIMITATIONS.iter().enumerate() {
             assert_eq!(*limitation as usize, place, "{code} stands where its number says");
             assert_eq!(Limitation::from_code(code), Some(*limitation));
@@ -336,7 +336,7 @@ mod tests {
         for (status, message, want) in cases {
             assert_eq!(learn(status, message, all), want, "{status} {message}");
         }
-        let long = format!("invalid: {} tool_choice", "x".repeat(LONGEST));
+        let long = format!("invalid: {} tool_choice", "x".repeat(MAX_MESSAGE_LEN));
         assert_eq!(learn(400, &long, all), None, "it may quote the person");
         let plain = Features::default().and(Limitation::NoSampling);
         assert_eq!(learn(400, "tool_choice is wrong", plain), None, "the request had no tool_choice");

@@ -12,7 +12,7 @@ use latimer_protocol::turn::{Call, CallOutput, Content, Item, Note};
 pub const NO_OUTPUT: &str = "no output was recorded";
 
 /// The most of an orphaned output that is shown to the model.
-const ORPHAN_LENGTH: usize = 4000;
+const MAX_ORPHAN_LEN: usize = 4000;
 
 /// The words that an output without its call becomes.
 pub fn orphan_text(output: &CallOutput) -> String {
@@ -20,7 +20,7 @@ pub fn orphan_text(output: &CallOutput) -> String {
         Content::Text(text) | Content::Refusal(text) => Some(text.as_str()),
         Content::Image(_) | Content::File { .. } => None,
     });
-    let text: String = texts.collect::<Vec<_>>().join("\n").chars().take(ORPHAN_LENGTH).collect();
+    let text: String = texts.collect::<Vec<_>>().join("\n").chars().take(MAX_ORPHAN_LEN).collect();
     format!("Output of an earlier tool call that is no longer part of this conversation:\n{text}")
 }
 

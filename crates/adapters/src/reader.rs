@@ -11,9 +11,9 @@ use crate::tool_names::ToolNames;
 ///
 /// Invariant: over its life a reader emits exactly one `Finished`, as its last event, whatever the bytes.
 pub trait Reader: Send {
-    /// Takes the payload of one frame.
+    /// Takes the payload of one frame: the text behind `data:`, a line, or a whole document.
     fn push(&mut self, data: &[u8], sink: &mut dyn EventSink);
-    /// True once the upstream said that nothing more will come.
+    /// True once the upstream said that nothing more will come; what is pushed after that is ignored.
     fn done(&self) -> bool;
     /// The body of the request that goes on with this answer, where the upstream paused it. Asked once at the end of each
     /// body; the reader reads on in the next one.

@@ -1,10 +1,12 @@
 //! Messages streams to turn events: fixtures in, one line per event out, whole and in pieces.
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
+mod streams;
+
 use latimer_adapters::anthropic::stream::MessagesReader;
 use latimer_adapters::reader::{BodyEnd, Reader as _, ReaderContext};
 use latimer_protocol::sse::SseDecoder;
-use latimer_protocol::turn::{EventSink, Owner, RecordedEvents, TurnEvent};
+use latimer_protocol::turn::{EventSink, Owner, RecordedEvents};
 use proptest::prelude::*;
 
 fn reader() -> Box<MessagesReader> {
@@ -17,44 +19,14 @@ fn reader() -> Box<MessagesReader> {
     Box::new(MessagesReader::new(context, Some(r#"{"messages":[]}"#.into())))
 }
 
-/// What the reader makes of a body that arrives in pieces of this size.
 fn read(bytes: &[u8], size: usize, sink: &mut dyn EventSink) {
-    let mut reader = reader();
-    if bytes.starts_with(b"{") {
-        reader.push(bytes, sink);
-        return reader.finish(BodyEnd::Clean, sink);
-    }
-    let mut frames = SseDecoder::default();
-    for piece in bytes.chunks(size.max(1)) {
-        frames.push(piece, &mut |frame| reader.push(frame.data, sink)).expect("short lines");
-    }
-    frames.finish(&mut |frame| reader.push(frame.data, sink));
-    reader.finish(BodyEnd::Clean, sink);
-}
-
-fn lines(bytes: &[u8], size: usize) -> Vec<String> {
-    let mut record = RecordedEvents::default();
-    read(bytes, size, &mut record);
-    record.lines
+    streams::read_frames(reader(), bytes, size, sink);
 }
 
 #[test]
 fn fixtures_are_read_the_same_whatever_the_cuts() {
     for extension in ["*.sse", "*.json"] {
-        insta::glob!("../../../fixtures/anthropic", extension, |path| {
-            let bytes = std::fs::read(path).expect("readable");
-            let whole = lines(&bytes, bytes.len());
-            for size in [1, 2, 7, 64] {
-                assert_eq!(whole, lines(&bytes, size), "chunks of {size} bytes");
-            }
-            let mut settings = insta::Settings::clone_current();
-            settings.set_snapshot_path(path.parent().expect("a folder"));
-            settings.set_prepend_module_to_snapshot(false);
-            settings.set_omit_expression(true);
-            settings.remove_snapshot_suffix();
-            let name = path.file_stem().expect("named").to_string_lossy().into_owned();
-            settings.bind(|| insta::assert_snapshot!(name, whole.join("\n")));
-        });
+        insta::glob!("../../../fixtures/anthropic", extension, |path| streams::check_fixture(path, read));
     }
 }
 
@@ -102,23 +74,6 @@ proptest! {
         size in 1usize..50,
     ) {
         let bytes = pieces.concat().into_bytes();
-        let mut ends = 0;
-        let mut open: Vec<u32> = Vec::new();
-        let mut sink = |event: TurnEvent<'_>| {
-            assert_eq!(ends, 0, "nothing follows the end");
-            match event {
-                TurnEvent::Finished(_) => ends += 1,
-                TurnEvent::CallStarted { slot, .. } => open.push(slot),
-                TurnEvent::CallArguments { slot, .. } => assert!(open.contains(&slot)),
-                TurnEvent::CallEnded { slot } => {
-                    assert!(open.contains(&slot), "ended once");
-                    open.retain(|known| *known != slot);
-                }
-                TurnEvent::Text(text) | TurnEvent::Reasoning(text) => assert!(!text.is_empty()),
-                _ => {}
-            }
-        };
-        read(&bytes, size, &mut sink);
-        prop_assert_eq!(ends, 1);
+        prop_assert_eq!(streams::count_ends(|sink| read(&bytes, size, sink)), 1);
     }
 }

@@ -1,10 +1,11 @@
 //! Chat streams to turn events: fixtures in, one line per event out, whole and in pieces.
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
+mod streams;
+
 use latimer_adapters::chat::stream::ChatReader;
-use latimer_adapters::reader::{BodyEnd, Reader as _, ReaderContext};
-use latimer_protocol::sse::SseDecoder;
-use latimer_protocol::turn::{EventSink, Owner, RecordedEvents, TurnEvent};
+use latimer_adapters::reader::ReaderContext;
+use latimer_protocol::turn::{EventSink, Owner, TurnEvent};
 use proptest::prelude::*;
 
 fn options() -> ReaderContext {
@@ -16,46 +17,13 @@ fn options() -> ReaderContext {
     }
 }
 
-/// What the reader makes of a body that arrives in pieces of this size.
 fn read(bytes: &[u8], size: usize, sink: &mut dyn EventSink) {
-    let mut frames = SseDecoder::default();
-    let mut reader = Box::new(ChatReader::new(options()));
-    for piece in bytes.chunks(size.max(1)) {
-        frames.push(piece, &mut |frame| reader.push(frame.data, sink)).expect("short lines");
-    }
-    frames.finish(&mut |frame| reader.push(frame.data, sink));
-    reader.finish(BodyEnd::Clean, sink);
-}
-
-fn lines(bytes: &[u8], size: usize) -> Vec<String> {
-    let mut record = RecordedEvents::default();
-    read(bytes, size, &mut record);
-    record.lines
+    streams::read_frames(Box::new(ChatReader::new(options())), bytes, size, sink);
 }
 
 #[test]
 fn fixtures_are_read_the_same_whatever_the_cuts() {
-    insta::glob!("../../../fixtures/chat", "*.sse", |path| {
-        let bytes = std::fs::read(path).expect("readable");
-        let events = lines(&bytes, bytes.len());
-        for size in [1, 2, 3, 7, 64] {
-            assert_eq!(events, lines(&bytes, size), "{} in pieces of {size}", path.display());
-        }
-        let finished: Vec<usize> = events
-            .iter()
-            .enumerate()
-            .filter(|(_, line)| line.starts_with("finished"))
-            .map(|(at, _)| at)
-            .collect();
-        assert_eq!(finished, [events.len() - 1], "one end, at the end: {}", path.display());
-        let mut settings = insta::Settings::clone_current();
-        settings.set_snapshot_path(path.parent().expect("a folder"));
-        settings.set_prepend_module_to_snapshot(false);
-        settings.set_omit_expression(true);
-        settings.remove_snapshot_suffix();
-        let name = path.file_stem().expect("named").to_string_lossy().into_owned();
-        settings.bind(|| insta::assert_snapshot!(name, events.join("\n")));
-    });
+    insta::glob!("../../../fixtures/chat", "*.sse", |path| streams::check_fixture(path, read));
 }
 
 /// The rules every answer obeys, whatever the bytes.
@@ -140,7 +108,10 @@ proptest! {
         let mut rules = Rules::default();
         read(&bytes, size, &mut rules);
         prop_assert_eq!((rules.finished, rules.faults), (1, Vec::<String>::new()));
-        prop_assert_eq!(lines(&bytes, size), lines(&bytes, bytes.len()));
+        prop_assert_eq!(
+            streams::event_lines(read, &bytes, size),
+            streams::event_lines(read, &bytes, bytes.len())
+        );
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! Command Code answers to turn events: fixtures in, one line per event out, whole and in pieces.
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
+mod streams;
+
 use latimer_adapters::command_code::stream::CommandCodeReader;
 use latimer_adapters::reader::{BodyEnd, Reader as _, ReaderContext};
 use latimer_protocol::jsonl::LineDecoder;
-use latimer_protocol::turn::{EventSink, RecordedEvents, TurnEvent};
+use latimer_protocol::turn::{EventSink, RecordedEvents};
 use proptest::prelude::*;
 
 fn reader() -> Box<CommandCodeReader> {
@@ -25,25 +27,7 @@ fn read(bytes: &[u8], size: usize, sink: &mut dyn EventSink) {
 
 #[test]
 fn fixtures_are_read_the_same_whatever_the_cuts() {
-    insta::glob!("../../../fixtures/command_code", "*.jsonl", |path| {
-        let bytes = std::fs::read(path).expect("readable");
-        let lines = |size: usize| {
-            let mut record = RecordedEvents::default();
-            read(&bytes, size, &mut record);
-            record.lines
-        };
-        let whole = lines(bytes.len());
-        for size in [1, 2, 7, 64] {
-            assert_eq!(whole, lines(size), "chunks of {size} bytes");
-        }
-        let mut settings = insta::Settings::clone_current();
-        settings.set_snapshot_path(path.parent().expect("a folder"));
-        settings.set_prepend_module_to_snapshot(false);
-        settings.set_omit_expression(true);
-        settings.remove_snapshot_suffix();
-        let name = path.file_stem().expect("named").to_string_lossy().into_owned();
-        settings.bind(|| insta::assert_snapshot!(name, whole.join("\n")));
-    });
+    insta::glob!("../../../fixtures/command_code", "*.jsonl", |path| streams::check_fixture(path, read));
 }
 
 #[test]
@@ -82,22 +66,6 @@ proptest! {
         size in 1usize..50,
     ) {
         let bytes = pieces.concat().into_bytes();
-        let mut ends = 0;
-        let mut open: Vec<u32> = Vec::new();
-        let mut sink = |event: TurnEvent<'_>| {
-            assert_eq!(ends, 0, "nothing follows the end");
-            match event {
-                TurnEvent::Finished(_) => ends += 1,
-                TurnEvent::CallStarted { slot, .. } => open.push(slot),
-                TurnEvent::CallArguments { slot, .. } => assert!(open.contains(&slot)),
-                TurnEvent::CallEnded { slot } => {
-                    assert!(open.contains(&slot), "ended once");
-                    open.retain(|known| *known != slot);
-                }
-                _ => {}
-            }
-        };
-        read(&bytes, size, &mut sink);
-        prop_assert_eq!(ends, 1);
+        prop_assert_eq!(streams::count_ends(|sink| read(&bytes, size, sink)), 1);
     }
 }

@@ -1,9 +1,10 @@
 //! Gemini streams to turn events: fixtures in, one line per event out, whole and in pieces.
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
+mod streams;
+
 use latimer_adapters::gemini::stream::GeminiReader;
 use latimer_adapters::reader::{BodyEnd, Reader as _, ReaderContext};
-use latimer_protocol::sse::SseDecoder;
 use latimer_protocol::turn::{EventSink, FinishReason, Owner, RecordedEvents, TurnEvent};
 use proptest::prelude::*;
 
@@ -17,44 +18,14 @@ fn reader() -> Box<GeminiReader> {
     Box::new(GeminiReader::new(context, false))
 }
 
-/// What the reader makes of a body that arrives in pieces of this size.
 fn read(bytes: &[u8], size: usize, sink: &mut dyn EventSink) {
-    let mut reader = reader();
-    if bytes.starts_with(b"{") || bytes.starts_with(b"[") {
-        reader.push(bytes, sink);
-        return reader.finish(BodyEnd::Clean, sink);
-    }
-    let mut frames = SseDecoder::default();
-    for piece in bytes.chunks(size.max(1)) {
-        frames.push(piece, &mut |frame| reader.push(frame.data, sink)).expect("short lines");
-    }
-    frames.finish(&mut |frame| reader.push(frame.data, sink));
-    reader.finish(BodyEnd::Clean, sink);
-}
-
-fn lines(bytes: &[u8], size: usize) -> Vec<String> {
-    let mut record = RecordedEvents::default();
-    read(bytes, size, &mut record);
-    record.lines
+    streams::read_frames(reader(), bytes, size, sink);
 }
 
 #[test]
 fn fixtures_are_read_the_same_whatever_the_cuts() {
     for extension in ["*.sse", "*.json"] {
-        insta::glob!("../../../fixtures/gemini", extension, |path| {
-            let bytes = std::fs::read(path).expect("readable");
-            let whole = lines(&bytes, bytes.len());
-            for size in [1, 2, 7, 64] {
-                assert_eq!(whole, lines(&bytes, size), "chunks of {size} bytes");
-            }
-            let mut settings = insta::Settings::clone_current();
-            settings.set_snapshot_path(path.parent().expect("a folder"));
-            settings.set_prepend_module_to_snapshot(false);
-            settings.set_omit_expression(true);
-            settings.remove_snapshot_suffix();
-            let name = path.file_stem().expect("named").to_string_lossy().into_owned();
-            settings.bind(|| insta::assert_snapshot!(name, whole.join("\n")));
-        });
+        insta::glob!("../../../fixtures/gemini", extension, |path| streams::check_fixture(path, read));
     }
 }
 
@@ -148,7 +119,10 @@ proptest! {
         let mut rules = Rules::default();
         read(&bytes, size, &mut rules);
         prop_assert_eq!((rules.finished, rules.faults), (1, Vec::<String>::new()));
-        prop_assert_eq!(lines(&bytes, size), lines(&bytes, bytes.len()));
+        prop_assert_eq!(
+            streams::event_lines(read, &bytes, size),
+            streams::event_lines(read, &bytes, bytes.len())
+        );
     }
 
     #[test]

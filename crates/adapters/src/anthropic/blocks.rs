@@ -12,13 +12,12 @@ use crate::arguments;
 use crate::limitation::{Limitation, Limitations};
 use crate::pairing::{NO_OUTPUT, PairedItem, orphan_text};
 use crate::tool_names::ToolNames;
+use crate::wording;
 
 /// Pictures the provider sees.
-const IMAGES: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"];
-/// Stands where something was that this model does not see.
-const NOT_SEEN: &str = "(an image or a file stood here; this model does not see such things)";
+const IMAGE_TYPES: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"];
 /// Said when a conversation would end with the model's own words, which newer models refuse.
-const GO_ON: &str = "Please continue.";
+const CONTINUE_PROMPT: &str = "Please continue.";
 
 /// Collects the turns.
 pub(super) struct MessagesWriter<'a, 'n> {
@@ -82,7 +81,7 @@ impl<'a, 'n> MessagesWriter<'a, 'n> {
             self.notes.push(Note::request(
                 "the conversation ended with the model's own words; it was asked to continue",
             ));
-            turns.push(says(GO_ON));
+            turns.push(says(CONTINUE_PROMPT));
         }
         turns
     }
@@ -104,7 +103,7 @@ impl<'a, 'n> MessagesWriter<'a, 'n> {
                     }
                 }
                 Content::Image(_) | Content::File { .. } => {
-                    let block = self.seen(part);
+                    let block = self.image_or_note(part);
                     self.push(role, block);
                 }
             }
@@ -126,7 +125,7 @@ impl<'a, 'n> MessagesWriter<'a, 'n> {
 
     fn call(&mut self, call: &'a Call, id: &str) {
         let block = MessagesBlockParam::ToolUse {
-            id: safe(id),
+            id: safe_id(id),
             name: Cow::Owned(self.names.provider_name(&call.name).to_owned()),
             input: arguments::object(&call.arguments),
         };
@@ -139,14 +138,14 @@ impl<'a, 'n> MessagesWriter<'a, 'n> {
         for part in parts {
             match part {
                 Content::Text(_) | Content::Refusal(_) => content.extend(text(part)),
-                Content::Image(_) | Content::File { .. } => content.push(self.seen(part)),
+                Content::Image(_) | Content::File { .. } => content.push(self.image_or_note(part)),
             }
         }
         if output.is_none() {
             content.push(MessagesBlockParam::Text { text: NO_OUTPUT.into(), cache_control: None });
         }
         let block = MessagesBlockParam::ToolResult {
-            tool_use_id: safe(id),
+            tool_use_id: safe_id(id),
             content,
             is_error: output.is_none(),
             cache_control: None,
@@ -155,12 +154,11 @@ impl<'a, 'n> MessagesWriter<'a, 'n> {
     }
 
     /// A picture or a file, or words in its place.
-    fn seen(&mut self, part: &'a Content) -> MessagesBlockParam<'a> {
-        let block = if self.images { picture(part) } else { None };
+    fn image_or_note(&mut self, part: &'a Content) -> MessagesBlockParam<'a> {
+        let block = if self.images { image_block(part) } else { None };
         block.unwrap_or_else(|| {
-            self.notes
-                .push(Note::request("an image or a file was replaced by a note: this model does not see it"));
-            MessagesBlockParam::Text { text: NOT_SEEN.into(), cache_control: None }
+            self.notes.push(Note::request(wording::IMAGE_NOTE));
+            MessagesBlockParam::Text { text: wording::IMAGE_PLACEHOLDER.into(), cache_control: None }
         })
     }
 }
@@ -172,11 +170,11 @@ pub(super) fn text(part: &Content) -> Option<MessagesBlockParam<'_>> {
         .then(|| MessagesBlockParam::Text { text: Cow::Borrowed(text), cache_control: None })
 }
 
-fn picture(part: &Content) -> Option<MessagesBlockParam<'_>> {
+fn image_block(part: &Content) -> Option<MessagesBlockParam<'_>> {
     match part {
         Content::Image(image) => {
             let source = match data_url(&image.url) {
-                Some((media_type, data)) if IMAGES.contains(&media_type) => {
+                Some((media_type, data)) if IMAGE_TYPES.contains(&media_type) => {
                     MessagesSource::Base64 { media_type, data }
                 }
                 Some(_) => return None,
@@ -195,7 +193,7 @@ fn picture(part: &Content) -> Option<MessagesBlockParam<'_>> {
                         data: String::from_utf8(STANDARD.decode(data).ok()?).ok()?,
                     }
                 }
-                media_type if IMAGES.contains(&media_type) => {
+                media_type if IMAGE_TYPES.contains(&media_type) => {
                     let source = MessagesSource::Base64 { media_type, data };
                     return Some(MessagesBlockParam::Image { source, cache_control: None });
                 }
@@ -215,15 +213,12 @@ fn data_url(url: &str) -> Option<(&str, &str)> {
 }
 
 /// Ids hold letters, digits, `_` and `-`. A changed one gets a hash, so that two do not become one.
-fn safe<'s>(id: &str) -> Cow<'s, str> {
+fn safe_id<'s>(id: &str) -> Cow<'s, str> {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     if !id.is_empty() && id.chars().all(fits) {
         return Cow::Owned(id.to_owned());
     }
-    // FNV-1a: no need for more than spread.
-    let hash = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = wording::fnv1a(wording::FNV_SEED, id.bytes());
     let kept: String = id.chars().map(|c| if fits(c) { c } else { '_' }).take(40).collect();
     Cow::Owned(format!("{kept}_{hash:016x}"))
 }
@@ -234,10 +229,10 @@ mod tests {
 
     #[test]
     fn ids_are_made_safe_and_stay_apart() {
-        assert_eq!(safe("call_1-A"), "call_1-A");
-        let (a, b) = (safe("call:1"), safe("call.1"));
+        assert_eq!(safe_id("call_1-A"), "call_1-A");
+        let (a, b) = (safe_id("call:1"), safe_id("call.1"));
         assert!(a.starts_with("call_1_") && b.starts_with("call_1_") && a != b, "{a} {b}");
-        assert!(!safe("").is_empty());
+        assert!(!safe_id("").is_empty());
     }
 
     #[test]

@@ -45,17 +45,19 @@ impl Anthropic {
     pub fn prepare(
         &self,
         turn: &TurnRequest,
-        raw: Option<&ClientRequest>,
+        client_request: Option<&ClientRequest>,
         limitations: &Limitations,
     ) -> PreparedRequest {
         let owner = Owner::new(&self.client.provider, &turn.model);
         // What a server does not take is only left out of a translation, and only that mends a broken history.
-        let raw = raw.filter(|raw| {
-            raw.protocol == WireProtocol::Anthropic && limitations.is_empty() && is_paired(&turn.items)
+        let client_request = client_request.filter(|client_request| {
+            client_request.protocol == WireProtocol::Anthropic
+                && limitations.is_empty()
+                && is_paired(&turn.items)
         });
-        let rewritten = raw.and_then(|raw| {
-            let body = rewrite::rewrite(&raw.body, &turn.model, &owner, &raw.seal)?;
-            let headers = raw.headers.iter().filter(|(name, _)| name == BETA).cloned().collect();
+        let rewritten = client_request.and_then(|client_request| {
+            let body = rewrite::rewrite(&client_request.body, &turn.model, &owner, &client_request.seal)?;
+            let headers = client_request.headers.iter().filter(|(name, _)| name == BETA).cloned().collect();
             let features = Features::of([Limitation::NoOwnRequests]);
             Some(EncodedRequest { body, headers, features, ..EncodedRequest::default() })
         });

@@ -47,7 +47,7 @@ const MODELS: [Model; 13] = [
 ];
 
 /// What is asked for when the client names no limit.
-pub const USUAL_MAX_TOKENS: u64 = 32_000;
+pub const DEFAULT_MAX_TOKENS: u64 = 32_000;
 
 /// What this model can do.
 pub fn find(model: &str) -> Model {

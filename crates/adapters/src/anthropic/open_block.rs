@@ -19,7 +19,7 @@ enum BlockState {
     Text(Option<String>),
     /// Thoughts; their words go back with the signature, exactly as they came.
     Thinking { text: String, signature: String },
-    /// A call. `whole` are arguments that came with its beginning.
+    /// A call. `whole` are arguments that came with its beginning (fixture anthropic/call-with-whole-input.sse).
     Call { slot: u32, whole: Option<String>, any: bool },
     /// A block of the provider's own tools, kept to go back as it was.
     Other { block: Value, input: String },
@@ -117,7 +117,7 @@ impl OpenBlock {
                 kept.filter(|text| !text.is_empty()).map(|text| json!({ "type": "text", "text": text }))
             }
             BlockState::Thinking { text, signature } => {
-                // Without a signature the thoughts may not go back.
+                // Without a signature the thoughts may not go back (fixture anthropic/thinking-without-signature.sse).
                 if signature.is_empty() {
                     return None;
                 }

@@ -22,7 +22,7 @@ pub struct MessagesPassthroughReader {
 }
 
 impl MessagesPassthroughReader {
-    /// A tap for one answer.
+    /// A reader for one answer.
     pub fn new(context: ReaderContext) -> Self {
         let reader = Box::new(MessagesReader::new(context.clone(), None));
         Self { context, reader, whole: false }
@@ -93,16 +93,16 @@ mod tests {
     use super::*;
     use latimer_protocol::turn::RecordedEvents;
 
-    fn tapped(events: &[&str], end: BodyEnd) -> Vec<String> {
+    fn read_lines(events: &[&str], end: BodyEnd) -> Vec<String> {
         let mut record = RecordedEvents::default();
-        let mut tap = Box::new(MessagesPassthroughReader::new(ReaderContext {
+        let mut reader = Box::new(MessagesPassthroughReader::new(ReaderContext {
             endpoint: "lab".into(),
             ..ReaderContext::default()
         }));
         for event in events {
-            tap.push(event.as_bytes(), &mut record);
+            reader.push(event.as_bytes(), &mut record);
         }
-        tap.finish(end, &mut record);
+        reader.finish(end, &mut record);
         record.lines
     }
 
@@ -113,7 +113,8 @@ mod tests {
 
     #[test]
     fn events_go_through_and_are_counted() {
-        let lines = tapped(&[START, CALL, DELTA, r#"{"type":"message_stop"}"#, "too late"], BodyEnd::Clean);
+        let lines =
+            read_lines(&[START, CALL, DELTA, r#"{"type":"message_stop"}"#, "too late"], BodyEnd::Clean);
         let want = [
             "started".to_owned(),
             format!("frame message_start {START}"),
@@ -130,29 +131,29 @@ mod tests {
     #[test]
     fn failures_are_no_frames() {
         let error = r#"{"type":"error","error":{"type":"overloaded_error","message":"busy"}}"#;
-        let lines = tapped(&[START, error], BodyEnd::Clean);
+        let lines = read_lines(&[START, error], BodyEnd::Clean);
         assert_eq!(lines.len(), 4, "{lines:?}");
         assert!(lines[3].starts_with("finished failed overloaded"), "{lines:?}");
-        let lines = tapped(&[START, CALL, "garbage"], BodyEnd::Clean);
+        let lines = read_lines(&[START, CALL, "garbage"], BodyEnd::Clean);
         assert!(lines.last().expect("an end").starts_with("finished failed interrupted"), "{lines:?}");
     }
 
     #[test]
     fn a_pause_is_the_clients_affair() {
         let pause = r#"{"type":"message_delta","delta":{"stop_reason":"pause_turn"}}"#;
-        let mut tap = MessagesPassthroughReader::new(ReaderContext::default());
+        let mut reader = MessagesPassthroughReader::new(ReaderContext::default());
         let mut record = RecordedEvents::default();
         for event in [START, pause, r#"{"type":"message_stop"}"#] {
-            tap.push(event.as_bytes(), &mut record);
+            reader.push(event.as_bytes(), &mut record);
         }
-        assert!(tap.continuation().is_none() && tap.done());
+        assert!(reader.continuation().is_none() && reader.done());
     }
 
     #[test]
     fn one_object_is_translated() {
         let whole = r#"{"type":"message","content":[{"type":"text","text":"hi"}],"stop_reason":"end_turn","usage":{"input_tokens":1,"output_tokens":2}}"#;
         assert_eq!(
-            tapped(&[whole], BodyEnd::Clean),
+            read_lines(&[whole], BodyEnd::Clean),
             ["started", "text \"hi\"", "usage in=1 out=2", "finished stop"]
         );
     }

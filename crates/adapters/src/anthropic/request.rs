@@ -10,21 +10,22 @@ use latimer_protocol::anthropic::request::{
 use latimer_protocol::turn::{Format, Item, Note, Owner, Role, ToolChoice, TurnRequest};
 
 use super::blocks::{MessagesWriter, text};
-use super::models::{self, Thinking, USUAL_MAX_TOKENS};
+use super::models::{self, DEFAULT_MAX_TOKENS, Thinking};
 use super::tools;
 use crate::limitation::{Features, Limitation, Limitations};
 use crate::pairing::{PairedItem, pair};
 use crate::prepared_request::EncodedRequest;
 use crate::tool_names::{ToolNameRule, ToolNames};
+use crate::wording;
 
 /// Features are asked for in this header, separated by commas.
 pub(super) const BETA: &str = "anthropic-beta";
 /// Thoughts between the calls of one answer, for models that think within a budget.
 const INTERLEAVED: &str = "interleaved-thinking-2025-05-14";
 /// The least the provider takes for thinking.
-const LEAST_BUDGET: u64 = 1024;
+const MIN_THINKING_BUDGET: u64 = 1024;
 /// Room for the answer itself behind the thoughts.
-const ROOM: u64 = 4096;
+const ANSWER_ROOM: u64 = 4096;
 
 /// Writes the turn. `owner` is whose opaque state may go out.
 pub fn write(turn: &TurnRequest, owner: &Owner, limitations: &Limitations) -> EncodedRequest {
@@ -40,7 +41,7 @@ pub fn write(turn: &TurnRequest, owner: &Owner, limitations: &Limitations) -> En
         ..MessagesRequest::default()
     };
     let model = models::find(&turn.model);
-    request.max_tokens = turn.max_output_tokens.unwrap_or(USUAL_MAX_TOKENS).clamp(1, model.max_tokens);
+    request.max_tokens = turn.max_output_tokens.unwrap_or(DEFAULT_MAX_TOKENS).clamp(1, model.max_tokens);
     let thinks = thinking(turn, model, limitations, &mut request, &mut notes);
     request.tool_choice = tools::choice(turn, &names, thinks, limitations, &mut notes);
     format(turn, model.json_schema && !limitations.has(Limitation::NoJsonSchema), &mut request);
@@ -106,10 +107,10 @@ fn thinking<'a>(
         return false;
     }
     let budget = models::budget(effort);
-    if request.max_tokens < budget + ROOM {
-        request.max_tokens = (budget + ROOM).min(model.max_tokens);
+    if request.max_tokens < budget + ANSWER_ROOM {
+        request.max_tokens = (budget + ANSWER_ROOM).min(model.max_tokens);
     }
-    let budget = budget.min(request.max_tokens.saturating_sub(ROOM)).max(LEAST_BUDGET);
+    let budget = budget.min(request.max_tokens.saturating_sub(ANSWER_ROOM)).max(MIN_THINKING_BUDGET);
     request.max_tokens = request.max_tokens.max(budget + 1);
     request.thinking = Some(MessagesThinking::Enabled { budget_tokens: budget });
     true
@@ -132,21 +133,16 @@ fn may_think(messages: &[MessagesMessage<'_>]) -> bool {
     })
 }
 
-fn format<'a>(turn: &'a TurnRequest, schemas: bool, request: &mut MessagesRequest<'a>) {
-    let words = match &turn.format {
-        Format::Text => return,
-        Format::JsonSchema { schema, .. } if schemas => {
-            let config = request.output_config.get_or_insert_default();
-            config.format = Some(MessagesOutputFormat::JsonSchema { schema });
-            return;
-        }
-        Format::JsonSchema { schema, .. } => format!(
-            "Answer with one JSON object that follows this JSON Schema, and nothing else:\n{}",
-            schema.get()
-        ),
-        Format::JsonObject => "Answer with one JSON object, and nothing else.".to_owned(),
-    };
-    request.system.push(MessagesBlockParam::Text { text: words.into(), cache_control: None });
+/// The shape of the answer: as a schema where the model takes one, in words else.
+fn format<'a>(turn: &'a TurnRequest, takes_schemas: bool, request: &mut MessagesRequest<'a>) {
+    if let (Format::JsonSchema { schema, .. }, true) = (&turn.format, takes_schemas) {
+        let config = request.output_config.get_or_insert_default();
+        config.format = Some(MessagesOutputFormat::JsonSchema { schema });
+        return;
+    }
+    if let Some(text) = wording::format_instruction(&turn.format) {
+        request.system.push(MessagesBlockParam::Text { text: text.into(), cache_control: None });
+    }
 }
 
 fn sampling(

@@ -15,7 +15,7 @@ const BILLING: &str = "x-anthropic-billing-header:";
 /// Fields that latimer writes itself.
 const OURS: [&str; 2] = ["model", "stream"];
 
-/// Lowers the request. `None` where it has to be translated: the client wants no stream, or the history holds thoughts of
+/// The request for the upstream. `None` where it has to be translated: the client wants no stream, or the history holds thoughts of
 /// somebody else, which cannot simply be left out of it.
 pub fn rewrite(body: &[u8], model: &str, owner: &Owner, seal: &Seal) -> Option<Vec<u8>> {
     let Fields(fields) = serde_json::from_slice(body).ok()?;
@@ -176,7 +176,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_body_is_lowered_or_left(text in "[\\[\\]{}:,\"a1 ]{0,60}", messages in "[\\[\\]{}:,\"a1 ]{0,30}") {
+        fn any_body_is_rewritten_or_left(text in "[\\[\\]{}:,\"a1 ]{0,60}", messages in "[\\[\\]{}:,\"a1 ]{0,30}") {
             for body in [text.clone(), format!("{{\"stream\":true,\"messages\":{messages},\"system\":{messages}}}")] {
                 if let Some(rewritten) = rewritten(&body) {
                     proptest::prop_assert!(serde_json::from_str::<Value>(&rewritten).is_ok(), "{}", rewritten);

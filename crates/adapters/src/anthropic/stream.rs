@@ -130,7 +130,7 @@ impl MessagesReader {
         if let Some(open) = self.open_blocks.iter_mut().rfind(|open| open.index == index) {
             open.delta(delta, sink);
         } else if let Some(text) = delta.text.some() {
-            // Some gateways never say that a block begins.
+            // Some gateways never say that a block begins (fixture anthropic/no-block-start.sse).
             self.progress.begin(sink);
             sink.event(TurnEvent::Text(text));
         } else if let Some(thoughts) = delta.thinking.some() {

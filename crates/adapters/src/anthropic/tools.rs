@@ -10,9 +10,8 @@ use serde_json::{Map, Value, json};
 
 use crate::limitation::{Limitation, Limitations};
 use crate::tool_names::ToolNames;
+use crate::wording;
 
-/// The schema of a tool that declares none.
-const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
 /// What the provider refuses at the top of a schema.
 const REFUSED_ON_TOP: [&str; 3] = ["oneOf", "anyOf", "allOf"];
 
@@ -41,8 +40,7 @@ pub(super) fn write<'a>(
 
 /// The schema as it is where the provider takes it so: an object, said to be one.
 fn schema<'a>(tool: &'a Tool, notes: &mut Vec<Note>) -> Cow<'a, RawValue> {
-    let empty =
-        || RawValue::from_string(NO_PARAMETERS.to_owned()).map_or(Cow::Borrowed(RawValue::NULL), Cow::Owned);
+    let empty = || Cow::Borrowed(wording::empty_schema());
     let Some(raw) = tool.parameters.as_deref() else { return empty() };
     let Ok(top) = serde_json::from_str::<BTreeMap<Cow<'_, str>, &RawValue>>(raw.get()) else {
         return empty();

@@ -9,13 +9,6 @@ use serde_json::{Value, json};
 
 use super::flow::OAuthClient;
 
-/// Where a device logs in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DeviceLogin {
-    /// The issuer.
-    pub base_url: &'static str,
-}
-
 /// A login that waits for its person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceAuthorization {
@@ -72,6 +65,9 @@ pub fn poll_request(authorization: &DeviceAuthorization) -> String {
 }
 
 /// Reads the answer that begins a login; in words what is wrong with it.
+///
+/// # Errors
+/// In words for a person: why no login began.
 pub fn read_authorization(status: u16, body: &[u8]) -> Result<DeviceAuthorization, String> {
     if status == 404 {
         return Err("this provider has no login by device code; leave --no-browser away".to_owned());
@@ -97,6 +93,9 @@ pub fn read_authorization(status: u16, body: &[u8]) -> Result<DeviceAuthorizatio
 }
 
 /// Reads the answer to a question.
+///
+/// # Errors
+/// In words for a person: why the login ended without a token.
 pub fn read_poll(status: u16, body: &[u8]) -> Result<DevicePoll, String> {
     if matches!(status, 403 | 404) {
         return Ok(DevicePoll::Pending);

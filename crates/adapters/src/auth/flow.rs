@@ -38,7 +38,7 @@ pub fn authorize_url(
     format!("{base}?{}", form(&fields))
 }
 
-/// The body that makes a token of a code.
+/// The body that exchanges the code of a browser for a token (RFC 6749, 4.1.3, with PKCE).
 pub fn code_exchange_body(
     provider: &LoginProvider,
     client: &OAuthClient,
@@ -61,7 +61,7 @@ pub fn code_exchange_body(
     body(provider.body, &fields)
 }
 
-/// The same for a code whose secret the provider made itself.
+/// The body that exchanges the code of a device login, whose verifier the provider made itself.
 pub fn device_exchange_body(
     provider: &LoginProvider,
     client: &OAuthClient,
@@ -79,7 +79,7 @@ pub fn device_exchange_body(
     body(provider.body, &fields)
 }
 
-/// The body that makes a new token of an old one.
+/// The body that exchanges a refresh token for a new access token (RFC 6749, 6).
 pub fn refresh_body(provider: &LoginProvider, client: &OAuthClient, token: &Secret) -> String {
     let mut fields = vec![
         ("grant_type", "refresh_token"),

@@ -1,8 +1,6 @@
 //! Where one logs in: a row for each provider. Client ids are not here: they are the vendors', and come from the person's own
 //! configuration or the vendor's installed tool.
 
-use super::device::DeviceLogin;
-
 /// How a token endpoint wants its questions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenRequestFormat {
@@ -10,6 +8,13 @@ pub enum TokenRequestFormat {
     Form,
     /// JSON.
     Json,
+}
+
+/// Where a device logs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeviceLogin {
+    /// The issuer.
+    pub base_url: &'static str,
 }
 
 /// One provider with an OAuth login.

@@ -26,9 +26,12 @@ pub struct Token {
 }
 
 /// Assumed where an answer does not say.
-const LIFE: Duration = Duration::from_secs(3600);
+const DEFAULT_LIFE: Duration = Duration::from_secs(3600);
 
 /// Reads an answer. A refusal of the refresh token itself is told from a service that is merely down.
+///
+/// # Errors
+/// [`Kind::Unauthorized`] where a person has to log in again or to correct the client id, else what the status says.
 pub fn read(status: u16, body: &[u8], login: &str) -> Result<Token, Failure> {
     let value: Value = serde_json::from_slice(body).unwrap_or_default();
     if !(200..300).contains(&status) {
@@ -62,7 +65,7 @@ pub fn read(status: u16, body: &[u8], login: &str) -> Result<Token, Failure> {
     Ok(Token {
         access: Secret::new(access),
         refresh: text("refresh_token").map(Secret::new),
-        life: value.get("expires_in").and_then(Value::as_u64).map_or(LIFE, Duration::from_secs),
+        life: value.get("expires_in").and_then(Value::as_u64).map_or(DEFAULT_LIFE, Duration::from_secs),
         email: email.map(str::to_owned),
         account,
     })

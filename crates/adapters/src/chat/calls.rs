@@ -60,7 +60,7 @@ impl Calls {
             call.id.push_str(piece.id.some().unwrap_or_default());
         }
         if call.name.is_empty() {
-            // Repeated in every piece at some providers: the first one wins.
+            // Repeated in every piece at some providers: the first one wins (fixture chat/name-repeated-and-late.sse).
             call.name.push_str(names.client_name(function.name.some().unwrap_or_default().trim()));
         }
         call.announce(slot, sink);
@@ -90,7 +90,8 @@ impl Calls {
     }
 
     /// Which call a piece belongs to: by index; but a new id under a known index is a new call, and without an index a new
-    /// id opens a call and no id goes on with the last one.
+    /// id opens a call and no id goes on with the last one. Fixtures chat/calls-all-with-index-zero-gemini.sse,
+    /// calls-without-index.sse and two-calls-in-one-piece-without-ids.sse.
     fn slot(&mut self, place: usize, piece: &ChatToolCallDelta<'_>) -> usize {
         let id = piece.id.some().unwrap_or_default();
         let found = match piece.index.0 {
@@ -138,7 +139,7 @@ impl CallInProgress {
     }
 }
 
-/// The wrapper some models put around their arguments.
+/// The wrapper some models put around their arguments (fixture chat/arguments-wrapped-twice.sse).
 const WRAPPER: &str = "\"arguments\"";
 
 /// Looks at the beginning: an object whose first key is not the wrapper goes through, anything else is kept.
@@ -158,7 +159,8 @@ fn decide(buffered: &str) -> ArgumentMode {
 }
 
 /// Takes arguments out of a code fence, a JSON string, or `{"arguments": …}`; nothing at all becomes an empty object. What
-/// is none of these stays as it is: whether it is usable is the writer's question.
+/// is none of these stays as it is: whether it is usable is the writer's question. Fixtures chat/arguments-in-a-fence.sse,
+/// arguments-as-a-json-string.sse, arguments-wrapped-twice.sse and arguments-empty.sse.
 fn unwrap(buffered: &str) -> String {
     let mut text = buffered.trim();
     if text.is_empty() {
@@ -184,7 +186,7 @@ fn unwrap(buffered: &str) -> String {
     }
 }
 
-/// A piece of arguments: a JSON string, as it should be, or the object itself.
+/// A piece of arguments: a JSON string, as it should be, or the object itself (fixture chat/arguments-as-an-object.sse).
 fn read_arguments(raw: &RawValue, mut each: impl FnMut(&str)) {
     let raw = raw.get();
     if raw.starts_with('"') {

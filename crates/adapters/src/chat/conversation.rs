@@ -14,6 +14,7 @@ use super::quirks::{Echo, Quirks};
 use crate::arguments;
 use crate::pairing::{NO_OUTPUT, PairedItem, orphan_text, pair};
 use crate::tool_names::ToolNames;
+use crate::wording;
 
 /// All messages of a turn, in the order and with the roles that the provider takes. `owner` is whose opaque state may go out;
 /// `preamble` stands before everything else.
@@ -209,10 +210,7 @@ impl<'a> ChatMessageWriter<'a, '_> {
             return Cow::Owned(id);
         }
         const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-        // FNV-1a: no need for more than spread.
-        let mut hash = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        let mut hash = wording::fnv1a(wording::FNV_SEED, id.bytes());
         let nine = std::iter::repeat_with(|| {
             let letter = ALPHABET.get((hash % 62) as usize).copied().unwrap_or(b'A');
             hash /= 62;
@@ -221,9 +219,6 @@ impl<'a> ChatMessageWriter<'a, '_> {
         Cow::Owned(nine.take(9).collect())
     }
 }
-
-/// Stands where an image or a file was, for models that see none.
-const NOT_SEEN: &str = "(an image or a file stood here; this model does not see such things)";
 
 fn content(parts: &[Content], images: bool) -> ChatContent<'_> {
     if parts.iter().all(|part| matches!(part, Content::Text(_) | Content::Refusal(_))) {
@@ -255,7 +250,7 @@ fn without_images(parts: &[Content]) -> Cow<'_, str> {
         .iter()
         .map(|part| match part {
             Content::Text(text) | Content::Refusal(text) => text.as_str(),
-            Content::Image(_) | Content::File { .. } => NOT_SEEN,
+            Content::Image(_) | Content::File { .. } => wording::IMAGE_PLACEHOLDER,
         })
         .collect();
     Cow::Owned(texts.join("\n"))

@@ -41,7 +41,7 @@ impl Chat {
     pub fn prepare(
         &self,
         turn: &TurnRequest,
-        raw: Option<&ClientRequest>,
+        client_request: Option<&ClientRequest>,
         limitations: &Limitations,
     ) -> PreparedRequest {
         let owner = Owner::new(&self.client.provider, &turn.model);
@@ -51,8 +51,11 @@ impl Chat {
             Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?))
         }));
         // What an endpoint taught is only known to the translation.
-        let raw = raw.filter(|raw| raw.protocol == WireProtocol::Chat && limitations.is_empty());
-        match raw.and_then(|raw| rewrite::rewrite(&raw.body, turn, &self.quirks)) {
+        let client_request = client_request
+            .filter(|client_request| client_request.protocol == WireProtocol::Chat && limitations.is_empty());
+        match client_request
+            .and_then(|client_request| rewrite::rewrite(&client_request.body, turn, &self.quirks))
+        {
             Some(body) => {
                 let EncodedRequest { headers, features, .. } = encoded;
                 let rewritten = EncodedRequest { body, headers, features, ..EncodedRequest::default() };
@@ -63,6 +66,9 @@ impl Chat {
     }
 
     /// Sends the turn. Returns once the provider accepted it; its events are still to come.
+    ///
+    /// # Errors
+    /// Why the provider did not take it, and what that teaches.
     pub async fn open(
         &self,
         prepared: &PreparedRequest,

@@ -23,9 +23,9 @@ pub struct ChatPassthroughReader {
 }
 
 /// What of the reader's events goes on beside the frames.
-struct Beside<'s>(&'s mut dyn EventSink);
+struct NonFrameEvents<'s>(&'s mut dyn EventSink);
 
-impl EventSink for Beside<'_> {
+impl EventSink for NonFrameEvents<'_> {
     fn event(&mut self, event: TurnEvent<'_>) {
         match event {
             TurnEvent::Started
@@ -41,7 +41,7 @@ impl EventSink for Beside<'_> {
 }
 
 impl ChatPassthroughReader {
-    /// A tap for one answer.
+    /// A reader for one answer.
     pub fn new(context: ReaderContext) -> Self {
         Self { reader: ChatReader::new(context) }
     }
@@ -60,9 +60,9 @@ impl Reader for ChatPassthroughReader {
             }
             Ok(chunk) => chunk,
             // The end mark, or a line that is noted and passed over.
-            Err(_) => return self.reader.push(data, &mut Beside(sink)),
+            Err(_) => return self.reader.push(data, &mut NonFrameEvents(sink)),
         };
-        self.reader.chunk(&chunk, &mut Beside(sink));
+        self.reader.chunk(&chunk, &mut NonFrameEvents(sink));
         if self.reader.has_failed() {
             return;
         }
@@ -96,7 +96,7 @@ impl Reader for ChatPassthroughReader {
     }
 
     fn finish(self: Box<Self>, end: BodyEnd, sink: &mut dyn EventSink) {
-        Box::new(self.reader).finish(end, &mut Beside(sink));
+        Box::new(self.reader).finish(end, &mut NonFrameEvents(sink));
     }
 }
 
@@ -133,25 +133,25 @@ mod tests {
     use super::*;
     use latimer_protocol::turn::RecordedEvents;
 
-    fn tapped(lines: &[&str]) -> Vec<String> {
+    fn read_lines(lines: &[&str]) -> Vec<String> {
         let mut record = RecordedEvents::default();
-        let mut tap = Box::new(ChatPassthroughReader::new(ReaderContext::default()));
+        let mut reader = Box::new(ChatPassthroughReader::new(ReaderContext::default()));
         for line in lines {
-            tap.push(line.as_bytes(), &mut record);
+            reader.push(line.as_bytes(), &mut record);
         }
-        tap.finish(BodyEnd::Clean, &mut record);
+        reader.finish(BodyEnd::Clean, &mut record);
         record.lines
     }
 
     #[test]
-    fn chunks_go_through_and_the_books_are_kept() {
+    fn chunks_go_through_and_tokens_are_counted() {
         let role =
             r#"{"choices":[{"index":0,"delta":{"role":"assistant","content":""}}],"x":{"kept":1.0e3}}"#;
         let text = r#"{"choices":[{"index":0,"delta":{"content":"a<think>"},"logprobs":{"content":[]}}]}"#;
         let end = r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
         let usage = r#"{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}"#;
         assert_eq!(
-            tapped(&[role, text, "garbage", end, usage, "[DONE]", text]),
+            read_lines(&[role, text, "garbage", end, usage, "[DONE]", text]),
             [
                 "started".to_owned(),
                 format!("frame piece {role}"),
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn state_does_not_go_through_bare() {
-        let lines = tapped(&[
+        let lines = read_lines(&[
             r#"{"choices":[{"delta":{"role":"assistant","content":"","reasoning_details":[{"type":"reasoning.encrypted","data":"secret","index":0}]}}]}"#,
             r#"{"choices":[{"delta":{"reasoning":"hm","reasoning_details":[{"type":"reasoning.text","text":"hm","index":1}]}}]}"#,
             r#"{"choices":[{"delta":{"content":"yes"},"finish_reason":"stop"}]}"#,
@@ -183,9 +183,9 @@ mod tests {
 
     #[test]
     fn a_failure_is_no_frame_and_a_whole_completion_is_told_as_events() {
-        let lines = tapped(&[r#"{"error":{"message":"busy","code":503}}"#]);
+        let lines = read_lines(&[r#"{"error":{"message":"busy","code":503}}"#]);
         assert!(matches!(lines.as_slice(), [one] if one.starts_with("finished failed")), "{lines:?}");
-        let lines = tapped(&[r#"{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}"#]);
+        let lines = read_lines(&[r#"{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}"#]);
         assert_eq!(lines, ["started", "text \"hi\"", "finished stop"]);
     }
 }

@@ -8,7 +8,6 @@ use latimer_protocol::chat::request::{
     ChatToolChoice,
 };
 use latimer_protocol::turn::{Format, Item, Note, Owner, Tool, ToolChoice, TurnRequest};
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::conversation;
@@ -16,16 +15,14 @@ use super::quirks::{Echo, Quirks, ReasoningStyle, ToolChoiceSupport};
 use crate::limitation::{Features, Limitation};
 use crate::prepared_request::EncodedRequest;
 use crate::tool_names::{ToolNameRule, ToolNames};
-
-/// The schema of a tool that declares none.
-const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
+use crate::wording;
 
 /// Writes the turn for a provider with these quirks. `owner` is whose opaque state may go out.
 pub fn write(turn: &TurnRequest, quirks: &Quirks, owner: &Owner) -> EncodedRequest {
     let names = ToolNames::new(turn, ToolNameRule { max_len: quirks.max_tool_name, ..ToolNameRule::COMMON });
     let mut notes = Vec::new();
-    let schema_note = schema_as_words(turn, quirks);
-    let messages = conversation::messages(turn, quirks, owner, &names, schema_note.as_deref(), &mut notes);
+    let preamble = schema_instruction(turn, quirks);
+    let messages = conversation::messages(turn, quirks, owner, &names, preamble.as_deref(), &mut notes);
     let limit = turn.max_output_tokens.max(quirks.least_tokens);
     let mut request = ChatRequest {
         model: &turn.model,
@@ -94,13 +91,12 @@ fn tools<'a>(
         }
         return Vec::new();
     }
-    let empty: &'static RawValue = serde_json::from_str(NO_PARAMETERS).unwrap_or(RawValue::NULL);
     let wire = |tool: &'a Tool| ChatTool {
         kind: "function",
         function: ChatFunction {
             name: Cow::Owned(names.provider_name(&tool.name).to_owned()),
             description: tool.description.as_deref(),
-            parameters: tool.parameters.as_deref().unwrap_or(empty),
+            parameters: tool.parameters.as_deref().unwrap_or(wording::empty_schema()),
         },
     };
     turn.tools.iter().map(wire).collect()
@@ -139,14 +135,9 @@ fn response_format<'a>(turn: &'a TurnRequest, quirks: &Quirks) -> Option<ChatRes
 }
 
 /// For a provider that knows JSON but no schemas, the schema goes into the prompt.
-fn schema_as_words(turn: &TurnRequest, quirks: &Quirks) -> Option<String> {
-    match &turn.format {
-        Format::JsonSchema { schema, .. } if !quirks.json_schema => Some(format!(
-            "Answer with one JSON object that follows this JSON Schema, and nothing else:\n{}",
-            schema.get()
-        )),
-        _ => None,
-    }
+fn schema_instruction(turn: &TurnRequest, quirks: &Quirks) -> Option<String> {
+    let needs_words = matches!(turn.format, Format::JsonSchema { .. }) && !quirks.json_schema;
+    if needs_words { wording::format_instruction(&turn.format) } else { None }
 }
 
 /// Fields only this provider knows.

@@ -25,7 +25,7 @@ pub fn rewrite(body: &[u8], turn: &TurnRequest, quirks: &Quirks) -> Option<Vec<u
         out.extend_from_slice(value.as_bytes());
     };
     put("model", &Value::from(turn.model.as_str()).to_string());
-    // Usage is for the books also where the client does not ask for it.
+    // Usage is recorded also where the client does not ask for it.
     put("stream_options", "{\"include_usage\":true}");
     let limit = if quirks.max_completion_tokens { "max_completion_tokens" } else { "max_tokens" };
     let mut streams = false;

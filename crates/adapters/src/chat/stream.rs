@@ -6,7 +6,7 @@ use latimer_protocol::turn::{EventSink, FinishReason, OpaqueState, StreamNote, T
 use serde_json::Value;
 
 use super::calls::Calls;
-use super::think::Split;
+use super::think::ThinkTagSplitter;
 use crate::errors;
 use crate::reader::{BodyEnd, Progress, Reader, ReaderContext, StopClass};
 
@@ -38,7 +38,7 @@ pub struct ChatReader {
     progress: Progress,
     /// Something a person or a client would miss was read.
     has_output: bool,
-    split: Split,
+    split: ThinkTagSplitter,
     calls: Calls,
     details: Vec<Value>,
     stop: Option<StopClass>,
@@ -52,7 +52,7 @@ impl ChatReader {
         Self {
             progress: Progress::new(context),
             has_output: false,
-            split: Split::default(),
+            split: ThinkTagSplitter::default(),
             calls: Calls::default(),
             details: Vec::new(),
             stop: None,
@@ -72,7 +72,8 @@ impl ChatReader {
             return;
         }
         self.progress.begin(sink);
-        // latimer asks for one alternative; a second one would only repeat the first in other words.
+        // latimer asks for one alternative; a second one would only repeat the first in other words (fixture
+        // chat/second-alternative-is-passed-over.sse).
         if let Some(choice) =
             chunk.choices.iter().find(|choice| choice.index.0.is_none_or(|index| index == 0))
         {
@@ -141,7 +142,8 @@ impl ChatReader {
         }
     }
 
-    /// Details come in pieces with an index; pieces of one index are one detail, their texts joined.
+    /// Details come in pieces with an index; pieces of one index are one detail, their texts joined (fixture
+    /// chat/reasoning-details-openrouter.sse).
     fn reasoning_details(&mut self, raw: &str) {
         let Ok(Value::Array(pieces)) = serde_json::from_str::<Value>(raw) else { return };
         for piece in pieces {
@@ -205,7 +207,7 @@ impl ChatReader {
         match (self.stop, end) {
             (Some(StopClass::Length), _) => FinishReason::Length,
             (Some(StopClass::Filter), _) => FinishReason::ContentFilter,
-            // Calls win: some providers say `stop` although there are calls.
+            // Calls win: some providers say `stop` although there are calls (fixture chat/text-and-call-with-finish-stop.sse).
             (Some(_), _) => self.normal(),
             (None, BodyEnd::Broken(failure)) => FinishReason::Failed(failure),
             (None, BodyEnd::Clean) if self.saw_end_marker && self.has_output => self.normal(),

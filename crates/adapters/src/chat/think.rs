@@ -1,4 +1,5 @@
-//! `<think>…</think>` at the start of a message: thoughts in the wrong field (DeepSeek-R1 behind NIM, local models).
+//! `<think>…</think>` at the start of a message: thoughts in the wrong field (DeepSeek-R1 behind NIM, local models; fixture
+//! chat/think-tag-at-the-start-nim.sse). Later it is text (chat/think-tag-later-is-text.sse).
 
 use latimer_protocol::turn::{EventSink, TurnEvent};
 
@@ -7,10 +8,10 @@ const CLOSE: &str = "</think>";
 
 /// Splits the pieces of a message's text. Only what may still become a tag is held back.
 #[derive(Debug, Default)]
-pub(crate) struct Split {
+pub(crate) struct ThinkTagSplitter {
     state: State,
     /// The text that may become a tag.
-    held: String,
+    buffered: String,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -26,27 +27,27 @@ enum State {
     Text,
 }
 
-impl Split {
+impl ThinkTagSplitter {
     /// Hands on one piece.
     pub(crate) fn push(&mut self, text: &str, sink: &mut dyn EventSink) {
         if self.state == State::Text {
             return sink.event(TurnEvent::Text(text));
         }
-        let mut joined = std::mem::take(&mut self.held);
+        let mut joined = std::mem::take(&mut self.buffered);
         joined.push_str(text);
         self.advance(&joined, sink);
     }
 
     /// The message is over: what was held back is text after all.
     pub(crate) fn finish(&mut self, sink: &mut dyn EventSink) {
-        let held = std::mem::take(&mut self.held);
-        if held.is_empty() {
+        let buffered = std::mem::take(&mut self.buffered);
+        if buffered.is_empty() {
             return;
         }
         match self.state {
-            State::Inside => sink.event(TurnEvent::Reasoning(&held)),
+            State::Inside => sink.event(TurnEvent::Reasoning(&buffered)),
             State::After => {}
-            State::Start | State::Text => sink.event(TurnEvent::Text(&held)),
+            State::Start | State::Text => sink.event(TurnEvent::Text(&buffered)),
         }
     }
 
@@ -59,7 +60,7 @@ impl Split {
                         self.state = State::Inside;
                         text = rest;
                     } else if OPEN.starts_with(begin) {
-                        return self.held.push_str(text);
+                        return self.buffered.push_str(text);
                     } else {
                         self.state = State::Text;
                     }
@@ -72,7 +73,7 @@ impl Split {
                     } else {
                         let safe = text.len() - tail_that_may_close(text);
                         emit(&text[..safe], sink, TurnEvent::Reasoning);
-                        return self.held.push_str(&text[safe..]);
+                        return self.buffered.push_str(&text[safe..]);
                     }
                 }
                 State::After => {
@@ -110,7 +111,7 @@ mod tests {
             TurnEvent::Text(text) => words.push_str(text),
             other => panic!("unexpected {other}"),
         };
-        let mut split = Split::default();
+        let mut split = ThinkTagSplitter::default();
         for piece in pieces {
             split.push(piece, &mut sink);
         }

@@ -62,22 +62,22 @@ pub(super) fn classify(call: ApiCall, context: &ErrorContext<'_>) -> Failure {
     let gate = gate(status, context.body);
     // A session that is over says nothing about the model or the request.
     let is_over = matches!(gate, Some(Gate::Readmit | Gate::Forget));
-    let meant = context.with_status(if is_over { 503 } else { status });
-    let mut failure = Failure { status: Some(status), ..errors::classify(&meant) };
+    let exact = context.with_status(if is_over { 503 } else { status });
+    let mut failure = Failure { status: Some(status), ..errors::classify(&exact) };
     match gate {
         Some(Gate::Report(kind)) => failure.kind = kind,
         // Another client of this account has it now. Taking it back at once would throw that one out, and so on for ever.
         Some(Gate::Forget) => failure.kind = Kind::ConcurrencyLimited,
         Some(Gate::Readmit) | None => {}
     }
-    let rests = matches!(
+    let needs_wait = matches!(
         failure.kind,
         Kind::RateLimited | Kind::ConcurrencyLimited | Kind::WindowExhausted | Kind::QuotaExhausted
     );
-    if rests {
-        let shortest = Duration::from_secs(if call == ApiCall::Chat { 120 } else { 0 });
-        let usual = Duration::from_secs(if call == ApiCall::Start { 60 } else { 120 });
-        failure.retry_after = Some(failure.retry_after.map_or(usual, |wait| wait.max(shortest)));
+    if needs_wait {
+        let min_wait = Duration::from_secs(if call == ApiCall::Chat { 120 } else { 0 });
+        let default_wait = Duration::from_secs(if call == ApiCall::Start { 60 } else { 120 });
+        failure.retry_after = Some(failure.retry_after.map_or(default_wait, |wait| wait.max(min_wait)));
     }
     failure
 }

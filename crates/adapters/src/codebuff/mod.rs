@@ -25,7 +25,7 @@ use crate::prepared_request::{Headers, PreparedRequest};
 /// The least limit on tokens this provider is asked for.
 pub const LEAST_TOKENS: u64 = 64_000;
 /// What the provider says when it wants a model's earlier thoughts, in lower case.
-const THOUGHTS: [&str; 3] = ["reasoning_content", "thinking mode", "must be passed back"];
+const THOUGHT_WORDINGS: [&str; 3] = ["reasoning_content", "thinking mode", "must be passed back"];
 
 /// One Codebuff endpoint.
 pub struct Codebuff {
@@ -53,6 +53,9 @@ impl Codebuff {
     }
 
     /// Begins a run and sends the turn in it. The run is finished when the stream is over or dropped.
+    ///
+    /// # Errors
+    /// Why the provider did not take it, and what that teaches.
     pub async fn open(
         &self,
         prepared: &PreparedRequest,
@@ -141,7 +144,7 @@ impl Codebuff {
 
 fn wants_thoughts(refusal: &ErrorResponse) -> bool {
     let lower = String::from_utf8_lossy(&refusal.body).to_ascii_lowercase();
-    refusal.status == 400 && THOUGHTS.iter().any(|words| lower.contains(words))
+    refusal.status == 400 && THOUGHT_WORDINGS.iter().any(|words| lower.contains(words))
 }
 
 /// The request without any thoughts, and with thinking switched off.

@@ -17,15 +17,15 @@ use crate::prepared_request::Headers;
 use crate::sync::lock;
 
 /// How long beginning may take.
-const BEGIN: Duration = Duration::from_secs(15);
+const START_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long finishing may take.
-const FINISH: Duration = Duration::from_secs(10);
+const FINISH_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest life of a session, and how long before its end it is not used any more.
-const LIFE: Duration = Duration::from_secs(3600);
-const MARGIN: Duration = Duration::from_secs(60);
+const MAX_SESSION_LIFE: Duration = Duration::from_secs(3600);
+const SESSION_MARGIN: Duration = Duration::from_secs(60);
 /// How often a queued session is asked about, and for how long.
-const POLL: Duration = Duration::from_secs(5);
-const POLLS: usize = 12;
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
+const MAX_POLLS: usize = 12;
 
 /// A run that was begun. Dropping it finishes it, however the answer ended.
 pub(super) struct Run {
@@ -59,8 +59,9 @@ impl Run {
     ) -> Result<Self, Failure> {
         let url = format!("{}/api/v1/agent-runs", client.base_url);
         let body = json!({ "action": "START", "agentId": agent, "ancestorRunIds": [] });
-        let (status, answer) = client.call(&url, &headers, Some(body.to_string().into()), BEGIN).await?;
-        let value = accepted(&client, ApiCall::Start, status, &answer, model)?;
+        let (status, answer) =
+            client.call(&url, &headers, Some(body.to_string().into()), START_TIMEOUT).await?;
+        let value = parse_accepted(&client, ApiCall::Start, status, &answer, model)?;
         let id = value.get("runId").and_then(Value::as_str).filter(|id| !id.is_empty());
         let id = id.ok_or_else(|| {
             Failure::new(Kind::UpstreamError, format!("{}: the provider began no run", client.name))
@@ -91,7 +92,7 @@ impl Drop for Run {
         runtime.spawn(async move {
             let url = format!("{}/api/v1/agent-runs", client.base_url);
             // A run that is not finished ends by itself; nobody could do anything about it here.
-            let _ = client.call(&url, &headers, Some(body.to_string().into()), FINISH).await;
+            let _ = client.call(&url, &headers, Some(body.to_string().into()), FINISH_TIMEOUT).await;
         });
     }
 }
@@ -104,7 +105,7 @@ type SessionMap = HashMap<(String, &'static str), Arc<tokio::sync::Mutex<Session
 /// The sessions of all accounts and models.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
-    known: Mutex<SessionMap>,
+    sessions: Mutex<SessionMap>,
 }
 
 impl Sessions {
@@ -118,48 +119,51 @@ impl Sessions {
         account: &str,
         model: &'static str,
     ) -> Result<Option<String>, Failure> {
-        let place = self.place(account, model);
-        let mut session = place.lock().await;
+        let slot = self.slot(account, model);
+        let mut session = slot.lock().await;
         if let Some((instance, until)) = &*session
             && *until > clock::now()
         {
             return Ok(instance.clone());
         }
-        let (instance, left) = admitted(client, headers, model).await?;
-        *session = Some((instance.clone(), clock::now() + left.min(LIFE).saturating_sub(MARGIN)));
+        let (instance, left) = begin_session(client, headers, model).await?;
+        *session = Some((
+            instance.clone(),
+            clock::now() + left.min(MAX_SESSION_LIFE).saturating_sub(SESSION_MARGIN),
+        ));
         Ok(instance)
     }
 
     /// The session is over, unless another one has been begun since.
     pub(super) async fn forget(&self, account: &str, model: &'static str, over: Option<&str>) {
-        let place = self.place(account, model);
-        let mut session = place.lock().await;
+        let slot = self.slot(account, model);
+        let mut session = slot.lock().await;
         if session.as_ref().is_some_and(|(instance, _)| instance.as_deref() == over) {
             *session = None;
         }
     }
 
-    fn place(&self, account: &str, model: &'static str) -> Arc<tokio::sync::Mutex<Session>> {
-        let mut known = lock(&self.known);
-        Arc::clone(known.entry((account.to_owned(), model)).or_default())
+    fn slot(&self, account: &str, model: &'static str) -> Arc<tokio::sync::Mutex<Session>> {
+        let mut sessions = lock(&self.sessions);
+        Arc::clone(sessions.entry((account.to_owned(), model)).or_default())
     }
 }
 
 /// Begins a session and waits in the queue, if there is one. The session's name and how long it lives.
-async fn admitted(
+async fn begin_session(
     client: &EndpointClient,
     headers: &Headers,
     model: &str,
 ) -> Result<(Option<String>, Duration), Failure> {
     let url = format!("{}/api/v1/freebuff/session", client.base_url);
-    let (mut status, mut answer) = client.call(&url, headers, Some("{}".into()), BEGIN).await?;
+    let (mut status, mut answer) = client.call(&url, headers, Some("{}".into()), START_TIMEOUT).await?;
     if matches!(status, 404 | 405) {
         // Newer servers admit at another address.
         (status, answer) =
-            client.call(&format!("{url}/admission"), headers, Some("{}".into()), BEGIN).await?;
+            client.call(&format!("{url}/admission"), headers, Some("{}".into()), START_TIMEOUT).await?;
     }
-    for poll in 0..=POLLS {
-        let session = accepted(client, ApiCall::Session, status, &answer, model)?;
+    for poll in 0..=MAX_POLLS {
+        let session = parse_accepted(client, ApiCall::Session, status, &answer, model)?;
         let state = session.get("status").and_then(Value::as_str).unwrap_or_default();
         if let Some(status) = gates::refusal(state) {
             return Err(refused(client, ApiCall::Session, status, &answer, model));
@@ -167,18 +171,18 @@ async fn admitted(
         if state != "queued" {
             let instance = session.get("instanceId").and_then(Value::as_str).map(str::to_owned);
             let left = session.get("remainingMs").and_then(Value::as_u64);
-            return Ok((instance, left.map_or(LIFE, Duration::from_millis)));
+            return Ok((instance, left.map_or(MAX_SESSION_LIFE, Duration::from_millis)));
         }
-        if poll < POLLS {
-            tokio::time::sleep(POLL).await;
-            (status, answer) = client.call(&url, headers, None, BEGIN).await?;
+        if poll < MAX_POLLS {
+            tokio::time::sleep(POLL_INTERVAL).await;
+            (status, answer) = client.call(&url, headers, None, START_TIMEOUT).await?;
         }
     }
     let message = format!("{}: the provider's waiting room is full; try again in a while", client.name);
-    Err(Failure { retry_after: Some(MARGIN), ..Failure::new(Kind::ConcurrencyLimited, message) })
+    Err(Failure { retry_after: Some(SESSION_MARGIN), ..Failure::new(Kind::ConcurrencyLimited, message) })
 }
 
-fn accepted(
+fn parse_accepted(
     client: &EndpointClient,
     call: ApiCall,
     status: u16,

@@ -3,8 +3,8 @@
 pub mod errors;
 pub mod request;
 pub mod stream;
-mod thread;
-mod words;
+mod thread_id;
+mod tool_prompt;
 
 use std::sync::Arc;
 
@@ -62,6 +62,9 @@ impl CommandCode {
     }
 
     /// Sends the turn. Returns once the provider accepted it; its events are still to come.
+    ///
+    /// # Errors
+    /// Why the provider did not take it, and what that teaches.
     pub async fn open(
         &self,
         prepared: &PreparedRequest,

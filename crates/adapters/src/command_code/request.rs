@@ -13,27 +13,21 @@ use latimer_protocol::turn::{
     Call, CallOutput, Content, Item, Message, Note, Role, Tool, ToolChoice, TurnRequest,
 };
 use serde_json::json;
-use serde_json::value::RawValue;
 
-use super::{thread, words};
+use super::{thread_id, tool_prompt};
 use crate::arguments;
 use crate::limitation::{Features, Limitation, Limitations};
 use crate::pairing::{NO_OUTPUT, PairedItem, orphan_text, pair};
 use crate::prepared_request::EncodedRequest;
 use crate::tool_names::{ToolNameRule, ToolNames};
+use crate::wording;
 
-/// The schema of a tool that declares none.
-const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
 /// The usual limit on tokens.
-const MAX_TOKENS: u64 = 64_000;
+const DEFAULT_MAX_TOKENS: u64 = 64_000;
 /// The most of one tool output in the form of plain strings, in characters.
-const OUTPUT: usize = 8000;
+const MAX_OUTPUT_CHARS: usize = 8000;
 /// How freely tokens are picked in the form of plain strings, where the client does not say: what the server is used to there.
-const TEMPERATURE: f64 = 0.3;
-/// Stands where something was that this model does not see.
-const NOT_SEEN: &str = "(an image or a file stood here; this model does not see such things)";
-/// What the log is told of such a thing.
-const REPLACED: &str = "an image or a file was replaced by a note: this model does not see it";
+const DEFAULT_TEMPERATURE: f64 = 0.3;
 
 /// Writes the turn; `structured` where the server takes blocks and tools. `today` is the date, as in `2026-01-31`.
 pub fn write(turn: &TurnRequest, structured: bool, limitations: &Limitations, today: &str) -> EncodedRequest {
@@ -54,9 +48,9 @@ pub fn write(turn: &TurnRequest, structured: bool, limitations: &Limitations, to
         writer.step(step);
     }
     let (mut system, mut messages, has_images) = (writer.system, writer.messages, writer.has_images);
-    system.extend(words::format(&turn.format).map(Cow::Owned));
+    system.extend(wording::format_instruction(&turn.format).map(Cow::Owned));
     if !structured {
-        system.extend(words::tools(turn, &names).map(Cow::Owned));
+        system.extend(tool_prompt::tools(turn, &names).map(Cow::Owned));
         if !system.is_empty() {
             let content = CommandCodeContent::Text(Cow::Owned(system.join("\n\n")));
             messages.insert(0, CommandCodeMessage { role: "user", content });
@@ -83,8 +77,8 @@ pub fn write(turn: &TurnRequest, structured: bool, limitations: &Limitations, to
             messages: alternating(messages),
             model: &turn.model,
             stream: true,
-            max_tokens: turn.max_output_tokens.unwrap_or(MAX_TOKENS),
-            temperature: turn.sampling.temperature.or((!structured).then_some(TEMPERATURE)),
+            max_tokens: turn.max_output_tokens.unwrap_or(DEFAULT_MAX_TOKENS),
+            temperature: turn.sampling.temperature.or((!structured).then_some(DEFAULT_TEMPERATURE)),
             system,
             tools,
             reasoning_effort: effort.filter(|_| !limitations.has(Limitation::NoReasoning)),
@@ -97,7 +91,7 @@ pub fn write(turn: &TurnRequest, structured: bool, limitations: &Limitations, to
         memory: "",
         taste: "",
         skills: "",
-        thread_id: thread::id(turn),
+        thread_id: thread_id::of(turn),
     };
     // Writing to memory fails only for maps with keys that are not strings, and there are none.
     let body = serde_json::to_vec(&request).unwrap_or_default();
@@ -163,8 +157,8 @@ impl<'a> CommandCodeWriter<'a, '_> {
                     self.push("user", CommandCodeBlock::Image { image: &image.url });
                 }
                 Content::Image(_) | Content::File { .. } => {
-                    self.notes.push(Note::request(REPLACED));
-                    self.push("user", CommandCodeBlock::Text { text: NOT_SEEN.into() });
+                    self.notes.push(Note::request(wording::IMAGE_NOTE));
+                    self.push("user", CommandCodeBlock::Text { text: wording::IMAGE_PLACEHOLDER.into() });
                 }
             }
         }
@@ -186,8 +180,8 @@ impl<'a> CommandCodeWriter<'a, '_> {
         let texts = parts.iter().map(|part| match part {
             Content::Text(text) | Content::Refusal(text) => text.as_str(),
             Content::Image(_) | Content::File { .. } => {
-                self.notes.push(Note::request(REPLACED));
-                NOT_SEEN
+                self.notes.push(Note::request(wording::IMAGE_NOTE));
+                wording::IMAGE_PLACEHOLDER
             }
         });
         let mut text = texts.collect::<Vec<_>>().join("\n");
@@ -199,9 +193,9 @@ impl<'a> CommandCodeWriter<'a, '_> {
                 .push("user", CommandCodeBlock::ToolResult { tool_use_id: id.into(), content: text.into() });
         }
         let count = text.chars().count();
-        if count > OUTPUT {
-            let head: String = text.chars().take(OUTPUT).collect();
-            text = format!("{head}\n(… {} characters were left out here …)", count - OUTPUT);
+        if count > MAX_OUTPUT_CHARS {
+            let head: String = text.chars().take(MAX_OUTPUT_CHARS).collect();
+            text = format!("{head}\n(… {} characters were left out here …)", count - MAX_OUTPUT_CHARS);
             self.notes.push(Note::request("a tool output was shortened to 8000 characters"));
         }
         self.push(
@@ -231,11 +225,10 @@ fn alternating(messages: Vec<CommandCodeMessage<'_>>) -> Vec<CommandCodeMessage<
 }
 
 fn tools<'a>(turn: &'a TurnRequest, names: &ToolNames) -> Vec<CommandCodeTool<'a>> {
-    let empty: &'static RawValue = serde_json::from_str(NO_PARAMETERS).unwrap_or(RawValue::NULL);
     let wire = |tool: &'a Tool| CommandCodeTool {
         name: Cow::Owned(names.provider_name(&tool.name).to_owned()),
         description: tool.description.as_deref(),
-        input_schema: tool.parameters.as_deref().unwrap_or(empty),
+        input_schema: tool.parameters.as_deref().unwrap_or(wording::empty_schema()),
     };
     turn.tools.iter().map(wire).collect()
 }
@@ -245,6 +238,7 @@ mod tests {
     use super::*;
     use latimer_protocol::id::CallId;
     use serde_json::Value;
+    use serde_json::value::RawValue;
 
     fn turn() -> TurnRequest {
         let said = |role: Role, text: &str| {

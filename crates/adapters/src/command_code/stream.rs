@@ -1,6 +1,8 @@
 //! Command Code events to turn events. Pure.
 //!
-//! A call may come in pieces, whole, or both. Pieces go straight through, and the whole call behind them has the last word:
+//! A call may come in pieces, whole, or both (fixtures command_code/call-in-pieces-only.jsonl, call-whole-only.jsonl,
+//! call-in-pieces-and-whole.jsonl, call-that-contradicts-itself.jsonl). Pieces go straight through, and the whole call behind
+//! them has the last word:
 //!
 //! - it says the same, as JSON or in its text: the call is ended, and nothing is handed out twice;
 //! - its text begins with the pieces: the rest of it follows them;
@@ -206,7 +208,7 @@ impl CommandCodeReader {
         sink.event(TurnEvent::CallEnded { slot: slot_number(slot) });
     }
 
-    /// Tokens add up over steps.
+    /// Tokens add up over steps (fixture command_code/usage-of-two-steps.jsonl).
     fn count(&mut self, event: &CommandCodeEvent<'_>, sink: &mut dyn EventSink) {
         let Some(usage) = event.usage.0.or(event.total_usage.0) else { return };
         let usage = self.usage.unwrap_or_default().plus(usage.to_turn());
@@ -260,7 +262,7 @@ impl Reader for CommandCodeReader {
             return;
         }
         let text = latimer_protocol::sse::text(data);
-        // Several objects may stand on one line, or a list of them.
+        // Several objects may stand on one line, or a list of them (fixture command_code/two-objects-on-a-line.jsonl).
         for events in serde_json::Deserializer::from_str(&text).into_iter::<CommandCodeEvents<'_>>() {
             let Ok(events) = events else {
                 self.progress.unreadable_line(sink);

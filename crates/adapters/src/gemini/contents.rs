@@ -19,9 +19,7 @@ use crate::arguments;
 use crate::limitation::{Limitation, Limitations};
 use crate::pairing::{NO_OUTPUT, PairedItem, orphan_text};
 use crate::tool_names::ToolNames;
-
-/// Stands where something was that this model does not see.
-const NOT_SEEN: &str = "(an image or a file stood here; this model does not see such things)";
+use crate::wording;
 
 /// Collects the contents.
 pub(super) struct ContentsWriter<'a, 'n> {
@@ -39,7 +37,7 @@ pub(super) struct ContentsWriter<'a, 'n> {
     /// Function of each call id.
     functions: HashMap<String, String>,
     /// Pictures of outputs, which follow all responses of their run.
-    pictures: Vec<GeminiPart<'a>>,
+    output_images: Vec<GeminiPart<'a>>,
 }
 
 impl<'a, 'n> ContentsWriter<'a, 'n> {
@@ -62,13 +60,13 @@ impl<'a, 'n> ContentsWriter<'a, 'n> {
             contents: Vec::new(),
             signature: None,
             functions: HashMap::new(),
-            pictures: Vec::new(),
+            output_images: Vec::new(),
         }
     }
 
     pub(super) fn step(&mut self, step: PairedItem<'a>) {
         if !matches!(step, PairedItem::Output(..)) {
-            self.flush_pictures();
+            self.flush_output_images();
         }
         match step {
             PairedItem::Item(Item::Message(message)) => self.message(message),
@@ -85,7 +83,7 @@ impl<'a, 'n> ContentsWriter<'a, 'n> {
 
     /// The contents; never empty, the person first and last.
     pub(super) fn finish(mut self) -> Vec<GeminiContent<'a>> {
-        self.flush_pictures();
+        self.flush_output_images();
         let mut contents = self.contents;
         if contents.first().is_none_or(|first| first.role != Some("user")) {
             let parts = vec![words("(the conversation so far)".into())];
@@ -115,7 +113,7 @@ impl<'a, 'n> ContentsWriter<'a, 'n> {
             let part = match part {
                 Content::Text(text) | Content::Refusal(text) if text.is_empty() => continue,
                 Content::Text(text) | Content::Refusal(text) => words(Cow::Borrowed(text)),
-                Content::Image(_) | Content::File { .. } => self.seen(part),
+                Content::Image(_) | Content::File { .. } => self.image_or_note(part),
             };
             self.push(role, part);
         }
@@ -193,8 +191,8 @@ impl<'a, 'n> ContentsWriter<'a, 'n> {
         let text = texts.collect::<Vec<_>>().join("\n");
         for part in parts {
             if matches!(part, Content::Image(_) | Content::File { .. }) {
-                let picture = self.seen(part);
-                self.pictures.push(picture);
+                let image_part = self.image_or_note(part);
+                self.output_images.push(image_part);
             }
         }
         let is_object = text.trim_start().starts_with('{') && arguments::is_valid_json(&text);
@@ -211,19 +209,18 @@ impl<'a, 'n> ContentsWriter<'a, 'n> {
         self.push("user", GeminiPart { function_response: Some(response), ..GeminiPart::default() });
     }
 
-    fn flush_pictures(&mut self) {
-        for picture in std::mem::take(&mut self.pictures) {
-            self.push("user", picture);
+    fn flush_output_images(&mut self) {
+        for image_part in std::mem::take(&mut self.output_images) {
+            self.push("user", image_part);
         }
     }
 
     /// A picture or a file, or words in its place.
-    fn seen(&mut self, part: &'a Content) -> GeminiPart<'a> {
-        let seen = if self.images { picture(part, self.urls) } else { None };
-        seen.unwrap_or_else(|| {
-            self.notes
-                .push(Note::request("an image or a file was replaced by a note: this model does not see it"));
-            words(NOT_SEEN.into())
+    fn image_or_note(&mut self, part: &'a Content) -> GeminiPart<'a> {
+        let image_or_note = if self.images { image_part(part, self.urls) } else { None };
+        image_or_note.unwrap_or_else(|| {
+            self.notes.push(Note::request(wording::IMAGE_NOTE));
+            words(wording::IMAGE_PLACEHOLDER.into())
         })
     }
 }
@@ -233,7 +230,7 @@ pub(super) fn words(text: Cow<'_, str>) -> GeminiPart<'_> {
     GeminiPart { text: Some(text), ..GeminiPart::default() }
 }
 
-fn picture(part: &Content, urls: bool) -> Option<GeminiPart<'_>> {
+fn image_part(part: &Content, urls: bool) -> Option<GeminiPart<'_>> {
     let url = match part {
         Content::Image(image) => image.url.as_str(),
         Content::File { data_url, .. } => data_url.as_str(),

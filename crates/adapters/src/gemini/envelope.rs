@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::Flavour;
 use crate::prepared_request::PreparedRequest;
+use crate::wording;
 
 /// The native body with the name of its conversation.
 pub(super) fn with_session(body: &[u8], flavour: Flavour, turn: &TurnRequest) -> Vec<u8> {
@@ -33,11 +34,8 @@ fn session(turn: &TurnRequest) -> String {
         }
         _ => None,
     });
-    // FNV-1a: no need for more than spread.
     let text = turn.conversation.as_deref().or(first).unwrap_or_default();
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = wording::fnv1a(wording::FNV_SEED, text.bytes());
     format!("-{}", hash >> 1)
 }
 

@@ -9,8 +9,8 @@ use super::errors;
 /// The host that every account has. What is disabled there is disabled.
 const PRODUCTION: &str = "://cloudcode-pa.googleapis.com";
 /// The pause before the next host when one is full, and the longest.
-const PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const MAX_PAUSE: Duration = Duration::from_secs(2);
 
 /// The order in which hosts are tried: the one that answered last goes first.
 pub(super) fn order<'h>(hosts: &'h [String], last: Option<&str>) -> Vec<&'h str> {
@@ -24,7 +24,7 @@ pub(super) fn order<'h>(hosts: &'h [String], last: Option<&str>) -> Vec<&'h str>
 
 /// Whether the next host may answer what this one did not. Nothing is gained elsewhere from a request that is wrong, or an
 /// account that is not allowed; `last` says that there is no other host.
-pub(super) fn next(failure: &Failure, body: &[u8], host: &str, last: bool) -> bool {
+pub(super) fn tries_next(failure: &Failure, body: &[u8], host: &str, last: bool) -> bool {
     match failure.status {
         _ if last => false,
         None => matches!(failure.kind, Kind::Unreachable | Kind::Interrupted | Kind::Timeout),
@@ -37,12 +37,12 @@ pub(super) fn next(failure: &Failure, body: &[u8], host: &str, last: bool) -> bo
 /// How long to wait before the next host, after so many that did not answer: where one is full, the others fill up.
 pub(super) fn pause(failure: &Failure, tried: u32) -> Duration {
     let is_full = failure.kind == Kind::Overloaded;
-    if is_full { PAUSE.saturating_mul(tried).min(LONGEST_PAUSE) } else { Duration::ZERO }
+    if is_full { FIRST_PAUSE.saturating_mul(tried).min(MAX_PAUSE) } else { Duration::ZERO }
 }
 
 /// Who knows the accounts, and who takes new ones on: the host that every account has, else the last in the order, and the
 /// first in the order. The order is the configured one: it does not depend on who answered last.
-pub(super) fn of_accounts(hosts: &[String]) -> Option<(&str, &str)> {
+pub(super) fn account_hosts(hosts: &[String]) -> Option<(&str, &str)> {
     let known = hosts.iter().find(|host| host.ends_with(PRODUCTION)).or(hosts.last())?;
     Some((known, hosts.first()?))
 }
@@ -72,8 +72,8 @@ mod tests {
         ];
         for (status, kind, body, host, want) in cases {
             let failure = Failure { status, ..Failure::new(kind, "") };
-            assert_eq!(next(&failure, body.as_bytes(), host, false), want, "{status:?} {body} {host}");
-            assert!(!next(&failure, body.as_bytes(), host, true), "there is no other");
+            assert_eq!(tries_next(&failure, body.as_bytes(), host, false), want, "{status:?} {body} {host}");
+            assert!(!tries_next(&failure, body.as_bytes(), host, true), "there is no other");
         }
     }
 
@@ -92,8 +92,8 @@ mod tests {
         {
             assert_eq!(order(&hosts, last), want);
         }
-        assert_eq!(of_accounts(&hosts), Some(("c", "a")));
-        assert_eq!(of_accounts(&[OTHER, PROD, "x"].map(str::to_owned)), Some((PROD, OTHER)));
-        assert_eq!(of_accounts(&[]), None);
+        assert_eq!(account_hosts(&hosts), Some(("c", "a")));
+        assert_eq!(account_hosts(&[OTHER, PROD, "x"].map(str::to_owned)), Some((PROD, OTHER)));
+        assert_eq!(account_hosts(&[]), None);
     }
 }

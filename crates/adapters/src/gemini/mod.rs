@@ -104,6 +104,9 @@ impl Gemini {
     }
 
     /// Sends the turn. Returns once a host accepted it; its events are still to come.
+    ///
+    /// # Errors
+    /// Why the provider did not take it, and what that teaches.
     pub async fn open(
         &self,
         prepared: &PreparedRequest,
@@ -131,6 +134,9 @@ impl Gemini {
     }
 
     /// The project an account's requests are counted for; made, where there is none.
+    ///
+    /// # Errors
+    /// Where the account service does not answer, or says that the account may not be used.
     pub async fn discover_project(&self, credential: &Credential) -> Result<String, Failure> {
         let asker = project::ProjectLookup {
             client: &self.client,
@@ -140,7 +146,7 @@ impl Gemini {
             version: self.version.current(),
             wanted: credential.project.as_deref(),
         };
-        asker.project().await.map_err(|failure| self.for_people(failure))
+        asker.project().await.map_err(|failure| self.with_login_hint(failure))
     }
 
     /// The project of an account, where a request has found it.
@@ -176,8 +182,8 @@ impl Gemini {
         let body: Bytes = envelope::wrap(prepared, self.flavour, project)?.into();
         let base = [self.client.base_url.clone()];
         let hosts = if self.options.hosts.is_empty() { &base[..] } else { &self.options.hosts };
-        let favourite = lock(&self.last_host).clone();
-        let mut order = hosts::order(hosts, favourite.as_deref()).into_iter().zip(1..).peekable();
+        let last_host = lock(&self.last_host).clone();
+        let mut order = hosts::order(hosts, last_host.as_deref()).into_iter().zip(1..).peekable();
         let mut all_missing = self.flavour == Flavour::Antigravity;
         while let Some((host, tried)) = order.next() {
             let url = format!("{host}/v1internal:streamGenerateContent?alt=sse");
@@ -194,7 +200,7 @@ impl Gemini {
                 lock(&self.last_host).take();
             }
             all_missing &= failure.status == Some(404);
-            if !hosts::next(failure, &failed.body, host, order.peek().is_none()) {
+            if !hosts::tries_next(failure, &failed.body, host, order.peek().is_none()) {
                 let says_so = errors::contains(&failed.body, "no longer supported");
                 failed.outdated = self.flavour == Flavour::Antigravity && (all_missing || says_so);
                 return Err(failed);
@@ -217,7 +223,7 @@ impl Gemini {
             SendError::Failure(failure) => failure.into(),
             SendError::Response(response) => {
                 let failure = errors::classify(&self.client.error_context(&response, &prepared.model));
-                let error = self.client.open_error(self.for_people(failure), &response, prepared);
+                let error = self.client.open_error(self.with_login_hint(failure), &response, prepared);
                 HostFailure { error, body: response.body, outdated: false }
             }
         })
@@ -251,7 +257,7 @@ impl Gemini {
     }
 
     /// What helps against a refused key does not help a person who logs in.
-    fn for_people(&self, mut failure: Failure) -> Failure {
+    fn with_login_hint(&self, mut failure: Failure) -> Failure {
         if let (Kind::Unauthorized, Some(login)) = (failure.kind, self.flavour.login()) {
             failure.message = failure.message.replace(CHECK_KEY, &format!(" (log in again: `{login}`)"));
         }

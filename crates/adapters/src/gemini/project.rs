@@ -17,9 +17,9 @@ const POLL: (Duration, usize) = (Duration::from_secs(5), 24);
 /// The same for Antigravity.
 const ANTIGRAVITY_POLL: (Duration, usize) = (Duration::from_secs(2), 4);
 /// The tier that has no project of its own: naming one there fails.
-const FREE: &str = "free-tier";
+const FREE_TIER: &str = "free-tier";
 /// The tier of accounts that are offered none.
-const LEGACY: &str = "legacy-tier";
+const LEGACY_TIER: &str = "legacy-tier";
 
 /// Who asks, and where.
 pub(super) struct ProjectLookup<'a> {
@@ -38,28 +38,28 @@ pub(super) struct ProjectLookup<'a> {
 #[derive(Debug, PartialEq)]
 enum Account {
     /// It has this project.
-    Has(String),
+    HasProject(String),
     /// It must be taken on, in this tier.
-    New(String),
+    NeedsOnboarding(String),
     /// It has none, and cannot be taken on.
-    Nothing,
+    NoProject,
 }
 
 impl ProjectLookup<'_> {
     /// Finds the project.
     pub(super) async fn project(&self) -> Result<String, Failure> {
         let base = self.client.base_url.as_str();
-        let (known, taking_on) = hosts::of_accounts(self.hosts).unwrap_or((base, base));
-        let loaded = self.call(known, "loadCodeAssist", &self.question()).await?;
+        let (known, new_accounts) = hosts::account_hosts(self.hosts).unwrap_or((base, base));
+        let loaded = self.call(known, "loadCodeAssist", &self.load_request()).await?;
         match account(&loaded, self.flavour, self.wanted) {
-            Account::Has(project) => Ok(project),
-            Account::New(tier) => self.take_on(taking_on, &tier, &loaded).await,
-            Account::Nothing => Err(self.nothing(&loaded)),
+            Account::HasProject(project) => Ok(project),
+            Account::NeedsOnboarding(tier) => self.onboard(new_accounts, &tier, &loaded).await,
+            Account::NoProject => Err(self.no_project(&loaded)),
         }
     }
 
-    async fn take_on(&self, host: &str, tier: &str, loaded: &Value) -> Result<String, Failure> {
-        let request = self.application(tier);
+    async fn onboard(&self, host: &str, tier: &str, loaded: &Value) -> Result<String, Failure> {
+        let request = self.onboard_request(tier);
         let (pause, polls) = if self.flavour == Flavour::Antigravity { ANTIGRAVITY_POLL } else { POLL };
         let mut operation = self.call(host, "onboardUser", &request).await?;
         for _ in 0..polls {
@@ -83,31 +83,31 @@ impl ProjectLookup<'_> {
         }
         project(operation.pointer("/response/cloudaicompanionProject"))
             .or_else(|| self.wanted.map(str::to_owned))
-            .ok_or_else(|| self.nothing(loaded))
+            .ok_or_else(|| self.no_project(loaded))
     }
 
     /// What is asked of an account.
-    fn question(&self) -> Value {
-        let mut question = json!({ "metadata": self.metadata() });
+    fn load_request(&self) -> Value {
+        let mut load_request = json!({ "metadata": self.metadata() });
         if let Some(wanted) = self.wanted {
-            question["cloudaicompanionProject"] = json!(wanted);
+            load_request["cloudaicompanionProject"] = json!(wanted);
         }
-        question
+        load_request
     }
 
     /// What takes an account on.
-    fn application(&self, tier: &str) -> Value {
+    fn onboard_request(&self, tier: &str) -> Value {
         if self.flavour == Flavour::Antigravity {
             let metadata = json!({
                 "ide_type": "ANTIGRAVITY", "ide_version": self.version, "ide_name": "antigravity",
             });
             return json!({ "tier_id": tier, "metadata": metadata });
         }
-        let mut application = json!({ "tierId": tier, "metadata": self.metadata() });
-        if let Some(wanted) = self.wanted.filter(|_| tier != FREE) {
-            application["cloudaicompanionProject"] = json!(wanted);
+        let mut onboard_request = json!({ "tierId": tier, "metadata": self.metadata() });
+        if let Some(wanted) = self.wanted.filter(|_| tier != FREE_TIER) {
+            onboard_request["cloudaicompanionProject"] = json!(wanted);
         }
-        application
+        onboard_request
     }
 
     fn metadata(&self) -> Value {
@@ -123,7 +123,7 @@ impl ProjectLookup<'_> {
         metadata
     }
 
-    fn nothing(&self, loaded: &Value) -> Failure {
+    fn no_project(&self, loaded: &Value) -> Failure {
         let tiers = loaded.get("ineligibleTiers").and_then(Value::as_array).into_iter().flatten();
         let reasons: Vec<String> = tiers
             .filter_map(|tier| {
@@ -176,16 +176,16 @@ fn account(loaded: &Value, flavour: Flavour, wanted: Option<&str>) -> Account {
         .filter(|_| is_known || flavour == Flavour::Antigravity)
         .or_else(|| wanted.filter(|_| is_known).map(str::to_owned));
     if let Some(project) = project {
-        return Account::Has(project);
+        return Account::HasProject(project);
     }
     if is_known {
-        return Account::Nothing;
+        return Account::NoProject;
     }
     let tiers = loaded.get("allowedTiers").and_then(Value::as_array);
     let default = tiers
         .and_then(|tiers| tiers.iter().find(|tier| tier.get("isDefault") == Some(&Value::Bool(true))))
         .and_then(|tier| tier.get("id")?.as_str());
-    Account::New(default.unwrap_or(LEGACY).to_owned())
+    Account::NeedsOnboarding(default.unwrap_or(LEGACY_TIER).to_owned())
 }
 
 /// A project's id, as text or in an object; a bare number is none.
@@ -202,8 +202,8 @@ mod tests {
     #[test]
     fn accounts_of_every_kind() {
         let tiers = json!([{ "id": "a" }, { "id": "b", "isDefault": true }]);
-        let has = |project: &str| Account::Has(project.into());
-        let new = |tier: &str| Account::New(tier.into());
+        let has = |project: &str| Account::HasProject(project.into());
+        let new = |tier: &str| Account::NeedsOnboarding(tier.into());
         let (code_assist, antigravity) = (Flavour::CodeAssist, Flavour::Antigravity);
         let cases = [
             (json!({ "currentTier": {}, "cloudaicompanionProject": "p" }), code_assist, None, has("p")),
@@ -217,15 +217,15 @@ mod tests {
                 json!({ "currentTier": {}, "cloudaicompanionProject": "123" }),
                 code_assist,
                 None,
-                Account::Nothing,
+                Account::NoProject,
             ),
             (json!({ "currentTier": {} }), code_assist, Some("mine"), has("mine")),
-            (json!({ "currentTier": {} }), code_assist, None, Account::Nothing),
+            (json!({ "currentTier": {} }), code_assist, None, Account::NoProject),
             (json!({ "cloudaicompanionProject": "p", "allowedTiers": tiers }), code_assist, None, new("b")),
             (json!({ "cloudaicompanionProject": "p", "allowedTiers": tiers }), antigravity, None, has("p")),
             (json!({ "allowedTiers": tiers }), code_assist, Some("mine"), new("b")),
-            (json!({ "allowedTiers": [{ "id": "a" }] }), code_assist, None, new(LEGACY)),
-            (json!(7), antigravity, None, new(LEGACY)),
+            (json!({ "allowedTiers": [{ "id": "a" }] }), code_assist, None, new(LEGACY_TIER)),
+            (json!(7), antigravity, None, new(LEGACY_TIER)),
         ];
         for (loaded, flavour, wanted, want) in cases {
             assert_eq!(account(&loaded, flavour, wanted), want, "{loaded} {flavour:?} {wanted:?}");

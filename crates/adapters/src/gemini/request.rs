@@ -14,6 +14,7 @@ use crate::limitation::{Features, Limitation, Limitations};
 use crate::pairing::{PairedItem, pair};
 use crate::prepared_request::EncodedRequest;
 use crate::tool_names::ToolNames;
+use crate::wording;
 
 /// Words of somebody who wants a change.
 const EDITS: [&str; 16] = [
@@ -79,8 +80,8 @@ pub fn write(
     }
     let has_tools = !turn.tools.is_empty() && !limitations.has(Limitation::NoTools);
     let config = config(turn, model, family, limits, has_tools, limitations, &mut notes);
-    if let Some(text) = schema_in_words(turn, &config) {
-        system.push(words(text.into()));
+    if config.response_mime_type.is_none() {
+        system.extend(wording::format_instruction(&turn.format).map(|text| words(text.into())));
     }
     let features = features(turn, &contents, &config, has_tools);
     let role = limits.is_antigravity().then_some("user");
@@ -143,20 +144,6 @@ fn config<'a>(
         }
     }
     config
-}
-
-fn schema_in_words(turn: &TurnRequest, config: &GeminiGenerationConfig<'_>) -> Option<String> {
-    if config.response_mime_type.is_some() {
-        return None;
-    }
-    match &turn.format {
-        Format::Text => None,
-        Format::JsonObject => Some("Answer with one JSON object, and nothing else.".to_owned()),
-        Format::JsonSchema { schema, .. } => Some(format!(
-            "Answer with one JSON object that follows this JSON Schema, and nothing else:\n{}",
-            schema.get()
-        )),
-    }
 }
 
 /// Whether the person's last words ask for a change.

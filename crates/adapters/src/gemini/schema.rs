@@ -12,11 +12,11 @@ use serde_json::{Map, Value, json};
 use self::choice::{is_null, one_of};
 
 /// Deeper schemas are cut.
-const DEEPEST: usize = 16;
+const MAX_DEPTH: usize = 16;
 /// The most that references may add to a schema, in bytes.
-const LARGEST: usize = 64 << 10;
+const MAX_INLINED_BYTES: usize = 64 << 10;
 /// The most values that are listed.
-const MOST_VALUES: usize = 500;
+const MAX_VALUES: usize = 500;
 /// What goes into the description before it is dropped.
 const LIMITS: [&str; 11] = [
     "default",
@@ -50,18 +50,18 @@ const GUESSES: [(&str, &str); 6] = [
     ("maximum", "number"),
 ];
 
-/// Lowers a schema. The result is always an object schema.
+/// Rewrites a schema to what Gemini takes. The result is always an object schema.
 pub fn rewrite(schema: &Value) -> Value {
-    let mut lowering = Lowering { root: schema, inlined: Vec::new(), bytes: 0 };
-    let rewritten = lowering.schema(schema, 0);
+    let mut rewriter = SchemaRewriter { root: schema, inlined: Vec::new(), bytes: 0 };
+    let rewritten = rewriter.schema(schema, 0);
     if rewritten.get("type").and_then(Value::as_str) == Some("object") {
         return rewritten;
     }
     json!({ "type": "object", "properties": {} })
 }
 
-/// Invariant: what is lowered below a reference is counted, and a reference is never inlined inside of itself.
-struct Lowering<'s> {
+/// Invariant: what is rewritten below a reference is counted, and a reference is never inlined inside of itself.
+struct SchemaRewriter<'s> {
     root: &'s Value,
     /// The references that are being inlined.
     inlined: Vec<&'s str>,
@@ -69,7 +69,7 @@ struct Lowering<'s> {
     bytes: usize,
 }
 
-impl<'s> Lowering<'s> {
+impl<'s> SchemaRewriter<'s> {
     /// A schema of its own: it has a type. Text can hold anything.
     fn schema(&mut self, schema: &'s Value, depth: usize) -> Value {
         let mut rewritten = self.part(schema, depth);
@@ -83,7 +83,7 @@ impl<'s> Lowering<'s> {
     fn part(&mut self, schema: &'s Value, depth: usize) -> Value {
         let outer = self.inlined.len();
         let rewritten = match self.resolved(schema) {
-            Some(fields) if depth <= DEEPEST && !self.is_full() && self.is_new(outer) => {
+            Some(fields) if depth <= MAX_DEPTH && !self.is_full() && self.is_new(outer) => {
                 self.fields(fields, depth)
             }
             fields => type_alone(fields),
@@ -94,7 +94,7 @@ impl<'s> Lowering<'s> {
 
     /// Whether references added too much. What stands outside of them is as long as the client wrote it.
     fn is_full(&self) -> bool {
-        self.bytes > LARGEST && !self.inlined.is_empty()
+        self.bytes > MAX_INLINED_BYTES && !self.inlined.is_empty()
     }
 
     /// Whether the references that were added are not being inlined already.
@@ -198,7 +198,7 @@ impl<'s> Lowering<'s> {
     /// The schema, or what it refers to inside of the same document; the references are noted on the way.
     fn resolved(&mut self, schema: &'s Value) -> Option<&'s Map<String, Value>> {
         let mut schema = schema;
-        for _ in 0..DEEPEST {
+        for _ in 0..MAX_DEPTH {
             let fields = schema.as_object()?;
             let Some(reference) = fields.get("$ref").and_then(Value::as_str) else { return Some(fields) };
             self.inlined.push(reference);
@@ -245,7 +245,7 @@ fn values(fields: &Map<String, Value>, out: &mut Map<String, Value>, nullable: &
     let Some(values) = choice::values(fields) else { return };
     *nullable |= values.contains(&Value::Null);
     let texts = choice::texts(&values);
-    if !texts.is_empty() && texts.len() <= MOST_VALUES {
+    if !texts.is_empty() && texts.len() <= MAX_VALUES {
         out.insert("enum".into(), json!(texts));
     }
 }

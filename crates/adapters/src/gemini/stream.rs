@@ -47,7 +47,8 @@ pub struct GeminiReader {
     has_placeholder: bool,
     has_output: bool,
     slots: u32,
-    /// The call whose end is kept back until something shows that the answer went on.
+    /// The call whose end is kept back until something shows that the answer went on: the last one of an answer that was malformed
+    /// must not be run (fixture gemini/malformed-call-after-a-whole-one.sse).
     open_call: Option<u32>,
     stop: Option<(StopClass, String)>,
     blocked: bool,
@@ -110,7 +111,7 @@ impl GeminiReader {
             || part.executable_code.is_some()
             || part.code_execution_result.is_some();
         if has_no_equal {
-            // Its signature has no part to go back on, either.
+            // Its signature has no part to go back on, either (fixture gemini/signature-on-a-part-that-has-no-equal.sse).
             sink.event(TurnEvent::Note(StreamNote::UnknownPart.into()));
             return;
         }
@@ -207,7 +208,7 @@ impl GeminiReader {
 }
 
 /// The arguments as they are, or out of a string that holds an object. Anything else is the writer's question: made into an
-/// empty object, it would be run.
+/// empty object, it would be run. Fixture gemini/arguments-as-text-and-as-a-list.sse.
 fn arguments(args: &RawValue) -> Cow<'_, str> {
     let text = args.get();
     let inner = || serde_json::from_str::<String>(text).ok().filter(|inner| inner.starts_with('{'));

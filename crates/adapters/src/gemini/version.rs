@@ -10,15 +10,15 @@ use crate::endpoint_client::EndpointClient;
 use crate::sync::lock;
 
 /// Used until something newer is known. What is found and older is not the version: pages name others, too.
-const FLOOR: &str = "2.9.1";
+const MIN_VERSION: &str = "2.9.1";
 /// How long a version is believed.
-const LIFE: Duration = Duration::from_secs(6 * 3600);
+const VERSION_TTL: Duration = Duration::from_secs(6 * 3600);
 /// How long a look may take.
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
 /// How much of a page is looked at.
-const LOOKED_AT: usize = 5000;
+const MAX_PAGE_LEN: usize = 5000;
 /// Where the vendor publishes it.
-const SOURCES: [&str; 2] = [
+const VERSION_URLS: [&str; 2] = [
     "https://antigravity-auto-updater-974169037036.us-central1.run.app",
     "https://antigravity.google/changelog",
 ];
@@ -36,27 +36,27 @@ pub(super) struct Version {
 struct DiscoveredVersion {
     version: Option<String>,
     /// When it was looked up, or a look began.
-    at: Option<Instant>,
+    fetched_at: Option<Instant>,
 }
 
 impl Version {
     pub(super) fn new(fixed: Option<String>, urls: Vec<String>) -> Self {
-        let urls = if urls.is_empty() { SOURCES.map(str::to_owned).to_vec() } else { urls };
+        let urls = if urls.is_empty() { VERSION_URLS.map(str::to_owned).to_vec() } else { urls };
         Self { fixed, urls, known: Mutex::default() }
     }
 
     /// What is known now.
     pub(super) fn current(&self) -> String {
         let known = lock(&self.known);
-        self.fixed.clone().or_else(|| known.version.clone()).unwrap_or_else(|| FLOOR.to_owned())
+        self.fixed.clone().or_else(|| known.version.clone()).unwrap_or_else(|| MIN_VERSION.to_owned())
     }
 
     /// What is known now; looks for a newer one in the background when that is old.
     pub(super) fn refreshed(self: &Arc<Self>, client: &Arc<EndpointClient>) -> String {
-        if self.fixed.is_none() && self.begin() {
+        if self.fixed.is_none() && self.is_due() {
             let (version, client) = (Arc::clone(self), Arc::clone(client));
             if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-                runtime.spawn(async move { version.look(&client).await });
+                runtime.spawn(async move { version.fetch(&client).await });
             }
         }
         self.current()
@@ -65,26 +65,26 @@ impl Version {
     /// Looks now. True when there is another version than the one that was refused.
     pub(super) async fn discover(&self, client: &EndpointClient, refused: &str) -> bool {
         if self.fixed.is_none() && self.current() == refused {
-            self.look(client).await;
+            self.fetch(client).await;
         }
         self.current() != refused
     }
 
     /// Whether it is time for a look; one at a time.
-    fn begin(&self) -> bool {
+    fn is_due(&self) -> bool {
         let mut known = lock(&self.known);
-        let due = known.at.is_none_or(|at| at.elapsed() >= LIFE);
+        let due = known.fetched_at.is_none_or(|fetched_at| fetched_at.elapsed() >= VERSION_TTL);
         if due {
-            known.at = Some(clock::now());
+            known.fetched_at = Some(clock::now());
         }
         due
     }
 
-    async fn look(&self, client: &EndpointClient) {
+    async fn fetch(&self, client: &EndpointClient) {
         for url in &self.urls {
-            let Ok((200, page)) = client.call(url, &Vec::new(), None, CALL_TIMEOUT).await else { continue };
-            let page = String::from_utf8_lossy(page.get(..LOOKED_AT).unwrap_or(&page)).into_owned();
-            if let Some(version) = find(&page) {
+            let Ok((200, page)) = client.call(url, &Vec::new(), None, FETCH_TIMEOUT).await else { continue };
+            let page = String::from_utf8_lossy(page.get(..MAX_PAGE_LEN).unwrap_or(&page)).into_owned();
+            if let Some(version) = find_version(&page) {
                 lock(&self.known).version = Some(version);
                 return;
             }
@@ -93,10 +93,10 @@ impl Version {
 }
 
 /// The first three numbers with points between them that are a version of today.
-fn find(page: &str) -> Option<String> {
+fn find_version(page: &str) -> Option<String> {
     let words = page.split(|c: char| !(c.is_ascii_digit() || c == '.')).map(|word| word.trim_matches('.'));
     let mut versions = words.filter_map(|word| Some((numbers(word)?, word)));
-    versions.find(|(version, _)| numbers(FLOOR) <= Some(*version)).map(|(_, word)| word.to_owned())
+    versions.find(|(version, _)| numbers(MIN_VERSION) <= Some(*version)).map(|(_, word)| word.to_owned())
 }
 
 /// A version that can be compared. Years are none.
@@ -123,7 +123,7 @@ mod tests {
             ("", None),
         ];
         for (page, want) in cases {
-            assert_eq!(find(page).as_deref(), want, "{page}");
+            assert_eq!(find_version(page).as_deref(), want, "{page}");
         }
     }
 }

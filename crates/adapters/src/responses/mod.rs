@@ -1,5 +1,5 @@
 //! Responses upstreams. A client of the same protocol gets the upstream's own events ([`rewrite`], [`passthrough_reader`]); everyone else, and
-//! everyone whose request must be lowered in its tools, gets a translation ([`request`], [`stream`]).
+//! everyone whose tools must be changed, gets a translation ([`request`], [`stream`]).
 
 mod errors;
 pub mod passthrough_reader;
@@ -45,7 +45,7 @@ impl Responses {
     pub fn prepare(
         &self,
         turn: &TurnRequest,
-        raw: Option<&ClientRequest>,
+        client_request: Option<&ClientRequest>,
         account: Option<&str>,
         limitations: &Limitations,
     ) -> PreparedRequest {
@@ -56,10 +56,16 @@ impl Responses {
             None => owner,
         };
         // A history that somebody broke has to be mended, and only the translation does that.
-        let raw = raw.filter(|raw| raw.protocol == WireProtocol::Responses && is_paired(&turn.items));
-        let rewritten = raw.and_then(|raw| {
-            let rewritten = rewrite::rewrite(&raw.body, &turn.model, &profile, &owner, &raw.seal)?;
-            Some(EncodedRequest { headers: forwarded(&raw.headers, profile.forwards), ..rewritten })
+        let client_request = client_request.filter(|client_request| {
+            client_request.protocol == WireProtocol::Responses && is_paired(&turn.items)
+        });
+        let rewritten = client_request.and_then(|client_request| {
+            let rewritten =
+                rewrite::rewrite(&client_request.body, &turn.model, &profile, &owner, &client_request.seal)?;
+            Some(EncodedRequest {
+                headers: forwarded(&client_request.headers, profile.forwards),
+                ..rewritten
+            })
         });
         match rewritten {
             Some(request) => request.prepare(WireProtocol::Responses, &turn.model, owner).as_passthrough(),
@@ -70,6 +76,9 @@ impl Responses {
     }
 
     /// Sends the turn. Returns once the provider accepted it; its events are still to come.
+    ///
+    /// # Errors
+    /// Why the provider did not take it, and what that teaches.
     pub async fn open(
         &self,
         prepared: &PreparedRequest,

@@ -41,7 +41,7 @@ pub struct ResponsesPassthroughReader {
 }
 
 impl ResponsesPassthroughReader {
-    /// A tap for one answer.
+    /// A reader for one answer.
     pub fn new(context: ReaderContext) -> Self {
         Self { progress: Progress::new(context), has_calls: false, end: None, whole: None }
     }

@@ -1,4 +1,4 @@
-//! What a server of this protocol takes, as data. The writer and the lowering look at these fields and never at a
+//! What a server of this protocol takes, as data. The encoder and the rewriter look at these fields and never at a
 //! provider's name.
 
 use crate::limitation::{Limitation, Limitations};

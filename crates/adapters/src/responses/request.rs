@@ -9,7 +9,6 @@ use latimer_protocol::responses::request::{
 use latimer_protocol::turn::{
     CallOutput, Content, Format, Item, Message, Note, Owner, ReasoningItem, Role, ToolChoice, TurnRequest,
 };
-use serde_json::value::RawValue;
 
 use super::profile::Profile;
 use crate::arguments;
@@ -17,11 +16,7 @@ use crate::limitation::{Features, Limitation};
 use crate::pairing::{NO_OUTPUT, PairedItem, orphan_text, pair};
 use crate::prepared_request::EncodedRequest;
 use crate::tool_names::{ToolNameRule, ToolNames};
-
-/// The schema of a tool that declares none.
-const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
-/// Stands where something was that this model does not see.
-const NOT_SEEN: &str = "(an image or a file stood here; this model does not see such things)";
+use crate::wording;
 
 /// Writes the turn for a server of this profile. `owner` is whose opaque state may go out.
 pub fn write(turn: &TurnRequest, profile: &Profile, owner: &Owner) -> EncodedRequest {
@@ -133,10 +128,8 @@ impl<'a> InputWriter<'a, '_> {
             Content::Refusal(refusal) if by_model => ResponsesPart::Refusal { refusal },
             Content::Refusal(text) => ResponsesPart::InputText { text: text.into() },
             Content::Image(_) | Content::File { .. } if !self.profile.images || by_model => {
-                self.notes.push(Note::request(
-                    "an image or a file was replaced by a note: this model does not see it",
-                ));
-                let text = Cow::Borrowed(NOT_SEEN);
+                self.notes.push(Note::request(wording::IMAGE_NOTE));
+                let text = Cow::Borrowed(wording::IMAGE_PLACEHOLDER);
                 if by_model { ResponsesPart::OutputText { text } } else { ResponsesPart::InputText { text } }
             }
             Content::Image(image) => {
@@ -183,12 +176,11 @@ impl<'a> InputWriter<'a, '_> {
 }
 
 fn tools<'a>(turn: &'a TurnRequest, profile: &Profile, names: &ToolNames) -> Vec<ResponsesTool<'a>> {
-    let empty: &'static RawValue = serde_json::from_str(NO_PARAMETERS).unwrap_or(RawValue::NULL);
     let wire = |tool: &'a latimer_protocol::turn::Tool| ResponsesTool {
         kind: "function",
         name: Cow::Owned(names.provider_name(&tool.name).to_owned()),
         description: tool.description.as_deref(),
-        parameters: tool.parameters.as_deref().unwrap_or(empty),
+        parameters: tool.parameters.as_deref().unwrap_or(wording::empty_schema()),
         strict: profile.strict.then_some(tool.strict.unwrap_or(false)),
     };
     turn.tools.iter().map(wire).collect()

@@ -1,4 +1,4 @@
-//! A client's own Responses request, lowered to what a server takes: everything latimer has no reason to touch goes out byte
+//! A client's own Responses request, rewritten to what a server takes: everything latimer has no reason to touch goes out byte
 //! for byte. Pure.
 
 use std::borrow::Cow;
@@ -25,7 +25,7 @@ struct Kind<'a> {
     kind: Option<Cow<'a, str>>,
 }
 
-/// Lowers the request. `None` when its tools or its pictures have to be changed in a way that the answer must undo: then the
+/// The request for the upstream. `None` when its tools or its pictures have to be changed in a way that the answer must undo: then the
 /// turn has to be translated.
 pub fn rewrite(
     body: &[u8],
@@ -354,7 +354,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_body_is_lowered_or_left(text in "[\\[\\]{}:,\"a1 ]{0,60}", input in "[\\[\\]{}:,\"a1 ]{0,30}") {
+        fn any_body_is_rewritten_or_left(text in "[\\[\\]{}:,\"a1 ]{0,60}", input in "[\\[\\]{}:,\"a1 ]{0,30}") {
             for body in [text.clone(), format!("{{\"input\":{input}}}")] {
                 let owner = Owner::new("o", "m");
                 if let Some(rewritten) = rewrite(body.as_bytes(), "m", &Profile::CHATGPT, &owner, &Seal::default()) {

@@ -1,7 +1,7 @@
 //! Just enough of HTTP/1.1 to be asked: the head of a request.
 
 /// The largest head.
-pub(super) const LIMIT: usize = 64 * 1024;
+pub(super) const MAX_HEAD: usize = 64 * 1024;
 
 /// The head of one request.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ impl Head {
     /// The head at the beginning of `bytes`: `Ok(None)` when it is not whole yet, `Err` when it is none.
     pub(super) fn read(bytes: &[u8]) -> Result<Option<Self>, ()> {
         let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
-            return if bytes.len() > LIMIT { Err(()) } else { Ok(None) };
+            return if bytes.len() > MAX_HEAD { Err(()) } else { Ok(None) };
         };
         let text = bytes.get(..end).and_then(|head| std::str::from_utf8(head).ok()).ok_or(())?;
         let mut lines = text.split("\r\n");

@@ -16,6 +16,7 @@
 //! # std::io::Result::Ok(()) }).unwrap();
 //! ```
 
+mod builders;
 mod head;
 mod play;
 mod record;

@@ -11,7 +11,7 @@ use crate::clock;
 
 /// What is to become of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum After {
+pub(super) enum ConnectionFate {
     KeepAlive,
     Close,
     Reset,
@@ -19,7 +19,7 @@ pub(super) enum After {
 
 /// Plays an answer. Pauses are counted from the start, so that a stream of short ones keeps its rate although timers have
 /// whole milliseconds.
-pub(super) async fn play(ops: &[Op], socket: &mut OwnedWriteHalf) -> io::Result<After> {
+pub(super) async fn play(ops: &[Op], socket: &mut OwnedWriteHalf) -> io::Result<ConnectionFate> {
     let mut due = clock::now();
     let cursor = Cursor { stack: vec![Level { ops, next: 0, again: 0 }] };
     for op in cursor {
@@ -30,12 +30,12 @@ pub(super) async fn play(ops: &[Op], socket: &mut OwnedWriteHalf) -> io::Result<
                 sleep_until(due).await;
             }
             Op::Stall => std::future::pending::<()>().await,
-            Op::Cut | Op::Close => return Ok(After::Close),
-            Op::Reset => return Ok(After::Reset),
+            Op::Cut | Op::Close => return Ok(ConnectionFate::Close),
+            Op::Reset => return Ok(ConnectionFate::Reset),
             Op::Repeat(..) => {}
         }
     }
-    Ok(After::KeepAlive)
+    Ok(ConnectionFate::KeepAlive)
 }
 
 /// Walks nested repetitions without recursion.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::sync::lock;
 
 /// Requests kept; a soak must not grow.
-const KEPT: usize = 10_000;
+const MAX_RECORDED: usize = 10_000;
 
 /// One request.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,7 +50,7 @@ pub(super) struct Log {
 impl Log {
     pub(super) fn keep(&self, recorded: RecordedRequest) {
         let mut requests = lock(&self.requests);
-        if requests.len() == KEPT {
+        if requests.len() == MAX_RECORDED {
             requests.pop_front();
         }
         requests.push_back(recorded);

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::scenario::{Encoding, Framing, ReasoningField, ScriptedAnswer, Step};
 
 /// Repeated bytes are joined up to about this size.
-const BLOCK: usize = 64 * 1024;
+const BLOCK_SIZE: usize = 64 * 1024;
 
 /// One operation on a socket.
 #[derive(Debug, Clone, PartialEq)]
@@ -328,7 +328,7 @@ impl AnswerWriter {
             return true;
         }
         if let [Op::Write(bytes)] = inner.ops.as_slice() {
-            let per_block = (BLOCK / bytes.len().max(1)).max(1);
+            let per_block = (BLOCK_SIZE / bytes.len().max(1)).max(1);
             let per_block = u64::try_from(per_block).unwrap_or(1).min(times);
             let (blocks, left) = (times / per_block, times % per_block);
             let copies = |count: u64| bytes.repeat(usize::try_from(count).unwrap_or(1));

@@ -14,7 +14,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::head::Head;
-use super::play::{After, play};
+use super::play::{ConnectionFate, play};
 use super::record::{Log, RecordedRequest};
 use super::render::{Rendered, render};
 use super::scenario::{Scenario, ScriptedAnswer};
@@ -42,7 +42,7 @@ pub struct Provider {
 }
 
 /// What all connections share.
-struct Stage {
+struct ServerState {
     answers: Vec<Rendered>,
     models: Rendered,
     unknown: Rendered,
@@ -54,11 +54,17 @@ struct Stage {
 
 impl Provider {
     /// Serves a scenario on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// Where no port can be bound, or the scenario has no answers.
     pub async fn start(scenario: Scenario) -> io::Result<Self> {
         Self::bind(SocketAddr::from(([127, 0, 0, 1], 0)), scenario).await
     }
 
     /// Serves a scenario on this address.
+    ///
+    /// # Errors
+    /// Where the address cannot be bound, or the scenario has no answers.
     pub async fn bind(address: SocketAddr, scenario: Scenario) -> io::Result<Self> {
         if scenario.answers.is_empty() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the scenario has no answers"));
@@ -66,8 +72,8 @@ impl Provider {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let log = Arc::new(Log::default());
-        let stage = Arc::new(Stage::new(&scenario, Arc::clone(&log)));
-        let task = tokio::spawn(accept(listener, stage));
+        let state = Arc::new(ServerState::new(&scenario, Arc::clone(&log)));
+        let task = tokio::spawn(accept(listener, state));
         Ok(Self { address, log, task })
     }
 
@@ -114,7 +120,7 @@ impl Drop for Provider {
     }
 }
 
-impl Stage {
+impl ServerState {
     fn new(scenario: &Scenario, log: Arc<Log>) -> Self {
         let models: Vec<Value> = scenario
             .models
@@ -179,19 +185,19 @@ fn last_text(body: &Value) -> String {
     }
 }
 
-async fn accept(listener: TcpListener, stage: Arc<Stage>) {
+async fn accept(listener: TcpListener, state: Arc<ServerState>) {
     // The set goes with this task, and the connections with the set.
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((socket, _)) => {
-                    let number = Log::add(&stage.log.connections);
-                    let stage = Arc::clone(&stage);
+                    let number = Log::add(&state.log.connections);
+                    let state = Arc::clone(&state);
                     connections.spawn(async move {
-                        let _open = Open::new(&stage.log.open);
+                        let _open = OpenConnection::new(&state.log.open);
                         // A connection that breaks is the client's affair; it was counted where it matters.
-                        let _ = serve(socket, &stage, number).await;
+                        let _ = serve(socket, &state, number).await;
                     });
                 }
                 // Out of file descriptors, most likely: wait for some to come back.
@@ -203,44 +209,44 @@ async fn accept(listener: TcpListener, stage: Arc<Stage>) {
 }
 
 /// Counts a connection while it lives, aborted ones too.
-struct Open<'a>(&'a AtomicUsize);
+struct OpenConnection<'a>(&'a AtomicUsize);
 
-impl<'a> Open<'a> {
+impl<'a> OpenConnection<'a> {
     fn new(count: &'a AtomicUsize) -> Self {
         count.fetch_add(1, Ordering::Relaxed);
         Self(count)
     }
 }
 
-impl Drop for Open<'_> {
+impl Drop for OpenConnection<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-async fn serve(socket: TcpStream, stage: &Stage, number: usize) -> io::Result<()> {
+async fn serve(socket: TcpStream, state: &ServerState, number: usize) -> io::Result<()> {
     socket.set_nodelay(true)?;
     let (mut input, mut output) = socket.into_split();
     let mut waiting = Vec::with_capacity(16 * 1024);
     while let Some((head, body)) = next_request(&mut input, &mut waiting).await? {
-        let body = if stage.record || stage.by_text {
+        let body = if state.record || state.by_text {
             serde_json::from_slice(&body).unwrap_or(Value::Null)
         } else {
             Value::Null
         };
-        let answer = stage.answer(&head, &body);
-        if stage.record {
-            stage.keep(head, body, number);
+        let answer = state.answer(&head, &body);
+        if state.record {
+            state.keep(head, body, number);
         }
         match perform(answer, &mut input, &mut output, &mut waiting).await {
-            Ok(After::KeepAlive) => {}
-            Ok(After::Close) => return Ok(()),
-            Ok(After::Reset) => {
+            Ok(ConnectionFate::KeepAlive) => {}
+            Ok(ConnectionFate::Close) => return Ok(()),
+            Ok(ConnectionFate::Reset) => {
                 let socket = input.reunite(output).map_err(io::Error::other)?;
                 return socket.set_zero_linger();
             }
             Err(error) => {
-                Log::add(&stage.log.disconnects);
+                Log::add(&state.log.disconnects);
                 return Err(error);
             }
         }
@@ -254,7 +260,7 @@ async fn perform(
     input: &mut OwnedReadHalf,
     output: &mut OwnedWriteHalf,
     waiting: &mut Vec<u8>,
-) -> io::Result<After> {
+) -> io::Result<ConnectionFate> {
     let mut playing = std::pin::pin!(play(&answer.ops, output));
     loop {
         tokio::select! {

@@ -33,6 +33,9 @@ pub struct Service {
 
 impl Service {
     /// Begins to answer on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// Where no port can be bound.
     pub async fn start(script: Vec<(&'static str, u16, Value)>) -> io::Result<Self> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let base = format!("http://{}", listener.local_addr()?);

@@ -15,9 +15,9 @@ use super::cause;
 use super::inflate::Inflate;
 
 /// How long the rest of a finished answer may take before its connection is given up.
-const LINGER: Duration = Duration::from_millis(250);
+const LINGER_TIMEOUT: Duration = Duration::from_millis(250);
 /// How many bytes such a rest may have.
-const LINGER_BYTES: usize = 16 * 1024;
+const MAX_LINGER_BYTES: usize = 16 * 1024;
 
 enum Source {
     Wire { incoming: Incoming, host: Arc<str> },
@@ -84,7 +84,7 @@ impl Body {
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
                 let rest = async {
-                    let mut left = LINGER_BYTES;
+                    let mut left = MAX_LINGER_BYTES;
                     while let Some(Ok(chunk)) = poll_fn(|cx| self.poll_source(cx)).await {
                         left = left.saturating_sub(chunk.len());
                         if left == 0 {
@@ -92,7 +92,7 @@ impl Body {
                         }
                     }
                 };
-                let _ = tokio::time::timeout(LINGER, rest).await;
+                let _ = tokio::time::timeout(LINGER_TIMEOUT, rest).await;
             });
         }
     }

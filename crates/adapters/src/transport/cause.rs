@@ -36,7 +36,7 @@ pub(super) fn of_request(error: &legacy::Error, host: &str) -> Failure {
             let kind = if error.is_connect() { Kind::Unreachable } else { Kind::Interrupted };
             Failure::new(kind, format!("{host} could not be asked: {}", innermost(error)))
         }
-        cause => say(&cause, host),
+        cause => describe(&cause, host),
     }
 }
 
@@ -50,7 +50,7 @@ pub(super) fn of_body(error: &hyper::Error, host: &str) -> Failure {
     Failure::new(Kind::Interrupted, format!("{host} {detail} in the middle of its answer"))
 }
 
-fn say(cause: &Cause, host: &str) -> Failure {
+fn describe(cause: &Cause, host: &str) -> Failure {
     let (kind, message) = match cause {
         Cause::Refused => (
             Kind::Unreachable,
@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn every_sentence_names_the_host() {
         for cause in [Cause::Refused, Cause::Dns, Cause::Tls("x".to_owned()), Cause::NotHttp, Cause::Lost] {
-            assert!(say(&cause, "api.example").message.contains("api.example"), "{cause:?}");
+            assert!(describe(&cause, "api.example").message.contains("api.example"), "{cause:?}");
         }
     }
 }

@@ -29,15 +29,15 @@ use crate::clock;
 use crate::sync::lock;
 
 /// Largest block of response headers.
-const HEADER_BYTES: usize = 64 * 1024;
+const MAX_HEADER_BYTES: usize = 64 * 1024;
 /// Most response headers.
-const HEADER_LINES: usize = 200;
+const MAX_HEADER_LINES: usize = 200;
 /// Shorter than the 60 s and more after which common front servers hang up, so that few pooled connections are stale.
-const POOL_IDLE: Duration = Duration::from_secs(50);
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 /// Idle connections kept to one host.
 const POOL_SIZE: usize = 128;
 /// Connections remembered as used before; ports come back, so the memory may be wiped at any time.
-const SEEN: usize = 4096;
+const MAX_REMEMBERED: usize = 4096;
 
 /// How a client connects.
 #[derive(Debug, Clone)]
@@ -67,7 +67,7 @@ pub struct Http {
     /// Made at the first https request: reading the trust store is most of a cold start.
     tls: OnceCell<ClientPair<HttpsConnector<HttpConnector>>>,
     /// Local addresses of connections that answered before. One of them dying without an answer was merely stale.
-    seen: Mutex<HashSet<SocketAddr>>,
+    used: Mutex<HashSet<SocketAddr>>,
 }
 
 /// One client with a pool, and one that always makes a new connection.
@@ -96,10 +96,13 @@ impl Http {
     /// A client that connects when it is first used.
     pub fn new(options: HttpOptions) -> Self {
         let plain = ClientPair::new(&tcp(options.connect, true));
-        Self { options, plain, tls: OnceCell::new(), seen: Mutex::default() }
+        Self { options, plain, tls: OnceCell::new(), used: Mutex::default() }
     }
 
     /// Sends `body` to `url` and waits for the headers of the answer, at most `first_byte`.
+    ///
+    /// # Errors
+    /// Where the address is none, nothing answered in time, or the connection broke before the headers.
     pub async fn post(
         &self,
         url: &str,
@@ -111,6 +114,9 @@ impl Http {
     }
 
     /// Asks for `url` and waits for the headers of the answer, at most `first_byte`.
+    ///
+    /// # Errors
+    /// Where the address is none, nothing answered in time, or the connection broke before the headers.
     pub async fn get(
         &self,
         url: &str,
@@ -121,6 +127,9 @@ impl Http {
     }
 
     /// Deletes `url` and waits for the headers of the answer, at most `first_byte`.
+    ///
+    /// # Errors
+    /// Where the address is none, nothing answered in time, or the connection broke before the headers.
     pub async fn delete(
         &self,
         url: &str,
@@ -165,11 +174,11 @@ impl Http {
         let deadline = clock::now() + first_byte;
         match self.attempt(&clients.pooled, outgoing, deadline, first_byte).await {
             Ok(response) => Ok(response),
-            Err(lost) if lost.stale => {
+            Err(failed) if failed.stale => {
                 let again = self.attempt(&clients.fresh, outgoing, deadline, first_byte).await;
-                again.map_err(|lost| lost.failure)
+                again.map_err(|failed| failed.failure)
             }
-            Err(lost) => Err(lost.failure),
+            Err(failed) => Err(failed.failure),
         }
     }
 
@@ -223,11 +232,11 @@ impl Http {
 
     fn remember(&self, extensions: &Extensions) {
         if let Some(info) = extensions.get::<HttpInfo>() {
-            let mut seen = lock(&self.seen);
-            if seen.len() >= SEEN {
-                seen.clear();
+            let mut used = lock(&self.used);
+            if used.len() >= MAX_REMEMBERED {
+                used.clear();
             }
-            seen.insert(info.local_addr());
+            used.insert(info.local_addr());
         }
     }
 
@@ -236,8 +245,8 @@ impl Http {
         if let Some(connected) = error.connect_info() {
             connected.get_extras(&mut extensions);
         }
-        let seen = lock(&self.seen);
-        extensions.get::<HttpInfo>().is_some_and(|info| seen.contains(&info.local_addr()))
+        let used = lock(&self.used);
+        extensions.get::<HttpInfo>().is_some_and(|info| used.contains(&info.local_addr()))
     }
 }
 
@@ -245,13 +254,13 @@ impl<C: Connect + Clone> ClientPair<C> {
     fn new(connector: &C) -> Self {
         let client = |idle: usize| {
             Client::builder(TokioExecutor::new())
-                .pool_idle_timeout(POOL_IDLE)
+                .pool_idle_timeout(POOL_IDLE_TIMEOUT)
                 .pool_max_idle_per_host(idle)
                 .pool_timer(TokioTimer::new())
                 .timer(TokioTimer::new())
-                .http1_max_buf_size(HEADER_BYTES)
-                .http1_max_headers(HEADER_LINES)
-                .http2_max_header_list_size(u32::try_from(HEADER_BYTES).unwrap_or(u32::MAX))
+                .http1_max_buf_size(MAX_HEADER_BYTES)
+                .http1_max_headers(MAX_HEADER_LINES)
+                .http2_max_header_list_size(u32::try_from(MAX_HEADER_BYTES).unwrap_or(u32::MAX))
                 .http2_initial_stream_window_size(512 * 1024)
                 .http2_initial_connection_window_size(16 * 1024 * 1024)
                 // A peer that vanished is noticed although nothing is written to it.

@@ -9,11 +9,11 @@ use hyper::header::CONTENT_ENCODING;
 use latimer_protocol::failure::{Failure, Kind};
 
 /// Bytes given to the decoder at a time: with a factor of about 1000 at most, this bounds what one step can produce.
-const STEP: usize = 4 * 1024;
+const STEP_LEN: usize = 4 * 1024;
 /// From here on the factor counts.
-const FREE: u64 = 1024 * 1024;
-/// The largest factor past [`FREE`]; text compresses about 5 : 1, a bomb 1000 : 1.
-const FACTOR: u64 = 100;
+const UNCHECKED_BYTES: u64 = 1024 * 1024;
+/// The largest factor past [`UNCHECKED_BYTES`]; text compresses about 5 : 1, a bomb 1000 : 1.
+const MAX_FACTOR: u64 = 100;
 
 enum Decoder {
     Gzip(GzDecoder<Vec<u8>>),
@@ -60,7 +60,7 @@ impl Inflate {
     /// The next decompressed piece of what was fed, or `None` when more is needed.
     pub(super) fn next(&mut self) -> Option<Result<Bytes, Failure>> {
         while !self.waiting.is_empty() {
-            let step = self.waiting.len().min(STEP);
+            let step = self.waiting.len().min(STEP_LEN);
             self.taken += step as u64;
             let result = self.decoder.write(self.waiting.get(..step).unwrap_or_default());
             self.waiting.advance(step);
@@ -87,11 +87,11 @@ impl Inflate {
 
     fn give(&mut self, out: Vec<u8>) -> Result<Bytes, Failure> {
         self.given += out.len() as u64;
-        if self.given > FREE && self.given > self.taken.saturating_mul(FACTOR) {
+        if self.given > UNCHECKED_BYTES && self.given > self.taken.saturating_mul(MAX_FACTOR) {
             return Err(Failure::new(
                 Kind::TooLarge,
                 format!(
-                    "the provider's compressed answer grows more than {FACTOR} times when it is unpacked"
+                    "the provider's compressed answer grows more than {MAX_FACTOR} times when it is unpacked"
                 ),
             ));
         }

@@ -134,7 +134,7 @@ fn references_that_double_do_not_explode() {
         "properties": { "bomb": { "$ref": "#/$defs/d0" }, "own": { "type": "number", "description": "kept" } },
     });
     let rewritten = rewrite(&schema);
-    assert!(rewritten.to_string().len() < 2 * LARGEST, "{} bytes", rewritten.to_string().len());
+    assert!(rewritten.to_string().len() < 2 * MAX_INLINED_BYTES, "{} bytes", rewritten.to_string().len());
     assert_eq!(rewritten["properties"]["own"], json!({ "type": "number", "description": "kept" }));
 }
 
@@ -157,7 +157,7 @@ fn any_schema() -> impl Strategy<Value = Value> {
     })
 }
 
-/// What is wrong with a lowered schema.
+/// What is wrong with a rewritten schema.
 fn fault(schema: &Value) -> Option<String> {
     const KNOWN: [&str; 8] =
         ["type", "description", "nullable", "enum", "format", "items", "properties", "required"];

@@ -1,16 +1,17 @@
-//! What the form of plain strings has no field for, in words: the tools, which of them must be used, the form of the answer. Pure.
+//! The tools of a turn in words, for the form of plain strings, which has no field for them: how they are called, and which of
+//! them must be. Pure.
 
-use latimer_protocol::turn::{Format, Tool, ToolChoice, TurnRequest};
+use latimer_protocol::turn::{Tool, ToolChoice, TurnRequest};
 
 use crate::tool_names::ToolNames;
 
 /// The most of the list of tools with their schemas, in bytes; a longer one holds names and descriptions only.
-const LONGEST: usize = 32 * 1024;
+const MAX_TOOL_LIST: usize = 32 * 1024;
 /// The most of one description, in characters.
-const DESCRIPTION: usize = 600;
+const MAX_DESCRIPTION: usize = 600;
 /// How a call is written. The provider's own way of showing earlier calls, so that the model sees one way only; `arguments` may
 /// be the object itself, which models write with fewer slips than JSON inside of a string.
-const HOW: &str = "To use a tool, write one JSON object on a line of its own, and nothing behind it: {\"type\":\"tool-call\",\"id\":\"call_1\",\"name\":\"TOOL\",\"arguments\":{…}}. The result comes in the next message.";
+const CALL_SYNTAX: &str = "To use a tool, write one JSON object on a line of its own, and nothing behind it: {\"type\":\"tool-call\",\"id\":\"call_1\",\"name\":\"TOOL\",\"arguments\":{…}}. The result comes in the next message.";
 
 /// The tools and how one of them is called; `None` where no call is wanted.
 pub(super) fn tools(turn: &TurnRequest, names: &ToolNames) -> Option<String> {
@@ -18,7 +19,7 @@ pub(super) fn tools(turn: &TurnRequest, names: &ToolNames) -> Option<String> {
         return None;
     }
     let whole = list(&turn.tools, names, true);
-    let list = if whole.len() > LONGEST { list(&turn.tools, names, false) } else { whole };
+    let list = if whole.len() > MAX_TOOL_LIST { list(&turn.tools, names, false) } else { whole };
     let demand = match &turn.tool_choice {
         ToolChoice::Auto | ToolChoice::None => String::new(),
         ToolChoice::Required => " The next answer must use a tool.".to_owned(),
@@ -26,7 +27,7 @@ pub(super) fn tools(turn: &TurnRequest, names: &ToolNames) -> Option<String> {
             format!(" The next answer must use the tool `{}`.", names.provider_name(name))
         }
     };
-    Some(format!("{list}{HOW}{demand}"))
+    Some(format!("{list}{CALL_SYNTAX}{demand}"))
 }
 
 fn list(tools: &[Tool], names: &ToolNames, schemas: bool) -> String {
@@ -36,7 +37,7 @@ fn list(tools: &[Tool], names: &ToolNames, schemas: bool) -> String {
         text.push_str(names.provider_name(&tool.name));
         if let Some(description) = &tool.description {
             text.push_str(": ");
-            text.extend(description.chars().take(DESCRIPTION));
+            text.extend(description.chars().take(MAX_DESCRIPTION));
         }
         if let Some(schema) = tool.parameters.as_ref().filter(|_| schemas) {
             text.push_str("\n  arguments: ");
@@ -45,18 +46,6 @@ fn list(tools: &[Tool], names: &ToolNames, schemas: bool) -> String {
         text.push('\n');
     }
     text
-}
-
-/// The form the answer must have, which has no field in either form of a request.
-pub(super) fn format(format: &Format) -> Option<String> {
-    match format {
-        Format::Text => None,
-        Format::JsonObject => Some("Answer with one JSON object, and nothing else.".to_owned()),
-        Format::JsonSchema { schema, .. } => Some(format!(
-            "Answer with one JSON object that follows this JSON Schema, and nothing else:\n{}",
-            schema.get()
-        )),
-    }
 }
 
 #[cfg(test)]
@@ -76,7 +65,7 @@ mod tests {
         TurnRequest { tools: vec![tool], tool_choice: choice, ..TurnRequest::default() }
     }
 
-    fn told(schema: &str, choice: ToolChoice) -> Option<String> {
+    fn prompt(schema: &str, choice: ToolChoice) -> Option<String> {
         let turn = turn(schema, choice);
         tools(&turn, &ToolNames::new(&turn, ToolNameRule::COMMON))
     }
@@ -85,29 +74,31 @@ mod tests {
 
     #[test]
     fn tools_are_told_as_far_as_they_are_wanted() {
-        let told_of = |choice| told(SCHEMA, choice).unwrap_or_default();
-        let usual = told_of(ToolChoice::Auto);
+        let prompt_of = |choice| prompt(SCHEMA, choice).unwrap_or_default();
+        let usual = prompt_of(ToolChoice::Auto);
         assert_eq!(
             usual,
-            format!("These tools can be used:\n- shell: Runs a command.\n  arguments: {SCHEMA}\n{HOW}")
+            format!(
+                "These tools can be used:\n- shell: Runs a command.\n  arguments: {SCHEMA}\n{CALL_SYNTAX}"
+            )
         );
-        assert_eq!(told(SCHEMA, ToolChoice::None), None);
-        assert_eq!(told_of(ToolChoice::Required), format!("{usual} The next answer must use a tool."));
-        let named = told_of(ToolChoice::Function("shell".into()));
+        assert_eq!(prompt(SCHEMA, ToolChoice::None), None);
+        assert_eq!(prompt_of(ToolChoice::Required), format!("{usual} The next answer must use a tool."));
+        let named = prompt_of(ToolChoice::Function("shell".into()));
         assert_eq!(named, format!("{usual} The next answer must use the tool `shell`."));
     }
 
     #[test]
     fn a_long_list_has_no_schemas() {
-        let long = format!(r#"{{"type":"object","description":"{}"}}"#, "x".repeat(LONGEST));
-        let told = told(&long, ToolChoice::Auto).expect("told");
-        assert_eq!(told, format!("These tools can be used:\n- shell: Runs a command.\n{HOW}"));
+        let long = format!(r#"{{"type":"object","description":"{}"}}"#, "x".repeat(MAX_TOOL_LIST));
+        let prompt = prompt(&long, ToolChoice::Auto).expect("told");
+        assert_eq!(prompt, format!("These tools can be used:\n- shell: Runs a command.\n{CALL_SYNTAX}"));
     }
 
     #[test]
     fn a_call_as_announced_and_as_shown_in_the_history_is_read_as_that_call() {
         let announced =
-            HOW.split_once(": ").and_then(|(_, rest)| rest.split_once(". The")).expect("a pattern").0;
+            CALL_SYNTAX.split_once(": ").and_then(|(_, rest)| rest.split_once(". The")).expect("a pattern").0;
         let announced = announced.replace("TOOL", "shell").replace("{…}", r#"{"cmd":"ls"}"#);
         let shown = r#"{"type":"tool-call","id":"call_1","name":"shell","arguments":"{\"cmd\":\"ls\"}"}"#;
         for line in [announced.as_str(), shown] {

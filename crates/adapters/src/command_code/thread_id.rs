@@ -2,9 +2,11 @@
 
 use latimer_protocol::turn::{Content, Item, Message, Role, TurnRequest};
 
+use crate::wording;
+
 /// The conversation's own name where it is a UUID, else one made of the name; without a name, of what was said before the first
 /// answer, which is sent again with each turn.
-pub(super) fn id(turn: &TurnRequest) -> String {
+pub(super) fn of(turn: &TurnRequest) -> String {
     match turn.conversation.as_deref() {
         Some(name) if is_uuid(name) => name.to_owned(),
         Some(name) => uuid(&[name].into_iter()),
@@ -34,12 +36,9 @@ fn beginning(items: &[Item]) -> impl Iterator<Item = &str> + Clone {
 fn uuid<'a>(texts: &(impl Iterator<Item = &'a str> + Clone)) -> String {
     let half = |seed: u64| {
         // No text holds the byte that stands between two of them.
-        texts
-            .clone()
-            .flat_map(|text| text.bytes().chain([0xff]))
-            .fold(seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+        wording::fnv1a(seed, texts.clone().flat_map(|text| text.bytes().chain([0xff])))
     };
-    let hex = format!("{:016x}{:016x}", half(0xcbf2_9ce4_8422_2325), half(0x6c62_272e_07bb_0142));
+    let hex = format!("{:016x}{:016x}", half(wording::FNV_SEED), half(0x6c62_272e_07bb_0142));
     format!("{}-{}-4{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
 }
 
@@ -52,7 +51,7 @@ mod tests {
             Item::Message(Message { role: *role, content: vec![Content::Text((*text).into())] })
         };
         let items = said.iter().map(message).collect();
-        id(&TurnRequest { conversation: name.map(str::to_owned), items, ..TurnRequest::default() })
+        of(&TurnRequest { conversation: name.map(str::to_owned), items, ..TurnRequest::default() })
     }
 
     #[test]
