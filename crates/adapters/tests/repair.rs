@@ -121,6 +121,57 @@ fn there_is_a_question_only_for_what_was_meant_as_a_call() {
     }
 }
 
+const BROKEN: &str = "<tool_call>{\"name\": oops}</tool_call>";
+
+/// What the client gets of an answer and of the answer to its hidden question, notes aside.
+fn run_twice(resumes: u32, first: Vec<TurnEvent<'_>>, second: Vec<TurnEvent<'_>>) -> Vec<String> {
+    let mut record = RecordedEvents::default();
+    let mut repair = repair(RepairLevel::Parse, resumes);
+    for event in first {
+        repair.event(event, &mut record);
+    }
+    assert!(repair.question().is_some(), "the model is asked again");
+    let mut next = repair.follow_up();
+    for event in second {
+        next.event(event, &mut record);
+    }
+    next.give_up(&mut record);
+    record.lines.into_iter().filter(|line| !line.starts_with("note ")).collect()
+}
+
+#[test]
+fn what_was_withheld_is_given_up_for_a_call_and_shown_without_one() {
+    let first = || vec![TurnEvent::Text("I look.\n"), TurnEvent::Text(BROKEN), stop()];
+    let call = run_twice(0, first(), vec![TurnEvent::Text("Sorry. "), TurnEvent::Text(CALL), stop()]);
+    assert_eq!(call[..2], ["text \"I look.\"", "call 0 - read_file"], "{call:?}");
+    assert_eq!(call.last().map(String::as_str), Some("finished tool_calls"));
+    assert!(!call.concat().contains("Sorry"), "the hidden reply is not for the client: {call:?}");
+    let none = run_twice(0, first(), vec![TurnEvent::Text("I cannot."), stop()]);
+    assert!(none.concat().contains("oops") && !none.concat().contains("I cannot"), "{none:?}");
+    assert_eq!(none.last().map(String::as_str), Some("finished stop"));
+}
+
+#[test]
+fn a_failed_follow_up_leaves_the_answer_as_it_was() {
+    let broke = FinishReason::Failed(Failure::new(Kind::Interrupted, "cut"));
+    let lines = run_twice(0, vec![TurnEvent::Text(BROKEN), stop()], vec![TurnEvent::Finished(broke)]);
+    assert!(lines[0].contains("oops"), "{lines:?}");
+    assert_eq!(lines[1..], ["finished stop"]);
+}
+
+#[test]
+fn an_answer_goes_on_where_a_limit_cut_it_or_ends_there() {
+    let first = || vec![TurnEvent::Text("One two three four"), TurnEvent::Finished(FinishReason::Length)];
+    let joined = run_twice(1, first(), vec![TurnEvent::Text("One two three four five"), stop()]);
+    assert_eq!(
+        joined,
+        ["text \"One two three four\"", "text \" \"", "text \"five\"", "finished stop"],
+        "what was repeated is not shown twice"
+    );
+    let other = run_twice(1, first(), vec![TurnEvent::Text("Something else."), stop()]);
+    assert_eq!(other, ["text \"One two three four\"", "finished length"]);
+}
+
 #[test]
 fn without_tools_there_is_nothing_to_repair() {
     assert!(RepairPlan::new(RepairLevel::Parse, 2, &TurnRequest::default()).is_none());

@@ -302,6 +302,12 @@ mod tests {
     }
 
     #[test]
+    fn a_note_makes_no_event_larger() {
+        let failure = std::mem::size_of::<crate::failure::Failure>();
+        assert!(std::mem::size_of::<Note>() <= failure, "events are handed on by value");
+    }
+
+    #[test]
     fn a_note_is_written_once_for_people() {
         let found = RepairNote::CallInText {
             dialect: "hermes",
