@@ -1,8 +1,6 @@
 //! `cargo xtask fuzz`: every target for a while.
 
-use anyhow::bail;
-
-use crate::{cargo, root, say, sh};
+use crate::{cargo, require, root, say, sh};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct FuzzArgs {
@@ -14,11 +12,15 @@ pub(crate) struct FuzzArgs {
     target: Option<String>,
 }
 
-pub(crate) fn run(args: &FuzzArgs) -> anyhow::Result<()> {
-    let installed = cargo(&["fuzz", "--version"]).output().is_ok_and(|output| output.status.success());
-    if !installed {
-        bail!("cargo-fuzz is not installed; `cargo install cargo-fuzz` installs it");
+impl FuzzArgs {
+    /// One target alone.
+    pub(crate) fn only(target: &str, seconds: u32) -> Self {
+        Self { seconds, target: Some(target.to_owned()) }
     }
+}
+
+pub(crate) fn run(args: &FuzzArgs) -> anyhow::Result<()> {
+    require("fuzz")?;
     for entry in std::fs::read_dir(root().join("fuzz/fuzz_targets"))? {
         let path = entry?.path();
         let Some(target) = path.file_stem().and_then(|stem| stem.to_str()) else { continue };

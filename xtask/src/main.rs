@@ -71,3 +71,11 @@ fn say(line: &str) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
+
+/// Fails with the command that helps where this tool of cargo's is missing.
+fn require(tool: &str) -> anyhow::Result<()> {
+    if cargo(&[tool, "--version"]).output().is_ok_and(|output| output.status.success()) {
+        return Ok(());
+    }
+    bail!("cargo-{tool} is not installed; `cargo install --locked cargo-{tool}` installs it")
+}
