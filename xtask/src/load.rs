@@ -128,7 +128,7 @@ pub(crate) fn streams(
     Ok(times)
 }
 
-/// The median.
+/// The middle one of these times, in order; the upper one of two, and zero where there are none.
 pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
     times.sort();
     times.get(times.len() / 2).copied().unwrap_or_default()
