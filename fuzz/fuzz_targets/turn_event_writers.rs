@@ -1,7 +1,7 @@
 //! Whatever the order of turn events, every protocol's client gets one legal stream, items never overlap, and no text is lost.
 #![no_main]
 
-use latimer_protocol::turn::{EventSink as _, FinishReason, Seal, TurnEvent};
+use latimer_protocol::turn::{FinishReason, Seal, TurnEvent};
 use latimer_protocol::{anthropic, chat, gemini, responses};
 use latimer_proxy::inbound::client_behaviour::{ANY_CLIENT, CODEX};
 use latimer_proxy::inbound::gemini::names::Names;

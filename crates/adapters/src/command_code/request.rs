@@ -117,7 +117,7 @@ impl<'a> CommandCodeWriter<'a, '_> {
             PairedItem::Call(call, id) => self.call(call, id),
             PairedItem::Output(output, id) => self.output(output, id),
             PairedItem::Orphan(output) => {
-                self.push("user", CommandCodeBlock::Text { text: orphan_text(output).into() })
+                self.push("user", CommandCodeBlock::Text { text: orphan_text(output).into() });
             }
         }
     }

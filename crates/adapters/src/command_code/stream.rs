@@ -120,7 +120,7 @@ impl CommandCodeReader {
                 ));
             }
             CommandCodeEventKind::Unnamed if event.finish_reason.some().is_some() => {
-                self.document(event, sink)
+                self.document(event, sink);
             }
             _ => sink.event(TurnEvent::Note(StreamNote::UnknownEvent.into())),
         }

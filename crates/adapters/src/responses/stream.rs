@@ -45,10 +45,10 @@ impl ResponsesReader {
         let index = event.output_index.0.unwrap_or(0);
         match ResponsesEventKind::of(event.kind.some().unwrap_or_default()) {
             ResponsesEventKind::OutputTextDelta => {
-                self.words(index, event.delta.some(), TurnEvent::Text, sink)
+                self.words(index, event.delta.some(), TurnEvent::Text, sink);
             }
             ResponsesEventKind::RefusalDelta => {
-                self.words(index, event.delta.some(), TurnEvent::Refusal, sink)
+                self.words(index, event.delta.some(), TurnEvent::Refusal, sink);
             }
             ResponsesEventKind::SummaryTextDelta | ResponsesEventKind::ReasoningTextDelta => {
                 self.has_thoughts |= event.delta.some().is_some();
@@ -82,14 +82,14 @@ impl ResponsesReader {
                 }
             }
             ResponsesEventKind::Created | ResponsesEventKind::InProgress | ResponsesEventKind::Queued => {
-                self.progress.begin(sink)
+                self.progress.begin(sink);
             }
             kind @ (ResponsesEventKind::Completed
             | ResponsesEventKind::Incomplete
             | ResponsesEventKind::Failed
             | ResponsesEventKind::Cancelled) => self.end(kind, event.response.0.as_ref(), sink),
             ResponsesEventKind::Error => {
-                self.end = Some(FinishReason::Failed(errors::event(event, &self.progress.context)))
+                self.end = Some(FinishReason::Failed(errors::event(event, &self.progress.context)));
             }
             ResponsesEventKind::SummaryPartAdded | ResponsesEventKind::Other => {}
         }
