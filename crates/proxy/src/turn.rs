@@ -38,12 +38,12 @@ use crate::clock;
 use crate::compactor::Compactor;
 use crate::http::reply::{Reply, error_response, json};
 use crate::inbound::client_protocol::{ClientProtocol, RefusalBody};
-use crate::inbound::responses::error;
 use crate::inbound::wire::http_error::HttpError;
 use crate::inbound::writer::WriterSeed;
 use crate::inbound::writer::answer::Answer;
 use crate::lifecycle::force_stop::ForceStop;
 use crate::lifecycle::open_turns::OpenTurn;
+use crate::route::attempt::policy::is_transient;
 use crate::route::attempt::{AttemptRequest, Attempts, Progress};
 use crate::route::endpoint_set::{EndpointSet, RouteTarget};
 use crate::store::Store;
@@ -225,7 +225,7 @@ async fn until_first_event(
 ) -> Result<TurnBody, HttpError> {
     match tokio::time::timeout(STATUS_TIMEOUT, std::future::poll_fn(|cx| body.poll_first(cx))).await {
         Ok(Progress::Failed(failure))
-            if protocol.behaviour().prefers_failed_streams && error::is_passing(&failure) =>
+            if protocol.behaviour().prefers_failed_streams && is_transient(&failure) =>
         {
             body.fail(&failure);
         }

@@ -8,7 +8,7 @@ const WINDOW: Duration = Duration::from_secs(10);
 /// One retry for this many requests.
 const REQUESTS_PER_RETRY: usize = 5;
 /// Always allowed, so that a single person is never refused a retry for being alone.
-const FLOOR: usize = 10;
+const MIN_RETRIES: usize = 10;
 
 /// Counts requests and retries of one endpoint over the last ten seconds.
 #[derive(Debug, Default)]
@@ -24,17 +24,26 @@ impl Budget {
         self.requests.push_back(now);
     }
 
+    /// Whether one more retry is allowed now.
+    pub fn has_retry(&self, now: Instant) -> bool {
+        let allowed = MIN_RETRIES.max(recent(&self.requests, now) / REQUESTS_PER_RETRY);
+        recent(&self.retries, now) < allowed
+    }
+
     /// Takes one retry, or says that the budget is spent.
-    pub fn retry(&mut self, now: Instant) -> bool {
+    pub fn take_retry(&mut self, now: Instant) -> bool {
         forget(&mut self.requests, now);
         forget(&mut self.retries, now);
-        let allowed = FLOOR.max(self.requests.len() / REQUESTS_PER_RETRY);
-        if self.retries.len() >= allowed {
-            return false;
+        let is_allowed = self.has_retry(now);
+        if is_allowed {
+            self.retries.push_back(now);
         }
-        self.retries.push_back(now);
-        true
+        is_allowed
     }
+}
+
+fn recent(times: &VecDeque<Instant>, now: Instant) -> usize {
+    times.iter().rev().take_while(|at| now.saturating_duration_since(**at) <= WINDOW).count()
 }
 
 fn forget(times: &mut VecDeque<Instant>, now: Instant) {
@@ -55,8 +64,9 @@ mod tests {
         for _ in 0..100 {
             budget.request(now);
         }
-        assert_eq!((0..100).filter(|_| budget.retry(now)).count(), 20);
-        assert!(budget.retry(now + WINDOW + Duration::from_millis(1)), "the window moves on");
+        assert_eq!((0..100).filter(|_| budget.take_retry(now)).count(), 20);
+        assert!(!budget.has_retry(now) && budget.has_retry(now + WINDOW + Duration::from_millis(1)));
+        assert!(budget.take_retry(now + WINDOW + Duration::from_millis(1)), "the window moves on");
     }
 
     #[test]
@@ -64,6 +74,6 @@ mod tests {
         let now = clock::now();
         let mut budget = Budget::default();
         budget.request(now);
-        assert_eq!((0..100).filter(|_| budget.retry(now)).count(), FLOOR);
+        assert_eq!((0..100).filter(|_| budget.take_retry(now)).count(), MIN_RETRIES);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use latimer_adapters::adapter::Adapter;
-use latimer_protocol::failure::Failure;
+use latimer_protocol::failure::Kind;
 use latimer_protocol::status::EndpointState;
 use tokio::sync::Semaphore;
 
@@ -59,6 +59,17 @@ pub struct RouteTarget {
     pub model: String,
     /// `endpoint/model`: its name in the log, and the key under which it is remembered.
     pub id: String,
+}
+
+/// How a turn ended on an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TurnOutcome {
+    /// The answer came to its end.
+    Succeeded,
+    /// It did not.
+    Failed(Kind),
+    /// Nobody wanted the rest of it.
+    ClientLeft,
 }
 
 /// What happened on an endpoint.
@@ -256,26 +267,58 @@ impl EndpointRuntime {
 
 impl Stats {
     /// A turn began.
-    pub fn begin(&self) {
+    fn begin(&self) {
         self.open.fetch_add(1, Ordering::Relaxed);
         self.total.fetch_add(1, Ordering::Relaxed);
     }
 
     /// So much of an answer by this model was repaired.
-    pub fn repaired(&self, model: &str, repairs: u32) {
+    fn repaired(&self, model: &str, repairs: u32) {
         if repairs > 0 {
             *lock(&self.repairs).entry(model.to_owned()).or_default() += u64::from(repairs);
         }
     }
 
-    /// A turn ended: with a failure, well, or because the client left (`None` and not `well`).
-    pub fn end(&self, failure: Option<&Failure>, well: bool) {
+    /// A turn ended.
+    fn end(&self, outcome: TurnOutcome) {
         self.open.fetch_sub(1, Ordering::Relaxed);
-        if let Some(failure) = failure {
-            self.failed.fetch_add(1, Ordering::Relaxed);
-            *lock(&self.last_failure) = Some(failure.kind.code());
-        } else if well {
-            *lock(&self.last_failure) = None;
+        match outcome {
+            TurnOutcome::Failed(kind) => {
+                self.failed.fetch_add(1, Ordering::Relaxed);
+                *lock(&self.last_failure) = Some(kind.code());
+            }
+            TurnOutcome::Succeeded => *lock(&self.last_failure) = None,
+            TurnOutcome::ClientLeft => {}
         }
+    }
+}
+
+/// Counts a turn as open on a target while it lives. Dropped without an end, it counts as left by the client.
+pub struct OpenCount {
+    stats: Arc<Stats>,
+    model: String,
+    /// How much of its answers was repaired.
+    pub repairs: u32,
+    outcome: TurnOutcome,
+}
+
+impl OpenCount {
+    /// The turn begins on this target.
+    pub fn new(target: &RouteTarget) -> Self {
+        let stats = Arc::clone(&target.runtime.stats);
+        stats.begin();
+        Self { stats, model: target.model.clone(), repairs: 0, outcome: TurnOutcome::ClientLeft }
+    }
+
+    /// It ended so.
+    pub fn end(mut self, outcome: TurnOutcome) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for OpenCount {
+    fn drop(&mut self) {
+        self.stats.end(self.outcome);
+        self.stats.repaired(&self.model, self.repairs);
     }
 }

@@ -99,7 +99,7 @@ impl TurnLog {
     /// Takes over who answers, and how often it was tried and repaired.
     pub(super) fn follow(&mut self, attempts: &Attempts) {
         (self.retries, self.repairs) = (attempts.retries(), attempts.repairs());
-        let Some(target) = attempts.target() else { return };
+        let target = attempts.target();
         if self.target != target.id {
             self.target.clone_from(&target.id);
             self.endpoint = target.runtime.endpoint.name.to_string();

@@ -41,7 +41,7 @@ impl EventSource {
 
     /// Whether the answer is expected to be the upstream's own frames.
     pub(super) fn passes(&self) -> bool {
-        self.attempts().is_some_and(Attempts::passes)
+        self.attempts().is_some_and(Attempts::is_passthrough)
     }
 
     /// The client's writer has begun a stream of its own: from now on answers are translated, and no frame is passed on.

@@ -59,11 +59,6 @@ pub fn failure_error(failure: &Failure, codex: bool) -> HttpError {
     with_status(failure, if codex { find(failure.kind).codex_status } else { status(failure.kind) })
 }
 
-/// True for a failure that may be gone a little later, so that the client should ask again on its own.
-pub fn is_passing(failure: &Failure) -> bool {
-    matches!(failure.kind, Kind::Overloaded | Kind::UpstreamError | Kind::Interrupted)
-}
-
 /// `error.code` of `response.failed`.
 pub(super) fn stream_code(kind: Kind, codex: bool) -> &'static str {
     let row = find(kind);

@@ -1,0 +1,454 @@
+//! The poll loop of a turn: the only part with a clock. It moves a turn from state to state, carries out what the policy says, and
+//! tells health, cooldowns, affinity and counters what happened.
+
+use std::future::Future as _;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use latimer_adapters::endpoint_client::OpenError;
+use latimer_adapters::limitation::Limitation;
+use latimer_adapters::repair::Repair;
+use latimer_protocol::failure::Failure;
+use latimer_protocol::turn::{EventSink, FinishReason, Note, TurnEvent};
+
+use super::gate::{Gate, UsageSum};
+use super::platform::{Platform, Process};
+use super::policy::{self, Facts, Verdict};
+use super::state::{
+    AttemptRequest, Committed, FollowUp, OpeningFollowUp, Phase, Read, Reading, State, Uncommitted,
+};
+use crate::clock::Clocks;
+use crate::route::endpoint_set::{OpenCount, RouteTarget, TurnOutcome};
+use crate::route::pool::PoolEntry;
+use crate::route::shape::MIN_ITEMS;
+
+/// One turn under way.
+pub struct Attempts<P: Platform = Process> {
+    pub(super) platform: P,
+    /// The target that is asked or answers.
+    pub(super) target: RouteTarget,
+    /// Those that are asked after it, in their order.
+    targets_left: std::vec::IntoIter<RouteTarget>,
+    /// The key or account in use, and its place in the pool.
+    pub(super) entry: Option<(usize, PoolEntry)>,
+    /// Counts the turn as open on the target.
+    pub(super) open_count: Option<OpenCount>,
+    /// Whether the answer is expected to be the upstream's own frames.
+    pub(super) is_passthrough: bool,
+    /// The client's writer has begun: frames of an upstream would come too late.
+    pub(super) is_writer_started: bool,
+    usage: UsageSum,
+    retries: u32,
+    repairs: u32,
+    /// For the log, since the last poll.
+    pub(super) notes: Vec<Note>,
+    state: State<P::Sleep>,
+}
+
+/// What a poll brought.
+#[derive(Debug)]
+pub enum Progress {
+    /// Events were handed out, and more will come.
+    More,
+    /// `Finished` was handed out.
+    Ended,
+    /// The turn failed and the sink saw none of it.
+    Failed(Failure),
+}
+
+/// What follows a step.
+enum Step {
+    /// Another step.
+    Again,
+    /// Nothing, until the task is woken.
+    Pending,
+    /// The caller is told.
+    Progress(Progress),
+}
+
+/// The state after a step, and what follows it.
+type Next<S> = (State<S>, Step);
+
+impl Attempts {
+    /// Makes the first attempt ready. Nothing is sent before the first poll. `None` without any target.
+    pub fn new(targets: Vec<RouteTarget>, request: AttemptRequest) -> Option<Self> {
+        Self::on(Process, targets, request)
+    }
+}
+
+impl<P: Platform> Attempts<P> {
+    /// The same on this platform.
+    pub fn on(platform: P, targets: Vec<RouteTarget>, request: AttemptRequest) -> Option<Self> {
+        let mut targets_left = targets.into_iter();
+        let target = targets_left.next()?;
+        let sent_at = platform.clocks().now;
+        let mut attempts = Self {
+            platform,
+            target,
+            targets_left,
+            entry: None,
+            open_count: None,
+            is_passthrough: false,
+            is_writer_started: false,
+            usage: UsageSum::default(),
+            retries: 0,
+            repairs: 0,
+            notes: Vec::new(),
+            state: State::Over,
+        };
+        let turn = Uncommitted { request, prepared: None, sent_at, rewrites: 0, refusals: Vec::new() };
+        attempts.state = attempts.enter(Box::new(turn));
+        Some(attempts)
+    }
+
+    /// The endpoint and model that are asked or answer.
+    pub fn target(&self) -> &RouteTarget {
+        &self.target
+    }
+
+    /// What people call the key or account in use.
+    pub fn account(&self) -> Option<&str> {
+        self.entry.as_ref().map(|(_, entry)| entry.id.as_str())
+    }
+
+    /// How many attempts were made after the first.
+    pub fn retries(&self) -> u32 {
+        self.retries
+    }
+
+    /// How much of the answers was repaired.
+    pub fn repairs(&self) -> u32 {
+        self.repairs
+    }
+
+    /// Whether the answer is expected to be the upstream's own frames.
+    pub fn is_passthrough(&self) -> bool {
+        self.is_passthrough
+    }
+
+    /// The client's writer has begun: from now on answers are translated.
+    pub fn writer_started(&mut self) {
+        self.is_writer_started = true;
+    }
+
+    /// Hands events to the sink as they arrive. Not to be called again after `Ended` or `Failed`.
+    pub fn poll(&mut self, cx: &mut Context<'_>, sink: &mut dyn EventSink) -> Poll<Progress> {
+        loop {
+            for note in self.notes.drain(..) {
+                sink.event(TurnEvent::Note(note));
+            }
+            let (state, step) = match std::mem::replace(&mut self.state, State::Over) {
+                State::Uncommitted(turn, phase) => self.poll_uncommitted(turn, phase, cx, sink),
+                State::Committed(answer) => self.poll_committed(answer, cx, sink),
+                State::Over => return Poll::Ready(Progress::Ended),
+            };
+            self.state = state;
+            match step {
+                Step::Again => {}
+                Step::Pending => return Poll::Pending,
+                Step::Progress(progress) => return Poll::Ready(progress),
+            }
+        }
+    }
+
+    fn poll_uncommitted(
+        &mut self,
+        turn: Box<Uncommitted>,
+        phase: Phase<P::Sleep>,
+        cx: &mut Context<'_>,
+        sink: &mut dyn EventSink,
+    ) -> Next<P::Sleep> {
+        match phase {
+            Phase::Waiting(mut sleep) => match Pin::new(&mut sleep).poll(cx) {
+                Poll::Pending => (State::Uncommitted(turn, Phase::Waiting(sleep)), Step::Pending),
+                Poll::Ready(()) => (self.send(turn), Step::Again),
+            },
+            Phase::Opening(mut opening) => match (opening.as_mut().poll(cx), &turn.prepared) {
+                (Poll::Pending, _) => (State::Uncommitted(turn, Phase::Opening(opening)), Step::Pending),
+                (Poll::Ready(Err(refused)), _) => self.failed(turn, refused),
+                (Poll::Ready(Ok(answer)), Some(prepared)) => {
+                    let reading = prepared.reading(answer);
+                    (State::Uncommitted(turn, Phase::Reading(reading)), Step::Again)
+                }
+                (Poll::Ready(Ok(_)), None) => (self.send(turn), Step::Again),
+            },
+            Phase::FollowingUp(mut question) => match question.opening.as_mut().poll(cx) {
+                Poll::Pending => (State::Uncommitted(turn, Phase::FollowingUp(question)), Step::Pending),
+                Poll::Ready(Ok(answer)) => {
+                    (State::Uncommitted(turn, Phase::Reading(question.reading(answer))), Step::Again)
+                }
+                Poll::Ready(Err(refused)) => self.not_followed_up(*question, refused.failure, sink),
+            },
+            Phase::Reading(reading) => self.read_uncommitted(turn, reading, cx, sink),
+        }
+    }
+
+    fn read_uncommitted(
+        &mut self,
+        turn: Box<Uncommitted>,
+        mut reading: Box<Reading>,
+        cx: &mut Context<'_>,
+        sink: &mut dyn EventSink,
+    ) -> Next<P::Sleep> {
+        let mut gate = Gate::holding(sink, &mut self.usage);
+        let read = reading.poll(cx, &mut gate);
+        let seen = gate.seen;
+        self.is_writer_started |= seen.is_started;
+        let Poll::Ready(read) = read else {
+            return (State::Uncommitted(turn, Phase::Reading(reading)), Step::Pending);
+        };
+        self.take_repairs(&reading);
+        if let Some(failure) = seen.failure {
+            return self.failed(turn, failure.into());
+        }
+        if seen.is_shown {
+            self.commit(*turn);
+            return match read {
+                Read::FollowUp(question) => {
+                    (State::Committed(Committed::FollowingUp(self.follow_up(*question))), Step::Again)
+                }
+                Read::More => (State::Committed(reading.committed()), Step::Progress(Progress::More)),
+                Read::Ended => self.ended(seen.finish.as_ref()),
+            };
+        }
+        match read {
+            Read::FollowUp(question) => {
+                (State::Uncommitted(turn, Phase::FollowingUp(self.follow_up(*question))), Step::Again)
+            }
+            Read::More => (State::Uncommitted(turn, Phase::Reading(reading)), Step::Progress(Progress::More)),
+            Read::Ended => self.ended(seen.finish.as_ref()),
+        }
+    }
+
+    fn poll_committed(
+        &mut self,
+        answer: Committed,
+        cx: &mut Context<'_>,
+        sink: &mut dyn EventSink,
+    ) -> Next<P::Sleep> {
+        let mut reading = match answer {
+            Committed::Reading(reading) => reading,
+            Committed::FollowingUp(mut question) => {
+                return match question.opening.as_mut().poll(cx) {
+                    Poll::Pending => (State::Committed(Committed::FollowingUp(question)), Step::Pending),
+                    Poll::Ready(Ok(answer)) => {
+                        (State::Committed(Committed::Reading(question.reading(answer))), Step::Again)
+                    }
+                    Poll::Ready(Err(refused)) => self.not_followed_up(*question, refused.failure, sink),
+                };
+            }
+        };
+        let mut gate = Gate::open(sink, &mut self.usage);
+        let read = reading.poll(cx, &mut gate);
+        let finish = gate.seen.finish;
+        match read {
+            Poll::Pending => (State::Committed(Committed::Reading(reading)), Step::Pending),
+            Poll::Ready(Read::More) => {
+                (State::Committed(Committed::Reading(reading)), Step::Progress(Progress::More))
+            }
+            Poll::Ready(Read::FollowUp(question)) => {
+                self.take_repairs(&reading);
+                (State::Committed(Committed::FollowingUp(self.follow_up(*question))), Step::Again)
+            }
+            Poll::Ready(Read::Ended) => {
+                self.take_repairs(&reading);
+                self.ended(finish.as_ref())
+            }
+        }
+    }
+
+    fn take_repairs(&mut self, reading: &Reading) {
+        self.repairs = reading.repairs.unwrap_or(self.repairs);
+        if let Some(count) = &mut self.open_count {
+            count.repairs = self.repairs;
+        }
+    }
+
+    /// Asks the model that answered.
+    fn follow_up(&mut self, question: FollowUp) -> Box<OpeningFollowUp> {
+        self.usage.next_answer();
+        tracing::info!(event = "turn.asked_again", endpoint = self.target.id.as_str());
+        question.open(&self.platform, &self.target, self.entry.as_ref().map(|(_, entry)| entry.clone()))
+    }
+
+    /// The model could not be asked: its answer stands as it was.
+    fn not_followed_up(
+        &mut self,
+        question: OpeningFollowUp,
+        failure: Failure,
+        sink: &mut dyn EventSink,
+    ) -> Next<P::Sleep> {
+        tracing::info!(event = "turn.not_asked", failure = failure.kind.code());
+        let mut repair: Repair = question.into_repair();
+        repair.event(TurnEvent::Finished(FinishReason::Failed(failure)), sink);
+        self.leave(TurnOutcome::Succeeded);
+        (State::Over, Step::Progress(Progress::Ended))
+    }
+
+    /// `Finished` was handed out.
+    fn ended(&mut self, finish: Option<&FinishReason>) -> Next<P::Sleep> {
+        let outcome = match finish {
+            Some(FinishReason::Failed(failure)) => {
+                let now = self.platform.clocks().now;
+                self.target.runtime.memory.failed(&self.target.id, failure, now);
+                TurnOutcome::Failed(failure.kind)
+            }
+            _ => TurnOutcome::Succeeded,
+        };
+        self.leave(outcome);
+        (State::Over, Step::Progress(Progress::Ended))
+    }
+
+    /// The client has seen something: endpoint and key work, and there is nothing to try again. Takes the request.
+    fn commit(&mut self, turn: Uncommitted) {
+        let now = self.platform.clocks().now;
+        let Uncommitted { request, prepared, sent_at, .. } = turn;
+        let RouteTarget { runtime, id, .. } = &self.target;
+        let memory = &runtime.memory;
+        memory.succeeded(id, now.saturating_duration_since(sent_at));
+        if let (true, Some(prepared)) = (runtime.endpoint.history.adaptive, prepared) {
+            memory.record_items_taken(id, prepared.items);
+        }
+        if let Some(key) = request.affinity_key {
+            memory.record_affinity(&key, id, now);
+        }
+        if let Some((place, _)) = self.entry {
+            runtime.pool.succeeded(place);
+        }
+    }
+
+    /// Carries out what the policy says about a failure of which the client saw nothing.
+    fn failed(&mut self, turn: Box<Uncommitted>, refused: OpenError) -> Next<P::Sleep> {
+        let now = self.platform.clocks();
+        let OpenError { failure, limitation } = refused;
+        self.usage.forget_answer();
+        let verdict = policy::after(&failure, &self.facts(&turn, &failure, limitation, now));
+        match verdict {
+            Verdict::Rewrite(limitation) => return self.rewrite(turn, limitation, &failure, now),
+            Verdict::FewerItems => return self.write_fewer_items(turn),
+            Verdict::Retry { .. } | Verdict::NextTarget | Verdict::GiveUp => {}
+        }
+        let RouteTarget { runtime, id, .. } = &self.target;
+        runtime.memory.failed(id, &failure, now.now);
+        if let Some((place, _)) = self.entry {
+            runtime.pool.failed(place, &failure, now.now);
+        }
+        if let Verdict::Retry { wait } = verdict {
+            return self.retry(turn, &failure, wait, now);
+        }
+        if verdict == Verdict::NextTarget
+            && let Some(next) = self.targets_left.next()
+        {
+            return self.next_target(turn, next, &failure);
+        }
+        self.leave(TurnOutcome::Failed(failure.kind));
+        (State::Over, Step::Progress(Progress::Failed(turn.final_failure(failure))))
+    }
+
+    fn facts(
+        &self,
+        turn: &Uncommitted,
+        failure: &Failure,
+        limitation: Option<Limitation>,
+        now: Clocks,
+    ) -> Facts {
+        let runtime = &self.target.runtime;
+        let prepared = turn.prepared.as_ref();
+        let is_known = |limitation| prepared.is_some_and(|prepared| prepared.limitations.has(limitation));
+        let entry = self.entry.as_ref();
+        Facts {
+            limitation: limitation.filter(|limitation| !is_known(*limitation)),
+            rewrites: turn.rewrites,
+            items: prepared.filter(|_| runtime.endpoint.history.adaptive).map(|prepared| prepared.items),
+            is_key_ready: entry
+                .is_some_and(|(place, _)| runtime.pool.another_ready(*place, failure, now.now)),
+            targets_left: self.targets_left.len(),
+            retries: self.retries,
+            max_retries: runtime.endpoint.retries,
+            is_in_budget: runtime.budget().has_retry(now.now),
+            random: self.platform.random(),
+        }
+    }
+
+    /// The same target without what it cannot do, which is remembered.
+    fn rewrite(
+        &mut self,
+        turn: Box<Uncommitted>,
+        limitation: Limitation,
+        failure: &Failure,
+        now: Clocks,
+    ) -> Next<P::Sleep> {
+        let id = &self.target.id;
+        self.target.runtime.memory.limitations.learn(id, limitation, now);
+        self.notes.push(Note::route(format!(
+            "learned of {id}: {} ({})",
+            limitation.meaning(),
+            failure.message
+        )));
+        tracing::info!(event = "endpoint.learned", endpoint = %id, lesson = limitation.code());
+        let turn = Uncommitted { rewrites: turn.rewrites + 1, prepared: None, ..*turn };
+        (self.send(Box::new(turn)), Step::Again)
+    }
+
+    /// The same target with a third less of items than it failed on: that finds the limit in a few steps.
+    fn write_fewer_items(&mut self, turn: Box<Uncommitted>) -> Next<P::Sleep> {
+        let items = turn.prepared.as_ref().map_or(0, |prepared| prepared.items);
+        let id = &self.target.id;
+        self.target.runtime.memory.record_item_limit(id, (items - items / 3).max(MIN_ITEMS + 1));
+        self.notes.push(Note::route(format!("{id} failed on {items} items; trying fewer")));
+        let turn = Uncommitted { rewrites: turn.rewrites + 1, prepared: None, ..*turn };
+        (self.send(Box::new(turn)), Step::Again)
+    }
+
+    /// The same target once more.
+    fn retry(
+        &mut self,
+        turn: Box<Uncommitted>,
+        failure: &Failure,
+        wait: Duration,
+        now: Clocks,
+    ) -> Next<P::Sleep> {
+        self.target.runtime.budget().take_retry(now.now);
+        self.retries += 1;
+        tracing::info!(
+            event = "turn.retry",
+            endpoint = %self.target.runtime.endpoint.name,
+            attempt = self.retries + 1,
+            failure = failure.kind.code(),
+            status = failure.status,
+            wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+        );
+        if wait.is_zero() {
+            return (self.send(turn), Step::Again);
+        }
+        (State::Uncommitted(turn, Phase::Waiting(self.platform.sleep(wait))), Step::Again)
+    }
+
+    /// The next target of the route.
+    fn next_target(
+        &mut self,
+        mut turn: Box<Uncommitted>,
+        next: RouteTarget,
+        failure: &Failure,
+    ) -> Next<P::Sleep> {
+        self.leave(TurnOutcome::Failed(failure.kind));
+        let last = std::mem::replace(&mut self.target, next);
+        self.retries += 1;
+        turn.refusals.push(format!("{}: {}", last.id, failure.message));
+        turn.prepared = None;
+        let next = &self.target;
+        self.notes.push(Note::route(format!(
+            "{} did not answer ({}); {} is asked",
+            last.id, failure.message, next.id
+        )));
+        tracing::info!(
+            event = "turn.failover",
+            from = %last.id,
+            to = %next.id,
+            failure = failure.kind.code(),
+            status = failure.status,
+        );
+        (self.enter(turn), Step::Again)
+    }
+}

@@ -1,0 +1,221 @@
+//! What to do about a failure of which the client saw nothing. Pure: the failure and the facts in, a verdict out. The one place in
+//! which retrying is decided.
+
+use std::time::Duration;
+
+use latimer_adapters::limitation::Limitation;
+use latimer_protocol::failure::{Failure, Kind, Retry};
+
+use crate::route::shape::MIN_ITEMS;
+
+/// How often a request may be written anew for one turn.
+pub const MAX_REWRITES: u32 = 4;
+/// The first wait of our own choosing.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+/// The longest wait of our own choosing.
+const MAX_WAIT: Duration = Duration::from_secs(8);
+/// The longest wait a provider may ask for before its refusal is passed on to the client.
+pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Send the same to the same target, with whatever key is ready then.
+    Retry {
+        /// After this long; zero for at once.
+        wait: Duration,
+    },
+    /// Write the request for the same target without what it cannot do, and send it at once.
+    Rewrite(Limitation),
+    /// Write the request for the same target with a shorter history, and send it at once.
+    FewerItems,
+    /// Ask the next target of the route.
+    NextTarget,
+    /// The client gets the failure.
+    GiveUp,
+}
+
+/// What counts beside the failure itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts {
+    /// What the refusal taught; `None` also where the request was written without it already.
+    pub limitation: Option<Limitation>,
+    /// How often the request was written anew in this turn.
+    pub rewrites: u32,
+    /// How many items the request had, where the endpoint learns how many it takes.
+    pub items: Option<usize>,
+    /// Another key or account is ready now.
+    pub is_key_ready: bool,
+    /// Targets of the route that were not asked yet.
+    pub targets_left: usize,
+    /// How many attempts were made after the first, on all targets.
+    pub retries: u32,
+    /// How many of them the endpoint allows.
+    pub max_retries: u32,
+    /// The endpoint's budget allows one more retry.
+    pub is_in_budget: bool,
+    /// Spreads waits, so that many clients do not come back together.
+    pub random: u8,
+}
+
+/// What to do after a failure. The order is the price: a better request costs nothing but its refusal, another key no time, another
+/// target the warmth of a cache, and waiting holds the client.
+pub fn after(failure: &Failure, facts: &Facts) -> Verdict {
+    if facts.rewrites < MAX_REWRITES {
+        if let Some(limitation) = facts.limitation {
+            return Verdict::Rewrite(limitation);
+        }
+        if facts.items.is_some_and(|items| items > MIN_ITEMS) && may_be_too_many_items(failure.kind) {
+            return Verdict::FewerItems;
+        }
+    }
+    let retry = failure.retry();
+    let may_retry = facts.retries < facts.max_retries && facts.is_in_budget;
+    if may_retry && facts.is_key_ready && matches!(retry, Retry::NextKey | Retry::OtherKeyOnly) {
+        return Verdict::Retry { wait: Duration::ZERO };
+    }
+    if facts.targets_left > 0 && may_work_elsewhere(failure.kind) {
+        return Verdict::NextTarget;
+    }
+    match retry {
+        Retry::Same | Retry::NextKey if may_retry => {
+            match wait(facts.retries + 1, failure.retry_after, facts.random) {
+                Some(wait) => Verdict::Retry { wait },
+                None => Verdict::GiveUp,
+            }
+        }
+        Retry::Same | Retry::NextKey | Retry::Never | Retry::OtherKeyOnly => Verdict::GiveUp,
+    }
+}
+
+/// Whether a failure may be gone a little later, so that the client should ask again on its own.
+pub fn is_transient(failure: &Failure) -> bool {
+    matches!(failure.kind, Kind::Overloaded | Kind::UpstreamError | Kind::Interrupted)
+}
+
+/// Whether a shorter history may be taken: some endpoints show only so how much they take.
+fn may_be_too_many_items(kind: Kind) -> bool {
+    matches!(kind, Kind::BadRequest | Kind::ContextLength | Kind::UpstreamError)
+}
+
+/// Whether another endpoint may answer what this one did not. A history that is too long is the client's to shorten.
+fn may_work_elsewhere(kind: Kind) -> bool {
+    !matches!(kind, Kind::ContextLength | Kind::ShuttingDown | Kind::Internal)
+}
+
+/// The wait before retry number `retry` (1 is the first), or `None` when the provider asks for longer than latimer is willing to
+/// hold a client.
+///
+/// Where the provider names no time: 0.5 s doubling to 8 s, spread over ±25 % by `random`.
+fn wait(retry: u32, retry_after: Option<Duration>, random: u8) -> Option<Duration> {
+    if let Some(named) = retry_after {
+        return (named <= MAX_RETRY_AFTER).then_some(named);
+    }
+    let plain = FIRST_WAIT.saturating_mul(1 << retry.saturating_sub(1).min(10)).min(MAX_WAIT);
+    let spread = 0.75 + 0.5 * f64::from(random) / 255.0;
+    Some(plain.mul_f64(spread))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FACTS: Facts = Facts {
+        limitation: None,
+        rewrites: 0,
+        items: None,
+        is_key_ready: false,
+        targets_left: 0,
+        retries: 0,
+        max_retries: 3,
+        is_in_budget: true,
+        random: 0,
+    };
+
+    fn verdict(kind: Kind, facts: Facts) -> Verdict {
+        after(&Failure::new(kind, "x"), &facts)
+    }
+
+    #[test]
+    fn waits_double_to_a_maximum_within_the_spread() {
+        for (retry, plain) in [(1, 500), (2, 1000), (3, 2000), (5, 8000), (40, 8000)] {
+            let plain = Duration::from_millis(plain);
+            assert_eq!(wait(retry, None, 0), Some(plain.mul_f64(0.75)));
+            assert_eq!(wait(retry, None, 255), Some(plain.mul_f64(1.25)));
+        }
+    }
+
+    #[test]
+    fn a_provider_is_obeyed_up_to_a_minute() {
+        assert_eq!(wait(1, Some(Duration::from_secs(60)), 9), Some(Duration::from_secs(60)));
+        assert_eq!(wait(1, Some(Duration::from_secs(61)), 9), None);
+    }
+
+    #[test]
+    fn every_kind_has_its_verdict_alone_with_another_key_and_with_another_target() {
+        let soon = Verdict::Retry { wait: Duration::from_millis(375) };
+        let now = Verdict::Retry { wait: Duration::ZERO };
+        let (up, next) = (Verdict::GiveUp, Verdict::NextTarget);
+        let table = [
+            (Kind::BadRequest, up, up, next),
+            (Kind::Unauthorized, up, now, next),
+            (Kind::Forbidden, up, now, next),
+            (Kind::ModelNotFound, up, up, next),
+            (Kind::ContextLength, up, up, up),
+            (Kind::RateLimited, soon, now, next),
+            (Kind::ConcurrencyLimited, soon, now, next),
+            (Kind::WindowExhausted, up, now, next),
+            (Kind::QuotaExhausted, up, now, next),
+            (Kind::Overloaded, soon, now, next),
+            (Kind::UpstreamError, soon, soon, next),
+            (Kind::Unreachable, soon, soon, next),
+            (Kind::Timeout, up, up, next),
+            (Kind::Interrupted, soon, soon, next),
+            (Kind::TooLarge, up, up, next),
+            (Kind::ShuttingDown, up, up, up),
+            (Kind::Internal, up, up, up),
+        ];
+        assert_eq!(table.len(), Kind::all().count());
+        for (kind, alone, with_key, with_target) in table {
+            assert_eq!(verdict(kind, FACTS), alone, "{kind:?} alone");
+            assert_eq!(
+                verdict(kind, Facts { is_key_ready: true, ..FACTS }),
+                with_key,
+                "{kind:?}, a key is ready"
+            );
+            assert_eq!(
+                verdict(kind, Facts { targets_left: 1, ..FACTS }),
+                with_target,
+                "{kind:?}, a target is left"
+            );
+        }
+    }
+
+    #[test]
+    fn retries_end_with_their_number_and_their_budget() {
+        for facts in [Facts { retries: 3, ..FACTS }, Facts { is_in_budget: false, ..FACTS }] {
+            let facts = Facts { is_key_ready: true, ..facts };
+            assert_eq!(verdict(Kind::RateLimited, facts), Verdict::GiveUp);
+            assert_eq!(verdict(Kind::RateLimited, Facts { targets_left: 1, ..facts }), Verdict::NextTarget);
+        }
+    }
+
+    #[test]
+    fn better_requests_come_first_and_have_an_end() {
+        let limitation = Some(Limitation::NoStrict);
+        let facts = Facts { limitation, items: Some(40), targets_left: 1, ..FACTS };
+        assert_eq!(verdict(Kind::BadRequest, facts), Verdict::Rewrite(Limitation::NoStrict));
+        let facts = Facts { limitation: None, ..facts };
+        assert_eq!(verdict(Kind::BadRequest, facts), Verdict::FewerItems);
+        assert_eq!(verdict(Kind::Unauthorized, facts), Verdict::NextTarget, "not because of the items");
+        assert_eq!(verdict(Kind::BadRequest, Facts { items: Some(MIN_ITEMS), ..facts }), Verdict::NextTarget);
+        let facts = Facts { limitation, rewrites: MAX_REWRITES, ..facts };
+        assert_eq!(verdict(Kind::BadRequest, facts), Verdict::NextTarget);
+    }
+
+    #[test]
+    fn clients_may_come_back_for_what_passes() {
+        let transient = Kind::all().filter(|kind| is_transient(&Failure::new(*kind, "x")));
+        assert_eq!(transient.collect::<Vec<_>>(), [Kind::Overloaded, Kind::UpstreamError, Kind::Interrupted]);
+    }
+}

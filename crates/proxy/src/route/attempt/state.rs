@@ -1,0 +1,219 @@
+//! Where a turn stands, by types: what a state does not hold cannot be done in it.
+//!
+//! [`Uncommitted`] has the client's request and may send it as often as the policy says. [`Committed`] has an answer that the client
+//! sees, and nothing that could be sent again: at most a [`FollowUpBase`], from which a question to the same model is made. States
+//! are taken by value and the next one is returned, so none is used twice.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use latimer_adapters::limitation::Limitations;
+use latimer_adapters::prepared_request::{ClientRequest, PreparedRequest};
+use latimer_adapters::repair::{Repair, RepairLevel, RepairPlan};
+use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::turn::{TurnEvent, TurnRequest};
+
+use super::gate::Gate;
+use super::open::{OpenAnswer, Opening};
+use super::platform::Platform;
+use crate::route::endpoint_set::RouteTarget;
+use crate::route::pool::PoolEntry;
+
+/// A larger request is not kept for following up, in bytes.
+const MAX_FOLLOW_UP_BYTES: usize = 4 << 20;
+
+/// The longest message of a failure, in characters.
+const MAX_MESSAGE: usize = 2000;
+
+/// What a client wants answered.
+pub struct AttemptRequest {
+    /// In the words of the turn model.
+    pub turn: TurnRequest,
+    /// As the client wrote it, for an upstream of the same protocol.
+    pub raw: Option<ClientRequest>,
+    /// The level of repair that the request chose; without one the endpoint's holds.
+    pub level: Option<RepairLevel>,
+    /// Under which the target that answers is remembered, where the route has affinity.
+    pub affinity_key: Option<String>,
+}
+
+/// Where a turn stands. `S` is a wait under way.
+pub(super) enum State<S> {
+    /// The client has seen nothing.
+    Uncommitted(Box<Uncommitted>, Phase<S>),
+    /// The client has seen something.
+    Committed(Committed),
+    /// The client has been told how the turn ended.
+    Over,
+}
+
+/// What an unanswered turn has.
+pub(super) struct Uncommitted {
+    /// What is to be answered.
+    pub(super) request: AttemptRequest,
+    /// The request in the words of the current target; `None` before it was written, and when it must be written anew.
+    pub(super) prepared: Option<Prepared>,
+    /// When the current attempt began.
+    pub(super) sent_at: Instant,
+    /// How often the request was written anew.
+    pub(super) rewrites: u32,
+    /// Why each target before this one did not answer.
+    pub(super) refusals: Vec<String>,
+}
+
+impl Uncommitted {
+    /// The failure of the last target, with those of the others.
+    pub(super) fn final_failure(&self, failure: Failure) -> Failure {
+        if self.refusals.is_empty() {
+            return failure;
+        }
+        let others = self.refusals.join("; ");
+        let message = format!("no endpoint of the route answered: {others}; {}", failure.message);
+        Failure { message: message.chars().take(MAX_MESSAGE).collect(), ..failure }
+    }
+}
+
+/// What is under way while nothing was shown.
+pub(super) enum Phase<S> {
+    /// A pause before the next attempt.
+    Waiting(S),
+    /// The request is being sent.
+    Opening(Opening),
+    /// The answer arrives.
+    Reading(Box<Reading>),
+    /// The answer is over, and the model is asked something about it.
+    FollowingUp(Box<OpeningFollowUp>),
+}
+
+/// A turn whose answer the client sees.
+pub(super) enum Committed {
+    /// The answer arrives.
+    Reading(Box<Reading>),
+    /// The answer is over, and the model is asked something about it.
+    FollowingUp(Box<OpeningFollowUp>),
+}
+
+/// A request in the words of one target.
+pub(super) struct Prepared {
+    /// What is sent.
+    pub(super) request: Arc<PreparedRequest>,
+    /// What repairs the answer; `None` when nothing is to be repaired.
+    pub(super) plan: Option<Arc<RepairPlan>>,
+    /// How many items it has.
+    pub(super) items: usize,
+    /// What it was written without.
+    pub(super) limitations: Limitations,
+}
+
+impl Prepared {
+    /// The answer to this request.
+    pub(super) fn reading(&self, answer: OpenAnswer) -> Box<Reading> {
+        let repair = self.plan.clone().map(Repair::new);
+        let base = repair.is_some().then(|| FollowUpBase(Arc::clone(&self.request)));
+        Box::new(Reading { answer, repair, base, repairs: None })
+    }
+}
+
+/// An answer that arrives.
+pub(super) struct Reading {
+    answer: OpenAnswer,
+    repair: Option<Repair>,
+    base: Option<FollowUpBase>,
+    /// How much was repaired, known once the answer is over.
+    pub(super) repairs: Option<u32>,
+}
+
+/// What reading brought.
+pub(super) enum Read {
+    /// Events were handed out, and more will come.
+    More,
+    /// The answer is over.
+    Ended,
+    /// The answer is over, and the model is to be asked something about it before the client is told.
+    FollowUp(Box<FollowUp>),
+}
+
+impl Reading {
+    /// Hands events to the gate as they arrive.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, gate: &mut Gate<'_>) -> Poll<Read> {
+        let stream = self.answer.stream();
+        let Some(repair) = &mut self.repair else {
+            let is_over = ready!(stream.poll_events(cx, gate));
+            return Poll::Ready(if is_over { Read::Ended } else { Read::More });
+        };
+        if !ready!(stream.poll_events(cx, &mut |event: TurnEvent<'_>| repair.event(event, gate))) {
+            return Poll::Ready(Read::More);
+        }
+        self.repairs = Some(repair.repairs());
+        if let Some(follow_up) = self.base.as_ref().and_then(|base| base.follow_up(repair)) {
+            return Poll::Ready(Read::FollowUp(Box::new(follow_up)));
+        }
+        repair.give_up(gate);
+        Poll::Ready(Read::Ended)
+    }
+
+    /// The client sees this answer: a large request is not kept only to be followed up.
+    pub(super) fn committed(mut self: Box<Self>) -> Committed {
+        self.base = self.base.filter(|base| base.0.body_len() <= MAX_FOLLOW_UP_BYTES);
+        Committed::Reading(self)
+    }
+}
+
+/// A request that was sent, kept to be followed up. It cannot be sent again: all that can be made of it is a [`FollowUp`].
+pub(super) struct FollowUpBase(Arc<PreparedRequest>);
+
+impl FollowUpBase {
+    /// The question that the repair has, if it has one and the request can be gone on with.
+    fn follow_up(&self, repair: &mut Repair) -> Option<FollowUp> {
+        let question = repair.question()?;
+        let request = self.0.with_exchange(&question.assistant, &question.user)?;
+        Some(FollowUp { request: Arc::new(request), repair: repair.follow_up() })
+    }
+}
+
+/// A hidden question to the model that answered. Sent once: sending takes it.
+pub(super) struct FollowUp {
+    request: Arc<PreparedRequest>,
+    repair: Repair,
+}
+
+impl FollowUp {
+    /// Sends the question to the target that answered, with the key that it answered to.
+    pub(super) fn open(
+        self,
+        platform: &impl Platform,
+        target: &RouteTarget,
+        entry: Option<PoolEntry>,
+    ) -> Box<OpeningFollowUp> {
+        let opening = platform.open(Arc::clone(&target.runtime), Arc::clone(&self.request), entry);
+        Box::new(OpeningFollowUp { opening, repair: self.repair, base: FollowUpBase(self.request) })
+    }
+}
+
+/// A hidden question that is being sent.
+pub(super) struct OpeningFollowUp {
+    pub(super) opening: Opening,
+    repair: Repair,
+    base: FollowUpBase,
+}
+
+impl OpeningFollowUp {
+    /// The answer to the question, which goes on with the one before.
+    pub(super) fn reading(self, answer: OpenAnswer) -> Box<Reading> {
+        Box::new(Reading { answer, repair: Some(self.repair), base: Some(self.base), repairs: None })
+    }
+
+    /// Nobody took the question: the repair, with all that it still holds of the answer.
+    pub(super) fn into_repair(self) -> Repair {
+        self.repair
+    }
+}
+
+/// The failure for a turn that is cut because the process stops.
+pub fn shutting_down() -> Failure {
+    Failure::new(
+        Kind::ShuttingDown,
+        "latimer was stopped while this answer was under way; the request can be sent again",
+    )
+}
