@@ -5,7 +5,7 @@ use latimer_adapters::chat::quirks::Quirks;
 use latimer_adapters::chat::request::write;
 use latimer_protocol::gemini::legality;
 use latimer_protocol::turn::{Item, Owner, Seal};
-use latimer_proxy::inbound::wire::http_error::HttpError;
+use latimer_proxy::inbound::gemini::error::bad_request;
 use latimer_proxy::inbound::gemini::request::{read, read_count};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
@@ -16,7 +16,7 @@ fuzz_target!(|data: &[u8]| {
     let parsed = match if first & 1 == 0 { read("m", body, &seal) } else { read_count("m", body, &seal) } {
         Ok(parsed) => parsed,
         Err(error) => {
-            let error = HttpError::from(error);
+            let error = bad_request(&error);
             return assert_eq!(legality::check_object(error.body.as_bytes()), Vec::<String>::new());
         }
     };

@@ -13,13 +13,13 @@ fuzz_target!(|data: &[u8]| {
     let parsed = match read(data, &Seal::default()) {
         Ok(parsed) => parsed,
         Err(error) => {
-            let param = error.param.unwrap_or_default();
+            let param = error.path.unwrap_or_default();
             assert!(error.message.starts_with(&param) && error.message.len() > param.len());
             return;
         }
     };
     assert!(!parsed.stops.iter().any(String::is_empty));
-    let _ = parsed.purpose.local_answer(&parsed.turn);
+    let _ = parsed.kind.local_answer(&parsed.turn);
     let written = write(&parsed.turn, &Quirks::DEFAULT, &Owner::new("o", "m"));
     let request: Value = serde_json::from_slice(&written.body).expect("the request is JSON");
     let mut open: Vec<&str> = Vec::new();

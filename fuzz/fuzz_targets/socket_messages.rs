@@ -2,8 +2,8 @@
 //! are parts of the frames they come from.
 #![no_main]
 
-use latimer_proxy::inbound::wire::http_error::HttpError;
-use latimer_proxy::inbound::responses::socket::message::{self, Message};
+use latimer_proxy::inbound::wire::openai_error::bad_request;
+use latimer_proxy::inbound::responses::socket::message::{self, ClientMessage};
 use latimer_proxy::inbound::responses::socket::payloads::Payloads;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
@@ -14,14 +14,14 @@ fuzz_target!(|data: &[u8]| {
     assert!(payloads.iter().all(|payload| !payload.contains(&b'\n')));
     let Ok(text) = std::str::from_utf8(data) else { return };
     match message::read(text) {
-        Ok(Message::Create(create)) => {
+        Ok(ClientMessage::Create(create)) => {
             let body: Value = serde_json::from_slice(&create.body).expect("JSON");
             assert_eq!(body["stream"], true);
             assert!(body.get("type").is_none());
         }
-        Ok(Message::Processed) => {}
+        Ok(ClientMessage::Processed) => {}
         Err(error) => {
-            let event: Value = serde_json::from_str(&message::refusal(&HttpError::from(error))).expect("JSON");
+            let event: Value = serde_json::from_str(&message::refusal(&bad_request(&error))).expect("JSON");
             assert!(event["type"] == "error" && event["error"]["message"].is_string());
         }
     }

@@ -1,5 +1,6 @@
 //! A long conversation on its way out: 1 MB in 400 items, read, shaped and written in the words of every upstream.
 
+use bytes::Bytes;
 use divan::counter::BytesCount;
 use latimer_adapters::anthropic;
 use latimer_adapters::chat::{self, quirks::Quirks};
@@ -10,6 +11,7 @@ use latimer_adapters::responses::profile::Profile;
 use latimer_adapters::responses::{request as responses, rewrite};
 use latimer_protocol::turn::{Owner, Seal, TurnRequest};
 use latimer_proxy::config::History;
+use latimer_proxy::inbound::responses::body::RequestBody;
 use latimer_proxy::inbound::responses::request::read;
 use latimer_proxy::route::shape::shape;
 use serde_json::{Value, json};
@@ -41,6 +43,25 @@ fn body() -> String {
 
 fn turn(body: &str) -> TurnRequest {
     read(body.as_bytes(), &Seal::default()).map(|parsed| parsed.turn).unwrap_or_default()
+}
+
+/// The reader alone: the client's bytes as a turn.
+#[divan::bench]
+fn read_turn(bencher: divan::Bencher<'_, '_>) {
+    let body = body();
+    bencher.counter(BytesCount::of_str(&body)).bench(|| turn(divan::black_box(&body)).items.len());
+}
+
+/// Everything a stored request costs before it is routed: read, and its input kept for a later answer to go on with.
+#[divan::bench]
+fn accept(bencher: divan::Bencher<'_, '_>) {
+    let body = Bytes::from(body());
+    bencher.counter(BytesCount::of_slice(&body)).bench(|| {
+        let parsed = RequestBody::parse(divan::black_box(&body)).ok()?;
+        let items = parsed.read(&Seal::default()).map_or(0, |request| request.turn.items.len());
+        let input = parsed.stored_input(&body).map(|input| input.len());
+        Some((parsed.previous_response_id(), items, parsed.is_stored(), input))
+    });
 }
 
 /// From the client's bytes to the bytes for a provider, with everything between.

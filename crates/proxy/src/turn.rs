@@ -38,6 +38,7 @@ use crate::clock;
 use crate::compactor::Compactor;
 use crate::http::reply::{Reply, error_response, json};
 use crate::inbound::client_protocol::{ClientProtocol, RefusalBody};
+use crate::inbound::notes::Notes;
 use crate::inbound::wire::http_error::HttpError;
 use crate::inbound::writer::WriterSeed;
 use crate::inbound::writer::answer::Answer;
@@ -91,7 +92,7 @@ struct InboundRequest {
     /// Whether the client wants a stream.
     stream: bool,
     /// What was changed or left out when it was read.
-    notes: Vec<String>,
+    notes: Notes,
     /// The level of repair that its headers choose.
     level: Option<RepairLevel>,
     /// What names the conversation.
@@ -124,7 +125,7 @@ impl InboundRequest {
     fn new(
         turn: TurnRequest,
         stream: bool,
-        notes: Vec<String>,
+        notes: Notes,
         headers: &HeaderMap,
         protocol: ClientProtocol,
         request: &str,

@@ -12,6 +12,7 @@ use latimer_protocol::turn::{
 };
 use latimer_proxy::inbound::chat::request::{ResponseOptions, read};
 use latimer_proxy::inbound::chat::stream::ChatWriter;
+use latimer_proxy::inbound::wire::openai_error::code;
 use latimer_proxy::inbound::writer::{ClientWriter as _, WriterSeed};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -233,10 +234,15 @@ fn bad_fields_are_named() {
 /// Reads bodies, or fields beside those that must be there; and expects this code, this field and these words.
 fn refused(cases: &[(&str, &str, Option<&str>, &str)]) {
     let user = r#""model":"m","messages":[{"role":"user","content":"hi"}]"#;
-    for (body, code, param, words) in cases {
+    for (body, want, param, words) in cases {
         let body = if body.starts_with('"') { format!("{{{user},{body}}}") } else { (*body).to_owned() };
         let error = read(body.as_bytes(), &Seal::default()).expect_err(&body);
-        assert_eq!((error.code, error.param.as_deref()), (*code, *param), "{body}: {}", error.message);
+        assert_eq!(
+            (code(error.problem), error.path.as_deref()),
+            (*want, *param),
+            "{body}: {}",
+            error.message
+        );
         assert!(error.message.contains(words), "{body}: {}", error.message);
     }
 }
@@ -305,7 +311,7 @@ fn an_answer_comes_back_as_it_was() {
             output("c1", "done"),
         ]
     );
-    assert_eq!(wants.notes, Vec::<String>::new());
+    assert_eq!(wants.notes[..], [] as [String; 0]);
     let (stranger, wants) =
         read(next.to_string().as_bytes(), &Seal::from_secret(b"other")).expect("a request");
     assert!(

@@ -11,12 +11,12 @@ use latimer_adapters::gemini::request::FlavourLimits;
 use latimer_adapters::limitation::Limitations;
 use latimer_adapters::responses::profile::Profile;
 use latimer_protocol::turn::{Content, Format, Item, OpaqueState, Owner, Role, Seal};
-use latimer_proxy::inbound::gemini::request::{Parsed, count_answer, read, read_count};
+use latimer_proxy::inbound::gemini::request::{GeminiRequest, count_answer, read, read_count};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 /// A turn: an item on a line, then the tools, then every field that says something.
-fn shown(parsed: &Parsed) -> String {
+fn shown(parsed: &GeminiRequest) -> String {
     let cut = |text: String| {
         let short: String = text.chars().take(300).collect();
         if short.len() < text.len() { short + "…" } else { short }
@@ -81,7 +81,7 @@ fn item_shown(item: &Item) -> String {
     }
 }
 
-fn parsed(path: &Path) -> Parsed {
+fn parsed(path: &Path) -> GeminiRequest {
     read("gemini-3-flash", &std::fs::read(path).expect("readable"), &Seal::default()).expect("understood")
 }
 
@@ -229,11 +229,11 @@ fn bad_requests_say_where_and_what() {
     ];
     for (body, field, words) in cases {
         let error = read("m", body.as_bytes(), &Seal::default()).expect_err(body);
-        assert_eq!(error.field.as_deref(), field, "{body}");
+        assert_eq!(error.path.as_deref(), field, "{body}");
         assert!(error.message.contains(words), "{body}: {}", error.message);
     }
     assert_eq!(
-        read("models/", b"{}", &Seal::default()).expect_err("no model").field.as_deref(),
+        read("models/", b"{}", &Seal::default()).expect_err("no model").path.as_deref(),
         Some("model")
     );
     assert_eq!(

@@ -9,8 +9,8 @@ use latimer_protocol::anthropic::legality;
 use latimer_protocol::turn::{
     Content, EventSink as _, Item, Note, OpaqueState, Owner, ReasoningItem, Seal, TurnEvent,
 };
-use latimer_proxy::inbound::messages::purpose::{Purpose, play};
-use latimer_proxy::inbound::messages::request::{Parsed, read};
+use latimer_proxy::inbound::messages::request::{MessagesRequest, read};
+use latimer_proxy::inbound::messages::request_kind::{RequestKind, play};
 use latimer_proxy::inbound::messages::stream::{MessagesWriter, MessagesWriterOptions};
 use latimer_proxy::inbound::writer::{ClientWriter as _, WriterSeed};
 use messages_support::beside;
@@ -38,7 +38,7 @@ fn parts(content: &[Content]) -> String {
 }
 
 /// One item, tool or option a line.
-fn shown(parsed: &Parsed) -> String {
+fn shown(parsed: &MessagesRequest) -> String {
     let turn = &parsed.turn;
     let item = |item: &Item| match item {
         Item::Message(message) => format!("{:?} {}", message.role, parts(&message.content)),
@@ -58,7 +58,7 @@ fn shown(parsed: &Parsed) -> String {
     ));
     lines.push(format!("max={:?} {:?} {:?}", turn.max_output_tokens, turn.sampling, turn.reasoning));
     lines.push(short(&format!("{:?} conversation={:?}", turn.format, turn.conversation)));
-    lines.push(format!("stream={} stops={:?} {:?}", parsed.stream, parsed.stops, parsed.purpose));
+    lines.push(format!("stream={} stops={:?} {:?}", parsed.stream, parsed.stops, parsed.kind));
     lines.extend(parsed.notes.iter().map(|note| format!("note: {note}")));
     lines.join("\n")
 }
@@ -103,7 +103,7 @@ fn recorded_requests_are_read_and_reach_providers() {
     });
 }
 
-fn recorded(name: &str) -> Parsed {
+fn recorded(name: &str) -> MessagesRequest {
     let path =
         format!("{}/../../fixtures/messages_front/recorded/{name}.request.json", env!("CARGO_MANIFEST_DIR"));
     read(&std::fs::read(path).expect("readable"), &Seal::default()).expect("understood")
@@ -112,18 +112,18 @@ fn recorded(name: &str) -> Parsed {
 #[test]
 fn requests_that_clients_make_on_their_own_are_known() {
     let cases = [
-        ("claude-code.title-request", Purpose::Title),
-        ("claude-code.title-small-model", Purpose::Title),
-        ("claude-code.web-search-request", Purpose::Search),
-        ("claude-code.subagent-request", Purpose::Subtask),
-        ("claude-code.first-turn", Purpose::Turn),
-        ("claude-code.json-schema-retry", Purpose::Turn),
-        ("claude-code.count-tokens", Purpose::Turn),
-        ("opencode.title", Purpose::Turn),
-        ("sdk.stream", Purpose::Turn),
+        ("claude-code.title-request", RequestKind::Title),
+        ("claude-code.title-small-model", RequestKind::Title),
+        ("claude-code.web-search-request", RequestKind::Search),
+        ("claude-code.subagent-request", RequestKind::Subtask),
+        ("claude-code.first-turn", RequestKind::Turn),
+        ("claude-code.json-schema-retry", RequestKind::Turn),
+        ("claude-code.count-tokens", RequestKind::Turn),
+        ("opencode.title", RequestKind::Turn),
+        ("sdk.stream", RequestKind::Turn),
     ];
     for (name, want) in cases {
-        assert_eq!(recorded(name).purpose, want, "{name}");
+        assert_eq!(recorded(name).kind, want, "{name}");
     }
 }
 
@@ -134,7 +134,7 @@ fn titles_and_searches_can_be_answered_without_a_provider() {
         ("claude-code.web-search-request", "rust sse"),
     ] {
         let parsed = recorded(name);
-        let answer = parsed.purpose.local_answer(&parsed.turn).expect("an answer");
+        let answer = parsed.kind.local_answer(&parsed.turn).expect("an answer");
         assert!(answer.contains(want), "{answer}");
         let mut writer = MessagesWriter::new(
             WriterSeed::default(),
@@ -148,7 +148,7 @@ fn titles_and_searches_can_be_answered_without_a_provider() {
         assert_eq!(legality::check(&writer.take()), Vec::<String>::new());
     }
     assert_eq!(
-        recorded("claude-code.first-turn").purpose.local_answer(&recorded("claude-code.first-turn").turn),
+        recorded("claude-code.first-turn").kind.local_answer(&recorded("claude-code.first-turn").turn),
         None
     );
 }
@@ -275,7 +275,7 @@ proptest! {
                 prop_assert!(serde_json::from_slice::<Value>(&written.body).is_ok());
             }
             Err(error) => {
-                let param = error.param.clone().unwrap_or_default();
+                let param = error.path.clone().unwrap_or_default();
                 prop_assert!(param.starts_with("messages") || param.starts_with(field), "{}", error.message);
                 prop_assert!(error.message.len() > param.len() + 2, "{}", error.message);
             }

@@ -3,8 +3,9 @@
 use latimer_protocol::failure::Failure;
 
 use super::client_behaviour::{ANY_CLIENT, CLAUDE_CODE, CODEX, ClientBehaviour, GEMINI_CLI};
+use super::wire::bad_field::BadField;
 use super::wire::http_error::HttpError;
-use super::wire::openai_error::error_object;
+use super::wire::openai_error::{self, error_object};
 use super::{chat, gemini, messages, responses};
 
 /// A client's protocol, with what is said differently to one of its clients.
@@ -63,6 +64,15 @@ impl ClientProtocol {
         }
     }
 
+    /// A request that cannot be read. `request` is the name of the request in the log.
+    pub fn bad_request(self, error: &BadField, request: &str) -> HttpError {
+        match self {
+            Self::Responses { .. } | Self::Chat => openai_error::bad_request(error),
+            Self::Messages => messages::error::bad_request(error, request),
+            Self::Gemini { .. } => gemini::error::bad_request(error),
+        }
+    }
+
     /// A request that is turned away.
     pub fn refusal(self, said: &RefusalBody<'_>, request: &str) -> HttpError {
         match self {
@@ -71,8 +81,8 @@ impl ClientProtocol {
                 retry_after: None,
                 body: error_object(said.message, said.kind, said.param, said.code),
             },
-            Self::Messages => messages::error::refusal(said.status, said.message, request),
-            Self::Gemini { .. } => gemini::error::refusal(said.status, said.message),
+            Self::Messages => messages::error::server_error(said.status, said.message, request),
+            Self::Gemini { .. } => gemini::error::server_error(said.status, said.message),
         }
     }
 

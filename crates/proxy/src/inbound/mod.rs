@@ -6,6 +6,7 @@ pub mod client_protocol;
 pub mod gemini;
 pub mod messages;
 pub mod models;
+pub mod notes;
 pub mod responses;
 pub mod tokens;
 pub mod wire;

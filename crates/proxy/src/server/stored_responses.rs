@@ -7,7 +7,8 @@ use hyper::Response;
 use crate::clock;
 use crate::http::refusal::Refusal;
 use crate::http::reply::{Reply, json};
-use crate::inbound::responses::stored::{Page, deleted, input_items as list};
+use crate::inbound::responses::input_items::{Page, deleted, input_items as list};
+use crate::inbound::wire::openai_error::code;
 use crate::store::Store;
 use crate::store::chain::StoredConversation;
 
@@ -57,8 +58,8 @@ pub(super) async fn cancel(store: &Store, id: &str) -> Result<Response<Reply>, R
 /// There is none (404), or the query is wrong (400).
 pub(super) async fn input_items(store: &Store, id: &str, query: &str) -> Result<Response<Reply>, Refusal> {
     let page = Page::read(query).map_err(|error| {
-        let mut refusal = Refusal::invalid(400, error.code).message(error.message);
-        refusal.param = error.param;
+        let mut refusal = Refusal::invalid(400, code(error.problem)).message(error.message);
+        refusal.param = error.path;
         refusal
     })?;
     let stored = find(store, id).await?;

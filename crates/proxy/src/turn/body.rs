@@ -19,7 +19,7 @@ use super::source::EventSource;
 use crate::clock;
 use crate::http::reply::ByteStream;
 use crate::inbound::responses::chain;
-use crate::inbound::responses::socket::recall::Recall;
+use crate::inbound::responses::socket::history::ConnectionHistory;
 use crate::inbound::writer::StoredResponse;
 use crate::inbound::writer::answer::Answer;
 use crate::lifecycle::force_stop::ForceStop;
@@ -43,13 +43,13 @@ pub(super) struct StoreTarget {
     /// The connection that remembers it, where the request came over one.
     pub(super) memory: Option<ConnectionMemory>,
     /// The request's items, as a JSON array.
-    pub(super) input: Vec<u8>,
+    pub(super) input: Bytes,
 }
 
 /// The responses that a connection remembers, seen from one request.
 #[derive(Clone)]
 pub(super) struct ConnectionMemory {
-    pub(super) recall: Arc<Mutex<Recall>>,
+    pub(super) recall: Arc<Mutex<ConnectionHistory>>,
     /// The id of the response that the request goes on with.
     pub(super) previous: Option<String>,
 }
@@ -254,7 +254,7 @@ impl TurnBody {
             memory.inspect(ConnectionMemory::forget);
             return;
         };
-        let items = chain::with_output(input, &output);
+        let items = chain::with_output(&input, &output);
         if let Some(ConnectionMemory { recall, .. }) = memory {
             let items = items.clone().into();
             lock(&recall).keep(&id, items);

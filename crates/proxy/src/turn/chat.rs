@@ -24,17 +24,18 @@ pub async fn chat(context: TurnContext, headers: &HeaderMap, body: Bytes) -> Res
     }
 }
 
-/// Reads a request and starts its turn; says whether the client wants a stream.
+/// Reads a request and starts its turn; says whether the client options a stream.
 fn prepare(context: TurnContext, headers: &HeaderMap, body: Bytes) -> Result<(TurnBody, bool), HttpError> {
     let protocol = ClientProtocol::Chat;
-    let (turn, mut wants) = request::read(&body, &context.seal)?;
-    let (stream, notes) = (wants.stream, std::mem::take(&mut wants.notes));
+    let (turn, mut options) = request::read(&body, &context.seal)
+        .map_err(|error| protocol.bad_request(&error, &context.request))?;
+    let (stream, notes) = (options.stream, std::mem::take(&mut options.notes));
     let inbound = InboundRequest::new(turn, stream, notes, headers, protocol, &context.request)?;
     let targets = inbound.targets(&context, protocol)?;
     let seed = writer_seed(&context.seal, &inbound.turn.items, protocol);
     let seal = context.seal.clone();
     let plan = ResponsePlan {
-        answer: ChatWriter::new(seed, wants).into_answer(),
+        answer: ChatWriter::new(seed, options).into_answer(),
         // One object at the end is made by the writer.
         raw: stream.then(|| ClientRequest {
             protocol: WireProtocol::Chat,

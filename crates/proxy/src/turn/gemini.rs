@@ -11,7 +11,8 @@ use super::{
 };
 use crate::http::reply::{Reply, error_response, json};
 use crate::inbound::client_protocol::ClientProtocol;
-use crate::inbound::gemini::request::{self, Parsed};
+use crate::inbound::gemini::error::bad_request;
+use crate::inbound::gemini::request::{self, GeminiRequest};
 use crate::inbound::gemini::stream::{Form, GeminiWriter, GeminiWriterOptions};
 use crate::inbound::tokens;
 use crate::inbound::wire::http_error::HttpError;
@@ -37,10 +38,10 @@ pub async fn generate(
 pub fn generate_count(seal: &Seal, body: &[u8], model: &str) -> Response<Reply> {
     match request::read_count(model, body, seal) {
         Ok(parsed) => {
-            let parsed = Parsed { input_tokens: tokens::count(&parsed.turn), ..parsed };
+            let parsed = GeminiRequest { input_tokens: tokens::count(&parsed.turn), ..parsed };
             json(StatusCode::OK.as_u16(), request::count_answer(&parsed))
         }
-        Err(error) => error_response(error.into()),
+        Err(error) => error_response(bad_request(&error)),
     }
 }
 
@@ -57,7 +58,8 @@ fn prepare(
     form: Form,
 ) -> Result<TurnBody, HttpError> {
     let protocol = client_protocol(headers);
-    let Parsed { turn, notes, names, thoughts, input_tokens } = request::read(model, body, &context.seal)?;
+    let GeminiRequest { turn, notes, names, thoughts, input_tokens } =
+        request::read(model, body, &context.seal).map_err(|error| bad_request(&error))?;
     let requested_model = turn.model.clone();
     let inbound =
         InboundRequest::new(turn, form != Form::Object, notes, headers, protocol, &context.request)?;

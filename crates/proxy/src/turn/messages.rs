@@ -14,8 +14,9 @@ use crate::config::{Config, Protocol};
 use crate::http::reply::{Reply, error_response, json};
 use crate::inbound::client_protocol::ClientProtocol;
 use crate::inbound::messages::count;
-use crate::inbound::messages::models::meant;
-use crate::inbound::messages::request::{self, Parsed};
+use crate::inbound::messages::error::bad_request;
+use crate::inbound::messages::models::resolve_alias;
+use crate::inbound::messages::request::{self, MessagesRequest};
 use crate::inbound::messages::stream::{MessagesWriter, MessagesWriterOptions};
 use crate::inbound::wire::http_error::HttpError;
 use crate::inbound::{models, tokens};
@@ -34,21 +35,23 @@ pub async fn messages(context: TurnContext, headers: &HeaderMap, body: Bytes) ->
 pub fn messages_count(seal: &Seal, body: &[u8], request: &str) -> Response<Reply> {
     match request::read(body, seal) {
         Ok(parsed) => json(StatusCode::OK.as_u16(), count::answer(tokens::count(&parsed.turn))),
-        Err(error) => error_response(error.into_http(request)),
+        Err(error) => error_response(bad_request(&error, request)),
     }
 }
 
 /// Reads a request and starts its turn; says whether the client wants a stream.
 fn prepare(context: TurnContext, headers: &HeaderMap, body: Bytes) -> Result<(TurnBody, bool), HttpError> {
     let protocol = ClientProtocol::Messages;
-    let parsed = request::read(&body, &context.seal).map_err(|error| error.into_http(&context.request))?;
-    let Parsed { mut turn, stream, notes, stops, input_tokens, purpose } = parsed;
+    let parsed =
+        request::read(&body, &context.seal).map_err(|error| bad_request(&error, &context.request))?;
+    let MessagesRequest { mut turn, stream, notes, stops, input_tokens, kind } = parsed;
     let requested_model = turn.model.clone();
     // Claude Code lists only models that are called Claude: the others go by an alias there.
-    meant(&requested_model, |name| is_listed(&context.endpoint_set.config, name)).clone_into(&mut turn.model);
+    resolve_alias(&requested_model, |name| is_listed(&context.endpoint_set.config, name))
+        .clone_into(&mut turn.model);
     let inbound = InboundRequest::new(turn, stream, notes, headers, protocol, &context.request)?;
     let targets = inbound.targets(&context, protocol)?;
-    let local = purpose.local_answer(&inbound.turn).filter(|_| !targets.first().is_some_and(speaks_messages));
+    let local = kind.local_answer(&inbound.turn).filter(|_| !targets.first().is_some_and(speaks_messages));
     let seed = writer_seed(&context.seal, &inbound.turn.items, protocol);
     let options = MessagesWriterOptions { model: requested_model, stream, input_tokens, stops };
     let seal = context.seal.clone();

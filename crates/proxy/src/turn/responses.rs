@@ -8,7 +8,7 @@ use hyper::{Response, StatusCode};
 use latimer_adapters::prepared_request::{ClientRequest, WireProtocol};
 use latimer_adapters::repair::RepairLevel;
 use latimer_protocol::turn::Seal;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::body::{ConnectionMemory, StoreTarget};
 use super::{
@@ -19,14 +19,15 @@ use crate::clock;
 use crate::config::Protocol;
 use crate::http::reply::{self, Reply, error_response};
 use crate::inbound::client_protocol::ClientProtocol;
-use crate::inbound::responses::request::{self, Parsed};
-use crate::inbound::responses::socket::message::Create;
-use crate::inbound::responses::socket::recall::Recall;
+use crate::inbound::responses::body::RequestBody;
+use crate::inbound::responses::request::{self, ResponsesRequest};
+use crate::inbound::responses::socket::history::ConnectionHistory;
+use crate::inbound::responses::socket::message::ResponseCreate;
 use crate::inbound::responses::stream::{ResponsesWriter, ResponsesWriterOptions};
 use crate::inbound::responses::{chain, compact};
 use crate::inbound::tokens;
 use crate::inbound::wire::http_error::HttpError;
-use crate::inbound::wire::openai_error::RequestError;
+use crate::inbound::wire::openai_error::bad_request;
 use crate::route::endpoint_set::RouteTarget;
 use crate::store::Store;
 use crate::sync::lock;
@@ -38,12 +39,8 @@ const MAX_STORED: usize = 8 << 20;
 pub async fn responses(context: TurnContext, headers: &HeaderMap, body: Bytes) -> Response<Reply> {
     let protocol = client_protocol(headers);
     let request = context.request.clone();
-    let begun = match with_history(&context.store, body).await {
-        Ok(body) => prepare(context, headers, body, Purpose::Answer, None),
-        Err(error) => Err(error.into()),
-    };
-    match begun {
-        Ok((body, stream)) => respond(body, stream, protocol, EVENT_STREAM, &request).await,
+    match begin(context, headers, body, Purpose::Answer, None).await {
+        Ok(turn) => respond(turn.body, turn.stream, protocol, EVENT_STREAM, &request).await,
         Err(error) => error_response(error),
     }
 }
@@ -56,29 +53,23 @@ pub async fn responses(context: TurnContext, headers: &HeaderMap, body: Bytes) -
 pub async fn over_socket(
     context: TurnContext,
     headers: &HeaderMap,
-    create: Create,
-    recall: Arc<Mutex<Recall>>,
+    create: ResponseCreate,
+    recall: Arc<Mutex<ConnectionHistory>>,
 ) -> Result<TurnBody, HttpError> {
     let request = context.request.clone();
-    let memory = ConnectionMemory { recall, previous: create.previous };
+    let memory = ConnectionMemory { recall, previous: create.previous_response_id };
     let purpose = if create.warm_up { Purpose::WarmUp } else { Purpose::Answer };
     let started = async {
-        let body = match memory.joined(&create.body) {
-            Some(body) => body,
-            None => with_history(&context.store, create.body).await?,
-        };
-        let (body, _) = prepare(context, headers, body, purpose, Some(memory.clone()))?;
-        until_first_event(body, client_protocol(headers), &request).await
+        let turn = begin(context, headers, create.body, purpose, Some(memory.clone())).await?;
+        until_first_event(turn.body, client_protocol(headers), &request).await
     };
     started.await.inspect_err(|_| memory.forget())
 }
 
 impl ConnectionMemory {
-    /// A request with everything before it, where the connection remembers that.
-    fn joined(&self, body: &[u8]) -> Option<Bytes> {
-        let recall = lock(&self.recall);
-        let items = recall.find(self.previous.as_deref()?)?;
-        chain::joined(body, &items).map(Bytes::from)
+    /// The conversation before the request, where the connection remembers it.
+    fn items(&self) -> Option<Bytes> {
+        lock(&self.recall).find(self.previous.as_deref()?)
     }
 }
 
@@ -86,13 +77,11 @@ impl ConnectionMemory {
 pub async fn compact(context: TurnContext, headers: &HeaderMap, body: Bytes) -> Response<Reply> {
     let protocol = client_protocol(headers);
     let request = context.request.clone();
-    let body = match with_history(&context.store, body).await {
-        Ok(body) => body,
-        Err(error) => return error_response(error.into()),
-    };
-    match prepare(context, headers, body.clone(), Purpose::Compaction, None) {
-        Ok((turn, _)) => match turn.collect().await {
-            Ok(object) => reply::json(StatusCode::OK.as_u16(), compact::response(&object, &body)),
+    match begin(context, headers, body, Purpose::Compaction, None).await {
+        Ok(turn) => match turn.body.collect().await {
+            Ok(object) => {
+                reply::json(StatusCode::OK.as_u16(), compact::response(&object, turn.user_messages))
+            }
             Err(failure) => error_response(protocol.failure(&failure, &request)),
         },
         Err(error) => error_response(error),
@@ -102,12 +91,12 @@ pub async fn compact(context: TurnContext, headers: &HeaderMap, body: Bytes) -> 
 /// Answers one `POST /v1/responses/input_tokens`, without asking anybody.
 pub fn input_tokens(seal: &Seal, body: &[u8]) -> Response<Reply> {
     match request::read(body, seal) {
-        Ok(parsed) => {
+        Ok(request) => {
             let answer =
-                json!({ "object": "response.input_tokens", "input_tokens": tokens::count(&parsed.turn) });
+                json!({ "object": "response.input_tokens", "input_tokens": tokens::count(&request.turn) });
             reply::json(StatusCode::OK.as_u16(), answer.to_string())
         }
-        Err(error) => error_response(error.into()),
+        Err(error) => error_response(bad_request(&error)),
     }
 }
 
@@ -126,36 +115,65 @@ fn client_protocol(headers: &HeaderMap) -> ClientProtocol {
     ClientProtocol::Responses { codex: client_headers::is_codex(headers) }
 }
 
-/// The request with the conversation that it goes on with before its own input.
+/// A turn that was started, and what its request wants.
+struct StartedTurn {
+    body: TurnBody,
+    /// Whether the client wants a stream.
+    stream: bool,
+    /// The person's messages that a compaction leaves standing; empty for every other turn.
+    user_messages: Vec<Value>,
+}
+
+/// Starts the turn of a request, with the conversation that it goes on with before its own input. `memory` is that of the
+/// connection, where the request came over one.
 ///
 /// # Errors
 ///
-/// That conversation is not stored, or not any more.
-async fn with_history(store: &Store, body: Bytes) -> Result<Bytes, RequestError> {
-    let Some(id) = chain::previous(&body) else { return Ok(body) };
-    let stored = store.response(&id, clock::unix_now()).await.ok_or_else(|| chain::not_found(&id))?;
-    // A body that cannot be joined is refused by its reader, in better words.
-    Ok(chain::joined(&body, &stored.items).map_or(body, Bytes::from))
-}
-
-/// Reads a request and starts its turn; says whether the client wants a stream. `memory` is that of the connection, where the
-/// request came over one.
-fn prepare(
+/// The request cannot be read, or its conversation is not stored, or not any more.
+async fn begin(
     context: TurnContext,
     headers: &HeaderMap,
     body: Bytes,
     purpose: Purpose,
     memory: Option<ConnectionMemory>,
-) -> Result<(TurnBody, bool), HttpError> {
+) -> Result<StartedTurn, HttpError> {
+    let parsed = RequestBody::parse(&body).map_err(|error| bad_request(&error))?;
+    let Some(id) = parsed.previous_response_id() else {
+        return prepare(context, headers, &body, &parsed, purpose, memory);
+    };
+    let joined = if let Some(items) = memory.as_ref().and_then(ConnectionMemory::items) {
+        parsed.with_history(&items)
+    } else {
+        let stored = context.store.response(&id, clock::unix_now()).await;
+        parsed.with_history(&stored.ok_or_else(|| chain::not_found(&id))?.items)
+    };
+    // A body that cannot be joined is refused by its reader, in better words.
+    let Some(joined) = joined.map(Bytes::from) else {
+        return prepare(context, headers, &body, &parsed, purpose, memory);
+    };
+    let parsed = RequestBody::parse(&joined).map_err(|error| bad_request(&error))?;
+    prepare(context, headers, &joined, &parsed, purpose, memory)
+}
+
+/// Reads a request, whose fields are `parsed`, and starts its turn.
+fn prepare(
+    context: TurnContext,
+    headers: &HeaderMap,
+    body: &Bytes,
+    parsed: &RequestBody<'_>,
+    purpose: Purpose,
+    memory: Option<ConnectionMemory>,
+) -> Result<StartedTurn, HttpError> {
     let protocol = client_protocol(headers);
-    let Parsed { turn, stream, notes, echo, tools, input_tokens, compacts: asks, .. } =
-        request::read(&body, &context.seal)?;
+    let ResponsesRequest { turn, stream, notes, echo, tools, input_tokens, compacts: asks, .. } =
+        parsed.read(&context.seal).map_err(|error| bad_request(&error))?;
     let stream = stream && purpose != Purpose::Compaction;
     let inbound = InboundRequest::new(turn, stream, notes, headers, protocol, &context.request)?;
     let targets = inbound.targets(&context, protocol)?;
     let compaction = purpose == Purpose::Compaction
         || (asks && !targets.first().is_some_and(|target| compacts_itself(target, inbound.level)));
-    let store_target = store_target(&context.store, &body, memory);
+    let store_target = store_target(&context.store, body, parsed, memory);
+    let user_messages = if purpose == Purpose::Compaction { parsed.user_messages() } else { Vec::new() };
     let seed = writer_seed(&context.seal, &inbound.turn.items, protocol);
     let options = ResponsesWriterOptions {
         stream,
@@ -168,7 +186,7 @@ fn prepare(
         answer: writer.into_answer(),
         raw: Some(ClientRequest {
             protocol: WireProtocol::Responses,
-            body,
+            body: body.clone(),
             headers: client_headers::own_headers(headers),
             seal: context.seal.clone(),
         }),
@@ -179,16 +197,22 @@ fn prepare(
             Purpose::Answer | Purpose::Compaction => AnswerSource::Model,
         },
     };
-    Ok((start(context, inbound, targets, plan, protocol)?, stream))
+    let body = start(context, inbound, targets, plan, protocol)?;
+    Ok(StartedTurn { body, stream, user_messages })
 }
 
 /// Where the response to this request will be stored. A connection remembers it even where the client wants nothing stored.
-fn store_target(store: &Store, body: &[u8], memory: Option<ConnectionMemory>) -> Option<StoreTarget> {
-    let stores = body.len() <= MAX_STORED && chain::is_stored(body);
+fn store_target(
+    store: &Store,
+    body: &Bytes,
+    parsed: &RequestBody<'_>,
+    memory: Option<ConnectionMemory>,
+) -> Option<StoreTarget> {
+    let stores = body.len() <= MAX_STORED && parsed.is_stored();
     if memory.is_none() && !stores {
         return None;
     }
-    Some(StoreTarget { store: stores.then(|| store.clone()), memory, input: chain::input(body)? })
+    Some(StoreTarget { store: stores.then(|| store.clone()), memory, input: parsed.stored_input(body)? })
 }
 
 /// Whether an endpoint does compactions itself: it speaks the client's protocol, and nothing is repaired on the way.

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use latimer_protocol::turn::EventSink;
 
 use crate::compactor::Compactor;
-use crate::inbound::messages::purpose::play;
+use crate::inbound::messages::request_kind::play;
 use crate::route::attempt::{Attempts, Progress};
 
 /// Produces the events of a turn.

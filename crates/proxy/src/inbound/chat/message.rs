@@ -1,26 +1,25 @@
 //! Messages to items of the turn. A history is rarely clean: what is missing is filled in, what nobody knows is left out with a
-//! note.
-
-use std::borrow::Cow;
+//! note. Pure.
 
 use latimer_protocol::id::CallId;
 use latimer_protocol::turn::{
     Call, CallOutput, Content, Item, Message, OpaqueState, ReasoningItem, Role, Seal,
 };
-use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::parts::{self, Parts};
 use super::reasoning_details::{self, DetailPlace, ReasoningDetail};
-use crate::inbound::responses::request::{field, missing, wrong_type};
-use crate::inbound::wire::openai_error::RequestError;
+use crate::inbound::notes::Notes;
+use crate::inbound::wire::bad_field::BadField;
+use crate::inbound::wire::field::{Word, elements, given, object, objects, optional, raw_fields};
+use crate::inbound::wire::path::Path;
 use crate::inbound::wire::tool_map::ToolMap;
 
 /// Reads `messages` one by one.
-pub(super) struct Items<'t> {
+pub(super) struct MessageReader<'t> {
     tools: &'t ToolMap,
-    notes: &'t mut Vec<String>,
+    notes: &'t mut Notes,
     /// Opens the carriers that latimer made.
     seal: &'t Seal,
     items: Vec<Item>,
@@ -30,131 +29,108 @@ pub(super) struct Items<'t> {
     count: usize,
 }
 
-/// A message of any role.
-#[derive(Deserialize)]
-struct Wire<'a> {
-    #[serde(borrow)]
-    role: Option<&'a RawValue>,
-    #[serde(borrow)]
-    content: Option<&'a RawValue>,
-    #[serde(borrow)]
-    name: Option<&'a RawValue>,
-    #[serde(borrow)]
-    refusal: Option<&'a RawValue>,
-    #[serde(borrow)]
-    tool_calls: Option<&'a RawValue>,
-    #[serde(borrow)]
-    function_call: Option<&'a RawValue>,
-    #[serde(borrow)]
-    tool_call_id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    reasoning_content: Option<&'a RawValue>,
-    #[serde(borrow)]
-    reasoning: Option<&'a RawValue>,
-    #[serde(borrow)]
-    reasoning_details: Option<&'a RawValue>,
+raw_fields! {
+    /// A message of any role.
+    struct MessageFields {
+        role,
+        content,
+        name,
+        refusal,
+        tool_calls,
+        function_call,
+        tool_call_id,
+        reasoning_content,
+        reasoning,
+        reasoning_details,
+    }
 }
 
-/// A call of an assistant message.
-#[derive(Deserialize)]
-struct WireCall<'a> {
-    #[serde(borrow)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    function: Option<&'a RawValue>,
-    #[serde(borrow)]
-    custom: Option<&'a RawValue>,
+raw_fields! {
+    /// A call of an assistant message.
+    struct ToolCallFields { id, function, custom }
 }
 
-/// What is called.
-#[derive(Deserialize)]
-struct Called<'a> {
-    #[serde(borrow)]
-    name: Option<&'a RawValue>,
-    #[serde(borrow)]
-    arguments: Option<&'a RawValue>,
-    #[serde(borrow)]
-    input: Option<&'a RawValue>,
+raw_fields! {
+    /// What is called.
+    struct CallFields { name, arguments, input }
 }
 
-impl<'t> Items<'t> {
-    pub(super) fn new(tools: &'t ToolMap, notes: &'t mut Vec<String>, seal: &'t Seal) -> Self {
+impl<'t> MessageReader<'t> {
+    pub(super) fn new(tools: &'t ToolMap, notes: &'t mut Notes, seal: &'t Seal) -> Self {
         Self { tools, notes, seal, items: Vec::new(), open: Vec::new(), count: 0 }
     }
 
     /// A base prompt beside the messages.
-    pub(super) fn system(&mut self, raw: Option<&RawValue>) -> Result<(), RequestError> {
-        let parts = parts::read(raw, "system", self.notes)?;
-        self.say(Role::System, parts.content);
+    pub(super) fn system(&mut self, raw: Option<&RawValue>) -> Result<(), BadField> {
+        let parts = parts::read(raw, &Path::bracketed("system"), self.notes)?;
+        self.message_of(Role::System, parts.content);
         Ok(())
     }
 
-    pub(super) fn read(&mut self, raw: &RawValue) -> Result<(), RequestError> {
-        let list: Vec<&RawValue> =
-            serde_json::from_str(raw.get()).map_err(|_| wrong_type(raw, "messages", "a list of messages"))?;
-        if list.is_empty() {
-            return Err(RequestError {
-                code: "invalid_value",
-                param: Some("messages".to_owned()),
-                message: "`messages` is empty; send at least one message".to_owned(),
-            });
+    /// Reads `messages`, which stands at `at`.
+    ///
+    /// # Errors
+    /// When it is no list of objects, is empty, or a field of a message is missing or of the wrong type.
+    pub(super) fn read(&mut self, raw: &RawValue, at: &Path<'_>) -> Result<(), BadField> {
+        let messages: Vec<MessageFields<'_>> = objects(raw, at, "a list of messages")?;
+        if messages.is_empty() {
+            return Err(BadField::invalid(at, "is empty; send at least one message"));
         }
-        for (place, raw) in list.into_iter().enumerate() {
-            let at = format!("messages[{place}]");
-            let wire: Wire<'_> =
-                serde_json::from_str(raw.get()).map_err(|_| wrong_type(raw, &at, "an object"))?;
-            self.message(&wire, &at)?;
+        for (place, message) in messages.iter().enumerate() {
+            self.message(message, &at.index(place))?;
         }
         Ok(())
     }
 
+    /// The items, in order.
     pub(super) fn finish(self) -> Vec<Item> {
         self.items
     }
 
-    fn message(&mut self, wire: &Wire<'_>, at: &str) -> Result<(), RequestError> {
-        let role: Cow<'_, str> = field(wire.role, &format!("{at}.role"), "a string")?
-            .ok_or_else(|| missing(&format!("{at}.role"), "system, developer, user, assistant or tool"))?;
-        let role = match role.as_ref() {
-            "assistant" | "model" => return self.assistant(wire, at),
-            "tool" | "function" => return self.output(wire, at),
+    fn message(&mut self, message: &MessageFields<'_>, at: &Path<'_>) -> Result<(), BadField> {
+        let role: Word<'_> = optional(message.role, &at.field("role"), "a string")?.ok_or_else(|| {
+            BadField::not_sent(&at.field("role"), "system, developer, user, assistant or tool")
+        })?;
+        let role = match &*role {
+            "assistant" | "model" => return self.assistant(message, at),
+            "tool" | "function" => return self.output(message, at),
             "system" | "developer" => Role::System,
             "user" => Role::User,
             _ => {
-                note(self.notes, "a message of an unknown role was read as the person's");
+                self.notes.add_once("a message of an unknown role was read as the person's");
                 Role::User
             }
         };
-        if wire.name.is_some_and(|name| name.get() != "null") {
-            note(self.notes, "names of speakers were left out");
+        if message.name.is_some() {
+            self.notes.add_once("names of speakers were left out");
         }
-        let parts = parts::read(wire.content, &format!("{at}.content"), self.notes)?;
+        let parts = parts::read(message.content, &at.field("content"), self.notes)?;
         let Parts { content, outputs, .. } = parts;
         for (id, content) in outputs {
-            self.answered(&id);
+            self.close(&id);
             self.items.push(Item::Output(CallOutput { id, content }));
         }
-        self.say(role, content);
+        self.message_of(role, content);
         Ok(())
     }
 
-    fn say(&mut self, role: Role, content: Vec<Content>) {
+    fn message_of(&mut self, role: Role, content: Vec<Content>) {
         if !content.is_empty() {
             self.items.push(Item::Message(Message { role, content }));
         }
     }
 
     /// Thoughts, words and calls, each where it stood.
-    fn assistant(&mut self, wire: &Wire<'_>, at: &str) -> Result<(), RequestError> {
-        let mut parts = parts::read(wire.content, &format!("{at}.content"), self.notes)?;
-        if let Some(refusal) = field::<String>(wire.refusal, &format!("{at}.refusal"), "a string")? {
+    fn assistant(&mut self, message: &MessageFields<'_>, at: &Path<'_>) -> Result<(), BadField> {
+        let mut parts = parts::read(message.content, &at.field("content"), self.notes)?;
+        if let Some(refusal) = optional::<String>(message.refusal, &at.field("refusal"), "a string")? {
             parts.content.push(Content::Refusal(refusal));
         }
         parts
             .content
             .retain(|part| !matches!(part, Content::Text(text) | Content::Refusal(text) if text.is_empty()));
-        let calls = self.calls(wire, parts.calls, at)?;
-        let (text, states) = self.thoughts(wire, parts.thoughts);
+        let calls = self.calls(message, parts.calls, at)?;
+        let (text, states) = self.thoughts(message, parts.thoughts);
         let mut states = states.into_iter().peekable();
         let words = !parts.content.is_empty();
         let mut text = text;
@@ -182,13 +158,17 @@ impl<'t> Items<'t> {
     }
 
     /// Readable thoughts in the first spelling that has any, and the state among them, in order.
-    fn thoughts(&mut self, wire: &Wire<'_>, in_parts: String) -> (String, Vec<(DetailPlace, OpaqueState)>) {
+    fn thoughts(
+        &mut self,
+        message: &MessageFields<'_>,
+        in_parts: String,
+    ) -> (String, Vec<(DetailPlace, OpaqueState)>) {
         // Extensions, all of them: what cannot be read was never promised.
         let word = |raw: Option<&RawValue>| {
             raw.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok()).filter(|text| !text.is_empty())
         };
         let details =
-            wire.reasoning_details.and_then(|raw| serde_json::from_str::<Vec<Value>>(raw.get()).ok());
+            message.reasoning_details.and_then(|raw| serde_json::from_str::<Vec<Value>>(raw.get()).ok());
         let mut states = Vec::new();
         let mut in_details = String::new();
         for detail in details.unwrap_or_default() {
@@ -196,36 +176,38 @@ impl<'t> Items<'t> {
                 ReasoningDetail::State(opaque, place) => states.push((place, opaque)),
                 ReasoningDetail::Text(text) => in_details.push_str(&text),
                 ReasoningDetail::Foreign => {
-                    note(self.notes, "reasoning state of another provider was left out");
+                    self.notes.add_once("reasoning state of another provider was left out");
                 }
             }
         }
         states.sort_by_key(|(place, _)| *place);
-        let text = word(wire.reasoning_content).or_else(|| word(wire.reasoning));
+        let text = word(message.reasoning_content).or_else(|| word(message.reasoning));
         let text = text.unwrap_or(if in_parts.is_empty() { in_details } else { in_parts });
         (text, states)
     }
 
     fn calls(
         &mut self,
-        wire: &Wire<'_>,
+        message: &MessageFields<'_>,
         in_parts: Vec<(CallId, String, String)>,
-        at: &str,
-    ) -> Result<Vec<Call>, RequestError> {
-        let list: Option<Vec<&RawValue>> = field(wire.tool_calls, &format!("{at}.tool_calls"), "a list")?;
+        at: &Path<'_>,
+    ) -> Result<Vec<Call>, BadField> {
+        let at_calls = at.field("tool_calls");
+        let list = given(message.tool_calls)
+            .map_or_else(|| Ok(Vec::new()), |raw| elements(raw, &at_calls, "a list"));
         let mut calls = Vec::new();
-        for (place, raw) in list.unwrap_or_default().into_iter().enumerate() {
-            let at = format!("{at}.tool_calls[{place}]");
-            let wire: WireCall<'_> =
-                serde_json::from_str(raw.get()).map_err(|_| wrong_type(raw, &at, "an object"))?;
-            let id: Option<String> = field(wire.id, &format!("{at}.id"), "a string")?;
-            let (name, arguments) = match (wire.function, wire.custom) {
-                (None, Some(custom)) => called(custom, &format!("{at}.custom"))?,
+        for (place, raw) in list?.into_iter().enumerate() {
+            let at = at_calls.index(place);
+            let fields: ToolCallFields<'_> = object(raw, &at)?;
+            let id: Option<String> = optional(fields.id, &at.field("id"), "a string")?;
+            let (name, arguments) = match (fields.function, fields.custom) {
+                (None, Some(custom)) => name_and_arguments(custom, &at.field("custom"))?,
                 (function, _) => {
                     let function = function.ok_or_else(|| {
-                        missing(&format!("{at}.function"), "an object with `name` and `arguments`")
+                        let wanted = "an object with `name` and `arguments`";
+                        BadField::not_sent(&at.field("function"), wanted)
                     })?;
-                    called(function, &format!("{at}.function"))?
+                    name_and_arguments(function, &at.field("function"))?
                 }
             };
             calls.push(self.call(id, &name, arguments));
@@ -233,10 +215,10 @@ impl<'t> Items<'t> {
         for (id, name, arguments) in in_parts {
             calls.push(self.call(Some(id.to_string()), &name, arguments));
         }
-        if let Some(raw) = wire.function_call.filter(|raw| raw.get() != "null")
+        if let Some(raw) = given(message.function_call)
             && calls.is_empty()
         {
-            let (name, arguments) = called(raw, &format!("{at}.function_call"))?;
+            let (name, arguments) = name_and_arguments(raw, &at.field("function_call"))?;
             calls.push(self.call(None, &name, arguments));
         }
         Ok(calls)
@@ -253,9 +235,9 @@ impl<'t> Items<'t> {
     }
 
     /// What a tool answered. The API's first form names the function, not the call.
-    fn output(&mut self, wire: &Wire<'_>, at: &str) -> Result<(), RequestError> {
-        let id: Option<String> = field(wire.tool_call_id, &format!("{at}.tool_call_id"), "a string")?;
-        let name: Option<String> = field(wire.name, &format!("{at}.name"), "a string")?;
+    fn output(&mut self, message: &MessageFields<'_>, at: &Path<'_>) -> Result<(), BadField> {
+        let id: Option<String> = optional(message.tool_call_id, &at.field("tool_call_id"), "a string")?;
+        let name: Option<String> = optional(message.name, &at.field("name"), "a string")?;
         let name = name.map(|name| self.tools.flat(None, &name));
         let id = match id.filter(|id| !id.is_empty()) {
             Some(id) => CallId::from(id),
@@ -265,48 +247,80 @@ impl<'t> Items<'t> {
                 .find(|(_, called)| name.as_ref().is_none_or(|name| name == called))
                 .map(|(id, _)| id.clone())
                 .ok_or_else(|| {
-                    missing(&format!("{at}.tool_call_id"), "the id of the call that is answered")
+                    BadField::not_sent(&at.field("tool_call_id"), "the id of the call that is answered")
                 })?,
         };
-        self.answered(&id);
-        let content = match wire.content {
+        self.close(&id);
+        let content = match message.content {
             // An object that is no part is what the tool answered, as JSON.
             Some(raw) if raw.get().starts_with('{') && !parts::is_part(raw) => {
                 vec![Content::Text(raw.get().to_owned())]
             }
-            raw => parts::read(raw, &format!("{at}.content"), self.notes)?.content,
+            raw => parts::read(raw, &at.field("content"), self.notes)?.content,
         };
         self.items.push(Item::Output(CallOutput { id, content }));
         Ok(())
     }
 
-    fn answered(&mut self, id: &CallId) {
+    /// The call of this id has its output.
+    fn close(&mut self, id: &CallId) {
         if let Some(place) = self.open.iter().position(|(open, _)| open == id) {
             self.open.remove(place);
         }
     }
 }
 
-/// Says a thing once, however long the history.
-pub(super) fn note(notes: &mut Vec<String>, text: &str) {
-    if !notes.iter().any(|note| note == text) {
-        notes.push(text.to_owned());
-    }
-}
-
 /// The name and the arguments of a call. Free text is wrapped, as its tool is.
-fn called(raw: &RawValue, at: &str) -> Result<(String, String), RequestError> {
-    let wire: Called<'_> = serde_json::from_str(raw.get()).map_err(|_| wrong_type(raw, at, "an object"))?;
-    let name: String = field(wire.name, &format!("{at}.name"), "a string")?
-        .ok_or_else(|| missing(&format!("{at}.name"), "the name of a tool"))?;
-    if let Some(input) = wire.input {
-        let input: Cow<'_, str> = field(Some(input), &format!("{at}.input"), "a string")?.unwrap_or_default();
-        return Ok((name, json!({ "input": input }).to_string()));
+fn name_and_arguments(raw: &RawValue, at: &Path<'_>) -> Result<(String, String), BadField> {
+    let fields: CallFields<'_> = object(raw, at)?;
+    let name: String = optional(fields.name, &at.field("name"), "a string")?
+        .ok_or_else(|| BadField::not_sent(&at.field("name"), "the name of a tool"))?;
+    if let Some(input) = fields.input {
+        let input: Word<'_> = optional(Some(input), &at.field("input"), "a string")?.unwrap_or_default();
+        return Ok((name, json!({ "input": &*input }).to_string()));
     }
-    let arguments = match wire.arguments {
+    let arguments = match fields.arguments {
         // The object itself instead of its text: it is the same call.
         Some(raw) if raw.get().starts_with('{') => raw.get().to_owned(),
-        raw => field(raw, &format!("{at}.arguments"), "a string")?.unwrap_or_default(),
+        raw => optional(raw, &at.field("arguments"), "a string")?.unwrap_or_default(),
     };
     Ok((name, arguments))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn items(messages: &str) -> (Vec<Item>, Notes) {
+        let (tools, seal, mut notes) = (ToolMap::default(), Seal::default(), Notes::default());
+        let raw = RawValue::from_string(messages.to_owned()).expect("JSON");
+        let mut reader = MessageReader::new(&tools, &mut notes, &seal);
+        reader.read(&raw, &Path::bracketed("messages")).expect("messages");
+        (reader.finish(), notes)
+    }
+
+    #[test]
+    fn outputs_without_an_id_answer_the_open_calls_in_order() {
+        let (items, _) = items(
+            r#"[{"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":{"a":1}}},{"id":"own","function":{"name":"g"}}]},
+                {"role":"tool","content":{"ok":true}},{"role":"function","name":"g","content":"done"}]"#,
+        );
+        let ids: Vec<&str> = items
+            .iter()
+            .filter_map(|item| match item {
+                Item::Call(call) => Some(call.id.as_str()),
+                Item::Output(output) => Some(output.id.as_str()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(ids, ["call_1", "own", "call_1", "own"]);
+    }
+
+    #[test]
+    fn what_nobody_knows_is_noted_once() {
+        let (items, notes) = items(
+            r#"[{"role":"novel","content":"a"},{"role":"novel","content":"b"},{"role":"user","name":"n","content":"c"}]"#,
+        );
+        assert_eq!((items.len(), notes.len()), (3, 2), "{notes:?}");
+    }
 }

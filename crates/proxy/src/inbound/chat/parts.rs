@@ -1,16 +1,16 @@
 //! Content of a message: a string, or a list of parts. Some editors send parts of the Messages API to the Chat path; they are
-//! read as what they mean.
-
-use std::borrow::Cow;
+//! read as what they mean. Pure.
 
 use latimer_protocol::id::CallId;
 use latimer_protocol::turn::{Content, Image};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::message::note;
-use crate::inbound::responses::request::{field, wrong_type};
-use crate::inbound::wire::openai_error::RequestError;
+use crate::inbound::notes::Notes;
+use crate::inbound::wire::bad_field::{BadField, Problem};
+use crate::inbound::wire::field::{elements, given, object, optional, optional_object, raw_fields, required};
+use crate::inbound::wire::media::is_reachable;
+use crate::inbound::wire::path::Path;
 use crate::text::{MAX_WORD, shown};
 
 /// What a message holds, sorted.
@@ -26,85 +26,68 @@ pub(super) struct Parts {
     pub(super) outputs: Vec<(CallId, Vec<Content>)>,
 }
 
-/// A part of any type.
-#[derive(Deserialize)]
-struct Part<'a> {
-    #[serde(rename = "type", borrow)]
-    kind: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    text: Option<&'a RawValue>,
-    #[serde(borrow)]
-    refusal: Option<&'a RawValue>,
-    #[serde(borrow)]
-    image_url: Option<&'a RawValue>,
-    #[serde(borrow)]
-    detail: Option<&'a RawValue>,
-    #[serde(borrow)]
-    file: Option<&'a RawValue>,
-    #[serde(borrow)]
-    thinking: Option<&'a RawValue>,
-    #[serde(borrow)]
-    source: Option<&'a RawValue>,
-    #[serde(borrow)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    name: Option<&'a RawValue>,
-    #[serde(borrow)]
-    input: Option<&'a RawValue>,
-    #[serde(borrow)]
-    tool_use_id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    content: Option<&'a RawValue>,
+raw_fields! {
+    /// A part of any type, of this protocol or of the Messages API.
+    struct PartFields {
+        type,
+        text,
+        refusal,
+        image_url,
+        detail,
+        file,
+        thinking,
+        source,
+        id,
+        name,
+        input,
+        tool_use_id,
+        content,
+    }
 }
 
 /// An object that says of what type it is.
 pub(super) fn is_part(raw: &RawValue) -> bool {
-    serde_json::from_str::<Part<'_>>(raw.get()).is_ok_and(|part| part.kind.is_some())
+    serde_json::from_str::<PartFields<'_>>(raw.get()).is_ok_and(|part| part.kind.is_some())
 }
 
 /// Reads `content`, which stands at `at`.
-pub(super) fn read(raw: Option<&RawValue>, at: &str, notes: &mut Vec<String>) -> Result<Parts, RequestError> {
+///
+/// # Errors
+/// When it is neither a string nor parts, or a part lacks what makes it one.
+pub(super) fn read(raw: Option<&RawValue>, at: &Path<'_>, notes: &mut Notes) -> Result<Parts, BadField> {
     let mut parts = Parts::default();
-    let Some(raw) = raw.filter(|raw| raw.get() != "null") else { return Ok(parts) };
-    if raw.get().starts_with('"') {
-        parts.content.extend(field(Some(raw), at, "a string")?.map(Content::Text));
-        return Ok(parts);
-    }
+    let Some(raw) = given(raw) else { return Ok(parts) };
     // One part without its list, as some programs send it.
-    if raw.get().starts_with('{') {
+    if raw.get().starts_with(['"', '{']) {
         part(raw, at, &mut parts, notes)?;
         return Ok(parts);
     }
-    let list: Vec<&RawValue> =
-        serde_json::from_str(raw.get()).map_err(|_| wrong_type(raw, at, "a string or a list of parts"))?;
-    for (place, raw) in list.into_iter().enumerate() {
-        part(raw, &format!("{at}[{place}]"), &mut parts, notes)?;
+    for (place, raw) in elements(raw, at, "a string or a list of parts")?.into_iter().enumerate() {
+        part(raw, &at.index(place), &mut parts, notes)?;
     }
     Ok(parts)
 }
 
-fn part(raw: &RawValue, at: &str, parts: &mut Parts, notes: &mut Vec<String>) -> Result<(), RequestError> {
+fn part(raw: &RawValue, at: &Path<'_>, parts: &mut Parts, notes: &mut Notes) -> Result<(), BadField> {
     if raw.get().starts_with('"') {
-        parts.content.extend(field(Some(raw), at, "a string")?.map(Content::Text));
+        parts.content.extend(optional(Some(raw), at, "a string")?.map(Content::Text));
         return Ok(());
     }
-    let wire: Part<'_> = serde_json::from_str(raw.get()).map_err(|_| wrong_type(raw, at, "an object"))?;
-    match wire.kind.as_deref().unwrap_or("text") {
+    let fields: PartFields<'_> = object(raw, at)?;
+    match fields.kind.as_deref().unwrap_or("text") {
         "text" | "input_text" | "output_text" => {
-            parts.content.extend(field(wire.text, &format!("{at}.text"), "a string")?.map(Content::Text));
+            parts.content.extend(optional(fields.text, &at.field("text"), "a string")?.map(Content::Text));
         }
         "refusal" => {
-            parts
-                .content
-                .extend(field(wire.refusal, &format!("{at}.refusal"), "a string")?.map(Content::Refusal));
+            let refusal = optional(fields.refusal, &at.field("refusal"), "a string")?;
+            parts.content.extend(refusal.map(Content::Refusal));
         }
-        "image_url" | "input_image" => parts.content.push(image(&wire, at)?),
-        "image" => parts.content.push(source(&wire, at)?),
-        "file" => parts.content.push(file(&wire, at)?),
+        "image_url" | "input_image" => parts.content.push(image(&fields, at)?),
+        "image" => parts.content.push(source(&fields, at)?),
+        "file" => parts.content.push(file(&fields, at)?),
         "thinking" | "reasoning" => {
             // Mistral puts a list of parts where others put words.
-            let words = wire.thinking.or(wire.text);
-            let words = read(words, at, notes)?;
+            let words = read(fields.thinking.or(fields.text), at, notes)?;
             words.content.iter().for_each(|part| {
                 if let Content::Text(text) = part {
                     parts.thoughts.push_str(text);
@@ -112,110 +95,120 @@ fn part(raw: &RawValue, at: &str, parts: &mut Parts, notes: &mut Vec<String>) ->
             });
         }
         "tool_use" => {
-            let id = text(wire.id, &format!("{at}.id"))?;
-            let name = text(wire.name, &format!("{at}.name"))?;
-            let arguments = wire.input.map_or("{}", RawValue::get).to_owned();
+            let id: String = required(fields.id, &at.field("id"), "a string")?;
+            let name = required(fields.name, &at.field("name"), "a string")?;
+            let arguments = fields.input.map_or("{}", RawValue::get).to_owned();
             parts.calls.push((CallId::from(id), name, arguments));
         }
         "tool_result" => {
-            let id = text(wire.tool_use_id, &format!("{at}.tool_use_id"))?;
-            let inner = read(wire.content, &format!("{at}.content"), notes)?;
+            let id: String = required(fields.tool_use_id, &at.field("tool_use_id"), "a string")?;
+            let inner = read(fields.content, &at.field("content"), notes)?;
             parts.outputs.push((CallId::from(id), inner.content));
         }
         kind @ ("input_audio" | "audio" | "video_url" | "input_video") => {
-            return Err(RequestError {
-                code: "unsupported_parameter",
-                param: Some(at.to_owned()),
-                message: format!(
-                    "`{at}` is a part of type `{kind}`; sound and film cannot be passed on, send words or pictures"
-                ),
-            });
+            let what = format_args!(
+                "is a part of type `{kind}`; sound and film cannot be passed on, send words or pictures"
+            );
+            return Err(BadField::at(at, Problem::Unsupported, what));
         }
         other => {
-            note(notes, &format!("a content part of type `{}` was left out", shown(other, MAX_WORD)));
+            notes.add_once(format!("a content part of type `{}` was left out", shown(other, MAX_WORD)));
         }
     }
     Ok(())
 }
 
-fn text(raw: Option<&RawValue>, at: &str) -> Result<String, RequestError> {
-    field(raw, at, "a string")?.ok_or_else(|| RequestError {
-        code: "missing_required_parameter",
-        param: Some(at.to_owned()),
-        message: format!("`{at}` is missing; it should be a string"),
-    })
-}
-
 /// `{"image_url": {"url", "detail"}}`; the bare URL of other protocols is the same.
-fn image(part: &Part<'_>, at: &str) -> Result<Content, RequestError> {
-    #[derive(Deserialize)]
-    struct Wire<'a> {
-        #[serde(borrow)]
-        url: Option<&'a RawValue>,
-        #[serde(borrow)]
-        detail: Option<&'a RawValue>,
-    }
-    let at = format!("{at}.image_url");
+fn image(part: &PartFields<'_>, at: &Path<'_>) -> Result<Content, BadField> {
+    raw_fields! { struct ImageUrlFields { url, detail } }
+    let at = at.field("image_url");
     let (url, detail, at_url) = match part.image_url {
         Some(raw) if raw.get().starts_with('{') => {
-            let wire: Wire<'_> =
-                serde_json::from_str(raw.get()).map_err(|_| wrong_type(raw, &at, "an object"))?;
-            (wire.url, wire.detail, format!("{at}.url"))
+            let fields: ImageUrlFields<'_> = object(raw, &at)?;
+            (fields.url, fields.detail, at.field("url"))
         }
-        raw => (raw, part.detail, at.clone()),
+        raw => (raw, part.detail, at),
     };
-    let url: Option<String> = field(url, &at_url, "a string")?;
-    let known = |url: &String| ["data:", "https:", "http:"].iter().any(|scheme| url.starts_with(scheme));
-    let url = url.filter(known).ok_or_else(|| RequestError {
-        code: "invalid_value",
-        param: Some(at_url.clone()),
-        message: format!("`{at_url}` should be a data: or https: URL"),
-    })?;
-    Ok(Content::Image(Image { url, detail: field(detail, &format!("{at}.detail"), "a string")? }))
+    let url: Option<String> = optional(url, &at_url, "a string")?;
+    let url = url
+        .filter(|url| is_reachable(url))
+        .ok_or_else(|| BadField::invalid(&at_url, "should be a data: or https: URL"))?;
+    Ok(Content::Image(Image { url, detail: optional(detail, &at.field("detail"), "a string")? }))
 }
 
 /// The picture of the Messages API.
-fn source(part: &Part<'_>, at: &str) -> Result<Content, RequestError> {
+fn source(part: &PartFields<'_>, at: &Path<'_>) -> Result<Content, BadField> {
     #[derive(Deserialize)]
-    struct Wire {
+    struct SourceFields {
         media_type: Option<String>,
         data: Option<String>,
         url: Option<String>,
     }
-    let at = format!("{at}.source");
-    let wire: Option<Wire> = field(part.source, &at, "an object")?;
-    let url = match wire {
-        Some(Wire { media_type: Some(kind), data: Some(data), .. }) => format!("data:{kind};base64,{data}"),
-        Some(Wire { url: Some(url), .. }) => url,
-        _ => {
-            return Err(RequestError {
-                code: "unsupported_parameter",
-                param: Some(at.clone()),
-                message: format!("`{at}` should hold the picture, or its URL"),
-            });
+    let at = at.field("source");
+    let url = match optional_object(part.source, &at)? {
+        Some(SourceFields { media_type: Some(kind), data: Some(data), .. }) => {
+            format!("data:{kind};base64,{data}")
         }
+        Some(SourceFields { url: Some(url), .. }) => url,
+        _ => return Err(BadField::at(&at, Problem::Unsupported, "should hold the picture, or its URL")),
     };
     Ok(Content::Image(Image { url, detail: None }))
 }
 
 /// `{"file": {"filename", "file_data"}}`.
-fn file(part: &Part<'_>, at: &str) -> Result<Content, RequestError> {
-    #[derive(Deserialize)]
-    struct Wire<'a> {
-        #[serde(borrow)]
-        filename: Option<&'a RawValue>,
-        #[serde(borrow)]
-        file_data: Option<&'a RawValue>,
-    }
-    let at = format!("{at}.file");
-    let wire: Option<Wire<'_>> = field(part.file, &at, "an object")?;
-    let at_data = format!("{at}.file_data");
-    let data: Option<String> = field(wire.as_ref().and_then(|wire| wire.file_data), &at_data, "a string")?;
-    let data_url = data.filter(|data| data.starts_with("data:")).ok_or_else(|| RequestError {
-        code: "unsupported_parameter",
-        param: Some(at_data.clone()),
-        message: format!("`{at_data}` should be a data: URL; files by id are not known here"),
+fn file(part: &PartFields<'_>, at: &Path<'_>) -> Result<Content, BadField> {
+    raw_fields! { struct FileFields { filename, file_data } }
+    let at = at.field("file");
+    let fields: FileFields<'_> = optional_object(part.file, &at)?.unwrap_or_default();
+    let at_data = at.field("file_data");
+    let data: Option<String> = optional(fields.file_data, &at_data, "a string")?;
+    let data_url = data.filter(|data| data.starts_with("data:")).ok_or_else(|| {
+        let what = "should be a data: URL; files by id are not known here";
+        BadField::at(&at_data, Problem::Unsupported, what)
     })?;
-    let name = wire.and_then(|wire| wire.filename);
-    Ok(Content::File { name: field(name, &format!("{at}.filename"), "a string")?, data_url })
+    Ok(Content::File { name: optional(fields.filename, &at.field("filename"), "a string")?, data_url })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: Path<'static> = Path::bracketed("content");
+
+    fn parts(json: &str) -> Result<(Parts, Notes), BadField> {
+        let raw = RawValue::from_string(json.to_owned()).expect("JSON");
+        let mut notes = Notes::default();
+        read(Some(&raw), &AT, &mut notes).map(|parts| (parts, notes))
+    }
+
+    #[test]
+    fn parts_of_the_messages_api_are_read_as_what_they_mean() {
+        let (parts, notes) = parts(
+            r#"["a",{"text":"b"},{"type":"thinking","thinking":[{"type":"text","text":"hm"}]},
+                {"type":"tool_use","id":"1","name":"f"},{"type":"tool_result","tool_use_id":"1","content":"c"},
+                {"type":"image","source":{"media_type":"image/png","data":"AA=="}},{"type":"novel"},{"type":"novel"}]"#,
+        )
+        .expect("parts");
+        assert_eq!((parts.content.len(), parts.thoughts.as_str()), (3, "hm"));
+        assert_eq!((parts.calls.len(), parts.outputs.len(), notes.len()), (1, 1, 1));
+    }
+
+    #[test]
+    fn what_cannot_be_passed_on_is_refused_by_name() {
+        for (json, path, words) in [
+            (r#"[{"type":"input_audio"}]"#, "content[0]", "sound and film"),
+            (
+                r#"[{"type":"image_url","image_url":{"url":"x"}}]"#,
+                "content[0].image_url.url",
+                "data: or https:",
+            ),
+            (r#"[{"type":"image_url","image_url":"x"}]"#, "content[0].image_url", "data: or https:"),
+            (r#"[{"type":"file","file":{"file_id":"f"}}]"#, "content[0].file.file_data", "files by id"),
+            (r#"[{"type":"tool_use","id":"1"}]"#, "content[0].name", "is missing"),
+        ] {
+            let error = parts(json).expect_err(json);
+            assert_eq!(error.path.as_deref(), Some(path), "{json}");
+            assert!(error.message.contains(words), "{}", error.message);
+        }
+    }
 }

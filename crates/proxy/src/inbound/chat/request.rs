@@ -1,17 +1,19 @@
-//! `POST /v1/chat/completions`, read into a turn. Pure.
+//! `POST /v1/chat/completions`, read into a turn. Pure. Source: OpenAI's API reference, and the extensions of other providers that clients
+//! send (`fixtures/chat_front`).
 //!
 //! Every field is looked at on its own, so that an error names the field, and what nobody knows is passed over.
 
 use latimer_protocol::turn::{Format, Sampling, Seal, TurnRequest};
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::message::Items;
-use super::options::{self, Efforts};
-use super::tools::{Declare, choice};
-use crate::inbound::responses::request::{field, missing};
-use crate::inbound::wire::openai_error::RequestError;
-use crate::inbound::wire::tool_map::ToolMap;
+use super::message::MessageReader;
+use super::options::{self, ReasoningFields};
+use super::tools::{choice, functions, tools};
+use crate::inbound::notes::Notes;
+use crate::inbound::wire::bad_field::BadField;
+use crate::inbound::wire::field::{body as body_fields, optional, optional_object, raw_fields};
+use crate::inbound::wire::path::Path;
+use crate::inbound::wire::tool_map::{ToolMap, ToolTable};
 
 /// What the answer must be like, besides what the turn says.
 #[derive(Debug, Clone, Default)]
@@ -35,155 +37,148 @@ pub struct ResponseOptions {
     pub refusals: bool,
     /// A rough count of the input's tokens, for upstreams that do not count.
     pub input_tokens: u64,
-    /// What was lowered or dropped, for the log.
-    pub notes: Vec<String>,
+    /// What was lowered or left out, for the log.
+    pub notes: Notes,
 }
 
-/// The body's fields, untouched. A field that is not here changes nothing about any answer.
-#[derive(Deserialize)]
-struct Body<'a> {
-    #[serde(borrow)]
-    model: Option<&'a RawValue>,
-    #[serde(borrow)]
-    messages: Option<&'a RawValue>,
-    /// Not of this API, but sent to it by clients that speak several.
-    #[serde(borrow)]
-    system: Option<&'a RawValue>,
-    #[serde(borrow)]
-    stream: Option<&'a RawValue>,
-    #[serde(borrow)]
-    stream_options: Option<&'a RawValue>,
-    #[serde(borrow)]
-    tools: Option<&'a RawValue>,
-    #[serde(borrow)]
-    functions: Option<&'a RawValue>,
-    #[serde(borrow)]
-    tool_choice: Option<&'a RawValue>,
-    #[serde(borrow)]
-    function_call: Option<&'a RawValue>,
-    #[serde(borrow)]
-    parallel_tool_calls: Option<&'a RawValue>,
-    #[serde(borrow)]
-    max_tokens: Option<&'a RawValue>,
-    #[serde(borrow)]
-    max_completion_tokens: Option<&'a RawValue>,
-    #[serde(borrow)]
-    temperature: Option<&'a RawValue>,
-    #[serde(borrow)]
-    top_p: Option<&'a RawValue>,
-    #[serde(borrow)]
-    presence_penalty: Option<&'a RawValue>,
-    #[serde(borrow)]
-    frequency_penalty: Option<&'a RawValue>,
-    #[serde(borrow)]
-    response_format: Option<&'a RawValue>,
-    #[serde(borrow)]
-    verbosity: Option<&'a RawValue>,
-    #[serde(borrow)]
-    reasoning_effort: Option<&'a RawValue>,
-    #[serde(borrow)]
-    reasoning: Option<&'a RawValue>,
-    #[serde(borrow)]
-    thinking: Option<&'a RawValue>,
-    #[serde(borrow)]
-    enable_thinking: Option<&'a RawValue>,
-    #[serde(borrow)]
-    chat_template_kwargs: Option<&'a RawValue>,
-    #[serde(borrow)]
-    include_reasoning: Option<&'a RawValue>,
-    #[serde(borrow)]
-    stop: Option<&'a RawValue>,
-    #[serde(borrow)]
-    prompt_cache_key: Option<&'a RawValue>,
-    #[serde(borrow)]
-    n: Option<&'a RawValue>,
-    #[serde(borrow)]
-    logprobs: Option<&'a RawValue>,
-    #[serde(borrow)]
-    top_logprobs: Option<&'a RawValue>,
-    #[serde(borrow)]
-    modalities: Option<&'a RawValue>,
-    #[serde(borrow)]
-    seed: Option<&'a RawValue>,
-    #[serde(borrow)]
-    logit_bias: Option<&'a RawValue>,
-    #[serde(borrow)]
-    prediction: Option<&'a RawValue>,
-    #[serde(borrow)]
-    web_search_options: Option<&'a RawValue>,
-    #[serde(borrow)]
-    service_tier: Option<&'a RawValue>,
-    #[serde(borrow)]
-    store: Option<&'a RawValue>,
-    #[serde(borrow)]
-    audio: Option<&'a RawValue>,
+raw_fields! {
+    /// The body's fields, untouched. A field that is not here changes nothing about any answer.
+    struct BodyFields {
+        model,
+        messages,
+        /// Not of this API, but sent to it by clients that speak several.
+        system,
+        stream,
+        stream_options,
+        tools,
+        functions,
+        tool_choice,
+        function_call,
+        parallel_tool_calls,
+        max_tokens,
+        max_completion_tokens,
+        temperature,
+        top_p,
+        presence_penalty,
+        frequency_penalty,
+        response_format,
+        verbosity,
+        reasoning_effort,
+        reasoning,
+        thinking,
+        enable_thinking,
+        chat_template_kwargs,
+        include_reasoning,
+        stop,
+        prompt_cache_key,
+        n,
+        logprobs,
+        top_logprobs,
+        modalities,
+        seed,
+        logit_bias,
+        prediction,
+        web_search_options,
+        service_tier,
+        store,
+        audio,
+    }
 }
 
 /// Reads a body. The seal opens the carriers of provider state that latimer made.
-pub fn read(body: &[u8], seal: &Seal) -> Result<(TurnRequest, ResponseOptions), RequestError> {
-    let wire: Body<'_> = serde_json::from_slice(body).map_err(|error| bad_json(body, &error))?;
-    refuse_what_cannot_be(&wire)?;
-    let mut wants = ResponseOptions {
-        notes: ignored(&wire),
+///
+/// # Errors
+/// When the body is no JSON object, or a field is missing, of the wrong type, or asks for what latimer cannot give.
+pub fn read(body: &[u8], seal: &Seal) -> Result<(TurnRequest, ResponseOptions), BadField> {
+    const MODEL: Path<'_> = Path::bracketed("model");
+    const MESSAGES: Path<'_> = Path::bracketed("messages");
+    let fields: BodyFields<'_> =
+        body_fields(body).map_err(|error| BadField::not_json(body, &error, "`model` and `messages`"))?;
+    refuse_what_cannot_be(&fields)?;
+    let mut options = ResponseOptions {
+        notes: ignored(&fields),
         input_tokens: body.len() as u64 / 4,
         ..ResponseOptions::default()
     };
-    let model: String = field(wire.model, "model", "a string")?
-        .ok_or_else(|| missing("model", "the name of a model, such as \"deepseek-chat\""))?;
-    wants.model.clone_from(&model);
+    let model: String = optional(fields.model, &MODEL, "a string")?
+        .ok_or_else(|| BadField::not_sent(&MODEL, "the name of a model, such as \"deepseek-chat\""))?;
+    options.model.clone_from(&model);
     let mut turn = TurnRequest { model, ..TurnRequest::default() };
-    let mut declare = Declare { map: &mut wants.tools, out: &mut turn.tools, notes: &mut wants.notes };
-    declare.tools(wire.tools)?;
-    let has_tools = !declare.out.is_empty();
-    wants.legacy = declare.functions(wire.functions)? && !has_tools;
-    let mut items = Items::new(&wants.tools, &mut wants.notes, seal);
-    items.system(wire.system)?;
-    items.read(wire.messages.ok_or_else(|| missing("messages", "a list of messages"))?)?;
-    turn.items = items.finish();
-    turn.tool_choice = match (wire.tool_choice, wire.function_call) {
-        (None, Some(first_form)) => choice(Some(first_form), "function_call", &wants.tools, &mut turn.tools)?,
-        (given, _) => choice(given, "tool_choice", &wants.tools, &mut turn.tools)?,
+    let mut table =
+        ToolTable { map: &mut options.tools, declared: &mut turn.tools, notes: &mut options.notes };
+    tools(fields.tools, &mut table)?;
+    let has_tools = !table.declared.is_empty();
+    options.legacy = functions(fields.functions, &mut table)? && !has_tools;
+    let mut reader = MessageReader::new(&options.tools, &mut options.notes, seal);
+    reader.system(fields.system)?;
+    let messages = fields.messages.ok_or_else(|| BadField::not_sent(&MESSAGES, "a list of messages"))?;
+    reader.read(messages, &MESSAGES)?;
+    turn.items = reader.finish();
+    let (chosen, name) = match (fields.tool_choice, fields.function_call) {
+        (None, Some(first_form)) => (Some(first_form), "function_call"),
+        (given, _) => (given, "tool_choice"),
     };
-    turn.parallel_tool_calls = field(wire.parallel_tool_calls, "parallel_tool_calls", "true or false")?;
-    if wants.legacy {
+    turn.tool_choice = choice(chosen, &Path::bracketed(name), &options.tools, &mut turn.tools)?;
+    sampling(&fields, &mut turn)?;
+    if options.legacy {
         turn.parallel_tool_calls = Some(false);
     }
-    turn.max_output_tokens = match options::limit(wire.max_completion_tokens, "max_completion_tokens")? {
-        None => options::limit(wire.max_tokens, "max_tokens")?,
+    answer(&fields, &mut turn, &mut options)?;
+    Ok((turn, options))
+}
+
+/// How the model picks its words, and how many.
+fn sampling(fields: &BodyFields<'_>, turn: &mut TurnRequest) -> Result<(), BadField> {
+    let number = |raw, name| optional(raw, &Path::bracketed(name), "a number");
+    let parallel = Path::bracketed("parallel_tool_calls");
+    turn.parallel_tool_calls = optional(fields.parallel_tool_calls, &parallel, "true or false")?;
+    turn.max_output_tokens = match options::limit(fields.max_completion_tokens, "max_completion_tokens")? {
+        None => options::limit(fields.max_tokens, "max_tokens")?,
         given => given,
     };
     turn.sampling = Sampling {
-        temperature: field(wire.temperature, "temperature", "a number")?,
-        top_p: field(wire.top_p, "top_p", "a number")?,
-        presence_penalty: field(wire.presence_penalty, "presence_penalty", "a number")?,
-        frequency_penalty: field(wire.frequency_penalty, "frequency_penalty", "a number")?,
+        temperature: number(fields.temperature, "temperature")?,
+        top_p: number(fields.top_p, "top_p")?,
+        presence_penalty: number(fields.presence_penalty, "presence_penalty")?,
+        frequency_penalty: number(fields.frequency_penalty, "frequency_penalty")?,
     };
-    let efforts = Efforts {
-        reasoning_effort: wire.reasoning_effort,
-        reasoning: wire.reasoning,
-        thinking: wire.thinking,
-        enable_thinking: wire.enable_thinking,
-        chat_template_kwargs: wire.chat_template_kwargs,
-        include_reasoning: wire.include_reasoning,
+    Ok(())
+}
+
+/// What the answer must be like.
+fn answer(
+    fields: &BodyFields<'_>,
+    turn: &mut TurnRequest,
+    options: &mut ResponseOptions,
+) -> Result<(), BadField> {
+    let text = |raw, name| optional(raw, &Path::bracketed(name), "a string");
+    let reasoning = ReasoningFields {
+        reasoning_effort: fields.reasoning_effort,
+        reasoning: fields.reasoning,
+        thinking: fields.thinking,
+        enable_thinking: fields.enable_thinking,
+        chat_template_kwargs: fields.chat_template_kwargs,
+        include_reasoning: fields.include_reasoning,
     };
-    (turn.reasoning, wants.thoughts) = options::reasoning(efforts)?;
-    turn.format = options::format(wire.response_format)?;
-    wants.refusals = matches!(turn.format, Format::JsonSchema { .. });
-    turn.verbosity = field(wire.verbosity, "verbosity", "a string")?;
-    turn.conversation = field(wire.prompt_cache_key, "prompt_cache_key", "a string")?;
-    wants.stop = options::stop(wire.stop)?;
-    wants.stream = field(wire.stream, "stream", "true or false")?.unwrap_or(false);
-    wants.usage = wants.stream && include_usage(wire.stream_options)?;
-    Ok((turn, wants))
+    (turn.reasoning, options.thoughts) = options::reasoning(reasoning)?;
+    turn.format = options::format(fields.response_format)?;
+    options.refusals = matches!(turn.format, Format::JsonSchema { .. });
+    turn.verbosity = text(fields.verbosity, "verbosity")?;
+    turn.conversation = text(fields.prompt_cache_key, "prompt_cache_key")?;
+    options.stop = options::stop(fields.stop)?;
+    options.stream = optional(fields.stream, &Path::bracketed("stream"), "true or false")?.unwrap_or(false);
+    options.usage = options.stream && include_usage(fields.stream_options)?;
+    Ok(())
 }
 
 /// What changes the answer into something that latimer cannot make. Better refused than left out in silence.
-fn refuse_what_cannot_be(wire: &Body<'_>) -> Result<(), RequestError> {
-    let n: Option<f64> = field(wire.n, "n", "a whole number")?;
-    let logprobs: Option<bool> = field(wire.logprobs, "logprobs", "true or false")?;
-    let top: Option<f64> = field(wire.top_logprobs, "top_logprobs", "a whole number")?;
+fn refuse_what_cannot_be(fields: &BodyFields<'_>) -> Result<(), BadField> {
+    let number = |raw, name| optional::<f64>(raw, &Path::bracketed(name), "a whole number");
+    let n = number(fields.n, "n")?;
+    let logprobs: Option<bool> = optional(fields.logprobs, &Path::bracketed("logprobs"), "true or false")?;
+    let top = number(fields.top_logprobs, "top_logprobs")?;
     let modalities: Vec<String> =
-        field(wire.modalities, "modalities", "a list of strings")?.unwrap_or_default();
+        optional(fields.modalities, &Path::bracketed("modalities"), "a list of strings")?.unwrap_or_default();
     let no_logprobs = "token probabilities are not passed on; leave this field out";
     let cases = [
         (
@@ -199,51 +194,59 @@ fn refuse_what_cannot_be(wire: &Body<'_>) -> Result<(), RequestError> {
             "answers are text; leave `modalities` out or send [\"text\"]",
         ),
     ];
-    match cases.into_iter().find(|(given, _, _)| *given) {
-        Some((_, param, message)) => Err(RequestError {
-            code: "unsupported_parameter",
-            param: Some(param.to_owned()),
-            message: message.to_owned(),
-        }),
+    match cases.into_iter().find(|(is_given, _, _)| *is_given) {
+        Some((_, name, message)) => Err(BadField::unsupported(&Path::bracketed(name), message)),
         None => Ok(()),
     }
 }
 
 /// A note for each field that is left out although it could change the answer a little.
-fn ignored(wire: &Body<'_>) -> Vec<String> {
-    let given = |raw: Option<&RawValue>| raw.is_some_and(|raw| !matches!(raw.get(), "null" | "{}" | "false"));
-    let tier = wire.service_tier.map_or("", RawValue::get);
+fn ignored(fields: &BodyFields<'_>) -> Notes {
+    let given = |raw: Option<&RawValue>| raw.is_some_and(|raw| !matches!(raw.get(), "{}" | "false"));
+    let tier = fields.service_tier.map_or("", RawValue::get);
     let cases = [
-        (given(wire.seed), "seed"),
-        (given(wire.logit_bias), "logit_bias"),
-        (given(wire.prediction), "prediction"),
-        (wire.web_search_options.is_some_and(|raw| raw.get() != "null"), "web_search_options"),
-        (!matches!(tier, "" | "null" | "\"auto\"" | "\"default\""), "service_tier"),
-        (given(wire.store), "store"),
-        (given(wire.audio), "audio"),
+        (given(fields.seed), "seed"),
+        (given(fields.logit_bias), "logit_bias"),
+        (given(fields.prediction), "prediction"),
+        (fields.web_search_options.is_some(), "web_search_options"),
+        (!matches!(tier, "" | "\"auto\"" | "\"default\""), "service_tier"),
+        (given(fields.store), "store"),
+        (given(fields.audio), "audio"),
     ];
-    let left_out = cases.into_iter().filter(|(given, _)| *given);
-    left_out.map(|(_, name)| format!("`{name}` has no equal upstream and was left out")).collect()
-}
-
-fn include_usage(raw: Option<&RawValue>) -> Result<bool, RequestError> {
-    #[derive(Deserialize)]
-    struct Wire<'a> {
-        #[serde(borrow)]
-        include_usage: Option<&'a RawValue>,
+    let mut notes = Notes::default();
+    for (_, name) in cases.into_iter().filter(|(is_given, _)| *is_given) {
+        notes.add(format!("`{name}` has no equal upstream and was left out"));
     }
-    let wire: Option<Wire<'_>> = field(raw, "stream_options", "an object")?;
-    let given = wire.and_then(|wire| wire.include_usage);
-    Ok(field(given, "stream_options.include_usage", "true or false")?.unwrap_or(false))
+    notes
 }
 
-fn bad_json(body: &[u8], error: &serde_json::Error) -> RequestError {
-    let message = if body.trim_ascii().is_empty() {
-        "the request body is empty; send a JSON object with `model` and `messages`".to_owned()
-    } else if error.is_data() {
-        "the request body should be a JSON object with `model` and `messages`".to_owned()
-    } else {
-        format!("the request body is not valid JSON at line {} column {}", error.line(), error.column())
-    };
-    RequestError { code: "invalid_json", param: None, message }
+fn include_usage(raw: Option<&RawValue>) -> Result<bool, BadField> {
+    raw_fields! { struct StreamOptionFields { include_usage } }
+    let at = Path::bracketed("stream_options");
+    let fields: StreamOptionFields<'_> = optional_object(raw, &at)?.unwrap_or_default();
+    Ok(optional(fields.include_usage, &at.field("include_usage"), "true or false")?.unwrap_or(false))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_without_an_equal_are_noted_once_each() {
+        let body = br#"{"model":"m","messages":[{"role":"user","content":"x"}],"seed":1,"store":false,"service_tier":"auto","web_search_options":{},"audio":null}"#;
+        let (_, options) = read(body, &Seal::default()).expect("a request");
+        assert_eq!(options.notes.len(), 2, "{:?}", options.notes);
+    }
+
+    #[test]
+    fn usage_is_for_streams_that_ask_for_it() {
+        let usage = |fields: &str| {
+            let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"x"}}]{fields}}}"#);
+            read(body.as_bytes(), &Seal::default()).map(|(_, options)| options.usage)
+        };
+        assert_eq!(usage(r#","stream":true,"stream_options":{"include_usage":true}"#), Ok(true));
+        assert_eq!(usage(r#","stream_options":{"include_usage":true}"#), Ok(false));
+        let error = usage(r#","stream":true,"stream_options":{"include_usage":1}"#).expect_err("a number");
+        assert_eq!(error.path.as_deref(), Some("stream_options.include_usage"));
+    }
 }

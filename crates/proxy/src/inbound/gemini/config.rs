@@ -1,147 +1,151 @@
-//! `generationConfig`: how to pick tokens, how hard to think, and the shape of the answer.
-
-use std::borrow::Cow;
+//! `generationConfig`: how to pick tokens, how hard to think, and the shape of the answer. Pure.
 
 use latimer_protocol::turn::{Format, TurnRequest};
-use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::error::BadRequest;
-use super::read::{At, field, given};
 use super::schema;
+use crate::inbound::notes::Notes;
+use crate::inbound::wire::bad_field::BadField;
+use crate::inbound::wire::field::{Word, given, optional, optional_object, raw_fields};
+use crate::inbound::wire::path::Path;
 use crate::text::{MAX_WORD, shown};
 
 /// What a configuration says besides the turn.
 #[derive(Debug, Default)]
-pub(super) struct Generation {
+pub(super) struct GenerationOptions {
     /// The thoughts are to be shown.
     pub(super) thoughts: bool,
     /// What had to be put into words for the model.
     pub(super) words: Option<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Wire<'a> {
-    #[serde(borrow)]
-    temperature: Option<&'a RawValue>,
-    #[serde(borrow, alias = "top_p")]
-    top_p: Option<&'a RawValue>,
-    #[serde(borrow, alias = "top_k")]
-    top_k: Option<&'a RawValue>,
-    #[serde(borrow, alias = "max_output_tokens")]
-    max_output_tokens: Option<&'a RawValue>,
-    #[serde(borrow, alias = "stop_sequences")]
-    stop_sequences: Option<&'a RawValue>,
-    #[serde(borrow, alias = "candidate_count")]
-    candidate_count: Option<&'a RawValue>,
-    #[serde(borrow, alias = "presence_penalty")]
-    presence_penalty: Option<&'a RawValue>,
-    #[serde(borrow, alias = "frequency_penalty")]
-    frequency_penalty: Option<&'a RawValue>,
-    #[serde(borrow)]
-    seed: Option<&'a RawValue>,
-    #[serde(borrow, alias = "response_logprobs")]
-    response_logprobs: Option<&'a RawValue>,
-    #[serde(borrow, alias = "response_modalities")]
-    response_modalities: Option<&'a RawValue>,
-    #[serde(borrow, alias = "speech_config")]
-    speech_config: Option<&'a RawValue>,
-    #[serde(borrow, alias = "image_config")]
-    image_config: Option<&'a RawValue>,
-    #[serde(borrow, alias = "media_resolution")]
-    media_resolution: Option<&'a RawValue>,
-    #[serde(borrow, alias = "response_mime_type")]
-    response_mime_type: Option<&'a RawValue>,
-    #[serde(borrow, alias = "response_schema")]
-    response_schema: Option<&'a RawValue>,
-    #[serde(borrow, alias = "response_json_schema", alias = "_responseJsonSchema")]
-    response_json_schema: Option<&'a RawValue>,
-    #[serde(borrow, alias = "thinking_config")]
-    thinking_config: Option<&'a RawValue>,
+raw_fields! {
+    /// The fields of `generationConfig`, in both spellings.
+    #[serde(rename_all = "camelCase")]
+    struct ConfigFields {
+        temperature,
+        #[serde(alias = "top_p")]
+        top_p,
+        #[serde(alias = "top_k")]
+        top_k,
+        #[serde(alias = "max_output_tokens")]
+        max_output_tokens,
+        #[serde(alias = "stop_sequences")]
+        stop_sequences,
+        #[serde(alias = "candidate_count")]
+        candidate_count,
+        #[serde(alias = "presence_penalty")]
+        presence_penalty,
+        #[serde(alias = "frequency_penalty")]
+        frequency_penalty,
+        seed,
+        #[serde(alias = "response_logprobs")]
+        response_logprobs,
+        #[serde(alias = "response_modalities")]
+        response_modalities,
+        #[serde(alias = "speech_config")]
+        speech_config,
+        #[serde(alias = "image_config")]
+        image_config,
+        #[serde(alias = "media_resolution")]
+        media_resolution,
+        #[serde(alias = "response_mime_type")]
+        response_mime_type,
+        #[serde(alias = "response_schema")]
+        response_schema,
+        #[serde(alias = "response_json_schema", alias = "_responseJsonSchema")]
+        response_json_schema,
+        #[serde(alias = "thinking_config")]
+        thinking_config,
+    }
 }
 
-const ROOT: At<'static> = At::root("generationConfig");
+const ROOT: Path<'static> = Path::bracketed("generationConfig");
 
 /// Reads the configuration into the turn.
 pub(super) fn read(
     raw: Option<&RawValue>,
     turn: &mut TurnRequest,
-    notes: &mut Vec<String>,
-) -> Result<Generation, BadRequest> {
-    let Some(wire) = field::<Wire<'_>>(raw, &ROOT, "an object")? else { return Ok(Generation::default()) };
-    let number = |raw, name| field::<f64>(raw, &ROOT.field(name), "a number");
-    turn.sampling.temperature = number(wire.temperature, "temperature")?;
-    turn.sampling.top_p = number(wire.top_p, "topP")?;
-    turn.sampling.presence_penalty = number(wire.presence_penalty, "presencePenalty")?;
-    turn.sampling.frequency_penalty = number(wire.frequency_penalty, "frequencyPenalty")?;
-    turn.max_output_tokens = field(wire.max_output_tokens, &ROOT.field("maxOutputTokens"), "a whole number")?
-        .filter(|most| *most > 0);
-    one_answer_in_words(&wire)?;
-    note_what_has_no_equal(&wire, notes);
-    let (effort, thoughts) = thinking(wire.thinking_config)?;
+    notes: &mut Notes,
+) -> Result<GenerationOptions, BadField> {
+    let Some(fields) = optional_object::<ConfigFields<'_>>(raw, &ROOT)? else {
+        return Ok(GenerationOptions::default());
+    };
+    let number = |raw, name| optional::<f64>(raw, &ROOT.field(name), "a number");
+    turn.sampling.temperature = number(fields.temperature, "temperature")?;
+    turn.sampling.top_p = number(fields.top_p, "topP")?;
+    turn.sampling.presence_penalty = number(fields.presence_penalty, "presencePenalty")?;
+    turn.sampling.frequency_penalty = number(fields.frequency_penalty, "frequencyPenalty")?;
+    turn.max_output_tokens =
+        optional(fields.max_output_tokens, &ROOT.field("maxOutputTokens"), "a whole number")?
+            .filter(|most| *most > 0);
+    one_answer_in_words(&fields)?;
+    note_what_has_no_equal(&fields, notes);
+    let (effort, thoughts) = thinking(fields.thinking_config)?;
     turn.reasoning.effort = effort;
-    let (format, words) = format(&wire, notes)?;
+    let (format, words) = format(&fields, notes)?;
     turn.format = format;
-    Ok(Generation { thoughts, words })
+    Ok(GenerationOptions { thoughts, words })
 }
 
 /// What would change the answer's meaning is refused.
-fn one_answer_in_words(wire: &Wire<'_>) -> Result<(), BadRequest> {
+fn one_answer_in_words(fields: &ConfigFields<'_>) -> Result<(), BadField> {
     let at = ROOT.field("candidateCount");
-    let count: Option<u64> = field(wire.candidate_count, &at, "a whole number")?;
+    let count: Option<u64> = optional(fields.candidate_count, &at, "a whole number")?;
     if count.is_some_and(|count| count > 1) {
-        return Err(BadRequest::at(&at, format_args!("should be 1: latimer gives one answer to a request")));
+        return Err(BadField::invalid(&at, "should be 1: latimer gives one answer to a request"));
     }
     let at = ROOT.field("responseModalities");
-    let modalities: Vec<Cow<'_, str>> =
-        field(wire.response_modalities, &at, "a list of words")?.unwrap_or_default();
-    let is_text = |word: &Cow<'_, str>| {
+    let modalities: Vec<Word<'_>> =
+        optional(fields.response_modalities, &at, "a list of words")?.unwrap_or_default();
+    let is_text = |word: &Word<'_>| {
         word.eq_ignore_ascii_case("TEXT") || word.eq_ignore_ascii_case("MODALITY_UNSPECIFIED")
     };
     if !modalities.is_empty() && !modalities.iter().any(is_text) {
-        return Err(BadRequest::at(&at, format_args!("should hold TEXT: latimer's models answer in words")));
+        return Err(BadField::invalid(&at, "should hold TEXT: latimer's models answer in words"));
     }
     Ok(())
 }
 
-fn note_what_has_no_equal(wire: &Wire<'_>, notes: &mut Vec<String>) {
+fn note_what_has_no_equal(fields: &ConfigFields<'_>, notes: &mut Notes) {
     let is_set =
         |raw: Option<&RawValue>| given(raw).is_some_and(|raw| !matches!(raw.get(), "[]" | "false" | "{}"));
     let table = [
-        (wire.top_k, "topK"),
-        (wire.stop_sequences, "stopSequences"),
-        (wire.seed, "seed"),
-        (wire.response_logprobs, "responseLogprobs"),
-        (wire.speech_config, "speechConfig"),
-        (wire.image_config, "imageConfig"),
-        (wire.media_resolution, "mediaResolution"),
+        (fields.top_k, "topK"),
+        (fields.stop_sequences, "stopSequences"),
+        (fields.seed, "seed"),
+        (fields.response_logprobs, "responseLogprobs"),
+        (fields.speech_config, "speechConfig"),
+        (fields.image_config, "imageConfig"),
+        (fields.media_resolution, "mediaResolution"),
     ];
     let set: Vec<&str> = table.into_iter().filter(|(raw, _)| is_set(*raw)).map(|(_, name)| name).collect();
     if !set.is_empty() {
-        notes.push(format!("no equal in the turn for {} of `generationConfig`, left out", set.join(", ")));
+        notes.add(format!("no equal in the turn for {} of `generationConfig`, left out", set.join(", ")));
     }
 }
 
 /// The effort, and whether the thoughts are to be shown.
-fn thinking(raw: Option<&RawValue>) -> Result<(Option<String>, bool), BadRequest> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Thinking<'a> {
-        #[serde(borrow, alias = "include_thoughts")]
-        include_thoughts: Option<&'a RawValue>,
-        #[serde(borrow, alias = "thinking_budget")]
-        thinking_budget: Option<&'a RawValue>,
-        #[serde(borrow, alias = "thinking_level")]
-        thinking_level: Option<&'a RawValue>,
+fn thinking(raw: Option<&RawValue>) -> Result<(Option<String>, bool), BadField> {
+    raw_fields! {
+        #[serde(rename_all = "camelCase")]
+        struct ThinkingFields {
+            #[serde(alias = "include_thoughts")]
+            include_thoughts,
+            #[serde(alias = "thinking_budget")]
+            thinking_budget,
+            #[serde(alias = "thinking_level")]
+            thinking_level,
+        }
     }
     let at = ROOT.field("thinkingConfig");
-    let Some(wire) = field::<Thinking<'_>>(raw, &at, "an object")? else { return Ok((None, false)) };
+    let Some(fields) = optional_object::<ThinkingFields<'_>>(raw, &at)? else { return Ok((None, false)) };
     let thoughts =
-        field(wire.include_thoughts, &at.field("includeThoughts"), "true or false")?.unwrap_or(false);
-    let level: Option<String> = field(wire.thinking_level, &at.field("thinkingLevel"), "a string")?;
-    let budget: Option<i64> = field(wire.thinking_budget, &at.field("thinkingBudget"), "a whole number")?;
+        optional(fields.include_thoughts, &at.field("includeThoughts"), "true or false")?.unwrap_or(false);
+    let level: Option<String> = optional(fields.thinking_level, &at.field("thinkingLevel"), "a string")?;
+    let budget: Option<i64> =
+        optional(fields.thinking_budget, &at.field("thinkingBudget"), "a whole number")?;
     let level = level.map(|level| level.to_ascii_lowercase());
     let level = level.filter(|level| !level.is_empty() && level != "thinking_level_unspecified");
     Ok((level.or_else(|| budget.and_then(effort).map(str::to_owned)), thoughts))
@@ -160,10 +164,10 @@ fn effort(budget: i64) -> Option<&'static str> {
 }
 
 /// The shape of the answer, and what can only be said in words.
-fn format(wire: &Wire<'_>, notes: &mut Vec<String>) -> Result<(Format, Option<String>), BadRequest> {
-    let kind: Option<Cow<'_, str>> =
-        field(wire.response_mime_type, &ROOT.field("responseMimeType"), "a string")?;
-    let schema = match (given(wire.response_json_schema), given(wire.response_schema)) {
+fn format(fields: &ConfigFields<'_>, notes: &mut Notes) -> Result<(Format, Option<String>), BadField> {
+    let kind: Option<Word<'_>> =
+        optional(fields.response_mime_type, &ROOT.field("responseMimeType"), "a string")?;
+    let schema = match (given(fields.response_json_schema), given(fields.response_schema)) {
         (Some(raw), _) => schema::pass(raw),
         (None, Some(raw)) => schema::raise(raw),
         (None, None) => None,
@@ -178,7 +182,7 @@ fn format(wire: &Wire<'_>, notes: &mut Vec<String>) -> Result<(Format, Option<St
         ("" | "text/plain", _) => Ok((Format::Text, None)),
         ("text/x.enum", schema) => Ok((Format::Text, schema.as_deref().and_then(one_of))),
         (other, _) => {
-            notes.push(format!(
+            notes.add(format!(
                 "an answer of type `{}` has no equal and became plain text",
                 shown(other, MAX_WORD)
             ));
@@ -192,4 +196,40 @@ fn one_of(schema: &RawValue) -> Option<String> {
     let schema: Value = serde_json::from_str(schema.get()).ok()?;
     let values: Vec<&str> = schema.get("enum")?.as_array()?.iter().filter_map(Value::as_str).collect();
     Some(format!("Answer with exactly one of these values, and nothing else:\n{}", values.join("\n")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(json: &str) -> Result<(TurnRequest, GenerationOptions, Notes), BadField> {
+        let raw = RawValue::from_string(json.to_owned()).expect("JSON");
+        let (mut turn, mut notes) = (TurnRequest::default(), Notes::default());
+        read(Some(&raw), &mut turn, &mut notes).map(|options| (turn, options, notes))
+    }
+
+    #[test]
+    fn both_spellings_are_read_and_what_has_no_equal_is_noted_once() {
+        let (turn, options, notes) = config(
+            r#"{"max_output_tokens":9,"topK":1,"seed":2,"thinkingConfig":{"includeThoughts":true,"thinking_budget":600}}"#,
+        )
+        .expect("a configuration");
+        assert_eq!((turn.max_output_tokens, turn.reasoning.effort.as_deref()), (Some(9), Some("low")));
+        assert!(options.thoughts);
+        assert_eq!(notes[..], ["no equal in the turn for topK, seed of `generationConfig`, left out"]);
+    }
+
+    #[test]
+    fn an_answer_of_another_kind_is_refused() {
+        for (json, path) in [
+            (r#"{"candidateCount":2}"#, "generationConfig.candidateCount"),
+            (r#"{"responseModalities":["IMAGE"]}"#, "generationConfig.responseModalities"),
+        ] {
+            assert_eq!(config(json).expect_err(json).path.as_deref(), Some(path));
+        }
+        let (_, options, _) =
+            config(r#"{"responseMimeType":"text/x.enum","responseSchema":{"enum":["a","b"]}}"#)
+                .expect("an enum");
+        assert!(options.words.expect("in words").ends_with("a\nb"));
+    }
 }

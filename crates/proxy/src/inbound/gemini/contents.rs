@@ -1,43 +1,43 @@
-//! Contents to items of the turn.
+//! Contents to items of the turn. Pure.
 //!
 //! Invariant: every call has an id, and a response without one answers the oldest call that waits for it.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use latimer_protocol::gemini::signature;
 use latimer_protocol::id::CallId;
 use latimer_protocol::turn::{Call, CallOutput, Content, Item, Message, ReasoningItem, Role, Seal};
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::error::BadRequest;
 use super::names::Names;
-use super::parts::{self, FunctionCall, FunctionResponse, Part};
-use super::read::{At, field, given, list, object, required, wrong_type};
+use super::parts::{self, FunctionCallFields, FunctionResponseFields, PartFields};
+use crate::inbound::notes::Notes;
+use crate::inbound::wire::bad_field::BadField;
+use crate::inbound::wire::field::{Word, given, object, one_or_more, optional, raw_fields, required};
+use crate::inbound::wire::path::Path;
 use crate::text::{MAX_WORD, shown};
 
 /// Stands on calls whose signature a client does not know.
 const NO_SIGNATURE: &str = "skip_thought_signature_validator";
 
 /// Reads content by content.
-pub(super) struct Items<'n> {
+pub(super) struct ContentReader<'n> {
     names: &'n Names,
-    notes: &'n mut Vec<String>,
+    notes: &'n mut Notes,
     /// Opens the carriers that latimer made.
     seal: &'n Seal,
     items: Vec<Item>,
     /// Calls that were not answered yet, oldest first.
-    open: VecDeque<Open>,
-    /// Ids that were made up.
-    made: u32,
+    open: VecDeque<OpenCall>,
+    /// How many ids were made up.
+    unnamed: u32,
     /// Where the items of the content that is read begin.
     from: usize,
     foreign_signatures: bool,
 }
 
 /// A call that waits for its response.
-struct Open {
+struct OpenCall {
     id: CallId,
     /// As the client writes it.
     name: String,
@@ -45,24 +45,20 @@ struct Open {
     own: bool,
 }
 
-/// One turn of a speaker.
-#[derive(Deserialize)]
-pub(super) struct Wire<'a> {
-    #[serde(borrow)]
-    role: Option<&'a RawValue>,
-    #[serde(borrow)]
-    parts: Option<&'a RawValue>,
+raw_fields! {
+    /// One turn of a speaker.
+    pub(super) struct ContentFields { role, parts }
 }
 
-impl<'n> Items<'n> {
-    pub(super) fn new(names: &'n Names, notes: &'n mut Vec<String>, seal: &'n Seal) -> Self {
+impl<'n> ContentReader<'n> {
+    pub(super) fn new(names: &'n Names, notes: &'n mut Notes, seal: &'n Seal) -> Self {
         Self {
             names,
             notes,
             seal,
             items: Vec::new(),
             open: VecDeque::new(),
-            made: 0,
+            unnamed: 0,
             from: 0,
             foreign_signatures: false,
         }
@@ -74,54 +70,57 @@ impl<'n> Items<'n> {
     }
 
     /// `systemInstruction`: a content, or its text alone.
-    pub(super) fn system(&mut self, raw: &RawValue, at: &At<'_>) -> Result<(), BadRequest> {
+    pub(super) fn system(&mut self, raw: &RawValue, at: &Path<'_>) -> Result<(), BadField> {
         if raw.get().starts_with('"') {
-            let text = field(Some(raw), at, "a string")?.unwrap_or_default();
+            let text = optional(Some(raw), at, "a string")?.unwrap_or_default();
             self.push(Role::System, Content::Text(text));
             return Ok(());
         }
-        let wire: Wire<'_> =
-            serde_json::from_str(raw.get()).map_err(|_| wrong_type(raw, at, "a content with parts"))?;
-        self.parts(&wire, Role::System, at)
+        let content: ContentFields<'_> =
+            object(raw, at).map_err(|_| BadField::wrong_type(raw, at, "a content with parts"))?;
+        self.parts(&content, Role::System, at)
     }
 
     /// Words of the person, and nothing else.
-    pub(super) fn said(&mut self, text: String) {
+    pub(super) fn user_text(&mut self, text: String) {
         self.push(Role::User, Content::Text(text));
     }
 
-    /// One content of the conversation.
-    pub(super) fn content(&mut self, wire: &Wire<'_>, at: &At<'_>) -> Result<(), BadRequest> {
-        let role: Option<Cow<'_, str>> = field(wire.role, &at.field("role"), "a string")?;
+    /// One content of the conversation, which stands at `at`.
+    ///
+    /// # Errors
+    /// When a part lacks what makes it one, or a field is of the wrong type.
+    pub(super) fn content(&mut self, content: &ContentFields<'_>, at: &Path<'_>) -> Result<(), BadField> {
+        let role: Option<Word<'_>> = optional(content.role, &at.field("role"), "a string")?;
         let role = match role.as_deref().unwrap_or("user") {
             "model" | "assistant" => Role::Assistant,
             "system" => Role::System,
             "user" | "function" | "tool" | "" => Role::User,
             other => {
-                self.notes.push(format!(
+                self.notes.add(format!(
                     "the role `{}` is unknown and was read as the person's",
                     shown(other, MAX_WORD)
                 ));
                 Role::User
             }
         };
-        self.parts(wire, role, at)
+        self.parts(content, role, at)
     }
 
-    fn parts(&mut self, wire: &Wire<'_>, role: Role, at: &At<'_>) -> Result<(), BadRequest> {
+    fn parts(&mut self, content: &ContentFields<'_>, role: Role, at: &Path<'_>) -> Result<(), BadField> {
         self.from = self.items.len();
         let at = at.field("parts");
-        let parts: Vec<Part<'_>> = list(wire.parts, &at, "a list of parts")?;
+        let parts: Vec<PartFields<'_>> = one_or_more(content.parts, &at, "a list of parts")?;
         for (place, part) in parts.iter().enumerate() {
             self.part(part, role, &at.index(place))?;
         }
         Ok(())
     }
 
-    fn part(&mut self, part: &Part<'_>, role: Role, at: &At<'_>) -> Result<(), BadRequest> {
+    fn part(&mut self, part: &PartFields<'_>, role: Role, at: &Path<'_>) -> Result<(), BadField> {
         // State stands before the part that carries it.
         if let Some(signature) =
-            field::<Cow<'_, str>>(part.thought_signature, &at.field("thoughtSignature"), "a string")?
+            optional::<Word<'_>>(part.thought_signature, &at.field("thoughtSignature"), "a string")?
         {
             self.signature(&signature);
         }
@@ -132,7 +131,7 @@ impl<'n> Items<'n> {
             return self.response(response, &at.field("functionResponse"));
         }
         let is_thought = part.thought.is_some_and(|thought| thought.get() == "true");
-        if let Some(text) = field::<String>(part.text, &at.field("text"), "a string")? {
+        if let Some(text) = optional::<String>(part.text, &at.field("text"), "a string")? {
             if is_thought {
                 self.thought(&text);
             } else if !text.is_empty() {
@@ -141,7 +140,7 @@ impl<'n> Items<'n> {
         } else if let Some(content) = parts::content(part, at, self.notes)? {
             self.push(role, content);
         } else if part.thought_signature.is_none() {
-            self.notes.push("a part of a kind that nobody knows was left out".to_owned());
+            self.notes.add("a part of a kind that nobody knows was left out");
         }
         Ok(())
     }
@@ -180,7 +179,7 @@ impl<'n> Items<'n> {
         let states = signature::open(text, self.seal);
         if states.is_empty() && !self.foreign_signatures {
             self.foreign_signatures = true;
-            self.notes.push("thought signatures of another provider were left out".to_owned());
+            self.notes.add("thought signatures of another provider were left out");
         }
         for state in states {
             match self.items.last_mut() {
@@ -192,13 +191,13 @@ impl<'n> Items<'n> {
         }
     }
 
-    fn call(&mut self, raw: &RawValue, at: &At<'_>) -> Result<(), BadRequest> {
-        let wire: FunctionCall<'_> = object(raw, at)?;
-        let name: String = required(wire.name, &at.field("name"), "a string")?;
-        let id: Option<String> = field(wire.id, &at.field("id"), "a string")?;
+    fn call(&mut self, raw: &RawValue, at: &Path<'_>) -> Result<(), BadField> {
+        let fields: FunctionCallFields<'_> = object(raw, at)?;
+        let name: String = required(fields.name, &at.field("name"), "a string")?;
+        let id: Option<String> = optional(fields.id, &at.field("id"), "a string")?;
         let own = id.as_ref().is_some_and(|id| !id.is_empty());
-        let id = id.filter(|_| own).unwrap_or_else(|| self.made_up());
-        let arguments = given(wire.args).map_or("{}", RawValue::get).to_owned();
+        let id = id.filter(|_| own).unwrap_or_else(|| self.new_id());
+        let arguments = given(fields.args).map_or("{}", RawValue::get).to_owned();
         let id = CallId::from(id);
         // A new answer of the model: who was not answered before will not be answered now.
         let goes_on = match self.items.last() {
@@ -214,38 +213,70 @@ impl<'n> Items<'n> {
             name: self.names.hub(&name).into_owned(),
             arguments,
         }));
-        self.open.push_back(Open { id, name, own });
+        self.open.push_back(OpenCall { id, name, own });
         Ok(())
     }
 
-    fn response(&mut self, raw: &RawValue, at: &At<'_>) -> Result<(), BadRequest> {
-        let wire: FunctionResponse<'_> = object(raw, at)?;
-        let name: Option<Cow<'_, str>> = field(wire.name, &at.field("name"), "a string")?;
-        let id: Option<String> = field(wire.id, &at.field("id"), "a string")?;
-        let id = self.answered(id.filter(|id| !id.is_empty()), name.as_deref().unwrap_or_default());
-        let content = parts::output(&wire, at, self.notes)?;
+    fn response(&mut self, raw: &RawValue, at: &Path<'_>) -> Result<(), BadField> {
+        let fields: FunctionResponseFields<'_> = object(raw, at)?;
+        let name: Option<Word<'_>> = optional(fields.name, &at.field("name"), "a string")?;
+        let id: Option<String> = optional(fields.id, &at.field("id"), "a string")?;
+        let id = self.answered_call(id.filter(|id| !id.is_empty()), name.as_deref().unwrap_or_default());
+        let content = parts::output(&fields, at, self.notes)?;
         self.items.push(Item::Output(CallOutput { id, content }));
         Ok(())
     }
 
     /// The id of the call that a response answers.
-    fn answered(&mut self, id: Option<String>, name: &str) -> CallId {
+    fn answered_call(&mut self, id: Option<String>, name: &str) -> CallId {
         let open = &self.open;
         let by_id = id.as_deref().and_then(|id| open.iter().position(|call| call.id.as_str() == id));
         // A client may give ids to its responses alone: then the order tells, and calls that have ids of their own are out.
-        let may = |call: &Open| id.is_none() || !call.own;
+        let may = |call: &OpenCall| id.is_none() || !call.own;
         let by_name = || open.iter().position(|call| call.name == name && may(call));
         let oldest = || if id.is_none() && !open.is_empty() { Some(0) } else { None };
         let place = by_id.or_else(by_name).or_else(oldest);
         match (place.and_then(|place| self.open.remove(place)), id) {
             (Some(call), _) => call.id,
             (None, Some(id)) => CallId::from(id),
-            (None, None) => CallId::from(self.made_up()),
+            (None, None) => CallId::from(self.new_id()),
         }
     }
 
-    fn made_up(&mut self) -> String {
-        self.made += 1;
-        format!("call_unnamed_{}", self.made)
+    fn new_id(&mut self) -> String {
+        self.unnamed += 1;
+        format!("call_unnamed_{}", self.unnamed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_response_without_an_id_answers_the_oldest_call_of_its_name() {
+        let (names, seal, mut notes) = (Names::default(), Seal::default(), Notes::default());
+        let mut reader = ContentReader::new(&names, &mut notes, &seal);
+        let contents = [
+            r#"{"role":"model","parts":[{"functionCall":{"name":"f"}},{"functionCall":{"name":"g","id":"own"}},{"functionCall":{"name":"f"}}]}"#,
+            r#"{"role":"user","parts":[{"functionResponse":{"name":"g","id":"own"}},{"functionResponse":{"name":"f"}},{"functionResponse":{}}]}"#,
+        ];
+        for json in contents {
+            let content: ContentFields<'_> = serde_json::from_str(json).expect("JSON");
+            reader.content(&content, &Path::bracketed("contents")).expect("readable");
+        }
+        let ids: Vec<String> = reader
+            .finish()
+            .into_iter()
+            .map(|item| match item {
+                Item::Call(call) => call.id.to_string(),
+                Item::Output(output) => format!("={}", output.id),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(
+            ids,
+            ["call_unnamed_1", "own", "call_unnamed_2", "=own", "=call_unnamed_1", "=call_unnamed_2"]
+        );
     }
 }

@@ -1,38 +1,20 @@
-//! Saying no, in the shape of Google's APIs: `{"error":{"code","message","status","details"}}`.
+//! Errors in the shape of Google's APIs: `{"error":{"code","message","status","details"}}`.
 //!
 //! The Gemini CLI (0.61) repeats 429 and every 5xx for minutes without a word, and shows everything else at once; also a 429 whose
 //! details speak of a quota per day. So it gets 400 for what will not go away by itself; every other client gets the status that
 //! says what happened.
 
-use std::fmt;
-
 use latimer_protocol::failure::{Failure, Kind};
 use serde_json::{Value, json};
 
-use super::read::At;
+use crate::inbound::wire::bad_field::BadField;
 use crate::inbound::wire::http_error::{HttpError, wait_seconds};
-
-/// A request that cannot be read, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BadRequest {
-    /// The dotted path of the field, as in `contents[0].parts[1].text`.
-    pub field: Option<String>,
-    /// What is wrong and what would be right.
-    pub message: String,
-}
-
-impl BadRequest {
-    /// The field and what is wrong with it.
-    pub(super) fn at(at: &At<'_>, what: fmt::Arguments<'_>) -> Self {
-        Self { field: Some(at.to_string()), message: format!("`{at}` {what}") }
-    }
-}
 
 /// How one kind of failure is said.
 struct Row {
     kind: Kind,
     /// The HTTP status, and the name Google gives it.
-    said: (u16, &'static str),
+    documented: (u16, &'static str),
     /// The same towards the Gemini CLI.
     cli: (u16, &'static str),
     reason: &'static str,
@@ -42,11 +24,11 @@ struct Row {
 const PRECONDITION: (u16, &str) = (400, "FAILED_PRECONDITION");
 
 const fn row(kind: Kind, code: u16, status: &'static str, reason: &'static str) -> Row {
-    Row { kind, said: (code, status), cli: (code, status), reason }
+    Row { kind, documented: (code, status), cli: (code, status), reason }
 }
 
 const fn lasting(kind: Kind, code: u16, status: &'static str, reason: &'static str) -> Row {
-    Row { kind, said: (code, status), cli: PRECONDITION, reason }
+    Row { kind, documented: (code, status), cli: PRECONDITION, reason }
 }
 
 const ROWS: [Row; 17] = [
@@ -81,14 +63,14 @@ fn find(kind: Kind) -> &'static Row {
 /// A failure before the answer began. `cli` says that the client is the Gemini CLI.
 pub fn failure_error(failure: &Failure, cli: bool) -> HttpError {
     let row = find(failure.kind);
-    let (status, _) = if cli { row.cli } else { row.said };
+    let (status, _) = if cli { row.cli } else { row.documented };
     HttpError { status, retry_after: wait(failure, status), body: failure_body(failure, cli) }
 }
 
 /// The error object of a failure, before an answer or in the middle of one.
 pub(super) fn failure_body(failure: &Failure, cli: bool) -> String {
     let row = find(failure.kind);
-    let (code, status) = if cli { row.cli } else { row.said };
+    let (code, status) = if cli { row.cli } else { row.documented };
     let mut details = vec![json!({
         "@type": "type.googleapis.com/google.rpc.ErrorInfo",
         "reason": row.reason,
@@ -117,27 +99,27 @@ fn is_used_up(kind: Kind) -> bool {
 }
 
 fn wait(failure: &Failure, status: u16) -> Option<u64> {
-    let asked = wait_seconds(failure);
+    let wait = wait_seconds(failure);
     match status {
-        429 if is_used_up(failure.kind) => asked,
-        429 => Some(asked.unwrap_or(DEFAULT_WAIT).max(1)),
+        429 if is_used_up(failure.kind) => wait,
+        429 => Some(wait.unwrap_or(DEFAULT_WAIT).max(1)),
         503 if failure.kind == Kind::ShuttingDown => Some(1),
-        503 => asked,
+        503 => wait,
         _ => None,
     }
 }
 
-impl From<BadRequest> for HttpError {
-    fn from(error: BadRequest) -> Self {
-        let violation = |field: &String| {
-            json!({
-                "@type": "type.googleapis.com/google.rpc.BadRequest",
-                "fieldViolations": [{ "field": field, "description": error.message }],
-            })
-        };
-        let details: Vec<Value> = error.field.iter().map(violation).collect();
-        Self { status: 400, retry_after: None, body: body(400, "INVALID_ARGUMENT", &error.message, &details) }
-    }
+/// A request that cannot be read: a 400 that names the field.
+pub fn bad_request(error: &BadField) -> HttpError {
+    let violation = |field: &String| {
+        json!({
+            "@type": "type.googleapis.com/google.rpc.BadRequest",
+            "fieldViolations": [{ "field": field, "description": error.message }],
+        })
+    };
+    let details: Vec<Value> = error.path.iter().map(violation).collect();
+    let body = body(400, "INVALID_ARGUMENT", &error.message, &details);
+    HttpError { status: 400, retry_after: None, body }
 }
 
 /// Google's names of statuses that the server itself gives.
@@ -153,8 +135,8 @@ const STATUSES: [(u16, &str); 9] = [
     (503, "UNAVAILABLE"),
 ];
 
-/// A refusal by the server itself: a model that no endpoint lists, a missing token, a body past its limit.
-pub fn refusal(status: u16, message: &str) -> HttpError {
+/// An error of the server itself: a model that no endpoint lists, a missing token, a body past its limit.
+pub fn server_error(status: u16, message: &str) -> HttpError {
     let known = STATUSES.iter().find(|(known, _)| *known == status).map(|(_, name)| *name);
     let other = if status < 500 { "INVALID_ARGUMENT" } else { "INTERNAL" };
     HttpError { status, retry_after: None, body: body(status, known.unwrap_or(other), message, &[]) }
@@ -172,6 +154,7 @@ fn body(code: u16, status: &str, message: &str, details: &[Value]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inbound::wire::path::Path;
     use latimer_protocol::gemini::legality;
     use std::time::Duration;
 
@@ -211,9 +194,8 @@ mod tests {
 
     #[test]
     fn bad_requests_name_their_field() {
-        let contents = At::root("contents");
-        let error = BadRequest::at(&contents.index(2).field("role"), format_args!("should be a string"));
-        let http = HttpError::from(error);
+        let contents = Path::bracketed("contents");
+        let http = bad_request(&BadField::invalid(&contents.index(2).field("role"), "should be a string"));
         assert_eq!(http.status, 400);
         assert!(http.body.contains("\"field\":\"contents[2].role\""), "{}", http.body);
         assert_eq!(legality::check_object(http.body.as_bytes()), Vec::<String>::new());

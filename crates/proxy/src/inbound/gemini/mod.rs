@@ -10,7 +10,6 @@ mod frame;
 pub mod models;
 pub mod names;
 mod parts;
-mod read;
 pub mod request;
 mod schema;
 pub mod stream;

@@ -1,89 +1,73 @@
-//! Parts that are no words of a conversation: pictures, files, code that ran at Google, and what functions answered.
-
-use std::borrow::Cow;
+//! Parts that are no words of a conversation: pictures, files, code that ran at Google, and what functions answered. Pure.
 
 use latimer_protocol::turn::{Content, Image};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::error::BadRequest;
-use super::read::{At, field, given, list, object, required};
+use crate::inbound::notes::Notes;
+use crate::inbound::wire::bad_field::BadField;
+use crate::inbound::wire::field::{Word, given, object, one_or_more, optional, raw_fields, required};
+use crate::inbound::wire::media::data_url;
+use crate::inbound::wire::path::Path;
 
-/// A part of any kind.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Part<'a> {
-    #[serde(borrow)]
-    pub(super) text: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) thought: Option<&'a RawValue>,
-    #[serde(borrow, alias = "thought_signature")]
-    pub(super) thought_signature: Option<&'a RawValue>,
-    #[serde(borrow, alias = "function_call")]
-    pub(super) function_call: Option<&'a RawValue>,
-    #[serde(borrow, alias = "function_response")]
-    pub(super) function_response: Option<&'a RawValue>,
-    #[serde(borrow, alias = "inline_data")]
-    inline_data: Option<&'a RawValue>,
-    #[serde(borrow, alias = "file_data")]
-    file_data: Option<&'a RawValue>,
-    #[serde(borrow, alias = "executable_code")]
-    executable_code: Option<&'a RawValue>,
-    #[serde(borrow, alias = "code_execution_result")]
-    code_execution_result: Option<&'a RawValue>,
+raw_fields! {
+    /// A part of any kind.
+    #[serde(rename_all = "camelCase")]
+    pub(super) struct PartFields {
+        text,
+        thought,
+        #[serde(alias = "thought_signature")]
+        thought_signature,
+        #[serde(alias = "function_call")]
+        function_call,
+        #[serde(alias = "function_response")]
+        function_response,
+        #[serde(alias = "inline_data")]
+        inline_data,
+        #[serde(alias = "file_data")]
+        file_data,
+        #[serde(alias = "executable_code")]
+        executable_code,
+        #[serde(alias = "code_execution_result")]
+        code_execution_result,
+    }
 }
 
-/// A call.
-#[derive(Deserialize)]
-pub(super) struct FunctionCall<'a> {
-    #[serde(borrow)]
-    pub(super) id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) name: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) args: Option<&'a RawValue>,
+raw_fields! {
+    /// A call.
+    pub(super) struct FunctionCallFields { id, name, args }
 }
 
-/// What a function answered.
-#[derive(Deserialize)]
-pub(super) struct FunctionResponse<'a> {
-    #[serde(borrow)]
-    pub(super) id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) name: Option<&'a RawValue>,
-    #[serde(borrow)]
-    response: Option<&'a RawValue>,
-    #[serde(borrow)]
-    parts: Option<&'a RawValue>,
+raw_fields! {
+    /// What a function answered.
+    pub(super) struct FunctionResponseFields { id, name, response, parts }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Blob<'a> {
-    #[serde(borrow, alias = "mime_type")]
-    mime_type: Option<&'a RawValue>,
-    #[serde(borrow)]
-    data: Option<&'a RawValue>,
-    #[serde(borrow, alias = "file_uri")]
-    file_uri: Option<&'a RawValue>,
-    #[serde(borrow, alias = "display_name")]
-    display_name: Option<&'a RawValue>,
+raw_fields! {
+    /// Data that is here, or elsewhere.
+    #[serde(rename_all = "camelCase")]
+    struct BlobFields {
+        #[serde(alias = "mime_type")]
+        mime_type,
+        data,
+        #[serde(alias = "file_uri")]
+        file_uri,
+        #[serde(alias = "display_name")]
+        display_name,
+    }
 }
 
-#[derive(Deserialize)]
-struct Code<'a> {
-    #[serde(borrow)]
-    code: Option<&'a RawValue>,
-    #[serde(borrow)]
-    output: Option<&'a RawValue>,
+raw_fields! {
+    /// Code that ran at Google, or what it printed.
+    struct CodeFields { code, output }
 }
 
 /// What a part shows, when it is neither words nor a call; `None` for a kind that nobody knows.
 pub(super) fn content(
-    part: &Part<'_>,
-    at: &At<'_>,
-    notes: &mut Vec<String>,
-) -> Result<Option<Content>, BadRequest> {
+    part: &PartFields<'_>,
+    at: &Path<'_>,
+    notes: &mut Notes,
+) -> Result<Option<Content>, BadField> {
     if let Some(raw) = given(part.inline_data) {
         return inline(raw, &at.field("inlineData")).map(Some);
     }
@@ -92,79 +76,66 @@ pub(super) fn content(
     }
     if let Some(raw) = given(part.executable_code) {
         let at = at.field("executableCode");
-        let code: Code<'_> = object(raw, &at)?;
-        let code: Cow<'_, str> = required(code.code, &at.field("code"), "a string")?;
+        let fields: CodeFields<'_> = object(raw, &at)?;
+        let code: String = required(fields.code, &at.field("code"), "a string")?;
         return Ok(Some(Content::Text(format!("Code that was run:\n```\n{code}\n```\n"))));
     }
     if let Some(raw) = given(part.code_execution_result) {
         let at = at.field("codeExecutionResult");
-        let code: Code<'_> = object(raw, &at)?;
-        let output: Cow<'_, str> = field(code.output, &at.field("output"), "a string")?.unwrap_or_default();
+        let fields: CodeFields<'_> = object(raw, &at)?;
+        let output: String = optional(fields.output, &at.field("output"), "a string")?.unwrap_or_default();
         return Ok(Some(Content::Text(format!("What it printed:\n```\n{output}\n```\n"))));
     }
     Ok(None)
 }
 
 /// Data that is here: a picture, or a file.
-fn inline(raw: &RawValue, at: &At<'_>) -> Result<Content, BadRequest> {
-    let blob: Blob<'_> = object(raw, at)?;
-    let data: Cow<'_, str> = required(blob.data, &at.field("data"), "base64 text")?;
-    let mime: Cow<'_, str> = required(blob.mime_type, &at.field("mimeType"), "a media type")?;
-    let mut url = String::with_capacity(mime.len() + data.len() + 13);
-    url.push_str("data:");
-    url.push_str(&mime);
-    url.push_str(";base64,");
-    // The alphabet for URLs is taken here and by few others.
-    if data.contains(['-', '_']) {
-        url.extend(data.chars().map(|c| match c {
-            '-' => '+',
-            '_' => '/',
-            c => c,
-        }));
-    } else {
-        url.push_str(&data);
-    }
+fn inline(raw: &RawValue, at: &Path<'_>) -> Result<Content, BadField> {
+    let blob: BlobFields<'_> = object(raw, at)?;
+    let data: Word<'_> = required(blob.data, &at.field("data"), "base64 text")?;
+    let mime: Word<'_> = required(blob.mime_type, &at.field("mimeType"), "a media type")?;
+    let url = data_url(&mime, &data);
     if mime.starts_with("image/") {
         return Ok(Content::Image(Image { url, detail: None }));
     }
-    let name = field(blob.display_name, &at.field("displayName"), "a string")?;
+    let name = optional(blob.display_name, &at.field("displayName"), "a string")?;
     Ok(Content::File { name, data_url: url })
 }
 
 /// Data that is elsewhere. Pictures have addresses upstream too; everything else is at Google, or would have to be fetched.
-fn file(raw: &RawValue, at: &At<'_>, notes: &mut Vec<String>) -> Result<Content, BadRequest> {
-    let blob: Blob<'_> = object(raw, at)?;
+fn file(raw: &RawValue, at: &Path<'_>, notes: &mut Notes) -> Result<Content, BadField> {
+    let blob: BlobFields<'_> = object(raw, at)?;
     let uri: String = required(blob.file_uri, &at.field("fileUri"), "an address")?;
-    let mime: Option<Cow<'_, str>> = field(blob.mime_type, &at.field("mimeType"), "a media type")?;
+    let mime: Option<Word<'_>> = optional(blob.mime_type, &at.field("mimeType"), "a media type")?;
     let at_google = uri.starts_with("https://generativelanguage.googleapis.com/");
     let is_picture = mime.as_deref().is_some_and(|mime| mime.starts_with("image/"));
     if uri.starts_with("https://") && is_picture && !at_google {
         return Ok(Content::Image(Image { url: uri, detail: None }));
     }
-    notes.push("a file that is given by its address was replaced by a note: latimer fetches none".to_owned());
+    notes.add("a file that is given by its address was replaced by a note: latimer fetches none");
     Ok(Content::Text(format!("(a file stood here that could not be passed on: {uri})")))
 }
 
 /// What a function answered: its text, then the pictures and files beside it.
 pub(super) fn output(
-    wire: &FunctionResponse<'_>,
-    at: &At<'_>,
-    notes: &mut Vec<String>,
-) -> Result<Vec<Content>, BadRequest> {
+    fields: &FunctionResponseFields<'_>,
+    at: &Path<'_>,
+    notes: &mut Notes,
+) -> Result<Vec<Content>, BadField> {
     let mut content = Vec::new();
-    if let Some(raw) = given(wire.response) {
+    if let Some(raw) = given(fields.response) {
         content.push(Content::Text(answer(raw)));
     }
     let at = at.field("parts");
-    let parts: Vec<Part<'_>> = list(wire.parts, &at, "a list of parts")?;
+    let parts: Vec<PartFields<'_>> = one_or_more(fields.parts, &at, "a list of parts")?;
     for (place, part) in parts.iter().enumerate() {
         let at = at.index(place);
-        if let Some(text) = field::<String>(part.text, &at.field("text"), "a string")? {
+        if let Some(text) = optional::<String>(part.text, &at.field("text"), "a string")? {
             content.push(Content::Text(text));
-        } else if let Some(seen) = self::content(part, &at, notes)? {
-            content.push(seen);
+        } else if let Some(other) = self::content(part, &at, notes)? {
+            content.push(other);
         } else {
-            notes.push("a part of a function's answer was left out: nobody knows its kind".to_owned());
+            notes.add("a part of a function's answer was left out: nobody knows its kind");
         }
     }
     Ok(content)
@@ -174,13 +145,13 @@ pub(super) fn output(
 fn answer(raw: &RawValue) -> String {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
-    struct Wrapped {
+    struct WrappedText {
         #[serde(alias = "result", alias = "content")]
         output: String,
     }
     let text = raw.get();
     let words = match text.as_bytes().first() {
-        Some(b'{') => serde_json::from_str::<Wrapped>(text).ok().map(|wrapped| wrapped.output),
+        Some(b'{') => serde_json::from_str::<WrappedText>(text).ok().map(|wrapped| wrapped.output),
         Some(b'"') => serde_json::from_str::<String>(text).ok(),
         _ => None,
     };

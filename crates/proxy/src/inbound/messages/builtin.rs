@@ -42,25 +42,25 @@ const BUILTINS: [Builtin; 6] = [
 const EDITOR: &str = "Shows, creates and edits text files.";
 const FIRST_EDITOR: &str = r#"{"type":"object","properties":{"command":{"type":"string","enum":["view","create","str_replace","insert","undo_edit"]},"path":{"type":"string","description":"The file or the folder."},"view_range":{"type":"array","items":{"type":"integer"},"description":"For view: first and last line, counted from 1; -1 for the end."},"file_text":{"type":"string","description":"For create: the whole file."},"old_str":{"type":"string","description":"For str_replace: the text as it stands, once in the file."},"new_str":{"type":"string","description":"For str_replace and insert: the new text."},"insert_line":{"type":"integer","description":"For insert: the line after which to insert; 0 for the beginning."}},"required":["command","path"]}"#;
 
-/// What a typed tool is to any other provider.
-pub(super) enum Typed {
-    /// A function like any other.
-    Runs(&'static Builtin),
+/// Who runs a tool that has a type of its own, and so what it is to any other provider.
+pub(super) enum RunBy {
+    /// The client: a function like any other.
+    Client(&'static Builtin),
     /// Only Anthropic runs it; the note says so.
-    Hosted(String),
+    Anthropic(String),
 }
 
 /// The tool of this `type`.
-pub(super) fn find(kind: &str) -> Typed {
+pub(super) fn find(kind: &str) -> RunBy {
     let known = BUILTINS.iter().find(|known| kind.starts_with(known.prefix));
     known.map_or_else(
         || {
-            Typed::Hosted(format!(
+            RunBy::Anthropic(format!(
                 "a tool of type `{}` runs on Anthropic's servers only and was left out",
                 shown(kind, MAX_WORD)
             ))
         },
-        Typed::Runs,
+        RunBy::Client,
     )
 }
 
@@ -79,10 +79,10 @@ mod tests {
     #[test]
     fn the_editor_of_each_version_has_its_own_insert() {
         let has = |kind: &str| match find(kind) {
-            Typed::Runs(known) => known.schema.contains("insert_text"),
-            Typed::Hosted(note) => panic!("{note}"),
+            RunBy::Client(known) => known.schema.contains("insert_text"),
+            RunBy::Anthropic(note) => panic!("{note}"),
         };
         assert!(!has("text_editor_20250124") && has("text_editor_20250429") && has("text_editor_20250728"));
-        assert!(matches!(find("web_search_20250305"), Typed::Hosted(_)));
+        assert!(matches!(find("web_search_20250305"), RunBy::Anthropic(_)));
     }
 }

@@ -1,4 +1,4 @@
-//! Saying no: failures and bad requests in the shape of the Messages API.
+//! Errors: failures and bad requests in the shape of the Messages API.
 //!
 //! Statuses follow what Claude Code was seen to do with each. It repeats 401 for minutes, so a bad key of a provider is a 403,
 //! which it shows at once; it sleeps as long as a 429 says, so an allowance that is gone for hours is a 400, whose words it
@@ -7,29 +7,12 @@
 use latimer_protocol::failure::{Failure, Kind};
 use serde_json::json;
 
-use super::field::At;
+use crate::inbound::wire::bad_field::BadField;
 use crate::inbound::wire::http_error::{HttpError, wait_seconds};
 
-/// A request that cannot be read, and where.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct BadRequest {
-    /// The dotted path of the field, such as `messages.0.content.1.text`; `None` for the body itself.
-    pub param: Option<String>,
-    /// What is wrong and what would be right; begins with the path.
-    pub message: String,
-}
-
-impl BadRequest {
-    pub(super) fn at(at: At<'_>, what: &str) -> Self {
-        let param = at.to_string();
-        Self { message: format!("{param}: {what}"), param: Some(param) }
-    }
-
-    /// The answer: a 400.
-    pub fn into_http(self, request_id: &str) -> HttpError {
-        refusal(400, &self.message, request_id)
-    }
+/// A request that cannot be read: a 400. `request_id` is how the log names the request, such as `req_01…`.
+pub fn bad_request(error: &BadField, request_id: &str) -> HttpError {
+    server_error(400, &error.message, request_id)
 }
 
 /// How one kind of failure is said.
@@ -93,18 +76,18 @@ fn find(kind: Kind) -> &'static Row {
 /// A failure before the stream began. `request_id` is how the log names the turn, such as `req_01…`.
 pub fn failure_error(failure: &Failure, request_id: &str) -> HttpError {
     let row = find(failure.kind);
-    let asked = wait_seconds(failure);
+    let wait = wait_seconds(failure);
     let retry_after = match row.status {
-        429 => Some(asked.unwrap_or(DEFAULT_WAIT).max(1)),
+        429 => Some(wait.unwrap_or(DEFAULT_WAIT).max(1)),
         503 => Some(1),
-        529 => asked,
+        529 => wait,
         _ => None,
     };
     HttpError { status: row.status, retry_after, body: body(row.error_type, &message(failure), request_id) }
 }
 
-/// A refusal by the server itself: a wrong path, a missing token, a body past its limit (413).
-pub fn refusal(status: u16, message: &str, request_id: &str) -> HttpError {
+/// An error of the server itself: a wrong path, a missing token, a body past its limit (413).
+pub fn server_error(status: u16, message: &str, request_id: &str) -> HttpError {
     let known = TYPES.iter().find(|(known, _)| *known == status).map(|(_, error_type)| *error_type);
     let other = if status < 500 { "invalid_request_error" } else { "api_error" };
     HttpError { status, retry_after: None, body: body(known.unwrap_or(other), message, request_id) }
@@ -132,6 +115,7 @@ fn body(error_type: &str, message: &str, request_id: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inbound::wire::path::Path;
     use serde_json::Value;
     use std::time::Duration;
 
@@ -173,12 +157,12 @@ mod tests {
 
     #[test]
     fn a_full_context_window_is_said_in_the_words_clients_know() {
-        let said = |words: &str| message(&Failure::new(Kind::ContextLength, words));
+        let written = |words: &str| message(&Failure::new(Kind::ContextLength, words));
         assert_eq!(
-            said("lab: the history has 300000 tokens"),
+            written("lab: the history has 300000 tokens"),
             "prompt is too long: lab: the history has 300000 tokens"
         );
-        assert_eq!(said("lab: Prompt is too long: 3 > 2"), "lab: Prompt is too long: 3 > 2");
+        assert_eq!(written("lab: Prompt is too long: 3 > 2"), "lab: Prompt is too long: 3 > 2");
         assert_eq!(message(&Failure::new(Kind::BadRequest, "x")), "x");
     }
 
@@ -190,13 +174,13 @@ mod tests {
             (418, "invalid_request_error"),
             (500, "api_error"),
         ] {
-            let error = refusal(status, "no", "req_1");
+            let error = server_error(status, "no", "req_1");
             let body: Value = serde_json::from_str(&error.body).expect("JSON");
             assert_eq!((error.status, body["error"]["type"].as_str()), (status, Some(want)));
         }
-        let bad =
-            BadRequest::at(At::Field("messages").nth(0).field("role"), "is missing; it should be a string");
-        assert_eq!(bad.param.as_deref(), Some("messages.0.role"));
-        assert_eq!(bad.into_http("req_1").status, 400);
+        let at = Path::dotted("messages");
+        let bad = BadField::missing(&at.index(0).field("role"), "a string");
+        assert_eq!(bad.path.as_deref(), Some("messages.0.role"));
+        assert_eq!(bad_request(&bad, "req_1").status, 400);
     }
 }

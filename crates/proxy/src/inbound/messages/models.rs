@@ -45,12 +45,12 @@ pub fn alias(name: &str, known: impl Fn(&str) -> bool) -> Option<String> {
 }
 
 /// The model that a request means: itself, or the one it is an alias of.
-pub fn meant(asked: &str, known: impl Fn(&str) -> bool) -> &str {
-    if known(asked) {
-        return asked;
+pub fn resolve_alias(name: &str, known: impl Fn(&str) -> bool) -> &str {
+    if known(name) {
+        return name;
     }
-    let rest = PREFIXES.iter().filter_map(|prefix| asked.strip_prefix(prefix));
-    rest.into_iter().find(|name| known(name)).unwrap_or(asked)
+    let rest = PREFIXES.iter().filter_map(|prefix| name.strip_prefix(prefix));
+    rest.into_iter().find(|rest| known(rest)).unwrap_or(name)
 }
 
 #[cfg(test)]
@@ -64,11 +64,11 @@ mod tests {
         for model in models {
             let alias = alias(model, known).expect("a free name");
             assert!(FAMILIES.iter().any(|family| alias.starts_with(family)), "{alias}");
-            assert_eq!(meant(&alias, known), model, "{alias}");
+            assert_eq!(resolve_alias(&alias, known), model, "{alias}");
         }
         assert_eq!(alias("x", known).as_deref(), Some("anthropic-x"));
-        assert_eq!(meant("claude-opus-9", known), "claude-opus-9");
-        assert_eq!(meant("nothing", known), "nothing");
+        assert_eq!(resolve_alias("claude-opus-9", known), "claude-opus-9");
+        assert_eq!(resolve_alias("nothing", known), "nothing");
     }
 
     #[test]

@@ -1,19 +1,15 @@
 //! The fields of a request that are objects of their own: thinking, the shape of the answer, the session. Pure.
 
 use latimer_protocol::turn::Format;
-use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::error::BadRequest;
-use super::field::{At, missing, optional, optional_object, required, wrong_type};
+use crate::inbound::wire::bad_field::BadField;
+use crate::inbound::wire::field::{optional, optional_object, raw_fields, required};
+use crate::inbound::wire::path::Path;
 
-#[derive(Default, Deserialize)]
-struct Config<'a> {
-    #[serde(borrow)]
-    effort: Option<&'a RawValue>,
-    #[serde(borrow)]
-    format: Option<&'a RawValue>,
+raw_fields! {
+    struct OutputConfigFields { effort, format }
 }
 
 /// Effort, and the shape of the answer.
@@ -22,10 +18,13 @@ pub(super) struct OutputConfig<'a> {
     pub(super) format: Option<&'a RawValue>,
 }
 
-pub(super) fn config(raw: Option<&RawValue>) -> Result<OutputConfig<'_>, BadRequest> {
-    let at = At::Field("output_config");
-    let wire: Config<'_> = optional_object(raw, at)?.unwrap_or_default();
-    Ok(OutputConfig { effort: optional(wire.effort, at.field("effort"), "a string")?, format: wire.format })
+pub(super) fn config(raw: Option<&RawValue>) -> Result<OutputConfig<'_>, BadField> {
+    let at = Path::dotted("output_config");
+    let fields: OutputConfigFields<'_> = optional_object(raw, &at)?.unwrap_or_default();
+    Ok(OutputConfig {
+        effort: optional(fields.effort, &at.field("effort"), "a string")?,
+        format: fields.format,
+    })
 }
 
 /// The switch for thinking.
@@ -38,25 +37,25 @@ pub(super) enum Thinking {
     Budget(u64),
 }
 
-pub(super) fn thinking(raw: Option<&RawValue>) -> Result<Thinking, BadRequest> {
-    #[derive(Deserialize)]
-    struct Wire<'a> {
-        #[serde(rename = "type", borrow)]
-        kind: Option<&'a RawValue>,
-        #[serde(borrow)]
-        budget_tokens: Option<&'a RawValue>,
+pub(super) fn thinking(raw: Option<&RawValue>) -> Result<Thinking, BadField> {
+    raw_fields! {
+        struct ThinkingFields {
+            #[serde(rename = "type")]
+            thinking_type,
+            budget_tokens,
+        }
     }
-    let at = At::Field("thinking");
-    let Some(wire) = optional_object::<Wire<'_>>(raw, at)? else { return Ok(Thinking::Absent) };
-    let kind: String = required(wire.kind, at.field("type"), "enabled, adaptive or disabled")?;
+    let at = Path::dotted("thinking");
+    let Some(fields) = optional_object::<ThinkingFields<'_>>(raw, &at)? else { return Ok(Thinking::Absent) };
+    let kind: String = required(fields.thinking_type, &at.field("type"), "enabled, adaptive or disabled")?;
     match kind.as_str() {
         "disabled" => Ok(Thinking::Off),
         "adaptive" => Ok(Thinking::Adaptive),
         "enabled" => {
             let at = at.field("budget_tokens");
-            required(wire.budget_tokens, at, "a whole number").map(Thinking::Budget)
+            required(fields.budget_tokens, &at, "a whole number").map(Thinking::Budget)
         }
-        _ => Err(BadRequest::at(at.field("type"), "should be enabled, adaptive or disabled")),
+        _ => Err(BadField::invalid(&at.field("type"), "should be enabled, adaptive or disabled")),
     }
 }
 
@@ -76,23 +75,23 @@ pub(super) fn effort(thinking: Thinking, effort: Option<String>) -> Option<Strin
     }
 }
 
-pub(super) fn format(raw: Option<&RawValue>, at: At<'_>) -> Result<Format, BadRequest> {
-    #[derive(Deserialize)]
-    struct Wire<'a> {
-        #[serde(rename = "type", borrow)]
-        kind: Option<&'a RawValue>,
-        #[serde(borrow)]
-        schema: Option<&'a RawValue>,
+pub(super) fn format(raw: Option<&RawValue>, at: &Path<'_>) -> Result<Format, BadField> {
+    raw_fields! {
+        struct FormatFields {
+            #[serde(rename = "type")]
+            format_type,
+            schema,
+        }
     }
-    let Some(wire) = optional_object::<Wire<'_>>(raw, at)? else { return Ok(Format::Text) };
-    let kind: String = required(wire.kind, at.field("type"), "json_schema")?;
+    let Some(fields) = optional_object::<FormatFields<'_>>(raw, at)? else { return Ok(Format::Text) };
+    let kind: String = required(fields.format_type, &at.field("type"), "json_schema")?;
     if kind != "json_schema" {
-        return Err(BadRequest::at(at.field("type"), "should be json_schema"));
+        return Err(BadField::invalid(&at.field("type"), "should be json_schema"));
     }
     let at = at.field("schema");
-    let schema = wire.schema.ok_or_else(|| missing(at, "a JSON Schema"))?;
+    let schema = fields.schema.ok_or_else(|| BadField::missing(&at, "a JSON Schema"))?;
     if !schema.get().starts_with('{') {
-        return Err(wrong_type(schema, at, "an object"));
+        return Err(BadField::wrong_type(schema, &at, "an object"));
     }
     Ok(Format::JsonSchema {
         name: "answer".to_owned(),
@@ -103,15 +102,16 @@ pub(super) fn format(raw: Option<&RawValue>, at: At<'_>) -> Result<Format, BadRe
 }
 
 /// The session inside of `metadata.user_id`; the rest of it names a person and is not looked at.
-pub(super) fn session(raw: Option<&RawValue>) -> Result<Option<String>, BadRequest> {
-    #[derive(Deserialize)]
-    struct Wire<'a> {
-        #[serde(borrow)]
-        user_id: Option<&'a RawValue>,
+pub(super) fn session(raw: Option<&RawValue>) -> Result<Option<String>, BadField> {
+    raw_fields! {
+        struct MetadataFields {
+            user_id,
+        }
     }
-    let at = At::Field("metadata");
-    let wire: Option<Wire<'_>> = optional_object(raw, at)?;
-    let user: Option<String> = optional(wire.and_then(|wire| wire.user_id), at.field("user_id"), "a string")?;
+    let at = Path::dotted("metadata");
+    let fields: Option<MetadataFields<'_>> = optional_object(raw, &at)?;
+    let user: Option<String> =
+        optional(fields.and_then(|fields| fields.user_id), &at.field("user_id"), "a string")?;
     Ok(user.as_deref().and_then(session_of))
 }
 
@@ -121,4 +121,28 @@ fn session_of(user: &str) -> Option<String> {
     let by_json = json.as_ref().and_then(|value| value.get("session_id")?.as_str());
     let by_name = || user.rsplit_once("_session_").map(|(_, session)| session);
     by_json.or_else(by_name).filter(|session| !session.is_empty()).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_found_in_either_spelling() {
+        let session = |json: &str| {
+            let raw = RawValue::from_string(json.to_owned()).expect("JSON");
+            session(Some(&raw)).expect("readable")
+        };
+        assert_eq!(session(r#"{"user_id":"{\"session_id\":\"a\"}"}"#).as_deref(), Some("a"));
+        assert_eq!(session(r#"{"user_id":"user_x_session_b"}"#).as_deref(), Some("b"));
+        assert_eq!(session(r#"{"user_id":"x"}"#), None);
+    }
+
+    #[test]
+    fn an_effort_of_high_says_nothing_by_itself() {
+        let high = || Some("high".to_owned());
+        assert_eq!(effort(Thinking::Absent, high()), None);
+        assert_eq!(effort(Thinking::Adaptive, high()), high());
+        assert_eq!(effort(Thinking::Budget(1024), None).as_deref(), Some("low"));
+    }
 }

@@ -1,125 +1,115 @@
-//! `POST /v1/messages` and `POST /v1/messages/count_tokens`, read into a turn. Pure.
+//! `POST /v1/messages` and `POST /v1/messages/count_tokens`, read into a turn. Pure. Source: Anthropic's API
+//! reference of the Messages API, and what Claude Code was recorded to send (`fixtures/messages_front`).
 //!
 //! Every field is looked at on its own, so that an error names the field, and what nobody knows is passed over. Marks for
 //! caches (`cache_control`) are not read: an adapter whose provider wants such marks sets its own.
 
 use latimer_protocol::turn::{Format, Item, Reasoning, Role, Sampling, Seal, TurnRequest};
-use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::content::Reader;
-use super::error::BadRequest;
-use super::field::{At, missing, optional, required};
+use super::conversation::ConversationReader;
 use super::options::{config, effort, format, session, thinking};
-use super::purpose::Purpose;
+use super::request_kind::RequestKind;
 use super::tools;
+use crate::inbound::notes::Notes;
+use crate::inbound::wire::bad_field::BadField;
+use crate::inbound::wire::field::{body as body_fields, optional, raw_fields, required};
+use crate::inbound::wire::path::Path;
 
-const NO_OBJECT: &str = "the request body should be a JSON object with `model` and `messages`";
-
-/// A request, understood.
+/// A request of a Messages client, understood.
 #[derive(Debug)]
-pub struct Parsed {
+pub struct MessagesRequest {
     /// What is asked; the model is still as the client wrote it.
     pub turn: TurnRequest,
     /// Whether the answer is a stream.
     pub stream: bool,
-    /// What was lowered or dropped, for the log.
-    pub notes: Vec<String>,
+    /// What was lowered or left out, for the log.
+    pub notes: Notes,
     /// Words that end the answer. The hub does not know them: the writer looks for them.
     pub stops: Vec<String>,
     /// A rough count of the input's tokens, for upstreams that do not count.
     pub input_tokens: u64,
-    /// Why the client asks.
-    pub purpose: Purpose,
+    /// What kind of request it is.
+    pub kind: RequestKind,
 }
 
-/// The body's fields, untouched. A field that is not here is of no concern to any upstream.
-#[derive(Deserialize)]
-struct Body<'a> {
-    #[serde(borrow)]
-    model: Option<&'a RawValue>,
-    #[serde(borrow)]
-    messages: Option<&'a RawValue>,
-    #[serde(borrow)]
-    system: Option<&'a RawValue>,
-    #[serde(borrow)]
-    max_tokens: Option<&'a RawValue>,
-    #[serde(borrow)]
-    stream: Option<&'a RawValue>,
-    #[serde(borrow)]
-    tools: Option<&'a RawValue>,
-    #[serde(borrow)]
-    tool_choice: Option<&'a RawValue>,
-    #[serde(borrow)]
-    thinking: Option<&'a RawValue>,
-    #[serde(borrow)]
-    output_config: Option<&'a RawValue>,
-    #[serde(borrow)]
-    output_format: Option<&'a RawValue>,
-    #[serde(borrow)]
-    stop_sequences: Option<&'a RawValue>,
-    #[serde(borrow)]
-    temperature: Option<&'a RawValue>,
-    #[serde(borrow)]
-    top_p: Option<&'a RawValue>,
-    #[serde(borrow)]
-    top_k: Option<&'a RawValue>,
-    #[serde(borrow)]
-    metadata: Option<&'a RawValue>,
-    #[serde(borrow)]
-    context_management: Option<&'a RawValue>,
-    #[serde(borrow)]
-    service_tier: Option<&'a RawValue>,
-    #[serde(borrow)]
-    container: Option<&'a RawValue>,
-    #[serde(borrow)]
-    mcp_servers: Option<&'a RawValue>,
+raw_fields! {
+    /// The body's fields, untouched. A field that is not here is of no concern to any upstream.
+    struct BodyFields {
+        model,
+        messages,
+        system,
+        max_tokens,
+        stream,
+        tools,
+        tool_choice,
+        thinking,
+        output_config,
+        output_format,
+        stop_sequences,
+        temperature,
+        top_p,
+        top_k,
+        metadata,
+        context_management,
+        service_tier,
+        container,
+        mcp_servers,
+    }
 }
 
 /// Reads a body. The seal opens the carriers of provider state that latimer made. A count of tokens has the same body
 /// without a limit for the answer, so `max_tokens` may be absent.
-pub fn read(body: &[u8], seal: &Seal) -> Result<Parsed, BadRequest> {
-    let wire: Body<'_> = serde_json::from_slice(body).map_err(|error| bad_json(body, &error))?;
-    if body.trim_ascii_start().first() != Some(&b'{') {
-        return Err(BadRequest { param: None, message: NO_OBJECT.to_owned() });
-    }
-    let model: String =
-        required(wire.model, At::Field("model"), "the name of a model, such as claude-sonnet-4-5")?;
+///
+/// # Errors
+/// When the body is no JSON object, or a field is missing, of the wrong type, or asks for what latimer cannot give.
+pub fn read(body: &[u8], seal: &Seal) -> Result<MessagesRequest, BadField> {
+    const MODEL: Path<'_> = Path::dotted("model");
+    const MESSAGES: Path<'_> = Path::dotted("messages");
+    let fields: BodyFields<'_> =
+        body_fields(body).map_err(|error| BadField::not_json(body, &error, "`model` and `messages`"))?;
+    let model: String = required(fields.model, &MODEL, "the name of a model, such as claude-sonnet-4-5")?;
     if model.is_empty() {
-        return Err(BadRequest::at(At::Field("model"), "is empty; it should be the name of a model"));
+        return Err(BadField::invalid(&MODEL, "is empty; it should be the name of a model"));
     }
-    let messages = wire.messages.ok_or_else(|| missing(At::Field("messages"), "a list of messages"))?;
-    let mut notes = Vec::new();
+    let messages = fields.messages.ok_or_else(|| BadField::missing(&MESSAGES, "a list of messages"))?;
+    let mut notes = Notes::default();
     let mut turn = TurnRequest { model, ..TurnRequest::default() };
-    let declared = tools::read(wire.tools, &mut turn.tools, &mut notes)?;
-    let mut reader = Reader::new(seal, &mut notes);
-    reader.system(wire.system)?;
+    let hosted = tools::read(fields.tools, &mut turn.tools, &mut notes)?;
+    let mut reader = ConversationReader::new(seal, &mut notes);
+    reader.system(fields.system)?;
     reader.messages(messages)?;
     let subtask;
     (turn.items, subtask) = reader.finish();
     if !turn.items.iter().any(says_something) {
-        return Err(BadRequest::at(At::Field("messages"), "hold nothing to answer: every text is empty"));
+        return Err(BadField::invalid(&MESSAGES, "hold nothing to answer: every text is empty"));
     }
-    tools::choice(wire.tool_choice, &declared, &mut turn, &mut notes)?;
-    turn.max_output_tokens = max_tokens(wire.max_tokens)?;
-    turn.sampling = sampling(&wire, &mut notes)?;
-    let config = config(wire.output_config)?;
-    let thinking = thinking(wire.thinking)?;
+    tools::choice(fields.tool_choice, &hosted, &mut turn, &mut notes)?;
+    answer(&fields, &mut turn, &mut notes)?;
+    note_what_is_left_out(&fields, &mut notes);
+    let stream = optional(fields.stream, &Path::dotted("stream"), "true or false")?.unwrap_or(false);
+    let at = Path::dotted("stop_sequences");
+    let stops: Vec<String> = optional(fields.stop_sequences, &at, "a list of strings")?.unwrap_or_default();
+    let stops = stops.into_iter().filter(|stop| !stop.is_empty()).collect();
+    let kind = RequestKind::of(&turn, &hosted, fields.tools.is_some(), subtask);
+    Ok(MessagesRequest { turn, stream, notes, stops, input_tokens: body.len() as u64 / 4, kind })
+}
+
+/// How long, how free, how thoughtful and in which shape the answer is to be.
+fn answer(fields: &BodyFields<'_>, turn: &mut TurnRequest, notes: &mut Notes) -> Result<(), BadField> {
+    turn.max_output_tokens = max_tokens(fields.max_tokens)?;
+    turn.sampling = sampling(fields, notes)?;
+    let config = config(fields.output_config)?;
+    let thinking = thinking(fields.thinking)?;
     turn.reasoning = Reasoning { effort: effort(thinking, config.effort) };
-    turn.format = format(config.format, At::Field("output_config").field("format"))?;
+    turn.format = format(config.format, &Path::dotted("output_config").field("format"))?;
     if matches!(turn.format, Format::Text) {
         // The field's name while the feature was new.
-        turn.format = format(wire.output_format, At::Field("output_format"))?;
+        turn.format = format(fields.output_format, &Path::dotted("output_format"))?;
     }
-    turn.conversation = session(wire.metadata)?;
-    note_what_is_left_out(&wire, &mut notes);
-    let stream = optional(wire.stream, At::Field("stream"), "true or false")?.unwrap_or(false);
-    let stops: Vec<String> =
-        optional(wire.stop_sequences, At::Field("stop_sequences"), "a list of strings")?.unwrap_or_default();
-    let stops = stops.into_iter().filter(|stop| !stop.is_empty()).collect();
-    let purpose = Purpose::of(&turn, &declared, wire.tools.is_some(), subtask);
-    Ok(Parsed { turn, stream, notes, stops, input_tokens: body.len() as u64 / 4, purpose })
+    turn.conversation = session(fields.metadata)?;
+    Ok(())
 }
 
 /// Rules alone are no question.
@@ -127,53 +117,44 @@ fn says_something(item: &Item) -> bool {
     !matches!(item, Item::Message(message) if message.role == Role::System)
 }
 
-fn bad_json(body: &[u8], error: &serde_json::Error) -> BadRequest {
-    let message = if body.trim_ascii().is_empty() {
-        "the request body is empty; send a JSON object with `model` and `messages`".to_owned()
-    } else if error.is_data() {
-        NO_OBJECT.to_owned()
-    } else {
-        format!("the request body is not valid JSON at line {} column {}", error.line(), error.column())
-    };
-    BadRequest { param: None, message }
-}
-
-fn max_tokens(raw: Option<&RawValue>) -> Result<Option<u64>, BadRequest> {
-    let at = At::Field("max_tokens");
-    let limit: Option<u64> = optional(raw, at, "a whole number")?;
+fn max_tokens(raw: Option<&RawValue>) -> Result<Option<u64>, BadField> {
+    let at = Path::dotted("max_tokens");
+    let limit: Option<u64> = optional(raw, &at, "a whole number")?;
     if limit == Some(0) {
-        return Err(BadRequest::at(at, "should be at least 1"));
+        return Err(BadField::invalid(&at, "should be at least 1"));
     }
     Ok(limit)
 }
 
-fn sampling(wire: &Body<'_>, notes: &mut Vec<String>) -> Result<Sampling, BadRequest> {
-    let top_k: Option<u64> = optional(wire.top_k, At::Field("top_k"), "a whole number")?;
+fn sampling(fields: &BodyFields<'_>, notes: &mut Notes) -> Result<Sampling, BadField> {
+    let top_k: Option<u64> = optional(fields.top_k, &Path::dotted("top_k"), "a whole number")?;
     if top_k.is_some() {
-        notes.push("`top_k` was left out: most providers have none".to_owned());
+        notes.add("`top_k` was left out: most providers have none");
     }
     Ok(Sampling {
-        temperature: optional(wire.temperature, At::Field("temperature"), "a number")?,
-        top_p: optional(wire.top_p, At::Field("top_p"), "a number")?,
+        temperature: optional(fields.temperature, &Path::dotted("temperature"), "a number")?,
+        top_p: optional(fields.top_p, &Path::dotted("top_p"), "a number")?,
         ..Sampling::default()
     })
 }
 
-fn note_what_is_left_out(wire: &Body<'_>, notes: &mut Vec<String>) {
+fn note_what_is_left_out(fields: &BodyFields<'_>, notes: &mut Notes) {
     let given = |raw: Option<&RawValue>| raw.is_some_and(|raw| !matches!(raw.get(), "null" | "[]" | "{}"));
     let cases = [
-        (given(wire.mcp_servers), "`mcp_servers` was left out: only Anthropic calls servers for a model"),
-        (given(wire.container), "`container` was left out: only Anthropic runs code for a model"),
+        (given(fields.mcp_servers), "`mcp_servers` was left out: only Anthropic calls servers for a model"),
+        (given(fields.container), "`container` was left out: only Anthropic runs code for a model"),
         (
-            given(wire.context_management) && edits_more_than_thoughts(wire.context_management),
+            given(fields.context_management) && edits_more_than_thoughts(fields.context_management),
             "`context_management` was left out: the history goes out as it came",
         ),
         (
-            wire.service_tier.is_some_and(|raw| raw.get() == "\"standard_only\""),
+            fields.service_tier.is_some_and(|raw| raw.get() == "\"standard_only\""),
             "`service_tier` was left out: it means nothing to other providers",
         ),
     ];
-    notes.extend(cases.into_iter().filter(|(left_out, _)| *left_out).map(|(_, note)| note.to_owned()));
+    for (_, note) in cases.into_iter().filter(|(is_given, _)| *is_given) {
+        notes.add(note);
+    }
 }
 
 /// Claude Code asks on every turn that thoughts be kept, which is what happens anyway.
@@ -188,7 +169,7 @@ mod tests {
     use super::*;
     use latimer_protocol::turn::ToolChoice;
 
-    fn parsed(fields: &str) -> Parsed {
+    fn parsed(fields: &str) -> MessagesRequest {
         let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"x"}}]{fields}}}"#);
         read(body.as_bytes(), &Seal::default()).expect(fields)
     }
@@ -279,7 +260,7 @@ mod tests {
 
     fn assert_refused(body: &str, param: Option<&str>, words: &str) {
         let error = read(body.as_bytes(), &Seal::default()).expect_err(body);
-        assert_eq!(error.param.as_deref(), param, "{body}");
+        assert_eq!(error.path.as_deref(), param, "{body}");
         assert!(error.message.contains(words), "{body}: {}", error.message);
     }
 
@@ -335,7 +316,7 @@ mod tests {
             "]".repeat(100_000)
         );
         assert_eq!(
-            read(deep.as_bytes(), &Seal::default()).expect_err("too deep").param.as_deref(),
+            read(deep.as_bytes(), &Seal::default()).expect_err("too deep").path.as_deref(),
             Some("metadata")
         );
     }

@@ -1,22 +1,24 @@
 //! Tools and the choice among them. Pure.
 
-use std::borrow::Cow;
-
 use latimer_protocol::turn::{Tool, ToolChoice, TurnRequest};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::builtin::{self, Typed};
-use super::error::BadRequest;
-use super::field::{At, list, object, optional, optional_object, required, wrong_type};
+use super::builtin::{self, RunBy};
+use crate::inbound::notes::Notes;
+use crate::inbound::wire::bad_field::BadField;
+use crate::inbound::wire::field::{
+    Word, elements, given, object, optional, optional_object, raw_fields, required,
+};
+use crate::inbound::wire::path::Path;
 use crate::text::{MAX_WORD, shown};
 
 /// A tool as declared; what is not here is of no concern to another provider.
 #[derive(Deserialize)]
-struct Wire<'a> {
+struct ToolFields<'a> {
     #[serde(rename = "type", borrow)]
-    kind: Option<&'a RawValue>,
+    tool_type: Option<&'a RawValue>,
     #[serde(borrow)]
     name: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -29,13 +31,13 @@ struct Wire<'a> {
     display_height_px: Option<Value>,
 }
 
-/// What was declared besides functions.
+/// What a list of tools says besides the functions in it.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Declared {
+pub(super) struct HostedTools {
     /// How many entries the list has.
     pub(super) count: usize,
-    /// Names of tools that were left out.
-    pub(super) hosted: Vec<String>,
+    /// Names of tools that only Anthropic runs; they were left out.
+    pub(super) names: Vec<String>,
     /// One of them searches the web.
     pub(super) searches: bool,
 }
@@ -44,64 +46,64 @@ pub(super) struct Declared {
 pub(super) fn read(
     raw: Option<&RawValue>,
     out: &mut Vec<Tool>,
-    notes: &mut Vec<String>,
-) -> Result<Declared, BadRequest> {
-    let at = At::Field("tools");
-    let mut declared = Declared::default();
-    let Some(raw) = raw.filter(|raw| raw.get() != "null") else { return Ok(declared) };
-    for (place, raw) in list(raw, at, "a list of tools")?.into_iter().enumerate() {
-        let at = at.nth(place);
-        let wire: Wire<'_> = object(raw, at)?;
-        declared.count += 1;
-        one(&wire, at, out, &mut declared, notes)?;
+    notes: &mut Notes,
+) -> Result<HostedTools, BadField> {
+    let at = Path::dotted("tools");
+    let mut hosted = HostedTools::default();
+    let Some(raw) = given(raw) else { return Ok(hosted) };
+    for (place, raw) in elements(raw, &at, "a list of tools")?.into_iter().enumerate() {
+        let at = at.index(place);
+        let fields: ToolFields<'_> = object(raw, &at)?;
+        hosted.count += 1;
+        declare(&fields, &at, out, &mut hosted, notes)?;
     }
-    Ok(declared)
+    Ok(hosted)
 }
 
-fn one(
-    wire: &Wire<'_>,
-    at: At<'_>,
+fn declare(
+    fields: &ToolFields<'_>,
+    at: &Path<'_>,
     out: &mut Vec<Tool>,
-    declared: &mut Declared,
-    notes: &mut Vec<String>,
-) -> Result<(), BadRequest> {
-    let kind: Option<Cow<'_, str>> = optional(wire.kind, at.field("type"), "a string")?;
+    hosted: &mut HostedTools,
+    notes: &mut Notes,
+) -> Result<(), BadField> {
+    let kind: Option<Word<'_>> = optional(fields.tool_type, &at.field("type"), "a string")?;
     let kind = kind.as_deref().unwrap_or("custom");
     let tool = if kind == "custom" {
         Tool {
-            name: required(wire.name, at.field("name"), "a string")?,
-            description: optional(wire.description, at.field("description"), "a string")?,
-            parameters: schema(wire.input_schema, at.field("input_schema"))?,
-            strict: optional(wire.strict, at.field("strict"), "true or false")?,
+            name: required(fields.name, &at.field("name"), "a string")?,
+            description: optional(fields.description, &at.field("description"), "a string")?,
+            parameters: schema(fields.input_schema, &at.field("input_schema"))?,
+            strict: optional(fields.strict, &at.field("strict"), "true or false")?,
         }
     } else {
-        let name: Option<String> = optional(wire.name, at.field("name"), "a string")?;
+        let name: Option<String> = optional(fields.name, &at.field("name"), "a string")?;
         match builtin::find(kind) {
-            Typed::Runs(known) => {
+            RunBy::Client(known) => {
                 let mut description = known.description.to_owned();
-                if let (Some(width), Some(height)) = (&wire.display_width_px, &wire.display_height_px) {
+                if let (Some(width), Some(height)) = (&fields.display_width_px, &fields.display_height_px) {
                     description = format!("{description} The screen has {width} by {height} pixels.");
                 }
                 Tool {
-                    name: name.ok_or_else(|| super::field::missing(at.field("name"), "a string"))?,
+                    name: name.ok_or_else(|| BadField::missing(&at.field("name"), "a string"))?,
                     description: Some(description),
                     parameters: RawValue::from_string(known.schema.to_owned()).ok(),
                     strict: None,
                 }
             }
-            Typed::Hosted(note) => {
-                notes.push(note);
-                declared.searches |= kind.starts_with("web_search_");
-                declared.hosted.extend(name);
+            RunBy::Anthropic(note) => {
+                notes.add(note);
+                hosted.searches |= kind.starts_with("web_search_");
+                hosted.names.extend(name);
                 return Ok(());
             }
         }
     };
     if tool.name.trim().is_empty() {
-        return Err(BadRequest::at(at.field("name"), "is empty"));
+        return Err(BadField::invalid(&at.field("name"), "is empty"));
     }
     if out.iter().any(|known| known.name == tool.name) {
-        notes.push(format!(
+        notes.add(format!(
             "the tool `{}` was declared twice; the first one counts",
             shown(&tool.name, MAX_WORD)
         ));
@@ -112,58 +114,87 @@ fn one(
 }
 
 /// The schema as it is; that it is an object is all that is looked at.
-fn schema(raw: Option<&RawValue>, at: At<'_>) -> Result<Option<Box<RawValue>>, BadRequest> {
-    match raw.filter(|raw| raw.get() != "null") {
+fn schema(raw: Option<&RawValue>, at: &Path<'_>) -> Result<Option<Box<RawValue>>, BadField> {
+    match given(raw) {
         None => Ok(None),
         Some(raw) if raw.get().starts_with('{') => Ok(Some(raw.to_owned())),
-        Some(raw) => Err(wrong_type(raw, at, "an object")),
+        Some(raw) => Err(BadField::wrong_type(raw, at, "an object")),
     }
 }
 
-#[derive(Deserialize)]
-struct Choice<'a> {
-    #[serde(rename = "type", borrow)]
-    kind: Option<&'a RawValue>,
-    #[serde(borrow)]
-    name: Option<&'a RawValue>,
-    #[serde(borrow)]
-    disable_parallel_tool_use: Option<&'a RawValue>,
+raw_fields! {
+    struct ChoiceFields {
+        #[serde(rename = "type")]
+        choice_type,
+        name,
+        disable_parallel_tool_use,
+    }
 }
 
 /// Reads `tool_choice` into the turn, whose tools are known by now.
 pub(super) fn choice(
     raw: Option<&RawValue>,
-    declared: &Declared,
+    hosted: &HostedTools,
     turn: &mut TurnRequest,
-    notes: &mut Vec<String>,
-) -> Result<(), BadRequest> {
-    let at = At::Field("tool_choice");
-    let Some(wire) = optional_object::<Choice<'_>>(raw, at)? else { return Ok(()) };
-    let kind: Cow<'_, str> = required(wire.kind, at.field("type"), "auto, any, tool or none")?;
-    turn.tool_choice = match kind.as_ref() {
+    notes: &mut Notes,
+) -> Result<(), BadField> {
+    let at = Path::dotted("tool_choice");
+    let Some(fields) = optional_object::<ChoiceFields<'_>>(raw, &at)? else { return Ok(()) };
+    let kind: Word<'_> = required(fields.choice_type, &at.field("type"), "auto, any, tool or none")?;
+    turn.tool_choice = match &*kind {
         "auto" => ToolChoice::Auto,
         "none" => ToolChoice::None,
         "any" if turn.tools.is_empty() => {
-            return Err(BadRequest::at(at, "demands a call, and there are no tools"));
+            return Err(BadField::invalid(&at, "demands a call, and there are no tools"));
         }
         "any" => ToolChoice::Required,
         "tool" => {
             let at = at.field("name");
-            let name: String = required(wire.name, at, "the name of a tool")?;
-            if declared.hosted.contains(&name) {
-                notes.push(format!("`{}` cannot be demanded: it was left out", shown(&name, MAX_WORD)));
+            let name: String = required(fields.name, &at, "the name of a tool")?;
+            if hosted.names.contains(&name) {
+                notes.add(format!("`{}` cannot be demanded: it was left out", shown(&name, MAX_WORD)));
                 ToolChoice::Auto
             } else if turn.tools.iter().any(|tool| tool.name == name) {
                 ToolChoice::Function(name)
             } else {
-                return Err(BadRequest::at(at, "names a tool that is not in `tools`"));
+                return Err(BadField::invalid(&at, "names a tool that is not in `tools`"));
             }
         }
-        _ => return Err(BadRequest::at(at.field("type"), "should be auto, any, tool or none")),
+        _ => return Err(BadField::invalid(&at.field("type"), "should be auto, any, tool or none")),
     };
     let one_at_a_time: Option<bool> =
-        optional(wire.disable_parallel_tool_use, at.field("disable_parallel_tool_use"), "true or false")?;
+        optional(fields.disable_parallel_tool_use, &at.field("disable_parallel_tool_use"), "true or false")?;
     // The protocol's own default is that several are welcome, so only the opposite says something.
     turn.parallel_tool_calls = one_at_a_time.filter(|one| *one).map(|_| false);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn declared(json: &str) -> Result<(Vec<Tool>, HostedTools, Notes), BadField> {
+        let raw = RawValue::from_string(json.to_owned()).expect("JSON");
+        let (mut tools, mut notes) = (Vec::new(), Notes::default());
+        read(Some(&raw), &mut tools, &mut notes).map(|hosted| (tools, hosted, notes))
+    }
+
+    #[test]
+    fn what_the_client_runs_is_declared_and_what_anthropic_runs_is_noted() {
+        let (tools, hosted, notes) = declared(
+            r#"[{"name":"a","input_schema":{}},{"type":"web_search_20250305","name":"web_search"},
+                {"type":"computer_20250124","name":"computer","display_width_px":80,"display_height_px":60},{"name":"a"}]"#,
+        )
+        .expect("tools");
+        let names: Vec<&str> = tools.iter().map(|tool| tool.name.as_str()).collect();
+        assert_eq!(names, ["a", "computer"]);
+        assert!(
+            tools[1]
+                .description
+                .as_deref()
+                .is_some_and(|text| text.ends_with("The screen has 80 by 60 pixels."))
+        );
+        assert_eq!((hosted.count, hosted.searches, hosted.names.len(), notes.len()), (4, true, 1, 2));
+        assert_eq!(declared(r#"[{"name":" "}]"#).expect_err("blank").message, "tools.0.name: is empty");
+    }
 }

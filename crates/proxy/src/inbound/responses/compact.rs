@@ -27,15 +27,11 @@ pub(super) fn unpack(carrier: &str, seal: &Seal) -> Option<Item> {
 }
 
 /// The answer of `POST /v1/responses/compact`: the person's messages as the client wrote them, and the item that stands for the
-/// rest. `object` is the response the writer made, `body` the request.
-pub fn response(object: &[u8], body: &[u8]) -> Vec<u8> {
+/// rest. `object` is the response that the writer made.
+pub fn response(object: &[u8], user_messages: Vec<Value>) -> Vec<u8> {
     let object: Value = serde_json::from_slice(object).unwrap_or_default();
-    let request: Value = serde_json::from_slice(body).unwrap_or_default();
-    let by_person = |item: &&Value| item.get("role").and_then(Value::as_str) == Some("user");
-    let said =
-        request.get("input").and_then(Value::as_array).into_iter().flatten().filter(by_person).cloned();
     let summary = object.get("output").and_then(Value::as_array).into_iter().flatten().cloned();
-    let output: Vec<Value> = said.chain(summary).collect();
+    let output: Vec<Value> = user_messages.into_iter().chain(summary).collect();
     let response = json!({
         "id": object.get("id"),
         "object": "response.compaction",
@@ -151,15 +147,26 @@ mod tests {
     use latimer_protocol::id::CallId;
     use latimer_protocol::turn::{Call, CallOutput};
 
-    fn said(role: Role, text: &str) -> Item {
+    #[test]
+    fn the_answer_holds_what_the_person_wrote_and_the_summary() {
+        let object =
+            json!({ "id": "resp_1", "created_at": 1, "output": [{ "type": "compaction" }], "usage": null });
+        let response =
+            response(object.to_string().as_bytes(), vec![json!({ "role": "user", "content": "a" })]);
+        let response: Value = serde_json::from_slice(&response).expect("JSON");
+        assert_eq!(response["output"], json!([{ "role": "user", "content": "a" }, { "type": "compaction" }]));
+        assert_eq!((&response["id"], &response["object"]), (&json!("resp_1"), &json!("response.compaction")));
+    }
+
+    fn message(role: Role, text: &str) -> Item {
         Item::Message(Message { role, content: vec![Content::Text(text.into())] })
     }
 
     #[test]
     fn a_session_as_text() {
         let items = [
-            said(Role::System, "rules"),
-            said(Role::User, "make a file"),
+            message(Role::System, "rules"),
+            message(Role::User, "make a file"),
             Item::Call(Call {
                 id: CallId::from("c"),
                 name: "exec".into(),
@@ -169,7 +176,7 @@ mod tests {
                 id: CallId::from("c"),
                 content: vec![Content::Text("x".repeat(5000))],
             }),
-            said(Role::Assistant, "done"),
+            message(Role::Assistant, "done"),
         ];
         let text = transcript(&items, 1 << 20).join("");
         assert!(
@@ -195,7 +202,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn pieces_hold_everything_and_fit(texts in proptest::collection::vec("[aż\n]{0,40}", 0..12), most in 1usize..60) {
-            let items: Vec<Item> = texts.iter().map(|text| said(Role::User, text)).collect();
+            let items: Vec<Item> = texts.iter().map(|text| message(Role::User, text)).collect();
             let pieces = transcript(&items, most);
             let whole = transcript(&items, usize::MAX);
             proptest::prop_assert_eq!(pieces.concat(), whole.concat());

@@ -1,20 +1,24 @@
 //! The Responses protocol in front: what Codex speaks.
 //!
-//! [`request`] reads, [`tools`] lowers and raises what the hub does not know, [`stream`] writes, `passthrough` hands on an
+//! [`body`] finds the fields of a request once and [`request`] reads them, [`stream`] writes, `passthrough` hands on an
 //! upstream's own events, [`error`] says no, [`socket`] is the same over WebSocket. All pure.
 
+pub mod body;
 mod call_item;
 pub mod chain;
 pub mod compact;
+mod content;
 pub mod error;
 mod frame;
-mod message;
+mod input;
+pub mod input_items;
 mod object;
+mod options;
 mod output_items;
 mod passthrough;
 pub mod request;
 pub mod socket;
-pub mod stored;
 pub mod stream;
 mod text_items;
-pub mod tools;
+mod tool_choice;
+mod tools;

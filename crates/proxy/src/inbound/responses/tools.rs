@@ -5,105 +5,93 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use crate::inbound::wire::field::Word;
 use crate::inbound::wire::freeform::{describe_grammar, freeform_schema};
-use crate::inbound::wire::tool_map::{ToolKind, ToolMap};
+use crate::inbound::wire::tool_map::{ToolKind, ToolMap, ToolTable};
 use crate::text::{MAX_WORD, shown};
 
-/// A tool as declared. Only the fields that matter; `RawValue` keeps schemas untouched.
-#[derive(Debug, Deserialize)]
-pub(super) struct Declared<'a> {
-    #[serde(default, rename = "type", borrow)]
-    kind: Option<std::borrow::Cow<'a, str>>,
-    #[serde(default)]
+/// A tool or a namespace of tools as declared. Only the fields that matter; `RawValue` keeps schemas untouched.
+#[derive(Deserialize)]
+struct ToolFields<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Option<Word<'a>>,
     name: Option<String>,
-    #[serde(default)]
     description: Option<String>,
-    #[serde(default, borrow)]
+    #[serde(borrow)]
     parameters: Option<&'a RawValue>,
-    #[serde(default)]
     strict: Option<bool>,
-    #[serde(default, borrow)]
+    #[serde(borrow)]
     format: Option<&'a RawValue>,
-    #[serde(default, borrow)]
+    #[serde(borrow)]
     tools: Option<&'a RawValue>,
 }
 
-impl ToolMap {
-    /// The flat names of the tools in a list of declarations.
-    pub(super) fn flats_of(&self, list: &RawValue) -> Vec<String> {
-        let list = serde_json::from_str::<Vec<Declared<'_>>>(list.get()).unwrap_or_default();
-        let mut flats = Vec::new();
-        for tool in &list {
-            let name = tool.name.as_deref().unwrap_or_default();
-            match tool.tools {
-                Some(inner) => {
-                    let inner = serde_json::from_str::<Vec<Declared<'_>>>(inner.get()).unwrap_or_default();
-                    flats.extend(
-                        inner.iter().filter_map(|tool| Some(self.flat(Some(name), tool.name.as_deref()?))),
-                    );
-                }
-                None => flats.push(self.flat(None, name)),
+/// The flat names of the tools in a list of declarations.
+pub(super) fn flat_names(list: &RawValue, map: &ToolMap) -> Vec<String> {
+    let list = serde_json::from_str::<Vec<ToolFields<'_>>>(list.get()).unwrap_or_default();
+    let mut flats = Vec::new();
+    for tool in &list {
+        let name = tool.name.as_deref().unwrap_or_default();
+        match tool.tools {
+            Some(inner) => {
+                let inner = serde_json::from_str::<Vec<ToolFields<'_>>>(inner.get()).unwrap_or_default();
+                flats.extend(
+                    inner.iter().filter_map(|tool| Some(map.flat(Some(name), tool.name.as_deref()?))),
+                );
             }
-        }
-        flats
-    }
-
-    /// Reads a list of declarations and adds what can be offered upstream.
-    pub(super) fn declare(&mut self, list: &RawValue, out: &mut Vec<Tool>, notes: &mut Vec<String>) {
-        let Ok(list) = serde_json::from_str::<Vec<&RawValue>>(list.get()) else {
-            notes.push("`tools` is not a list and was passed over".to_owned());
-            return;
-        };
-        for raw in list {
-            self.declare_one(None, raw, out, notes);
+            None => flats.push(map.flat(None, name)),
         }
     }
+    flats
+}
 
-    fn declare_one(
-        &mut self,
-        namespace: Option<&str>,
-        raw: &RawValue,
-        out: &mut Vec<Tool>,
-        notes: &mut Vec<String>,
-    ) {
-        let Ok(tool) = serde_json::from_str::<Declared<'_>>(raw.get()) else {
-            notes.push("a tool declaration could not be read and was left out".to_owned());
-            return;
-        };
-        let name = tool.name.as_deref().map(str::trim).filter(|name| !name.is_empty() && *name != "null");
-        let kind = match (tool.kind.as_deref().unwrap_or("function"), name) {
-            ("namespace", Some(name)) => {
-                for inner in tool
-                    .tools
-                    .and_then(|tools| serde_json::from_str::<Vec<&RawValue>>(tools.get()).ok())
-                    .unwrap_or_default()
-                {
-                    self.declare_one(Some(name), inner, out, notes);
-                }
-                return;
-            }
-            ("function", Some(_)) => ToolKind::Function,
-            ("custom", Some(_)) => ToolKind::Custom,
-            ("tool_search", _) => ToolKind::ToolSearch,
-            ("local_shell", _) => ToolKind::LocalShell,
-            (other, _) => {
-                let shown = shown(other, MAX_WORD);
-                notes.push(format!("a tool of type `{shown}` has no equal upstream and was left out"));
-                return;
-            }
-        };
-        let name = match kind {
-            ToolKind::ToolSearch => "tool_search",
-            ToolKind::LocalShell => "local_shell",
-            ToolKind::Function | ToolKind::Custom => name.unwrap_or_default(),
-        };
-        if let Some(flat) = self.insert(namespace, name, kind) {
-            out.push(lower(&tool, kind, &flat));
-        }
+/// Reads a list of declarations and adds what can be offered upstream.
+pub(super) fn declare(list: &RawValue, table: &mut ToolTable<'_>) {
+    let Ok(list) = serde_json::from_str::<Vec<&RawValue>>(list.get()) else {
+        table.notes.add("`tools` is not a list and was passed over");
+        return;
+    };
+    for raw in list {
+        declare_one(None, raw, table);
     }
 }
 
-fn lower(tool: &Declared<'_>, kind: ToolKind, flat: &str) -> Tool {
+fn declare_one(namespace: Option<&str>, raw: &RawValue, table: &mut ToolTable<'_>) {
+    let Ok(tool) = serde_json::from_str::<ToolFields<'_>>(raw.get()) else {
+        table.notes.add("a tool declaration could not be read and was left out");
+        return;
+    };
+    let name = tool.name.as_deref().map(str::trim).filter(|name| !name.is_empty() && *name != "null");
+    let kind = match (tool.kind.as_deref().unwrap_or("function"), name) {
+        ("namespace", Some(name)) => {
+            let inner = tool.tools.and_then(|tools| serde_json::from_str::<Vec<&RawValue>>(tools.get()).ok());
+            for raw in inner.unwrap_or_default() {
+                declare_one(Some(name), raw, table);
+            }
+            return;
+        }
+        ("function", Some(_)) => ToolKind::Function,
+        ("custom", Some(_)) => ToolKind::Custom,
+        ("tool_search", _) => ToolKind::ToolSearch,
+        ("local_shell", _) => ToolKind::LocalShell,
+        (other, _) => {
+            let kind = shown(other, MAX_WORD);
+            table.notes.add(format!("a tool of type `{kind}` has no equal upstream and was left out"));
+            return;
+        }
+    };
+    let name = match kind {
+        ToolKind::ToolSearch => "tool_search",
+        ToolKind::LocalShell => "local_shell",
+        ToolKind::Function | ToolKind::Custom => name.unwrap_or_default(),
+    };
+    if let Some(flat) = table.map.insert(namespace, name, kind) {
+        table.declared.push(as_function(&tool, kind, &flat));
+    }
+}
+
+/// The tool as a function of the hub, under its flat name.
+fn as_function(tool: &ToolFields<'_>, kind: ToolKind, flat: &str) -> Tool {
     let raw = |value: Value| serde_json::value::to_raw_value(&value).ok();
     let parameters = match kind {
         ToolKind::Custom => freeform_schema(),
@@ -132,7 +120,7 @@ fn lower(tool: &Declared<'_>, kind: ToolKind, flat: &str) -> Tool {
 }
 
 /// The description, and the grammar the input must follow.
-fn describe_custom(tool: &Declared<'_>) -> String {
+fn describe_custom(tool: &ToolFields<'_>) -> String {
     let mut text = tool.description.clone().unwrap_or_default();
     let format =
         tool.format.and_then(|format| serde_json::from_str::<Value>(format.get()).ok()).unwrap_or_default();
@@ -146,11 +134,12 @@ fn describe_custom(tool: &Declared<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inbound::notes::Notes;
 
-    fn declared(tools: &Value) -> (ToolMap, Vec<Tool>, Vec<String>) {
+    fn declared(tools: &Value) -> (ToolMap, Vec<Tool>, Notes) {
         let raw = serde_json::value::to_raw_value(tools).expect("a value");
-        let (mut map, mut out, mut notes) = (ToolMap::default(), Vec::new(), Vec::new());
-        map.declare(&raw, &mut out, &mut notes);
+        let (mut map, mut out, mut notes) = (ToolMap::default(), Vec::new(), Notes::default());
+        declare(&raw, &mut ToolTable { map: &mut map, declared: &mut out, notes: &mut notes });
         (map, out, notes)
     }
 

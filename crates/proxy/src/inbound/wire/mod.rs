@@ -1,11 +1,16 @@
 //! The floor below the protocols: what several readers and writers need, and what knows none of them.
 //!
-//! [`json`] writes JSON by hand for the hot path, [`http_error`] is an answer that says no, [`openai_error`] the error object that two
-//! protocols share, [`tool_map`] remembers what each tool is called upstream, [`freeform`] wraps text as a function's argument
-//! and takes it out again. All pure, and nothing here may import a protocol's folder.
+//! [`field`] reads the fields of a request, [`path`] says where each stands and [`bad_field`] what is wrong with it; [`http_error`] is an
+//! error as an HTTP answer and [`openai_error`] the error object that two protocols share; [`tool_map`] remembers what each tool is called
+//! upstream, [`freeform`] wraps text as a function's argument and takes it out again, [`media`] puts pictures and files into URLs, and
+//! [`json`] writes JSON by hand for the hot path. All pure, and nothing here may import a protocol's folder.
 
+pub mod bad_field;
+pub(in crate::inbound) mod field;
 pub(in crate::inbound) mod freeform;
 pub mod http_error;
 pub(in crate::inbound) mod json;
+pub(in crate::inbound) mod media;
 pub mod openai_error;
+pub(in crate::inbound) mod path;
 pub mod tool_map;

@@ -4,27 +4,24 @@
 use latimer_protocol::failure::{Failure, Kind};
 use serde_json::json;
 
+use super::bad_field::{BadField, Problem};
 use super::http_error::{HttpError, wait_seconds};
 
-/// A request that cannot be read, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequestError {
-    /// `error.code`.
-    pub code: &'static str,
-    /// The dotted path of the field.
-    pub param: Option<String>,
-    /// What is wrong and what would be right.
-    pub message: String,
+/// `error.code` of a request that cannot be read.
+pub const fn code(problem: Problem) -> &'static str {
+    match problem {
+        Problem::NotJson => "invalid_json",
+        Problem::WrongType => "invalid_type",
+        Problem::Missing => "missing_required_parameter",
+        Problem::Invalid => "invalid_value",
+        Problem::Unsupported => "unsupported_parameter",
+    }
 }
 
-impl From<RequestError> for HttpError {
-    fn from(error: RequestError) -> Self {
-        Self {
-            status: 400,
-            retry_after: None,
-            body: error_object(&error.message, "invalid_request_error", error.param.as_deref(), error.code),
-        }
-    }
+/// A request that cannot be read: a 400.
+pub fn bad_request(error: &BadField) -> HttpError {
+    let (kind, param, code) = ("invalid_request_error", error.path.as_deref(), code(error.problem));
+    HttpError { status: 400, retry_after: None, body: error_object(&error.message, kind, param, code) }
 }
 
 /// How one kind of failure is written.
@@ -113,6 +110,23 @@ mod tests {
             assert_eq!(ROWS.iter().filter(|row| row.kind == kind).count(), 1, "{kind:?}");
             assert_eq!(find(kind).kind, kind);
         }
+    }
+
+    #[test]
+    fn a_bad_field_is_named_where_clients_look_for_it() {
+        let error = BadField {
+            problem: Problem::WrongType,
+            path: Some("stream".to_owned()),
+            message: "words".to_owned(),
+        };
+        let error = bad_request(&error);
+        assert_eq!(
+            (error.status, error.body.as_str()),
+            (
+                400,
+                r#"{"error":{"message":"words","type":"invalid_request_error","param":"stream","code":"invalid_type"}}"#
+            )
+        );
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! The tools of one request: the names they go by upstream, and what each of them stands for in the client's protocol. The map
 //! lives as long as the request.
 
+use latimer_protocol::turn::{Tool, ToolChoice};
+
+use crate::inbound::notes::Notes;
+
 /// The longest name every provider takes, in characters: OpenAI's API reference, which the others follow.
 const MAX_NAME: usize = 64;
 
@@ -93,6 +97,27 @@ impl ToolMap {
     }
 }
 
+/// What a reader of declarations fills.
+pub(in crate::inbound) struct ToolTable<'t> {
+    /// The names, for the way back.
+    pub(in crate::inbound) map: &'t mut ToolMap,
+    /// The turn's own list.
+    pub(in crate::inbound) declared: &'t mut Vec<Tool>,
+    /// What was left out.
+    pub(in crate::inbound) notes: &'t mut Notes,
+}
+
+/// OpenAI's `allowed_tools`: leaves only the tools of these flat names. `required` says that the model has to call one of them.
+pub(in crate::inbound) fn restrict(declared: &mut Vec<Tool>, allowed: &[&str], required: bool) -> ToolChoice {
+    declared.retain(|tool| allowed.contains(&tool.name.as_str()));
+    match (required, allowed) {
+        (_, []) => ToolChoice::None,
+        (true, [only]) => ToolChoice::Function((*only).to_owned()),
+        (true, _) => ToolChoice::Required,
+        (false, _) => ToolChoice::Auto,
+    }
+}
+
 /// `namespace__name` in the characters and the length every provider takes. A prefix that is already there is not repeated.
 fn flatten(namespace: Option<&str>, name: &str) -> String {
     let joined = match namespace {
@@ -154,5 +179,20 @@ mod tests {
         let (map, flats) = map(&[(None, "a__b"), (Some("a"), "b"), (None, "a__b")]);
         assert_eq!(flats, ["a__b", "a__b_2"]);
         assert_eq!(map.flat(Some("a"), "b"), "a__b_2");
+    }
+    #[test]
+    fn only_allowed_tools_stay() {
+        let tool =
+            |name: &str| Tool { name: name.to_owned(), description: None, parameters: None, strict: None };
+        for (allowed, required, want, left) in [
+            (&["a", "b"][..], true, ToolChoice::Required, 2),
+            (&["a", "b"], false, ToolChoice::Auto, 2),
+            (&["b"], true, ToolChoice::Function("b".to_owned()), 1),
+            (&[], true, ToolChoice::None, 0),
+        ] {
+            let mut declared = ["a", "b", "c"].map(tool).to_vec();
+            assert_eq!(restrict(&mut declared, allowed, required), want, "{allowed:?}");
+            assert_eq!(declared.len(), left, "{allowed:?}");
+        }
     }
 }

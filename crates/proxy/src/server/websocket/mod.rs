@@ -21,8 +21,8 @@ use super::proxy::Proxy;
 use crate::http::refusal::Refusal;
 use crate::http::reply::Reply;
 use crate::inbound::client_protocol::ClientProtocol;
-use crate::inbound::responses::socket::message::{self, Create};
-use crate::inbound::responses::socket::recall::Recall;
+use crate::inbound::responses::socket::history::ConnectionHistory;
+use crate::inbound::responses::socket::message::{self, ResponseCreate};
 use crate::lifecycle::phase::until_not_serving;
 use crate::sync::lock;
 use crate::turn;
@@ -60,7 +60,7 @@ impl UpgradeSlot {
     /// The handshake is not that of RFC 6455 (400).
     pub(super) fn open(&self, mut head: Parts, body_limit: usize) -> Result<Response<Reply>, Refusal> {
         let accept = accept(&head)?;
-        let headers = message::connected(&std::mem::take(&mut head.headers));
+        let headers = message::connection_headers(&std::mem::take(&mut head.headers));
         let pending = hyper::upgrade::on(Request::from_parts(head, ()));
         let upgrade = Upgrade { pending, headers, body_limit };
         *lock(&self.0) = Some(upgrade);
@@ -111,7 +111,7 @@ impl Upgrade {
         let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
         let stopping = Box::pin(until_not_serving(proxy.watch_phase()));
         let protocol = ClientProtocol::Responses { codex: turn::is_codex(&headers) };
-        let recall = Arc::new(Mutex::new(Recall::new(body_limit)));
+        let recall = Arc::new(Mutex::new(ConnectionHistory::new(body_limit)));
         let turns = ConnectionTurns { proxy, protocol, headers, recall };
         tracing::debug!(event = "websocket.open");
         let session = Session::new(socket, turns, SessionTimes::default(), body_limit, stopping);
@@ -127,11 +127,11 @@ struct ConnectionTurns {
     /// Those of the handshake.
     headers: HeaderMap,
     /// Responses that the next request of the connection may go on with.
-    recall: Arc<Mutex<Recall>>,
+    recall: Arc<Mutex<ConnectionHistory>>,
 }
 
 impl StartTurn for ConnectionTurns {
-    fn start(&self, mut create: Create) -> PendingTurn {
+    fn start(&self, mut create: ResponseCreate) -> PendingTurn {
         let request = self.proxy.request_name();
         let headers = message::headers(&self.headers, std::mem::take(&mut create.headers));
         let recall = Arc::clone(&self.recall);

@@ -21,9 +21,10 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
 
-use crate::inbound::responses::socket::message::{self, Create};
+use crate::inbound::responses::socket::message::{self, ResponseCreate};
 use crate::inbound::responses::socket::payloads::Payloads;
 use crate::inbound::wire::http_error::HttpError;
+use crate::inbound::wire::openai_error::bad_request;
 use crate::turn::TurnBody;
 
 /// Requests that may wait for the one before them.
@@ -37,7 +38,7 @@ pub(super) type PendingTurn = Pin<Box<dyn Future<Output = Result<Box<TurnBody>, 
 /// Starts turns for requests.
 pub(super) trait StartTurn {
     /// Starts a turn. Nothing is sent upstream before the first poll.
-    fn start(&self, create: Create) -> PendingTurn;
+    fn start(&self, create: ResponseCreate) -> PendingTurn;
 }
 
 /// The times of a session.
@@ -88,7 +89,7 @@ pub(super) struct Session<S, T> {
 
 /// A request that waits for the one before it.
 enum QueuedRequest {
-    Create(Create),
+    Create(ResponseCreate),
     /// It cannot be understood; told when it is its turn, so that no other request's answer seems to be meant.
     Invalid(HttpError),
 }
@@ -226,9 +227,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin, T: StartTurn> Session<S, T> {
     /// Puts a request behind those that wait.
     fn enqueue(&mut self, text: &Utf8Bytes) -> Option<SessionEnd> {
         let request = match message::read(text) {
-            Ok(message::Message::Create(create)) => QueuedRequest::Create(create),
-            Ok(message::Message::Processed) => return None,
-            Err(error) => QueuedRequest::Invalid(error.into()),
+            Ok(message::ClientMessage::Create(create)) => QueuedRequest::Create(create),
+            Ok(message::ClientMessage::Processed) => return None,
+            Err(error) => QueuedRequest::Invalid(bad_request(&error)),
         };
         self.waiting.push_back(request);
         let bytes: usize = self.waiting.iter().map(QueuedRequest::bytes).sum();

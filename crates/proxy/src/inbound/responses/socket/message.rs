@@ -1,4 +1,5 @@
-//! What clients send over WebSocket, and how they are told no. Pure.
+//! What clients send over WebSocket, and refusals as messages. Pure. Source: the WebSocket mode of OpenAI's Responses API, as Codex
+//! was recorded to use it (`fixtures/codex`).
 
 use bytes::Bytes;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
@@ -6,31 +7,31 @@ use latimer_adapters::fields::Fields;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::inbound::responses::chain;
+use crate::inbound::wire::bad_field::{BadField, Problem};
 use crate::inbound::wire::http_error::HttpError;
-use crate::inbound::wire::openai_error::RequestError;
+use crate::inbound::wire::path::Path;
 
 /// The code of the error with which a connection ends that has lasted long enough.
 const CONNECTION_LIMIT: &str = "websocket_connection_limit_reached";
 /// Headers that Codex sends when it connects, and again in the metadata of each request.
-const OF_A_TURN: &str = "x-codex-";
+const TURN_HEADERS: &str = "x-codex-";
 
 /// One message.
 #[derive(Debug)]
-pub enum Message {
+pub enum ClientMessage {
     /// A turn is asked for.
-    Create(Create),
+    Create(ResponseCreate),
     /// The client says that it has read an answer; nothing follows from it.
     Processed,
 }
 
 /// `response.create`.
 #[derive(Debug)]
-pub struct Create {
+pub struct ResponseCreate {
     /// The request as `POST /v1/responses` takes it, always for a stream.
     pub body: Bytes,
-    /// The answer it goes on with.
-    pub previous: Option<String>,
+    /// The response it goes on with.
+    pub previous_response_id: Option<String>,
     /// The client only warms the connection up: it wants a name to go on with and no answer.
     pub warm_up: bool,
     /// Headers that changed since the client connected.
@@ -38,26 +39,29 @@ pub struct Create {
 }
 
 /// Reads a message.
-pub fn read(text: &str) -> Result<Message, RequestError> {
+///
+/// # Errors
+/// When it is no JSON object, is of an unknown type, or asks for several streams at once.
+pub fn read(text: &str) -> Result<ClientMessage, BadField> {
     let Ok(Fields(fields)) = serde_json::from_str(text) else {
-        return Err(error("invalid_json", None, "a message should be one JSON object"));
+        return Err(refused(Problem::NotJson, None, "a message should be one JSON object"));
     };
     let value = |name: &str| fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.get());
     match value("type").and_then(|kind| serde_json::from_str::<String>(kind).ok()).as_deref() {
         Some("response.create") => {}
-        Some("response.processed") => return Ok(Message::Processed),
+        Some("response.processed") => return Ok(ClientMessage::Processed),
         _ => {
             let message = "the `type` of a message should be `response.create`";
-            return Err(error("invalid_value", Some("type"), message));
+            return Err(refused(Problem::Invalid, Some("type"), message));
         }
     }
     if value("stream_id").is_some_and(|id| id != "null") {
         let message = "a connection answers one request after the other; leave `stream_id` out, or open another connection";
-        return Err(error("unsupported_parameter", Some("stream_id"), message));
+        return Err(BadField::unsupported(&Path::bracketed("stream_id"), message));
     }
     let body = body(&fields);
-    Ok(Message::Create(Create {
-        previous: chain::previous(&body),
+    Ok(ClientMessage::Create(ResponseCreate {
+        previous_response_id: value("previous_response_id").and_then(|id| serde_json::from_str(id).ok()),
         warm_up: value("generate") == Some("false"),
         headers: value("client_metadata").map_or_else(Vec::new, metadata),
         body: body.into(),
@@ -84,15 +88,15 @@ fn metadata(metadata: &str) -> Vec<(HeaderName, HeaderValue)> {
     let header = |(name, value): (&String, &Value)| {
         let name = HeaderName::try_from(name.as_str()).ok()?;
         let value = HeaderValue::try_from(value.as_str()?).ok()?;
-        name.as_str().starts_with(OF_A_TURN).then_some((name, value))
+        name.as_str().starts_with(TURN_HEADERS).then_some((name, value))
     };
     fields.iter().filter_map(header).collect()
 }
 
 /// The headers of one request: those the client connected with, and what it says anew of them.
-pub fn headers(connected: &HeaderMap, anew: Vec<(HeaderName, HeaderValue)>) -> HeaderMap {
+pub fn headers(connected: &HeaderMap, changed: Vec<(HeaderName, HeaderValue)>) -> HeaderMap {
     let mut headers = connected.clone();
-    for (name, value) in anew {
+    for (name, value) in changed {
         if headers.contains_key(&name) {
             headers.insert(name, value);
         }
@@ -101,7 +105,7 @@ pub fn headers(connected: &HeaderMap, anew: Vec<(HeaderName, HeaderValue)>) -> H
 }
 
 /// The headers of a connection that are about the person's request, not about the connection.
-pub fn connected(headers: &HeaderMap) -> HeaderMap {
+pub fn connection_headers(headers: &HeaderMap) -> HeaderMap {
     let about_the_socket = |name: &HeaderName, value: &HeaderValue| {
         let name = name.as_str();
         name == "upgrade"
@@ -130,17 +134,18 @@ pub fn limit_reached(minutes: u64) -> String {
     json!({ "type": "error", "status": 400, "error": error }).to_string()
 }
 
-fn error(code: &'static str, param: Option<&str>, message: &str) -> RequestError {
-    RequestError { code, param: param.map(str::to_owned), message: message.to_owned() }
+fn refused(problem: Problem, field: Option<&str>, message: &str) -> BadField {
+    BadField { problem, path: field.map(str::to_owned), message: message.to_owned() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inbound::wire::openai_error;
 
-    fn create(text: &str) -> Create {
+    fn create(text: &str) -> ResponseCreate {
         match read(text) {
-            Ok(Message::Create(create)) => create,
+            Ok(ClientMessage::Create(create)) => create,
             other => panic!("{other:?}"),
         }
     }
@@ -153,11 +158,11 @@ mod tests {
             std::str::from_utf8(&create.body).expect("text"),
             r#"{"stream":true,"model":"m","input":[ 1 ],"previous_response_id":"resp_1","client_metadata":{"x-codex-a":"b","other":"c","x-codex-n":1}}"#
         );
-        assert_eq!((create.previous.as_deref(), create.warm_up), (Some("resp_1"), true));
+        assert_eq!((create.previous_response_id.as_deref(), create.warm_up), (Some("resp_1"), true));
         assert_eq!(create.headers.len(), 1);
         assert!(matches!(
             read(r#"{"type":"response.processed","response_id":"resp_1"}"#),
-            Ok(Message::Processed)
+            Ok(ClientMessage::Processed)
         ));
     }
 
@@ -171,7 +176,7 @@ mod tests {
             ("{\"type\":\"response.create\",\"stream_id\":\"a\"}", "unsupported_parameter"),
         ];
         for (text, code) in cases {
-            assert_eq!(read(text).expect_err(text).code, code, "{text}");
+            assert_eq!(openai_error::code(read(text).expect_err(text).problem), code, "{text}");
         }
     }
 
@@ -203,7 +208,7 @@ mod tests {
         ] {
             sent.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        let connected = connected(&sent);
+        let connected = connection_headers(&sent);
         assert_eq!(connected.len(), 2, "{connected:?}");
         let create = create(
             r#"{"type":"response.create","client_metadata":{"x-codex-turn-metadata":"{1}","x-codex-new":"n"}}"#,

@@ -15,7 +15,7 @@ struct ScriptedTurns {
 }
 
 impl StartTurn for ScriptedTurns {
-    fn start(&self, _: Create) -> PendingTurn {
+    fn start(&self, _: ResponseCreate) -> PendingTurn {
         if self.answers {
             let body = "{\"error\":{\"code\":\"refused_here\"}}".to_owned();
             Box::pin(ready(Err(HttpError { status: 400, retry_after: None, body })))

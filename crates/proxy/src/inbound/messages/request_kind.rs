@@ -5,12 +5,12 @@ use latimer_protocol::turn::{Content, EventSink, FinishReason, Format, Item, Rol
 use serde::Deserialize;
 use serde_json::json;
 
-use super::tools::Declared;
+use super::tools::HostedTools;
 use crate::text::shown;
 
-/// Why the client asks.
+/// What kind of request it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Purpose {
+pub enum RequestKind {
     /// Somebody wants an answer.
     #[default]
     Turn,
@@ -27,22 +27,22 @@ const SEARCH: &str = "Perform a web search for the query:";
 /// The longest query that is repeated in an answer, in characters.
 const MAX_QUERY: usize = 200;
 /// The longest title, in characters and in words.
-const TITLE: (usize, usize) = (60, 7);
+const MAX_TITLE: (usize, usize) = (60, 7);
 
-impl Purpose {
-    /// Reads the purpose from what a request holds and lacks. `lists_tools` says that the field `tools` is there at all.
-    pub(super) fn of(turn: &TurnRequest, declared: &Declared, lists_tools: bool, subtask: bool) -> Self {
-        if declared.searches && declared.count == 1 {
+impl RequestKind {
+    /// Tells the kind from what a request holds and lacks. `lists_tools` says that the field `tools` is there at all.
+    pub(super) fn of(turn: &TurnRequest, hosted: &HostedTools, lists_tools: bool, subtask: bool) -> Self {
+        if hosted.searches && hosted.count == 1 {
             return Self::Search;
         }
         let thinks = turn.reasoning.effort.as_deref().is_some_and(|effort| effort != "none");
-        if lists_tools && declared.count == 0 && !thinks && wants_a_title(&turn.format) {
+        if lists_tools && hosted.count == 0 && !thinks && wants_a_title(&turn.format) {
             return Self::Title;
         }
         if subtask { Self::Subtask } else { Self::Turn }
     }
 
-    /// What a request of this purpose can be told without a provider; `None` for what only a model can answer. An upstream that
+    /// What a request of this kind can be told without a provider; `None` for what only a model can answer. An upstream that
     /// gets the client's own request does better: it has the search.
     ///
     /// A title is made of the first words that the person wrote. A search is answered with words that say there is none: the
@@ -50,10 +50,10 @@ impl Purpose {
     pub fn local_answer(self, turn: &TurnRequest) -> Option<String> {
         match self {
             Self::Turn | Self::Subtask => None,
-            Self::Title => Some(json!({ "title": title(asked(turn)) }).to_string()),
+            Self::Title => Some(json!({ "title": title(last_words(turn)) }).to_string()),
             Self::Search => {
-                let asked = asked(turn);
-                let query = asked.trim().strip_prefix(SEARCH).unwrap_or(asked).trim();
+                let words = last_words(turn);
+                let query = words.trim().strip_prefix(SEARCH).unwrap_or(words).trim();
                 let query = shown(query, MAX_QUERY);
                 Some(format!(
                     "The search for \"{query}\" was not run: no web search is available here. Asking again gives the same \
@@ -90,24 +90,24 @@ fn wants_a_title(format: &Format) -> bool {
 }
 
 /// The last words of the person.
-fn asked(turn: &TurnRequest) -> &str {
-    let said = turn.items.iter().rev().filter_map(|item| match item {
+fn last_words(turn: &TurnRequest) -> &str {
+    let messages = turn.items.iter().rev().filter_map(|item| match item {
         Item::Message(message) if message.role == Role::User => Some(&message.content),
         _ => None,
     });
-    let mut parts = said.flat_map(|content| content.iter().rev());
+    let mut parts = messages.flat_map(|content| content.iter().rev());
     parts
         .find_map(|part| if let Content::Text(text) = part { Some(text.as_str()) } else { None })
         .unwrap_or_default()
 }
 
 /// The first words, between the marks that Claude Code sets around the session.
-fn title(asked: &str) -> String {
-    let session = asked.split_once("<session>").map_or(asked, |(_, rest)| rest);
+fn title(words: &str) -> String {
+    let session = words.split_once("<session>").map_or(words, |(_, rest)| rest);
     let session = session.split_once("</session>").map_or(session, |(inside, _)| inside);
     let line = session.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    let words: Vec<&str> = line.split_whitespace().take(TITLE.1).collect();
-    let words = shown(&words.join(" "), TITLE.0);
+    let first: Vec<&str> = line.split_whitespace().take(MAX_TITLE.1).collect();
+    let words = shown(&first.join(" "), MAX_TITLE.0);
     let mut letters = words.chars();
     match letters.next() {
         Some(first) => first.to_uppercase().chain(letters).collect(),
@@ -130,8 +130,8 @@ mod tests {
             ("<session></session>", "New session"),
             ("", "New session"),
         ];
-        for (asked, want) in cases {
-            assert_eq!(title(asked), want, "{asked}");
+        for (words, want) in cases {
+            assert_eq!(title(words), want, "{words}");
         }
         assert_eq!(title(&"x".repeat(500)).chars().count(), 60);
     }

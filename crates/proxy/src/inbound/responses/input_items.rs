@@ -1,13 +1,15 @@
-//! Answers that were kept, as the API hands them out again. Pure.
+//! The input of a stored response, in pages, and the answer to its deletion. Pure. Source: `GET /v1/responses/{id}/input_items` in
+//! OpenAI's API reference.
 
 use serde_json::{Map, Value, json};
 
-use crate::inbound::wire::openai_error::RequestError;
+use crate::inbound::wire::bad_field::BadField;
+use crate::inbound::wire::path::Path;
 
 /// Items on a page, unless the client says.
-const PAGE: usize = 20;
+const DEFAULT_PAGE: usize = 20;
 /// The most items on a page.
-const MOST: usize = 100;
+const MAX_PAGE: usize = 100;
 
 /// Which page of the input a client wants to see.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,12 +21,15 @@ pub struct Page {
 
 impl Page {
     /// Reads the query of a `GET`, as it stands behind the question mark. What nobody knows is passed over.
-    pub fn read(query: &str) -> Result<Self, RequestError> {
-        let mut page = Self { limit: PAGE, newest_first: true, after: None };
+    ///
+    /// # Errors
+    /// When `limit` is no number from 1 to 100, or `order` is neither `asc` nor `desc`.
+    pub fn read(query: &str) -> Result<Self, BadField> {
+        let mut page = Self { limit: DEFAULT_PAGE, newest_first: true, after: None };
         for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
             match (name, value) {
                 ("limit", limit) => {
-                    let number = limit.parse().ok().filter(|number| (1..=MOST).contains(number));
+                    let number = limit.parse().ok().filter(|number| (1..=MAX_PAGE).contains(number));
                     page.limit = number.ok_or_else(|| wrong("limit", "a number from 1 to 100"))?;
                 }
                 ("order", "asc") => page.newest_first = false,
@@ -38,12 +43,8 @@ impl Page {
     }
 }
 
-fn wrong(param: &str, wanted: &str) -> RequestError {
-    RequestError {
-        code: "invalid_value",
-        param: Some(param.to_owned()),
-        message: format!("`{param}` should be {wanted}"),
-    }
+fn wrong(param: &str, wanted: &str) -> BadField {
+    BadField::invalid(&Path::bracketed(param), format_args!("should be {wanted}"))
 }
 
 /// A page of the input of an answer. `items` are all items of the conversation, the answer's own at the end.
@@ -88,17 +89,17 @@ fn with_id(response: &str, place: usize, item: Value) -> Value {
         fields.insert("id".to_owned(), json!(format!("{prefix}_{tail}{place:04x}")));
     }
     if kind == "message" {
-        spelled_out(&mut fields);
+        in_full(&mut fields);
     }
     fields.insert("type".to_owned(), json!(kind));
     Value::Object(fields)
 }
 
 /// A message may be sent with a bare text; it comes back in parts.
-fn spelled_out(fields: &mut Map<String, Value>) {
+fn in_full(fields: &mut Map<String, Value>) {
     if let Some(Value::String(text)) = fields.get("content") {
-        let spoken = fields.get("role").and_then(Value::as_str) == Some("assistant");
-        let part = if spoken {
+        let by_model = fields.get("role").and_then(Value::as_str) == Some("assistant");
+        let part = if by_model {
             json!({ "type": "output_text", "text": text, "annotations": [], "logprobs": [] })
         } else {
             json!({ "type": "input_text", "text": text })
@@ -150,7 +151,7 @@ mod tests {
     #[test]
     fn wrong_queries_are_named() {
         for (query, param) in [("limit=0", "limit"), ("limit=x", "limit"), ("order=up", "order")] {
-            assert_eq!(Page::read(query).expect_err(query).param.as_deref(), Some(param));
+            assert_eq!(Page::read(query).expect_err(query).path.as_deref(), Some(param));
         }
     }
 }

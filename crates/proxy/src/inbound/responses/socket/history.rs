@@ -1,20 +1,20 @@
-//! What a connection remembers: its own answers, so that the next request can go on with one although nothing is stored.
+//! What a connection remembers: its own responses, so that the next request can go on with one although nothing is stored. Pure.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-/// Answers at hand. A client goes on with the last one, or with one before it when it changed its mind.
-const AT_HAND: usize = 8;
+/// Responses that are remembered. A client goes on with the last one, or with one before it when it changed its mind.
+const MAX_RESPONSES: usize = 8;
 
 /// The newest answers of one connection, each with everything before it. Gone with the connection.
 #[derive(Debug)]
-pub struct Recall {
+pub struct ConnectionHistory {
     limit: usize,
     answers: VecDeque<(String, Bytes)>,
 }
 
-impl Recall {
+impl ConnectionHistory {
     /// An empty memory that holds at most `limit` bytes.
     pub fn new(limit: usize) -> Self {
         Self { limit, answers: VecDeque::new() }
@@ -28,7 +28,7 @@ impl Recall {
             return;
         }
         self.answers.push_back((id.to_owned(), items));
-        while self.answers.len() > AT_HAND || self.bytes() > self.limit {
+        while self.answers.len() > MAX_RESPONSES || self.bytes() > self.limit {
             self.answers.pop_front();
         }
     }
@@ -54,16 +54,16 @@ mod tests {
 
     #[test]
     fn the_newest_are_kept_within_bounds() {
-        let mut recall = Recall::new(100);
-        for number in 0..=AT_HAND {
-            recall.keep(&number.to_string(), Bytes::from_static(b"[]"));
+        let mut history = ConnectionHistory::new(100);
+        for number in 0..=MAX_RESPONSES {
+            history.keep(&number.to_string(), Bytes::from_static(b"[]"));
         }
-        assert!(recall.find("0").is_none() && recall.find("1").is_some());
-        recall.keep("large", Bytes::from(vec![b' '; 99]));
-        assert_eq!(recall.answers.len(), 1, "the newest stays, the others make room");
-        recall.keep("too large", Bytes::from(vec![b' '; 101]));
-        assert!(recall.find("too large").is_none() && recall.find("large").is_some());
-        recall.forget("large");
-        assert!(recall.find("large").is_none());
+        assert!(history.find("0").is_none() && history.find("1").is_some());
+        history.keep("large", Bytes::from(vec![b' '; 99]));
+        assert_eq!(history.answers.len(), 1, "the newest stays, the others make room");
+        history.keep("too large", Bytes::from(vec![b' '; 101]));
+        assert!(history.find("too large").is_none() && history.find("large").is_some());
+        history.forget("large");
+        assert!(history.find("large").is_none());
     }
 }
