@@ -15,7 +15,8 @@ const MAX_FUNCTION_P99: usize = 50;
 /// Flags that one type may hold as state; more of them are an enum that nobody wrote.
 const MAX_FLAGS: usize = 2;
 /// Types whose flags are no state, each with the reason.
-const FLAGS: &[(&str, &str)] = &[];
+const FLAGS: &[(&str, &str)] =
+    &[("Types", "a set: the seven type names of JSON Schema, any of them together")];
 /// Names that say nothing: a past participle as a noun, a metaphor, a mood. `ARCHITECTURE.md` has the words in use.
 const BANNED_TYPES: [&str; 28] = [
     "Asked",

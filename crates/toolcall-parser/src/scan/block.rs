@@ -11,7 +11,29 @@ use crate::lex::{Lookahead, any_of, find};
 use crate::options::Options;
 use crate::piece::{Event, Problem, ProblemKind};
 use crate::prose::Line;
-use crate::settle::settle;
+use crate::settle::{SettledCall, settle};
+
+/// One step of the row's engine behind what it has skipped already. Until there is a call, all of the markup may turn out to be text.
+fn next_step<'t>(
+    row: &Row,
+    state: &mut EngineState,
+    lead: &mut usize,
+    text: &'t str,
+    context: Context<'_>,
+) -> Step<'t> {
+    loop {
+        match row.engine.step(state, &text[*lead..], context) {
+            Step::Skip(length)
+                if state.calls_read == 0
+                    && matches!(row.engine, Engine::JsonList(_) | Engine::PythonCalls(_)) =>
+            {
+                *lead += length;
+                state.restart();
+            }
+            step => return step,
+        }
+    }
+}
 
 impl Machine {
     /// One step of the machine that reads the block.
@@ -20,20 +42,7 @@ impl Machine {
         let row = *row;
         let parser = self.parser.clone();
         let context = Context { options: parser.options(), end };
-        let step = loop {
-            let step = row.engine.step(state, &text[*lead..], context);
-            // Until there is a call, all of the markup may turn out to be text.
-            match step {
-                Step::Skip(length)
-                    if state.calls_read == 0
-                        && matches!(row.engine, Engine::JsonList(_) | Engine::PythonCalls(_)) =>
-                {
-                    *lead += length;
-                    state.restart();
-                }
-                step => break step,
-            }
-        };
+        let step = next_step(row, state, lead, text, context);
         let before = *lead;
         let cap = parser.options().limits.call_bytes;
         let too_long = passed(&step, text.len(), before) > cap;
@@ -48,69 +57,88 @@ impl Machine {
         match step {
             Step::More => {
                 announce(row, state, &text[before..], parser.options(), &mut self.out, sink);
-                return Next::Wait(0);
+                Next::Wait(0)
             }
             Step::Skip(length) => {
                 *lead = 0;
                 state.restart();
                 self.out.markup(&text[..before + length], sink);
-                return Next::On(before + length);
+                Next::On(before + length)
             }
             Step::Text(length) => {
                 state.restart();
                 self.text(&text[..length], sink);
-                return Next::On(length);
+                Next::On(length)
             }
             Step::Reasoning(length) => {
                 state.restart();
                 self.out.reasoning(&text[..length], sink);
-                return Next::On(length);
+                Next::On(length)
             }
             Step::Calls(length, calls) => {
                 *lead = 0;
-                let length = before + length;
                 let settled =
                     calls.into_iter().map(|call| settle(parser.options(), row.dialect, call)).collect();
-                if self.out.calls(row.dialect, settled, &text[..length], sink) {
-                    self.line = Line::default();
-                    self.refused = false;
-                } else {
-                    self.text(&text[..length], sink);
-                    self.refused = true;
-                }
-                return Next::On(length);
+                self.calls(row, settled, &text[..before + length], sink)
             }
             Step::Request(length, request) => {
                 *lead = 0;
                 self.out.request(&request, &text[..before + length], sink);
-                return Next::On(before + length);
+                Next::On(before + length)
             }
-            Step::End(length) => {
-                self.mode = Mode::Prose;
-                if self.refused {
-                    self.text(&text[..before + length], sink);
-                    return Next::On(before + length);
-                }
-                self.out.markup(&text[..before + length], sink);
-                self.line = Line::default();
-                return Next::On(before + length);
-            }
-            Step::Prose(length) => {
-                return self.give_back(row, &text[..whole(text, before + length)], false, sink);
-            }
+            Step::End(length) => self.block_ends(&text[..before + length], sink),
+            Step::Prose(length) => self.give_back(row, &text[..whole(text, before + length)], false, sink),
             Step::Broken(length, kind, name) => {
                 sink(Event::Problem(&Problem { dialect: row.dialect, kind, name }));
-                return self.give_back(row, &text[..whole(text, before + length)], true, sink);
+                self.give_back(row, &text[..whole(text, before + length)], true, sink)
             }
-            Step::Cut(name) => {
-                let problem = Problem { dialect: row.dialect, kind: ProblemKind::Truncated, name };
-                if problem.name.is_some() {
-                    self.out.cut(&problem, text, sink);
-                } else {
-                    sink(Event::Problem(&problem));
-                    self.text(text, sink);
-                }
-            }
+            Step::Cut(name) => self.block_cut(row, name, text, sink),
+        }
+    }
+
+    /// Hands out the calls of one piece of source; without one that may be made the source is text.
+    fn calls(
+        &mut self,
+        row: &'static Row,
+        settled: Vec<SettledCall>,
+        source: &str,
+        sink: &mut dyn FnMut(Event<'_>),
+    ) -> Next {
+        self.refused = !self.out.calls(row.dialect, settled, source, sink);
+        if self.refused {
+            self.text(source, sink);
+        } else {
+            self.line = Line::default();
+        }
+        Next::On(source.len())
+    }
+
+    /// The block's own end was read.
+    fn block_ends(&mut self, source: &str, sink: &mut dyn FnMut(Event<'_>)) -> Next {
+        self.mode = Mode::Prose;
+        if self.refused {
+            self.text(source, sink);
+        } else {
+            self.out.markup(source, sink);
+            self.line = Line::default();
+        }
+        Next::On(source.len())
+    }
+
+    /// The text ended within a call, or within markup that names none.
+    fn block_cut(
+        &mut self,
+        row: &'static Row,
+        name: Option<String>,
+        text: &str,
+        sink: &mut dyn FnMut(Event<'_>),
+    ) -> Next {
+        let problem = Problem { dialect: row.dialect, kind: ProblemKind::Truncated, name };
+        if problem.name.is_some() {
+            self.out.cut(&problem, text, sink);
+        } else {
+            sink(Event::Problem(&problem));
+            self.text(text, sink);
         }
         self.mode = Mode::Prose;
         Next::On(text.len())

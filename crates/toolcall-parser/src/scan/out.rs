@@ -8,16 +8,25 @@ use crate::settle::SettledCall;
 /// The most white space that is kept back at a line's end to see whether a call follows.
 const MAX_GAP: usize = 256;
 
+/// What came last, as far as white space behind it depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Last {
+    Nothing,
+    Text,
+    /// A call, or a request for one.
+    Call {
+        /// Visible text has come before.
+        behind_text: bool,
+    },
+}
+
 #[derive(Debug)]
 pub(super) struct Out {
     /// White space whose meaning depends on what follows.
     gap: String,
     /// The gap grew too long, and is text up to the next visible character.
     flooded: bool,
-    /// A call or a wish was the last thing that came.
-    after_call: bool,
-    /// Visible text has come.
-    spoken: bool,
+    last: Last,
     /// The number of the next call.
     next: usize,
     /// The call that is being written, once it is announced.
@@ -32,8 +41,7 @@ impl Out {
         Self {
             gap: String::new(),
             flooded: false,
-            after_call: false,
-            spoken: false,
+            last: Last::Nothing,
             next: 0,
             progress: None,
             calls: 0,
@@ -52,6 +60,19 @@ impl Out {
         self.calls > 0
     }
 
+    fn is_after_call(&self) -> bool {
+        matches!(self.last, Last::Call { .. })
+    }
+
+    /// Whether visible text has come.
+    fn has_text(&self) -> bool {
+        matches!(self.last, Last::Text | Last::Call { behind_text: true })
+    }
+
+    fn called(&mut self) {
+        self.last = Last::Call { behind_text: self.has_text() };
+    }
+
     pub(super) fn held(&self) -> usize {
         self.gap.len()
     }
@@ -64,10 +85,9 @@ impl Out {
         let start = body.len() - body.trim_start_matches(crate::lex::is_space).len();
         // White space between a call and text is kept when there is text on both sides.
         self.gap.push_str(&text[..start]);
-        self.close_gap(self.spoken || !self.after_call, sink);
+        self.close_gap(self.last != Last::Call { behind_text: false }, sink);
         self.flooded = false;
-        self.after_call = false;
-        self.spoken = true;
+        self.last = Last::Text;
         // Blanks at the end of a chunk are no reason to wait; a line break may set a call apart.
         let tail = &text[body.len()..];
         let keep = tail.find('\n').unwrap_or(tail.len());
@@ -84,7 +104,7 @@ impl Out {
             return sink(Event::Text(text));
         }
         // Blanks within a line go on at once, unless a call stands before.
-        if self.gap.is_empty() && !self.after_call {
+        if self.gap.is_empty() && !self.is_after_call() {
             let keep = text.find('\n').unwrap_or(text.len());
             if keep > 0 {
                 sink(Event::Text(&text[..keep]));
@@ -121,13 +141,13 @@ impl Out {
     }
 
     pub(super) fn reasoning(&mut self, text: &str, sink: &mut dyn FnMut(Event<'_>)) {
-        self.close_gap(self.spoken, sink);
+        self.close_gap(self.has_text(), sink);
         sink(Event::Reasoning(text));
     }
 
     pub(super) fn request(&mut self, request: &Request, text: &str, sink: &mut dyn FnMut(Event<'_>)) {
         self.close_gap(false, sink);
-        self.after_call = true;
+        self.called();
         sink(Event::Request { request, text });
     }
 
@@ -162,7 +182,7 @@ impl Out {
                 SettledCall::Call(call) => {
                     self.calls += 1;
                     self.close_gap(false, sink);
-                    self.after_call = true;
+                    self.called();
                     self.seen.insert(dialect);
                     let index = self.conclude(&call, sink);
                     sink(Event::CallEnded { index, call: &call, text: source.take().unwrap_or("") });
@@ -231,6 +251,6 @@ impl Out {
     }
 
     pub(super) fn finish(&mut self, sink: &mut dyn FnMut(Event<'_>)) {
-        self.close_gap(!self.after_call, sink);
+        self.close_gap(!self.is_after_call(), sink);
     }
 }
