@@ -1,18 +1,14 @@
 //! The closed set of upstream protocols, and the one match over it.
 
-use latimer_protocol::turn::TurnRequest;
-
 use crate::anthropic::Anthropic;
 use crate::by_model::ByModel;
 use crate::chat::Chat;
 use crate::codebuff::Codebuff;
 use crate::command_code::CommandCode;
 use crate::credential::Credential;
-use crate::drive::TurnStream;
-use crate::endpoint_client::OpenError;
+use crate::endpoint_client::OpenResult;
 use crate::gemini::Gemini;
-use crate::limitation::Limitations;
-use crate::prepared_request::{ClientRequest, PreparedRequest};
+use crate::prepared_request::{PreparedRequest, TurnInput};
 use crate::responses::Responses;
 
 /// One configured upstream. The set is known at compile time: the compiler lists what a new protocol needs.
@@ -35,23 +31,15 @@ pub enum Adapter {
 
 impl Adapter {
     /// Translates the turn for this account, once for all attempts, without what the endpoint cannot do. CPU work only.
-    /// `client_request` is the request as the client wrote it, for an upstream that speaks the client's protocol and is wanted to; `account`
-    /// is whose credential will be sent, where state is bound to it.
-    pub fn prepare(
-        &self,
-        turn: &TurnRequest,
-        client_request: Option<&ClientRequest>,
-        account: Option<&str>,
-        limitations: &Limitations,
-    ) -> PreparedRequest {
+    pub fn prepare(&self, input: &TurnInput<'_>) -> PreparedRequest {
         match self {
-            Self::Chat(chat) => chat.prepare(turn, client_request, limitations),
-            Self::Anthropic(anthropic) => anthropic.prepare(turn, client_request, limitations),
-            Self::Responses(responses) => responses.prepare(turn, client_request, account, limitations),
-            Self::Gemini(gemini) => gemini.prepare(turn, limitations),
-            Self::CommandCode(command_code) => command_code.prepare(turn, limitations),
-            Self::Codebuff(codebuff) => codebuff.prepare(turn, limitations),
-            Self::ByModel(gateway) => gateway.prepare(turn, client_request, account, limitations),
+            Self::Chat(chat) => chat.prepare(input),
+            Self::Anthropic(anthropic) => anthropic.prepare(input),
+            Self::Responses(responses) => responses.prepare(input),
+            Self::Gemini(gemini) => gemini.prepare(input),
+            Self::CommandCode(command_code) => command_code.prepare(input),
+            Self::Codebuff(codebuff) => codebuff.prepare(input),
+            Self::ByModel(gateway) => gateway.prepare(input),
         }
     }
 
@@ -60,11 +48,7 @@ impl Adapter {
     ///
     /// # Errors
     /// Why the upstream did not take the turn, and what that teaches about it.
-    pub async fn open(
-        &self,
-        prepared: &PreparedRequest,
-        credential: Option<&Credential>,
-    ) -> Result<TurnStream, OpenError> {
+    pub async fn open(&self, prepared: &PreparedRequest, credential: Option<&Credential>) -> OpenResult {
         match self {
             Self::Chat(chat) => chat.open(prepared, credential).await,
             Self::Anthropic(anthropic) => anthropic.open(prepared, credential).await,

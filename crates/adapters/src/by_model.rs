@@ -2,16 +2,12 @@
 
 use std::sync::Arc;
 
-use latimer_protocol::turn::TurnRequest;
-
 use crate::anthropic::Anthropic;
 use crate::chat::Chat;
 use crate::chat::quirks::Quirks;
 use crate::credential::Credential;
-use crate::drive::TurnStream;
-use crate::endpoint_client::{EndpointClient, OpenError};
-use crate::limitation::Limitations;
-use crate::prepared_request::{ClientRequest, PreparedRequest, WireProtocol};
+use crate::endpoint_client::{EndpointClient, OpenResult};
+use crate::prepared_request::{PreparedRequest, TurnInput, WireProtocol};
 use crate::responses::Responses;
 use crate::responses::profile::Profile;
 
@@ -42,17 +38,11 @@ impl ByModel {
     }
 
     /// Translates the turn for its model.
-    pub fn prepare(
-        &self,
-        turn: &TurnRequest,
-        client_request: Option<&ClientRequest>,
-        account: Option<&str>,
-        limitations: &Limitations,
-    ) -> PreparedRequest {
-        match wire(&turn.model, &self.chat.client.base_url) {
-            WireProtocol::Anthropic => self.anthropic.prepare(turn, client_request, limitations),
-            WireProtocol::Responses => self.responses.prepare(turn, client_request, account, limitations),
-            _ => self.chat.prepare(turn, client_request, limitations),
+    pub fn prepare(&self, input: &TurnInput<'_>) -> PreparedRequest {
+        match wire(&input.turn.model, &self.chat.client.base_url) {
+            WireProtocol::Anthropic => self.anthropic.prepare(input),
+            WireProtocol::Responses => self.responses.prepare(input),
+            _ => self.chat.prepare(input),
         }
     }
 
@@ -60,11 +50,7 @@ impl ByModel {
     ///
     /// # Errors
     /// Why the provider did not take it, and what that teaches.
-    pub async fn open(
-        &self,
-        prepared: &PreparedRequest,
-        credential: Option<&Credential>,
-    ) -> Result<TurnStream, OpenError> {
+    pub async fn open(&self, prepared: &PreparedRequest, credential: Option<&Credential>) -> OpenResult {
         match prepared.protocol {
             WireProtocol::Anthropic => self.anthropic.open(prepared, credential).await,
             WireProtocol::Responses => self.responses.open(prepared, credential).await,

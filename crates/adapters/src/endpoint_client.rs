@@ -11,6 +11,7 @@ use latimer_protocol::failure::{Failure, Kind};
 use latimer_protocol::secret::Secret;
 
 use crate::clock;
+use crate::credential::Credential;
 use crate::drive::{Limits, Reopen, TurnStream};
 use crate::errors::{self, Classify, ErrorContext};
 use crate::limitation::{self, Limitation};
@@ -59,6 +60,9 @@ impl From<Failure> for OpenError {
         Self { failure, limitation: None }
     }
 }
+
+/// What sending a turn gives.
+pub type OpenResult = Result<TurnStream, OpenError>;
 
 /// Where a turn is posted, and with which headers: everything of a request but its body.
 #[derive(Debug, Clone)]
@@ -119,6 +123,23 @@ impl EndpointClient {
     /// Where the secret holds characters that no header may hold.
     pub fn bearer(&self, secret: &Secret) -> Result<(HeaderName, HeaderValue), Failure> {
         self.secret_header(AUTHORIZATION, format!("Bearer {}", secret.expose()))
+    }
+
+    /// [`EndpointClient::headers`], and the credential as `authorization: Bearer …` where there is one.
+    ///
+    /// # Errors
+    /// Where the secret holds characters that no header may hold.
+    pub fn bearer_headers(
+        &self,
+        accept: &'static str,
+        prepared: &[(HeaderName, HeaderValue)],
+        credential: Option<&Credential>,
+    ) -> Result<Headers, Failure> {
+        let mut headers = self.headers(accept, prepared);
+        if let Some(credential) = credential.filter(|credential| !credential.secret.is_empty()) {
+            headers.push(self.bearer(&credential.secret)?);
+        }
+        Ok(headers)
     }
 
     /// A header that holds a secret.

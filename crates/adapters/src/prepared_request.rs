@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
-use latimer_protocol::turn::{Note, Owner, Seal};
+use latimer_protocol::turn::{Note, Owner, Seal, TurnRequest};
 
 use crate::exchange;
-use crate::limitation::Features;
+use crate::limitation::{Features, Limitations};
 use crate::tool_names::ToolNames;
 
 /// A larger body, in bytes, is not kept for going on with an answer that the provider paused.
@@ -13,6 +13,26 @@ const MAX_KEPT_BODY: usize = 4 << 20;
 
 /// The headers of a request, in the order in which they are sent.
 pub type Headers = Vec<(HeaderName, HeaderValue)>;
+
+/// What an adapter is given to make a request of.
+#[derive(Debug, Clone, Copy)]
+pub struct TurnInput<'t> {
+    /// What is to be answered.
+    pub turn: &'t TurnRequest,
+    /// The same as the client wrote it, for an upstream that speaks the client's protocol and is wanted to.
+    pub client_request: Option<&'t ClientRequest>,
+    /// Whose credential will be sent, where opaque state is bound to an account.
+    pub account: Option<&'t str>,
+    /// What the endpoint is known not to take.
+    pub limitations: &'t Limitations,
+}
+
+impl<'t> TurnInput<'t> {
+    /// A turn that is translated, for no account in particular.
+    pub fn new(turn: &'t TurnRequest, limitations: &'t Limitations) -> Self {
+        Self { turn, client_request: None, account: None, limitations }
+    }
+}
 
 /// What an encoder or a rewriter makes of a turn. [`EncodedRequest::prepare`] makes it sendable.
 #[derive(Debug, Default)]

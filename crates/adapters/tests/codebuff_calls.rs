@@ -13,6 +13,7 @@ use latimer_adapters::credential::Credential;
 use latimer_adapters::drive::TurnStream;
 use latimer_adapters::endpoint_client::OpenError;
 use latimer_adapters::limitation::Limitations;
+use latimer_adapters::prepared_request::TurnInput;
 use latimer_adapters::scripted::Service;
 use latimer_protocol::failure::Kind;
 use latimer_protocol::secret::Secret;
@@ -33,7 +34,7 @@ async fn open(codebuff: &Codebuff, model: &str, account: &str) -> Result<TurnStr
     let said = Message { role: Role::User, content: vec![Content::Text("hello".into())] };
     let turn =
         TurnRequest { model: model.into(), items: vec![Item::Message(said)], ..TurnRequest::default() };
-    let prepared = codebuff.prepare(&turn, &Limitations::default());
+    let prepared = codebuff.prepare(&TurnInput::new(&turn, &Limitations::default()));
     let credential = Credential::access_token(account, Secret::new("test-token"));
     codebuff.open(&prepared, Some(&credential)).await
 }

@@ -7,6 +7,7 @@ use latimer_adapters::credential::Credential;
 use latimer_adapters::endpoint_client::OpenError;
 use latimer_adapters::gemini::{Flavour, Gemini, Options};
 use latimer_adapters::limitation::{Limitation, Limitations};
+use latimer_adapters::prepared_request::TurnInput;
 use latimer_adapters::scripted::{Provider, Scenario, ScriptedAnswer, Service, Step};
 use latimer_protocol::failure::Kind;
 use latimer_protocol::secret::Secret;
@@ -40,7 +41,7 @@ fn host(provider: &Provider) -> String {
 }
 
 async fn answer(gemini: &Gemini, model: &str, credential: &Credential) -> Result<Vec<String>, OpenError> {
-    let prepared = gemini.prepare(&turn(model), &Limitations::default());
+    let prepared = gemini.prepare(&TurnInput::new(&turn(model), &Limitations::default()));
     let mut stream = gemini.open(&prepared, Some(credential)).await?;
     let mut record = RecordedEvents::default();
     while !std::future::poll_fn(|cx| stream.poll_events(cx, &mut record)).await {}
@@ -59,7 +60,7 @@ async fn native_requests_carry_the_key_in_a_header() {
     assert_eq!(request.path, "/v1beta/models/gemini-3-flash:streamGenerateContent?alt=sse");
     assert_eq!((request.header("x-goog-api-key"), request.header("authorization")), (Some("test-key"), None));
     assert_eq!(request.body["contents"][0]["parts"][0]["text"], "hello");
-    let prepared = gemini.prepare(&turn("gemini-3-flash"), &Limitations::default());
+    let prepared = gemini.prepare(&TurnInput::new(&turn("gemini-3-flash"), &Limitations::default()));
     let refused = gemini.open(&prepared, None).await.expect_err("no key");
     assert_eq!(refused.failure.kind, Kind::Unauthorized);
     assert!(refused.failure.message.contains("api_key_env"));
@@ -322,7 +323,7 @@ async fn a_refused_login_says_how_to_log_in() {
         let refused = answer(&gemini, "gemini-3-flash", &account(Some("p"))).await.expect_err("refused");
         assert!(refused.failure.message.ends_with(words), "{}", refused.failure);
         assert_eq!((refused.failure.kind, right.asked()), (Kind::Unauthorized, 0));
-        let prepared = gemini.prepare(&turn("gemini-3-flash"), &Limitations::default());
+        let prepared = gemini.prepare(&TurnInput::new(&turn("gemini-3-flash"), &Limitations::default()));
         let nobody = gemini.open(&prepared, None).await.expect_err("nobody");
         assert_eq!((nobody.failure.kind, left.asked()), (Kind::Unauthorized, 1), "nothing is sent");
     }
@@ -337,11 +338,11 @@ async fn a_refusal_of_signatures_teaches() {
     let call = Item::Call(Call { id: "c".into(), name: "f".into(), arguments: "{}".into() });
     let mut turn = turn("gemini-2.5-flash");
     turn.items.push(call);
-    let prepared = gemini.prepare(&turn, &Limitations::default());
+    let prepared = gemini.prepare(&TurnInput::new(&turn, &Limitations::default()));
     let credential = Credential::api_key("key-1", Secret::new("test-key"));
     let refused = gemini.open(&prepared, Some(&credential)).await.expect_err("refused");
     assert_eq!(refused.limitation, Some(Limitation::NoSignatures));
-    let again = gemini.prepare(&turn, &Limitations::new(refused.limitation));
+    let again = gemini.prepare(&TurnInput::new(&turn, &Limitations::new(refused.limitation)));
     assert!(String::from_utf8_lossy(&again.body).contains("skip_thought_signature_validator"));
 }
 

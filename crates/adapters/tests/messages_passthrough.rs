@@ -6,7 +6,7 @@ mod support;
 use hyper::header::{HeaderName, HeaderValue};
 use latimer_adapters::anthropic::Anthropic;
 use latimer_adapters::limitation::{Limitation, Limitations, learn};
-use latimer_adapters::prepared_request::{ClientRequest, PreparedRequest, WireProtocol};
+use latimer_adapters::prepared_request::{ClientRequest, PreparedRequest, TurnInput, WireProtocol};
 use latimer_protocol::turn::{Content, Item, Message, Role, Seal, TurnRequest};
 
 const BODY: &str = r#"{"model":"claude-x","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"hi"}],"context_management":{"edits":[]}}"#;
@@ -24,7 +24,7 @@ fn prepared(protocol: WireProtocol, limitations: &Limitations) -> PreparedReques
     };
     let headers = vec![header("anthropic-beta", "effort-2025-11-24"), header("x-app", "cli")];
     let raw = ClientRequest { protocol, body: BODY.into(), headers, seal: Seal::default() };
-    anthropic.prepare(&turn, Some(&raw), limitations)
+    anthropic.prepare(&TurnInput { client_request: Some(&raw), ..TurnInput::new(&turn, limitations) })
 }
 
 #[test]

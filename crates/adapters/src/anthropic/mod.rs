@@ -14,17 +14,16 @@ mod tools;
 use std::sync::Arc;
 
 use hyper::header::{HeaderName, HeaderValue};
-use latimer_protocol::turn::{Owner, TurnRequest};
+use latimer_protocol::turn::Owner;
 
 use self::passthrough_reader::MessagesPassthroughReader;
 use self::request::BETA;
 use self::stream::MessagesReader;
 use crate::credential::Credential;
-use crate::drive::TurnStream;
-use crate::endpoint_client::{EndpointClient, OpenError, RequestHead};
-use crate::limitation::{Features, Limitation, Limitations};
+use crate::endpoint_client::{EndpointClient, OpenError, OpenResult, RequestHead};
+use crate::limitation::{Features, Limitation};
 use crate::pairing::is_paired;
-use crate::prepared_request::{ClientRequest, EncodedRequest, Headers, PreparedRequest, WireProtocol};
+use crate::prepared_request::{EncodedRequest, Headers, PreparedRequest, TurnInput, WireProtocol};
 use crate::reader::ReaderContext;
 
 /// The version of the protocol.
@@ -42,12 +41,8 @@ pub struct Anthropic {
 
 impl Anthropic {
     /// Makes the turn ready, once for all attempts: as the client wrote it where that is possible, else translated.
-    pub fn prepare(
-        &self,
-        turn: &TurnRequest,
-        client_request: Option<&ClientRequest>,
-        limitations: &Limitations,
-    ) -> PreparedRequest {
+    pub fn prepare(&self, input: &TurnInput<'_>) -> PreparedRequest {
+        let TurnInput { turn, client_request, limitations, .. } = *input;
         let owner = Owner::new(&self.client.provider, &turn.model);
         // What a server does not take is only left out of a translation, and only that mends a broken history.
         let client_request = client_request.filter(|client_request| {
@@ -73,11 +68,7 @@ impl Anthropic {
     ///
     /// # Errors
     /// Why the provider did not take it, and what that teaches.
-    pub async fn open(
-        &self,
-        prepared: &PreparedRequest,
-        credential: Option<&Credential>,
-    ) -> Result<TurnStream, OpenError> {
+    pub async fn open(&self, prepared: &PreparedRequest, credential: Option<&Credential>) -> OpenResult {
         let head = RequestHead { url: self.url(), headers: self.headers(prepared, credential)? };
         let context = ReaderContext::of(prepared, &self.client.name);
         if prepared.is_passthrough {

@@ -13,17 +13,15 @@ mod think;
 use std::sync::Arc;
 
 use hyper::header::{HeaderName, HeaderValue};
-use latimer_protocol::turn::{Owner, TurnRequest};
+use latimer_protocol::turn::Owner;
 
 use self::passthrough_reader::ChatPassthroughReader;
 use self::quirks::Quirks;
 use self::stream::ChatReader;
 use crate::credential::Credential;
-use crate::drive::TurnStream;
-use crate::endpoint_client::{EndpointClient, OpenError, RequestHead};
+use crate::endpoint_client::{EndpointClient, OpenResult, RequestHead};
 use crate::errors;
-use crate::limitation::Limitations;
-use crate::prepared_request::{ClientRequest, EncodedRequest, Headers, PreparedRequest, WireProtocol};
+use crate::prepared_request::{EncodedRequest, Headers, PreparedRequest, TurnInput, WireProtocol};
 use crate::reader::{Reader, ReaderContext};
 
 /// One Chat Completions endpoint.
@@ -38,12 +36,8 @@ pub struct Chat {
 
 impl Chat {
     /// Makes the turn ready once, for all attempts: as the client wrote it where that is possible, else translated.
-    pub fn prepare(
-        &self,
-        turn: &TurnRequest,
-        client_request: Option<&ClientRequest>,
-        limitations: &Limitations,
-    ) -> PreparedRequest {
+    pub fn prepare(&self, input: &TurnInput<'_>) -> PreparedRequest {
+        let TurnInput { turn, client_request, limitations, .. } = *input;
         let owner = Owner::new(&self.client.provider, &turn.model);
         let mut encoded = request::write(turn, &self.quirks.after(limitations), &owner);
         let session = self.quirks.session_header.zip(turn.conversation.as_deref());
@@ -69,15 +63,8 @@ impl Chat {
     ///
     /// # Errors
     /// Why the provider did not take it, and what that teaches.
-    pub async fn open(
-        &self,
-        prepared: &PreparedRequest,
-        credential: Option<&Credential>,
-    ) -> Result<TurnStream, OpenError> {
-        let mut headers = self.client.headers("text/event-stream", &prepared.headers);
-        if let Some(credential) = credential.filter(|credential| !credential.secret.is_empty()) {
-            headers.push(self.client.bearer(&credential.secret)?);
-        }
+    pub async fn open(&self, prepared: &PreparedRequest, credential: Option<&Credential>) -> OpenResult {
+        let headers = self.client.bearer_headers("text/event-stream", &prepared.headers, credential)?;
         self.client.send(prepared, &self.head(headers), self.reader(prepared), errors::classify).await
     }
 

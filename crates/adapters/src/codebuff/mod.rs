@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use hyper::header::{HeaderName, HeaderValue};
 use latimer_protocol::failure::{Failure, Kind};
-use latimer_protocol::turn::TurnRequest;
 use serde_json::{Map, Value, json};
 
 pub use self::models::{MODELS, agent};
@@ -18,9 +17,8 @@ use self::run::{Run, Sessions};
 use crate::chat::Chat;
 use crate::credential::Credential;
 use crate::drive::TurnStream;
-use crate::endpoint_client::{EndpointClient, ErrorResponse, OpenError, SendError};
-use crate::limitation::Limitations;
-use crate::prepared_request::{Headers, PreparedRequest};
+use crate::endpoint_client::{EndpointClient, ErrorResponse, OpenResult, SendError};
+use crate::prepared_request::{Headers, PreparedRequest, TurnInput};
 
 /// The least limit on tokens this provider is asked for.
 pub const LEAST_TOKENS: u64 = 64_000;
@@ -47,20 +45,16 @@ impl Codebuff {
     }
 
     /// Translates the turn once, for all attempts.
-    pub fn prepare(&self, turn: &TurnRequest, limitations: &Limitations) -> PreparedRequest {
+    pub fn prepare(&self, input: &TurnInput<'_>) -> PreparedRequest {
         // The body gets fields of its own: nothing goes through as the client wrote it.
-        self.chat.prepare(turn, None, limitations)
+        self.chat.prepare(&TurnInput { client_request: None, ..*input })
     }
 
     /// Begins a run and sends the turn in it. The run is finished when the stream is over or dropped.
     ///
     /// # Errors
     /// Why the provider did not take it, and what that teaches.
-    pub async fn open(
-        &self,
-        prepared: &PreparedRequest,
-        credential: Option<&Credential>,
-    ) -> Result<TurnStream, OpenError> {
+    pub async fn open(&self, prepared: &PreparedRequest, credential: Option<&Credential>) -> OpenResult {
         let name = &self.client.name;
         let credential = credential.ok_or_else(|| {
             let message = format!("{name}: no account is logged in; run `latimer login codebuff`");

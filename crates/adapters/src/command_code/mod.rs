@@ -10,15 +10,13 @@ use std::sync::Arc;
 
 use hyper::header::{HeaderName, HeaderValue};
 use latimer_protocol::failure::{Failure, Kind};
-use latimer_protocol::turn::{Owner, TurnRequest};
+use latimer_protocol::turn::Owner;
 
 use self::stream::CommandCodeReader;
 use crate::clock;
 use crate::credential::Credential;
-use crate::drive::TurnStream;
-use crate::endpoint_client::{EndpointClient, OpenError, RequestHead};
-use crate::limitation::Limitations;
-use crate::prepared_request::{Headers, PreparedRequest, WireProtocol};
+use crate::endpoint_client::{EndpointClient, OpenResult, RequestHead};
+use crate::prepared_request::{Headers, PreparedRequest, TurnInput, WireProtocol};
 use crate::reader::ReaderContext;
 
 /// The header without which every request is refused.
@@ -54,7 +52,8 @@ pub struct CommandCode {
 
 impl CommandCode {
     /// Translates the turn once, for all attempts.
-    pub fn prepare(&self, turn: &TurnRequest, limitations: &Limitations) -> PreparedRequest {
+    pub fn prepare(&self, input: &TurnInput<'_>) -> PreparedRequest {
+        let TurnInput { turn, limitations, .. } = *input;
         let owner = Owner::new(&self.client.provider, &turn.model);
         let today = date(clock::unix_now());
         let encoded = request::write(turn, self.structured, limitations, &today);
@@ -65,11 +64,7 @@ impl CommandCode {
     ///
     /// # Errors
     /// Why the provider did not take it, and what that teaches.
-    pub async fn open(
-        &self,
-        prepared: &PreparedRequest,
-        credential: Option<&Credential>,
-    ) -> Result<TurnStream, OpenError> {
+    pub async fn open(&self, prepared: &PreparedRequest, credential: Option<&Credential>) -> OpenResult {
         let url = format!("{}/alpha/generate", self.client.base_url);
         let head = RequestHead { url, headers: self.headers(credential)? };
         let context = ReaderContext::of(prepared, &self.client.name);
@@ -79,7 +74,8 @@ impl CommandCode {
     }
 
     fn headers(&self, credential: Option<&Credential>) -> Result<Headers, Failure> {
-        let mut headers = self.client.headers("text/event-stream, application/json", &[]);
+        let accept = "text/event-stream, application/json";
+        let mut headers = self.client.bearer_headers(accept, &[], credential)?;
         let version = HeaderValue::try_from(&self.version).map_err(|_| {
             let message = format!("{}: `options.command_code_version` cannot be sent", self.client.name);
             Failure::new(Kind::BadRequest, message)
@@ -87,9 +83,6 @@ impl CommandCode {
         headers.push((HeaderName::from_static(VERSION), version));
         if self.zero_retention {
             headers.push((HeaderName::from_static(ZERO_RETENTION), HeaderValue::from_static("1")));
-        }
-        if let Some(credential) = credential.filter(|credential| !credential.secret.is_empty()) {
-            headers.push(self.client.bearer(&credential.secret)?);
         }
         Ok(headers)
     }

@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue, USER_AGENT};
 use latimer_protocol::failure::{Failure, Kind};
-use latimer_protocol::turn::{Owner, TurnRequest};
+use latimer_protocol::turn::Owner;
 use tokio::sync::OnceCell;
 
 use self::request::FlavourLimits;
@@ -28,10 +28,9 @@ use self::stream::GeminiReader;
 use self::version::Version;
 use crate::credential::Credential;
 use crate::drive::TurnStream;
-use crate::endpoint_client::{EndpointClient, OpenError, RequestHead, SendError};
+use crate::endpoint_client::{EndpointClient, OpenError, OpenResult, RequestHead, SendError};
 use crate::errors::CHECK_KEY;
-use crate::limitation::Limitations;
-use crate::prepared_request::{Headers, PreparedRequest, WireProtocol};
+use crate::prepared_request::{Headers, PreparedRequest, TurnInput, WireProtocol};
 use crate::reader::ReaderContext;
 use crate::sync::lock;
 
@@ -87,7 +86,8 @@ impl Gemini {
     }
 
     /// Translates the turn once, for all attempts.
-    pub fn prepare(&self, turn: &TurnRequest, limitations: &Limitations) -> PreparedRequest {
+    pub fn prepare(&self, input: &TurnInput<'_>) -> PreparedRequest {
+        let TurnInput { turn, limitations, .. } = *input;
         let model =
             if self.flavour == Flavour::Antigravity { models::alias(&turn.model) } else { &turn.model };
         let owner = Owner::new(&self.client.provider, model);
@@ -107,11 +107,7 @@ impl Gemini {
     ///
     /// # Errors
     /// Why the provider did not take it, and what that teaches.
-    pub async fn open(
-        &self,
-        prepared: &PreparedRequest,
-        credential: Option<&Credential>,
-    ) -> Result<TurnStream, OpenError> {
+    pub async fn open(&self, prepared: &PreparedRequest, credential: Option<&Credential>) -> OpenResult {
         let credential = credential.filter(|credential| !credential.secret.is_empty()).ok_or_else(|| {
             let what = match self.flavour.login() {
                 None => "no API key is configured; set api_key_env".to_owned(),

@@ -11,17 +11,15 @@ pub mod stream;
 use std::sync::Arc;
 
 use hyper::header::{HeaderName, HeaderValue};
-use latimer_protocol::turn::{Owner, TurnRequest};
+use latimer_protocol::turn::Owner;
 
 use self::passthrough_reader::ResponsesPassthroughReader;
 use self::profile::Profile;
 use self::stream::ResponsesReader;
 use crate::credential::Credential;
-use crate::drive::TurnStream;
-use crate::endpoint_client::{EndpointClient, OpenError, RequestHead};
-use crate::limitation::Limitations;
+use crate::endpoint_client::{EndpointClient, OpenResult, RequestHead};
 use crate::pairing::is_paired;
-use crate::prepared_request::{ClientRequest, EncodedRequest, Headers, PreparedRequest, WireProtocol};
+use crate::prepared_request::{EncodedRequest, Headers, PreparedRequest, TurnInput, WireProtocol};
 use crate::reader::{Reader, ReaderContext};
 
 /// The header in which the ChatGPT backend wants the account.
@@ -42,13 +40,8 @@ pub struct Responses {
 
 impl Responses {
     /// Makes the turn ready for one account: as the client wrote it where that is possible, else translated.
-    pub fn prepare(
-        &self,
-        turn: &TurnRequest,
-        client_request: Option<&ClientRequest>,
-        account: Option<&str>,
-        limitations: &Limitations,
-    ) -> PreparedRequest {
+    pub fn prepare(&self, input: &TurnInput<'_>) -> PreparedRequest {
+        let TurnInput { turn, client_request, account, limitations } = *input;
         let profile = self.profile.after(limitations);
         let owner = Owner::new(&self.client.provider, &turn.model);
         let owner = match account.filter(|_| profile.account_state) {
@@ -79,14 +72,9 @@ impl Responses {
     ///
     /// # Errors
     /// Why the provider did not take it, and what that teaches.
-    pub async fn open(
-        &self,
-        prepared: &PreparedRequest,
-        credential: Option<&Credential>,
-    ) -> Result<TurnStream, OpenError> {
-        let mut headers = self.client.headers("text/event-stream", &prepared.headers);
+    pub async fn open(&self, prepared: &PreparedRequest, credential: Option<&Credential>) -> OpenResult {
+        let mut headers = self.client.bearer_headers("text/event-stream", &prepared.headers, credential)?;
         if let Some(credential) = credential.filter(|credential| !credential.secret.is_empty()) {
-            headers.push(self.client.bearer(&credential.secret)?);
             let account = credential.project.as_deref().and_then(|id| HeaderValue::from_str(id).ok());
             headers.extend(account.map(|id| (HeaderName::from_static(ACCOUNT), id)));
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use latimer_adapters::prepared_request::TurnInput;
 use latimer_adapters::repair::{RepairLevel, RepairPlan};
 
 use super::drive::Attempts;
@@ -55,14 +56,15 @@ impl<P: Platform> Attempts<P> {
         let max_items = history.adaptive.then(|| runtime.memory.max_items(id)).flatten();
         let shaped = shape::shape(&request.turn.items, history, max_items);
         let may_pass = level == RepairLevel::Off && !self.is_writer_started && shaped.is_none();
-        let raw = request.raw.as_ref().filter(|_| may_pass);
+        let client_request = request.raw.as_ref().filter(|_| may_pass);
         let account = fingerprint(self.entry.as_ref());
         let limitations = runtime.memory.limitations.limitations(id, now);
         let whole = shaped.map(|(items, notes)| {
             self.notes.extend(notes);
             std::mem::replace(&mut request.turn.items, items)
         });
-        let prepared = runtime.adapter.prepare(&request.turn, raw, account, &limitations);
+        let input = TurnInput { turn: &request.turn, client_request, account, limitations: &limitations };
+        let prepared = runtime.adapter.prepare(&input);
         let plan = RepairPlan::new(level, runtime.endpoint.resume, &request.turn);
         let items = request.turn.items.len();
         if let Some(whole) = whole {
