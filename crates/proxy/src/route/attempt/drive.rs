@@ -16,7 +16,7 @@ use super::gate::{Gate, UsageSum};
 use super::platform::{Platform, Process};
 use super::policy::{self, Facts, Verdict};
 use super::state::{
-    AttemptRequest, Committed, FollowUp, OpeningFollowUp, Phase, Read, Reading, State, Uncommitted,
+    AttemptRequest, Committed, FollowUp, OpeningFollowUp, Phase, Progress, Read, Reading, State, Uncommitted,
 };
 use crate::clock::Clocks;
 use crate::route::endpoint_set::{OpenCount, RouteTarget, TurnOutcome};
@@ -44,17 +44,6 @@ pub struct Attempts<P: Platform = Process> {
     /// For the log, since the last poll.
     pub(super) notes: Vec<Note>,
     state: State<P::Sleep>,
-}
-
-/// What a poll brought.
-#[derive(Debug)]
-pub enum Progress {
-    /// Events were handed out, and more will come.
-    More,
-    /// `Finished` was handed out.
-    Ended,
-    /// The turn failed and the sink saw none of it.
-    Failed(Failure),
 }
 
 /// What follows a step.

@@ -17,5 +17,5 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use self::drive::{Attempts, Progress};
-pub use self::state::{AttemptRequest, shutting_down};
+pub use self::drive::Attempts;
+pub use self::state::{AttemptRequest, Progress, shutting_down};

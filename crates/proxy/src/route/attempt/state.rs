@@ -38,6 +38,17 @@ pub struct AttemptRequest {
     pub affinity_key: Option<String>,
 }
 
+/// What a poll brought.
+#[derive(Debug)]
+pub enum Progress {
+    /// Events were handed out, and more will come.
+    More,
+    /// `Finished` was handed out.
+    Ended,
+    /// The turn failed and the sink saw none of it.
+    Failed(Failure),
+}
+
 /// Where a turn stands. `S` is a wait under way.
 pub(super) enum State<S> {
     /// The client has seen nothing.
