@@ -19,9 +19,10 @@ mod source;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
-use latimer_adapters::prepared_request::ClientRequest;
+use latimer_adapters::prepared_request::{ClientRequest, WireProtocol};
 use latimer_adapters::repair::RepairLevel;
 use latimer_protocol::turn::{Item, Note, Seal, TurnRequest};
 
@@ -99,6 +100,10 @@ struct InboundRequest {
     conversation: Option<String>,
     /// The client, as it calls itself.
     client: String,
+    /// The protocol it speaks.
+    protocol: ClientProtocol,
+    /// The endpoints that may answer, the best first.
+    targets: Vec<RouteTarget>,
 }
 
 /// How a request is answered, as its protocol sees it.
@@ -121,15 +126,38 @@ enum AnswerSource {
     Local(String),
 }
 
+impl TurnContext {
+    /// The request as it came, for an upstream that speaks this protocol too.
+    fn client_request(&self, protocol: WireProtocol, headers: &HeaderMap, body: Bytes) -> ClientRequest {
+        ClientRequest {
+            protocol,
+            body,
+            headers: client_headers::own_headers(headers),
+            seal: self.seal.clone(),
+        }
+    }
+}
+
+impl ResponsePlan {
+    /// A model answers, and nothing is stored.
+    fn from_model(answer: Answer, raw: Option<ClientRequest>) -> Self {
+        Self { answer, raw, store_target: None, source: AnswerSource::Model }
+    }
+}
+
 impl InboundRequest {
+    /// # Errors
+    ///
+    /// A header that cannot be read, or a model to which no endpoint belongs.
     fn new(
+        context: &TurnContext,
+        protocol: ClientProtocol,
+        headers: &HeaderMap,
         turn: TurnRequest,
         stream: bool,
         notes: Notes,
-        headers: &HeaderMap,
-        protocol: ClientProtocol,
-        request: &str,
     ) -> Result<Self, HttpError> {
+        let TurnContext { endpoint_set, request, .. } = context;
         let level = client_headers::repair_level(headers).map_err(|message| {
             let body = RefusalBody {
                 status: 400,
@@ -142,31 +170,29 @@ impl InboundRequest {
         })?;
         // A client's own session holds more than one conversation's cache key does.
         let conversation = client_headers::session(headers).or_else(|| turn.conversation.clone());
-        Ok(Self { turn, stream, notes, level, conversation, client: client_headers::name(headers) })
+        let targets = endpoint_set
+            .targets(&turn.model, conversation.as_deref(), clock::now())
+            .map_err(|error| protocol.no_model(&error.to_string(), request))?;
+        let client = client_headers::name(headers);
+        Ok(Self { turn, stream, notes, level, conversation, client, protocol, targets })
     }
 
-    /// The endpoints that may answer, the best first.
-    fn targets(
-        &self,
-        context: &TurnContext,
-        protocol: ClientProtocol,
-    ) -> Result<Vec<RouteTarget>, HttpError> {
-        let TurnContext { endpoint_set, request, .. } = context;
-        endpoint_set
-            .targets(&self.turn.model, self.conversation.as_deref(), clock::now())
-            .map_err(|error| protocol.no_model(&error.to_string(), request))
+    /// What the writer of the answer must know.
+    fn writer_seed(&self, context: &TurnContext) -> WriterSeed {
+        let id = |item: &Item| if let Item::Call(call) = item { Some(call.id.to_string()) } else { None };
+        WriterSeed {
+            random: random(),
+            created_at: clock::unix_now(),
+            call_ids: self.turn.items.iter().filter_map(id).collect(),
+            seal: context.seal.clone(),
+            client: self.protocol.behaviour(),
+        }
     }
 }
 
 /// Starts a turn. Nothing is sent upstream before its first poll.
-fn start(
-    context: TurnContext,
-    inbound: InboundRequest,
-    targets: Vec<RouteTarget>,
-    plan: ResponsePlan,
-    protocol: ClientProtocol,
-) -> Result<TurnBody, HttpError> {
-    let InboundRequest { turn, stream, notes, level, conversation, client } = inbound;
+fn start(context: TurnContext, inbound: InboundRequest, plan: ResponsePlan) -> Result<TurnBody, HttpError> {
+    let InboundRequest { turn, stream, notes, level, conversation, client, protocol, targets } = inbound;
     let affinity_key = context.endpoint_set.affinity_key(&turn.model, conversation.as_deref());
     let keep_alive = context.endpoint_set.config.server.keep_alive;
     let TurnContext { open, store, caches, force_stop, request, recording, .. } = context;
@@ -199,6 +225,19 @@ fn start(
         keep_alive,
         force_stop,
     ))
+}
+
+/// The answer to a turn that was started, or why it was not. The flag says whether the client wants a stream.
+async fn respond_to(
+    started: Result<(TurnBody, bool), HttpError>,
+    protocol: ClientProtocol,
+    content_type: &'static str,
+    request: &str,
+) -> Response<Reply> {
+    match started {
+        Ok((body, stream)) => respond(body, stream, protocol, content_type, request).await,
+        Err(error) => error_response(error),
+    }
 }
 
 /// The answer to a turn: a stream, or one object at its end.
@@ -257,18 +296,6 @@ async fn stream_response(
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     response
-}
-
-/// What the writer of this turn's answer must know.
-fn writer_seed(seal: &Seal, items: &[Item], client: ClientProtocol) -> WriterSeed {
-    let id = |item: &Item| if let Item::Call(call) = item { Some(call.id.to_string()) } else { None };
-    WriterSeed {
-        random: random(),
-        created_at: clock::unix_now(),
-        call_ids: items.iter().filter_map(id).collect(),
-        seal: seal.clone(),
-        client: client.behaviour(),
-    }
 }
 
 /// Sixteen random bytes, from which all ids of a response are made.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use syn::spanned::Spanned as _;
+
 use super::source::Source;
 
 /// How much of the shorter of two sibling files may stand in the other, in percent.
@@ -54,12 +56,17 @@ pub(super) fn check(sources: &[Source], faults: &mut Vec<String>) -> Option<(usi
 
 /// The lines that say something: no imports, comments, attributes or lone punctuation, and nothing of the tests.
 fn significant(source: &Source) -> Vec<&str> {
-    let lines = source.text.lines().take_while(|line| *line != "#[cfg(test)]").map(str::trim);
+    let import = |item: &syn::Item| {
+        let span = item.span();
+        matches!(item, syn::Item::Use(_)).then(|| span.start().line..=span.end().line)
+    };
+    let imports: Vec<_> = source.syntax.items.iter().filter_map(import).collect();
+    let lines = source.text.lines().zip(1..).take_while(|(line, _)| *line != "#[cfg(test)]");
+    let lines = lines.filter(|(_, number)| !imports.iter().any(|lines| lines.contains(number)));
+    let lines = lines.map(|(line, _)| line.trim());
     let says = |line: &&str| {
         line.chars().filter(|letter| letter.is_alphanumeric()).count() > 3
-            && !["//", "use ", "#[", "pub use ", "mod ", "pub mod "]
-                .iter()
-                .any(|start| line.starts_with(start))
+            && !["//", "#[", "mod ", "pub mod "].iter().any(|start| line.starts_with(start))
     };
     lines.filter(says).collect()
 }

@@ -6,8 +6,7 @@ use hyper::{Response, StatusCode};
 use latimer_protocol::turn::Seal;
 
 use super::{
-    AnswerSource, EVENT_STREAM, InboundRequest, ResponsePlan, TurnBody, TurnContext, client_headers, respond,
-    start, writer_seed,
+    EVENT_STREAM, InboundRequest, ResponsePlan, TurnBody, TurnContext, client_headers, respond_to, start,
 };
 use crate::http::reply::{Reply, error_response, json};
 use crate::inbound::client_protocol::ClientProtocol;
@@ -28,10 +27,8 @@ pub async fn generate(
     let protocol = client_protocol(headers);
     let request = context.request.clone();
     let content_type = if form == Form::Array { "application/json" } else { EVENT_STREAM };
-    match prepare(context, headers, &body, model, form) {
-        Ok(body) => respond(body, form != Form::Object, protocol, content_type, &request).await,
-        Err(error) => error_response(error),
-    }
+    let started = prepare(context, headers, &body, model, form).map(|body| (body, form != Form::Object));
+    respond_to(started, protocol, content_type, &request).await
 }
 
 /// Answers one `POST /v1beta/models/{model}:countTokens`, without asking anybody.
@@ -61,12 +58,9 @@ fn prepare(
     let GeminiRequest { turn, notes, names, thoughts, input_tokens } =
         request::read(model, body, &context.seal).map_err(|error| bad_request(&error))?;
     let requested_model = turn.model.clone();
-    let inbound =
-        InboundRequest::new(turn, form != Form::Object, notes, headers, protocol, &context.request)?;
-    let targets = inbound.targets(&context, protocol)?;
-    let seed = writer_seed(&context.seal, &inbound.turn.items, protocol);
+    let stream = form != Form::Object;
+    let inbound = InboundRequest::new(&context, protocol, headers, turn, stream, notes)?;
     let options = GeminiWriterOptions { model: requested_model, form, thoughts, input_tokens };
-    let answer = GeminiWriter::new(seed, options, names).into_answer();
-    let plan = ResponsePlan { answer, raw: None, store_target: None, source: AnswerSource::Model };
-    start(context, inbound, targets, plan, protocol)
+    let writer = GeminiWriter::new(inbound.writer_seed(&context), options, names);
+    start(context, inbound, ResponsePlan::from_model(writer.into_answer(), None))
 }

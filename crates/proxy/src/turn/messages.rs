@@ -3,12 +3,11 @@
 use bytes::Bytes;
 use hyper::header::HeaderMap;
 use hyper::{Response, StatusCode};
-use latimer_adapters::prepared_request::{ClientRequest, WireProtocol};
+use latimer_adapters::prepared_request::WireProtocol;
 use latimer_protocol::turn::Seal;
 
 use super::{
-    AnswerSource, EVENT_STREAM, InboundRequest, ResponsePlan, TurnBody, TurnContext, client_headers, respond,
-    start, writer_seed,
+    AnswerSource, EVENT_STREAM, InboundRequest, ResponsePlan, TurnBody, TurnContext, respond_to, start,
 };
 use crate::config::{Config, Protocol};
 use crate::http::reply::{Reply, error_response, json};
@@ -25,10 +24,7 @@ use crate::route::endpoint_set::RouteTarget;
 /// Answers one `POST /v1/messages`.
 pub async fn messages(context: TurnContext, headers: &HeaderMap, body: Bytes) -> Response<Reply> {
     let request = context.request.clone();
-    match prepare(context, headers, body) {
-        Ok((body, stream)) => respond(body, stream, ClientProtocol::Messages, EVENT_STREAM, &request).await,
-        Err(error) => error_response(error),
-    }
+    respond_to(prepare(context, headers, body), ClientProtocol::Messages, EVENT_STREAM, &request).await
 }
 
 /// Answers one `POST /v1/messages/count_tokens`, without asking anybody.
@@ -41,7 +37,6 @@ pub fn messages_count(seal: &Seal, body: &[u8], request: &str) -> Response<Reply
 
 /// Reads a request and starts its turn; says whether the client wants a stream.
 fn prepare(context: TurnContext, headers: &HeaderMap, body: Bytes) -> Result<(TurnBody, bool), HttpError> {
-    let protocol = ClientProtocol::Messages;
     let parsed =
         request::read(&body, &context.seal).map_err(|error| bad_request(&error, &context.request))?;
     let MessagesRequest { mut turn, stream, notes, stops, input_tokens, kind } = parsed;
@@ -49,25 +44,17 @@ fn prepare(context: TurnContext, headers: &HeaderMap, body: Bytes) -> Result<(Tu
     // Claude Code lists only models that are called Claude: the others go by an alias there.
     resolve_alias(&requested_model, |name| is_listed(&context.endpoint_set.config, name))
         .clone_into(&mut turn.model);
-    let inbound = InboundRequest::new(turn, stream, notes, headers, protocol, &context.request)?;
-    let targets = inbound.targets(&context, protocol)?;
-    let local = kind.local_answer(&inbound.turn).filter(|_| !targets.first().is_some_and(speaks_messages));
-    let seed = writer_seed(&context.seal, &inbound.turn.items, protocol);
+    let inbound = InboundRequest::new(&context, ClientProtocol::Messages, headers, turn, stream, notes)?;
+    let is_native = inbound.targets.first().is_some_and(speaks_messages);
     let options = MessagesWriterOptions { model: requested_model, stream, input_tokens, stops };
-    let seal = context.seal.clone();
-    let plan = ResponsePlan {
-        answer: MessagesWriter::new(seed, options).into_answer(),
-        // One object at the end is made by the writer.
-        raw: stream.then(|| ClientRequest {
-            protocol: WireProtocol::Anthropic,
-            body,
-            headers: client_headers::own_headers(headers),
-            seal,
-        }),
-        store_target: None,
-        source: local.map_or(AnswerSource::Model, AnswerSource::Local),
-    };
-    Ok((start(context, inbound, targets, plan, protocol)?, stream))
+    let writer = MessagesWriter::new(inbound.writer_seed(&context), options);
+    // One object at the end is made by the writer.
+    let raw = stream.then(|| context.client_request(WireProtocol::Anthropic, headers, body));
+    let mut plan = ResponsePlan::from_model(writer.into_answer(), raw);
+    if let Some(text) = kind.local_answer(&inbound.turn).filter(|_| !is_native) {
+        plan.source = AnswerSource::Local(text);
+    }
+    Ok((start(context, inbound, plan)?, stream))
 }
 
 /// Whether a name leads to a model without being an alias.

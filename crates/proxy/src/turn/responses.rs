@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use hyper::header::HeaderMap;
 use hyper::{Response, StatusCode};
-use latimer_adapters::prepared_request::{ClientRequest, WireProtocol};
+use latimer_adapters::prepared_request::WireProtocol;
 use latimer_adapters::repair::RepairLevel;
 use latimer_protocol::turn::Seal;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::body::{ConnectionMemory, StoreTarget};
 use super::{
     AnswerSource, EVENT_STREAM, InboundRequest, ResponsePlan, TurnBody, TurnContext, client_headers, respond,
-    start, until_first_event, writer_seed,
+    start, until_first_event,
 };
 use crate::clock;
 use crate::config::Protocol;
@@ -168,28 +168,21 @@ fn prepare(
     let ResponsesRequest { turn, stream, notes, echo, tools, input_tokens, compacts: asks, .. } =
         parsed.read(&context.seal).map_err(|error| bad_request(&error))?;
     let stream = stream && purpose != Purpose::Compaction;
-    let inbound = InboundRequest::new(turn, stream, notes, headers, protocol, &context.request)?;
-    let targets = inbound.targets(&context, protocol)?;
+    let inbound = InboundRequest::new(&context, protocol, headers, turn, stream, notes)?;
     let compaction = purpose == Purpose::Compaction
-        || (asks && !targets.first().is_some_and(|target| compacts_itself(target, inbound.level)));
+        || (asks && !inbound.targets.first().is_some_and(|target| compacts_itself(target, inbound.level)));
     let store_target = store_target(&context.store, body, parsed, memory);
     let user_messages = if purpose == Purpose::Compaction { parsed.user_messages() } else { Vec::new() };
-    let seed = writer_seed(&context.seal, &inbound.turn.items, protocol);
     let options = ResponsesWriterOptions {
         stream,
         input_tokens: if purpose == Purpose::WarmUp { 0 } else { input_tokens },
         stores: store_target.is_some(),
         compaction,
     };
-    let writer = ResponsesWriter::new(seed, options, &echo, tools);
+    let writer = ResponsesWriter::new(inbound.writer_seed(&context), options, &echo, tools);
     let plan = ResponsePlan {
         answer: writer.into_answer(),
-        raw: Some(ClientRequest {
-            protocol: WireProtocol::Responses,
-            body: body.clone(),
-            headers: client_headers::own_headers(headers),
-            seal: context.seal.clone(),
-        }),
+        raw: Some(context.client_request(WireProtocol::Responses, headers, body.clone())),
         store_target,
         source: match purpose {
             Purpose::WarmUp => AnswerSource::Local(String::new()),
@@ -197,7 +190,7 @@ fn prepare(
             Purpose::Answer | Purpose::Compaction => AnswerSource::Model,
         },
     };
-    let body = start(context, inbound, targets, plan, protocol)?;
+    let body = start(context, inbound, plan)?;
     Ok(StartedTurn { body, stream, user_messages })
 }
 
