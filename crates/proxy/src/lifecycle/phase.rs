@@ -4,7 +4,7 @@
 
 use tokio::sync::watch;
 
-/// A request to stop.
+/// What a signal or the watchdog asks of a process that serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopRequest {
     /// Refuse new turns, give open ones their grace period.

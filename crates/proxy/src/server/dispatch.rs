@@ -11,7 +11,7 @@ use hyper::http::request::Parts;
 use hyper::{HeaderMap, Request, Response};
 
 use super::proxy::Proxy;
-use super::router::{self, Action, Admin, Count, Found, Stored, Turn};
+use super::router::{self, Action, Admin, Count, RouteMatch, Stored, Turn};
 use super::websocket::{self, UpgradeSlot};
 use super::{access, admin, documents, request_body, stored_responses, watchdog};
 use crate::config::Config;
@@ -81,7 +81,7 @@ impl Received<'_> {
 /// Checks who asks, and carries out what is asked.
 async fn dispatch(
     proxy: &Proxy,
-    found: Found<'_>,
+    found: RouteMatch<'_>,
     request: Request<Incoming>,
     id: &str,
     upgrade: &UpgradeSlot,

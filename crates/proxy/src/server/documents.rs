@@ -3,7 +3,7 @@
 use hyper::{HeaderMap, Response};
 
 use super::proxy::Proxy;
-use super::router::Document;
+use super::router::DocumentRequest;
 use super::{accounts, health};
 use crate::config::Config;
 use crate::http::refusal::Refusal;
@@ -18,26 +18,26 @@ use crate::{text, turn};
 /// There is no such model or turn.
 pub(super) fn show(
     proxy: &Proxy,
-    document: Document<'_>,
+    document: DocumentRequest<'_>,
     config: &Config,
     headers: &HeaderMap,
     authorized: bool,
 ) -> Result<Response<Reply>, Refusal> {
     let body = match document {
         // Claude Code and the vendor's SDK read another shape at the same path.
-        Document::Models if headers.contains_key("anthropic-version") => {
+        DocumentRequest::Models if headers.contains_key("anthropic-version") => {
             messages::models::list(config, turn::is_discovery(headers))
         }
-        Document::Models => models::list(config),
-        Document::Model(id) => models::one(config, id).ok_or_else(|| no_model(id))?,
-        Document::GeminiModels => gemini::models::list(config),
-        Document::GeminiModel(id) => gemini::models::one(config, id).ok_or_else(|| no_model(id))?,
-        Document::Accounts => accounts::document(&proxy.endpoints()),
-        Document::Turns => proxy.turns.traces.list(),
-        Document::Turn(id) => proxy.turns.traces.one(id).ok_or_else(|| no_turn(id))?,
-        Document::Health if authorized => health::document(proxy),
-        Document::Health => "{\"status\":\"ok\"}".to_owned(),
-        Document::Root => {
+        DocumentRequest::Models => models::list(config),
+        DocumentRequest::Model(id) => models::one(config, id).ok_or_else(|| no_model(id))?,
+        DocumentRequest::GeminiModels => gemini::models::list(config),
+        DocumentRequest::GeminiModel(id) => gemini::models::one(config, id).ok_or_else(|| no_model(id))?,
+        DocumentRequest::Accounts => accounts::document(&proxy.endpoints()),
+        DocumentRequest::Turns => proxy.turns.traces.list(),
+        DocumentRequest::Turn(id) => proxy.turns.traces.one(id).ok_or_else(|| no_turn(id))?,
+        DocumentRequest::Health if authorized => health::document(proxy),
+        DocumentRequest::Health => "{\"status\":\"ok\"}".to_owned(),
+        DocumentRequest::Root => {
             concat!("{\"name\":\"latimer\",\"version\":\"", env!("CARGO_PKG_VERSION"), "\"}").to_owned()
         }
     };
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
     use crate::server::proxy::tests::proxy;
 
-    fn status(document: Document<'_>) -> Result<u16, &'static str> {
+    fn status(document: DocumentRequest<'_>) -> Result<u16, &'static str> {
         let proxy = proxy();
         let shown = show(&proxy, document, &proxy.live.current(), &HeaderMap::new(), true);
         shown.map(|response| response.status().as_u16()).map_err(|refusal| refusal.code)
@@ -69,13 +69,17 @@ mod tests {
 
     #[tokio::test]
     async fn lists_are_there_and_what_is_not_in_them_is_not() {
-        for list in
-            [Document::Models, Document::GeminiModels, Document::Accounts, Document::Turns, Document::Root]
-        {
+        for list in [
+            DocumentRequest::Models,
+            DocumentRequest::GeminiModels,
+            DocumentRequest::Accounts,
+            DocumentRequest::Turns,
+            DocumentRequest::Root,
+        ] {
             assert_eq!(status(list), Ok(200), "{list:?}");
         }
-        assert_eq!(status(Document::Model("m")), Err("model_not_found"));
-        assert_eq!(status(Document::GeminiModel("m")), Err("model_not_found"));
-        assert_eq!(status(Document::Turn("t1")), Err("turn_not_found"));
+        assert_eq!(status(DocumentRequest::Model("m")), Err("model_not_found"));
+        assert_eq!(status(DocumentRequest::GeminiModel("m")), Err("model_not_found"));
+        assert_eq!(status(DocumentRequest::Turn("t1")), Err("turn_not_found"));
     }
 }

@@ -32,13 +32,17 @@ const ROUTES: &[Route] = &[
     fixed("/v1/messages", Messages, &[(Post, Action::Turn(Turn::Message))]),
     fixed("/v1/messages/count_tokens", Messages, &[(Post, Action::Count(Count::Message))]),
     gemini_call("/v1beta/models/{model}:generateContent", &[(Post, Action::Gemini)]),
-    fixed("/v1beta/models", Gemini, &[(Get, Action::Document(Document::GeminiModels))]),
-    with_id("/v1beta/models/{*id}", Gemini, &[(Get, |id| Action::Document(Document::GeminiModel(id)))]),
-    fixed("/v1/models", ByHeaders, &[(Get, Action::Document(Document::Models))]),
-    with_id("/v1/models/{*id}", ByHeaders, &[(Get, |id| Action::Document(Document::Model(id)))]),
-    fixed("/v1/accounts", ByHeaders, &[(Get, Action::Document(Document::Accounts))]),
-    fixed("/v1/turns", ByHeaders, &[(Get, Action::Document(Document::Turns))]),
-    with_id("/v1/turns/{*id}", ByHeaders, &[(Get, |id| Action::Document(Document::Turn(id)))]),
+    fixed("/v1beta/models", Gemini, &[(Get, Action::Document(DocumentRequest::GeminiModels))]),
+    with_id(
+        "/v1beta/models/{*id}",
+        Gemini,
+        &[(Get, |id| Action::Document(DocumentRequest::GeminiModel(id)))],
+    ),
+    fixed("/v1/models", ByHeaders, &[(Get, Action::Document(DocumentRequest::Models))]),
+    with_id("/v1/models/{*id}", ByHeaders, &[(Get, |id| Action::Document(DocumentRequest::Model(id)))]),
+    fixed("/v1/accounts", ByHeaders, &[(Get, Action::Document(DocumentRequest::Accounts))]),
+    fixed("/v1/turns", ByHeaders, &[(Get, Action::Document(DocumentRequest::Turns))]),
+    with_id("/v1/turns/{*id}", ByHeaders, &[(Get, |id| Action::Document(DocumentRequest::Turn(id)))]),
     fixed(
         "/v1/admin/overrides",
         ByHeaders,
@@ -74,8 +78,8 @@ const ROUTES: &[Route] = &[
     fixed("/watchdog", ByHeaders, &[(Get, Action::Admin(Admin::Watchdog))]),
     fixed("/watchdog/cancel", ByHeaders, &[(Post, Action::Admin(Admin::CancelOrder(None)))]),
     with_id("/watchdog/cancel/{*id}", ByHeaders, &[(Post, |id| Action::Admin(Admin::CancelOrder(Some(id))))]),
-    fixed("/health", ByHeaders, &[(Get, Action::Document(Document::Health))]),
-    fixed("/", ByHeaders, &[(Get, Action::Document(Document::Root))]),
+    fixed("/health", ByHeaders, &[(Get, Action::Document(DocumentRequest::Health))]),
+    fixed("/", ByHeaders, &[(Get, Action::Document(DocumentRequest::Root))]),
 ];
 
 /// What a method does at a path.
@@ -90,7 +94,7 @@ pub(super) enum Action<'p> {
     /// Works with a stored response.
     Stored(Stored<'p>),
     /// Shows something.
-    Document(Document<'p>),
+    Document(DocumentRequest<'p>),
     /// Changes or shows what a running proxy does.
     Admin(Admin<'p>),
     /// `OPTIONS` on a known path: the header `Allow`. Never grants a foreign origin.
@@ -134,7 +138,7 @@ pub(super) enum Stored<'p> {
 
 /// What can be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Document<'p> {
+pub(super) enum DocumentRequest<'p> {
     /// The models, in the shape of the client's protocol.
     Models,
     /// One model; its id may contain `/`.
@@ -179,7 +183,7 @@ pub(super) enum Admin<'p> {
 impl Action<'_> {
     /// Whether only clients with the token may have this done.
     pub(super) fn needs_token(&self) -> bool {
-        !matches!(self, Self::Document(Document::Health | Document::Root) | Self::Options(_))
+        !matches!(self, Self::Document(DocumentRequest::Health | DocumentRequest::Root) | Self::Options(_))
     }
 }
 
@@ -257,7 +261,7 @@ const fn gemini_call(pattern: &'static str, methods: CallMethods) -> Route {
 }
 
 /// A path with the row that fits it, if there is one.
-pub(super) struct Found<'p> {
+pub(super) struct RouteMatch<'p> {
     path: &'p str,
     route: Option<(&'static Route, Offer<'p>)>,
 }
@@ -270,9 +274,9 @@ enum Offer<'p> {
 }
 
 /// Finds the row of a path, whatever the method.
-pub(super) fn find(path: &str) -> Found<'_> {
+pub(super) fn find(path: &str) -> RouteMatch<'_> {
     let bare = bare(path);
-    Found { path, route: ROUTES.iter().find_map(|route| Some((route, route.offer(path, bare)?))) }
+    RouteMatch { path, route: ROUTES.iter().find_map(|route| Some((route, route.offer(path, bare)?))) }
 }
 
 impl Route {
@@ -319,7 +323,7 @@ fn pick<T>(methods: &'static [(Verb, T)], verb: Verb) -> Option<&'static T> {
     methods.iter().find(|(known, _)| *known == verb).map(|(_, action)| action)
 }
 
-impl<'p> Found<'p> {
+impl<'p> RouteMatch<'p> {
     /// What the method does here.
     ///
     /// # Errors

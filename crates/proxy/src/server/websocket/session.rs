@@ -41,7 +41,7 @@ pub(super) trait StartTurn {
     fn start(&self, create: ResponseCreate) -> PendingTurn;
 }
 
-/// The times of a session.
+/// When a session pings, how long it waits for an answer, and how old it may become.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SessionTimes {
     /// From one ping to the next.
