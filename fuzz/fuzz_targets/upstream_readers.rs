@@ -1,6 +1,7 @@
 //! Whatever a provider of any other protocol sends, the client gets one legal stream.
 #![no_main]
 
+use latimer_adapters::gemini::stream::ArgumentRule::{AsWritten, WithoutPlaceholder};
 use latimer_adapters::reader::{ReaderContext, BodyEnd, Reader};
 use latimer_adapters::{anthropic, command_code, gemini, responses};
 use latimer_protocol::jsonl::LineDecoder;
@@ -21,7 +22,7 @@ fuzz_target!(|data: &[u8]| {
     let mut reader: Box<dyn Reader> = match first & 3 {
         0 => Box::new(anthropic::stream::MessagesReader::new(context, None)),
         1 => Box::new(responses::stream::ResponsesReader::new(context)),
-        2 => Box::new(gemini::stream::GeminiReader::new(context, first & 4 == 0)),
+        2 => Box::new(gemini::stream::GeminiReader::new(context, if first & 4 == 0 { WithoutPlaceholder } else { AsWritten })),
         _ => Box::new(command_code::stream::CommandCodeReader::new(context, None)),
     };
     let parsed = request::read(REQUEST, &Seal::default()).expect("the request is fine");

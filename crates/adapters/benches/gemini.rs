@@ -2,7 +2,7 @@
 
 use divan::counter::ItemsCount;
 use latimer_adapters::gemini::schema;
-use latimer_adapters::gemini::stream::GeminiReader;
+use latimer_adapters::gemini::stream::{ArgumentRule, GeminiReader};
 use latimer_adapters::reader::{BodyEnd, Reader as _, ReaderContext};
 use latimer_protocol::turn::TurnEvent;
 use serde_json::{Value, json};
@@ -35,7 +35,7 @@ fn events(bencher: divan::Bencher<'_, '_>, kind: &str) {
         ),
     };
     bencher.counter(ItemsCount::new(COUNT)).bench(|| {
-        let mut reader = Box::new(GeminiReader::new(ReaderContext::default(), false));
+        let mut reader = Box::new(GeminiReader::new(ReaderContext::default(), ArgumentRule::AsWritten));
         let mut events = 0usize;
         let mut sink = |event: TurnEvent<'_>| {
             divan::black_box(event);

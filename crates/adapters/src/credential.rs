@@ -25,12 +25,12 @@ pub enum CredentialKind {
 }
 
 impl Credential {
-    /// An API key.
+    /// A key that is sent as it is and has no end. `id` is what people call it, never a part of the secret.
     pub fn api_key(id: impl Into<String>, secret: Secret) -> Self {
         Self { id: id.into(), secret, kind: CredentialKind::ApiKey, project: None }
     }
 
-    /// An access token.
+    /// The token of a login, which ends and is renewed by whoever keeps the account. `id` is the account.
     pub fn access_token(id: impl Into<String>, secret: Secret) -> Self {
         Self { id: id.into(), secret, kind: CredentialKind::AccessToken, project: None }
     }

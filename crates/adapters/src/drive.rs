@@ -52,7 +52,7 @@ impl Default for Limits {
     }
 }
 
-/// The shape of the body.
+/// How payloads stand in the body, known once something of it was read.
 enum BodyShape {
     /// Not known before the first byte that is not blank.
     Unknown,

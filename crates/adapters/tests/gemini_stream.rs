@@ -3,7 +3,7 @@
 
 mod streams;
 
-use latimer_adapters::gemini::stream::GeminiReader;
+use latimer_adapters::gemini::stream::{ArgumentRule, GeminiReader};
 use latimer_adapters::reader::{BodyEnd, Reader as _, ReaderContext};
 use latimer_protocol::turn::{EventSink, FinishReason, Owner, RecordedEvents, TurnEvent};
 use proptest::prelude::*;
@@ -15,7 +15,7 @@ fn reader() -> Box<GeminiReader> {
         model: "gemini-3-flash".into(),
         ..ReaderContext::default()
     };
-    Box::new(GeminiReader::new(context, false))
+    Box::new(GeminiReader::new(context, ArgumentRule::AsWritten))
 }
 
 fn read(bytes: &[u8], size: usize, sink: &mut dyn EventSink) {
@@ -37,7 +37,7 @@ fn the_placeholder_of_a_claude_is_taken_out_again() {
         );
         let mut record = RecordedEvents::default();
         let context = ReaderContext { endpoint: "lab".into(), ..ReaderContext::default() };
-        let mut reader = Box::new(GeminiReader::new(context, true));
+        let mut reader = Box::new(GeminiReader::new(context, ArgumentRule::WithoutPlaceholder));
         reader.push(body.as_bytes(), &mut record);
         reader.finish(BodyEnd::Clean, &mut record);
         assert_eq!(record.lines[1], "call 0 toolu_1 f", "the id stays");

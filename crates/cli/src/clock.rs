@@ -1,6 +1,11 @@
-//! The wall clock of the commands.
+//! The one place of the commands that reads a clock.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Now, on the clock that never jumps: for measuring, and for giving up. tokio's, so that a test may pause it.
+pub(crate) fn now() -> tokio::time::Instant {
+    tokio::time::Instant::now()
+}
 
 /// The time since 1970; zero where the clock stands before it.
 pub(crate) fn unix_time() -> Duration {

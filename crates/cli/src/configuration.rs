@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use latimer_protocol::secret::Secret;
 use latimer_proxy::accounts;
-use latimer_proxy::config::check::{Problem, report};
+use latimer_proxy::config::check::{ConfigProblem, report};
 use latimer_proxy::config::parse::{ParsedConfig, load};
 use latimer_proxy::config::watch::Version;
 use latimer_proxy::config::{Auth, Server, state};
@@ -32,7 +32,7 @@ pub(crate) struct PathArgs {
 /// What every command takes that prints something to look at.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct ReportArgs {
-    /// As JSON
+    /// Print JSON instead of text
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
@@ -99,7 +99,7 @@ impl PathArgs {
 ///
 /// # Errors
 /// Every problem of the text.
-pub(crate) fn load_text(text: &str) -> Result<ParsedConfig, Vec<Problem>> {
+pub(crate) fn load_text(text: &str) -> Result<ParsedConfig, Vec<ConfigProblem>> {
     load(text, &env, &|path| std::fs::read_to_string(path))
 }
 

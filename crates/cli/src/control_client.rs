@@ -1,8 +1,9 @@
 //! Asks a running watchdog over its control socket, and writes its status for people.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::clock;
 use anyhow::{Context as _, ensure};
 use latimer_watchdog::run::control::{ControlError, Request, ask};
 use latimer_watchdog::run::status::WatchdogStatus;
@@ -65,7 +66,7 @@ pub(crate) fn stop_timeout(grace: Duration) -> Duration {
 pub(crate) fn stop(state_dir: &Path, grace: Duration) -> anyhow::Result<Value> {
     let timeout = stop_timeout(grace);
     let answer = request(state_dir, &Request::Stop, ANSWER_TIMEOUT)?;
-    let asked_at = Instant::now();
+    let asked_at = clock::now();
     while ask(state_dir, &Request::Status, ANSWER_TIMEOUT).is_ok() {
         ensure!(asked_at.elapsed() < timeout, "it still runs after {} s", timeout.as_secs());
         std::thread::sleep(POLL_INTERVAL);

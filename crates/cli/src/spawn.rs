@@ -5,12 +5,13 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use latimer_proxy::config::state;
 use latimer_watchdog::run::status::{WatchdogPhase, WatchdogStatus};
 
+use crate::clock;
 use crate::configuration::Configuration;
 use crate::control_client::status_if_running;
 use crate::environment::proxy_environment;
@@ -59,7 +60,7 @@ pub(crate) fn start_watchdog(
     command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).process_group(0);
     let mut child = command.spawn().context("starting the watchdog")?;
     let first_line = read_in_background(take_stdout(&mut child)?);
-    let started_at = Instant::now();
+    let started_at = clock::now();
     loop {
         // Its first line comes when a turn works; without one, its status says why.
         let is_ready = first_line.try_recv().is_ok_and(|line| !line.is_empty());

@@ -122,7 +122,7 @@ pub struct OverrideState {
     /// The change.
     #[serde(flatten)]
     pub what: OverrideWhat,
-    /// Why.
+    /// What made it necessary, in words for people.
     pub why: String,
     /// How long it still holds, in seconds.
     pub seconds_left: u64,

@@ -30,7 +30,7 @@ use self::body::StoreTarget;
 pub use self::body::TurnBody;
 pub use self::chat::chat;
 pub(crate) use self::client_headers::{is_codex, is_discovery, is_gemini_cli};
-pub use self::gemini::{generate, generate_count};
+pub use self::gemini::{GeminiCaller, generate, generate_count};
 use self::log::{Recorder, TurnLog};
 pub use self::messages::{messages, messages_count};
 pub use self::responses::{compact, input_tokens, over_socket, responses};

@@ -5,7 +5,7 @@
 mod gemini_scripts;
 
 use gemini_scripts::{pieces, play, played};
-use latimer_adapters::gemini::stream::GeminiReader;
+use latimer_adapters::gemini::stream::{ArgumentRule, GeminiReader};
 use latimer_adapters::reader::{BodyEnd, Reader as _, ReaderContext};
 use latimer_protocol::sse::SseDecoder;
 use latimer_protocol::turn::{FinishReason, Item, Seal, TurnEvent};
@@ -133,7 +133,7 @@ proptest! {
             TurnEvent::Finished(reason) => finished = Some(reason),
             _ => {}
         };
-        let mut reader = Box::new(GeminiReader::new(ReaderContext { endpoint: "lab".into(), ..ReaderContext::default() }, false));
+        let mut reader = Box::new(GeminiReader::new(ReaderContext { endpoint: "lab".into(), ..ReaderContext::default() }, ArgumentRule::AsWritten));
         let mut frames = SseDecoder::default();
         frames.push(&bytes, &mut |frame| reader.push(frame.data, &mut sink)).expect("short lines");
         frames.finish(&mut |frame| reader.push(frame.data, &mut sink));

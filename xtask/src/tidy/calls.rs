@@ -14,10 +14,57 @@ struct Ban {
     places: &'static [(&'static str, &'static str)],
 }
 
+/// The edges of the processes, which read the clocks.
+const CLOCKS: [(&str, &str); 5] = [
+    ("crates/adapters/src/clock.rs", "the adapters' clock"),
+    ("crates/cli/src/clock.rs", "the commands' clock"),
+    ("crates/proxy/src/clock.rs", "the proxy's clock"),
+    ("crates/proxy/src/server/websocket/session.rs", "tokio's clock, which its tests pause"),
+    ("crates/watchdog/src/run/clock.rs", "the watchdog's clock"),
+];
+
+/// Who begins tasks, and what ends them.
+const TASKS: [(&str, &str); 14] = [
+    (
+        "crates/adapters/src/codebuff/run.rs",
+        "a run is finished even when its turn was dropped; bounded by its request's timeout",
+    ),
+    ("crates/adapters/src/scripted/server.rs", "ends with the scripted provider that holds its handle"),
+    ("crates/adapters/src/scripted/service.rs", "ends with the scripted service that holds its handle"),
+    ("crates/cli/src/command/demo.rs", "ends with the demo"),
+    (
+        "crates/cli/src/command/serve.rs",
+        "lives as long as the process: signals and the configuration's watcher",
+    ),
+    ("crates/cli/src/runtime.rs", "waits for signals as long as the process lives"),
+    (
+        "crates/proxy/src/accounts/account.rs",
+        "a refresh is finished and written down even when nobody waits for it any more",
+    ),
+    (
+        "crates/proxy/src/server/connections.rs",
+        "the tracker counts connections and waits for them at the stop",
+    ),
+    ("crates/watchdog/src/run/actions/notify.rs", "a notification, with a timeout"),
+    ("crates/watchdog/src/run/child.rs", "ends with the pipes of the child"),
+    ("crates/watchdog/src/run/control.rs", "accepts people's requests, and is aborted with their socket"),
+    ("crates/watchdog/src/run/maintenance.rs", "aborted when a proxy takes the port"),
+    ("crates/watchdog/src/run/supervisor.rs", "watches one child, and ends with it"),
+    ("crates/watchdog/src/run/watchdog_loop/execute.rs", "one action, whose end is a signal of the loop"),
+];
+
 const BANS: &[Ban] = &[
-    Ban { call: ["Instant", "now"], instead: "time is an argument; the edge of a process reads it", places: &[] },
-    Ban { call: ["SystemTime", "now"], instead: "time is an argument; the edge of a process reads it", places: &[] },
-    Ban { call: ["tokio", "spawn"], instead: "a task has an owner that ends it: a `JoinSet`", places: &[] },
+    Ban {
+        call: ["Instant", "now"],
+        instead: "time is an argument; the clock of the crate reads it",
+        places: &CLOCKS,
+    },
+    Ban {
+        call: ["SystemTime", "now"],
+        instead: "time is an argument; the clock of the crate reads it",
+        places: &CLOCKS,
+    },
+    Ban { call: ["tokio", "spawn"], instead: "a task needs an owner that ends it", places: &TASKS },
     Ban {
         call: ["fs", "write"],
         instead: "a private file is written whole, with its mode, and follows no link",
@@ -52,14 +99,18 @@ impl<'s> Visit<'s> for Calls<'s, '_> {
     }
 
     fn visit_expr_path(&mut self, path: &'s syn::ExprPath) {
-        let segments: Vec<String> = path.path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+        let segments: Vec<String> =
+            path.path.segments.iter().map(|segment| segment.ident.to_string()).collect();
         for ban in BANS {
-            let may = ban.places.iter().any(|(place, _)| self.source.path.ends_with(place));
+            let may = ban.places.iter().any(|(place, _)| self.source.path == std::path::Path::new(place));
             if segments.ends_with(&ban.call.map(str::to_owned)) && !may {
                 let line = path.path.segments.first().map_or(0, |segment| segment.ident.span().start().line);
                 let [module, function] = ban.call;
                 let place = format!("{}:{line}", self.source.path.display());
-                self.faults.push(format!("{place}: {module}::{function}: {} (xtask/src/tidy/calls.rs)", ban.instead));
+                self.faults.push(format!(
+                    "{place}: {module}::{function}: {} (xtask/src/tidy/calls.rs)",
+                    ban.instead
+                ));
             }
         }
         visit::visit_expr_path(self, path);

@@ -1,5 +1,6 @@
 //! `cargo xtask tidy`: what the compiler does not check.
 
+mod calls;
 mod files;
 mod items;
 mod manifests;
@@ -43,6 +44,7 @@ fn check() -> anyhow::Result<Report> {
     files::fixtures(&files, &mut faults);
     files::links(&files, &mut faults);
     let sources = source::parse(&files)?;
+    calls::check(&sources, &mut faults);
     modules::loops(&sources, &mut faults);
     if !PROXY_FLOORS.is_empty() {
         modules::floors(&sources, "crates/proxy/src", PROXY_FLOORS, &mut faults);
@@ -77,4 +79,13 @@ fn tracked() -> anyhow::Result<Vec<PathBuf>> {
         .context("running git")?;
     let text = String::from_utf8_lossy(&output.stdout);
     Ok(text.lines().map(PathBuf::from).filter(|path| root().join(path).is_file()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_workspace_is_tidy() {
+        let report = super::check().expect("the files are readable");
+        assert_eq!(report.faults, Vec::<String>::new());
+    }
 }

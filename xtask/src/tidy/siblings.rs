@@ -54,15 +54,28 @@ pub(super) fn check(sources: &[Source], faults: &mut Vec<String>) -> Option<(usi
     most
 }
 
-/// The lines that say something: no imports, comments, attributes or lone punctuation, and nothing of the tests.
+/// The lines that say something: no imports, comments, attributes or lone punctuation, no signatures of a trait's methods, and nothing
+/// of the tests.
 fn significant(source: &Source) -> Vec<&str> {
-    let import = |item: &syn::Item| {
-        let span = item.span();
-        matches!(item, syn::Item::Use(_)).then(|| span.start().line..=span.end().line)
-    };
-    let imports: Vec<_> = source.syntax.items.iter().filter_map(import).collect();
+    let mut skipped = Vec::new();
+    for item in &source.syntax.items {
+        match item {
+            syn::Item::Use(_) => skipped.push(item.span()),
+            // What a trait asks for is the same for everyone who implements it.
+            syn::Item::Impl(block) if block.trait_.is_some() => {
+                let signature = |item: &syn::ImplItem| match item {
+                    syn::ImplItem::Fn(function) => Some(function.sig.span()),
+                    _ => None,
+                };
+                skipped.extend(block.items.iter().filter_map(signature));
+            }
+            _ => {}
+        }
+    }
+    let is_skipped =
+        |number| skipped.iter().any(|span| (span.start().line..=span.end().line).contains(&number));
     let lines = source.text.lines().zip(1..).take_while(|(line, _)| *line != "#[cfg(test)]");
-    let lines = lines.filter(|(_, number)| !imports.iter().any(|lines| lines.contains(number)));
+    let lines = lines.filter(|(_, number)| !is_skipped(*number));
     let lines = lines.map(|(line, _)| line.trim());
     let says = |line: &&str| {
         line.chars().filter(|letter| letter.is_alphanumeric()).count() > 3

@@ -32,7 +32,7 @@ pub struct LoginProvider {
     pub redirect_host: &'static str,
     /// Its port, where the provider insists on one.
     pub redirect_port: Option<u16>,
-    /// Its path.
+    /// The path of that address on this machine, as it is registered with the provider.
     pub redirect_path: &'static str,
     /// The address that shows the code to a person without a browser beside latimer, where there is one.
     pub shown_redirect: Option<&'static str>,

@@ -38,16 +38,20 @@ pub fn write(turn: &TurnRequest, structured: bool, limitations: &Limitations, to
     let mut writer = CommandCodeWriter {
         names: &names,
         structured,
-        images: structured && !limitations.has(Limitation::NoImages),
+        images: if structured && !limitations.has(Limitation::NoImages) {
+            Images::Taken
+        } else {
+            Images::Refused
+        },
         notes: &mut notes,
         system: Vec::new(),
         messages: Vec::new(),
-        has_images: false,
     };
     for step in steps {
         writer.step(step);
     }
-    let (mut system, mut messages, has_images) = (writer.system, writer.messages, writer.has_images);
+    let (mut system, mut messages, has_images) =
+        (writer.system, writer.messages, writer.images == Images::Written);
     system.extend(wording::format_instruction(&turn.format).map(Cow::Owned));
     if !structured {
         system.extend(tool_prompt::tools(turn, &names).map(Cow::Owned));
@@ -98,14 +102,21 @@ pub fn write(turn: &TurnRequest, structured: bool, limitations: &Limitations, to
     EncodedRequest { body, names, features, notes, ..EncodedRequest::default() }
 }
 
+/// Whether pictures are taken, and whether there are any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Images {
+    Refused,
+    Taken,
+    Written,
+}
+
 struct CommandCodeWriter<'a, 'n> {
     names: &'n ToolNames,
     structured: bool,
-    images: bool,
+    images: Images,
     notes: &'n mut Vec<Note>,
     system: Vec<Cow<'a, str>>,
     messages: Vec<CommandCodeMessage<'a>>,
-    has_images: bool,
 }
 
 impl<'a> CommandCodeWriter<'a, '_> {
@@ -152,8 +163,8 @@ impl<'a> CommandCodeWriter<'a, '_> {
                     let role = if message.role == Role::Assistant { "assistant" } else { "user" };
                     self.push(role, CommandCodeBlock::Text { text: Cow::Borrowed(text) });
                 }
-                Content::Image(image) if self.images => {
-                    self.has_images = true;
+                Content::Image(image) if self.images != Images::Refused => {
+                    self.images = Images::Written;
                     self.push("user", CommandCodeBlock::Image { image: &image.url });
                 }
                 Content::Image(_) | Content::File { .. } => {

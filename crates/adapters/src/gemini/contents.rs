@@ -21,15 +21,23 @@ use crate::pairing::{NO_OUTPUT, PairedItem, orphan_text};
 use crate::tool_names::ToolNames;
 use crate::wording;
 
+/// What may stand in the contents of a request.
+#[derive(Debug, Clone, Copy)]
+struct ContentRules {
+    /// Pictures.
+    pub(super) images: bool,
+    /// Signatures of earlier thoughts.
+    pub(super) signatures: bool,
+    /// Addresses of pictures, which the provider fetches itself.
+    pub(super) urls: bool,
+}
+
 /// Collects the contents.
 pub(super) struct ContentsWriter<'a, 'n> {
     owner: &'n Owner,
     names: &'n ToolNames,
     family: Family,
-    images: bool,
-    signatures: bool,
-    /// URLs may be fetched by the provider.
-    urls: bool,
+    accepts: ContentRules,
     notes: &'n mut Vec<Note>,
     contents: Vec<GeminiContent<'a>>,
     /// The signature of the call that comes next.
@@ -53,9 +61,11 @@ impl<'a, 'n> ContentsWriter<'a, 'n> {
             owner,
             names,
             family,
-            images: !limitations.has(Limitation::NoImages),
-            signatures: !limitations.has(Limitation::NoSignatures),
-            urls,
+            accepts: ContentRules {
+                images: !limitations.has(Limitation::NoImages),
+                signatures: !limitations.has(Limitation::NoSignatures),
+                urls,
+            },
             notes,
             contents: Vec::new(),
             signature: None,
@@ -125,7 +135,7 @@ impl<'a, 'n> ContentsWriter<'a, 'n> {
         if opaque.owner != *self.owner {
             return self.note("signatures of another model or provider were left out");
         }
-        if !self.signatures {
+        if !self.accepts.signatures {
             return self.note("signatures of earlier thoughts were left out: the provider refused them");
         }
         let Ok(signed) = serde_json::from_str::<PartSignature>(&opaque.data) else { return };
@@ -167,7 +177,7 @@ impl<'a, 'n> ContentsWriter<'a, 'n> {
             last.role != Some("model") || last.parts.iter().all(|part| part.function_call.is_none())
         });
         // A provider that refused signatures knows them, whatever its model is called. A Claude has others.
-        let wanted = if self.signatures {
+        let wanted = if self.accepts.signatures {
             self.family.wants_signatures() && is_first
         } else {
             self.family != Family::Claude
@@ -217,7 +227,7 @@ impl<'a, 'n> ContentsWriter<'a, 'n> {
 
     /// A picture or a file, or words in its place.
     fn image_or_note(&mut self, part: &'a Content) -> GeminiPart<'a> {
-        let image_or_note = if self.images { image_part(part, self.urls) } else { None };
+        let image_or_note = if self.accepts.images { image_part(part, self.accepts.urls) } else { None };
         image_or_note.unwrap_or_else(|| {
             self.notes.push(Note::request(wording::IMAGE_NOTE));
             words(wording::IMAGE_PLACEHOLDER.into())

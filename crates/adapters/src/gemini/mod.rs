@@ -24,7 +24,7 @@ use latimer_protocol::turn::Owner;
 use tokio::sync::OnceCell;
 
 use self::request::FlavourLimits;
-use self::stream::GeminiReader;
+use self::stream::{ArgumentRule, GeminiReader};
 use self::version::Version;
 use crate::credential::Credential;
 use crate::drive::TurnStream;
@@ -212,8 +212,11 @@ impl Gemini {
         body: Bytes,
         prepared: &PreparedRequest,
     ) -> Result<TurnStream, HostFailure> {
-        let has_placeholder = models::family(&prepared.model) == models::Family::Claude;
-        let reader = GeminiReader::new(ReaderContext::of(prepared, &self.client.name), has_placeholder);
+        let arguments = match models::family(&prepared.model) {
+            models::Family::Claude => ArgumentRule::WithoutPlaceholder,
+            _ => ArgumentRule::AsWritten,
+        };
+        let reader = GeminiReader::new(ReaderContext::of(prepared, &self.client.name), arguments);
         let opened = self.client.open_stream(prepared.protocol, head, body, Box::new(reader)).await;
         opened.map_err(|error| match error {
             SendError::Failure(failure) => failure.into(),

@@ -40,11 +40,20 @@ const FINISH: [(&str, StopClass); 18] = [
     ("FINISH_REASON_UNSPECIFIED", StopClass::Unspecified),
 ];
 
+/// What happens to the arguments of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ArgumentRule {
+    /// They go on as they are.
+    #[default]
+    AsWritten,
+    /// The property `_`, which stood in the declaration of a function without parameters, is taken out.
+    WithoutPlaceholder,
+}
+
 /// Reads one stream, or one whole answer.
 pub struct GeminiReader {
     progress: Progress,
-    /// Functions have a property that means nothing, to be taken out of their arguments.
-    has_placeholder: bool,
+    arguments: ArgumentRule,
     has_output: bool,
     slots: u32,
     /// The call whose end is kept back until something shows that the answer went on: the last one of an answer that was malformed
@@ -57,10 +66,10 @@ pub struct GeminiReader {
 
 impl GeminiReader {
     /// A reader for one answer.
-    pub fn new(context: ReaderContext, has_placeholder: bool) -> Self {
+    pub fn new(context: ReaderContext, arguments: ArgumentRule) -> Self {
         Self {
             progress: Progress::new(context),
-            has_placeholder,
+            arguments,
             has_output: false,
             slots: 0,
             open_call: None,
@@ -158,7 +167,7 @@ impl GeminiReader {
             name: self.progress.context.names.client_name(name),
         });
         let json = call.args.map_or(Cow::Borrowed("{}"), arguments);
-        if self.has_placeholder && json.contains("\"_\"") {
+        if self.arguments == ArgumentRule::WithoutPlaceholder && json.contains("\"_\"") {
             sink.event(TurnEvent::CallArguments { slot, json: &without_placeholder(&json) });
         } else {
             sink.event(TurnEvent::CallArguments { slot, json: &json });

@@ -12,7 +12,7 @@ use crate::sync::lock;
 /// Requests kept; a soak must not grow.
 const MAX_RECORDED: usize = 10_000;
 
-/// One request.
+/// What the provider was sent, for a test to look at.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RecordedRequest {
     /// `GET` or `POST`.

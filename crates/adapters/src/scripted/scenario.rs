@@ -19,7 +19,7 @@ pub struct Scenario {
     pub record: bool,
 }
 
-/// One answer.
+/// What the provider says to a request: a head, and steps that write the body.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScriptedAnswer {

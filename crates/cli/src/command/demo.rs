@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use bytes::Bytes;
@@ -19,6 +19,7 @@ use latimer_proxy::server::Proxy;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use crate::clock;
 use crate::configuration::load_text;
 use crate::runtime::runtime;
 use crate::terminal::print_line;
@@ -46,7 +47,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
 
 async fn demo(width: usize) -> anyhow::Result<ExitCode> {
     let transcript = Transcript { width };
-    let started_at = Instant::now();
+    let started_at = clock::now();
     let answers = scripted_answers();
     let provider =
         Provider::start(Scenario::new(answers.clone())).await.context("starting the scripted provider")?;
@@ -174,7 +175,7 @@ async fn ask(url: &str, transcript: &Transcript, input: &[Value]) -> anyhow::Res
         .context("the request")?;
     let client: Client<HttpConnector, Full<Bytes>> =
         Client::builder(TokioExecutor::new()).build(HttpConnector::new());
-    let started_at = Instant::now();
+    let started_at = clock::now();
     let response = client.request(request).await.context("asking the proxy")?;
     ensure!(response.status().is_success(), "the proxy answered {}", response.status());
     let mut body = response.into_body();

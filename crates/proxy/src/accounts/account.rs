@@ -25,7 +25,7 @@ const PAUSE: Duration = Duration::from_secs(30);
 /// A refresh under way. It is a task of its own: whoever waits for it may leave.
 type Running = Shared<BoxFuture<'static, Result<(), Failure>>>;
 
-/// One account.
+/// One person's login with one provider: its tokens, and who renews them.
 #[derive(Debug)]
 pub struct Account {
     login: Login,
@@ -72,11 +72,11 @@ impl Account {
     pub async fn credential(self: &Arc<Self>, now_unix: u64) -> Result<Credential, Failure> {
         let running = {
             let mut inner = self.lock();
-            if is_fresh(&inner.tokens, now_unix, inner.early) {
+            if inner.tokens.is_fresh(now_unix, inner.early) {
                 return Ok(self.as_credential(&inner.tokens));
             }
             let running = self.refreshing(&mut inner, None, now_unix);
-            if is_fresh(&inner.tokens, now_unix, 0) {
+            if inner.tokens.is_fresh(now_unix, 0) {
                 return Ok(self.as_credential(&inner.tokens));
             }
             running
@@ -189,7 +189,7 @@ impl Account {
         let is_newer = |tokens: &Tokens| {
             tokens.access != old.access
                 && refused.as_ref() != Some(&tokens.access)
-                && is_fresh(tokens, now_unix, 0)
+                && tokens.is_fresh(now_unix, 0)
         };
         // The vendor's tool may have refreshed it meanwhile.
         let newer = if let Some(newer) = self.reread().filter(is_newer) {
@@ -232,9 +232,4 @@ impl Account {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         lock(&self.inner)
     }
-}
-
-/// Whether an access token is good for so many seconds more.
-pub(super) fn is_fresh(tokens: &Tokens, now_unix: u64, more: u64) -> bool {
-    tokens.expires_at.is_none_or(|at| at > now_unix.saturating_add(more))
 }

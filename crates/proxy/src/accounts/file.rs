@@ -28,6 +28,13 @@ pub struct Tokens {
     pub project: Option<String>,
 }
 
+impl Tokens {
+    /// Whether the access token is good for this many seconds more, at a time in Unix seconds. One without an end always is.
+    pub(super) fn is_fresh(&self, now_unix: u64, seconds: u64) -> bool {
+        self.expires_at.is_none_or(|at| at > now_unix.saturating_add(seconds))
+    }
+}
+
 /// Why a file cannot be used. It is never written over.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{path}` {why}")]

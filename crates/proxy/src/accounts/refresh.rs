@@ -11,15 +11,14 @@ use latimer_adapters::transport::read_error_body;
 use latimer_protocol::failure::{Failure, Kind};
 use latimer_protocol::secret::Secret;
 
-use super::account::is_fresh;
 use super::file::{self, Tokens};
 use super::{Places, clients, lock};
 use crate::config::Login;
 
 /// How long a token endpoint may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const REFRESH_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most of an answer that is read.
-const MOST: usize = 1 << 20;
+const MAX_ANSWER_BYTES: usize = 1 << 20;
 
 /// A refresh that is wanted.
 pub(super) struct RefreshRequest {
@@ -43,11 +42,11 @@ pub(super) fn is_ours(login: Login, own: bool, tokens: &Tokens) -> bool {
 
 /// Gets a newer token, or finds that somebody else got one.
 pub(super) async fn refresh(
-    asked: RefreshRequest,
+    request: RefreshRequest,
     places: &Arc<Places>,
     now_unix: u64,
 ) -> Result<Tokens, Failure> {
-    let RefreshRequest { login, own, path, old, refused, dead } = asked;
+    let RefreshRequest { login, own, path, old, refused, dead } = request;
     let again = || {
         let name = login.name();
         let message = format!(
@@ -72,7 +71,7 @@ pub(super) async fn refresh(
         _ => old.clone(),
     };
     let is_newer = current.access != old.access && refused.as_ref() != Some(&current.access);
-    if is_newer && is_fresh(&current, now_unix, 0) {
+    if is_newer && current.is_fresh(now_unix, 0) {
         return Ok(current);
     }
     let refresh = current.refresh.clone().ok_or_else(again)?;
@@ -113,7 +112,7 @@ pub async fn ask(
         (CONTENT_TYPE, HeaderValue::from_static(content_type)),
         (ACCEPT, HeaderValue::from_static("application/json")),
     ];
-    let answer = places.http().post(url, &headers, body.into(), PATIENCE).await?;
+    let answer = places.http().post(url, &headers, body.into(), REFRESH_TIMEOUT).await?;
     let status = answer.status.as_u16();
-    token::read(status, &read_error_body(answer.body, MOST, PATIENCE).await, login.name())
+    token::read(status, &read_error_body(answer.body, MAX_ANSWER_BYTES, REFRESH_TIMEOUT).await, login.name())
 }

@@ -11,13 +11,13 @@ use super::file::{AccountFileError, Tokens, read_private};
 use crate::config::Login;
 
 /// What a vendor's file gave.
-pub(super) type Read = Result<Vec<Tokens>, AccountFileError>;
+pub(super) type VendorTokens = Result<Vec<Tokens>, AccountFileError>;
 
 /// The most numbered files of one kind that are looked for.
-const MOST: usize = 32;
+const MAX_NUMBERED_FILES: usize = 32;
 
 /// The files of a login's vendor that are there, and what stands in them.
-pub(super) fn read(login: Login, places: &Places) -> Vec<(PathBuf, Read)> {
+pub(super) fn read(login: Login, places: &Places) -> Vec<(PathBuf, VendorTokens)> {
     let parse = match login {
         Login::Google => google,
         Login::Codebuff => codebuff,
@@ -50,7 +50,8 @@ pub(super) fn read(login: Login, places: &Places) -> Vec<(PathBuf, Read)> {
     if let Some(home) = &places.home {
         let folder = home.join(".cache/codex-proxy");
         one(folder.join(format!("{stem}.json")), launcher);
-        let _ = (1..MOST).all(|number| one(folder.join(format!("{stem}-{number}.json")), launcher));
+        let _ =
+            (1..MAX_NUMBERED_FILES).all(|number| one(folder.join(format!("{stem}-{number}.json")), launcher));
     }
     all
 }

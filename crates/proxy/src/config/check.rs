@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// One problem. Never holds the value of a key: it may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub struct ConfigProblem {
     /// Counted from 1; 0 when it concerns no place in the file.
     pub line: usize,
     /// Counted from 1.
@@ -16,7 +16,7 @@ pub struct Problem {
     pub message: String,
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for ConfigProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.line > 0 {
             write!(f, "{}:{}: ", self.line, self.column)?;
@@ -29,7 +29,7 @@ impl fmt::Display for Problem {
 }
 
 /// All problems of a file, one a line, each beginning with `file:line:column`.
-pub fn report(problems: &[Problem], path: &Path) -> String {
+pub fn report(problems: &[ConfigProblem], path: &Path) -> String {
     let lines: Vec<String> = problems
         .iter()
         .map(|problem| format!("{}:{}{problem}", path.display(), if problem.line > 0 { "" } else { " " }))

@@ -73,7 +73,7 @@ pub enum Auth {
 /// One provider account set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Its name.
+    /// As in `endpoint/model`, in logs and on pages; no other endpoint has it.
     pub name: EndpointName,
     /// The preset it was filled from.
     pub preset: Option<&'static str>,
@@ -222,13 +222,13 @@ pub struct Route {
     /// A conversation stays with the target that answered it, as long as that is well.
     pub affinity: bool,
     /// Never empty.
-    pub targets: Vec<Target>,
+    pub targets: Vec<TargetConfig>,
 }
 
 /// One possibility of a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    /// The endpoint.
+pub struct TargetConfig {
+    /// The `name` of an `[[endpoint]]`, checked to be there.
     pub endpoint: EndpointName,
     /// The model's name there.
     pub model: String,

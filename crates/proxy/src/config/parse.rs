@@ -15,8 +15,8 @@ use std::time::Duration;
 use latimer_protocol::id::EndpointName;
 use toml::de::DeTable;
 
-use super::check::Problem;
-use super::read::{Notes, Table};
+use super::check::ConfigProblem;
+use super::read::{ProblemCollector, Table};
 use super::schema::{self, nearest};
 use super::{Auth, Config, Endpoint, Server};
 
@@ -26,7 +26,7 @@ pub struct ParsedConfig {
     /// Resolved.
     pub config: Config,
     /// Things that are likely not meant, but stop nothing.
-    pub warnings: Vec<Problem>,
+    pub warnings: Vec<ConfigProblem>,
 }
 
 /// One variable of the environment.
@@ -35,8 +35,8 @@ type Env<'e> = &'e dyn Fn(&str) -> Option<String>;
 type ReadFile<'r> = &'r dyn Fn(&Path) -> io::Result<String>;
 
 /// Raises the text. An empty text is a configuration without endpoints.
-pub fn load(text: &str, env: Env<'_>, read_file: ReadFile<'_>) -> Result<ParsedConfig, Vec<Problem>> {
-    let mut notes = Notes::new(text);
+pub fn load(text: &str, env: Env<'_>, read_file: ReadFile<'_>) -> Result<ParsedConfig, Vec<ConfigProblem>> {
+    let mut notes = ProblemCollector::new(text);
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         notes.problem(
@@ -74,7 +74,7 @@ impl Default for Server {
     }
 }
 
-fn server(table: &Table<'_, '_>, notes: &mut Notes<'_>) -> Server {
+fn server(table: &Table<'_, '_>, notes: &mut ProblemCollector<'_>) -> Server {
     table.only(&schema::SERVER, notes);
     let default = Server::default();
     let listen = table.get("listen").and_then(|value| {
@@ -123,7 +123,7 @@ fn endpoints(
     root: &Table<'_, '_>,
     env: Env<'_>,
     read_file: ReadFile<'_>,
-    notes: &mut Notes<'_>,
+    notes: &mut ProblemCollector<'_>,
 ) -> Vec<Endpoint> {
     let Some(list) = root.get("endpoint") else { return Vec::new() };
     let mut endpoints: Vec<Endpoint> = Vec::new();
@@ -147,7 +147,7 @@ fn endpoints(
 fn default_endpoint(
     root: &Table<'_, '_>,
     endpoints: &[Endpoint],
-    notes: &mut Notes<'_>,
+    notes: &mut ProblemCollector<'_>,
 ) -> Option<EndpointName> {
     let value = root.get("default_endpoint")?;
     let name = value.string(notes)?;

@@ -7,17 +7,17 @@ use latimer_protocol::quantity::{duration, size};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::check::Problem;
+use super::check::ConfigProblem;
 use super::schema::{Key, nearest};
 
 /// The text of the file and what was found wrong with it.
-pub(super) struct Notes<'t> {
+pub(super) struct ProblemCollector<'t> {
     text: &'t str,
-    pub(super) problems: Vec<Problem>,
-    pub(super) warnings: Vec<Problem>,
+    pub(super) problems: Vec<ConfigProblem>,
+    pub(super) warnings: Vec<ConfigProblem>,
 }
 
-impl<'t> Notes<'t> {
+impl<'t> ProblemCollector<'t> {
     pub(super) fn new(text: &'t str) -> Self {
         Self { text, problems: Vec::new(), warnings: Vec::new() }
     }
@@ -32,11 +32,11 @@ impl<'t> Notes<'t> {
         self.warnings.push(warning);
     }
 
-    fn at(&self, span: Range<usize>, key: &str, message: String) -> Problem {
+    fn at(&self, span: Range<usize>, key: &str, message: String) -> ConfigProblem {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
-        Problem { line, column, key: key.to_owned(), message }
+        ConfigProblem { line, column, key: key.to_owned(), message }
     }
 }
 
@@ -60,7 +60,7 @@ impl<'f, 't> Table<'f, 't> {
     }
 
     /// Notes every key that is not in the list.
-    pub(super) fn only(&self, keys: &[Key], notes: &mut Notes<'_>) {
+    pub(super) fn only(&self, keys: &[Key], notes: &mut ProblemCollector<'_>) {
         for name in self.table.keys() {
             let shown = name.get_ref();
             if keys.iter().any(|key| key.name == shown) {
@@ -94,16 +94,16 @@ impl<'f, 't> Table<'f, 't> {
         if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
     }
 
-    pub(super) fn string(&self, name: &str, notes: &mut Notes<'_>) -> Option<String> {
+    pub(super) fn string(&self, name: &str, notes: &mut ProblemCollector<'_>) -> Option<String> {
         self.get(name)?.string(notes)
     }
 
-    pub(super) fn boolean(&self, name: &str, notes: &mut Notes<'_>) -> Option<bool> {
+    pub(super) fn boolean(&self, name: &str, notes: &mut ProblemCollector<'_>) -> Option<bool> {
         let value = self.get(name)?;
         value.value.as_bool().or_else(|| value.wrong("true or false", notes))
     }
 
-    pub(super) fn number(&self, name: &str, notes: &mut Notes<'_>) -> Option<u64> {
+    pub(super) fn number(&self, name: &str, notes: &mut ProblemCollector<'_>) -> Option<u64> {
         let value = self.get(name)?;
         let number = value
             .value
@@ -113,7 +113,7 @@ impl<'f, 't> Table<'f, 't> {
     }
 
     /// A number that is not negative, with or without a point, in millionths.
-    pub(super) fn millionths(&self, name: &str, notes: &mut Notes<'_>) -> Option<u64> {
+    pub(super) fn millionths(&self, name: &str, notes: &mut ProblemCollector<'_>) -> Option<u64> {
         let value = self.get(name)?;
         let text = value
             .value
@@ -131,7 +131,7 @@ impl<'f, 't> Table<'f, 't> {
         millionths.or_else(|| value.wrong("a number, not negative", notes))
     }
 
-    pub(super) fn duration(&self, name: &str, notes: &mut Notes<'_>) -> Option<Duration> {
+    pub(super) fn duration(&self, name: &str, notes: &mut ProblemCollector<'_>) -> Option<Duration> {
         let value = self.get(name)?;
         let text = value.value.as_str().map(str::to_owned);
         text.as_deref()
@@ -139,7 +139,7 @@ impl<'f, 't> Table<'f, 't> {
             .or_else(|| value.wrong("a duration above zero, such as \"10s\", \"500ms\" or \"5m\"", notes))
     }
 
-    pub(super) fn size(&self, name: &str, notes: &mut Notes<'_>) -> Option<usize> {
+    pub(super) fn size(&self, name: &str, notes: &mut ProblemCollector<'_>) -> Option<usize> {
         let value = self.get(name)?;
         let text = value.value.as_str().map(str::to_owned);
         text.as_deref()
@@ -148,12 +148,17 @@ impl<'f, 't> Table<'f, 't> {
             .or_else(|| value.wrong("a size, such as \"64MiB\" or \"500kB\"", notes))
     }
 
-    pub(super) fn table(&self, name: &str, notes: &mut Notes<'_>) -> Option<Table<'f, 't>> {
+    pub(super) fn table(&self, name: &str, notes: &mut ProblemCollector<'_>) -> Option<Table<'f, 't>> {
         self.get(name)?.table(notes)
     }
 
     /// One of these words.
-    pub(super) fn word<T: Copy>(&self, name: &str, words: &[(&str, T)], notes: &mut Notes<'_>) -> Option<T> {
+    pub(super) fn word<T: Copy>(
+        &self,
+        name: &str,
+        words: &[(&str, T)],
+        notes: &mut ProblemCollector<'_>,
+    ) -> Option<T> {
         let value = self.get(name)?;
         let text = value.string(notes)?;
         if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == text) {
@@ -168,7 +173,7 @@ impl<'f, 't> Table<'f, 't> {
 }
 
 impl<'f, 't> Value<'f, 't> {
-    pub(super) fn wrong<T>(&self, wanted: &str, notes: &mut Notes<'_>) -> Option<T> {
+    pub(super) fn wrong<T>(&self, wanted: &str, notes: &mut ProblemCollector<'_>) -> Option<T> {
         notes.problem(
             self.span.clone(),
             &self.path,
@@ -177,11 +182,11 @@ impl<'f, 't> Value<'f, 't> {
         None
     }
 
-    pub(super) fn string(&self, notes: &mut Notes<'_>) -> Option<String> {
+    pub(super) fn string(&self, notes: &mut ProblemCollector<'_>) -> Option<String> {
         self.value.as_str().map(str::to_owned).or_else(|| self.wrong("a string", notes))
     }
 
-    pub(super) fn table(&self, notes: &mut Notes<'_>) -> Option<Table<'f, 't>> {
+    pub(super) fn table(&self, notes: &mut ProblemCollector<'_>) -> Option<Table<'f, 't>> {
         match self.value.as_table() {
             Some(table) => Some(Table { path: self.path.clone(), span: self.span.clone(), table }),
             None => self.wrong("a table", notes),
@@ -193,7 +198,7 @@ impl<'f, 't> Value<'f, 't> {
     }
 
     /// The elements of a list.
-    pub(super) fn list(&self, notes: &mut Notes<'_>) -> Vec<Value<'f, 't>> {
+    pub(super) fn list(&self, notes: &mut ProblemCollector<'_>) -> Vec<Value<'f, 't>> {
         let Some(list) = self.value.as_array() else {
             self.wrong::<()>("a list", notes);
             return Vec::new();
@@ -207,7 +212,7 @@ impl<'f, 't> Value<'f, 't> {
     }
 
     /// A string, or a list of strings.
-    pub(super) fn strings(&self, notes: &mut Notes<'_>) -> Vec<(Range<usize>, String)> {
+    pub(super) fn strings(&self, notes: &mut ProblemCollector<'_>) -> Vec<(Range<usize>, String)> {
         if let Some(text) = self.value.as_str() {
             return vec![(self.span.clone(), text.to_owned())];
         }

@@ -1,6 +1,6 @@
 //! Every key of the configuration file. Unknown keys are told by these tables, and so is `docs/configuration.md`.
 
-/// One key.
+/// What may stand in a table of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key {
     /// As written in the file.
@@ -24,7 +24,7 @@ pub const TOP: [Key; 5] = [
     key("watchdog", "table", ""),
 ];
 
-/// `[server]`.
+/// The keys of `[server]`.
 pub const SERVER: [Key; 7] = [
     key("listen", "address and port", "127.0.0.1:4180"),
     key("auth", "token or none", "token"),
@@ -35,7 +35,7 @@ pub const SERVER: [Key; 7] = [
     key("websocket", "true or false", "false"),
 ];
 
-/// `[[endpoint]]`.
+/// The keys of each `[[endpoint]]`.
 pub const ENDPOINT: [Key; 21] = [
     key("name", "string", ""),
     key("preset", "string", ""),
@@ -77,7 +77,7 @@ pub const MODEL: [Key; 5] = [
 pub const PRICE: [Key; 3] =
     [key("input", "number", ""), key("cached", "number", ""), key("output", "number", "")];
 
-/// `timeouts`.
+/// The keys of an endpoint's `timeouts`.
 pub const TIMEOUTS: [Key; 3] = [
     key("connect", "duration", "10s"),
     key("first_byte", "duration", "120s"),
@@ -128,7 +128,7 @@ pub const OPTIONS: [Key; 7] = [
     key("edit_nudge", "true or false", "false"),
 ];
 
-/// `[[route]]`.
+/// The keys of each `[[route]]`.
 pub const ROUTE: [Key; 5] = [
     key("name", "string", ""),
     key("targets", "list", ""),

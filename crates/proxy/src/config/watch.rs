@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use latimer_protocol::status::ConfigState;
 
 use super::Config;
-use super::check::{Problem, report};
+use super::check::{ConfigProblem, report};
 use super::parse::ParsedConfig;
 use crate::sync::{read, write};
 
@@ -47,7 +47,7 @@ impl Live {
     }
 
     /// Takes up a newer configuration, or notes why it cannot.
-    pub fn replace(&self, newer: Result<ParsedConfig, Vec<Problem>>) {
+    pub fn replace(&self, newer: Result<ParsedConfig, Vec<ConfigProblem>>) {
         let mut inner = write(&self.inner);
         match newer {
             Ok(loaded) => {
@@ -91,7 +91,7 @@ pub async fn watch(
     path: PathBuf,
     mut seen: Version,
     every: Duration,
-    load: impl Fn(&str) -> Result<ParsedConfig, Vec<Problem>>,
+    load: impl Fn(&str) -> Result<ParsedConfig, Vec<ConfigProblem>>,
 ) {
     let mut clock = tokio::time::interval(every);
     clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
     use crate::config::parse::load;
 
-    fn parse(text: &str) -> Result<ParsedConfig, Vec<Problem>> {
+    fn parse(text: &str) -> Result<ParsedConfig, Vec<ConfigProblem>> {
         load(text, &|_| None, &|_| Err(std::io::ErrorKind::NotFound.into()))
     }
 

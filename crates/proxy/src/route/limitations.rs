@@ -23,7 +23,7 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Targets that are remembered.
 const MAX_TARGETS: usize = 1000;
 
-/// The file.
+/// What stands in `learned.json`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LimitationsFile {
     /// `endpoint/model` to the codes of its limitations and when each was learned, in Unix seconds.

@@ -37,7 +37,7 @@ pub struct Memory {
     changed: AtomicBool,
 }
 
-/// The file.
+/// What stands in `routes.json`.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct MemoryFile {

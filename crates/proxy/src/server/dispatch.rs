@@ -178,7 +178,8 @@ async fn gemini_call(
     let context = proxy.begin_turn(received.id)?;
     let (head, body) = received.body().await?;
     let form = target.form(head.uri.query());
-    Ok(turn::generate(context, &head.headers, body, &target.model, form).await)
+    let caller = turn::GeminiCaller { headers: &head.headers, model: &target.model, form };
+    Ok(turn::generate(context, caller, body).await)
 }
 
 async fn administer(

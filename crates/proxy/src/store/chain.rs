@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension as _, Transaction};
 /// How long an answer is kept, in seconds.
 const LIFE: u64 = 600;
 /// Answers kept on disk.
-const MOST: i64 = 1000;
+const MAX_RESPONSES: i64 = 1000;
 /// Bytes kept on disk; the newest answer stays however long it is.
 const BYTES_ON_DISK: i64 = 256 << 20;
 /// Answers kept at hand.
@@ -84,7 +84,7 @@ pub(super) fn insert(
     transaction.prepare_cached("DELETE FROM responses WHERE at < ?1")?.execute([oldest])?;
     transaction
         .prepare_cached("DELETE FROM responses WHERE id IN (SELECT id FROM responses ORDER BY at DESC LIMIT -1 OFFSET ?1)")?
-        .execute([MOST])?;
+        .execute([MAX_RESPONSES])?;
     transaction
         .prepare_cached(
             "DELETE FROM responses WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER newest AS place, \

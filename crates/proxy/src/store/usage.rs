@@ -65,7 +65,7 @@ pub enum GroupBy {
 pub struct UsageLine {
     /// What it is about.
     pub name: String,
-    /// Turns.
+    /// How many turns ended in the time asked for.
     pub turns: u64,
     /// Turns that failed.
     pub failed: u64,
@@ -225,7 +225,7 @@ pub struct Price {
     pub input: Option<u64>,
     /// Input read from a cache; as other input without it.
     pub cached: Option<u64>,
-    /// Output.
+    /// A million output tokens, in US dollars.
     pub output: Option<u64>,
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use latimer_protocol::turn::{Item, Usage};
 
 /// Conversations that are remembered.
-const MOST: usize = 1000;
+const MAX_CONVERSATIONS: usize = 1000;
 /// Shares below and above which a cache counts as cold and as warm.
 const COLD: u64 = 10;
 const WARM: u64 = 50;
@@ -26,7 +26,7 @@ impl CacheMonitor {
     pub fn turn(&mut self, conversation: &str, usage: Usage) -> Option<String> {
         let input = usage.input.filter(|input| *input >= INPUT)?;
         let share = usage.cached?.saturating_mul(100) / input;
-        if self.shares.len() >= MOST && !self.shares.contains_key(conversation) {
+        if self.shares.len() >= MAX_CONVERSATIONS && !self.shares.contains_key(conversation) {
             self.shares.clear();
         }
         let before = self.shares.insert(conversation.to_owned(), share)?;

@@ -17,18 +17,10 @@ use crate::inbound::tokens;
 use crate::inbound::wire::http_error::HttpError;
 
 /// Answers one `POST /v1beta/models/{model}:generateContent` or `:streamGenerateContent`.
-pub async fn generate(
-    context: TurnContext,
-    headers: &HeaderMap,
-    body: Bytes,
-    model: &str,
-    form: Form,
-) -> Response<Reply> {
-    let protocol = client_protocol(headers);
-    let request = context.request.clone();
-    let content_type = if form == Form::Array { "application/json" } else { EVENT_STREAM };
-    let started = prepare(context, headers, &body, model, form).map(|body| (body, form != Form::Object));
-    respond_to(started, protocol, content_type, &request).await
+pub async fn generate(context: TurnContext, caller: GeminiCaller<'_>, body: Bytes) -> Response<Reply> {
+    let content_type = if caller.form == Form::Array { "application/json" } else { EVENT_STREAM };
+    let id = context.request.clone();
+    respond_to(prepare(context, caller, &body), caller.protocol(), content_type, &id).await
 }
 
 /// Answers one `POST /v1beta/models/{model}:countTokens`, without asking anybody.
@@ -42,25 +34,36 @@ pub fn generate_count(seal: &Seal, body: &[u8], model: &str) -> Response<Reply> 
     }
 }
 
-fn client_protocol(headers: &HeaderMap) -> ClientProtocol {
-    ClientProtocol::Gemini { cli: client_headers::is_gemini_cli(headers) }
+/// What a Gemini request says outside of its body.
+#[derive(Debug, Clone, Copy)]
+pub struct GeminiCaller<'h> {
+    /// Of the HTTP request.
+    pub headers: &'h HeaderMap,
+    /// The model that the path names.
+    pub model: &'h str,
+    /// What the path's method and the query want: events, an array or one object.
+    pub form: Form,
 }
 
-/// Reads a request and starts its turn.
+impl GeminiCaller<'_> {
+    fn protocol(self) -> ClientProtocol {
+        ClientProtocol::Gemini { cli: client_headers::is_gemini_cli(self.headers) }
+    }
+}
+
+/// Reads a request and starts its turn; says whether the client wants a stream.
 fn prepare(
     context: TurnContext,
-    headers: &HeaderMap,
+    caller: GeminiCaller<'_>,
     body: &[u8],
-    model: &str,
-    form: Form,
-) -> Result<TurnBody, HttpError> {
-    let protocol = client_protocol(headers);
+) -> Result<(TurnBody, bool), HttpError> {
+    let GeminiCaller { headers, model, form } = caller;
     let GeminiRequest { turn, notes, names, thoughts, input_tokens } =
         request::read(model, body, &context.seal).map_err(|error| bad_request(&error))?;
     let requested_model = turn.model.clone();
     let stream = form != Form::Object;
-    let inbound = InboundRequest::new(&context, protocol, headers, turn, stream, notes)?;
+    let inbound = InboundRequest::new(&context, caller.protocol(), headers, turn, stream, notes)?;
     let options = GeminiWriterOptions { model: requested_model, form, thoughts, input_tokens };
     let writer = GeminiWriter::new(inbound.writer_seed(&context), options, names);
-    start(context, inbound, ResponsePlan::from_model(writer.into_answer(), None))
+    Ok((start(context, inbound, ResponsePlan::from_model(writer.into_answer(), None))?, stream))
 }

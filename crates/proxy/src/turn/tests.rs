@@ -82,7 +82,7 @@ impl Setup {
             ClientProtocol::Gemini { .. } => {
                 let form = if stream { Form::Events } else { Form::Object };
                 let request = json!({ "contents": [{ "role": "user", "parts": [{ "text": "Hi" }] }] });
-                generate(context, &headers, body(request), "m", form).await
+                generate(context, GeminiCaller { headers: &headers, model: "m", form }, body(request)).await
             }
         };
         let status = response.status().as_u16();

@@ -8,11 +8,11 @@ use latimer_proxy::accounts::file::Tokens;
 use latimer_proxy::accounts::{Places, clients};
 use latimer_proxy::config::state;
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 use super::lasting;
 use super::request::{get, post_json};
 use crate::browser;
+use crate::clock;
 use crate::terminal::print_line;
 
 /// Where Codebuff logs people in.
@@ -42,8 +42,8 @@ pub(super) async fn login(opens_browser: bool, timeout: Duration, places: &Place
         browser::open(&login.url);
     }
     let status_url = format!("{base}/api/auth/cli/status?{}", login.status_query);
-    let deadline = Instant::now() + timeout;
-    while Instant::now() < deadline {
+    let deadline = clock::now() + timeout;
+    while clock::now() < deadline {
         let (status, answer) = get(places, &status_url).await?;
         if let Some(tokens) = tokens(status, &answer) {
             return Ok(tokens);

@@ -4,10 +4,10 @@ use anyhow::{Context as _, bail};
 use latimer_adapters::auth::device::{self, DevicePoll};
 use latimer_adapters::auth::flow;
 use latimer_proxy::accounts::file::Tokens;
-use tokio::time::Instant;
 
 use super::request::post_json;
 use super::session::{LoginSession, tokens};
+use crate::clock;
 use crate::clock::unix_seconds;
 use crate::terminal::print_line;
 
@@ -25,8 +25,8 @@ pub(super) async fn login(session: &LoginSession<'_>, base: &str) -> anyhow::Res
         device::verification_url(base),
         authorization.user_code
     ))?;
-    let deadline = Instant::now() + session.timeout;
-    while Instant::now() < deadline {
+    let deadline = clock::now() + session.timeout;
+    while clock::now() < deadline {
         tokio::time::sleep(authorization.interval).await;
         let request = device::poll_request(&authorization);
         let (status, body) = post_json(session.places, &device::poll_url(base), request).await?;

@@ -11,7 +11,7 @@ use latimer_protocol::secret::Secret;
 
 use super::{Env, ReadFile, options, quirks};
 use crate::config::presets::{self, Preset};
-use crate::config::read::{Notes, Table, Value};
+use crate::config::read::{ProblemCollector, Table, Value};
 use crate::config::schema::{self, nearest};
 use crate::config::{Endpoint, Login, Model, Price, Protocol, Timeouts};
 
@@ -29,7 +29,7 @@ pub(super) fn parse(
     table: &Table<'_, '_>,
     env: Env<'_>,
     read_file: ReadFile<'_>,
-    notes: &mut Notes<'_>,
+    notes: &mut ProblemCollector<'_>,
 ) -> Option<Endpoint> {
     table.only(&schema::ENDPOINT, notes);
     let name = endpoint_name(table, notes);
@@ -87,7 +87,11 @@ pub(super) fn parse(
 }
 
 /// The accounts an endpoint uses: those of this login, where it has any keys beside them these come first.
-fn login(table: &Table<'_, '_>, preset: Option<&'static Preset>, notes: &mut Notes<'_>) -> Option<Login> {
+fn login(
+    table: &Table<'_, '_>,
+    preset: Option<&'static Preset>,
+    notes: &mut ProblemCollector<'_>,
+) -> Option<Login> {
     let words: Vec<(&str, Option<Login>)> =
         Login::ALL.iter().map(|login| (login.name(), Some(*login))).chain([("none", None)]).collect();
     match table.word("login", &words, notes) {
@@ -106,16 +110,16 @@ fn usual_repair(preset: Option<&'static Preset>, protocol: Protocol) -> RepairLe
 }
 
 /// A small number of times.
-fn few(key: &str, default: u32, table: &Table<'_, '_>, notes: &mut Notes<'_>) -> u32 {
-    const MOST: u64 = 10;
+fn few(key: &str, default: u32, table: &Table<'_, '_>, notes: &mut ProblemCollector<'_>) -> u32 {
+    const MAX_RETRIES: u64 = 10;
     let Some(number) = table.number(key, notes) else { return default };
-    if number > MOST {
+    if number > MAX_RETRIES {
         notes.problem(table.span.clone(), &format!("{}.{key}", table.path), "should be at most 10");
     }
-    u32::try_from(number.min(MOST)).unwrap_or(default)
+    u32::try_from(number.min(MAX_RETRIES)).unwrap_or(default)
 }
 
-fn endpoint_name(table: &Table<'_, '_>, notes: &mut Notes<'_>) -> Option<EndpointName> {
+fn endpoint_name(table: &Table<'_, '_>, notes: &mut ProblemCollector<'_>) -> Option<EndpointName> {
     let Some(value) = table.get("name") else {
         notes.problem(
             table.span.clone(),
@@ -132,7 +136,7 @@ fn endpoint_name(table: &Table<'_, '_>, notes: &mut Notes<'_>) -> Option<Endpoin
     Some(EndpointName::from(name))
 }
 
-fn preset(table: &Table<'_, '_>, notes: &mut Notes<'_>) -> Option<&'static Preset> {
+fn preset(table: &Table<'_, '_>, notes: &mut ProblemCollector<'_>) -> Option<&'static Preset> {
     let value = table.get("preset")?;
     let name = value.string(notes)?;
     let found = presets::find(&name);
@@ -146,7 +150,11 @@ fn preset(table: &Table<'_, '_>, notes: &mut Notes<'_>) -> Option<&'static Prese
     found
 }
 
-fn base_url(table: &Table<'_, '_>, preset: Option<&'static Preset>, notes: &mut Notes<'_>) -> Option<String> {
+fn base_url(
+    table: &Table<'_, '_>,
+    preset: Option<&'static Preset>,
+    notes: &mut ProblemCollector<'_>,
+) -> Option<String> {
     let Some(value) = table.get("base_url") else {
         if preset.is_none() && table.get("preset").is_none() {
             notes.problem(
@@ -203,7 +211,7 @@ fn keys(
     preset: Option<&'static Preset>,
     env: Env<'_>,
     read_file: ReadFile<'_>,
-    notes: &mut Notes<'_>,
+    notes: &mut ProblemCollector<'_>,
 ) -> Vec<Secret> {
     let mut keys = Vec::new();
     let mut given = false;
@@ -251,7 +259,7 @@ fn plain_model(id: String) -> Model {
     Model { id, context_window: None, reasoning: None, images: None, price: Price::default() }
 }
 
-fn model(value: &Value<'_, '_>, notes: &mut Notes<'_>) -> Option<Model> {
+fn model(value: &Value<'_, '_>, notes: &mut ProblemCollector<'_>) -> Option<Model> {
     if value.is_string() {
         return value.string(notes).map(plain_model);
     }
@@ -275,7 +283,7 @@ fn model(value: &Value<'_, '_>, notes: &mut Notes<'_>) -> Option<Model> {
 }
 
 /// Dollars in the file, millionths of them inside.
-fn price(table: &Table<'_, '_>, notes: &mut Notes<'_>) -> Price {
+fn price(table: &Table<'_, '_>, notes: &mut ProblemCollector<'_>) -> Price {
     table.only(&schema::PRICE, notes);
     Price {
         input: table.millionths("input", notes),
@@ -284,7 +292,7 @@ fn price(table: &Table<'_, '_>, notes: &mut Notes<'_>) -> Price {
     }
 }
 
-fn timeouts(table: &Table<'_, '_>, notes: &mut Notes<'_>) -> Timeouts {
+fn timeouts(table: &Table<'_, '_>, notes: &mut ProblemCollector<'_>) -> Timeouts {
     table.only(&schema::TIMEOUTS, notes);
     let default = Timeouts::default();
     Timeouts {
@@ -294,7 +302,7 @@ fn timeouts(table: &Table<'_, '_>, notes: &mut Notes<'_>) -> Timeouts {
     }
 }
 
-fn headers(table: &Table<'_, '_>, notes: &mut Notes<'_>) -> Vec<(String, String)> {
+fn headers(table: &Table<'_, '_>, notes: &mut ProblemCollector<'_>) -> Vec<(String, String)> {
     let Some(table) = table.table("headers", notes) else { return Vec::new() };
     let mut headers = Vec::new();
     for (name, value) in table.entries() {

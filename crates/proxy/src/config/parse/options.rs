@@ -1,14 +1,14 @@
 //! `options` and `history` of an endpoint.
 
 use crate::config::presets::Preset;
-use crate::config::read::{Notes, Table};
+use crate::config::read::{ProblemCollector, Table};
 use crate::config::schema;
 use crate::config::{History, Options};
 
 pub(super) fn options(
     table: &Table<'_, '_>,
     preset: Option<&'static Preset>,
-    notes: &mut Notes<'_>,
+    notes: &mut ProblemCollector<'_>,
 ) -> Options {
     let mut options = Options::default();
     if let Some(preset) = preset {
@@ -48,12 +48,12 @@ pub(super) fn options(
 pub(super) fn history(
     table: &Table<'_, '_>,
     preset: Option<&'static Preset>,
-    notes: &mut Notes<'_>,
+    notes: &mut ProblemCollector<'_>,
 ) -> History {
     let mut history = preset.map_or(History::WHOLE, |preset| preset.history);
     let Some(table) = table.table("history", notes) else { return history };
     table.only(&schema::HISTORY, notes);
-    let number = |name: &str, notes: &mut Notes<'_>| {
+    let number = |name: &str, notes: &mut ProblemCollector<'_>| {
         table.number(name, notes).and_then(|number| usize::try_from(number).ok())
     };
     history.new_outputs = number("new_outputs", notes).or(history.new_outputs);

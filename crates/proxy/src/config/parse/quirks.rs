@@ -2,11 +2,11 @@
 
 use latimer_adapters::chat::quirks::{Echo, Quirks, ReasoningStyle, ToolChoiceSupport};
 
-use crate::config::read::{Notes, Table};
+use crate::config::read::{ProblemCollector, Table};
 use crate::config::schema;
 
 /// Overrides single quirks by what the file says.
-pub(super) fn override_by(quirks: &mut Quirks, table: &Table<'_, '_>, notes: &mut Notes<'_>) {
+pub(super) fn override_by(quirks: &mut Quirks, table: &Table<'_, '_>, notes: &mut ProblemCollector<'_>) {
     const REASONING: [(&str, ReasoningStyle); 7] = [
         ("none", ReasoningStyle::None),
         ("effort", ReasoningStyle::Effort),

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use latimer_protocol::id::EndpointName;
 
-use crate::config::read::{Notes, Table, Value};
+use crate::config::read::{ProblemCollector, Table, Value};
 use crate::config::schema::{self, nearest};
-use crate::config::{Endpoint, Route, Strategy, Target};
+use crate::config::{Endpoint, Route, Strategy, TargetConfig};
 
 /// How each strategy is called in the file.
 const STRATEGIES: [(&str, Strategy); 4] = [
@@ -16,7 +16,11 @@ const STRATEGIES: [(&str, Strategy); 4] = [
     ("score", Strategy::Score),
 ];
 
-pub(super) fn parse(root: &Table<'_, '_>, endpoints: &[Endpoint], notes: &mut Notes<'_>) -> Vec<Route> {
+pub(super) fn parse(
+    root: &Table<'_, '_>,
+    endpoints: &[Endpoint],
+    notes: &mut ProblemCollector<'_>,
+) -> Vec<Route> {
     let Some(list) = root.get("route") else { return Vec::new() };
     let mut names = HashSet::new();
     let mut routes = Vec::new();
@@ -35,14 +39,14 @@ pub(super) fn parse(root: &Table<'_, '_>, endpoints: &[Endpoint], notes: &mut No
     routes
 }
 
-fn route(table: &Table<'_, '_>, endpoints: &[Endpoint], notes: &mut Notes<'_>) -> Option<Route> {
+fn route(table: &Table<'_, '_>, endpoints: &[Endpoint], notes: &mut ProblemCollector<'_>) -> Option<Route> {
     table.only(&schema::ROUTE, notes);
     let name = table.string("name", notes).filter(|name| !name.is_empty());
     if name.is_none() && table.get("name").is_none() {
         let key = format!("{}.name", table.path);
         notes.problem(table.span.clone(), &key, "is missing; clients ask for a route by its name");
     }
-    let targets: Vec<Target> = match table.get("targets") {
+    let targets: Vec<TargetConfig> = match table.get("targets") {
         Some(targets) => {
             targets.list(notes).iter().filter_map(|value| target(value, endpoints, notes)).collect()
         }
@@ -62,7 +66,11 @@ fn route(table: &Table<'_, '_>, endpoints: &[Endpoint], notes: &mut Notes<'_>) -
     })
 }
 
-fn target(value: &Value<'_, '_>, endpoints: &[Endpoint], notes: &mut Notes<'_>) -> Option<Target> {
+fn target(
+    value: &Value<'_, '_>,
+    endpoints: &[Endpoint],
+    notes: &mut ProblemCollector<'_>,
+) -> Option<TargetConfig> {
     let (endpoint, model, priority, at) = if value.is_string() {
         let text = value.string(notes)?;
         let Some((endpoint, model)) = text.split_once('/').filter(|(_, model)| !model.is_empty()) else {
@@ -90,5 +98,5 @@ fn target(value: &Value<'_, '_>, endpoints: &[Endpoint], notes: &mut Notes<'_>) 
         notes.problem(at, &value.path, format!("there is no endpoint `{endpoint}`; {hint}"));
     }
     let priority = priority.and_then(|number| u32::try_from(number).ok()).unwrap_or(0);
-    Some(Target { endpoint: EndpointName::from(endpoint), model, priority })
+    Some(TargetConfig { endpoint: EndpointName::from(endpoint), model, priority })
 }

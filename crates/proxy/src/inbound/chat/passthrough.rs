@@ -39,7 +39,7 @@ struct ProviderEnd {
     usage: bool,
 }
 
-/// The envelope of a chunk.
+/// What stands around the choices of a chunk, as far as chunks of our own repeat it.
 #[derive(Default, Deserialize)]
 struct ChunkEnvelope<'a> {
     #[serde(borrow)]

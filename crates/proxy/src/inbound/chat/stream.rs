@@ -18,7 +18,7 @@ use super::request::ResponseOptions;
 use super::tool_calls::ToolCalls;
 use crate::inbound::wire::json::push_escaped;
 use crate::inbound::writer::answer::Answer;
-use crate::inbound::writer::calls::broken_call_message;
+use crate::inbound::writer::calls::broken_call;
 use crate::inbound::writer::passthrough::KEEP_ALIVE_COMMENT;
 use crate::inbound::writer::stop_sequences::{StopRule, StopSequences};
 use crate::inbound::writer::{ClientWriter, WriterSeed, estimate_tokens};
@@ -174,8 +174,7 @@ impl ChatWriter {
             _ => {
                 self.calls.end_all(&mut self.chunks);
                 if let Some(name) = self.calls.broken() {
-                    let message = broken_call_message(name);
-                    return self.fail(&Failure::new(FailureKind::UpstreamError, message));
+                    return self.fail(&broken_call(name));
                 }
                 self.calls.write_complete(&mut self.chunks);
                 match (self.calls.shown(), self.options.legacy) {
@@ -225,10 +224,7 @@ impl ClientWriter for ChatWriter {
         }
     }
 
-    fn fail(&mut self, failure: &Failure) {
-        if self.is_finished() {
-            return;
-        }
+    fn write_failure(&mut self, failure: &Failure) {
         self.flush();
         self.chunks.fail(&stream_error(failure));
         self.phase = ChatPhase::Failed(failure.clone());

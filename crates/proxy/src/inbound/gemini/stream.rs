@@ -6,7 +6,7 @@
 
 use latimer_protocol::failure::Failure;
 use latimer_protocol::gemini::signature;
-use latimer_protocol::turn::{EventSink, FinishReason, OpaqueState, Seal, TurnEvent, Usage};
+use latimer_protocol::turn::{EventSink, FinishReason, OpaqueState, Seal, TurnEvent};
 
 use super::error;
 pub use super::frame::Form;
@@ -14,8 +14,8 @@ use super::frame::{PieceEnd, ResponsePieces};
 use super::names::Names;
 use crate::inbound::writer::answer::Answer;
 use crate::inbound::writer::calls::{CallIdRule, broken_call_message};
-use crate::inbound::writer::sequencer::{CallDelivery, ItemSink, PendingCall, Sequencer};
-use crate::inbound::writer::{AnswerPhase, ClientWriter, WriterSeed, estimate_tokens};
+use crate::inbound::writer::sequencer::{CallDelivery, ItemSink, PendingCall};
+use crate::inbound::writer::{AnswerPhase, ClientWriter, WriterSeed, WriterState};
 
 const CALL_IDS: CallIdRule = CallIdRule { prefix: "call_", max_bytes: usize::MAX, visible_ascii: false };
 
@@ -35,11 +35,8 @@ pub struct GeminiWriterOptions {
 /// Writes one answer.
 pub struct GeminiWriter {
     seed: WriterSeed,
-    input_tokens: u64,
-    phase: AnswerPhase,
-    sequencer: Sequencer,
+    state: WriterState,
     parts: PartWriter,
-    usage: Usage,
 }
 
 /// Writes the parts of one answer, each with the provider state that came before it.
@@ -73,12 +70,9 @@ impl GeminiWriter {
             text_bytes: 0,
         };
         Self {
-            sequencer: Sequencer::new(CallDelivery::Complete, CALL_IDS, &mut seed),
+            state: WriterState::new(CallDelivery::Complete, CALL_IDS, &mut seed, input_tokens),
             seed,
-            input_tokens,
-            phase: AnswerPhase::Waiting,
             parts,
-            usage: Usage::default(),
         }
     }
 
@@ -94,8 +88,8 @@ impl GeminiWriter {
             FinishReason::Length => ("MAX_TOKENS", true),
             FinishReason::ContentFilter => ("SAFETY", true),
         };
-        self.sequencer.finish(cut, &mut self.parts);
-        let broken = self.sequencer.broken_call().filter(|_| !cut);
+        self.state.sequencer.finish(cut, &mut self.parts);
+        let broken = self.state.sequencer.broken_call().filter(|_| !cut);
         let message = broken.map(|name| broken_call_message(self.parts.names.client(name)));
         let reason = if message.is_some() { "MALFORMED_FUNCTION_CALL" } else { reason };
         let signature = self.parts.signature();
@@ -106,14 +100,14 @@ impl GeminiWriter {
             usage: &usage,
             signature: signature.as_deref(),
         });
-        self.phase = AnswerPhase::Finished;
+        self.state.phase = AnswerPhase::Finished;
     }
 
     /// Complete usage: clients decide by it when to compress, so what an upstream does not count is estimated.
     fn usage_json(&self) -> String {
-        let usage = &self.usage;
-        let input = usage.input.unwrap_or(self.input_tokens);
-        let output = usage.output.unwrap_or_else(|| estimate_tokens(self.parts.text_bytes));
+        let usage = &self.state.usage;
+        let input = self.state.input();
+        let output = self.state.output(self.parts.text_bytes);
         let thoughts = usage.reasoning.unwrap_or(0).min(output);
         let mut fields = serde_json::json!({
             "promptTokenCount": input,
@@ -198,7 +192,7 @@ impl ClientWriter for GeminiWriter {
     }
 
     fn is_finished(&self) -> bool {
-        self.phase == AnswerPhase::Finished
+        self.state.is_finished()
     }
 
     fn keep_alive(&mut self) {
@@ -208,11 +202,9 @@ impl ClientWriter for GeminiWriter {
     }
 
     /// Calls that did not go out yet never will.
-    fn fail(&mut self, failure: &Failure) {
-        if !self.is_finished() {
-            self.phase = AnswerPhase::Finished;
-            self.parts.pieces.fail(&error::failure_body(failure, self.seed.client.has_own_error_table));
-        }
+    fn write_failure(&mut self, failure: &Failure) {
+        self.state.phase = AnswerPhase::Finished;
+        self.parts.pieces.fail(&error::failure_body(failure, self.seed.client.has_own_error_table));
     }
 
     /// For [`Form::Object`].
@@ -223,12 +215,11 @@ impl ClientWriter for GeminiWriter {
 
 impl EventSink for GeminiWriter {
     fn event(&mut self, event: TurnEvent<'_>) {
-        let is_closed = self.sequencer.broken_call().is_some() && event.is_semantic();
-        if is_closed || self.is_finished() {
+        if !self.state.accepts(&event) {
             return;
         }
         match event {
-            TurnEvent::Usage(usage) => self.usage = usage,
+            TurnEvent::Usage(usage) => self.state.usage = usage,
             TurnEvent::Finished(reason) => self.finish(reason),
             // Frames are of another protocol.
             TurnEvent::Started | TurnEvent::Note(_) | TurnEvent::Frame(_) => {}
@@ -236,7 +227,7 @@ impl EventSink for GeminiWriter {
                 if let TurnEvent::CallArguments { json, .. } = &item {
                     self.parts.text_bytes += json.len() as u64;
                 }
-                self.sequencer.event(item, &mut self.parts);
+                self.state.sequencer.event(item, &mut self.parts);
             }
         }
     }

@@ -5,16 +5,16 @@
 //! Invariant: the block of a call only ends when its arguments are one JSON object. Clients run what has ended; a call that
 //! was cut has no end and is lost, as measured. A delta allocates nothing but room for its bytes.
 
-use latimer_protocol::failure::{Failure, Kind as FailureKind};
+use latimer_protocol::failure::Failure;
 use latimer_protocol::turn::{EventSink, FinishReason, TurnEvent, Usage};
 
 use super::content_blocks::ContentBlocks;
 use super::message::{MessageEnd, MessageEnvelope, usage_json};
 use super::passthrough::MessagesPassthrough;
 use crate::inbound::writer::answer::Answer;
-use crate::inbound::writer::calls::{CallIdRule, broken_call_message};
-use crate::inbound::writer::sequencer::{CallDelivery, Sequencer};
-use crate::inbound::writer::{AnswerPhase, ClientWriter, WriterSeed, estimate_tokens};
+use crate::inbound::writer::calls::{CallIdRule, broken_call};
+use crate::inbound::writer::sequencer::CallDelivery;
+use crate::inbound::writer::{AnswerPhase, ClientWriter, WriterSeed, WriterState, argument_bytes};
 
 const CALL_IDS: CallIdRule = CallIdRule { prefix: "toolu_", max_bytes: 64, visible_ascii: false };
 
@@ -34,13 +34,10 @@ pub struct MessagesWriterOptions {
 /// Writes one message.
 pub struct MessagesWriter {
     seed: WriterSeed,
-    input_tokens: u64,
     stream: bool,
     envelope: MessageEnvelope,
-    phase: AnswerPhase,
-    sequencer: Sequencer,
+    state: WriterState,
     blocks: ContentBlocks,
-    usage: Usage,
     failure: Option<Failure>,
     /// The message at its end, or the error.
     whole: Vec<u8>,
@@ -51,14 +48,11 @@ impl MessagesWriter {
     pub fn new(mut seed: WriterSeed, options: MessagesWriterOptions) -> Self {
         let MessagesWriterOptions { model, stream, input_tokens, stops } = options;
         Self {
-            sequencer: Sequencer::new(CallDelivery::Streamed, CALL_IDS, &mut seed),
+            state: WriterState::new(CallDelivery::Streamed, CALL_IDS, &mut seed, input_tokens),
             blocks: ContentBlocks::new(&seed, stops, stream),
             envelope: MessageEnvelope::new(&seed, model),
             seed,
-            input_tokens,
             stream,
-            phase: AnswerPhase::Waiting,
-            usage: Usage::default(),
             failure: None,
             whole: Vec::new(),
         }
@@ -74,15 +68,14 @@ impl MessagesWriter {
     /// `message_start` waits for the first item, or for the count of the input, whichever is first: providers that count early do so
     /// right behind their first event.
     fn begin(&mut self) {
-        if self.phase == AnswerPhase::Waiting {
-            self.phase = AnswerPhase::Open;
-            let usage = usage_json(self.usage, self.input_tokens, 0);
+        if self.state.open() {
+            let usage = usage_json(self.state.usage, self.state.input(), 0);
             self.envelope.start(&usage, &mut self.blocks.out);
         }
     }
 
     fn count(&mut self, usage: Usage) {
-        self.usage = usage;
+        self.state.usage = usage;
         if usage.input.is_some() {
             self.begin();
         }
@@ -90,10 +83,8 @@ impl MessagesWriter {
 
     fn item(&mut self, event: TurnEvent<'_>) {
         self.begin();
-        if let TurnEvent::CallArguments { json, .. } = &event {
-            self.blocks.text_bytes += json.len() as u64;
-        }
-        self.sequencer.event(event, &mut self.blocks);
+        self.blocks.text_bytes += argument_bytes(&event);
+        self.state.sequencer.event(event, &mut self.blocks);
         self.end_at_stop_sequence();
     }
 
@@ -106,17 +97,15 @@ impl MessagesWriter {
         };
         self.begin();
         self.blocks.close_text();
-        self.sequencer.finish(cut.is_some(), &mut self.blocks);
+        self.state.sequencer.finish(cut.is_some(), &mut self.blocks);
         self.end_at_stop_sequence();
         if self.is_finished() {
             return;
         }
         self.blocks.close_text();
-        match (cut, self.sequencer.broken_call()) {
+        match (cut, self.state.sequencer.broken_call()) {
             (Some(cut), _) => self.end(cut, None),
-            (None, Some(name)) => {
-                self.fail(&Failure::new(FailureKind::UpstreamError, broken_call_message(name)));
-            }
+            (None, Some(name)) => self.fail(&broken_call(name)),
             (None, None) => self.end(if self.blocks.calls > 0 { "tool_use" } else { "end_turn" }, None),
         }
     }
@@ -128,14 +117,14 @@ impl MessagesWriter {
     }
 
     fn end(&mut self, reason: &str, stop: Option<&str>) {
-        let output = self.usage.output.unwrap_or_else(|| estimate_tokens(self.blocks.text_bytes));
-        let usage = usage_json(self.usage, self.input_tokens, output);
+        let output = self.state.output(self.blocks.text_bytes);
+        let usage = usage_json(self.state.usage, self.state.input(), output);
         let end = MessageEnd { reason, stop, usage: &usage };
         MessageEnvelope::end(end, &mut self.blocks.out);
         if !self.stream {
             self.whole = self.envelope.whole(&self.blocks.finished, end);
         }
-        self.phase = AnswerPhase::Finished;
+        self.state.phase = AnswerPhase::Finished;
     }
 }
 
@@ -149,7 +138,7 @@ impl ClientWriter for MessagesWriter {
     }
 
     fn is_finished(&self) -> bool {
-        self.phase == AnswerPhase::Finished
+        self.state.is_finished()
     }
 
     fn keep_alive(&mut self) {
@@ -160,15 +149,12 @@ impl ClientWriter for MessagesWriter {
     }
 
     /// Text that is open is kept by the client, a call is not.
-    fn fail(&mut self, failure: &Failure) {
-        if self.is_finished() {
-            return;
-        }
-        self.sequencer.abandon(&mut self.blocks);
+    fn write_failure(&mut self, failure: &Failure) {
+        self.state.sequencer.abandon(&mut self.blocks);
         self.blocks.close_text();
         self.whole = self.envelope.error(failure, &mut self.blocks.out);
         self.failure = Some(failure.clone());
-        self.phase = AnswerPhase::Finished;
+        self.state.phase = AnswerPhase::Finished;
     }
 
     fn failure(&self) -> Option<&Failure> {
@@ -182,8 +168,7 @@ impl ClientWriter for MessagesWriter {
 
 impl EventSink for MessagesWriter {
     fn event(&mut self, event: TurnEvent<'_>) {
-        let is_closed = self.sequencer.broken_call().is_some() && event.is_semantic();
-        if is_closed || self.is_finished() {
+        if !self.state.accepts(&event) {
             return;
         }
         match event {

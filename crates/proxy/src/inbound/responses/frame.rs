@@ -60,7 +60,7 @@ pub(super) fn push_item_place(out: &mut Vec<u8>, id: &str, index: u32) {
     push_output_index(out, index);
 }
 
-/// `output_index`.
+/// The place of an item among all items of the response, counted from 0.
 fn push_output_index(out: &mut Vec<u8>, index: u32) {
     out.extend_from_slice(b",\"output_index\":");
     push_number(out, u64::from(index));

@@ -5,6 +5,19 @@ use serde_json::value::RawValue;
 
 use crate::inbound::wire::json::{push_number, push_string};
 
+/// How one response is wanted.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ResponsesWriterOptions {
+    /// Events are wanted, not one object at the end.
+    pub stream: bool,
+    /// A rough count of the input's tokens, for upstreams that do not count.
+    pub input_tokens: u64,
+    /// The answer is stored, to be continued by a later request.
+    pub stores: bool,
+    /// The text of the answer is a summary that stands for the history.
+    pub compaction: bool,
+}
+
 /// The request's fields as the client sent them, to be echoed in the response object.
 #[derive(Debug, Clone, Default)]
 pub struct Echo {

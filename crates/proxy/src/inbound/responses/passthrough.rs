@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::error::{stream_code, stream_message};
-use super::stream::ResponsesWriterOptions;
+use super::object::ResponsesWriterOptions;
 use crate::inbound::client_behaviour::ClientBehaviour;
 use crate::inbound::wire::json::push_string;
 use crate::inbound::writer::passthrough::{FrameBuffer, Passthrough};

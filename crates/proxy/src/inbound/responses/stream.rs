@@ -3,45 +3,33 @@
 //! Invariant: items do not overlap; sequence numbers have no gaps; there is exactly one terminal event, and nothing after it.
 //! Invariant: a call is only done when its arguments are whole. A text delta allocates nothing.
 
-use latimer_protocol::failure::{Failure, Kind as FailureKind};
-use latimer_protocol::turn::{EventSink, FinishReason, TurnEvent, Usage};
+use latimer_protocol::failure::Failure;
+use latimer_protocol::turn::{EventSink, FinishReason, TurnEvent};
 
 use super::error::{stream_code, stream_message};
+pub use super::object::ResponsesWriterOptions;
 use super::object::{Echo, ResponseObject, Snapshot, usage_json};
 use super::output_items::OutputItems;
 use super::passthrough::ResponsesPassthrough;
 use crate::inbound::wire::json::push_string;
 use crate::inbound::wire::tool_map::ToolMap;
 use crate::inbound::writer::answer::Answer;
-use crate::inbound::writer::calls::{CallIdRule, broken_call_message};
-use crate::inbound::writer::sequencer::{CallDelivery, Sequencer};
-use crate::inbound::writer::{AnswerPhase, ClientWriter, StoredResponse, WriterSeed, estimate_tokens};
+use crate::inbound::writer::calls::{CallIdRule, broken_call};
+use crate::inbound::writer::sequencer::CallDelivery;
+use crate::inbound::writer::{
+    AnswerPhase, ClientWriter, StoredResponse, WriterSeed, WriterState, argument_bytes,
+};
 
 /// Any id of an upstream is handed on: Codex and the SDKs send it back as it is.
 const CALL_IDS: CallIdRule = CallIdRule { prefix: "call_", max_bytes: usize::MAX, visible_ascii: false };
-
-/// How one response is wanted.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ResponsesWriterOptions {
-    /// Events are wanted, not one object at the end.
-    pub stream: bool,
-    /// A rough count of the input's tokens, for upstreams that do not count.
-    pub input_tokens: u64,
-    /// The answer is stored, to be continued by a later request.
-    pub stores: bool,
-    /// The text of the answer is a summary that stands for the history.
-    pub compaction: bool,
-}
 
 /// Writes one response.
 pub struct ResponsesWriter {
     seed: WriterSeed,
     options: ResponsesWriterOptions,
-    phase: AnswerPhase,
-    sequencer: Sequencer,
+    state: WriterState,
     items: OutputItems,
     object: ResponseObject,
-    usage: Usage,
     /// Unix time of the end, in seconds.
     now: u64,
     /// The summary so far, of a compaction.
@@ -54,11 +42,9 @@ impl ResponsesWriter {
     /// A writer for one response. Nothing is written before the first event.
     pub fn new(mut seed: WriterSeed, options: ResponsesWriterOptions, echo: &Echo, tools: ToolMap) -> Self {
         Self {
-            sequencer: Sequencer::new(CallDelivery::Streamed, CALL_IDS, &mut seed),
+            state: WriterState::new(CallDelivery::Streamed, CALL_IDS, &mut seed, options.input_tokens),
             items: OutputItems::new(&seed, tools),
             object: ResponseObject::new(&format!("resp_{}", seed.hex()), seed.created_at, echo),
-            phase: AnswerPhase::Waiting,
-            usage: Usage::default(),
             now: seed.created_at,
             summary: String::new(),
             whole: Vec::new(),
@@ -74,8 +60,7 @@ impl ResponsesWriter {
     }
 
     fn begin(&mut self) {
-        if self.phase == AnswerPhase::Waiting {
-            self.phase = AnswerPhase::Open;
+        if self.state.open() {
             self.in_progress("response.created");
             self.in_progress("response.in_progress");
         }
@@ -94,17 +79,17 @@ impl ResponsesWriter {
         let had_items = self.items.count > 0;
         let is_incomplete = cut.is_some() && !client.fails_incomplete_responses;
         self.items.close_text(if is_incomplete { "incomplete" } else { "completed" });
-        self.sequencer.finish(cut.is_some(), &mut self.items);
+        self.state.sequencer.finish(cut.is_some(), &mut self.items);
         self.items.close_text("completed");
-        let broken = self.sequencer.broken_call();
+        let broken = self.state.sequencer.broken_call();
         match (cut, broken) {
             (Some("max_output_tokens"), None) if client.fails_incomplete_responses && had_items => {
                 self.terminal("response.completed", "completed", None, None);
             }
             (Some(reason), _) => self.terminal("response.incomplete", "incomplete", None, Some(reason)),
             (None, Some(name)) => {
-                let message = broken_call_message(self.items.client_name(name));
-                self.fail(&Failure::new(FailureKind::UpstreamError, message));
+                let failure = broken_call(self.items.client_name(name));
+                self.fail(&failure);
             }
             (None, None) => self.terminal("response.completed", "completed", None, None),
         }
@@ -126,9 +111,8 @@ impl ResponsesWriter {
 
     fn terminal(&mut self, name: &'static str, status: &str, error: Option<&str>, incomplete: Option<&str>) {
         // Codex decides by the usage when to compact, so it is never missing.
-        let input = self.usage.input.unwrap_or(self.options.input_tokens);
-        let output = self.usage.output.unwrap_or_else(|| estimate_tokens(self.items.text_bytes));
-        let usage = usage_json(self.usage, input, output);
+        let output = self.state.output(self.items.text_bytes);
+        let usage = usage_json(self.state.usage, self.state.input(), output);
         let snapshot = Snapshot {
             status,
             completed_at: (status == "completed").then_some(self.now.max(self.seed.created_at)),
@@ -144,7 +128,7 @@ impl ResponsesWriter {
             out.extend_from_slice(whole);
         });
         self.items.events.done();
-        self.phase = AnswerPhase::Finished;
+        self.state.phase = AnswerPhase::Finished;
     }
 }
 
@@ -158,7 +142,7 @@ impl ClientWriter for ResponsesWriter {
     }
 
     fn is_finished(&self) -> bool {
-        self.phase == AnswerPhase::Finished
+        self.state.is_finished()
     }
 
     fn set_time(&mut self, now: u64) {
@@ -167,7 +151,7 @@ impl ClientWriter for ResponsesWriter {
 
     /// Codex counts only typed events as a sign of life.
     fn keep_alive(&mut self) {
-        match self.phase {
+        match self.state.phase {
             AnswerPhase::Waiting => self.begin(),
             AnswerPhase::Open => self.in_progress("response.in_progress"),
             AnswerPhase::Finished => {}
@@ -175,12 +159,9 @@ impl ClientWriter for ResponsesWriter {
     }
 
     /// What is open is closed: text as completed or incomplete, a call as broken.
-    fn fail(&mut self, failure: &Failure) {
-        if self.is_finished() {
-            return;
-        }
+    fn write_failure(&mut self, failure: &Failure) {
         self.begin();
-        self.sequencer.abandon(&mut self.items);
+        self.state.sequencer.abandon(&mut self.items);
         self.items.close_text("incomplete");
         let has_own_codes = self.seed.client.has_own_error_table;
         let mut error = b"{\"code\":".to_vec();
@@ -207,13 +188,12 @@ impl ClientWriter for ResponsesWriter {
 
 impl EventSink for ResponsesWriter {
     fn event(&mut self, event: TurnEvent<'_>) {
-        let is_closed = self.sequencer.broken_call().is_some() && event.is_semantic();
-        if is_closed || self.is_finished() {
+        if !self.state.accepts(&event) {
             return;
         }
         match event {
             TurnEvent::Started => self.begin(),
-            TurnEvent::Usage(usage) => self.usage = usage,
+            TurnEvent::Usage(usage) => self.state.usage = usage,
             TurnEvent::Finished(reason) => self.finish(reason),
             // Frames pass beside the writer.
             TurnEvent::Note(_) | TurnEvent::Frame(_) => {}
@@ -223,11 +203,9 @@ impl EventSink for ResponsesWriter {
                 self.summary.push_str(text);
             }
             item => {
-                if let TurnEvent::CallArguments { json, .. } = &item {
-                    self.items.text_bytes += json.len() as u64;
-                }
+                self.items.text_bytes += argument_bytes(&item);
                 self.begin();
-                self.sequencer.event(item, &mut self.items);
+                self.state.sequencer.event(item, &mut self.items);
             }
         }
     }

@@ -5,7 +5,7 @@ use latimer_protocol::failure::Failure;
 /// An HTTP answer that is an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpError {
-    /// The status.
+    /// Of HTTP, 400 or more.
     pub status: u16,
     /// Seconds for `Retry-After`.
     pub retry_after: Option<u64>,

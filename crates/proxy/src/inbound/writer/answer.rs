@@ -182,7 +182,7 @@ mod tests {
             self.0.extend_from_slice(b"ping\n");
         }
 
-        fn fail(&mut self, _: &Failure) {
+        fn write_failure(&mut self, _: &Failure) {
             self.0.extend_from_slice(b"failed\n");
         }
 

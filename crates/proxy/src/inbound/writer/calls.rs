@@ -1,5 +1,6 @@
 //! One call of an answer: its id, its arguments, and when they are complete.
 
+use latimer_protocol::failure::{Failure, Kind};
 use std::collections::HashSet;
 use std::fmt;
 
@@ -96,6 +97,11 @@ impl CallIds {
 /// What a client is told of a call that could not be handed on.
 pub(in crate::inbound) fn broken_call_message(name: &str) -> String {
     format!("the model called `{name}` with arguments that are not JSON, so the call was not passed on")
+}
+
+/// How an answer ends whose call could not be handed on.
+pub(in crate::inbound) fn broken_call(name: &str) -> Failure {
+    Failure::new(Kind::UpstreamError, broken_call_message(name))
 }
 
 /// The text is one complete JSON object that every reader of JSON reads: no half of a surrogate pair, no number out of range. White

@@ -11,8 +11,10 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use latimer_protocol::failure::Failure;
-use latimer_protocol::turn::{EventSink, Seal};
+use latimer_protocol::turn::{EventSink, Seal, TurnEvent, Usage};
 
+use self::calls::CallIdRule;
+use self::sequencer::{CallDelivery, Sequencer};
 use super::client_behaviour::ClientBehaviour;
 
 /// Writes the answer to one turn in a client's protocol: turn events in, bytes out.
@@ -46,7 +48,14 @@ pub trait ClientWriter: EventSink + Send {
     fn keep_alive(&mut self);
 
     /// Ends the answer with a failure; does nothing once it has ended.
-    fn fail(&mut self, failure: &Failure);
+    fn fail(&mut self, failure: &Failure) {
+        if !self.is_finished() {
+            self.write_failure(failure);
+        }
+    }
+
+    /// Writes the failure that ends the answer, behind what is open. Called by [`ClientWriter::fail`] alone.
+    fn write_failure(&mut self, failure: &Failure);
 
     /// How the answer failed where only its writer could know, as with a call that came out broken. A client that wants one object
     /// then gets an HTTP status instead.
@@ -111,6 +120,65 @@ pub(super) enum AnswerPhase {
     Open,
     /// The terminal event was written.
     Finished,
+}
+
+/// What every writer keeps whose protocol takes one item at a time.
+pub(super) struct WriterState {
+    /// How far the answer is.
+    pub(super) phase: AnswerPhase,
+    /// Puts the items in order.
+    pub(super) sequencer: Sequencer,
+    /// What the upstream counted so far.
+    pub(super) usage: Usage,
+    /// A rough count of the input's tokens, for upstreams that do not count.
+    input_tokens: u64,
+}
+
+impl WriterState {
+    /// The state before the first event.
+    pub(super) fn new(
+        delivery: CallDelivery,
+        ids: CallIdRule,
+        seed: &mut WriterSeed,
+        input_tokens: u64,
+    ) -> Self {
+        let sequencer = Sequencer::new(delivery, ids, seed);
+        Self { phase: AnswerPhase::Waiting, sequencer, usage: Usage::default(), input_tokens }
+    }
+
+    /// Opens the answer; true the first time, when its first event is to be written.
+    pub(super) fn open(&mut self) -> bool {
+        let is_first = self.phase == AnswerPhase::Waiting;
+        if is_first {
+            self.phase = AnswerPhase::Open;
+        }
+        is_first
+    }
+
+    /// True once the terminal event was written.
+    pub(super) fn is_finished(&self) -> bool {
+        self.phase == AnswerPhase::Finished
+    }
+
+    /// Whether an event still has a place in the answer: nothing follows its end, and behind a broken call only the end does.
+    pub(super) fn accepts(&self, event: &TurnEvent<'_>) -> bool {
+        !self.is_finished() && (self.sequencer.broken_call().is_none() || !event.is_semantic())
+    }
+
+    /// Tokens of the input, as counted or estimated.
+    pub(super) fn input(&self) -> u64 {
+        self.usage.input.unwrap_or(self.input_tokens)
+    }
+
+    /// Tokens of the output, as counted, or estimated for this much text.
+    pub(super) fn output(&self, text_bytes: u64) -> u64 {
+        self.usage.output.unwrap_or_else(|| estimate_tokens(text_bytes))
+    }
+}
+
+/// How many bytes of arguments an event holds: they count as output.
+pub(super) fn argument_bytes(event: &TurnEvent<'_>) -> u64 {
+    if let TurnEvent::CallArguments { json, .. } = event { json.len() as u64 } else { 0 }
 }
 
 /// Tokens of the output, estimated at four bytes each, for an upstream that does not count.

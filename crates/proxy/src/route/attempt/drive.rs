@@ -16,7 +16,8 @@ use super::gate::{Gate, UsageSum};
 use super::platform::{Platform, Process};
 use super::policy::{self, Facts, Verdict};
 use super::state::{
-    AttemptRequest, Committed, FollowUp, OpeningFollowUp, Phase, Progress, Read, Reading, State, Uncommitted,
+    AttemptPhase, AttemptRequest, Committed, FollowUp, OpeningFollowUp, Progress, Read, Reading, State,
+    Uncommitted,
 };
 use crate::clock::Clocks;
 use crate::route::endpoint_set::{OpenCount, RouteTarget, TurnOutcome};
@@ -144,32 +145,36 @@ impl<P: Platform> Attempts<P> {
     fn poll_uncommitted(
         &mut self,
         turn: Box<Uncommitted>,
-        phase: Phase<P::Sleep>,
+        phase: AttemptPhase<P::Sleep>,
         cx: &mut Context<'_>,
         sink: &mut dyn EventSink,
     ) -> Next<P::Sleep> {
         match phase {
-            Phase::Waiting(mut sleep) => match Pin::new(&mut sleep).poll(cx) {
-                Poll::Pending => (State::Uncommitted(turn, Phase::Waiting(sleep)), Step::Pending),
+            AttemptPhase::Waiting(mut sleep) => match Pin::new(&mut sleep).poll(cx) {
+                Poll::Pending => (State::Uncommitted(turn, AttemptPhase::Waiting(sleep)), Step::Pending),
                 Poll::Ready(()) => (self.send(turn), Step::Again),
             },
-            Phase::Opening(mut opening) => match (opening.as_mut().poll(cx), &turn.prepared) {
-                (Poll::Pending, _) => (State::Uncommitted(turn, Phase::Opening(opening)), Step::Pending),
+            AttemptPhase::Opening(mut opening) => match (opening.as_mut().poll(cx), &turn.prepared) {
+                (Poll::Pending, _) => {
+                    (State::Uncommitted(turn, AttemptPhase::Opening(opening)), Step::Pending)
+                }
                 (Poll::Ready(Err(refused)), _) => self.failed(turn, refused),
                 (Poll::Ready(Ok(answer)), Some(prepared)) => {
                     let reading = prepared.reading(answer);
-                    (State::Uncommitted(turn, Phase::Reading(reading)), Step::Again)
+                    (State::Uncommitted(turn, AttemptPhase::Reading(reading)), Step::Again)
                 }
                 (Poll::Ready(Ok(_)), None) => (self.send(turn), Step::Again),
             },
-            Phase::FollowingUp(mut question) => match question.opening.as_mut().poll(cx) {
-                Poll::Pending => (State::Uncommitted(turn, Phase::FollowingUp(question)), Step::Pending),
+            AttemptPhase::FollowingUp(mut question) => match question.opening.as_mut().poll(cx) {
+                Poll::Pending => {
+                    (State::Uncommitted(turn, AttemptPhase::FollowingUp(question)), Step::Pending)
+                }
                 Poll::Ready(Ok(answer)) => {
-                    (State::Uncommitted(turn, Phase::Reading(question.reading(answer))), Step::Again)
+                    (State::Uncommitted(turn, AttemptPhase::Reading(question.reading(answer))), Step::Again)
                 }
                 Poll::Ready(Err(refused)) => self.not_followed_up(*question, refused.failure, sink),
             },
-            Phase::Reading(reading) => self.read_uncommitted(turn, reading, cx, sink),
+            AttemptPhase::Reading(reading) => self.read_uncommitted(turn, reading, cx, sink),
         }
     }
 
@@ -185,7 +190,7 @@ impl<P: Platform> Attempts<P> {
         let seen = gate.seen;
         self.is_writer_started |= seen.is_started;
         let Poll::Ready(read) = read else {
-            return (State::Uncommitted(turn, Phase::Reading(reading)), Step::Pending);
+            return (State::Uncommitted(turn, AttemptPhase::Reading(reading)), Step::Pending);
         };
         self.take_repairs(&reading);
         if let Some(failure) = seen.failure {
@@ -203,9 +208,11 @@ impl<P: Platform> Attempts<P> {
         }
         match read {
             Read::FollowUp(question) => {
-                (State::Uncommitted(turn, Phase::FollowingUp(self.follow_up(*question))), Step::Again)
+                (State::Uncommitted(turn, AttemptPhase::FollowingUp(self.follow_up(*question))), Step::Again)
             }
-            Read::More => (State::Uncommitted(turn, Phase::Reading(reading)), Step::Progress(Progress::More)),
+            Read::More => {
+                (State::Uncommitted(turn, AttemptPhase::Reading(reading)), Step::Progress(Progress::More))
+            }
             Read::Ended => self.ended(seen.finish.as_ref()),
         }
     }
@@ -411,7 +418,7 @@ impl<P: Platform> Attempts<P> {
         if wait.is_zero() {
             return (self.send(turn), Step::Again);
         }
-        (State::Uncommitted(turn, Phase::Waiting(self.platform.sleep(wait))), Step::Again)
+        (State::Uncommitted(turn, AttemptPhase::Waiting(self.platform.sleep(wait))), Step::Again)
     }
 
     /// The next target of the route.

@@ -7,7 +7,7 @@ use latimer_adapters::repair::{RepairLevel, RepairPlan};
 
 use super::drive::Attempts;
 use super::platform::Platform;
-use super::state::{AttemptRequest, Phase, Prepared, State, Uncommitted};
+use super::state::{AttemptPhase, AttemptRequest, Prepared, State, Uncommitted};
 use crate::clock::Clocks;
 use crate::route::endpoint_set::{OpenCount, RouteTarget, TurnOutcome};
 use crate::route::pool::PoolEntry;
@@ -44,7 +44,7 @@ impl<P: Platform> Attempts<P> {
         let opening = self.platform.open(runtime, Arc::clone(&prepared.request), entry);
         turn.sent_at = now.now;
         turn.prepared = Some(prepared);
-        State::Uncommitted(turn, Phase::Opening(opening))
+        State::Uncommitted(turn, AttemptPhase::Opening(opening))
     }
 
     /// The request in the words of the current target.

@@ -52,7 +52,7 @@ pub enum Progress {
 /// Where a turn stands. `S` is a wait under way.
 pub(super) enum State<S> {
     /// The client has seen nothing.
-    Uncommitted(Box<Uncommitted>, Phase<S>),
+    Uncommitted(Box<Uncommitted>, AttemptPhase<S>),
     /// The client has seen something.
     Committed(Committed),
     /// The client has been told how the turn ended.
@@ -86,7 +86,7 @@ impl Uncommitted {
 }
 
 /// What is under way while nothing was shown.
-pub(super) enum Phase<S> {
+pub(super) enum AttemptPhase<S> {
     /// A pause before the next attempt.
     Waiting(S),
     /// The request is being sent.

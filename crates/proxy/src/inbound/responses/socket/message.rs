@@ -16,7 +16,7 @@ const CONNECTION_LIMIT: &str = "websocket_connection_limit_reached";
 /// Headers that Codex sends when it connects, and again in the metadata of each request.
 const TURN_HEADERS: &str = "x-codex-";
 
-/// One message.
+/// What a client sends over a connection, one to a text message.
 #[derive(Debug)]
 pub enum ClientMessage {
     /// A turn is asked for.
@@ -25,7 +25,7 @@ pub enum ClientMessage {
     Processed,
 }
 
-/// `response.create`.
+/// The message `response.create`: a request, with what concerns the connection beside it.
 #[derive(Debug)]
 pub struct ResponseCreate {
     /// The request as `POST /v1/responses` takes it, always for a stream.
