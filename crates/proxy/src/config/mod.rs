@@ -13,7 +13,6 @@ pub mod schema;
 pub mod state;
 pub mod watch;
 
-pub use crate::store::usage::Price;
 pub use login::Login;
 pub use route::RouteError;
 
@@ -248,6 +247,17 @@ pub enum Strategy {
     LeastBusy,
     /// The best by latency, failures, price and priority.
     Score,
+}
+
+/// The price of a model, in millionths of a US dollar for a million tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Price {
+    /// Input that was not cached.
+    pub input: Option<u64>,
+    /// Input read from a cache; as other input without it.
+    pub cached: Option<u64>,
+    /// All output, thoughts included.
+    pub output: Option<u64>,
 }
 
 /// One model of an endpoint.

@@ -1,7 +1,7 @@
 //! In which order the targets of a route are tried. Pure.
 
+use crate::config::Price;
 use crate::config::Strategy;
-use crate::store::usage::Price;
 
 /// One target at this moment.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -8,6 +8,8 @@ use serde::Serialize;
 
 use super::database::read_only;
 
+use crate::config::Price;
+
 /// One turn.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct UsageRow {
@@ -216,17 +218,6 @@ fn percentile(values: &mut [u64], percent: usize) -> u64 {
     values.sort_unstable();
     let place = (values.len() * percent).div_ceil(100).saturating_sub(1);
     values.get(place).copied().unwrap_or(0)
-}
-
-/// The price of a model, in millionths of a US dollar for a million tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Price {
-    /// Input that was not cached.
-    pub input: Option<u64>,
-    /// Input read from a cache; as other input without it.
-    pub cached: Option<u64>,
-    /// A million output tokens, in US dollars.
-    pub output: Option<u64>,
 }
 
 /// What a turn cost in US dollars; `None` without a price, or without tokens.

@@ -10,11 +10,12 @@ use tracing::{Span, field};
 
 use super::Recording;
 use crate::clock;
+use crate::config::Price;
 use crate::lifecycle::open_turns::OpenTurn;
 use crate::lifecycle::traces::MAX_NOTES;
 use crate::route::attempt::Attempts;
 use crate::store::Store;
-use crate::store::usage::{Price, UsageRow, cost};
+use crate::store::usage::{UsageRow, cost};
 use crate::store::warn::CacheMonitor;
 use crate::sync::lock;
 
