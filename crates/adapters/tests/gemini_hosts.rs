@@ -301,7 +301,7 @@ async fn a_host_that_limits_is_not_asked_first_any_more() {
     answer(&gemini, "gemini-3-flash", &account).await.expect_err("neither answers");
     let lines = answer(&gemini, "gemini-3-flash", &account).await.expect("the left one answers");
     assert_eq!(lines[1], "text \"left\"");
-    assert_eq!((left.asked(), right.asked()), (3, 2));
+    assert_eq!((left.request_count(), right.request_count()), (3, 2));
 }
 
 #[tokio::test]
@@ -322,10 +322,10 @@ async fn a_refused_login_says_how_to_log_in() {
         let gemini = Gemini::new(client(&host(&left)), flavour, options);
         let refused = answer(&gemini, "gemini-3-flash", &account(Some("p"))).await.expect_err("refused");
         assert!(refused.failure.message.ends_with(words), "{}", refused.failure);
-        assert_eq!((refused.failure.kind, right.asked()), (Kind::Unauthorized, 0));
+        assert_eq!((refused.failure.kind, right.request_count()), (Kind::Unauthorized, 0));
         let prepared = gemini.prepare(&TurnInput::new(&turn("gemini-3-flash"), &Limitations::default()));
         let nobody = gemini.open(&prepared, None).await.expect_err("nobody");
-        assert_eq!((nobody.failure.kind, left.asked()), (Kind::Unauthorized, 1), "nothing is sent");
+        assert_eq!((nobody.failure.kind, left.request_count()), (Kind::Unauthorized, 1), "nothing is sent");
     }
 }
 
@@ -360,7 +360,7 @@ async fn an_old_version_is_looked_up_once() {
     };
     let gemini = Gemini::new(client(&host(&left)), Flavour::Antigravity, options);
     answer(&gemini, "gemini-3-flash", &account(Some("p"))).await.expect("answered at the second try");
-    assert_eq!((left.asked(), right.asked()), (2, 2));
+    assert_eq!((left.request_count(), right.request_count()), (2, 2));
     let requests = right.requests();
     let agent = requests[1].header("user-agent").expect("an agent");
     assert!(agent.starts_with("antigravity/7.8.9 "), "{agent}");
@@ -379,5 +379,8 @@ async fn a_version_is_not_too_old_where_one_host_says_something_else() {
     };
     let gemini = Gemini::new(client(&host(&left)), Flavour::Antigravity, options);
     let refused = answer(&gemini, "gemini-3-flash", &account(Some("p"))).await.expect_err("nobody answers");
-    assert_eq!((refused.failure.kind, left.asked(), right.asked()), (Kind::ModelNotFound, 1, 1));
+    assert_eq!(
+        (refused.failure.kind, left.request_count(), right.request_count()),
+        (Kind::ModelNotFound, 1, 1)
+    );
 }

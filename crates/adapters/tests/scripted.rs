@@ -44,7 +44,7 @@ async fn answers_come_in_order_and_the_last_repeats() {
         assert!(got.contains(&format!("{{\"content\":\"{want}\"}}")), "{got}");
         assert!(got.ends_with("data: [DONE]\n\n"), "{got}");
     }
-    assert_eq!((provider.asked(), provider.requests().len(), provider.disconnects()), (3, 3, 0));
+    assert_eq!((provider.request_count(), provider.requests().len(), provider.disconnects()), (3, 3, 0));
 }
 
 #[tokio::test]

@@ -336,7 +336,7 @@ async fn a_stale_connection_is_replaced_once_only() {
     ask(&http, &provider).await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     let failure = post(&http, &provider, Duration::from_secs(5)).await.expect_err("closed twice");
-    assert_eq!((failure.kind, provider.asked()), (Kind::Interrupted, 3));
+    assert_eq!((failure.kind, provider.request_count()), (Kind::Interrupted, 3));
 }
 
 #[tokio::test]
@@ -346,7 +346,7 @@ async fn redirects_are_answers() {
     let provider = provider([redirect]).await;
     let answer = post(&client(), &provider, Duration::from_secs(5)).await.expect("an answer");
     assert_eq!(answer.status, 307);
-    assert_eq!((provider.asked(), elsewhere.connections()), (1, 0));
+    assert_eq!((provider.request_count(), elsewhere.connections()), (1, 0));
 }
 
 #[tokio::test]
@@ -389,5 +389,5 @@ async fn model_lists_are_asked_for_with_get() {
     let body = read_error_body(answer.body, 64 * 1024, Duration::from_secs(1)).await;
     let list: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
     assert_eq!(list["data"][0]["id"], "scripted");
-    assert_eq!(provider.asked(), 0, "a model list is no turn");
+    assert_eq!(provider.request_count(), 0, "a model list is no turn");
 }

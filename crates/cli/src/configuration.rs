@@ -152,8 +152,8 @@ mod tests {
     #[test]
     fn the_state_directory_is_made() {
         let dir = tempfile::tempdir().expect("a directory");
-        let made = paths(dir.path(), "").state_dir().expect("made");
-        assert!(made.is_dir() && made == dir.path().join("state"));
+        let created = paths(dir.path(), "").state_dir().expect("made");
+        assert!(created.is_dir() && created == dir.path().join("state"));
     }
 
     #[test]

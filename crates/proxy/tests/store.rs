@@ -73,7 +73,7 @@ async fn two_writers_share_a_file() {
     });
     stores.iter().for_each(Store::flush);
     let lines = report(&dir.path().join(FILE), GroupBy::Endpoint, 0).expect("a report").lines;
-    assert_eq!(lines[0].turns, 1000 - stores.iter().map(Store::lost).sum::<u64>());
+    assert_eq!(lines[0].turns, 1000 - stores.iter().map(Store::lost_rows).sum::<u64>());
 }
 
 #[tokio::test]

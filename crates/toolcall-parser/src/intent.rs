@@ -94,11 +94,11 @@ impl fmt::Display for Rule {
     }
 }
 
-/// Proposes a call for an answer that has none. `wish` is the text of a block that asked for exploration.
-pub fn propose(text: &str, wish: Option<&str>, memory: &Memory, options: &Options) -> Option<Proposal> {
+/// Proposes a call for an answer that has none. `requested` is the text of a block that asked for exploration.
+pub fn propose(text: &str, requested: Option<&str>, memory: &Memory, options: &Options) -> Option<Proposal> {
     let shell = Shell::only(options)?;
-    let (command, rule) = match wish {
-        Some(wish) => (fetch(urls(wish).into_iter().next()?.as_str(), memory)?, Rule::Url),
+    let (command, rule) = match requested {
+        Some(requested) => (fetch(urls(requested).into_iter().next()?.as_str(), memory)?, Rule::Url),
         None => plan(text, memory)?,
     };
     let mut arguments = String::from("{");

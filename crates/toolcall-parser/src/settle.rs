@@ -98,10 +98,10 @@ fn tool<'o>(name: &str, options: &'o Options) -> Option<(&'o Tool, Option<Shell<
 
 /// True when a call by this name may be made, or is a wish we know.
 pub(crate) fn known(name: &str, options: &Options) -> bool {
-    tool(name, options).is_some() || wish(name).is_some()
+    tool(name, options).is_some() || request_kind(name).is_some()
 }
 
-fn wish(name: &str) -> Option<RequestKind> {
+fn request_kind(name: &str) -> Option<RequestKind> {
     match name {
         "explore" | "explore_agent" => Some(RequestKind::Explore),
         "require_escalation" | "request_escalation_permission" => Some(RequestKind::Escalation),
@@ -115,7 +115,7 @@ pub(crate) fn settle(options: &Options, dialect: Dialect, raw: RawCall<'_>) -> S
     let refuse =
         |kind| SettledCall::Refused(Problem { dialect, kind, name: Some(name.clone().into_owned()) });
     let Some((tool, shell, alias)) = tool(&name, options) else {
-        return match wish(&name) {
+        return match request_kind(&name) {
             Some(kind) => SettledCall::Request(Request { kind, body: words(body) }),
             None => refuse(ProblemKind::Undeclared),
         };

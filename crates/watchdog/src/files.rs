@@ -81,7 +81,7 @@ pub struct RotatingLog {
     path: PathBuf,
     file: Option<File>,
     size: u64,
-    lost: u64,
+    lost_lines: u64,
 }
 
 impl RotatingLog {
@@ -94,7 +94,7 @@ impl RotatingLog {
     pub fn open(path: PathBuf) -> Self {
         let file = append_private(&path).ok();
         let size = file.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |metadata| metadata.len());
-        Self { path, file, size, lost: 0 }
+        Self { path, file, size, lost_lines: 0 }
     }
 
     /// Appends a line.
@@ -112,13 +112,13 @@ impl RotatingLog {
         if written {
             self.size += bytes;
         } else {
-            self.lost += 1;
+            self.lost_lines += 1;
         }
     }
 
     /// Lines that could not be written.
-    pub fn lost(&self) -> u64 {
-        self.lost
+    pub fn lost_lines(&self) -> u64 {
+        self.lost_lines
     }
 
     fn rotate(&mut self) {
@@ -189,9 +189,9 @@ mod tests {
         let sizes =
             fs::read_dir(dir.path()).expect("listed").map(|entry| entry.expect("an entry").metadata());
         assert!(sizes.into_iter().all(|metadata| metadata.expect("sized").len() <= RotatingLog::FULL));
-        assert_eq!(log.lost(), 0);
+        assert_eq!(log.lost_lines(), 0);
         let mut nowhere = RotatingLog::open(dir.path().join("none/proxy.log"));
         nowhere.line("x");
-        assert_eq!(nowhere.lost(), 1);
+        assert_eq!(nowhere.lost_lines(), 1);
     }
 }

@@ -172,7 +172,7 @@ mod tests {
             record.incidents.seen(&pattern, at);
             record.incidents.tried(&pattern, Remedy::RetryNow, Proposer::Rule, number % 2 == 0, at);
         }
-        record.ledger.asked(Time::from_secs(1_700_000_000));
+        record.ledger.record_question(Time::from_secs(1_700_000_000));
         record.ledger.answered(800, 100, Some(420));
         record
     }

@@ -219,8 +219,8 @@ fn safe_id<'s>(id: &str) -> Cow<'s, str> {
         return Cow::Owned(id.to_owned());
     }
     let hash = wording::fnv1a(wording::FNV_SEED, id.bytes());
-    let kept: String = id.chars().map(|c| if fits(c) { c } else { '_' }).take(40).collect();
-    Cow::Owned(format!("{kept}_{hash:016x}"))
+    let fitting: String = id.chars().map(|c| if fits(c) { c } else { '_' }).take(40).collect();
+    Cow::Owned(format!("{fitting}_{hash:016x}"))
 }
 
 #[cfg(test)]

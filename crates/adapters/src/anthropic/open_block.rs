@@ -85,10 +85,10 @@ impl OpenBlock {
     /// The hot path: nothing is allocated but room for what must be kept.
     pub(super) fn delta(&mut self, delta: &MessagesDelta<'_>, sink: &mut dyn EventSink) {
         match &mut self.kind {
-            BlockState::Text(kept) => {
+            BlockState::Text(collected) => {
                 if let Some(text) = delta.text.some() {
-                    if let Some(kept) = kept {
-                        kept.push_str(text);
+                    if let Some(collected) = collected {
+                        collected.push_str(text);
                     }
                     sink.event(TurnEvent::Text(text));
                 }
@@ -113,8 +113,8 @@ impl OpenBlock {
     /// The block is over. Gives it as it would be sent back, where it may go back in the same answer.
     pub(super) fn end(self, owner: &Owner, sink: &mut dyn EventSink) -> Option<Value> {
         match self.kind {
-            BlockState::Text(kept) => {
-                kept.filter(|text| !text.is_empty()).map(|text| json!({ "type": "text", "text": text }))
+            BlockState::Text(collected) => {
+                collected.filter(|text| !text.is_empty()).map(|text| json!({ "type": "text", "text": text }))
             }
             BlockState::Thinking { text, signature } => {
                 // Without a signature the thoughts may not go back (fixture anthropic/thinking-without-signature.sse).

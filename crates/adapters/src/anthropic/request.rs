@@ -123,11 +123,11 @@ fn may_think(messages: &[MessagesMessage<'_>]) -> bool {
     if !going_on {
         return true;
     }
-    let asked = messages
+    let last_question = messages
         .iter()
         .rposition(|message| message.role == "user" && !message.content.iter().any(is_result))
         .map_or(0, |place| place + 1);
-    messages.iter().skip(asked).filter(|message| message.role == "assistant").all(|message| {
+    messages.iter().skip(last_question).filter(|message| message.role == "assistant").all(|message| {
         matches!(message.content.first(), Some(MessagesBlockParam::Own(_)))
             || !message.content.iter().any(|block| matches!(block, MessagesBlockParam::ToolUse { .. }))
     })

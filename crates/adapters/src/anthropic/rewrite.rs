@@ -55,8 +55,9 @@ fn system(raw: &RawValue) -> Cow<'_, str> {
     let Ok(blocks) = serde_json::from_str::<Vec<&RawValue>>(raw.get()) else {
         return Cow::Borrowed(raw.get());
     };
-    let kept: Vec<&str> = blocks.iter().filter(|block| !billed(block)).map(|block| block.get()).collect();
-    Cow::Owned(format!("[{}]", kept.join(",")))
+    let remaining: Vec<&str> =
+        blocks.iter().filter(|block| !billed(block)).map(|block| block.get()).collect();
+    Cow::Owned(format!("[{}]", remaining.join(",")))
 }
 
 #[derive(Deserialize)]

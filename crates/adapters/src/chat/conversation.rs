@@ -309,7 +309,7 @@ fn append<'a>(content: &mut ChatContent<'a>, more: ChatContent<'a>) {
     };
     *content = match (std::mem::take(content), more) {
         (ChatContent::Null, more) => more,
-        (kept, ChatContent::Null) => kept,
+        (content, ChatContent::Null) => content,
         (ChatContent::Text(first), ChatContent::Text(second)) => {
             ChatContent::Text(Cow::Owned(format!("{first}\n\n{second}")))
         }

@@ -96,12 +96,12 @@ mod tests {
                 "{status} {body}"
             );
         }
-        let told = classify(&ErrorContext::new(403, cases[0].1.as_bytes(), "lab", "m")).message;
-        assert!(told.contains("1.4.0") && told.contains("options.command_code_version"), "{told}");
-        let kept =
+        let message = classify(&ErrorContext::new(403, cases[0].1.as_bytes(), "lab", "m")).message;
+        assert!(message.contains("1.4.0") && message.contains("options.command_code_version"), "{message}");
+        let other =
             classify(&ErrorContext::new(422, br#"{"error":"zero retention unavailable"}"#, "lab", "m"))
                 .message;
-        assert!(kept.contains("options.zero_retention"), "{kept}");
+        assert!(other.contains("options.zero_retention"), "{other}");
         assert_eq!(stream_error(r#"{"code":"upgrade_required"}"#, "lab", "m").kind, Kind::Forbidden);
         assert_eq!(stream_error("\"boom\"", "lab", "m").message, "lab: boom");
         assert_eq!(

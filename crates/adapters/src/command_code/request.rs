@@ -252,16 +252,16 @@ mod tests {
     use serde_json::value::RawValue;
 
     fn turn() -> TurnRequest {
-        let said = |role: Role, text: &str| {
+        let message_of = |role: Role, text: &str| {
             Item::Message(Message { role, content: vec![Content::Text(text.into())] })
         };
         let schema = r#"{"type":"object","properties":{"cmd":{"type":"string"}},"required":["cmd"]}"#;
         TurnRequest {
             model: "deepseek/deepseek-v4-flash".into(),
             items: vec![
-                said(Role::System, "Be brief."),
-                said(Role::User, "list"),
-                said(Role::Assistant, "I will."),
+                message_of(Role::System, "Be brief."),
+                message_of(Role::User, "list"),
+                message_of(Role::Assistant, "I will."),
                 Item::Call(Call {
                     id: CallId::from("c1"),
                     name: "shell".into(),
@@ -271,7 +271,7 @@ mod tests {
                     id: CallId::from("c1"),
                     content: vec![Content::Text("x".repeat(9000))],
                 }),
-                said(Role::User, "and now?"),
+                message_of(Role::User, "and now?"),
             ],
             tools: vec![Tool {
                 name: "shell".into(),
@@ -324,8 +324,8 @@ mod tests {
                 && first.ends_with("list"),
             "{first}"
         );
-        let said = messages[1]["content"].as_str().expect("text");
-        let line = said.lines().last().expect("a line");
+        let content = messages[1]["content"].as_str().expect("text");
+        let line = content.lines().last().expect("a line");
         assert!(line.starts_with(r#"{"type":"tool-call","id":"c1","name":"shell""#), "{line}");
         assert!(
             messages[2]["content"]

@@ -46,11 +46,11 @@ fn uuid<'a>(texts: &(impl Iterator<Item = &'a str> + Clone)) -> String {
 mod tests {
     use super::*;
 
-    fn turn(name: Option<&str>, said: &[(Role, &str)]) -> String {
+    fn turn(name: Option<&str>, messages: &[(Role, &str)]) -> String {
         let message = |(role, text): &(Role, &str)| {
             Item::Message(Message { role: *role, content: vec![Content::Text((*text).into())] })
         };
-        let items = said.iter().map(message).collect();
+        let items = messages.iter().map(message).collect();
         of(&TurnRequest { conversation: name.map(str::to_owned), items, ..TurnRequest::default() })
     }
 

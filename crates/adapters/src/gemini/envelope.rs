@@ -79,16 +79,16 @@ mod tests {
 
     #[test]
     fn a_conversation_keeps_its_name() {
-        let said = |text: &str| {
+        let message_of = |text: &str| {
             Item::Message(Message { role: Role::User, content: vec![Content::Text(text.into())] })
         };
         let turn = |items: Vec<Item>| TurnRequest { items, ..TurnRequest::default() };
-        let (one, two) = (turn(vec![said("a")]), turn(vec![said("a"), said("b")]));
+        let (one, two) = (turn(vec![message_of("a")]), turn(vec![message_of("a"), message_of("b")]));
         let body = |turn: &TurnRequest| {
             String::from_utf8(with_session(b"{\"contents\":[]}", Flavour::Antigravity, turn)).expect("text")
         };
         assert_eq!(body(&one), body(&two));
-        assert_ne!(body(&one), body(&turn(vec![said("c")])));
+        assert_ne!(body(&one), body(&turn(vec![message_of("c")])));
         let value: Value = serde_json::from_str(&body(&one)).expect("JSON");
         assert!(value["sessionId"].as_str().is_some_and(|id| id.starts_with('-') && id.len() > 10));
         assert!(value["contents"].is_array());

@@ -57,9 +57,9 @@ const EFFORTS: [(&str, &str, &str, i32, i32, i32); 8] = [
 /// The least a Pro of 2.5 thinks: it cannot be off.
 const LEAST_OF_PRO: i32 = 128;
 
-/// `thinkingConfig` for an effort; `None` where the model has no such switch. `asked` is the name people know the model by.
+/// `thinkingConfig` for an effort; `None` where the model has no such switch. `requested` is the name people know the model by.
 pub(super) fn thinking(
-    asked: &str,
+    requested: &str,
     model: &str,
     effort: &str,
     antigravity: bool,
@@ -82,7 +82,7 @@ pub(super) fn thinking(
             Some(GeminiThinkingConfig::Budget { include_thoughts: is_on, thinking_budget: at_least(budget) })
         }
         // One id may stand for the thinking and the plain form: then the name that was asked for tells.
-        Family::Claude if is_on && [asked, model].iter().any(|name| thinks(name)) => {
+        Family::Claude if is_on && [requested, model].iter().any(|name| thinks(name)) => {
             Some(GeminiThinkingConfig::Claude { include_thoughts: true, thinking_budget: claude_budget })
         }
         _ => None,
@@ -138,8 +138,8 @@ mod tests {
     use serde_json::{Value, json};
 
     /// What goes over the wire; null where there is no switch.
-    fn wire(asked: &str, model: &str, effort: &str, antigravity: bool) -> Value {
-        serde_json::to_value(thinking(asked, model, effort, antigravity)).expect("JSON")
+    fn wire(requested: &str, model: &str, effort: &str, antigravity: bool) -> Value {
+        serde_json::to_value(thinking(requested, model, effort, antigravity)).expect("JSON")
     }
 
     #[test]
@@ -187,8 +187,8 @@ mod tests {
             let got = wire(model, model, effort, antigravity);
             assert_eq!(got, want, "{model} {effort} {antigravity}");
         }
-        let asked = wire("claude-sonnet-4.6-thinking", "claude-sonnet-4-6", "medium", true);
-        assert_eq!(asked, claude(16_384), "the name that was asked for tells");
+        let requested = wire("claude-sonnet-4.6-thinking", "claude-sonnet-4-6", "medium", true);
+        assert_eq!(requested, claude(16_384), "the name that was asked for tells");
     }
 
     #[test]

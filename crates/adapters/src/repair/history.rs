@@ -102,10 +102,10 @@ mod tests {
 
     #[test]
     fn commands_are_made_three_times_in_a_row_at_most() {
-        let made = || call("call_synthesised_0", "{}");
-        assert!(may_synthesise(&turn(vec![made(), made()])));
-        assert!(!may_synthesise(&turn(vec![made(), made(), made()])));
-        assert!(may_synthesise(&turn(vec![made(), made(), made(), call("own", "{}")])));
+        let synthesised = || call("call_synthesised_0", "{}");
+        assert!(may_synthesise(&turn(vec![synthesised(), synthesised()])));
+        assert!(!may_synthesise(&turn(vec![synthesised(), synthesised(), synthesised()])));
+        assert!(may_synthesise(&turn(vec![synthesised(), synthesised(), synthesised(), call("own", "{}")])));
     }
 
     #[test]

@@ -169,7 +169,7 @@ impl NativeCall {
             Ok(call) => {
                 context.state.repairs += u32::from(!call.repairs.is_empty());
                 if context.state.is_repeated(&call) {
-                    let note = RepairNote::RepeatedCall { name: call.name.clone(), made: true };
+                    let note = RepairNote::RepeatedCall { name: call.name.clone(), is_made: true };
                     context.sink.event(TurnEvent::Note(note.into()));
                 }
                 for note in note::mended(&call) {

@@ -130,7 +130,7 @@ impl RepairState {
             Event::Text(text) => self.text(text, sink),
             Event::Reasoning(text) => sink.event(TurnEvent::Reasoning(text)),
             Event::CallEnded { call, text, .. } if self.is_repeated(call) => {
-                let note = RepairNote::RepeatedCall { name: call.name.clone(), made: false };
+                let note = RepairNote::RepeatedCall { name: call.name.clone(), is_made: false };
                 sink.event(TurnEvent::Note(note.into()));
                 self.shows_markup = true;
                 self.text(text, sink);

@@ -121,7 +121,7 @@ impl Rewriter<'_> {
         let Ok(tools) = serde_json::from_str::<Vec<&RawValue>>(raw.get()) else {
             return Some(Cow::Borrowed(raw.get()));
         };
-        let mut kept = Vec::with_capacity(tools.len());
+        let mut remaining = Vec::with_capacity(tools.len());
         for tool in &tools {
             let kind = kind(tool);
             match kind.as_deref() {
@@ -130,25 +130,25 @@ impl Rewriter<'_> {
                         return None;
                     }
                     self.learnable(Limitation::NoStrict);
-                    kept.push(tool.get());
+                    remaining.push(tool.get());
                 }
                 Some("custom") => {
                     if !self.profile.custom_tools {
                         return None;
                     }
                     self.learnable(Limitation::NoCustomTools);
-                    kept.push(tool.get());
+                    remaining.push(tool.get());
                 }
                 Some("namespace") => {
                     if !self.profile.namespaces {
                         return None;
                     }
                     self.learnable(Limitation::NoNamespaces);
-                    kept.push(tool.get());
+                    remaining.push(tool.get());
                 }
                 _ if self.profile.hosted_tools => {
                     self.learnable(Limitation::NoHostedTools);
-                    kept.push(tool.get());
+                    remaining.push(tool.get());
                 }
                 other => {
                     let name = other.unwrap_or("unknown");
@@ -158,10 +158,10 @@ impl Rewriter<'_> {
                 }
             }
         }
-        if kept.len() == tools.len() {
+        if remaining.len() == tools.len() {
             return Some(Cow::Borrowed(raw.get()));
         }
-        Some(Cow::Owned(format!("[{}]", kept.join(","))))
+        Some(Cow::Owned(format!("[{}]", remaining.join(","))))
     }
 
     fn include<'v>(&mut self, raw: &'v RawValue) -> Cow<'v, str> {
@@ -190,11 +190,11 @@ impl Rewriter<'_> {
                 json!([{ "type": "message", "role": "user", "content": content }]).to_string(),
             ));
         };
-        let mut kept: Vec<Cow<'v, str>> = Vec::with_capacity(items.len());
+        let mut remaining: Vec<Cow<'v, str>> = Vec::with_capacity(items.len());
         let mut dropped = 0;
         for item in items {
             match self.item(item.get()) {
-                Some(item) => kept.push(item),
+                Some(item) => remaining.push(item),
                 None => dropped += 1,
             }
         }
@@ -203,16 +203,16 @@ impl Rewriter<'_> {
         }
         // With the thoughts gone, the ids of what followed them would ask for them.
         if dropped > 0 || self.profile.stateless {
-            for item in &mut kept {
+            for item in &mut remaining {
                 if let Some(without) = without_id(item) {
                     *item = Cow::Owned(without);
                 }
             }
         }
-        if dropped == 0 && kept.iter().all(|item| matches!(item, Cow::Borrowed(_))) {
+        if dropped == 0 && remaining.iter().all(|item| matches!(item, Cow::Borrowed(_))) {
             return Some(Cow::Borrowed(raw.get()));
         }
-        Some(Cow::Owned(format!("[{}]", kept.join(","))))
+        Some(Cow::Owned(format!("[{}]", remaining.join(","))))
     }
 
     /// One item; `None` when it holds state of somebody else.

@@ -40,7 +40,7 @@ impl RecordedRequest {
 #[derive(Debug, Default)]
 pub(super) struct Log {
     requests: Mutex<VecDeque<RecordedRequest>>,
-    pub(super) asked: AtomicUsize,
+    pub(super) request_count: AtomicUsize,
     pub(super) ordered: AtomicUsize,
     pub(super) disconnects: AtomicUsize,
     pub(super) connections: AtomicUsize,

@@ -93,8 +93,8 @@ impl Provider {
     }
 
     /// How many turns were asked for, whether or not requests are kept.
-    pub fn asked(&self) -> usize {
-        self.log.asked.load(Ordering::Relaxed)
+    pub fn request_count(&self) -> usize {
+        self.log.request_count.load(Ordering::Relaxed)
     }
 
     /// How many clients left before their answer was played to its end. One that leaves an answer which ends in a stall
@@ -148,7 +148,7 @@ impl ServerState {
         if head.method != "POST" || !TURNS.iter().any(|end| path.ends_with(end)) {
             return &self.unknown;
         }
-        Log::add(&self.log.asked);
+        Log::add(&self.log.request_count);
         if self.by_text {
             let text = last_text(body);
             let fits =

@@ -118,7 +118,7 @@ impl GeminiUsage {
     pub fn to_turn(self) -> Option<Usage> {
         let output = match (self.candidates_token_count.0, self.thoughts_token_count.0) {
             (None, None) => None,
-            (said, thought) => Some(said.unwrap_or(0).saturating_add(thought.unwrap_or(0))),
+            (visible, thought) => Some(visible.unwrap_or(0).saturating_add(thought.unwrap_or(0))),
         };
         let usage = Usage {
             input: self.prompt_token_count.0,

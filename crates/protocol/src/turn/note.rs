@@ -113,7 +113,7 @@ pub enum RepairNote {
         /// The tool.
         name: String,
         /// Whether it was handed on all the same: a call of the upstream's own is.
-        made: bool,
+        is_made: bool,
     },
     /// A read-only command that the model announced was made for it.
     Synthesised {
@@ -253,8 +253,8 @@ impl fmt::Display for RepairNote {
             Self::NotACall { text, .. } => f.write_str(text),
             Self::ExploreWithoutCommand => f.write_str("the model asks for explore without a command"),
             Self::EscalationWithoutCommand => f.write_str("the model asks for escalation without a command"),
-            Self::RepeatedCall { name, made: true } => write!(f, "{REPEATED}: {name}"),
-            Self::RepeatedCall { name, made: false } => {
+            Self::RepeatedCall { name, is_made: true } => write!(f, "{REPEATED}: {name}"),
+            Self::RepeatedCall { name, is_made: false } => {
                 write!(f, "{REPEATED}, so it is shown and not made: {name}")
             }
             Self::Synthesised { rule } => write!(f, "synthesised: true; rule: {rule}"),
@@ -282,7 +282,7 @@ mod tests {
     #[test]
     fn what_is_counted_has_a_cause_and_the_rest_a_code_only() {
         let defect = |defect| RepairNote::NotACall { defect, text: "words".to_owned() };
-        let repeated = |made| RepairNote::RepeatedCall { name: "shell".to_owned(), made };
+        let repeated = |is_made| RepairNote::RepeatedCall { name: "shell".to_owned(), is_made };
         let cases: [(Note, &str, Option<&str>); 11] = [
             (defect(CallDefect::EmptyBashBlock).into(), "bash_without_command", Some("bash_without_command")),
             (defect(CallDefect::EmptyCommand).into(), "empty_command", Some("empty_command")),
@@ -318,7 +318,7 @@ mod tests {
             found.to_string(),
             "a hermes call was found in the text: shell; before: \"<tool_call>\\n\""
         );
-        let repeated = RepairNote::RepeatedCall { name: "shell".to_owned(), made: false };
+        let repeated = RepairNote::RepeatedCall { name: "shell".to_owned(), is_made: false };
         assert_eq!(
             Note::from(repeated).to_string(),
             "the model makes the same call again and again, so it is shown and not made: shell"

@@ -65,14 +65,14 @@ pub fn family(model: &str) -> String {
     let lower = model.to_ascii_lowercase();
     let name = lower.rsplit(['/', ':']).find(|part| !TAILS.contains(part)).unwrap_or(&lower);
     let is_date = |part: &str| part.len() >= 4 && part.bytes().all(|byte| byte.is_ascii_digit());
-    let mut kept = name;
-    while let Some((front, tail)) = kept.rsplit_once(['-', '@']) {
+    let mut family = name;
+    while let Some((front, tail)) = family.rsplit_once(['-', '@']) {
         if front.is_empty() || !(TAILS.contains(&tail) || is_date(tail)) {
             break;
         }
-        kept = front;
+        family = front;
     }
-    kept.to_owned()
+    family.to_owned()
 }
 
 /// The secret that makes carriers latimer's own.

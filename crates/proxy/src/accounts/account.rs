@@ -200,9 +200,9 @@ impl Account {
             } else {
                 file::vendor_copy_path(&self.places.state_dir, self.login, &self.id)
             };
-            let asked =
+            let request =
                 refresh::RefreshRequest { login: self.login, own: self.own, path, old, refused, dead };
-            refresh::refresh(asked, &self.places, now_unix).await?
+            refresh::refresh(request, &self.places, now_unix).await?
         };
         let mut inner = self.lock();
         let life = newer.expires_at.map_or(u64::MAX, |at| at.saturating_sub(now_unix));

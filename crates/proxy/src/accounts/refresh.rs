@@ -64,10 +64,10 @@ pub(super) async fn refresh(
         Failure::new(Kind::Internal, format!("`{}` could not be locked: {error}", path.display()))
     })?;
     let current = match file::read(&path) {
-        Ok(kept) if own => kept,
+        Ok(newer) if own => newer,
         Err(broken) if own => return Err(Failure::new(Kind::Unauthorized, broken.to_string())),
         // Of a vendor's account only what was made of its present refresh token counts.
-        Ok(kept) if kept.refresh == old.refresh => kept,
+        Ok(newer) if newer.refresh == old.refresh => newer,
         _ => old.clone(),
     };
     let is_newer = current.access != old.access && refused.as_ref() != Some(&current.access);

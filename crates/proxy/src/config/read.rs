@@ -66,8 +66,8 @@ impl<'f, 't> Table<'f, 't> {
             if keys.iter().any(|key| key.name == shown) {
                 continue;
             }
-            let message = if let Some(meant) = nearest(shown, keys.iter().map(|key| key.name)) {
-                format!("unknown key; did you mean `{meant}`?")
+            let message = if let Some(suggestion) = nearest(shown, keys.iter().map(|key| key.name)) {
+                format!("unknown key; did you mean `{suggestion}`?")
             } else {
                 let names: Vec<&str> = keys.iter().map(|key| key.name).collect();
                 format!("unknown key; known here are: {}", names.join(", "))
@@ -166,7 +166,7 @@ impl<'f, 't> Table<'f, 't> {
         }
         let all: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         let hint = nearest(&text, all.iter().copied())
-            .map_or_else(String::new, |meant| format!("; did you mean \"{meant}\"?"));
+            .map_or_else(String::new, |suggestion| format!("; did you mean \"{suggestion}\"?"));
         notes.problem(value.span.clone(), &value.path, format!("should be one of: {}{hint}", all.join(", ")));
         None
     }

@@ -74,15 +74,22 @@ impl ClientProtocol {
     }
 
     /// A request that is turned away.
-    pub fn refusal(self, said: &RefusalBody<'_>, request: &str) -> HttpError {
+    pub fn refusal(self, refusal_body: &RefusalBody<'_>, request: &str) -> HttpError {
         match self {
             Self::Responses { .. } | Self::Chat => HttpError {
-                status: said.status,
+                status: refusal_body.status,
                 retry_after: None,
-                body: error_object(said.message, said.kind, said.param, said.code),
+                body: error_object(
+                    refusal_body.message,
+                    refusal_body.kind,
+                    refusal_body.param,
+                    refusal_body.code,
+                ),
             },
-            Self::Messages => messages::error::server_error(said.status, said.message, request),
-            Self::Gemini { .. } => gemini::error::server_error(said.status, said.message),
+            Self::Messages => {
+                messages::error::server_error(refusal_body.status, refusal_body.message, request)
+            }
+            Self::Gemini { .. } => gemini::error::server_error(refusal_body.status, refusal_body.message),
         }
     }
 
@@ -104,7 +111,7 @@ mod tests {
 
     use super::*;
 
-    const FRONTS: [ClientProtocol; 6] = [
+    const PROTOCOLS: [ClientProtocol; 6] = [
         ClientProtocol::Responses { codex: true },
         ClientProtocol::Responses { codex: false },
         ClientProtocol::Chat,
@@ -115,30 +122,31 @@ mod tests {
 
     #[test]
     fn every_client_finds_the_message_where_it_looks_for_it() {
-        for front in FRONTS {
+        for protocol in PROTOCOLS {
             for status in [400, 401, 403, 404, 405, 408, 413, 415, 429, 500, 503] {
-                let said = RefusalBody { status, kind: "k", code: "c", param: None, message: "words" };
-                let error = front.refusal(&said, "req_1");
+                let refusal_body =
+                    RefusalBody { status, kind: "k", code: "c", param: None, message: "words" };
+                let error = protocol.refusal(&refusal_body, "req_1");
                 let body: Value = serde_json::from_str(&error.body).expect("JSON");
                 assert_eq!(
                     (error.status, &body["error"]["message"]),
                     (status, &Value::from("words")),
-                    "{front:?}"
+                    "{protocol:?}"
                 );
             }
-            let error = front.failure(&Failure::new(Kind::Unauthorized, "lab: words"), "req_1");
-            assert_ne!(error.status, 401, "a bad key of a provider is not the client's: {front:?}");
-            let error = front.no_model("no such model", "req_1");
+            let error = protocol.failure(&Failure::new(Kind::Unauthorized, "lab: words"), "req_1");
+            assert_ne!(error.status, 401, "a bad key of a provider is not the client's: {protocol:?}");
+            let error = protocol.no_model("no such model", "req_1");
             assert!(
                 error.status == 404
-                    || front == ClientProtocol::Responses { codex: true } && error.status == 400
+                    || protocol == ClientProtocol::Responses { codex: true } && error.status == 400
             );
         }
     }
 
     #[test]
     fn every_known_client_has_its_row() {
-        let names = FRONTS.map(|client| client.behaviour().name);
+        let names = PROTOCOLS.map(|client| client.behaviour().name);
         assert_eq!(names, ["Codex", "any client", "any client", "Claude Code", "Gemini CLI", "any client"]);
     }
 }

@@ -84,11 +84,11 @@ fn fewer(items: &[Item], limit: usize, notes: &mut Vec<Note>) -> Option<Vec<Item
         start -= 1;
     }
     let middle = items.get(head..start).filter(|middle| middle.len() > 1)?;
-    let asked = items.iter().rposition(|item| is_by(item, Role::User));
+    let last_question = items.iter().rposition(|item| is_by(item, Role::User));
     let mut shaped = items.get(..head)?.to_vec();
     shaped.push(Item::Message(Message { role: Role::User, content: vec![Content::Text(summary(middle))] }));
-    if let Some(asked) = asked.filter(|asked| (head..start).contains(asked)) {
-        shaped.extend(items.get(asked).cloned());
+    if let Some(last_question) = last_question.filter(|last_question| (head..start).contains(last_question)) {
+        shaped.extend(items.get(last_question).cloned());
     }
     shaped.extend_from_slice(items.get(start..)?);
     notes.push(Note::request(format!(
@@ -124,7 +124,8 @@ fn is_by(item: &Item, role: Role) -> bool {
 
 /// What a part of a conversation was about: its last requests, answers and actions.
 fn summary(items: &[Item]) -> String {
-    let said_by = |role: Role| items.iter().rev().filter(move |item| is_by(item, role)).take(3).map(words);
+    let last_words_of =
+        |role: Role| items.iter().rev().filter(move |item| is_by(item, role)).take(3).map(words);
     let actions = items.iter().rev().filter_map(|item| match item {
         Item::Call(call) => Some(action(call)),
         _ => None,
@@ -139,8 +140,8 @@ fn summary(items: &[Item]) -> String {
             lines.extend(newest_first.into_iter().rev().map(|text| format!("- {text}")));
         }
     };
-    list("The person asked:", said_by(Role::User).collect());
-    list("The assistant answered:", said_by(Role::Assistant).collect());
+    list("The person asked:", last_words_of(Role::User).collect());
+    list("The assistant answered:", last_words_of(Role::Assistant).collect());
     list("The last actions were:", actions.take(5).collect());
     lines.join("\n")
 }

@@ -20,7 +20,7 @@ pub(super) fn document(proxy: &Proxy) -> String {
         turns_open: proxy.turns.open(),
         turns_total: proxy.turns.total(),
         turns_failed: proxy.turns.failed(),
-        usage_lost: proxy.store.lost(),
+        usage_lost: proxy.store.lost_rows(),
         warnings: proxy.turns.warnings(),
         lag_ms: u64::try_from(proxy.lag.lag(now).as_millis()).unwrap_or(u64::MAX),
         descriptors: process_stats::open_descriptors(),

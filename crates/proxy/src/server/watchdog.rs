@@ -114,10 +114,10 @@ mod tests {
     #[tokio::test]
     async fn an_order_is_cancelled_by_its_number() {
         let dir = tempfile::tempdir().expect("a directory");
-        let asked = watchdog(dir.path(), "{\"ok\":{\"cancelled\":1}}\n");
+        let request = watchdog(dir.path(), "{\"ok\":{\"cancelled\":1}}\n");
         assert!(cancel(Some(dir.path()), Some("7")).await.is_ok());
-        let asked: Value = serde_json::from_str(&asked.await.expect("no panic")).expect("JSON");
-        assert_eq!(asked, json!({ "do": "cancel", "id": 7 }));
+        let request: Value = serde_json::from_str(&request.await.expect("no panic")).expect("JSON");
+        assert_eq!(request, json!({ "do": "cancel", "id": 7 }));
     }
 
     #[tokio::test]
@@ -127,13 +127,13 @@ mod tests {
             async |id: Option<&str>| cancel(Some(dir.path()), id).await.err().map(|refusal| refusal.status);
         assert_eq!(status(Some("x")).await, Some(400), "no number");
         assert_eq!(status(None).await, Some(404), "no watchdog");
-        let asked = watchdog(dir.path(), "{\"error\":\"no such order\"}\n");
+        let request = watchdog(dir.path(), "{\"error\":\"no such order\"}\n");
         assert_eq!(status(None).await, Some(409), "refused");
-        asked.await.expect("no panic");
+        request.await.expect("no panic");
         std::fs::remove_file(dir.path().join(WATCHDOG_SOCKET)).expect("the socket");
-        let asked = watchdog(dir.path(), "garbage\n");
+        let request = watchdog(dir.path(), "garbage\n");
         assert_eq!(status(None).await, Some(502), "not JSON");
-        asked.await.expect("no panic");
+        request.await.expect("no panic");
     }
 
     #[tokio::test]

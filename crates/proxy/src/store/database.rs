@@ -98,8 +98,8 @@ pub(super) fn read_only(path: &Path) -> rusqlite::Result<Connection> {
 /// away. SQLite gives its other files the mode of this one.
 fn make_private(path: &Path) {
     use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-    let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    if made.is_err() {
+    let created = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    if created.is_err() {
         for name in [path.to_owned(), path.with_extension("db-wal"), path.with_extension("db-shm")] {
             // A file of somebody else cannot be changed, and a missing one need not be.
             let _ = std::fs::set_permissions(name, std::fs::Permissions::from_mode(0o600));

@@ -44,7 +44,7 @@ struct QueueCounters {
     /// Bytes of answers that wait.
     waiting: AtomicUsize,
     /// Jobs that were given up.
-    lost: AtomicU64,
+    lost_rows: AtomicU64,
 }
 
 /// What the writing thread does.
@@ -109,8 +109,8 @@ impl Store {
     }
 
     /// Rows and answers that were not written: too many waited, or the file could not be used.
-    pub fn lost(&self) -> u64 {
-        self.count.lost.load(Ordering::Relaxed)
+    pub fn lost_rows(&self) -> u64 {
+        self.count.lost_rows.load(Ordering::Relaxed)
     }
 
     /// Waits until everything before this is written, a few seconds at most.
@@ -135,7 +135,7 @@ impl Store {
     }
 
     fn lose(&self) {
-        if self.count.lost.fetch_add(1, Ordering::Relaxed) == 0 {
+        if self.count.lost_rows.fetch_add(1, Ordering::Relaxed) == 0 {
             tracing::warn!(event = "store.full", note = "rows are lost until the disk is faster again");
         }
     }
@@ -163,7 +163,7 @@ fn work(path: Option<&Path>, queue: &Receiver<Job>, count: &QueueCounters) {
         let written = database.as_mut().map(|database| write(database, gathered));
         count.waiting.fetch_sub(bytes, Ordering::Relaxed);
         if !matches!(written, Some(Ok(()))) && path.is_some() {
-            count.lost.fetch_add(rows, Ordering::Relaxed);
+            count.lost_rows.fetch_add(rows, Ordering::Relaxed);
         }
         if let Some(Err(error)) = written {
             tracing::warn!(event = "store.not_written", rows, error = %error);

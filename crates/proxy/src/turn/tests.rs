@@ -178,10 +178,10 @@ async fn a_response_is_stored_and_gone_on_with() {
     let first = ask(first).await;
     let second = ask(json!({ "model": "m", "input": "And now?", "previous_response_id": first["id"] })).await;
     assert_eq!(second["status"], "completed", "{second}");
-    let asked = setup.provider.requests().last().expect("asked twice").body.to_string();
-    assert!(asked.contains("All is well.") && asked.contains("And now?"), "{asked}");
-    let lost = ask(json!({ "model": "m", "input": "x", "previous_response_id": "resp_unknown" })).await;
-    assert_eq!(lost["error"]["code"], "previous_response_not_found", "{lost}");
+    let repeated = setup.provider.requests().last().expect("asked twice").body.to_string();
+    assert!(repeated.contains("All is well.") && repeated.contains("And now?"), "{repeated}");
+    let unknown = ask(json!({ "model": "m", "input": "x", "previous_response_id": "resp_unknown" })).await;
+    assert_eq!(unknown["error"]["code"], "previous_response_not_found", "{unknown}");
 }
 
 #[test]

@@ -247,14 +247,14 @@ fn command_only(value: &Value<'_>, context: Context<'_>) -> Option<String> {
 /// A call without any marker must leave no doubt: a declared name, arguments that are an object with everything required.
 fn unmarked<'a>(value: Value<'a>, context: Context<'_>, hinted: bool) -> Option<Vec<RawCall<'a>>> {
     let kind = value.get("type").and_then(Value::as_str).map(str::to_owned);
-    let said = matches!(
+    let is_named = matches!(
         kind.as_deref(),
         Some("tool-call" | "tool_call" | "function_call" | "tool_use" | "function")
     );
-    if kind.is_some() && !said {
+    if kind.is_some() && !is_named {
         return None;
     }
-    if said && let Some(name) = command_only(&value, context) {
+    if is_named && let Some(name) = command_only(&value, context) {
         let Value::Object(entries) = value else { return None };
         let entries = entries.into_iter().filter(|(key, _)| !matches!(key.as_ref(), "type" | "id")).collect();
         return Some(vec![RawCall::new(name, Body::Value(Value::Object(entries)))]);
@@ -263,7 +263,7 @@ fn unmarked<'a>(value: Value<'a>, context: Context<'_>, hinted: bool) -> Option<
     let sure = calls.iter().all(|call| {
         known(&call.name, context.options)
             && match &call.body {
-                Body::Value(Value::Null) => said || hinted,
+                Body::Value(Value::Null) => is_named || hinted,
                 Body::Value(Value::Object(_)) => true,
                 Body::Value(Value::String(text)) => {
                     matches!(crate::json::read(text), Some((Value::Object(_) | Value::String(_), _)))

@@ -32,12 +32,12 @@ struct PendingDiagnosis {
 pub(super) struct DiagnosisDesk {
     pending: Option<PendingDiagnosis>,
     /// In time that passed: the ledger's clock can be set back.
-    last_asked: Option<Time>,
+    last_question_at: Option<Time>,
 }
 
 impl DiagnosisDesk {
     fn is_too_soon(&self, at: Clocks) -> bool {
-        self.last_asked.is_some_and(|asked| at.now.since(asked) < MIN_INTERVAL)
+        self.last_question_at.is_some_and(|pending| at.now.since(pending) < MIN_INTERVAL)
     }
 
     /// Nobody waits for an answer any longer.
@@ -60,8 +60,8 @@ pub(super) fn ask(state: &mut State, detection: &Detection, choice: Choice, at: 
         return alerts::tell_of_remedy(state, detection, Remedy::AlertUser, None, cooldown, at);
     }
     // Counted before the question goes out, so that a slow answer is not asked for again.
-    state.record.ledger.asked(at.wall);
-    state.diagnosis.last_asked = Some(at.now);
+    state.record.ledger.record_question(at.wall);
+    state.diagnosis.last_question_at = Some(at.now);
     let incident = state.record.incidents.get(&detection.pattern);
     let proxy = state.life.facts(state.guards.starts());
     let report = state.senses.report(detection, &proxy, incident, at);
@@ -82,14 +82,14 @@ fn may_ask(state: &State, at: Clocks) -> bool {
 
 /// A model answered, or did not. An answer to another question than the open one is not heard.
 pub(super) fn answered(state: &mut State, diagnosis: &Diagnosis, at: Clocks) {
-    let Some(asked) = state.diagnosis.pending.take_if(|asked| asked.id == diagnosis.id) else { return };
+    let Some(pending) = state.diagnosis.pending.take_if(|pending| pending.id == diagnosis.id) else { return };
     let Diagnosis { input_tokens, output_tokens, cost_micros, .. } = *diagnosis;
     let is_counted = input_tokens > 0 || output_tokens > 0 || cost_micros.is_some();
     // Without an answer, what was set aside for it is given back when nothing was used.
     if is_counted || diagnosis.reply.is_none() {
         state.record.ledger.answered(input_tokens, output_tokens, cost_micros);
     }
-    let PendingDiagnosis { mut detection, cooldown, window, .. } = asked;
+    let PendingDiagnosis { mut detection, cooldown, window, .. } = pending;
     let Some(text) = &diagnosis.reply else {
         return alerts::tell_of_remedy(state, &detection, Remedy::AlertUser, None, cooldown, at);
     };
@@ -111,9 +111,10 @@ pub(super) fn answered(state: &mut State, diagnosis: &Diagnosis, at: Clocks) {
 
 /// A question that was not answered in time is given up, and a person is told instead.
 pub(super) fn expire(state: &mut State, at: Clocks) {
-    let given_up = state.diagnosis.pending.take_if(|asked| at.now.since(asked.asked_at) >= OUTCOME_TIMEOUT);
-    if let Some(asked) = given_up {
-        alerts::tell_of_remedy(state, &asked.detection, Remedy::AlertUser, None, asked.cooldown, at);
+    let given_up =
+        state.diagnosis.pending.take_if(|pending| at.now.since(pending.asked_at) >= OUTCOME_TIMEOUT);
+    if let Some(pending) = given_up {
+        alerts::tell_of_remedy(state, &pending.detection, Remedy::AlertUser, None, pending.cooldown, at);
     }
 }
 

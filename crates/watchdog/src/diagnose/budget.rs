@@ -74,7 +74,7 @@ impl Ledger {
     }
 
     /// A question is being asked: counted before the answer, so that a slow one is not asked again. Its cost is set aside.
-    pub fn asked(&mut self, now: Time) {
+    pub fn record_question(&mut self, now: Time) {
         self.last = Some(now);
         if now.day() > self.day {
             self.day = now.day();
@@ -134,7 +134,7 @@ mod tests {
         let mut now = noon();
         for _ in 0..MAX_PER_DAY {
             assert_eq!(ledger.admit(BUDGET, now), Ok(()));
-            ledger.asked(now);
+            ledger.record_question(now);
             assert_eq!(ledger.admit(BUDGET, now.plus(Duration::from_secs(59))), Err(BudgetRefusal::TooSoon));
             ledger.answered(800, 100, Some(300));
             now = now.plus(MIN_INTERVAL);
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn a_month_has_its_money() {
         let mut ledger = Ledger::default();
-        ledger.asked(noon());
+        ledger.record_question(noon());
         ledger.answered(1_000_000, 0, None);
         assert_eq!(ledger.spent_micros, 2_000_000, "estimated where nobody says");
         let later = noon().plus(Duration::from_secs(86_400));
@@ -165,7 +165,7 @@ mod tests {
         let mut ledger = Ledger::default();
         let mut now = noon();
         for _ in 0..MAX_PER_DAY {
-            ledger.asked(now);
+            ledger.record_question(now);
             now = now.plus(MIN_INTERVAL);
         }
         let before = noon().plus(Duration::ZERO).since(Time::from_secs(3 * 86_400));
@@ -176,7 +176,7 @@ mod tests {
             "three days earlier is not a new day"
         );
         let mut ledger = Ledger::default();
-        ledger.asked(noon());
+        ledger.record_question(noon());
         assert_eq!(ledger.admit(BUDGET, back), Ok(()), "a question of the future is not soon for ever");
     }
 }

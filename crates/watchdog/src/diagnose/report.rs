@@ -201,21 +201,21 @@ mod tests {
 
     #[test]
     fn a_report_tells_codes_names_and_numbers() {
-        let (now, mut scene, mut incidents) =
+        let (now, mut context, mut incidents) =
             (Time::from_secs(1_700_000_000), IncidentContext::default(), Incidents::default());
         let pattern =
             Pattern::new(Fault::CallNotFound).with(Fact::Endpoint, "ann-work").with(Fact::Dialect, "dsml");
-        scene.turn("ann-work", Some("deepseek/deepseek-v4"), Some(500), Some("upstream_error"));
+        context.turn("ann-work", Some("deepseek/deepseek-v4"), Some(500), Some("upstream_error"));
         for _ in 0..5 {
-            scene.seen(Fault::CallNotFound, None, now);
+            context.seen(Fault::CallNotFound, None, now);
         }
-        scene.seen(Fault::ServerError, Some(500), now);
-        scene.seen(Fault::RateLimited, Some(429), Time::from_secs(1_699_999_000));
+        context.seen(Fault::ServerError, Some(500), now);
+        context.seen(Fault::RateLimited, Some(429), Time::from_secs(1_699_999_000));
         incidents.seen(&pattern, now);
         incidents.tried(&pattern, Remedy::ClearSchemaCache, Proposer::Rule, false, now);
         let proxy =
             ProxyFacts { phase: "up", uptime_s: 812, memory_bytes: 61 << 20, ..ProxyFacts::default() };
-        let report = scene.report(&pattern, &proxy, incidents.get(&pattern), now, now);
+        let report = context.report(&pattern, &proxy, incidents.get(&pattern), now, now);
         insta::assert_snapshot!(report.text, @r"
         time: 2023-11-14 22:13:20.000 UTC
         fault: C3 no call was found where one was meant
@@ -236,12 +236,15 @@ mod tests {
 
     #[test]
     fn memory_is_bounded() {
-        let mut scene = IncidentContext::default();
+        let mut context = IncidentContext::default();
         for number in 0..1000 {
-            scene.seen(Fault::ServerError, Some(500), Time::from_secs(number));
-            scene.turn(&number.to_string(), None, None, None);
+            context.seen(Fault::ServerError, Some(500), Time::from_secs(number));
+            context.turn(&number.to_string(), None, None, None);
         }
-        assert_eq!((scene.events.len(), scene.endpoints.len()), (MAX_EVENTS, IncidentContext::MAX_ENDPOINTS));
-        assert_eq!(scene.counts[&Fault::ServerError], 1000);
+        assert_eq!(
+            (context.events.len(), context.endpoints.len()),
+            (MAX_EVENTS, IncidentContext::MAX_ENDPOINTS)
+        );
+        assert_eq!(context.counts[&Fault::ServerError], 1000);
     }
 }

@@ -140,19 +140,19 @@ mod tests {
 
     /// Crashes at once after every start, and gives what was said until the end of trying.
     fn storm(restarts: &mut RestartGuard, mut now: Time) -> (Vec<(u64, bool)>, Time) {
-        let mut said = Vec::new();
+        let mut starts = Vec::new();
         while let RestartVerdict::Start { after, safe_mode } = restarts.crashed(now) {
-            said.push((u64::try_from(after.as_millis()).expect("short"), safe_mode));
+            starts.push((u64::try_from(after.as_millis()).expect("short"), safe_mode));
             now = now.plus(after);
             restarts.started(now, safe_mode);
-            assert!(said.len() < 100, "there is an end");
+            assert!(starts.len() < 100, "there is an end");
         }
-        (said, now)
+        (starts, now)
     }
 
     #[test]
     fn a_storm_backs_off_tries_safe_mode_and_ends() {
-        let (said, _) = storm(&mut RestartGuard::default(), Time::from_secs(1000));
+        let (starts, _) = storm(&mut RestartGuard::default(), Time::from_secs(1000));
         let want = [
             (100, false),
             (200, false),
@@ -165,7 +165,7 @@ mod tests {
             (25_600, true),
             (30_000, true),
         ];
-        assert_eq!(said, want, "four plain starts, one in safe mode, five more");
+        assert_eq!(starts, want, "four plain starts, one in safe mode, five more");
     }
 
     #[test]

@@ -57,12 +57,12 @@ mod tests {
 
     #[test]
     fn a_key_of_the_persons_is_not_sent_along() {
-        let told = configured(&ClaudeCode, Path::new("/state"), "");
-        assert_eq!(told.variable("ANTHROPIC_API_KEY"), Some(""), "taken out");
-        assert_eq!(told.variable("ANTHROPIC_AUTH_TOKEN"), Some("t"));
-        assert_eq!(told.variable("ANTHROPIC_BASE_URL"), Some("http://127.0.0.1:1"));
-        assert_eq!(told.variable("ANTHROPIC_MODEL"), Some("m"));
-        assert_eq!(told.variable("ANTHROPIC_SMALL_FAST_MODEL"), Some("s"));
-        assert!(told.args.is_empty(), "nothing on the command line");
+        let configured_client = configured(&ClaudeCode, Path::new("/state"), "");
+        assert_eq!(configured_client.variable("ANTHROPIC_API_KEY"), Some(""), "taken out");
+        assert_eq!(configured_client.variable("ANTHROPIC_AUTH_TOKEN"), Some("t"));
+        assert_eq!(configured_client.variable("ANTHROPIC_BASE_URL"), Some("http://127.0.0.1:1"));
+        assert_eq!(configured_client.variable("ANTHROPIC_MODEL"), Some("m"));
+        assert_eq!(configured_client.variable("ANTHROPIC_SMALL_FAST_MODEL"), Some("s"));
+        assert!(configured_client.args.is_empty(), "nothing on the command line");
     }
 }

@@ -66,7 +66,7 @@ mod tests {
     use super::*;
     use crate::command::launch::client::tests::{Configured, configured};
 
-    fn told(config: &str) -> Configured {
+    fn configured_client(config: &str) -> Configured {
         let dir = tempfile::tempdir().expect("a directory");
         configured(&Codex, dir.path(), config)
     }
@@ -75,7 +75,7 @@ mod tests {
     fn the_client_hears_of_the_websocket_where_there_is_one() {
         let has_websocket = |config: &str| {
             let flag = "model_providers.latimer.supports_websockets=true";
-            told(config).args.iter().any(|arg| arg == flag)
+            configured_client(config).args.iter().any(|arg| arg == flag)
         };
         assert!(has_websocket("[server]\nwebsocket = true\n"));
         assert!(!has_websocket("[server]\nwebsocket = false\n"));
@@ -83,12 +83,12 @@ mod tests {
 
     #[test]
     fn the_token_is_not_on_the_command_line() {
-        let told = told("");
-        let args = told.args.join(" ");
+        let configured_client = configured_client("");
+        let args = configured_client.args.join(" ");
         assert!(args.contains("model_providers.latimer.env_key=\"LATIMER_TOKEN\""), "{args}");
         assert!(args.contains("model_providers.latimer.base_url=\"http://127.0.0.1:1/v1\""), "{args}");
-        assert!(!args.contains("bearer") && !told.args.iter().any(|arg| arg == "t"), "{args}");
-        assert_eq!(told.variable("LATIMER_TOKEN"), Some("t"));
+        assert!(!args.contains("bearer") && !configured_client.args.iter().any(|arg| arg == "t"), "{args}");
+        assert_eq!(configured_client.variable("LATIMER_TOKEN"), Some("t"));
     }
 
     #[test]

@@ -75,8 +75,8 @@ mod tests {
     #[test]
     fn the_models_are_listed_and_the_token_is_only_named() {
         let config = "[[endpoint]]\nname = \"a\"\nbase_url = \"https://a.test\"\nmodels = [{ id = \"listed\", context_window = 8000 }]\n";
-        let told = configured(&Opencode, Path::new("/state"), config);
-        let text = told.variable("OPENCODE_CONFIG_CONTENT").expect("a configuration");
+        let configured_client = configured(&Opencode, Path::new("/state"), config);
+        let text = configured_client.variable("OPENCODE_CONFIG_CONTENT").expect("a configuration");
         let value: Value = serde_json::from_str(text).expect("JSON");
         let provider = &value["provider"]["latimer"];
         assert_eq!(provider["options"]["baseURL"], "http://127.0.0.1:1/v1");
@@ -85,6 +85,6 @@ mod tests {
         assert_eq!((&limits["context"], &limits["output"]), (&json!(8000), &json!(4000)));
         assert!(provider["models"]["m"].is_object() && provider["models"]["s"].is_object());
         assert_eq!((&value["model"], &value["small_model"]), (&json!("latimer/m"), &json!("latimer/s")));
-        assert_eq!(told.variable("LATIMER_TOKEN"), Some("t"));
+        assert_eq!(configured_client.variable("LATIMER_TOKEN"), Some("t"));
     }
 }

@@ -27,12 +27,12 @@ pub(super) struct MessageFields {
 impl MessageFields {
     /// Adds a piece of text.
     pub(super) fn push(&mut self, field: TextField, text: &str) {
-        let kept = match field {
+        let collected = match field {
             TextField::Content => &mut self.text,
             TextField::Refusal => &mut self.refusal,
             TextField::Reasoning => &mut self.reasoning,
         };
-        push_escaped(kept, text);
+        push_escaped(collected, text);
     }
 
     /// Adds a detail, JSON text.

@@ -154,8 +154,8 @@ impl<'n> ContentReader<'n> {
         match self.items.last_mut().filter(|_| is_open) {
             Some(Item::Message(message)) if message.role == role => {
                 match (message.content.last_mut(), content) {
-                    (Some(Content::Text(said)), Content::Text(more)) if role == Role::Assistant => {
-                        said.push_str(&more);
+                    (Some(Content::Text(text)), Content::Text(more)) if role == Role::Assistant => {
+                        text.push_str(&more);
                     }
                     (_, content) => message.content.push(content),
                 }

@@ -166,11 +166,11 @@ impl ReasoningItem {
 }
 
 /// Writes the place and the text, escaped, which is kept as well.
-fn push_delta(place: &[u8], text: &str, kept: &mut Vec<u8>, out: &mut Vec<u8>) {
+fn push_delta(place: &[u8], text: &str, collected: &mut Vec<u8>, out: &mut Vec<u8>) {
     out.extend_from_slice(place);
     let from = out.len();
     push_escaped(out, text);
-    kept.extend_from_slice(out.get(from..).unwrap_or_default());
+    collected.extend_from_slice(out.get(from..).unwrap_or_default());
 }
 
 #[cfg(test)]

@@ -204,12 +204,12 @@ mod tests {
         let rule = CallIdRule { prefix: "call_", max_bytes: 8, visible_ascii: true };
         let mut ids = CallIds::new(rule, &mut seed);
         assert_eq!(ids.choose(Some("c1")), "c1");
-        let made = |count: u32| format!("call_{}{count:02x}", "00".repeat(16));
+        let own_id = |count: u32| format!("call_{}{count:02x}", "00".repeat(16));
         for (count, id) in [Some("c1"), Some("used"), Some("too long for it"), Some("a b"), Some(""), None]
             .into_iter()
             .enumerate()
         {
-            assert_eq!(ids.choose(id), made(u32::try_from(count).expect("few") + 1), "{id:?}");
+            assert_eq!(ids.choose(id), own_id(u32::try_from(count).expect("few") + 1), "{id:?}");
         }
     }
 }

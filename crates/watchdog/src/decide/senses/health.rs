@@ -162,14 +162,14 @@ mod tests {
     #[test]
     fn a_failed_turn_is_the_faults_it_was_asked_for() {
         let miss = MissedCheck { why: MissReason::Timeout, waited_ms: 1 };
-        for (asked, want, is_dead) in [
+        for (settled, want, is_dead) in [
             (None, "A4 check=probe", true),
             (Some(Fault::ClientStreamLost), "D3 check=probe", false),
             (Some(Fault::ClientReconnecting), "D6 check=probe", false),
             (Some(Fault::ProxyGone), "A4 check=probe", true),
         ] {
             let mut state = up();
-            if let Some(fault) = asked {
+            if let Some(fault) = settled {
                 state.senses.open_probe(&Detection::of(fault), AT);
             }
             let detection = probe_failed(&mut state, &miss, AT).expect("a fault");

@@ -49,8 +49,8 @@ impl WatchdogLoop {
                 self.outcome(id, held);
             }
             Action::RegenerateConfig { client } => {
-                let made = self.regenerate(client.as_deref());
-                self.outcome(id, made);
+                let regenerated = self.regenerate(client.as_deref());
+                self.outcome(id, regenerated);
             }
             Action::CleanState { processes } => {
                 cleanup::clean(&self.parts.registry, &processes);
@@ -194,8 +194,8 @@ impl WatchdogLoop {
             let result = match &action {
                 Action::KillStale { processes } => cleanup::end_stale(&registry, processes).await,
                 Action::ClearCapabilities { endpoint } => {
-                    let patience = Duration::from_secs(5);
-                    match (api.forget(endpoint.as_deref(), patience).await, endpoint) {
+                    let timeout = Duration::from_secs(5);
+                    match (api.forget(endpoint.as_deref(), timeout).await, endpoint) {
                         (Ok(()), _) => Ok(()),
                         // Without a proxy, the file is moved away: it is the truth, and forgetting is its absence.
                         (Err(_), None) => cleanup::set_learned_aside(&state_dir, now.as_secs())

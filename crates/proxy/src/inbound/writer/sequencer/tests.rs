@@ -180,13 +180,13 @@ proptest! {
         let mut seen = Seen::default();
         // The pieces of each call's arguments that were not sent yet.
         let mut calls: Vec<Vec<&str>> = Vec::new();
-        let mut said = String::new();
+        let mut written = String::new();
         let rest = |slot: usize, calls: &mut Vec<Vec<&str>>| calls.get_mut(slot).map(std::mem::take).unwrap_or_default().concat();
         for (step, letter) in steps.iter().zip(('a'..='z').cycle()) {
             let text = letter.to_string();
             match step {
                 Step::Text => {
-                    said.push(letter);
+                    written.push(letter);
                     sequencer.event(TurnEvent::Text(&text), &mut seen);
                 }
                 Step::Start => {
@@ -214,10 +214,10 @@ proptest! {
             sequencer.event(piece(u32::try_from(slot).expect("few"), &json), &mut seen);
         }
         sequencer.finish(false, &mut seen);
-        let heard: String = seen.lines.iter().filter_map(|line| line.strip_prefix("text ")).collect();
-        prop_assert_eq!(heard, said);
-        let made: Vec<&String> = seen.lines.iter().filter(|line| !line.starts_with("text ")).collect();
+        let read: String = seen.lines.iter().filter_map(|line| line.strip_prefix("text ")).collect();
+        prop_assert_eq!(read, written);
+        let calls: Vec<&String> = seen.lines.iter().filter(|line| !line.starts_with("text ")).collect();
         let want: Vec<String> = (0..calls.len()).map(|slot| format!("call {slot} {{\"x\":1}}")).collect();
-        prop_assert_eq!(made, want.iter().collect::<Vec<_>>());
+        prop_assert_eq!(calls, want.iter().collect::<Vec<_>>());
     }
 }

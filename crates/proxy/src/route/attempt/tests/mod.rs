@@ -42,8 +42,8 @@ targets = ["a/m", "b/m"]
 /// Plays each scene and compares its transcript.
 fn check<const N: usize>(rows: [(&str, Scene, &str); N]) {
     let mut wrong = Vec::new();
-    for (name, scene, expected) in rows {
-        let transcript = scene.play();
+    for (name, scenario, expected) in rows {
+        let transcript = scenario.play();
         let expected: Vec<&str> = expected.trim().lines().map(str::trim).collect();
         if transcript.lines().collect::<Vec<_>>() != expected {
             wrong.push(format!("== {name}\n{transcript}\n"));
