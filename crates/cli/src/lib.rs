@@ -3,7 +3,7 @@
 //! This crate must know nothing of turns or protocols: a command that needs an `if` about them belongs in a library. It is
 //! the one place that prints for people, reads the environment, and installs signal handlers.
 //!
-//! Two floors: the commands of `latimer` ([`command`]) and of `latimer-watchdog` ([`watchdog`]), which do not know each other; below them
+//! Two floors: the commands of `latimer` (`command`) and of `latimer-watchdog` (`watchdog`), which do not know each other; below them
 //! the modules both stand on.
 
 mod command;
