@@ -9,12 +9,13 @@ use latimer_adapters::{anthropic, command_code};
 use latimer_protocol::turn::{Owner, Seal};
 use latimer_proxy::inbound::responses::request::read;
 use libfuzzer_sys::fuzz_target;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 fuzz_target!(|data: &[u8]| {
     let Some((first, body)) = data.split_first() else { return };
     let (owner, limitations) = (Owner::new("o", "m"), Limitations::default());
-    let is_object = |body: &[u8]| serde_json::from_slice::<Value>(body).expect("JSON").is_object();
+    // Well-formed, not what fits a number of ours: a field that nobody knows goes on as it came, `1E999` included.
+    let is_object = |body: &[u8]| serde_json::from_slice::<&RawValue>(body).expect("JSON").get().starts_with('{');
     let profile = if first & 1 == 0 { Profile::CHATGPT } else { Profile::PLAIN };
     if let Some(rewritten) = rewrite::rewrite(body, "m", &profile, &owner, &Seal::default()) {
         assert!(is_object(&rewritten.body));
