@@ -5,20 +5,20 @@ use std::collections::BTreeMap;
 
 use latimer_adapters::chat::quirks::{Echo, Quirks, ReasoningStyle};
 use latimer_adapters::chat::request::write;
-use latimer_protocol::turn::{Owner, Seal};
+use latimer_protocol::turn::{StateOwner, SealKey};
 use latimer_proxy::inbound::chat::request::read;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 fuzz_target!(|body: &[u8]| {
-    let (turn, wants) = match read(body, &Seal::default()) {
+    let (turn, wants) = match read(body, &SealKey::default()) {
         Ok(parsed) => parsed,
         Err(error) => return assert!(!error.message.is_empty()),
     };
     assert_eq!(turn.model, wants.model);
     let quirks = Quirks { echo: Echo::Details, reasoning: ReasoningStyle::OpenRouter, ..Quirks::DEFAULT };
-    let written = write(&turn, &quirks, &Owner::new("o", "m"));
+    let written = write(&turn, &quirks, &StateOwner::new("o", "m"));
     // Schemas go through untouched and may hold numbers that no `Value` does.
     let request: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(&written.body).expect("the request is JSON");
     let messages: Vec<Value> = serde_json::from_str(request["messages"].get()).expect("messages");

@@ -9,7 +9,7 @@ use latimer_proxy::inbound::responses::request;
 use latimer_proxy::inbound::client_behaviour::{ANY_CLIENT, CODEX};
 use latimer_proxy::inbound::responses::stream::{ResponsesWriter, ResponsesWriterOptions};
 use latimer_proxy::inbound::writer::{ClientWriter as _, WriterSeed};
-use latimer_protocol::turn::Seal;
+use latimer_protocol::turn::SealKey;
 use libfuzzer_sys::fuzz_target;
 
 const REQUEST: &[u8] = br#"{"model":"m","stream":true,"input":"go","tools":[{"type":"function","name":"f"},{"type":"custom","name":"c"},
@@ -17,7 +17,7 @@ const REQUEST: &[u8] = br#"{"model":"m","stream":true,"input":"go","tools":[{"ty
 
 fuzz_target!(|data: &[u8]| {
     let Some((first, bytes)) = data.split_first() else { return };
-    let parsed = request::read(REQUEST, &Seal::default()).expect("the request is fine");
+    let parsed = request::read(REQUEST, &SealKey::default()).expect("the request is fine");
     let client = if first & 128 == 0 { &CODEX } else { &ANY_CLIENT };
     let options = ResponsesWriterOptions { stream: true, input_tokens: 1, ..ResponsesWriterOptions::default() };
     let mut writer = ResponsesWriter::new(WriterSeed { client, ..WriterSeed::default() }, options, &parsed.echo, parsed.tools);

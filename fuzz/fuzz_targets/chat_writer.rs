@@ -5,7 +5,7 @@ use latimer_adapters::chat::stream::ChatReader;
 use latimer_adapters::reader::{ReaderContext, BodyEnd, Reader as _};
 use latimer_protocol::chat::legality;
 use latimer_protocol::sse::SseDecoder;
-use latimer_protocol::turn::Seal;
+use latimer_protocol::turn::SealKey;
 use latimer_proxy::inbound::chat::request;
 use latimer_proxy::inbound::chat::stream::ChatWriter;
 use latimer_proxy::inbound::writer::{ClientWriter as _, WriterSeed};
@@ -24,7 +24,7 @@ fuzz_target!(|data: &[u8]| {
         if bit(4) { "\"ab\"" } else { "null" },
         if bit(8) { FUNCTIONS } else { TOOLS },
     );
-    let (_, wants) = request::read(body.as_bytes(), &Seal::default()).expect("the request is fine");
+    let (_, wants) = request::read(body.as_bytes(), &SealKey::default()).expect("the request is fine");
     let (stream, usage) = (wants.stream, wants.usage);
     let mut writer = ChatWriter::new(WriterSeed::default(), wants);
     let mut reader = Box::new(ChatReader::new(ReaderContext::default()));

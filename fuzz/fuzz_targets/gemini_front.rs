@@ -4,7 +4,7 @@
 use latimer_adapters::chat::quirks::Quirks;
 use latimer_adapters::chat::request::write;
 use latimer_protocol::gemini::legality;
-use latimer_protocol::turn::{Item, Owner, Seal};
+use latimer_protocol::turn::{Item, StateOwner, SealKey};
 use latimer_proxy::inbound::gemini::error::bad_request;
 use latimer_proxy::inbound::gemini::request::{read, read_count};
 use libfuzzer_sys::fuzz_target;
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 fuzz_target!(|data: &[u8]| {
     let Some((first, body)) = data.split_first() else { return };
-    let seal = Seal::default();
+    let seal = SealKey::default();
     let parsed = match if first & 1 == 0 { read("m", body, &seal) } else { read_count("m", body, &seal) } {
         Ok(parsed) => parsed,
         Err(error) => {
@@ -34,7 +34,7 @@ fuzz_target!(|data: &[u8]| {
             Item::Reasoning(thoughts) => assert!(!thoughts.text.is_empty() || thoughts.opaque.is_some()),
         }
     }
-    let written = write(&parsed.turn, &Quirks::DEFAULT, &Owner::new("o", "m"));
+    let written = write(&parsed.turn, &Quirks::DEFAULT, &StateOwner::new("o", "m"));
     let request: Value = serde_json::from_slice(&written.body).expect("the request is JSON");
     let mut open: Vec<&str> = Vec::new();
     for message in request["messages"].as_array().expect("messages") {

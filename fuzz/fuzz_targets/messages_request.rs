@@ -4,13 +4,13 @@
 
 use latimer_adapters::chat::quirks::Quirks;
 use latimer_adapters::chat::request::write;
-use latimer_protocol::turn::{Owner, Seal};
+use latimer_protocol::turn::{StateOwner, SealKey};
 use latimer_proxy::inbound::messages::request::read;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
 fuzz_target!(|data: &[u8]| {
-    let parsed = match read(data, &Seal::default()) {
+    let parsed = match read(data, &SealKey::default()) {
         Ok(parsed) => parsed,
         Err(error) => {
             let param = error.path.unwrap_or_default();
@@ -20,7 +20,7 @@ fuzz_target!(|data: &[u8]| {
     };
     assert!(!parsed.stops.iter().any(String::is_empty));
     let _ = parsed.kind.local_answer(&parsed.turn);
-    let written = write(&parsed.turn, &Quirks::DEFAULT, &Owner::new("o", "m"));
+    let written = write(&parsed.turn, &Quirks::DEFAULT, &StateOwner::new("o", "m"));
     let request: Value = serde_json::from_slice(&written.body).expect("the request is JSON");
     let mut open: Vec<&str> = Vec::new();
     for message in request["messages"].as_array().expect("messages") {

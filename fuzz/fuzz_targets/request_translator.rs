@@ -3,14 +3,14 @@
 
 use latimer_adapters::chat::quirks::{Echo, Quirks, ReasoningStyle};
 use latimer_adapters::chat::request::write;
-use latimer_protocol::turn::{Owner, Seal};
+use latimer_protocol::turn::{StateOwner, SealKey};
 use latimer_proxy::inbound::responses::request::read;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
 fuzz_target!(|data: &[u8]| {
     let Some((first, body)) = data.split_first() else { return };
-    let parsed = match read(body, &Seal::default()) {
+    let parsed = match read(body, &SealKey::default()) {
         Ok(parsed) => parsed,
         Err(error) => return assert!(!error.message.is_empty()),
     };
@@ -23,7 +23,7 @@ fuzz_target!(|data: &[u8]| {
         tool_images: first & 16 == 0,
         ..Quirks::DEFAULT
     };
-    let written = write(&parsed.turn, &quirks, &Owner::new("o", "m"));
+    let written = write(&parsed.turn, &quirks, &StateOwner::new("o", "m"));
     let request: Value = serde_json::from_slice(&written.body).expect("the request is JSON");
     let mut open: Vec<&str> = Vec::new();
     for message in request["messages"].as_array().expect("messages") {

@@ -1,8 +1,8 @@
 //! Whatever the order of turn events, every protocol's client gets one legal stream, items never overlap, and no text is lost.
 #![no_main]
 
-use latimer_protocol::turn::{FinishReason, Seal, TurnEvent};
-use latimer_protocol::{anthropic, chat, gemini, responses};
+use latimer_protocol::turn::{FinishReason, SealKey, TurnEvent};
+use latimer_protocol::{chat, gemini, messages, responses};
 use latimer_proxy::inbound::client_behaviour::{ANY_CLIENT, CODEX};
 use latimer_proxy::inbound::gemini::names::Names;
 use latimer_proxy::inbound::gemini::stream::{GeminiWriter, GeminiWriterOptions};
@@ -72,7 +72,7 @@ fuzz_target!(|data: &[u8]| {
     let said: String = events.iter().filter_map(|event| if let TurnEvent::Text(text) = event { Some(*text) } else { None }).collect();
     let no_faults = Vec::<String>::new();
 
-    let parsed = read(TOOLS, &Seal::default()).expect("the request is fine");
+    let parsed = read(TOOLS, &SealKey::default()).expect("the request is fine");
     let options = ResponsesWriterOptions { stream: true, ..ResponsesWriterOptions::default() };
     let out = written(ResponsesWriter::new(seed(), options, &parsed.echo, parsed.tools), &events, &end);
     let shown = String::from_utf8_lossy(&out);
@@ -90,12 +90,12 @@ fuzz_target!(|data: &[u8]| {
     let options = MessagesWriterOptions { stream: true, ..MessagesWriterOptions::default() };
     let out = written(MessagesWriter::new(seed(), options), &events, &end);
     let shown = String::from_utf8_lossy(&out);
-    assert_eq!(anthropic::legality::check(&out), no_faults, "{shown}");
+    assert_eq!(messages::legality::check(&out), no_faults, "{shown}");
     if shown.contains("\"end_turn\"") || shown.contains("\"tool_use\",\"stop_sequence\"") {
         assert_eq!(texts(&out, "/delta/text"), said, "{shown}");
     }
 
-    let (_, options) = request::read(CHAT, &Seal::default()).expect("the request is fine");
+    let (_, options) = request::read(CHAT, &SealKey::default()).expect("the request is fine");
     let out = written(ChatWriter::new(seed(), options), &events, &end);
     let shown = String::from_utf8_lossy(&out);
     assert_eq!(chat::legality::check(&out, false), no_faults, "{shown}");

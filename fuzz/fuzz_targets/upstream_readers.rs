@@ -3,11 +3,11 @@
 
 use latimer_adapters::gemini::stream::ArgumentRule::{AsWritten, WithoutPlaceholder};
 use latimer_adapters::reader::{ReaderContext, BodyEnd, Reader};
-use latimer_adapters::{anthropic, command_code, gemini, responses};
+use latimer_adapters::{command_code, gemini, messages, responses};
 use latimer_protocol::jsonl::LineDecoder;
 use latimer_protocol::responses::legality;
 use latimer_protocol::sse::SseDecoder;
-use latimer_protocol::turn::Seal;
+use latimer_protocol::turn::SealKey;
 use latimer_proxy::inbound::responses::request;
 use latimer_proxy::inbound::client_behaviour::{ANY_CLIENT, CODEX};
 use latimer_proxy::inbound::responses::stream::{ResponsesWriter, ResponsesWriterOptions};
@@ -20,12 +20,12 @@ fuzz_target!(|data: &[u8]| {
     let Some((first, bytes)) = data.split_first() else { return };
     let context = ReaderContext::default();
     let mut reader: Box<dyn Reader> = match first & 3 {
-        0 => Box::new(anthropic::stream::MessagesReader::new(context, None)),
+        0 => Box::new(messages::stream::MessagesReader::new(context, None)),
         1 => Box::new(responses::stream::ResponsesReader::new(context)),
         2 => Box::new(gemini::stream::GeminiReader::new(context, if first & 4 == 0 { WithoutPlaceholder } else { AsWritten })),
         _ => Box::new(command_code::stream::CommandCodeReader::new(context, None)),
     };
-    let parsed = request::read(REQUEST, &Seal::default()).expect("the request is fine");
+    let parsed = request::read(REQUEST, &SealKey::default()).expect("the request is fine");
     let client = if first & 128 == 0 { &CODEX } else { &ANY_CLIENT };
     let options = ResponsesWriterOptions { stream: true, input_tokens: 1, ..ResponsesWriterOptions::default() };
     let mut writer = ResponsesWriter::new(WriterSeed { client, ..WriterSeed::default() }, options, &parsed.echo, parsed.tools);

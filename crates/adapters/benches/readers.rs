@@ -2,7 +2,7 @@
 
 use divan::counter::ItemsCount;
 use latimer_adapters::reader::{BodyEnd, Reader, ReaderContext};
-use latimer_adapters::{anthropic, command_code, responses};
+use latimer_adapters::{command_code, messages, responses};
 use latimer_protocol::turn::TurnEvent;
 
 const COUNT: usize = 1024;
@@ -54,7 +54,7 @@ fn messages(bencher: divan::Bencher<'_, '_>, kind: &str) {
     let piece = format!(r#"{{"type":"content_block_delta","index":0,"delta":{delta}}}"#);
     let message = r#"{"type":"message_start","message":{"id":"m","usage":{"input_tokens":4}}}"#;
     drive(bencher, &[message, &start], &piece, || {
-        Box::new(anthropic::stream::MessagesReader::new(ReaderContext::default(), None))
+        Box::new(messages::stream::MessagesReader::new(ReaderContext::default(), None))
     });
 }
 

@@ -1,6 +1,5 @@
 //! The closed set of upstream protocols, and the one match over it.
 
-use crate::anthropic::Anthropic;
 use crate::by_model::ByModel;
 use crate::chat::Chat;
 use crate::codebuff::Codebuff;
@@ -8,6 +7,7 @@ use crate::command_code::CommandCode;
 use crate::credential::Credential;
 use crate::endpoint_client::OpenResult;
 use crate::gemini::Gemini;
+use crate::messages::Messages;
 use crate::prepared_request::{PreparedRequest, TurnInput};
 use crate::responses::Responses;
 
@@ -16,7 +16,7 @@ pub enum Adapter {
     /// OpenAI Chat Completions.
     Chat(Chat),
     /// Anthropic Messages.
-    Anthropic(Anthropic),
+    Messages(Messages),
     /// OpenAI Responses.
     Responses(Responses),
     /// Gemini, with a key or a login.
@@ -34,7 +34,7 @@ impl Adapter {
     pub fn prepare(&self, input: &TurnInput<'_>) -> PreparedRequest {
         match self {
             Self::Chat(chat) => chat.prepare(input),
-            Self::Anthropic(anthropic) => anthropic.prepare(input),
+            Self::Messages(messages) => messages.prepare(input),
             Self::Responses(responses) => responses.prepare(input),
             Self::Gemini(gemini) => gemini.prepare(input),
             Self::CommandCode(command_code) => command_code.prepare(input),
@@ -51,7 +51,7 @@ impl Adapter {
     pub async fn open(&self, prepared: &PreparedRequest, credential: Option<&Credential>) -> OpenResult {
         match self {
             Self::Chat(chat) => chat.open(prepared, credential).await,
-            Self::Anthropic(anthropic) => anthropic.open(prepared, credential).await,
+            Self::Messages(messages) => messages.open(prepared, credential).await,
             Self::Responses(responses) => responses.open(prepared, credential).await,
             Self::Gemini(gemini) => gemini.open(prepared, credential).await,
             Self::CommandCode(command_code) => command_code.open(prepared, credential).await,

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::anthropic::Anthropic;
 use crate::chat::Chat;
 use crate::chat::quirks::Quirks;
 use crate::credential::Credential;
 use crate::endpoint_client::{EndpointClient, OpenResult};
+use crate::messages::Messages;
 use crate::prepared_request::{PreparedRequest, TurnInput, WireProtocol};
 use crate::responses::Responses;
 use crate::responses::profile::Profile;
@@ -15,15 +15,15 @@ use crate::responses::profile::Profile;
 /// counts; everything else speaks Chat Completions.
 const MODELS: [(&str, &str, WireProtocol); 4] = [
     ("gpt-oss", "", WireProtocol::Chat),
-    ("claude-", "", WireProtocol::Anthropic),
+    ("claude-", "", WireProtocol::Messages),
     ("gpt-", "", WireProtocol::Responses),
-    ("minimax-", "/zen/go/", WireProtocol::Anthropic),
+    ("minimax-", "/zen/go/", WireProtocol::Messages),
 ];
 
 /// One gateway.
 pub struct ByModel {
     chat: Chat,
-    anthropic: Anthropic,
+    messages: Messages,
     responses: Responses,
 }
 
@@ -32,7 +32,7 @@ impl ByModel {
     pub fn new(client: &Arc<EndpointClient>, quirks: Quirks, profile: Profile) -> Self {
         Self {
             chat: Chat { client: Arc::clone(client), path: "", quirks },
-            anthropic: Anthropic { client: Arc::clone(client), bearer_keys: false },
+            messages: Messages { client: Arc::clone(client), bearer_keys: false },
             responses: Responses { client: Arc::clone(client), profile },
         }
     }
@@ -40,7 +40,7 @@ impl ByModel {
     /// Translates the turn for its model.
     pub fn prepare(&self, input: &TurnInput<'_>) -> PreparedRequest {
         match wire(&input.turn.model, &self.chat.client.base_url) {
-            WireProtocol::Anthropic => self.anthropic.prepare(input),
+            WireProtocol::Messages => self.messages.prepare(input),
             WireProtocol::Responses => self.responses.prepare(input),
             _ => self.chat.prepare(input),
         }
@@ -52,7 +52,7 @@ impl ByModel {
     /// Why the provider did not take it, and what that teaches.
     pub async fn open(&self, prepared: &PreparedRequest, credential: Option<&Credential>) -> OpenResult {
         match prepared.protocol {
-            WireProtocol::Anthropic => self.anthropic.open(prepared, credential).await,
+            WireProtocol::Messages => self.messages.open(prepared, credential).await,
             WireProtocol::Responses => self.responses.open(prepared, credential).await,
             _ => self.chat.open(prepared, credential).await,
         }
@@ -76,12 +76,12 @@ mod tests {
     fn each_model_speaks_its_own() {
         let (zen, go) = ("https://gateway.test/zen/v1", "https://gateway.test/zen/go/v1");
         let cases = [
-            ("claude-sonnet-4-6", zen, WireProtocol::Anthropic),
-            ("anthropic/claude-opus-4-6", zen, WireProtocol::Anthropic),
+            ("claude-sonnet-4-6", zen, WireProtocol::Messages),
+            ("anthropic/claude-opus-4-6", zen, WireProtocol::Messages),
             ("gpt-5.5", zen, WireProtocol::Responses),
             ("gpt-oss-120b", zen, WireProtocol::Chat),
             ("minimax-m2.7", zen, WireProtocol::Chat),
-            ("minimax-m2.7", go, WireProtocol::Anthropic),
+            ("minimax-m2.7", go, WireProtocol::Messages),
             ("glm-5.1", zen, WireProtocol::Chat),
         ];
         for (model, base_url, want) in cases {

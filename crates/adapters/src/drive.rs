@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_protocol::jsonl::LineDecoder;
 use latimer_protocol::sse::SseDecoder;
 use latimer_protocol::turn::{EventSink, FinishReason, TurnEvent};
@@ -345,7 +345,7 @@ impl TurnStream {
                         self.limits.content
                     )
                 };
-                return Poll::Ready(BodyEnd::Broken(Failure::new(Kind::Timeout, message)));
+                return Poll::Ready(BodyEnd::Broken(Failure::new(FailureKind::Timeout, message)));
             }
             timer.as_mut().reset(deadline);
         }
@@ -362,7 +362,7 @@ impl TurnStream {
             guard.ended(sink.outcome == Some(Outcome::Failed));
         }
         if sink.outcome.is_none() {
-            let failure = Failure::new(Kind::Internal, "a reader ended without saying how");
+            let failure = Failure::new(FailureKind::Internal, "a reader ended without saying how");
             sink.event(TurnEvent::Finished(FinishReason::Failed(failure)));
         }
     }
@@ -410,10 +410,10 @@ impl EventSink for ObservingSink<'_> {
 
 fn too_large(what: &str, limit: usize) -> BodyEnd {
     let message = format!("one {what} is larger than {} MB", limit >> 20);
-    BodyEnd::Broken(Failure::new(Kind::TooLarge, message))
+    BodyEnd::Broken(Failure::new(FailureKind::TooLarge, message))
 }
 
 fn web_page() -> BodyEnd {
     let message = "the provider answered with a web page instead of an answer; check `base_url`";
-    BodyEnd::Broken(Failure::new(Kind::UpstreamError, message))
+    BodyEnd::Broken(Failure::new(FailureKind::UpstreamError, message))
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT,
 };
-use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_protocol::secret::Secret;
 
 use crate::clock;
@@ -156,7 +156,7 @@ impl EndpointClient {
                 "{}: the API key holds characters that cannot be sent; check it for line breaks",
                 self.name
             );
-            Failure::new(Kind::Unauthorized, message)
+            Failure::new(FailureKind::Unauthorized, message)
         })?;
         value.set_sensitive(true);
         Ok((name, value))
@@ -259,7 +259,7 @@ impl EndpointClient {
         response: &ErrorResponse,
         prepared: &PreparedRequest,
     ) -> OpenError {
-        let teaches = matches!(failure.kind, Kind::BadRequest | Kind::ModelNotFound);
+        let teaches = matches!(failure.kind, FailureKind::BadRequest | FailureKind::ModelNotFound);
         let learn =
             || limitation::learn(response.status, &errors::error_text(&response.body), prepared.features);
         let limitation = if teaches { learn() } else { None };

@@ -6,7 +6,7 @@ pub use waits::{in_words, retry_after};
 
 use std::time::Duration;
 
-use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_protocol::secret::redact;
 use serde_json::Value;
 
@@ -82,21 +82,21 @@ const MODEL: [&str; 7] = [
 ];
 
 /// Status to kind, where the words do not say better.
-const STATUS: [(u16, Kind); 14] = [
-    (400, Kind::BadRequest),
-    (401, Kind::Unauthorized),
-    (402, Kind::QuotaExhausted),
-    (403, Kind::Forbidden),
-    (404, Kind::BadRequest),
-    (408, Kind::Timeout),
-    (409, Kind::BadRequest),
-    (410, Kind::ModelNotFound),
-    (413, Kind::BadRequest),
-    (422, Kind::BadRequest),
-    (429, Kind::RateLimited),
-    (502, Kind::Overloaded),
-    (503, Kind::Overloaded),
-    (529, Kind::Overloaded),
+const STATUS: [(u16, FailureKind); 14] = [
+    (400, FailureKind::BadRequest),
+    (401, FailureKind::Unauthorized),
+    (402, FailureKind::QuotaExhausted),
+    (403, FailureKind::Forbidden),
+    (404, FailureKind::BadRequest),
+    (408, FailureKind::Timeout),
+    (409, FailureKind::BadRequest),
+    (410, FailureKind::ModelNotFound),
+    (413, FailureKind::BadRequest),
+    (422, FailureKind::BadRequest),
+    (429, FailureKind::RateLimited),
+    (502, FailureKind::Overloaded),
+    (503, FailureKind::Overloaded),
+    (529, FailureKind::Overloaded),
 ];
 
 /// Refusals that a person has to know apart: status, words, code.
@@ -157,16 +157,16 @@ pub fn classify(context: &ErrorContext<'_>) -> Failure {
     let has = |table: &[&str]| table.iter().any(|wording| lower.contains(wording));
     let by_status = STATUS.iter().find(|(known, _)| *known == status).map(|(_, kind)| *kind);
     let kind = match (status, by_status) {
-        (400 | 413 | 422 | 500, _) if has(&CONTEXT) => Kind::ContextLength,
-        (400 | 402 | 403 | 429, _) if has(&QUOTA) => Kind::QuotaExhausted,
-        (429, _) if long || has(&WINDOW) => Kind::WindowExhausted,
-        (429, _) if has(&CONCURRENCY) => Kind::ConcurrencyLimited,
-        (404, _) if has(&MODEL) || lower.contains("model") => Kind::ModelNotFound,
-        (400, _) if has(&MODEL) => Kind::ModelNotFound,
+        (400 | 413 | 422 | 500, _) if has(&CONTEXT) => FailureKind::ContextLength,
+        (400 | 402 | 403 | 429, _) if has(&QUOTA) => FailureKind::QuotaExhausted,
+        (429, _) if long || has(&WINDOW) => FailureKind::WindowExhausted,
+        (429, _) if has(&CONCURRENCY) => FailureKind::ConcurrencyLimited,
+        (404, _) if has(&MODEL) || lower.contains("model") => FailureKind::ModelNotFound,
+        (400, _) if has(&MODEL) => FailureKind::ModelNotFound,
         (_, Some(kind)) => kind,
-        (500..=599, None) => Kind::UpstreamError,
-        (300..=399, None) => Kind::UpstreamError,
-        _ => Kind::BadRequest,
+        (500..=599, None) => FailureKind::UpstreamError,
+        (300..=399, None) => FailureKind::UpstreamError,
+        _ => FailureKind::BadRequest,
     };
     let hint = hint(status, kind, &lower, model);
     let shown =
@@ -188,8 +188,8 @@ pub fn stream_error(raw: &str, endpoint: &str, model: &str) -> Failure {
     let status = code.and_then(|code| u16::try_from(code).ok()).filter(|code| (400..600).contains(code));
     let body = error_body(raw);
     let mut failure = classify(&ErrorContext::new(status.unwrap_or(502), &body, endpoint, model));
-    if status.is_none() && failure.kind == Kind::Overloaded {
-        failure.kind = Kind::UpstreamError;
+    if status.is_none() && failure.kind == FailureKind::Overloaded {
+        failure.kind = FailureKind::UpstreamError;
     }
     failure.status = status;
     failure
@@ -207,14 +207,14 @@ pub fn error_text(body: &[u8]) -> String {
 }
 
 /// What to do next, where the provider's own words do not say.
-fn hint(status: u16, kind: Kind, lower: &str, model: &str) -> String {
+fn hint(status: u16, kind: FailureKind, lower: &str, model: &str) -> String {
     match kind {
-        Kind::Unauthorized => CHECK_KEY.to_owned(),
-        Kind::Forbidden if lower.contains("1010") => {
+        FailureKind::Unauthorized => CHECK_KEY.to_owned(),
+        FailureKind::Forbidden if lower.contains("1010") => {
             " (the provider's filter turned this program away; a `User-Agent` under the endpoint's headers may help)".to_owned()
         }
-        Kind::ModelNotFound => format!(" (asked for model `{model}`; ids are case-sensitive)"),
-        Kind::BadRequest if status == 404 => " (nothing at this address; check the endpoint's base_url)".to_owned(),
+        FailureKind::ModelNotFound => format!(" (asked for model `{model}`; ids are case-sensitive)"),
+        FailureKind::BadRequest if status == 404 => " (nothing at this address; check the endpoint's base_url)".to_owned(),
         _ if (300..400).contains(&status) => " (redirects are never followed; check the endpoint's base_url)".to_owned(),
         _ => String::new(),
     }
@@ -296,87 +296,92 @@ mod tests {
 
     #[test]
     fn statuses_and_wordings() {
-        let cases: [(u16, &str, Kind, &str); 17] = [
-            (400, r#"{"error":{"message":"bad temperature"}}"#, Kind::BadRequest, "lab: bad temperature"),
+        let cases: [(u16, &str, FailureKind, &str); 17] = [
+            (
+                400,
+                r#"{"error":{"message":"bad temperature"}}"#,
+                FailureKind::BadRequest,
+                "lab: bad temperature",
+            ),
             (
                 400,
                 r#"[{"error":{"code":400,"message":"Unknown name"}}]"#,
-                Kind::BadRequest,
+                FailureKind::BadRequest,
                 "lab: Unknown name",
             ),
             (
                 400,
                 r#"{"error":{"message":"This model's maximum context length is 8192 tokens"}}"#,
-                Kind::ContextLength,
+                FailureKind::ContextLength,
                 "lab: This model's maximum context length is 8192 tokens",
             ),
             (
                 413,
                 r#"{"error":{"message":"prompt is too long"}}"#,
-                Kind::ContextLength,
+                FailureKind::ContextLength,
                 "lab: prompt is too long",
             ),
             (
                 401,
                 r#"{"error":{"message":"Incorrect API key provided: sk-abcdef123456"}}"#,
-                Kind::Unauthorized,
+                FailureKind::Unauthorized,
                 "lab: Incorrect API key provided: *** (check the endpoint's api_key)",
             ),
             (
                 402,
                 r#"{"error":{"message":"Insufficient Balance"}}"#,
-                Kind::QuotaExhausted,
+                FailureKind::QuotaExhausted,
                 "lab: Insufficient Balance",
             ),
             (
                 403,
                 "<html><body>error code: 1010</body></html>",
-                Kind::Forbidden,
+                FailureKind::Forbidden,
                 "lab: error code: 1010 (the provider's filter turned this program away; a `User-Agent` under the endpoint's headers may help)",
             ),
             (
                 404,
                 r#"{"error":{"message":"The model `x` does not exist"}}"#,
-                Kind::ModelNotFound,
+                FailureKind::ModelNotFound,
                 "lab: The model `x` does not exist (asked for model `m`; ids are case-sensitive)",
             ),
             (
                 404,
                 "404 page not found",
-                Kind::BadRequest,
+                FailureKind::BadRequest,
                 "lab: 404 page not found (nothing at this address; check the endpoint's base_url)",
             ),
             (
                 410,
                 "",
-                Kind::ModelNotFound,
+                FailureKind::ModelNotFound,
                 "lab: HTTP 410 without a message (asked for model `m`; ids are case-sensitive)",
             ),
             (
                 422,
                 r#"{"detail":[{"loc":["body","x"],"msg":"field required"}]}"#,
-                Kind::BadRequest,
+                FailureKind::BadRequest,
                 r#"lab: field required ["body","x"]"#,
             ),
-            (429, r#"{"error":{"message":"slow down"}}"#, Kind::RateLimited, "lab: slow down"),
+            (429, r#"{"error":{"message":"slow down"}}"#, FailureKind::RateLimited, "lab: slow down"),
             (
                 429,
                 r#"{"error":{"message":"You exceeded your current quota","code":"insufficient_quota"}}"#,
-                Kind::QuotaExhausted,
+                FailureKind::QuotaExhausted,
                 "lab: You exceeded your current quota",
             ),
-            (500, "oops", Kind::UpstreamError, "lab: oops"),
-            (503, "", Kind::Overloaded, "lab: HTTP 503 without a message"),
+            (500, "oops", FailureKind::UpstreamError, "lab: oops"),
+            (503, "", FailureKind::Overloaded, "lab: HTTP 503 without a message"),
             (
                 302,
                 "",
-                Kind::UpstreamError,
+                FailureKind::UpstreamError,
                 "lab: HTTP 302 without a message (redirects are never followed; check the endpoint's base_url)",
             ),
             (
                 529,
                 r#"{"error":{"message":"Provider returned error","metadata":{"raw":"{\"error\":{\"message\":\"busy\"}}"}}}"#,
-                Kind::Overloaded,
+                FailureKind::Overloaded,
                 "lab: Provider returned error: busy",
             ),
         ];
@@ -387,24 +392,24 @@ mod tests {
     }
     #[test]
     fn four_kinds_of_too_many_requests() {
-        let cases: [(u16, &str, Kind, &str); 4] = [
+        let cases: [(u16, &str, FailureKind, &str); 4] = [
             (
                 429,
                 r#"{"error":{"code":"1302","message":"High concurrency usage of this API"}}"#,
-                Kind::ConcurrencyLimited,
+                FailureKind::ConcurrencyLimited,
                 "lab: High concurrency usage of this API",
             ),
             (
                 429,
                 r#"{"error":{"type":"usage_limit_reached","message":"The usage limit has been reached"}}"#,
-                Kind::WindowExhausted,
+                FailureKind::WindowExhausted,
                 "lab: The usage limit has been reached",
             ),
-            (429, r#"{"error":"Try again in 2h5m"}"#, Kind::WindowExhausted, "lab: Try again in 2h5m"),
+            (429, r#"{"error":"Try again in 2h5m"}"#, FailureKind::WindowExhausted, "lab: Try again in 2h5m"),
             (
                 429,
                 r#"{"error":{"code":"1113","message":"Please recharge"}}"#,
-                Kind::QuotaExhausted,
+                FailureKind::QuotaExhausted,
                 "lab: Please recharge",
             ),
         ];

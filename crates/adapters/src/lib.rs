@@ -11,7 +11,6 @@
 //! This crate must never know client protocols, routing, stores, configuration files, or which client asked.
 
 pub mod adapter;
-pub mod anthropic;
 mod arguments;
 pub mod auth;
 pub mod by_model;
@@ -27,6 +26,7 @@ mod exchange;
 pub mod fields;
 pub mod gemini;
 pub mod limitation;
+pub mod messages;
 pub mod pairing;
 pub mod prepared_request;
 pub mod reader;

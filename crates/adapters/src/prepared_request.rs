@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
-use latimer_protocol::turn::{Note, Owner, Seal, TurnRequest};
+use latimer_protocol::turn::{Note, SealKey, StateOwner, TurnRequest};
 
 use crate::exchange;
 use crate::limitation::{Features, Limitations};
@@ -51,7 +51,7 @@ pub struct EncodedRequest {
 
 impl EncodedRequest {
     /// The request in sendable form: `model` as the provider knows it, `owner` of the opaque state that comes back.
-    pub fn prepare(self, protocol: WireProtocol, model: &str, owner: Owner) -> PreparedRequest {
+    pub fn prepare(self, protocol: WireProtocol, model: &str, owner: StateOwner) -> PreparedRequest {
         PreparedRequest {
             protocol,
             is_passthrough: false,
@@ -78,7 +78,7 @@ pub struct PreparedRequest {
     /// The model as the provider knows it.
     pub model: String,
     /// Whose opaque state comes back.
-    pub owner: Owner,
+    pub owner: StateOwner,
     /// Tool names that were changed for the provider.
     pub names: ToolNames,
     /// Headers that belong to this turn alone, such as a conversation's id.
@@ -110,7 +110,7 @@ impl PreparedRequest {
     /// has no list to which they could be added.
     pub fn with_exchange(&self, assistant: &str, user: &str) -> Option<Self> {
         let body = match self.protocol {
-            WireProtocol::Chat | WireProtocol::Anthropic => {
+            WireProtocol::Chat | WireProtocol::Messages => {
                 exchange::append_messages(&self.body, assistant, user)
             }
             WireProtocol::Responses => exchange::append_items(&self.body, assistant, user),
@@ -131,7 +131,7 @@ pub struct ClientRequest {
     /// Headers of the client; the adapter picks those that concern its upstream.
     pub headers: Headers,
     /// Opens the carriers of provider state.
-    pub seal: Seal,
+    pub seal: SealKey,
 }
 
 /// The upstream protocols.
@@ -140,7 +140,7 @@ pub enum WireProtocol {
     /// OpenAI Chat Completions.
     Chat,
     /// Anthropic Messages.
-    Anthropic,
+    Messages,
     /// OpenAI Responses.
     Responses,
     /// Gemini `generateContent`, bare or in the envelope of Code Assist.
@@ -160,7 +160,7 @@ mod tests {
             notes: vec![Note::request("x")],
             ..EncodedRequest::default()
         };
-        let owner = Owner::new("lab", "m");
+        let owner = StateOwner::new("lab", "m");
         let prepared = encoded.prepare(WireProtocol::Chat, "m", owner.clone());
         assert_eq!((prepared.model.as_str(), &prepared.owner, prepared.body_len()), ("m", &owner, 15));
         assert_eq!(prepared.kept_body(), Some(prepared.body.clone()));

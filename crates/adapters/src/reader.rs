@@ -1,8 +1,8 @@
 //! What turns the payloads of one answer into turn events.
 
 use bytes::Bytes;
-use latimer_protocol::failure::{Failure, Kind};
-use latimer_protocol::turn::{EventSink, Owner, StreamNote, TurnEvent};
+use latimer_protocol::failure::{Failure, FailureKind};
+use latimer_protocol::turn::{EventSink, StateOwner, StreamNote, TurnEvent};
 
 use crate::prepared_request::PreparedRequest;
 use crate::tool_names::ToolNames;
@@ -37,7 +37,7 @@ pub enum BodyEnd {
 #[derive(Debug, Clone, Default)]
 pub struct ReaderContext {
     /// Who owns opaque state that comes back.
-    pub owner: Owner,
+    pub owner: StateOwner,
     /// Tool names that had to be changed on the way out.
     pub names: ToolNames,
     /// The endpoint's name, for messages.
@@ -95,19 +95,20 @@ impl Progress {
     }
 
     /// A failure of this endpoint, in these words.
-    pub(crate) fn failure(&self, kind: Kind, what: &str) -> Failure {
+    pub(crate) fn failure(&self, kind: FailureKind, what: &str) -> Failure {
         Failure::new(kind, format!("{}: {what}", self.context.endpoint))
     }
 
     /// The failure of an answer that ended without saying why. `expected` is what it should have been: `a Messages stream`.
     pub(crate) fn interrupted(&self, expected: &str) -> Failure {
         match (self.started, self.unreadable_lines) {
-            (false, 1..) => {
-                self.failure(Kind::UpstreamError, &format!("the answer is not {expected}; check base_url"))
-            }
-            (false, 0) => self.failure(Kind::Interrupted, "the provider sent an empty answer"),
+            (false, 1..) => self.failure(
+                FailureKind::UpstreamError,
+                &format!("the answer is not {expected}; check base_url"),
+            ),
+            (false, 0) => self.failure(FailureKind::Interrupted, "the provider sent an empty answer"),
             (true, _) => self.failure(
-                Kind::Interrupted,
+                FailureKind::Interrupted,
                 "the provider ended its answer without saying that it was finished",
             ),
         }
@@ -156,7 +157,7 @@ mod tests {
         let empty = progress.interrupted("a Chat stream");
         assert_eq!(
             (empty.kind, empty.message.as_str()),
-            (Kind::Interrupted, "lab: the provider sent an empty answer")
+            (FailureKind::Interrupted, "lab: the provider sent an empty answer")
         );
         progress.unreadable_line(&mut record);
         let foreign = progress.interrupted("a Chat stream");
@@ -164,7 +165,7 @@ mod tests {
         progress.begin(&mut record);
         progress.begin(&mut record);
         assert_eq!(record.lines.iter().filter(|line| *line == "started").count(), 1);
-        assert_eq!(progress.interrupted("a Chat stream").kind, Kind::Interrupted);
+        assert_eq!(progress.interrupted("a Chat stream").kind, FailureKind::Interrupted);
     }
 
     #[test]

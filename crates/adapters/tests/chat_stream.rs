@@ -5,12 +5,12 @@ mod streams;
 
 use latimer_adapters::chat::stream::ChatReader;
 use latimer_adapters::reader::ReaderContext;
-use latimer_protocol::turn::{EventSink, Owner, TurnEvent};
+use latimer_protocol::turn::{EventSink, StateOwner, TurnEvent};
 use proptest::prelude::*;
 
 fn options() -> ReaderContext {
     ReaderContext {
-        owner: Owner::new("lab", "m"),
+        owner: StateOwner::new("lab", "m"),
         endpoint: "lab".into(),
         model: "m".into(),
         ..ReaderContext::default()

@@ -15,7 +15,7 @@ use latimer_adapters::endpoint_client::OpenError;
 use latimer_adapters::limitation::Limitations;
 use latimer_adapters::prepared_request::TurnInput;
 use latimer_adapters::scripted::Service;
-use latimer_protocol::failure::Kind;
+use latimer_protocol::failure::FailureKind;
 use latimer_protocol::secret::Secret;
 use latimer_protocol::turn::{Content, Item, Message, RecordedEvents, Role, TurnRequest};
 use serde_json::{Value, json};
@@ -115,7 +115,7 @@ async fn a_run_is_finished_when_the_client_leaves_and_when_it_fails() {
     let broken = ("chat/completions", 500, json!({ "error": { "message": "oops" } }));
     let service = Service::start(vec![run("run-2"), session(), broken, finish()]).await.expect("a service");
     let refused = open(&codebuff(&service.base), FLASH, "me").await.expect_err("refused");
-    assert_eq!(refused.failure.kind, Kind::UpstreamError);
+    assert_eq!(refused.failure.kind, FailureKind::UpstreamError);
     assert_eq!(service.wait_for("FINISH").await.expect("sent").body["status"], "failed");
 }
 
@@ -159,7 +159,10 @@ async fn a_session_that_another_client_took_is_not_taken_back_at_once() {
         ("chat/completions", 409, json!({ "error": "session_superseded", "message": "open elsewhere" }));
     let service = Service::start(vec![run("run-1"), session(), taken, finish()]).await.expect("a service");
     let failure = open(&codebuff(&service.base), FLASH, "me").await.expect_err("taken").failure;
-    assert_eq!((failure.kind, failure.message.as_str()), (Kind::ConcurrencyLimited, "lab: open elsewhere"));
+    assert_eq!(
+        (failure.kind, failure.message.as_str()),
+        (FailureKind::ConcurrencyLimited, "lab: open elsewhere")
+    );
     service.wait_for("FINISH").await.expect("sent");
     let sessions =
         service.requests().iter().filter(|requests| requests.line.contains("freebuff/session")).count();
@@ -213,7 +216,7 @@ async fn a_newer_server_admits_elsewhere_and_may_refuse_with_a_200() {
     let failure = open(&codebuff(&service.base), FLASH, "me").await.expect_err("blocked").failure;
     assert_eq!(
         (failure.kind, failure.message.as_str()),
-        (Kind::Forbidden, "lab: Not available in your country.")
+        (FailureKind::Forbidden, "lab: Not available in your country.")
     );
 }
 
@@ -229,7 +232,7 @@ async fn limits_are_told_in_the_providers_words() {
     assert_eq!(failure.message, "lab: Daily session limit reached. Resets in 29m.");
     assert_eq!(
         (failure.kind, failure.retry_after.map(|wait| wait.as_secs())),
-        (Kind::WindowExhausted, Some(1740))
+        (FailureKind::WindowExhausted, Some(1740))
     );
     assert_eq!(service.wait_for("FINISH").await.expect("sent").body["status"], "failed");
 }
@@ -281,7 +284,7 @@ async fn thoughts_that_are_asked_for_are_switched_off_once() {
 async fn an_unknown_model_is_refused_by_name() {
     let service = Service::start(Vec::new()).await.expect("a service");
     let failure = open(&codebuff(&service.base), "gpt-9", "me").await.expect_err("unknown").failure;
-    assert_eq!(failure.kind, Kind::ModelNotFound);
+    assert_eq!(failure.kind, FailureKind::ModelNotFound);
     assert!(failure.message.contains("gpt-9") && failure.message.contains(FLASH), "{failure}");
     assert!(service.requests().is_empty(), "nothing was asked");
 }

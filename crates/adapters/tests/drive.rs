@@ -10,7 +10,7 @@ use futures_util::stream::{self, Stream, StreamExt};
 use latimer_adapters::drive::{Limits, TurnStream};
 use latimer_adapters::reader::{BodyEnd, Reader};
 use latimer_adapters::transport::Body;
-use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_protocol::turn::{EventSink, FinishReason, RecordedEvents, TurnEvent};
 use tokio::time::{Instant, sleep};
 
@@ -37,7 +37,7 @@ impl Reader for Plain {
         let reason = match end {
             BodyEnd::Broken(failure) => FinishReason::Failed(failure),
             BodyEnd::Clean if self.done => FinishReason::Stop,
-            BodyEnd::Clean => FinishReason::Failed(Failure::new(Kind::Interrupted, "no end marker")),
+            BodyEnd::Clean => FinishReason::Failed(Failure::new(FailureKind::Interrupted, "no end marker")),
         };
         sink.event(TurnEvent::Finished(reason));
     }
@@ -112,7 +112,7 @@ async fn a_clean_end_without_a_marker_is_the_readers_to_judge() {
 
 #[tokio::test]
 async fn a_broken_body_keeps_what_arrived() {
-    let broken = stream::iter([Err(Failure::new(Kind::Interrupted, "reset"))]);
+    let broken = stream::iter([Err(Failure::new(FailureKind::Interrupted, "reset"))]);
     let lines = run(turn(chunks(&["data: a\n\n"]).chain(broken), Limits::default())).await;
     assert_eq!(lines, ["text \"a\"", "finished failed interrupted \"reset\""]);
 }

@@ -9,7 +9,9 @@ use gemini_turns::{
 };
 use latimer_adapters::limitation::{Limitation, Limitations};
 use latimer_protocol::id::CallId;
-use latimer_protocol::turn::{Call, Item, Message, OpaqueState, Owner, ReasoningItem, Role, TurnRequest};
+use latimer_protocol::turn::{
+    Call, Item, Message, OpaqueState, ReasoningItem, Role, StateOwner, TurnRequest,
+};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -201,7 +203,7 @@ fn any_item() -> impl Strategy<Value = Item> {
         Just(state_of("other", "call", "F")),
         Just(Item::Reasoning(ReasoningItem {
             text: "t".into(),
-            opaque: Some(OpaqueState { owner: Owner::new("lab", GEMINI), data: "{".into() })
+            opaque: Some(OpaqueState { owner: StateOwner::new("lab", GEMINI), data: "{".into() })
         })),
         Just(Item::Message(Message { role: Role::User, content: vec![picture("data:image/png;base64,AA")] })),
     ]

@@ -9,7 +9,7 @@ use latimer_adapters::gemini::{Flavour, Gemini, Options};
 use latimer_adapters::limitation::{Limitation, Limitations};
 use latimer_adapters::prepared_request::TurnInput;
 use latimer_adapters::scripted::{Provider, Scenario, ScriptedAnswer, Service, Step};
-use latimer_protocol::failure::Kind;
+use latimer_protocol::failure::FailureKind;
 use latimer_protocol::secret::Secret;
 use latimer_protocol::turn::{Call, Content, Item, Message, RecordedEvents, Role, TurnRequest};
 use serde_json::{Value, json};
@@ -62,7 +62,7 @@ async fn native_requests_carry_the_key_in_a_header() {
     assert_eq!(request.body["contents"][0]["parts"][0]["text"], "hello");
     let prepared = gemini.prepare(&TurnInput::new(&turn("gemini-3-flash"), &Limitations::default()));
     let refused = gemini.open(&prepared, None).await.expect_err("no key");
-    assert_eq!(refused.failure.kind, Kind::Unauthorized);
+    assert_eq!(refused.failure.kind, FailureKind::Unauthorized);
     assert!(refused.failure.message.contains("api_key_env"));
 }
 
@@ -119,7 +119,7 @@ async fn a_wrong_request_goes_to_one_host_only() {
     };
     let gemini = Gemini::new(client(&host(&first)), Flavour::Antigravity, options);
     let refused = answer(&gemini, "gemini-3-flash", &account(Some("p"))).await.expect_err("refused");
-    assert_eq!((refused.failure.kind, second.requests().len()), (Kind::BadRequest, 0));
+    assert_eq!((refused.failure.kind, second.requests().len()), (FailureKind::BadRequest, 0));
 }
 
 /// A service that answers by a word of the path; each answer once, in order.
@@ -215,7 +215,7 @@ async fn an_account_that_is_never_ready_is_given_up() {
     let service = service(script).await;
     let gemini = Gemini::new(client(&service.base), Flavour::Antigravity, Options::default());
     let failure = gemini.discover_project(&account(None)).await.expect_err("not ready");
-    assert_eq!((failure.kind, lines(&service).len()), (Kind::Timeout, 1 + 5), "{failure}");
+    assert_eq!((failure.kind, lines(&service).len()), (FailureKind::Timeout, 1 + 5), "{failure}");
 }
 
 #[tokio::test]
@@ -223,13 +223,17 @@ async fn an_account_that_may_not_is_told_why() {
     let refused = json!({ "currentTier": { "id": "x" }, "ineligibleTiers": [{ "reasonMessage": "not in your country", "validationUrl": "https://accounts.test/v" }] });
     let broken = json!({ "done": true, "error": { "code": 403, "message": "the terms are not accepted" } });
     let cases = [
-        (vec![("loadCodeAssist", refused)], Kind::Forbidden, "not in your country https://accounts.test/v"),
+        (
+            vec![("loadCodeAssist", refused)],
+            FailureKind::Forbidden,
+            "not in your country https://accounts.test/v",
+        ),
         (
             vec![("loadCodeAssist", new_account()), ("onboardUser", broken)],
-            Kind::Forbidden,
+            FailureKind::Forbidden,
             "the terms are not accepted",
         ),
-        (vec![], Kind::BadRequest, "check the endpoint's base_url"),
+        (vec![], FailureKind::BadRequest, "check the endpoint's base_url"),
     ];
     for (script, kind, words) in cases {
         let service = service(script).await;
@@ -322,10 +326,14 @@ async fn a_refused_login_says_how_to_log_in() {
         let gemini = Gemini::new(client(&host(&left)), flavour, options);
         let refused = answer(&gemini, "gemini-3-flash", &account(Some("p"))).await.expect_err("refused");
         assert!(refused.failure.message.ends_with(words), "{}", refused.failure);
-        assert_eq!((refused.failure.kind, right.request_count()), (Kind::Unauthorized, 0));
+        assert_eq!((refused.failure.kind, right.request_count()), (FailureKind::Unauthorized, 0));
         let prepared = gemini.prepare(&TurnInput::new(&turn("gemini-3-flash"), &Limitations::default()));
         let nobody = gemini.open(&prepared, None).await.expect_err("nobody");
-        assert_eq!((nobody.failure.kind, left.request_count()), (Kind::Unauthorized, 1), "nothing is sent");
+        assert_eq!(
+            (nobody.failure.kind, left.request_count()),
+            (FailureKind::Unauthorized, 1),
+            "nothing is sent"
+        );
     }
 }
 
@@ -381,6 +389,6 @@ async fn a_version_is_not_too_old_where_one_host_says_something_else() {
     let refused = answer(&gemini, "gemini-3-flash", &account(Some("p"))).await.expect_err("nobody answers");
     assert_eq!(
         (refused.failure.kind, left.request_count(), right.request_count()),
-        (Kind::ModelNotFound, 1, 1)
+        (FailureKind::ModelNotFound, 1, 1)
     );
 }

@@ -11,7 +11,7 @@ use latimer_adapters::limitation::{Limitation, Limitations};
 use latimer_adapters::prepared_request::{EncodedRequest, WireProtocol};
 use latimer_protocol::id::CallId;
 use latimer_protocol::turn::{
-    CallOutput, Content, Format, Item, Message, Owner, Reasoning, Role, Tool, ToolChoice, TurnRequest,
+    CallOutput, Content, Format, Item, Message, Reasoning, Role, StateOwner, Tool, ToolChoice, TurnRequest,
 };
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -187,7 +187,7 @@ fn an_exchange_goes_to_the_end() {
     );
     let with_exchange = |body: &str, assistant: &str, user: &str| {
         let encoded = EncodedRequest { body: body.into(), ..EncodedRequest::default() };
-        encoded.prepare(WireProtocol::Gemini, "m", Owner::default()).with_exchange(assistant, user)
+        encoded.prepare(WireProtocol::Gemini, "m", StateOwner::default()).with_exchange(assistant, user)
     };
     let more = with_exchange(&body.to_string(), "half an ans", "go on").expect("a body");
     let more: Value = serde_json::from_slice(&more.body).expect("JSON");

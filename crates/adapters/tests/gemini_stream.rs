@@ -5,12 +5,12 @@ mod streams;
 
 use latimer_adapters::gemini::stream::{ArgumentRule, GeminiReader};
 use latimer_adapters::reader::{BodyEnd, Reader as _, ReaderContext};
-use latimer_protocol::turn::{EventSink, FinishReason, Owner, RecordedEvents, TurnEvent};
+use latimer_protocol::turn::{EventSink, FinishReason, RecordedEvents, StateOwner, TurnEvent};
 use proptest::prelude::*;
 
 fn reader() -> Box<GeminiReader> {
     let context = ReaderContext {
-        owner: Owner::new("lab", "gemini-3-flash"),
+        owner: StateOwner::new("lab", "gemini-3-flash"),
         endpoint: "lab".into(),
         model: "gemini-3-flash".into(),
         ..ReaderContext::default()

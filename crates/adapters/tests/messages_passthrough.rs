@@ -4,15 +4,15 @@
 mod support;
 
 use hyper::header::{HeaderName, HeaderValue};
-use latimer_adapters::anthropic::Anthropic;
 use latimer_adapters::limitation::{Limitation, Limitations, learn};
+use latimer_adapters::messages::Messages;
 use latimer_adapters::prepared_request::{ClientRequest, PreparedRequest, TurnInput, WireProtocol};
-use latimer_protocol::turn::{Content, Item, Message, Role, Seal, TurnRequest};
+use latimer_protocol::turn::{Content, Item, Message, Role, SealKey, TurnRequest};
 
 const BODY: &str = r#"{"model":"claude-x","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"hi"}],"context_management":{"edits":[]}}"#;
 
 fn prepared(protocol: WireProtocol, limitations: &Limitations) -> PreparedRequest {
-    let anthropic = Anthropic { client: support::client("http://127.0.0.1:1"), bearer_keys: false };
+    let messages = Messages { client: support::client("http://127.0.0.1:1"), bearer_keys: false };
     let message = Message { role: Role::User, content: vec![Content::Text("hi".to_owned())] };
     let turn = TurnRequest {
         model: "claude-sonnet-4-5".to_owned(),
@@ -23,13 +23,13 @@ fn prepared(protocol: WireProtocol, limitations: &Limitations) -> PreparedReques
         (HeaderName::from_static(name), HeaderValue::from_static(value))
     };
     let headers = vec![header("anthropic-beta", "effort-2025-11-24"), header("x-app", "cli")];
-    let raw = ClientRequest { protocol, body: BODY.into(), headers, seal: Seal::default() };
-    anthropic.prepare(&TurnInput { client_request: Some(&raw), ..TurnInput::new(&turn, limitations) })
+    let raw = ClientRequest { protocol, body: BODY.into(), headers, seal: SealKey::default() };
+    messages.prepare(&TurnInput { client_request: Some(&raw), ..TurnInput::new(&turn, limitations) })
 }
 
 #[test]
 fn the_clients_own_request_goes_out_with_its_betas() {
-    let prepared = prepared(WireProtocol::Anthropic, &Limitations::default());
+    let prepared = prepared(WireProtocol::Messages, &Limitations::default());
     assert!(prepared.is_passthrough);
     let body = String::from_utf8(prepared.body.to_vec()).expect("text");
     assert!(body.contains(r#""model":"claude-sonnet-4-5""#) && body.contains("context_management"), "{body}");
@@ -44,10 +44,10 @@ fn other_protocols_are_translated() {
 
 #[test]
 fn a_refusal_of_it_makes_the_next_one_a_translation() {
-    let first = prepared(WireProtocol::Anthropic, &Limitations::default());
+    let first = prepared(WireProtocol::Messages, &Limitations::default());
     let learned = learn(400, "context_management: Extra inputs are not permitted", first.features);
     assert_eq!(learned, Some(Limitation::NoOwnRequests));
-    let second = prepared(WireProtocol::Anthropic, &Limitations::new(learned));
+    let second = prepared(WireProtocol::Messages, &Limitations::new(learned));
     assert!(!second.is_passthrough);
     let body = String::from_utf8(second.body.to_vec()).expect("text");
     assert!(!body.contains("context_management"), "{body}");

@@ -2,7 +2,7 @@
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
 use latimer_adapters::repair::{Repair, RepairLevel, RepairPlan};
-use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_protocol::turn::{FinishReason, RecordedEvents, Tool, TurnEvent, TurnRequest};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -79,7 +79,7 @@ fn native_calls_keep_their_order_and_get_numbers_of_their_own() {
 
 #[test]
 fn a_cut_native_call_stays_cut() {
-    let broke = FinishReason::Failed(Failure::new(Kind::Interrupted, "cut"));
+    let broke = FinishReason::Failed(Failure::new(FailureKind::Interrupted, "cut"));
     let lines = run(
         RepairLevel::Parse,
         vec![
@@ -153,7 +153,7 @@ fn what_was_withheld_is_given_up_for_a_call_and_shown_without_one() {
 
 #[test]
 fn a_failed_follow_up_leaves_the_answer_as_it_was() {
-    let broke = FinishReason::Failed(Failure::new(Kind::Interrupted, "cut"));
+    let broke = FinishReason::Failed(Failure::new(FailureKind::Interrupted, "cut"));
     let lines = run_twice(0, vec![TurnEvent::Text(BROKEN), stop()], vec![TurnEvent::Finished(broke)]);
     assert!(lines[0].contains("oops"), "{lines:?}");
     assert_eq!(lines[1..], ["finished stop"]);

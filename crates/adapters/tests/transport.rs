@@ -12,7 +12,7 @@ use latimer_adapters::reader::{BodyEnd, Reader};
 use latimer_adapters::scripted::{Encoding, Framing, Provider, Scenario, ScriptedAnswer, Step};
 use latimer_adapters::transport::http::{self, Http, HttpOptions};
 use latimer_adapters::transport::read_error_body;
-use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_protocol::turn::{EventSink, FinishReason, Note, RecordedEvents, TurnEvent};
 use serde_json::json;
 
@@ -44,7 +44,7 @@ impl Reader for Deltas {
         let reason = match end {
             BodyEnd::Broken(failure) => FinishReason::Failed(failure),
             BodyEnd::Clean if self.done => FinishReason::Stop,
-            BodyEnd::Clean => FinishReason::Failed(Failure::new(Kind::Interrupted, "no end marker")),
+            BodyEnd::Clean => FinishReason::Failed(Failure::new(FailureKind::Interrupted, "no end marker")),
         };
         sink.event(TurnEvent::Finished(reason));
     }
@@ -105,7 +105,7 @@ async fn a_refused_connection_says_what_to_check() {
     // Nothing listens on the first port of all.
     let url = "http://127.0.0.1:1/v1/chat/completions?key=sk-secret";
     let failure = client().post(url, &[], Bytes::new(), Duration::from_secs(5)).await.expect_err("refused");
-    assert_eq!(failure.kind, Kind::Unreachable);
+    assert_eq!(failure.kind, FailureKind::Unreachable);
     assert!(failure.message.contains("refused") && failure.message.contains("127.0.0.1:1"), "{failure}");
     assert!(!failure.message.contains("sk-secret"), "{failure}");
 }
@@ -115,7 +115,7 @@ async fn an_unknown_name_is_a_name_problem() {
     let url = "http://no-such-host.invalid/v1/chat/completions";
     let failure =
         client().post(url, &[], Bytes::new(), Duration::from_secs(20)).await.expect_err("no such host");
-    assert!(matches!(failure.kind, Kind::Unreachable | Kind::Timeout), "{failure:?}");
+    assert!(matches!(failure.kind, FailureKind::Unreachable | FailureKind::Timeout), "{failure:?}");
     assert!(failure.message.contains("no-such-host.invalid"), "{failure}");
 }
 
@@ -127,7 +127,7 @@ async fn a_connection_lost_before_headers_is_interrupted() {
         ScriptedAnswer::raw_tcp("HTTP/1.1 200 OK\r\ncontent-ty"),
     ] {
         let failure = failure(answer.clone()).await;
-        assert_eq!(failure.kind, Kind::Interrupted, "{answer:?}: {failure}");
+        assert_eq!(failure.kind, FailureKind::Interrupted, "{answer:?}: {failure}");
         assert!(failure.message.contains("127.0.0.1"), "{failure}");
     }
 }
@@ -135,7 +135,7 @@ async fn a_connection_lost_before_headers_is_interrupted() {
 #[tokio::test]
 async fn what_is_not_http_is_said_to_be_none() {
     let failure = failure(ScriptedAnswer::raw_tcp("SSH-2.0-OpenSSH_9.6\r\n")).await;
-    assert_eq!(failure.kind, Kind::Unreachable);
+    assert_eq!(failure.kind, FailureKind::Unreachable);
     assert!(failure.message.contains("does not speak HTTP"), "{failure}");
 }
 
@@ -148,7 +148,7 @@ async fn slow_or_missing_headers_run_into_the_first_byte_limit() {
     ] {
         let provider = provider([answer.clone()]).await;
         let failure = post(&client(), &provider, Duration::from_millis(150)).await.expect_err("too slow");
-        assert_eq!(failure.kind, Kind::Timeout, "{answer:?}");
+        assert_eq!(failure.kind, FailureKind::Timeout, "{answer:?}");
         assert!(failure.message.contains("timeouts.first_byte"), "{failure}");
         soon("the request is cancelled", || provider.disconnects() == 1).await;
     }
@@ -160,7 +160,7 @@ async fn headers_have_a_limit() {
     let many =
         (0..300).fold(ScriptedAnswer::text("x"), |answer, nth| answer.header(&format!("x-{nth}"), "y"));
     for answer in [large, many] {
-        assert_eq!(failure(answer).await.kind, Kind::TooLarge);
+        assert_eq!(failure(answer).await.kind, FailureKind::TooLarge);
     }
     let fair =
         (0..150).fold(ScriptedAnswer::text("x"), |answer, nth| answer.header(&format!("x-{nth}"), "y"));
@@ -267,14 +267,14 @@ async fn a_compressed_bomb_is_stopped() {
             None => panic!("the bomb went through"),
         }
     };
-    assert_eq!(failure.kind, Kind::TooLarge);
+    assert_eq!(failure.kind, FailureKind::TooLarge);
     assert!(body.chunk().await.is_none(), "nothing follows an error");
 }
 
 #[tokio::test]
 async fn an_unknown_compression_is_a_failure() {
     let answer = ScriptedAnswer::text("x").header("content-encoding", "br");
-    assert_eq!(failure(answer).await.kind, Kind::UpstreamError);
+    assert_eq!(failure(answer).await.kind, FailureKind::UpstreamError);
 }
 
 #[tokio::test]
@@ -336,7 +336,7 @@ async fn a_stale_connection_is_replaced_once_only() {
     ask(&http, &provider).await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     let failure = post(&http, &provider, Duration::from_secs(5)).await.expect_err("closed twice");
-    assert_eq!((failure.kind, provider.request_count()), (Kind::Interrupted, 3));
+    assert_eq!((failure.kind, provider.request_count()), (FailureKind::Interrupted, 3));
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use latimer_adapters::transport::http::{Http, HttpOptions, HttpResponse};
 use latimer_adapters::transport::read_error_body;
-use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::failure::{Failure, FailureKind};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
@@ -65,7 +65,7 @@ async fn a_private_ca_is_trusted_where_it_is_named() {
     let http = Http::new(HttpOptions { connect: Duration::from_secs(5), ca_file: None });
     let url = format!("https://{address}/v1/models");
     let failure = http.get(&url, &[], Duration::from_secs(5)).await.expect_err("not trusted without it");
-    assert_eq!(failure.kind, Kind::Unreachable);
+    assert_eq!(failure.kind, FailureKind::Unreachable);
     assert!(failure.message.contains("certificate"), "{failure}");
 }
 
@@ -74,7 +74,7 @@ async fn wrong_certificates_are_never_taken() {
     for name in ["elsewhere", "expired"] {
         let address = serve_tls(name);
         let failure = get(address, Duration::from_secs(5)).await.expect_err(name);
-        assert_eq!(failure.kind, Kind::Unreachable, "{name}");
+        assert_eq!(failure.kind, FailureKind::Unreachable, "{name}");
         assert!(failure.message.contains("TLS certificate of 127.0.0.1"), "{name}: {failure}");
     }
 }
@@ -86,7 +86,7 @@ async fn a_plain_server_is_said_to_be_one() {
         let _ = socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
     });
     let failure = get(address, Duration::from_secs(5)).await.expect_err("no TLS");
-    assert_eq!(failure.kind, Kind::Unreachable);
+    assert_eq!(failure.kind, FailureKind::Unreachable);
     assert!(failure.message.contains("http://"), "{failure}");
 }
 
@@ -95,6 +95,6 @@ async fn a_handshake_without_an_answer_runs_into_the_connect_limit() {
     let held = std::sync::Mutex::new(Vec::new());
     let address = serve(move |socket| held.lock().expect("one thread").push(socket));
     let failure = get(address, Duration::from_millis(150)).await.expect_err("silence");
-    assert_eq!(failure.kind, Kind::Timeout);
+    assert_eq!(failure.kind, FailureKind::Timeout);
     assert!(failure.message.contains("timeouts.connect"), "{failure}");
 }

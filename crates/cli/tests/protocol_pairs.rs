@@ -4,7 +4,7 @@
 mod support;
 
 use latimer_adapters::scripted::ScriptedAnswer;
-use latimer_protocol::{anthropic, chat, gemini, responses};
+use latimer_protocol::{chat, gemini, messages, responses};
 use serde_json::{Value, json};
 use support::transcript::{self, CLIENTS, Transcript};
 use support::upstream_scripts::{Ending, Output, UPSTREAMS, script};
@@ -149,7 +149,7 @@ fn violations(client: &str, stream: &str) -> Vec<String> {
     match client {
         "responses" => responses::legality::check(stream.as_bytes()),
         "chat" => chat::legality::check(stream.as_bytes(), true),
-        "messages" => anthropic::legality::check(stream.as_bytes()),
+        "messages" => messages::legality::check(stream.as_bytes()),
         _ => gemini::legality::check(stream.as_bytes()),
     }
 }

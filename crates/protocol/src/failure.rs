@@ -1,6 +1,6 @@
 //! What went wrong, whose fault it is, and what to try next.
 //!
-//! An adapter classifies its own errors into a [`Kind`]; routing reads only [`Failure::retry`]; each client protocol turns
+//! An adapter classifies its own errors into a [`FailureKind`]; routing reads only [`Failure::retry`]; each client protocol turns
 //! the kind into its own status and error shape. The message is for the person at the terminal and never holds user text
 //! or a credential.
 
@@ -34,7 +34,7 @@ pub enum Retry {
 
 /// The kinds of failure there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum FailureKind {
     /// The provider calls the request malformed (400, 404 path, 409, 413, 422).
     BadRequest,
     /// The key is missing, wrong or not allowed here (401).
@@ -71,7 +71,7 @@ pub enum Kind {
     Internal,
 }
 
-impl Kind {
+impl FailureKind {
     /// The table: kind, blame, what to try next.
     const TABLE: [(Self, Blame, Retry); 17] = [
         (Self::BadRequest, Blame::Client, Retry::Never),
@@ -131,7 +131,7 @@ impl Kind {
 #[error("{message}")]
 pub struct Failure {
     /// What kind it is.
-    pub kind: Kind,
+    pub kind: FailureKind,
     /// One or two sentences for the person at the terminal; cleaned of markup and credentials, at most 2 kB.
     pub message: String,
     /// The provider's HTTP status, when it answered with one.
@@ -144,7 +144,7 @@ pub struct Failure {
 
 impl Failure {
     /// A failure of this kind with this message.
-    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), status: None, retry_after: None, cause: None }
     }
 
@@ -165,8 +165,8 @@ mod tests {
 
     #[test]
     fn every_kind_has_one_row() {
-        for row in Kind::TABLE {
-            assert_eq!(Kind::TABLE.iter().filter(|other| other.0 == row.0).count(), 1, "{:?}", row.0);
+        for row in FailureKind::TABLE {
+            assert_eq!(FailureKind::TABLE.iter().filter(|other| other.0 == row.0).count(), 1, "{:?}", row.0);
             assert_eq!(row.0.row(), row);
         }
     }

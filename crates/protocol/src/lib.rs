@@ -4,13 +4,12 @@
 //!
 //! - **hub** types ([`turn`], [`failure`], [`id`], [`secret`]): what the rest of the workspace speaks. They do not derive
 //!   `Serialize`, so they can change freely.
-//! - **wire** types ([`chat`], [`anthropic`], [`responses`], [`gemini`], [`command_code`], [`lenient`], [`sse`], [`jsonl`]): honest
+//! - **wire** types ([`chat`], [`messages`], [`responses`], [`gemini`], [`command_code`], [`lenient`], [`sse`], [`jsonl`]): honest
 //!   pictures of what travels. Their names begin with the protocol's (`ChatRequest`, `MessagesEvent`). An unknown field, tag or
 //!   value of a wire type survives or is reported; it never breaks a stream.
 //!
 //! This crate is pure data. It must never know a runtime, HTTP, files, the clock, or any provider's address.
 
-pub mod anthropic;
 pub mod chat;
 pub mod command_code;
 pub mod failure;
@@ -18,6 +17,7 @@ pub mod gemini;
 pub mod id;
 pub mod jsonl;
 pub mod lenient;
+pub mod messages;
 pub mod quantity;
 pub mod responses;
 pub mod secret;

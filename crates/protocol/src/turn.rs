@@ -13,7 +13,7 @@ mod request;
 
 pub use event::{EventSink, FinishReason, PassthroughFrame, RecordedEvents, TurnEvent, Usage};
 pub use note::{CallDefect, Note, RepairNote, StreamNote};
-pub use opaque::{OpaqueState, Owner, Seal, family};
+pub use opaque::{OpaqueState, SealKey, StateOwner, family};
 pub use request::{
     Call, CallOutput, Content, Format, Image, Item, Message, Reasoning, ReasoningItem, Role, Sampling, Tool,
     ToolChoice, TurnRequest,

@@ -1,7 +1,7 @@
 //! The Chat Completions side: a large request of opencode, and the events of an answer on their way back.
 
 use divan::counter::{BytesCount, ItemsCount};
-use latimer_protocol::turn::{EventSink as _, FinishReason, Seal, TurnEvent};
+use latimer_protocol::turn::{EventSink as _, FinishReason, SealKey, TurnEvent};
 use latimer_proxy::inbound::chat::request::read;
 use latimer_proxy::inbound::chat::stream::ChatWriter;
 use latimer_proxy::inbound::writer::{ClientWriter as _, WriterSeed};
@@ -38,14 +38,14 @@ fn large() -> String {
 fn read_500_kb(bencher: divan::Bencher<'_, '_>) {
     let body = large();
     bencher.counter(BytesCount::of_str(&body)).bench(|| {
-        read(divan::black_box(body.as_bytes()), &Seal::default()).map(|(turn, _)| turn.items.len())
+        read(divan::black_box(body.as_bytes()), &SealKey::default()).map(|(turn, _)| turn.items.len())
     });
 }
 
 /// One answer of 1,024 deltas of one kind.
 #[divan::bench(args = ["text", "text-with-stop", "reasoning", "arguments"])]
 fn write_deltas(bencher: divan::Bencher<'_, '_>, kind: &str) {
-    let Ok((_, mut wants)) = read(RECORDED.as_bytes(), &Seal::default()) else { return };
+    let Ok((_, mut wants)) = read(RECORDED.as_bytes(), &SealKey::default()) else { return };
     if kind == "text-with-stop" {
         wants.stop = vec!["\n\nHuman:".to_owned()];
     }

@@ -1,7 +1,7 @@
 //! The Gemini side: a large request of the Gemini CLI, and the pieces of an answer.
 
 use divan::counter::{BytesCount, ItemsCount};
-use latimer_protocol::turn::{EventSink as _, FinishReason, Seal, TurnEvent};
+use latimer_protocol::turn::{EventSink as _, FinishReason, SealKey, TurnEvent};
 use latimer_proxy::inbound::gemini::names::Names;
 use latimer_proxy::inbound::gemini::request::read;
 use latimer_proxy::inbound::gemini::stream::{Form, GeminiWriter, GeminiWriterOptions};
@@ -40,14 +40,15 @@ fn large() -> String {
 fn read_500_kb(bencher: divan::Bencher<'_, '_>) {
     let body = large();
     bencher.counter(BytesCount::of_str(&body)).bench(|| {
-        read("m", divan::black_box(body.as_bytes()), &Seal::default()).map(|parsed| parsed.turn.items.len())
+        read("m", divan::black_box(body.as_bytes()), &SealKey::default())
+            .map(|parsed| parsed.turn.items.len())
     });
 }
 
 #[divan::bench]
 fn count_500_kb(bencher: divan::Bencher<'_, '_>) {
     let body = large();
-    let Ok(parsed) = read("m", body.as_bytes(), &Seal::default()) else { return };
+    let Ok(parsed) = read("m", body.as_bytes(), &SealKey::default()) else { return };
     bencher.counter(BytesCount::of_str(&body)).bench(|| tokens::count(divan::black_box(&parsed.turn)));
 }
 

@@ -1,7 +1,7 @@
 //! The Messages side: a large request of Claude Code on its way in, and the events of an answer on their way out.
 
 use divan::counter::{BytesCount, ItemsCount};
-use latimer_protocol::turn::{EventSink as _, FinishReason, Seal, TurnEvent};
+use latimer_protocol::turn::{EventSink as _, FinishReason, SealKey, TurnEvent};
 use latimer_proxy::inbound::messages::request::read;
 use latimer_proxy::inbound::messages::stream::{MessagesWriter, MessagesWriterOptions};
 use latimer_proxy::inbound::writer::{ClientWriter as _, WriterSeed};
@@ -40,7 +40,7 @@ fn read_500_kb(bencher: divan::Bencher<'_, '_>) {
     let body = large();
     bencher
         .counter(BytesCount::of_str(&body))
-        .bench(|| read(divan::black_box(body.as_bytes()), &Seal::default()).map(|parsed| parsed.stream));
+        .bench(|| read(divan::black_box(body.as_bytes()), &SealKey::default()).map(|parsed| parsed.stream));
 }
 
 /// One answer of 1,024 deltas of one kind; `watched` is text in which stop words are looked for.

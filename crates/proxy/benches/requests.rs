@@ -2,14 +2,14 @@
 
 use bytes::Bytes;
 use divan::counter::BytesCount;
-use latimer_adapters::anthropic;
 use latimer_adapters::chat::{self, quirks::Quirks};
 use latimer_adapters::command_code;
 use latimer_adapters::gemini::request::{self as gemini, FlavourLimits};
 use latimer_adapters::limitation::Limitations;
+use latimer_adapters::messages;
 use latimer_adapters::responses::profile::Profile;
 use latimer_adapters::responses::{request as responses, rewrite};
-use latimer_protocol::turn::{Owner, Seal, TurnRequest};
+use latimer_protocol::turn::{SealKey, StateOwner, TurnRequest};
 use latimer_proxy::config::History;
 use latimer_proxy::inbound::responses::body::RequestBody;
 use latimer_proxy::inbound::responses::request::read;
@@ -42,7 +42,7 @@ fn body() -> String {
 }
 
 fn turn(body: &str) -> TurnRequest {
-    read(body.as_bytes(), &Seal::default()).map(|parsed| parsed.turn).unwrap_or_default()
+    read(body.as_bytes(), &SealKey::default()).map(|parsed| parsed.turn).unwrap_or_default()
 }
 
 /// The reader alone: the client's bytes as a turn.
@@ -58,7 +58,7 @@ fn accept(bencher: divan::Bencher<'_, '_>) {
     let body = Bytes::from(body());
     bencher.counter(BytesCount::of_slice(&body)).bench(|| {
         let parsed = RequestBody::parse(divan::black_box(&body)).ok()?;
-        let items = parsed.read(&Seal::default()).map_or(0, |request| request.turn.items.len());
+        let items = parsed.read(&SealKey::default()).map_or(0, |request| request.turn.items.len());
         let input = parsed.stored_input(&body).map(|input| input.len());
         Some((parsed.previous_response_id(), items, parsed.is_stored(), input))
     });
@@ -87,10 +87,10 @@ fn write(bencher: divan::Bencher<'_, '_>, wire: &str) {
 }
 
 fn written(turn: &TurnRequest, wire: &str) -> usize {
-    let (owner, limitations) = (Owner::new("lab", "m"), Limitations::default());
+    let (owner, limitations) = (StateOwner::new("lab", "m"), Limitations::default());
     match wire {
         "chat" => chat::request::write(turn, &Quirks::DEFAULT, &owner).body.len(),
-        "messages" => anthropic::request::write(turn, &owner, &limitations).body.len(),
+        "messages" => messages::request::write(turn, &owner, &limitations).body.len(),
         "responses" => responses::write(turn, &Profile::OPENAI, &owner).body.len(),
         "gemini" => {
             let takes = FlavourLimits { urls: true, token_limit: true, edit_nudge: false };
@@ -104,14 +104,14 @@ fn written(turn: &TurnRequest, wire: &str) -> usize {
 #[divan::bench]
 fn pass_through(bencher: divan::Bencher<'_, '_>) {
     let body = body();
-    let owner = Owner::new("lab", "m");
+    let owner = StateOwner::new("lab", "m");
     bencher.counter(BytesCount::of_str(&body)).bench(|| {
         let rewritten = rewrite::rewrite(
             divan::black_box(body.as_bytes()),
             "m",
             &Profile::OPENAI,
             &owner,
-            &Seal::default(),
+            &SealKey::default(),
         );
         rewritten.map(|rewritten| rewritten.body.len())
     });

@@ -3,7 +3,7 @@
 use divan::counter::{BytesCount, ItemsCount};
 use latimer_adapters::chat::quirks::Quirks;
 use latimer_adapters::chat::request::write;
-use latimer_protocol::turn::{EventSink as _, FinishReason, Owner, Seal, TurnEvent};
+use latimer_protocol::turn::{EventSink as _, FinishReason, SealKey, StateOwner, TurnEvent};
 use latimer_proxy::inbound::responses::request::read;
 use latimer_proxy::inbound::responses::stream::{ResponsesWriter, ResponsesWriterOptions};
 use latimer_proxy::inbound::writer::{ClientWriter as _, WriterSeed};
@@ -39,22 +39,22 @@ fn read_500_kb(bencher: divan::Bencher<'_, '_>) {
     let body = large();
     bencher
         .counter(BytesCount::of_str(&body))
-        .bench(|| read(divan::black_box(body.as_bytes()), &Seal::default()).map(|parsed| parsed.stream));
+        .bench(|| read(divan::black_box(body.as_bytes()), &SealKey::default()).map(|parsed| parsed.stream));
 }
 
 #[divan::bench]
 fn translate_500_kb(bencher: divan::Bencher<'_, '_>) {
     let body = large();
     bencher.counter(BytesCount::of_str(&body)).bench(|| {
-        read(divan::black_box(body.as_bytes()), &Seal::default())
-            .map(|parsed| write(&parsed.turn, &Quirks::DEFAULT, &Owner::new("lab", "m")).body.len())
+        read(divan::black_box(body.as_bytes()), &SealKey::default())
+            .map(|parsed| write(&parsed.turn, &Quirks::DEFAULT, &StateOwner::new("lab", "m")).body.len())
     });
 }
 
 /// One answer of 1,024 deltas of one kind.
 #[divan::bench(args = ["text", "reasoning", "arguments"])]
 fn write_deltas(bencher: divan::Bencher<'_, '_>, kind: &str) {
-    let Ok(parsed) = read(RECORDED.as_bytes(), &Seal::default()) else { return };
+    let Ok(parsed) = read(RECORDED.as_bytes(), &SealKey::default()) else { return };
     bencher.counter(ItemsCount::new(COUNT)).bench(|| {
         let mut writer = ResponsesWriter::new(
             WriterSeed::default(),

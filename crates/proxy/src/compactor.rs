@@ -3,7 +3,7 @@
 
 use std::task::{Context, Poll, ready};
 
-use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_protocol::turn::{EventSink, FinishReason, Item, Note, TurnEvent, TurnRequest, Usage};
 
 use crate::inbound::responses::compact::{question, transcript};
@@ -120,12 +120,12 @@ impl Compactor {
             Some(FinishReason::Failed(failure)) => return Err(failure),
             Some(FinishReason::Length | FinishReason::ContentFilter) => {
                 let message = "the model did not finish the summary of this conversation, and half a summary is none; try again, or another model";
-                return Err(Failure::new(Kind::UpstreamError, message));
+                return Err(Failure::new(FailureKind::UpstreamError, message));
             }
             _ if answer.text.trim().is_empty() => {
                 let message =
                     "the model answered with nothing instead of a summary; try again, or another model";
-                return Err(Failure::new(Kind::UpstreamError, message));
+                return Err(Failure::new(FailureKind::UpstreamError, message));
             }
             _ => {}
         }
@@ -146,7 +146,7 @@ impl Compactor {
 
     /// A history that is too long is asked about in smaller pieces, from the beginning.
     fn halve(&mut self, failure: Failure) -> Option<Failure> {
-        if failure.kind != Kind::ContextLength || self.halvings >= MAX_HALVINGS {
+        if failure.kind != FailureKind::ContextLength || self.halvings >= MAX_HALVINGS {
             return Some(failure);
         }
         self.halvings += 1;
@@ -163,7 +163,8 @@ impl Compactor {
     fn ask(&mut self) -> Result<(), Failure> {
         self.answer = Answer::default();
         let next = ask(&self.targets, &self.base, &self.pieces, self.at, self.notes.as_deref());
-        self.attempts = next.ok_or_else(|| Failure::new(Kind::Internal, "no endpoint is left to ask"))?;
+        self.attempts =
+            next.ok_or_else(|| Failure::new(FailureKind::Internal, "no endpoint is left to ask"))?;
         Ok(())
     }
 }

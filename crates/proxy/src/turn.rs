@@ -24,7 +24,7 @@ use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderVa
 use hyper::{Response, StatusCode};
 use latimer_adapters::prepared_request::{ClientRequest, WireProtocol};
 use latimer_adapters::repair::RepairLevel;
-use latimer_protocol::turn::{Item, Note, Seal, TurnRequest};
+use latimer_protocol::turn::{Item, Note, SealKey, TurnRequest};
 
 use self::body::StoreTarget;
 pub use self::body::TurnBody;
@@ -66,7 +66,7 @@ pub struct TurnContext {
     /// Fires when open turns must end.
     pub force_stop: ForceStop,
     /// Seals provider state for its way through the client.
-    pub seal: Seal,
+    pub seal: SealKey,
     /// Takes the usage row and the response.
     pub store: Store,
     /// Knows which conversations had a warm prompt cache.

@@ -7,8 +7,8 @@ use latimer_adapters::gemini::request::FlavourLimits;
 use latimer_adapters::limitation::Limitations;
 use latimer_protocol::id::CallId;
 use latimer_protocol::turn::{
-    Call, CallOutput, Content, EventSink as _, Item, Message, Note, OpaqueState, Owner, ReasoningItem, Role,
-    Seal, TurnEvent, TurnRequest,
+    Call, CallOutput, Content, EventSink as _, Item, Message, Note, OpaqueState, ReasoningItem, Role,
+    SealKey, StateOwner, TurnEvent, TurnRequest,
 };
 use latimer_proxy::inbound::chat::request::{ResponseOptions, read};
 use latimer_proxy::inbound::chat::stream::ChatWriter;
@@ -65,8 +65,8 @@ fn upstream(body: &[u8], notes: &[Note]) -> String {
 fn requests_become_turns_and_reach_the_provider() {
     insta::glob!("../../../fixtures/chat_front", "*.request.json", |path| {
         let body = std::fs::read(path).expect("readable");
-        let (turn, wants) = read(&body, &Seal::default()).expect("understood");
-        let written = write(&turn, &QUIRKS, &Owner::new("lab", "m"));
+        let (turn, wants) = read(&body, &SealKey::default()).expect("understood");
+        let written = write(&turn, &QUIRKS, &StateOwner::new("lab", "m"));
         pairs_are_whole(&serde_json::from_slice(&written.body).expect("JSON"));
         let text = format!("{}\n\n{}", shown(&turn, &wants), upstream(&written.body, &written.notes));
         let mut settings = insta::Settings::clone_current();
@@ -83,10 +83,10 @@ fn requests_become_turns_and_reach_the_provider() {
 fn requests_reach_every_other_kind_of_provider() {
     insta::glob!("../../../fixtures/chat_front", "*.request.json", |path| {
         let body = std::fs::read(path).expect("readable");
-        let (turn, _) = read(&body, &Seal::default()).expect("understood");
-        let owner = Owner::new("lab", "m");
+        let (turn, _) = read(&body, &SealKey::default()).expect("understood");
+        let owner = StateOwner::new("lab", "m");
         let limitations = Limitations::default();
-        let anthropic = latimer_adapters::anthropic::request::write(&turn, &owner, &limitations).body;
+        let anthropic = latimer_adapters::messages::request::write(&turn, &owner, &limitations).body;
         let takes = FlavourLimits { urls: true, token_limit: true, edit_nudge: false };
         let gemini =
             latimer_adapters::gemini::request::write(&turn, "gemini-3-flash", takes, &owner, &limitations)
@@ -236,7 +236,7 @@ fn refused(cases: &[(&str, &str, Option<&str>, &str)]) {
     let user = r#""model":"m","messages":[{"role":"user","content":"hi"}]"#;
     for (body, want, param, words) in cases {
         let body = if body.starts_with('"') { format!("{{{user},{body}}}") } else { (*body).to_owned() };
-        let error = read(body.as_bytes(), &Seal::default()).expect_err(&body);
+        let error = read(body.as_bytes(), &SealKey::default()).expect_err(&body);
         assert_eq!(
             (code(error.problem), error.path.as_deref()),
             (*want, *param),
@@ -250,13 +250,15 @@ fn refused(cases: &[(&str, &str, Option<&str>, &str)]) {
 /// Thoughts, words, state and calls of one answer, out to the client and back with its next request: each is where it stood.
 #[test]
 fn an_answer_comes_back_as_it_was() {
-    let state =
-        |data: &str| OpaqueState { owner: Owner::new("lab", "m").of_account("a"), data: data.to_owned() };
+    let state = |data: &str| OpaqueState {
+        owner: StateOwner::new("lab", "m").of_account("a"),
+        data: data.to_owned(),
+    };
     let asked = json!({
         "model": "m", "messages": [{ "role": "user", "content": "go" }],
         "tools": [{ "type": "function", "function": { "name": "bash" } }, { "type": "custom", "custom": { "name": "patch" } }],
     });
-    let seal = Seal::from_secret(b"secret");
+    let seal = SealKey::from_secret(b"secret");
     let (_, wants) = read(asked.to_string().as_bytes(), &seal).expect("a request");
     let seed = WriterSeed { random: [1; 16], seal: seal.clone(), ..WriterSeed::default() };
     let mut writer = ChatWriter::new(seed, wants);
@@ -313,7 +315,7 @@ fn an_answer_comes_back_as_it_was() {
     );
     assert_eq!(wants.notes[..], [] as [String; 0]);
     let (stranger, wants) =
-        read(next.to_string().as_bytes(), &Seal::from_secret(b"other")).expect("a request");
+        read(next.to_string().as_bytes(), &SealKey::from_secret(b"other")).expect("a request");
     assert!(
         stranger.items.iter().all(|item| !matches!(item, Item::Reasoning(item) if item.opaque.is_some()))
     );
@@ -393,7 +395,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_refused_with_words(body in prop::collection::vec(any::<u8>(), 0..200)) {
-        if let Err(error) = read(&body, &Seal::default()) {
+        if let Err(error) = read(&body, &SealKey::default()) {
             prop_assert!(!error.message.is_empty());
         }
     }
@@ -413,10 +415,10 @@ proptest! {
         let mut body = extra.as_object().cloned().unwrap_or_default();
         body.insert("model".to_owned(), "m".into());
         body.insert("messages".to_owned(), messages.into());
-        match read(Value::from(body).to_string().as_bytes(), &Seal::default()) {
+        match read(Value::from(body).to_string().as_bytes(), &SealKey::default()) {
             Err(error) => prop_assert!(!error.message.is_empty()),
             Ok((turn, _)) => {
-                let written = write(&turn, &QUIRKS, &Owner::new("lab", "m"));
+                let written = write(&turn, &QUIRKS, &StateOwner::new("lab", "m"));
                 pairs_are_whole(&serde_json::from_slice(&written.body).expect("JSON"));
             }
         }

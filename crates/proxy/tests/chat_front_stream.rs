@@ -8,8 +8,8 @@ use std::fmt::Write as _;
 use latimer_adapters::chat::passthrough_reader::ChatPassthroughReader;
 use latimer_adapters::reader::{BodyEnd, Reader as _, ReaderContext};
 use latimer_protocol::chat::legality;
-use latimer_protocol::failure::{Failure, Kind};
-use latimer_protocol::turn::{EventSink as _, Seal, TurnEvent};
+use latimer_protocol::failure::{Failure, FailureKind};
+use latimer_protocol::turn::{EventSink as _, SealKey, TurnEvent};
 use latimer_proxy::inbound::chat::request;
 use latimer_proxy::inbound::chat::stream::ChatWriter;
 use latimer_proxy::inbound::writer::answer::Answer;
@@ -24,7 +24,7 @@ fn writer(fields: &Value, stream: bool) -> (ChatWriter, bool) {
     let mut body =
         json!({ "model": "glm-5", "messages": [{ "role": "user", "content": "go" }], "stream": stream });
     body.as_object_mut().expect("an object").extend(fields.as_object().cloned().unwrap_or_default());
-    let (_, wants) = request::read(body.to_string().as_bytes(), &Seal::default()).expect("a request");
+    let (_, wants) = request::read(body.to_string().as_bytes(), &SealKey::default()).expect("a request");
     let seed = WriterSeed {
         random: [7; 16],
         created_at: 1_700_000_000,
@@ -125,10 +125,10 @@ fn a_stopped_turn_ends_legally_wherever_it_is() {
     for length in 0..=script.len() {
         let (mut writer, _) = writer(&json!({}), true);
         play_all(&mut writer, script.into_iter().take(length));
-        writer.fail(&Failure::new(Kind::ShuttingDown, "stopped"));
-        writer.fail(&Failure::new(Kind::Internal, "twice"));
+        writer.fail(&Failure::new(FailureKind::ShuttingDown, "stopped"));
+        writer.fail(&Failure::new(FailureKind::Internal, "twice"));
         writer.keep_alive();
-        assert!(writer.failure().is_some_and(|failure| failure.kind == Kind::ShuttingDown));
+        assert!(writer.failure().is_some_and(|failure| failure.kind == FailureKind::ShuttingDown));
         let bytes = writer.take();
         assert_eq!(legality::check(&bytes, false), Vec::<String>::new(), "{length} {}", shown(&bytes));
     }

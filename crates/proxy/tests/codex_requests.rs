@@ -5,7 +5,7 @@ use latimer_adapters::chat::quirks::{Echo, Quirks, ReasoningStyle};
 use latimer_adapters::chat::request::write;
 use latimer_adapters::gemini::request::FlavourLimits;
 use latimer_adapters::limitation::Limitations;
-use latimer_protocol::turn::{Owner, Seal};
+use latimer_protocol::turn::{SealKey, StateOwner};
 use latimer_proxy::inbound::responses::request::read;
 use serde_json::Value;
 
@@ -44,11 +44,11 @@ fn snapshot(path: &std::path::Path, protocol: &str, text: &str) {
 #[test]
 fn recorded_requests_reach_a_messages_provider() {
     insta::glob!("../../../fixtures/codex", "*.request.json", |path| {
-        let parsed = read(&std::fs::read(path).expect("readable"), &Seal::default()).expect("understood");
-        let owner = Owner::new("lab", "claude-sonnet-4-5");
+        let parsed = read(&std::fs::read(path).expect("readable"), &SealKey::default()).expect("understood");
+        let owner = StateOwner::new("lab", "claude-sonnet-4-5");
         let mut turn = parsed.turn;
         turn.model = "claude-sonnet-4-5".to_owned();
-        let written = latimer_adapters::anthropic::request::write(&turn, &owner, &Limitations::default());
+        let written = latimer_adapters::messages::request::write(&turn, &owner, &Limitations::default());
         let notes: Vec<String> =
             parsed.notes.into_iter().chain(written.notes.iter().map(ToString::to_string)).collect();
         turns_are_whole(&serde_json::from_slice(&written.body).expect("JSON"));
@@ -90,8 +90,8 @@ fn turns_are_whole(body: &Value) {
 #[test]
 fn recorded_requests_reach_a_gemini_provider() {
     insta::glob!("../../../fixtures/codex", "*.request.json", |path| {
-        let parsed = read(&std::fs::read(path).expect("readable"), &Seal::default()).expect("understood");
-        let owner = Owner::new("lab", "gemini-3-flash");
+        let parsed = read(&std::fs::read(path).expect("readable"), &SealKey::default()).expect("understood");
+        let owner = StateOwner::new("lab", "gemini-3-flash");
         let takes = FlavourLimits { urls: true, token_limit: true, edit_nudge: false };
         let limitations = Limitations::default();
         let written = latimer_adapters::gemini::request::write(
@@ -141,9 +141,9 @@ fn contents_are_whole(body: &Value) {
 #[test]
 fn recorded_requests_reach_the_provider() {
     insta::glob!("../../../fixtures/codex", "*.request.json", |path| {
-        let parsed = read(&std::fs::read(path).expect("readable"), &Seal::default())
+        let parsed = read(&std::fs::read(path).expect("readable"), &SealKey::default())
             .expect("a request of Codex is understood");
-        let written = write(&parsed.turn, &QUIRKS, &Owner::new("lab", "m"));
+        let written = write(&parsed.turn, &QUIRKS, &StateOwner::new("lab", "m"));
         let notes: Vec<String> =
             parsed.notes.into_iter().chain(written.notes.iter().map(ToString::to_string)).collect();
         let text = shown(&written.body, &notes);

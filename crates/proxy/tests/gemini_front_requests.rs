@@ -10,7 +10,7 @@ use latimer_adapters::chat::quirks::Quirks;
 use latimer_adapters::gemini::request::FlavourLimits;
 use latimer_adapters::limitation::Limitations;
 use latimer_adapters::responses::profile::Profile;
-use latimer_protocol::turn::{Content, Format, Item, OpaqueState, Owner, Role, Seal};
+use latimer_protocol::turn::{Content, Format, Item, OpaqueState, Role, SealKey, StateOwner};
 use latimer_proxy::inbound::gemini::request::{GeminiRequest, count_answer, read, read_count};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -82,7 +82,7 @@ fn item_shown(item: &Item) -> String {
 }
 
 fn parsed(path: &Path) -> GeminiRequest {
-    read("gemini-3-flash", &std::fs::read(path).expect("readable"), &Seal::default()).expect("understood")
+    read("gemini-3-flash", &std::fs::read(path).expect("readable"), &SealKey::default()).expect("understood")
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn requests_reach_a_chat_provider() {
     insta::glob!("../../../fixtures/gemini_front", "*.request.json", |path| {
         let turn = parsed(path).turn;
         let written =
-            latimer_adapters::chat::request::write(&turn, &Quirks::DEFAULT, &Owner::new("lab", "m"));
+            latimer_adapters::chat::request::write(&turn, &Quirks::DEFAULT, &StateOwner::new("lab", "m"));
         calls_are_answered(&serde_json::from_slice(&written.body).expect("JSON"));
         snapshot(path, ".chat", &request_shown(&written.body));
     });
@@ -144,10 +144,10 @@ fn calls_are_answered(body: &Value) {
 fn requests_reach_every_other_provider() {
     insta::glob!("../../../fixtures/gemini_front", "*.request.json", |path| {
         let turn = parsed(path).turn;
-        let (owner, limitations) = (Owner::new("lab", "m"), Limitations::default());
+        let (owner, limitations) = (StateOwner::new("lab", "m"), Limitations::default());
         let takes = FlavourLimits { urls: true, token_limit: true, edit_nudge: false };
         let bodies = [
-            latimer_adapters::anthropic::request::write(&turn, &owner, &limitations).body,
+            latimer_adapters::messages::request::write(&turn, &owner, &limitations).body,
             latimer_adapters::gemini::request::write(&turn, "gemini-3-flash", takes, &owner, &limitations)
                 .body,
             latimer_adapters::responses::request::write(&turn, &Profile::PLAIN, &owner).body,
@@ -228,23 +228,23 @@ fn bad_requests_say_where_and_what() {
         ),
     ];
     for (body, field, words) in cases {
-        let error = read("m", body.as_bytes(), &Seal::default()).expect_err(body);
+        let error = read("m", body.as_bytes(), &SealKey::default()).expect_err(body);
         assert_eq!(error.path.as_deref(), field, "{body}");
         assert!(error.message.contains(words), "{body}: {}", error.message);
     }
     assert_eq!(
-        read("models/", b"{}", &Seal::default()).expect_err("no model").path.as_deref(),
+        read("models/", b"{}", &SealKey::default()).expect_err("no model").path.as_deref(),
         Some("model")
     );
     assert_eq!(
-        read("models/m", b"{\"contents\":\"x\"}", &Seal::default()).expect("a request").turn.model,
+        read("models/m", b"{\"contents\":\"x\"}", &SealKey::default()).expect("a request").turn.model,
         "m"
     );
 }
 
 #[test]
 fn counts_are_for_contents_alone_and_for_whole_requests() {
-    let seal = Seal::default();
+    let seal = SealKey::default();
     let count = |body: &Value| {
         let answer = count_answer(&read_count("m", body.to_string().as_bytes(), &seal).expect("a request"));
         serde_json::from_str::<Value>(&answer).expect("JSON")["totalTokens"].as_u64().expect("a number")
@@ -264,8 +264,8 @@ fn counts_are_for_contents_alone_and_for_whole_requests() {
 
 #[test]
 fn state_is_read_where_it_was_written_and_only_with_our_seal() {
-    let seal = Seal::from_secret(b"ours");
-    let state = |data: &str| OpaqueState { owner: Owner::new("lab", "m"), data: data.to_owned() };
+    let seal = SealKey::from_secret(b"ours");
+    let state = |data: &str| OpaqueState { owner: StateOwner::new("lab", "m"), data: data.to_owned() };
     let sealed =
         latimer_protocol::gemini::signature::seal(&[state("after-text"), state("before-call")], &seal);
     let body = json!({ "contents": [
@@ -275,7 +275,7 @@ fn state_is_read_where_it_was_written_and_only_with_our_seal() {
             { "functionCall": { "id": "c1", "name": "f", "args": {} }, "thoughtSignature": sealed },
         ]},
     ]});
-    let items = |seal: &Seal| {
+    let items = |seal: &SealKey| {
         let parsed = read("m", body.to_string().as_bytes(), seal).expect("a request");
         let items: Vec<String> = parsed.turn.items.iter().map(item_shown).collect();
         (items, parsed.notes)
@@ -290,7 +290,7 @@ fn state_is_read_where_it_was_written_and_only_with_our_seal() {
         "call c1: f {}",
     ];
     assert_eq!((ours.as_slice(), notes.len()), (want.map(str::to_owned).as_slice(), 0));
-    let (theirs, notes) = items(&Seal::from_secret(b"theirs"));
+    let (theirs, notes) = items(&SealKey::from_secret(b"theirs"));
     assert_eq!((theirs.len(), notes.len()), (4, 1));
 }
 
@@ -363,9 +363,9 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn any_request_is_understood_or_refused_with_words(request in any_request()) {
-        match read("m", request.to_string().as_bytes(), &Seal::default()) {
+        match read("m", request.to_string().as_bytes(), &SealKey::default()) {
             Ok(parsed) => {
-                let written = latimer_adapters::chat::request::write(&parsed.turn, &Quirks::DEFAULT, &Owner::new("lab", "m"));
+                let written = latimer_adapters::chat::request::write(&parsed.turn, &Quirks::DEFAULT, &StateOwner::new("lab", "m"));
                 calls_are_answered(&serde_json::from_slice(&written.body).expect("JSON"));
             }
             Err(error) => prop_assert!(!error.message.is_empty()),
@@ -376,7 +376,7 @@ proptest! {
     fn any_bytes_are_understood_or_refused_with_words(body in proptest::collection::vec(any::<u8>(), 0..64), text in "\\PC{0,64}") {
         for body in [&body, text.as_bytes()] {
             for read in [read, read_count] {
-                if let Err(error) = read("m", body, &Seal::default()) {
+                if let Err(error) = read("m", body, &SealKey::default()) {
                     prop_assert!(!error.message.is_empty());
                 }
             }

@@ -8,7 +8,7 @@ use gemini_scripts::{pieces, play, played};
 use latimer_adapters::gemini::stream::{ArgumentRule, GeminiReader};
 use latimer_adapters::reader::{BodyEnd, Reader as _, ReaderContext};
 use latimer_protocol::sse::SseDecoder;
-use latimer_protocol::turn::{FinishReason, Item, Seal, TurnEvent};
+use latimer_protocol::turn::{FinishReason, Item, SealKey, TurnEvent};
 use latimer_proxy::inbound::gemini::request::read;
 use latimer_proxy::inbound::gemini::stream::Form;
 use proptest::prelude::*;
@@ -20,7 +20,7 @@ fn items(contents: Vec<Value>) -> Vec<Item> {
     history.extend(contents);
     let tools = json!([{ "functionDeclarations": [{ "name": "read" }, { "name": "mcp.lab:add" }] }]);
     let body = json!({ "contents": history, "tools": tools }).to_string();
-    let parsed = read("gemini-3-flash", body.as_bytes(), &Seal::default()).expect("a request");
+    let parsed = read("gemini-3-flash", body.as_bytes(), &SealKey::default()).expect("a request");
     assert!(parsed.notes.is_empty(), "{:?}", parsed.notes);
     parsed.turn.items.into_iter().skip(1).collect()
 }

@@ -4,7 +4,7 @@
 mod gemini_scripts;
 
 use gemini_scripts::{drive, opened, pieces, played, shown, snapshot, writer};
-use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_protocol::gemini::legality;
 use latimer_proxy::inbound::gemini::names::Names;
 use latimer_proxy::inbound::gemini::stream::{Form, GeminiWriter, GeminiWriterOptions};
@@ -98,8 +98,8 @@ fn a_stopped_turn_ends_legally_wherever_it_is() {
         for form in FORMS {
             let mut writer = writer(form);
             script[..length].iter().for_each(|line| drive(&mut writer, line));
-            writer.fail(&Failure::new(Kind::ShuttingDown, "stopped"));
-            writer.fail(&Failure::new(Kind::Internal, "twice"));
+            writer.fail(&Failure::new(FailureKind::ShuttingDown, "stopped"));
+            writer.fail(&Failure::new(FailureKind::Internal, "twice"));
             drive(&mut writer, "text \"late\"");
             writer.keep_alive();
             assert!(writer.is_finished());

@@ -3,8 +3,8 @@
 
 mod messages_support;
 
-use latimer_protocol::anthropic::legality;
-use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::failure::{Failure, FailureKind};
+use latimer_protocol::messages::legality;
 use latimer_proxy::inbound::messages::stream::{MessagesWriter, MessagesWriterOptions};
 use latimer_proxy::inbound::writer::{ClientWriter as _, WriterSeed};
 use messages_support::{Events as _, beside, play, shown_stream};
@@ -119,12 +119,12 @@ fn a_stopped_turn_ends_legally_wherever_it_is() {
         for stream in [true, false] {
             let mut writer = writer(stream);
             script[..length].iter().for_each(|line| play(&mut writer, line));
-            writer.fail(&Failure::new(Kind::ShuttingDown, "stopped"));
-            writer.fail(&Failure::new(Kind::Internal, "twice"));
+            writer.fail(&Failure::new(FailureKind::ShuttingDown, "stopped"));
+            writer.fail(&Failure::new(FailureKind::Internal, "twice"));
             writer.keep_alive();
             let bytes = writer.take();
             assert_eq!(legality::check(&bytes), Vec::<String>::new(), "{length} {}", shown_stream(&bytes));
-            assert_eq!(writer.failure().map(|failure| failure.kind), Some(Kind::ShuttingDown));
+            assert_eq!(writer.failure().map(|failure| failure.kind), Some(FailureKind::ShuttingDown));
         }
     }
 }

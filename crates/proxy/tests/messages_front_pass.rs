@@ -3,20 +3,20 @@
 
 mod messages_support;
 
-use latimer_adapters::anthropic::passthrough_reader::MessagesPassthroughReader;
-use latimer_adapters::anthropic::rewrite::rewrite;
+use latimer_adapters::messages::passthrough_reader::MessagesPassthroughReader;
+use latimer_adapters::messages::rewrite::rewrite;
 use latimer_adapters::reader::{BodyEnd, Reader as _, ReaderContext};
-use latimer_protocol::anthropic::legality;
-use latimer_protocol::failure::{Failure, Kind};
-use latimer_protocol::turn::{EventSink as _, OpaqueState, Owner, Seal, TurnEvent};
+use latimer_protocol::failure::{Failure, FailureKind};
+use latimer_protocol::messages::legality;
+use latimer_protocol::turn::{EventSink as _, OpaqueState, SealKey, StateOwner, TurnEvent};
 use latimer_proxy::inbound::messages::stream::{MessagesWriter, MessagesWriterOptions};
 use latimer_proxy::inbound::writer::WriterSeed;
 use latimer_proxy::inbound::writer::answer::Answer;
 use messages_support::Events as _;
 use serde_json::{Value, json};
 
-fn owner() -> Owner {
-    Owner::new("lab", "claude-sonnet-4-5")
+fn owner() -> StateOwner {
+    StateOwner::new("lab", "claude-sonnet-4-5")
 }
 
 fn answer() -> Answer {
@@ -64,7 +64,7 @@ fn sound_streams_go_through_as_they_are() {
 fn whatever_comes_there_is_one_end() {
     insta::glob!("../../../fixtures/anthropic", "*.sse", |path| {
         let stream = std::fs::read_to_string(path).expect("readable");
-        for end in [BodyEnd::Clean, BodyEnd::Broken(Failure::new(Kind::Interrupted, "cut"))] {
+        for end in [BodyEnd::Clean, BodyEnd::Broken(Failure::new(FailureKind::Interrupted, "cut"))] {
             let passed = passed(&stream, end);
             let terminal =
                 passed.lines().filter(|line| matches!(*line, "event: message_stop" | "event: error"));
@@ -86,7 +86,7 @@ proptest::proptest! {
             .concat();
         let all: Vec<&str> = all.lines().filter(|line| line.starts_with("data: ")).collect();
         let stream: Vec<&str> = places.into_iter().filter_map(|place| all.get(place).copied()).collect();
-        let end = if cut { BodyEnd::Broken(Failure::new(Kind::Interrupted, "cut")) } else { BodyEnd::Clean };
+        let end = if cut { BodyEnd::Broken(Failure::new(FailureKind::Interrupted, "cut")) } else { BodyEnd::Clean };
         let passed = passed(&stream.join("\n"), end);
         let ends = passed.lines().filter(|line| matches!(*line, "event: message_stop" | "event: error")).count();
         proptest::prop_assert_eq!(ends, 1, "{}", passed);
@@ -108,11 +108,11 @@ fn thoughts_are_sealed_on_their_way_out_and_opened_on_their_way_back() {
         assert_eq!(others(&passed), others(&stream), "{name}: only state is touched");
         let block = block_of(&passed.as_bytes().events());
         let carrier = block["signature"].as_str().or(block["data"].as_str()).expect("a carrier");
-        let opaque = OpaqueState::decode(carrier, &Seal::default()).expect("ours");
+        let opaque = OpaqueState::decode(carrier, &SealKey::default()).expect("ours");
         assert_eq!(opaque.owner, owner());
         let body =
             json!({ "stream": true, "messages": [{ "role": "assistant", "content": [block] }] }).to_string();
-        let rewritten = rewrite(body.as_bytes(), "m", &owner(), &Seal::default()).expect("passes");
+        let rewritten = rewrite(body.as_bytes(), "m", &owner(), &SealKey::default()).expect("passes");
         let rewritten: Value = serde_json::from_slice(&rewritten).expect("JSON");
         // What the upstream gets back is what it said.
         assert_eq!(rewritten["messages"][0]["content"][0], block_of(&stream.as_bytes().events()), "{name}");
@@ -161,7 +161,7 @@ fn an_attempt_that_showed_nothing_leaves_no_trace() {
 #[test]
 fn a_failure_in_mid_answer_closes_words() {
     let stream = fixture("cut-after-text");
-    let out = passed(&stream, BodyEnd::Broken(Failure::new(Kind::Interrupted, "lab: cut")));
+    let out = passed(&stream, BodyEnd::Broken(Failure::new(FailureKind::Interrupted, "lab: cut")));
     let events = out.as_bytes().events();
     let kinds: Vec<&str> = events.iter().filter_map(|event| event["type"].as_str()).collect();
     assert_eq!(kinds[kinds.len() - 2..], ["content_block_stop", "error"], "{out}");

@@ -5,9 +5,9 @@ mod messages_support;
 
 use latimer_adapters::chat::quirks::{Echo, Quirks, ReasoningStyle};
 use latimer_adapters::limitation::Limitations;
-use latimer_protocol::anthropic::legality;
+use latimer_protocol::messages::legality;
 use latimer_protocol::turn::{
-    Content, EventSink as _, Item, Note, OpaqueState, Owner, ReasoningItem, Seal, TurnEvent,
+    Content, EventSink as _, Item, Note, OpaqueState, ReasoningItem, SealKey, StateOwner, TurnEvent,
 };
 use latimer_proxy::inbound::messages::request::{MessagesRequest, read};
 use latimer_proxy::inbound::messages::request_kind::{RequestKind, play};
@@ -81,7 +81,7 @@ fn shown_body(body: &[u8], notes: &[Note]) -> String {
 #[test]
 fn composed_requests_are_read() {
     insta::glob!("../../../fixtures/messages_front/requests", "*.request.json", |path| {
-        let parsed = read(&std::fs::read(path).expect("readable"), &Seal::default()).expect("understood");
+        let parsed = read(&std::fs::read(path).expect("readable"), &SealKey::default()).expect("understood");
         beside(path, ".request.json", "", &shown(&parsed));
     });
 }
@@ -89,15 +89,15 @@ fn composed_requests_are_read() {
 #[test]
 fn recorded_requests_are_read_and_reach_providers() {
     insta::glob!("../../../fixtures/messages_front/recorded", "*.request.json", |path| {
-        let parsed = read(&std::fs::read(path).expect("readable"), &Seal::default()).expect("understood");
+        let parsed = read(&std::fs::read(path).expect("readable"), &SealKey::default()).expect("understood");
         beside(path, ".request.json", "", &shown(&parsed));
-        let owner = Owner::new("lab", &parsed.turn.model);
+        let owner = StateOwner::new("lab", &parsed.turn.model);
         let written = latimer_adapters::chat::request::write(&parsed.turn, &QUIRKS, &owner);
         assert!(memchr::memmem::find(&written.body, b"x-anthropic-billing").is_none());
         beside(path, ".request.json", ".chat", &shown_body(&written.body, &written.notes));
         let mut turn = parsed.turn;
         turn.model = "claude-sonnet-4-5".to_owned();
-        let written = latimer_adapters::anthropic::request::write(&turn, &owner, &Limitations::default());
+        let written = latimer_adapters::messages::request::write(&turn, &owner, &Limitations::default());
         assert!(memchr::memmem::find(&written.body, b"x-anthropic-billing").is_none());
         beside(path, ".request.json", ".anthropic", &shown_body(&written.body, &written.notes));
     });
@@ -106,7 +106,7 @@ fn recorded_requests_are_read_and_reach_providers() {
 fn recorded(name: &str) -> MessagesRequest {
     let path =
         format!("{}/../../fixtures/messages_front/recorded/{name}.request.json", env!("CARGO_MANIFEST_DIR"));
-    read(&std::fs::read(path).expect("readable"), &Seal::default()).expect("understood")
+    read(&std::fs::read(path).expect("readable"), &SealKey::default()).expect("understood")
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn titles_and_searches_can_be_answered_without_a_provider() {
 }
 
 /// The last assistant blocks of an answer, sent back as a client does.
-fn sent_back(events: &[TurnEvent<'_>], seal: &Seal) -> Vec<Item> {
+fn sent_back(events: &[TurnEvent<'_>], seal: &SealKey) -> Vec<Item> {
     let mut writer = MessagesWriter::new(
         WriterSeed { seal: seal.clone(), ..WriterSeed::default() },
         MessagesWriterOptions::default(),
@@ -168,8 +168,9 @@ fn sent_back(events: &[TurnEvent<'_>], seal: &Seal) -> Vec<Item> {
 
 #[test]
 fn thoughts_come_back_as_they_went() {
-    let opaque = OpaqueState { owner: Owner::new("lab", "m"), data: "{\"type\":\"thinking\"}".to_owned() };
-    let seal = Seal::from_secret(b"ours");
+    let opaque =
+        OpaqueState { owner: StateOwner::new("lab", "m"), data: "{\"type\":\"thinking\"}".to_owned() };
+    let seal = SealKey::from_secret(b"ours");
     let stop = TurnEvent::Finished(latimer_protocol::turn::FinishReason::Stop);
     let signed = [
         TurnEvent::Reasoning("hm"),
@@ -196,7 +197,7 @@ fn a_call_comes_back_as_it_went() {
         TurnEvent::CallEnded { slot: 0 },
         TurnEvent::Finished(latimer_protocol::turn::FinishReason::ToolCalls),
     ];
-    let items = sent_back(&events, &Seal::default());
+    let items = sent_back(&events, &SealKey::default());
     let Item::Call(call) = &items[0] else { panic!("{items:?}") };
     assert_eq!((call.id.as_str(), call.name.as_str()), ("functions.Bash:0", "Bash"));
     assert_eq!(serde_json::from_str::<Value>(&call.arguments).expect("JSON"), json!({ "command": "ls" }));
@@ -269,9 +270,9 @@ proptest! {
     ) {
         let mut body = json!({ "model": "m", "messages": [{ "role": role, "content": blocks }] });
         body[field] = value;
-        match read(body.to_string().as_bytes(), &Seal::default()) {
+        match read(body.to_string().as_bytes(), &SealKey::default()) {
             Ok(parsed) => {
-                let written = latimer_adapters::chat::request::write(&parsed.turn, &QUIRKS, &Owner::default());
+                let written = latimer_adapters::chat::request::write(&parsed.turn, &QUIRKS, &StateOwner::default());
                 prop_assert!(serde_json::from_slice::<Value>(&written.body).is_ok());
             }
             Err(error) => {

@@ -3,9 +3,9 @@
 
 mod script;
 
-use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_protocol::responses::legality;
-use latimer_protocol::turn::Seal;
+use latimer_protocol::turn::SealKey;
 use latimer_proxy::inbound::client_behaviour::{ANY_CLIENT, CODEX};
 use latimer_proxy::inbound::responses::request;
 use latimer_proxy::inbound::responses::stream::{ResponsesWriter, ResponsesWriterOptions};
@@ -19,7 +19,7 @@ const REQUEST: &str = r#"{"model":"glm-5","stream":true,"input":"go","tools":[
     {"type":"namespace","name":"mcp__lab","tools":[{"type":"function","name":"add"}]}]}"#;
 
 fn writer(codex: bool) -> ResponsesWriter {
-    let parsed = request::read(REQUEST.as_bytes(), &Seal::default()).expect("a request");
+    let parsed = request::read(REQUEST.as_bytes(), &SealKey::default()).expect("a request");
     let seed = WriterSeed {
         random: [7; 16],
         created_at: 1_700_000_000,
@@ -107,8 +107,8 @@ fn a_stopped_turn_ends_legally_wherever_it_is() {
         for codex in [true, false] {
             let mut writer = writer(codex);
             script[..length].iter().for_each(|line| play(&mut writer, line));
-            writer.fail(&Failure::new(Kind::ShuttingDown, "stopped"));
-            writer.fail(&Failure::new(Kind::Internal, "twice"));
+            writer.fail(&Failure::new(FailureKind::ShuttingDown, "stopped"));
+            writer.fail(&Failure::new(FailureKind::Internal, "twice"));
             let bytes = writer.take();
             assert_eq!(legality::check(&bytes), Vec::<String>::new(), "{length} {}", shown(&bytes));
         }

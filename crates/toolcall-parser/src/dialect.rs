@@ -106,7 +106,7 @@ dialects! {
     /// `<bash>` and `<todo_write>` blocks.
     Bash "bash_block" ["bash"],
     /// `<explore_agent>`, `<require_escalation>` and their kin.
-    Wish "wish" [],
+    RequestTag "request_tag" ["wish"],
     /// A tag that is a declared tool's name: Cline, Roo, Kilo.
     ToolTag "tool_tag" ["cline", "roo", "kilo"],
     /// A JSON object that spells out a call, without any marker.

@@ -46,16 +46,16 @@ pub struct Call {
     pub repairs: Vec<Repair>,
 }
 
-/// A block of markup that is a wish and no call: it holds no command.
+/// A block of markup that asks for something and is no call: it holds no command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// What is wished for.
+    /// What is asked for.
     pub kind: RequestKind,
     /// The block's own text.
     pub body: String,
 }
 
-/// What a [`Request`] wishes for.
+/// What a [`Request`] asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestKind {
     /// That somebody look around: `<explore_agent>` and its kin.

@@ -96,7 +96,7 @@ fn tool<'o>(name: &str, options: &'o Options) -> Option<(&'o Tool, Option<Shell<
     Shell::by_alias(name, options).map(|shell| (shell.tool, Some(shell), true))
 }
 
-/// True when a call by this name may be made, or is a wish we know.
+/// True when a call by this name may be made, or is a request we know.
 pub(crate) fn known(name: &str, options: &Options) -> bool {
     tool(name, options).is_some() || request_kind(name).is_some()
 }
@@ -230,7 +230,7 @@ fn holds_object(value: &Value<'_>) -> bool {
     }
 }
 
-/// What a wish says, as text.
+/// What a request says, as text.
 fn words(body: Body<'_>) -> String {
     match body {
         Body::Bare(text) => text.trim().to_owned(),

@@ -27,7 +27,7 @@ pub enum Fact {
     /// `down` when the whole network is gone.
     Network,
     /// Who holds the port: `ours`, `foreign` or `unknown`.
-    Owner,
+    StateOwner,
     /// Whether latimer made the file: `yes` or `no`.
     Generated,
     /// Which log or client it was seen in.
@@ -46,7 +46,7 @@ impl Fact {
             Self::Limit => "limit",
             Self::Check => "check",
             Self::Network => "network",
-            Self::Owner => "owner",
+            Self::StateOwner => "owner",
             Self::Generated => "generated",
             Self::Source => "source",
             Self::Cause => "cause",

@@ -205,7 +205,7 @@ mod tests {
     fn a_row_for_a_fact_takes_the_place_of_the_general_one() {
         let rules = Rules::default();
         let remedies = |pattern: &Pattern| rules.of(pattern).map(|rule| rule.remedy).collect::<Vec<_>>();
-        let conflict = |owner| Pattern::new(Fault::PortTaken).with(Fact::Owner, owner);
+        let conflict = |owner| Pattern::new(Fault::PortTaken).with(Fact::StateOwner, owner);
         assert_eq!(remedies(&conflict("ours")), [Remedy::KillStaleProcesses]);
         assert_eq!(remedies(&conflict("foreign")), [Remedy::AlertUser]);
         let limit = |limit| Pattern::new(Fault::RateLimited).with(Fact::Limit, limit);

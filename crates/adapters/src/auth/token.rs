@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_protocol::secret::Secret;
 use serde_json::Value;
 
@@ -31,7 +31,7 @@ const DEFAULT_LIFE: Duration = Duration::from_secs(3600);
 /// Reads an answer. A refusal of the refresh token itself is told from a service that is merely down.
 ///
 /// # Errors
-/// [`Kind::Unauthorized`] where a person has to log in again or to correct the client id, else what the status says.
+/// [`FailureKind::Unauthorized`] where a person has to log in again or to correct the client id, else what the status says.
 pub fn read(status: u16, body: &[u8], login: &str) -> Result<Token, Failure> {
     let value: Value = serde_json::from_slice(body).unwrap_or_default();
     if !(200..300).contains(&status) {
@@ -42,18 +42,21 @@ pub fn read(status: u16, body: &[u8], login: &str) -> Result<Token, Failure> {
             code,
             "invalid_grant" | "refresh_token_reused" | "refresh_token_expired" | "token_revoked"
         ) {
-            failure.kind = Kind::Unauthorized;
+            failure.kind = FailureKind::Unauthorized;
             failure.message =
                 format!("the login `{login}` is no longer good; run `latimer login {login}` again");
         } else if matches!(code, "invalid_client" | "unauthorized_client") {
-            failure.kind = Kind::Unauthorized;
+            failure.kind = FailureKind::Unauthorized;
             failure.message = format!("{}; check the client id and secret of `{login}`", failure.message);
         }
         return Err(failure);
     }
     let text = |name: &str| value.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     let access = text("access_token").ok_or_else(|| {
-        Failure::new(Kind::UpstreamError, format!("login {login}: the provider answered without a token"))
+        Failure::new(
+            FailureKind::UpstreamError,
+            format!("login {login}: the provider answered without a token"),
+        )
     })?;
     let claims = text("id_token").and_then(claims).unwrap_or_default();
     let email =
@@ -92,16 +95,16 @@ mod tests {
         assert_eq!((token.access.expose(), token.life.as_secs()), ("at", 10));
         assert_eq!((token.email.as_deref(), token.account.as_deref()), (Some("me@test"), Some("acc-1")));
         let dead = read(400, br#"{"error":"invalid_grant"}"#, "google").expect_err("dead");
-        assert_eq!(dead.kind, Kind::Unauthorized);
+        assert_eq!(dead.kind, FailureKind::Unauthorized);
         assert!(dead.message.contains("latimer login google"), "{dead}");
         let client = read(401, br#"{"error":"invalid_client","error_description":"wrong secret"}"#, "google")
             .expect_err("no");
         assert!(client.message.contains("client id and secret"), "{client}");
         let odd =
             read(400, br#"{"error":{"message":"the moon is full, revoked"}}"#, "google").expect_err("no");
-        assert!(odd.kind != Kind::Unauthorized && odd.message.contains("the moon is full"), "{odd}");
-        assert_eq!(read(503, b"", "google").expect_err("down").kind, Kind::Overloaded);
-        assert_eq!(read(200, b"{}", "google").expect_err("odd").kind, Kind::UpstreamError);
+        assert!(odd.kind != FailureKind::Unauthorized && odd.message.contains("the moon is full"), "{odd}");
+        assert_eq!(read(503, b"", "google").expect_err("down").kind, FailureKind::Overloaded);
+        assert_eq!(read(200, b"{}", "google").expect_err("odd").kind, FailureKind::UpstreamError);
         for text in ["", "a", "a.b.c", "..", "a.!.c"] {
             assert_eq!(claims(text), None, "{text}");
         }

@@ -6,7 +6,7 @@ use latimer_protocol::chat::request::{
     ChatCall, ChatCallFunction, ChatContent, ChatFile, ChatImageUrl, ChatMessage, ChatPart,
 };
 use latimer_protocol::turn::{
-    Call, CallOutput, Content, Item, Message, Note, Owner, ReasoningItem, Role, TurnRequest,
+    Call, CallOutput, Content, Item, Message, Note, ReasoningItem, Role, StateOwner, TurnRequest,
 };
 use serde_json::Value;
 
@@ -21,7 +21,7 @@ use crate::wording;
 pub(super) fn messages<'a>(
     turn: &'a TurnRequest,
     quirks: &Quirks,
-    owner: &Owner,
+    owner: &StateOwner,
     names: &ToolNames,
     preamble: Option<&str>,
     notes: &mut Vec<Note>,
@@ -48,7 +48,7 @@ pub(super) fn messages<'a>(
 
 struct ChatMessageWriter<'a, 'n> {
     quirks: &'n Quirks,
-    owner: &'n Owner,
+    owner: &'n StateOwner,
     names: &'n ToolNames,
     messages: Vec<ChatMessage<'a>>,
     /// Thoughts that wait for the assistant message they belong to.

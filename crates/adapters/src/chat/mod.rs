@@ -13,7 +13,7 @@ mod think;
 use std::sync::Arc;
 
 use hyper::header::{HeaderName, HeaderValue};
-use latimer_protocol::turn::Owner;
+use latimer_protocol::turn::StateOwner;
 
 use self::passthrough_reader::ChatPassthroughReader;
 use self::quirks::Quirks;
@@ -38,7 +38,7 @@ impl Chat {
     /// Makes the turn ready once, for all attempts: as the client wrote it where that is possible, else translated.
     pub fn prepare(&self, input: &TurnInput<'_>) -> PreparedRequest {
         let TurnInput { turn, client_request, limitations, .. } = *input;
-        let owner = Owner::new(&self.client.provider, &turn.model);
+        let owner = StateOwner::new(&self.client.provider, &turn.model);
         let mut encoded = request::write(turn, &self.quirks.after(limitations), &owner);
         let session = self.quirks.session_header.zip(turn.conversation.as_deref());
         encoded.headers.extend(session.and_then(|(name, value)| {

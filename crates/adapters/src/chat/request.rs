@@ -7,7 +7,7 @@ use latimer_protocol::chat::request::{
     ChatRequest, ChatResponseFormat, ChatStreamOptions, ChatTemplateKwargs, ChatThinking, ChatTool,
     ChatToolChoice,
 };
-use latimer_protocol::turn::{Format, Item, Note, Owner, Tool, ToolChoice, TurnRequest};
+use latimer_protocol::turn::{Format, Item, Note, StateOwner, Tool, ToolChoice, TurnRequest};
 use serde_json::{Map, Value};
 
 use super::conversation;
@@ -18,7 +18,7 @@ use crate::tool_names::{ToolNameRule, ToolNames};
 use crate::wording;
 
 /// Writes the turn for a provider with these quirks. `owner` is whose opaque state may go out.
-pub fn write(turn: &TurnRequest, quirks: &Quirks, owner: &Owner) -> EncodedRequest {
+pub fn write(turn: &TurnRequest, quirks: &Quirks, owner: &StateOwner) -> EncodedRequest {
     let names = ToolNames::new(turn, ToolNameRule { max_len: quirks.max_tool_name, ..ToolNameRule::COMMON });
     let mut notes = Vec::new();
     let preamble = schema_instruction(turn, quirks);

@@ -1,7 +1,7 @@
 //! Chat Completions chunks to turn events. Pure.
 
 use latimer_protocol::chat::chunk::{ChatChunk, ChatDelta};
-use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_protocol::turn::{EventSink, FinishReason, OpaqueState, StreamNote, TurnEvent};
 use serde_json::Value;
 
@@ -195,7 +195,7 @@ impl ChatReader {
         let stop = known.unwrap_or(StopClass::Normal);
         if stop == StopClass::Broken {
             let what = format!("the provider broke the answer off ({})", reason.to_ascii_lowercase());
-            self.failure = Some(self.progress.failure(Kind::Overloaded, &what));
+            self.failure = Some(self.progress.failure(FailureKind::Overloaded, &what));
         }
         self.stop = Some(stop);
     }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::failure::{Failure, FailureKind};
 use serde_json::Value;
 
 use crate::errors::{self, ErrorContext};
@@ -17,7 +17,7 @@ pub(super) enum Gate {
     /// The session is over, and another one must wait for the next request.
     Forget,
     /// It is reported as this kind.
-    Report(Kind),
+    Report(FailureKind),
 }
 
 /// Status, code, meaning.
@@ -26,17 +26,17 @@ const GATES: [(u16, &str, Gate); 15] = [
     (410, "session_expired", Gate::Readmit),
     (409, "session_model_mismatch", Gate::Readmit),
     (409, "session_superseded", Gate::Forget),
-    (409, "session_limit_reached", Gate::Report(Kind::WindowExhausted)),
-    (429, "session_limit_reached", Gate::Report(Kind::WindowExhausted)),
-    (429, "waiting_room_queued", Gate::Report(Kind::ConcurrencyLimited)),
-    (410, "model_unavailable", Gate::Report(Kind::ModelNotFound)),
-    (429, "rate_limited", Gate::Report(Kind::RateLimited)),
-    (429, "spend_limited", Gate::Report(Kind::WindowExhausted)),
-    (429, "ip_capped", Gate::Report(Kind::WindowExhausted)),
-    (403, "country_blocked", Gate::Report(Kind::Forbidden)),
-    (403, "banned", Gate::Report(Kind::Forbidden)),
-    (403, "account_suspended", Gate::Report(Kind::Forbidden)),
-    (426, "", Gate::Report(Kind::RateLimited)),
+    (409, "session_limit_reached", Gate::Report(FailureKind::WindowExhausted)),
+    (429, "session_limit_reached", Gate::Report(FailureKind::WindowExhausted)),
+    (429, "waiting_room_queued", Gate::Report(FailureKind::ConcurrencyLimited)),
+    (410, "model_unavailable", Gate::Report(FailureKind::ModelNotFound)),
+    (429, "rate_limited", Gate::Report(FailureKind::RateLimited)),
+    (429, "spend_limited", Gate::Report(FailureKind::WindowExhausted)),
+    (429, "ip_capped", Gate::Report(FailureKind::WindowExhausted)),
+    (403, "country_blocked", Gate::Report(FailureKind::Forbidden)),
+    (403, "banned", Gate::Report(FailureKind::Forbidden)),
+    (403, "account_suspended", Gate::Report(FailureKind::Forbidden)),
+    (426, "", Gate::Report(FailureKind::RateLimited)),
 ];
 
 /// Where a refusal came from: each has its own shortest rest.
@@ -67,12 +67,15 @@ pub(super) fn classify(call: ApiCall, context: &ErrorContext<'_>) -> Failure {
     match gate {
         Some(Gate::Report(kind)) => failure.kind = kind,
         // Another client of this account has it now. Taking it back at once would throw that one out, and so on for ever.
-        Some(Gate::Forget) => failure.kind = Kind::ConcurrencyLimited,
+        Some(Gate::Forget) => failure.kind = FailureKind::ConcurrencyLimited,
         Some(Gate::Readmit) | None => {}
     }
     let needs_wait = matches!(
         failure.kind,
-        Kind::RateLimited | Kind::ConcurrencyLimited | Kind::WindowExhausted | Kind::QuotaExhausted
+        FailureKind::RateLimited
+            | FailureKind::ConcurrencyLimited
+            | FailureKind::WindowExhausted
+            | FailureKind::QuotaExhausted
     );
     if needs_wait {
         let min_wait = Duration::from_secs(if call == ApiCall::Chat { 120 } else { 0 });
@@ -103,10 +106,10 @@ mod tests {
         let cases = [
             (428, r#"{"error":"waiting_room_required"}"#, Some(Gate::Readmit)),
             (410, r#"{"error":{"code":"session_expired"}}"#, Some(Gate::Readmit)),
-            (410, r#"{"code":"model_unavailable"}"#, Some(Gate::Report(Kind::ModelNotFound))),
+            (410, r#"{"code":"model_unavailable"}"#, Some(Gate::Report(FailureKind::ModelNotFound))),
             (409, r#"{"code":"session_superseded"}"#, Some(Gate::Forget)),
             (400, r#"{"code":"session_expired"}"#, None),
-            (426, r#"{"message":"update"}"#, Some(Gate::Report(Kind::RateLimited))),
+            (426, r#"{"message":"update"}"#, Some(Gate::Report(FailureKind::RateLimited))),
             (500, "", None),
         ];
         for (status, body, want) in cases {
@@ -120,13 +123,13 @@ mod tests {
         let failure = classify(ApiCall::Session, &limited_call(429, limited, Some(1740)));
         assert_eq!(
             (failure.kind, failure.retry_after),
-            (Kind::WindowExhausted, Some(Duration::from_secs(1740)))
+            (FailureKind::WindowExhausted, Some(Duration::from_secs(1740)))
         );
         assert_eq!(failure.message, "lab: Daily session limit reached. Resets in 29m.");
         let taken = classify(ApiCall::Chat, &limited_call(409, br#"{"code":"session_superseded"}"#, None));
         assert_eq!(
             (taken.kind, taken.retry_after),
-            (Kind::ConcurrencyLimited, Some(Duration::from_secs(120))),
+            (FailureKind::ConcurrencyLimited, Some(Duration::from_secs(120))),
             "the account rests; another one may answer"
         );
         assert_eq!((refusal("country_blocked"), refusal("active"), refusal("")), (Some(403), None, None));

@@ -7,7 +7,7 @@ mod run;
 use std::sync::Arc;
 
 use hyper::header::{HeaderName, HeaderValue};
-use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::failure::{Failure, FailureKind};
 use serde_json::{Map, Value, json};
 
 pub use self::models::{MODELS, agent};
@@ -58,7 +58,7 @@ impl Codebuff {
         let name = &self.client.name;
         let credential = credential.ok_or_else(|| {
             let message = format!("{name}: no account is logged in; run `latimer login codebuff`");
-            Failure::new(Kind::Unauthorized, message)
+            Failure::new(FailureKind::Unauthorized, message)
         })?;
         let (model, agent) = agent(&prepared.model).ok_or_else(|| {
             let known: Vec<&str> = MODELS.iter().map(|(model, _)| *model).collect();
@@ -67,7 +67,7 @@ impl Codebuff {
                 prepared.model,
                 known.join(", ")
             );
-            Failure::new(Kind::ModelNotFound, message)
+            Failure::new(FailureKind::ModelNotFound, message)
         })?;
         let mut headers = self.client.headers("application/json", &[]);
         headers.push(self.client.bearer(&credential.secret)?);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::failure::{Failure, FailureKind};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -47,7 +47,8 @@ impl Run {
         let (client, headers) = (Arc::clone(client), headers.clone());
         let name = client.name.clone();
         let beginning = tokio::spawn(async move { Self::begin(client, headers, agent, model).await });
-        let stopped = |_| Failure::new(Kind::ShuttingDown, format!("{name}: the run could not be begun"));
+        let stopped =
+            |_| Failure::new(FailureKind::ShuttingDown, format!("{name}: the run could not be begun"));
         beginning.await.map_err(stopped)?
     }
 
@@ -64,7 +65,7 @@ impl Run {
         let value = parse_accepted(&client, ApiCall::Start, status, &answer, model)?;
         let id = value.get("runId").and_then(Value::as_str).filter(|id| !id.is_empty());
         let id = id.ok_or_else(|| {
-            Failure::new(Kind::UpstreamError, format!("{}: the provider began no run", client.name))
+            Failure::new(FailureKind::UpstreamError, format!("{}: the provider began no run", client.name))
         })?;
         Ok(Self { id: id.to_owned(), client, headers, status: "cancelled" })
     }
@@ -179,7 +180,10 @@ async fn begin_session(
         }
     }
     let message = format!("{}: the provider's waiting room is full; try again in a while", client.name);
-    Err(Failure { retry_after: Some(SESSION_MARGIN), ..Failure::new(Kind::ConcurrencyLimited, message) })
+    Err(Failure {
+        retry_after: Some(SESSION_MARGIN),
+        ..Failure::new(FailureKind::ConcurrencyLimited, message)
+    })
 }
 
 fn parse_accepted(

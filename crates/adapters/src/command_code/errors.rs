@@ -1,6 +1,6 @@
 //! What a refusal of Command Code means. Pure.
 
-use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::failure::{Failure, FailureKind};
 use serde_json::{Value, json};
 
 use crate::errors::{self, ErrorContext};
@@ -18,7 +18,7 @@ pub fn classify(context: &ErrorContext<'_>) -> Failure {
     let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
     // A refusal of the request itself may quote the person, so its words are not looked at for this.
     if status != 400 && has(&["upgrade_required", "upgrade required"]) {
-        failure.kind = Kind::Forbidden;
+        failure.kind = FailureKind::Forbidden;
         let wanted =
             wanted(body).map_or_else(String::new, |version| format!("; it wants {version} or newer"));
         failure.message = format!(
@@ -26,7 +26,7 @@ pub fn classify(context: &ErrorContext<'_>) -> Failure {
             failure.message
         );
     } else if status == 403 && names_a_plan(&lower) {
-        failure.kind = Kind::QuotaExhausted;
+        failure.kind = FailureKind::QuotaExhausted;
     } else if status == 422 && has(&RETENTION) {
         failure.message = format!(
             "{} (the endpoint asks that nothing is kept: switch `options.zero_retention` off, or use a model that offers it)",
@@ -73,21 +73,29 @@ mod tests {
             (
                 403,
                 r#"{"error":{"code":"upgrade_required","message":"Please upgrade","minimumVersion":"1.4.0"}}"#,
-                Kind::Forbidden,
+                FailureKind::Forbidden,
             ),
-            (403, r#"{"error":{"message":"Your plan does not include this model"}}"#, Kind::QuotaExhausted),
-            (403, r#"{"error":{"message":"See the explanation"}}"#, Kind::Forbidden),
-            (402, r#"{"error":{"message":"Top up"}}"#, Kind::QuotaExhausted),
-            (422, r#"{"error":{"message":"ZDR is not available for this model"}}"#, Kind::BadRequest),
-            (400, r#"{"error":{"message":"invalid: \"what is upgrade required?\""}}"#, Kind::BadRequest),
-            (401, r#"{"error":{"message":"bad key"}}"#, Kind::Unauthorized),
+            (
+                403,
+                r#"{"error":{"message":"Your plan does not include this model"}}"#,
+                FailureKind::QuotaExhausted,
+            ),
+            (403, r#"{"error":{"message":"See the explanation"}}"#, FailureKind::Forbidden),
+            (402, r#"{"error":{"message":"Top up"}}"#, FailureKind::QuotaExhausted),
+            (422, r#"{"error":{"message":"ZDR is not available for this model"}}"#, FailureKind::BadRequest),
+            (
+                400,
+                r#"{"error":{"message":"invalid: \"what is upgrade required?\""}}"#,
+                FailureKind::BadRequest,
+            ),
+            (401, r#"{"error":{"message":"bad key"}}"#, FailureKind::Unauthorized),
             (
                 400,
                 r#"{"error":{"message":"params.messages[0].content: expected string, received array"}}"#,
-                Kind::BadRequest,
+                FailureKind::BadRequest,
             ),
-            (429, r#"{"error":{"message":"slow down"}}"#, Kind::RateLimited),
-            (503, "", Kind::Overloaded),
+            (429, r#"{"error":{"message":"slow down"}}"#, FailureKind::RateLimited),
+            (503, "", FailureKind::Overloaded),
         ];
         for (status, body, want) in cases {
             assert_eq!(
@@ -102,11 +110,11 @@ mod tests {
             classify(&ErrorContext::new(422, br#"{"error":"zero retention unavailable"}"#, "lab", "m"))
                 .message;
         assert!(other.contains("options.zero_retention"), "{other}");
-        assert_eq!(stream_error(r#"{"code":"upgrade_required"}"#, "lab", "m").kind, Kind::Forbidden);
+        assert_eq!(stream_error(r#"{"code":"upgrade_required"}"#, "lab", "m").kind, FailureKind::Forbidden);
         assert_eq!(stream_error("\"boom\"", "lab", "m").message, "lab: boom");
         assert_eq!(
             stream_error(r#"{"statusCode":429,"message":"slow"}"#, "lab", "m").kind,
-            Kind::RateLimited
+            FailureKind::RateLimited
         );
     }
 }

@@ -9,8 +9,8 @@ mod tool_prompt;
 use std::sync::Arc;
 
 use hyper::header::{HeaderName, HeaderValue};
-use latimer_protocol::failure::{Failure, Kind};
-use latimer_protocol::turn::Owner;
+use latimer_protocol::failure::{Failure, FailureKind};
+use latimer_protocol::turn::StateOwner;
 
 use self::stream::CommandCodeReader;
 use crate::clock;
@@ -54,7 +54,7 @@ impl CommandCode {
     /// Translates the turn once, for all attempts.
     pub fn prepare(&self, input: &TurnInput<'_>) -> PreparedRequest {
         let TurnInput { turn, limitations, .. } = *input;
-        let owner = Owner::new(&self.client.provider, &turn.model);
+        let owner = StateOwner::new(&self.client.provider, &turn.model);
         let today = date(clock::unix_now());
         let encoded = request::write(turn, self.structured, limitations, &today);
         encoded.prepare(WireProtocol::CommandCode, &turn.model, owner)
@@ -78,7 +78,7 @@ impl CommandCode {
         let mut headers = self.client.bearer_headers(accept, &[], credential)?;
         let version = HeaderValue::try_from(&self.version).map_err(|_| {
             let message = format!("{}: `options.command_code_version` cannot be sent", self.client.name);
-            Failure::new(Kind::BadRequest, message)
+            Failure::new(FailureKind::BadRequest, message)
         })?;
         headers.push((HeaderName::from_static(VERSION), version));
         if self.zero_retention {

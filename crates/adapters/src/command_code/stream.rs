@@ -11,7 +11,7 @@
 
 use bytes::Bytes;
 use latimer_protocol::command_code::event::{CommandCodeEvent, CommandCodeEventKind, CommandCodeEvents};
-use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_protocol::turn::{EventSink, FinishReason, StreamNote, TurnEvent, Usage};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -229,7 +229,8 @@ impl CommandCodeReader {
         if let Some(failure) = &self.failure {
             return FinishReason::Failed(failure.clone());
         }
-        let broken = |what: &str| FinishReason::Failed(self.progress.failure(Kind::UpstreamError, what));
+        let broken =
+            |what: &str| FinishReason::Failed(self.progress.failure(FailureKind::UpstreamError, what));
         if self.stop.is_some() && self.calls.iter().any(|call| call.broken) {
             return broken("a call came twice with different arguments");
         }

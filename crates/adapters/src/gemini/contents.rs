@@ -9,7 +9,9 @@ use std::collections::HashMap;
 use latimer_protocol::gemini::request::{
     GeminiContent, GeminiFileData, GeminiFunctionCall, GeminiFunctionResponse, GeminiInlineData, GeminiPart,
 };
-use latimer_protocol::turn::{Call, CallOutput, Content, Item, Message, Note, Owner, ReasoningItem, Role};
+use latimer_protocol::turn::{
+    Call, CallOutput, Content, Item, Message, Note, ReasoningItem, Role, StateOwner,
+};
 use serde_json::json;
 use serde_json::value::RawValue;
 
@@ -34,7 +36,7 @@ struct ContentRules {
 
 /// Collects the contents.
 pub(super) struct ContentsWriter<'a, 'n> {
-    owner: &'n Owner,
+    owner: &'n StateOwner,
     names: &'n ToolNames,
     family: Family,
     accepts: ContentRules,
@@ -50,7 +52,7 @@ pub(super) struct ContentsWriter<'a, 'n> {
 
 impl<'a, 'n> ContentsWriter<'a, 'n> {
     pub(super) fn new(
-        owner: &'n Owner,
+        owner: &'n StateOwner,
         names: &'n ToolNames,
         family: Family,
         urls: bool,

@@ -1,6 +1,6 @@
 //! What the logins put around a native request. The request itself is not written again.
 
-use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_protocol::turn::{Content, Item, Role, TurnRequest};
 use serde_json::{Value, json};
 
@@ -64,7 +64,7 @@ pub(super) fn wrap(prepared: &PreparedRequest, flavour: Flavour, project: &str) 
 fn uuid() -> Result<String, Failure> {
     let mut bytes = [0u8; 16];
     getrandom::fill(&mut bytes)
-        .map_err(|_| Failure::new(Kind::Internal, "the system gives no randomness"))?;
+        .map_err(|_| Failure::new(FailureKind::Internal, "the system gives no randomness"))?;
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     let hex = u128::from_be_bytes(bytes);

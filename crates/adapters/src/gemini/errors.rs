@@ -2,34 +2,34 @@
 
 use std::time::Duration;
 
-use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::failure::{Failure, FailureKind};
 use serde_json::Value;
 
 use crate::errors::{self, CHECK_KEY, ErrorContext};
 
 /// Statuses, a word of the refusal in lower case, and what both mean together. The first row that fits counts.
-const RULES: [(&[u16], &str, Kind); 21] = [
-    (&[429], "insufficient_g1_credits_balance", Kind::QuotaExhausted),
-    (&[429], "limit: 0", Kind::QuotaExhausted),
-    (&[429, 500, 503, 529], "model_capacity_exhausted", Kind::Overloaded),
-    (&[429, 500, 503, 529], "model_capacity_exceeded", Kind::Overloaded),
-    (&[429, 500, 503, 529], "no capacity available", Kind::Overloaded),
-    (&[429], "perday", Kind::WindowExhausted),
-    (&[429], "per day", Kind::WindowExhausted),
-    (&[429], "daily", Kind::WindowExhausted),
-    (&[429], "quota_exhausted", Kind::WindowExhausted),
-    (&[429], "perminute", Kind::RateLimited),
-    (&[429], "rate_limit_exceeded", Kind::RateLimited),
-    (&[400], "api_key_invalid", Kind::Unauthorized),
-    (&[400], "invalid_grant", Kind::Unauthorized),
-    (&[400], "user location is not supported", Kind::Forbidden),
-    (&[400], "input token count", Kind::ContextLength),
-    (&[400], "exceeds the maximum number of tokens", Kind::ContextLength),
-    (&[400, 404], "no longer supported", Kind::BadRequest),
-    (&[403], "violation of terms of service", Kind::Forbidden),
-    (&[403], "validation_required", Kind::Forbidden),
-    (&[403], "account_disabled", Kind::Forbidden),
-    (&[403], "service_disabled", Kind::Forbidden),
+const RULES: [(&[u16], &str, FailureKind); 21] = [
+    (&[429], "insufficient_g1_credits_balance", FailureKind::QuotaExhausted),
+    (&[429], "limit: 0", FailureKind::QuotaExhausted),
+    (&[429, 500, 503, 529], "model_capacity_exhausted", FailureKind::Overloaded),
+    (&[429, 500, 503, 529], "model_capacity_exceeded", FailureKind::Overloaded),
+    (&[429, 500, 503, 529], "no capacity available", FailureKind::Overloaded),
+    (&[429], "perday", FailureKind::WindowExhausted),
+    (&[429], "per day", FailureKind::WindowExhausted),
+    (&[429], "daily", FailureKind::WindowExhausted),
+    (&[429], "quota_exhausted", FailureKind::WindowExhausted),
+    (&[429], "perminute", FailureKind::RateLimited),
+    (&[429], "rate_limit_exceeded", FailureKind::RateLimited),
+    (&[400], "api_key_invalid", FailureKind::Unauthorized),
+    (&[400], "invalid_grant", FailureKind::Unauthorized),
+    (&[400], "user location is not supported", FailureKind::Forbidden),
+    (&[400], "input token count", FailureKind::ContextLength),
+    (&[400], "exceeds the maximum number of tokens", FailureKind::ContextLength),
+    (&[400, 404], "no longer supported", FailureKind::BadRequest),
+    (&[403], "violation of terms of service", FailureKind::Forbidden),
+    (&[403], "validation_required", FailureKind::Forbidden),
+    (&[403], "account_disabled", FailureKind::Forbidden),
+    (&[403], "service_disabled", FailureKind::Forbidden),
 ];
 /// Names of statuses, for errors in a stream that have no number.
 const STATUSES: [(&str, u16); 9] = [
@@ -60,38 +60,40 @@ pub fn classify(context: &ErrorContext<'_>) -> Failure {
     match status {
         429 => limited(&mut failure, kind, &refusal),
         404 if kind.is_none() && refusal.has_google_shape => {
-            failure.kind = Kind::ModelNotFound;
+            failure.kind = FailureKind::ModelNotFound;
             let words = errors::error_text(body);
             failure.message = format!("{endpoint}: model `{model}` is not offered here ({})", words.trim());
         }
         _ => failure.kind = kind.unwrap_or(failure.kind),
     }
-    if failure.kind == Kind::Unauthorized && !failure.message.ends_with(CHECK_KEY) {
+    if failure.kind == FailureKind::Unauthorized && !failure.message.ends_with(CHECK_KEY) {
         failure.message.push_str(CHECK_KEY);
     }
-    if let Some(link) = refusal.validation_link.filter(|_| failure.kind == Kind::Forbidden) {
+    if let Some(link) = refusal.validation_link.filter(|_| failure.kind == FailureKind::Forbidden) {
         failure.message = format!("{} (open this to go on: {link})", failure.message);
     }
     failure
 }
 
 /// Which limit a 429 is about: the name of the limit first, then the length of the wait.
-fn limited(failure: &mut Failure, kind: Option<Kind>, refusal: &ErrorBody) {
+fn limited(failure: &mut Failure, kind: Option<FailureKind>, refusal: &ErrorBody) {
     let wait = failure.retry_after;
     let is_long = wait.is_some_and(|wait| wait > SHORT);
-    let is_any_limit = failure.kind == Kind::QuotaExhausted && refusal.has(ANY_LIMIT);
+    let is_any_limit = failure.kind == FailureKind::QuotaExhausted && refusal.has(ANY_LIMIT);
     failure.kind = match kind {
-        Some(Kind::RateLimited) | None if is_long => Kind::WindowExhausted,
+        Some(FailureKind::RateLimited) | None if is_long => FailureKind::WindowExhausted,
         Some(kind) => kind,
-        None if failure.kind == Kind::QuotaExhausted && !is_any_limit => Kind::QuotaExhausted,
-        None if wait.is_some() => Kind::RateLimited,
-        None if is_any_limit => Kind::WindowExhausted,
+        None if failure.kind == FailureKind::QuotaExhausted && !is_any_limit => FailureKind::QuotaExhausted,
+        None if wait.is_some() => FailureKind::RateLimited,
+        None if is_any_limit => FailureKind::WindowExhausted,
         None => failure.kind,
     };
     match failure.kind {
         // The free tier names a wait of seconds beside a limit of a day: it would be asked in vain again and again.
-        Kind::WindowExhausted | Kind::QuotaExhausted if !is_long => failure.retry_after = None,
-        Kind::RateLimited if wait.is_none() && refusal.has("perminute") => failure.retry_after = Some(MINUTE),
+        FailureKind::WindowExhausted | FailureKind::QuotaExhausted if !is_long => failure.retry_after = None,
+        FailureKind::RateLimited if wait.is_none() && refusal.has("perminute") => {
+            failure.retry_after = Some(MINUTE)
+        }
         _ => {}
     }
 }
@@ -196,32 +198,32 @@ mod tests {
     #[test]
     fn refusals_in_googles_words() {
         let cases = [
-            (403, reason("VALIDATION_REQUIRED"), Kind::Forbidden),
-            (403, reason("SERVICE_DISABLED"), Kind::Forbidden),
+            (403, reason("VALIDATION_REQUIRED"), FailureKind::Forbidden),
+            (403, reason("SERVICE_DISABLED"), FailureKind::Forbidden),
             (
                 403,
                 message("The account has been disabled for a violation of Terms of Service"),
-                Kind::Forbidden,
+                FailureKind::Forbidden,
             ),
-            (400, reason("API_KEY_INVALID"), Kind::Unauthorized),
-            (400, message("User location is not supported for the API use."), Kind::Forbidden),
+            (400, reason("API_KEY_INVALID"), FailureKind::Unauthorized),
+            (400, message("User location is not supported for the API use."), FailureKind::Forbidden),
             (
                 400,
                 format!(
                     "[{}]",
                     message("The input token count (1) exceeds the maximum number of tokens allowed")
                 ),
-                Kind::ContextLength,
+                FailureKind::ContextLength,
             ),
-            (400, message("Unknown name \\\"x\\\""), Kind::BadRequest),
-            (400, r#"{"error":"invalid_grant"}"#.to_owned(), Kind::Unauthorized),
-            (404, message("Requested entity was not found."), Kind::ModelNotFound),
-            (404, "<html>404</html>".to_owned(), Kind::BadRequest),
-            (404, message("This version is no longer supported"), Kind::BadRequest),
-            (401, message("m"), Kind::Unauthorized),
-            (500, "{}".to_owned(), Kind::UpstreamError),
-            (503, reason("MODEL_CAPACITY_EXHAUSTED"), Kind::Overloaded),
-            (503, message("The model is overloaded."), Kind::Overloaded),
+            (400, message("Unknown name \\\"x\\\""), FailureKind::BadRequest),
+            (400, r#"{"error":"invalid_grant"}"#.to_owned(), FailureKind::Unauthorized),
+            (404, message("Requested entity was not found."), FailureKind::ModelNotFound),
+            (404, "<html>404</html>".to_owned(), FailureKind::BadRequest),
+            (404, message("This version is no longer supported"), FailureKind::BadRequest),
+            (401, message("m"), FailureKind::Unauthorized),
+            (500, "{}".to_owned(), FailureKind::UpstreamError),
+            (503, reason("MODEL_CAPACITY_EXHAUSTED"), FailureKind::Overloaded),
+            (503, message("The model is overloaded."), FailureKind::Overloaded),
         ];
         for (status, body, want) in cases {
             let failure = classify(&ErrorContext::new(status, body.as_bytes(), "lab", "x"));
@@ -233,38 +235,48 @@ mod tests {
     fn limits_by_their_name_then_by_their_wait() {
         // As Code Assist writes it: the reason is the same for every limit.
         let by_metadata = r#"{"error":{"message":"m","details":[{"reason":"RATE_LIMIT_EXCEEDED","metadata":{"quota_limit":"Gemini25ProRequestsPerDay"}}]}}"#;
-        let cases: [(Option<u64>, String, Kind, Option<u64>); 18] = [
-            (None, by_metadata.to_owned(), Kind::WindowExhausted, None),
+        let cases: [(Option<u64>, String, FailureKind, Option<u64>); 18] = [
+            (None, by_metadata.to_owned(), FailureKind::WindowExhausted, None),
             (
                 None,
                 message(
                     "Quota exceeded for 'Requests per minute' of 'daily-cloudcode-pa.googleapis.com'. Retry in 5s",
                 ),
-                Kind::RateLimited,
+                FailureKind::RateLimited,
                 Some(5),
             ),
-            (None, quota("GenerateRequestsPerDayPerProject"), Kind::WindowExhausted, None),
+            (None, quota("GenerateRequestsPerDayPerProject"), FailureKind::WindowExhausted, None),
             // The wait beside a limit of a day is not its end.
-            (Some(34), quota("GenerateRequestsPerDayPerProject-FreeTier"), Kind::WindowExhausted, None),
-            (Some(34), quota("GenerateRequestsPerMinute"), Kind::RateLimited, Some(34)),
-            (None, quota("GenerateRequestsPerMinute"), Kind::RateLimited, Some(60)),
-            (Some(20), message("You exceeded your current quota"), Kind::RateLimited, Some(20)),
-            (None, message("You exceeded your current quota"), Kind::WindowExhausted, None),
-            (None, message("Please retry in 12s"), Kind::RateLimited, Some(12)),
-            (Some(5), reason("RATE_LIMIT_EXCEEDED"), Kind::RateLimited, Some(5)),
-            (None, reason("RATE_LIMIT_EXCEEDED"), Kind::RateLimited, None),
-            (Some(4000), reason("RATE_LIMIT_EXCEEDED"), Kind::WindowExhausted, Some(4000)),
-            (Some(4000), reason("QUOTA_EXHAUSTED"), Kind::WindowExhausted, Some(4000)),
-            (Some(4000), message("slow down"), Kind::WindowExhausted, Some(4000)),
-            (None, reason("INSUFFICIENT_G1_CREDITS_BALANCE"), Kind::QuotaExhausted, None),
+            (
+                Some(34),
+                quota("GenerateRequestsPerDayPerProject-FreeTier"),
+                FailureKind::WindowExhausted,
+                None,
+            ),
+            (Some(34), quota("GenerateRequestsPerMinute"), FailureKind::RateLimited, Some(34)),
+            (None, quota("GenerateRequestsPerMinute"), FailureKind::RateLimited, Some(60)),
+            (Some(20), message("You exceeded your current quota"), FailureKind::RateLimited, Some(20)),
+            (None, message("You exceeded your current quota"), FailureKind::WindowExhausted, None),
+            (None, message("Please retry in 12s"), FailureKind::RateLimited, Some(12)),
+            (Some(5), reason("RATE_LIMIT_EXCEEDED"), FailureKind::RateLimited, Some(5)),
+            (None, reason("RATE_LIMIT_EXCEEDED"), FailureKind::RateLimited, None),
+            (Some(4000), reason("RATE_LIMIT_EXCEEDED"), FailureKind::WindowExhausted, Some(4000)),
+            (Some(4000), reason("QUOTA_EXHAUSTED"), FailureKind::WindowExhausted, Some(4000)),
+            (Some(4000), message("slow down"), FailureKind::WindowExhausted, Some(4000)),
+            (None, reason("INSUFFICIENT_G1_CREDITS_BALANCE"), FailureKind::QuotaExhausted, None),
             (
                 Some(30),
                 message("Quota exceeded for metric: x, limit: 0\\nPlease retry"),
-                Kind::QuotaExhausted,
+                FailureKind::QuotaExhausted,
                 None,
             ),
-            (Some(30), message("Quota exceeded for metric: x, limit: 05"), Kind::RateLimited, Some(30)),
-            (None, reason("MODEL_CAPACITY_EXHAUSTED"), Kind::Overloaded, None),
+            (
+                Some(30),
+                message("Quota exceeded for metric: x, limit: 05"),
+                FailureKind::RateLimited,
+                Some(30),
+            ),
+            (None, reason("MODEL_CAPACITY_EXHAUSTED"), FailureKind::Overloaded, None),
         ];
         for (wait, body, kind, rests) in cases {
             let failure = classify(
@@ -298,11 +310,11 @@ mod tests {
     #[test]
     fn errors_in_a_stream() {
         let cases = [
-            (r#"{"code":429,"message":"Please retry in 12.3s"}"#, Kind::RateLimited, Some(12_300)),
-            (r#"{"status":"UNAVAILABLE","message":"busy"}"#, Kind::Overloaded, None),
-            (r#"{"status":"NEW","message":"?"}"#, Kind::UpstreamError, None),
-            (r#""oops""#, Kind::UpstreamError, None),
-            ("7", Kind::UpstreamError, None),
+            (r#"{"code":429,"message":"Please retry in 12.3s"}"#, FailureKind::RateLimited, Some(12_300)),
+            (r#"{"status":"UNAVAILABLE","message":"busy"}"#, FailureKind::Overloaded, None),
+            (r#"{"status":"NEW","message":"?"}"#, FailureKind::UpstreamError, None),
+            (r#""oops""#, FailureKind::UpstreamError, None),
+            ("7", FailureKind::UpstreamError, None),
         ];
         for (raw, kind, wait) in cases {
             let failure = stream_error(raw, "lab", "x");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::failure::{Failure, FailureKind};
 
 use super::errors;
 
@@ -27,7 +27,9 @@ pub(super) fn order<'h>(hosts: &'h [String], last: Option<&str>) -> Vec<&'h str>
 pub(super) fn tries_next(failure: &Failure, body: &[u8], host: &str, last: bool) -> bool {
     match failure.status {
         _ if last => false,
-        None => matches!(failure.kind, Kind::Unreachable | Kind::Interrupted | Kind::Timeout),
+        None => {
+            matches!(failure.kind, FailureKind::Unreachable | FailureKind::Interrupted | FailureKind::Timeout)
+        }
         Some(404 | 429) => true,
         Some(403) => errors::contains(body, "service_disabled") && !host.ends_with(PRODUCTION),
         Some(status) => status >= 500,
@@ -36,7 +38,7 @@ pub(super) fn tries_next(failure: &Failure, body: &[u8], host: &str, last: bool)
 
 /// How long to wait before the next host, after so many that did not answer: where one is full, the others fill up.
 pub(super) fn pause(failure: &Failure, tried: u32) -> Duration {
-    let is_full = failure.kind == Kind::Overloaded;
+    let is_full = failure.kind == FailureKind::Overloaded;
     if is_full { FIRST_PAUSE.saturating_mul(tried).min(MAX_PAUSE) } else { Duration::ZERO }
 }
 
@@ -58,17 +60,17 @@ mod tests {
     fn hosts_are_changed_for_what_another_may_do_better() {
         let disabled = r#"{"error":{"message":"m","details":[{"reason":"SERVICE_DISABLED"}]}}"#;
         let cases = [
-            (Some(404), Kind::ModelNotFound, "", OTHER, true),
-            (Some(429), Kind::RateLimited, "", OTHER, true),
-            (Some(503), Kind::Overloaded, "", OTHER, true),
-            (Some(500), Kind::UpstreamError, "", OTHER, true),
-            (None, Kind::Unreachable, "", OTHER, true),
-            (None, Kind::Internal, "", OTHER, false),
-            (Some(400), Kind::BadRequest, "", OTHER, false),
-            (Some(401), Kind::Unauthorized, "", OTHER, false),
-            (Some(403), Kind::Forbidden, "permission", OTHER, false),
-            (Some(403), Kind::Forbidden, disabled, OTHER, true),
-            (Some(403), Kind::Forbidden, disabled, PROD, false),
+            (Some(404), FailureKind::ModelNotFound, "", OTHER, true),
+            (Some(429), FailureKind::RateLimited, "", OTHER, true),
+            (Some(503), FailureKind::Overloaded, "", OTHER, true),
+            (Some(500), FailureKind::UpstreamError, "", OTHER, true),
+            (None, FailureKind::Unreachable, "", OTHER, true),
+            (None, FailureKind::Internal, "", OTHER, false),
+            (Some(400), FailureKind::BadRequest, "", OTHER, false),
+            (Some(401), FailureKind::Unauthorized, "", OTHER, false),
+            (Some(403), FailureKind::Forbidden, "permission", OTHER, false),
+            (Some(403), FailureKind::Forbidden, disabled, OTHER, true),
+            (Some(403), FailureKind::Forbidden, disabled, PROD, false),
         ];
         for (status, kind, body, host, want) in cases {
             let failure = Failure { status, ..Failure::new(kind, "") };
@@ -79,9 +81,10 @@ mod tests {
 
     #[test]
     fn a_full_host_is_left_slowly() {
-        let waits = [1, 2, 8, 9].map(|tried| pause(&Failure::new(Kind::Overloaded, ""), tried).as_millis());
+        let waits =
+            [1, 2, 8, 9].map(|tried| pause(&Failure::new(FailureKind::Overloaded, ""), tried).as_millis());
         assert_eq!(waits, [250, 500, 2000, 2000]);
-        assert_eq!(pause(&Failure::new(Kind::ModelNotFound, ""), 3), Duration::ZERO);
+        assert_eq!(pause(&Failure::new(FailureKind::ModelNotFound, ""), 3), Duration::ZERO);
     }
 
     #[test]

@@ -19,8 +19,8 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue, USER_AGENT};
-use latimer_protocol::failure::{Failure, Kind};
-use latimer_protocol::turn::Owner;
+use latimer_protocol::failure::{Failure, FailureKind};
+use latimer_protocol::turn::StateOwner;
 use tokio::sync::OnceCell;
 
 use self::request::FlavourLimits;
@@ -90,7 +90,7 @@ impl Gemini {
         let TurnInput { turn, limitations, .. } = *input;
         let model =
             if self.flavour == Flavour::Antigravity { models::alias(&turn.model) } else { &turn.model };
-        let owner = Owner::new(&self.client.provider, model);
+        let owner = StateOwner::new(&self.client.provider, model);
         let limits = FlavourLimits {
             urls: self.flavour == Flavour::Native,
             token_limit: self.flavour != Flavour::Antigravity,
@@ -113,7 +113,7 @@ impl Gemini {
                 None => "no API key is configured; set api_key_env".to_owned(),
                 Some(login) => format!("no account is logged in; run `{login}`"),
             };
-            Failure::new(Kind::Unauthorized, format!("{}: {what}", self.client.name))
+            Failure::new(FailureKind::Unauthorized, format!("{}: {what}", self.client.name))
         })?;
         if self.flavour == Flavour::Native {
             return self.native(prepared, credential).await.map_err(|failed| failed.error);
@@ -203,7 +203,8 @@ impl Gemini {
             }
             tokio::time::sleep(hosts::pause(failure, tried)).await;
         }
-        Err(Failure::new(Kind::Unreachable, format!("{}: no host is configured", self.client.name)).into())
+        Err(Failure::new(FailureKind::Unreachable, format!("{}: no host is configured", self.client.name))
+            .into())
     }
 
     async fn send(
@@ -257,7 +258,7 @@ impl Gemini {
 
     /// What helps against a refused key does not help a person who logs in.
     fn with_login_hint(&self, mut failure: Failure) -> Failure {
-        if let (Kind::Unauthorized, Some(login)) = (failure.kind, self.flavour.login()) {
+        if let (FailureKind::Unauthorized, Some(login)) = (failure.kind, self.flavour.login()) {
             failure.message = failure.message.replace(CHECK_KEY, &format!(" (log in again: `{login}`)"));
         }
         failure

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::failure::{Failure, FailureKind};
 use serde_json::{Value, json};
 
 use super::{Flavour, errors, hosts};
@@ -76,7 +76,7 @@ impl ProjectLookup<'_> {
         }
         if !is_done(&operation) {
             let message = format!("{}: the account is still being set up; try again later", self.client.name);
-            return Err(Failure::new(Kind::Timeout, message));
+            return Err(Failure::new(FailureKind::Timeout, message));
         }
         if operation.get("error").is_some_and(Value::is_object) {
             return Err(errors::stream_error(&operation["error"].to_string(), &self.client.name, ""));
@@ -134,7 +134,7 @@ impl ProjectLookup<'_> {
             .collect();
         let why = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join("; ")) };
         let message = format!("{}: the account has no project that may be used{why}", self.client.name);
-        Failure::new(Kind::Forbidden, message.chars().take(1000).collect::<String>())
+        Failure::new(FailureKind::Forbidden, message.chars().take(1000).collect::<String>())
     }
 
     async fn call(&self, host: &str, method: &str, body: &Value) -> Result<Value, Failure> {
@@ -152,11 +152,11 @@ impl ProjectLookup<'_> {
         match status {
             200..300 => serde_json::from_slice(&body).map_err(|_| {
                 let what = "the account service answered with something that is no JSON";
-                Failure::new(Kind::UpstreamError, format!("{name}: {what}"))
+                Failure::new(FailureKind::UpstreamError, format!("{name}: {what}"))
             }),
             404 => {
                 let what = "the account service is not at this address; check the endpoint's base_url";
-                let failure = Failure::new(Kind::BadRequest, format!("{name}: {what}"));
+                let failure = Failure::new(FailureKind::BadRequest, format!("{name}: {what}"));
                 Err(Failure { status: Some(404), ..failure })
             }
             _ => Err(errors::classify(&ErrorContext::new(status, &body, name, ""))),

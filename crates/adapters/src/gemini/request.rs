@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use latimer_protocol::gemini::request::{
     GeminiContent, GeminiGenerationConfig, GeminiRequest, GeminiThinkingConfig,
 };
-use latimer_protocol::turn::{Content, Format, Item, Note, Owner, Role, Sampling, TurnRequest};
+use latimer_protocol::turn::{Content, Format, Item, Note, Role, Sampling, StateOwner, TurnRequest};
 
 use super::contents::{ContentsWriter, words};
 use super::models::{self, Family};
@@ -51,7 +51,7 @@ pub fn write(
     turn: &TurnRequest,
     model: &str,
     limits: FlavourLimits,
-    owner: &Owner,
+    owner: &StateOwner,
     limitations: &Limitations,
 ) -> EncodedRequest {
     let family = models::family(model);

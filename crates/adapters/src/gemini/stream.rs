@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_protocol::gemini::event::{
     GeminiCandidateCall, GeminiCandidatePart, GeminiResponse, GeminiUsage,
 };
@@ -200,7 +200,7 @@ impl GeminiReader {
             (Some((StopClass::Unspecified, _)), _) if self.has_output => normal,
             (Some((_, reason)), _) => {
                 let what = format!("the provider broke the answer off ({reason})");
-                FinishReason::Failed(self.progress.failure(Kind::UpstreamError, &what))
+                FinishReason::Failed(self.progress.failure(FailureKind::UpstreamError, &what))
             }
             (None, _) if self.blocked => FinishReason::ContentFilter,
             (None, BodyEnd::Broken(failure)) => FinishReason::Failed(failure),

@@ -68,24 +68,27 @@ fn failure(error: &str, context: &ReaderContext) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use latimer_protocol::failure::Kind;
+    use latimer_protocol::failure::FailureKind;
 
     #[test]
     fn codes_say_what_went_wrong() {
         let cases = [
-            (r#"{"code":"context_length_exceeded","message":"too long"}"#, Kind::ContextLength),
-            (r#"{"code":"rate_limit_exceeded","message":"Please try again in 1.5s"}"#, Kind::RateLimited),
+            (r#"{"code":"context_length_exceeded","message":"too long"}"#, FailureKind::ContextLength),
+            (
+                r#"{"code":"rate_limit_exceeded","message":"Please try again in 1.5s"}"#,
+                FailureKind::RateLimited,
+            ),
             (
                 r#"{"code":"insufficient_quota","message":"You exceeded your current quota"}"#,
-                Kind::QuotaExhausted,
+                FailureKind::QuotaExhausted,
             ),
             (
                 r#"{"type":"usage_limit_reached","message":"limit","resets_in_seconds":3600}"#,
-                Kind::WindowExhausted,
+                FailureKind::WindowExhausted,
             ),
-            (r#"{"code":"server_error","message":"oops"}"#, Kind::UpstreamError),
-            (r#"{"code":"server_is_overloaded"}"#, Kind::Overloaded),
-            ("null", Kind::UpstreamError),
+            (r#"{"code":"server_error","message":"oops"}"#, FailureKind::UpstreamError),
+            (r#"{"code":"server_is_overloaded"}"#, FailureKind::Overloaded),
+            ("null", FailureKind::UpstreamError),
         ];
         for (error, want) in cases {
             assert_eq!(failure(error, &ReaderContext::default()).kind, want, "{error}");

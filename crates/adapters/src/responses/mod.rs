@@ -11,7 +11,7 @@ pub mod stream;
 use std::sync::Arc;
 
 use hyper::header::{HeaderName, HeaderValue};
-use latimer_protocol::turn::Owner;
+use latimer_protocol::turn::StateOwner;
 
 use self::passthrough_reader::ResponsesPassthroughReader;
 use self::profile::Profile;
@@ -43,7 +43,7 @@ impl Responses {
     pub fn prepare(&self, input: &TurnInput<'_>) -> PreparedRequest {
         let TurnInput { turn, client_request, account, limitations } = *input;
         let profile = self.profile.after(limitations);
-        let owner = Owner::new(&self.client.provider, &turn.model);
+        let owner = StateOwner::new(&self.client.provider, &turn.model);
         let owner = match account.filter(|_| profile.account_state) {
             Some(account) => owner.of_account(account),
             None => owner,

@@ -7,7 +7,8 @@ use latimer_protocol::responses::request::{
     ResponsesRequest, ResponsesText, ResponsesTextFormat, ResponsesTool, ResponsesToolChoice,
 };
 use latimer_protocol::turn::{
-    CallOutput, Content, Format, Item, Message, Note, Owner, ReasoningItem, Role, ToolChoice, TurnRequest,
+    CallOutput, Content, Format, Item, Message, Note, ReasoningItem, Role, StateOwner, ToolChoice,
+    TurnRequest,
 };
 
 use super::profile::Profile;
@@ -19,7 +20,7 @@ use crate::tool_names::{ToolNameRule, ToolNames};
 use crate::wording;
 
 /// Writes the turn for a server of this profile. `owner` is whose opaque state may go out.
-pub fn write(turn: &TurnRequest, profile: &Profile, owner: &Owner) -> EncodedRequest {
+pub fn write(turn: &TurnRequest, profile: &Profile, owner: &StateOwner) -> EncodedRequest {
     let names = ToolNames::new(turn, ToolNameRule::COMMON);
     let mut notes = Vec::new();
     let steps = pair(&turn.items, &mut notes);
@@ -62,7 +63,7 @@ pub fn write(turn: &TurnRequest, profile: &Profile, owner: &Owner) -> EncodedReq
 
 struct InputWriter<'a, 'n> {
     profile: &'n Profile,
-    owner: &'n Owner,
+    owner: &'n StateOwner,
     names: &'n ToolNames,
     notes: &'n mut Vec<Note>,
     input: Vec<ResponsesItem<'a>>,

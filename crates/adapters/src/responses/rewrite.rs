@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use latimer_protocol::turn::{Note, OpaqueState, Owner, Seal};
+use latimer_protocol::turn::{Note, OpaqueState, SealKey, StateOwner};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -20,7 +20,7 @@ const NEEDLESS_IDS: [&str; 5] =
     ["message", "function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output"];
 
 #[derive(Deserialize)]
-struct Kind<'a> {
+struct FailureKind<'a> {
     #[serde(rename = "type", borrow, default)]
     kind: Option<Cow<'a, str>>,
 }
@@ -31,8 +31,8 @@ pub fn rewrite(
     body: &[u8],
     model: &str,
     profile: &Profile,
-    owner: &Owner,
-    seal: &Seal,
+    owner: &StateOwner,
+    seal: &SealKey,
 ) -> Option<EncodedRequest> {
     let Fields(fields) = serde_json::from_slice(body).ok()?;
     let mut rewriter = Rewriter { profile, owner, seal, features: Features::default(), notes: Vec::new() };
@@ -90,8 +90,8 @@ pub fn rewrite(
 
 struct Rewriter<'l> {
     profile: &'l Profile,
-    owner: &'l Owner,
-    seal: &'l Seal,
+    owner: &'l StateOwner,
+    seal: &'l SealKey,
     features: Features,
     notes: Vec<Note>,
 }
@@ -242,7 +242,7 @@ impl Rewriter<'_> {
 }
 
 fn kind(raw: &RawValue) -> Option<Cow<'_, str>> {
-    serde_json::from_str::<Kind<'_>>(raw.get()).ok()?.kind
+    serde_json::from_str::<FailureKind<'_>>(raw.get()).ok()?.kind
 }
 
 /// The item without its id, where it has one that may be left out.
@@ -262,17 +262,18 @@ mod tests {
     use super::*;
 
     fn rewritten(body: &Value, profile: &Profile) -> Option<(Value, Vec<Note>)> {
-        let owner = Owner::new("openai", "gpt-5.5").of_account("a");
-        let rewritten = rewrite(body.to_string().as_bytes(), "gpt-5.5", profile, &owner, &Seal::default())?;
+        let owner = StateOwner::new("openai", "gpt-5.5").of_account("a");
+        let rewritten =
+            rewrite(body.to_string().as_bytes(), "gpt-5.5", profile, &owner, &SealKey::default())?;
         Some((serde_json::from_slice(&rewritten.body).expect("JSON"), rewritten.notes))
     }
 
     #[test]
     fn what_needs_no_change_goes_out_as_it_came() {
         let body = r#"{"input" : [ {"type":"message","role":"user","content":"żółw"} ], "tools":[{"type":"custom","name":"x"}],"novel":{"a":1.0e3},"model":"alias","stream":false}"#;
-        let owner = Owner::new("openai", "gpt-5.5");
-        let rewritten =
-            rewrite(body.as_bytes(), "gpt-5.5", &Profile::OPENAI, &owner, &Seal::default()).expect("passes");
+        let owner = StateOwner::new("openai", "gpt-5.5");
+        let rewritten = rewrite(body.as_bytes(), "gpt-5.5", &Profile::OPENAI, &owner, &SealKey::default())
+            .expect("passes");
         assert_eq!(
             String::from_utf8_lossy(&rewritten.body),
             r#"{"model":"gpt-5.5","stream":true,"input":[ {"type":"message","role":"user","content":"żółw"} ],"tools":[{"type":"custom","name":"x"}],"novel":{"a":1.0e3}}"#
@@ -286,11 +287,11 @@ mod tests {
 
     #[test]
     fn state_goes_back_to_its_owner_only() {
-        let state = |owner: Owner| {
-            let text = OpaqueState { owner, data: "gAAAA".into() }.encode(&Seal::default());
+        let state = |owner: StateOwner| {
+            let text = OpaqueState { owner, data: "gAAAA".into() }.encode(&SealKey::default());
             json!({ "type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": text })
         };
-        let own = state(Owner::new("openai", "gpt-5.5").of_account("a"));
+        let own = state(StateOwner::new("openai", "gpt-5.5").of_account("a"));
         let call =
             json!({ "type": "function_call", "id": "fc_1", "call_id": "c", "name": "f", "arguments": "{}" });
         let (body, notes) = rewritten(&json!({ "input": [own, call] }), &Profile::OPENAI).expect("passes");
@@ -298,9 +299,9 @@ mod tests {
         assert_eq!(body["input"][1]["id"], "fc_1");
         assert!(notes.is_empty());
         let foreign = [
-            state(Owner::new("openai", "gpt-5.5").of_account("b")),
-            state(Owner::new("openai", "gpt-6").of_account("a")),
-            state(Owner::new("xai", "gpt-5.5").of_account("a")),
+            state(StateOwner::new("openai", "gpt-5.5").of_account("b")),
+            state(StateOwner::new("openai", "gpt-6").of_account("a")),
+            state(StateOwner::new("xai", "gpt-5.5").of_account("a")),
             json!({ "type": "reasoning", "summary": [], "encrypted_content": "gAAAA from nowhere" }),
         ];
         for item in foreign {
@@ -356,8 +357,8 @@ mod tests {
         #[test]
         fn any_body_is_rewritten_or_left(text in "[\\[\\]{}:,\"a1 ]{0,60}", input in "[\\[\\]{}:,\"a1 ]{0,30}") {
             for body in [text.clone(), format!("{{\"input\":{input}}}")] {
-                let owner = Owner::new("o", "m");
-                if let Some(rewritten) = rewrite(body.as_bytes(), "m", &Profile::CHATGPT, &owner, &Seal::default()) {
+                let owner = StateOwner::new("o", "m");
+                if let Some(rewritten) = rewrite(body.as_bytes(), "m", &Profile::CHATGPT, &owner, &SealKey::default()) {
                     proptest::prop_assert!(serde_json::from_slice::<Value>(&rewritten.body).is_ok());
                 }
             }

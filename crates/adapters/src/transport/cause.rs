@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 
 use hyper_util::client::legacy;
-use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::failure::{Failure, FailureKind};
 
 /// What is at the bottom of an error's chain.
 #[derive(Debug, PartialEq)]
@@ -27,13 +27,13 @@ pub(super) fn of_request(error: &legacy::Error, host: &str) -> Failure {
     match cause {
         // A peer that hangs up during the TLS handshake never saw the request.
         Cause::Lost if error.is_connect() => Failure::new(
-            Kind::Unreachable,
+            FailureKind::Unreachable,
             format!(
                 "{host} closed the connection while it was being made; a proxy or firewall may stand between"
             ),
         ),
         Cause::Other => {
-            let kind = if error.is_connect() { Kind::Unreachable } else { Kind::Interrupted };
+            let kind = if error.is_connect() { FailureKind::Unreachable } else { FailureKind::Interrupted };
             Failure::new(kind, format!("{host} could not be asked: {}", innermost(error)))
         }
         cause => describe(&cause, host),
@@ -47,49 +47,51 @@ pub(super) fn of_body(error: &hyper::Error, host: &str) -> Failure {
         Cause::NotHttp => "sent broken framing",
         _ => "closed the connection",
     };
-    Failure::new(Kind::Interrupted, format!("{host} {detail} in the middle of its answer"))
+    Failure::new(FailureKind::Interrupted, format!("{host} {detail} in the middle of its answer"))
 }
 
 fn describe(cause: &Cause, host: &str) -> Failure {
     let (kind, message) = match cause {
         Cause::Refused => (
-            Kind::Unreachable,
+            FailureKind::Unreachable,
             format!(
                 "{host} refused the connection: nothing listens there. Is the provider running, and is the port right?"
             ),
         ),
         Cause::Dns => (
-            Kind::Unreachable,
+            FailureKind::Unreachable,
             format!(
                 "the name of {host} cannot be resolved. Check its spelling in `base_url`, and the network"
             ),
         ),
         Cause::Certificate(detail) => (
-            Kind::Unreachable,
+            FailureKind::Unreachable,
             format!(
                 "the TLS certificate of {host} is not trusted ({detail}). For a private CA, set `ca_file`"
             ),
         ),
         Cause::Tls(detail) => (
-            Kind::Unreachable,
+            FailureKind::Unreachable,
             format!(
                 "no TLS connection to {host} ({detail}). If it speaks plain HTTP, write `http://` in `base_url`"
             ),
         ),
-        Cause::NoRoute => (Kind::Unreachable, format!("there is no route to {host}; check the network")),
+        Cause::NoRoute => {
+            (FailureKind::Unreachable, format!("there is no route to {host}; check the network"))
+        }
         Cause::TooSlow => (
-            Kind::Timeout,
+            FailureKind::Timeout,
             format!("connecting to {host} took longer than allowed (setting `timeouts.connect`)"),
         ),
         Cause::HeadersTooLarge => {
-            (Kind::TooLarge, format!("{host} sent more than 64 kB or 200 lines of response headers"))
+            (FailureKind::TooLarge, format!("{host} sent more than 64 kB or 200 lines of response headers"))
         }
         Cause::NotHttp => (
-            Kind::Unreachable,
+            FailureKind::Unreachable,
             format!("{host} does not speak HTTP. Check the port, and http:// or https:// in `base_url`"),
         ),
         Cause::Lost | Cause::Other => {
-            (Kind::Interrupted, format!("{host} closed the connection before it answered"))
+            (FailureKind::Interrupted, format!("{host} closed the connection before it answered"))
         }
     };
     let code = match cause {

@@ -19,7 +19,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::{Connect, HttpConnector, HttpInfo, capture_connection};
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::failure::{Failure, FailureKind};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
@@ -224,7 +224,7 @@ impl Http {
             }
             Err(error) => {
                 let failure = cause::of_request(&error, &outgoing.host);
-                let stale = failure.kind == Kind::Interrupted && self.used_before(&error);
+                let stale = failure.kind == FailureKind::Interrupted && self.used_before(&error);
                 Err(AttemptError { failure, stale })
             }
         }
@@ -280,7 +280,7 @@ impl<'a> Outgoing<'a> {
         body: Bytes,
     ) -> Result<Self, Failure> {
         let refuse =
-            |why: &str| Err(Failure::new(Kind::Unreachable, format!("the provider's address {why}")));
+            |why: &str| Err(Failure::new(FailureKind::Unreachable, format!("the provider's address {why}")));
         let Ok(uri) = url.parse::<Uri>() else { return refuse("is not a URL; check `base_url`") };
         let Some(authority) = uri.authority() else { return refuse("names no host; check `base_url`") };
         if authority.as_str().contains('@') {
@@ -327,7 +327,7 @@ fn tcp(connect: Duration, plain_only: bool) -> HttpConnector {
 }
 
 fn too_slow(what: &str, limit: Duration, setting: &str) -> Failure {
-    Failure::new(Kind::Timeout, format!("{what} within {limit:?} (setting `timeouts.{setting}`)"))
+    Failure::new(FailureKind::Timeout, format!("{what} within {limit:?} (setting `timeouts.{setting}`)"))
 }
 
 /// Sensitive values are neither printed nor kept in header compression tables.
@@ -359,7 +359,7 @@ mod tests {
             ["nonsense://user:hunter2@host/", "https://user:hunter2@host/v1", "/v1", "ftp://host/", "a b"]
         {
             let failure = Outgoing::new(Method::GET, url, &[], Bytes::new()).err().expect(url);
-            assert_eq!(failure.kind, Kind::Unreachable);
+            assert_eq!(failure.kind, FailureKind::Unreachable);
             assert!(!failure.message.contains("hunter2"), "{failure}");
         }
     }

@@ -6,7 +6,7 @@ use bytes::{Buf, Bytes};
 use flate2::write::{DeflateDecoder, GzDecoder, ZlibDecoder};
 use hyper::HeaderMap;
 use hyper::header::CONTENT_ENCODING;
-use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::failure::{Failure, FailureKind};
 
 /// Bytes given to the decoder at a time: with a factor of about 1000 at most, this bounds what one step can produce.
 const STEP_LEN: usize = 4 * 1024;
@@ -44,7 +44,7 @@ impl Inflate {
             Some(name) => {
                 let name: String = String::from_utf8_lossy(name).chars().take(40).collect();
                 return Err(Failure::new(
-                    Kind::UpstreamError,
+                    FailureKind::UpstreamError,
                     format!("the provider compressed its answer as {name:?}, which was not asked for"),
                 ));
             }
@@ -89,7 +89,7 @@ impl Inflate {
         self.given += out.len() as u64;
         if self.given > UNCHECKED_BYTES && self.given > self.taken.saturating_mul(MAX_FACTOR) {
             return Err(Failure::new(
-                Kind::TooLarge,
+                FailureKind::TooLarge,
                 format!(
                     "the provider's compressed answer grows more than {MAX_FACTOR} times when it is unpacked"
                 ),
@@ -159,7 +159,10 @@ fn push(decoder: &mut impl Write, mut input: &[u8]) -> io::Result<()> {
 }
 
 fn broken(error: &io::Error) -> Failure {
-    Failure::new(Kind::Interrupted, format!("the provider's compressed answer is cut or damaged: {error}"))
+    Failure::new(
+        FailureKind::Interrupted,
+        format!("the provider's compressed answer is cut or damaged: {error}"),
+    )
 }
 
 #[cfg(test)]
@@ -227,14 +230,14 @@ mod tests {
     fn a_cut_gzip_body_is_interrupted() {
         let packed = packed("gzip", b"data: hello\n\n");
         let failure = run("gzip", &packed[..packed.len() - 6], 64).expect_err("cut");
-        assert_eq!(failure.kind, Kind::Interrupted);
+        assert_eq!(failure.kind, FailureKind::Interrupted);
     }
 
     #[test]
     fn a_bomb_is_stopped() {
         let packed = packed("gzip", &vec![0; 64 << 20]);
         let failure = run("gzip", &packed, 64 * 1024).expect_err("bomb");
-        assert_eq!(failure.kind, Kind::TooLarge);
+        assert_eq!(failure.kind, FailureKind::TooLarge);
     }
 
     #[test]

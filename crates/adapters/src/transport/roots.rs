@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::failure::{Failure, FailureKind};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -28,18 +28,19 @@ pub(super) async fn client_config(ca_file: Option<&Path>) -> Result<ClientConfig
     let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| Failure::new(Kind::Internal, format!("TLS cannot be set up: {error}")))?;
+        .map_err(|error| Failure::new(FailureKind::Internal, format!("TLS cannot be set up: {error}")))?;
     Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
 async fn native() -> Result<Vec<CertificateDer<'static>>, Failure> {
-    let found = tokio::task::spawn_blocking(rustls_native_certs::load_native_certs)
-        .await
-        .map_err(|error| Failure::new(Kind::Internal, format!("reading the trust store failed: {error}")))?;
+    let found =
+        tokio::task::spawn_blocking(rustls_native_certs::load_native_certs).await.map_err(|error| {
+            Failure::new(FailureKind::Internal, format!("reading the trust store failed: {error}"))
+        })?;
     if found.certs.is_empty() {
         let detail = found.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
         return Err(Failure::new(
-            Kind::Unreachable,
+            FailureKind::Unreachable,
             format!(
                 "this machine has no trusted certificates{detail}, so no https provider can be checked. Install the \
                  system's CA certificates (package `ca-certificates`), or set SSL_CERT_FILE."
@@ -51,7 +52,10 @@ async fn native() -> Result<Vec<CertificateDer<'static>>, Failure> {
 
 fn private(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
     let failure = |detail: String| {
-        Failure::new(Kind::Unreachable, format!("the `ca_file` {} cannot be used: {detail}", path.display()))
+        Failure::new(
+            FailureKind::Unreachable,
+            format!("the `ca_file` {} cannot be used: {detail}", path.display()),
+        )
     };
     let certificates = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
@@ -69,7 +73,7 @@ mod tests {
     #[tokio::test]
     async fn a_missing_ca_file_is_named() {
         let failure = client_config(Some(Path::new("nowhere/ca.pem"))).await.expect_err("no such file");
-        assert_eq!(failure.kind, Kind::Unreachable);
+        assert_eq!(failure.kind, FailureKind::Unreachable);
         assert!(failure.message.contains("nowhere/ca.pem"), "{failure}");
     }
 }

@@ -6,7 +6,8 @@ use latimer_adapters::limitation::Limitations;
 use latimer_adapters::prepared_request::EncodedRequest;
 use latimer_protocol::id::CallId;
 use latimer_protocol::turn::{
-    Call, CallOutput, Content, Image, Item, Message, OpaqueState, Owner, ReasoningItem, Role, TurnRequest,
+    Call, CallOutput, Content, Image, Item, Message, OpaqueState, ReasoningItem, Role, StateOwner,
+    TurnRequest,
 };
 use serde_json::{Value, json};
 
@@ -46,7 +47,7 @@ pub(crate) fn output(id: &str, text: &str) -> Item {
 /// State of this owner on a part of this kind.
 pub(crate) fn state_of(owner: &str, on: &str, signature: &str) -> Item {
     let data = json!({ "on": on, "signature": signature }).to_string();
-    let opaque = Some(OpaqueState { owner: Owner::new("lab", owner), data });
+    let opaque = Some(OpaqueState { owner: StateOwner::new("lab", owner), data });
     Item::Reasoning(ReasoningItem { text: "thoughts never go back".into(), opaque })
 }
 
@@ -66,7 +67,7 @@ pub(crate) fn written(
     takes: FlavourLimits,
     limitations: &Limitations,
 ) -> (Value, EncodedRequest) {
-    let written = write(turn, &turn.model, takes, &Owner::new("lab", &turn.model), limitations);
+    let written = write(turn, &turn.model, takes, &StateOwner::new("lab", &turn.model), limitations);
     (serde_json::from_slice(&written.body).expect("JSON"), written)
 }
 

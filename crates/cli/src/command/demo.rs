@@ -12,7 +12,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use latimer_adapters::scripted::{Provider, ReasoningField, Scenario, ScriptedAnswer, Step};
-use latimer_protocol::turn::Seal;
+use latimer_protocol::turn::SealKey;
 use latimer_proxy::config::watch::Live;
 use latimer_proxy::lifecycle::phase::StopRequest;
 use latimer_proxy::server::Proxy;
@@ -138,7 +138,7 @@ async fn start_proxy(
     let listener = tokio::net::TcpListener::bind(loaded.config.server.listen).await.context("a free port")?;
     let url = format!("http://{}", listener.local_addr().context("the proxy's address")?);
     let (stop, stopped) = mpsc::channel(1);
-    let proxy = Proxy::new(Arc::new(Live::new(loaded.config, None)), None, Seal::default(), None);
+    let proxy = Proxy::new(Arc::new(Live::new(loaded.config, None)), None, SealKey::default(), None);
     Ok((url, stop, tokio::spawn(proxy.serve(listener, stopped))))
 }
 

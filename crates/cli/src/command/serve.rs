@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use latimer_protocol::secret::Secret;
-use latimer_protocol::turn::Seal;
+use latimer_protocol::turn::SealKey;
 use latimer_proxy::config::watch::{Live, watch};
 use latimer_proxy::config::{Auth, state};
 use latimer_proxy::lifecycle::phase::StopRequest;
@@ -63,7 +63,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let secret = secret(&state_dir, server.auth)?;
     // Without a secret that lasts, the state of providers is nobody's after a restart.
     let sealing = secret.clone().map_or_else(state::random_secret, Ok).context("randomness of the system")?;
-    let seal = Seal::from_secret(sealing.expose().as_bytes());
+    let seal = SealKey::from_secret(sealing.expose().as_bytes());
     let token = secret.filter(|_| server.auth == Auth::Token);
     runtime()?.block_on(async move {
         let listener = listener(address)?;

@@ -6,16 +6,16 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 
-use crate::turn::{OpaqueState, Seal};
+use crate::turn::{OpaqueState, SealKey};
 
 /// The signature that carries this state, in order. Empty for no state.
-pub fn seal(states: &[OpaqueState], seal: &Seal) -> String {
+pub fn seal(states: &[OpaqueState], seal: &SealKey) -> String {
     let carriers: Vec<String> = states.iter().map(|state| state.encode(seal)).collect();
     STANDARD.encode(carriers.join("\n"))
 }
 
 /// The state in a signature, in order. Empty for a signature that latimer did not make, or that was changed on its way.
-pub fn open(signature: &str, seal: &Seal) -> Vec<OpaqueState> {
+pub fn open(signature: &str, seal: &SealKey) -> Vec<OpaqueState> {
     let plain = |c: char| match c {
         '-' => '+',
         '_' => '/',
@@ -33,13 +33,13 @@ pub fn open(signature: &str, seal: &Seal) -> Vec<OpaqueState> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::turn::Owner;
+    use crate::turn::StateOwner;
 
     proptest::proptest! {
         #[test]
         fn state_comes_back_in_either_alphabet(data in proptest::collection::vec(".{0,20}", 0..4)) {
-            let key = Seal::from_secret(b"a secret");
-            let owner = Owner::new("lab", "m");
+            let key = SealKey::from_secret(b"a secret");
+            let owner = StateOwner::new("lab", "m");
             let states: Vec<OpaqueState> =
                 data.into_iter().map(|data| OpaqueState { owner: owner.clone(), data }).collect();
             let signature = seal(&states, &key);
@@ -50,16 +50,16 @@ mod tests {
 
         #[test]
         fn any_text_may_stand_there(text in ".{0,80}") {
-            open(&text, &Seal::default());
+            open(&text, &SealKey::default());
         }
     }
 
     #[test]
     fn foreign_signatures_hold_nothing_of_ours() {
-        let state = OpaqueState { owner: Owner::new("lab", "m"), data: "x".into() };
-        let elsewhere = seal(std::slice::from_ref(&state), &Seal::from_secret(b"another"));
+        let state = OpaqueState { owner: StateOwner::new("lab", "m"), data: "x".into() };
+        let elsewhere = seal(std::slice::from_ref(&state), &SealKey::from_secret(b"another"));
         for text in ["", "skip_thought_signature_validator", "CoQBAdHtim8=", &elsewhere] {
-            assert_eq!(open(text, &Seal::default()), [], "{text}");
+            assert_eq!(open(text, &SealKey::default()), [], "{text}");
         }
     }
 }

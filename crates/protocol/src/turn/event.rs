@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Note, OpaqueState, Owner};
+use super::{Note, OpaqueState, StateOwner};
 use crate::failure::Failure;
 
 /// One thing that happened in an answer. Text is borrowed from the bytes it arrived in: nothing is copied on the way from
@@ -73,7 +73,7 @@ pub struct PassthroughFrame<'a> {
     /// Whether the client would see something of the answer in it.
     pub semantic: bool,
     /// Whose opaque state it holds, bare: it has to be sealed on its way through the client.
-    pub state_of: Option<&'a Owner>,
+    pub state_of: Option<&'a StateOwner>,
 }
 
 /// How an answer ended.

@@ -15,7 +15,7 @@ const SEAL_BYTES: usize = 16;
 
 /// Whose state it is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub struct Owner {
+pub struct StateOwner {
     /// The preset's or the endpoint's name.
     pub provider: String,
     /// The model without what changes nothing about its state: see [`family`].
@@ -24,7 +24,7 @@ pub struct Owner {
     pub account: Option<String>,
 }
 
-impl Owner {
+impl StateOwner {
     /// The owner of what this model of this provider makes.
     pub fn new(provider: &str, model: &str) -> Self {
         Self { provider: provider.to_owned(), family: family(model), account: None }
@@ -37,7 +37,7 @@ impl Owner {
     }
 }
 
-impl fmt::Display for Owner {
+impl fmt::Display for StateOwner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.provider, self.family)?;
         self.account.as_ref().map_or(Ok(()), |account| write!(f, "@{account}"))
@@ -77,9 +77,9 @@ pub fn family(model: &str) -> String {
 
 /// The secret that makes carriers latimer's own.
 #[derive(Clone)]
-pub struct Seal([u8; 64]);
+pub struct SealKey([u8; 64]);
 
-impl Seal {
+impl SealKey {
     /// A seal from a secret that all nodes share, such as the access token.
     pub fn from_secret(secret: &[u8]) -> Self {
         let hash = Sha256::new().chain_update(b"latimer carrier\n").chain_update(secret).finalize();
@@ -94,14 +94,14 @@ impl Seal {
     }
 }
 
-impl Default for Seal {
+impl Default for SealKey {
     /// A seal that everyone can make, for tests and demonstrations.
     fn default() -> Self {
         Self::from_secret(b"")
     }
 }
 
-impl fmt::Debug for Seal {
+impl fmt::Debug for SealKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Seal(***)")
     }
@@ -111,7 +111,7 @@ impl fmt::Debug for Seal {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpaqueState {
     /// Who made it.
-    pub owner: Owner,
+    pub owner: StateOwner,
     /// The value, as the owner wrote it.
     pub data: String,
 }
@@ -121,8 +121,8 @@ impl OpaqueState {
     const PREFIX: &'static str = "latimer2.";
 
     /// The carrier as one opaque word: owner, value and seal.
-    pub fn encode(&self, seal: &Seal) -> String {
-        let Owner { provider, family, account } = &self.owner;
+    pub fn encode(&self, seal: &SealKey) -> String {
+        let StateOwner { provider, family, account } = &self.owner;
         let owner = format!("{provider}\n{family}\n{}", account.as_deref().unwrap_or_default());
         let mut text = String::with_capacity(64 + (owner.len() + self.data.len()) * 4 / 3);
         text.push_str(Self::PREFIX);
@@ -137,7 +137,7 @@ impl OpaqueState {
 
     /// Reads a carrier back. `None` for anything latimer did not make, or that was changed on its way: foreign state has no
     /// business upstream.
-    pub fn decode(text: &str, seal: &Seal) -> Option<Self> {
+    pub fn decode(text: &str, seal: &SealKey) -> Option<Self> {
         let (sealed, tag) = text.rsplit_once('.')?;
         let tag = URL_SAFE_NO_PAD.decode(tag).ok().filter(|tag| tag.len() == SEAL_BYTES)?;
         let (owner, data) = sealed.strip_prefix(Self::PREFIX)?.split_once('.')?;
@@ -145,7 +145,7 @@ impl OpaqueState {
         let field = |part: &str| String::from_utf8(URL_SAFE_NO_PAD.decode(part).ok()?).ok();
         let owner = field(owner)?;
         let mut parts = owner.split('\n').map(str::to_owned);
-        let owner = Owner {
+        let owner = StateOwner {
             provider: parts.next()?,
             family: parts.next()?,
             account: parts.next().filter(|account| !account.is_empty()),
@@ -158,21 +158,21 @@ impl OpaqueState {
 mod tests {
     use super::*;
 
-    fn seal() -> Seal {
-        Seal::from_secret(b"a secret of the state directory")
+    fn seal() -> SealKey {
+        SealKey::from_secret(b"a secret of the state directory")
     }
 
     proptest::proptest! {
         #[test]
         fn decode_reads_what_encode_wrote(provider in "[a-z-]+", family in "[a-z.-]+", account in "[a-z@]{0,4}", data in ".*") {
             let account = Some(account).filter(|account| !account.is_empty());
-            let opaque = OpaqueState { owner: Owner { provider, family, account }, data };
+            let opaque = OpaqueState { owner: StateOwner { provider, family, account }, data };
             proptest::prop_assert_eq!(OpaqueState::decode(&opaque.encode(&seal()), &seal()), Some(opaque));
         }
 
         #[test]
         fn a_changed_carrier_is_nobodys(place in 0usize..60, byte in "[A-Za-z0-9._-]") {
-            let text = OpaqueState { owner: Owner::new("lab", "m"), data: "state".into() }.encode(&seal());
+            let text = OpaqueState { owner: StateOwner::new("lab", "m"), data: "state".into() }.encode(&seal());
             let mut changed = text.clone();
             let place = place % text.len();
             changed.replace_range(place..=place, &byte);
@@ -195,8 +195,8 @@ mod tests {
         ] {
             assert_eq!(OpaqueState::decode(text, &seal()), None, "{text:?}");
         }
-        let ours = OpaqueState { owner: Owner::new("lab", "m"), data: String::new() };
-        let other = Seal::from_secret(b"another node");
+        let ours = OpaqueState { owner: StateOwner::new("lab", "m"), data: String::new() };
+        let other = SealKey::from_secret(b"another node");
         assert_eq!(OpaqueState::decode(&ours.encode(&seal()), &other), None);
     }
 

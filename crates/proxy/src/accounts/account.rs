@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
 use latimer_adapters::credential::Credential;
-use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_protocol::secret::Secret;
 use latimer_protocol::status::AccountState;
 
@@ -128,7 +128,8 @@ impl Account {
     pub fn state(&self, now_unix: u64) -> AccountState {
         let inner = self.lock();
         let tokens = &inner.tokens;
-        let is_dead = inner.failed.as_ref().is_some_and(|(failure, _)| failure.kind == Kind::Unauthorized);
+        let is_dead =
+            inner.failed.as_ref().is_some_and(|(failure, _)| failure.kind == FailureKind::Unauthorized);
         let state = match tokens.expires_at {
             _ if is_dead => "needs_login",
             Some(at) if at <= now_unix && refresh::is_ours(self.login, self.own, tokens) => "expired",
@@ -172,7 +173,7 @@ impl Account {
             }
             outcome
         });
-        let broken = || Failure::new(Kind::Internal, "the refresh of an account was broken off");
+        let broken = || Failure::new(FailureKind::Internal, "the refresh of an account was broken off");
         let running = task.map(move |joined| joined.unwrap_or_else(|_| Err(broken()))).boxed().shared();
         inner.running = Some(running.clone());
         Ok(running)
@@ -183,7 +184,7 @@ impl Account {
         let (old, dead) = {
             let inner = self.lock();
             let failed = inner.failed.as_ref().map(|(failure, _)| failure);
-            let dead = failed.filter(|failure| failure.kind == Kind::Unauthorized).cloned();
+            let dead = failed.filter(|failure| failure.kind == FailureKind::Unauthorized).cloned();
             (inner.tokens.clone(), dead)
         };
         let is_newer = |tokens: &Tokens| {

@@ -8,7 +8,7 @@ use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use latimer_adapters::auth::token::Token;
 use latimer_adapters::auth::{flow, provider, token};
 use latimer_adapters::transport::read_error_body;
-use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_protocol::secret::Secret;
 
 use super::file::{self, Tokens};
@@ -53,7 +53,7 @@ pub(super) async fn refresh(
             "the account {} of the login `{name}` is no longer good; run `latimer login {name}` again",
             old.id
         );
-        Failure::new(Kind::Unauthorized, message)
+        Failure::new(FailureKind::Unauthorized, message)
     };
     let provider = provider::find(login.name()).ok_or_else(again)?;
     if !is_ours(login, own, &old) {
@@ -61,11 +61,11 @@ pub(super) async fn refresh(
     }
     // The lock lives until the new token stands in the file.
     let _lock = lock::take(&path).await.map_err(|error| {
-        Failure::new(Kind::Internal, format!("`{}` could not be locked: {error}", path.display()))
+        Failure::new(FailureKind::Internal, format!("`{}` could not be locked: {error}", path.display()))
     })?;
     let current = match file::read(&path) {
         Ok(newer) if own => newer,
-        Err(broken) if own => return Err(Failure::new(Kind::Unauthorized, broken.to_string())),
+        Err(broken) if own => return Err(Failure::new(FailureKind::Unauthorized, broken.to_string())),
         // Of a vendor's account only what was made of its present refresh token counts.
         Ok(newer) if newer.refresh == old.refresh => newer,
         _ => old.clone(),
@@ -79,10 +79,10 @@ pub(super) async fn refresh(
         return Err(dead);
     }
     let registered =
-        clients::find(provider, places).map_err(|words| Failure::new(Kind::Unauthorized, words))?;
+        clients::find(provider, places).map_err(|words| Failure::new(FailureKind::Unauthorized, words))?;
     // A refresh token may be good for one use only: what cannot be written must not be asked for.
     file::write(&path, login, &current).map_err(|error| {
-        Failure::new(Kind::Internal, format!("`{}` cannot be written: {error}", path.display()))
+        Failure::new(FailureKind::Internal, format!("`{}` cannot be written: {error}", path.display()))
     })?;
     let body = flow::refresh_body(provider, &registered.client, &refresh);
     let fresh = ask(places, &registered.token_url, flow::content_type(provider), body, login).await?;

@@ -118,7 +118,7 @@ pub enum Protocol {
     /// OpenAI Chat Completions.
     Chat,
     /// Anthropic Messages.
-    Anthropic,
+    Messages,
     /// OpenAI Responses.
     Responses,
     /// Gemini with a key.
@@ -139,7 +139,7 @@ impl Protocol {
     /// How each protocol is called in the file.
     pub const NAMES: [(&str, Self); 9] = [
         ("chat", Self::Chat),
-        ("anthropic", Self::Anthropic),
+        ("anthropic", Self::Messages),
         ("responses", Self::Responses),
         ("gemini", Self::Gemini),
         ("code_assist", Self::CodeAssist),

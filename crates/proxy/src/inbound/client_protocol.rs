@@ -106,7 +106,7 @@ impl ClientProtocol {
 
 #[cfg(test)]
 mod tests {
-    use latimer_protocol::failure::Kind;
+    use latimer_protocol::failure::FailureKind;
     use serde_json::Value;
 
     use super::*;
@@ -134,7 +134,7 @@ mod tests {
                     "{protocol:?}"
                 );
             }
-            let error = protocol.failure(&Failure::new(Kind::Unauthorized, "lab: words"), "req_1");
+            let error = protocol.failure(&Failure::new(FailureKind::Unauthorized, "lab: words"), "req_1");
             assert_ne!(error.status, 401, "a bad key of a provider is not the client's: {protocol:?}");
             let error = protocol.no_model("no such model", "req_1");
             assert!(

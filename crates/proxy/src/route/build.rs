@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use hyper::header::{HeaderName, HeaderValue};
 use latimer_adapters::adapter::Adapter;
-use latimer_adapters::anthropic::Anthropic;
 use latimer_adapters::by_model::ByModel;
 use latimer_adapters::chat::Chat;
 use latimer_adapters::codebuff::Codebuff;
 use latimer_adapters::command_code::CommandCode;
 use latimer_adapters::endpoint_client::EndpointClient;
 use latimer_adapters::gemini::{self, Flavour, Gemini};
+use latimer_adapters::messages::Messages;
 use latimer_adapters::responses::Responses;
 use latimer_adapters::transport::http::{Http, HttpOptions};
 
@@ -23,7 +23,7 @@ pub(super) fn adapter(endpoint: &Endpoint) -> Adapter {
     let options = &endpoint.options;
     match endpoint.protocol {
         Protocol::Chat => Adapter::Chat(chat(client)),
-        Protocol::Anthropic => Adapter::Anthropic(Anthropic { client, bearer_keys: options.bearer_keys }),
+        Protocol::Messages => Adapter::Messages(Messages { client, bearer_keys: options.bearer_keys }),
         Protocol::Responses => Adapter::Responses(Responses { client, profile: endpoint.profile.clone() }),
         Protocol::Gemini => Adapter::Gemini(gemini(client, Flavour::Native, endpoint)),
         Protocol::CodeAssist => Adapter::Gemini(gemini(client, Flavour::CodeAssist, endpoint)),

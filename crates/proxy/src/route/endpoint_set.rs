@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use latimer_adapters::adapter::Adapter;
-use latimer_protocol::failure::Kind;
+use latimer_protocol::failure::FailureKind;
 use latimer_protocol::status::EndpointState;
 use tokio::sync::Semaphore;
 
@@ -67,7 +67,7 @@ pub enum TurnOutcome {
     /// The answer came to its end.
     Succeeded,
     /// It did not.
-    Failed(Kind),
+    Failed(FailureKind),
     /// Nobody wanted the rest of it.
     ClientLeft,
 }

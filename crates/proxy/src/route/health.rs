@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use latimer_protocol::failure::{Blame, Failure, Kind};
+use latimer_protocol::failure::{Blame, Failure, FailureKind};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clocks;
@@ -56,7 +56,10 @@ impl Health {
         }
         if matches!(
             failure.kind,
-            Kind::RateLimited | Kind::ConcurrencyLimited | Kind::WindowExhausted | Kind::QuotaExhausted
+            FailureKind::RateLimited
+                | FailureKind::ConcurrencyLimited
+                | FailureKind::WindowExhausted
+                | FailureKind::QuotaExhausted
         ) {
             let rest = failure.retry_after.unwrap_or(DEFAULT_LIMIT).min(MAX_LIMIT);
             self.limited_until = now.checked_add(rest);
@@ -122,7 +125,7 @@ mod tests {
     use crate::clock;
 
     fn broken() -> Failure {
-        Failure::new(Kind::UpstreamError, "broken")
+        Failure::new(FailureKind::UpstreamError, "broken")
     }
 
     #[test]
@@ -138,7 +141,7 @@ mod tests {
         assert!(!health.is_ready(now + OPEN_TIME), "one more failure is enough");
         health.succeeded(Duration::from_secs(1));
         assert!(health.is_ready(now + OPEN_TIME));
-        health.failed(&Failure::new(Kind::BadRequest, "yours"), now);
+        health.failed(&Failure::new(FailureKind::BadRequest, "yours"), now);
         assert_eq!(health.failures, 0, "the client's fault is not the endpoint's");
     }
 
@@ -147,7 +150,10 @@ mod tests {
         let now = clock::now();
         let mut health = Health::default();
         let wait = Duration::from_secs(600);
-        health.failed(&Failure { retry_after: Some(wait), ..Failure::new(Kind::WindowExhausted, "x") }, now);
+        health.failed(
+            &Failure { retry_after: Some(wait), ..Failure::new(FailureKind::WindowExhausted, "x") },
+            now,
+        );
         assert!(!health.is_ready(now + wait / 2) && health.is_ready(now + wait));
         assert!(!health.is_open(now), "a limit is no fault");
     }
@@ -162,7 +168,7 @@ mod tests {
         let mut failing = fast;
         failing.failed(&broken(), now);
         let mut limited = fast;
-        limited.failed(&Failure::new(Kind::RateLimited, "x"), now);
+        limited.failed(&Failure::new(FailureKind::RateLimited, "x"), now);
         let scores = [fast, slow, failing, limited].map(|health| health.score(1, now));
         assert!(scores.is_sorted(), "{scores:?}");
         assert!(fast.score(1, now) < fast.score(2, now));

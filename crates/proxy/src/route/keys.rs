@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use latimer_protocol::failure::{Failure, Kind, Retry};
+use latimer_protocol::failure::{Failure, FailureKind, Retry};
 
 /// Cooldown of a key that hit a rate limit, when the provider names no time.
 const COOLDOWN_LIMITED: Duration = Duration::from_secs(60);
@@ -74,7 +74,7 @@ impl Keys {
 /// How long a key is left alone after this failure; `None` where the key is not to blame.
 fn cooldown(failure: &Failure) -> Option<Duration> {
     let usual = match failure.retry() {
-        Retry::NextKey if failure.kind == Kind::ConcurrencyLimited => COOLDOWN_CROWDED,
+        Retry::NextKey if failure.kind == FailureKind::ConcurrencyLimited => COOLDOWN_CROWDED,
         Retry::NextKey => COOLDOWN_LIMITED,
         Retry::OtherKeyOnly => COOLDOWN_REFUSED,
         Retry::Never | Retry::Same => return None,
@@ -90,7 +90,7 @@ mod tests {
     fn limited(seconds: u64) -> Failure {
         Failure {
             retry_after: Some(Duration::from_secs(seconds)),
-            ..Failure::new(Kind::RateLimited, "slow down")
+            ..Failure::new(FailureKind::RateLimited, "slow down")
         }
     }
 
@@ -115,9 +115,9 @@ mod tests {
     fn a_refused_key_cools_down_and_a_bad_request_blames_no_key() {
         let now = clock::now();
         let mut keys = Keys::with_cooldowns(vec![None]);
-        assert!(!keys.failed(0, &Failure::new(Kind::BadRequest, "no"), now));
+        assert!(!keys.failed(0, &Failure::new(FailureKind::BadRequest, "no"), now));
         assert_eq!(keys.cooling_down(now), 0);
-        assert!(!keys.failed(0, &Failure::new(Kind::Unauthorized, "no"), now));
+        assert!(!keys.failed(0, &Failure::new(FailureKind::Unauthorized, "no"), now));
         assert_eq!(keys.cooling_down(now + Duration::from_secs(599)), 1);
         assert_eq!(Keys::with_cooldowns(Vec::new()).pick(now), None);
     }

@@ -217,7 +217,7 @@ fn read(path: &Path) -> MemoryFile {
 mod tests {
     use super::*;
     use crate::clock;
-    use latimer_protocol::failure::Kind;
+    use latimer_protocol::failure::FailureKind;
 
     #[test]
     fn it_survives_a_restart_and_noise() {
@@ -225,7 +225,11 @@ mod tests {
         let memory = Memory::new(Some(dir.path()));
         let now = clock::now();
         let wait = Some(Duration::from_secs(500));
-        memory.failed("a/m", &Failure { retry_after: wait, ..Failure::new(Kind::WindowExhausted, "x") }, now);
+        memory.failed(
+            "a/m",
+            &Failure { retry_after: wait, ..Failure::new(FailureKind::WindowExhausted, "x") },
+            now,
+        );
         memory.record_affinity("c", "a/m", now);
         memory.set_key_cooldown("k", Some(now + Duration::from_secs(300)));
         memory.record_item_limit("a/m", 40);
@@ -246,7 +250,7 @@ mod tests {
         let now = clock::now();
         let wait = Some(Duration::from_secs(500));
         for target in ["a/m", "ab/m"] {
-            let limited = Failure { retry_after: wait, ..Failure::new(Kind::WindowExhausted, "x") };
+            let limited = Failure { retry_after: wait, ..Failure::new(FailureKind::WindowExhausted, "x") };
             memory.failed(target, &limited, now);
         }
         assert_eq!(memory.retry(Some("a")), 1);

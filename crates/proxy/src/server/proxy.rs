@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use latimer_protocol::secret::Secret;
-use latimer_protocol::turn::Seal;
+use latimer_protocol::turn::SealKey;
 use tokio::sync::watch;
 
 use super::access::TokenHash;
@@ -38,7 +38,7 @@ pub struct Proxy {
     caches: Arc<Mutex<CacheMonitor>>,
     /// `None` where everyone who reaches the port may come in.
     pub(super) token: Option<TokenHash>,
-    pub(super) seal: Seal,
+    pub(super) seal: SealKey,
     pub(super) turns: Arc<OpenTurns>,
     /// Requests since the start, for their names.
     requests: AtomicU64,
@@ -54,7 +54,7 @@ impl Proxy {
     pub fn new(
         live: Arc<Live>,
         token: Option<&Secret>,
-        seal: Seal,
+        seal: SealKey,
         places: Option<Arc<Places>>,
     ) -> Arc<Self> {
         let state_dir = places.as_ref().map(|places| places.state_dir.clone());
@@ -65,7 +65,7 @@ impl Proxy {
     pub fn safe(
         live: Arc<Live>,
         token: Option<&Secret>,
-        seal: Seal,
+        seal: SealKey,
         places: Option<Arc<Places>>,
     ) -> Arc<Self> {
         Self::build(live, token, seal, places, None)
@@ -74,7 +74,7 @@ impl Proxy {
     fn build(
         live: Arc<Live>,
         token: Option<&Secret>,
-        seal: Seal,
+        seal: SealKey,
         places: Option<Arc<Places>>,
         state_dir: Option<&Path>,
     ) -> Arc<Self> {
@@ -181,7 +181,7 @@ pub(super) mod tests {
     pub(in crate::server) fn proxy() -> Arc<Proxy> {
         let loaded = load("", &|_| None, &|_| Err(std::io::ErrorKind::NotFound.into()));
         let live = Arc::new(Live::new(loaded.expect("a configuration").config, None));
-        Proxy::new(live, None, Seal::default(), None)
+        Proxy::new(live, None, SealKey::default(), None)
     }
 
     #[tokio::test]

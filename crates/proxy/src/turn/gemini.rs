@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use hyper::header::HeaderMap;
 use hyper::{Response, StatusCode};
-use latimer_protocol::turn::Seal;
+use latimer_protocol::turn::SealKey;
 
 use super::{
     EVENT_STREAM, InboundRequest, ResponsePlan, TurnBody, TurnContext, client_headers, respond_to, start,
@@ -24,7 +24,7 @@ pub async fn generate(context: TurnContext, caller: GeminiCaller<'_>, body: Byte
 }
 
 /// Answers one `POST /v1beta/models/{model}:countTokens`, without asking anybody.
-pub fn generate_count(seal: &Seal, body: &[u8], model: &str) -> Response<Reply> {
+pub fn generate_count(seal: &SealKey, body: &[u8], model: &str) -> Response<Reply> {
     match request::read_count(model, body, seal) {
         Ok(parsed) => {
             let parsed = GeminiRequest { input_tokens: tokens::count(&parsed.turn), ..parsed };

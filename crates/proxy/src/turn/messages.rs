@@ -4,7 +4,7 @@ use bytes::Bytes;
 use hyper::header::HeaderMap;
 use hyper::{Response, StatusCode};
 use latimer_adapters::prepared_request::WireProtocol;
-use latimer_protocol::turn::Seal;
+use latimer_protocol::turn::SealKey;
 
 use super::{
     AnswerSource, EVENT_STREAM, InboundRequest, ResponsePlan, TurnBody, TurnContext, respond_to, start,
@@ -28,7 +28,7 @@ pub async fn messages(context: TurnContext, headers: &HeaderMap, body: Bytes) ->
 }
 
 /// Answers one `POST /v1/messages/count_tokens`, without asking anybody.
-pub fn messages_count(seal: &Seal, body: &[u8], request: &str) -> Response<Reply> {
+pub fn messages_count(seal: &SealKey, body: &[u8], request: &str) -> Response<Reply> {
     match request::read(body, seal) {
         Ok(parsed) => json(StatusCode::OK.as_u16(), count::answer(tokens::count(&parsed.turn))),
         Err(error) => error_response(bad_request(&error, request)),
@@ -49,7 +49,7 @@ fn prepare(context: TurnContext, headers: &HeaderMap, body: Bytes) -> Result<(Tu
     let options = MessagesWriterOptions { model: requested_model, stream, input_tokens, stops };
     let writer = MessagesWriter::new(inbound.writer_seed(&context), options);
     // One object at the end is made by the writer.
-    let raw = stream.then(|| context.client_request(WireProtocol::Anthropic, headers, body));
+    let raw = stream.then(|| context.client_request(WireProtocol::Messages, headers, body));
     let mut plan = ResponsePlan::from_model(writer.into_answer(), raw);
     if let Some(text) = kind.local_answer(&inbound.turn).filter(|_| !is_native) {
         plan.source = AnswerSource::Local(text);
@@ -64,5 +64,5 @@ fn is_listed(config: &Config, name: &str) -> bool {
 
 /// Whether an endpoint has what Messages clients ask for beside turns: a search, a title after a schema.
 fn speaks_messages(target: &RouteTarget) -> bool {
-    target.runtime.endpoint.protocol == Protocol::Anthropic
+    target.runtime.endpoint.protocol == Protocol::Messages
 }

@@ -7,7 +7,7 @@ use hyper::header::HeaderMap;
 use hyper::{Response, StatusCode};
 use latimer_adapters::prepared_request::WireProtocol;
 use latimer_adapters::repair::RepairLevel;
-use latimer_protocol::turn::Seal;
+use latimer_protocol::turn::SealKey;
 use serde_json::{Value, json};
 
 use super::body::{ConnectionMemory, StoreTarget};
@@ -89,7 +89,7 @@ pub async fn compact(context: TurnContext, headers: &HeaderMap, body: Bytes) -> 
 }
 
 /// Answers one `POST /v1/responses/input_tokens`, without asking anybody.
-pub fn input_tokens(seal: &Seal, body: &[u8]) -> Response<Reply> {
+pub fn input_tokens(seal: &SealKey, body: &[u8]) -> Response<Reply> {
     match request::read(body, seal) {
         Ok(request) => {
             let answer =

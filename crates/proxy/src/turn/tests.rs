@@ -48,7 +48,7 @@ impl Setup {
             endpoint_set: Arc::clone(&self.endpoint_set),
             open: self.turns.begin(),
             force_stop: ForceStop::new(self.phase.subscribe()),
-            seal: Seal::default(),
+            seal: SealKey::default(),
             store: self.store.clone(),
             caches: Arc::default(),
             recording,
@@ -186,7 +186,7 @@ async fn a_response_is_stored_and_gone_on_with() {
 
 #[test]
 fn tokens_are_counted_without_asking_anybody() {
-    let seal = Seal::default();
+    let seal = SealKey::default();
     let responses = input_tokens(&seal, b"{\"model\":\"m\",\"input\":\"Hello there\"}");
     let messages = messages_count(
         &seal,

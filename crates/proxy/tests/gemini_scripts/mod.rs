@@ -7,7 +7,7 @@ mod script;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use latimer_protocol::turn::{EventSink, OpaqueState, Seal, TurnEvent, Usage};
+use latimer_protocol::turn::{EventSink, OpaqueState, SealKey, TurnEvent, Usage};
 use latimer_proxy::inbound::gemini::request;
 use latimer_proxy::inbound::gemini::stream::{Form, GeminiWriter, GeminiWriterOptions};
 use latimer_proxy::inbound::writer::{ClientWriter as _, WriterSeed};
@@ -18,7 +18,7 @@ const REQUEST: &str =
 
 /// A writer for the answer to a request with two functions, one of which goes by another name in the hub.
 pub(crate) fn writer(form: Form) -> GeminiWriter {
-    let parsed = request::read("gemini-3-flash", REQUEST.as_bytes(), &Seal::default()).expect("a request");
+    let parsed = request::read("gemini-3-flash", REQUEST.as_bytes(), &SealKey::default()).expect("a request");
     let seed = WriterSeed { random: [7; 16], call_ids: ["taken".to_owned()].into(), ..WriterSeed::default() };
     let options = GeminiWriterOptions { model: parsed.turn.model, form, thoughts: true, input_tokens: 50 };
     GeminiWriter::new(seed, options, parsed.names)
@@ -89,7 +89,7 @@ pub(crate) fn shown(piece: &Value) -> String {
 
 /// What a signature carries.
 pub(crate) fn opened(signature: &Value) -> Vec<OpaqueState> {
-    latimer_protocol::gemini::signature::open(signature.as_str().expect("a string"), &Seal::default())
+    latimer_protocol::gemini::signature::open(signature.as_str().expect("a string"), &SealKey::default())
 }
 
 /// Compares with the snapshot of this ending beside a fixture.

@@ -1,7 +1,7 @@
 //! One line of a script, in the words of `TurnEvent`'s `Display`, as the event it stands for.
 
-use latimer_protocol::failure::{Failure, Kind};
-use latimer_protocol::turn::{EventSink, FinishReason, OpaqueState, Owner, TurnEvent, Usage};
+use latimer_protocol::failure::{Failure, FailureKind};
+use latimer_protocol::turn::{EventSink, FinishReason, OpaqueState, StateOwner, TurnEvent, Usage};
 
 /// Plays one line.
 pub(crate) fn play(sink: &mut dyn EventSink, line: &str) {
@@ -19,7 +19,7 @@ pub(crate) fn play(sink: &mut dyn EventSink, line: &str) {
         "reasoning" => sink.event(TurnEvent::Reasoning(&text())),
         "state" => {
             sink.event(TurnEvent::ReasoningState(OpaqueState {
-                owner: Owner::new("lab", "m"),
+                owner: StateOwner::new("lab", "m"),
                 data: text(),
             }));
         }
@@ -41,7 +41,7 @@ pub(crate) fn play(sink: &mut dyn EventSink, line: &str) {
             "tool_calls" => FinishReason::ToolCalls,
             "length" => FinishReason::Length,
             "content_filter" => FinishReason::ContentFilter,
-            _ => FinishReason::Failed(Failure::new(Kind::Interrupted, "lab: cut")),
+            _ => FinishReason::Failed(Failure::new(FailureKind::Interrupted, "lab: cut")),
         })),
         other => panic!("unknown word {other}"),
     }

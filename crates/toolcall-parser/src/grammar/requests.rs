@@ -38,7 +38,7 @@ pub(super) static ROWS: &[Row] = &[
 
 const fn row(opens: for<'a> fn(&'a str) -> LexResult<'a, ()>, grammar: UntilGrammar) -> Row {
     Row {
-        dialect: Dialect::Wish,
+        dialect: Dialect::RequestTag,
         trigger: b'<',
         place: Place::LineStart,
         hint_only: false,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use latimer_protocol::failure::Kind;
+use latimer_protocol::failure::FailureKind;
 use latimer_protocol::status::Fault;
 
 use super::scrub::{name, scrub};
@@ -170,26 +170,26 @@ impl IncidentContext {
 
 /// A failure code of the catalogue, or `other`.
 fn known_failure(code: &str) -> &'static str {
-    const KINDS: [Kind; 17] = [
-        Kind::BadRequest,
-        Kind::Unauthorized,
-        Kind::Forbidden,
-        Kind::ModelNotFound,
-        Kind::ContextLength,
-        Kind::RateLimited,
-        Kind::ConcurrencyLimited,
-        Kind::WindowExhausted,
-        Kind::QuotaExhausted,
-        Kind::Overloaded,
-        Kind::UpstreamError,
-        Kind::Unreachable,
-        Kind::Timeout,
-        Kind::Interrupted,
-        Kind::TooLarge,
-        Kind::ShuttingDown,
-        Kind::Internal,
+    const KINDS: [FailureKind; 17] = [
+        FailureKind::BadRequest,
+        FailureKind::Unauthorized,
+        FailureKind::Forbidden,
+        FailureKind::ModelNotFound,
+        FailureKind::ContextLength,
+        FailureKind::RateLimited,
+        FailureKind::ConcurrencyLimited,
+        FailureKind::WindowExhausted,
+        FailureKind::QuotaExhausted,
+        FailureKind::Overloaded,
+        FailureKind::UpstreamError,
+        FailureKind::Unreachable,
+        FailureKind::Timeout,
+        FailureKind::Interrupted,
+        FailureKind::TooLarge,
+        FailureKind::ShuttingDown,
+        FailureKind::Internal,
     ];
-    KINDS.into_iter().map(Kind::code).find(|known| *known == code).unwrap_or("other")
+    KINDS.into_iter().map(FailureKind::code).find(|known| *known == code).unwrap_or("other")
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ const ROWS: [Row; 67] = {
         // A log of somebody else says so: hearsay, to be looked into.
         rule(ProxyGone).when(Fact::Check, "log").after(1).within(60).then(Probe).rest(60),
         rule(PortTaken).after(1).within(60).then(AlertUser).rest(60),
-        rule(PortTaken).when(Fact::Owner, "ours").after(1).within(60).then(KillStaleProcesses).rest(60),
+        rule(PortTaken).when(Fact::StateOwner, "ours").after(1).within(60).then(KillStaleProcesses).rest(60),
         rule(PortTaken).when(Fact::Check, "log").after(1).within(60).then(Ignore).rest(300),
         rule(ProxyMemoryHigh).after(1).within(120).then(ReplaceProxy).rest(120),
         rule(ProxyMemoryHigh).when(Fact::Check, "log").after(1).within(60).then(Ignore).rest(300),

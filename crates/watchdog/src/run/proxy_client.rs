@@ -10,7 +10,7 @@ use bytes::Bytes;
 use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use latimer_adapters::transport::http::{Http, HttpOptions, HttpResponse};
 use latimer_adapters::transport::read_error_body;
-use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_protocol::secret::Secret;
 use latimer_protocol::status::{AccountState, Health, OverrideRequest, PROBE_MODEL};
 
@@ -88,7 +88,7 @@ impl ProxyClientError {
 impl From<Failure> for ProxyClientError {
     fn from(failure: Failure) -> Self {
         match failure.kind {
-            Kind::Unreachable => Self::Unreachable,
+            FailureKind::Unreachable => Self::Unreachable,
             _ => Self::Broken,
         }
     }

@@ -136,7 +136,7 @@ pub struct ProxyEvent {
     /// The field `fault`, where the proxy names the fault itself; it goes before everything else.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,
-    /// The field `failure`: a code of [`Kind`](latimer_protocol::failure::Kind), such as `rate_limited`.
+    /// The field `failure`: a code of [`FailureKind`](latimer_protocol::failure::FailureKind), such as `rate_limited`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
     /// A finer code of the cause, such as `tls`, `dns`, `upgrade_required` or `bot_filter`.

@@ -79,7 +79,7 @@ const fn anthropic(
     key_env: &'static str,
     models: &'static [&'static str],
 ) -> Preset {
-    Preset { protocol: Protocol::Anthropic, ..row(name, base_url, key_env, models, PLAIN) }
+    Preset { protocol: Protocol::Messages, ..row(name, base_url, key_env, models, PLAIN) }
 }
 
 /// A provider that is used with a login and has no keys.

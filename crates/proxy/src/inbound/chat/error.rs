@@ -1,6 +1,6 @@
 //! Saying no to a Chat Completions client: as an HTTP answer, or as an object inside a stream.
 
-use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::failure::{Failure, FailureKind};
 
 use crate::inbound::wire::openai_error::{failure_object, status, with_status};
 
@@ -12,10 +12,10 @@ use crate::inbound::wire::http_error::HttpError;
 /// key that the provider refuses is never a 401, which a client would take for its own.
 pub fn failure_error(failure: &Failure) -> HttpError {
     let status = match failure.kind {
-        Kind::Unauthorized | Kind::Forbidden => 403,
-        Kind::QuotaExhausted => 402,
+        FailureKind::Unauthorized | FailureKind::Forbidden => 403,
+        FailureKind::QuotaExhausted => 402,
         // The answer is as large the next time.
-        Kind::TooLarge => 424,
+        FailureKind::TooLarge => 424,
         kind => status(kind),
     };
     with_status(failure, status)
@@ -35,25 +35,29 @@ mod tests {
     #[test]
     fn what_lasts_is_not_repeated() {
         let cases = [
-            (Kind::BadRequest, 400),
-            (Kind::Unauthorized, 403),
-            (Kind::Forbidden, 403),
-            (Kind::ModelNotFound, 404),
-            (Kind::ContextLength, 400),
-            (Kind::RateLimited, 429),
-            (Kind::WindowExhausted, 429),
-            (Kind::QuotaExhausted, 402),
-            (Kind::Overloaded, 503),
-            (Kind::UpstreamError, 502),
-            (Kind::Timeout, 504),
-            (Kind::TooLarge, 424),
-            (Kind::ShuttingDown, 503),
-            (Kind::Internal, 500),
+            (FailureKind::BadRequest, 400),
+            (FailureKind::Unauthorized, 403),
+            (FailureKind::Forbidden, 403),
+            (FailureKind::ModelNotFound, 404),
+            (FailureKind::ContextLength, 400),
+            (FailureKind::RateLimited, 429),
+            (FailureKind::WindowExhausted, 429),
+            (FailureKind::QuotaExhausted, 402),
+            (FailureKind::Overloaded, 503),
+            (FailureKind::UpstreamError, 502),
+            (FailureKind::Timeout, 504),
+            (FailureKind::TooLarge, 424),
+            (FailureKind::ShuttingDown, 503),
+            (FailureKind::Internal, 500),
         ];
         for (kind, status) in cases {
             let error = failure_error(&Failure::new(kind, "lab: words"));
             assert_eq!(error.status, status, "{kind:?}");
-            assert_eq!(error.retry_after.is_some(), status == 429 || kind == Kind::ShuttingDown, "{kind:?}");
+            assert_eq!(
+                error.retry_after.is_some(),
+                status == 429 || kind == FailureKind::ShuttingDown,
+                "{kind:?}"
+            );
             let body: Value = serde_json::from_str(&error.body).expect("JSON");
             assert_eq!(body["error"]["message"], "lab: words");
             assert!(body["error"]["type"].is_string() && body["error"]["code"].is_string());

@@ -3,7 +3,7 @@
 
 use latimer_protocol::id::CallId;
 use latimer_protocol::turn::{
-    Call, CallOutput, Content, Item, Message, OpaqueState, ReasoningItem, Role, Seal,
+    Call, CallOutput, Content, Item, Message, OpaqueState, ReasoningItem, Role, SealKey,
 };
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ pub(super) struct MessageReader<'t> {
     tools: &'t ToolMap,
     notes: &'t mut Notes,
     /// Opens the carriers that latimer made.
-    seal: &'t Seal,
+    seal: &'t SealKey,
     items: Vec<Item>,
     /// Calls that have no output yet: id and name. Outputs that do not say what they answer, answer these in order.
     open: Vec<(CallId, String)>,
@@ -56,7 +56,7 @@ raw_fields! {
 }
 
 impl<'t> MessageReader<'t> {
-    pub(super) fn new(tools: &'t ToolMap, notes: &'t mut Notes, seal: &'t Seal) -> Self {
+    pub(super) fn new(tools: &'t ToolMap, notes: &'t mut Notes, seal: &'t SealKey) -> Self {
         Self { tools, notes, seal, items: Vec::new(), open: Vec::new(), count: 0 }
     }
 
@@ -292,7 +292,7 @@ mod tests {
     use super::*;
 
     fn items(messages: &str) -> (Vec<Item>, Notes) {
-        let (tools, seal, mut notes) = (ToolMap::default(), Seal::default(), Notes::default());
+        let (tools, seal, mut notes) = (ToolMap::default(), SealKey::default(), Notes::default());
         let raw = RawValue::from_string(messages.to_owned()).expect("JSON");
         let mut reader = MessageReader::new(&tools, &mut notes, &seal);
         reader.read(&raw, &Path::bracketed("messages")).expect("messages");

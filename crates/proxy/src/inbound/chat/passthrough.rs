@@ -3,7 +3,7 @@
 
 use latimer_adapters::chat::passthrough_reader::{REASON, USAGE};
 use latimer_protocol::failure::Failure;
-use latimer_protocol::turn::{FinishReason, OpaqueState, PassthroughFrame, Seal, TurnEvent, Usage};
+use latimer_protocol::turn::{FinishReason, OpaqueState, PassthroughFrame, SealKey, TurnEvent, Usage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -18,7 +18,7 @@ use crate::inbound::writer::passthrough::{FrameBuffer, KEEP_ALIVE_COMMENT, Passt
 #[derive(Debug)]
 pub(super) struct ChatPassthrough {
     frames: FrameBuffer,
-    seal: Seal,
+    seal: SealKey,
     /// Usage was asked for.
     wants_usage: bool,
     /// A rough count of the input's tokens, for a provider that does not count.
@@ -51,7 +51,7 @@ struct ChunkEnvelope<'a> {
 }
 
 impl ChatPassthrough {
-    pub(super) fn new(seal: Seal, options: &ResponseOptions) -> Self {
+    pub(super) fn new(seal: SealKey, options: &ResponseOptions) -> Self {
         Self {
             frames: FrameBuffer::default(),
             seal,
@@ -219,9 +219,9 @@ mod tests {
 
     #[test]
     fn state_of_an_attempt_that_was_forgotten_is_gone() {
-        let mut passthrough = ChatPassthrough::new(Seal::default(), &ResponseOptions::default());
+        let mut passthrough = ChatPassthrough::new(SealKey::default(), &ResponseOptions::default());
         passthrough.frame(&PassthroughFrame { kind: "", data: "{}", semantic: false, state_of: None });
-        let owner = latimer_protocol::turn::Owner::new("lab", "m");
+        let owner = latimer_protocol::turn::StateOwner::new("lab", "m");
         let state = TurnEvent::ReasoningState(OpaqueState { owner, data: "s".into() });
         assert!(passthrough.absorb(&state));
         passthrough.forget();

@@ -4,7 +4,7 @@
 //! A message of this protocol has one place for reasoning, one for text and one for calls, and the order among them is lost. Some
 //! providers want it back, so the `id` of each detail holds where it stood: `rs-<text before it: 0 or 1>-<calls before it>-<n>`.
 
-use latimer_protocol::turn::{OpaqueState, Seal};
+use latimer_protocol::turn::{OpaqueState, SealKey};
 use serde_json::Value;
 use serde_json::json;
 
@@ -18,7 +18,7 @@ pub(super) struct DetailPlace {
 }
 
 /// State as one detail; `index` tells the details of a message apart.
-pub(super) fn detail(opaque: &OpaqueState, seal: &Seal, place: DetailPlace, index: u32) -> String {
+pub(super) fn detail(opaque: &OpaqueState, seal: &SealKey, place: DetailPlace, index: u32) -> String {
     // `unknown` is the word for a format that clients must not look into; those with a closed list know it.
     json!({
         "type": "reasoning.encrypted",
@@ -42,7 +42,7 @@ pub(super) enum ReasoningDetail {
 }
 
 /// Reads one detail.
-pub(super) fn read(detail: &Value, seal: &Seal) -> ReasoningDetail {
+pub(super) fn read(detail: &Value, seal: &SealKey) -> ReasoningDetail {
     let text = |key: &str| detail.get(key).and_then(Value::as_str);
     if let Some(opaque) = text("data").and_then(|data| OpaqueState::decode(data, seal)) {
         return ReasoningDetail::State(opaque, place(text("id").unwrap_or_default()).unwrap_or_default());
@@ -62,12 +62,12 @@ fn place(id: &str) -> Option<DetailPlace> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use latimer_protocol::turn::Owner;
+    use latimer_protocol::turn::StateOwner;
 
     #[test]
     fn state_comes_back_to_its_place_and_to_nobody_else() {
-        let (ours, other) = (Seal::from_secret(b"ours"), Seal::from_secret(b"other"));
-        let opaque = OpaqueState { owner: Owner::new("lab", "m"), data: "{\"signature\":\"s\"}".into() };
+        let (ours, other) = (SealKey::from_secret(b"ours"), SealKey::from_secret(b"other"));
+        let opaque = OpaqueState { owner: StateOwner::new("lab", "m"), data: "{\"signature\":\"s\"}".into() };
         let place = DetailPlace { has_text: true, calls: 12 };
         let text = detail(&opaque, &ours, place, 3);
         assert!(!text.contains("signature\\\""), "sealed: {text}");
@@ -89,7 +89,7 @@ mod tests {
             (json!({"text": "", "data": null}), ReasoningDetail::Foreign),
         ];
         for (value, want) in cases {
-            assert_eq!(read(&value, &Seal::default()), want, "{value}");
+            assert_eq!(read(&value, &SealKey::default()), want, "{value}");
         }
         for id in ["", "rs-", "rs-1", "rs-1-x-0", "abc", "rs-1-99999999999999999999999-0"] {
             assert_eq!(super::place(id), None, "{id}");

@@ -3,7 +3,7 @@
 //!
 //! Every field is looked at on its own, so that an error names the field, and what nobody knows is passed over.
 
-use latimer_protocol::turn::{Format, Sampling, Seal, TurnRequest};
+use latimer_protocol::turn::{Format, Sampling, SealKey, TurnRequest};
 use serde_json::value::RawValue;
 
 use super::message::MessageReader;
@@ -89,7 +89,7 @@ raw_fields! {
 ///
 /// # Errors
 /// When the body is no JSON object, or a field is missing, of the wrong type, or asks for what latimer cannot give.
-pub fn read(body: &[u8], seal: &Seal) -> Result<(TurnRequest, ResponseOptions), BadField> {
+pub fn read(body: &[u8], seal: &SealKey) -> Result<(TurnRequest, ResponseOptions), BadField> {
     const MODEL: Path<'_> = Path::bracketed("model");
     const MESSAGES: Path<'_> = Path::bracketed("messages");
     let fields: BodyFields<'_> =
@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn fields_without_an_equal_are_noted_once_each() {
         let body = br#"{"model":"m","messages":[{"role":"user","content":"x"}],"seed":1,"store":false,"service_tier":"auto","web_search_options":{},"audio":null}"#;
-        let (_, options) = read(body, &Seal::default()).expect("a request");
+        let (_, options) = read(body, &SealKey::default()).expect("a request");
         assert_eq!(options.notes.len(), 2, "{:?}", options.notes);
     }
 
@@ -242,7 +242,7 @@ mod tests {
     fn usage_is_for_streams_that_ask_for_it() {
         let usage = |fields: &str| {
             let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"x"}}]{fields}}}"#);
-            read(body.as_bytes(), &Seal::default()).map(|(_, options)| options.usage)
+            read(body.as_bytes(), &SealKey::default()).map(|(_, options)| options.usage)
         };
         assert_eq!(usage(r#","stream":true,"stream_options":{"include_usage":true}"#), Ok(true));
         assert_eq!(usage(r#","stream_options":{"include_usage":true}"#), Ok(false));

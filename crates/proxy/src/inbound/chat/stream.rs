@@ -6,7 +6,7 @@
 //!
 //! Every piece of a call names the call it belongs to, so calls may overlap and the sequencer of the other protocols is not needed.
 
-use latimer_protocol::failure::{Failure, Kind as FailureKind};
+use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_protocol::turn::{EventSink, FinishReason, OpaqueState, TurnEvent, Usage};
 
 use super::chunks::ChunkWriter;

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use latimer_protocol::gemini::signature;
 use latimer_protocol::id::CallId;
-use latimer_protocol::turn::{Call, CallOutput, Content, Item, Message, ReasoningItem, Role, Seal};
+use latimer_protocol::turn::{Call, CallOutput, Content, Item, Message, ReasoningItem, Role, SealKey};
 use serde_json::value::RawValue;
 
 use super::names::Names;
@@ -25,7 +25,7 @@ pub(super) struct ContentReader<'n> {
     names: &'n Names,
     notes: &'n mut Notes,
     /// Opens the carriers that latimer made.
-    seal: &'n Seal,
+    seal: &'n SealKey,
     items: Vec<Item>,
     /// Calls that were not answered yet, oldest first.
     open: VecDeque<OpenCall>,
@@ -51,7 +51,7 @@ raw_fields! {
 }
 
 impl<'n> ContentReader<'n> {
-    pub(super) fn new(names: &'n Names, notes: &'n mut Notes, seal: &'n Seal) -> Self {
+    pub(super) fn new(names: &'n Names, notes: &'n mut Notes, seal: &'n SealKey) -> Self {
         Self {
             names,
             notes,
@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn a_response_without_an_id_answers_the_oldest_call_of_its_name() {
-        let (names, seal, mut notes) = (Names::default(), Seal::default(), Notes::default());
+        let (names, seal, mut notes) = (Names::default(), SealKey::default(), Notes::default());
         let mut reader = ContentReader::new(&names, &mut notes, &seal);
         let contents = [
             r#"{"role":"model","parts":[{"functionCall":{"name":"f"}},{"functionCall":{"name":"g","id":"own"}},{"functionCall":{"name":"f"}}]}"#,

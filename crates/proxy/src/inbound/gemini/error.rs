@@ -4,7 +4,7 @@
 //! details speak of a quota per day. So it gets 400 for what will not go away by itself; every other client gets the status that
 //! says what happened.
 
-use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::failure::{Failure, FailureKind};
 use serde_json::{Value, json};
 
 use crate::inbound::wire::bad_field::BadField;
@@ -12,7 +12,7 @@ use crate::inbound::wire::http_error::{HttpError, wait_seconds};
 
 /// How one kind of failure is said.
 struct Row {
-    kind: Kind,
+    kind: FailureKind,
     /// The HTTP status, and the name Google gives it.
     documented: (u16, &'static str),
     /// The same towards the Gemini CLI.
@@ -23,39 +23,39 @@ struct Row {
 /// 400: shown at once.
 const PRECONDITION: (u16, &str) = (400, "FAILED_PRECONDITION");
 
-const fn row(kind: Kind, code: u16, status: &'static str, reason: &'static str) -> Row {
+const fn row(kind: FailureKind, code: u16, status: &'static str, reason: &'static str) -> Row {
     Row { kind, documented: (code, status), cli: (code, status), reason }
 }
 
-const fn lasting(kind: Kind, code: u16, status: &'static str, reason: &'static str) -> Row {
+const fn lasting(kind: FailureKind, code: u16, status: &'static str, reason: &'static str) -> Row {
     Row { kind, documented: (code, status), cli: PRECONDITION, reason }
 }
 
 const ROWS: [Row; 17] = [
-    row(Kind::BadRequest, 400, "INVALID_ARGUMENT", "INVALID_REQUEST"),
+    row(FailureKind::BadRequest, 400, "INVALID_ARGUMENT", "INVALID_REQUEST"),
     // 403, not 401: the client's own key is right, and another one would not help.
-    row(Kind::Unauthorized, 403, "PERMISSION_DENIED", "UPSTREAM_KEY_INVALID"),
-    row(Kind::Forbidden, 403, "PERMISSION_DENIED", "UPSTREAM_FORBIDDEN"),
-    row(Kind::ModelNotFound, 404, "NOT_FOUND", "MODEL_NOT_FOUND"),
-    row(Kind::ContextLength, 400, "INVALID_ARGUMENT", "CONTEXT_LENGTH_EXCEEDED"),
-    row(Kind::RateLimited, 429, "RESOURCE_EXHAUSTED", "RATE_LIMIT_EXCEEDED"),
-    row(Kind::ConcurrencyLimited, 429, "RESOURCE_EXHAUSTED", "RATE_LIMIT_EXCEEDED"),
-    row(Kind::WindowExhausted, 429, "RESOURCE_EXHAUSTED", "QUOTA_EXHAUSTED"),
-    row(Kind::QuotaExhausted, 429, "RESOURCE_EXHAUSTED", "QUOTA_EXHAUSTED"),
-    row(Kind::Overloaded, 503, "UNAVAILABLE", "UPSTREAM_OVERLOADED"),
-    row(Kind::UpstreamError, 502, "UNAVAILABLE", "UPSTREAM_ERROR"),
-    lasting(Kind::Unreachable, 502, "UNAVAILABLE", "UPSTREAM_UNREACHABLE"),
-    lasting(Kind::Timeout, 504, "DEADLINE_EXCEEDED", "UPSTREAM_TIMEOUT"),
-    row(Kind::Interrupted, 502, "UNAVAILABLE", "UPSTREAM_INTERRUPTED"),
-    lasting(Kind::TooLarge, 502, "UNAVAILABLE", "UPSTREAM_ANSWER_TOO_LARGE"),
-    row(Kind::ShuttingDown, 503, "UNAVAILABLE", "PROXY_SHUTTING_DOWN"),
-    lasting(Kind::Internal, 500, "INTERNAL", "INTERNAL_ERROR"),
+    row(FailureKind::Unauthorized, 403, "PERMISSION_DENIED", "UPSTREAM_KEY_INVALID"),
+    row(FailureKind::Forbidden, 403, "PERMISSION_DENIED", "UPSTREAM_FORBIDDEN"),
+    row(FailureKind::ModelNotFound, 404, "NOT_FOUND", "MODEL_NOT_FOUND"),
+    row(FailureKind::ContextLength, 400, "INVALID_ARGUMENT", "CONTEXT_LENGTH_EXCEEDED"),
+    row(FailureKind::RateLimited, 429, "RESOURCE_EXHAUSTED", "RATE_LIMIT_EXCEEDED"),
+    row(FailureKind::ConcurrencyLimited, 429, "RESOURCE_EXHAUSTED", "RATE_LIMIT_EXCEEDED"),
+    row(FailureKind::WindowExhausted, 429, "RESOURCE_EXHAUSTED", "QUOTA_EXHAUSTED"),
+    row(FailureKind::QuotaExhausted, 429, "RESOURCE_EXHAUSTED", "QUOTA_EXHAUSTED"),
+    row(FailureKind::Overloaded, 503, "UNAVAILABLE", "UPSTREAM_OVERLOADED"),
+    row(FailureKind::UpstreamError, 502, "UNAVAILABLE", "UPSTREAM_ERROR"),
+    lasting(FailureKind::Unreachable, 502, "UNAVAILABLE", "UPSTREAM_UNREACHABLE"),
+    lasting(FailureKind::Timeout, 504, "DEADLINE_EXCEEDED", "UPSTREAM_TIMEOUT"),
+    row(FailureKind::Interrupted, 502, "UNAVAILABLE", "UPSTREAM_INTERRUPTED"),
+    lasting(FailureKind::TooLarge, 502, "UNAVAILABLE", "UPSTREAM_ANSWER_TOO_LARGE"),
+    row(FailureKind::ShuttingDown, 503, "UNAVAILABLE", "PROXY_SHUTTING_DOWN"),
+    lasting(FailureKind::Internal, 500, "INTERNAL", "INTERNAL_ERROR"),
 ];
 
 /// Seconds a client is told to wait when the provider did not say.
 const DEFAULT_WAIT: u64 = 20;
 
-fn find(kind: Kind) -> &'static Row {
+fn find(kind: FailureKind) -> &'static Row {
     // The last row is that of `Internal`; a test checks that every kind has its own.
     ROWS.iter().find(|row| row.kind == kind).unwrap_or(&ROWS[ROWS.len() - 1])
 }
@@ -94,8 +94,8 @@ pub(super) fn failure_body(failure: &Failure, cli: bool) -> String {
 }
 
 /// An allowance or a credit: gone for longer than a client waits.
-fn is_used_up(kind: Kind) -> bool {
-    matches!(kind, Kind::WindowExhausted | Kind::QuotaExhausted)
+fn is_used_up(kind: FailureKind) -> bool {
+    matches!(kind, FailureKind::WindowExhausted | FailureKind::QuotaExhausted)
 }
 
 fn wait(failure: &Failure, status: u16) -> Option<u64> {
@@ -103,7 +103,7 @@ fn wait(failure: &Failure, status: u16) -> Option<u64> {
     match status {
         429 if is_used_up(failure.kind) => wait,
         429 => Some(wait.unwrap_or(DEFAULT_WAIT).max(1)),
-        503 if failure.kind == Kind::ShuttingDown => Some(1),
+        503 if failure.kind == FailureKind::ShuttingDown => Some(1),
         503 => wait,
         _ => None,
     }
@@ -170,24 +170,28 @@ mod tests {
                 }
             }
         }
-        for kind in [Kind::BadRequest, Kind::Internal, Kind::Interrupted, Kind::Timeout] {
+        for kind in
+            [FailureKind::BadRequest, FailureKind::Internal, FailureKind::Interrupted, FailureKind::Timeout]
+        {
             assert_eq!(find(kind).kind, kind);
         }
     }
 
     #[test]
     fn nobody_is_told_that_its_own_key_is_wrong_when_ours_is() {
-        assert_eq!(failure_error(&Failure::new(Kind::Unauthorized, "lab: no"), false).status, 403);
+        assert_eq!(failure_error(&Failure::new(FailureKind::Unauthorized, "lab: no"), false).status, 403);
     }
 
     #[test]
     fn waits_are_said_twice_and_rounded_up() {
         let wait = Some(Duration::from_millis(1500));
-        let error =
-            failure_error(&Failure { retry_after: wait, ..Failure::new(Kind::RateLimited, "slow") }, true);
+        let error = failure_error(
+            &Failure { retry_after: wait, ..Failure::new(FailureKind::RateLimited, "slow") },
+            true,
+        );
         assert_eq!((error.status, error.retry_after), (429, Some(2)));
         assert!(error.body.contains("\"retryDelay\":\"2s\""), "{}", error.body);
-        let used_up = failure_error(&Failure::new(Kind::QuotaExhausted, "no credit"), true);
+        let used_up = failure_error(&Failure::new(FailureKind::QuotaExhausted, "no credit"), true);
         assert_eq!(used_up.retry_after, None);
         assert!(used_up.body.contains("PerDay") && !used_up.body.contains("retryDelay"), "{}", used_up.body);
     }

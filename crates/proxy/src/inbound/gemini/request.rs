@@ -4,7 +4,7 @@
 //! Names are taken in both spellings, `systemInstruction` and `system_instruction`. What nobody knows is passed over; what has no
 //! equal is lowered or left out with a note; what would change the answer's meaning is refused, and the error names the field.
 
-use latimer_protocol::turn::{Content, Item, Message, Role, Seal, TurnRequest};
+use latimer_protocol::turn::{Content, Item, Message, Role, SealKey, TurnRequest};
 use serde_json::value::RawValue;
 
 use super::config::{self, GenerationOptions};
@@ -58,7 +58,7 @@ raw_fields! {
 ///
 /// # Errors
 /// When the body is no JSON object, or a field is missing, of the wrong type, or asks for what latimer cannot give.
-pub fn read(model: &str, body: &[u8], seal: &Seal) -> Result<GeminiRequest, BadField> {
+pub fn read(model: &str, body: &[u8], seal: &SealKey) -> Result<GeminiRequest, BadField> {
     let fields: BodyFields<'_> = body_fields(body).map_err(|error| bad_json(body, &error))?;
     read_body(model, &fields, seal)
 }
@@ -67,7 +67,7 @@ pub fn read(model: &str, body: &[u8], seal: &Seal) -> Result<GeminiRequest, BadF
 ///
 /// # Errors
 /// As [`read`].
-pub fn read_count(model: &str, body: &[u8], seal: &Seal) -> Result<GeminiRequest, BadField> {
+pub fn read_count(model: &str, body: &[u8], seal: &SealKey) -> Result<GeminiRequest, BadField> {
     let fields: BodyFields<'_> = body_fields(body).map_err(|error| bad_json(body, &error))?;
     match given(fields.generate_content_request) {
         Some(inner) => {
@@ -84,7 +84,7 @@ pub fn count_answer(parsed: &GeminiRequest) -> String {
     serde_json::json!({ "totalTokens": parsed.input_tokens }).to_string()
 }
 
-fn read_body(model: &str, fields: &BodyFields<'_>, seal: &Seal) -> Result<GeminiRequest, BadField> {
+fn read_body(model: &str, fields: &BodyFields<'_>, seal: &SealKey) -> Result<GeminiRequest, BadField> {
     let model = model.strip_prefix("models/").unwrap_or(model);
     if model.is_empty() {
         let message = "the path names no model; POST /v1beta/models/{model}:generateContent";
@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn a_field_in_both_spellings_is_refused() {
         let body = br#"{"contents":"a","toolConfig":{},"tool_config":{}}"#;
-        let error = read("m", body, &Seal::default()).expect_err("twice");
+        let error = read("m", body, &SealKey::default()).expect_err("twice");
         let words = "the request body has a field twice, perhaps in both spellings";
         assert_eq!((error.path, error.message.as_str()), (None, words));
     }
@@ -168,12 +168,12 @@ mod tests {
     #[test]
     fn a_count_takes_contents_alone_or_a_whole_request() {
         for body in [r#"{"contents":"a"}"#, r#"{"generateContentRequest":{"contents":"a"}}"#] {
-            let request = read_count("models/m", body.as_bytes(), &Seal::default()).expect(body);
+            let request = read_count("models/m", body.as_bytes(), &SealKey::default()).expect(body);
             assert_eq!((request.turn.model.as_str(), request.turn.items.len()), ("m", 1));
             assert!(count_answer(&request).starts_with("{\"totalTokens\":"));
         }
         let error =
-            read_count("m", br#"{"generateContentRequest":[]}"#, &Seal::default()).expect_err("a list");
+            read_count("m", br#"{"generateContentRequest":[]}"#, &SealKey::default()).expect_err("a list");
         assert_eq!(error.message, "`generateContentRequest` should be an object, and a list was sent");
     }
 }

@@ -6,7 +6,7 @@
 
 use latimer_protocol::failure::Failure;
 use latimer_protocol::gemini::signature;
-use latimer_protocol::turn::{EventSink, FinishReason, OpaqueState, Seal, TurnEvent};
+use latimer_protocol::turn::{EventSink, FinishReason, OpaqueState, SealKey, TurnEvent};
 
 use super::error;
 pub use super::frame::Form;
@@ -43,7 +43,7 @@ pub struct GeminiWriter {
 struct PartWriter {
     pieces: ResponsePieces,
     names: Names,
-    seal: Seal,
+    seal: SealKey,
     shows_thoughts: bool,
     /// Provider state for the part that comes next.
     states: Vec<OpaqueState>,

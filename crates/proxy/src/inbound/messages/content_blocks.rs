@@ -1,6 +1,6 @@
 //! The blocks of one message, written one after the other. The order is the sequencer's.
 
-use latimer_protocol::turn::{OpaqueState, Owner, Seal};
+use latimer_protocol::turn::{OpaqueState, SealKey, StateOwner};
 
 use super::block::{BlockKind, CallBlock, TextBlock, redacted_block};
 use crate::inbound::writer::WriterSeed;
@@ -25,7 +25,7 @@ pub(super) struct ContentBlocks {
     count: u32,
     stops: StopSequences,
     stream: bool,
-    seal: Seal,
+    seal: SealKey,
 }
 
 /// The block that is being written.
@@ -64,7 +64,7 @@ impl ContentBlocks {
                 // Thinking without state gets a carrier that names nobody: some clients throw away what is not signed, and some
                 // providers want the text back.
                 let unsigned =
-                    || OpaqueState { owner: Owner::default(), data: String::new() }.encode(&self.seal);
+                    || OpaqueState { owner: StateOwner::default(), data: String::new() }.encode(&self.seal);
                 let signature = (block.kind == BlockKind::Thinking).then(unsigned);
                 let block = block.close(signature.as_deref(), &mut self.out);
                 self.keep(block);

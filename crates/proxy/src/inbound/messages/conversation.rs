@@ -5,7 +5,7 @@
 
 use latimer_protocol::id::CallId;
 use latimer_protocol::turn::{
-    Call, CallOutput, Content, Item, Message, OpaqueState, ReasoningItem, Role, Seal,
+    Call, CallOutput, Content, Item, Message, OpaqueState, ReasoningItem, Role, SealKey,
 };
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -32,7 +32,7 @@ const UNPARSED: &str = "__unparsedToolInput";
 pub(super) struct ConversationReader<'t> {
     notes: &'t mut Notes,
     /// Opens the carriers that latimer made.
-    seal: &'t Seal,
+    seal: &'t SealKey,
     items: Vec<Item>,
     /// Parts of the message that is being read.
     parts: Vec<Content>,
@@ -64,7 +64,7 @@ raw_fields! {
 }
 
 impl<'t> ConversationReader<'t> {
-    pub(super) fn new(seal: &'t Seal, notes: &'t mut Notes) -> Self {
+    pub(super) fn new(seal: &'t SealKey, notes: &'t mut Notes) -> Self {
         Self { notes, seal, items: Vec::new(), parts: Vec::new(), subtask: false }
     }
 
@@ -368,7 +368,7 @@ mod tests {
     use super::*;
 
     fn items(messages: &str) -> (Vec<Item>, Notes) {
-        let (seal, mut notes) = (Seal::default(), Notes::default());
+        let (seal, mut notes) = (SealKey::default(), Notes::default());
         let raw = RawValue::from_string(messages.to_owned()).expect("JSON");
         let mut reader = ConversationReader::new(&seal, &mut notes);
         reader.messages(&raw).expect("messages");

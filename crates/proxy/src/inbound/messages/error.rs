@@ -4,7 +4,7 @@
 //! which it shows at once; it sleeps as long as a 429 says, so an allowance that is gone for hours is a 400, whose words it
 //! shows as they are; 5xx and 529 it repeats with growing pauses.
 
-use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::failure::{Failure, FailureKind};
 use serde_json::json;
 
 use crate::inbound::wire::bad_field::BadField;
@@ -17,35 +17,35 @@ pub fn bad_request(error: &BadField, request_id: &str) -> HttpError {
 
 /// How one kind of failure is said.
 struct Row {
-    kind: Kind,
+    kind: FailureKind,
     /// Before the stream.
     status: u16,
     /// `error.type`, before the stream and in it.
     error_type: &'static str,
 }
 
-const fn row(kind: Kind, status: u16, error_type: &'static str) -> Row {
+const fn row(kind: FailureKind, status: u16, error_type: &'static str) -> Row {
     Row { kind, status, error_type }
 }
 
 const ROWS: [Row; 17] = [
-    row(Kind::BadRequest, 400, "invalid_request_error"),
-    row(Kind::Unauthorized, 403, "permission_error"),
-    row(Kind::Forbidden, 403, "permission_error"),
-    row(Kind::ModelNotFound, 404, "not_found_error"),
-    row(Kind::ContextLength, 400, "invalid_request_error"),
-    row(Kind::RateLimited, 429, "rate_limit_error"),
-    row(Kind::ConcurrencyLimited, 429, "rate_limit_error"),
-    row(Kind::WindowExhausted, 400, "invalid_request_error"),
-    row(Kind::QuotaExhausted, 400, "invalid_request_error"),
-    row(Kind::Overloaded, 529, "overloaded_error"),
-    row(Kind::UpstreamError, 502, "api_error"),
-    row(Kind::Unreachable, 502, "api_error"),
-    row(Kind::Timeout, 504, "timeout_error"),
-    row(Kind::Interrupted, 502, "api_error"),
-    row(Kind::TooLarge, 502, "api_error"),
-    row(Kind::ShuttingDown, 503, "overloaded_error"),
-    row(Kind::Internal, 500, "api_error"),
+    row(FailureKind::BadRequest, 400, "invalid_request_error"),
+    row(FailureKind::Unauthorized, 403, "permission_error"),
+    row(FailureKind::Forbidden, 403, "permission_error"),
+    row(FailureKind::ModelNotFound, 404, "not_found_error"),
+    row(FailureKind::ContextLength, 400, "invalid_request_error"),
+    row(FailureKind::RateLimited, 429, "rate_limit_error"),
+    row(FailureKind::ConcurrencyLimited, 429, "rate_limit_error"),
+    row(FailureKind::WindowExhausted, 400, "invalid_request_error"),
+    row(FailureKind::QuotaExhausted, 400, "invalid_request_error"),
+    row(FailureKind::Overloaded, 529, "overloaded_error"),
+    row(FailureKind::UpstreamError, 502, "api_error"),
+    row(FailureKind::Unreachable, 502, "api_error"),
+    row(FailureKind::Timeout, 504, "timeout_error"),
+    row(FailureKind::Interrupted, 502, "api_error"),
+    row(FailureKind::TooLarge, 502, "api_error"),
+    row(FailureKind::ShuttingDown, 503, "overloaded_error"),
+    row(FailureKind::Internal, 500, "api_error"),
 ];
 
 /// `error.type` of statuses that the server itself gives.
@@ -68,7 +68,7 @@ const DEFAULT_WAIT: u64 = 10;
 /// Claude Code knows a full context window by these words, and shortens its history then.
 const TOO_LONG: &str = "prompt is too long";
 
-fn find(kind: Kind) -> &'static Row {
+fn find(kind: FailureKind) -> &'static Row {
     // The last row is that of `Internal`; a test checks that every kind has its own.
     ROWS.iter().find(|row| row.kind == kind).unwrap_or(&ROWS[ROWS.len() - 1])
 }
@@ -94,14 +94,14 @@ pub fn server_error(status: u16, message: &str, request_id: &str) -> HttpError {
 }
 
 /// `error.type` in a stream.
-pub(super) fn stream_type(kind: Kind) -> &'static str {
+pub(super) fn stream_type(kind: FailureKind) -> &'static str {
     find(kind).error_type
 }
 
 /// `error.message`, before the stream and in it.
 pub(super) fn message(failure: &Failure) -> String {
     let known = failure.message.to_ascii_lowercase().contains(TOO_LONG);
-    if failure.kind == Kind::ContextLength && !known {
+    if failure.kind == FailureKind::ContextLength && !known {
         return format!("{TOO_LONG}: {}", failure.message);
     }
     failure.message.clone()
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn every_kind_has_its_row() {
-        for kind in Kind::all() {
+        for kind in FailureKind::all() {
             assert_eq!(ROWS.iter().filter(|row| row.kind == kind).count(), 1, "{kind:?}");
             assert_eq!(find(kind).kind, kind);
         }
@@ -135,15 +135,15 @@ mod tests {
         };
         let cases = [
             // The key of a provider is wrong: 401 would be repeated for minutes.
-            (Kind::Unauthorized, None, 403, None, "permission_error"),
-            (Kind::RateLimited, Some(1500), 429, Some(2), "rate_limit_error"),
-            (Kind::RateLimited, None, 429, Some(10), "rate_limit_error"),
+            (FailureKind::Unauthorized, None, 403, None, "permission_error"),
+            (FailureKind::RateLimited, Some(1500), 429, Some(2), "rate_limit_error"),
+            (FailureKind::RateLimited, None, 429, Some(10), "rate_limit_error"),
             // Hours are nothing to sleep through.
-            (Kind::WindowExhausted, Some(7_200_000), 400, None, "invalid_request_error"),
-            (Kind::Overloaded, None, 529, None, "overloaded_error"),
-            (Kind::Overloaded, Some(3000), 529, Some(3), "overloaded_error"),
-            (Kind::ShuttingDown, None, 503, Some(1), "overloaded_error"),
-            (Kind::UpstreamError, None, 502, None, "api_error"),
+            (FailureKind::WindowExhausted, Some(7_200_000), 400, None, "invalid_request_error"),
+            (FailureKind::Overloaded, None, 529, None, "overloaded_error"),
+            (FailureKind::Overloaded, Some(3000), 529, Some(3), "overloaded_error"),
+            (FailureKind::ShuttingDown, None, 503, Some(1), "overloaded_error"),
+            (FailureKind::UpstreamError, None, 502, None, "api_error"),
         ];
         for (kind, wait, status, retry_after, error_type) in cases {
             let error = failure_error(&failure(kind, wait), "req_1");
@@ -157,13 +157,13 @@ mod tests {
 
     #[test]
     fn a_full_context_window_is_said_in_the_words_clients_know() {
-        let written = |words: &str| message(&Failure::new(Kind::ContextLength, words));
+        let written = |words: &str| message(&Failure::new(FailureKind::ContextLength, words));
         assert_eq!(
             written("lab: the history has 300000 tokens"),
             "prompt is too long: lab: the history has 300000 tokens"
         );
         assert_eq!(written("lab: Prompt is too long: 3 > 2"), "lab: Prompt is too long: 3 > 2");
-        assert_eq!(message(&Failure::new(Kind::BadRequest, "x")), "x");
+        assert_eq!(message(&Failure::new(FailureKind::BadRequest, "x")), "x");
     }
 
     #[test]

@@ -3,9 +3,9 @@
 
 use std::borrow::Cow;
 
-use latimer_protocol::anthropic::event::{MessagesBlock, MessagesDelta, MessagesEvent};
 use latimer_protocol::failure::Failure;
-use latimer_protocol::turn::{FinishReason, OpaqueState, Owner, PassthroughFrame, Seal, TurnEvent};
+use latimer_protocol::messages::event::{MessagesBlock, MessagesDelta, MessagesEvent};
+use latimer_protocol::turn::{FinishReason, OpaqueState, PassthroughFrame, SealKey, StateOwner, TurnEvent};
 use serde_json::{Value, json};
 
 use super::block::{push_signature, push_stop};
@@ -16,18 +16,18 @@ use crate::inbound::writer::passthrough::{FrameBuffer, Passthrough};
 #[derive(Debug)]
 pub(super) struct MessagesPassthrough {
     frames: FrameBuffer,
-    seal: Seal,
+    seal: SealKey,
     envelope: MessageEnvelope,
     /// The block that is open, and whether it is a call.
     open: Option<(u64, bool)>,
     /// The thinking of the open block, and its signature: together they are the state.
     thinking: String,
     signature: String,
-    owner: Option<Owner>,
+    owner: Option<StateOwner>,
 }
 
 impl MessagesPassthrough {
-    pub(super) fn new(envelope: MessageEnvelope, seal: Seal) -> Self {
+    pub(super) fn new(envelope: MessageEnvelope, seal: SealKey) -> Self {
         Self {
             frames: FrameBuffer::default(),
             seal,
@@ -61,7 +61,7 @@ impl MessagesPassthrough {
     }
 
     /// The payload with its state sealed; `None` for a signature, which waits for the end of its block.
-    fn sealed<'d>(&mut self, data: &'d str, owner: &Owner) -> Option<Cow<'d, str>> {
+    fn sealed<'d>(&mut self, data: &'d str, owner: &StateOwner) -> Option<Cow<'d, str>> {
         let event: MessagesEvent<'_> = serde_json::from_str(data).unwrap_or_default();
         match (event.content_block.0, event.delta.0) {
             (Some(block), _) => Some(self.sealed_block(data, &block, owner)),
@@ -70,7 +70,12 @@ impl MessagesPassthrough {
         }
     }
 
-    fn sealed_block<'d>(&mut self, data: &'d str, block: &MessagesBlock<'_>, owner: &Owner) -> Cow<'d, str> {
+    fn sealed_block<'d>(
+        &mut self,
+        data: &'d str,
+        block: &MessagesBlock<'_>,
+        owner: &StateOwner,
+    ) -> Cow<'d, str> {
         let (field, state) = match block.kind.some() {
             Some("redacted_thinking") => {
                 let state = json!({ "type": "redacted_thinking", "data": block.data.some() });
@@ -95,13 +100,13 @@ impl MessagesPassthrough {
     }
 
     /// Whether the piece goes out.
-    fn sealed_delta(&mut self, delta: &MessagesDelta<'_>, owner: &Owner) -> bool {
+    fn sealed_delta(&mut self, delta: &MessagesDelta<'_>, owner: &StateOwner) -> bool {
         self.thinking.push_str(delta.thinking.some().unwrap_or_default());
         self.sign(delta.signature.some(), owner);
         delta.signature.some().is_none()
     }
 
-    fn sign(&mut self, signature: Option<&str>, owner: &Owner) {
+    fn sign(&mut self, signature: Option<&str>, owner: &StateOwner) {
         if let Some(signature) = signature {
             self.signature.push_str(signature);
             self.owner = Some(owner.clone());
@@ -187,7 +192,7 @@ impl Passthrough for MessagesPassthrough {
 mod tests {
     use super::*;
     use crate::inbound::writer::WriterSeed;
-    use latimer_protocol::failure::Kind;
+    use latimer_protocol::failure::FailureKind;
 
     fn frame(passthrough: &mut MessagesPassthrough, kind: &str, data: &str, semantic: bool) {
         passthrough.frame(&PassthroughFrame { kind, data, semantic, state_of: None });
@@ -196,7 +201,7 @@ mod tests {
     fn passthrough() -> MessagesPassthrough {
         MessagesPassthrough::new(
             MessageEnvelope::new(&WriterSeed::default(), "m".to_owned()),
-            Seal::default(),
+            SealKey::default(),
         )
     }
 
@@ -207,7 +212,7 @@ mod tests {
             let start = format!("{{\"index\":0,\"content_block\":{{\"type\":\"{block}\"}}}}");
             frame(&mut passthrough, "message_start", "{}", false);
             frame(&mut passthrough, "content_block_start", &start, true);
-            passthrough.fail(&Failure::new(Kind::Interrupted, "cut"));
+            passthrough.fail(&Failure::new(FailureKind::Interrupted, "cut"));
             passthrough.finish(&FinishReason::Stop);
             let text = String::from_utf8_lossy(&passthrough.frames.out);
             assert_eq!(text.matches("event: content_block_stop").count(), ends, "{block} {text}");

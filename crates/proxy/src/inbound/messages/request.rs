@@ -4,7 +4,7 @@
 //! Every field is looked at on its own, so that an error names the field, and what nobody knows is passed over. Marks for
 //! caches (`cache_control`) are not read: an adapter whose provider wants such marks sets its own.
 
-use latimer_protocol::turn::{Format, Item, Reasoning, Role, Sampling, Seal, TurnRequest};
+use latimer_protocol::turn::{Format, Item, Reasoning, Role, Sampling, SealKey, TurnRequest};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -64,7 +64,7 @@ raw_fields! {
 ///
 /// # Errors
 /// When the body is no JSON object, or a field is missing, of the wrong type, or asks for what latimer cannot give.
-pub fn read(body: &[u8], seal: &Seal) -> Result<MessagesRequest, BadField> {
+pub fn read(body: &[u8], seal: &SealKey) -> Result<MessagesRequest, BadField> {
     const MODEL: Path<'_> = Path::dotted("model");
     const MESSAGES: Path<'_> = Path::dotted("messages");
     let fields: BodyFields<'_> =
@@ -171,7 +171,7 @@ mod tests {
 
     fn parsed(fields: &str) -> MessagesRequest {
         let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"x"}}]{fields}}}"#);
-        read(body.as_bytes(), &Seal::default()).expect(fields)
+        read(body.as_bytes(), &SealKey::default()).expect(fields)
     }
 
     #[test]
@@ -259,7 +259,7 @@ mod tests {
     }
 
     fn assert_refused(body: &str, param: Option<&str>, words: &str) {
-        let error = read(body.as_bytes(), &Seal::default()).expect_err(body);
+        let error = read(body.as_bytes(), &SealKey::default()).expect_err(body);
         assert_eq!(error.path.as_deref(), param, "{body}");
         assert!(error.message.contains(words), "{body}: {}", error.message);
     }
@@ -307,7 +307,7 @@ mod tests {
     fn invalid_utf8_and_depth_are_refused() {
         let error = read(
             b"{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"\xff\"}]}",
-            &Seal::default(),
+            &SealKey::default(),
         );
         assert!(error.is_err());
         let deep = format!(
@@ -316,7 +316,7 @@ mod tests {
             "]".repeat(100_000)
         );
         assert_eq!(
-            read(deep.as_bytes(), &Seal::default()).expect_err("too deep").path.as_deref(),
+            read(deep.as_bytes(), &SealKey::default()).expect_err("too deep").path.as_deref(),
             Some("metadata")
         );
     }
@@ -388,7 +388,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_body_panics(body in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
-            let _ = read(&body, &Seal::default());
+            let _ = read(&body, &SealKey::default());
         }
     }
 }

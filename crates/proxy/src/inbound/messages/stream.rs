@@ -193,7 +193,7 @@ mod tests {
             writer.event(event.clone());
         }
         let bytes = writer.take();
-        assert_eq!(latimer_protocol::anthropic::legality::check(&bytes), Vec::<String>::new());
+        assert_eq!(latimer_protocol::messages::legality::check(&bytes), Vec::<String>::new());
         String::from_utf8(bytes).expect("text")
     }
 

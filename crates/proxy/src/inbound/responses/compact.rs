@@ -1,7 +1,7 @@
 //! Compaction: a long history becomes a summary that stands for it. What is asked of the model, and the item the client keeps.
 //! Pure.
 
-use latimer_protocol::turn::{Content, Item, Message, OpaqueState, Owner, Role, Seal, TurnRequest};
+use latimer_protocol::turn::{Content, Item, Message, OpaqueState, Role, SealKey, StateOwner, TurnRequest};
 use serde_json::{Value, json};
 
 /// The most of one tool output that a summary is made of, in characters; its beginning and its end.
@@ -10,17 +10,17 @@ const OUTPUT: usize = 3000;
 const TASK: &str = "You write the hand-off notes of a working session between a person and a coding agent, so that the agent can go on with nothing but your notes. Write down: what the person wants, with every condition and preference they stated; what was decided, and why; what was done, with the paths of all files that were read or changed; commands that matter and what came of them; errors word for word where they are not solved; the state of things now; and what remains to be done, in order. Keep names, numbers, paths and identifiers exactly. Leave out greetings and repetitions. Answer with the notes alone.";
 
 /// Whose carriers hold summaries.
-fn owner() -> Owner {
-    Owner { provider: "latimer".to_owned(), family: "compaction".to_owned(), account: None }
+fn owner() -> StateOwner {
+    StateOwner { provider: "latimer".to_owned(), family: "compaction".to_owned(), account: None }
 }
 
 /// The carrier of a summary, for the item that stands for the history.
-pub(super) fn carrier(summary: &str, seal: &Seal) -> String {
+pub(super) fn carrier(summary: &str, seal: &SealKey) -> String {
     OpaqueState { owner: owner(), data: summary.to_owned() }.encode(seal)
 }
 
 /// The item a carrier stands for; `None` when latimer did not make it.
-pub(super) fn unpack(carrier: &str, seal: &Seal) -> Option<Item> {
+pub(super) fn unpack(carrier: &str, seal: &SealKey) -> Option<Item> {
     let opaque = OpaqueState::decode(carrier, seal).filter(|opaque| opaque.owner == owner())?;
     let text = format!("Notes on the conversation so far, which was left out:\n{}", opaque.data);
     Some(Item::Message(Message { role: Role::User, content: vec![Content::Text(text)] }))
@@ -190,13 +190,13 @@ mod tests {
 
     #[test]
     fn a_summary_comes_back_as_words_and_a_foreign_one_does_not() {
-        let carrier = carrier("we made a file", &Seal::default());
-        let Some(Item::Message(message)) = unpack(&carrier, &Seal::default()) else { panic!("ours") };
+        let carrier = carrier("we made a file", &SealKey::default());
+        let Some(Item::Message(message)) = unpack(&carrier, &SealKey::default()) else { panic!("ours") };
         assert!(words(&message.content).contains("we made a file"));
-        assert_eq!(unpack("gAAAA", &Seal::default()), None);
-        let other =
-            OpaqueState { owner: Owner::new("openai", "gpt"), data: "x".into() }.encode(&Seal::default());
-        assert_eq!(unpack(&other, &Seal::default()), None);
+        assert_eq!(unpack("gAAAA", &SealKey::default()), None);
+        let other = OpaqueState { owner: StateOwner::new("openai", "gpt"), data: "x".into() }
+            .encode(&SealKey::default());
+        assert_eq!(unpack(&other, &SealKey::default()), None);
     }
 
     proptest::proptest! {

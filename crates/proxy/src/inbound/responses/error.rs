@@ -3,14 +3,14 @@
 //! Codex retries almost everything and hides some messages, so it gets the status that makes it show the cause once; every
 //! other client gets the status the API documents.
 
-use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::failure::{Failure, FailureKind};
 
 use crate::inbound::wire::http_error::HttpError;
 use crate::inbound::wire::openai_error::{status, with_status};
 
 /// How one kind of failure is said where the Responses API or Codex differs from what OpenAI documents.
 struct Row {
-    kind: Kind,
+    kind: FailureKind,
     /// Towards Codex before the stream: the status it shows the message of, with the fewest requests.
     codex_status: u16,
     /// `error.code` of `response.failed`. For Codex `invalid_prompt` ends the turn with our words; `server_error` makes it try again.
@@ -20,7 +20,7 @@ struct Row {
 }
 
 const fn row(
-    kind: Kind,
+    kind: FailureKind,
     codex_status: u16,
     codex_stream_code: &'static str,
     stream_code: &'static str,
@@ -29,27 +29,27 @@ const fn row(
 }
 
 const ROWS: [Row; 17] = [
-    row(Kind::BadRequest, 400, "invalid_prompt", "server_error"),
-    row(Kind::Unauthorized, 400, "invalid_prompt", "server_error"),
-    row(Kind::Forbidden, 400, "invalid_prompt", "server_error"),
-    row(Kind::ModelNotFound, 400, "invalid_prompt", "server_error"),
-    row(Kind::ContextLength, 400, "context_length_exceeded", "server_error"),
-    row(Kind::RateLimited, 429, "rate_limit_exceeded", "rate_limit_exceeded"),
-    row(Kind::ConcurrencyLimited, 429, "rate_limit_exceeded", "rate_limit_exceeded"),
+    row(FailureKind::BadRequest, 400, "invalid_prompt", "server_error"),
+    row(FailureKind::Unauthorized, 400, "invalid_prompt", "server_error"),
+    row(FailureKind::Forbidden, 400, "invalid_prompt", "server_error"),
+    row(FailureKind::ModelNotFound, 400, "invalid_prompt", "server_error"),
+    row(FailureKind::ContextLength, 400, "context_length_exceeded", "server_error"),
+    row(FailureKind::RateLimited, 429, "rate_limit_exceeded", "rate_limit_exceeded"),
+    row(FailureKind::ConcurrencyLimited, 429, "rate_limit_exceeded", "rate_limit_exceeded"),
     // 400, not 429: Codex would hide the provider's words behind a text of its own.
-    row(Kind::WindowExhausted, 400, "invalid_prompt", "rate_limit_exceeded"),
-    row(Kind::QuotaExhausted, 400, "invalid_prompt", "rate_limit_exceeded"),
-    row(Kind::Overloaded, 503, "server_error", "server_error"),
-    row(Kind::UpstreamError, 503, "server_error", "server_error"),
-    row(Kind::Unreachable, 400, "server_error", "server_error"),
-    row(Kind::Timeout, 400, "server_error", "server_error"),
-    row(Kind::Interrupted, 503, "server_error", "server_error"),
-    row(Kind::TooLarge, 400, "invalid_prompt", "server_error"),
-    row(Kind::ShuttingDown, 503, "server_error", "server_error"),
-    row(Kind::Internal, 400, "invalid_prompt", "server_error"),
+    row(FailureKind::WindowExhausted, 400, "invalid_prompt", "rate_limit_exceeded"),
+    row(FailureKind::QuotaExhausted, 400, "invalid_prompt", "rate_limit_exceeded"),
+    row(FailureKind::Overloaded, 503, "server_error", "server_error"),
+    row(FailureKind::UpstreamError, 503, "server_error", "server_error"),
+    row(FailureKind::Unreachable, 400, "server_error", "server_error"),
+    row(FailureKind::Timeout, 400, "server_error", "server_error"),
+    row(FailureKind::Interrupted, 503, "server_error", "server_error"),
+    row(FailureKind::TooLarge, 400, "invalid_prompt", "server_error"),
+    row(FailureKind::ShuttingDown, 503, "server_error", "server_error"),
+    row(FailureKind::Internal, 400, "invalid_prompt", "server_error"),
 ];
 
-fn find(kind: Kind) -> &'static Row {
+fn find(kind: FailureKind) -> &'static Row {
     // The last row is that of `Internal`; a test checks that every kind has its own.
     ROWS.iter().find(|row| row.kind == kind).unwrap_or(&ROWS[ROWS.len() - 1])
 }
@@ -60,7 +60,7 @@ pub fn failure_error(failure: &Failure, codex: bool) -> HttpError {
 }
 
 /// `error.code` of `response.failed`.
-pub(super) fn stream_code(kind: Kind, codex: bool) -> &'static str {
+pub(super) fn stream_code(kind: FailureKind, codex: bool) -> &'static str {
     let row = find(kind);
     if codex { row.codex_stream_code } else { row.stream_code }
 }
@@ -68,7 +68,7 @@ pub(super) fn stream_code(kind: Kind, codex: bool) -> &'static str {
 /// `error.message` of `response.failed`. Codex reads its delay from the words.
 pub(super) fn stream_message(failure: &Failure, codex: bool) -> String {
     match (failure.kind, failure.retry_after) {
-        (Kind::RateLimited | Kind::ConcurrencyLimited, Some(wait)) if codex => {
+        (FailureKind::RateLimited | FailureKind::ConcurrencyLimited, Some(wait)) if codex => {
             format!("{} (try again in {}s)", failure.message, wait.as_secs().max(1))
         }
         _ => failure.message.clone(),
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn every_kind_has_its_row() {
-        for kind in Kind::all() {
+        for kind in FailureKind::all() {
             assert_eq!(ROWS.iter().filter(|row| row.kind == kind).count(), 1, "{kind:?}");
             assert_eq!(find(kind).kind, kind);
         }
@@ -108,7 +108,7 @@ mod tests {
     fn waits_are_rounded_up() {
         let failure = Failure {
             retry_after: Some(Duration::from_millis(1500)),
-            ..Failure::new(Kind::RateLimited, "slow down")
+            ..Failure::new(FailureKind::RateLimited, "slow down")
         };
         assert_eq!(failure_error(&failure, true).retry_after, Some(2));
         assert_eq!(failure_error(&failure, false).retry_after, Some(2));

@@ -2,7 +2,7 @@
 
 use latimer_protocol::id::CallId;
 use latimer_protocol::turn::{
-    Call, CallOutput, Content, Item, Message, OpaqueState, ReasoningItem, Role, Seal,
+    Call, CallOutput, Content, Item, Message, OpaqueState, ReasoningItem, Role, SealKey,
 };
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -20,7 +20,7 @@ use crate::text::{MAX_WORD, shown};
 pub(super) struct InputReader<'t> {
     table: ToolTable<'t>,
     /// Opens the carriers that latimer made.
-    seal: &'t Seal,
+    seal: &'t SealKey,
     items: Vec<Item>,
     /// A summary of the history is asked for.
     compacts: bool,
@@ -46,7 +46,7 @@ raw_fields! {
 }
 
 impl<'t> InputReader<'t> {
-    pub(super) fn new(table: ToolTable<'t>, seal: &'t Seal) -> Self {
+    pub(super) fn new(table: ToolTable<'t>, seal: &'t SealKey) -> Self {
         Self { table, seal, items: Vec::new(), compacts: false }
     }
 
@@ -263,7 +263,7 @@ mod tests {
     fn items(input: &str) -> (Vec<Item>, bool, Notes) {
         let (mut map, mut declared, mut notes) = (ToolMap::default(), Vec::new(), Notes::default());
         let table = ToolTable { map: &mut map, declared: &mut declared, notes: &mut notes };
-        let seal = Seal::default();
+        let seal = SealKey::default();
         let mut reader = InputReader::new(table, &seal);
         let raw = RawValue::from_string(input.to_owned()).expect("JSON");
         reader.read(&raw, &Path::bracketed("input")).expect("items");

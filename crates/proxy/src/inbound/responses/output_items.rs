@@ -1,6 +1,6 @@
 //! The items of one response, written one after the other. The order is the sequencer's.
 
-use latimer_protocol::turn::{OpaqueState, Seal};
+use latimer_protocol::turn::{OpaqueState, SealKey};
 
 use super::call_item::{CallItem, id_prefix};
 use super::frame::EventBuffer;
@@ -25,7 +25,7 @@ pub(super) struct OutputItems {
     hex: String,
     tools: ToolMap,
     client: &'static ClientBehaviour,
-    seal: Seal,
+    seal: SealKey,
 }
 
 /// The item that is being written.

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use latimer_protocol::failure::Failure;
-use latimer_protocol::turn::{FinishReason, OpaqueState, Owner, PassthroughFrame, Seal};
+use latimer_protocol::turn::{FinishReason, OpaqueState, PassthroughFrame, SealKey, StateOwner};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -23,7 +23,7 @@ const STATE: &[u8] = b"\"encrypted_content\":\"";
 #[derive(Debug)]
 pub(super) struct ResponsesPassthrough {
     frames: FrameBuffer,
-    seal: Seal,
+    seal: SealKey,
     client: &'static ClientBehaviour,
     created_at: u64,
     /// Items and the last frame are kept: the client wants one object, or the answer is stored.
@@ -113,7 +113,7 @@ impl ResponsesPassthrough {
     }
 
     /// The payload with every state in it sealed for its owner.
-    fn sealed<'d>(&self, data: &'d str, owner: &Owner) -> Cow<'d, str> {
+    fn sealed<'d>(&self, data: &'d str, owner: &StateOwner) -> Cow<'d, str> {
         let mut out: Vec<u8> = Vec::with_capacity(data.len() * 3 / 2);
         let mut rest = data;
         // Inside strings every quote is escaped: what is found is always the field.
@@ -225,7 +225,7 @@ mod tests {
     use crate::inbound::responses::stream::ResponsesWriter;
     use crate::inbound::wire::tool_map::ToolMap;
     use crate::inbound::writer::answer::Answer;
-    use latimer_protocol::failure::Kind;
+    use latimer_protocol::failure::FailureKind;
     use latimer_protocol::turn::{EventSink as _, TurnEvent};
 
     fn pass(stream: bool) -> ResponsesPassthrough {
@@ -234,7 +234,7 @@ mod tests {
     }
 
     fn push(pass: &mut ResponsesPassthrough, kind: &str, data: &str) {
-        let owner = Owner::new("openai", "gpt-5.5");
+        let owner = StateOwner::new("openai", "gpt-5.5");
         let semantic = !matches!(kind, "response.created" | "response.in_progress");
         let state_of = data.contains("encrypted_content").then_some(&owner);
         pass.frame(&PassthroughFrame { kind, data, semantic, state_of });
@@ -252,7 +252,7 @@ mod tests {
             text,
             "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"id\":\"resp_1\"}}\n\nevent: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"a\"}\n\n"
         );
-        pass.fail(&Failure::new(Kind::Interrupted, "cut"));
+        pass.fail(&Failure::new(FailureKind::Interrupted, "cut"));
         pass.finish(&FinishReason::Stop);
         let text = String::from_utf8(std::mem::take(&mut pass.frames.out)).expect("text");
         assert!(text.contains("\"sequence_number\":2") && text.contains("\"id\":\"resp_1\""), "{text}");
@@ -270,7 +270,7 @@ mod tests {
         assert_eq!(value["item"]["text"], "\"encrypted_content\":\"no");
         for (place, want) in [("/item/encrypted_content", "gAAA/x"), ("/more/0/encrypted_content", "b")] {
             let carrier = value.pointer(place).and_then(Value::as_str).expect("a carrier");
-            let opaque = OpaqueState::decode(carrier, &Seal::default()).expect("ours");
+            let opaque = OpaqueState::decode(carrier, &SealKey::default()).expect("ours");
             assert_eq!((opaque.data.as_str(), opaque.owner.provider.as_str()), (want, "openai"));
         }
     }

@@ -3,7 +3,7 @@
 //!
 //! Every field is looked at on its own, so that an error names the field, and what nobody knows is passed over.
 
-use latimer_protocol::turn::{Reasoning, Sampling, Seal, TurnRequest};
+use latimer_protocol::turn::{Reasoning, Sampling, SealKey, TurnRequest};
 
 use super::body::{BodyFields, RequestBody, echo};
 use super::input::InputReader;
@@ -40,7 +40,7 @@ pub struct ResponsesRequest {
 ///
 /// # Errors
 /// When the body is no JSON object, or a field is missing, of the wrong type, or asks for what latimer cannot give.
-pub fn read(body: &[u8], seal: &Seal) -> Result<ResponsesRequest, BadField> {
+pub fn read(body: &[u8], seal: &SealKey) -> Result<ResponsesRequest, BadField> {
     RequestBody::parse(body)?.read(seal)
 }
 
@@ -49,12 +49,12 @@ impl RequestBody<'_> {
     ///
     /// # Errors
     /// When a field is missing, of the wrong type, or asks for what latimer cannot give.
-    pub fn read(&self, seal: &Seal) -> Result<ResponsesRequest, BadField> {
+    pub fn read(&self, seal: &SealKey) -> Result<ResponsesRequest, BadField> {
         read_fields(self.fields(), self.length(), seal)
     }
 }
 
-fn read_fields(fields: &BodyFields<'_>, length: usize, seal: &Seal) -> Result<ResponsesRequest, BadField> {
+fn read_fields(fields: &BodyFields<'_>, length: usize, seal: &SealKey) -> Result<ResponsesRequest, BadField> {
     const MODEL: Path<'_> = Path::bracketed("model");
     const INPUT: Path<'_> = Path::bracketed("input");
     refuse_what_needs_a_store(fields)?;
@@ -179,7 +179,7 @@ mod tests {
             ),
         ];
         for (body, want, param, words) in cases {
-            let error = read(body.as_bytes(), &Seal::default()).expect_err(body);
+            let error = read(body.as_bytes(), &SealKey::default()).expect_err(body);
             assert_eq!((code(error.problem), error.path.as_deref()), (want, param), "{body}");
             assert!(error.message.contains(words), "{body}: {}", error.message);
         }
@@ -188,7 +188,9 @@ mod tests {
     #[test]
     fn invalid_utf8_and_depth_are_refused() {
         assert_eq!(
-            read(b"{\"model\":\"m\",\"input\":\"\xff\"}", &Seal::default()).expect_err("not UTF-8").problem,
+            read(b"{\"model\":\"m\",\"input\":\"\xff\"}", &SealKey::default())
+                .expect_err("not UTF-8")
+                .problem,
             Problem::NotJson
         );
         let deep = format!(
@@ -197,7 +199,7 @@ mod tests {
             "]".repeat(100_000)
         );
         assert_eq!(
-            read(deep.as_bytes(), &Seal::default()).expect_err("too deep").path.as_deref(),
+            read(deep.as_bytes(), &SealKey::default()).expect_err("too deep").path.as_deref(),
             Some("tool_choice")
         );
     }
@@ -226,7 +228,7 @@ mod tests {
         for (choice, want, count) in cases {
             let body =
                 format!("{{\"model\":\"m\",\"input\":\"x\",\"tools\":{tools},\"tool_choice\":{choice}}}");
-            let parsed = read(body.as_bytes(), &Seal::default()).expect(choice);
+            let parsed = read(body.as_bytes(), &SealKey::default()).expect(choice);
             assert_eq!((parsed.turn.tool_choice, parsed.turn.tools.len()), (want, count), "{choice}");
         }
     }
@@ -234,7 +236,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_body_panics(body in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
-            let _ = read(&body, &Seal::default());
+            let _ = read(&body, &SealKey::default());
         }
     }
 }

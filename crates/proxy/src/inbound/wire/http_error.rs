@@ -22,7 +22,7 @@ pub(in crate::inbound) fn wait_seconds(failure: &Failure) -> Option<u64> {
 mod tests {
     use std::time::Duration;
 
-    use latimer_protocol::failure::Kind;
+    use latimer_protocol::failure::FailureKind;
 
     use super::*;
 
@@ -30,9 +30,10 @@ mod tests {
     fn waits_are_rounded_up() {
         for (millis, seconds) in [(0, 0), (1, 1), (1000, 1), (1500, 2)] {
             let wait = Some(Duration::from_millis(millis));
-            let failure = Failure { retry_after: wait, ..Failure::new(Kind::RateLimited, "slow down") };
+            let failure =
+                Failure { retry_after: wait, ..Failure::new(FailureKind::RateLimited, "slow down") };
             assert_eq!(wait_seconds(&failure), Some(seconds), "{millis}");
         }
-        assert_eq!(wait_seconds(&Failure::new(Kind::RateLimited, "slow down")), None);
+        assert_eq!(wait_seconds(&Failure::new(FailureKind::RateLimited, "slow down")), None);
     }
 }

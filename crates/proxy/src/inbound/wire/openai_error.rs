@@ -1,7 +1,7 @@
 //! Errors as OpenAI's two protocols write them: `{"error": {"message", "type", "param", "code"}}`.
 //! Source: the error object of OpenAI's API reference, the same for Responses and Chat Completions.
 
-use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::failure::{Failure, FailureKind};
 use serde_json::json;
 
 use super::bad_field::{BadField, Problem};
@@ -26,7 +26,7 @@ pub fn bad_request(error: &BadField) -> HttpError {
 
 /// How one kind of failure is written.
 struct Row {
-    kind: Kind,
+    kind: FailureKind,
     /// The status the API documents.
     status: u16,
     /// `error.type`.
@@ -35,40 +35,40 @@ struct Row {
     code: &'static str,
 }
 
-const fn row(kind: Kind, status: u16, error_type: &'static str, code: &'static str) -> Row {
+const fn row(kind: FailureKind, status: u16, error_type: &'static str, code: &'static str) -> Row {
     Row { kind, status, error_type, code }
 }
 
 const ROWS: [Row; 17] = [
-    row(Kind::BadRequest, 400, "invalid_request_error", "invalid_value"),
-    row(Kind::Unauthorized, 502, "upstream_auth_error", "upstream_auth"),
-    row(Kind::Forbidden, 502, "upstream_auth_error", "upstream_auth"),
-    row(Kind::ModelNotFound, 404, "invalid_request_error", "model_not_found"),
-    row(Kind::ContextLength, 400, "invalid_request_error", "context_length_exceeded"),
-    row(Kind::RateLimited, 429, "rate_limit_error", "rate_limit_exceeded"),
-    row(Kind::ConcurrencyLimited, 429, "rate_limit_error", "rate_limit_exceeded"),
-    row(Kind::WindowExhausted, 429, "usage_limit_reached", "usage_limit_reached"),
-    row(Kind::QuotaExhausted, 429, "insufficient_quota", "insufficient_quota"),
-    row(Kind::Overloaded, 503, "server_error", "upstream_overloaded"),
-    row(Kind::UpstreamError, 502, "server_error", "upstream_error"),
-    row(Kind::Unreachable, 502, "server_error", "upstream_unreachable"),
-    row(Kind::Timeout, 504, "server_error", "upstream_timeout"),
-    row(Kind::Interrupted, 502, "server_error", "upstream_error"),
-    row(Kind::TooLarge, 502, "server_error", "upstream_error"),
-    row(Kind::ShuttingDown, 503, "server_error", "proxy_shutting_down"),
-    row(Kind::Internal, 500, "server_error", "internal_error"),
+    row(FailureKind::BadRequest, 400, "invalid_request_error", "invalid_value"),
+    row(FailureKind::Unauthorized, 502, "upstream_auth_error", "upstream_auth"),
+    row(FailureKind::Forbidden, 502, "upstream_auth_error", "upstream_auth"),
+    row(FailureKind::ModelNotFound, 404, "invalid_request_error", "model_not_found"),
+    row(FailureKind::ContextLength, 400, "invalid_request_error", "context_length_exceeded"),
+    row(FailureKind::RateLimited, 429, "rate_limit_error", "rate_limit_exceeded"),
+    row(FailureKind::ConcurrencyLimited, 429, "rate_limit_error", "rate_limit_exceeded"),
+    row(FailureKind::WindowExhausted, 429, "usage_limit_reached", "usage_limit_reached"),
+    row(FailureKind::QuotaExhausted, 429, "insufficient_quota", "insufficient_quota"),
+    row(FailureKind::Overloaded, 503, "server_error", "upstream_overloaded"),
+    row(FailureKind::UpstreamError, 502, "server_error", "upstream_error"),
+    row(FailureKind::Unreachable, 502, "server_error", "upstream_unreachable"),
+    row(FailureKind::Timeout, 504, "server_error", "upstream_timeout"),
+    row(FailureKind::Interrupted, 502, "server_error", "upstream_error"),
+    row(FailureKind::TooLarge, 502, "server_error", "upstream_error"),
+    row(FailureKind::ShuttingDown, 503, "server_error", "proxy_shutting_down"),
+    row(FailureKind::Internal, 500, "server_error", "internal_error"),
 ];
 
 /// Seconds a client is told to wait when the provider did not say: a 429 without a number ends a Codex turn at once.
 const DEFAULT_WAIT: u64 = 20;
 
-fn find(kind: Kind) -> &'static Row {
+fn find(kind: FailureKind) -> &'static Row {
     // The last row is that of `Internal`; a test checks that every kind has its own.
     ROWS.iter().find(|row| row.kind == kind).unwrap_or(&ROWS[ROWS.len() - 1])
 }
 
 /// The status the API documents for this kind of failure.
-pub(in crate::inbound) fn status(kind: Kind) -> u16 {
+pub(in crate::inbound) fn status(kind: FailureKind) -> u16 {
     find(kind).status
 }
 
@@ -77,7 +77,7 @@ pub(in crate::inbound) fn with_status(failure: &Failure, status: u16) -> HttpErr
     let wait = wait_seconds(failure);
     let retry_after = match status {
         429 => Some(wait.unwrap_or(DEFAULT_WAIT).max(1)),
-        503 if failure.kind != Kind::ShuttingDown => wait,
+        503 if failure.kind != FailureKind::ShuttingDown => wait,
         503 => Some(1),
         _ => None,
     };
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn every_kind_has_its_row() {
-        for kind in Kind::all() {
+        for kind in FailureKind::all() {
             assert_eq!(ROWS.iter().filter(|row| row.kind == kind).count(), 1, "{kind:?}");
             assert_eq!(find(kind).kind, kind);
         }
@@ -132,8 +132,11 @@ mod tests {
     #[test]
     fn a_wait_is_said_where_a_client_looks_for_it() {
         let wait = |kind, status| with_status(&Failure::new(kind, "lab: words"), status).retry_after;
-        assert_eq!(wait(Kind::RateLimited, 429), Some(DEFAULT_WAIT));
-        assert_eq!((wait(Kind::Overloaded, 503), wait(Kind::ShuttingDown, 503)), (None, Some(1)));
-        assert_eq!(wait(Kind::BadRequest, 400), None);
+        assert_eq!(wait(FailureKind::RateLimited, 429), Some(DEFAULT_WAIT));
+        assert_eq!(
+            (wait(FailureKind::Overloaded, 503), wait(FailureKind::ShuttingDown, 503)),
+            (None, Some(1))
+        );
+        assert_eq!(wait(FailureKind::BadRequest, 400), None);
     }
 }

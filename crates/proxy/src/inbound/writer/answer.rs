@@ -149,7 +149,7 @@ impl EventSink for Answer {
 
 #[cfg(test)]
 mod tests {
-    use latimer_protocol::failure::Kind;
+    use latimer_protocol::failure::FailureKind;
     use latimer_protocol::turn::{FinishReason, PassthroughFrame};
 
     use super::super::passthrough::FrameBuffer;
@@ -260,7 +260,7 @@ mod tests {
     fn a_failure_behind_a_comment_is_not_lost() {
         let mut answer = Answer::with_passthrough(Lines::default(), Frames::default());
         answer.keep_alive(true);
-        answer.fail(&Failure::new(Kind::Timeout, "silence"));
+        answer.fail(&Failure::new(FailureKind::Timeout, "silence"));
         assert!(answer.is_finished());
         assert_eq!(taken(&mut answer), ": keep-alive\n\nfailed\n");
     }

@@ -1,6 +1,6 @@
 //! One call of an answer: its id, its arguments, and when they are complete.
 
-use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::failure::{Failure, FailureKind};
 use std::collections::HashSet;
 use std::fmt;
 
@@ -101,7 +101,7 @@ pub(in crate::inbound) fn broken_call_message(name: &str) -> String {
 
 /// How an answer ends whose call could not be handed on.
 pub(in crate::inbound) fn broken_call(name: &str) -> Failure {
-    Failure::new(Kind::UpstreamError, broken_call_message(name))
+    Failure::new(FailureKind::UpstreamError, broken_call_message(name))
 }
 
 /// The text is one complete JSON object that every reader of JSON reads: no half of a surrogate pair, no number out of range. White

@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use latimer_protocol::failure::Failure;
-use latimer_protocol::turn::{EventSink, Seal, TurnEvent, Usage};
+use latimer_protocol::turn::{EventSink, SealKey, TurnEvent, Usage};
 
 use self::calls::CallIdRule;
 use self::sequencer::{CallDelivery, Sequencer};
@@ -83,7 +83,7 @@ pub struct WriterSeed {
     /// Call ids of the conversation so far, which must not be used again: of two results under one id a client keeps one.
     pub call_ids: HashSet<String>,
     /// Seals provider state for its way through the client.
-    pub seal: Seal,
+    pub seal: SealKey,
     /// What this client needs.
     pub client: &'static ClientBehaviour,
 }

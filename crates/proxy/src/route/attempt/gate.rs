@@ -84,13 +84,13 @@ impl EventSink for Gate<'_> {
 
 #[cfg(test)]
 mod tests {
-    use latimer_protocol::failure::Kind;
+    use latimer_protocol::failure::FailureKind;
     use latimer_protocol::turn::RecordedEvents;
 
     use super::*;
 
     fn broken() -> TurnEvent<'static> {
-        TurnEvent::Finished(FinishReason::Failed(Failure::new(Kind::Interrupted, "broken")))
+        TurnEvent::Finished(FinishReason::Failed(Failure::new(FailureKind::Interrupted, "broken")))
     }
 
     #[test]

@@ -9,7 +9,7 @@ use latimer_adapters::credential::Credential;
 use latimer_adapters::drive::TurnStream;
 use latimer_adapters::endpoint_client::OpenError;
 use latimer_adapters::prepared_request::PreparedRequest;
-use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::failure::{Failure, FailureKind};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::clock;
@@ -44,7 +44,7 @@ pub type Opening = Pin<Box<dyn Future<Output = Result<OpenAnswer, OpenError>> + 
 /// Sends a request. Dropping the future takes it back.
 ///
 /// # Errors
-/// The future ends in the upstream's refusal, in a failure of the account's login, or in [`Kind::ConcurrencyLimited`] where the
+/// The future ends in the upstream's refusal, in a failure of the account's login, or in [`FailureKind::ConcurrencyLimited`] where the
 /// endpoint has no room within a minute.
 pub fn open(
     runtime: Arc<EndpointRuntime>,
@@ -120,7 +120,7 @@ async fn wait_for_rate_limit(runtime: &EndpointRuntime) -> Result<(), Failure> {
 fn busy(runtime: &EndpointRuntime, setting: &str, retry_after: Option<Duration>) -> Failure {
     let name = &runtime.endpoint.name;
     let message = format!("{name}: all of this endpoint's room is taken (setting `{setting}`)");
-    Failure { retry_after, ..Failure::new(Kind::ConcurrencyLimited, message) }
+    Failure { retry_after, ..Failure::new(FailureKind::ConcurrencyLimited, message) }
 }
 
 #[cfg(test)]
@@ -144,7 +144,7 @@ mod tests {
         let first = slot(&runtime).await.expect("free");
         assert!(first.is_some());
         let busy = slot(&runtime).await.expect_err("taken for longer than anybody waits");
-        assert_eq!((busy.kind, busy.retry_after), (Kind::ConcurrencyLimited, None));
+        assert_eq!((busy.kind, busy.retry_after), (FailureKind::ConcurrencyLimited, None));
         assert!(busy.message.contains("max_parallel"), "{}", busy.message);
         let waiting = tokio::spawn({
             let runtime = Arc::clone(&runtime);
@@ -166,7 +166,7 @@ mod tests {
             runtime.take_token(clock::now());
         }
         let busy = wait_for_rate_limit(&runtime).await.expect_err("too long");
-        assert_eq!(busy.kind, Kind::ConcurrencyLimited);
+        assert_eq!(busy.kind, FailureKind::ConcurrencyLimited);
         assert!(busy.retry_after.is_some_and(|wait| wait > MAX_WAIT), "{busy:?}");
         let again = wait_for_rate_limit(&runtime).await.expect_err("still too long");
         assert!(again.retry_after <= busy.retry_after, "what was refused took nothing");

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use latimer_adapters::limitation::Limitation;
-use latimer_protocol::failure::{Failure, Kind, Retry};
+use latimer_protocol::failure::{Failure, FailureKind, Retry};
 
 use crate::route::shape::MIN_ITEMS;
 
@@ -90,17 +90,17 @@ pub fn after(failure: &Failure, facts: &Facts) -> Verdict {
 
 /// Whether a failure may be gone a little later, so that the client should ask again on its own.
 pub fn is_transient(failure: &Failure) -> bool {
-    matches!(failure.kind, Kind::Overloaded | Kind::UpstreamError | Kind::Interrupted)
+    matches!(failure.kind, FailureKind::Overloaded | FailureKind::UpstreamError | FailureKind::Interrupted)
 }
 
 /// Whether a shorter history may be taken: some endpoints show only so how much they take.
-fn may_be_too_many_items(kind: Kind) -> bool {
-    matches!(kind, Kind::BadRequest | Kind::ContextLength | Kind::UpstreamError)
+fn may_be_too_many_items(kind: FailureKind) -> bool {
+    matches!(kind, FailureKind::BadRequest | FailureKind::ContextLength | FailureKind::UpstreamError)
 }
 
 /// Whether another endpoint may answer what this one did not. A history that is too long is the client's to shorten.
-fn may_work_elsewhere(kind: Kind) -> bool {
-    !matches!(kind, Kind::ContextLength | Kind::ShuttingDown | Kind::Internal)
+fn may_work_elsewhere(kind: FailureKind) -> bool {
+    !matches!(kind, FailureKind::ContextLength | FailureKind::ShuttingDown | FailureKind::Internal)
 }
 
 /// The wait before retry number `retry` (1 is the first), or `None` when the provider asks for longer than latimer is willing to
@@ -132,7 +132,7 @@ mod tests {
         random: 0,
     };
 
-    fn verdict(kind: Kind, facts: Facts) -> Verdict {
+    fn verdict(kind: FailureKind, facts: Facts) -> Verdict {
         after(&Failure::new(kind, "x"), &facts)
     }
 
@@ -157,25 +157,25 @@ mod tests {
         let now = Verdict::Retry { wait: Duration::ZERO };
         let (up, next) = (Verdict::GiveUp, Verdict::NextTarget);
         let table = [
-            (Kind::BadRequest, up, up, next),
-            (Kind::Unauthorized, up, now, next),
-            (Kind::Forbidden, up, now, next),
-            (Kind::ModelNotFound, up, up, next),
-            (Kind::ContextLength, up, up, up),
-            (Kind::RateLimited, soon, now, next),
-            (Kind::ConcurrencyLimited, soon, now, next),
-            (Kind::WindowExhausted, up, now, next),
-            (Kind::QuotaExhausted, up, now, next),
-            (Kind::Overloaded, soon, now, next),
-            (Kind::UpstreamError, soon, soon, next),
-            (Kind::Unreachable, soon, soon, next),
-            (Kind::Timeout, up, up, next),
-            (Kind::Interrupted, soon, soon, next),
-            (Kind::TooLarge, up, up, next),
-            (Kind::ShuttingDown, up, up, up),
-            (Kind::Internal, up, up, up),
+            (FailureKind::BadRequest, up, up, next),
+            (FailureKind::Unauthorized, up, now, next),
+            (FailureKind::Forbidden, up, now, next),
+            (FailureKind::ModelNotFound, up, up, next),
+            (FailureKind::ContextLength, up, up, up),
+            (FailureKind::RateLimited, soon, now, next),
+            (FailureKind::ConcurrencyLimited, soon, now, next),
+            (FailureKind::WindowExhausted, up, now, next),
+            (FailureKind::QuotaExhausted, up, now, next),
+            (FailureKind::Overloaded, soon, now, next),
+            (FailureKind::UpstreamError, soon, soon, next),
+            (FailureKind::Unreachable, soon, soon, next),
+            (FailureKind::Timeout, up, up, next),
+            (FailureKind::Interrupted, soon, soon, next),
+            (FailureKind::TooLarge, up, up, next),
+            (FailureKind::ShuttingDown, up, up, up),
+            (FailureKind::Internal, up, up, up),
         ];
-        assert_eq!(table.len(), Kind::all().count());
+        assert_eq!(table.len(), FailureKind::all().count());
         for (kind, alone, with_key, with_target) in table {
             assert_eq!(verdict(kind, FACTS), alone, "{kind:?} alone");
             assert_eq!(
@@ -195,8 +195,11 @@ mod tests {
     fn retries_end_with_their_number_and_their_budget() {
         for facts in [Facts { retries: 3, ..FACTS }, Facts { is_in_budget: false, ..FACTS }] {
             let facts = Facts { is_key_ready: true, ..facts };
-            assert_eq!(verdict(Kind::RateLimited, facts), Verdict::GiveUp);
-            assert_eq!(verdict(Kind::RateLimited, Facts { targets_left: 1, ..facts }), Verdict::NextTarget);
+            assert_eq!(verdict(FailureKind::RateLimited, facts), Verdict::GiveUp);
+            assert_eq!(
+                verdict(FailureKind::RateLimited, Facts { targets_left: 1, ..facts }),
+                Verdict::NextTarget
+            );
         }
     }
 
@@ -204,18 +207,28 @@ mod tests {
     fn better_requests_come_first_and_have_an_end() {
         let limitation = Some(Limitation::NoStrict);
         let facts = Facts { limitation, items: Some(40), targets_left: 1, ..FACTS };
-        assert_eq!(verdict(Kind::BadRequest, facts), Verdict::Rewrite(Limitation::NoStrict));
+        assert_eq!(verdict(FailureKind::BadRequest, facts), Verdict::Rewrite(Limitation::NoStrict));
         let facts = Facts { limitation: None, ..facts };
-        assert_eq!(verdict(Kind::BadRequest, facts), Verdict::FewerItems);
-        assert_eq!(verdict(Kind::Unauthorized, facts), Verdict::NextTarget, "not because of the items");
-        assert_eq!(verdict(Kind::BadRequest, Facts { items: Some(MIN_ITEMS), ..facts }), Verdict::NextTarget);
+        assert_eq!(verdict(FailureKind::BadRequest, facts), Verdict::FewerItems);
+        assert_eq!(
+            verdict(FailureKind::Unauthorized, facts),
+            Verdict::NextTarget,
+            "not because of the items"
+        );
+        assert_eq!(
+            verdict(FailureKind::BadRequest, Facts { items: Some(MIN_ITEMS), ..facts }),
+            Verdict::NextTarget
+        );
         let facts = Facts { limitation, rewrites: MAX_REWRITES, ..facts };
-        assert_eq!(verdict(Kind::BadRequest, facts), Verdict::NextTarget);
+        assert_eq!(verdict(FailureKind::BadRequest, facts), Verdict::NextTarget);
     }
 
     #[test]
     fn clients_may_come_back_for_what_passes() {
-        let transient = Kind::all().filter(|kind| is_transient(&Failure::new(*kind, "x")));
-        assert_eq!(transient.collect::<Vec<_>>(), [Kind::Overloaded, Kind::UpstreamError, Kind::Interrupted]);
+        let transient = FailureKind::all().filter(|kind| is_transient(&Failure::new(*kind, "x")));
+        assert_eq!(
+            transient.collect::<Vec<_>>(),
+            [FailureKind::Overloaded, FailureKind::UpstreamError, FailureKind::Interrupted]
+        );
     }
 }

@@ -11,7 +11,7 @@ use std::time::Instant;
 use latimer_adapters::limitation::Limitations;
 use latimer_adapters::prepared_request::{ClientRequest, PreparedRequest};
 use latimer_adapters::repair::{Repair, RepairLevel, RepairPlan};
-use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_protocol::turn::{TurnEvent, TurnRequest};
 
 use super::gate::Gate;
@@ -224,7 +224,7 @@ impl OpeningFollowUp {
 /// The failure for a turn that is cut because the process stops.
 pub fn shutting_down() -> Failure {
     Failure::new(
-        Kind::ShuttingDown,
+        FailureKind::ShuttingDown,
         "latimer was stopped while this answer was under way; the request can be sent again",
     )
 }

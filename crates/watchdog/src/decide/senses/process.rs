@@ -83,7 +83,7 @@ pub(super) fn bind_conflict(state: &mut State, conflict: &BindConflict, at: Cloc
         }
         None => ("unknown", format!("port {} is held by another process", conflict.port)),
     };
-    let mut detection = Detection::new(Pattern::new(Fault::PortTaken).with(Fact::Owner, owner));
+    let mut detection = Detection::new(Pattern::new(Fault::PortTaken).with(Fact::StateOwner, owner));
     detection.processes =
         conflict.owner.iter().filter(|owner| owner.ours).map(|owner| owner.process).collect();
     detection.what = Some(what);

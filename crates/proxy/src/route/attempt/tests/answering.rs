@@ -1,7 +1,7 @@
 //! From the first thing that the client sees: nothing is sent twice, the model may be asked again, the client may leave; and answers
 //! that go through as they are.
 
-use latimer_protocol::failure::Kind;
+use latimer_protocol::failure::FailureKind;
 
 use super::util::{Scene, answer, refuse};
 use super::{ONE, ROUTE, TWO_KEYS, check};
@@ -134,7 +134,7 @@ fn the_model_is_asked_again() {
         ),
         (
             "and the question is refused: the answer stands",
-            Scene::new(ONE, "m", [answer(CALL), refuse(Kind::RateLimited)]).tool("exec"),
+            Scene::new(ONE, "m", [answer(CALL), refuse(FailureKind::RateLimited)]).tool("exec"),
             "send a/m with key-1
             note the call is malformed (hermes)
             usage out=3
@@ -213,7 +213,7 @@ fn passthrough() {
         ),
         (
             "a keep-alive begins it too",
-            Scene::new(ROUTE_PASSES, "r", [refuse(Kind::Timeout), answer("text hi|stop")])
+            Scene::new(ROUTE_PASSES, "r", [refuse(FailureKind::Timeout), answer("text hi|stop")])
                 .passed_on()
                 .writer_starts(),
             "send a/m with no key, as it came

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use latimer_adapters::limitation::Limitation;
-use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::failure::{Failure, FailureKind};
 
 use super::util::{Scene, answer, refuse, refuse_for, teach};
 use super::{ONE, ROUTE, TWO_KEYS, check};
@@ -44,7 +44,11 @@ fn the_same_target_again() {
             Scene::new(
                 ONE,
                 "m",
-                [refuse(Kind::UpstreamError), refuse(Kind::Unreachable), answer("text hi|stop")],
+                [
+                    refuse(FailureKind::UpstreamError),
+                    refuse(FailureKind::Unreachable),
+                    answer("text hi|stop"),
+                ],
             ),
             "send a/m with key-1
             wait 375ms
@@ -59,7 +63,7 @@ fn the_same_target_again() {
         ),
         (
             "a provider names a time",
-            Scene::new(ONE, "m", [refuse_for(Kind::RateLimited, 60), answer("text hi|stop")]),
+            Scene::new(ONE, "m", [refuse_for(FailureKind::RateLimited, 60), answer("text hi|stop")]),
             "send a/m with key-1
             wait 60s
             send a/m with key-1
@@ -71,7 +75,7 @@ fn the_same_target_again() {
         ),
         (
             "a provider names too long a time",
-            Scene::new(ONE, "m", [refuse_for(Kind::RateLimited, 61)]),
+            Scene::new(ONE, "m", [refuse_for(FailureKind::RateLimited, 61)]),
             "send a/m with key-1
             failed rate_limited: no
             0 retries, 0 repairs
@@ -95,7 +99,7 @@ fn the_same_target_again() {
         ),
         (
             "what will never work is not tried again",
-            Scene::new(ONE, "m", [refuse(Kind::ModelNotFound)]),
+            Scene::new(ONE, "m", [refuse(FailureKind::ModelNotFound)]),
             "send a/m with key-1
             failed model_not_found: no
             0 retries, 0 repairs
@@ -103,7 +107,7 @@ fn the_same_target_again() {
         ),
         (
             "all slots of the endpoint stay taken",
-            Scene::new(ONE, "m", [refuse(Kind::ConcurrencyLimited), answer("text hi|stop")]),
+            Scene::new(ONE, "m", [refuse(FailureKind::ConcurrencyLimited), answer("text hi|stop")]),
             "send a/m with key-1
             wait 375ms
             send a/m with key-1
@@ -121,7 +125,7 @@ fn retries_have_an_end() {
     check([
         (
             "their number",
-            Scene::new(FEW_RETRIES, "m", [refuse(Kind::Overloaded), refuse(Kind::Overloaded)]),
+            Scene::new(FEW_RETRIES, "m", [refuse(FailureKind::Overloaded), refuse(FailureKind::Overloaded)]),
             "send a/m with no key
             wait 375ms
             send a/m with no key
@@ -131,7 +135,7 @@ fn retries_have_an_end() {
         ),
         (
             "their budget",
-            Scene::new(ONE, "m", [refuse(Kind::Overloaded)])
+            Scene::new(ONE, "m", [refuse(FailureKind::Overloaded)])
                 .before(|targets, now| while targets[0].runtime.budget().take_retry(now) {}),
             "send a/m with key-1
             failed overloaded: no
@@ -146,7 +150,7 @@ fn another_key() {
     check([
         (
             "the next key at once",
-            Scene::new(TWO_KEYS, "m", [refuse(Kind::RateLimited), answer("text hi|stop")]),
+            Scene::new(TWO_KEYS, "m", [refuse(FailureKind::RateLimited), answer("text hi|stop")]),
             "send a/m with key-1
             send a/m with key-2
             text \"hi\"
@@ -157,7 +161,11 @@ fn another_key() {
         ),
         (
             "only another key helps, and none is left",
-            Scene::new(TWO_KEYS, "m", [refuse(Kind::Unauthorized), refuse(Kind::QuotaExhausted)]),
+            Scene::new(
+                TWO_KEYS,
+                "m",
+                [refuse(FailureKind::Unauthorized), refuse(FailureKind::QuotaExhausted)],
+            ),
             "send a/m with key-1
             send a/m with key-2
             failed quota_exhausted: no
@@ -169,7 +177,7 @@ fn another_key() {
             Scene::new(TWO_KEYS, "m", [answer("text hi|stop")]).before(|targets, now| {
                 let limited = |seconds| Failure {
                     retry_after: Some(Duration::from_secs(seconds)),
-                    ..Failure::new(Kind::RateLimited, "no")
+                    ..Failure::new(FailureKind::RateLimited, "no")
                 };
                 targets[0].runtime.pool.failed(0, &limited(90), now);
                 targets[0].runtime.pool.failed(1, &limited(30), now);
@@ -183,7 +191,7 @@ fn another_key() {
         ),
         (
             "the endpoint has no key at all",
-            Scene::new(FEW_RETRIES, "m", [refuse(Kind::Unauthorized)]),
+            Scene::new(FEW_RETRIES, "m", [refuse(FailureKind::Unauthorized)]),
             "send a/m with no key
             failed unauthorized: no
             0 retries, 0 repairs
@@ -197,7 +205,8 @@ fn another_target() {
     check([
         (
             "the next target",
-            Scene::new(ROUTE, "r", [refuse(Kind::Overloaded), answer("text hi|stop")]).conversation("c"),
+            Scene::new(ROUTE, "r", [refuse(FailureKind::Overloaded), answer("text hi|stop")])
+                .conversation("c"),
             "send a/m with no key
             send b/m with no key
             note a/m did not answer (no); b/m is asked
@@ -211,7 +220,8 @@ fn another_target() {
         ),
         (
             "no target is left",
-            Scene::new(ROUTE, "r", [refuse(Kind::Timeout), refuse(Kind::BadRequest)]).conversation("c"),
+            Scene::new(ROUTE, "r", [refuse(FailureKind::Timeout), refuse(FailureKind::BadRequest)])
+                .conversation("c"),
             "send a/m with no key
             send b/m with no key
             note a/m did not answer (no); b/m is asked
@@ -222,7 +232,11 @@ fn another_target() {
         ),
         (
             "the last target is tried again after a wait",
-            Scene::new(ROUTE, "r", [refuse(Kind::Timeout), refuse(Kind::Overloaded), answer("text hi|stop")]),
+            Scene::new(
+                ROUTE,
+                "r",
+                [refuse(FailureKind::Timeout), refuse(FailureKind::Overloaded), answer("text hi|stop")],
+            ),
             "send a/m with no key
             send b/m with no key
             note a/m did not answer (no); b/m is asked
@@ -237,7 +251,7 @@ fn another_target() {
         ),
         (
             "too long a history is too long everywhere",
-            Scene::new(ROUTE, "r", [refuse(Kind::ContextLength)]),
+            Scene::new(ROUTE, "r", [refuse(FailureKind::ContextLength)]),
             "send a/m with no key
             failed context_length_exceeded: no
             0 retries, 0 repairs
@@ -247,7 +261,7 @@ fn another_target() {
         (
             "a target whose circuit is open comes last",
             Scene::new(ROUTE, "r", [answer("text hi|stop")]).before(|targets, now| {
-                let broken = Failure::new(Kind::UpstreamError, "x");
+                let broken = Failure::new(FailureKind::UpstreamError, "x");
                 (0..3).for_each(|_| targets[0].runtime.memory.failed(&targets[0].id, &broken, now));
             }),
             "send b/m with no key
@@ -317,7 +331,7 @@ fn a_better_request() {
             Scene::new(
                 ADAPTIVE,
                 "m",
-                [refuse(Kind::BadRequest), refuse(Kind::ContextLength), answer("text hi|stop")],
+                [refuse(FailureKind::BadRequest), refuse(FailureKind::ContextLength), answer("text hi|stop")],
             )
             .items(30),
             "send a/m with no key, 30 messages

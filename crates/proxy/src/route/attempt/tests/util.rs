@@ -16,9 +16,9 @@ use latimer_adapters::limitation::Limitation;
 use latimer_adapters::prepared_request::{ClientRequest, PreparedRequest, WireProtocol};
 use latimer_adapters::reader::{BodyEnd, Reader};
 use latimer_adapters::transport::Body;
-use latimer_protocol::failure::{Failure, Kind};
+use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_protocol::turn::{
-    Content, EventSink, FinishReason, Item, Message, Role, Seal, Tool, TurnEvent, TurnRequest, Usage,
+    Content, EventSink, FinishReason, Item, Message, Role, SealKey, Tool, TurnEvent, TurnRequest, Usage,
 };
 
 use crate::clock::{self, Clocks};
@@ -43,19 +43,19 @@ pub(super) enum Answer {
 }
 
 /// An upstream's refusal of this kind.
-pub(super) fn refuse(kind: Kind) -> Answer {
+pub(super) fn refuse(kind: FailureKind) -> Answer {
     Answer::Refusal(Failure::new(kind, "no"), None)
 }
 
 /// A refusal that names a time.
-pub(super) fn refuse_for(kind: Kind, seconds: u64) -> Answer {
+pub(super) fn refuse_for(kind: FailureKind, seconds: u64) -> Answer {
     let retry_after = Some(Duration::from_secs(seconds));
     Answer::Refusal(Failure { retry_after, ..Failure::new(kind, "no") }, None)
 }
 
 /// A refusal that teaches something.
 pub(super) fn teach(limitation: Limitation) -> Answer {
-    Answer::Refusal(Failure::new(Kind::BadRequest, "no"), Some(limitation))
+    Answer::Refusal(Failure::new(FailureKind::BadRequest, "no"), Some(limitation))
 }
 
 /// An answer of these events.
@@ -122,7 +122,7 @@ impl Platform for Stage {
         Box::pin(std::future::ready(match answer {
             Some(Answer::Events(events)) => Ok(OpenAnswer::new(stream_of(events), None)),
             Some(Answer::Refusal(failure, limitation)) => Err(OpenError { failure, limitation }),
-            None => Err(Failure::new(Kind::Internal, "the script has no answer left").into()),
+            None => Err(Failure::new(FailureKind::Internal, "the script has no answer left").into()),
         }))
     }
 }
@@ -177,7 +177,7 @@ impl Reader for ScriptReader {
             ("stop", _) => self.finish = Some(FinishReason::Stop),
             ("length", _) => self.finish = Some(FinishReason::Length),
             ("fail", code) => {
-                let kind = Kind::all().find(|kind| kind.code() == code).expect("a kind of failure");
+                let kind = FailureKind::all().find(|kind| kind.code() == code).expect("a kind of failure");
                 self.finish = Some(FinishReason::Failed(Failure::new(kind, "broke")));
             }
             _ => panic!("not in a script: {line}"),
@@ -189,7 +189,7 @@ impl Reader for ScriptReader {
     }
 
     fn finish(self: Box<Self>, end: BodyEnd, sink: &mut dyn EventSink) {
-        let cut = || FinishReason::Failed(Failure::new(Kind::Interrupted, "cut"));
+        let cut = || FinishReason::Failed(Failure::new(FailureKind::Interrupted, "cut"));
         let finish = self.finish.unwrap_or_else(cut);
         sink.event(TurnEvent::Finished(match end {
             BodyEnd::Clean => finish,
@@ -245,7 +245,8 @@ impl Scene {
     pub(super) fn passed_on(mut self) -> Self {
         let body = Bytes::from_static(br#"{"model":"m","input":"hi","stream":true}"#);
         let protocol = WireProtocol::Responses;
-        self.request.raw = Some(ClientRequest { protocol, body, headers: Vec::new(), seal: Seal::default() });
+        self.request.raw =
+            Some(ClientRequest { protocol, body, headers: Vec::new(), seal: SealKey::default() });
         self
     }
 

@@ -3,15 +3,15 @@
 
 mod streams;
 
-use latimer_adapters::anthropic::stream::MessagesReader;
+use latimer_adapters::messages::stream::MessagesReader;
 use latimer_adapters::reader::{BodyEnd, Reader as _, ReaderContext};
 use latimer_protocol::sse::SseDecoder;
-use latimer_protocol::turn::{EventSink, Owner, RecordedEvents};
+use latimer_protocol::turn::{EventSink, RecordedEvents, StateOwner};
 use proptest::prelude::*;
 
 fn reader() -> Box<MessagesReader> {
     let context = ReaderContext {
-        owner: Owner::new("lab", "claude-sonnet-4-5"),
+        owner: StateOwner::new("lab", "claude-sonnet-4-5"),
         endpoint: "lab".into(),
         model: "claude-sonnet-4-5".into(),
         ..ReaderContext::default()

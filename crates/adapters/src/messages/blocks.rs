@@ -4,8 +4,10 @@ use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use latimer_protocol::anthropic::request::{MessagesBlockParam, MessagesMessage, MessagesSource};
-use latimer_protocol::turn::{Call, CallOutput, Content, Item, Message, Note, Owner, ReasoningItem, Role};
+use latimer_protocol::messages::request::{MessagesBlockParam, MessagesMessage, MessagesSource};
+use latimer_protocol::turn::{
+    Call, CallOutput, Content, Item, Message, Note, ReasoningItem, Role, StateOwner,
+};
 use serde_json::value::RawValue;
 
 use crate::arguments;
@@ -21,7 +23,7 @@ const CONTINUE_PROMPT: &str = "Please continue.";
 
 /// Collects the turns.
 pub(super) struct MessagesWriter<'a, 'n> {
-    owner: &'n Owner,
+    owner: &'n StateOwner,
     names: &'n ToolNames,
     images: bool,
     signatures: bool,
@@ -31,7 +33,7 @@ pub(super) struct MessagesWriter<'a, 'n> {
 
 impl<'a, 'n> MessagesWriter<'a, 'n> {
     pub(super) fn new(
-        owner: &'n Owner,
+        owner: &'n StateOwner,
         names: &'n ToolNames,
         limitations: &Limitations,
         notes: &'n mut Vec<Note>,

@@ -3,11 +3,11 @@
 //! Invariant: roles alternate and the person begins; every call of a turn is answered in the next one, results first.
 
 use hyper::header::{HeaderName, HeaderValue};
-use latimer_protocol::anthropic::request::{
+use latimer_protocol::messages::request::{
     MessagesBlockParam, MessagesCacheControl, MessagesMessage, MessagesOutputConfig, MessagesOutputFormat,
     MessagesRequest, MessagesThinking,
 };
-use latimer_protocol::turn::{Format, Item, Note, Owner, Role, ToolChoice, TurnRequest};
+use latimer_protocol::turn::{Format, Item, Note, Role, StateOwner, ToolChoice, TurnRequest};
 
 use super::blocks::{MessagesWriter, text};
 use super::models::{self, DEFAULT_MAX_TOKENS, Thinking};
@@ -28,7 +28,7 @@ const MIN_THINKING_BUDGET: u64 = 1024;
 const ANSWER_ROOM: u64 = 4096;
 
 /// Writes the turn. `owner` is whose opaque state may go out.
-pub fn write(turn: &TurnRequest, owner: &Owner, limitations: &Limitations) -> EncodedRequest {
+pub fn write(turn: &TurnRequest, owner: &StateOwner, limitations: &Limitations) -> EncodedRequest {
     let names = ToolNames::new(turn, ToolNameRule { max_len: 128, ..ToolNameRule::COMMON });
     let mut notes = Vec::new();
     let (system, messages) = conversation(turn, owner, &names, limitations, &mut notes);
@@ -61,7 +61,7 @@ pub fn write(turn: &TurnRequest, owner: &Owner, limitations: &Limitations) -> En
 /// The base prompt and the alternating turns.
 fn conversation<'a>(
     turn: &'a TurnRequest,
-    owner: &Owner,
+    owner: &StateOwner,
     names: &ToolNames,
     limitations: &Limitations,
     notes: &mut Vec<Note>,

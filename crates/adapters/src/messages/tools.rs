@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use latimer_protocol::anthropic::request::{MessagesTool, MessagesToolChoice};
+use latimer_protocol::messages::request::{MessagesTool, MessagesToolChoice};
 use latimer_protocol::turn::{Note, Tool, ToolChoice, TurnRequest};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};

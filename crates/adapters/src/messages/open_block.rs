@@ -1,7 +1,7 @@
 //! One block of an answer while it arrives.
 
-use latimer_protocol::anthropic::event::{MessagesBlock, MessagesBlockKind, MessagesDelta};
-use latimer_protocol::turn::{EventSink, OpaqueState, Owner, StreamNote, TurnEvent};
+use latimer_protocol::messages::event::{MessagesBlock, MessagesBlockKind, MessagesDelta};
+use latimer_protocol::turn::{EventSink, OpaqueState, StateOwner, StreamNote, TurnEvent};
 use serde_json::{Value, json};
 
 use crate::reader::ReaderContext;
@@ -111,7 +111,7 @@ impl OpenBlock {
     }
 
     /// The block is over. Gives it as it would be sent back, where it may go back in the same answer.
-    pub(super) fn end(self, owner: &Owner, sink: &mut dyn EventSink) -> Option<Value> {
+    pub(super) fn end(self, owner: &StateOwner, sink: &mut dyn EventSink) -> Option<Value> {
         match self.kind {
             BlockState::Text(collected) => {
                 collected.filter(|text| !text.is_empty()).map(|text| json!({ "type": "text", "text": text }))

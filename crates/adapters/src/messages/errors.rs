@@ -56,7 +56,7 @@ fn status_of(kind: Option<&str>) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use latimer_protocol::failure::Kind;
+    use latimer_protocol::failure::FailureKind;
 
     #[test]
     fn types_say_more_than_statuses() {
@@ -65,24 +65,29 @@ mod tests {
                 400,
                 "invalid_request_error",
                 "prompt is too long: 210000 tokens > 200000 maximum",
-                Kind::ContextLength,
+                FailureKind::ContextLength,
             ),
-            (400, "invalid_request_error", "max_tokens: too large", Kind::BadRequest),
+            (400, "invalid_request_error", "max_tokens: too large", FailureKind::BadRequest),
             (
                 400,
                 "invalid_request_error",
                 "Your credit balance is too low to access the Anthropic API.",
-                Kind::QuotaExhausted,
+                FailureKind::QuotaExhausted,
             ),
-            (401, "authentication_error", "invalid x-api-key", Kind::Unauthorized),
-            (403, "permission_error", "not for you", Kind::Forbidden),
-            (404, "not_found_error", "model: claude-9", Kind::ModelNotFound),
-            (429, "rate_limit_error", "slow down", Kind::RateLimited),
-            (429, "rate_limit_error", "This would exceed your account's weekly limit", Kind::WindowExhausted),
-            (529, "overloaded_error", "Overloaded", Kind::Overloaded),
-            (500, "overloaded_error", "Overloaded", Kind::Overloaded),
-            (500, "api_error", "Internal server error", Kind::UpstreamError),
-            (504, "timeout_error", "too slow", Kind::Overloaded),
+            (401, "authentication_error", "invalid x-api-key", FailureKind::Unauthorized),
+            (403, "permission_error", "not for you", FailureKind::Forbidden),
+            (404, "not_found_error", "model: claude-9", FailureKind::ModelNotFound),
+            (429, "rate_limit_error", "slow down", FailureKind::RateLimited),
+            (
+                429,
+                "rate_limit_error",
+                "This would exceed your account's weekly limit",
+                FailureKind::WindowExhausted,
+            ),
+            (529, "overloaded_error", "Overloaded", FailureKind::Overloaded),
+            (500, "overloaded_error", "Overloaded", FailureKind::Overloaded),
+            (500, "api_error", "Internal server error", FailureKind::UpstreamError),
+            (504, "timeout_error", "too slow", FailureKind::Overloaded),
         ];
         for (status, kind, message, want) in cases {
             let body = serde_json::json!({ "type": "error", "error": { "type": kind, "message": message } });
@@ -92,8 +97,8 @@ mod tests {
         }
         assert_eq!(
             stream_error(r#"{"type":"overloaded_error","message":"busy"}"#, "lab", "m").kind,
-            Kind::Overloaded
+            FailureKind::Overloaded
         );
-        assert_eq!(stream_error("7", "lab", "m").kind, Kind::UpstreamError);
+        assert_eq!(stream_error("7", "lab", "m").kind, FailureKind::UpstreamError);
     }
 }

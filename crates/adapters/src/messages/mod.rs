@@ -14,7 +14,7 @@ mod tools;
 use std::sync::Arc;
 
 use hyper::header::{HeaderName, HeaderValue};
-use latimer_protocol::turn::Owner;
+use latimer_protocol::turn::StateOwner;
 
 use self::passthrough_reader::MessagesPassthroughReader;
 use self::request::BETA;
@@ -32,21 +32,21 @@ const VERSION: (&str, &str) = ("anthropic-version", "2023-06-01");
 const OAUTH_BETA: &str = "oauth-2025-04-20";
 
 /// One Messages endpoint.
-pub struct Anthropic {
+pub struct Messages {
     /// Where it is: with or without `/v1` at its end.
     pub client: Arc<EndpointClient>,
     /// Keys are sent as `Authorization: Bearer`, as some gateways want it.
     pub bearer_keys: bool,
 }
 
-impl Anthropic {
+impl Messages {
     /// Makes the turn ready, once for all attempts: as the client wrote it where that is possible, else translated.
     pub fn prepare(&self, input: &TurnInput<'_>) -> PreparedRequest {
         let TurnInput { turn, client_request, limitations, .. } = *input;
-        let owner = Owner::new(&self.client.provider, &turn.model);
+        let owner = StateOwner::new(&self.client.provider, &turn.model);
         // What a server does not take is only left out of a translation, and only that mends a broken history.
         let client_request = client_request.filter(|client_request| {
-            client_request.protocol == WireProtocol::Anthropic
+            client_request.protocol == WireProtocol::Messages
                 && limitations.is_empty()
                 && is_paired(&turn.items)
         });
@@ -57,9 +57,9 @@ impl Anthropic {
             Some(EncodedRequest { body, headers, features, ..EncodedRequest::default() })
         });
         match rewritten {
-            Some(request) => request.prepare(WireProtocol::Anthropic, &turn.model, owner).as_passthrough(),
+            Some(request) => request.prepare(WireProtocol::Messages, &turn.model, owner).as_passthrough(),
             None => {
-                request::write(turn, &owner, limitations).prepare(WireProtocol::Anthropic, &turn.model, owner)
+                request::write(turn, &owner, limitations).prepare(WireProtocol::Messages, &turn.model, owner)
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Reads along while an upstream's own events go through to a client of the same protocol. It changes nothing; it says what is
 //! semantic, how many tokens were used, and how the answer ended. Pure.
 
-use latimer_protocol::anthropic::event::MessagesEvent;
+use latimer_protocol::messages::event::MessagesEvent;
 use latimer_protocol::turn::{EventSink, PassthroughFrame, TurnEvent};
 
 use super::stream::MessagesReader;

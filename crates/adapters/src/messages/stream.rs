@@ -3,10 +3,10 @@
 //! Invariant: state is kept for each block by its index, so blocks may interleave. `finish` emits `Finished` exactly once.
 
 use bytes::Bytes;
-use latimer_protocol::anthropic::event::{
+use latimer_protocol::failure::Failure;
+use latimer_protocol::messages::event::{
     MessagesBlock, MessagesDelta, MessagesEvent, MessagesEventKind, MessagesUsage,
 };
-use latimer_protocol::failure::Failure;
 use latimer_protocol::turn::{EventSink, FinishReason, StreamNote, TurnEvent, Usage};
 
 use super::errors;

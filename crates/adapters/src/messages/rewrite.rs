@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use latimer_protocol::turn::{OpaqueState, Owner, Seal};
+use latimer_protocol::turn::{OpaqueState, SealKey, StateOwner};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -17,7 +17,7 @@ const OURS: [&str; 2] = ["model", "stream"];
 
 /// The request for the upstream. `None` where it has to be translated: the client wants no stream, or the history holds thoughts of
 /// somebody else, which cannot simply be left out of it.
-pub fn rewrite(body: &[u8], model: &str, owner: &Owner, seal: &Seal) -> Option<Vec<u8>> {
+pub fn rewrite(body: &[u8], model: &str, owner: &StateOwner, seal: &SealKey) -> Option<Vec<u8>> {
     let Fields(fields) = serde_json::from_slice(body).ok()?;
     let streams = fields.iter().any(|(name, value)| name == "stream" && value.get() == "true");
     if !streams {
@@ -73,7 +73,7 @@ struct Block<'a> {
 }
 
 /// The messages with every carrier opened. A message without thoughts stays as it is.
-fn messages<'m>(raw: &'m RawValue, owner: &Owner, seal: &Seal) -> Option<Cow<'m, str>> {
+fn messages<'m>(raw: &'m RawValue, owner: &StateOwner, seal: &SealKey) -> Option<Cow<'m, str>> {
     let thinks = |text: &str| memchr::memmem::find(text.as_bytes(), b"thinking\"").is_some();
     if !thinks(raw.get()) {
         return Some(Cow::Borrowed(raw.get()));
@@ -88,7 +88,7 @@ fn messages<'m>(raw: &'m RawValue, owner: &Owner, seal: &Seal) -> Option<Cow<'m,
     Some(Cow::Owned(format!("[{}]", out.join(","))))
 }
 
-fn opened<'m>(raw: &'m RawValue, owner: &Owner, seal: &Seal) -> Option<Cow<'m, str>> {
+fn opened<'m>(raw: &'m RawValue, owner: &StateOwner, seal: &SealKey) -> Option<Cow<'m, str>> {
     let Fields(fields) = serde_json::from_str(raw.get()).ok()?;
     let mut out = Vec::with_capacity(fields.len());
     for (name, value) in &fields {
@@ -107,7 +107,7 @@ fn opened<'m>(raw: &'m RawValue, owner: &Owner, seal: &Seal) -> Option<Cow<'m, s
 }
 
 /// One block; `None` for thoughts of somebody else.
-fn thought<'b>(raw: &'b RawValue, owner: &Owner, seal: &Seal) -> Option<Cow<'b, str>> {
+fn thought<'b>(raw: &'b RawValue, owner: &StateOwner, seal: &SealKey) -> Option<Cow<'b, str>> {
     let Ok(block) = serde_json::from_str::<Block<'b>>(raw.get()) else {
         return Some(Cow::Borrowed(raw.get()));
     };
@@ -126,12 +126,12 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn owner() -> Owner {
-        Owner::new("anthropic", "claude-sonnet-4-5")
+    fn owner() -> StateOwner {
+        StateOwner::new("anthropic", "claude-sonnet-4-5")
     }
 
     fn rewritten(body: &str) -> Option<String> {
-        rewrite(body.as_bytes(), "claude-sonnet-4-5", &owner(), &Seal::default())
+        rewrite(body.as_bytes(), "claude-sonnet-4-5", &owner(), &SealKey::default())
             .map(|body| String::from_utf8(body).expect("text"))
     }
 
@@ -162,15 +162,18 @@ mod tests {
     #[test]
     fn thoughts_go_back_to_their_owner_or_the_turn_is_translated() {
         let block = r#"{"type":"thinking","thinking":"hm","signature":"Eq\/B"}"#;
-        let carrier = |owner: Owner| OpaqueState { owner, data: block.to_owned() }.encode(&Seal::default());
+        let carrier =
+            |owner: StateOwner| OpaqueState { owner, data: block.to_owned() }.encode(&SealKey::default());
         let body = |signature: &str| {
             let content = json!([{ "type": "thinking", "thinking": "hm", "signature": signature }, { "type": "text", "text": "thinking\"" }]);
             json!({ "stream": true, "messages": [{ "role": "user", "content": "x" }, { "role": "assistant", "content": content }] }).to_string()
         };
         let out = rewritten(&body(&carrier(owner()))).expect("passes");
         assert!(out.contains(block) && out.contains(r#"{"type":"text","text":"thinking\""}"#), "{out}");
-        let nobody = OpaqueState { owner: Owner::default(), data: String::new() }.encode(&Seal::default());
-        for signature in [carrier(Owner::new("lab", "glm-5")), nobody, "EqQB".to_owned(), String::new()] {
+        let nobody =
+            OpaqueState { owner: StateOwner::default(), data: String::new() }.encode(&SealKey::default());
+        for signature in [carrier(StateOwner::new("lab", "glm-5")), nobody, "EqQB".to_owned(), String::new()]
+        {
             assert_eq!(rewritten(&body(&signature)), None, "{signature}");
         }
     }
