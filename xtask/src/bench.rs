@@ -2,6 +2,8 @@
 //!
 //! Absolute times drift with the machine; the ratios are what counts. CPU is read from the scheduler's own counters.
 
+mod compare;
+
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -17,6 +19,9 @@ pub(crate) struct BenchArgs {
     /// Fewer repetitions
     #[arg(long)]
     quick: bool,
+    /// Another binary of latimer, such as one built from an earlier commit: both are measured in turns, and nothing else is
+    #[arg(long, value_name = "BINARY")]
+    against: Option<PathBuf>,
 }
 
 /// A process that is ended when the bench is.
@@ -53,6 +58,9 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
     let dir = root().join("target/bench");
     std::fs::create_dir_all(&dir)?;
     let repeat = if args.quick { 1 } else { 4 };
+    if let Some(before) = &args.against {
+        return compare::run(&dir, before, repeat);
+    }
     let deltas = Bench::new(&dir, "deltas", r#"{"type":"text","text":"TEXT","pieces":256}"#, 256 * 16)?;
     deltas.report("256 deltas of 16 bytes without gaps", 256.0, "delta", 150 * repeat)?;
     drop(deltas);
@@ -69,6 +77,23 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
     start(&dir)
 }
 
+/// The client protocols, by the names that are printed.
+const FRONTS: [(&str, &str); 3] =
+    [("latimer", "/v1/responses"), ("chat", "/v1/chat/completions"), ("messages", "/v1/messages")];
+
+/// Starts the far side with this step, whose text has this length; its base URL.
+fn provider(dir: &Path, name: &str, step: &str, length: usize) -> anyhow::Result<(Guard, String)> {
+    let text: String = "sixteen bytes..\u{20}".chars().cycle().take(length).collect();
+    let scenario = format!(
+        r#"{{"record":false,"answers":[{{"steps":[{},{{"type":"finish","reason":"stop"}},{{"type":"usage","input":9,"output":9}},{{"type":"done"}}]}}]}}"#,
+        step.replace("TEXT", &text)
+    );
+    let path = dir.join(format!("{name}.json"));
+    std::fs::write(&path, scenario)?;
+    let (far, line) = latimer(&program(), &["scripted", "--scenario", &path.to_string_lossy()])?;
+    Ok((far, line.trim_start_matches("scripted provider listening on ").to_owned()))
+}
+
 struct Bench {
     subjects: Vec<Subject>,
     _guards: Vec<Guard>,
@@ -77,23 +102,12 @@ struct Bench {
 impl Bench {
     /// The far side with this step, and both subjects before it.
     fn new(dir: &Path, name: &str, step: &str, length: usize) -> anyhow::Result<Self> {
-        let text: String = "sixteen bytes..\u{20}".chars().cycle().take(length).collect();
-        let scenario = format!(
-            r#"{{"record":false,"answers":[{{"steps":[{},{{"type":"finish","reason":"stop"}},{{"type":"usage","input":9,"output":9}},{{"type":"done"}}]}}]}}"#,
-            step.replace("TEXT", &text)
-        );
-        let path = dir.join(format!("{name}.json"));
-        std::fs::write(&path, scenario)?;
-        let (far, line) = latimer(&["scripted", "--scenario", &path.to_string_lossy()])?;
-        let far_url = line.trim_start_matches("scripted provider listening on ").to_owned();
+        let (far, far_url) = provider(dir, name, step, length)?;
         let mut guards = vec![far];
-        let (proxy, line) = proxy(dir, &far_url)?;
-        let address = line.trim_start_matches("latimer listening on http://").to_owned();
-        let fronts =
-            [("latimer", "/v1/responses"), ("chat", "/v1/chat/completions"), ("messages", "/v1/messages")];
+        let (proxy, address) = proxy(&program(), dir, &far_url)?;
         let pids = vec![proxy.child.id()];
         let subject = |(name, path)| Subject { name, address: address.clone(), path, pids: pids.clone() };
-        let mut subjects: Vec<Subject> = fronts.into_iter().map(subject).collect();
+        let mut subjects: Vec<Subject> = FRONTS.into_iter().map(subject).collect();
         guards.push(proxy);
         match nginx(dir, far_url.trim_start_matches("http://").trim_end_matches("/v1"))? {
             Some((guard, subject)) => {
@@ -209,7 +223,7 @@ fn start(dir: &Path) -> anyhow::Result<()> {
     let mut memory = 0;
     for _ in 0..10 {
         let begun = Instant::now();
-        let (guard, _) = proxy(dir, "http://127.0.0.1:9/v1")?;
+        let (guard, _) = proxy(&program(), dir, "http://127.0.0.1:9/v1")?;
         times.push(begun.elapsed());
         memory = resident(&[guard.child.id()]);
     }
@@ -226,8 +240,8 @@ fn program() -> PathBuf {
 }
 
 /// Starts the binary and waits for its first line.
-fn latimer(args: &[&str]) -> anyhow::Result<(Guard, String)> {
-    let mut child = Command::new(program())
+fn latimer(program: &Path, args: &[&str]) -> anyhow::Result<(Guard, String)> {
+    let mut child = Command::new(program)
         .args(args)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -244,19 +258,17 @@ fn latimer(args: &[&str]) -> anyhow::Result<(Guard, String)> {
     Ok((guard, line.trim().to_owned()))
 }
 
-fn proxy(dir: &Path, far_url: &str) -> anyhow::Result<(Guard, String)> {
+/// A proxy before this far side; its address.
+fn proxy(program: &Path, dir: &Path, far_url: &str) -> anyhow::Result<(Guard, String)> {
     let config = dir.join("latimer.toml");
     let text = format!(
         "[server]\nlisten = \"127.0.0.1:0\"\nauth = \"none\"\n[[endpoint]]\nname = \"far\"\nbase_url = \"{far_url}\"\nmodels = [\"m\"]\n"
     );
     std::fs::write(&config, text)?;
-    latimer(&[
-        "serve",
-        "--config",
-        &config.to_string_lossy(),
-        "--state-dir",
-        &dir.join("state").to_string_lossy(),
-    ])
+    let (config, state) = (config.to_string_lossy(), dir.join("state"));
+    let (guard, line) =
+        latimer(program, &["serve", "--config", &config, "--state-dir", &state.to_string_lossy()])?;
+    Ok((guard, line.trim_start_matches("latimer listening on http://").to_owned()))
 }
 
 /// nginx as a plain reverse proxy, one worker, nothing buffered.
