@@ -92,7 +92,7 @@ fn limited(failure: &mut Failure, kind: Option<FailureKind>, refusal: &ErrorBody
         // The free tier names a wait of seconds beside a limit of a day: it would be asked in vain again and again.
         FailureKind::WindowExhausted | FailureKind::QuotaExhausted if !is_long => failure.retry_after = None,
         FailureKind::RateLimited if wait.is_none() && refusal.has("perminute") => {
-            failure.retry_after = Some(MINUTE)
+            failure.retry_after = Some(MINUTE);
         }
         _ => {}
     }

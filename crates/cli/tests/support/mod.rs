@@ -7,6 +7,7 @@
 )]
 
 pub(crate) mod faults;
+pub(crate) mod field_report;
 pub(crate) mod transcript;
 pub(crate) mod upstream_scripts;
 pub(crate) mod watchdog;

@@ -1,0 +1,1 @@
+//! K2: half a surrogate pair breaks nothing.

@@ -1,0 +1,1 @@
+//! K3: what a refusal teaches is about what it names.

@@ -1,0 +1,1 @@
+//! K4: every schema is an object at its root.

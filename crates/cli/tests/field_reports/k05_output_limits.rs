@@ -1,0 +1,1 @@
+//! K5: limits on output tokens are learned from refusals.

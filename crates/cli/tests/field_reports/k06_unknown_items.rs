@@ -1,0 +1,1 @@
+//! K6: no item with text in it vanishes.

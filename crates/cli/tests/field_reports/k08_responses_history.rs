@@ -1,0 +1,1 @@
+//! K8: a history from Responses to Responses is mended.

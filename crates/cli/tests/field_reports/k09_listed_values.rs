@@ -1,0 +1,1 @@
+//! K9: the values that a refusal lists are used.

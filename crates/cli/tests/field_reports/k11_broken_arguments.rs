@@ -1,0 +1,1 @@
+//! K11: broken arguments are mended or asked for again.

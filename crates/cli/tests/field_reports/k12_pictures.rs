@@ -1,0 +1,1 @@
+//! K12: one picture never ends a session.

@@ -1,0 +1,1 @@
+//! K13: references to tools become words and declarations.

@@ -1,0 +1,1 @@
+//! K14: patches are taken out of their wrapping.

@@ -1,0 +1,1 @@
+//! K16: thoughts without an answer are read for calls.

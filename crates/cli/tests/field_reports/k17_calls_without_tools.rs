@@ -1,0 +1,1 @@
+//! K17: a history with calls and no tools.

@@ -1,0 +1,1 @@
+//! K19: what only the closing event has reaches the client.

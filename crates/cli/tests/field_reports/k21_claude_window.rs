@@ -1,0 +1,1 @@
+//! K21: Claude Code is told the window of its model.

@@ -1,0 +1,1 @@
+//! K22: an outbound proxy is used, or said not to be.

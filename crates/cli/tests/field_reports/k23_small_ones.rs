@@ -1,0 +1,1 @@
+//! K23: small ones, each of its own.
