@@ -12,7 +12,6 @@ use crate::inbound::wire::http_error::{HttpError, wait_seconds};
 
 /// How one kind of failure is said.
 struct Row {
-    kind: FailureKind,
     /// The HTTP status, and the name Google gives it.
     documented: (u16, &'static str),
     /// The same towards the Gemini CLI.
@@ -20,56 +19,52 @@ struct Row {
     reason: &'static str,
 }
 
-/// 400: shown at once.
-const PRECONDITION: (u16, &str) = (400, "FAILED_PRECONDITION");
-
-const fn row(kind: FailureKind, code: u16, status: &'static str, reason: &'static str) -> Row {
-    Row { kind, documented: (code, status), cli: (code, status), reason }
+/// What goes away by itself: everybody gets the same.
+const fn passing(code: u16, status: &'static str, reason: &'static str) -> Row {
+    Row { documented: (code, status), cli: (code, status), reason }
 }
 
-const fn lasting(kind: FailureKind, code: u16, status: &'static str, reason: &'static str) -> Row {
-    Row { kind, documented: (code, status), cli: PRECONDITION, reason }
+/// What lasts: the CLI gets a 400, which it shows at once.
+const fn lasting(code: u16, status: &'static str, reason: &'static str) -> Row {
+    Row { documented: (code, status), cli: (400, "FAILED_PRECONDITION"), reason }
 }
 
-const ROWS: [Row; 17] = [
-    row(FailureKind::BadRequest, 400, "INVALID_ARGUMENT", "INVALID_REQUEST"),
-    // 403, not 401: the client's own key is right, and another one would not help.
-    row(FailureKind::Unauthorized, 403, "PERMISSION_DENIED", "UPSTREAM_KEY_INVALID"),
-    row(FailureKind::Forbidden, 403, "PERMISSION_DENIED", "UPSTREAM_FORBIDDEN"),
-    row(FailureKind::ModelNotFound, 404, "NOT_FOUND", "MODEL_NOT_FOUND"),
-    row(FailureKind::ContextLength, 400, "INVALID_ARGUMENT", "CONTEXT_LENGTH_EXCEEDED"),
-    row(FailureKind::RateLimited, 429, "RESOURCE_EXHAUSTED", "RATE_LIMIT_EXCEEDED"),
-    row(FailureKind::ConcurrencyLimited, 429, "RESOURCE_EXHAUSTED", "RATE_LIMIT_EXCEEDED"),
-    row(FailureKind::WindowExhausted, 429, "RESOURCE_EXHAUSTED", "QUOTA_EXHAUSTED"),
-    row(FailureKind::QuotaExhausted, 429, "RESOURCE_EXHAUSTED", "QUOTA_EXHAUSTED"),
-    row(FailureKind::Overloaded, 503, "UNAVAILABLE", "UPSTREAM_OVERLOADED"),
-    row(FailureKind::UpstreamError, 502, "UNAVAILABLE", "UPSTREAM_ERROR"),
-    lasting(FailureKind::Unreachable, 502, "UNAVAILABLE", "UPSTREAM_UNREACHABLE"),
-    lasting(FailureKind::Timeout, 504, "DEADLINE_EXCEEDED", "UPSTREAM_TIMEOUT"),
-    row(FailureKind::Interrupted, 502, "UNAVAILABLE", "UPSTREAM_INTERRUPTED"),
-    lasting(FailureKind::TooLarge, 502, "UNAVAILABLE", "UPSTREAM_ANSWER_TOO_LARGE"),
-    row(FailureKind::ShuttingDown, 503, "UNAVAILABLE", "PROXY_SHUTTING_DOWN"),
-    lasting(FailureKind::Internal, 500, "INTERNAL", "INTERNAL_ERROR"),
-];
+const fn row(kind: FailureKind) -> Row {
+    match kind {
+        FailureKind::BadRequest => passing(400, "INVALID_ARGUMENT", "INVALID_REQUEST"),
+        // 403, not 401: the client's own key is right, and another one would not help.
+        FailureKind::Unauthorized => passing(403, "PERMISSION_DENIED", "UPSTREAM_KEY_INVALID"),
+        FailureKind::Forbidden => passing(403, "PERMISSION_DENIED", "UPSTREAM_FORBIDDEN"),
+        FailureKind::ModelNotFound => passing(404, "NOT_FOUND", "MODEL_NOT_FOUND"),
+        FailureKind::ContextLength => passing(400, "INVALID_ARGUMENT", "CONTEXT_LENGTH_EXCEEDED"),
+        FailureKind::RateLimited => passing(429, "RESOURCE_EXHAUSTED", "RATE_LIMIT_EXCEEDED"),
+        FailureKind::ConcurrencyLimited => passing(429, "RESOURCE_EXHAUSTED", "RATE_LIMIT_EXCEEDED"),
+        FailureKind::WindowExhausted => passing(429, "RESOURCE_EXHAUSTED", "QUOTA_EXHAUSTED"),
+        FailureKind::QuotaExhausted => passing(429, "RESOURCE_EXHAUSTED", "QUOTA_EXHAUSTED"),
+        FailureKind::Overloaded => passing(503, "UNAVAILABLE", "UPSTREAM_OVERLOADED"),
+        FailureKind::UpstreamError => passing(502, "UNAVAILABLE", "UPSTREAM_ERROR"),
+        FailureKind::Unreachable => lasting(502, "UNAVAILABLE", "UPSTREAM_UNREACHABLE"),
+        FailureKind::Timeout => lasting(504, "DEADLINE_EXCEEDED", "UPSTREAM_TIMEOUT"),
+        FailureKind::Interrupted => passing(502, "UNAVAILABLE", "UPSTREAM_INTERRUPTED"),
+        FailureKind::TooLarge => lasting(502, "UNAVAILABLE", "UPSTREAM_ANSWER_TOO_LARGE"),
+        FailureKind::ShuttingDown => passing(503, "UNAVAILABLE", "PROXY_SHUTTING_DOWN"),
+        FailureKind::Internal => lasting(500, "INTERNAL", "INTERNAL_ERROR"),
+    }
+}
 
 /// Seconds a client is told to wait when the provider did not say.
 const DEFAULT_WAIT: u64 = 20;
 
-fn find(kind: FailureKind) -> &'static Row {
-    // The last row is that of `Internal`; a test checks that every kind has its own.
-    ROWS.iter().find(|row| row.kind == kind).unwrap_or(&ROWS[ROWS.len() - 1])
-}
-
 /// A failure before the answer began. `cli` says that the client is the Gemini CLI.
 pub fn failure_error(failure: &Failure, cli: bool) -> HttpError {
-    let row = find(failure.kind);
+    let row = row(failure.kind);
     let (status, _) = if cli { row.cli } else { row.documented };
     HttpError { status, retry_after: wait(failure, status), body: failure_body(failure, cli) }
 }
 
 /// The error object of a failure, before an answer or in the middle of one.
 pub(super) fn failure_body(failure: &Failure, cli: bool) -> String {
-    let row = find(failure.kind);
+    let row = row(failure.kind);
     let (code, status) = if cli { row.cli } else { row.documented };
     let mut details = vec![json!({
         "@type": "type.googleapis.com/google.rpc.ErrorInfo",
@@ -160,20 +155,14 @@ mod tests {
 
     #[test]
     fn every_kind_is_said_legally_to_everybody() {
-        for row in &ROWS {
-            assert_eq!(ROWS.iter().filter(|other| other.kind == row.kind).count(), 1, "{:?}", row.kind);
+        for kind in FailureKind::all() {
             for cli in [true, false] {
                 for message in ["lab: words", ""] {
-                    let error = failure_error(&Failure::new(row.kind, message), cli);
+                    let error = failure_error(&Failure::new(kind, message), cli);
                     assert_eq!(legality::check_object(error.body.as_bytes()), Vec::<String>::new());
                     assert!(error.body.contains(&format!("\"code\":{},", error.status)), "{}", error.body);
                 }
             }
-        }
-        for kind in
-            [FailureKind::BadRequest, FailureKind::Internal, FailureKind::Interrupted, FailureKind::Timeout]
-        {
-            assert_eq!(find(kind).kind, kind);
         }
     }
 

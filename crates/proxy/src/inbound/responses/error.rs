@@ -10,7 +10,6 @@ use crate::inbound::wire::openai_error::{status, with_status};
 
 /// How one kind of failure is said where the Responses API or Codex differs from what OpenAI documents.
 struct Row {
-    kind: FailureKind,
     /// Towards Codex before the stream: the status it shows the message of, with the fewest requests.
     codex_status: u16,
     /// `error.code` of `response.failed`. For Codex `invalid_prompt` ends the turn with our words; `server_error` makes it try again.
@@ -19,49 +18,38 @@ struct Row {
     stream_code: &'static str,
 }
 
-const fn row(
-    kind: FailureKind,
-    codex_status: u16,
-    codex_stream_code: &'static str,
-    stream_code: &'static str,
-) -> Row {
-    Row { kind, codex_status, codex_stream_code, stream_code }
-}
-
-const ROWS: [Row; 17] = [
-    row(FailureKind::BadRequest, 400, "invalid_prompt", "server_error"),
-    row(FailureKind::Unauthorized, 400, "invalid_prompt", "server_error"),
-    row(FailureKind::Forbidden, 400, "invalid_prompt", "server_error"),
-    row(FailureKind::ModelNotFound, 400, "invalid_prompt", "server_error"),
-    row(FailureKind::ContextLength, 400, "context_length_exceeded", "server_error"),
-    row(FailureKind::RateLimited, 429, "rate_limit_exceeded", "rate_limit_exceeded"),
-    row(FailureKind::ConcurrencyLimited, 429, "rate_limit_exceeded", "rate_limit_exceeded"),
-    // 400, not 429: Codex would hide the provider's words behind a text of its own.
-    row(FailureKind::WindowExhausted, 400, "invalid_prompt", "rate_limit_exceeded"),
-    row(FailureKind::QuotaExhausted, 400, "invalid_prompt", "rate_limit_exceeded"),
-    row(FailureKind::Overloaded, 503, "server_error", "server_error"),
-    row(FailureKind::UpstreamError, 503, "server_error", "server_error"),
-    row(FailureKind::Unreachable, 400, "server_error", "server_error"),
-    row(FailureKind::Timeout, 400, "server_error", "server_error"),
-    row(FailureKind::Interrupted, 503, "server_error", "server_error"),
-    row(FailureKind::TooLarge, 400, "invalid_prompt", "server_error"),
-    row(FailureKind::ShuttingDown, 503, "server_error", "server_error"),
-    row(FailureKind::Internal, 400, "invalid_prompt", "server_error"),
-];
-
-fn find(kind: FailureKind) -> &'static Row {
-    // The last row is that of `Internal`; a test checks that every kind has its own.
-    ROWS.iter().find(|row| row.kind == kind).unwrap_or(&ROWS[ROWS.len() - 1])
+const fn row(kind: FailureKind) -> Row {
+    let (codex_status, codex_stream_code, stream_code) = match kind {
+        FailureKind::BadRequest => (400, "invalid_prompt", "server_error"),
+        FailureKind::Unauthorized => (400, "invalid_prompt", "server_error"),
+        FailureKind::Forbidden => (400, "invalid_prompt", "server_error"),
+        FailureKind::ModelNotFound => (400, "invalid_prompt", "server_error"),
+        FailureKind::ContextLength => (400, "context_length_exceeded", "server_error"),
+        FailureKind::RateLimited => (429, "rate_limit_exceeded", "rate_limit_exceeded"),
+        FailureKind::ConcurrencyLimited => (429, "rate_limit_exceeded", "rate_limit_exceeded"),
+        // 400, not 429: Codex would hide the provider's words behind a text of its own.
+        FailureKind::WindowExhausted => (400, "invalid_prompt", "rate_limit_exceeded"),
+        FailureKind::QuotaExhausted => (400, "invalid_prompt", "rate_limit_exceeded"),
+        FailureKind::Overloaded => (503, "server_error", "server_error"),
+        FailureKind::UpstreamError => (503, "server_error", "server_error"),
+        FailureKind::Unreachable => (400, "server_error", "server_error"),
+        FailureKind::Timeout => (400, "server_error", "server_error"),
+        FailureKind::Interrupted => (503, "server_error", "server_error"),
+        FailureKind::TooLarge => (400, "invalid_prompt", "server_error"),
+        FailureKind::ShuttingDown => (503, "server_error", "server_error"),
+        FailureKind::Internal => (400, "invalid_prompt", "server_error"),
+    };
+    Row { codex_status, codex_stream_code, stream_code }
 }
 
 /// A failure before the stream began. `codex` says that the client is Codex.
 pub fn failure_error(failure: &Failure, codex: bool) -> HttpError {
-    with_status(failure, if codex { find(failure.kind).codex_status } else { status(failure.kind) })
+    with_status(failure, if codex { row(failure.kind).codex_status } else { status(failure.kind) })
 }
 
 /// `error.code` of `response.failed`.
 pub(super) fn stream_code(kind: FailureKind, codex: bool) -> &'static str {
-    let row = find(kind);
+    let row = row(kind);
     if codex { row.codex_stream_code } else { row.stream_code }
 }
 
@@ -81,25 +69,16 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn every_kind_has_its_row() {
-        for kind in FailureKind::all() {
-            assert_eq!(ROWS.iter().filter(|row| row.kind == kind).count(), 1, "{kind:?}");
-            assert_eq!(find(kind).kind, kind);
-        }
-    }
-
-    #[test]
     fn codex_is_never_sent_what_it_hides_or_repeats_in_vain() {
-        for row in &ROWS {
-            assert!([400, 429, 503].contains(&row.codex_status), "{:?}", row.kind);
-            let failure = Failure::new(row.kind, "lab: words");
+        for kind in FailureKind::all() {
+            assert!([400, 429, 503].contains(&row(kind).codex_status), "{kind:?}");
+            let failure = Failure::new(kind, "lab: words");
             let error = failure_error(&failure, true);
             assert!(error.body.contains("lab: words"));
             assert_eq!(
                 error.status == 429,
                 error.retry_after.is_some_and(|wait| wait > 1),
-                "a bare 429 ends the turn: {:?}",
-                row.kind
+                "a bare 429 ends the turn: {kind:?}"
             );
         }
     }
