@@ -53,7 +53,8 @@ pub fn asks(body: &[u8]) -> bool {
 impl Probe {
     /// What the turn works with.
     ///
-    /// Errors: there is no port or descriptor left for the provider.
+    /// # Errors
+    /// There is no port or descriptor left for the provider.
     pub async fn stage(&self) -> io::Result<&Stage> {
         self.stage.get_or_try_init(start).await
     }

@@ -69,6 +69,9 @@ impl Account {
     }
 
     /// A credential that can be sent now. One that ends soon is refreshed on the side; one that has ended is waited for.
+    ///
+    /// # Errors
+    /// The refresh failed: as [`refresh::ask`], `Unauthorized` when only a new login helps.
     pub async fn credential(self: &Arc<Self>, now_unix: u64) -> Result<Credential, Failure> {
         let running = {
             let mut inner = self.lock();
@@ -86,6 +89,9 @@ impl Account {
     }
 
     /// The provider did not take this credential: another one, unless there is none to be had.
+    ///
+    /// # Errors
+    /// No other credential could be had: as [`Self::credential`].
     pub async fn renew(self: &Arc<Self>, refused: &Credential, now_unix: u64) -> Result<Credential, Failure> {
         let running = {
             let mut inner = self.lock();

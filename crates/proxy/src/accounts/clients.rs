@@ -27,6 +27,9 @@ pub struct OAuthConfig {
 }
 
 /// Finds the client for a provider, or says exactly what to set.
+///
+/// # Errors
+/// What to set, and where: no client is registered, or the file of clients names one that cannot be used.
 pub fn find(provider: &LoginProvider, places: &Places) -> Result<OAuthConfig, String> {
     let own = section(&places.state_dir.join(FILE), provider.name)?;
     let text = |name: &str| own.as_ref()?.get(name)?.as_str().map(str::to_owned);
@@ -53,6 +56,9 @@ pub fn find(provider: &LoginProvider, places: &Places) -> Result<OAuthConfig, St
 }
 
 /// A URL that a file names instead of the usual one; for what is not OAuth.
+///
+/// # Errors
+/// The file of clients cannot be read, or names a URL that is not `https:`.
 pub fn base_url(login: &str, usual: &str, places: &Places) -> Result<String, String> {
     let own = section(&places.state_dir.join(FILE), login)?;
     match own.and_then(|own| own.get("base_url")?.as_str().map(str::to_owned)) {

@@ -76,6 +76,9 @@ pub fn list(state_dir: &Path, login: Login) -> Vec<PathBuf> {
 }
 
 /// Reads a private JSON file of anybody's: an object, no link, closed to others.
+///
+/// # Errors
+/// A file that cannot be read, is a link, is open to others, or is no JSON object. The file is left as it is.
 pub fn read_private(path: &Path) -> Result<Map<String, Value>, AccountFileError> {
     let broken = |why: String| AccountFileError::new(path, why);
     let metadata =
@@ -97,6 +100,9 @@ pub fn read_private(path: &Path) -> Result<Map<String, Value>, AccountFileError>
 }
 
 /// Reads an account.
+///
+/// # Errors
+/// As [`read_private`], and a file of a newer version, or one without an id or an access token.
 pub fn read(path: &Path) -> Result<Tokens, AccountFileError> {
     let fields = read_private(path)?;
     let text = |name: &str| fields.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
@@ -120,6 +126,9 @@ pub fn read(path: &Path) -> Result<Tokens, AccountFileError> {
 }
 
 /// Writes an account; fields that this version does not know survive.
+///
+/// # Errors
+/// The folder or the file cannot be written, or the file that is there cannot be read: it is not written over.
 pub fn write(path: &Path, login: Login, tokens: &Tokens) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         state::prepare(folder)?;

@@ -39,6 +39,9 @@ fn busy() -> io::Error {
 }
 
 /// Takes the lock of an account's file, waiting for whoever has it.
+///
+/// # Errors
+/// The file cannot be made or locked, or another process holds it for longer than [`WAIT`].
 pub async fn take(path: &Path) -> io::Result<Lock> {
     let begun = clock::now();
     while begun.elapsed() < WAIT {
@@ -51,6 +54,9 @@ pub async fn take(path: &Path) -> io::Result<Lock> {
 }
 
 /// The same for a program that has nothing else to do.
+///
+/// # Errors
+/// As [`take`].
 pub fn take_blocking(path: &Path) -> io::Result<Lock> {
     let begun = clock::now();
     while begun.elapsed() < WAIT {
@@ -60,4 +66,41 @@ pub fn take_blocking(path: &Path) -> io::Result<Lock> {
         std::thread::sleep(PAUSE);
     }
     Err(busy())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn one_holds_it_until_it_is_dropped() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("accounts/me.json");
+        let held = take_blocking(&path).expect("taken");
+        let lock_file = dir.path().join("accounts/me.lock");
+        assert_eq!(fs::metadata(&lock_file).expect("there").permissions().mode() & 0o777, 0o600);
+        assert!(attempt(&path).expect("no error").is_none(), "a second one waits");
+        drop(held);
+        assert!(attempt(&path).expect("no error").is_some());
+    }
+
+    #[test]
+    fn whoever_waits_gets_it_when_it_is_free() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("me.json");
+        let held = take_blocking(&path).expect("taken");
+        std::thread::scope(|threads| {
+            let waiting = threads.spawn(|| take_blocking(&path).is_ok());
+            drop(held);
+            assert!(waiting.join().expect("no panic"));
+        });
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_an_error() {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::write(dir.path().join("file"), "").expect("written");
+        assert!(attempt(&dir.path().join("file/me.json")).is_err());
+    }
 }

@@ -101,6 +101,9 @@ pub(super) async fn refresh(
 }
 
 /// Asks a token endpoint.
+///
+/// # Errors
+/// The endpoint cannot be reached, takes longer than 30 s, or refuses: `Unauthorized` when only a new login helps.
 pub async fn ask(
     places: &Places,
     url: &str,

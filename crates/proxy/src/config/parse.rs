@@ -35,6 +35,9 @@ type Env<'e> = &'e dyn Fn(&str) -> Option<String>;
 type ReadFile<'r> = &'r dyn Fn(&Path) -> io::Result<String>;
 
 /// Raises the text. An empty text is a configuration without endpoints.
+///
+/// # Errors
+/// Every problem that keeps the text from being a configuration, each with its line.
 pub fn load(text: &str, env: Env<'_>, read_file: ReadFile<'_>) -> Result<ParsedConfig, Vec<ConfigProblem>> {
     let mut notes = ProblemCollector::new(text);
     let (table, errors) = DeTable::parse_recoverable(text);

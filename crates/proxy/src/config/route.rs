@@ -21,6 +21,9 @@ impl Config {
 
     /// The endpoint for a model, and the model's name there: the first endpoint that lists it, else the one named before a
     /// `/`, else the default endpoint with the name unchanged.
+    ///
+    /// # Errors
+    /// No endpoint lists the model and none takes what is not listed: the nearest name, and what to write.
     pub fn route(&self, model: &str) -> Result<(&Endpoint, String), RouteError> {
         let lists = |endpoint: &&Endpoint| endpoint.models.iter().any(|known| known.id == model);
         let well = |endpoint: &&&Endpoint| !self.avoided.contains(&endpoint.name);

@@ -27,6 +27,9 @@ fn xdg(env: &dyn Fn(&str) -> Option<String>, variable: &str, fallback: &str) -> 
 }
 
 /// Makes the state directory, readable by nobody else from the first moment.
+///
+/// # Errors
+/// It cannot be made. A directory that is there already is left as it is.
 pub fn prepare(dir: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
@@ -34,6 +37,9 @@ pub fn prepare(dir: &Path) -> io::Result<()> {
 /// The access token: read, or made at the first start.
 ///
 /// A token that is too short, a link in its place, or a file others can read is refused or repaired: see the error.
+///
+/// # Errors
+/// The file cannot be read or made, is a link, belongs to somebody else, or holds a token that is too short to be one.
 pub fn token(dir: &Path) -> io::Result<Secret> {
     let path = dir.join("token");
     match open_without_links(&path) {
@@ -54,6 +60,9 @@ pub fn token(dir: &Path) -> io::Result<Secret> {
 }
 
 /// A new secret of 256 bits, in hex.
+///
+/// # Errors
+/// The system has no randomness to give.
 pub fn random_secret() -> io::Result<Secret> {
     let mut bytes = [0u8; TOKEN_BYTES];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
@@ -89,6 +98,9 @@ fn open_without_links(path: &Path) -> io::Result<File> {
 }
 
 /// Writes a file that only its owner can read: beside first, then renamed, so that a crash leaves the old or the new.
+///
+/// # Errors
+/// The file cannot be made, written or renamed; the old one then still stands.
 pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut random = [0u8; 6];
     getrandom::fill(&mut random).map_err(io::Error::other)?;
@@ -111,6 +123,9 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// A log that only its owner can read; it grows from launch to launch.
+///
+/// # Errors
+/// A link stands in its place, or it cannot be opened for appending.
 pub fn open_private_log(path: &Path) -> io::Result<File> {
     if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_symlink()) {
         return Err(io::Error::new(

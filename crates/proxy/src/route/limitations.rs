@@ -141,6 +141,9 @@ pub fn read(path: &Path) -> Option<LimitationsFile> {
 }
 
 /// Replaces the file.
+///
+/// # Errors
+/// The file cannot be replaced; the old one then still stands.
 pub fn write(path: &Path, file: &LimitationsFile) -> std::io::Result<()> {
     state::write_private(path, &serde_json::to_vec_pretty(file).unwrap_or_default())
 }

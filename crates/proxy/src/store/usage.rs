@@ -175,6 +175,9 @@ pub(super) fn insert(transaction: &Transaction<'_>, row: &UsageRow) -> rusqlite:
 }
 
 /// A report over the turns since a moment in Unix seconds, the largest group first; days and turns in their order.
+///
+/// # Errors
+/// The database cannot be opened or read, or is no database of latimer's.
 pub fn report(path: &Path, by: GroupBy, since: u64) -> rusqlite::Result<UsageReport> {
     let key = match by {
         GroupBy::Endpoint => "endpoint",
