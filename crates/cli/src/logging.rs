@@ -1,8 +1,12 @@
 //! Logs on stderr: for people, or one JSON object a line.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::sync::{Mutex, PoisonError};
 
 use clap::ValueEnum;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tracing_subscriber::EnvFilter;
 
 use crate::environment::env;
@@ -39,18 +43,61 @@ fn filter(text: Option<&str>) -> EnvFilter {
     text.and_then(|text| EnvFilter::try_new(text).ok()).unwrap_or_else(|| EnvFilter::new("info"))
 }
 
-/// Stderr that never fails. Whoever reads it may be gone or too slow: a line is lost then, and nothing else.
+/// The most that a pipe takes at once when it says that it takes anything (`PIPE_BUF` of Linux).
+const MAX_WRITE_BYTES: usize = 4096;
+
+/// Stderr that never fails and never waits. Whoever reads it may be gone, too slow, or have stopped the terminal: what does not fit is
+/// lost then, and the next line that fits is preceded by how many were.
 struct LossyStderr;
+
+/// What was lost since the last line that was written.
+#[derive(Debug, PartialEq, Eq)]
+struct Lost {
+    lines: u64,
+    /// The last line has no end.
+    cut: bool,
+}
+
+static LOST: Mutex<Lost> = Mutex::new(Lost { lines: 0, cut: false });
 
 impl Write for LossyStderr {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let _ = io::stderr().lock().write_all(bytes);
+        let stderr = io::stderr();
+        let mut lost = LOST.lock().unwrap_or_else(PoisonError::into_inner);
+        write_lossy(bytes, &mut lost, &mut stderr.lock(), || is_writable(&stderr));
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Whether a write of [`MAX_WRITE_BYTES`] returns at once.
+fn is_writable(file: &impl AsFd) -> bool {
+    let mut polled = [PollFd::new(file, PollFlags::OUT)];
+    poll(&mut polled, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+        && polled[0].revents().contains(PollFlags::OUT)
+}
+
+fn write_lossy(line: &[u8], lost: &mut Lost, out: &mut impl Write, is_writable: impl Fn() -> bool) {
+    let mut prefix = String::new();
+    if lost.cut {
+        prefix.push('\n');
+    }
+    if lost.lines > 0 {
+        let _ = writeln!(prefix, "(lines lost because nobody read them: {})", lost.lines);
+    }
+    let pieces = [prefix.as_bytes(), line].into_iter().flat_map(|part| part.chunks(MAX_WRITE_BYTES));
+    let mut written = 0;
+    for piece in pieces {
+        if !is_writable() || out.write_all(piece).is_err() {
+            *lost = Lost { lines: lost.lines.saturating_add(1), cut: lost.cut || written > prefix.len() };
+            return;
+        }
+        written += piece.len();
+    }
+    *lost = Lost { lines: 0, cut: false };
 }
 
 #[cfg(test)]
@@ -63,5 +110,43 @@ mod tests {
         for text in [None, Some("latimer=loudly")] {
             assert_eq!(filter(text).to_string(), "info", "{text:?}");
         }
+    }
+
+    #[test]
+    fn what_nobody_reads_is_lost_and_counted() {
+        let mut lost = Lost { lines: 0, cut: false };
+        let mut out = Vec::new();
+        write_lossy(b"one\n", &mut lost, &mut out, || true);
+        write_lossy(b"two\n", &mut lost, &mut out, || false);
+        write_lossy(b"three\n", &mut lost, &mut out, || false);
+        assert_eq!(lost, Lost { lines: 2, cut: false });
+        write_lossy(b"four\n", &mut lost, &mut out, || true);
+        let text = String::from_utf8(out).expect("UTF-8");
+        assert_eq!(text, "one\n(lines lost because nobody read them: 2)\nfour\n");
+        assert_eq!(lost, Lost { lines: 0, cut: false });
+    }
+
+    #[test]
+    fn a_line_that_was_cut_is_ended_before_the_next_one() {
+        let mut lost = Lost { lines: 0, cut: false };
+        let mut out = Vec::new();
+        let room = std::cell::Cell::new(1);
+        write_lossy(&[b'x'; MAX_WRITE_BYTES + 1], &mut lost, &mut out, || room.replace(0) > 0);
+        assert_eq!((out.len(), &lost), (MAX_WRITE_BYTES, &Lost { lines: 1, cut: true }));
+        write_lossy(b"next\n", &mut lost, &mut out, || true);
+        assert!(out.ends_with(b"\n(lines lost because nobody read them: 1)\nnext\n"));
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_reads_is_not_waited_for() {
+        let (reader, mut writer) = io::pipe().expect("a pipe");
+        let mut lost = Lost { lines: 0, cut: false };
+        let handle = writer.try_clone().expect("another handle");
+        // More than any pipe holds: this returns only because nothing waits.
+        for _ in 0..4096 {
+            write_lossy(&[b'x'; 1024], &mut lost, &mut writer, || is_writable(&handle));
+        }
+        assert!(lost.lines > 0);
+        drop(reader);
     }
 }
