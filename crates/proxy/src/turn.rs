@@ -73,7 +73,7 @@ pub struct TurnContext {
     pub caches: Arc<Mutex<CacheMonitor>>,
     /// How much of the turn is written down.
     pub recording: Recording,
-    /// The name of the request in the log, such as `req_1f_2`.
+    /// The name of the request in the log, such as `req_5f2c90d1a7b3e846`.
     pub request: String,
 }
 

@@ -2,7 +2,7 @@
 //! reach it, and so can every other user of the machine.
 
 use hyper::HeaderMap;
-use hyper::header::{AUTHORIZATION, HOST, HeaderName, ORIGIN};
+use hyper::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue, ORIGIN, TRANSFER_ENCODING};
 use latimer_protocol::secret::Secret;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -37,22 +37,63 @@ pub(super) fn has_token(headers: &HeaderMap, token: &TokenHash) -> bool {
     [bearer, key("x-api-key"), key("x-goog-api-key")].into_iter().flatten().any(|guess| token.matches(guess))
 }
 
-/// Refuses what a web page can send. `hosts` are the names that latimer answers for, beside those of loopback.
+/// The most bytes of all header lines together.
+const MAX_HEADER_BYTES: usize = 64 << 10;
+
+/// Refuses what two readers of a request could understand differently, and header lines without measure: of those the server only
+/// bounds what it reads at once.
 ///
 /// # Errors
 ///
-/// A foreign `Host` (a rebound name), any `Origin` (a web page), or a cross-site request.
-pub(super) fn check_origin(headers: &HeaderMap, hosts: &[String]) -> Result<(), Refusal> {
-    let host = headers.get(HOST).map(|value| value.to_str().unwrap_or("")).unwrap_or_default();
-    if !host_is_allowed(host, hosts) {
-        return Err(Refusal::new(403, "permission_error", "forbidden_host").message(
-            "the Host header names a host that latimer does not answer for; use 127.0.0.1 or localhost, or list the name under server.hosts",
+/// A second `Host`, a `Transfer-Encoding` other than `chunked`, or more than 64 KB of header lines.
+pub(super) fn check_framing(headers: &HeaderMap) -> Result<(), Refusal> {
+    let length: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if length > MAX_HEADER_BYTES {
+        return Err(Refusal::invalid(431, "headers_too_large")
+            .message(format!("the header lines have {length} bytes, and {MAX_HEADER_BYTES} are taken")));
+    }
+    let codings = headers.get_all(TRANSFER_ENCODING);
+    if codings.iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+        return Err(Refusal::invalid(400, "invalid_transfer_encoding").message(
+            "Transfer-Encoding may only be `chunked`; send compressed bodies with Content-Encoding",
         ));
     }
+    if headers.get_all(HOST).iter().count() > 1 {
+        return Err(
+            Refusal::invalid(400, "invalid_host").message("the request has two Host headers; send one")
+        );
+    }
+    Ok(())
+}
+
+/// Refuses what a web page can send. `hosts` are the names that latimer answers for, beside those of loopback; `port` is the one
+/// that the client connected to.
+///
+/// # Errors
+///
+/// A foreign `Host` (a rebound name), the port of something else in it, any `Origin` (a web page), or a cross-site request.
+pub(super) fn check_origin(headers: &HeaderMap, hosts: &[String], port: u16) -> Result<(), Refusal> {
+    let host = headers.get(HOST).map(|value| value.to_str().unwrap_or("")).unwrap_or_default();
+    match Host::read(host, hosts, port) {
+        Host::Known => {}
+        Host::OtherPort => {
+            return Err(Refusal::invalid(400, "invalid_host").message(format!(
+                "the Host header names another port than the one that was connected to ({port}); where a port is forwarded, list name and port under server.hosts"
+            )));
+        }
+        Host::Foreign => {
+            return Err(Refusal::new(403, "permission_error", "forbidden_host").message(
+                "the Host header names a host that latimer does not answer for; use 127.0.0.1 or localhost, or list the name under server.hosts",
+            ));
+        }
+    }
     const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-    let cross_site =
-        headers.get(SEC_FETCH_SITE).is_some_and(|site| site == "cross-site" || site == "same-site");
-    if headers.contains_key(ORIGIN) || cross_site {
+    let is_foreign = |site: &HeaderValue| {
+        [b"cross-site".as_slice(), b"same-site"]
+            .iter()
+            .any(|known| site.as_bytes().eq_ignore_ascii_case(known))
+    };
+    if headers.contains_key(ORIGIN) || headers.get_all(SEC_FETCH_SITE).iter().any(is_foreign) {
         return Err(Refusal::new(403, "permission_error", "forbidden_origin").message(
             "requests from web pages are not answered; call latimer from a program on this machine",
         ));
@@ -60,20 +101,38 @@ pub(super) fn check_origin(headers: &HeaderMap, hosts: &[String]) -> Result<(), 
     Ok(())
 }
 
-fn host_is_allowed(host: &str, hosts: &[String]) -> bool {
-    const LOOPBACK: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    };
-    LOOPBACK.iter().any(|known| known.eq_ignore_ascii_case(name))
-        || hosts.iter().any(|known| known.eq_ignore_ascii_case(name) || known.eq_ignore_ascii_case(host))
+/// What a `Host` header names.
+#[derive(Debug, PartialEq, Eq)]
+enum Host {
+    Known,
+    /// This machine, but not the port that was connected to.
+    OtherPort,
+    Foreign,
+}
+
+impl Host {
+    fn read(host: &str, hosts: &[String], port: u16) -> Self {
+        const LOOPBACK: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
+        let (name, named_port) = match host.rsplit_once(':') {
+            Some((name, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => {
+                (name, Some(port))
+            }
+            _ => (host, None),
+        };
+        if hosts.iter().any(|known| known.eq_ignore_ascii_case(name) || known.eq_ignore_ascii_case(host)) {
+            return Self::Known;
+        }
+        if !LOOPBACK.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            return Self::Foreign;
+        }
+        // A client that names no port means the usual one, or does not care: nothing follows from it.
+        if named_port.is_none_or(|named| named.parse() == Ok(port)) { Self::Known } else { Self::OtherPort }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hyper::header::HeaderValue;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs
@@ -103,30 +162,46 @@ mod tests {
 
     #[test]
     fn hosts_and_origins() {
-        let names = ["proxy.example".to_owned()];
+        let names = ["proxy.example".to_owned(), "localhost:8080".to_owned()];
         let cases = [
-            ("127.0.0.1:4180", true),
-            ("localhost", true),
-            ("LOCALHOST:80", true),
-            ("[::1]:4180", true),
-            ("proxy.example:443", true),
-            ("evil.example", false),
-            ("127.0.0.1.evil.example", false),
-            ("127.0.0.1:", false),
-            ("", false),
+            ("127.0.0.1:4180", Host::Known),
+            ("localhost", Host::Known),
+            ("LOCALHOST:80", Host::OtherPort),
+            ("[::1]:4180", Host::Known),
+            ("127.0.0.1:99999", Host::OtherPort),
+            ("proxy.example:443", Host::Known),
+            ("localhost:8080", Host::Known),
+            ("evil.example", Host::Foreign),
+            ("127.0.0.1.evil.example", Host::Foreign),
+            ("127.0.0.1:", Host::Foreign),
+            ("", Host::Foreign),
         ];
         for (host, want) in cases {
-            assert_eq!(host_is_allowed(host, &names), want, "{host}");
+            assert_eq!(Host::read(host, &names, 4180), want, "{host}");
         }
         let refused = |pairs: &[(&'static str, &'static str)]| {
-            check_origin(&headers(pairs), &names).err().map(|r| r.code)
+            check_origin(&headers(pairs), &names, 4180).err().map(|r| r.code)
         };
         assert_eq!(refused(&[("host", "localhost"), ("origin", "null")]), Some("forbidden_origin"));
         assert_eq!(
             refused(&[("host", "localhost"), ("sec-fetch-site", "cross-site")]),
             Some("forbidden_origin")
         );
+        assert_eq!(
+            refused(&[("host", "localhost"), ("sec-fetch-site", "none"), ("sec-fetch-site", "Cross-Site")]),
+            Some("forbidden_origin")
+        );
         assert_eq!(refused(&[("host", "attacker.test")]), Some("forbidden_host"));
+        assert_eq!(refused(&[("host", "localhost:1")]), Some("invalid_host"));
         assert_eq!(refused(&[("host", "localhost")]), None);
+    }
+
+    #[test]
+    fn a_request_that_could_be_read_in_two_ways_is_refused() {
+        let refused =
+            |pairs: &[(&'static str, &'static str)]| check_framing(&headers(pairs)).err().map(|r| r.code);
+        assert_eq!(refused(&[("host", "localhost"), ("host", "evil.example")]), Some("invalid_host"));
+        assert_eq!(refused(&[("transfer-encoding", "gzip, chunked")]), Some("invalid_transfer_encoding"));
+        assert_eq!(refused(&[("host", "localhost"), ("transfer-encoding", "Chunked")]), None);
     }
 }

@@ -10,6 +10,7 @@ use hyper::header::{ALLOW, CONNECTION, HeaderValue, UPGRADE};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Request, Response};
 
+use super::admission::Admitted;
 use super::proxy::Proxy;
 use super::router::{self, Action, Admin, Count, RouteMatch, Stored, Turn};
 use super::websocket::{self, UpgradeSlot};
@@ -21,17 +22,25 @@ use crate::inbound::gemini::target::{Method, Target};
 use crate::lifecycle::phase::Phase;
 use crate::{probe, turn};
 
+/// What the requests of one connection share.
+pub(super) struct ConnectionContext {
+    /// The port that the client connected to.
+    pub(super) port: u16,
+    pub(super) admitted: Admitted,
+    pub(super) upgrade: UpgradeSlot,
+}
+
 /// Answers one request, whatever becomes of it: a refusal and a panic are responses too.
 pub(super) async fn answer(
     proxy: &Proxy,
     request: Request<Incoming>,
-    upgrade: &UpgradeSlot,
+    connection: &ConnectionContext,
 ) -> Response<Reply> {
     let id = proxy.request_name();
     let uri = request.uri().clone();
     let found = router::find(uri.path());
     let protocol = found.protocol(request.headers());
-    let result = AssertUnwindSafe(dispatch(proxy, found, request, &id, upgrade)).catch_unwind().await;
+    let result = AssertUnwindSafe(dispatch(proxy, found, request, &id, connection)).catch_unwind().await;
     let mut response = match result {
         Ok(Ok(response)) => response,
         Ok(Err(refusal)) => {
@@ -84,7 +93,7 @@ async fn dispatch(
     found: RouteMatch<'_>,
     request: Request<Incoming>,
     id: &str,
-    upgrade: &UpgradeSlot,
+    connection: &ConnectionContext,
 ) -> Result<Response<Reply>, Refusal> {
     let (head, body) = request.into_parts();
     let config = proxy.live.current();
@@ -92,15 +101,19 @@ async fn dispatch(
         return Err(Refusal::invalid(400, "invalid_target")
             .message("latimer is not a forward proxy; send a path, not a whole URL"));
     }
-    access::check_origin(&head.headers, &config.server.hosts)?;
+    access::check_framing(&head.headers)?;
+    access::check_origin(&head.headers, &config.server.hosts, connection.port)?;
     let authorized = proxy.token.as_ref().is_none_or(|token| access::has_token(&head.headers, token));
     let takes_websocket = found.takes_websocket();
     let action = found.action(&head.method);
     if !authorized && action.as_ref().map_or(true, Action::needs_token) {
         return Err(unauthorized());
     }
+    if authorized {
+        connection.admitted.prove();
+    }
     if takes_websocket && wants_upgrade(&head.headers) {
-        return open_websocket(proxy, head, &config, upgrade);
+        return open_websocket(proxy, head, &config, &connection.upgrade);
     }
     let received = Received { head, body, config, id };
     match action? {

@@ -14,6 +14,7 @@
 mod access;
 mod accounts;
 mod admin;
+mod admission;
 mod connections;
 mod dispatch;
 mod documents;
@@ -24,6 +25,7 @@ mod overrides;
 mod process_stats;
 mod proxy;
 mod request_body;
+mod request_names;
 mod router;
 mod serve;
 mod stored_responses;

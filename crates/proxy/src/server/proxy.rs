@@ -1,7 +1,6 @@
 //! The proxy: everything that outlives a connection.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -12,6 +11,7 @@ use tokio::sync::watch;
 use super::access::TokenHash;
 use super::endpoints::CurrentEndpoints;
 use super::lag::LagMeter;
+use super::request_names::RequestNames;
 use crate::accounts::Places;
 use crate::clock;
 use crate::config::watch::Live;
@@ -40,8 +40,7 @@ pub struct Proxy {
     pub(super) token: Option<TokenHash>,
     pub(super) seal: SealKey,
     pub(super) turns: Arc<OpenTurns>,
-    /// Requests since the start, for their names.
-    requests: AtomicU64,
+    names: RequestNames,
     phase: watch::Sender<Phase>,
     pub(super) started: Instant,
 }
@@ -90,7 +89,7 @@ impl Proxy {
             token: token.map(TokenHash::new),
             seal,
             turns: Arc::new(OpenTurns::new()),
-            requests: AtomicU64::new(0),
+            names: RequestNames::new(),
             phase: watch::Sender::new(Phase::Serving),
             started: clock::now(),
         })
@@ -126,10 +125,9 @@ impl Proxy {
         self.endpoints().places.as_ref().map(|places| places.state_dir.clone())
     }
 
-    /// A name for a request, unique on this machine, such as `req_1f_2`.
+    /// A name for a request, such as `req_5f2c90d1a7b3e846`.
     pub(super) fn request_name(&self) -> String {
-        let number = self.requests.fetch_add(1, Ordering::Relaxed);
-        format!("req_{:x}_{number:x}", std::process::id())
+        self.names.next()
     }
 
     /// Counts a turn as open and gives it what it needs.

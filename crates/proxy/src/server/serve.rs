@@ -9,17 +9,24 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+use tokio_io_timeout::TimeoutStream;
 
+use super::admission::{Admission, Admitted};
 use super::connections::ConnectionTracker;
-use super::dispatch;
+use super::dispatch::{self, ConnectionContext};
 use super::proxy::Proxy;
 use super::websocket::UpgradeSlot;
 use crate::clock;
 use crate::lifecycle::phase::{Phase, StopRequest, until_draining};
 
 /// How long a client may take for its request head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// The most bytes of a request head, and of what is read of a body at once. Lines are limited to 100 by hyper.
+const MAX_HEAD_BYTES: usize = 64 << 10;
+/// How long a client may read nothing of an answer that waits for it. Longer than a laptop's lid is closed by mistake; a client that is
+/// gone for good holds a connection to the provider, and a place in its limit.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// After a second request to stop, and for writing the last events after the grace period.
 const FORCE_STOP_TIMEOUT: Duration = Duration::from_secs(2);
 /// Connections at once; one more is told to come back.
@@ -74,6 +81,7 @@ async fn accept_until_stopped(
     stop: &mut mpsc::Receiver<StopRequest>,
 ) -> Option<StopRequest> {
     let mut save = tokio::time::interval(SAVE_INTERVAL);
+    let admission = Admission::default();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -85,7 +93,10 @@ async fn accept_until_stopped(
         };
         match accepted {
             Ok((stream, _)) if connections.count() >= MAX_CONNECTIONS => reject_busy(&stream),
-            Ok((stream, _)) => connections.spawn(connection(Arc::clone(proxy), stream)),
+            Ok((stream, peer)) => {
+                let (admitted, displaced) = admission.admit(peer.ip());
+                connections.spawn(connection(Arc::clone(proxy), stream, admitted, displaced));
+            }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 tracing::warn!(event = "accept.paused", error = %error);
@@ -95,19 +106,28 @@ async fn accept_until_stopped(
     }
 }
 
-/// One connection to its end, whatever becomes of it.
-async fn connection(proxy: Arc<Proxy>, stream: TcpStream) {
+/// One connection to its end, whatever becomes of it. `displaced` is told when another one takes its place.
+async fn connection(
+    proxy: Arc<Proxy>,
+    stream: TcpStream,
+    admitted: Admitted,
+    displaced: oneshot::Receiver<()>,
+) {
     let _ = stream.set_nodelay(true);
-    let upgrade = UpgradeSlot::default();
+    let port = stream.local_addr().map_or(0, |address| address.port());
+    let context = Arc::new(ConnectionContext { port, admitted, upgrade: UpgradeSlot::default() });
     let service = hyper::service::service_fn(|request| {
-        let (proxy, upgrade) = (Arc::clone(&proxy), upgrade.clone());
-        async move { Ok::<_, Infallible>(dispatch::answer(&proxy, request, &upgrade).await) }
+        let (proxy, context) = (Arc::clone(&proxy), Arc::clone(&context));
+        async move { Ok::<_, Infallible>(dispatch::answer(&proxy, request, &context).await) }
     });
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITE_TIMEOUT));
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD_BYTES)
         .half_close(false)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Box::pin(stream)), service)
         .with_upgrades();
     tokio::pin!(connection);
     let served = tokio::select! {
@@ -117,12 +137,16 @@ async fn connection(proxy: Arc<Proxy>, stream: TcpStream) {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
+        Ok(()) = displaced => {
+            tracing::debug!(event = "connection.displaced");
+            return;
+        }
     };
     // A client that leaves or speaks garbage is no event of ours.
     if let Err(error) = served {
         tracing::debug!(event = "connection.broken", error = %error);
     }
-    if let Some(upgrade) = upgrade.take()
+    if let Some(upgrade) = context.upgrade.take()
         && AssertUnwindSafe(upgrade.serve(Arc::clone(&proxy))).catch_unwind().await.is_err()
     {
         tracing::error!(event = "websocket.panicked");
