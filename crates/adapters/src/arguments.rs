@@ -2,12 +2,20 @@
 
 use std::borrow::Cow;
 
+use latimer_protocol::surrogates;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 /// The text of a JSON object for the text that a model wrote: nothing becomes `{}`, other JSON is wrapped as `{"value": …}`, and
-/// what is no JSON as `{"invalid_arguments": "…"}`.
+/// what is no JSON as `{"invalid_arguments": "…"}`. A lone half of a UTF-16 pair becomes U+FFFD.
 pub(crate) fn object_text(text: &str) -> Cow<'_, str> {
+    match surrogates::mend_text(text) {
+        Cow::Borrowed(text) => as_object(text),
+        Cow::Owned(text) => Cow::Owned(as_object(&text).into_owned()),
+    }
+}
+
+fn as_object(text: &str) -> Cow<'_, str> {
     let trimmed = text.trim();
     if trimmed.is_empty() {
         return Cow::Borrowed("{}");
@@ -49,7 +57,7 @@ mod tests {
             ("[1]", "{\"value\":[1]}"),
             ("{\"a\":", "{\"invalid_arguments\":\"{\\\"a\\\":\"}"),
             (r#"{"a":"\ud83d\ude00"}"#, r#"{"a":"\ud83d\ude00"}"#),
-            (r#"{"a":"\ud83d"}"#, r#"{"invalid_arguments":"{\"a\":\"\\ud83d\"}"}"#),
+            (r#"{"a":"\ud83d"}"#, r#"{"a":"\ufffd"}"#),
         ] {
             assert_eq!(object_text(text), want);
             assert_eq!(object(text).get(), want);

@@ -12,9 +12,11 @@ use bytes::{Buf, Bytes};
 use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_protocol::jsonl::LineDecoder;
 use latimer_protocol::sse::SseDecoder;
+use latimer_protocol::surrogates::{self, StreamHalves};
 use latimer_protocol::turn::{EventSink, FinishReason, TurnEvent};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::call_halves::CallHalves;
 use crate::clock;
 use crate::reader::{BodyEnd, Reader};
 use crate::transport::Body;
@@ -80,6 +82,9 @@ pub struct TurnStream {
     /// Both are `None` once the answer is over.
     parts: Option<(Body, Box<dyn Reader>)>,
     shape: BodyShape,
+    /// Mends what cannot be parsed before it is.
+    halves: StreamHalves,
+    call_halves: CallHalves,
     limits: Limits,
     /// Read from the body, but beyond the budget of the last poll.
     rest: Bytes,
@@ -117,6 +122,8 @@ impl TurnStream {
         Self {
             parts,
             shape,
+            halves: StreamHalves::default(),
+            call_halves: CallHalves::default(),
             limits,
             rest: Bytes::new(),
             total: 0,
@@ -151,7 +158,8 @@ impl TurnStream {
     /// Hands out the events that are ready. `Ready(true)` means the answer is over and `Finished` was handed out;
     /// `Ready(false)` means there were events and there may be more.
     pub fn poll_events(&mut self, cx: &mut Context<'_>, sink: &mut dyn EventSink) -> Poll<bool> {
-        let mut watch = ObservingSink { sink, events: false, semantic: false, outcome: None };
+        let call_halves = std::mem::take(&mut self.call_halves);
+        let mut watch = ObservingSink { sink, call_halves, events: false, semantic: false, outcome: None };
         let outcome = loop {
             match self.poll_reopening(cx) {
                 Poll::Ready(Ok(())) => {}
@@ -167,12 +175,12 @@ impl TurnStream {
             let now = clock::now();
             self.last_activity = Some((now, now));
         }
-        match outcome {
-            Poll::Ready(end) => {
-                self.end(cx, end, &mut watch);
-                Poll::Ready(true)
-            }
-            Poll::Pending if watch.events => Poll::Ready(false),
+        let is_over = outcome.map(|end| self.end(cx, end, &mut watch));
+        let had_events = watch.events;
+        self.call_halves = watch.call_halves;
+        match is_over {
+            Poll::Ready(()) => Poll::Ready(true),
+            Poll::Pending if had_events => Poll::Ready(false),
             Poll::Pending => Poll::Pending,
         }
     }
@@ -269,10 +277,12 @@ impl TurnStream {
             BodyShape::Frames(frames) => {
                 let mut done = false;
                 let pushed = frames.push(piece, &mut |frame| {
-                    if !done {
-                        reader.push(frame.data, sink);
-                        done = reader.done();
-                    }
+                    self.halves.push(frame.data, &mut |data| {
+                        if !done {
+                            reader.push(data, sink);
+                            done = reader.done();
+                        }
+                    });
                 });
                 if done {
                     return Some(BodyEnd::Clean);
@@ -281,9 +291,11 @@ impl TurnStream {
             }
             BodyShape::Lines(lines) => {
                 let pushed = lines.push(piece, &mut |line| {
-                    if !reader.done() {
-                        reader.push(line, sink);
-                    }
+                    self.halves.push(line, &mut |line| {
+                        if !reader.done() {
+                            reader.push(line, sink);
+                        }
+                    });
                 });
                 if reader.done() {
                     return Some(BodyEnd::Clean);
@@ -302,22 +314,23 @@ impl TurnStream {
     }
 
     fn end_of_body(&mut self, sink: &mut ObservingSink<'_>) -> BodyEnd {
-        if let Some((_, reader)) = &mut self.parts {
-            match &mut self.shape {
-                BodyShape::Frames(frames) => frames.finish(&mut |frame| {
-                    if !reader.done() {
-                        reader.push(frame.data, sink);
-                    }
-                }),
-                BodyShape::Whole(text) => reader.push(&std::mem::take(text), sink),
-                BodyShape::Lines(lines) => lines.finish(&mut |line| {
-                    if !reader.done() {
-                        reader.push(line, sink);
-                    }
-                }),
-                BodyShape::Unknown => {}
+        let Some((_, reader)) = &mut self.parts else { return BodyEnd::Clean };
+        let mut push = |data: &[u8]| {
+            if !reader.done() {
+                reader.push(data, sink);
             }
+        };
+        let halves = &mut self.halves;
+        match &mut self.shape {
+            BodyShape::Frames(frames) => frames.finish(&mut |frame| halves.push(frame.data, &mut push)),
+            BodyShape::Whole(text) => {
+                let text = std::mem::take(text);
+                push(surrogates::mend(&text).as_deref().unwrap_or(&text));
+            }
+            BodyShape::Lines(lines) => lines.finish(&mut |line| halves.push(line, &mut push)),
+            BodyShape::Unknown => {}
         }
+        halves.finish(&mut push);
         BodyEnd::Clean
     }
 
@@ -380,6 +393,7 @@ impl std::fmt::Debug for TurnStream {
 /// Passes events on and notes what kind they were. Invariant: nothing passes after `Finished`.
 struct ObservingSink<'a> {
     sink: &'a mut dyn EventSink,
+    call_halves: CallHalves,
     events: bool,
     semantic: bool,
     /// How the answer ended, once `Finished` has passed.
@@ -404,7 +418,7 @@ impl EventSink for ObservingSink<'_> {
             TurnEvent::Finished(_) => Some(Outcome::Succeeded),
             _ => None,
         };
-        self.sink.event(event);
+        self.call_halves.pass(event, self.sink);
     }
 }
 

@@ -9,6 +9,7 @@ use hyper::header::{
 };
 use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_protocol::secret::Secret;
+use latimer_protocol::surrogates;
 
 use crate::clock;
 use crate::credential::Credential;
@@ -278,6 +279,7 @@ impl ErrorResponse {
         let header =
             response.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let body = read_error_body(response.body, MAX_ERROR_BODY, ERROR_BODY_TIMEOUT).await;
+        let body = surrogates::mend(&body).unwrap_or(body);
         let retry_after = errors::retry_after(header.as_deref(), &body, clock::unix_now());
         Self { status, body, retry_after }
     }

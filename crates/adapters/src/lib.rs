@@ -14,6 +14,7 @@ pub mod adapter;
 mod arguments;
 pub mod auth;
 pub mod by_model;
+mod call_halves;
 pub mod chat;
 mod clock;
 pub mod codebuff;

@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONNECTION, HeaderValue, UPGRADE};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Request, Response};
+use latimer_protocol::surrogates;
 
 use super::admission::Admitted;
 use super::proxy::Proxy;
@@ -75,10 +76,11 @@ struct Received<'r> {
 }
 
 impl Received<'_> {
-    /// The whole body, within the limit of the configuration.
+    /// The whole body, within the limit of the configuration. What no parser would take is mended here, for every protocol.
     async fn body(self) -> Result<(Parts, bytes::Bytes), Refusal> {
         let limit = self.config.server.body_limit;
         let body = request_body::read(&self.head.headers, self.body, limit).await?;
+        let body = surrogates::mend(&body).map_or(body, bytes::Bytes::from);
         Ok((self.head, body))
     }
 

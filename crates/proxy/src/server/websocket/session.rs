@@ -13,6 +13,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
+use latimer_protocol::surrogates;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::time::{Instant, Interval, MissedTickBehavior, Sleep};
 use tokio_tungstenite::WebSocketStream;
@@ -226,7 +227,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, T: StartTurn> Session<S, T> {
 
     /// Puts a request behind those that wait.
     fn enqueue(&mut self, text: &Utf8Bytes) -> Option<SessionEnd> {
-        let request = match message::read(text) {
+        let request = match message::read(&surrogates::mend_text(text)) {
             Ok(message::ClientMessage::Create(create)) => QueuedRequest::Create(create),
             Ok(message::ClientMessage::Processed) => return None,
             Err(error) => QueuedRequest::Invalid(bad_request(&error)),
