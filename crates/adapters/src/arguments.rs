@@ -37,7 +37,7 @@ pub(crate) fn object(text: &str) -> Cow<'_, RawValue> {
 }
 
 /// Whether a text is JSON that every parser takes. Half of a surrogate pair is well-formed, and refused by most.
-pub(crate) fn is_valid_json(text: &str) -> bool {
+fn is_valid_json(text: &str) -> bool {
     if memchr::memmem::find(text.as_bytes(), b"\\u").is_some() {
         serde_json::from_str::<Value>(text).is_ok()
     } else {

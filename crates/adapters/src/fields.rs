@@ -39,9 +39,32 @@ impl<'de> Deserialize<'de> for Fields<'de> {
     }
 }
 
+/// Whether a `tool_choice` says nothing: some clients send an empty object, or an empty word (`K23` of the field reports).
+pub fn is_no_choice(value: &RawValue) -> bool {
+    match value.get() {
+        "null" | "\"\"" | "{}" => true,
+        text => text.strip_prefix('{').is_some_and(|rest| rest.trim_start() == "}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_empty_choice_is_none() {
+        for (json, want) in [
+            ("{}", true),
+            ("{ }", true),
+            ("\"\"", true),
+            ("null", true),
+            ("\"auto\"", false),
+            ("{\"a\":1}", false),
+        ] {
+            let value: &RawValue = serde_json::from_str(json).expect("JSON");
+            assert_eq!(is_no_choice(value), want, "{json}");
+        }
+    }
 
     #[test]
     fn of_a_name_that_stands_twice_the_last_counts() {

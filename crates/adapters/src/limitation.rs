@@ -54,6 +54,8 @@ pub enum Limitation {
     NoNamespaces,
     /// A client's own request is not taken as it is (Messages): it is translated.
     NoOwnRequests,
+    /// Of the items of a history only the plain ones are taken (Responses).
+    PlainItems,
 }
 
 /// What a request makes use of.
@@ -110,7 +112,7 @@ impl Limitations {
 }
 
 /// Code and meaning of each limitation.
-const LIMITATIONS: [(Limitation, &str, &str); 22] = [
+const LIMITATIONS: [(Limitation, &str, &str); 23] = [
     (Limitation::TextContent, "text_content", "message content is sent as one string"),
     (Limitation::NoImages, "no_images", "images are replaced by a note"),
     (Limitation::NoTools, "no_tools", "tools are left out"),
@@ -137,6 +139,7 @@ const LIMITATIONS: [(Limitation, &str, &str); 22] = [
     (Limitation::NoHostedTools, "no_hosted_tools", "the provider's own tools are left out"),
     (Limitation::NoNamespaces, "no_namespaces", "namespaces of tools are flattened"),
     (Limitation::NoOwnRequests, "no_own_requests", "the client's requests are translated and not passed on"),
+    (Limitation::PlainItems, "plain_items", "items of foreign types are put into words"),
 ];
 
 impl Limitation {

@@ -6,21 +6,22 @@
 
 use std::collections::{HashMap, HashSet};
 
-use latimer_protocol::turn::{Call, CallOutput, Content, Item, Note};
+use latimer_protocol::turn::{Call, CallOutput, Content, Item, Note, Role};
 
 /// What a call without an output is answered with.
 pub const NO_OUTPUT: &str = "no output was recorded";
 
-/// The most of an orphaned output that is shown to the model.
-const MAX_ORPHAN_LEN: usize = 4000;
-
-/// The words that an output without its call becomes.
+/// The words that an output without its call becomes, whole.
 pub fn orphan_text(output: &CallOutput) -> String {
     let texts = output.content.iter().filter_map(|part| match part {
         Content::Text(text) | Content::Refusal(text) => Some(text.as_str()),
         Content::Image(_) | Content::File { .. } => None,
     });
-    let text: String = texts.collect::<Vec<_>>().join("\n").chars().take(MAX_ORPHAN_LEN).collect();
+    orphan_words(&texts.collect::<Vec<_>>().join("\n"))
+}
+
+/// The same for the output's text.
+pub(crate) fn orphan_words(text: &str) -> String {
     format!("Output of an earlier tool call that is no longer part of this conversation:\n{text}")
 }
 
@@ -37,87 +38,148 @@ pub enum PairedItem<'a> {
     Orphan(&'a CallOutput),
 }
 
-/// Whether every call has its one output, right behind it.
+/// What matters of an entry of a conversation for its order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Entry<'a> {
+    /// A call, with its id.
+    Call(&'a str),
+    /// A call without a name: nobody can have answered it, and every provider refuses it.
+    NamelessCall,
+    /// An output, with the id of its call.
+    Output(&'a str),
+    /// Thoughts.
+    Thoughts,
+    /// Anything else.
+    Other,
+}
+
+impl<'a> Entry<'a> {
+    /// A call of this name.
+    pub(crate) fn call(id: &'a str, name: &str) -> Self {
+        if name.trim().is_empty() { Self::NamelessCall } else { Self::Call(id) }
+    }
+
+    fn of(item: &'a Item) -> Self {
+        match item {
+            Item::Call(call) => Self::call(call.id.as_str(), &call.name),
+            Item::Output(output) => Self::Output(output.id.as_str()),
+            Item::Reasoning(_) => Self::Thoughts,
+            Item::Message(_) => Self::Other,
+        }
+    }
+}
+
+/// One step of a well-paired conversation, by the places of its entries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// What is no call and no output.
+    Entry(usize),
+    /// A call, and its id.
+    Call(usize, String),
+    /// The output of the call at the first place, under the call's id; `None` when none was recorded.
+    Output(usize, Option<usize>, String),
+    /// An output of a call that is not in the history.
+    Orphan(usize),
+}
+
+/// Whether every call has a name and its one output, right behind it.
 pub fn is_paired(items: &[Item]) -> bool {
     let mut notes = Vec::new();
     pair(items, &mut notes);
     notes.is_empty()
 }
 
-/// Brings calls and outputs into order. A repeated id is renamed on both sides, the last output of a call wins.
+/// Whether the person says nothing in a conversation: templates of some models want a message of theirs.
+pub(crate) fn lacks_user(items: &[Item]) -> bool {
+    !items.iter().any(|item| matches!(item, Item::Message(message) if message.role == Role::User && !message.content.is_empty()))
+}
+
+/// Brings calls and outputs into order. A repeated id is renamed on both sides, the last output of a call wins, and a call without a
+/// name goes away: what its tool said stays, as an output without a call.
 pub fn pair<'a>(items: &'a [Item], notes: &mut Vec<Note>) -> Vec<PairedItem<'a>> {
-    let mut outputs = collect(items);
+    let entries: Vec<Entry<'a>> = items.iter().map(Entry::of).collect();
+    let output = |place: usize| match items.get(place) {
+        Some(Item::Output(output)) => Some(output),
+        _ => None,
+    };
+    let step = |step| match step {
+        Step::Entry(place) => items.get(place).map(PairedItem::Item),
+        Step::Call(place, id) => match items.get(place) {
+            Some(Item::Call(call)) => Some(PairedItem::Call(call, id)),
+            _ => None,
+        },
+        Step::Output(_, place, id) => Some(PairedItem::Output(place.and_then(output), id)),
+        Step::Orphan(place) => output(place).map(PairedItem::Orphan),
+    };
+    arrange(&entries, notes).into_iter().filter_map(step).collect()
+}
+
+/// The same for a conversation in any form.
+pub(crate) fn arrange(entries: &[Entry<'_>], notes: &mut Vec<Note>) -> Vec<Step> {
+    let mut outputs = collect(entries);
     let mut seen: HashMap<&str, usize> = HashMap::new();
-    let known: HashSet<&str> = items
+    let known: HashSet<&str> = entries
         .iter()
-        .filter_map(|item| if let Item::Call(call) = item { Some(call.id.as_str()) } else { None })
+        .filter_map(|entry| if let Entry::Call(id) = entry { Some(*id) } else { None })
         .collect();
-    let mut steps = Vec::with_capacity(items.len());
-    let mut open: Vec<(String, Option<&CallOutput>)> = Vec::new();
+    let mut run = Run { steps: Vec::with_capacity(entries.len()), ..Run::default() };
     let mut open_ids: HashSet<&str> = HashSet::new();
-    let mut waiting: Vec<&Item> = Vec::new();
-    for (place, item) in items.iter().enumerate() {
-        match item {
-            Item::Call(call) => {
+    for (place, entry) in entries.iter().enumerate() {
+        match *entry {
+            Entry::Call(call) => {
                 // A call behind an output or a message begins a new run.
-                if !waiting.is_empty() {
-                    close(&mut open, &mut waiting, &mut steps, notes);
+                if !run.waiting.is_empty() {
+                    run.close(notes);
                     open_ids.clear();
                 }
-                let count = seen.entry(call.id.as_str()).or_default();
+                let count = seen.entry(call).or_default();
                 *count += 1;
                 let id = if *count == 1 {
-                    call.id.to_string()
+                    call.to_owned()
                 } else {
                     notes.push(Note::request("a call id that stood there twice was renamed"));
-                    format!("{}_{count}", call.id)
+                    format!("{call}_{count}")
                 };
-                let output = outputs.get_mut(call.id.as_str()).and_then(Vec::pop);
-                steps.push(PairedItem::Call(call, id.clone()));
-                open.push((id, output));
-                open_ids.insert(call.id.as_str());
+                let output = outputs.get_mut(call).and_then(Vec::pop);
+                run.steps.push(Step::Call(place, id.clone()));
+                run.open.push((place, output, id));
+                open_ids.insert(call);
             }
-            Item::Output(output) if known.contains(output.id.as_str()) => {
-                if open_ids.contains(output.id.as_str()) {
-                    // The run is answered: what comes behind belongs to the next one.
-                    open_ids.remove(output.id.as_str());
-                    if open_ids.is_empty() {
-                        close(&mut open, &mut waiting, &mut steps, notes);
-                    }
+            Entry::NamelessCall => notes.push(Note::request("a call without a name was left out")),
+            Entry::Output(id) if known.contains(id) => {
+                // The run is answered: what comes behind belongs to the next one.
+                if open_ids.remove(id) && open_ids.is_empty() {
+                    run.close(notes);
                 }
             }
-            Item::Output(output) => {
+            Entry::Output(_) => {
                 notes.push(Note::request("a tool output without its call was sent as a user message"));
-                if open.is_empty() { steps.push(PairedItem::Orphan(output)) } else { waiting.push(item) }
+                run.follow(Step::Orphan(place));
             }
             // Thoughts between the calls of one answer stay where they are.
-            Item::Reasoning(_)
-                if waiting.is_empty()
-                    && open_ids.len() == open.len()
-                    && matches!(items.get(place + 1), Some(Item::Call(_))) =>
+            Entry::Thoughts
+                if run.waiting.is_empty()
+                    && open_ids.len() == run.open.len()
+                    && matches!(entries.get(place + 1), Some(Entry::Call(_))) =>
             {
-                steps.push(PairedItem::Item(item));
+                run.steps.push(Step::Entry(place));
             }
-            Item::Message(_) | Item::Reasoning(_) if !open.is_empty() => waiting.push(item),
-            Item::Message(_) | Item::Reasoning(_) => steps.push(PairedItem::Item(item)),
+            Entry::Thoughts | Entry::Other => run.follow(Step::Entry(place)),
         }
     }
-    close(&mut open, &mut waiting, &mut steps, notes);
-    steps
+    run.close(notes);
+    run.steps
 }
 
 /// The outputs of each id, in order.
-fn collect(items: &[Item]) -> HashMap<&str, Vec<&CallOutput>> {
-    let mut outputs: HashMap<&str, Vec<&CallOutput>> = HashMap::new();
-    for item in items {
-        if let Item::Output(output) = item {
-            outputs.entry(output.id.as_str()).or_default().push(output);
-        }
-    }
+fn collect<'a>(entries: &[Entry<'a>]) -> HashMap<&'a str, Vec<usize>> {
+    let mut outputs: HashMap<&str, Vec<usize>> = HashMap::new();
     let mut calls: HashMap<&str, usize> = HashMap::new();
-    for item in items {
-        if let Item::Call(call) = item {
-            *calls.entry(call.id.as_str()).or_default() += 1;
+    for (place, entry) in entries.iter().enumerate() {
+        match *entry {
+            Entry::Output(id) => outputs.entry(id).or_default().push(place),
+            Entry::Call(id) => *calls.entry(id).or_default() += 1,
+            Entry::NamelessCall | Entry::Thoughts | Entry::Other => {}
         }
     }
     for (id, queue) in &mut outputs {
@@ -129,24 +191,31 @@ fn collect(items: &[Item]) -> HashMap<&str, Vec<&CallOutput>> {
     outputs
 }
 
-/// Writes the outputs of the open run, then what had to wait for them.
-fn close<'a>(
-    open: &mut Vec<(String, Option<&'a CallOutput>)>,
-    waiting: &mut Vec<&'a Item>,
-    steps: &mut Vec<PairedItem<'a>>,
-    notes: &mut Vec<Note>,
-) {
-    for (id, output) in open.drain(..) {
-        if output.is_none() {
-            notes.push(Note::request("a call without an output was answered with a stand-in"));
-        }
-        steps.push(PairedItem::Output(output, id));
+/// The calls that are not answered yet, and what is arranged so far.
+#[derive(Default)]
+struct Run {
+    steps: Vec<Step>,
+    /// Each with the place of its output, and its id.
+    open: Vec<(usize, Option<usize>, String)>,
+    /// What has to wait for the outputs.
+    waiting: Vec<Step>,
+}
+
+impl Run {
+    /// What may not stand between a call and its output.
+    fn follow(&mut self, step: Step) {
+        if self.open.is_empty() { self.steps.push(step) } else { self.waiting.push(step) }
     }
-    for item in waiting.drain(..) {
-        steps.push(match item {
-            Item::Output(output) => PairedItem::Orphan(output),
-            item => PairedItem::Item(item),
-        });
+
+    /// Writes the outputs of the open run, then what had to wait for them.
+    fn close(&mut self, notes: &mut Vec<Note>) {
+        for (call, output, id) in self.open.drain(..) {
+            if output.is_none() {
+                notes.push(Note::request("a call without an output was answered with a stand-in"));
+            }
+            self.steps.push(Step::Output(call, output, id));
+        }
+        self.steps.append(&mut self.waiting);
     }
 }
 
@@ -154,7 +223,7 @@ fn close<'a>(
 mod tests {
     use super::*;
     use latimer_protocol::id::CallId;
-    use latimer_protocol::turn::{Message, Role};
+    use latimer_protocol::turn::Message;
 
     fn items(script: &str) -> Vec<Item> {
         script
@@ -171,6 +240,9 @@ mod tests {
                             id: CallId::from(id),
                             content: vec![Content::Text(text.into())],
                         })
+                    }
+                    "n" => {
+                        Item::Call(Call { id: CallId::from(id), name: " ".into(), arguments: "{}".into() })
                     }
                     "r" => Item::Reasoning(latimer_protocol::turn::ReasoningItem::default()),
                     _ => Item::Message(Message { role: Role::User, content: vec![Content::Text(id.into())] }),
@@ -216,6 +288,9 @@ mod tests {
             ("c1 mx c2 o1 o2", "c1 o1=1 mx c2 o2=2"),
             ("r c1 r c2 o1 o2 r", "r c1 r c2 o1=1 o2=2 r"),
             ("c1 r o1 c2 o2", "c1 o1=1 r c2 o2=2"),
+            ("m1 n1 o1=said m2", "m1 orphan=said m2"),
+            ("c1 n2 o1 o2=said", "c1 o1=1 orphan=said"),
+            ("n1 c1 o1", "c1 o1=1"),
         ];
         for (script, want) in cases {
             assert_eq!(shown(script), want, "{script}");
@@ -224,7 +299,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn every_call_is_answered_once(script in "([co][1-3] |mx ){0,12}") {
+        fn every_call_is_answered_once(script in "([con][1-3] |mx |r ){0,12}") {
             let text = shown(&script);
             let words: Vec<&str> = text.split(' ').collect();
             let calls: Vec<&str> = words.iter().filter_map(|word| word.strip_prefix('c')).collect();

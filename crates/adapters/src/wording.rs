@@ -10,6 +10,12 @@ pub(crate) const IMAGE_PLACEHOLDER: &str =
 /// What the log is told of such a placeholder.
 pub(crate) const IMAGE_NOTE: &str = "an image or a file was replaced by a note: this model does not see it";
 
+/// Stands for the person where a conversation begins without a word of theirs.
+pub(crate) const CONVERSATION_SO_FAR: &str = "(the conversation so far)";
+
+/// Said for the person where nothing else is left to answer.
+pub(crate) const CONTINUE: &str = "Please continue.";
+
 /// The schema of a tool that declares none: an object without properties.
 pub(crate) const EMPTY_SCHEMA: &str = r#"{"type":"object","properties":{}}"#;
 

@@ -226,8 +226,7 @@ fn arguments(
 
 /// Whether this may be the end of `ud83d`.
 fn may_end_first(text: &[u8]) -> bool {
-    const SIGNS: [&[u8]; 5] =
-        [b"u", b"dD", b"89abAB", b"0123456789abcdefABCDEF", b"0123456789abcdefABCDEF"];
+    const SIGNS: [&[u8]; 5] = [b"u", b"dD", b"89abAB", b"0123456789abcdefABCDEF", b"0123456789abcdefABCDEF"];
     text.len() <= SIGNS.len()
         && text.iter().rev().zip(SIGNS.iter().rev()).all(|(sign, known)| known.contains(sign))
 }
@@ -377,14 +376,12 @@ fn unfinished(text: &[u8]) -> usize {
         at += match rest {
             [_] => return at,
             [_, b'u', digits @ ..] if digits.len() < 4 => return at,
-            [_, b'u', _, _, _, _, behind @ ..] if half(text, at + 2) == Some(Half::First) => {
-                match behind {
-                    [] | [b'\\'] => return at,
-                    [b'\\', b'u', digits @ ..] if digits.len() < 4 => return at,
-                    [b'\\', b'u', ..] if half(behind, 2) == Some(Half::Second) => 2 * ESCAPE,
-                    _ => ESCAPE,
-                }
-            }
+            [_, b'u', _, _, _, _, behind @ ..] if half(text, at + 2) == Some(Half::First) => match behind {
+                [] | [b'\\'] => return at,
+                [b'\\', b'u', digits @ ..] if digits.len() < 4 => return at,
+                [b'\\', b'u', ..] if half(behind, 2) == Some(Half::Second) => 2 * ESCAPE,
+                _ => ESCAPE,
+            },
             [_, b'u', ..] => ESCAPE,
             _ => 2,
         };

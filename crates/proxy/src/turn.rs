@@ -39,6 +39,7 @@ use crate::clock;
 use crate::compactor::Compactor;
 use crate::http::reply::{Reply, error_response, json};
 use crate::inbound::client_protocol::{ClientProtocol, RefusalBody};
+use crate::inbound::models;
 use crate::inbound::notes::Notes;
 use crate::inbound::wire::http_error::HttpError;
 use crate::inbound::writer::WriterSeed;
@@ -153,11 +154,12 @@ impl InboundRequest {
         context: &TurnContext,
         protocol: ClientProtocol,
         headers: &HeaderMap,
-        turn: TurnRequest,
+        mut turn: TurnRequest,
         stream: bool,
         notes: Notes,
     ) -> Result<Self, HttpError> {
         let TurnContext { endpoint_set, request, .. } = context;
+        turn.model.truncate(models::without_window(&endpoint_set.config, &turn.model).len());
         let level = client_headers::repair_level(headers).map_err(|message| {
             let body = RefusalBody {
                 status: 400,

@@ -4,7 +4,7 @@
 mod messages_support;
 
 use latimer_adapters::messages::passthrough_reader::MessagesPassthroughReader;
-use latimer_adapters::messages::rewrite::rewrite;
+use latimer_adapters::messages::rewrite::{ToolReferences, rewrite};
 use latimer_adapters::reader::{BodyEnd, Reader as _, ReaderContext};
 use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_protocol::messages::legality;
@@ -112,7 +112,8 @@ fn thoughts_are_sealed_on_their_way_out_and_opened_on_their_way_back() {
         assert_eq!(opaque.owner, owner());
         let body =
             json!({ "stream": true, "messages": [{ "role": "assistant", "content": [block] }] }).to_string();
-        let rewritten = rewrite(body.as_bytes(), "m", &owner(), &SealKey::default()).expect("passes");
+        let rewritten = rewrite(body.as_bytes(), "m", &owner(), &SealKey::default(), ToolReferences::Known)
+            .expect("passes");
         let rewritten: Value = serde_json::from_slice(&rewritten).expect("JSON");
         // What the upstream gets back is what it said.
         assert_eq!(rewritten["messages"][0]["content"][0], block_of(&stream.as_bytes().events()), "{name}");

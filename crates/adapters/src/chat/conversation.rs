@@ -43,7 +43,20 @@ pub(super) fn messages<'a>(
         writer.step(step);
     }
     writer.flush_images();
-    arrange(writer.messages, quirks)
+    let mut messages = arrange(writer.messages, quirks);
+    if !messages.iter().any(|message| message.role == "user") {
+        notes.push(Note::request("a turn of the person's was put in: the conversation had none"));
+        put_user_in(&mut messages);
+    }
+    messages
+}
+
+/// Templates of some models refuse a conversation in which the person says nothing.
+fn put_user_in(messages: &mut Vec<ChatMessage<'_>>) {
+    let place = messages.iter().take_while(|message| !matches!(message.role, "assistant" | "tool")).count();
+    let text = if place == messages.len() { wording::CONTINUE } else { wording::CONVERSATION_SO_FAR };
+    let content = ChatContent::Text(Cow::Borrowed(text));
+    messages.insert(place, ChatMessage { role: "user", content, ..ChatMessage::default() });
 }
 
 struct ChatMessageWriter<'a, 'n> {
@@ -96,7 +109,7 @@ impl<'a> ChatMessageWriter<'a, '_> {
             id: self.id(id),
             kind: "function",
             function: ChatCallFunction {
-                name: Cow::Owned(self.names.provider_name(&call.name).to_owned()),
+                name: Cow::Owned(self.names.allowed_name(&call.name).into_owned()),
                 arguments: arguments::object_text(&call.arguments),
             },
         };

@@ -121,7 +121,8 @@ impl Quirks {
                 | Limitation::NoCustomTools
                 | Limitation::NoHostedTools
                 | Limitation::NoNamespaces
-                | Limitation::NoOwnRequests => {}
+                | Limitation::NoOwnRequests
+                | Limitation::PlainItems => {}
             }
         }
         quirks

@@ -6,15 +6,15 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::quirks::{Quirks, ToolChoiceSupport};
-use crate::fields::Fields;
-use crate::pairing::is_paired;
+use crate::fields::{Fields, is_no_choice};
+use crate::pairing::{is_paired, lacks_user};
 
 /// The request with the provider's name for the model. `None` when anything in it has to be changed for this provider, or when it
 /// holds state that must find its owner: then the turn is translated.
 pub fn rewrite(body: &[u8], turn: &TurnRequest, quirks: &Quirks) -> Option<Vec<u8>> {
     let Fields(fields) = serde_json::from_slice(body).ok()?;
     let fits = takes_everything(quirks) && turn.items.iter().all(|item| fits(item, quirks));
-    if !fits || !systems_fit(turn, quirks) || !is_paired(&turn.items) {
+    if !fits || !systems_fit(turn, quirks) || !is_paired(&turn.items) || lacks_user(&turn.items) {
         return None;
     }
     let mut out = b"{".to_vec();
@@ -40,6 +40,7 @@ pub fn rewrite(body: &[u8], turn: &TurnRequest, quirks: &Quirks) -> Option<Vec<u
             "functions" | "function_call" | "system" => return None,
             "tools" if !plain_tools(value, turn) => return None,
             "messages" if !plain_messages(value, quirks) => return None,
+            "tool_choice" if is_no_choice(value) => {}
             "prompt_cache_key" if !quirks.prompt_cache_key => {}
             "max_tokens" | "max_completion_tokens" => {
                 if name != limit && fields.iter().any(|(other, _)| other == limit) {

@@ -98,15 +98,14 @@ impl<'a, 'n> ContentsWriter<'a, 'n> {
         self.flush_output_images();
         let mut contents = self.contents;
         if contents.first().is_none_or(|first| first.role != Some("user")) {
-            let parts = vec![words("(the conversation so far)".into())];
+            let parts = vec![words(wording::CONVERSATION_SO_FAR.into())];
             contents.insert(0, GeminiContent { role: Some("user"), parts });
         }
         if contents.last().is_some_and(|last| last.role == Some("model")) {
             self.notes.push(Note::request(
                 "the conversation ended with the model's own words; it was asked to continue",
             ));
-            contents
-                .push(GeminiContent { role: Some("user"), parts: vec![words("Please continue.".into())] });
+            contents.push(GeminiContent { role: Some("user"), parts: vec![words(wording::CONTINUE.into())] });
         }
         contents
     }
@@ -207,14 +206,12 @@ impl<'a, 'n> ContentsWriter<'a, 'n> {
                 self.output_images.push(image_part);
             }
         }
-        let is_object = text.trim_start().starts_with('{') && arguments::is_valid_json(&text);
-        let response = if output.is_none() {
-            json!({ "error": NO_OUTPUT }).to_string()
-        } else if is_object {
-            text.trim().to_owned()
-        } else {
-            json!({ "result": text }).to_string()
+        // As text, whatever it is: keys of an object, such as `$ref`, may be refused (K20-json-output-to-gemini.json).
+        let response = match output {
+            Some(_) => json!({ "result": text }),
+            None => json!({ "error": NO_OUTPUT }),
         };
+        let response = response.to_string();
         let response = RawValue::from_string(response).map_or(Cow::Borrowed(RawValue::NULL), Cow::Owned);
         let name = self.functions.get(&id).cloned().unwrap_or_default();
         let response = GeminiFunctionResponse { id: id.into(), name: name.into(), response };

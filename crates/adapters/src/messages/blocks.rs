@@ -18,8 +18,15 @@ use crate::wording;
 
 /// Pictures the provider sees.
 const IMAGE_TYPES: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"];
-/// Said when a conversation would end with the model's own words, which newer models refuse.
-const CONTINUE_PROMPT: &str = "Please continue.";
+
+/// How calls of the history go out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CallForm {
+    /// As blocks.
+    Blocks,
+    /// As words: the provider takes no tools.
+    Words,
+}
 
 /// Collects the turns.
 pub(super) struct MessagesWriter<'a, 'n> {
@@ -27,6 +34,7 @@ pub(super) struct MessagesWriter<'a, 'n> {
     names: &'n ToolNames,
     images: bool,
     signatures: bool,
+    calls: CallForm,
     notes: &'n mut Vec<Note>,
     messages: Vec<MessagesMessage<'a>>,
 }
@@ -40,7 +48,8 @@ impl<'a, 'n> MessagesWriter<'a, 'n> {
     ) -> Self {
         let images = !limitations.has(Limitation::NoImages);
         let signatures = !limitations.has(Limitation::NoSignatures);
-        Self { owner, names, images, signatures, notes, messages: Vec::new() }
+        let calls = if limitations.has(Limitation::NoTools) { CallForm::Words } else { CallForm::Blocks };
+        Self { owner, names, images, signatures, calls, notes, messages: Vec::new() }
     }
 
     pub(super) fn step(&mut self, step: PairedItem<'a>) {
@@ -77,13 +86,13 @@ impl<'a, 'n> MessagesWriter<'a, 'n> {
             content: vec![MessagesBlockParam::Text { text: text.into(), cache_control: None }],
         };
         if turns.first().is_none_or(|first| first.role != "user") {
-            turns.insert(0, says("(the conversation so far)"));
+            turns.insert(0, says(wording::CONVERSATION_SO_FAR));
         }
         if turns.last().is_some_and(|last| last.role == "assistant") {
             self.notes.push(Note::request(
                 "the conversation ended with the model's own words; it was asked to continue",
             ));
-            turns.push(says(CONTINUE_PROMPT));
+            turns.push(says(wording::CONTINUE));
         }
         turns
     }
@@ -126,9 +135,14 @@ impl<'a, 'n> MessagesWriter<'a, 'n> {
     }
 
     fn call(&mut self, call: &'a Call, id: &str) {
+        if self.calls == CallForm::Words {
+            let text = format!("(I called the tool `{}` with {})", call.name, call.arguments);
+            return self
+                .push("assistant", MessagesBlockParam::Text { text: text.into(), cache_control: None });
+        }
         let block = MessagesBlockParam::ToolUse {
             id: safe_id(id),
-            name: Cow::Owned(self.names.provider_name(&call.name).to_owned()),
+            name: Cow::Owned(self.names.allowed_name(&call.name).into_owned()),
             input: arguments::object(&call.arguments),
         };
         self.push("assistant", block);
@@ -145,6 +159,11 @@ impl<'a, 'n> MessagesWriter<'a, 'n> {
         }
         if output.is_none() {
             content.push(MessagesBlockParam::Text { text: NO_OUTPUT.into(), cache_control: None });
+        }
+        if self.calls == CallForm::Words {
+            let text = Cow::Borrowed("The tool answered:");
+            self.push("user", MessagesBlockParam::Text { text, cache_control: None });
+            return content.into_iter().for_each(|block| self.push("user", block));
         }
         let block = MessagesBlockParam::ToolResult {
             tool_use_id: safe_id(id),

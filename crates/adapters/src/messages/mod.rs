@@ -18,6 +18,7 @@ use latimer_protocol::turn::StateOwner;
 
 use self::passthrough_reader::MessagesPassthroughReader;
 use self::request::BETA;
+use self::rewrite::ToolReferences;
 use self::stream::MessagesReader;
 use crate::credential::Credential;
 use crate::endpoint_client::{EndpointClient, OpenError, OpenResult, RequestHead};
@@ -51,7 +52,8 @@ impl Messages {
                 && is_paired(&turn.items)
         });
         let rewritten = client_request.and_then(|client_request| {
-            let body = rewrite::rewrite(&client_request.body, &turn.model, &owner, &client_request.seal)?;
+            let (body, seal) = (&client_request.body, &client_request.seal);
+            let body = rewrite::rewrite(body, &turn.model, &owner, seal, self.tool_references())?;
             let headers = client_request.headers.iter().filter(|(name, _)| name == BETA).cloned().collect();
             let features = Features::of([Limitation::NoOwnRequests]);
             Some(EncodedRequest { body, headers, features, ..EncodedRequest::default() })
@@ -78,6 +80,11 @@ impl Messages {
         let reader = Box::new(MessagesReader::new(context, prepared.kept_body()));
         let stream = self.client.send(prepared, &head, reader, errors::classify).await?;
         Ok(stream.reopened_by(self.client.reopen(head, prepared.model.clone(), errors::classify)))
+    }
+
+    fn tool_references(&self) -> ToolReferences {
+        let host = self.client.base_url.split('/').nth(2).unwrap_or_default();
+        if host.ends_with("anthropic.com") { ToolReferences::Known } else { ToolReferences::Unknown }
     }
 
     fn url(&self) -> String {

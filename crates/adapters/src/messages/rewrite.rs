@@ -8,19 +8,43 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::fields::Fields;
+use crate::fields::{Fields, is_no_choice};
 
 /// How Claude Code's first system block begins; it changes from session to session, and is not for the model.
 const BILLING: &str = "x-anthropic-billing-header:";
 /// Fields that latimer writes itself.
 const OURS: [&str; 2] = ["model", "stream"];
 
-/// The request for the upstream. `None` where it has to be translated: the client wants no stream, or the history holds thoughts of
-/// somebody else, which cannot simply be left out of it.
-pub fn rewrite(body: &[u8], model: &str, owner: &StateOwner, seal: &SealKey) -> Option<Vec<u8>> {
+/// Whether a server knows results that refer to tools, and tools that are loaded when they are referred to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ToolReferences {
+    /// Anthropic's own does.
+    Known,
+    /// Others refuse the fields, or read a result that says nothing.
+    Unknown,
+}
+
+/// The request for the upstream. `None` where it has to be translated: the client wants no stream, the history holds calls and the
+/// request no tools, it refers to tools in a way that the server does not know, or the history holds thoughts of somebody else, which
+/// cannot simply be left out of it.
+pub fn rewrite(
+    body: &[u8],
+    model: &str,
+    owner: &StateOwner,
+    seal: &SealKey,
+    references: ToolReferences,
+) -> Option<Vec<u8>> {
     let Fields(fields) = serde_json::from_slice(body).ok()?;
-    let streams = fields.iter().any(|(name, value)| name == "stream" && value.get() == "true");
-    if !streams {
+    let value = |name: &str| fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.get());
+    let holds = |name: &str, words: &[&str]| {
+        let text = value(name).unwrap_or_default().as_bytes();
+        words.iter().any(|word| memchr::memmem::find(text, word.as_bytes()).is_some())
+    };
+    let has_tools = value("tools").is_some_and(|tools| tools.contains('{'));
+    let lacks_tools = !has_tools && holds("messages", &["\"tool_use\"", "\"tool_result\""]);
+    let refers = holds("tools", &["\"defer_loading\"", "\"tool_search_tool_"])
+        || holds("messages", &["\"tool_reference\"", "\"tool_search_tool_"]);
+    if value("stream") != Some("true") || lacks_tools || (refers && references == ToolReferences::Unknown) {
         return None;
     }
     let mut out = Vec::with_capacity(body.len() + 64);
@@ -30,6 +54,7 @@ pub fn rewrite(body: &[u8], model: &str, owner: &StateOwner, seal: &SealKey) -> 
     for (name, value) in &fields {
         let value = match name.as_ref() {
             name if OURS.contains(&name) => continue,
+            "tool_choice" if is_no_choice(value) => continue,
             "messages" => messages(value, owner, seal)?,
             "system" => system(value),
             _ => Cow::Borrowed(value.get()),
@@ -131,7 +156,11 @@ mod tests {
     }
 
     fn rewritten(body: &str) -> Option<String> {
-        rewrite(body.as_bytes(), "claude-sonnet-4-5", &owner(), &SealKey::default())
+        rewritten_for(body, ToolReferences::Unknown)
+    }
+
+    fn rewritten_for(body: &str, references: ToolReferences) -> Option<String> {
+        rewrite(body.as_bytes(), "claude-sonnet-4-5", &owner(), &SealKey::default(), references)
             .map(|body| String::from_utf8(body).expect("text"))
     }
 
@@ -145,6 +174,30 @@ mod tests {
             )
         );
         assert_eq!(rewritten(r#"{"messages":[]}"#), None, "no stream is wanted");
+    }
+
+    #[test]
+    fn calls_without_tools_and_references_to_tools_are_translated() {
+        let body = |tools: &str, block: &str| {
+            format!(
+                r#"{{"stream":true{tools},"messages":[{{"role":"user","content":[{{"type":"{block}"}}]}}],"tool_choice":{{ }}}}"#
+            )
+        };
+        let tools = r#","tools":[{"name":"a"}]"#;
+        assert_eq!(rewritten(&body("", "tool_result")), None);
+        assert_eq!(rewritten(&body(r#","tools":[]"#, "tool_use")), None);
+        let passed = rewritten(&body(tools, "tool_use")).expect("passes");
+        assert!(!passed.contains("tool_choice"), "an empty choice is no choice: {passed}");
+        for (tools, block) in
+            [(tools, "tool_reference"), (r#","tools":[{"name":"a","defer_loading":true}]"#, "text")]
+        {
+            assert_eq!(rewritten(&body(tools, block)), None);
+            assert!(rewritten_for(&body(tools, block), ToolReferences::Known).is_some());
+        }
+        assert!(
+            rewritten(r#"{"stream":true,"messages":[{"role":"user","content":"a \"tool_use\" b"}]}"#)
+                .is_some()
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! everyone whose tools must be changed, gets a translation ([`request`], [`stream`]).
 
 mod errors;
+mod history;
 pub mod passthrough_reader;
 pub mod profile;
 pub mod request;
@@ -17,8 +18,9 @@ use self::passthrough_reader::ResponsesPassthroughReader;
 use self::profile::Profile;
 use self::stream::ResponsesReader;
 use crate::credential::Credential;
-use crate::endpoint_client::{EndpointClient, OpenResult, RequestHead};
-use crate::pairing::is_paired;
+use crate::endpoint_client::{EndpointClient, ErrorResponse, OpenError, OpenResult, RequestHead, SendError};
+use crate::limitation::Limitation;
+use crate::pairing::{is_paired, lacks_user};
 use crate::prepared_request::{EncodedRequest, Headers, PreparedRequest, TurnInput, WireProtocol};
 use crate::reader::{Reader, ReaderContext};
 
@@ -48,9 +50,10 @@ impl Responses {
             Some(account) => owner.of_account(account),
             None => owner,
         };
-        // A history that somebody broke has to be mended, and only the translation does that.
+        // A translation loses what only the vendor's server knows. Everywhere else it is what mends a history that somebody broke.
         let client_request = client_request.filter(|client_request| {
-            client_request.protocol == WireProtocol::Responses && is_paired(&turn.items)
+            client_request.protocol == WireProtocol::Responses
+                && (profile.hosted_tools || (is_paired(&turn.items) && !lacks_user(&turn.items)))
         });
         let rewritten = client_request.and_then(|client_request| {
             let rewritten =
@@ -85,6 +88,33 @@ impl Responses {
         } else {
             Box::new(ResponsesReader::new(context))
         };
-        self.client.send(prepared, &head, reader, crate::errors::classify).await
+        let opened = self.client.open_stream(prepared.protocol, &head, prepared.body.clone(), reader).await;
+        opened.map_err(|error| match error {
+            SendError::Failure(failure) => failure.into(),
+            SendError::Response(response) => self.open_error(&response, prepared),
+        })
+    }
+
+    /// A refusal, and what it teaches. One that names an item is about the items of that type, and about nothing larger.
+    fn open_error(&self, response: &ErrorResponse, prepared: &PreparedRequest) -> OpenError {
+        let failure = crate::errors::classify(&self.client.error_context(response, &prepared.model));
+        let error = self.client.open_error(failure, response, prepared);
+        let refusal = String::from_utf8_lossy(&response.body);
+        let named = history::refused_item(&refusal).filter(|_| {
+            matches!(response.status, 400 | 422) && prepared.features.has(Limitation::PlainItems)
+        });
+        let Some((place, field)) = named else { return error };
+        let kind = history::kind_at(&prepared.body, place).unwrap_or_default();
+        let limitation = match (kind.as_str(), field) {
+            ("reasoning", _) | (_, "encrypted_content") => Some(Limitation::NoThoughts),
+            (_, "namespace") => Some(Limitation::NoNamespaces),
+            // Words and pictures are no matter of an item's form.
+            ("message" | "function_call_output" | "custom_tool_call_output", "content" | "output") => {
+                return error;
+            }
+            _ => Some(Limitation::PlainItems),
+        };
+        let limitation = limitation.filter(|limitation| prepared.features.has(*limitation));
+        OpenError { limitation, ..error }
     }
 }

@@ -20,6 +20,9 @@ pub struct Profile {
     pub developer_role: bool,
     /// Encrypted reasoning is bound to the account that made it.
     pub account_state: bool,
+    /// Items hold nothing but what every server takes: fields beside the documented ones are left out, types beside functions and words
+    /// are put into words.
+    pub plain_items: bool,
     /// Images are seen.
     pub images: bool,
     /// The switch for thinking is known.
@@ -87,6 +90,7 @@ impl Profile {
         hosted_tools: true,
         developer_role: false,
         account_state: true,
+        plain_items: false,
         images: true,
         reasoning: true,
         sampling: true,
@@ -147,6 +151,7 @@ impl Profile {
                 Limitation::NoParallelCalls => profile.parallel_tool_calls = false,
                 Limitation::NoCacheKey => profile.cache_key = false,
                 Limitation::NoStrict => profile.strict = false,
+                Limitation::PlainItems => profile.plain_items = true,
                 // Not part of this protocol.
                 Limitation::TextContent
                 | Limitation::NoTools

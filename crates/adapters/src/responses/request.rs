@@ -36,6 +36,7 @@ pub fn write(turn: &TurnRequest, profile: &Profile, owner: &StateOwner) -> Encod
     for step in steps {
         writer.step(step);
     }
+    writer.put_user_in();
     let (input, instructions) = (writer.input, writer.instructions);
     let has_tools = !turn.tools.is_empty();
     let request = ResponsesRequest {
@@ -80,7 +81,7 @@ impl<'a> InputWriter<'a, '_> {
             PairedItem::Item(_) => {}
             PairedItem::Call(call, id) => self.input.push(ResponsesItem::FunctionCall {
                 call_id: id.into(),
-                name: Cow::Owned(self.names.provider_name(&call.name).to_owned()),
+                name: Cow::Owned(self.names.allowed_name(&call.name).into_owned()),
                 arguments: arguments::object_text(&call.arguments),
             }),
             PairedItem::Output(output, id) => {
@@ -92,6 +93,21 @@ impl<'a> InputWriter<'a, '_> {
                 self.input.push(ResponsesItem::Message { role: "user", content });
             }
         }
+    }
+
+    /// Templates of some models refuse a conversation in which the person says nothing.
+    fn put_user_in(&mut self) {
+        let says = |item: &ResponsesItem<'_>| matches!(item, ResponsesItem::Message { role: "user", .. });
+        if self.input.iter().any(says) {
+            return;
+        }
+        self.notes.push(Note::request("a turn of the person's was put in: the conversation had none"));
+        let is_system =
+            |item: &&ResponsesItem<'_>| matches!(item, ResponsesItem::Message { role: "developer", .. });
+        let place = self.input.iter().take_while(is_system).count();
+        let text = if place == self.input.len() { wording::CONTINUE } else { wording::CONVERSATION_SO_FAR };
+        let content = vec![ResponsesPart::InputText { text: text.into() }];
+        self.input.insert(place, ResponsesItem::Message { role: "user", content });
     }
 
     fn message(&mut self, message: &'a Message) {

@@ -8,8 +8,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use super::history;
 use super::profile::Profile;
-use crate::fields::Fields;
+use crate::fields::{Fields, is_no_choice};
 use crate::limitation::{Features, Limitation};
 use crate::prepared_request::EncodedRequest;
 
@@ -25,8 +26,14 @@ struct FailureKind<'a> {
     kind: Option<Cow<'a, str>>,
 }
 
-/// The request for the upstream. `None` when its tools or its pictures have to be changed in a way that the answer must undo: then the
-/// turn has to be translated.
+/// What the ids of items begin with where the server made them.
+const ID_PREFIXES: [(&str, &str); 3] =
+    [("message", "msg"), ("function_call", "fc"), ("custom_tool_call", "ctc")];
+/// Tools that a client runs, whatever server asks for them: a translation offers them as functions.
+const CLIENT_RUN: [&str; 2] = ["tool_search", "local_shell"];
+
+/// The request for the upstream. `None` when its tools or its pictures have to be changed in a way that the answer must undo, or when its
+/// items are of types that this server does not know: then the turn has to be translated.
 pub fn rewrite(
     body: &[u8],
     model: &str,
@@ -64,6 +71,7 @@ pub fn rewrite(
                 seen.1 = value.get() != "null";
                 put(name, value.get());
             }
+            "tool_choice" if is_no_choice(value) => {}
             "tool_choice" if !profile.forced_calls && !matches!(value.get(), "\"auto\"" | "\"none\"") => {
                 rewriter.notes.push(Note::request("tool_choice was left out: this server refuses it"));
             }
@@ -86,6 +94,16 @@ pub fn rewrite(
     out.push(b'}');
     let Rewriter { features, notes, .. } = rewriter;
     Some(EncodedRequest { body: out, features, notes, ..EncodedRequest::default() })
+}
+
+/// What becomes of an item.
+enum ItemFate<'v> {
+    /// It goes out.
+    Sent(Cow<'v, str>),
+    /// It holds state of somebody else, and stays here.
+    Foreign,
+    /// Only a translation can read it.
+    Translated,
 }
 
 struct Rewriter<'l> {
@@ -121,6 +139,10 @@ impl Rewriter<'_> {
         let Ok(tools) = serde_json::from_str::<Vec<&RawValue>>(raw.get()) else {
             return Some(Cow::Borrowed(raw.get()));
         };
+        let defers = || memchr::memmem::find(raw.get().as_bytes(), b"\"defer_loading\"").is_some();
+        if !self.profile.hosted_tools && defers() {
+            return None;
+        }
         let mut remaining = Vec::with_capacity(tools.len());
         for tool in &tools {
             let kind = kind(tool);
@@ -150,6 +172,7 @@ impl Rewriter<'_> {
                     self.learnable(Limitation::NoHostedTools);
                     remaining.push(tool.get());
                 }
+                Some(kind) if CLIENT_RUN.contains(&kind) => return None,
                 other => {
                     let name = other.unwrap_or("unknown");
                     self.notes.push(Note::request(format!(
@@ -190,54 +213,81 @@ impl Rewriter<'_> {
                 json!([{ "type": "message", "role": "user", "content": content }]).to_string(),
             ));
         };
+        let items: Vec<&str> = items.into_iter().map(RawValue::get).collect();
+        // Items that only their maker knows are put into words by a translation.
+        if !self.profile.hosted_tools && !items.iter().all(|item| history::is_plain(item)) {
+            return None;
+        }
+        let mended = history::mend(&items, &mut self.notes);
+        let is_mended = mended.is_some();
+        let items = mended.unwrap_or_else(|| items.into_iter().map(Cow::Borrowed).collect());
         let mut remaining: Vec<Cow<'v, str>> = Vec::with_capacity(items.len());
         let mut dropped = 0;
         for item in items {
-            match self.item(item.get()) {
-                Some(item) => remaining.push(item),
-                None => dropped += 1,
+            match self.item(item) {
+                ItemFate::Sent(item) => remaining.push(item),
+                ItemFate::Foreign => dropped += 1,
+                ItemFate::Translated => return None,
             }
         }
+        self.lower(&mut remaining);
         if dropped > 0 {
             self.notes.push(Note::request("thoughts of another model, provider or account were left out"));
         }
         // With the thoughts gone, the ids of what followed them would ask for them.
-        if dropped > 0 || self.profile.stateless {
-            for item in &mut remaining {
-                if let Some(without) = without_id(item) {
-                    *item = Cow::Owned(without);
-                }
+        let asks_for_thoughts = dropped > 0 || self.profile.stateless;
+        for item in &mut remaining {
+            if let Some(without) = without_id(item, asks_for_thoughts) {
+                *item = Cow::Owned(without);
             }
         }
-        if dropped == 0 && remaining.iter().all(|item| matches!(item, Cow::Borrowed(_))) {
+        let is_same = dropped == 0 && !is_mended && !self.profile.plain_items;
+        if is_same && remaining.iter().all(|item| matches!(item, Cow::Borrowed(_))) {
             return Some(Cow::Borrowed(raw.get()));
         }
         Some(Cow::Owned(format!("[{}]", remaining.join(","))))
     }
 
-    /// One item; `None` when it holds state of somebody else.
-    fn item<'v>(&mut self, item: &'v str) -> Option<Cow<'v, str>> {
-        if memchr::memmem::find(item.as_bytes(), b"\"encrypted_content\"").is_some() {
-            let mut fields: Map<String, Value> = serde_json::from_str(item).ok()?;
-            let Some(carrier) = fields.get("encrypted_content").and_then(Value::as_str) else {
-                return Some(Cow::Borrowed(item));
-            };
-            let opaque = OpaqueState::decode(carrier, self.seal)?;
-            if opaque.owner != *self.owner || !self.profile.thoughts {
-                return None;
-            }
-            self.learnable(Limitation::NoThoughts);
-            fields.insert("encrypted_content".to_owned(), Value::from(opaque.data));
-            return Some(Cow::Owned(Value::Object(fields).to_string()));
+    /// Leaves nothing in the items but what every server takes, where this one refused more.
+    fn lower(&mut self, items: &mut Vec<Cow<'_, str>>) {
+        if !self.profile.plain_items {
+            return self.learnable(Limitation::PlainItems);
         }
-        if self.profile.developer_role && memchr::memmem::find(item.as_bytes(), b"\"system\"").is_some() {
-            let mut fields: Map<String, Value> = serde_json::from_str(item).ok()?;
+        let before = std::mem::take(items);
+        items.extend(before.iter().filter_map(|item| history::lowered(item)).map(Cow::Owned));
+    }
+
+    fn item<'v>(&mut self, item: Cow<'v, str>) -> ItemFate<'v> {
+        let holds = |word: &[u8]| memchr::memmem::find(item.as_bytes(), word).is_some();
+        if holds(b"\"encrypted_content\"") {
+            return self.stateful(item);
+        }
+        if self.profile.developer_role && holds(b"\"system\"") {
+            let mut fields: Map<String, Value> = serde_json::from_str(&item).unwrap_or_default();
             if fields.get("role").and_then(Value::as_str) == Some("system") {
                 fields.insert("role".to_owned(), Value::from("developer"));
-                return Some(Cow::Owned(Value::Object(fields).to_string()));
+                return ItemFate::Sent(Cow::Owned(Value::Object(fields).to_string()));
             }
         }
-        Some(Cow::Borrowed(item))
+        ItemFate::Sent(item)
+    }
+
+    /// An item that may hold state of a provider's.
+    fn stateful<'v>(&mut self, item: Cow<'v, str>) -> ItemFate<'v> {
+        let mut fields: Map<String, Value> = serde_json::from_str(&item).unwrap_or_default();
+        let Some(carrier) = fields.get("encrypted_content").and_then(Value::as_str) else {
+            return ItemFate::Sent(item);
+        };
+        let own = OpaqueState::decode(carrier, self.seal)
+            .filter(|opaque| opaque.owner == *self.owner && self.profile.thoughts);
+        let Some(opaque) = own else {
+            // A summary of the history that latimer made can be read; thoughts of somebody else cannot.
+            let kind = fields.get("type").and_then(Value::as_str).unwrap_or_default();
+            return if kind.starts_with("compaction") { ItemFate::Translated } else { ItemFate::Foreign };
+        };
+        self.learnable(Limitation::NoThoughts);
+        fields.insert("encrypted_content".to_owned(), Value::from(opaque.data));
+        ItemFate::Sent(Cow::Owned(Value::Object(fields).to_string()))
     }
 }
 
@@ -245,12 +295,14 @@ fn kind(raw: &RawValue) -> Option<Cow<'_, str>> {
     serde_json::from_str::<FailureKind<'_>>(raw.get()).ok()?.kind
 }
 
-/// The item without its id, where it has one that may be left out.
-fn without_id(item: &str) -> Option<String> {
+/// The item without its id, where it has one that may be left out: any, or one that this server cannot have made.
+fn without_id(item: &str, any: bool) -> Option<String> {
     memchr::memmem::find(item.as_bytes(), b"\"id\"")?;
     let mut fields: Map<String, Value> = serde_json::from_str(item).ok()?;
     let kind = fields.get("type").and_then(Value::as_str).unwrap_or("message");
-    if !NEEDLESS_IDS.contains(&kind) {
+    let id = fields.get("id").and_then(Value::as_str).unwrap_or_default();
+    let is_foreign = ID_PREFIXES.iter().any(|(known, prefix)| *known == kind && !id.starts_with(prefix));
+    if !NEEDLESS_IDS.contains(&kind) || !(any || is_foreign) {
         return None;
     }
     fields.shift_remove("id")?;
@@ -258,110 +310,4 @@ fn without_id(item: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rewritten(body: &Value, profile: &Profile) -> Option<(Value, Vec<Note>)> {
-        let owner = StateOwner::new("openai", "gpt-5.5").of_account("a");
-        let rewritten =
-            rewrite(body.to_string().as_bytes(), "gpt-5.5", profile, &owner, &SealKey::default())?;
-        Some((serde_json::from_slice(&rewritten.body).expect("JSON"), rewritten.notes))
-    }
-
-    #[test]
-    fn what_needs_no_change_goes_out_as_it_came() {
-        let body = r#"{"input" : [ {"type":"message","role":"user","content":"żółw"} ], "tools":[{"type":"custom","name":"x"}],"novel":{"a":1.0e3},"model":"alias","stream":false}"#;
-        let owner = StateOwner::new("openai", "gpt-5.5");
-        let rewritten = rewrite(body.as_bytes(), "gpt-5.5", &Profile::OPENAI, &owner, &SealKey::default())
-            .expect("passes");
-        assert_eq!(
-            String::from_utf8_lossy(&rewritten.body),
-            r#"{"model":"gpt-5.5","stream":true,"input":[ {"type":"message","role":"user","content":"żółw"} ],"tools":[{"type":"custom","name":"x"}],"novel":{"a":1.0e3}}"#
-        );
-        assert_eq!(rewritten.notes, []);
-        assert!(
-            rewritten.features.has(Limitation::NoCustomTools)
-                && !rewritten.features.has(Limitation::NoNamespaces)
-        );
-    }
-
-    #[test]
-    fn state_goes_back_to_its_owner_only() {
-        let state = |owner: StateOwner| {
-            let text = OpaqueState { owner, data: "gAAAA".into() }.encode(&SealKey::default());
-            json!({ "type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": text })
-        };
-        let own = state(StateOwner::new("openai", "gpt-5.5").of_account("a"));
-        let call =
-            json!({ "type": "function_call", "id": "fc_1", "call_id": "c", "name": "f", "arguments": "{}" });
-        let (body, notes) = rewritten(&json!({ "input": [own, call] }), &Profile::OPENAI).expect("passes");
-        assert_eq!(body["input"][0]["encrypted_content"], "gAAAA");
-        assert_eq!(body["input"][1]["id"], "fc_1");
-        assert!(notes.is_empty());
-        let foreign = [
-            state(StateOwner::new("openai", "gpt-5.5").of_account("b")),
-            state(StateOwner::new("openai", "gpt-6").of_account("a")),
-            state(StateOwner::new("xai", "gpt-5.5").of_account("a")),
-            json!({ "type": "reasoning", "summary": [], "encrypted_content": "gAAAA from nowhere" }),
-        ];
-        for item in foreign {
-            let (body, notes) =
-                rewritten(&json!({ "input": [item, call] }), &Profile::OPENAI).expect("passes");
-            assert_eq!(
-                body["input"],
-                json!([{ "type": "function_call", "call_id": "c", "name": "f", "arguments": "{}" }])
-            );
-            assert_eq!(notes.len(), 1);
-        }
-    }
-
-    #[test]
-    fn the_chatgpt_backend_gets_what_it_insists_on() {
-        let body = json!({
-            "model": "x", "input": "hello", "store": true, "temperature": 1, "user": "u", "service_tier": "auto",
-            "include": ["web_search_call.action.sources"],
-        });
-        let (body, notes) = rewritten(&body, &Profile::CHATGPT).expect("passes");
-        assert_eq!(
-            body,
-            json!({
-                "model": "gpt-5.5", "stream": true, "store": false,
-                "input": [{ "type": "message", "role": "user", "content": [{ "type": "input_text", "text": "hello" }] }],
-                "include": ["web_search_call.action.sources", "reasoning.encrypted_content"],
-                "instructions": "",
-            })
-        );
-        assert_eq!(notes.len(), 2);
-        let (body, _) =
-            rewritten(&json!({ "input": [{ "role": "system", "content": "s" }] }), &Profile::CHATGPT)
-                .expect("passes");
-        assert_eq!(body["input"][0]["role"], "developer");
-    }
-
-    #[test]
-    fn tools_that_the_answer_must_undo_are_translated() {
-        for tool in [
-            json!({ "type": "custom", "name": "x" }),
-            json!({ "type": "namespace", "name": "n", "tools": [] }),
-        ] {
-            assert!(rewritten(&json!({ "input": "x", "tools": [tool] }), &Profile::PLAIN).is_none());
-        }
-        let tools = json!([{ "type": "web_search" }, { "type": "function", "name": "f" }]);
-        let (body, notes) =
-            rewritten(&json!({ "input": "x", "tools": tools }), &Profile::PLAIN).expect("passes");
-        assert_eq!(body["tools"], json!([{ "type": "function", "name": "f" }]));
-        assert_eq!(notes.len(), 1);
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn any_body_is_rewritten_or_left(text in "[\\[\\]{}:,\"a1 ]{0,60}", input in "[\\[\\]{}:,\"a1 ]{0,30}") {
-            for body in [text.clone(), format!("{{\"input\":{input}}}")] {
-                let owner = StateOwner::new("o", "m");
-                if let Some(rewritten) = rewrite(body.as_bytes(), "m", &Profile::CHATGPT, &owner, &SealKey::default()) {
-                    proptest::prop_assert!(serde_json::from_slice::<Value>(&rewritten.body).is_ok());
-                }
-            }
-        }
-    }
-}
+mod tests;

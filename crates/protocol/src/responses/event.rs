@@ -223,6 +223,8 @@ pub struct ResponsesUsage {
 struct Details {
     #[serde(default)]
     cached_tokens: LenientCount,
+    #[serde(default, alias = "cache_creation_tokens")]
+    cache_write_tokens: LenientCount,
     #[serde(default)]
     reasoning_tokens: LenientCount,
 }
@@ -233,7 +235,7 @@ impl ResponsesUsage {
         Usage {
             input: self.input_tokens.0,
             cached: self.input_tokens_details.0.and_then(|details| details.cached_tokens.0),
-            cache_write: None,
+            cache_write: self.input_tokens_details.0.and_then(|details| details.cache_write_tokens.0),
             output: self.output_tokens.0,
             reasoning: self.output_tokens_details.0.and_then(|details| details.reasoning_tokens.0),
         }

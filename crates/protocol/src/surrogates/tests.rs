@@ -129,10 +129,7 @@ fn pieces(pieces: &[&str]) -> Vec<String> {
 #[test]
 fn arguments_in_pieces_are_mended_when_it_is_certain() {
     assert_eq!(pieces(&["{\"a\":\"x\\ud83d", "y\"}"]), ["{\"a\":\"x", "\\ufffdy\"}", ""]);
-    assert_eq!(
-        pieces(&["{\"a\":\"x\\ud8", "3d\\u", "de00\"}"]),
-        ["{\"a\":\"x", "", "\\ud83d\\ude00\"}", ""]
-    );
+    assert_eq!(pieces(&["{\"a\":\"x\\ud8", "3d\\u", "de00\"}"]), ["{\"a\":\"x", "", "\\ud83d\\ude00\"}", ""]);
     assert_eq!(pieces(&["a\\", "\\ud83d b"]), ["a", "\\\\ud83d b", ""]);
     assert_eq!(pieces(&["a\\n", "b\\ud83d"]), ["a\\n", "b", "\\ufffd"]);
     assert_eq!(pieces(&["plain", "{}"]), ["plain", "{}", ""]);

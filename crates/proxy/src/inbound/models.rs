@@ -51,6 +51,23 @@ pub fn find<'c>(config: &'c Config, id: &str) -> Option<(String, &'c Endpoint, &
     known.into_iter().nth(place)
 }
 
+/// A model's name without the window that Claude Code writes behind it, as in `NAME[1m]`; a model or a route that is really called so keeps
+/// its name.
+pub fn without_window<'n>(config: &Config, name: &'n str) -> &'n str {
+    let is_window = |window: &str| {
+        let digits = window.strip_suffix(['k', 'K', 'm', 'M']).unwrap_or_default();
+        !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let Some((bare, window)) = name.strip_suffix(']').and_then(|rest| rest.rsplit_once('[')) else {
+        return name;
+    };
+    let is_cut = is_window(window)
+        && !bare.is_empty()
+        && find(config, name).is_none()
+        && config.named_route(name).is_none();
+    if is_cut { bare } else { name }
+}
+
 /// The file for Codex's `model_catalog_json`: every listed model, and `extra`, the one a launch asks for by name.
 pub fn codex_catalog(config: &Config, texts: &CodexTexts, extra: Option<&str>) -> String {
     let mut models = catalog_entries(config, texts);

@@ -138,6 +138,7 @@ async fn dispatch(
             documents::show(proxy, document, &received.config, &received.head.headers, authorized)
         }
         Action::Admin(admin) => administer(proxy, admin, received).await,
+        Action::Unavailable(what) => Err(what.refusal()),
         Action::Options(allow) => {
             let mut response = json(204, "");
             if let Ok(allow) = HeaderValue::try_from(allow) {

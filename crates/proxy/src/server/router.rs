@@ -29,6 +29,9 @@ const ROUTES: &[Route] = &[
         &[(Get, |id| Action::Stored(Stored::InputItems(id)))],
     ),
     fixed("/v1/chat/completions", Chat, &[(Post, Action::Turn(Turn::Chat))]),
+    fixed("/v1/images/generations", Chat, &[(Post, Action::Unavailable(Unavailable::Images))]),
+    fixed("/v1/images/edits", Chat, &[(Post, Action::Unavailable(Unavailable::Images))]),
+    fixed("/v1/images/variations", Chat, &[(Post, Action::Unavailable(Unavailable::Images))]),
     fixed("/v1/messages", Messages, &[(Post, Action::Turn(Turn::Message))]),
     fixed("/v1/messages/count_tokens", Messages, &[(Post, Action::Count(Count::Message))]),
     gemini_call("/v1beta/models/{model}:generateContent", &[(Post, Action::Gemini)]),
@@ -97,6 +100,8 @@ pub(super) enum Action<'p> {
     Document(DocumentRequest<'p>),
     /// Changes or shows what a running proxy does.
     Admin(Admin<'p>),
+    /// Says that there is no such thing here.
+    Unavailable(Unavailable),
     /// `OPTIONS` on a known path: the header `Allow`. Never grants a foreign origin.
     Options(String),
 }
@@ -157,6 +162,24 @@ pub(super) enum DocumentRequest<'p> {
     Health,
     /// Name and version.
     Root,
+}
+
+/// What clients ask for and latimer does not offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unavailable {
+    /// Pictures made by a model.
+    Images,
+}
+
+impl Unavailable {
+    /// What there is not, and what to do: a bare 404 would only look like a wrong address.
+    pub(super) fn refusal(self) -> Refusal {
+        match self {
+            Self::Images => Refusal::invalid(400, "images_not_supported").message(
+                "latimer makes no pictures: it translates conversations between clients and models, and has no image generation; ask a provider of pictures directly, with its own base URL and key, or switch the client's image tool off",
+            ),
+        }
+    }
 }
 
 /// What the watchdog and the person may do with a running proxy.

@@ -42,8 +42,9 @@ fn prepare(context: TurnContext, headers: &HeaderMap, body: Bytes) -> Result<(Tu
     let MessagesRequest { mut turn, stream, notes, stops, input_tokens, kind } = parsed;
     let requested_model = turn.model.clone();
     // Claude Code lists only models that are called Claude: the others go by an alias there.
-    resolve_alias(&requested_model, |name| is_listed(&context.endpoint_set.config, name))
-        .clone_into(&mut turn.model);
+    let config = &context.endpoint_set.config;
+    let bare = models::without_window(config, &requested_model);
+    resolve_alias(bare, |name| is_listed(config, name)).clone_into(&mut turn.model);
     let inbound = InboundRequest::new(&context, ClientProtocol::Messages, headers, turn, stream, notes)?;
     let is_native = inbound.targets.first().is_some_and(speaks_messages);
     let options = MessagesWriterOptions { model: requested_model, stream, input_tokens, stops };

@@ -1,5 +1,6 @@
 //! Tools of a Chat Completions request: declarations in every spelling, and which of them the model may call. Pure.
 
+use latimer_adapters::fields::is_no_choice;
 use latimer_protocol::turn::{Tool, ToolChoice};
 use serde::Deserialize;
 use serde_json::Value;
@@ -121,6 +122,7 @@ pub(super) fn choice(
     map: &ToolMap,
     declared: &mut Vec<Tool>,
 ) -> Result<ToolChoice, BadField> {
+    let raw = raw.filter(|raw| !is_no_choice(raw));
     let Some(value) = optional::<Value>(raw, at, "a string or an object")? else {
         return Ok(ToolChoice::Auto);
     };
@@ -161,6 +163,16 @@ fn allowed(value: &Value, map: &ToolMap, declared: &mut Vec<Tool>) -> ToolChoice
 mod tests {
     use super::*;
     use crate::inbound::notes::Notes;
+
+    #[test]
+    fn an_empty_choice_is_none() {
+        for json in ["{}", "{ }", "\"\"", "null"] {
+            let raw = RawValue::from_string(json.to_owned()).expect("JSON");
+            let choice =
+                choice(Some(&raw), &Path::bracketed("tool_choice"), &ToolMap::default(), &mut Vec::new());
+            assert_eq!(choice, Ok(ToolChoice::Auto), "{json}");
+        }
+    }
 
     #[test]
     fn declarations_come_in_every_spelling() {

@@ -58,6 +58,7 @@ raw_fields! {
         name,
         input,
         tool_use_id,
+        tool_name,
         content,
         is_error,
     }
@@ -183,6 +184,11 @@ impl<'t> ConversationReader<'t> {
                 self.text(search_results(block.content));
                 Ok(())
             }
+            // A search for tools that Anthropic ran: what it found is declared.
+            Some("tool_search_tool_result") => {
+                self.text(found_tools(block.content));
+                Ok(())
+            }
             // Stands for everything before it.
             Some("compaction") => self.inside(block, at),
             _ => self.part(block, at),
@@ -212,7 +218,11 @@ impl<'t> ConversationReader<'t> {
                 self.text(format!("{title} ({})", from.unwrap_or_default()));
                 self.inside(block, at)
             }
-            Some("tool_reference") => Ok(()),
+            Some("tool_reference") => {
+                let name: String = required(block.tool_name, &at.field("tool_name"), "a string")?;
+                self.text(format!("Found the tool `{name}`. It can be called now."));
+                Ok(())
+            }
             Some(other) => {
                 self.left_out("a block", other);
                 Ok(())
@@ -350,6 +360,21 @@ fn is_search(block: &BlockFields<'_>) -> bool {
 fn search_query(input: Option<&RawValue>) -> String {
     let value: Value = input.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
     format!("(Searched the web for: {})", value.get("query").and_then(Value::as_str).unwrap_or_default())
+}
+
+/// What a search for tools found, told in words.
+fn found_tools(content: Option<&RawValue>) -> String {
+    let value: Value = content.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+    let references = value.get("tool_references").and_then(Value::as_array).into_iter().flatten();
+    let names: Vec<&str> =
+        references.filter_map(|reference| reference.get("tool_name").and_then(Value::as_str)).collect();
+    match names.as_slice() {
+        [] => {
+            let code = value.get("error_code").and_then(Value::as_str).unwrap_or("nothing was found");
+            format!("(The search for tools: {code})")
+        }
+        names => format!("(The search for tools found: {})", names.join(", ")),
+    }
 }
 
 fn search_results(content: Option<&RawValue>) -> String {

@@ -1,5 +1,6 @@
 //! Tools and the choice among them. Pure.
 
+use latimer_adapters::fields::is_no_choice;
 use latimer_protocol::turn::{Tool, ToolChoice, TurnRequest};
 use serde::Deserialize;
 use serde_json::Value;
@@ -139,6 +140,7 @@ pub(super) fn choice(
     notes: &mut Notes,
 ) -> Result<(), BadField> {
     let at = Path::dotted("tool_choice");
+    let raw = raw.filter(|raw| !is_no_choice(raw));
     let Some(fields) = optional_object::<ChoiceFields<'_>>(raw, &at)? else { return Ok(()) };
     let kind: Word<'_> = required(fields.choice_type, &at.field("type"), "auto, any, tool or none")?;
     turn.tool_choice = match &*kind {
@@ -177,6 +179,16 @@ mod tests {
         let raw = RawValue::from_string(json.to_owned()).expect("JSON");
         let (mut tools, mut notes) = (Vec::new(), Notes::default());
         read(Some(&raw), &mut tools, &mut notes).map(|hosted| (tools, hosted, notes))
+    }
+
+    #[test]
+    fn an_empty_choice_is_none() {
+        for json in ["{}", "{ }", "\"\"", "null"] {
+            let raw = RawValue::from_string(json.to_owned()).expect("JSON");
+            let mut turn = TurnRequest { tool_choice: ToolChoice::None, ..TurnRequest::default() };
+            let read = choice(Some(&raw), &HostedTools::default(), &mut turn, &mut Notes::default());
+            assert_eq!((read, turn.tool_choice), (Ok(()), ToolChoice::None), "{json}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What a message or an output holds: a string, or a list of parts. Pure.
 
+use latimer_protocol::responses::words::is_plain;
 use latimer_protocol::turn::{Content, Image};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -13,7 +14,7 @@ use crate::text::{MAX_WORD, shown};
 
 raw_fields! {
     /// A content part of any type.
-    pub(super) struct ContentPartFields { type, text, refusal, image_url, detail, file_data, filename }
+    pub(super) struct ContentPartFields { type, text, encrypted_content, refusal, image_url, detail, file_data, filename }
 }
 
 /// Reads a content, which stands at `at`.
@@ -45,7 +46,14 @@ fn part(part: &ContentPartFields<'_>, at: &Path<'_>, notes: &mut Notes) -> Resul
         "refusal" => optional(part.refusal, &at.field("refusal"), "a string")?.map(Content::Refusal),
         "input_image" | "image_url" => Some(image(part, &at.field("image_url"))?),
         "input_file" => Some(file(part, at)?),
+        // Parts of agents' messages, and of tomorrow: what can be read of them is words.
         other => {
+            let read =
+                |raw: Option<&RawValue>| raw.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
+            let text = read(part.text).or_else(|| read(part.encrypted_content).filter(|text| is_plain(text)));
+            if let Some(text) = text.filter(|text| !text.is_empty()) {
+                return Ok(Some(Content::Text(text)));
+            }
             notes.add(format!("a content part of type `{}` was left out", shown(other, MAX_WORD)));
             None
         }

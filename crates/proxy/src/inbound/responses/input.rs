@@ -1,11 +1,14 @@
 //! Input items to items of the turn. Nothing a newer client sends ends a turn: it is lowered or left out with a note. Pure.
 
+use std::cell::LazyCell;
+
 use latimer_protocol::id::CallId;
+use latimer_protocol::responses::words;
 use latimer_protocol::turn::{
     Call, CallOutput, Content, Item, Message, OpaqueState, ReasoningItem, Role, SealKey,
 };
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
 
 use super::compact;
 use super::content::{self, ContentPartFields};
@@ -32,6 +35,7 @@ raw_fields! {
         type,
         role,
         content,
+        id,
         call_id,
         name,
         namespace,
@@ -76,8 +80,11 @@ impl<'t> InputReader<'t> {
             }
         }
         self.items.reserve(list.len());
+        // Only an item of a foreign type is read as a whole.
+        let whole = LazyCell::new(|| serde_json::from_str::<Vec<&RawValue>>(input.get()).unwrap_or_default());
         for (place, item) in list.iter().enumerate() {
-            self.item(item, &at.index(place))?;
+            let raw = if is_known(item) { None } else { whole.get(place).copied() };
+            self.item(item, raw, &at.index(place))?;
         }
         Ok(())
     }
@@ -87,7 +94,8 @@ impl<'t> InputReader<'t> {
         (self.items, self.compacts)
     }
 
-    fn item(&mut self, item: &ItemFields<'_>, at: &Path<'_>) -> Result<(), BadField> {
+    /// `raw` is the whole of an item whose type is foreign.
+    fn item(&mut self, item: &ItemFields<'_>, raw: Option<&RawValue>, at: &Path<'_>) -> Result<(), BadField> {
         match item.kind.as_deref() {
             Some("message") => self.message(item, at),
             None if item.role.is_some() => self.message(item, at),
@@ -106,18 +114,27 @@ impl<'t> InputReader<'t> {
                 self.compacts = true;
                 Ok(())
             }
-            Some(other) => {
-                let kind = shown(other, MAX_WORD);
-                self.table.notes.add(format!(
-                    "an input item of type `{kind}` means nothing to this upstream and was left out"
-                ));
-                Ok(())
-            }
-            None => {
-                self.table.notes.add("an input item without a type was left out");
+            kind => {
+                self.foreign(kind.unwrap_or("unknown"), raw);
                 Ok(())
             }
         }
+    }
+
+    /// An item of a type that only its maker knows, such as a message between agents or what a hosted tool did: its text, as the person's.
+    fn foreign(&mut self, kind: &str, raw: Option<&RawValue>) {
+        let item = raw.and_then(|raw| serde_json::from_str::<Map<String, Value>>(raw.get()).ok());
+        let texts = item.map_or_else(Vec::new, |item| words::texts(&item));
+        let kind = shown(kind, MAX_WORD);
+        if texts.is_empty() {
+            let what = "means nothing to this upstream and was left out";
+            return self.table.notes.add(format!("an input item of type `{kind}` {what}"));
+        }
+        if kind != "agent_message" {
+            self.table.notes.add(format!("an input item of type `{kind}` was put into words"));
+        }
+        let content = texts.into_iter().map(Content::Text).collect();
+        self.items.push(Item::Message(Message { role: Role::User, content }));
     }
 
     fn message(&mut self, item: &ItemFields<'_>, at: &Path<'_>) -> Result<(), BadField> {
@@ -246,12 +263,37 @@ impl<'t> InputReader<'t> {
     }
 }
 
+/// Items of these types are read field by field.
+const KNOWN: [&str; 14] = [
+    "message",
+    "reasoning",
+    "function_call",
+    "custom_tool_call",
+    "tool_search_call",
+    "local_shell_call",
+    "function_call_output",
+    "custom_tool_call_output",
+    "local_shell_call_output",
+    "tool_search_output",
+    "additional_tools",
+    "compaction",
+    "compaction_summary",
+    "compaction_trigger",
+];
+
+fn is_known(item: &ItemFields<'_>) -> bool {
+    item.kind.as_deref().map_or(item.role.is_some(), |kind| KNOWN.contains(&kind))
+}
+
 fn text_message(role: Role, text: String) -> Item {
     Item::Message(Message { role, content: vec![Content::Text(text)] })
 }
 
 fn call_id(item: &ItemFields<'_>, at: &Path<'_>) -> Result<CallId, BadField> {
-    required::<String>(item.call_id, &at.field("call_id"), "a string").map(CallId::from)
+    // An older form of the local shell's items has only an id of its own.
+    let is_shell = item.kind.as_deref().is_some_and(|kind| kind.starts_with("local_shell_call"));
+    let id = item.call_id.or(item.id.filter(|_| is_shell));
+    required::<String>(id, &at.field("call_id"), "a string").map(CallId::from)
 }
 
 #[cfg(test)]

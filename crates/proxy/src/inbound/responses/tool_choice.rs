@@ -1,5 +1,6 @@
 //! Which tool the model is to call. Pure.
 
+use latimer_adapters::fields::is_no_choice;
 use latimer_protocol::turn::{Tool, ToolChoice};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -19,6 +20,7 @@ pub(super) fn tool_choice(
     declared: &mut Vec<Tool>,
 ) -> Result<ToolChoice, BadField> {
     let at = Path::bracketed("tool_choice");
+    let raw = raw.filter(|raw| !is_no_choice(raw));
     let Some(value) = optional::<Value>(raw, &at, "a string or an object")? else {
         return Ok(ToolChoice::Auto);
     };
@@ -65,6 +67,8 @@ mod tests {
         assert_eq!(choice(r#"{"type":"function","name":"a"}"#), Ok(ToolChoice::Function("a".to_owned())));
         assert_eq!(choice(r#"{"type":"tool_search"}"#), Ok(ToolChoice::Function("tool_search".to_owned())));
         assert!(choice(r#"{"type":"web_search"}"#).is_err() && choice("\"any\"").is_err());
-        assert_eq!(choice("null"), Ok(ToolChoice::Auto));
+        for none in ["null", "{}", "{ }", "\"\""] {
+            assert_eq!(choice(none), Ok(ToolChoice::Auto), "{none}");
+        }
     }
 }
