@@ -33,6 +33,7 @@ pub mod prepared_request;
 pub mod reader;
 pub mod repair;
 pub mod responses;
+mod schema;
 pub mod scripted;
 mod sync;
 pub mod tool_names;

@@ -14,6 +14,7 @@ use super::conversation;
 use super::quirks::{Echo, Quirks, ReasoningStyle, ToolChoiceSupport};
 use crate::limitation::{Features, Limitation};
 use crate::prepared_request::EncodedRequest;
+use crate::schema;
 use crate::tool_names::{ToolNameRule, ToolNames};
 use crate::wording;
 
@@ -91,15 +92,15 @@ fn tools<'a>(
         }
         return Vec::new();
     }
-    let wire = |tool: &'a Tool| ChatTool {
+    let mut wire = |tool: &'a Tool| ChatTool {
         kind: "function",
         function: ChatFunction {
             name: Cow::Owned(names.provider_name(&tool.name).to_owned()),
             description: tool.description.as_deref(),
-            parameters: tool.parameters.as_deref().unwrap_or(wording::empty_schema()),
+            parameters: schema::parameters(tool, notes),
         },
     };
-    turn.tools.iter().map(wire).collect()
+    turn.tools.iter().map(&mut wire).collect()
 }
 
 fn tool_choice<'a>(turn: &TurnRequest, quirks: &Quirks, names: &ToolNames) -> Option<ChatToolChoice<'a>> {

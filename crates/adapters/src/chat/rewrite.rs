@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::quirks::{Quirks, ToolChoiceSupport};
 use crate::fields::{Fields, is_no_choice};
 use crate::pairing::{is_paired, lacks_user};
+use crate::schema::lower_declarations;
 
 /// The request with the provider's name for the model. `None` when anything in it has to be changed for this provider, or when it
 /// holds state that must find its owner: then the turn is translated.
@@ -39,6 +40,7 @@ pub fn rewrite(body: &[u8], turn: &TurnRequest, quirks: &Quirks) -> Option<Vec<u
             // Its first form, and what other protocols call their fields: not every provider knows them.
             "functions" | "function_call" | "system" => return None,
             "tools" if !plain_tools(value, turn) => return None,
+            "tools" => put(name, &lower_declarations(value)),
             "messages" if !plain_messages(value, quirks) => return None,
             "tool_choice" if is_no_choice(value) => {}
             "prompt_cache_key" if !quirks.prompt_cache_key => {}

@@ -19,6 +19,7 @@ use crate::arguments;
 use crate::limitation::{Features, Limitation, Limitations};
 use crate::pairing::{NO_OUTPUT, PairedItem, orphan_text, pair};
 use crate::prepared_request::EncodedRequest;
+use crate::schema;
 use crate::tool_names::{ToolNameRule, ToolNames};
 use crate::wording;
 
@@ -63,7 +64,7 @@ pub fn write(turn: &TurnRequest, structured: bool, limitations: &Limitations, to
     let system = (structured && !system.is_empty()).then(|| system.join("\n\n"));
     let declared =
         structured && !limitations.has(Limitation::NoTools) && turn.tool_choice != ToolChoice::None;
-    let tools = if declared { tools(turn, &names) } else { Vec::new() };
+    let tools = if declared { tools(turn, &names, &mut notes) } else { Vec::new() };
     if !tools.is_empty() && turn.tool_choice != ToolChoice::Auto {
         notes.push(Note::request("tool_choice was left out: this provider has no field for it"));
     }
@@ -235,11 +236,11 @@ fn alternating(messages: Vec<CommandCodeMessage<'_>>) -> Vec<CommandCodeMessage<
     merged
 }
 
-fn tools<'a>(turn: &'a TurnRequest, names: &ToolNames) -> Vec<CommandCodeTool<'a>> {
+fn tools<'a>(turn: &'a TurnRequest, names: &ToolNames, notes: &mut Vec<Note>) -> Vec<CommandCodeTool<'a>> {
     let wire = |tool: &'a Tool| CommandCodeTool {
         name: Cow::Owned(names.provider_name(&tool.name).to_owned()),
         description: tool.description.as_deref(),
-        input_schema: tool.parameters.as_deref().unwrap_or(wording::empty_schema()),
+        input_schema: schema::parameters(tool, notes),
     };
     turn.tools.iter().map(wire).collect()
 }

@@ -3,6 +3,7 @@
 
 use latimer_protocol::turn::{Tool, ToolChoice, TurnRequest};
 
+use crate::schema;
 use crate::tool_names::ToolNames;
 
 /// The most of the list of tools with their schemas, in bytes; a longer one holds names and descriptions only.
@@ -39,9 +40,9 @@ fn list(tools: &[Tool], names: &ToolNames, schemas: bool) -> String {
             text.push_str(": ");
             text.extend(description.chars().take(MAX_DESCRIPTION));
         }
-        if let Some(schema) = tool.parameters.as_ref().filter(|_| schemas) {
+        if schemas && tool.parameters.is_some() {
             text.push_str("\n  arguments: ");
-            text.push_str(schema.get());
+            text.push_str(schema::parameters(tool, &mut Vec::new()).get());
         }
         text.push('\n');
     }

@@ -9,7 +9,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use self::choice::{is_null, one_of};
+use self::choice::one_of;
+use crate::schema::{is_null, values as listed_values};
 
 /// Deeper schemas are cut.
 const MAX_DEPTH: usize = 16;
@@ -17,6 +18,10 @@ const MAX_DEPTH: usize = 16;
 const MAX_INLINED_BYTES: usize = 64 << 10;
 /// The most values that are listed.
 const MAX_VALUES: usize = 500;
+/// The most alternatives that go into the description; the provider has no field for them.
+const MAX_OTHERS: usize = 8;
+/// A longer alternative does not go there, in bytes.
+const MAX_OTHER: usize = 500;
 /// What goes into the description before it is dropped.
 const LIMITS: [&str; 11] = [
     "default",
@@ -106,6 +111,7 @@ impl<'s> SchemaRewriter<'s> {
     fn fields(&mut self, fields: &'s Map<String, Value>, depth: usize) -> Value {
         let mut nullable = fields.get("nullable") == Some(&json!(true));
         let mut out = Map::new();
+        let mut alternatives = String::new();
         for part in list(fields, "allOf") {
             let rewritten = self.part(part, depth + 1);
             merge(&mut out, rewritten);
@@ -118,6 +124,13 @@ impl<'s> SchemaRewriter<'s> {
             } else if let Some(option) = choice::strongest(options) {
                 let rewritten = self.part(option, depth + 1);
                 merge(&mut out, rewritten);
+                let others = options.iter().filter(|other| !std::ptr::eq(*other, option) && !is_null(other));
+                for other in others.take(MAX_OTHERS) {
+                    let other = self.part(other, depth + 1).to_string();
+                    if other.len() <= MAX_OTHER && other != "{}" {
+                        let _ = write!(alternatives, " (or: {other})");
+                    }
+                }
             }
         }
         let named = kind(fields, &mut nullable)
@@ -128,7 +141,8 @@ impl<'s> SchemaRewriter<'s> {
         }
         values(fields, &mut out, &mut nullable);
         settle(&mut out);
-        let description = description(fields);
+        let description = description(fields) + &alternatives;
+        let description = description.trim_start();
         if !description.is_empty() {
             out.insert("description".into(), json!(description));
         }
@@ -242,7 +256,7 @@ fn description(fields: &Map<String, Value>) -> String {
 
 /// `const` and `enum` as a list of strings.
 fn values(fields: &Map<String, Value>, out: &mut Map<String, Value>, nullable: &mut bool) {
-    let Some(values) = choice::values(fields) else { return };
+    let Some(values) = listed_values(fields) else { return };
     *nullable |= values.contains(&Value::Null);
     let texts = choice::texts(&values);
     if !texts.is_empty() && texts.len() <= MAX_VALUES {

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::models::Family;
 use super::schema;
+use crate::schema::without_unions;
 use crate::tool_names::{ToolNameRule, ToolNames};
 
 /// What a function of a Claude must have at least; dropped again from its arguments.
@@ -24,8 +25,7 @@ pub(super) fn declarations<'a>(
     family: Family,
 ) -> Vec<GeminiTools<'a>> {
     let function = |tool: &'a Tool| {
-        let parameters: Option<Value> =
-            tool.parameters.as_deref().and_then(|raw| serde_json::from_str(raw.get()).ok());
+        let parameters = tool.parameters.as_deref().and_then(without_unions);
         let mut parameters = parameters.as_ref().map(schema::rewrite);
         if family == Family::Claude {
             parameters = Some(with_placeholder(parameters.unwrap_or_else(|| json!({ "type": "object" }))));

@@ -9,6 +9,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::fields::{Fields, is_no_choice};
+use crate::schema::lower_declarations;
 
 /// How Claude Code's first system block begins; it changes from session to session, and is not for the model.
 const BILLING: &str = "x-anthropic-billing-header:";
@@ -57,6 +58,7 @@ pub fn rewrite(
             "tool_choice" if is_no_choice(value) => continue,
             "messages" => messages(value, owner, seal)?,
             "system" => system(value),
+            "tools" => lower_declarations(value),
             _ => Cow::Borrowed(value.get()),
         };
         out.push(b',');

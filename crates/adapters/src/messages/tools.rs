@@ -1,19 +1,15 @@
 //! Tools and the choice among them. Pure.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use latimer_protocol::messages::request::{MessagesTool, MessagesToolChoice};
-use latimer_protocol::turn::{Item, Note, Tool, ToolChoice, TurnRequest};
-use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use latimer_protocol::turn::{Item, Note, ToolChoice, TurnRequest};
 
 use crate::limitation::{Limitation, Limitations};
+use crate::schema;
 use crate::tool_names::ToolNames;
 use crate::wording;
-
-/// What the provider refuses at the top of a schema.
-const REFUSED_ON_TOP: [&str; 3] = ["oneOf", "anyOf", "allOf"];
 
 pub(super) fn write<'a>(
     turn: &'a TurnRequest,
@@ -35,7 +31,7 @@ pub(super) fn write<'a>(
         .map(|tool| MessagesTool {
             name: Cow::Owned(names.provider_name(&tool.name).to_owned()),
             description: tool.description.as_deref().filter(|description| !description.is_empty()),
-            input_schema: schema(tool, notes),
+            input_schema: schema::parameters(tool, notes),
             cache_control: None,
         })
         .collect()
@@ -58,29 +54,6 @@ fn called_earlier<'a>(turn: &'a TurnRequest, names: &ToolNames) -> Vec<MessagesT
             cache_control: None,
         })
         .collect()
-}
-
-/// The schema as it is where the provider takes it so: an object, said to be one.
-fn schema<'a>(tool: &'a Tool, notes: &mut Vec<Note>) -> Cow<'a, RawValue> {
-    let empty = || Cow::Borrowed(wording::empty_schema());
-    let Some(raw) = tool.parameters.as_deref() else { return empty() };
-    let Ok(top) = serde_json::from_str::<BTreeMap<Cow<'_, str>, &RawValue>>(raw.get()) else {
-        return empty();
-    };
-    let is_object = top.get("type").is_some_and(|kind| kind.get() == "\"object\"");
-    if is_object && !REFUSED_ON_TOP.iter().any(|key| top.contains_key(*key)) {
-        return Cow::Borrowed(raw);
-    }
-    let mut mended: Map<String, Value> = serde_json::from_str(raw.get()).unwrap_or_default();
-    mended.insert("type".into(), json!("object"));
-    for key in REFUSED_ON_TOP {
-        if mended.remove(key).is_some() {
-            notes
-                .push(Note::request(format!("`{key}` was left out of the schema of the tool {}", tool.name)));
-        }
-    }
-    mended.entry("properties").or_insert_with(|| json!({}));
-    RawValue::from_string(Value::Object(mended).to_string()).map_or_else(|_| empty(), Cow::Owned)
 }
 
 /// With thinking on, the model cannot be made to call.

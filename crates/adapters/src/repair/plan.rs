@@ -7,6 +7,7 @@ use toolcall_parser::intent::Memory;
 use toolcall_parser::{Dialect, Options, Parser, Scanner, Tool};
 
 use super::history::{self, RepeatedCall};
+use crate::schema;
 
 /// How much is repaired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -47,8 +48,8 @@ impl RepairPlan {
             return None;
         }
         let tools = turn.tools.iter().map(|tool| {
-            let schema = tool.parameters.as_ref().map_or("{}", |schema| schema.get());
-            Tool::new(tool.name.clone(), schema)
+            // What the provider is shown, for only that names every parameter.
+            Tool::new(tool.name.clone(), schema::parameters(tool, &mut Vec::new()).get())
         });
         // Where a call is demanded, an answer that is nothing but JSON is one.
         let demanded = matches!(turn.tool_choice, ToolChoice::Required | ToolChoice::Function(_));

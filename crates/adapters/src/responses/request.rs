@@ -16,6 +16,7 @@ use crate::arguments;
 use crate::limitation::{Features, Limitation};
 use crate::pairing::{NO_OUTPUT, PairedItem, orphan_text, pair};
 use crate::prepared_request::EncodedRequest;
+use crate::schema;
 use crate::tool_names::{ToolNameRule, ToolNames};
 use crate::wording;
 
@@ -45,7 +46,7 @@ pub fn write(turn: &TurnRequest, profile: &Profile, owner: &StateOwner) -> Encod
         store: false,
         input,
         instructions,
-        tools: tools(turn, profile, &names),
+        tools: tools(turn, profile, &names, &mut notes),
         tool_choice: tool_choice(turn, profile, &names),
         parallel_tool_calls: turn.parallel_tool_calls.filter(|_| has_tools && profile.parallel_tool_calls),
         reasoning: reasoning(turn, profile),
@@ -192,13 +193,23 @@ impl<'a> InputWriter<'a, '_> {
     }
 }
 
-fn tools<'a>(turn: &'a TurnRequest, profile: &Profile, names: &ToolNames) -> Vec<ResponsesTool<'a>> {
-    let wire = |tool: &'a latimer_protocol::turn::Tool| ResponsesTool {
-        kind: "function",
-        name: Cow::Owned(names.provider_name(&tool.name).to_owned()),
-        description: tool.description.as_deref(),
-        parameters: tool.parameters.as_deref().unwrap_or(wording::empty_schema()),
-        strict: profile.strict.then_some(tool.strict.unwrap_or(false)),
+fn tools<'a>(
+    turn: &'a TurnRequest,
+    profile: &Profile,
+    names: &ToolNames,
+    notes: &mut Vec<Note>,
+) -> Vec<ResponsesTool<'a>> {
+    let wire = |tool: &'a latimer_protocol::turn::Tool| {
+        let parameters = schema::parameters(tool, notes);
+        // A schema that was merged is none of those that can be adhered to strictly.
+        let strict = tool.strict.unwrap_or(false) && matches!(parameters, Cow::Borrowed(_));
+        ResponsesTool {
+            kind: "function",
+            name: Cow::Owned(names.provider_name(&tool.name).to_owned()),
+            description: tool.description.as_deref(),
+            parameters,
+            strict: profile.strict.then_some(strict),
+        }
     };
     turn.tools.iter().map(wire).collect()
 }

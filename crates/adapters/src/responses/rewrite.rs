@@ -13,6 +13,7 @@ use super::profile::Profile;
 use crate::fields::{Fields, is_no_choice};
 use crate::limitation::{Features, Limitation};
 use crate::prepared_request::EncodedRequest;
+use crate::schema::lower_declarations;
 
 /// What state is asked for where the server keeps none.
 const ENCRYPTED: &str = "reasoning.encrypted_content";
@@ -62,7 +63,10 @@ pub fn rewrite(
             "model" | "stream" | "previous_response_id" => {}
             "store" if profile.stateless => {}
             "input" => put(name, &rewriter.input(value)?),
-            "tools" => put(name, &rewriter.tools(value)?),
+            "tools" => match lower_declarations(value) {
+                Cow::Borrowed(_) => put(name, &rewriter.tools(value)?),
+                Cow::Owned(lowered) => put(name, &rewriter.tools(serde_json::from_str(&lowered).ok()?)?),
+            },
             "include" => {
                 seen.0 = true;
                 put(name, &rewriter.include(value));

@@ -260,8 +260,8 @@ pub struct ChatFunction<'a> {
     /// For the model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<&'a str>,
-    /// JSON Schema, untouched.
-    pub parameters: &'a RawValue,
+    /// JSON Schema of its arguments.
+    pub parameters: Cow<'a, RawValue>,
 }
 
 /// The shape of the answer.

@@ -108,5 +108,5 @@ pub struct CommandCodeTool<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<&'a str>,
     /// The schema of its arguments.
-    pub input_schema: &'a RawValue,
+    pub input_schema: Cow<'a, RawValue>,
 }

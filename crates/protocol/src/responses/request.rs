@@ -216,7 +216,7 @@ pub struct ResponsesTool<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<&'a str>,
     /// The schema of its arguments.
-    pub parameters: &'a RawValue,
+    pub parameters: Cow<'a, RawValue>,
     /// Absent would mean strict here, so it is always said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strict: Option<bool>,

@@ -1,11 +1,8 @@
 //! One schema where JSON Schema offers several: Gemini's subset has no alternatives.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-/// Whether a schema allows null and nothing else.
-pub(super) fn is_null(schema: &Value) -> bool {
-    schema.get("type").and_then(Value::as_str) == Some("null") || schema.get("const") == Some(&Value::Null)
-}
+use crate::schema::{is_null, values};
 
 /// The values of alternatives that are nothing but values: `anyOf: [{const: a}, {const: b}]`. `None` where one is more.
 pub(super) fn one_of(options: &[Value]) -> Option<Vec<String>> {
@@ -20,12 +17,6 @@ pub(super) fn one_of(options: &[Value]) -> Option<Vec<String>> {
 /// Of several alternatives the one that says most; the first of those that say as much.
 pub(super) fn strongest(options: &[Value]) -> Option<&Value> {
     options.iter().rev().filter(|option| !is_null(option)).max_by_key(|option| strength(option))
-}
-
-/// The values that a schema lists.
-pub(super) fn values(fields: &Map<String, Value>) -> Option<Vec<Value>> {
-    let constant = fields.get("const").map(|value| vec![value.clone()]);
-    constant.or_else(|| fields.get("enum").and_then(Value::as_array).cloned())
 }
 
 /// Values as the strings that may be listed, each once.

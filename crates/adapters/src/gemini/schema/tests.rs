@@ -25,10 +25,13 @@ fn schemas_in_the_subset() {
             json!({ "anyOf": [{ "const": "a" }, { "const": "b" }, { "type": "null" }] }),
             json!({ "type": "string", "enum": ["a", "b"], "nullable": true }),
         ),
-        (json!({ "anyOf": [{ "type": "string" }, { "type": "number" }] }), json!({ "type": "string" })),
+        (
+            json!({ "anyOf": [{ "type": "string" }, { "type": "number" }], "description": "either" }),
+            json!({ "type": "string", "description": "either (or: {\"type\":\"number\"})" }),
+        ),
         (
             json!({ "oneOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] }),
-            json!({ "type": "array", "items": { "type": "string" } }),
+            json!({ "type": "array", "items": { "type": "string" }, "description": "(or: {\"type\":\"string\"})" }),
         ),
         (json!({ "type": "array" }), json!({ "type": "array", "items": { "type": "string" } })),
         (
