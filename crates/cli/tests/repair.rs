@@ -325,12 +325,12 @@ fn at_assist_a_plain_announcement_becomes_a_read_only_command() {
     for (said, command) in [
         ("I will read `src/main.rs`.", Some("head -n 200 -- 'src/main.rs'")),
         ("Let me explore the project.", Some("ls -la")),
-        (
-            "<explore_agent>\nhttps://example.com/a\n</explore_agent>",
-            Some(
-                "curl -sS --proto =http,https --max-time 20 --max-filesize 1000000 -- 'https://example.com/a'",
-            ),
-        ),
+        // No address is fetched, whoever named it, and no secret is read.
+        ("<explore_agent>\nhttps://example.com/a\n</explore_agent>", None),
+        ("Let me fetch https://example.com/a.", None),
+        ("I will read `.env`.", None),
+        ("I will read `/etc/passwd`.", None),
+        ("He wrote that:\nI will read `src/main.rs`.", None),
         ("I will run `rm -rf /`.", None),
         ("<require_escalation>I need more rights.</require_escalation>", None),
         ("All done.", None),

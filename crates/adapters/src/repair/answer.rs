@@ -50,7 +50,7 @@ enum NextQuestion {
 impl Repair {
     /// For one attempt.
     pub fn new(plan: Arc<RepairPlan>) -> Self {
-        let state = RepairState::new(plan.repeated.clone(), plan.memory.is_some());
+        let state = RepairState::new(plan.repeated.clone(), plan.may_synthesise);
         Self::with(plan, state)
     }
 
@@ -249,10 +249,8 @@ impl Repair {
 
     /// Makes the read-only command that an answer without a call plainly announced.
     fn synthesise(&mut self, sink: &mut dyn EventSink) {
-        let Some(memory) = &self.plan.memory else { return };
         let Some(announcement) = self.state.take_announcement() else { return };
-        let (text, explore) = (&announcement.text, announcement.explore.as_deref());
-        let Some(mut proposal) = intent::propose(text, explore, memory, self.plan.options()) else { return };
+        let Some(mut proposal) = intent::propose(&announcement, self.plan.options()) else { return };
         self.state.repairs += 1;
         let note = RepairNote::Synthesised { rule: proposal.rule.to_string() };
         sink.event(TurnEvent::Note(note.into()));

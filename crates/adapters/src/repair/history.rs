@@ -1,8 +1,7 @@
 //! What the conversation so far says about repairing its next answer. Everything is read from the request: no memory is kept, so it
 //! holds after a restart and on another node, and nothing of one conversation reaches another.
 
-use latimer_protocol::turn::{Call, Content, Item, Role, ToolChoice, TurnRequest};
-use toolcall_parser::intent::urls;
+use latimer_protocol::turn::{Call, Item, ToolChoice, TurnRequest};
 
 /// So many equal calls in a row mean that the model repeats itself.
 const MIN_REPEATS: usize = 3;
@@ -10,8 +9,6 @@ const MIN_REPEATS: usize = 3;
 const MAX_SYNTHESISED: usize = 3;
 /// Marks the id of a call that was made for the model.
 const SYNTHESISED_MARK: &str = "synthesised";
-/// How many addresses are remembered.
-const MAX_URLS: usize = 8;
 
 /// A call that the last turns of the conversation made again and again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,30 +52,9 @@ fn latest_calls(turn: &TurnRequest) -> impl Iterator<Item = &Call> {
     turn.items.iter().rev().filter_map(|item| if let Item::Call(call) = item { Some(call) } else { None })
 }
 
-/// The addresses that the user named, the last ones of many.
-pub(super) fn user_urls(turn: &TurnRequest) -> Vec<String> {
-    let mut found: Vec<String> = Vec::new();
-    for item in &turn.items {
-        let Item::Message(message) = item else { continue };
-        if message.role != Role::User {
-            continue;
-        }
-        for content in &message.content {
-            let Content::Text(text) = content else { continue };
-            for url in urls(text) {
-                if !found.contains(&url) {
-                    found.push(url);
-                }
-            }
-        }
-    }
-    found.split_off(found.len().saturating_sub(MAX_URLS))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use latimer_protocol::turn::Message;
 
     fn call(id: &str, arguments: &str) -> Item {
         Item::Call(Call { id: id.into(), name: "shell".into(), arguments: arguments.into() })
@@ -106,14 +82,5 @@ mod tests {
         assert!(may_synthesise(&turn(vec![synthesised(), synthesised()])));
         assert!(!may_synthesise(&turn(vec![synthesised(), synthesised(), synthesised()])));
         assert!(may_synthesise(&turn(vec![synthesised(), synthesised(), synthesised(), call("own", "{}")])));
-    }
-
-    #[test]
-    fn only_what_the_user_wrote_is_remembered() {
-        let say =
-            |role, text: &str| Item::Message(Message { role, content: vec![Content::Text(text.into())] });
-        let items =
-            vec![say(Role::User, "see https://a.example/x"), say(Role::Assistant, "https://b.example")];
-        assert_eq!(user_urls(&turn(items)), ["https://a.example/x"]);
     }
 }

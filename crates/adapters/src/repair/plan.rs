@@ -3,7 +3,6 @@
 use std::sync::{Arc, OnceLock};
 
 use latimer_protocol::turn::{ToolChoice, TurnRequest};
-use toolcall_parser::intent::Memory;
 use toolcall_parser::{Dialect, Options, Parser, Scanner, Tool};
 
 use super::history::{self, RepeatedCall};
@@ -28,8 +27,8 @@ pub struct RepairPlan {
     parser: Parser,
     /// The same tools, and only dialects whose markers no thought contains by chance. Made when there are thoughts.
     reasoning_parser: OnceLock<Parser>,
-    /// What commands may be made from; `None` below [`RepairLevel::Assist`].
-    pub(super) memory: Option<Memory>,
+    /// Whether a command that the answer plainly announces may be made.
+    pub(super) may_synthesise: bool,
     /// The call that the conversation makes again and again.
     pub(super) repeated: Option<RepeatedCall>,
     /// How often an answer is continued.
@@ -54,12 +53,10 @@ impl RepairPlan {
         // Where a call is demanded, an answer that is nothing but JSON is one.
         let demanded = matches!(turn.tool_choice, ToolChoice::Required | ToolChoice::Function(_));
         let hint = Dialect::for_model(&turn.model).or(demanded.then_some(Dialect::RawJson));
-        let memory = (level == RepairLevel::Assist && history::may_synthesise(turn))
-            .then(|| Memory { urls: history::user_urls(turn) });
         Some(Arc::new(Self {
             parser: Parser::new(Options::new(tools).hint(hint)),
             reasoning_parser: OnceLock::new(),
-            memory,
+            may_synthesise: level == RepairLevel::Assist && history::may_synthesise(turn),
             repeated: history::repeated_call(turn),
             // A limit that the client set is meant.
             max_continuations: if turn.max_output_tokens.is_some() { 0 } else { max_continuations },

@@ -4,7 +4,7 @@
 //! made when it was asked again.
 
 use latimer_protocol::turn::{EventSink, RepairNote, TurnEvent};
-use toolcall_parser::{Call, Event, ProblemKind, RequestKind};
+use toolcall_parser::{Call, Event, ProblemKind};
 
 use super::follow_up::Suspected;
 use super::history::RepeatedCall;
@@ -12,8 +12,8 @@ use super::note;
 
 /// The most text, in bytes, that waits for the model to be asked again.
 const MAX_WITHHELD: usize = 64 << 10;
-/// How much of the text that was shown is kept to see what it announces, in bytes.
-const MAX_ANNOUNCEMENT: usize = 4 << 10;
+/// A longer text announces nothing, in bytes. No more of it is kept.
+const MAX_ANNOUNCEMENT: usize = 1 << 10;
 
 /// What becomes of the next piece of text.
 #[derive(Debug, Default)]
@@ -41,15 +41,6 @@ struct Calling {
     markup: String,
 }
 
-/// What is kept to find the command that an answer without a call announces.
-#[derive(Debug, Default)]
-pub(super) struct Announcement {
-    /// The end of the text that was shown.
-    pub(super) text: String,
-    /// The text of a block that asked for exploration.
-    pub(super) explore: Option<String>,
-}
-
 /// What has become of an answer so far.
 #[derive(Debug, Default)]
 pub(super) struct RepairState {
@@ -68,13 +59,13 @@ pub(super) struct RepairState {
     reasoning_calls: Vec<Call>,
     /// Why a call of the upstream's own was not handed out.
     problem: Option<String>,
-    /// `None` when no command is made for the model.
-    announcement: Option<Announcement>,
+    /// The text that was shown; `None` when no command is made for the model.
+    announcement: Option<String>,
 }
 
 impl RepairState {
     pub(super) fn new(repeated: Option<RepeatedCall>, listens: bool) -> Self {
-        Self { repeated, announcement: listens.then(Announcement::default), ..Self::default() }
+        Self { repeated, announcement: listens.then(String::new), ..Self::default() }
     }
 
     /// For the answer that goes on where this one was cut.
@@ -146,11 +137,6 @@ impl RepairState {
             }
             Event::Request { request, text } => {
                 sink.event(TurnEvent::Note(note::request_without_command(request.kind)));
-                if request.kind == RequestKind::Explore
-                    && let Some(announcement) = &mut self.announcement
-                {
-                    announcement.explore = Some(request.body.clone());
-                }
                 self.suspect(Suspected::Request(request.kind), text);
             }
             Event::Problem(problem) => {
@@ -232,8 +218,11 @@ impl RepairState {
             return;
         }
         self.shown |= !text.trim().is_empty();
-        if let Some(announcement) = &mut self.announcement {
-            announcement.push(text);
+        if self.announcement.as_ref().is_some_and(|shown| shown.len() + text.len() > MAX_ANNOUNCEMENT) {
+            self.announcement = None;
+        }
+        if let Some(shown) = &mut self.announcement {
+            shown.push_str(text);
         }
         sink.event(TurnEvent::Text(text));
     }
@@ -292,8 +281,8 @@ impl RepairState {
         }
     }
 
-    /// What the answer announces, at its end.
-    pub(super) fn take_announcement(&mut self) -> Option<Announcement> {
+    /// All that was shown, at the answer's end, if it may announce a command.
+    pub(super) fn take_announcement(&mut self) -> Option<String> {
         self.announcement.take()
     }
 
@@ -311,17 +300,6 @@ impl RepairState {
         }
         if let Some(problem) = self.problem.take() {
             sink.event(TurnEvent::Text(&format!("The model's tool call could not be made: {problem}.")));
-        }
-    }
-}
-
-impl Announcement {
-    fn push(&mut self, shown: &str) {
-        self.text.push_str(shown);
-        if self.text.len() > 2 * MAX_ANNOUNCEMENT {
-            let start = self.text.len() - MAX_ANNOUNCEMENT;
-            let start = (start..self.text.len()).find(|at| self.text.is_char_boundary(*at));
-            self.text.drain(..start.unwrap_or_default());
         }
     }
 }
