@@ -11,6 +11,7 @@ use super::history;
 use super::native_calls::{CallContext, NativeCalls};
 use super::plan::RepairPlan;
 use super::state::RepairState;
+use super::thoughts;
 
 /// The repair of one answer.
 #[derive(Debug)]
@@ -57,7 +58,7 @@ impl Repair {
     fn with(plan: Arc<RepairPlan>, state: RepairState) -> Self {
         Self {
             stage: Stage::Answering,
-            text_scanner: plan.text_scanner(),
+            text_scanner: plan.scanner(),
             reasoning_scanner: None,
             state,
             native_calls: NativeCalls::default(),
@@ -122,7 +123,7 @@ impl Repair {
         match event {
             TurnEvent::Text(text) => self.text(text, sink),
             TurnEvent::Reasoning(text) => {
-                let scanner = self.reasoning_scanner.get_or_insert_with(|| self.plan.reasoning_scanner());
+                let scanner = self.reasoning_scanner.get_or_insert_with(|| self.plan.scanner());
                 scanner.push(text, &mut |event| self.state.reasoning_event(&event, sink));
             }
             TurnEvent::CallStarted { slot, id, name } => {
@@ -141,10 +142,16 @@ impl Repair {
             TurnEvent::ReasoningState(state) => {
                 // State belongs to what was thought or said before it.
                 self.settle_reasoning(sink);
+                self.state.release_thoughts(sink);
                 self.settle_text(sink);
                 sink.event(TurnEvent::ReasoningState(state));
             }
             TurnEvent::Finished(reason) => self.finished(reason, sink),
+            // An answer of another kind than text.
+            other @ (TurnEvent::Refusal(_) | TurnEvent::Frame(_)) => {
+                self.state.answer_begins(sink);
+                sink.event(other);
+            }
             other => sink.event(other),
         }
     }
@@ -171,7 +178,7 @@ impl Repair {
 
     /// What was held back of the text is settled; text that follows is a text of its own.
     fn settle_text(&mut self, sink: &mut dyn EventSink) {
-        let mut scanner = std::mem::replace(&mut self.text_scanner, self.plan.text_scanner());
+        let mut scanner = std::mem::replace(&mut self.text_scanner, self.plan.scanner());
         scanner.finish(&mut |event| self.state.text_event(&event, sink));
     }
 
@@ -215,8 +222,10 @@ impl Repair {
         let reason = self.without_failed_follow_up(reason, sink);
         let by_itself = ended_by_itself(&reason);
         if by_itself {
+            self.read_thoughts_in_text();
             self.state.make_reasoning_calls(sink);
         }
+        self.state.release_thoughts(sink);
         match self.state.suspected() {
             Some(suspected)
                 if by_itself || (cut_in_call && suspected == Suspected::Call(ProblemKind::Truncated)) =>
@@ -225,6 +234,18 @@ impl Repair {
             }
             _ => self.end(reason, sink),
         }
+    }
+
+    /// A text that is nothing but thoughts between tags is read as thoughts are.
+    fn read_thoughts_in_text(&mut self) {
+        let Some(inside) = self.transcript.text().and_then(thoughts::inside) else { return };
+        if !self.state.is_plain_text() {
+            return;
+        }
+        let mut scanner = self.plan.scanner();
+        let mut take = |event: toolcall_parser::Event<'_>| self.state.shown_thoughts_event(&event);
+        scanner.push(inside, &mut take);
+        scanner.finish(&mut take);
     }
 
     /// Whether an answer that was cut can go on: it is text so far, and not inside a call.
@@ -264,7 +285,7 @@ impl Repair {
             self.synthesise(sink);
         }
         if self.state.is_without_call() {
-            self.state.end_without_call(matches!(reason, FinishReason::Failed(_)), sink);
+            self.state.end_without_call(&reason, sink);
             sink.event(TurnEvent::Finished(reason));
         } else {
             let stopped = reason == FinishReason::Stop;

@@ -17,6 +17,8 @@ pub(super) enum Suspected {
     Call(ProblemKind),
     /// A request for something, without a command.
     Request(RequestKind),
+    /// There are thoughts and nothing else: a call or an answer was meant to follow.
+    Answer,
 }
 
 /// The exchange that is added to the conversation when the model is asked again. The client does not see it.
@@ -66,13 +68,21 @@ impl Transcript {
         let mut assistant = std::mem::take(text);
         if assistant.trim().is_empty() {
             // A message must say something; the call itself was none.
-            "(a tool call that could not be made)".clone_into(&mut assistant);
+            let said = match suspected {
+                Suspected::Answer => "(thoughts without an answer)",
+                Suspected::Call(_) | Suspected::Request(_) => "(a tool call that could not be made)",
+            };
+            said.clone_into(&mut assistant);
         }
         Some(FollowUp { assistant, user: words(suspected, options) })
     }
 }
 
 fn words(suspected: Suspected, options: &Options) -> String {
+    if suspected == Suspected::Answer {
+        return "Your answer ended inside your thoughts, so nothing was said and nothing was run. End your thoughts, and make the tool call or give the answer now."
+            .to_owned();
+    }
     let names: Vec<&str> = options.tools.iter().take(MAX_TOOL_NAMES).map(Tool::name).collect();
     let names = names.join(", ");
     let what = match suspected {
@@ -84,6 +94,7 @@ fn words(suspected: Suspected, options: &Options) -> String {
         }
         Suspected::Call(ProblemKind::NoCommand) => "That call has no command, so nothing was run.",
         Suspected::Call(_) => "That call was written as text and could not be read, so nothing was run.",
+        Suspected::Answer => "",
         Suspected::Request(RequestKind::Explore) => {
             "There is no agent that explores for you. Look for yourself, with a tool call."
         }

@@ -7,6 +7,7 @@
 //! - `plan`: what is the same for all answers of a turn; `history`: what the conversation so far says about it.
 //! - `answer`: one answer as a state machine, event by event, with its stages (being read, going on, ended).
 //! - `state`: the phases of an answer's text (read, withheld, hidden, behind a call), and the calls that were handed out.
+//! - `thoughts`: calls that stand in thoughts which no answer follows.
 //! - `native_calls`: calls of the upstream's own; `continuation`: where an answer that goes on joins the one that was cut.
 //! - `follow_up`: when the model is asked again, and in which words; `note`: what the log is told.
 //!
@@ -20,6 +21,7 @@ mod native_calls;
 mod note;
 mod plan;
 mod state;
+mod thoughts;
 
 pub use self::answer::Repair;
 pub use self::follow_up::FollowUp;

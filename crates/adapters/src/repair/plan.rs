@@ -1,6 +1,6 @@
 //! What the repair of a turn needs to know, the same for all answers to it.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use latimer_protocol::turn::{ToolChoice, TurnRequest};
 use toolcall_parser::{Dialect, Options, Parser, Scanner, Tool};
@@ -25,8 +25,6 @@ pub enum RepairLevel {
 #[derive(Debug)]
 pub struct RepairPlan {
     parser: Parser,
-    /// The same tools, and only dialects whose markers no thought contains by chance. Made when there are thoughts.
-    reasoning_parser: OnceLock<Parser>,
     /// Whether a command that the answer plainly announces may be made.
     pub(super) may_synthesise: bool,
     /// The call that the conversation makes again and again.
@@ -34,10 +32,6 @@ pub struct RepairPlan {
     /// How often an answer is continued.
     pub(super) max_continuations: u32,
 }
-
-/// Dialects that models are known to write where their thoughts should be.
-const REASONING_DIALECTS: [Dialect; 5] =
-    [Dialect::Dsml, Dialect::KimiK2, Dialect::DeepseekV3, Dialect::DeepseekV31, Dialect::QwenCoder];
 
 impl RepairPlan {
     /// The plan for a turn whose answer may be continued `max_continuations` times after a length limit of the upstream's own.
@@ -55,7 +49,6 @@ impl RepairPlan {
         let hint = Dialect::for_model(&turn.model).or(demanded.then_some(Dialect::RawJson));
         Some(Arc::new(Self {
             parser: Parser::new(Options::new(tools).hint(hint)),
-            reasoning_parser: OnceLock::new(),
             may_synthesise: level == RepairLevel::Assist && history::may_synthesise(turn),
             repeated: history::repeated_call(turn),
             // A limit that the client set is meant.
@@ -67,14 +60,8 @@ impl RepairPlan {
         self.parser.options()
     }
 
-    /// For a text of the answer.
-    pub(super) fn text_scanner(&self) -> Scanner {
+    /// For a text of the answer, or for its thoughts.
+    pub(super) fn scanner(&self) -> Scanner {
         self.parser.scanner()
-    }
-
-    /// For the thoughts of the answer.
-    pub(super) fn reasoning_scanner(&self) -> Scanner {
-        let make = || Parser::new(self.parser.options().clone().only(REASONING_DIALECTS));
-        self.reasoning_parser.get_or_init(make).scanner()
     }
 }

@@ -3,12 +3,13 @@
 //! Invariant: text is shown in the order in which it came, and text that was withheld is shown, or given up for a call that the model
 //! made when it was asked again.
 
-use latimer_protocol::turn::{EventSink, RepairNote, TurnEvent};
+use latimer_protocol::turn::{EventSink, FinishReason, RepairNote, TurnEvent};
 use toolcall_parser::{Call, Event, ProblemKind};
 
 use super::follow_up::Suspected;
 use super::history::RepeatedCall;
 use super::note;
+use super::thoughts::Thoughts;
 
 /// The most text, in bytes, that waits for the model to be asked again.
 const MAX_WITHHELD: usize = 64 << 10;
@@ -55,8 +56,8 @@ pub(super) struct RepairState {
     next_slot: u32,
     /// Something of the answer was shown.
     shown: bool,
-    /// Calls from thoughts, which count only if the answer holds nothing else.
-    reasoning_calls: Vec<Call>,
+    /// Calls in them count only if the answer holds nothing else.
+    thoughts: Thoughts,
     /// Why a call of the upstream's own was not handed out.
     problem: Option<String>,
     /// The text that was shown; `None` when no command is made for the model.
@@ -83,7 +84,7 @@ impl RepairState {
             phase: Phase::Hidden { withheld, hidden_reply: String::new() },
             shows_markup: false,
             repairs: self.repairs + 1,
-            reasoning_calls: Vec::new(),
+            thoughts: self.thoughts.asked_about(),
             ..self
         }
     }
@@ -107,6 +108,7 @@ impl RepairState {
     pub(super) fn suspected(&self) -> Option<Suspected> {
         match &self.phase {
             Phase::Withholding { suspected, .. } => Some(*suspected),
+            Phase::Reading if !self.shown => self.thoughts.suspected(),
             _ => None,
         }
     }
@@ -153,11 +155,27 @@ impl RepairState {
 
     /// What the parser makes of the thoughts.
     pub(super) fn reasoning_event(&mut self, event: &Event<'_>, sink: &mut dyn EventSink) {
-        match event {
-            Event::Text(text) | Event::Reasoning(text) => sink.event(TurnEvent::Reasoning(text)),
-            Event::CallEnded { call, .. } => self.reasoning_calls.push((*call).clone()),
-            _ => {}
+        self.thoughts.event(event, sink);
+        if self.shown || !self.is_without_call() {
+            self.thoughts.release(sink);
         }
+    }
+
+    /// There is an answer: thoughts that waited are shown as they came.
+    pub(super) fn answer_begins(&mut self, sink: &mut dyn EventSink) {
+        self.shown = true;
+        self.thoughts.release(sink);
+    }
+
+    /// Thoughts that waited are shown as they came.
+    pub(super) fn release_thoughts(&mut self, sink: &mut dyn EventSink) {
+        self.thoughts.release(sink);
+    }
+
+    /// The text that was shown is thoughts: what the parser makes of them.
+    pub(super) fn shown_thoughts_event(&mut self, event: &Event<'_>) {
+        self.shown = false;
+        self.thoughts.event(event, &mut |_: TurnEvent<'_>| {});
     }
 
     /// Something was meant as a call and is none; its markup is shown only if nothing comes of it.
@@ -217,7 +235,9 @@ impl RepairState {
         if text.is_empty() {
             return;
         }
-        self.shown |= !text.trim().is_empty();
+        if !self.shown && !text.trim().is_empty() {
+            self.answer_begins(sink);
+        }
         if self.announcement.as_ref().is_some_and(|shown| shown.len() + text.len() > MAX_ANNOUNCEMENT) {
             self.announcement = None;
         }
@@ -250,6 +270,7 @@ impl RepairState {
                 *phase = Phase::Calling(Calling { calls: 1, hidden, markup: String::new() });
             }
         }
+        self.thoughts.release(sink);
         let slot = self.next_slot;
         self.next_slot += 1;
         slot
@@ -272,11 +293,22 @@ impl RepairState {
 
     /// The answer ended by itself: calls in the thoughts count where there is nothing else.
     pub(super) fn make_reasoning_calls(&mut self, sink: &mut dyn EventSink) {
-        if self.shown || !self.is_without_call() {
+        let silent = match &self.phase {
+            Phase::Reading => !self.shown,
+            Phase::Hidden { hidden_reply, .. } => hidden_reply.trim().is_empty(),
+            Phase::Withholding { .. } | Phase::Calling(_) => false,
+        };
+        if !silent {
             return;
         }
-        for call in std::mem::take(&mut self.reasoning_calls) {
+        for call in self.thoughts.take_calls(sink) {
+            if self.is_repeated(&call) {
+                let note = RepairNote::RepeatedCall { name: call.name.clone(), is_made: false };
+                sink.event(TurnEvent::Note(note.into()));
+                continue;
+            }
             sink.event(TurnEvent::Note(RepairNote::CallInReasoning.into()));
+            self.repairs += 1;
             self.call(&call, sink);
         }
     }
@@ -291,15 +323,19 @@ impl RepairState {
         self.next_slot
     }
 
-    /// The answer is over without a call. A client that would see an empty answer is told what went wrong with the call, unless the
-    /// answer failed and says so itself.
-    pub(super) fn end_without_call(&mut self, failed: bool, sink: &mut dyn EventSink) {
+    /// The answer is over without a call. A client that would see an empty answer is told what went wrong, unless the answer failed
+    /// and says so itself.
+    pub(super) fn end_without_call(&mut self, reason: &FinishReason, sink: &mut dyn EventSink) {
         self.release(sink);
-        if self.shown || failed {
+        if self.shown || matches!(reason, FinishReason::Failed(_)) {
             return;
         }
         if let Some(problem) = self.problem.take() {
             sink.event(TurnEvent::Text(&format!("The model's tool call could not be made: {problem}.")));
+        } else if matches!(reason, FinishReason::Stop | FinishReason::ToolCalls)
+            && self.thoughts.suspected().is_some()
+        {
+            sink.event(TurnEvent::Text("The model ended its answer inside its thoughts and said nothing."));
         }
     }
 }
