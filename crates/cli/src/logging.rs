@@ -52,13 +52,13 @@ struct LossyStderr;
 
 /// What was lost since the last line that was written.
 #[derive(Debug, PartialEq, Eq)]
-struct Lost {
+struct LostLines {
     lines: u64,
     /// The last line has no end.
     cut: bool,
 }
 
-static LOST: Mutex<Lost> = Mutex::new(Lost { lines: 0, cut: false });
+static LOST: Mutex<LostLines> = Mutex::new(LostLines { lines: 0, cut: false });
 
 impl Write for LossyStderr {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -80,7 +80,7 @@ fn is_writable(file: &impl AsFd) -> bool {
         && polled[0].revents().contains(PollFlags::OUT)
 }
 
-fn write_lossy(line: &[u8], lost: &mut Lost, out: &mut impl Write, is_writable: impl Fn() -> bool) {
+fn write_lossy(line: &[u8], lost: &mut LostLines, out: &mut impl Write, is_writable: impl Fn() -> bool) {
     let mut prefix = String::new();
     if lost.cut {
         prefix.push('\n');
@@ -92,12 +92,13 @@ fn write_lossy(line: &[u8], lost: &mut Lost, out: &mut impl Write, is_writable: 
     let mut written = 0;
     for piece in pieces {
         if !is_writable() || out.write_all(piece).is_err() {
-            *lost = Lost { lines: lost.lines.saturating_add(1), cut: lost.cut || written > prefix.len() };
+            *lost =
+                LostLines { lines: lost.lines.saturating_add(1), cut: lost.cut || written > prefix.len() };
             return;
         }
         written += piece.len();
     }
-    *lost = Lost { lines: 0, cut: false };
+    *lost = LostLines { lines: 0, cut: false };
 }
 
 #[cfg(test)]
@@ -114,25 +115,25 @@ mod tests {
 
     #[test]
     fn what_nobody_reads_is_lost_and_counted() {
-        let mut lost = Lost { lines: 0, cut: false };
+        let mut lost = LostLines { lines: 0, cut: false };
         let mut out = Vec::new();
         write_lossy(b"one\n", &mut lost, &mut out, || true);
         write_lossy(b"two\n", &mut lost, &mut out, || false);
         write_lossy(b"three\n", &mut lost, &mut out, || false);
-        assert_eq!(lost, Lost { lines: 2, cut: false });
+        assert_eq!(lost, LostLines { lines: 2, cut: false });
         write_lossy(b"four\n", &mut lost, &mut out, || true);
         let text = String::from_utf8(out).expect("UTF-8");
         assert_eq!(text, "one\n(lines lost because nobody read them: 2)\nfour\n");
-        assert_eq!(lost, Lost { lines: 0, cut: false });
+        assert_eq!(lost, LostLines { lines: 0, cut: false });
     }
 
     #[test]
     fn a_line_that_was_cut_is_ended_before_the_next_one() {
-        let mut lost = Lost { lines: 0, cut: false };
+        let mut lost = LostLines { lines: 0, cut: false };
         let mut out = Vec::new();
         let room = std::cell::Cell::new(1);
         write_lossy(&[b'x'; MAX_WRITE_BYTES + 1], &mut lost, &mut out, || room.replace(0) > 0);
-        assert_eq!((out.len(), &lost), (MAX_WRITE_BYTES, &Lost { lines: 1, cut: true }));
+        assert_eq!((out.len(), &lost), (MAX_WRITE_BYTES, &LostLines { lines: 1, cut: true }));
         write_lossy(b"next\n", &mut lost, &mut out, || true);
         assert!(out.ends_with(b"\n(lines lost because nobody read them: 1)\nnext\n"));
     }
@@ -140,7 +141,7 @@ mod tests {
     #[test]
     fn a_pipe_that_nobody_reads_is_not_waited_for() {
         let (reader, mut writer) = io::pipe().expect("a pipe");
-        let mut lost = Lost { lines: 0, cut: false };
+        let mut lost = LostLines { lines: 0, cut: false };
         let handle = writer.try_clone().expect("another handle");
         // More than any pipe holds: this returns only because nothing waits.
         for _ in 0..4096 {
