@@ -1,13 +1,18 @@
-//! Asks a running proxy over HTTP: where it may be, how it is, and what any of its paths answers.
+//! Asks a running proxy over HTTP: where it may be, whether it is ours, how it is, and what any of its paths answers.
 
 use std::path::Path;
 use std::time::Duration;
 
+use anyhow::{Context as _, anyhow, bail};
+use hyper::HeaderMap;
+use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use latimer_adapters::transport::http::{Http, HttpOptions};
 use latimer_adapters::transport::read_error_body;
 use latimer_protocol::secret::Secret;
 use latimer_protocol::status::Health;
-use latimer_proxy::config::Config;
+use latimer_protocol::turn::SealKey;
+use latimer_proxy::config::{Auth, Config, state};
+use latimer_proxy::server::proof::{CHALLENGE, PROOF};
 
 use crate::proxy_file;
 use crate::runtime::runtime;
@@ -18,28 +23,113 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 const MAX_BODY_BYTES: usize = 16 << 20;
 
 /// Where a proxy of this state directory may answer: where it said it does, and where it is configured to.
-pub(crate) fn urls(state_dir: &Path, config: &Config) -> Vec<String> {
+fn urls(state_dir: &Path, config: &Config) -> Vec<String> {
     let configured = format!("http://{}", config.server.listen);
     proxy_file::url(state_dir).into_iter().chain([configured]).collect()
 }
 
-/// The health of the proxy at this URL; `None` when none answers there, or not to this token.
-pub(crate) fn health(url: &str, token: Option<&Secret>) -> Option<Health> {
-    let (_, body) = get(&format!("{url}/health"), token)?;
-    serde_json::from_slice(&body).ok()
+/// A proxy that proved to be the one of our state directory. Only to such a one the token is sent.
+#[derive(Debug)]
+pub(crate) struct ProvenProxy {
+    pub(crate) url: String,
+    token: Option<Secret>,
 }
 
-/// Status and body of the answer to a `GET`; `None` when nobody answers.
-pub(crate) fn get(url: &str, token: Option<&Secret>) -> Option<(u16, Vec<u8>)> {
+/// Who answers where our proxy should.
+#[derive(Debug)]
+enum Answering {
+    Ours,
+    Nobody,
+    /// A latimer that has another secret: of another state directory, or of another person.
+    OtherLatimer,
+    /// Something else.
+    Stranger,
+}
+
+/// Finds the running proxy of this state directory, and has it prove that it is the one; `None` when nobody answers.
+///
+/// # Errors
+/// Somebody else answers in its place, or the secret that only our own proxy shares cannot be read.
+pub(crate) fn find(state_dir: &Path, config: &Config) -> anyhow::Result<Option<ProvenProxy>> {
+    let secret = state::token(state_dir).context("the access token")?;
+    let mut problem = None;
+    for url in urls(state_dir, config) {
+        let who = match answering(&url, &secret) {
+            Answering::Ours => {
+                let token = Some(secret).filter(|_| config.server.auth == Auth::Token);
+                return Ok(Some(ProvenProxy { url, token }));
+            }
+            Answering::Nobody => continue,
+            Answering::OtherLatimer => "a latimer of another state directory, perhaps another person's,",
+            Answering::Stranger => "something that is no latimer",
+        };
+        problem = Some(format!(
+            "{who} answers at {url}; it gets neither token nor client. Stop it, or give latimer another address (`server.listen`)"
+        ));
+    }
+    problem.map_or(Ok(None), |problem| bail!(problem))
+}
+
+/// What to say where a running proxy is needed, and none is.
+pub(crate) fn nobody(config: &Config) -> anyhow::Error {
+    anyhow!("no proxy answers at http://{}; start one with `latimer serve`", config.server.listen)
+}
+
+/// Asks for a proof, without the token.
+fn answering(url: &str, secret: &Secret) -> Answering {
+    let Ok(challenge) = state::random_secret() else { return Answering::Nobody };
+    let challenge = challenge.expose();
+    let port = url.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or(0);
+    let (Ok(name), Ok(value)) = (HeaderName::try_from(CHALLENGE), HeaderValue::try_from(challenge)) else {
+        return Answering::Nobody;
+    };
+    let Some(answer) = get(&format!("{url}/"), vec![(name, value)]) else { return Answering::Nobody };
+    let expected = SealKey::from_secret(secret.expose().as_bytes()).proof(challenge, port);
+    if answer.headers.get(PROOF).is_some_and(|proof| proof.as_bytes() == expected.as_bytes()) {
+        return Answering::Ours;
+    }
+    let document: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    if document["error"]["code"] == "proxy_down" {
+        // A watchdog in the place of its proxy. Ours is found by its own socket, and nothing is sent to another one.
+        return Answering::Nobody;
+    }
+    if document["name"] == "latimer" { Answering::OtherLatimer } else { Answering::Stranger }
+}
+
+impl ProvenProxy {
+    /// Its health; `None` when it has gone meanwhile, or does not take the token.
+    pub(crate) fn health(&self) -> Option<Health> {
+        let (_, body) = self.get("/health")?;
+        serde_json::from_slice(&body).ok()
+    }
+
+    /// Status and body of the answer to a `GET` of this path; `None` when nobody answers any more.
+    pub(crate) fn get(&self, path: &str) -> Option<(u16, Vec<u8>)> {
+        let mut headers = Vec::new();
+        if let Some(token) = &self.token {
+            headers.push((AUTHORIZATION, format!("Bearer {}", token.expose()).parse().ok()?));
+        }
+        let answer = get(&format!("{}{path}", self.url), headers)?;
+        Some((answer.status, answer.body))
+    }
+}
+
+struct Answer {
+    status: u16,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+fn get(url: &str, headers: Vec<(HeaderName, HeaderValue)>) -> Option<Answer> {
     runtime().ok()?.block_on(async {
         let http = Http::new(HttpOptions { connect: REQUEST_TIMEOUT, ca_file: None });
-        let mut headers = Vec::new();
-        if let Some(token) = token {
-            headers.push((hyper::header::AUTHORIZATION, format!("Bearer {}", token.expose()).parse().ok()?));
-        }
         let answer = http.get(url, &headers, REQUEST_TIMEOUT).await.ok()?;
-        let status = answer.status.as_u16();
-        Some((status, read_error_body(answer.body, MAX_BODY_BYTES, REQUEST_TIMEOUT).await))
+        let (status, headers) = (answer.status.as_u16(), answer.headers);
+        Some(Answer {
+            status,
+            headers,
+            body: read_error_body(answer.body, MAX_BODY_BYTES, REQUEST_TIMEOUT).await,
+        })
     })
 }
 
@@ -47,6 +137,7 @@ pub(crate) fn get(url: &str, token: Option<&Secret>) -> Option<(u16, Vec<u8>)> {
 mod tests {
     use std::io::{Read as _, Write as _};
     use std::net::TcpListener;
+    use std::sync::mpsc;
 
     use super::*;
     use crate::configuration::load_text;
@@ -60,22 +151,50 @@ mod tests {
         assert_eq!(urls(dir.path(), &config), ["http://127.0.0.1:8", "http://127.0.0.1:7"]);
     }
 
-    #[test]
-    fn an_answer_is_read_and_the_token_is_sent() {
+    /// Answers every request with this, and tells what was asked.
+    fn stranger(answer: &'static str) -> (String, mpsc::Receiver<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let server = std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().expect("a connection");
-            let mut request = [0; 1024];
-            let length = stream.read(&mut request).expect("read");
-            let answer = "HTTP/1.1 404 Not Found\r\ncontent-length: 4\r\nconnection: close\r\n\r\nnone";
-            stream.write_all(answer.as_bytes()).expect("sent");
-            String::from_utf8_lossy(&request[..length]).into_owned()
+        let (sender, asked) = mpsc::channel();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let mut request = [0; 1024];
+                let length = stream.read(&mut request).expect("read");
+                stream.write_all(answer.as_bytes()).expect("sent");
+                let _ = sender.send(String::from_utf8_lossy(&request[..length]).into_owned());
+            }
         });
-        let answer = get(&format!("{url}/health"), Some(&Secret::new("the-token")));
-        assert_eq!(answer, Some((404, b"none".to_vec())));
-        let request = server.join().expect("served");
-        assert!(request.starts_with("GET /health ") && request.contains("Bearer the-token"), "{request}");
-        assert_eq!(health(&url, None), None, "nobody listens any more");
+        (url, asked)
+    }
+
+    #[test]
+    fn whoever_does_not_prove_to_be_ours_never_sees_the_token() {
+        let latimer = "HTTP/1.1 200 OK\r\nx-latimer-proof: 00\r\ncontent-length: 18\r\nconnection: close\r\n\r\n{\"name\":\"latimer\"}";
+        let other = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
+        for (answer, words) in [(latimer, "another person's"), (other, "no latimer")] {
+            let (url, asked) = stranger(answer);
+            let dir = tempfile::tempdir().expect("a directory");
+            let token = state::token(dir.path()).expect("a token");
+            let listen = url.trim_start_matches("http://");
+            let config =
+                load_text(&format!("[server]\nlisten = \"{listen}\"\n")).expect("a configuration").config;
+            proxy_file::write(dir.path(), &url).expect("written");
+            let error = find(dir.path(), &config).expect_err("a stranger").to_string();
+            assert!(error.contains(words) && error.contains(&url), "{error}");
+            for request in asked.try_iter() {
+                assert!(request.contains(CHALLENGE) && !request.contains(token.expose()), "{request}");
+            }
+        }
+    }
+
+    #[test]
+    fn where_nobody_answers_the_place_is_named() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let config = load_text("[server]\nlisten = \"127.0.0.1:9\"\n").expect("a configuration").config;
+        assert!(find(dir.path(), &config).expect("no stranger").is_none());
+        assert_eq!(
+            nobody(&config).to_string(),
+            "no proxy answers at http://127.0.0.1:9; start one with `latimer serve`"
+        );
     }
 }

@@ -65,6 +65,8 @@ pub struct ConfigState {
 
 /// The model that only the proxy itself answers: a turn through everything, without a network.
 pub const PROBE_MODEL: &str = "latimer/probe";
+/// The header of the probe's answer that names the process that gave it, in decimal.
+pub const PROBE_PID: &str = "x-latimer-pid";
 
 /// What `POST /v1/admin/overrides` takes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -7,13 +7,13 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use latimer_adapters::limitation::Limitation;
 use latimer_protocol::status::EndpointState;
-use latimer_proxy::config::{Auth, Config, Endpoint, state};
+use latimer_proxy::config::{Config, Endpoint};
 use latimer_proxy::route::limitations::{self, LimitationsFile};
 use serde_json::json;
 
 use crate::configuration::PathArgs;
 use crate::proxy_client;
-use crate::terminal::{print_json, print_line};
+use crate::terminal::{eprint_line, print_json, print_line};
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -67,9 +67,13 @@ fn find_endpoint<'c>(config: &'c Config, name: &str) -> anyhow::Result<&'c Endpo
 
 /// How the endpoints of the running proxy are doing; `None` when none runs.
 fn states(config: &Config, state_dir: &Path) -> Option<Vec<EndpointState>> {
-    let token = if config.server.auth == Auth::Token { state::token(state_dir).ok() } else { None };
-    let urls = proxy_client::urls(state_dir, config);
-    urls.iter().find_map(|url| proxy_client::health(url, token.as_ref())).map(|health| health.endpoints)
+    match proxy_client::find(state_dir, config) {
+        Ok(proxy) => proxy?.health().map(|health| health.endpoints),
+        Err(problem) => {
+            eprint_line(&format!("latimer: {problem:#}"));
+            None
+        }
+    }
 }
 
 fn list(config: &Config, states: Option<&[EndpointState]>, path: &Path, as_json: bool) -> anyhow::Result<()> {

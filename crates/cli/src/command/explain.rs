@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use latimer_protocol::status::Trace;
 
-use crate::configuration::{PathArgs, access_token};
+use crate::configuration::PathArgs;
 use crate::proxy_client;
 use crate::terminal::print_line;
 
@@ -26,13 +26,13 @@ pub(crate) struct ExplainArgs {
 pub(crate) fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     let state_dir = args.paths.state_dir()?;
     let config = args.paths.configuration()?.loaded.config;
-    let token = access_token(&state_dir, &config.server)?;
-    let urls = proxy_client::urls(&state_dir, &config);
+    let proxy = proxy_client::find(&state_dir, &config)?.ok_or_else(|| proxy_client::nobody(&config))?;
     let path =
         args.turn.as_deref().map_or_else(|| "/v1/turns".to_owned(), |turn| format!("/v1/turns/{turn}"));
-    let answer = urls.iter().find_map(|url| proxy_client::get(&format!("{url}{path}"), token.as_ref()));
-    match (answer, &args.turn) {
-        (None, _) => bail!("no proxy answers at {}; start one with `latimer serve`", urls.join(" or ")),
+    match (proxy.get(&path), &args.turn) {
+        (None, _) => {
+            bail!("the proxy at {} has stopped meanwhile; start one with `latimer serve`", proxy.url)
+        }
         (Some((200, body)), Some(_)) => show(&serde_json::from_slice(&body).context("reading the answer")?)?,
         (Some((200, body)), None) => list(&body)?,
         (Some((404, _)), Some(turn)) => {

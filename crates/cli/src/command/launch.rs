@@ -19,7 +19,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
-use latimer_protocol::secret::Secret;
 use latimer_protocol::status::Health;
 
 use self::client::{LaunchContext, LaunchedClient};
@@ -100,7 +99,7 @@ pub(crate) fn run(args: LaunchArgs) -> anyhow::Result<ExitCode> {
         None => model.clone(),
     };
     let token = access_token(&state_dir, &config.server)?;
-    let url = find_or_start(&state_dir, &configuration, token.as_ref())?;
+    let url = find_or_start(&state_dir, &configuration)?;
     let client = args.client.client();
     let program = args.program.unwrap_or_else(|| PathBuf::from(client.program()));
     let mut command = Command::new(&program);
@@ -144,16 +143,12 @@ fn bypass_network_proxy(command: &mut Command) {
 }
 
 /// The URL of a proxy that answers for this state directory, started if there is none.
-fn find_or_start(
-    state_dir: &Path,
-    configuration: &Configuration,
-    token: Option<&Secret>,
-) -> anyhow::Result<String> {
-    for url in proxy_client::urls(state_dir, &configuration.loaded.config) {
-        if let Some(health) = proxy_client::health(&url, token) {
-            require_same_config(&url, &health, configuration.path.as_deref())?;
-            return Ok(url);
-        }
+fn find_or_start(state_dir: &Path, configuration: &Configuration) -> anyhow::Result<String> {
+    if let Some(proxy) = proxy_client::find(state_dir, &configuration.loaded.config)?
+        && let Some(health) = proxy.health()
+    {
+        require_same_config(&proxy.url, &health, configuration.path.as_deref())?;
+        return Ok(proxy.url);
     }
     let is_watched = watchdog_settings::of(configuration).is_ok_and(|settings| settings.enabled);
     if is_watched && sibling_binary("latimer-watchdog").is_ok() {

@@ -92,6 +92,13 @@ impl SealKey {
     fn hash(&self) -> Hmac<Sha256> {
         Hmac::new(&self.0.into())
     }
+
+    /// What only a holder of the same secret can answer to this challenge on this port: 64 hex digits. The port keeps a stranger from
+    /// passing the challenge on to the process that knows the answer, and the first line keeps it from being a carrier's seal.
+    pub fn proof(&self, challenge: &str, port: u16) -> String {
+        let mac = self.hash().chain_update(format!("latimer proof\n{port}\n{challenge}")).finalize();
+        mac.into_bytes().iter().fold(String::with_capacity(64), |hex, byte| hex + &format!("{byte:02x}"))
+    }
 }
 
 impl Default for SealKey {

@@ -9,13 +9,14 @@ use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONNECTION, HeaderValue, UPGRADE};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Request, Response};
+use latimer_protocol::status::PROBE_PID;
 use latimer_protocol::surrogates;
 
 use super::admission::Admitted;
 use super::proxy::Proxy;
 use super::router::{self, Action, Admin, Count, RouteMatch, Stored, Turn};
 use super::websocket::{self, UpgradeSlot};
-use super::{access, admin, documents, request_body, stored_responses, watchdog};
+use super::{access, admin, documents, proof, request_body, stored_responses, watchdog};
 use crate::config::Config;
 use crate::http::refusal::Refusal;
 use crate::http::reply::{Reply, json};
@@ -135,7 +136,10 @@ async fn dispatch(
             stored_responses::input_items(&proxy.store, id, received.query()).await
         }
         Action::Document(document) => {
-            documents::show(proxy, document, &received.config, &received.head.headers, authorized)
+            let mut response =
+                documents::show(proxy, document, &received.config, &received.head.headers, authorized)?;
+            proof::answer(&received.head.headers, &proxy.seal, connection.port, response.headers_mut());
+            Ok(response)
         }
         Action::Admin(admin) => administer(proxy, admin, received).await,
         Action::Unavailable(what) => Err(what.refusal()),
@@ -169,7 +173,8 @@ async fn response_turn(proxy: &Proxy, received: Received<'_>) -> Result<Response
     proxy.check_accepts_turns()?;
     let id = received.id;
     let (head, body) = received.body().await?;
-    let context = if probe::asks(&body) {
+    let is_probe = probe::asks(&body);
+    let context = if is_probe {
         let stage = proxy.probe.stage().await.map_err(|error| no_probe(&error))?;
         let mut context = proxy.turn_context(stage.turns.begin(), id);
         context.endpoint_set = Arc::clone(&stage.endpoint_set);
@@ -178,7 +183,11 @@ async fn response_turn(proxy: &Proxy, received: Received<'_>) -> Result<Response
     } else {
         proxy.begin_turn(id)?
     };
-    Ok(turn::responses(context, &head.headers, body).await)
+    let mut response = turn::responses(context, &head.headers, body).await;
+    if is_probe {
+        response.headers_mut().insert(PROBE_PID, HeaderValue::from(std::process::id()));
+    }
+    Ok(response)
 }
 
 /// Begins a turn of a Gemini client, or counts its tokens.

@@ -23,6 +23,7 @@ mod health;
 mod lag;
 mod overrides;
 mod process_stats;
+pub mod proof;
 mod proxy;
 mod request_body;
 mod request_names;

@@ -12,7 +12,7 @@ use latimer_adapters::transport::http::{Http, HttpOptions, HttpResponse};
 use latimer_adapters::transport::read_error_body;
 use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_protocol::secret::Secret;
-use latimer_protocol::status::{AccountState, Health, OverrideRequest, PROBE_MODEL};
+use latimer_protocol::status::{AccountState, Health, OverrideRequest, PROBE_MODEL, PROBE_PID};
 
 use super::clock;
 use crate::diagnose::{ANSWER_TIMEOUT_MS, MAX_TOKENS, Report, TEMPERATURE};
@@ -331,10 +331,9 @@ async fn within<T>(
     tokio::time::timeout(timeout, ask).await.unwrap_or(Err(ProxyClientError::Late(timeout.as_millis())))
 }
 
-/// The process that answered: its id stands in the id of the request.
+/// The process that answered a probe.
 fn answered_by(headers: &HeaderMap) -> Option<u32> {
-    let id = headers.get("x-request-id")?.to_str().ok()?;
-    u32::from_str_radix(id.strip_prefix("req_")?.split('_').next()?, 16).ok()
+    headers.get(PROBE_PID)?.to_str().ok()?.parse().ok()
 }
 
 fn find(body: &[u8], wanted: &[u8]) -> bool {
@@ -346,10 +345,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_id_of_a_request_names_the_process() {
+    fn the_answer_to_a_probe_names_the_process() {
         let mut headers = HeaderMap::new();
         assert_eq!(answered_by(&headers), None);
-        headers.insert("x-request-id", HeaderValue::from_static("req_1f_0"));
+        headers.insert(PROBE_PID, HeaderValue::from_static("31"));
         assert_eq!(answered_by(&headers), Some(31));
     }
 
