@@ -63,6 +63,13 @@ pub fn load(text: &str, env: Env<'_>, read_file: ReadFile<'_>) -> Result<ParsedC
     }
 }
 
+/// The configuration that this text is, for tests: it names no file and no variable.
+#[cfg(test)]
+pub(crate) fn config_of(text: &str) -> Config {
+    let parsed = load(text, &|_| None, &|_| Err(io::ErrorKind::NotFound.into()));
+    parsed.expect("a configuration").config
+}
+
 impl Default for Server {
     fn default() -> Self {
         Self {
@@ -164,3 +171,6 @@ fn default_endpoint(
     }
     Some(EndpointName::from(name))
 }
+
+#[cfg(test)]
+pub(in crate::config) mod tests;

@@ -1,6 +1,6 @@
 //! Reading one table of the file: values out, problems noted, nothing lost.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
 use latimer_protocol::quantity::{duration, size};
@@ -110,6 +110,24 @@ impl<'f, 't> Table<'f, 't> {
             .as_integer()
             .and_then(|number| u64::from_str_radix(&number.as_str().replace('_', ""), number.radix()).ok());
         number.or_else(|| value.wrong("a whole number, not negative", notes))
+    }
+
+    /// A whole number of this range.
+    pub(super) fn number_in(
+        &self,
+        name: &str,
+        range: RangeInclusive<u32>,
+        notes: &mut ProblemCollector<'_>,
+    ) -> Option<u32> {
+        let number = self.number(name, notes)?;
+        let number = u32::try_from(number).ok().filter(|number| range.contains(number));
+        if number.is_none()
+            && let Some(value) = self.get(name)
+        {
+            let message = format!("should be from {} to {}", range.start(), range.end());
+            notes.problem(value.span, &value.path, message);
+        }
+        number
     }
 
     /// A number that is not negative, with or without a point, in millionths.
@@ -227,4 +245,146 @@ impl<'f, 't> Value<'f, 't> {
 fn article(kind: &str) -> String {
     let vowel = kind.starts_with(['a', 'e', 'i', 'o', 'u']);
     format!("{} {kind}", if vowel { "an" } else { "a" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads a value of the key `k` of this text's table `t`; the problems as they are printed.
+    fn read<T>(
+        text: &str,
+        read: impl FnOnce(&Table<'_, '_>, &mut ProblemCollector<'_>) -> T,
+    ) -> (T, Vec<String>) {
+        let (table, errors) = DeTable::parse_recoverable(text);
+        assert!(errors.is_empty(), "{text}");
+        let mut notes = ProblemCollector::new(text);
+        let root = Table::root(&table);
+        let inner = root.table("t", &mut notes).expect("a table");
+        let value = read(&inner, &mut notes);
+        (value, notes.problems.iter().map(ToString::to_string).collect())
+    }
+
+    fn number(text: &str) -> (Option<u64>, Vec<String>) {
+        read(&format!("[t]\nk = {text}"), |table, notes| table.number("k", notes))
+    }
+
+    fn millionths(text: &str) -> Option<u64> {
+        read(&format!("[t]\nk = {text}"), |table, notes| table.millionths("k", notes)).0
+    }
+
+    #[test]
+    fn numbers_are_whole_in_every_notation() {
+        for (text, value) in
+            [("7", 7), ("+7", 7), ("1_000", 1000), ("0x1F", 31), ("0o17", 15), ("0b101", 5), ("0", 0)]
+        {
+            assert_eq!(number(text), (Some(value), vec![]), "{text}");
+        }
+        for (text, kind) in [
+            ("-1", "an integer"),
+            ("1.5", "a float"),
+            ("\"7\"", "a string"),
+            ("99999999999999999999", "an integer"),
+        ] {
+            let wanted = format!("2:5: t.k: should be a whole number, not negative, and is {kind}");
+            assert_eq!(number(text), (None, vec![wanted]), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_number_out_of_range_is_no_number() {
+        let within =
+            |text: &str| read(&format!("[t]\nk = {text}"), |table, notes| table.number_in("k", 1..=9, notes));
+        assert_eq!((within("1"), within("9")), ((Some(1), vec![]), (Some(9), vec![])));
+        for text in ["0", "10", "4294967297"] {
+            assert_eq!(within(text), (None, vec!["2:5: t.k: should be from 1 to 9".to_owned()]), "{text}");
+        }
+        assert_eq!(within("-1").1.len(), 1, "one problem for one value");
+        assert_eq!(read("[t]", |table, notes| table.number_in("k", 1..=9, notes)), (None, vec![]));
+    }
+
+    #[test]
+    fn prices_are_kept_in_millionths() {
+        for (text, value) in [
+            ("1", 1_000_000),
+            ("0.5", 500_000),
+            ("0.000001", 1),
+            ("1_0.5", 10_500_000),
+            ("0", 0),
+            ("1e2", 100_000_000),
+        ] {
+            assert_eq!(millionths(text), Some(value), "{text}");
+        }
+        for text in ["-0.1", "1e9", "nan", "inf", "\"1\"", "true"] {
+            assert_eq!(millionths(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_place_is_counted_in_lines_and_characters() {
+        let text = "# ä\n[t]\n\"ä\" = 1\nö = 2\nk = true";
+        let ((), problems) = read("[t]\na = 1\n\"ä\" = { k = 7 }", |table, notes| {
+            let inner = table.table("ä", notes).expect("a table");
+            assert_eq!(inner.boolean("k", notes), None);
+        });
+        assert_eq!(problems, ["3:13: t.ä.k: should be true or false, and is an integer"]);
+        let collector = ProblemCollector::new(text);
+        let at = text.find("true").expect("there");
+        let problem = collector.at(at..at + 4, "k", String::new());
+        assert_eq!((problem.line, problem.column), (5, 5));
+        let beyond = collector.at(9999..9999, "", String::new());
+        assert_eq!(beyond.line, 5, "a place that is none is the end");
+    }
+
+    #[test]
+    fn a_list_of_texts_may_be_one_text_and_keeps_what_is_right_of_it() {
+        let strings = |text: &str| {
+            read(&format!("[t]\nk = {text}"), |table, notes| {
+                let value = table.get("k").expect("there");
+                value.strings(notes).into_iter().map(|(_, text)| text).collect::<Vec<_>>()
+            })
+        };
+        assert_eq!(strings("\"a\""), (vec!["a".to_owned()], vec![]));
+        assert_eq!(strings("[\"a\", \"b\"]").0, ["a", "b"]);
+        let (kept, problems) = strings("[\"a\", 7, \"b\"]");
+        assert_eq!(kept, ["a", "b"]);
+        assert_eq!(problems, ["2:11: t.k[1]: should be a string, and is an integer"]);
+        assert_eq!(strings("7").1, ["2:5: t.k: should be a string or a list of strings, and is an integer"]);
+    }
+
+    #[test]
+    fn a_word_is_one_of_those_that_are_known() {
+        let word = |text: &str| {
+            read(&format!("[t]\nk = {text}"), |table, notes| {
+                table.word("k", &[("off", 0), ("parse", 1)], notes)
+            })
+        };
+        assert_eq!(word("\"parse\""), (Some(1), vec![]));
+        assert_eq!(
+            word("\"pars\""),
+            (None, vec!["2:5: t.k: should be one of: off, parse; did you mean \"parse\"?".to_owned()])
+        );
+        assert_eq!(word("\"elsewhere\"").1, ["2:5: t.k: should be one of: off, parse"]);
+        assert_eq!(word("true").1, ["2:5: t.k: should be a string, and is a boolean"]);
+    }
+
+    #[test]
+    fn times_and_sizes_say_how_they_are_written() {
+        let time = |text: &str| read(&format!("[t]\nk = {text}"), |table, notes| table.duration("k", notes));
+        assert_eq!(time("\"5m\""), (Some(Duration::from_secs(300)), vec![]));
+        for text in ["\"5\"", "5", "\"0s\"", "\"5 minutes\""] {
+            assert!(
+                matches!(&time(text), (None, problems) if problems[0].contains("such as \"10s\"")),
+                "{text}"
+            );
+        }
+        let size = |text: &str| read(&format!("[t]\nk = {text}"), |table, notes| table.size("k", notes));
+        assert_eq!(size("\"1kB\""), (Some(1000), vec![]));
+        for text in ["\"1\"", "1024", "\"-1kB\""] {
+            assert!(
+                matches!(&size(text), (None, problems) if problems[0].contains("such as \"64MiB\"")),
+                "{text}"
+            );
+        }
+    }
 }

@@ -15,6 +15,9 @@ use crate::config::read::{ProblemCollector, Table, Value};
 use crate::config::schema::{self, nearest};
 use crate::config::{Endpoint, Login, Model, Price, Protocol, Timeouts};
 
+/// The most that a turn is tried again, and that an answer is continued.
+const MAX_TIMES: u32 = 10;
+
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
@@ -52,13 +55,11 @@ pub(super) fn parse(
         quirks::override_by(&mut quirks, &table, notes);
     }
     let login = login(table, preset, notes);
-    let retries = few("retries", 3, table, notes);
-    let resume = few("resume", 2, table, notes);
+    let retries = table.number_in("retries", 0..=MAX_TIMES, notes).unwrap_or(3);
+    let resume = table.number_in("resume", 0..=MAX_TIMES, notes).unwrap_or(2);
     let endpoint = Endpoint {
-        name: name?,
         preset: preset.map(|preset| preset.name),
         protocol,
-        base_url: base_url?,
         keys,
         models,
         timeouts,
@@ -76,12 +77,14 @@ pub(super) fn parse(
         profile: preset.map_or(Profile::PLAIN, |preset| preset.profile.clone()),
         options: options::options(table, preset, notes),
         history: options::history(table, preset, notes),
-        max_parallel: table.number("max_parallel", notes).and_then(|number| u32::try_from(number).ok()),
-        requests_per_minute: table
-            .number("requests_per_minute", notes)
-            .and_then(|number| u32::try_from(number).ok()),
+        // With none at all no turn would ever be sent.
+        max_parallel: table.number_in("max_parallel", 1..=u32::MAX, notes),
+        requests_per_minute: table.number_in("requests_per_minute", 1..=u32::MAX, notes),
         headers: headers(table, notes),
         ca_file: table.string("ca_file", notes).map(PathBuf::from),
+        // At last: whatever else is wrong was found by now.
+        name: name?,
+        base_url: base_url?,
     };
     Some(endpoint)
 }
@@ -107,16 +110,6 @@ fn usual_repair(preset: Option<&'static Preset>, protocol: Protocol) -> RepairLe
         (None, Protocol::Responses) => RepairLevel::Off,
         (None, _) => RepairLevel::default(),
     }
-}
-
-/// A small number of times.
-fn few(key: &str, default: u32, table: &Table<'_, '_>, notes: &mut ProblemCollector<'_>) -> u32 {
-    const MAX_RETRIES: u64 = 10;
-    let Some(number) = table.number(key, notes) else { return default };
-    if number > MAX_RETRIES {
-        notes.problem(table.span.clone(), &format!("{}.{key}", table.path), "should be at most 10");
-    }
-    u32::try_from(number.min(MAX_RETRIES)).unwrap_or(default)
 }
 
 fn endpoint_name(table: &Table<'_, '_>, notes: &mut ProblemCollector<'_>) -> Option<EndpointName> {
@@ -274,11 +267,11 @@ fn model(value: &Value<'_, '_>, notes: &mut ProblemCollector<'_>) -> Option<Mode
         );
     }
     Some(Model {
-        id: id?,
         context_window: table.number("context_window", notes),
         reasoning: table.boolean("reasoning", notes),
         images: table.boolean("images", notes),
         price: table.table("price", notes).map_or_else(Price::default, |table| price(&table, notes)),
+        id: id?,
     })
 }
 
@@ -329,3 +322,6 @@ fn headers(table: &Table<'_, '_>, notes: &mut ProblemCollector<'_>) -> Vec<(Stri
     }
     headers
 }
+
+#[cfg(test)]
+mod tests;
