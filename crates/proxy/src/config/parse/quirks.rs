@@ -53,3 +53,63 @@ pub(super) fn override_by(quirks: &mut Quirks, table: &Table<'_, '_>, notes: &mu
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse::tests::{endpoint, problems_of_endpoint};
+
+    fn quirks(keys: &str) -> Quirks {
+        endpoint(&format!("quirks = {{ {keys} }}")).quirks
+    }
+
+    #[test]
+    fn every_switch_turns_one_quirk_and_no_other() {
+        let mut seen = Vec::new();
+        for key in schema::QUIRKS.iter().filter(|key| key.kind == "true or false") {
+            let usual = key.default == "true";
+            assert_eq!(
+                quirks(&format!("{} = {usual}", key.name)),
+                Quirks::DEFAULT,
+                "{}: its default",
+                key.name
+            );
+            let turned = quirks(&format!("{} = {}", key.name, !usual));
+            assert_ne!(turned, Quirks::DEFAULT, "{}", key.name);
+            assert!(!seen.contains(&turned), "{} turns what another key turns", key.name);
+            seen.push(turned);
+        }
+        assert_eq!(quirks("tool_choice = false").tool_choice, ToolChoiceSupport::AutoOnly);
+    }
+
+    #[test]
+    fn every_word_of_the_reference_is_understood() {
+        for name in ["reasoning", "echo_reasoning"] {
+            let key = schema::QUIRKS.iter().find(|key| key.name == name).expect(name);
+            let words: Vec<&str> =
+                key.kind.split([',', ' ']).filter(|word| !matches!(*word, "" | "or")).collect();
+            let read: Vec<Quirks> =
+                words.iter().map(|word| quirks(&format!("{name} = \"{word}\""))).collect();
+            for (place, quirks) in read.iter().enumerate() {
+                assert!(
+                    !read[..place].contains(quirks),
+                    "{name}: {} is what an earlier word is",
+                    words[place]
+                );
+            }
+            assert_eq!(quirks(&format!("{name} = \"{}\"", key.default)), Quirks::DEFAULT);
+        }
+        let found = problems_of_endpoint("quirks = { reasoning = \"efort\" }");
+        assert!(
+            matches!(&found[..], [one] if one.starts_with("4:24: endpoint[0].quirks.reasoning: should be one of: none, effort,") && one.ends_with("did you mean \"effort\"?")),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn a_presets_quirks_hold_but_for_those_that_the_file_names() {
+        let preset = crate::config::presets::find("deepseek").expect("a preset");
+        let own = endpoint("preset = \"deepseek\"\nquirks = { tools = false }").quirks;
+        assert_eq!(own, Quirks { tools: false, ..preset.quirks.clone() });
+    }
+}
