@@ -36,3 +36,32 @@ pub fn report(problems: &[ConfigProblem], path: &Path) -> String {
         .collect();
     lines.join("\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(line: usize, key: &str) -> ConfigProblem {
+        ConfigProblem { line, column: 5, key: key.to_owned(), message: "is wrong; do this".to_owned() }
+    }
+
+    #[test]
+    fn a_line_holds_what_is_known_of_the_place() {
+        for (problem, text, line) in [
+            (
+                problem(3, "server.grace"),
+                "3:5: server.grace: is wrong; do this",
+                "/c.toml:3:5: server.grace: is wrong; do this",
+            ),
+            (problem(3, ""), "3:5: is wrong; do this", "/c.toml:3:5: is wrong; do this"),
+            (problem(0, "server"), "server: is wrong; do this", "/c.toml: server: is wrong; do this"),
+            (problem(0, ""), "is wrong; do this", "/c.toml: is wrong; do this"),
+        ] {
+            assert_eq!(problem.to_string(), text);
+            assert_eq!(report(&[problem], Path::new("/c.toml")), line);
+        }
+        let two = report(&[problem(1, "a"), problem(2, "b")], Path::new("c"));
+        assert_eq!(two, "c:1:5: a: is wrong; do this\nc:2:5: b: is wrong; do this");
+        assert_eq!(report(&[], Path::new("c")), "");
+    }
+}

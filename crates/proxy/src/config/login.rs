@@ -39,3 +39,30 @@ impl Login {
         Self::ALL.into_iter().find(|login| login.name() == name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use latimer_adapters::auth::provider::PROVIDERS;
+
+    use super::*;
+
+    #[test]
+    fn every_login_is_found_by_its_name_and_by_no_other() {
+        for login in Login::ALL {
+            assert_eq!(Login::from_name(login.name()), Some(login));
+        }
+        assert_eq!(Login::ALL.map(Login::name).into_iter().collect::<HashSet<_>>().len(), Login::ALL.len());
+        for unknown in ["", "Google", "google ", "claude", "command_code"] {
+            assert_eq!(Login::from_name(unknown), None, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn every_provider_with_a_login_is_a_login_of_the_file() {
+        for provider in PROVIDERS {
+            assert!(Login::from_name(provider.name).is_some(), "{}", provider.name);
+        }
+    }
+}

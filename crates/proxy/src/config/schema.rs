@@ -149,3 +149,45 @@ pub(super) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> O
         .filter(|(distance, known)| *distance <= 1 + known.len() / 3)
         .map(|(_, known)| known)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_offered_only_where_it_may_be_meant() {
+        let known = || TOP.iter().chain(&SERVER).map(|key| key.name);
+        for (written, meant) in [
+            ("lisen", Some("listen")),
+            ("serevr", Some("server")),
+            ("keepalive", Some("keep_alive")),
+            ("default-endpoint", Some("default_endpoint")),
+            ("Listen", Some("listen")),
+            ("listen", Some("listen")),
+            ("completely_different", None),
+            ("", None),
+            ("x", None),
+        ] {
+            assert_eq!(nearest(written, known()), meant, "{written}");
+        }
+        assert_eq!(nearest("a", std::iter::empty()), None);
+    }
+
+    #[test]
+    fn no_table_has_a_key_twice_and_every_key_says_what_stands_behind_it() {
+        let tables: [&[Key]; 11] = [
+            &TOP, &SERVER, &ENDPOINT, &MODEL, &PRICE, &TIMEOUTS, &QUIRKS, &HISTORY, &OPTIONS, &ROUTE, &TARGET,
+        ];
+        for table in tables {
+            let mut names: Vec<&str> = table.iter().map(|key| key.name).collect();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), table.len(), "{names:?}");
+            for key in table {
+                let is_plain =
+                    key.name.chars().all(|c| c.is_ascii_lowercase() || matches!(c, '_' | '0'..='9'));
+                assert!(is_plain && !key.kind.is_empty(), "{key:?}");
+            }
+        }
+    }
+}
