@@ -1,6 +1,6 @@
 //! The file: opened with care, set aside when it is broken or from a newer latimer, never deleted.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Transaction};
@@ -11,6 +11,8 @@ use crate::clock;
 const VERSION: i64 = 2;
 /// How long one process waits for another.
 const BUSY: Duration = Duration::from_secs(5);
+/// What the names of SQLite's other files end with: the log of what is not yet in the file, and its index.
+const TAILS: [&str; 2] = ["-wal", "-shm"];
 /// Rows older than this are deleted at the start.
 const LIFE: u64 = 90 * 24 * 3600;
 
@@ -45,8 +47,9 @@ impl Database {
         let now = clock::unix_now();
         let aside = path.with_extension(format!("db.corrupt-{now}"));
         let kept = std::fs::rename(path, &aside).is_ok();
-        for tail in ["db-wal", "db-shm"] {
-            let _ = std::fs::rename(path.with_extension(tail), aside.with_extension(format!("{now}.{tail}")));
+        // Under the names by which SQLite finds them: they may hold what the file does not hold yet.
+        for tail in TAILS {
+            let _ = std::fs::rename(with_tail(path, tail), with_tail(&aside, tail));
         }
         tracing::warn!(event = "store.set_aside", aside = %aside.display(), kept, error = %error);
         Self::try_open(path)
@@ -100,11 +103,18 @@ fn make_private(path: &Path) {
     use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
     let created = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     if created.is_err() {
-        for name in [path.to_owned(), path.with_extension("db-wal"), path.with_extension("db-shm")] {
+        for name in [path.to_owned()].into_iter().chain(TAILS.map(|tail| with_tail(path, tail))) {
             // A file of somebody else cannot be changed, and a missing one need not be.
             let _ = std::fs::set_permissions(name, std::fs::Permissions::from_mode(0o600));
         }
     }
+}
+
+/// SQLite's other file of this name.
+fn with_tail(path: &Path, tail: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(tail);
+    name.into()
 }
 
 fn is_broken(error: &rusqlite::Error) -> bool {
@@ -113,5 +123,175 @@ fn is_broken(error: &rusqlite::Error) -> bool {
         rusqlite::Error::SqliteFailure(failure, _) => matches!(failure.code, NotADatabase | DatabaseCorrupt),
         rusqlite::Error::InvalidQuery => true,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::store::chain::{self, StoredConversation};
+    use crate::store::usage::{self, UsageRow};
+
+    const DAY: u64 = 24 * 3600;
+
+    /// The path of a file that is not there yet, and the directory that holds it.
+    fn place() -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("latimer.db");
+        (dir, path)
+    }
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::metadata(path).expect("there").permissions().mode() & 0o777
+    }
+
+    fn count(path: &Path, table: &str) -> i64 {
+        let connection = read_only(path).expect("readable");
+        connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).expect("a table")
+    }
+
+    fn version(path: &Path) -> i64 {
+        let connection = read_only(path).expect("readable");
+        connection.pragma_query_value(None, "user_version", |row| row.get(0)).expect("a number")
+    }
+
+    /// What stands beside the file, by name.
+    fn beside(path: &Path) -> Vec<String> {
+        let folder = std::fs::read_dir(path.parent().expect("a folder")).expect("listed");
+        let names = folder.map(|entry| entry.expect("an entry").file_name().into_string().expect("text"));
+        let mut names: Vec<String> = names.filter(|name| !path.ends_with(name)).collect();
+        names.sort();
+        names
+    }
+
+    fn add(database: &mut Database, row: &UsageRow, id: &str, at: u64) {
+        let transaction = database.begin().expect("a transaction");
+        usage::insert(&transaction, row).expect("inserted");
+        let stored = StoredConversation { items: b"[]".to_vec(), response: b"{}".to_vec(), at };
+        chain::insert(&transaction, id, &stored).expect("inserted");
+        transaction.commit().expect("written");
+    }
+
+    fn row(at: u64) -> UsageRow {
+        UsageRow { at, turn: "t1".to_owned(), ..UsageRow::default() }
+    }
+
+    #[test]
+    fn the_file_is_private_from_the_first_moment_and_made_so_again() {
+        let (_dir, path) = place();
+        let mut database = Database::open(&path).expect("made");
+        add(&mut database, &row(clock::unix_now()), "r", clock::unix_now());
+        let wal = path.with_extension("db-wal");
+        assert_eq!((mode(&path), mode(&wal)), (0o600, 0o600));
+        for name in [&path, &wal] {
+            std::fs::set_permissions(name, std::fs::Permissions::from_mode(0o644)).expect("loosened");
+        }
+        let _again = Database::open(&path).expect("opened");
+        assert_eq!((mode(&path), mode(&wal)), (0o600, 0o600));
+    }
+
+    #[test]
+    fn rows_live_for_ninety_days_and_responses_for_minutes() {
+        let (_dir, path) = place();
+        let now = clock::unix_now();
+        let mut database = Database::open(&path).expect("made");
+        add(&mut database, &row(now - 91 * DAY), "old", now - DAY);
+        add(&mut database, &row(now - 89 * DAY), "new", now + DAY);
+        assert_eq!(count(&path, "usage"), 2, "only the start deletes rows");
+        drop(database);
+        let mut database = Database::open(&path).expect("opened");
+        assert_eq!((count(&path, "usage"), count(&path, "responses")), (1, 1));
+        let transaction = database.begin().expect("a transaction");
+        assert!(chain::find(&transaction, "new", 0).expect("read").is_some());
+        assert!(chain::find(&transaction, "old", 0).expect("read").is_none());
+    }
+
+    #[test]
+    fn a_file_of_an_older_latimer_keeps_its_rows_and_loses_its_responses() {
+        let (_dir, path) = place();
+        let now = clock::unix_now();
+        let mut database = Database::open(&path).expect("made");
+        add(&mut database, &row(now), "r", now + DAY);
+        let older =
+            "DROP TABLE responses; CREATE TABLE responses (id TEXT, other TEXT); PRAGMA user_version = 1";
+        database.connection.execute_batch(older).expect("as it was before");
+        drop(database);
+        let mut database = Database::open(&path).expect("opened");
+        assert_eq!((version(&path), count(&path, "usage"), count(&path, "responses")), (VERSION, 1, 0));
+        add(&mut database, &row(now), "again", now);
+        assert_eq!(
+            (count(&path, "responses"), beside(&path).len()),
+            (1, 2),
+            "nothing but SQLite's own files"
+        );
+    }
+
+    #[test]
+    fn a_broken_file_is_set_aside_whole_and_a_new_one_begins() {
+        for bytes in [vec![7u8; 5000], b"SQLite format 3\0garbage".repeat(300)] {
+            let (_dir, path) = place();
+            std::fs::write(&path, &bytes).expect("written");
+            let mut database = Database::open(&path).expect("a new one");
+            add(&mut database, &row(clock::unix_now()), "r", clock::unix_now());
+            drop(database);
+            let aside = beside(&path);
+            assert!(matches!(&aside[..], [one] if one.starts_with("latimer.db.corrupt-")), "{aside:?}");
+            assert_eq!(count(&path, "usage"), 1);
+            let aside = path.with_file_name(&aside[0]);
+            assert_eq!(std::fs::read(&aside).expect("kept"), bytes);
+            assert_eq!(mode(&aside), 0o600, "it may hold what was said");
+        }
+    }
+
+    #[test]
+    fn a_file_of_a_newer_latimer_is_set_aside_for_it() {
+        let (_dir, path) = place();
+        let newer = Connection::open(&path).expect("made");
+        newer.execute_batch("CREATE TABLE novel (x); INSERT INTO novel VALUES (7)").expect("made");
+        newer.pragma_update(None, "user_version", VERSION + 1).expect("set");
+        drop(newer);
+        let database = Database::open(&path).expect("a new one");
+        assert_eq!((version(&path), count(&path, "usage")), (VERSION, 0));
+        drop(database);
+        let aside = beside(&path);
+        assert_eq!(aside.len(), 1, "{aside:?}");
+        let aside = path.with_file_name(&aside[0]);
+        assert_eq!((version(&aside), count(&aside, "novel")), (VERSION + 1, 1), "as the newer one left it");
+    }
+
+    #[test]
+    fn what_another_process_has_not_yet_moved_into_the_file_goes_with_it() {
+        let (_dir, path) = place();
+        let newer = Connection::open(&path).expect("made");
+        newer.pragma_update(None, "journal_mode", "WAL").expect("set");
+        newer.execute_batch("CREATE TABLE novel (x)").expect("made");
+        newer.pragma_update(None, "user_version", VERSION + 1).expect("set");
+        newer.pragma_update(None, "wal_checkpoint", "TRUNCATE").expect("moved");
+        newer.execute_batch("INSERT INTO novel VALUES (7)").expect("made");
+        let database = Database::open(&path).expect("a new one");
+        drop((database, newer));
+        let aside = beside(&path).into_iter().find(|name| name.contains("corrupt")).expect("set aside");
+        assert!(!aside.ends_with("-wal") && !aside.ends_with("-shm"), "{aside}");
+        assert_eq!(count(&path.with_file_name(&aside), "novel"), 1, "{:?}", beside(&path));
+    }
+
+    #[test]
+    fn what_is_merely_not_to_be_had_is_not_set_aside() {
+        let (dir, path) = place();
+        assert!(Database::open(&dir.path().join("no-folder/latimer.db")).is_none());
+        std::fs::create_dir(&path).expect("made");
+        assert!(Database::open(&path).is_none(), "a folder");
+        assert!(path.is_dir() && beside(&path).is_empty());
+    }
+
+    #[test]
+    fn a_reader_changes_nothing() {
+        let (_dir, path) = place();
+        assert!(read_only(&path).is_err() && !path.exists(), "it makes no file");
+        drop(Database::open(&path).expect("made"));
+        let reader = read_only(&path).expect("readable");
+        assert!(reader.execute_batch("DELETE FROM usage").is_err());
     }
 }
