@@ -309,3 +309,6 @@ impl EventSink for LoggedWriter<'_> {
         self.writer.event(event);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -249,3 +249,6 @@ impl Drop for TurnLog {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -67,3 +67,90 @@ fn is_listed(config: &Config, name: &str) -> bool {
 fn speaks_messages(target: &RouteTarget) -> bool {
     target.runtime.endpoint.protocol == Protocol::Messages
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::turn::Recording;
+    use crate::turn::tests::{AND_ANOTHER, Setup, answer, read, read_json};
+
+    async fn ask(setup: &Setup, request: &Value) -> Response<Reply> {
+        super::messages(setup.context(Recording::Full), &HeaderMap::new(), request.to_string().into()).await
+    }
+
+    fn request(model: &str, stream: bool) -> Value {
+        let messages = json!([{ "role": "user", "content": "Fix the flaky test" }]);
+        json!({ "model": model, "max_tokens": 99, "messages": messages, "stream": stream, "novel": 7 })
+    }
+
+    /// As Claude Code asks for the title of a session (`fixtures/claude-code`).
+    fn title_request() -> Value {
+        let schema = json!({ "type": "object", "properties": { "title": { "type": "string" } } });
+        let mut request = request("m", false);
+        request["tools"] = json!([]);
+        request["output_config"] = json!({ "format": { "type": "json_schema", "schema": schema } });
+        request
+    }
+
+    #[tokio::test]
+    async fn an_alias_leads_to_its_model_and_is_what_the_client_reads() {
+        let setup = Setup::new([answer(), answer()]).await;
+        for model in ["claude-m", "m"] {
+            let (status, object) = read_json(ask(&setup, &request(model, false)).await).await;
+            assert_eq!((status, &object["model"]), (200, &json!(model)), "{object}");
+        }
+        let asked: Vec<Value> =
+            setup.provider.requests().iter().map(|sent| sent.body["model"].clone()).collect();
+        assert_eq!(asked, ["m", "m"]);
+    }
+
+    #[tokio::test]
+    async fn a_title_is_made_here_unless_the_upstream_speaks_the_protocol_itself() {
+        let setup = Setup::new([answer()]).await;
+        let (status, object) = read_json(ask(&setup, &title_request()).await).await;
+        assert_eq!((status, setup.provider.request_count()), (200, 0), "{object}");
+        let title = object["content"][0]["text"].as_str().expect("a text");
+        assert_eq!(title, json!({ "title": "Fix the flaky test" }).to_string());
+        let native = Setup::of("protocol = \"anthropic\"\n", [answer()]).await;
+        let _ = read(ask(&native, &title_request()).await).await;
+        assert_eq!(native.provider.request_count(), 1);
+    }
+
+    #[tokio::test]
+    async fn only_a_stream_goes_to_an_upstream_of_the_same_protocol_as_it_came() {
+        for (stream, passes) in [(true, true), (false, false)] {
+            let setup = Setup::of("protocol = \"anthropic\"\nrepair = \"off\"\n", [answer()]).await;
+            let _ = read(ask(&setup, &request("m", stream)).await).await;
+            let sent = setup.provider.requests().remove(0);
+            assert!(sent.path.ends_with("/messages"), "{}", sent.path);
+            assert_eq!(sent.body.get("novel").is_some(), passes, "{}", sent.body);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_in_the_words_of_anthropic() {
+        let setup = Setup::of(AND_ANOTHER, [answer()]).await;
+        for (body, status, kind) in [
+            ("{".to_owned(), 400, "invalid_request_error"),
+            (
+                json!({ "model": "m", "max_tokens": 9, "messages": 7 }).to_string(),
+                400,
+                "invalid_request_error",
+            ),
+            (request("claude-opus", true).to_string(), 404, "not_found_error"),
+        ] {
+            let context = setup.context(Recording::Full);
+            let response = super::messages(context, &HeaderMap::new(), body.clone().into()).await;
+            let (got, error) = read_json(response).await;
+            assert_eq!(
+                (got, &error["type"], &error["error"]["type"]),
+                (status, &json!("error"), &json!(kind)),
+                "{body}"
+            );
+            assert_eq!(error["request_id"], "req_1", "{error}");
+        }
+        assert_eq!((setup.provider.request_count(), setup.turns.open()), (0, 0));
+    }
+}

@@ -213,3 +213,192 @@ fn compacts_itself(target: &RouteTarget, level: Option<RepairLevel>) -> bool {
     let endpoint = &target.runtime.endpoint;
     endpoint.protocol == Protocol::Responses && level.unwrap_or(endpoint.repair) == RepairLevel::Off
 }
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::HeaderValue;
+    use latimer_adapters::scripted::{ScriptedAnswer, Step};
+
+    use super::*;
+    use crate::inbound::responses::socket::message::{ClientMessage, read as read_message};
+    use crate::turn::Recording;
+    use crate::turn::tests::{AND_ANOTHER, Setup, answer, read, read_json, refusal};
+
+    async fn ask(setup: &Setup, headers: &HeaderMap, request: &Value) -> Response<Reply> {
+        responses(setup.context(Recording::Full), headers, request.to_string().into()).await
+    }
+
+    fn codex() -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert("originator", HeaderValue::from_static("codex_cli_rs"));
+        headers
+    }
+
+    fn create(message: &Value) -> ResponseCreate {
+        match read_message(&message.to_string()) {
+            Ok(ClientMessage::Create(create)) => create,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A request over a connection to its end: the events it was answered with.
+    async fn over(
+        setup: &Setup,
+        recall: &Arc<Mutex<ConnectionHistory>>,
+        message: &Value,
+    ) -> Result<String, HttpError> {
+        let context = setup.context(Recording::Full);
+        let mut body = over_socket(context, &HeaderMap::new(), create(message), Arc::clone(recall)).await?;
+        let mut text = String::new();
+        while let Some(bytes) = std::future::poll_fn(|cx| body.poll_bytes(cx)).await {
+            text.push_str(std::str::from_utf8(&bytes).expect("text"));
+        }
+        Ok(text)
+    }
+
+    fn id_of(events: &str) -> String {
+        let (_, rest) = events.split_once("\"id\":\"resp_").expect("an id");
+        format!("resp_{}", rest.split('"').next().expect("its end"))
+    }
+
+    #[tokio::test]
+    async fn a_warm_up_asks_nobody_and_can_be_gone_on_with() {
+        let setup = Setup::new([answer()]).await;
+        let recall = Arc::new(Mutex::new(ConnectionHistory::new(1 << 20)));
+        let input = json!([{ "type": "message", "role": "user", "content": "Hi" }]);
+        let warm = json!({ "type": "response.create", "model": "m", "input": input, "generate": false, "store": false });
+        let events = over(&setup, &recall, &warm).await.expect("an answer");
+        assert!(events.contains("response.completed"), "{events}");
+        assert_eq!(setup.provider.request_count(), 0);
+        let id = id_of(&events);
+        assert_eq!(lock(&recall).find(&id).as_deref(), Some(input.to_string().as_bytes()));
+        let next = json!({ "type": "response.create", "model": "m", "input": "And now?", "previous_response_id": id, "store": false });
+        over(&setup, &recall, &next).await.expect("an answer");
+        let sent = setup.provider.requests().remove(0).body.to_string();
+        assert!(sent.contains("\"Hi\"") && sent.contains("And now?"), "{sent}");
+        assert!(
+            setup.store.response(&id, clock::unix_now()).await.is_none(),
+            "the client wants nothing stored"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_connection_forgets_the_response_that_could_not_be_gone_on_with() {
+        let setup = Setup::new([refusal()]).await;
+        let recall = Arc::new(Mutex::new(ConnectionHistory::new(1 << 20)));
+        lock(&recall).keep("resp_1", Bytes::from_static(b"[]"));
+        let next = json!({ "type": "response.create", "model": "m", "input": "x", "previous_response_id": "resp_1" });
+        let error = over(&setup, &recall, &next).await.expect_err("refused");
+        assert!(error.status == 400 && error.body.contains("not like this"), "{error:?}");
+        assert!(lock(&recall).find("resp_1").is_none());
+        let error = over(&setup, &recall, &next).await.expect_err("forgotten");
+        assert!(error.body.contains("previous_response_not_found"), "{error:?}");
+        assert_eq!(setup.provider.request_count(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_compaction_leaves_the_persons_messages_and_one_item_for_the_rest() {
+        let setup = Setup::new([ScriptedAnswer::text("We made a file.")]).await;
+        let person = json!({ "type": "message", "role": "user", "content": "make a file" });
+        let agent = json!({ "type": "message", "role": "assistant", "content": [{ "type": "output_text", "text": "done" }] });
+        let request = json!({ "model": "m", "input": [person, agent], "stream": true });
+        let context = setup.context(Recording::Full);
+        let (status, object) =
+            read_json(compact(context, &HeaderMap::new(), request.to_string().into()).await).await;
+        assert_eq!((status, &object["object"]), (200, &json!("response.compaction")), "{object}");
+        let output = object["output"].as_array().expect("items");
+        assert_eq!(
+            (output.len(), &output[0], &output[1]["type"]),
+            (2, &person, &json!("compaction")),
+            "{object}"
+        );
+        assert!(!object.to_string().contains("We made a file."), "the summary is sealed");
+        let sent = setup.provider.requests().remove(0).body.to_string();
+        assert!(sent.contains("Agent: done") && sent.contains("hand-off notes"), "{sent}");
+    }
+
+    #[tokio::test]
+    async fn what_is_stored_is_what_the_client_lets_be_stored_within_bounds() {
+        let store = Store::open(None);
+        let target = |request: &Value, memory| {
+            let body = Bytes::from(request.to_string());
+            store_target(&store, &body, &RequestBody::parse(&body).expect("an object"), memory)
+        };
+        let stored = target(&json!({ "model": "m", "input": "Hi" }), None).expect("stored by default");
+        assert!(stored.store.is_some() && stored.memory.is_none());
+        assert_eq!(stored.input, r#"[{"type":"message","role":"user","content":"Hi"}]"#);
+        assert!(target(&json!({ "model": "m", "input": "Hi", "store": false }), None).is_none());
+        assert!(target(&json!({ "model": "m", "input": 7 }), None).is_none(), "nothing to go on with");
+        let large = json!({ "model": "m", "input": "x".repeat(MAX_STORED) });
+        assert!(target(&large, None).is_none());
+        let recall = Arc::new(Mutex::new(ConnectionHistory::new(100)));
+        let memory = ConnectionMemory { recall, previous: None };
+        let remembered = target(&json!({ "model": "m", "input": [], "store": false }), Some(memory));
+        let remembered = remembered.expect("the connection remembers it all the same");
+        assert!(remembered.store.is_none() && remembered.memory.is_some());
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_compacts_itself_if_it_speaks_the_protocol_and_nothing_is_repaired() {
+        use RepairLevel::{Off, Parse};
+        for (protocol, repair, header, itself) in [
+            ("responses", "off", None, true),
+            ("responses", "parse", None, false),
+            ("responses", "parse", Some(Off), true),
+            ("responses", "off", Some(Parse), false),
+            ("chat", "off", None, false),
+        ] {
+            let keys = format!("protocol = \"{protocol}\"\nrepair = \"{repair}\"\n");
+            let setup = Setup::of(&keys, [answer()]).await;
+            let targets = setup.endpoint_set.targets("m", None, clock::now()).expect("a target");
+            assert_eq!(compacts_itself(&targets[0], header), itself, "{protocol} {repair} {header:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn codex_reads_a_passing_failure_in_the_stream_and_others_in_the_status() {
+        for (headers, status, words) in
+            [(codex(), 200, "response.failed"), (HeaderMap::new(), 503, "\"error\"")]
+        {
+            let down = ScriptedAnswer::error(503, json!({ "error": { "message": "too much to do" } }));
+            let setup = Setup::new([down]).await;
+            let request = json!({ "model": "m", "input": "Hi", "stream": true });
+            let (got, body) = read(ask(&setup, &headers, &request).await).await;
+            assert_eq!(got, status, "{body}");
+            assert!(body.contains(words) && body.contains("too much to do"), "{body}");
+            assert_eq!(setup.turns.failed(), 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_in_the_words_of_openai_and_starts_no_turn() {
+        let setup = Setup::of(AND_ANOTHER, [answer()]).await;
+        for (body, status, code) in [
+            ("{".to_owned(), 400, "invalid_json"),
+            (json!({ "model": "m", "input": 7 }).to_string(), 400, "invalid_type"),
+            (json!({ "model": "gpt", "input": "Hi" }).to_string(), 404, "model_not_found"),
+            (
+                json!({ "model": "m", "input": "Hi", "previous_response_id": "resp_9" }).to_string(),
+                400,
+                "previous_response_not_found",
+            ),
+        ] {
+            let context = setup.context(Recording::Full);
+            let (got, error) =
+                read_json(responses(context, &HeaderMap::new(), body.clone().into()).await).await;
+            assert_eq!((got, &error["error"]["code"]), (status, &json!(code)), "{body}: {error}");
+        }
+        let request = json!({ "model": "gpt", "input": "Hi" });
+        assert_eq!(read(ask(&setup, &codex(), &request).await).await.0, 400, "Codex repeats a 404");
+        assert_eq!((setup.provider.request_count(), setup.turns.open()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn a_response_that_broke_is_not_stored() {
+        let setup = Setup::new([ScriptedAnswer::steps([Step::text("All is "), Step::Cut])]).await;
+        let request = json!({ "model": "m", "input": "Hi", "stream": true });
+        let (_, body) = read(ask(&setup, &HeaderMap::new(), &request).await).await;
+        assert!(body.contains("response.failed"), "{body}");
+        assert!(setup.store.response(&id_of(&body), clock::unix_now()).await.is_none());
+    }
+}

@@ -16,6 +16,9 @@ pub(super) enum EventSource {
     Compactor(Box<Compactor>),
     /// A text that needs no model; `None` once it was handed out.
     Local(Option<String>),
+    /// What a test makes happen.
+    #[cfg(test)]
+    Scripted(tests::Script),
 }
 
 impl EventSource {
@@ -27,6 +30,8 @@ impl EventSource {
                 play(&answer.take().unwrap_or_default(), sink);
                 Poll::Ready(Progress::Ended)
             }
+            #[cfg(test)]
+            Self::Scripted(script) => script(cx, sink),
         }
     }
 
@@ -36,6 +41,8 @@ impl EventSource {
             Self::Attempts(attempts) => Some(attempts),
             Self::Compactor(compactor) => Some(compactor.attempts()),
             Self::Local(_) => None,
+            #[cfg(test)]
+            Self::Scripted(_) => None,
         }
     }
 
@@ -53,12 +60,16 @@ impl EventSource {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::task::Waker;
 
     use latimer_protocol::turn::TurnEvent;
 
     use super::*;
+
+    /// Stands for an upstream: what each poll hands to the sink, and what comes of it.
+    pub(in crate::turn) type Script =
+        Box<dyn FnMut(&mut Context<'_>, &mut dyn EventSink) -> Poll<Progress> + Send>;
 
     /// Collects text, and counts ends.
     #[derive(Default)]

@@ -1,5 +1,7 @@
 //! Whole turns without a server: a request in, the bytes of the response out, a scripted provider behind.
 
+pub(super) mod log_lines;
+
 use std::task::{Context, Poll, Waker};
 
 use http_body_util::BodyExt as _;
@@ -8,30 +10,36 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::*;
-use crate::config::parse::load;
+use crate::config::parse::config_of;
 use crate::inbound::gemini::stream::Form;
 use crate::lifecycle::open_turns::OpenTurns;
 use crate::lifecycle::phase::Phase;
 use crate::route::memory::Memory;
 
+/// Keys after which the file has a second endpoint: a model that neither lists leads nowhere then.
+pub(super) const AND_ANOTHER: &str = "[[endpoint]]\nname = \"other\"\nbase_url = \"https://other.test\"\n";
+
 /// What outlives the turns of a test.
-struct Setup {
-    provider: Provider,
-    endpoint_set: Arc<EndpointSet>,
-    turns: Arc<OpenTurns>,
-    phase: watch::Sender<Phase>,
-    store: Store,
+pub(super) struct Setup {
+    pub(super) provider: Provider,
+    pub(super) endpoint_set: Arc<EndpointSet>,
+    pub(super) turns: Arc<OpenTurns>,
+    pub(super) phase: watch::Sender<Phase>,
+    pub(super) store: Store,
 }
 
 impl Setup {
-    async fn new(answers: impl IntoIterator<Item = ScriptedAnswer>) -> Self {
+    pub(super) async fn new(answers: impl IntoIterator<Item = ScriptedAnswer>) -> Self {
+        Self::of("", answers).await
+    }
+
+    /// With these keys of the endpoint besides.
+    pub(super) async fn of(keys: &str, answers: impl IntoIterator<Item = ScriptedAnswer>) -> Self {
         let provider = Provider::start(Scenario::new(answers)).await.expect("a port");
-        let text = format!(
-            "[[endpoint]]\nname = \"lab\"\nbase_url = \"{}\"\nmodels = [\"m\"]\nretries = 0\n",
+        let config = Arc::new(config_of(&format!(
+            "[[endpoint]]\nname = \"lab\"\nbase_url = \"{}\"\nmodels = [\"m\"]\nretries = 0\n{keys}",
             provider.base_url()
-        );
-        let loaded = load(&text, &|_| None, &|_| Err(std::io::ErrorKind::NotFound.into()));
-        let config = Arc::new(loaded.expect("a configuration").config);
+        )));
         let endpoint_set = Arc::new(EndpointSet::new(config, Arc::new(Memory::new(None)), None, None));
         let turns = Arc::new(OpenTurns::new());
         Self {
@@ -43,7 +51,7 @@ impl Setup {
         }
     }
 
-    fn context(&self, recording: Recording) -> TurnContext {
+    pub(super) fn context(&self, recording: Recording) -> TurnContext {
         TurnContext {
             endpoint_set: Arc::clone(&self.endpoint_set),
             open: self.turns.begin(),
@@ -85,17 +93,28 @@ impl Setup {
                 generate(context, GeminiCaller { headers: &headers, model: "m", form }, body(request)).await
             }
         };
-        let status = response.status().as_u16();
-        let bytes = response.into_body().collect().await.expect("never fails").to_bytes();
-        (status, String::from_utf8(bytes.into()).expect("text"))
+        read(response).await
     }
 }
 
-fn answer() -> ScriptedAnswer {
+/// The status of a response, and its body.
+pub(super) async fn read(response: Response<Reply>) -> (u16, String) {
+    let status = response.status().as_u16();
+    let bytes = response.into_body().collect().await.expect("never fails").to_bytes();
+    (status, String::from_utf8(bytes.into()).expect("text"))
+}
+
+/// The same, where the body is one JSON object.
+pub(super) async fn read_json(response: Response<Reply>) -> (u16, Value) {
+    let (status, body) = read(response).await;
+    (status, serde_json::from_str(&body).unwrap_or_else(|_| panic!("JSON: {body}")))
+}
+
+pub(super) fn answer() -> ScriptedAnswer {
     ScriptedAnswer::turn([Step::text("All is well.")])
 }
 
-fn refusal() -> ScriptedAnswer {
+pub(super) fn refusal() -> ScriptedAnswer {
     ScriptedAnswer::error(400, json!({ "error": { "message": "not like this", "code": "invalid" } }))
 }
 
