@@ -184,3 +184,137 @@ impl Pool {
         inner.entries.iter().enumerate().map(|(place, entry)| (entry.id.clone(), left(place))).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use latimer_protocol::failure::FailureKind;
+
+    use super::*;
+    use crate::accounts::file::{self, Tokens};
+    use crate::clock;
+
+    fn keys(names: &[&str]) -> Vec<Secret> {
+        names.iter().map(|name| Secret::new(*name)).collect()
+    }
+
+    fn pool_of(names: &[&str], memory: &Arc<Memory>, now: Instant) -> Pool {
+        Pool::new(&keys(names), None, None, Arc::clone(memory), now)
+    }
+
+    fn limited(seconds: u64) -> Failure {
+        let retry_after = Some(Duration::from_secs(seconds));
+        Failure { retry_after, ..Failure::new(FailureKind::RateLimited, "slow down") }
+    }
+
+    /// The name of the entry to use now.
+    fn picked(pool: &Pool, now: Instant) -> Option<String> {
+        pool.pick(now).map(|(_, entry)| entry.id)
+    }
+
+    fn account(dir: &std::path::Path, id: &str) {
+        let tokens = Tokens {
+            id: id.to_owned(),
+            access: Secret::new(format!("token of {id}")),
+            refresh: None,
+            expires_at: None,
+            project: None,
+        };
+        file::write(&file::path(dir, Login::Codebuff, id), Login::Codebuff, &tokens).expect("written");
+    }
+
+    #[tokio::test]
+    async fn a_key_is_used_until_it_fails_and_again_when_it_has_cooled_down() {
+        let (memory, now) = (Arc::new(Memory::new(None)), clock::now());
+        let pool = pool_of(&["a", "b"], &memory, now);
+        let (place, entry) = pool.pick(now).expect("a key");
+        assert_eq!((place, entry.id.as_str()), (0, "key-1"));
+        let credential = entry.credential().await.expect("a key is always good");
+        assert_eq!(credential.secret, Secret::new("a"));
+        assert!(entry.renew(&credential).await.is_none(), "a key that was refused stays what it is");
+        assert!(pool.another_ready(0, &limited(30), now));
+        assert_eq!(pool.counts(now), (2, 0), "only asked");
+        assert!(pool.failed(0, &limited(30), now), "the other one is ready");
+        assert_eq!(picked(&pool, now).as_deref(), Some("key-2"));
+        assert_eq!(pool.cooldowns(now), [("key-1".to_owned(), Some(30)), ("key-2".to_owned(), None)]);
+        assert!(pool.is_ready(now));
+        assert!(!pool.failed(1, &limited(10), now), "none is");
+        assert!(!pool.is_ready(now) && pool.is_ready(now + Duration::from_secs(11)));
+        assert_eq!(picked(&pool, now).as_deref(), Some("key-2"), "the one that is ready first");
+        pool.succeeded(0);
+        assert_eq!((pool.counts(now), pool.is_ready(now)), ((2, 1), true));
+    }
+
+    #[test]
+    fn a_failure_that_is_not_the_keys_begins_no_cooldown() {
+        let (memory, now) = (Arc::new(Memory::new(None)), clock::now());
+        let pool = pool_of(&["a", "b"], &memory, now);
+        for kind in [FailureKind::BadRequest, FailureKind::UpstreamError, FailureKind::Timeout] {
+            assert!(!pool.failed(0, &Failure::new(kind, "no"), now), "{kind:?}");
+        }
+        assert_eq!((pool.counts(now), picked(&pool, now).as_deref()), ((2, 0), Some("key-1")));
+    }
+
+    #[test]
+    fn cooldowns_outlive_the_pool_whatever_the_order_of_the_keys() {
+        let (memory, now) = (Arc::new(Memory::new(None)), clock::now());
+        let pool = pool_of(&["a", "b"], &memory, now);
+        pool.failed(0, &limited(30), now);
+        let turned = pool_of(&["b", "a", "c"], &memory, now);
+        assert_eq!(
+            turned.cooldowns(now),
+            [("key-1".to_owned(), None), ("key-2".to_owned(), Some(30)), ("key-3".to_owned(), None)]
+        );
+        turned.succeeded(1);
+        assert_eq!(pool_of(&["a"], &memory, now).counts(now), (1, 0), "its end is remembered too");
+    }
+
+    #[test]
+    fn without_keys_none_is_needed() {
+        let (memory, now) = (Arc::new(Memory::new(None)), clock::now());
+        let pool = pool_of(&[], &memory, now);
+        assert!(pool.pick(now).is_none() && pool.is_ready(now));
+        assert!(!pool.failed(0, &limited(30), now));
+        assert_eq!(pool.cooldowns(now), []);
+    }
+
+    #[tokio::test]
+    async fn accounts_come_behind_the_keys_and_are_read_again() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let places = Arc::new(Places::new(dir.path().to_owned(), None, |_| None));
+        let (memory, now) = (Arc::new(Memory::new(None)), clock::now());
+        let pool_at = |keys: &[Secret]| {
+            Pool::new(keys, Some(Login::Codebuff), Some(Arc::clone(&places)), Arc::clone(&memory), now)
+        };
+        let only_accounts = pool_at(&[]);
+        assert!(only_accounts.pick(now).is_none());
+        account(dir.path(), "me@test");
+        let (_, entry) = only_accounts.pick(now).expect("an empty pool looks at once");
+        assert_eq!(entry.id, "me@test");
+        let credential = entry.credential().await.expect("without an end");
+        assert!(credential.is_access_token() && credential.secret == Secret::new("token of me@test"));
+
+        let pool = pool_at(&keys(&["a"]));
+        assert_eq!(pool.cooldowns(now), [("key-1".to_owned(), None), ("me@test".to_owned(), None)]);
+        pool.failed(1, &limited(600), now);
+        account(dir.path(), "you@test");
+        pool.pick(now + RELOAD_INTERVAL);
+        assert_eq!(pool.counts(now), (2, 1), "not yet");
+        pool.pick(now + RELOAD_INTERVAL + Duration::from_secs(1));
+        assert_eq!(pool.counts(now), (3, 1), "and the cooldown goes on");
+        let resting: Vec<String> =
+            pool.cooldowns(now).into_iter().filter_map(|(id, left)| left.map(|_| id)).collect();
+        assert_eq!(resting, ["me@test"]);
+    }
+
+    #[test]
+    fn the_key_in_use_stays_in_use_when_nothing_changed_on_the_disk() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let places = Arc::new(Places::new(dir.path().to_owned(), None, |_| None));
+        let (memory, now) = (Arc::new(Memory::new(None)), clock::now());
+        let pool = Pool::new(&keys(&["a", "b"]), Some(Login::Codebuff), Some(places), memory, now);
+        pool.failed(0, &limited(1), now);
+        assert_eq!(picked(&pool, now).as_deref(), Some("key-2"));
+        let later = now + RELOAD_INTERVAL * 2;
+        assert_eq!(picked(&pool, later).as_deref(), Some("key-2"), "its prompt cache is warm");
+    }
+}
