@@ -322,3 +322,6 @@ impl Drop for OpenCount {
         self.stats.repaired(&self.model, self.repairs);
     }
 }
+
+#[cfg(test)]
+mod tests;
