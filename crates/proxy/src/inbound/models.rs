@@ -155,3 +155,135 @@ fn catalog_entry(name: &str, model: &Model, place: usize, texts: &CodexTexts) ->
     }
     entry
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse::config_of;
+
+    const FILE: &str = r#"
+[[endpoint]]
+name = "a"
+base_url = "https://a.test"
+models = ["m", { id = "seer", context_window = 200000, reasoning = true, images = true }]
+[[endpoint]]
+name = "b"
+base_url = "https://b.test"
+models = ["m", { id = "blind", reasoning = false, images = false }, "lab/x"]
+[[endpoint]]
+name = "c"
+base_url = "https://c.test"
+"#;
+
+    fn parsed(text: &str) -> Value {
+        serde_json::from_str(text).expect("JSON")
+    }
+
+    fn texts() -> CodexTexts {
+        CodexTexts { base_instructions: "You are careful.".to_owned() }
+    }
+
+    #[test]
+    fn a_name_that_is_taken_is_said_with_its_endpoint() {
+        let config = config_of(FILE);
+        let names: Vec<String> = names(&config).into_iter().map(|(name, _, _)| name).collect();
+        assert_eq!(names, ["m", "seer", "b/m", "blind", "lab/x"]);
+        for name in &names {
+            let (endpoint, model) = config.route(name).expect("every name that is listed leads somewhere");
+            let (found, listed, id) = find(&config, name).expect(name);
+            assert_eq!(
+                (&found, listed.name.as_str(), &id.id),
+                (name, endpoint.name.as_str(), &model),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_model_is_found_by_its_whole_name_too() {
+        let config = config_of(FILE);
+        let found = |id: &str| find(&config, id).map(|(name, endpoint, _)| (name, endpoint.name.to_string()));
+        assert_eq!(found("a/m"), Some(("m".to_owned(), "a".to_owned())));
+        assert_eq!(found("b/m"), Some(("b/m".to_owned(), "b".to_owned())));
+        assert_eq!(found("b/lab/x"), Some(("lab/x".to_owned(), "b".to_owned())));
+        for unknown in ["", "n", "c/m", "b/seer", "a", "a/", "am"] {
+            assert_eq!(found(unknown), None, "{unknown}");
+        }
+        assert_eq!(parsed(&one(&config, "b/blind").expect("listed"))["id"], "b/blind", "as it was asked for");
+        assert_eq!(one(&config, "n"), None);
+    }
+
+    #[test]
+    fn one_object_is_a_list_for_every_client() {
+        let config = config_of(FILE);
+        let list = parsed(&list(&config));
+        assert_eq!((&list["object"], &list["has_more"]), (&json!("list"), &json!(false)));
+        assert_eq!((&list["first_id"], &list["last_id"]), (&json!("m"), &json!("lab/x")));
+        let ids = |entries: &Value, field: &str| -> Vec<Value> {
+            entries.as_array().expect("a list").iter().map(|entry| entry[field].clone()).collect()
+        };
+        assert_eq!(ids(&list["data"], "id"), ids(&list["models"], "slug"));
+        assert_eq!(ids(&list["data"], "owned_by"), ["a", "a", "b", "b", "b"]);
+        assert_eq!(list["data"][1]["context_window"], 200_000);
+        assert_eq!(list["data"][1], parsed(&one(&config, "seer").expect("listed")));
+        let none = parsed(&super::list(&config_of("")));
+        assert_eq!((&none["data"], &none["first_id"]), (&json!([]), &Value::Null));
+    }
+
+    #[test]
+    fn the_catalog_says_what_the_file_says_and_guesses_kindly() {
+        let config = config_of(FILE);
+        let catalog = parsed(&codex_catalog(&config, &texts(), None));
+        let entry = |slug: &str| {
+            let all = catalog["models"].as_array().expect("a list").iter();
+            all.clone().find(|entry| entry["slug"] == slug).expect(slug).clone()
+        };
+        let seer = entry("seer");
+        assert_eq!(
+            (&seer["context_window"], &seer["default_reasoning_level"]),
+            (&json!(200_000), &json!("medium"))
+        );
+        assert_eq!(seer["supported_reasoning_levels"].as_array().map(Vec::len), Some(3));
+        assert_eq!(entry("blind")["input_modalities"], json!(["text"]));
+        for slug in ["blind", "m"] {
+            assert_eq!(entry(slug)["supported_reasoning_levels"], json!([]), "{slug}");
+            assert!(entry(slug).get("default_reasoning_level").is_none(), "{slug}");
+        }
+        let plain = entry("m");
+        assert_eq!(
+            (&plain["context_window"], &plain["input_modalities"]),
+            (&json!(CONTEXT_WINDOW), &json!(["text", "image"]))
+        );
+        assert_eq!(plain["base_instructions"], "You are careful.");
+        let priorities: Vec<u64> = catalog["models"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .filter_map(|entry| entry["priority"].as_u64())
+            .collect();
+        assert_eq!(priorities, [1, 2, 3, 4, 5], "the order of the file");
+    }
+
+    #[test]
+    fn a_model_that_is_launched_by_name_is_in_the_catalog_once() {
+        let config = config_of(&format!("default_endpoint = \"c\"\n{FILE}"));
+        let entries = |extra: &str| -> Vec<Value> {
+            let catalog = parsed(&codex_catalog(&config, &texts(), Some(extra)));
+            catalog["models"].as_array().expect("a list").clone()
+        };
+        assert_eq!(entries("seer").len(), 5, "it is there already");
+        let whole = entries("a/seer");
+        let last = whole.last().expect("an entry");
+        assert_eq!(
+            (whole.len(), &last["slug"], &last["context_window"]),
+            (6, &json!("a/seer"), &json!(200_000)),
+            "what is known of it"
+        );
+        let foreign = entries("nobody-lists-this");
+        let last = foreign.last().expect("an entry");
+        assert_eq!(
+            (foreign.len(), &last["slug"], &last["priority"]),
+            (6, &json!("nobody-lists-this"), &json!(6))
+        );
+    }
+}
