@@ -240,3 +240,6 @@ impl Account {
         lock(&self.inner)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -103,3 +103,6 @@ impl AccountList {
         self.accounts.push(Arc::new(Account::new(login, path, own, tokens, Arc::clone(places))));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -119,3 +119,6 @@ pub async fn ask(
     let status = answer.status.as_u16();
     token::read(status, &read_error_body(answer.body, MAX_ANSWER_BYTES, REFRESH_TIMEOUT).await, login.name())
 }
+
+#[cfg(test)]
+mod tests;
