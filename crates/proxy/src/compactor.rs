@@ -183,3 +183,6 @@ fn ask(
         AttemptRequest { turn, raw: None, level: Some(RepairLevel::Off), affinity_key: None },
     )
 }
+
+#[cfg(test)]
+mod tests;
