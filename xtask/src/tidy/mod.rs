@@ -7,6 +7,7 @@ mod manifests;
 mod modules;
 mod siblings;
 mod source;
+mod test_modules;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -59,6 +60,7 @@ fn check() -> anyhow::Result<Report> {
     modules::floors(&sources, "crates/proxy/src", PROXY_FLOORS, &mut faults);
     let functions = items::check(&sources, &mut faults);
     let shared = siblings::check(&sources, &mut faults);
+    test_modules::check(&sources, &mut faults);
     faults.sort();
     let mut lines = vec!["The ten longest files:".to_owned()];
     lines.extend(
