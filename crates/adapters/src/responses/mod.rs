@@ -3,11 +3,14 @@
 
 mod errors;
 mod history;
+mod missing_events;
+mod missing_items;
 pub mod passthrough_reader;
 pub mod profile;
 pub mod request;
 pub mod rewrite;
 pub mod stream;
+mod told;
 
 use std::sync::Arc;
 

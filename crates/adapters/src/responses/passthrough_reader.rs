@@ -1,11 +1,12 @@
-//! Reads along while an upstream's own events go through to a client of the same protocol. It changes nothing; it says what is
-//! semantic, how many tokens were used, and how the answer ended. Pure.
+//! Reads along while an upstream's own events go through to a client of the same protocol. It changes none of them; it adds those that
+//! the server left out, and says what is semantic, how many tokens were used, and how the answer ended. Pure.
 
 use latimer_protocol::responses::event::{ResponsesEvent, ResponsesEventKind};
-use latimer_protocol::turn::{EventSink, FinishReason, PassthroughFrame, TurnEvent};
+use latimer_protocol::turn::{EventSink, FinishReason, PassthroughFrame, StreamNote, TurnEvent};
 use serde::Deserialize;
 
 use super::errors;
+use super::missing_events::HandedOn;
 use super::stream::ResponsesReader;
 use crate::reader::{BodyEnd, Progress, Reader, ReaderContext};
 
@@ -35,15 +36,22 @@ struct EventType<'a> {
 pub struct ResponsesPassthroughReader {
     progress: Progress,
     has_calls: bool,
+    handed_on: HandedOn,
     end: Option<FinishReason>,
-    /// A server that answers with one object, asked for a stream or not: there are no events to hand on, so it is translated.
+    /// An object in place of a stream that is no complete answer: there are no events to hand on, so it is translated.
     whole: Option<Box<ResponsesReader>>,
 }
 
 impl ResponsesPassthroughReader {
     /// A reader for one answer.
     pub fn new(context: ReaderContext) -> Self {
-        Self { progress: Progress::new(context), has_calls: false, end: None, whole: None }
+        Self {
+            progress: Progress::new(context),
+            has_calls: false,
+            handed_on: HandedOn::default(),
+            end: None,
+            whole: None,
+        }
     }
 
     fn frame(&mut self, kind: &str, data: &str, sink: &mut dyn EventSink) {
@@ -58,6 +66,26 @@ impl ResponsesPassthroughReader {
             semantic: !EMPTY.contains(&kind),
             state_of: stateful.then_some(&self.progress.context.owner),
         }));
+    }
+
+    /// The last event, behind those that the server left out.
+    fn last_frames(
+        &mut self,
+        kind: &str,
+        data: &str,
+        reason: FinishReason,
+        sink: &mut dyn EventSink,
+    ) -> FinishReason {
+        let Some(events) = self.handed_on.missing(data) else {
+            self.frame(kind, data, sink);
+            return reason;
+        };
+        for event in events {
+            let kind = event.get("type").and_then(serde_json::Value::as_str).unwrap_or_default();
+            self.frame(kind, &event.to_string(), sink);
+        }
+        sink.event(TurnEvent::Note(StreamNote::MissingEvents.into()));
+        if self.has_calls && reason == FinishReason::Stop { FinishReason::ToolCalls } else { reason }
     }
 
     fn terminal(&mut self, kind: &str, data: &str, sink: &mut dyn EventSink) {
@@ -76,11 +104,27 @@ impl ResponsesPassthroughReader {
             ResponsesEventKind::Error => FinishReason::Failed(errors::event(&event, &self.progress.context)),
             _ => FinishReason::Failed(errors::response(response, &self.progress.context)),
         };
-        if !matches!(reason, FinishReason::Failed(_)) {
-            self.frame(kind, data, sink);
-        }
+        let reason = match reason {
+            FinishReason::Failed(_) => reason,
+            reason => self.last_frames(kind, data, reason, sink),
+        };
         self.end = Some(reason);
     }
+}
+
+/// A server that answers with one object, asked for a stream or not, has left out every event: the closing one for an answer that is
+/// complete.
+fn whole_answer(text: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Head<'a> {
+        #[serde(borrow)]
+        object: &'a str,
+        #[serde(borrow)]
+        status: &'a str,
+    }
+    let head = serde_json::from_str::<Head<'_>>(text).ok()?;
+    let is_whole = head.object == "response" && head.status == "completed";
+    is_whole.then(|| format!("{{\"type\":\"response.completed\",\"sequence_number\":0,\"response\":{text}}}"))
 }
 
 impl Reader for ResponsesPassthroughReader {
@@ -92,7 +136,10 @@ impl Reader for ResponsesPassthroughReader {
         let parsed = serde_json::from_str::<EventType<'_>>(&text);
         let kind = parsed.as_ref().ok().and_then(|parsed| parsed.kind.some());
         let Some(kind) = kind else {
-            if parsed.is_ok() && !self.progress.has_begun() {
+            if let Some(last) = whole_answer(&text).filter(|_| !self.progress.has_begun()) {
+                self.progress.begin(sink);
+                self.terminal("response.completed", &last, sink);
+            } else if parsed.is_ok() && !self.progress.has_begun() {
                 let mut whole = Box::new(ResponsesReader::new(self.progress.context.clone()));
                 whole.push(data, sink);
                 self.whole = whole.done().then_some(whole);
@@ -111,7 +158,12 @@ impl Reader for ResponsesPassthroughReader {
             | ResponsesEventKind::Failed
             | ResponsesEventKind::Cancelled
             | ResponsesEventKind::Error => self.terminal(kind, &text, sink),
-            _ => self.frame(kind, &text, sink),
+            _ => {
+                if !EMPTY.contains(&kind) {
+                    self.handed_on.note(kind, &text);
+                }
+                self.frame(kind, &text, sink);
+            }
         }
     }
 

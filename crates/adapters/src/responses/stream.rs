@@ -6,14 +6,40 @@ use latimer_protocol::responses::event::{
 use latimer_protocol::turn::{EventSink, FinishReason, OpaqueState, StreamNote, TurnEvent};
 
 use super::errors;
+use super::told::ToldTexts;
 use crate::reader::{BodyEnd, Progress, Reader, ReaderContext, slot_number};
 
 /// One call of the answer.
 #[derive(Debug)]
 struct Call {
     output_index: u64,
+    named: CallName,
     has_arguments: bool,
     ended: bool,
+}
+
+/// Numbers of calls that only the closing event has begin here: no server counts so far.
+const UNTOLD: u64 = 1 << 32;
+
+/// What a call is known by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct CallName {
+    id: Option<String>,
+    name: Option<String>,
+}
+
+impl CallName {
+    fn of(item: &ResponsesOutputItem<'_>) -> Self {
+        Self { id: item.call_id.some().map(str::to_owned), name: item.name.some().map(str::to_owned) }
+    }
+
+    /// The same call: by its id, or by its name where one of them has none.
+    fn is_same(&self, other: &Self) -> bool {
+        match (&self.id, &other.id) {
+            (Some(id), Some(other)) => id == other,
+            _ => self.name == other.name,
+        }
+    }
 }
 
 /// Reads one stream of Responses events, or one whole response.
@@ -23,9 +49,12 @@ pub struct ResponsesReader {
     progress: Progress,
     /// The slot of a call is its place.
     calls: Vec<Call>,
-    /// Items whose words, refusal or thoughts came in pieces.
-    streamed_items: Vec<u64>,
     has_thoughts: bool,
+    /// The words, and the thoughts, that were told.
+    said: ToldTexts,
+    thought: ToldTexts,
+    /// How many states of thoughts were told.
+    states: usize,
     end: Option<FinishReason>,
 }
 
@@ -35,8 +64,10 @@ impl ResponsesReader {
         Self {
             progress: Progress::new(context),
             calls: Vec::new(),
-            streamed_items: Vec::new(),
             has_thoughts: false,
+            said: ToldTexts::default(),
+            thought: ToldTexts::default(),
+            states: 0,
             end: None,
         }
     }
@@ -104,8 +135,9 @@ impl ResponsesReader {
     ) {
         let Some(text) = text else { return };
         self.progress.begin(sink);
-        if self.streamed_items.last() != Some(&index) {
-            self.streamed_items.push(index);
+        match event(text) {
+            TurnEvent::Reasoning(_) => self.thought.add(index, text),
+            _ => self.said.add(index, text),
         }
         sink.event(event(text));
     }
@@ -121,7 +153,12 @@ impl ResponsesReader {
             (ResponsesItemKind::FunctionCall, Some(name)) => {
                 let slot = slot_number(self.calls.len());
                 sink.event(TurnEvent::CallStarted { slot, id: item.call_id.some(), name });
-                self.calls.push(Call { output_index: index, has_arguments: false, ended: false });
+                self.calls.push(Call {
+                    output_index: index,
+                    named: CallName::of(item),
+                    has_arguments: false,
+                    ended: false,
+                });
             }
             (ResponsesItemKind::Other, _) => sink.event(TurnEvent::Note(StreamNote::UnknownItem.into())),
             _ => {}
@@ -138,7 +175,7 @@ impl ResponsesReader {
     /// A whole item: what did not come in pieces comes now.
     fn done_item(&mut self, index: u64, item: &ResponsesOutputItem<'_>, sink: &mut dyn EventSink) {
         self.progress.begin(sink);
-        let was_streamed = self.streamed_items.contains(&index);
+        let was_streamed = self.said.has(index) || self.thought.has(index);
         match ResponsesItemKind::of(item.kind.some().unwrap_or_default()) {
             ResponsesItemKind::FunctionCall => self.done_call(index, item, sink),
             ResponsesItemKind::Message if !was_streamed => {
@@ -154,13 +191,64 @@ impl ResponsesReader {
                         self.words(index, part.text.some(), TurnEvent::Reasoning, sink);
                     }
                 }
-                if let Some(state) = item.encrypted_content.some() {
-                    let owner = self.progress.context.owner.clone();
-                    sink.event(TurnEvent::ReasoningState(OpaqueState { owner, data: state.to_owned() }));
-                }
+                self.state(item, sink);
                 self.has_thoughts = false;
             }
             _ => {}
+        }
+    }
+
+    fn state(&mut self, item: &ResponsesOutputItem<'_>, sink: &mut dyn EventSink) {
+        if let Some(state) = item.encrypted_content.some() {
+            self.states += 1;
+            let owner = self.progress.context.owner.clone();
+            sink.event(TurnEvent::ReasoningState(OpaqueState { owner, data: state.to_owned() }));
+        }
+    }
+
+    /// What the closing event has and nothing before it had: each thing is told once, whatever the server's numbers and ids are
+    /// (`K19-only-the-closing-event.json`).
+    fn untold(
+        &mut self,
+        how: ResponsesEventKind,
+        output: &[ResponsesOutputItem<'_>],
+        sink: &mut dyn EventSink,
+    ) {
+        let is = |item: &&ResponsesOutputItem<'_>, kind| {
+            ResponsesItemKind::of(item.kind.some().unwrap_or_default()) == kind
+        };
+        let reasoning = || output.iter().filter(|item| is(item, ResponsesItemKind::Reasoning));
+        let thoughts = |item: &ResponsesOutputItem<'_>| {
+            let parts = if item.content.is_empty() { &item.summary } else { &item.content };
+            parts.iter().filter_map(|part| part.text.some()).collect::<String>()
+        };
+        let rest = self.thought.untold(&reasoning().map(thoughts).collect::<Vec<_>>());
+        if !rest.is_empty() {
+            sink.event(TurnEvent::Reasoning(&rest));
+        }
+        for item in reasoning().filter(|item| item.encrypted_content.some().is_some()).skip(self.states) {
+            self.state(item, sink);
+        }
+        let words = |item: &ResponsesOutputItem<'_>| {
+            let parts = item.content.iter().flat_map(|part| [part.text.some(), part.refusal.some()]);
+            parts.flatten().collect::<String>()
+        };
+        let messages = output.iter().filter(|item| is(item, ResponsesItemKind::Message));
+        let rest = self.said.untold(&messages.map(words).collect::<Vec<_>>());
+        if !rest.is_empty() {
+            sink.event(TurnEvent::Text(&rest));
+        }
+        // A call of an answer that was cut may be half a call.
+        if how != ResponsesEventKind::Completed {
+            return;
+        }
+        let mut known: Vec<CallName> = self.calls.iter().map(|call| call.named.clone()).collect();
+        for (index, item) in (0..).zip(output).filter(|(_, item)| is(item, ResponsesItemKind::FunctionCall)) {
+            let named = CallName::of(item);
+            match known.iter().position(|known| known.is_same(&named)) {
+                Some(place) => drop(known.remove(place)),
+                None => self.done_call(UNTOLD + index, item, sink),
+            }
         }
     }
 
@@ -185,6 +273,12 @@ impl ResponsesReader {
         sink: &mut dyn EventSink,
     ) {
         self.progress.begin(sink);
+        if matches!(how, ResponsesEventKind::Completed | ResponsesEventKind::Incomplete)
+            && let Some(response) = response
+            && !response.output.is_empty()
+        {
+            self.untold(how, &response.output, sink);
+        }
         if let Some(usage) = response.and_then(|response| response.usage.0) {
             sink.event(TurnEvent::Usage(usage.to_turn()));
         }

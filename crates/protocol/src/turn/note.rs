@@ -38,6 +38,8 @@ pub enum StreamNote {
     UnnamedCall,
     /// A call that came twice, the second time with other arguments.
     ConflictingCall,
+    /// Events that the upstream left out were made of what it did send.
+    MissingEvents,
     /// A finish reason that is not in the table.
     UnknownFinishReason,
     /// The same, where the protocol speaks of a stop reason.
@@ -46,7 +48,7 @@ pub enum StreamNote {
 
 impl StreamNote {
     /// Every note with its code and its text.
-    const TABLE: [(Self, &'static str, &'static str); 9] = [
+    const TABLE: [(Self, &'static str, &'static str); 10] = [
         (
             Self::UnreadableLine,
             "unreadable_line",
@@ -57,6 +59,11 @@ impl StreamNote {
         (Self::UnknownItem, "unknown_item", "an item of a kind that has no equal here was passed over"),
         (Self::UnknownPart, "unknown_part", "a part that has no equal here was passed over"),
         (Self::UnnamedCall, "unnamed_call", "a call without a name was dropped"),
+        (
+            Self::MissingEvents,
+            "missing_events",
+            "the provider left events out; they were made of what it did send",
+        ),
         (
             Self::ConflictingCall,
             "conflicting_call",
