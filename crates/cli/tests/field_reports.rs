@@ -6,6 +6,7 @@ mod support;
 use support::field_report::{FieldReport, names};
 
 mod field_reports {
+    pub(crate) mod any_protocol;
     pub(crate) mod k01_whole_objects;
     pub(crate) mod k02_surrogates;
     pub(crate) mod k03_lessons;

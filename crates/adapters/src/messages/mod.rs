@@ -23,7 +23,7 @@ use self::stream::MessagesReader;
 use crate::credential::Credential;
 use crate::endpoint_client::{EndpointClient, OpenError, OpenResult, RequestHead};
 use crate::limitation::{Features, Limitation};
-use crate::pairing::is_paired;
+use crate::pairing::{is_paired, lacks_user};
 use crate::prepared_request::{EncodedRequest, Headers, PreparedRequest, TurnInput, WireProtocol};
 use crate::reader::ReaderContext;
 
@@ -50,6 +50,7 @@ impl Messages {
             client_request.protocol == WireProtocol::Messages
                 && limitations.is_empty()
                 && is_paired(&turn.items)
+                && !lacks_user(&turn.items)
         });
         let rewritten = client_request.and_then(|client_request| {
             let (body, seal) = (&client_request.body, &client_request.seal);

@@ -118,6 +118,26 @@ fn halves_of_two_events_are_joined_and_a_half_that_stays_alone_is_replaced() {
     assert_eq!(stream(&[r#"{"t":"\ud83d b \ud83d"}"#]), [r#"{"t":"\ufffd b \ufffd"}"#]);
 }
 
+#[test]
+fn halves_in_pieces_of_arguments_go_to_the_piece_that_says_what_they_are() {
+    let piece = |call: u32, json: &str| format!(r#"{{"index":{call},"partial_json":"{json}"}}"#);
+    let cases: [(&[(u32, &str)], &[&str]); 7] = [
+        (&[(0, r"a\\ud83d"), (0, r"\\ude00 b")], &["a", r"\\ud83d\\ude00 b"]),
+        (&[(0, r"a\\ud8"), (0, r"3dc \\u"), (0, "0041")], &["a", r"\\ufffdc \\u", "0041"]),
+        (&[(0, r"a\\ud83d\\ude"), (0, "00b")], &["a", r"\\ud83d\\ude00b"]),
+        (&[(0, r"a\\ud83d"), (0, "b")], &[r"a\\ufffd", "b"]),
+        // The next piece of another call says nothing.
+        (&[(0, r"a\\ud83d"), (1, r"\\ude00b")], &[r"a\\ufffd", r"\\ude00b"]),
+        (&[(0, r"a\\u"), (0, "de00 b")], &["a", r"\\ufffd b"]),
+        (&[(0, r"\\\\"), (0, r"ud83d")], &[r"\\\\", "ud83d"]),
+    ];
+    for (pieces, want) in cases {
+        let events: Vec<String> = pieces.iter().map(|(call, json)| piece(*call, json)).collect();
+        let want: Vec<String> = want.iter().zip(pieces).map(|(json, (call, _))| piece(*call, json)).collect();
+        assert_eq!(stream(&events.iter().map(String::as_str).collect::<Vec<_>>()), want);
+    }
+}
+
 fn pieces(pieces: &[&str]) -> Vec<String> {
     let mut halves = ArgumentHalves::default();
     let mut seen: Vec<String> = pieces.iter().map(|piece| halves.push(piece).into_owned()).collect();
