@@ -18,6 +18,7 @@ pub mod id;
 pub mod jsonl;
 pub mod lenient;
 pub mod messages;
+pub mod picture;
 pub mod quantity;
 pub mod responses;
 pub mod secret;

@@ -41,6 +41,7 @@ use crate::http::reply::{Reply, error_response, json};
 use crate::inbound::client_protocol::{ClientProtocol, RefusalBody};
 use crate::inbound::models;
 use crate::inbound::notes::Notes;
+use crate::inbound::pictures;
 use crate::inbound::wire::http_error::HttpError;
 use crate::inbound::writer::WriterSeed;
 use crate::inbound::writer::answer::Answer;
@@ -194,7 +195,14 @@ impl InboundRequest {
 
 /// Starts a turn. Nothing is sent upstream before its first poll.
 fn start(context: TurnContext, inbound: InboundRequest, plan: ResponsePlan) -> Result<TurnBody, HttpError> {
-    let InboundRequest { turn, stream, notes, level, conversation, client, protocol, targets } = inbound;
+    let InboundRequest { mut turn, stream, mut notes, level, conversation, client, protocol, targets } =
+        inbound;
+    let mut raw = plan.raw;
+    if pictures::correct(&mut turn.items, &mut notes)
+        && let Some(raw) = &mut raw
+    {
+        raw.body = pictures::corrected_body(&raw.body);
+    }
     let affinity_key = context.endpoint_set.affinity_key(&turn.model, conversation.as_deref());
     let keep_alive = context.endpoint_set.config.server.keep_alive;
     let TurnContext { open, store, caches, force_stop, request, recording, .. } = context;
@@ -207,7 +215,7 @@ fn start(context: TurnContext, inbound: InboundRequest, plan: ResponsePlan) -> R
     }
     let source = match plan.source {
         AnswerSource::Model => {
-            let request = AttemptRequest { turn, raw: plan.raw, level, affinity_key };
+            let request = AttemptRequest { turn, raw, level, affinity_key };
             Attempts::new(targets, request).map(|attempts| EventSource::Attempts(Box::new(attempts)))
         }
         AnswerSource::Compaction => {

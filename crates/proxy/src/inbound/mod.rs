@@ -7,6 +7,7 @@ pub mod gemini;
 pub mod messages;
 pub mod models;
 pub mod notes;
+pub(crate) mod pictures;
 pub mod responses;
 pub mod tokens;
 pub mod wire;
