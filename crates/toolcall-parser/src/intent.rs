@@ -12,7 +12,7 @@ use std::fmt;
 
 use crate::options::Options;
 use crate::piece::Call;
-use crate::sanitize::sanitize;
+use crate::sanitize::{Rules, sanitize};
 use crate::shell::Shell;
 
 /// The longest statement, in bytes.
@@ -110,7 +110,7 @@ pub fn propose(text: &str, options: &Options) -> Option<Proposal> {
     arguments.push(':');
     crate::json::write_string(&command, &mut arguments);
     arguments.push('}');
-    let call = sanitize(shell.tool.name(), &arguments, options).ok()?;
+    let call = sanitize(shell.tool.name(), &arguments, options, Rules::All).ok()?.pop()?;
     Some(Proposal { call, rule })
 }
 

@@ -6,7 +6,7 @@
 mod reader;
 mod span;
 
-pub(crate) use reader::{Leniencies, is_number, read, stops_at};
+pub(crate) use reader::{Leniencies, is_number, object_at_start, read, stops_at};
 pub(crate) use span::{Span, SpanEnd};
 
 use std::borrow::Cow;

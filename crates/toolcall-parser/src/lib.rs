@@ -26,6 +26,7 @@
 //!
 //! The crate knows text and JSON Schema. It knows nothing of networks, clocks, protocols or providers, and must not.
 
+mod contents;
 mod dialect;
 mod engine;
 mod grammar;
@@ -33,7 +34,9 @@ pub mod intent;
 mod json;
 mod lex;
 mod mend;
+mod objects;
 mod options;
+mod patch;
 mod piece;
 mod prose;
 mod python;
@@ -45,7 +48,8 @@ mod tool;
 
 pub use dialect::{Dialect, Dialects};
 pub use options::{Limits, Options};
+pub use patch::patch;
 pub use piece::{Call, Event, Piece, PieceKind, Problem, ProblemKind, Repair, Request, RequestKind};
-pub use sanitize::sanitize;
+pub use sanitize::{Rules, sanitize};
 pub use scan::{Parser, Scanner, parse};
 pub use tool::Tool;

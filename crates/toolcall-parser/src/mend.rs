@@ -8,9 +8,10 @@ const MAX_QUOTES: usize = 64;
 const MAX_BYTES: usize = 64 << 10;
 
 /// `{"cmd":"echo "hello""}`: the string that breaks the JSON is ended at each later quote in turn. If exactly one way gives a value
-/// that `fits`, that is what was meant.
+/// that `fits`, that is what was meant. A text that begins with a whole object is no question of quotes, whatever follows it: read so,
+/// two calls would become one command that nobody wrote (fixture field-reports/K01-two-objects-one-call.json).
 pub(crate) fn quotes<'a>(text: &str, fits: impl Fn(&Value<'_>) -> bool) -> Option<Value<'a>> {
-    if text.len() > MAX_BYTES || json::read(text).is_some() {
+    if text.len() > MAX_BYTES || json::read(text).is_some() || json::object_at_start(text).is_some() {
         return None;
     }
     let open = broken_string(text)?;
@@ -96,5 +97,17 @@ mod tests {
             "either the quote or the key may be text"
         );
         assert_eq!(mended(r#"{"cmd":"fine"}"#), None);
+    }
+
+    #[test]
+    fn behind_a_whole_object_no_quote_is_looked_at() {
+        for text in [
+            r#"{"cmd":"ls"}{"cmd":"ls"}"#,
+            r#"{"cmd":"ls a"} {"cmd":"ls b"}"#,
+            r#"{"cmd":"ls"}"}"#,
+            r#"{"cmd":"echo "}" done"}"#,
+        ] {
+            assert_eq!(mended(text), None, "{text}");
+        }
     }
 }

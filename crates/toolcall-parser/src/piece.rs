@@ -111,6 +111,16 @@ pub enum Repair {
     Renamed,
     /// A permission is spelled as the client knows it, or gone where it knows none such.
     Permission,
+    /// What stood around the arguments is gone: brackets, markup, remarks, the same arguments once more.
+    Surroundings,
+    /// Several objects in one call's arguments are several calls.
+    Separated,
+    /// Text of a tool that takes free text stands in its parameter.
+    Wrapped,
+    /// A patch is taken out of what was around it, and its first and last line are put right.
+    Patch,
+    /// An optional argument that was an empty text is left out.
+    EmptyArgument,
 }
 
 /// What happens while a text arrives. The spans of the events that have text, joined, are the text.
@@ -213,6 +223,11 @@ impl fmt::Display for Repair {
             Self::Unwrapped => "unwrapped",
             Self::Renamed => "renamed",
             Self::Permission => "permission",
+            Self::Surroundings => "surroundings",
+            Self::Separated => "separated",
+            Self::Wrapped => "wrapped",
+            Self::Patch => "patch",
+            Self::EmptyArgument => "empty argument",
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::contents;
 use crate::dialect::Dialect;
 use crate::json::{self, Leniencies, Value};
 use crate::options::Options;
@@ -74,6 +75,11 @@ pub(crate) enum SettledCall {
 impl<'a> RawCall<'a> {
     pub(crate) fn new(name: impl Into<Cow<'a, str>>, body: Body<'a>) -> Self {
         Self { name: name.into(), id: None, body, repairs: Vec::new(), source: None }
+    }
+
+    pub(crate) fn repaired(mut self, repair: Repair) -> Self {
+        self.repairs.push(repair);
+        self
     }
 
     pub(crate) fn leniencies(mut self, leniencies: Leniencies) -> Self {
@@ -149,6 +155,7 @@ pub(crate) fn settle(options: &Options, dialect: Dialect, raw: RawCall<'_>) -> S
         },
         None => Value::Object(entries),
     };
+    let arguments = contents::put_right(arguments, tool, &mut repairs);
     let source = source.filter(|_| repairs.is_empty() && shell.is_none());
     repairs.sort_unstable();
     repairs.dedup();

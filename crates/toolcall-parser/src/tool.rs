@@ -14,7 +14,22 @@ const MAX_HOPS: usize = 8;
 pub struct Tool {
     name: String,
     schema: Arc<Value<'static>>,
+    input: Input,
 }
+
+/// What a tool's one text is, where it takes nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// Nothing is known of it.
+    Arguments,
+    /// Free text in the parameter `input`: it need not be wrapped as JSON.
+    FreeText,
+    /// A patch of `apply_patch`.
+    Patch,
+}
+
+/// The parameter of a tool that takes free text and was made a function.
+const FREE_TEXT: &str = "input";
 
 /// The types a schema allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -32,7 +47,53 @@ impl Tool {
     /// A tool and the JSON Schema of its parameters. A schema that is no JSON counts as one that says nothing.
     pub fn new(name: impl Into<String>, schema: &str) -> Self {
         let schema = json::read(schema).map_or(Value::Null, |(value, _)| value.into_owned());
-        Self { name: name.into(), schema: Arc::new(schema) }
+        let mut tool = Self { name: name.into(), schema: Arc::new(schema), input: Input::Arguments };
+        tool.input = match tool.only_parameter() {
+            Some(_) if tool.name.rsplit("__").next() == Some("apply_patch") => Input::Patch,
+            Some(FREE_TEXT) => Input::FreeText,
+            _ => Input::Arguments,
+        };
+        tool
+    }
+
+    /// With what is said of it: a tool that takes one free text, and whose description or grammar is that of patches, takes patches.
+    #[must_use]
+    pub fn described(mut self, description: &str) -> Self {
+        if self.input == Input::FreeText && description.contains("Begin Patch") {
+            self.input = Input::Patch;
+        }
+        self
+    }
+
+    pub(crate) fn input(&self) -> Input {
+        self.input
+    }
+
+    /// The parameter of a tool that has one and takes a string in it.
+    pub(crate) fn only_parameter(&self) -> Option<&str> {
+        let [(key, _)] = self.properties() else { return None };
+        self.takes_string(key).then_some(key)
+    }
+
+    /// Whether these can be the arguments of a call: everything that is required, nothing that is not declared, each of a type that its
+    /// schema allows. A tool that declares nothing is never sure of it.
+    pub(crate) fn fits(&self, arguments: &Value<'_>) -> bool {
+        let Some(entries) = arguments.entries() else { return false };
+        let allowed = |(key, value): &(Cow<'_, str>, Value<'_>)| {
+            self.parameter(key).is_some_and(|schema| types(&self.schema, schema, 0).allow(value))
+        };
+        !self.properties().is_empty()
+            && entries.iter().all(allowed)
+            && self.required().all(|key| entries.iter().any(|(name, _)| name == key))
+    }
+
+    /// True when an empty text in this parameter says no more than leaving it out: it may be left out, and no value that it lists is the
+    /// empty text.
+    pub(crate) fn is_empty_as_absent(&self, key: &str) -> bool {
+        let Some(schema) = self.parameter(key) else { return false };
+        let lists_empty = self.choices(key).any(str::is_empty)
+            || schema.get("const").and_then(Value::as_str).is_some_and(str::is_empty);
+        !lists_empty && !self.required().any(|name| name == key)
     }
 
     /// The name as declared.
@@ -200,6 +261,19 @@ pub(crate) fn below<'v, 'a>(
 }
 
 impl Types {
+    /// Whether a value is of one of these types; without any, everything is.
+    fn allow(self, value: &Value<'_>) -> bool {
+        self == Self::default()
+            || match value {
+                Value::Null => self.null,
+                Value::Bool(_) => self.boolean,
+                Value::Number(digits) => self.number || (self.integer && !digits.contains(['.', 'e', 'E'])),
+                Value::String(_) => self.string,
+                Value::Array(_) => self.array,
+                Value::Object(_) => self.object,
+            }
+    }
+
     fn add(&mut self, name: &str) {
         match name {
             "null" => self.null = true,
@@ -251,6 +325,46 @@ impl Types {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn arguments_fit_what_is_declared() {
+        let tool = Tool::new(
+            "f",
+            r#"{"properties":{"a":{"type":"string"},"n":{"type":["integer","null"]},"x":{}},"required":["a"]}"#,
+        );
+        for (arguments, want) in [
+            (r#"{"a":"1"}"#, true),
+            (r#"{"a":"1","n":7,"x":[]}"#, true),
+            (r#"{"a":"1","n":null}"#, true),
+            ("{}", false),
+            (r#"{"a":1}"#, false),
+            (r#"{"a":"1","n":7.5}"#, false),
+            (r#"{"a":"1","b":2}"#, false),
+            ("[]", false),
+        ] {
+            let (value, _) = json::read(arguments).expect("JSON");
+            assert_eq!(tool.fits(&value), want, "{arguments}");
+        }
+        assert!(!Tool::new("g", "{}").fits(&Value::Object(Vec::new())), "it cannot be told");
+    }
+
+    #[test]
+    fn a_tool_takes_patches_by_its_name_or_by_what_is_said_of_it() {
+        let free = r#"{"properties":{"input":{"type":"string"}},"required":["input"]}"#;
+        let patch = r#"{"properties":{"patch":{"type":"string"}}}"#;
+        let grammar = "edits\n\nlark grammar:\nstart: \"*** Begin Patch\" LF";
+        for (name, schema, description, want) in [
+            ("apply_patch", free, "", Input::Patch),
+            ("functions__apply_patch", patch, "", Input::Patch),
+            ("edit", free, grammar, Input::Patch),
+            ("edit", patch, grammar, Input::Arguments),
+            ("exec", free, "runs code", Input::FreeText),
+            ("shell", r#"{"properties":{"command":{"type":"string"}}}"#, grammar, Input::Arguments),
+            ("apply_patch", r#"{"properties":{"a":{"type":"string"},"b":{}}}"#, grammar, Input::Arguments),
+        ] {
+            assert_eq!(Tool::new(name, schema).described(description).input(), want, "{name} {description}");
+        }
+    }
 
     #[test]
     fn the_schema_decides_what_text_means() {

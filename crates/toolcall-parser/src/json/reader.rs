@@ -25,6 +25,17 @@ pub(crate) fn read(text: &str) -> Option<(Value<'_>, Leniencies)> {
     (reader.at == text.len()).then_some((value, reader.leniencies))
 }
 
+/// Reads the object that a text begins with, and says where it ends; white space before it is passed over.
+pub(crate) fn object_at_start(text: &str) -> Option<(Value<'_>, Leniencies, usize)> {
+    let mut reader = JsonReader { text, bytes: text.as_bytes(), at: 0, leniencies: Leniencies::default() };
+    reader.space();
+    if reader.peek() != Some(b'{') {
+        return None;
+    }
+    let value = reader.object(0)?;
+    Some((value, reader.leniencies, reader.at))
+}
+
 /// Where the reading of a broken text stops.
 pub(crate) fn stops_at(text: &str) -> usize {
     let mut reader = JsonReader { text, bytes: text.as_bytes(), at: 0, leniencies: Leniencies::default() };
