@@ -25,6 +25,7 @@ pub mod endpoint_client;
 pub mod errors;
 mod exchange;
 pub mod fields;
+pub mod frame_guard;
 pub mod gemini;
 pub mod limitation;
 pub mod messages;

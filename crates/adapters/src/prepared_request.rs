@@ -1,11 +1,14 @@
 //! A turn on its way out: as the client wrote it, encoded for a provider, ready to be sent.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
 use latimer_protocol::turn::{Note, SealKey, StateOwner, TurnRequest};
 
 use crate::exchange;
 use crate::limitation::{Features, Limitations};
+use crate::repair::CallRules;
 use crate::tool_names::ToolNames;
 
 /// A larger body, in bytes, is not kept for going on with an answer that the provider paused.
@@ -62,6 +65,7 @@ impl EncodedRequest {
             headers: self.headers,
             features: self.features,
             notes: self.notes,
+            call_rules: Arc::default(),
         }
     }
 }
@@ -87,6 +91,8 @@ pub struct PreparedRequest {
     pub features: Features,
     /// What was changed or left out, for the log.
     pub notes: Vec<Note>,
+    /// What the calls of its answer are held to where the answer is not repaired.
+    pub call_rules: Arc<CallRules>,
 }
 
 impl PreparedRequest {

@@ -63,6 +63,8 @@ pub enum FailureKind {
     Timeout,
     /// The answer ended before the provider said it was finished.
     Interrupted,
+    /// The model made a call whose arguments are no JSON object, and the same when it was asked again.
+    BrokenCall,
     /// The answer broke a stated limit (line, header or total size).
     TooLarge,
     /// latimer is shutting down.
@@ -89,6 +91,7 @@ impl FailureKind {
             Self::Unreachable,
             Self::Timeout,
             Self::Interrupted,
+            Self::BrokenCall,
             Self::TooLarge,
             Self::ShuttingDown,
             Self::Internal,
@@ -113,6 +116,7 @@ impl FailureKind {
             Self::Unreachable => (Blame::Network, Retry::Same),
             Self::Timeout => (Blame::Network, Retry::Never),
             Self::Interrupted => (Blame::Network, Retry::Same),
+            Self::BrokenCall => (Blame::Upstream, Retry::Never),
             Self::TooLarge => (Blame::Upstream, Retry::Never),
             Self::ShuttingDown => (Blame::Ours, Retry::Never),
             Self::Internal => (Blame::Ours, Retry::Never),
@@ -136,6 +140,7 @@ impl FailureKind {
             Self::Unreachable => "unreachable",
             Self::Timeout => "timeout",
             Self::Interrupted => "interrupted",
+            Self::BrokenCall => "broken_call",
             Self::TooLarge => "too_large",
             Self::ShuttingDown => "shutting_down",
             Self::Internal => "internal",

@@ -26,3 +26,4 @@ pub mod sse;
 pub mod status;
 pub mod surrogates;
 pub mod turn;
+pub mod whole_object;

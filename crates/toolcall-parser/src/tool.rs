@@ -15,6 +15,8 @@ pub struct Tool {
     name: String,
     schema: Arc<Value<'static>>,
     input: Input,
+    /// Parameters that some alternative of the schema requires.
+    required_somewhere: Arc<[String]>,
 }
 
 /// What a tool's one text is, where it takes nothing else.
@@ -47,7 +49,12 @@ impl Tool {
     /// A tool and the JSON Schema of its parameters. A schema that is no JSON counts as one that says nothing.
     pub fn new(name: impl Into<String>, schema: &str) -> Self {
         let schema = json::read(schema).map_or(Value::Null, |(value, _)| value.into_owned());
-        let mut tool = Self { name: name.into(), schema: Arc::new(schema), input: Input::Arguments };
+        let mut tool = Self {
+            name: name.into(),
+            schema: Arc::new(schema),
+            input: Input::Arguments,
+            required_somewhere: [].into(),
+        };
         tool.input = match tool.only_parameter() {
             Some(_) if tool.name.rsplit("__").next() == Some("apply_patch") => Input::Patch,
             Some(FREE_TEXT) => Input::FreeText,
@@ -61,6 +68,20 @@ impl Tool {
     pub fn described(mut self, description: &str) -> Self {
         if self.input == Input::FreeText && description.contains("Begin Patch") {
             self.input = Input::Patch;
+        }
+        self
+    }
+
+    /// With the schema as its author wrote it, where the one it was made with merges alternatives: what any of them requires is never left
+    /// out of a call.
+    #[must_use]
+    pub fn declared_as(mut self, schema: &str) -> Self {
+        if ["Of\"", "$ref", "\"if\""].iter().any(|word| schema.contains(word))
+            && let Some((schema, _)) = json::read(schema)
+        {
+            let mut names = Vec::new();
+            required_anywhere(&schema, &mut names);
+            self.required_somewhere = names.into();
         }
         self
     }
@@ -93,7 +114,8 @@ impl Tool {
         let Some(schema) = self.parameter(key) else { return false };
         let lists_empty = self.choices(key).any(str::is_empty)
             || schema.get("const").and_then(Value::as_str).is_some_and(str::is_empty);
-        !lists_empty && !self.required().any(|name| name == key)
+        let is_required = self.required().chain(self.required_somewhere.iter().map(String::as_str));
+        !lists_empty && !is_required.into_iter().any(|name| name == key)
     }
 
     /// The name as declared.
@@ -260,6 +282,22 @@ pub(crate) fn below<'v, 'a>(
     }
 }
 
+/// The names in every list of required ones, at any depth.
+fn required_anywhere(schema: &Value<'_>, names: &mut Vec<String>) {
+    match schema {
+        Value::Object(entries) => {
+            for (key, value) in entries {
+                if let (true, Value::Array(listed)) = (key == "required", value) {
+                    names.extend(listed.iter().filter_map(Value::as_str).map(str::to_owned));
+                }
+                required_anywhere(value, names);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| required_anywhere(item, names)),
+        _ => {}
+    }
+}
+
 impl Types {
     /// Whether a value is of one of these types; without any, everything is.
     fn allow(self, value: &Value<'_>) -> bool {
@@ -346,6 +384,16 @@ mod tests {
             assert_eq!(tool.fits(&value), want, "{arguments}");
         }
         assert!(!Tool::new("g", "{}").fits(&Value::Object(Vec::new())), "it cannot be told");
+    }
+
+    #[test]
+    fn what_an_alternative_requires_is_never_empty_as_absent() {
+        let lowered = r#"{"properties":{"a":{"type":"string"},"b":{"type":"string"}}}"#;
+        let union = r#"{"oneOf":[{"properties":{"a":{}},"required":["a"]},{"properties":{"b":{}}}]}"#;
+        let tool = Tool::new("f", lowered).declared_as(union);
+        assert_eq!(["a", "b", "c"].map(|key| tool.is_empty_as_absent(key)), [false, true, false]);
+        let tool = Tool::new("f", r#"{"properties":{"a":{},"b":{"const":""},"c":{"enum":["","x"]}}}"#);
+        assert_eq!(["a", "b", "c"].map(|key| tool.is_empty_as_absent(key)), [true, false, false]);
     }
 
     #[test]

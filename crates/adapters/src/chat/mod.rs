@@ -1,6 +1,7 @@
 //! Chat Completions upstreams: headers, URL, credentials. The protocol itself is in [`request`] and [`stream`]; a client of the
 //! same protocol gets the upstream's own chunks where nothing has to be changed ([`rewrite`], [`passthrough_reader`]).
 
+pub(crate) mod call_frames;
 mod calls;
 mod conversation;
 pub mod passthrough_reader;

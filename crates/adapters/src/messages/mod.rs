@@ -2,6 +2,7 @@
 //! same protocol gets the upstream's own events ([`rewrite`], [`passthrough_reader`]) where nothing has to be changed.
 
 mod blocks;
+pub(crate) mod call_frames;
 pub mod errors;
 pub mod models;
 mod open_block;

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use latimer_protocol::failure::FailureKind;
 use latimer_protocol::turn::{EventSink, FinishReason, Note, RepairNote, TurnEvent};
 use toolcall_parser::{ProblemKind, Scanner, intent};
 
+use super::call_rules::{broken_call, problem};
 use super::continuation::Continuation;
 use super::follow_up::{FollowUp, Suspected, Transcript};
 use super::history;
@@ -106,7 +108,7 @@ impl Repair {
     pub fn give_up(&mut self, sink: &mut dyn EventSink) {
         match std::mem::replace(&mut self.stage, Stage::Answering) {
             Stage::Ended { reason, .. } => {
-                self.settle(sink);
+                self.settle(&reason, sink);
                 self.end(reason, sink);
             }
             other => self.stage = other,
@@ -128,13 +130,9 @@ impl Repair {
             }
             TurnEvent::CallStarted { slot, id, name } => {
                 self.settle_text(sink);
-                let (calls, mut context) = self.calls(sink);
-                calls.started(slot, id, name, &mut context);
+                self.native_calls.started(slot, id, name);
             }
-            TurnEvent::CallArguments { slot, json } => {
-                let (calls, mut context) = self.calls(sink);
-                calls.arguments(slot, json, &mut context);
-            }
+            TurnEvent::CallArguments { slot, json } => self.native_calls.arguments(slot, json),
             TurnEvent::CallEnded { slot } => {
                 let (calls, mut context) = self.calls(sink);
                 calls.ended(slot, &mut context);
@@ -190,11 +188,11 @@ impl Repair {
     }
 
     /// Everything that was held back is settled.
-    fn settle(&mut self, sink: &mut dyn EventSink) {
+    fn settle(&mut self, reason: &FinishReason, sink: &mut dyn EventSink) {
         self.settle_text(sink);
         self.settle_reasoning(sink);
         let (calls, mut context) = self.calls(sink);
-        calls.finish(&mut context);
+        calls.finish(ended_by_itself(reason), &mut context);
     }
 
     fn finished(&mut self, reason: FinishReason, sink: &mut dyn EventSink) {
@@ -216,9 +214,15 @@ impl Repair {
             }
             _ => reason,
         };
-        let cut_in_call =
-            reason == FinishReason::Length && self.text_scanner.in_call() && self.plan.max_continuations > 0;
-        self.settle(sink);
+        let in_text_call = self.text_scanner.in_call();
+        self.settle(&reason, sink);
+        let cut_call = self.native_calls.cut().filter(|_| reason == FinishReason::Length);
+        if let Some(name) = cut_call {
+            self.state.refuse_call(&problem(name, ProblemKind::Truncated));
+        }
+        let cut_in_call = reason == FinishReason::Length
+            && (in_text_call || cut_call.is_some())
+            && self.plan.max_continuations > 0;
         let reason = self.without_failed_follow_up(reason, sink);
         let by_itself = ended_by_itself(&reason);
         if by_itself {
@@ -227,9 +231,7 @@ impl Repair {
         }
         self.state.release_thoughts(sink);
         match self.state.suspected() {
-            Some(suspected)
-                if by_itself || (cut_in_call && suspected == Suspected::Call(ProblemKind::Truncated)) =>
-            {
+            Some(suspected) if by_itself || (cut_in_call && suspected.is_cut()) => {
                 self.stage = Stage::Ended { reason, next: NextQuestion::Call(suspected) };
             }
             _ => self.end(reason, sink),
@@ -281,6 +283,11 @@ impl Repair {
 
     /// The client is told that the answer is over.
     fn end(&mut self, reason: FinishReason, sink: &mut dyn EventSink) {
+        let broken = self.state.broken_call(self.native_calls.broken()).filter(|_| ended_by_itself(&reason));
+        if let Some(problem) = broken {
+            let failure = broken_call(FailureKind::BrokenCall, problem.name.as_deref().unwrap_or_default());
+            return sink.event(TurnEvent::Finished(FinishReason::Failed(failure)));
+        }
         if self.state.is_without_call() && ended_by_itself(&reason) {
             self.synthesise(sink);
         }

@@ -15,10 +15,19 @@ const MAX_TOOL_NAMES: usize = 20;
 pub(super) enum Suspected {
     /// A call that is none, for this reason.
     Call(ProblemKind),
+    /// A call of the upstream's own whose arguments nobody may run, for this reason.
+    NativeCall(ProblemKind),
     /// A request for something, without a command.
     Request(RequestKind),
     /// There are thoughts and nothing else: a call or an answer was meant to follow.
     Answer,
+}
+
+impl Suspected {
+    /// A limit cut it.
+    pub(super) fn is_cut(self) -> bool {
+        matches!(self, Self::Call(ProblemKind::Truncated) | Self::NativeCall(ProblemKind::Truncated))
+    }
 }
 
 /// The exchange that is added to the conversation when the model is asked again. The client does not see it.
@@ -70,7 +79,9 @@ impl Transcript {
             // A message must say something; the call itself was none.
             let said = match suspected {
                 Suspected::Answer => "(thoughts without an answer)",
-                Suspected::Call(_) | Suspected::Request(_) => "(a tool call that could not be made)",
+                Suspected::Call(_) | Suspected::NativeCall(_) | Suspected::Request(_) => {
+                    "(a tool call that could not be made)"
+                }
             };
             said.clone_into(&mut assistant);
         }
@@ -89,10 +100,13 @@ fn words(suspected: Suspected, options: &Options) -> String {
         Suspected::Call(ProblemKind::Undeclared) => {
             "That call names a tool that does not exist, so nothing was run."
         }
-        Suspected::Call(ProblemKind::Truncated) => {
+        Suspected::Call(ProblemKind::Truncated) | Suspected::NativeCall(ProblemKind::Truncated) => {
             "That call was cut off before it was whole, so nothing was run. Make it shorter, or in several steps."
         }
         Suspected::Call(ProblemKind::NoCommand) => "That call has no command, so nothing was run.",
+        Suspected::NativeCall(_) => {
+            "The arguments of your call were not one valid JSON object, so nothing was run."
+        }
         Suspected::Call(_) => "That call was written as text and could not be read, so nothing was run.",
         Suspected::Answer => "",
         Suspected::Request(RequestKind::Explore) => {

@@ -3,16 +3,19 @@
 use std::sync::Arc;
 
 use latimer_protocol::turn::{ToolChoice, TurnRequest};
-use toolcall_parser::{Dialect, Options, Parser, Scanner, Tool};
+use toolcall_parser::{Dialect, Options, Parser, Rules, Scanner};
 
+use super::call_rules::parser_tool;
 use super::history::{self, RepeatedCall};
-use crate::schema;
 
 /// How much is repaired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RepairLevel {
-    /// Nothing: events pass as they are.
+    /// Nothing: what a model says passes as it is. Only whole objects are handed on as the arguments of a call.
     Off,
+    /// As [`RepairLevel::Parse`] where an answer is translated. Where both sides speak the same protocol the upstream's own events pass, and
+    /// calls alone are put right.
+    WhereTranslated,
     /// Calls in text become calls, every call is made valid, and a model that meant a call is asked again.
     #[default]
     Parse,
@@ -33,6 +36,18 @@ pub struct RepairPlan {
     pub(super) max_continuations: u32,
 }
 
+impl RepairLevel {
+    /// An upstream's own events may go to a client of the same protocol.
+    pub fn lets_frames_pass(self) -> bool {
+        matches!(self, Self::Off | Self::WhereTranslated)
+    }
+
+    /// What is done to the calls of an answer that is not repaired.
+    pub fn call_rules(self) -> Rules {
+        if self == Self::Off { Rules::Objects } else { Rules::Contents }
+    }
+}
+
 impl RepairPlan {
     /// The plan for a turn whose answer may be continued `max_continuations` times after a length limit of the upstream's own.
     /// `None` when there is nothing to repair: the level says so, or no tool may be called.
@@ -40,10 +55,7 @@ impl RepairPlan {
         if level == RepairLevel::Off || turn.tools.is_empty() {
             return None;
         }
-        let tools = turn.tools.iter().map(|tool| {
-            // What the provider is shown, for only that names every parameter.
-            Tool::new(tool.name.clone(), schema::parameters(tool, &mut Vec::new()).get())
-        });
+        let tools = turn.tools.iter().map(parser_tool);
         // Where a call is demanded, an answer that is nothing but JSON is one.
         let demanded = matches!(turn.tool_choice, ToolChoice::Required | ToolChoice::Function(_));
         let hint = Dialect::for_model(&turn.model).or(demanded.then_some(Dialect::RawJson));

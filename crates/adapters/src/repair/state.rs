@@ -4,7 +4,7 @@
 //! made when it was asked again.
 
 use latimer_protocol::turn::{EventSink, FinishReason, RepairNote, TurnEvent};
-use toolcall_parser::{Call, Event, ProblemKind};
+use toolcall_parser::{Call, Event, Problem, ProblemKind};
 
 use super::follow_up::Suspected;
 use super::history::RepeatedCall;
@@ -58,8 +58,8 @@ pub(super) struct RepairState {
     shown: bool,
     /// Calls in them count only if the answer holds nothing else.
     thoughts: Thoughts,
-    /// Why a call of the upstream's own was not handed out.
-    problem: Option<String>,
+    /// Why a call of the upstream's own was not handed out, in this answer or the one before it.
+    problem: Option<Problem>,
     /// The text that was shown; `None` when no command is made for the model.
     announcement: Option<String>,
 }
@@ -276,19 +276,21 @@ impl RepairState {
         slot
     }
 
-    /// A call that had begun is not handed out after all, for it has no command to run.
-    pub(super) fn withdraw_call(&mut self, problem: String) {
-        self.problem = Some(problem);
-        let Phase::Calling(calling) = &mut self.phase else { return };
-        calling.calls -= 1;
-        if calling.calls == 0 {
-            let markup = std::mem::take(&mut calling.markup);
-            self.phase = if calling.hidden {
-                Phase::Hidden { withheld: String::new(), hidden_reply: String::new() }
-            } else {
-                Phase::Withholding { suspected: Suspected::Call(ProblemKind::NoCommand), withheld: markup }
-            };
-        }
+    /// A call of the upstream's own is not handed out, for it has no command to run or no arguments that can be read.
+    pub(super) fn refuse_call(&mut self, problem: &Problem) {
+        let suspected = match problem.kind {
+            ProblemKind::NoCommand => Suspected::Call(ProblemKind::NoCommand),
+            kind => Suspected::NativeCall(kind),
+        };
+        self.problem = Some(problem.clone());
+        self.suspect(suspected, "");
+    }
+
+    /// Why an answer that ends by itself has failed: its own call is broken, or it is the reply to the question for that call and
+    /// made none.
+    pub(super) fn broken_call<'p>(&'p self, of_this_answer: Option<&'p Problem>) -> Option<&'p Problem> {
+        let before = || self.problem.as_ref().filter(|problem| problem.kind != ProblemKind::NoCommand);
+        of_this_answer.or_else(|| before().filter(|_| self.is_without_call()))
     }
 
     /// The answer ended by itself: calls in the thoughts count where there is nothing else.
@@ -330,7 +332,7 @@ impl RepairState {
         if self.shown || matches!(reason, FinishReason::Failed(_)) {
             return;
         }
-        if let Some(problem) = self.problem.take() {
+        if let Some(problem) = self.problem.take().filter(|problem| problem.kind == ProblemKind::NoCommand) {
             sink.event(TurnEvent::Text(&format!("The model's tool call could not be made: {problem}.")));
         } else if matches!(reason, FinishReason::Stop | FinishReason::ToolCalls)
             && self.thoughts.suspected().is_some()

@@ -1,6 +1,8 @@
 //! Responses upstreams. A client of the same protocol gets the upstream's own events ([`rewrite`], [`passthrough_reader`]); everyone else, and
 //! everyone whose tools must be changed, gets a translation ([`request`], [`stream`]).
 
+pub(crate) mod call_frames;
+mod call_item;
 mod errors;
 mod history;
 mod missing_events;

@@ -211,7 +211,7 @@ fn store_target(
 /// Whether an endpoint does compactions itself: it speaks the client's protocol, and nothing is repaired on the way.
 fn compacts_itself(target: &RouteTarget, level: Option<RepairLevel>) -> bool {
     let endpoint = &target.runtime.endpoint;
-    endpoint.protocol == Protocol::Responses && level.unwrap_or(endpoint.repair) == RepairLevel::Off
+    endpoint.protocol == Protocol::Responses && level.unwrap_or(endpoint.repair).lets_frames_pass()
 }
 
 #[cfg(test)]

@@ -107,7 +107,7 @@ fn login(
 fn usual_repair(preset: Option<&'static Preset>, protocol: Protocol) -> RepairLevel {
     match (preset, protocol) {
         (Some(preset), _) => preset.repair,
-        (None, Protocol::Responses) => RepairLevel::Off,
+        (None, Protocol::Responses) => RepairLevel::WhereTranslated,
         (None, _) => RepairLevel::default(),
     }
 }

@@ -70,7 +70,7 @@ const fn responses(
     profile: Profile,
 ) -> Preset {
     let row = row(name, base_url, key_env, models, PLAIN);
-    Preset { protocol: Protocol::Responses, profile, repair: RepairLevel::Off, ..row }
+    Preset { protocol: Protocol::Responses, profile, repair: RepairLevel::WhereTranslated, ..row }
 }
 
 const fn anthropic(

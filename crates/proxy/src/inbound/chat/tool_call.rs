@@ -1,9 +1,10 @@
 //! One call in a Chat Completions answer: its name once, then its arguments in pieces.
 
+use latimer_protocol::whole_object::is_whole_object;
+
 use crate::inbound::wire::freeform::{FreeformDecoder, freeform_input};
 use crate::inbound::wire::json::{push_escaped, push_number, push_string};
 use crate::inbound::wire::tool_map::{ToolEntry, ToolKind};
-use crate::inbound::writer::calls::is_complete_object;
 
 /// How a call looks to this client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,7 +128,7 @@ impl ToolCall {
             if self.phase == CallPhase::Bare {
                 self.arguments.push_str("{}");
             }
-            is_complete_object(&self.arguments)
+            is_whole_object(&self.arguments)
         };
         self.phase = if is_complete { CallPhase::Complete } else { CallPhase::Broken };
     }

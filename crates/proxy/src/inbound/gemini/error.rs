@@ -46,6 +46,7 @@ const fn row(kind: FailureKind) -> Row {
         FailureKind::Unreachable => lasting(502, "UNAVAILABLE", "UPSTREAM_UNREACHABLE"),
         FailureKind::Timeout => lasting(504, "DEADLINE_EXCEEDED", "UPSTREAM_TIMEOUT"),
         FailureKind::Interrupted => passing(502, "UNAVAILABLE", "UPSTREAM_INTERRUPTED"),
+        FailureKind::BrokenCall => lasting(502, "UNAVAILABLE", "UPSTREAM_BROKEN_CALL"),
         FailureKind::TooLarge => lasting(502, "UNAVAILABLE", "UPSTREAM_ANSWER_TOO_LARGE"),
         FailureKind::ShuttingDown => passing(503, "UNAVAILABLE", "PROXY_SHUTTING_DOWN"),
         FailureKind::Internal => lasting(500, "INTERNAL", "INTERNAL_ERROR"),

@@ -39,6 +39,7 @@ const fn row(kind: FailureKind) -> Row {
         FailureKind::Unreachable => (502, "api_error"),
         FailureKind::Timeout => (504, "timeout_error"),
         FailureKind::Interrupted => (502, "api_error"),
+        FailureKind::BrokenCall => (502, "api_error"),
         FailureKind::TooLarge => (502, "api_error"),
         FailureKind::ShuttingDown => (503, "overloaded_error"),
         FailureKind::Internal => (500, "api_error"),

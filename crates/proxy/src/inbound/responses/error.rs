@@ -35,6 +35,8 @@ const fn row(kind: FailureKind) -> Row {
         FailureKind::Unreachable => (400, "server_error", "server_error"),
         FailureKind::Timeout => (400, "server_error", "server_error"),
         FailureKind::Interrupted => (503, "server_error", "server_error"),
+        // The model was asked again: that Codex asks five times more would not make it better.
+        FailureKind::BrokenCall => (400, "invalid_prompt", "server_error"),
         FailureKind::TooLarge => (400, "invalid_prompt", "server_error"),
         FailureKind::ShuttingDown => (503, "server_error", "server_error"),
         FailureKind::Internal => (400, "invalid_prompt", "server_error"),

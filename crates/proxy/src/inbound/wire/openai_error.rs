@@ -50,6 +50,7 @@ const fn row(kind: FailureKind) -> Row {
         FailureKind::Unreachable => (502, "server_error", "upstream_unreachable"),
         FailureKind::Timeout => (504, "server_error", "upstream_timeout"),
         FailureKind::Interrupted => (502, "server_error", "upstream_error"),
+        FailureKind::BrokenCall => (502, "server_error", "upstream_error"),
         FailureKind::TooLarge => (502, "server_error", "upstream_error"),
         FailureKind::ShuttingDown => (503, "server_error", "proxy_shutting_down"),
         FailureKind::Internal => (500, "server_error", "internal_error"),

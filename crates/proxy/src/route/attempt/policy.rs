@@ -171,6 +171,7 @@ mod tests {
             (FailureKind::Unreachable, soon, soon, next),
             (FailureKind::Timeout, up, up, next),
             (FailureKind::Interrupted, soon, soon, next),
+            (FailureKind::BrokenCall, up, up, next),
             (FailureKind::TooLarge, up, up, next),
             (FailureKind::ShuttingDown, up, up, up),
             (FailureKind::Internal, up, up, up),

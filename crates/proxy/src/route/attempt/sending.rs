@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use latimer_adapters::prepared_request::TurnInput;
-use latimer_adapters::repair::{RepairLevel, RepairPlan};
+use latimer_adapters::prepared_request::{PreparedRequest, TurnInput};
+use latimer_adapters::repair::{CallRules, RepairPlan};
 
 use super::drive::Attempts;
 use super::platform::Platform;
@@ -55,7 +55,7 @@ impl<P: Platform> Attempts<P> {
         let history = &runtime.endpoint.history;
         let max_items = history.adaptive.then(|| runtime.memory.max_items(id)).flatten();
         let shaped = shape::shape(&request.turn.items, history, max_items);
-        let may_pass = level == RepairLevel::Off && !self.is_writer_started && shaped.is_none();
+        let may_pass = level.lets_frames_pass() && !self.is_writer_started && shaped.is_none();
         let client_request = request.raw.as_ref().filter(|_| may_pass);
         let account = fingerprint(self.entry.as_ref());
         let limitations = runtime.memory.limitations.limitations(id, now);
@@ -65,7 +65,16 @@ impl<P: Platform> Attempts<P> {
         });
         let input = TurnInput { turn: &request.turn, client_request, account, limitations: &limitations };
         let prepared = runtime.adapter.prepare(&input);
-        let plan = RepairPlan::new(level, runtime.endpoint.resume, &request.turn);
+        let plan = if prepared.is_passthrough {
+            None
+        } else {
+            RepairPlan::new(level, runtime.endpoint.resume, &request.turn)
+        };
+        let rules = match plan {
+            Some(_) => Arc::default(),
+            None => CallRules::new(level.call_rules(), &request.turn),
+        };
+        let prepared = PreparedRequest { call_rules: rules, ..prepared };
         let items = request.turn.items.len();
         if let Some(whole) = whole {
             request.turn.items = whole;

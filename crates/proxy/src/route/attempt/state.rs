@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
+use latimer_adapters::frame_guard::call_guard;
 use latimer_adapters::limitation::Limitations;
 use latimer_adapters::prepared_request::{ClientRequest, PreparedRequest};
-use latimer_adapters::repair::{Repair, RepairLevel, RepairPlan};
+use latimer_adapters::repair::{CallGuard, Repair, RepairLevel, RepairPlan};
 use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_protocol::turn::{TurnEvent, TurnRequest};
 
@@ -120,16 +121,29 @@ pub(super) struct Prepared {
 impl Prepared {
     /// The answer to this request.
     pub(super) fn reading(&self, answer: OpenAnswer) -> Box<Reading> {
-        let repair = self.plan.clone().map(Repair::new);
-        let base = repair.is_some().then(|| FollowUpBase(Arc::clone(&self.request)));
-        Box::new(Reading { answer, repair, base, repairs: None })
+        let (filter, base) = match &self.plan {
+            Some(plan) => {
+                let base = FollowUpBase(Arc::clone(&self.request));
+                (AnswerFilter::Repair(Box::new(Repair::new(Arc::clone(plan)))), Some(base))
+            }
+            None => (AnswerFilter::Guard(call_guard(&self.request)), None),
+        };
+        Box::new(Reading { answer, filter, base, repairs: None })
     }
+}
+
+/// What an answer goes through on its way to the client's writer.
+enum AnswerFilter {
+    /// Everything that is meant as a call becomes one.
+    Repair(Box<Repair>),
+    /// Calls that are not whole are held back.
+    Guard(CallGuard),
 }
 
 /// An answer that arrives.
 pub(super) struct Reading {
     answer: OpenAnswer,
-    repair: Option<Repair>,
+    filter: AnswerFilter,
     base: Option<FollowUpBase>,
     /// How much was repaired, known once the answer is over.
     pub(super) repairs: Option<u32>,
@@ -149,9 +163,13 @@ impl Reading {
     /// Hands events to the gate as they arrive.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, gate: &mut Gate<'_>) -> Poll<Read> {
         let stream = self.answer.stream();
-        let Some(repair) = &mut self.repair else {
-            let is_over = ready!(stream.poll_events(cx, gate));
-            return Poll::Ready(if is_over { Read::Ended } else { Read::More });
+        let repair = match &mut self.filter {
+            AnswerFilter::Repair(repair) => repair,
+            AnswerFilter::Guard(guard) => {
+                let mut sink = |event: TurnEvent<'_>| guard.event(event, gate);
+                let is_over = ready!(stream.poll_events(cx, &mut sink));
+                return Poll::Ready(if is_over { Read::Ended } else { Read::More });
+            }
         };
         if !ready!(stream.poll_events(cx, &mut |event: TurnEvent<'_>| repair.event(event, gate))) {
             return Poll::Ready(Read::More);
@@ -212,7 +230,8 @@ pub(super) struct OpeningFollowUp {
 impl OpeningFollowUp {
     /// The answer to the question, which goes on with the one before.
     pub(super) fn reading(self, answer: OpenAnswer) -> Box<Reading> {
-        Box::new(Reading { answer, repair: Some(self.repair), base: Some(self.base), repairs: None })
+        let filter = AnswerFilter::Repair(Box::new(self.repair));
+        Box::new(Reading { answer, filter, base: Some(self.base), repairs: None })
     }
 
     /// Nobody took the question: the repair, with all that it still holds of the answer.
