@@ -19,14 +19,18 @@
 //! # What it promises
 //!
 //! - **It never fails and loses nothing.** The spans of all pieces, joined, are the text.
-//! - **It never guesses.** Only declared tools are called. Code fences, inline code and quotations are prose. A call that the end
-//!   of the text cuts is not a call. Broken JSON is mended by stated rules, and only in one way; see [`Repair`].
+//! - **It never guesses.** Only declared tools are called. A call that the end of the text cuts is not a call. Broken JSON is mended
+//!   by stated rules, and only in one way; see [`Repair`].
+//! - **It knows a quotation.** A call stands bare: at the start of a line, or behind a whole sentence with nothing else behind it on its
+//!   line. In code, quotations, lists' continuation lines, literals, listings, tables, comments and tags that show something it is
+//!   prose, whole. So it is wherever somebody else wrote it before; see [`Provenance`].
 //! - **It evaluates nothing.** Python is read as literals; an expression refuses the call.
 //! - **Its work is linear** in the length of the text, and its memory is bounded by [`Limits`], whatever the text.
 //!
 //! The crate knows text and JSON Schema. It knows nothing of networks, clocks, protocols or providers, and must not.
 
 mod contents;
+mod context;
 mod dialect;
 mod engine;
 mod grammar;
@@ -39,6 +43,7 @@ mod options;
 mod patch;
 mod piece;
 mod prose;
+mod provenance;
 mod python;
 mod sanitize;
 mod scan;
@@ -47,9 +52,10 @@ mod shell;
 mod tool;
 
 pub use dialect::{Dialect, Dialects};
-pub use options::{Limits, Options};
+pub use options::{Limits, Options, Trust};
 pub use patch::patch;
 pub use piece::{Call, Event, Piece, PieceKind, Problem, ProblemKind, Repair, Request, RequestKind};
+pub use provenance::{Provenance, Writer};
 pub use sanitize::{Rules, sanitize};
 pub use scan::{Parser, Scanner, parse};
 pub use tool::Tool;

@@ -1,6 +1,7 @@
 //! What the caller tells the parser.
 
 use crate::dialect::{Dialect, Dialects};
+use crate::provenance::Provenance;
 use crate::tool::Tool;
 
 /// Tools, dialects and limits of one text.
@@ -14,6 +15,20 @@ pub struct Options {
     pub dialects: Dialects,
     /// What is too much.
     pub limits: Limits,
+    /// What the model did not write: a call in it is none. `None` when nothing is known of that.
+    pub provenance: Option<Provenance>,
+    /// Where a call is believed.
+    pub trust: Trust,
+}
+
+/// Where a call is believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Trust {
+    /// Wherever it stands bare.
+    #[default]
+    Bare,
+    /// Where nothing but calls follows it: of a model that has another way to call. It is handed out at the end of the text.
+    Alone,
 }
 
 /// What is too much. Beyond a limit a call is refused, and its text is text.
@@ -39,6 +54,8 @@ impl Options {
             hint: None,
             dialects: Dialects::all(),
             limits: Limits::default(),
+            provenance: None,
+            trust: Trust::Bare,
         }
     }
 
@@ -60,6 +77,20 @@ impl Options {
     #[must_use]
     pub fn without(mut self, dialect: Dialect) -> Self {
         self.dialects.remove(dialect);
+        self
+    }
+
+    /// With what the model did not write.
+    #[must_use]
+    pub fn provenance(mut self, provenance: Provenance) -> Self {
+        self.provenance = Some(provenance);
+        self
+    }
+
+    /// With this trust.
+    #[must_use]
+    pub fn trust(mut self, trust: Trust) -> Self {
+        self.trust = trust;
         self
     }
 

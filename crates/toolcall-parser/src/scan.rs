@@ -8,6 +8,7 @@ mod out;
 mod progress;
 mod region;
 mod table;
+mod trial;
 
 use std::sync::Arc;
 
@@ -30,7 +31,7 @@ use table::Table;
 ///         names.push(call.name.clone());
 ///     }
 /// };
-/// for piece in ["It is <tool_", "call>{\"name\":\"get_", "time\"}</tool_call>"] {
+/// for piece in ["It is:\n<tool_", "call>{\"name\":\"get_", "time\"}</tool_call>"] {
 ///     scanner.push(piece, &mut sink);
 /// }
 /// scanner.finish(&mut sink);
@@ -143,7 +144,7 @@ mod tests {
     use super::*;
     use crate::tool::Tool;
 
-    const CALL: &str = "Hi. <tool_call>{\"name\":\"f\",\"arguments\":{}}</tool_call>";
+    const CALL: &str = "Hi.\n<tool_call>{\"name\":\"f\",\"arguments\":{}}</tool_call>";
 
     #[test]
     fn the_pieces_of_a_text_cover_it() {
@@ -158,13 +159,13 @@ mod tests {
     fn only_what_may_become_a_call_is_held_back() {
         let mut scanner = Scanner::new(Options::new([Tool::new("f", "{}")]));
         let mut seen = String::new();
-        scanner.push("Hi. <tool_", &mut |event| {
+        scanner.push("Hi.\n<tool_", &mut |event| {
             if let Event::Text(text) = event {
                 seen.push_str(text);
             }
         });
-        assert_eq!((seen.as_str(), scanner.held(), scanner.in_call()), ("Hi. ", 6, false));
+        assert_eq!((seen.as_str(), scanner.held(), scanner.in_call()), ("Hi.", 7, false));
         scanner.push("call>{\"name\"", &mut |_| {});
-        assert!(scanner.in_call() && scanner.held() > 6);
+        assert!(scanner.in_call() && scanner.held() > 7);
     }
 }

@@ -103,7 +103,8 @@ fn there_are_enough_of_them() {
         parse(&case.text, &case.options).iter().any(|piece| matches!(piece.kind, PieceKind::Call(_)))
     };
     let (with, without): (Vec<_>, Vec<_>) = all.iter().partition(calls);
-    assert!(with.len() >= 240 && without.len() >= 60, "{} with calls, {} without", with.len(), without.len());
+    // 320 were read before a quotation was told from a call by where it stands, and 318 of those still are.
+    assert!(with.len() >= 320 && without.len() >= 60, "{} with calls, {} without", with.len(), without.len());
 }
 
 #[test]

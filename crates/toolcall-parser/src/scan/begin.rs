@@ -1,10 +1,13 @@
 //! What begins at a place in prose.
 
 use super::mode::Mode;
+use crate::context::TextContext;
+use crate::context::code::{self, MIN_FENCE};
+use crate::context::tags::Tag;
 use crate::grammar::Row;
 use crate::json::Span;
 use crate::lex::{MAX_SPACE, is_space};
-use crate::prose::{self, CodeSpan, Line};
+use crate::prose::Line;
 
 /// Words whose last character is what the scan stops at; so much of one must stay in reach.
 const LEAD_INS: [&str; 3] = ["functools", "function call", "to"];
@@ -15,10 +18,21 @@ pub(super) enum Begin {
     Wait,
     /// This many bytes mean nothing.
     Markup(usize),
+    /// A run of this character and length, which begins a fence or inline code.
+    Code(u8, usize, CodeKind),
+    /// A tag that shows what is in it, and the length of its opening.
+    Tag(Tag, usize),
     /// Another mode, behind this many bytes of text.
     Mode(Mode, usize),
     /// A dialect, behind this many bytes of markup.
     Block(&'static Row, usize),
+}
+
+/// What a run of fence characters begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CodeKind {
+    Fence,
+    Inline,
 }
 
 /// Whether anything begins with these two bytes: most triggers in prose are dismissed here.
@@ -26,7 +40,7 @@ pub(super) fn may_follow(trigger: u8, next: Option<u8>) -> bool {
     let Some(next) = next else { return true };
     match trigger {
         // The last is how a full-width bar begins.
-        b'<' => next.is_ascii_alphanumeric() || matches!(next, b'|' | b'/' | b'_' | 0xef),
+        b'<' => next.is_ascii_alphanumeric() || matches!(next, b'|' | b'/' | b'_' | b'!' | 0xef),
         b'[' => {
             next.is_ascii_alphanumeric() || next.is_ascii_whitespace() || matches!(next, b'{' | b'/' | b'_')
         }
@@ -66,17 +80,27 @@ pub(super) fn lead_in(text: &str, line: Line) -> usize {
     longest
 }
 
-/// A fence or inline code.
-pub(super) fn code(rest: &str, line: Line, end: bool) -> Begin {
-    let (length, open) = prose::run(rest);
+/// A fence or inline code, behind what has passed and `before`.
+pub(super) fn code(rest: &str, before: &str, context: &TextContext, end: bool) -> Begin {
+    let (length, open) = code::run(rest);
     if open && !end {
         return Begin::Wait;
     }
     let mark = rest.as_bytes()[0];
-    if length >= 3 && line.takes_fence() {
-        return Begin::Mode(Mode::CodeSpan(CodeSpan::Fence(mark, length)), length);
+    let inline = if mark == b'`' { Begin::Code(mark, length, CodeKind::Inline) } else { Begin::No };
+    if length < MIN_FENCE || !context.takes_fence(before) {
+        return inline;
     }
-    if mark == b'`' { Begin::Mode(Mode::CodeSpan(CodeSpan::Inline(length)), length) } else { Begin::No }
+    if mark == b'`' {
+        // Behind a fence stands no other backtick on its line: there it would be inline code.
+        let line = &rest.as_bytes()[length..rest.len().min(MAX_SPACE)];
+        match memchr::memchr2(b'`', b'\n', line) {
+            Some(found) if line[found] == b'`' => return inline,
+            None if !end && rest.len() < MAX_SPACE => return Begin::Wait,
+            _ => {}
+        }
+    }
+    Begin::Code(mark, length, CodeKind::Fence)
 }
 
 /// An object that is no call hides what is in it.

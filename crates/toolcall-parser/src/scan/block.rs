@@ -1,17 +1,18 @@
 //! Inside a block, and behind a broken one.
 
 use super::machine::Machine;
-use super::mode::{Mode, Next};
+use super::mode::{Mode, Next, Standing};
 use super::out::Out;
 use super::progress::Progress;
 use super::table::Table;
+use crate::context::Hidden;
 use crate::engine::{Context, Engine, EngineState, Step};
 use crate::grammar::Row;
 use crate::lex::{Lookahead, any_of, find};
 use crate::options::Options;
 use crate::piece::{Event, Problem, ProblemKind};
-use crate::prose::Line;
 use crate::settle::{SettledCall, settle};
+use crate::shell::Shell;
 
 /// One step of the row's engine behind what it has skipped already. Until there is a call, all of the markup may turn out to be text.
 fn next_step<'t>(
@@ -46,6 +47,9 @@ impl Machine {
         let before = *lead;
         let cap = parser.options().limits.call_bytes;
         let too_long = passed(&step, text.len(), before) > cap;
+        if self.standing == Standing::Quoted {
+            return self.quoted_block(row, &step, too_long, before, text, sink);
+        }
         if !matches!(step, Step::More | Step::Calls(..)) || too_long {
             self.out.refuse(sink);
         }
@@ -83,17 +87,60 @@ impl Machine {
             }
             Step::Request(length, request) => {
                 *lead = 0;
-                self.out.request(&request, &text[..before + length], sink);
-                Next::On(before + length)
+                let source = &text[..before + length];
+                if self.is_shown(source) {
+                    self.hidden(source, Hidden::Inline, sink);
+                } else {
+                    self.out.request(&request, source, sink);
+                }
+                Next::On(source.len())
             }
             Step::End(length) => self.block_ends(&text[..before + length], sink),
             Step::Prose(length) => self.give_back(row, &text[..whole(text, before + length)], false, sink),
             Step::Broken(length, kind, name) => {
-                sink(Event::Problem(&Problem { dialect: row.dialect, kind, name }));
-                self.give_back(row, &text[..whole(text, before + length)], true, sink)
+                let broken = &text[..whole(text, before + length)];
+                if !self.is_shown(broken) {
+                    sink(Event::Problem(&Problem { dialect: row.dialect, kind, name }));
+                }
+                self.give_back(row, broken, true, sink)
             }
             Step::Cut(name) => self.block_cut(row, name, text, sink),
         }
+    }
+
+    /// One step of a block that is quoted: whatever it is, it is text.
+    fn quoted_block(
+        &mut self,
+        row: &'static Row,
+        step: &Step<'_>,
+        too_long: bool,
+        before: usize,
+        text: &str,
+        sink: &mut dyn FnMut(Event<'_>),
+    ) -> Next {
+        let cap = self.parser.options().limits.call_bytes;
+        let (length, over) = match *step {
+            _ if too_long => (cap, Some(Mode::Resync(row))),
+            Step::More => return Next::Wait(0),
+            Step::Text(length) | Step::Reasoning(length) => (length, None),
+            Step::Skip(length) | Step::Calls(length, _) | Step::Request(length, _) => (before + length, None),
+            Step::End(length) | Step::Prose(length) => (before + length, Some(Mode::Prose)),
+            Step::Broken(length, ..) => (before + length, Some(Mode::Resync(row))),
+            Step::Cut(_) => (text.len(), Some(Mode::Prose)),
+        };
+        let length = whole(text, length);
+        match (over, &mut self.mode) {
+            (Some(mode), _) => self.mode = mode,
+            (None, Mode::Block(_, state, lead)) => {
+                *lead = 0;
+                if !matches!(step, Step::Calls(..) | Step::Request(..)) {
+                    state.restart();
+                }
+            }
+            (None, _) => {}
+        }
+        self.hidden(&text[..length], Hidden::Inline, sink);
+        Next::On(length)
     }
 
     /// Hands out the calls of one piece of source; without one that may be made the source is text.
@@ -104,23 +151,45 @@ impl Machine {
         source: &str,
         sink: &mut dyn FnMut(Event<'_>),
     ) -> Next {
-        self.refused = !self.out.calls(row.dialect, settled, source, sink);
-        if self.refused {
-            self.text(source, sink);
+        let taken = !self.is_echo(&settled, source) && self.out.calls(row.dialect, settled, source, sink);
+        if taken {
+            self.standing = Standing::Taken;
+            self.start();
         } else {
-            self.line = Line::default();
+            self.out.refuse(sink);
+            self.standing = Standing::Refused;
+            self.hidden(source, Hidden::Inline, sink);
         }
         Next::On(source.len())
+    }
+
+    /// Whether somebody else wrote one of the calls.
+    fn is_echo(&self, settled: &[SettledCall], source: &str) -> bool {
+        let options = self.parser.options();
+        options.provenance.as_ref().is_some_and(|provenance| {
+            settled.iter().any(|settled| match settled {
+                SettledCall::Call(call) => {
+                    let command = options.tool(&call.name).and_then(Shell::of).map(|shell| shell.key);
+                    provenance.is_echo(source, call, command)
+                }
+                SettledCall::Request(_) | SettledCall::Refused(_) => provenance.holds(source),
+            })
+        })
+    }
+
+    /// Whether somebody else wrote markup that is no call.
+    fn is_shown(&self, markup: &str) -> bool {
+        self.parser.options().provenance.as_ref().is_some_and(|provenance| provenance.holds(markup))
     }
 
     /// The block's own end was read.
     fn block_ends(&mut self, source: &str, sink: &mut dyn FnMut(Event<'_>)) -> Next {
         self.mode = Mode::Prose;
-        if self.refused {
-            self.text(source, sink);
-        } else {
+        if self.standing == Standing::Taken {
             self.out.markup(source, sink);
-            self.line = Line::default();
+            self.start();
+        } else {
+            self.hidden(source, Hidden::Inline, sink);
         }
         Next::On(source.len())
     }
@@ -134,7 +203,9 @@ impl Machine {
         sink: &mut dyn FnMut(Event<'_>),
     ) -> Next {
         let problem = Problem { dialect: row.dialect, kind: ProblemKind::Truncated, name };
-        if problem.name.is_some() {
+        if self.is_shown(text) {
+            self.hidden(text, Hidden::Inline, sink);
+        } else if problem.name.is_some() {
             self.out.cut(&problem, text, sink);
         } else {
             sink(Event::Problem(&problem));
@@ -156,6 +227,14 @@ impl Machine {
         Next::On(text.len())
     }
 
+    /// Text up to where the dialect goes on: what follows stands as the broken block did.
+    fn broken(&mut self, text: &str, sink: &mut dyn FnMut(Event<'_>)) {
+        self.hidden(text, Hidden::Inline, sink);
+        if self.standing != Standing::Quoted {
+            self.start();
+        }
+    }
+
     /// Text, up to the next marker of the dialect.
     pub(super) fn resync(
         &mut self,
@@ -165,44 +244,65 @@ impl Machine {
         sink: &mut dyn FnMut(Event<'_>),
     ) -> Next {
         let trigger = if matches!(row.trigger, b'[' | b']' | b'{') { row.trigger } else { b'<' };
+        // A quotation ends with its paragraph at the latest.
+        let quoted = self.standing == Standing::Quoted;
+        let paragraph = memchr::memmem::find(text.as_bytes(), b"\n\n").filter(|_| quoted);
+        let limit = paragraph.unwrap_or(text.len());
         let mut from = 0;
-        while let Some(found) = memchr::memchr(trigger, &text.as_bytes()[from..]) {
+        while let Some(found) = memchr::memchr(trigger, &text.as_bytes()[from..limit]) {
             let at = from + found;
             let rest = &text[at..];
             let mut wait = false;
             match closes(&row.engine, rest, end) {
                 Lookahead::Yes((), length) => {
                     self.mode = Mode::Prose;
-                    self.text(&text[..at + length], sink);
+                    self.broken(&text[..at + length], sink);
                     return Next::On(at + length);
                 }
                 Lookahead::More => wait = true,
                 Lookahead::No => {}
             }
-            let mut rows = self.parser.0.table.rows(trigger).filter(|other| other.dialect == row.dialect);
-            let opens: Option<Lookahead<()>> =
-                rows.find_map(|row| match Table::opens(row, rest, self.parser.options(), end) {
-                    Lookahead::No => None,
-                    found => Some(found),
-                });
-            drop(rows);
-            match opens {
-                Some(Lookahead::Yes((), _)) => {
+            match self.reopens(row, trigger, rest, end) {
+                Some((row, Lookahead::Yes((), length))) if quoted => {
+                    self.mode = Mode::Block(row, EngineState::default(), length);
+                    self.hidden(&text[..at], Hidden::Inline, sink);
+                    return Next::On(at);
+                }
+                Some((_, Lookahead::Yes(..))) => {
                     self.mode = Mode::Prose;
-                    self.text(&text[..at], sink);
+                    self.broken(&text[..at], sink);
                     return Next::On(at);
                 }
                 Some(_) => wait = true,
                 None => {}
             }
             if wait {
-                self.text(&text[..at], sink);
+                self.hidden(&text[..at], Hidden::Inline, sink);
                 return Next::Wait(at);
             }
             from = at + 1;
         }
-        self.text(text, sink);
-        Next::Wait(text.len())
+        if paragraph.is_some() {
+            self.mode = Mode::Prose;
+            self.hidden(&text[..limit], Hidden::Inline, sink);
+            return Next::On(limit);
+        }
+        let length = limit - usize::from(quoted && !end && text.ends_with('\n'));
+        self.hidden(&text[..length], Hidden::Inline, sink);
+        Next::Wait(length)
+    }
+
+    /// The row of the same dialect that begins here.
+    fn reopens(
+        &self,
+        row: &'static Row,
+        trigger: u8,
+        rest: &str,
+        end: bool,
+    ) -> Option<(&'static Row, Lookahead<()>)> {
+        let rows = self.parser.0.table.rows(trigger).filter(|other| other.dialect == row.dialect);
+        rows.map(|row| (row, Table::opens(row, rest, self.parser.options(), end)))
+            .find(|(_, found)| !matches!(found, Lookahead::No))
     }
 }
 

@@ -1,13 +1,18 @@
 //! The loop over the modes, and what begins in prose.
 
 use super::Parser;
-use super::begin::{Begin, code, data, lead, lead_in, list_data, may_follow};
-use super::mode::{Mode, Next};
+use super::begin::{Begin, CodeKind, code, data, lead, lead_in, list_data, may_follow};
+use super::mode::{Mode, Next, Standing};
 use super::out::Out;
 use super::table::Table;
+use super::trial::{Follows, Trial};
+use crate::context::code::CodeSpan;
+use crate::context::tags::Tag;
+use crate::context::{Hidden, Stand, TextContext};
 use crate::engine::EngineState;
-use crate::grammar::STRAYS;
+use crate::grammar::{Row, STRAYS};
 use crate::lex::{Lookahead, any_of, find};
+use crate::options::Trust;
 use crate::piece::Event;
 use crate::prose::{self, Line};
 
@@ -30,20 +35,44 @@ pub(super) struct Machine {
     pub(super) parser: Parser,
     pub(super) mode: Mode,
     pub(super) line: Line,
-    /// The block's last call was refused and is text: so is the markup that closes it.
-    pub(super) refused: bool,
+    pub(super) context: TextContext,
+    pub(super) standing: Standing,
+    reading: Reading,
     pub(super) out: Out,
+}
+
+/// To whom what is read goes.
+#[derive(Debug)]
+enum Reading {
+    /// To the caller.
+    Handing,
+    /// To the caller, once a block has been read ahead by this machine.
+    Trying(Box<Machine>, Trial),
+    /// To another machine, which reads ahead.
+    Ahead,
 }
 
 impl Machine {
     pub(super) fn new(parser: Parser) -> Self {
         let out = Out::new(parser.options().limits.calls);
-        Self { parser, mode: Mode::Prose, line: Line::default(), refused: false, out }
+        Self {
+            parser,
+            mode: Mode::Prose,
+            line: Line::default(),
+            context: TextContext::default(),
+            standing: Standing::Taken,
+            reading: Reading::Handing,
+            out,
+        }
     }
 
     /// Whether the text so far ends inside a block.
     pub(super) fn in_block(&self) -> bool {
-        matches!(self.mode, Mode::Block(..))
+        match self.mode {
+            Mode::Block(..) => self.standing != Standing::Quoted,
+            Mode::Trial(..) => true,
+            _ => false,
+        }
     }
 
     /// Reads on. Returns how much of the text is settled; the rest has to be there again next time.
@@ -58,12 +87,13 @@ impl Machine {
             let next = match &mut self.mode {
                 Mode::Prose => self.prose(rest, end, sink),
                 Mode::CodeSpan(span) => {
-                    let (length, over) = span.pass(rest, self.line, end);
-                    if over {
-                        self.mode = Mode::Prose;
-                    }
-                    self.text(&rest[..length], sink);
-                    if over { Next::On(length) } else { Next::Wait(length) }
+                    let hidden = span.hidden();
+                    let passed = span.pass(rest, self.line.is_empty(), end);
+                    self.shown(passed, hidden, rest, sink)
+                }
+                Mode::Tag(tag) => {
+                    let passed = tag.pass(rest, end);
+                    self.shown(passed, Hidden::Inline, rest, sink)
                 }
                 Mode::Data(_) => self.data(rest, sink),
                 Mode::InventedResult(close) => {
@@ -72,6 +102,7 @@ impl Machine {
                 }
                 Mode::Thoughts { .. } => self.thoughts(rest, end, sink),
                 Mode::Block(..) => self.block(rest, end, sink),
+                Mode::Trial(..) => self.trial(rest, end),
                 Mode::Resync(row) => {
                     let row = *row;
                     self.resync(row, rest, end, sink)
@@ -107,7 +138,83 @@ impl Machine {
 
     pub(super) fn text(&mut self, text: &str, sink: &mut dyn FnMut(Event<'_>)) {
         self.line.pass(text);
+        self.context.pass(text);
         self.out.text(text, sink);
+    }
+
+    /// Text in which nothing begins.
+    pub(super) fn hidden(&mut self, text: &str, hidden: Hidden, sink: &mut dyn FnMut(Event<'_>)) {
+        if !text.is_empty() {
+            self.line.pass(text);
+            self.context.hide(text, hidden);
+            self.out.text(text, sink);
+        }
+    }
+
+    /// So much of the text is hidden, and whether that is all.
+    fn shown(
+        &mut self,
+        (length, over): (usize, bool),
+        hidden: Hidden,
+        text: &str,
+        sink: &mut dyn FnMut(Event<'_>),
+    ) -> Next {
+        if over {
+            self.mode = Mode::Prose;
+        }
+        self.hidden(&text[..length], hidden, sink);
+        if over { Next::On(length) } else { Next::Wait(length) }
+    }
+
+    /// What follows stands as at the beginning of a text.
+    pub(super) fn start(&mut self) {
+        self.line = Line::default();
+        self.context.start();
+    }
+
+    /// The mode for a block that begins here, as it stands.
+    fn begin_block(&mut self, row: &'static Row, lead: usize) {
+        let alone = self.parser.options().trust == Trust::Alone;
+        let ahead = matches!(self.reading, Reading::Ahead);
+        let follows = match self.context.stand(Table::marker(row)) {
+            Stand::Bare if alone && !ahead => Some(Follows::TextEnd),
+            Stand::Bare => None,
+            Stand::Behind if !ahead => Some(if alone { Follows::TextEnd } else { Follows::LineEnd }),
+            Stand::Behind | Stand::Quoted => {
+                self.standing = Standing::Quoted;
+                self.mode = Mode::Block(row, EngineState::default(), lead);
+                return;
+            }
+        };
+        self.standing = Standing::Taken;
+        self.mode = Mode::Block(row, EngineState::default(), lead);
+        if let Some(follows) = follows {
+            let mut machine = Self::new(self.parser.clone());
+            machine.reading = Reading::Ahead;
+            machine.mode = std::mem::replace(&mut self.mode, Mode::Trial(row, lead));
+            self.reading = Reading::Trying(Box::new(machine), Trial::new(follows));
+        }
+    }
+
+    /// A block is read ahead, without a word to the caller, and read again once it is clear what it is.
+    fn trial(&mut self, text: &str, end: bool) -> Next {
+        let (Mode::Trial(row, lead), Reading::Trying(machine, trial)) = (&self.mode, &mut self.reading)
+        else {
+            return Next::Wait(0);
+        };
+        let too_long = text.len() > self.parser.options().limits.call_bytes;
+        if !too_long {
+            let read = machine.run(&text[trial.done..], end, &mut |event| trial.take(&event));
+            trial.done += read;
+            if end {
+                machine.out.finish(&mut |event| trial.take(&event));
+            }
+        }
+        let Some(verdict) = trial.verdict(end || too_long) else { return Next::Wait(0) };
+        self.standing = if verdict && !too_long { Standing::Taken } else { Standing::Quoted };
+        self.mode = Mode::Block(row, EngineState::default(), *lead);
+        self.reading = Reading::Handing;
+        Next::On(0)
     }
 
     /// Looks for the next place where something begins.
@@ -136,18 +243,36 @@ impl Machine {
                     self.out.markup(&text[start..start + length], sink);
                     return Next::On(start + length);
                 }
+                Begin::Code(mark, length, kind) => {
+                    self.text(&text[..start], sink);
+                    let span = match kind {
+                        CodeKind::Fence => CodeSpan::Fence(self.context.fence(mark, length)),
+                        CodeKind::Inline => CodeSpan::Inline(length),
+                    };
+                    self.hidden(&text[start..start + length], span.hidden(), sink);
+                    self.mode = Mode::CodeSpan(span);
+                    return Next::On(start + length);
+                }
+                Begin::Tag(tag, length) => {
+                    self.text(&text[..start], sink);
+                    self.hidden(&text[start..start + length], Hidden::Inline, sink);
+                    self.mode = Mode::Tag(tag);
+                    return Next::On(start + length);
+                }
                 Begin::Mode(mode, length) => {
                     self.text(&text[..start], sink);
                     if length > 0 {
                         self.text(&text[start..start + length], sink);
+                    }
+                    if matches!(mode, Mode::Thoughts { .. }) {
+                        self.start();
                     }
                     self.mode = mode;
                     return Next::On(start + length);
                 }
                 Begin::Block(row, length) => {
                     self.text(&text[..start], sink);
-                    self.mode = Mode::Block(row, EngineState::default(), length);
-                    self.refused = false;
+                    self.begin_block(row, length);
                     return Next::On(start);
                 }
             }
@@ -163,7 +288,8 @@ impl Machine {
         let byte = rest.as_bytes()[0];
         if matches!(byte, b'`' | b'~') {
             let fence = self.row(b'`', rest, line, end);
-            return (at, if matches!(fence, Begin::No) { code(rest, line, end) } else { fence });
+            let code = || code(rest, &text[..at], &self.context, end);
+            return (at, if matches!(fence, Begin::No) { code() } else { fence });
         }
         if let Some((start, trigger)) = lead(text, at) {
             let line = self.line_before(text, start);
@@ -177,7 +303,7 @@ impl Machine {
             return (at, begin);
         }
         let begin = match byte {
-            b'<' => self.tag(rest, end),
+            b'<' => self.tag(text, at, end),
             b'[' | b']' => self.stray(rest, end),
             b'{' => data(rest, end),
             _ => Begin::No,
@@ -197,14 +323,6 @@ impl Machine {
     pub(super) fn row(&self, trigger: u8, rest: &str, line: Line, end: bool) -> Begin {
         for row in self.parser.0.table.rows(trigger) {
             if !Table::may_begin(row, line) {
-                // What stands in quotes is quoted whole.
-                if line.after_quote() && Table::may_begin(row, line.unquoted()) {
-                    match Table::opens(row, rest, self.parser.options(), end) {
-                        Lookahead::Yes((), length) => return Begin::Mode(Mode::Resync(row), length.max(1)),
-                        Lookahead::More => return Begin::Wait,
-                        Lookahead::No => {}
-                    }
-                }
                 continue;
             }
             match Table::opens(row, rest, self.parser.options(), end) {
@@ -216,7 +334,8 @@ impl Machine {
         Begin::No
     }
 
-    fn tag(&self, rest: &str, end: bool) -> Begin {
+    fn tag(&self, text: &str, at: usize, end: bool) -> Begin {
+        let rest = &text[at..];
         for (open, close) in REASONING_TAGS {
             match find(|input| any_of(&[open], input), rest, end) {
                 Lookahead::Yes((), length) => {
@@ -233,7 +352,15 @@ impl Machine {
                 Lookahead::No => {}
             }
         }
-        self.stray(rest, end)
+        let stray = self.stray(rest, end);
+        if !matches!(stray, Begin::No) {
+            return stray;
+        }
+        match Tag::opens(rest, self.context.takes_fence(&text[..at]), end) {
+            Lookahead::Yes(tag, length) => Begin::Tag(tag, length),
+            Lookahead::More => Begin::Wait,
+            Lookahead::No => Begin::No,
+        }
     }
 
     /// A token without a meaning of its own, of a dialect that is in use.

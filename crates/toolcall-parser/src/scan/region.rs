@@ -3,6 +3,7 @@
 use super::begin::Begin;
 use super::machine::Machine;
 use super::mode::{Mode, Next};
+use crate::context::Hidden;
 use crate::json::SpanEnd;
 use crate::piece::Event;
 use crate::prose;
@@ -40,12 +41,12 @@ impl Machine {
             (SpanEnd::NotYet, Some(blank)) => blank,
             (SpanEnd::NotYet, None) => {
                 span.shift(certain);
-                self.text(&text[..certain], sink);
+                self.hidden(&text[..certain], Hidden::Inline, sink);
                 return Next::Wait(certain);
             }
         };
         self.mode = Mode::Prose;
-        self.text(&text[..length], sink);
+        self.hidden(&text[..length], Hidden::Inline, sink);
         Next::On(length)
     }
 
@@ -56,6 +57,7 @@ impl Machine {
             let length = *at + found + close.len();
             self.mode = Mode::Prose;
             self.text(&text[..length], sink);
+            self.start();
             return Next::On(length);
         }
         if *held {

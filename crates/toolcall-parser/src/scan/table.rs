@@ -1,5 +1,6 @@
 //! The rows that one scan uses, by the byte they begin with.
 
+use crate::context::Marker;
 use crate::dialect::Dialect;
 use crate::grammar::{Opens, Place, ROWS, Row};
 use crate::lex::{Lookahead, find};
@@ -46,10 +47,16 @@ impl Table {
 
     /// Whether a row may begin at this place of a line.
     pub(super) fn may_begin(row: &Row, line: Line) -> bool {
+        row.place != Place::LineStart || line.is_blank()
+    }
+
+    /// How much of a row's marker prose has.
+    pub(super) fn marker(row: &Row) -> Marker {
         match row.place {
-            Place::Anywhere => !line.is_quotation(),
-            Place::Unquoted => !line.is_quotation() && !line.after_quote(),
-            Place::LineStart => line.is_blank(),
+            _ if row.dialect == Dialect::RawJson => Marker::Own,
+            Place::Anywhere => Marker::Token,
+            Place::Unquoted => Marker::Tag,
+            Place::LineStart => Marker::Own,
         }
     }
 

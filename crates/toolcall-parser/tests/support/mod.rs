@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
+pub(crate) mod planted;
+
 use std::path::PathBuf;
 
 use toolcall_parser::{Event, Options, Piece, PieceKind, Scanner, Tool};
