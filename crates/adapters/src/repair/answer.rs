@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use latimer_protocol::failure::FailureKind;
 use latimer_protocol::turn::{EventSink, FinishReason, Note, RepairNote, TurnEvent};
-use toolcall_parser::{ProblemKind, Scanner, intent};
+use toolcall_parser::{ProblemKind, Scanner, Trust, intent};
 
 use super::call_rules::{broken_call, problem};
 use super::continuation::Continuation;
@@ -21,6 +21,8 @@ pub struct Repair {
     plan: Arc<RepairPlan>,
     stage: Stage,
     text_scanner: Scanner,
+    /// Where a call in the texts that follow is believed.
+    trust: Trust,
     /// `None` while there are no thoughts.
     reasoning_scanner: Option<Scanner>,
     state: RepairState,
@@ -61,6 +63,7 @@ impl Repair {
         Self {
             stage: Stage::Answering,
             text_scanner: plan.scanner(),
+            trust: Trust::Bare,
             reasoning_scanner: None,
             state,
             native_calls: NativeCalls::default(),
@@ -129,6 +132,8 @@ impl Repair {
                 scanner.push(text, &mut |event| self.state.reasoning_event(&event, sink));
             }
             TurnEvent::CallStarted { slot, id, name } => {
+                // Who calls so is not believed when markup stands in the middle of prose.
+                self.trust = Trust::Alone;
                 self.settle_text(sink);
                 self.native_calls.started(slot, id, name);
             }
@@ -176,7 +181,8 @@ impl Repair {
 
     /// What was held back of the text is settled; text that follows is a text of its own.
     fn settle_text(&mut self, sink: &mut dyn EventSink) {
-        let mut scanner = std::mem::replace(&mut self.text_scanner, self.plan.scanner());
+        let next = self.plan.text_scanner(self.trust);
+        let mut scanner = std::mem::replace(&mut self.text_scanner, next);
         scanner.finish(&mut |event| self.state.text_event(&event, sink));
     }
 

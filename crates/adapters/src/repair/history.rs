@@ -1,6 +1,7 @@
 //! What the conversation so far says about repairing its next answer. Everything is read from the request: no memory is kept, so it
 //! holds after a restart and on another node, and nothing of one conversation reaches another.
 
+use latimer_protocol::id::CallId;
 use latimer_protocol::turn::{Call, Item, ToolChoice, TurnRequest};
 
 /// So many equal calls in a row mean that the model repeats itself.
@@ -47,6 +48,18 @@ pub(super) fn may_synthesise(turn: &TurnRequest) -> bool {
     turn.tool_choice != ToolChoice::None && synthesised < MAX_SYNTHESISED
 }
 
+/// Whether the model has another way to call than text: an earlier call has an id that its provider gave it. What latimer itself found
+/// or made has one of latimer's, or one that models write into their text.
+pub(super) fn calls_natively(turn: &TurnRequest) -> bool {
+    let written = |id: &CallId| {
+        let id = id.as_str();
+        id.contains(SYNTHESISED_MARK)
+            || id.starts_with("functions.")
+            || id.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    latest_calls(turn).any(|call| !call.id.is_made_here() && !written(&call.id))
+}
+
 /// The calls of the conversation, the last one first.
 fn latest_calls(turn: &TurnRequest) -> impl Iterator<Item = &Call> {
     turn.items.iter().rev().filter_map(|item| if let Item::Call(call) = item { Some(call) } else { None })
@@ -74,6 +87,22 @@ mod tests {
             Some(RepeatedCall { name: "shell".into(), arguments: serde_json::json!({}) })
         );
         assert_eq!(repeated_call(&turn([same(), vec![call("3", "{\"a\":1}")]].concat())), None);
+    }
+
+    #[test]
+    fn an_id_of_a_provider_shows_that_the_model_calls_natively() {
+        let made_here = CallId::made_here("call_", &"0a".repeat(16), 1);
+        for (id, natively) in [
+            ("call_Xk29dq", true),
+            ("toolu_01A", true),
+            (made_here.as_str(), false),
+            ("call_synthesised_0", false),
+            ("functions.shell:0", false),
+            ("0", false),
+        ] {
+            assert_eq!(calls_natively(&turn(vec![call(id, "{}")])), natively, "{id}");
+        }
+        assert!(!calls_natively(&turn(vec![])));
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! Calls that the upstream itself reported are held to the same rules. Whatever was done is said in a note. When nothing can be
 //! recovered, the text is delivered as it is: a turn never ends empty because of this layer.
 //!
-//! - `plan`: what is the same for all answers of a turn; `history`: what the conversation so far says about it.
+//! - `plan`: what is the same for all answers of a turn; `history`: what the conversation so far says about it; `untrusted`: what of it
+//!   the model did not write.
 //! - `answer`: one answer as a state machine, event by event, with its stages (being read, going on, ended).
 //! - `state`: the phases of an answer's text (read, withheld, hidden, behind a call), and the calls that were handed out.
 //! - `thoughts`: calls that stand in thoughts which no answer follows.
@@ -28,6 +29,7 @@ mod note;
 mod plan;
 mod state;
 mod thoughts;
+mod untrusted;
 
 pub use self::answer::Repair;
 pub use self::call_guard::CallGuard;

@@ -1,12 +1,13 @@
 //! What the repair of a turn needs to know, the same for all answers to it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use latimer_protocol::turn::{ToolChoice, TurnRequest};
-use toolcall_parser::{Dialect, Options, Parser, Rules, Scanner};
+use toolcall_parser::{Dialect, Options, Parser, Rules, Scanner, Trust};
 
 use super::call_rules::parser_tool;
 use super::history::{self, RepeatedCall};
+use super::untrusted;
 
 /// How much is repaired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,6 +29,8 @@ pub enum RepairLevel {
 #[derive(Debug)]
 pub struct RepairPlan {
     parser: Parser,
+    /// The same for a text behind a call of the upstream's own. Made when there is one.
+    distrustful_parser: OnceLock<Parser>,
     /// Whether a command that the answer plainly announces may be made.
     pub(super) may_synthesise: bool,
     /// The call that the conversation makes again and again.
@@ -59,8 +62,14 @@ impl RepairPlan {
         // Where a call is demanded, an answer that is nothing but JSON is one.
         let demanded = matches!(turn.tool_choice, ToolChoice::Required | ToolChoice::Function(_));
         let hint = Dialect::for_model(&turn.model).or(demanded.then_some(Dialect::RawJson));
+        let mut options = Options::new(tools).hint(hint);
+        options.provenance = untrusted::provenance(turn);
+        if history::calls_natively(turn) {
+            options.trust = Trust::Alone;
+        }
         Some(Arc::new(Self {
-            parser: Parser::new(Options::new(tools).hint(hint)),
+            parser: Parser::new(options),
+            distrustful_parser: OnceLock::new(),
             may_synthesise: level == RepairLevel::Assist && history::may_synthesise(turn),
             repeated: history::repeated_call(turn),
             // A limit that the client set is meant.
@@ -76,12 +85,21 @@ impl RepairPlan {
     pub(super) fn scanner(&self) -> Scanner {
         self.parser.scanner()
     }
+
+    /// For a text of an answer that is trusted so far.
+    pub(super) fn text_scanner(&self, trust: Trust) -> Scanner {
+        if trust == self.options().trust || trust == Trust::Bare {
+            return self.scanner();
+        }
+        let make = || Parser::new(self.options().clone().trust(trust));
+        self.distrustful_parser.get_or_init(make).scanner()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use latimer_protocol::turn::{Call, Item, Tool as TurnTool};
-    use toolcall_parser::Event;
+    use toolcall_parser::{Event, Tool};
 
     use super::*;
 

@@ -1,6 +1,7 @@
 //! One call of an answer: its id, its arguments, and when they are complete.
 
 use latimer_protocol::failure::{Failure, FailureKind};
+use latimer_protocol::id::CallId;
 use latimer_protocol::whole_object::is_whole_object;
 use std::collections::HashSet;
 
@@ -84,7 +85,7 @@ impl CallIds {
         };
         let id = match upstream.filter(is_usable) {
             Some(id) => id.to_owned(),
-            None => format!("{prefix}{}{:02x}", self.hex, self.count),
+            None => CallId::made_here(prefix, &self.hex, self.count).to_string(),
         };
         self.count += 1;
         self.used.insert(id.clone());
