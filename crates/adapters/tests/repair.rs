@@ -189,6 +189,85 @@ fn a_call_in_thoughts_counts_only_when_there_is_nothing_else() {
     assert_eq!(beside, [format!("reasoning {thought:?}").as_str(), "text \"Done.\"", "finished stop"]);
 }
 
+/// An answer with a call of the provider's own, and these texts around it.
+fn beside_a_call<'a>(before: &[&'a str], behind: &[&'a str]) -> Vec<TurnEvent<'a>> {
+    let mut events: Vec<_> = before.iter().map(|text| TurnEvent::Text(text)).collect();
+    events.push(TurnEvent::CallStarted { slot: 0, id: Some("x"), name: "read_file" });
+    events.push(TurnEvent::CallArguments { slot: 0, json: "{\"path\":\"b\"}" });
+    events.push(TurnEvent::CallEnded { slot: 0 });
+    events.extend(behind.iter().map(|text| TurnEvent::Text(text)));
+    events.push(TurnEvent::Finished(FinishReason::ToolCalls));
+    events
+}
+
+#[test]
+fn a_mark_beside_a_call_of_the_providers_own_is_not_shown() {
+    let marks = [
+        "<tool_call>",
+        "</tool_call>",
+        "<tool_call>\n</tool_call>",
+        "</function>\n</tool_call>",
+        "<tool_calls>",
+        "</tool_calls>",
+        "</parameter>",
+        "</invoke>\n</function_calls>",
+        "<function_calls>",
+        "</minimax:tool_call>",
+        "]<]minimax[>[</tool_call>",
+        "</｜DSML｜tool_calls>",
+        "< | DSML | tool_calls >",
+        "<｜tool▁calls▁begin｜>",
+        "<｜tool▁calls▁end｜>",
+        "<|tool_calls_section_begin|>",
+        "<|tool_call_end|><|tool_calls_section_end|>",
+        "<|open|>tools<|sep|>",
+        "<|close|>message<|sep|><|end_of_msg|>",
+        "[TOOL_CALLS]",
+        "[/TOOL_CALLS]",
+        "<|python_tag|>",
+        "<|call|>",
+        "<|END_ACTION|>",
+        "<tool_call|>",
+        "</TOOLCALL>",
+        "<|im_end|>",
+        "</seed:tool_call>",
+        "<|plamo:end_tool_requests:plamo|>",
+        "<|action_end|>",
+    ];
+    let text = |lines: &[String]| -> String {
+        lines
+            .iter()
+            .filter_map(|line| line.strip_prefix("text "))
+            .map(|text| text.trim_matches('"'))
+            .collect()
+    };
+    for mark in marks {
+        let pieces: Vec<String> = mark.chars().map(String::from).collect();
+        let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
+        for mark in [&[mark][..], &pieces] {
+            for (before, behind) in [(mark, &[][..]), (&[], mark), (mark, mark)] {
+                let lines = run(RepairLevel::Parse, beside_a_call(before, behind));
+                assert_eq!(text(&lines).trim(), "", "{mark:?}: {lines:?}");
+                assert!(lines.iter().any(|line| line == "call 0 x read_file"), "{mark:?}: {lines:?}");
+                assert_eq!(lines.last().map(String::as_str), Some("finished tool_calls"));
+            }
+            let said = [&["I look.\n"][..], mark, &["\n"]].concat();
+            assert_eq!(text(&run(RepairLevel::Parse, beside_a_call(&said, &[]))), "I look.");
+            let behind = [mark, &["\nDone."]].concat();
+            assert!(
+                !text(&run(RepairLevel::Parse, beside_a_call(&[], &behind))).contains(['<', '[']),
+                "{mark:?}"
+            );
+            // Without a call it is what the model said.
+            let alone: Vec<_> = mark.iter().map(|text| TurnEvent::Text(text)).chain([stop()]).collect();
+            assert_ne!(text(&run(RepairLevel::Parse, alone)), "", "{mark:?}");
+        }
+    }
+    for talk in ["The `</tool_call>` tag ends it.", "The </tool_call> tag ends it."] {
+        assert_eq!(text(&run(RepairLevel::Parse, beside_a_call(&[talk], &[]))), talk);
+    }
+}
+
 /// Every well-formed text of the parser's fixtures, and the events of its calls: dialects that need no hint.
 fn written_calls() -> Vec<(String, String)> {
     let root = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/toolcalls");

@@ -1,12 +1,12 @@
 //! JSON as models write it: a value model that keeps key order and digits, a tolerant reader, and a writer.
 //!
 //! The reader is tolerant by stated rules only, and says which it used: a comma before a closing bracket, raw control characters
-//! in a string, Python's quotes and words, a backslash before a character that needs none. Whatever else is wrong is an error.
+//! in a string, Python's quotes and words, an arrow for a colon, a backslash before a character that needs none. Whatever else is wrong is an error.
 
 mod reader;
 mod span;
 
-pub(crate) use reader::{Leniencies, is_number, object_at_start, read, stops_at};
+pub(crate) use reader::{Leniencies, SEPARATORS, is_number, object_at_start, read, stops_at};
 pub(crate) use span::{Span, SpanEnd};
 
 use std::borrow::Cow;

@@ -99,6 +99,8 @@ pub enum Repair {
     ControlCharacter,
     /// Python's quotes and words are JSON's.
     PythonSyntax,
+    /// Another sign that stood between a key and its value is a colon.
+    Separator,
     /// A backslash before a character that needs none is doubled.
     Backslash,
     /// Quotes inside a string are escaped; there was exactly one way.
@@ -132,6 +134,9 @@ pub enum Event<'a> {
     Reasoning(&'a str),
     /// Tokens and tags that nobody needs to see.
     Markup(&'a str),
+    /// Marks that open or close calls and do neither here, and white space beside them. They are text, unless the provider reports a
+    /// call of its own beside them.
+    Stray(&'a str),
     /// A call to a declared tool begins.
     CallStarted {
         /// Which call of this text, from 0.
@@ -217,6 +222,7 @@ impl fmt::Display for Repair {
             Self::TrailingComma => "trailing comma",
             Self::ControlCharacter => "control character",
             Self::PythonSyntax => "Python syntax",
+            Self::Separator => "separator",
             Self::Backslash => "backslash",
             Self::UnescapedQuotes => "unescaped quotes",
             Self::MissingClose => "missing close",

@@ -51,6 +51,14 @@ impl<'a> Reader<'a> {
         found
     }
 
+    /// Another sign between a key and its value.
+    fn separator(&mut self) -> bool {
+        self.space();
+        let sign = json::SEPARATORS.iter().find(|sign| self.text[self.at..].starts_with(**sign));
+        self.at += sign.map_or(0, |sign| sign.len());
+        sign.is_some()
+    }
+
     fn name(&mut self) -> Option<&'a str> {
         self.space();
         let rest = &self.text[self.at..];
@@ -70,7 +78,7 @@ impl<'a> Reader<'a> {
         let mut entries: Vec<(Cow<'static, str>, Value<'static>)> = Vec::new();
         while !self.eat(b')') {
             let key = self.name()?;
-            if !self.eat(b'=') {
+            if !self.separator() && !self.eat(b':') {
                 return None;
             }
             let value = self.value(0)?;
@@ -153,7 +161,7 @@ impl<'a> Reader<'a> {
         let mut entries: Vec<(Cow<'static, str>, Value<'static>)> = Vec::new();
         while !self.eat(b'}') {
             let Value::String(key) = self.value(depth + 1)? else { return None };
-            if !self.eat(b':') {
+            if !self.eat(b':') && !self.separator() {
                 return None;
             }
             let value = self.value(depth + 1)?;

@@ -78,7 +78,7 @@ pub fn parse(text: &str, options: &Options) -> Vec<Piece> {
     let mut at = 0;
     let mut sink = |event: Event<'_>| {
         let (text, kind) = match event {
-            Event::Text(text) => (text, PieceKind::Text),
+            Event::Text(text) | Event::Stray(text) => (text, PieceKind::Text),
             Event::Reasoning(text) => (text, PieceKind::Reasoning),
             Event::Markup(text) => (text, PieceKind::Markup),
             Event::CallEnded { call, text, .. } => (text, PieceKind::Call(call.clone())),

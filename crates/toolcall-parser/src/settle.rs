@@ -87,6 +87,7 @@ impl<'a> RawCall<'a> {
             (leniencies.comma, Repair::TrailingComma),
             (leniencies.control, Repair::ControlCharacter),
             (leniencies.python, Repair::PythonSyntax),
+            (leniencies.separator, Repair::Separator),
             (leniencies.backslash, Repair::Backslash),
         ];
         self.repairs.extend(pairs.into_iter().filter_map(|(was, repair)| was.then_some(repair)));
@@ -99,7 +100,26 @@ fn tool<'o>(name: &str, options: &'o Options) -> Option<(&'o Tool, Option<Shell<
     if let Some(tool) = options.tool(name) {
         return Some((tool, Shell::of(tool), false));
     }
-    Shell::by_alias(name, options).map(|shell| (shell.tool, Some(shell), true))
+    if let Some(shell) = Shell::by_alias(name, options) {
+        return Some((shell.tool, Some(shell), true));
+    }
+    let tool = bare_names(name).find_map(|name| options.tool(name))?;
+    Some((tool, Shell::of(tool), true))
+}
+
+/// What the name may be without the namespace before it and the number of the call behind it. The number of an id is taken off behind
+/// a sign that no name ends in, or where a namespace shows that it is an id.
+fn bare_names(name: &str) -> impl Iterator<Item = &str> {
+    const NAMESPACES: [&str; 4] = ["functions", "function", "tools", "default_api"];
+    let signs = ['.', ':', '_', '/', '-'];
+    let inside = NAMESPACES.iter().find_map(|space| name.strip_prefix(space)?.strip_prefix(signs));
+    let digits = |name: &str| name.len() - name.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+    let by_id = inside.filter(|name| digits(name) > 0);
+    let by_id =
+        by_id.and_then(|name| name[..name.len() - digits(name)].strip_suffix(['.', ':', '_', '/', '-', '#']));
+    let by_sign = Some(name).filter(|name| digits(name) > 0);
+    let by_sign = by_sign.and_then(|name| name[..name.len() - digits(name)].strip_suffix([':', '#']));
+    [inside, by_id, by_sign].into_iter().flatten()
 }
 
 /// True when a call by this name may be made, or is a request we know.

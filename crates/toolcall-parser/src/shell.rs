@@ -106,6 +106,10 @@ impl<'o> Shell<'o> {
                 others.push((key, value));
             }
         }
+        if command.is_none() {
+            // What was the command is no rule any more.
+            others.retain(|(key, _)| key != "prefix_rule");
+        }
         let command = command.or_else(|| prefix.and_then(command_of_rule)).ok_or(ProblemKind::NoCommand)?;
         let command = self.command(command, repairs)?;
         let mut entries = vec![(Cow::Owned(self.key.to_owned()), command)];
@@ -202,9 +206,10 @@ fn script(items: Vec<Value<'_>>) -> Option<Cow<'_, str>> {
     }
 }
 
-/// The command of a `prefix_rule` that is a whole command line: `["bash", "-lc", SCRIPT]`. A rule such as `["git", "pull"]` is none.
+/// The command of a `prefix_rule`: its last element, where that is a whole command line. The last word of a rule such as
+/// `["git", "pull"]` is none.
 fn command_of_rule(value: Value<'_>) -> Option<Value<'_>> {
-    let items = match value {
+    let mut items = match value {
         Value::Array(items) => items,
         Value::String(text) => match json::read(&text)?.0.into_owned() {
             Value::Array(items) => items,
@@ -212,5 +217,11 @@ fn command_of_rule(value: Value<'_>) -> Option<Value<'_>> {
         },
         _ => return None,
     };
-    script(items).map(Value::String)
+    let alone = items.len() == 1;
+    let by_shell = items.len() > 1
+        && items[items.len() - 2]
+            .as_str()
+            .is_some_and(|flag| matches!(flag, "-c" | "-lc" | "-ic" | "-Command"));
+    let line = |text: &str| alone || by_shell || text.trim().contains(char::is_whitespace);
+    items.pop().filter(|last| last.as_str().is_some_and(line))
 }

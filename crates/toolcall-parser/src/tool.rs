@@ -191,6 +191,31 @@ impl Tool {
     }
 }
 
+/// What a value has to be, as far as that matters for markup that nests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// An object.
+    Object,
+    /// A list.
+    List,
+    /// Text, a number, or another value without parts.
+    Text,
+    /// The schema does not say.
+    Unknown,
+}
+
+/// What a value that `schema` describes has to be.
+pub(crate) fn shape(root: &Value<'_>, schema: &Value<'_>) -> Shape {
+    let types = types(root, schema, 0);
+    let plain = types.string || types.boolean || types.integer || types.number;
+    match (types.object, types.array, plain) {
+        (true, false, false) => Shape::Object,
+        (false, true, false) => Shape::List,
+        (false, false, true) => Shape::Text,
+        _ => Shape::Unknown,
+    }
+}
+
 /// The value that bare text stands for where `schema` describes it; `root` resolves references.
 pub(crate) fn typed(root: &Value<'_>, schema: Option<&Value<'_>>, text: &str) -> Value<'static> {
     let types = schema.map(|schema| types(root, schema, 0)).unwrap_or_default();

@@ -13,6 +13,8 @@ use super::thoughts::Thoughts;
 
 /// The most text, in bytes, that waits for the model to be asked again.
 const MAX_WITHHELD: usize = 64 << 10;
+/// The most marks that wait for what comes next, in bytes.
+const MAX_STRAYS: usize = 1 << 10;
 /// A longer text announces nothing, in bytes. No more of it is kept.
 const MAX_ANNOUNCEMENT: usize = 1 << 10;
 
@@ -58,6 +60,8 @@ pub(super) struct RepairState {
     shown: bool,
     /// Calls in them count only if the answer holds nothing else.
     thoughts: Thoughts,
+    /// Marks, and white space behind them, that the text may end in.
+    strays: String,
     /// Why a call of the upstream's own was not handed out, in this answer or the one before it.
     problem: Option<Problem>,
     /// The text that was shown; `None` when no command is made for the model.
@@ -121,6 +125,7 @@ impl RepairState {
     pub(super) fn text_event(&mut self, event: &Event<'_>, sink: &mut dyn EventSink) {
         match event {
             Event::Text(text) => self.text(text, sink),
+            Event::Stray(marks) => self.stray(marks, sink),
             Event::Reasoning(text) => sink.event(TurnEvent::Reasoning(text)),
             Event::CallEnded { call, text, .. } if self.is_repeated(call) => {
                 let note = RepairNote::RepeatedCall { name: call.name.clone(), is_made: false };
@@ -135,15 +140,15 @@ impl RepairState {
             }
             Event::Cut { problem, text } => {
                 sink.event(TurnEvent::Note(note::not_a_call(problem)));
-                self.suspect(Suspected::Call(problem.kind), text);
+                self.suspect(Suspected::Call(problem.kind), text, sink);
             }
             Event::Request { request, text } => {
                 sink.event(TurnEvent::Note(note::request_without_command(request.kind)));
-                self.suspect(Suspected::Request(request.kind), text);
+                self.suspect(Suspected::Request(request.kind), text, sink);
             }
             Event::Problem(problem) => {
                 sink.event(TurnEvent::Note(note::not_a_call(problem)));
-                self.suspect(Suspected::Call(problem.kind), "");
+                self.suspect(Suspected::Call(problem.kind), "", sink);
             }
             Event::Markup(text) if self.shows_markup => self.text(text, sink),
             Event::Markup(_)
@@ -179,7 +184,8 @@ impl RepairState {
     }
 
     /// Something was meant as a call and is none; its markup is shown only if nothing comes of it.
-    fn suspect(&mut self, suspected: Suspected, markup: &str) {
+    fn suspect(&mut self, suspected: Suspected, markup: &str, sink: &mut dyn EventSink) {
+        self.release_strays(sink);
         match &mut self.phase {
             Phase::Reading => {
                 self.phase = Phase::Withholding { suspected, withheld: markup.to_owned() };
@@ -194,8 +200,33 @@ impl RepairState {
         }
     }
 
+    /// Marks that opened and closed nothing wait for what comes next: beside a call of the provider's own they mean nothing.
+    fn stray(&mut self, marks: &str, sink: &mut dyn EventSink) {
+        if self.strays.len() > MAX_STRAYS {
+            self.release_strays(sink);
+        }
+        self.strays.push_str(marks);
+    }
+
+    /// No call followed them: they are text.
+    fn release_strays(&mut self, sink: &mut dyn EventSink) {
+        if !self.strays.is_empty() {
+            let strays = std::mem::take(&mut self.strays);
+            self.text(&strays, sink);
+        }
+    }
+
     /// Shows text, unless it is better to wait for what the model says when it is asked again.
     fn text(&mut self, text: &str, sink: &mut dyn EventSink) {
+        if !self.strays.is_empty() {
+            if text.trim().is_empty() {
+                return self.strays.push_str(text);
+            }
+            if self.is_without_call() {
+                self.release_strays(sink);
+            }
+            self.strays.clear();
+        }
         match &mut self.phase {
             Phase::Hidden { hidden_reply, .. } => return hidden_reply.push_str(text),
             Phase::Withholding { withheld, .. } if withheld.len() + text.len() <= MAX_WITHHELD => {
@@ -260,6 +291,7 @@ impl RepairState {
 
     /// A call is made: what waited is shown if it is this answer's own, and given up if the model was asked again. Gives the slot.
     pub(super) fn begin_call(&mut self, sink: &mut dyn EventSink) -> u32 {
+        self.strays.clear();
         if !self.is_hidden() {
             self.release(sink);
         }
@@ -328,6 +360,7 @@ impl RepairState {
     /// The answer is over without a call. A client that would see an empty answer is told what went wrong, unless the answer failed
     /// and says so itself.
     pub(super) fn end_without_call(&mut self, reason: &FinishReason, sink: &mut dyn EventSink) {
+        self.release_strays(sink);
         self.release(sink);
         if self.shown || matches!(reason, FinishReason::Failed(_)) {
             return;

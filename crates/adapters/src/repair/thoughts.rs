@@ -32,7 +32,7 @@ impl Thoughts {
     /// Takes in what the parser makes of the thoughts, and shows what need not wait.
     pub(super) fn event(&mut self, event: &Event<'_>, sink: &mut dyn EventSink) {
         let text = match event {
-            Event::Text(text) | Event::Reasoning(text) => {
+            Event::Text(text) | Event::Stray(text) | Event::Reasoning(text) => {
                 self.begun |= !text.trim().is_empty();
                 if self.calls.is_empty() {
                     return sink.event(TurnEvent::Reasoning(text));

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{Context, EngineState, Step, place};
 use crate::json::{self, MAX_DEPTH, Value};
-use crate::lex::{LexResult, Lookahead, find, is_name, is_space, skip_space};
+use crate::lex::{LexResult, Lookahead, find, is_name, is_space, mark, skip_space};
 use crate::piece::ProblemKind;
 use crate::settle::{Body, RawCall, known};
 use crate::tool::Tool;
@@ -27,7 +27,11 @@ impl BracesGrammar {
         }
         let (space, all) = skip_space(text);
         if all {
-            return if context.end { Step::End(space) } else { Step::More };
+            return match () {
+                () if !context.end => Step::More,
+                () if state.calls_read > 0 => Step::End(space),
+                () => Step::Alone,
+            };
         }
         let rest = &text[space..];
         match find(self.close, rest, context.end) {
@@ -59,19 +63,19 @@ impl BracesGrammar {
     /// Counts brackets up to the one that ends the call; what stands between two quote words is passed over.
     fn body<'a>(&self, state: &mut EngineState, text: &'a str, context: Context<'_>) -> Step<'a> {
         let bytes = text.as_bytes();
-        let quote = self.quote.as_bytes();
         let name = || Some(text[state.name.clone()].to_owned());
         while state.at < bytes.len() {
             let rest = &bytes[state.at..];
             let quoted = state.lists == 1;
-            if rest[0] == quote[0] {
-                if rest.starts_with(quote) {
-                    state.lists = usize::from(!quoted);
-                    state.at += quote.len();
-                    continue;
-                }
-                if quote.starts_with(rest) && !context.end {
-                    return Step::More;
+            if rest[0] == b'<' {
+                match find(mark(self.quote), &text[state.at..], context.end) {
+                    Lookahead::Yes((), length) => {
+                        state.lists = usize::from(!quoted);
+                        state.at += length;
+                        continue;
+                    }
+                    Lookahead::More => return Step::More,
+                    Lookahead::No => {}
                 }
             }
             if !quoted {
@@ -133,15 +137,41 @@ impl Reader<'_> {
     }
 
     fn string(&mut self) -> Option<String> {
-        for quote in [self.quote, "\""] {
-            if self.eat(quote) {
-                let end = self.rest().find(quote)?;
-                let text = self.rest()[..end].to_owned();
-                self.at += end + quote.len();
-                return Some(text);
-            }
+        self.space();
+        if let Some(length) = self.quote_at(self.at) {
+            self.at += length;
+            let (end, close) = self.next_quote()?;
+            let text = self.text[self.at..end].to_owned();
+            self.at = end + close;
+            return Some(text);
+        }
+        if self.eat("\"") {
+            let end = self.rest().find('"')?;
+            let text = self.rest()[..end].to_owned();
+            self.at += end + 1;
+            return Some(text);
         }
         None
+    }
+
+    /// The length of the quote word at a place.
+    fn quote_at(&self, at: usize) -> Option<usize> {
+        match find(mark(self.quote), &self.text[at..], true) {
+            Lookahead::Yes((), length) => Some(length),
+            _ => None,
+        }
+    }
+
+    /// Where the next quote word stands, and its length.
+    fn next_quote(&self) -> Option<(usize, usize)> {
+        let mut at = self.at;
+        loop {
+            at += memchr::memchr(b'<', &self.text.as_bytes()[at..])?;
+            match self.quote_at(at) {
+                Some(length) => return Some((at, length)),
+                None => at += 1,
+            }
+        }
     }
 
     fn key(&mut self) -> Option<String> {
@@ -168,7 +198,7 @@ impl Reader<'_> {
         let mut entries: Vec<(Cow<'static, str>, Value<'static>)> = Vec::new();
         while !self.eat(close) {
             let key = self.key()?;
-            if !self.eat(":") && !self.eat("=") {
+            if !self.eat(":") && !json::SEPARATORS.iter().any(|sign| self.eat(sign)) {
                 return None;
             }
             let value = self.value(depth + 1, tool.map(|tool| (tool, key.as_str())))?;

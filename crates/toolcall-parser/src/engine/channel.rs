@@ -1,8 +1,8 @@
 //! Messages with a channel and perhaps a recipient, as gpt-oss writes them; and blocks of marked thoughts.
 
-use super::{Context, EngineState, Step, place};
+use super::{Context, EngineState, Step, closers, place};
 use crate::json::{Span, SpanEnd};
-use crate::lex::{LexResult, Lookahead, find, skip_space};
+use crate::lex::{LexResult, Lookahead, find, mark, skip_space};
 use crate::piece::ProblemKind;
 use crate::settle::{Body, RawCall, known};
 
@@ -84,20 +84,21 @@ impl ChannelGrammar {
             SpanEnd::NotYet if context.end => return Step::Cut(Some(name())),
             SpanEnd::NotYet => return Step::More,
         };
+        let source = &text[state.value..end];
+        let end = end + closers(&text[end..]);
         let (space, all) = skip_space(&text[end..]);
         if all && !context.end {
             return Step::More;
         }
         let mut after = end;
         for word in self.ends {
-            let rest = &text[end + space..];
-            if rest.starts_with(word) && !self.next.contains(word) {
-                after = end + space + word.len();
-            } else if word.starts_with(rest) && !rest.is_empty() && !context.end {
-                return Step::More;
+            match find(mark(word), &text[end + space..], context.end) {
+                Lookahead::Yes((), length) if !self.next.contains(word) => after = end + space + length,
+                Lookahead::More if !all => return Step::More,
+                _ => {}
             }
         }
-        match crate::json::read(&text[state.value..end]) {
+        match crate::json::read(source) {
             Some((value, leniencies)) => {
                 let call = RawCall::new(&text[state.name.clone()], Body::Value(value)).leniencies(leniencies);
                 state.next_call();
@@ -116,15 +117,16 @@ impl ChannelGrammar {
             at += found;
             let rest = &text[at..];
             for word in self.ends {
-                if rest.starts_with(word) {
-                    return match () {
-                        () if at > 0 => pass(at),
-                        () if self.next.contains(word) => Step::End(0),
-                        () => Step::End(word.len()),
-                    };
-                }
-                if word.starts_with(rest) && !context.end {
-                    return if at > 0 { pass(at) } else { Step::More };
+                match find(mark(word), rest, context.end) {
+                    Lookahead::Yes((), length) => {
+                        return match () {
+                            () if at > 0 => pass(at),
+                            () if self.next.contains(word) => Step::End(0),
+                            () => Step::End(length),
+                        };
+                    }
+                    Lookahead::More => return if at > 0 { pass(at) } else { Step::More },
+                    Lookahead::No => {}
                 }
             }
             at += 1;

@@ -1,7 +1,7 @@
 //! JSON objects that spell out calls, between an opening and a closing marker: one, several, or a list of them.
 
-use super::{Context, EngineState, Step};
-use crate::json::{Span, SpanEnd, Value};
+use super::{Context, EngineState, Step, closers};
+use crate::json::{Leniencies, Span, SpanEnd, Value};
 use crate::lex::{LexResult, Lookahead, any_of, find, is_space, skip_space};
 use crate::mend;
 use crate::piece::{ProblemKind, Repair};
@@ -28,6 +28,8 @@ pub(crate) enum Form {
     Map,
     /// A call without a marker: nothing is mended, and everything must fit.
     Unmarked,
+    /// The same as a list of Python's.
+    PythonList,
     /// Without a marker, from a model that is known to write so.
     Hinted,
 }
@@ -52,6 +54,7 @@ impl JsonListGrammar {
                     () if state.calls_read > 0 => {
                         Step::End(if self.form.is_marked() { at + space } else { at })
                     }
+                    () if self.form.is_marked() && state.lists == 0 => Step::Alone,
                     () if self.form.is_marked() => Step::Cut(None),
                     () => Step::Prose(text.len()),
                 };
@@ -79,14 +82,28 @@ impl JsonListGrammar {
                     return Step::Skip(at);
                 }
                 b']' if state.lists > 0 => {
-                    state.lists -= 1;
-                    return if state.lists == 0 && !self.form.is_marked() && self.close.is_empty() {
-                        Step::End(next + 1)
-                    } else {
-                        Step::Skip(next + 1)
+                    let last = state.lists == 1 && !self.form.is_marked() && self.close.is_empty();
+                    return match line_of_closers(rest, context.end) {
+                        _ if !last => {
+                            state.lists -= 1;
+                            Step::Skip(next + 1)
+                        }
+                        Lookahead::More => Step::More,
+                        Lookahead::Yes((), length) => Step::End(next + length),
+                        Lookahead::No => Step::End(next + 1),
                     };
                 }
                 b',' | b';' if state.calls_read > 0 || state.lists > 0 => at = next + 1,
+                b'}' | b')' if state.calls_read > 0 && state.lists > 0 => return Step::Skip(next + 1),
+                // Closers too many. Without a marker they have to be all that is left of the line.
+                b'}' | b']' | b')' if state.calls_read > 0 => {
+                    return match line_of_closers(rest, context.end) {
+                        Lookahead::More => Step::More,
+                        _ if self.form.is_marked() => Step::Skip(next + closers(rest).max(1)),
+                        Lookahead::Yes((), length) => Step::End(next + length),
+                        Lookahead::No => self.stranger(state, 0),
+                    };
+                }
                 b'{' if state.calls_read == 0 || state.lists > 0 || self.form.is_marked() || at > 0 => {
                     let first = rest[1..].trim_start().bytes().next();
                     if first.is_none() && !context.end {
@@ -132,12 +149,12 @@ impl JsonListGrammar {
         let source = &text[start..end];
         let read = crate::json::read(source);
         let calls = match read {
-            Some((value, leniencies)) if self.form != Form::Unmarked || !leniencies.python => self
+            Some((value, leniencies)) if self.form.allows(leniencies) => self
                 .calls(value, context)
                 .map(|calls| calls.into_iter().map(|call| call.leniencies(leniencies)).collect::<Vec<_>>()),
             Some(_) => None,
             None => python::literal(source)
-                .filter(|_| self.form.is_marked())
+                .filter(|_| self.form.is_marked() || self.form == Form::PythonList)
                 .and_then(|value| self.calls(value, context))
                 .or_else(|| self.mended(source, context)),
         };
@@ -148,7 +165,8 @@ impl JsonListGrammar {
             }
             _ if self.form.is_marked() => {
                 // The rest of the block may still hold calls: this object alone is text.
-                Step::Broken(end, ProblemKind::Malformed, None)
+                state.skip_call();
+                Step::Skipped(end, ProblemKind::Malformed, None)
             }
             _ => Step::Prose(end),
         }
@@ -223,13 +241,22 @@ impl JsonListGrammar {
                 spelled_out(value.clone(), true)
                     .or_else(|| command.map(|name| vec![RawCall::new(name, Body::Value(value))]))
             }
-            Form::Unmarked => unmarked(value, context, false),
+            Form::Unmarked | Form::PythonList => unmarked(value, context, false),
             Form::Hinted => unmarked(value, context, true),
         }
     }
 }
 
 impl Form {
+    /// Whether a call may be written with this much of what is no JSON.
+    fn allows(self, leniencies: Leniencies) -> bool {
+        match self {
+            Self::Unmarked => !leniencies.python && !leniencies.separator,
+            Self::PythonList => !leniencies.separator,
+            Self::Call | Self::Map | Self::Hinted => true,
+        }
+    }
+
     fn is_marked(self) -> bool {
         matches!(self, Self::Call | Self::Map)
     }
@@ -308,6 +335,17 @@ fn broken<'a>(text: &str, end: usize, form: Form) -> Step<'a> {
         end += 1;
     }
     if form.is_marked() { Step::Broken(end, ProblemKind::Malformed, None) } else { Step::Prose(end) }
+}
+
+/// Closing brackets that are all that is left of a line.
+fn line_of_closers(rest: &str, end: bool) -> Lookahead<()> {
+    let length = closers(rest);
+    let line = rest[length..].trim_start_matches([' ', '\t', '\r']);
+    match line.bytes().next() {
+        None if !end => Lookahead::More,
+        None | Some(b'\n') => Lookahead::Yes((), length),
+        Some(_) => Lookahead::No,
+    }
 }
 
 /// The longest entry of a list that is passed over because it is no object.

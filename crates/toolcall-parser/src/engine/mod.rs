@@ -15,9 +15,13 @@ pub(crate) mod until;
 use std::ops::Range;
 
 use crate::json::Span;
+use crate::lex::is_space;
 use crate::options::Options;
 use crate::piece::{ProblemKind, Request};
 use crate::settle::RawCall;
+
+/// The most closing brackets too many, with white space, that are passed over.
+const MAX_CLOSERS: usize = 64;
 
 /// A machine and its grammar.
 #[derive(Debug)]
@@ -57,8 +61,12 @@ pub(crate) enum Step<'a> {
     End(usize),
     /// This is text, and so is what follows up to the dialect's next marker.
     Broken(usize, ProblemKind, Option<String>),
+    /// This is text: a call of the block that is none. The block goes on.
+    Skipped(usize, ProblemKind, Option<String>),
     /// This is text after all, and no sign of anything wrong.
     Prose(usize),
+    /// The text ends behind the mark that opened the block.
+    Alone,
     /// The text ends inside a call.
     Cut(Option<String>),
 }
@@ -92,6 +100,12 @@ pub(crate) struct EngineState {
     pub(crate) value: usize,
     /// Nesting, for machines that count it themselves.
     pub(crate) depth: usize,
+    /// The text of the parameter has opening tags of its own.
+    pub(crate) inner: bool,
+    /// A parameter of the call was closed as its dialect has it.
+    pub(crate) strict: bool,
+    /// How far a look ahead has come that needs more text.
+    pub(crate) ahead: usize,
 }
 
 /// A parameter by its places.
@@ -118,6 +132,11 @@ impl EngineState {
     /// Forgets the call that is done, and counts it.
     pub(crate) fn next_call(&mut self) {
         *self = Self { calls_read: self.calls_read + 1, lists: self.lists, ..Self::default() };
+    }
+
+    /// Forgets the call at hand, which is none.
+    pub(crate) fn skip_call(&mut self) {
+        *self = Self { calls_read: self.calls_read, lists: self.lists, ..Self::default() };
     }
 
     /// Forgets where it looked; the text's first bytes left.
@@ -152,6 +171,16 @@ impl Engine {
             Self::Channel(grammar) => grammar.step(state, text, context),
         }
     }
+}
+
+/// Closing brackets too many behind a value, with the white space between them; how long they are. All of the text may be some.
+pub(crate) fn closers(text: &str) -> usize {
+    let passed = text
+        .bytes()
+        .take(MAX_CLOSERS)
+        .take_while(|byte| matches!(byte, b'}' | b']' | b')') || is_space(char::from(*byte)));
+    let length = passed.count();
+    text[..length].trim_end_matches(is_space).len()
 }
 
 /// Where a slice of `text` stands in it.

@@ -1,6 +1,6 @@
 //! The tool's name in the markup, its arguments as one JSON object behind it.
 
-use super::{Context, EngineState, Step, place};
+use super::{Context, EngineState, Step, closers, place};
 use crate::json::{Span, SpanEnd, Value};
 use crate::lex::{LexResult, Lookahead, find, skip_space};
 use crate::mend;
@@ -43,10 +43,10 @@ impl NamedGrammar {
     fn head<'a>(&self, state: &mut EngineState, text: &'a str, context: Context<'_>) -> Step<'a> {
         let (space, all) = skip_space(text);
         if all {
-            return if context.end {
-                Step::End(if state.calls_read > 0 { 0 } else { space })
-            } else {
-                Step::More
+            return match () {
+                () if !context.end => Step::More,
+                () if state.calls_read > 0 => Step::End(0),
+                () => Step::Alone,
             };
         }
         let rest = &text[space..];
@@ -129,12 +129,12 @@ impl NamedGrammar {
     }
 
     fn tail<'a>(&self, state: &mut EngineState, text: &'a str, context: Context<'_>) -> Step<'a> {
-        let (space, all) = skip_space(&text[state.at..]);
-        let mut end = state.at;
+        let mut end = state.at + closers(&text[state.at..]);
+        let (space, all) = skip_space(&text[end..]);
         if all && !context.end {
             return Step::More;
         }
-        match find(self.tail, &text[state.at + space..], context.end) {
+        match find(self.tail, &text[end + space..], context.end) {
             Lookahead::Yes((), length) => end += space + length,
             Lookahead::More => return Step::More,
             Lookahead::No => {}

@@ -28,6 +28,7 @@ impl PythonCallsGrammar {
             return match () {
                 () if !context.end => Step::More,
                 () if state.calls_read > 0 && !self.marked => Step::End(0),
+                () if state.calls_read == 0 && state.lists == 0 && self.marked => Step::Alone,
                 () => Step::End(space),
             };
         }
@@ -69,16 +70,22 @@ impl PythonCallsGrammar {
     }
 
     fn call<'a>(&self, state: &mut EngineState, text: &'a str, context: Context<'_>) -> Step<'a> {
-        let wrong = |end: usize, state: &EngineState| {
+        let broken = |end: usize, state: &EngineState| {
+            let name = text[state.name.clone()].to_owned();
+            if self.marked { Step::Broken(end, ProblemKind::Malformed, Some(name)) } else { Step::Prose(end) }
+        };
+        // The rest of the list may still hold calls: this one alone is text.
+        let wrong = |end: usize, state: &mut EngineState| {
             let name = text[state.name.clone()].to_owned();
             let kind =
                 if known(&name, context.options) { ProblemKind::Malformed } else { ProblemKind::Undeclared };
-            if self.marked { Step::Broken(end, kind, Some(name)) } else { Step::Prose(end) }
+            state.skip_call();
+            Step::Skipped(end, kind, Some(name))
         };
         let Some(span) = &mut state.span else { return Step::Cut(None) };
         let end = match span.feed(text) {
             SpanEnd::At(end) => end,
-            SpanEnd::Never(end) => return wrong(end, state),
+            SpanEnd::Never(end) => return broken(end, state),
             SpanEnd::NotYet if context.end && self.marked => {
                 return Step::Cut(Some(text[state.name.clone()].to_owned()));
             }

@@ -1,6 +1,8 @@
 //! The tool's name and every parameter in tags, values as bare text.
 
-use super::{Context, EngineState, ParameterSpan, Step, ValueSyntax, place};
+mod value;
+
+use super::{Context, EngineState, Step, ValueSyntax, closers, place};
 use crate::json::{Span, SpanEnd};
 use crate::lex::{LexResult, Lookahead, find, skip_space};
 use crate::piece::ProblemKind;
@@ -17,13 +19,29 @@ pub(crate) struct TaggedGrammar {
     pub(crate) close: for<'a> fn(&'a str) -> LexResult<'a, ()>,
     /// What else a call may hold instead of parameters.
     pub(crate) body: Bodies,
-    /// A line break behind an opening tag and one before a closing tag are layout.
-    pub(crate) layout: bool,
+    /// What of a parameter's text is its value.
+    pub(crate) layout: Layout,
     /// A parameter may lack its closing tag.
     pub(crate) unclosed: bool,
     /// Only declared parameters are parameters.
     pub(crate) declared: bool,
+    /// What closes a parameter where a model left out what its tags have in common.
+    pub(crate) plain_close: for<'a> fn(&'a str) -> LexResult<'a, ()>,
 }
+
+/// What of a parameter's text is its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// All of it.
+    Verbatim,
+    /// All but a line break at each end, where there is one at the beginning: then the tags stand on lines of their own.
+    Lines,
+    /// The same, and what stands in CDATA is the value as it is.
+    CData,
+}
+
+/// How CDATA begins and ends.
+const CDATA: (&str, &str) = ("<![CDATA[", "]]>");
 
 /// A call's head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,12 +73,16 @@ const PARAMETERS: u8 = 1;
 const VALUE: u8 = 2;
 const JSON: u8 = 3;
 const BARE: u8 = 4;
+const BEGUN: u8 = 5;
+const IN_CDATA: u8 = 6;
 
 impl TaggedGrammar {
     pub(crate) fn step<'a>(&self, state: &mut EngineState, text: &'a str, context: Context<'_>) -> Step<'a> {
         loop {
             let step = match state.stage {
                 PARAMETERS => self.parameters(state, text, context),
+                BEGUN => Self::begun(state, text, context),
+                IN_CDATA => Self::cdata(state, text, context),
                 VALUE => self.value(state, text, context),
                 JSON => Some(self.json(state, text, context)),
                 BARE => Some(self.bare(state, text, context)),
@@ -75,10 +97,10 @@ impl TaggedGrammar {
     fn head<'a>(&self, state: &mut EngineState, text: &'a str, context: Context<'_>) -> Option<Step<'a>> {
         let (space, all) = skip_space(text);
         if all {
-            return Some(if context.end {
-                Step::End(if state.calls_read > 0 { 0 } else { space })
-            } else {
-                Step::More
+            return Some(match () {
+                () if !context.end => Step::More,
+                () if state.calls_read > 0 => Step::End(0),
+                () => Step::Alone,
             });
         }
         let rest = &text[space..];
@@ -138,11 +160,22 @@ impl TaggedGrammar {
                 state.typing = key.typing;
                 state.value = at + length;
                 state.at = at + length;
-                state.stage = VALUE;
+                state.stage = self.value_stage();
                 return None;
             }
             Lookahead::Yes(..) | Lookahead::No => {}
             Lookahead::More => return Some(Step::More),
+        }
+        // A parameter that is closed once more.
+        if !state.parameters.is_empty() {
+            match self.closes(state, text, rest, prefix, context.end) {
+                Lookahead::Yes((), length) => {
+                    state.at = at + length;
+                    return None;
+                }
+                Lookahead::More => return Some(Step::More),
+                Lookahead::No => {}
+            }
         }
         // The next call, or the end of the block: this call's own closing tag is missing.
         if !state.parameters.is_empty() {
@@ -173,170 +206,6 @@ impl TaggedGrammar {
             || context.options.tool(&text[state.name.clone()]).is_some_and(|tool| tool.declares(key))
     }
 
-    /// Looks for the end of a parameter's text.
-    fn value<'a>(&self, state: &mut EngineState, text: &'a str, context: Context<'_>) -> Option<Step<'a>> {
-        let prefix = &text[state.prefix.clone()];
-        while let Some(found) = memchr::memchr(b'<', &text.as_bytes()[state.at..]) {
-            let at = state.at + found;
-            state.at = at;
-            match self.ends(state, text, at, prefix, context) {
-                Lookahead::Yes(next, _) => {
-                    let value = state.value..at;
-                    state.parameters.push(ParameterSpan {
-                        key: state.key.clone(),
-                        value,
-                        typing: state.typing,
-                    });
-                    state.at = next;
-                    state.depth = 0;
-                    state.stage = PARAMETERS;
-                    return None;
-                }
-                Lookahead::More => return Some(Step::More),
-                Lookahead::No => {
-                    let inner = find(|input| (self.parameter)(input, prefix), &text[at..], context.end);
-                    state.depth += usize::from(matches!(inner, Lookahead::Yes(..)));
-                    state.at = at + 1;
-                }
-            }
-        }
-        state.at = text.len();
-        Some(if context.end { Step::Cut(Some(text[state.name.clone()].to_owned())) } else { Step::More })
-    }
-
-    /// Whether the value ends at this `<`, and where what follows it starts.
-    fn ends(
-        &self,
-        state: &EngineState,
-        text: &str,
-        at: usize,
-        prefix: &str,
-        context: Context<'_>,
-    ) -> Lookahead<usize> {
-        let rest = &text[at..];
-        let end = context.end;
-        match self.closes(state, text, rest, prefix, end) {
-            Lookahead::Yes((), length) => {
-                let next = at + length;
-                return match self.follows(state, text, next, prefix, context) {
-                    Lookahead::Yes((), _) => Lookahead::Yes(next, 0),
-                    Lookahead::No => Lookahead::No,
-                    Lookahead::More => Lookahead::More,
-                };
-            }
-            Lookahead::More => return Lookahead::More,
-            Lookahead::No => {}
-        }
-        if !self.unclosed {
-            return Lookahead::No;
-        }
-        // A tag that can only follow a value ends it, where its own closing tag was forgotten.
-        match find(|input| (self.call_close)(input, prefix), rest, end) {
-            Lookahead::Yes((), length) => {
-                return match self.block_follows(&rest[length..], end) {
-                    Lookahead::Yes((), _) => Lookahead::Yes(at, 0),
-                    Lookahead::More => Lookahead::More,
-                    Lookahead::No => Lookahead::No,
-                };
-            }
-            Lookahead::More => return Lookahead::More,
-            Lookahead::No => {}
-        }
-        let fresh_line = text[..at].trim_end_matches([' ', '\t']).ends_with('\n');
-        match find(|input| (self.parameter)(input, prefix), rest, end) {
-            Lookahead::Yes(key, _) if fresh_line && declares(key.name, state, text, context) => {
-                Lookahead::Yes(at, 0)
-            }
-            Lookahead::More => Lookahead::More,
-            _ => Lookahead::No,
-        }
-    }
-
-    /// The closing tag of the parameter at hand.
-    fn closes<'a>(
-        &self,
-        state: &EngineState,
-        text: &str,
-        rest: &'a str,
-        prefix: &str,
-        end: bool,
-    ) -> Lookahead<()> {
-        if self.declared {
-            let word = format!("</{}>", &text[state.key.clone()]);
-            return find(|input: &'a str| crate::lex::any_of(&[&word], input), rest, end);
-        }
-        find(|input| (self.parameter_close)(input, prefix), rest, end)
-    }
-
-    /// A closing tag only counts when one of the tags that may follow it does follow, or nothing.
-    fn follows(
-        &self,
-        state: &EngineState,
-        text: &str,
-        at: usize,
-        prefix: &str,
-        context: Context<'_>,
-    ) -> Lookahead<()> {
-        let (space, all) = skip_space(&text[at..]);
-        if all {
-            return if context.end { Lookahead::Yes((), 0) } else { Lookahead::More };
-        }
-        let rest = &text[at + space..];
-        let mut more = false;
-        match find(|input| (self.call_close)(input, prefix), rest, context.end) {
-            // The value has opening tags of its own: this may be the end of an example in it. The end of the call is where the
-            // block goes on or ends.
-            Lookahead::Yes((), length) if state.depth > 0 => {
-                return self.block_follows(&rest[length..], context.end);
-            }
-            Lookahead::Yes(..) => return Lookahead::Yes((), 0),
-            Lookahead::More => more = true,
-            Lookahead::No => {}
-        }
-        match find(|input| (self.parameter)(input, prefix), rest, context.end) {
-            Lookahead::Yes(key, _) if state.depth > 0 => {
-                return if declares(key.name, state, text, context) {
-                    Lookahead::Yes((), 0)
-                } else {
-                    Lookahead::No
-                };
-            }
-            Lookahead::Yes(key, _) if self.takes(key.name, state, text, context) => {
-                return Lookahead::Yes((), 0);
-            }
-            Lookahead::More => more = true,
-            _ => {}
-        }
-        for found in [
-            find(self.close, rest, context.end),
-            match find(self.call, rest, context.end) {
-                Lookahead::Yes(..) => Lookahead::Yes((), 0),
-                Lookahead::More => Lookahead::More,
-                Lookahead::No => Lookahead::No,
-            },
-        ] {
-            match found {
-                Lookahead::Yes(..) => return Lookahead::Yes((), 0),
-                Lookahead::More => more = true,
-                Lookahead::No => {}
-            }
-        }
-        if more { Lookahead::More } else { Lookahead::No }
-    }
-
-    /// Behind a call: the end of the block, the next call, or nothing.
-    fn block_follows(&self, rest: &str, end: bool) -> Lookahead<()> {
-        let (space, all) = skip_space(rest);
-        let after = &rest[space..];
-        match (find(self.close, after, end), find(self.call, after, end)) {
-            _ if all && end => Lookahead::Yes((), 0),
-            _ if all => Lookahead::More,
-            (Lookahead::Yes(..), _) | (_, Lookahead::Yes(..)) => Lookahead::Yes((), 0),
-            (Lookahead::More, _) | (_, Lookahead::More) => Lookahead::More,
-            _ => Lookahead::No,
-        }
-    }
-
     /// A JSON object instead of parameters.
     fn json<'a>(&self, state: &mut EngineState, text: &'a str, context: Context<'_>) -> Step<'a> {
         let name = || Some(text[state.name.clone()].to_owned());
@@ -347,6 +216,8 @@ impl TaggedGrammar {
             SpanEnd::NotYet if context.end => return Step::Cut(name()),
             SpanEnd::NotYet => return Step::More,
         };
+        let source = &text[state.value..end];
+        let end = end + closers(&text[end..]);
         let (space, all) = skip_space(&text[end..]);
         if all && !context.end {
             return Step::More;
@@ -357,7 +228,7 @@ impl TaggedGrammar {
             Lookahead::More => return Step::More,
             Lookahead::No => end,
         };
-        match crate::json::read(&text[state.value..end]) {
+        match crate::json::read(source) {
             Some((value, leniencies)) => {
                 let call = RawCall::new(&text[state.name.clone()], Body::Value(value)).leniencies(leniencies);
                 state.next_call();
@@ -375,7 +246,7 @@ impl TaggedGrammar {
             state.at = at;
             match find(|input| (self.call_close)(input, prefix), &text[at..], context.end) {
                 Lookahead::Yes((), length) => {
-                    let body = trimmed(&text[state.value..at], self.layout);
+                    let body = self.layout.value(&text[state.value..at]);
                     let call = RawCall::new(&text[state.name.clone()], Body::Bare(body));
                     state.next_call();
                     return Step::Calls(at + length, vec![call]);
@@ -390,7 +261,7 @@ impl TaggedGrammar {
 
     fn done<'a>(&self, state: &mut EngineState, text: &'a str, end: usize) -> Step<'a> {
         let parameters = state.parameters.iter().map(|slot| {
-            let value = trimmed(&text[slot.value.clone()], self.layout);
+            let value = self.layout.value(&text[slot.value.clone()]);
             let value = match slot.typing {
                 ValueSyntax::Schema => Typing::Schema(value),
                 ValueSyntax::Text => Typing::Text(value),
@@ -411,11 +282,36 @@ fn declares(key: &str, state: &EngineState, text: &str, context: Context<'_>) ->
     context.options.tool(&text[state.name.clone()]).is_some_and(|tool| tool.declares(key))
 }
 
-/// The value without the line breaks that only lay it out.
-pub(crate) fn trimmed(text: &str, layout: bool) -> &str {
-    if !layout {
-        return text;
+impl Layout {
+    /// The value in a parameter's text.
+    pub(crate) fn value(self, text: &str) -> &str {
+        if self == Self::Verbatim {
+            return text;
+        }
+        if self == Self::CData
+            && let Some(inside) =
+                text.trim().strip_prefix(CDATA.0).and_then(|rest| rest.strip_suffix(CDATA.1))
+        {
+            return inside;
+        }
+        let Some(text) = text.strip_prefix("\r\n").or_else(|| text.strip_prefix('\n')) else { return text };
+        text.strip_suffix("\r\n").or_else(|| text.strip_suffix('\n')).unwrap_or(text)
     }
-    let text = text.strip_prefix("\r\n").or_else(|| text.strip_prefix('\n')).unwrap_or(text);
-    text.strip_suffix("\r\n").or_else(|| text.strip_suffix('\n')).unwrap_or(text)
+
+    /// What of the value is certain while its text still arrives.
+    pub(crate) fn certain(self, text: &str) -> Option<&str> {
+        let begun = &text[skip_space(text).0..];
+        if self == Self::CData && (CDATA.0.starts_with(begun) || begun.starts_with(CDATA.0)) {
+            return None;
+        }
+        if matches!(text, "" | "\r") {
+            return None;
+        }
+        let lines = self != Self::Verbatim;
+        let inside = text.strip_prefix("\r\n").or_else(|| text.strip_prefix('\n')).filter(|_| lines);
+        let text = inside.unwrap_or(text);
+        // A line break at the end may be layout.
+        let text = text.strip_suffix('\n').unwrap_or(text);
+        Some(text.strip_suffix('\r').unwrap_or(text))
+    }
 }

@@ -9,7 +9,7 @@ use crate::dialect::Dialect;
 use crate::engine::Engine;
 use crate::engine::channel::{self, Message};
 use crate::engine::json_list::{Form, JsonListGrammar};
-use crate::lex::{LexResult, any_of, ws};
+use crate::lex::{LexResult, any_of, mark, opener, ws};
 
 pub(super) static ROWS: &[Row] = &[
     Row {
@@ -17,7 +17,7 @@ pub(super) static ROWS: &[Row] = &[
         trigger: b'<',
         place: Place::Anywhere,
         hint_only: false,
-        opens: Opens::Text(|input| value((), tag("<|START_ACTION|>")).parse(input)),
+        opens: Opens::Text(|input| opener("<|START_ACTION|>")(input)),
         engine: Engine::JsonList(JsonListGrammar {
             close: &["<|END_ACTION|>"],
             between: |input| any_of(&["```json", "```"], input),
@@ -58,5 +58,6 @@ fn head(input: &str) -> LexResult<'_, Message<'_>> {
         nom::Err::Error(_) => any_of(&["<|START_RESPONSE|>", "<|START_TEXT|>"], input),
         other => Err(other),
     })?;
-    Ok((rest, if input.starts_with("<|START_THINKING|>") { Message::Thoughts } else { Message::Text }))
+    let thoughts = mark("<|START_THINKING|>")(input).is_ok();
+    Ok((rest, if thoughts { Message::Thoughts } else { Message::Text }))
 }

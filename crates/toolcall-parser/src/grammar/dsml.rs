@@ -4,15 +4,13 @@
 
 use nom::Parser as _;
 use nom::branch::alt;
-use nom::bytes::streaming::tag;
-use nom::combinator::{opt, recognize, value};
-use nom::multi::many_m_n;
-use nom::sequence::{preceded, terminated};
+use nom::bytes::streaming::{tag, take_while_m_n};
+use nom::combinator::{opt, value};
 
 use super::{Opens, Place, Row};
 use crate::dialect::Dialect;
 use crate::engine::{Engine, ValueSyntax, tagged};
-use crate::lex::{LexResult, any_of, bar, quoted, ws};
+use crate::lex::{LexResult, any_of, bar, blanks, mark, naming, never, tag_end};
 
 pub(super) static ROWS: &[Row] = &[Row {
     dialect: Dialect::Dsml,
@@ -22,55 +20,57 @@ pub(super) static ROWS: &[Row] = &[Row {
     opens: Opens::Text(opens),
     engine: Engine::Tagged(tagged::TaggedGrammar {
         call,
-        call_close: |input, prefix| close_tag(&["invoke"], input, prefix),
+        call_close: |input, _| alt((|input| close_tag("invoke", input), mark("</invoke>"))).parse(input),
         parameter,
-        parameter_close: |input, prefix| close_tag(&["parameter"], input, prefix),
+        parameter_close: |input, _| close_tag("parameter", input),
         close,
         body: tagged::Bodies::Json,
-        layout: true,
+        layout: tagged::Layout::Lines,
         unclosed: false,
         declared: false,
+        plain_close: |input| mark("</parameter>")(input),
     }),
 }];
 
-/// `｜DSML｜` and its spellings, with the space of V4.1.
-fn prefix(input: &str) -> LexResult<'_, &str> {
-    let bars = |input| many_m_n(1, 2, bar).parse(input);
-    recognize((bars, alt((tag("DSML"), tag("GCML"))), bars, opt(tag(" ")))).parse(input)
+/// What stands between the bars.
+const WORDS: [&str; 2] = ["DSML", "GCML"];
+
+/// `<｜DSML｜` and its spellings, or `</｜DSML｜`, with blanks wherever they are seen. The tags of one call need not be spelled alike.
+fn begin<'a>(open: &str, input: &'a str) -> LexResult<'a, ()> {
+    let bars = |input| value((), (blanks, bar, blanks, opt(bar), blanks)).parse(input);
+    value((), (mark(open), bars, alt((tag(WORDS[0]), tag(WORDS[1]))), bars)).parse(input)
 }
 
-fn wrapper(input: &str) -> LexResult<'_, ()> {
-    value((), (prefix, |input| any_of(&["tool_calls", "function_calls", "calls"], input), tag(">")))
-        .parse(input)
+/// The block's own tag: `tool_calls`, `function_calls`, `calls`, `tool_use`, whatever the model calls it.
+fn wrapper<'a>(open: &str, input: &'a str) -> LexResult<'a, ()> {
+    let (input, ()) = begin(open, input)?;
+    let (input, word) = take_while_m_n(1, 32, |c: char| c.is_ascii_lowercase() || c == '_').parse(input)?;
+    if matches!(word, "invoke" | "parameter") { never(input) } else { tag_end(input) }
 }
 
 /// The wrapper is consumed; a call without one is left to the machine.
 fn opens(input: &str) -> LexResult<'_, ()> {
-    alt((value((), (tag("<"), wrapper)), value((), nom::combinator::peek((tag("<"), prefix, tag("invoke"))))))
-        .parse(input)
+    let invoke = |input| value((), (|input| begin("<", input), tag("invoke"))).parse(input);
+    alt((|input| wrapper("<", input), value((), nom::combinator::peek(invoke)))).parse(input)
 }
 
 fn close(input: &str) -> LexResult<'_, ()> {
-    alt((value((), (tag("</"), wrapper)), value((), (tag("<"), wrapper)))).parse(input)
+    let plain = |input| any_of(&["</tool_calls>", "</function_calls>", "</tool_use>", "</calls>"], input);
+    alt((|input| wrapper("</", input), |input| wrapper("<", input), plain)).parse(input)
 }
 
 fn call(input: &str) -> LexResult<'_, tagged::TaggedHead<'_>> {
-    let (input, _) = tag("<")(input)?;
-    let (input, prefix) = prefix(input)?;
-    let (input, name) =
-        (tag("invoke"), ws, tag("name"), ws, tag("="), ws).parse(input).and_then(|(rest, _)| quoted(rest))?;
-    let (input, _) = (ws, tag(">")).parse(input)?;
-    Ok((input, tagged::TaggedHead { name, id: None, prefix }))
+    let (input, ()) = begin("<", input)?;
+    let (input, (name, _)) = naming("invoke", &["name"], input)?;
+    let (input, ()) = tag_end(input)?;
+    Ok((input, tagged::TaggedHead { name, id: None, prefix: "" }))
 }
 
-fn parameter<'a>(input: &'a str, prefix: &str) -> LexResult<'a, tagged::Key<'a>> {
-    let (input, _) =
-        (tag("<"), tag(prefix), tag("parameter"), ws, tag("name"), ws, tag("="), ws).parse(input)?;
-    let (input, name) = quoted(input)?;
-    let string = preceded((tag("string"), ws, tag("="), ws), quoted);
-    let (input, string) = preceded(ws, opt(string)).parse(input)?;
-    let (input, _) = terminated(ws, tag(">")).parse(input)?;
-    let typing = match string {
+fn parameter<'a>(input: &'a str, _: &str) -> LexResult<'a, tagged::Key<'a>> {
+    let (input, ()) = begin("<", input)?;
+    let (input, (name, attributes)) = naming("parameter", &["name", "key"], input)?;
+    let (input, ()) = tag_end(input)?;
+    let typing = match attributes.get(&["string"]) {
         Some("true") => ValueSyntax::Text,
         Some("false") => ValueSyntax::Json,
         _ => ValueSyntax::Schema,
@@ -78,8 +78,12 @@ fn parameter<'a>(input: &'a str, prefix: &str) -> LexResult<'a, tagged::Key<'a>>
     Ok((input, tagged::Key { name, typing }))
 }
 
-fn close_tag<'a>(words: &[&str], input: &'a str, prefix: &str) -> LexResult<'a, ()> {
-    let (input, _) = (tag("</"), tag(prefix)).parse(input)?;
-    let (input, ()) = any_of(words, input)?;
-    value((), tag(">")).parse(input)
+fn close_tag<'a>(word: &str, input: &'a str) -> LexResult<'a, ()> {
+    value((), (|input| begin("</", input), tag(word), tag_end)).parse(input)
+}
+
+/// Any closing tag, and the wrapper's opening one.
+pub(super) fn any_close(input: &str) -> LexResult<'_, ()> {
+    let shut = |input| close_tag("parameter", input);
+    alt((close, |input| close_tag("invoke", input), shut)).parse(input)
 }

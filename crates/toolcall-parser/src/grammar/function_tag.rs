@@ -2,13 +2,13 @@
 
 use nom::Parser as _;
 use nom::branch::alt;
-use nom::bytes::streaming::{tag, take_while_m_n};
+use nom::bytes::streaming::tag;
 use nom::combinator::{opt, peek, value};
 
 use super::{Opens, Place, Row};
 use crate::dialect::Dialect;
 use crate::engine::{Engine, ValueSyntax, tagged};
-use crate::lex::{LexResult, MAX_NAME, any_of, quoted, ws};
+use crate::lex::{LexResult, any_of, mark, naming, never, tag_end, ws};
 use crate::options::Options;
 
 pub(super) static ROWS: &[Row] = &[
@@ -20,10 +20,10 @@ pub(super) static ROWS: &[Row] = &[
         opens: Opens::Text(opens_coder),
         engine: Engine::Tagged(grammar(
             |input| {
-                let (input, _) = opt((tag("<tool_call>"), ws)).parse(input)?;
+                let (input, _) = opt((mark("<tool_call>"), ws)).parse(input)?;
                 function(input)
             },
-            |input| any_of(&["</tool_call>"], input),
+            tagged::Layout::Lines,
             tagged::Bodies::Json,
         )),
     },
@@ -33,11 +33,7 @@ pub(super) static ROWS: &[Row] = &[
         place: Place::Unquoted,
         hint_only: false,
         opens: Opens::Tools(opens_bare_coder),
-        engine: Engine::Tagged(grammar(
-            function,
-            |input| any_of(&["</tool_call>"], input),
-            tagged::Bodies::Json,
-        )),
+        engine: Engine::Tagged(grammar(function, tagged::Layout::Lines, tagged::Bodies::Json)),
     },
     Row {
         dialect: Dialect::FunctionTag,
@@ -45,11 +41,7 @@ pub(super) static ROWS: &[Row] = &[
         place: Place::Unquoted,
         hint_only: false,
         opens: Opens::Tools(opens_with_content),
-        engine: Engine::Tagged(grammar(
-            either,
-            |input| any_of(&["</tool_call>"], input),
-            tagged::Bodies::Json,
-        )),
+        engine: Engine::Tagged(grammar(function, tagged::Layout::CData, tagged::Bodies::Json)),
     },
     Row {
         dialect: Dialect::FunctionTag,
@@ -57,17 +49,13 @@ pub(super) static ROWS: &[Row] = &[
         place: Place::LineStart,
         hint_only: false,
         opens: Opens::Tools(opens_bare),
-        engine: Engine::Tagged(grammar(
-            either,
-            |input| any_of(&["</tool_call>"], input),
-            tagged::Bodies::Any,
-        )),
+        engine: Engine::Tagged(grammar(function, tagged::Layout::CData, tagged::Bodies::Any)),
     },
 ];
 
 const fn grammar(
     call: for<'a> fn(&'a str) -> LexResult<'a, tagged::TaggedHead<'a>>,
-    close: for<'a> fn(&'a str) -> LexResult<'a, ()>,
+    layout: tagged::Layout,
     body: tagged::Bodies,
 ) -> tagged::TaggedGrammar {
     tagged::TaggedGrammar {
@@ -75,31 +63,35 @@ const fn grammar(
         call_close: function_close,
         parameter: key,
         parameter_close: key_close,
-        close,
+        close: |input| mark("</tool_call>")(input),
         body,
-        layout: true,
+        layout,
         unclosed: true,
         declared: false,
+        plain_close: never,
     }
 }
 
 /// `<tool_call>` before a function; said twice by some.
 fn opens_coder(input: &str) -> LexResult<'_, ()> {
-    let (rest, _) = (tag("<tool_call>"), ws, opt((tag("<tool_call>"), ws))).parse(input)?;
-    value((), peek(tag("<function="))).parse(rest)
+    let open = mark("<tool_call>");
+    let (rest, _) = (&open, ws, opt((&open, ws))).parse(input)?;
+    value((), peek(function)).parse(rest)
 }
 
 /// A function with parameters needs no wrapper.
 fn opens_bare_coder<'a>(input: &'a str, options: &Options) -> LexResult<'a, ()> {
+    peek((mark("<function"), ws, alt((tag("="), tag(":"))))).parse(input)?;
     let (rest, head) = function(input)?;
-    peek((ws, alt((tag("<parameter="), tag("</function>"))))).parse(rest)?;
+    let parameter = |input| value((), (mark("<parameter"), ws, alt((tag("="), tag(":"))))).parse(input);
+    peek((ws, alt((parameter, mark("</function>"))))).parse(rest)?;
     super::hermes::declared(head.name, input, options)?;
     Ok((input, ()))
 }
 
 /// A function that holds an object or a parameter is no mere mention.
 fn opens_with_content<'a>(input: &'a str, options: &Options) -> LexResult<'a, ()> {
-    let (rest, head) = either(input)?;
+    let (rest, head) = function(input)?;
     let begins = |input| any_of(&["{", "<parameter", "<param"], input);
     peek((ws, begins)).parse(rest)?;
     super::hermes::declared(head.name, input, options)?;
@@ -107,41 +99,27 @@ fn opens_with_content<'a>(input: &'a str, options: &Options) -> LexResult<'a, ()
 }
 
 fn opens_bare<'a>(input: &'a str, options: &Options) -> LexResult<'a, ()> {
-    let (_, head) = either(input)?;
+    let (_, head) = function(input)?;
     super::hermes::declared(head.name, input, options)?;
     Ok((input, ()))
 }
 
-fn either(input: &str) -> LexResult<'_, tagged::TaggedHead<'_>> {
-    alt((function, named_function)).parse(input)
-}
-
+/// `<function=name>`, `<function name="name">`.
 pub(super) fn function(input: &str) -> LexResult<'_, tagged::TaggedHead<'_>> {
-    let (input, _) = (tag("<function="), ws).parse(input)?;
-    let (input, name) = take_while_m_n(1, MAX_NAME, |c: char| !matches!(c, '>' | '<' | '\n')).parse(input)?;
-    let (input, _) = tag(">")(input)?;
-    Ok((input, tagged::TaggedHead { name: name.trim().trim_matches(['"', '\'']), id: None, prefix: "" }))
-}
-
-fn named_function(input: &str) -> LexResult<'_, tagged::TaggedHead<'_>> {
-    let (input, _) = (tag("<function"), ws, tag("name"), ws, tag("="), ws).parse(input)?;
-    let (input, name) = quoted(input)?;
-    let (input, _) = (ws, tag(">")).parse(input)?;
+    let (input, (name, _)) = naming("<function", &["name"], input)?;
+    let (input, ()) = tag_end(input)?;
     Ok((input, tagged::TaggedHead { name, id: None, prefix: "" }))
 }
 
 pub(super) fn function_close<'a>(input: &'a str, _: &str) -> LexResult<'a, ()> {
-    value((), tag("</function>")).parse(input)
+    mark("</function>")(input)
 }
 
 /// `<parameter=key>`, `<parameter name="key">`, `<param name="key">`.
 pub(super) fn key<'a>(input: &'a str, _: &str) -> LexResult<'a, tagged::Key<'a>> {
-    let bare = take_while_m_n(1, MAX_NAME, |c: char| !matches!(c, '>' | '<' | '\n'));
-    let (input, _) = (tag("<param"), opt(tag("eter"))).parse(input)?;
-    let by_sign = (tag("="), bare).map(|(_, name): (_, &str)| name.trim().trim_matches(['"', '\'']));
-    let by_name = (ws, tag("name"), ws, tag("="), ws, quoted).map(|found| found.5);
-    let (input, name) = alt((by_sign, by_name)).parse(input)?;
-    let (input, _) = (ws, tag(">")).parse(input)?;
+    let named = |word| move |input| naming(word, &["name", "key"], input);
+    let (input, (name, _)) = alt((named("<parameter"), named("<param"))).parse(input)?;
+    let (input, ()) = tag_end(input)?;
     Ok((input, tagged::Key { name, typing: ValueSyntax::Schema }))
 }
 

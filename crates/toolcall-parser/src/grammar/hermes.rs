@@ -1,15 +1,14 @@
 //! `<tool_call>` around JSON: Hermes, Qwen, and a great many fine-tunes.
 
 use nom::Parser as _;
-use nom::bytes::streaming::tag;
-use nom::combinator::{opt, peek, value};
+use nom::combinator::{opt, peek, value, verify};
 use nom::{Err, multi::many_m_n};
 
 use super::{Opens, Place, Row};
 use crate::dialect::Dialect;
 use crate::engine::Engine;
 use crate::engine::json_list::{self, Form};
-use crate::lex::{LexResult, any_of, ws};
+use crate::lex::{LexResult, any_of, attributes, mark, tag_end, ws};
 use crate::options::Options;
 use crate::settle::known;
 
@@ -27,7 +26,10 @@ pub(super) static ROWS: &[Row] = &[Row {
 }];
 
 fn opens(input: &str) -> LexResult<'_, ()> {
-    let (rest, _) = many_m_n(1, 3, (tag("<tool_call>"), ws)).parse(input)?;
+    // Attributes of the tag say nothing; a name among them is another dialect's.
+    let open =
+        (mark("<tool_call"), verify(attributes, |found| found.get(&["name", "type"]).is_none()), tag_end);
+    let (rest, _) = many_m_n(1, 3, (open, ws)).parse(input)?;
     value(
         (),
         peek((opt((|input| any_of(&["```json", "```"], input), ws)), |input| any_of(&["{", "["], input))),

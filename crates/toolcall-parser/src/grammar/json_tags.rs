@@ -9,49 +9,73 @@ use super::{Opens, Place, Row};
 use crate::dialect::Dialect;
 use crate::engine::Engine;
 use crate::engine::json_list::{Form, JsonListGrammar};
-use crate::lex::{LexResult, any_of, blanks, ws};
+use crate::lex::{LexResult, any_of, blanks, mark, opener, ws};
 
 pub(super) static ROWS: &[Row] = &[
     row(
         Dialect::Nemotron,
         Place::Anywhere,
-        |input| value((), tag("<TOOLCALL>")).parse(input),
-        JsonListGrammar { close: &["</TOOLCALL>"], between: fences, form: Form::Call },
+        |input| opener("<TOOLCALL>")(input),
+        JsonListGrammar {
+            close: &["</TOOLCALL>"],
+            between: |input| any_of(&["<TOOLCALL>", "```json", "```"], input),
+            form: Form::Call,
+        },
     ),
     row(
         Dialect::LongCat,
         Place::Anywhere,
-        |input| value((), tag("<longcat_tool_call>")).parse(input),
-        JsonListGrammar { close: &["</longcat_tool_call>"], between: fences, form: Form::Call },
+        |input| opener("<longcat_tool_call>")(input),
+        JsonListGrammar {
+            close: &["</longcat_tool_call>"],
+            between: |input| any_of(&["<longcat_tool_call>", "```json", "```"], input),
+            form: Form::Call,
+        },
     ),
     row(
         Dialect::Apertus,
         Place::Anywhere,
-        |input| value((), tag("<|tools_prefix|>")).parse(input),
-        JsonListGrammar { close: &["<|tools_suffix|>"], between: fences, form: Form::Map },
+        |input| opener("<|tools_prefix|>")(input),
+        JsonListGrammar {
+            close: &["<|tools_suffix|>"],
+            between: |input| any_of(&["<|tools_prefix|>", "```json", "```"], input),
+            form: Form::Map,
+        },
     ),
     row(
         Dialect::Sarashina,
         Place::Anywhere,
-        |input| value((), tag("<|tool_calls|>")).parse(input),
-        JsonListGrammar { close: &["</s>"], between: fences, form: Form::Call },
+        |input| opener("<|tool_calls|>")(input),
+        JsonListGrammar {
+            close: &["</s>"],
+            between: |input| any_of(&["<|tool_calls|>", "```json", "```"], input),
+            form: Form::Call,
+        },
     ),
     row(
         Dialect::Inkling,
         Place::Anywhere,
-        |input| value((), tag("<|content_invoke_tool_json|>")).parse(input),
-        JsonListGrammar { close: &["<|end_message|>"], between: fences, form: Form::Call },
+        |input| opener("<|content_invoke_tool_json|>")(input),
+        JsonListGrammar {
+            close: &["<|end_message|>"],
+            between: |input| any_of(&["<|content_invoke_tool_json|>", "```json", "```"], input),
+            form: Form::Call,
+        },
     ),
     row(
         Dialect::Granite,
         Place::Anywhere,
-        |input| value((), tag("<|tool_call|>")).parse(input),
-        JsonListGrammar { close: &["<|/tool_call|>", "<|end_of_text|>"], between: fences, form: Form::Call },
+        |input| opener("<|tool_call|>")(input),
+        JsonListGrammar {
+            close: &["<|/tool_call|>", "<|end_of_text|>"],
+            between: |input| any_of(&["<|tool_call|>", "```json", "```"], input),
+            form: Form::Call,
+        },
     ),
     row(
         Dialect::InternLm,
         Place::Anywhere,
-        |input| value((), (tag("<|action_start|>"), ws, tag("<|plugin|>"))).parse(input),
+        |input| value((), (opt((mark("<|action_start|>"), ws)), mark("<|plugin|>"))).parse(input),
         JsonListGrammar {
             close: &["<|action_end|>"],
             between: |input| any_of(&["<|action_start|>", "<|plugin|>", "```json", "```"], input),
@@ -65,9 +89,9 @@ pub(super) static ROWS: &[Row] = &[
             value(
                 (),
                 (
-                    tag("<ifm|tool_calls>"),
+                    alt((opener("<ifm|tool_calls>"), mark("<ifm|tool_call>"))),
                     ws,
-                    opt((tag("<ifm|tool_call>"), ws)),
+                    opt((mark("<ifm|tool_call>"), ws)),
                     peek(alt((tag("{"), tag("[")))),
                 ),
             )
@@ -83,14 +107,18 @@ pub(super) static ROWS: &[Row] = &[
         Dialect::GigaChat,
         Place::Anywhere,
         gigachat,
-        JsonListGrammar { close: &["<|message_sep|>", "</s>"], between: fences, form: Form::Call },
+        JsonListGrammar {
+            close: &["<|message_sep|>", "</s>"],
+            between: |input| any_of(&["<|function_call|>", "```json", "```"], input),
+            form: Form::Call,
+        },
     ),
     Row {
         trigger: b'f',
         ..row(
             Dialect::GigaChat,
             Place::LineStart,
-            |input| value((), (tag("function call<|role_sep|>"), ws)).parse(input),
+            |input| value((), (tag("function call"), mark("<|role_sep|>"), ws)).parse(input),
             JsonListGrammar { close: &["<|message_sep|>", "</s>"], between: fences, form: Form::Call },
         )
     },
@@ -109,7 +137,7 @@ pub(super) static ROWS: &[Row] = &[
     row(
         Dialect::Jamba,
         Place::Unquoted,
-        |input| value((), (tag("<tool_calls>"), ws, peek(alt((tag("["), tag("{")))))).parse(input),
+        |input| value((), (opener("<tool_calls>"), ws, peek(alt((tag("["), tag("{")))))).parse(input),
         JsonListGrammar {
             close: &["</tool_calls>"],
             between: |input| any_of(&["<tool_calls>", "```json", "```"], input),
@@ -119,7 +147,7 @@ pub(super) static ROWS: &[Row] = &[
     row(
         Dialect::Granite,
         Place::Unquoted,
-        |input| value((), (tag("<function_call>"), ws, peek(tag("{")))).parse(input),
+        |input| value((), (opener("<function_call>"), ws, peek(tag("{")))).parse(input),
         JsonListGrammar {
             close: &["</function_call>"],
             between: |input| any_of(&["<function_call>"], input),
@@ -149,6 +177,6 @@ fn fences(input: &str) -> LexResult<'_, ()> {
 }
 
 fn gigachat(input: &str) -> LexResult<'_, ()> {
-    let role = (tag("<|message_sep|>"), ws, tag("function call<|role_sep|>"), blanks);
-    alt((value((), tag("<|function_call|>")), value((), role))).parse(input)
+    let role = (mark("<|message_sep|>"), ws, tag("function call"), mark("<|role_sep|>"), blanks);
+    alt((value((), mark("<|function_call|>")), value((), role))).parse(input)
 }

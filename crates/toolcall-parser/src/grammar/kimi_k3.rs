@@ -1,21 +1,22 @@
 //! Kimi K3: `<|open|>tools<|sep|>`, every argument with a type of its own.
 
 use nom::Parser as _;
+use nom::branch::alt;
 use nom::bytes::streaming::tag;
-use nom::combinator::{opt, value};
-use nom::sequence::preceded;
+use nom::combinator::{opt, peek, value};
+use nom::multi::many_m_n;
 
 use super::{Opens, Place, Row};
 use crate::dialect::Dialect;
 use crate::engine::{Engine, ValueSyntax, tagged};
-use crate::lex::{LexResult, blanks, quoted};
+use crate::lex::{LexResult, attributes, blanks, mark, naming, never, ws};
 
 pub(super) static ROWS: &[Row] = &[Row {
     dialect: Dialect::KimiK3,
     trigger: b'<',
     place: Place::Anywhere,
     hint_only: false,
-    opens: Opens::Text(|input| open("tools", input)),
+    opens: Opens::Text(opens),
     engine: Engine::Tagged(tagged::TaggedGrammar {
         call,
         call_close: |input, _| {
@@ -26,54 +27,49 @@ pub(super) static ROWS: &[Row] = &[Row {
         parameter_close: |input, _| shut("argument", input),
         close: |input| shut("tools", input),
         body: tagged::Bodies::Json,
-        layout: false,
+        layout: tagged::Layout::Verbatim,
         unclosed: false,
         declared: false,
+        plain_close: never,
     }),
 }];
 
-fn word<'a>(word: &str, input: &'a str) -> LexResult<'a, ()> {
-    value((), (tag("<|"), blanks, tag(word), blanks, tag("|>"))).parse(input)
+fn sep(input: &str) -> LexResult<'_, ()> {
+    value((), (blanks, mark("<|sep|>"))).parse(input)
 }
 
-fn open<'a>(name: &str, input: &'a str) -> LexResult<'a, ()> {
-    value((), (|input| word("open", input), blanks, tag(name), blanks, |input| word("sep", input)))
-        .parse(input)
+/// `<|open|>tools<|sep|>`, or a call that stands in another channel.
+fn opens(input: &str) -> LexResult<'_, ()> {
+    let one = || (mark("<|open|>"), blanks, tag("tools"), sep);
+    let tools = value((), (one(), many_m_n(0, 2, (ws, one()))));
+    let call = value((), peek((mark("<|open|>"), blanks, tag("call"), blanks, tag("tool="))));
+    let attributed = value((), peek(call_head));
+    alt((tools, call, attributed)).parse(input)
 }
 
 fn shut<'a>(name: &str, input: &'a str) -> LexResult<'a, ()> {
-    value((), (|input| word("close", input), blanks, tag(name), blanks, |input| word("sep", input)))
-        .parse(input)
+    value((), (mark("<|close|>"), blanks, tag(name), sep)).parse(input)
 }
 
-fn attribute<'a>(name: &str, input: &'a str) -> LexResult<'a, &'a str> {
-    preceded((blanks, tag(name), tag("=")), quoted).parse(input)
-}
-
-fn call(input: &str) -> LexResult<'_, tagged::TaggedHead<'_>> {
-    let (input, _) = (|input| word("open", input), blanks, tag("call")).parse(input)?;
-    let (input, name) = attribute("tool", input)?;
-    let (input, _) =
-        (opt(|input| attribute("index", input)), blanks, |input| word("sep", input)).parse(input)?;
-    // A raw object is announced by a tag of its own.
-    let raw = (
-        |input| word("open", input),
-        blanks,
-        tag("json"),
-        opt(|input| attribute("type", input)),
-        blanks,
-        |input| word("sep", input),
-    );
-    let (input, _) = opt(raw).parse(input)?;
+fn call_head(input: &str) -> LexResult<'_, tagged::TaggedHead<'_>> {
+    let (input, ((), _, (name, _), ())) =
+        (mark("<|open|>"), blanks, |input| naming("call", &["tool", "name"], input), sep).parse(input)?;
     Ok((input, tagged::TaggedHead { name, id: None, prefix: "" }))
 }
 
+fn call(input: &str) -> LexResult<'_, tagged::TaggedHead<'_>> {
+    let (input, head) = call_head(input)?;
+    // A raw object is announced by a tag of its own.
+    let raw = (mark("<|open|>"), blanks, tag("json"), attributes, sep);
+    let (input, _) = opt(raw).parse(input)?;
+    Ok((input, head))
+}
+
 fn parameter<'a>(input: &'a str, _: &str) -> LexResult<'a, tagged::Key<'a>> {
-    let (input, _) = (|input| word("open", input), blanks, tag("argument")).parse(input)?;
-    let (input, name) = attribute("key", input)?;
-    let (input, kind) = opt(|input| attribute("type", input)).parse(input)?;
-    let (input, _) = (blanks, |input| word("sep", input)).parse(input)?;
-    let typing = match kind {
+    let (input, _) = (mark("<|open|>"), blanks).parse(input)?;
+    let (input, (name, attributes)) = naming("argument", &["key", "name"], input)?;
+    let (input, ()) = sep(input)?;
+    let typing = match attributes.get(&["type"]) {
         Some("string") => ValueSyntax::Text,
         Some(_) => ValueSyntax::Json,
         None => ValueSyntax::Schema,

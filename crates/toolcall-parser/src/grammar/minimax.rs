@@ -1,7 +1,6 @@
 //! MiniMax M2: `<minimax:tool_call>` around invokes; Seed-OSS: `<seed:tool_call>` around functions; Dots: `<dots_function_call>`.
 
 use nom::Parser as _;
-use nom::bytes::streaming::tag;
 use nom::combinator::{peek, value};
 
 use super::claude::{invoke, invoke_close, parameter, parameter_close};
@@ -9,8 +8,9 @@ use super::function_tag::{function, function_close, key, key_close};
 use super::{Opens, Place, Row};
 use crate::dialect::Dialect;
 use crate::engine::json_list::{self, Form};
+use crate::engine::tagged::Layout;
 use crate::engine::{Engine, tagged};
-use crate::lex::{LexResult, any_of, ws};
+use crate::lex::{LexResult, any_of, mark, never, opener, ws};
 
 pub(super) static ROWS: &[Row] = &[
     Row {
@@ -18,25 +18,26 @@ pub(super) static ROWS: &[Row] = &[
         trigger: b'<',
         place: Place::Anywhere,
         hint_only: false,
-        opens: Opens::Text(|input| value((), tag("<minimax:tool_call>")).parse(input)),
-        engine: Engine::Tagged(invokes(|input| any_of(&["</minimax:tool_call>"], input))),
+        opens: Opens::Text(|input| opener("<minimax:tool_call>")(input)),
+        engine: Engine::Tagged(invokes(|input| mark("</minimax:tool_call>")(input), Layout::Verbatim)),
     },
     Row {
         dialect: Dialect::SeedOss,
         trigger: b'<',
         place: Place::Anywhere,
         hint_only: false,
-        opens: Opens::Text(|input| value((), tag("<seed:tool_call>")).parse(input)),
+        opens: Opens::Text(|input| opener("<seed:tool_call>")(input)),
         engine: Engine::Tagged(tagged::TaggedGrammar {
             call: function,
             call_close: function_close,
             parameter: key,
             parameter_close: key_close,
-            close: |input| any_of(&["</seed:tool_call>"], input),
+            close: |input| mark("</seed:tool_call>")(input),
             body: tagged::Bodies::None,
-            layout: true,
+            layout: Layout::Lines,
             unclosed: true,
             declared: false,
+            plain_close: never,
         }),
     },
     Row {
@@ -45,14 +46,14 @@ pub(super) static ROWS: &[Row] = &[
         place: Place::Anywhere,
         hint_only: false,
         opens: Opens::Text(dots_invokes),
-        engine: Engine::Tagged(invokes(|input| any_of(&["</dots_function_call>"], input))),
+        engine: Engine::Tagged(invokes(|input| mark("</dots_function_call>")(input), Layout::Lines)),
     },
     Row {
         dialect: Dialect::Dots,
         trigger: b'<',
         place: Place::Anywhere,
         hint_only: false,
-        opens: Opens::Text(|input| value((), tag("<dots_function_call>")).parse(input)),
+        opens: Opens::Text(|input| opener("<dots_function_call>")(input)),
         engine: Engine::JsonList(json_list::JsonListGrammar {
             close: &["</dots_function_call>"],
             between: |input| any_of(&["```json", "```"], input),
@@ -62,7 +63,7 @@ pub(super) static ROWS: &[Row] = &[
 ];
 
 /// Invokes in Claude's style, in a block that ends so.
-const fn invokes(close: for<'a> fn(&'a str) -> LexResult<'a, ()>) -> tagged::TaggedGrammar {
+const fn invokes(close: for<'a> fn(&'a str) -> LexResult<'a, ()>, layout: Layout) -> tagged::TaggedGrammar {
     tagged::TaggedGrammar {
         call: invoke,
         call_close: invoke_close,
@@ -70,12 +71,13 @@ const fn invokes(close: for<'a> fn(&'a str) -> LexResult<'a, ()>) -> tagged::Tag
         parameter_close,
         close,
         body: tagged::Bodies::None,
-        layout: true,
+        layout,
         unclosed: true,
         declared: false,
+        plain_close: never,
     }
 }
 
 fn dots_invokes(input: &str) -> LexResult<'_, ()> {
-    value((), (tag("<dots_function_call>"), ws, peek(tag("<invoke")))).parse(input)
+    value((), (opener("<dots_function_call>"), ws, peek(invoke))).parse(input)
 }

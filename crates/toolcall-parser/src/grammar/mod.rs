@@ -26,8 +26,13 @@ mod pythonic;
 mod raw_json;
 mod requests;
 mod step3;
+mod strays;
 mod tool_call_attr;
 mod tool_tag;
+
+pub(crate) use harmony::LEFTOVER_HEADS;
+pub(crate) use strays::{STRAYS, may_be_stray};
+pub(crate) use tool_tag::tool_close;
 
 use crate::dialect::Dialect;
 use crate::engine::Engine;
@@ -48,6 +53,15 @@ pub(crate) struct Row {
     pub(crate) engine: Engine,
 }
 
+impl Row {
+    /// Whether nothing but its shape says that it is a call.
+    pub(crate) fn is_bare(&self) -> bool {
+        matches!(self.dialect, Dialect::RawJson)
+            || self.trigger == NAME
+            || (self.trigger == b'[' && matches!(self.dialect, Dialect::Pythonic | Dialect::Sarashina))
+    }
+}
+
 /// Where a dialect may begin. Never in code, wherever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
@@ -58,6 +72,10 @@ pub(crate) enum Place {
     /// At the start of a line, blanks aside.
     LineStart,
 }
+
+/// The trigger of rows that begin with the name of a tool at the start of a line, where a token before it was lost. What is looked
+/// for is the mark behind the name.
+pub(crate) const NAME: u8 = b'n';
 
 /// How a dialect is recognised. The parser consumes what the engine needs no more.
 #[derive(Debug, Clone, Copy)]
@@ -95,68 +113,4 @@ pub(crate) static ROWS: &[&[Row]] = &[
     tool_tag::ROWS,
     raw_json::ROWS,
     lines::ROWS,
-];
-
-/// Tokens without a meaning of their own that models leave behind. They are dropped once their dialect is known to be in use.
-pub(crate) static STRAYS: &[(Dialect, &[&str])] = &[
-    (Dialect::Hermes, &["</tool_call>", "<tool_call>", "<|im_end|>"]),
-    (Dialect::QwenCoder, &["</tool_call>", "</function>", "<|im_end|>"]),
-    (Dialect::SeedOss, &["</seed:tool_call>"]),
-    (Dialect::Glm, &["</tool_call>", "<|observation|>", "<|endoftext|>"]),
-    (Dialect::Hunyuan, &["</tool_calls>", "</tool_call>"]),
-    (
-        Dialect::KimiK2,
-        &[
-            "<|tool_calls_section_end|>",
-            "<|tool_call_section_end|>",
-            "<|tool_calls_section_begin|>",
-            "<|tool_call_end|>",
-            "<|tool_call_begin|>",
-            "<|im_end|>",
-        ],
-    ),
-    (
-        Dialect::KimiK3,
-        &["<|close|>tools<|sep|>", "<|close|>response<|sep|>", "<|open|>response<|sep|>", "<|end_of_msg|>"],
-    ),
-    (Dialect::DeepseekV3, &["<｜tool▁calls▁end｜>", "<｜tool▁call▁end｜>", "<｜end▁of▁sentence｜>"]),
-    (Dialect::DeepseekV31, &["<｜tool▁calls▁end｜>", "<｜tool▁call▁end｜>", "<｜end▁of▁sentence｜>"]),
-    (
-        Dialect::Dsml,
-        &[
-            "</｜DSML｜tool_calls>",
-            "</｜DSML｜function_calls>",
-            "</｜｜DSML｜｜tool_calls>",
-            "</||DSML||tool_calls>",
-            "</|DSML|tool_calls>",
-            "<｜end▁of▁sentence｜>",
-        ],
-    ),
-    (Dialect::MinimaxM2, &["</minimax:tool_call>", "[e~["]),
-    (Dialect::MinimaxM3, &["]<]minimax[>["]),
-    (Dialect::Mistral, &["[/TOOL_CALLS]", "</s>"]),
-    (Dialect::Llama, &["<|eom_id|>", "<|eot_id|>", "<|python_tag|>"]),
-    (Dialect::Pythonic, &["<|python_end|>", "<|python_start|>", "<|eot|>", "<|eom|>"]),
-    (Dialect::Lfm2, &["<|tool_call_end|>", "<|im_end|>"]),
-    (Dialect::Harmony, &["<|end|>", "<|call|>", "<|return|>", "<|start|>assistant"]),
-    (
-        Dialect::Cohere,
-        &[
-            "<|START_RESPONSE|>",
-            "<|END_RESPONSE|>",
-            "<|START_TEXT|>",
-            "<|END_TEXT|>",
-            "<|END_ACTION|>",
-            "<|END_THINKING|>",
-            "<|END_OF_TURN_TOKEN|>",
-        ],
-    ),
-    (Dialect::InternLm, &["<|action_end|>", "<|im_end|>"]),
-    (Dialect::Gemma, &["<tool_call|>", "<end_function_call>", "<turn|>", "<end_of_turn>"]),
-    (Dialect::Inkling, &["<|end_message|>", "<|content_text|>"]),
-    (Dialect::Claude, &["</function_calls>", "</invoke>"]),
-    (Dialect::Nemotron, &["</TOOLCALL>"]),
-    (Dialect::Granite, &["<|end_of_text|>"]),
-    (Dialect::ToolCallAttr, &["</tool_call>", "</tool_call)>"]),
-    (Dialect::LongCat, &["</longcat_tool_call>"]),
 ];

@@ -9,7 +9,7 @@ use super::{Opens, Place, Row};
 use crate::dialect::Dialect;
 use crate::engine::json_list::{self, Form};
 use crate::engine::{Engine, python_calls};
-use crate::lex::{LexResult, any_of, name, never, ws};
+use crate::lex::{LexResult, any_of, name, never, opener, ws};
 use crate::options::Options;
 
 pub(super) static ROWS: &[Row] = &[
@@ -19,7 +19,7 @@ pub(super) static ROWS: &[Row] = &[
         place: Place::Anywhere,
         hint_only: false,
         opens: Opens::Text(|input| {
-            value((), (tag("<|python_tag|>"), ws, peek(|input| any_of(&["{", "["], input)))).parse(input)
+            value((), (opener("<|python_tag|>"), ws, peek(|input| any_of(&["{", "["], input)))).parse(input)
         }),
         engine: Engine::JsonList(json_list::JsonListGrammar {
             close: &["<|eom_id|>", "<|eot_id|>"],
@@ -33,7 +33,7 @@ pub(super) static ROWS: &[Row] = &[
         place: Place::Anywhere,
         hint_only: false,
         opens: Opens::Tools(|input, options| {
-            let (rest, _) = (tag("<|python_tag|>"), ws).parse(input)?;
+            let (rest, _) = (opener("<|python_tag|>"), ws).parse(input)?;
             let (_, (name, _)) = peek((name, tag("("))).parse(rest)?;
             super::hermes::declared(name.strip_suffix(".call").unwrap_or(name), input, options)?;
             Ok((rest, ()))
@@ -50,7 +50,7 @@ pub(super) static ROWS: &[Row] = &[
         hint_only: false,
         opens: Opens::Text(|input| {
             let begins = peek(|input| any_of(&["[{", "{"], input));
-            value((), (tag("<|tool_call_start|>"), ws, begins)).parse(input)
+            value((), (opener("<|tool_call_start|>"), ws, begins)).parse(input)
         }),
         engine: Engine::JsonList(json_list::JsonListGrammar {
             close: &["<|tool_call_end|>"],
@@ -63,7 +63,7 @@ pub(super) static ROWS: &[Row] = &[
         trigger: b'<',
         place: Place::Anywhere,
         hint_only: false,
-        opens: Opens::Text(|input| value((), tag("<|tool_call_start|>")).parse(input)),
+        opens: Opens::Text(|input| opener("<|tool_call_start|>")(input)),
         engine: Engine::PythonCalls(python_calls::PythonCallsGrammar {
             close: |input| any_of(&["<|tool_call_end|>"], input),
             marked: true,
@@ -74,7 +74,7 @@ pub(super) static ROWS: &[Row] = &[
         trigger: b'<',
         place: Place::Anywhere,
         hint_only: false,
-        opens: Opens::Text(|input| value((), (tag("<|python_start|>"), ws, peek(tag("[")))).parse(input)),
+        opens: Opens::Text(|input| value((), (opener("<|python_start|>"), ws, peek(tag("[")))).parse(input)),
         engine: Engine::PythonCalls(python_calls::PythonCallsGrammar {
             close: |input| any_of(&["<|python_end|>"], input),
             marked: true,
@@ -86,7 +86,7 @@ pub(super) static ROWS: &[Row] = &[
         place: Place::Unquoted,
         hint_only: false,
         opens: Opens::Tools(|input, options| {
-            let (rest, _) = (tag("<function_calls>"), ws).parse(input)?;
+            let (rest, _) = (opener("<function_calls>"), ws).parse(input)?;
             let (_, (_, name, _)) = peek((opt(tag("[")), name, tag("("))).parse(rest)?;
             super::hermes::declared(name, input, options)?;
             Ok((rest, ()))

@@ -31,6 +31,11 @@ const KEYS: [&str; 13] = [
 pub(super) static ROWS: &[Row] = &[
     row(b'{', false, opens_object, Form::Unmarked, &[]),
     row(b'[', false, opens_list, Form::Unmarked, &[]),
+    Row {
+        dialect: Dialect::Sarashina,
+        place: Place::LineStart,
+        ..row(b'[', false, opens_python_list, Form::PythonList, &[])
+    },
     row(b'{', true, |input| value((), peek(tag("{"))).parse(input), Form::Hinted, &[]),
     row(b'[', true, |input| value((), peek((tag("["), ws, tag("{")))).parse(input), Form::Hinted, &[]),
     Row { place: Place::LineStart, ..row(b'`', true, opens_fence, Form::Hinted, &["```"]) },
@@ -58,6 +63,11 @@ fn opens_object(input: &str) -> LexResult<'_, ()> {
     let (_, (_, _, _, key, _, _, _)) =
         peek((tag("{"), ws, tag("\""), key, tag("\""), ws, tag(":"))).parse(input)?;
     if KEYS.contains(&key) { Ok((input, ())) } else { never(input) }
+}
+
+/// A list of Python's, as Sarashina writes it where its marker is lost.
+fn opens_python_list(input: &str) -> LexResult<'_, ()> {
+    value((), peek((tag("["), ws, tag("{"), ws, tag("'name'"), ws, tag(":")))).parse(input)
 }
 
 fn opens_list(input: &str) -> LexResult<'_, ()> {

@@ -1,15 +1,13 @@
 //! `<tool_call type="name">` with JSON and `<tool_call name="name">` with parameters: Command Code's own.
 
 use nom::Parser as _;
-use nom::branch::alt;
-use nom::bytes::streaming::tag;
 use nom::combinator::peek;
 
 use super::function_tag::{key, key_close};
 use super::{Opens, Place, Row};
 use crate::dialect::Dialect;
 use crate::engine::{Engine, named, tagged};
-use crate::lex::{LexResult, any_of, never, quoted, ws};
+use crate::lex::{LexResult, any_of, mark, naming, never, tag_end, ws};
 use crate::options::Options;
 
 /// Closing tags as they are seen, one of them with a bracket too many.
@@ -48,18 +46,17 @@ pub(super) static ROWS: &[Row] = &[
             parameter_close: key_close,
             close: never,
             body: tagged::Bodies::None,
-            layout: true,
+            layout: tagged::Layout::Lines,
             unclosed: true,
             declared: false,
+            plain_close: never,
         }),
     },
 ];
 
 fn open(input: &str) -> LexResult<'_, &str> {
-    let attribute = alt((tag("type"), tag("name")));
-    let (input, _) = (tag("<tool_call"), ws, attribute, ws, tag("="), ws).parse(input)?;
-    let (input, name) = quoted(input)?;
-    let (input, _) = (ws, tag(">")).parse(input)?;
+    let (input, (name, _)) = naming("<tool_call", &["name", "type", "function", "tool"], input)?;
+    let (input, ()) = tag_end(input)?;
     Ok((input, name))
 }
 
@@ -72,7 +69,7 @@ fn opens_json<'a>(input: &'a str, options: &Options) -> LexResult<'a, ()> {
 
 fn opens_tags<'a>(input: &'a str, options: &Options) -> LexResult<'a, ()> {
     let (rest, name) = open(input)?;
-    peek((ws, tag("<param"))).parse(rest)?;
+    peek((ws, mark("<param"))).parse(rest)?;
     super::hermes::declared(name, input, options)?;
     Ok((input, ()))
 }

@@ -7,7 +7,7 @@ use nom::combinator::{peek, value};
 use super::{Opens, Place, Row};
 use crate::dialect::Dialect;
 use crate::engine::{Engine, ValueSyntax, tagged};
-use crate::lex::{LexResult, never, ws};
+use crate::lex::{LexResult, blanks, mark, never, tag_end, ws};
 use crate::options::Options;
 
 pub(super) static ROWS: &[Row] = &[Row {
@@ -18,14 +18,15 @@ pub(super) static ROWS: &[Row] = &[Row {
     opens: Opens::Tools(opens),
     engine: Engine::Tagged(tagged::TaggedGrammar {
         call,
-        call_close: |input, name| value((), (tag("</"), tag(name), tag(">"))).parse(input),
+        call_close: |input, name| value((), (mark("</"), blanks, tag(name), tag_end)).parse(input),
         parameter,
         parameter_close,
         close: never,
         body: tagged::Bodies::None,
-        layout: true,
+        layout: tagged::Layout::Lines,
         unclosed: false,
         declared: true,
+        plain_close: never,
     }),
 }];
 
@@ -37,29 +38,36 @@ fn word(input: &str) -> LexResult<'_, &str> {
 fn opens<'a>(input: &'a str, options: &Options) -> LexResult<'a, ()> {
     let (rest, head) = call(input)?;
     let Some(tool) = options.tool(head.name) else { return never(input) };
-    let (inner, (_, close)) = (ws, nom::combinator::opt(tag("</"))).parse(rest)?;
-    let (after, _) = if close.is_some() { (inner, "") } else { tag("<")(inner)? };
-    let (_, key) = peek(word).parse(after)?;
+    let (inner, (_, close)) = (ws, nom::combinator::opt(mark("</"))).parse(rest)?;
+    let after = if close.is_some() { inner } else { mark("<")(inner)?.0 };
+    let (_, (_, key)) = peek((blanks, word)).parse(after)?;
     if close.is_some() && key == head.name || tool.declares(key) { Ok((input, ())) } else { never(input) }
 }
 
 fn call(input: &str) -> LexResult<'_, tagged::TaggedHead<'_>> {
-    let (input, _) = tag("<")(input)?;
+    let (input, _) = (mark("<"), blanks).parse(input)?;
     let (input, name) = word(input)?;
-    let (input, _) = tag(">")(input)?;
+    let (input, ()) = tag_end(input)?;
     Ok((input, tagged::TaggedHead { name, id: None, prefix: name }))
 }
 
 fn parameter<'a>(input: &'a str, _: &str) -> LexResult<'a, tagged::Key<'a>> {
-    let (input, _) = tag("<")(input)?;
+    let (input, _) = (mark("<"), blanks).parse(input)?;
     let (input, name) = word(input)?;
-    let (input, _) = tag(">")(input)?;
+    let (input, ()) = tag_end(input)?;
     Ok((input, tagged::Key { name, typing: ValueSyntax::Schema }))
 }
 
 /// Any closing tag: the machine takes it only where a parameter or the call's end follows.
 fn parameter_close<'a>(input: &'a str, name: &str) -> LexResult<'a, ()> {
-    let (rest, _) = tag("</")(input)?;
+    let (rest, _) = (mark("</"), blanks).parse(input)?;
     let (rest, key) = word(rest)?;
-    if key == name { never(input) } else { value((), tag(">")).parse(rest) }
+    if key == name { never(input) } else { tag_end(rest) }
+}
+
+/// The closing tag of a declared tool.
+pub(crate) fn tool_close<'a>(input: &'a str, options: &Options) -> LexResult<'a, ()> {
+    let (rest, _) = (mark("</"), blanks).parse(input)?;
+    let (rest, name) = word(rest)?;
+    if options.tool(name).is_some() { tag_end(rest) } else { never(input) }
 }

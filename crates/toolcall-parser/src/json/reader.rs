@@ -13,9 +13,14 @@ pub(crate) struct Leniencies {
     pub(crate) control: bool,
     /// Python's quotes or words.
     pub(crate) python: bool,
+    /// Another sign for a colon.
+    pub(crate) separator: bool,
     /// A backslash before a character that needs none.
     pub(crate) backslash: bool,
 }
+
+/// What models write for a colon.
+pub(crate) const SEPARATORS: [&str; 5] = ["=>", "->", "→", "：", "="];
 
 /// Reads one value that is all of the text, white space aside. `None` when a rule is broken that is not one of the stated ones.
 pub(crate) fn read(text: &str) -> Option<(Value<'_>, Leniencies)> {
@@ -128,7 +133,9 @@ impl<'a> JsonReader<'a> {
             let key = if matches!(quote, b'"' | b'\'') { self.string(quote)? } else { return None };
             self.space();
             if !self.eat(b':') {
-                return None;
+                let sign = SEPARATORS.iter().find(|sign| self.text[self.at..].starts_with(**sign))?;
+                self.at += sign.len();
+                self.leniencies.separator = true;
             }
             let value = self.value(depth + 1)?;
             match entries.iter_mut().find(|(known, _)| *known == key) {

@@ -45,6 +45,7 @@ impl Machine {
         let context = Context { options: parser.options(), end };
         let step = next_step(row, state, lead, text, context);
         let before = *lead;
+        let opened = state.calls_read == 0 && state.stage == 0;
         let cap = parser.options().limits.call_bytes;
         let too_long = passed(&step, text.len(), before) > cap;
         if self.standing == Standing::Quoted {
@@ -96,13 +97,35 @@ impl Machine {
                 Next::On(source.len())
             }
             Step::End(length) => self.block_ends(&text[..before + length], sink),
+            Step::Skipped(length, kind, name) => {
+                *lead = 0;
+                self.standing = Standing::Refused;
+                sink(Event::Problem(&Problem { dialect: row.dialect, kind, name }));
+                self.text(&text[..before + length], sink);
+                Next::On(before + length)
+            }
             Step::Prose(length) => self.give_back(row, &text[..whole(text, before + length)], false, sink),
             Step::Broken(length, kind, name) => {
                 let broken = &text[..whole(text, before + length)];
+                let mark = if opened && name.is_none() { before } else { 0 };
                 if !self.is_shown(broken) {
                     sink(Event::Problem(&Problem { dialect: row.dialect, kind, name }));
                 }
-                self.give_back(row, broken, true, sink)
+                // The mark that opened the block opened nothing.
+                if mark > 0 {
+                    self.out.stray(&broken[..mark], sink);
+                }
+                self.give_back(row, &broken[mark..], true, sink);
+                Next::On(broken.len())
+            }
+            Step::Alone => {
+                if !self.is_shown(text) {
+                    let problem = Problem { dialect: row.dialect, kind: ProblemKind::Truncated, name: None };
+                    sink(Event::Problem(&problem));
+                }
+                self.mode = Mode::Prose;
+                self.out.stray(text, sink);
+                Next::On(text.len())
             }
             Step::Cut(name) => self.block_cut(row, name, text, sink),
         }
@@ -123,17 +146,20 @@ impl Machine {
             _ if too_long => (cap, Some(Mode::Resync(row))),
             Step::More => return Next::Wait(0),
             Step::Text(length) | Step::Reasoning(length) => (length, None),
-            Step::Skip(length) | Step::Calls(length, _) | Step::Request(length, _) => (before + length, None),
+            Step::Skip(length)
+            | Step::Calls(length, _)
+            | Step::Request(length, _)
+            | Step::Skipped(length, ..) => (before + length, None),
             Step::End(length) | Step::Prose(length) => (before + length, Some(Mode::Prose)),
             Step::Broken(length, ..) => (before + length, Some(Mode::Resync(row))),
-            Step::Cut(_) => (text.len(), Some(Mode::Prose)),
+            Step::Cut(_) | Step::Alone => (text.len(), Some(Mode::Prose)),
         };
         let length = whole(text, length);
         match (over, &mut self.mode) {
             (Some(mode), _) => self.mode = mode,
             (None, Mode::Block(_, state, lead)) => {
                 *lead = 0;
-                if !matches!(step, Step::Calls(..) | Step::Request(..)) {
+                if !matches!(step, Step::Calls(..) | Step::Request(..) | Step::Skipped(..)) {
                     state.restart();
                 }
             }
@@ -264,7 +290,7 @@ impl Machine {
             }
             match self.reopens(row, trigger, rest, end) {
                 Some((row, Lookahead::Yes((), length))) if quoted => {
-                    self.mode = Mode::Block(row, EngineState::default(), length);
+                    self.mode = Mode::Block(row, Box::default(), length);
                     self.hidden(&text[..at], Hidden::Inline, sink);
                     return Next::On(at);
                 }
@@ -329,9 +355,11 @@ fn closes(engine: &Engine, rest: &str, end: bool) -> Lookahead<()> {
 fn passed(step: &Step<'_>, all: usize, before: usize) -> usize {
     match step {
         Step::More => all,
-        Step::Skip(length) | Step::Calls(length, _) | Step::Request(length, _) | Step::Prose(length) => {
-            before + length
-        }
+        Step::Skip(length)
+        | Step::Calls(length, _)
+        | Step::Request(length, _)
+        | Step::Skipped(length, ..)
+        | Step::Prose(length) => before + length,
         _ => 0,
     }
 }

@@ -1,7 +1,7 @@
 //! The loop over the modes, and what begins in prose.
 
 use super::Parser;
-use super::begin::{Begin, CodeKind, code, data, lead, lead_in, list_data, may_follow};
+use super::begin::{Begin, CodeKind, code, data, escaped_tag, lead, lead_in, list_data, may_follow};
 use super::mode::{Mode, Next, Standing};
 use super::out::Out;
 use super::table::Table;
@@ -9,15 +9,20 @@ use super::trial::{Follows, Trial};
 use crate::context::code::CodeSpan;
 use crate::context::tags::Tag;
 use crate::context::{Hidden, Stand, TextContext};
-use crate::engine::EngineState;
-use crate::grammar::{Row, STRAYS};
-use crate::lex::{Lookahead, any_of, find};
+use crate::dialect::Dialect;
+use crate::grammar::{Row, STRAYS, may_be_stray, tool_close};
+use crate::lex::{Lookahead, any_of, find, is_bar, is_space};
 use crate::options::Trust;
 use crate::piece::Event;
 use crate::prose::{self, Line};
 
 /// Tags around thoughts that a server left in the text.
-const REASONING_TAGS: [(&str, &str); 2] = [("<think>", "</think>"), ("<thinking>", "</thinking>")];
+const REASONING_TAGS: [(&str, &str); 4] = [
+    ("<think>", "</think>"),
+    ("<thinking>", "</thinking>"),
+    ("<|open|>think<|sep|>", "<|close|>think<|sep|>"),
+    ("<|plamo:begin_think:plamo|>", "<|plamo:end_think:plamo|>"),
+];
 
 /// Tags around results that a model invents for its own calls.
 const INVENTED_RESULT_TAGS: [(&str, &str); 4] = [
@@ -38,6 +43,8 @@ pub(super) struct Machine {
     pub(super) context: TextContext,
     pub(super) standing: Standing,
     reading: Reading,
+    /// A tag was made none with an invisible character in it: the text talks of markup, and what has no marker is no call.
+    escaped: bool,
     pub(super) out: Out,
 }
 
@@ -61,6 +68,7 @@ impl Machine {
             line: Line::default(),
             context: TextContext::default(),
             standing: Standing::Taken,
+            escaped: false,
             reading: Reading::Handing,
             out,
         }
@@ -99,6 +107,11 @@ impl Machine {
                 Mode::InventedResult(close) => {
                     let close = *close;
                     self.invented_result(close, rest, end, sink)
+                }
+                Mode::Escaped => {
+                    self.escaped = true;
+                    self.mode = Mode::Prose;
+                    Next::On(0)
                 }
                 Mode::Thoughts { .. } => self.thoughts(rest, end, sink),
                 Mode::Block(..) => self.block(rest, end, sink),
@@ -182,12 +195,12 @@ impl Machine {
             Stand::Behind if !ahead => Some(if alone { Follows::TextEnd } else { Follows::LineEnd }),
             Stand::Behind | Stand::Quoted => {
                 self.standing = Standing::Quoted;
-                self.mode = Mode::Block(row, EngineState::default(), lead);
+                self.mode = Mode::Block(row, Box::default(), lead);
                 return;
             }
         };
         self.standing = Standing::Taken;
-        self.mode = Mode::Block(row, EngineState::default(), lead);
+        self.mode = Mode::Block(row, Box::default(), lead);
         if let Some(follows) = follows {
             let mut machine = Self::new(self.parser.clone());
             machine.reading = Reading::Ahead;
@@ -212,7 +225,7 @@ impl Machine {
         }
         let Some(verdict) = trial.verdict(end || too_long) else { return Next::Wait(0) };
         self.standing = if verdict && !too_long { Standing::Taken } else { Standing::Quoted };
-        self.mode = Mode::Block(row, EngineState::default(), *lead);
+        self.mode = Mode::Block(row, Box::default(), *lead);
         self.reading = Reading::Handing;
         Next::On(0)
     }
@@ -224,7 +237,7 @@ impl Machine {
         let mut from = 0;
         while let Some(at) = prose::next_trigger(text, from, self.parser.0.table.extra) {
             if !may_follow(text.as_bytes()[at], text.as_bytes().get(at + 1).copied())
-                && lead(text, at).is_none()
+                && lead(text, at, self.parser.options()).is_none()
             {
                 from = at + 1;
                 continue;
@@ -241,6 +254,11 @@ impl Machine {
                 Begin::Markup(length) => {
                     self.text(&text[..start], sink);
                     self.out.markup(&text[start..start + length], sink);
+                    return Next::On(start + length);
+                }
+                Begin::Stray(length) => {
+                    self.text(&text[..start], sink);
+                    self.out.stray(&text[start..start + length], sink);
                     return Next::On(start + length);
                 }
                 Begin::Code(mark, length, kind) => {
@@ -277,7 +295,7 @@ impl Machine {
                 }
             }
         }
-        let keep = if end { 0 } else { lead_in(text, self.line) };
+        let keep = if end { 0 } else { lead_in(text, self.line, self.parser.options()) };
         self.text(&text[..text.len() - keep], sink);
         Next::Wait(text.len() - keep)
     }
@@ -291,11 +309,18 @@ impl Machine {
             let code = || code(rest, &text[..at], &self.context, end);
             return (at, if matches!(fence, Begin::No) { code() } else { fence });
         }
-        if let Some((start, trigger)) = lead(text, at) {
+        if let Some((start, trigger)) = lead(text, at, self.parser.options()) {
             let line = self.line_before(text, start);
             let begin = if line.in_word() { Begin::No } else { self.row(trigger, &text[start..], line, end) };
             if !matches!(begin, Begin::No) {
                 return (start, begin);
+            }
+        }
+        if byte == b'<' {
+            match escaped_tag(rest, end) {
+                Lookahead::Yes((), length) => return (at, Begin::Mode(Mode::Escaped, length)),
+                Lookahead::More => return (at, Begin::Wait),
+                Lookahead::No => {}
             }
         }
         let begin = self.row(byte, rest, line, end);
@@ -303,8 +328,8 @@ impl Machine {
             return (at, begin);
         }
         let begin = match byte {
-            b'<' => self.tag(text, at, end),
-            b'[' | b']' => self.stray(rest, end),
+            b'<' => self.tag(text, at, line, end),
+            b'[' | b']' => self.stray(text, at, line, end),
             b'{' => data(rest, end),
             _ => Begin::No,
         };
@@ -322,6 +347,9 @@ impl Machine {
     /// The first row that begins here.
     pub(super) fn row(&self, trigger: u8, rest: &str, line: Line, end: bool) -> Begin {
         for row in self.parser.0.table.rows(trigger) {
+            if self.escaped && row.is_bare() {
+                continue;
+            }
             if !Table::may_begin(row, line) {
                 continue;
             }
@@ -334,7 +362,7 @@ impl Machine {
         Begin::No
     }
 
-    fn tag(&self, text: &str, at: usize, end: bool) -> Begin {
+    fn tag(&self, text: &str, at: usize, line: Line, end: bool) -> Begin {
         let rest = &text[at..];
         for (open, close) in REASONING_TAGS {
             match find(|input| any_of(&[open], input), rest, end) {
@@ -352,7 +380,7 @@ impl Machine {
                 Lookahead::No => {}
             }
         }
-        let stray = self.stray(rest, end);
+        let stray = self.stray(text, at, line, end);
         if !matches!(stray, Begin::No) {
             return stray;
         }
@@ -363,16 +391,32 @@ impl Machine {
         }
     }
 
-    /// A token without a meaning of its own, of a dialect that is in use.
-    fn stray(&self, rest: &str, end: bool) -> Begin {
-        for (dialect, words) in STRAYS {
-            if self.parser.options().hint != Some(*dialect) && !self.out.seen(*dialect) {
-                continue;
-            }
-            match find(|input| any_of(words, input), rest, end) {
+    /// A mark without a meaning of its own. Right behind a call it means nothing, whichever dialect has it.
+    fn stray(&self, text: &str, at: usize, line: Line, end: bool) -> Begin {
+        let rest = &text[at..];
+        let after_call = self.out.is_after_call() && text[..at].trim_start_matches(is_space).is_empty();
+        if self.out.seen(Dialect::ToolTag) && after_call {
+            match find(|input| tool_close(input, self.parser.options()), rest, end) {
                 Lookahead::Yes((), length) => return Begin::Markup(length),
                 Lookahead::More => return Begin::Wait,
                 Lookahead::No => {}
+            }
+        }
+        if !may_be_stray(rest) {
+            return Begin::No;
+        }
+        for strays in STRAYS {
+            let used = self.parser.options().hint == Some(strays.dialect)
+                || self.out.seen(strays.dialect)
+                || after_call;
+            match find(|input| strays.find(input), rest, end) {
+                Lookahead::Yes((), length) if used => return Begin::Markup(length),
+                // Words of tags are words of prose too, where they do not stand by themselves.
+                Lookahead::Yes((), length) if line.is_blank() || rest[..length].contains(is_bar) => {
+                    return Begin::Stray(length);
+                }
+                Lookahead::More => return Begin::Wait,
+                Lookahead::Yes(..) | Lookahead::No => {}
             }
         }
         Begin::No

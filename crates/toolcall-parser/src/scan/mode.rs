@@ -10,6 +10,8 @@ use crate::json::Span;
 #[derive(Debug)]
 pub(super) enum Mode {
     Prose,
+    /// Behind a tag that an invisible character makes none.
+    Escaped,
     CodeSpan(CodeSpan),
     /// In a tag that shows what is in it.
     Tag(Tag),
@@ -22,7 +24,7 @@ pub(super) enum Mode {
         at: usize,
     },
     /// A block; so many bytes of markup before what its machine looks at are not handed out yet.
-    Block(&'static Row, EngineState, usize),
+    Block(&'static Row, Box<EngineState>, usize),
     /// The same, of a block that is a call only if the right thing follows it.
     Trial(&'static Row, usize),
     /// Results that the model invents: nobody sees them, nothing in them is read.

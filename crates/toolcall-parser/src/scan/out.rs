@@ -24,6 +24,8 @@ enum Last {
 pub(super) struct Out {
     /// White space whose meaning depends on what follows.
     gap: String,
+    /// There are marks in it.
+    marks: bool,
     /// The gap grew too long, and is text up to the next visible character.
     flooded: bool,
     last: Last,
@@ -40,6 +42,7 @@ impl Out {
     pub(super) fn new(most_calls: usize) -> Self {
         Self {
             gap: String::new(),
+            marks: false,
             flooded: false,
             last: Last::Nothing,
             next: 0,
@@ -60,7 +63,8 @@ impl Out {
         self.calls > 0
     }
 
-    fn is_after_call(&self) -> bool {
+    /// Whether nothing visible has come since a call.
+    pub(super) fn is_after_call(&self) -> bool {
         matches!(self.last, Last::Call { .. })
     }
 
@@ -85,7 +89,7 @@ impl Out {
         let start = body.len() - body.trim_start_matches(crate::lex::is_space).len();
         // White space between a call and text is kept when there is text on both sides.
         self.gap.push_str(&text[..start]);
-        self.close_gap(self.last != Last::Call { behind_text: false }, sink);
+        self.close_gap(self.marks || self.last != Last::Call { behind_text: false }, sink);
         self.flooded = false;
         self.last = Last::Text;
         // Blanks at the end of a chunk are no reason to wait; a line break may set a call apart.
@@ -93,6 +97,13 @@ impl Out {
         let keep = tail.find('\n').unwrap_or(tail.len());
         sink(Event::Text(&text[start..body.len() + keep]));
         self.gap.push_str(&tail[keep..]);
+        self.flood(sink);
+    }
+
+    /// A mark that may mean nothing: right before a call it does.
+    pub(super) fn stray(&mut self, mark: &str, sink: &mut dyn FnMut(Event<'_>)) {
+        self.gap.push_str(mark);
+        self.marks = true;
         self.flood(sink);
     }
 
@@ -127,8 +138,13 @@ impl Out {
         if self.gap.is_empty() {
             return;
         }
-        sink(if visible { Event::Text(&self.gap) } else { Event::Markup(&self.gap) });
+        sink(match () {
+            () if !visible => Event::Markup(&self.gap),
+            () if self.marks => Event::Stray(&self.gap),
+            () => Event::Text(&self.gap),
+        });
         self.gap.clear();
+        self.marks = false;
     }
 
     pub(super) fn markup(&mut self, text: &str, sink: &mut dyn FnMut(Event<'_>)) {
@@ -251,6 +267,6 @@ impl Out {
     }
 
     pub(super) fn finish(&mut self, sink: &mut dyn FnMut(Event<'_>)) {
-        self.close_gap(!self.is_after_call(), sink);
+        self.close_gap(self.marks || !self.is_after_call(), sink);
     }
 }

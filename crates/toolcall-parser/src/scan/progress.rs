@@ -78,7 +78,7 @@ impl Progress {
 
     fn tagged(&mut self, grammar: &tagged::TaggedGrammar, state: &EngineState, text: &str, tool: &Tool) {
         while let Some(slot) = state.parameters.get(self.parameters) {
-            let value = tagged::trimmed(&text[slot.value.clone()], grammar.layout);
+            let value = grammar.layout.value(&text[slot.value.clone()]);
             if let Some(sent) = self.value.take() {
                 escape(value.get(sent..).unwrap_or_default(), &mut self.sent);
                 self.sent.push('"');
@@ -96,7 +96,7 @@ impl Progress {
             return;
         }
         let Some(value) = text.get(state.value..state.at.max(state.value)) else { return };
-        let Some(value) = certain(value, grammar.layout) else { return };
+        let Some(value) = grammar.layout.certain(value) else { return };
         let sent = if let Some(sent) = self.value {
             sent
         } else {
@@ -137,18 +137,4 @@ fn is_text(typing: ValueSyntax, tool: &Tool, key: &str) -> bool {
         ValueSyntax::Schema => tool.takes_only_string(key),
         ValueSyntax::Json => false,
     }
-}
-
-/// What of an unfinished value cannot be layout any more.
-fn certain(value: &str, layout: bool) -> Option<&str> {
-    if !layout {
-        return Some(value);
-    }
-    // A line break at the start is layout, one at the end may be.
-    if matches!(value, "" | "\r") {
-        return None;
-    }
-    let value = value.strip_prefix("\r\n").or_else(|| value.strip_prefix('\n')).unwrap_or(value);
-    Some(value.strip_suffix('\n').map_or(value, |value| value))
-        .map(|value| value.strip_suffix('\r').unwrap_or(value))
 }

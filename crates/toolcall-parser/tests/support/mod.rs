@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
 pub(crate) mod planted;
+pub(crate) mod slips;
 
 use std::path::PathBuf;
 
@@ -29,7 +30,7 @@ pub(crate) fn stream<'a>(chunks: impl IntoIterator<Item = &'a str>, options: &Op
     let mut begun: Vec<(String, String)> = Vec::new();
     let mut sink = |event: Event<'_>| {
         let (text, kind) = match event {
-            Event::Text(text) => (text, PieceKind::Text),
+            Event::Text(text) | Event::Stray(text) => (text, PieceKind::Text),
             Event::Reasoning(text) => (text, PieceKind::Reasoning),
             Event::Markup(text) => (text, PieceKind::Markup),
             Event::CallStarted { index, name, .. } => {
