@@ -71,7 +71,7 @@ impl<'a> Entry<'a> {
 
 /// One step of a well-paired conversation, by the places of its entries.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum PairingStep {
     /// What is no call and no output.
     Entry(usize),
     /// A call, and its id.
@@ -103,19 +103,19 @@ pub fn pair<'a>(items: &'a [Item], notes: &mut Vec<Note>) -> Vec<PairedItem<'a>>
         _ => None,
     };
     let step = |step| match step {
-        Step::Entry(place) => items.get(place).map(PairedItem::Item),
-        Step::Call(place, id) => match items.get(place) {
+        PairingStep::Entry(place) => items.get(place).map(PairedItem::Item),
+        PairingStep::Call(place, id) => match items.get(place) {
             Some(Item::Call(call)) => Some(PairedItem::Call(call, id)),
             _ => None,
         },
-        Step::Output(_, place, id) => Some(PairedItem::Output(place.and_then(output), id)),
-        Step::Orphan(place) => output(place).map(PairedItem::Orphan),
+        PairingStep::Output(_, place, id) => Some(PairedItem::Output(place.and_then(output), id)),
+        PairingStep::Orphan(place) => output(place).map(PairedItem::Orphan),
     };
     arrange(&entries, notes).into_iter().filter_map(step).collect()
 }
 
 /// The same for a conversation in any form.
-pub(crate) fn arrange(entries: &[Entry<'_>], notes: &mut Vec<Note>) -> Vec<Step> {
+pub(crate) fn arrange(entries: &[Entry<'_>], notes: &mut Vec<Note>) -> Vec<PairingStep> {
     let mut outputs = collect(entries);
     let mut seen: HashMap<&str, usize> = HashMap::new();
     let known: HashSet<&str> = entries
@@ -141,7 +141,7 @@ pub(crate) fn arrange(entries: &[Entry<'_>], notes: &mut Vec<Note>) -> Vec<Step>
                     format!("{call}_{count}")
                 };
                 let output = outputs.get_mut(call).and_then(Vec::pop);
-                run.steps.push(Step::Call(place, id.clone()));
+                run.steps.push(PairingStep::Call(place, id.clone()));
                 run.open.push((place, output, id));
                 open_ids.insert(call);
             }
@@ -154,7 +154,7 @@ pub(crate) fn arrange(entries: &[Entry<'_>], notes: &mut Vec<Note>) -> Vec<Step>
             }
             Entry::Output(_) => {
                 notes.push(Note::request("a tool output without its call was sent as a user message"));
-                run.follow(Step::Orphan(place));
+                run.follow(PairingStep::Orphan(place));
             }
             // Thoughts between the calls of one answer stay where they are.
             Entry::Thoughts
@@ -162,9 +162,9 @@ pub(crate) fn arrange(entries: &[Entry<'_>], notes: &mut Vec<Note>) -> Vec<Step>
                     && open_ids.len() == run.open.len()
                     && matches!(entries.get(place + 1), Some(Entry::Call(_))) =>
             {
-                run.steps.push(Step::Entry(place));
+                run.steps.push(PairingStep::Entry(place));
             }
-            Entry::Thoughts | Entry::Other => run.follow(Step::Entry(place)),
+            Entry::Thoughts | Entry::Other => run.follow(PairingStep::Entry(place)),
         }
     }
     run.close(notes);
@@ -194,16 +194,16 @@ fn collect<'a>(entries: &[Entry<'a>]) -> HashMap<&'a str, Vec<usize>> {
 /// The calls that are not answered yet, and what is arranged so far.
 #[derive(Default)]
 struct Run {
-    steps: Vec<Step>,
+    steps: Vec<PairingStep>,
     /// Each with the place of its output, and its id.
     open: Vec<(usize, Option<usize>, String)>,
     /// What has to wait for the outputs.
-    waiting: Vec<Step>,
+    waiting: Vec<PairingStep>,
 }
 
 impl Run {
     /// What may not stand between a call and its output.
-    fn follow(&mut self, step: Step) {
+    fn follow(&mut self, step: PairingStep) {
         if self.open.is_empty() { self.steps.push(step) } else { self.waiting.push(step) }
     }
 
@@ -213,7 +213,7 @@ impl Run {
             if output.is_none() {
                 notes.push(Note::request("a call without an output was answered with a stand-in"));
             }
-            self.steps.push(Step::Output(call, output, id));
+            self.steps.push(PairingStep::Output(call, output, id));
         }
         self.steps.append(&mut self.waiting);
     }

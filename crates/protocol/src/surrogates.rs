@@ -43,11 +43,11 @@ pub fn mend(json: &[u8]) -> Option<Vec<u8>> {
     }
     let mut out: Option<Vec<u8>> = None;
     scan(json, None, &mut |found| match found {
-        Found::Lone(place) => replace(out.get_or_insert_with(|| json.to_vec()), place),
-        Found::Open(tail) if !tail.is_inner => {
+        Finding::Lone(place) => replace(out.get_or_insert_with(|| json.to_vec()), place),
+        Finding::Open(tail) if !tail.is_inner => {
             replace(out.get_or_insert_with(|| json.to_vec()), tail.start + 2);
         }
-        Found::Open(_) => {}
+        Finding::Open(_) => {}
     });
     raw_halves(json, &mut |place| replace_raw(out.get_or_insert_with(|| json.to_vec()), place));
     out
@@ -100,7 +100,7 @@ fn half(json: &[u8], digits: usize) -> Option<Half> {
 
 /// What a scan finds.
 #[derive(Debug, Clone, Copy)]
-enum Found {
+enum Finding {
     /// A half without its other one: where its four digits stand.
     Lone(usize),
     /// The end of a text that may go on in another piece.
@@ -133,7 +133,7 @@ fn replace_raw(out: &mut [u8], place: usize) {
 }
 
 /// Finds every lone half in the strings of a document, in one pass. `whole` is where a string begins of which the pieces before are known.
-fn scan(json: &[u8], whole: Option<usize>, each: &mut dyn FnMut(Found)) {
+fn scan(json: &[u8], whole: Option<usize>, each: &mut dyn FnMut(Finding)) {
     let is_delta = memchr::memmem::find(json, ARGUMENTS_DELTA).is_some();
     strings(json, &mut |text, name| {
         string(json, text, name, each);
@@ -218,9 +218,9 @@ impl Pairing<'_> {
 }
 
 /// Looks through a string.
-fn string(json: &[u8], (start, end): (usize, usize), name: (usize, usize), each: &mut dyn FnMut(Found)) {
+fn string(json: &[u8], (start, end): (usize, usize), name: (usize, usize), each: &mut dyn FnMut(Finding)) {
     let text = json.get(..end).unwrap_or(json);
-    let mut lone = |place| each(Found::Lone(place));
+    let mut lone = |place| each(Finding::Lone(place));
     let mut pairing = Pairing { escape: ESCAPE, first: None, each: &mut lone };
     let mut at = start;
     while let Some(next) = memchr(b'\\', text.get(at..).unwrap_or_default()) {
@@ -228,7 +228,7 @@ fn string(json: &[u8], (start, end): (usize, usize), name: (usize, usize), each:
     }
     match pairing.first {
         Some(first) if first + ESCAPE == end => {
-            each(Found::Open(OpenTail { start: first, end, name, is_inner: false }));
+            each(Finding::Open(OpenTail { start: first, end, name, is_inner: false }));
         }
         _ => pairing.flush(),
     }
@@ -241,7 +241,7 @@ fn arguments(
     (start, end): (usize, usize),
     name: (usize, usize),
     is_whole: bool,
-    each: &mut dyn FnMut(Found),
+    each: &mut dyn FnMut(Finding),
 ) {
     let text = json.get(..end).unwrap_or(json);
     let is_certain = |place: usize| {
@@ -253,7 +253,7 @@ fn arguments(
     };
     let mut certain = |place: usize| {
         if is_certain(place) {
-            each(Found::Lone(place));
+            each(Finding::Lone(place));
         }
     };
     let mut pairing = Pairing { escape: INNER_ESCAPE, first: None, each: &mut certain };
@@ -262,18 +262,17 @@ fn arguments(
         at += next;
         let escaped = text.get(at + 2);
         at = match text.get(at + 1) {
-            Some(b'\\') if escaped == Some(&b'u') => match half(text, at + 3) {
-                Some(half) => {
+            Some(b'\\') if escaped == Some(&b'u') => {
+                if let Some(half) = half(text, at + 3) {
                     pairing.meet(half, at);
                     at + INNER_ESCAPE
-                }
-                None => {
+                } else {
                     if may_begin_half(text.get(at + 3..).unwrap_or_default()) {
                         tail = Some(at);
                     }
                     at + 3
                 }
-            },
+            }
             // An escaped backslash, quote or other sign of the inner text.
             Some(b'\\') if escaped == Some(&b'\\') => at + 4,
             Some(b'\\') => at + 3,
@@ -286,7 +285,7 @@ fn arguments(
         _ => pairing.flush(),
     }
     if let Some(start) = tail {
-        each(Found::Open(OpenTail { start, end, name, is_inner: true }));
+        each(Finding::Open(OpenTail { start, end, name, is_inner: true }));
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::arguments;
-use crate::pairing::{Entry, NO_OUTPUT, Step, arrange, orphan_words};
+use crate::pairing::{Entry, NO_OUTPUT, PairingStep, arrange, orphan_words};
 
 /// What a server of functions and words takes, and with which fields.
 const PLAIN: [(&str, &[&str]); 6] = [
@@ -103,34 +103,34 @@ pub(super) fn mend<'v>(items: &[&'v str], notes: &mut Vec<Note>) -> Option<Vec<C
     notes.append(&mut found);
     drop_unanswerable(&mut steps, &heads);
     let item = |place: usize| items.get(place).copied().unwrap_or("{}");
-    let step = |step: Step| match step {
-        Step::Entry(place) => Cow::Borrowed(item(place)),
-        Step::Call(place, id) => {
+    let step = |step: PairingStep| match step {
+        PairingStep::Entry(place) => Cow::Borrowed(item(place)),
+        PairingStep::Call(place, id) => {
             with_fields(item(place), Some(&id), heads.get(place).and_then(Head::mended_arguments))
         }
-        Step::Output(_, Some(place), id) => with_fields(item(place), Some(&id), None),
-        Step::Output(call, None, id) => {
+        PairingStep::Output(_, Some(place), id) => with_fields(item(place), Some(&id), None),
+        PairingStep::Output(call, None, id) => {
             let kind = heads.get(call).map_or("function_call", Head::kind);
             let kind = format!("{kind}_output");
             Cow::Owned(json!({ "type": kind, "call_id": id, "output": NO_OUTPUT }).to_string())
         }
-        Step::Orphan(place) => Cow::Owned(said_by_user(&[orphan_words(&output_text(item(place)))])),
+        PairingStep::Orphan(place) => Cow::Owned(said_by_user(&[orphan_words(&output_text(item(place)))])),
     };
     Some(steps.into_iter().map(step).collect())
 }
 
 /// Calls of tools without a name have outputs of forms of their own: where one is missing, the call goes away with it.
-fn drop_unanswerable(steps: &mut Vec<Step>, heads: &[Head<'_>]) {
+fn drop_unanswerable(steps: &mut Vec<PairingStep>, heads: &[Head<'_>]) {
     let is_lost = |call: usize| heads.get(call).is_some_and(|head| !head.is_named_call());
     let lost: Vec<usize> = steps
         .iter()
         .filter_map(|step| match step {
-            Step::Output(call, None, _) if is_lost(*call) => Some(*call),
+            PairingStep::Output(call, None, _) if is_lost(*call) => Some(*call),
             _ => None,
         })
         .collect();
     steps.retain(|step| match step {
-        Step::Call(call, _) | Step::Output(call, None, _) => !lost.contains(call),
+        PairingStep::Call(call, _) | PairingStep::Output(call, None, _) => !lost.contains(call),
         _ => true,
     });
 }

@@ -199,7 +199,7 @@ mod tests {
         json!({ "type": "message", "id": id, "role": "assistant", "status": "completed", "content": [{ "type": "output_text", "text": text, "annotations": [] }] })
     }
 
-    fn completed(output: Value) -> Value {
+    fn completed(output: &Value) -> Value {
         json!({ "type": "response.completed", "sequence_number": 7, "response": { "id": "r", "status": "completed", "output": output } })
     }
 
@@ -223,7 +223,7 @@ mod tests {
     #[test]
     fn only_the_closing_event() {
         assert_eq!(
-            missing(&[], &completed(json!([message("m", "kept")]))),
+            missing(&[], &completed(&json!([message("m", "kept")]))),
             [
                 "created",
                 "output_item.added",
@@ -235,18 +235,18 @@ mod tests {
                 "completed",
             ]
         );
-        assert!(missing(&[], &completed(json!([]))).is_empty());
+        assert!(missing(&[], &completed(&json!([]))).is_empty());
     }
 
     #[test]
     fn what_was_closed_is_not_sent_again() {
         let done =
             |item: Value| json!({ "type": "response.output_item.done", "output_index": 0, "item": item });
-        let both = completed(json!([message("a", "x"), message("b", "y")]));
+        let both = completed(&json!([message("a", "x"), message("b", "y")]));
         assert!(missing(&[done(message("a", "x")), done(message("b", "y"))], &both).is_empty());
         let nameless =
             |text: &str| json!({ "type": "message", "content": [{ "type": "output_text", "text": text }] });
-        assert!(missing(&[done(nameless("x"))], &completed(json!([message("a", "x")]))).is_empty());
+        assert!(missing(&[done(nameless("x"))], &completed(&json!([message("a", "x")]))).is_empty());
         let rest = missing(&[done(message("b", "y"))], &both);
         assert_eq!(
             rest.iter().filter(|kind| kind.contains('=')).collect::<Vec<_>>(),
@@ -258,7 +258,7 @@ mod tests {
     fn what_deltas_had_is_closed_and_only_the_rest_is_sent() {
         let added = json!({ "type": "response.output_item.added", "output_index": 0, "item": { "type": "message", "id": "m", "role": "assistant", "content": [] } });
         let delta = json!({ "type": "response.output_text.delta", "output_index": 0, "item_id": "m", "content_index": 0, "delta": "ke" });
-        let rest = missing(&[added.clone(), delta.clone()], &completed(json!([message("m", "kept")])));
+        let rest = missing(&[added.clone(), delta.clone()], &completed(&json!([message("m", "kept")])));
         assert_eq!(
             rest,
             [
@@ -269,17 +269,17 @@ mod tests {
                 "completed"
             ]
         );
-        let closed = missing(&[added, delta], &completed(json!([])));
+        let closed = missing(&[added, delta], &completed(&json!([])));
         assert_eq!(closed, ["output_text.done", "content_part.done", "output_item.done", "completed"]);
     }
 
     #[test]
     fn a_call_is_given_out_only_where_it_is_whole() {
         let call = |arguments: &str| json!([{ "type": "function_call", "id": "f", "call_id": "c", "name": "shell", "arguments": arguments }]);
-        let whole = missing(&[], &completed(call("{\"a\":1}")));
+        let whole = missing(&[], &completed(&call("{\"a\":1}")));
         assert!(whole.contains(&"function_call_arguments.delta={\"a\":1}".to_owned()), "{whole:?}");
-        assert!(missing(&[], &completed(call("{\"a\":"))).is_empty());
-        let mut cut = completed(call("{}"));
+        assert!(missing(&[], &completed(&call("{\"a\":"))).is_empty());
+        let mut cut = completed(&call("{}"));
         cut["type"] = json!("response.incomplete");
         assert!(missing(&[], &cut).is_empty());
     }
@@ -303,7 +303,7 @@ mod tests {
                 }
             }
             let output: Vec<Value> = texts.iter().enumerate().map(|(index, text)| message(&format!("m{index}"), text)).collect();
-            let events = missing(&before, &completed(json!(output)));
+            let events = missing(&before, &completed(&json!(output)));
             for event in events {
                 said.extend(event.strip_prefix("output_text.delta=").map(str::to_owned));
             }

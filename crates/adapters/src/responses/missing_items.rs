@@ -273,11 +273,11 @@ impl ItemEvents<'_> {
             if let Some(fields) = empty.as_object_mut() {
                 fields.insert(channel.whole().to_owned(), json!(""));
             }
-            let begun = at(json!({ "part": empty }));
+            let opening = at(json!({ "part": empty }));
             let (delta, whole) = (at(json!({ "delta": rest })), at(json!({ (channel.whole()): text })));
             let over = at(json!({ "part": part }));
             if !was_sent {
-                self.push(begin, begun);
+                self.push(begin, opening);
             }
             if !rest.is_empty() {
                 self.push(&format!("{}.delta", channel.name()), delta);

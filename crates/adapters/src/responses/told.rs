@@ -4,18 +4,18 @@ use crate::wording;
 
 /// A text that was told, by its length and its hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Told {
+struct TextDigest {
     length: usize,
     hash: u64,
 }
 
-impl Default for Told {
+impl Default for TextDigest {
     fn default() -> Self {
         Self { length: 0, hash: wording::FNV_SEED }
     }
 }
 
-impl Told {
+impl TextDigest {
     fn add(&mut self, text: &str) {
         self.length += text.len();
         self.hash = wording::fnv1a(self.hash, text.bytes());
@@ -31,23 +31,21 @@ impl Told {
 /// The texts of an answer's items as they were told.
 #[derive(Debug, Default)]
 pub(super) struct ToldTexts {
-    all: Told,
+    all: TextDigest,
     /// Each with the server's number of the item.
-    items: Vec<(u64, Told)>,
+    items: Vec<(u64, TextDigest)>,
 }
 
 impl ToldTexts {
     /// A piece of an item's text is told.
     pub(super) fn add(&mut self, index: u64, text: &str) {
         self.all.add(text);
-        match self.items.iter_mut().rev().find(|(known, _)| *known == index) {
-            Some((_, told)) => told.add(text),
-            None => {
-                let mut told = Told::default();
-                told.add(text);
-                self.items.push((index, told));
-            }
+        if let Some((_, told)) = self.items.iter_mut().rev().find(|(known, _)| *known == index) {
+            return told.add(text);
         }
+        let mut told = TextDigest::default();
+        told.add(text);
+        self.items.push((index, told));
     }
 
     /// Whether anything was told of this item.
@@ -60,7 +58,7 @@ impl ToldTexts {
         if let Some(rest) = self.all.rest_of(&texts.concat()) {
             return rest.to_owned();
         }
-        let mut left: Vec<Told> = self.items.iter().map(|(_, told)| *told).collect();
+        let mut left: Vec<TextDigest> = self.items.iter().map(|(_, told)| *told).collect();
         let mut known = vec![""; texts.len()];
         let mut is_known = vec![false; texts.len()];
         // Items that were told whole, then those of which a beginning was.
@@ -69,7 +67,7 @@ impl ToldTexts {
                 if is_known.get(place) != Some(&false) {
                     continue;
                 }
-                let rest = |told: &Told| told.rest_of(text).filter(|rest| rest.is_empty() == whole);
+                let rest = |told: &TextDigest| told.rest_of(text).filter(|rest| rest.is_empty() == whole);
                 if let Some((found, rest)) =
                     left.iter().enumerate().find_map(|(found, told)| Some((found, rest(told)?)))
                 {
@@ -93,6 +91,9 @@ impl ToldTexts {
 mod tests {
     use super::*;
 
+    /// What was told, the texts of all items, and what is left of them.
+    type Case<'c> = (&'c [(u64, &'c str)], &'c [&'c str], &'c str);
+
     fn untold(told: &[(u64, &str)], texts: &[&str]) -> String {
         let mut all = ToldTexts::default();
         for (index, text) in told {
@@ -103,7 +104,7 @@ mod tests {
 
     #[test]
     fn the_rest_is_told_whatever_the_numbers_are() {
-        let cases: [(&[(u64, &str)], &[&str], &str); 9] = [
+        let cases: [Case<'_>; 9] = [
             (&[], &["a", "b"], "ab"),
             (&[(0, "a"), (1, "b")], &["a", "b"], ""),
             (&[(0, "a"), (0, "b")], &["a", "b"], ""),

@@ -104,7 +104,7 @@ fn halves_in_an_answer_are_joined_or_replaced() {
 fn halves_in_the_arguments_of_a_call_do_not_lose_it() {
     for provider in PROVIDERS {
         for repair in ["off", "parse"] {
-            let pieces = [r#"{\"command\":\"a\\ud83d"#, r#"\\ude00 b\\ud8"#, r#"3dc \\\\ud83d\"}"#];
+            let pieces = [r#"{\"command\":\"a\\ud83d"#, r"\\ude00 b\\ud8", r#"3dc \\\\ud83d\"}"#];
             let harness = harness(provider, &format!("repair = \"{repair}\""), calls(provider, &pieces));
             for client in CLIENTS {
                 let (path, body) = request(client, &Conversation::default());
@@ -118,6 +118,22 @@ fn halves_in_the_arguments_of_a_call_do_not_lose_it() {
                 assert_eq!(name, "shell");
                 assert_eq!(command, format!("a😀 b{REPLACED}c \\ud83d"), "{client} on {provider}, {repair}");
             }
+        }
+    }
+}
+
+/// A call that the model writes as text holds JSON as well.
+#[test]
+fn halves_in_a_call_that_is_text() {
+    let piece = r#"<tool_call>\n{\"name\": \"shell\", \"arguments\": {\"command\": \"a\\ud83d b\\ud83d\\ude00\"}}\n</tool_call>"#;
+    for provider in PROVIDERS {
+        let harness = harness(provider, "repair = \"parse\"", says(provider, &[piece]));
+        for client in CLIENTS {
+            let (path, body) = request(client, &Conversation::default());
+            let (answer, _) = ask(&harness, client, path, &body);
+            answer.assert_completed();
+            let [(_, arguments)] = answer.calls() else { panic!("{client} on {provider}: {answer:?}") };
+            assert_eq!(arguments["command"], format!("a{REPLACED} b😀"), "{client} on {provider}");
         }
     }
 }

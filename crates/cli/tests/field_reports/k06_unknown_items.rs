@@ -54,8 +54,8 @@ fn every_item_with_text_is_read() {
     let secret = format!("gAAAA{}", "Ab1_".repeat(40));
     let items = json!([
         { "type": "message", "role": "user", "content": "begin" },
-        { "type": "agent_message", "author": "/root", "recipient": "/root/a", "content": "PLAIN_1" },
-        { "type": "agent_message", "author": "/root", "content": [
+        { "type": "agent_message", "author": "/lead", "recipient": "/lead/a", "content": "PLAIN_1" },
+        { "type": "agent_message", "author": "/lead", "content": [
             { "type": "input_text", "text": "PART_2" },
             { "type": "encrypted_content", "encrypted_content": "PART_3 in the open" },
             { "type": "encrypted_content", "encrypted_content": secret },
@@ -93,7 +93,7 @@ fn every_item_with_text_is_read() {
 /// OpenAI's own server knows its items.
 #[test]
 fn openai_gets_its_items_as_they_are() {
-    let items = json!([{ "type": "agent_message", "author": "/root", "content": [{ "type": "encrypted_content", "encrypted_content": "x" }] }]);
+    let items = json!([{ "type": "agent_message", "author": "/lead", "content": [{ "type": "encrypted_content", "encrypted_content": "x" }] }]);
     let harness = harness("responses", "preset = \"openai\"", says("responses", &["ok"]));
     let body = json!({ "model": "lab/m1", "stream": true, "input": items });
     let (answer, sent) = ask(&harness, "responses", "/v1/responses", &body.to_string());

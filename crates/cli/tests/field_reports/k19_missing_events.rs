@@ -33,8 +33,8 @@ fn response(output: &Value) -> Value {
     json!({ "id": "resp_1", "object": "response", "status": "completed", "model": "m", "output": output, "usage": { "input_tokens": 10, "output_tokens": 5, "total_tokens": 15 } })
 }
 
-fn completed(output: Value) -> Value {
-    json!({ "type": "response.completed", "sequence_number": 9, "response": response(&output) })
+fn completed(output: &Value) -> Value {
+    json!({ "type": "response.completed", "sequence_number": 9, "response": response(output) })
 }
 
 fn created() -> Value {
@@ -65,8 +65,8 @@ fn streams() -> Vec<(&'static str, ProviderAnswer, usize)> {
     let all = json!([hm, hello, a, b]);
     let stream = |events: &[Value]| ProviderAnswer::stream(events);
     vec![
-        ("closing alone", stream(&[completed(all.clone())]), 2),
-        ("created and closing", stream(&[created(), completed(all.clone())]), 2),
+        ("closing alone", stream(&[completed(&all)]), 2),
+        ("created and closing", stream(&[created(), completed(&all)]), 2),
         ("one object", ProviderAnswer::json(200, &response(&all)), 2),
         (
             "deltas, nothing closed",
@@ -75,18 +75,18 @@ fn streams() -> Vec<(&'static str, ProviderAnswer, usize)> {
                 added(0, hello.clone()),
                 delta(0, "Hel"),
                 delta(0, "lo"),
-                completed(json!([hello])),
+                completed(&json!([hello])),
             ]),
             0,
         ),
         (
             "half in deltas",
-            stream(&[created(), added(0, hello.clone()), delta(0, "Hel"), completed(json!([hello]))]),
+            stream(&[created(), added(0, hello.clone()), delta(0, "Hel"), completed(&json!([hello]))]),
             0,
         ),
         (
             "deltas alone",
-            stream(&[created(), added(0, hello.clone()), delta(0, "Hello"), completed(json!([]))]),
+            stream(&[created(), added(0, hello.clone()), delta(0, "Hello"), completed(&json!([]))]),
             0,
         ),
         (
@@ -96,11 +96,11 @@ fn streams() -> Vec<(&'static str, ProviderAnswer, usize)> {
                 json!({ "type": "response.output_text.delta", "delta": "Hello" }),
                 json!({ "type": "response.output_item.done", "item": hello }),
                 json!({ "type": "response.output_item.done", "item": a }),
-                completed(json!([hello, a, b])),
+                completed(&json!([hello, a, b])),
             ]),
             2,
         ),
-        ("first call closed", stream(&[created(), done(1, &hello), done(2, &a), completed(all.clone())]), 2),
+        ("first call closed", stream(&[created(), done(1, &hello), done(2, &a), completed(&all)]), 2),
         (
             "everything closed, ids left out",
             stream(&[
@@ -111,13 +111,13 @@ fn streams() -> Vec<(&'static str, ProviderAnswer, usize)> {
                 ),
                 done(1, &a),
                 done(2, &b),
-                completed(json!([hello, a, b])),
+                completed(&json!([hello, a, b])),
             ]),
             2,
         ),
         (
             "all there",
-            stream(&[created(), done(0, &hm), done(1, &hello), done(2, &a), done(3, &b), completed(all)]),
+            stream(&[created(), done(0, &hm), done(1, &hello), done(2, &a), done(3, &b), completed(&all)]),
             2,
         ),
     ]
@@ -161,7 +161,7 @@ fn closed_text(stream: &str) -> String {
 /// A call of an answer that was cut may be half a call.
 #[test]
 fn half_a_call_is_not_made() {
-    let mut cut = completed(json!([call("a", "{\"command\":\"rm\"")]));
+    let mut cut = completed(&json!([call("a", "{\"command\":\"rm\"")]));
     let whole = cut.clone();
     cut["type"] = json!("response.incomplete");
     cut["response"]["status"] = json!("incomplete");

@@ -34,12 +34,11 @@ fn cache_writes_are_counted_apart() {
     let harness = report.start("", |_| false);
     let answer = report.ask(&harness, &report.request());
     answer.assert_completed();
-    let events = answer
+    let mut events = answer
         .body
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line.strip_prefix("data: ")?).ok());
-    let usage =
-        events.filter(|event| event["type"] == "message_delta").last().expect("an end")["usage"].clone();
+    let usage = events.rfind(|event| event["type"] == "message_delta").expect("an end")["usage"].clone();
     assert_eq!(
         (&usage["input_tokens"], &usage["cache_read_input_tokens"], &usage["cache_creation_input_tokens"]),
         (&json!(200), &json!(3000), &json!(800))

@@ -104,7 +104,8 @@ pub fn is_plain(text: &str) -> bool {
         && has(u8::is_ascii_uppercase)
         && has(u8::is_ascii_lowercase)
         && has(u8::is_ascii_digit);
-    !is_token && !text.starts_with("data:") && !(text.starts_with("gAAAA") && text.len() > MAX_WORD)
+    let is_sealed = text.starts_with("gAAAA") && text.len() > MAX_WORD;
+    !(is_token || is_sealed || text.starts_with("data:"))
 }
 
 #[cfg(test)]
@@ -125,7 +126,7 @@ mod tests {
         let hidden = |text: &str| json!({ "type": "encrypted_content", "encrypted_content": text });
         let message = |content: Value| {
             said(
-                json!({ "type": "agent_message", "author": "/root", "recipient": "/root/a", "content": content }),
+                json!({ "type": "agent_message", "author": "/lead", "recipient": "/lead/a", "content": content }),
             )
         };
         assert_eq!(message(json!([text("a"), hidden("do b"), text("c")])), ["a", "do b", "c"]);

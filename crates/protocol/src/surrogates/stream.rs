@@ -1,7 +1,7 @@
 //! Halves in the events of a stream. Pure.
 
 use super::{
-    Found, HEX, Half, INNER_ESCAPE, OpenTail, escapes, half, has_raw_halves, mend, replace, scan, strings,
+    Finding, HEX, Half, INNER_ESCAPE, OpenTail, escapes, half, has_raw_halves, mend, replace, scan, strings,
 };
 
 /// Mends the events of a stream, and joins halves that came in two of them.
@@ -34,8 +34,8 @@ impl StreamHalves {
         };
         let (tail, before) = held.without_tail();
         each(&before);
-        let (head, rest) = json.split_at(start);
-        self.hold_or_pass(&[head, &tail, rest].concat(), Some(start), each);
+        let (front, back) = json.split_at(start);
+        self.hold_or_pass(&[front, &tail, back].concat(), Some(start), each);
     }
 
     /// The stream is over: what waited waits for nothing.
@@ -48,7 +48,7 @@ impl StreamHalves {
     fn hold_or_pass(&mut self, json: &[u8], whole: Option<usize>, each: &mut dyn FnMut(&[u8])) {
         let mut open = None;
         scan(json, whole, &mut |found| {
-            if let Found::Open(tail) = found {
+            if let Finding::Open(tail) = found {
                 open = Some(tail);
             }
         });
@@ -64,7 +64,7 @@ fn pass(json: &[u8], whole: Option<usize>, each: &mut dyn FnMut(&[u8])) {
     let mut mended = mend(json);
     if whole.is_some() {
         scan(json, whole, &mut |found| {
-            if let Found::Lone(place) = found {
+            if let Finding::Lone(place) = found {
                 replace(mended.get_or_insert_with(|| json.to_vec()), place);
             }
         });

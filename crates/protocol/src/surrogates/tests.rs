@@ -121,7 +121,8 @@ fn halves_of_two_events_are_joined_and_a_half_that_stays_alone_is_replaced() {
 #[test]
 fn halves_in_pieces_of_arguments_go_to_the_piece_that_says_what_they_are() {
     let piece = |call: u32, json: &str| format!(r#"{{"index":{call},"partial_json":"{json}"}}"#);
-    let cases: [(&[(u32, &str)], &[&str]); 7] = [
+    type Case<'c> = (&'c [(u32, &'c str)], &'c [&'c str]);
+    let cases: [Case<'_>; 7] = [
         (&[(0, r"a\\ud83d"), (0, r"\\ude00 b")], &["a", r"\\ud83d\\ude00 b"]),
         (&[(0, r"a\\ud8"), (0, r"3dc \\u"), (0, "0041")], &["a", r"\\ufffdc \\u", "0041"]),
         (&[(0, r"a\\ud83d\\ude"), (0, "00b")], &["a", r"\\ud83d\\ude00b"]),
@@ -229,7 +230,8 @@ proptest! {
         ends.sort_unstable();
         let (mut events, mut start) = (Vec::new(), 0);
         for end in ends {
-            let escaped: String = units[start..end].iter().map(|unit| format!("\\u{unit:04x}")).collect();
+            let escaped: Vec<String> = units[start..end].iter().map(|unit| format!("\\u{unit:04x}")).collect();
+            let escaped = escaped.concat();
             if start < end {
                 events.push(format!("{{\"content\":\"{escaped}\"}}"));
             }
