@@ -30,6 +30,7 @@ pub mod gemini;
 pub mod limitation;
 pub mod messages;
 pub mod pairing;
+mod percent;
 pub mod prepared_request;
 pub mod reader;
 pub mod repair;

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::object_shape::ObjectShape;
-use super::{Unions, alternatives, type_alone};
+use super::{alternatives, type_alone};
+use crate::percent;
 
 /// Deeper parts are cut.
 pub(super) const MAX_DEPTH: usize = 64;
@@ -62,7 +62,6 @@ pub(super) fn children_of(key: &str) -> Option<Children> {
 /// Invariant: a reference is never inlined inside of itself, and all references together add hardly more than [`MAX_INLINED`].
 pub(super) struct Document<'s> {
     root: &'s Value,
-    unions: Unions,
     /// What is being inlined.
     open: Vec<&'s Value>,
     inlined: usize,
@@ -73,8 +72,16 @@ pub(super) struct Document<'s> {
 }
 
 impl<'s> Document<'s> {
-    pub(super) fn new(root: &'s Value, unions: Unions) -> Self {
-        Self { root, unions, open: Vec::new(), inlined: 0, needed: Vec::new(), nested: None }
+    pub(super) fn new(root: &'s Value) -> Self {
+        Self { root, open: Vec::new(), inlined: 0, needed: Vec::new(), nested: None }
+    }
+
+    /// The same with less room for what references add; what was added goes to `spent`.
+    pub(super) fn read<T>(root: &'s Value, spent: &mut usize, read: impl FnOnce(&mut Self) -> T) -> T {
+        let mut document = Self { inlined: *spent, ..Self::new(root) };
+        let value = read(&mut document);
+        *spent = document.inlined;
+        value
     }
 
     /// The definitions that are still referred to, in their order.
@@ -183,12 +190,29 @@ impl<'s> Document<'s> {
 
     fn children(&mut self, fields: &'s Map<String, Value>, depth: usize) -> Map<String, Value> {
         let mut out = Map::new();
+        let mut more = Vec::new();
         for (key, value) in fields {
-            // Whatever refers to a definition that is not at the root was inlined.
-            if !DEFINITIONS.contains(&key.as_str()) && !REFERENCES.contains(&key.as_str()) {
-                let child = self.child(key, value, depth);
-                out.insert(key.clone(), child);
+            match key.as_str() {
+                // Whatever refers to a definition that is not at the root was inlined.
+                key if DEFINITIONS.contains(&key) || REFERENCES.contains(&key) => {}
+                // What is allowed inside of these forbids outside, and here nothing may be forbidden that was allowed.
+                "not" | "then" | "else" => {}
+                "if" => {
+                    let branches = ["then", "else"].map(|key| match fields.get(key) {
+                        Some(branch) => self.clean(branch, depth + 1),
+                        None => json!({}),
+                    });
+                    more.push(json!(branches));
+                }
+                "oneOf" => more.push(self.child(key, value, depth)),
+                key => {
+                    let child = self.child(key, value, depth);
+                    out.insert(key.to_owned(), child);
+                }
             }
+        }
+        for options in more {
+            add_options(&mut out, options);
         }
         out
     }
@@ -200,52 +224,11 @@ impl<'s> Document<'s> {
             (Some(Children::Named), Value::Object(named)) => Value::Object(
                 named.iter().map(|(name, child)| (name.clone(), self.clean(child, depth + 1))).collect(),
             ),
-            (Some(Children::Schemas), Value::Array(all)) if key == "anyOf" || key == "oneOf" => {
-                self.options(all, depth + 1)
-            }
             (Some(Children::Schemas), Value::Array(all)) => {
                 Value::Array(all.iter().map(|child| self.clean(child, depth + 1)).collect())
             }
             (Some(Children::Schemas), child) => self.clean(child, depth + 1),
             (None | Some(Children::Named), value) => value.clone(),
-        }
-    }
-
-    /// Alternatives, of which those that are objects become one: their names and values are all seen.
-    fn options(&mut self, options: &'s [Value], depth: usize) -> Value {
-        let is_object: Vec<bool> = options.iter().map(|option| self.is_object(option)).collect();
-        let first = is_object.iter().position(|is_object| *is_object);
-        if self.unions == Unions::Kept || is_object.iter().filter(|is_object| **is_object).count() < 2 {
-            return Value::Array(options.iter().map(|option| self.clean(option, depth)).collect());
-        }
-        let mut out = Vec::new();
-        for (place, option) in options.iter().enumerate() {
-            if Some(place) == first {
-                let objects = options.iter().zip(&is_object).filter(|(_, is_object)| **is_object);
-                let shapes = objects.filter_map(|(option, _)| ObjectShape::read(self, option, depth));
-                let mut merged = Map::new();
-                ObjectShape::any(shapes.collect()).write(&mut merged);
-                out.push(Value::Object(merged));
-            } else if !is_object[place] {
-                out.push(self.clean(option, depth));
-            }
-        }
-        Value::Array(out)
-    }
-
-    /// Whether a part speaks of objects and nothing else.
-    fn is_object(&mut self, schema: &'s Value) -> bool {
-        let Some(fields) = schema.as_object() else { return false };
-        match fields.get("type") {
-            Some(kind) => kind.as_str() == Some("object"),
-            None if fields.contains_key("properties") => true,
-            None => {
-                let target = reference(fields).and_then(|reference| self.target(reference));
-                target.is_some_and(|target| {
-                    target.get("type").and_then(Value::as_str) == Some("object")
-                        || target.get("properties").is_some()
-                })
-            }
         }
     }
 
@@ -289,6 +272,18 @@ impl<'s> Document<'s> {
     }
 }
 
+/// Adds alternatives to a schema's fields: one of these as well.
+fn add_options(fields: &mut Map<String, Value>, options: Value) {
+    if !fields.contains_key("anyOf") {
+        fields.insert("anyOf".to_owned(), options);
+        return;
+    }
+    let parts = fields.entry("allOf").or_insert_with(|| json!([]));
+    if let Some(parts) = parts.as_array_mut() {
+        parts.push(json!({ "anyOf": options }));
+    }
+}
+
 /// The reference in a schema's fields.
 pub(super) fn reference(fields: &Map<String, Value>) -> Option<&str> {
     REFERENCES.iter().find_map(|key| fields.get(*key)).and_then(Value::as_str)
@@ -297,13 +292,13 @@ pub(super) fn reference(fields: &Map<String, Value>) -> Option<&str> {
 /// What a JSON pointer behind `#` leads to.
 pub(super) fn pointed_at<'v>(root: &'v Value, reference: &str) -> Option<&'v Value> {
     let path = reference.strip_prefix('#')?;
-    let target = root.pointer(path).or_else(|| root.pointer(&decoded(path)))?;
+    let target = root.pointer(path).or_else(|| root.pointer(&percent::decoded(path)))?;
     (target.is_object() || target.is_boolean()).then_some(target)
 }
 
 /// A name in a pointer, without its escapes.
 fn name_of(part: &str) -> String {
-    decoded(part).replace("~1", "/").replace("~0", "~")
+    percent::decoded(part).replace("~1", "/").replace("~0", "~")
 }
 
 /// About how many bytes a value has.
@@ -316,26 +311,6 @@ fn weight(value: &Value) -> usize {
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => 5,
     }
-}
-
-/// A fragment without percent encoding.
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, tail)) = rest.split_first() {
-        let digits = tail.get(..2).filter(|_| *first == b'%').and_then(|digits| str::from_utf8(digits).ok());
-        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &tail[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
 }
 
 /// Definitions below other places than the root, and parts with an anchor, by name.

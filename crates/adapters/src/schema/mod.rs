@@ -15,7 +15,10 @@ mod check;
 mod document;
 mod object_shape;
 mod tools;
+mod unions;
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -33,15 +36,6 @@ use self::object_shape::ObjectShape;
 pub(crate) use self::tools::lower_declarations;
 use crate::wording;
 
-/// Whether a provider takes alternatives inside of a property.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unions {
-    /// They stay as they are.
-    Kept,
-    /// Those that are objects become one object: the provider has no alternatives.
-    Merged,
-}
-
 /// The schema of a tool's arguments, as every provider takes it.
 pub(crate) fn parameters<'t>(tool: &'t Tool, notes: &mut Vec<Note>) -> Cow<'t, RawValue> {
     let Some(raw) = tool.parameters.as_deref() else { return Cow::Borrowed(wording::empty_schema()) };
@@ -54,7 +48,7 @@ pub(crate) fn parameters<'t>(tool: &'t Tool, notes: &mut Vec<Note>) -> Cow<'t, R
 pub(crate) fn without_unions(raw: &RawValue) -> Option<Value> {
     let schema: Value = serde_json::from_str(raw.get()).ok()?;
     let has_unions = memchr::memmem::find(raw.get().as_bytes(), b"Of\"").is_some();
-    Some(if has_unions || !check::is_right(raw) { lower(&schema, Unions::Merged) } else { schema })
+    Some(if has_unions || !check::is_right(raw) { unions::merged(&lower(&schema)) } else { schema })
 }
 
 /// The schema in the form that every provider takes; `None` where it has that form.
@@ -63,12 +57,12 @@ pub(crate) fn lowered(raw: &RawValue) -> Option<Box<RawValue>> {
         return None;
     }
     let schema = serde_json::from_str(raw.get()).unwrap_or_default();
-    RawValue::from_string(lower(&schema, Unions::Kept).to_string()).ok()
+    RawValue::from_string(lower(&schema).to_string()).ok()
 }
 
 /// The schema in the form that every provider takes.
-pub(crate) fn lower(schema: &Value, unions: Unions) -> Value {
-    let mut document = Document::new(schema, unions);
+fn lower(schema: &Value) -> Value {
+    let mut document = Document::new(schema);
     let shape = ObjectShape::read(&mut document, schema, 0).unwrap_or_default();
     let mut out = Map::new();
     for key in ["$schema", "$id"] {

@@ -175,9 +175,7 @@ impl ObjectShape {
                 (out.required, out.others, out.forms) = (shape.required, shape.others.clone(), shape.forms);
             } else {
                 out.required.retain(|name, _| shape.required.contains_key(name));
-                if out.others != shape.others {
-                    out.others = None;
-                }
+                out.others = either_others(out.others, shape.others.clone());
                 out.forms = out.forms.or(shape.forms);
             }
             for (name, property) in shape.properties {
@@ -197,7 +195,7 @@ impl ObjectShape {
             *property = Property { schema: alternatives::any(options), is_said_by_all: said == open };
         }
         if has_patterns {
-            out.others = None;
+            out.others = out.others.filter(|others| others == &json!(true));
         }
         out
     }
@@ -267,7 +265,7 @@ impl ObjectShape {
         if !self.required.is_empty() {
             out.insert("required".to_owned(), self.required.keys().cloned().collect());
         }
-        if let Some(others) = self.others.filter(|others| others != &json!(true)) {
+        if let Some(others) = self.others.filter(|others| others != &json!(true) && others != &json!({})) {
             out.insert("additionalProperties".to_owned(), others);
         }
         for (key, value) in self.rest {
@@ -324,6 +322,21 @@ impl CallForms {
         let text = format!("Give one of these sets of arguments: {}.", forms.join("; or "));
         let is_choice = forms.len() > 1 && several.iter().all(|form| !form.is_empty());
         (is_choice && text.len() <= MAX_FORMS_TEXT).then_some(text)
+    }
+}
+
+/// What other names may be in either of two branches. Where one says what they may be and the other leaves it open, they may be
+/// anything, and that is said.
+fn either_others(one: Option<Value>, other: Option<Value>) -> Option<Value> {
+    let is_no = |others: &Option<Value>| others.as_ref() == Some(&json!(false));
+    match (one, other) {
+        (one, other) if one == other => one,
+        (None, no) | (no, None) if is_no(&no) => None,
+        (None, _) | (_, None) => Some(json!(true)),
+        (Some(one), Some(other)) => {
+            let options = [one, other].into_iter().filter(|others| others != &json!(false));
+            Some(alternatives::any(options.collect()))
+        }
     }
 }
 
