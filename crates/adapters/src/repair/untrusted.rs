@@ -11,7 +11,7 @@ use toolcall_parser::{Provenance, Writer};
 /// The most that is copied, in bytes; the oldest texts fall away first.
 const MAX_BYTES: usize = 16 << 20;
 
-/// One text.
+/// A text to be read when it is needed, and who wrote it.
 enum Text {
     Plain(Writer, String),
     /// A file as a data URL.

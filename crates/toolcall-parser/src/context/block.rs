@@ -145,8 +145,9 @@ impl Blocks {
             self.marked(line);
         }
         self.literal = Literal::opens(line, literals);
-        if quotes && self.literal.is_none() && self.last != Last::Quote {
-            self.quotes.read(line);
+        let marks = quotes && (self.quotes.is_open() || Quotes::may_open_in(line));
+        if marks && self.literal.is_none() && self.last != Last::Quote {
+            self.quotes.read(line.trim_end());
             self.quotes.line_ends();
         }
         true

@@ -37,6 +37,14 @@ impl Quotes {
         memchr::memchr3(b'"', 0xe2, 0xc2, bytes).is_some() || memchr::memchr2(0xe3, b'\'', bytes).is_some()
     }
 
+    /// The same for one line, of which an apostrophe opens something only at the end.
+    pub(super) fn may_open_in(line: &str) -> bool {
+        let bytes = line.as_bytes();
+        memchr::memchr3(b'"', 0xe2, 0xc2, bytes).is_some()
+            || memchr::memchr(0xe3, bytes).is_some()
+            || line.trim_end().ends_with('\'')
+    }
+
     pub(super) fn is_open(self) -> bool {
         self != Self::Closed
     }

@@ -106,7 +106,7 @@ enum Scope {
 
 impl Tag {
     /// The tag that opens here. `own` says that nothing but the marks of lists stands before it on its line.
-    pub(crate) fn opens(rest: &str, own: bool, end: bool) -> Lookahead<Self> {
+    pub(crate) fn opens(rest: &str, own: impl FnOnce() -> bool, end: bool) -> Lookahead<Self> {
         for (open, close) in [("<!--", "-->"), ("<![CDATA[", "]]>")] {
             if rest.starts_with(open) {
                 let tag = Self { close: Close::Word(close), depth: 1, scope: Scope::Text };
@@ -123,29 +123,39 @@ impl Tag {
         }
         let open = |more: bool| if more && !end { Lookahead::More } else { Lookahead::No };
         let Some(behind) = bytes.get(1 + name) else { return open(true) };
-        let kind = kind(&rest[1..=name].to_ascii_lowercase());
-        if kind == Kind::Open || !matches!(behind, b'>' | b' ' | b'\t' | b'\n' | b'\r') {
+        if !matches!(behind, b'>' | b' ' | b'\t') {
+            return Lookahead::No;
+        }
+        let name = rest[1..=name].to_ascii_lowercase();
+        let kind = kind(&name);
+        if kind == Kind::Open {
+            return Lookahead::No;
+        }
+        let own = own();
+        // A tag of a name that says nothing is one that holds something when it has a line of its own.
+        if kind == Kind::Unknown && !own {
             return Lookahead::No;
         }
         let window = &bytes[..bytes.len().min(MAX_TAG)];
-        let Some(close) = memchr::memchr(b'>', window) else { return open(window.len() < MAX_TAG) };
+        let close = match memchr::memchr2(b'>', b'\n', window) {
+            Some(close) if window[close] == b'>' => close,
+            None => return open(window.len() < MAX_TAG),
+            Some(_) => return Lookahead::No,
+        };
         if bytes[close - 1] == b'/' || window[1..close].contains(&b'<') {
             return Lookahead::No;
         }
         let length = close + 1;
         if kind == Kind::Unknown {
-            // A tag of a name that says nothing is one that holds something when it has a line of its own.
             let blank =
                 window[length..].iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r')).count();
             match window.get(length + blank) {
-                _ if !own => return Lookahead::No,
                 Some(b'\n') => {}
                 Some(_) => return Lookahead::No,
                 None => return open(window.len() < MAX_TAG),
             }
         }
         let scope = if own && kind != Kind::Loose { Scope::Text } else { Scope::Paragraph };
-        let name = rest[1..=name].to_ascii_lowercase();
         Lookahead::Yes(Self { close: Close::Name(name), depth: 1, scope }, length)
     }
 
@@ -253,7 +263,7 @@ mod tests {
     use super::*;
 
     fn hidden(text: &str, own: bool) -> Option<usize> {
-        let Lookahead::Yes(mut tag, length) = Tag::opens(text, own, true) else { return None };
+        let Lookahead::Yes(mut tag, length) = Tag::opens(text, || own, true) else { return None };
         let whole = length + tag.pass(&text[length..], true).0;
         Some(whole)
     }

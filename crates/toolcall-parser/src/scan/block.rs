@@ -89,7 +89,7 @@ impl Machine {
             Step::Request(length, request) => {
                 *lead = 0;
                 let source = &text[..before + length];
-                if self.is_shown(source) {
+                if self.standing == Standing::Broken || self.is_shown(source) {
                     self.hidden(source, Hidden::Inline, sink);
                 } else {
                     self.out.request(&request, source, sink);
@@ -177,13 +177,19 @@ impl Machine {
         source: &str,
         sink: &mut dyn FnMut(Event<'_>),
     ) -> Next {
+        let mut settled = settled;
+        if self.standing == Standing::Broken {
+            settled.retain(|settled| matches!(settled, SettledCall::Refused(_)));
+        }
         let taken = !self.is_echo(&settled, source) && self.out.calls(row.dialect, settled, source, sink);
         if taken {
             self.standing = Standing::Taken;
             self.start();
         } else {
             self.out.refuse(sink);
-            self.standing = Standing::Refused;
+            if self.standing != Standing::Broken {
+                self.standing = Standing::Refused;
+            }
             self.hidden(source, Hidden::Inline, sink);
         }
         Next::On(source.len())
@@ -256,7 +262,7 @@ impl Machine {
     /// Text up to where the dialect goes on: what follows stands as the broken block did.
     fn broken(&mut self, text: &str, sink: &mut dyn FnMut(Event<'_>)) {
         self.hidden(text, Hidden::Inline, sink);
-        if self.standing != Standing::Quoted {
+        if matches!(self.standing, Standing::Taken | Standing::Refused) {
             self.start();
         }
     }

@@ -5,7 +5,7 @@ use super::begin::{Begin, CodeKind, code, data, escaped_tag, lead, lead_in, list
 use super::mode::{Mode, Next, Standing};
 use super::out::Out;
 use super::table::Table;
-use super::trial::{Follows, Trial};
+use super::trial::{Follows, Trial, Verdict};
 use crate::context::code::CodeSpan;
 use crate::context::tags::Tag;
 use crate::context::{Hidden, Stand, TextContext};
@@ -223,8 +223,13 @@ impl Machine {
                 machine.out.finish(&mut |event| trial.take(&event));
             }
         }
-        let Some(verdict) = trial.verdict(end || too_long) else { return Next::Wait(0) };
-        self.standing = if verdict && !too_long { Standing::Taken } else { Standing::Quoted };
+        let verdict = if too_long { Some(Verdict::Prose) } else { trial.verdict(end) };
+        self.standing = match verdict {
+            Some(Verdict::Calls) => Standing::Taken,
+            Some(Verdict::Broken) => Standing::Broken,
+            Some(Verdict::Prose) => Standing::Quoted,
+            None => return Next::Wait(0),
+        };
         self.mode = Mode::Block(row, Box::default(), *lead);
         self.reading = Reading::Handing;
         Next::On(0)
@@ -384,7 +389,7 @@ impl Machine {
         if !matches!(stray, Begin::No) {
             return stray;
         }
-        match Tag::opens(rest, self.context.takes_fence(&text[..at]), end) {
+        match Tag::opens(rest, || self.context.takes_fence(&text[..at]), end) {
             Lookahead::Yes(tag, length) => Begin::Tag(tag, length),
             Lookahead::More => Begin::Wait,
             Lookahead::No => Begin::No,

@@ -48,6 +48,8 @@ pub(super) enum Standing {
     Taken,
     /// The last one was refused and is text: so is the markup that closes it.
     Refused,
+    /// They are none: what is wrong is said, and all of the block is text.
+    Broken,
     /// They are quoted: all of the block is text.
     Quoted,
 }

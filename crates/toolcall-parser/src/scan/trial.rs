@@ -11,6 +11,17 @@ pub(super) enum Follows {
     TextEnd,
 }
 
+/// What a block is, by what follows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Its calls are made.
+    Calls,
+    /// It was meant as a call and is none.
+    Broken,
+    /// It is shown.
+    Prose,
+}
+
 /// What is known of a block that is read ahead.
 #[derive(Debug)]
 pub(super) struct Trial {
@@ -27,7 +38,7 @@ enum TrialStage {
     /// There is one.
     Called,
     /// It is decided.
-    Verdict(bool),
+    Decided(Verdict),
 }
 
 impl Trial {
@@ -44,6 +55,10 @@ impl Trial {
                 self.stage = TrialStage::Called;
                 return;
             }
+            Event::Problem(_) if self.stage == TrialStage::Block => {
+                self.stage = TrialStage::Decided(Verdict::Broken);
+                return;
+            }
             Event::Text(text) => text,
             // White space between a call and the end is markup.
             Event::Markup(text) if text.trim().is_empty() => text,
@@ -51,28 +66,29 @@ impl Trial {
         };
         let blank = text.trim().is_empty();
         match (self.stage, self.follows) {
-            (TrialStage::Verdict(_), _) => {}
+            (TrialStage::Decided(_), _) => {}
             (TrialStage::Called, Follows::LineEnd) => {
                 let (line, ends) = text.split_once('\n').map_or((*text, false), |(line, _)| (line, true));
                 if !line.trim().is_empty() {
-                    self.stage = TrialStage::Verdict(false);
+                    self.stage = TrialStage::Decided(Verdict::Prose);
                 } else if ends {
-                    self.stage = TrialStage::Verdict(true);
+                    self.stage = TrialStage::Decided(Verdict::Calls);
                 }
             }
             (TrialStage::Block, _) | (TrialStage::Called, Follows::TextEnd) => {
                 if !blank {
-                    self.stage = TrialStage::Verdict(false);
+                    self.stage = TrialStage::Decided(Verdict::Prose);
                 }
             }
         }
     }
 
-    /// Whether the right thing follows, once that is known.
-    pub(super) fn verdict(&self, end: bool) -> Option<bool> {
+    /// What the block is, once that is known.
+    pub(super) fn verdict(&self, end: bool) -> Option<Verdict> {
         match self.stage {
-            TrialStage::Verdict(verdict) => Some(verdict),
-            stage => end.then_some(stage == TrialStage::Called),
+            TrialStage::Decided(verdict) => Some(verdict),
+            TrialStage::Called => end.then_some(Verdict::Calls),
+            TrialStage::Block => end.then_some(Verdict::Prose),
         }
     }
 }
