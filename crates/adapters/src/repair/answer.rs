@@ -224,7 +224,7 @@ impl Repair {
         self.settle(&reason, sink);
         let cut_call = self.native_calls.cut().filter(|_| reason == FinishReason::Length);
         if let Some(name) = cut_call {
-            self.state.refuse_call(&problem(name, ProblemKind::Truncated));
+            self.state.refuse_call(&problem(name, ProblemKind::Truncated), sink);
         }
         let cut_in_call = reason == FinishReason::Length
             && (in_text_call || cut_call.is_some())

@@ -79,7 +79,7 @@ impl NativeCalls {
             }
             Err(problem) => {
                 context.sink.event(TurnEvent::Note(note::not_a_call(&problem)));
-                context.state.refuse_call(&problem);
+                context.state.refuse_call(&problem, context.sink);
                 if problem.kind != ProblemKind::NoCommand {
                     self.broken = Some(problem);
                 }

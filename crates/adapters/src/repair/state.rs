@@ -309,13 +309,15 @@ impl RepairState {
     }
 
     /// A call of the upstream's own is not handed out, for it has no command to run or no arguments that can be read.
-    pub(super) fn refuse_call(&mut self, problem: &Problem) {
+    pub(super) fn refuse_call(&mut self, problem: &Problem, sink: &mut dyn EventSink) {
         let suspected = match problem.kind {
             ProblemKind::NoCommand => Suspected::Call(ProblemKind::NoCommand),
             kind => Suspected::NativeCall(kind),
         };
         self.problem = Some(problem.clone());
-        self.suspect(suspected, "");
+        // Marks beside a call of the upstream's own mean nothing, whatever becomes of the call.
+        self.strays.clear();
+        self.suspect(suspected, "", sink);
     }
 
     /// Why an answer that ends by itself has failed: its own call is broken, or it is the reply to the question for that call and
