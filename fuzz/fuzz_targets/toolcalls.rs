@@ -1,8 +1,9 @@
-//! A model's text gives the same pieces however it is cut, and nothing of it is lost. The first byte says into which pieces.
+//! A model's text gives the same pieces however it is cut, and nothing of it is lost. Where somebody else is known to have written it,
+//! no call is in it. The first byte says into which pieces, its highest bit whether calls are believed only at the end.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use toolcall_parser::{Dialect, Event, Options, Scanner, Tool};
+use toolcall_parser::{Dialect, Event, Options, Provenance, Scanner, Tool, Trust, Writer};
 
 const SCHEMA: &str = r#"{"type":"object","properties":{"cmd":{"type":"string"},"n":{"type":"integer"},"o":{"type":"object"}},"required":["cmd"]}"#;
 
@@ -36,7 +37,8 @@ fuzz_target!(|data: &[u8]| {
     let [size, hint, bytes @ ..] = data else { return };
     let text = String::from_utf8_lossy(bytes);
     let options = Options::new([Tool::new("exec_command", SCHEMA), Tool::new("f", "{}")])
-        .hint(Dialect::ALL.get(usize::from(*hint)).copied());
+        .hint(Dialect::ALL.get(usize::from(*hint)).copied())
+        .trust(if *size > 127 { Trust::Alone } else { Trust::Bare });
     let whole = read(std::iter::once(&*text), &options);
     assert_eq!(whole.0, text);
     let step = usize::from(*size).max(1);
@@ -51,4 +53,9 @@ fuzz_target!(|data: &[u8]| {
         Some(chunk)
     });
     assert_eq!(read(chunks, &options), whole);
+    // Whoever wrote the whole text wrote each part of it.
+    let written = text.clone().into_owned();
+    let known = options.provenance(Provenance::new(move |each| each(Writer::Other, &written)));
+    let shown = read(std::iter::once(&*text), &known);
+    assert_eq!((shown.0.as_str(), shown.1.as_slice()), (&*text, [].as_slice()));
 });

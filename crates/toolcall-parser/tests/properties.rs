@@ -9,7 +9,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use support::{characters, check, stream, tools};
-use toolcall_parser::{Dialect, Options, PieceKind, Tool, parse};
+use toolcall_parser::{Dialect, Options, PieceKind, Provenance, Tool, Trust, Writer, parse};
 
 /// Words that mean something in some dialect, and words around them.
 const WORDS: &[&str] = &[
@@ -117,6 +117,27 @@ const WORDS: &[&str] = &[
     "{'name': 'get_time'}",
     "\\",
     "text",
+    "text. ",
+    "- ",
+    "1. ",
+    "    ",
+    "\n> ",
+    "<pre>",
+    "</pre>",
+    "<!--",
+    "-->",
+    "<notes>\n",
+    "</notes>",
+    "“",
+    "”",
+    "«",
+    "»",
+    "key: |\n",
+    "<<EOF\n",
+    "EOF\n",
+    "\"\"\"",
+    "~~~\n",
+    "&lt;",
 ];
 
 fn texts() -> impl Strategy<Value = String> {
@@ -248,6 +269,22 @@ proptest! {
         check(&text, &whole, &options);
         prop_assert_eq!(&stream(characters(&text), &options), &whole, "by characters: {:?}", text);
         prop_assert_eq!(&stream(cut(&text, &sizes), &options), &whole, "in chunks of {:?}: {:?}", sizes, text);
+    }
+
+    #[test]
+    fn whoever_wrote_a_text_wrote_its_calls(text in texts(), hint in hints(), sizes in vec(1usize..20, 1..5)) {
+        let alone = Options::new(tools()).hint(hint).trust(Trust::Alone);
+        let whole = parse(&text, &alone);
+        check(&text, &whole, &alone);
+        prop_assert_eq!(&stream(cut(&text, &sizes), &alone), &whole, "in chunks of {:?}: {:?}", sizes, text);
+        let written = text.clone();
+        let known = Options::new(tools())
+            .hint(hint)
+            .provenance(Provenance::new(move |each| each(Writer::Other, &written)));
+        let whole = parse(&text, &known);
+        check(&text, &whole, &known);
+        prop_assert!(!whole.iter().any(|piece| matches!(piece.kind, PieceKind::Call(_))), "{:?}: {:?}", text, whole);
+        prop_assert_eq!(&stream(cut(&text, &sizes), &known), &whole, "in chunks of {:?}: {:?}", sizes, text);
     }
 
     #[test]

@@ -67,6 +67,9 @@ pub(crate) struct TextContext {
 impl TextContext {
     /// Takes in text that has passed.
     pub(crate) fn pass(&mut self, mut text: &str) {
+        if self.pending.len() + text.len() <= MAX_PENDING {
+            return self.pending.push_str(text);
+        }
         loop {
             let room = (0..=MAX_PENDING.saturating_sub(self.pending.len()).min(text.len())).rev();
             let room = room.into_iter().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
