@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use toolcall_parser::{Dialect, Event, Options, Provenance, Scanner, Tool, Trust, Writer};
+use toolcall_parser::{Dialect, Event, Options, Provenance, Rules, Scanner, Tool, Trust, Writer, sanitize};
 
 const SCHEMA: &str = r#"{"type":"object","properties":{"cmd":{"type":"string"},"n":{"type":"integer"},"o":{"type":"object"}},"required":["cmd"]}"#;
 
@@ -33,12 +33,34 @@ fn read<'a>(chunks: impl Iterator<Item = &'a str>, options: &Options) -> (String
     (source, calls, visible)
 }
 
+/// The arguments of a native call: only objects come out, a right one comes out as it is, and its copy is no second call.
+fn native(text: &str, options: &Options) {
+    let object = |text: &str| serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text);
+    for rules in [Rules::Objects, Rules::Contents, Rules::All] {
+        let Ok(calls) = sanitize("f", text, options, rules) else { continue };
+        assert!(!calls.is_empty());
+        // Half a pair, or a number that no reader takes, is for whoever asks to refuse.
+        let is_object = |text: &str| text.contains("\\u") || text.contains(['e', 'E']) || object(text).is_ok();
+        assert!(calls.iter().all(|call| is_object(&call.arguments)), "{calls:?}");
+    }
+    if object(text).is_ok() && !text.contains("\\u") {
+        let right = |text: &str| {
+            let calls = sanitize("f", text, options, Rules::Objects)?;
+            Ok::<Vec<String>, toolcall_parser::Problem>(calls.into_iter().map(|call| call.arguments).collect())
+        };
+        assert_eq!(right(text), Ok(vec![text.to_owned()]));
+        assert_eq!(right(&format!("{text}{text}")).map(|calls| calls.len()), Ok(1));
+        assert_eq!(right(&format!("{text}}}")).map(|calls| calls.len()), Ok(1));
+    }
+}
+
 fuzz_target!(|data: &[u8]| {
     let [size, hint, bytes @ ..] = data else { return };
     let text = String::from_utf8_lossy(bytes);
     let options = Options::new([Tool::new("exec_command", SCHEMA), Tool::new("f", "{}")])
         .hint(Dialect::ALL.get(usize::from(*hint)).copied())
         .trust(if *size > 127 { Trust::Alone } else { Trust::Bare });
+    native(&text, &options);
     let whole = read(std::iter::once(&*text), &options);
     assert_eq!(whole.0, text);
     let step = usize::from(*size).max(1);

@@ -29,6 +29,7 @@ mod field_reports {
     pub(crate) mod k20_json_outputs;
     pub(crate) mod k21_claude_window;
     pub(crate) mod k22_outbound_proxy;
+    pub(crate) mod k23_empty_arguments;
     pub(crate) mod k23_small_ones;
 }
 

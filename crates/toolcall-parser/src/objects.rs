@@ -36,8 +36,8 @@ struct Behind {
     words: bool,
     /// A quotation mark outside of tags.
     quotes: bool,
-    /// A bracket that closes a list.
-    closes_list: bool,
+    /// How many brackets close a list.
+    list_ends: usize,
 }
 
 /// Reads the objects of a text that is not one JSON object as it stands.
@@ -60,7 +60,7 @@ pub(crate) fn read(text: &str) -> Reading<'_> {
         return Reading::Other;
     }
     // A beginning without an end, or a word that speaks of keys and values: the object before it may have closed too early.
-    if !rest.is_empty() || (behind.words && (behind.quotes || list)) || (list && !behind.closes_list) {
+    if !rest.is_empty() || (behind.words && (behind.quotes || list)) || (list && behind.list_ends == 0) {
         return Reading::Uncertain;
     }
     let mut different: Vec<Object<'_>> = Vec::new();
@@ -99,7 +99,7 @@ fn skip<'a>(text: &'a str, behind: &mut Behind) -> &'a str {
                 1
             }
             ']' => {
-                behind.closes_list = true;
+                behind.list_ends += 1;
                 1
             }
             '}' | '[' | '(' | ')' | '>' | ',' | ';' | '.' | '\'' | '`' | '\\' => 1,

@@ -67,7 +67,7 @@ fn first_patch(text: &str) -> Option<(String, usize)> {
     let mut blank = None;
     let mut last = begin;
     for line in following {
-        if is_marker(line.text, "end patch") {
+        if !is_signed(line.text) && is_marker(line.text, "end patch") {
             if line.text.starts_with([' ', '\t']) {
                 blank = Some(line);
             } else {
@@ -113,9 +113,12 @@ fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
 }
 
 fn is_begin(line: &str) -> bool {
-    // A line that a patch adds or takes away begins with one sign; a rule of dashes has several.
-    let signs = line.bytes().take_while(|byte| matches!(byte, b'+' | b'-')).count();
-    signs != 1 && is_marker(line, "begin patch")
+    !is_signed(line) && is_marker(line, "begin patch")
+}
+
+/// A line that a patch adds or takes away begins with one sign; a rule of dashes has several.
+fn is_signed(line: &str) -> bool {
+    line.bytes().take_while(|byte| matches!(byte, b'+' | b'-')).count() == 1
 }
 
 /// Words before the mark, as in `apply_patch "*** Begin Patch`.
@@ -144,10 +147,11 @@ fn is_marker(line: &str, words: &str) -> bool {
     }
 }
 
-/// What may close the wrapping of a patch whose last line has a blank before it: ends of blocks and here-documents.
+/// What may close the wrapping of a patch whose last line has a blank before it: ends of blocks and here-documents. With a blank before
+/// them they are lines of the patch as well.
 fn is_wrapping(text: &str) -> bool {
     lines(text).all(|line| {
-        let line = line.text.trim();
+        let line = line.text.trim_end();
         line.is_empty()
             || line.chars().all(|c| "`~'\")}];".contains(c))
             || (line.len() <= 16 && line.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
@@ -276,6 +280,8 @@ mod tests {
             format!("{}\n{}", right(), right().replace("new", "other")),
             format!("{}\n{BEGIN}\n{BODY}", right()),
             format!("{BEGIN}\n{BODY}+{END}"),
+            format!("{BEGIN}\n{BODY} {END}\n ```\n"),
+            format!("{BEGIN}\n{BODY} {END}\n-more"),
             format!("I write *** Begin Patch\nand so on\n{END}"),
         ] {
             assert_eq!(patch(&text), None, "{text}");

@@ -6,6 +6,7 @@
     reason = "a test fails by panicking, and says what it skips"
 )]
 
+pub(crate) mod calls;
 pub(crate) mod faults;
 pub(crate) mod field_report;
 pub(crate) mod transcript;
