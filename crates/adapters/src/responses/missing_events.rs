@@ -124,7 +124,8 @@ impl HandedOn {
             return None;
         }
         if self.closed.is_empty() && self.begun == 0 && self.ends.is_empty() {
-            events.insert(0, json!({ "type": "response.created", "response": created(&end) }));
+            let begin = |kind: &str| json!({ "type": kind, "response": created(&end) });
+            events.splice(0..0, [begin("response.created"), begin("response.in_progress")]);
         }
         let first = end.get("sequence_number").and_then(Value::as_u64).unwrap_or(0);
         end.insert("sequence_number".to_owned(), Value::Null);
@@ -226,6 +227,7 @@ mod tests {
             missing(&[], &completed(&json!([message("m", "kept")]))),
             [
                 "created",
+                "in_progress",
                 "output_item.added",
                 "content_part.added",
                 "output_text.delta=kept",

@@ -176,8 +176,14 @@ pub(super) fn item_events(
     let mut out = ItemEvents { index, id: word("id").unwrap_or_default(), sent, events: Vec::new() };
     out.added(item, kind);
     match kind {
-        "function_call" => out.field(Channel::Arguments, word("arguments").unwrap_or_default()),
-        "custom_tool_call" => out.field(Channel::Input, word("input").unwrap_or_default()),
+        "function_call" => {
+            out.field(
+                Channel::Arguments,
+                word("arguments").unwrap_or_default(),
+                Some(word("name").unwrap_or_default()),
+            );
+        }
+        "custom_tool_call" => out.field(Channel::Input, word("input").unwrap_or_default(), None),
         "message" => out.parts(item.get("content"), "content"),
         "reasoning" => {
             out.parts(item.get("summary"), "summary");
@@ -230,62 +236,80 @@ impl ItemEvents<'_> {
         text.strip_prefix(sent).unwrap_or_default()
     }
 
-    fn field(&mut self, channel: Channel, text: &str) {
+    fn is_part_over(&self) -> bool {
+        self.sent.is_some_and(|sent| sent.is_part_over)
+    }
+
+    /// The pieces and the end of a call's only text; `name` is that of a function.
+    fn field(&mut self, channel: Channel, text: &str, name: Option<&str>) {
         let rest = self.rest(channel, text);
         if !rest.is_empty() {
             self.push(&format!("{}.delta", channel.name()), json!({ "item_id": self.id, "delta": rest }));
         }
-        if !self.sent.is_some_and(|sent| sent.is_part_over) {
-            self.push(
-                &format!("{}.done", channel.name()),
-                json!({ "item_id": self.id, (channel.whole()): text }),
-            );
+        if !self.is_part_over() {
+            let mut whole = json!({ "item_id": self.id, (channel.whole()): text });
+            if let Some(name) = name {
+                whole["name"] = json!(name);
+            }
+            self.push(&format!("{}.done", channel.name()), whole);
         }
     }
 
     /// The parts of a message or of thoughts.
     fn parts(&mut self, parts: Option<&Value>, field: &str) {
-        let place = if field == "summary" { "summary_index" } else { "content_index" };
-        let (begin, end) = match field {
-            "summary" => ("response.reasoning_summary_part.added", "response.reasoning_summary_part.done"),
-            _ => ("response.content_part.added", "response.content_part.done"),
-        };
         for (number, part) in parts.and_then(Value::as_array).into_iter().flatten().enumerate() {
-            let kind = part.get("type").and_then(Value::as_str).unwrap_or_default();
-            let channel = match kind {
-                "refusal" => Channel::Refusal,
-                "summary_text" => Channel::Summary,
-                "reasoning_text" => Channel::Thoughts,
-                _ => Channel::Text,
-            };
-            let text = part.get(channel.whole()).and_then(Value::as_str).unwrap_or_default();
-            // Only the first part of an item that began can have been sent.
-            let was_sent = number == 0 && self.sent.is_some_and(|sent| !sent.text(channel).is_empty());
-            let at = |mut fields: Value| {
-                if let Some(fields) = fields.as_object_mut() {
-                    fields.insert("item_id".to_owned(), json!(self.id));
-                    fields.insert(place.to_owned(), json!(number));
+            self.part(number, part, field);
+        }
+    }
+
+    fn part(&mut self, number: usize, part: &Value, field: &str) {
+        let (place, begin, end) = match field {
+            "summary" => {
+                let kind = "response.reasoning_summary_part";
+                ("summary_index", format!("{kind}.added"), format!("{kind}.done"))
+            }
+            _ => {
+                let kind = "response.content_part";
+                ("content_index", format!("{kind}.added"), format!("{kind}.done"))
+            }
+        };
+        let channel = match part.get("type").and_then(Value::as_str) {
+            Some("refusal") => Channel::Refusal,
+            Some("summary_text") => Channel::Summary,
+            Some("reasoning_text") => Channel::Thoughts,
+            _ => Channel::Text,
+        };
+        let text = part.get(channel.whole()).and_then(Value::as_str).unwrap_or_default();
+        let at = |fields: Value| {
+            let mut event = json!({ "item_id": self.id, (place): number });
+            if let (Some(event), Value::Object(fields)) = (event.as_object_mut(), fields) {
+                event.extend(fields);
+                if channel == Channel::Text && !event.contains_key("part") {
+                    event.insert("logprobs".to_owned(), json!([]));
                 }
-                fields
-            };
-            let rest = if number == 0 { self.rest(channel, text) } else { text };
-            let mut empty = part.clone();
-            if let Some(fields) = empty.as_object_mut() {
-                fields.insert(channel.whole().to_owned(), json!(""));
             }
-            let opening = at(json!({ "part": empty }));
-            let (delta, whole) = (at(json!({ "delta": rest })), at(json!({ (channel.whole()): text })));
-            let over = at(json!({ "part": part }));
-            if !was_sent {
-                self.push(begin, opening);
-            }
-            if !rest.is_empty() {
-                self.push(&format!("{}.delta", channel.name()), delta);
-            }
-            if number > 0 || !self.sent.is_some_and(|sent| sent.is_part_over) {
-                self.push(&format!("{}.done", channel.name()), whole);
-                self.push(end, over);
-            }
+            event
+        };
+        // Only the first part of an item that began can have been sent.
+        let is_first = number == 0;
+        let was_sent = is_first && self.sent.is_some_and(|sent| !sent.text(channel).is_empty());
+        let rest = if is_first { self.rest(channel, text) } else { text };
+        let mut empty = part.clone();
+        if let Some(fields) = empty.as_object_mut() {
+            fields.insert(channel.whole().to_owned(), json!(""));
+        }
+        let opening = at(json!({ "part": empty }));
+        let delta = at(json!({ "delta": rest }));
+        let (whole, closing) = (at(json!({ (channel.whole()): text })), at(json!({ "part": part })));
+        if !was_sent {
+            self.push(&begin, opening);
+        }
+        if !rest.is_empty() {
+            self.push(&format!("{}.delta", channel.name()), delta);
+        }
+        if !is_first || !self.is_part_over() {
+            self.push(&format!("{}.done", channel.name()), whole);
+            self.push(&end, closing);
         }
     }
 }
