@@ -24,7 +24,9 @@ fn every_object_fits_the_vendors_types() {
         ended(Step::text("Well"), "content_filter").when("filter"),
         ScriptedAnswer::steps([Step::text("Half"), Step::Cut]).when("cut"),
     ];
-    let harness = Harness::new("sdk", answers);
+    // With a second endpoint and no default one, a model that nobody lists is unknown.
+    let second = "[[endpoint]]\nname = \"other\"\nbase_url = \"http://127.0.0.1:9/v1\"";
+    let harness = Harness::configured("sdk", answers, "", second);
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/sdk_check.py");
     let output = support::output(Command::new(python).args([script, &harness.url, &harness.token()]));
     let said =
@@ -35,6 +37,12 @@ fn every_object_fits_the_vendors_types() {
         "length response.incomplete",
         "filter response.incomplete",
         "cut response.failed",
+        "refused unknown role: BadRequestError input[0].role invalid_value",
+        "refused tool without a name: BadRequestError tools[0].name missing_required_parameter",
+        "refused too many pairs: BadRequestError metadata object_above_max_properties",
+        "refused too long a value: BadRequestError metadata string_above_max_length",
+        "refused unknown model: NotFoundError model model_not_found",
+        "refused wrong token: AuthenticationError",
         "chat text stop",
         "chat call tool_calls",
         "chat length length",

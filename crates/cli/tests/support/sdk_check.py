@@ -70,6 +70,32 @@ def responses():
     assert client.models.retrieve("glm-5").id == "glm-5"
 
 
+def refusals():
+    """What is wrong with a request appears as the exception that the SDK has for it."""
+    client = OpenAI(base_url=f"{url}/v1", api_key=token, max_retries=0)
+    many = {str(key): "x" for key in range(17)}
+    cases = [
+        ("unknown role", {"input": [{"role": "alien", "content": "x"}]}),
+        ("tool without a name", {"input": "x", "tools": [{"type": "function", "parameters": {}}]}),
+        ("too many pairs", {"input": "x", "metadata": many}),
+        ("too long a value", {"input": "x", "metadata": {"k": "x" * 513}}),
+        ("unknown model", {"input": "x", "model": "nobody-lists-me"}),
+    ]
+    for name, fields in cases:
+        try:
+            client.responses.create(**{"model": "glm-5", **fields})
+            raise AssertionError(f"{name} was taken")
+        except openai.APIStatusError as error:
+            assert error.type == "invalid_request_error", error.body
+            assert set(error.body) == {"message", "type", "param", "code"}, error.body
+            print(f"refused {name}: {type(error).__name__} {error.param} {error.code}")
+    try:
+        OpenAI(base_url=f"{url}/v1", api_key="wrong", max_retries=0).responses.create(model="glm-5", input="x")
+        raise AssertionError("a wrong token was taken")
+    except openai.AuthenticationError as error:
+        print(f"refused wrong token: {type(error).__name__}")
+
+
 def chat():
     chunks = TypeAdapter(ChatCompletionChunk)
     functions = [{"type": "function", "function": {"name": "exec_command", "parameters": {"type": "object", "properties": {"cmd": {"type": "string"}}}}}]
@@ -129,6 +155,7 @@ def messages():
 
 def main():
     responses()
+    refusals()
     chat()
     messages()
     print("fine")

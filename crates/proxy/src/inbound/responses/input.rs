@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::compact;
 use super::content::{self, ContentPartFields};
+use super::limits;
 use super::tools::{declare, flat_names};
 use crate::inbound::wire::bad_field::BadField;
 use crate::inbound::wire::field::{Word, objects, optional, raw_fields, required};
@@ -142,7 +143,8 @@ impl<'t> InputReader<'t> {
         let role = match &*role {
             "assistant" => Role::Assistant,
             "system" | "developer" => Role::System,
-            _ => Role::User,
+            "user" => Role::User,
+            other => return Err(limits::unknown_role(other, &at.field("role"))),
         };
         let content = content::read(item.content, &at.field("content"), self.table.notes)?;
         self.items.push(Item::Message(Message { role, content }));

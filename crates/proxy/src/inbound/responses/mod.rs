@@ -12,6 +12,7 @@ pub mod error;
 mod frame;
 mod input;
 pub mod input_items;
+mod limits;
 mod object;
 mod options;
 mod output_items;

@@ -7,6 +7,7 @@ use latimer_protocol::turn::{Reasoning, Sampling, SealKey, TurnRequest};
 
 use super::body::{BodyFields, RequestBody, echo};
 use super::input::InputReader;
+use super::limits;
 use super::object::Echo;
 use super::options::{effort, refuse_unknown_includes, refuse_what_needs_a_store, text};
 use super::tool_choice::tool_choice;
@@ -59,6 +60,7 @@ fn read_fields(fields: &BodyFields<'_>, length: usize, seal: &SealKey) -> Result
     const INPUT: Path<'_> = Path::bracketed("input");
     refuse_what_needs_a_store(fields)?;
     refuse_unknown_includes(fields.include)?;
+    limits::metadata(fields.metadata)?;
     let model: String = optional(fields.model, &MODEL, "a string")?
         .ok_or_else(|| BadField::not_sent(&MODEL, "the name of a model, such as \"deepseek-chat\""))?;
     let input = fields.input.ok_or_else(|| BadField::not_sent(&INPUT, "a string or a list of items"))?;
@@ -70,6 +72,7 @@ fn read_fields(fields: &BodyFields<'_>, length: usize, seal: &SealKey) -> Result
         if !list.get().starts_with('[') {
             return Err(BadField::wrong_type(list, &Path::bracketed("tools"), "a list"));
         }
+        limits::tools_have_names(list, &Path::bracketed("tools"))?;
         declare(list, &mut table);
     }
     let mut reader = InputReader::new(table, seal);
@@ -158,6 +161,18 @@ mod tests {
                 "invalid_value",
                 Some("tool_choice"),
                 "not in `tools`",
+            ),
+            (
+                "{\"model\":\"m\",\"input\":[{\"role\":\"alien\",\"content\":\"x\"}]}",
+                "invalid_value",
+                Some("input[0].role"),
+                "Invalid value: 'alien'. Supported values are: 'assistant', 'system', 'developer', and 'user'.",
+            ),
+            (
+                "{\"model\":\"m\",\"input\":\"x\",\"tools\":[{\"type\":\"function\",\"name\":\"a\"},{\"type\":\"custom\"}]}",
+                "missing_required_parameter",
+                Some("tools[1].name"),
+                "Missing required parameter: 'tools[1].name'.",
             ),
             (
                 "{\"model\":\"m\",\"input\":\"x\",\"conversation\":\"c\"}",

@@ -19,6 +19,10 @@ pub enum Problem {
     Invalid,
     /// It asks for something that latimer cannot give.
     Unsupported,
+    /// A text with more characters than the API takes.
+    TooLong,
+    /// An object with more members than the API takes.
+    TooMany,
 }
 
 /// A request that cannot be read, and where. Each protocol's `error.rs` writes it in the shape that its clients know.
@@ -29,7 +33,7 @@ pub struct BadField {
     pub problem: Problem,
     /// The path of the field, such as `input[0].content`; `None` for the body as a whole.
     pub path: Option<String>,
-    /// What is wrong and what would be right. Never holds a value that was sent.
+    /// What is wrong and what would be right. Never holds a value that was sent, but for a word such as a role, shortened.
     pub message: String,
 }
 
@@ -47,6 +51,15 @@ impl BadField {
     /// A field that asks for what latimer cannot give, in a sentence of its own.
     pub(in crate::inbound) fn unsupported(path: &Path<'_>, message: impl Into<String>) -> Self {
         Self { problem: Problem::Unsupported, path: Some(path.to_string()), message: message.into() }
+    }
+
+    /// A problem in the words of the protocol's own API.
+    pub(in crate::inbound) fn in_words(
+        path: &Path<'_>,
+        problem: Problem,
+        message: impl Into<String>,
+    ) -> Self {
+        Self { problem, path: Some(path.to_string()), message: message.into() }
     }
 
     /// A value that has to be there.

@@ -15,6 +15,8 @@ pub const fn code(problem: Problem) -> &'static str {
         Problem::Missing => "missing_required_parameter",
         Problem::Invalid => "invalid_value",
         Problem::Unsupported => "unsupported_parameter",
+        Problem::TooLong => "string_above_max_length",
+        Problem::TooMany => "object_above_max_properties",
     }
 }
 
