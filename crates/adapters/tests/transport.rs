@@ -11,6 +11,7 @@ use latimer_adapters::drive::{Limits, TurnStream};
 use latimer_adapters::reader::{BodyEnd, Reader};
 use latimer_adapters::scripted::{Encoding, Framing, Provider, Scenario, ScriptedAnswer, Step};
 use latimer_adapters::transport::http::{self, Http, HttpOptions};
+use latimer_adapters::transport::outbound::Outbound;
 use latimer_adapters::transport::read_error_body;
 use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_protocol::turn::{EventSink, FinishReason, Note, RecordedEvents, TurnEvent};
@@ -51,7 +52,7 @@ impl Reader for Deltas {
 }
 
 fn client() -> Http {
-    Http::new(HttpOptions { connect: Duration::from_secs(5), ca_file: None })
+    Http::new(HttpOptions { outbound: Outbound::Direct, connect: Duration::from_secs(5), ca_file: None })
 }
 
 async fn provider(answers: impl IntoIterator<Item = ScriptedAnswer>) -> Provider {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use latimer_adapters::transport::http::{Http, HttpOptions, HttpResponse};
+use latimer_adapters::transport::outbound::Outbound;
 use latimer_adapters::transport::read_error_body;
 use latimer_protocol::failure::{Failure, FailureKind};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -52,7 +53,7 @@ fn serve_tls(name: &str) -> SocketAddr {
 }
 
 async fn get(address: SocketAddr, connect: Duration) -> Result<HttpResponse, Failure> {
-    let http = Http::new(HttpOptions { connect, ca_file: Some(file("ca.pem")) });
+    let http = Http::new(HttpOptions { outbound: Outbound::Direct, connect, ca_file: Some(file("ca.pem")) });
     http.get(&format!("https://{address}/v1/models"), &[], Duration::from_secs(5)).await
 }
 
@@ -62,7 +63,8 @@ async fn a_private_ca_is_trusted_where_it_is_named() {
     let answer = get(address, Duration::from_secs(5)).await.expect("trusted");
     assert_eq!(read_error_body(answer.body, 100, Duration::from_secs(5)).await, b"hello");
 
-    let http = Http::new(HttpOptions { connect: Duration::from_secs(5), ca_file: None });
+    let http =
+        Http::new(HttpOptions { outbound: Outbound::Direct, connect: Duration::from_secs(5), ca_file: None });
     let url = format!("https://{address}/v1/models");
     let failure = http.get(&url, &[], Duration::from_secs(5)).await.expect_err("not trusted without it");
     assert_eq!(failure.kind, FailureKind::Unreachable);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
+use latimer_adapters::transport::outbound::Outbound;
 use latimer_protocol::secret::Secret;
 use latimer_proxy::accounts;
 use latimer_proxy::config::check::{ConfigProblem, report};
@@ -89,6 +90,18 @@ impl PathArgs {
         }
     }
 
+    /// The way out that holds where no endpoint has its own. A configuration that is broken is no reason not to log in.
+    ///
+    /// # Errors
+    /// The configuration cannot be used, and the environment names a proxy that cannot be used either.
+    pub(crate) fn outbound(&self) -> anyhow::Result<Outbound> {
+        match self.configuration() {
+            Ok(read) => Ok(read.loaded.config.outbound),
+            Err(_) => Outbound::from_environment(&env)
+                .map_err(|(name, error)| anyhow::anyhow!("the environment variable `{name}`: {error}")),
+        }
+    }
+
     /// How long open turns get at a stop. A configuration that is broken by now is no reason not to stop.
     pub(crate) fn grace(&self) -> Duration {
         self.configuration().map_or(DEFAULT_GRACE, |read| read.loaded.config.server.grace)
@@ -134,9 +147,9 @@ pub(crate) fn refuse_exposure(address: SocketAddr, auth: Auth) -> anyhow::Result
     Ok(())
 }
 
-/// Where accounts and client ids are looked for.
-pub(crate) fn account_places(state_dir: &Path) -> Arc<accounts::Places> {
-    Arc::new(accounts::Places::new(state_dir.to_owned(), home(), env))
+/// Where accounts and client ids are looked for, and how token endpoints are asked.
+pub(crate) fn account_places(state_dir: &Path, outbound: Outbound) -> Arc<accounts::Places> {
+    Arc::new(accounts::Places::new(state_dir.to_owned(), home(), env).through(outbound))
 }
 
 #[cfg(test)]

@@ -76,7 +76,19 @@ mod tests {
         for name in ["FIRST_KEY", "SECOND_KEY"] {
             assert!(names.iter().any(|known| known == name), "{names:?}");
         }
-        assert!(variables_of("[[endpoint").is_empty());
+        // A file that cannot be read names none, and the proxy that it starts may still have to go out through another.
+        let names = variables_of("[[endpoint");
+        assert!(names.iter().all(|name| name.to_ascii_uppercase().ends_with("_PROXY")), "{names:?}");
+    }
+
+    #[test]
+    fn the_outbound_proxies_of_the_environment_are_passed_on() {
+        let names = variables_of("[[endpoint]]\nname = \"a\"\nbase_url = \"https://a.test\"\n");
+        for name in ["https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
+            // Of two spellings the second counts only where the first is not set.
+            let is_hidden = std::env::var_os(name.to_ascii_lowercase()).is_some();
+            assert!(is_hidden || names.iter().any(|known| known == name), "{name} in {names:?}");
+        }
     }
 
     #[test]

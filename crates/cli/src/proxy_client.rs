@@ -7,6 +7,7 @@ use anyhow::{Context as _, anyhow, bail};
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use latimer_adapters::transport::http::{Http, HttpOptions};
+use latimer_adapters::transport::outbound::Outbound;
 use latimer_adapters::transport::read_error_body;
 use latimer_protocol::secret::Secret;
 use latimer_protocol::status::Health;
@@ -122,7 +123,8 @@ struct Answer {
 
 fn get(url: &str, headers: Vec<(HeaderName, HeaderValue)>) -> Option<Answer> {
     runtime().ok()?.block_on(async {
-        let http = Http::new(HttpOptions { connect: REQUEST_TIMEOUT, ca_file: None });
+        let http =
+            Http::new(HttpOptions { outbound: Outbound::Direct, connect: REQUEST_TIMEOUT, ca_file: None });
         let answer = http.get(url, &headers, REQUEST_TIMEOUT).await.ok()?;
         let (status, headers) = (answer.status.as_u16(), answer.headers);
         Some(Answer {

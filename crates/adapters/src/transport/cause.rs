@@ -6,6 +6,8 @@ use std::io;
 use hyper_util::client::legacy;
 use latimer_protocol::failure::{Failure, FailureKind};
 
+use super::connector::ProxyError;
+
 /// What is at the bottom of an error's chain.
 #[derive(Debug, PartialEq)]
 enum Cause {
@@ -24,6 +26,9 @@ enum Cause {
 /// Why a request got no answer.
 pub(super) fn of_request(error: &legacy::Error, host: &str) -> Failure {
     let cause = find(error);
+    if let Some(error) = proxy_error(error) {
+        return of_proxy(error, &cause, host);
+    }
     match cause {
         // A peer that hangs up during the TLS handshake never saw the request.
         Cause::Lost if error.is_connect() => Failure::new(
@@ -38,6 +43,47 @@ pub(super) fn of_request(error: &legacy::Error, host: &str) -> Failure {
         }
         cause => describe(&cause, host),
     }
+}
+
+/// Why a proxy made no connection.
+fn of_proxy(error: &ProxyError, cause: &Cause, host: &str) -> Failure {
+    let detail = match cause {
+        Cause::Refused => "it refused the connection: nothing listens there".to_owned(),
+        Cause::Dns => "its name, or the host's, cannot be resolved".to_owned(),
+        Cause::Lost => "it closed the connection".to_owned(),
+        Cause::TooSlow => "it did not answer in time".to_owned(),
+        Cause::NoRoute => "there is no route to it".to_owned(),
+        Cause::Certificate(detail) | Cause::Tls(detail) => format!("no TLS connection to it ({detail})"),
+        // The handshakes' error types are private; their words are the only mark they leave.
+        _ => match innermost(error).as_str() {
+            "tunnel error: proxy authorization required" => "it wants a user name and a password".to_owned(),
+            "tunnel error: unsuccessful" => "it does not connect to this host".to_owned(),
+            words => words.to_owned(),
+        },
+    };
+    let message = format!("{host} could not be asked through the proxy {}: {detail}", error.proxy());
+    Failure::new(
+        FailureKind::Unreachable,
+        format!(
+            "{message}. Check the key `proxy` and the variables HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY"
+        ),
+    )
+}
+
+/// The error of a proxy in a chain.
+fn proxy_error<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e ProxyError> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<ProxyError>() {
+            return Some(found);
+        }
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = match wrapped {
+            Some(inner) => Some(inner as &(dyn Error + 'static)),
+            None => error.source(),
+        };
+    }
+    None
 }
 
 /// Why a body ended before its end.

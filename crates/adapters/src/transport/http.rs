@@ -1,7 +1,7 @@
 //! The pooled HTTP client of one endpoint.
 //!
 //! Each endpoint has a client of its own, so that a provider that breaks uses up nobody else's connections. There is no
-//! redirect, no proxy from the environment and no cookie: a request goes to the host it names, or nowhere.
+//! redirect and no cookie: a request goes to the host it names, directly or through the proxy of [`HttpOptions`], or nowhere.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use hyper::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION, USER_AGENT};
 use hyper::http::Extensions;
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -23,7 +23,9 @@ use latimer_protocol::failure::{Failure, FailureKind};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
+use super::connector::OutboundConnector;
 use super::inflate::Inflate;
+use super::outbound::{Outbound, ProxyScheme};
 use super::{Body, cause, roots};
 use crate::clock;
 use crate::sync::lock;
@@ -42,6 +44,8 @@ const MAX_REMEMBERED: usize = 4096;
 /// How a client connects.
 #[derive(Debug, Clone)]
 pub struct HttpOptions {
+    /// Through which proxy, if any.
+    pub outbound: Outbound,
     /// Limit on name lookup, TCP and TLS together.
     pub connect: Duration,
     /// A private CA in PEM, trusted beside the machine's own.
@@ -63,9 +67,9 @@ pub struct HttpResponse {
 #[derive(Debug)]
 pub struct Http {
     options: HttpOptions,
-    plain: ClientPair<HttpConnector>,
+    plain: ClientPair<OutboundConnector>,
     /// Made at the first https request: reading the trust store is most of a cold start.
-    tls: OnceCell<ClientPair<HttpsConnector<HttpConnector>>>,
+    tls: OnceCell<ClientPair<HttpsConnector<OutboundConnector>>>,
     /// Local addresses of connections that answered before. One of them dying without an answer was merely stale.
     used: Mutex<HashSet<SocketAddr>>,
 }
@@ -95,7 +99,7 @@ struct AttemptError {
 impl Http {
     /// A client that connects when it is first used.
     pub fn new(options: HttpOptions) -> Self {
-        let plain = ClientPair::new(&tcp(options.connect, true));
+        let plain = ClientPair::new(&connector(&options));
         Self { options, plain, tls: OnceCell::new(), used: Mutex::default() }
     }
 
@@ -152,13 +156,13 @@ impl Http {
         Ok(HttpResponse { status: head.status, headers: head.headers, body })
     }
 
-    async fn https(&self) -> Result<ClientPair<HttpsConnector<HttpConnector>>, Failure> {
+    async fn https(&self) -> Result<ClientPair<HttpsConnector<OutboundConnector>>, Failure> {
         let config = roots::client_config(self.options.ca_file.as_deref()).await?;
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(config)
             .https_only()
             .enable_all_versions()
-            .wrap_connector(tcp(self.options.connect, false));
+            .wrap_connector(connector(&self.options));
         Ok(ClientPair::new(&connector))
     }
 
@@ -193,6 +197,9 @@ impl Http {
         C: Connect + Clone + Send + Sync + 'static,
     {
         let mut request = outgoing.request();
+        if let Some(authorization) = self.proxy_authorization(&outgoing.uri) {
+            request.headers_mut().insert(PROXY_AUTHORIZATION, authorization);
+        }
         let mut connection = capture_connection(&mut request);
         let mut response = std::pin::pin!(client.request(request));
 
@@ -228,6 +235,13 @@ impl Http {
                 Err(AttemptError { failure, stale })
             }
         }
+    }
+
+    /// What a proxy wants to see with each request: one through which no tunnel leads.
+    fn proxy_authorization(&self, uri: &Uri) -> Option<HeaderValue> {
+        let proxy = self.options.outbound.proxy(uri).filter(|_| uri.scheme_str() == Some("http"))?;
+        let is_http = matches!(proxy.scheme(), ProxyScheme::Http | ProxyScheme::Https);
+        proxy.authorization().filter(|_| is_http)
     }
 
     fn remember(&self, extensions: &Extensions) {
@@ -317,13 +331,14 @@ impl From<Failure> for AttemptError {
     }
 }
 
-fn tcp(connect: Duration, plain_only: bool) -> HttpConnector {
-    let mut connector = HttpConnector::new();
-    connector.set_nodelay(true);
-    connector.set_connect_timeout(Some(connect));
-    connector.set_keepalive(Some(Duration::from_secs(60)));
-    connector.enforce_http(plain_only);
-    connector
+fn connector(options: &HttpOptions) -> OutboundConnector {
+    let mut tcp = HttpConnector::new();
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(options.connect));
+    tcp.set_keepalive(Some(Duration::from_secs(60)));
+    // TLS is laid over it by whoever asks for https.
+    tcp.enforce_http(false);
+    OutboundConnector::new(tcp, options.outbound.clone(), options.ca_file.clone())
 }
 
 fn too_slow(what: &str, limit: Duration, setting: &str) -> Failure {

@@ -2,9 +2,11 @@
 
 mod body;
 mod cause;
+mod connector;
 mod inflate;
 mod roots;
 
 pub mod http;
+pub mod outbound;
 
 pub use body::{Body, read_error_body};

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use latimer_adapters::endpoint_client::EndpointClient;
 use latimer_adapters::transport::http::{Http, HttpOptions};
+use latimer_adapters::transport::outbound::Outbound;
 
 /// A link to this base.
 pub(crate) fn client(base_url: &str) -> Arc<EndpointClient> {
@@ -17,6 +18,10 @@ pub(crate) fn client(base_url: &str) -> Arc<EndpointClient> {
         headers: Vec::new(),
         first_byte: Duration::from_secs(5),
         idle: Duration::from_secs(5),
-        http: Http::new(HttpOptions { connect: Duration::from_secs(5), ca_file: None }),
+        http: Http::new(HttpOptions {
+            outbound: Outbound::Direct,
+            connect: Duration::from_secs(5),
+            ca_file: None,
+        }),
     })
 }

@@ -9,6 +9,8 @@ use latimer_proxy::config::Login;
 use serde_json::json;
 
 use crate::clock::unix_seconds;
+use latimer_adapters::transport::outbound::Outbound;
+
 use crate::configuration::{PathArgs, ReportArgs, account_places};
 use crate::terminal::{eprint_line, print_json, print_line};
 
@@ -35,7 +37,7 @@ pub(crate) struct LogoutArgs {
 }
 
 pub(crate) fn run(AccountsArgs { report }: &AccountsArgs) -> anyhow::Result<ExitCode> {
-    let places = account_places(&report.paths.state_dir()?);
+    let places = account_places(&report.paths.state_dir()?, Outbound::Direct);
     let now = unix_seconds();
     let found: Vec<accounts::AccountList> =
         Login::ALL.iter().map(|login| accounts::load(*login, &places)).collect();

@@ -76,7 +76,10 @@ fn verdict(text: &str, path: &Path) -> Verdict {
 
 fn summary(config: &Config) -> String {
     let models: usize = config.endpoints.iter().map(|endpoint| endpoint.models.len()).sum();
-    format!("fine, {} endpoint(s), {models} model(s)", config.endpoints.len())
+    let proxies = config.proxies().into_iter();
+    let proxies =
+        proxies.map(|(endpoint, proxy)| format!("\n{}: goes out through the proxy {proxy}", endpoint.name));
+    format!("fine, {} endpoint(s), {models} model(s){}", config.endpoints.len(), proxies.collect::<String>())
 }
 
 #[cfg(test)]
@@ -99,6 +102,14 @@ mod tests {
         let text = "[[endpoint]]\nname = \"a\"\nbase_url = \"https://a.test\"\nmodels = [\"m\", \"n\"]\n";
         let Verdict::Usable { summary, .. } = check(text) else { panic!("{:?}", check(text)) };
         assert_eq!(summary, "l.toml: fine, 1 endpoint(s), 2 model(s)");
+    }
+
+    #[test]
+    fn outbound_proxies_are_said_without_their_passwords() {
+        let text = "proxy = \"http://user:hunter2@proxy.example:3128\"\n[[endpoint]]\nname = \"a\"\nbase_url = \"https://a.test\"\n[[endpoint]]\nname = \"b\"\nbase_url = \"https://b.test\"\nproxy = \"none\"\n[[endpoint]]\nname = \"c\"\nbase_url = \"http://127.0.0.1:8000\"\n";
+        let Verdict::Usable { summary, .. } = check(text) else { panic!("{:?}", check(text)) };
+        let want = "l.toml: fine, 3 endpoint(s), 0 model(s)\na: goes out through the proxy http://proxy.example:3128";
+        assert_eq!(summary, want);
     }
 
     #[test]

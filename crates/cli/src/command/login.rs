@@ -45,7 +45,7 @@ pub(crate) struct LoginArgs {
 pub(crate) fn run(args: &LoginArgs) -> anyhow::Result<ExitCode> {
     let login = find_login(&args.login)?;
     let state_dir = args.paths.state_dir()?;
-    let places = account_places(&state_dir);
+    let places = account_places(&state_dir, args.paths.outbound()?);
     let timeout = Duration::from_secs(args.timeout);
     let tokens = match login {
         Login::CommandCode => api_key()?,

@@ -60,6 +60,10 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let server = configuration.loaded.config.server.clone();
     let address = args.listen.unwrap_or(server.listen);
     refuse_exposure(address, server.auth)?;
+    let outbound = configuration.loaded.config.outbound.clone();
+    for (endpoint, proxy) in configuration.loaded.config.proxies() {
+        tracing::info!(event = "outbound.proxy", endpoint = %endpoint.name, proxy = %proxy);
+    }
     let secret = secret(&state_dir, server.auth)?;
     // Without a secret that lasts, the state of providers is nobody's after a restart.
     let sealing = secret.clone().map_or_else(state::random_secret, Ok).context("randomness of the system")?;
@@ -70,7 +74,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         let address = listener.local_addr().context("the listener's address")?;
         let live = Arc::new(Live::new(configuration.loaded.config, configuration.path.clone()));
         let make = if args.safe { Proxy::safe } else { Proxy::new };
-        let proxy = make(Arc::clone(&live), token.as_ref(), seal, Some(account_places(&state_dir)));
+        let proxy = make(Arc::clone(&live), token.as_ref(), seal, Some(account_places(&state_dir, outbound)));
         if let (Some(path), Some(version)) = (configuration.path, configuration.version) {
             tokio::spawn(watch(Arc::clone(&live), path, version, CONFIG_POLL_INTERVAL, load_text));
         }

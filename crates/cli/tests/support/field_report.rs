@@ -235,6 +235,15 @@ impl FieldHarness {
         Self { dir, provider, proxy, url }
     }
 
+    /// A proxy that this command starts in a folder with a configuration.
+    pub(crate) fn of(dir: PathBuf, provider: RuleProvider, command: &mut std::process::Command) -> Self {
+        let mut proxy = command.stdout(std::process::Stdio::piped()).spawn().expect("latimer runs");
+        let mut line = String::new();
+        BufReader::new(proxy.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+        let url = line.trim().strip_prefix("latimer listening on ").expect("it listens").to_owned();
+        Self { dir, provider, proxy, url }
+    }
+
     /// Stops the proxy and starts another one on the same state.
     pub(crate) fn restart(&mut self) {
         let pid = self.proxy.id().to_string();

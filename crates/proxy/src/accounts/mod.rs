@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use latimer_adapters::transport::http::{Http, HttpOptions};
+use latimer_adapters::transport::outbound::Outbound;
 
 pub use self::account::Account;
 use self::file::Tokens;
@@ -39,14 +40,21 @@ pub struct Places {
 }
 
 impl Places {
-    /// The places of this process.
+    /// The places of this process. Token endpoints are asked directly.
     pub fn new(
         state_dir: PathBuf,
         home: Option<PathBuf>,
         env: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
     ) -> Self {
-        let http = Http::new(HttpOptions { connect: CONNECT, ca_file: None });
+        let http = Http::new(HttpOptions { outbound: Outbound::Direct, connect: CONNECT, ca_file: None });
         Self { state_dir, home, env: Box::new(env), http }
+    }
+
+    /// The same, whose token endpoints are asked through a proxy.
+    #[must_use]
+    pub fn through(self, outbound: Outbound) -> Self {
+        let http = Http::new(HttpOptions { outbound, connect: CONNECT, ca_file: None });
+        Self { http, ..self }
     }
 
     /// The client for token endpoints.

@@ -23,6 +23,7 @@ use std::time::Duration;
 use latimer_adapters::chat::quirks::Quirks;
 use latimer_adapters::repair::RepairLevel;
 use latimer_adapters::responses::profile::Profile;
+use latimer_adapters::transport::outbound::{Outbound, ProxyUrl};
 use latimer_protocol::id::EndpointName;
 use latimer_protocol::secret::Secret;
 
@@ -32,13 +33,27 @@ pub struct Config {
     /// The front side.
     pub server: Server,
     /// Where a model goes that no endpoint lists.
-    pub default_endpoint: Option<EndpointName>,
+    pub default_endpoint: DefaultEndpoint,
     /// In the order of the file.
     pub endpoints: Vec<Endpoint>,
     /// Names that stand for several endpoints, in the order of the file.
     pub routes: Vec<Route>,
+    /// The way out of endpoints that have none of their own, and of logins.
+    pub outbound: Outbound,
     /// Endpoints that are used only where nothing else answers. Never in the file: an override says so for a while.
     pub avoided: Vec<EndpointName>,
+}
+
+/// Where a model goes that no endpoint lists.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum DefaultEndpoint {
+    /// Nothing is said: to the only endpoint there is.
+    #[default]
+    Only,
+    /// To this one.
+    Named(EndpointName),
+    /// Nowhere: the client is told that there is no such model.
+    Nowhere,
 }
 
 /// The front side.
@@ -110,6 +125,19 @@ pub struct Endpoint {
     pub headers: Vec<(String, String)>,
     /// A private CA in PEM, beside the machine's own trust store.
     pub ca_file: Option<PathBuf>,
+    /// Through which proxy it is asked, if any.
+    pub outbound: Outbound,
+}
+
+impl Config {
+    /// The endpoints that are asked through a proxy, with that proxy.
+    pub fn proxies(&self) -> Vec<(&Endpoint, &ProxyUrl)> {
+        let proxy = |endpoint: &'_ Endpoint| endpoint.base_url.parse().ok();
+        let endpoints = self.endpoints.iter();
+        endpoints
+            .filter_map(|endpoint| Some((endpoint, &**endpoint.outbound.proxy(&proxy(endpoint)?)?)))
+            .collect()
+    }
 }
 
 /// The wire protocol of an endpoint.

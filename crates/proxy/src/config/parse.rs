@@ -3,6 +3,7 @@
 
 mod endpoint;
 mod options;
+mod outbound;
 mod quirks;
 mod routes;
 
@@ -12,13 +13,14 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use latimer_adapters::transport::outbound::Outbound;
 use latimer_protocol::id::EndpointName;
 use toml::de::DeTable;
 
 use super::check::ConfigProblem;
 use super::read::{ProblemCollector, Table};
 use super::schema::{self, nearest};
-use super::{Auth, Config, Endpoint, Server};
+use super::{Auth, Config, DefaultEndpoint, Endpoint, Server};
 
 /// A configuration that can be used, and what its author should know.
 #[derive(Debug, Clone)]
@@ -52,10 +54,12 @@ pub fn load(text: &str, env: Env<'_>, read_file: ReadFile<'_>) -> Result<ParsedC
     root.only(&schema::TOP, &mut notes);
     let server =
         root.table("server", &mut notes).map_or_else(Server::default, |table| server(&table, &mut notes));
-    let endpoints = endpoints(&root, env, read_file, &mut notes);
+    let outbound = outbound::of_all(&root, env, &mut notes);
+    let endpoints = endpoints(&root, &outbound, env, read_file, &mut notes);
+    outbound::refuse_environment(&root, &endpoints, env, &mut notes);
     let default_endpoint = default_endpoint(&root, &endpoints, &mut notes);
     let routes = routes::parse(&root, &endpoints, &mut notes);
-    let config = Config { server, default_endpoint, endpoints, routes, avoided: Vec::new() };
+    let config = Config { server, default_endpoint, endpoints, routes, outbound, avoided: Vec::new() };
     if notes.problems.is_empty() {
         Ok(ParsedConfig { config, warnings: notes.warnings })
     } else {
@@ -131,6 +135,7 @@ fn server(table: &Table<'_, '_>, notes: &mut ProblemCollector<'_>) -> Server {
 
 fn endpoints(
     root: &Table<'_, '_>,
+    outbound: &Outbound,
     env: Env<'_>,
     read_file: ReadFile<'_>,
     notes: &mut ProblemCollector<'_>,
@@ -140,7 +145,7 @@ fn endpoints(
     let mut names = HashSet::new();
     for value in list.list(notes) {
         let Some(table) = value.table(notes) else { continue };
-        let Some(endpoint) = endpoint::parse(&table, env, read_file, notes) else { continue };
+        let Some(endpoint) = endpoint::parse(&table, outbound, env, read_file, notes) else { continue };
         if !names.insert(endpoint.name.clone()) {
             let span = table.get("name").map_or(value.span.clone(), |name| name.span);
             notes.problem(
@@ -158,18 +163,22 @@ fn default_endpoint(
     root: &Table<'_, '_>,
     endpoints: &[Endpoint],
     notes: &mut ProblemCollector<'_>,
-) -> Option<EndpointName> {
-    let value = root.get("default_endpoint")?;
-    let name = value.string(notes)?;
-    if endpoints.iter().all(|endpoint| endpoint.name.as_str() != name) {
-        let known: Vec<&str> = endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect();
-        let hint = match nearest(&name, known.iter().copied()) {
-            Some(meant) => format!("did you mean \"{meant}\"?"),
-            None => format!("there are: {}", known.join(", ")),
-        };
-        notes.problem(value.span.clone(), &value.path, format!("there is no endpoint of this name; {hint}"));
+) -> DefaultEndpoint {
+    let Some(value) = root.get("default_endpoint") else { return DefaultEndpoint::Only };
+    let Some(name) = value.string(notes) else { return DefaultEndpoint::Only };
+    if endpoints.iter().any(|endpoint| endpoint.name.as_str() == name) {
+        return DefaultEndpoint::Named(EndpointName::from(name));
     }
-    Some(EndpointName::from(name))
+    if name == "none" {
+        return DefaultEndpoint::Nowhere;
+    }
+    let known: Vec<&str> = endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect();
+    let hint = match nearest(&name, known.iter().copied()) {
+        Some(meant) => format!("did you mean \"{meant}\"?"),
+        None => format!("there are: {}", known.join(", ")),
+    };
+    notes.problem(value.span.clone(), &value.path, format!("there is no endpoint of this name; {hint}"));
+    DefaultEndpoint::Only
 }
 
 #[cfg(test)]

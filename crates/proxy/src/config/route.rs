@@ -1,7 +1,7 @@
 //! Which endpoint answers for a model. Pure.
 
 use super::schema::nearest;
-use super::{Config, Endpoint, Route};
+use super::{Config, DefaultEndpoint, Endpoint, Route};
 
 /// No endpoint answers for a model.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -37,11 +37,12 @@ impl Config {
         {
             return Ok((endpoint, rest.to_owned()));
         }
-        let default = self.default_endpoint.as_ref();
-        let fallback = match (default, self.endpoints.as_slice()) {
-            (Some(name), endpoints) => endpoints.iter().find(|endpoint| endpoint.name == *name),
-            (None, [only]) => Some(only),
-            (None, _) => None,
+        let fallback = match (&self.default_endpoint, self.endpoints.as_slice()) {
+            (DefaultEndpoint::Named(name), endpoints) => {
+                endpoints.iter().find(|endpoint| endpoint.name == *name)
+            }
+            (DefaultEndpoint::Only, [only]) => Some(only),
+            (DefaultEndpoint::Only | DefaultEndpoint::Nowhere, _) => None,
         };
         fallback.map(|endpoint| (endpoint, model.to_owned())).ok_or_else(|| self.unknown(model))
     }
@@ -79,6 +80,22 @@ mod tests {
     }
 
     #[test]
+    fn the_only_endpoint_takes_what_is_not_listed_unless_somebody_says_no() {
+        let only = |top: &str| {
+            let text = format!(
+                "{top}\n[[endpoint]]\nname = \"a\"\nbase_url = \"https://a.test\"\nmodels = [\"m\"]\n"
+            );
+            let loaded = load(&text, &|_| None, &|_| Err(std::io::ErrorKind::NotFound.into()));
+            let config = loaded.expect("a configuration").config;
+            config.route("x").map(|(_, model)| model)
+        };
+        assert_eq!(only("").as_deref(), Ok("x"));
+        assert!(
+            only("default_endpoint = \"none\"").expect_err("no").to_string().contains("no endpoint lists")
+        );
+    }
+
+    #[test]
     fn listed_then_explicit_then_default() {
         let found = |top, model| {
             routed(top, model).map(|(endpoint, model)| format!("{endpoint} {model}")).expect("a route")
@@ -89,6 +106,8 @@ mod tests {
         assert_eq!(found("", "lab/x"), "a lab/x");
         assert_eq!(found("", "b/lab/y"), "b lab/y");
         assert_eq!(found("default_endpoint = \"b\"", "anything/else"), "b anything/else");
+        assert_eq!(found("default_endpoint = \"none\"", "b/m"), "b m", "what is named is not guessed");
+        assert!(routed("default_endpoint = \"none\"", "anything").is_err());
         let error = routed("", "nn").expect_err("no default");
         assert!(error.contains("did you mean `n`?") || error.contains("did you mean `m`?"), "{error}");
     }

@@ -16,8 +16,9 @@ const fn key(name: &'static str, kind: &'static str, default: &'static str) -> K
 }
 
 /// The top of the file.
-pub const TOP: [Key; 5] = [
+pub const TOP: [Key; 6] = [
     key("default_endpoint", "string", ""),
+    key("proxy", "URL or none", ""),
     key("server", "table", ""),
     key("endpoint", "list of tables", ""),
     key("route", "list of tables", ""),
@@ -36,7 +37,7 @@ pub const SERVER: [Key; 7] = [
 ];
 
 /// The keys of each `[[endpoint]]`.
-pub const ENDPOINT: [Key; 21] = [
+pub const ENDPOINT: [Key; 22] = [
     key("name", "string", ""),
     key("preset", "string", ""),
     key(
@@ -60,6 +61,7 @@ pub const ENDPOINT: [Key; 21] = [
     key("options", "table", ""),
     key("headers", "table", "{}"),
     key("ca_file", "path", ""),
+    key("proxy", "URL or none", ""),
     key("allow_http", "true or false", "false"),
     key("quirks", "table", ""),
 ];

@@ -66,6 +66,7 @@ fn client(endpoint: &Endpoint) -> EndpointClient {
         first_byte: endpoint.timeouts.first_byte,
         idle: endpoint.timeouts.idle,
         http: Http::new(HttpOptions {
+            outbound: endpoint.outbound.clone(),
             connect: endpoint.timeouts.connect,
             ca_file: endpoint.ca_file.clone(),
         }),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use latimer_adapters::transport::http::{Http, HttpOptions, HttpResponse};
+use latimer_adapters::transport::outbound::Outbound;
 use latimer_adapters::transport::read_error_body;
 use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_protocol::secret::Secret;
@@ -97,7 +98,12 @@ impl From<Failure> for ProxyClientError {
 impl ProxyClient {
     /// A client of the proxy that answers at this address.
     pub fn new(address: SocketAddr, token: Option<Secret>) -> Self {
-        let http = Http::new(HttpOptions { connect: Duration::from_secs(3), ca_file: None });
+        let http = Http::new(HttpOptions {
+            // The proxy is on this machine.
+            outbound: Outbound::Direct,
+            connect: Duration::from_secs(3),
+            ca_file: None,
+        });
         Self { http, base: format!("http://{}", reachable(address)), token }
     }
 

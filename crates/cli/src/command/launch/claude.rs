@@ -3,6 +3,8 @@
 use std::process::Command;
 
 use super::client::{LaunchContext, LaunchedClient};
+use super::model::context_window;
+use crate::environment::env;
 
 /// Variables by which Claude Code asks for a model of its own, beside the one it was told.
 const MODEL_VARIABLES: [&str; 4] = [
@@ -13,6 +15,16 @@ const MODEL_VARIABLES: [&str; 4] = [
 ];
 /// The same for small questions.
 const SMALL_MODEL_VARIABLES: [&str; 2] = ["ANTHROPIC_SMALL_FAST_MODEL", "ANTHROPIC_DEFAULT_HAIKU_MODEL"];
+
+/// Tokens that Claude Code asks for where it knows nothing of a model; most models may write as many in one answer.
+const USUAL_OUTPUT_TOKENS: u64 = 32_000;
+/// Of the window, one part in so many is left for the answer.
+const OUTPUT_SHARE: u64 = 4;
+/// Variables by which Claude Code is told a window. Version 2.1.197 takes the first for every model whose name does not begin with
+/// `claude-`, and for those only where compaction is switched off; the second is at least 100,000 to it, and never more than the first.
+const WINDOW_VARIABLES: [&str; 2] = ["CLAUDE_CODE_MAX_CONTEXT_TOKENS", "CLAUDE_CODE_AUTO_COMPACT_WINDOW"];
+/// The variable by which it is told how much to ask for. What it asks for is kept out of the window.
+const OUTPUT_VARIABLE: &str = "CLAUDE_CODE_MAX_OUTPUT_TOKENS";
 
 /// Anthropic's Claude Code.
 pub(super) struct ClaudeCode;
@@ -44,8 +56,21 @@ impl LaunchedClient for ClaudeCode {
         for name in SMALL_MODEL_VARIABLES {
             command.env(name, context.small_model);
         }
+        for (name, value) in limits(context_window(context.config, context.model)) {
+            // What the person has set is meant.
+            if env(name).is_none() {
+                command.env(name, value.to_string());
+            }
+        }
         Ok(())
     }
+}
+
+/// The variables that tell a window and a cap for the answers, with their values in tokens.
+fn limits(window: Option<u64>) -> Vec<(&'static str, u64)> {
+    let Some(window) = window else { return Vec::new() };
+    let cap = USUAL_OUTPUT_TOKENS.min(window / OUTPUT_SHARE).max(1);
+    WINDOW_VARIABLES.iter().map(|name| (*name, window)).chain([(OUTPUT_VARIABLE, cap)]).collect()
 }
 
 #[cfg(test)]
@@ -54,6 +79,22 @@ mod tests {
 
     use super::*;
     use crate::command::launch::client::tests::configured;
+
+    #[test]
+    fn a_known_window_is_told_with_a_cap_below_it() {
+        for (window, cap) in [(32_768, 8_192), (128_000, 32_000), (1_000_000, 32_000), (8_000, 2_000)] {
+            let text = format!(
+                "[[endpoint]]\nname = \"a\"\nbase_url = \"https://a.test\"\nmodels = [{{ id = \"m\", context_window = {window} }}]\n"
+            );
+            let configured_client = configured(&ClaudeCode, Path::new("/state"), &text);
+            let told = |name: &str| configured_client.variable(name).and_then(|value| value.parse().ok());
+            assert_eq!(told("CLAUDE_CODE_MAX_CONTEXT_TOKENS"), Some(window));
+            assert_eq!(told("CLAUDE_CODE_AUTO_COMPACT_WINDOW"), Some(window));
+            assert_eq!(told("CLAUDE_CODE_MAX_OUTPUT_TOKENS"), Some(cap));
+        }
+        let unknown = configured(&ClaudeCode, Path::new("/state"), "");
+        assert_eq!(unknown.variable("CLAUDE_CODE_MAX_CONTEXT_TOKENS"), None);
+    }
 
     #[test]
     fn a_key_of_the_persons_is_not_sent_along() {

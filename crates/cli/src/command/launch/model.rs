@@ -1,7 +1,7 @@
 //! Which model a launched client asks for.
 
 use anyhow::{Context as _, bail};
-use latimer_proxy::config::{Config, Endpoint};
+use latimer_proxy::config::{Config, DefaultEndpoint, Endpoint};
 
 /// The name to ask for, checked against the configuration before anything is started.
 ///
@@ -27,6 +27,23 @@ pub(super) fn choose_model(
     Ok(name)
 }
 
+/// The window of a model in tokens, where the configuration says it: of a route the smallest that one of its targets has, for any of
+/// them may answer.
+pub(super) fn context_window(config: &Config, name: &str) -> Option<u64> {
+    let of_endpoint = |endpoint: &Endpoint, id: &str| {
+        endpoint.models.iter().find(|model| model.id == id).and_then(|model| model.context_window)
+    };
+    if let Some(route) = config.named_route(name) {
+        let windows = route.targets.iter().filter_map(|target| {
+            let endpoint = config.endpoints.iter().find(|endpoint| endpoint.name == target.endpoint)?;
+            of_endpoint(endpoint, &target.model)
+        });
+        return windows.min();
+    }
+    let (endpoint, id) = config.route(name).ok()?;
+    of_endpoint(endpoint, &id)
+}
+
 fn find_endpoint<'c>(config: &'c Config, name: &str) -> anyhow::Result<&'c Endpoint> {
     config.endpoints.iter().find(|endpoint| endpoint.name.as_str() == name).with_context(|| {
         let names: Vec<&str> = config.endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect();
@@ -36,8 +53,12 @@ fn find_endpoint<'c>(config: &'c Config, name: &str) -> anyhow::Result<&'c Endpo
 
 /// The first model of this endpoint, else of the default one, else of the first: by its id alone where that leads there.
 fn first_model(config: &Config, endpoint: Option<&Endpoint>) -> anyhow::Result<String> {
-    let default =
-        || config.endpoints.iter().find(|known| Some(&known.name) == config.default_endpoint.as_ref());
+    let default = || {
+        config
+            .endpoints
+            .iter()
+            .find(|known| config.default_endpoint == DefaultEndpoint::Named(known.name.clone()))
+    };
     let endpoint =
         endpoint.or_else(default).or(config.endpoints.first()).context("no endpoint is configured")?;
     let first = endpoint.models.first().with_context(|| {
@@ -66,6 +87,19 @@ mod tests {
         assert_eq!(choose(None, Some("two")), "two");
         assert_eq!(choose(Some("b"), None), "b/one", "its plain id leads to another endpoint");
         assert_eq!(choose(Some("b"), Some("x")), "b/x");
+    }
+
+    #[test]
+    fn a_window_is_found_by_every_name_of_its_model() {
+        let model = |id: &str, window: u32| format!("{{ id = \"{id}\", context_window = {window} }}");
+        let config = config(&format!(
+            "[[endpoint]]\nname = \"a\"\nbase_url = \"https://a.test\"\nmodels = [{}, \"plain\"]\n[[endpoint]]\nname = \"b\"\nbase_url = \"https://b.test\"\nmodels = [{}]\n[[route]]\nname = \"coder\"\ntargets = [\"a/one\", \"b/one\", \"a/plain\"]\n",
+            model("one", 9000),
+            model("one", 7000)
+        ));
+        let windows = ["one", "a/one", "b/one", "coder", "plain", "a/none", "nowhere"];
+        let found = windows.map(|name| context_window(&config, name));
+        assert_eq!(found, [Some(9000), Some(9000), Some(7000), Some(7000), None, None, None]);
     }
 
     #[test]

@@ -6,10 +6,11 @@ use std::time::Duration;
 use latimer_adapters::chat::quirks::Quirks;
 use latimer_adapters::repair::RepairLevel;
 use latimer_adapters::responses::profile::Profile;
+use latimer_adapters::transport::outbound::Outbound;
 use latimer_protocol::id::EndpointName;
 use latimer_protocol::secret::Secret;
 
-use super::{Env, ReadFile, options, quirks};
+use super::{Env, ReadFile, options, outbound, quirks};
 use crate::config::presets::{self, Preset};
 use crate::config::read::{ProblemCollector, Table, Value};
 use crate::config::schema::{self, nearest};
@@ -30,6 +31,7 @@ impl Default for Timeouts {
 
 pub(super) fn parse(
     table: &Table<'_, '_>,
+    usual: &Outbound,
     env: Env<'_>,
     read_file: ReadFile<'_>,
     notes: &mut ProblemCollector<'_>,
@@ -82,6 +84,7 @@ pub(super) fn parse(
         requests_per_minute: table.number_in("requests_per_minute", 1..=u32::MAX, notes),
         headers: headers(table, notes),
         ca_file: table.string("ca_file", notes).map(PathBuf::from),
+        outbound: outbound::of_endpoint(table, usual, notes),
         // At last: whatever else is wrong was found by now.
         name: name?,
         base_url: base_url?,
