@@ -1,6 +1,7 @@
 //! A file to its meaning, or to every problem it has.
 
 use super::*;
+use crate::config::DefaultEndpoint;
 use crate::config::schema::Key;
 
 /// Every problem of a text, as it is printed.
@@ -164,7 +165,7 @@ fn a_text_that_is_no_toml_is_named_with_its_line() {
 #[test]
 fn an_empty_text_is_a_configuration_without_endpoints() {
     let config = config_of("");
-    assert!(config.endpoints.is_empty() && config.routes.is_empty() && config.default_endpoint.is_none());
+    assert!(config.endpoints.is_empty() && config.routes.is_empty() && config.default_endpoint == DefaultEndpoint::Only);
     assert_eq!(
         (config.server.listen.to_string().as_str(), config.server.auth),
         ("127.0.0.1:4180", Auth::Token)
@@ -209,7 +210,7 @@ fn names_of_endpoints_differ_and_the_default_is_one_of_them() {
         )
     };
     let config = config_of(&two("default_endpoint = \"b\"", "b"));
-    assert_eq!(config.default_endpoint, Some(EndpointName::from("b")));
+    assert_eq!(config.default_endpoint, DefaultEndpoint::Named("b".into()));
     assert_eq!(
         problems(&two("", "lab")),
         ["7:8: endpoint[1].name: another endpoint has this name already; names must differ"]
