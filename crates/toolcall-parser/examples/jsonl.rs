@@ -7,6 +7,7 @@
 
 use std::io::{BufRead as _, Write as _};
 
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use toolcall_parser::{Dialect, Event, Options, PieceKind, Scanner, Tool, parse};
 
@@ -27,7 +28,7 @@ fn main() -> std::io::Result<()> {
     Ok(())
 }
 
-fn answer(request: &Value) -> Value {
+fn answer(request: &Value) -> String {
     let options = options(request);
     let chunks = request["chunks"].as_array().map_or(&[][..], Vec::as_slice);
     let chunks: Vec<&str> = chunks.iter().filter_map(Value::as_str).collect();
@@ -36,7 +37,8 @@ fn answer(request: &Value) -> Value {
     } else {
         stream(&chunks, options)
     };
-    json!({ "id": request["id"], "calls": calls, "text": text })
+    let calls: Vec<&str> = calls.iter().map(|call| call.get()).collect();
+    format!("{{\"id\":{},\"calls\":[{}],\"text\":{}}}", request["id"], calls.join(","), Value::from(text))
 }
 
 fn options(request: &Value) -> Options {
@@ -50,7 +52,7 @@ fn options(request: &Value) -> Options {
     Options::new(tools).hint(dialect.or_else(model))
 }
 
-fn complete(text: &str, options: &Options) -> (Vec<Value>, String) {
+fn complete(text: &str, options: &Options) -> (Vec<Box<RawValue>>, String) {
     let mut calls = Vec::new();
     let mut visible = String::new();
     for piece in parse(text, options) {
@@ -63,13 +65,13 @@ fn complete(text: &str, options: &Options) -> (Vec<Value>, String) {
     (calls, visible)
 }
 
-fn stream(chunks: &[&str], options: Options) -> (Vec<Value>, String) {
+fn stream(chunks: &[&str], options: Options) -> (Vec<Box<RawValue>>, String) {
     let mut scanner = Scanner::new(options);
     let mut open: Option<(String, String)> = None;
     let mut calls = Vec::new();
     let mut visible = String::new();
     let mut sink = |event: Event<'_>| match event {
-        Event::Text(text) => visible.push_str(text),
+        Event::Text(text) | Event::Stray(text) => visible.push_str(text),
         Event::CallStarted { name, .. } => open = Some((name.to_owned(), String::new())),
         Event::CallArguments { json, .. } => {
             if let Some((_, arguments)) = &mut open {
@@ -89,7 +91,8 @@ fn stream(chunks: &[&str], options: Options) -> (Vec<Value>, String) {
     (calls, visible)
 }
 
-fn shown(name: &str, arguments: &str) -> Value {
-    let arguments: Value = serde_json::from_str(arguments).unwrap_or(Value::Null);
-    json!({ "name": name, "arguments": arguments })
+/// A call as JSON; its arguments keep every digit.
+fn shown(name: &str, arguments: &str) -> Box<RawValue> {
+    let call = format!("{{\"name\":{},\"arguments\":{arguments}}}", Value::from(name));
+    RawValue::from_string(call).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }

@@ -240,6 +240,10 @@ impl Reader<'_> {
             return Some(Value::Null);
         }
         match (json::read(&bare), typed) {
+            // What has to be text is text, whatever it looks like.
+            (_, Some((tool, key))) if !bare.is_empty() && tool.takes_only_string(key) => {
+                Some(Value::text(bare))
+            }
             (Some((value, _)), _) => Some(value.into_owned()),
             (None, Some((tool, key))) if !bare.is_empty() => Some(tool.typed(key, &bare)),
             (None, _) if !bare.is_empty() => Some(Value::text(bare)),

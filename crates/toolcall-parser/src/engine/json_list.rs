@@ -1,5 +1,7 @@
 //! JSON objects that spell out calls, between an opening and a closing marker: one, several, or a list of them.
 
+use std::ops::Range;
+
 use super::{Context, EngineState, Step, closers};
 use crate::json::{Leniencies, Span, SpanEnd, Value};
 use crate::lex::{LexResult, Lookahead, any_of, find, is_space, skip_space};
@@ -49,15 +51,7 @@ impl JsonListGrammar {
         loop {
             let (space, all) = skip_space(&text[at..]);
             if all {
-                return match () {
-                    () if !context.end => Step::More,
-                    () if state.calls_read > 0 => {
-                        Step::End(if self.form.is_marked() { at + space } else { at })
-                    }
-                    () if self.form.is_marked() && state.lists == 0 => Step::Alone,
-                    () if self.form.is_marked() => Step::Cut(None),
-                    () => Step::Prose(text.len()),
-                };
+                return self.space_only(state, text, at..at + space, context);
             }
             let next = at + space;
             let rest = &text[next..];
@@ -128,6 +122,24 @@ impl JsonListGrammar {
         }
     }
 
+    /// Nothing follows but white space.
+    fn space_only<'a>(
+        &self,
+        state: &EngineState,
+        text: &str,
+        space: Range<usize>,
+        context: Context<'_>,
+    ) -> Step<'a> {
+        match () {
+            () if !context.end => Step::More,
+            () if state.calls_read > 0 && self.form.is_marked() => Step::End(space.end),
+            () if state.calls_read > 0 => Step::End(space.start),
+            () if self.form.is_marked() && state.lists == 0 => Step::Alone,
+            () if self.form.is_marked() => Step::Cut(None),
+            () => Step::Prose(text.len()),
+        }
+    }
+
     /// Something that is neither an object nor a marker.
     fn stranger<'a>(&self, state: &EngineState, at: usize) -> Step<'a> {
         match () {
@@ -163,7 +175,7 @@ impl JsonListGrammar {
                 state.next_call();
                 Step::Calls(end, calls)
             }
-            _ if self.form.is_marked() => {
+            _ if self.form.is_marked() || (state.lists > 0 && state.calls_read > 0) => {
                 // The rest of the block may still hold calls: this object alone is text.
                 state.skip_call();
                 Step::Skipped(end, ProblemKind::Malformed, None)

@@ -51,7 +51,7 @@ impl PythonCallsGrammar {
                     Step::Skip(space + 1)
                 };
             }
-            b',' | b';' if state.calls_read > 0 => return Step::Skip(space + 1),
+            b',' | b';' if state.calls_read > 0 || state.lists > 0 => return Step::Skip(space + 1),
             _ => {}
         }
         match find(head, rest, context.end) {

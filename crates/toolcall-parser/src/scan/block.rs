@@ -36,6 +36,17 @@ fn next_step<'t>(
     }
 }
 
+/// One step of a block that is quoted.
+struct QuotedStep<'s> {
+    row: &'static Row,
+    step: &'s Step<'s>,
+    too_long: bool,
+    /// Markup that the step does not count.
+    before: usize,
+    /// Nothing of the block but that is read yet.
+    opened: bool,
+}
+
 impl Machine {
     /// One step of the machine that reads the block.
     pub(super) fn block(&mut self, text: &str, end: bool, sink: &mut dyn FnMut(Event<'_>)) -> Next {
@@ -49,7 +60,8 @@ impl Machine {
         let cap = parser.options().limits.call_bytes;
         let too_long = passed(&step, text.len(), before) > cap;
         if self.standing == Standing::Quoted {
-            return self.quoted_block(row, &step, too_long, before, text, sink);
+            let quoted = QuotedStep { row, step: &step, too_long, before, opened };
+            return self.quoted_block(&quoted, text, sink);
         }
         if !matches!(step, Step::More | Step::Calls(..)) || too_long {
             self.out.refuse(sink);
@@ -99,10 +111,7 @@ impl Machine {
             Step::End(length) => self.block_ends(&text[..before + length], sink),
             Step::Skipped(length, kind, name) => {
                 *lead = 0;
-                self.standing = Standing::Refused;
-                sink(Event::Problem(&Problem { dialect: row.dialect, kind, name }));
-                self.text(&text[..before + length], sink);
-                Next::On(before + length)
+                self.skipped(&Problem { dialect: row.dialect, kind, name }, &text[..before + length], sink)
             }
             Step::Prose(length) => self.give_back(row, &text[..whole(text, before + length)], false, sink),
             Step::Broken(length, kind, name) => {
@@ -119,28 +128,36 @@ impl Machine {
                 Next::On(broken.len())
             }
             Step::Alone => {
-                if !self.is_shown(text) {
-                    let problem = Problem { dialect: row.dialect, kind: ProblemKind::Truncated, name: None };
-                    sink(Event::Problem(&problem));
-                }
-                self.mode = Mode::Prose;
-                self.out.stray(text, sink);
-                Next::On(text.len())
+                let problem = Problem { dialect: row.dialect, kind: ProblemKind::Truncated, name: None };
+                self.alone(&problem, text, sink)
             }
             Step::Cut(name) => self.block_cut(row, name, text, sink),
         }
     }
 
+    /// A call of the block is none, and the block goes on.
+    fn skipped(&mut self, problem: &Problem, source: &str, sink: &mut dyn FnMut(Event<'_>)) -> Next {
+        if self.standing != Standing::Broken {
+            self.standing = Standing::Refused;
+        }
+        sink(Event::Problem(problem));
+        self.hidden(source, Hidden::Inline, sink);
+        Next::On(source.len())
+    }
+
+    /// The text ended behind the mark that opened the block.
+    fn alone(&mut self, problem: &Problem, mark: &str, sink: &mut dyn FnMut(Event<'_>)) -> Next {
+        if !self.is_shown(mark) {
+            sink(Event::Problem(problem));
+        }
+        self.mode = Mode::Prose;
+        self.out.stray(mark, sink);
+        Next::On(mark.len())
+    }
+
     /// One step of a block that is quoted: whatever it is, it is text.
-    fn quoted_block(
-        &mut self,
-        row: &'static Row,
-        step: &Step<'_>,
-        too_long: bool,
-        before: usize,
-        text: &str,
-        sink: &mut dyn FnMut(Event<'_>),
-    ) -> Next {
+    fn quoted_block(&mut self, quoted: &QuotedStep<'_>, text: &str, sink: &mut dyn FnMut(Event<'_>)) -> Next {
+        let QuotedStep { row, step, too_long, before, opened } = *quoted;
         let cap = self.parser.options().limits.call_bytes;
         let (length, over) = match *step {
             _ if too_long => (cap, Some(Mode::Resync(row))),
@@ -165,7 +182,16 @@ impl Machine {
             }
             (None, _) => {}
         }
-        self.hidden(&text[..length], Hidden::Inline, sink);
+        // The mark that opened the block opened nothing.
+        let mark = match step {
+            Step::Alone => length,
+            Step::Broken(_, _, None) if opened => before,
+            _ => 0,
+        };
+        if mark > 0 {
+            self.out.stray(&text[..mark], sink);
+        }
+        self.hidden(&text[mark..length], Hidden::Inline, sink);
         Next::On(length)
     }
 

@@ -407,7 +407,7 @@ impl Machine {
                 Lookahead::No => {}
             }
         }
-        if !may_be_stray(rest) {
+        if self.parser.options().tools.is_empty() || !may_be_stray(rest) {
             return Begin::No;
         }
         for strays in STRAYS {
@@ -415,7 +415,9 @@ impl Machine {
                 || self.out.seen(strays.dialect)
                 || after_call;
             match find(|input| strays.find(input), rest, end) {
-                Lookahead::Yes((), length) if used => return Begin::Markup(length),
+                Lookahead::Yes((), length) if used || strays.frames(&rest[..length]) => {
+                    return Begin::Markup(length);
+                }
                 // Words of tags are words of prose too, where they do not stand by themselves.
                 Lookahead::Yes((), length) if line.is_blank() || rest[..length].contains(is_bar) => {
                     return Begin::Stray(length);
