@@ -31,6 +31,7 @@ mod field_reports {
     pub(crate) mod k22_outbound_proxy;
     pub(crate) mod k23_empty_arguments;
     pub(crate) mod k23_small_ones;
+    pub(crate) mod planted_calls;
 }
 
 #[test]
