@@ -15,10 +15,10 @@ pub(crate) mod tags;
 use block::Blocks;
 use code::Fence;
 
-/// How much text is stored before it is read, in bytes; also the longest line whose whole text counts.
-const MAX_PENDING: usize = 16 << 10;
-/// How much of both ends of a longer line is kept, in bytes.
-const MAX_LINE_END: usize = 1 << 10;
+/// The most text that is stored before it is read, in bytes. Most answers have no more.
+const MAX_PENDING: usize = 32 << 10;
+/// How much of it is kept when there is more; what is older opened nothing that is still open, or is forgotten.
+const MAX_KEPT: usize = 16 << 10;
 
 /// Stands for text that was hidden.
 const PLACEHOLDER: &str = "\u{fffc}";
@@ -70,24 +70,39 @@ impl TextContext {
         if self.pending.len() + text.len() <= MAX_PENDING {
             return self.pending.push_str(text);
         }
-        loop {
-            let room = (0..=MAX_PENDING.saturating_sub(self.pending.len()).min(text.len())).rev();
-            let room = room.into_iter().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-            self.pending.push_str(&text[..room]);
-            text = &text[room..];
-            if text.is_empty() {
-                return;
+        // Prose of this length without anything that may begin: only its end is kept, and none of it is read.
+        while self.pending.len() + text.len() > MAX_PENDING {
+            let end = (0..=MAX_PENDING - self.pending.len())
+                .rev()
+                .find(|at| text.is_char_boundary(*at))
+                .unwrap_or(0);
+            let kept_from = (self.pending.len() + end).saturating_sub(MAX_KEPT);
+            let Some(from) = kept_from.checked_sub(self.pending.len()) else {
+                // Only as long as the stored text is more than what is kept.
+                self.pending.push_str(&text[..end]);
+                text = &text[end..];
+                let from = line_start(&self.pending, kept_from);
+                self.forget(from);
+                continue;
+            };
+            let from = line_start(&text[..end], from);
+            let before = if from == 0 { self.pending.as_str() } else { &text[..from] };
+            let starts_line = before.ends_with('\n');
+            self.pending.clear();
+            if !starts_line {
+                self.pending.push_str(PLACEHOLDER);
             }
-            self.read();
-            // A line without an end: its middle falls away.
-            if self.pending.len() + text.chars().next().map_or(0, char::len_utf8) > MAX_PENDING {
-                let whole = |at: &usize| self.pending.is_char_boundary(*at);
-                let head = (0..=MAX_LINE_END).rev().find(whole).unwrap_or(0);
-                let tail = (self.pending.len().saturating_sub(MAX_LINE_END)..self.pending.len())
-                    .find(whole)
-                    .unwrap_or(self.pending.len());
-                self.pending.replace_range(head..tail, "");
-            }
+            text = &text[from..];
+        }
+        self.pending.push_str(text);
+    }
+
+    /// Forgets the stored text up to a place.
+    fn forget(&mut self, from: usize) {
+        let starts_line = self.pending[..from].ends_with('\n');
+        self.pending.drain(..from);
+        if !starts_line {
+            self.pending.insert_str(0, PLACEHOLDER);
         }
     }
 
@@ -186,6 +201,14 @@ impl TextContext {
     }
 }
 
+/// The first start of a line from a place on; without one, the next character.
+fn line_start(text: &str, from: usize) -> usize {
+    match memchr::memchr(b'\n', &text.as_bytes()[from..]) {
+        Some(found) => from + found + 1,
+        None => (from..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -274,12 +297,28 @@ mod tests {
     }
 
     #[test]
-    fn long_lines_and_long_texts_are_bounded() {
-        let mut context = TextContext::default();
-        context.pass(&"é".repeat(3 * MAX_PENDING));
-        assert!(context.pending.len() <= MAX_PENDING);
-        context.pass(&"A line of words.\n".repeat(MAX_PENDING));
-        assert!(context.pending.len() <= MAX_PENDING);
-        assert_eq!(context.stand(Marker::Own), Stand::Bare);
+    fn long_lines_and_long_texts_are_bounded_however_they_are_cut() {
+        let texts = [
+            "é".repeat(3 * MAX_PENDING),
+            "A line of words.\n".repeat(MAX_PENDING),
+            format!("{}\n{}", "x".repeat(MAX_PENDING + 3), "- a\n".repeat(MAX_PENDING)),
+        ];
+        for text in texts {
+            let mut whole = TextContext::default();
+            whole.pass(&text);
+            assert!(whole.pending.len() <= MAX_PENDING);
+            for size in [1, 7, 4096, MAX_PENDING, MAX_PENDING + 1] {
+                let mut context = TextContext::default();
+                let mut rest = text.as_str();
+                while !rest.is_empty() {
+                    let at = (size.min(rest.len())..=rest.len()).find(|at| rest.is_char_boundary(*at));
+                    let (piece, after) = rest.split_at(at.unwrap_or(rest.len()));
+                    context.pass(piece);
+                    assert!(context.pending.len() <= MAX_PENDING);
+                    rest = after;
+                }
+                assert_eq!(context.pending, whole.pending, "{size}: {}", &text[..20]);
+            }
+        }
     }
 }
