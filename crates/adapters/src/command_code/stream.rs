@@ -4,7 +4,7 @@
 //! call-in-pieces-and-whole.jsonl, call-that-contradicts-itself.jsonl). Pieces go straight through, and the whole call behind
 //! them has the last word:
 //!
-//! - it says the same, as JSON or in its text: the call is ended, and nothing is handed out twice;
+//! - it says the same, as JSON or in its text, or the pieces say it twice: the call is ended, and nothing is handed out twice;
 //! - its text begins with the pieces: the rest of it follows them;
 //! - it says anything else: what was handed out cannot be taken back, so the call is never ended, and the answer has failed
 //!   however it ends. A client will not run it.
@@ -15,6 +15,7 @@ use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_protocol::turn::{EventSink, FinishReason, StreamNote, TurnEvent, Usage};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use toolcall_parser::{Options, Rules};
 
 use super::errors;
 use crate::reader::{BodyEnd, Progress, Reader, ReaderContext, StopClass, slot_number};
@@ -199,7 +200,7 @@ impl CommandCodeReader {
             if !rest.is_empty() {
                 sink.event(TurnEvent::CallArguments { slot: slot_number(slot), json: rest });
             }
-        } else if !same(&call.pieces, &arguments) {
+        } else if !same(&call.pieces, &arguments) && !repeats(&call.pieces, &arguments) {
             call.broken = true;
             sink.event(TurnEvent::Note(StreamNote::ConflictingCall.into()));
             return;
@@ -255,6 +256,12 @@ fn text(raw: &RawValue) -> String {
 fn same(a: &str, b: &str) -> bool {
     let value = |text: &str| serde_json::from_str::<Value>(text).ok();
     value(a).is_some_and(|a| Some(a) == value(b))
+}
+
+/// Pieces that say the same twice, or with a bracket too many: what follows drops what is too much.
+fn repeats(pieces: &str, whole: &str) -> bool {
+    let calls = toolcall_parser::sanitize("", pieces, &Options::new([]), Rules::Objects);
+    calls.is_ok_and(|calls| matches!(calls.as_slice(), [call] if same(&call.arguments, whole)))
 }
 
 impl Reader for CommandCodeReader {

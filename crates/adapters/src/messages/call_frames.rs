@@ -156,15 +156,11 @@ impl FrameCalls for MessagesCallFrames {
             self.broken = Some(open.name);
             held.iter().for_each(|frame| self.frame(&frame, sink));
         }
-        match self.broken.take().filter(|_| by_itself) {
-            Some(name) => Some(name),
-            None => {
-                if !matches!(reason, FinishReason::Failed(_)) {
-                    self.held.release(sink);
-                }
-                None
-            }
+        let broken = self.broken.take().filter(|_| by_itself);
+        if broken.is_none() && !matches!(reason, FinishReason::Failed(_)) {
+            self.held.release(sink);
         }
+        broken
     }
 }
 

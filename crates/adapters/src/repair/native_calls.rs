@@ -74,7 +74,7 @@ impl NativeCalls {
                 for (place, whole) in calls.into_iter().enumerate() {
                     // The id is that of the first: two calls never share one.
                     let id = call.id.clone().filter(|_| place == 0);
-                    context.hand_out(Call { id, ..whole });
+                    context.hand_out(&Call { id, ..whole });
                 }
             }
             Err(problem) => {
@@ -89,16 +89,16 @@ impl NativeCalls {
 }
 
 impl CallContext<'_> {
-    fn hand_out(&mut self, call: Call) {
+    fn hand_out(&mut self, call: &Call) {
         if !self.options.tools.iter().any(|tool| tool.name() == call.name) {
             let problem = super::call_rules::problem(&call.name, ProblemKind::Undeclared);
             self.sink.event(TurnEvent::Note(note::not_a_call(&problem)));
         }
         self.state.repairs += u32::from(!call.repairs.is_empty());
-        if self.state.is_repeated(&call) {
+        if self.state.is_repeated(call) {
             let note = RepairNote::RepeatedCall { name: call.name.clone(), is_made: true };
             self.sink.event(TurnEvent::Note(note.into()));
         }
-        self.state.call(&call, self.sink);
+        self.state.call(call, self.sink);
     }
 }

@@ -313,7 +313,7 @@ impl FrameCalls for ResponsesCallFrames {
                 ADDED if is_call() => {
                     self.follow(frame);
                     if self.open.is_empty() || !self.held.push(frame) {
-                        self.pass(*frame, sink)
+                        self.pass(*frame, sink);
                     }
                 }
                 DONE if is_call() => self.unannounced(frame, sink),

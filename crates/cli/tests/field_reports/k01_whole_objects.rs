@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::calls::{
     CLIENTS, PROVIDERS, ScriptedCall, added_up, answer, ask, calls_of_object, start,
 };
-use crate::support::field_report::FieldReport;
+use crate::support::field_report::{FieldReport, ProviderAnswer};
 
 #[test]
 fn the_reports() {
@@ -124,5 +124,53 @@ fn right_arguments_are_the_providers_own_bytes() {
             let harness = start(provider, vec![vec![answer(provider, &call)]], level);
             assert_eq!(added_up(&ask(&harness, client, 0, true)), [text], "{client} on {provider} {level}");
         }
+    }
+}
+
+#[test]
+fn an_answer_that_is_one_document_is_no_exception() {
+    let (one, want) = ("{\"command\":\"ls\"}", json!({ "command": "ls" }));
+    let twice = format!("{one}{one}");
+    let function = json!({ "name": "shell", "arguments": twice });
+    let message = json!({ "role": "assistant", "content": null, "tool_calls": [{ "id": "c", "type": "function", "function": function }] });
+    let item = json!({ "type": "function_call", "id": "f", "call_id": "c", "name": "shell", "arguments": twice, "status": "completed" });
+    for (provider, document) in [
+        (
+            "chat",
+            json!({ "id": "c", "choices": [{ "index": 0, "message": message, "finish_reason": "tool_calls" }] }),
+        ),
+        ("responses", json!({ "id": "r", "object": "response", "status": "completed", "output": [item] })),
+        (
+            "gemini",
+            json!({ "candidates": [{ "content": { "parts": [{ "functionCall": { "name": "shell", "args": twice } }] }, "finishReason": "STOP" }] }),
+        ),
+    ] {
+        for level in ["repair = \"parse\"", "repair = \"off\""] {
+            let harness = start(provider, vec![vec![ProviderAnswer::json(200, &document)]], level);
+            for client in CLIENTS {
+                let answer = ask(&harness, client, 0, true);
+                assert_eq!(
+                    answer.calls(),
+                    [("shell".to_owned(), want.clone())],
+                    "{client} on {provider} {level}"
+                );
+                assert!(!answer.body.contains("}{"), "{client} on {provider} {level}: {}", answer.body);
+            }
+        }
+    }
+}
+
+#[test]
+fn pieces_that_say_the_same_twice_do_not_contradict_the_call_behind_them() {
+    let piece = "{\"type\":\"tool-input-delta\",\"id\":\"c\",\"delta\":\"{\\\"command\\\":\\\"ls\\\"}\"}\n";
+    let lines = format!(
+        "{{\"type\":\"tool-input-start\",\"id\":\"c\",\"toolName\":\"shell\"}}\n{piece}{piece}{{\"type\":\"tool-call\",\"toolCallId\":\"c\",\"toolName\":\"shell\",\"input\":{{\"command\":\"ls\"}}}}\n{{\"type\":\"finish\",\"finishReason\":\"tool-calls\"}}\n"
+    );
+    let answer = ProviderAnswer { content_type: "application/x-ndjson", ..ProviderAnswer::raw_stream(lines) };
+    let harness = start("command_code", vec![vec![answer]], "");
+    for client in CLIENTS {
+        let answer = ask(&harness, client, 0, true);
+        answer.assert_completed();
+        assert_eq!(answer.calls(), [("shell".to_owned(), json!({ "command": "ls" }))], "{client}");
     }
 }
