@@ -62,6 +62,18 @@ fn the_events_are_those_of_the_stream_one_in_each_message() {
 }
 
 #[test]
+fn half_a_pair_in_a_message_breaks_nothing() {
+    let harness = harness("ws-half", [ScriptedAnswer::text("Hi.")]);
+    run(async {
+        let mut client = WebSocketClient::connect(&harness).await;
+        let message = r#"{"type":"response.create","model":"glm-5","store":false,"client_metadata":{"k\udc00":"\ud83d"},"input":[{"type":"message","role":"user","content":"cut \ud83d"}]}"#;
+        client.send(Message::text(message)).await;
+        assert_eq!(text(&client.answer().await), "Hi.");
+    });
+    assert_eq!(user_texts(&harness, 0), ["cut \u{fffd}"]);
+}
+
+#[test]
 fn without_the_setting_the_upgrade_is_refused() {
     let harness = Harness::new("ws-off", [ScriptedAnswer::text("Hi.")]);
     let token = format!("Bearer {}", harness.token());

@@ -4,7 +4,7 @@
 //!
 //! - **hub** types ([`turn`], [`failure`], [`id`], [`secret`]): what the rest of the workspace speaks. They do not derive
 //!   `Serialize`, so they can change freely.
-//! - **wire** types ([`chat`], [`messages`], [`responses`], [`gemini`], [`command_code`], [`lenient`], [`sse`], [`jsonl`], [`surrogates`]): honest
+//! - **wire** types ([`chat`], [`messages`], [`responses`], [`gemini`], [`command_code`], [`lenient`], [`sse`], [`jsonl`], [`surrogates`], [`words`]): honest
 //!   pictures of what travels. Their names begin with the protocol's (`ChatRequest`, `MessagesEvent`). An unknown field, tag or
 //!   value of a wire type survives or is reported; it never breaks a stream.
 //!
@@ -27,3 +27,4 @@ pub mod status;
 pub mod surrogates;
 pub mod turn;
 pub mod whole_object;
+pub mod words;

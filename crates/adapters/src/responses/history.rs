@@ -5,8 +5,8 @@
 
 use std::borrow::Cow;
 
-use latimer_protocol::responses::words;
 use latimer_protocol::turn::Note;
+use latimer_protocol::words;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};

@@ -263,15 +263,10 @@ impl ItemEvents<'_> {
     }
 
     fn part(&mut self, number: usize, part: &Value, field: &str) {
-        let (place, begin, end) = match field {
-            "summary" => {
-                let kind = "response.reasoning_summary_part";
-                ("summary_index", format!("{kind}.added"), format!("{kind}.done"))
-            }
-            _ => {
-                let kind = "response.content_part";
-                ("content_index", format!("{kind}.added"), format!("{kind}.done"))
-            }
+        let (place, kind) = if field == "summary" {
+            ("summary_index", "response.reasoning_summary_part")
+        } else {
+            ("content_index", "response.content_part")
         };
         let channel = match part.get("type").and_then(Value::as_str) {
             Some("refusal") => Channel::Refusal,
@@ -302,14 +297,14 @@ impl ItemEvents<'_> {
         let delta = at(json!({ "delta": rest }));
         let (whole, closing) = (at(json!({ (channel.whole()): text })), at(json!({ "part": part })));
         if !was_sent {
-            self.push(&begin, opening);
+            self.push(&format!("{kind}.added"), opening);
         }
         if !rest.is_empty() {
             self.push(&format!("{}.delta", channel.name()), delta);
         }
         if !is_first || !self.is_part_over() {
             self.push(&format!("{}.done", channel.name()), whole);
-            self.push(&end, closing);
+            self.push(&format!("{kind}.done"), closing);
         }
     }
 }

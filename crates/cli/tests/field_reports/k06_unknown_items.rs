@@ -100,3 +100,33 @@ fn openai_gets_its_items_as_they_are() {
     answer.assert_completed();
     assert_eq!(sent["input"], items);
 }
+
+/// Blocks and parts of other clients that only their maker knows.
+#[test]
+fn foreign_blocks_of_other_clients_are_read() {
+    let blocks = json!([
+        { "type": "mcp_tool_use", "id": "m", "name": "find", "server_name": "depot", "input": { "q": "ASKED_1" } },
+        { "type": "mcp_tool_result", "tool_use_id": "m", "is_error": false, "content": [{ "type": "text", "text": "FOUND_2" }] },
+        { "type": "bash_code_execution_tool_result", "tool_use_id": "b", "content": { "type": "bash_code_execution_result", "stdout": "PRINTED_3", "stderr": "", "return_code": 0 } },
+        { "type": "novel", "text": "NOVEL_4" },
+    ]);
+    let messages = json!([{ "role": "user", "content": "go" }, { "role": "assistant", "content": blocks }, { "role": "user", "content": "on" }]);
+    let bodies = [
+        (
+            "messages",
+            "/v1/messages",
+            json!({ "model": "lab/m1", "stream": true, "max_tokens": 9, "messages": messages }),
+        ),
+        ("chat", "/v1/chat/completions", json!({ "model": "lab/m1", "stream": true, "messages": messages })),
+    ];
+    for provider in PROVIDERS {
+        let harness = harness(provider, "repair = \"parse\"", says(provider, &["ok"]));
+        for (client, path, body) in &bodies {
+            let (answer, sent) = ask(&harness, client, path, &body.to_string());
+            answer.assert_completed();
+            for word in ["ASKED_1", "FOUND_2", "PRINTED_3", "NOVEL_4"] {
+                assert!(sent.to_string().contains(word), "{client} on {provider}: {word} in {sent}");
+            }
+        }
+    }
+}

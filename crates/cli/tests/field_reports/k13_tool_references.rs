@@ -57,7 +57,7 @@ fn references_become_words_for_every_provider() {
                 assert!(text.contains(word), "{provider}, {repair}: {word} in {text}");
             }
             assert!(sent["tools"].to_string().contains("list_crates"), "{provider}: it is declared");
-            for field in ["defer_loading", "tool_reference", "tool_search_tool"] {
+            for field in ["\"defer_loading\"", "\"tool_reference\"", "\"tool_search_tool"] {
                 assert!(!text.contains(field), "{provider}, {repair}: {field} in {text}");
             }
         }

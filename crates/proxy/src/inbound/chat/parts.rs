@@ -3,8 +3,10 @@
 
 use latimer_protocol::id::CallId;
 use latimer_protocol::turn::{Content, Image};
+use latimer_protocol::words;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use crate::inbound::notes::Notes;
 use crate::inbound::wire::bad_field::{BadField, Problem};
@@ -112,6 +114,13 @@ fn part(raw: &RawValue, at: &Path<'_>, parts: &mut Parts, notes: &mut Notes) -> 
             return Err(BadField::at(at, Problem::Unsupported, what));
         }
         other => {
+            // What can be read of it is words: of hosted tools, and of tomorrow.
+            let fields = serde_json::from_str::<Map<String, Value>>(raw.get()).unwrap_or_default();
+            let texts = words::texts(&fields);
+            if !texts.is_empty() {
+                parts.content.extend(texts.into_iter().map(Content::Text));
+                return Ok(());
+            }
             notes.add_once(format!("a content part of type `{}` was left out", shown(other, MAX_WORD)));
         }
     }

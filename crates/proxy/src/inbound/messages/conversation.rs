@@ -7,9 +7,11 @@ use latimer_protocol::id::CallId;
 use latimer_protocol::turn::{
     Call, CallOutput, Content, Item, Message, OpaqueState, ReasoningItem, Role, SealKey,
 };
-use serde_json::Value;
+use latimer_protocol::words;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
+use super::hosted_blocks;
 use super::source::{self, DocumentContent};
 use crate::inbound::notes::Notes;
 use crate::inbound::wire::bad_field::BadField;
@@ -176,17 +178,17 @@ impl<'t> ConversationReader<'t> {
                 self.thoughts(String::new(), block.data, &at.field("data"))
             }
             // A search that Anthropic ran in an earlier answer, told in words.
-            Some("server_tool_use") if is_search(block) => {
-                self.text(search_query(block.input));
+            Some("server_tool_use") if hosted_blocks::is_search(block.name) => {
+                self.text(hosted_blocks::search_query(block.input));
                 Ok(())
             }
             Some("web_search_tool_result") => {
-                self.text(search_results(block.content));
+                self.text(hosted_blocks::search_results(block.content));
                 Ok(())
             }
             // A search for tools that Anthropic ran: what it found is declared.
             Some("tool_search_tool_result") => {
-                self.text(found_tools(block.content));
+                self.text(hosted_blocks::found_tools(block.content));
                 Ok(())
             }
             // Stands for everything before it.
@@ -224,9 +226,31 @@ impl<'t> ConversationReader<'t> {
                 Ok(())
             }
             Some(other) => {
-                self.left_out("a block", other);
+                self.foreign(block, other);
                 Ok(())
             }
+        }
+    }
+
+    /// A block that only its maker knows, such as what a hosted tool did: what can be read of it is words.
+    fn foreign(&mut self, block: &BlockFields<'_>, kind: &str) {
+        let fields = [
+            ("type", Some(Value::from(kind))),
+            ("name", block.name.and_then(value)),
+            ("title", block.title.and_then(value)),
+            ("input", block.input.and_then(value)),
+            ("text", block.text.and_then(value)),
+            ("source", block.source.and_then(value)),
+            ("content", block.content.and_then(value)),
+        ];
+        let fields: Map<String, Value> =
+            fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
+        let texts = words::texts(&fields);
+        if texts.is_empty() {
+            return self.left_out("a block", kind);
+        }
+        for text in texts {
+            self.text(text);
         }
     }
 
@@ -353,39 +377,8 @@ fn say_that_it_failed(content: &mut Vec<Content>) {
     }
 }
 
-fn is_search(block: &BlockFields<'_>) -> bool {
-    block.name.is_some_and(|name| name.get() == "\"web_search\"")
-}
-
-fn search_query(input: Option<&RawValue>) -> String {
-    let value: Value = input.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
-    format!("(Searched the web for: {})", value.get("query").and_then(Value::as_str).unwrap_or_default())
-}
-
-/// What a search for tools found, told in words.
-fn found_tools(content: Option<&RawValue>) -> String {
-    let value: Value = content.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
-    let references = value.get("tool_references").and_then(Value::as_array).into_iter().flatten();
-    let names: Vec<&str> =
-        references.filter_map(|reference| reference.get("tool_name").and_then(Value::as_str)).collect();
-    match names.as_slice() {
-        [] => {
-            let code = value.get("error_code").and_then(Value::as_str).unwrap_or("nothing was found");
-            format!("(The search for tools: {code})")
-        }
-        names => format!("(The search for tools found: {})", names.join(", ")),
-    }
-}
-
-fn search_results(content: Option<&RawValue>) -> String {
-    let value: Value = content.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
-    let field = |value: &Value, name| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let Some(results) = value.as_array() else {
-        return format!("(The search failed: {})", field(&value, "error_code"));
-    };
-    let lines =
-        results.iter().map(|result| format!("- {}: {}", field(result, "title"), field(result, "url")));
-    format!("(The search found:\n{})", lines.collect::<Vec<_>>().join("\n"))
+fn value(raw: &RawValue) -> Option<Value> {
+    serde_json::from_str(raw.get()).ok()
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod content_blocks;
 mod conversation;
 pub mod count;
 pub mod error;
+mod hosted_blocks;
 mod message;
 pub mod models;
 mod options;

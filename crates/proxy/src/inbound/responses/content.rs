@@ -1,7 +1,7 @@
 //! What a message or an output holds: a string, or a list of parts. Pure.
 
-use latimer_protocol::responses::words::is_plain;
 use latimer_protocol::turn::{Content, Image};
+use latimer_protocol::words::is_plain;
 use serde_json::Value;
 use serde_json::value::RawValue;
 

@@ -3,10 +3,10 @@
 use std::cell::LazyCell;
 
 use latimer_protocol::id::CallId;
-use latimer_protocol::responses::words;
 use latimer_protocol::turn::{
     Call, CallOutput, Content, Item, Message, OpaqueState, ReasoningItem, Role, SealKey,
 };
+use latimer_protocol::words;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 

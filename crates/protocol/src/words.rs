@@ -1,4 +1,4 @@
-//! What an item says, in words: for models whose provider does not know its type. Pure.
+//! What an item of a history, or a part of a message, says in words: for models whose provider does not know its type. Pure.
 //!
 //! Items of agents, of tools that a provider runs itself, and of types that came after this was written hold text that belongs to the
 //! conversation. Nothing of it may vanish (`fixtures/field-reports/K06-*`).
@@ -6,7 +6,8 @@
 use serde_json::{Map, Value};
 
 /// Fields that say nothing to a model: names of things, states, and data of other kinds than text.
-const MUTE: [&str; 18] = [
+const MUTE: [&str; 19] = [
+    "tool_use_id",
     "type",
     "id",
     "call_id",
@@ -31,12 +32,12 @@ const PARTS: [&str; 2] = ["content", "summary"];
 /// The longest word that may be text, in bytes. What is longer and holds no blank is data.
 const MAX_WORD: usize = 64;
 
-/// The texts of an item in their order; empty where it holds none.
+/// The texts of an item, or of a part of a message, in their order; empty where it holds none.
 pub fn texts(item: &Map<String, Value>) -> Vec<String> {
-    let mut said = Vec::new();
+    let (mut said, mut lines) = (Vec::new(), Vec::new());
     for name in PARTS {
         if let Some(content) = item.get(name) {
-            parts(content, &mut said);
+            parts(name, content, &mut said, &mut lines);
         }
     }
     let kind = item.get("type").and_then(Value::as_str).unwrap_or("unknown");
@@ -44,29 +45,35 @@ pub fn texts(item: &Map<String, Value>) -> Vec<String> {
     if kind == "agent_message" && !said.is_empty() {
         return said;
     }
-    let mut lines = Vec::new();
+    let behind = std::mem::take(&mut lines);
     for (name, value) in item {
         if !PARTS.contains(&name.as_str()) {
             fields(name, value, &mut lines);
         }
     }
+    lines.extend(behind);
     if !lines.is_empty() {
         said.insert(0, format!("(an item of type `{kind}`)\n{}", lines.join("\n")));
     }
     said
 }
 
-/// The texts of a content: a string, or a list of parts.
-fn parts(content: &Value, said: &mut Vec<String>) {
+/// The texts of a content: a string, or a list of parts. A part of another kind is told by its fields.
+fn parts(name: &str, content: &Value, said: &mut Vec<String>, lines: &mut Vec<String>) {
+    const TEXTS: [&str; 3] = ["text", "refusal", "encrypted_content"];
     match content {
         Value::String(text) => said.extend(readable(text)),
-        Value::Array(all) => all.iter().for_each(|part| parts(part, said)),
-        Value::Object(part) => {
-            for name in ["text", "refusal", "encrypted_content"] {
-                said.extend(part.get(name).and_then(Value::as_str).and_then(readable));
+        Value::Array(all) => {
+            for part in all {
+                parts(name, part, said, lines);
             }
         }
-        _ => {}
+        Value::Object(part) if TEXTS.iter().any(|text| part.get(*text).is_some_and(Value::is_string)) => {
+            for text in TEXTS {
+                said.extend(part.get(text).and_then(Value::as_str).and_then(readable));
+            }
+        }
+        other => fields(name, other, lines),
     }
 }
 
@@ -153,6 +160,10 @@ mod tests {
                 "(an item of type `mcp_call`)\nname: find\nserver_label: depot\narguments: {\"q\":1}\noutput: three"
             ]
         );
+        let ran = said(
+            json!({ "type": "bash_code_execution_tool_result", "tool_use_id": "s", "content": { "type": "bash_code_execution_result", "stdout": "a", "return_code": 0 } }),
+        );
+        assert_eq!(ran, ["(an item of type `bash_code_execution_tool_result`)\nstdout: a\nreturn_code: 0"]);
         let novel = said(json!({ "type": "novel", "content": [{ "type": "x", "text": "words" }], "n": 1 }));
         assert_eq!(novel, ["(an item of type `novel`)\nn: 1", "words"]);
         assert!(said(json!({ "type": "item_reference", "id": "x" })).is_empty());
