@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use latimer_adapters::transport::exceptions::Exceptions;
 use latimer_adapters::transport::http::{Http, HttpOptions};
-use latimer_adapters::transport::outbound::{Exceptions, Outbound, ProxyUrl};
+use latimer_adapters::transport::outbound::{Outbound, ProxyUrl};
 use latimer_adapters::transport::read_error_body;
 use latimer_protocol::failure::{Failure, FailureKind};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};

@@ -55,7 +55,7 @@ pub(super) fn any(options: Vec<Value>) -> Value {
         }
     }
     if let Some(place) = place {
-        others.insert(place, of_values(unique(listed)));
+        others.insert(place, of_values(&unique(listed)));
     }
     let [only] = others.as_mut_slice() else { return json!({ "anyOf": others }) };
     // All say the same: what they say besides is joined.
@@ -107,7 +107,7 @@ fn is_list_of_values(fields: &Map<String, Value>) -> bool {
 }
 
 /// A list of values, with their type where they have one.
-fn of_values(values: Vec<Value>) -> Value {
+fn of_values(values: &[Value]) -> Value {
     let kind = |value: &Value| match value {
         Value::String(_) => "string",
         Value::Bool(_) => "boolean",

@@ -332,7 +332,9 @@ fn nested_definitions<'s>(schema: &'s Value, all: &mut Vec<(&'s str, &'s Value)>
                 }
             }
             (Some(Children::Schemas), Value::Array(children)) => {
-                children.iter().for_each(|child| nested_definitions(child, all, depth + 1));
+                for child in children {
+                    nested_definitions(child, all, depth + 1);
+                }
             }
             (Some(Children::Schemas), child) => nested_definitions(child, all, depth + 1),
             (None | Some(Children::Named), _) => {}

@@ -36,9 +36,9 @@ fn check(root: &Value, schema: &Value, value: &Value, depth: usize) -> bool {
             let branch = if inner(rule, value) { "then" } else { "else" };
             fields.get(branch).is_none_or(|branch| inner(branch, value))
         }
-        "minLength" => value
-            .as_str()
-            .is_none_or(|text| text.chars().count() >= rule.as_u64().expect("a number") as usize),
+        "minLength" => {
+            value.as_str().is_none_or(|text| text.chars().count() as u64 >= rule.as_u64().expect("a number"))
+        }
         "items" => value.as_array().is_none_or(|values| values.iter().all(|value| inner(rule, value))),
         "required" => value.as_object().is_none_or(|members| {
             rule.as_array()

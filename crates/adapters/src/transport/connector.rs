@@ -32,7 +32,7 @@ pub(super) struct OutboundConnector {
     tcp: HttpConnector,
     outbound: Outbound,
     ca_file: Option<PathBuf>,
-    /// Made at the first connection to an https proxy.
+    /// ReadyConnection at the first connection to an https proxy.
     tls: Arc<OnceCell<HttpsConnector<HttpConnector>>>,
 }
 
@@ -70,8 +70,8 @@ impl OutboundConnector {
             ProxyScheme::Socks5 | ProxyScheme::Socks5h => {
                 let uri = if proxy.scheme() == ProxyScheme::Socks5 { resolved(&uri).await? } else { uri };
                 // The error type of its handshake hides why there is no connection.
-                let made = Made(Some(self.tcp.call(at.clone()).await?));
-                let socks = SocksV5::new(at, made);
+                let ready = ReadyConnection(Some(self.tcp.call(at.clone()).await?));
+                let socks = SocksV5::new(at, ready);
                 let mut socks = match proxy.login() {
                     Some((user, password)) => socks.with_auth(user.to_owned(), password.to_owned()),
                     None => socks,
@@ -104,9 +104,9 @@ impl OutboundConnector {
 }
 
 /// A connection that is there already.
-struct Made(Option<TokioIo<TcpStream>>);
+struct ReadyConnection(Option<TokioIo<TcpStream>>);
 
-impl Service<Uri> for Made {
+impl Service<Uri> for ReadyConnection {
     type Response = TokioIo<TcpStream>;
     type Error = io::Error;
     type Future = std::future::Ready<io::Result<TokioIo<TcpStream>>>;

@@ -3,6 +3,7 @@
 mod body;
 mod cause;
 mod connector;
+pub mod exceptions;
 mod inflate;
 mod roots;
 

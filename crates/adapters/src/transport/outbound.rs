@@ -5,7 +5,6 @@
 //! asked directly, whoever says otherwise.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -14,6 +13,7 @@ use hyper::Uri;
 use hyper::header::HeaderValue;
 use latimer_protocol::secret::Secret;
 
+use super::exceptions::{Exceptions, is_this_machine, split_port, variable};
 use crate::percent;
 
 /// How a proxy is spoken to.
@@ -70,26 +70,6 @@ pub struct EnvironmentProxies {
     http: Option<Arc<ProxyUrl>>,
     https: Option<Arc<ProxyUrl>>,
     exceptions: Exceptions,
-}
-
-/// The hosts of `NO_PROXY`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Exceptions(Arc<[Exception]>);
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Exception {
-    hosts: Hosts,
-    /// `None` for every port.
-    port: Option<u16>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Hosts {
-    All,
-    /// A domain and all below it, in small letters.
-    Domain(String),
-    /// Addresses that begin with these bits.
-    Network(IpAddr, u8),
 }
 
 impl ProxyScheme {
@@ -223,104 +203,6 @@ impl Outbound {
     }
 }
 
-impl Exceptions {
-    /// Those of the environment.
-    pub fn from_environment(env: &dyn Fn(&str) -> Option<String>) -> Self {
-        let text = ["no_proxy", "NO_PROXY"].into_iter().find_map(|name| variable(env, name));
-        Self::parse(&text.unwrap_or_default())
-    }
-
-    /// Reads names, suffixes, addresses and networks, separated by commas or blanks, each with or without a port; `*` is all.
-    pub fn parse(text: &str) -> Self {
-        let words = text.split(|c: char| c == ',' || c.is_whitespace()).filter(|word| !word.is_empty());
-        Self(words.filter_map(Exception::parse).collect())
-    }
-
-    fn hold(&self, host: &str, port: u16) -> bool {
-        self.0.iter().any(|exception| exception.holds(host, port))
-    }
-}
-
-impl Exception {
-    fn parse(word: &str) -> Option<Self> {
-        if let Some(network) = network(word) {
-            return Some(Self { hosts: network, port: None });
-        }
-        let (host, port) = split_port(word)?;
-        let hosts = network(host).unwrap_or_else(|| {
-            let domain = host.trim_start_matches("*.").trim_matches('.').to_ascii_lowercase();
-            if host == "*" { Hosts::All } else { Hosts::Domain(domain) }
-        });
-        (hosts != Hosts::Domain(String::new())).then_some(Self { hosts, port })
-    }
-
-    fn holds(&self, host: &str, port: u16) -> bool {
-        let by_host = match &self.hosts {
-            Hosts::All => true,
-            Hosts::Domain(domain) => {
-                let host = host.trim_end_matches('.').to_ascii_lowercase();
-                host.strip_suffix(domain.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-            }
-            Hosts::Network(network, bits) => {
-                host.parse::<IpAddr>().is_ok_and(|address| shares(address.to_canonical(), *network, *bits))
-            }
-        };
-        by_host && self.port.is_none_or(|wanted| wanted == port)
-    }
-}
-
-/// An address, or a network such as `10.0.0.0/8`.
-fn network(word: &str) -> Option<Hosts> {
-    let (address, bits) = match word.split_once('/') {
-        Some((address, bits)) => (address, Some(bits.parse::<u8>().ok()?)),
-        None => (word, None),
-    };
-    let address: IpAddr = address.trim_matches(['[', ']']).parse().ok()?;
-    let most = if address.is_ipv4() { 32 } else { 128 };
-    bits.is_none_or(|bits| bits <= most).then(|| Hosts::Network(address, bits.unwrap_or(most)))
-}
-
-/// Whether two addresses begin with the same bits.
-fn shares(one: IpAddr, other: IpAddr, bits: u8) -> bool {
-    let same = |one: u128, other: u128, width: u32| {
-        let behind = width.saturating_sub(u32::from(bits));
-        behind >= width || one >> behind == other >> behind
-    };
-    match (one, other) {
-        (IpAddr::V4(one), IpAddr::V4(other)) => same(one.to_bits().into(), other.to_bits().into(), 32),
-        (IpAddr::V6(one), IpAddr::V6(other)) => same(one.to_bits(), other.to_bits(), 128),
-        _ => false,
-    }
-}
-
-fn is_this_machine(host: &str) -> bool {
-    let name = host.trim_end_matches('.').to_ascii_lowercase();
-    name == "localhost"
-        || name.ends_with(".localhost")
-        || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback() || ip.is_unspecified())
-}
-
-fn variable(env: &dyn Fn(&str) -> Option<String>, name: &str) -> Option<String> {
-    env(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
-}
-
-/// Host and port of `host`, `host:port`, `[v6]`, `[v6]:port`. `None` where the port is no number.
-fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
-    if let Some(rest) = text.strip_prefix('[') {
-        let (host, rest) = rest.split_once(']')?;
-        return match rest.strip_prefix(':') {
-            Some(port) => Some((host, Some(port.parse().ok()?))),
-            None => rest.is_empty().then_some((host, None)),
-        };
-    }
-    match text.split_once(':') {
-        // More than one colon is an address without brackets.
-        Some((_, rest)) if rest.contains(':') => Some((text, None)),
-        Some((host, port)) => Some((host, Some(port.parse().ok()?))),
-        None => Some((text, None)),
-    }
-}
-
 fn uri_of(host: &str, port: u16) -> Option<Uri> {
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
     let uri: Uri = format!("http://{host}:{port}/").parse().ok()?;
@@ -423,35 +305,5 @@ mod tests {
             assert_eq!(through.proxy(&url.parse().expect("a URL")), None, "{host}");
         }
         assert!(route(&[("ALL_PROXY", "http://p:2")], "http://localhost.example/").is_some());
-    }
-
-    #[test]
-    fn exceptions_are_names_suffixes_addresses_networks_and_ports() {
-        let cases = [
-            ("example.com", "https://example.com/", true),
-            ("example.com", "https://api.Example.com./v1", true),
-            (".example.com", "https://example.com/", true),
-            ("*.example.com", "https://a.b.example.com/", true),
-            ("example.com", "https://notexample.com/", false),
-            ("example.com:8443", "https://example.com/", false),
-            ("example.com:8443", "https://example.com:8443/", true),
-            ("example.com:443", "https://example.com/", true),
-            ("a, 10.0.0.0/8", "http://10.200.0.1/", true),
-            ("10.0.0.0/8", "http://11.0.0.1/", false),
-            ("192.168.1.7", "http://192.168.1.7:8000/", true),
-            ("192.168.1.7:80", "http://192.168.1.7:8000/", false),
-            ("fd00::/8", "http://[fd12::1]/", true),
-            ("[fd12::1]:80", "http://[fd12::1]/", true),
-            ("0.0.0.0/0", "http://9.9.9.9/", true),
-            ("*", "https://anything.test/", true),
-            ("10.0.0.0/99 x.test", "https://x.test/", true),
-            ("", "https://x.test/", false),
-        ];
-        for (exceptions, url, holds) in cases {
-            for name in ["NO_PROXY", "no_proxy"] {
-                let found = route(&[("ALL_PROXY", "http://p:2"), (name, exceptions)], url);
-                assert_eq!(found.is_none(), holds, "{exceptions} for {url}");
-            }
-        }
     }
 }

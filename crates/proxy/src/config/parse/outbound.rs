@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use latimer_adapters::transport::outbound::{Exceptions, Outbound, ProxyUrl};
+use latimer_adapters::transport::exceptions::Exceptions;
+use latimer_adapters::transport::outbound::{Outbound, ProxyUrl};
 
 use super::Env;
 use crate::config::Endpoint;

@@ -165,7 +165,11 @@ fn a_text_that_is_no_toml_is_named_with_its_line() {
 #[test]
 fn an_empty_text_is_a_configuration_without_endpoints() {
     let config = config_of("");
-    assert!(config.endpoints.is_empty() && config.routes.is_empty() && config.default_endpoint == DefaultEndpoint::Only);
+    assert!(
+        config.endpoints.is_empty()
+            && config.routes.is_empty()
+            && config.default_endpoint == DefaultEndpoint::Only
+    );
     assert_eq!(
         (config.server.listen.to_string().as_str(), config.server.auth),
         ("127.0.0.1:4180", Auth::Token)
@@ -210,7 +214,7 @@ fn names_of_endpoints_differ_and_the_default_is_one_of_them() {
         )
     };
     let config = config_of(&two("default_endpoint = \"b\"", "b"));
-    assert_eq!(config.default_endpoint, DefaultEndpoint::Named("b".into()));
+    assert_eq!(config.default_endpoint, DefaultEndpoint::Named(EndpointName::from("b")));
     assert_eq!(
         problems(&two("", "lab")),
         ["7:8: endpoint[1].name: another endpoint has this name already; names must differ"]
