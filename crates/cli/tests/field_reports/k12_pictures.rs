@@ -49,31 +49,15 @@ fn requests(url: &str) -> [(&'static str, Value); 3] {
     ]
 }
 
-fn answer(protocol: &str) -> ProviderAnswer {
-    let events = match protocol {
-        "chat" => vec![
-            json!({ "id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m1", "choices": [{ "index": 0, "delta": { "role": "assistant", "content": "ok" }, "finish_reason": "stop" }] }),
-            json!("data: [DONE]\n\n"),
-        ],
-        "anthropic" => vec![
-            json!({ "type": "message_start", "message": { "id": "msg_1", "type": "message", "role": "assistant", "model": "m1", "content": [], "stop_reason": null, "usage": { "input_tokens": 1, "output_tokens": 1 } } }),
-            json!({ "type": "content_block_start", "index": 0, "content_block": { "type": "text", "text": "" } }),
-            json!({ "type": "content_block_delta", "index": 0, "delta": { "type": "text_delta", "text": "ok" } }),
-            json!({ "type": "content_block_stop", "index": 0 }),
-            json!({ "type": "message_delta", "delta": { "stop_reason": "end_turn" }, "usage": { "output_tokens": 1 } }),
-            json!({ "type": "message_stop" }),
-        ],
-        _ => vec![
-            json!({ "candidates": [{ "content": { "role": "model", "parts": [{ "text": "ok" }] }, "finishReason": "STOP" }] }),
-        ],
-    };
-    ProviderAnswer::stream(&events)
-}
-
 #[test]
 fn pictures_of_messages_and_of_results_are_corrected_for_every_provider() {
-    for protocol in ["chat", "anthropic", "gemini"] {
-        let harness = FieldHarness::start(RuleProvider::start(move |_| answer(protocol)), protocol, "m1", "");
+    for protocol in ["chat", "anthropic", "responses", "gemini"] {
+        let harness = FieldHarness::start(
+            RuleProvider::start(move |_| ProviderAnswer::ok(protocol)),
+            protocol,
+            "m1",
+            "",
+        );
         for (path, body) in requests(&format!("data:image/jpeg;base64,{PNG}")) {
             harness.ask(path, "", &body.to_string()).assert_completed();
             let sent = harness.requests().pop().expect("asked").text;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Child;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::transcript::{self, Transcript};
 use super::{body, dechunk, folder, serve, status};
@@ -38,6 +38,38 @@ impl ProviderAnswer {
     /// A stream of these bytes.
     pub(crate) fn raw_stream(body: impl Into<Vec<u8>>) -> Self {
         Self { status: 200, content_type: "text/event-stream", body: body.into() }
+    }
+
+    /// A whole answer, `ok`, in the protocol of a provider.
+    pub(crate) fn ok(protocol: &str) -> Self {
+        let events = match protocol {
+            "chat" => vec![
+                json!({ "id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m1", "choices": [{ "index": 0, "delta": { "role": "assistant", "content": "ok" }, "finish_reason": "stop" }] }),
+                json!("data: [DONE]\n\n"),
+            ],
+            "anthropic" => vec![
+                json!({ "type": "message_start", "message": { "id": "msg_1", "type": "message", "role": "assistant", "model": "m1", "content": [], "stop_reason": null, "usage": { "input_tokens": 1, "output_tokens": 1 } } }),
+                json!({ "type": "content_block_start", "index": 0, "content_block": { "type": "text", "text": "" } }),
+                json!({ "type": "content_block_delta", "index": 0, "delta": { "type": "text_delta", "text": "ok" } }),
+                json!({ "type": "content_block_stop", "index": 0 }),
+                json!({ "type": "message_delta", "delta": { "stop_reason": "end_turn" }, "usage": { "output_tokens": 1 } }),
+                json!({ "type": "message_stop" }),
+            ],
+            "responses" => {
+                let item = json!({ "type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": [{ "type": "output_text", "text": "ok", "annotations": [] }] });
+                vec![
+                    json!({ "type": "response.created", "sequence_number": 0, "response": { "id": "resp_1", "object": "response", "created_at": 1, "status": "in_progress", "model": "m1", "output": [] } }),
+                    json!({ "type": "response.output_item.added", "sequence_number": 1, "output_index": 0, "item": { "type": "message", "id": "msg_1", "role": "assistant", "status": "in_progress", "content": [] } }),
+                    json!({ "type": "response.output_text.delta", "sequence_number": 2, "item_id": "msg_1", "output_index": 0, "content_index": 0, "delta": "ok" }),
+                    json!({ "type": "response.output_item.done", "sequence_number": 3, "output_index": 0, "item": item }),
+                    json!({ "type": "response.completed", "sequence_number": 4, "response": { "id": "resp_1", "object": "response", "created_at": 1, "status": "completed", "model": "m1", "output": [item] } }),
+                ]
+            }
+            _ => vec![
+                json!({ "candidates": [{ "content": { "role": "model", "parts": [{ "text": "ok" }] }, "finishReason": "STOP" }] }),
+            ],
+        };
+        Self::stream(&events)
     }
 
     fn read(answer: &Value) -> Self {
