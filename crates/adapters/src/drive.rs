@@ -3,6 +3,8 @@
 //! The loop is a poll function, so that whoever answers the client pulls it at the client's pace: nothing is read that
 //! nobody asked for, and dropping a [`TurnStream`] cancels the upstream.
 
+mod frames;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -16,6 +18,7 @@ use latimer_protocol::surrogates::{self, StreamHalves};
 use latimer_protocol::turn::{EventSink, FinishReason, TurnEvent};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use self::frames::{FrameKind, take_frame};
 use crate::call_halves::CallHalves;
 use crate::clock;
 use crate::reader::{BodyEnd, Reader};
@@ -277,9 +280,9 @@ impl TurnStream {
             BodyShape::Frames(frames) => {
                 let mut done = false;
                 let pushed = frames.push(piece, &mut |frame| {
-                    self.halves.push(frame.data, &mut |data| {
+                    take_frame(&mut self.halves, frame, &mut |data, kind| {
                         if !done {
-                            reader.push(data, sink);
+                            kind.give(reader.as_mut(), data, sink);
                             done = reader.done();
                         }
                     });
@@ -315,22 +318,29 @@ impl TurnStream {
 
     fn end_of_body(&mut self, sink: &mut ObservingSink<'_>) -> BodyEnd {
         let Some((_, reader)) = &mut self.parts else { return BodyEnd::Clean };
-        let mut push = |data: &[u8]| {
+        let mut give = |data: &[u8], kind: FrameKind| {
             if !reader.done() {
-                reader.push(data, sink);
+                kind.give(reader.as_mut(), data, sink);
             }
         };
         let halves = &mut self.halves;
         match &mut self.shape {
-            BodyShape::Frames(frames) => frames.finish(&mut |frame| halves.push(frame.data, &mut push)),
+            BodyShape::Frames(frames) => frames.finish(&mut |frame| take_frame(halves, frame, &mut give)),
             BodyShape::Whole(text) => {
                 let text = std::mem::take(text);
-                push(surrogates::mend(&text).as_deref().unwrap_or(&text));
+                give(surrogates::mend(&text).as_deref().unwrap_or(&text), FrameKind::Plain);
             }
-            BodyShape::Lines(lines) => lines.finish(&mut |line| halves.push(line, &mut push)),
+            BodyShape::Lines(lines) => {
+                lines.finish(&mut |line| halves.push(line, &mut |data| give(data, FrameKind::Plain)));
+            }
             BodyShape::Unknown => {}
         }
-        halves.finish(&mut push);
+        halves.finish(&mut |data| give(data, FrameKind::Plain));
+        if let BodyShape::Frames(frames) = &self.shape
+            && !frames.stray().is_empty()
+        {
+            reader.stray(frames.stray());
+        }
         BodyEnd::Clean
     }
 

@@ -14,10 +14,10 @@ use latimer_protocol::surrogates;
 use crate::clock;
 use crate::credential::Credential;
 use crate::drive::{Limits, Reopen, TurnStream};
-use crate::errors::{self, Classify, ErrorContext};
-use crate::limitation::{self, Limitation};
+use crate::errors::{self, Classify, ErrorContext, RefusalWords};
 use crate::prepared_request::{Headers, PreparedRequest, WireProtocol};
 use crate::reader::Reader;
+use crate::teaching::Teaching;
 use crate::transport::http::{Http, HttpResponse};
 use crate::transport::read_error_body;
 
@@ -52,13 +52,13 @@ pub struct EndpointClient {
 pub struct OpenError {
     /// For routing, the client and the log.
     pub failure: Failure,
-    /// What to leave out next time; `None` for most refusals.
-    pub limitation: Option<Limitation>,
+    /// What to write differently next time; `None` for most refusals.
+    pub teaching: Option<Box<Teaching>>,
 }
 
 impl From<Failure> for OpenError {
     fn from(failure: Failure) -> Self {
-        Self { failure, limitation: None }
+        Self { failure, teaching: None }
     }
 }
 
@@ -260,11 +260,9 @@ impl EndpointClient {
         response: &ErrorResponse,
         prepared: &PreparedRequest,
     ) -> OpenError {
-        let teaches = matches!(failure.kind, FailureKind::BadRequest | FailureKind::ModelNotFound);
-        let learn =
-            || limitation::learn(response.status, &errors::error_text(&response.body), prepared.features);
-        let limitation = if teaches { learn() } else { None };
-        OpenError { failure, limitation }
+        let words = RefusalWords::of(&String::from_utf8_lossy(&response.body));
+        let teaching = Teaching::of(failure.kind, Some(response.status), &words, prepared).map(Box::new);
+        OpenError { failure, teaching }
     }
 
     /// How much and how long an answer may be.

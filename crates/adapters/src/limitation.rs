@@ -1,8 +1,5 @@
-//! What a refusal teaches about an endpoint: a wording becomes a [`Limitation`], and that changes how the next request is written.
-//! Pure; the wordings are a table.
-//!
-//! Only a refusal of the request itself teaches (400, 415, 422 and the like), only about something that the request made use
-//! of, and never from a text so long that it may quote the person.
+//! What an endpoint cannot do, and what a request makes use of: a [`Limitation`] changes how the next request is written. Which
+//! refusal teaches which is told in [`crate::teaching`]. Pure.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -153,6 +150,11 @@ impl Limitation {
         LIMITATIONS.iter().find(|row| row.0 == self).map_or("", |row| row.2)
     }
 
+    /// Every limitation there is.
+    pub fn all() -> impl Iterator<Item = Self> {
+        LIMITATIONS.iter().map(|row| row.0)
+    }
+
     /// The limitation of this code; `None` for one that this release does not know.
     pub fn from_code(code: &str) -> Option<Self> {
         LIMITATIONS.iter().find(|row| row.1 == code).map(|row| row.0)
@@ -163,90 +165,6 @@ impl fmt::Display for Limitation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.code())
     }
-}
-
-/// A wording in lower case and what it teaches: all words of a row must be there. The first row that fits a feature of the
-/// request wins.
-const WORDINGS: [(&[&str], Limitation); 62] = [
-    (&["expected string", "received array"], Limitation::StringMode),
-    (&["must be passed back"], Limitation::ThoughtsWithCalls),
-    (&["reasoning_content", "is missing"], Limitation::ThoughtsWithCalls),
-    (&["missing reasoning_content"], Limitation::ThoughtsWithCalls),
-    (&["invalid", "signature", "thinking"], Limitation::NoSignatures),
-    (&["thought_signature"], Limitation::NoSignatures),
-    (&["thought signature"], Limitation::NoSignatures),
-    (&["encrypted content"], Limitation::NoThoughts),
-    (&["encrypted_content"], Limitation::NoThoughts),
-    (&["reasoning_content"], Limitation::NoThoughts),
-    (&["reasoning_details"], Limitation::NoThoughts),
-    (&["'reasoning' is unsupported"], Limitation::NoThoughts),
-    (&["image_url"], Limitation::NoImages),
-    (&["input_image"], Limitation::NoImages),
-    (&["support", "image"], Limitation::NoImages),
-    (&["image input"], Limitation::NoImages),
-    (&["images are not"], Limitation::NoImages),
-    (&["vision"], Limitation::NoImages),
-    (&["content", "must be a string"], Limitation::TextContent),
-    (&["content", "expected a string"], Limitation::TextContent),
-    (&["content", "should be a valid string"], Limitation::TextContent),
-    (&["custom", "tool"], Limitation::NoCustomTools),
-    (&["'custom'"], Limitation::NoCustomTools),
-    (&["\"custom\""], Limitation::NoCustomTools),
-    (&["namespace"], Limitation::NoNamespaces),
-    (&["web_search"], Limitation::NoHostedTools),
-    (&["image_generation"], Limitation::NoHostedTools),
-    (&["tool_search"], Limitation::NoHostedTools),
-    (&["local_shell"], Limitation::NoHostedTools),
-    (&["parallel_tool_calls"], Limitation::NoParallelCalls),
-    (&["tool_choice"], Limitation::AutoToolChoice),
-    (&["stream_options"], Limitation::NoStreamOptions),
-    (&["max_completion_tokens", "instead"], Limitation::MaxCompletionTokens),
-    (&["max_tokens", "unsupported"], Limitation::MaxCompletionTokens),
-    (&["max_tokens", "not supported"], Limitation::MaxCompletionTokens),
-    (&["max_output_tokens"], Limitation::NoTokenLimit),
-    (&["response_format"], Limitation::NoJsonSchema),
-    (&["json_schema"], Limitation::NoJsonSchema),
-    (&["response mime type"], Limitation::NoJsonSchema),
-    (&["responsejsonschema"], Limitation::NoJsonSchema),
-    (&["prompt_cache"], Limitation::NoCacheKey),
-    (&["cache_control"], Limitation::NoCacheKey),
-    (&["strict"], Limitation::NoStrict),
-    (&["reasoning"], Limitation::NoReasoning),
-    (&["thinking"], Limitation::NoReasoning),
-    (&["chat_template"], Limitation::NoReasoning),
-    (&["temperature"], Limitation::NoSampling),
-    (&["top_p"], Limitation::NoSampling),
-    (&["penalty"], Limitation::NoSampling),
-    (&["developer", "role"], Limitation::SystemRole),
-    (&["tool", "support"], Limitation::NoTools),
-    (&["function calling", "not enabled"], Limitation::NoTools),
-    (&["extra inputs"], Limitation::NoOwnRequests),
-    (&["unexpected role"], Limitation::NoOwnRequests),
-    (&["role", "system"], Limitation::NoOwnRequests),
-    (&["anthropic-beta"], Limitation::NoOwnRequests),
-    (&["context_management"], Limitation::NoOwnRequests),
-    (&["output_config"], Limitation::NoOwnRequests),
-    (&["thinking"], Limitation::NoOwnRequests),
-    (&["tools"], Limitation::NoOwnRequests),
-    (&["unknown", "field"], Limitation::NoOwnRequests),
-    (&["not supported"], Limitation::NoOwnRequests),
-];
-
-/// A longer text may quote the person, and teaches nothing.
-const MAX_MESSAGE_LEN: usize = 600;
-
-/// What a refusal teaches about a request with these features.
-pub fn learn(status: u16, message: &str, features: Features) -> Option<Limitation> {
-    if !matches!(status, 400 | 404 | 415 | 422 | 501) || message.len() > MAX_MESSAGE_LEN {
-        return None;
-    }
-    let lower = message.to_ascii_lowercase();
-    WORDINGS
-        .iter()
-        .find(|(words, limitation)| {
-            features.has(*limitation) && words.iter().all(|word| lower.contains(word))
-        })
-        .map(|(_, limitation)| *limitation)
 }
 
 #[cfg(test)]
@@ -260,88 +178,5 @@ mod tests {
             assert_eq!(Limitation::from_code(code), Some(*limitation));
             assert_eq!(LIMITATIONS.iter().filter(|row| row.1 == *code).count(), 1);
         }
-    }
-
-    #[test]
-    fn refusals_in_providers_words() {
-        let all = Features::of(LIMITATIONS.iter().map(|row| row.0));
-        let cases: [(u16, &str, Option<Limitation>); 25] = [
-            (
-                400,
-                "Failed to deserialize: messages[1].content[0]: unknown variant `image_url`, expected `text`",
-                Some(Limitation::NoImages),
-            ),
-            (404, "No endpoints found that support image input", Some(Limitation::NoImages)),
-            (
-                400,
-                "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
-                Some(Limitation::MaxCompletionTokens),
-            ),
-            (
-                400,
-                "The `reasoning_content` in the thinking mode must be passed back to the API.",
-                Some(Limitation::ThoughtsWithCalls),
-            ),
-            (400, "property 'reasoning_content' is unsupported", Some(Limitation::NoThoughts)),
-            (
-                400,
-                "Unknown name \"parallel_tool_calls\": Cannot find field.",
-                Some(Limitation::NoParallelCalls),
-            ),
-            (422, "tool_choice: Input should be 'auto'", Some(Limitation::AutoToolChoice)),
-            (
-                400,
-                "Unrecognized request argument supplied: stream_options",
-                Some(Limitation::NoStreamOptions),
-            ),
-            (400, "This response_format type is unavailable now", Some(Limitation::NoJsonSchema)),
-            (
-                400,
-                "messages.1.content.0: Invalid `signature` in `thinking` block",
-                Some(Limitation::NoSignatures),
-            ),
-            (
-                400,
-                "Function call is missing a thought_signature in functionCall parts.",
-                Some(Limitation::NoSignatures),
-            ),
-            (
-                400,
-                "Function calling with a response mime type: 'application/json' is unsupported",
-                Some(Limitation::NoJsonSchema),
-            ),
-            (400, "Function calling is not enabled for models/gemma-3", Some(Limitation::NoTools)),
-            (400, "Penalty is not enabled for models/gemini-2.5-pro", Some(Limitation::NoSampling)),
-            (
-                400,
-                "params.messages[0].content: expected string, received array",
-                Some(Limitation::StringMode),
-            ),
-            (400, "registry.ollama.ai/library/gemma does not support tools", Some(Limitation::NoTools)),
-            (
-                400,
-                "Invalid value: 'custom'. Supported values are: 'function'",
-                Some(Limitation::NoCustomTools),
-            ),
-            (
-                400,
-                "Unsupported value: 'temperature' does not support 0.2 with this model.",
-                Some(Limitation::NoSampling),
-            ),
-            (400, "reasoning_effort is not supported by this model", Some(Limitation::NoReasoning)),
-            (400, "messages: Unexpected role \"system\".", Some(Limitation::NoOwnRequests)),
-            (400, "output_config: Extra inputs are not permitted", Some(Limitation::NoOwnRequests)),
-            (500, "Unknown name \"parallel_tool_calls\"", None),
-            (429, "temperature too high, cool down", None),
-            (401, "tool_choice", None),
-            (400, "bad request", None),
-        ];
-        for (status, message, want) in cases {
-            assert_eq!(learn(status, message, all), want, "{status} {message}");
-        }
-        let long = format!("invalid: {} tool_choice", "x".repeat(MAX_MESSAGE_LEN));
-        assert_eq!(learn(400, &long, all), None, "it may quote the person");
-        let plain = Features::default().and(Limitation::NoSampling);
-        assert_eq!(learn(400, "tool_choice is wrong", plain), None, "the request had no tool_choice");
     }
 }

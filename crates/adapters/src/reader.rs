@@ -3,7 +3,10 @@
 use bytes::Bytes;
 use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_protocol::turn::{EventSink, StateOwner, StreamNote, TurnEvent};
+use serde_json::Value;
 
+use crate::errors;
+use crate::errors::foreign::{self, ForeignDocument};
 use crate::prepared_request::PreparedRequest;
 use crate::tool_names::ToolNames;
 
@@ -13,6 +16,12 @@ use crate::tool_names::ToolNames;
 pub trait Reader: Send {
     /// Takes the payload of one frame: the text behind `data:`, a line, or a whole document.
     fn push(&mut self, data: &[u8], sink: &mut dyn EventSink);
+    /// Takes the payload of an event that the upstream calls an error: whatever it is, the answer has failed in its words.
+    fn error(&mut self, data: &[u8], sink: &mut dyn EventSink) {
+        self.push(data, sink);
+    }
+    /// Takes text that is no part of the framing: the reason, if the answer ends without another one.
+    fn stray(&mut self, _text: &[u8]) {}
     /// True once the upstream said that nothing more will come; what is pushed after that is ignored.
     fn done(&self) -> bool;
     /// The body of the request that goes on with this answer, where the upstream paused it. Asked once at the end of each
@@ -58,17 +67,31 @@ impl ReaderContext {
     }
 }
 
-/// What every reader keeps of the answer it reads: whose it is, whether it began, how much of it could not be read.
+/// What every reader keeps of the answer it reads: whose it is, whether it began, how much of it could not be read, and what that said.
 #[derive(Debug)]
 pub(crate) struct Progress {
     pub(crate) context: ReaderContext,
     started: bool,
     unreadable_lines: u32,
+    /// The first thing that was no part of the protocol, as a failure: the reason, if the answer ends without another one.
+    foreign: Option<Box<Failure>>,
+    /// Why a filter cut the answer, in the provider's words.
+    explanation: Option<String>,
+}
+
+/// What a document is that the protocol does not have.
+pub(crate) enum Foreign {
+    /// The answer has failed.
+    Failed(Failure),
+    /// An answer of the protocol, out of its envelope.
+    Answer(String),
+    /// It is passed over.
+    Nothing,
 }
 
 impl Progress {
     pub(crate) fn new(context: ReaderContext) -> Self {
-        Self { context, started: false, unreadable_lines: 0 }
+        Self { context, started: false, unreadable_lines: 0, foreign: None, explanation: None }
     }
 
     /// The answer has begun: `Started` goes out, the first time.
@@ -83,15 +106,54 @@ impl Progress {
         self.started
     }
 
-    /// A line that is not what the protocol has; it is passed over.
-    pub(crate) fn unreadable_line(&mut self, sink: &mut dyn EventSink) {
-        self.foreign_document();
+    /// A line that is not what the protocol has; it is passed over, and its words are kept.
+    pub(crate) fn unreadable_line(&mut self, text: &str, sink: &mut dyn EventSink) {
+        self.unreadable_lines = self.unreadable_lines.saturating_add(1);
+        // A broken piece of JSON may hold what the model wrote.
+        if !text.trim_start().starts_with(['{', '[']) {
+            self.stray(text);
+        }
         sink.event(TurnEvent::Note(StreamNote::UnreadableLine.into()));
     }
 
-    /// JSON of another kind than the protocol has: it counts as unreadable, and is nothing that the log must hear of.
-    pub(crate) fn foreign_document(&mut self) {
+    /// Text outside of the framing.
+    pub(crate) fn stray(&mut self, text: &str) {
         self.unreadable_lines = self.unreadable_lines.saturating_add(1);
+        if self.foreign.is_none() && !text.trim().is_empty() {
+            self.foreign = Some(Box::new(self.failure_in_words(text)));
+        }
+    }
+
+    /// JSON of another kind than the protocol has. `is_answer` tells an answer of the protocol.
+    pub(crate) fn foreign(&mut self, text: &str, is_answer: fn(&Value) -> bool) -> Foreign {
+        let ReaderContext { endpoint, model, .. } = &self.context;
+        match foreign::document(text, is_answer, endpoint, model) {
+            ForeignDocument::Failure(failure) => Foreign::Failed(failure),
+            ForeignDocument::Envelope(answer) => Foreign::Answer(answer.to_string()),
+            ForeignDocument::Unclear(failure) => {
+                self.unreadable_lines = self.unreadable_lines.saturating_add(1);
+                self.foreign.get_or_insert_with(|| Box::new(failure));
+                Foreign::Nothing
+            }
+        }
+    }
+
+    /// The failure of an event that is called an error, in whatever form its words are.
+    pub(crate) fn failure_in_words(&self, text: &str) -> Failure {
+        foreign::failure(text, &self.context.endpoint, &self.context.model)
+    }
+
+    /// A filter cut the answer: its explanation, wherever the provider puts it in this event.
+    pub(crate) fn filtered(&mut self, event: &str) {
+        self.explanation = self.explanation.take().or_else(|| errors::explanation(event));
+    }
+
+    /// The explanation of a filter, which the client is shown as the answer's last words.
+    pub(crate) fn explain(&mut self, sink: &mut dyn EventSink) {
+        if let Some(explanation) = self.explanation.take() {
+            self.begin(sink);
+            sink.event(TurnEvent::Refusal(&explanation));
+        }
     }
 
     /// A failure of this endpoint, in these words.
@@ -99,8 +161,17 @@ impl Progress {
         Failure::new(kind, format!("{}: {what}", self.context.endpoint))
     }
 
-    /// The failure of an answer that ended without saying why. `expected` is what it should have been: `a Messages stream`.
+    /// The failure of an answer that ended without saying why: in the words that were no part of it, where there were some. `expected`
+    /// is what it should have been: `a Messages stream`.
     pub(crate) fn interrupted(&self, expected: &str) -> Failure {
+        if let Some(foreign) = &self.foreign {
+            let mut failure = Failure::clone(foreign);
+            if !self.started && failure.kind == FailureKind::UpstreamError {
+                failure.message =
+                    format!("{} (the answer is not {expected}; check base_url)", failure.message);
+            }
+            return failure;
+        }
         match (self.started, self.unreadable_lines) {
             (false, 1..) => self.failure(
                 FailureKind::UpstreamError,
@@ -159,9 +230,13 @@ mod tests {
             (empty.kind, empty.message.as_str()),
             (FailureKind::Interrupted, "lab: the provider sent an empty answer")
         );
-        progress.unreadable_line(&mut record);
+        progress.unreadable_line("{", &mut record);
         let foreign = progress.interrupted("a Chat stream");
         assert_eq!(foreign.message, "lab: the answer is not a Chat stream; check base_url");
+        progress.stray("no balance");
+        let told = progress.interrupted("a Chat stream");
+        assert_eq!((told.kind, told.message.as_str()), (FailureKind::QuotaExhausted, "lab: no balance"));
+        let mut progress = Progress::new(ReaderContext::default());
         progress.begin(&mut record);
         progress.begin(&mut record);
         assert_eq!(record.lines.iter().filter(|line| *line == "started").count(), 1);

@@ -9,6 +9,7 @@ use latimer_adapters::gemini::{Flavour, Gemini, Options};
 use latimer_adapters::limitation::{Limitation, Limitations};
 use latimer_adapters::prepared_request::TurnInput;
 use latimer_adapters::scripted::{Provider, Scenario, ScriptedAnswer, Service, Step};
+use latimer_adapters::teaching::Teaching;
 use latimer_protocol::failure::FailureKind;
 use latimer_protocol::secret::Secret;
 use latimer_protocol::turn::{Call, Content, Item, Message, RecordedEvents, Role, TurnRequest};
@@ -349,8 +350,8 @@ async fn a_refusal_of_signatures_teaches() {
     let prepared = gemini.prepare(&TurnInput::new(&turn, &Limitations::default()));
     let credential = Credential::api_key("key-1", Secret::new("test-key"));
     let refused = gemini.open(&prepared, Some(&credential)).await.expect_err("refused");
-    assert_eq!(refused.limitation, Some(Limitation::NoSignatures));
-    let again = gemini.prepare(&TurnInput::new(&turn, &Limitations::new(refused.limitation)));
+    assert_eq!(refused.teaching.as_deref(), Some(&Teaching::Whole(Limitation::NoSignatures)));
+    let again = gemini.prepare(&TurnInput::new(&turn, &Limitations::new([Limitation::NoSignatures])));
     assert!(String::from_utf8_lossy(&again.body).contains("skip_thought_signature_validator"));
 }
 

@@ -4,9 +4,10 @@
 mod support;
 
 use hyper::header::{HeaderName, HeaderValue};
-use latimer_adapters::limitation::{Limitation, Limitations, learn};
+use latimer_adapters::limitation::{Limitation, Limitations};
 use latimer_adapters::messages::Messages;
 use latimer_adapters::prepared_request::{ClientRequest, PreparedRequest, TurnInput, WireProtocol};
+use latimer_adapters::teaching::learn;
 use latimer_protocol::turn::{Content, Item, Message, Role, SealKey, TurnRequest};
 
 const BODY: &str = r#"{"model":"claude-x","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"hi"}],"context_management":{"edits":[]}}"#;

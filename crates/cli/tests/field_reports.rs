@@ -7,6 +7,7 @@ use support::field_report::{FieldReport, names};
 
 mod field_reports {
     pub(crate) mod any_protocol;
+    pub(crate) mod fronts;
     pub(crate) mod k01_whole_objects;
     pub(crate) mod k02_surrogates;
     pub(crate) mod k03_lessons;
@@ -19,6 +20,7 @@ mod field_reports {
     pub(crate) mod k10_failures_with_200;
     pub(crate) mod k11_broken_arguments;
     pub(crate) mod k12_pictures;
+    pub(crate) mod k12_refused_pictures;
     pub(crate) mod k13_tool_references;
     pub(crate) mod k14_patches;
     pub(crate) mod k15_slips;

@@ -11,6 +11,9 @@ use memchr::memchr2;
 /// The longest line, in bytes, that is read unless a caller says otherwise: 16 MiB.
 pub const DEFAULT_MAX_LINE: usize = 16 << 20;
 
+/// How much is kept of lines that are no field, in bytes.
+const MAX_STRAY: usize = 2048;
+
 /// One event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SseFrame<'a> {
@@ -42,6 +45,8 @@ pub struct SseDecoder {
     after_return: bool,
     /// Nothing was read yet: a byte order mark may come.
     at_start: bool,
+    /// Lines that are no field of the format, as far as they are kept.
+    stray: Vec<u8>,
 }
 
 /// A field of an event that is not over. The bytes are kept when it is cleared: the next event will need them again.
@@ -84,6 +89,7 @@ impl SseDecoder {
             event: FieldBuffer::default(),
             after_return: false,
             at_start: true,
+            stray: Vec::new(),
         }
     }
 
@@ -179,10 +185,27 @@ impl SseDecoder {
                 self.event.clear();
                 self.event.append(value);
             }
-            // Comments, `id`, `retry`, and fields of tomorrow carry nothing for us.
-            _ => {}
+            // Comments and these fields carry nothing for us.
+            b"" | b"id" | b"retry" => {}
+            _ => self.keep_stray(line),
         }
         Ok(rest)
+    }
+
+    /// Lines that are no field of the format, joined by line feeds, the first 2 kB of them: words of a server that does not speak it.
+    pub fn stray(&self) -> &[u8] {
+        &self.stray
+    }
+
+    #[cold]
+    fn keep_stray(&mut self, line: &[u8]) {
+        let room = MAX_STRAY.saturating_sub(self.stray.len());
+        if room > 0 {
+            if !self.stray.is_empty() {
+                self.stray.push(b'\n');
+            }
+            self.stray.extend_from_slice(line.get(..room).unwrap_or(line));
+        }
     }
 
     fn dispatch(&mut self, each: &mut impl FnMut(SseFrame<'_>)) {
@@ -251,6 +274,16 @@ mod tests {
             let single: Vec<&[u8]> = bytes.as_bytes().chunks(1).collect();
             assert_eq!(read(&single), want, "{bytes:?} byte by byte");
         }
+    }
+
+    #[test]
+    fn lines_of_another_format_are_kept_in_part() {
+        let mut frames = SseDecoder::new(10_000);
+        let text = format!("no such model\nerror: 7\nid: 1\n: comment\ndata: a\n\n{}\n", "x".repeat(5000));
+        frames.push(text.as_bytes(), &mut |_| {}).expect("short lines");
+        frames.finish(&mut |_| {});
+        assert!(frames.stray().starts_with(b"no such model\nerror: 7\nxxx"));
+        assert!(frames.stray().len() <= MAX_STRAY + 1);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use latimer_protocol::chat::chunk::{ChatChoice, ChatChunk, ChatDelta};
 use latimer_protocol::turn::{EventSink, PassthroughFrame, TurnEvent};
 use serde_json::Value;
 
-use super::stream::ChatReader;
+use super::stream::{ChatReader, is_bare};
 use crate::reader::{BodyEnd, Reader, ReaderContext};
 
 /// The type of a frame that holds a piece of the answer.
@@ -58,11 +58,22 @@ impl Reader for ChatPassthroughReader {
             Ok(chunk) if chunk.choices.iter().any(|choice| choice.message.0.is_some()) => {
                 return self.reader.chunk(&chunk, sink);
             }
+            // A failure in words of its own, or a completion in an envelope, which is told as events.
+            Ok(chunk) if is_bare(&chunk) => {
+                let was_waiting = self.reader.is_waiting();
+                self.reader.bare_chunk(&text, sink);
+                if self.reader.has_failed() || was_waiting != self.reader.is_waiting() {
+                    return;
+                }
+                chunk
+            }
             Ok(chunk) => chunk,
             // The end mark, or a line that is noted and passed over.
             Err(_) => return self.reader.push(data, &mut NonFrameEvents(sink)),
         };
-        self.reader.chunk(&chunk, &mut NonFrameEvents(sink));
+        if !is_bare(&chunk) {
+            self.reader.chunk(&chunk, &mut NonFrameEvents(sink));
+        }
         if self.reader.has_failed() {
             return;
         }
@@ -89,6 +100,14 @@ impl Reader for ChatPassthroughReader {
         };
         let semantic = chunk.choices.iter().any(says_something);
         sink.event(TurnEvent::Frame(PassthroughFrame { kind, data, semantic, state_of: None }));
+    }
+
+    fn error(&mut self, data: &[u8], sink: &mut dyn EventSink) {
+        self.reader.error(data, &mut NonFrameEvents(sink));
+    }
+
+    fn stray(&mut self, text: &[u8]) {
+        self.reader.stray(text);
     }
 
     fn done(&self) -> bool {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::calls::Calls;
 use super::think::ThinkTagSplitter;
 use crate::errors;
-use crate::reader::{BodyEnd, Progress, Reader, ReaderContext, StopClass};
+use crate::reader::{BodyEnd, Foreign, Progress, Reader, ReaderContext, StopClass};
 
 /// What each finish reason means.
 const FINISH: [(&str, StopClass); 17] = [
@@ -91,6 +91,29 @@ impl ChatReader {
         if let Some(usage) = usage.and_then(latimer_protocol::chat::chunk::ChatUsage::to_turn) {
             sink.event(TurnEvent::Usage(usage));
         }
+    }
+
+    /// JSON in which nothing of a chunk was found: an empty chunk, a failure in words of its own, a completion in an envelope.
+    pub(super) fn bare_chunk(&mut self, text: &str, sink: &mut dyn EventSink) {
+        let value = serde_json::from_str::<Value>(text).unwrap_or_default();
+        // MiniMax puts a failure beside an empty list.
+        if is_completion(&value) && value.get("base_resp").is_none() {
+            return self.progress.begin(sink);
+        }
+        match self.progress.foreign(text, is_completion) {
+            Foreign::Failed(failure) => self.failure = Some(failure),
+            Foreign::Answer(answer) => {
+                if let Ok(chunk) = serde_json::from_str::<ChatChunk<'_>>(&answer) {
+                    self.chunk(&chunk, sink);
+                }
+            }
+            Foreign::Nothing => {}
+        }
+    }
+
+    /// Nothing was read that is part of an answer.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.stop.is_none() && !self.has_output
     }
 
     /// What was read last was a failure.
@@ -222,6 +245,17 @@ impl ChatReader {
     }
 }
 
+/// Whether nothing that this reader knows stands in a chunk.
+pub(super) fn is_bare(chunk: &ChatChunk<'_>) -> bool {
+    chunk.choices.is_empty() && chunk.usage.0.is_none() && chunk.x_groq.0.is_none() && chunk.error.is_none()
+}
+
+/// A chunk or a completion, also one without alternatives.
+fn is_completion(value: &Value) -> bool {
+    let object = value.get("object").and_then(Value::as_str).unwrap_or_default();
+    value.get("choices").is_some_and(Value::is_array) || object.contains("completion")
+}
+
 impl Reader for ChatReader {
     fn push(&mut self, data: &[u8], sink: &mut dyn EventSink) {
         if self.done() {
@@ -233,12 +267,28 @@ impl Reader for ChatReader {
         }
         let text = latimer_protocol::sse::text(data);
         match serde_json::from_str::<ChatChunk<'_>>(&text) {
-            Ok(chunk) => self.chunk(&chunk, sink),
-            Err(_) if text.trim().is_empty() => {}
-            Err(_) => {
-                self.progress.unreadable_line(sink);
+            Ok(chunk) if is_bare(&chunk) => self.bare_chunk(&text, sink),
+            Ok(chunk) => {
+                self.chunk(&chunk, sink);
+                if self.stop == Some(StopClass::Filter) {
+                    self.progress.filtered(&text);
+                }
             }
+            Err(_) if text.trim().is_empty() => {}
+            Err(_) => self.progress.unreadable_line(&text, sink),
         }
+    }
+
+    fn error(&mut self, data: &[u8], sink: &mut dyn EventSink) {
+        self.push(data, sink);
+        if !self.done() {
+            let text = latimer_protocol::sse::text(data);
+            self.failure = Some(self.progress.failure_in_words(&text));
+        }
+    }
+
+    fn stray(&mut self, text: &[u8]) {
+        self.progress.stray(&latimer_protocol::sse::text(text));
     }
 
     fn done(&self) -> bool {
@@ -249,6 +299,9 @@ impl Reader for ChatReader {
         self.split.finish(sink);
         self.reasoning_ends(sink);
         let reason = self.reason(end);
+        if reason == FinishReason::ContentFilter {
+            self.progress.explain(sink);
+        }
         // A call of a broken answer is not ended: nobody may run it.
         if !matches!(reason, FinishReason::Failed(_)) {
             let cut = matches!(reason, FinishReason::Length | FinishReason::ContentFilter);

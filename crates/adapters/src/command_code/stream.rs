@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 use toolcall_parser::{Options, Rules};
 
 use super::errors;
-use crate::reader::{BodyEnd, Progress, Reader, ReaderContext, StopClass, slot_number};
+use crate::reader::{BodyEnd, Foreign, Progress, Reader, ReaderContext, StopClass, slot_number};
 
 /// What each finish reason means.
 const FINISH: [(&str, StopClass); 11] = [
@@ -124,6 +124,19 @@ impl CommandCodeReader {
                 self.document(event, sink);
             }
             _ => sink.event(TurnEvent::Note(StreamNote::UnknownEvent.into())),
+        }
+    }
+
+    /// JSON that is no event: a failure in words of its own, or an answer in an envelope.
+    fn foreign(&mut self, text: &str, sink: &mut dyn EventSink) {
+        match self.progress.foreign(text, |value| value.get("finishReason").is_some()) {
+            Foreign::Failed(failure) => self.failure = Some(failure),
+            Foreign::Answer(answer) => {
+                if let Ok(event) = serde_json::from_str::<CommandCodeEvent<'_>>(&answer) {
+                    self.event(&event, sink);
+                }
+            }
+            Foreign::Nothing => {}
         }
     }
 
@@ -247,6 +260,11 @@ impl CommandCodeReader {
     }
 }
 
+/// Whether an object is no event and no whole answer.
+fn is_bare(event: &CommandCodeEvent<'_>) -> bool {
+    event.kind.some().is_none() && event.finish_reason.some().is_none() && event.error.is_none()
+}
+
 /// Arguments as JSON text: an object, or the text of one.
 fn text(raw: &RawValue) -> String {
     let inner = serde_json::from_str::<String>(raw.get());
@@ -273,16 +291,33 @@ impl Reader for CommandCodeReader {
         // Several objects may stand on one line, or a list of them (fixture command_code/two-objects-on-a-line.jsonl).
         for events in serde_json::Deserializer::from_str(&text).into_iter::<CommandCodeEvents<'_>>() {
             let Ok(events) = events else {
-                self.progress.unreadable_line(sink);
-                return;
+                return self.progress.unreadable_line(&text, sink);
             };
             for event in events.iter() {
-                self.event(event, sink);
+                if is_bare(event) {
+                    self.foreign(&text, sink);
+                } else {
+                    self.event(event, sink);
+                }
+                if self.stop == Some(StopClass::Filter) {
+                    self.progress.filtered(&text);
+                }
                 if self.done() {
                     return;
                 }
             }
         }
+    }
+
+    fn error(&mut self, data: &[u8], sink: &mut dyn EventSink) {
+        self.push(data, sink);
+        if self.failure.is_none() {
+            self.failure = Some(self.progress.failure_in_words(&latimer_protocol::sse::text(data)));
+        }
+    }
+
+    fn stray(&mut self, text: &[u8]) {
+        self.progress.stray(&latimer_protocol::sse::text(text));
     }
 
     fn done(&self) -> bool {
@@ -299,8 +334,11 @@ impl Reader for CommandCodeReader {
         self.request.clone()
     }
 
-    fn finish(self: Box<Self>, end: BodyEnd, sink: &mut dyn EventSink) {
+    fn finish(mut self: Box<Self>, end: BodyEnd, sink: &mut dyn EventSink) {
         let reason = self.reason(end);
+        if reason == FinishReason::ContentFilter {
+            self.progress.explain(sink);
+        }
         // A call of a broken answer is not ended: nobody may run it.
         if !matches!(reason, FinishReason::Failed(_)) {
             for (slot, call) in self.calls.iter().enumerate().filter(|(_, call)| !call.ended) {

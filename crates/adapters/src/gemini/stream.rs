@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use super::errors;
 use super::signature::{PartSignature, SignatureTarget};
 use super::tools::PLACEHOLDER;
-use crate::reader::{BodyEnd, Progress, Reader, ReaderContext, StopClass};
+use crate::reader::{BodyEnd, Foreign, Progress, Reader, ReaderContext, StopClass};
 
 /// What each finish reason means.
 const FINISH: [(&str, StopClass); 18] = [
@@ -209,11 +209,47 @@ impl GeminiReader {
     }
 
     fn read(&mut self, text: &str, sink: &mut dyn EventSink) {
-        if let Ok(event) = serde_json::from_str::<GeminiResponse<'_>>(text) {
-            return self.event(&event, sink);
+        let Ok(event) = serde_json::from_str::<GeminiResponse<'_>>(text) else {
+            return self.progress.unreadable_line(text, sink);
+        };
+        if is_bare(&event) {
+            return self.foreign(text, sink);
         }
-        self.progress.unreadable_line(sink);
+        self.event(&event, sink);
+        if self.blocked || matches!(self.stop, Some((StopClass::Filter, _))) {
+            self.progress.filtered(text);
+        }
     }
+
+    /// JSON in which nothing of an answer was found: an empty piece, a failure in words of its own, an answer in an envelope.
+    fn foreign(&mut self, text: &str, sink: &mut dyn EventSink) {
+        if serde_json::from_str::<Value>(text).is_ok_and(|value| is_answer(&value)) {
+            return self.progress.begin(sink);
+        }
+        match self.progress.foreign(text, is_answer) {
+            Foreign::Failed(failure) => self.failure = Some(failure),
+            Foreign::Answer(answer) => {
+                if let Ok(event) = serde_json::from_str::<GeminiResponse<'_>>(&answer) {
+                    self.event(&event, sink);
+                }
+            }
+            Foreign::Nothing => {}
+        }
+    }
+}
+
+/// Whether nothing that this reader knows stands in a piece.
+fn is_bare(event: &GeminiResponse<'_>) -> bool {
+    event.response.0.is_none()
+        && event.candidates.is_empty()
+        && event.prompt_feedback.0.is_none()
+        && event.usage_metadata.0.is_none()
+        && event.error.is_none()
+}
+
+/// A piece of an answer, also one that holds nothing yet.
+fn is_answer(value: &Value) -> bool {
+    ["candidates", "modelVersion", "responseId"].iter().any(|name| value.get(*name).is_some())
 }
 
 /// The arguments as they are, or out of a string that holds an object. Anything else is the writer's question: made into an
@@ -259,12 +295,26 @@ impl Reader for GeminiReader {
         self.read(trimmed, sink);
     }
 
+    fn error(&mut self, data: &[u8], sink: &mut dyn EventSink) {
+        self.push(data, sink);
+        if !self.done() {
+            self.failure = Some(self.progress.failure_in_words(&latimer_protocol::sse::text(data)));
+        }
+    }
+
+    fn stray(&mut self, text: &[u8]) {
+        self.progress.stray(&latimer_protocol::sse::text(text));
+    }
+
     fn done(&self) -> bool {
         self.failure.is_some()
     }
 
     fn finish(mut self: Box<Self>, end: BodyEnd, sink: &mut dyn EventSink) {
         let reason = self.reason(end);
+        if reason == FinishReason::ContentFilter {
+            self.progress.explain(sink);
+        }
         // The last call of a broken answer is not ended: nobody may run it.
         if !matches!(reason, FinishReason::Failed(_)) {
             self.end_call(sink);

@@ -56,6 +56,12 @@ impl Reader for MessagesPassthroughReader {
             return self.reader.push(data, sink);
         }
         let Some(event) = &parsed else { return self.reader.push(data, sink) };
+        if kind.is_empty() && event.error.is_none() {
+            // A failure in words of its own, or a message in an envelope, which is told as events.
+            self.reader.push(data, sink);
+            self.whole |= self.reader.done();
+            return;
+        }
         // Usage comes behind the frame it stands in: no writer may begin before the frame does.
         let mut used = None;
         self.reader.event(event, &text, &mut |event: TurnEvent<'_>| match event {
@@ -63,12 +69,24 @@ impl Reader for MessagesPassthroughReader {
             TurnEvent::Usage(usage) => used = Some(usage),
             _ => {}
         });
-        if event.error.is_none() && !kind.is_empty() {
+        if event.error.is_none() && !self.reader.has_failed() {
             self.frame(kind, &text, sink);
         }
         if let Some(usage) = used {
             sink.event(TurnEvent::Usage(usage));
         }
+    }
+
+    fn error(&mut self, data: &[u8], sink: &mut dyn EventSink) {
+        self.reader.error(data, &mut |event: TurnEvent<'_>| {
+            if matches!(event, TurnEvent::Started) {
+                sink.event(event);
+            }
+        });
+    }
+
+    fn stray(&mut self, text: &[u8]) {
+        self.reader.stray(text);
     }
 
     fn done(&self) -> bool {
@@ -135,7 +153,8 @@ mod tests {
         assert_eq!(lines.len(), 4, "{lines:?}");
         assert!(lines[3].starts_with("finished failed overloaded"), "{lines:?}");
         let lines = read_lines(&[START, CALL, "garbage"], BodyEnd::Clean);
-        assert!(lines.last().expect("an end").starts_with("finished failed interrupted"), "{lines:?}");
+        let end = "finished failed upstream_error \"lab: garbage\"";
+        assert_eq!(lines.last().map(String::as_str), Some(end), "its words are the reason: {lines:?}");
     }
 
     #[test]

@@ -8,11 +8,12 @@ use latimer_protocol::messages::event::{
     MessagesBlock, MessagesDelta, MessagesEvent, MessagesEventKind, MessagesUsage,
 };
 use latimer_protocol::turn::{EventSink, FinishReason, StreamNote, TurnEvent, Usage};
+use serde_json::Value;
 
 use super::errors;
 use super::open_block::OpenBlock;
 use crate::exchange::append_elements;
-use crate::reader::{BodyEnd, Progress, Reader, ReaderContext, StopClass};
+use crate::reader::{BodyEnd, Foreign, Progress, Reader, ReaderContext, StopClass};
 
 /// What each stop reason means.
 const STOP: [(&str, StopClass); 8] = [
@@ -88,24 +89,42 @@ impl MessagesReader {
             }
             MessagesEventKind::MessageDelta => {
                 if let Some(delta) = &event.delta.0 {
-                    self.stop_reason(delta.stop_reason.some(), sink);
+                    self.stop_reason(delta.stop_reason.some(), data, sink);
                 }
                 self.count(event.usage.0, sink);
             }
             MessagesEventKind::MessageStop => self.stopped = true,
-            MessagesEventKind::Message => self.whole(event, sink),
-            // `ping`, and whatever is invented tomorrow.
-            MessagesEventKind::Other => {}
+            MessagesEventKind::Message => self.whole(event, data, sink),
+            MessagesEventKind::Other if event.kind.some() == Some("ping") => {}
+            // A failure in words of its own, a message in an envelope, or whatever is invented tomorrow.
+            MessagesEventKind::Other => self.foreign(data, sink),
         }
     }
 
-    fn whole(&mut self, event: &MessagesEvent<'_>, sink: &mut dyn EventSink) {
+    /// The answer has failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failure.is_some()
+    }
+
+    fn foreign(&mut self, text: &str, sink: &mut dyn EventSink) {
+        match self.progress.foreign(text, is_message) {
+            Foreign::Failed(failure) => self.failure = Some(failure),
+            Foreign::Answer(answer) => {
+                if let Ok(message) = serde_json::from_str::<MessagesEvent<'_>>(&answer) {
+                    self.whole(&message, &answer, sink);
+                }
+            }
+            Foreign::Nothing => {}
+        }
+    }
+
+    fn whole(&mut self, event: &MessagesEvent<'_>, data: &str, sink: &mut dyn EventSink) {
         self.progress.begin(sink);
         for (index, block) in (0..).zip(event.content.iter()) {
             self.start(index, block, "", sink);
             self.stop(index, sink);
         }
-        self.stop_reason(event.stop_reason.some(), sink);
+        self.stop_reason(event.stop_reason.some(), data, sink);
         self.count(event.usage.0, sink);
         self.stopped = true;
     }
@@ -147,13 +166,16 @@ impl MessagesReader {
         }
     }
 
-    fn stop_reason(&mut self, reason: Option<&str>, sink: &mut dyn EventSink) {
+    fn stop_reason(&mut self, reason: Option<&str>, data: &str, sink: &mut dyn EventSink) {
         let Some(reason) = reason else { return };
         let known = StopClass::find(&STOP, reason);
         if known.is_none() {
             sink.event(TurnEvent::Note(StreamNote::UnknownStopReason.into()));
         }
         self.stop = Some(known.unwrap_or(StopClass::Normal));
+        if known == Some(StopClass::Filter) {
+            self.progress.filtered(data);
+        }
     }
 
     /// Later counts replace earlier ones, field by field.
@@ -210,6 +232,12 @@ impl MessagesReader {
     }
 }
 
+/// A whole message.
+fn is_message(value: &Value) -> bool {
+    value.get("type").and_then(Value::as_str) == Some("message")
+        || (value.get("role").is_some() && value.get("content").is_some_and(Value::is_array))
+}
+
 impl Reader for MessagesReader {
     fn push(&mut self, data: &[u8], sink: &mut dyn EventSink) {
         if self.done() {
@@ -219,10 +247,19 @@ impl Reader for MessagesReader {
         match serde_json::from_str::<MessagesEvent<'_>>(&text) {
             Ok(event) => self.event(&event, &text, sink),
             Err(_) if text.trim().is_empty() => {}
-            Err(_) => {
-                self.progress.unreadable_line(sink);
-            }
+            Err(_) => self.progress.unreadable_line(&text, sink),
         }
+    }
+
+    fn error(&mut self, data: &[u8], sink: &mut dyn EventSink) {
+        self.push(data, sink);
+        if !self.done() {
+            self.failure = Some(self.progress.failure_in_words(&latimer_protocol::sse::text(data)));
+        }
+    }
+
+    fn stray(&mut self, text: &[u8]) {
+        self.progress.stray(&latimer_protocol::sse::text(text));
     }
 
     fn done(&self) -> bool {
@@ -246,6 +283,9 @@ impl Reader for MessagesReader {
 
     fn finish(mut self: Box<Self>, end: BodyEnd, sink: &mut dyn EventSink) {
         let reason = self.reason(end);
+        if reason == FinishReason::ContentFilter {
+            self.progress.explain(sink);
+        }
         // A call of a broken answer is not ended: nobody may run it.
         if !matches!(reason, FinishReason::Failed(_)) {
             for open in std::mem::take(&mut self.open_blocks) {

@@ -9,11 +9,14 @@ use crate::errors::{self, ErrorContext};
 use crate::reader::ReaderContext;
 
 /// A code or type of an error in a stream, and the status that goes with it.
-const CODES: [(&str, u16); 17] = [
+const CODES: [(&str, u16); 20] = [
     ("invalid_prompt", 400),
     ("invalid_request_error", 400),
     ("context_length_exceeded", 400),
     ("image_content_policy_violation", 400),
+    ("content_policy_violation", 400),
+    ("content_filter", 400),
+    ("cyber_policy", 400),
     ("invalid_image", 400),
     ("invalid_base64_image", 400),
     ("image_too_large", 400),
@@ -36,10 +39,19 @@ pub(super) fn event(event: &ResponsesEvent<'_>, context: &ReaderContext) -> Fail
     failure(&error, context)
 }
 
-/// The failure of a response that ended as failed.
-pub(super) fn response(response: Option<&ResponsesResponse<'_>>, context: &ReaderContext) -> Failure {
-    let error = response.and_then(|response| response.error).map_or("null", |error| error.get());
-    failure(error, context)
+/// The failure of a response that ended as failed. Some servers put the error beside the response, or flat into the event.
+pub(super) fn response(
+    response: Option<&ResponsesResponse<'_>>,
+    event: &ResponsesEvent<'_>,
+    context: &ReaderContext,
+) -> Failure {
+    let inside = response.and_then(|response| response.error);
+    let is_flat = event.code.some().or(event.message.some()).is_some();
+    match inside.or(event.error).filter(|error| !matches!(error.get(), "null" | "{}" | "\"\"")) {
+        Some(error) => failure(error.get(), context),
+        None if is_flat => self::event(event, context),
+        None => failure("null", context),
+    }
 }
 
 /// Why a response is incomplete.

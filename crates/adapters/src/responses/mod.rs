@@ -28,6 +28,7 @@ use crate::limitation::Limitation;
 use crate::pairing::{is_paired, lacks_user};
 use crate::prepared_request::{EncodedRequest, Headers, PreparedRequest, TurnInput, WireProtocol};
 use crate::reader::{Reader, ReaderContext};
+use crate::teaching::Teaching;
 
 /// The header in which the ChatGPT backend wants the account.
 const ACCOUNT: &str = "chatgpt-account-id";
@@ -120,6 +121,11 @@ impl Responses {
             _ => Some(Limitation::PlainItems),
         };
         let limitation = limitation.filter(|limitation| prepared.features.has(*limitation));
-        OpenError { limitation, ..error }
+        // Thoughts that one item holds are of one conversation; a type of items is not.
+        let teaching = limitation.map(|limitation| match limitation {
+            Limitation::NoThoughts => Box::new(Teaching::ThisTurn(limitation)),
+            limitation => Box::new(Teaching::Whole(limitation)),
+        });
+        OpenError { teaching, ..error }
     }
 }

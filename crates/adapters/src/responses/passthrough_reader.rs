@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use super::errors;
 use super::missing_events::HandedOn;
-use super::stream::ResponsesReader;
-use crate::reader::{BodyEnd, Progress, Reader, ReaderContext};
+use super::stream::{ResponsesReader, is_response, is_strange};
+use crate::reader::{BodyEnd, Foreign, Progress, Reader, ReaderContext};
 
 /// Events that a client does not see as part of an answer: as long as nothing else came, there may be another attempt.
 const EMPTY: [&str; 6] = [
@@ -37,6 +37,8 @@ pub struct ResponsesPassthroughReader {
     progress: Progress,
     has_calls: bool,
     handed_on: HandedOn,
+    /// A frame went out that shows something of the answer.
+    has_shown: bool,
     end: Option<FinishReason>,
     /// An object in place of a stream that is no complete answer: there are no events to hand on, so it is translated.
     whole: Option<Box<ResponsesReader>>,
@@ -49,6 +51,7 @@ impl ResponsesPassthroughReader {
             progress: Progress::new(context),
             has_calls: false,
             handed_on: HandedOn::default(),
+            has_shown: false,
             end: None,
             whole: None,
         }
@@ -60,10 +63,12 @@ impl ResponsesPassthroughReader {
         if kind == "response.output_item.done" && !self.has_calls {
             self.has_calls = memchr::memmem::find(data.as_bytes(), b"_call\"").is_some();
         }
+        let semantic = !EMPTY.contains(&kind);
+        self.has_shown |= semantic;
         sink.event(TurnEvent::Frame(PassthroughFrame {
             kind,
             data,
-            semantic: !EMPTY.contains(&kind),
+            semantic,
             state_of: stateful.then_some(&self.progress.context.owner),
         }));
     }
@@ -90,8 +95,7 @@ impl ResponsesPassthroughReader {
 
     fn terminal(&mut self, kind: &str, data: &str, sink: &mut dyn EventSink) {
         let Ok(event) = serde_json::from_str::<ResponsesEvent<'_>>(data) else {
-            self.progress.foreign_document();
-            return;
+            return self.progress.unreadable_line(data, sink);
         };
         let response = event.response.0.as_ref();
         if let Some(usage) = response.and_then(|response| response.usage.0) {
@@ -102,10 +106,15 @@ impl ResponsesPassthroughReader {
             ResponsesEventKind::Completed => FinishReason::Stop,
             ResponsesEventKind::Incomplete => errors::incomplete(response),
             ResponsesEventKind::Error => FinishReason::Failed(errors::event(&event, &self.progress.context)),
-            _ => FinishReason::Failed(errors::response(response, &self.progress.context)),
+            _ => FinishReason::Failed(errors::response(response, &event, &self.progress.context)),
         };
         let reason = match reason {
             FinishReason::Failed(_) => reason,
+            // Clients ask again and again for what a filter refused before a word was said: they get its words as an answer.
+            FinishReason::ContentFilter if !self.has_shown => {
+                self.progress.filtered(data);
+                reason
+            }
             reason => self.last_frames(kind, data, reason, sink),
         };
         self.end = Some(reason);
@@ -127,6 +136,36 @@ fn whole_answer(text: &str) -> Option<String> {
     is_whole.then(|| format!("{{\"type\":\"response.completed\",\"sequence_number\":0,\"response\":{text}}}"))
 }
 
+impl ResponsesPassthroughReader {
+    /// JSON that is no event of the protocol: a whole response, a failure in words of its own, an event of tomorrow.
+    fn strange(&mut self, kind: Option<&str>, text: &str, sink: &mut dyn EventSink) {
+        let begins = !self.progress.has_begun();
+        if kind.is_none() && begins && serde_json::from_str(text).is_ok_and(|value| is_response(&value)) {
+            return self.whole(text, sink);
+        }
+        match (self.progress.foreign(text, is_response), kind) {
+            (Foreign::Failed(failure), _) => self.end = Some(FinishReason::Failed(failure)),
+            (Foreign::Answer(answer), _) if begins => self.whole(&answer, sink),
+            (Foreign::Answer(_) | Foreign::Nothing, Some(kind)) => {
+                self.progress.begin(sink);
+                self.frame(kind, text, sink);
+            }
+            (Foreign::Answer(_) | Foreign::Nothing, None) => {}
+        }
+    }
+
+    /// One object instead of events.
+    fn whole(&mut self, text: &str, sink: &mut dyn EventSink) {
+        if let Some(last) = whole_answer(text) {
+            self.progress.begin(sink);
+            return self.terminal("response.completed", &last, sink);
+        }
+        let mut whole = Box::new(ResponsesReader::new(self.progress.context.clone()));
+        whole.push(text.as_bytes(), sink);
+        self.whole = whole.done().then_some(whole);
+    }
+}
+
 impl Reader for ResponsesPassthroughReader {
     fn push(&mut self, data: &[u8], sink: &mut dyn EventSink) {
         if self.done() || data.trim_ascii() == b"[DONE]" {
@@ -135,19 +174,11 @@ impl Reader for ResponsesPassthroughReader {
         let text = latimer_protocol::sse::text(data);
         let parsed = serde_json::from_str::<EventType<'_>>(&text);
         let kind = parsed.as_ref().ok().and_then(|parsed| parsed.kind.some());
-        let Some(kind) = kind else {
-            if let Some(last) = whole_answer(&text).filter(|_| !self.progress.has_begun()) {
-                self.progress.begin(sink);
-                self.terminal("response.completed", &last, sink);
-            } else if parsed.is_ok() && !self.progress.has_begun() {
-                let mut whole = Box::new(ResponsesReader::new(self.progress.context.clone()));
-                whole.push(data, sink);
-                self.whole = whole.done().then_some(whole);
-                if self.whole.is_none() {
-                    self.progress.foreign_document();
-                }
+        let Some(kind) = kind.filter(|kind| !is_strange(kind)) else {
+            if parsed.is_ok() {
+                self.strange(kind, &text, sink);
             } else if !text.trim().is_empty() {
-                self.progress.unreadable_line(sink);
+                self.progress.unreadable_line(&text, sink);
             }
             return;
         };
@@ -167,6 +198,21 @@ impl Reader for ResponsesPassthroughReader {
         }
     }
 
+    fn error(&mut self, data: &[u8], sink: &mut dyn EventSink) {
+        let text = latimer_protocol::sse::text(data);
+        let parsed = serde_json::from_str::<EventType<'_>>(&text);
+        if parsed.is_ok_and(|parsed| matches!(parsed.kind.some(), Some("error" | "response.failed"))) {
+            return self.push(data, sink);
+        }
+        if !self.done() {
+            self.end = Some(FinishReason::Failed(self.progress.failure_in_words(&text)));
+        }
+    }
+
+    fn stray(&mut self, text: &[u8]) {
+        self.progress.stray(&latimer_protocol::sse::text(text));
+    }
+
     fn done(&self) -> bool {
         self.end.is_some() || self.whole.is_some()
     }
@@ -180,6 +226,9 @@ impl Reader for ResponsesPassthroughReader {
             (None, BodyEnd::Broken(failure)) => FinishReason::Failed(failure),
             (None, BodyEnd::Clean) => FinishReason::Failed(self.progress.interrupted("a Responses stream")),
         };
+        if reason == FinishReason::ContentFilter {
+            self.progress.explain(sink);
+        }
         sink.event(TurnEvent::Finished(reason));
     }
 }

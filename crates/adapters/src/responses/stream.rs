@@ -4,10 +4,11 @@ use latimer_protocol::responses::event::{
     ResponsesEvent, ResponsesEventKind, ResponsesItemKind, ResponsesOutputItem, ResponsesResponse,
 };
 use latimer_protocol::turn::{EventSink, FinishReason, OpaqueState, StreamNote, TurnEvent};
+use serde_json::Value;
 
 use super::errors;
 use super::told::ToldTexts;
-use crate::reader::{BodyEnd, Progress, Reader, ReaderContext, slot_number};
+use crate::reader::{BodyEnd, Foreign, Progress, Reader, ReaderContext, slot_number};
 
 /// One call of the answer.
 #[derive(Debug)]
@@ -118,7 +119,7 @@ impl ResponsesReader {
             kind @ (ResponsesEventKind::Completed
             | ResponsesEventKind::Incomplete
             | ResponsesEventKind::Failed
-            | ResponsesEventKind::Cancelled) => self.end(kind, event.response.0.as_ref(), sink),
+            | ResponsesEventKind::Cancelled) => self.end(kind, event.response.0.as_ref(), event, sink),
             ResponsesEventKind::Error => {
                 self.end = Some(FinishReason::Failed(errors::event(event, &self.progress.context)));
             }
@@ -270,6 +271,7 @@ impl ResponsesReader {
         &mut self,
         how: ResponsesEventKind,
         response: Option<&ResponsesResponse<'_>>,
+        event: &ResponsesEvent<'_>,
         sink: &mut dyn EventSink,
     ) {
         self.progress.begin(sink);
@@ -286,8 +288,21 @@ impl ResponsesReader {
             ResponsesEventKind::Completed if self.calls.is_empty() => FinishReason::Stop,
             ResponsesEventKind::Completed => FinishReason::ToolCalls,
             ResponsesEventKind::Incomplete => errors::incomplete(response),
-            _ => FinishReason::Failed(errors::response(response, &self.progress.context)),
+            _ => FinishReason::Failed(errors::response(response, event, &self.progress.context)),
         });
+    }
+
+    /// JSON that is no event and no response: a failure in words of its own, or a response in an envelope.
+    fn foreign(&mut self, text: &str, sink: &mut dyn EventSink) {
+        match self.progress.foreign(text, is_response) {
+            Foreign::Failed(failure) => self.end = Some(FinishReason::Failed(failure)),
+            Foreign::Answer(answer) => {
+                if let Ok(response) = serde_json::from_str::<ResponsesResponse<'_>>(&answer) {
+                    self.whole(&response, sink);
+                }
+            }
+            Foreign::Nothing => {}
+        }
     }
 
     fn whole(&mut self, response: &ResponsesResponse<'_>, sink: &mut dyn EventSink) {
@@ -299,8 +314,21 @@ impl ResponsesReader {
             Some("incomplete") => ResponsesEventKind::Incomplete,
             Some(_) => ResponsesEventKind::Failed,
         };
-        self.end(how, Some(response), sink);
+        self.end(how, Some(response), &ResponsesEvent::default(), sink);
     }
+}
+
+/// The type of an event that the protocol does not have; a failure may hide behind it.
+pub(super) fn is_strange(kind: &str) -> bool {
+    !kind.starts_with("response.")
+        && !kind.starts_with("codex.")
+        && !matches!(kind, "error" | "keepalive" | "ping")
+}
+
+/// A whole response.
+pub(super) fn is_response(value: &Value) -> bool {
+    value.get("object").and_then(Value::as_str) == Some("response")
+        || value.get("output").is_some_and(Value::is_array)
 }
 
 impl Reader for ResponsesReader {
@@ -310,19 +338,40 @@ impl Reader for ResponsesReader {
         }
         let text = latimer_protocol::sse::text(data);
         match serde_json::from_str::<ResponsesEvent<'_>>(&text) {
-            Ok(event) if event.kind.some().is_some() => self.event(&event, sink),
+            Ok(event) if event.kind.some().is_some_and(is_strange) => self.foreign(&text, sink),
+            Ok(event) if event.kind.some().is_some() => {
+                self.event(&event, sink);
+                if self.end == Some(FinishReason::ContentFilter) {
+                    self.progress.filtered(&text);
+                }
+            }
             Ok(event) if event.error.is_some() => {
                 self.end = Some(FinishReason::Failed(errors::event(&event, &self.progress.context)));
             }
             Ok(_) => match serde_json::from_str::<ResponsesResponse<'_>>(&text) {
-                Ok(response) if response.object.some() == Some("response") => self.whole(&response, sink),
-                _ => self.progress.foreign_document(),
+                Ok(response) if response.object.some() == Some("response") => {
+                    self.whole(&response, sink);
+                    if self.end == Some(FinishReason::ContentFilter) {
+                        self.progress.filtered(&text);
+                    }
+                }
+                _ => self.foreign(&text, sink),
             },
             Err(_) if text.trim().is_empty() => {}
-            Err(_) => {
-                self.progress.unreadable_line(sink);
-            }
+            Err(_) => self.progress.unreadable_line(&text, sink),
         }
+    }
+
+    fn error(&mut self, data: &[u8], sink: &mut dyn EventSink) {
+        self.push(data, sink);
+        if !self.done() {
+            let failure = self.progress.failure_in_words(&latimer_protocol::sse::text(data));
+            self.end = Some(FinishReason::Failed(failure));
+        }
+    }
+
+    fn stray(&mut self, text: &[u8]) {
+        self.progress.stray(&latimer_protocol::sse::text(text));
     }
 
     fn done(&self) -> bool {
@@ -335,6 +384,9 @@ impl Reader for ResponsesReader {
             (None, BodyEnd::Broken(failure)) => FinishReason::Failed(failure),
             (None, BodyEnd::Clean) => FinishReason::Failed(self.progress.interrupted("a Responses stream")),
         };
+        if reason == FinishReason::ContentFilter {
+            self.progress.explain(sink);
+        }
         // A call of a broken answer is not ended: nobody may run it.
         if !matches!(reason, FinishReason::Failed(_)) {
             for (slot, call) in (0..).zip(&self.calls) {

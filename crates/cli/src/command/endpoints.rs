@@ -1,14 +1,13 @@
 //! `latimer endpoints`: what is configured, how it is doing, and what it taught.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use latimer_adapters::limitation::Limitation;
 use latimer_protocol::status::EndpointState;
 use latimer_proxy::config::{Config, Endpoint};
-use latimer_proxy::route::limitations::{self, LimitationsFile};
+use latimer_proxy::route::limitations::{self, LearnedLesson, LimitationsFile};
+use latimer_watchdog::time::Time;
 use serde_json::json;
 
 use crate::configuration::PathArgs;
@@ -17,7 +16,7 @@ use crate::terminal::{eprint_line, print_json, print_line};
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  latimer endpoints                  all of them, a line each\n  latimer endpoints show deepseek    one of them: its models, its state, what it taught\n  latimer endpoints forget deepseek  forget what it taught; the running proxy hears of it"
+    after_help = "Examples:\n  latimer endpoints                  all of them, a line each\n  latimer endpoints show deepseek    one of them: its models, its state, what it taught\n  latimer endpoints forget deepseek  forget what it taught; the running proxy hears of it\n  latimer endpoints forget deepseek no_images   forget one lesson, by the name that `show` gives it"
 )]
 pub(crate) struct EndpointsArgs {
     #[command(subcommand)]
@@ -40,6 +39,8 @@ enum EndpointsAction {
     Forget {
         /// Its name in the configuration; without it, all
         name: Option<String>,
+        /// One lesson alone, by the name that `show` puts in brackets
+        lesson: Option<String>,
     },
 }
 
@@ -48,7 +49,9 @@ pub(crate) fn run(args: &EndpointsArgs) -> anyhow::Result<ExitCode> {
     let path = state_dir.join(limitations::FILE);
     let config = args.paths.configuration()?.loaded.config;
     match &args.action {
-        Some(EndpointsAction::Forget { name }) => forget(&path, name.as_deref())?,
+        Some(EndpointsAction::Forget { name, lesson }) => {
+            forget(&path, name.as_deref(), lesson.as_deref())?;
+        }
         Some(EndpointsAction::Show { name }) => {
             let endpoint = find_endpoint(&config, name)?;
             show(endpoint, states(&config, &state_dir).as_deref(), &path, args.json)?;
@@ -92,7 +95,7 @@ fn list(config: &Config, states: Option<&[EndpointState]>, path: &Path, as_json:
     let width = config.endpoints.iter().map(|endpoint| endpoint.name.as_str().len()).max().unwrap_or(0);
     for endpoint in &config.endpoints {
         let state = state_of(endpoint, states).map_or("not running", |state| state.state.as_str());
-        let count = limitations_of(endpoint, &limitations).len();
+        let count = limitations.of_endpoint(endpoint.name.as_str()).len();
         let learned = if count == 0 { String::new() } else { format!("  {count} lessons") };
         print_line(&format!(
             "{:width$}  {:12}  {:11}  {}{learned}",
@@ -133,19 +136,22 @@ fn show(
     for model in &endpoint.models {
         print_line(&format!("  model {}", model.id))?;
     }
-    let learned = limitations_of(endpoint, &limitations);
+    let learned = limitations.of_endpoint(endpoint.name.as_str());
     if learned.is_empty() {
         print_line("  nothing was learned of it")?;
     }
-    for (model, limitation) in learned {
-        print_line(&format!("  learned of {model}: {} ({limitation})", limitation.meaning()))?;
+    for lesson in learned {
+        let LearnedLesson { model, code, meaning, words, at } = &lesson;
+        print_line(&format!("  learned of {model}: {meaning} ({code})"))?;
+        let words = if words.is_empty() { String::new() } else { format!(" from: {words}") };
+        print_line(&format!("    {}{words}", Time::from_secs(*at).to_string().trim_end_matches(".000")))?;
     }
     Ok(())
 }
 
-fn forget(path: &Path, name: Option<&str>) -> anyhow::Result<()> {
+fn forget(path: &Path, name: Option<&str>, lesson: Option<&str>) -> anyhow::Result<()> {
     let mut file = limitations::read(path).unwrap_or_default();
-    let count = remove_limitations(&mut file, name);
+    let count = file.forget(name, lesson);
     if count == 0 {
         return print_line("there was nothing to forget");
     }
@@ -153,29 +159,8 @@ fn forget(path: &Path, name: Option<&str>) -> anyhow::Result<()> {
     print_line(&format!("forgot {count} lessons"))
 }
 
-/// Removes what was learned of this endpoint, or of all; says how much it was.
-fn remove_limitations(document: &mut LimitationsFile, name: Option<&str>) -> usize {
-    let count = |document: &LimitationsFile| document.limitations.values().map(BTreeMap::len).sum::<usize>();
-    let before = count(document);
-    let belongs_to =
-        |target: &str, name: &str| target.strip_prefix(name).is_some_and(|rest| rest.starts_with('/'));
-    document.limitations.retain(|target, _| name.is_some_and(|name| !belongs_to(target, name)));
-    before - count(document)
-}
-
 fn state_of<'s>(endpoint: &Endpoint, states: Option<&'s [EndpointState]>) -> Option<&'s EndpointState> {
     states?.iter().find(|state| state.name == endpoint.name.as_str())
-}
-
-/// The models of an endpoint and what was learned of each, in the order of the file.
-fn limitations_of<'d>(endpoint: &Endpoint, document: &'d LimitationsFile) -> Vec<(&'d str, Limitation)> {
-    let of = |target: &'d str| target.strip_prefix(endpoint.name.as_str())?.strip_prefix('/');
-    let all =
-        document.limitations.iter().filter_map(|(target, limitations)| Some((of(target)?, limitations)));
-    all.flat_map(|(model, limitations)| {
-        limitations.keys().filter_map(move |code| Some((model, Limitation::from_code(code)?)))
-    })
-    .collect()
 }
 
 fn document(
@@ -183,11 +168,12 @@ fn document(
     state: Option<&EndpointState>,
     limitations: &LimitationsFile,
 ) -> serde_json::Value {
-    let learned: Vec<_> = limitations_of(endpoint, limitations)
+    let learned: Vec<_> = limitations
+        .of_endpoint(endpoint.name.as_str())
         .into_iter()
-        .map(
-            |(model, limitation)| json!({ "model": model, "lesson": limitation.code(), "meaning": limitation.meaning() }),
-        )
+        .map(|LearnedLesson { model, code, meaning, words, at }| {
+            json!({ "model": model, "lesson": code, "meaning": meaning, "words": words, "at": at })
+        })
         .collect();
     json!({
         "name": endpoint.name.as_str(),
@@ -206,18 +192,22 @@ mod tests {
     use crate::configuration::load_text;
 
     fn learned() -> LimitationsFile {
-        let code = Limitation::NoTools.code();
-        let lessons = |target: &str| (target.to_owned(), BTreeMap::from([(code.to_owned(), 1)]));
-        LimitationsFile { limitations: ["a/m", "a/n", "ab/m"].map(lessons).into() }
+        let file = r#"{"lessons":{"a/m":{"no_tools":1},"a/n":{"no_tools":1,"no_images":2},"ab/m":{"no_tools":1}},
+            "words":{"a/n":{"no_images":"it has no eyes"}},
+            "fields":{"a/m":{"max_output_tokens":{"at":3,"words":"too many","rule":{"range":{"min":null,"max":8192.0}}}}}}"#;
+        serde_json::from_str(file).expect("a file")
     }
 
     #[test]
-    fn only_what_an_endpoint_taught_is_forgotten() {
+    fn only_what_is_meant_is_forgotten() {
         let mut document = learned();
-        assert_eq!(remove_limitations(&mut document, Some("a")), 2);
+        assert_eq!(document.forget(Some("a"), Some("no_images")), 1);
+        assert_eq!(document.forget(Some("a"), Some("max_output_tokens")), 1);
+        assert_eq!(document.forget(Some("a"), None), 2);
         assert_eq!(document.limitations.keys().collect::<Vec<_>>(), ["ab/m"]);
-        assert_eq!(remove_limitations(&mut document, None), 1);
-        assert_eq!(remove_limitations(&mut document, None), 0);
+        assert!(document.words.is_empty() && document.fields.is_empty());
+        assert_eq!(document.forget(None, None), 1);
+        assert_eq!(document.forget(None, None), 0);
     }
 
     #[test]
@@ -227,9 +217,23 @@ mod tests {
         let endpoint = find_endpoint(&config, "a").expect("found");
         let document = document(endpoint, None, &learned());
         assert_eq!((&document["models"], &document["state"]), (&json!(["m"]), &json!(null)));
-        let models: Vec<_> =
-            document["learned"].as_array().into_iter().flatten().map(|lesson| &lesson["model"]).collect();
-        assert_eq!(models, ["m", "n"]);
+        let lessons: Vec<String> = document["learned"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|lesson| {
+                format!("{} {} {} {}", lesson["model"], lesson["lesson"], lesson["words"], lesson["at"])
+            })
+            .collect();
+        assert_eq!(
+            lessons,
+            [
+                r#""m" "no_tools" "" 1"#,
+                r#""n" "no_images" "it has no eyes" 2"#,
+                r#""n" "no_tools" "" 1"#,
+                r#""m" "max_output_tokens" "too many" 3"#
+            ]
+        );
         let error = find_endpoint(&config, "z").expect_err("none").to_string();
         assert_eq!(error, "no endpoint is called `z`; there are: a");
     }

@@ -295,6 +295,8 @@ pub struct Model {
     pub id: String,
     /// In tokens.
     pub context_window: Option<u64>,
+    /// The most tokens of an answer: no request asks for more.
+    pub max_output: Option<u64>,
     /// Whether it thinks.
     pub reasoning: Option<bool>,
     /// Whether it sees images.

@@ -67,9 +67,10 @@ pub const ENDPOINT: [Key; 22] = [
 ];
 
 /// An entry of `models` that is a table.
-pub const MODEL: [Key; 5] = [
+pub const MODEL: [Key; 6] = [
     key("id", "string", ""),
     key("context_window", "number", ""),
+    key("max_output", "number", ""),
     key("reasoning", "true or false", ""),
     key("images", "true or false", ""),
     key("price", "table", ""),

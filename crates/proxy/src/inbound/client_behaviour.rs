@@ -8,8 +8,8 @@ pub struct ClientBehaviour {
     pub name: &'static str,
     /// It runs every call whose item is done, whatever the item's status says: a call with broken arguments is never done.
     pub runs_every_done_call: bool,
-    /// It fails a turn whose response is incomplete: an answer cut by the token limit is completed all the same, for a text that was
-    /// cut is worth more than an error.
+    /// It fails a turn whose response is incomplete, and repeats one that a filter cut: an answer that was cut is completed all the
+    /// same, for a text that was cut, or why it was refused, is worth more than an error.
     pub fails_incomplete_responses: bool,
     /// It shows nothing of a refusal part: refusals are text.
     pub hides_refusals: bool,

@@ -75,8 +75,14 @@ pub fn codex_catalog(config: &Config, texts: &CodexTexts, extra: Option<&str>) -
         .filter(|extra| !models.iter().any(|model| model.get("slug").and_then(Value::as_str) == Some(extra)))
     {
         let price = crate::config::Price::default();
-        let model =
-            Model { id: extra.to_owned(), context_window: None, reasoning: None, images: None, price };
+        let model = Model {
+            id: extra.to_owned(),
+            context_window: None,
+            max_output: None,
+            reasoning: None,
+            images: None,
+            price,
+        };
         let known = config
             .route(extra)
             .ok()

@@ -1,11 +1,12 @@
-//! The limitations that endpoints taught by their refusals, kept for a day in a file of their own. A change of the file, or its
-//! deletion, takes effect within a second: the file is the truth, and forgetting is deleting.
+//! What endpoints taught by their refusals, kept for a day in a file of their own, with the words it was taken from. A change of the
+//! file, or its deletion, takes effect within a second: the file is the truth, and forgetting is deleting.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use latimer_adapters::field_rules::{FieldRule, FieldRules};
 use latimer_adapters::limitation::{Limitation, Limitations};
 use serde::{Deserialize, Serialize};
 
@@ -23,13 +24,138 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Targets that are remembered.
 const MAX_TARGETS: usize = 1000;
 
+/// The longest words that are kept, in characters.
+const MAX_WORDS: usize = 300;
+
 /// What stands in `learned.json`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct LimitationsFile {
     /// `endpoint/model` to the codes of its limitations and when each was learned, in Unix seconds.
     #[serde(default)]
     #[serde(rename = "lessons")]
     pub limitations: BTreeMap<String, BTreeMap<String, u64>>,
+    /// The same to the words that each was taken from.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub words: BTreeMap<String, BTreeMap<String, String>>,
+    /// `endpoint/model` to fields of requests, and what is taken in each.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fields: BTreeMap<String, BTreeMap<String, LearnedField>>,
+}
+
+/// What is taken in a field.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LearnedField {
+    /// When it was learned, in Unix seconds.
+    pub at: u64,
+    /// The words it was taken from.
+    #[serde(default)]
+    pub words: String,
+    /// What is taken.
+    pub rule: FieldRule,
+}
+
+/// One thing that a target taught.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Lesson {
+    /// It cannot do something at all.
+    Whole(Limitation),
+    /// It takes something else in a field.
+    Field {
+        /// As in the body of a request.
+        path: String,
+        /// What it takes.
+        rule: FieldRule,
+    },
+}
+
+/// One thing that an endpoint taught, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LearnedLesson<'f> {
+    /// The model, as in `endpoint/model`.
+    pub model: &'f str,
+    /// The code, or the path of the field.
+    pub code: &'f str,
+    /// What is done about it.
+    pub meaning: String,
+    /// The words it was taken from; empty for what an older release learned.
+    pub words: &'f str,
+    /// When it was learned, in Unix seconds.
+    pub at: u64,
+}
+
+impl LimitationsFile {
+    /// What this endpoint taught, in the order of the file.
+    pub fn of_endpoint<'f>(&'f self, endpoint: &str) -> Vec<LearnedLesson<'f>> {
+        let whole = self.limitations.iter().flat_map(|(target, codes)| {
+            codes.iter().filter_map(move |(code, at)| {
+                let words =
+                    self.words.get(target).and_then(|words| words.get(code)).map_or("", String::as_str);
+                let meaning = Limitation::from_code(code)?.meaning().to_owned();
+                Some((target.as_str(), LearnedLesson { model: "", code, meaning, words, at: *at }))
+            })
+        });
+        let fields = self.fields.iter().flat_map(|(target, fields)| {
+            fields.iter().map(move |(path, learned)| {
+                let meaning = learned.rule.meaning(path);
+                let lesson =
+                    LearnedLesson { model: "", code: path, meaning, words: &learned.words, at: learned.at };
+                (target.as_str(), lesson)
+            })
+        });
+        let of = |target: &'f str| target.strip_prefix(endpoint)?.strip_prefix('/');
+        whole
+            .chain(fields)
+            .filter_map(|(target, lesson)| Some(LearnedLesson { model: of(target)?, ..lesson }))
+            .collect()
+    }
+
+    /// Removes what an endpoint taught, or what all of them did: all of it, or the lesson of this code; how much that was.
+    pub fn forget(&mut self, endpoint: Option<&str>, code: Option<&str>) -> usize {
+        let before = self.len();
+        let is_meant = |target: &str| {
+            endpoint.is_none_or(|endpoint| {
+                target.strip_prefix(endpoint).is_some_and(|rest| rest.starts_with('/'))
+            })
+        };
+        let stays = |target: &str, known: &str| !is_meant(target) || code.is_some_and(|code| code != known);
+        self.retain(stays);
+        before - self.len()
+    }
+
+    fn len(&self) -> usize {
+        self.limitations.values().map(BTreeMap::len).sum::<usize>()
+            + self.fields.values().map(BTreeMap::len).sum::<usize>()
+    }
+
+    /// Keeps the lessons for which this is true.
+    fn retain(&mut self, stays: impl Fn(&str, &str) -> bool) {
+        keep(&mut self.limitations, &stays);
+        keep(&mut self.words, &stays);
+        keep(&mut self.fields, &stays);
+    }
+
+    fn drop_old(&mut self, oldest: u64) {
+        self.limitations.retain(|_, known| {
+            known.retain(|_, learned_at| *learned_at > oldest);
+            !known.is_empty()
+        });
+        self.fields.retain(|_, known| {
+            known.retain(|_, learned| learned.at > oldest);
+            !known.is_empty()
+        });
+        let known = &self.limitations;
+        self.words.retain(|target, words| {
+            words.retain(|code, _| known.get(target).is_some_and(|known| known.contains_key(code)));
+            !words.is_empty()
+        });
+    }
+}
+
+fn keep<V>(all: &mut BTreeMap<String, BTreeMap<String, V>>, stays: impl Fn(&str, &str) -> bool) {
+    all.retain(|target, known| {
+        known.retain(|code, _| stays(target, code));
+        !known.is_empty()
+    });
 }
 
 /// The limitations in use.
@@ -56,29 +182,49 @@ impl LimitationStore {
         Self { path, inner: Mutex::new(Inner { file, version, checked_at: now }) }
     }
 
-    /// The limitations of a target that still hold.
-    pub fn limitations(&self, target: &str, at: Clocks) -> Limitations {
+    /// What a target taught that still holds: what it cannot do, and what it takes in fields.
+    pub fn known(&self, target: &str, at: Clocks) -> (Limitations, FieldRules) {
         let inner = self.current(at.now);
-        let Some(known) = inner.file.limitations.get(target) else { return Limitations::default() };
         let holds = |learned_at: u64| at.unix.saturating_sub(learned_at) < LIFETIME.as_secs();
-        Limitations::new(
-            known.iter().filter(|(_, at)| holds(**at)).filter_map(|(code, _)| Limitation::from_code(code)),
-        )
+        let codes = inner.file.limitations.get(target).into_iter().flatten();
+        let whole = codes.filter(|(_, at)| holds(**at)).filter_map(|(code, _)| Limitation::from_code(code));
+        let mut rules = FieldRules::default();
+        for (path, learned) in inner.file.fields.get(target).into_iter().flatten() {
+            if holds(learned.at) {
+                rules.set(path, learned.rule.clone());
+            }
+        }
+        (Limitations::new(whole), rules)
     }
 
-    /// A target taught something; false when it was known already.
-    pub fn learn(&self, target: &str, limitation: Limitation, at: Clocks) -> bool {
+    /// A target taught something, in these words; false when it was known already.
+    pub fn learn(&self, target: &str, lesson: &Lesson, words: &str, at: Clocks) -> bool {
         let mut inner = self.current(at.now);
-        let oldest = at.unix.saturating_sub(LIFETIME.as_secs());
-        inner.file.limitations.retain(|_, known| {
-            known.retain(|_, learned_at| *learned_at > oldest);
-            !known.is_empty()
-        });
-        if inner.file.limitations.len() >= MAX_TARGETS && !inner.file.limitations.contains_key(target) {
-            inner.file.limitations.pop_first();
-        }
-        let known = inner.file.limitations.entry(target.to_owned()).or_default();
-        let is_new = known.insert(limitation.code().to_owned(), at.unix).is_none();
+        let file = &mut inner.file;
+        file.drop_old(at.unix.saturating_sub(LIFETIME.as_secs()));
+        let words: String = words.chars().take(MAX_WORDS).collect();
+        let is_new = match lesson {
+            Lesson::Whole(limitation) => {
+                make_room(&mut file.limitations, target);
+                let code = limitation.code().to_owned();
+                file.words.entry(target.to_owned()).or_default().insert(code.clone(), words);
+                file.limitations.entry(target.to_owned()).or_default().insert(code, at.unix).is_none()
+            }
+            Lesson::Field { path, rule } => {
+                make_room(&mut file.fields, target);
+                let known = file.fields.entry(target.to_owned()).or_default();
+                // What is known of the other end of a range stays true.
+                let mut rules = FieldRules::default();
+                if let Some(known) = known.get(path) {
+                    rules.set(path, known.rule.clone());
+                }
+                rules.set(path, rule.clone());
+                let rule = rules.get(path).unwrap_or(rule).clone();
+                let is_new = known.get(path).is_none_or(|known| known.rule != rule);
+                known.insert(path.clone(), LearnedField { at: at.unix, words, rule });
+                is_new
+            }
+        };
         if let Some(path) = &self.path {
             if let Err(error) = write(path, &inner.file) {
                 tracing::warn!(event = "learned.not_saved", error = %error);
@@ -88,17 +234,15 @@ impl LimitationStore {
         is_new
     }
 
-    /// Forgets what an endpoint taught, or what all of them did; how many targets that were. What stood in the file before is
-    /// set aside.
+    /// Forgets what an endpoint taught, or what all of them did: all of it, or the lesson of this code; how many lessons that were.
+    /// What stood in the file before is set aside.
     ///
     /// # Errors
     /// The file cannot be written; then nothing is forgotten.
-    pub fn forget(&self, endpoint: Option<&str>, now: Instant) -> std::io::Result<usize> {
+    pub fn forget(&self, endpoint: Option<&str>, code: Option<&str>, now: Instant) -> std::io::Result<usize> {
         let mut inner = self.current(now);
         let mut file = inner.file.clone();
-        file.limitations
-            .retain(|target, _| endpoint.is_some_and(|endpoint| target.split('/').next() != Some(endpoint)));
-        let gone = inner.file.limitations.len() - file.limitations.len();
+        let gone = file.forget(endpoint, code);
         if gone > 0 {
             if let Some(path) = &self.path {
                 let _ = std::fs::copy(path, path.with_extension("json.forgotten"));
@@ -123,6 +267,13 @@ impl LimitationStore {
             }
         }
         inner
+    }
+}
+
+/// Room for one more target: the first one goes.
+fn make_room<V>(all: &mut BTreeMap<String, V>, target: &str) {
+    if all.len() >= MAX_TARGETS && !all.contains_key(target) {
+        all.pop_first();
     }
 }
 
@@ -157,49 +308,116 @@ mod tests {
         Clocks { now, unix }
     }
 
+    fn lacks(limitation: Limitation) -> Lesson {
+        Lesson::Whole(limitation)
+    }
+
+    fn limitations(store: &LimitationStore, target: &str, at: Clocks) -> Limitations {
+        store.known(target, at).0
+    }
+
     #[test]
     fn limitations_hold_for_a_day_and_survive_a_restart() {
         let dir = tempfile::tempdir().expect("a directory");
         let now = clock::now();
-        let limitations = LimitationStore::new(Some(dir.path()), now);
-        assert!(limitations.learn("a/m", Limitation::NoImages, at(now, 1_000_000)));
-        assert!(!limitations.learn("a/m", Limitation::NoImages, at(now, 1_000_000)));
+        let store = LimitationStore::new(Some(dir.path()), now);
+        assert!(store.learn("a/m", &lacks(Limitation::NoImages), "no eyes", at(now, 1_000_000)));
+        assert!(!store.learn("a/m", &lacks(Limitation::NoImages), "no eyes", at(now, 1_000_000)));
+        let cap = Lesson::Field { path: "max_output_tokens".to_owned(), rule: FieldRule::at_most(8192) };
+        assert!(store.learn("a/m", &cap, "too many", at(now, 1_000_000)));
         let again = LimitationStore::new(Some(dir.path()), now);
-        assert!(again.limitations("a/m", at(now, 1_000_100)).has(Limitation::NoImages));
-        assert!(again.limitations("b/m", at(now, 1_000_100)).is_empty());
-        assert!(again.limitations("a/m", at(now, 1_000_000 + LIFETIME.as_secs())).is_empty());
+        let (known, rules) = again.known("a/m", at(now, 1_000_100));
+        assert!(known.has(Limitation::NoImages) && rules.max_output() == Some(8192));
+        assert!(limitations(&again, "b/m", at(now, 1_000_100)).is_empty());
+        let (known, rules) = again.known("a/m", at(now, 1_000_000 + LIFETIME.as_secs()));
+        assert!(known.is_empty() && rules.is_empty());
     }
 
     #[test]
-    fn one_endpoint_or_all_are_forgotten() {
+    fn what_was_learned_is_shown_with_its_words_and_its_time() {
         let dir = tempfile::tempdir().expect("a directory");
         let now = clock::now();
-        let limitations = LimitationStore::new(Some(dir.path()), now);
+        let store = LimitationStore::new(Some(dir.path()), now);
+        store.learn("a/m", &lacks(Limitation::NoTools), "it has none", at(now, 10));
+        let rule = FieldRule::OneOf(vec!["low".to_owned(), "high".to_owned()]);
+        store.learn(
+            "a/n/x",
+            &Lesson::Field { path: "reasoning_effort".to_owned(), rule },
+            "one of",
+            at(now, 20),
+        );
+        let file = read(&dir.path().join(FILE)).expect("a file");
+        let shown: Vec<String> = file
+            .of_endpoint("a")
+            .iter()
+            .map(|lesson| {
+                format!(
+                    "{} {} {}: {} ({})",
+                    lesson.at, lesson.model, lesson.code, lesson.meaning, lesson.words
+                )
+            })
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "10 m no_tools: tools are left out (it has none)",
+                "20 n/x reasoning_effort: `reasoning_effort` is one of low, high (one of)"
+            ]
+        );
+        let older = r#"{"lessons":{"a/m":{"no_images":7}}}"#;
+        let file: LimitationsFile = serde_json::from_str(older).expect("the file of an older release");
+        assert_eq!(file.of_endpoint("a")[0].words, "");
+    }
+
+    #[test]
+    fn both_ends_of_a_range_are_kept() {
+        let store = LimitationStore::new(None, clock::now());
+        let now = at(clock::now(), 10);
+        let cap = |min, max| Lesson::Field {
+            path: "max_output_tokens".to_owned(),
+            rule: FieldRule::between(min, max),
+        };
+        store.learn("a/m", &cap(Some(16), None), "", now);
+        store.learn("a/m", &cap(None, Some(4096)), "", now);
+        assert_eq!(
+            store.known("a/m", now).1.get("max_output_tokens"),
+            Some(&FieldRule::between(Some(16), Some(4096)))
+        );
+    }
+
+    #[test]
+    fn one_lesson_one_endpoint_or_all_are_forgotten() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let now = clock::now();
+        let store = LimitationStore::new(Some(dir.path()), now);
         for target in ["a/m", "a/n", "ab/m"] {
-            limitations.learn(target, Limitation::NoImages, at(now, 10));
+            store.learn(target, &lacks(Limitation::NoImages), "", at(now, 10));
         }
-        assert_eq!(limitations.forget(Some("a"), now).expect("written"), 2);
+        store.learn("a/m", &lacks(Limitation::NoTools), "", at(now, 10));
+        assert_eq!(store.forget(Some("a"), Some("no_tools"), now).expect("written"), 1);
+        assert!(limitations(&store, "a/m", at(now, 10)).has(Limitation::NoImages), "the others stay");
+        assert_eq!(store.forget(Some("a"), None, now).expect("written"), 2);
         let again = LimitationStore::new(Some(dir.path()), now);
-        assert!(again.limitations("a/m", at(now, 10)).is_empty());
-        assert!(again.limitations("ab/m", at(now, 10)).has(Limitation::NoImages));
-        assert_eq!(limitations.forget(None, now).expect("written"), 1);
-        assert_eq!(limitations.forget(None, now).expect("nothing to write"), 0);
+        assert!(limitations(&again, "a/m", at(now, 10)).is_empty());
+        assert!(limitations(&again, "ab/m", at(now, 10)).has(Limitation::NoImages));
+        assert_eq!(store.forget(None, None, now).expect("written"), 1);
+        assert_eq!(store.forget(None, None, now).expect("nothing to write"), 0);
     }
 
     #[test]
     fn deleting_the_file_is_forgetting_and_noise_in_it_is_set_aside() {
         let dir = tempfile::tempdir().expect("a directory");
         let now = clock::now();
-        let limitations = LimitationStore::new(Some(dir.path()), now);
-        limitations.learn("a/m", Limitation::NoStrict, at(now, 10));
+        let store = LimitationStore::new(Some(dir.path()), now);
+        store.learn("a/m", &lacks(Limitation::NoStrict), "", at(now, 10));
         std::fs::remove_file(dir.path().join(FILE)).expect("removed");
-        assert!(limitations.limitations("a/m", at(now + CHECK_INTERVAL, 10)).is_empty());
+        assert!(limitations(&store, "a/m", at(now + CHECK_INTERVAL, 10)).is_empty());
         std::fs::write(dir.path().join(FILE), "\u{0}noise").expect("written");
-        assert!(limitations.limitations("a/m", at(now + 3 * CHECK_INTERVAL, 10)).is_empty());
+        assert!(limitations(&store, "a/m", at(now + 3 * CHECK_INTERVAL, 10)).is_empty());
         let aside = std::fs::read(dir.path().join("learned.json.corrupt")).expect("kept");
         assert_eq!(aside, b"\0noise");
         assert!(
-            limitations.learn("a/m", Limitation::NoStrict, at(now + 4 * CHECK_INTERVAL, 10)),
+            store.learn("a/m", &lacks(Limitation::NoStrict), "", at(now + 4 * CHECK_INTERVAL, 10)),
             "and it goes on"
         );
     }

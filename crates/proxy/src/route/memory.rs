@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::affinity::Affinity;
 use super::health::{Health, HealthRecord};
 use super::limitations::LimitationStore;
+use super::pictures::RefusedPictures;
 use crate::clock::Clocks;
 use crate::config::state;
 use crate::sync::lock;
@@ -34,6 +35,10 @@ pub struct Memory {
     items: Mutex<HashMap<String, (usize, usize)>>,
     /// What endpoints taught about themselves.
     pub limitations: LimitationStore,
+    /// The pictures they refused.
+    pub refused_pictures: RefusedPictures,
+    /// By how many tokens a target's count of a prompt was above the estimate. Not kept over a restart.
+    prompt_surplus: Mutex<HashMap<String, u64>>,
     changed: AtomicBool,
 }
 
@@ -66,6 +71,8 @@ impl Memory {
             rounds: Mutex::default(),
             items: Mutex::new(file.items.into_iter().take(MAX_ENTRIES).collect()),
             limitations: LimitationStore::new(dir, at.now),
+            refused_pictures: RefusedPictures::default(),
+            prompt_surplus: Mutex::default(),
             changed: AtomicBool::new(false),
             path,
         }
@@ -175,6 +182,19 @@ impl Memory {
         let (worked, failed) = all.entry(target.to_owned()).or_insert((0, usize::MAX));
         change(worked, failed);
         self.changed.store(true, Ordering::Relaxed);
+    }
+
+    /// By how many tokens a target's count of a prompt was above the estimate, the last time it said so.
+    pub fn prompt_surplus(&self, target: &str) -> u64 {
+        lock(&self.prompt_surplus).get(target).copied().unwrap_or(0)
+    }
+
+    /// A target counted so many more tokens in a prompt than the estimate.
+    pub fn record_prompt_surplus(&self, target: &str, tokens: u64) {
+        let mut all = lock(&self.prompt_surplus);
+        if all.len() < MAX_ENTRIES || all.contains_key(target) {
+            all.insert(target.to_owned(), tokens);
+        }
     }
 
     /// Writes what changed since the last time.

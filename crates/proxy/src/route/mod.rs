@@ -11,6 +11,7 @@ pub mod health;
 pub mod keys;
 pub mod limitations;
 pub mod memory;
+pub mod pictures;
 pub mod plan;
 pub mod pool;
 pub mod shape;

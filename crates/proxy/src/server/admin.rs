@@ -61,7 +61,7 @@ pub(super) fn forget(
     limitations: &LimitationStore,
     endpoint: Option<&str>,
 ) -> Result<Response<Reply>, Refusal> {
-    let removed = limitations.forget(endpoint, clock::now()).map_err(|error| {
+    let removed = limitations.forget(endpoint, None, clock::now()).map_err(|error| {
         Refusal::new(500, "server_error", "state_not_written")
             .message(format!("nothing was forgotten: {error}"))
     })?;

@@ -252,7 +252,14 @@ fn keys(
 }
 
 fn plain_model(id: String) -> Model {
-    Model { id, context_window: None, reasoning: None, images: None, price: Price::default() }
+    Model {
+        id,
+        context_window: None,
+        max_output: None,
+        reasoning: None,
+        images: None,
+        price: Price::default(),
+    }
 }
 
 fn model(value: &Value<'_, '_>, notes: &mut ProblemCollector<'_>) -> Option<Model> {
@@ -271,11 +278,22 @@ fn model(value: &Value<'_, '_>, notes: &mut ProblemCollector<'_>) -> Option<Mode
     }
     Some(Model {
         context_window: table.number("context_window", notes),
+        max_output: max_output(&table, notes),
         reasoning: table.boolean("reasoning", notes),
         images: table.boolean("images", notes),
         price: table.table("price", notes).map_or_else(Price::default, |table| price(&table, notes)),
         id: id?,
     })
+}
+
+/// An answer of no token is none.
+fn max_output(table: &Table<'_, '_>, notes: &mut ProblemCollector<'_>) -> Option<u64> {
+    let tokens = table.number("max_output", notes);
+    if let (Some(0), Some(value)) = (tokens, table.get("max_output")) {
+        notes.problem(value.span.clone(), &value.path, "must be at least 1");
+        return None;
+    }
+    tokens
 }
 
 /// Dollars in the file, millionths of them inside.

@@ -83,7 +83,7 @@ impl ResponsesWriter {
         self.items.close_text("completed");
         let broken = self.state.sequencer.broken_call();
         match (cut, broken) {
-            (Some("max_output_tokens"), None) if client.fails_incomplete_responses && had_items => {
+            (Some(_), None) if client.fails_incomplete_responses && had_items => {
                 self.terminal("response.completed", "completed", None, None);
             }
             (Some(reason), _) => self.terminal("response.incomplete", "incomplete", None, Some(reason)),
@@ -236,6 +236,9 @@ mod tests {
 
     #[test]
     fn an_answer_that_was_cut_is_completed_for_a_client_that_would_fail_it() {
+        let refused = [TurnEvent::Refusal("no"), TurnEvent::Finished(FinishReason::ContentFilter)];
+        assert_eq!(last_event(&CODEX, &refused), "response.completed");
+        assert_eq!(last_event(&ANY_CLIENT, &refused), "response.incomplete");
         let cut = [TurnEvent::Text("half"), TurnEvent::Finished(FinishReason::Length)];
         assert_eq!(last_event(&CODEX, &cut), "response.completed");
         assert_eq!(last_event(&ANY_CLIENT, &cut), "response.incomplete");

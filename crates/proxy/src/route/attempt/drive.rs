@@ -7,14 +7,15 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use latimer_adapters::endpoint_client::OpenError;
-use latimer_adapters::limitation::Limitation;
 use latimer_adapters::repair::Repair;
+use latimer_adapters::teaching::Teaching;
 use latimer_protocol::failure::Failure;
 use latimer_protocol::turn::{EventSink, FinishReason, Note, TurnEvent};
 
 use super::gate::{Gate, UsageSum};
+use super::lessons::TurnLessons;
 use super::platform::{Platform, Process};
-use super::policy::{self, Facts, Verdict};
+use super::policy::{self, Verdict};
 use super::state::{
     AttemptPhase, AttemptRequest, Committed, FollowUp, OpeningFollowUp, Progress, Read, Reading, State,
     Uncommitted,
@@ -22,7 +23,6 @@ use super::state::{
 use crate::clock::Clocks;
 use crate::route::endpoint_set::{OpenCount, RouteTarget, TurnOutcome};
 use crate::route::pool::PoolEntry;
-use crate::route::shape::MIN_ITEMS;
 
 /// One turn under way.
 pub struct Attempts<P: Platform = Process> {
@@ -30,7 +30,7 @@ pub struct Attempts<P: Platform = Process> {
     /// The target that is asked or answers.
     pub(super) target: RouteTarget,
     /// Those that are asked after it, in their order.
-    targets_left: std::vec::IntoIter<RouteTarget>,
+    pub(super) targets_left: std::vec::IntoIter<RouteTarget>,
     /// The key or account in use, and its place in the pool.
     pub(super) entry: Option<(usize, PoolEntry)>,
     /// Counts the turn as open on the target.
@@ -40,7 +40,7 @@ pub struct Attempts<P: Platform = Process> {
     /// The client's writer has begun: frames of an upstream would come too late.
     pub(super) is_writer_started: bool,
     usage: UsageSum,
-    retries: u32,
+    pub(super) retries: u32,
     repairs: u32,
     /// For the log, since the last poll.
     pub(super) notes: Vec<Note>,
@@ -48,7 +48,7 @@ pub struct Attempts<P: Platform = Process> {
 }
 
 /// What follows a step.
-enum Step {
+pub(super) enum Step {
     /// Another step.
     Again,
     /// Nothing, until the task is woken.
@@ -58,7 +58,7 @@ enum Step {
 }
 
 /// The state after a step, and what follows it.
-type Next<S> = (State<S>, Step);
+pub(super) type Next<S> = (State<S>, Step);
 
 impl Attempts {
     /// Makes the first attempt ready. Nothing is sent before the first poll. `None` without any target.
@@ -87,7 +87,14 @@ impl<P: Platform> Attempts<P> {
             notes: Vec::new(),
             state: State::Over,
         };
-        let turn = Uncommitted { request, prepared: None, sent_at, rewrites: 0, refusals: Vec::new() };
+        let turn = Uncommitted {
+            request,
+            prepared: None,
+            sent_at,
+            rewrites: 0,
+            lessons: TurnLessons::default(),
+            refusals: Vec::new(),
+        };
         attempts.state = attempts.enter(Box::new(turn));
         Some(attempts)
     }
@@ -194,7 +201,10 @@ impl<P: Platform> Attempts<P> {
         };
         self.take_repairs(&reading);
         if let Some(failure) = seen.failure {
-            return self.failed(turn, failure.into());
+            let prepared = turn.prepared.as_ref();
+            let teaching =
+                prepared.and_then(|prepared| Teaching::of_failure(&failure, &prepared.request)).map(Box::new);
+            return self.failed(turn, OpenError { failure, teaching });
         }
         if seen.is_shown {
             self.commit(*turn);
@@ -213,7 +223,10 @@ impl<P: Platform> Attempts<P> {
             Read::More => {
                 (State::Uncommitted(turn, AttemptPhase::Reading(reading)), Step::Progress(Progress::More))
             }
-            Read::Ended => self.ended(seen.finish.as_ref()),
+            Read::Ended => {
+                self.remember(&turn, self.platform.clocks());
+                self.ended(seen.finish.as_ref())
+            }
         }
     }
 
@@ -298,7 +311,9 @@ impl<P: Platform> Attempts<P> {
 
     /// The client has seen something: endpoint and key work, and there is nothing to try again. Takes the request.
     fn commit(&mut self, turn: Uncommitted) {
-        let now = self.platform.clocks().now;
+        let now = self.platform.clocks();
+        self.remember(&turn, now);
+        let now = now.now;
         let Uncommitted { request, prepared, sent_at, .. } = turn;
         let RouteTarget { runtime, id, .. } = &self.target;
         let memory = &runtime.memory;
@@ -315,15 +330,20 @@ impl<P: Platform> Attempts<P> {
     }
 
     /// Carries out what the policy says about a failure of which the client saw nothing.
-    fn failed(&mut self, turn: Box<Uncommitted>, refused: OpenError) -> Next<P::Sleep> {
+    fn failed(&mut self, mut turn: Box<Uncommitted>, refused: OpenError) -> Next<P::Sleep> {
         let now = self.platform.clocks();
-        let OpenError { failure, limitation } = refused;
+        let OpenError { failure, teaching } = refused;
         self.usage.forget_answer();
-        let verdict = policy::after(&failure, &self.facts(&turn, &failure, limitation, now));
-        match verdict {
-            Verdict::Rewrite(limitation) => return self.rewrite(turn, limitation, &failure, now),
-            Verdict::FewerItems => return self.write_fewer_items(turn),
-            Verdict::Retry { .. } | Verdict::NextTarget | Verdict::GiveUp => {}
+        let Uncommitted { lessons, prepared, .. } = &mut *turn;
+        let teaching = teaching.map(|teaching| *teaching);
+        let teaching = prepared
+            .as_ref()
+            .and_then(|prepared| lessons.news(teaching, &failure.message, prepared.written_by()));
+        let verdict = policy::after(&failure, &self.facts(&turn, &failure, teaching.as_ref(), now));
+        match (verdict, teaching) {
+            (Verdict::Rewrite, Some(teaching)) => return self.rewrite(turn, teaching, &failure),
+            (Verdict::FewerItems, _) => return self.write_fewer_items(turn),
+            _ => {}
         }
         let RouteTarget { runtime, id, .. } = &self.target;
         runtime.memory.failed(id, &failure, now.now);
@@ -340,61 +360,6 @@ impl<P: Platform> Attempts<P> {
         }
         self.leave(TurnOutcome::Failed(failure.kind));
         (State::Over, Step::Progress(Progress::Failed(turn.final_failure(failure))))
-    }
-
-    fn facts(
-        &self,
-        turn: &Uncommitted,
-        failure: &Failure,
-        limitation: Option<Limitation>,
-        now: Clocks,
-    ) -> Facts {
-        let runtime = &self.target.runtime;
-        let prepared = turn.prepared.as_ref();
-        let is_known = |limitation| prepared.is_some_and(|prepared| prepared.limitations.has(limitation));
-        let entry = self.entry.as_ref();
-        Facts {
-            limitation: limitation.filter(|limitation| !is_known(*limitation)),
-            rewrites: turn.rewrites,
-            items: prepared.filter(|_| runtime.endpoint.history.adaptive).map(|prepared| prepared.items),
-            is_key_ready: entry
-                .is_some_and(|(place, _)| runtime.pool.another_ready(*place, failure, now.now)),
-            targets_left: self.targets_left.len(),
-            retries: self.retries,
-            max_retries: runtime.endpoint.retries,
-            is_in_budget: runtime.budget().has_retry(now.now),
-            random: self.platform.random(),
-        }
-    }
-
-    /// The same target without what it cannot do, which is remembered.
-    fn rewrite(
-        &mut self,
-        turn: Box<Uncommitted>,
-        limitation: Limitation,
-        failure: &Failure,
-        now: Clocks,
-    ) -> Next<P::Sleep> {
-        let id = &self.target.id;
-        self.target.runtime.memory.limitations.learn(id, limitation, now);
-        self.notes.push(Note::route(format!(
-            "learned of {id}: {} ({})",
-            limitation.meaning(),
-            failure.message
-        )));
-        tracing::info!(event = "endpoint.learned", endpoint = %id, lesson = limitation.code());
-        let turn = Uncommitted { rewrites: turn.rewrites + 1, prepared: None, ..*turn };
-        (self.send(Box::new(turn)), Step::Again)
-    }
-
-    /// The same target with a third less of items than it failed on: that finds the limit in a few steps.
-    fn write_fewer_items(&mut self, turn: Box<Uncommitted>) -> Next<P::Sleep> {
-        let items = turn.prepared.as_ref().map_or(0, |prepared| prepared.items);
-        let id = &self.target.id;
-        self.target.runtime.memory.record_item_limit(id, (items - items / 3).max(MIN_ITEMS + 1));
-        self.notes.push(Note::route(format!("{id} failed on {items} items; trying fewer")));
-        let turn = Uncommitted { rewrites: turn.rewrites + 1, prepared: None, ..*turn };
-        (self.send(Box::new(turn)), Step::Again)
     }
 
     /// The same target once more.
@@ -433,6 +398,7 @@ impl<P: Platform> Attempts<P> {
         self.retries += 1;
         turn.refusals.push(format!("{}: {}", last.id, failure.message));
         turn.prepared = None;
+        Self::forget_lessons(&mut turn);
         let next = &self.target;
         self.notes.push(Note::route(format!(
             "{} did not answer ({}); {} is asked",

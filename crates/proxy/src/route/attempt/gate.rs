@@ -1,11 +1,17 @@
 //! Holds back a failure while nothing was shown, so that the client never learns of an attempt that is made again.
 
 use latimer_protocol::failure::Failure;
-use latimer_protocol::turn::{EventSink, FinishReason, TurnEvent, Usage};
+use latimer_protocol::turn::{EventSink, FinishReason, PassthroughFrame, TurnEvent, Usage};
 
-/// The tokens of a turn that may take several answers.
+/// Said where a filter refused an answer before a word of it, without an explanation: an empty answer would be taken for a success, or
+/// asked for again.
+const FILTERED: &str = "The provider's filter refused to answer this, without saying why.";
+
+/// The tokens of a turn that may take several answers, and whether it has said anything.
 #[derive(Debug, Default)]
 pub(super) struct UsageSum {
+    /// Words or a call were handed out.
+    has_words: bool,
     /// Of the answers before this one.
     before: Usage,
     /// Of those and of this one, once it said so.
@@ -21,6 +27,7 @@ impl UsageSum {
     /// The answer counts for nothing: it is asked for again.
     pub(super) fn forget_answer(&mut self) {
         self.total = None;
+        self.has_words = false;
     }
 
     fn add(&mut self, usage: Usage) -> Usage {
@@ -69,6 +76,10 @@ impl EventSink for Gate<'_> {
                 seen.failure = Some(failure);
             }
             TurnEvent::Finished(reason) => {
+                if reason == FinishReason::ContentFilter && !self.usage.has_words {
+                    seen.is_shown = true;
+                    self.sink.event(TurnEvent::Refusal(FILTERED));
+                }
                 seen.finish = Some(reason.clone());
                 self.sink.event(TurnEvent::Finished(reason));
             }
@@ -76,6 +87,13 @@ impl EventSink for Gate<'_> {
             TurnEvent::Started => {
                 seen.is_started = true;
                 self.sink.event(TurnEvent::Started);
+            }
+            event @ (TurnEvent::Text(_)
+            | TurnEvent::Refusal(_)
+            | TurnEvent::CallStarted { .. }
+            | TurnEvent::Frame(PassthroughFrame { semantic: true, .. })) => {
+                self.usage.has_words = true;
+                self.sink.event(event);
             }
             event => self.sink.event(event),
         }
@@ -109,6 +127,28 @@ mod tests {
         assert!(gate.seen.failure.is_none());
         let failed = "finished failed interrupted \"broken\"";
         assert_eq!(sink.lines, ["started", "text \"a\"", failed, failed]);
+    }
+
+    #[test]
+    fn an_answer_that_a_filter_refused_before_a_word_says_so() {
+        let filtered = || TurnEvent::Finished(FinishReason::ContentFilter);
+        let (mut sink, mut usage) = (RecordedEvents::default(), UsageSum::default());
+        let mut gate = Gate::holding(&mut sink, &mut usage);
+        gate.event(TurnEvent::Reasoning("hm"));
+        gate.event(filtered());
+        assert!(gate.seen.is_shown && gate.seen.failure.is_none());
+        let mut usage = UsageSum::default();
+        Gate::holding(&mut sink, &mut usage).event(TurnEvent::Refusal("Not this."));
+        Gate::open(&mut sink, &mut usage).event(filtered());
+        let told = format!("refusal {FILTERED:?}");
+        let want = [
+            "reasoning \"hm\"",
+            &told,
+            "finished content_filter",
+            "refusal \"Not this.\"",
+            "finished content_filter",
+        ];
+        assert_eq!(sink.lines, want);
     }
 
     #[test]

@@ -9,9 +9,11 @@
 
 pub mod drive;
 mod gate;
+mod lessons;
 pub mod open;
 pub mod platform;
 pub mod policy;
+mod rewriting;
 mod sending;
 mod state;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use latimer_adapters::limitation::Limitation;
+use latimer_adapters::teaching::Teaching;
 use latimer_protocol::failure::{Failure, FailureKind, Retry};
 
 use crate::route::shape::MIN_ITEMS;
@@ -25,8 +25,8 @@ pub enum Verdict {
         /// After this long; zero for at once.
         wait: Duration,
     },
-    /// Write the request for the same target without what it cannot do, and send it at once.
-    Rewrite(Limitation),
+    /// Write the request for the same target as its refusal wants it, and send it at once.
+    Rewrite,
     /// Write the request for the same target with a shorter history, and send it at once.
     FewerItems,
     /// Ask the next target of the route.
@@ -37,9 +37,9 @@ pub enum Verdict {
 
 /// What counts beside the failure itself.
 #[derive(Debug, Clone, Copy)]
-pub struct Facts {
-    /// What the refusal taught; `None` also where the request was written without it already.
-    pub limitation: Option<Limitation>,
+pub struct Facts<'t> {
+    /// What the refusal taught; `None` also where the request was written by it already.
+    pub teaching: Option<&'t Teaching>,
     /// How often the request was written anew in this turn.
     pub rewrites: u32,
     /// How many items the request had, where the endpoint learns how many it takes.
@@ -60,10 +60,10 @@ pub struct Facts {
 
 /// What to do after a failure. The order is the price: a better request costs nothing but its refusal, another key no time, another
 /// target the warmth of a cache, and waiting holds the client.
-pub fn after(failure: &Failure, facts: &Facts) -> Verdict {
+pub fn after(failure: &Failure, facts: &Facts<'_>) -> Verdict {
     if facts.rewrites < MAX_REWRITES {
-        if let Some(limitation) = facts.limitation {
-            return Verdict::Rewrite(limitation);
+        if facts.teaching.is_some() {
+            return Verdict::Rewrite;
         }
         if facts.items.is_some_and(|items| items > MIN_ITEMS) && may_be_too_many_items(failure.kind) {
             return Verdict::FewerItems;
@@ -118,10 +118,12 @@ fn wait(retry: u32, retry_after: Option<Duration>, random: u8) -> Option<Duratio
 
 #[cfg(test)]
 mod tests {
+    use latimer_adapters::limitation::Limitation;
+
     use super::*;
 
-    const FACTS: Facts = Facts {
-        limitation: None,
+    const FACTS: Facts<'static> = Facts {
+        teaching: None,
         rewrites: 0,
         items: None,
         is_key_ready: false,
@@ -132,7 +134,7 @@ mod tests {
         random: 0,
     };
 
-    fn verdict(kind: FailureKind, facts: Facts) -> Verdict {
+    fn verdict(kind: FailureKind, facts: Facts<'_>) -> Verdict {
         after(&Failure::new(kind, "x"), &facts)
     }
 
@@ -206,10 +208,10 @@ mod tests {
 
     #[test]
     fn better_requests_come_first_and_have_an_end() {
-        let limitation = Some(Limitation::NoStrict);
-        let facts = Facts { limitation, items: Some(40), targets_left: 1, ..FACTS };
-        assert_eq!(verdict(FailureKind::BadRequest, facts), Verdict::Rewrite(Limitation::NoStrict));
-        let facts = Facts { limitation: None, ..facts };
+        let teaching = Some(&Teaching::Whole(Limitation::NoStrict));
+        let facts = Facts { teaching, items: Some(40), targets_left: 1, ..FACTS };
+        assert_eq!(verdict(FailureKind::BadRequest, facts), Verdict::Rewrite);
+        let facts = Facts { teaching: None, ..facts };
         assert_eq!(verdict(FailureKind::BadRequest, facts), Verdict::FewerItems);
         assert_eq!(
             verdict(FailureKind::Unauthorized, facts),
@@ -220,7 +222,7 @@ mod tests {
             verdict(FailureKind::BadRequest, Facts { items: Some(MIN_ITEMS), ..facts }),
             Verdict::NextTarget
         );
-        let facts = Facts { limitation, rewrites: MAX_REWRITES, ..facts };
+        let facts = Facts { teaching, rewrites: MAX_REWRITES, ..facts };
         assert_eq!(verdict(FailureKind::BadRequest, facts), Verdict::NextTarget);
     }
 

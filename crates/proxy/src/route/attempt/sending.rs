@@ -2,16 +2,23 @@
 
 use std::sync::Arc;
 
+use latimer_adapters::field_rules::{self, FieldRules};
 use latimer_adapters::prepared_request::{PreparedRequest, TurnInput};
 use latimer_adapters::repair::{CallRules, RepairPlan};
+use latimer_protocol::turn::{Note, TurnRequest};
 
 use super::drive::Attempts;
+use super::lessons::TurnLessons;
 use super::platform::Platform;
-use super::state::{AttemptPhase, AttemptRequest, Prepared, State, Uncommitted};
+use super::state::{AttemptPhase, Prepared, State, Uncommitted};
 use crate::clock::Clocks;
+use crate::inbound::tokens;
 use crate::route::endpoint_set::{OpenCount, RouteTarget, TurnOutcome};
 use crate::route::pool::PoolEntry;
 use crate::route::shape;
+
+/// Tokens of a window that are left free for what an estimate does not see.
+const SPARE_TOKENS: u64 = 64;
 
 impl<P: Platform> Attempts<P> {
     /// Begins with the current target.
@@ -38,7 +45,7 @@ impl<P: Platform> Attempts<P> {
         let is_same_key = fingerprint(before.as_ref()) == fingerprint(self.entry.as_ref());
         let prepared = match turn.prepared.take().filter(|_| is_same_key) {
             Some(prepared) => prepared,
-            None => self.prepare(&mut turn.request, now),
+            None => self.prepare(&mut turn, now),
         };
         let entry = self.entry.as_ref().map(|(_, entry)| entry.clone());
         let opening = self.platform.open(runtime, Arc::clone(&prepared.request), entry);
@@ -48,40 +55,67 @@ impl<P: Platform> Attempts<P> {
     }
 
     /// The request in the words of the current target.
-    fn prepare(&mut self, request: &mut AttemptRequest, now: Clocks) -> Prepared {
+    fn prepare(&mut self, turn: &mut Uncommitted, now: Clocks) -> Prepared {
         let RouteTarget { runtime, model, id } = &self.target;
+        let Uncommitted { request, lessons, .. } = turn;
         request.turn.model.clone_from(model);
         let level = request.level.unwrap_or(runtime.endpoint.repair);
         let history = &runtime.endpoint.history;
         let max_items = history.adaptive.then(|| runtime.memory.max_items(id)).flatten();
-        let shaped = shape::shape(&request.turn.items, history, max_items);
-        let may_pass = level.lets_frames_pass() && !self.is_writer_started && shaped.is_none();
+        let mut shaped = shape::shape(&request.turn.items, history, max_items).map(|(items, notes)| {
+            self.notes.extend(notes);
+            items
+        });
+        let items = shaped.as_deref().unwrap_or(&request.turn.items);
+        if let Some(items) = runtime.memory.refused_pictures.replaced(id, items, lessons.pictures()) {
+            self.notes.push(Note::request("a picture that the provider refuses was replaced by a note"));
+            shaped = Some(items);
+        }
+        let may_pass =
+            level.lets_frames_pass() && !self.is_writer_started && shaped.is_none() && lessons.may_pass();
         let client_request = request.raw.as_ref().filter(|_| may_pass);
         let account = fingerprint(self.entry.as_ref());
-        let limitations = runtime.memory.limitations.limitations(id, now);
-        let whole = shaped.map(|(items, notes)| {
-            self.notes.extend(notes);
-            std::mem::replace(&mut request.turn.items, items)
-        });
+        let (mut limitations, mut rules) = runtime.memory.limitations.known(id, now);
+        let whole = shaped.map(|items| std::mem::replace(&mut request.turn.items, items));
+        self.reckon(&mut rules, &request.turn, lessons);
+        lessons.added_to(&mut limitations, &mut rules);
         let input = TurnInput { turn: &request.turn, client_request, account, limitations: &limitations };
-        let prepared = runtime.adapter.prepare(&input);
+        let prepared = field_rules::adjusted(runtime.adapter.prepare(&input), &rules);
         let plan = if prepared.is_passthrough {
             None
         } else {
             RepairPlan::new(level, runtime.endpoint.resume, &request.turn)
         };
-        let rules = match plan {
+        let call_rules = match plan {
             Some(_) => Arc::default(),
             None => CallRules::new(level.call_rules(), &request.turn),
         };
-        let prepared = PreparedRequest { call_rules: rules, ..prepared };
+        let prepared = PreparedRequest { call_rules, ..prepared };
         let items = request.turn.items.len();
         if let Some(whole) = whole {
             request.turn.items = whole;
         }
         self.is_passthrough = prepared.is_passthrough;
         self.notes.extend(prepared.notes.iter().cloned());
-        Prepared { request: Arc::new(prepared), plan, items, limitations }
+        Prepared { request: Arc::new(prepared), plan, items, limitations, rules }
+    }
+
+    /// How long an answer may be: as configured, and as much as the prompt leaves of a window that was learned.
+    fn reckon(&self, rules: &mut FieldRules, turn: &TurnRequest, lessons: &TurnLessons) {
+        let RouteTarget { runtime, model, id } = &self.target;
+        let configured = runtime.endpoint.models.iter().find(|known| known.id == *model);
+        if let Some(cap) = configured.and_then(|model| model.max_output) {
+            rules.cap_output(cap);
+        }
+        if let Some(window) = rules.window().filter(|_| !lessons.settles_output()) {
+            let prompt = tokens::count(turn);
+            // An estimate: what it is wrong by must not be refused.
+            let spare = runtime.memory.prompt_surplus(id).max(prompt / 8) + SPARE_TOKENS;
+            let rest = window.saturating_sub(prompt + spare);
+            if rest > 0 {
+                rules.cap_output(rest);
+            }
+        }
     }
 }
 

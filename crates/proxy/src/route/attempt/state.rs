@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
+use latimer_adapters::field_rules::FieldRules;
 use latimer_adapters::frame_guard::call_guard;
 use latimer_adapters::limitation::Limitations;
 use latimer_adapters::prepared_request::{ClientRequest, PreparedRequest};
@@ -16,6 +17,7 @@ use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_protocol::turn::{TurnEvent, TurnRequest};
 
 use super::gate::Gate;
+use super::lessons::{TurnLessons, WrittenBy};
 use super::open::{OpenAnswer, Opening};
 use super::platform::Platform;
 use crate::route::endpoint_set::RouteTarget;
@@ -70,6 +72,8 @@ pub(super) struct Uncommitted {
     pub(super) sent_at: Instant,
     /// How often the request was written anew.
     pub(super) rewrites: u32,
+    /// What the target taught in this turn.
+    pub(super) lessons: TurnLessons,
     /// Why each target before this one did not answer.
     pub(super) refusals: Vec<String>,
 }
@@ -116,9 +120,20 @@ pub(super) struct Prepared {
     pub(super) items: usize,
     /// What it was written without.
     pub(super) limitations: Limitations,
+    /// What it was held to.
+    pub(super) rules: FieldRules,
 }
 
 impl Prepared {
+    /// By what it was written.
+    pub(super) fn written_by(&self) -> WrittenBy<'_> {
+        WrittenBy {
+            limitations: &self.limitations,
+            rules: &self.rules,
+            is_passthrough: self.request.is_passthrough,
+        }
+    }
+
     /// The answer to this request.
     pub(super) fn reading(&self, answer: OpenAnswer) -> Box<Reading> {
         let (filter, base) = match &self.plan {

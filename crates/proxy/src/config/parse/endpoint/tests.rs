@@ -179,13 +179,14 @@ fn the_presets_variable_is_looked_at_only_where_no_key_is_named() {
 
 #[test]
 fn a_model_is_a_name_or_a_table() {
-    let keys = "models = [\"m\", { id = \"n\", context_window = 7, reasoning = true, images = false, price = { input = 0.5, cached = 0, output = 15 } }]";
+    let keys = "models = [\"m\", { id = \"n\", context_window = 7, max_output = 5, reasoning = true, images = false, price = { input = 0.5, cached = 0, output = 15 } }]";
     let models = endpoint(keys).models;
     assert_eq!(models[0], plain_model("m".to_owned()));
     let price = Price { input: Some(500_000), cached: Some(0), output: Some(15_000_000) };
     let whole = Model {
         id: "n".to_owned(),
         context_window: Some(7),
+        max_output: Some(5),
         reasoning: Some(true),
         images: Some(false),
         price,
@@ -194,6 +195,10 @@ fn a_model_is_a_name_or_a_table() {
     assert_eq!(
         problems_of_endpoint("models = [\"m\", { context_window = 7 }]"),
         ["4:16: endpoint[0].models[1].id: is missing; write { id = \"…\" } or just the name"]
+    );
+    assert_eq!(
+        problems_of_endpoint("models = [{ id = \"m\", max_output = 0 }]"),
+        ["4:36: endpoint[0].models[0].max_output: must be at least 1"]
     );
     let found = problems_of_endpoint("models = [{ id = \"m\", price = { input = -1 } }]");
     assert_eq!(

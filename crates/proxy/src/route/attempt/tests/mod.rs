@@ -2,6 +2,7 @@
 //! quinn-proto: a scene is played, and its transcript is the whole truth.
 
 mod answering;
+mod lessons;
 mod sending;
 mod util;
 

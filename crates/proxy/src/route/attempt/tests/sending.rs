@@ -288,7 +288,7 @@ fn a_better_request() {
             finished stop
             ended
             0 retries, 0 repairs
-            a: 0 open, 0 of 1 failed",
+            a: 0 open, 0 of 1 failed, learned no_stream_options",
         ),
         (
             "the same limitation again teaches nothing",

@@ -12,13 +12,16 @@ use bytes::Bytes;
 use futures_util::stream;
 use latimer_adapters::drive::{Limits, TurnStream};
 use latimer_adapters::endpoint_client::OpenError;
+use latimer_adapters::field_rules::output_limit;
 use latimer_adapters::limitation::Limitation;
 use latimer_adapters::prepared_request::{ClientRequest, PreparedRequest, WireProtocol};
 use latimer_adapters::reader::{BodyEnd, Reader};
+use latimer_adapters::teaching::Teaching;
 use latimer_adapters::transport::Body;
 use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_protocol::turn::{
-    Content, EventSink, FinishReason, Item, Message, Role, SealKey, Tool, TurnEvent, TurnRequest, Usage,
+    Content, EventSink, FinishReason, Image, Item, Message, Role, SealKey, Tool, TurnEvent, TurnRequest,
+    Usage,
 };
 
 use crate::clock::{self, Clocks};
@@ -37,7 +40,7 @@ const UNIX: u64 = 1_800_000_000;
 /// What comes of one attempt.
 pub(super) enum Answer {
     /// The upstream refuses it.
-    Refusal(Failure, Option<Limitation>),
+    Refusal(Failure, Option<Teaching>),
     /// The upstream answers with these events, one a word; see [`ScriptReader`].
     Events(&'static str),
 }
@@ -55,7 +58,12 @@ pub(super) fn refuse_for(kind: FailureKind, seconds: u64) -> Answer {
 
 /// A refusal that teaches something.
 pub(super) fn teach(limitation: Limitation) -> Answer {
-    Answer::Refusal(Failure::new(FailureKind::BadRequest, "no"), Some(limitation))
+    teach_this(Teaching::Whole(limitation), "no")
+}
+
+/// A refusal in these words that teaches this.
+pub(super) fn teach_this(teaching: Teaching, words: &str) -> Answer {
+    Answer::Refusal(Failure::new(FailureKind::BadRequest, words), Some(teaching))
 }
 
 /// An answer of these events.
@@ -117,11 +125,20 @@ impl Platform for Stage {
         if request.is_passthrough {
             line.push_str(", as it came");
         }
+        if let Some(tokens) = output_limit(&request.body, request.protocol) {
+            let _ = write!(line, ", at most {tokens} tokens");
+        }
+        let pictures = memchr::memmem::find_iter(&request.body, b"\"image_url\":{").count();
+        if pictures > 0 {
+            let _ = write!(line, ", {pictures} pictures");
+        }
         self.say(line);
         let answer = lock(&self.0).answers.pop_front();
         Box::pin(std::future::ready(match answer {
             Some(Answer::Events(events)) => Ok(OpenAnswer::new(stream_of(events), None)),
-            Some(Answer::Refusal(failure, limitation)) => Err(OpenError { failure, limitation }),
+            Some(Answer::Refusal(failure, teaching)) => {
+                Err(OpenError { failure, teaching: teaching.map(Box::new) })
+            }
             None => Err(Failure::new(FailureKind::Internal, "the script has no answer left").into()),
         }))
     }
@@ -241,6 +258,20 @@ impl Scene {
         self
     }
 
+    /// The most tokens of the answer.
+    pub(super) fn max_output(mut self, tokens: u64) -> Self {
+        self.request.turn.max_output_tokens = Some(tokens);
+        self
+    }
+
+    /// Pictures at the end of the history.
+    pub(super) fn pictures<const N: usize>(mut self, urls: [&str; N]) -> Self {
+        let picture = |url: &str| Content::Image(Image { url: url.to_owned(), detail: None });
+        let content = urls.map(picture).to_vec();
+        self.request.turn.items.push(Item::Message(Message { role: Role::User, content }));
+        self
+    }
+
     /// The request as a client of the Responses protocol wrote it.
     pub(super) fn passed_on(mut self) -> Self {
         let body = Bytes::from_static(br#"{"model":"m","input":"hi","stream":true}"#);
@@ -297,7 +328,15 @@ impl Scene {
                     let _ = write!(line, ", {key} cools down {left}s");
                 }
             }
-            if let Some(items) = set.memory.max_items(&format!("{}/m", state.name)) {
+            let target = format!("{}/m", state.name);
+            let (limitations, rules) = set.memory.limitations.known(&target, now);
+            for limitation in limitations.iter() {
+                let _ = write!(line, ", learned {limitation}");
+            }
+            for (field, _) in rules.iter() {
+                let _ = write!(line, ", learned {field}");
+            }
+            if let Some(items) = set.memory.max_items(&target) {
                 let _ = write!(line, ", at most {items} items");
             }
             stage.say(line);
