@@ -40,3 +40,28 @@ pub(super) fn search_results(content: Option<&RawValue>) -> String {
         results.iter().map(|result| format!("- {}: {}", field(result, "title"), field(result, "url")));
     format!("(The search found:\n{})", lines.collect::<Vec<_>>().join("\n"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(json: &str) -> Box<RawValue> {
+        RawValue::from_string(json.to_owned()).expect("JSON")
+    }
+
+    #[test]
+    fn searches_are_told_in_words() {
+        assert!(
+            is_search(Some(&raw("\"web_search\""))) && !is_search(Some(&raw("\"find\""))) && !is_search(None)
+        );
+        assert_eq!(search_query(Some(&raw(r#"{"query":"herons"}"#))), "(Searched the web for: herons)");
+        let found = raw(r#"[{"title":"A","url":"https://example.org"}]"#);
+        assert_eq!(search_results(Some(&found)), "(The search found:\n- A: https://example.org)");
+        let failed = raw(r#"{"error_code":"unavailable"}"#);
+        assert_eq!(search_results(Some(&failed)), "(The search failed: unavailable)");
+        let tools = raw(r#"{"tool_references":[{"tool_name":"a"},{"tool_name":"b"}]}"#);
+        assert_eq!(found_tools(Some(&tools)), "(The search for tools found: a, b)");
+        assert_eq!(found_tools(Some(&failed)), "(The search for tools: unavailable)");
+        assert_eq!(found_tools(None), "(The search for tools: nothing was found)");
+    }
+}
