@@ -84,7 +84,7 @@ fn answering(url: &str, secret: &Secret) -> Answering {
     let (Ok(name), Ok(value)) = (HeaderName::try_from(CHALLENGE), HeaderValue::try_from(challenge)) else {
         return Answering::Nobody;
     };
-    let Some(answer) = get(&format!("{url}/"), vec![(name, value)]) else { return Answering::Nobody };
+    let Some(answer) = get(&format!("{url}/"), &[(name, value)]) else { return Answering::Nobody };
     let expected = SealKey::from_secret(secret.expose().as_bytes()).proof(challenge, port);
     if answer.headers.get(PROOF).is_some_and(|proof| proof.as_bytes() == expected.as_bytes()) {
         return Answering::Ours;
@@ -110,7 +110,7 @@ impl ProvenProxy {
         if let Some(token) = &self.token {
             headers.push((AUTHORIZATION, format!("Bearer {}", token.expose()).parse().ok()?));
         }
-        let answer = get(&format!("{}{path}", self.url), headers)?;
+        let answer = get(&format!("{}{path}", self.url), &headers)?;
         Some((answer.status, answer.body))
     }
 }
@@ -121,11 +121,11 @@ struct Answer {
     body: Vec<u8>,
 }
 
-fn get(url: &str, headers: Vec<(HeaderName, HeaderValue)>) -> Option<Answer> {
+fn get(url: &str, headers: &[(HeaderName, HeaderValue)]) -> Option<Answer> {
     runtime().ok()?.block_on(async {
         let http =
             Http::new(HttpOptions { outbound: Outbound::Direct, connect: REQUEST_TIMEOUT, ca_file: None });
-        let answer = http.get(url, &headers, REQUEST_TIMEOUT).await.ok()?;
+        let answer = http.get(url, headers, REQUEST_TIMEOUT).await.ok()?;
         let (status, headers) = (answer.status.as_u16(), answer.headers);
         Some(Answer {
             status,

@@ -31,6 +31,7 @@ const ARROWS: [(&str, &[&str]); 7] = [
             "sha2",
             "thiserror",
             "tokio",
+            "tower-service",
         ],
     ),
     (

@@ -32,7 +32,7 @@ pub(super) struct OutboundConnector {
     tcp: HttpConnector,
     outbound: Outbound,
     ca_file: Option<PathBuf>,
-    /// ReadyConnection at the first connection to an https proxy.
+    /// Made at the first connection to a proxy that speaks TLS.
     tls: Arc<OnceCell<HttpsConnector<HttpConnector>>>,
 }
 
