@@ -109,7 +109,7 @@ fn command_code(ScriptedCall { name, pieces }: &ScriptedCall) -> ProviderAnswer 
         json!({ "type": "tool-call", "toolCallId": "c1", "toolName": name, "input": pieces.concat() }),
         json!({ "type": "finish", "finishReason": "tool-calls", "totalUsage": { "inputTokens": 4, "outputTokens": 2 } }),
     ]);
-    let lines: String = events.iter().map(|event| format!("{event}\n")).collect();
+    let lines = events.iter().fold(String::new(), |lines, event| lines + &event.to_string() + "\n");
     ProviderAnswer { content_type: "application/x-ndjson", ..ProviderAnswer::raw_stream(lines) }
 }
 
