@@ -48,7 +48,7 @@ fn check(provider: &'static str, level: &str, broken: &[&str]) {
         for client in CLIENTS {
             let harness = start(provider, answers.clone(), &format!("{level}\nretries = 1"));
             scope.spawn(move || {
-                check_client(&harness, client, &format!("{client} on {provider} {level}"), broken)
+                check_client(&harness, client, &format!("{client} on {provider} {level}"), broken);
             });
         }
     });

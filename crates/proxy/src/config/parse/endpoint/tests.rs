@@ -52,7 +52,8 @@ fn without_a_preset_the_usual_holds() {
     assert_eq!((plain.retries, plain.resume, plain.repair), (3, 2, RepairLevel::Parse));
     assert_eq!((plain.max_parallel, plain.requests_per_minute), (None, None));
     assert_eq!((plain.timeouts, &plain.quirks), (Timeouts::default(), &Quirks::DEFAULT));
-    assert_eq!(endpoint("protocol = \"responses\"").repair, RepairLevel::Off, "its own events go through");
+    let responses = endpoint("protocol = \"responses\"");
+    assert_eq!(responses.repair, RepairLevel::WhereTranslated, "its own events go through");
     for (word, protocol) in Protocol::NAMES {
         assert_eq!(endpoint(&format!("protocol = \"{word}\"")).protocol, protocol);
     }
