@@ -10,7 +10,7 @@ use crate::engine::{Context, Engine, EngineState, Step};
 use crate::grammar::Row;
 use crate::lex::{Lookahead, any_of, find};
 use crate::options::Options;
-use crate::piece::{Event, Problem, ProblemKind};
+use crate::piece::{Event, Problem, ProblemKind, Request};
 use crate::settle::{SettledCall, settle};
 use crate::shell::Shell;
 
@@ -100,13 +100,7 @@ impl Machine {
             }
             Step::Request(length, request) => {
                 *lead = 0;
-                let source = &text[..before + length];
-                if self.standing == Standing::Broken || self.is_shown(source) {
-                    self.hidden(source, Hidden::Inline, sink);
-                } else {
-                    self.out.request(&request, source, sink);
-                }
-                Next::On(source.len())
+                self.request(&request, &text[..before + length], sink)
             }
             Step::End(length) => self.block_ends(&text[..before + length], sink),
             Step::Skipped(length, kind, name) => {
@@ -135,12 +129,29 @@ impl Machine {
         }
     }
 
+    /// A request that is no call.
+    fn request(&mut self, request: &Request, source: &str, sink: &mut dyn FnMut(Event<'_>)) -> Next {
+        if self.standing == Standing::Broken || self.is_shown(source) {
+            self.hidden(source, Hidden::Inline, sink);
+        } else {
+            self.out.request(request, source, sink);
+        }
+        Next::On(source.len())
+    }
+
     /// A call of the block is none, and the block goes on.
     fn skipped(&mut self, problem: &Problem, source: &str, sink: &mut dyn FnMut(Event<'_>)) -> Next {
+        if !self.is_shown(source) {
+            sink(Event::Problem(problem));
+        }
+        self.refused(source, sink)
+    }
+
+    /// A part of the block that is no call: it is text, and so is the markup that closes it.
+    fn refused(&mut self, source: &str, sink: &mut dyn FnMut(Event<'_>)) -> Next {
         if self.standing != Standing::Broken {
             self.standing = Standing::Refused;
         }
-        sink(Event::Problem(problem));
         self.hidden(source, Hidden::Inline, sink);
         Next::On(source.len())
     }
@@ -208,16 +219,12 @@ impl Machine {
             settled.retain(|settled| matches!(settled, SettledCall::Refused(_)));
         }
         let taken = !self.is_echo(&settled, source) && self.out.calls(row.dialect, settled, source, sink);
-        if taken {
-            self.standing = Standing::Taken;
-            self.start();
-        } else {
+        if !taken {
             self.out.refuse(sink);
-            if self.standing != Standing::Broken {
-                self.standing = Standing::Refused;
-            }
-            self.hidden(source, Hidden::Inline, sink);
+            return self.refused(source, sink);
         }
+        self.standing = Standing::Taken;
+        self.start();
         Next::On(source.len())
     }
 
