@@ -61,7 +61,10 @@ fn what_stands_in_the_request_is_no_call() {
     let (mut tried, mut known, mut unknown, mut bare) = (0, 0, 0, 0);
     for (dialect, markup) in planted() {
         let notes = || format!("# Notes\n\n{markup}\n\nThe end.\n");
-        let listed = markup.lines().enumerate().map(|(at, line)| format!("{:6}\t{line}\n", at + 1)).collect();
+        let listed = markup
+            .lines()
+            .enumerate()
+            .fold(String::new(), |listed, (at, line)| listed + &format!("{:6}\t{line}\n", at + 1));
         // The ids are those that latimer gives: the model has no other way to call.
         let id = format!("call_{}", "0a".repeat(17));
         let requests = [

@@ -175,7 +175,6 @@ pub(crate) const CONTEXTS: &[(&str, Stands, Way)] = &[
 ];
 
 /// The planted call in every dialect that has markup, by its name.
-#[expect(clippy::too_many_lines, reason = "one table of contexts")]
 pub(crate) fn planted() -> Vec<(&'static str, String)> {
     let object = format!("{{\"cmd\": \"{COMMAND}\"}}");
     let call = format!("{{\"name\": \"exec_command\", \"arguments\": {object}}}");
