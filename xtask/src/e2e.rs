@@ -18,7 +18,7 @@ const CLIENTS: [(&str, &str, &str); 4] = [
 /// The SDKs whose types every event must fit.
 const SDKS: [&str; 2] = ["openai==2.54.0", "anthropic==2.11.0"];
 /// The tests that run a client.
-const TESTS: [&str; 9] = [
+const TESTS: [&str; 10] = [
     "codex",
     "codex_watched",
     "upstreams",
@@ -28,6 +28,7 @@ const TESTS: [&str; 9] = [
     "opencode",
     "gemini_cli",
     "sdk",
+    "worst_turns",
 ];
 
 pub(crate) fn run() -> anyhow::Result<()> {
