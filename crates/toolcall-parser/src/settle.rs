@@ -107,6 +107,11 @@ fn tool<'o>(name: &str, options: &'o Options) -> Option<(&'o Tool, Option<Shell<
     Some((tool, Shell::of(tool), true))
 }
 
+/// The declared tool that a name stands for.
+pub(crate) fn declared_tool<'o>(name: &str, options: &'o Options) -> Option<&'o Tool> {
+    tool(name, options).map(|(tool, ..)| tool)
+}
+
 /// What the name may be without the namespace before it and the number of the call behind it. The number of an id is taken off behind
 /// a sign that no name ends in, or where a namespace shows that it is an id.
 fn bare_names(name: &str) -> impl Iterator<Item = &str> {

@@ -3,6 +3,7 @@
 //! A row's `opens` proves a dialect: from then on only its grammar is active, and what is broken is reported as broken in that
 //! dialect. Rows are tried in order; unmistakable markers stand before tags that prose can contain.
 
+mod arrows;
 mod bash;
 mod claude;
 mod cohere;
@@ -95,6 +96,7 @@ pub(crate) static ROWS: &[&[Row]] = &[
     kimi_k3::ROWS,
     minimax_m3::ROWS,
     minimax::ROWS,
+    arrows::ROWS,
     json_tags::ROWS,
     plamo::ROWS,
     gemma::ROWS,

@@ -116,7 +116,15 @@ pub(crate) static STRAYS: &[Strays] = &[
     },
     words(
         Dialect::MinimaxM2,
-        &["</minimax:tool_call>", "<minimax:tool_call>", "</invoke>", "</parameter>", "[e~["],
+        &[
+            "</minimax:tool_call>",
+            "<minimax:tool_call>",
+            "</invoke>",
+            "</parameter>",
+            "[/TOOL_CALL]",
+            "[TOOL_CALL]",
+            "[e~[",
+        ],
     ),
     words(
         Dialect::MinimaxM3,
