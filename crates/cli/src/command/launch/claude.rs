@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use super::client::{LaunchContext, LaunchedClient};
-use super::model::context_window;
+use super::model::{ModelLimits, model_limits};
 use crate::environment::env;
 
 /// Variables by which Claude Code asks for a model of its own, beside the one it was told.
@@ -56,7 +56,7 @@ impl LaunchedClient for ClaudeCode {
         for name in SMALL_MODEL_VARIABLES {
             command.env(name, context.small_model);
         }
-        for (name, value) in limits(context_window(context.config, context.model)) {
+        for (name, value) in variables(model_limits(context.config, context.model)) {
             // What the person has set is meant.
             if env(name).is_none() {
                 command.env(name, value.to_string());
@@ -67,10 +67,12 @@ impl LaunchedClient for ClaudeCode {
 }
 
 /// The variables that tell a window and a cap for the answers, with their values in tokens.
-fn limits(window: Option<u64>) -> Vec<(&'static str, u64)> {
-    let Some(window) = window else { return Vec::new() };
-    let cap = USUAL_OUTPUT_TOKENS.min(window / OUTPUT_SHARE).max(1);
-    WINDOW_VARIABLES.iter().map(|name| (*name, window)).chain([(OUTPUT_VARIABLE, cap)]).collect()
+fn variables(limits: ModelLimits) -> Vec<(&'static str, u64)> {
+    let share = limits.window.map(|window| USUAL_OUTPUT_TOKENS.min(window / OUTPUT_SHARE).max(1));
+    // A model that is said to write more may, as long as its window leaves room to read.
+    let known = limits.output.map(|most| limits.window.map_or(most, |window| most.min(window / 2).max(1)));
+    let windows = WINDOW_VARIABLES.iter().filter_map(|name| Some((*name, limits.window?)));
+    windows.chain(known.or(share).map(|cap| (OUTPUT_VARIABLE, cap))).collect()
 }
 
 #[cfg(test)]
@@ -82,9 +84,18 @@ mod tests {
 
     #[test]
     fn a_known_window_is_told_with_a_cap_below_it() {
-        for (window, cap) in [(32_768, 8_192), (128_000, 32_000), (1_000_000, 32_000), (8_000, 2_000)] {
+        let cases = [
+            (32_768, "", 8_192),
+            (128_000, "", 32_000),
+            (1_000_000, "", 32_000),
+            (8_000, "", 2_000),
+            (32_768, ", max_output = 4096", 4_096),
+            (32_768, ", max_output = 32768", 16_384),
+            (1_000_000, ", max_output = 64000", 64_000),
+        ];
+        for (window, most, cap) in cases {
             let text = format!(
-                "[[endpoint]]\nname = \"a\"\nbase_url = \"https://a.test\"\nmodels = [{{ id = \"m\", context_window = {window} }}]\n"
+                "[[endpoint]]\nname = \"a\"\nbase_url = \"https://a.test\"\nmodels = [{{ id = \"m\", context_window = {window}{most} }}]\n"
             );
             let configured_client = configured(&ClaudeCode, Path::new("/state"), &text);
             let told = |name: &str| configured_client.variable(name).and_then(|value| value.parse().ok());

@@ -27,21 +27,41 @@ pub(super) fn choose_model(
     Ok(name)
 }
 
-/// The window of a model in tokens, where the configuration says it: of a route the smallest that one of its targets has, for any of
-/// them may answer.
-pub(super) fn context_window(config: &Config, name: &str) -> Option<u64> {
-    let of_endpoint = |endpoint: &Endpoint, id: &str| {
-        endpoint.models.iter().find(|model| model.id == id).and_then(|model| model.context_window)
+/// What the configuration says of a model, in tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct ModelLimits {
+    /// Its window.
+    pub(super) window: Option<u64>,
+    /// The most that it writes in one answer.
+    pub(super) output: Option<u64>,
+}
+
+/// The limits of a model, as far as the configuration says them: of a route the smallest of its targets, for any of them may answer.
+pub(super) fn model_limits(config: &Config, name: &str) -> ModelLimits {
+    let known = |endpoint: &Endpoint, id: &str| {
+        let model = endpoint.models.iter().find(|model| model.id == id);
+        model.map_or_else(ModelLimits::default, |model| ModelLimits {
+            window: model.context_window,
+            output: model.max_output,
+        })
     };
-    if let Some(route) = config.named_route(name) {
-        let windows = route.targets.iter().filter_map(|target| {
+    let Some(route) = config.named_route(name) else {
+        return config
+            .route(name)
+            .map_or_else(|_| ModelLimits::default(), |(endpoint, id)| known(endpoint, &id));
+    };
+    let targets: Vec<ModelLimits> = route
+        .targets
+        .iter()
+        .filter_map(|target| {
             let endpoint = config.endpoints.iter().find(|endpoint| endpoint.name == target.endpoint)?;
-            of_endpoint(endpoint, &target.model)
-        });
-        return windows.min();
+            Some(known(endpoint, &target.model))
+        })
+        .collect();
+    ModelLimits {
+        window: targets.iter().filter_map(|limits| limits.window).min(),
+        output: targets.iter().filter_map(|limits| limits.output).min(),
     }
-    let (endpoint, id) = config.route(name).ok()?;
-    of_endpoint(endpoint, &id)
 }
 
 fn find_endpoint<'c>(config: &'c Config, name: &str) -> anyhow::Result<&'c Endpoint> {
@@ -98,7 +118,7 @@ mod tests {
             model("one", 7000)
         ));
         let windows = ["one", "a/one", "b/one", "coder", "plain", "a/none", "nowhere"];
-        let found = windows.map(|name| context_window(&config, name));
+        let found = windows.map(|name| model_limits(&config, name).window);
         assert_eq!(found, [Some(9000), Some(9000), Some(7000), Some(7000), None, None, None]);
     }
 
