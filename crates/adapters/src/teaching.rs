@@ -82,7 +82,7 @@ impl Teaching {
         request: &PreparedRequest,
     ) -> Option<Self> {
         let certainty = Certainty::of(kind, status)?;
-        if words.message.len() > MAX_MESSAGE_LEN {
+        if words.message.len().max(words.length) > MAX_MESSAGE_LEN {
             return None;
         }
         let refusal = Refusal { lower: words.lower(), words, request, certainty };

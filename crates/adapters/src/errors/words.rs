@@ -76,6 +76,8 @@ pub struct RefusalWords {
     pub param: Option<String>,
     /// What is said: on one line, without markup, control characters and credentials, at most 1000 characters. Empty where nothing is.
     pub message: String,
+    /// How long that was before it was cleaned, in bytes.
+    pub length: usize,
 }
 
 impl RefusalWords {
@@ -83,7 +85,7 @@ impl RefusalWords {
     pub fn of(body: &str) -> Self {
         let value = serde_json::from_str::<Value>(body).unwrap_or(Value::Null);
         if value.is_null() {
-            return Self { message: clean(body), ..Self::default() };
+            return Self { message: clean(body), length: body.len(), ..Self::default() };
         }
         Self::of_value(&value)
     }
@@ -116,7 +118,12 @@ impl RefusalWords {
         if !std::ptr::eq(error, value) {
             collect_codes(value, 0, &mut codes);
         }
-        Self { codes, param: param(error).or_else(|| param(value)), message: clean(&message) }
+        Self {
+            codes,
+            param: param(error).or_else(|| param(value)),
+            message: clean(&message),
+            length: message.len(),
+        }
     }
 
     /// Codes in quotation marks, then the field, then the words, in lower case: what tables of wordings are matched against.

@@ -386,6 +386,8 @@ fn allowances_keys_and_long_texts_teach_nothing() {
     }
     let long = format!("this model does not support tools {}", "x".repeat(MAX_MESSAGE_LEN));
     assert_eq!(taught_by(&said(&long), &chat), None, "it may quote the person");
+    let redacted = format!("this model does not support tools bearer {}", "x".repeat(MAX_MESSAGE_LEN));
+    assert_eq!(taught_by(&said(&redacted), &chat), None, "also where it is short once it was cleaned");
 }
 
 proptest::proptest! {
