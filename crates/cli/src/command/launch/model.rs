@@ -30,7 +30,7 @@ pub(super) fn choose_model(
 /// What the configuration says of a model, in tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct ModelLimits {
-    /// Its window.
+    /// The longest conversation that it reads, its answer included.
     pub(super) window: Option<u64>,
     /// The most that it writes in one answer.
     pub(super) output: Option<u64>,
