@@ -11,7 +11,7 @@ const SCHEMA: &str = r#"{"type":"object","properties":{"cmd":{"type":"string"},"
 fn read<'a>(chunks: impl Iterator<Item = &'a str>, options: &Options) -> (String, Vec<String>, String) {
     let (mut source, mut calls, mut visible) = (String::new(), Vec::new(), String::new());
     let mut sink = |event: Event<'_>| match event {
-        Event::Text(text) => {
+        Event::Text(text) | Event::Stray(text) => {
             source.push_str(text);
             visible.push_str(text);
         }
