@@ -1,55 +1,22 @@
 //! What stands where no call should: in thoughts that no answer follows, and marks beside a call of the provider's own.
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
+#[path = "support/repair_turn.rs"]
+mod repair_turn;
+
 use latimer_adapters::repair::{Repair, RepairLevel, RepairPlan};
 use latimer_protocol::turn::{FinishReason, RecordedEvents, Tool, TurnEvent, TurnRequest};
-
-fn turn() -> TurnRequest {
-    let tool = |name: &str, schema: &str| Tool {
-        name: name.to_owned(),
-        description: None,
-        parameters: Some(serde_json::value::RawValue::from_string(schema.to_owned()).expect("JSON")),
-        strict: None,
-    };
-    let tools = vec![
-        tool(
-            "shell",
-            r#"{"type":"object","properties":{"command":{"type":"string"}},"required":["command"]}"#,
-        ),
-        tool("read_file", r#"{"type":"object","properties":{"path":{"type":"string"}},"required":["path"]}"#),
-    ];
-    TurnRequest { model: "m".to_owned(), tools, ..TurnRequest::default() }
-}
+use repair_turn::{run_twice, turn};
 
 const CALL: &str = "<tool_call>{\"name\":\"read_file\",\"arguments\":{\"path\":\"a\"}}</tool_call>";
-
-fn repair() -> Repair {
-    Repair::new(RepairPlan::new(RepairLevel::Parse, 0, &turn()).expect("tools are declared"))
-}
-
-fn stop() -> TurnEvent<'static> {
-    TurnEvent::Finished(FinishReason::Stop)
-}
 
 /// What comes out, notes aside; the model is not asked again.
 fn run(events: Vec<TurnEvent<'_>>) -> Vec<String> {
     lines(&turn(), events, &["text", "reasoning", "call", "args", "end", "finished"])
 }
 
-/// What the client gets of an answer and of the answer to its hidden question, notes aside.
-fn run_twice(first: Vec<TurnEvent<'_>>, second: Vec<TurnEvent<'_>>) -> Vec<String> {
-    let mut record = RecordedEvents::default();
-    let mut repair = repair();
-    for event in first {
-        repair.event(event, &mut record);
-    }
-    assert!(repair.question().is_some(), "the model is asked again");
-    let mut next = repair.follow_up();
-    for event in second {
-        next.event(event, &mut record);
-    }
-    next.give_up(&mut record);
-    record.lines.into_iter().filter(|line| !line.starts_with("note ")).collect()
+fn stop() -> TurnEvent<'static> {
+    TurnEvent::Finished(FinishReason::Stop)
 }
 
 /// Every well-formed text of the parser's fixtures, and the events of its calls: dialects that need no hint.
@@ -169,12 +136,12 @@ fn thoughts_alone_are_no_answer() {
         in_text("<think><tool_call>{\"name\": oops}</tool_call></think>"),
     ] {
         // The model is asked again, and what it says then is the answer.
-        let answer = run_twice(events.clone(), vec![TurnEvent::Text("Done."), stop()]);
+        let answer = run_twice(0, events.clone(), vec![TurnEvent::Text("Done."), stop()]);
         assert_eq!(answer[answer.len() - 2..], ["text \"Done.\"", "finished stop"], "{events:?}");
-        let call = run_twice(events.clone(), vec![TurnEvent::Text(CALL), stop()]);
+        let call = run_twice(0, events.clone(), vec![TurnEvent::Text(CALL), stop()]);
         assert_eq!(call.last().map(String::as_str), Some("finished tool_calls"), "{events:?}");
         // Where nobody asks, or nothing comes of it, that is said.
-        for silent in [run(events.clone()), run_twice(events.clone(), vec![stop()])] {
+        for silent in [run(events.clone()), run_twice(0, events.clone(), vec![stop()])] {
             let said = silent.iter().rev().find(|line| line.starts_with("text ")).expect("a text");
             assert!(said.contains("inside its thoughts") || said.contains("oops"), "{silent:?}");
         }

@@ -1,60 +1,16 @@
 //! Calls of the upstream's own through the repair layer: whole, mended where it is certain, or asked for again.
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
-use latimer_adapters::repair::{Repair, RepairLevel, RepairPlan};
+#[path = "support/repair_turn.rs"]
+mod repair_turn;
+
+use latimer_adapters::repair::RepairLevel;
 use latimer_protocol::failure::{Failure, FailureKind};
-use latimer_protocol::turn::{FinishReason, RecordedEvents, Tool, TurnEvent, TurnRequest};
-
-fn turn() -> TurnRequest {
-    let tool = |name: &str, schema: &str| Tool {
-        name: name.to_owned(),
-        description: None,
-        parameters: Some(serde_json::value::RawValue::from_string(schema.to_owned()).expect("JSON")),
-        strict: None,
-    };
-    let tools = vec![
-        tool(
-            "shell",
-            r#"{"type":"object","properties":{"command":{"type":"string"}},"required":["command"]}"#,
-        ),
-        tool("read_file", r#"{"type":"object","properties":{"path":{"type":"string"}},"required":["path"]}"#),
-    ];
-    TurnRequest { model: "m".to_owned(), tools, ..TurnRequest::default() }
-}
-
-fn repair(level: RepairLevel, resumes: u32) -> Repair {
-    Repair::new(RepairPlan::new(level, resumes, &turn()).expect("tools are declared"))
-}
-
-/// What comes out, notes aside; the model is not asked again.
-fn run(level: RepairLevel, events: Vec<TurnEvent<'_>>) -> Vec<String> {
-    let mut record = RecordedEvents::default();
-    let mut repair = repair(level, 0);
-    for event in events {
-        repair.event(event, &mut record);
-    }
-    repair.give_up(&mut record);
-    record.lines.into_iter().filter(|line| !line.starts_with("note ")).collect()
-}
+use latimer_protocol::turn::{FinishReason, TurnEvent};
+use repair_turn::{run, run_twice};
 
 fn stop() -> TurnEvent<'static> {
     TurnEvent::Finished(FinishReason::Stop)
-}
-
-/// What the client gets of an answer and of the answer to its hidden question, notes aside.
-fn run_twice(resumes: u32, first: Vec<TurnEvent<'_>>, second: Vec<TurnEvent<'_>>) -> Vec<String> {
-    let mut record = RecordedEvents::default();
-    let mut repair = repair(RepairLevel::Parse, resumes);
-    for event in first {
-        repair.event(event, &mut record);
-    }
-    assert!(repair.question().is_some(), "the model is asked again");
-    let mut next = repair.follow_up();
-    for event in second {
-        next.event(event, &mut record);
-    }
-    next.give_up(&mut record);
-    record.lines.into_iter().filter(|line| !line.starts_with("note ")).collect()
 }
 
 /// A native call of `shell` with these arguments, ended, and how the answer ended.

@@ -1,44 +1,16 @@
 //! The repair layer alone: turn events in, turn events out.
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
-use latimer_adapters::repair::{Repair, RepairLevel, RepairPlan};
+#[path = "support/repair_turn.rs"]
+mod repair_turn;
+
+use latimer_adapters::repair::{RepairLevel, RepairPlan};
 use latimer_protocol::failure::{Failure, FailureKind};
-use latimer_protocol::turn::{FinishReason, RecordedEvents, Tool, TurnEvent, TurnRequest};
+use latimer_protocol::turn::{FinishReason, RecordedEvents, TurnEvent, TurnRequest};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
-
-fn turn() -> TurnRequest {
-    let tool = |name: &str, schema: &str| Tool {
-        name: name.to_owned(),
-        description: None,
-        parameters: Some(serde_json::value::RawValue::from_string(schema.to_owned()).expect("JSON")),
-        strict: None,
-    };
-    let tools = vec![
-        tool(
-            "shell",
-            r#"{"type":"object","properties":{"command":{"type":"string"}},"required":["command"]}"#,
-        ),
-        tool("read_file", r#"{"type":"object","properties":{"path":{"type":"string"}},"required":["path"]}"#),
-    ];
-    TurnRequest { model: "m".to_owned(), tools, ..TurnRequest::default() }
-}
-
-fn repair(level: RepairLevel, resumes: u32) -> Repair {
-    Repair::new(RepairPlan::new(level, resumes, &turn()).expect("tools are declared"))
-}
-
-/// What comes out, notes aside; the model is not asked again.
-fn run(level: RepairLevel, events: Vec<TurnEvent<'_>>) -> Vec<String> {
-    let mut record = RecordedEvents::default();
-    let mut repair = repair(level, 0);
-    for event in events {
-        repair.event(event, &mut record);
-    }
-    repair.give_up(&mut record);
-    record.lines.into_iter().filter(|line| !line.starts_with("note ")).collect()
-}
+use repair_turn::{repair, run, run_twice, turn};
 
 const CALL: &str = "<tool_call>{\"name\":\"read_file\",\"arguments\":{\"path\":\"a\"}}</tool_call>";
 
@@ -108,22 +80,6 @@ fn there_is_a_question_only_for_what_was_meant_as_a_call() {
 }
 
 const BROKEN: &str = "<tool_call>{\"name\": oops}</tool_call>";
-
-/// What the client gets of an answer and of the answer to its hidden question, notes aside.
-fn run_twice(resumes: u32, first: Vec<TurnEvent<'_>>, second: Vec<TurnEvent<'_>>) -> Vec<String> {
-    let mut record = RecordedEvents::default();
-    let mut repair = repair(RepairLevel::Parse, resumes);
-    for event in first {
-        repair.event(event, &mut record);
-    }
-    assert!(repair.question().is_some(), "the model is asked again");
-    let mut next = repair.follow_up();
-    for event in second {
-        next.event(event, &mut record);
-    }
-    next.give_up(&mut record);
-    record.lines.into_iter().filter(|line| !line.starts_with("note ")).collect()
-}
 
 #[test]
 fn what_was_withheld_is_given_up_for_a_call_and_shown_without_one() {
