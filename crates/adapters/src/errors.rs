@@ -237,7 +237,7 @@ fn classify_words(context: &ErrorContext<'_>, words: RefusalWords) -> Failure {
     let cause = CAUSES.iter().find(|(known, word, _)| *known == status && lower.contains(word));
     Failure {
         kind,
-        message: format!("{endpoint}: {shown}{hint}"),
+        message: format!("{endpoint}: {shown}{hint}").into(),
         status: Some(status),
         retry_after,
         cause: cause.map(|(_, _, code)| *code),

@@ -167,8 +167,7 @@ impl Progress {
         if let Some(foreign) = &self.foreign {
             let mut failure = Failure::clone(foreign);
             if !self.started && failure.kind == FailureKind::UpstreamError {
-                failure.message =
-                    format!("{} (the answer is not {expected}; check base_url)", failure.message);
+                failure.message.push_str(&format!(" (the answer is not {expected}; check base_url)"));
             }
             return failure;
         }

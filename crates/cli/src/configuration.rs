@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use latimer_adapters::transport::outbound::Outbound;
 use latimer_protocol::secret::Secret;
 use latimer_proxy::accounts;
@@ -15,6 +15,7 @@ use latimer_proxy::config::watch::Version;
 use latimer_proxy::config::{Auth, Server, state};
 
 use crate::environment::{env, home};
+use crate::terminal::LinesError;
 
 /// How long open turns get at a stop where the configuration cannot be read: the default of `server.grace`.
 const DEFAULT_GRACE: Duration = Duration::from_secs(30);
@@ -85,7 +86,9 @@ impl PathArgs {
             Ok(loaded) => Ok(Configuration { path, version, loaded }),
             Err(problems) => {
                 let shown = path.as_deref().unwrap_or_else(|| Path::new("config.toml"));
-                bail!("the configuration cannot be used\n{}", report(&problems, shown))
+                let problems = report(&problems, shown);
+                let problems = problems.lines().map(str::to_owned);
+                Err(LinesError::new("the configuration cannot be used", problems).into())
             }
         }
     }

@@ -75,7 +75,7 @@ pub(crate) fn stop(state_dir: &Path, grace: Duration) -> anyhow::Result<Value> {
 }
 
 /// A status for people, in several lines.
-pub(crate) fn status_text(status: &WatchdogStatus) -> String {
+pub(crate) fn status_lines(status: &WatchdogStatus) -> Vec<String> {
     let phase = serde_json::to_value(status.phase).ok().and_then(|phase| phase.as_str().map(str::to_owned));
     let mut lines = vec![format!(
         "{} on http://{}, watched for {} by process {}",
@@ -114,7 +114,7 @@ pub(crate) fn status_text(status: &WatchdogStatus) -> String {
         let fault = alert.fault.as_deref().map_or_else(String::new, |fault| format!("{fault}: "));
         lines.push(format!("alert: {fault}{}", alert.text));
     }
-    lines.join("\n")
+    lines
 }
 
 /// `42 s`, `7 min`, `3 h 5 min`, `2 d 4 h`.
@@ -165,7 +165,7 @@ mod tests {
             "pending: restart in 900 ms; `latimer-watchdog cancel 12` prevents it",
             "alert: B2: look at the key",
         ];
-        assert_eq!(status_text(&status).lines().collect::<Vec<_>>(), expected);
+        assert_eq!(status_lines(&status), expected);
     }
 
     #[test]

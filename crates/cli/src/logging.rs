@@ -1,13 +1,19 @@
 //! Logs on stderr: for people, or one JSON object a line.
 
-use std::fmt::Write as _;
+use std::borrow::Cow;
+use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::sync::{Mutex, PoisonError};
 
 use clap::ValueEnum;
+use latimer_protocol::printable::{escaped, escaped_json};
+use latimer_protocol::secret::redact_known_bytes;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::MakeExt as _;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
 
 use crate::environment::env;
 
@@ -25,14 +31,14 @@ pub(crate) fn init(format: LogFormat) {
     let filter = filter(env("LATIMER_LOG").as_deref());
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(|| LossyStderr)
+        .with_writer(move || LossyStderr { format })
         .log_internal_errors(false)
         .with_target(false);
     // A second initialisation can only come from a test in the same process; the first one stays.
     let _ = match format {
         LogFormat::Human => {
             let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            builder.with_ansi(colours).try_init()
+            builder.with_ansi(colours).fmt_fields(debug_fn(write_field).delimited(" ")).try_init()
         }
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),
     };
@@ -48,7 +54,11 @@ const MAX_WRITE_BYTES: usize = 4096;
 
 /// Stderr that never fails and never waits. Whoever reads it may be gone, too slow, or have stopped the terminal: what does not fit is
 /// lost then, and the next line that fits is preceded by how many were.
-struct LossyStderr;
+///
+/// The last door of the log: no secret of this process passes it by value, whatever put it into a line.
+struct LossyStderr {
+    format: LogFormat,
+}
 
 /// What was lost since the last line that was written.
 #[derive(Debug, PartialEq, Eq)]
@@ -63,13 +73,35 @@ static LOST: Mutex<LostLines> = Mutex::new(LostLines { lines: 0, cut: false });
 impl Write for LossyStderr {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let stderr = io::stderr();
+        let line = clean_line(bytes, self.format);
         let mut lost = LOST.lock().unwrap_or_else(PoisonError::into_inner);
-        write_lossy(bytes, &mut lost, &mut stderr.lock(), || is_writable(&stderr));
+        write_lossy(&line, &mut lost, &mut stderr.lock(), || is_writable(&stderr));
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// The line without secrets; as JSON also without what a terminal would obey, which lines for people hold no more.
+fn clean_line(line: &[u8], format: LogFormat) -> Cow<'_, [u8]> {
+    let clean = redact_known_bytes(line);
+    if format == LogFormat::Human || clean.is_ascii() {
+        return clean;
+    }
+    Cow::Owned(escaped_json(&String::from_utf8_lossy(&clean)).into_owned().into_bytes())
+}
+
+/// Writes a field of a line for people: `name=value`, and the message bare. Whatever the value holds stays on this line, and moves no
+/// cursor.
+fn write_field(out: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
+    let value = format!("{value:?}");
+    let value = escaped(&value);
+    match (field.name(), out.has_ansi_escapes()) {
+        ("message", _) => write!(out, "{value}"),
+        (name, true) => write!(out, "\u{1b}[3m{name}\u{1b}[0m\u{1b}[2m=\u{1b}[0m{value}"),
+        (name, false) => write!(out, "{name}={value}"),
     }
 }
 
@@ -111,6 +143,15 @@ mod tests {
         for text in [None, Some("latimer=loudly")] {
             assert_eq!(filter(text).to_string(), "info", "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_line_that_comes_to_the_last_door_loses_its_secrets() {
+        let _secret = latimer_protocol::secret::Secret::new("Quoll-key-\"7\"");
+        let line = "{\"event\":\"x\",\"error\":\"refused Quoll-key-\\\"7\\\" \u{9b}2J\"}";
+        let json = clean_line(line.as_bytes(), LogFormat::Json);
+        assert_eq!(String::from_utf8_lossy(&json), r#"{"event":"x","error":"refused *** \u009b2J"}"#);
+        assert!(matches!(clean_line(b"a line", LogFormat::Json), Cow::Borrowed(_)));
     }
 
     #[test]

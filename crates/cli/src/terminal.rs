@@ -1,18 +1,52 @@
-//! Lines for people, on stdout and stderr, and the exit code of a command.
+//! Lines for people, on stdout and stderr, and the exit code of a command. Everything that a command prints passes here: nothing from
+//! outside moves the cursor, forges a line, or tells a secret.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use latimer_protocol::printable::{escaped, escaped_json};
+use latimer_protocol::secret::redact_known;
 use serde::Serialize;
 
-/// A line on stdout.
+/// An error of several lines, such as everything that is wrong with a configuration. In all others a line break is shown as `\n`.
+#[derive(Debug)]
+pub(crate) struct LinesError {
+    /// Its lines; line breaks inside of one are shown.
+    lines: Vec<String>,
+}
+
+impl fmt::Display for LinesError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.lines.join("\n"))
+    }
+}
+
+impl std::error::Error for LinesError {}
+
+impl LinesError {
+    /// An error with a headline and what it is about, a line each.
+    pub(crate) fn new(headline: &str, rest: impl IntoIterator<Item = String>) -> Self {
+        Self { lines: std::iter::once(headline.to_owned()).chain(rest).collect() }
+    }
+}
+
+/// A line on stdout. A line break inside of it is shown, not obeyed.
 ///
 /// # Errors
 /// The reader is gone.
 pub(crate) fn print_line(line: &str) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}").and_then(|()| out.flush()).context("writing to stdout")
+    print(&shown(line))
+}
+
+/// Lines on stdout, each as [`print_line`] prints it.
+///
+/// # Errors
+/// The reader is gone.
+pub(crate) fn print_lines(lines: impl IntoIterator<Item = impl AsRef<str>>) -> anyhow::Result<()> {
+    lines.into_iter().try_for_each(|line| print_line(line.as_ref()))
 }
 
 /// A JSON document on stdout, indented.
@@ -20,29 +54,90 @@ pub(crate) fn print_line(line: &str) -> anyhow::Result<()> {
 /// # Errors
 /// The reader is gone.
 pub(crate) fn print_json(document: &impl Serialize) -> anyhow::Result<()> {
-    print_line(&serde_json::to_string_pretty(document)?)
+    let text = serde_json::to_string_pretty(document)?;
+    print(&escaped_json(&redact_known(&text)))
 }
 
-/// A line on stderr. Never fails: nobody is helped by an error about an error.
+/// A line on stderr, as [`print_line`] prints it. Never fails: nobody is helped by an error about an error.
 pub(crate) fn eprint_line(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", shown(line));
 }
 
 /// The exit code of a program whose command ended like this; an error is printed with its causes and hints.
 pub(crate) fn exit_code(program: &str, result: anyhow::Result<ExitCode>) -> ExitCode {
     result.unwrap_or_else(|error| {
-        eprint_line(&format!("{program}: {error:#}"));
+        for line in error_lines(program, &error) {
+            eprint_line(&line);
+        }
         ExitCode::FAILURE
     })
 }
 
+/// The error and its causes, on one line; only a [`LinesError`] has more.
+fn error_lines(program: &str, error: &anyhow::Error) -> Vec<String> {
+    let mut lines = vec![format!("{program}:")];
+    let mut add = |text: &str, separator: &str| {
+        if let Some(last) = lines.last_mut() {
+            last.push_str(separator);
+            last.push_str(text);
+        }
+    };
+    let mut separator = " ";
+    let mut rest = Vec::new();
+    for cause in error.chain() {
+        match cause.downcast_ref::<LinesError>().map(|error| error.lines.split_first()) {
+            Some(Some((first, others))) => {
+                add(first, separator);
+                rest.extend(others.iter().cloned());
+            }
+            _ => add(&cause.to_string(), separator),
+        }
+        separator = ": ";
+    }
+    lines.extend(rest);
+    lines
+}
+
+/// A line as it may stand on a terminal.
+fn shown(line: &str) -> Cow<'_, str> {
+    match redact_known(line) {
+        Cow::Borrowed(line) => escaped(line),
+        Cow::Owned(line) => Cow::Owned(escaped(&line).into_owned()),
+    }
+}
+
+fn print(text: &impl fmt::Display) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}").and_then(|()| out.flush()).context("writing to stdout")
+}
+
 #[cfg(test)]
 mod tests {
+    use latimer_protocol::secret::Secret;
+
     use super::*;
 
     #[test]
     fn an_error_fails_and_a_result_is_kept() {
         assert_eq!(exit_code("latimer", Ok(ExitCode::from(7))), ExitCode::from(7));
         assert_eq!(exit_code("latimer", Err(anyhow::anyhow!("a test's error"))), ExitCode::FAILURE);
+    }
+
+    #[test]
+    fn a_line_is_one_line_and_holds_no_secret() {
+        let _secret = Secret::new("Numbat/key/42");
+        assert_eq!(shown("a\u{1b}[2J\nproxy: Numbat%2fkey%2F42"), "a\\u{1b}[2J\\nproxy: ***");
+        assert!(matches!(shown("a line"), Cow::Borrowed("a line")));
+    }
+
+    #[test]
+    fn only_an_error_that_is_made_of_lines_has_some() {
+        let error = anyhow::anyhow!("no\nforged: line").context("asking");
+        assert_eq!(error_lines("latimer", &error), ["latimer: asking: no\nforged: line"]);
+        let problems =
+            LinesError::new("the configuration cannot be used", ["one".to_owned(), "two".to_owned()]);
+        let error = anyhow::Error::from(problems).context("reading");
+        let want = ["latimer: reading: the configuration cannot be used", "one", "two"];
+        assert_eq!(error_lines("latimer", &error), want);
     }
 }

@@ -7,6 +7,7 @@ use latimer_watchdog::settings::{Settings, SettingsFile};
 use serde::Deserialize;
 
 use crate::configuration::{Configuration, read_text};
+use crate::terminal::LinesError;
 
 /// The file, as far as it concerns the watchdog.
 #[derive(Debug, Default, Deserialize)]
@@ -35,8 +36,7 @@ pub(crate) fn read(text: &str) -> Result<Settings, Vec<String>> {
 /// The file cannot be read again, or every problem of the part.
 pub(crate) fn of(configuration: &Configuration) -> anyhow::Result<Settings> {
     let text = configuration.path.as_deref().map(read_text).transpose()?.unwrap_or_default();
-    read(&text)
-        .map_err(|problems| anyhow::anyhow!("the configuration cannot be used\n{}", problems.join("\n")))
+    read(&text).map_err(|problems| LinesError::new("the configuration cannot be used", problems).into())
 }
 
 /// The rules that go with a configuration file: beside it.

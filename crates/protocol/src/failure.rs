@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use crate::secret::CleanText;
+
 /// Whose fault a failure is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Blame {
@@ -155,7 +157,7 @@ pub struct Failure {
     /// What kind it is.
     pub kind: FailureKind,
     /// One or two sentences for the person at the terminal; cleaned of markup and credentials, at most 2 kB.
-    pub message: String,
+    pub message: CleanText,
     /// The provider's HTTP status, when it answered with one.
     pub status: Option<u16>,
     /// How long the provider asked to wait.
@@ -166,7 +168,7 @@ pub struct Failure {
 
 impl Failure {
     /// A failure of this kind with this message.
-    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+    pub fn new(kind: FailureKind, message: impl Into<CleanText>) -> Self {
         Self { kind, message: message.into(), status: None, retry_after: None, cause: None }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Two kinds of type live here and are never mixed:
 //!
-//! - **hub** types ([`turn`], [`failure`], [`id`], [`secret`]): what the rest of the workspace speaks. They do not derive
+//! - **hub** types ([`turn`], [`failure`], [`id`], [`secret`], [`printable`]): what the rest of the workspace speaks. They do not derive
 //!   `Serialize`, so they can change freely.
 //! - **wire** types ([`chat`], [`messages`], [`responses`], [`gemini`], [`command_code`], [`lenient`], [`sse`], [`jsonl`], [`surrogates`], [`words`]): honest
 //!   pictures of what travels. Their names begin with the protocol's (`ChatRequest`, `MessagesEvent`). An unknown field, tag or
@@ -19,6 +19,7 @@ pub mod jsonl;
 pub mod lenient;
 pub mod messages;
 pub mod picture;
+pub mod printable;
 pub mod quantity;
 pub mod responses;
 pub mod secret;

@@ -1,14 +1,19 @@
 //! Text from outside, made fit to be shown again in an error, a note or a log line. Pure.
 
+use latimer_protocol::printable::is_harmful;
+use latimer_protocol::secret::redact;
+
 /// The most characters of a field's value or a type's name that are echoed.
 pub(crate) const MAX_WORD: usize = 40;
 /// The most characters of a name that the client chose, such as a model, a path or an id, that are echoed.
 pub(crate) const MAX_NAME: usize = 80;
 
-/// The first `max` characters of a text that came from outside, without control characters: what is echoed can neither fill a log nor
-/// move a terminal's cursor.
+/// The first `max` characters of a text that came from outside, without credentials and without control characters: what is echoed can
+/// neither fill a log, move a terminal's cursor, nor tell a key.
 pub(crate) fn shown(text: &str, max: usize) -> String {
-    text.chars().filter(|c| !c.is_control()).take(max).collect()
+    // What is far too long is cut before the costly part; its end does not matter.
+    let short: String = text.chars().filter(|c| !is_harmful(*c)).take(max.saturating_mul(4)).collect();
+    redact(&short).chars().take(max).collect()
 }
 
 #[cfg(test)]
@@ -21,5 +26,6 @@ mod tests {
         assert_eq!(shown(&"ä".repeat(100), MAX_WORD), "ä".repeat(40));
         assert_eq!(shown("\n\n\nabc", 2), "ab", "what is left out does not count");
         assert_eq!(shown("", 40), "");
+        assert_eq!(shown("model\u{202e} sk-abcdef1234567890", 40), "model ***");
     }
 }

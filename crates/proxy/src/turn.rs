@@ -13,6 +13,7 @@ mod client_headers;
 mod gemini;
 mod log;
 mod messages;
+mod notes;
 mod responses;
 mod source;
 
@@ -210,7 +211,7 @@ fn start(context: TurnContext, inbound: InboundRequest, plan: ResponsePlan) -> R
     for note in notes {
         log.note(&Note::request(note));
     }
-    if let Some(warning) = warn::circle(&turn.items) {
+    if let Some(warning) = warn::circle(&turn.items, &turn.tools) {
         log.warn(&warning);
     }
     let source = match plan.source {

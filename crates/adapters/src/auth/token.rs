@@ -44,10 +44,10 @@ pub fn read(status: u16, body: &[u8], login: &str) -> Result<Token, Failure> {
         ) {
             failure.kind = FailureKind::Unauthorized;
             failure.message =
-                format!("the login `{login}` is no longer good; run `latimer login {login}` again");
+                format!("the login `{login}` is no longer good; run `latimer login {login}` again").into();
         } else if matches!(code, "invalid_client" | "unauthorized_client") {
             failure.kind = FailureKind::Unauthorized;
-            failure.message = format!("{}; check the client id and secret of `{login}`", failure.message);
+            failure.message.push_str(&format!("; check the client id and secret of `{login}`"));
         }
         return Err(failure);
     }

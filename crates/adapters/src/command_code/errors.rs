@@ -21,16 +21,14 @@ pub fn classify(context: &ErrorContext<'_>) -> Failure {
         failure.kind = FailureKind::Forbidden;
         let wanted =
             wanted(body).map_or_else(String::new, |version| format!("; it wants {version} or newer"));
-        failure.message = format!(
-            "{} (the provider calls this client too old{wanted}: raise `options.command_code_version` of the endpoint)",
-            failure.message
-        );
+        failure.message.push_str(&format!(
+            " (the provider calls this client too old{wanted}: raise `options.command_code_version` of the endpoint)"
+        ));
     } else if status == 403 && names_a_plan(&lower) {
         failure.kind = FailureKind::QuotaExhausted;
     } else if status == 422 && has(&RETENTION) {
-        failure.message = format!(
-            "{} (the endpoint asks that nothing is kept: switch `options.zero_retention` off, or use a model that offers it)",
-            failure.message
+        failure.message.push_str(
+            " (the endpoint asks that nothing is kept: switch `options.zero_retention` off, or use a model that offers it)",
         );
     }
     failure

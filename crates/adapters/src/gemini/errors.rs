@@ -62,7 +62,8 @@ pub fn classify(context: &ErrorContext<'_>) -> Failure {
         404 if kind.is_none() && refusal.has_google_shape => {
             failure.kind = FailureKind::ModelNotFound;
             let words = errors::error_text(body);
-            failure.message = format!("{endpoint}: model `{model}` is not offered here ({})", words.trim());
+            failure.message =
+                format!("{endpoint}: model `{model}` is not offered here ({})", words.trim()).into();
         }
         _ => failure.kind = kind.unwrap_or(failure.kind),
     }
@@ -70,7 +71,7 @@ pub fn classify(context: &ErrorContext<'_>) -> Failure {
         failure.message.push_str(CHECK_KEY);
     }
     if let Some(link) = refusal.validation_link.filter(|_| failure.kind == FailureKind::Forbidden) {
-        failure.message = format!("{} (open this to go on: {link})", failure.message);
+        failure.message.push_str(&format!(" (open this to go on: {link})"));
     }
     failure
 }

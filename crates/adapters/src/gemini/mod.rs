@@ -259,7 +259,8 @@ impl Gemini {
     /// What helps against a refused key does not help a person who logs in.
     fn with_login_hint(&self, mut failure: Failure) -> Failure {
         if let (FailureKind::Unauthorized, Some(login)) = (failure.kind, self.flavour.login()) {
-            failure.message = failure.message.replace(CHECK_KEY, &format!(" (log in again: `{login}`)"));
+            let hint = format!(" (log in again: `{login}`)");
+            failure.message = failure.message.replace(CHECK_KEY, &hint).into();
         }
         failure
     }

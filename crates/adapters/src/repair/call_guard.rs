@@ -65,7 +65,8 @@ impl CallGuard {
             }
         };
         for (place, whole) in calls.iter().enumerate() {
-            note::mended(whole).for_each(|note| sink.event(TurnEvent::Note(note)));
+            note::mended(whole, self.rules.declares(&whole.name))
+                .for_each(|note| sink.event(TurnEvent::Note(note)));
             let slot = self.next_slot;
             self.next_slot += 1;
             // The id is that of the first: two calls never share one.

@@ -61,6 +61,11 @@ impl CallRules {
         settled(name, arguments, self.options(), self.rules)
     }
 
+    /// Whether the turn declares this tool.
+    pub(super) fn declares(&self, name: &str) -> bool {
+        self.tools.iter().any(|tool| tool.name == name)
+    }
+
     /// Whether the input of this tool is looked at for patches.
     pub(crate) fn takes_patches(&self, name: &str) -> bool {
         let is_known =
@@ -144,8 +149,17 @@ impl HeldArguments {
     }
 }
 
-/// What a client is told of a call that could not be handed on. `name` is the tool.
+/// The longest name of a tool that is shown in a failure, in bytes: the longest that providers take.
+const MAX_SHOWN_NAME: usize = 64;
+
+/// What a client is told of a call that could not be handed on. `name` is the tool; where it does not look like a name it is
+/// a text of the model's, and not shown.
 pub fn broken_call_message(name: &str) -> String {
+    let is_name = |name: &str| {
+        name.len() <= MAX_SHOWN_NAME
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.:/".contains(&byte))
+    };
+    let name = if is_name(name) { name } else { "(no name)" };
     format!("the model called `{name}` with arguments that are not JSON, so the call was not passed on")
 }
 

@@ -1,6 +1,6 @@
 //! Calls that the upstream reported as calls: held until they are whole, mended where it is certain what was meant, and otherwise none.
 
-use latimer_protocol::turn::{EventSink, RepairNote, TurnEvent};
+use latimer_protocol::turn::{EventSink, TurnEvent};
 use toolcall_parser::{Call, Options, Problem, ProblemKind, Rules};
 
 use super::call_rules::settled;
@@ -90,15 +90,15 @@ impl NativeCalls {
 
 impl CallContext<'_> {
     fn hand_out(&mut self, call: &Call) {
-        if !self.options.tools.iter().any(|tool| tool.name() == call.name) {
+        let is_declared = note::is_declared(&call.name, self.options);
+        if !is_declared {
             let problem = super::call_rules::problem(&call.name, ProblemKind::Undeclared);
             self.sink.event(TurnEvent::Note(note::not_a_call(&problem)));
         }
         self.state.repairs += u32::from(!call.repairs.is_empty());
         if self.state.is_repeated(call) {
-            let note = RepairNote::RepeatedCall { name: call.name.clone(), is_made: true };
-            self.sink.event(TurnEvent::Note(note.into()));
+            self.sink.event(TurnEvent::Note(note::repeated(call, is_declared, true)));
         }
-        self.state.call(call, self.sink);
+        self.state.call_of(call, is_declared, self.sink);
     }
 }

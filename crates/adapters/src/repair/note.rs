@@ -1,22 +1,30 @@
 //! What the parser says, as a note for the log.
 
 use latimer_protocol::turn::{CallDefect, Note, RepairNote};
-use toolcall_parser::{Call, Dialect, Problem, ProblemKind, RequestKind};
-
-/// How much of a call's source a note shows, in characters.
-const MAX_SOURCE: usize = 200;
+use toolcall_parser::{Call, Dialect, Options, Problem, ProblemKind, RequestKind};
 
 /// A call was found in the text of an answer; `source` is how it was written.
 pub(super) fn call_in_text(call: &Call, source: &str) -> Note {
     let dialect = call.dialect.name();
-    RepairNote::CallInText { dialect, name: call.name.clone(), source: shortened(source) }.into()
+    RepairNote::CallInText { dialect, name: call.name.clone(), length: source.len() }.into()
 }
 
-/// One note for each thing that was mended on a call.
-pub(super) fn mended(call: &Call) -> impl Iterator<Item = Note> {
+/// One note for each thing that was mended on a call. `is_declared` tells whether its tool is.
+pub(super) fn mended(call: &Call, is_declared: bool) -> impl Iterator<Item = Note> {
+    let name = is_declared.then_some(&call.name);
     call.repairs
         .iter()
-        .map(|repair| RepairNote::CallMended { name: call.name.clone(), rule: repair.to_string() }.into())
+        .map(move |repair| RepairNote::CallMended { name: name.cloned(), rule: repair.to_string() }.into())
+}
+
+/// The last turns made this call, and now it is made again. `is_declared` tells whether its tool is.
+pub(super) fn repeated(call: &Call, is_declared: bool, is_made: bool) -> Note {
+    RepairNote::RepeatedCall { name: is_declared.then(|| call.name.clone()), is_made }.into()
+}
+
+/// Whether the turn declares this tool.
+pub(super) fn is_declared(name: &str, options: &Options) -> bool {
+    options.tools.iter().any(|tool| tool.name() == name)
 }
 
 /// Something was meant as a call and is none.
@@ -28,7 +36,9 @@ pub(super) fn not_a_call(problem: &Problem) -> Note {
         ProblemKind::Undeclared => CallDefect::Undeclared,
         ProblemKind::TooLarge => CallDefect::TooLarge,
     };
-    RepairNote::NotACall { defect, text: problem.to_string() }.into()
+    // A name that the model wrote is of the conversation, whether or not a tool has it.
+    let text = Problem { name: None, ..*problem }.to_string();
+    RepairNote::NotACall { defect, text }.into()
 }
 
 /// The model asked for something and gave no command.
@@ -38,13 +48,6 @@ pub(super) fn request_without_command(kind: RequestKind) -> Note {
         RequestKind::Escalation => RepairNote::EscalationWithoutCommand,
     }
     .into()
-}
-
-fn shortened(text: &str) -> String {
-    if text.chars().count() <= MAX_SOURCE {
-        return text.to_owned();
-    }
-    text.chars().take(MAX_SOURCE).chain(['…']).collect()
 }
 
 #[cfg(test)]
@@ -58,31 +61,26 @@ mod tests {
                 ProblemKind::NoCommand,
                 Dialect::Bash,
                 "bash_without_command",
-                "there is no command to run (bash_block): shell",
+                "there is no command to run (bash_block)",
             ),
             (
                 ProblemKind::NoCommand,
                 Dialect::ToolCallAttr,
                 "empty_command",
-                "there is no command to run (tool_call_attr): shell",
+                "there is no command to run (tool_call_attr)",
             ),
-            (
-                ProblemKind::Malformed,
-                Dialect::Bash,
-                "unknown_format",
-                "the call is malformed (bash_block): shell",
-            ),
+            (ProblemKind::Malformed, Dialect::Bash, "unknown_format", "the call is malformed (bash_block)"),
             (
                 ProblemKind::Truncated,
                 Dialect::Bash,
                 "unknown_format",
-                "the text ends inside the call (bash_block): shell",
+                "the text ends inside the call (bash_block)",
             ),
             (
                 ProblemKind::Undeclared,
                 Dialect::Bash,
                 "undeclared_tool",
-                "the tool is not declared (bash_block): shell",
+                "the tool is not declared (bash_block)",
             ),
         ];
         for (kind, dialect, code, text) in cases {
@@ -98,11 +96,5 @@ mod tests {
             let text = request_without_command(kind).to_string();
             assert_eq!(text, format!("the model asks for {kind} without a command"));
         }
-    }
-
-    #[test]
-    fn a_long_source_is_shortened() {
-        assert_eq!(shortened("short"), "short");
-        assert_eq!(shortened(&"é".repeat(MAX_SOURCE + 5)).chars().count(), MAX_SOURCE + 1);
     }
 }

@@ -128,8 +128,7 @@ impl RepairState {
             Event::Stray(marks) => self.stray(marks, sink),
             Event::Reasoning(text) => sink.event(TurnEvent::Reasoning(text)),
             Event::CallEnded { call, text, .. } if self.is_repeated(call) => {
-                let note = RepairNote::RepeatedCall { name: call.name.clone(), is_made: false };
-                sink.event(TurnEvent::Note(note.into()));
+                sink.event(TurnEvent::Note(note::repeated(call, true, false)));
                 self.shows_markup = true;
                 self.text(text, sink);
             }
@@ -278,10 +277,15 @@ impl RepairState {
         sink.event(TurnEvent::Text(text));
     }
 
-    /// Hands out a whole call.
+    /// Hands out a whole call that was found in text: its tool is declared.
     pub(super) fn call(&mut self, call: &Call, sink: &mut dyn EventSink) {
+        self.call_of(call, true, sink);
+    }
+
+    /// Hands out a whole call, of a tool that is declared or is not.
+    pub(super) fn call_of(&mut self, call: &Call, is_declared: bool, sink: &mut dyn EventSink) {
         let slot = self.begin_call(sink);
-        for note in note::mended(call) {
+        for note in note::mended(call, is_declared) {
             sink.event(TurnEvent::Note(note));
         }
         sink.event(TurnEvent::CallStarted { slot, id: call.id.as_deref(), name: &call.name });
@@ -339,8 +343,7 @@ impl RepairState {
         }
         for call in self.thoughts.take_calls(sink) {
             if self.is_repeated(&call) {
-                let note = RepairNote::RepeatedCall { name: call.name.clone(), is_made: false };
-                sink.event(TurnEvent::Note(note.into()));
+                sink.event(TurnEvent::Note(note::repeated(&call, true, false)));
                 continue;
             }
             sink.event(TurnEvent::Note(RepairNote::CallInReasoning.into()));

@@ -95,8 +95,9 @@ impl OutboundConnector {
     }
 
     async fn tls(&self) -> Result<HttpsConnector<HttpConnector>, BoxError> {
-        let config =
-            roots::client_config(self.ca_file.as_deref()).await.map_err(|failure| failure.message)?;
+        let config = roots::client_config(self.ca_file.as_deref())
+            .await
+            .map_err(|failure| String::from(failure.message))?;
         let builder = HttpsConnectorBuilder::new().with_tls_config(config).https_only();
         // A proxy is spoken to in HTTP/1.1.
         Ok(builder.enable_http1().wrap_connector(self.tcp.clone()))

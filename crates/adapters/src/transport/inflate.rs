@@ -7,6 +7,7 @@ use flate2::write::{DeflateDecoder, GzDecoder, ZlibDecoder};
 use hyper::HeaderMap;
 use hyper::header::CONTENT_ENCODING;
 use latimer_protocol::failure::{Failure, FailureKind};
+use latimer_protocol::secret::redact;
 
 /// Bytes given to the decoder at a time: with a factor of about 1000 at most, this bounds what one step can produce.
 const STEP_LEN: usize = 4 * 1024;
@@ -42,7 +43,7 @@ impl Inflate {
             }
             Some(name) if name.eq_ignore_ascii_case(b"deflate") => Decoder::Deflate,
             Some(name) => {
-                let name: String = String::from_utf8_lossy(name).chars().take(40).collect();
+                let name: String = redact(&String::from_utf8_lossy(name)).chars().take(40).collect();
                 return Err(Failure::new(
                     FailureKind::UpstreamError,
                     format!("the provider compressed its answer as {name:?}, which was not asked for"),

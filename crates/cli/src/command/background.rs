@@ -6,9 +6,9 @@ use latimer_watchdog::run::status::WatchdogPhase;
 use serde_json::json;
 
 use crate::configuration::ReportArgs;
-use crate::control_client::{status_if_running, status_text, stop};
+use crate::control_client::{status_if_running, status_lines, stop};
 use crate::spawn::start_watchdog;
-use crate::terminal::{print_json, print_line};
+use crate::terminal::{print_json, print_line, print_lines};
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -30,7 +30,8 @@ pub(crate) fn up(BackgroundArgs { report }: &BackgroundArgs) -> anyhow::Result<E
         print_json(&status)?;
     } else {
         let headline = if is_new { "started" } else { "runs already" };
-        print_line(&format!("{headline}\n{}", status_text(&status)))?;
+        print_line(headline)?;
+        print_lines(status_lines(&status))?;
     }
     Ok(if status.phase == WatchdogPhase::Holding { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -52,7 +53,7 @@ pub(crate) fn down(BackgroundArgs { report }: &BackgroundArgs) -> anyhow::Result
 pub(crate) fn status(BackgroundArgs { report }: &BackgroundArgs) -> anyhow::Result<ExitCode> {
     match status_if_running(&report.paths.state_dir()?)? {
         Some(status) if report.json => print_json(&status)?,
-        Some(status) => print_line(&status_text(&status))?,
+        Some(status) => print_lines(status_lines(&status))?,
         None => {
             print_line(if report.json {
                 "null"

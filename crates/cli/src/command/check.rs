@@ -7,7 +7,7 @@ use latimer_proxy::config::Config;
 use latimer_proxy::config::check::report;
 
 use crate::configuration::{PathArgs, load_text, read_text};
-use crate::terminal::{eprint_line, print_line};
+use crate::terminal::{eprint_line, print_line, print_lines};
 use crate::watchdog_settings;
 
 #[derive(Debug, clap::Args)]
@@ -37,16 +37,12 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     };
     match verdict(&read_text(&path)?, &path) {
         Verdict::Usable { warnings, summary } => {
-            if let Some(warnings) = warnings {
-                eprint_line(&warnings);
-            }
-            print_line(&summary)?;
+            warnings.iter().flat_map(|warnings| warnings.lines()).for_each(eprint_line);
+            print_lines(summary.lines())?;
             Ok(ExitCode::SUCCESS)
         }
         Verdict::Unusable { problems } => {
-            for problem in &problems {
-                eprint_line(problem);
-            }
+            problems.iter().flat_map(|problem| problem.lines()).for_each(eprint_line);
             Ok(ExitCode::FAILURE)
         }
     }

@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 use crate::clock;
 use crate::configuration::load_text;
 use crate::runtime::runtime;
-use crate::terminal::print_line;
+use crate::terminal::{print_line, print_lines};
 
 /// What the demonstrated call prints, as Codex would report it.
 const LISTING: &str = "Process exited with code 0\nOutput:\nCargo.toml\nREADME.md\nsrc\n";
@@ -94,8 +94,9 @@ async fn demo(width: usize) -> anyhow::Result<ExitCode> {
     ))?;
     stop.send(StopRequest::Drain).await.context("stopping the proxy")?;
     serving.await.context("the proxy's task")??;
+    print_line("")?;
     print_line(
-        "\nThe same with Codex and your provider: see \"Codex on your provider in three lines\" in README.md",
+        "The same with Codex and your provider: see \"Codex on your provider in three lines\" in README.md",
     )?;
     Ok(ExitCode::SUCCESS)
 }
@@ -279,7 +280,7 @@ fn preview(chunk: &str) -> String {
 }
 
 fn title(title: &str) -> anyhow::Result<()> {
-    print_line(&format!("\n{title}"))
+    print_lines(["", title])
 }
 
 fn millis(duration: Duration) -> f64 {

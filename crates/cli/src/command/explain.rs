@@ -7,7 +7,7 @@ use latimer_protocol::status::Trace;
 
 use crate::configuration::PathArgs;
 use crate::proxy_client;
-use crate::terminal::print_line;
+use crate::terminal::{print_line, print_lines};
 
 /// Turns in the list.
 const MAX_LISTED_TURNS: usize = 20;
@@ -72,7 +72,7 @@ fn headline(turn: &Trace) -> String {
 }
 
 fn show(turn: &Trace) -> anyhow::Result<()> {
-    print_line(&details(turn).join("\n"))
+    print_lines(details(turn))
 }
 
 /// The headline and everything that was noted, a line each.

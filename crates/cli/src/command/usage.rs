@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use latimer_protocol::printable::escaped;
 use latimer_proxy::store::FILE;
 use latimer_proxy::store::usage::{GroupBy, UsageLine, UsageReport, report};
 use serde_json::json;
@@ -97,7 +98,7 @@ fn table(lines: &[UsageLine], total: &UsageLine) -> Vec<String> {
 fn cells(line: &UsageLine) -> [String; 9] {
     let share = line.cached.saturating_mul(100).checked_div(line.input).unwrap_or(0);
     [
-        line.name.clone(),
+        escaped(&line.name).into_owned(),
         line.turns.to_string(),
         line.failed.to_string(),
         count(line.input),

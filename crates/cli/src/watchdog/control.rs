@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use crate::configuration::ReportArgs;
 use crate::control_client::{
-    ANSWER_TIMEOUT, request, status as read_status, status_text, stop as stop_watchdog,
+    ANSWER_TIMEOUT, request, status as read_status, status_lines, stop as stop_watchdog,
 };
-use crate::terminal::{print_json, print_line};
+use crate::terminal::{print_json, print_line, print_lines};
 
 /// How long a new proxy may take to become well.
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -71,7 +71,7 @@ pub(crate) fn status(StatusArgs { report }: &StatusArgs) -> anyhow::Result<ExitC
     if report.json {
         print_json(&answer)?;
     } else {
-        print_line(&status_text(&read_status(answer)?))?;
+        print_lines(status_lines(&read_status(answer)?))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::clock::unix_time;
 use crate::configuration::{PathArgs, ReportArgs, read_text};
 use crate::control_client::request_if_running;
-use crate::terminal::{eprint_line, print_json, print_line};
+use crate::terminal::{LinesError, eprint_line, print_json, print_line, print_lines};
 use crate::watchdog_settings;
 
 #[derive(Debug, clap::Args)]
@@ -112,7 +112,7 @@ pub(crate) fn simulate(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
     if args.report.json {
         print_json(&simulation)?;
     } else {
-        print_line(&simulation.to_string())?;
+        print_lines(simulation.to_string().lines())?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -150,8 +150,8 @@ fn read_rules(config: Option<&Path>, path: Option<&Path>) -> anyhow::Result<Rule
     };
     let mut rules = RulesInUse::default();
     if !rules.take_up(&text) {
-        let problems: Vec<String> = rules.refused.iter().map(ToString::to_string).collect();
-        bail!("the rules cannot be used\n{}", problems.join("\n"));
+        let problems = rules.refused.iter().map(ToString::to_string);
+        return Err(LinesError::new("the rules cannot be used", problems).into());
     }
     Ok(rules)
 }
@@ -206,10 +206,6 @@ fn rule_line(rule: &Value) -> String {
         number(rule, "threshold"),
         text(rule, "title")
     )
-}
-
-fn print_lines(lines: impl IntoIterator<Item = String>) -> anyhow::Result<()> {
-    lines.into_iter().try_for_each(|line| print_line(&line))
 }
 
 fn list<'v>(value: &'v Value, key: &str) -> &'v [Value] {

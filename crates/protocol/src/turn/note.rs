@@ -1,7 +1,8 @@
 //! What a log says about a turn besides its answer.
 
-use std::borrow::Cow;
 use std::fmt;
+
+use crate::secret::CleanText;
 
 /// Something that was changed, left out, passed over or mended on the way of a turn. It is shown in the log and in `latimer explain`,
 /// never to the client.
@@ -10,11 +11,11 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Note {
     /// A part of the request was changed or left out, because the other side has no equal for it. The text says which, and why.
-    Request(Cow<'static, str>),
+    Request(CleanText),
     /// Another attempt was made, or a smaller request sent. The text says where, and why.
-    Route(Cow<'static, str>),
+    Route(CleanText),
     /// Something about the turn as a whole, in these words.
-    Turn(Cow<'static, str>),
+    Turn(CleanText),
     /// The upstream's answer held something that was passed over, or read as something else.
     Stream(StreamNote),
     /// What a model meant as a call was found, mended, or given up.
@@ -90,17 +91,17 @@ pub enum RepairNote {
     CallInText {
         /// The name of the dialect it was written in.
         dialect: &'static str,
-        /// The tool.
+        /// The tool, which was declared.
         name: String,
-        /// How it was written, shortened.
-        source: String,
+        /// How long it was as it was written, in bytes. What was written stands nowhere: it is the conversation.
+        length: usize,
     },
     /// A call was found in the thoughts of an answer that says nothing else.
     CallInReasoning,
     /// Something on a call was mended.
     CallMended {
-        /// The tool.
-        name: String,
+        /// The tool, where it was declared: any other name is a text of the model's.
+        name: Option<String>,
         /// The rule that was used, in the parser's word for it.
         rule: String,
     },
@@ -108,7 +109,7 @@ pub enum RepairNote {
     NotACall {
         /// Why it is none.
         defect: CallDefect,
-        /// The parser's words: the reason, the dialect, the tool where it names one.
+        /// The parser's words: the reason and the dialect.
         text: String,
     },
     /// The model asked that somebody look around, and gave no command.
@@ -117,8 +118,8 @@ pub enum RepairNote {
     EscalationWithoutCommand,
     /// The last turns made this call, and now it is made again.
     RepeatedCall {
-        /// The tool.
-        name: String,
+        /// The tool, where it was declared: any other name is a text of the model's.
+        name: Option<String>,
         /// Whether it was handed on all the same: a call of the upstream's own is.
         is_made: bool,
     },
@@ -132,7 +133,7 @@ pub enum RepairNote {
     /// The hidden question failed; the answer before it stands.
     FollowUpFailed {
         /// What the failure says.
-        message: String,
+        message: CleanText,
     },
 }
 
@@ -153,17 +154,17 @@ pub enum CallDefect {
 
 impl Note {
     /// A part of the request was changed or left out.
-    pub fn request(text: impl Into<Cow<'static, str>>) -> Self {
+    pub fn request(text: impl Into<CleanText>) -> Self {
         Self::Request(text.into())
     }
 
     /// Another attempt was made, or a smaller request sent.
-    pub fn route(text: impl Into<Cow<'static, str>>) -> Self {
+    pub fn route(text: impl Into<CleanText>) -> Self {
         Self::Route(text.into())
     }
 
     /// Something about the turn as a whole.
-    pub fn turn(text: impl Into<Cow<'static, str>>) -> Self {
+    pub fn turn(text: impl Into<CleanText>) -> Self {
         Self::Turn(text.into())
     }
 
@@ -246,23 +247,30 @@ impl fmt::Display for Note {
     }
 }
 
+/// A tool's name, as a note shows it.
+fn shown(name: Option<&str>) -> &str {
+    name.unwrap_or("(a tool that is not declared)")
+}
+
 impl fmt::Display for RepairNote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const REPEATED: &str = "the model makes the same call again and again";
         match self {
-            Self::CallInText { dialect, name, source } => {
-                write!(f, "a {dialect} call was found in the text: {name}; before: {source:?}")
+            Self::CallInText { dialect, name, length } => {
+                write!(f, "a {dialect} call was found in the text: {name} (written in {length} bytes)")
             }
             Self::CallInReasoning => {
                 f.write_str("a call was found in the thoughts of an answer without text")
             }
-            Self::CallMended { name, rule } => write!(f, "call {name}: {rule}"),
+            Self::CallMended { name, rule } => write!(f, "call {}: {rule}", shown(name.as_deref())),
             Self::NotACall { text, .. } => f.write_str(text),
             Self::ExploreWithoutCommand => f.write_str("the model asks for explore without a command"),
             Self::EscalationWithoutCommand => f.write_str("the model asks for escalation without a command"),
-            Self::RepeatedCall { name, is_made: true } => write!(f, "{REPEATED}: {name}"),
+            Self::RepeatedCall { name, is_made: true } => {
+                write!(f, "{REPEATED}: {}", shown(name.as_deref()))
+            }
             Self::RepeatedCall { name, is_made: false } => {
-                write!(f, "{REPEATED}, so it is shown and not made: {name}")
+                write!(f, "{REPEATED}, so it is shown and not made: {}", shown(name.as_deref()))
             }
             Self::Synthesised { rule } => write!(f, "synthesised: true; rule: {rule}"),
             Self::ContinuationNotJoined => {
@@ -289,7 +297,7 @@ mod tests {
     #[test]
     fn what_is_counted_has_a_cause_and_the_rest_a_code_only() {
         let defect = |defect| RepairNote::NotACall { defect, text: "words".to_owned() };
-        let repeated = |is_made| RepairNote::RepeatedCall { name: "shell".to_owned(), is_made };
+        let repeated = |is_made| RepairNote::RepeatedCall { name: Some("shell".to_owned()), is_made };
         let cases: [(Note, &str, Option<&str>); 11] = [
             (defect(CallDefect::EmptyBashBlock).into(), "bash_without_command", Some("bash_without_command")),
             (defect(CallDefect::EmptyCommand).into(), "empty_command", Some("empty_command")),
@@ -316,16 +324,9 @@ mod tests {
 
     #[test]
     fn a_note_is_written_once_for_people() {
-        let found = RepairNote::CallInText {
-            dialect: "hermes",
-            name: "shell".to_owned(),
-            source: "<tool_call>\n".to_owned(),
-        };
-        assert_eq!(
-            found.to_string(),
-            "a hermes call was found in the text: shell; before: \"<tool_call>\\n\""
-        );
-        let repeated = RepairNote::RepeatedCall { name: "shell".to_owned(), is_made: false };
+        let found = RepairNote::CallInText { dialect: "hermes", name: "shell".to_owned(), length: 39 };
+        assert_eq!(found.to_string(), "a hermes call was found in the text: shell (written in 39 bytes)");
+        let repeated = RepairNote::RepeatedCall { name: Some("shell".to_owned()), is_made: false };
         assert_eq!(
             Note::from(repeated).to_string(),
             "the model makes the same call again and again, so it is shown and not made: shell"

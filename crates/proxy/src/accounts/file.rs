@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use latimer_protocol::secret::Secret;
+use latimer_protocol::secret::{Secret, fingerprint};
 use serde_json::{Map, Value};
 
 use crate::config::{Login, state};
@@ -56,12 +56,12 @@ pub fn folder(state_dir: &Path, login: Login) -> PathBuf {
 
 /// The file of an account: its name is a fingerprint, so that no name can lead elsewhere.
 pub fn path(state_dir: &Path, login: Login, id: &str) -> PathBuf {
-    folder(state_dir, login).join(format!("{}.json", Secret::new(id).fingerprint()))
+    folder(state_dir, login).join(format!("{}.json", fingerprint(id)))
 }
 
 /// Where newer tokens of a vendor's account are kept; the vendor's own file is only ever read.
 pub fn vendor_copy_path(state_dir: &Path, login: Login, id: &str) -> PathBuf {
-    folder(state_dir, login).join("kept").join(format!("{}.json", Secret::new(id).fingerprint()))
+    folder(state_dir, login).join("kept").join(format!("{}.json", fingerprint(id)))
 }
 
 /// The files of a login, in a fixed order.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::Path;
 
+use latimer_protocol::printable::escaped;
+
 /// One problem. Never holds the value of a key: it may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigProblem {
@@ -32,7 +34,11 @@ impl fmt::Display for ConfigProblem {
 pub fn report(problems: &[ConfigProblem], path: &Path) -> String {
     let lines: Vec<String> = problems
         .iter()
-        .map(|problem| format!("{}:{}{problem}", path.display(), if problem.line > 0 { "" } else { " " }))
+        .map(|problem| {
+            let line = format!("{}:{}{problem}", path.display(), if problem.line > 0 { "" } else { " " });
+            // A key of the file may hold a line break.
+            escaped(&line).into_owned()
+        })
         .collect();
     lines.join("\n")
 }

@@ -123,6 +123,9 @@ pub struct Endpoint {
     pub requests_per_minute: Option<u32>,
     /// Extra request headers, sent as they are.
     pub headers: Vec<(String, String)>,
+    /// The values among them that are credentials by the header's name. Nobody reads them: they are known as secrets as long as they
+    /// are here.
+    pub header_secrets: Vec<Secret>,
     /// A private CA in PEM, beside the machine's own trust store.
     pub ca_file: Option<PathBuf>,
     /// Through which proxy it is asked, if any.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use latimer_adapters::credential::Credential;
 use latimer_protocol::failure::Failure;
-use latimer_protocol::secret::Secret;
+use latimer_protocol::secret::{Secret, fingerprint};
 
 use super::keys::Keys;
 use super::memory::Memory;
@@ -59,7 +59,7 @@ impl PoolEntry {
 
     fn account(account: &Arc<Account>) -> Self {
         let id = account.id().to_owned();
-        Self { fingerprint: Secret::new(&id).fingerprint(), source: Source::Account(Arc::clone(account)), id }
+        Self { fingerprint: fingerprint(&id), source: Source::Account(Arc::clone(account)), id }
     }
 
     /// A credential that can be sent now.

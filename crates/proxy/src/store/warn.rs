@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use latimer_protocol::turn::{Item, Usage};
+use latimer_protocol::turn::{Item, Tool, Usage};
 
 /// Conversations that are remembered.
 const MAX_CONVERSATIONS: usize = 1000;
@@ -39,7 +39,7 @@ impl CacheMonitor {
 }
 
 /// A warning when the last calls of a history are all the same.
-pub fn circle(items: &[Item]) -> Option<String> {
+pub fn circle(items: &[Item], tools: &[Tool]) -> Option<String> {
     let mut calls = items.iter().rev().filter_map(|item| match item {
         Item::Call(call) => Some(call),
         _ => None,
@@ -47,11 +47,12 @@ pub fn circle(items: &[Item]) -> Option<String> {
     let last = calls.next()?;
     let same =
         1 + calls.take_while(|call| call.name == last.name && call.arguments == last.arguments).count();
+    // Any other name is a text of the model's, and a warning stands in the log.
+    let is_declared = tools.iter().any(|tool| tool.name == last.name);
+    let name =
+        if is_declared { format!("`{}`", last.name) } else { "a tool that is not declared".to_owned() };
     (same >= CIRCLE).then(|| {
-        format!(
-            "the model goes round in circles: it made the same call of `{}` {same} times in a row",
-            last.name
-        )
+        format!("the model goes round in circles: it made the same call of {name} {same} times in a row")
     })
 }
 
@@ -81,11 +82,14 @@ mod tests {
         let call = |arguments: &str| {
             Item::Call(Call { id: CallId::from("c"), name: "exec".into(), arguments: arguments.into() })
         };
+        let name = "exec".to_owned();
+        let tools = [Tool { name, description: None, parameters: None, strict: None }];
         let mut items: Vec<Item> = (0..4).map(|_| call("{}")).collect();
-        assert_eq!(circle(&items), None);
+        assert_eq!(circle(&items, &tools), None);
         items.push(call("{}"));
-        assert!(circle(&items).is_some_and(|words| words.contains("`exec` 5 times")));
+        assert!(circle(&items, &tools).is_some_and(|words| words.contains("`exec` 5 times")));
+        assert!(circle(&items, &[]).is_some_and(|words| !words.contains("exec")), "nobody declared it");
         items.push(call("{\"a\":1}"));
-        assert_eq!(circle(&items), None);
+        assert_eq!(circle(&items, &tools), None);
     }
 }

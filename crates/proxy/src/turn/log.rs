@@ -9,10 +9,10 @@ use latimer_protocol::turn::{FinishReason, Note, Usage};
 use tracing::{Span, field};
 
 use super::Recording;
+use super::notes::{TurnNotes, UnwrittenNotes};
 use crate::clock;
 use crate::config::Price;
 use crate::lifecycle::open_turns::OpenTurn;
-use crate::lifecycle::traces::MAX_NOTES;
 use crate::route::attempt::Attempts;
 use crate::store::Store;
 use crate::store::usage::{UsageRow, cost};
@@ -34,7 +34,7 @@ pub(super) struct TurnLog {
     pub(super) usage: Usage,
     finish: Option<&'static str>,
     pub(super) failure: Option<Failure>,
-    notes: Vec<String>,
+    notes: TurnNotes,
     /// Attempts after the first.
     retries: u32,
     repairs: u32,
@@ -72,7 +72,7 @@ impl TurnLog {
             usage: Usage::default(),
             finish: None,
             failure: None,
-            notes: Vec::new(),
+            notes: TurnNotes::default(),
             retries: 0,
             repairs: 0,
             price: Price::default(),
@@ -121,10 +121,16 @@ impl TurnLog {
             return;
         }
         let (endpoint, model, cause) = (&self.endpoint, &self.model, note.cause());
-        let note = note.to_string();
-        tracing::info!(event = "turn.note", turn = %self.id, endpoint, model, cause, note);
-        if self.notes.len() < MAX_NOTES {
-            self.notes.push(note);
+        if let Some(note) = self.notes.add(note) {
+            tracing::info!(event = "turn.note", turn = %self.id, endpoint, model, cause, note);
+        }
+    }
+
+    /// Writes how many notes had no line of their own, a line for each kind.
+    fn note_the_rest(&mut self) {
+        let (endpoint, model) = (&self.endpoint, &self.model);
+        for UnwrittenNotes { cause, text, count } in self.notes.unwritten() {
+            tracing::info!(event = "turn.note", turn = %self.id, endpoint, model, cause, count, note = text);
         }
     }
 
@@ -165,11 +171,11 @@ impl TurnLog {
             begun: clock::unix_now().saturating_sub(ms / 1000),
             ms,
             finish: self.finish.unwrap_or("client_left").to_owned(),
-            failure: self.failure.as_ref().map(|failure| failure.message.clone()),
+            failure: self.failure.as_ref().map(|failure| failure.message.to_string()),
             retries: self.retries,
             repairs: self.repairs,
             cost_usd: cost(self.usage, self.price),
-            notes: std::mem::take(&mut self.notes),
+            notes: self.notes.take(),
         }
     }
 
@@ -215,6 +221,7 @@ impl Drop for TurnLog {
             Recording::FailuresOnly => {}
             Recording::Full => self.recorder.store.record(self.row(took_ms)),
         }
+        self.note_the_rest();
         let trace = self.trace(took_ms);
         self.open.record(trace);
         if let Some(failure) = &self.failure {

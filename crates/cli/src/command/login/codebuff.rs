@@ -13,7 +13,7 @@ use super::lasting;
 use super::request::{get, post_json};
 use crate::browser;
 use crate::clock;
-use crate::terminal::print_line;
+use crate::terminal::print_lines;
 
 /// Where Codebuff logs people in.
 const BASE_URL: &str = "https://www.codebuff.com";
@@ -37,7 +37,7 @@ pub(super) async fn login(opens_browser: bool, timeout: Duration, places: &Place
     let body = json!({ "fingerprintId": fingerprint }).to_string();
     let (_, answer) = post_json(places, &format!("{base}/api/auth/cli/code"), body).await?;
     let login = pending_login(&answer, &fingerprint)?;
-    print_line(&format!("open this address and say yes:\n\n{}\n", login.url))?;
+    print_lines(["open this address and say yes:", "", &login.url, ""])?;
     if opens_browser {
         browser::open(&login.url);
     }

@@ -9,7 +9,7 @@ use super::request::post_json;
 use super::session::{LoginSession, tokens};
 use crate::clock;
 use crate::clock::unix_seconds;
-use crate::terminal::print_line;
+use crate::terminal::print_lines;
 
 /// Shows the code, and asks the provider at `base` until the person typed it.
 ///
@@ -20,11 +20,9 @@ pub(super) async fn login(session: &LoginSession<'_>, base: &str) -> anyhow::Res
     let request = device::authorization_request(client);
     let (status, body) = post_json(session.places, &device::authorization_url(base), request).await?;
     let authorization = device::read_authorization(status, &body).map_err(anyhow::Error::msg)?;
-    print_line(&format!(
-        "open this address on any device:\n\n{}\n\nand type this code:\n\n{}\n",
-        device::verification_url(base),
-        authorization.user_code
-    ))?;
+    let url = device::verification_url(base);
+    let code = &authorization.user_code;
+    print_lines(["open this address on any device:", "", &url, "", "and type this code:", "", code, ""])?;
     let deadline = clock::now() + session.timeout;
     while clock::now() < deadline {
         tokio::time::sleep(authorization.interval).await;

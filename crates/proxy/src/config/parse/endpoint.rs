@@ -8,7 +8,7 @@ use latimer_adapters::repair::RepairLevel;
 use latimer_adapters::responses::profile::Profile;
 use latimer_adapters::transport::outbound::Outbound;
 use latimer_protocol::id::EndpointName;
-use latimer_protocol::secret::Secret;
+use latimer_protocol::secret::{Secret, names_a_credential};
 
 use super::{Env, ReadFile, options, outbound, quirks};
 use crate::config::presets::{self, Preset};
@@ -59,6 +59,7 @@ pub(super) fn parse(
     let login = login(table, preset, notes);
     let retries = table.number_in("retries", 0..=MAX_TIMES, notes).unwrap_or(3);
     let resume = table.number_in("resume", 0..=MAX_TIMES, notes).unwrap_or(2);
+    let headers = headers(table, notes);
     let endpoint = Endpoint {
         preset: preset.map(|preset| preset.name),
         protocol,
@@ -82,7 +83,8 @@ pub(super) fn parse(
         // With none at all no turn would ever be sent.
         max_parallel: table.number_in("max_parallel", 1..=u32::MAX, notes),
         requests_per_minute: table.number_in("requests_per_minute", 1..=u32::MAX, notes),
-        headers: headers(table, notes),
+        header_secrets: header_secrets(&headers),
+        headers,
         ca_file: table.string("ca_file", notes).map(PathBuf::from),
         outbound: outbound::of_endpoint(table, usual, notes),
         // At last: whatever else is wrong was found by now.
@@ -314,6 +316,11 @@ fn timeouts(table: &Table<'_, '_>, notes: &mut ProblemCollector<'_>) -> Timeouts
         first_byte: table.duration("first_byte", notes).unwrap_or(default.first_byte),
         idle: table.duration("idle", notes).unwrap_or(default.idle),
     }
+}
+
+fn header_secrets(headers: &[(String, String)]) -> Vec<Secret> {
+    let is_secret = |(name, _): &&(String, String)| names_a_credential(name);
+    headers.iter().filter(is_secret).map(|(_, value)| Secret::new(value)).collect()
 }
 
 fn headers(table: &Table<'_, '_>, notes: &mut ProblemCollector<'_>) -> Vec<(String, String)> {

@@ -76,7 +76,7 @@ pub(super) fn failure_body(failure: &Failure, cli: bool) -> String {
         // The words by which the CLI knows that there is no sense in waiting.
         details.push(json!({
             "@type": "type.googleapis.com/google.rpc.QuotaFailure",
-            "violations": [{ "quotaId": "UpstreamAllowancePerDay", "description": failure.message }],
+            "violations": [{ "quotaId": "UpstreamAllowancePerDay", "description": failure.message.as_str() }],
         }));
     } else if code == 429
         && let Some(seconds) = wait(failure, code)

@@ -98,7 +98,7 @@ pub(super) fn message(failure: &Failure) -> String {
     if failure.kind == FailureKind::ContextLength && !known {
         return format!("{TOO_LONG}: {}", failure.message);
     }
-    failure.message.clone()
+    failure.message.to_string()
 }
 
 fn body(error_type: &str, message: &str, request_id: &str) -> String {
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_full_context_window_is_said_in_the_words_clients_know() {
-        let written = |words: &str| message(&Failure::new(FailureKind::ContextLength, words));
+        let written = |words: &str| message(&Failure::new(FailureKind::ContextLength, words.to_owned()));
         assert_eq!(
             written("lab: the history has 300000 tokens"),
             "prompt is too long: lab: the history has 300000 tokens"

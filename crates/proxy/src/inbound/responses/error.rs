@@ -61,7 +61,7 @@ pub(super) fn stream_message(failure: &Failure, codex: bool) -> String {
         (FailureKind::RateLimited | FailureKind::ConcurrencyLimited, Some(wait)) if codex => {
             format!("{} (try again in {}s)", failure.message, wait.as_secs().max(1))
         }
-        _ => failure.message.clone(),
+        _ => failure.message.to_string(),
     }
 }
 

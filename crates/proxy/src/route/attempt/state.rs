@@ -86,7 +86,7 @@ impl Uncommitted {
         }
         let others = self.refusals.join("; ");
         let message = format!("no endpoint of the route answered: {others}; {}", failure.message);
-        Failure { message: message.chars().take(MAX_MESSAGE).collect(), ..failure }
+        Failure { message: message.chars().take(MAX_MESSAGE).collect::<String>().into(), ..failure }
     }
 }
 

@@ -5,6 +5,7 @@ use latimer_protocol::turn::TurnRequest;
 
 use super::*;
 use crate::lifecycle::open_turns::OpenTurns;
+use crate::lifecycle::traces::MAX_NOTES;
 use crate::route::attempt::AttemptRequest;
 use crate::store::FILE;
 use crate::store::usage::{GroupBy, report};
@@ -156,9 +157,15 @@ fn notes_are_lines_at_once_and_the_trace_keeps_a_bounded_number() {
         log.note(&Note::request(format!("note {number}")));
     }
     let notes = lines.of("turn.note");
-    assert_eq!(notes.len(), MAX_NOTES + 1);
+    assert_eq!(notes.len(), MAX_NOTES);
     assert_eq!((notes[0]["note"].as_str(), notes[0]["turn"].as_str()), ("note 0", "t1"));
     drop(log);
+    let notes = lines.of("turn.note");
+    assert_eq!(
+        (notes.len(), notes[MAX_NOTES]["count"].as_str()),
+        (MAX_NOTES + 1, "1"),
+        "the last is counted"
+    );
     let kept = sinks.trace("t1").expect("a trace").notes;
     assert_eq!((kept.len(), kept[0].as_str()), (MAX_NOTES, "note 0"));
 }

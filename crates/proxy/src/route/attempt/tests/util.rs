@@ -63,7 +63,7 @@ pub(super) fn teach(limitation: Limitation) -> Answer {
 
 /// A refusal in these words that teaches this.
 pub(super) fn teach_this(teaching: Teaching, words: &str) -> Answer {
-    Answer::Refusal(Failure::new(FailureKind::BadRequest, words), Some(teaching))
+    Answer::Refusal(Failure::new(FailureKind::BadRequest, words.to_owned()), Some(teaching))
 }
 
 /// An answer of these events.
