@@ -3,6 +3,31 @@
 
 mod support;
 
+mod security {
+    pub(crate) mod conversations;
+    pub(crate) mod echoed_keys;
+    pub(crate) mod terminals;
+
+    /// Every file below the state directory of a test's folder, with what is in it.
+    pub(crate) fn state_files(dir: &std::path::Path) -> Vec<(String, Vec<u8>)> {
+        let mut files = Vec::new();
+        let mut folders = vec![dir.join("state")];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+                let path = entry.path();
+                match entry.file_type() {
+                    Ok(kind) if kind.is_dir() => folders.push(path),
+                    Ok(kind) if kind.is_file() => {
+                        files.push((path.display().to_string(), std::fs::read(&path).expect("read")));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        files
+    }
+}
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::Stdio;

@@ -11,6 +11,7 @@ use super::continuation::Continuation;
 use super::follow_up::{FollowUp, Suspected, Transcript};
 use super::history;
 use super::native_calls::{CallContext, NativeCalls};
+use super::note;
 use super::plan::RepairPlan;
 use super::state::RepairState;
 use super::thoughts;
@@ -291,7 +292,9 @@ impl Repair {
     fn end(&mut self, reason: FinishReason, sink: &mut dyn EventSink) {
         let broken = self.state.broken_call(self.native_calls.broken()).filter(|_| ended_by_itself(&reason));
         if let Some(problem) = broken {
-            let failure = broken_call(FailureKind::BrokenCall, problem.name.as_deref().unwrap_or_default());
+            let name = problem.name.as_deref().unwrap_or_default();
+            let is_declared = note::is_declared(name, self.plan.options());
+            let failure = broken_call(FailureKind::BrokenCall, name, is_declared);
             return sink.event(TurnEvent::Finished(FinishReason::Failed(failure)));
         }
         if self.state.is_without_call() && ended_by_itself(&reason) {

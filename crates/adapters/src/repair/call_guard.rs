@@ -85,7 +85,10 @@ impl CallGuard {
         }
         let in_frames = self.frames.as_mut().and_then(|frames| frames.finish(&reason, sink));
         let reason = match self.broken.take().or(in_frames).filter(|_| by_itself) {
-            Some(name) => FinishReason::Failed(broken_call(FailureKind::UpstreamError, &name)),
+            Some(name) => {
+                let is_declared = self.rules.declares(&name);
+                FinishReason::Failed(broken_call(FailureKind::UpstreamError, &name, is_declared))
+            }
             None => reason,
         };
         sink.event(TurnEvent::Finished(reason));

@@ -155,15 +155,20 @@ const MAX_SHOWN_NAME: usize = 64;
 /// What a client is told of a call that could not be handed on. `name` is the tool; where it does not look like a name it is
 /// a text of the model's, and not shown.
 pub fn broken_call_message(name: &str) -> String {
-    let is_name = |name: &str| {
-        name.len() <= MAX_SHOWN_NAME
-            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.:/".contains(&byte))
-    };
-    let name = if is_name(name) { name } else { "(no name)" };
-    format!("the model called `{name}` with arguments that are not JSON, so the call was not passed on")
+    let is_name = name.len() <= MAX_SHOWN_NAME
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.:/".contains(&byte));
+    let tool = if is_name { format!("`{name}`") } else { UNDECLARED.to_owned() };
+    broken_call_of(&tool)
 }
 
-/// How an answer ends whose call nobody may run.
-pub(crate) fn broken_call(kind: FailureKind, name: &str) -> Failure {
-    Failure::new(kind, broken_call_message(name))
+/// In place of a name that is no tool's: a failure stands in the log, and what the model wrote does not.
+const UNDECLARED: &str = "a tool that is not declared";
+
+fn broken_call_of(tool: &str) -> String {
+    format!("the model called {tool} with arguments that are not JSON, so the call was not passed on")
+}
+
+/// How an answer ends whose call nobody may run. `name` is the tool; `is_declared` tells whether the turn has one of that name.
+pub(crate) fn broken_call(kind: FailureKind, name: &str, is_declared: bool) -> Failure {
+    Failure::new(kind, if is_declared { broken_call_message(name) } else { broken_call_of(UNDECLARED) })
 }

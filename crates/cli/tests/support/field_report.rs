@@ -299,6 +299,20 @@ impl FieldHarness {
         ClientAnswer::read(path, &String::from_utf8_lossy(&answer))
     }
 
+    /// What the proxy answers to a `GET`, as it is on the wire.
+    pub(crate) fn get(&self, path: &str) -> String {
+        let token = std::fs::read_to_string(self.dir.join("state/token")).expect("a token");
+        let mut stream = TcpStream::connect(self.url.trim_start_matches("http://")).expect("connected");
+        stream.set_read_timeout(Some(super::WAIT_TIMEOUT)).expect("set");
+        let head = format!(
+            "GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).expect("sent");
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
     /// What the provider was asked, in order.
     pub(crate) fn requests(&self) -> Vec<ProviderRequest> {
         self.provider.requests()

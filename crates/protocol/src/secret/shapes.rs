@@ -16,6 +16,19 @@ enum Rest {
     Capitals,
 }
 
+impl Rest {
+    fn fits(self, key: &str) -> bool {
+        match self {
+            Self::Any(least) => key.len() >= least,
+            Self::Opaque => has_mixed_run(key, MIN_RUN),
+            Self::Capitals => {
+                key.bytes().take_while(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()).count()
+                    >= 16
+            }
+        }
+    }
+}
+
 /// Prefixes of keys, as the providers document them.
 const PREFIXES: [(&str, Rest); 35] = [
     ("sk-", Rest::Any(5)),
@@ -92,33 +105,23 @@ impl<'t> Word<'t> {
 
     /// From where on it is a credential by itself, and the user-info of an address.
     fn credentials(&self) -> impl Iterator<Item = Range<usize>> {
-        let prefix = PREFIXES.iter().filter_map(|(prefix, rest)| self.prefixed(prefix, *rest)).min();
-        let start = prefix.into_iter().chain(label::value_inside(&self.lower)).min();
+        let start = self.prefixed().into_iter().chain(label::value_inside(&self.lower)).min();
         start.map(|at| self.at + at..self.end()).into_iter().chain(self.user_info())
     }
 
-    /// Where this prefix begins a key.
-    fn prefixed(&self, prefix: &str, rest: Rest) -> Option<usize> {
-        self.text
-            .match_indices(prefix)
-            .filter(|(at, _)| {
-                !self
-                    .text
-                    .get(..*at)
-                    .is_some_and(|before| before.ends_with(|c: char| c.is_ascii_alphanumeric()))
+    /// Where a prefix begins a key: at the beginning of the word, or behind a sign.
+    fn prefixed(&self) -> Option<usize> {
+        let bytes = self.text.as_bytes();
+        let begins = |at: &usize| {
+            at.checked_sub(1).and_then(|at| bytes.get(at)).is_none_or(|byte| !byte.is_ascii_alphanumeric())
+        };
+        (0..bytes.len()).filter(begins).find(|at| {
+            self.text.get(*at..).is_some_and(|text| {
+                PREFIXES
+                    .iter()
+                    .any(|(prefix, rest)| text.strip_prefix(prefix).is_some_and(|key| rest.fits(key)))
             })
-            .find(|(at, _)| {
-                let key = self.text.get(at + prefix.len()..).unwrap_or_default();
-                match rest {
-                    Rest::Any(least) => key.len() >= least,
-                    Rest::Opaque => has_mixed_run(key, MIN_RUN),
-                    Rest::Capitals => {
-                        let is_capital = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
-                        key.bytes().take_while(|byte| is_capital(byte)).count() >= 16
-                    }
-                }
-            })
-            .map(|(at, _)| at)
+        })
     }
 
     /// `user:password` of an address.
