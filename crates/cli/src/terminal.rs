@@ -49,6 +49,15 @@ pub(crate) fn print_lines(lines: impl IntoIterator<Item = impl AsRef<str>>) -> a
     lines.into_iter().try_for_each(|line| print_line(line.as_ref()))
 }
 
+/// An address that a person is to open, on a line of its own between empty ones. It holds what proves this one login, so nothing
+/// is taken out of it.
+///
+/// # Errors
+/// The reader is gone.
+pub(crate) fn print_address(url: &str) -> anyhow::Result<()> {
+    print(&format!("\n{}\n", escaped(url)))
+}
+
 /// A JSON document on stdout, indented.
 ///
 /// # Errors

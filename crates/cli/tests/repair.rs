@@ -292,7 +292,7 @@ fn what_was_done_is_explained_and_counted() {
     assert!(list.starts_with("t1     lab/glm-5  tool_calls after") && list.contains("1 repairs"), "{list}");
     let one = explain(&["t1"]);
     for part in [
-        "a hermes call was found in the text: exec_command (written in 67 bytes)",
+        "a hermes call was found in the text: exec_command (written in 55 bytes)",
         "call exec_command: renamed",
     ] {
         assert!(one.contains(part), "{one}");

@@ -7,6 +7,7 @@ mod security {
     pub(crate) mod conversations;
     pub(crate) mod echoed_keys;
     pub(crate) mod terminals;
+    pub(crate) mod watchdog_reports;
 
     /// Every file below the state directory of a test's folder, with what is in it.
     pub(crate) fn state_files(dir: &std::path::Path) -> Vec<(String, Vec<u8>)> {

@@ -53,6 +53,13 @@ const TASKS: [(&str, &str); 14] = [
     ("crates/watchdog/src/run/watchdog_loop/execute.rs", "one action, whose end is a signal of the loop"),
 ];
 
+/// Who writes to a terminal.
+const PRINTERS: [(&str, &str); 3] = [
+    ("crates/cli/src/command/completions.rs", "a script for a shell, in which nothing is from outside"),
+    ("crates/cli/src/logging.rs", "the log, whose lines are cleaned there"),
+    ("crates/cli/src/terminal.rs", "the one door of all commands"),
+];
+
 const BANS: &[Ban] = &[
     Ban {
         call: ["Instant", "now"],
@@ -65,6 +72,16 @@ const BANS: &[Ban] = &[
         places: &CLOCKS,
     },
     Ban { call: ["tokio", "spawn"], instead: "a task needs an owner that ends it", places: &TASKS },
+    Ban {
+        call: ["io", "stdout"],
+        instead: "what is printed passes `terminal`, which shows control characters and takes secrets out",
+        places: &PRINTERS,
+    },
+    Ban {
+        call: ["io", "stderr"],
+        instead: "what is printed passes `terminal`, which shows control characters and takes secrets out",
+        places: &PRINTERS,
+    },
     Ban {
         call: ["fs", "write"],
         instead: "a private file is written whole, with its mode, and follows no link",

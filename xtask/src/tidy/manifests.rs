@@ -7,7 +7,10 @@ use crate::root;
 /// What each crate may import. A new arrow and a new dependency are decisions, made here.
 const ARROWS: [(&str, &[&str]); 7] = [
     ("crates/toolcall-parser", &["memchr", "nom"]),
-    ("crates/protocol", &["base64", "hmac", "itoa", "memchr", "serde", "serde_json", "sha2", "thiserror"]),
+    (
+        "crates/protocol",
+        &["aho-corasick", "base64", "hmac", "itoa", "memchr", "serde", "serde_json", "sha2", "thiserror"],
+    ),
     (
         "crates/adapters",
         &[

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::field_report::{FieldHarness, ProviderAnswer, RuleProvider};
-use crate::support::{latimer_in, output};
+use crate::support::{latimer_in, output, wait_until};
 
 /// A word that stands in everything a person, a model or a tool says here.
 const CANARY: &str = "Xanthippe7Quill";
@@ -148,6 +148,39 @@ fn a_flood_of_unreadable_lines_is_a_few_lines_of_the_log() {
     assert_eq!(notes[3]["count"], LINES - 3);
     assert!(log.len() < 10_000, "{} bytes", log.len());
     assert!(told.contains(&format!("{} more of the same kind", LINES - 3)), "{told}");
+}
+
+#[test]
+fn a_client_that_calls_itself_or_a_model_by_the_token_does_not_have_it_written_down() {
+    let rule = |_: &crate::support::field_report::ProviderRequest| text("Hi.");
+    let harness = FieldHarness::start(
+        RuleProvider::start(rule),
+        "chat",
+        "m1",
+        "[[endpoint]]\nname = \"spare\"\nbase_url = \"http://127.0.0.1:9\"\nretries = 0",
+    );
+    let token = std::fs::read_to_string(harness.dir.join("state/token")).expect("a token");
+    let agent = format!("user-agent: {token}/1.0\r\n");
+    for model in ["lab/m1".to_owned(), format!("spare/{token}"), token.clone()] {
+        let body = json!({ "model": model, "stream": true, "store": false, "input": "go" }).to_string();
+        let answer = harness.ask("/v1/responses", &agent, &body);
+        assert!(answer.status == 200 || !answer.body.contains(&token), "{}", answer.body);
+    }
+    let usage = || {
+        let usage = output(&mut latimer_in(&harness.dir, &["usage", "--by", "client"]));
+        String::from_utf8_lossy(&usage.stdout).into_owned()
+    };
+    wait_until("the turns are written down", || usage().contains("***"));
+    let mut places = vec![
+        ("/v1/turns".to_owned(), harness.get("/v1/turns")),
+        ("log".to_owned(), log(&harness)),
+        ("usage".to_owned(), usage()),
+    ];
+    let files = super::state_files(&harness.dir).into_iter().filter(|(path, _)| !path.ends_with("/token"));
+    places.extend(files.map(|(path, bytes)| (path, String::from_utf8_lossy(&bytes).into_owned())));
+    for (place, text) in places {
+        assert!(!text.contains(&token[..16]), "{place}: {text:.300}");
+    }
 }
 
 #[test]

@@ -12,9 +12,9 @@ use crate::support::field_report::{FieldHarness, ProviderAnswer, RuleProvider};
 use crate::support::{folder, latimer_in, output};
 
 /// Keys in the shapes of the providers, and a password with everything that some encoding changes. None was ever valid.
-const KEYS: [&str; 26] = [
+pub(super) const KEYS: [&str; 26] = [
     "sk-Zq3nV8xK2mP7wL5tR9yB4cD6fG1hJ0aS",
-    "sk-proj-Ab3dE6gH9jK2mN5pQ8rS1tU4vW7xY0zA-bC3dE6gH",
+    concat!("sk-", "proj-Ab3dE6gH9jK2mN5pQ8rS1tU4vW7xY0zA-bC3dE6gH"),
     "sk-ant-api03-kLm8nOp2qRs5tUv9wXy3zAb6cDe0fGh4-iJkL7mNoAA",
     "sk-or-v1-9f8e7d6c5b4a39281706f5e4d3c2b1a09f8e7d6c5b4a3928",
     "xai-Tg7hYj4kUi1oPl8mNb5vCx2zAs9dFq6wErTy3uIo",
@@ -41,7 +41,7 @@ const KEYS: [&str; 26] = [
     "Pa/ss\"w%rd+27\\x&<9>='Tq",
 ];
 /// In how many ways it is said; see [`wording`].
-const WORDINGS: usize = 17;
+pub(super) const WORDINGS: usize = 17;
 const CLIENTS: [&str; 4] = ["responses", "chat", "messages", "gemini"];
 /// So many characters of a key in a row are a leak.
 const PART: usize = 10;
@@ -54,7 +54,7 @@ fn url_encoded(key: &str) -> String {
 }
 
 /// The body of a refusal that says the key.
-fn wording(number: usize, key: &str) -> String {
+pub(super) fn wording(number: usize, key: &str) -> String {
     let error = |message: String| json!({ "error": { "message": message, "type": "invalid_request_error", "code": "bad" } });
     let value: Value = match number {
         0 => error(format!("Incorrect API key provided: {key}. You can find your API key in the dashboard.")),
@@ -162,7 +162,7 @@ fn request(client: &str, model: &str, stream: bool, says: &str) -> (String, Stri
 }
 
 /// Every run of [`PART`] bytes of a key, as it is and as encodings write it.
-fn parts() -> HashSet<Vec<u8>> {
+pub(super) fn parts() -> HashSet<Vec<u8>> {
     let forms = KEYS.iter().flat_map(|key| {
         let json = json!(key).to_string();
         let basic = STANDARD.encode(format!("user:{key}"));
@@ -173,7 +173,7 @@ fn parts() -> HashSet<Vec<u8>> {
     parts.filter(|part| !"eyJhbGciOiJIUzI1NiJ9".contains(&*String::from_utf8_lossy(part))).collect()
 }
 
-fn assert_silent(what: &str, text: &[u8], parts: &HashSet<Vec<u8>>) {
+pub(super) fn assert_silent(what: &str, text: &[u8], parts: &HashSet<Vec<u8>>) {
     if let Some(at) = text.windows(PART).position(|part| parts.contains(part)) {
         let near = &text[at.saturating_sub(200)..at + PART];
         panic!("{what} tells the end of {:?}", String::from_utf8_lossy(near));

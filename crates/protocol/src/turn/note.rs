@@ -93,7 +93,7 @@ pub enum RepairNote {
         dialect: &'static str,
         /// The tool, which was declared.
         name: String,
-        /// How long it was as it was written, in bytes. What was written stands nowhere: it is the conversation.
+        /// How long what was written is without the marks around it, in bytes. The words stand nowhere: they are the conversation.
         length: usize,
     },
     /// A call was found in the thoughts of an answer that says nothing else.

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use latimer_protocol::failure::Failure;
+use latimer_protocol::secret::redact_known;
 use latimer_protocol::status::Trace;
 use latimer_protocol::turn::{FinishReason, Note, Usage};
 use tracing::{Span, field};
@@ -104,7 +105,8 @@ impl TurnLog {
         if self.target != target.id {
             self.target.clone_from(&target.id);
             self.endpoint = target.runtime.endpoint.name.to_string();
-            self.model.clone_from(&target.model);
+            // With a default endpoint the client chooses the name.
+            self.model = redact_known(&target.model).into_owned();
             let known = target.runtime.endpoint.models.iter().find(|model| model.id == target.model);
             self.price = known.map_or_else(Price::default, |model| model.price);
             self.span.record("endpoint", &*self.endpoint).record("model", &*self.model);

@@ -13,7 +13,7 @@ use super::lasting;
 use super::request::{get, post_json};
 use crate::browser;
 use crate::clock;
-use crate::terminal::print_lines;
+use crate::terminal::{print_address, print_line};
 
 /// Where Codebuff logs people in.
 const BASE_URL: &str = "https://www.codebuff.com";
@@ -37,7 +37,8 @@ pub(super) async fn login(opens_browser: bool, timeout: Duration, places: &Place
     let body = json!({ "fingerprintId": fingerprint }).to_string();
     let (_, answer) = post_json(places, &format!("{base}/api/auth/cli/code"), body).await?;
     let login = pending_login(&answer, &fingerprint)?;
-    print_lines(["open this address and say yes:", "", &login.url, ""])?;
+    print_line("open this address and say yes:")?;
+    print_address(&login.url)?;
     if opens_browser {
         browser::open(&login.url);
     }

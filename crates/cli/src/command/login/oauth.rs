@@ -14,7 +14,7 @@ use super::request::get_with_token;
 use super::session::{LoginSession, tokens};
 use crate::browser;
 use crate::clock::unix_seconds;
-use crate::terminal::{eprint_line, print_lines};
+use crate::terminal::{eprint_line, print_address, print_line};
 
 /// A code, with what the token endpoint wants to see again.
 struct AuthorizationCode {
@@ -61,7 +61,8 @@ async fn authorize(session: &LoginSession<'_>) -> anyhow::Result<AuthorizationCo
         &state,
         &pkce,
     );
-    print_lines(["open this address and say yes:", "", &url, ""])?;
+    print_line("open this address and say yes:")?;
+    print_address(&url)?;
     let code = match &listener {
         Some(listener) if session.opens_browser => {
             browser::open(&url);
