@@ -106,7 +106,7 @@ fn write_field(out: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> f
 }
 
 /// Whether a write of [`MAX_WRITE_BYTES`] returns at once.
-fn is_writable(file: &impl AsFd) -> bool {
+pub(crate) fn is_writable(file: &impl AsFd) -> bool {
     let mut polled = [PollFd::new(file, PollFlags::OUT)];
     poll(&mut polled, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
         && polled[0].revents().contains(PollFlags::OUT)

@@ -54,9 +54,10 @@ const TASKS: [(&str, &str); 14] = [
 ];
 
 /// Who writes to a terminal.
-const PRINTERS: [(&str, &str); 3] = [
+const PRINTERS: [(&str, &str); 4] = [
     ("crates/cli/src/command/completions.rs", "a script for a shell, in which nothing is from outside"),
     ("crates/cli/src/logging.rs", "the log, whose lines are cleaned there"),
+    ("crates/cli/src/panic_log.rs", "the line of a panic, which may be one of the log itself"),
     ("crates/cli/src/terminal.rs", "the one door of all commands"),
 ];
 

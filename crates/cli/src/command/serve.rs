@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 
 use crate::configuration::{PathArgs, account_places, load_text, refuse_exposure};
 use crate::logging::{self, LogFormat};
+use crate::panic_log;
 use crate::proxy_file;
 use crate::runtime::{raise_descriptor_limit, runtime, signals};
 use crate::spawn::READY_PREFIX;
@@ -51,6 +52,7 @@ pub(crate) struct ServeArgs {
 
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     logging::init(args.log);
+    panic_log::install(args.log);
     raise_descriptor_limit();
     let state_dir = args.paths.state_dir()?;
     let configuration = args.paths.configuration()?;

@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use crate::configuration::{PathArgs, access_token, refuse_exposure};
 use crate::environment::{env, home, proxy_environment};
 use crate::logging::{self, LogFormat};
+use crate::panic_log;
 use crate::runtime::{runtime, signals};
 use crate::sibling::sibling_binary;
 use crate::spawn::READY_PREFIX;
@@ -46,6 +47,7 @@ pub(crate) struct RunArgs {
 
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     logging::init(args.log);
+    panic_log::install(args.log);
     let state_dir = args.paths.state_dir()?;
     let configuration = args.paths.configuration()?;
     let server = &configuration.loaded.config.server;
