@@ -122,9 +122,9 @@ fn nothing_that_was_said_stands_in_log_trace_or_file() {
 fn a_flood_of_unreadable_lines_is_a_few_lines_of_the_log() {
     const LINES: usize = 200_000;
     let answer = || {
-        let mut body = "data: {garbage\n\n".repeat(LINES);
-        body += &format!(
-            "data: {}\n\ndata: {}\n\ndata: [DONE]\n\n",
+        let garbage = "data: {garbage\n\n".repeat(LINES);
+        let body = format!(
+            "{garbage}data: {}\n\ndata: {}\n\ndata: [DONE]\n\n",
             chunk(&json!({ "content": "Whole." }), None),
             chunk(&json!({}), Some("stop"))
         );

@@ -1,6 +1,7 @@
 //! An upstream that says the key it was sent, in every way that providers and gateways do. Nothing of it may reach anybody.
 
 use std::collections::HashSet;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -128,7 +129,8 @@ fn in_stream(protocol: &str, body: &str, behind_text: bool) -> ProviderAnswer {
         _ => json!({ "error": error }),
     });
     if protocol == "command_code" {
-        let lines: String = events.iter().map(|event| format!("{event}\n")).collect();
+        let lines: String =
+            events.iter().fold(String::new(), |lines, event| lines + &event.to_string() + "\n");
         return ProviderAnswer::raw_stream(lines);
     }
     ProviderAnswer::stream(&events)
@@ -204,7 +206,8 @@ fn harness(protocol: &'static str, asked: Arc<AtomicUsize>) -> FieldHarness {
     let mut config = "[server]\nlisten = \"127.0.0.1:0\"\n".to_owned();
     for (number, key) in KEYS.iter().enumerate() {
         let base = &provider.base_url;
-        config += &format!(
+        let _ = write!(
+            config,
             "[[endpoint]]\nname = \"lab{number}\"\nprotocol = \"{protocol}\"\nbase_url = \"{base}\"\nretries = 0\nresume = 0\napi_key = {}\nmodels = [\"m{number}\"]\n",
             json!(key)
         );

@@ -39,7 +39,7 @@ fn harness() -> FieldHarness {
     let config = format!(
         "default_endpoint = \"lab\"\n[server]\nlisten = \"127.0.0.1:0\"\n[[endpoint]]\nname = \"lab\"\nbase_url = \"{}\"\napi_key = \"upstream-key\"\nretries = 0\nmodels = [\"m1\", {}]\n",
         provider.base_url,
-        json!(ATTACK).to_string().replace("\u{7f}", "")
+        json!(ATTACK)
     );
     std::fs::write(dir.join("latimer.toml"), config).expect("written");
     let log = std::fs::File::create(dir.join("proxy.log")).expect("a log");
