@@ -6,6 +6,7 @@ mod support;
 mod security {
     pub(crate) mod conversations;
     pub(crate) mod echoed_keys;
+    pub(crate) mod known_secrets;
     pub(crate) mod terminals;
     pub(crate) mod watchdog_reports;
 
