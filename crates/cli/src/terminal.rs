@@ -67,6 +67,15 @@ pub(crate) fn print_json(document: &impl Serialize) -> anyhow::Result<()> {
     print(&escaped_json(&redact_known(&text)))
 }
 
+/// A JSON document on one line of stdout.
+///
+/// # Errors
+/// The reader is gone.
+pub(crate) fn print_json_line(document: &serde_json::Value) -> anyhow::Result<()> {
+    let text = document.to_string();
+    print(&escaped_json(&redact_known(&text)))
+}
+
 /// A line on stderr, as [`print_line`] prints it. Never fails: nobody is helped by an error about an error.
 pub(crate) fn eprint_line(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{}", shown(line));

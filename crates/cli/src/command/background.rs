@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::configuration::ReportArgs;
 use crate::control_client::{status_if_running, status_lines, stop};
 use crate::spawn::start_watchdog;
-use crate::terminal::{print_json, print_line, print_lines};
+use crate::terminal::{print_json, print_json_line, print_line, print_lines};
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -43,7 +43,7 @@ pub(crate) fn down(BackgroundArgs { report }: &BackgroundArgs) -> anyhow::Result
         stop(&state_dir, report.paths.grace())?;
     }
     if report.json {
-        print_line(&json!({ "was_running": was_running }).to_string())?;
+        print_json_line(&json!({ "was_running": was_running }))?;
     } else {
         print_line(if was_running { "stopped" } else { "nothing runs" })?;
     }

@@ -10,7 +10,7 @@ use crate::configuration::ReportArgs;
 use crate::control_client::{
     ANSWER_TIMEOUT, request, status as read_status, status_lines, stop as stop_watchdog,
 };
-use crate::terminal::{print_json, print_line, print_lines};
+use crate::terminal::{print_json, print_json_line, print_line, print_lines};
 
 /// How long a new proxy may take to become well.
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -132,7 +132,11 @@ fn silence_text(fault: &str, seconds: Option<u64>) -> String {
 
 /// The answer on one line of JSON, or a text for people.
 fn print_lifecycle(report: &ReportArgs, answer: &Value, text: &str) -> anyhow::Result<ExitCode> {
-    print_line(&if report.json { answer.to_string() } else { text.to_owned() })?;
+    if report.json {
+        print_json_line(answer)?;
+    } else {
+        print_line(text)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -2,6 +2,7 @@
 
 use hyper::Response;
 use hyper::header::{ALLOW, HeaderValue};
+use latimer_protocol::secret::CleanText;
 
 use super::reply::{Reply, error_response};
 use crate::inbound::client_protocol::{ClientProtocol, RefusalBody};
@@ -19,7 +20,7 @@ pub struct Refusal {
     /// `error.param`: the field, if it is one field's fault.
     pub param: Option<String>,
     /// `error.message`: what happened and what to do next.
-    pub message: String,
+    pub message: CleanText,
     /// The header `Allow`: the methods that a path takes, for 405.
     pub allow: Option<Box<str>>,
     /// The header `Retry-After`, in seconds, for 503.
@@ -29,7 +30,7 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal that has no message yet.
     pub fn new(status: u16, kind: &'static str, code: &'static str) -> Self {
-        Self { status, kind, code, param: None, message: String::new(), allow: None, retry_after: None }
+        Self { status, kind, code, param: None, message: "".into(), allow: None, retry_after: None }
     }
 
     /// A refusal of type `invalid_request_error`.
@@ -39,7 +40,7 @@ impl Refusal {
 
     /// Sets the message.
     #[must_use]
-    pub fn message(mut self, message: impl Into<String>) -> Self {
+    pub fn message(mut self, message: impl Into<CleanText>) -> Self {
         self.message = message.into();
         self
     }

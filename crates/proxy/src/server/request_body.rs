@@ -116,7 +116,7 @@ fn inflate(encoding: &str, bytes: &[u8], limit: usize) -> Result<Bytes, Refusal>
     Ok(out.into())
 }
 
-fn bad_encoding(what: &str) -> Refusal {
+fn bad_encoding(what: &'static str) -> Refusal {
     Refusal::invalid(400, "invalid_encoding").message(what)
 }
 

@@ -76,7 +76,7 @@ impl UpgradeSlot {
 
 /// The answer to the client's key.
 fn accept(head: &Parts) -> Result<HeaderValue, Refusal> {
-    let wrong = |what: &str| Err(Refusal::invalid(400, "invalid_handshake").message(what));
+    let wrong = |what: &'static str| Err(Refusal::invalid(400, "invalid_handshake").message(what));
     if head.method != Method::GET || head.version != Version::HTTP_11 {
         return wrong("a WebSocket begins with a GET over HTTP/1.1");
     }
