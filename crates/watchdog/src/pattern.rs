@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use latimer_protocol::printable::is_harmful;
 use latimer_protocol::secret::redact;
 use latimer_protocol::status::Fault;
 use serde::{Deserialize, Serialize};
@@ -117,8 +118,7 @@ pub(crate) fn clean_name(name: &str) -> String {
 /// Text of strangers as it may be kept and shown: on one line, without credentials, cut at so many characters.
 pub(crate) fn plain(text: &str, longest: usize) -> String {
     // What is far too long is cut before the costly part; its end does not matter.
-    let short: String =
-        text.chars().take(longest * 4).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let short: String = text.chars().take(longest * 4).map(|c| if is_harmful(c) { ' ' } else { c }).collect();
     redact(short.trim()).chars().take(longest).collect()
 }
 

@@ -1,9 +1,13 @@
 //! What a client, a model or an upstream calls things moves no cursor and forges no line, in the log or in what a command prints.
 
+use latimer_protocol::secret::Secret;
+use latimer_proxy::accounts::file::{self, Tokens};
+use latimer_proxy::config::Login;
 use serde_json::{Value, json};
 
 use crate::support::field_report::{FieldHarness, ProviderAnswer, RuleProvider};
-use crate::support::{folder, latimer_in, output};
+use crate::support::watchdog::on;
+use crate::support::{folder, latimer, latimer_in, output};
 
 /// Clears a screen, sets a title, turns the reading direction, and begins a line.
 const ATTACK: &str = "m\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}31m\u{202e}\u{200b}\r\nlatimer: forged";
@@ -63,7 +67,25 @@ fn what_is_printed_and_logged_for_people_moves_no_cursor() {
     let log = std::fs::read_to_string(harness.dir.join("proxy.log")).expect("a log");
     assert!(log.contains("turn.done") && log.contains("owned"), "the name is there: {log}");
     assert_harmless("the log", &log);
-    let commands: [&[&str]; 15] = [
+    let dir = &harness.dir;
+    let tokens = Tokens {
+        id: ATTACK.to_owned(),
+        access: Secret::new("a"),
+        refresh: None,
+        expires_at: None,
+        project: None,
+    };
+    let account = file::path(&dir.join("state"), Login::CommandCode, ATTACK);
+    file::write(&account, Login::CommandCode, &tokens).expect("written");
+    let broken = dir.join("broken.toml");
+    std::fs::write(&broken, format!("{} = 1\n[server]\n{} = 2\n", json!(ATTACK), json!(ATTACK)))
+        .expect("written");
+    let broken = broken.to_str().expect("UTF-8");
+    let commands: [&[&str]; 19] = [
+        &["accounts"],
+        &["accounts", "--json"],
+        &["logout", "command-code"],
+        &["--broken"],
         &["explain"],
         &["explain", "t1"],
         &["explain", "t2"],
@@ -82,11 +104,21 @@ fn what_is_printed_and_logged_for_people_moves_no_cursor() {
     ];
     let mut printed = 0;
     for command in commands {
-        let output = output(&mut latimer_in(&harness.dir, command));
+        let output = match command {
+            ["--broken"] => output(latimer().args(["check", "--config", broken])),
+            command => output(&mut latimer_in(dir, command)),
+        };
         let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         assert!(!text.is_empty(), "{command:?}");
         assert_harmless(&format!("{command:?}"), &text);
         printed += usize::from(text.contains("owned"));
     }
-    assert!(printed >= 8, "the name is shown by {printed} commands");
+    assert!(printed >= 12, "the name is shown by {printed} commands");
+    std::fs::write(dir.join("watchdog-rules.toml"), format!("{} = 1\n", json!(ATTACK))).expect("written");
+    for command in ["rules", "incidents", "export"] {
+        let output = output(&mut on(dir, command));
+        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(text.contains("owned"), "{command}: {text}");
+        assert_harmless(command, &text);
+    }
 }
