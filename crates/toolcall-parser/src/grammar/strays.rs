@@ -32,13 +32,13 @@ impl Strays {
 }
 
 /// What the tags among the marks begin with, behind `<` or `</`.
-const TAG_BEGINS: [&str; 17] = [
+const TAG_BEGINS: [&str; 18] = [
     "tool", "func", "para", "invo", "arg_", "step", "mini", "seed", "ifm|", "long", "dots", "TOOL", "iqu",
-    "end_", "s>", "star", "turn",
+    "end_", "s>", "star", "turn", "calls",
 ];
 
-/// The longest prefix of a tag, with its colon.
-const MAX_PREFIX: usize = 17;
+/// The longest prefix of a tag, without its colon.
+const MAX_PREFIX: usize = 16;
 
 /// Whether a mark may stand here: most of what begins like one is told apart at once.
 pub(crate) fn may_be_stray(rest: &str) -> bool {
@@ -49,11 +49,13 @@ pub(crate) fn may_be_stray(rest: &str) -> bool {
     };
     let inside = inside.trim_start_matches(blank);
     let inside = inside.strip_prefix('/').unwrap_or(inside).trim_start_matches(blank);
-    let local = inside.split_once(':').map(|(_, local)| local);
     let begins =
         |text: &str| TAG_BEGINS.iter().any(|begin| text.starts_with(begin) || begin.starts_with(text));
-    // A prefix may still go on.
-    let begun = inside.len() < MAX_PREFIX && inside.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    // What stands before a colon, if there is one in reach: what comes later in the text decides nothing.
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    let prefix = inside.bytes().take(MAX_PREFIX + 1).take_while(is_name).count();
+    let begun = prefix <= MAX_PREFIX && prefix == inside.len();
+    let local = inside[prefix..].strip_prefix(':').filter(|_| (1..=MAX_PREFIX).contains(&prefix));
     begun || inside.starts_with(is_bar) || begins(inside) || local.is_some_and(begins)
 }
 
@@ -197,4 +199,33 @@ fn plamo(input: &str) -> LexResult<'_, ()> {
     let part = take_while_m_n(1, 40, |c: char| c.is_ascii_lowercase() || matches!(c, '_' | '▁' | '\\' | ' '));
     let word = alt((value((), (mark("end_"), part)), mark("begin_tool_requests")));
     value((), (mark("<|plamo:"), word, mark(":plamo|>"))).parse(input)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Found by the fuzz target: a colon further on made a tag of a prefix out of any other.
+    #[test]
+    fn what_comes_later_decides_nothing() {
+        for (tag, expected) in
+            [("</calls>", true), ("</span>", false), ("</invoke>", true), ("</abc:def>", false), ("<d.", false)]
+        {
+            for later in ["", " and", ": so", "</x:y>"] {
+                assert_eq!(may_be_stray(&format!("{tag}{later}")), expected, "{tag}{later}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_filter_lets_every_word_and_its_beginnings_through() {
+        for strays in STRAYS {
+            for word in strays.words.iter().filter(|word| word.starts_with(['<', '['])) {
+                for end in 1..=word.len() {
+                    let Some(begin) = word.get(..end) else { continue };
+                    assert!(may_be_stray(begin), "{begin}");
+                }
+            }
+        }
+    }
 }
