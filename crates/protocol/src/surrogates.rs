@@ -72,8 +72,11 @@ fn escapes(json: &[u8]) -> impl Iterator<Item = usize> {
     ESCAPES.find_iter(json)
 }
 
+/// The first byte of what would be a half in UTF-8.
+const RAW_HALF: u8 = 0xED;
+
 fn has_raw_halves(json: &[u8]) -> bool {
-    memchr_iter(0xED, json).any(|at| json.get(at + 1).is_some_and(|next| *next >= 0xA0))
+    memchr_iter(RAW_HALF, json).any(|at| json.get(at + 1).is_some_and(|next| *next >= 0xA0))
 }
 
 /// Which half of a pair.

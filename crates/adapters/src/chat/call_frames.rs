@@ -1,14 +1,18 @@
 //! Calls in the chunks of a Chat Completions stream that go through to a client. A client adds up the pieces of each index, and what it has
 //! at the end it runs; so from the first piece of a call on, chunks are held to the end. Pure.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use latimer_protocol::chat::chunk::{ChatChunk, ChatToolCallDelta};
 use latimer_protocol::turn::{EventSink, FinishReason, PassthroughFrame, TurnEvent};
+use memchr::memmem::Finder;
 use serde_json::{Map, Value, json};
 
 use super::passthrough_reader::PIECE;
 use crate::repair::{CallRules, FrameCalls, HeldFrames};
+
+/// What `tool_calls` and `function_call` have in common, made once: it is looked for in each chunk.
+static CALL_FIELDS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"_call"));
 
 /// Follows the calls of one stream.
 #[derive(Debug)]
@@ -200,8 +204,7 @@ fn write_calls(delta: &mut Map<String, Value>, calls: &[ChunkCall]) {
 impl FrameCalls for ChatCallFrames {
     fn frame(&mut self, frame: &PassthroughFrame<'_>, sink: &mut dyn EventSink) {
         // A word that speaks of calls does no harm here: the chunk is looked at and goes on.
-        let has_calls = |word: &str| memchr::memmem::find(frame.data.as_bytes(), word.as_bytes()).is_some();
-        let any = (has_calls("\"tool_calls\"") || has_calls("\"function_call\"")) && self.pieces(frame.data);
+        let any = CALL_FIELDS.find(frame.data.as_bytes()).is_some() && self.pieces(frame.data);
         if self.too_large {
             return;
         }

@@ -1,7 +1,7 @@
 //! Halves in the events of a stream. Pure.
 
 use super::{
-    Finding, HEX, Half, INNER_ESCAPE, OpenTail, escapes, half, has_raw_halves, mend, replace, scan, strings,
+    Finding, HEX, Half, INNER_ESCAPE, OpenTail, RAW_HALF, escapes, half, has_raw_halves, mend, replace, scan, strings,
 };
 
 /// Mends the events of a stream, and joins halves that came in two of them.
@@ -125,6 +125,10 @@ impl HeldEvent {
 
 /// Whether there may be a half, or a text that ends in the middle of an escape of one.
 fn is_suspect_event(json: &[u8]) -> bool {
+    // Most events have neither an escape nor a byte with which a half begins.
+    if memchr::memchr2(b'\\', RAW_HALF, json).is_none() {
+        return false;
+    }
     let ends_open = |at: usize| {
         let rest = json.get(at + 2..json.len().min(at + 6)).unwrap_or_default();
         let digits = rest.iter().take_while(|byte| HEX.contains(byte)).count();

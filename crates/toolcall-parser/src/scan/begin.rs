@@ -107,7 +107,9 @@ pub(super) fn lead_in(text: &str, line: Line, options: &Options) -> usize {
     let from = bytes.len().saturating_sub(MAX_LEAD_IN);
     let begins = |at: usize| {
         let words = || LEAD_INS.iter().chain(&LEFTOVER_HEADS);
+        // The cheapest question first: within a word nothing begins.
         matches!(bytes[at], b'f' | b't' | b'a' | b'c')
+            && !(at > 0 && bytes[at - 1].is_ascii_alphanumeric())
             && words().any(|word| word.as_bytes().starts_with(&bytes[at..]))
             && !line_at(text, at, line).in_word()
     };
@@ -124,6 +126,9 @@ fn line_at(text: &str, at: usize, line: Line) -> Line {
 
 /// The same for a name at the start of a line.
 fn lead_name(text: &str, line: Line, options: &Options) -> usize {
+    if !line.is_blank() && memchr::memchr(b'\n', text.as_bytes()).is_none() {
+        return 0;
+    }
     let Some(name) = last_name(text) else { return 0 };
     let start = name_start(text, name);
     if !line_at(text, start, line).is_blank() || options.tools.is_empty() {
