@@ -43,6 +43,8 @@ pub struct EndpointClient {
     pub first_byte: Duration,
     /// Silence between two reads of the body.
     pub idle: Duration,
+    /// Longest time without anything of an answer, whatever else arrives.
+    pub content: Duration,
     /// The connection pool of this endpoint alone.
     pub http: Http,
 }
@@ -267,7 +269,7 @@ impl EndpointClient {
 
     /// How much and how long an answer may be.
     pub fn limits(&self) -> Limits {
-        Limits { idle: self.idle, ..Limits::default() }
+        Limits { idle: self.idle, content: self.content, ..Limits::default() }
     }
 }
 

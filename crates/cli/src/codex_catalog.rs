@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use latimer_proxy::config::{Config, state};
+use latimer_proxy::config::Config;
 use latimer_proxy::inbound::models::{self, CodexTexts};
 
 /// The catalog's name in the state directory.
@@ -23,7 +23,7 @@ pub(crate) fn path(state_dir: &Path) -> PathBuf {
 pub(crate) fn write(state_dir: &Path, config: &Config, extra: Option<&str>) -> anyhow::Result<PathBuf> {
     let path = path(state_dir);
     let text = models::codex_catalog(config, &texts(), extra);
-    state::write_private(&path, text.as_bytes())
+    latimer_files::write(&path, text.as_bytes())
         .with_context(|| format!("writing the model catalog `{}`", path.display()))?;
     Ok(path)
 }

@@ -1,5 +1,6 @@
 //! The configuration file and the state directory a command works with.
 
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -62,8 +63,34 @@ impl PathArgs {
             None => state::state_dir(&env)
                 .context("no state directory: set HOME or XDG_STATE_HOME, or give --state-dir")?,
         };
-        state::prepare(&dir).with_context(|| format!("preparing the state directory `{}`", dir.display()))?;
-        Ok(dir)
+        if home()
+            .and_then(|home| std::fs::canonicalize(home).ok())
+            .is_some_and(|home| std::fs::canonicalize(&dir).is_ok_and(|dir| home.starts_with(dir)))
+        {
+            bail!("`{}` holds your home directory; give latimer a directory of its own", dir.display());
+        }
+        Ok(latimer_files::prepare_root(&dir)
+            .with_context(|| format!("preparing the state directory `{}`", dir.display()))?)
+    }
+
+    /// The same for a process that can do without: where the system has no such directory to give (a disk that is full or only read),
+    /// what does not work is said, and the path is given all the same.
+    ///
+    /// # Errors
+    /// It belongs to somebody else, or the environment names none.
+    pub(crate) fn state_dir_if_possible(&self) -> anyhow::Result<PathBuf> {
+        self.state_dir().or_else(|error| {
+            let is_of_the_system =
+                error.downcast_ref::<std::io::Error>().is_some_and(|error| error.raw_os_error().is_some());
+            let dir = self.state_dir.clone().or_else(|| state::state_dir(&env));
+            match dir.filter(|_| is_of_the_system) {
+                Some(dir) => {
+                    tracing::warn!(event = "state.unavailable", error = %format!("{error:#}"), note = "usage is not counted, nothing is learned or gone on with after a restart, and `latimer launch` does not find this proxy");
+                    Ok(dir)
+                }
+                None => Err(error),
+            }
+        })
     }
 
     /// The configuration file's path: the one named, else the default one if it exists.
@@ -117,6 +144,42 @@ impl PathArgs {
 /// Every problem of the text.
 pub(crate) fn load_text(text: &str) -> Result<ParsedConfig, Vec<ConfigProblem>> {
     load(text, &env, &|path| std::fs::read_to_string(path))
+}
+
+/// What others on this machine can do with the configuration file and the files of keys that it names, one sentence each with its
+/// remedy.
+pub(crate) fn open_to_others(path: &Path, text: &str) -> Vec<String> {
+    let key_files = RefCell::new(Vec::new());
+    let read = |path: &Path| {
+        key_files.borrow_mut().push(path.to_owned());
+        std::fs::read_to_string(path)
+    };
+    // Only the files count here; their problems are told elsewhere.
+    let _ = load(text, &env, &read);
+    let of_config = latimer_files::open_to_others(path, holds_key(text));
+    let of_keys = key_files.into_inner();
+    let of_keys = of_keys.iter().filter_map(|path| latimer_files::open_to_others(path, true));
+    of_config.into_iter().chain(of_keys).collect()
+}
+
+/// Whether the text itself holds a secret: a key, a header of an endpoint, or a URL with a password.
+fn holds_key(text: &str) -> bool {
+    fn any(value: &toml::Value, name: &str) -> bool {
+        match value {
+            toml::Value::Table(table) => {
+                table.iter().any(|(key, value)| any(value, if name == "headers" { name } else { key }))
+            }
+            toml::Value::Array(list) => list.iter().any(|value| any(value, name)),
+            toml::Value::String(text) => {
+                matches!(name, "api_key" | "headers") && !text.is_empty()
+                    || text
+                        .split_once("://")
+                        .is_some_and(|(_, rest)| rest.split('/').next().unwrap_or_default().contains('@'))
+            }
+            _ => false,
+        }
+    }
+    text.parse::<toml::Table>().is_ok_and(|table| any(&toml::Value::Table(table), ""))
 }
 
 /// A configuration file as text.

@@ -12,7 +12,7 @@ use latimer_adapters::transport::read_error_body;
 use latimer_protocol::secret::Secret;
 use latimer_protocol::status::Health;
 use latimer_protocol::turn::SealKey;
-use latimer_proxy::config::{Auth, Config, state};
+use latimer_proxy::config::{Config, state};
 use latimer_proxy::server::proof::{CHALLENGE, PROOF};
 
 use crate::proxy_file;
@@ -57,8 +57,8 @@ pub(crate) fn find(state_dir: &Path, config: &Config) -> anyhow::Result<Option<P
     for url in urls(state_dir, config) {
         let who = match answering(&url, &secret) {
             Answering::Ours => {
-                let token = Some(secret).filter(|_| config.server.auth == Auth::Token);
-                return Ok(Some(ProvenProxy { url, token }));
+                // It may need the token although the file no longer says so.
+                return Ok(Some(ProvenProxy { url, token: Some(secret) }));
             }
             Answering::Nobody => continue,
             Answering::OtherLatimer => "a latimer of another state directory, perhaps another person's,",

@@ -3,11 +3,12 @@
 use std::io;
 use std::path::Path;
 
-use latimer_proxy::config::state;
 use serde::{Deserialize, Serialize};
 
 /// Its name in the state directory.
 const FILE: &str = "proxy.json";
+/// The largest that is read, in bytes.
+const MAX_BYTES: u64 = 64 << 10;
 
 /// What the file says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +24,7 @@ struct Document {
 pub(crate) fn write(state_dir: &Path, url: &str) -> io::Result<()> {
     let document = Document { pid: std::process::id(), url: url.to_owned() };
     let text = serde_json::to_vec(&document).map_err(io::Error::other)?;
-    state::write_private(&state_dir.join(FILE), &text)
+    latimer_files::write(&state_dir.join(FILE), &text)
 }
 
 /// The URL that the last proxy of this state directory wrote; it may be gone by now.
@@ -39,7 +40,7 @@ pub(crate) fn remove_own(state_dir: &Path) {
 }
 
 fn read(state_dir: &Path) -> Option<Document> {
-    let bytes = std::fs::read(state_dir.join(FILE)).ok()?;
+    let bytes = latimer_files::read(&state_dir.join(FILE), MAX_BYTES).ok()?;
     serde_json::from_slice(&bytes).ok()
 }
 

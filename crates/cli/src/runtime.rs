@@ -22,6 +22,28 @@ pub(crate) fn raise_descriptor_limit() {
     let _ = rlimit::increase_nofile_limit(1 << 16);
 }
 
+/// Who may look into the memory of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Traceable {
+    /// The system's administrator alone.
+    ByNobody,
+    /// Processes of the same user too: a watchdog takes the listening socket back from a proxy that outlived the one before, and
+    /// looks at one that hangs.
+    BySameUser,
+}
+
+/// Keeps keys out of core dumps, and of other programs. Failing is fine: the keys are no less safe than before.
+pub(crate) fn forbid_core_dumps(traceable: Traceable) {
+    // One byte is too little for a file, and tells Linux not to call a program that collects dumps either; 0 would not.
+    let limit = u64::from(traceable == Traceable::BySameUser);
+    let _ = rlimit::setrlimit(rlimit::Resource::CORE, limit, limit);
+    #[cfg(target_os = "linux")]
+    if traceable == Traceable::ByNobody {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+        let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    }
+}
+
 /// A signal, its name for messages, and what it means to the command.
 pub(crate) type SignalMeaning<M> = (SignalKind, &'static str, M);
 

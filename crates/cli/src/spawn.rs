@@ -8,7 +8,6 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use latimer_proxy::config::state;
 use latimer_watchdog::run::status::{WatchdogPhase, WatchdogStatus};
 
 use crate::clock;
@@ -44,7 +43,7 @@ pub(crate) fn start_watchdog(
 ) -> anyhow::Result<WatchdogStatus> {
     let log_path = state_dir.join("watchdog.log");
     turn_over(&log_path, MAX_LOG_BYTES);
-    let log = state::open_private_log(&log_path)
+    let log = latimer_files::append(&log_path)
         .with_context(|| format!("opening the log `{}`", log_path.display()))?;
     let mut command = Command::new(sibling_binary("latimer-watchdog")?);
     command.arg("run").arg("--state-dir").arg(state_dir).args(["--log", "json"]);
@@ -94,7 +93,7 @@ pub(crate) fn start_proxy(
     idle_exit: Duration,
 ) -> anyhow::Result<StartedProxy> {
     let log_path = state_dir.join("proxy.log");
-    let log = state::open_private_log(&log_path)
+    let log = latimer_files::append(&log_path)
         .with_context(|| format!("opening the log `{}`", log_path.display()))?;
     let mut command = Command::new(std::env::current_exe().context("the path of latimer")?);
     command.arg("serve").arg("--state-dir").arg(state_dir).args(["--log", "json"]);

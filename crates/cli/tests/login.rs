@@ -14,7 +14,7 @@ use std::task::Poll;
 use latimer_adapters::scripted::{ScriptedAnswer, Service};
 use latimer_protocol::secret::Secret;
 use latimer_proxy::accounts::{self, Places};
-use latimer_proxy::config::{Login, state};
+use latimer_proxy::config::Login;
 use serde_json::{Value, json};
 use support::{Harness, WAIT_TIMEOUT, folder, latimer, status};
 
@@ -35,14 +35,14 @@ impl Desk {
             .build()
             .expect("a runtime");
         let service = runtime.block_on(Service::start(script)).expect("a service");
-        state::prepare(&dir.join("state")).expect("made");
+        latimer_files::prepare(&dir.join("state")).expect("made");
         let client = json!({
             "client_id": "an-id", "client_secret": "canary-secret", "base_url": service.base,
             "authorize_url": format!("{}/authorize", service.base), "token_url": format!("{}/token", service.base),
             "user_url": format!("{}/userinfo", service.base),
         });
         let clients = json!({ "google": client, "anthropic": client, "codebuff": client, "chatgpt": client });
-        state::write_private(&dir.join("state/oauth-clients.json"), clients.to_string().as_bytes())
+        latimer_files::write(&dir.join("state/oauth-clients.json"), clients.to_string().as_bytes())
             .expect("written");
         Self { dir, runtime, service }
     }
@@ -162,18 +162,58 @@ fn a_browser_brings_the_code() {
 }
 
 #[test]
-fn a_wrong_state_or_a_no_ends_the_login() {
-    for (query, words) in [("?code=c&state=forged", "wrong state"), ("?error=access_denied", "access_denied")]
-    {
-        let desk = Desk::new("denied", Vec::new());
-        let mut child = desk.command(&["login", "google"]).spawn().expect("latimer runs");
-        let (url, _out) = address(&mut child);
-        assert!(browse(&format!("{}{query}", field(&url, "redirect_uri"))).starts_with("HTTP/1.1 400"));
-        let output = child.wait_with_output().expect("ended");
-        assert!(!output.status.success());
-        assert!(String::from_utf8_lossy(&output.stderr).contains(words), "{output:?}");
-        assert!(desk.service.requests().is_empty(), "no code was exchanged");
+fn only_a_no_with_the_right_state_ends_the_login() {
+    let desk = Desk::new("denied", Vec::new());
+    let mut child = desk.command(&["login", "google"]).spawn().expect("latimer runs");
+    let (url, _out) = address(&mut child);
+    let back = field(&url, "redirect_uri");
+    for query in ["?code=c&state=forged", "?error=access_denied", "?error=access_denied&state=forged"] {
+        assert!(browse(&format!("{back}{query}")).starts_with("HTTP/1.1 400"), "{query}");
     }
+    assert!(child.try_wait().expect("asked").is_none(), "it goes on waiting");
+    assert!(
+        browse(&format!("{back}?error=access_denied&state={}", field(&url, "state")))
+            .starts_with("HTTP/1.1 400")
+    );
+    let output = child.wait_with_output().expect("ended");
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("access_denied"), "{output:?}");
+    assert!(desk.service.requests().is_empty(), "no code was exchanged");
+}
+
+#[test]
+fn silent_connections_do_not_delay_a_login() {
+    let desk = Desk::new("silent", vec![token(3600), user()]);
+    let mut child = desk.command(&["login", "google"]).spawn().expect("latimer runs");
+    let (url, _out) = address(&mut child);
+    let back = field(&url, "redirect_uri");
+    let host = back.trim_start_matches("http://").split('/').next().expect("a host");
+    let silent: Vec<_> = (0..6).map(|_| std::net::TcpStream::connect(host).expect("connected")).collect();
+    let begun = std::time::Instant::now();
+    let answer = browse(&format!("{back}?code=the-code&state={}", field(&url, "state")));
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    // One after the other they would have taken five seconds each.
+    assert!(begun.elapsed().as_secs() < 15, "{:?}", begun.elapsed());
+    assert!(child.wait().expect("ended").success());
+    drop(silent);
+}
+
+#[test]
+fn a_login_comes_back_to_both_addresses_of_localhost() {
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        return;
+    }
+    let desk = Desk::new("both", Vec::new());
+    let mut child = desk.command(&["login", "anthropic"]).spawn().expect("latimer runs");
+    let (url, _out) = address(&mut child);
+    let back = field(&url, "redirect_uri");
+    let port: u16 =
+        back.rsplit(':').next().and_then(|rest| rest.split('/').next()?.parse().ok()).expect("a port");
+    for host in ["127.0.0.1", "::1"] {
+        assert!(std::net::TcpStream::connect((host, port)).is_ok(), "{host}");
+    }
+    child.kill().expect("ended");
+    child.wait().expect("ended");
 }
 
 #[test]
@@ -278,10 +318,10 @@ fn a_vendors_account_is_refreshed_once_and_its_file_left_alone() {
     let newer = json!({ "access_token": "canary-newer", "expires_in": 3600 });
     let desk = Desk::new("vendor", vec![("POST /token", 200, newer)]);
     let home = desk.dir.join("home");
-    state::prepare(&home.join(".gemini")).expect("made");
+    latimer_files::prepare(&home.join(".gemini")).expect("made");
     let file = home.join(".gemini/oauth_creds.json");
     let text = r#"{"access_token":"canary-access","refresh_token":"canary-refresh","expiry_date":1000}"#;
-    state::write_private(&file, text.as_bytes()).expect("written");
+    latimer_files::write(&file, text.as_bytes()).expect("written");
     for _ in 0..2 {
         // A new process each time.
         let places = Arc::new(Places::new(desk.dir.join("state"), Some(home.clone()), |_| None));
@@ -369,7 +409,7 @@ fn an_endpoint_uses_accounts_and_moves_on() {
         accounts::file::write(&path, Login::Codebuff, &tokens).expect("written");
     }
     let broken = accounts::file::folder(&harness.dir.join("state"), Login::Codebuff).join("broken.json");
-    state::write_private(&broken, b"{\"id\":\"c").expect("written");
+    latimer_files::write(&broken, b"{\"id\":\"c").expect("written");
     harness.restart();
     let answer = harness.post(r#"{"model":"glm-5","input":"hello"}"#, "");
     assert_eq!(status(&answer), 200, "{answer}");

@@ -4,9 +4,12 @@
 mod support;
 
 mod security {
+    pub(crate) mod access;
     pub(crate) mod conversations;
+    pub(crate) mod disk;
     pub(crate) mod echoed_keys;
     pub(crate) mod known_secrets;
+    pub(crate) mod process;
     pub(crate) mod terminals;
     pub(crate) mod watchdog_reports;
 

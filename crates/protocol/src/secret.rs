@@ -14,6 +14,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
+use zeroize::Zeroize as _;
 
 pub use clean_text::CleanText;
 pub use known::{redact_known, redact_known_bytes};
@@ -52,6 +53,13 @@ impl Secret {
     /// True for a key of no characters, which means "send no credentials".
     pub fn is_empty(&self) -> bool {
         self.expose().is_empty()
+    }
+}
+
+impl Drop for Secret {
+    /// The memory of a key is wiped before it is given back.
+    fn drop(&mut self) {
+        self.0.zeroize();
     }
 }
 

@@ -118,3 +118,72 @@ async fn without_a_usable_directory_turns_go_on() {
     assert_eq!(store.response("resp_1", 1000).await.expect("at hand").items, b"[1]");
     assert!(store.response("resp_9", 1000).await.is_none());
 }
+
+#[tokio::test]
+async fn a_kept_answer_ends_though_nothing_else_happens() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = Store::open(Some(dir.path()));
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock").as_secs();
+    // A moved clock: almost ten minutes have gone by.
+    store.keep_response("resp_1", "canary ".repeat(2000).into_bytes(), b"{}".to_vec(), now - 598);
+    store.flush();
+    let is_on_disk = || {
+        let files = std::fs::read_dir(dir.path()).expect("listed").filter_map(Result::ok);
+        files.into_iter().any(|file| {
+            String::from_utf8_lossy(&std::fs::read(file.path()).unwrap_or_default()).contains("canary canary")
+        })
+    };
+    assert!(is_on_disk());
+    let begun = std::time::Instant::now();
+    while is_on_disk() {
+        assert!(begun.elapsed().as_secs() < 120, "it is still there");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+}
+
+#[tokio::test]
+async fn a_locked_file_answers_at_once_and_forgets_nothing_it_was_told() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = Store::open(Some(dir.path()));
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock").as_secs();
+    store.keep_response("resp_1", b"[1]".to_vec(), b"{}".to_vec(), now);
+    store.flush();
+    let locker = rusqlite::Connection::open(dir.path().join(FILE)).expect("opened");
+    locker.execute_batch("BEGIN EXCLUSIVE").expect("locked");
+    let begun = std::time::Instant::now();
+    assert!(store.response("resp_unknown", now).await.is_none());
+    store.delete_response("resp_1");
+    assert!(store.response("resp_1", now).await.is_none());
+    assert!(begun.elapsed().as_secs() < 4, "{:?}", begun.elapsed());
+    // Longer than the writer waits for the lock: what it was told to delete is owed.
+    std::thread::sleep(std::time::Duration::from_secs(6));
+    drop(locker);
+    let begun = std::time::Instant::now();
+    loop {
+        store.flush();
+        let again = Store::open(Some(dir.path()));
+        if again.response("resp_1", now).await.is_none() {
+            break;
+        }
+        assert!(begun.elapsed().as_secs() < 120, "it is still there");
+    }
+}
+
+#[tokio::test]
+async fn the_store_comes_back_when_the_disk_does() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join(FILE);
+    std::fs::create_dir(&path).expect("made");
+    let store = Store::open(Some(dir.path()));
+    store.record(row("a", 1));
+    store.flush();
+    assert_eq!(store.lost_rows(), 1);
+    std::fs::remove_dir(&path).expect("removed");
+    let begun = std::time::Instant::now();
+    while !path.is_file() || report(&path, GroupBy::Endpoint, 0).map_or(0, |report| report.total.turns) == 0 {
+        assert!(begun.elapsed().as_secs() < 120, "it stayed away");
+        store.record(row("a", 2));
+        store.flush();
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+}

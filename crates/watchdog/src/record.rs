@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::diagnose::budget::Ledger;
-use crate::files::write_private;
-use crate::incidents::{Incident, Incidents, MAX_INCIDENTS};
+use crate::incidents::{Incident, Incidents};
 use crate::time::Time;
 
 /// The version that is written.
@@ -93,7 +92,7 @@ impl Record {
     ///
     /// Whatever the file system says; the old file stands then.
     pub fn save(&self, path: &Path) -> io::Result<()> {
-        write_private(path, &self.to_bytes())
+        latimer_files::write(path, &self.to_bytes())
     }
 }
 
@@ -125,17 +124,7 @@ pub fn load(path: &Path, now: Time) -> LoadedRecord {
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let metadata = std::fs::symlink_metadata(path)?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("it is not a plain file"));
-    }
-    if metadata.len() > MAX_FILE_BYTES {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("{MAX_INCIDENTS} entries are never so large"),
-        ));
-    }
-    std::fs::read(path)
+    latimer_files::read(path, MAX_FILE_BYTES)
 }
 
 fn set_aside(path: &Path, now: Time, why: &dyn std::fmt::Display) -> LoadedRecord {

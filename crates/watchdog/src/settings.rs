@@ -64,7 +64,7 @@ impl Default for Settings {
             tier3: true,
             auto_restart: true,
             auto_switch_provider: false,
-            health_interval: Duration::from_secs(1),
+            health_interval: Duration::from_millis(500),
             memory_limit: 1 << 30,
             client_memory_alert: 4 << 30,
             notify: Notify::Important,

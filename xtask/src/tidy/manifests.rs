@@ -5,12 +5,24 @@ use anyhow::Context as _;
 use crate::root;
 
 /// What each crate may import. A new arrow and a new dependency are decisions, made here.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("crates/toolcall-parser", &["memchr", "nom"]),
     (
         "crates/protocol",
-        &["aho-corasick", "base64", "hmac", "itoa", "memchr", "serde", "serde_json", "sha2", "thiserror"],
+        &[
+            "aho-corasick",
+            "base64",
+            "hmac",
+            "itoa",
+            "memchr",
+            "serde",
+            "serde_json",
+            "sha2",
+            "thiserror",
+            "zeroize",
+        ],
     ),
+    ("crates/files", &["rustix", "tracing"]),
     (
         "crates/adapters",
         &[
@@ -41,6 +53,7 @@ const ARROWS: [(&str, &[&str]); 7] = [
         "crates/proxy",
         &[
             "latimer-adapters",
+            "latimer-files",
             "latimer-protocol",
             "bytes",
             "flate2",
@@ -71,6 +84,7 @@ const ARROWS: [(&str, &[&str]); 7] = [
         "crates/watchdog",
         &[
             "latimer-adapters",
+            "latimer-files",
             "latimer-protocol",
             "bytes",
             "hyper",
@@ -88,6 +102,7 @@ const ARROWS: [(&str, &[&str]); 7] = [
         "crates/cli",
         &[
             "latimer-adapters",
+            "latimer-files",
             "latimer-protocol",
             "latimer-proxy",
             "latimer-watchdog",

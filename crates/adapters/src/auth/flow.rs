@@ -139,8 +139,13 @@ pub enum AuthorizationResponse {
         /// To be compared.
         state: Option<String>,
     },
-    /// The person or the provider said no, in these words.
-    Denied(String),
+    /// The person or the provider said no.
+    Denied {
+        /// In these words.
+        words: String,
+        /// To be compared.
+        state: Option<String>,
+    },
     /// Nothing that belongs to a login.
     Unrelated,
 }
@@ -170,7 +175,7 @@ pub fn parse_authorization_response(text: &str) -> AuthorizationResponse {
     if let Some(error) = field("error") {
         let words = field("error_description").map_or(error.clone(), |words| format!("{error}: {words}"));
         let plain: String = words.chars().filter(|c| !c.is_control()).take(300).collect();
-        return AuthorizationResponse::Denied(plain);
+        return AuthorizationResponse::Denied { words: plain, state: field("state") };
     }
     match field("code").filter(|code| !code.is_empty()) {
         Some(code) => AuthorizationResponse::Code { code, state: field("state") },
@@ -251,7 +256,7 @@ mod tests {
             ("abc#state", code("abc", Some("state"))),
             (
                 "/cb?error=access_denied&error_description=no+thanks",
-                AuthorizationResponse::Denied("access_denied: no thanks".into()),
+                AuthorizationResponse::Denied { words: "access_denied: no thanks".into(), state: None },
             ),
             ("/cb?code=&state=s", AuthorizationResponse::Unrelated),
             ("/favicon.ico", AuthorizationResponse::Unrelated),

@@ -30,6 +30,7 @@ use crate::credential::Credential;
 use crate::drive::TurnStream;
 use crate::endpoint_client::{EndpointClient, OpenError, OpenResult, RequestHead, SendError};
 use crate::errors::CHECK_KEY;
+use crate::percent::path_segment;
 use crate::prepared_request::{Headers, PreparedRequest, TurnInput, WireProtocol};
 use crate::reader::ReaderContext;
 use crate::sync::lock;
@@ -163,6 +164,7 @@ impl Gemini {
             self.client.secret_header(name, credential.secret.expose().to_owned())?
         });
         let model = prepared.model.strip_prefix("models/").unwrap_or(&prepared.model);
+        let model = path_segment(model);
         let url = format!("{}/models/{model}:streamGenerateContent?alt=sse", self.client.base_url);
         self.send(&RequestHead { url, headers }, prepared.body.clone(), prepared).await
     }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{Flavour, errors, hosts};
 use crate::endpoint_client::EndpointClient;
 use crate::errors::ErrorContext;
+use crate::percent::path_segments;
 use crate::prepared_request::Headers;
 
 /// How long one call may take.
@@ -69,7 +70,7 @@ impl ProjectLookup<'_> {
             tokio::time::sleep(pause).await;
             operation = match operation.get("name").and_then(Value::as_str) {
                 Some(name) if self.flavour != Flavour::Antigravity => {
-                    self.get(&format!("{host}/v1internal/{name}")).await?
+                    self.get(&format!("{host}/v1internal/{}", path_segments(name))).await?
                 }
                 _ => self.call(host, "onboardUser", &request).await?,
             };

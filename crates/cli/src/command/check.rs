@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use latimer_proxy::config::Config;
 use latimer_proxy::config::check::report;
 
-use crate::configuration::{PathArgs, load_text, read_text};
+use crate::configuration::{PathArgs, load_text, open_to_others, read_text};
 use crate::terminal::{eprint_line, print_line, print_lines};
 use crate::watchdog_settings;
 
@@ -35,7 +35,11 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         )?;
         return Ok(ExitCode::SUCCESS);
     };
-    match verdict(&read_text(&path)?, &path) {
+    let text = read_text(&path)?;
+    for open in open_to_others(&path, &text) {
+        eprint_line(&format!("warning: {open}"));
+    }
+    match verdict(&text, &path) {
         Verdict::Usable { warnings, summary } => {
             warnings.iter().flat_map(|warnings| warnings.lines()).for_each(eprint_line);
             print_lines(summary.lines())?;

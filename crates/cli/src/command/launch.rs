@@ -6,6 +6,7 @@
 mod claude;
 mod client;
 mod codex;
+mod environment;
 mod gemini;
 mod model;
 mod opencode;
@@ -22,6 +23,7 @@ use clap::ValueEnum;
 use latimer_protocol::status::Health;
 
 use self::client::{LaunchContext, LaunchedClient};
+use self::environment::keep_keys_out;
 use self::model::choose_model;
 use self::registration::ClientRegistration;
 use crate::configuration::{Configuration, PathArgs, access_token};
@@ -111,6 +113,7 @@ pub(crate) fn run(args: LaunchArgs) -> anyhow::Result<ExitCode> {
         config,
         state_dir: &state_dir,
     };
+    keep_keys_out(&mut command, &configuration);
     client.configure(&mut command, &context)?;
     bypass_network_proxy(&mut command);
     command.args(&args.args);

@@ -1,7 +1,7 @@
 //! `latimer serve`: the proxy in the foreground.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,18 +9,21 @@ use std::time::Duration;
 use anyhow::Context as _;
 use latimer_protocol::secret::Secret;
 use latimer_protocol::turn::SealKey;
-use latimer_proxy::config::watch::{Live, watch};
+use latimer_proxy::config::watch::{Live, Version as TokenVersion, watch};
 use latimer_proxy::config::{Auth, state};
 use latimer_proxy::lifecycle::phase::StopRequest;
 use latimer_proxy::server::Proxy;
 use tokio::signal::unix::SignalKind;
 use tokio::sync::mpsc;
 
-use crate::configuration::{PathArgs, account_places, load_text, refuse_exposure};
+use crate::configuration::{
+    Configuration, PathArgs, account_places, load_text, open_to_others, read_text, refuse_exposure,
+};
+use crate::environment::env;
 use crate::logging::{self, LogFormat};
 use crate::panic_log;
 use crate::proxy_file;
-use crate::runtime::{raise_descriptor_limit, runtime, signals};
+use crate::runtime::{Traceable, forbid_core_dumps, raise_descriptor_limit, runtime, signals};
 use crate::spawn::READY_PREFIX;
 use crate::terminal::print_line;
 
@@ -28,6 +31,8 @@ use crate::terminal::print_line;
 const CONFIG_POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// The least time between two looks at how long the proxy has been idle.
 const MIN_IDLE_POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// Only a watchdog says which descriptor the listener is.
+const WATCHED_VARIABLE: &str = "LISTEN_FDS_FIRST_FD";
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -54,8 +59,14 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     logging::init(args.log);
     panic_log::install(args.log);
     raise_descriptor_limit();
-    let state_dir = args.paths.state_dir()?;
+    forbid_core_dumps(if env(WATCHED_VARIABLE).is_some() {
+        Traceable::BySameUser
+    } else {
+        Traceable::ByNobody
+    });
+    let state_dir = args.paths.state_dir_if_possible()?;
     let configuration = args.paths.configuration()?;
+    warn_of_open_files(&configuration);
     for warning in &configuration.loaded.warnings {
         tracing::warn!(event = "config.warning", problem = %warning);
     }
@@ -70,16 +81,18 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     // Without a secret that lasts, the state of providers is nobody's after a restart.
     let sealing = secret.clone().map_or_else(state::random_secret, Ok).context("randomness of the system")?;
     let seal = SealKey::from_secret(sealing.expose().as_bytes());
-    let token = secret.filter(|_| server.auth == Auth::Token);
     runtime()?.block_on(async move {
         let listener = listener(address)?;
         let address = listener.local_addr().context("the listener's address")?;
         let live = Arc::new(Live::new(configuration.loaded.config, configuration.path.clone()));
         let make = if args.safe { Proxy::safe } else { Proxy::new };
-        let proxy = make(Arc::clone(&live), token.as_ref(), seal, Some(account_places(&state_dir, outbound)));
+        let version = TokenVersion::of(&state_dir.join(state::TOKEN_FILE));
+        let proxy =
+            make(Arc::clone(&live), secret.as_ref(), seal, Some(account_places(&state_dir, outbound)));
         if let (Some(path), Some(version)) = (configuration.path, configuration.version) {
             tokio::spawn(watch(Arc::clone(&live), path, version, CONFIG_POLL_INTERVAL, load_text));
         }
+        tokio::spawn(watch_token(Arc::clone(&proxy), state_dir.clone(), version));
         let url = format!("http://{address}");
         if let Err(error) = proxy_file::write(&state_dir, &url) {
             tracing::warn!(event = "announce.failed", error = %error);
@@ -103,6 +116,38 @@ fn secret(state_dir: &Path, auth: Auth) -> anyhow::Result<Option<Secret>> {
         (Err(error), Auth::None) => {
             tracing::warn!(event = "state.readonly", error = %error);
             Ok(None)
+        }
+    }
+}
+
+/// Says what others on this machine can do with the configuration and the keys it names.
+fn warn_of_open_files(configuration: &Configuration) {
+    if let Some(path) = &configuration.path
+        && let Ok(text) = read_text(path)
+    {
+        for problem in open_to_others(path, &text) {
+            tracing::warn!(event = "config.open_to_others", problem);
+        }
+    }
+}
+
+/// Takes up a token that was exchanged. One that cannot be used opens nothing, and the old one goes on.
+async fn watch_token(proxy: Arc<Proxy>, state_dir: PathBuf, mut seen: TokenVersion) {
+    loop {
+        tokio::time::sleep(CONFIG_POLL_INTERVAL).await;
+        let path = state_dir.join(state::TOKEN_FILE);
+        let now = TokenVersion::of(&path);
+        // One that was removed is made anew by the next command that needs it.
+        if now == seen || !path.exists() {
+            continue;
+        }
+        seen = now;
+        match state::token(&state_dir) {
+            Ok(token) => {
+                proxy.rotate_token(&token);
+                tracing::info!(event = "token.rotated");
+            }
+            Err(error) => tracing::warn!(event = "token.refused", error = %error),
         }
     }
 }

@@ -178,7 +178,9 @@ fn install(path: &Path, text: &str) -> anyhow::Result<()> {
     }
     let dir = path.parent().context("the path of the service")?;
     std::fs::create_dir_all(dir).with_context(|| format!("making `{}`", dir.display()))?;
-    latimer_proxy::config::state::write_private(path, text.as_bytes())
+    // The folder is the person's own: there it may well be a link.
+    let dir = std::fs::canonicalize(dir).with_context(|| format!("looking for `{}`", dir.display()))?;
+    latimer_files::write(&dir.join(path.file_name().context("the name of the service")?), text.as_bytes())
         .with_context(|| format!("writing `{}`", path.display()))
 }
 

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use latimer_proxy::config::state;
 use latimer_watchdog::run::child::Program;
 use latimer_watchdog::run::decider::Sources;
 use latimer_watchdog::run::watchdog_loop::Regenerate;
@@ -18,7 +19,7 @@ use crate::configuration::{PathArgs, access_token, refuse_exposure};
 use crate::environment::{env, home, proxy_environment};
 use crate::logging::{self, LogFormat};
 use crate::panic_log;
-use crate::runtime::{runtime, signals};
+use crate::runtime::{Traceable, forbid_core_dumps, runtime, signals};
 use crate::sibling::sibling_binary;
 use crate::spawn::READY_PREFIX;
 use crate::terminal::print_line;
@@ -48,12 +49,18 @@ pub(crate) struct RunArgs {
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     logging::init(args.log);
     panic_log::install(args.log);
-    let state_dir = args.paths.state_dir()?;
+    forbid_core_dumps(Traceable::ByNobody);
+    let state_dir = args.paths.state_dir_if_possible()?;
     let configuration = args.paths.configuration()?;
     let server = &configuration.loaded.config.server;
     let address = args.listen.unwrap_or(server.listen);
     refuse_exposure(address, server.auth)?;
-    let token = access_token(&state_dir, server)?;
+    // A reload may want the token that is not wanted yet.
+    let token = access_token(&state_dir, server)?.or_else(|| state::token(&state_dir).ok());
+    let token_source = {
+        let state_dir = state_dir.clone();
+        Box::new(move || state::token(&state_dir).ok())
+    };
     let settings = watchdog_settings::of(&configuration)?;
     anyhow::ensure!(
         settings.enabled,
@@ -67,6 +74,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         listener,
         state_dir,
         token,
+        token_source,
         program,
         grace: server.grace,
         config: configuration.path.clone(),

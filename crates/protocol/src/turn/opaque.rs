@@ -101,6 +101,12 @@ impl SealKey {
     }
 }
 
+impl Drop for SealKey {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.0);
+    }
+}
+
 impl Default for SealKey {
     /// A seal that everyone can make, for tests and demonstrations.
     fn default() -> Self {

@@ -210,7 +210,7 @@ mod tests {
     fn a_broken_file_is_named() {
         let dir = tempfile::tempdir().expect("a directory");
         let places = Places::new(dir.path().to_owned(), None, |_| None);
-        crate::config::state::write_private(&dir.path().join(FILE), b"{\"google\":").expect("written");
+        latimer_files::write(&dir.path().join(FILE), b"{\"google\":").expect("written");
         let google = latimer_adapters::auth::provider::find("google").expect("known");
         assert!(find(google, &places).expect_err("broken").contains("half written"));
         assert!(base_url("codebuff", "https://x", &places).is_err());

@@ -1,17 +1,18 @@
 //! One account in a file of latimer's own: private, written whole, with fields of other versions kept.
 
 use std::fs;
-use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use latimer_protocol::secret::{Secret, fingerprint};
 use serde_json::{Map, Value};
 
-use crate::config::{Login, state};
+use crate::config::Login;
 
 /// The form in which accounts are written.
 const VERSION: u64 = 1;
+/// The longest file, in bytes; a longer one is broken.
+const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// What a file says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,16 +82,17 @@ pub fn list(state_dir: &Path, login: Login) -> Vec<PathBuf> {
 /// A file that cannot be read, is a link, is open to others, or is no JSON object. The file is left as it is.
 pub fn read_private(path: &Path) -> Result<Map<String, Value>, AccountFileError> {
     let broken = |why: String| AccountFileError::new(path, why);
-    let metadata =
-        fs::symlink_metadata(path).map_err(|error| broken(format!("cannot be read ({})", error.kind())))?;
-    if metadata.file_type().is_symlink() {
-        return Err(broken("is a symbolic link, which is not followed; remove it".to_owned()));
-    }
-    let mode = metadata.permissions().mode() & 0o777;
+    let unreadable = |error: io::Error| match (error.raw_os_error(), error.kind()) {
+        (None, io::ErrorKind::PermissionDenied) => broken("belongs to somebody else".to_owned()),
+        (None, _) => broken("is a symbolic link or no plain file, and is not followed; remove it".to_owned()),
+        (Some(_), kind) => broken(format!("cannot be read ({kind})")),
+    };
+    let (file, mode) = latimer_files::open_as_it_is(path).map_err(unreadable)?;
     if mode & 0o077 != 0 {
         return Err(broken(format!("can be read by others (mode {mode:o}); run `chmod 600` on it")));
     }
-    let bytes = fs::read(path).map_err(|error| broken(format!("cannot be read ({})", error.kind())))?;
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
     let value: Value = serde_json::from_slice(&bytes)
         .map_err(|_| broken("is broken or only half written; it was left as it is".to_owned()))?;
     match value {
@@ -131,7 +133,7 @@ pub fn read(path: &Path) -> Result<Tokens, AccountFileError> {
 /// The folder or the file cannot be written, or the file that is there cannot be read: it is not written over.
 pub fn write(path: &Path, login: Login, tokens: &Tokens) -> io::Result<()> {
     if let Some(folder) = path.parent() {
-        state::prepare(folder)?;
+        latimer_files::prepare(folder)?;
     }
     // A file that is there and broken is somebody's affair: it is not written over.
     let mut fields = match fs::symlink_metadata(path) {
@@ -154,11 +156,13 @@ pub fn write(path: &Path, login: Login, tokens: &Tokens) -> io::Result<()> {
     put("expires_at", tokens.expires_at.map(Value::from));
     put("project", tokens.project.as_deref().map(Value::from));
     let bytes = serde_json::to_vec_pretty(&Value::Object(fields)).unwrap_or_default();
-    state::write_private(path, &bytes)
+    latimer_files::write(path, &bytes)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     fn tokens() -> Tokens {
@@ -181,7 +185,7 @@ mod tests {
         assert_eq!(read(&path).expect("read"), tokens());
         let mut fields = read_private(&path).expect("read");
         fields.insert("novel".into(), Value::from(1));
-        state::write_private(&path, Value::Object(fields).to_string().as_bytes()).expect("written");
+        latimer_files::write(&path, Value::Object(fields).to_string().as_bytes()).expect("written");
         write(&path, Login::Google, &tokens()).expect("written");
         assert_eq!(read_private(&path).expect("read")["novel"], 1);
         assert_eq!(list(dir.path(), Login::Google), [path]);

@@ -1,13 +1,13 @@
 //! One at a time, over all processes: an exclusive lock on a file beside an account's.
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
+use latimer_files::{FileLock, TryLock};
+
 use crate::clock;
-use crate::config::state;
 
 /// How long another process may hold it: longer than a refresh may take.
 pub const WAIT: Duration = Duration::from_secs(45);
@@ -16,21 +16,17 @@ const PAUSE: Duration = Duration::from_millis(25);
 
 /// A lock; released when it is dropped, also by a process that dies.
 #[derive(Debug)]
-pub struct Lock(#[expect(dead_code, reason = "held, not read")] File);
+pub struct Lock(#[expect(dead_code, reason = "held, not read")] FileLock);
 
 fn attempt(path: &Path) -> io::Result<Option<Lock>> {
     let path = path.with_extension("lock");
     if let Some(folder) = path.parent() {
-        state::prepare(folder)?;
+        latimer_files::prepare(folder)?;
     }
-    let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path)?;
-    match file.try_lock() {
-        Ok(()) => {
-            // Somebody may have removed the file between its opening and its locking.
-            Ok(fs::symlink_metadata(&path).is_ok().then_some(Lock(file)))
-        }
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(error),
+    match FileLock::take(&path)? {
+        // Somebody may have removed the file between its opening and its locking.
+        TryLock::Taken(lock) => Ok(fs::symlink_metadata(&path).is_ok().then_some(Lock(lock))),
+        TryLock::Held => Ok(None),
     }
 }
 

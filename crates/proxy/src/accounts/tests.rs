@@ -60,8 +60,8 @@ impl Lab {
 }
 
 fn write_private(path: &std::path::Path, value: &Value) {
-    crate::config::state::prepare(path.parent().expect("a folder")).expect("made");
-    crate::config::state::write_private(path, value.to_string().as_bytes()).expect("written");
+    latimer_files::prepare(path.parent().expect("a folder")).expect("made");
+    latimer_files::write(path, value.to_string().as_bytes()).expect("written");
 }
 
 /// Tokens that end so many seconds after the beginning of the test.

@@ -166,7 +166,7 @@ mod tests {
         let home = tempfile::tempdir().expect("a directory");
         let file = home.path().join(path);
         std::fs::create_dir_all(file.parent().expect("a folder")).expect("made");
-        crate::config::state::write_private(&file, text.as_bytes()).expect("written");
+        latimer_files::write(&file, text.as_bytes()).expect("written");
         let places = Places::new(home.path().join("state"), Some(home.path().to_owned()), |_| None);
         let read = read(login, &places);
         let after = std::fs::read_to_string(&file).expect("still there");

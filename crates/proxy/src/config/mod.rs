@@ -40,6 +40,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// The way out of endpoints that have none of their own, and of logins.
     pub outbound: Outbound,
+    /// Variables that a launched client gets although they hold keys of providers.
+    pub launch_env: Vec<String>,
     /// Endpoints that are used only where nothing else answers. Never in the file: an override says so for a while.
     pub avoided: Vec<EndpointName>,
 }
@@ -317,4 +319,6 @@ pub struct Timeouts {
     pub first_byte: Duration,
     /// Silence between two reads of the body.
     pub idle: Duration,
+    /// Between two events that say something, whatever else arrives: comments keep a provider alive no longer.
+    pub content: Duration,
 }

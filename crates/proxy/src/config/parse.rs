@@ -59,7 +59,11 @@ pub fn load(text: &str, env: Env<'_>, read_file: ReadFile<'_>) -> Result<ParsedC
     outbound::refuse_environment(&root, &endpoints, env, &mut notes);
     let default_endpoint = default_endpoint(&root, &endpoints, &mut notes);
     let routes = routes::parse(&root, &endpoints, &mut notes);
-    let config = Config { server, default_endpoint, endpoints, routes, outbound, avoided: Vec::new() };
+    let launch_env = root
+        .get("launch_env")
+        .map_or_else(Vec::new, |names| names.strings(&mut notes).into_iter().map(|(_, name)| name).collect());
+    let config =
+        Config { server, default_endpoint, endpoints, routes, outbound, launch_env, avoided: Vec::new() };
     if notes.problems.is_empty() {
         Ok(ParsedConfig { config, warnings: notes.warnings })
     } else {

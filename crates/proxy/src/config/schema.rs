@@ -16,9 +16,10 @@ const fn key(name: &'static str, kind: &'static str, default: &'static str) -> K
 }
 
 /// The top of the file.
-pub const TOP: [Key; 6] = [
+pub const TOP: [Key; 7] = [
     key("default_endpoint", "string", ""),
     key("proxy", "URL or none", ""),
+    key("launch_env", "list of strings", "[]"),
     key("server", "table", ""),
     key("endpoint", "list of tables", ""),
     key("route", "list of tables", ""),
@@ -81,10 +82,11 @@ pub const PRICE: [Key; 3] =
     [key("input", "number", ""), key("cached", "number", ""), key("output", "number", "")];
 
 /// The keys of an endpoint's `timeouts`.
-pub const TIMEOUTS: [Key; 3] = [
+pub const TIMEOUTS: [Key; 4] = [
     key("connect", "duration", "10s"),
     key("first_byte", "duration", "120s"),
     key("idle", "duration", "300s"),
+    key("content", "duration", ""),
 ];
 
 /// `quirks`: what a preset says of its provider, for providers that have none.

@@ -65,6 +65,7 @@ fn client(endpoint: &Endpoint) -> EndpointClient {
         headers: endpoint.headers.iter().filter_map(header).collect(),
         first_byte: endpoint.timeouts.first_byte,
         idle: endpoint.timeouts.idle,
+        content: endpoint.timeouts.content,
         http: Http::new(HttpOptions {
             outbound: endpoint.outbound.clone(),
             connect: endpoint.timeouts.connect,

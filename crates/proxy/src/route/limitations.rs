@@ -11,7 +11,6 @@ use latimer_adapters::limitation::{Limitation, Limitations};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clocks;
-use crate::config::state;
 use crate::config::watch::Version;
 use crate::sync::lock;
 
@@ -23,6 +22,8 @@ const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Targets that are remembered.
 const MAX_TARGETS: usize = 1000;
+/// The largest file that is read, in bytes.
+const MAX_FILE_BYTES: u64 = 64 << 20;
 
 /// The longest words that are kept, in characters.
 const MAX_WORDS: usize = 300;
@@ -245,7 +246,9 @@ impl LimitationStore {
         let gone = file.forget(endpoint, code);
         if gone > 0 {
             if let Some(path) = &self.path {
-                let _ = std::fs::copy(path, path.with_extension("json.forgotten"));
+                if let Ok(bytes) = latimer_files::read(path, MAX_FILE_BYTES) {
+                    let _ = latimer_files::write(&path.with_extension("json.forgotten"), &bytes);
+                }
                 write(path, &file)?;
                 inner.version = Some(Version::of(path));
             }
@@ -279,7 +282,7 @@ fn make_room<V>(all: &mut BTreeMap<String, V>, target: &str) {
 
 /// Reads the file. A missing one is empty; one that cannot be read is set aside and said so.
 pub fn read(path: &Path) -> Option<LimitationsFile> {
-    let bytes = std::fs::read(path).ok()?;
+    let bytes = latimer_files::read(path, MAX_FILE_BYTES).ok()?;
     match serde_json::from_slice(&bytes) {
         Ok(file) => Some(file),
         Err(error) => {
@@ -296,7 +299,7 @@ pub fn read(path: &Path) -> Option<LimitationsFile> {
 /// # Errors
 /// The file cannot be replaced; the old one then still stands.
 pub fn write(path: &Path, file: &LimitationsFile) -> std::io::Result<()> {
-    state::write_private(path, &serde_json::to_vec_pretty(file).unwrap_or_default())
+    latimer_files::write(path, &serde_json::to_vec_pretty(file).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -15,13 +15,14 @@ use super::health::{Health, HealthRecord};
 use super::limitations::LimitationStore;
 use super::pictures::RefusedPictures;
 use crate::clock::Clocks;
-use crate::config::state;
 use crate::sync::lock;
 
 /// The file in the state directory.
 const FILE: &str = "routes.json";
 /// Targets and keys that are remembered.
 const MAX_ENTRIES: usize = 4096;
+/// The largest file that is read, in bytes.
+const MAX_FILE_BYTES: u64 = 64 << 20;
 
 /// The memory of all endpoints and routes. It outlives a change of the configuration.
 #[derive(Debug)]
@@ -217,14 +218,14 @@ impl Memory {
             items: lock(&self.items).clone(),
         };
         let bytes = serde_json::to_vec(&file).unwrap_or_default();
-        if let Err(error) = state::write_private(path, &bytes) {
+        if let Err(error) = latimer_files::write(path, &bytes) {
             tracing::warn!(event = "routes.not_saved", error = %error);
         }
     }
 }
 
 fn read(path: &Path) -> MemoryFile {
-    let Ok(bytes) = std::fs::read(path) else { return MemoryFile::default() };
+    let Ok(bytes) = latimer_files::read(path, MAX_FILE_BYTES) else { return MemoryFile::default() };
     serde_json::from_slice(&bytes).unwrap_or_else(|error| {
         let aside = path.with_extension("json.corrupt");
         let kept = std::fs::rename(path, &aside).is_ok();

@@ -1,7 +1,8 @@
 //! What the watchdog and the person may change in a running proxy: overrides, learned limitations, cooldowns, connections.
 
 use bytes::Bytes;
-use hyper::Response;
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::{HeaderMap, Response};
 use latimer_protocol::status::OverrideRequest;
 use serde_json::json;
 
@@ -16,6 +17,31 @@ use crate::route::memory::Memory;
 
 /// The largest body of such a request, in bytes.
 pub(super) const BODY_LIMIT: usize = 16 * 1024;
+
+/// The header of an action where the request carries no token: no page and no form can send it.
+const ADMIN_HEADER: HeaderName = HeaderName::from_static("x-latimer-admin");
+
+/// Refuses an action that somebody may have been tricked into: it needs the token or a header of its own, and no body that a form can
+/// send.
+///
+/// # Errors
+///
+/// Neither token nor header (403), or a content type other than JSON (415).
+pub(super) fn check_intent(headers: &HeaderMap, carries_token: bool) -> Result<(), Refusal> {
+    let is_json = |value: &HeaderValue| {
+        let kind = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        kind.eq_ignore_ascii_case(b"application/json")
+    };
+    if !headers.get_all(CONTENT_TYPE).iter().all(is_json) {
+        return Err(Refusal::invalid(415, "unsupported_media_type")
+            .message("actions take `content-type: application/json`, or none without a body"));
+    }
+    if carries_token || headers.contains_key(ADMIN_HEADER) {
+        return Ok(());
+    }
+    Err(Refusal::new(403, "permission_error", "admin_header_missing")
+        .message("actions need the token, or the header `x-latimer-admin: 1` where no token is needed"))
+}
 
 /// `GET /v1/admin/overrides`.
 pub(super) fn list(overrides: &Overrides) -> Response<Reply> {

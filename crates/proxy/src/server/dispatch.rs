@@ -8,7 +8,7 @@ use futures_util::FutureExt as _;
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONNECTION, HeaderValue, UPGRADE};
 use hyper::http::request::Parts;
-use hyper::{HeaderMap, Request, Response};
+use hyper::{HeaderMap, Method, Request, Response};
 use latimer_protocol::status::PROBE_PID;
 use latimer_protocol::surrogates;
 
@@ -20,7 +20,8 @@ use super::{access, admin, documents, proof, request_body, stored_responses, wat
 use crate::config::Config;
 use crate::http::refusal::Refusal;
 use crate::http::reply::{Reply, json};
-use crate::inbound::gemini::target::{Method, Target};
+use crate::inbound::gemini::target::{Method as GeminiMethod, Target};
+use crate::inbound::wire::depth;
 use crate::lifecycle::phase::Phase;
 use crate::{probe, turn};
 
@@ -81,6 +82,9 @@ impl Received<'_> {
     async fn body(self) -> Result<(Parts, bytes::Bytes), Refusal> {
         let limit = self.config.server.body_limit;
         let body = request_body::read(&self.head.headers, self.body, limit).await?;
+        if depth::exceeds(&body, depth::MAX_DEPTH) {
+            return Err(Refusal::invalid(400, "json_too_deep").message(depth::TOO_DEEP));
+        }
         let body = surrogates::mend(&body).map_or(body, bytes::Bytes::from);
         Ok((self.head, body))
     }
@@ -106,7 +110,7 @@ async fn dispatch(
     }
     access::check_framing(&head.headers)?;
     access::check_origin(&head.headers, &config.server.hosts, connection.port)?;
-    let authorized = proxy.token.as_ref().is_none_or(|token| access::has_token(&head.headers, token));
+    let authorized = proxy.entry.admits(&head.headers, &config);
     let takes_websocket = found.takes_websocket();
     let action = found.action(&head.method);
     if !authorized && action.as_ref().map_or(true, Action::needs_token) {
@@ -138,7 +142,9 @@ async fn dispatch(
         Action::Document(document) => {
             let mut response =
                 documents::show(proxy, document, &received.config, &received.head.headers, authorized)?;
-            proof::answer(&received.head.headers, &proxy.seal, connection.port, response.headers_mut());
+            if let Some(key) = proxy.entry.proof_key() {
+                proof::answer(&received.head.headers, &key, connection.port, response.headers_mut());
+            }
             Ok(response)
         }
         Action::Admin(admin) => administer(proxy, admin, received).await,
@@ -196,7 +202,7 @@ async fn gemini_call(
     target: &Target,
     received: Received<'_>,
 ) -> Result<Response<Reply>, Refusal> {
-    if target.method == Method::Count {
+    if target.method == GeminiMethod::Count {
         let (_, body) = received.body().await?;
         return Ok(turn::generate_count(&proxy.seal, &body, &target.model));
     }
@@ -213,6 +219,9 @@ async fn administer(
     received: Received<'_>,
 ) -> Result<Response<Reply>, Refusal> {
     let overrides = &proxy.endpoints.overrides;
+    if received.head.method != Method::GET {
+        admin::check_intent(&received.head.headers, proxy.entry.carries_token(&received.head.headers))?;
+    }
     match admin {
         Admin::Overrides => Ok(admin::list(overrides)),
         Admin::AddOverride => {

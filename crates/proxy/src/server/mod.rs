@@ -19,6 +19,7 @@ mod connections;
 mod dispatch;
 mod documents;
 mod endpoints;
+mod entry;
 mod health;
 mod lag;
 mod overrides;

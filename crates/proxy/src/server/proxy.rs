@@ -8,8 +8,8 @@ use latimer_protocol::secret::Secret;
 use latimer_protocol::turn::SealKey;
 use tokio::sync::watch;
 
-use super::access::TokenHash;
 use super::endpoints::CurrentEndpoints;
+use super::entry::Entry;
 use super::lag::LagMeter;
 use super::request_names::RequestNames;
 use crate::accounts::Places;
@@ -36,8 +36,7 @@ pub struct Proxy {
     pub(super) store: Store,
     /// Knows whose prompt caches were warm.
     caches: Arc<Mutex<CacheMonitor>>,
-    /// `None` where everyone who reaches the port may come in.
-    pub(super) token: Option<TokenHash>,
+    pub(super) entry: Entry,
     pub(super) seal: SealKey,
     pub(super) turns: Arc<OpenTurns>,
     names: RequestNames,
@@ -46,7 +45,8 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// A proxy over a configuration that may change. Without a token everyone who reaches the port may come in.
+    /// A proxy over a configuration that may change. `token` is the secret of the state directory; where the configuration wants one and
+    /// there is none, everyone who reaches the port may come in.
     /// The seal is for provider state on its way through clients; all nodes need the same.
     /// What routing learns is kept in the state directory, where there is one.
     /// Accounts are looked for in `places`.
@@ -85,14 +85,19 @@ impl Proxy {
             memory,
             store: Store::open(state_dir),
             caches: Arc::default(),
+            entry: Entry::new(token, &live.current()),
             live,
-            token: token.map(TokenHash::new),
             seal,
             turns: Arc::new(OpenTurns::new()),
             names: RequestNames::new(),
             phase: watch::Sender::new(Phase::Serving),
             started: clock::now(),
         })
+    }
+
+    /// Takes up another token for requests from now on.
+    pub fn rotate_token(&self, token: &Secret) {
+        self.entry.rotate(token);
     }
 
     /// How long no turn was open; zero while one is.

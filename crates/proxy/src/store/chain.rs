@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use rusqlite::{OptionalExtension as _, Transaction};
+use rusqlite::{Connection, OptionalExtension as _, Transaction};
 
 /// How long an answer is kept, in seconds.
 const LIFE: u64 = 600;
@@ -48,11 +48,16 @@ pub(super) struct RecentConversations {
 impl RecentConversations {
     pub(super) fn keep(&mut self, id: &str, stored: &Arc<StoredConversation>, now_unix: u64) {
         self.answers.push_back((id.to_owned(), Arc::clone(stored)));
+        self.expire(now_unix);
+        while self.answers.len() > AT_HAND || (self.answers.len() > 1 && self.bytes() > BYTES) {
+            self.answers.pop_front();
+        }
+    }
+
+    /// Forgets what is too old.
+    pub(super) fn expire(&mut self, now_unix: u64) {
         let oldest = oldest(now_unix);
-        while self.answers.front().is_some_and(|(_, stored)| stored.at < oldest)
-            || self.answers.len() > AT_HAND
-            || (self.answers.len() > 1 && self.bytes() > BYTES)
-        {
+        while self.answers.front().is_some_and(|(_, stored)| stored.at < oldest) {
             self.answers.pop_front();
         }
     }
@@ -71,15 +76,20 @@ impl RecentConversations {
     }
 }
 
+const INSERT: &str = "INSERT OR REPLACE INTO responses (id, at, items, response) VALUES (?1, ?2, ?3, ?4)";
+
+/// Whether the table is the one that answers are kept in.
+pub(super) fn check(connection: &Connection) -> rusqlite::Result<()> {
+    connection.prepare(INSERT).map(drop)
+}
+
 pub(super) fn insert(
     transaction: &Transaction<'_>,
     id: &str,
     stored: &StoredConversation,
 ) -> rusqlite::Result<()> {
     let at = i64::try_from(stored.at).unwrap_or(i64::MAX);
-    transaction
-        .prepare_cached("INSERT OR REPLACE INTO responses (id, at, items, response) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(rusqlite::params![id, at, stored.items, stored.response])?;
+    transaction.prepare_cached(INSERT)?.execute(rusqlite::params![id, at, stored.items, stored.response])?;
     let oldest = i64::try_from(oldest(stored.at)).unwrap_or(0);
     transaction.prepare_cached("DELETE FROM responses WHERE at < ?1")?.execute([oldest])?;
     transaction
@@ -96,12 +106,12 @@ pub(super) fn insert(
 }
 
 pub(super) fn find(
-    transaction: &Transaction<'_>,
+    connection: &Connection,
     id: &str,
     oldest: u64,
 ) -> rusqlite::Result<Option<StoredConversation>> {
     let oldest = i64::try_from(oldest).unwrap_or(i64::MAX);
-    transaction
+    connection
         .prepare_cached("SELECT items, response, at FROM responses WHERE id = ?1 AND at >= ?2")?
         .query_row(rusqlite::params![id, oldest], |row| {
             let at: i64 = row.get(2)?;

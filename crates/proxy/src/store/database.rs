@@ -1,5 +1,6 @@
 //! The file: opened with care, set aside when it is broken or from a newer latimer, never deleted.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use crate::clock;
 const VERSION: i64 = 2;
 /// How long one process waits for another.
 const BUSY: Duration = Duration::from_secs(5);
+/// How long somebody who asks for one answer waits for another process.
+const FIND_BUSY: Duration = Duration::from_millis(200);
 /// What the names of SQLite's other files end with: the log of what is not yet in the file, and its index.
 const TAILS: [&str; 2] = ["-wal", "-shm"];
 /// Rows older than this are deleted at the start.
@@ -31,18 +34,33 @@ CREATE INDEX IF NOT EXISTS responses_at ON responses (at);
 /// The open file.
 pub(super) struct Database {
     connection: Connection,
+    /// Whether the log of the file may hold something that was deleted.
+    owes_checkpoint: bool,
+}
+
+/// Why the file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum OpenError {
+    /// A link, somebody else's, or not to be had.
+    #[error("{0}")]
+    File(#[from] io::Error),
+    /// What SQLite says.
+    #[error("{0}")]
+    Database(#[from] rusqlite::Error),
+    /// Another program's database, or one of a newer latimer.
+    #[error("it is no database of this latimer's")]
+    Foreign,
 }
 
 impl Database {
-    /// Opens or makes the file; `None`, and a word in the log, when that cannot be done.
-    pub(super) fn open(path: &Path) -> Option<Self> {
+    /// Opens or makes the file. One that is broken or not ours is set aside, and a new one begins.
+    pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
         let error = match Self::try_open(path) {
-            Ok(database) => return Some(database),
+            Ok(database) => return Ok(database),
             Err(error) => error,
         };
         if !is_broken(&error) {
-            tracing::warn!(event = "store.unavailable", path = %path.display(), error = %error);
-            return None;
+            return Err(error);
         }
         let now = clock::unix_now();
         let aside = path.with_extension(format!("db.corrupt-{now}"));
@@ -53,24 +71,27 @@ impl Database {
         }
         tracing::warn!(event = "store.set_aside", aside = %aside.display(), kept, error = %error);
         Self::try_open(path)
-            .inspect_err(
-                |error| tracing::warn!(event = "store.unavailable", path = %path.display(), error = %error),
-            )
-            .ok()
     }
 
-    fn try_open(path: &Path) -> rusqlite::Result<Self> {
-        make_private(path);
-        let connection = Connection::open(path)?;
+    fn try_open(path: &Path) -> Result<Self, OpenError> {
+        make_private(path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+        let connection = connect(path, flags)?;
         connection.busy_timeout(BUSY)?;
+        let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))?;
+        if version > VERSION || (version == 0 && tables > 0) {
+            return Err(OpenError::Foreign);
+        }
+        // Before anything of it is changed.
+        let is_foreign = (version >= 1 && super::usage::check(&connection).is_err())
+            || (version >= 2 && super::chain::check(&connection).is_err());
+        if is_foreign {
+            return Err(OpenError::Foreign);
+        }
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection.pragma_update(None, "secure_delete", "ON")?;
-        let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        if version > VERSION {
-            // Taken for broken: it is set aside for the newer latimer that made it.
-            return Err(rusqlite::Error::InvalidQuery);
-        }
         if version < 2 {
             // They hold for ten minutes: making them again costs nobody anything.
             connection.execute_batch("DROP TABLE IF EXISTS responses")?;
@@ -79,35 +100,70 @@ impl Database {
         connection.pragma_update(None, "user_version", VERSION)?;
         let now = clock::unix_now();
         connection.execute("DELETE FROM usage WHERE at < ?1", [now.saturating_sub(LIFE).cast_signed()])?;
-        connection
-            .execute("DELETE FROM responses WHERE at < ?1", [super::chain::oldest(now).cast_signed()])?;
-        Ok(Self { connection })
+        let mut database = Self { connection, owes_checkpoint: true };
+        database.expire(super::chain::oldest(now))?;
+        Ok(database)
     }
 
     pub(super) fn begin(&mut self) -> rusqlite::Result<Transaction<'_>> {
         self.connection.transaction()
+    }
+
+    /// Something was deleted: it stands in the log of the file until [`expire`](Self::expire) has emptied that.
+    pub(super) fn owe_checkpoint(&mut self) {
+        self.owes_checkpoint = true;
+    }
+
+    /// Deletes answers from before this moment, and takes everything that was deleted out of the log of the file too.
+    pub(super) fn expire(&mut self, oldest: u64) -> rusqlite::Result<()> {
+        let gone = self.connection.execute("DELETE FROM responses WHERE at < ?1", [oldest.cast_signed()])?;
+        self.owes_checkpoint |= gone > 0;
+        if self.owes_checkpoint {
+            let busy: i64 =
+                self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+            self.owes_checkpoint = busy != 0;
+        }
+        Ok(())
     }
 }
 
 /// A connection that only reads, for reports beside a running proxy.
 pub(super) fn read_only(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
+    let connection = connect(path, flags)?;
     connection.busy_timeout(BUSY)?;
     Ok(connection)
 }
 
+/// An answer that is not older than this, through a connection of its own: whoever asks waits for no writer. A file that is locked has
+/// none.
+pub(super) fn find(path: &Path, id: &str, oldest: u64) -> Option<super::chain::StoredConversation> {
+    let connection = read_only(path).ok()?;
+    connection.busy_timeout(FIND_BUSY).ok()?;
+    super::chain::find(&connection, id, oldest).ok().flatten()
+}
+
+/// A connection through no link: what stands above the folder is the person's own affair, and is resolved before.
+fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+    let folder = path.parent().and_then(|folder| std::fs::canonicalize(folder).ok());
+    let path = match (folder, path.file_name()) {
+        (Some(folder), Some(name)) => folder.join(name),
+        _ => path.to_owned(),
+    };
+    Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NOFOLLOW)
+}
+
 /// Makes the file before SQLite does, so that it is nobody else's from the first moment; and takes back what an older one gave
 /// away. SQLite gives its other files the mode of this one.
-fn make_private(path: &Path) {
-    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-    let created = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    if created.is_err() {
-        for name in [path.to_owned()].into_iter().chain(TAILS.map(|tail| with_tail(path, tail))) {
-            // A file of somebody else cannot be changed, and a missing one need not be.
-            let _ = std::fs::set_permissions(name, std::fs::Permissions::from_mode(0o600));
+fn make_private(path: &Path) -> io::Result<()> {
+    drop(latimer_files::append(path)?);
+    for tail in TAILS {
+        match latimer_files::open(&with_tail(path, tail)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
         }
     }
+    Ok(())
 }
 
 /// SQLite's other file of this name.
@@ -117,11 +173,14 @@ fn with_tail(path: &Path, tail: &str) -> PathBuf {
     name.into()
 }
 
-fn is_broken(error: &rusqlite::Error) -> bool {
-    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+fn is_broken(error: &OpenError) -> bool {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase, Unknown};
     match error {
-        rusqlite::Error::SqliteFailure(failure, _) => matches!(failure.code, NotADatabase | DatabaseCorrupt),
-        rusqlite::Error::InvalidQuery => true,
+        // Statements of ours that make no sense to it (`Unknown`) mean that its tables are another program's.
+        OpenError::Database(rusqlite::Error::SqliteFailure(failure, _)) => {
+            matches!(failure.code, NotADatabase | DatabaseCorrupt | Unknown)
+        }
+        OpenError::Foreign => true,
         _ => false,
     }
 }
@@ -280,10 +339,80 @@ mod tests {
     #[test]
     fn what_is_merely_not_to_be_had_is_not_set_aside() {
         let (dir, path) = place();
-        assert!(Database::open(&dir.path().join("no-folder/latimer.db")).is_none());
+        assert!(Database::open(&dir.path().join("no-folder/latimer.db")).is_err());
         std::fs::create_dir(&path).expect("made");
-        assert!(Database::open(&path).is_none(), "a folder");
+        assert!(Database::open(&path).is_err(), "a folder");
         assert!(path.is_dir() && beside(&path).is_empty());
+    }
+
+    #[test]
+    fn another_programs_database_is_set_aside_untouched() {
+        let foreign = [
+            "CREATE TABLE theirs (x); INSERT INTO theirs VALUES (7)",
+            "CREATE TABLE usage (x); CREATE TABLE theirs (x); INSERT INTO theirs VALUES (7); PRAGMA user_version = 2",
+            "CREATE TABLE usage (at INTEGER); CREATE TABLE theirs (x); INSERT INTO theirs VALUES (7); PRAGMA user_version = 2",
+        ];
+        for statements in foreign {
+            let (_dir, path) = place();
+            Connection::open(&path).expect("made").execute_batch(statements).expect("made");
+            let mut database = Database::open(&path).expect("a new one");
+            add(&mut database, &row(clock::unix_now()), "r", clock::unix_now());
+            drop(database);
+            assert_eq!(count(&path, "usage"), 1, "{statements}");
+            let aside = beside(&path).into_iter().find(|name| name.contains("corrupt")).expect("set aside");
+            let aside = path.with_file_name(aside);
+            assert_eq!(count(&aside, "theirs"), 1, "{statements}");
+        }
+    }
+
+    #[test]
+    fn what_is_deleted_is_gone_from_every_file() {
+        let (dir, path) = place();
+        let now = clock::unix_now();
+        let mut database = Database::open(&path).expect("made");
+        for (id, at) in [("old", now), ("new", now + 100)] {
+            let stored = StoredConversation {
+                items: format!("canary-{id}").repeat(2000).into_bytes(),
+                response: b"{}".to_vec(),
+                at,
+            };
+            let transaction = database.begin().expect("a transaction");
+            chain::insert(&transaction, id, &stored).expect("inserted");
+            transaction.commit().expect("written");
+        }
+        let found = |canary: &str| {
+            let files =
+                std::fs::read_dir(dir.path()).expect("listed").map(|file| file.expect("a file").path());
+            files
+                .filter(|file| String::from_utf8_lossy(&std::fs::read(file).expect("read")).contains(canary))
+                .count()
+        };
+        assert!(found("canary-old") > 0 && found("canary-new") > 0);
+        database.expire(now + 1).expect("expired");
+        assert_eq!(found("canary-old"), 0);
+        assert!(found("canary-new") > 0);
+        let transaction = database.begin().expect("a transaction");
+        chain::delete(&transaction, "new").expect("deleted");
+        transaction.commit().expect("written");
+        database.owe_checkpoint();
+        database.expire(0).expect("emptied");
+        assert_eq!(found("canary-new"), 0);
+    }
+
+    #[test]
+    fn links_are_not_followed() {
+        let (dir, path) = place();
+        let elsewhere = dir.path().join("elsewhere");
+        std::os::unix::fs::symlink(&elsewhere, &path).expect("linked");
+        assert!(Database::open(&path).is_err() && !elsewhere.exists(), "nothing is made through it");
+        std::fs::write(&elsewhere, "").expect("written");
+        std::fs::set_permissions(&elsewhere, std::fs::Permissions::from_mode(0o644)).expect("set");
+        assert!(Database::open(&path).is_err() && read_only(&path).is_err());
+        assert_eq!((mode(&elsewhere), std::fs::read(&elsewhere).expect("read").len()), (0o644, 0));
+        std::fs::remove_file(&path).expect("removed");
+        std::os::unix::fs::symlink(&elsewhere, with_tail(&path, "-wal")).expect("linked");
+        assert!(Database::open(&path).is_err());
+        assert_eq!(std::fs::read(&elsewhere).expect("read").len(), 0);
     }
 
     #[test]

@@ -7,18 +7,19 @@ pub mod chain;
 mod database;
 pub mod usage;
 pub mod warn;
+mod writer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use self::chain::{RecentConversations, StoredConversation};
-use self::database::Database;
 use self::usage::UsageRow;
+use self::writer::Writer;
 use crate::sync::lock;
 
 /// The file in the state directory.
@@ -29,11 +30,14 @@ const QUEUE: usize = 4096;
 const BYTES: usize = 64 << 20;
 /// The longest wait for the last rows when the process stops.
 const LAST: Duration = Duration::from_secs(5);
+/// The longest wait for an answer that is asked for while others are being written.
+const FIND_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A cheap handle on the store.
 #[derive(Debug, Clone)]
 pub struct Store {
     jobs: SyncSender<Job>,
+    path: Option<PathBuf>,
     recent: Arc<Mutex<RecentConversations>>,
     count: Arc<QueueCounters>,
 }
@@ -43,6 +47,8 @@ pub struct Store {
 struct QueueCounters {
     /// Bytes of answers that wait.
     waiting: AtomicUsize,
+    /// Answers to be kept or deleted that the file does not show yet.
+    pending: AtomicUsize,
     /// Jobs that were given up.
     lost_rows: AtomicU64,
 }
@@ -63,14 +69,13 @@ impl Store {
         let (jobs, queue) = sync_channel(QUEUE);
         let path = dir.map(|dir| dir.join(FILE));
         let count = Arc::<QueueCounters>::default();
-        let counted = Arc::clone(&count);
-        let spawned = std::thread::Builder::new()
-            .name("store".to_owned())
-            .spawn(move || work(path.as_deref(), &queue, &counted));
+        let recent = Arc::<Mutex<RecentConversations>>::default();
+        let writer = Writer::new(path.clone(), Arc::clone(&count), Arc::clone(&recent));
+        let spawned = std::thread::Builder::new().name("store".to_owned()).spawn(move || writer.work(&queue));
         if let Err(error) = spawned {
             tracing::warn!(event = "store.unavailable", error = %error);
         }
-        Self { jobs, recent: Arc::default(), count }
+        Self { jobs, path, recent, count }
     }
 
     /// Adds a row. Never waits.
@@ -87,7 +92,7 @@ impl Store {
             self.count.waiting.fetch_sub(size, Ordering::Relaxed);
             return self.lose();
         }
-        if !self.send(Job::Keep { id: id.to_owned(), stored }) {
+        if !self.send_pending(Job::Keep { id: id.to_owned(), stored }) {
             self.count.waiting.fetch_sub(size, Ordering::Relaxed);
         }
     }
@@ -97,15 +102,22 @@ impl Store {
         if let Some(stored) = self.recent().find(id, now_unix) {
             return Some(stored);
         }
-        let (reply, found) = oneshot::channel();
-        self.send(Job::Find { id: id.to_owned(), oldest: chain::oldest(now_unix), reply });
-        found.await.ok().flatten().map(Arc::new)
+        let (id, oldest) = (id.to_owned(), chain::oldest(now_unix));
+        if self.count.pending.load(Ordering::Relaxed) > 0 {
+            // In its place behind what is not written yet. A file that somebody locked is not waited for.
+            let (reply, found) = oneshot::channel();
+            self.send(Job::Find { id, oldest, reply });
+            return tokio::time::timeout(FIND_TIMEOUT, found).await.ok()?.ok().flatten().map(Arc::new);
+        }
+        let path = self.path.clone()?;
+        let found = tokio::task::spawn_blocking(move || database::find(&path, &id, oldest)).await;
+        found.ok().flatten().map(Arc::new)
     }
 
     /// Forgets an answer.
     pub fn delete_response(&self, id: &str) {
         self.recent().delete(id);
-        self.send(Job::Delete { id: id.to_owned() });
+        self.send_pending(Job::Delete { id: id.to_owned() });
     }
 
     /// Rows and answers that were not written: too many waited, or the file could not be used.
@@ -134,6 +146,15 @@ impl Store {
         }
     }
 
+    fn send_pending(&self, job: Job) -> bool {
+        self.count.pending.fetch_add(1, Ordering::Relaxed);
+        let waits = self.send(job);
+        if !waits {
+            self.count.pending.fetch_sub(1, Ordering::Relaxed);
+        }
+        waits
+    }
+
     fn lose(&self) {
         if self.count.lost_rows.fetch_add(1, Ordering::Relaxed) == 0 {
             tracing::warn!(event = "store.full", note = "rows are lost until the disk is faster again");
@@ -143,51 +164,4 @@ impl Store {
     fn recent(&self) -> std::sync::MutexGuard<'_, RecentConversations> {
         lock(&self.recent)
     }
-}
-
-/// The writing thread: takes what has gathered, and writes it in one transaction.
-fn work(path: Option<&Path>, queue: &Receiver<Job>, count: &QueueCounters) {
-    let mut database = path.and_then(Database::open);
-    while let Ok(first) = queue.recv() {
-        let gathered: Vec<Job> = std::iter::once(first).chain(queue.try_iter().take(QUEUE)).collect();
-        let (waiting, gathered): (Vec<Job>, Vec<Job>) =
-            gathered.into_iter().partition(|job| matches!(job, Job::Flush(_)));
-        let (mut rows, mut bytes) = (0, 0);
-        for job in &gathered {
-            match job {
-                Job::Keep { stored, .. } => bytes += stored.bytes(),
-                Job::Usage(_) => rows += 1,
-                _ => {}
-            }
-        }
-        let written = database.as_mut().map(|database| write(database, gathered));
-        count.waiting.fetch_sub(bytes, Ordering::Relaxed);
-        if !matches!(written, Some(Ok(()))) && path.is_some() {
-            count.lost_rows.fetch_add(rows, Ordering::Relaxed);
-        }
-        if let Some(Err(error)) = written {
-            tracing::warn!(event = "store.not_written", rows, error = %error);
-        }
-        for job in waiting {
-            if let Job::Flush(done) = job {
-                let _ = done.try_send(());
-            }
-        }
-    }
-}
-
-fn write(database: &mut Database, jobs: Vec<Job>) -> rusqlite::Result<()> {
-    let transaction = database.begin()?;
-    for job in jobs {
-        match job {
-            Job::Usage(row) => usage::insert(&transaction, &row)?,
-            Job::Keep { id, stored } => chain::insert(&transaction, &id, &stored)?,
-            Job::Delete { id } => chain::delete(&transaction, &id)?,
-            Job::Find { id, oldest, reply } => {
-                let _ = reply.send(chain::find(&transaction, &id, oldest).unwrap_or_default());
-            }
-            Job::Flush(_) => {}
-        }
-    }
-    transaction.commit()
 }

@@ -1,7 +1,6 @@
 //! The control socket: one JSON object a line in, one out, for the person's commands. Mode 0600 in the state directory.
 
 use std::io::{self, BufRead as _, BufReader as SyncBufReader, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -82,8 +81,9 @@ impl Control {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let listener = UnixListener::bind(&path)?;
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+        let listener = latimer_files::private_socket(&path)?;
+        listener.set_nonblocking(true)?;
+        let listener = UnixListener::from_std(listener)?;
         Ok(Self { path, task: tokio::spawn(accept(listener, requests)) })
     }
 }
@@ -182,6 +182,8 @@ pub fn ask(state_dir: &Path, request: &Request, timeout: Duration) -> Result<Val
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[tokio::test]

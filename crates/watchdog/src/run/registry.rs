@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::process::Identity;
-use crate::files::write_private;
 
 /// The directory in the state directory.
 const REGISTRY_DIR: &str = "running";
 /// Entries that are read; more can only be an accident.
 const MAX_ENTRIES: usize = 1000;
+/// The largest entry, in bytes.
+const MAX_ENTRY_BYTES: u64 = 1 << 20;
 
 /// What a process is to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,10 +82,9 @@ impl Registry {
     ///
     /// The disk is full or read-only.
     pub fn enter(&self, entry: &Entry) -> io::Result<()> {
-        use std::os::unix::fs::DirBuilderExt as _;
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)?;
+        latimer_files::prepare(&self.dir)?;
         let text = serde_json::to_vec(entry).map_err(io::Error::other)?;
-        write_private(&self.path(entry.identity), &text)
+        latimer_files::write(&self.path(entry.identity), &text)
     }
 
     /// Strikes a process out; one that is not there is no error.
@@ -99,7 +99,9 @@ impl Registry {
             .flatten()
             .take(MAX_ENTRIES)
             .filter(|file| file.path().extension().is_some_and(|extension| extension == "json"))
-            .filter_map(|file| serde_json::from_slice(&std::fs::read(file.path()).ok()?).ok())
+            .filter_map(|file| {
+                serde_json::from_slice(&latimer_files::read(&file.path(), MAX_ENTRY_BYTES).ok()?).ok()
+            })
             .collect()
     }
 

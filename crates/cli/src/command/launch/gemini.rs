@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, bail};
-use latimer_proxy::config::state;
 use serde_json::{Map, Value, json};
 
 use super::client::{LaunchContext, LaunchedClient};
@@ -49,7 +48,7 @@ impl LaunchedClient for GeminiCli {
             );
         }
         let path = context.state_dir.join("gemini-settings.json");
-        state::write_private(&path, settings(&existing).to_string().as_bytes())
+        latimer_files::write(&path, settings(&existing).to_string().as_bytes())
             .context("writing the settings for the Gemini CLI")?;
         command.env(SETTINGS_VARIABLE, path);
         command.env("GOOGLE_GEMINI_BASE_URL", context.url);

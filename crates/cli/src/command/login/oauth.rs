@@ -49,7 +49,7 @@ async fn authorize(session: &LoginSession<'_>) -> anyhow::Result<AuthorizationCo
         (None, redirect.to_owned())
     } else {
         let listener = listen(provider).await?;
-        let port = listener.local_addr().context("the listener's address")?.port();
+        let port = listener.port()?;
         let redirect = format!("http://{}:{port}{}", provider.redirect_host, provider.redirect_path);
         (Some(listener), redirect)
     };

@@ -44,7 +44,7 @@ fn code_from(line: &str, state: &str) -> anyhow::Result<String> {
             bail!("this code belongs to another login; begin again")
         }
         AuthorizationResponse::Code { code, .. } => Ok(code),
-        AuthorizationResponse::Denied(words) => bail!("the provider said no: {words}"),
+        AuthorizationResponse::Denied { words, .. } => bail!("the provider said no: {words}"),
         AuthorizationResponse::Unrelated => bail!("that is neither a code nor an address with one"),
     }
 }

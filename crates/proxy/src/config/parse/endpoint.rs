@@ -18,6 +18,8 @@ use crate::config::{Endpoint, Login, Model, Price, Protocol, Timeouts};
 
 /// The most that a turn is tried again, and that an answer is continued.
 const MAX_TIMES: u32 = 10;
+/// How many times the silence a provider may go without content, where nothing else is said.
+const CONTENT_TIMES_IDLE: u32 = 4;
 
 impl Default for Timeouts {
     fn default() -> Self {
@@ -25,6 +27,7 @@ impl Default for Timeouts {
             connect: Duration::from_secs(10),
             first_byte: Duration::from_secs(120),
             idle: Duration::from_secs(300),
+            content: Duration::from_secs(300) * CONTENT_TIMES_IDLE,
         }
     }
 }
@@ -311,10 +314,12 @@ fn price(table: &Table<'_, '_>, notes: &mut ProblemCollector<'_>) -> Price {
 fn timeouts(table: &Table<'_, '_>, notes: &mut ProblemCollector<'_>) -> Timeouts {
     table.only(&schema::TIMEOUTS, notes);
     let default = Timeouts::default();
+    let idle = table.duration("idle", notes).unwrap_or(default.idle);
     Timeouts {
         connect: table.duration("connect", notes).unwrap_or(default.connect),
         first_byte: table.duration("first_byte", notes).unwrap_or(default.first_byte),
-        idle: table.duration("idle", notes).unwrap_or(default.idle),
+        idle,
+        content: table.duration("content", notes).unwrap_or_else(|| idle.saturating_mul(CONTENT_TIMES_IDLE)),
     }
 }
 

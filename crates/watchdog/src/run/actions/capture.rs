@@ -5,7 +5,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::super::process::Identity;
-use crate::files::write_private;
 
 /// Such files that are kept; the oldest goes.
 const MAX_CAPTURES: usize = 5;
@@ -19,7 +18,7 @@ const MAX_ENTRIES: usize = 200;
 /// The disk is full or read-only.
 pub fn capture(process: Identity, state_dir: &Path, now_unix: u64) -> io::Result<PathBuf> {
     let path = state_dir.join(format!("hung-{now_unix}.txt"));
-    write_private(&path, describe(process).as_bytes())?;
+    latimer_files::write(&path, describe(process).as_bytes())?;
     forget_oldest(state_dir);
     Ok(path)
 }

@@ -10,7 +10,7 @@ use rustix::process::Signal as SystemSignal;
 use super::super::clock;
 use super::super::process::Identity;
 use super::super::registry::Registry;
-use crate::files::{LEARNED_FILE, PROXY_FILE, write_private};
+use crate::files::{LEARNED_FILE, PROXY_FILE};
 use crate::ids::ProcessId;
 
 /// How long a process may take to end when asked; then it is made to.
@@ -92,7 +92,7 @@ pub fn set_learned_aside(state_dir: &Path, now_unix: u64) -> io::Result<()> {
 pub fn announce(state_dir: &Path, address: SocketAddr, proxy: Option<Identity>) -> io::Result<()> {
     let pid = proxy.map_or_else(std::process::id, |proxy| proxy.pid);
     let text = serde_json::json!({ "pid": pid, "url": format!("http://{address}") }).to_string();
-    write_private(&state_dir.join(PROXY_FILE), text.as_bytes())
+    latimer_files::write(&state_dir.join(PROXY_FILE), text.as_bytes())
 }
 
 #[cfg(test)]

@@ -235,8 +235,11 @@ fn times_are_durations() {
         connect: Duration::from_secs(1),
         first_byte: Duration::from_secs(120),
         idle: Duration::from_millis(500),
+        content: Duration::from_secs(2),
     };
     assert_eq!(own, wanted);
+    let said = endpoint("timeouts = { idle = \"1s\", content = \"7s\" }").timeouts;
+    assert_eq!(said.content, Duration::from_secs(7));
     let found = problems_of_endpoint("timeouts = { idle = \"0s\" }");
     assert!(
         matches!(&found[..], [one] if one.starts_with("4:21: endpoint[0].timeouts.idle: should be a duration above zero")),

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::inbound::wire::bad_field::{BadField, Problem};
+use crate::inbound::wire::depth;
 use crate::inbound::wire::http_error::HttpError;
 use crate::inbound::wire::path::Path;
 
@@ -43,6 +44,9 @@ pub struct ResponseCreate {
 /// # Errors
 /// When it is no JSON object, is of an unknown type, or asks for several streams at once.
 pub fn read(text: &str) -> Result<ClientMessage, BadField> {
+    if depth::exceeds(text.as_bytes(), depth::MAX_DEPTH) {
+        return Err(refused(Problem::Invalid, None, depth::TOO_DEEP));
+    }
     let Ok(Fields(fields)) = serde_json::from_str(text) else {
         return Err(refused(Problem::NotJson, None, "a message should be one JSON object"));
     };

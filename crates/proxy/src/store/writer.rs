@@ -1,0 +1,194 @@
+//! The writing thread: takes what has gathered, writes it in one transaction, and deletes what has had its time.
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
+
+use super::chain::RecentConversations;
+use super::database::Database;
+use super::{Job, QUEUE, QueueCounters, chain, usage};
+use crate::clock;
+use crate::sync::lock;
+
+/// How often answers that have had their time are looked for.
+const EXPIRE_INTERVAL: Duration = Duration::from_secs(5);
+/// How long a file that cannot be used is left alone.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
+/// Deletions that wait for a file that cannot be written.
+const MAX_OWED: usize = 10_000;
+
+/// The file, as far as it can be had.
+enum State {
+    /// It was not looked for yet.
+    New,
+    Open(Box<Database>),
+    /// It cannot be used, and is tried again then.
+    Unavailable(Instant),
+}
+
+/// What the thread holds.
+pub(super) struct Writer {
+    path: Option<PathBuf>,
+    state: State,
+    count: Arc<QueueCounters>,
+    recent: Arc<Mutex<RecentConversations>>,
+    /// Answers that somebody wanted deleted and the file still holds.
+    owed: Vec<String>,
+    expires_at: Instant,
+}
+
+impl Writer {
+    pub(super) fn new(
+        path: Option<PathBuf>,
+        count: Arc<QueueCounters>,
+        recent: Arc<Mutex<RecentConversations>>,
+    ) -> Self {
+        Self {
+            path,
+            state: State::New,
+            count,
+            recent,
+            owed: Vec::new(),
+            expires_at: clock::now() + EXPIRE_INTERVAL,
+        }
+    }
+
+    /// Works until nobody is left who could ask for anything.
+    pub(super) fn work(mut self, queue: &Receiver<Job>) {
+        self.reopen();
+        loop {
+            let first = match queue.recv_timeout(EXPIRE_INTERVAL) {
+                Ok(first) => Some(first),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            let gathered: Vec<Job> = first.into_iter().chain(queue.try_iter().take(QUEUE)).collect();
+            self.take(gathered);
+        }
+        self.expire();
+    }
+
+    fn take(&mut self, gathered: Vec<Job>) {
+        self.reopen();
+        let (flushes, gathered): (Vec<Job>, Vec<Job>) =
+            gathered.into_iter().partition(|job| matches!(job, Job::Flush(_)));
+        let (mut rows, mut bytes, mut pending) = (0, 0, 0);
+        for job in &gathered {
+            match job {
+                Job::Keep { stored, .. } => (bytes, pending) = (bytes + stored.bytes(), pending + 1),
+                Job::Delete { id } if self.owed.len() < MAX_OWED => self.owed.push(id.clone()),
+                Job::Delete { .. } => pending += 1,
+                Job::Usage(_) => rows += 1,
+                _ => {}
+            }
+        }
+        if (!gathered.is_empty() || !self.owed.is_empty())
+            && !self.write(gathered, rows)
+            && self.path.is_some()
+        {
+            self.count.lost_rows.fetch_add(rows, Ordering::Relaxed);
+        }
+        self.count.waiting.fetch_sub(bytes, Ordering::Relaxed);
+        self.count.pending.fetch_sub(pending, Ordering::Relaxed);
+        if clock::now() >= self.expires_at {
+            lock(&self.recent).expire(clock::unix_now());
+            self.expire();
+        } else if !flushes.is_empty() {
+            // The process may stop now: nothing may stay in the log of the file that this one forgets later.
+            if let State::Open(database) = &mut self.state {
+                database.owe_checkpoint();
+            }
+            self.expire();
+        }
+        for job in flushes {
+            if let Job::Flush(done) = job {
+                let _ = done.try_send(());
+            }
+        }
+    }
+
+    /// Opens the file, if it is time to.
+    fn reopen(&mut self) {
+        let Some(path) = &self.path else { return };
+        let is_back = match self.state {
+            State::New => false,
+            State::Unavailable(until) if clock::now() >= until => true,
+            _ => return,
+        };
+        match Database::open(path) {
+            Ok(database) => {
+                if is_back {
+                    tracing::info!(event = "store.back", path = %path.display());
+                }
+                self.state = State::Open(Box::new(database));
+            }
+            Err(error) => {
+                if !is_back {
+                    tracing::warn!(event = "store.unavailable", path = %path.display(), error = %error, note = "usage is not counted, and answers cannot be gone on with after a restart, until it can be used");
+                }
+                self.state = State::Unavailable(clock::now() + RETRY_INTERVAL);
+            }
+        }
+    }
+
+    /// True if everything is written.
+    fn write(&mut self, jobs: Vec<Job>, rows: u64) -> bool {
+        let State::Open(database) = &mut self.state else { return false };
+        match write(database, jobs, &self.owed) {
+            Ok(()) => {
+                let gone = std::mem::take(&mut self.owed).len();
+                if gone > 0 {
+                    self.count.pending.fetch_sub(gone, Ordering::Relaxed);
+                    database.owe_checkpoint();
+                    self.expires_at = clock::now();
+                }
+                true
+            }
+            Err(error) => {
+                tracing::warn!(event = "store.not_written", rows, error = %error);
+                self.give_up_after(&error);
+                false
+            }
+        }
+    }
+
+    /// Deletes what has had its time from the disk.
+    fn expire(&mut self) {
+        let now = clock::unix_now();
+        self.expires_at = clock::now() + EXPIRE_INTERVAL;
+        let State::Open(database) = &mut self.state else { return };
+        if let Err(error) = database.expire(chain::oldest(now)) {
+            tracing::debug!(event = "store.not_expired", error = %error);
+            self.give_up_after(&error);
+        }
+    }
+
+    /// A file that somebody else uses is only waited for; any other error may end with a new look at it.
+    fn give_up_after(&mut self, error: &rusqlite::Error) {
+        if !matches!(error.sqlite_error_code(), Some(DatabaseBusy | DatabaseLocked)) {
+            self.state = State::Unavailable(clock::now() + RETRY_INTERVAL);
+        }
+    }
+}
+
+fn write(database: &mut Database, jobs: Vec<Job>, owed: &[String]) -> rusqlite::Result<()> {
+    let transaction = database.begin()?;
+    for id in owed {
+        chain::delete(&transaction, id)?;
+    }
+    for job in jobs {
+        match job {
+            Job::Usage(row) => usage::insert(&transaction, &row)?,
+            Job::Keep { id, stored } => chain::insert(&transaction, &id, &stored)?,
+            Job::Find { id, oldest, reply } => {
+                let _ = reply.send(chain::find(&transaction, &id, oldest).unwrap_or_default());
+            }
+            Job::Delete { .. } | Job::Flush(_) => {}
+        }
+    }
+    transaction.commit()
+}
