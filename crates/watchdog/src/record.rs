@@ -143,6 +143,7 @@ fn set_aside(path: &Path, now: Time, why: &dyn std::fmt::Display) -> LoadedRecor
 
 #[cfg(test)]
 mod tests {
+    use crate::incidents::MAX_INCIDENTS;
     use std::os::unix::fs::PermissionsExt as _;
 
     use latimer_protocol::status::Fault;

@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use latimer_protocol::status::ConfigState;
 
-use super::Config;
 use super::check::{ConfigProblem, report};
 use super::parse::ParsedConfig;
+use super::{Auth, Config};
 use crate::sync::{read, write};
 
 /// The configuration of this moment. A turn takes it once and keeps it to its end.
@@ -56,6 +56,9 @@ impl Live {
                 }
                 if loaded.config.server.listen != inner.config.server.listen {
                     tracing::warn!(event = "config.restart_needed", key = "server.listen");
+                }
+                if inner.config.server.auth == Auth::Token && loaded.config.server.auth == Auth::None {
+                    tracing::warn!(event = "config.restart_needed", key = "server.auth");
                 }
                 inner.config = Arc::new(loaded.config);
                 inner.reloads += 1;

@@ -78,11 +78,6 @@ impl RecentConversations {
 
 const INSERT: &str = "INSERT OR REPLACE INTO responses (id, at, items, response) VALUES (?1, ?2, ?3, ?4)";
 
-/// Whether the table is the one that answers are kept in.
-pub(super) fn check(connection: &Connection) -> rusqlite::Result<()> {
-    connection.prepare(INSERT).map(drop)
-}
-
 pub(super) fn insert(
     transaction: &Transaction<'_>,
     id: &str,

@@ -31,6 +31,10 @@ CREATE TABLE IF NOT EXISTS responses (id TEXT PRIMARY KEY, at INTEGER NOT NULL, 
 CREATE INDEX IF NOT EXISTS responses_at ON responses (at);
 ";
 
+/// Statements that make sense only to tables of ours.
+const USAGE_COLUMNS: &str = "SELECT at, turn, client, endpoint, account, model, finish, failure, input, cached, cache_write, output, reasoning, ms, first_ms, retries, repairs, cost_usd FROM usage";
+const RESPONSE_COLUMNS: &str = "SELECT id, at, items, response FROM responses";
+
 /// The open file.
 pub(super) struct Database {
     connection: Connection,
@@ -84,8 +88,8 @@ impl Database {
             return Err(OpenError::Foreign);
         }
         // Before anything of it is changed.
-        let is_foreign = (version >= 1 && super::usage::check(&connection).is_err())
-            || (version >= 2 && super::chain::check(&connection).is_err());
+        let is_foreign = (version >= 1 && connection.prepare(USAGE_COLUMNS).is_err())
+            || (version >= 2 && connection.prepare(RESPONSE_COLUMNS).is_err());
         if is_foreign {
             return Err(OpenError::Foreign);
         }

@@ -146,11 +146,6 @@ impl Group {
     }
 }
 
-/// Whether the table is the one that rows are added to.
-pub(super) fn check(connection: &rusqlite::Connection) -> rusqlite::Result<()> {
-    connection.prepare(INSERT).map(drop)
-}
-
 const INSERT: &str = "INSERT INTO usage (at, turn, client, endpoint, account, model, finish, failure, input, cached, cache_write, output, reasoning, ms, first_ms, retries, repairs, cost_usd) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18)";
 
 /// Adds a row.
