@@ -69,8 +69,8 @@ impl PathArgs {
         {
             bail!("`{}` holds your home directory; give latimer a directory of its own", dir.display());
         }
-        Ok(latimer_files::prepare_root(&dir)
-            .with_context(|| format!("preparing the state directory `{}`", dir.display()))?)
+        latimer_files::prepare_root(&dir)
+            .with_context(|| format!("preparing the state directory `{}`", dir.display()))
     }
 
     /// The same for a process that can do without: where the system has no such directory to give (a disk that is full or only read),

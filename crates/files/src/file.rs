@@ -149,11 +149,11 @@ mod tests {
     fn a_file_open_to_others_is_repaired_by_whoever_opens_it() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("log");
-        let uses: [(&str, fn(&Path) -> io::Result<File>); 2] = [("append", append), ("open", open)];
-        for (what, use_it) in uses {
+        for what in ["append", "open"] {
             fs::write(&path, "x").expect("written");
             fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).expect("loosened");
-            use_it(&path).expect(what);
+            let used = if what == "append" { append(&path) } else { open(&path) };
+            used.expect(what);
             assert_eq!(mode(&path), 0o600, "{what}");
         }
     }

@@ -36,7 +36,9 @@ pub(crate) fn look(open: impl AsFd, path: &Path, kind: Kind) -> io::Result<u32> 
         ));
     }
     refuse_foreign(&stat, path)?;
-    Ok(u32::from(stat.st_mode) & 0o7777)
+    #[allow(clippy::useless_conversion, reason = "the type differs from system to system")]
+    let mode = u32::from(stat.st_mode);
+    Ok(mode & 0o7777)
 }
 
 /// Checks what is open: its kind, its owner, its mode. A mode that lets others in is repaired, and returned.

@@ -18,6 +18,7 @@ pub(crate) fn client(base_url: &str) -> Arc<EndpointClient> {
         headers: Vec::new(),
         first_byte: Duration::from_secs(5),
         idle: Duration::from_secs(5),
+        content: Duration::from_secs(600),
         http: Http::new(HttpOptions {
             outbound: Outbound::Direct,
             connect: Duration::from_secs(5),
