@@ -83,7 +83,7 @@ impl Received<'_> {
         let limit = self.config.server.body_limit;
         let body = request_body::read(&self.head.headers, self.body, limit).await?;
         if depth::exceeds(&body, depth::MAX_DEPTH) {
-            return Err(Refusal::invalid(400, "json_too_deep").message(depth::TOO_DEEP));
+            return Err(Refusal::invalid(400, "invalid_type").message(depth::TOO_DEEP));
         }
         let body = surrogates::mend(&body).map_or(body, bytes::Bytes::from);
         Ok((self.head, body))
