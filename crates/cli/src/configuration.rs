@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use latimer_adapters::transport::outbound::Outbound;
 use latimer_protocol::secret::Secret;
 use latimer_proxy::accounts;

@@ -56,13 +56,6 @@ impl Secret {
     }
 }
 
-impl Drop for Secret {
-    /// The memory of a key is wiped before it is given back.
-    fn drop(&mut self) {
-        self.0.zeroize();
-    }
-}
-
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(REMOVED)
@@ -70,7 +63,9 @@ impl fmt::Debug for Secret {
 }
 
 impl Drop for SecretText {
+    /// The memory of a key is wiped before it is given back.
     fn drop(&mut self) {
+        self.0.zeroize();
         known::forget();
     }
 }

@@ -1,7 +1,8 @@
 //! Halves in the events of a stream. Pure.
 
 use super::{
-    Finding, HEX, Half, INNER_ESCAPE, OpenTail, RAW_HALF, escapes, half, has_raw_halves, mend, replace, scan, strings,
+    Finding, HEX, Half, INNER_ESCAPE, OpenTail, RAW_HALF, escapes, half, has_raw_halves, mend, replace, scan,
+    strings,
 };
 
 /// Mends the events of a stream, and joins halves that came in two of them.

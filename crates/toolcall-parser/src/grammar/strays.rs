@@ -208,9 +208,13 @@ mod tests {
     /// Found by the fuzz target: a colon further on made a tag of a prefix out of any other.
     #[test]
     fn what_comes_later_decides_nothing() {
-        for (tag, expected) in
-            [("</calls>", true), ("</span>", false), ("</invoke>", true), ("</abc:def>", false), ("<d.", false)]
-        {
+        for (tag, expected) in [
+            ("</calls>", true),
+            ("</span>", false),
+            ("</invoke>", true),
+            ("</abc:def>", false),
+            ("<d.", false),
+        ] {
             for later in ["", " and", ": so", "</x:y>"] {
                 assert_eq!(may_be_stray(&format!("{tag}{later}")), expected, "{tag}{later}");
             }
