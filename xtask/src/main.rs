@@ -5,6 +5,7 @@ mod ci;
 mod e2e;
 mod fuzz;
 mod load;
+mod models;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -30,6 +31,8 @@ enum Chore {
     E2e,
     /// Run the release binary over loopback beside nginx and print what it costs
     Bench(bench::BenchArgs),
+    /// Write the table of the presets' models again, from catalogues on npm and `PyPI`
+    Models(models::ModelsArgs),
     /// Run every fuzz target for a while
     Fuzz(fuzz::FuzzArgs),
 }
@@ -40,6 +43,7 @@ fn main() -> anyhow::Result<()> {
         Chore::Tidy => tidy::run(),
         Chore::E2e => e2e::run(),
         Chore::Bench(args) => bench::run(&args),
+        Chore::Models(args) => models::run(&args),
         Chore::Fuzz(args) => fuzz::run(&args),
     }
 }

@@ -16,6 +16,7 @@ mod configuration;
 mod control_client;
 mod environment;
 mod logging;
+mod money;
 mod panic_log;
 mod proxy_client;
 mod proxy_file;

@@ -63,7 +63,7 @@ impl Compactor {
     pub fn new(targets: Vec<RouteTarget>, mut turn: TurnRequest) -> Option<Self> {
         let items = std::mem::take(&mut turn.items);
         let target = targets.first()?;
-        let known = target.runtime.endpoint.models.iter().find(|model| model.id == target.model);
+        let known = target.runtime.endpoint.known_model(&target.model);
         let window = known.and_then(|model| model.context_window).unwrap_or(WINDOW);
         let size =
             usize::try_from(window.saturating_mul(CHARACTERS_PER_TOKEN)).unwrap_or(usize::MAX).max(2000);

@@ -5,6 +5,7 @@
 
 pub mod check;
 mod login;
+mod model;
 pub mod parse;
 pub mod presets;
 mod read;
@@ -14,6 +15,7 @@ pub mod state;
 pub mod watch;
 
 pub use login::Login;
+pub use model::{Effort, Model, Origin, Price};
 pub use route::RouteError;
 
 use std::net::SocketAddr;
@@ -132,6 +134,14 @@ pub struct Endpoint {
     pub ca_file: Option<PathBuf>,
     /// Through which proxy it is asked, if any.
     pub outbound: Outbound,
+}
+
+impl Endpoint {
+    /// What is known of a model that it is asked for: as configured, else as the table of its preset has it.
+    pub fn known_model(&self, id: &str) -> Option<&Model> {
+        let table = || Some(&presets::KnownModels::get().find(self.preset?, id)?.model);
+        self.models.iter().find(|model| model.id == id).or_else(table)
+    }
 }
 
 impl Config {
@@ -280,34 +290,6 @@ pub enum Strategy {
     LeastBusy,
     /// The best by latency, failures, price and priority.
     Score,
-}
-
-/// The price of a model, in millionths of a US dollar for a million tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Price {
-    /// Input that was not cached.
-    pub input: Option<u64>,
-    /// Input read from a cache; as other input without it.
-    pub cached: Option<u64>,
-    /// All output, thoughts included.
-    pub output: Option<u64>,
-}
-
-/// One model of an endpoint.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Model {
-    /// As the provider spells it; case matters.
-    pub id: String,
-    /// In tokens.
-    pub context_window: Option<u64>,
-    /// The most tokens of an answer: no request asks for more.
-    pub max_output: Option<u64>,
-    /// Whether it thinks.
-    pub reasoning: Option<bool>,
-    /// Whether it sees images.
-    pub images: Option<bool>,
-    /// What its tokens cost.
-    pub price: Price,
 }
 
 /// How patient to be with an upstream.

@@ -2,6 +2,7 @@
 //! come in as functions.
 
 mod endpoint;
+mod model;
 mod options;
 mod outbound;
 mod quirks;

@@ -2,6 +2,7 @@
 //!
 //! Addresses and models age; the file overrides any of it.
 
+mod known;
 mod table;
 
 use latimer_adapters::chat::quirks::Quirks;
@@ -10,6 +11,7 @@ use latimer_adapters::responses::profile::Profile;
 
 use super::{History, Login, Protocol};
 
+pub use known::{KnownModel, KnownModels};
 pub use table::PRESETS;
 
 /// One provider.

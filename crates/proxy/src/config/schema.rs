@@ -68,12 +68,14 @@ pub const ENDPOINT: [Key; 22] = [
 ];
 
 /// An entry of `models` that is a table.
-pub const MODEL: [Key; 6] = [
+pub const MODEL: [Key; 8] = [
     key("id", "string", ""),
     key("context_window", "number", ""),
     key("max_output", "number", ""),
     key("reasoning", "true or false", ""),
+    key("efforts", "list of none, minimal, low, medium, high, xhigh and max", ""),
     key("images", "true or false", ""),
+    key("tools", "true or false", ""),
     key("price", "table", ""),
 ];
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::config::{Config, Endpoint, Model};
+use crate::config::{Config, Effort, Endpoint, Model, Price};
 
 /// A fixed date: model entries need one, and latimer does not know when a model was made.
 const CREATED: u64 = 1_700_000_000;
@@ -74,19 +74,8 @@ pub fn codex_catalog(config: &Config, texts: &CodexTexts, extra: Option<&str>) -
     if let Some(extra) = extra
         .filter(|extra| !models.iter().any(|model| model.get("slug").and_then(Value::as_str) == Some(extra)))
     {
-        let price = crate::config::Price::default();
-        let model = Model {
-            id: extra.to_owned(),
-            context_window: None,
-            max_output: None,
-            reasoning: None,
-            images: None,
-            price,
-        };
-        let known = config
-            .route(extra)
-            .ok()
-            .and_then(|(endpoint, id)| endpoint.models.iter().find(|model| model.id == id));
+        let model = Model::named(extra);
+        let known = config.route(extra).ok().and_then(|(endpoint, id)| endpoint.known_model(&id));
         models.push(catalog_entry(extra, known.unwrap_or(&model), models.len(), texts));
     }
     json!({ "models": models }).to_string()
@@ -116,6 +105,28 @@ fn entry(name: &str, endpoint: &Endpoint, model: &Model) -> Value {
         "display_name": model.id,
         "created_at": CREATED_AT,
         "context_window": model.context_window,
+        "max_output_tokens": model.max_output,
+        "reasoning_efforts": effort_names(model),
+        "supports_images": model.images,
+        "supports_tools": model.tools,
+        // Dollars for a million tokens; nothing where nobody knows them.
+        "price": model.price.is_known().then(|| price(model.price)),
+    })
+}
+
+/// The levels that are known of a model, the least first.
+pub fn effort_names(model: &Model) -> Vec<&'static str> {
+    model.efforts.iter().map(|effort| effort.name()).collect()
+}
+
+/// A price in US dollars for a million tokens.
+pub fn price(price: Price) -> Value {
+    #[expect(clippy::cast_precision_loss, reason = "a price has few digits")]
+    let dollars = |millionths: u64| millionths as f64 / 1e6;
+    json!({
+        "input": price.input.map(dollars),
+        "cached": price.cached.map(dollars),
+        "output": price.output.map(dollars),
     })
 }
 
@@ -129,18 +140,15 @@ fn catalog_entries(config: &Config, texts: &CodexTexts) -> Vec<Value> {
 
 /// One entry, with the fields Codex 0.169 cannot do without and those that change what it offers the model.
 fn catalog_entry(name: &str, model: &Model, place: usize, texts: &CodexTexts) -> Value {
-    let efforts: Vec<Value> = if model.reasoning == Some(true) {
-        [("low", "Answers sooner"), ("medium", "The usual balance"), ("high", "Thinks longer")]
-            .into_iter()
-            .map(|(effort, description)| json!({ "effort": effort, "description": description }))
-            .collect()
-    } else {
-        Vec::new()
-    };
+    let efforts = codex_efforts(model);
+    let levels: Vec<Value> = efforts
+        .iter()
+        .filter_map(|effort| Some(json!({ "effort": effort.name(), "description": description(*effort)? })))
+        .collect();
     let mut entry = json!({
         "slug": name,
         "display_name": name,
-        "supported_reasoning_levels": efforts,
+        "supported_reasoning_levels": levels,
         "shell_type": "unified_exec",
         "visibility": "list",
         "supported_in_api": true,
@@ -154,12 +162,34 @@ fn catalog_entry(name: &str, model: &Model, place: usize, texts: &CodexTexts) ->
         "input_modalities": if model.images == Some(false) { json!(["text"]) } else { json!(["text", "image"]) },
         "base_instructions": texts.base_instructions,
     });
-    if model.reasoning == Some(true)
-        && let Some(entry) = entry.as_object_mut()
-    {
-        entry.insert("default_reasoning_level".to_owned(), json!("medium"));
+    let usual = efforts.iter().find(|effort| **effort == Effort::Medium).or(efforts.last());
+    if let (Some(usual), Some(entry)) = (usual, entry.as_object_mut()) {
+        entry.insert("default_reasoning_level".to_owned(), json!(usual.name()));
     }
     entry
+}
+
+/// What Codex offers: the levels that are known, else the three that are usual where it is only known that a model thinks.
+fn codex_efforts(model: &Model) -> Vec<Effort> {
+    if model.reasoning != Some(true) {
+        return Vec::new();
+    }
+    let known: Vec<Effort> =
+        model.efforts.iter().copied().filter(|effort| description(*effort).is_some()).collect();
+    if known.is_empty() { vec![Effort::Low, Effort::Medium, Effort::High] } else { known }
+}
+
+/// What stands beside a level in Codex's menu; `None` for those that Codex 0.171 has no word for: it would refuse the catalog.
+fn description(effort: Effort) -> Option<&'static str> {
+    Some(match effort {
+        Effort::Max => return None,
+        Effort::None => "Does not think",
+        Effort::Minimal => "Hardly thinks",
+        Effort::Low => "Answers sooner",
+        Effort::Medium => "The usual balance",
+        Effort::High => "Thinks longer",
+        Effort::XHigh => "Thinks longest",
+    })
 }
 
 #[cfg(test)]

@@ -188,7 +188,7 @@ impl RouteTarget {
     fn candidate(&self, priority: u32, config: &Config, now: Instant) -> Candidate {
         let health = self.runtime.memory.health(&self.id);
         let avoided = config.avoided.contains(&self.runtime.endpoint.name);
-        let known = self.runtime.endpoint.models.iter().find(|model| model.id == self.model);
+        let known = self.runtime.endpoint.known_model(&self.model);
         let cost = known.map_or(0.0, |model| plan::cost(model.price));
         Candidate {
             ready: !avoided && health.is_ready(now) && self.runtime.has_room(now),

@@ -107,7 +107,7 @@ impl TurnLog {
             self.endpoint = target.runtime.endpoint.name.to_string();
             // With a default endpoint the client chooses the name.
             self.model = redact_known(&target.model).into_owned();
-            let known = target.runtime.endpoint.models.iter().find(|model| model.id == target.model);
+            let known = target.runtime.endpoint.known_model(&target.model);
             self.price = known.map_or_else(Price::default, |model| model.price);
             self.span.record("endpoint", &*self.endpoint).record("model", &*self.model);
         }

@@ -5,6 +5,7 @@ use std::process::Command;
 use super::client::{LaunchContext, LaunchedClient};
 use super::model::{ModelLimits, model_limits};
 use crate::environment::env;
+use latimer_proxy::config::Origin;
 
 /// Variables by which Claude Code asks for a model of its own, beside the one it was told.
 const MODEL_VARIABLES: [&str; 4] = [
@@ -69,8 +70,13 @@ impl LaunchedClient for ClaudeCode {
 /// The variables that tell a window and a cap for the answers, with their values in tokens.
 fn variables(limits: ModelLimits) -> Vec<(&'static str, u64)> {
     let share = limits.window.map(|window| USUAL_OUTPUT_TOKENS.min(window / OUTPUT_SHARE).max(1));
-    // A model that is said to write more may, as long as its window leaves room to read.
-    let known = limits.output.map(|most| limits.window.map_or(most, |window| most.min(window / 2).max(1)));
+    let room = |most: u64| limits.window.map_or(most, |window| most.min(window / 2).max(1));
+    let known = limits.output.map(|most| match limits.output_origin {
+        // Where a person says that a model writes more it may, as long as its window leaves room to read.
+        Origin::File => room(most),
+        // What it could write at most, nobody asked for: so much of the window would be lost to the conversation.
+        Origin::Table => most.min(share.unwrap_or(USUAL_OUTPUT_TOKENS)),
+    });
     let windows = WINDOW_VARIABLES.iter().filter_map(|name| Some((*name, limits.window?)));
     windows.chain(known.or(share).map(|cap| (OUTPUT_VARIABLE, cap))).collect()
 }
@@ -102,6 +108,14 @@ mod tests {
             assert_eq!(told("CLAUDE_CODE_MAX_CONTEXT_TOKENS"), Some(window));
             assert_eq!(told("CLAUDE_CODE_AUTO_COMPACT_WINDOW"), Some(window));
             assert_eq!(told("CLAUDE_CODE_MAX_OUTPUT_TOKENS"), Some(cap));
+        }
+        let limits = |output| ModelLimits { window: Some(200_000), output, output_origin: Origin::Table };
+        for (most, cap) in [(None, 32_000), (Some(131_072), 32_000), (Some(4096), 4096)] {
+            assert_eq!(
+                variables(limits(most)).last(),
+                Some(&(OUTPUT_VARIABLE, cap)),
+                "{most:?} by the table"
+            );
         }
         let unknown = configured(&ClaudeCode, Path::new("/state"), "");
         assert_eq!(unknown.variable("CLAUDE_CODE_MAX_CONTEXT_TOKENS"), None);

@@ -1,7 +1,7 @@
 //! Which model a launched client asks for.
 
 use anyhow::{Context as _, bail};
-use latimer_proxy::config::{Config, DefaultEndpoint, Endpoint};
+use latimer_proxy::config::{Config, DefaultEndpoint, Endpoint, Origin};
 
 /// The name to ask for, checked against the configuration before anything is started.
 ///
@@ -27,22 +27,24 @@ pub(super) fn choose_model(
     Ok(name)
 }
 
-/// What the configuration says of a model, in tokens.
+/// What the configuration says of a model, or the table of its preset, in tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct ModelLimits {
     /// The longest conversation that it reads, its answer included.
     pub(super) window: Option<u64>,
     /// The most that it writes in one answer.
     pub(super) output: Option<u64>,
+    /// Who says how much that is.
+    pub(super) output_origin: Origin,
 }
 
-/// The limits of a model, as far as the configuration says them: of a route the smallest of its targets, for any of them may answer.
+/// The limits of a model, as far as they are known: of a route the smallest of its targets, for any of them may answer.
 pub(super) fn model_limits(config: &Config, name: &str) -> ModelLimits {
     let known = |endpoint: &Endpoint, id: &str| {
-        let model = endpoint.models.iter().find(|model| model.id == id);
-        model.map_or_else(ModelLimits::default, |model| ModelLimits {
+        endpoint.known_model(id).map_or_else(ModelLimits::default, |model| ModelLimits {
             window: model.context_window,
             output: model.max_output,
+            output_origin: model.max_output_origin,
         })
     };
     let Some(route) = config.named_route(name) else {
@@ -58,9 +60,11 @@ pub(super) fn model_limits(config: &Config, name: &str) -> ModelLimits {
             Some(known(endpoint, &target.model))
         })
         .collect();
+    let least = targets.iter().filter(|limits| limits.output.is_some()).min_by_key(|limits| limits.output);
     ModelLimits {
         window: targets.iter().filter_map(|limits| limits.window).min(),
-        output: targets.iter().filter_map(|limits| limits.output).min(),
+        output: least.and_then(|limits| limits.output),
+        output_origin: least.map_or_else(Origin::default, |limits| limits.output_origin),
     }
 }
 

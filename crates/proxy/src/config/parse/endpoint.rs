@@ -10,11 +10,11 @@ use latimer_adapters::transport::outbound::Outbound;
 use latimer_protocol::id::EndpointName;
 use latimer_protocol::secret::{Secret, names_a_credential};
 
-use super::{Env, ReadFile, options, outbound, quirks};
+use super::{Env, ReadFile, model, options, outbound, quirks};
 use crate::config::presets::{self, Preset};
-use crate::config::read::{ProblemCollector, Table, Value};
+use crate::config::read::{ProblemCollector, Table};
 use crate::config::schema::{self, nearest};
-use crate::config::{Endpoint, Login, Model, Price, Protocol, Timeouts};
+use crate::config::{Endpoint, Login, Protocol, Timeouts};
 
 /// The most that a turn is tried again, and that an answer is continued.
 const MAX_TIMES: u32 = 10;
@@ -49,8 +49,12 @@ pub(super) fn parse(
     let base_url = base_url(table, preset, notes);
     let keys = keys(table, preset, env, read_file, notes);
     let models = match (table.get("models"), preset) {
-        (Some(models), _) => models.list(notes).iter().filter_map(|value| model(value, notes)).collect(),
-        (None, Some(preset)) => preset.models.iter().map(|id| plain_model((*id).to_owned())).collect(),
+        (Some(models), _) => {
+            models.list(notes).iter().filter_map(|value| model::model(value, preset, notes)).collect()
+        }
+        (None, Some(preset)) => {
+            preset.models.iter().map(|id| model::known_model(Some(preset), (*id).to_owned())).collect()
+        }
         (None, None) => Vec::new(),
     };
     let timeouts =
@@ -254,61 +258,6 @@ fn keys(
         add(&text);
     }
     keys
-}
-
-fn plain_model(id: String) -> Model {
-    Model {
-        id,
-        context_window: None,
-        max_output: None,
-        reasoning: None,
-        images: None,
-        price: Price::default(),
-    }
-}
-
-fn model(value: &Value<'_, '_>, notes: &mut ProblemCollector<'_>) -> Option<Model> {
-    if value.is_string() {
-        return value.string(notes).map(plain_model);
-    }
-    let table = value.table(notes)?;
-    table.only(&schema::MODEL, notes);
-    let id = table.string("id", notes);
-    if table.get("id").is_none() {
-        notes.problem(
-            value.span.clone(),
-            &format!("{}.id", value.path),
-            "is missing; write { id = \"…\" } or just the name",
-        );
-    }
-    Some(Model {
-        context_window: table.number("context_window", notes),
-        max_output: max_output(&table, notes),
-        reasoning: table.boolean("reasoning", notes),
-        images: table.boolean("images", notes),
-        price: table.table("price", notes).map_or_else(Price::default, |table| price(&table, notes)),
-        id: id?,
-    })
-}
-
-/// An answer of no token is none.
-fn max_output(table: &Table<'_, '_>, notes: &mut ProblemCollector<'_>) -> Option<u64> {
-    let tokens = table.number("max_output", notes);
-    if let (Some(0), Some(value)) = (tokens, table.get("max_output")) {
-        notes.problem(value.span.clone(), &value.path, "must be at least 1");
-        return None;
-    }
-    tokens
-}
-
-/// Dollars in the file, millionths of them inside.
-fn price(table: &Table<'_, '_>, notes: &mut ProblemCollector<'_>) -> Price {
-    table.only(&schema::PRICE, notes);
-    Price {
-        input: table.millionths("input", notes),
-        cached: table.millionths("cached", notes),
-        output: table.millionths("output", notes),
-    }
 }
 
 fn timeouts(table: &Table<'_, '_>, notes: &mut ProblemCollector<'_>) -> Timeouts {

@@ -33,6 +33,9 @@ fn entry(name: &str, endpoint: &Endpoint, model: &Model) -> Value {
     if let Some(window) = model.context_window {
         entry["inputTokenLimit"] = json!(window);
     }
+    if let Some(most) = model.max_output {
+        entry["outputTokenLimit"] = json!(most);
+    }
     if let Some(thinks) = model.reasoning {
         entry["thinking"] = json!(thinks);
     }
@@ -45,7 +48,7 @@ mod tests {
 
     fn config() -> Config {
         let text = "[[endpoint]]\nname = \"lab\"\nbase_url = \"https://lab.test\"\napi_key = \"k\"\n\
-            models = [{ id = \"big\", context_window = 1000 }, \"vendor/small:free\"]\n\
+            models = [{ id = \"big\", context_window = 1000, max_output = 100 }, \"vendor/small:free\"]\n\
             [[endpoint]]\nname = \"far\"\nbase_url = \"https://far.test\"\napi_key = \"k\"\nmodels = [\"big\"]\n";
         crate::config::parse::load(text, &|_| None, &|_| Ok(String::new())).expect("a configuration").config
     }
@@ -67,6 +70,7 @@ mod tests {
         }
         let big: Value = serde_json::from_str(&one(&config, "lab/big").expect("found")).expect("JSON");
         assert_eq!((&big["displayName"], &big["inputTokenLimit"]), (&json!("big"), &json!(1000)));
+        assert_eq!(big["outputTokenLimit"], 100);
         assert_eq!(one(&config, "models/gone"), None);
     }
 }

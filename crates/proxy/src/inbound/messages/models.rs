@@ -20,10 +20,19 @@ const PREFIXES: [&str; 2] = ["claude-", "anthropic-"];
 pub fn list(config: &Config, discovery: bool) -> String {
     let names = names(config);
     let known = |name: &str| names.iter().any(|(known, _, _)| known == name);
-    let entries = names.iter().filter_map(|(name, endpoint, _)| {
+    let entries = names.iter().filter_map(|(name, endpoint, model)| {
         let id = if discovery { alias(name, known)? } else { name.clone() };
         let display_name = if id == *name { name.clone() } else { format!("{name} ({})", endpoint.name) };
-        Some(json!({ "type": "model", "id": id, "display_name": display_name, "created_at": CREATED_AT }))
+        let mut entry =
+            json!({ "type": "model", "id": id, "display_name": display_name, "created_at": CREATED_AT });
+        // As Anthropic's own list has them.
+        for (field, tokens) in [("max_input_tokens", model.context_window), ("max_tokens", model.max_output)]
+        {
+            if let Some(tokens) = tokens {
+                entry[field] = json!(tokens);
+            }
+        }
+        Some(entry)
     });
     let data: Vec<Value> = entries.collect();
     json!({
@@ -73,7 +82,7 @@ mod tests {
 
     #[test]
     fn claude_code_finds_every_model_and_others_see_plain_names() {
-        let text = "[[endpoint]]\nname = \"lab\"\nprotocol = \"chat\"\nbase_url = \"https://lab.example/v1\"\nmodels = [\"glm-5\", \"claude-x\"]";
+        let text = "[[endpoint]]\nname = \"lab\"\nprotocol = \"chat\"\nbase_url = \"https://lab.example/v1\"\nmodels = [{ id = \"glm-5\", context_window = 9000, max_output = 800 }, \"claude-x\"]";
         let config =
             crate::config::parse::load(text, &|_| None, &|_| Ok(String::new())).expect("fine").config;
         let ids = |discovery: bool| -> Vec<String> {
@@ -82,6 +91,9 @@ mod tests {
                 (&list["first_id"], &list["last_id"]),
                 (&list["data"][0]["id"], &list["data"][1]["id"])
             );
+            let first = &list["data"][0];
+            assert_eq!((&first["max_input_tokens"], &first["max_tokens"]), (&json!(9000), &json!(800)));
+            assert_eq!(list["data"][1].get("max_tokens"), None);
             let entries = list["data"].as_array().expect("a list").iter();
             entries.map(|entry| entry["id"].as_str().expect("an id").to_owned()).collect()
         };

@@ -103,7 +103,7 @@ impl<P: Platform> Attempts<P> {
     /// How long an answer may be: as configured, and as much as the prompt leaves of a window that was learned.
     fn reckon(&self, rules: &mut FieldRules, turn: &TurnRequest, lessons: &TurnLessons) {
         let RouteTarget { runtime, model, id } = &self.target;
-        let configured = runtime.endpoint.models.iter().find(|known| known.id == *model);
+        let configured = runtime.endpoint.known_model(model);
         if let Some(cap) = configured.and_then(|model| model.max_output) {
             rules.cap_output(cap);
         }

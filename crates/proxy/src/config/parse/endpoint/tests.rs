@@ -3,6 +3,7 @@
 use crate::config::parse::tests::{endpoint, problems_of_endpoint};
 use crate::config::parse::{ParsedConfig, load};
 use crate::config::presets;
+use crate::config::{Effort, Model, Origin, Price};
 
 use super::*;
 
@@ -180,16 +181,20 @@ fn the_presets_variable_is_looked_at_only_where_no_key_is_named() {
 
 #[test]
 fn a_model_is_a_name_or_a_table() {
-    let keys = "models = [\"m\", { id = \"n\", context_window = 7, max_output = 5, reasoning = true, images = false, price = { input = 0.5, cached = 0, output = 15 } }]";
+    let keys = "models = [\"m\", { id = \"n\", context_window = 7, max_output = 5, reasoning = true, efforts = [\"high\", \"low\"], tools = true, images = false, price = { input = 0.5, cached = 0, output = 15 } }]";
     let models = endpoint(keys).models;
-    assert_eq!(models[0], plain_model("m".to_owned()));
+    assert_eq!(models[0], Model::named("m"));
     let price = Price { input: Some(500_000), cached: Some(0), output: Some(15_000_000) };
     let whole = Model {
         id: "n".to_owned(),
         context_window: Some(7),
         max_output: Some(5),
+        max_output_origin: Origin::File,
         reasoning: Some(true),
+        efforts: vec![Effort::Low, Effort::High],
         images: Some(false),
+        tools: Some(true),
+        price_origin: Origin::File,
         price,
     };
     assert_eq!(models[1], whole);
