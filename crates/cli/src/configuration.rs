@@ -53,6 +53,11 @@ pub(crate) struct Configuration {
 }
 
 impl PathArgs {
+    /// The configuration in this file, else the usual one.
+    pub(crate) fn of_config(config: Option<PathBuf>) -> Self {
+        Self { config, state_dir: None }
+    }
+
     /// The state directory, made if it is not there.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ mod watchdog;
 mod browser;
 mod clock;
 mod codex_catalog;
+mod complete;
 mod configuration;
 mod control_client;
 mod environment;
@@ -24,6 +25,7 @@ mod runtime;
 mod sibling;
 mod spawn;
 mod terminal;
+mod version;
 mod watchdog_settings;
 
 use std::process::ExitCode;
@@ -82,6 +84,8 @@ enum Command {
     Usage(command::usage::UsageArgs),
     /// Print a completion script for a shell
     Completions(command::completions::CompletionsArgs),
+    /// Write manual pages into a folder
+    Man(command::man::ManArgs),
     /// Run the scripted provider alone, for tests and benches
     #[command(hide = true)]
     Scripted(command::scripted::ScriptedArgs),
@@ -89,6 +93,10 @@ enum Command {
 
 /// Parses the arguments, runs the command, and prints an error with its causes and hints.
 pub fn latimer_main() -> ExitCode {
+    complete::answer(Cli::command);
+    if let Some(said) = version::asked_for(std::env::args_os(), "latimer") {
+        return terminal::exit_code("latimer", terminal::print_json(&said).map(|()| ExitCode::SUCCESS));
+    }
     let result = match Cli::parse().command {
         Command::Serve(args) => command::serve::run(&args),
         Command::Up(args) => command::background::up(&args),
@@ -106,7 +114,8 @@ pub fn latimer_main() -> ExitCode {
         Command::Endpoints(args) => command::endpoints::run(&args),
         Command::Explain(args) => command::explain::run(&args),
         Command::Usage(args) => command::usage::run(&args),
-        Command::Completions(args) => command::completions::run(&args, &mut Cli::command()),
+        Command::Completions(args) => command::completions::run(&args),
+        Command::Man(args) => command::man::run(&args, [Cli::command(), watchdog::command()]),
         Command::Scripted(args) => command::scripted::run(&args),
     };
     terminal::exit_code("latimer", result)

@@ -110,6 +110,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
             "bytes",
             "clap",
             "clap_complete",
+            "clap_mangen",
             "http-body-util",
             "hyper",
             "hyper-util",
@@ -124,7 +125,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
             "tracing-subscriber",
         ],
     ),
-    ("xtask", &["anyhow", "clap", "proc-macro2", "rlimit", "serde_json", "syn", "toml"]),
+    ("xtask", &["anyhow", "clap", "proc-macro2", "rlimit", "serde_json", "sha2", "syn", "toml"]),
 ];
 
 /// Checks every manifest against the table.

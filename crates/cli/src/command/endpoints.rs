@@ -33,11 +33,13 @@ enum EndpointsAction {
     /// Show one endpoint
     Show {
         /// Its name in the configuration
+        #[arg(add = crate::complete::endpoints())]
         name: String,
     },
     /// Forget what an endpoint taught, or what all of them did
     Forget {
         /// Its name in the configuration; without it, all
+        #[arg(add = crate::complete::endpoints())]
         name: Option<String>,
         /// One lesson alone, by the name that `show` puts in brackets
         lesson: Option<String>,

@@ -29,7 +29,7 @@ use self::registration::ClientRegistration;
 use crate::configuration::{Configuration, PathArgs, access_token};
 use crate::sibling::sibling_binary;
 use crate::terminal::eprint_line;
-use crate::{proxy_client, spawn, watchdog_settings};
+use crate::{complete, proxy_client, spawn, watchdog_settings};
 
 /// A proxy that was started by a launch ends after this long without a turn.
 const IDLE_EXIT: Duration = Duration::from_secs(3600);
@@ -45,13 +45,13 @@ pub(crate) struct LaunchArgs {
     #[arg(value_enum)]
     client: ClientName,
     /// The endpoint to use [default: the one that lists the model, else `default_endpoint`]
-    #[arg(long, value_name = "ENDPOINT")]
+    #[arg(long, value_name = "ENDPOINT", add = complete::endpoints())]
     endpoint: Option<String>,
     /// The model to ask for [default: the first model of the endpoint]
-    #[arg(long, value_name = "MODEL")]
+    #[arg(long, value_name = "MODEL", add = complete::models())]
     model: Option<String>,
     /// The model for titles and other small questions [default: the same]
-    #[arg(long, value_name = "MODEL")]
+    #[arg(long, value_name = "MODEL", add = complete::models())]
     small_model: Option<String>,
     /// The client's program, when it is not on PATH
     #[arg(long, value_name = "PROGRAM")]

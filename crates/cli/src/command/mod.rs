@@ -9,6 +9,7 @@ pub(crate) mod endpoints;
 pub(crate) mod explain;
 pub(crate) mod launch;
 pub(crate) mod login;
+pub(crate) mod man;
 pub(crate) mod models;
 pub(crate) mod presets;
 pub(crate) mod scripted;

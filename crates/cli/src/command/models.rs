@@ -7,6 +7,7 @@ use latimer_proxy::config::{Config, Endpoint, Model, Origin};
 use latimer_proxy::inbound::models::{self, effort_names};
 use serde_json::{Value, json};
 
+use crate::complete;
 use crate::configuration::PathArgs;
 use crate::money::price;
 use crate::terminal::{eprint_line, print_json, print_line};
@@ -17,9 +18,10 @@ use crate::terminal::{eprint_line, print_json, print_line};
 )]
 pub(crate) struct ModelsArgs {
     /// Only names that hold this, in large or small letters
+    #[arg(add = complete::models())]
     filter: Option<String>,
     /// Only models of this endpoint
-    #[arg(long, value_name = "ENDPOINT")]
+    #[arg(long, value_name = "ENDPOINT", add = complete::endpoints())]
     endpoint: Option<String>,
     /// Only models that cost nothing
     #[arg(long)]

@@ -14,6 +14,7 @@ use crate::terminal::{print_json, print_line};
 )]
 pub(crate) struct PresetsArgs {
     /// Only this one, with its models
+    #[arg(add = crate::complete::presets())]
     name: Option<String>,
     /// As JSON
     #[arg(long)]

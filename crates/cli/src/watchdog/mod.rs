@@ -6,7 +6,7 @@ mod run;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::terminal::exit_code;
 
@@ -56,8 +56,16 @@ enum WatchdogCommand {
     Silence(control::SilenceArgs),
 }
 
+/// The whole command line.
+pub(crate) fn command() -> clap::Command {
+    WatchdogCli::command()
+}
+
 /// Parses the arguments of `latimer-watchdog`, runs the command, and prints an error with its causes and hints.
 pub fn watchdog_main() -> ExitCode {
+    if let Some(said) = crate::version::asked_for(std::env::args_os(), "latimer-watchdog") {
+        return exit_code("latimer-watchdog", crate::terminal::print_json(&said).map(|()| ExitCode::SUCCESS));
+    }
     let result = match WatchdogCli::parse().command {
         WatchdogCommand::Run(args) => run::run(&args),
         WatchdogCommand::Status(args) => control::status(&args),
@@ -80,7 +88,6 @@ pub fn watchdog_main() -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_command_line_is_consistent() {
