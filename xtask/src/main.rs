@@ -2,6 +2,7 @@
 
 mod bench;
 mod ci;
+mod dist;
 mod e2e;
 mod fuzz;
 mod load;
@@ -27,6 +28,8 @@ enum Chore {
     Ci,
     /// Check arrows between crates, file sizes, fixtures, links and secrets
     Tidy,
+    /// Make the tarball, the packages, the formula, checksums and bill of materials of a release
+    Dist(dist::DistArgs),
     /// Install the real clients from npm and `PyPI` and run the end-to-end tests with them
     E2e,
     /// Run the release binary over loopback beside nginx and print what it costs
@@ -41,6 +44,7 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Chore::Ci => ci::run(),
         Chore::Tidy => tidy::run(),
+        Chore::Dist(args) => dist::run(&args),
         Chore::E2e => e2e::run(),
         Chore::Bench(args) => bench::run(&args),
         Chore::Models(args) => models::run(&args),
