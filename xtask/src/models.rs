@@ -6,6 +6,7 @@
 mod merge;
 mod providers;
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -64,9 +65,10 @@ fn fetch() -> anyhow::Result<PathBuf> {
     within("pip", &["download", "--quiet", "--no-deps", "--only-binary", ":all:", LITELLM])?;
     for entry in std::fs::read_dir(&folder).context("reading the folder of the packages")? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        if name.ends_with(".tgz") {
+        let extension = Path::new(&name).extension().and_then(|extension| extension.to_str());
+        if extension == Some("tgz") {
             within("tar", &["-xzf", &name])?;
-        } else if name.ends_with(".whl") {
+        } else if extension == Some("whl") {
             within("python3", &["-m", "zipfile", "-e", &name, "."])?;
         }
     }
@@ -99,7 +101,7 @@ fn today() -> anyhow::Result<String> {
 fn table(seen: &str, sources: &Value, catalog: &Value, prices: &Value) -> anyhow::Result<String> {
     let mut text = format!(
         "{{\n\"about\": \"Facts of the presets' models, written by `cargo xtask models`. Tokens; US dollars for a million tokens: input, cached input, output.\",\n\"seen\": \"{seen}\",\n\"sources\": {sources},\n\"same\": {},\n\"presets\": {{",
-        Value::from_iter(SAME.iter().map(|(preset, of)| (*preset, *of)))
+        SAME.iter().map(|(preset, of)| (*preset, *of)).collect::<Value>()
     );
     for (place, provider) in PROVIDERS.iter().enumerate() {
         let rows: Map<String, Value> = rows(provider, catalog, prices);
@@ -110,7 +112,7 @@ fn table(seen: &str, sources: &Value, catalog: &Value, prices: &Value) -> anyhow
             );
         }
         text.push_str(if place == 0 { "\n" } else { ",\n" });
-        text.push_str(&format!("{}: {{\n", json!(provider.preset)));
+        let _ = writeln!(text, "{}: {{", json!(provider.preset));
         let lines: Vec<String> = rows.iter().map(|(id, row)| format!("{}: {row}", json!(id))).collect();
         text.push_str(&lines.join(",\n"));
         text.push_str("\n}");

@@ -54,7 +54,7 @@ pub(super) fn faults(text: &str, context: &Path) -> Vec<String> {
     for (instruction, rest) in &lines {
         match *instruction {
             unknown if !INSTRUCTIONS.contains(&unknown) => {
-                faults.push(format!("there is no instruction {unknown}"))
+                faults.push(format!("there is no instruction {unknown}"));
             }
             "FROM" if !rest.contains(':') || rest.ends_with(":latest") => {
                 faults.push(format!("FROM {rest} should name a version"));

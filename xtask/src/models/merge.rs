@@ -7,7 +7,7 @@ use super::providers::{Billing, FAMILIES, NO_CHAT, Provider, Selection};
 /// The rows of one preset, by name.
 pub(super) fn rows(provider: &Provider, catalog: &Value, prices: &Value) -> Map<String, Value> {
     let listed = catalog[provider.catalog].as_object();
-    let priced: Map<String, Value> = prices
+    let second: Map<String, Value> = prices
         .as_object()
         .into_iter()
         .flatten()
@@ -18,14 +18,14 @@ pub(super) fn rows(provider: &Provider, catalog: &Value, prices: &Value) -> Map<
             (plain.unwrap_or(id).to_owned(), model.clone())
         })
         .collect();
-    let ids = listed.into_iter().flat_map(Map::keys).chain(priced.keys()).map(String::as_str);
+    let ids = listed.into_iter().flat_map(Map::keys).chain(second.keys()).map(String::as_str);
     let mut ids: Vec<&str> = ids.filter(|id| is_kept(provider, id)).collect();
     ids.sort_unstable();
     ids.dedup();
     let ids = without_dated(&ids);
     let row = |id: &str| {
-        let listed = listed.and_then(|listed| listed.get(id));
-        row(provider.billing, id, listed.unwrap_or(&Value::Null), priced.get(id).unwrap_or(&Value::Null))
+        let first = listed.and_then(|listed| listed.get(id));
+        row(provider.billing, id, first.unwrap_or(&Value::Null), second.get(id).unwrap_or(&Value::Null))
     };
     let mut rows: Map<String, Value> = ids.into_iter().map(|id| (id.to_owned(), row(id))).collect();
     for (ours, theirs) in provider.aliases {

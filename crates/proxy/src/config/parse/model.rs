@@ -56,12 +56,11 @@ pub(super) fn model(
 fn efforts(value: &Value<'_, '_>, notes: &mut ProblemCollector<'_>) -> Vec<Effort> {
     let mut efforts = Vec::new();
     for (span, word) in value.strings(notes) {
-        match Effort::of(&word) {
-            Some(effort) => efforts.push(effort),
-            None => {
-                let words: Vec<&str> = Effort::NAMES.iter().map(|(name, _)| *name).collect();
-                notes.problem(span, &value.path, format!("should hold words out of: {}", words.join(", ")));
-            }
+        if let Some(effort) = Effort::of(&word) {
+            efforts.push(effort);
+        } else {
+            let words: Vec<&str> = Effort::NAMES.iter().map(|(name, _)| *name).collect();
+            notes.problem(span, &value.path, format!("should hold words out of: {}", words.join(", ")));
         }
     }
     efforts.sort_unstable();
