@@ -38,7 +38,7 @@ pub use self::responses::{compact, input_tokens, over_socket, responses};
 use self::source::EventSource;
 use crate::clock;
 use crate::compactor::Compactor;
-use crate::http::reply::{Reply, error_response, json};
+use crate::http::reply::{Reply, error_response, json_pieces};
 use crate::inbound::client_protocol::{ClientProtocol, RefusalBody};
 use crate::inbound::models;
 use crate::inbound::notes::Notes;
@@ -263,7 +263,7 @@ async fn respond(
         return stream_response(body, protocol, content_type, request).await;
     }
     match body.collect().await {
-        Ok(object) => json(StatusCode::OK.as_u16(), object),
+        Ok(object) => json_pieces(StatusCode::OK.as_u16(), object),
         Err(failure) => error_response(protocol.failure(&failure, request)),
     }
 }

@@ -10,6 +10,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 
 use crate::inbound::wire::http_error::HttpError;
+use crate::inbound::wire::rope::Rope;
 
 /// A body that is made while it is sent. Dropping it ends the work behind it.
 pub trait ByteStream: Send {
@@ -24,6 +25,8 @@ pub trait ByteStream: Send {
 pub enum Reply {
     /// All of it at once; `None` once it was handed out, or when there is nothing.
     Whole(Option<Bytes>),
+    /// All of it, in pieces that are not copied into one.
+    Pieces(Rope),
     /// What is still being made, such as the answer to a turn.
     Stream(Box<dyn ByteStream>),
 }
@@ -38,6 +41,7 @@ impl Body for Reply {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match &mut *self {
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Pieces(rope) => Poll::Ready(rope.pop().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Stream(stream) => {
                 stream.poll_bytes(cx).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
             }
@@ -47,6 +51,7 @@ impl Body for Reply {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.is_none(),
+            Self::Pieces(rope) => rope.is_empty(),
             Self::Stream(stream) => stream.is_over(),
         }
     }
@@ -54,6 +59,7 @@ impl Body for Reply {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Self::Pieces(rope) => SizeHint::with_exact(rope.len() as u64),
             Self::Stream(_) => SizeHint::default(),
         }
     }
@@ -69,6 +75,11 @@ pub fn json(status: u16, body: impl Into<Bytes>) -> Response<Reply> {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// The same with a body in pieces.
+pub fn json_pieces(status: u16, body: Rope) -> Response<Reply> {
+    json(status, Bytes::new()).map(|_| Reply::Pieces(body))
 }
 
 /// An error as a response, with `Retry-After` where it says when to come back.
@@ -115,6 +126,20 @@ mod tests {
         assert!(body.is_end_stream());
         assert_eq!(next(&mut body), None);
         assert!(json(204, "").into_body().is_end_stream(), "no body at all");
+    }
+
+    #[test]
+    fn a_body_in_pieces_knows_its_size_and_ends_behind_the_last() {
+        let mut rope = Rope::default();
+        rope.push(&[b'x'; 100_000]);
+        let mut body = json_pieces(200, rope).into_body();
+        assert_eq!(body.size_hint().exact(), Some(100_000));
+        let mut sizes = Vec::new();
+        while let Some(bytes) = next(&mut body) {
+            sizes.push(bytes.len());
+        }
+        assert!(sizes.len() > 1 && sizes.iter().sum::<usize>() == 100_000, "{sizes:?}");
+        assert!(body.is_end_stream());
     }
 
     #[test]

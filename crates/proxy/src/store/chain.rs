@@ -14,7 +14,9 @@ const BYTES_ON_DISK: i64 = 256 << 20;
 /// Answers kept at hand.
 const AT_HAND: usize = 50;
 /// Bytes kept at hand.
-const BYTES: usize = 64 << 20;
+const BYTES: usize = 32 << 20;
+/// The largest conversation that is kept at hand beside a file, in bytes: a larger one is read again when it is asked for.
+const MAX_BESIDE_FILE: usize = 1 << 20;
 
 /// A conversation up to the end of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,14 +42,23 @@ pub(super) fn oldest(now_unix: u64) -> u64 {
 }
 
 /// The newest answers, found without the disk.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct RecentConversations {
     answers: VecDeque<(String, Arc<StoredConversation>)>,
+    /// The largest that is kept, in bytes.
+    max_bytes: usize,
 }
 
 impl RecentConversations {
+    /// `has_file` says that there is a file for what is large.
+    pub(super) fn new(has_file: bool) -> Self {
+        Self { answers: VecDeque::new(), max_bytes: if has_file { MAX_BESIDE_FILE } else { usize::MAX } }
+    }
+
     pub(super) fn keep(&mut self, id: &str, stored: &Arc<StoredConversation>, now_unix: u64) {
-        self.answers.push_back((id.to_owned(), Arc::clone(stored)));
+        if stored.bytes() <= self.max_bytes {
+            self.answers.push_back((id.to_owned(), Arc::clone(stored)));
+        }
         self.expire(now_unix);
         while self.answers.len() > AT_HAND || (self.answers.len() > 1 && self.bytes() > BYTES) {
             self.answers.pop_front();
@@ -150,7 +161,7 @@ mod tests {
 
     #[test]
     fn the_newest_are_at_hand_for_ten_minutes() {
-        let mut recent = RecentConversations::default();
+        let mut recent = RecentConversations::new(false);
         recent.keep("a", &stored(1, 1000), 1000);
         assert!(recent.find("a", 1000 + LIFE).is_some() && recent.find("a", 1001 + LIFE).is_none());
         for number in 0..AT_HAND {
@@ -161,5 +172,16 @@ mod tests {
         assert_eq!(recent.answers.len(), 1, "bounded in bytes, but the newest stays");
         recent.delete("large");
         assert!(recent.find("large", 1000).is_none());
+    }
+
+    #[test]
+    fn what_is_large_is_left_to_the_file_where_there_is_one() {
+        for (has_file, is_at_hand) in [(true, false), (false, true)] {
+            let mut recent = RecentConversations::new(has_file);
+            recent.keep("usual", &stored(MAX_BESIDE_FILE, 1000), 1000);
+            recent.keep("large", &stored(MAX_BESIDE_FILE + 1, 1000), 1000);
+            assert!(recent.find("usual", 1000).is_some());
+            assert_eq!(recent.find("large", 1000).is_some(), is_at_hand);
+        }
     }
 }

@@ -69,7 +69,7 @@ impl Store {
         let (jobs, queue) = sync_channel(QUEUE);
         let path = dir.map(|dir| dir.join(FILE));
         let count = Arc::<QueueCounters>::default();
-        let recent = Arc::<Mutex<RecentConversations>>::default();
+        let recent = Arc::new(Mutex::new(RecentConversations::new(dir.is_some())));
         let writer = Writer::new(path.clone(), Arc::clone(&count), Arc::clone(&recent));
         let spawned = std::thread::Builder::new().name("store".to_owned()).spawn(move || writer.work(&queue));
         if let Err(error) = spawned {

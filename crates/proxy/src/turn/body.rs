@@ -20,6 +20,7 @@ use crate::clock;
 use crate::http::reply::ByteStream;
 use crate::inbound::responses::chain;
 use crate::inbound::responses::socket::history::ConnectionHistory;
+use crate::inbound::wire::rope::Rope;
 use crate::inbound::writer::StoredResponse;
 use crate::inbound::writer::answer::Answer;
 use crate::lifecycle::force_stop::ForceStop;
@@ -126,32 +127,40 @@ impl TurnBody {
         if self.state == BodyState::Over {
             return Poll::Ready(None);
         }
+        if self.writer.has_pieces() {
+            return self.hand_out();
+        }
         if self.poll_until_pending(cx) {
-            if !self.writer.out().is_empty() && self.collects_more() {
+            if self.writer.has_out() && self.collects_more() {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
             if self.force_stop.poll(cx).is_ready() {
                 self.fail(&shutting_down());
-            } else if self.writer.out().is_empty() && self.keep_alive_is_due(cx) {
+            } else if !self.writer.has_out() && self.keep_alive_is_due(cx) {
                 self.keep_alive();
             }
         }
-        let out = self.writer.take();
-        if self.writer.is_finished() {
+        self.hand_out()
+    }
+
+    /// Hands out what is ready: all of it, or one piece of a large event. The turn is over with the last piece.
+    fn hand_out(&mut self) -> Poll<Option<Bytes>> {
+        let out = self.writer.pop();
+        if self.writer.is_finished() && !self.writer.has_out() {
             self.state = BodyState::Over;
             self.log.complete();
             self.store_response();
-        } else if out.is_empty() {
+        } else if out.is_none() {
             return Poll::Pending;
         }
         self.last_write = clock::now();
-        Poll::Ready((!out.is_empty()).then(|| out.into()))
+        Poll::Ready(out)
     }
 
     /// Takes what has arrived, up to a buffer's worth. True when there is no more at the moment.
     fn poll_until_pending(&mut self, cx: &mut Context<'_>) -> bool {
-        while !self.writer.is_finished() && self.writer.out().len() < MAX_BATCH {
+        while !self.writer.is_finished() && !self.writer.has_pieces() && self.writer.out().len() < MAX_BATCH {
             match self.poll_source(cx) {
                 Poll::Ready(Progress::Failed(failure)) => self.fail(&failure),
                 Poll::Ready(Progress::More | Progress::Ended) => {
@@ -223,7 +232,7 @@ impl TurnBody {
     /// # Errors
     ///
     /// What the turn failed with.
-    pub(super) async fn collect(mut self) -> Result<Vec<u8>, Failure> {
+    pub(super) async fn collect(mut self) -> Result<Rope, Failure> {
         loop {
             match std::future::poll_fn(|cx| self.poll_first(cx)).await {
                 Progress::More => self.writer.discard(),
@@ -246,7 +255,7 @@ impl TurnBody {
         Ok(self.writer.take_object())
     }
 
-    /// Stores the response, so that a later request can go on with it. A failed one is not stored.
+    /// Stores the response, so that a later request can go on with it. Neither a failed one nor a very large one is stored.
     fn store_response(&mut self) {
         let Some(StoreTarget { store, memory, input }) = self.store_target.take() else { return };
         let stored = if self.log.failure.is_none() { self.writer.stored() } else { None };
@@ -254,13 +263,18 @@ impl TurnBody {
             memory.inspect(ConnectionMemory::forget);
             return;
         };
+        if output.len() > chain::MAX_KEPT_ANSWER {
+            // Nothing large stays after its turn.
+            tracing::info!(event = "response.not_kept", bytes = output.len(), limit = chain::MAX_KEPT_ANSWER);
+            return;
+        }
         let items = chain::with_output(&input, &output);
         if let Some(ConnectionMemory { recall, .. }) = memory {
             let items = items.clone().into();
             lock(&recall).keep(&id, items);
         }
         if let Some(store) = store {
-            store.keep_response(&id, items, response, clock::unix_now());
+            store.keep_response(&id, items, response.into_vec(), clock::unix_now());
         }
     }
 

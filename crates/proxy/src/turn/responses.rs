@@ -79,9 +79,10 @@ pub async fn compact(context: TurnContext, headers: &HeaderMap, body: Bytes) -> 
     let request = context.request.clone();
     match begin(context, headers, body, Purpose::Compaction, None).await {
         Ok(turn) => match turn.body.collect().await {
-            Ok(object) => {
-                reply::json(StatusCode::OK.as_u16(), compact::response(&object, turn.user_messages))
-            }
+            Ok(object) => reply::json(
+                StatusCode::OK.as_u16(),
+                compact::response(&object.into_vec(), turn.user_messages),
+            ),
             Err(failure) => error_response(protocol.failure(&failure, &request)),
         },
         Err(error) => error_response(error),

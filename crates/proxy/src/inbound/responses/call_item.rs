@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::frame::{EventBuffer, push_item_place};
 use crate::inbound::wire::freeform::{FreeformDecoder, freeform_input};
-use crate::inbound::wire::json::{push_escaped, push_string};
+use crate::inbound::wire::json::{push_escaped, push_escaped_pieces, push_string};
+use crate::inbound::wire::rope::Rope;
 use crate::inbound::wire::tool_map::{ToolEntry, ToolKind};
 use crate::inbound::writer::sequencer::PendingCall;
 
@@ -51,7 +52,11 @@ impl CallItem {
             decoder: FreeformDecoder::default(),
             input: String::new(),
         };
-        events.item("response.output_item.added", index, &item.json("in_progress", "", &json!({})));
+        events.item(
+            "response.output_item.added",
+            index,
+            &item.json("in_progress", &Rope::default(), &json!({})),
+        );
         item
     }
 
@@ -76,7 +81,7 @@ impl CallItem {
 
     fn delta(&self, name: &str, text: &str, events: &mut EventBuffer) {
         events.begin(name);
-        let out = &mut events.bytes;
+        let out = events.out.tail_mut();
         push_item_place(out, &self.id, self.index);
         out.extend_from_slice(b",\"delta\":\"");
         push_escaped(out, text);
@@ -84,7 +89,7 @@ impl CallItem {
     }
 
     /// Writes the closing events and gives the item; `None` for arguments that cannot be given out as done.
-    pub(super) fn close(&mut self, call: &PendingCall, events: &mut EventBuffer) -> Option<Vec<u8>> {
+    pub(super) fn close(&mut self, call: &PendingCall, events: &mut EventBuffer) -> Option<Rope> {
         let arguments = call.arguments();
         match self.kind {
             ToolKind::Custom => {
@@ -92,21 +97,27 @@ impl CallItem {
                 let input = freeform_input(arguments).filter(|input| input.starts_with(&self.input))?;
                 let sent = std::mem::replace(&mut self.input, input).len();
                 self.input_delta(sent, events);
-                self.done("response.custom_tool_call_input.done", "input", &self.input, events);
-                return Some(self.json("completed", &self.input, &Value::Null));
+                let input = escaped(&self.input);
+                self.input = String::new();
+                self.done("response.custom_tool_call_input.done", "input", &input, events);
+                Some(self.json("completed", &input, &Value::Null))
             }
-            _ if !call.is_complete() => return None,
+            _ if !call.is_complete() => None,
             ToolKind::Function => {
-                self.done("response.function_call_arguments.done", "arguments", arguments, events);
+                let arguments = escaped(arguments);
+                self.done("response.function_call_arguments.done", "arguments", &arguments, events);
+                Some(self.json("completed", &arguments, &Value::Null))
             }
-            ToolKind::ToolSearch | ToolKind::LocalShell => {}
+            ToolKind::ToolSearch | ToolKind::LocalShell => {
+                let object = serde_json::from_str(arguments).unwrap_or_default();
+                Some(self.json("completed", &Rope::default(), &object))
+            }
         }
-        let object = serde_json::from_str(arguments).unwrap_or_default();
-        Some(self.json("completed", arguments, &object))
     }
 
-    fn done(&self, name: &str, field: &str, text: &str, events: &mut EventBuffer) {
-        events.event(name, |out| {
+    fn done(&self, name: &str, field: &str, text: &Rope, events: &mut EventBuffer) {
+        events.event(name, |rope| {
+            let out = rope.tail_mut();
             push_item_place(out, &self.id, self.index);
             if self.kind == ToolKind::Function {
                 out.extend_from_slice(b",\"name\":");
@@ -114,42 +125,45 @@ impl CallItem {
             }
             out.extend_from_slice(b",\"");
             out.extend_from_slice(field.as_bytes());
-            out.extend_from_slice(b"\":");
-            push_string(out, text);
+            out.extend_from_slice(b"\":\"");
+            rope.share(text);
+            rope.push(b"\"");
         });
     }
 
     /// The item of a call that was cut.
-    pub(super) fn incomplete(&self, call: &PendingCall) -> Vec<u8> {
+    pub(super) fn incomplete(&self, call: &PendingCall) -> Rope {
         let text = if self.kind == ToolKind::Custom { &self.input } else { call.arguments() };
-        self.json("incomplete", text, &json!({}))
+        self.json("incomplete", &escaped(text), &json!({}))
     }
 
-    /// The item; `text` are the arguments or the input, `object` the arguments of tools that have them as an object.
-    fn json(&self, status: &str, text: &str, object: &Value) -> Vec<u8> {
+    /// The item; `text` are the arguments or the input, escaped, `object` the arguments of tools that have them as an object.
+    fn json(&self, status: &str, text: &Rope, object: &Value) -> Rope {
         let (kind, field) = match self.kind {
             ToolKind::Function => ("function_call", Some("arguments")),
             ToolKind::Custom => ("custom_tool_call", Some("input")),
             ToolKind::ToolSearch => ("tool_search_call", None),
             ToolKind::LocalShell => ("local_shell_call", None),
         };
-        let mut item = b"{\"type\":".to_vec();
-        push_string(&mut item, kind);
+        let mut rope = Rope::from(b"{\"type\":".to_vec());
+        let item = rope.tail_mut();
+        push_string(item, kind);
         item.extend_from_slice(b",\"id\":");
-        push_string(&mut item, &self.id);
+        push_string(item, &self.id);
         item.extend_from_slice(b",\"call_id\":");
-        push_string(&mut item, &self.call_id);
+        push_string(item, &self.call_id);
         if let Some(field) = field {
             item.extend_from_slice(b",\"name\":");
-            push_string(&mut item, &self.name);
+            push_string(item, &self.name);
             if let Some(namespace) = &self.namespace {
                 item.extend_from_slice(b",\"namespace\":");
-                push_string(&mut item, namespace);
+                push_string(item, namespace);
             }
             item.extend_from_slice(b",\"");
             item.extend_from_slice(field.as_bytes());
-            item.extend_from_slice(b"\":");
-            push_string(&mut item, text);
+            item.extend_from_slice(b"\":\"");
+            rope.share(text);
+            rope.push(b"\"");
         } else if self.kind == ToolKind::ToolSearch {
             item.extend_from_slice(b",\"execution\":\"client\",\"arguments\":");
             item.extend_from_slice(object.to_string().as_bytes());
@@ -157,11 +171,19 @@ impl CallItem {
             item.extend_from_slice(b",\"action\":");
             item.extend_from_slice(shell_action(object).to_string().as_bytes());
         }
+        let item = rope.tail_mut();
         item.extend_from_slice(b",\"status\":");
-        push_string(&mut item, status);
+        push_string(item, status);
         item.push(b'}');
-        item
+        rope
     }
+}
+
+/// A text as the inside of a JSON string.
+fn escaped(text: &str) -> Rope {
+    let mut rope = Rope::default();
+    push_escaped_pieces(&mut rope, text);
+    rope
 }
 
 /// The action of a local shell call, with every key the API documents.
@@ -208,9 +230,9 @@ mod tests {
         for piece in ["{\"input\":\"a\\", "nb\"}"] {
             item.arguments(piece, &mut events);
         }
-        let text = String::from_utf8(events.bytes).expect("text");
+        let text = String::from_utf8(events.out.into_vec()).expect("text");
         assert!(text.contains("\"delta\":\"a\"") && text.contains("\"delta\":\"\\nb\""), "{text}");
-        let item: Value = serde_json::from_slice(&item.incomplete(&call)).expect("JSON");
+        let item: Value = serde_json::from_slice(&item.incomplete(&call).into_vec()).expect("JSON");
         assert_eq!((&item["input"], &item["status"]), (&json!("a\nb"), &json!("incomplete")));
     }
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::inbound::wire::http_error::HttpError;
 use crate::inbound::wire::openai_error::error_object;
+use crate::inbound::wire::rope::Rope;
 use crate::text::{MAX_NAME, shown};
 
 /// The body with `items` before its own; `input` is the slice of the body where that field stands.
@@ -24,19 +25,28 @@ pub(super) fn joined(body: &str, input: Option<&str>, items: &[u8]) -> Option<Ve
     Some([head, before, comma, new, tail].concat().into_bytes())
 }
 
+/// The largest answer that is kept to be gone on with, in bytes of its items. A model's longest answers are a tenth of it.
+pub const MAX_KEPT_ANSWER: usize = 8 << 20;
+
 /// A JSON array of items with more of them at its end; `output` are items joined by commas.
-pub fn with_output(items: &[u8], output: &[u8]) -> Vec<u8> {
+pub fn with_output(items: &[u8], output: &Rope) -> Vec<u8> {
     let items = items.trim_ascii_end();
     let items = items.strip_suffix(b"]").unwrap_or(items);
     let comma: &[u8] = if items.trim_ascii_end().ends_with(b"[") || output.is_empty() { b"" } else { b"," };
-    [items, comma, output, b"]"].concat()
+    let mut joined = Vec::with_capacity(items.len() + output.len() + 2);
+    joined.extend_from_slice(items);
+    joined.extend_from_slice(comma);
+    output.parts().for_each(|part| joined.extend_from_slice(part));
+    joined.push(b']');
+    joined
 }
 
 /// The refusal of a request that goes on with a response that is not stored.
 pub fn not_found(id: &str) -> HttpError {
     let message = format!(
-        "no answer `{}` is kept; answers are kept for ten minutes: send the whole conversation as `input`",
-        shown(id, MAX_NAME)
+        "no answer `{}` is kept; answers of up to {} MB are kept for ten minutes: send the whole conversation as `input`",
+        shown(id, MAX_NAME),
+        MAX_KEPT_ANSWER >> 20
     );
     let (kind, param, code) =
         ("invalid_request_error", "previous_response_id", "previous_response_not_found");
@@ -80,9 +90,10 @@ mod tests {
 
     #[test]
     fn an_output_goes_behind_the_items() {
-        assert_eq!(with_output(br#"[{"a":1}] "#, br#"{"b":2},{"c":3}"#), br#"[{"a":1},{"b":2},{"c":3}]"#);
-        assert_eq!(with_output(b"[]", b"{}"), b"[{}]");
-        assert_eq!(with_output(b"[{}]", b""), b"[{}]");
+        let join = |items: &[u8], output: &[u8]| with_output(items, &output.to_vec().into());
+        assert_eq!(join(br#"[{"a":1}] "#, br#"{"b":2},{"c":3}"#), br#"[{"a":1},{"b":2},{"c":3}]"#);
+        assert_eq!(join(b"[]", b"{}"), b"[{}]");
+        assert_eq!(join(b"[{}]", b""), b"[{}]");
         assert_eq!(items_of("\"x\"").as_deref(), Some(r#"[{"type":"message","role":"user","content":"x"}]"#));
     }
 

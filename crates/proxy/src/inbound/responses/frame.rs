@@ -1,12 +1,13 @@
 //! Frames of a Responses stream: the lines and fields all events share.
 
 use crate::inbound::wire::json::{push_number, push_string};
+use crate::inbound::wire::rope::Rope;
 
 /// The events of one stream, numbered without gaps.
 #[derive(Debug, Default)]
 pub(super) struct EventBuffer {
-    /// Bytes that are ready for the client.
-    pub(super) bytes: Vec<u8>,
+    /// Bytes that are ready for the client. Only inside of a payload do they go from one piece to the next.
+    pub(super) out: Rope,
     /// The number of the next event.
     sequence: u64,
 }
@@ -14,34 +15,35 @@ pub(super) struct EventBuffer {
 impl EventBuffer {
     /// `event:` line and the beginning of the object, up to the sequence number.
     pub(super) fn begin(&mut self, name: &str) {
-        self.bytes.extend_from_slice(b"event: ");
-        self.bytes.extend_from_slice(name.as_bytes());
-        self.bytes.extend_from_slice(b"\ndata: {\"type\":\"");
-        self.bytes.extend_from_slice(name.as_bytes());
-        self.bytes.extend_from_slice(b"\",\"sequence_number\":");
-        push_number(&mut self.bytes, self.sequence);
+        let out = self.out.tail_mut();
+        out.extend_from_slice(b"event: ");
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b"\ndata: {\"type\":\"");
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b"\",\"sequence_number\":");
+        push_number(out, self.sequence);
         self.sequence += 1;
     }
 
     /// One whole event; `fill` writes its fields, each with a comma before it.
-    pub(super) fn event(&mut self, name: &str, fill: impl FnOnce(&mut Vec<u8>)) {
+    pub(super) fn event(&mut self, name: &str, fill: impl FnOnce(&mut Rope)) {
         self.begin(name);
-        fill(&mut self.bytes);
-        self.bytes.extend_from_slice(b"}\n\n");
+        fill(&mut self.out);
+        self.out.tail_mut().extend_from_slice(b"}\n\n");
     }
 
     /// `response.output_item.added` or `.done`, with the JSON text of the item.
-    pub(super) fn item(&mut self, name: &str, index: u32, item: &[u8]) {
+    pub(super) fn item(&mut self, name: &str, index: u32, item: &Rope) {
         self.event(name, |out| {
-            push_output_index(out, index);
-            out.extend_from_slice(b",\"item\":");
-            out.extend_from_slice(item);
+            push_output_index(out.tail_mut(), index);
+            out.tail_mut().extend_from_slice(b",\"item\":");
+            out.share(item);
         });
     }
 
     /// The last line of a stream.
     pub(super) fn done(&mut self) {
-        self.bytes.extend_from_slice(b"data: [DONE]\n\n");
+        self.out.tail_mut().extend_from_slice(b"data: [DONE]\n\n");
     }
 }
 
@@ -73,11 +75,11 @@ mod tests {
     #[test]
     fn events_are_numbered_and_framed() {
         let mut events = EventBuffer::default();
-        events.event("a", |out| push_part_place(out, "i", 2, "content_index"));
-        events.item("b", 3, b"{}");
+        events.event("a", |out| push_part_place(out.tail_mut(), "i", 2, "content_index"));
+        events.item("b", 3, &b"{}".to_vec().into());
         events.done();
         assert_eq!(
-            String::from_utf8(events.bytes).expect("text"),
+            String::from_utf8(events.out.into_vec()).expect("text"),
             "event: a\ndata: {\"type\":\"a\",\"sequence_number\":0,\"item_id\":\"i\",\"output_index\":2,\"content_index\":0}\n\n\
              event: b\ndata: {\"type\":\"b\",\"sequence_number\":1,\"output_index\":3,\"item\":{}}\n\ndata: [DONE]\n\n"
         );

@@ -4,6 +4,7 @@ use latimer_protocol::turn::Usage;
 use serde_json::value::RawValue;
 
 use crate::inbound::wire::json::{push_number, push_string};
+use crate::inbound::wire::rope::Rope;
 
 /// How one response is wanted.
 #[derive(Debug, Clone, Copy, Default)]
@@ -64,7 +65,7 @@ pub(super) struct Snapshot<'s> {
     /// `incomplete_details.reason`.
     pub(super) incomplete: Option<&'s str>,
     /// JSON text of the finished items, joined by commas.
-    pub(super) output: &'s [u8],
+    pub(super) output: Option<&'s Rope>,
     /// JSON text of `usage`.
     pub(super) usage: Option<&'s str>,
 }
@@ -104,7 +105,8 @@ impl ResponseObject {
         Self { head, echo: fields }
     }
 
-    pub(super) fn write(&self, out: &mut Vec<u8>, snapshot: &Snapshot<'_>) {
+    pub(super) fn write(&self, rope: &mut Rope, snapshot: &Snapshot<'_>) {
+        let out = rope.tail_mut();
         out.extend_from_slice(&self.head);
         out.extend_from_slice(b",\"status\":");
         push_string(out, snapshot.status);
@@ -125,7 +127,8 @@ impl ResponseObject {
             None => out.extend_from_slice(b"null"),
         }
         out.extend_from_slice(b",\"output\":[");
-        out.extend_from_slice(snapshot.output);
+        snapshot.output.inspect(|output| rope.share(output));
+        let out = rope.tail_mut();
         out.extend_from_slice(b"],\"usage\":");
         out.extend_from_slice(snapshot.usage.unwrap_or("null").as_bytes());
         out.extend_from_slice(&self.echo);
@@ -157,9 +160,10 @@ mod tests {
         let mut fields = vec![None; ECHOED.len()];
         fields[place] = Some(tools);
         let object = ResponseObject::new("resp_1", 7, &Echo { model: "m".to_owned(), fields });
-        let mut out = Vec::new();
+        let mut out = Rope::default();
         let usage = usage_json(Usage::default(), 3, 4);
         object.write(&mut out, &Snapshot { status: "completed", usage: Some(&usage), ..Snapshot::default() });
+        let out = out.into_vec();
         assert!(!out.contains(&b'\n'));
         let value: Value = serde_json::from_slice(&out).expect("JSON");
         for (name, default) in ECHOED {

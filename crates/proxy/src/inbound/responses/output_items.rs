@@ -6,6 +6,7 @@ use super::call_item::{CallItem, id_prefix};
 use super::frame::EventBuffer;
 use super::text_items::{MessageItem, MessagePart, ReasoningItem};
 use crate::inbound::client_behaviour::ClientBehaviour;
+use crate::inbound::wire::rope::Rope;
 use crate::inbound::wire::tool_map::{ToolKind, ToolMap};
 use crate::inbound::writer::WriterSeed;
 use crate::inbound::writer::sequencer::{ItemSink, PendingCall};
@@ -16,7 +17,7 @@ pub(super) struct OutputItems {
     /// The events of the whole response.
     pub(super) events: EventBuffer,
     /// JSON of the finished items, joined by commas.
-    pub(super) finished: Vec<u8>,
+    pub(super) finished: Rope,
     /// Bytes of text that went out, to estimate tokens.
     pub(super) text_bytes: u64,
     /// Items that were begun.
@@ -41,7 +42,7 @@ impl OutputItems {
     pub(super) fn new(seed: &WriterSeed, tools: ToolMap) -> Self {
         Self {
             events: EventBuffer::default(),
-            finished: Vec::new(),
+            finished: Rope::default(),
             text_bytes: 0,
             count: 0,
             open: OpenItem::Nothing,
@@ -77,8 +78,9 @@ impl OutputItems {
         let (id, index) = self.next_item("cmp");
         let item =
             serde_json::json!({ "type": "compaction", "id": id, "encrypted_content": state }).to_string();
-        self.events.item("response.output_item.added", index, item.as_bytes());
-        self.item_done(index, item.as_bytes());
+        let item = Rope::from(item.into_bytes());
+        self.events.item("response.output_item.added", index, &item);
+        self.item_done(index, &item);
     }
 
     fn message(&mut self, part: MessagePart, text: &str) {
@@ -101,12 +103,12 @@ impl OutputItems {
         }
     }
 
-    fn item_done(&mut self, index: u32, item: &[u8]) {
+    fn item_done(&mut self, index: u32, item: &Rope) {
         self.events.item("response.output_item.done", index, item);
         if !self.finished.is_empty() {
-            self.finished.push(b',');
+            self.finished.push(b",");
         }
-        self.finished.extend_from_slice(item);
+        self.finished.share(item);
     }
 
     fn next_item(&mut self, prefix: &str) -> (String, u32) {
@@ -187,7 +189,7 @@ mod tests {
         let mut items = OutputItems::new(&WriterSeed { client, ..WriterSeed::default() }, ToolMap::default());
         write(&mut items);
         items.close_text("completed");
-        let json = format!("[{}]", String::from_utf8(items.finished).expect("text"));
+        let json = format!("[{}]", String::from_utf8(items.finished.into_vec()).expect("text"));
         let items: Vec<serde_json::Value> = serde_json::from_str(&json).expect("JSON");
         let status = |item: &serde_json::Value| item["status"].as_str().unwrap_or("-").to_owned();
         items

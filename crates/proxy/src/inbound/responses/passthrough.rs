@@ -210,7 +210,8 @@ impl Passthrough for ResponsesPassthrough {
     fn stored(&self) -> Option<StoredResponse> {
         let id = self.id.clone().filter(|_| self.frames.is_finished() && self.last.is_some())?;
         let items: Vec<&str> = self.items.iter().map(|(_, item)| item.as_str()).collect();
-        Some(StoredResponse { id, output: items.join(",").into_bytes(), response: self.whole() })
+        let output = items.join(",").into_bytes().into();
+        Some(StoredResponse { id, output, response: self.whole().into() })
     }
 
     fn object(&self) -> Option<Vec<u8>> {

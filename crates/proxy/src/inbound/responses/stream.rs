@@ -3,6 +3,7 @@
 //! Invariant: items do not overlap; sequence numbers have no gaps; there is exactly one terminal event, and nothing after it.
 //! Invariant: a call is only done when its arguments are whole. A text delta allocates nothing.
 
+use bytes::Bytes;
 use latimer_protocol::failure::Failure;
 use latimer_protocol::turn::{EventSink, FinishReason, TurnEvent};
 
@@ -12,6 +13,7 @@ use super::object::{Echo, ResponseObject, Snapshot, usage_json};
 use super::output_items::OutputItems;
 use super::passthrough::ResponsesPassthrough;
 use crate::inbound::wire::json::push_string;
+use crate::inbound::wire::rope::Rope;
 use crate::inbound::wire::tool_map::ToolMap;
 use crate::inbound::writer::answer::Answer;
 use crate::inbound::writer::calls::{CallIdRule, broken_call};
@@ -35,7 +37,7 @@ pub struct ResponsesWriter {
     /// The summary so far, of a compaction.
     summary: String,
     /// The response at its end.
-    whole: Vec<u8>,
+    whole: Rope,
 }
 
 impl ResponsesWriter {
@@ -47,7 +49,7 @@ impl ResponsesWriter {
             object: ResponseObject::new(&format!("resp_{}", seed.hex()), seed.created_at, echo),
             now: seed.created_at,
             summary: String::new(),
-            whole: Vec::new(),
+            whole: Rope::default(),
             seed,
             options,
         }
@@ -104,7 +106,7 @@ impl ResponsesWriter {
     fn in_progress(&mut self, name: &'static str) {
         let object = &self.object;
         self.items.events.event(name, |out| {
-            out.extend_from_slice(b",\"response\":");
+            out.push(b",\"response\":");
             object.write(out, &Snapshot { status: "in_progress", ..Snapshot::default() });
         });
     }
@@ -118,14 +120,14 @@ impl ResponsesWriter {
             completed_at: (status == "completed").then_some(self.now.max(self.seed.created_at)),
             error,
             incomplete,
-            output: &self.items.finished,
+            output: Some(&self.items.finished),
             usage: Some(&usage),
         };
         self.object.write(&mut self.whole, &snapshot);
         let whole = &self.whole;
         self.items.events.event(name, |out| {
-            out.extend_from_slice(b",\"response\":");
-            out.extend_from_slice(whole);
+            out.push(b",\"response\":");
+            out.share(whole);
         });
         self.items.events.done();
         self.state.phase = AnswerPhase::Finished;
@@ -134,11 +136,19 @@ impl ResponsesWriter {
 
 impl ClientWriter for ResponsesWriter {
     fn out(&self) -> &[u8] {
-        &self.items.events.bytes
+        self.items.events.out.tail()
     }
 
     fn out_mut(&mut self) -> &mut Vec<u8> {
-        &mut self.items.events.bytes
+        self.items.events.out.tail_mut()
+    }
+
+    fn pieces_before_out(&self) -> usize {
+        self.items.events.out.pieces()
+    }
+
+    fn pop(&mut self) -> Option<Bytes> {
+        self.items.events.out.pop()
     }
 
     fn is_finished(&self) -> bool {
@@ -182,6 +192,10 @@ impl ClientWriter for ResponsesWriter {
     }
 
     fn take_object(&mut self) -> Vec<u8> {
+        self.take_object_pieces().into_vec()
+    }
+
+    fn take_object_pieces(&mut self) -> Rope {
         std::mem::take(&mut self.whole)
     }
 }
@@ -253,7 +267,7 @@ mod tests {
         writer.event(TurnEvent::Text("so far"));
         writer.event(TurnEvent::Finished(FinishReason::Stop));
         let stored = writer.stored().expect("over");
-        let item: serde_json::Value = serde_json::from_slice(&stored.output).expect("one item");
+        let item: serde_json::Value = serde_json::from_slice(&stored.output.into_vec()).expect("one item");
         assert_eq!(item["type"], "compaction");
         assert!(!String::from_utf8_lossy(&writer.take()).contains("so far"), "sealed");
     }

@@ -2,6 +2,7 @@
 
 use super::frame::{EventBuffer, push_part_place};
 use crate::inbound::wire::json::{push_escaped, push_string};
+use crate::inbound::wire::rope::Rope;
 
 /// What the one part of a message holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,8 +19,8 @@ pub(super) struct MessageItem {
     id: String,
     /// What stands between the sequence number and the delta.
     place: Vec<u8>,
-    /// The text so far, escaped: it goes out three more times.
-    text: Vec<u8>,
+    /// The text so far, escaped: it goes out four more times, and is kept once.
+    text: Rope,
 }
 
 /// Reasoning that is being written, as a summary: what clients show.
@@ -28,7 +29,7 @@ pub(super) struct ReasoningItem {
     pub(super) index: u32,
     id: String,
     place: Vec<u8>,
-    text: Vec<u8>,
+    text: Rope,
     /// The part was begun. State without readable reasoning has none.
     has_part: bool,
 }
@@ -42,16 +43,16 @@ impl MessagePart {
     }
 
     /// The part as JSON; `text` is escaped already.
-    fn push(self, out: &mut Vec<u8>, text: &[u8]) {
+    fn push(self, out: &mut Rope, text: &Rope) {
         let (head, tail): (&[u8], &[u8]) = match self {
             Self::Text => {
                 (b"{\"type\":\"output_text\",\"text\":\"", b"\",\"annotations\":[],\"logprobs\":[]}")
             }
             Self::Refusal => (b"{\"type\":\"refusal\",\"refusal\":\"", b"\"}"),
         };
-        out.extend_from_slice(head);
-        out.extend_from_slice(text);
-        out.extend_from_slice(tail);
+        out.push(head);
+        out.share(text);
+        out.push(tail);
     }
 }
 
@@ -60,52 +61,53 @@ impl MessageItem {
         let mut item = b"{\"type\":\"message\",\"id\":".to_vec();
         push_string(&mut item, &id);
         item.extend_from_slice(b",\"status\":\"in_progress\",\"role\":\"assistant\",\"content\":[]}");
-        events.item("response.output_item.added", index, &item);
+        events.item("response.output_item.added", index, &item.into());
         events.event("response.content_part.added", |out| {
-            push_part_place(out, &id, index, "content_index");
-            out.extend_from_slice(b",\"part\":");
-            part.push(out, b"");
+            push_part_place(out.tail_mut(), &id, index, "content_index");
+            out.push(b",\"part\":");
+            part.push(out, &Rope::default());
         });
         let mut place = Vec::new();
         push_part_place(&mut place, &id, index, "content_index");
         place.extend_from_slice(b",\"delta\":\"");
-        Self { index, part, id, place, text: Vec::new() }
+        Self { index, part, id, place, text: Rope::default() }
     }
 
     /// The hot path: nothing is allocated but room for the bytes themselves.
     pub(super) fn delta(&mut self, text: &str, events: &mut EventBuffer) {
         events.begin(self.part.delta_event());
-        push_delta(&self.place, text, &mut self.text, &mut events.bytes);
-        events.bytes.extend_from_slice(match self.part {
+        push_delta(&self.place, text, &mut self.text, events.out.tail_mut());
+        events.out.tail_mut().extend_from_slice(match self.part {
             MessagePart::Text => b"\",\"logprobs\":[]}\n\n",
             MessagePart::Refusal => b"\"}\n\n",
         });
     }
 
     /// Writes the closing events and gives the item with this status.
-    pub(super) fn close(&self, status: &str, events: &mut EventBuffer) -> Vec<u8> {
+    pub(super) fn close(&self, status: &str, events: &mut EventBuffer) -> Rope {
         let (done, field, tail): (_, &[u8], &[u8]) = match self.part {
             MessagePart::Text => ("response.output_text.done", b",\"text\":\"", b"\",\"logprobs\":[]"),
             MessagePart::Refusal => ("response.refusal.done", b",\"refusal\":\"", b"\""),
         };
         events.event(done, |out| {
-            push_part_place(out, &self.id, self.index, "content_index");
-            out.extend_from_slice(field);
-            out.extend_from_slice(&self.text);
-            out.extend_from_slice(tail);
+            push_part_place(out.tail_mut(), &self.id, self.index, "content_index");
+            out.push(field);
+            out.share(&self.text);
+            out.push(tail);
         });
         events.event("response.content_part.done", |out| {
-            push_part_place(out, &self.id, self.index, "content_index");
-            out.extend_from_slice(b",\"part\":");
+            push_part_place(out.tail_mut(), &self.id, self.index, "content_index");
+            out.push(b",\"part\":");
             self.part.push(out, &self.text);
         });
-        let mut item = b"{\"type\":\"message\",\"id\":".to_vec();
-        push_string(&mut item, &self.id);
-        item.extend_from_slice(b",\"status\":");
-        push_string(&mut item, status);
-        item.extend_from_slice(b",\"role\":\"assistant\",\"content\":[");
+        let mut head = b"{\"type\":\"message\",\"id\":".to_vec();
+        push_string(&mut head, &self.id);
+        head.extend_from_slice(b",\"status\":");
+        push_string(&mut head, status);
+        head.extend_from_slice(b",\"role\":\"assistant\",\"content\":[");
+        let mut item = Rope::from(head);
         self.part.push(&mut item, &self.text);
-        item.extend_from_slice(b"]}");
+        item.push(b"]}");
         item
     }
 }
@@ -115,62 +117,65 @@ impl ReasoningItem {
         let mut item = b"{\"type\":\"reasoning\",\"id\":".to_vec();
         push_string(&mut item, &id);
         item.extend_from_slice(b",\"summary\":[]}");
-        events.item("response.output_item.added", index, &item);
+        events.item("response.output_item.added", index, &item.into());
         let mut place = Vec::new();
         push_part_place(&mut place, &id, index, "summary_index");
         place.extend_from_slice(b",\"delta\":\"");
-        Self { index, id, place, text: Vec::new(), has_part: false }
+        Self { index, id, place, text: Rope::default(), has_part: false }
     }
 
     pub(super) fn delta(&mut self, text: &str, events: &mut EventBuffer) {
         if !self.has_part {
             self.has_part = true;
             events.event("response.reasoning_summary_part.added", |out| {
-                push_part_place(out, &self.id, self.index, "summary_index");
-                out.extend_from_slice(b",\"part\":{\"type\":\"summary_text\",\"text\":\"\"}");
+                push_part_place(out.tail_mut(), &self.id, self.index, "summary_index");
+                out.push(b",\"part\":{\"type\":\"summary_text\",\"text\":\"\"}");
             });
         }
         events.begin("response.reasoning_summary_text.delta");
-        push_delta(&self.place, text, &mut self.text, &mut events.bytes);
-        events.bytes.extend_from_slice(b"\"}\n\n");
+        push_delta(&self.place, text, &mut self.text, events.out.tail_mut());
+        events.out.tail_mut().extend_from_slice(b"\"}\n\n");
     }
 
     /// Writes the closing events and gives the item, with the sealed state that belongs to the reasoning.
-    pub(super) fn close(&self, state: Option<&str>, events: &mut EventBuffer) -> Vec<u8> {
-        let mut item = b"{\"type\":\"reasoning\",\"id\":".to_vec();
-        push_string(&mut item, &self.id);
-        item.extend_from_slice(b",\"summary\":[");
+    pub(super) fn close(&self, state: Option<&str>, events: &mut EventBuffer) -> Rope {
+        let mut head = b"{\"type\":\"reasoning\",\"id\":".to_vec();
+        push_string(&mut head, &self.id);
+        head.extend_from_slice(b",\"summary\":[");
+        let mut item = Rope::from(head);
         if self.has_part {
-            let part = [b"{\"type\":\"summary_text\",\"text\":\"", self.text.as_slice(), b"\"}"].concat();
+            let mut part = Rope::from(b"{\"type\":\"summary_text\",\"text\":\"".to_vec());
+            part.share(&self.text);
+            part.push(b"\"}");
             events.event("response.reasoning_summary_text.done", |out| {
-                push_part_place(out, &self.id, self.index, "summary_index");
-                out.extend_from_slice(b",\"text\":\"");
-                out.extend_from_slice(&self.text);
-                out.push(b'"');
+                push_part_place(out.tail_mut(), &self.id, self.index, "summary_index");
+                out.push(b",\"text\":\"");
+                out.share(&self.text);
+                out.push(b"\"");
             });
             events.event("response.reasoning_summary_part.done", |out| {
-                push_part_place(out, &self.id, self.index, "summary_index");
-                out.extend_from_slice(b",\"part\":");
-                out.extend_from_slice(&part);
+                push_part_place(out.tail_mut(), &self.id, self.index, "summary_index");
+                out.push(b",\"part\":");
+                out.share(&part);
             });
-            item.extend_from_slice(&part);
+            item.share(&part);
         }
-        item.push(b']');
+        item.push(b"]");
         if let Some(state) = state {
-            item.extend_from_slice(b",\"encrypted_content\":");
-            push_string(&mut item, state);
+            item.push(b",\"encrypted_content\":");
+            push_string(item.tail_mut(), state);
         }
-        item.push(b'}');
+        item.push(b"}");
         item
     }
 }
 
 /// Writes the place and the text, escaped, which is kept as well.
-fn push_delta(place: &[u8], text: &str, collected: &mut Vec<u8>, out: &mut Vec<u8>) {
+fn push_delta(place: &[u8], text: &str, collected: &mut Rope, out: &mut Vec<u8>) {
     out.extend_from_slice(place);
     let from = out.len();
     push_escaped(out, text);
-    collected.extend_from_slice(out.get(from..).unwrap_or_default());
+    collected.push(out.get(from..).unwrap_or_default());
 }
 
 #[cfg(test)]
@@ -178,8 +183,8 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn item(bytes: &[u8]) -> Value {
-        serde_json::from_slice(bytes).expect("JSON")
+    fn item(bytes: &Rope) -> Value {
+        serde_json::from_slice(&bytes.to_vec()).expect("JSON")
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Writing JSON by hand, for the events that come hundreds a second. Everything rarer goes through serde.
 
+use super::rope::Rope;
+
 /// Appends a JSON string, quotes included. `"`, `\` and control characters are escaped, all else is UTF-8 as it is.
 pub(in crate::inbound) fn push_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
@@ -36,6 +38,20 @@ pub(in crate::inbound) fn push_escaped(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(&bytes[copied..]);
 }
 
+/// Appends the inside of a JSON string to a rope, so that a long text never needs one buffer.
+pub(in crate::inbound) fn push_escaped_pieces(out: &mut Rope, text: &str) {
+    const STEP: usize = 16 << 10;
+    let mut escaped = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (head, tail) = rest.split_at(rest.floor_char_boundary(STEP));
+        escaped.clear();
+        push_escaped(&mut escaped, head);
+        out.push(&escaped);
+        rest = tail;
+    }
+}
+
 /// Appends a whole number.
 pub(in crate::inbound) fn push_number(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
@@ -51,6 +67,15 @@ mod tests {
             let mut out = Vec::new();
             push_string(&mut out, &text);
             proptest::prop_assert_eq!(serde_json::from_slice::<String>(&out).expect("valid JSON"), text);
+        }
+
+        #[test]
+        fn a_long_text_is_escaped_in_pieces_as_it_is_in_one(text in "(\\PC|[\\x00-\\x1f\"\\\\]){1,40}") {
+            let text = text.repeat(3000);
+            let (mut out, mut rope) = (Vec::new(), Rope::default());
+            push_escaped(&mut out, &text);
+            push_escaped_pieces(&mut rope, &text);
+            proptest::prop_assert!(rope.into_vec() == out);
         }
     }
 }

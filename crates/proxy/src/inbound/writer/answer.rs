@@ -1,10 +1,12 @@
 //! The answer to one turn: a writer of the client's protocol and, where an upstream may speak the same one, a pass-through beside it.
 
+use bytes::Bytes;
 use latimer_protocol::failure::Failure;
 use latimer_protocol::turn::{EventSink, TurnEvent};
 
 use super::passthrough::{KEEP_ALIVE_COMMENT, Passthrough};
 use super::{ClientWriter, StoredResponse};
+use crate::inbound::wire::rope::Rope;
 
 /// What a client gets.
 ///
@@ -28,7 +30,7 @@ impl Answer {
         Self { writer: Box::new(writer), passthrough: Some(Box::new(passthrough)) }
     }
 
-    /// Bytes that are ready for the client.
+    /// Bytes that are ready for the client, behind the pieces of large events.
     pub fn out(&self) -> &[u8] {
         match &self.passthrough {
             Some(passthrough) if passthrough.frames().is_active() => &passthrough.frames().out,
@@ -36,14 +38,30 @@ impl Answer {
         }
     }
 
-    /// Takes the bytes that are ready.
-    pub fn take(&mut self) -> Vec<u8> {
+    /// Whether pieces of large events are ready. Before the client took them there is no reason to make more.
+    pub fn has_pieces(&self) -> bool {
+        self.writer.pieces_before_out() > 0
+    }
+
+    /// Whether anything is ready.
+    pub fn has_out(&self) -> bool {
+        self.has_pieces() || !self.out().is_empty()
+    }
+
+    /// Takes the first piece that is ready; `None` once there is nothing.
+    pub fn pop(&mut self) -> Option<Bytes> {
         match &mut self.passthrough {
             Some(passthrough) if passthrough.frames().is_active() => {
-                std::mem::take(&mut passthrough.frames_mut().out)
+                let out = std::mem::take(&mut passthrough.frames_mut().out);
+                (!out.is_empty()).then(|| out.into())
             }
-            _ => self.writer.take(),
+            _ => self.writer.pop(),
         }
+    }
+
+    /// Takes the bytes that are ready, in one buffer.
+    pub fn take(&mut self) -> Vec<u8> {
+        std::iter::from_fn(|| self.pop()).flatten().collect()
     }
 
     /// Throws the bytes away: the client wants one object at the end.
@@ -102,10 +120,10 @@ impl Answer {
     }
 
     /// The answer as one JSON object, for a client that did not ask for a stream. Valid once, after the end.
-    pub fn take_object(&mut self) -> Vec<u8> {
+    pub fn take_object(&mut self) -> Rope {
         match self.shown().and_then(Passthrough::object) {
-            Some(object) => object,
-            None => self.writer.take_object(),
+            Some(object) => object.into(),
+            None => self.writer.take_object_pieces(),
         }
     }
 
@@ -119,7 +137,8 @@ impl Answer {
         if let Some(passthrough) = &mut self.passthrough {
             passthrough.forget();
             let comments = std::mem::take(&mut passthrough.frames_mut().out);
-            if !comments.is_empty() {
+            // Inside of a large event there is no place for one.
+            if !comments.is_empty() && self.writer.pieces_before_out() == 0 {
                 self.writer.out_mut().splice(0..0, comments);
             }
         }
@@ -253,7 +272,7 @@ mod tests {
         answer.event(TurnEvent::Text("a"));
         answer.keep_alive(false);
         assert_eq!(taken(&mut answer), "started\ntext \"a\"\nping\n");
-        assert_eq!(answer.take_object(), b"{}");
+        assert_eq!(answer.take_object().into_vec(), b"{}");
     }
 
     #[test]

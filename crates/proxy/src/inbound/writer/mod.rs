@@ -10,12 +10,14 @@ pub(in crate::inbound) mod stop_sequences;
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
+use bytes::Bytes;
 use latimer_protocol::failure::Failure;
 use latimer_protocol::turn::{EventSink, SealKey, TurnEvent, Usage};
 
 use self::calls::CallIdRule;
 use self::sequencer::{CallDelivery, Sequencer};
 use super::client_behaviour::ClientBehaviour;
+use super::wire::rope::Rope;
 
 /// Writes the answer to one turn in a client's protocol: turn events in, bytes out.
 ///
@@ -28,13 +30,30 @@ pub trait ClientWriter: EventSink + Send {
     /// The buffer that holds them.
     fn out_mut(&mut self) -> &mut Vec<u8>;
 
-    /// Takes the bytes that are ready.
+    /// How many pieces of large events are ready before `out`. Only a protocol whose events repeat whole texts has any.
+    fn pieces_before_out(&self) -> usize {
+        0
+    }
+
+    /// Takes the first piece that is ready: a part of a large event, or all of `out`. `None` once there is nothing.
+    fn pop(&mut self) -> Option<Bytes> {
+        let out = std::mem::take(self.out_mut());
+        (!out.is_empty()).then(|| out.into())
+    }
+
+    /// Takes the bytes that are ready, in one buffer.
     fn take(&mut self) -> Vec<u8> {
-        std::mem::take(self.out_mut())
+        if self.pieces_before_out() == 0 {
+            return std::mem::take(self.out_mut());
+        }
+        std::iter::from_fn(|| self.pop()).flatten().collect()
     }
 
     /// Throws the bytes away: the client wants one object at the end.
     fn discard(&mut self) {
+        while self.pieces_before_out() > 0 {
+            self.pop();
+        }
         self.out_mut().clear();
     }
 
@@ -71,6 +90,11 @@ pub trait ClientWriter: EventSink + Send {
     /// The answer as one JSON object, for a client that did not ask for a stream; the error in the protocol's shape where it failed.
     /// Valid once, after the end.
     fn take_object(&mut self) -> Vec<u8>;
+
+    /// The same in pieces, where the object shares a long text with what was written before.
+    fn take_object_pieces(&mut self) -> Rope {
+        self.take_object().into()
+    }
 }
 
 /// What every writer must know besides the request. Time and randomness come in as arguments.
@@ -100,14 +124,14 @@ impl WriterSeed {
 }
 
 /// What is stored of an answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct StoredResponse {
     /// The name of the response.
     pub id: String,
     /// Its items, JSON joined by commas.
-    pub output: Vec<u8>,
+    pub output: Rope,
     /// The whole response, a JSON object.
-    pub response: Vec<u8>,
+    pub response: Rope,
 }
 
 /// How far an answer is.

@@ -19,11 +19,12 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, Sleep};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
 
 use crate::inbound::responses::socket::message::{self, ResponseCreate};
-use crate::inbound::responses::socket::payloads::Payloads;
+use crate::inbound::responses::socket::payloads::{PayloadPart, PayloadSplitter};
 use crate::inbound::wire::http_error::HttpError;
 use crate::inbound::wire::openai_error::bad_request;
 use crate::turn::TurnBody;
@@ -74,6 +75,8 @@ pub(super) struct Session<S, T> {
     limit: usize,
     waiting: VecDeque<QueuedRequest>,
     current: Current,
+    /// Takes the turn's events out of their frames.
+    payloads: PayloadSplitter,
     /// Messages that the socket has not taken yet.
     outgoing: VecDeque<Message>,
     /// The socket took messages that may not have left yet.
@@ -144,6 +147,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, T: StartTurn> Session<S, T> {
             limit,
             waiting: VecDeque::new(),
             current: Current::Idle,
+            payloads: PayloadSplitter::default(),
             outgoing: VecDeque::new(),
             needs_flush: false,
             pings,
@@ -276,7 +280,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, T: StartTurn> Session<S, T> {
                     }
                 },
                 Current::Streaming(turn) => match ready!(turn.poll_bytes(cx)) {
-                    Some(frames) => self.outgoing.extend(Payloads::new(frames).filter_map(text)),
+                    Some(frames) => self.outgoing.extend(self.payloads.split(frames).filter_map(message)),
                     None => self.current = Current::Idle,
                 },
             }
@@ -328,9 +332,14 @@ impl QueuedRequest {
     }
 }
 
-/// A payload as a message. Writers write text, so that nothing is lost here.
-fn text(payload: bytes::Bytes) -> Option<Message> {
-    Utf8Bytes::try_from(payload).ok().map(Message::Text)
+/// A payload as a message, or as the frames of one where it comes in parts. Writers write text, so that nothing is lost here.
+fn message(part: PayloadPart) -> Option<Message> {
+    let PayloadPart { bytes, begins, ends } = part;
+    if begins && ends {
+        return Utf8Bytes::try_from(bytes).ok().map(Message::Text);
+    }
+    let kind = if begins { Data::Text } else { Data::Continue };
+    Some(Message::Frame(Frame::message(bytes, OpCode::Data(kind), ends)))
 }
 
 #[cfg(test)]

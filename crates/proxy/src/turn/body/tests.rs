@@ -62,11 +62,20 @@ fn broken() -> Failure {
 }
 
 /// A protocol of plain words.
-#[derive(Default)]
 struct Words {
     out: Vec<u8>,
+    /// Pieces of a large event, which its end comes in.
+    pieces: Rope,
+    output: Rope,
     is_finished: bool,
     is_broken: bool,
+}
+
+impl Default for Words {
+    fn default() -> Self {
+        let output = b"2".to_vec().into();
+        Self { out: Vec::new(), pieces: Rope::default(), output, is_finished: false, is_broken: false }
+    }
 }
 
 impl EventSink for Words {
@@ -92,6 +101,15 @@ impl ClientWriter for Words {
         &mut self.out
     }
 
+    fn pieces_before_out(&self) -> usize {
+        usize::from(!self.pieces.is_empty())
+    }
+
+    fn pop(&mut self) -> Option<Bytes> {
+        let out = &mut self.out;
+        self.pieces.pop().or_else(|| (!out.is_empty()).then(|| std::mem::take(out).into()))
+    }
+
     fn is_finished(&self) -> bool {
         self.is_finished
     }
@@ -106,7 +124,8 @@ impl ClientWriter for Words {
     }
 
     fn stored(&self) -> Option<StoredResponse> {
-        let stored = StoredResponse { id: "r".into(), output: b"2".to_vec(), response: b"{}".to_vec() };
+        let stored =
+            StoredResponse { id: "r".into(), output: self.output.clone(), response: b"{}".to_vec().into() };
         (self.is_finished && !self.is_broken).then_some(stored)
     }
 
@@ -135,6 +154,10 @@ impl Fixture {
 
     /// A body whose last write was long ago.
     fn body(&self, source: EventSource) -> TurnBody {
+        self.body_by(source, Words::default())
+    }
+
+    fn body_by(&self, source: EventSource, writer: Words) -> TurnBody {
         let recorder = Recorder {
             store: self.store.clone(),
             caches: Arc::default(),
@@ -148,7 +171,7 @@ impl Fixture {
         let target =
             StoreTarget { store: Some(self.store.clone()), memory: Some(memory), input: "[1]".into() };
         let stop = ForceStop::new(self.phase.subscribe());
-        let mut body = TurnBody::new(source, Answer::new(Words::default()), log, Some(target), HOUR, stop);
+        let mut body = TurnBody::new(source, Answer::new(writer), log, Some(target), HOUR, stop);
         body.last_write = long_ago();
         body
     }
@@ -240,6 +263,38 @@ async fn the_end_is_handed_out_with_the_last_bytes_and_nothing_comes_after_it() 
         assert_eq!(poll(&mut body).as_deref(), Some(""));
     }
     assert_eq!(fixture.stored().await, None, "it is stored once");
+}
+
+#[tokio::test]
+async fn a_large_event_goes_out_piece_by_piece_and_the_turn_is_over_with_the_last() {
+    let fixture = Fixture::new();
+    let mut pieces = Rope::default();
+    pieces.push(&[b'x'; 150_000]);
+    let parts: Vec<String> = pieces.parts().map(|part| String::from_utf8_lossy(part).into_owned()).collect();
+    assert!(parts.len() > 1);
+    let mut body = fixture.body_by(script([Act::End]), Words { pieces, ..Words::default() });
+    for part in &parts {
+        assert!(!body.is_over() && fixture.turns.open() == 1);
+        assert_eq!(poll(&mut body).as_ref(), Some(part));
+    }
+    assert!(!body.is_over(), "nobody was asked for more as long as pieces waited");
+    assert_eq!(poll(&mut body).as_deref(), Some("[end]"));
+    assert!(body.is_over());
+    assert_eq!(fixture.stored().await.as_deref(), Some(&b"[1,2]"[..]));
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_large_is_kept_by_nobody() {
+    for (size, is_kept) in [(chain::MAX_KEPT_ANSWER, true), (chain::MAX_KEPT_ANSWER + 1, false)] {
+        let fixture = Fixture::new();
+        *lock(&fixture.recall) = ConnectionHistory::new(usize::MAX);
+        let (lines, _guard) = LogLines::capture();
+        let writer = Words { output: vec![b'2'; size].into(), ..Words::default() };
+        let mut body = fixture.body_by(script([Act::End]), writer);
+        assert_eq!(poll(&mut body).as_deref(), Some("[end]"));
+        assert_eq!((fixture.stored().await.is_some(), fixture.recalled("r").is_some()), (is_kept, is_kept));
+        assert_eq!(lines.of("response.not_kept").len(), usize::from(!is_kept), "it is said");
+    }
 }
 
 #[tokio::test]
@@ -343,7 +398,7 @@ async fn before_the_status_a_stop_is_an_answer_and_writes_nothing() {
 async fn one_object_at_the_end_is_stored_as_a_stream_is_and_a_failure_is_none() {
     let fixture = Fixture::new();
     let body = fixture.body(script([Act::Text("a"), Act::Text("b"), Act::End]));
-    assert_eq!(body.collect().await.expect("an object"), b"{\"whole\":true}");
+    assert_eq!(body.collect().await.expect("an object").into_vec(), b"{\"whole\":true}");
     assert_eq!(fixture.stored().await.as_deref(), Some(&b"[1,2]"[..]));
     for last in [Act::Break, Act::Refuse] {
         let fixture = Fixture::new();

@@ -7,31 +7,45 @@ const DATA: &[u8] = b"data: ";
 /// The end of a stream that has no other end; a message says itself that it is the last.
 const DONE: &[u8] = b"[DONE]";
 
-/// The JSON payloads of whole frames, each a slice of them.
-///
-/// The frames are our own: a writer hands out whole ones only, with one line of `data` each. Whatever the bytes, nothing
-/// but parts of them comes out.
-#[derive(Debug, Clone)]
-pub struct Payloads(Bytes);
-
-impl Payloads {
-    /// The payloads of these frames.
-    pub fn new(frames: Bytes) -> Self {
-        Self(frames)
-    }
+/// A JSON payload, or a part of one that is large: a slice of the bytes it came in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PayloadPart {
+    /// Its bytes. Those of a part may end inside of a character.
+    pub bytes: Bytes,
+    /// Nothing of the payload came before.
+    pub begins: bool,
+    /// Nothing of the payload follows.
+    pub ends: bool,
 }
 
-impl Iterator for Payloads {
-    type Item = Bytes;
+/// Finds the payloads in a stream of frames.
+///
+/// The frames are our own, with one line of `data` each. A writer hands out whole ones, or the pieces of a large one, which is only
+/// cut inside of its payload. Whatever the bytes, nothing but parts of them comes out.
+#[derive(Debug, Default)]
+pub struct PayloadSplitter {
+    /// The payload goes on in the next bytes.
+    inside: bool,
+}
 
-    fn next(&mut self) -> Option<Bytes> {
-        while !self.0.is_empty() {
-            let end = memchr::memchr(b'\n', &self.0).map_or(self.0.len(), |end| end + 1);
-            let line = self.0.split_to(end);
-            let Some(payload) = line.strip_prefix(DATA) else { continue };
+impl PayloadSplitter {
+    /// The payloads in the next bytes of the stream.
+    pub fn split(&mut self, mut bytes: Bytes) -> impl Iterator<Item = PayloadPart> {
+        std::iter::from_fn(move || self.next(&mut bytes))
+    }
+
+    fn next(&mut self, bytes: &mut Bytes) -> Option<PayloadPart> {
+        while !bytes.is_empty() {
+            let end = memchr::memchr(b'\n', bytes);
+            let line = bytes.split_to(end.map_or(bytes.len(), |end| end + 1));
+            let begins = !self.inside;
+            let payload = if begins { line.strip_prefix(DATA) } else { Some(&line[..]) };
+            let Some(payload) = payload else { continue };
+            self.inside = end.is_none();
             let payload = payload.strip_suffix(b"\n").unwrap_or(payload);
-            if payload != DONE {
-                return Some(line.slice_ref(payload));
+            if !begins || payload != DONE {
+                let bytes = line.slice_ref(payload);
+                return Some(PayloadPart { bytes, begins, ends: end.is_some() });
             }
         }
         None
@@ -48,7 +62,21 @@ mod tests {
     use crate::inbound::wire::json::push_string;
 
     fn split(frames: &[u8]) -> Vec<Vec<u8>> {
-        Payloads::new(Bytes::copy_from_slice(frames)).map(|payload| payload.to_vec()).collect()
+        split_pieces(&[frames])
+    }
+
+    /// The payloads of a stream that comes in these pieces.
+    fn split_pieces(pieces: &[&[u8]]) -> Vec<Vec<u8>> {
+        let (mut splitter, mut payloads) = (PayloadSplitter::default(), Vec::new());
+        for piece in pieces {
+            for part in splitter.split(Bytes::copy_from_slice(piece)) {
+                if part.begins {
+                    payloads.push(Vec::new());
+                }
+                payloads.last_mut().expect("begun").extend_from_slice(&part.bytes);
+            }
+        }
+        payloads
     }
 
     /// The same by the reader of foreign streams.
@@ -75,8 +103,29 @@ mod tests {
     #[test]
     fn a_payload_is_no_copy() {
         let frames = Bytes::from_static(b"event: a\ndata: {}\n\n");
-        let payload = Payloads::new(frames.clone()).next().expect("one");
-        assert!(frames.as_ptr_range().contains(&payload.as_ptr()));
+        let mut splitter = PayloadSplitter::default();
+        let payload = splitter.split(frames.clone()).next().expect("one");
+        assert!(frames.as_ptr_range().contains(&payload.bytes.as_ptr()) && payload.begins && payload.ends);
+    }
+
+    #[test]
+    fn a_payload_in_pieces_is_one_payload() {
+        let parts = |pieces: &[&'static [u8]]| {
+            let mut splitter = PayloadSplitter::default();
+            let parts = |piece| splitter.split(Bytes::from_static(piece)).collect::<Vec<_>>();
+            let parts: Vec<PayloadPart> = pieces.iter().copied().flat_map(parts).collect();
+            parts.into_iter().map(|part| (part.bytes, part.begins, part.ends)).collect::<Vec<_>>()
+        };
+        let part = |text: &'static str, begins, ends| (Bytes::from_static(text.as_bytes()), begins, ends);
+        assert_eq!(
+            parts(&[b"event: a\ndata: {\"a\":\"", b"data: [DONE]", b"\"}\n\ndata: {}\n\ndata: [DONE]\n\n"]),
+            [
+                part("{\"a\":\"", true, false),
+                part("data: [DONE]", false, false),
+                part("\"}", false, true),
+                part("{}", true, true)
+            ]
+        );
     }
 
     proptest! {
@@ -86,13 +135,19 @@ mod tests {
             let mut events = EventBuffer::default();
             for text in &texts {
                 events.event("response.output_text.delta", |out| {
-                    out.extend_from_slice(b",\"delta\":");
-                    push_string(out, text);
+                    out.push(b",\"delta\":");
+                    push_string(out.tail_mut(), text);
                 });
             }
             events.done();
-            let payloads = split(&events.bytes);
-            prop_assert_eq!(&payloads, &read(&events.bytes));
+            let frames = events.out.to_vec();
+            let payloads = split(&frames);
+            prop_assert_eq!(&payloads, &read(&frames));
+            // Cut inside of the last payload, as a writer may.
+            if !texts.is_empty() {
+                let end = frames.len() - b"\n\ndata: [DONE]\n\n".len();
+                prop_assert_eq!(&payloads, &split_pieces(&[&frames[..end - 3], &frames[end - 3..end - 1], &frames[end - 1..]]));
+            }
             let deltas: Vec<String> = payloads
                 .iter()
                 .map(|payload| serde_json::from_slice::<serde_json::Value>(payload).expect("JSON"))
