@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use crate::root;
 
 /// What each crate may import. A new arrow and a new dependency are decisions, made here.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("crates/toolcall-parser", &["memchr", "nom"]),
     (
         "crates/protocol",
