@@ -44,7 +44,8 @@ pub(in crate::inbound) fn push_escaped_pieces(out: &mut Rope, text: &str) {
     let mut escaped = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
-        let (head, tail) = rest.split_at(rest.floor_char_boundary(STEP));
+        let end = (0..=rest.len().min(STEP)).rev().find(|at| rest.is_char_boundary(*at));
+        let (head, tail) = rest.split_at(end.unwrap_or(rest.len()));
         escaped.clear();
         push_escaped(&mut escaped, head);
         out.push(&escaped);
