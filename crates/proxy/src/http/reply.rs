@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn a_body_in_pieces_knows_its_size_and_ends_behind_the_last() {
         let mut rope = Rope::default();
-        rope.push(&[b'x'; 100_000]);
+        rope.push(&vec![b'x'; 100_000]);
         let mut body = json_pieces(200, rope).into_body();
         assert_eq!(body.size_hint().exact(), Some(100_000));
         let mut sizes = Vec::new();

@@ -269,7 +269,7 @@ async fn the_end_is_handed_out_with_the_last_bytes_and_nothing_comes_after_it() 
 async fn a_large_event_goes_out_piece_by_piece_and_the_turn_is_over_with_the_last() {
     let fixture = Fixture::new();
     let mut pieces = Rope::default();
-    pieces.push(&[b'x'; 150_000]);
+    pieces.push(&vec![b'x'; 150_000]);
     let parts: Vec<String> = pieces.parts().map(|part| String::from_utf8_lossy(part).into_owned()).collect();
     assert!(parts.len() > 1);
     let mut body = fixture.body_by(script([Act::End]), Words { pieces, ..Words::default() });
