@@ -38,7 +38,7 @@ impl CallGuard {
             TurnEvent::CallEnded { slot } => {
                 self.held.end(slot);
                 while let Some(call) = self.held.next_ended() {
-                    self.hand_out(&call, sink);
+                    self.hand_out(call, sink);
                 }
             }
             TurnEvent::Frame(frame) => match &mut self.frames {
@@ -51,16 +51,19 @@ impl CallGuard {
         }
     }
 
-    fn hand_out(&mut self, call: &HeldCall, sink: &mut dyn EventSink) {
+    fn hand_out(&mut self, call: HeldCall, sink: &mut dyn EventSink) {
         if self.broken.is_some() {
             return;
         }
-        let calls = call.arguments.text(&call.name).and_then(|text| self.rules.calls(&call.name, text));
+        let HeldCall { id, name, arguments, .. } = call;
+        let calls = arguments.text(&name).and_then(|text| self.rules.calls(&name, text));
+        // They may be long, and are in the calls now.
+        drop(arguments);
         let calls = match calls {
             Ok(calls) => calls,
             Err(problem) => {
                 sink.event(TurnEvent::Note(note::not_a_call(&problem)));
-                self.broken = Some(call.name.clone());
+                self.broken = Some(name);
                 return;
             }
         };
@@ -70,7 +73,7 @@ impl CallGuard {
             let slot = self.next_slot;
             self.next_slot += 1;
             // The id is that of the first: two calls never share one.
-            let id = call.id.as_deref().filter(|_| place == 0);
+            let id = id.as_deref().filter(|_| place == 0);
             sink.event(TurnEvent::CallStarted { slot, id, name: &whole.name });
             sink.event(TurnEvent::CallArguments { slot, json: &whole.arguments });
             sink.event(TurnEvent::CallEnded { slot });
@@ -81,7 +84,7 @@ impl CallGuard {
         let by_itself = matches!(reason, FinishReason::Stop | FinishReason::ToolCalls);
         let may_go = !matches!(reason, FinishReason::Failed(_));
         while may_go && let Some(call) = self.held.next_at_end(by_itself) {
-            self.hand_out(&call, sink);
+            self.hand_out(call, sink);
         }
         let in_frames = self.frames.as_mut().and_then(|frames| frames.finish(&reason, sink));
         let reason = match self.broken.take().or(in_frames).filter(|_| by_itself) {

@@ -35,7 +35,7 @@ impl NativeCalls {
     pub(super) fn ended(&mut self, slot: u32, context: &mut CallContext<'_>) {
         self.held.end(slot);
         while let Some(call) = self.held.next_ended() {
-            self.hand_out(&call, context);
+            self.hand_out(call, context);
         }
     }
 
@@ -47,7 +47,7 @@ impl NativeCalls {
     /// The answer is over; `by_itself` says that neither a limit nor a failure cut it. What was cut is gone.
     pub(super) fn finish(&mut self, by_itself: bool, context: &mut CallContext<'_>) {
         while let Some(call) = self.held.next_at_end(by_itself) {
-            self.hand_out(&call, context);
+            self.hand_out(call, context);
         }
     }
 
@@ -61,19 +61,19 @@ impl NativeCalls {
         self.broken.as_ref()
     }
 
-    fn hand_out(&mut self, call: &HeldCall, context: &mut CallContext<'_>) {
+    fn hand_out(&mut self, call: HeldCall, context: &mut CallContext<'_>) {
         if self.broken.is_some() {
             return;
         }
-        let calls = call
-            .arguments
-            .text(&call.name)
-            .and_then(|text| settled(&call.name, text, context.options, Rules::All));
+        let HeldCall { id, name, arguments, .. } = call;
+        let calls = arguments.text(&name).and_then(|text| settled(&name, text, context.options, Rules::All));
+        // They may be long, and are in the calls now.
+        drop(arguments);
         match calls {
             Ok(calls) => {
                 for (place, whole) in calls.into_iter().enumerate() {
                     // The id is that of the first: two calls never share one.
-                    let id = call.id.clone().filter(|_| place == 0);
+                    let id = id.clone().filter(|_| place == 0);
                     context.hand_out(&Call { id, ..whole });
                 }
             }

@@ -13,10 +13,10 @@ const MAX_RESPONSES: i64 = 1000;
 const BYTES_ON_DISK: i64 = 256 << 20;
 /// Answers kept at hand.
 const AT_HAND: usize = 50;
-/// Bytes kept at hand.
+/// Bytes kept at hand where there is no file.
 const BYTES: usize = 32 << 20;
-/// The largest conversation that is kept at hand beside a file, in bytes: a larger one is read again when it is asked for.
-const MAX_BESIDE_FILE: usize = 1 << 20;
+/// Bytes kept at hand beside a file, which gives back what is not: a process that idles holds little.
+const BYTES_BESIDE_FILE: usize = 1 << 20;
 
 /// A conversation up to the end of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,26 +41,32 @@ pub(super) fn oldest(now_unix: u64) -> u64 {
     now_unix.saturating_sub(LIFE)
 }
 
+/// Where answers are kept beside those at hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In a file.
+    File,
+    /// Nowhere: the newest stays at hand however long it is.
+    Nowhere,
+}
+
 /// The newest answers, found without the disk.
 #[derive(Debug)]
 pub(super) struct RecentConversations {
     answers: VecDeque<(String, Arc<StoredConversation>)>,
-    /// The largest that is kept, in bytes.
-    max_bytes: usize,
+    place: Place,
 }
 
 impl RecentConversations {
-    /// `has_file` says that there is a file for what is large.
-    pub(super) fn new(has_file: bool) -> Self {
-        Self { answers: VecDeque::new(), max_bytes: if has_file { MAX_BESIDE_FILE } else { usize::MAX } }
+    /// None yet; `place` has the others.
+    pub(super) fn new(place: Place) -> Self {
+        Self { answers: VecDeque::new(), place }
     }
 
     pub(super) fn keep(&mut self, id: &str, stored: &Arc<StoredConversation>, now_unix: u64) {
-        if stored.bytes() <= self.max_bytes {
-            self.answers.push_back((id.to_owned(), Arc::clone(stored)));
-        }
+        self.answers.push_back((id.to_owned(), Arc::clone(stored)));
         self.expire(now_unix);
-        while self.answers.len() > AT_HAND || (self.answers.len() > 1 && self.bytes() > BYTES) {
+        while self.answers.len() > AT_HAND || self.is_too_large() {
             self.answers.pop_front();
         }
     }
@@ -70,6 +76,13 @@ impl RecentConversations {
         let oldest = oldest(now_unix);
         while self.answers.front().is_some_and(|(_, stored)| stored.at < oldest) {
             self.answers.pop_front();
+        }
+    }
+
+    fn is_too_large(&self) -> bool {
+        match self.place {
+            Place::File => self.bytes() > BYTES_BESIDE_FILE,
+            Place::Nowhere => self.answers.len() > 1 && self.bytes() > BYTES,
         }
     }
 
@@ -161,7 +174,7 @@ mod tests {
 
     #[test]
     fn the_newest_are_at_hand_for_ten_minutes() {
-        let mut recent = RecentConversations::new(false);
+        let mut recent = RecentConversations::new(Place::Nowhere);
         recent.keep("a", &stored(1, 1000), 1000);
         assert!(recent.find("a", 1000 + LIFE).is_some() && recent.find("a", 1001 + LIFE).is_none());
         for number in 0..AT_HAND {
@@ -176,11 +189,11 @@ mod tests {
 
     #[test]
     fn what_is_large_is_left_to_the_file_where_there_is_one() {
-        for (has_file, is_at_hand) in [(true, false), (false, true)] {
-            let mut recent = RecentConversations::new(has_file);
-            recent.keep("usual", &stored(MAX_BESIDE_FILE, 1000), 1000);
-            recent.keep("large", &stored(MAX_BESIDE_FILE + 1, 1000), 1000);
+        for (place, is_at_hand) in [(Place::File, false), (Place::Nowhere, true)] {
+            let mut recent = RecentConversations::new(place);
+            recent.keep("usual", &stored(BYTES_BESIDE_FILE, 1000), 1000);
             assert!(recent.find("usual", 1000).is_some());
+            recent.keep("large", &stored(BYTES_BESIDE_FILE + 1, 1000), 1000);
             assert_eq!(recent.find("large", 1000).is_some(), is_at_hand);
         }
     }

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use self::chain::{RecentConversations, StoredConversation};
+use self::chain::{Place, RecentConversations, StoredConversation};
 use self::usage::UsageRow;
 use self::writer::Writer;
 use crate::sync::lock;
@@ -26,7 +26,7 @@ use crate::sync::lock;
 pub const FILE: &str = "latimer.db";
 /// Jobs that may wait.
 const QUEUE: usize = 4096;
-/// Bytes of answers that may wait. One that does not fit is only at hand, and gone after a restart.
+/// Bytes of answers that may wait. One that does not fit is at hand at most, and gone after a restart.
 const BYTES: usize = 64 << 20;
 /// The longest wait for the last rows when the process stops.
 const LAST: Duration = Duration::from_secs(5);
@@ -69,7 +69,8 @@ impl Store {
         let (jobs, queue) = sync_channel(QUEUE);
         let path = dir.map(|dir| dir.join(FILE));
         let count = Arc::<QueueCounters>::default();
-        let recent = Arc::new(Mutex::new(RecentConversations::new(dir.is_some())));
+        let place = if dir.is_some() { Place::File } else { Place::Nowhere };
+        let recent = Arc::new(Mutex::new(RecentConversations::new(place)));
         let writer = Writer::new(path.clone(), Arc::clone(&count), Arc::clone(&recent));
         let spawned = std::thread::Builder::new().name("store".to_owned()).spawn(move || writer.work(&queue));
         if let Err(error) = spawned {

@@ -9,6 +9,9 @@ use crate::inbound::wire::rope::Rope;
 use crate::inbound::wire::tool_map::{ToolEntry, ToolKind};
 use crate::inbound::writer::sequencer::PendingCall;
 
+/// From this many bytes on a piece of arguments is shared and not copied.
+const LONG: usize = 64 << 10;
+
 /// The item of the call that is open.
 #[derive(Debug)]
 pub(super) struct CallItem {
@@ -18,6 +21,8 @@ pub(super) struct CallItem {
     call_id: String,
     name: String,
     namespace: Option<String>,
+    /// The arguments so far, escaped, for [`ToolKind::Function`]: they go out three more times, and are kept once.
+    arguments: Rope,
     decoder: FreeformDecoder,
     /// The decoded free text, for [`ToolKind::Custom`].
     input: String,
@@ -49,6 +54,7 @@ impl CallItem {
             call_id: call.id.clone(),
             name: entry.map_or(&call.name, |entry| &entry.name).clone(),
             namespace: entry.and_then(|entry| entry.namespace.clone()),
+            arguments: Rope::default(),
             decoder: FreeformDecoder::default(),
             input: String::new(),
         };
@@ -63,7 +69,11 @@ impl CallItem {
     /// Writes a piece of the arguments.
     pub(super) fn arguments(&mut self, json: &str, events: &mut EventBuffer) {
         match self.kind {
-            ToolKind::Function => self.delta("response.function_call_arguments.delta", json, events),
+            ToolKind::Function => {
+                self.begin_delta("response.function_call_arguments.delta", events);
+                push_shared(json, &mut self.arguments, &mut events.out);
+                events.out.tail_mut().extend_from_slice(b"\"}\n\n");
+            }
             ToolKind::Custom => {
                 let sent = self.input.len();
                 self.decoder.push(json, &mut self.input);
@@ -75,17 +85,22 @@ impl CallItem {
 
     fn input_delta(&self, sent: usize, events: &mut EventBuffer) {
         if let Some(fresh) = self.input.get(sent..).filter(|fresh| !fresh.is_empty()) {
-            self.delta("response.custom_tool_call_input.delta", fresh, events);
+            self.begin_delta("response.custom_tool_call_input.delta", events);
+            if fresh.len() > LONG {
+                push_escaped_pieces(&mut events.out, fresh);
+            } else {
+                push_escaped(events.out.tail_mut(), fresh);
+            }
+            events.out.tail_mut().extend_from_slice(b"\"}\n\n");
         }
     }
 
-    fn delta(&self, name: &str, text: &str, events: &mut EventBuffer) {
+    /// Begins a delta, up to its text.
+    fn begin_delta(&self, name: &str, events: &mut EventBuffer) {
         events.begin(name);
         let out = events.out.tail_mut();
         push_item_place(out, &self.id, self.index);
         out.extend_from_slice(b",\"delta\":\"");
-        push_escaped(out, text);
-        out.extend_from_slice(b"\"}\n\n");
     }
 
     /// Writes the closing events and gives the item; `None` for arguments that cannot be given out as done.
@@ -104,7 +119,7 @@ impl CallItem {
             }
             _ if !call.is_complete() => None,
             ToolKind::Function => {
-                let arguments = escaped(arguments);
+                let arguments = std::mem::take(&mut self.arguments);
                 self.done("response.function_call_arguments.done", "arguments", &arguments, events);
                 Some(self.json("completed", &arguments, &Value::Null))
             }
@@ -177,6 +192,19 @@ impl CallItem {
         item.push(b'}');
         rope
     }
+}
+
+/// A text that is short goes out as it is written and is kept beside it; one that is long is written once, for both.
+fn push_shared(text: &str, kept: &mut Rope, out: &mut Rope) {
+    if text.len() > LONG {
+        let text = escaped(text);
+        kept.share(&text);
+        return out.share(&text);
+    }
+    let out = out.tail_mut();
+    let from = out.len();
+    push_escaped(out, text);
+    kept.push(out.get(from..).unwrap_or_default());
 }
 
 /// A text as the inside of a JSON string.
