@@ -119,6 +119,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
             "rustix",
             "serde",
             "serde_json",
+            "tikv-jemallocator",
             "tokio",
             "toml",
             "tracing",
