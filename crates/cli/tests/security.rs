@@ -9,6 +9,7 @@ mod security {
     pub(crate) mod disk;
     pub(crate) mod echoed_keys;
     pub(crate) mod known_secrets;
+    pub(crate) mod memory;
     pub(crate) mod process;
     pub(crate) mod terminals;
     pub(crate) mod watchdog_reports;

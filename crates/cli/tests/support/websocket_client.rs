@@ -30,7 +30,12 @@ impl WebSocketClient {
         path: &str,
         headers: &[(&str, &str)],
     ) -> Result<Self, Refused> {
-        let address = harness.url.trim_start_matches("http://");
+        Self::open(&harness.url, path, headers).await
+    }
+
+    /// The same to a proxy of this address.
+    pub(crate) async fn open(url: &str, path: &str, headers: &[(&str, &str)]) -> Result<Self, Refused> {
+        let address = url.trim_start_matches("http://");
         let mut request = format!("ws://{address}{path}").into_client_request().expect("a request");
         for (name, value) in headers {
             let name: hyper::header::HeaderName = name.parse().expect("a name");
