@@ -1,7 +1,7 @@
 //! `cargo xtask ci`: the gates, in the order in which they fail fastest. `.ci/run` installs what they need and lists none itself.
 
 use crate::fuzz::FuzzArgs;
-use crate::{cargo, e2e, fuzz, require, say, sh, tidy};
+use crate::{audit, cargo, e2e, fuzz, require, say, sh, tidy};
 
 /// How long the parser of what models write is fuzzed, in seconds.
 const FUZZ_SECONDS: u32 = 60;
@@ -18,6 +18,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
     step("cargo deny check");
     require("deny")?;
     sh(&mut cargo(&["deny", "--log-level", "error", "check", "bans", "licenses", "sources"]))?;
+    step("cargo xtask audit");
+    audit::run()?;
     step("cargo run --bin latimer -- demo");
     sh(cargo(&["run", "--quiet", "--bin", "latimer", "--", "demo"]).stdout(std::process::Stdio::null()))?;
     step("cargo xtask e2e");

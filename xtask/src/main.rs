@@ -1,5 +1,6 @@
 //! Chores of the workspace: `cargo xtask <command>`. One file per command; nothing depends on this crate.
 
+mod audit;
 mod bench;
 mod ci;
 mod dist;
@@ -30,6 +31,8 @@ enum Chore {
     Tidy,
     /// Make the tarball, the packages, the formula, checksums and bill of materials of a release
     Dist(dist::DistArgs),
+    /// Check where the dependencies come from, and what is known against them
+    Audit,
     /// Install the real clients from npm and `PyPI` and run the end-to-end tests with them
     E2e,
     /// Run the release binary over loopback beside nginx and print what it costs
@@ -45,6 +48,7 @@ fn main() -> anyhow::Result<()> {
         Chore::Ci => ci::run(),
         Chore::Tidy => tidy::run(),
         Chore::Dist(args) => dist::run(&args),
+        Chore::Audit => audit::run(),
         Chore::E2e => e2e::run(),
         Chore::Bench(args) => bench::run(&args),
         Chore::Models(args) => models::run(&args),
