@@ -28,6 +28,7 @@ pub mod field_rules;
 pub mod fields;
 pub mod frame_guard;
 pub mod gemini;
+pub mod inspection;
 pub mod limitation;
 pub mod messages;
 mod nearest;

@@ -13,7 +13,7 @@ use latimer_proxy::accounts;
 use latimer_proxy::config::check::{ConfigProblem, report};
 use latimer_proxy::config::parse::{ParsedConfig, load};
 use latimer_proxy::config::watch::Version;
-use latimer_proxy::config::{Auth, Server, state};
+use latimer_proxy::config::{Auth, Config, Server, state};
 
 use crate::environment::{env, home};
 use crate::terminal::LinesError;
@@ -123,6 +123,18 @@ impl PathArgs {
                 Err(LinesError::new("the configuration cannot be used", problems).into())
             }
         }
+    }
+
+    /// What the configuration says; where it cannot be used, what holds without one. A configuration that is broken by now is no reason
+    /// not to look at what runs.
+    ///
+    /// # Errors
+    /// Every problem of the file, where even an empty one would have some.
+    pub(crate) fn configuration_or_default(&self) -> anyhow::Result<Config> {
+        self.configuration().map(|read| read.loaded.config).or_else(|error| {
+            let missing = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
+            load("", &|_| None, &missing).map(|loaded| loaded.config).map_err(|_| error)
+        })
     }
 
     /// The way out that holds where no endpoint has its own. A configuration that is broken is no reason not to log in.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::clock;
 use anyhow::{Context as _, ensure};
+use latimer_protocol::status::duration_text;
 use latimer_watchdog::run::control::{ControlError, Request, ask};
 use latimer_watchdog::run::status::WatchdogStatus;
 use serde_json::Value;
@@ -117,27 +118,11 @@ pub(crate) fn status_lines(status: &WatchdogStatus) -> Vec<String> {
     lines
 }
 
-/// `42 s`, `7 min`, `3 h 5 min`, `2 d 4 h`.
-fn duration_text(seconds: u64) -> String {
-    match seconds {
-        0..60 => format!("{seconds} s"),
-        60..3600 => format!("{} min", seconds / 60),
-        3600..86400 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
-        _ => format!("{} d {} h", seconds / 86400, seconds % 86400 / 3600),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn durations_have_two_units_at_most() {
-        let texts = [42, 420, 11_100, 187_200].map(duration_text);
-        assert_eq!(texts, ["42 s", "7 min", "3 h 5 min", "2 d 4 h"]);
-    }
 
     #[test]
     fn without_a_watchdog_there_is_no_status() {

@@ -25,6 +25,8 @@ mod runtime;
 mod sibling;
 mod spawn;
 mod terminal;
+mod turn_source;
+mod turn_text;
 mod version;
 mod watchdog_settings;
 
@@ -56,8 +58,8 @@ enum Command {
     Up(command::background::BackgroundArgs),
     /// End the watchdog and its proxy
     Down(command::background::BackgroundArgs),
-    /// Show how the watchdog and its proxy are
-    Status(command::background::BackgroundArgs),
+    /// Show what runs, what waits, and what is not well
+    Status(command::status::OverviewArgs),
     /// Install or remove latimer as a service of your session
     Service(command::service::ServiceArgs),
     /// Report every problem of the configuration file at once
@@ -78,7 +80,11 @@ enum Command {
     Presets(command::presets::PresetsArgs),
     /// Show the configured endpoints, how they are doing, and what they taught
     Endpoints(command::endpoints::EndpointsArgs),
-    /// Show what happened in the last turns of the running proxy, and why
+    /// Open the page: what runs, what waits, what it costs
+    Dashboard(command::dashboard::DashboardArgs),
+    /// List turns as they happen: what was asked, who answered, how it ended
+    Logs(command::logs::LogsArgs),
+    /// Show what happened in a turn, and why
     Explain(command::explain::ExplainArgs),
     /// Show how many tokens and how much money were used
     Usage(command::usage::UsageArgs),
@@ -101,7 +107,7 @@ pub fn latimer_main() -> ExitCode {
         Command::Serve(args) => command::serve::run(&args),
         Command::Up(args) => command::background::up(&args),
         Command::Down(args) => command::background::down(&args),
-        Command::Status(args) => command::background::status(&args),
+        Command::Status(args) => command::status::run(&args),
         Command::Service(args) => command::service::run(&args),
         Command::Check(args) => command::check::run(&args),
         Command::Launch(args) => command::launch::run(args),
@@ -112,6 +118,8 @@ pub fn latimer_main() -> ExitCode {
         Command::Accounts(args) => command::accounts::run(&args),
         Command::Presets(args) => command::presets::run(&args),
         Command::Endpoints(args) => command::endpoints::run(&args),
+        Command::Dashboard(args) => command::dashboard::run(&args),
+        Command::Logs(args) => command::logs::run(&args),
         Command::Explain(args) => command::explain::run(&args),
         Command::Usage(args) => command::usage::run(&args),
         Command::Completions(args) => command::completions::run(&args),

@@ -1,7 +1,7 @@
 //! Logs on stderr: for people, or one JSON object a line.
 
 use std::borrow::Cow;
-use std::fmt::{self, Write as _};
+use std::fmt::{self, Debug, Write as _};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::sync::{Mutex, PoisonError};
@@ -9,11 +9,15 @@ use std::sync::{Mutex, PoisonError};
 use clap::ValueEnum;
 use latimer_protocol::printable::{escaped, escaped_json};
 use latimer_protocol::secret::redact_known_bytes;
+use latimer_proxy::recent_log::{self, Level};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use tracing::field::Field;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::environment::env;
 
@@ -29,19 +33,58 @@ pub(crate) enum LogFormat {
 /// Sends logs to stderr. `LATIMER_LOG` sets the level or a filter, `info` without it.
 pub(crate) fn init(format: LogFormat) {
     let filter = filter(env("LATIMER_LOG").as_deref());
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(move || LossyStderr { format })
         .log_internal_errors(false)
         .with_target(false);
+    let base = tracing_subscriber::registry().with(filter).with(RecentLines);
     // A second initialisation can only come from a test in the same process; the first one stays.
     let _ = match format {
         LogFormat::Human => {
             let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            builder.with_ansi(colours).fmt_fields(debug_fn(write_field).delimited(" ")).try_init()
+            let lines = lines.with_ansi(colours).fmt_fields(debug_fn(write_field).delimited(" "));
+            base.with(lines).try_init()
         }
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),
+        LogFormat::Json => base.with(lines.json().flatten_event(true).with_current_span(false)).try_init(),
     };
+}
+
+/// Has the newest lines remembered, for the page.
+struct RecentLines;
+
+impl<S: Subscriber> Layer<S> for RecentLines {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let level = match *event.metadata().level() {
+            tracing::Level::ERROR => Level::Error,
+            tracing::Level::WARN => Level::Warn,
+            tracing::Level::INFO => Level::Info,
+            _ => Level::Debug,
+        };
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        recent_log::remember(level, fields.event, &fields.text);
+    }
+}
+
+/// The fields of an event as text; its name apart.
+#[derive(Default)]
+struct Fields {
+    event: String,
+    text: String,
+}
+
+impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "event" {
+            value.clone_into(&mut self.event);
+        } else {
+            let _ = write!(self.text, "{}={value} ", field.name());
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        let _ = write!(self.text, "{}={value:?} ", field.name());
+    }
 }
 
 /// A level or a filter; what cannot be read counts as not set.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use hyper::HeaderMap;
-use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use latimer_adapters::transport::http::{Http, HttpOptions};
 use latimer_adapters::transport::outbound::Outbound;
 use latimer_adapters::transport::read_error_body;
@@ -113,6 +113,20 @@ impl ProvenProxy {
         let answer = get(&format!("{}{path}", self.url), &headers)?;
         Some((answer.status, answer.body))
     }
+
+    /// Status and body of the answer to a `POST` of this JSON to this path; `None` when nobody answers any more.
+    pub(crate) fn post(&self, path: &str, body: &serde_json::Value) -> Option<(u16, Vec<u8>)> {
+        let mut headers = vec![(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+        if let Some(token) = &self.token {
+            headers.push((AUTHORIZATION, format!("Bearer {}", token.expose()).parse().ok()?));
+        }
+        let (url, body) = (format!("{}{path}", self.url), body.to_string());
+        runtime().ok()?.block_on(async {
+            let answer = client().post(&url, &headers, body.into(), REQUEST_TIMEOUT).await.ok()?;
+            let status = answer.status.as_u16();
+            Some((status, read_error_body(answer.body, MAX_BODY_BYTES, REQUEST_TIMEOUT).await))
+        })
+    }
 }
 
 struct Answer {
@@ -121,11 +135,13 @@ struct Answer {
     body: Vec<u8>,
 }
 
+fn client() -> Http {
+    Http::new(HttpOptions { outbound: Outbound::Direct, connect: REQUEST_TIMEOUT, ca_file: None })
+}
+
 fn get(url: &str, headers: &[(HeaderName, HeaderValue)]) -> Option<Answer> {
     runtime().ok()?.block_on(async {
-        let http =
-            Http::new(HttpOptions { outbound: Outbound::Direct, connect: REQUEST_TIMEOUT, ca_file: None });
-        let answer = http.get(url, headers, REQUEST_TIMEOUT).await.ok()?;
+        let answer = client().get(url, headers, REQUEST_TIMEOUT).await.ok()?;
         let (status, headers) = (answer.status.as_u16(), answer.headers);
         Some(Answer {
             status,

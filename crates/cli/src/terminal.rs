@@ -58,6 +58,20 @@ pub(crate) fn print_address(url: &str) -> anyhow::Result<()> {
     print(&format!("\n{}\n", escaped(url)))
 }
 
+/// Whether a person looks at stdout.
+pub(crate) fn is_screen() -> bool {
+    std::io::IsTerminal::is_terminal(&std::io::stdout())
+}
+
+/// Goes to the upper left corner of the screen and clears what was there.
+///
+/// # Errors
+/// The reader is gone.
+pub(crate) fn clear_screen() -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(b"\x1b[H\x1b[2J").context("writing to stdout")
+}
+
 /// A JSON document on stdout, indented.
 ///
 /// # Errors

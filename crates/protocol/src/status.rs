@@ -4,9 +4,20 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use documents::{EndpointReport, LessonReport, LiveReport, MemberReport, ModelReport, RouteSummary};
 pub use fault::{Fault, UnknownFault};
+pub use problem::{Problem, duration_text, problems};
+pub use turn_report::{
+    AttemptReport, CandidateReport, FailureReport, NoteReport, RouteReport, SCHEMA_VERSION, TokenReport,
+    TurnPage, TurnReport, TurnState, WaitReport,
+};
+pub use usage_report::{UsageLine, UsageReport};
 
+mod documents;
 pub mod fault;
+mod problem;
+mod turn_report;
+mod usage_report;
 
 /// The socket in the state directory on which a watchdog takes commands: one JSON object a line in, `{"ok": …}` or `{"error": …}`
 /// a line out.
@@ -53,7 +64,7 @@ pub struct Health {
 }
 
 /// Where the configuration came from and whether the newest one is in use.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ConfigState {
     /// The file, when there is one.
     pub path: Option<String>,
@@ -131,7 +142,7 @@ pub struct OverrideState {
 }
 
 /// How one endpoint is doing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct EndpointState {
     /// Its name in the configuration.
     pub name: String,
@@ -148,6 +159,18 @@ pub struct EndpointState {
     pub repairs: BTreeMap<String, u64>,
     /// The code of its last failure.
     pub last_failure: Option<String>,
+    /// What was said with it, in the provider's words where it had any.
+    #[serde(default)]
+    pub last_message: Option<String>,
+    /// When that was, in Unix seconds.
+    #[serde(default)]
+    pub last_failure_at: Option<u64>,
+    /// Until when no turn goes there while another target answers, in Unix seconds: a limit, an open circuit, keys that all rest.
+    #[serde(default)]
+    pub rests_until: Option<u64>,
+    /// Why it rests.
+    #[serde(default)]
+    pub rests_because: Option<String>,
     /// Keys that are resting after a 429 or a refusal, and all keys.
     pub keys_resting: usize,
     /// How many keys it has.
@@ -200,4 +223,23 @@ pub struct Trace {
     pub cost_usd: Option<f64>,
     /// What was noted, in order: what was lowered, repaired and why, with the text before.
     pub notes: Vec<String>,
+}
+
+impl From<&TurnReport> for Trace {
+    fn from(report: &TurnReport) -> Self {
+        Self {
+            turn: report.id.clone(),
+            endpoint: report.endpoint.clone(),
+            account: report.account.clone(),
+            model: report.model.clone(),
+            begun: report.begun_ms / 1000,
+            ms: report.ms,
+            finish: report.finish.clone().unwrap_or_default(),
+            failure: report.failure.as_ref().map(|failure| failure.message.clone()),
+            retries: report.retries,
+            repairs: report.repairs,
+            cost_usd: report.cost_usd,
+            notes: report.notes.iter().map(|note| note.text.clone()).collect(),
+        }
+    }
 }

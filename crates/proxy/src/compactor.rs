@@ -1,6 +1,7 @@
 //! Makes a summary of a history with the model the client asked for: in one question where the history fits, in several where
 //! it does not. There is a whole summary in the end, or a failure; never half of one.
 
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use latimer_protocol::failure::{Failure, FailureKind};
@@ -9,6 +10,7 @@ use latimer_protocol::turn::{EventSink, FinishReason, Item, Note, TurnEvent, Tur
 use crate::inbound::responses::compact::{question, transcript};
 use crate::route::attempt::{AttemptRequest, Attempts, Progress};
 use crate::route::endpoint_set::RouteTarget;
+use crate::running::RunningTurn;
 use latimer_adapters::repair::RepairLevel;
 
 /// Tokens of a model whose window is not known.
@@ -34,6 +36,8 @@ pub struct Compactor {
     notes: Option<String>,
     answer: Answer,
     attempts: Attempts,
+    /// Where the turn tells how it is doing.
+    running: Arc<RunningTurn>,
     spent: Usage,
 }
 
@@ -60,7 +64,7 @@ impl EventSink for Answer {
 
 impl Compactor {
     /// Makes the first question ready. `None` without any target.
-    pub fn new(targets: Vec<RouteTarget>, mut turn: TurnRequest) -> Option<Self> {
+    pub fn new(targets: Vec<RouteTarget>, mut turn: TurnRequest, running: Arc<RunningTurn>) -> Option<Self> {
         let items = std::mem::take(&mut turn.items);
         let target = targets.first()?;
         let known = target.runtime.endpoint.known_model(&target.model);
@@ -68,7 +72,7 @@ impl Compactor {
         let size =
             usize::try_from(window.saturating_mul(CHARACTERS_PER_TOKEN)).unwrap_or(usize::MAX).max(2000);
         let pieces = transcript(&items, size);
-        let attempts = ask(&targets, &turn, &pieces, 0, None)?;
+        let attempts = ask(&targets, &turn, &pieces, 0, None, &running)?;
         Some(Self {
             targets,
             base: turn,
@@ -80,6 +84,7 @@ impl Compactor {
             notes: None,
             answer: Answer::default(),
             attempts,
+            running,
             spent: Usage::default(),
         })
     }
@@ -162,7 +167,8 @@ impl Compactor {
 
     fn ask(&mut self) -> Result<(), Failure> {
         self.answer = Answer::default();
-        let next = ask(&self.targets, &self.base, &self.pieces, self.at, self.notes.as_deref());
+        let notes = self.notes.as_deref();
+        let next = ask(&self.targets, &self.base, &self.pieces, self.at, notes, &self.running);
         self.attempts =
             next.ok_or_else(|| Failure::new(FailureKind::Internal, "no endpoint is left to ask"))?;
         Ok(())
@@ -175,13 +181,12 @@ fn ask(
     pieces: &[String],
     at: usize,
     notes: Option<&str>,
+    running: &Arc<RunningTurn>,
 ) -> Option<Attempts> {
     let turn = question(base, pieces.get(at)?, notes, at + 1 == pieces.len());
     // Notes are words: calls in them are quotations.
-    Attempts::new(
-        targets.to_vec(),
-        AttemptRequest { turn, raw: None, level: Some(RepairLevel::Off), affinity_key: None },
-    )
+    let (level, running) = (Some(RepairLevel::Off), Arc::clone(running));
+    Attempts::new(targets.to_vec(), AttemptRequest { turn, raw: None, level, affinity_key: None, running })
 }
 
 #[cfg(test)]

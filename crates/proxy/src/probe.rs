@@ -71,7 +71,11 @@ async fn start() -> io::Result<Stage> {
     let loaded = parse::load(&text, &|_| None, &unreadable)
         .map_err(|_| io::Error::other("the probe's configuration cannot be read"))?;
     let endpoint_set = EndpointSet::new(Arc::new(loaded.config), Arc::new(Memory::new(None)), None, None);
-    Ok(Stage { endpoint_set: Arc::new(endpoint_set), turns: Arc::new(OpenTurns::new()), _provider: provider })
+    Ok(Stage {
+        endpoint_set: Arc::new(endpoint_set),
+        turns: Arc::new(OpenTurns::default()),
+        _provider: provider,
+    })
 }
 
 #[cfg(test)]

@@ -25,6 +25,8 @@ use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderVa
 use hyper::{Response, StatusCode};
 use latimer_adapters::prepared_request::{ClientRequest, WireProtocol};
 use latimer_adapters::repair::RepairLevel;
+use latimer_protocol::secret::redact_known;
+use latimer_protocol::status::TurnState;
 use latimer_protocol::turn::{Item, Note, SealKey, TurnRequest};
 
 use self::body::StoreTarget;
@@ -50,9 +52,10 @@ use crate::lifecycle::force_stop::ForceStop;
 use crate::lifecycle::open_turns::OpenTurn;
 use crate::route::attempt::policy::is_transient;
 use crate::route::attempt::{AttemptRequest, Attempts, Progress};
-use crate::route::endpoint_set::{EndpointSet, RouteTarget};
+use crate::route::endpoint_set::{EndpointSet, Ranking};
 use crate::store::Store;
 use crate::store::warn::{self, CacheMonitor};
+use crate::text;
 
 /// How long the HTTP status waits for the first event. After that the stream begins, and errors travel inside it.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(10);
@@ -105,8 +108,8 @@ struct InboundRequest {
     client: String,
     /// The protocol it speaks.
     protocol: ClientProtocol,
-    /// The endpoints that may answer, the best first.
-    targets: Vec<RouteTarget>,
+    /// The endpoints that may answer, and why in this order.
+    ranking: Ranking,
 }
 
 /// How a request is answered, as its protocol sees it.
@@ -174,11 +177,12 @@ impl InboundRequest {
         })?;
         // A client's own session holds more than one conversation's cache key does.
         let conversation = client_headers::session(headers).or_else(|| turn.conversation.clone());
-        let targets = endpoint_set
-            .targets(&turn.model, conversation.as_deref(), clock::now())
+        context.open.running.enter(TurnState::Routing);
+        let ranking = endpoint_set
+            .ranking(&turn.model, conversation.as_deref(), clock::now())
             .map_err(|error| protocol.no_model(&error.to_string(), request))?;
         let client = client_headers::name(headers);
-        Ok(Self { turn, stream, notes, level, conversation, client, protocol, targets })
+        Ok(Self { turn, stream, notes, level, conversation, client, protocol, ranking })
     }
 
     /// What the writer of the answer must know.
@@ -196,8 +200,9 @@ impl InboundRequest {
 
 /// Starts a turn. Nothing is sent upstream before its first poll.
 fn start(context: TurnContext, inbound: InboundRequest, plan: ResponsePlan) -> Result<TurnBody, HttpError> {
-    let InboundRequest { mut turn, stream, mut notes, level, conversation, client, protocol, targets } =
+    let InboundRequest { mut turn, stream, mut notes, level, conversation, client, protocol, ranking } =
         inbound;
+    let Ranking { targets, report: route } = ranking;
     let mut raw = plan.raw;
     if pictures::correct(&mut turn.items, &mut notes)
         && let Some(raw) = &mut raw
@@ -207,6 +212,15 @@ fn start(context: TurnContext, inbound: InboundRequest, plan: ResponsePlan) -> R
     let affinity_key = context.endpoint_set.affinity_key(&turn.model, conversation.as_deref());
     let keep_alive = context.endpoint_set.config.server.keep_alive;
     let TurnContext { open, store, caches, force_stop, request, recording, .. } = context;
+    let running = Arc::clone(&open.running);
+    running.change(|report| {
+        report.client.clone_from(&client);
+        report.session =
+            conversation.as_deref().map(|session| text::shown(&redact_known(session), text::MAX_NAME));
+        protocol.name().clone_into(&mut report.protocol);
+        report.asked = text::shown(&redact_known(&turn.model), text::MAX_NAME);
+        report.route = route;
+    });
     let mut log = TurnLog::new(open, Recorder { store, caches, client, conversation, recording }, stream);
     for note in notes {
         log.note(&Note::request(note));
@@ -216,12 +230,11 @@ fn start(context: TurnContext, inbound: InboundRequest, plan: ResponsePlan) -> R
     }
     let source = match plan.source {
         AnswerSource::Model => {
-            let request = AttemptRequest { turn, raw, level, affinity_key };
+            let request = AttemptRequest { turn, raw, level, affinity_key, running };
             Attempts::new(targets, request).map(|attempts| EventSource::Attempts(Box::new(attempts)))
         }
-        AnswerSource::Compaction => {
-            Compactor::new(targets, turn).map(|compactor| EventSource::Compactor(Box::new(compactor)))
-        }
+        AnswerSource::Compaction => Compactor::new(targets, turn, running)
+            .map(|compactor| EventSource::Compactor(Box::new(compactor))),
         AnswerSource::Local(text) => {
             log.note(&Note::turn("answered here: no model had to be asked"));
             Some(EventSource::Local(Some(text)))

@@ -64,6 +64,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
             "hyper",
             "hyper-util",
             "itoa",
+            "maud",
             "memchr",
             "rusqlite",
             "ruzstd",

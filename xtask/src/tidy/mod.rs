@@ -29,10 +29,10 @@ pub(crate) fn run() -> anyhow::Result<()> {
 
 /// The floors of the proxy's modules, from the ground up.
 const PROXY_FLOORS: &[&[&str]] = &[
-    &["clock", "sync", "text"],
+    &["clock", "recent_log", "sync", "text"],
     &["config"],
     &["accounts", "inbound"],
-    &["store"],
+    &["running", "store"],
     &["route"],
     &["compactor", "http", "lifecycle"],
     &["turn"],

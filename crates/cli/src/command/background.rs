@@ -1,4 +1,4 @@
-//! `latimer up`, `latimer down` and `latimer status`: the watchdog and its proxy in the background.
+//! `latimer up` and `latimer down`: the watchdog and its proxy in the background.
 
 use std::process::ExitCode;
 
@@ -12,7 +12,7 @@ use crate::terminal::{print_json, print_json_line, print_line, print_lines};
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  latimer up        start the watchdog and its proxy in the background\n  latimer status    see how they are\n  latimer down      end both; open turns get their time"
+    after_help = "Examples:\n  latimer up        start the watchdog and its proxy in the background\n  latimer down      end both; open turns get their time"
 )]
 pub(crate) struct BackgroundArgs {
     #[command(flatten)]
@@ -46,22 +46,6 @@ pub(crate) fn down(BackgroundArgs { report }: &BackgroundArgs) -> anyhow::Result
         print_json_line(&json!({ "was_running": was_running }))?;
     } else {
         print_line(if was_running { "stopped" } else { "nothing runs" })?;
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-pub(crate) fn status(BackgroundArgs { report }: &BackgroundArgs) -> anyhow::Result<ExitCode> {
-    match status_if_running(&report.paths.state_dir()?)? {
-        Some(status) if report.json => print_json(&status)?,
-        Some(status) => print_lines(status_lines(&status))?,
-        None => {
-            print_line(if report.json {
-                "null"
-            } else {
-                "nothing runs; `latimer up` starts the watchdog and its proxy"
-            })?;
-            return Ok(ExitCode::FAILURE);
-        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -85,6 +85,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         let listener = listener(address)?;
         let address = listener.local_addr().context("the listener's address")?;
         let live = Arc::new(Live::new(configuration.loaded.config, configuration.path.clone()));
+        live.set_loader(load_text);
         let make = if args.safe { Proxy::safe } else { Proxy::new };
         let version = TokenVersion::of(&state_dir.join(state::TOKEN_FILE));
         let proxy =

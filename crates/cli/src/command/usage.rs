@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use latimer_protocol::printable::escaped;
+use latimer_protocol::status::SCHEMA_VERSION;
 use latimer_proxy::store::FILE;
 use latimer_proxy::store::usage::{GroupBy, UsageLine, UsageReport, report};
 use serde_json::json;
@@ -13,10 +14,11 @@ use serde_json::json;
 use crate::clock::unix_seconds;
 use crate::configuration::PathArgs;
 use crate::terminal::{print_json, print_line};
+use crate::turn_text::count;
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  latimer usage\n  latimer usage --by day --since 7d\n  latimer usage --by model --json\n\nThe rows are in the file latimer.db of the state directory, table `usage`; they are kept for 90 days."
+    after_help = "Examples:\n  latimer usage\n  latimer usage --by day --since 7d\n  latimer usage --by model --json\n\nThe rows are in the file latimer.db of the state directory, table `usage`; they are kept for 90 days. Hours and days are local."
 )]
 pub(crate) struct UsageArgs {
     /// What the lines are about
@@ -37,8 +39,10 @@ enum Group {
     Endpoint,
     Account,
     Model,
+    Hour,
     Day,
     Client,
+    Session,
     Turn,
     Failure,
 }
@@ -49,8 +53,10 @@ impl From<Group> for GroupBy {
             Group::Endpoint => Self::Endpoint,
             Group::Account => Self::Account,
             Group::Model => Self::Model,
+            Group::Hour => Self::Hour,
             Group::Day => Self::Day,
             Group::Client => Self::Client,
+            Group::Session => Self::Session,
             Group::Turn => Self::Turn,
             Group::Failure => Self::Failure,
         }
@@ -67,12 +73,17 @@ pub(crate) fn run(args: &UsageArgs) -> anyhow::Result<ExitCode> {
         UsageReport::default()
     };
     if args.json {
-        print_json(&json!({ "since": since, "lines": lines, "total": total }))?;
+        print_json(
+            &json!({ "schema_version": SCHEMA_VERSION, "since": since, "lines": lines, "total": total }),
+        )?;
     } else if lines.is_empty() {
         print_line("no turn yet since then")?;
     } else {
         for row in table(&lines, &total) {
             print_line(&row)?;
+        }
+        if total.unpriced > 0 {
+            print_line(&format!("{} turns unpriced: their models have no `price`", total.unpriced))?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -108,15 +119,6 @@ fn cells(line: &UsageLine) -> [String; 9] {
         seconds(line.p95_ms),
         if line.cost_usd > 0.0 { format!("${:.2}", line.cost_usd) } else { "-".to_owned() },
     ]
-}
-
-/// `950`, `12.3k`, `4.5M`.
-fn count(number: u64) -> String {
-    match number {
-        0..1000 => number.to_string(),
-        1000..1_000_000 => format!("{}.{}k", number / 1000, number % 1000 / 100),
-        _ => format!("{}.{}M", number / 1_000_000, number % 1_000_000 / 100_000),
-    }
 }
 
 fn seconds(ms: u64) -> String {
@@ -156,11 +158,6 @@ mod tests {
         for text in ["", "soon", "2026-13-01", "1-2", "99999999999999999999d"] {
             assert!(since(text, now).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn numbers_for_people() {
-        assert_eq!([count(999), count(12_345), count(4_560_000)], ["999", "12.3k", "4.5M"]);
     }
 
     #[test]

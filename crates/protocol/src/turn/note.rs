@@ -179,6 +179,16 @@ impl Note {
         }
     }
 
+    /// For a disk: what `Display` says, without the words that a model wrote.
+    pub fn without_conversation(&self) -> String {
+        match self {
+            Self::Repair(RepairNote::NotACall { defect, .. }) => {
+                format!("something was meant as a call and is none: {}", defect.code())
+            }
+            other => other.to_string(),
+        }
+    }
+
     /// The code, where the note tells of a fault of the model that is counted: the field `cause` of the log line `turn.note`, which
     /// the watchdog reads.
     pub fn cause(&self) -> Option<&'static str> {
@@ -320,6 +330,15 @@ mod tests {
     fn a_note_makes_no_event_larger() {
         let failure = std::mem::size_of::<crate::failure::Failure>();
         assert!(std::mem::size_of::<Note>() <= failure, "events are handed on by value");
+    }
+
+    #[test]
+    fn what_goes_to_a_disk_holds_nothing_that_a_model_wrote() {
+        let text = "SECRET".to_owned();
+        let note: Note = RepairNote::NotACall { defect: CallDefect::TooLarge, text }.into();
+        let kept = note.without_conversation();
+        assert!(note.to_string().contains("SECRET") && !kept.contains("SECRET"), "{kept}");
+        assert_eq!(Note::route("another key").without_conversation(), "another key");
     }
 
     #[test]

@@ -93,6 +93,13 @@ impl SealKey {
         Hmac::new(&self.0.into())
     }
 
+    /// The mark of a text that latimer made for a use of its own, such as a page's session: 64 hex digits. Nobody is given one for a text
+    /// of his choice.
+    pub fn mark(&self, purpose: &str, text: &str) -> String {
+        let mac = self.hash().chain_update(format!("latimer mark\n{purpose}\n{text}")).finalize();
+        mac.into_bytes().iter().fold(String::with_capacity(64), |hex, byte| hex + &format!("{byte:02x}"))
+    }
+
     /// What only a holder of the same secret can answer to this challenge on this port: 64 hex digits. The port keeps a stranger from
     /// passing the challenge on to the process that knows the answer, and the first line keeps it from being a carrier's seal.
     pub fn proof(&self, challenge: &str, port: u16) -> String {

@@ -5,6 +5,7 @@
 
 pub mod check;
 mod login;
+pub mod mask;
 mod model;
 pub mod parse;
 pub mod presets;
@@ -290,6 +291,21 @@ pub enum Strategy {
     LeastBusy,
     /// The best by latency, failures, price and priority.
     Score,
+}
+
+impl Strategy {
+    /// How each is called in the file.
+    pub const NAMES: [(&str, Self); 4] = [
+        ("ordered", Self::Ordered),
+        ("round_robin", Self::RoundRobin),
+        ("least_busy", Self::LeastBusy),
+        ("score", Self::Score),
+    ];
+
+    /// As written in the file.
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, strategy)| *strategy == self).map_or("", |(name, _)| name)
+    }
 }
 
 /// How patient to be with an upstream.

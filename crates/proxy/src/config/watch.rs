@@ -1,7 +1,7 @@
 //! The configuration in use, and how a changed file becomes it. A broken file is refused and reported; the old one stays.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 use std::time::{Duration, SystemTime};
 
 use latimer_protocol::status::ConfigState;
@@ -11,10 +11,15 @@ use super::parse::ParsedConfig;
 use super::{Auth, Config};
 use crate::sync::{read, write};
 
+/// Reads a text as a configuration.
+pub type Loader = fn(&str) -> Result<ParsedConfig, Vec<ConfigProblem>>;
+
 /// The configuration of this moment. A turn takes it once and keeps it to its end.
 #[derive(Debug)]
 pub struct Live {
     path: Option<PathBuf>,
+    /// Reads a text as a configuration, with the environment and the files of this process.
+    loader: OnceLock<Loader>,
     inner: RwLock<Inner>,
 }
 
@@ -28,7 +33,26 @@ struct Inner {
 impl Live {
     /// Begins with this configuration, read from this file.
     pub fn new(config: Config, path: Option<PathBuf>) -> Self {
-        Self { path, inner: RwLock::new(Inner { config: Arc::new(config), reloads: 0, refused: None }) }
+        Self {
+            path,
+            loader: OnceLock::new(),
+            inner: RwLock::new(Inner { config: Arc::new(config), reloads: 0, refused: None }),
+        }
+    }
+
+    /// Says how a text is read, so that a changed one can be tried before it is written.
+    pub fn set_loader(&self, loader: Loader) {
+        let _ = self.loader.set(loader);
+    }
+
+    /// How a text is read; `None` where nobody said it.
+    pub fn loader(&self) -> Option<Loader> {
+        self.loader.get().copied()
+    }
+
+    /// The file, when there is one.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
     }
 
     /// The configuration in use.

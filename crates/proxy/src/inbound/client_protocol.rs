@@ -43,6 +43,16 @@ pub struct RefusalBody<'r> {
 }
 
 impl ClientProtocol {
+    /// As a document calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Responses { .. } => "responses",
+            Self::Chat => "chat",
+            Self::Messages => "anthropic",
+            Self::Gemini { .. } => "gemini",
+        }
+    }
+
     /// What this client needs.
     pub fn behaviour(self) -> &'static ClientBehaviour {
         match self {

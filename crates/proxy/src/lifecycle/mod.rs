@@ -5,4 +5,5 @@
 pub mod force_stop;
 pub mod open_turns;
 pub mod phase;
+pub mod run_name;
 pub mod traces;

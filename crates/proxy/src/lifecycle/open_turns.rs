@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use latimer_protocol::status::Trace;
+use latimer_protocol::status::TurnReport;
 
+use super::run_name::RunName;
 use super::traces::Traces;
 use crate::clock;
+use crate::running::{RunningTurn, RunningTurns};
 use crate::sync::lock;
 
 /// Warnings that are remembered.
@@ -16,12 +18,16 @@ const MAX_WARNINGS: usize = 20;
 
 /// Counts turns.
 pub struct OpenTurns {
+    /// Before the number of each turn in its name.
+    run: RunName,
     created: Instant,
     /// Milliseconds from `created` to the end of the last turn.
     last_end: AtomicU64,
     open: AtomicU64,
     total: AtomicU64,
     failed: AtomicU64,
+    /// Those that are under way.
+    pub running: RunningTurns,
     /// What happened in the last turns.
     pub traces: Traces,
     /// What a person should know, the newest last.
@@ -32,12 +38,16 @@ pub struct OpenTurns {
 pub struct OpenTurn {
     turns: Arc<OpenTurns>,
     number: u64,
+    /// What others see of it.
+    pub running: Arc<RunningTurn>,
 }
 
 impl OpenTurns {
-    /// A count that begins now, at nothing.
-    pub fn new() -> Self {
+    /// A count that begins now, at nothing. The name of the run is before the number of each turn.
+    pub fn new(run: RunName) -> Self {
         Self {
+            run,
+            running: RunningTurns::default(),
             created: clock::now(),
             last_end: AtomicU64::new(0),
             open: AtomicU64::new(0),
@@ -74,7 +84,8 @@ impl OpenTurns {
     pub fn begin(self: &Arc<Self>) -> OpenTurn {
         self.open.fetch_add(1, Ordering::SeqCst);
         let number = self.total.fetch_add(1, Ordering::Relaxed) + 1;
-        OpenTurn { turns: Arc::clone(self), number }
+        let running = self.running.add(number, self.run.turn(number));
+        OpenTurn { turns: Arc::clone(self), number, running }
     }
 
     /// How many turns are open now.
@@ -94,14 +105,14 @@ impl OpenTurns {
 }
 
 impl OpenTurn {
-    /// The turn's name in the log, such as `t7`; unique in this process.
+    /// The turn's name in the log, such as `t7`, or `t12-7` in the twelfth run.
     pub fn id(&self) -> String {
-        format!("t{}", self.number)
+        self.running.id().to_owned()
     }
 
     /// Remembers what happened in the turn.
-    pub fn record(&self, trace: Trace) {
-        self.turns.traces.push(trace);
+    pub fn record(&self, report: Arc<TurnReport>) {
+        self.turns.traces.push(report);
     }
 
     /// Remembers a warning for the health document.
@@ -117,7 +128,7 @@ impl OpenTurn {
 
 impl Default for OpenTurns {
     fn default() -> Self {
-        Self::new()
+        Self::new(RunName::default())
     }
 }
 
@@ -126,6 +137,7 @@ impl Drop for OpenTurn {
         let since = u64::try_from(self.turns.created.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.turns.last_end.store(since, Ordering::Relaxed);
         self.turns.open.fetch_sub(1, Ordering::SeqCst);
+        self.turns.running.remove(self.number);
     }
 }
 
@@ -135,7 +147,7 @@ mod tests {
 
     #[test]
     fn turns_are_open_until_they_are_dropped() {
-        let turns = Arc::new(OpenTurns::new());
+        let turns = Arc::new(OpenTurns::default());
         let (one, two) = (turns.begin(), turns.begin());
         assert_eq!((one.id(), two.id()), ("t1".to_owned(), "t2".to_owned()));
         one.count_failure();
@@ -147,7 +159,7 @@ mod tests {
 
     #[test]
     fn old_warnings_are_forgotten() {
-        let turns = Arc::new(OpenTurns::new());
+        let turns = Arc::new(OpenTurns::default());
         let turn = turns.begin();
         for number in 0..=MAX_WARNINGS {
             turn.warn(&number.to_string());

@@ -1,9 +1,10 @@
-//! The last turns, remembered so that a person can ask what happened in one. In memory only: nothing of a conversation reaches a disk.
+//! The last turns, remembered so that a person can ask what happened in one. In memory only: here a note holds the words that a model
+//! wrote, and nothing of a conversation reaches a disk.
 
 use std::collections::VecDeque;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-use latimer_protocol::status::Trace;
+use latimer_protocol::status::{Trace, TurnReport};
 
 use crate::sync::lock;
 
@@ -15,34 +16,39 @@ pub const MAX_NOTES: usize = 64;
 /// The last turns, oldest first.
 #[derive(Debug, Default)]
 pub struct Traces {
-    turns: Mutex<VecDeque<Trace>>,
+    turns: Mutex<VecDeque<Arc<TurnReport>>>,
 }
 
 impl Traces {
     /// Remembers a turn that is over, and forgets the oldest one of too many.
-    pub fn push(&self, trace: Trace) {
+    pub fn push(&self, report: Arc<TurnReport>) {
         let mut turns = lock(&self.turns);
         if turns.len() == MAX_TURNS {
             turns.pop_front();
         }
-        turns.push_back(trace);
+        turns.push_back(report);
+    }
+
+    /// All of them, the newest first.
+    pub fn reports(&self) -> Vec<Arc<TurnReport>> {
+        lock(&self.turns).iter().rev().cloned().collect()
+    }
+
+    /// One of them.
+    pub fn report(&self, turn: &str) -> Option<Arc<TurnReport>> {
+        lock(&self.turns).iter().rev().find(|report| report.id == turn).cloned()
     }
 
     /// All of them as JSON, the newest first.
     pub fn list(&self) -> String {
-        let turns = lock(&self.turns);
-        let turns: Vec<&Trace> = turns.iter().rev().collect();
+        let turns: Vec<Trace> = self.reports().iter().map(|report| Trace::from(&**report)).collect();
         serde_json::json!({ "object": "list", "data": turns }).to_string()
     }
 
     /// One of them as JSON.
     pub fn one(&self, turn: &str) -> Option<String> {
-        let turns = lock(&self.turns);
-        turns
-            .iter()
-            .rev()
-            .find(|trace| trace.turn == turn)
-            .and_then(|trace| serde_json::to_string(trace).ok())
+        let report = self.report(turn)?;
+        serde_json::to_string(&Trace::from(&*report)).ok()
     }
 }
 
@@ -54,7 +60,7 @@ mod tests {
     fn old_turns_are_forgotten() {
         let traces = Traces::default();
         for number in 0..=MAX_TURNS {
-            traces.push(Trace { turn: format!("t{number}"), ..Trace::default() });
+            traces.push(Arc::new(TurnReport { id: format!("t{number}"), ..TurnReport::default() }));
         }
         assert_eq!(traces.one("t0"), None);
         assert!(traces.one("t1").is_some_and(|trace| trace.contains("\"turn\":\"t1\"")));

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use latimer_adapters::adapter::Adapter;
-use latimer_protocol::failure::FailureKind;
-use latimer_protocol::status::EndpointState;
+use latimer_protocol::failure::{Failure, FailureKind};
+use latimer_protocol::status::{CandidateReport, EndpointState, RouteReport};
 use tokio::sync::Semaphore;
 
 use super::bucket::Bucket;
@@ -16,10 +16,15 @@ use super::build;
 use super::memory::Memory;
 use super::plan::{self, Candidate, order};
 use super::pool::Pool;
+use super::rest::Rest;
 use crate::accounts::Places;
-use crate::clock;
+use crate::clock::{self, Clocks};
 use crate::config::{Config, Endpoint, RouteError, Strategy};
 use crate::sync::lock;
+use crate::text;
+
+/// Characters of a failure's words that are remembered.
+const MAX_WORDS: usize = 400;
 
 /// Everything a turn needs to know of the configuration, taken once per turn.
 pub struct EndpointSet {
@@ -61,6 +66,14 @@ pub struct RouteTarget {
     pub id: String,
 }
 
+/// The targets for a turn, the best first.
+pub struct Ranking {
+    /// Never empty unless a route has lost all of its endpoints.
+    pub targets: Vec<RouteTarget>,
+    /// Why they stand in this order; `None` where there is nothing to choose.
+    pub report: Option<RouteReport>,
+}
+
 /// How a turn ended on an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TurnOutcome {
@@ -79,6 +92,8 @@ pub struct Stats {
     total: AtomicU64,
     failed: AtomicU64,
     last_failure: Mutex<Option<&'static str>>,
+    /// What the last failure said, and when, in Unix seconds.
+    last_words: Mutex<Option<(String, u64)>>,
     repairs: Mutex<BTreeMap<String, u64>>,
 }
 
@@ -135,9 +150,23 @@ impl EndpointSet {
         conversation: Option<&str>,
         now: Instant,
     ) -> Result<Vec<RouteTarget>, RouteError> {
+        self.ranking(model, conversation, now).map(|ranking| ranking.targets)
+    }
+
+    /// The same, and why they stand in this order.
+    ///
+    /// # Errors
+    /// As [`EndpointSet::targets`].
+    pub fn ranking(
+        &self,
+        model: &str,
+        conversation: Option<&str>,
+        now: Instant,
+    ) -> Result<Ranking, RouteError> {
         let Some(route) = self.config.named_route(model) else {
             let (endpoint, model) = self.config.route(model)?;
-            return Ok(self.target(endpoint.name.as_str(), model).into_iter().collect());
+            let targets = self.target(endpoint.name.as_str(), model).into_iter().collect();
+            return Ok(Ranking { targets, report: None });
         };
         let targets: Vec<(RouteTarget, u32)> = route
             .targets
@@ -154,7 +183,17 @@ impl EndpointSet {
         let affinity = last.and_then(|id| targets.iter().position(|(target, _)| target.id == id));
         let round = if route.strategy == Strategy::RoundRobin { self.memory.round(&route.name) } else { 0 };
         let ranking = order(route.strategy, &candidates, round, affinity);
-        Ok(ranking.into_iter().filter_map(|at| targets.get(at).map(|(target, _)| target.clone())).collect())
+        let report = RouteReport {
+            route: route.name.clone(),
+            strategy: route.strategy.name().to_owned(),
+            affinity: affinity.and_then(|at| targets.get(at)).map(|(target, _)| target.id.clone()),
+            candidates: ranking
+                .iter()
+                .filter_map(|at| Some(targets.get(*at)?.0.report(candidates.get(*at)?, &self.config, now)))
+                .collect(),
+        };
+        let targets = ranking.into_iter().filter_map(|at| targets.get(at).map(|(target, _)| target.clone()));
+        Ok(Ranking { targets: targets.collect(), report: Some(report) })
     }
 
     /// The key under which a conversation is remembered, if its model is a route with affinity.
@@ -170,8 +209,8 @@ impl EndpointSet {
     }
 
     /// How every endpoint is doing, in the order of the configuration.
-    pub fn states(&self, now: Instant) -> Vec<EndpointState> {
-        self.endpoints.iter().map(|runtime| runtime.state(now)).collect()
+    pub fn states(&self, at: Clocks) -> Vec<EndpointState> {
+        self.endpoints.iter().map(|runtime| runtime.state(at)).collect()
     }
 
     /// Every endpoint, alive.
@@ -195,6 +234,26 @@ impl RouteTarget {
             open_turns: self.runtime.stats.open.load(Ordering::Relaxed),
             score: health.score(priority, now) + cost,
         }
+    }
+}
+
+impl RouteTarget {
+    /// What is told of it beside the decision.
+    fn report(&self, candidate: &Candidate, config: &Config, now: Instant) -> CandidateReport {
+        CandidateReport {
+            target: self.id.clone(),
+            score: (candidate.score * 10.0).round() / 10.0,
+            open_turns: candidate.open_turns,
+            not_ready: (!candidate.ready).then(|| self.not_ready(config, now)),
+        }
+    }
+
+    fn not_ready(&self, config: &Config, now: Instant) -> String {
+        if config.avoided.contains(&self.runtime.endpoint.name) {
+            return "the watchdog asked to avoid it for a while".to_owned();
+        }
+        let rest = self.runtime.memory.health(&self.id).rest(now).or_else(|| self.runtime.pool.rest(now));
+        rest.map_or_else(|| "it has no room for one more turn".to_owned(), |rest| rest.words(now))
     }
 }
 
@@ -242,8 +301,22 @@ impl EndpointRuntime {
             && self.bucket.as_ref().is_none_or(|bucket| lock(bucket).is_ready(now))
     }
 
-    fn state(&self, now: Instant) -> EndpointState {
+    /// Why no turn goes here while another target answers, if that is so.
+    fn rest(&self, now: Instant) -> Option<Rest> {
+        let of_models = self
+            .endpoint
+            .models
+            .iter()
+            .map(|model| self.memory.health(&format!("{}/{}", self.endpoint.name, model.id)).rest(now));
+        let of_keys = self.pool.rest(now);
+        Rest::of_endpoint(of_keys, of_models)
+    }
+
+    fn state(&self, at: Clocks) -> EndpointState {
+        let now = at.now;
         let total = self.stats.total.load(Ordering::Relaxed);
+        let words = lock(&self.stats.last_words).clone();
+        let rest = self.rest(now);
         let last_failure = *lock(&self.stats.last_failure);
         let (keys, keys_resting) = self.pool.counts(now);
         EndpointState {
@@ -259,6 +332,10 @@ impl EndpointRuntime {
             turns_failed: self.stats.failed.load(Ordering::Relaxed),
             repairs: lock(&self.stats.repairs).clone(),
             last_failure: last_failure.map(str::to_owned),
+            last_failure_at: words.as_ref().map(|(_, at)| *at),
+            last_message: words.map(|(words, _)| words),
+            rests_until: rest.and_then(|rest| at.to_unix(Some(rest.until))),
+            rests_because: rest.map(|rest| rest.why.to_owned()),
             keys_resting,
             keys,
         }
@@ -279,6 +356,11 @@ impl Stats {
         }
     }
 
+    /// What a failure said, whether or not the turn came to an end by it.
+    pub fn note(&self, failure: &Failure, unix: u64) {
+        *lock(&self.last_words) = Some((text::shown(&failure.message, MAX_WORDS), unix));
+    }
+
     /// A turn ended.
     fn end(&self, outcome: TurnOutcome) {
         self.open.fetch_sub(1, Ordering::Relaxed);
@@ -287,7 +369,10 @@ impl Stats {
                 self.failed.fetch_add(1, Ordering::Relaxed);
                 *lock(&self.last_failure) = Some(kind.code());
             }
-            TurnOutcome::Succeeded => *lock(&self.last_failure) = None,
+            TurnOutcome::Succeeded => {
+                *lock(&self.last_failure) = None;
+                *lock(&self.last_words) = None;
+            }
             TurnOutcome::ClientLeft => {}
         }
     }

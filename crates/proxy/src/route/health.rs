@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use latimer_protocol::failure::{Blame, Failure, FailureKind};
 use serde::{Deserialize, Serialize};
 
+use super::rest::Rest;
 use crate::clock::Clocks;
 
 /// The weight of the newest latency in the average.
@@ -81,6 +82,13 @@ impl Health {
     /// Whether the circuit is open: it failed too often in a row.
     pub fn is_open(&self, now: Instant) -> bool {
         self.open_until.is_some_and(|until| until > now)
+    }
+
+    /// Why no turn goes here for a while, if that is so.
+    pub fn rest(&self, now: Instant) -> Option<Rest> {
+        let limit = self.limited_until.map(|until| Rest { until, why: "the provider's limit holds" });
+        let open = self.open_until.map(|until| Rest { until, why: "it failed several times in a row" });
+        limit.into_iter().chain(open).filter(|rest| rest.until > now).max_by_key(|rest| rest.until)
     }
 
     /// Whether a limit holds.

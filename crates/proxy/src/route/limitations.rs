@@ -183,6 +183,11 @@ impl LimitationStore {
         Self { path, inner: Mutex::new(Inner { file, version, checked_at: now }) }
     }
 
+    /// Everything that was learned.
+    pub fn file(&self, now: Instant) -> LimitationsFile {
+        self.current(now).file.clone()
+    }
+
     /// What a target taught that still holds: what it cannot do, and what it takes in fields.
     pub fn known(&self, target: &str, at: Clocks) -> (Limitations, FieldRules) {
         let inner = self.current(at.now);

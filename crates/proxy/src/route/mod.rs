@@ -14,4 +14,5 @@ pub mod memory;
 pub mod pictures;
 pub mod plan;
 pub mod pool;
+pub mod rest;
 pub mod shape;

@@ -9,6 +9,7 @@ use latimer_protocol::secret::{Secret, fingerprint};
 
 use super::keys::Keys;
 use super::memory::Memory;
+use super::rest::Rest;
 use crate::accounts::{self, Account, Places};
 use crate::clock::Clocks;
 use crate::config::Login;
@@ -174,6 +175,14 @@ impl Pool {
     pub fn counts(&self, now: Instant) -> (usize, usize) {
         let inner = lock(&self.inner);
         (inner.entries.len(), inner.keys.cooling_down(now))
+    }
+
+    /// Until the first key or account is ready, where all of them rest.
+    pub fn rest(&self, now: Instant) -> Option<Rest> {
+        let inner = lock(&self.inner);
+        let ends: Option<Vec<Instant>> =
+            (0..inner.entries.len()).map(|place| inner.keys.cooldown_end(place, now)).collect();
+        ends?.into_iter().min().map(|until| Rest { until, why: "all of its keys rest" })
     }
 
     /// Every entry's name, and the seconds that are left of its cooldown.

@@ -66,18 +66,34 @@ pub(super) fn check_framing(headers: &HeaderMap) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Refuses what a web page can send. `hosts` are the names that latimer answers for, beside those of loopback; `port` is the one
+/// Whose pages may ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pages {
+    /// Nobody's: what is asked is for programs.
+    None,
+    /// Those that latimer served itself, from the very address that is asked.
+    Own,
+}
+
+/// Refuses what a web page can send, unless it is latimer's own. `hosts` are the names that latimer answers for, beside those of loopback; `port` is the one
 /// that the client connected to.
 ///
 /// # Errors
 ///
-/// A foreign `Host` (a rebound name), the port of something else in it, any `Origin` (a web page), or a cross-site request.
-pub(super) fn check_origin(headers: &HeaderMap, hosts: &[String], port: u16) -> Result<(), Refusal> {
+/// A foreign `Host` (a rebound name), the port of something else in it, an `Origin` (a web page) that is not allowed, or a cross-site
+/// request. Another port of this machine is another origin, although browsers call it the same site.
+pub(super) fn check_origin(
+    headers: &HeaderMap,
+    hosts: &[String],
+    port: u16,
+    pages: Pages,
+) -> Result<(), Refusal> {
     let host = headers.get(HOST).map(|value| value.to_str().unwrap_or("")).unwrap_or_default();
     match Host::read(host, hosts, port) {
         Host::Known => {}
         Host::OtherPort => {
-            return Err(Refusal::invalid(400, "invalid_host").message(format!(
+            let status = if pages == Pages::Own { 403 } else { 400 };
+            return Err(Refusal::invalid(status, "invalid_host").message(format!(
                 "the Host header names another port than the one that was connected to ({port}); where a port is forwarded, list name and port under server.hosts"
             )));
         }
@@ -93,7 +109,12 @@ pub(super) fn check_origin(headers: &HeaderMap, hosts: &[String], port: u16) -> 
             .iter()
             .any(|known| site.as_bytes().eq_ignore_ascii_case(known))
     };
-    if headers.contains_key(ORIGIN) || headers.get_all(SEC_FETCH_SITE).iter().any(is_foreign) {
+    let is_own = |origin: &HeaderValue| {
+        let origin = origin.to_str().unwrap_or_default();
+        let named = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+        pages == Pages::Own && named.is_some_and(|named| named.eq_ignore_ascii_case(host))
+    };
+    if !headers.get_all(ORIGIN).iter().all(is_own) || headers.get_all(SEC_FETCH_SITE).iter().any(is_foreign) {
         return Err(Refusal::new(403, "permission_error", "forbidden_origin").message(
             "requests from web pages are not answered; call latimer from a program on this machine",
         ));
@@ -180,7 +201,7 @@ mod tests {
             assert_eq!(Host::read(host, &names, 4180), want, "{host}");
         }
         let refused = |pairs: &[(&'static str, &'static str)]| {
-            check_origin(&headers(pairs), &names, 4180).err().map(|r| r.code)
+            check_origin(&headers(pairs), &names, 4180, Pages::None).err().map(|r| r.code)
         };
         assert_eq!(refused(&[("host", "localhost"), ("origin", "null")]), Some("forbidden_origin"));
         assert_eq!(
@@ -194,6 +215,33 @@ mod tests {
         assert_eq!(refused(&[("host", "attacker.test")]), Some("forbidden_host"));
         assert_eq!(refused(&[("host", "localhost:1")]), Some("invalid_host"));
         assert_eq!(refused(&[("host", "localhost")]), None);
+    }
+
+    #[test]
+    fn a_page_of_our_own_is_one_from_the_very_address_that_is_asked() {
+        let refused = |pairs: &[(&'static str, &'static str)]| {
+            let mut all = vec![("host", "127.0.0.1:4180")];
+            all.extend(pairs);
+            check_origin(&headers(&all), &[], 4180, Pages::Own).err().map(|refusal| refusal.status)
+        };
+        assert_eq!(refused(&[]), None);
+        assert_eq!(refused(&[("origin", "http://127.0.0.1:4180"), ("sec-fetch-site", "same-origin")]), None);
+        for origin in ["http://127.0.0.1:4181", "http://localhost:4180", "null", "", "http://127.0.0.1"] {
+            assert_eq!(refused(&[("origin", origin)]), Some(403), "{origin}");
+        }
+        assert_eq!(
+            refused(&[("origin", "http://127.0.0.1:4180"), ("sec-fetch-site", "same-site")]),
+            Some(403)
+        );
+        let other = check_origin(&headers(&[("host", "127.0.0.1:1")]), &[], 4180, Pages::Own);
+        assert_eq!(other.err().map(|refusal| refusal.status), Some(403));
+        let program = check_origin(
+            &headers(&[("host", "127.0.0.1:4180"), ("origin", "http://127.0.0.1:4180")]),
+            &[],
+            4180,
+            Pages::None,
+        );
+        assert!(program.is_err(), "no page may ask a model");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use latimer_protocol::status::AccountState;
+use serde_json::Value;
 
 use crate::accounts;
 use crate::clock::Clocks;
@@ -10,7 +11,7 @@ use crate::config::Login;
 use crate::route::endpoint_set::EndpointSet;
 
 /// The accounts and keys of all endpoints; never a secret.
-pub(super) fn document(endpoint_set: &EndpointSet) -> String {
+pub(super) fn document(endpoint_set: &EndpointSet) -> Value {
     let at = Clocks::now();
     let mut logins: Vec<Login> =
         endpoint_set.config.endpoints.iter().filter_map(|endpoint| endpoint.login).collect();
@@ -37,14 +38,13 @@ pub(super) fn document(endpoint_set: &EndpointSet) -> String {
         })
         .collect();
     serde_json::json!({ "object": "list", "data": states, "endpoints": endpoints, "problems": problems })
-        .to_string()
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::config::parse::load;
@@ -55,7 +55,7 @@ mod tests {
         let text = "[[endpoint]]\nname = \"a\"\nbase_url = \"https://a.test\"\nmodels = [\"m\"]\napi_key = \"s3cret-key\"\n";
         let loaded = load(text, &|_| None, &|_| Err(std::io::ErrorKind::NotFound.into()));
         let config = Arc::new(loaded.expect("a configuration").config);
-        let text = document(&EndpointSet::new(config, Arc::new(Memory::new(None)), None, None));
+        let text = document(&EndpointSet::new(config, Arc::new(Memory::new(None)), None, None)).to_string();
         assert!(!text.contains("s3cret-key"), "{text}");
         let document: Value = serde_json::from_str(&text).expect("JSON");
         assert_eq!((&document["data"], &document["problems"]), (&json!([]), &json!([])));

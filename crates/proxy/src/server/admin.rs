@@ -78,7 +78,8 @@ pub(super) fn remove(overrides: &Overrides, id: Option<&str>) -> Result<Response
     }
 }
 
-/// `DELETE /v1/admin/learned` and `DELETE /v1/admin/learned/{endpoint}`: the endpoints are asked everything anew.
+/// `DELETE /v1/admin/learned` and `DELETE /v1/admin/learned/{endpoint}`: the endpoints are asked everything anew, or what one lesson
+/// was about.
 ///
 /// # Errors
 ///
@@ -86,8 +87,9 @@ pub(super) fn remove(overrides: &Overrides, id: Option<&str>) -> Result<Response
 pub(super) fn forget(
     limitations: &LimitationStore,
     endpoint: Option<&str>,
+    lesson: Option<&str>,
 ) -> Result<Response<Reply>, Refusal> {
-    let removed = limitations.forget(endpoint, None, clock::now()).map_err(|error| {
+    let removed = limitations.forget(endpoint, lesson, clock::now()).map_err(|error| {
         Refusal::new(500, "server_error", "state_not_written")
             .message(format!("nothing was forgotten: {error}"))
     })?;
@@ -140,7 +142,7 @@ mod tests {
     #[test]
     fn forgetting_nothing_and_retrying_nothing_is_no_error() {
         let memory = Memory::new(None);
-        assert!(forget(&memory.limitations, Some("a")).is_ok());
+        assert!(forget(&memory.limitations, Some("a"), None).is_ok());
         assert_eq!(retry(&memory, None).status(), 200);
     }
 }

@@ -12,11 +12,16 @@ use hyper::{HeaderMap, Method, Request, Response};
 use latimer_protocol::status::PROBE_PID;
 use latimer_protocol::surrogates;
 
+use super::access::Pages;
 use super::admission::Admitted;
+use super::api::changes::Who;
 use super::proxy::Proxy;
 use super::router::{self, Action, Admin, Count, RouteMatch, Stored, Turn};
 use super::websocket::{self, UpgradeSlot};
-use super::{access, admin, documents, proof, request_body, stored_responses, watchdog};
+use super::{
+    access, admin, api, documents, page, page_session, proof, request_body, stored_responses, watchdog,
+};
+use crate::clock;
 use crate::config::Config;
 use crate::http::refusal::Refusal;
 use crate::http::reply::{Reply, json};
@@ -89,6 +94,11 @@ impl Received<'_> {
         Ok((self.head, body))
     }
 
+    /// A body of a few bytes, within this limit.
+    async fn small_body(self, limit: usize) -> Result<bytes::Bytes, Refusal> {
+        request_body::read(&self.head.headers, self.body, limit).await
+    }
+
     fn query(&self) -> &str {
         self.head.uri.query().unwrap_or_default()
     }
@@ -109,8 +119,15 @@ async fn dispatch(
             .message("latimer is not a forward proxy; send a path, not a whole URL"));
     }
     access::check_framing(&head.headers)?;
-    access::check_origin(&head.headers, &config.server.hosts, connection.port)?;
-    let authorized = proxy.entry.admits(&head.headers, &config);
+    let pages = if found.is_for_pages() { Pages::Own } else { Pages::None };
+    access::check_origin(&head.headers, &config.server.hosts, connection.port, pages)?;
+    let has_token = proxy.entry.admits(&head.headers, &config);
+    let session = if pages == Pages::Own && !has_token {
+        page_session::of(&head.headers, &proxy.page_seal(), connection.port, clock::unix_now())
+    } else {
+        None
+    };
+    let authorized = has_token || session.is_some();
     let takes_websocket = found.takes_websocket();
     let action = found.action(&head.method);
     if !authorized && action.as_ref().map_or(true, Action::needs_token) {
@@ -121,6 +138,9 @@ async fn dispatch(
     }
     if takes_websocket && wants_upgrade(&head.headers) {
         return open_websocket(proxy, head, &config, &connection.upgrade);
+    }
+    if let (Ok(Action::Change(_)), Some(session)) = (&action, &session) {
+        session.check_change(&head.headers, &proxy.page_seal())?;
     }
     let received = Received { head, body, config, id };
     match action? {
@@ -146,6 +166,21 @@ async fn dispatch(
                 proof::answer(&received.head.headers, &key, connection.port, response.headers_mut());
             }
             Ok(response)
+        }
+        Action::Api(document) => {
+            let csrf = session.map(|session| session.csrf(&proxy.page_seal()));
+            api::show(proxy, document, received.query(), &received.config, csrf).await
+        }
+        Action::Change(change) => {
+            let who = if has_token { Who::Token } else { Who::Page };
+            let change = change.to_owned();
+            let body = received.small_body(api::changes::BODY_LIMIT).await?;
+            api::changes::carry_out(proxy, &change, who, &body, id).await
+        }
+        Action::Page(file) => page::show(file),
+        Action::BeginSession => {
+            let body = received.small_body(page::BODY_LIMIT).await?;
+            page::begin_session(proxy, &body, connection.port)
         }
         Action::Admin(admin) => administer(proxy, admin, received).await,
         Action::Unavailable(what) => Err(what.refusal()),
@@ -229,7 +264,7 @@ async fn administer(
             admin::add(overrides, &received.config, &body)
         }
         Admin::RemoveOverrides(id) => admin::remove(overrides, id),
-        Admin::Forget(endpoint) => admin::forget(&proxy.memory.limitations, endpoint),
+        Admin::Forget(endpoint) => admin::forget(&proxy.memory.limitations, endpoint, None),
         Admin::Retry(endpoint) => Ok(admin::retry(&proxy.memory, endpoint)),
         Admin::Reconnect(endpoint) => Ok(admin::reconnect(&proxy.endpoints, endpoint)),
         Admin::Watchdog => watchdog::show(proxy.state_dir().as_deref()).await,

@@ -32,7 +32,7 @@ pub(super) fn show(
         DocumentRequest::Model(id) => models::one(config, id).ok_or_else(|| no_model(id))?,
         DocumentRequest::GeminiModels => gemini::models::list(config),
         DocumentRequest::GeminiModel(id) => gemini::models::one(config, id).ok_or_else(|| no_model(id))?,
-        DocumentRequest::Accounts => accounts::document(&proxy.endpoints()),
+        DocumentRequest::Accounts => accounts::document(&proxy.endpoints()).to_string(),
         DocumentRequest::Turns => proxy.turns.traces.list(),
         DocumentRequest::Turn(id) => proxy.turns.traces.one(id).ok_or_else(|| no_turn(id))?,
         DocumentRequest::Health if authorized => health::document(proxy),

@@ -4,14 +4,19 @@ use latimer_protocol::status::Health;
 
 use super::process_stats;
 use super::proxy::Proxy;
-use crate::clock;
+use crate::clock::{self, Clocks};
 use crate::lifecycle::phase::Phase;
 
 /// The health document for those who have the token.
 pub(super) fn document(proxy: &Proxy) -> String {
+    serde_json::to_string(&health(proxy)).unwrap_or_default()
+}
+
+/// How the proxy is.
+pub(super) fn health(proxy: &Proxy) -> Health {
     let now = clock::now();
     let status = if proxy.phase() == Phase::Serving { "ok" } else { "draining" };
-    let health = Health {
+    Health {
         status: status.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
@@ -26,9 +31,8 @@ pub(super) fn document(proxy: &Proxy) -> String {
         descriptors: process_stats::open_descriptors(),
         overrides: proxy.endpoints.overrides.states(now),
         config: proxy.live.state(),
-        endpoints: proxy.endpoints.get(now).states(now),
-    };
-    serde_json::to_string(&health).unwrap_or_default()
+        endpoints: proxy.endpoints.get(now).states(Clocks::now()),
+    }
 }
 
 #[cfg(test)]

@@ -13,8 +13,10 @@
 
 mod access;
 mod accounts;
+mod action;
 mod admin;
 mod admission;
+mod api;
 mod connections;
 mod dispatch;
 mod documents;
@@ -22,7 +24,11 @@ mod endpoints;
 mod entry;
 mod health;
 mod lag;
+mod live_feed;
 mod overrides;
+mod page;
+mod page_codes;
+mod page_session;
 mod process_stats;
 pub mod proof;
 mod proxy;

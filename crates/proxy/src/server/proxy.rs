@@ -11,6 +11,8 @@ use tokio::sync::watch;
 use super::endpoints::CurrentEndpoints;
 use super::entry::Entry;
 use super::lag::LagMeter;
+use super::live_feed::LiveFeed;
+use super::page_codes::Codes;
 use super::request_names::RequestNames;
 use crate::accounts::Places;
 use crate::clock;
@@ -19,11 +21,12 @@ use crate::http::refusal::Refusal;
 use crate::lifecycle::force_stop::ForceStop;
 use crate::lifecycle::open_turns::{OpenTurn, OpenTurns};
 use crate::lifecycle::phase::Phase;
+use crate::lifecycle::run_name::RunName;
 use crate::probe::Probe;
 use crate::route::endpoint_set::EndpointSet;
 use crate::route::memory::Memory;
-use crate::store::Store;
 use crate::store::warn::CacheMonitor;
+use crate::store::{self, Store};
 use crate::turn::{Recording, TurnContext};
 
 /// The state of a proxy. [`serve`](Self::serve) puts it on a socket.
@@ -39,6 +42,10 @@ pub struct Proxy {
     pub(super) entry: Entry,
     pub(super) seal: SealKey,
     pub(super) turns: Arc<OpenTurns>,
+    /// One-time codes that open the page.
+    pub(super) codes: Mutex<Codes>,
+    /// What pages are told as it happens.
+    pub(super) feed: LiveFeed,
     names: RequestNames,
     phase: watch::Sender<Phase>,
     pub(super) started: Instant,
@@ -78,6 +85,11 @@ impl Proxy {
         state_dir: Option<&Path>,
     ) -> Arc<Self> {
         let memory = Arc::new(Memory::new(state_dir));
+        let run = match (state_dir, &places) {
+            (Some(dir), _) => RunName::begin(dir, dir.join(store::FILE).exists()),
+            (None, Some(_)) => RunName::random(),
+            (None, None) => RunName::default(),
+        };
         Arc::new(Self {
             endpoints: CurrentEndpoints::new(Arc::clone(&live), Arc::clone(&memory), places),
             probe: Probe::default(),
@@ -88,7 +100,9 @@ impl Proxy {
             entry: Entry::new(token, &live.current()),
             live,
             seal,
-            turns: Arc::new(OpenTurns::new()),
+            turns: Arc::new(OpenTurns::new(run)),
+            codes: Mutex::default(),
+            feed: LiveFeed::default(),
             names: RequestNames::new(),
             phase: watch::Sender::new(Phase::Serving),
             started: clock::now(),
@@ -103,6 +117,11 @@ impl Proxy {
     /// How long no turn was open; zero while one is.
     pub fn idle_for(&self) -> Duration {
         self.turns.idle_for()
+    }
+
+    /// Seals the sessions of pages: with another token they are over.
+    pub(super) fn page_seal(&self) -> SealKey {
+        self.entry.proof_key().unwrap_or_else(|| self.seal.clone())
     }
 
     /// Where the process stands.

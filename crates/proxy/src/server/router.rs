@@ -7,6 +7,7 @@ use hyper::{HeaderMap, Method};
 
 use self::Family::{ByHeaders, Chat, Gemini, Messages};
 use self::Verb::{Delete, Get, Post};
+pub(super) use super::action::{Action, Admin, Count, DocumentRequest, Stored, Turn, Unavailable};
 use crate::http::refusal::Refusal;
 use crate::inbound::client_protocol::ClientProtocol;
 use crate::inbound::gemini::target::Target;
@@ -76,137 +77,20 @@ const ROUTES: &[Route] = &[
         ByHeaders,
         &[(Post, |endpoint| Action::Admin(Admin::Reconnect(Some(endpoint))))],
     ),
+    with_id(
+        "/api/v1/{*document}",
+        ByHeaders,
+        &[(Get, |document| Action::Api(document)), (Post, |change| Action::Change(change))],
+    ),
+    fixed("/ui", ByHeaders, &[(Get, Action::Page(""))]),
+    fixed("/ui/session", ByHeaders, &[(Post, Action::BeginSession)]),
+    with_id("/ui/{*file}", ByHeaders, &[(Get, |file| Action::Page(file))]),
     fixed("/watchdog", ByHeaders, &[(Get, Action::Admin(Admin::Watchdog))]),
     fixed("/watchdog/cancel", ByHeaders, &[(Post, Action::Admin(Admin::CancelOrder(None)))]),
     with_id("/watchdog/cancel/{*id}", ByHeaders, &[(Post, |id| Action::Admin(Admin::CancelOrder(Some(id))))]),
     fixed("/health", ByHeaders, &[(Get, Action::Document(DocumentRequest::Health))]),
     fixed("/", ByHeaders, &[(Get, Action::Document(DocumentRequest::Root))]),
 ];
-
-/// What a method does at a path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Action<'p> {
-    /// Begins a turn.
-    Turn(Turn),
-    /// Begins a turn of a Gemini client, or counts its tokens.
-    Gemini(Target),
-    /// Counts tokens, without asking a model.
-    Count(Count),
-    /// Works with a stored response.
-    Stored(Stored<'p>),
-    /// Shows something.
-    Document(DocumentRequest<'p>),
-    /// Changes or shows what a running proxy does.
-    Admin(Admin<'p>),
-    /// Says that there is no such thing here.
-    Unavailable(Unavailable),
-    /// `OPTIONS` on a known path: the header `Allow`. Never grants a foreign origin.
-    Options(String),
-}
-
-/// Turns whose path says nothing but their protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Turn {
-    /// One of the Responses API.
-    Response,
-    /// A compaction of the Responses API.
-    Compaction,
-    /// One of Chat Completions.
-    Chat,
-    /// One of Messages.
-    Message,
-}
-
-/// Requests whose tokens are counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Count {
-    /// One of the Responses API.
-    Response,
-    /// One of Messages.
-    Message,
-}
-
-/// What can be done with a stored response; each with its id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stored<'p> {
-    /// Shows it.
-    Get(&'p str),
-    /// Deletes it.
-    Delete(&'p str),
-    /// Refuses to cancel it: it is over already.
-    Cancel(&'p str),
-    /// Lists the items of its request.
-    InputItems(&'p str),
-}
-
-/// What can be shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum DocumentRequest<'p> {
-    /// The models, in the shape of the client's protocol.
-    Models,
-    /// One model; its id may contain `/`.
-    Model(&'p str),
-    /// The models as Google lists them.
-    GeminiModels,
-    /// One model as Google shows it.
-    GeminiModel(&'p str),
-    /// Accounts and keys, without their secrets.
-    Accounts,
-    /// The last turns.
-    Turns,
-    /// One of the last turns.
-    Turn(&'p str),
-    /// How the proxy is.
-    Health,
-    /// Name and version.
-    Root,
-}
-
-/// What clients ask for and latimer does not offer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unavailable {
-    /// Pictures made by a model.
-    Images,
-}
-
-impl Unavailable {
-    /// What there is not, and what to do: a bare 404 would only look like a wrong address.
-    pub(super) fn refusal(self) -> Refusal {
-        match self {
-            Self::Images => Refusal::invalid(400, "images_not_supported").message(
-                "latimer makes no pictures: it translates conversations between clients and models, and has no image generation; ask a provider of pictures directly, with its own base URL and key, or switch the client's image tool off",
-            ),
-        }
-    }
-}
-
-/// What the watchdog and the person may do with a running proxy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Admin<'p> {
-    /// Lists the overrides in force.
-    Overrides,
-    /// Puts an override in force.
-    AddOverride,
-    /// Takes back one override, or all.
-    RemoveOverrides(Option<&'p str>),
-    /// Forgets the limitations learned of one endpoint, or of all.
-    Forget(Option<&'p str>),
-    /// Ends the cooldowns of one endpoint, or of all.
-    Retry(Option<&'p str>),
-    /// Makes new connections to one endpoint, or to all.
-    Reconnect(Option<&'p str>),
-    /// Shows the watchdog's state.
-    Watchdog,
-    /// Cancels one order of the watchdog, or all.
-    CancelOrder(Option<&'p str>),
-}
-
-impl Action<'_> {
-    /// Whether only clients with the token may have this done.
-    pub(super) fn needs_token(&self) -> bool {
-        !matches!(self, Self::Document(DocumentRequest::Health | DocumentRequest::Root) | Self::Options(_))
-    }
-}
 
 /// The methods that routes have. Where there is `GET`, there is `HEAD`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -364,6 +248,13 @@ impl<'p> RouteMatch<'p> {
                 ..Refusal::invalid(405, "method_not_allowed").message(message)
             }
         })
+    }
+
+    /// Whether pages of latimer's own origin may ask here.
+    pub(super) fn is_for_pages(&self) -> bool {
+        self.route
+            .as_ref()
+            .is_some_and(|(route, _)| route.pattern.starts_with("/api/") || route.pattern.starts_with("/ui"))
     }
 
     /// Whether a connection may change to WebSocket here.

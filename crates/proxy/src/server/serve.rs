@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_io_timeout::TimeoutStream;
 
 use super::admission::{Admission, Admitted};
+use super::api::live;
 use super::connections::ConnectionTracker;
 use super::dispatch::{self, ConnectionContext};
 use super::proxy::Proxy;
@@ -57,6 +58,7 @@ impl Proxy {
         tokio::select! {
             () = serve_connections(&self, listener, stop) => Ok(()),
             () = self.lag.measure() => Ok(()),
+            () = live::publish(&self) => Ok(()),
         }
     }
 }

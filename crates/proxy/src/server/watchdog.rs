@@ -24,12 +24,24 @@ const MAX_ANSWER: u64 = 16 << 20;
 ///
 /// There is a watchdog, and it does not answer (502).
 pub(super) async fn show(state_dir: Option<&Path>) -> Result<Response<Reply>, Refusal> {
-    let document = match call(state_dir, &json!({ "do": "export" })).await {
-        Ok(known) => json!({ "running": true, "watchdog": known }),
-        Err(RelayError::NoWatchdog) => json!({ "running": false, "watchdog": null }),
-        Err(error) => return Err(refusal(&error)),
+    let document = match exported(state_dir).await? {
+        Some(known) => json!({ "running": true, "watchdog": known }),
+        None => json!({ "running": false, "watchdog": null }),
     };
     Ok(reply::json(200, document.to_string()))
+}
+
+/// Everything the watchdog knows; `None` where none keeps this state directory.
+///
+/// # Errors
+///
+/// There is a watchdog, and it does not answer (502).
+pub(super) async fn exported(state_dir: Option<&Path>) -> Result<Option<Value>, Refusal> {
+    match call(state_dir, &json!({ "do": "export" })).await {
+        Ok(known) => Ok(Some(known)),
+        Err(RelayError::NoWatchdog) => Ok(None),
+        Err(error) => Err(refusal(&error)),
+    }
 }
 
 /// `POST /watchdog/cancel[/ID]`: what was announced is not done.

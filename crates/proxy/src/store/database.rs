@@ -6,16 +6,19 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Transaction};
 
+use super::rows;
 use crate::clock;
 
 /// The layout of the tables.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 /// How long one process waits for another.
 const BUSY: Duration = Duration::from_secs(5);
 /// How long somebody who asks for one answer waits for another process.
 const FIND_BUSY: Duration = Duration::from_millis(200);
 /// What the names of SQLite's other files end with: the log of what is not yet in the file, and its index.
 const TAILS: [&str; 2] = ["-wal", "-shm"];
+/// Turns of which more is kept than their row; the newest.
+const MAX_REPORTS: i64 = 50_000;
 /// Rows older than this are deleted at the start.
 const LIFE: u64 = 90 * 24 * 3600;
 
@@ -24,9 +27,12 @@ CREATE TABLE IF NOT EXISTS usage (
     at INTEGER NOT NULL, turn TEXT NOT NULL, client TEXT NOT NULL, endpoint TEXT NOT NULL, account TEXT NOT NULL,
     model TEXT NOT NULL, finish TEXT NOT NULL, failure TEXT, input INTEGER, cached INTEGER, cache_write INTEGER,
     output INTEGER, reasoning INTEGER, ms INTEGER NOT NULL, first_ms INTEGER, retries INTEGER NOT NULL,
-    repairs INTEGER NOT NULL, cost_usd REAL
+    repairs INTEGER NOT NULL, cost_usd REAL, session TEXT, protocol TEXT, asked TEXT, message TEXT
 ) STRICT;
 CREATE INDEX IF NOT EXISTS usage_at ON usage (at);
+CREATE INDEX IF NOT EXISTS usage_turn ON usage (turn);
+CREATE TABLE IF NOT EXISTS reports (turn TEXT PRIMARY KEY, at INTEGER NOT NULL, report TEXT NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS reports_at ON reports (at);
 CREATE TABLE IF NOT EXISTS responses (id TEXT PRIMARY KEY, at INTEGER NOT NULL, items BLOB NOT NULL, response BLOB NOT NULL) STRICT;
 CREATE INDEX IF NOT EXISTS responses_at ON responses (at);
 ";
@@ -100,10 +106,16 @@ impl Database {
             // They hold for ten minutes: making them again costs nobody anything.
             connection.execute_batch("DROP TABLE IF EXISTS responses")?;
         }
+        rows::add_columns(&connection)?;
         connection.execute_batch(TABLES)?;
         connection.pragma_update(None, "user_version", VERSION)?;
         let now = clock::unix_now();
         connection.execute("DELETE FROM usage WHERE at < ?1", [now.saturating_sub(LIFE).cast_signed()])?;
+        connection.execute("DELETE FROM reports WHERE at < ?1", [now.saturating_sub(LIFE).cast_signed()])?;
+        connection.execute(
+            "DELETE FROM reports WHERE at < (SELECT at FROM reports ORDER BY at DESC LIMIT 1 OFFSET ?1)",
+            [MAX_REPORTS],
+        )?;
         let mut database = Self { connection, owes_checkpoint: true };
         database.expire(super::chain::oldest(now))?;
         Ok(database)
@@ -195,7 +207,7 @@ mod tests {
 
     use super::*;
     use crate::store::chain::{self, StoredConversation};
-    use crate::store::usage::{self, UsageRow};
+    use crate::store::rows::UsageRow;
 
     const DAY: u64 = 24 * 3600;
 
@@ -231,7 +243,7 @@ mod tests {
 
     fn add(database: &mut Database, row: &UsageRow, id: &str, at: u64) {
         let transaction = database.begin().expect("a transaction");
-        usage::insert(&transaction, row).expect("inserted");
+        rows::insert(&transaction, row).expect("inserted");
         let stored = StoredConversation { items: b"[]".to_vec(), response: b"{}".to_vec(), at };
         chain::insert(&transaction, id, &stored).expect("inserted");
         transaction.commit().expect("written");

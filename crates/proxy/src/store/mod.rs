@@ -5,6 +5,12 @@
 
 pub mod chain;
 mod database;
+pub mod reader;
+mod rows;
+mod sums;
+#[cfg(test)]
+mod tests;
+pub mod turn_rows;
 pub mod usage;
 pub mod warn;
 mod writer;
@@ -18,7 +24,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use self::chain::{Place, RecentConversations, StoredConversation};
-use self::usage::UsageRow;
+use self::reader::{Pending, Reader};
+use self::rows::UsageRow;
 use self::writer::Writer;
 use crate::sync::lock;
 
@@ -38,6 +45,8 @@ const FIND_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct Store {
     jobs: SyncSender<Job>,
     path: Option<PathBuf>,
+    pending: Arc<Pending>,
+    reader: Arc<Reader>,
     recent: Arc<Mutex<RecentConversations>>,
     count: Arc<QueueCounters>,
 }
@@ -55,7 +64,7 @@ struct QueueCounters {
 
 /// What the writing thread does.
 enum Job {
-    Usage(Box<UsageRow>),
+    Usage(Arc<UsageRow>),
     Keep { id: String, stored: Arc<StoredConversation> },
     Delete { id: String },
     Find { id: String, oldest: u64, reply: oneshot::Sender<Option<StoredConversation>> },
@@ -71,17 +80,29 @@ impl Store {
         let count = Arc::<QueueCounters>::default();
         let place = if dir.is_some() { Place::File } else { Place::Nowhere };
         let recent = Arc::new(Mutex::new(RecentConversations::new(place)));
-        let writer = Writer::new(path.clone(), Arc::clone(&count), Arc::clone(&recent));
+        let pending = Arc::<Pending>::default();
+        let reader = Arc::new(Reader::new(path.clone(), Arc::clone(&pending)));
+        let writer = Writer::new(path.clone(), Arc::clone(&count), Arc::clone(&recent), Arc::clone(&pending));
         let spawned = std::thread::Builder::new().name("store".to_owned()).spawn(move || writer.work(&queue));
         if let Err(error) = spawned {
             tracing::warn!(event = "store.unavailable", error = %error);
         }
-        Self { jobs, path, recent, count }
+        Self { jobs, path, pending, reader, recent, count }
     }
 
     /// Adds a row. Never waits.
     pub fn record(&self, row: UsageRow) {
-        self.send(Job::Usage(Box::new(row)));
+        let row = Arc::new(row);
+        // Under the lock, so that the list has the order of the queue.
+        let mut rows = lock(&self.pending.rows);
+        if self.send(Job::Usage(Arc::clone(&row))) {
+            rows.push_back(row);
+        }
+    }
+
+    /// Reads what is kept.
+    pub fn reader(&self) -> &Arc<Reader> {
+        &self.reader
     }
 
     /// Keeps an answer with everything before it: it can be gone on with at once, and after a restart.

@@ -10,7 +10,8 @@ use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
 
 use super::chain::RecentConversations;
 use super::database::Database;
-use super::{Job, QUEUE, QueueCounters, chain, usage};
+use super::reader::Pending;
+use super::{Job, QUEUE, QueueCounters, chain, rows};
 use crate::clock;
 use crate::sync::lock;
 
@@ -36,6 +37,8 @@ pub(super) struct Writer {
     state: State,
     count: Arc<QueueCounters>,
     recent: Arc<Mutex<RecentConversations>>,
+    /// Rows that a reader still gets from here.
+    pending: Arc<Pending>,
     /// Answers that somebody wanted deleted and the file still holds.
     owed: Vec<String>,
     expires_at: Instant,
@@ -46,12 +49,14 @@ impl Writer {
         path: Option<PathBuf>,
         count: Arc<QueueCounters>,
         recent: Arc<Mutex<RecentConversations>>,
+        pending: Arc<Pending>,
     ) -> Self {
         Self {
             path,
             state: State::New,
             count,
             recent,
+            pending,
             owed: Vec::new(),
             expires_at: clock::now() + EXPIRE_INTERVAL,
         }
@@ -86,11 +91,11 @@ impl Writer {
                 _ => {}
             }
         }
-        if (!gathered.is_empty() || !self.owed.is_empty())
-            && !self.write(gathered, rows)
-            && self.path.is_some()
-        {
-            self.count.lost_rows.fetch_add(rows, Ordering::Relaxed);
+        if (!gathered.is_empty() || !self.owed.is_empty()) && !self.write(gathered, rows) {
+            lock(&self.pending.rows).drain(..rows);
+            if self.path.is_some() {
+                self.count.lost_rows.fetch_add(rows as u64, Ordering::Relaxed);
+            }
         }
         self.count.waiting.fetch_sub(bytes, Ordering::Relaxed);
         self.count.pending.fetch_sub(pending, Ordering::Relaxed);
@@ -136,9 +141,9 @@ impl Writer {
     }
 
     /// True if everything is written.
-    fn write(&mut self, jobs: Vec<Job>, rows: u64) -> bool {
+    fn write(&mut self, jobs: Vec<Job>, rows: usize) -> bool {
         let State::Open(database) = &mut self.state else { return false };
-        match write(database, jobs, &self.owed) {
+        match write(database, jobs, &self.owed, (&self.pending, rows)) {
             Ok(()) => {
                 let gone = std::mem::take(&mut self.owed).len();
                 if gone > 0 {
@@ -175,14 +180,20 @@ impl Writer {
     }
 }
 
-fn write(database: &mut Database, jobs: Vec<Job>, owed: &[String]) -> rusqlite::Result<()> {
+/// Writes jobs. Those of them that are rows, so many, can be read then and wait no longer.
+fn write(
+    database: &mut Database,
+    jobs: Vec<Job>,
+    owed: &[String],
+    (pending, rows): (&Pending, usize),
+) -> rusqlite::Result<()> {
     let transaction = database.begin()?;
     for id in owed {
         chain::delete(&transaction, id)?;
     }
     for job in jobs {
         match job {
-            Job::Usage(row) => usage::insert(&transaction, &row)?,
+            Job::Usage(row) => rows::insert(&transaction, &row)?,
             Job::Keep { id, stored } => chain::insert(&transaction, &id, &stored)?,
             Job::Find { id, oldest, reply } => {
                 let _ = reply.send(chain::find(&transaction, &id, oldest).unwrap_or_default());
@@ -190,5 +201,8 @@ fn write(database: &mut Database, jobs: Vec<Job>, owed: &[String]) -> rusqlite::
             Job::Delete { .. } | Job::Flush(_) => {}
         }
     }
-    transaction.commit()
+    let _commit = lock(&pending.commit);
+    transaction.commit()?;
+    lock(&pending.rows).drain(..rows);
+    Ok(())
 }

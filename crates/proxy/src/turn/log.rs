@@ -5,20 +5,25 @@ use std::time::{Duration, Instant};
 
 use latimer_protocol::failure::Failure;
 use latimer_protocol::secret::redact_known;
-use latimer_protocol::status::Trace;
+use latimer_protocol::status::{NoteReport, TurnReport, TurnState};
 use latimer_protocol::turn::{FinishReason, Note, Usage};
 use tracing::{Span, field};
 
 use super::Recording;
-use super::notes::{TurnNotes, UnwrittenNotes};
+use super::notes::{NotesForReport, TurnNotes, UnwrittenNotes};
 use crate::clock;
 use crate::config::Price;
 use crate::lifecycle::open_turns::OpenTurn;
 use crate::route::attempt::Attempts;
+use crate::running::failure_report;
 use crate::store::Store;
 use crate::store::usage::{UsageRow, cost};
 use crate::store::warn::CacheMonitor;
 use crate::sync::lock;
+use crate::text;
+
+/// Characters of a failure's words that are kept.
+const MAX_MESSAGE: usize = 2000;
 
 /// Writes one line when the turn is over, however it ends.
 pub(super) struct TurnLog {
@@ -143,9 +148,15 @@ impl TurnLog {
         self.note(&Note::turn(warning.to_owned()));
     }
 
-    /// The usage row of the turn, which took so many milliseconds.
-    fn row(&self, ms: u64) -> UsageRow {
+    /// The usage row of the turn, which took so many milliseconds; beside it goes what else is worth keeping.
+    fn row(&self, ms: u64, report: Option<Arc<TurnReport>>) -> UsageRow {
+        let known = report.as_deref();
         UsageRow {
+            session: known.and_then(|report| report.session.clone()),
+            asked: known.map_or_else(String::new, |report| report.asked.clone()),
+            protocol: known.map_or_else(String::new, |report| report.protocol.clone()),
+            message: self.failure.as_ref().map(|failure| text::shown(&failure.message, MAX_MESSAGE)),
+            report: report.filter(|report| !report.is_plain()),
             at: clock::unix_now(),
             turn: self.id.clone(),
             client: self.recorder.client.clone(),
@@ -156,28 +167,31 @@ impl TurnLog {
             failure: self.failure.as_ref().map(|failure| failure.kind.code().to_owned()),
             usage: self.usage,
             ms,
-            first_ms: self.first_event.map(|first| u64::try_from(first.as_millis()).unwrap_or(u64::MAX)),
+            first_ms: self.first_event.map(millis),
             retries: self.retries,
             repairs: self.repairs,
             cost_usd: cost(self.usage, self.price),
         }
     }
 
-    /// The trace of the turn, which took so many milliseconds.
-    fn trace(&mut self, ms: u64) -> Trace {
-        Trace {
-            turn: self.id.clone(),
+    /// What is known of the turn at its end, which came after so many milliseconds.
+    fn report(&mut self, ms: u64, notes: Vec<NoteReport>) -> TurnReport {
+        TurnReport {
+            state: TurnState::Over,
+            wait: None,
             endpoint: self.endpoint.clone(),
             account: self.account.clone(),
             model: self.model.clone(),
-            begun: clock::unix_now().saturating_sub(ms / 1000),
             ms,
-            finish: self.finish.unwrap_or("client_left").to_owned(),
-            failure: self.failure.as_ref().map(|failure| failure.message.to_string()),
+            first_ms: self.first_event.map(millis),
+            finish: Some(self.finish.unwrap_or("client_left").to_owned()),
+            failure: self.failure.as_ref().map(failure_report),
             retries: self.retries,
             repairs: self.repairs,
+            tokens: self.usage.into(),
             cost_usd: cost(self.usage, self.price),
-            notes: self.notes.take(),
+            notes,
+            ..self.open.running.take()
         }
     }
 
@@ -209,7 +223,6 @@ impl Drop for TurnLog {
         if self.failure.is_some() {
             self.open.count_failure();
         }
-        let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let warning = self.recorder.conversation.as_deref().and_then(|conversation| {
             let caches = &mut lock(&self.recorder.caches);
             caches.turn(conversation, self.usage)
@@ -217,15 +230,18 @@ impl Drop for TurnLog {
         if let Some(warning) = warning {
             self.warn(&warning);
         }
-        let took_ms = ms(clock::now().saturating_duration_since(self.started));
-        match self.recorder.recording {
-            Recording::FailuresOnly if self.failure.is_none() => return,
-            Recording::FailuresOnly => {}
-            Recording::Full => self.recorder.store.record(self.row(took_ms)),
+        let took_ms = millis(clock::now().saturating_duration_since(self.started));
+        if self.recorder.recording == Recording::FailuresOnly && self.failure.is_none() {
+            return;
         }
         self.note_the_rest();
-        let trace = self.trace(took_ms);
-        self.open.record(trace);
+        let NotesForReport { told, kept } = self.notes.take();
+        let report = self.report(took_ms, told);
+        if self.recorder.recording == Recording::Full {
+            let kept = Arc::new(TurnReport { notes: kept, ..report.clone() });
+            self.recorder.store.record(self.row(took_ms, Some(kept)));
+        }
+        self.open.record(Arc::new(report));
         if let Some(failure) = &self.failure {
             tracing::warn!(
                 event = "turn.done",
@@ -238,7 +254,7 @@ impl Drop for TurnLog {
                 failure = failure.kind.code(),
                 cause = failure.cause,
                 status = failure.status,
-                retry_after_ms = failure.retry_after.map(ms),
+                retry_after_ms = failure.retry_after.map(millis),
                 ms = took_ms,
                 message = %failure.message,
             );
@@ -250,13 +266,17 @@ impl Drop for TurnLog {
                 model = %self.model,
                 finish = self.finish.unwrap_or("client_left"),
                 stream = self.stream,
-                first_ms = self.first_event.map(ms),
+                first_ms = self.first_event.map(millis),
                 ms = took_ms,
                 input = self.usage.input,
                 output = self.usage.output,
             );
         }
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ fn prepare(context: TurnContext, headers: &HeaderMap, body: Bytes) -> Result<(Tu
     let bare = models::without_window(config, &requested_model);
     resolve_alias(bare, |name| is_listed(config, name)).clone_into(&mut turn.model);
     let inbound = InboundRequest::new(&context, ClientProtocol::Messages, headers, turn, stream, notes)?;
-    let is_native = inbound.targets.first().is_some_and(speaks_messages);
+    let is_native = inbound.ranking.targets.first().is_some_and(speaks_messages);
     let options = MessagesWriterOptions { model: requested_model, stream, input_tokens, stops };
     let writer = MessagesWriter::new(inbound.writer_seed(&context), options);
     // One object at the end is made by the writer.

@@ -1,5 +1,6 @@
 //! The notes of one turn: which become a line of the log, which are only counted. Pure.
 
+use latimer_protocol::status::NoteReport;
 use latimer_protocol::turn::Note;
 
 use crate::lifecycle::traces::MAX_NOTES;
@@ -7,19 +8,39 @@ use crate::lifecycle::traces::MAX_NOTES;
 /// Lines of one kind that tell of the upstream's stream: an upstream may send as many bad lines as it likes.
 const MAX_STREAM_LINES: u64 = 3;
 
+/// Characters of a note that are kept.
+const MAX_NOTE: usize = 1000;
+
 /// What was noted so far. However many notes come, it is bounded: there are only so many kinds.
 #[derive(Debug, Default)]
 pub(super) struct TurnNotes {
-    kept: Vec<String>,
+    kept: Vec<TwoTexts>,
     kinds: Vec<NoteKind>,
+}
+
+/// A note in memory, and for a disk, where no words of the conversation go.
+#[derive(Debug, Clone, Default)]
+struct TwoTexts {
+    code: &'static str,
+    told: String,
+    kept: String,
+}
+
+/// The notes of a turn that is over, at most [`MAX_NOTES`].
+#[derive(Debug, Default)]
+pub(super) struct NotesForReport {
+    /// As they are told, as long as the process runs.
+    pub(super) told: Vec<NoteReport>,
+    /// As they go to a disk.
+    pub(super) kept: Vec<NoteReport>,
 }
 
 #[derive(Debug)]
 struct NoteKind {
     code: &'static str,
     cause: Option<&'static str>,
-    /// The text of the last one that has a line.
-    text: String,
+    /// The texts of the last one that has a line.
+    texts: TwoTexts,
     count: u64,
     lines: u64,
 }
@@ -39,7 +60,7 @@ impl TurnNotes {
         let code = note.code();
         let place = self.kinds.iter().position(|kind| kind.code == code).unwrap_or_else(|| {
             let cause = note.cause();
-            self.kinds.push(NoteKind { code, cause, text: String::new(), count: 0, lines: 0 });
+            self.kinds.push(NoteKind { code, cause, texts: TwoTexts::default(), count: 0, lines: 0 });
             self.kinds.len() - 1
         });
         let kind = self.kinds.get_mut(place)?;
@@ -49,35 +70,45 @@ impl TurnNotes {
             return None;
         }
         kind.lines += 1;
-        kind.text = note.to_string();
+        kind.texts = TwoTexts { code, told: note.to_string(), kept: note.without_conversation() };
         if self.kept.len() < MAX_NOTES {
-            self.kept.push(kind.text.clone());
+            self.kept.push(kind.texts.clone());
         }
-        Some(&kind.text)
+        Some(&kind.texts.told)
     }
 
     /// What got no line, a text for each kind. The trace holds them too, behind what it has.
     pub(super) fn unwritten(&mut self) -> Vec<UnwrittenNotes> {
-        let unwritten: Vec<UnwrittenNotes> = self
-            .kinds
-            .drain(..)
-            .filter(|kind| kind.count > kind.lines)
-            .map(|NoteKind { cause, text, count, lines, .. }| {
-                let more = count - lines;
-                UnwrittenNotes { cause, text: format!("{more} more of the same kind: {text}"), count: more }
-            })
-            .collect();
-        let room = MAX_NOTES.saturating_sub(unwritten.len());
-        if !unwritten.is_empty() {
-            self.kept.truncate(room);
-            self.kept.extend(unwritten.iter().map(|notes| notes.text.clone()));
+        let more = |count: u64, text: &str| format!("{count} more of the same kind: {text}");
+        let mut unwritten = Vec::new();
+        let mut rest = Vec::new();
+        for NoteKind { code, cause, texts, count, lines } in self.kinds.drain(..) {
+            if count == lines {
+                continue;
+            }
+            let (count, told) = (count - lines, more(count - lines, &texts.told));
+            rest.push(TwoTexts { code, told: told.clone(), kept: more(count, &texts.kept) });
+            unwritten.push(UnwrittenNotes { cause, text: told, count });
+        }
+        if !rest.is_empty() {
+            self.kept.truncate(MAX_NOTES.saturating_sub(rest.len()));
+            self.kept.append(&mut rest);
         }
         unwritten
     }
 
-    /// The texts for the trace, at most [`MAX_NOTES`].
-    pub(super) fn take(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.kept)
+    /// The notes for the report of the turn.
+    pub(super) fn take(&mut self) -> NotesForReport {
+        let report = |code: &str, text: &str| NoteReport {
+            code: code.to_owned(),
+            text: text.chars().take(MAX_NOTE).collect(),
+        };
+        let mut notes = NotesForReport::default();
+        for TwoTexts { code, told, kept } in self.kept.drain(..) {
+            notes.told.push(report(code, &told));
+            notes.kept.push(report(code, &kept));
+        }
+        notes
     }
 }
 
@@ -97,8 +128,8 @@ mod tests {
         assert_eq!((unwritten.len(), unwritten[0].count), (1, 199_997));
         assert!(unwritten[0].text.starts_with("199997 more of the same kind: a line of"), "{unwritten:?}");
         let kept = notes.take();
-        assert_eq!(kept.len(), 5);
-        assert_eq!(kept.last(), Some(&unwritten[0].text));
+        assert_eq!((kept.told.len(), kept.kept.len()), (5, 5));
+        assert_eq!(kept.told.last().map(|note| &note.text), Some(&unwritten[0].text));
     }
 
     #[test]
@@ -106,6 +137,6 @@ mod tests {
         let mut notes = TurnNotes::default();
         assert_eq!(notes.add(&Note::request("`seed` was left out")), Some("`seed` was left out"));
         assert_eq!(notes.unwritten(), []);
-        assert_eq!(notes.take(), ["`seed` was left out"]);
+        assert_eq!(notes.take().told[0].text, "`seed` was left out");
     }
 }

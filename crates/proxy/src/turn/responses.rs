@@ -171,7 +171,8 @@ fn prepare(
     let stream = stream && purpose != Purpose::Compaction;
     let inbound = InboundRequest::new(&context, protocol, headers, turn, stream, notes)?;
     let compaction = purpose == Purpose::Compaction
-        || (asks && !inbound.targets.first().is_some_and(|target| compacts_itself(target, inbound.level)));
+        || (asks
+            && !inbound.ranking.targets.first().is_some_and(|target| compacts_itself(target, inbound.level)));
     let store_target = store_target(&context.store, body, parsed, memory);
     let user_messages = if purpose == Purpose::Compaction { parsed.user_messages() } else { Vec::new() };
     let options = ResponsesWriterOptions {

@@ -41,7 +41,7 @@ impl Setup {
             provider.base_url()
         )));
         let endpoint_set = Arc::new(EndpointSet::new(config, Arc::new(Memory::new(None)), None, None));
-        let turns = Arc::new(OpenTurns::new());
+        let turns = Arc::new(OpenTurns::default());
         Self {
             provider,
             endpoint_set,

@@ -8,14 +8,6 @@ use crate::config::read::{ProblemCollector, Table, Value};
 use crate::config::schema::{self, nearest};
 use crate::config::{Endpoint, Route, Strategy, TargetConfig};
 
-/// How each strategy is called in the file.
-const STRATEGIES: [(&str, Strategy); 4] = [
-    ("ordered", Strategy::Ordered),
-    ("round_robin", Strategy::RoundRobin),
-    ("least_busy", Strategy::LeastBusy),
-    ("score", Strategy::Score),
-];
-
 pub(super) fn parse(
     root: &Table<'_, '_>,
     endpoints: &[Endpoint],
@@ -60,7 +52,7 @@ fn route(table: &Table<'_, '_>, endpoints: &[Endpoint], notes: &mut ProblemColle
     let models = table.get("models").map_or_else(Vec::new, |models| models.strings(notes));
     Some(Route {
         models: models.into_iter().map(|(_, model)| model).collect(),
-        strategy: table.word("strategy", &STRATEGIES, notes).unwrap_or_default(),
+        strategy: table.word("strategy", &Strategy::NAMES, notes).unwrap_or_default(),
         affinity: table.boolean("affinity", notes).unwrap_or(true),
         targets,
         // At last: whatever else is wrong was found by now.

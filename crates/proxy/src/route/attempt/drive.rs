@@ -3,6 +3,7 @@
 
 use std::future::Future as _;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use latimer_adapters::endpoint_client::OpenError;
 use latimer_adapters::repair::Repair;
 use latimer_adapters::teaching::Teaching;
 use latimer_protocol::failure::Failure;
+use latimer_protocol::status::TurnState;
 use latimer_protocol::turn::{EventSink, FinishReason, Note, TurnEvent};
 
 use super::gate::{Gate, UsageSum};
@@ -23,6 +25,7 @@ use super::state::{
 use crate::clock::Clocks;
 use crate::route::endpoint_set::{OpenCount, RouteTarget, TurnOutcome};
 use crate::route::pool::PoolEntry;
+use crate::running::RunningTurn;
 
 /// One turn under way.
 pub struct Attempts<P: Platform = Process> {
@@ -44,6 +47,8 @@ pub struct Attempts<P: Platform = Process> {
     repairs: u32,
     /// For the log, since the last poll.
     pub(super) notes: Vec<Note>,
+    /// Where the turn tells how it is doing.
+    pub(super) running: Arc<RunningTurn>,
     state: State<P::Sleep>,
 }
 
@@ -85,6 +90,7 @@ impl<P: Platform> Attempts<P> {
             retries: 0,
             repairs: 0,
             notes: Vec::new(),
+            running: Arc::clone(&request.running),
             state: State::Over,
         };
         let turn = Uncommitted {
@@ -168,6 +174,7 @@ impl<P: Platform> Attempts<P> {
                 (Poll::Ready(Err(refused)), _) => self.failed(turn, refused),
                 (Poll::Ready(Ok(answer)), Some(prepared)) => {
                     let reading = prepared.reading(answer);
+                    self.running.enter(TurnState::FirstWord);
                     (State::Uncommitted(turn, AttemptPhase::Reading(reading)), Step::Again)
                 }
                 (Poll::Ready(Ok(_)), None) => (self.send(turn), Step::Again),
@@ -177,6 +184,7 @@ impl<P: Platform> Attempts<P> {
                     (State::Uncommitted(turn, AttemptPhase::FollowingUp(question)), Step::Pending)
                 }
                 Poll::Ready(Ok(answer)) => {
+                    self.running.enter(TurnState::FirstWord);
                     (State::Uncommitted(turn, AttemptPhase::Reading(question.reading(answer))), Step::Again)
                 }
                 Poll::Ready(Err(refused)) => self.not_followed_up(*question, refused.failure, sink),
@@ -242,6 +250,7 @@ impl<P: Platform> Attempts<P> {
                 return match question.opening.as_mut().poll(cx) {
                     Poll::Pending => (State::Committed(Committed::FollowingUp(question)), Step::Pending),
                     Poll::Ready(Ok(answer)) => {
+                        self.running.enter(TurnState::Streaming);
                         (State::Committed(Committed::Reading(question.reading(answer))), Step::Again)
                     }
                     Poll::Ready(Err(refused)) => self.not_followed_up(*question, refused.failure, sink),
@@ -278,7 +287,9 @@ impl<P: Platform> Attempts<P> {
     fn follow_up(&mut self, question: FollowUp) -> Box<OpeningFollowUp> {
         self.usage.next_answer();
         tracing::info!(event = "turn.asked_again", endpoint = self.target.id.as_str());
-        question.open(&self.platform, &self.target, self.entry.as_ref().map(|(_, entry)| entry.clone()))
+        self.running.enter(TurnState::AskingAgain);
+        let entry = self.entry.as_ref().map(|(_, entry)| entry.clone());
+        question.open(&self.platform, &self.target, entry, &self.running)
     }
 
     /// The model could not be asked: its answer stands as it was.
@@ -299,8 +310,10 @@ impl<P: Platform> Attempts<P> {
     fn ended(&mut self, finish: Option<&FinishReason>) -> Next<P::Sleep> {
         let outcome = match finish {
             Some(FinishReason::Failed(failure)) => {
-                let now = self.platform.clocks().now;
-                self.target.runtime.memory.failed(&self.target.id, failure, now);
+                let now = self.platform.clocks();
+                self.target.runtime.memory.failed(&self.target.id, failure, now.now);
+                self.target.runtime.stats.note(failure, now.unix);
+                self.running.end_attempt(failure, "give_up", Duration::ZERO);
                 TurnOutcome::Failed(failure.kind)
             }
             _ => TurnOutcome::Succeeded,
@@ -312,6 +325,7 @@ impl<P: Platform> Attempts<P> {
     /// The client has seen something: endpoint and key work, and there is nothing to try again. Takes the request.
     fn commit(&mut self, turn: Uncommitted) {
         let now = self.platform.clocks();
+        self.running.enter(TurnState::Streaming);
         self.remember(&turn, now);
         let now = now.now;
         let Uncommitted { request, prepared, sent_at, .. } = turn;
@@ -340,6 +354,7 @@ impl<P: Platform> Attempts<P> {
             .as_ref()
             .and_then(|prepared| lessons.news(teaching, &failure.message, prepared.written_by()));
         let verdict = policy::after(&failure, &self.facts(&turn, &failure, teaching.as_ref(), now));
+        self.running.end_attempt(&failure, verdict.name(), verdict.wait());
         match (verdict, teaching) {
             (Verdict::Rewrite, Some(teaching)) => return self.rewrite(turn, teaching, &failure),
             (Verdict::FewerItems, _) => return self.write_fewer_items(turn),
@@ -347,6 +362,7 @@ impl<P: Platform> Attempts<P> {
         }
         let RouteTarget { runtime, id, .. } = &self.target;
         runtime.memory.failed(id, &failure, now.now);
+        runtime.stats.note(&failure, now.unix);
         if let Some((place, _)) = self.entry {
             runtime.pool.failed(place, &failure, now.now);
         }
@@ -383,6 +399,9 @@ impl<P: Platform> Attempts<P> {
         if wait.is_zero() {
             return (self.send(turn), Step::Again);
         }
+        let name = &self.target.runtime.endpoint.name;
+        let asked = if failure.retry_after.is_some() { "asked for it" } else { "is asked again then" };
+        self.running.wait(format!("{name} {asked}: {}", failure.message), Some(wait));
         (State::Uncommitted(turn, AttemptPhase::Waiting(self.platform.sleep(wait))), Step::Again)
     }
 

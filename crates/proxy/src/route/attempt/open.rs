@@ -10,11 +10,13 @@ use latimer_adapters::drive::TurnStream;
 use latimer_adapters::endpoint_client::OpenError;
 use latimer_adapters::prepared_request::PreparedRequest;
 use latimer_protocol::failure::{Failure, FailureKind};
+use latimer_protocol::status::TurnState;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::clock;
 use crate::route::endpoint_set::EndpointRuntime;
 use crate::route::pool::PoolEntry;
+use crate::running::RunningTurn;
 
 /// The longest wait for a slot or for the rate limit of an endpoint.
 const MAX_WAIT: Duration = Duration::from_secs(60);
@@ -50,10 +52,11 @@ pub fn open(
     runtime: Arc<EndpointRuntime>,
     prepared: Arc<PreparedRequest>,
     entry: Option<PoolEntry>,
+    running: Arc<RunningTurn>,
 ) -> Opening {
     Box::pin(async move {
-        let slot = slot(&runtime).await?;
-        wait_for_rate_limit(&runtime).await?;
+        let slot = slot(&runtime, &running).await?;
+        wait_for_rate_limit(&runtime, &running).await?;
         let credential = match &entry {
             Some(entry) => Some(entry.credential().await?),
             None => None,
@@ -85,16 +88,26 @@ pub fn open(
 ///
 /// # Errors
 /// All slots stay taken for [`MAX_WAIT`].
-async fn slot(runtime: &EndpointRuntime) -> Result<Option<OwnedSemaphorePermit>, Failure> {
+async fn slot(
+    runtime: &EndpointRuntime,
+    running: &RunningTurn,
+) -> Result<Option<OwnedSemaphorePermit>, Failure> {
     let Some(slots) = runtime.slots.clone() else { return Ok(None) };
+    if let Ok(permit) = Arc::clone(&slots).try_acquire_owned() {
+        return Ok(Some(permit));
+    }
     let begun = clock::now();
+    running.wait(format!("all places of {} are taken (`max_parallel`)", runtime.endpoint.name), None);
     let waited = tokio::time::timeout(MAX_WAIT, slots.acquire_owned()).await;
     let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     if ms > 100 {
         tracing::info!(event = "turn.waited", endpoint = %runtime.endpoint.name, ms, why = "max_parallel");
     }
     match waited {
-        Ok(Ok(permit)) => Ok(Some(permit)),
+        Ok(Ok(permit)) => {
+            running.enter(TurnState::Connecting);
+            Ok(Some(permit))
+        }
         Ok(Err(_)) | Err(_) => Err(busy(runtime, "max_parallel", None)),
     }
 }
@@ -103,7 +116,7 @@ async fn slot(runtime: &EndpointRuntime) -> Result<Option<OwnedSemaphorePermit>,
 ///
 /// # Errors
 /// That takes longer than [`MAX_WAIT`]; then nothing was taken from the limit.
-async fn wait_for_rate_limit(runtime: &EndpointRuntime) -> Result<(), Failure> {
+async fn wait_for_rate_limit(runtime: &EndpointRuntime, running: &RunningTurn) -> Result<(), Failure> {
     let wait = runtime.take_token(clock::now());
     if wait > MAX_WAIT {
         runtime.give_token_back();
@@ -112,7 +125,15 @@ async fn wait_for_rate_limit(runtime: &EndpointRuntime) -> Result<(), Failure> {
     if !wait.is_zero() {
         let ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         tracing::info!(event = "turn.waited", endpoint = %runtime.endpoint.name, ms, why = "requests_per_minute");
+        running.wait(
+            format!(
+                "{} takes no more requests in this minute (`requests_per_minute`)",
+                runtime.endpoint.name
+            ),
+            Some(wait),
+        );
         tokio::time::sleep(wait).await;
+        running.enter(TurnState::Connecting);
     }
     Ok(())
 }
@@ -141,14 +162,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_slot_is_waited_for_and_given_back() {
         let runtime = runtime("max_parallel = 1");
-        let first = slot(&runtime).await.expect("free");
+        let first = slot(&runtime, &RunningTurn::default()).await.expect("free");
         assert!(first.is_some());
-        let busy = slot(&runtime).await.expect_err("taken for longer than anybody waits");
+        let turn = RunningTurn::default();
+        let busy = slot(&runtime, &turn).await.expect_err("taken for longer than anybody waits");
+        let wait = turn.report().wait.expect("it says what it waits for");
+        assert!(wait.why.contains("max_parallel") && wait.until_ms.is_none(), "{wait:?}");
         assert_eq!((busy.kind, busy.retry_after), (FailureKind::ConcurrencyLimited, None));
         assert!(busy.message.contains("max_parallel"), "{}", busy.message);
         let waiting = tokio::spawn({
             let runtime = Arc::clone(&runtime);
-            async move { slot(&runtime).await.is_ok() }
+            async move { slot(&runtime, &RunningTurn::default()).await.is_ok() }
         });
         tokio::time::sleep(MAX_WAIT / 2).await;
         drop(first);
@@ -158,17 +182,19 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_rate_limit_is_waited_for_up_to_a_minute() {
         let runtime = runtime("requests_per_minute = 6");
-        wait_for_rate_limit(&runtime).await.expect("the first goes at once");
+        wait_for_rate_limit(&runtime, &RunningTurn::default()).await.expect("the first goes at once");
         let begun = tokio::time::Instant::now();
-        wait_for_rate_limit(&runtime).await.expect("the second waits");
+        let turn = RunningTurn::default();
+        wait_for_rate_limit(&runtime, &turn).await.expect("the second waits");
+        assert_eq!(turn.report().state, TurnState::Connecting, "and waits no longer");
         assert!((9..=10).contains(&begun.elapsed().as_secs()), "the bucket itself fills by a real clock");
         for _ in 0..6 {
             runtime.take_token(clock::now());
         }
-        let busy = wait_for_rate_limit(&runtime).await.expect_err("too long");
+        let busy = wait_for_rate_limit(&runtime, &RunningTurn::default()).await.expect_err("too long");
         assert_eq!(busy.kind, FailureKind::ConcurrencyLimited);
         assert!(busy.retry_after.is_some_and(|wait| wait > MAX_WAIT), "{busy:?}");
-        let again = wait_for_rate_limit(&runtime).await.expect_err("still too long");
+        let again = wait_for_rate_limit(&runtime, &RunningTurn::default()).await.expect_err("still too long");
         assert!(again.retry_after <= busy.retry_after, "what was refused took nothing");
     }
 }

@@ -11,6 +11,7 @@ use super::open::{Opening, open};
 use crate::clock::Clocks;
 use crate::route::endpoint_set::EndpointRuntime;
 use crate::route::pool::PoolEntry;
+use crate::running::RunningTurn;
 
 /// The outside of [`super::Attempts`]. Chosen at compile time, and asked for each attempt, never for each event.
 pub trait Platform {
@@ -23,12 +24,13 @@ pub trait Platform {
     fn sleep(&self, wait: Duration) -> Self::Sleep;
     /// A random number, to spread retries in time. Predictable ones do no harm.
     fn random(&self) -> u8;
-    /// Begins to send a request with a key or an account of the endpoint's pool.
+    /// Begins to send a request with a key or an account of the endpoint's pool. What is waited for is told to the turn.
     fn open(
         &self,
         runtime: Arc<EndpointRuntime>,
         request: Arc<PreparedRequest>,
         entry: Option<PoolEntry>,
+        running: Arc<RunningTurn>,
     ) -> Opening;
 }
 
@@ -59,7 +61,8 @@ impl Platform for Process {
         runtime: Arc<EndpointRuntime>,
         request: Arc<PreparedRequest>,
         entry: Option<PoolEntry>,
+        running: Arc<RunningTurn>,
     ) -> Opening {
-        open(runtime, request, entry)
+        open(runtime, request, entry, running)
     }
 }

@@ -35,6 +35,24 @@ pub enum Verdict {
     GiveUp,
 }
 
+impl Verdict {
+    /// As a document tells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Retry { .. } => "retry",
+            Self::Rewrite => "rewrite",
+            Self::FewerItems => "fewer_items",
+            Self::NextTarget => "next_target",
+            Self::GiveUp => "give_up",
+        }
+    }
+
+    /// How long nothing is sent.
+    pub fn wait(self) -> Duration {
+        if let Self::Retry { wait } = self { wait } else { Duration::ZERO }
+    }
+}
+
 /// What counts beside the failure itself.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'t> {
@@ -79,7 +97,7 @@ pub fn after(failure: &Failure, facts: &Facts<'_>) -> Verdict {
     }
     match retry {
         Retry::Same | Retry::NextKey if may_retry => {
-            match wait(facts.retries + 1, failure.retry_after, facts.random) {
+            match own_wait(facts.retries + 1, failure.retry_after, facts.random) {
                 Some(wait) => Verdict::Retry { wait },
                 None => Verdict::GiveUp,
             }
@@ -107,7 +125,7 @@ fn may_work_elsewhere(kind: FailureKind) -> bool {
 /// hold a client.
 ///
 /// Where the provider names no time: 0.5 s doubling to 8 s, spread over ±25 % by `random`.
-fn wait(retry: u32, retry_after: Option<Duration>, random: u8) -> Option<Duration> {
+fn own_wait(retry: u32, retry_after: Option<Duration>, random: u8) -> Option<Duration> {
     if let Some(named) = retry_after {
         return (named <= MAX_RETRY_AFTER).then_some(named);
     }
@@ -142,15 +160,15 @@ mod tests {
     fn waits_double_to_a_maximum_within_the_spread() {
         for (retry, plain) in [(1, 500), (2, 1000), (3, 2000), (5, 8000), (40, 8000)] {
             let plain = Duration::from_millis(plain);
-            assert_eq!(wait(retry, None, 0), Some(plain.mul_f64(0.75)));
-            assert_eq!(wait(retry, None, 255), Some(plain.mul_f64(1.25)));
+            assert_eq!(own_wait(retry, None, 0), Some(plain.mul_f64(0.75)));
+            assert_eq!(own_wait(retry, None, 255), Some(plain.mul_f64(1.25)));
         }
     }
 
     #[test]
     fn a_provider_is_obeyed_up_to_a_minute() {
-        assert_eq!(wait(1, Some(Duration::from_secs(60)), 9), Some(Duration::from_secs(60)));
-        assert_eq!(wait(1, Some(Duration::from_secs(61)), 9), None);
+        assert_eq!(own_wait(1, Some(Duration::from_secs(60)), 9), Some(Duration::from_secs(60)));
+        assert_eq!(own_wait(1, Some(Duration::from_secs(61)), 9), None);
     }
 
     #[test]

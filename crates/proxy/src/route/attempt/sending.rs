@@ -48,7 +48,10 @@ impl<P: Platform> Attempts<P> {
             None => self.prepare(&mut turn, now),
         };
         let entry = self.entry.as_ref().map(|(_, entry)| entry.clone());
-        let opening = self.platform.open(runtime, Arc::clone(&prepared.request), entry);
+        let account = entry.as_ref().map_or("", |entry| entry.id.as_str());
+        self.running.begin_attempt(runtime.endpoint.name.as_str(), &self.target.model, account);
+        let running = Arc::clone(&self.running);
+        let opening = self.platform.open(runtime, Arc::clone(&prepared.request), entry, running);
         turn.sent_at = now.now;
         turn.prepared = Some(prepared);
         State::Uncommitted(turn, AttemptPhase::Opening(opening))

@@ -22,6 +22,7 @@ use super::open::{OpenAnswer, Opening};
 use super::platform::Platform;
 use crate::route::endpoint_set::RouteTarget;
 use crate::route::pool::PoolEntry;
+use crate::running::RunningTurn;
 
 /// A larger request is not kept for following up, in bytes.
 const MAX_FOLLOW_UP_BYTES: usize = 4 << 20;
@@ -39,6 +40,8 @@ pub struct AttemptRequest {
     pub level: Option<RepairLevel>,
     /// Under which the target that answers is remembered, where the route has affinity.
     pub affinity_key: Option<String>,
+    /// Where the turn tells how it is doing.
+    pub running: Arc<RunningTurn>,
 }
 
 /// What a poll brought.
@@ -229,8 +232,10 @@ impl FollowUp {
         platform: &impl Platform,
         target: &RouteTarget,
         entry: Option<PoolEntry>,
+        running: &Arc<RunningTurn>,
     ) -> Box<OpeningFollowUp> {
-        let opening = platform.open(Arc::clone(&target.runtime), Arc::clone(&self.request), entry);
+        let opening =
+            platform.open(Arc::clone(&target.runtime), Arc::clone(&self.request), entry, Arc::clone(running));
         Box::new(OpeningFollowUp { opening, repair: self.repair, base: FollowUpBase(self.request) })
     }
 }

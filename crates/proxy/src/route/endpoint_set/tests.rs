@@ -156,7 +156,7 @@ fn a_new_configuration_keeps_what_did_not_change() {
     assert!(Arc::ptr_eq(&old[1], &new[1]), "`b` keeps its connections and clocks");
     assert!(!Arc::ptr_eq(&old[0], &new[0]));
     assert_eq!(new[0].endpoint.base_url, "https://a2.test");
-    let states = after.states(clock::now());
+    let states = after.states(Clocks::now());
     let totals: Vec<u64> = states.iter().map(|state| state.turns_total).collect();
     assert_eq!(totals, [1, 1, 0], "counters go on");
     assert_eq!((states[0].turns_failed, states[0].last_failure.as_deref()), (1, Some("overloaded")));
@@ -165,9 +165,9 @@ fn a_new_configuration_keeps_what_did_not_change() {
 
     // A turn that was open through the change ends in the same counters.
     let open = OpenCount::new(&one(&before, "a/m"));
-    assert_eq!(after.states(clock::now())[0].turns_open, 1);
+    assert_eq!(after.states(Clocks::now())[0].turns_open, 1);
     open.end(TurnOutcome::Succeeded);
-    let state = after.states(clock::now()).remove(0);
+    let state = after.states(Clocks::now()).remove(0);
     assert_eq!((state.turns_open, state.last_failure), (0, None));
 }
 
@@ -183,14 +183,14 @@ fn only_the_endpoints_that_are_meant_get_new_connections() {
     assert_eq!(same(&one), [false, true]);
     assert_eq!(same(&set.reconnected(None)), [false, false]);
     assert_eq!(same(&set.reconnected(Some("unknown"))), [true, true]);
-    assert_eq!(one.states(clock::now())[0].turns_total, 1, "counters go on");
+    assert_eq!(one.states(Clocks::now())[0].turns_total, 1, "counters go on");
 }
 
 #[test]
 fn the_state_of_an_endpoint_is_that_of_its_last_turn() {
     let set = set_of(&file(""), None);
     let target = one(&set, "a/m");
-    let state = || set.states(clock::now()).remove(0);
+    let state = || set.states(Clocks::now()).remove(0);
     assert_eq!((state().state.as_str(), state().name.as_str()), ("idle", "a"));
     play(&target, TurnOutcome::Failed(FailureKind::Timeout));
     assert_eq!((state().state.as_str(), state().last_failure.as_deref()), ("failing", Some("timeout")));
@@ -209,6 +209,6 @@ fn repairs_are_counted_by_model() {
         count.repairs = repairs;
         count.end(TurnOutcome::Succeeded);
     }
-    let repairs = set.states(clock::now()).remove(1).repairs;
+    let repairs = set.states(Clocks::now()).remove(1).repairs;
     assert_eq!(repairs, BTreeMap::from([("m".to_owned(), 5), ("n".to_owned(), 1)]));
 }

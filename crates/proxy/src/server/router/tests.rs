@@ -14,6 +14,8 @@ fn sample(pattern: &str) -> String {
         .replace("{id}", "x7")
         .replace("{*id}", "x7/y")
         .replace("{*endpoint}", "lab")
+        .replace("{*document}", "turns/t1")
+        .replace("{*file}", "app.js")
         .replace("{model}", "glm-5")
 }
 
@@ -84,7 +86,8 @@ fn nothing_stands_beside_the_rows() {
 fn only_what_tells_nothing_is_done_without_a_token() {
     for route in ROUTES {
         let path = sample(route.pattern);
-        let open = ["/health", "/"].contains(&route.pattern);
+        // The shell of the page holds no data, and a code is the way to a session.
+        let open = ["/health", "/", "/ui", "/ui/session", "/ui/{*file}"].contains(&route.pattern);
         for verb in route.verbs() {
             let method = verb.allow().split(',').next().unwrap_or_default();
             assert_eq!(resolve(method, &path).expect("answered").needs_token(), !open, "{path}");

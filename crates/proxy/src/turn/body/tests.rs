@@ -145,7 +145,7 @@ struct Fixture {
 impl Fixture {
     fn new() -> Self {
         Self {
-            turns: Arc::new(OpenTurns::new()),
+            turns: Arc::new(OpenTurns::default()),
             phase: watch::Sender::new(Phase::Serving),
             store: Store::open(None),
             recall: Arc::new(Mutex::new(ConnectionHistory::new(100))),
@@ -342,7 +342,7 @@ async fn a_body_that_is_dropped_cancels_its_upstream() {
     };
     tokio::time::timeout(HOUR, left).await.expect("the provider sees that nobody listens");
     assert_eq!((setup.turns.open(), setup.turns.failed()), (0, 0));
-    let endpoint = &setup.endpoint_set.states(clock::now())[0];
+    let endpoint = &setup.endpoint_set.states(clock::Clocks::now())[0];
     assert_eq!((endpoint.turns_open, endpoint.turns_failed), (0, 0), "nobody is to blame");
 }
 

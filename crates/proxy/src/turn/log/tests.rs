@@ -1,6 +1,7 @@
 //! What is left of a turn: its line, its usage row, its trace.
 
 use latimer_protocol::failure::FailureKind;
+use latimer_protocol::status::Trace;
 use latimer_protocol::turn::TurnRequest;
 
 use super::*;
@@ -21,7 +22,7 @@ struct Sinks {
 
 impl Sinks {
     fn new() -> Self {
-        Self { turns: Arc::new(OpenTurns::new()), store: Store::open(None), caches: Arc::default() }
+        Self { turns: Arc::new(OpenTurns::default()), store: Store::open(None), caches: Arc::default() }
     }
 
     fn begin(&self, recording: Recording) -> TurnLog {
@@ -68,7 +69,7 @@ fn however_a_turn_ends_there_is_one_line_and_one_trace_that_say_the_same() {
             // What the client has by now does not change how the model ended.
             log.complete();
         }
-        assert_eq!(log.row(1).finish, finish, "{number}");
+        assert_eq!(log.row(1, None).finish, finish, "{number}");
         assert_eq!((lines.of("turn.done").len(), sinks.turns.open()), (0, 1), "{number}: still open");
         drop(log);
         let done = lines.of("turn.done");
@@ -87,7 +88,7 @@ fn a_failed_turn_says_why_in_words_and_in_codes() {
     let (lines, _guard) = LogLines::capture();
     let mut log = sinks.begin(Recording::Full);
     log.failed(&overloaded());
-    assert_eq!(log.row(1).failure.as_deref(), Some("overloaded"));
+    assert_eq!(log.row(1, None).failure.as_deref(), Some("overloaded"));
     drop(log);
     let line = lines.of("turn.done").remove(0);
     for (field, value) in [
@@ -108,7 +109,7 @@ fn the_first_semantic_event_is_timed_once() {
     let sinks = Sinks::new();
     let mut log = sinks.begin(Recording::Full);
     assert!(log.awaits_first_event());
-    assert_eq!(log.row(1).first_ms, None);
+    assert_eq!(log.row(1, None).first_ms, None);
     log.begin_answer();
     let first = log.first_event;
     assert!(first.is_some() && !log.awaits_first_event());
@@ -131,19 +132,20 @@ async fn the_log_follows_the_target_that_is_asked() {
     let set = crate::route::endpoint_set::EndpointSet::new(config, memory, None, None);
     let attempts = |model: &str| {
         let turn = TurnRequest { model: model.to_owned(), ..TurnRequest::default() };
-        let request = AttemptRequest { turn, raw: None, level: None, affinity_key: None };
+        let request =
+            AttemptRequest { turn, raw: None, level: None, affinity_key: None, running: Arc::default() };
         Attempts::new(set.targets(model, None, clock::now()).expect("a target"), request).expect("a target")
     };
     let sinks = Sinks::new();
     let mut log = sinks.begin(Recording::Full);
     log.usage = Usage { input: Some(1_000_000), output: Some(100_000), ..Usage::default() };
     log.follow(&attempts("m"));
-    let row = log.row(7);
+    let row = log.row(7, None);
     assert_eq!((row.endpoint.as_str(), row.model.as_str(), row.account.as_str()), ("dear", "m", "key-1"));
     assert_eq!((row.ms, row.client.as_str(), row.usage), (7, "codex", log.usage));
     assert_eq!(row.cost_usd.map(|cost| (cost * 100.0).round()), Some(300.0), "{:?}", row.cost_usd);
     log.follow(&attempts("n"));
-    let row = log.row(7);
+    let row = log.row(7, None);
     assert_eq!((row.endpoint.as_str(), row.model.as_str(), row.account.as_str()), ("free", "n", ""));
     assert_eq!(row.cost_usd, None, "the price of one target is not that of the next");
 }

@@ -32,6 +32,7 @@ use crate::route::attempt::{AttemptRequest, Attempts, Progress};
 use crate::route::endpoint_set::{EndpointRuntime, EndpointSet, RouteTarget};
 use crate::route::memory::Memory;
 use crate::route::pool::PoolEntry;
+use crate::running::RunningTurn;
 use crate::sync::lock;
 
 /// Unix seconds at the beginning of a scene.
@@ -115,6 +116,7 @@ impl Platform for Stage {
         runtime: Arc<EndpointRuntime>,
         request: Arc<PreparedRequest>,
         entry: Option<PoolEntry>,
+        _: Arc<RunningTurn>,
     ) -> Opening {
         let key = entry.map_or_else(|| "no key".to_owned(), |entry| entry.id);
         let messages = memchr::memmem::find_iter(&request.body, b"\"role\":").count();
@@ -238,7 +240,13 @@ impl Scene {
         Self {
             set,
             model,
-            request: AttemptRequest { turn, raw: None, level: None, affinity_key: None },
+            request: AttemptRequest {
+                turn,
+                raw: None,
+                level: None,
+                affinity_key: None,
+                running: Arc::default(),
+            },
             stage: Stage(Arc::new(Mutex::new(script))),
             before: |_, _| {},
             starts_writer: false,
@@ -318,7 +326,7 @@ impl Scene {
         drop(attempts);
         stage.say(format!("{retries} retries, {repairs} repairs"));
         let now = stage.clocks();
-        for (state, runtime) in set.states(now.now).iter().zip(set.endpoints()) {
+        for (state, runtime) in set.states(now).iter().zip(set.endpoints()) {
             let mut line = format!(
                 "{}: {} open, {} of {} failed",
                 state.name, state.turns_open, state.turns_failed, state.turns_total

@@ -1,0 +1,129 @@
+//! What is not well: one sentence for each thing, with what to do. The same in `latimer status`, on the page and as JSON. Pure.
+
+use serde::{Deserialize, Serialize};
+
+use super::{EndpointState, Health};
+
+/// Something that is not well; gone as soon as it is well again. Times are Unix seconds.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Problem {
+    /// What it is about: `lab`, `configuration`.
+    pub who: String,
+    /// What is wrong, in the provider's words where it had any.
+    pub what: String,
+    /// Since when.
+    pub since: Option<u64>,
+    /// Until when, where that is known.
+    pub until: Option<u64>,
+    /// The next command.
+    pub next: String,
+}
+
+impl Problem {
+    /// One line: who, what, since when, until when, and the next command.
+    pub fn line(&self, now: u64) -> String {
+        let since = self
+            .since
+            .map_or_else(String::new, |at| format!(", since {} ago", duration_text(now.saturating_sub(at))));
+        let until = self
+            .until
+            .map_or_else(String::new, |at| format!(", for {} more", duration_text(at.saturating_sub(now))));
+        format!("{}: {}{since}{until}; {}", self.who, self.what, self.next)
+    }
+}
+
+/// Everything that is not well.
+pub fn problems(health: &Health) -> Vec<Problem> {
+    let config = health.config.refused.as_ref().map(|why| Problem {
+        who: "configuration".to_owned(),
+        what: format!("the changed file is not in use: {}", why.lines().next().unwrap_or_default()),
+        next: "`latimer check` says what is wrong with it".to_owned(),
+        ..Problem::default()
+    });
+    let lost = (health.usage_lost > 0).then(|| Problem {
+        who: "usage".to_owned(),
+        what: format!("{} rows were not written", health.usage_lost),
+        next: "look for `store.` in the log: the disk may be full".to_owned(),
+        ..Problem::default()
+    });
+    config.into_iter().chain(health.endpoints.iter().filter_map(of_endpoint)).chain(lost).collect()
+}
+
+fn of_endpoint(endpoint: &EndpointState) -> Option<Problem> {
+    let code = endpoint.last_failure.as_deref();
+    let said = endpoint.last_message.as_deref().or(code);
+    let what = match (&endpoint.rests_because, said) {
+        (Some(why), Some(said)) => format!("{why}: {said}"),
+        (Some(why), None) => why.clone(),
+        (None, Some(said)) if code.is_some() => format!("its last turn failed: {said}"),
+        (None, _) => return None,
+    };
+    let name = &endpoint.name;
+    let next = match code {
+        Some("unauthorized" | "forbidden") => {
+            format!("look at its key: `latimer endpoints show {name}`, `latimer accounts`")
+        }
+        Some("quota_exhausted") => "add credit there, or use another endpoint".to_owned(),
+        Some("unreachable") => "look at its `base_url` and at the network: `latimer check`".to_owned(),
+        _ => format!("`latimer endpoints show {name}`"),
+    };
+    Some(Problem {
+        who: name.clone(),
+        what,
+        since: endpoint.last_failure_at,
+        until: endpoint.rests_until,
+        next,
+    })
+}
+
+/// `42 s`, `7 min`, `3 h 5 min`, `2 d 4 h`.
+pub fn duration_text(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..86400 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{} d {} h", seconds / 86400, seconds % 86400 / 3600),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint() -> EndpointState {
+        EndpointState { name: "lab".to_owned(), ..EndpointState::default() }
+    }
+
+    #[test]
+    fn what_is_well_is_not_told() {
+        assert_eq!(of_endpoint(&endpoint()), None);
+        let mended = EndpointState { last_message: Some("busy".to_owned()), ..endpoint() };
+        assert_eq!(of_endpoint(&mended), None, "it was tried again, and worked");
+    }
+
+    #[test]
+    fn a_problem_says_who_why_since_until_and_what_next() {
+        let resting = EndpointState {
+            last_failure: Some("rate_limited".to_owned()),
+            last_message: Some("Slow down".to_owned()),
+            last_failure_at: Some(1000),
+            rests_until: Some(1100),
+            rests_because: Some("all of its keys rest".to_owned()),
+            ..endpoint()
+        };
+        assert_eq!(
+            of_endpoint(&resting).expect("a problem").line(1010),
+            "lab: all of its keys rest: Slow down, since 10 s ago, for 1 min more; `latimer endpoints show lab`"
+        );
+        let refused = EndpointState { last_failure: Some("unauthorized".to_owned()), ..endpoint() };
+        let line = of_endpoint(&refused).expect("a problem").line(0);
+        assert!(line.contains("unauthorized") && line.contains("look at its key"), "{line}");
+    }
+
+    #[test]
+    fn durations_have_two_units_at_most() {
+        let texts = [42, 420, 11_100, 187_200].map(duration_text);
+        assert_eq!(texts, ["42 s", "7 min", "3 h 5 min", "2 d 4 h"]);
+    }
+}

@@ -1,0 +1,119 @@
+//! What is configured, and how it is doing: endpoints, models, routes.
+
+use latimer_protocol::status::{EndpointReport, LessonReport, MemberReport, ModelReport, RouteSummary};
+
+use crate::clock::Clocks;
+use crate::config::Config;
+use crate::inbound::models;
+use crate::route::limitations::LearnedLesson;
+use crate::server::proxy::Proxy;
+
+/// `GET /api/v1/endpoints`.
+pub(super) fn endpoints(proxy: &Proxy) -> Vec<EndpointReport> {
+    let at = Clocks::now();
+    let set = proxy.endpoints.get(at.now);
+    let learned = proxy.memory.limitations.file(at.now);
+    let states = set.states(at).into_iter().zip(set.endpoints());
+    let report = |(state, runtime): (_, &std::sync::Arc<crate::route::endpoint_set::EndpointRuntime>)| {
+        let endpoint = &runtime.endpoint;
+        EndpointReport {
+            state,
+            preset: endpoint.preset.map(str::to_owned),
+            protocol: endpoint.protocol.name().to_owned(),
+            base_url: shown_url(&endpoint.base_url),
+            models: endpoint.models.iter().map(|model| model.id.clone()).collect(),
+            members: runtime
+                .pool
+                .cooldowns(at.now)
+                .into_iter()
+                .map(|(id, rests_s)| MemberReport { id, rests_s })
+                .collect(),
+            learned: learned.of_endpoint(endpoint.name.as_str()).iter().map(lesson).collect(),
+        }
+    };
+    states.map(report).collect()
+}
+
+fn lesson(learned: &LearnedLesson<'_>) -> LessonReport {
+    LessonReport {
+        model: learned.model.to_owned(),
+        lesson: learned.code.to_owned(),
+        meaning: learned.meaning.clone(),
+        words: learned.words.to_owned(),
+        at: learned.at,
+    }
+}
+
+/// An address without name, password and query.
+fn shown_url(url: &str) -> String {
+    let bare = url.split(['?', '#']).next().unwrap_or(url);
+    match bare.split_once("://") {
+        Some((scheme, rest)) => {
+            let (host, path) = rest.split_once('/').map_or((rest, None), |(host, path)| (host, Some(path)));
+            let host = host.rsplit('@').next().unwrap_or(host);
+            path.map_or_else(|| format!("{scheme}://{host}"), |path| format!("{scheme}://{host}/{path}"))
+        }
+        None => bare.to_owned(),
+    }
+}
+
+/// Every model under the name a client asks for.
+pub(super) fn models(config: &Config) -> Vec<ModelReport> {
+    let names = models::names(config).into_iter();
+    names
+        .map(|(name, endpoint, model)| ModelReport {
+            name,
+            endpoint: endpoint.name.to_string(),
+            model: model.id.clone(),
+            context_window: model.context_window,
+            max_output: model.max_output,
+            reasoning: model.reasoning,
+            images: model.images,
+            input_usd: dollars(model.price.input),
+            cached_usd: dollars(model.price.cached),
+            output_usd: dollars(model.price.output),
+        })
+        .collect()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "prices are shown with six digits")]
+fn dollars(millionths: Option<u64>) -> Option<f64> {
+    millionths.map(|price| price as f64 / 1e6)
+}
+
+/// Names that stand for several targets.
+pub(super) fn routes(config: &Config) -> Vec<RouteSummary> {
+    let summary = |route: &crate::config::Route| RouteSummary {
+        name: route.name.clone(),
+        models: route.models.clone(),
+        strategy: route.strategy.name().to_owned(),
+        affinity: route.affinity,
+        targets: route.targets.iter().map(|target| format!("{}/{}", target.endpoint, target.model)).collect(),
+    };
+    config.routes.iter().map(summary).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse::load;
+
+    #[test]
+    fn an_address_is_shown_without_what_may_be_a_secret() {
+        assert_eq!(shown_url("https://me:s3cret@a.test/v1?key=s3cret"), "https://a.test/v1");
+        assert_eq!(shown_url("http://127.0.0.1:1"), "http://127.0.0.1:1");
+    }
+
+    #[test]
+    fn models_have_their_prices_and_routes_their_targets() {
+        let text = "[[endpoint]]\nname = \"a\"\nbase_url = \"https://a.test\"\nmodels = [{ id = \"m\", price = { input = 0.5, output = 2 } }]\n[[route]]\nname = \"r\"\ntargets = [{ endpoint = \"a\", model = \"m\" }]\n";
+        let loaded = load(text, &|_| None, &|_| Err(std::io::ErrorKind::NotFound.into()));
+        let config = loaded.expect("a configuration").config;
+        let models = models(&config);
+        assert_eq!(
+            (models[0].name.as_str(), models[0].input_usd, models[0].cached_usd),
+            ("m", Some(0.5), None)
+        );
+        assert_eq!(routes(&config)[0].targets, ["a/m"]);
+    }
+}

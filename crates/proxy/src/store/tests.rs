@@ -1,0 +1,134 @@
+//! The store through its door: what is written can be read at once, before and after it reached the disk.
+
+use latimer_protocol::status::{AttemptReport, TurnReport};
+use latimer_protocol::turn::Usage;
+
+use super::reader::{Window, page_of_file, turn_of_file};
+use super::turn_rows::TurnQuery;
+use super::usage::{GroupBy, report};
+use super::*;
+use crate::clock;
+
+fn row(number: u64, model: &str) -> UsageRow {
+    UsageRow {
+        at: clock::unix_now(),
+        turn: format!("t{number}"),
+        client: "codex".to_owned(),
+        endpoint: "lab".to_owned(),
+        model: model.to_owned(),
+        finish: "stop".to_owned(),
+        usage: Usage { input: Some(10), output: Some(number), ..Usage::default() },
+        ms: number,
+        ..UsageRow::default()
+    }
+}
+
+fn failed(number: u64) -> UsageRow {
+    UsageRow {
+        failure: Some("rate_limited".to_owned()),
+        message: Some("Slow down, 100% busy".to_owned()),
+        ..row(number, "qwen")
+    }
+}
+
+fn month() -> Window {
+    Window { text: "30d".to_owned(), since: clock::unix_now() - 30 * 86_400, until: None }
+}
+
+fn ids(page: &latimer_protocol::status::TurnPage) -> Vec<&str> {
+    page.data.iter().map(|turn| turn.id.as_str()).collect()
+}
+
+fn limit(limit: usize) -> TurnQuery {
+    TurnQuery { limit, ..TurnQuery::default() }
+}
+
+#[test]
+fn a_row_can_be_read_at_once_and_counts_once() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = Store::open(Some(dir.path()));
+    store.flush();
+    let now = clock::now();
+    for number in 1..=200 {
+        store.record(row(number, "glm"));
+        let total = store.reader().total(&month(), now).expect("read");
+        assert_eq!(total.turns, number, "neither behind nor twice");
+        assert_eq!(store.reader().page(&limit(1)).expect("read").data[0].id, format!("t{number}"));
+    }
+    store.flush();
+    assert_eq!(store.reader().total(&month(), now).expect("read").turns, 200);
+    assert!(lock(&store.pending.rows).is_empty());
+    let of_file = report(&dir.path().join(FILE), GroupBy::Model, 0).expect("read");
+    assert_eq!(of_file, store.reader().usage(GroupBy::Model, &month(), now).expect("read"));
+}
+
+#[test]
+fn pages_follow_each_other_and_filters_reach_all_rows() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = Store::open(Some(dir.path()));
+    for number in 1..=25 {
+        store.record(if number == 3 { failed(number) } else { row(number, "glm") });
+    }
+    store.flush();
+    let reader = store.reader();
+    let first = reader.page(&limit(10)).expect("read");
+    assert_eq!((ids(&first)[0], ids(&first)[9]), ("t25", "t16"));
+    let next = |page: &latimer_protocol::status::TurnPage| TurnQuery { before: page.next, ..limit(10) };
+    let second = reader.page(&next(&first)).expect("read");
+    let last = reader.page(&next(&second)).expect("read");
+    assert_eq!((ids(&second)[0], ids(&last), last.next), ("t15", vec!["t5", "t4", "t3", "t2", "t1"], None));
+    for filter in ["slow", "RATE_LIMITED", "100% qwen", "lab/qwen"] {
+        let found = reader.page(&TurnQuery { filter: filter.to_owned(), ..limit(5) }).expect("read");
+        assert_eq!(ids(&found), ["t3"], "{filter}");
+    }
+    let none = TurnQuery { filter: "100%0".to_owned(), ..limit(5) };
+    assert!(reader.page(&none).expect("read").data.is_empty(), "a sign of LIKE is a sign");
+    assert_eq!(ids(&reader.page(&TurnQuery { errors: true, ..limit(5) }).expect("read")), ["t3"]);
+    let newer = TurnQuery { after: Some(first.latest - 2), ..limit(5) };
+    assert_eq!(ids(&reader.page(&newer).expect("read")), ["t25", "t24"]);
+}
+
+#[test]
+fn a_turn_is_explained_by_another_process() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = Store::open(Some(dir.path()));
+    let attempts = vec![AttemptReport { endpoint: "lab".to_owned(), ..AttemptReport::default() }; 2];
+    let whole = TurnReport { id: "t1".to_owned(), attempts, ..TurnReport::default() };
+    store.record(UsageRow { report: Some(Arc::new(whole)), ..failed(1) });
+    store.record(failed(2));
+    store.flush();
+    let known = store.reader().turn("t1").expect("read").expect("known");
+    assert_eq!(known.attempts.len(), 2);
+    let path = dir.path().join(FILE);
+    assert_eq!(turn_of_file(&path, "t1").expect("read").expect("kept").attempts.len(), 2);
+    let from_row = turn_of_file(&path, "t2").expect("read").expect("kept");
+    assert_eq!(from_row.failure.map(|failure| failure.message).as_deref(), Some("Slow down, 100% busy"));
+    assert_eq!(turn_of_file(&path, "t3").expect("read"), None);
+    assert_eq!(ids(&page_of_file(&path, &limit(9)).expect("read")), ["t2", "t1"]);
+}
+
+#[test]
+fn days_and_hours_have_names_and_stand_in_their_order() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = Store::open(Some(dir.path()));
+    for days in [3, 1, 2, 1] {
+        store.record(UsageRow { at: 1_795_219_200 - days * 86_400, ..row(days, "glm") });
+    }
+    store.flush();
+    let path = dir.path().join(FILE);
+    let report = |by| report(&path, by, 0).expect("read").lines;
+    let (days, hours) = (report(GroupBy::Day), report(GroupBy::Hour));
+    assert_eq!((days.len(), hours.len()), (3, 3));
+    assert!(days.is_sorted_by_key(|line| line.name.clone()), "{days:?}");
+    assert_eq!(days[2].turns, 2);
+    assert!(hours[0].name.ends_with(":00") && hours[0].name.starts_with(&days[0].name), "{hours:?}");
+}
+
+#[test]
+fn rows_of_a_store_that_nobody_can_write_are_not_waited_for() {
+    let store = Store::open(None);
+    store.record(row(1, "glm"));
+    store.flush();
+    assert!(lock(&store.pending.rows).is_empty());
+    assert!(store.reader().page(&limit(1)).is_err() && !store.reader().has_file());
+}
