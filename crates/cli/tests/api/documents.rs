@@ -122,6 +122,8 @@ fn only_the_token_and_our_own_pages_may_read() {
 #[test]
 fn a_hundred_thousand_rows_are_read_in_no_time_from_any_place() {
     let mut harness = Harness::new("api-rows", [ScriptedAnswer::text("x")]);
+    // Only now the file is sure to be there.
+    document(&harness, "/api/v1/usage");
     harness.signal("TERM");
     harness.proxy.wait().expect("stopped");
     let rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)

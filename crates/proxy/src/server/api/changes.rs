@@ -1,6 +1,7 @@
 //! What a page or a script may change, below `/api/v1`. Each change is written into the log.
 
 use bytes::Bytes;
+use http_body_util::BodyExt as _;
 use hyper::{HeaderMap, Response};
 use latimer_adapters::inspection::inspect;
 use serde::Deserialize;
@@ -137,10 +138,8 @@ async fn test(proxy: &Proxy, name: &str, body: &Bytes, request: &str) -> Result<
     let answer = turn::chat(context, &headers, question.to_string().into()).await;
     let status = answer.status().as_u16();
     let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let Reply::Whole(body) = answer.into_body() else {
-        return Err(Refusal::new(500, "server_error", "internal_error").message("the test has no answer"));
-    };
-    let document: Value = serde_json::from_slice(&body.unwrap_or_default()).unwrap_or_default();
+    let Ok(body) = answer.into_body().collect().await;
+    let document: Value = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
     let message = document["error"]["message"].as_str().map(str::to_owned);
     Ok(json!({
         "schema_version": super::SCHEMA_VERSION,
