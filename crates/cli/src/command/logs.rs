@@ -1,6 +1,6 @@
 //! `latimer logs`: turns as they happen, a line each.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -55,7 +55,8 @@ pub(crate) fn run(args: &LogsArgs) -> anyhow::Result<ExitCode> {
         ..TurnQuery::default()
     };
     let page = TurnSource::find(&args.paths)?.page(&wanted)?;
-    let mut shown = Shown { as_json: args.json, waits: HashMap::new() };
+    let first_page = page.data.iter().map(|turn| turn.id.clone()).collect();
+    let mut shown = Shown { as_json: args.json, waits: HashMap::new(), first_page };
     for turn in page.data.iter().take(args.lines.into()).rev() {
         shown.turn(turn)?;
     }
@@ -78,7 +79,10 @@ fn follow(args: &LogsArgs, wanted: TurnQuery, latest: i64, mut shown: Shown) -> 
             continue;
         };
         for turn in page.data.iter().rev() {
-            shown.turn(turn)?;
+            // The first page also holds turns that had no place yet: they come again with one.
+            if !shown.first_page.remove(&turn.id) {
+                shown.turn(turn)?;
+            }
         }
         shown.running(&page)?;
         wanted.after = Some(page.latest.max(wanted.after.unwrap_or(0)));
@@ -90,6 +94,8 @@ struct Shown {
     as_json: bool,
     /// The waits that were shown, by turn: when each began.
     waits: HashMap<String, u64>,
+    /// The turns of the first page.
+    first_page: HashSet<String>,
 }
 
 impl Shown {
