@@ -198,7 +198,9 @@ fn write(
             Job::Find { id, oldest, reply } => {
                 let _ = reply.send(chain::find(&transaction, &id, oldest).unwrap_or_default());
             }
-            Job::Delete { .. } | Job::Flush(_) => {}
+            // In its place, too: what is to be deleted may have been kept a moment before.
+            Job::Delete { id } => chain::delete(&transaction, &id)?,
+            Job::Flush(_) => {}
         }
     }
     let _commit = lock(&pending.commit);
