@@ -7,6 +7,8 @@ use latimer_protocol::printable::escaped;
 use latimer_protocol::status::{AttemptReport, TokenReport, TurnReport, TurnState, duration_text};
 use latimer_watchdog::time::Time;
 
+use crate::money;
+
 /// A turn as one line: its name, who answers, how it ended or where it stands.
 pub(crate) fn headline(turn: &TurnReport) -> String {
     let count = |count: u32, what: &str| if count == 0 { String::new() } else { format!("  {count} {what}") };
@@ -148,7 +150,7 @@ fn tokens_text(tokens: TokenReport) -> Option<String> {
 
 fn cost_text(turn: &TurnReport) -> Option<String> {
     match turn.cost_usd {
-        Some(cost) => Some(format!("cost ${cost:.4}")),
+        Some(cost) => Some(format!("cost {}", money::cost(Some(cost)))),
         None => turn
             .tokens
             .input
@@ -260,7 +262,7 @@ mod tests {
                 "  attempt 1 at 0.0 s: b/m, rate_limited (429) after 0.1 s",
                 "    Slow\\u{1b}[2J down; the next target was asked",
                 "  attempt 2 at 0.1 s: a/m, answered",
-                "  cost $0.2500",
+                "  cost $0.25",
                 "  left out: x",
             ]
         );

@@ -43,7 +43,7 @@ async fn rows_and_answers_survive_a_restart() {
     assert_eq!((lines[0].name.as_str(), lines[0].turns, lines[0].failed), ("a", 100, 10));
     assert_eq!((lines[0].input, lines[0].cached, lines[0].output), (10_000, 4000, 1000));
     assert_eq!((lines[0].p50_ms, lines[0].p95_ms), (50, 95));
-    assert!((lines[0].cost_usd - 50.0).abs() < 1e-9);
+    assert!((lines[0].cost_usd.expect("a cost") - 50.0).abs() < 1e-9);
     for by in
         [GroupBy::Account, GroupBy::Model, GroupBy::Day, GroupBy::Client, GroupBy::Turn, GroupBy::Failure]
     {

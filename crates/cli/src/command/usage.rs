@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::clock::unix_seconds;
 use crate::configuration::PathArgs;
+use crate::money;
 use crate::terminal::{print_json, print_line};
 use crate::turn_text::count;
 
@@ -117,7 +118,7 @@ fn cells(line: &UsageLine) -> [String; 9] {
         count(line.output),
         seconds(line.p50_ms),
         seconds(line.p95_ms),
-        if line.cost_usd > 0.0 { format!("${:.2}", line.cost_usd) } else { "-".to_owned() },
+        money::cost(line.cost_usd),
     ]
 }
 

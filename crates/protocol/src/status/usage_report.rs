@@ -30,8 +30,8 @@ pub struct UsageLine {
     pub retries: u64,
     /// Calls that were found or mended.
     pub repairs: u64,
-    /// In US dollars, as far as prices are known.
-    pub cost_usd: f64,
+    /// In US dollars, as far as prices are known; `None` where turns used tokens and the price of none of them is known.
+    pub cost_usd: Option<f64>,
     /// Turns that used tokens whose price is not known: they are not in `cost_usd`.
     pub unpriced: u64,
 }

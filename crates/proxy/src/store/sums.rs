@@ -106,7 +106,9 @@ impl Group {
         line.reasoning = line.reasoning.saturating_add(numbers.reasoning);
         line.retries += numbers.retries;
         line.repairs += numbers.repairs;
-        line.cost_usd += numbers.cost_usd.unwrap_or(0.0);
+        if let Some(cost) = numbers.cost_usd {
+            *line.cost_usd.get_or_insert(0.0) += cost;
+        }
         let used = numbers.input > 0 || numbers.output > 0;
         line.unpriced += u64::from(used && numbers.cost_usd.is_none());
         self.ms.extend(numbers.ms);
@@ -118,6 +120,8 @@ impl Group {
             p50_ms: percentile(&mut self.ms, 50),
             p95_ms: percentile(&mut self.ms, 95),
             first_p50_ms: percentile(&mut self.first, 50),
+            // Who used nothing paid nothing. What nobody knows is not nothing.
+            cost_usd: self.line.cost_usd.or((self.line.unpriced == 0).then_some(0.0)),
             ..self.line.clone()
         }
     }
