@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use latimer_protocol::printable::escaped;
 use latimer_protocol::status::SCHEMA_VERSION;
 use latimer_proxy::store::FILE;
@@ -23,8 +24,8 @@ use crate::turn_text::count;
 )]
 pub(crate) struct UsageArgs {
     /// What the lines are about
-    #[arg(long, value_enum, default_value_t = Group::Model)]
-    by: Group,
+    #[arg(long, value_parser = groups(), default_value = "model")]
+    by: GroupBy,
     /// Only turns since then: `24h`, `7d` or a date such as `2026-11-01`
     #[arg(long, default_value = "30d")]
     since: String,
@@ -35,33 +36,10 @@ pub(crate) struct UsageArgs {
     paths: PathArgs,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Group {
-    Endpoint,
-    Account,
-    Model,
-    Hour,
-    Day,
-    Client,
-    Session,
-    Turn,
-    Failure,
-}
-
-impl From<Group> for GroupBy {
-    fn from(group: Group) -> Self {
-        match group {
-            Group::Endpoint => Self::Endpoint,
-            Group::Account => Self::Account,
-            Group::Model => Self::Model,
-            Group::Hour => Self::Hour,
-            Group::Day => Self::Day,
-            Group::Client => Self::Client,
-            Group::Session => Self::Session,
-            Group::Turn => Self::Turn,
-            Group::Failure => Self::Failure,
-        }
-    }
+/// What a report can be grouped by, under the names that the store has for it.
+fn groups() -> impl TypedValueParser<Value = GroupBy> {
+    PossibleValuesParser::new(GroupBy::NAMES.map(|(name, _)| name))
+        .try_map(|name| GroupBy::from_name(&name).context("no such group"))
 }
 
 pub(crate) fn run(args: &UsageArgs) -> anyhow::Result<ExitCode> {
@@ -69,7 +47,7 @@ pub(crate) fn run(args: &UsageArgs) -> anyhow::Result<ExitCode> {
     let since = since(&args.since, unix_seconds())
         .with_context(|| format!("`{}` is no moment; write `24h`, `7d` or `2026-11-01`", args.since))?;
     let UsageReport { lines, total } = if path.exists() {
-        report(&path, args.by.into(), since).with_context(|| format!("reading `{}`", path.display()))?
+        report(&path, args.by, since).with_context(|| format!("reading `{}`", path.display()))?
     } else {
         UsageReport::default()
     };
