@@ -84,6 +84,36 @@ fn actions_need_the_token_or_a_header_of_their_own() {
     }
 }
 
+/// Whoever writes the configuration sends the keys in it wherever they like: being on the same machine is not enough.
+#[test]
+fn without_a_token_the_configuration_is_neither_shown_nor_changed() {
+    let open = Harness::configured("owner-open", [ScriptedAnswer::text("Whole.")], "auth = \"none\"", "");
+    assert_eq!(ask(&open, "GET /api/v1/turns", ""), 200, "what the door allows");
+    let before = std::fs::read_to_string(open.dir.join("latimer.toml")).expect("read");
+    for line in [
+        "GET /api/v1/config",
+        "POST /api/v1/config",
+        "POST /api/v1/codes",
+        "POST /api/v1/parse",
+        "POST /api/v1/endpoints/lab/test",
+        "POST /api/v1/endpoints/lab/forget",
+        "POST /api/v1/incidents/cancel",
+    ] {
+        for headers in ["", "x-latimer-admin: 1\r\n", "authorization: Bearer wrong\r\n"] {
+            assert_eq!(ask(&open, line, &format!("content-length: 0\r\n{headers}")), 403, "{line} {headers}");
+        }
+    }
+    assert_eq!(std::fs::read_to_string(open.dir.join("latimer.toml")).expect("read"), before);
+    assert!(open.requests().is_empty(), "nobody asked the provider");
+    let page = output(&mut latimer_in(&open.dir, &["dashboard", "--no-open"]));
+    let address = String::from_utf8_lossy(&page.stdout);
+    assert!(
+        address.contains("/ui/#"),
+        "its owner gets in: {address}{}",
+        String::from_utf8_lossy(&page.stderr)
+    );
+}
+
 #[test]
 fn json_that_is_too_deep_is_refused_by_every_protocol() {
     let harness = Harness::new("deep", [ScriptedAnswer::text("Whole.")]);

@@ -140,6 +140,12 @@ impl Action<'_> {
                 | Self::BeginSession
         )
     }
+
+    /// Whether the token or a session is needed even where `server.auth` asks for none: whoever changes the configuration sends keys
+    /// wherever they like, so being on the same machine is not enough.
+    pub(super) fn is_for_owner(&self) -> bool {
+        matches!(self, Self::Change(_) | Self::Api("config"))
+    }
 }
 
 #[cfg(test)]
@@ -154,5 +160,9 @@ mod tests {
         for closed in [Action::Api("turns"), Action::Change("codes"), Action::Turn(Turn::Chat)] {
             assert!(closed.needs_token(), "{closed:?}");
         }
+        for owned in [Action::Api("config"), Action::Change("codes"), Action::Change("config")] {
+            assert!(owned.is_for_owner(), "{owned:?}");
+        }
+        assert!(!Action::Api("turns").is_for_owner());
     }
 }

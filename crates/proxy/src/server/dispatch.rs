@@ -121,8 +121,9 @@ async fn dispatch(
     access::check_framing(&head.headers)?;
     let pages = if found.is_for_pages() { Pages::Own } else { Pages::None };
     access::check_origin(&head.headers, &config.server.hosts, connection.port, pages)?;
+    let carries_token = proxy.entry.carries_token(&head.headers);
     let has_token = proxy.entry.admits(&head.headers, &config);
-    let session = if pages == Pages::Own && !has_token {
+    let session = if pages == Pages::Own && !carries_token {
         page_session::of(&head.headers, &proxy.page_seal(), connection.port, clock::unix_now())
     } else {
         None
@@ -138,6 +139,9 @@ async fn dispatch(
     }
     if takes_websocket && wants_upgrade(&head.headers) {
         return open_websocket(proxy, head, &config, &connection.upgrade);
+    }
+    if action.as_ref().is_ok_and(Action::is_for_owner) && !carries_token && session.is_none() {
+        return Err(not_the_owner());
     }
     if let (Ok(Action::Change(_)), Some(session)) = (&action, &session) {
         session.check_change(&head.headers, &proxy.page_seal())?;
@@ -172,7 +176,7 @@ async fn dispatch(
             api::show(proxy, document, received.query(), &received.config, csrf).await
         }
         Action::Change(change) => {
-            let who = if has_token { Who::Token } else { Who::Page };
+            let who = if carries_token { Who::Token } else { Who::Page };
             let change = change.to_owned();
             let body = received.small_body(api::changes::BODY_LIMIT).await?;
             api::changes::carry_out(proxy, &change, who, &body, id).await
@@ -297,6 +301,13 @@ fn wants_upgrade(headers: &HeaderMap) -> bool {
 fn unauthorized() -> Refusal {
     Refusal::new(401, "authentication_error", "invalid_api_key").message(
         "latimer needs its own token as `Authorization: Bearer …`; it is in the file `token` of the state directory (`latimer launch` passes it on by itself)",
+    )
+}
+
+/// For what even a door without a token keeps to whoever owns the state directory.
+fn not_the_owner() -> Refusal {
+    Refusal::new(403, "permission_error", "token_needed").message(
+        "the configuration and the actions of the page need the token, with `server.auth = \"none\"` too; `latimer dashboard` opens the page",
     )
 }
 

@@ -106,9 +106,12 @@ impl Database {
             // They hold for ten minutes: making them again costs nobody anything.
             connection.execute_batch("DROP TABLE IF EXISTS responses")?;
         }
-        rows::add_columns(&connection)?;
-        connection.execute_batch(TABLES)?;
-        connection.pragma_update(None, "user_version", VERSION)?;
+        // All tables at once: somebody else who reads sees none of them, or all.
+        let transaction = connection.unchecked_transaction()?;
+        rows::add_columns(&transaction)?;
+        transaction.execute_batch(TABLES)?;
+        transaction.pragma_update(None, "user_version", VERSION)?;
+        transaction.commit()?;
         let now = clock::unix_now();
         connection.execute("DELETE FROM usage WHERE at < ?1", [now.saturating_sub(LIFE).cast_signed()])?;
         connection.execute("DELETE FROM reports WHERE at < ?1", [now.saturating_sub(LIFE).cast_signed()])?;
@@ -148,6 +151,7 @@ pub(super) fn read_only(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = connect(path, flags)?;
     connection.busy_timeout(BUSY)?;
+    rows::wait_for_tables(&connection)?;
     Ok(connection)
 }
 

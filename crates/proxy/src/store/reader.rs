@@ -46,7 +46,7 @@ pub struct Window {
     pub text: String,
     /// Its beginning, in Unix seconds.
     pub since: u64,
-    /// Its end, in Unix seconds; `None` for now.
+    /// Its end, in Unix seconds; `None` where it goes on to the present.
     pub until: Option<u64>,
 }
 

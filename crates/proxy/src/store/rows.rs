@@ -1,6 +1,7 @@
 //! One row for each turn, and what rows are grouped by.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use latimer_protocol::status::TurnReport;
 use latimer_protocol::turn::Usage;
@@ -124,6 +125,22 @@ impl GroupBy {
 
 /// Columns of the usage that version 3 of the file added.
 const NEW_COLUMNS: [&str; 4] = ["session", "protocol", "asked", "message"];
+
+/// How long the first tables of a file are waited for, in steps.
+const TABLE_STEPS: u32 = 100;
+const TABLE_STEP: Duration = Duration::from_millis(10);
+
+/// Waits for the tables of a file that was made a moment ago: a proxy that starts makes the file first, and then all of them at once.
+pub(super) fn wait_for_tables(connection: &Connection) -> rusqlite::Result<()> {
+    for _ in 0..TABLE_STEPS {
+        let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))?;
+        if tables > 0 {
+            break;
+        }
+        std::thread::sleep(TABLE_STEP);
+    }
+    Ok(())
+}
 
 /// Gives the table of an older latimer, if there is one, the columns that it lacks.
 pub(super) fn add_columns(connection: &Connection) -> rusqlite::Result<()> {

@@ -132,3 +132,16 @@ fn rows_of_a_store_that_nobody_can_write_are_not_waited_for() {
     assert!(lock(&store.pending.rows).is_empty());
     assert!(store.reader().page(&limit(1)).is_err() && !store.reader().has_file());
 }
+
+#[test]
+fn a_file_that_was_made_a_moment_ago_is_waited_for() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("latimer.db");
+    std::fs::write(&path, "").expect("made");
+    let asked = path.clone();
+    let reader = std::thread::spawn(move || report(&asked, GroupBy::Model, 0));
+    let made = super::database::Database::open(&path).expect("opened");
+    let report = reader.join().expect("ended").expect("no table is missed");
+    assert!(report.lines.is_empty());
+    drop(made);
+}
