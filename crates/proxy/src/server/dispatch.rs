@@ -15,6 +15,7 @@ use latimer_protocol::surrogates;
 use super::access::Pages;
 use super::admission::Admitted;
 use super::api::changes::Who;
+use super::page_session::PageSession;
 use super::proxy::Proxy;
 use super::router::{self, Action, Admin, Count, RouteMatch, Stored, Turn};
 use super::websocket::{self, UpgradeSlot};
@@ -104,6 +105,53 @@ impl Received<'_> {
     }
 }
 
+/// Who asks.
+enum Asker {
+    /// Whoever carries the token.
+    Owner,
+    /// A page with a session.
+    Page(PageSession),
+    /// Somebody without either, where the door asks for none.
+    Anybody,
+    /// Somebody who may not come in.
+    Stranger,
+}
+
+impl Asker {
+    fn of(proxy: &Proxy, headers: &HeaderMap, config: &Config, pages: Pages, port: u16) -> Self {
+        if proxy.entry.carries_token(headers) {
+            return Self::Owner;
+        }
+        let session = match pages {
+            Pages::Own => page_session::of(headers, &proxy.page_seal(), port, clock::unix_now()),
+            Pages::None => None,
+        };
+        match session {
+            Some(session) => Self::Page(session),
+            None if proxy.entry.admits(headers, config) => Self::Anybody,
+            None => Self::Stranger,
+        }
+    }
+
+    fn session(&self) -> Option<&PageSession> {
+        match self {
+            Self::Page(session) => Some(session),
+            _ => None,
+        }
+    }
+
+    /// Whether whoever came in may have this done.
+    fn check(&self, action: &Action<'_>, headers: &HeaderMap, proxy: &Proxy) -> Result<(), Refusal> {
+        match self {
+            Self::Page(session) if matches!(action, Action::Change(_)) => {
+                session.check_change(headers, &proxy.page_seal())
+            }
+            Self::Anybody if action.is_for_owner() => Err(not_the_owner()),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Checks who asks, and carries out what is asked.
 async fn dispatch(
     proxy: &Proxy,
@@ -121,14 +169,8 @@ async fn dispatch(
     access::check_framing(&head.headers)?;
     let pages = if found.is_for_pages() { Pages::Own } else { Pages::None };
     access::check_origin(&head.headers, &config.server.hosts, connection.port, pages)?;
-    let carries_token = proxy.entry.carries_token(&head.headers);
-    let has_token = proxy.entry.admits(&head.headers, &config);
-    let session = if pages == Pages::Own && !carries_token {
-        page_session::of(&head.headers, &proxy.page_seal(), connection.port, clock::unix_now())
-    } else {
-        None
-    };
-    let authorized = has_token || session.is_some();
+    let asker = Asker::of(proxy, &head.headers, &config, pages, connection.port);
+    let authorized = !matches!(asker, Asker::Stranger);
     let takes_websocket = found.takes_websocket();
     let action = found.action(&head.method);
     if !authorized && action.as_ref().map_or(true, Action::needs_token) {
@@ -140,14 +182,10 @@ async fn dispatch(
     if takes_websocket && wants_upgrade(&head.headers) {
         return open_websocket(proxy, head, &config, &connection.upgrade);
     }
-    if action.as_ref().is_ok_and(Action::is_for_owner) && !carries_token && session.is_none() {
-        return Err(not_the_owner());
-    }
-    if let (Ok(Action::Change(_)), Some(session)) = (&action, &session) {
-        session.check_change(&head.headers, &proxy.page_seal())?;
-    }
+    let action = action?;
+    asker.check(&action, &head.headers, proxy)?;
     let received = Received { head, body, config, id };
-    match action? {
+    match action {
         Action::Turn(turn) => begin_turn(proxy, turn, received).await,
         Action::Gemini(target) => gemini_call(proxy, &target, received).await,
         Action::Count(count) => {
@@ -172,11 +210,11 @@ async fn dispatch(
             Ok(response)
         }
         Action::Api(document) => {
-            let csrf = session.map(|session| session.csrf(&proxy.page_seal()));
+            let csrf = asker.session().map(|session| session.csrf(&proxy.page_seal()));
             api::show(proxy, document, received.query(), &received.config, csrf).await
         }
         Action::Change(change) => {
-            let who = if carries_token { Who::Token } else { Who::Page };
+            let who = if matches!(asker, Asker::Owner) { Who::Token } else { Who::Page };
             let change = change.to_owned();
             let body = received.small_body(api::changes::BODY_LIMIT).await?;
             api::changes::carry_out(proxy, &change, who, &body, id).await

@@ -24,13 +24,13 @@ const MAX_FINISHED: usize = 50;
 pub(in crate::server) async fn publish(proxy: &Proxy) {
     let mut told = (u64::MAX, clock::now());
     loop {
-        let joined = tokio::select! {
-            () = tokio::time::sleep(TICK) => false,
-            () = proxy.feed.joined() => true,
+        // Without listeners nothing wakes up.
+        let joined = if proxy.feed.has_listeners() {
+            tokio::time::timeout(TICK, proxy.feed.joined()).await.is_ok()
+        } else {
+            proxy.feed.joined().await;
+            true
         };
-        if !proxy.feed.has_listeners() {
-            continue;
-        }
         let (version, now) = (proxy.turns.running.version().get(), clock::now());
         let is_old = now.saturating_duration_since(told.1) >= REFRESH;
         if !joined && !is_old && version == told.0 {
