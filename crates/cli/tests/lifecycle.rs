@@ -21,6 +21,52 @@ fn a_stop_lets_open_turns_finish() {
 }
 
 #[test]
+fn turns_on_every_worker_are_counted_limited_and_finished_before_a_stop() {
+    const CLIENTS: usize = 16;
+    const TURNS: usize = 8;
+    let answer = || ScriptedAnswer::turn([Step::text("Once"), Step::sleep(5), Step::text(" upon a time.")]);
+    // Four turns at once on four threads: those that wait are woken from other threads.
+    let mut harness =
+        Harness::configured("workers", [answer()], "workers = 4\ngrace = \"60s\"", "max_parallel = 4");
+    std::thread::scope(|scope| {
+        for client in 0..CLIENTS {
+            let harness = &harness;
+            scope.spawn(move || {
+                for turn in 0..TURNS {
+                    let body = format!(r#"{{"model":"glm-5","stream":true,"input":"{client} {turn}"}}"#);
+                    let answer = harness.post(&body, "");
+                    assert!(answer.contains("event: response.completed"), "{answer}");
+                }
+            });
+        }
+        // The configuration changes meanwhile, for all of them.
+        let path = harness.dir.join("latimer.toml");
+        let text = std::fs::read_to_string(&path).expect("written");
+        std::fs::write(&path, text.replace("max_parallel = 4", "max_parallel = 5")).expect("written");
+        support::wait_until("it was taken up", || !harness.log_events("config.reloaded").is_empty());
+    });
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", harness.proxy.id()));
+    let names =
+        tasks.expect("threads").flatten().map(|task| std::fs::read_to_string(task.path().join("comm")));
+    assert_eq!(
+        names.flatten().filter(|name| name.starts_with("worker-")).count(),
+        3,
+        "and the one that accepts"
+    );
+    let open: Vec<_> = (0..8).map(|_| harness.open_stream("Once")).collect();
+    harness.signal("TERM");
+    for (mut stream, mut body) in open {
+        stream.read_to_string(&mut body).expect("a proper end");
+        assert!(body.contains("event: response.completed"), "{body}");
+    }
+    assert_eq!(harness.proxy.wait().expect("ended").code(), Some(0));
+    assert_eq!(harness.log_events("turn.done").len(), CLIENTS * TURNS + 8);
+    let usage = output(latimer_in(&harness.dir, &["usage", "--json"]).stdin(std::process::Stdio::null()));
+    let usage: serde_json::Value = serde_json::from_slice(&usage.stdout).expect("JSON");
+    assert_eq!(usage["total"]["turns"], CLIENTS * TURNS + 8, "{usage}");
+}
+
+#[test]
 fn a_connection_without_a_request_does_not_hold_up_a_stop() {
     let mut harness = Harness::configured("idle", [ScriptedAnswer::text("")], "grace = \"60s\"", "");
     let mut stream = TcpStream::connect(harness.url.trim_start_matches("http://")).expect("connected");

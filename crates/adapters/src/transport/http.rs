@@ -1,7 +1,7 @@
 //! The pooled HTTP client of one endpoint.
 //!
-//! Each endpoint has a client of its own, so that a provider that breaks uses up nobody else's connections. There is no
-//! redirect and no cookie: a request goes to the host it names, directly or through the proxy of [`HttpOptions`], or nowhere.
+//! Each endpoint has a client of its own, so that a provider that breaks uses up nobody else's connections, and each worker has its own pool
+//! of it: the task of a connection runs on the thread that made it. There is no redirect and no cookie: a request goes to the host it names, directly or through the proxy of [`HttpOptions`], or nowhere.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -20,12 +20,14 @@ use hyper_util::client::legacy::connect::{Connect, HttpConnector, HttpInfo, capt
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use latimer_protocol::failure::{Failure, FailureKind};
+use rustls::ClientConfig;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use super::connector::OutboundConnector;
 use super::inflate::Inflate;
 use super::outbound::{Outbound, ProxyScheme};
+use super::worker::PerWorker;
 use super::{Body, cause, roots};
 use crate::clock;
 use crate::sync::lock;
@@ -67,11 +69,10 @@ pub struct HttpResponse {
 #[derive(Debug)]
 pub struct Http {
     options: HttpOptions,
-    plain: ClientPair<OutboundConnector>,
+    plain: PerWorker<ClientPair<OutboundConnector>>,
+    tls: PerWorker<ClientPair<HttpsConnector<OutboundConnector>>>,
     /// Made at the first https request: reading the trust store is most of a cold start.
-    tls: OnceCell<ClientPair<HttpsConnector<OutboundConnector>>>,
-    /// Local addresses of connections that answered before. One of them dying without an answer was merely stale.
-    used: Mutex<HashSet<SocketAddr>>,
+    tls_settings: OnceCell<ClientConfig>,
 }
 
 /// One client with a pool, and one that always makes a new connection.
@@ -79,6 +80,8 @@ pub struct Http {
 struct ClientPair<C> {
     pooled: Client<C, Full<Bytes>>,
     fresh: Client<C, Full<Bytes>>,
+    /// Local addresses of connections that answered before. One of them dying without an answer was merely stale.
+    used: Mutex<HashSet<SocketAddr>>,
 }
 
 /// What is to be sent, possibly twice.
@@ -99,8 +102,12 @@ struct AttemptError {
 impl Http {
     /// A client that connects when it is first used.
     pub fn new(options: HttpOptions) -> Self {
-        let plain = ClientPair::new(&connector(&options));
-        Self { options, plain, tls: OnceCell::new(), used: Mutex::default() }
+        Self {
+            options,
+            plain: PerWorker::default(),
+            tls: PerWorker::default(),
+            tls_settings: OnceCell::new(),
+        }
     }
 
     /// Sends `body` to `url` and waits for the headers of the answer, at most `first_byte`.
@@ -145,10 +152,12 @@ impl Http {
 
     async fn send(&self, outgoing: Outgoing<'_>, first_byte: Duration) -> Result<HttpResponse, Failure> {
         let response = if outgoing.uri.scheme_str() == Some("https") {
-            let clients = self.tls.get_or_try_init(|| self.https()).await?;
-            self.send_by(clients, &outgoing, first_byte).await?
+            let load = || roots::client_config(self.options.ca_file.as_deref());
+            let settings = self.tls_settings.get_or_try_init(load).await?;
+            self.send_by(self.tls.get_or_init(|| self.https(settings)), &outgoing, first_byte).await?
         } else {
-            self.send_by(&self.plain, &outgoing, first_byte).await?
+            let clients = self.plain.get_or_init(|| ClientPair::new(&connector(&self.options)));
+            self.send_by(clients, &outgoing, first_byte).await?
         };
         let (head, incoming) = response.into_parts();
         let inflate = Inflate::wanted(&head.headers)?;
@@ -156,14 +165,13 @@ impl Http {
         Ok(HttpResponse { status: head.status, headers: head.headers, body })
     }
 
-    async fn https(&self) -> Result<ClientPair<HttpsConnector<OutboundConnector>>, Failure> {
-        let config = roots::client_config(self.options.ca_file.as_deref()).await?;
+    fn https(&self, settings: &ClientConfig) -> ClientPair<HttpsConnector<OutboundConnector>> {
         let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(config)
+            .with_tls_config(settings.clone())
             .https_only()
             .enable_all_versions()
             .wrap_connector(connector(&self.options));
-        Ok(ClientPair::new(&connector))
+        ClientPair::new(&connector)
     }
 
     async fn send_by<C>(
@@ -176,10 +184,10 @@ impl Http {
         C: Connect + Clone + Send + Sync + 'static,
     {
         let deadline = clock::now() + first_byte;
-        match self.attempt(&clients.pooled, outgoing, deadline, first_byte).await {
+        match self.attempt(clients, &clients.pooled, outgoing, deadline, first_byte).await {
             Ok(response) => Ok(response),
             Err(failed) if failed.stale => {
-                let again = self.attempt(&clients.fresh, outgoing, deadline, first_byte).await;
+                let again = self.attempt(clients, &clients.fresh, outgoing, deadline, first_byte).await;
                 again.map_err(|failed| failed.failure)
             }
             Err(failed) => Err(failed.failure),
@@ -188,6 +196,7 @@ impl Http {
 
     async fn attempt<C>(
         &self,
+        clients: &ClientPair<C>,
         client: &Client<C, Full<Bytes>>,
         outgoing: &Outgoing<'_>,
         deadline: Instant,
@@ -226,12 +235,12 @@ impl Http {
         };
         match result {
             Ok(response) => {
-                self.remember(response.extensions());
+                clients.remember(response.extensions());
                 Ok(response)
             }
             Err(error) => {
                 let failure = cause::of_request(&error, &outgoing.host);
-                let stale = failure.kind == FailureKind::Interrupted && self.used_before(&error);
+                let stale = failure.kind == FailureKind::Interrupted && clients.used_before(&error);
                 Err(AttemptError { failure, stale })
             }
         }
@@ -242,25 +251,6 @@ impl Http {
         let proxy = self.options.outbound.proxy(uri).filter(|_| uri.scheme_str() == Some("http"))?;
         let is_http = matches!(proxy.scheme(), ProxyScheme::Http | ProxyScheme::Https);
         proxy.authorization().filter(|_| is_http)
-    }
-
-    fn remember(&self, extensions: &Extensions) {
-        if let Some(info) = extensions.get::<HttpInfo>() {
-            let mut used = lock(&self.used);
-            if used.len() >= MAX_REMEMBERED {
-                used.clear();
-            }
-            used.insert(info.local_addr());
-        }
-    }
-
-    fn used_before(&self, error: &Error) -> bool {
-        let mut extensions = Extensions::new();
-        if let Some(connected) = error.connect_info() {
-            connected.get_extras(&mut extensions);
-        }
-        let used = lock(&self.used);
-        extensions.get::<HttpInfo>().is_some_and(|info| used.contains(&info.local_addr()))
     }
 }
 
@@ -282,7 +272,26 @@ impl<C: Connect + Clone> ClientPair<C> {
                 .http2_keep_alive_timeout(Duration::from_secs(20))
                 .build(connector.clone())
         };
-        Self { pooled: client(POOL_SIZE), fresh: client(0) }
+        Self { pooled: client(POOL_SIZE), fresh: client(0), used: Mutex::default() }
+    }
+
+    fn remember(&self, extensions: &Extensions) {
+        if let Some(info) = extensions.get::<HttpInfo>() {
+            let mut used = lock(&self.used);
+            if used.len() >= MAX_REMEMBERED {
+                used.clear();
+            }
+            used.insert(info.local_addr());
+        }
+    }
+
+    fn used_before(&self, error: &Error) -> bool {
+        let mut extensions = Extensions::new();
+        if let Some(connected) = error.connect_info() {
+            connected.get_extras(&mut extensions);
+        }
+        let used = lock(&self.used);
+        extensions.get::<HttpInfo>().is_some_and(|info| used.contains(&info.local_addr()))
     }
 }
 

@@ -9,5 +9,6 @@ mod roots;
 
 pub mod http;
 pub mod outbound;
+pub mod worker;
 
 pub use body::{Body, read_error_body};

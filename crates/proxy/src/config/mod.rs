@@ -78,6 +78,8 @@ pub struct Server {
     pub keep_alive: Duration,
     /// Whether the Responses API is also spoken over WebSocket.
     pub websocket: bool,
+    /// Threads that carry connections; without it one for each core, at most eight.
+    pub workers: Option<usize>,
 }
 
 /// Who may come in.

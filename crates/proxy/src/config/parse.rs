@@ -11,10 +11,12 @@ mod routes;
 use std::collections::HashSet;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
 use latimer_adapters::transport::outbound::Outbound;
+use latimer_adapters::transport::worker::MAX_WORKERS;
 use latimer_protocol::id::EndpointName;
 use toml::de::DeTable;
 
@@ -31,6 +33,10 @@ pub struct ParsedConfig {
     /// Things that are likely not meant, but stop nothing.
     pub warnings: Vec<ConfigProblem>,
 }
+
+/// How many threads may carry connections.
+const WORKERS: RangeInclusive<u32> = 1..=32;
+const _: () = assert!(*WORKERS.end() as usize == MAX_WORKERS);
 
 /// One variable of the environment.
 type Env<'e> = &'e dyn Fn(&str) -> Option<String>;
@@ -89,6 +95,7 @@ impl Default for Server {
             grace: Duration::from_secs(30),
             keep_alive: Duration::from_secs(15),
             websocket: false,
+            workers: None,
         }
     }
 }
@@ -118,6 +125,7 @@ fn server(table: &Table<'_, '_>, notes: &mut ProblemCollector<'_>) -> Server {
         grace: table.duration("grace", notes).unwrap_or(default.grace),
         keep_alive: table.duration("keep_alive", notes).unwrap_or(default.keep_alive),
         websocket: table.boolean("websocket", notes).unwrap_or(default.websocket),
+        workers: table.number_in("workers", WORKERS, notes).and_then(|count| usize::try_from(count).ok()),
     };
     if server.auth == Auth::None && !server.listen.ip().is_loopback() {
         let span = table.get("auth").map_or(table.span.clone(), |auth| auth.span);

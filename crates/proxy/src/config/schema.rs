@@ -27,7 +27,7 @@ pub const TOP: [Key; 7] = [
 ];
 
 /// The keys of `[server]`.
-pub const SERVER: [Key; 7] = [
+pub const SERVER: [Key; 8] = [
     key("listen", "address and port", "127.0.0.1:4180"),
     key("auth", "token or none", "token"),
     key("hosts", "list of strings", "[]"),
@@ -35,6 +35,7 @@ pub const SERVER: [Key; 7] = [
     key("grace", "duration", "30s"),
     key("keep_alive", "duration", "15s"),
     key("websocket", "true or false", "false"),
+    key("workers", "number", ""),
 ];
 
 /// The keys of each `[[endpoint]]`.

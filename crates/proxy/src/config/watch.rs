@@ -81,6 +81,9 @@ impl Live {
                 if loaded.config.server.listen != inner.config.server.listen {
                     tracing::warn!(event = "config.restart_needed", key = "server.listen");
                 }
+                if loaded.config.server.workers != inner.config.server.workers {
+                    tracing::warn!(event = "config.restart_needed", key = "server.workers");
+                }
                 if inner.config.server.auth == Auth::Token && loaded.config.server.auth == Auth::None {
                     tracing::warn!(event = "config.restart_needed", key = "server.auth");
                 }

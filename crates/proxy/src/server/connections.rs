@@ -1,48 +1,61 @@
-//! The open connections, each a task of its own. This is the one place of the server that starts tasks.
+//! The open connections: how many there are, and when the last one is over.
 
 use std::convert::Infallible;
 use std::future::Future;
 
 use tokio::sync::mpsc;
 
+use super::workers::Workers;
+
 /// Runs connections, and knows how many are open.
 pub(super) struct ConnectionTracker {
-    /// Cloned for each connection.
-    guard: ConnectionGuard,
+    workers: Workers,
+    /// Cloned for each connection; gone once no new one can begin.
+    guard: Option<ConnectionGuard>,
     /// Yields nothing but its end, once every guard is dropped.
     closed: mpsc::Receiver<Infallible>,
 }
 
 /// A connection counts as open as long as this lives. A connection that panics drops it like any other.
 #[derive(Clone)]
-struct ConnectionGuard(mpsc::Sender<Infallible>);
+struct ConnectionGuard(#[expect(dead_code, reason = "it counts")] mpsc::Sender<Infallible>);
 
 impl ConnectionTracker {
     /// A tracker without connections.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(workers: Workers) -> Self {
         let (sender, closed) = mpsc::channel(1);
-        Self { guard: ConnectionGuard(sender), closed }
+        Self { workers, guard: Some(ConnectionGuard(sender)), closed }
     }
 
-    /// Runs a connection to its end, beside all others.
-    pub(super) fn spawn(&self, connection: impl Future<Output = ()> + Send + 'static) {
+    /// Runs the connection that `make` gives to its end, beside all others, on the worker that calls it.
+    pub(super) fn spawn<F>(&self, make: impl FnOnce() -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let guard = self.guard.clone();
-        tokio::spawn(async move {
-            connection.await;
-            drop(guard);
+        self.workers.spawn(move || {
+            let connection = make();
+            async move {
+                connection.await;
+                drop(guard);
+            }
         });
     }
 
     /// How many connections are open.
     pub(super) fn count(&self) -> usize {
-        self.guard.0.strong_count().saturating_sub(1)
+        self.closed.sender_strong_count().saturating_sub(usize::from(self.guard.is_some()))
     }
 
-    /// Waits until the last connection is over. No new one can begin meanwhile: the tracker is gone.
-    pub(super) async fn closed(self) {
-        let Self { guard, mut closed } = self;
-        drop(guard);
-        let _ = closed.recv().await;
+    /// Waits until the last connection is over. No new one is counted from now on.
+    pub(super) async fn closed(&mut self) {
+        self.guard = None;
+        let _ = self.closed.recv().await;
+    }
+
+    /// Ends what still runs on other threads.
+    pub(super) async fn stop(self) {
+        self.workers.stop().await;
     }
 }
 
@@ -52,13 +65,18 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
+    use crate::server::proxy::tests::proxy;
+
+    fn tracker() -> ConnectionTracker {
+        ConnectionTracker::new(Workers::start(&proxy(), 1).expect("no thread is needed"))
+    }
 
     #[tokio::test]
     async fn it_is_closed_when_the_last_connection_is_over() {
-        let tracker = ConnectionTracker::new();
+        let mut tracker = tracker();
         let (end, ended) = oneshot::channel::<()>();
-        tracker.spawn(async { ended.await.expect("told to end") });
-        tracker.spawn(async { panic!("a connection that panics") });
+        tracker.spawn(|| async { ended.await.expect("told to end") });
+        tracker.spawn(|| async { panic!("a connection that panics") });
         assert_eq!(tracker.count(), 2);
         while tracker.count() > 1 {
             tokio::task::yield_now().await;
@@ -71,6 +89,6 @@ mod tests {
 
     #[tokio::test]
     async fn one_without_connections_is_closed_at_once() {
-        assert!(ConnectionTracker::new().closed().now_or_never().is_some());
+        assert!(tracker().closed().now_or_never().is_some());
     }
 }

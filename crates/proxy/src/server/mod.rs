@@ -39,5 +39,6 @@ mod serve;
 mod stored_responses;
 mod watchdog;
 mod websocket;
+mod workers;
 
 pub use self::proxy::Proxy;

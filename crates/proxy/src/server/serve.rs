@@ -18,6 +18,7 @@ use super::connections::ConnectionTracker;
 use super::dispatch::{self, ConnectionContext};
 use super::proxy::Proxy;
 use super::websocket::UpgradeSlot;
+use super::workers::{self, Workers};
 use crate::clock;
 use crate::lifecycle::phase::{Phase, StopRequest, until_draining};
 
@@ -49,28 +50,36 @@ impl Proxy {
     ///
     /// # Errors
     ///
-    /// None today: what goes wrong with one connection ends that connection, and accepting goes on after a pause.
+    /// The system refuses threads. What goes wrong with one connection ends that connection, and accepting goes on after a pause.
     pub async fn serve(
         self: Arc<Self>,
         listener: TcpListener,
         stop: mpsc::Receiver<StopRequest>,
     ) -> io::Result<()> {
+        let count = workers::wanted(self.live.current().server.workers);
+        let workers = Workers::start(&self, count)?;
         tokio::select! {
-            () = serve_connections(&self, listener, stop) => Ok(()),
+            () = serve_connections(&self, listener, workers, stop) => Ok(()),
             () = self.lag.measure() => Ok(()),
             () = live::publish(&self) => Ok(()),
         }
     }
 }
 
-async fn serve_connections(proxy: &Arc<Proxy>, listener: TcpListener, mut stop: mpsc::Receiver<StopRequest>) {
-    let connections = ConnectionTracker::new();
+async fn serve_connections(
+    proxy: &Arc<Proxy>,
+    listener: TcpListener,
+    workers: Workers,
+    mut stop: mpsc::Receiver<StopRequest>,
+) {
+    let mut connections = ConnectionTracker::new(workers);
     let request = accept_until_stopped(proxy, &listener, &connections, &mut stop).await;
     drop(listener);
     if request == Some(StopRequest::HandOver) {
         hand_over(proxy, &connections, &mut stop).await;
     }
-    drain(proxy, connections, stop).await;
+    drain(proxy, &mut connections, stop).await;
+    connections.stop().await;
     proxy.memory.save();
     proxy.store.flush();
 }
@@ -96,8 +105,11 @@ async fn accept_until_stopped(
         match accepted {
             Ok((stream, _)) if connections.count() >= MAX_CONNECTIONS => reject_busy(&stream),
             Ok((stream, peer)) => {
+                // It is known to the poll of this thread, and is to be known to that of its worker.
+                let Ok(stream) = stream.into_std() else { continue };
                 let (admitted, displaced) = admission.admit(peer.ip());
-                connections.spawn(connection(Arc::clone(proxy), stream, admitted, displaced));
+                let proxy = Arc::clone(proxy);
+                connections.spawn(move || connection(proxy, stream, admitted, displaced));
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
@@ -111,10 +123,14 @@ async fn accept_until_stopped(
 /// One connection to its end, whatever becomes of it. `displaced` is told when another one takes its place.
 async fn connection(
     proxy: Arc<Proxy>,
-    stream: TcpStream,
+    stream: std::net::TcpStream,
     admitted: Admitted,
     displaced: oneshot::Receiver<()>,
 ) {
+    let stream = match TcpStream::from_std(stream) {
+        Ok(stream) => stream,
+        Err(error) => return tracing::debug!(event = "connection.broken", error = %error),
+    };
     let _ = stream.set_nodelay(true);
     let port = stream.local_addr().map_or(0, |address| address.port());
     let context = Arc::new(ConnectionContext { port, admitted, upgrade: UpgradeSlot::default() });
@@ -174,7 +190,7 @@ async fn hand_over(proxy: &Proxy, connections: &ConnectionTracker, stop: &mut mp
 }
 
 /// Gives open turns the grace period of the configuration, and ends those that are left.
-async fn drain(proxy: &Proxy, connections: ConnectionTracker, mut stop: mpsc::Receiver<StopRequest>) {
+async fn drain(proxy: &Proxy, connections: &mut ConnectionTracker, mut stop: mpsc::Receiver<StopRequest>) {
     proxy.enter(Phase::Draining);
     let grace = proxy.live.current().server.grace;
     tracing::info!(event = "drain.begin", turns = proxy.turns.open(), grace_s = grace.as_secs());
@@ -233,7 +249,7 @@ mod tests {
         let (stop, requests) = mpsc::channel(1);
         let proxy = proxy();
         let served = Arc::clone(&proxy);
-        let task = tokio::spawn(async move { serve_connections(&served, listener, requests).await });
+        let task = tokio::spawn(async move { served.serve(listener, requests).await.expect("served") });
         (proxy, address, stop, task)
     }
 

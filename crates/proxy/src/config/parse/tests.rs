@@ -178,12 +178,12 @@ fn an_empty_text_is_a_configuration_without_endpoints() {
 
 #[test]
 fn the_server_is_as_the_file_says() {
-    let server = config_of("[server]\nlisten = \"0.0.0.0:7\"\nhosts = [\"lab\", \"a.test\"]\nbody_limit = \"1MiB\"\ngrace = \"5s\"\nkeep_alive = \"60s\"\nwebsocket = true\n").server;
+    let server = config_of("[server]\nlisten = \"0.0.0.0:7\"\nhosts = [\"lab\", \"a.test\"]\nbody_limit = \"1MiB\"\ngrace = \"5s\"\nkeep_alive = \"60s\"\nwebsocket = true\nworkers = 3\n").server;
     assert_eq!(
         (server.listen.to_string().as_str(), server.hosts.join(" ").as_str()),
         ("0.0.0.0:7", "lab a.test")
     );
-    assert_eq!((server.body_limit, server.websocket), (1 << 20, true));
+    assert_eq!((server.body_limit, server.websocket, server.workers), (1 << 20, true, Some(3)));
     assert_eq!((server.grace, server.keep_alive), (Duration::from_secs(5), Duration::from_secs(60)));
 }
 
