@@ -16,6 +16,7 @@ use latimer_proxy::config::watch::Version;
 use latimer_proxy::config::{Auth, Config, Server, state};
 
 use crate::environment::{env, home};
+use crate::exit::{Exit, ExitsWith as _};
 use crate::terminal::LinesError;
 
 /// How long open turns get at a stop where the configuration cannot be read: the default of `server.grace`.
@@ -24,10 +25,10 @@ const DEFAULT_GRACE: Duration = Duration::from_secs(30);
 /// Which configuration file and which state directory a command works with.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct PathArgs {
-    /// The configuration file [default: latimer/config.toml in the XDG config directory]
+    /// The configuration file [default: `LATIMER_CONFIG`, else latimer/config.toml in the XDG config directory]
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
-    /// Where the token and generated files live [default: latimer in the XDG state directory]
+    /// Where the token and generated files live [default: `LATIMER_STATE_DIR`, else latimer in the XDG state directory]
     #[arg(long, value_name = "DIR", global = true)]
     state_dir: Option<PathBuf>,
 }
@@ -63,8 +64,9 @@ impl PathArgs {
     /// # Errors
     /// The environment names none, or it cannot be made or is not private.
     pub(crate) fn state_dir(&self) -> anyhow::Result<PathBuf> {
-        let dir = match &self.state_dir {
-            Some(dir) => dir.clone(),
+        let variable = || env("LATIMER_STATE_DIR").filter(|path| !path.is_empty()).map(PathBuf::from);
+        let dir = match self.state_dir.clone().or_else(variable) {
+            Some(dir) => dir,
             None => state::state_dir(&env)
                 .context("no state directory: set HOME or XDG_STATE_HOME, or give --state-dir")?,
         };
@@ -100,7 +102,22 @@ impl PathArgs {
 
     /// The configuration file's path: the one named, else the default one if it exists.
     pub(crate) fn config_path(&self) -> Option<PathBuf> {
-        self.config.clone().or_else(|| state::config_path(&env).filter(|path| path.exists()))
+        self.named_config().or_else(|| state::config_path(&env).filter(|path| path.exists()))
+    }
+
+    /// What the flag names, else the variable `LATIMER_CONFIG`.
+    fn named_config(&self) -> Option<PathBuf> {
+        let variable = || env("LATIMER_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
+        self.config.clone().or_else(variable)
+    }
+
+    /// The configuration file to write: the one named, else the default one, which need not be there yet.
+    ///
+    /// # Errors
+    /// Neither a flag nor the environment names a place.
+    pub(crate) fn config_target(&self) -> anyhow::Result<PathBuf> {
+        let path = self.named_config().or_else(|| state::config_path(&env));
+        path.context("no place for a configuration: set HOME or XDG_CONFIG_HOME, or give --config")
     }
 
     /// Reads the configuration.
@@ -111,7 +128,7 @@ impl PathArgs {
         let path = self.config_path();
         let version = path.as_deref().map(Version::of);
         let text = match &path {
-            Some(path) => read_text(path)?,
+            Some(path) => read_text(path).exits(Exit::Configuration)?,
             None => String::new(),
         };
         match load_text(&text) {
@@ -120,7 +137,7 @@ impl PathArgs {
                 let shown = path.as_deref().unwrap_or_else(|| Path::new("config.toml"));
                 let problems = report(&problems, shown);
                 let problems = problems.lines().map(str::to_owned);
-                Err(LinesError::new("the configuration cannot be used", problems).into())
+                Err(LinesError::new("the configuration cannot be used", problems)).exits(Exit::Configuration)
             }
         }
     }

@@ -5,7 +5,8 @@ use std::cell::RefCell;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use latimer_proxy::config::parse;
+use latimer_proxy::config::presets::PRESETS;
+use latimer_proxy::config::{parse, state};
 
 /// Variables that every proxy may need.
 const COMMON_VARIABLES: [&str; 14] = [
@@ -43,8 +44,13 @@ pub(crate) fn home() -> Option<PathBuf> {
 /// The environment of a proxy with this configuration file. The file is read anew every time: it may have come to name another
 /// key.
 pub(crate) fn proxy_environment(config: Option<&Path>) -> Vec<(OsString, OsString)> {
-    let text = config.and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
-    let configured = variables_of(&text);
+    let usual = state::config_path(&env);
+    let text = config.or(usual.as_deref()).and_then(|path| std::fs::read_to_string(path).ok());
+    let mut configured = variables_of(text.as_deref().unwrap_or_default());
+    if text.is_none() {
+        // Whatever is written next may need any of them, and a proxy that runs is given no variable any more.
+        configured.extend(PRESETS.iter().filter_map(|preset| preset.key_env).map(str::to_owned));
+    }
     let is_passed = |name: &str| {
         COMMON_VARIABLES.contains(&name)
             || (name.starts_with(OWN_PREFIX) && name != TOKEN_VARIABLE)

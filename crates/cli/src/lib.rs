@@ -13,9 +13,11 @@ mod browser;
 mod clock;
 mod codex_catalog;
 mod complete;
+mod config_file;
 mod configuration;
 mod control_client;
 mod environment;
+mod exit;
 mod logging;
 mod money;
 mod panic_log;
@@ -46,6 +48,15 @@ pub use watchdog::watchdog_main;
     after_help = "Example:\n  latimer demo                 see a whole turn, no key and no network needed\n  latimer launch codex         run Codex on the configured provider"
 )]
 struct Cli {
+    /// These stand before the command as well as behind it.
+    #[command(flatten)]
+    _paths: configuration::PathArgs,
+    /// When to use colours
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t, global = true)]
+    color: terminal::ColorChoice,
+    /// Leave out remarks that are no errors
+    #[arg(long, short, global = true)]
+    quiet: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -66,6 +77,8 @@ enum Command {
     Check(command::check::CheckArgs),
     /// Run a client on the proxy, which is started if none runs
     Launch(command::launch::LaunchArgs),
+    /// Say which model clients are launched with from now on
+    Use(command::use_model::UseArgs),
     /// Show a whole turn between a Codex-shaped client and a scripted provider
     Demo(command::demo::DemoArgs),
     /// List the configured models and the names to ask for them
@@ -103,14 +116,17 @@ pub fn latimer_main() -> ExitCode {
     if let Some(said) = version::asked_for(std::env::args_os(), "latimer") {
         return terminal::exit_code("latimer", terminal::print_json(&said).map(|()| ExitCode::SUCCESS));
     }
-    let result = match Cli::parse().command {
+    let Cli { color, quiet, command, .. } = Cli::parse();
+    terminal::set_manners(color, quiet);
+    let result = match command {
         Command::Serve(args) => command::serve::run(&args),
         Command::Up(args) => command::background::up(&args),
         Command::Down(args) => command::background::down(&args),
         Command::Status(args) => command::status::run(&args),
         Command::Service(args) => command::service::run(&args),
         Command::Check(args) => command::check::run(&args),
-        Command::Launch(args) => command::launch::run(args),
+        Command::Launch(args) => command::launch::run(&args),
+        Command::Use(args) => command::use_model::run(&args),
         Command::Demo(args) => command::demo::run(&args),
         Command::Models(args) => command::models::run(&args),
         Command::Login(args) => command::login::run(&args),

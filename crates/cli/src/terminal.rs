@@ -3,13 +3,80 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::io::Write as _;
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use anyhow::Context as _;
 use latimer_protocol::printable::{escaped, escaped_json};
 use latimer_protocol::secret::redact_known;
 use serde::Serialize;
+
+use crate::environment::env;
+use crate::exit::{ExitError, code_of};
+
+/// When colours are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub(crate) enum ColorChoice {
+    /// On a terminal, unless `NO_COLOR` is set
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// What is done with remarks on stderr that are no errors.
+static IS_QUIET: AtomicBool = AtomicBool::new(false);
+/// The colours of this process, as a number of [`ColorChoice`].
+static COLORS: AtomicU8 = AtomicU8::new(0);
+
+/// Sets once, at the start, how this process talks.
+pub(crate) fn set_manners(colors: ColorChoice, is_quiet: bool) {
+    COLORS.store(colors as u8, Ordering::Relaxed);
+    IS_QUIET.store(is_quiet, Ordering::Relaxed);
+}
+
+/// Whether stdout is coloured. A colour never says anything that the words do not say.
+pub(crate) fn is_coloured() -> bool {
+    match COLORS.load(Ordering::Relaxed) {
+        1 => true,
+        2 => false,
+        _ => env("NO_COLOR").is_none_or(|set| set.is_empty()) && io::stdout().is_terminal(),
+    }
+}
+
+/// A colour, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Paint {
+    Red,
+    Green,
+    Plain,
+}
+
+/// A line on stdout in a colour, where colours are used.
+///
+/// # Errors
+/// The reader is gone.
+pub(crate) fn print_painted(paint: Paint, line: &str) -> anyhow::Result<()> {
+    let code = match paint {
+        Paint::Red => 31,
+        Paint::Green => 32,
+        Paint::Plain => return print_line(line),
+    };
+    if !is_coloured() {
+        return print_line(line);
+    }
+    print(&format!("\u{1b}[{code}m{}\u{1b}[0m", shown(line)))
+}
+
+/// A remark on stderr that is no error; `--quiet` leaves it out.
+pub(crate) fn note_line(line: &str) {
+    if !IS_QUIET.load(Ordering::Relaxed) {
+        eprint_line(line);
+    }
+}
 
 /// An error of several lines, such as everything that is wrong with a configuration. In all others a line break is shown as `\n`.
 #[derive(Debug)]
@@ -98,10 +165,14 @@ pub(crate) fn eprint_line(line: &str) {
 /// The exit code of a program whose command ended like this; an error is printed with its causes and hints.
 pub(crate) fn exit_code(program: &str, result: anyhow::Result<ExitCode>) -> ExitCode {
     result.unwrap_or_else(|error| {
+        // Whoever closed the pipe has read enough: that is no error.
+        if error.downcast_ref::<ReaderGone>().is_some() {
+            return ExitCode::SUCCESS;
+        }
         for line in error_lines(program, &error) {
             eprint_line(&line);
         }
-        ExitCode::FAILURE
+        ExitCode::from(code_of(&error))
     })
 }
 
@@ -116,7 +187,7 @@ fn error_lines(program: &str, error: &anyhow::Error) -> Vec<String> {
     };
     let mut separator = " ";
     let mut rest = Vec::new();
-    for cause in error.chain() {
+    for cause in causes(error) {
         match cause.downcast_ref::<LinesError>().map(|error| error.lines.split_first()) {
             Some(Some((first, others))) => {
                 add(first, separator);
@@ -130,6 +201,30 @@ fn error_lines(program: &str, error: &anyhow::Error) -> Vec<String> {
     lines
 }
 
+/// The error and its causes; where one gives the command its exit code, what is inside of it.
+fn causes(error: &anyhow::Error) -> Vec<&(dyn std::error::Error + 'static)> {
+    let mut causes_found = Vec::new();
+    for cause in error.chain() {
+        match cause.downcast_ref::<ExitError>() {
+            Some(exit) => causes_found.extend(causes(&exit.inner)),
+            None => causes_found.push(cause),
+        }
+    }
+    causes_found
+}
+
+/// Nobody reads stdout any more.
+#[derive(Debug)]
+struct ReaderGone;
+
+impl fmt::Display for ReaderGone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("nobody reads stdout any more")
+    }
+}
+
+impl std::error::Error for ReaderGone {}
+
 /// A line as it may stand on a terminal.
 fn shown(line: &str) -> Cow<'_, str> {
     match redact_known(line) {
@@ -140,7 +235,10 @@ fn shown(line: &str) -> Cow<'_, str> {
 
 fn print(text: &impl fmt::Display) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{text}").and_then(|()| out.flush()).context("writing to stdout")
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(ReaderGone.into()),
+        written => written.context("writing to stdout"),
+    }
 }
 
 #[cfg(test)]

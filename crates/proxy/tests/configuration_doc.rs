@@ -9,7 +9,7 @@ const DOC: &str = include_str!("../../../docs/configuration.md");
 
 #[test]
 fn every_key_stands_in_the_table_of_its_section() {
-    let sections: [(&str, &[schema::Key]); 11] = [
+    let sections: [(&str, &[schema::Key]); 12] = [
         ("## The top", &schema::TOP),
         ("## `[server]`", &schema::SERVER),
         ("## `[[endpoint]]`", &schema::ENDPOINT),
@@ -19,6 +19,7 @@ fn every_key_stands_in_the_table_of_its_section() {
         ("## `quirks`", &schema::QUIRKS),
         ("## `history`", &schema::HISTORY),
         ("## `options`", &schema::OPTIONS),
+        ("## `[launch]`", &schema::LAUNCH),
         ("## `[[route]]`", &schema::ROUTE),
         ("## A target that is a table", &schema::TARGET),
     ];

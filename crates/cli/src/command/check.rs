@@ -7,12 +7,13 @@ use latimer_proxy::config::Config;
 use latimer_proxy::config::check::report;
 
 use crate::configuration::{PathArgs, load_text, open_to_others, read_text};
-use crate::terminal::{eprint_line, print_line, print_lines};
+use crate::exit::Exit;
+use crate::terminal::{eprint_line, print_lines};
 use crate::watchdog_settings;
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  latimer check --config ./latimer.toml\n\nExit code 0: the file can be used. 1: it cannot; every problem is listed with its line, key and remedy."
+    after_help = "Example:\n  latimer check --config ./latimer.toml\n\nExit code 0: the file can be used. 4: it cannot, or there is none; every problem is listed with its line, key and remedy."
 )]
 pub(crate) struct CheckArgs {
     #[command(flatten)]
@@ -30,10 +31,12 @@ enum Verdict {
 
 pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let Some(path) = args.paths.config_path() else {
-        print_line(
-            "no configuration file; `latimer demo` works without one, docs/configuration.md shows how to write one",
-        )?;
-        return Ok(ExitCode::SUCCESS);
+        let path = args.paths.config_target()?;
+        eprint_line(&format!(
+            "there is no configuration: `{}` is not there. `latimer endpoints add --preset deepseek` writes it (`latimer presets` lists the names), `latimer demo` works without one",
+            path.display()
+        ));
+        return Ok(Exit::Configuration.into());
     };
     let text = read_text(&path)?;
     for open in open_to_others(&path, &text) {
@@ -47,7 +50,7 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         }
         Verdict::Unusable { problems } => {
             problems.iter().flat_map(|problem| problem.lines()).for_each(eprint_line);
-            Ok(ExitCode::FAILURE)
+            Ok(Exit::Configuration.into())
         }
     }
 }
@@ -79,7 +82,16 @@ fn summary(config: &Config) -> String {
     let proxies = config.proxies().into_iter();
     let proxies =
         proxies.map(|(endpoint, proxy)| format!("\n{}: goes out through the proxy {proxy}", endpoint.name));
-    format!("fine, {} endpoint(s), {models} model(s){}", config.endpoints.len(), proxies.collect::<String>())
+    let unusable = config
+        .endpoints
+        .iter()
+        .filter(|endpoint| endpoint.keys.is_empty() && !endpoint.missing_keys.is_empty());
+    let word = if unusable.count() == 0 { "fine" } else { "valid, but a key is missing" };
+    format!(
+        "{word}, {} endpoint(s), {models} model(s){}",
+        config.endpoints.len(),
+        proxies.collect::<String>()
+    )
 }
 
 #[cfg(test)]

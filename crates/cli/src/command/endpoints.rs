@@ -1,5 +1,7 @@
 //! `latimer endpoints`: what is configured, how it is doing, and what it taught.
 
+mod edit;
+
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -16,7 +18,7 @@ use crate::terminal::{eprint_line, print_json, print_line};
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  latimer endpoints                  all of them, a line each\n  latimer endpoints show deepseek    one of them: its models, its state, what it taught\n  latimer endpoints forget deepseek  forget what it taught; the running proxy hears of it\n  latimer endpoints forget deepseek no_images   forget one lesson, by the name that `show` gives it"
+    after_help = "Examples:\n  latimer endpoints                  all of them, a line each\n  latimer endpoints show deepseek    one of them: its models, its state, what it taught\n  latimer endpoints forget deepseek  forget what it taught; the running proxy hears of it\n  latimer endpoints forget deepseek no_images   forget one lesson, by the name that `show` gives it\n  latimer endpoints add deepseek --preset deepseek --key-env DEEPSEEK_API_KEY\n  latimer endpoints add lab --base-url https://lab.example/v1 --key-stdin --model glm-5 < key.txt\n  latimer endpoints disable deepseek  keep it in the file, and lead nothing to it"
 )]
 pub(crate) struct EndpointsArgs {
     #[command(subcommand)]
@@ -30,6 +32,25 @@ pub(crate) struct EndpointsArgs {
 
 #[derive(Debug, clap::Subcommand)]
 enum EndpointsAction {
+    /// List all of them, as without a subcommand
+    List,
+    /// Add an endpoint to the configuration file
+    Add(edit::AddArgs),
+    /// Remove an endpoint from the configuration file
+    Remove {
+        /// Its name in the configuration
+        name: String,
+    },
+    /// Use a disabled endpoint again
+    Enable {
+        /// Its name in the configuration
+        name: String,
+    },
+    /// Keep an endpoint in the file, and lead nothing to it
+    Disable {
+        /// Its name in the configuration
+        name: String,
+    },
     /// Show one endpoint
     Show {
         /// Its name in the configuration
@@ -47,6 +68,9 @@ enum EndpointsAction {
 }
 
 pub(crate) fn run(args: &EndpointsArgs) -> anyhow::Result<ExitCode> {
+    if edit_file(args)? {
+        return Ok(ExitCode::SUCCESS);
+    }
     let state_dir = args.paths.state_dir()?;
     let path = state_dir.join(limitations::FILE);
     let config = args.paths.configuration()?.loaded.config;
@@ -58,9 +82,25 @@ pub(crate) fn run(args: &EndpointsArgs) -> anyhow::Result<ExitCode> {
             let endpoint = find_endpoint(&config, name)?;
             show(endpoint, states(&config, &state_dir).as_deref(), &path, args.json)?;
         }
-        None => list(&config, states(&config, &state_dir).as_deref(), &path, args.json)?,
+        _ => list(&config, states(&config, &state_dir).as_deref(), &path, args.json)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Carries out what changes the configuration file; `false` where nothing of this kind was asked.
+fn edit_file(args: &EndpointsArgs) -> anyhow::Result<bool> {
+    let path = || args.paths.config_target();
+    match &args.action {
+        Some(EndpointsAction::Add(add)) => edit::add(&path()?, add)?,
+        Some(EndpointsAction::Remove { name }) => edit::remove(&path()?, name)?,
+        Some(EndpointsAction::Enable { name }) => edit::switch(&path()?, name, true)?,
+        Some(EndpointsAction::Disable { name }) => edit::switch(&path()?, name, false)?,
+        Some(EndpointsAction::List | EndpointsAction::Show { .. } | EndpointsAction::Forget { .. })
+        | None => {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn find_endpoint<'c>(config: &'c Config, name: &str) -> anyhow::Result<&'c Endpoint> {
@@ -91,12 +131,16 @@ fn list(config: &Config, states: Option<&[EndpointState]>, path: &Path, as_json:
             .collect();
         return print_json(&all);
     }
-    if config.endpoints.is_empty() {
-        return print_line("no endpoint is configured; `latimer presets` lists what is known by name");
+    if config.endpoints.is_empty() && config.disabled.is_empty() {
+        return print_line(
+            "no endpoint is configured; `latimer endpoints add --preset NAME` adds one, `latimer presets` lists the names",
+        );
     }
     let width = config.endpoints.iter().map(|endpoint| endpoint.name.as_str().len()).max().unwrap_or(0);
     for endpoint in &config.endpoints {
         let state = state_of(endpoint, states).map_or("not running", |state| state.state.as_str());
+        let state =
+            if endpoint.keys.is_empty() && !endpoint.missing_keys.is_empty() { "no key" } else { state };
         let count = limitations.of_endpoint(endpoint.name.as_str()).len();
         let learned = if count == 0 { String::new() } else { format!("  {count} lessons") };
         print_line(&format!(
@@ -106,6 +150,14 @@ fn list(config: &Config, states: Option<&[EndpointState]>, path: &Path, as_json:
             state,
             endpoint.base_url
         ))?;
+    }
+    for endpoint in &config.disabled {
+        print_line(&format!("{:width$}  disabled", endpoint.name.as_str()))?;
+    }
+    for endpoint in config.endpoints.iter().filter(|endpoint| endpoint.keys.is_empty()) {
+        for missing in &endpoint.missing_keys {
+            print_line(&format!("{}: `{missing}` should hold its key, and is not there", endpoint.name))?;
+        }
     }
     Ok(())
 }
@@ -184,6 +236,7 @@ fn document(
         "base_url": endpoint.base_url,
         "models": endpoint.models.iter().map(|model| model.id.as_str()).collect::<Vec<_>>(),
         "state": state,
+        "missing_keys": endpoint.missing_keys,
         "learned": learned,
     })
 }

@@ -8,9 +8,10 @@ mod client;
 mod codex;
 mod environment;
 mod gemini;
-mod model;
+pub(super) mod model;
 mod opencode;
 mod registration;
+mod supervise;
 
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt as _;
@@ -18,17 +19,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::ValueEnum;
 use latimer_protocol::status::Health;
+use latimer_proxy::config::Config;
 
 use self::client::{LaunchContext, LaunchedClient};
 use self::environment::keep_keys_out;
 use self::model::choose_model;
-use self::registration::ClientRegistration;
 use crate::configuration::{Configuration, PathArgs, access_token};
+use crate::exit::{Exit, ExitsWith as _};
 use crate::sibling::sibling_binary;
-use crate::terminal::eprint_line;
+use crate::terminal::{eprint_line, note_line};
 use crate::{complete, proxy_client, spawn, watchdog_settings};
 
 /// A proxy that was started by a launch ends after this long without a turn.
@@ -38,7 +40,7 @@ const LOOPBACK: &str = "127.0.0.1,localhost,::1";
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  latimer launch codex\n  latimer launch claude --model glm-5\n  latimer launch codex --model deepseek-chat -- exec \"explain this repository\"\n  latimer launch opencode --endpoint openrouter --model z-ai/glm-5\n\nWhat stands behind `--` goes to the client unchanged."
+    after_help = "Examples:\n  latimer launch codex\n  latimer launch claude --model glm-5\n  latimer launch codex --model deepseek-chat exec \"explain this repository\"\n  latimer launch opencode --endpoint openrouter --model z-ai/glm-5\n\nWhat stands behind the client's name and latimer's own options goes to the client unchanged; `--` ends latimer's own."
 )]
 pub(crate) struct LaunchArgs {
     /// The client to run
@@ -59,7 +61,7 @@ pub(crate) struct LaunchArgs {
     #[command(flatten)]
     paths: PathArgs,
     /// Arguments for the client
-    #[arg(last = true, value_name = "ARGS")]
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
     args: Vec<OsString>,
 }
 
@@ -88,22 +90,26 @@ impl ClientName {
     }
 }
 
-pub(crate) fn run(args: LaunchArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &LaunchArgs) -> anyhow::Result<ExitCode> {
     let state_dir = args.paths.state_dir()?;
     let configuration = args.paths.configuration()?;
     for warning in &configuration.loaded.warnings {
         eprint_line(&format!("latimer: warning: {warning}"));
     }
     let config = &configuration.loaded.config;
-    let model = choose_model(config, args.endpoint.as_deref(), args.model.as_deref())?;
-    let small_model = match &args.small_model {
+    let client = args.client.client();
+    let program = find_program(args.program.as_deref(), client)?;
+    let usual = config.launch.of(client.program());
+    let usual_model = usual.model.filter(|_| args.endpoint.is_none());
+    let model =
+        choose_model(config, args.endpoint.as_deref(), args.model.as_deref().or(usual_model.as_deref()))?;
+    require_key(config, &model)?;
+    let small_model = match args.small_model.as_ref().or(usual.small_model.as_ref()) {
         Some(small) => choose_model(config, None, Some(small))?,
         None => model.clone(),
     };
     let token = access_token(&state_dir, &config.server)?;
     let url = find_or_start(&state_dir, &configuration)?;
-    let client = args.client.client();
-    let program = args.program.unwrap_or_else(|| PathBuf::from(client.program()));
     let mut command = Command::new(&program);
     let context = LaunchContext {
         url: &url,
@@ -117,17 +123,40 @@ pub(crate) fn run(args: LaunchArgs) -> anyhow::Result<ExitCode> {
     client.configure(&mut command, &context)?;
     bypass_network_proxy(&mut command);
     command.args(&args.args);
-    let mut child = command.spawn().with_context(|| {
-        format!(
-            "running `{}`: is it installed? `{}` installs it, --program names it",
-            program.display(),
-            client.install_hint()
-        )
-    })?;
-    let registration = ClientRegistration::enter(&state_dir, child.id(), client);
-    let status = child.wait().context("waiting for the client")?;
-    registration.leave(status);
-    Ok(exit_code(status))
+    supervise::run(command, &state_dir, client).map(exit_code)
+}
+
+/// The client's program: found before anything is started for it.
+fn find_program(named: Option<&Path>, client: &dyn LaunchedClient) -> anyhow::Result<PathBuf> {
+    let program = named.unwrap_or_else(|| Path::new(client.program()));
+    let is_path = program.components().count() > 1;
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let is_there = is_path && program.is_file()
+        || std::env::split_paths(&folders).any(|dir| dir.join(program).is_file());
+    anyhow::ensure!(
+        is_there,
+        "`{}` is not installed, or not on PATH: `{}` installs it, --program names it",
+        program.display(),
+        client.install_hint()
+    );
+    Ok(program.to_owned())
+}
+
+/// Refuses a model whose endpoint has no key, before a client is started that could only fail.
+fn require_key(config: &Config, model: &str) -> anyhow::Result<()> {
+    if config.named_route(model).is_some() {
+        return Ok(());
+    }
+    let Ok((endpoint, _)) = config.route(model) else { return Ok(()) };
+    let [missing, ..] = endpoint.missing_keys.as_slice() else { return Ok(()) };
+    if !endpoint.keys.is_empty() || endpoint.login.is_some() {
+        return Ok(());
+    }
+    let error = anyhow::anyhow!(
+        "the endpoint `{}` has no key: `{missing}` is not there. Set it (export {missing}=…) and launch again",
+        endpoint.name
+    );
+    Err(error).exits(Exit::NoProvider)
 }
 
 /// The client's exit code as a shell would give it: 128 and the number for a signal.
@@ -158,7 +187,7 @@ fn find_or_start(state_dir: &Path, configuration: &Configuration) -> anyhow::Res
         let status = spawn::start_watchdog(state_dir, configuration, Some(IDLE_EXIT))?;
         let url = format!("http://{}", status.address);
         let log = state_dir.join("proxy.log");
-        eprint_line(&format!(
+        note_line(&format!(
             "latimer: started the proxy at {url} (kept alive by process {}, log {})",
             status.pid,
             log.display()
@@ -167,7 +196,7 @@ fn find_or_start(state_dir: &Path, configuration: &Configuration) -> anyhow::Res
     }
     let proxy = spawn::start_proxy(state_dir, configuration.path.as_deref(), IDLE_EXIT)?;
     let log = state_dir.join("proxy.log");
-    eprint_line(&format!(
+    note_line(&format!(
         "latimer: started the proxy at {} (process {}, log {})",
         proxy.url,
         proxy.pid,

@@ -19,3 +19,4 @@ pub(crate) mod serve;
 pub(crate) mod service;
 pub(crate) mod status;
 pub(crate) mod usage;
+pub(crate) mod use_model;

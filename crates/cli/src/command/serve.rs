@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use latimer_protocol::secret::Secret;
 use latimer_protocol::turn::SealKey;
-use latimer_proxy::config::watch::{Live, Version as TokenVersion, watch};
+use latimer_proxy::config::watch::{Live, Version, watch};
 use latimer_proxy::config::{Auth, state};
 use latimer_proxy::lifecycle::phase::StopRequest;
 use latimer_proxy::server::Proxy;
@@ -84,16 +84,19 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     runtime()?.block_on(async move {
         let listener = listener(address)?;
         let address = listener.local_addr().context("the listener's address")?;
-        let live = Arc::new(Live::new(configuration.loaded.config, configuration.path.clone()));
+        // A file that is not there yet is taken up once it is written.
+        let path = configuration.path.or_else(|| args.paths.config_target().ok());
+        let version = configuration.version.or_else(|| path.as_deref().map(Version::of));
+        let live = Arc::new(Live::new(configuration.loaded.config, path.clone()));
         live.set_loader(load_text);
         let make = if args.safe { Proxy::safe } else { Proxy::new };
-        let version = TokenVersion::of(&state_dir.join(state::TOKEN_FILE));
+        let token_version = Version::of(&state_dir.join(state::TOKEN_FILE));
         let proxy =
             make(Arc::clone(&live), secret.as_ref(), seal, Some(account_places(&state_dir, outbound)));
-        if let (Some(path), Some(version)) = (configuration.path, configuration.version) {
+        if let (Some(path), Some(version)) = (path, version) {
             tokio::spawn(watch(Arc::clone(&live), path, version, CONFIG_POLL_INTERVAL, load_text));
         }
-        tokio::spawn(watch_token(Arc::clone(&proxy), state_dir.clone(), version));
+        tokio::spawn(watch_token(Arc::clone(&proxy), state_dir.clone(), token_version));
         let url = format!("http://{address}");
         if let Err(error) = proxy_file::write(&state_dir, &url) {
             tracing::warn!(event = "announce.failed", error = %error);
@@ -133,11 +136,11 @@ fn warn_of_open_files(configuration: &Configuration) {
 }
 
 /// Takes up a token that was exchanged. One that cannot be used opens nothing, and the old one goes on.
-async fn watch_token(proxy: Arc<Proxy>, state_dir: PathBuf, mut seen: TokenVersion) {
+async fn watch_token(proxy: Arc<Proxy>, state_dir: PathBuf, mut seen: Version) {
     loop {
         tokio::time::sleep(CONFIG_POLL_INTERVAL).await;
         let path = state_dir.join(state::TOKEN_FILE);
-        let now = TokenVersion::of(&path);
+        let now = Version::of(&path);
         // One that was removed is made anew by the next command that needs it.
         if now == seen || !path.exists() {
             continue;

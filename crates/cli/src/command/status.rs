@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::clock::unix_time;
 use crate::configuration::{PathArgs, ReportArgs};
 use crate::control_client::{status_if_running, status_lines};
+use crate::exit::Exit;
 use crate::proxy_client::{self, ProvenProxy};
 use crate::terminal::{clear_screen, is_screen, print_json, print_json_line, print_lines};
 use crate::turn_text::{headline, shown, waiting};
@@ -42,7 +43,7 @@ pub(crate) fn run(args: &OverviewArgs) -> anyhow::Result<ExitCode> {
         } else {
             print_lines(overview.lines()?)?;
         }
-        return Ok(if overview.is_running() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        return Ok(if overview.is_running() { ExitCode::SUCCESS } else { Exit::NotRunning.into() });
     }
     let redraws = is_screen() && !args.report.json;
     let mut last = Vec::new();

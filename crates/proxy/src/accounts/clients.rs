@@ -152,21 +152,38 @@ fn from_codex(provider: &LoginProvider, places: &Places) -> Option<OAuthClient> 
     Some(OAuthClient { id: id.to_owned(), secret: None })
 }
 
-/// A client id and its secret in a source text.
+/// A client id and its secret in a source text. A bundle holds the ids of other applications too: the right one is that next to the
+/// secret.
 fn constants(source: &str) -> Option<OAuthClient> {
-    let quoted = |ends: fn(&str) -> bool| {
-        source.split(['\'', '"', '`']).find(|word| word.len() < 200 && ends(word)).map(str::to_owned)
+    let words = || {
+        let mut offset = 0;
+        source.split(['\'', '"', '`']).map(move |word| {
+            let start = offset;
+            offset += word.len() + 1;
+            (start, word)
+        })
     };
-    let id = quoted(|word| word.ends_with(".apps.googleusercontent.com") && !word.contains([' ', '/']))?;
-    let secret = quoted(|word| word.starts_with(concat!("GOC", "SPX-")));
-    Some(OAuthClient { id, secret: secret.map(Secret::new) })
+    let is_id = |word: &str| {
+        word.len() < 200 && word.ends_with(".apps.googleusercontent.com") && !word.contains([' ', '/'])
+    };
+    let secret = words().find(|(_, word)| word.len() < 200 && word.starts_with(concat!("GOC", "SPX-")));
+    let distance = |at: usize| secret.map_or(0, |(beside, _)| beside.abs_diff(at));
+    let (_, id) = words().filter(|(_, word)| is_id(word)).min_by_key(|(at, _)| distance(*at))?;
+    Some(OAuthClient { id: id.to_owned(), secret: secret.map(|(_, secret)| Secret::new(secret)) })
 }
 
 fn missing(provider: &LoginProvider, places: &Places) -> String {
     let (id, secret) = (variable(provider, "CLIENT_ID"), variable(provider, "CLIENT_SECRET"));
     let and_secret = if provider.has_secret { format!(" and {secret}") } else { String::new() };
-    let tool =
-        if provider.name == "google" { ", or install the Gemini CLI, whose id is used then" } else { "" };
+    let tool = match provider.name {
+        "google" => ", or install the Gemini CLI, whose id is used then",
+        "chatgpt" => {
+            return format!(
+                "Codex is not logged in here, and its login is the one that is used: run `codex login` first; then nothing else is needed (or set {id})"
+            );
+        }
+        _ => "",
+    };
     format!(
         "no client id for `{}` is known, and none is built in: set {id}{and_secret}, or write {{\"{}\":{{\"client_id\":\"…\"}}}} into `{}`{tool}",
         provider.name,
@@ -186,6 +203,10 @@ mod tests {
         assert_eq!(client.id, "123-abc.apps.googleusercontent.com");
         assert!(client.secret.is_some());
         assert_eq!(constants("nothing here"), None);
+        let bundle =
+            "'1-other.apps.googleusercontent.com'; var x = 1; /* a long way */ 'filler filler filler filler';
+            var ID = \"2-right.apps.googleusercontent.com\"; var SECRET = \"GOCSPX-x\"; 'more';";
+        assert_eq!(constants(bundle).expect("found").id, "2-right.apps.googleusercontent.com");
     }
 
     #[test]

@@ -39,8 +39,12 @@ pub struct Config {
     pub default_endpoint: DefaultEndpoint,
     /// In the order of the file.
     pub endpoints: Vec<Endpoint>,
+    /// Endpoints that are switched off: nothing leads to them.
+    pub disabled: Vec<Endpoint>,
     /// Names that stand for several endpoints, in the order of the file.
     pub routes: Vec<Route>,
+    /// Which models launched clients ask for.
+    pub launch: LaunchDefaults,
     /// The way out of endpoints that have none of their own, and of logins.
     pub outbound: Outbound,
     /// Variables that a launched client gets although they hold keys of providers.
@@ -59,6 +63,36 @@ pub enum DefaultEndpoint {
     Named(EndpointName),
     /// Nowhere: the client is told that there is no such model.
     Nowhere,
+}
+
+/// Which models launched clients ask for where nobody says another one.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LaunchDefaults {
+    /// For every client.
+    pub usual: LaunchModels,
+    /// For one client, by the name it is launched by; before the usual ones.
+    pub clients: Vec<(&'static str, LaunchModels)>,
+}
+
+/// Names of models to ask for, as a client would.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LaunchModels {
+    /// For the work.
+    pub model: Option<String>,
+    /// For titles and other small questions.
+    pub small_model: Option<String>,
+}
+
+impl LaunchDefaults {
+    /// What this client asks for.
+    pub fn of(&self, client: &str) -> LaunchModels {
+        let own = self.clients.iter().find(|(name, _)| *name == client).map(|(_, models)| models.clone());
+        let own = own.unwrap_or_default();
+        LaunchModels {
+            model: own.model.or_else(|| self.usual.model.clone()),
+            small_model: own.small_model.or_else(|| self.usual.small_model.clone()),
+        }
+    }
 }
 
 /// The front side.
@@ -104,6 +138,10 @@ pub struct Endpoint {
     pub base_url: String,
     /// The key pool; empty sends no credentials.
     pub keys: Vec<Secret>,
+    /// Where a key should be and is none: names of variables that are not set, paths of files that cannot be read.
+    pub missing_keys: Vec<String>,
+    /// Whether it is used at all.
+    pub is_enabled: bool,
     /// The models it lists.
     pub models: Vec<Model>,
     /// How patient to be.

@@ -1,7 +1,9 @@
 //! The text of a configuration file to a [`Config`], or to every problem it has. Pure: the environment and the files it names
 //! come in as functions.
 
+mod credentials;
 mod endpoint;
+mod launch;
 mod model;
 mod options;
 mod outbound;
@@ -23,7 +25,7 @@ use toml::de::DeTable;
 use super::check::ConfigProblem;
 use super::read::{ProblemCollector, Table};
 use super::schema::{self, nearest};
-use super::{Auth, Config, DefaultEndpoint, Endpoint, Server};
+use super::{Auth, Config, DefaultEndpoint, Endpoint, LaunchDefaults, Server};
 
 /// A configuration that can be used, and what its author should know.
 #[derive(Debug, Clone)]
@@ -69,8 +71,22 @@ pub fn load(text: &str, env: Env<'_>, read_file: ReadFile<'_>) -> Result<ParsedC
     let launch_env = root
         .get("launch_env")
         .map_or_else(Vec::new, |names| names.strings(&mut notes).into_iter().map(|(_, name)| name).collect());
-    let config =
-        Config { server, default_endpoint, endpoints, routes, outbound, launch_env, avoided: Vec::new() };
+    let launch = root
+        .table("launch", &mut notes)
+        .map_or_else(LaunchDefaults::default, |table| launch::parse(&table, &mut notes));
+    let (endpoints, disabled) = endpoints.into_iter().partition(|endpoint: &Endpoint| endpoint.is_enabled);
+    let mut config = Config {
+        server,
+        default_endpoint,
+        endpoints,
+        disabled,
+        routes,
+        launch,
+        outbound,
+        launch_env,
+        avoided: Vec::new(),
+    };
+    leave_out_disabled(&mut config, &root, &mut notes);
     if notes.problems.is_empty() {
         Ok(ParsedConfig { config, warnings: notes.warnings })
     } else {
@@ -170,6 +186,32 @@ fn endpoints(
         endpoints.push(endpoint);
     }
     endpoints
+}
+
+/// Takes disabled endpoints out of what leads to them: they are as good as not there until they are enabled again.
+fn leave_out_disabled(config: &mut Config, root: &Table<'_, '_>, notes: &mut ProblemCollector<'_>) {
+    let is_disabled =
+        |name: &EndpointName| config.disabled.iter().any(|endpoint: &Endpoint| endpoint.name == *name);
+    for route in &mut config.routes {
+        route.targets.retain(|target| !is_disabled(&target.endpoint));
+    }
+    for route in config.routes.iter().filter(|route| route.targets.is_empty()) {
+        let span = root.get("route").map_or(0..0, |value| value.span);
+        let message = format!("every endpoint of the route `{}` is disabled; it answers nothing", route.name);
+        notes.warning(span, "route", message);
+    }
+    config.routes.retain(|route| !route.targets.is_empty());
+    if let DefaultEndpoint::Named(name) = &config.default_endpoint
+        && is_disabled(name)
+    {
+        let span = root.get("default_endpoint").map_or(0..0, |value| value.span);
+        notes.warning(
+            span,
+            "default_endpoint",
+            format!("`{name}` is disabled; what no endpoint lists is refused"),
+        );
+        config.default_endpoint = DefaultEndpoint::Nowhere;
+    }
 }
 
 fn default_endpoint(

@@ -16,13 +16,14 @@ const fn key(name: &'static str, kind: &'static str, default: &'static str) -> K
 }
 
 /// The top of the file.
-pub const TOP: [Key; 7] = [
+pub const TOP: [Key; 8] = [
     key("default_endpoint", "string", ""),
     key("proxy", "URL or none", ""),
     key("launch_env", "list of strings", "[]"),
     key("server", "table", ""),
     key("endpoint", "list of tables", ""),
     key("route", "list of tables", ""),
+    key("launch", "table", ""),
     key("watchdog", "table", ""),
 ];
 
@@ -39,8 +40,9 @@ pub const SERVER: [Key; 8] = [
 ];
 
 /// The keys of each `[[endpoint]]`.
-pub const ENDPOINT: [Key; 22] = [
+pub const ENDPOINT: [Key; 23] = [
     key("name", "string", ""),
+    key("enabled", "true or false", "true"),
     key("preset", "string", ""),
     key(
         "protocol",
@@ -136,6 +138,19 @@ pub const OPTIONS: [Key; 7] = [
     key("edit_nudge", "true or false", "false"),
 ];
 
+/// `[launch]`: which models launched clients ask for; a table for each client.
+pub const LAUNCH: [Key; 6] = [
+    key("model", "string", ""),
+    key("small_model", "string", ""),
+    key("codex", "table", ""),
+    key("claude", "table", ""),
+    key("opencode", "table", ""),
+    key("gemini", "table", ""),
+];
+
+/// The keys of a client's table in `[launch]`.
+pub const LAUNCH_CLIENT: [Key; 2] = [key("model", "string", ""), key("small_model", "string", "")];
+
 /// The keys of each `[[route]]`.
 pub const ROUTE: [Key; 5] = [
     key("name", "string", ""),
@@ -183,8 +198,20 @@ mod tests {
 
     #[test]
     fn no_table_has_a_key_twice_and_every_key_says_what_stands_behind_it() {
-        let tables: [&[Key]; 11] = [
-            &TOP, &SERVER, &ENDPOINT, &MODEL, &PRICE, &TIMEOUTS, &QUIRKS, &HISTORY, &OPTIONS, &ROUTE, &TARGET,
+        let tables: [&[Key]; 13] = [
+            &TOP,
+            &SERVER,
+            &ENDPOINT,
+            &MODEL,
+            &PRICE,
+            &TIMEOUTS,
+            &QUIRKS,
+            &HISTORY,
+            &OPTIONS,
+            &LAUNCH,
+            &LAUNCH_CLIENT,
+            &ROUTE,
+            &TARGET,
         ];
         for table in tables {
             let mut names: Vec<&str> = table.iter().map(|key| key.name).collect();

@@ -1,21 +1,24 @@
 //! Which model a launched client asks for.
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use latimer_proxy::config::{Config, DefaultEndpoint, Endpoint, Origin};
+
+use crate::exit::{Exit, ExitsWith as _};
 
 /// The name to ask for, checked against the configuration before anything is started.
 ///
 /// # Errors
 /// There is no such endpoint or model, or nothing says which one is meant.
-pub(super) fn choose_model(
+pub(crate) fn choose_model(
     config: &Config,
     endpoint: Option<&str>,
     model: Option<&str>,
 ) -> anyhow::Result<String> {
     if config.endpoints.is_empty() {
-        bail!(
-            "no endpoint is configured; docs/configuration.md shows the three lines it takes, and `latimer check` reads the file"
+        let error = anyhow::anyhow!(
+            "no endpoint is configured; `latimer endpoints add --preset deepseek` adds one (`latimer presets` lists the names)"
         );
+        return Err(error).exits(Exit::NoProvider);
     }
     let endpoint = endpoint.map(|name| find_endpoint(config, name)).transpose()?;
     let name = match (endpoint, model) {
@@ -23,7 +26,9 @@ pub(super) fn choose_model(
         (None, Some(model)) => model.to_owned(),
         (endpoint, None) => first_model(config, endpoint)?,
     };
-    config.route(&name).map_err(|error| anyhow::anyhow!("{error}"))?;
+    if config.named_route(&name).is_none() {
+        config.route(&name).map_err(|error| anyhow::anyhow!("{error}"))?;
+    }
     Ok(name)
 }
 

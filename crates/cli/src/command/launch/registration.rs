@@ -25,10 +25,10 @@ impl ClientRegistration {
         }))
     }
 
-    /// Removes the entry. That of a client that a signal ended stays until the watchdog has seen it.
-    pub(super) fn leave(self, status: ExitStatus) {
+    /// Removes the entry. That of a client that a signal ended stays until the watchdog has seen it, unless a person asked for its end.
+    pub(super) fn leave(self, status: ExitStatus, was_asked: bool) {
         let Some((registry, mut entry)) = self.0 else { return };
-        if status.signal().is_none() {
+        if status.signal().is_none() || was_asked {
             return registry.leave(entry.identity);
         }
         entry.ended = Some(EndStatus { code: status.code(), signal: status.signal() });
@@ -52,14 +52,20 @@ mod tests {
         let entered = entries(dir.path());
         let resume: Vec<_> = entered.iter().map(|entry| entry.resume.as_deref()).collect();
         assert_eq!(resume, [Some("latimer launch codex -- resume --last")]);
-        registration.leave(ExitStatus::from_raw(0));
+        registration.leave(ExitStatus::from_raw(0), false);
         assert!(entries(dir.path()).is_empty());
     }
 
     #[test]
     fn a_client_that_a_signal_ended_stays_with_its_end() {
         let dir = tempfile::tempdir().expect("a directory");
-        ClientRegistration::enter(dir.path(), std::process::id(), &Codex).leave(ExitStatus::from_raw(9));
+        ClientRegistration::enter(dir.path(), std::process::id(), &Codex)
+            .leave(ExitStatus::from_raw(9), false);
+        ClientRegistration::enter(dir.path(), std::process::id(), &Codex)
+            .leave(ExitStatus::from_raw(15), true);
+        assert!(entries(dir.path()).is_empty(), "a person asked for it");
+        ClientRegistration::enter(dir.path(), std::process::id(), &Codex)
+            .leave(ExitStatus::from_raw(9), false);
         let ends: Vec<_> = entries(dir.path()).into_iter().map(|entry| entry.ended).collect();
         assert_eq!(ends, [Some(EndStatus { code: None, signal: Some(9) })]);
     }

@@ -1,6 +1,6 @@
 //! One `[[endpoint]]` to an [`Endpoint`].
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use latimer_adapters::chat::quirks::Quirks;
@@ -10,6 +10,7 @@ use latimer_adapters::transport::outbound::Outbound;
 use latimer_protocol::id::EndpointName;
 use latimer_protocol::secret::{Secret, names_a_credential};
 
+use super::credentials::{self, KeyPool};
 use super::{Env, ReadFile, model, options, outbound, quirks};
 use crate::config::presets::{self, Preset};
 use crate::config::read::{ProblemCollector, Table};
@@ -47,7 +48,8 @@ pub(super) fn parse(
         .or(preset.map(|preset| preset.protocol))
         .unwrap_or(Protocol::Chat);
     let base_url = base_url(table, preset, notes);
-    let keys = keys(table, preset, env, read_file, notes);
+    let login = login(table, preset, notes);
+    let KeyPool { keys, missing } = credentials::keys(table, preset, login, env, read_file, notes);
     let models = match (table.get("models"), preset) {
         (Some(models), _) => {
             models.list(notes).iter().filter_map(|value| model::model(value, preset, notes)).collect()
@@ -63,7 +65,6 @@ pub(super) fn parse(
     if let Some(table) = table.table("quirks", notes) {
         quirks::override_by(&mut quirks, &table, notes);
     }
-    let login = login(table, preset, notes);
     let retries = table.number_in("retries", 0..=MAX_TIMES, notes).unwrap_or(3);
     let resume = table.number_in("resume", 0..=MAX_TIMES, notes).unwrap_or(2);
     let headers = headers(table, notes);
@@ -71,6 +72,8 @@ pub(super) fn parse(
         preset: preset.map(|preset| preset.name),
         protocol,
         keys,
+        missing_keys: missing,
+        is_enabled: table.boolean("enabled", notes).unwrap_or(true),
         models,
         timeouts,
         retries,
@@ -173,7 +176,17 @@ fn base_url(
     let text = value.string(notes)?;
     let mut url = text.trim().trim_end_matches('/');
     for suffix in ["/chat/completions", "/responses", "/messages"] {
-        url = url.strip_suffix(suffix).unwrap_or(url).trim_end_matches('/');
+        if let Some(stem) = url.strip_suffix(suffix) {
+            url = stem.trim_end_matches('/');
+            notes.warning(
+                value.span.clone(),
+                &value.path,
+                format!("should end before `{suffix}`, which latimer adds itself; it is read as `{url}`"),
+            );
+        }
+    }
+    if url.ends_with("/v1/v1") {
+        notes.warning(value.span.clone(), &value.path, "ends with `/v1` twice; once is likely meant");
     }
     let uri: Option<hyper::Uri> = url.parse().ok();
     let host = uri.as_ref().and_then(|uri| uri.host()).map(|host| host.trim_matches(['[', ']']).to_owned());
@@ -208,56 +221,6 @@ fn base_url(
         }
         None => Some(url.to_owned()),
     }
-}
-
-/// The key pool, from all three sources, in the order of the file. Without any, the preset's usual variable is looked at.
-fn keys(
-    table: &Table<'_, '_>,
-    preset: Option<&'static Preset>,
-    env: Env<'_>,
-    read_file: ReadFile<'_>,
-    notes: &mut ProblemCollector<'_>,
-) -> Vec<Secret> {
-    let mut keys = Vec::new();
-    let mut given = false;
-    let mut add = |text: &str| {
-        // A pool may be written as one comma-separated text.
-        keys.extend(text.split(',').map(str::trim).filter(|key| !key.is_empty()).map(Secret::new));
-    };
-    if let Some(value) = table.get("api_key") {
-        given = true;
-        value.strings(notes).iter().for_each(|(_, key)| add(key));
-    }
-    if let Some(value) = table.get("api_key_env") {
-        given = true;
-        for (span, name) in value.strings(notes) {
-            match env(&name) {
-                Some(text) => add(&text),
-                None => notes.warning(
-                    span,
-                    &value.path,
-                    format!("the environment variable `{name}` is not set; requests will carry no key"),
-                ),
-            }
-        }
-    }
-    if let Some(value) = table.get("api_key_file") {
-        given = true;
-        for (span, path) in value.strings(notes) {
-            match read_file(Path::new(&path)) {
-                Ok(text) => text.lines().for_each(&mut add),
-                Err(error) => notes.warning(
-                    span,
-                    &value.path,
-                    format!("`{path}` cannot be read ({}); requests will carry no key", error.kind()),
-                ),
-            }
-        }
-    }
-    if let (false, Some(text)) = (given, preset.and_then(|preset| preset.key_env).and_then(env)) {
-        add(&text);
-    }
-    keys
 }
 
 fn timeouts(table: &Table<'_, '_>, notes: &mut ProblemCollector<'_>) -> Timeouts {

@@ -20,7 +20,7 @@ use super::platform::{Platform, Process};
 use super::policy::{self, Verdict};
 use super::state::{
     AttemptPhase, AttemptRequest, Committed, FollowUp, OpeningFollowUp, Progress, Read, Reading, State,
-    Uncommitted,
+    Uncommitted, missing_key_said,
 };
 use crate::clock::Clocks;
 use crate::route::endpoint_set::{OpenCount, RouteTarget, TurnOutcome};
@@ -347,6 +347,7 @@ impl<P: Platform> Attempts<P> {
     fn failed(&mut self, mut turn: Box<Uncommitted>, refused: OpenError) -> Next<P::Sleep> {
         let now = self.platform.clocks();
         let OpenError { failure, teaching } = refused;
+        let failure = missing_key_said(failure, &self.target.runtime.endpoint);
         self.usage.forget_answer();
         let Uncommitted { lessons, prepared, .. } = &mut *turn;
         let teaching = teaching.map(|teaching| *teaching);

@@ -20,6 +20,7 @@ use super::gate::Gate;
 use super::lessons::{TurnLessons, WrittenBy};
 use super::open::{OpenAnswer, Opening};
 use super::platform::Platform;
+use crate::config::Endpoint;
 use crate::route::endpoint_set::RouteTarget;
 use crate::route::pool::PoolEntry;
 use crate::running::RunningTurn;
@@ -91,6 +92,19 @@ impl Uncommitted {
         let message = format!("no endpoint of the route answered: {others}; {}", failure.message);
         Failure { message: message.chars().take(MAX_MESSAGE).collect::<String>().into(), ..failure }
     }
+}
+
+/// A refusal of the key, with the name of the variable or file where a key should be and is none.
+pub(super) fn missing_key_said(failure: Failure, endpoint: &Endpoint) -> Failure {
+    let [first, ..] = endpoint.missing_keys.as_slice() else { return failure };
+    if failure.kind != FailureKind::Unauthorized || !endpoint.keys.is_empty() {
+        return failure;
+    }
+    let message = format!(
+        "{}: no key was sent, because `{first}` was not there when latimer started. Set it and start latimer anew (`latimer down`, `latimer up`). The provider said: {}",
+        endpoint.name, failure.message
+    );
+    Failure { message: message.into(), ..failure }
 }
 
 /// What is under way while nothing was shown.

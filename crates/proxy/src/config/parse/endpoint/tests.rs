@@ -1,5 +1,7 @@
 //! One endpoint: what a preset says, what the file says over it, and where keys come from.
 
+use std::path::Path;
+
 use crate::config::parse::tests::{endpoint, problems_of_endpoint};
 use crate::config::parse::{ParsedConfig, load};
 use crate::config::presets;

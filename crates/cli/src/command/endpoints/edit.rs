@@ -1,0 +1,166 @@
+//! Endpoints in the configuration file: added, removed, switched on and off.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail, ensure};
+use latimer_protocol::secret::Secret;
+use latimer_proxy::config::{Login, presets};
+use toml_edit::{Array, Item, Table, value};
+
+use crate::config_file::ConfigFile;
+use crate::terminal::{eprint_line, print_line};
+
+/// The most of a key that is read from stdin, in bytes.
+const MAX_KEY_BYTES: u64 = 1 << 16;
+
+/// A new endpoint. A key is never an argument: every user of the machine could read it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct AddArgs {
+    /// Its name in the configuration [default: that of the preset]
+    name: Option<String>,
+    /// A provider known by name; `latimer presets` lists them
+    #[arg(long, value_name = "PRESET", required_unless_present = "base_url")]
+    preset: Option<String>,
+    /// Where the provider is, without `/chat/completions`
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
+    /// What it speaks: chat, anthropic, responses or gemini [default: that of the preset, else chat]
+    #[arg(long, value_name = "PROTOCOL")]
+    protocol: Option<String>,
+    /// The variable that holds the key
+    #[arg(long, value_name = "VARIABLE", conflicts_with_all = ["key_stdin", "login"])]
+    key_env: Option<String>,
+    /// Read the key from stdin, and keep it in a file that only you can read
+    #[arg(long, conflicts_with = "login")]
+    key_stdin: bool,
+    /// Use the accounts of this login
+    #[arg(long, value_name = "LOGIN")]
+    login: Option<String>,
+    /// A model it offers; as often as there are models
+    #[arg(long = "model", value_name = "MODEL")]
+    models: Vec<String>,
+}
+
+/// Adds an endpoint behind those that are there.
+///
+/// # Errors
+/// The name is taken, or what comes out would be no valid configuration.
+pub(super) fn add(path: &Path, args: &AddArgs) -> anyhow::Result<()> {
+    let name = args.name.clone().or_else(|| args.preset.clone()).context("give the endpoint a name")?;
+    let mut file = ConfigFile::open(path)?;
+    ensure!(
+        file.place(&name).is_err(),
+        "there is an endpoint `{name}` already; give this one another name, or `latimer endpoints remove {name}` first"
+    );
+    let mut table = Table::new();
+    table.decor_mut().set_prefix(if file.document.is_empty() { "" } else { "\n" });
+    table.insert("name", value(&name));
+    for (key, given) in [
+        ("preset", &args.preset),
+        ("protocol", &args.protocol),
+        ("base_url", &args.base_url),
+        ("api_key_env", &args.key_env),
+        ("login", &args.login),
+    ] {
+        if let Some(given) = given {
+            table.insert(key, value(given));
+        }
+    }
+    let key = args.key_stdin.then(read_key).transpose()?;
+    let key_file = key.as_ref().map(|_| key_path(path, &name)).transpose()?;
+    if let Some(key_file) = &key_file {
+        table.insert("api_key_file", value(key_file.to_string_lossy().into_owned()));
+    }
+    if !args.models.is_empty() {
+        table.insert("models", value(args.models.iter().collect::<Array>()));
+    }
+    file.endpoints()?.push(table);
+    if let (Some(key), Some(key_file)) = (&key, &key_file) {
+        ensure!(!key_file.exists(), "`{}` is there already; remove it first", key_file.display());
+        if let Some(folder) = key_file.parent() {
+            latimer_files::prepare(folder).with_context(|| format!("making `{}`", folder.display()))?;
+        }
+        latimer_files::write(key_file, key.expose().as_bytes())
+            .with_context(|| format!("writing `{}`", key_file.display()))?;
+    }
+    if let Err(error) = file.write() {
+        // A key without its endpoint is nobody's.
+        if let Some(key_file) = &key_file {
+            let _ = std::fs::remove_file(key_file);
+        }
+        return Err(error);
+    }
+    remind_of_key(args);
+    print_line(&format!("added {name}; `latimer launch codex --endpoint {name}` uses it"))
+}
+
+/// Says at once what is still missing for the first answer.
+fn remind_of_key(args: &AddArgs) {
+    let preset = args.preset.as_deref().and_then(presets::find);
+    let login = args.login.as_deref().or(preset.and_then(|preset| preset.login).map(Login::name));
+    let usual = preset.and_then(|preset| preset.key_env).filter(|_| !args.key_stdin && args.login.is_none());
+    let variable = args.key_env.as_deref().or(usual);
+    let is_set = |name: &str| crate::environment::env(name).is_some_and(|key| !key.is_empty());
+    match (variable, login) {
+        (Some(name), _) if is_set(name) => {}
+        (_, Some(login)) => eprint_line(&format!("log in before its first turn: latimer login {login}")),
+        (Some(name), None) => {
+            eprint_line(&format!("`{name}` is not set; set it before latimer starts: export {name}=…"));
+        }
+        (None, None) => {}
+    }
+}
+
+/// Removes an endpoint; its comments go with it.
+///
+/// # Errors
+/// There is none of this name, or something else of the file needs it.
+pub(super) fn remove(path: &Path, name: &str) -> anyhow::Result<()> {
+    let mut file = ConfigFile::open(path)?;
+    let place = file.place(name)?;
+    file.endpoints()?.remove(place);
+    if file.document.get("default_endpoint").and_then(Item::as_str) == Some(name) {
+        file.document.remove("default_endpoint");
+    }
+    file.write()?;
+    print_line(&format!("removed {name}"))
+}
+
+/// Switches an endpoint on or off.
+///
+/// # Errors
+/// There is none of this name.
+pub(super) fn switch(path: &Path, name: &str, is_on: bool) -> anyhow::Result<()> {
+    let mut file = ConfigFile::open(path)?;
+    let table = file.endpoint(name)?;
+    if is_on {
+        table.remove("enabled");
+    } else {
+        table.insert("enabled", value(false));
+    }
+    file.write()?;
+    print_line(&format!("{name} is {}", if is_on { "enabled" } else { "disabled; nothing leads to it" }))
+}
+
+/// Where the key of an endpoint is kept: beside the configuration, in a folder of its own.
+fn key_path(config: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    let is_plain = !name.is_empty() && !name.starts_with('.');
+    if !is_plain || !name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')) {
+        bail!("the name should hold letters, digits, `.`, `_` and `-` only");
+    }
+    let config = std::path::absolute(config).context("the path of the configuration")?;
+    Ok(config.with_file_name("keys").join(name))
+}
+
+fn read_key() -> anyhow::Result<Secret> {
+    let mut text = String::new();
+    std::io::stdin().take(MAX_KEY_BYTES).read_to_string(&mut text).context("reading the key from stdin")?;
+    let key = text.trim();
+    ensure!(!key.is_empty(), "no key came on stdin");
+    ensure!(
+        !key.contains(char::is_whitespace),
+        "what came on stdin is no key: it holds spaces or several lines"
+    );
+    Ok(Secret::new(key))
+}
