@@ -47,6 +47,11 @@ pub(crate) fn is_coloured() -> bool {
     }
 }
 
+/// Whether this process stands on a terminal, whose keys send signals.
+pub(crate) fn is_attached() -> bool {
+    io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal()
+}
+
 /// A colour, or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Paint {

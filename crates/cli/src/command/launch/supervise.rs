@@ -1,6 +1,5 @@
 //! Runs a client to its end: `latimer launch` outlives it, hands on what is said to it, and gives its exit code.
 
-use std::io::{self, IsTerminal as _};
 use std::path::Path;
 use std::process::{Command, ExitStatus};
 
@@ -11,6 +10,7 @@ use tokio::signal::unix::SignalKind;
 use super::client::LaunchedClient;
 use super::registration::ClientRegistration;
 use crate::runtime::{runtime, signals};
+use crate::terminal;
 
 /// Starts the client, and waits until it has ended.
 ///
@@ -22,7 +22,7 @@ pub(super) fn run(
     client: &dyn LaunchedClient,
 ) -> anyhow::Result<ExitStatus> {
     // Ctrl-C of a terminal reaches the client by itself; a second one would end a client that asks whether it was meant.
-    let has_terminal = io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal();
+    let has_terminal = terminal::is_attached();
     runtime()?.block_on(async move {
         // Before the client runs, so that there is no moment in which a signal would leave it alone.
         let (_sender, mut arrivals) = signals([
