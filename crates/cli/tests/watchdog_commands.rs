@@ -30,7 +30,7 @@ fn json_of(run: &Output) -> Value {
 fn up_and_down_leave_nothing_behind() {
     let dir = configured("up", "http://127.0.0.1:9", "");
     let nothing = latimer_on(&dir, &["status"]);
-    assert_eq!(nothing.status.code(), Some(1));
+    assert_eq!(nothing.status.code(), Some(3));
     assert!(String::from_utf8_lossy(&nothing.stdout).contains("latimer up"));
     let up = latimer_on(&dir, &["up", "--json"]);
     assert!(up.status.success(), "{}\n{}", String::from_utf8_lossy(&up.stderr), logs(&dir));
