@@ -9,6 +9,7 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use smallvec::SmallVec;
 
 /// A string that is borrowed from the input when it holds no escapes. (`Option<Cow<str>>` always allocates.)
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -180,37 +181,43 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for LenientObject<T> {
 
 /// A list; anything else counts as an empty one, and elements that are not objects are passed over.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LenientList<T>(Vec<T>);
+pub struct LenientList<T, C = Vec<T>> {
+    elements: C,
+    of: PhantomData<T>,
+}
 
-impl<T> Default for LenientList<T> {
+/// A [`LenientList`] that hardly ever has more than one element, as those of a stream's deltas: one costs no allocation.
+pub type LenientFew<T> = LenientList<T, SmallVec<[T; 1]>>;
+
+impl<T, C: Default> Default for LenientList<T, C> {
     fn default() -> Self {
-        Self(Vec::new())
+        Self { elements: C::default(), of: PhantomData }
     }
 }
 
-impl<T> Deref for LenientList<T> {
+impl<T, C: Deref<Target = [T]>> Deref for LenientList<T, C> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        &self.0
+        &self.elements
     }
 }
 
-struct ListVisitor<T>(PhantomData<T>);
+struct ListVisitor<T, C>(PhantomData<(T, C)>);
 
-impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
-    type Value = LenientList<T>;
+impl<'de, T: Deserialize<'de>, C: Default + Extend<T>> Visitor<'de> for ListVisitor<T, C> {
+    type Value = LenientList<T, C>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<LenientList<T>, A::Error> {
-        let mut list = Vec::new();
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut list = Self::Value::default();
         while let Some(element) = seq.next_element::<LenientObject<T>>()? {
-            list.extend(element.0);
+            list.elements.extend(element.0);
         }
-        Ok(LenientList(list))
+        Ok(list)
     }
 
     ignore!(visit_bool(bool), visit_i64(i64), visit_u64(u64), visit_f64(f64), visit_str(&str));
@@ -218,7 +225,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
     ignore_map!();
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for LenientList<T> {
+impl<'de, T: Deserialize<'de>, C: Default + Extend<T>> Deserialize<'de> for LenientList<T, C> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ListVisitor(PhantomData))
     }

@@ -51,13 +51,13 @@ pub struct Parser(Arc<ParserInner>);
 #[derive(Debug)]
 struct ParserInner {
     options: Options,
-    table: Table,
+    table: Arc<Table>,
 }
 
 impl Parser {
     /// Prepares the options.
     pub fn new(options: Options) -> Self {
-        let table = Table::new(&options);
+        let table = Table::of(&options);
         Self(Arc::new(ParserInner { options, table }))
     }
 

@@ -18,6 +18,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
             "serde",
             "serde_json",
             "sha2",
+            "smallvec",
             "thiserror",
             "zeroize",
         ],

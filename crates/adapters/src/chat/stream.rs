@@ -77,7 +77,7 @@ impl ChatReader {
         if let Some(choice) =
             chunk.choices.iter().find(|choice| choice.index.0.is_none_or(|index| index == 0))
         {
-            if let Some(delta) = choice.delta.0.as_ref().or(choice.message.0.as_ref()) {
+            if let Some(delta) = choice.delta.0.as_ref().or(choice.message.0.as_deref()) {
                 self.delta(delta, sink);
             }
             if let Some(reason) = choice.finish_reason.some() {

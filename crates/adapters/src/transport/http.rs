@@ -321,6 +321,8 @@ impl<'a> Outgoing<'a> {
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
         let headers = request.headers_mut();
+        // The two here, and the proxy's authorization, host and length, which come later.
+        headers.reserve(self.headers.len() + 5);
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("latimer/", env!("CARGO_PKG_VERSION"))));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         for (name, value) in self.headers {

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::lenient::{LenientCount, LenientList, LenientObject, LenientText, TextOrParts};
+use crate::lenient::{LenientCount, LenientFew, LenientList, LenientObject, LenientText, TextOrParts};
 use crate::turn::Usage;
 
 /// One `data:` line of a stream, or a whole `chat.completion`.
@@ -12,7 +12,7 @@ use crate::turn::Usage;
 pub struct ChatChunk<'a> {
     /// The alternatives; latimer asks for one.
     #[serde(default)]
-    pub choices: LenientList<ChatChoice<'a>>,
+    pub choices: LenientFew<ChatChoice<'a>>,
     /// Tokens; in the last chunk, in every chunk, or nowhere.
     #[serde(default)]
     pub usage: LenientObject<ChatUsage>,
@@ -36,7 +36,7 @@ pub struct ChatChoice<'a> {
     pub delta: LenientObject<ChatDelta<'a>>,
     /// The whole message, outside of a stream.
     #[serde(default)]
-    pub message: LenientObject<ChatDelta<'a>>,
+    pub message: LenientObject<Box<ChatDelta<'a>>>,
     /// Why it ended, once it has.
     #[serde(default)]
     pub finish_reason: LenientText<'a>,

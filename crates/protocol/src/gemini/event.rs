@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::lenient::{LenientCount, LenientList, LenientObject, LenientText};
+use crate::lenient::{LenientCount, LenientFew, LenientObject, LenientText};
 use crate::turn::Usage;
 
 /// One piece of an answer, or a whole one.
@@ -15,7 +15,7 @@ pub struct GeminiResponse<'a> {
     pub response: LenientObject<Box<GeminiResponse<'a>>>,
     /// The alternatives; latimer asks for one.
     #[serde(default)]
-    pub candidates: LenientList<GeminiCandidate<'a>>,
+    pub candidates: LenientFew<GeminiCandidate<'a>>,
     /// Why there is no answer at all.
     #[serde(default)]
     pub prompt_feedback: LenientObject<GeminiPromptFeedback<'a>>,
@@ -45,7 +45,7 @@ pub struct GeminiCandidate<'a> {
 pub struct GeminiCandidateContent<'a> {
     /// In order.
     #[serde(default)]
-    pub parts: LenientList<GeminiCandidatePart<'a>>,
+    pub parts: LenientFew<GeminiCandidatePart<'a>>,
 }
 
 /// One part: words, thoughts or a call.

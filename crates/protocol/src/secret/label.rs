@@ -1,7 +1,7 @@
 //! Words that announce a credential. Pure.
 
 /// Names of what holds a credential, in lower case, the longest of two that end alike first.
-const NAMES: [&str; 19] = [
+pub(super) const NAMES: [&str; 19] = [
     "authorization",
     "credentials",
     "credential",

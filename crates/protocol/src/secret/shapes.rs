@@ -1,6 +1,9 @@
 //! What has the shape of a credential. Pure.
 
 use std::ops::Range;
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
 
 use super::label;
 use super::without;
@@ -73,11 +76,23 @@ const MIN_RUN: usize = 12;
 const MIN_RUN_NEARBY: usize = 16;
 /// How many words away a label is nearby.
 const NEARBY: usize = 8;
+/// How a private key in PEM begins.
+const PRIVATE_KEY: &str = "-----BEGIN ";
 /// Words in front of what only looks like a credential.
 const HARMLESS: [&str; 7] = ["id", "request", "trace", "ref", "reference", "model", "org"];
 
+/// What every credential has in it or nearby: a prefix, a label, an address, the head of a private key. Most texts have none of it.
+static HINTS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
+    let prefixes = PREFIXES.iter().map(|(prefix, _)| *prefix);
+    let hints = prefixes.chain(label::NAMES).chain(["://", PRIVATE_KEY]);
+    AhoCorasick::builder().ascii_case_insensitive(true).build(hints).ok()
+});
+
 /// The text without what has the shape of a credential; `None` where nothing has.
 pub(super) fn redact(text: &str) -> Option<String> {
+    if HINTS.as_ref().is_some_and(|hints| !hints.is_match(text)) {
+        return None;
+    }
     let words: Vec<Word<'_>> = words(text).collect();
     let mut ranges: Vec<Range<usize>> = private_key(text).into_iter().collect();
     ranges.extend(words.iter().flat_map(Word::credentials));
@@ -221,7 +236,7 @@ fn has_mixed_run(text: &str, least: usize) -> bool {
 /// A private key in PEM, up to its end or that of the text.
 fn private_key(text: &str) -> Option<Range<usize>> {
     const END: &str = "PRIVATE KEY-----";
-    let begin = text.find("-----BEGIN ")?;
+    let begin = text.find(PRIVATE_KEY)?;
     let head = text.get(begin..)?.find(END)? + begin + END.len();
     let end = text.get(head..)?.find(END).map_or(text.len(), |at| head + at + END.len());
     Some(begin..end)

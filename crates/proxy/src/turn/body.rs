@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use latimer_protocol::failure::Failure;
 use latimer_protocol::turn::{EventSink, TurnEvent};
 use tokio::time::Sleep;
@@ -30,6 +30,9 @@ use crate::sync::lock;
 
 /// The most bytes that are collected before they are written.
 const MAX_BATCH: usize = 32 * 1024;
+
+/// Writes of so many bytes share a buffer; a larger one is handed out as it is.
+const SMALL_WRITE: usize = 1024;
 
 /// Passes of the scheduler within which hyper's client hands over the next chunk that it already has; measured.
 const COLLECT_POLLS: u8 = 3;
@@ -77,6 +80,7 @@ pub struct TurnBody {
     last_write: Instant,
     force_stop: ForceStop,
     state: BodyState,
+    small_writes: SmallWrites,
     /// Around everything that happens while the upstream is polled.
     span: Span,
 }
@@ -93,6 +97,24 @@ enum BodyState {
     },
     /// The last byte was handed out.
     Over,
+}
+
+/// A buffer that writes share. It is used again once hyper has sent what it holds, so a delta costs a copy of its bytes and no allocation.
+#[derive(Default)]
+struct SmallWrites(BytesMut);
+
+impl SmallWrites {
+    /// A copy of these bytes; `None` of none.
+    fn copy(&mut self, bytes: &[u8]) -> Option<Bytes> {
+        if bytes.is_empty() {
+            return None;
+        }
+        if self.0.capacity() < bytes.len() {
+            self.0.reserve(2 * SMALL_WRITE);
+        }
+        self.0.extend_from_slice(bytes);
+        Some(self.0.split().freeze())
+    }
 }
 
 impl TurnBody {
@@ -113,6 +135,7 @@ impl TurnBody {
             last_write: clock::now(),
             force_stop,
             state: BodyState::Writing,
+            small_writes: SmallWrites::default(),
             span: log.span(),
             log,
         }
@@ -146,7 +169,13 @@ impl TurnBody {
 
     /// Hands out what is ready: all of it, or one piece of a large event. The turn is over with the last piece.
     fn hand_out(&mut self) -> Poll<Option<Bytes>> {
-        let out = self.writer.pop();
+        let out = if self.writer.has_pieces() || self.writer.out().len() > SMALL_WRITE {
+            self.writer.pop()
+        } else {
+            let out = self.small_writes.copy(self.writer.out());
+            self.writer.clear_out();
+            out
+        };
         if self.writer.is_finished() && !self.writer.has_out() {
             self.state = BodyState::Over;
             self.log.complete();

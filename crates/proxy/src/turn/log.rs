@@ -236,12 +236,16 @@ impl Drop for TurnLog {
         }
         self.note_the_rest();
         let NotesForReport { told, kept } = self.notes.take();
-        let report = self.report(took_ms, told);
+        let report = Arc::new(self.report(took_ms, told));
         if self.recorder.recording == Recording::Full {
-            let kept = Arc::new(TurnReport { notes: kept, ..report.clone() });
+            let kept = if kept == report.notes {
+                Arc::clone(&report)
+            } else {
+                Arc::new(TurnReport { notes: kept, ..(*report).clone() })
+            };
             self.recorder.store.record(self.row(took_ms, Some(kept)));
         }
-        self.open.record(Arc::new(report));
+        self.open.record(report);
         if let Some(failure) = &self.failure {
             tracing::warn!(
                 event = "turn.done",

@@ -1,7 +1,9 @@
 //! The rows that one scan uses, by the byte they begin with.
 
+use std::sync::{Arc, OnceLock};
+
 use crate::context::Marker;
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, Dialects};
 use crate::grammar::{Opens, Place, ROWS, Row};
 use crate::lex::{Lookahead, find};
 use crate::options::Options;
@@ -14,8 +16,23 @@ pub(super) struct Table {
     pub(super) extra: Option<u8>,
 }
 
+/// Tables for whoever looks for every dialect, by the hint: they are the same for all texts.
+static SHARED: [OnceLock<Arc<Table>>; Dialect::ALL.len() + 1] =
+    [const { OnceLock::new() }; Dialect::ALL.len() + 1];
+
 impl Table {
-    pub(super) fn new(options: &Options) -> Self {
+    /// The table of these options. Most scans share theirs with all others.
+    pub(super) fn of(options: &Options) -> Arc<Self> {
+        let place = options.hint.map_or(0, |hint| 1 + hint as usize);
+        match SHARED.get(place) {
+            Some(shared) if options.dialects == Dialects::all() && !options.tools.is_empty() => {
+                Arc::clone(shared.get_or_init(|| Arc::new(Self::new(options))))
+            }
+            _ => Arc::new(Self::new(options)),
+        }
+    }
+
+    fn new(options: &Options) -> Self {
         let hinted = |row: &Row| {
             options.hint == Some(row.dialect)
                 || (row.dialect == Dialect::RawJson && options.hint == Some(Dialect::Llama))

@@ -59,6 +59,14 @@ impl Answer {
         }
     }
 
+    /// Empties what [`Answer::out`] shows, and keeps its room: somebody has a copy.
+    pub fn clear_out(&mut self) {
+        match &mut self.passthrough {
+            Some(passthrough) if passthrough.frames().is_active() => passthrough.frames_mut().out.clear(),
+            _ => self.writer.out_mut().clear(),
+        }
+    }
+
     /// Takes the bytes that are ready, in one buffer.
     pub fn take(&mut self) -> Vec<u8> {
         std::iter::from_fn(|| self.pop()).flatten().collect()
