@@ -102,11 +102,9 @@ impl Harness {
         endpoint: &str,
     ) -> Self {
         let RunningProvider { provider, runtime } = RunningProvider::start(Scenario::new(answers));
-        let models = if endpoint.contains("models") && !endpoint.contains("[[") {
-            ""
-        } else {
-            "models = [{ id = \"glm-5\", reasoning = true }]"
-        };
+        let has_models =
+            endpoint.starts_with("models") || (endpoint.contains("models") && !endpoint.contains("[["));
+        let models = if has_models { "" } else { "models = [{ id = \"glm-5\", reasoning = true }]" };
         let key = if endpoint.contains("api_key") && !endpoint.contains("[[") {
             ""
         } else {
