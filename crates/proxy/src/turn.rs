@@ -40,6 +40,7 @@ pub use self::responses::{compact, input_tokens, over_socket, responses};
 use self::source::EventSource;
 use crate::clock;
 use crate::compactor::Compactor;
+use crate::config::Effort;
 use crate::http::reply::{Reply, error_response, json_pieces};
 use crate::inbound::client_protocol::{ClientProtocol, RefusalBody};
 use crate::inbound::models;
@@ -100,8 +101,10 @@ struct InboundRequest {
     stream: bool,
     /// What was changed or left out when it was read.
     notes: Notes,
-    /// The level of repair that its headers choose.
+    /// The level of repair that its headers or its profile choose.
     level: Option<RepairLevel>,
+    /// The effort that its profile chose; the request as it came asks for another one.
+    effort: Option<Effort>,
     /// What names the conversation.
     conversation: Option<String>,
     /// The client, as it calls itself.
@@ -182,7 +185,22 @@ impl InboundRequest {
             .ranking(&turn.model, conversation.as_deref(), clock::now())
             .map_err(|error| protocol.no_model(&error.to_string(), request))?;
         let client = client_headers::name(headers);
-        Ok(Self { turn, stream, notes, level, conversation, client, protocol, ranking })
+        let route = endpoint_set.config.named_route(&turn.model);
+        let effort = route.and_then(|route| route.effort);
+        if let Some(effort) = effort {
+            turn.reasoning.effort = Some(effort.name().to_owned());
+        }
+        Ok(Self {
+            turn,
+            stream,
+            notes,
+            level: level.or_else(|| route?.repair),
+            effort,
+            conversation,
+            client,
+            protocol,
+            ranking,
+        })
     }
 
     /// What the writer of the answer must know.
@@ -200,10 +218,19 @@ impl InboundRequest {
 
 /// Starts a turn. Nothing is sent upstream before its first poll.
 fn start(context: TurnContext, inbound: InboundRequest, plan: ResponsePlan) -> Result<TurnBody, HttpError> {
-    let InboundRequest { mut turn, stream, mut notes, level, conversation, client, protocol, ranking } =
-        inbound;
+    let InboundRequest {
+        mut turn,
+        stream,
+        mut notes,
+        level,
+        effort,
+        conversation,
+        client,
+        protocol,
+        ranking,
+    } = inbound;
     let Ranking { targets, report: route } = ranking;
-    let mut raw = plan.raw;
+    let mut raw = plan.raw.filter(|_| effort.is_none());
     if pictures::correct(&mut turn.items, &mut notes)
         && let Some(raw) = &mut raw
     {

@@ -9,7 +9,7 @@ const DOC: &str = include_str!("../../../docs/configuration.md");
 
 #[test]
 fn every_key_stands_in_the_table_of_its_section() {
-    let sections: [(&str, &[schema::Key]); 12] = [
+    let sections: [(&str, &[schema::Key]); 13] = [
         ("## The top", &schema::TOP),
         ("## `[server]`", &schema::SERVER),
         ("## `[[endpoint]]`", &schema::ENDPOINT),
@@ -21,6 +21,7 @@ fn every_key_stands_in_the_table_of_its_section() {
         ("## `options`", &schema::OPTIONS),
         ("## `[launch]`", &schema::LAUNCH),
         ("## `[[route]]`", &schema::ROUTE),
+        ("## `[[profile]]`", &schema::PROFILE),
         ("## A target that is a table", &schema::TARGET),
     ];
     for (title, keys) in sections {

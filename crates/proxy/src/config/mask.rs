@@ -42,6 +42,16 @@ impl Masked {
         Self { text: masked, literals }
     }
 
+    /// The text with stars in the place of every secret, line by line as it was.
+    pub fn stars(&self) -> String {
+        let mut text = self.text.clone();
+        for (at, literal) in self.literals.iter().enumerate() {
+            let stars = format!("\"***\"{}", "\n".repeat(literal.matches('\n').count()));
+            text = text.replacen(&mask(at + 1), &stars, 1);
+        }
+        text
+    }
+
     /// A changed text with the secrets back in their places, wherever these are now.
     ///
     /// # Errors
@@ -141,6 +151,14 @@ mod tests {
         {
             assert_eq!(masked.restore(text), Err(3), "{text}");
         }
+    }
+
+    #[test]
+    fn stars_keep_the_lines_where_they_are() {
+        let text = "api_key = \"\"\"\ns1\n\"\"\"\n# api_key = \"s2\"\nname = \"a\"\n";
+        let stars = Masked::new(text).stars();
+        assert_eq!(stars, "api_key = \"***\"\n\n\n# api_key = \"***\"\nname = \"a\"\n");
+        assert_eq!(stars.lines().count(), text.lines().count());
     }
 
     #[test]

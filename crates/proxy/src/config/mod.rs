@@ -43,6 +43,8 @@ pub struct Config {
     pub disabled: Vec<Endpoint>,
     /// Names that stand for several endpoints, in the order of the file.
     pub routes: Vec<Route>,
+    /// Named sets for launches, in the order of the file; each is among the routes, too.
+    pub profiles: Vec<LaunchProfile>,
     /// Which models launched clients ask for.
     pub launch: LaunchDefaults,
     /// The way out of endpoints that have none of their own, and of logins.
@@ -63,6 +65,23 @@ pub enum DefaultEndpoint {
     Named(EndpointName),
     /// Nowhere: the client is told that there is no such model.
     Nowhere,
+}
+
+/// A named set of what a launch needs to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaunchProfile {
+    /// Clients ask for it as for a model.
+    pub name: String,
+    /// The `name` of an `[[endpoint]]`, checked to be there.
+    pub endpoint: EndpointName,
+    /// The model's name there.
+    pub model: String,
+    /// The model for titles and other small questions there; the main one without it.
+    pub small_model: Option<String>,
+    /// Instead of the endpoint's own level.
+    pub repair: Option<RepairLevel>,
+    /// Instead of what the client asks for.
+    pub effort: Option<Effort>,
 }
 
 /// Which models launched clients ask for where nobody says another one.
@@ -306,6 +325,10 @@ pub struct Route {
     pub affinity: bool,
     /// Never empty.
     pub targets: Vec<TargetConfig>,
+    /// Instead of the level of the endpoint that answers; a header of the request goes before it.
+    pub repair: Option<RepairLevel>,
+    /// Instead of the effort that the client asks for.
+    pub effort: Option<Effort>,
 }
 
 /// One possibility of a route.

@@ -7,6 +7,7 @@ mod launch;
 mod model;
 mod options;
 mod outbound;
+mod profiles;
 mod quirks;
 mod routes;
 
@@ -67,7 +68,8 @@ pub fn load(text: &str, env: Env<'_>, read_file: ReadFile<'_>) -> Result<ParsedC
     let endpoints = endpoints(&root, &outbound, env, read_file, &mut notes);
     outbound::refuse_environment(&root, &endpoints, env, &mut notes);
     let default_endpoint = default_endpoint(&root, &endpoints, &mut notes);
-    let routes = routes::parse(&root, &endpoints, &mut notes);
+    let mut routes = routes::parse(&root, &endpoints, &mut notes);
+    let profiles = profiles::parse(&root, &endpoints, &mut routes, &mut notes);
     let launch_env = root
         .get("launch_env")
         .map_or_else(Vec::new, |names| names.strings(&mut notes).into_iter().map(|(_, name)| name).collect());
@@ -81,6 +83,7 @@ pub fn load(text: &str, env: Env<'_>, read_file: ReadFile<'_>) -> Result<ParsedC
         endpoints,
         disabled,
         routes,
+        profiles,
         launch,
         outbound,
         launch_env,
@@ -196,7 +199,8 @@ fn leave_out_disabled(config: &mut Config, root: &Table<'_, '_>, notes: &mut Pro
         route.targets.retain(|target| !is_disabled(&target.endpoint));
     }
     for route in config.routes.iter().filter(|route| route.targets.is_empty()) {
-        let span = root.get("route").map_or(0..0, |value| value.span);
+        let list = root.get("route").or_else(|| root.get("profile"));
+        let span = list.map_or(0..0, |value| value.span);
         let message = format!("every endpoint of the route `{}` is disabled; it answers nothing", route.name);
         notes.warning(span, "route", message);
     }

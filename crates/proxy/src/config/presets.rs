@@ -47,6 +47,23 @@ pub fn find(name: &str) -> Option<&'static Preset> {
     TABLE.iter().find(|preset| preset.name == name)
 }
 
+/// The preset whose key usually stands in this variable, where this address is none of any preset that shares the variable: a key of one
+/// provider would go to another one.
+pub fn owner_elsewhere(variable: &str, url: &str) -> Option<&'static str> {
+    let sharing = || names().into_iter().filter_map(find).filter(|preset| preset.key_env == Some(variable));
+    let owner = sharing().next()?;
+    let is_own = sharing().any(|preset| host(preset.base_url) == host(url));
+    (!is_own).then_some(owner.name)
+}
+
+/// The host of an address, in small letters, without user name and port.
+fn host(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    host.split(':').next().unwrap_or_default().to_ascii_lowercase()
+}
+
 /// All names, in the order of the table.
 pub fn names() -> Vec<&'static str> {
     PRESETS.iter().map(|preset| preset.name).collect()
@@ -56,6 +73,21 @@ pub fn names() -> Vec<&'static str> {
 mod tests {
     use super::*;
     use crate::config::parse::load;
+
+    #[test]
+    fn a_key_of_one_provider_goes_to_no_other_one() {
+        let of = |url: &str| owner_elsewhere("DEEPSEEK_API_KEY", url);
+        assert_eq!(of("https://API.deepseek.com/v1"), None);
+        for url in [
+            "https://thief.test",
+            "https://api.deepseek.com@thief.test",
+            "https://api.deepseek.com.thief.test/",
+            "http://127.0.0.1:1",
+        ] {
+            assert_eq!(of(url), Some("deepseek"), "{url}");
+        }
+        assert_eq!(owner_elsewhere("MY_OWN_KEY", "https://thief.test"), None);
+    }
 
     #[test]
     fn every_row_makes_an_endpoint() {

@@ -16,13 +16,14 @@ const fn key(name: &'static str, kind: &'static str, default: &'static str) -> K
 }
 
 /// The top of the file.
-pub const TOP: [Key; 8] = [
+pub const TOP: [Key; 9] = [
     key("default_endpoint", "string", ""),
     key("proxy", "URL or none", ""),
     key("launch_env", "list of strings", "[]"),
     key("server", "table", ""),
     key("endpoint", "list of tables", ""),
     key("route", "list of tables", ""),
+    key("profile", "list of tables", ""),
     key("launch", "table", ""),
     key("watchdog", "table", ""),
 ];
@@ -160,12 +161,22 @@ pub const ROUTE: [Key; 5] = [
     key("affinity", "true or false", "true"),
 ];
 
+/// The keys of each `[[profile]]`.
+pub const PROFILE: [Key; 6] = [
+    key("name", "string", ""),
+    key("endpoint", "string", ""),
+    key("model", "string", ""),
+    key("small_model", "string", ""),
+    key("repair", "off, parse or assist", ""),
+    key("effort", "none, minimal, low, medium, high, xhigh or max", ""),
+];
+
 /// An entry of `targets` that is a table.
 pub const TARGET: [Key; 3] =
     [key("endpoint", "string", ""), key("model", "string", ""), key("priority", "number", "0")];
 
 /// The known name nearest to this one, when it is near enough to be meant.
-pub(super) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+pub fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     known
         .map(|known| (strsim::damerau_levenshtein(name, known), known))
         .min()
@@ -198,7 +209,7 @@ mod tests {
 
     #[test]
     fn no_table_has_a_key_twice_and_every_key_says_what_stands_behind_it() {
-        let tables: [&[Key]; 13] = [
+        let tables: [&[Key]; 14] = [
             &TOP,
             &SERVER,
             &ENDPOINT,
@@ -211,6 +222,7 @@ mod tests {
             &LAUNCH,
             &LAUNCH_CLIENT,
             &ROUTE,
+            &PROFILE,
             &TARGET,
         ];
         for table in tables {

@@ -172,7 +172,12 @@ fn prepare(
     let inbound = InboundRequest::new(&context, protocol, headers, turn, stream, notes)?;
     let compaction = purpose == Purpose::Compaction
         || (asks
-            && !inbound.ranking.targets.first().is_some_and(|target| compacts_itself(target, inbound.level)));
+            && !(inbound.effort.is_none()
+                && inbound
+                    .ranking
+                    .targets
+                    .first()
+                    .is_some_and(|target| compacts_itself(target, inbound.level))));
     let store_target = store_target(&context.store, body, parsed, memory);
     let user_messages = if purpose == Purpose::Compaction { parsed.user_messages() } else { Vec::new() };
     let options = ResponsesWriterOptions {

@@ -11,6 +11,7 @@ use latimer_protocol::id::EndpointName;
 use latimer_protocol::secret::{Secret, names_a_credential};
 
 use super::credentials::{self, KeyPool};
+use super::profiles::REPAIR_LEVELS;
 use super::{Env, ReadFile, model, options, outbound, quirks};
 use crate::config::presets::{self, Preset};
 use crate::config::read::{ProblemCollector, Table};
@@ -78,13 +79,7 @@ pub(super) fn parse(
         timeouts,
         retries,
         resume,
-        repair: table
-            .word(
-                "repair",
-                &[("off", RepairLevel::Off), ("parse", RepairLevel::Parse), ("assist", RepairLevel::Assist)],
-                notes,
-            )
-            .unwrap_or_else(|| usual_repair(preset, protocol)),
+        repair: table.word("repair", &REPAIR_LEVELS, notes).unwrap_or_else(|| usual_repair(preset, protocol)),
         quirks,
         login,
         profile: preset.map_or(Profile::PLAIN, |preset| preset.profile.clone()),

@@ -55,6 +55,8 @@ fn route(table: &Table<'_, '_>, endpoints: &[Endpoint], notes: &mut ProblemColle
         strategy: table.word("strategy", &Strategy::NAMES, notes).unwrap_or_default(),
         affinity: table.boolean("affinity", notes).unwrap_or(true),
         targets,
+        repair: None,
+        effort: None,
         // At last: whatever else is wrong was found by now.
         name: name?,
     })

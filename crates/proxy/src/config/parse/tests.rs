@@ -39,6 +39,11 @@ fn tables() -> Vec<(&'static str, &'static [Key], &'static str)> {
     vec![
         ("", &schema::TOP, "¶\n"),
         ("server.", &schema::SERVER, "[server]\n¶\n"),
+        (
+            "profile[0].",
+            &schema::PROFILE,
+            "[[endpoint]]\nname = \"a\"\nbase_url = \"https://a.test\"\n[[profile]]\n¶\nname = \"p\"\nendpoint = \"a\"\nmodel = \"m\"\n",
+        ),
         ("endpoint[0].", &schema::ENDPOINT, ENDPOINT),
         (
             "endpoint[0].models[0].",
