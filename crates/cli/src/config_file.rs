@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use latimer_files::{FileLock, TryLock};
 use latimer_proxy::config::check::report;
+use latimer_proxy::config::mask::Masked;
 use similar::{ChangeTag, TextDiff};
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table};
 
@@ -33,28 +34,34 @@ pub(crate) struct ConfigFile {
     _lock: FileLock,
 }
 
+/// A change that was checked and shown, and is not written yet: nobody else waits while a person reads it.
+#[derive(Debug)]
+pub(crate) struct ShownChange {
+    path: PathBuf,
+    before: Option<String>,
+    text: String,
+}
+
 impl ConfigFile {
     /// Opens the file for an edit; one that is not there yet is empty.
     ///
     /// # Errors
     /// It cannot be read or locked, or is no TOML: a broken file is not written over.
     pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
-        // A file that is a link into a folder of dotfiles is edited where it is.
-        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        make_folder(&path)?;
-        let lock = take_lock(&path)?;
-        let before = match std::fs::read_to_string(&path) {
-            Ok(text) => Some(text),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error).with_context(|| format!("reading `{}`", path.display())),
-        };
-        let parsed = before.as_deref().unwrap_or_default().parse::<DocumentMut>();
-        let document = parsed.map_err(|error| {
-            let words = error.to_string();
-            let lines = words.lines().map(str::to_owned);
-            LinesError::new(&format!("`{}` is no valid TOML, and is left as it is", path.display()), lines)
-        });
-        Ok(Self { document: document.exits(Exit::Configuration)?, path, before, _lock: lock })
+        let (path, lock, before) = lock_and_read(path)?;
+        let headline = format!("`{}` is no valid TOML, and is left as it is", path.display());
+        let document = parse(before.as_deref().unwrap_or_default(), &headline)?;
+        Ok(Self { document, path, before, _lock: lock })
+    }
+
+    /// The same for who replaces the whole text: what is there may be broken, and is kept as `….bak` as it is.
+    ///
+    /// # Errors
+    /// It cannot be read or locked.
+    pub(crate) fn open_whatever(path: &Path) -> anyhow::Result<Self> {
+        let (path, lock, before) = lock_and_read(path)?;
+        let document = before.as_deref().unwrap_or_default().parse().unwrap_or_default();
+        Ok(Self { document, path, before, _lock: lock })
     }
 
     /// The table of the endpoint of this name.
@@ -96,35 +103,55 @@ impl ConfigFile {
         })
     }
 
+    /// The text that is there; empty where there is no file yet.
+    pub(crate) fn before(&self) -> &str {
+        self.before.as_deref().unwrap_or_default()
+    }
+
+    /// Puts another text into the place of the whole file.
+    ///
+    /// # Errors
+    /// It is no TOML.
+    pub(crate) fn replace_text(&mut self, text: &str) -> anyhow::Result<()> {
+        self.document = parse(text, "the new text is no valid TOML; nothing was written")?;
+        Ok(())
+    }
+
+    /// Says what is wrong with the edited text.
+    ///
+    /// # Errors
+    /// It would be no valid configuration: every line and reason.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        self.validate(&self.document.to_string()).exits(Exit::Configuration)
+    }
+
+    /// Checks the edited text and shows what changes. The lock is given back; `None` when nothing changes.
+    ///
+    /// # Errors
+    /// The text would be no valid configuration.
+    pub(crate) fn show(self) -> anyhow::Result<Option<ShownChange>> {
+        self.checked()
+    }
+
+    fn checked(&self) -> anyhow::Result<Option<ShownChange>> {
+        let text = self.document.to_string();
+        if text == self.before() {
+            note_line("nothing changes");
+            return Ok(None);
+        }
+        self.validate(&text).exits(Exit::Configuration)?;
+        show_change(self.before(), &text)?;
+        Ok(Some(ShownChange { path: self.path.clone(), before: self.before.clone(), text }))
+    }
+
     /// Checks the edited text, shows what changes, keeps a copy of the old file as `….bak`, and writes the new one.
     /// `false` when nothing changed.
     ///
     /// # Errors
     /// The text would be no valid configuration, somebody else changed the file meanwhile, or it cannot be written.
     pub(crate) fn write(self) -> anyhow::Result<bool> {
-        let text = self.document.to_string();
-        let before = self.before.as_deref().unwrap_or_default();
-        if text == before {
-            note_line("nothing changes");
-            return Ok(false);
-        }
-        self.validate(&text).exits(Exit::Configuration)?;
-        show_change(before, &text)?;
-        let now = std::fs::read_to_string(&self.path).ok();
-        ensure!(
-            now == self.before,
-            "`{}` was changed by somebody else meanwhile; nothing was written, try again",
-            self.path.display()
-        );
-        let path = &self.path;
-        if self.before.is_some() {
-            let backup = backup_path(path);
-            latimer_files::write(&backup, before.as_bytes())
-                .with_context(|| format!("writing `{}`", backup.display()))?;
-        }
-        latimer_files::write(path, text.as_bytes())
-            .with_context(|| format!("writing `{}`", path.display()))?;
-        note_line(&format!("wrote `{}`", path.display()));
+        let Some(change) = self.checked()? else { return Ok(false) };
+        change.store()?;
         Ok(true)
     }
 
@@ -143,6 +170,62 @@ impl ConfigFile {
         )
         .into())
     }
+}
+
+impl ShownChange {
+    /// Keeps a copy of the old file as `….bak`, and writes the new one.
+    ///
+    /// # Errors
+    /// Somebody else changed the file meanwhile, or it cannot be written.
+    pub(crate) fn write(self) -> anyhow::Result<()> {
+        let _lock = take_lock(&self.path)?;
+        self.store()
+    }
+
+    /// The same for who holds the lock.
+    fn store(self) -> anyhow::Result<()> {
+        let Self { path, before, text } = self;
+        let now = std::fs::read_to_string(&path).ok();
+        ensure!(
+            now == before,
+            "`{}` was changed by somebody else meanwhile; nothing was written, try again",
+            path.display()
+        );
+        if let Some(before) = before {
+            let backup = backup_path(&path);
+            latimer_files::write(&backup, before.as_bytes())
+                .with_context(|| format!("writing `{}`", backup.display()))?;
+        }
+        latimer_files::write(&path, text.as_bytes())
+            .with_context(|| format!("writing `{}`", path.display()))?;
+        note_line(&format!("wrote `{}`", path.display()));
+        Ok(())
+    }
+}
+
+/// Reads a text as TOML.
+fn parse(text: &str, headline: &str) -> anyhow::Result<DocumentMut> {
+    let parsed = text.parse::<DocumentMut>().map_err(|error| {
+        let words = error.to_string();
+        // What stands in the line may be a secret, so only its place and the reason are said.
+        let lines = words.lines().filter(|line| !line.contains('|') && !line.is_empty()).map(str::to_owned);
+        LinesError::new(headline, lines)
+    });
+    parsed.exits(Exit::Configuration)
+}
+
+/// Takes the lock of a file, and reads it.
+fn lock_and_read(path: &Path) -> anyhow::Result<(PathBuf, FileLock, Option<String>)> {
+    // A file that is a link into a folder of dotfiles is edited where it is.
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    make_folder(&path)?;
+    let lock = take_lock(&path)?;
+    let before = match std::fs::read_to_string(&path) {
+        Ok(text) => Some(text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error).with_context(|| format!("reading `{}`", path.display())),
+    };
+    Ok((path, lock, before))
 }
 
 /// The folder of a new file, private from the first moment. One that is there is the person's, and left as it is.
@@ -182,20 +265,27 @@ fn beside(path: &Path, tail: &str) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// Prints what is taken out and what is put in, with a few lines around. Keys are known by value and print as stars.
+/// Prints what is taken out and what is put in, with a few lines around.
 fn show_change(before: &str, after: &str) -> anyhow::Result<()> {
     let diff = TextDiff::from_lines(before, after);
+    let (old, new) = (masked_lines(before), masked_lines(after));
     for group in diff.grouped_ops(CONTEXT_LINES) {
         for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
-            let (sign, paint) = match change.tag() {
-                ChangeTag::Delete => ('-', Paint::Red),
-                ChangeTag::Insert => ('+', Paint::Green),
-                ChangeTag::Equal => (' ', Paint::Plain),
+            let (sign, paint, lines, at) = match change.tag() {
+                ChangeTag::Delete => ('-', Paint::Red, &old, change.old_index()),
+                ChangeTag::Insert => ('+', Paint::Green, &new, change.new_index()),
+                ChangeTag::Equal => (' ', Paint::Plain, &old, change.old_index()),
             };
-            print_painted(paint, &format!("{sign} {}", change.value().trim_end_matches(['\n', '\r'])))?;
+            let line = at.and_then(|at| lines.get(at)).map_or("", String::as_str);
+            print_painted(paint, &format!("{sign} {line}"))?;
         }
     }
     Ok(())
+}
+
+/// The lines of a configuration text with stars in the place of every secret, also of those that are commented out.
+pub(crate) fn masked_lines(text: &str) -> Vec<String> {
+    Masked::new(text).stars().lines().map(str::to_owned).collect()
 }
 
 #[cfg(test)]

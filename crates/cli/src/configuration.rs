@@ -33,6 +33,27 @@ pub(crate) struct PathArgs {
     state_dir: Option<PathBuf>,
 }
 
+/// Who names a path that a command works with, in the order in which they count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Namer {
+    /// A flag.
+    Flag,
+    /// A variable of the environment.
+    Variable,
+    /// Nobody: it is where such files usually are.
+    Nobody,
+}
+
+impl Namer {
+    fn of(flag: Option<&Path>, variable: &str) -> Self {
+        match flag {
+            Some(_) => Self::Flag,
+            None if env(variable).is_some_and(|path| !path.is_empty()) => Self::Variable,
+            None => Self::Nobody,
+        }
+    }
+}
+
 /// What every command takes that prints something to look at.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct ReportArgs {
@@ -103,6 +124,16 @@ impl PathArgs {
     /// The configuration file's path: the one named, else the default one if it exists.
     pub(crate) fn config_path(&self) -> Option<PathBuf> {
         self.named_config().or_else(|| state::config_path(&env).filter(|path| path.exists()))
+    }
+
+    /// Who names the configuration file.
+    pub(crate) fn config_namer(&self) -> Namer {
+        Namer::of(self.config.as_deref(), "LATIMER_CONFIG")
+    }
+
+    /// Who names the state directory.
+    pub(crate) fn state_dir_namer(&self) -> Namer {
+        Namer::of(self.state_dir.as_deref(), "LATIMER_STATE_DIR")
     }
 
     /// What the flag names, else the variable `LATIMER_CONFIG`.

@@ -14,10 +14,13 @@ mod clock;
 mod codex_catalog;
 mod complete;
 mod config_file;
+mod config_key;
 mod configuration;
+mod confirm;
 mod control_client;
 mod environment;
 mod exit;
+mod key_file;
 mod logging;
 mod money;
 mod panic_log;
@@ -75,6 +78,8 @@ enum Command {
     Service(command::service::ServiceArgs),
     /// Report every problem of the configuration file at once
     Check(command::check::CheckArgs),
+    /// Look at the configuration file, and change it
+    Config(command::config::ConfigArgs),
     /// Run a client on the proxy, which is started if none runs
     Launch(command::launch::LaunchArgs),
     /// Say which model clients are launched with from now on
@@ -125,6 +130,7 @@ pub fn latimer_main() -> ExitCode {
         Command::Status(args) => command::status::run(&args),
         Command::Service(args) => command::service::run(&args),
         Command::Check(args) => command::check::run(&args),
+        Command::Config(args) => command::config::run(&args),
         Command::Launch(args) => command::launch::run(&args),
         Command::Use(args) => command::use_model::run(&args),
         Command::Demo(args) => command::demo::run(&args),

@@ -182,7 +182,7 @@ pub(crate) fn exit_code(program: &str, result: anyhow::Result<ExitCode>) -> Exit
 }
 
 /// The error and its causes, on one line; only a [`LinesError`] has more.
-fn error_lines(program: &str, error: &anyhow::Error) -> Vec<String> {
+pub(crate) fn error_lines(program: &str, error: &anyhow::Error) -> Vec<String> {
     let mut lines = vec![format!("{program}:")];
     let mut add = |text: &str, separator: &str| {
         if let Some(last) = lines.last_mut() {

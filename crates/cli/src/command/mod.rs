@@ -4,6 +4,7 @@ pub(crate) mod accounts;
 pub(crate) mod background;
 pub(crate) mod check;
 pub(crate) mod completions;
+pub(crate) mod config;
 pub(crate) mod dashboard;
 pub(crate) mod demo;
 pub(crate) mod endpoints;
