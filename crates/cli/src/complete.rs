@@ -37,6 +37,16 @@ pub(crate) fn models() -> ArgValueCompleter {
     completer(model_names)
 }
 
+/// Completes the name of a profile.
+pub(crate) fn profiles() -> ArgValueCompleter {
+    completer(|config| {
+        let profiles = config.profiles.iter();
+        profiles
+            .map(|profile| (profile.name.clone(), format!("{}/{}", profile.endpoint, profile.model)))
+            .collect()
+    })
+}
+
 /// Completes the name of a preset.
 pub(crate) fn presets() -> ArgValueCompleter {
     completer(|_| PRESETS.iter().map(|preset| (preset.name.to_owned(), preset.base_url.to_owned())).collect())

@@ -15,6 +15,7 @@ mod codex_catalog;
 mod complete;
 mod config_file;
 mod config_key;
+mod config_value;
 mod configuration;
 mod confirm;
 mod control_client;
@@ -82,6 +83,10 @@ enum Command {
     Config(command::config::ConfigArgs),
     /// Run a client on the proxy, which is started if none runs
     Launch(command::launch::LaunchArgs),
+    /// Print what a client that you start yourself needs, for your shell
+    Env(command::env::EnvArgs),
+    /// Print the token that clients must send, or exchange it
+    Token(command::token::TokenArgs),
     /// Say which model clients are launched with from now on
     Use(command::use_model::UseArgs),
     /// Show a whole turn between a Codex-shaped client and a scripted provider
@@ -132,6 +137,8 @@ pub fn latimer_main() -> ExitCode {
         Command::Check(args) => command::check::run(&args),
         Command::Config(args) => command::config::run(&args),
         Command::Launch(args) => command::launch::run(&args),
+        Command::Env(args) => command::env::run(&args),
+        Command::Token(args) => command::token::run(&args),
         Command::Use(args) => command::use_model::run(&args),
         Command::Demo(args) => command::demo::run(&args),
         Command::Models(args) => command::models::run(&args),

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use anyhow::Context as _;
 use latimer_protocol::printable::{escaped, escaped_json};
-use latimer_protocol::secret::redact_known;
+use latimer_protocol::secret::{Secret, redact_known};
 use serde::Serialize;
 
 use crate::environment::env;
@@ -144,6 +144,14 @@ pub(crate) fn clear_screen() -> anyhow::Result<()> {
     out.write_all(b"\x1b[H\x1b[2J").context("writing to stdout")
 }
 
+/// A secret on a line of its own, because a person asked for just this one.
+///
+/// # Errors
+/// The reader is gone.
+pub(crate) fn print_secret(secret: &Secret) -> anyhow::Result<()> {
+    print(&escaped(secret.expose()))
+}
+
 /// A JSON document on stdout, indented.
 ///
 /// # Errors
@@ -248,8 +256,6 @@ fn print(text: &impl fmt::Display) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use latimer_protocol::secret::Secret;
-
     use super::*;
 
     #[test]

@@ -3,9 +3,12 @@
 //! Everything a client must know travels on its command line, in its environment, or in a file of latimer's own; the token only ever
 //! in its environment. So there is nothing to put back, whatever dies. One file below for each client.
 
+pub(super) mod choice;
 mod claude;
-mod client;
+pub(super) mod client;
 mod codex;
+mod codex_desktop;
+mod direct;
 mod environment;
 mod gemini;
 pub(super) mod model;
@@ -19,19 +22,19 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus};
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use latimer_protocol::status::Health;
 use latimer_proxy::config::Config;
 
+use self::choice::{Choice, ChoiceArgs, choose};
 use self::client::{LaunchContext, LaunchedClient};
 use self::environment::keep_keys_out;
-use self::model::choose_model;
 use crate::configuration::{Configuration, PathArgs, access_token};
 use crate::exit::{Exit, ExitsWith as _};
 use crate::sibling::sibling_binary;
 use crate::terminal::{eprint_line, note_line};
-use crate::{complete, proxy_client, spawn, watchdog_settings};
+use crate::{proxy_client, spawn, watchdog_settings};
 
 /// A proxy that was started by a launch ends after this long without a turn.
 const IDLE_EXIT: Duration = Duration::from_secs(3600);
@@ -40,21 +43,17 @@ const LOOPBACK: &str = "127.0.0.1,localhost,::1";
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  latimer launch codex\n  latimer launch claude --model glm-5\n  latimer launch codex --model deepseek-chat exec \"explain this repository\"\n  latimer launch opencode --endpoint openrouter --model z-ai/glm-5\n\nWhat stands behind the client's name and latimer's own options goes to the client unchanged; `--` ends latimer's own."
+    after_help = "Examples:\n  latimer launch codex\n  latimer launch claude --model glm-5\n  latimer launch codex --model deepseek-chat exec \"explain this repository\"\n  latimer launch opencode --endpoint openrouter --model z-ai/glm-5\n  latimer launch codex --profile cheap       a [[profile]] of the configuration\n  latimer launch codex --direct              as it is, without the proxy\n\nWhat stands behind the client's name and latimer's own options goes to the client unchanged; `--` ends latimer's own."
 )]
 pub(crate) struct LaunchArgs {
     /// The client to run
     #[arg(value_enum)]
     client: ClientName,
-    /// The endpoint to use [default: the one that lists the model, else `default_endpoint`]
-    #[arg(long, value_name = "ENDPOINT", add = complete::endpoints())]
-    endpoint: Option<String>,
-    /// The model to ask for [default: the first model of the endpoint]
-    #[arg(long, value_name = "MODEL", add = complete::models())]
-    model: Option<String>,
-    /// The model for titles and other small questions [default: the same]
-    #[arg(long, value_name = "MODEL", add = complete::models())]
-    small_model: Option<String>,
+    #[command(flatten)]
+    choice: ChoiceArgs,
+    /// Without the proxy: as it is, or at the named endpoint where that speaks the client's own protocol
+    #[arg(long)]
+    direct: bool,
     /// The client's program, when it is not on PATH
     #[arg(long, value_name = "PROGRAM")]
     program: Option<PathBuf>,
@@ -67,9 +66,11 @@ pub(crate) struct LaunchArgs {
 
 /// The clients by the names a person types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum ClientName {
+pub(super) enum ClientName {
     /// OpenAI Codex
     Codex,
+    /// The Codex desktop app, with settings of its own
+    CodexDesktop,
     /// Claude Code
     Claude,
     /// opencode
@@ -80,9 +81,10 @@ enum ClientName {
 
 impl ClientName {
     /// The one place that a new client is entered in.
-    fn client(self) -> &'static dyn LaunchedClient {
+    pub(super) fn client(self) -> &'static dyn LaunchedClient {
         match self {
             Self::Codex => &codex::Codex,
+            Self::CodexDesktop => &codex_desktop::CodexDesktop,
             Self::Claude => &claude::ClaudeCode,
             Self::Opencode => &opencode::Opencode,
             Self::Gemini => &gemini::GeminiCli,
@@ -92,22 +94,21 @@ impl ClientName {
 
 pub(crate) fn run(args: &LaunchArgs) -> anyhow::Result<ExitCode> {
     let state_dir = args.paths.state_dir()?;
+    let client = args.client.client();
+    if args.direct {
+        let program = find_program(args.program.as_deref(), client)?;
+        let mut command = Command::new(&program);
+        command.args(&args.args);
+        return direct::run(&args.paths, &args.choice, client, command, &state_dir).map(exit_code);
+    }
     let configuration = args.paths.configuration()?;
     for warning in &configuration.loaded.warnings {
         eprint_line(&format!("latimer: warning: {warning}"));
     }
     let config = &configuration.loaded.config;
-    let client = args.client.client();
     let program = find_program(args.program.as_deref(), client)?;
-    let usual = config.launch.of(client.program());
-    let usual_model = usual.model.filter(|_| args.endpoint.is_none());
-    let model =
-        choose_model(config, args.endpoint.as_deref(), args.model.as_deref().or(usual_model.as_deref()))?;
-    require_key(config, &model)?;
-    let small_model = match args.small_model.as_ref().or(usual.small_model.as_ref()) {
-        Some(small) => choose_model(config, None, Some(small))?,
-        None => model.clone(),
-    };
+    let Choice { model, small_model, effort, target } = choose(config, &args.choice, client.program())?;
+    require_key(config, target.as_deref().unwrap_or(&model))?;
     let token = access_token(&state_dir, &config.server)?;
     let url = find_or_start(&state_dir, &configuration)?;
     let mut command = Command::new(&program);
@@ -115,6 +116,7 @@ pub(crate) fn run(args: &LaunchArgs) -> anyhow::Result<ExitCode> {
         url: &url,
         model: &model,
         small_model: &small_model,
+        effort,
         token: token.as_ref(),
         config,
         state_dir: &state_dir,
@@ -133,13 +135,14 @@ fn find_program(named: Option<&Path>, client: &dyn LaunchedClient) -> anyhow::Re
     let folders = std::env::var_os("PATH").unwrap_or_default();
     let is_there = is_path && program.is_file()
         || std::env::split_paths(&folders).any(|dir| dir.join(program).is_file());
-    anyhow::ensure!(
-        is_there,
-        "`{}` is not installed, or not on PATH: `{}` installs it, --program names it",
-        program.display(),
-        client.install_hint()
-    );
-    Ok(program.to_owned())
+    if is_there {
+        return Ok(program.to_owned());
+    }
+    let usual = client.usual_places().into_iter().find(|place| named.is_none() && place.is_file());
+    usual.with_context(|| match named {
+        Some(named) => format!("`{}` is not there; {}", named.display(), client.missing()),
+        None => client.missing(),
+    })
 }
 
 /// Refuses a model whose endpoint has no key, before a client is started that could only fail.
@@ -166,7 +169,7 @@ fn exit_code(status: ExitStatus) -> ExitCode {
 }
 
 /// A company's proxy could not reach this machine.
-fn bypass_network_proxy(command: &mut Command) {
+pub(super) fn bypass_network_proxy(command: &mut Command) {
     for name in ["NO_PROXY", "no_proxy"] {
         let existing = std::env::var(name).unwrap_or_default();
         let joined = if existing.is_empty() { LOOPBACK.to_owned() } else { format!("{existing},{LOOPBACK}") };
@@ -231,8 +234,11 @@ mod tests {
             let value = name.to_possible_value().expect("a name");
             // The registration tells a person `latimer launch <program>`.
             assert_eq!(client.program(), value.get_name());
-            assert!(client.install_hint().starts_with("npm install -g "), "{name:?}");
-            assert!(!client.resume_hint().is_empty(), "{name:?}");
+            // The desktop app is no package of npm, and goes on by itself.
+            let is_app = name == &ClientName::CodexDesktop;
+            let way = if is_app { "https://" } else { "npm install -g " };
+            assert!(client.install_hint().starts_with(way), "{name:?}");
+            assert_eq!(client.resume_hint().is_empty(), is_app, "{name:?}");
         }
     }
 

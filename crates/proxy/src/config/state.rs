@@ -54,6 +54,16 @@ pub fn token(dir: &Path) -> io::Result<Secret> {
     }
 }
 
+/// Exchanges the access token: from the next request on only the new one opens a proxy of this state directory.
+///
+/// # Errors
+/// The file cannot be written, or the system has no randomness to give.
+pub fn exchange_token(dir: &Path) -> io::Result<Secret> {
+    let token = random_secret()?;
+    latimer_files::write(&dir.join(TOKEN_FILE), token.expose().as_bytes())?;
+    Ok(token)
+}
+
 /// A new secret of 256 bits, in hex.
 ///
 /// # Errors

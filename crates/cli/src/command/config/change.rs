@@ -6,7 +6,8 @@ use anyhow::{Context as _, bail, ensure};
 use toml_edit::{DocumentMut, Value};
 
 use crate::config_file::ConfigFile;
-use crate::config_key::{KeyPath, Meaning, put, table_of, value_of};
+use crate::config_key::{KeyPath, Meaning};
+use crate::config_value::{put, table_of, value_of};
 use crate::configuration::PathArgs;
 use crate::key_file::KeyFile;
 use crate::terminal::print_line;

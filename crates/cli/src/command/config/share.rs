@@ -8,7 +8,7 @@ use latimer_protocol::secret::names_a_credential;
 use latimer_proxy::config::presets;
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike, Value};
 
-use crate::config_key::names_in;
+use crate::config_value::names_in;
 use crate::configuration::{PathArgs, read_text};
 use crate::exit::{Exit, ExitsWith as _};
 use crate::terminal::{eprint_line, print_lines};

@@ -3,9 +3,10 @@
 use std::process::Command;
 
 use super::client::{LaunchContext, LaunchedClient};
+use super::direct::DirectTarget;
 use super::model::{ModelLimits, model_limits};
 use crate::environment::env;
-use latimer_proxy::config::Origin;
+use latimer_proxy::config::{Origin, Protocol};
 
 /// Variables by which Claude Code asks for a model of its own, beside the one it was told.
 const MODEL_VARIABLES: [&str; 4] = [
@@ -64,6 +65,26 @@ impl LaunchedClient for ClaudeCode {
             }
         }
         Ok(())
+    }
+
+    fn own_protocol(&self) -> Option<Protocol> {
+        Some(Protocol::Messages)
+    }
+
+    fn configure_direct(&self, command: &mut Command, target: &DirectTarget<'_>) {
+        // It adds `/v1/messages` itself.
+        let url = target.endpoint.base_url.trim_end_matches('/');
+        command.env("ANTHROPIC_BASE_URL", url.strip_suffix("/v1").unwrap_or(url));
+        let (set, other) = if target.endpoint.options.bearer_keys {
+            ("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY")
+        } else {
+            ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
+        };
+        command.env_remove(other);
+        command.env(set, target.key.expose());
+        for name in MODEL_VARIABLES.into_iter().chain(SMALL_MODEL_VARIABLES) {
+            command.env(name, target.model);
+        }
     }
 }
 

@@ -1,16 +1,18 @@
 //! What `latimer launch` has to know of a client, and what a client is told.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use latimer_protocol::secret::Secret;
-use latimer_proxy::config::Config;
+use latimer_proxy::config::{Config, Effort, Protocol};
+
+use super::direct::DirectTarget;
 
 /// What stands for a key where the proxy wants none: clients insist on one.
 const NO_TOKEN: &str = "no-token-needed";
 
 /// A coding agent that can be run on the proxy.
-pub(super) trait LaunchedClient {
+pub(in crate::command) trait LaunchedClient {
     /// Its program, as it is found on PATH; also the name it is launched by.
     fn program(&self) -> &'static str;
 
@@ -26,27 +28,51 @@ pub(super) trait LaunchedClient {
     /// # Errors
     /// A file cannot be written, or the client would not use it where it is.
     fn configure(&self, command: &mut Command, context: &LaunchContext<'_>) -> anyhow::Result<()>;
+
+    /// Where its program is when it is not on PATH.
+    fn usual_places(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
+    /// What to say when its program is not found.
+    fn missing(&self) -> String {
+        format!(
+            "`{}` is not installed, or not on PATH: `{}` installs it, --program names it",
+            self.program(),
+            self.install_hint()
+        )
+    }
+
+    /// The protocol that it speaks to a provider without latimer between them; `None` where it cannot be told one.
+    fn own_protocol(&self) -> Option<Protocol> {
+        None
+    }
+
+    /// Tells it of a provider that speaks its own protocol. The key stands in the environment alone.
+    fn configure_direct(&self, _command: &mut Command, _target: &DirectTarget<'_>) {}
 }
 
 /// What a client is told.
-pub(super) struct LaunchContext<'c> {
+pub(in crate::command) struct LaunchContext<'c> {
     /// The proxy, without `/v1`.
-    pub(super) url: &'c str,
+    pub(in crate::command) url: &'c str,
     /// The model to ask for.
-    pub(super) model: &'c str,
+    pub(in crate::command) model: &'c str,
     /// The model for small questions.
-    pub(super) small_model: &'c str,
+    pub(in crate::command) small_model: &'c str,
+    /// How much a profile has the model think. The proxy sees to it; this is for a client that shows it.
+    pub(in crate::command) effort: Option<Effort>,
     /// The token, where the proxy wants one.
-    pub(super) token: Option<&'c Secret>,
+    pub(in crate::command) token: Option<&'c Secret>,
     /// The configuration of the proxy.
-    pub(super) config: &'c Config,
+    pub(in crate::command) config: &'c Config,
     /// Where latimer's own files live.
-    pub(super) state_dir: &'c Path,
+    pub(in crate::command) state_dir: &'c Path,
 }
 
 impl LaunchContext<'_> {
     /// What a client sends as its key.
-    pub(super) fn key(&self) -> &str {
+    pub(in crate::command) fn key(&self) -> &str {
         self.token.map_or(NO_TOKEN, Secret::expose)
     }
 }
@@ -85,6 +111,7 @@ pub(super) mod tests {
             url: "http://127.0.0.1:1",
             model: "m",
             small_model: "s",
+            effort: None,
             token: Some(&token),
             config: &config,
             state_dir,
@@ -105,6 +132,7 @@ pub(super) mod tests {
             url: "",
             model: "",
             small_model: "",
+            effort: None,
             token: Some(&token),
             config: &config,
             state_dir: Path::new(""),

@@ -4,7 +4,11 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
 
+use latimer_proxy::config::Protocol;
+use toml_edit::Value;
+
 use super::client::{LaunchContext, LaunchedClient};
+use super::direct::{DirectTarget, KEY_VARIABLE};
 use crate::codex_catalog;
 use crate::environment::TOKEN_VARIABLE;
 
@@ -26,39 +30,70 @@ impl LaunchedClient for Codex {
 
     fn configure(&self, command: &mut Command, context: &LaunchContext<'_>) -> anyhow::Result<()> {
         let catalog = codex_catalog::write(context.state_dir, context.config, Some(context.model))?;
-        command.args(overrides(context, &catalog));
+        command.args(overrides(settings(context, &catalog)));
         if let Some(token) = context.token {
             command.env(TOKEN_VARIABLE, token.expose());
         }
         Ok(())
     }
+
+    fn own_protocol(&self) -> Option<Protocol> {
+        Some(Protocol::Responses)
+    }
+
+    fn configure_direct(&self, command: &mut Command, target: &DirectTarget<'_>) {
+        command.args(overrides(direct_settings(target)));
+        command.env(KEY_VARIABLE, target.key.expose());
+    }
 }
 
-/// Configuration overrides for the command line. Values are TOML.
-fn overrides(context: &LaunchContext<'_>, catalog: &Path) -> Vec<OsString> {
-    let mut pairs = vec![
-        ("model", quote(context.model)),
-        ("model_provider", quote("latimer")),
-        ("model_catalog_json", quote(&catalog.to_string_lossy())),
+/// What Codex is told, as keys and values of its configuration.
+pub(super) fn settings(context: &LaunchContext<'_>, catalog: &Path) -> Vec<(&'static str, Value)> {
+    let mut pairs: Vec<(&'static str, Value)> = vec![
+        ("model", context.model.into()),
+        ("model_provider", "latimer".into()),
+        ("model_catalog_json", catalog.to_string_lossy().into_owned().into()),
         // Not "OpenAI" or "Azure": those names switch on compaction by the provider.
-        ("model_providers.latimer.name", quote("latimer")),
-        ("model_providers.latimer.base_url", quote(&format!("{}/v1", context.url))),
-        ("model_providers.latimer.wire_api", quote("responses")),
+        ("model_providers.latimer.name", "latimer".into()),
+        ("model_providers.latimer.base_url", format!("{}/v1", context.url).into()),
+        ("model_providers.latimer.wire_api", "responses".into()),
         // Hosted search cannot run on a foreign provider; offering it would only be refused.
-        ("web_search", quote("disabled")),
+        ("web_search", "disabled".into()),
     ];
     if context.config.server.websocket {
-        pairs.push(("model_providers.latimer.supports_websockets", "true".to_owned()));
+        pairs.push(("model_providers.latimer.supports_websockets", true.into()));
     }
     if context.token.is_some() {
-        pairs.push(("model_providers.latimer.env_key", quote(TOKEN_VARIABLE)));
+        pairs.push(("model_providers.latimer.env_key", TOKEN_VARIABLE.into()));
     }
-    pairs.into_iter().flat_map(|(key, value)| ["-c".into(), format!("{key}={value}").into()]).collect()
+    if let Some(effort) = context.effort {
+        pairs.push(("model_reasoning_effort", effort.name().into()));
+    }
+    pairs
 }
 
-/// A TOML basic string. JSON's escapes are a subset of TOML's.
-fn quote(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+/// What Codex is told of a provider that it asks itself.
+fn direct_settings(target: &DirectTarget<'_>) -> Vec<(&'static str, Value)> {
+    vec![
+        ("model", target.model.into()),
+        ("model_provider", "direct".into()),
+        ("model_providers.direct.name", target.endpoint.name.as_str().into()),
+        ("model_providers.direct.base_url", target.endpoint.base_url.as_str().into()),
+        ("model_providers.direct.wire_api", "responses".into()),
+        ("model_providers.direct.env_key", KEY_VARIABLE.into()),
+    ]
+}
+
+/// Configuration overrides for the command line.
+fn overrides(pairs: Vec<(&'static str, Value)>) -> impl Iterator<Item = OsString> {
+    pairs.into_iter().flat_map(|(key, value)| ["-c".into(), format!("{key}={}", literal(&value)).into()])
+}
+
+/// A value as TOML on one line. JSON's escapes of texts are a subset of TOML's.
+fn literal(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string().trim().to_owned(), |text| serde_json::Value::from(text).to_string())
 }
 
 #[cfg(test)]
@@ -93,6 +128,7 @@ mod tests {
 
     #[test]
     fn names_are_quoted() {
-        assert_eq!(quote("a/\"b\""), "\"a/\\\"b\\\"\"");
+        assert_eq!(literal(&"a/\"b\"".into()), "\"a/\\\"b\\\"\"");
+        assert_eq!(literal(&true.into()), "true");
     }
 }

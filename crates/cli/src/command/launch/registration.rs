@@ -19,7 +19,9 @@ impl ClientRegistration {
         let name = client.program();
         Self(Identity::of(pid).and_then(|identity| {
             let mut entry = Entry::new(identity, Role::Client, name);
-            entry.resume = Some(format!("latimer launch {name} -- {}", client.resume_hint()));
+            let resume = client.resume_hint();
+            let tail = if resume.is_empty() { String::new() } else { format!(" -- {resume}") };
+            entry.resume = Some(format!("latimer launch {name}{tail}"));
             registry.enter(&entry).ok()?;
             Some((registry, entry))
         }))
