@@ -8,8 +8,10 @@ use crate::credential::Credential;
 use crate::endpoint_client::OpenResult;
 use crate::gemini::Gemini;
 use crate::messages::Messages;
+use crate::model_list::ProviderModel;
 use crate::prepared_request::{PreparedRequest, TurnInput};
 use crate::responses::Responses;
+use latimer_protocol::failure::Failure;
 
 /// One configured upstream. The set is known at compile time: the compiler lists what a new protocol needs.
 pub enum Adapter {
@@ -57,6 +59,24 @@ impl Adapter {
             Self::CommandCode(command_code) => command_code.open(prepared, credential).await,
             Self::Codebuff(codebuff) => codebuff.open(prepared, credential).await,
             Self::ByModel(gateway) => gateway.open(prepared, credential).await,
+        }
+    }
+
+    /// The models that the provider lists; `None` where its protocol has no list.
+    ///
+    /// # Errors
+    /// The list is refused, does not come, or is none.
+    pub async fn models(
+        &self,
+        credential: Option<&Credential>,
+    ) -> Result<Option<Vec<ProviderModel>>, Failure> {
+        match self {
+            Self::Chat(chat) => chat.models(credential).await.map(Some),
+            Self::Messages(messages) => messages.models(credential).await.map(Some),
+            Self::Responses(responses) => responses.models(credential).await.map(Some),
+            Self::Gemini(gemini) => gemini.models(credential).await,
+            Self::ByModel(gateway) => gateway.models(credential).await.map(Some),
+            Self::CommandCode(_) | Self::Codebuff(_) => Ok(None),
         }
     }
 

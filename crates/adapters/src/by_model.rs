@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use latimer_protocol::failure::Failure;
+
 use crate::chat::Chat;
 use crate::chat::quirks::Quirks;
 use crate::credential::Credential;
 use crate::endpoint_client::{EndpointClient, OpenResult};
 use crate::messages::Messages;
+use crate::model_list::ProviderModel;
 use crate::prepared_request::{PreparedRequest, TurnInput, WireProtocol};
 use crate::responses::Responses;
 use crate::responses::profile::Profile;
@@ -56,6 +59,14 @@ impl ByModel {
             WireProtocol::Responses => self.responses.open(prepared, credential).await,
             _ => self.chat.open(prepared, credential).await,
         }
+    }
+
+    /// The models that the gateway lists.
+    ///
+    /// # Errors
+    /// The list is refused, does not come, or is none.
+    pub async fn models(&self, credential: Option<&Credential>) -> Result<Vec<ProviderModel>, Failure> {
+        self.chat.models(credential).await
     }
 }
 

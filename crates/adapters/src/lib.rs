@@ -31,6 +31,7 @@ pub mod gemini;
 pub mod inspection;
 pub mod limitation;
 pub mod messages;
+pub mod model_list;
 mod nearest;
 pub mod pairing;
 mod percent;

@@ -22,4 +22,5 @@ pub mod server;
 pub mod store;
 mod sync;
 mod text;
+pub mod trial;
 pub mod turn;

@@ -36,7 +36,7 @@ const PROXY_FLOORS: &[&[&str]] = &[
     &["route"],
     &["compactor", "http", "lifecycle"],
     &["turn"],
-    &["probe"],
+    &["probe", "trial"],
     &["server"],
 ];
 

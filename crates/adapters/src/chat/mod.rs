@@ -14,6 +14,7 @@ mod think;
 use std::sync::Arc;
 
 use hyper::header::{HeaderName, HeaderValue};
+use latimer_protocol::failure::Failure;
 use latimer_protocol::turn::StateOwner;
 
 use self::passthrough_reader::ChatPassthroughReader;
@@ -22,6 +23,7 @@ use self::stream::ChatReader;
 use crate::credential::Credential;
 use crate::endpoint_client::{EndpointClient, OpenResult, RequestHead};
 use crate::errors;
+use crate::model_list::{self, ProviderModel};
 use crate::prepared_request::{EncodedRequest, Headers, PreparedRequest, TurnInput, WireProtocol};
 use crate::reader::{Reader, ReaderContext};
 
@@ -67,6 +69,16 @@ impl Chat {
     pub async fn open(&self, prepared: &PreparedRequest, credential: Option<&Credential>) -> OpenResult {
         let headers = self.client.bearer_headers("text/event-stream", &prepared.headers, credential)?;
         self.client.send(prepared, &self.head(headers), self.reader(prepared), errors::classify).await
+    }
+
+    /// The models that the provider lists.
+    ///
+    /// # Errors
+    /// The list is refused, does not come, or is none.
+    pub async fn models(&self, credential: Option<&Credential>) -> Result<Vec<ProviderModel>, Failure> {
+        let headers = self.client.bearer_headers("application/json", &[], credential)?;
+        model_list::fetch(&self.client, &format!("{}{}/models", self.client.base_url, self.path), &headers)
+            .await
     }
 
     /// The address, with these headers.

@@ -30,6 +30,7 @@ use crate::credential::Credential;
 use crate::drive::TurnStream;
 use crate::endpoint_client::{EndpointClient, OpenError, OpenResult, RequestHead, SendError};
 use crate::errors::CHECK_KEY;
+use crate::model_list::{self, ProviderModel};
 use crate::percent::path_segment;
 use crate::prepared_request::{Headers, PreparedRequest, TurnInput, WireProtocol};
 use crate::reader::ReaderContext;
@@ -157,16 +158,38 @@ impl Gemini {
         credential: &Credential,
     ) -> Result<TurnStream, HostFailure> {
         let mut headers = self.client.headers("text/event-stream", &prepared.headers);
-        headers.push(if credential.is_access_token() {
-            self.client.bearer(&credential.secret)?
-        } else {
-            let name = HeaderName::from_static("x-goog-api-key");
-            self.client.secret_header(name, credential.secret.expose().to_owned())?
-        });
+        headers.push(self.native_credential(credential)?);
         let model = prepared.model.strip_prefix("models/").unwrap_or(&prepared.model);
         let model = path_segment(model);
         let url = format!("{}/models/{model}:streamGenerateContent?alt=sse", self.client.base_url);
         self.send(&RequestHead { url, headers }, prepared.body.clone(), prepared).await
+    }
+
+    fn native_credential(&self, credential: &Credential) -> Result<(HeaderName, HeaderValue), Failure> {
+        if credential.is_access_token() {
+            return self.client.bearer(&credential.secret);
+        }
+        let name = HeaderName::from_static("x-goog-api-key");
+        self.client.secret_header(name, credential.secret.expose().to_owned())
+    }
+
+    /// The models that the provider lists; `None` for the logins, which have no list.
+    ///
+    /// # Errors
+    /// The list is refused, does not come, or is none.
+    pub async fn models(
+        &self,
+        credential: Option<&Credential>,
+    ) -> Result<Option<Vec<ProviderModel>>, Failure> {
+        if self.flavour != Flavour::Native {
+            return Ok(None);
+        }
+        let mut headers = self.client.headers("application/json", &[]);
+        if let Some(credential) = credential.filter(|credential| !credential.secret.is_empty()) {
+            headers.push(self.native_credential(credential)?);
+        }
+        let url = format!("{}/models?pageSize=1000", self.client.base_url);
+        model_list::fetch(&self.client, &url, &headers).await.map(Some)
     }
 
     /// Tries the hosts one after the other, the one that answered last first.

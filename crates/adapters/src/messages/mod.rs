@@ -15,6 +15,7 @@ mod tools;
 use std::sync::Arc;
 
 use hyper::header::{HeaderName, HeaderValue};
+use latimer_protocol::failure::Failure;
 use latimer_protocol::turn::StateOwner;
 
 use self::passthrough_reader::MessagesPassthroughReader;
@@ -22,8 +23,9 @@ use self::request::BETA;
 use self::rewrite::ToolReferences;
 use self::stream::MessagesReader;
 use crate::credential::Credential;
-use crate::endpoint_client::{EndpointClient, OpenError, OpenResult, RequestHead};
+use crate::endpoint_client::{EndpointClient, OpenResult, RequestHead};
 use crate::limitation::{Features, Limitation};
+use crate::model_list::{self, ProviderModel};
 use crate::pairing::{is_paired, lacks_user};
 use crate::prepared_request::{EncodedRequest, Headers, PreparedRequest, TurnInput, WireProtocol};
 use crate::reader::ReaderContext;
@@ -73,7 +75,10 @@ impl Messages {
     /// # Errors
     /// Why the provider did not take it, and what that teaches.
     pub async fn open(&self, prepared: &PreparedRequest, credential: Option<&Credential>) -> OpenResult {
-        let head = RequestHead { url: self.url(), headers: self.headers(prepared, credential)? };
+        let head = RequestHead {
+            url: self.url("messages"),
+            headers: self.headers("text/event-stream", &prepared.headers, credential)?,
+        };
         let context = ReaderContext::of(prepared, &self.client.name);
         if prepared.is_passthrough {
             let reader = Box::new(MessagesPassthroughReader::new(context));
@@ -89,18 +94,28 @@ impl Messages {
         if host.ends_with("anthropic.com") { ToolReferences::Known } else { ToolReferences::Unknown }
     }
 
-    fn url(&self) -> String {
+    /// The models that the provider lists.
+    ///
+    /// # Errors
+    /// The list is refused, does not come, or is none.
+    pub async fn models(&self, credential: Option<&Credential>) -> Result<Vec<ProviderModel>, Failure> {
+        let headers = self.headers("application/json", &[], credential)?;
+        model_list::fetch(&self.client, &self.url("models?limit=1000"), &headers).await
+    }
+
+    fn url(&self, path: &str) -> String {
         let base = &self.client.base_url;
         let version = if base.ends_with("/v1") { "" } else { "/v1" };
-        format!("{base}{version}/messages")
+        format!("{base}{version}/{path}")
     }
 
     fn headers(
         &self,
-        prepared: &PreparedRequest,
+        accept: &'static str,
+        of_turn: &[(HeaderName, HeaderValue)],
         credential: Option<&Credential>,
-    ) -> Result<Headers, OpenError> {
-        let mut headers = self.client.headers("text/event-stream", &prepared.headers);
+    ) -> Result<Headers, Failure> {
+        let mut headers = self.client.headers(accept, of_turn);
         headers.push((HeaderName::from_static(VERSION.0), HeaderValue::from_static(VERSION.1)));
         let Some(credential) = credential.filter(|credential| !credential.secret.is_empty()) else {
             return Ok(headers);

@@ -17,6 +17,7 @@ mod told;
 use std::sync::Arc;
 
 use hyper::header::{HeaderName, HeaderValue};
+use latimer_protocol::failure::Failure;
 use latimer_protocol::turn::StateOwner;
 
 use self::passthrough_reader::ResponsesPassthroughReader;
@@ -25,6 +26,7 @@ use self::stream::ResponsesReader;
 use crate::credential::Credential;
 use crate::endpoint_client::{EndpointClient, ErrorResponse, OpenError, OpenResult, RequestHead, SendError};
 use crate::limitation::Limitation;
+use crate::model_list::{self, ProviderModel};
 use crate::pairing::{is_paired, lacks_user};
 use crate::prepared_request::{EncodedRequest, Headers, PreparedRequest, TurnInput, WireProtocol};
 use crate::reader::{Reader, ReaderContext};
@@ -82,11 +84,7 @@ impl Responses {
     /// # Errors
     /// Why the provider did not take it, and what that teaches.
     pub async fn open(&self, prepared: &PreparedRequest, credential: Option<&Credential>) -> OpenResult {
-        let mut headers = self.client.bearer_headers("text/event-stream", &prepared.headers, credential)?;
-        if let Some(credential) = credential.filter(|credential| !credential.secret.is_empty()) {
-            let account = credential.project.as_deref().and_then(|id| HeaderValue::from_str(id).ok());
-            headers.extend(account.map(|id| (HeaderName::from_static(ACCOUNT), id)));
-        }
+        let headers = self.headers("text/event-stream", &prepared.headers, credential)?;
         let head = RequestHead { url: format!("{}/responses", self.client.base_url), headers };
         let context = ReaderContext::of(prepared, &self.client.name);
         let reader: Box<dyn Reader> = if prepared.is_passthrough {
@@ -99,6 +97,29 @@ impl Responses {
             SendError::Failure(failure) => failure.into(),
             SendError::Response(response) => self.open_error(&response, prepared),
         })
+    }
+
+    /// The models that the provider lists.
+    ///
+    /// # Errors
+    /// The list is refused, does not come, or is none.
+    pub async fn models(&self, credential: Option<&Credential>) -> Result<Vec<ProviderModel>, Failure> {
+        let headers = self.headers("application/json", &[], credential)?;
+        model_list::fetch(&self.client, &format!("{}/models", self.client.base_url), &headers).await
+    }
+
+    fn headers(
+        &self,
+        accept: &'static str,
+        of_turn: &[(HeaderName, HeaderValue)],
+        credential: Option<&Credential>,
+    ) -> Result<Headers, Failure> {
+        let mut headers = self.client.bearer_headers(accept, of_turn, credential)?;
+        if let Some(credential) = credential.filter(|credential| !credential.secret.is_empty()) {
+            let account = credential.project.as_deref().and_then(|id| HeaderValue::from_str(id).ok());
+            headers.extend(account.map(|id| (HeaderName::from_static(ACCOUNT), id)));
+        }
+        Ok(headers)
     }
 
     /// A refusal, and what it teaches. One that names an item is about the items of that type, and about nothing larger.
