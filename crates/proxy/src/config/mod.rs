@@ -4,6 +4,7 @@
 //! providers, [`watch`] takes up a changed file, [`state`] keeps the token.
 
 pub mod check;
+pub mod database_url;
 mod login;
 pub mod mask;
 mod model;
@@ -13,11 +14,13 @@ mod read;
 mod route;
 pub mod schema;
 pub mod state;
+mod store;
 pub mod watch;
 
 pub use login::Login;
 pub use model::{Effort, Model, Origin, Price};
 pub use route::RouteError;
+pub use store::{SharedStore, StoreSettings};
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -49,6 +52,8 @@ pub struct Config {
     pub launch: LaunchDefaults,
     /// The way out of endpoints that have none of their own, and of logins.
     pub outbound: Outbound,
+    /// Where usage and answers are kept. A change of it needs a restart.
+    pub store: StoreSettings,
     /// Variables that a launched client gets although they hold keys of providers.
     pub launch_env: Vec<String>,
     /// Endpoints that are used only where nothing else answers. Never in the file: an override says so for a while.

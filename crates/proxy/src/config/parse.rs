@@ -10,6 +10,7 @@ mod outbound;
 mod profiles;
 mod quirks;
 mod routes;
+mod store;
 
 use std::collections::HashSet;
 use std::io;
@@ -76,6 +77,7 @@ pub fn load(text: &str, env: Env<'_>, read_file: ReadFile<'_>) -> Result<ParsedC
     let launch = root
         .table("launch", &mut notes)
         .map_or_else(LaunchDefaults::default, |table| launch::parse(&table, &mut notes));
+    let store = store::parse(&root, env, read_file, &mut notes);
     let (endpoints, disabled) = endpoints.into_iter().partition(|endpoint: &Endpoint| endpoint.is_enabled);
     let mut config = Config {
         server,
@@ -86,6 +88,7 @@ pub fn load(text: &str, env: Env<'_>, read_file: ReadFile<'_>) -> Result<ParsedC
         profiles,
         launch,
         outbound,
+        store,
         launch_env,
         avoided: Vec::new(),
     };

@@ -16,11 +16,12 @@ const fn key(name: &'static str, kind: &'static str, default: &'static str) -> K
 }
 
 /// The top of the file.
-pub const TOP: [Key; 9] = [
+pub const TOP: [Key; 10] = [
     key("default_endpoint", "string", ""),
     key("proxy", "URL or none", ""),
     key("launch_env", "list of strings", "[]"),
     key("server", "table", ""),
+    key("store", "table", ""),
     key("endpoint", "list of tables", ""),
     key("route", "list of tables", ""),
     key("profile", "list of tables", ""),
@@ -38,6 +39,15 @@ pub const SERVER: [Key; 8] = [
     key("keep_alive", "duration", "15s"),
     key("websocket", "true or false", "false"),
     key("workers", "number", ""),
+];
+
+/// The keys of `[store]`.
+pub const STORE: [Key; 5] = [
+    key("url", "URL", ""),
+    key("url_env", "string", ""),
+    key("pool", "number", "8"),
+    key("secret_env", "string", ""),
+    key("secret_file", "path", ""),
 ];
 
 /// The keys of each `[[endpoint]]`.

@@ -55,11 +55,6 @@ impl Reader {
         Self { path, pending, connection: Mutex::default(), sums: Mutex::default() }
     }
 
-    /// Whether there is a file.
-    pub fn has_file(&self) -> bool {
-        self.path.is_some()
-    }
-
     /// A page of turns that are over. Blocks the thread.
     ///
     /// # Errors

@@ -57,7 +57,6 @@ fn a_row_can_be_read_at_once_and_counts_once() {
     }
     store.flush();
     assert_eq!(store.reader().total(&month(), now).expect("read").turns, 200);
-    assert!(lock(&store.pending.rows).is_empty());
     let of_file = report(&dir.path().join(FILE), GroupBy::Model, 0).expect("read");
     assert_eq!(of_file, store.reader().usage(GroupBy::Model, &month(), now).expect("read"));
 }
@@ -126,11 +125,11 @@ fn days_and_hours_have_names_and_stand_in_their_order() {
 
 #[test]
 fn rows_of_a_store_that_nobody_can_write_are_not_waited_for() {
-    let store = Store::open(None);
+    let store = FileStore::open(None);
     store.record(row(1, "glm"));
     store.flush();
-    assert!(lock(&store.pending.rows).is_empty());
-    assert!(store.reader().page(&limit(1)).is_err() && !store.reader().has_file());
+    assert!(store.waits_for_nothing());
+    assert!(store.page(&limit(1)).is_err() && !store.keeps_rows());
 }
 
 #[test]

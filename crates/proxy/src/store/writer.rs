@@ -11,7 +11,8 @@ use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
 use super::chain::RecentConversations;
 use super::database::Database;
 use super::reader::Pending;
-use super::{Job, QUEUE, QueueCounters, chain, rows};
+use super::sqlite::{Job, QUEUE, QueueCounters};
+use super::{chain, rows};
 use crate::clock;
 use crate::sync::lock;
 

@@ -44,6 +44,7 @@ fn tables() -> Vec<(&'static str, &'static [Key], &'static str)> {
             &schema::PROFILE,
             "[[endpoint]]\nname = \"a\"\nbase_url = \"https://a.test\"\n[[profile]]\n¶\nname = \"p\"\nendpoint = \"a\"\nmodel = \"m\"\n",
         ),
+        ("store.", &schema::STORE, "[store]\n¶\n"),
         ("endpoint[0].", &schema::ENDPOINT, ENDPOINT),
         (
             "endpoint[0].models[0].",

@@ -66,7 +66,7 @@ async fn report(proxy: &Proxy) -> LiveReport {
 
 /// Everything of the last hours. A store that cannot be read is said in the log by the store itself.
 async fn total(proxy: &Proxy, hours: u64, at: Clocks) -> UsageLine {
-    if !proxy.store.reader().has_file() {
+    if !proxy.store.reader().keeps_rows() {
         return UsageLine::default();
     }
     let since = at.unix.saturating_sub(hours * 3600);

@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::http::refusal::Refusal;
 use crate::http::reply::{Reply, json as reply};
 use crate::recent_log::{self, Level};
-use crate::store::reader::Reader;
+use crate::store::engine::{Engine, StoreError};
 use crate::store::turn_rows::TurnQuery;
 use crate::store::usage::GroupBy;
 use crate::text;
@@ -91,7 +91,7 @@ async fn turns(proxy: &Proxy, query: &Query<'_>) -> Result<TurnPage, Refusal> {
     let mut running =
         if wanted.before.is_none() { proxy.turns.running.list(MAX_RUNNING) } else { Vec::new() };
     running.retain(|turn| wanted.fits(turn));
-    let page = if proxy.store.reader().has_file() {
+    let page = if proxy.store.reader().keeps_rows() {
         let wanted = wanted.clone();
         read(proxy, move |reader| reader.page(&wanted)).await?
     } else {
@@ -117,7 +117,7 @@ async fn turn(proxy: &Proxy, id: &str) -> Result<Value, Refusal> {
     let known = known.or_else(|| proxy.turns.traces.report(id).map(Arc::unwrap_or_clone));
     let report = match known {
         Some(report) => Some(report),
-        None if proxy.store.reader().has_file() => {
+        None if proxy.store.reader().keeps_rows() => {
             let id = id.to_owned();
             read(proxy, move |reader| reader.turn(&id)).await?
         }
@@ -141,7 +141,7 @@ async fn usage(proxy: &Proxy, query: &Query<'_>) -> Result<Value, Refusal> {
     })?;
     let window = query.window(clock::unix_now())?;
     let since = window.since;
-    let report = if proxy.store.reader().has_file() {
+    let report = if proxy.store.reader().keeps_rows() {
         read(proxy, move |reader| reader.usage(group, &window, clock::now())).await?
     } else {
         UsageReport::default()
@@ -176,13 +176,16 @@ fn list_of_lines(query: &Query<'_>) -> Result<Value, Refusal> {
 /// Asks the store, on a thread that may wait. At the start the file may not be there yet.
 async fn read<T: Send + 'static>(
     proxy: &Proxy,
-    read: impl Fn(&Reader) -> rusqlite::Result<T> + Send + 'static,
+    read: impl Fn(&dyn Engine) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, Refusal> {
     let store = proxy.store.clone();
     let answer = tokio::task::spawn_blocking(move || {
-        read(store.reader()).or_else(|_| {
-            store.flush();
-            read(store.reader())
+        read(store.reader()).or_else(|error| match error {
+            StoreError::File(_) => {
+                store.flush();
+                read(store.reader())
+            }
+            StoreError::Database(_) => Err(error),
         })
     });
     match answer.await {

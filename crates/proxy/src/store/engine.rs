@@ -1,0 +1,103 @@
+//! What a store does, whichever database it keeps things in.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use latimer_protocol::status::{TurnPage, TurnReport, UsageLine, UsageReport};
+use tokio::sync::oneshot;
+
+use super::chain::StoredConversation;
+use super::postgres::errors::DatabaseError;
+use super::reader::Window;
+use super::rows::{GroupBy, UsageRow};
+use super::turn_rows::TurnQuery;
+
+/// An answer that is looked for.
+pub type Answer<'s> = Pin<Box<dyn Future<Output = Option<Arc<StoredConversation>>> + Send + 's>>;
+
+/// What a store does. [`tests`](super) hold for every engine.
+///
+/// What is written never waits for the database, and a reading function blocks its thread.
+pub trait Engine: fmt::Debug + Send + Sync {
+    /// Adds a row.
+    fn record(&self, row: UsageRow);
+
+    /// Keeps an answer.
+    fn keep(&self, id: &str, stored: StoredConversation) -> Kept;
+
+    /// An answer that was kept, unless it is too old.
+    fn response<'s>(&'s self, id: &'s str, now_unix: u64) -> Answer<'s>;
+
+    /// Forgets an answer.
+    fn delete(&self, id: &str) -> Kept;
+
+    /// Whether rows are kept over a restart.
+    fn keeps_rows(&self) -> bool;
+
+    /// A page of turns that are over.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    fn page(&self, wanted: &TurnQuery) -> Result<TurnPage, StoreError>;
+
+    /// Everything that is kept of a turn.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    fn turn(&self, id: &str) -> Result<Option<TurnReport>, StoreError>;
+
+    /// How much was used, by group.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    fn usage(&self, by: GroupBy, window: &Window, now: Instant) -> Result<UsageReport, StoreError>;
+
+    /// The same of everything together.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    fn total(&self, window: &Window, now: Instant) -> Result<UsageLine, StoreError>;
+
+    /// Rows and answers that will never be written.
+    fn lost_rows(&self) -> u64;
+
+    /// Waits until everything before this is written, some seconds at most.
+    fn flush(&self);
+}
+
+/// Why a store cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// What SQLite says.
+    #[error("{0}")]
+    File(#[from] rusqlite::Error),
+    /// What the shared database says.
+    #[error("{0}")]
+    Database(#[from] DatabaseError),
+}
+
+/// Done once what was kept or forgotten is so for everybody who shares the store; also when that takes too long.
+#[derive(Debug)]
+pub struct Kept(Option<oneshot::Receiver<()>>);
+
+impl Kept {
+    /// Nobody has to wait.
+    pub(super) fn at_once() -> Self {
+        Self(None)
+    }
+}
+
+impl Future for Kept {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.0 {
+            Some(done) => Pin::new(done).poll(cx).map(|_| ()),
+            None => Poll::Ready(()),
+        }
+    }
+}
