@@ -3,6 +3,7 @@
 //! Absolute times drift with the machine; the ratios are what counts. CPU is read from the scheduler's own counters.
 
 mod compare;
+mod growth;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -22,6 +23,9 @@ pub(crate) struct BenchArgs {
     /// Another binary of latimer, such as one built from an earlier commit: both are measured in turns, and nothing else is
     #[arg(long, value_name = "BINARY")]
     against: Option<PathBuf>,
+    /// Only how the cost grows: with connections, bodies, endpoints and rows
+    #[arg(long)]
+    growth: bool,
 }
 
 /// A process that is ended when the bench is.
@@ -55,11 +59,15 @@ struct Subject {
 
 pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
     sh(&mut cargo(&["build", "--release", "--bin", "latimer"]))?;
+    sh(&mut cargo(&["build", "--release", "--package", "latimer-adapters", "--example", "floor"]))?;
     let dir = root().join("target/bench");
     std::fs::create_dir_all(&dir)?;
     let repeat = if args.quick { 1 } else { 4 };
     if let Some(before) = &args.against {
         return compare::run(&dir, before, repeat);
+    }
+    if args.growth {
+        return growth::run(&dir, !args.quick);
     }
     let deltas = Bench::new(&dir, "deltas", r#"{"type":"text","text":"TEXT","pieces":256}"#, 256 * 16)?;
     deltas.report("256 deltas of 16 bytes without gaps", 256.0, "delta", 150 * repeat)?;
@@ -90,7 +98,7 @@ fn provider(dir: &Path, name: &str, step: &str, length: usize) -> anyhow::Result
     );
     let path = dir.join(format!("{name}.json"));
     std::fs::write(&path, scenario)?;
-    let (far, line) = latimer(&program(), &["scripted", "--scenario", &path.to_string_lossy()])?;
+    let (far, line) = first_line(&program(), &["scripted", "--scenario", &path.to_string_lossy()])?;
     Ok((far, line.trim_start_matches("scripted provider listening on ").to_owned()))
 }
 
@@ -109,7 +117,16 @@ impl Bench {
         let subject = |(name, path)| Subject { name, address: address.clone(), path, pids: pids.clone() };
         let mut subjects: Vec<Subject> = FRONTS.into_iter().map(subject).collect();
         guards.push(proxy);
-        match nginx(dir, far_url.trim_start_matches("http://").trim_end_matches("/v1"))? {
+        let far_address = far_url.trim_start_matches("http://").trim_end_matches("/v1");
+        let (guard, line) = first_line(&root().join("target/release/examples/floor"), &[far_address])?;
+        subjects.push(Subject {
+            name: "floor",
+            address: line.trim_start_matches("floor listening on http://").to_owned(),
+            path: "/v1/chat/completions",
+            pids: vec![guard.child.id()],
+        });
+        guards.push(guard);
+        match nginx(dir, far_address)? {
             Some((guard, subject)) => {
                 guards.push(guard);
                 subjects.push(subject);
@@ -141,7 +158,7 @@ impl Bench {
 
     fn report(&self, title: &str, units: f64, unit: &str, count: usize) -> anyhow::Result<()> {
         say(&format!("\n{title}, {count} times on one connection"));
-        let mut base = None;
+        let mut bases: Vec<(&str, f64)> = Vec::new();
         for subject in self.subjects.iter().rev() {
             let request = Self::request(subject, 0);
             load::many(&subject.address, &request, 1, 20)?;
@@ -149,10 +166,13 @@ impl Bench {
             let took = load::many(&subject.address, &request, 1, count)?;
             let each = micros(cpu(&subject.pids).saturating_sub(before)) / (units * to_f64(count));
             let first = load::median(took.iter().map(|took| took.first).collect());
-            let ratio = base.map_or_else(String::new, |base: f64| format!("  {:.2} x nginx", each / base));
-            base.get_or_insert(each);
+            let ratio = |(name, base): &(&str, f64)| format!("  {:.2} x {name}", each / base);
+            let ratios = bases.iter().map(ratio).collect::<Vec<_>>().concat();
+            if matches!(subject.name, "nginx" | "floor") {
+                bases.push((subject.name, each));
+            }
             say(&format!(
-                "  {:8} {each:7.2} µs CPU per {unit}  first event after {:6.0} µs (median){ratio}",
+                "  {:8} {each:7.2} µs CPU per {unit}  first event after {:6.0} µs (median){ratios}",
                 subject.name,
                 micros(first)
             ));
@@ -240,34 +260,49 @@ fn program() -> PathBuf {
 }
 
 /// Starts the binary and waits for its first line.
-fn latimer(program: &Path, args: &[&str]) -> anyhow::Result<(Guard, String)> {
+fn first_line(program: &Path, args: &[&str]) -> anyhow::Result<(Guard, String)> {
     let mut child = Command::new(program)
         .args(args)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
-        .context("starting latimer")?;
+        .with_context(|| format!("starting {}", program.display()))?;
     let stdout = child.stdout.take().context("its stdout")?;
     let guard = Guard { child };
     let mut line = String::new();
     BufReader::new(stdout).read_line(&mut line)?;
     if line.is_empty() {
-        bail!("latimer {args:?} ended at once");
+        bail!("{} {args:?} ended at once", program.display());
     }
     Ok((guard, line.trim().to_owned()))
 }
 
 /// A proxy before this far side; its address.
 fn proxy(program: &Path, dir: &Path, far_url: &str) -> anyhow::Result<(Guard, String)> {
+    serve(program, dir, far_url, "state", "")
+}
+
+/// The same of the binary under test, with a state of its own, and a configuration that goes on with this text.
+fn proxy_with(dir: &Path, far_url: &str, state: &str, more: &str) -> anyhow::Result<(Guard, String)> {
+    serve(&program(), dir, far_url, state, more)
+}
+
+fn serve(
+    program: &Path,
+    dir: &Path,
+    far_url: &str,
+    state: &str,
+    more: &str,
+) -> anyhow::Result<(Guard, String)> {
     let config = dir.join("latimer.toml");
     let text = format!(
-        "[server]\nlisten = \"127.0.0.1:0\"\nauth = \"none\"\n[[endpoint]]\nname = \"far\"\nbase_url = \"{far_url}\"\nmodels = [\"m\"]\n"
+        "[server]\nlisten = \"127.0.0.1:0\"\nauth = \"none\"\n[[endpoint]]\nname = \"far\"\nbase_url = \"{far_url}\"\nmodels = [\"m\"]\n{more}"
     );
     std::fs::write(&config, text)?;
-    let (config, state) = (config.to_string_lossy(), dir.join("state"));
+    let (config, state) = (config.to_string_lossy(), dir.join(state));
     let (guard, line) =
-        latimer(program, &["serve", "--config", &config, "--state-dir", &state.to_string_lossy()])?;
+        first_line(program, &["serve", "--config", &config, "--state-dir", &state.to_string_lossy()])?;
     Ok((guard, line.trim_start_matches("latimer listening on http://").to_owned()))
 }
 
