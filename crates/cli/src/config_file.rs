@@ -9,6 +9,7 @@ use anyhow::{Context as _, ensure};
 use latimer_files::{FileLock, TryLock};
 use latimer_proxy::config::check::report;
 use latimer_proxy::config::mask::Masked;
+use latimer_proxy::config::state::edit_lock_path;
 use similar::{ChangeTag, TextDiff};
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table};
 
@@ -31,6 +32,8 @@ pub(crate) struct ConfigFile {
     before: Option<String>,
     /// What is to be written.
     pub(crate) document: DocumentMut,
+    /// The comments of a file that has nothing else: they stay at its top.
+    head: String,
     _lock: FileLock,
 }
 
@@ -50,8 +53,9 @@ impl ConfigFile {
     pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
         let (path, lock, before) = lock_and_read(path)?;
         let headline = format!("`{}` is no valid TOML, and is left as it is", path.display());
-        let document = parse(before.as_deref().unwrap_or_default(), &headline)?;
-        Ok(Self { document, path, before, _lock: lock })
+        let mut document = parse(before.as_deref().unwrap_or_default(), &headline)?;
+        let head = take_head(&mut document);
+        Ok(Self { document, head, path, before, _lock: lock })
     }
 
     /// The same for who replaces the whole text: what is there may be broken, and is kept as `….bak` as it is.
@@ -61,7 +65,7 @@ impl ConfigFile {
     pub(crate) fn open_whatever(path: &Path) -> anyhow::Result<Self> {
         let (path, lock, before) = lock_and_read(path)?;
         let document = before.as_deref().unwrap_or_default().parse().unwrap_or_default();
-        Ok(Self { document, path, before, _lock: lock })
+        Ok(Self { document, head: String::new(), path, before, _lock: lock })
     }
 
     /// The table of the endpoint of this name.
@@ -114,7 +118,13 @@ impl ConfigFile {
     /// It is no TOML.
     pub(crate) fn replace_text(&mut self, text: &str) -> anyhow::Result<()> {
         self.document = parse(text, "the new text is no valid TOML; nothing was written")?;
+        self.head.clear();
         Ok(())
+    }
+
+    /// What is to be written, as text.
+    fn text(&self) -> String {
+        format!("{}{}", self.head, self.document)
     }
 
     /// Says what is wrong with the edited text.
@@ -122,7 +132,7 @@ impl ConfigFile {
     /// # Errors
     /// It would be no valid configuration: every line and reason.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
-        self.validate(&self.document.to_string()).exits(Exit::Configuration)
+        self.validate(&self.text()).exits(Exit::Configuration)
     }
 
     /// Checks the edited text and shows what changes. The lock is given back; `None` when nothing changes.
@@ -134,7 +144,7 @@ impl ConfigFile {
     }
 
     fn checked(&self) -> anyhow::Result<Option<ShownChange>> {
-        let text = self.document.to_string();
+        let text = self.text();
         if text == self.before() {
             note_line("nothing changes");
             return Ok(None);
@@ -203,6 +213,19 @@ impl ShownChange {
     }
 }
 
+/// Takes the comments out of a document that has nothing else: they would end up behind everything that is added.
+fn take_head(document: &mut DocumentMut) -> String {
+    if !document.is_empty() {
+        return String::new();
+    }
+    let mut head = document.trailing().as_str().unwrap_or_default().to_owned();
+    document.set_trailing("");
+    if !head.is_empty() && !head.ends_with('\n') {
+        head.push('\n');
+    }
+    head
+}
+
 /// Reads a text as TOML.
 fn parse(text: &str, headline: &str) -> anyhow::Result<DocumentMut> {
     let parsed = text.parse::<DocumentMut>().map_err(|error| {
@@ -237,7 +260,7 @@ fn make_folder(path: &Path) -> anyhow::Result<()> {
 
 /// Waits for whoever else edits the file.
 fn take_lock(path: &Path) -> anyhow::Result<FileLock> {
-    let lock = beside(path, ".lock");
+    let lock = edit_lock_path(path);
     let asked_at = clock::now();
     loop {
         match FileLock::take(&lock).with_context(|| format!("locking `{}`", lock.display()))? {
@@ -253,9 +276,19 @@ fn take_lock(path: &Path) -> anyhow::Result<FileLock> {
     }
 }
 
-/// Where the copy of what was there before the last edit is kept.
-pub(crate) fn backup_path(path: &Path) -> PathBuf {
+/// Where the copy of what was there before the last edit by a command is kept.
+fn backup_path(path: &Path) -> PathBuf {
     beside(path, ".bak")
+}
+
+/// The copy of what was there before the last edit, by a command or on the page; the newest goes first.
+pub(crate) fn last_copies(path: &Path) -> Vec<PathBuf> {
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let changed_at = |copy: &PathBuf| std::fs::metadata(copy).and_then(|data| data.modified()).ok();
+    let mut copies: Vec<PathBuf> = [backup_path(&path), beside(&path, ".before")].into();
+    copies.retain(|copy| copy.is_file());
+    copies.sort_by_key(|copy| std::cmp::Reverse(changed_at(copy)));
+    copies
 }
 
 /// The file of the same name with this behind it.

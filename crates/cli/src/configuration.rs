@@ -1,6 +1,7 @@
 //! The configuration file and the state directory a command works with.
 
 use std::cell::RefCell;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -124,6 +125,14 @@ impl PathArgs {
     /// The configuration file's path: the one named, else the default one if it exists.
     pub(crate) fn config_path(&self) -> Option<PathBuf> {
         self.named_config().or_else(|| state::config_path(&env).filter(|path| path.exists()))
+    }
+
+    /// The flags that give another process the same paths.
+    pub(crate) fn flags(&self) -> Vec<OsString> {
+        let named = [("--config", &self.config), ("--state-dir", &self.state_dir)];
+        let given =
+            named.into_iter().filter_map(|(flag, path)| Some([flag.into(), path.clone()?.into_os_string()]));
+        given.flatten().collect()
     }
 
     /// Who names the configuration file.

@@ -83,6 +83,8 @@ enum Command {
     Config(command::config::ConfigArgs),
     /// Run a client on the proxy, which is started if none runs
     Launch(command::launch::LaunchArgs),
+    /// Ask a configured model what is wrong, and do what it proposes after a yes
+    Assist(command::assist::AssistArgs),
     /// Print what a client that you start yourself needs, for your shell
     Env(command::env::EnvArgs),
     /// Print the token that clients must send, or exchange it
@@ -137,6 +139,7 @@ pub fn latimer_main() -> ExitCode {
         Command::Check(args) => command::check::run(&args),
         Command::Config(args) => command::config::run(&args),
         Command::Launch(args) => command::launch::run(&args),
+        Command::Assist(args) => command::assist::run(&args),
         Command::Env(args) => command::env::run(&args),
         Command::Token(args) => command::token::run(&args),
         Command::Use(args) => command::use_model::run(&args),

@@ -116,17 +116,35 @@ impl ProvenProxy {
 
     /// Status and body of the answer to a `POST` of this JSON to this path; `None` when nobody answers any more.
     pub(crate) fn post(&self, path: &str, body: &serde_json::Value) -> Option<(u16, Vec<u8>)> {
-        let mut headers = vec![(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-        if let Some(token) = &self.token {
-            headers.push((AUTHORIZATION, format!("Bearer {}", token.expose()).parse().ok()?));
-        }
-        let (url, body) = (format!("{}{path}", self.url), body.to_string());
-        runtime().ok()?.block_on(async {
-            let answer = client().post(&url, &headers, body.into(), REQUEST_TIMEOUT).await.ok()?;
-            let status = answer.status.as_u16();
-            Some((status, read_error_body(answer.body, MAX_BODY_BYTES, REQUEST_TIMEOUT).await))
-        })
+        self.post_within(path, body, REQUEST_TIMEOUT)
     }
+
+    /// The same with another patience: a turn takes as long as its model.
+    pub(crate) fn post_within(
+        &self,
+        path: &str,
+        body: &serde_json::Value,
+        timeout: Duration,
+    ) -> Option<(u16, Vec<u8>)> {
+        let url = format!("{}{path}", self.url);
+        runtime().ok()?.block_on(post_as(&url, self.token.as_ref(), body, timeout))
+    }
+}
+
+/// Status and body of the answer to a `POST` of this JSON; `None` when nobody answers in time.
+pub(crate) async fn post_as(
+    url: &str,
+    token: Option<&Secret>,
+    body: &serde_json::Value,
+    timeout: Duration,
+) -> Option<(u16, Vec<u8>)> {
+    let mut headers = vec![(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    if let Some(token) = token {
+        headers.push((AUTHORIZATION, format!("Bearer {}", token.expose()).parse().ok()?));
+    }
+    let answer = client().post(url, &headers, body.to_string().into(), timeout).await.ok()?;
+    let status = answer.status.as_u16();
+    Some((status, read_error_body(answer.body, MAX_BODY_BYTES, timeout).await))
 }
 
 struct Answer {

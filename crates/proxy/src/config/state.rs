@@ -24,6 +24,13 @@ pub fn state_dir(env: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
     xdg(env, "XDG_STATE_HOME", ".local/state").map(|dir| dir.join("latimer"))
 }
 
+/// The lock of whoever edits this configuration file, beside it: commands and the page wait for each other.
+pub fn edit_lock_path(config: &Path) -> PathBuf {
+    let mut name = config.file_name().unwrap_or_default().to_owned();
+    name.push(".lock");
+    config.with_file_name(name)
+}
+
 fn xdg(env: &dyn Fn(&str) -> Option<String>, variable: &str, fallback: &str) -> Option<PathBuf> {
     let given = env(variable).map(PathBuf::from).filter(|path| path.is_absolute());
     given.or_else(|| env("HOME").filter(|home| !home.is_empty()).map(|home| Path::new(&home).join(fallback)))

@@ -9,7 +9,7 @@ use latimer_watchdog::time::Time;
 use serde_json::json;
 
 use crate::clock::unix_seconds;
-use crate::config_file::{ConfigFile, backup_path};
+use crate::config_file::{ConfigFile, last_copies};
 use crate::configuration::{PathArgs, read_text};
 use crate::exit::{Exit, ExitsWith as _};
 use crate::terminal::{print_json, print_line};
@@ -59,7 +59,10 @@ pub(super) fn restore(paths: &PathArgs, args: &RestoreArgs, json: bool) -> anyho
     }
     let from = match &args.from {
         Some(from) => find(&config, from)?,
-        None => backup_path(&config.canonicalize().unwrap_or_else(|_| config.clone())),
+        None => last_copies(&config)
+            .into_iter()
+            .next()
+            .context("there is no copy yet; every change by a command keeps one")?,
     };
     ensure!(
         from.exists(),
@@ -94,16 +97,15 @@ fn list(config: &Path, json: bool) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The file before the last change, then the copies that were made, the newest first.
+/// The files before the last changes, then the copies that were made, the newest first.
 fn copies(config: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let last = backup_path(&config.canonicalize().unwrap_or_else(|_| config.to_owned()));
     let mut made: Vec<PathBuf> = match std::fs::read_dir(folder(config)?) {
         Ok(entries) => entries.flatten().take(MAX_LISTED).map(|entry| entry.path()).collect(),
         Err(_) => Vec::new(),
     };
     made.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
     made.sort_unstable_by(|one, other| other.cmp(one));
-    Ok(last.exists().then_some(last).into_iter().chain(made).collect())
+    Ok(last_copies(config).into_iter().chain(made).collect())
 }
 
 /// A copy by its path, or by its name in the folder of copies.

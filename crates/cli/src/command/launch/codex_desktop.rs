@@ -8,8 +8,8 @@ use toml_edit::{DocumentMut, Item, Table, Value};
 
 use super::client::{LaunchContext, LaunchedClient};
 use super::codex::settings;
-use crate::codex_catalog;
 use crate::environment::{TOKEN_VARIABLE, home};
+use crate::{codex_catalog, config_value};
 
 /// Where the app is on macOS, below `/` and below the home directory.
 const MACOS_PROGRAM: &str = "Applications/Codex.app/Contents/MacOS/Codex";
@@ -72,18 +72,16 @@ fn written(existing: &str, settings: &[(&'static str, Value)]) -> String {
     let mut document: DocumentMut = existing.parse().unwrap_or_default();
     for (key, value) in settings {
         let names: Vec<&str> = key.split('.').collect();
-        put(document.as_table_mut(), &names, value);
+        set(document.as_table_mut(), &names, value);
     }
     document.to_string()
 }
 
 /// Puts a value at a path, whatever stood on the way.
-fn put(table: &mut Table, path: &[&str], value: &Value) {
+fn set(table: &mut Table, path: &[&str], value: &Value) {
     match path {
         [] => {}
-        [last] => {
-            table.insert(last, Item::Value(value.clone()));
-        }
+        [last] => config_value::put(table, last, value.clone()),
         [name, rest @ ..] => {
             let mut below = match table.remove(name) {
                 Some(Item::Table(below)) => below,
@@ -93,7 +91,7 @@ fn put(table: &mut Table, path: &[&str], value: &Value) {
                     below
                 }
             };
-            put(&mut below, rest, value);
+            set(&mut below, rest, value);
             table.insert(name, Item::Table(below));
         }
     }

@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use latimer_files::{FileLock, TryLock};
 use latimer_protocol::status::SCHEMA_VERSION;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -12,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 use super::bad;
 use crate::config::check::ConfigProblem;
 use crate::config::mask::Masked;
+use crate::config::state::edit_lock_path;
 use crate::config::watch::Live;
 use crate::http::refusal::Refusal;
 
@@ -52,6 +54,7 @@ pub(super) fn save(live: &Live, body: &Bytes) -> Result<Value, Refusal> {
     };
     let Changed { text, version } =
         serde_json::from_slice(body).map_err(|error| bad(&format!("the body cannot be read: {error}")))?;
+    let _lock = lock(path)?;
     let before = read(path)?;
     if version != version_of(&before) {
         return Err(Refusal::invalid(409, "conflict").message(
@@ -69,6 +72,18 @@ pub(super) fn save(live: &Live, body: &Bytes) -> Result<Value, Refusal> {
     live.replace(Ok(loaded));
     tracing::info!(event = "config.saved", path = %path.display(), lines = changed_lines(&before, &text));
     Ok(document(path, &text, None))
+}
+
+/// Nobody else edits the file meanwhile.
+fn lock(path: &Path) -> Result<FileLock, Refusal> {
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    match FileLock::take(&edit_lock_path(&path)) {
+        Ok(TryLock::Taken(lock)) => Ok(lock),
+        Ok(TryLock::Held) => Err(Refusal::invalid(409, "conflict")
+            .message("a command is editing the file at this moment, so nothing was written; try again")),
+        Err(error) => Err(Refusal::new(500, "server_error", "not_written")
+            .message(format!("the file cannot be locked: {error}; the old one stands"))),
+    }
 }
 
 fn document(path: &Path, text: &str, refused: Option<&str>) -> Value {
@@ -166,6 +181,21 @@ mod tests {
         assert_eq!(std::fs::read_to_string(dir.path().join("config.toml.before")).expect("kept"), FILE);
         assert_eq!(live.current().endpoints[0].base_url, "https://b.test");
         assert_ne!(saved["version"], shown["version"]);
+    }
+
+    #[test]
+    fn a_file_that_a_command_edits_is_not_written() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (live, path) = live(dir.path());
+        let shown = show(&live).expect("shown");
+        let text = shown["text"].as_str().expect("text");
+        let changed = text.replace("a.test", "b.test");
+        let held = lock(&path).expect("nobody has it");
+        let refused = save(&live, &body(&changed, &shown["version"])).expect_err("refused");
+        assert!(refused.status == 409 && refused.message.contains("a command"), "{}", refused.message);
+        assert_eq!(std::fs::read_to_string(&path).expect("read"), FILE);
+        drop(held);
+        assert!(save(&live, &body(&changed, &shown["version"])).is_ok());
     }
 
     #[test]
