@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use latimer_files::{FileLock, TryLock};
+use latimer_proxy::config::Config;
 use latimer_proxy::config::check::report;
 use latimer_proxy::config::mask::Masked;
 use latimer_proxy::config::state::edit_lock_path;
@@ -160,9 +161,46 @@ impl ConfigFile {
     /// # Errors
     /// The text would be no valid configuration, somebody else changed the file meanwhile, or it cannot be written.
     pub(crate) fn write(self) -> anyhow::Result<bool> {
+        self.write_if(|| Ok(true))
+    }
+
+    /// The same; between showing and writing this is asked. `false` also when it says no.
+    ///
+    /// # Errors
+    /// As [`ConfigFile::write`], and what the question says.
+    pub(crate) fn write_if(self, is_wanted: impl FnOnce() -> anyhow::Result<bool>) -> anyhow::Result<bool> {
         let Some(change) = self.checked()? else { return Ok(false) };
+        if !is_wanted()? {
+            return Ok(false);
+        }
         change.store()?;
         Ok(true)
+    }
+
+    /// The same without a word on stdout, for commands that print a document there.
+    ///
+    /// # Errors
+    /// As [`ConfigFile::write`].
+    pub(crate) fn write_silently(self) -> anyhow::Result<bool> {
+        let text = self.text();
+        if text == self.before() {
+            return Ok(false);
+        }
+        self.validate(&text).exits(Exit::Configuration)?;
+        ShownChange { path: self.path.clone(), before: self.before.clone(), text }.store()?;
+        Ok(true)
+    }
+
+    /// What the edited text means.
+    ///
+    /// # Errors
+    /// It would be no valid configuration.
+    pub(crate) fn parsed(&self) -> anyhow::Result<Config> {
+        let text = self.text();
+        self.validate(&text).exits(Exit::Configuration)?;
+        load_text(&text)
+            .map(|loaded| loaded.config)
+            .map_err(|_| anyhow::anyhow!("the configuration cannot be used"))
     }
 
     fn validate(&self, text: &str) -> anyhow::Result<()> {

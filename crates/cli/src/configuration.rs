@@ -81,6 +81,22 @@ impl PathArgs {
         Self { config, state_dir: None }
     }
 
+    /// The same; what is not said here is as the arguments of another latimer say it.
+    ///
+    /// # Errors
+    /// Both name one, and they are not the same.
+    pub(crate) fn or_as_in(mut self, args: &[OsString]) -> anyhow::Result<Self> {
+        for (flag, own) in [("--config", &mut self.config), ("--state-dir", &mut self.state_dir)] {
+            let Some(theirs) = value_of(args, flag) else { continue };
+            ensure!(
+                own.as_ref().is_none_or(|own| *own == theirs),
+                "`{flag}` of the watchdog and of its proxy are not the same; give it once"
+            );
+            *own = Some(theirs);
+        }
+        Ok(self)
+    }
+
     /// The state directory, made if it is not there.
     ///
     /// # Errors
@@ -212,6 +228,17 @@ impl PathArgs {
     }
 }
 
+/// The value of a flag, written as one word or as two.
+fn value_of(args: &[OsString], flag: &str) -> Option<PathBuf> {
+    let joined = |arg: &OsString| {
+        let value = arg.to_str()?.strip_prefix(flag)?.strip_prefix('=')?;
+        Some(PathBuf::from(value))
+    };
+    let place = args.iter().position(|arg| arg == flag);
+    let apart = place.and_then(|place| args.get(place + 1)).map(PathBuf::from);
+    apart.or_else(|| args.iter().find_map(joined))
+}
+
 /// Reads a configuration text with this process's environment and files.
 ///
 /// # Errors
@@ -300,6 +327,17 @@ mod tests {
         let config = dir.join("latimer.toml");
         std::fs::write(&config, text).expect("written");
         PathArgs { config: Some(config), state_dir: Some(dir.join("state")) }
+    }
+
+    #[test]
+    fn a_watchdog_works_on_what_its_proxy_is_told() {
+        let args = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
+        let words = args(&["latimer", "serve", "--config", "x.toml", "--state-dir=/s"]);
+        let paths = PathArgs::default().or_as_in(&words).expect("no quarrel");
+        assert_eq!((paths.config, paths.state_dir), (Some("x.toml".into()), Some("/s".into())));
+        let own = || PathArgs { config: Some("y.toml".into()), state_dir: None };
+        assert!(own().or_as_in(&words).is_err());
+        assert_eq!(own().or_as_in(&args(&["latimer", "serve"])).expect("kept").config, Some("y.toml".into()));
     }
 
     #[test]

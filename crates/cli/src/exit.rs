@@ -12,6 +12,12 @@ pub(crate) enum Exit {
     Configuration,
     /// No endpoint can be used: a key or an account is missing.
     NoProvider,
+    /// A provider was asked, and refused or did not answer.
+    Refused,
+    /// An examination found something that does not work.
+    Unwell,
+    /// Something took longer than it may.
+    TimedOut,
 }
 
 impl Exit {
@@ -21,6 +27,9 @@ impl Exit {
             Self::NotRunning => 3,
             Self::Configuration => 4,
             Self::NoProvider => 5,
+            Self::Refused => 6,
+            Self::Unwell => 7,
+            Self::TimedOut => 124,
         }
     }
 }

@@ -9,6 +9,7 @@
 mod command;
 mod watchdog;
 
+mod arguments;
 mod browser;
 mod clock;
 mod codex_catalog;
@@ -19,6 +20,9 @@ mod config_value;
 mod configuration;
 mod confirm;
 mod control_client;
+mod dialogue;
+mod discovery;
+mod endpoint_trial;
 mod environment;
 mod exit;
 mod key_file;
@@ -48,13 +52,12 @@ pub use watchdog::watchdog_main;
     name = "latimer",
     version,
     about,
-    arg_required_else_help = true,
-    after_help = "Example:\n  latimer demo                 see a whole turn, no key and no network needed\n  latimer launch codex         run Codex on the configured provider"
+    after_help = "Examples:\n  latimer init                 set up a provider: look, try, write the file\n  latimer demo                 see a whole turn, no key and no network needed\n  latimer launch codex         run Codex on the configured provider"
 )]
 struct Cli {
     /// These stand before the command as well as behind it.
     #[command(flatten)]
-    _paths: configuration::PathArgs,
+    paths: configuration::PathArgs,
     /// When to use colours
     #[arg(long, value_enum, value_name = "WHEN", default_value_t, global = true)]
     color: terminal::ColorChoice,
@@ -62,11 +65,15 @@ struct Cli {
     #[arg(long, short, global = true)]
     quiet: bool,
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Set up a provider: look for keys, accounts and servers, try one, write the file
+    Init(command::init::InitArgs),
+    /// Look at everything that a turn needs, and say what to do where something is wrong
+    Doctor(command::doctor::DoctorArgs),
     /// Run the proxy until it is told to stop
     Serve(command::serve::ServeArgs),
     /// Start the watchdog and its proxy in the background
@@ -128,9 +135,14 @@ pub fn latimer_main() -> ExitCode {
     if let Some(said) = version::asked_for(std::env::args_os(), "latimer") {
         return terminal::exit_code("latimer", terminal::print_json(&said).map(|()| ExitCode::SUCCESS));
     }
-    let Cli { color, quiet, command, .. } = Cli::parse();
+    let Cli { color, quiet, command, paths } = Cli::parse_from(arguments::in_order(std::env::args_os()));
     terminal::set_manners(color, quiet);
+    let Some(command) = command else {
+        return terminal::exit_code("latimer", command::summary::run(&paths));
+    };
     let result = match command {
+        Command::Init(args) => command::init::run(&args),
+        Command::Doctor(args) => command::doctor::run(&args),
         Command::Serve(args) => command::serve::run(&args),
         Command::Up(args) => command::background::up(&args),
         Command::Down(args) => command::background::down(&args),

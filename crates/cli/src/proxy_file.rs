@@ -1,7 +1,7 @@
 //! `proxy.json` of the state directory: where the running proxy answers, so that other commands find it.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +9,11 @@ use serde::{Deserialize, Serialize};
 const FILE: &str = "proxy.json";
 /// The largest that is read, in bytes.
 const MAX_BYTES: u64 = 64 << 10;
+
+/// Where it is in this state directory, whether or not it was written.
+pub(crate) fn path(state_dir: &Path) -> PathBuf {
+    state_dir.join(FILE)
+}
 
 /// What the file says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -52,6 +52,26 @@ pub(crate) fn is_attached() -> bool {
     io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal()
 }
 
+/// Whether a person types what comes on stdin.
+pub(crate) fn is_typed() -> bool {
+    io::stdin().is_terminal()
+}
+
+/// Whether a person looks at stderr.
+pub(crate) fn is_stderr_seen() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// A question on stderr, behind which a person types; its own line breaks are obeyed.
+///
+/// # Errors
+/// Stderr is closed.
+pub(crate) fn prompt(question: &str) -> anyhow::Result<()> {
+    let mut out = io::stderr().lock();
+    let lines: Vec<Cow<'_, str>> = question.split('\n').map(shown).collect();
+    write!(out, "{}", lines.join("\n")).and_then(|()| out.flush()).context("asking")
+}
+
 /// A colour, or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Paint {
@@ -187,6 +207,15 @@ pub(crate) fn exit_code(program: &str, result: anyhow::Result<ExitCode>) -> Exit
         }
         ExitCode::from(code_of(&error))
     })
+}
+
+/// An error as lines, without the name of the program.
+pub(crate) fn error_text(error: &anyhow::Error) -> Vec<String> {
+    let mut lines = error_lines("", error);
+    if let Some(first) = lines.first_mut() {
+        *first = first.trim_start_matches([':', ' ']).to_owned();
+    }
+    lines
 }
 
 /// The error and its causes, on one line; only a [`LinesError`] has more.

@@ -241,7 +241,7 @@ fn keys_are_read_from_stdin_and_codebuff_is_asked_until_it_says_yes() {
     );
     let (well, said) = desk.run(&["login", "codebuff", "--no-browser"], "");
     assert!(well && said.contains("https://vendor.test/yes") && said.contains("buff@test"), "{said}");
-    let (well, said) = desk.run(&["login", "command-code"], "canary-access\n");
+    let (well, said) = desk.run(&["login", "command-code"], "user_canary-access\n");
     assert!(well, "{said}");
     let (_, listed) = desk.run(&["accounts"], "");
     assert!(listed.contains("buff@test") && listed.contains("command-code"), "{listed}");

@@ -3,8 +3,14 @@
 
 mod support;
 
+#[path = "set_up/asking.rs"]
+mod asking;
 #[path = "set_up/edits.rs"]
 mod edits;
+#[path = "set_up/first_run.rs"]
+mod first_run;
+#[path = "set_up/health.rs"]
+mod health;
 #[path = "set_up/launches.rs"]
 mod launches;
 #[path = "set_up/running.rs"]

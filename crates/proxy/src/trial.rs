@@ -38,6 +38,8 @@ const PICTURE: &str = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAI
 pub enum TrialTask {
     /// One word.
     Text,
+    /// Words enough to see whether they come one after the other.
+    Stream,
     /// One call of the one tool that is offered.
     Tool,
     /// The colour of a small picture.
@@ -155,6 +157,7 @@ impl Trial {
 fn question(model: &str, task: TrialTask) -> TurnRequest {
     let text = match task {
         TrialTask::Text => "Answer with the single word: ready".to_owned(),
+        TrialTask::Stream => "Count from one to twenty in words, one after the other.".to_owned(),
         TrialTask::Tool => format!("Call the tool {TOOL} once, with the word {WORD}. Write nothing else."),
         TrialTask::Image => "Which colour is this picture? Answer with one word.".to_owned(),
     };
@@ -169,7 +172,7 @@ fn question(model: &str, task: TrialTask) -> TurnRequest {
             parameters: RawValue::from_string(PARAMETERS.to_owned()).ok(),
             strict: None,
         }],
-        TrialTask::Text | TrialTask::Image => Vec::new(),
+        TrialTask::Text | TrialTask::Stream | TrialTask::Image => Vec::new(),
     };
     TurnRequest {
         model: model.to_owned(),

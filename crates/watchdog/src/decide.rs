@@ -22,6 +22,7 @@
 use std::time::Duration;
 
 use crate::action::Order;
+use crate::ids::ActionId;
 use crate::record::Record;
 use crate::rules::{Remedy, Rules};
 use crate::settings::Settings;
@@ -91,6 +92,11 @@ impl State {
             diagnosis: DiagnosisDesk::default(),
             alerts: AlertLog::default(),
         }
+    }
+
+    /// Whether an alert offers something under this number now.
+    pub fn is_offered(&self, id: ActionId) -> bool {
+        self.orders.offers().any(|offer| offer.id == id)
     }
 
     /// After this time something is due, if nothing else happens: send a [`Signal::Tick`] then. None: nothing waits.

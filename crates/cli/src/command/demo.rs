@@ -30,7 +30,7 @@ const LISTING: &str = "Process exited with code 0\nOutput:\nCargo.toml\nREADME.m
 /// Characters of a line without `--full`.
 const SHORT_WIDTH: usize = 110;
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 #[command(
     after_help = "Example:\n  latimer demo\n\nStarts a scripted Chat Completions provider and the proxy on free loopback ports, plays the part of Codex for two requests, and shows what each side saw."
 )]
@@ -95,9 +95,8 @@ async fn demo(width: usize) -> anyhow::Result<ExitCode> {
     stop.send(StopRequest::Drain).await.context("stopping the proxy")?;
     serving.await.context("the proxy's task")??;
     print_line("")?;
-    print_line(
-        "The same with Codex and your provider: see \"Codex on your provider in three lines\" in README.md",
-    )?;
+    print_line("The same with your provider:  latimer init")?;
+    print_line("and then with Codex:          latimer launch codex")?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,6 +1,9 @@
 //! `latimer endpoints`: what is configured, how it is doing, and what it taught.
 
-mod edit;
+mod ask;
+mod change;
+pub(super) mod edit;
+mod provider_models;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -18,7 +21,7 @@ use crate::terminal::{eprint_line, print_json, print_line};
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  latimer endpoints                  all of them, a line each\n  latimer endpoints show deepseek    one of them: its models, its state, what it taught\n  latimer endpoints forget deepseek  forget what it taught; the running proxy hears of it\n  latimer endpoints forget deepseek no_images   forget one lesson, by the name that `show` gives it\n  latimer endpoints add deepseek --preset deepseek --key-env DEEPSEEK_API_KEY\n  latimer endpoints add lab --base-url https://lab.example/v1 --key-stdin --model glm-5 < key.txt\n  latimer endpoints disable deepseek  keep it in the file, and lead nothing to it"
+    after_help = "Examples:\n  latimer endpoints                  all of them, a line each\n  latimer endpoints show deepseek    one of them: its models, its state, what it taught\n  latimer endpoints forget deepseek  forget what it taught; the running proxy hears of it\n  latimer endpoints forget deepseek no_images   forget one lesson, by the name that `show` gives it\n  latimer endpoints add deepseek --preset deepseek --key-env DEEPSEEK_API_KEY\n  latimer endpoints add lab --base-url https://lab.example/v1 --key-stdin --model glm-5 < key.txt\n  latimer endpoints add lab --base-url https://lab.example/v1 --protocol auto --key-env LAB_KEY\n  latimer endpoints test deepseek --stream   one short turn: is it there, how fast, does it call tools\n  latimer endpoints models openrouter --filter glm --write\n  latimer endpoints edit lab --key-env LAB_KEY\n  latimer endpoints order deepseek lab\n  latimer endpoints disable deepseek  keep it in the file, and lead nothing to it"
 )]
 pub(crate) struct EndpointsArgs {
     #[command(subcommand)]
@@ -36,6 +39,18 @@ enum EndpointsAction {
     List,
     /// Add an endpoint to the configuration file
     Add(edit::AddArgs),
+    /// Ask an endpoint one short turn, and tell what came
+    Test(ask::TestArgs),
+    /// List the models of a provider, and take them into the file
+    Models(provider_models::ProviderModelsArgs),
+    /// Change what an endpoint says in the configuration file
+    Edit(change::EditArgs),
+    /// Move endpoints to the front; the first one is asked where nothing else is said
+    Order {
+        /// Their names in the configuration, the first one first
+        #[arg(required = true, add = crate::complete::endpoints())]
+        names: Vec<String>,
+    },
     /// Remove an endpoint from the configuration file
     Remove {
         /// Its name in the configuration
@@ -73,8 +88,12 @@ pub(crate) fn run(args: &EndpointsArgs) -> anyhow::Result<ExitCode> {
     }
     let state_dir = args.paths.state_dir()?;
     let path = state_dir.join(limitations::FILE);
+    if let Some(EndpointsAction::Models(models)) = &args.action {
+        return provider_models::run(&args.paths, models, args.json);
+    }
     let config = args.paths.configuration()?.loaded.config;
     match &args.action {
+        Some(EndpointsAction::Test(test)) => return ask::run(&config, &state_dir, test, args.json),
         Some(EndpointsAction::Forget { name, lesson }) => {
             forget(&path, name.as_deref(), lesson.as_deref())?;
         }
@@ -91,11 +110,19 @@ pub(crate) fn run(args: &EndpointsArgs) -> anyhow::Result<ExitCode> {
 fn edit_file(args: &EndpointsArgs) -> anyhow::Result<bool> {
     let path = || args.paths.config_target();
     match &args.action {
-        Some(EndpointsAction::Add(add)) => edit::add(&path()?, add)?,
+        Some(EndpointsAction::Add(add)) => edit::add(&args.paths, add)?,
+        Some(EndpointsAction::Edit(changes)) => change::edit(&args.paths, changes)?,
+        Some(EndpointsAction::Order { names }) => change::order(&path()?, names)?,
         Some(EndpointsAction::Remove { name }) => edit::remove(&path()?, name)?,
         Some(EndpointsAction::Enable { name }) => edit::switch(&path()?, name, true)?,
         Some(EndpointsAction::Disable { name }) => edit::switch(&path()?, name, false)?,
-        Some(EndpointsAction::List | EndpointsAction::Show { .. } | EndpointsAction::Forget { .. })
+        Some(
+            EndpointsAction::List
+            | EndpointsAction::Test(_)
+            | EndpointsAction::Models(_)
+            | EndpointsAction::Show { .. }
+            | EndpointsAction::Forget { .. },
+        )
         | None => {
             return Ok(false);
         }

@@ -34,7 +34,7 @@ use crate::configuration::{Configuration, PathArgs, access_token};
 use crate::exit::{Exit, ExitsWith as _};
 use crate::sibling::sibling_binary;
 use crate::terminal::{eprint_line, note_line};
-use crate::{proxy_client, spawn, watchdog_settings};
+use crate::{discovery, proxy_client, spawn, watchdog_settings};
 
 /// A proxy that was started by a launch ends after this long without a turn.
 const IDLE_EXIT: Duration = Duration::from_secs(3600);
@@ -92,6 +92,12 @@ impl ClientName {
     }
 }
 
+/// The clients that can be launched, by program, and the command that installs each.
+pub(super) fn known_clients() -> Vec<(&'static str, &'static str)> {
+    let names = ClientName::value_variants().iter();
+    names.map(|name| (name.client().program(), name.client().install_hint())).collect()
+}
+
 pub(crate) fn run(args: &LaunchArgs) -> anyhow::Result<ExitCode> {
     let state_dir = args.paths.state_dir()?;
     let client = args.client.client();
@@ -131,11 +137,7 @@ pub(crate) fn run(args: &LaunchArgs) -> anyhow::Result<ExitCode> {
 /// The client's program: found before anything is started for it.
 fn find_program(named: Option<&Path>, client: &dyn LaunchedClient) -> anyhow::Result<PathBuf> {
     let program = named.unwrap_or_else(|| Path::new(client.program()));
-    let is_path = program.components().count() > 1;
-    let folders = std::env::var_os("PATH").unwrap_or_default();
-    let is_there = is_path && program.is_file()
-        || std::env::split_paths(&folders).any(|dir| dir.join(program).is_file());
-    if is_there {
+    if discovery::on_path(program).is_some() {
         return Ok(program.to_owned());
     }
     let usual = client.usual_places().into_iter().find(|place| named.is_none() && place.is_file());

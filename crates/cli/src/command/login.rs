@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use latimer_adapters::auth::provider;
 use latimer_protocol::secret::Secret;
 use latimer_proxy::accounts::file::{self, Tokens};
@@ -22,8 +22,9 @@ use latimer_proxy::config::Login;
 use self::session::LoginSession;
 use super::accounts::find_login;
 use crate::configuration::{PathArgs, account_places};
+use crate::dialogue;
 use crate::runtime::runtime;
-use crate::terminal::{eprint_line, print_line};
+use crate::terminal::print_line;
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -82,9 +83,19 @@ async fn provider_login(
 
 /// A key, read from stdin: arguments can be seen by everybody on the machine.
 fn api_key() -> anyhow::Result<Tokens> {
-    eprint_line("paste the API key (it begins with `user_`), then press Enter:");
-    let key = Secret::new(prompt::read_line()?);
+    let key = dialogue::secret("paste the API key (it begins with `user_`; it is not shown): ")?;
+    check_key(key.expose())?;
     Ok(lasting(fingerprint_id(Login::CommandCode, &key), key))
+}
+
+/// A key of Command Code is one word that begins with `user_`: whatever else was pasted is no key.
+fn check_key(key: &str) -> anyhow::Result<()> {
+    ensure!(
+        key.strip_prefix("user_").is_some_and(|rest| rest.len() >= 8)
+            && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')),
+        "that is no API key of Command Code: it is one word that begins with `user_`; its page shows it under API keys"
+    );
+    Ok(())
 }
 
 /// An account whose token is never refreshed.
@@ -101,6 +112,14 @@ fn fingerprint_id(login: Login, secret: &Secret) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_key_is_taken_for_one() {
+        assert!(check_key("user_0123456789abcdef").is_ok());
+        for other in ["sk-0123456789", "user_", "user_1 2345678", "https://x/?key=user_12345678", "y"] {
+            assert!(check_key(other).is_err(), "{other}");
+        }
+    }
 
     #[test]
     fn two_accounts_without_a_name_stay_two() {

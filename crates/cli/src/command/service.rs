@@ -2,13 +2,22 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
+use latimer_watchdog::run::status::WatchdogPhase;
 
+use crate::clock;
 use crate::configuration::PathArgs;
+use crate::control_client::status_if_running;
 use crate::environment::{env, home, variables_of};
 use crate::sibling::sibling_binary;
-use crate::terminal::{eprint_line, print_line};
+use crate::terminal::{eprint_line, note_line, print_line};
+
+/// How long a service may take until it serves.
+const SERVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How often it is looked at.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The first line of what we write, by which we know it again: a file without it is somebody else's.
 const SIGNATURE: &str = "Written by `latimer service install`; `latimer service uninstall` removes it.";
@@ -50,13 +59,38 @@ struct ServiceUnit {
 }
 
 pub(crate) fn run(args: &ServiceArgs) -> anyhow::Result<ExitCode> {
-    let manager = if cfg!(target_os = "macos") { ServiceManager::Launchd } else { ServiceManager::Systemd };
+    let manager = manager();
     let path = service_path(manager)?;
     match args.action {
         ServiceAction::Install => install_service(args, manager, &path)?,
         ServiceAction::Uninstall => uninstall_service(args, manager, &path)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A service that is installed.
+pub(super) struct Installed {
+    /// Its file.
+    pub(super) path: PathBuf,
+    /// Whether it goes on when the person logs out.
+    pub(super) is_enduring: bool,
+}
+
+/// The service that latimer has installed; `None` where there is none.
+pub(super) fn installed() -> Option<Installed> {
+    let manager = manager();
+    let path = service_path(manager).ok().filter(|path| is_ours(path))?;
+    Some(Installed { path, is_enduring: manager == ServiceManager::Launchd || lingers() })
+}
+
+fn manager() -> ServiceManager {
+    if cfg!(target_os = "macos") { ServiceManager::Launchd } else { ServiceManager::Systemd }
+}
+
+/// Whether systemd runs this person's services while they are logged out.
+fn lingers() -> bool {
+    env("USER")
+        .is_some_and(|user| !user.contains('/') && Path::new("/var/lib/systemd/linger").join(user).exists())
 }
 
 fn install_service(args: &ServiceArgs, manager: ServiceManager, path: &Path) -> anyhow::Result<()> {
@@ -68,16 +102,57 @@ fn install_service(args: &ServiceArgs, manager: ServiceManager, path: &Path) -> 
         config: configuration.path.as_deref().map(std::path::absolute).transpose()?,
         state_dir: std::path::absolute(state_dir)?,
     };
+    let before = std::fs::read_to_string(path).ok();
     install(path, &unit.text(manager))?;
     print_line(&format!("wrote `{}`", path.display()))?;
     warn_of_variables(configuration.path.as_deref());
-    if !args.no_start {
-        for command in start_commands(manager, path) {
-            run_command(&command)?;
-        }
-        print_line("started; `latimer status` shows how it is")?;
+    if args.no_start {
+        return Ok(());
+    }
+    let started = start_commands(manager, path).iter().try_for_each(|command| run_command(command));
+    if let Err(error) = started.and_then(|()| wait_until_it_serves(&unit.state_dir)) {
+        take_back(manager, path, before.as_deref());
+        return Err(error.context("the service does not run; its file is as it was before"));
+    }
+    print_line("started, and it serves; `latimer status` shows how it is")?;
+    if manager == ServiceManager::Systemd && !lingers() {
+        note_line(
+            "it ends when you log out; `loginctl enable-linger` keeps it running, also from the start of the machine",
+        );
     }
     Ok(())
+}
+
+/// Waits for the watchdog of the service and its proxy.
+fn wait_until_it_serves(state_dir: &Path) -> anyhow::Result<()> {
+    let begun = clock::now();
+    loop {
+        let status = status_if_running(state_dir)?;
+        match status.map(|status| status.phase) {
+            Some(WatchdogPhase::Serving) => return Ok(()),
+            Some(WatchdogPhase::Holding) => bail!("its proxy does not start; `latimer doctor` looks why"),
+            _ => ensure!(
+                begun.elapsed() < SERVE_TIMEOUT,
+                "nothing serves after {} s; `journalctl --user -u latimer` may say why",
+                SERVE_TIMEOUT.as_secs()
+            ),
+        }
+        std::thread::sleep(POLL_INTERVAL);
+    }
+}
+
+/// Stops what was started, and puts the file back that was there before, or none.
+fn take_back(manager: ServiceManager, path: &Path, before: Option<&str>) {
+    for command in stop_commands(manager, path) {
+        let _ = run_command(&command);
+    }
+    let _ = match before {
+        Some(text) => install(path, text).map(|()| true),
+        None => uninstall(path),
+    };
+    if manager == ServiceManager::Systemd {
+        let _ = run_command(&systemctl(&["daemon-reload"]));
+    }
 }
 
 fn uninstall_service(args: &ServiceArgs, manager: ServiceManager, path: &Path) -> anyhow::Result<()> {

@@ -66,6 +66,15 @@ pub(crate) fn run(args: &OverviewArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// What runs, in lines; `None` when nothing does.
+///
+/// # Errors
+/// The state directory cannot be used.
+pub(super) fn summary(paths: &PathArgs) -> anyhow::Result<Option<Vec<String>>> {
+    let overview = Overview::of(paths)?;
+    overview.is_running().then(|| overview.lines()).transpose()
+}
+
 /// What runs on a state directory, and how it is.
 struct Overview {
     watchdog: Option<WatchdogStatus>,

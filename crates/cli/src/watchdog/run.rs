@@ -50,8 +50,10 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     logging::init(args.log);
     panic_log::install(args.log);
     forbid_core_dumps(Traceable::ByNobody);
-    let state_dir = args.paths.state_dir_if_possible()?;
-    let configuration = args.paths.configuration()?;
+    // What the proxy is told holds for its watchdog, too.
+    let paths = args.paths.clone().or_as_in(&args.proxy)?;
+    let state_dir = paths.state_dir_if_possible()?;
+    let configuration = paths.configuration()?;
     let server = &configuration.loaded.config.server;
     let address = args.listen.unwrap_or(server.listen);
     refuse_exposure(address, server.auth)?;
@@ -80,9 +82,9 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         config: configuration.path.clone(),
         foreign_logs: foreign_logs(),
         settings,
-        sources: sources(&args.paths, configuration.path.as_deref()),
+        sources: sources(&paths, configuration.path.as_deref()),
         leaves_with_proxy: args.idle_exit.is_some(),
-        regenerate: regenerate(&args.paths),
+        regenerate: regenerate(&paths),
     };
     runtime()?.block_on(async move {
         let signals = control_signals()?;
@@ -132,12 +134,25 @@ fn foreign_logs() -> Vec<(String, PathBuf)> {
 /// The proxy's program: the one that was given, else `latimer serve` of the sibling binary.
 fn program(args: &RunArgs, state_dir: &Path, config: Option<&Path>) -> anyhow::Result<Program> {
     let config = config.map(Path::to_owned);
+    // A program that was given need not repeat what its watchdog was told.
+    let told: Vec<(OsString, OsString)> = std::iter::once(("LATIMER_STATE_DIR".into(), state_dir.into()))
+        .chain(config.as_ref().map(|config| ("LATIMER_CONFIG".into(), config.into())))
+        .collect();
     let mut given = args.proxy.iter().cloned();
     let (path, arguments) = match given.next() {
         Some(path) => (PathBuf::from(path), given.collect()),
         None => (sibling_binary("latimer")?, serve_arguments(state_dir, config.as_deref(), args.idle_exit)),
     };
-    Ok(Program { path, args: arguments, environment: Box::new(move || proxy_environment(config.as_deref())) })
+    Ok(Program {
+        path,
+        args: arguments,
+        environment: Box::new(move || {
+            let mut environment = proxy_environment(config.as_deref());
+            environment.retain(|(name, _)| told.iter().all(|(known, _)| known != name));
+            environment.extend(told.iter().cloned());
+            environment
+        }),
+    })
 }
 
 /// The arguments of a proxy with this state directory and configuration, which ends after so many idle seconds.

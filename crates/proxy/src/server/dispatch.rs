@@ -17,7 +17,7 @@ use super::admission::Admitted;
 use super::api::changes::Who;
 use super::page_session::PageSession;
 use super::proxy::Proxy;
-use super::router::{self, Action, Admin, Count, RouteMatch, Stored, Turn};
+use super::router::{self, Action, Admin, Count, DocumentRequest, RouteMatch, Stored, Turn};
 use super::websocket::{self, UpgradeSlot};
 use super::{
     access, admin, api, documents, page, page_session, proof, request_body, stored_responses, watchdog,
@@ -200,6 +200,9 @@ async fn dispatch(
         Action::Stored(Stored::Cancel(id)) => stored_responses::cancel(&proxy.store, id).await,
         Action::Stored(Stored::InputItems(id)) => {
             stored_responses::input_items(&proxy.store, id, received.query()).await
+        }
+        Action::Document(DocumentRequest::Root) if page::is_wanted(&received.head.headers) => {
+            Ok(page::redirect())
         }
         Action::Document(document) => {
             let mut response =

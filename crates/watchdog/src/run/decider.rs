@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::action::Order;
 use crate::decide::{State, decide};
 use crate::files::RotatingLog;
+use crate::ids::ActionId;
 use crate::record;
 use crate::rules::file::RulesInUse;
 use crate::settings::Settings;
@@ -81,6 +82,11 @@ impl Decider {
             self.save(now);
         }
         orders
+    }
+
+    /// Whether an alert offers something under this number now.
+    pub fn is_offered(&self, id: ActionId) -> bool {
+        self.state.is_offered(id)
     }
 
     /// After this time it wants to be told of the time.

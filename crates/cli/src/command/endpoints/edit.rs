@@ -2,17 +2,30 @@
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
+use latimer_adapters::model_list::ProviderModel;
 use latimer_protocol::secret::Secret;
-use latimer_proxy::config::{Login, presets};
+use latimer_proxy::config::{Login, Protocol, presets};
 use toml_edit::{Array, Item, Table, value};
 
+use super::provider_models;
 use crate::config_file::ConfigFile;
-use crate::terminal::{eprint_line, print_line};
+use crate::configuration::PathArgs;
+use crate::dialogue;
+use crate::endpoint_trial::{Asker, failure_words, remedy};
+use crate::exit::{Exit, ExitsWith as _};
+use crate::terminal::{LinesError, eprint_line, note_line, print_line};
 
 /// The most of a key that is read from stdin, in bytes.
 const MAX_KEY_BYTES: u64 = 1 << 16;
+/// What is written where the protocol is to be found by asking.
+pub(super) const AUTO: &str = "auto";
+/// How long each answer may take while a protocol is looked for.
+const SEARCH_TIMEOUT: Duration = Duration::from_secs(20);
+/// The most models that a new endpoint begins with.
+const MAX_FIRST_MODELS: usize = 40;
 
 /// A new endpoint. A key is never an argument: every user of the machine could read it.
 #[derive(Debug, clap::Args)]
@@ -25,7 +38,7 @@ pub(crate) struct AddArgs {
     /// Where the provider is, without `/chat/completions`
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
-    /// What it speaks: chat, anthropic, responses or gemini [default: that of the preset, else chat]
+    /// What it speaks: chat, anthropic, responses, gemini; auto finds out by asking [default: that of the preset, else chat]
     #[arg(long, value_name = "PROTOCOL")]
     protocol: Option<String>,
     /// The variable that holds the key
@@ -46,45 +59,27 @@ pub(crate) struct AddArgs {
 ///
 /// # Errors
 /// The name is taken, or what comes out would be no valid configuration.
-pub(super) fn add(path: &Path, args: &AddArgs) -> anyhow::Result<()> {
+pub(super) fn add(paths: &PathArgs, args: &AddArgs) -> anyhow::Result<()> {
+    let path = paths.config_target()?;
     let name = args.name.clone().or_else(|| args.preset.clone()).context("give the endpoint a name")?;
-    let mut file = ConfigFile::open(path)?;
+    let mut file = ConfigFile::open(&path)?;
     ensure!(
         file.place(&name).is_err(),
         "there is an endpoint `{name}` already; give this one another name, or `latimer endpoints remove {name}` first"
     );
-    let mut table = Table::new();
-    table.decor_mut().set_prefix(if file.document.is_empty() { "" } else { "\n" });
-    table.insert("name", value(&name));
-    for (key, given) in [
-        ("preset", &args.preset),
-        ("protocol", &args.protocol),
-        ("base_url", &args.base_url),
-        ("api_key_env", &args.key_env),
-        ("login", &args.login),
-    ] {
-        if let Some(given) = given {
-            table.insert(key, value(given));
-        }
-    }
-    let key = args.key_stdin.then(read_key).transpose()?;
-    let key_file = key.as_ref().map(|_| key_path(path, &name)).transpose()?;
-    if let Some(key_file) = &key_file {
-        table.insert("api_key_file", value(key_file.to_string_lossy().into_owned()));
-    }
-    if !args.models.is_empty() {
-        table.insert("models", value(args.models.iter().collect::<Array>()));
-    }
-    file.endpoints()?.push(table);
-    if let (Some(key), Some(key_file)) = (&key, &key_file) {
+    let is_first = file.document.is_empty();
+    file.endpoints()?.push(table(args, &name, is_first));
+    if args.key_stdin {
+        let key_file = key_path(&path, &name)?;
         ensure!(!key_file.exists(), "`{}` is there already; remove it first", key_file.display());
-        if let Some(folder) = key_file.parent() {
-            latimer_files::prepare(folder).with_context(|| format!("making `{}`", folder.display()))?;
-        }
-        latimer_files::write(key_file, key.expose().as_bytes())
-            .with_context(|| format!("writing `{}`", key_file.display()))?;
     }
-    if let Err(error) = file.write() {
+    let key_file = if args.key_stdin { Some(keep_key(&path, &name)?) } else { None };
+    if let Some(key_file) = &key_file {
+        file.endpoint(&name)?.insert("api_key_file", value(key_file.to_string_lossy().into_owned()));
+    }
+    let is_auto = args.protocol.as_deref() == Some(AUTO);
+    let found = if is_auto { fill_in(&mut file, paths, args, &name) } else { Ok(()) };
+    if let Err(error) = found.and_then(|()| file.write()) {
         // A key without its endpoint is nobody's.
         if let Some(key_file) = &key_file {
             let _ = std::fs::remove_file(key_file);
@@ -93,6 +88,103 @@ pub(super) fn add(path: &Path, args: &AddArgs) -> anyhow::Result<()> {
     }
     remind_of_key(args);
     print_line(&format!("added {name}; `latimer launch codex --endpoint {name}` uses it"))
+}
+
+fn table(args: &AddArgs, name: &str, is_first: bool) -> Table {
+    let mut table = Table::new();
+    table.decor_mut().set_prefix(if is_first { "" } else { "\n" });
+    table.insert("name", value(name));
+    for (key, given) in [
+        ("preset", &args.preset),
+        ("protocol", &args.protocol.clone().filter(|protocol| protocol != AUTO)),
+        ("base_url", &args.base_url),
+        ("api_key_env", &args.key_env),
+        ("login", &args.login),
+    ] {
+        if let Some(given) = given {
+            table.insert(key, value(given));
+        }
+    }
+    if !args.models.is_empty() {
+        table.insert("models", value(args.models.iter().collect::<Array>()));
+    }
+    table
+}
+
+/// Reads a key from stdin, and keeps it in a file of its own.
+///
+/// # Errors
+/// Nothing that could be a key comes, or the file cannot be written.
+pub(in crate::command) fn keep_key(config: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    let key = read_key()?;
+    let key_file = key_path(config, name)?;
+    if let Some(folder) = key_file.parent() {
+        latimer_files::prepare(folder).with_context(|| format!("making `{}`", folder.display()))?;
+    }
+    latimer_files::write(&key_file, key.expose().as_bytes())
+        .with_context(|| format!("writing `{}`", key_file.display()))?;
+    Ok(key_file)
+}
+
+/// Asks a new endpoint for what it speaks, and for its models where none is named.
+fn fill_in(file: &mut ConfigFile, paths: &PathArgs, args: &AddArgs, name: &str) -> anyhow::Result<()> {
+    let wire = ask_for_wire(file, paths, name, args.models.first())?;
+    let (protocol, models) = wire;
+    let table = file.endpoint(name)?;
+    table.insert("protocol", value(protocol.name()));
+    if args.models.is_empty() && args.preset.is_none() && !models.is_empty() {
+        if models.len() > MAX_FIRST_MODELS {
+            note_line(&format!(
+                "it lists {} models, and {MAX_FIRST_MODELS} are taken; `latimer endpoints models {name} --filter TEXT --write` takes others",
+                models.len()
+            ));
+        }
+        let first = models.get(..MAX_FIRST_MODELS).unwrap_or(&models);
+        table.insert("models", value(provider_models::entries(None, first)));
+    }
+    Ok(())
+}
+
+/// What an endpoint that is being edited speaks.
+///
+/// # Errors
+/// It cannot be asked, or answers in no protocol.
+pub(super) fn find_protocol(
+    file: &mut ConfigFile,
+    paths: &PathArgs,
+    name: &str,
+    model: Option<&String>,
+) -> anyhow::Result<Protocol> {
+    ask_for_wire(file, paths, name, model).map(|(protocol, _)| protocol)
+}
+
+fn ask_for_wire(
+    file: &ConfigFile,
+    paths: &PathArgs,
+    name: &str,
+    model: Option<&String>,
+) -> anyhow::Result<(Protocol, Vec<ProviderModel>)> {
+    let config = file.parsed()?;
+    let endpoint = super::find_endpoint(&config, name)?;
+    note_line(&format!("asking {} what it speaks", endpoint.base_url));
+    let model = model.cloned().or_else(|| endpoint.models.first().map(|model| model.id.clone()));
+    let state_dir = paths.state_dir()?;
+    let found = Asker::new(&config, endpoint, &state_dir, SEARCH_TIMEOUT).wire(model.as_deref())?;
+    if let Some(protocol) = found.protocol {
+        note_line(&format!("it speaks {}", protocol.name()));
+        return Ok((protocol, found.models));
+    }
+    let mut lines: Vec<String> = found
+        .refusals
+        .iter()
+        .map(|(protocol, failure)| format!("  {}: {}", protocol.name(), failure_words(failure)))
+        .collect();
+    match found.refusals.first() {
+        Some((_, failure)) => lines.push(format!("→ {}", remedy(failure, endpoint))),
+        None => lines.push("→ it lists no model: name one with --model".to_owned()),
+    }
+    let headline = format!("{} answers in no protocol; nothing was written", endpoint.base_url);
+    Err(LinesError::new(&headline, lines)).exits(Exit::Refused)
 }
 
 /// Says at once what is still missing for the first answer.
@@ -154,8 +246,15 @@ fn key_path(config: &Path, name: &str) -> anyhow::Result<PathBuf> {
 }
 
 fn read_key() -> anyhow::Result<Secret> {
+    if dialogue::can_ask() {
+        return check_key(dialogue::secret("the key (it is not shown): ")?.expose());
+    }
     let mut text = String::new();
     std::io::stdin().take(MAX_KEY_BYTES).read_to_string(&mut text).context("reading the key from stdin")?;
+    check_key(&text)
+}
+
+fn check_key(text: &str) -> anyhow::Result<Secret> {
     let key = text.trim();
     ensure!(!key.is_empty(), "no key came on stdin");
     ensure!(

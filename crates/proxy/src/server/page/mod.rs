@@ -4,8 +4,8 @@
 mod shell;
 
 use bytes::Bytes;
-use hyper::Response;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, SET_COOKIE};
+use hyper::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, SET_COOKIE};
+use hyper::{HeaderMap, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -52,6 +52,20 @@ pub(super) fn show(file: &str) -> Result<Response<Reply>, Refusal> {
         }
     };
     Ok(with_policy(kind, text))
+}
+
+/// Whether a browser asks, for somebody to look at: no client of an API takes HTML.
+pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
+    let accepted = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    accepted.split(',').any(|kind| kind.split(';').next().is_some_and(|kind| kind.trim() == "text/html"))
+}
+
+/// To the page.
+pub(super) fn redirect() -> Response<Reply> {
+    let mut response = with_policy("text/html; charset=utf-8", Bytes::new());
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    response.headers_mut().insert(LOCATION, HeaderValue::from_static("/ui/"));
+    response
 }
 
 fn with_policy(kind: &'static str, text: Bytes) -> Response<Reply> {

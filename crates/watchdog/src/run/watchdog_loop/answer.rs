@@ -38,6 +38,9 @@ impl WatchdogLoop {
                 self.hear(Signal::Person(PersonRequest::Restart));
                 Ok(Value::Null)
             }
+            Request::Accept { id } if !self.parts.decider.is_offered(ActionId(id)) => Err(format!(
+                "nothing is offered under the number {id}; `latimer-watchdog status` lists the alerts and what they offer"
+            )),
             Request::Accept { id } => {
                 self.hear(Signal::Person(PersonRequest::Accepted { id: ActionId(id) }));
                 Ok(Value::Null)
