@@ -29,6 +29,7 @@ mod key_file;
 mod logging;
 mod money;
 mod panic_log;
+mod port;
 mod proxy_client;
 mod proxy_file;
 mod runtime;

@@ -1,6 +1,7 @@
 //! Starts the watchdog, or the proxy alone, as a process in the background that outlives this one.
 
 use std::io::{BufRead as _, BufReader, Read};
+use std::net::SocketAddr;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -32,13 +33,14 @@ pub(crate) struct StartedProxy {
 }
 
 /// Starts a watchdog with its proxy, and waits until a turn through the proxy works or the watchdog gave up.
-/// With `idle_exit` both end after so many seconds without a turn.
+/// With `listen` they listen there and not where the configuration says; with `idle_exit` both end after so many seconds without a turn.
 ///
 /// # Errors
 /// The watchdog is not installed beside this program, ends, or needs more than [`START_TIMEOUT`].
 pub(crate) fn start_watchdog(
     state_dir: &Path,
     configuration: &Configuration,
+    listen: Option<SocketAddr>,
     idle_exit: Option<Duration>,
 ) -> anyhow::Result<WatchdogStatus> {
     let log_path = state_dir.join("watchdog.log");
@@ -50,6 +52,9 @@ pub(crate) fn start_watchdog(
     if let Some(path) = &configuration.path {
         let path = std::path::absolute(path).context("the path of the configuration")?;
         command.arg("--config").arg(path);
+    }
+    if let Some(address) = listen {
+        command.arg("--listen").arg(address.to_string());
     }
     if let Some(idle) = idle_exit {
         command.arg("--idle-exit").arg(idle.as_secs().to_string());
@@ -90,6 +95,7 @@ pub(crate) fn start_watchdog(
 pub(crate) fn start_proxy(
     state_dir: &Path,
     config: Option<&Path>,
+    listen: Option<SocketAddr>,
     idle_exit: Duration,
 ) -> anyhow::Result<StartedProxy> {
     let log_path = state_dir.join("proxy.log");
@@ -100,6 +106,9 @@ pub(crate) fn start_proxy(
     command.arg("--idle-exit").arg(idle_exit.as_secs().to_string());
     if let Some(path) = config {
         command.arg("--config").arg(path);
+    }
+    if let Some(address) = listen {
+        command.arg("--listen").arg(address.to_string());
     }
     // A group of its own: Ctrl-C in the client's terminal is meant for the client.
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).process_group(0);

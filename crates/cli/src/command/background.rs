@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use latimer_protocol::status::Health;
+use latimer_proxy::config::Config;
 use latimer_watchdog::run::status::WatchdogPhase;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::json;
@@ -18,7 +19,7 @@ use crate::control_client::{status_if_running, status_lines, stop, stop_timeout}
 use crate::proxy_client::ProvenProxy;
 use crate::spawn::start_watchdog;
 use crate::terminal::{print_json, print_json_line, print_line, print_lines};
-use crate::{clock, proxy_client, proxy_file};
+use crate::{clock, port, proxy_client, proxy_file};
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -34,7 +35,10 @@ pub(crate) fn up(BackgroundArgs { report }: &BackgroundArgs) -> anyhow::Result<E
     let configuration = report.paths.configuration()?;
     let (status, is_new) = match status_if_running(&state_dir)? {
         Some(status) => (status, false),
-        None => (start_watchdog(&state_dir, &configuration, None)?, true),
+        None => {
+            refuse_taken(&state_dir, &configuration.loaded.config)?;
+            (start_watchdog(&state_dir, &configuration, None, None)?, true)
+        }
     };
     if report.json {
         print_json(&status)?;
@@ -44,6 +48,18 @@ pub(crate) fn up(BackgroundArgs { report }: &BackgroundArgs) -> anyhow::Result<E
         print_lines(status_lines(&status))?;
     }
     Ok(if status.phase == WatchdogPhase::Holding { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Says who holds the address before anything is started that could only fail. A proxy of ours that runs there is adopted.
+fn refuse_taken(state_dir: &Path, config: &Config) -> anyhow::Result<()> {
+    let address = config.server.listen;
+    let is_ours = proxy_client::find(state_dir, config)?.is_some() || proxy_file::url(state_dir).is_some();
+    anyhow::ensure!(
+        is_ours || port::is_free(address),
+        "another program holds {address}; end it, or give latimer another address: server.listen = \"{}\"",
+        port::next_free(address)?
+    );
+    Ok(())
 }
 
 pub(crate) fn down(BackgroundArgs { report }: &BackgroundArgs) -> anyhow::Result<ExitCode> {

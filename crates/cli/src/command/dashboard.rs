@@ -53,7 +53,7 @@ fn running_proxy(paths: &PathArgs) -> anyhow::Result<ProvenProxy> {
         return Ok(proxy);
     }
     eprint_line("nothing runs; the watchdog and its proxy are started");
-    let status = start_watchdog(&state_dir, &configuration, None)
+    let status = start_watchdog(&state_dir, &configuration, None, None)
         .context("starting what the page needs; `latimer serve` runs the proxy alone")?;
     if status.phase == WatchdogPhase::Holding {
         bail!("the proxy does not start; `latimer status` says why");

@@ -34,7 +34,7 @@ use crate::configuration::{Configuration, PathArgs, access_token};
 use crate::exit::{Exit, ExitsWith as _};
 use crate::sibling::sibling_binary;
 use crate::terminal::{eprint_line, note_line};
-use crate::{discovery, proxy_client, spawn, watchdog_settings};
+use crate::{discovery, port, proxy_client, proxy_file, spawn, watchdog_settings};
 
 /// A proxy that was started by a launch ends after this long without a turn.
 const IDLE_EXIT: Duration = Duration::from_secs(3600);
@@ -181,15 +181,30 @@ pub(super) fn bypass_network_proxy(command: &mut Command) {
 
 /// The URL of a proxy that answers for this state directory, started if there is none.
 fn find_or_start(state_dir: &Path, configuration: &Configuration) -> anyhow::Result<String> {
-    if let Some(proxy) = proxy_client::find(state_dir, &configuration.loaded.config)?
-        && let Some(health) = proxy.health()
-    {
-        require_same_config(&proxy.url, &health, configuration.path.as_deref())?;
-        return Ok(proxy.url);
+    let wanted = configuration.loaded.config.server.listen;
+    let mut taken = None;
+    match proxy_client::find(state_dir, &configuration.loaded.config) {
+        Ok(Some(proxy)) => {
+            if let Some(health) = proxy.health() {
+                require_same_config(&proxy.url, &health, configuration.path.as_deref())?;
+                return Ok(proxy.url);
+            }
+        }
+        // A proxy of ours that does not answer is the watchdog's affair.
+        Ok(None) if proxy_file::url(state_dir).is_some() => {}
+        Ok(None) if port::is_free(wanted) => {}
+        Ok(None) => taken = Some(format!("another program holds {wanted}")),
+        Err(error) if port::is_free(wanted) => return Err(error),
+        Err(error) => taken = Some(format!("{error:#}")),
     }
+    let listen = taken.map(|why| port::next_free(wanted).map(|free| (free, why))).transpose()?;
+    if let Some((free, why)) = &listen {
+        note_line(&format!("latimer: {why}. This launch goes by {free}"));
+    }
+    let listen = listen.map(|(free, _)| free);
     let is_watched = watchdog_settings::of(configuration).is_ok_and(|settings| settings.enabled);
     if is_watched && sibling_binary("latimer-watchdog").is_ok() {
-        let status = spawn::start_watchdog(state_dir, configuration, Some(IDLE_EXIT))?;
+        let status = spawn::start_watchdog(state_dir, configuration, listen, Some(IDLE_EXIT))?;
         let url = format!("http://{}", status.address);
         let log = state_dir.join("proxy.log");
         note_line(&format!(
@@ -199,7 +214,7 @@ fn find_or_start(state_dir: &Path, configuration: &Configuration) -> anyhow::Res
         ));
         return Ok(url);
     }
-    let proxy = spawn::start_proxy(state_dir, configuration.path.as_deref(), IDLE_EXIT)?;
+    let proxy = spawn::start_proxy(state_dir, configuration.path.as_deref(), listen, IDLE_EXIT)?;
     let log = state_dir.join("proxy.log");
     note_line(&format!(
         "latimer: started the proxy at {} (process {}, log {})",

@@ -95,3 +95,28 @@ fn a_refused_key_that_was_never_there_is_named() {
     let text = harness.post(r#"{"model":"glm-5","input":"hi"}"#, "");
     assert!(text.contains("NUMBAT_KEY_OF_NOBODY") && text.contains("latimer up"), "{text}");
 }
+
+#[test]
+fn a_port_that_somebody_else_holds_is_passed_over_by_a_launch_and_named_by_up() {
+    let home = home("held");
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let held = holder.local_addr().expect("an address");
+    let dir = home.join(".config/latimer");
+    std::fs::create_dir_all(&dir).expect("made");
+    let text = format!(
+        "[server]\nlisten = \"{held}\"\n[watchdog]\nenabled = false\n[[endpoint]]\nname = \"lab\"\nbase_url = \"http://127.0.0.1:1/v1\"\nmodels = [\"m\"]\n"
+    );
+    std::fs::write(dir.join("config.toml"), text).expect("written");
+    // Whoever holds it answers nothing that latimer would.
+    drop(std::thread::spawn(move || holder.incoming().for_each(drop)));
+    let (code, said) = run(&home, &["up"]);
+    assert!(code == 1 && said.contains(&held.to_string()) && said.contains("server.listen"), "{said}");
+    let program = script(&home, "echo \"$@\"");
+    let (code, said) = run(&home, &["launch", "codex", "--program", &program.to_string_lossy()]);
+    assert!(code == 0 && said.contains("This launch goes by 127.0.0.1:"), "{said}");
+    let url = said.split("base_url=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a URL");
+    assert!(!url.contains(&held.to_string()), "{url}");
+    let (code, said) = run(&home, &["status"]);
+    assert!(code == 0 && said.contains(url.trim_end_matches("/v1")), "{said}");
+    assert_eq!(run(&home, &["down"]).0, 0);
+}
