@@ -344,7 +344,7 @@ mod tests {
             json!({ "step": "log_in", "login": "google" }),
             json!({ "step": "run_doctor" }),
         ] {
-            assert!(read(value.clone()).is_ok(), "{value}: {:?}", read(value));
+            assert!(read(value.clone()).is_ok(), "{value}: {:?}", read(value.clone()));
         }
     }
 
