@@ -155,6 +155,19 @@ pub enum WireProtocol {
     CommandCode,
 }
 
+impl WireProtocol {
+    /// As a document calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Messages => "anthropic",
+            Self::Responses => "responses",
+            Self::Gemini => "gemini",
+            Self::CommandCode => "command_code",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,10 +9,11 @@ mod support;
 #[path = "browser/driver.rs"]
 mod driver;
 
-use driver::Browser;
-use latimer_adapters::scripted::{ScriptedAnswer, Step};
+use driver::{Browser, SECRET, code};
+use latimer_adapters::scripted::{Provider, Scenario, ScriptedAnswer, Service, Step};
 use serde_json::{Value, json};
-use support::{Harness, status};
+use support::watchdog::{WatchdogHarness, kill};
+use support::{Harness, latimer_in, output, status};
 
 /// What a hostile model, client or provider writes.
 const MARKUP: &str = "<script>window.harmed=1</script><img src=x onerror=\"window.harmed=1\">";
@@ -60,7 +61,19 @@ fn hostile(name: &str) -> Harness {
     assert_eq!(ask("glm-5", "be hostile", &agent), 400);
     assert_eq!(ask(&models, "hello", &agent), 200);
     assert_eq!(ask("both", "hello", "user-agent: codex_cli_rs/0.171.0\r\n"), 200);
+    let words = format!("what is in my request, with {SECRET} in it");
+    assert_eq!(ask("glm-5", &words, "user-agent: a-plain-client/1.0\r\n"), 200);
     harness
+}
+
+/// What `latimer usage --json` prints.
+fn usage(harness: &Harness, args: &[&str]) -> Value {
+    let run = output(latimer_in(&harness.dir, &["usage", "--json"]).args(args));
+    serde_json::from_slice(&run.stdout).expect("JSON")
+}
+
+fn file(dir: &std::path::Path) -> Value {
+    json!({ "text": std::fs::read_to_string(dir.join("latimer.toml")).expect("read") })
 }
 
 fn nothing(_: &mut Harness, asked: &Value) -> Value {
@@ -110,4 +123,68 @@ fn twenty_thousand_turns() {
     assert_eq!(database.execute(rows, []).expect("written"), 20_000);
     drop(database);
     browser.play(&mut harness, "rows", nothing);
+}
+
+#[test]
+fn everything_a_person_does_on_the_screens() {
+    let Some(browser) = Browser::find() else { return };
+    let mut harness = hostile("browser-actions");
+    let login = harness.runtime.block_on(Service::start(vec![
+        ("deviceauth/usercode", 200, json!({ "device_auth_id": "d", "user_code": "AB-CD", "interval": "2" })),
+        ("deviceauth/token", 403, json!({})),
+        ("deviceauth/token", 200, json!({ "authorization_code": "c", "code_verifier": "v" })),
+        ("/token", 200, json!({ "access_token": "at", "refresh_token": "rt", "expires_in": 3600 })),
+    ]));
+    let login = login.expect("a service");
+    let clients = json!({ "chatgpt": {
+        "client_id": "an-id", "base_url": login.base, "token_url": format!("{}/token", login.base),
+    } });
+    latimer_files::write(&harness.dir.join("state/oauth-clients.json"), clients.to_string().as_bytes())
+        .expect("written");
+    browser.play(&mut harness, "actions", |harness, asked| match asked["do"].as_str() {
+        Some("usage") => usage(harness, &[]),
+        Some("by-model") => usage(harness, &["--by", "model"]),
+        Some("file") => file(&harness.dir),
+        Some("accounts") => {
+            let folder = harness.dir.join("state/accounts/chatgpt");
+            let files = std::fs::read_dir(folder).expect("a folder").filter_map(Result::ok);
+            json!({ "count": files.filter(|file| file.path().extension().is_some_and(|it| it == "json")).count() })
+        }
+        _ => nothing(harness, asked),
+    });
+}
+
+#[test]
+fn a_person_stops_undoes_and_limits_the_watchdog() {
+    let Some(browser) = Browser::find() else { return };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    let broken = Scenario::new([ScriptedAnswer::error(500, json!({ "error": { "message": MARKUP } }))]);
+    let broken = runtime.block_on(Provider::start(broken.without_record())).expect("a provider");
+    let more = format!(
+        "[watchdog] # stays\nauto_switch_provider = true\n[[endpoint]]\nname = \"broken\"\nbase_url = \"{}\"\napi_key = \"k\"\nmodels = [\"glm-5\"]\nretries = 0\n",
+        broken.base_url()
+    );
+    let harness = WatchdogHarness::configured("browser-incidents", answers(), &more, &[]);
+    let client = harness.client();
+    browser.run("incidents", &harness.url, &client.token, |asked| match asked["do"].as_str() {
+        Some("code") => json!({ "code": code(&harness.dir) }),
+        Some("file") => file(&harness.dir),
+        Some("break") => {
+            for _ in 0..3 {
+                client.turn();
+            }
+            json!({})
+        }
+        Some("overrides") => {
+            let (_, health) = client.get("/health").expect("answered");
+            let health: Value = serde_json::from_str(&health).expect("JSON");
+            json!({ "overrides": health["overrides"] })
+        }
+        Some("kill") => {
+            kill("KILL", harness.proxy().expect("a proxy"));
+            json!({})
+        }
+        _ => panic!("the scene asks for {asked}"),
+    });
 }

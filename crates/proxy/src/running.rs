@@ -3,16 +3,21 @@
 //! A turn tells of itself a handful of times, whatever the number of its deltas: when it knows what is asked, for each attempt, for each
 //! wait, with its first word. Nobody is called then: a number grows, and whoever looks compares it.
 
+mod requests;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use latimer_protocol::failure::Failure;
 use latimer_protocol::secret::redact_known;
 use latimer_protocol::status::{AttemptReport, FailureReport, TurnReport, TurnState, WaitReport};
 
+pub use self::requests::{AskedRequest, KeptBody, KeptRequests, SentRequest, TurnRequests};
 use crate::clock;
+use crate::inbound::client_protocol::ClientProtocol;
 use crate::sync::lock;
 use crate::text;
 
@@ -42,13 +47,14 @@ impl ChangeCount {
 #[derive(Debug, Default)]
 pub struct RunningTurns {
     version: Arc<ChangeCount>,
+    requests: Arc<KeptRequests>,
     turns: Mutex<BTreeMap<u64, Arc<RunningTurn>>>,
 }
 
 impl RunningTurns {
     /// A turn begins. It is listed until [`RunningTurns::remove`].
     pub fn add(&self, number: u64, id: String) -> Arc<RunningTurn> {
-        let turn = Arc::new(RunningTurn::new(id, Arc::clone(&self.version)));
+        let turn = Arc::new(RunningTurn::new(id, Arc::clone(&self.version), Arc::clone(&self.requests)));
         lock(&self.turns).insert(number, Arc::clone(&turn));
         self.version.bump();
         turn
@@ -58,6 +64,11 @@ impl RunningTurns {
     pub fn remove(&self, number: u64) {
         lock(&self.turns).remove(&number);
         self.version.bump();
+    }
+
+    /// What the last turns were asked and sent.
+    pub fn requests(&self) -> &KeptRequests {
+        &self.requests
     }
 
     /// Grows with each change of a turn.
@@ -85,20 +96,21 @@ pub struct RunningTurn {
     begun: Instant,
     begun_ms: u64,
     version: Arc<ChangeCount>,
+    requests: Arc<KeptRequests>,
     report: Mutex<TurnReport>,
 }
 
 impl Default for RunningTurn {
     fn default() -> Self {
-        Self::new(String::new(), Arc::default())
+        Self::new(String::new(), Arc::default(), Arc::default())
     }
 }
 
 impl RunningTurn {
-    fn new(id: String, version: Arc<ChangeCount>) -> Self {
+    fn new(id: String, version: Arc<ChangeCount>, requests: Arc<KeptRequests>) -> Self {
         let begun_ms = clock::unix_millis();
         let report = TurnReport { id: id.clone(), begun_ms, ..TurnReport::default() };
-        Self { id, begun: clock::now(), begun_ms, version, report: Mutex::new(report) }
+        Self { id, begun: clock::now(), begun_ms, version, requests, report: Mutex::new(report) }
     }
 
     /// Its name in the log.
@@ -128,6 +140,16 @@ impl RunningTurn {
             report.state = TurnState::Waiting;
             report.wait = Some(WaitReport { since_ms, until_ms, why });
         });
+    }
+
+    /// The client sent this; the model, where the path names it.
+    pub fn asked(&self, protocol: ClientProtocol, path_model: Option<String>, body: &Bytes) {
+        self.requests.asked(&self.id, protocol, path_model, body);
+    }
+
+    /// This went to `endpoint/model`, in this wire protocol.
+    pub fn sent(&self, target: &str, protocol: &'static str, body: &Bytes) {
+        self.requests.sent(&self.id, target, protocol, body);
     }
 
     /// A request goes to a target.

@@ -136,6 +136,13 @@ enum AnswerSource {
 }
 
 impl TurnContext {
+    /// Keeps what a client sent, for whoever wants to see it or to send it again; nothing of our own turns.
+    fn keep(&self, protocol: ClientProtocol, path_model: Option<&str>, body: &Bytes) {
+        if self.recording == Recording::Full {
+            self.open.running.asked(protocol, path_model.map(str::to_owned), body);
+        }
+    }
+
     /// The request as it came, for an upstream that speaks this protocol too.
     fn client_request(&self, protocol: WireProtocol, headers: &HeaderMap, body: Bytes) -> ClientRequest {
         ClientRequest {

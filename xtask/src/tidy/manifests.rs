@@ -79,6 +79,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
             "tokio-io-timeout",
             "tokio-tungstenite",
             "toml",
+            "toml_edit",
             "tracing",
         ],
     ),

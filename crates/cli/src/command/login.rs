@@ -1,8 +1,6 @@
 //! `latimer login`: an account for an endpoint. One file below for each way to log in.
 
 mod callback;
-mod codebuff;
-mod device;
 mod oauth;
 mod prompt;
 mod request;
@@ -14,17 +12,17 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use latimer_adapters::auth::provider;
-use latimer_protocol::secret::Secret;
 use latimer_proxy::accounts::file::{self, Tokens};
-use latimer_proxy::accounts::{Places, clients, lock};
+use latimer_proxy::accounts::{Places, clients, lock, remote_login};
 use latimer_proxy::config::Login;
 
 use self::session::LoginSession;
 use super::accounts::find_login;
+use crate::browser;
 use crate::configuration::{PathArgs, account_places};
 use crate::dialogue;
 use crate::runtime::runtime;
-use crate::terminal::print_line;
+use crate::terminal::{print_address, print_line, print_lines};
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -50,7 +48,7 @@ pub(crate) fn run(args: &LoginArgs) -> anyhow::Result<ExitCode> {
     let timeout = Duration::from_secs(args.timeout);
     let tokens = match login {
         Login::CommandCode => api_key()?,
-        Login::Codebuff => runtime()?.block_on(codebuff::login(!args.no_browser, timeout, &places))?,
+        Login::Codebuff => runtime()?.block_on(remote(login, !args.no_browser, timeout, &places))?,
         _ => runtime()?.block_on(provider_login(login, !args.no_browser, timeout, &places))?,
     };
     let path = file::path(&state_dir, login, &tokens.id);
@@ -71,21 +69,47 @@ async fn provider_login(
 ) -> anyhow::Result<Tokens> {
     let provider = provider::find(login.name()).context("this login has no address")?;
     let registered = clients::find(provider, places).map_err(anyhow::Error::msg)?;
-    let session = LoginSession { login, provider, registered, opens_browser, timeout, places };
-    match provider.device.filter(|_| !opens_browser) {
-        Some(device) => {
-            let base = clients::base_url(provider.name, device.base_url, places);
-            device::login(&session, &base.map_err(anyhow::Error::msg)?).await
-        }
-        None => oauth::login(&session).await,
+    if provider.device.is_some() && !opens_browser {
+        return remote(login, false, timeout, places).await;
     }
+    oauth::login(&LoginSession { login, provider, registered, opens_browser, timeout, places }).await
+}
+
+/// A login at an address that may be opened on any device, with a code to type there where the provider wants one.
+async fn remote(
+    login: Login,
+    opens_browser: bool,
+    timeout: Duration,
+    places: &Arc<Places>,
+) -> anyhow::Result<Tokens> {
+    let begun = remote_login::begin(login, places).await.map_err(anyhow::Error::msg)?;
+    match &begun.code {
+        Some(code) => print_lines([
+            "open this address on any device:",
+            "",
+            begun.url.as_str(),
+            "",
+            "and type this code:",
+            "",
+            code.as_str(),
+            "",
+        ])?,
+        None => {
+            print_line("open this address and say yes:")?;
+            print_address(&begun.url)?;
+        }
+    }
+    if opens_browser {
+        browser::open(&begun.url);
+    }
+    begun.wait(places, timeout).await.map_err(anyhow::Error::msg)
 }
 
 /// A key, read from stdin: arguments can be seen by everybody on the machine.
 fn api_key() -> anyhow::Result<Tokens> {
     let key = dialogue::secret("paste the API key (it begins with `user_`; it is not shown): ")?;
     check_key(key.expose())?;
-    Ok(lasting(fingerprint_id(Login::CommandCode, &key), key))
+    Ok(Tokens::lasting(file::fingerprint_id(Login::CommandCode, &key), key))
 }
 
 /// A key of Command Code is one word that begins with `user_`: whatever else was pasted is no key.
@@ -98,17 +122,6 @@ fn check_key(key: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// An account whose token is never refreshed.
-fn lasting(id: String, access: Secret) -> Tokens {
-    Tokens { id, access, refresh: None, expires_at: None, project: None }
-}
-
-/// What an account is called whose provider does not say: two of them stay two.
-fn fingerprint_id(login: Login, secret: &Secret) -> String {
-    let fingerprint = secret.fingerprint();
-    format!("{}-{}", login.name(), fingerprint.get(..6).unwrap_or(&fingerprint))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,13 +132,5 @@ mod tests {
         for other in ["sk-0123456789", "user_", "user_1 2345678", "https://x/?key=user_12345678", "y"] {
             assert!(check_key(other).is_err(), "{other}");
         }
-    }
-
-    #[test]
-    fn two_accounts_without_a_name_stay_two() {
-        let id = |key: &str| fingerprint_id(Login::CommandCode, &Secret::new(key));
-        assert_ne!(id("user_1"), id("user_2"));
-        assert_eq!(id("user_1"), id("user_1"));
-        assert!(id("user_1").starts_with("command-code-") && !id("user_1").contains("user_1"));
     }
 }

@@ -12,6 +12,8 @@ use crate::support::{Harness, latimer_in, output, program};
 const CHROMIUM: &str = "LATIMER_CHROMIUM";
 /// The folder whose `node_modules` hold `playwright-core` and `axe-core`.
 const MODULES: &str = "LATIMER_BROWSER_MODULES";
+/// The key of the endpoint, which no screen may show.
+pub(crate) const SECRET: &str = "upstream-key";
 /// How long a scene waits for anything, in milliseconds.
 const PATIENCE_MS: u64 = 60_000;
 
@@ -28,17 +30,31 @@ impl Browser {
         Some(Self { chromium, modules: modules.into() })
     }
 
-    /// Plays a scene to its end. Whatever it asks for besides codes and restarts is done by `answer`.
+    /// Plays a scene to its end on a proxy. Whatever it asks for besides codes and restarts is done by `answer`.
     pub(crate) fn play(
         &self,
         harness: &mut Harness,
         scene: &str,
         mut answer: impl FnMut(&mut Harness, &Value) -> Value,
     ) {
+        let (url, token) = (harness.url.clone(), harness.token());
+        self.run(scene, &url, &token, |asked| match asked["do"].as_str() {
+            Some("code") => json!({ "code": code(&harness.dir) }),
+            Some("restart") => {
+                again_on_the_same_port(harness);
+                json!({})
+            }
+            _ => answer(harness, asked),
+        });
+    }
+
+    /// Plays a scene to its end; whatever it asks for is done by `answer`.
+    pub(crate) fn run(&self, scene: &str, url: &str, token: &str, mut answer: impl FnMut(&Value) -> Value) {
         let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/scenes");
         let plan = json!({
-            "url": harness.url,
-            "token": harness.token(),
+            "url": url,
+            "token": token,
+            "secret": SECRET,
             "chromium": self.chromium,
             "modules": self.modules,
             "out": self.modules.join("screens"),
@@ -46,32 +62,26 @@ impl Browser {
         });
         let mut child = Command::new("node")
             .arg(scripts.join(format!("{scene}.mjs")))
-            .arg(plan.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .expect("node runs");
         let mut input = child.stdin.take().expect("piped");
+        // Not as an argument: the token is in it.
+        writeln!(input, "{plan}").expect("told");
         let mut faults: Vec<String> = Vec::new();
         let mut is_over = false;
         for line in BufReader::new(child.stdout.take().expect("piped")).lines() {
             let line: Value = serde_json::from_str(&line.expect("a line")).expect("JSON");
-            match line["do"].as_str() {
-                Some("code") => writeln!(input, "{}", json!({ "code": code(harness) })).expect("told"),
-                Some("restart") => {
-                    again_on_the_same_port(harness);
-                    writeln!(input, "{{}}").expect("told");
-                }
-                Some(_) => writeln!(input, "{}", answer(harness, &line)).expect("told"),
-                None if line["end"] == true => is_over = true,
-                None => match (line["fault"].as_str(), line["tell"].as_str()) {
-                    (Some(fault), _) => faults.push(fault.to_owned()),
-                    // Not `eprintln!`: it would be captured, and this is what the test measured.
-                    (_, Some(text)) => {
-                        let _ = writeln!(std::io::stderr(), "{scene}: {text}");
-                    }
-                    _ => {}
-                },
+            if line["do"].is_string() {
+                writeln!(input, "{}", answer(&line)).expect("told");
+            } else if line["end"] == true {
+                is_over = true;
+            } else if let Some(fault) = line["fault"].as_str() {
+                faults.push(fault.to_owned());
+            } else if let Some(text) = line["tell"].as_str() {
+                // Not `eprintln!`: it would be captured, and this is what the test measured.
+                let _ = writeln!(std::io::stderr(), "{scene}: {text}");
             }
         }
         let status = child.wait().expect("waited");
@@ -82,8 +92,8 @@ impl Browser {
 }
 
 /// A code that opens the page once.
-fn code(harness: &Harness) -> String {
-    let run = output(latimer_in(&harness.dir, &["dashboard", "--no-open"]).stdin(Stdio::null()));
+pub(crate) fn code(dir: &Path) -> String {
+    let run = output(latimer_in(dir, &["dashboard", "--no-open"]).stdin(Stdio::null()));
     let text = String::from_utf8_lossy(&run.stdout).into_owned();
     let (_, code) = text.trim_end().split_once("/ui/#").unwrap_or_else(|| {
         panic!("no address in {text:?}: {}", String::from_utf8_lossy(&run.stderr));

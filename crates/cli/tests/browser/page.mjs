@@ -5,12 +5,11 @@ import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 import { mkdirSync } from "node:fs";
 
-export const plan = JSON.parse(process.argv[2]);
+const input = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+export const plan = JSON.parse((await input.next()).value);
 const load = createRequire(plan.modules + "/node_modules/");
 const { chromium } = load("playwright-core");
 const axe = load("axe-core");
-
-const input = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 
 function say(line) {
   process.stdout.write(JSON.stringify(line) + "\n");
@@ -62,13 +61,14 @@ export async function window({ theme = "light", size = "wide", state, isQuiet = 
   const page = await context.newPage();
   const where = () => `${theme} ${size} ${page.url()}`;
   page.requests = [];
+  page.isQuiet = isQuiet;
   page.on("request", (asked) => {
     page.requests.push(asked);
     const url = asked.url();
     const isOwn = url.startsWith(plan.url + "/") || url.startsWith("data:") || url.startsWith("blob:");
     check(isOwn || page.mayAsk, `${where()}: asks ${url}`);
   });
-  page.on("console", (message) => check(!isQuiet, `${where()}: the console says: ${message.text()}`));
+  page.on("console", (message) => check(!page.isQuiet, `${where()}: the console says: ${message.text()}`));
   page.on("pageerror", (error) => check(false, `${where()}: ${error}`));
   page.on("dialog", (dialog) => {
     check(false, `${where()}: a dialog: ${dialog.message()}`);

@@ -199,7 +199,7 @@ pub(crate) enum End {
 #[derive(Clone)]
 pub(crate) struct Client {
     address: String,
-    token: String,
+    pub(crate) token: String,
 }
 
 impl Client {

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use latimer_adapters::auth::token::Token;
 use latimer_protocol::secret::{Secret, fingerprint};
 use serde_json::{Map, Value};
 
@@ -30,10 +31,35 @@ pub struct Tokens {
 }
 
 impl Tokens {
+    /// A token as it is stored, for a person of this address if one is known; `now` in Unix seconds.
+    pub fn of_token(login: Login, token: Token, email: Option<String>, now: u64) -> Self {
+        let name = token.email.or(email).or_else(|| token.account.clone());
+        let id =
+            name.unwrap_or_else(|| fingerprint_id(login, token.refresh.as_ref().unwrap_or(&token.access)));
+        Self {
+            id,
+            access: token.access,
+            refresh: token.refresh,
+            expires_at: Some(now.saturating_add(token.life.as_secs())),
+            project: token.account,
+        }
+    }
+
+    /// An account whose token is never refreshed.
+    pub fn lasting(id: String, access: Secret) -> Self {
+        Self { id, access, refresh: None, expires_at: None, project: None }
+    }
+
     /// Whether the access token is good for this many seconds more, at a time in Unix seconds. One without an end always is.
     pub(super) fn is_fresh(&self, now_unix: u64, seconds: u64) -> bool {
         self.expires_at.is_none_or(|at| at > now_unix.saturating_add(seconds))
     }
+}
+
+/// What an account is called whose provider does not say: two of them stay two.
+pub fn fingerprint_id(login: Login, secret: &Secret) -> String {
+    let fingerprint = secret.fingerprint();
+    format!("{}-{}", login.name(), fingerprint.get(..6).unwrap_or(&fingerprint))
 }
 
 /// Why a file cannot be used. It is never written over.

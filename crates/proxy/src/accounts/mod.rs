@@ -9,6 +9,7 @@ pub mod clients;
 pub mod file;
 pub mod lock;
 pub mod refresh;
+pub mod remote_login;
 mod vendor;
 
 use std::path::PathBuf;

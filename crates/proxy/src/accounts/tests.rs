@@ -4,6 +4,7 @@ use latimer_adapters::scripted::Service;
 use latimer_protocol::secret::Secret;
 use serde_json::{Value, json};
 
+use super::file::Tokens;
 use super::*;
 
 /// The time at which tests begin, in Unix seconds.
@@ -109,4 +110,30 @@ async fn a_broken_file_is_a_problem_and_hides_no_other_account() {
     assert_eq!((accounts.len(), problems.len()), (1, 1), "{problems:?}");
     assert!(problems[0].contains(&path.display().to_string()), "{problems:?}");
     assert_eq!(std::fs::read_to_string(&path).expect("read"), "{\"id\":", "never written over");
+}
+
+#[test]
+fn an_account_is_called_by_the_best_name_there_is() {
+    let token = |email: Option<&str>, account: Option<&str>| latimer_adapters::auth::token::Token {
+        access: Secret::new("a"),
+        refresh: None,
+        life: Duration::from_secs(60),
+        email: email.map(str::to_owned),
+        account: account.map(str::to_owned),
+    };
+    let stored =
+        |token, email: Option<&str>| Tokens::of_token(Login::Google, token, email.map(str::to_owned), 1000);
+    assert_eq!(stored(token(Some("in@token"), Some("account")), None).id, "in@token");
+    assert_eq!(stored(token(None, Some("account")), Some("asked@for")).id, "asked@for");
+    assert_eq!(stored(token(None, Some("account")), None).id, "account");
+    assert!(stored(token(None, None), None).id.starts_with("google-"));
+    assert_eq!(stored(token(None, None), None).expires_at, Some(1060));
+}
+
+#[test]
+fn two_accounts_without_a_name_stay_two() {
+    let id = |key: &str| file::fingerprint_id(Login::CommandCode, &Secret::new(key));
+    assert_ne!(id("user_1"), id("user_2"));
+    assert_eq!(id("user_1"), id("user_1"));
+    assert!(id("user_1").starts_with("command-code-") && !id("user_1").contains("user_1"));
 }

@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod database_url;
+pub mod edit;
 mod login;
 pub mod mask;
 mod model;

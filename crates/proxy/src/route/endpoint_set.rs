@@ -163,6 +163,32 @@ impl EndpointSet {
         conversation: Option<&str>,
         now: Instant,
     ) -> Result<Ranking, RouteError> {
+        self.rank(model, conversation, now, |route| self.memory.round(route))
+    }
+
+    /// How the targets for a model would be ranked for a new conversation that begins now. Nothing is counted and nothing is sent.
+    ///
+    /// # Errors
+    /// As [`EndpointSet::targets`].
+    pub fn foresee(&self, model: &str, now: Instant) -> Result<RouteReport, RouteError> {
+        let Ranking { targets, report } =
+            self.rank(model, None, now, |route| self.memory.next_round(route))?;
+        Ok(report.unwrap_or_else(|| RouteReport {
+            candidates: targets
+                .iter()
+                .map(|target| target.report(&target.candidate(0, &self.config, now), &self.config, now))
+                .collect(),
+            ..RouteReport::default()
+        }))
+    }
+
+    fn rank(
+        &self,
+        model: &str,
+        conversation: Option<&str>,
+        now: Instant,
+        round: impl FnOnce(&str) -> usize,
+    ) -> Result<Ranking, RouteError> {
         let Some(route) = self.config.named_route(model) else {
             let (endpoint, model) = self.config.route(model)?;
             let targets = self.target(endpoint.name.as_str(), model).into_iter().collect();
@@ -181,7 +207,7 @@ impl EndpointSet {
             self.memory.affinity_target(&affinity_key(&route.name, conversation), now)
         });
         let affinity = last.and_then(|id| targets.iter().position(|(target, _)| target.id == id));
-        let round = if route.strategy == Strategy::RoundRobin { self.memory.round(&route.name) } else { 0 };
+        let round = if route.strategy == Strategy::RoundRobin { round(&route.name) } else { 0 };
         let ranking = order(route.strategy, &candidates, round, affinity);
         let report = RouteReport {
             route: route.name.clone(),

@@ -150,6 +150,11 @@ impl Memory {
         round.wrapping_sub(1)
     }
 
+    /// The same, without beginning it.
+    pub fn next_round(&self, route: &str) -> usize {
+        lock(&self.rounds).get(route).copied().unwrap_or_default()
+    }
+
     /// How many items a target takes at most, where it showed that.
     pub fn max_items(&self, target: &str) -> Option<usize> {
         let (_, failed) = *lock(&self.items).get(target)?;

@@ -144,7 +144,12 @@ impl Action<'_> {
     /// Whether the token or a session is needed even where `server.auth` asks for none: whoever changes the configuration sends keys
     /// wherever they like, so being on the same machine is not enough.
     pub(super) fn is_for_owner(&self) -> bool {
-        matches!(self, Self::Change(_) | Self::Api("config"))
+        match self {
+            Self::Change(_) | Self::Api("config") => true,
+            // What stands in a conversation is nobody's business but the owner's.
+            Self::Api(document) => document.ends_with("/requests"),
+            _ => false,
+        }
     }
 }
 
@@ -160,7 +165,12 @@ mod tests {
         for closed in [Action::Api("turns"), Action::Change("codes"), Action::Turn(Turn::Chat)] {
             assert!(closed.needs_token(), "{closed:?}");
         }
-        for owned in [Action::Api("config"), Action::Change("codes"), Action::Change("config")] {
+        for owned in [
+            Action::Api("config"),
+            Action::Api("turns/t1/requests"),
+            Action::Change("codes"),
+            Action::Change("config"),
+        ] {
             assert!(owned.is_for_owner(), "{owned:?}");
         }
         assert!(!Action::Api("turns").is_for_owner());

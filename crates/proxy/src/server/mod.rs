@@ -28,6 +28,7 @@ mod live_feed;
 mod overrides;
 mod page;
 mod page_codes;
+mod page_logins;
 mod page_session;
 mod process_stats;
 pub mod proof;

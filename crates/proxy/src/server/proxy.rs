@@ -13,6 +13,7 @@ use super::entry::Entry;
 use super::lag::LagMeter;
 use super::live_feed::LiveFeed;
 use super::page_codes::Codes;
+use super::page_logins::PageLogins;
 use super::request_names::RequestNames;
 use crate::accounts::Places;
 use crate::clock;
@@ -44,6 +45,8 @@ pub struct Proxy {
     pub(super) turns: Arc<OpenTurns>,
     /// One-time codes that open the page.
     pub(super) codes: Mutex<Codes>,
+    /// Logins that pages began.
+    pub(super) logins: Arc<PageLogins>,
     /// What pages are told as it happens.
     pub(super) feed: LiveFeed,
     names: RequestNames,
@@ -102,6 +105,7 @@ impl Proxy {
             seal,
             turns: Arc::new(OpenTurns::new(run)),
             codes: Mutex::default(),
+            logins: Arc::default(),
             feed: LiveFeed::default(),
             names: RequestNames::new(),
             phase: watch::Sender::new(Phase::Serving),

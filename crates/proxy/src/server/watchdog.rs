@@ -59,6 +59,15 @@ pub(super) async fn cancel(state_dir: Option<&Path>, id: Option<&str>) -> Result
     Ok(reply::json(200, answer.to_string()))
 }
 
+/// Asks for what a person may ask for, such as `silence` or `accept`.
+///
+/// # Errors
+///
+/// There is no watchdog (404), it refuses (409) or does not answer (502).
+pub(super) async fn ask(state_dir: Option<&Path>, request: &Value) -> Result<Value, Refusal> {
+    call(state_dir, request).await.map_err(|error| refusal(&error))
+}
+
 /// Why there is no answer of the watchdog.
 enum RelayError {
     /// No watchdog keeps this state directory.

@@ -21,6 +21,7 @@ pub async fn chat(context: TurnContext, headers: &HeaderMap, body: Bytes) -> Res
 /// Reads a request and starts its turn; says whether the client wants a stream.
 fn prepare(context: TurnContext, headers: &HeaderMap, body: Bytes) -> Result<(TurnBody, bool), HttpError> {
     let protocol = ClientProtocol::Chat;
+    context.keep(protocol, None, &body);
     let (turn, mut options) = request::read(&body, &context.seal)
         .map_err(|error| protocol.bad_request(&error, &context.request))?;
     let (stream, notes) = (options.stream, std::mem::take(&mut options.notes));

@@ -20,6 +20,7 @@ use crate::inbound::wire::http_error::HttpError;
 pub async fn generate(context: TurnContext, caller: GeminiCaller<'_>, body: Bytes) -> Response<Reply> {
     let content_type = if caller.form == Form::Array { "application/json" } else { EVENT_STREAM };
     let id = context.request.clone();
+    context.keep(caller.protocol(), Some(caller.model), &body);
     respond_to(prepare(context, caller, &body), caller.protocol(), content_type, &id).await
 }
 

@@ -37,6 +37,7 @@ pub fn messages_count(seal: &SealKey, body: &[u8], request: &str) -> Response<Re
 
 /// Reads a request and starts its turn; says whether the client wants a stream.
 fn prepare(context: TurnContext, headers: &HeaderMap, body: Bytes) -> Result<(TurnBody, bool), HttpError> {
+    context.keep(ClientProtocol::Messages, None, &body);
     let parsed =
         request::read(&body, &context.seal).map_err(|error| bad_request(&error, &context.request))?;
     let MessagesRequest { mut turn, stream, notes, stops, input_tokens, kind } = parsed;

@@ -138,6 +138,9 @@ async fn begin(
     purpose: Purpose,
     memory: Option<ConnectionMemory>,
 ) -> Result<StartedTurn, HttpError> {
+    if purpose == Purpose::Answer {
+        context.keep(client_protocol(headers), None, &body);
+    }
     let parsed = RequestBody::parse(&body).map_err(|error| bad_request(&error))?;
     let Some(id) = parsed.previous_response_id() else {
         return prepare(context, headers, &body, &parsed, purpose, memory);

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::callback::{listen, wait_for_code};
 use super::prompt::read_code;
 use super::request::get_with_token;
-use super::session::{LoginSession, tokens};
+use super::session::LoginSession;
 use crate::browser;
 use crate::clock::unix_seconds;
 use crate::terminal::{eprint_line, print_address, print_line};
@@ -35,7 +35,7 @@ pub(super) async fn login(session: &LoginSession<'_>) -> anyhow::Result<Tokens> 
         Some(_) => None,
         None => email(session, &token).await,
     };
-    Ok(tokens(session.login, token, email, unix_seconds()))
+    Ok(Tokens::of_token(session.login, token, email, unix_seconds()))
 }
 
 /// Sends the person to the provider, and waits for the code.

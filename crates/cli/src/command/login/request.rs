@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::AUTHORIZATION;
 use latimer_adapters::transport::read_error_body;
 use latimer_protocol::secret::Secret;
 use latimer_proxy::accounts::Places;
@@ -11,30 +11,6 @@ use latimer_proxy::accounts::Places;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest body that is read, in bytes.
 const MAX_BODY_BYTES: usize = 1 << 16;
-
-fn json() -> Vec<(HeaderName, HeaderValue)> {
-    vec![(CONTENT_TYPE, HeaderValue::from_static("application/json"))]
-}
-
-/// Status and body of the answer to a `POST` of JSON.
-///
-/// # Errors
-/// Nobody answers.
-pub(super) async fn post_json(places: &Places, url: &str, body: String) -> anyhow::Result<(u16, Vec<u8>)> {
-    let response = places.http().post(url, &json(), body.into(), REQUEST_TIMEOUT).await?;
-    let status = response.status.as_u16();
-    Ok((status, read_error_body(response.body, MAX_BODY_BYTES, REQUEST_TIMEOUT).await))
-}
-
-/// Status and body of the answer to a `GET`.
-///
-/// # Errors
-/// Nobody answers.
-pub(super) async fn get(places: &Places, url: &str) -> anyhow::Result<(u16, Vec<u8>)> {
-    let response = places.http().get(url, &json(), REQUEST_TIMEOUT).await?;
-    let status = response.status.as_u16();
-    Ok((status, read_error_body(response.body, MAX_BODY_BYTES, REQUEST_TIMEOUT).await))
-}
 
 /// The body of the answer to a `GET` with a bearer token; `None` when nobody answers.
 pub(super) async fn get_with_token(places: &Places, url: &str, token: &Secret) -> Option<Vec<u8>> {

@@ -27,7 +27,7 @@ async function idle(page) {
 }
 
 async function restart(page) {
-  page.removeAllListeners("console");
+  page.isQuiet = false;
   const says = (pattern, limit) => page.waitForFunction(
     (text) => new RegExp(text).test(document.querySelector("#connection").textContent), pattern, { timeout: limit, polling: 50 });
   const begun = Date.now();

@@ -50,6 +50,7 @@ impl<P: Platform> Attempts<P> {
         let entry = self.entry.as_ref().map(|(_, entry)| entry.clone());
         let account = entry.as_ref().map_or("", |entry| entry.id.as_str());
         self.running.begin_attempt(runtime.endpoint.name.as_str(), &self.target.model, account);
+        self.running.sent(&self.target.id, prepared.request.protocol.name(), &prepared.request.body);
         let running = Arc::clone(&self.running);
         let opening = self.platform.open(runtime, Arc::clone(&prepared.request), entry, running);
         turn.sent_at = now.now;

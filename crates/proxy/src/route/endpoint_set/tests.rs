@@ -53,6 +53,22 @@ fn a_model_has_one_target_and_a_route_has_all_of_its_own() {
 }
 
 #[test]
+fn what_would_happen_is_told_without_counting_a_round() {
+    let set = set_of(&route("strategy = \"round_robin\"\n"), None);
+    let first = |set: &EndpointSet, model: &str| {
+        let report = set.foresee(model, clock::now()).expect("a plan");
+        (report.route, report.candidates[0].target.clone(), report.candidates.len())
+    };
+    for _ in 0..2 {
+        assert_eq!(first(&set, "r"), ("r".to_owned(), "a/m".to_owned(), 2), "nothing was counted");
+    }
+    assert_eq!(ids(&set, "r", None), ["a/m", "b/m"]);
+    assert_eq!(first(&set, "r").1, "b/m", "the next round");
+    assert_eq!(first(&set, "n"), (String::new(), "b/n".to_owned(), 1), "one target is a plan, too");
+    assert!(set.foresee("unknown", clock::now()).is_err());
+}
+
+#[test]
 fn a_target_that_is_not_ready_comes_last_and_is_not_left_out() {
     let now = clock::now();
     let limits_key: fn(&EndpointSet, Instant) = |set, now| {

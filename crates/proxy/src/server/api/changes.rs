@@ -7,8 +7,9 @@ use latimer_adapters::inspection::inspect;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{bad, no_document, settings, whole};
+use super::{bad, no_document, requests, settings, whole};
 use crate::clock;
+use crate::config::edit::{self, Direction, EditError};
 use crate::http::refusal::Refusal;
 use crate::http::reply::Reply;
 use crate::server::proxy::Proxy;
@@ -54,7 +55,21 @@ pub(in crate::server) async fn carry_out(
             let id = id.map(|id| id.to_string());
             watchdog::cancel(proxy.state_dir().as_deref(), id.as_deref()).await
         }
+        ["incidents", action] => incident(proxy, action, body).await,
         ["config"] => Ok(whole(&settings::save(&proxy.live, body)?)),
+        ["config", "check"] => Ok(whole(&settings::check(&proxy.live, body)?)),
+        ["config", "restore"] => Ok(whole(&settings::restore(&proxy.live)?)),
+        ["turns", id, "replay"] => Ok(whole(&requests::replay(proxy, id, body, request).await?)),
+        ["accounts", login, "login"] => {
+            Ok(whole(&proxy.logins.begin(login, proxy.endpoints().places.clone()).await?))
+        }
+        ["endpoints", name, "pause"] => edited(proxy, |text| edit::pause(text, name, true)),
+        ["endpoints", name, "resume"] => edited(proxy, |text| edit::pause(text, name, false)),
+        ["endpoints", name, "move"] => {
+            let Move { direction } =
+                serde_json::from_slice(body).map_err(|_| bad("`direction` is `up` or `down`"))?;
+            edited(proxy, |text| edit::shift(text, name, direction))
+        }
         ["parse"] => Ok(whole(&parse(body)?)),
         ["endpoints", name, "test"] => Ok(whole(&test(proxy, name, body, request).await?)),
         ["endpoints", name, "forget"] => {
@@ -67,6 +82,56 @@ pub(in crate::server) async fn carry_out(
         }
         _ => Err(no_document(change)),
     }
+}
+
+/// Changes the configuration file and says that it is done.
+fn edited(
+    proxy: &Proxy,
+    change: impl FnOnce(&str) -> Result<String, EditError>,
+) -> Result<Response<Reply>, Refusal> {
+    settings::edit(&proxy.live, change)?;
+    Ok(whole(&json!({ "schema_version": super::SCHEMA_VERSION, "changed": true })))
+}
+
+/// What a person says to an incident, or to the watchdog's settings.
+async fn incident(proxy: &Proxy, action: &str, body: &Bytes) -> Result<Response<Reply>, Refusal> {
+    #[derive(Deserialize)]
+    struct Silence {
+        fault: String,
+        seconds: Option<u64>,
+    }
+    #[derive(Deserialize)]
+    struct Numbered {
+        id: u64,
+    }
+    let bad = |error: serde_json::Error| bad(&format!("the body cannot be read: {error}"));
+    let request = match action {
+        "silence" => {
+            let Silence { fault, seconds } = serde_json::from_slice(body).map_err(bad)?;
+            json!({ "do": "silence", "fault": fault, "seconds": seconds })
+        }
+        "accept" => {
+            let Numbered { id } = serde_json::from_slice(body).map_err(bad)?;
+            json!({ "do": "accept", "id": id })
+        }
+        "undo" => {
+            let Numbered { id } = serde_json::from_slice(body).map_err(bad)?;
+            return admin::remove(&proxy.endpoints.overrides, Some(&id.to_string()));
+        }
+        "switches" => {
+            let switches = serde_json::from_slice(body).map_err(bad)?;
+            return edited(proxy, |text| edit::switch(text, &switches));
+        }
+        _ => return Err(no_document(&format!("incidents/{action}"))),
+    };
+    let answer = watchdog::ask(proxy.state_dir().as_deref(), &request).await?;
+    Ok(whole(&json!({ "schema_version": super::SCHEMA_VERSION, "answer": answer })))
+}
+
+/// Where an endpoint goes in the order of the file.
+#[derive(Deserialize)]
+struct Move {
+    direction: Direction,
 }
 
 /// What a lesson is forgotten by; without it, all of them are.
@@ -176,6 +241,15 @@ mod tests {
         assert_eq!(status("codes", Who::Page).await, 403);
         assert_eq!(status("endpoints/lab/test", Who::Page).await, 404);
         assert_eq!(status("endpoints/lab/forget", Who::Page).await, 404);
+        for gone in [
+            "turns/t1/replay",
+            "endpoints/lab/pause",
+            "config/restore",
+            "incidents/mood",
+            "incidents/silence",
+        ] {
+            assert!(matches!(status(gone, Who::Page).await, 400 | 404), "{gone}");
+        }
         assert_eq!(status("mood", Who::Page).await, 404);
     }
 }

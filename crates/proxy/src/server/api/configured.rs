@@ -1,12 +1,18 @@
 //! What is configured, and how it is doing: endpoints, models, routes.
 
-use latimer_protocol::status::{EndpointReport, LessonReport, MemberReport, ModelReport, RouteSummary};
+use latimer_protocol::status::{
+    EndpointReport, EndpointState, LessonReport, MemberReport, ModelReport, RouteSummary, SCHEMA_VERSION,
+};
+use serde_json::{Value, json};
 
-use crate::clock::Clocks;
-use crate::config::Config;
+use super::{bad, settings};
+use crate::clock::{self, Clocks};
+use crate::config::{Config, Endpoint, edit};
+use crate::http::refusal::Refusal;
 use crate::inbound::models;
 use crate::route::limitations::LearnedLesson;
 use crate::server::proxy::Proxy;
+use crate::text;
 
 /// `GET /api/v1/endpoints`.
 pub(super) fn endpoints(proxy: &Proxy) -> Vec<EndpointReport> {
@@ -31,7 +37,79 @@ pub(super) fn endpoints(proxy: &Proxy) -> Vec<EndpointReport> {
             learned: learned.of_endpoint(endpoint.name.as_str()).iter().map(lesson).collect(),
         }
     };
-    states.map(report).collect()
+    let mut reports: Vec<EndpointReport> = states.map(report).collect();
+    reports.extend(proxy.live.current().disabled.iter().map(paused));
+    if let Some(text) = settings::text(&proxy.live) {
+        let order = edit::names(&text);
+        reports.sort_by_key(|report| order.iter().position(|name| *name == report.state.name));
+    }
+    reports
+}
+
+/// An endpoint that stands in the file and gets no turns until it is resumed.
+fn paused(endpoint: &Endpoint) -> EndpointReport {
+    EndpointReport {
+        state: EndpointState {
+            name: endpoint.name.to_string(),
+            state: "paused".to_owned(),
+            ..EndpointState::default()
+        },
+        preset: endpoint.preset.map(str::to_owned),
+        protocol: endpoint.protocol.name().to_owned(),
+        base_url: shown_url(&endpoint.base_url),
+        models: endpoint.models.iter().map(|model| model.id.clone()).collect(),
+        members: Vec::new(),
+        learned: Vec::new(),
+    }
+}
+
+/// `GET /api/v1/plan?model=NAME`: who would answer a new conversation, and why; nothing is sent.
+///
+/// # Errors
+///
+/// No model is named (400).
+pub(super) fn plan(proxy: &Proxy, config: &Config, asked: &str) -> Result<Value, Refusal> {
+    if asked.is_empty() {
+        return Err(bad("name a model in `model`"));
+    }
+    let model = models::without_window(config, asked);
+    let shown = text::shown(asked, text::MAX_NAME);
+    let report = match proxy.endpoints().foresee(model, clock::now()) {
+        Ok(report) => report,
+        Err(error) => {
+            return Ok(
+                json!({ "schema_version": SCHEMA_VERSION, "asked": shown, "error": error.to_string() }),
+            );
+        }
+    };
+    let facts = |target: &str| {
+        let (endpoint, model) = target.split_once('/')?;
+        let endpoint = config.endpoints.iter().find(|known| known.name.as_str() == endpoint)?;
+        let known = endpoint.known_model(model);
+        Some(json!({
+            "protocol": endpoint.protocol.name(),
+            "context_window": known.and_then(|known| known.context_window),
+            "max_output": known.and_then(|known| known.max_output),
+            "input_usd": known.and_then(|known| dollars(known.price.input)),
+            "output_usd": known.and_then(|known| dollars(known.price.output)),
+        }))
+    };
+    let candidates: Vec<Value> = report
+        .candidates
+        .iter()
+        .map(|candidate| {
+            let mut row = serde_json::to_value(candidate).unwrap_or_default();
+            row["facts"] = facts(&candidate.target).unwrap_or_default();
+            row
+        })
+        .collect();
+    Ok(json!({
+        "schema_version": SCHEMA_VERSION,
+        "asked": shown,
+        "route": (!report.route.is_empty()).then_some(&report.route),
+        "strategy": (!report.strategy.is_empty()).then_some(&report.strategy),
+        "candidates": candidates,
+    }))
 }
 
 fn lesson(learned: &LearnedLesson<'_>) -> LessonReport {

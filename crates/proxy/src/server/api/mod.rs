@@ -4,6 +4,7 @@ pub(super) mod changes;
 mod configured;
 pub(super) mod live;
 mod query;
+mod requests;
 mod settings;
 
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use self::query::Query;
 use super::proxy::Proxy;
 use super::{accounts, health, watchdog};
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, edit};
 use crate::http::refusal::Refusal;
 use crate::http::reply::{Reply, json as reply};
 use crate::recent_log::{self, Level};
@@ -45,19 +46,27 @@ pub(super) async fn show(
     let query = Query::read(query);
     let mut response = match document.split_once('/').unwrap_or((document, "")) {
         ("turns", "") => whole(&turns(proxy, &query).await?),
-        ("turns", id) => whole(&turn(proxy, id).await?),
+        ("turns", id) => match id.strip_suffix("/requests") {
+            Some(id) => whole(&requests::show(proxy, id)),
+            None => whole(&turn(proxy, id).await?),
+        },
         ("config", "") => whole(&settings::show(&proxy.live)?),
         ("logs", "") => whole(&list_of_lines(&query)?),
         ("session", "") => whole(&json!({ "schema_version": SCHEMA_VERSION, "csrf": csrf })),
         ("live", "") => proxy.feed.subscribe(),
         ("usage", "") => whole(&usage(proxy, &query).await?),
         ("endpoints", "") => whole(&list(configured::endpoints(proxy))),
+        ("plan", "") => whole(&configured::plan(proxy, config, query.get("model").unwrap_or_default())?),
         ("models", "") => whole(&json!({
             "schema_version": SCHEMA_VERSION,
             "data": configured::models(config),
             "routes": configured::routes(config),
         })),
-        ("accounts", "") => whole(&with_version(accounts::document(&proxy.endpoints()))),
+        ("accounts", "") => {
+            let mut document = with_version(accounts::document(&proxy.endpoints()));
+            document["logins"] = proxy.logins.document();
+            whole(&document)
+        }
         ("incidents", "") => whole(&incidents(proxy).await?),
         ("health", "") => {
             whole(&with_version(serde_json::to_value(health::health(proxy)).unwrap_or_default()))
@@ -162,6 +171,8 @@ async fn incidents(proxy: &Proxy) -> Result<Value, Refusal> {
         "schema_version": SCHEMA_VERSION,
         "running": known.is_some(),
         "watchdog": known,
+        "overrides": proxy.endpoints.overrides.states(clock::now()),
+        "switches": settings::text(&proxy.live).map(|text| edit::switches(&text)),
         "next": known.is_none().then_some("no watchdog keeps this proxy; `latimer up` starts both"),
     }))
 }
@@ -204,7 +215,7 @@ fn unreadable(error: &str) -> Refusal {
 fn no_document(document: &str) -> Refusal {
     let shown = text::shown(document, text::MAX_WORD);
     Refusal::invalid(404, "not_found").message(format!(
-        "there is no document `{shown}`; there are turns, turns/ID, live, usage, endpoints, models, accounts, incidents, config, logs and health"
+        "there is no document `{shown}`; there are turns, turns/ID, turns/ID/requests, live, usage, endpoints, models, plan, accounts, incidents, config, logs and health"
     ))
 }
 

@@ -47,6 +47,10 @@ function number(value) {
   return typeof value === "number" && Number.isFinite(value) ? integer.format(value) : "–";
 }
 
+function counted(value, one) {
+  return number(value) + " " + one + (value === 1 ? "" : "s");
+}
+
 function money(value) {
   if (typeof value !== "number" || !Number.isFinite(value)) return "unpriced";
   return "$" + (value >= 100 ? value.toFixed(2) : value.toFixed(4));
@@ -57,6 +61,7 @@ function percent(part, whole) {
 }
 
 function seconds(ms) {
+  if (typeof ms === "number" && ms < 1000) return Math.round(ms) + " ms";
   return typeof ms === "number" ? (ms / 1000).toFixed(ms < 10000 ? 1 : 0) + " s" : "–";
 }
 

@@ -1,4 +1,4 @@
-// The frame: which screen is open, what is live, and the drawer of one turn.
+// The frame: which screen is open, and what is live.
 
 const state = { live: null, open: "", source: null, heard: 0, signedIn: false };
 const byId = (id) => document.getElementById(id);
@@ -97,58 +97,7 @@ function watch() {
     reconnect();
   }
   const screen = screens[state.open];
-  if (screen.tick && state.live && state.live.running.length) screen.tick();
-}
-
-function line(label, ...value) {
-  return [el("dt", {}, label), el("dd", {}, value)];
-}
-
-function attemptItem(attempt) {
-  const where = [foreign(attempt.endpoint + "/" + attempt.model), attempt.account ? [" with ", foreign(attempt.account)] : null, " at " + seconds(attempt.at_ms)];
-  if (!attempt.failure) return el("li", {}, where);
-  const status = attempt.failure.status ? " (" + attempt.failure.status + ")" : "";
-  const wait = attempt.wait_ms ? ", then waited " + seconds(attempt.wait_ms) : "";
-  return el("li", {}, where, ": ", el("strong", {}, attempt.failure.code + status), " after " + seconds(attempt.ms) + ": ",
-    foreign(attempt.failure.message), "; " + (attempt.then || "") + wait);
-}
-
-function candidateItem(candidate, route) {
-  const why = candidate.not_ready ? [", last, because ", foreign(candidate.not_ready)] : route.affinity === candidate.target ? ", answered this conversation before" : "";
-  return el("li", {}, foreign(candidate.target), " score " + candidate.score, why);
-}
-
-async function openDrawer(id) {
-  const drawer = byId("drawer");
-  const close = button("Close", () => drawer.close());
-  fill(drawer, el("h2", { id: "drawer-heading" }, "Turn " + id), el("p", {}, "Loading …"), close);
-  if (!drawer.open) drawer.showModal();
-  try {
-    const turn = await ask("/api/v1/turns/" + encodeURIComponent(id));
-    fill(drawer,
-      el("h2", { id: "drawer-heading" }, "Turn " + turn.id),
-      el("dl", { class: "facts" },
-        line("State", foreign(stateText(turn))),
-        line("Began", when(turn.begun_ms)),
-        line("Client", foreign(turn.client || "–"), turn.session ? [", session ", foreign(turn.session)] : null),
-        line("Asked", foreign(turn.asked || "–"), turn.protocol ? " by " + turn.protocol : null),
-        line("Answered by", foreign(target(turn)), turn.account ? [" with ", foreign(turn.account)] : null),
-        turn.failure ? line("Failed", el("strong", {}, turn.failure.code), " ", foreign(turn.failure.message, true)) : null,
-        line("First word", turn.first_ms === null ? "–" : "after " + seconds(turn.first_ms)),
-        line("Took", seconds(turn.ms)),
-        line("Tokens", tokens(turn), turn.tokens.cached ? " (" + percent(turn.tokens.cached, turn.tokens.input) + " cached)" : null),
-        line("Cost", turn.cost_usd === null ? "unpriced" : money(turn.cost_usd))),
-      turn.route ? [el("h3", {}, "Route ", foreign(turn.route.route), " (" + turn.route.strategy + ")"),
-        el("ol", {}, turn.route.candidates.map((candidate) => candidateItem(candidate, turn.route)))] : "",
-      (turn.attempts || []).length ? el("h3", {}, "Attempts") : "",
-      (turn.attempts || []).length ? el("ol", {}, turn.attempts.map(attemptItem)) : "",
-      (turn.notes || []).length ? el("h3", {}, "Changed, left out, mended") : "",
-      (turn.notes || []).length ? el("ul", {}, turn.notes.map((note) => el("li", {}, foreign(note.text)))) : "",
-      close);
-    close.focus();
-  } catch (error) {
-    fill(drawer, el("h2", { id: "drawer-heading" }, "Turn " + id), el("p", {}, foreign(error.message)), close);
-  }
+  if (screen.tick && state.live && (screen.always || state.live.running.length)) screen.tick();
 }
 
 async function signIn() {

@@ -24,7 +24,12 @@ pub(super) const BODY_LIMIT: usize = 1024;
 const SCRIPT: &str = concat!(
     "\"use strict\";\n(() => {\n",
     include_str!("dom.js"),
+    include_str!("drawer.js"),
     include_str!("screens.js"),
+    include_str!("usage.js"),
+    include_str!("accounts.js"),
+    include_str!("incidents.js"),
+    include_str!("settings.js"),
     include_str!("more_screens.js"),
     include_str!("main.js"),
     "})();\n"

@@ -1,4 +1,4 @@
-// Models, Accounts, Incidents, Parser lab, Clients, Settings, Logs.
+// Models, Parser lab, Clients, Logs.
 
 function tokensText(value) {
   return value === null || value === undefined ? "not known" : number(value);
@@ -13,11 +13,42 @@ function price(model) {
   return "$" + model.input_usd + " in, $" + model.output_usd + " out";
 }
 
+function planRow(candidate, place) {
+  const facts = candidate.facts || {};
+  return [number(place + 1), foreign(candidate.target), candidate.not_ready ? ["! not ready: ", foreign(candidate.not_ready)] : "✓ ready",
+    number(candidate.score), number(candidate.open_turns), facts.protocol || "–", tokensText(facts.context_window)];
+}
+
+function planForm(names) {
+  const input = el("input", { id: "what-if", type: "text", list: "what-if-names", spellcheck: "false", autocomplete: "off" });
+  const result = el("div", { role: "status" });
+  return el("form", {
+    submit: async (event) => {
+      event.preventDefault();
+      try {
+        const plan = await ask("/api/v1/plan?" + new URLSearchParams({ model: input.value.trim() }));
+        if (plan.error) fill(result, "✗ ", foreign(plan.error, true));
+        else {
+          fill(result,
+            el("p", {}, plan.route ? ["The route ", foreign(plan.route), " (" + plan.strategy + ") answers; its targets in the order in which a new conversation would ask them. Nothing was sent."]
+              : "One target answers. Nothing was sent."),
+            table("Who would answer " + plan.asked, ["Place", "Target", "State", "Score (lower is better)", "Open turns", "Protocol", "Window"], plan.candidates.map(planRow)));
+        }
+      } catch (error) {
+        fill(result, "✗ ", foreign(error.message, true));
+      }
+    },
+  }, el("h2", {}, "What happens with a model?"),
+  el("div", { class: "bar" }, el("label", { for: "what-if" }, "A name as a client asks for it"), input,
+    el("datalist", { id: "what-if-names" }, names.map((name) => el("option", { value: name }))), el("button", { type: "submit" }, "Show")), result);
+}
+
 screens.models = {
   async render(place) {
     const list = await ask("/api/v1/models");
     const names = ["Name", "Endpoint", "Window", "Longest answer", "Thinks", "Pictures", "Price for a million"];
     fill(place,
+      planForm(list.data.map((model) => model.name).concat(list.routes.map((route) => route.name))),
       el("h2", {}, "Models"),
       list.data.length
         ? table("Models that can be asked for", names, list.data.map((model) => [
@@ -33,73 +64,23 @@ screens.models = {
   },
 };
 
-screens.accounts = {
-  async render(place) {
-    const document = await ask("/api/v1/accounts");
-    const members = document.endpoints.flatMap((endpoint) => endpoint.members.map((member) => [
-      foreign(endpoint.endpoint), foreign(member.id),
-      member.rate_limited ? "! rests " + span(member.resets_in) + " more" : "✓ ready"]));
-    fill(place,
-      el("h2", {}, "Keys and accounts in use"),
-      members.length ? table("Keys and accounts in use", ["Endpoint", "Key or account", "State"], members)
-        : empty("No endpoint has a key or an account. Log in with", "latimer login google"),
-      el("h2", {}, "Logins"),
-      document.data.length
-        ? table("Logins", ["Login", "Account", "State", "Token ends", "From"], document.data.map((account) => [
-          account.login, foreign(account.id), { ok: "✓ ok", expired: "is refreshed at its next use", needs_login: "✗ log in again: latimer login " + account.login }[account.state] || account.state,
-          account.expires_at ? when(account.expires_at * 1000) : "no end known", foreign(account.source)]))
-        : empty("Nobody is logged in. Log in with", "latimer login google"),
-      document.problems.length ? el("ul", { class: "problems" }, document.problems.map((text) => el("li", {}, foreign(text)))) : "");
-  },
-};
-
-function watchdogList(title, headings, rows, none) {
-  return [el("h2", {}, title), rows.length ? table(title, headings, rows) : el("p", { class: "empty" }, none)];
+// The text as a file for the collection of fixtures, with what was made of it beside it.
+function fixtureForm(text, tools, pieces) {
+  const dialect = (pieces.find((piece) => piece.dialect) || {}).dialect || "plain";
+  const name = el("input", { id: "fixture-name", type: "text", spellcheck: "false", value: "what-happens" });
+  const bare = () => dialect + "-" + (name.value.trim().replace(/[^A-Za-z0-9_-]+/g, "-") || "what-happens");
+  return [el("label", { for: "fixture-name" }, "Name"), name,
+    button("Save as a fixture", () => download(bare() + ".txt", "text/plain", text)),
+    button("Save what was found", () => download(bare() + ".json", "application/json", JSON.stringify({ dialect, tools, pieces }, null, 2))),
+    el("span", { class: "quiet" }, "Look it over for what is private before you send it to anybody.")];
 }
-
-screens.incidents = {
-  async render(place) {
-    this.place = place;
-    const document = await ask("/api/v1/incidents");
-    if (!document.running) {
-      fill(place, empty("No watchdog keeps this proxy, so nobody looks for incidents. Start both with", "latimer up"));
-      return;
-    }
-    const { status, incidents } = document.watchdog;
-    const at = (ms) => (ms ? when(ms) : "–");
-    const words = (value) => (typeof value === "string" ? value : JSON.stringify(value));
-    const fixes = (incident) => incident.fixes.map((fix) =>
-      words(fix.remedy) + ": helped " + fix.successes + ", did not " + fix.failures).join("; ");
-    const ledger = status.ledger || {};
-    fill(place,
-      el("p", {}, "The watchdog says: ", el("strong", {}, words(status.phase)), ", since ", at(status.since),
-        "; " + number(status.starts) + " starts of the proxy" + (status.network_down ? "; the network is down" : "") + "."),
-      watchdogList("Announced", ["When", "What", "Why", ""], status.announced.map((order) => [
-        at(order.at), foreign(order.what), foreign(order.why),
-        button("Cancel", async () => {
-          await ask("/api/v1/incidents/cancel", { id: order.id });
-          this.render(place).catch(shown);
-        }, { "aria-label": "Cancel " + order.what })]), "Nothing is about to be done."),
-      watchdogList("Alerts", ["Since", "Fault", "What", "What to run"], status.alerts.slice().reverse().map(({ fault, action }) => [
-        at(action.since), fault || "–", foreign(action.what || words(action)), action.run ? el("code", {}, foreign(action.run)) : "–"]), "No alert."),
-      watchdogList("Incidents", ["Fault", "What", "Seen", "First", "Last", "What was tried, and whether it helped"], incidents.map((incident) => [
-        words(incident.fault || "–"), foreign(incident.title), number(incident.seen), at(incident.first), at(incident.last),
-        foreign(fixes(incident) || "nothing yet")]), "No incident is recorded."),
-      watchdogList("Seen", ["Fault", "Times"], status.counts.map(([fault, count]) => [fault, number(count)]), "No fault was seen."),
-      el("p", { class: "quiet" }, "Questions to a model: " + number(ledger.calls || 0) + ", which cost " + money((ledger.spent_micros || 0) / 1e6) + " this month."));
-  },
-  live() {
-    if (now() - (this.asked || 0) < 3000 || this.place.contains(document.activeElement)) return;
-    this.asked = now();
-    this.render(this.place).catch(shown);
-  },
-};
 
 screens.parser = {
   render(place) {
     const text = el("textarea", { id: "answer", rows: "10", spellcheck: "false" });
     const tools = el("input", { id: "tools", type: "text", placeholder: "shell, read_file", spellcheck: "false" });
     const result = el("div", { role: "status" });
+    const fixture = el("div", { class: "bar" });
     const parse = async () => {
       const names = tools.value.split(",").map((name) => name.trim()).filter(Boolean);
       const report = await ask("/api/v1/parse", { text: text.value, tools: names });
@@ -107,14 +88,15 @@ screens.parser = {
         el("h2", {}, "Found"),
         report.pieces.length ? table("Pieces of the answer", ["What", "Dialect", "Call", "Arguments or text"], report.pieces.map((piece) => [
           piece.kind, piece.dialect || "–", foreign(piece.name || "–"),
-          el("pre", {}, foreign(piece.arguments || piece.text || "", true))])) : el("p", { class: "empty" }, "There is no text."));
+          el("pre", { tabindex: "0", "aria-label": "Arguments or text" }, foreign(piece.arguments || piece.text || "", true))])) : el("p", { class: "empty" }, "There is no text."));
+      fill(fixture, report.pieces.length ? fixtureForm(text.value, names, report.pieces) : "");
     };
     fill(place,
       el("form", { submit: (event) => { event.preventDefault(); parse().catch(shown); } },
         el("label", { for: "answer" }, "What a model answered"), text,
         el("label", { for: "tools" }, "Declared tools; without any, those that are named in it"), tools,
         el("button", { type: "submit" }, "Parse")),
-      result);
+      result, fixture);
   },
 };
 
@@ -130,38 +112,6 @@ screens.clients = {
         ? table("Clients", ["Client", "Turns", "Failed", "Input", "Output", "Cost"], usage.lines.map((line) => [
           foreign(line.name), number(line.turns), number(line.failed), number(line.input), number(line.output), money(line.cost_usd)]))
         : empty("No client was here yet. Begin with", "latimer launch codex"));
-  },
-};
-
-screens.settings = {
-  async render(place) {
-    const file = await ask("/api/v1/config");
-    if (!file.path) {
-      fill(place, empty("There is no configuration file. What to write is listed by", "latimer presets"));
-      return;
-    }
-    const text = el("textarea", { id: "toml", rows: "24", spellcheck: "false" });
-    text.value = file.text;
-    const result = el("p", { role: "status" });
-    const save = el("button", { type: "submit" }, "Save");
-    const form = el("form", {
-      submit: async (event) => {
-        event.preventDefault();
-        save.disabled = true;
-        try {
-          const saved = await ask("/api/v1/config", { text: text.value, version: file.version });
-          file.version = saved.version;
-          text.value = saved.text;
-          fill(result, "✓ saved; turns that begin now use it");
-        } catch (error) {
-          fill(result, "✗ ", foreign(error.message, true));
-        }
-        save.disabled = false;
-      },
-    }, el("label", { for: "toml" }, "The file ", el("code", {}, foreign(file.path))), text,
-    el("p", { class: "quiet" }, "Keys that stand in the file are shown as ", el("code", {}, file.mask), " and stay as they are."),
-    save, " ", button("Read again", () => this.render(place).catch(shown)));
-    fill(place, form, result, file.refused ? el("p", {}, "✗ The file on the disk is not in use: ", foreign(file.refused, true)) : "");
   },
 };
 

@@ -1,4 +1,4 @@
-// Overview, Requests, Providers, Usage.
+// Overview, Requests, Providers.
 
 const screens = {};
 
@@ -7,7 +7,7 @@ function kpi(label, value, note) {
 }
 
 function kpis(line) {
-  const unpriced = line.unpriced ? number(line.unpriced) + " turns unpriced" : null;
+  const unpriced = line.unpriced ? counted(line.unpriced, "turn") + " unpriced" : null;
   return el("dl", { class: "kpis" },
     kpi("Turns", number(line.turns)),
     kpi("Failed", number(line.failed), "(" + percent(line.failed, line.turns) + ")"),
@@ -19,19 +19,26 @@ function kpis(line) {
 
 function endpointWords(endpoint) {
   if (endpoint.rests_until) return "rests " + span(endpoint.rests_until - now() / 1000) + " more";
-  return { ok: "ok", failing: "its last turn failed", idle: "idle, no turn yet" }[endpoint.state] || endpoint.state;
+  return { ok: "ok", failing: "its last turn failed", idle: "idle, no turn yet", paused: "paused" }[endpoint.state] || endpoint.state;
 }
 
 function endpointMark(endpoint) {
   if (endpoint.rests_until) return ["rest", "!"];
+  if (endpoint.state === "paused") return ["idle", "‖"];
   return { ok: ["good", "✓"], failing: ["bad", "✗"] }[endpoint.state] || ["idle", "○"];
+}
+
+// An endpoint is configured, and perhaps it serves at this moment: said in words, and by the colour.
+function servingWords(endpoint) {
+  if (endpoint.turns_open) return "serving now: " + counted(endpoint.turns_open, "turn");
+  return endpoint.state === "paused" ? "not used" : "configured";
 }
 
 function pill(endpoint) {
   const [kind, mark] = endpointMark(endpoint);
-  return el("li", { class: "pill " + kind },
-    el("span", { "aria-hidden": "true" }, mark + " "), foreign(endpoint.name), " ",
-    el("span", {}, endpointWords(endpoint)), endpoint.turns_open ? ", " + number(endpoint.turns_open) + " open" : null);
+  return el("li", { class: "pill " + kind + (endpoint.turns_open ? " serving" : "") },
+    el("span", { "aria-hidden": "true" }, (endpoint.turns_open ? "▶" : mark) + " "), foreign(endpoint.name), " ",
+    el("span", { "data-rests": endpoint.rests_until }, endpointWords(endpoint)), ", ", el("strong", {}, servingWords(endpoint)));
 }
 
 function problemLine(problem) {
@@ -60,7 +67,7 @@ screens[""] = {
   live(live) {
     const parts = [
       el("h2", {}, "Last 30 days"), kpis(live.month),
-      el("p", { class: "quiet" }, "Last 24 hours: " + number(live.day.turns) + " turns, " + money(live.day.cost_usd)),
+      el("p", { class: "quiet" }, "Last 24 hours: " + counted(live.day.turns, "turn") + ", " + money(live.day.cost_usd)),
     ];
     if (live.problems.length) parts.push(el("h2", {}, "Not well"), el("ul", { class: "problems" }, live.problems.map(problemLine)));
     parts.push(el("h2", {}, "Endpoints"));
@@ -80,8 +87,10 @@ screens[""] = {
     }
     fill(this.place, ...parts);
   },
+  always: true,
   tick() {
-    if (state.live && !this.place.contains(document.activeElement)) this.live(state.live);
+    const isCounting = state.live && (state.live.running.length || state.live.endpoints.some((endpoint) => endpoint.rests_until));
+    if (isCounting && !this.place.contains(document.activeElement)) this.live(state.live);
   },
 };
 
@@ -136,7 +145,7 @@ screens.requests = {
   show() {
     const isFiltered = this.filter.value.trim() || this.errors.checked;
     this.more.hidden = this.next === null;
-    this.count.textContent = this.turns.length ? number(this.turns.length) + " turns shown" : "";
+    this.count.textContent = this.turns.length ? counted(this.turns.length, "turn") + " shown" : "";
     if (this.turns.length) fill(this.list, table("Turns, the newest first", REQUESTS, this.turns.map(requestRow)));
     else if (isFiltered) fill(this.list, el("p", { class: "empty" }, "No turn fits this filter."));
     else fill(this.list, empty("No turn yet. Begin one with", "latimer launch codex"));
@@ -164,11 +173,27 @@ function learned(endpoint, lesson, reload) {
     }, { "aria-label": "Forget " + lesson.lesson + " of " + endpoint.name }));
 }
 
-function providerCard(endpoint, reload) {
+function windows(endpoint) {
+  if (!endpoint.quota || !endpoint.quota.length) return null;
+  return [el("h3", {}, "Quota"), el("ul", {}, endpoint.quota.map((quota) => el("li", {}, foreign(quota.name), ": ", percent(quota.remaining, quota.limit) + " left",
+    quota.resets_at ? ", again in " + span(quota.resets_at - now() / 1000) : null)))];
+}
+
+function providerCard(endpoint, reload, place, count) {
   const [kind, mark] = endpointMark(endpoint);
   const result = el("p", { role: "status" });
   const path = "/api/v1/endpoints/" + encodeURIComponent(endpoint.name);
-  const test = button("Test", async () => {
+  const isPaused = endpoint.state === "paused";
+  const change = (what, body) => async () => {
+    try {
+      await ask(path + what, body || {});
+      reload(endpoint.name);
+    } catch (error) {
+      fill(result, "✗ ", foreign(error.message, true));
+    }
+  };
+  const named = (label, action, more) => button(label, action, { "aria-label": label + " " + endpoint.name, ...more });
+  const test = named("Test", async () => {
     test.disabled = true;
     fill(result, "Asking …");
     try {
@@ -179,106 +204,41 @@ function providerCard(endpoint, reload) {
       fill(result, "✗ ", foreign(error.message));
     }
     test.disabled = false;
-  }, { "aria-label": "Test " + endpoint.name });
+  });
   const rests = endpoint.members.filter((member) => member.rests_s !== null);
-  return el("article", { class: "card " + kind },
+  return el("article", { class: "card " + kind, "data-endpoint": endpoint.name },
     el("h2", {}, foreign(endpoint.name)),
-    el("p", {}, el("span", { "aria-hidden": "true" }, mark + " "), endpointWords(endpoint),
-      endpoint.rests_until ? [", until ", when(endpoint.rests_until * 1000), ", because ", foreign(endpoint.rests_because)] : null),
+    el("p", {}, el("span", { "aria-hidden": "true" }, mark + " "), el("span", {}, endpointWords(endpoint)),
+      endpoint.rests_until ? [", until ", when(endpoint.rests_until * 1000), ", because ", foreign(endpoint.rests_because)] : null,
+      ", ", el("strong", { class: endpoint.turns_open ? "serving" : null }, servingWords(endpoint))),
+    isPaused ? el("p", {}, "It stands in the file with ", el("code", {}, "enabled = false"), "; nothing leads to it until it is resumed.") : null,
     endpoint.last_message ? el("p", {}, "Last failure: ", foreign(endpoint.last_message)) : null,
     el("p", { class: "quiet" }, endpoint.protocol + " at ", foreign(endpoint.base_url)),
-    el("p", {}, number(endpoint.turns_total) + " turns since the start, " + number(endpoint.turns_failed) + " failed, " + number(endpoint.turns_open) + " open"),
-    el("p", {}, endpoint.members.length ? number(endpoint.members.length) + " keys and accounts, " + number(rests.length) + " resting" : "no key and no account"),
+    isPaused ? null : el("p", {}, counted(endpoint.turns_total, "turn") + " since the start, " + number(endpoint.turns_failed) + " failed, " + number(endpoint.turns_open) + " open"),
+    isPaused ? null : el("p", {}, endpoint.members.length ? number(endpoint.members.length) + " keys and accounts, " + number(rests.length) + " resting" : "no key and no account",
+      rests.length ? [": ", rests.map((member, at) => [at ? ", " : "", foreign(member.id), " for " + span(member.rests_s) + " more"])] : null),
+    windows(endpoint),
     endpoint.learned.length
-      ? [el("h3", {}, "Learned"), el("ul", {}, endpoint.learned.map((lesson) => learned(endpoint, lesson, reload)))]
+      ? [el("h3", {}, "Learned"), el("ul", {}, endpoint.learned.map((lesson) => learned(endpoint, lesson, () => reload(endpoint.name))))]
       : el("p", { class: "quiet" }, "Nothing was learned of it."),
-    el("div", { class: "bar" }, test,
-      endpoint.rests_until ? button("Try again now", async () => { await ask(path + "/retry", {}); reload(); }) : null),
+    el("div", { class: "bar" }, isPaused ? null : test,
+      endpoint.rests_until ? named("Try again now", change("/retry")) : null,
+      isPaused ? named("Resume", change("/resume")) : named("Pause", change("/pause")),
+      place > 0 ? named("Up", change("/move", { direction: "up" })) : null,
+      place + 1 < count ? named("Down", change("/move", { direction: "down" })) : null),
     result);
 }
 
 screens.providers = {
-  async render(place) {
+  async render(place, focused) {
     this.place = place;
-    const list = await ask("/api/v1/endpoints");
-    const reload = () => this.render(place).catch(shown);
-    fill(place, ...(list.data.length
-      ? list.data.map((endpoint) => providerCard(endpoint, reload))
+    const list = (await ask("/api/v1/endpoints")).data;
+    const reload = (name) => this.render(place, name).catch(shown);
+    fill(place, ...(list.length
+      ? [el("p", { class: "quiet" }, "In the order of the file: of several that offer a model, the first one answers."),
+        list.map((endpoint, at) => providerCard(endpoint, reload, at, list.length))]
       : [empty("No endpoint is configured. Known providers:", "latimer presets")]));
-  },
-};
-
-const GROUPS = ["model", "endpoint", "account", "client", "session", "day", "hour", "failure"];
-const WINDOWS = { "24h": "Last 24 hours", "7d": "Last 7 days", "30d": "Last 30 days", "90d": "Last 90 days" };
-const USAGE = ["Turns", "Failed", "Input", "Cached", "Output", "p50", "p95", "Cost"];
-
-function usageCells(line) {
-  return [
-    foreign(line.name), number(line.turns), number(line.failed), number(line.input), percent(line.cached, line.input),
-    number(line.output), seconds(line.p50_ms), seconds(line.p95_ms), money(line.cost_usd),
-  ];
-}
-
-// Bars beside their numbers: the table below says the same in text.
-function bars(lines) {
-  const shown = lines.slice(-31);
-  const most = Math.max(1, ...shown.map((line) => line.turns));
-  const width = 640 / Math.max(1, shown.length);
-  const label = "Turns for each day: " + shown.map((line) => line.name + " " + line.turns).join(", ");
-  return svg("svg", { class: "bars", viewBox: "0 0 640 120", role: "img", "aria-label": label },
-    shown.map((line, place) => {
-      const height = (line.turns * 110) / most;
-      return svg("rect", { x: place * width + 1, y: 120 - height, width: Math.max(1, width - 2), height },
-        svg("title", {}, line.name + ": " + line.turns + " turns, " + money(line.cost_usd)));
-    }));
-}
-
-// A spreadsheet must not take a name for a formula.
-function csvCell(value) {
-  const text = String(value).replace(/"/g, '""');
-  return '"' + (/^[=+\-@\t\r]/.test(text) ? "'" : "") + text + '"';
-}
-
-function download(name, kind, text) {
-  const link = el("a", { download: name, href: URL.createObjectURL(new Blob([text], { type: kind })) });
-  link.click();
-  URL.revokeObjectURL(link.href);
-}
-
-function choice(id, label, options, chosen, action) {
-  const select = el("select", { id, change: () => action(select.value) },
-    Object.entries(options).map(([value, text]) => el("option", { value, selected: value === chosen }, text)));
-  return [el("label", { for: id }, label), select];
-}
-
-screens.usage = {
-  by: "model",
-  since: "30d",
-  async render(place) {
-    this.place = place;
-    const by = Object.fromEntries(GROUPS.map((group) => [group, group]));
-    const [report, days] = await Promise.all([
-      ask("/api/v1/usage?" + new URLSearchParams({ by: this.by, since: this.since })),
-      ask("/api/v1/usage?" + new URLSearchParams({ by: "day", since: this.since })),
-    ]);
-    const again = () => this.render(place).catch(shown);
-    const lines = report.lines;
-    const fields = ["name", "turns", "failed", "input", "cached", "output", "reasoning", "p50_ms", "p95_ms", "cost_usd", "unpriced"];
-    const csv = [fields.map(csvCell).join(",")].concat(lines.map((line) => fields.map((f) => csvCell(line[f])).join(","))).join("\r\n");
-    fill(place,
-      el("div", { class: "bar" },
-        choice("by", "By", by, this.by, (value) => { this.by = value; again(); }),
-        choice("since", "Time", WINDOWS, this.since, (value) => { this.since = value; again(); }),
-        button("CSV", () => download("usage.csv", "text/csv", csv)),
-        button("JSON", () => download("usage.json", "application/json", JSON.stringify(report, null, 2)))),
-      kpis(report.total),
-      el("h2", {}, "By " + this.by),
-      lines.length
-        ? table("Usage by " + this.by, [this.by].concat(USAGE), lines.map(usageCells).concat([usageCells(report.total)]))
-        : empty("No turn in this time. Begin one with", "latimer launch codex"),
-      el("h2", {}, "By day (local time)"),
-      days.lines.length ? bars(days.lines) : "",
-      days.lines.length ? table("Turns for each day", ["Day", "Turns", "Input", "Output", "Cost"],
-        days.lines.slice().reverse().map((line) => [foreign(line.name), number(line.turns), number(line.input), number(line.output), money(line.cost_usd)])) : "");
+    const card = focused === undefined ? null : [...place.querySelectorAll("article")].find((one) => one.dataset.endpoint === focused);
+    if (card) card.querySelector("button").focus();
   },
 };
