@@ -1,5 +1,8 @@
 //! The closed set of upstream protocols, and the one match over it.
 
+use latimer_protocol::failure::Failure;
+use latimer_protocol::quota::QuotaReading;
+
 use crate::by_model::ByModel;
 use crate::chat::Chat;
 use crate::codebuff::Codebuff;
@@ -10,8 +13,8 @@ use crate::gemini::Gemini;
 use crate::messages::Messages;
 use crate::model_list::ProviderModel;
 use crate::prepared_request::{PreparedRequest, TurnInput};
+use crate::quota::QuotaPlace;
 use crate::responses::Responses;
-use latimer_protocol::failure::Failure;
 
 /// One configured upstream. The set is known at compile time: the compiler lists what a new protocol needs.
 pub enum Adapter {
@@ -77,6 +80,30 @@ impl Adapter {
             Self::Gemini(gemini) => gemini.models(credential).await,
             Self::ByModel(gateway) => gateway.models(credential).await.map(Some),
             Self::CommandCode(_) | Self::Codebuff(_) => Ok(None),
+        }
+    }
+
+    /// Whether the provider has a place that tells what is left of an account's allowances.
+    pub fn tells_quota(&self) -> bool {
+        match self {
+            Self::Chat(chat) => QuotaPlace::of_provider(&chat.client.provider).is_some(),
+            Self::Gemini(gemini) => gemini.tells_quota(),
+            _ => false,
+        }
+    }
+
+    /// Asks that place. Nothing where there is none.
+    ///
+    /// # Errors
+    /// It does not answer, or with something else.
+    pub async fn ask_quota(&self, credential: &Credential) -> Result<Vec<QuotaReading>, Failure> {
+        match self {
+            Self::Chat(chat) => match QuotaPlace::of_provider(&chat.client.provider) {
+                Some(place) => place.ask(&chat.client, credential).await,
+                None => Ok(Vec::new()),
+            },
+            Self::Gemini(gemini) if gemini.tells_quota() => gemini.ask_quota(credential).await,
+            _ => Ok(Vec::new()),
         }
     }
 

@@ -4,6 +4,7 @@
 //! nobody asked for, and dropping a [`TurnStream`] cancels the upstream.
 
 mod frames;
+mod quota;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_protocol::jsonl::LineDecoder;
+use latimer_protocol::quota::QuotaReading;
 use latimer_protocol::sse::SseDecoder;
 use latimer_protocol::surrogates::{self, StreamHalves};
 use latimer_protocol::turn::{EventSink, FinishReason, TurnEvent};
@@ -101,6 +103,8 @@ pub struct TurnStream {
     rounds: u32,
     /// Work to be done when the answer is over or nobody wants it any more.
     guard: Option<Box<dyn StreamGuard>>,
+    /// What the headers of the answer said of the account's allowances.
+    quota: Vec<QuotaReading>,
 }
 
 impl TurnStream {
@@ -130,6 +134,7 @@ impl TurnStream {
             limits,
             rest: Bytes::new(),
             total: 0,
+            quota: Vec::new(),
             last_activity: None,
             timer: None,
             reopen: None,

@@ -8,6 +8,7 @@ use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT,
 };
 use latimer_protocol::failure::{Failure, FailureKind};
+use latimer_protocol::quota::QuotaReading;
 use latimer_protocol::secret::Secret;
 use latimer_protocol::surrogates;
 
@@ -16,6 +17,7 @@ use crate::credential::Credential;
 use crate::drive::{Limits, Reopen, TurnStream};
 use crate::errors::{self, Classify, ErrorContext, RefusalWords};
 use crate::prepared_request::{Headers, PreparedRequest, WireProtocol};
+use crate::quota;
 use crate::reader::Reader;
 use crate::teaching::Teaching;
 use crate::transport::http::{Http, HttpResponse};
@@ -56,11 +58,13 @@ pub struct OpenError {
     pub failure: Failure,
     /// What to write differently next time; `None` for most refusals.
     pub teaching: Option<Box<Teaching>>,
+    /// What is left of the account's allowances, where the headers say so.
+    pub quota: Vec<QuotaReading>,
 }
 
 impl From<Failure> for OpenError {
     fn from(failure: Failure) -> Self {
-        Self { failure, teaching: None }
+        Self { failure, teaching: None, quota: Vec::new() }
     }
 }
 
@@ -100,6 +104,8 @@ pub struct ErrorResponse {
     pub body: Vec<u8>,
     /// How long the provider asked to wait.
     pub retry_after: Option<Duration>,
+    /// What is left of the account's allowances, where the headers say so.
+    pub quota: Vec<QuotaReading>,
 }
 
 impl EndpointClient {
@@ -198,10 +204,12 @@ impl EndpointClient {
         reader: Box<dyn Reader>,
     ) -> Result<TurnStream, SendError> {
         let response = self.post(head, body).await?;
-        Ok(match protocol {
+        let quota = quota::readings(&response.headers, clock::unix_now());
+        let stream = match protocol {
             WireProtocol::CommandCode => TurnStream::lines(response.body, reader, self.limits()),
             _ => TurnStream::detect(response.body, reader, self.limits()),
-        })
+        };
+        Ok(stream.with_quota(quota))
     }
 
     async fn post(&self, head: &RequestHead, body: Bytes) -> Result<HttpResponse, SendError> {
@@ -264,7 +272,7 @@ impl EndpointClient {
     ) -> OpenError {
         let words = RefusalWords::of(&String::from_utf8_lossy(&response.body));
         let teaching = Teaching::of(failure.kind, Some(response.status), &words, prepared).map(Box::new);
-        OpenError { failure, teaching }
+        OpenError { failure, teaching, quota: response.quota.clone() }
     }
 
     /// How much and how long an answer may be.
@@ -278,9 +286,10 @@ impl ErrorResponse {
         let status = response.status.as_u16();
         let header =
             response.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let quota = quota::readings(&response.headers, clock::unix_now());
         let body = read_error_body(response.body, MAX_ERROR_BODY, ERROR_BODY_TIMEOUT).await;
         let body = surrogates::mend(&body).unwrap_or(body);
         let retry_after = errors::retry_after(header.as_deref(), &body, clock::unix_now());
-        Self { status, body, retry_after }
+        Self { status, body, retry_after, quota }
     }
 }

@@ -7,13 +7,14 @@ mod waits;
 mod words;
 
 pub(crate) use tokens::has as has_word;
+pub(crate) use waits::length;
 pub use waits::{in_words, retry_after};
 pub use words::RefusalWords;
 pub(crate) use words::explanation;
 
 use std::time::Duration;
 
-use latimer_protocol::failure::{Failure, FailureKind};
+use latimer_protocol::failure::{Again, Failure, FailureKind};
 use serde_json::Value;
 
 /// Wordings of too many requests at once, in lower case; 1302 is Z.ai's code.
@@ -241,6 +242,7 @@ fn classify_words(context: &ErrorContext<'_>, words: RefusalWords) -> Failure {
         status: Some(status),
         retry_after,
         cause: cause.map(|(_, _, code)| *code),
+        again: Again::default(),
     }
 }
 

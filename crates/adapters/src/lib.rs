@@ -36,6 +36,7 @@ mod nearest;
 pub mod pairing;
 mod percent;
 pub mod prepared_request;
+pub mod quota;
 pub mod reader;
 pub mod repair;
 pub mod responses;

@@ -121,6 +121,10 @@ enum Command {
     Explain(command::explain::ExplainArgs),
     /// Show how many tokens and how much money were used
     Usage(command::usage::UsageArgs),
+    /// Show how much of every allowance is left, and until when
+    Quota(command::quota::QuotaArgs),
+    /// Print one line for clients that show one: who answers, what is waited for, what is left
+    Statusline(command::statusline::StatuslineArgs),
     /// Print a completion script for a shell
     Completions(command::completions::CompletionsArgs),
     /// Write manual pages into a folder
@@ -167,6 +171,8 @@ pub fn latimer_main() -> ExitCode {
         Command::Logs(args) => command::logs::run(&args),
         Command::Explain(args) => command::explain::run(&args),
         Command::Usage(args) => command::usage::run(&args),
+        Command::Quota(args) => command::quota::run(&args),
+        Command::Statusline(args) => command::statusline::run(&args),
         Command::Completions(args) => command::completions::run(&args),
         Command::Man(args) => command::man::run(&args, [Cli::command(), watchdog::command()]),
         Command::Scripted(args) => command::scripted::run(&args),

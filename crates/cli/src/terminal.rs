@@ -155,6 +155,20 @@ pub(crate) fn is_screen() -> bool {
     std::io::IsTerminal::is_terminal(&std::io::stdout())
 }
 
+/// How many columns a line may have: those of the screen, or what `COLUMNS` says; `None` where nobody looks, and lines may be as long as
+/// they are.
+pub(crate) fn columns() -> Option<usize> {
+    let said = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let of_screen = || {
+        let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+        Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+    };
+    said.or_else(|| if is_screen() { of_screen().or(Some(USUAL_COLUMNS)) } else { None })
+}
+
+/// The columns of a screen that does not say.
+const USUAL_COLUMNS: usize = 80;
+
 /// Goes to the upper left corner of the screen and clears what was there.
 ///
 /// # Errors

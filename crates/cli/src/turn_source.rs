@@ -83,7 +83,7 @@ impl TurnSource {
 }
 
 /// The parameters of `GET /api/v1/turns`.
-fn parameters(wanted: &TurnQuery) -> String {
+pub(crate) fn parameters(wanted: &TurnQuery) -> String {
     let mut pairs = vec![format!("limit={}", wanted.limit)];
     pairs.extend(wanted.before.map(|before| format!("before={before}")));
     pairs.extend(wanted.after.map(|after| format!("after={after}")));
@@ -100,7 +100,7 @@ fn parameters(wanted: &TurnQuery) -> String {
 }
 
 /// A value as it stands in a URL.
-fn encoded(value: &str) -> String {
+pub(crate) fn encoded(value: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
     let mut text = String::with_capacity(value.len());
     for byte in value.bytes() {

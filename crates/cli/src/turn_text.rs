@@ -120,7 +120,11 @@ fn attempt_lines(number: usize, attempt: &AttemptReport, turn: &TurnReport) -> V
     let account =
         if attempt.account.is_empty() { String::new() } else { format!(" with {}", shown(&attempt.account)) };
     let target = format!("{}/{}", shown(&attempt.endpoint), shown(&attempt.model));
-    let begin = format!("  attempt {number} at {}: {target}{account}", seconds(attempt.at_ms));
+    let queued = match attempt.queued_ms {
+        0..100 => String::new(),
+        queued => format!(", waited {} ({})", seconds(queued), shown(&attempt.queued_for)),
+    };
+    let begin = format!("  attempt {number} at {}: {target}{account}{queued}", seconds(attempt.at_ms));
     let Some(failure) = &attempt.failure else {
         let end = if turn.state == TurnState::Over { "answered" } else { turn.state.words() };
         return vec![format!("{begin}, {end}")];
@@ -131,6 +135,7 @@ fn attempt_lines(number: usize, attempt: &AttemptReport, turn: &TurnReport) -> V
         Some("retry") => "asked again at once".to_owned(),
         Some("next_target") => "the next target was asked".to_owned(),
         Some("rewrite") => "written anew without what was refused".to_owned(),
+        Some("hand_over") => "the client was told at once: it may ask again then".to_owned(),
         Some("fewer_items") => "sent again with a shorter history".to_owned(),
         _ => "given up".to_owned(),
     };

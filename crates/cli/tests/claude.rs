@@ -123,6 +123,38 @@ fn errors_are_shown() {
 }
 
 #[test]
+fn what_was_tried_in_vain_is_not_repeated() {
+    let Some(claude) = program(CLAUDE) else { return };
+    let limits = "retries = 1\nmodels = [\"glm-5\"]";
+    for (status, words) in [(500, "the engine fell over"), (529, "too many people"), (429, "too fast")] {
+        let error = ScriptedAnswer::error(status, json!({ "error": { "message": words } }));
+        let harness = Harness::configured("claude-spent", [error], "", limits);
+        let (run, result) = ask(&harness, &claude, "Hello", &[("CLAUDE_CODE_MAX_RETRIES", "10")]);
+        let said = result["result"].as_str().unwrap_or_default();
+        assert_eq!((run.code, &result["is_error"]), (Some(1), &json!(true)), "{status}: {}", run.all());
+        assert!(said.contains(words), "{status}: {said}");
+        assert_eq!(harness.requests().len(), 2, "{status}: the first and one retry of ours");
+    }
+}
+
+#[test]
+fn a_long_wait_is_handed_over_at_once_and_a_short_one_is_held() {
+    let Some(claude) = program(CLAUDE) else { return };
+    let limited = |seconds: &str| {
+        ScriptedAnswer::error(429, json!({ "error": { "message": "slow down" } }))
+            .header("retry-after", seconds)
+    };
+    let harness = Harness::new("claude-long-wait", [limited("40")]);
+    let (run, result) = ask(&harness, &claude, "Hello", &[]);
+    let said = result["result"].as_str().unwrap_or_default();
+    assert!(said.contains("429") && said.contains("slow down"), "{said} {}", run.all());
+    assert_eq!(harness.requests().len(), 1, "it waits itself");
+    let harness = Harness::new("claude-short-wait", [limited("4"), ScriptedAnswer::text("At last.")]);
+    let (run, result) = ask(&harness, &claude, "Hello", &[]);
+    assert_eq!((run.code, &result["result"]), (Some(0), &json!("At last.")), "{}", run.all());
+}
+
+#[test]
 fn a_long_stream_arrives_whole() {
     let Some(claude) = program(CLAUDE) else { return };
     let text = "All work and no play makes a dull test. ".repeat(2000);

@@ -211,20 +211,19 @@ fn a_session_is_resumed_with_its_history() {
 }
 
 #[test]
-fn errors_are_read_by_a_person_and_cost_few_requests() {
-    errors_are_read("", 12);
+fn errors_are_read_by_a_person_and_cost_our_own_attempts_alone() {
+    errors_are_read("");
 }
 
 #[test]
 fn errors_over_a_websocket_are_read_by_a_person_too() {
-    // What passes is tried as often over the socket, and then once more over HTTP: the client falls back.
-    errors_are_read("websocket = true", 24);
+    errors_are_read("websocket = true");
 }
 
-fn errors_are_read(server: &str, passing: usize) {
+fn errors_are_read(server: &str) {
     let Some(codex) = program(CODEX) else { return };
     let body = |message: &str| json!({"error": {"message": message, "type": "x"}});
-    // Status, the provider's words, what the person must read, the most requests upstream.
+    // Status, the provider's words, what the person must read, the requests upstream: the first and one retry of ours.
     let cases = [
         (400, "bad temperature", "lab: bad temperature", 1),
         (401, "Incorrect API key provided", "check the endpoint's api_key", 1),
@@ -233,11 +232,11 @@ fn errors_are_read(server: &str, passing: usize) {
         (404, "The model `glm-5` does not exist", "asked for model `glm-5`", 1),
         (429, "You exceeded your current quota", "lab: You exceeded your current quota", 1),
         (400, "maximum context length is 8192 tokens", "ran out of room", 1),
-        (500, "the engine fell over", "lab: the engine fell over", passing),
-        (503, "busy, come back", "lab: busy, come back", passing),
+        (500, "the engine fell over", "lab: the engine fell over", 2),
+        (503, "busy, come back", "lab: busy, come back", 2),
+        (429, "too fast, my friend", "lab: too fast, my friend", 2),
     ];
-    for (status, words, shown, most) in cases {
-        // One retry of ours for each of Codex's requests keeps the test short.
+    for (status, words, shown, requests) in cases {
         let harness = Harness::configured(
             "errors",
             [ScriptedAnswer::error(status, body(words))],
@@ -247,7 +246,11 @@ fn errors_are_read(server: &str, passing: usize) {
         let run = harness.codex(&codex, &["Go."]);
         assert_eq!(run.code, Some(1), "{status} {}", run.all());
         assert!(run.all().contains(shown), "{status}: not shown: {shown}\n{}", run.all());
-        assert!(harness.requests().len() <= most, "{status}: {} requests", harness.requests().len());
+        assert_eq!(harness.requests().len(), requests, "{status}: {}", run.all());
+        let failed =
+            run.events().into_iter().find(|event| event["type"] == "turn.failed").expect("it failed");
+        let said = failed["error"]["message"].as_str().expect("words");
+        assert!(!said.contains('{') && !said.contains("unexpected status"), "{status}: a raw answer: {said}");
     }
 }
 
@@ -260,6 +263,63 @@ fn a_rate_limit_is_waited_for() {
     let run = harness.codex(&codex, &["Go."]);
     assert_eq!((run.code, run.messages()), (Some(0), vec!["At last.".to_owned()]), "{}", run.all());
     assert!(!run.all().contains("Reconnecting"), "the client noticed: {}", run.all());
+}
+
+#[test]
+fn a_long_wait_is_shown_while_it_lasts_and_is_no_part_of_the_history() {
+    let Some(codex) = program(CODEX) else { return };
+    for endpoint in ["", "protocol = \"responses\""] {
+        let limited =
+            ScriptedAnswer::error(429, json!({"error": {"message": "slow down"}})).header("retry-after", "5");
+        let answers = [limited, ScriptedAnswer::text("At last."), ScriptedAnswer::text("Once more.")];
+        let harness = Harness::configured("long-wait", answers, "", endpoint);
+        let client = harness.codex_command(&codex, &["Go."]).spawn().expect("latimer runs");
+        let turns = || harness.http(&harness.get("/api/v1/turns"), b"");
+        wait_until("the wait is told as JSON", || {
+            let told = turns();
+            told.contains("\"state\":\"waiting\"") && told.contains("lab asked for it: slow down")
+        });
+        let run = finish(client);
+        assert_eq!((run.code, run.messages()), (Some(0), vec!["At last.".to_owned()]), "{}", run.all());
+        let shown = "latimer waits for 5 s: lab asked for it: slow down";
+        assert!(run.all().contains(shown), "not shown: {}", run.all());
+        let explained = support::output(&mut support::latimer_in(&harness.dir, &["explain"]));
+        let explained = String::from_utf8_lossy(&explained.stdout).into_owned();
+        assert!(explained.contains("asked again after 5.0 s"), "{explained}");
+        let thread = run.events().iter().find_map(|event| event["thread_id"].as_str().map(str::to_owned));
+        let run = harness.codex(&codex, &["resume", &thread.expect("a thread"), "Go on."]);
+        assert_eq!((run.code, run.messages()), (Some(0), vec!["Once more.".to_owned()]), "{}", run.all());
+        let requests = harness.requests();
+        assert_eq!(requests.len(), 3);
+        let sent = requests[2].body.to_string();
+        assert!(sent.contains("At last.") && !sent.contains("latimer"), "{endpoint}: {sent}");
+    }
+}
+
+#[test]
+fn a_wait_that_is_too_long_is_given_up_at_once_with_its_time() {
+    let Some(codex) = program(CODEX) else { return };
+    let limited =
+        ScriptedAnswer::error(429, json!({"error": {"message": "slow down"}})).header("retry-after", "200");
+    let harness = Harness::new("too-long", [limited]);
+    let run = harness.codex(&codex, &["Go."]);
+    assert_eq!(run.code, Some(1), "{}", run.all());
+    assert!(run.all().contains("lab: slow down (to be asked again in 3 min)"), "{}", run.all());
+    assert_eq!(harness.requests().len(), 1);
+}
+
+#[test]
+fn a_model_that_nothing_leads_to_is_said_in_a_sentence() {
+    let Some(codex) = program(CODEX) else { return };
+    let other = "models = [\"glm-5\"]\n[[endpoint]]\nname = \"other\"\nbase_url = \"http://127.0.0.1:1\"\nmodels = [\"n\"]";
+    let harness = Harness::configured("no-model", [ScriptedAnswer::text("x")], "", other);
+    let run = harness.codex(&codex, &["-m", "nobody", "Go."]);
+    let failed = run.events().into_iter().find(|event| event["type"] == "turn.failed").expect("it failed");
+    let said = failed["error"]["message"].as_str().expect("words");
+    assert!(said.contains("nobody") && !said.contains('{'), "{said}");
+    assert_eq!(harness.requests().len(), 0);
+    let page = harness.http(&harness.get("/api/v1/turns?errors=1"), b"");
+    assert!(page.contains("\"finish\":\"refused\"") && page.contains("nobody"), "a row is left: {page}");
 }
 
 #[test]

@@ -109,3 +109,14 @@ fn a_wrong_key_is_told_at_once() {
     assert!(run.all().contains("the key of the provider is wrong"), "{}", run.all());
     assert!(harness.requests().len() <= 2, "{} requests", harness.requests().len());
 }
+
+#[test]
+fn what_was_tried_in_vain_is_not_repeated() {
+    let Some(gemini) = program(GEMINI) else { return };
+    let busy = ScriptedAnswer::error(503, json!({ "error": { "message": "the engine fell over" } }));
+    let harness = Private::new("gemini-spent", [busy]);
+    let run = ask(&harness, &gemini, "Hello");
+    assert!(run.code.is_some_and(|code| code != 0), "{}", run.all());
+    assert!(run.all().contains("the engine fell over"), "{}", run.all());
+    assert!(harness.requests().len() <= 4, "our own attempts alone: {} requests", harness.requests().len());
+}

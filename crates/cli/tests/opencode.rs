@@ -95,3 +95,15 @@ fn what_lasts_ends_the_run_at_once() {
     assert!(run.all().contains("the key of the provider is wrong"), "{}", run.all());
     assert!(harness.requests().len() <= 4, "{} requests", harness.requests().len());
 }
+
+#[test]
+fn what_was_tried_in_vain_is_not_repeated() {
+    let Some(opencode) = program(OPENCODE) else { return };
+    let busy = ScriptedAnswer::error(503, json!({ "error": { "message": "the engine fell over" } }));
+    let harness = Harness::configured("opencode-spent", [busy], "", "retries = 1");
+    let run = harness.client("opencode", &opencode, &["run", "Hello"], &[]);
+    assert!(run.code.is_some_and(|code| code != 0), "it ends by itself: {}", run.all());
+    assert!(run.all().contains("the engine fell over"), "{}", run.all());
+    // A title is asked for beside the turn.
+    assert!(harness.requests().len() <= 4, "{} requests", harness.requests().len());
+}

@@ -3,6 +3,10 @@
 
 mod support;
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::sync::mpsc;
+
 use latimer_adapters::scripted::{Provider, Scenario, ScriptedAnswer, Step};
 use serde_json::{Value, json};
 use support::{Harness, RunningProvider, dechunk, status};
@@ -163,4 +167,79 @@ fn more_at_once_than_allowed_wait_or_go_elsewhere() {
         }
     });
     assert!(begun.elapsed() >= std::time::Duration::from_millis(1200), "one after the other");
+}
+
+#[test]
+fn who_has_little_left_is_asked_last_and_a_guard_says_so() {
+    let said = || {
+        let answer = ScriptedAnswer::text("from the first");
+        answer
+            .header("x-ratelimit-limit-requests-day", "100")
+            .header("x-ratelimit-remaining-requests-day", "2")
+            .header("x-ratelimit-reset-requests-day", "5000")
+    };
+    let mut two =
+        TwoProviders::new("little-left", [said(), said()], vec![ScriptedAnswer::text("from the spare")], "");
+    assert!(two.ask("a").contains("from the first"), "nobody knows yet");
+    assert!(two.ask("b").contains("from the spare"), "2 % is left");
+    assert!(two.ask("a").contains("from the spare"), "also where the first answered before");
+    let explained = support::output(&mut support::latimer_in(&two.harness.dir, &["explain"]));
+    let explained = String::from_utf8_lossy(&explained.stdout).into_owned();
+    assert!(explained.contains("2 % is left of its allowance"), "{explained}");
+    let quota = |least: &str| {
+        let output =
+            support::output(&mut support::latimer_in(&two.harness.dir, &["quota", "--min-remaining", least]));
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (code, told) = quota("10");
+    assert!(code == Some(5) && told.contains("2 %") && told.contains("back in 1 h"), "{code:?} {told}");
+    assert_eq!(quota("1").0, Some(0));
+    two.harness.signal("TERM");
+    two.harness.proxy.wait().expect("stopped");
+    let quota = |least: &str| {
+        let output =
+            support::output(&mut support::latimer_in(&two.harness.dir, &["quota", "--min-remaining", least]));
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (code, told) = quota("10");
+    assert!(code == Some(5) && told.contains("requests day"), "the last word is kept: {code:?} {told}");
+}
+
+/// A provider that says how much money is left, and nothing else; and what it was asked.
+fn bank() -> (String, mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let (sender, asked) = mpsc::channel();
+    std::thread::spawn(move || {
+        let money = json!({ "is_available": true, "balance_infos": [{ "currency": "USD", "total_balance": "2.50" }] });
+        let money = money.to_string();
+        for mut stream in listener.incoming().flatten() {
+            let mut request = [0; 4096];
+            let length = stream.read(&mut request).expect("read");
+            let head =
+                format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", money.len());
+            stream.write_all(head.as_bytes()).expect("sent");
+            stream.write_all(money.as_bytes()).expect("sent");
+            let _ = sender.send(String::from_utf8_lossy(&request[..length]).into_owned());
+        }
+    });
+    (url, asked)
+}
+
+#[test]
+fn a_balance_is_asked_for_where_somebody_looks() {
+    let (url, asked) = bank();
+    let more = format!(
+        "models = [\"glm-5\"]\n[[endpoint]]\nname = \"bank\"\npreset = \"deepseek\"\nbase_url = \"{url}\"\napi_key = \"bank-key\"\n"
+    );
+    let harness = Harness::configured("balance", [ScriptedAnswer::text("x")], "", &more);
+    let quota = || support::output(&mut support::latimer_in(&harness.dir, &["quota"]));
+    let told = quota();
+    let text = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(told.status.success() && text.contains("2.50 USD left"), "{text} {told:?}");
+    let request = asked.recv_timeout(support::WAIT_TIMEOUT).expect("asked");
+    assert!(request.starts_with("GET /user/balance ") && request.contains("Bearer bank-key"), "{request}");
+    quota();
+    support::output(&mut support::latimer_in(&harness.dir, &["statusline"]));
+    assert!(asked.try_recv().is_err(), "once a minute at most");
 }

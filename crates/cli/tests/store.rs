@@ -63,12 +63,22 @@ fn usage_is_written_down_with_its_cost() {
     let endpoint = "models = [{ id = \"glm-5\", price = { input = 1, output = 2.5 } }]";
     let mut harness = Harness::configured("usage", [text(), text(), failure], "", endpoint);
     for _ in 0..3 {
-        harness.post(r#"{"model":"glm-5","input":"hello"}"#, "user-agent: my-client/1.0\r\n");
+        let headers = "user-agent: my-client/1.0\r\nx-latimer-project: %3Dmy%20app\r\n";
+        harness.post(r#"{"model":"glm-5","input":"hello"}"#, headers);
     }
+    assert!(
+        harness.requests().iter().all(|sent| sent.header("x-latimer-project").is_none()),
+        "it stays here"
+    );
     harness.restart();
     let usage = |args: &[&str]| {
         let mut command = support::latimer();
-        command.arg("usage").args(args).arg("--state-dir").arg(harness.dir.join("state"));
+        command
+            .env("COLUMNS", "60")
+            .arg("usage")
+            .args(args)
+            .arg("--state-dir")
+            .arg(harness.dir.join("state"));
         let output = support::output(&mut command);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).into_owned()
@@ -78,13 +88,44 @@ fn usage_is_written_down_with_its_cost() {
     assert_eq!((&line["name"], &line["turns"], &line["failed"]), (&json!("lab/glm-5"), &json!(3), &json!(1)));
     assert_eq!((&line["input"], &line["output"]), (&json!(4000), &json!(200)));
     assert!((line["cost_usd"].as_f64().expect("a cost") - 0.0045).abs() < 1e-9, "{line}");
-    for (by, name) in
-        [("client", "my-client"), ("account", "lab key-1"), ("failure", "unauthorized"), ("endpoint", "lab")]
-    {
+    for (by, name) in [
+        ("client", "my-client"),
+        ("project", "=my app"),
+        ("week", "20"),
+        ("month", "20"),
+        ("account", "lab key-1"),
+        ("failure", "unauthorized"),
+        ("endpoint", "lab"),
+    ] {
         let table = usage(&["--by", by]);
         assert!(table.contains(name) && table.contains("total"), "{by}: {table}");
+        assert!(table.lines().all(|line| line.chars().count() <= 60), "{by}: {table}");
     }
+    let csv = usage(&["--by", "project", "--csv", "--breakdown", "--since", "today"]);
+    let rows: Vec<&str> = csv.lines().collect();
+    assert_eq!(rows.len(), 3, "{csv}");
+    assert!(
+        rows[1].starts_with("'=my app,,3,1,4000,") && rows[2].starts_with("'=my app,lab/glm-5,3,"),
+        "{csv}"
+    );
+    assert!(usage(&["--by", "day", "--since", "yesterday"]).contains("times are local (UTC"));
+    assert!(usage(&["--since", "yesterday", "--until", "yesterday"]).contains("no turn yet"));
     assert!(usage(&["--since", "2999-01-01"]).contains("no turn yet"));
+}
+
+#[test]
+fn a_request_that_gets_no_turn_leaves_a_row() {
+    let other = "models = [\"glm-5\"]\n[[endpoint]]\nname = \"other\"\nbase_url = \"http://127.0.0.1:1\"\nmodels = [\"n\"]";
+    let harness = Harness::configured("refused", [ScriptedAnswer::text("x")], "", other);
+    assert_eq!(
+        status(&harness.post(r#"{"model":"nobody","input":"hello"}"#, "user-agent: my-client/1.0\r\n")),
+        404
+    );
+    assert_eq!(status(&harness.post("{", "user-agent: my-client/1.0\r\n")), 400);
+    let page = harness.http(&harness.get("/api/v1/turns?errors=1"), b"");
+    assert_eq!(page.matches("\"finish\":\"refused\"").count(), 2, "{page}");
+    assert!(page.contains("model_not_found") && page.contains("\"client\":\"my-client\""), "{page}");
+    assert!(harness.requests().is_empty());
 }
 
 #[test]

@@ -34,6 +34,16 @@ pub enum Retry {
     OtherKeyOnly,
 }
 
+/// Who may ask the same again, once a failure reaches the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Again {
+    /// The client may: nobody has tried again yet, or it waits as long as the provider asked for.
+    #[default]
+    ByClient,
+    /// Nobody: latimer has spent its own attempts, and the client's would be so many times as many.
+    ByNobody,
+}
+
 /// The kinds of failure there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FailureKind {
@@ -164,12 +174,21 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
     /// A finer code of the cause, where one is known: `tls`, `dns`, `upgrade_required`, `bot_filter`.
     pub cause: Option<&'static str>,
+    /// Who may ask the same again.
+    pub again: Again,
 }
 
 impl Failure {
     /// A failure of this kind with this message.
     pub fn new(kind: FailureKind, message: impl Into<CleanText>) -> Self {
-        Self { kind, message: message.into(), status: None, retry_after: None, cause: None }
+        Self {
+            kind,
+            message: message.into(),
+            status: None,
+            retry_after: None,
+            cause: None,
+            again: Again::default(),
+        }
     }
 
     /// Whose fault it is.

@@ -21,6 +21,7 @@ pub mod messages;
 pub mod picture;
 pub mod printable;
 pub mod quantity;
+pub mod quota;
 pub mod responses;
 pub mod secret;
 pub mod sse;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 pub use documents::{EndpointReport, LessonReport, LiveReport, MemberReport, ModelReport, RouteSummary};
 pub use fault::{Fault, UnknownFault};
 pub use problem::{Problem, duration_text, problems};
+pub use quota_report::{AccountQuota, QuotaReport, QuotaWindow};
 pub use turn_report::{
     AttemptReport, CandidateReport, FailureReport, NoteReport, RouteReport, SCHEMA_VERSION, TokenReport,
     TurnPage, TurnReport, TurnState, WaitReport,
@@ -16,6 +17,7 @@ pub use usage_report::{UsageLine, UsageReport};
 mod documents;
 pub mod fault;
 mod problem;
+mod quota_report;
 mod turn_report;
 mod usage_report;
 

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_protocol::turn::{EventSink, FinishReason, Item, Note, TurnEvent, TurnRequest, Usage};
@@ -21,6 +22,8 @@ const CHARACTERS_PER_TOKEN: u64 = 2;
 const MAX_HALVINGS: u32 = 4;
 /// The most questions for one summary.
 const MAX_PIECES: usize = 64;
+/// The longest wait for an endpoint that names a time.
+const MAX_WAIT: Duration = Duration::from_secs(60);
 
 /// A summary under way.
 pub struct Compactor {
@@ -186,7 +189,8 @@ fn ask(
     let turn = question(base, pieces.get(at)?, notes, at + 1 == pieces.len());
     // Notes are words: calls in them are quotations.
     let (level, running) = (Some(RepairLevel::Off), Arc::clone(running));
-    Attempts::new(targets.to_vec(), AttemptRequest { turn, raw: None, level, affinity_key: None, running })
+    let request = AttemptRequest { turn, raw: None, level, max_wait: MAX_WAIT, affinity_key: None, running };
+    Attempts::new(targets.to_vec(), request)
 }
 
 #[cfg(test)]

@@ -97,6 +97,8 @@ pub struct RunningTurn {
     begun_ms: u64,
     version: Arc<ChangeCount>,
     requests: Arc<KeptRequests>,
+    /// How many waits have begun.
+    waits: AtomicU64,
     report: Mutex<TurnReport>,
 }
 
@@ -110,7 +112,8 @@ impl RunningTurn {
     fn new(id: String, version: Arc<ChangeCount>, requests: Arc<KeptRequests>) -> Self {
         let begun_ms = clock::unix_millis();
         let report = TurnReport { id: id.clone(), begun_ms, ..TurnReport::default() };
-        Self { id, begun: clock::now(), begun_ms, version, requests, report: Mutex::new(report) }
+        let waits = AtomicU64::new(0);
+        Self { id, begun: clock::now(), begun_ms, version, requests, waits, report: Mutex::new(report) }
     }
 
     /// Its name in the log.
@@ -128,7 +131,12 @@ impl RunningTurn {
     pub fn enter(&self, state: TurnState) {
         self.change(|report| {
             report.state = state;
-            report.wait = None;
+            if let (Some(wait), Some(attempt)) = (report.wait.take(), report.attempts.last_mut())
+                && attempt.failure.is_none()
+            {
+                attempt.queued_ms = clock::unix_millis().saturating_sub(wait.since_ms);
+                attempt.queued_for = wait.why;
+            }
         });
     }
 
@@ -140,6 +148,17 @@ impl RunningTurn {
             report.state = TurnState::Waiting;
             report.wait = Some(WaitReport { since_ms, until_ms, why });
         });
+        self.waits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many waits have begun: whoever tells of them looks at [`RunningTurn::wait_report`] only when this has changed.
+    pub fn waits(&self) -> u64 {
+        self.waits.load(Ordering::Relaxed)
+    }
+
+    /// What it waits for now.
+    pub fn wait_report(&self) -> Option<WaitReport> {
+        lock(&self.report).wait.clone()
     }
 
     /// The client sent this; the model, where the path names it.

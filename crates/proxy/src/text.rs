@@ -1,5 +1,7 @@
 //! Text from outside, made fit to be shown again in an error, a note or a log line. Pure.
 
+use std::borrow::Cow;
+
 use latimer_protocol::printable::is_harmful;
 use latimer_protocol::secret::redact;
 
@@ -14,6 +16,29 @@ pub(crate) fn shown(text: &str, max: usize) -> String {
     // What is far too long is cut before the costly part; its end does not matter.
     let short: String = text.chars().filter(|c| !is_harmful(*c)).take(max.saturating_mul(4)).collect();
     redact(&short).chars().take(max).collect()
+}
+
+/// A value of a URL as it was meant: `+` is a space, `%41` is an `A`.
+pub(crate) fn decoded(value: &str) -> Cow<'_, str> {
+    if !value.contains(['+', '%']) {
+        return Cow::Borrowed(value);
+    }
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let hex = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
+        match (first, hex.and_then(|hex| u8::from_str_radix(hex, 16).ok())) {
+            (b'%', Some(byte)) => {
+                bytes.push(byte);
+                rest = tail.get(2..).unwrap_or_default();
+                continue;
+            }
+            (b'+', _) => bytes.push(b' '),
+            (byte, _) => bytes.push(*byte),
+        }
+        rest = tail;
+    }
+    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[cfg(test)]

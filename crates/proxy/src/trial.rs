@@ -24,6 +24,8 @@ use crate::running::RunningTurn;
 
 /// Enough for a model that thinks before it says one word.
 const MAX_OUTPUT_TOKENS: u64 = 1024;
+/// The longest wait for an endpoint that names a time.
+const MAX_WAIT: Duration = Duration::from_secs(60);
 /// Characters of the answer that are kept.
 const MAX_TEXT: usize = 200;
 /// The tool that is offered, and what it is to be called with.
@@ -126,6 +128,7 @@ impl Trial {
             turn: question(model, task),
             raw: None,
             level: None,
+            max_wait: MAX_WAIT,
             affinity_key: None,
             running: Arc::new(RunningTurn::default()),
         };

@@ -16,9 +16,10 @@ mod messages;
 mod notes;
 mod responses;
 mod source;
+mod waiting;
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::task::Poll;
 
 use bytes::Bytes;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -32,7 +33,9 @@ use latimer_protocol::turn::{Item, Note, SealKey, TurnRequest};
 use self::body::StoreTarget;
 pub use self::body::TurnBody;
 pub use self::chat::chat;
-pub(crate) use self::client_headers::{is_codex, is_discovery, is_gemini_cli};
+pub(crate) use self::client_headers::{
+    is_claude_code, is_discovery, is_gemini_cli, is_opencode, name as client_name, responses_client,
+};
 pub use self::gemini::{GeminiCaller, generate, generate_count};
 use self::log::{Recorder, TurnLog};
 pub use self::messages::{messages, messages_count};
@@ -41,7 +44,7 @@ use self::source::EventSource;
 use crate::clock;
 use crate::compactor::Compactor;
 use crate::config::Effort;
-use crate::http::reply::{Reply, error_response, json_pieces};
+use crate::http::reply::{Reply, error_response, json_pieces, refused_response};
 use crate::inbound::client_protocol::{ClientProtocol, RefusalBody};
 use crate::inbound::models;
 use crate::inbound::notes::Notes;
@@ -51,18 +54,17 @@ use crate::inbound::writer::WriterSeed;
 use crate::inbound::writer::answer::Answer;
 use crate::lifecycle::force_stop::ForceStop;
 use crate::lifecycle::open_turns::OpenTurn;
-use crate::route::attempt::policy::is_transient;
 use crate::route::attempt::{AttemptRequest, Attempts, Progress};
 use crate::route::endpoint_set::{EndpointSet, Ranking};
 use crate::store::Store;
 use crate::store::warn::{self, CacheMonitor};
 use crate::text;
 
-/// How long the HTTP status waits for the first event. After that the stream begins, and errors travel inside it.
-const STATUS_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// The content type of nearly every stream.
 const EVENT_STREAM: &str = "text/event-stream";
+
+/// What is said where a route has lost all of its endpoints.
+const NO_TARGET: &str = "the route has no endpoint left; check the configuration";
 
 /// What the server hands to a turn.
 pub struct TurnContext {
@@ -107,6 +109,8 @@ struct InboundRequest {
     effort: Option<Effort>,
     /// What names the conversation.
     conversation: Option<String>,
+    /// The project that it works on.
+    project: Option<String>,
     /// The client, as it calls itself.
     client: String,
     /// The protocol it speaks.
@@ -187,11 +191,16 @@ impl InboundRequest {
         })?;
         // A client's own session holds more than one conversation's cache key does.
         let conversation = client_headers::session(headers).or_else(|| turn.conversation.clone());
-        context.open.running.enter(TurnState::Routing);
+        let client = client_headers::name(headers);
+        context.open.running.change(|report| {
+            report.state = TurnState::Routing;
+            report.client.clone_from(&client);
+            protocol.name().clone_into(&mut report.protocol);
+            report.asked = text::shown(&redact_known(&turn.model), text::MAX_NAME);
+        });
         let ranking = endpoint_set
             .ranking(&turn.model, conversation.as_deref(), clock::now())
             .map_err(|error| protocol.no_model(&error.to_string(), request))?;
-        let client = client_headers::name(headers);
         let route = endpoint_set.config.named_route(&turn.model);
         let effort = route.and_then(|route| route.effort);
         if let Some(effort) = effort {
@@ -204,6 +213,7 @@ impl InboundRequest {
             level: level.or_else(|| route?.repair),
             effort,
             conversation,
+            project: client_headers::project(headers),
             client,
             protocol,
             ranking,
@@ -232,11 +242,16 @@ fn start(context: TurnContext, inbound: InboundRequest, plan: ResponsePlan) -> R
         level,
         effort,
         conversation,
+        project,
         client,
         protocol,
         ranking,
     } = inbound;
     let Ranking { targets, report: route } = ranking;
+    // Before anything is written down of a turn that there will not be.
+    if targets.is_empty() && !matches!(plan.source, AnswerSource::Local(_)) {
+        return Err(protocol.no_model(NO_TARGET, &context.request));
+    }
     let mut raw = plan.raw.filter(|_| effort.is_none());
     if pictures::correct(&mut turn.items, &mut notes)
         && let Some(raw) = &mut raw
@@ -248,11 +263,9 @@ fn start(context: TurnContext, inbound: InboundRequest, plan: ResponsePlan) -> R
     let TurnContext { open, store, caches, force_stop, request, recording, .. } = context;
     let running = Arc::clone(&open.running);
     running.change(|report| {
-        report.client.clone_from(&client);
         report.session =
             conversation.as_deref().map(|session| text::shown(&redact_known(session), text::MAX_NAME));
-        protocol.name().clone_into(&mut report.protocol);
-        report.asked = text::shown(&redact_known(&turn.model), text::MAX_NAME);
+        report.project = project;
         report.route = route;
     });
     let mut log = TurnLog::new(open, Recorder { store, caches, client, conversation, recording }, stream);
@@ -264,25 +277,23 @@ fn start(context: TurnContext, inbound: InboundRequest, plan: ResponsePlan) -> R
     }
     let source = match plan.source {
         AnswerSource::Model => {
-            let request = AttemptRequest { turn, raw, level, affinity_key, running };
+            let running = Arc::clone(&running);
+            let max_wait = protocol.behaviour().max_wait;
+            let request = AttemptRequest { turn, raw, level, max_wait, affinity_key, running };
             Attempts::new(targets, request).map(|attempts| EventSource::Attempts(Box::new(attempts)))
         }
-        AnswerSource::Compaction => Compactor::new(targets, turn, running)
+        AnswerSource::Compaction => Compactor::new(targets, turn, Arc::clone(&running))
             .map(|compactor| EventSource::Compactor(Box::new(compactor))),
         AnswerSource::Local(text) => {
             log.note(&Note::turn("answered here: no model had to be asked"));
             Some(EventSource::Local(Some(text)))
         }
     };
-    let no_target = || protocol.no_model("the route has no endpoint left; check the configuration", &request);
-    Ok(TurnBody::new(
-        source.ok_or_else(no_target)?,
-        plan.answer,
-        log,
-        plan.store_target,
-        keep_alive,
-        force_stop,
-    ))
+    let no_target = || protocol.no_model(NO_TARGET, &request);
+    let source = source.ok_or_else(no_target)?;
+    let body = TurnBody::new(source, plan.answer, log, plan.store_target, keep_alive, force_stop);
+    let shows_waits = stream && protocol.behaviour().shows_waits_as_reasoning;
+    Ok(if shows_waits { body.telling_waits(running) } else { body })
 }
 
 /// The answer to a turn that was started, or why it was not. The flag says whether the client wants a stream.
@@ -294,7 +305,7 @@ async fn respond_to(
 ) -> Response<Reply> {
     match started {
         Ok((body, stream)) => respond(body, stream, protocol, content_type, request).await,
-        Err(error) => error_response(error),
+        Err(error) => refused_response(error),
     }
 }
 
@@ -315,23 +326,24 @@ async fn respond(
     }
 }
 
-/// Waits for the first event, so that errors keep their HTTP status.
+/// Waits for the first event, so that errors keep their HTTP status; and for no longer than there is nothing to say of a wait.
 async fn until_first_event(
     mut body: TurnBody,
     protocol: ClientProtocol,
     request: &str,
 ) -> Result<TurnBody, HttpError> {
-    match tokio::time::timeout(STATUS_TIMEOUT, std::future::poll_fn(|cx| body.poll_first(cx))).await {
-        Ok(Progress::Failed(failure))
-            if protocol.behaviour().prefers_failed_streams && is_transient(&failure) =>
-        {
-            body.fail(&failure);
-        }
-        Ok(Progress::Failed(failure)) => {
+    let client = protocol.behaviour();
+    let first = std::future::poll_fn(|cx| match body.poll_first(cx) {
+        Poll::Pending if body.poll_wait(cx) => Poll::Ready(None),
+        polled => polled.map(Some),
+    });
+    match tokio::time::timeout(client.status_timeout, first).await {
+        Ok(Some(Progress::Failed(failure))) if client.prefers_failed_streams => body.fail(&failure),
+        Ok(Some(Progress::Failed(failure))) => {
             body.record_failure(&failure);
             return Err(protocol.failure(&failure, request));
         }
-        Ok(Progress::More | Progress::Ended) => {}
+        Ok(Some(Progress::More | Progress::Ended) | None) => {}
         Err(_elapsed) => body.keep_alive(),
     }
     Ok(body)
@@ -348,7 +360,12 @@ async fn stream_response(
         Ok(body) => body,
         Err(error) => return error_response(error),
     };
-    let mut response = Response::new(Reply::Stream(Box::new(body)));
+    as_stream(Reply::Stream(Box::new(body)), content_type)
+}
+
+/// A stream, with the headers that keep it one.
+fn as_stream(reply: Reply, content_type: &'static str) -> Response<Reply> {
+    let mut response = Response::new(reply);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));

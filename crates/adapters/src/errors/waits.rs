@@ -63,7 +63,7 @@ pub fn in_words(lower: &str) -> Option<Duration> {
 }
 
 /// `34.07s`, `500ms`, `1h2m3s`, `~1 hour 2 minutes`, at the beginning of a text.
-fn length(text: &str) -> Option<Duration> {
+pub(crate) fn length(text: &str) -> Option<Duration> {
     let mut rest = text.trim_start_matches([' ', ':', '"', '~']);
     let mut total = Duration::ZERO;
     let mut found = false;

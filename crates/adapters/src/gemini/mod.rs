@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue, USER_AGENT};
 use latimer_protocol::failure::{Failure, FailureKind};
+use latimer_protocol::quota::QuotaReading;
 use latimer_protocol::turn::StateOwner;
 use tokio::sync::OnceCell;
 
@@ -33,6 +34,7 @@ use crate::errors::CHECK_KEY;
 use crate::model_list::{self, ProviderModel};
 use crate::percent::path_segment;
 use crate::prepared_request::{Headers, PreparedRequest, TurnInput, WireProtocol};
+use crate::quota::QuotaPlace;
 use crate::reader::ReaderContext;
 use crate::sync::lock;
 
@@ -145,6 +147,21 @@ impl Gemini {
             wanted: credential.project.as_deref(),
         };
         asker.project().await.map_err(|failure| self.with_login_hint(failure))
+    }
+
+    /// Whether the provider tells what is left of an account's allowances.
+    pub(crate) fn tells_quota(&self) -> bool {
+        self.flavour == Flavour::CodeAssist
+    }
+
+    /// Asks for that.
+    ///
+    /// # Errors
+    /// The account service does not answer, or with something else.
+    pub(crate) async fn ask_quota(&self, credential: &Credential) -> Result<Vec<QuotaReading>, Failure> {
+        let body = serde_json::json!({ "project": self.project(credential).await? });
+        let headers = self.headers("application/json", &[], credential)?;
+        QuotaPlace::CodeAssist.ask_with(&self.client, &headers, Some(body.to_string().into())).await
     }
 
     /// The project of an account, where a request has found it.

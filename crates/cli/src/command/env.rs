@@ -58,6 +58,7 @@ pub(crate) fn run(args: &EnvArgs) -> anyhow::Result<ExitCode> {
         token: token.as_ref(),
         config,
         state_dir: &state_dir,
+        project: "",
     };
     client.configure(&mut command, &context)?;
     bypass_network_proxy(&mut command);

@@ -28,7 +28,7 @@ use latimer_protocol::status::Health;
 use latimer_proxy::config::Config;
 
 use self::choice::{Choice, ChoiceArgs, choose};
-use self::client::{LaunchContext, LaunchedClient};
+use self::client::{LaunchContext, LaunchedClient, project};
 use self::environment::keep_keys_out;
 use crate::configuration::{Configuration, PathArgs, access_token};
 use crate::exit::{Exit, ExitsWith as _};
@@ -126,6 +126,7 @@ pub(crate) fn run(args: &LaunchArgs) -> anyhow::Result<ExitCode> {
         token: token.as_ref(),
         config,
         state_dir: &state_dir,
+        project: &std::env::current_dir().map_or_else(|_| String::new(), |folder| project(&folder)),
     };
     keep_keys_out(&mut command, &configuration);
     client.configure(&mut command, &context)?;

@@ -1,37 +1,47 @@
 //! `latimer usage`: how much was used, by whatever one wants to know it by.
 
-use std::fmt::Write as _;
-use std::process::ExitCode;
-use std::time::Duration;
+mod csv;
+mod table;
 
-use anyhow::{Context as _, bail};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use latimer_protocol::printable::escaped;
 use latimer_protocol::status::SCHEMA_VERSION;
 use latimer_proxy::store::FILE;
-use latimer_proxy::store::usage::{GroupBy, UsageLine, UsageReport, report};
+use latimer_proxy::store::moment::{Edge, moment, zone};
+use latimer_proxy::store::reader::Window;
+use latimer_proxy::store::usage::{GroupBy, UsageReport, report_of};
 use serde_json::json;
 
+use self::table::Layout;
 use crate::clock::unix_seconds;
 use crate::configuration::PathArgs;
-use crate::money;
-use crate::terminal::{print_json, print_line};
-use crate::turn_text::count;
+use crate::terminal::{columns, is_screen, print_json, print_line, print_lines};
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  latimer usage\n  latimer usage --by day --since 7d\n  latimer usage --by model --json\n\nThe rows are in the file latimer.db of the state directory, table `usage`; they are kept for 90 days. Hours and days are local."
+    after_help = "Examples:\n  latimer usage\n  latimer usage --by day --since 7d\n  latimer usage --by day --since yesterday --until yesterday --breakdown\n  latimer usage --by project --csv > usage.csv\n  latimer usage --by model --json\n\nIt reads the file latimer.db of the state directory, also while nothing runs; rows are kept for 90 days. Hours, days, weeks and months are local. A project is what `latimer launch` was started in."
 )]
 pub(crate) struct UsageArgs {
     /// What the lines are about
     #[arg(long, value_parser = groups(), default_value = "model")]
     by: GroupBy,
-    /// Only turns since then: `24h`, `7d` or a date such as `2026-11-01`
+    /// Only turns since then: `24h`, `7d`, `yesterday` or a date such as `2026-11-01`
     #[arg(long, default_value = "30d")]
     since: String,
+    /// Only turns until then, in the same words; a day counts to its end
+    #[arg(long)]
+    until: Option<String>,
+    /// Below each line the models of which it consists
+    #[arg(long)]
+    breakdown: bool,
     /// As JSON
     #[arg(long)]
     json: bool,
+    /// As comma-separated values, for a spreadsheet
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
     #[command(flatten)]
     paths: PathArgs,
 }
@@ -44,109 +54,71 @@ fn groups() -> impl TypedValueParser<Value = GroupBy> {
 
 pub(crate) fn run(args: &UsageArgs) -> anyhow::Result<ExitCode> {
     let path = args.paths.state_dir()?.join(FILE);
-    let since = since(&args.since, unix_seconds())
-        .with_context(|| format!("`{}` is no moment; write `24h`, `7d` or `2026-11-01`", args.since))?;
-    let UsageReport { lines, total } = if path.exists() {
-        report(&path, args.by, since).with_context(|| format!("reading `{}`", path.display()))?
+    let now = unix_seconds();
+    let at = |text: &str, edge| {
+        moment(text, edge, now).with_context(|| {
+            format!("`{text}` is no moment; write `24h`, `7d`, `yesterday` or a date such as `2026-11-21`")
+        })
+    };
+    let window = Window {
+        text: String::new(),
+        since: at(&args.since, Edge::Since)?,
+        until: args.until.as_deref().map(|until| at(until, Edge::Until)).transpose()?,
+        breaks_down: args.breakdown,
+    };
+    let report = if path.exists() {
+        report_of(&path, args.by, &window).with_context(|| format!("reading `{}`", path.display()))?
     } else {
         UsageReport::default()
     };
     if args.json {
-        print_json(
-            &json!({ "schema_version": SCHEMA_VERSION, "since": since, "lines": lines, "total": total }),
-        )?;
-    } else if lines.is_empty() {
+        let UsageReport { lines, total } = &report;
+        print_json(&json!({
+            "schema_version": SCHEMA_VERSION,
+            "since": window.since,
+            "until": window.until,
+            "zone": zone(now),
+            "lines": lines,
+            "total": total,
+        }))?;
+    } else if args.csv {
+        print_lines(csv::rows(&report))?;
+    } else if report.lines.is_empty() {
         print_line("no turn yet since then")?;
     } else {
-        for row in table(&lines, &total) {
-            print_line(&row)?;
-        }
-        if total.unpriced > 0 {
-            print_line(&format!("{} turns unpriced: their models have no `price`", total.unpriced))?;
-        }
+        print_lines(table::rows(&report, Layout { columns: columns(), has_bars: is_screen() }))?;
+        print_lines(footnotes(&report, args.by, now))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The table for people, a row each: the names to the left, the numbers to the right of their columns.
-fn table(lines: &[UsageLine], total: &UsageLine) -> Vec<String> {
-    const HEADINGS: [&str; 9] = ["", "turns", "failed", "input", "cached", "output", "p50", "p95", "cost"];
-    let mut rows: Vec<[String; 9]> = vec![HEADINGS.map(str::to_owned)];
-    rows.extend(lines.iter().chain([total]).map(cells));
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..HEADINGS.len()).map(width).collect();
-    let text = |row: &[String; 9]| {
-        let mut text = format!("{:width$}", row[0], width = widths[0]);
-        for (cell, width) in row.iter().zip(&widths).skip(1) {
-            let _ = write!(text, "  {cell:>width$}");
-        }
-        text.trim_end().to_owned()
+/// What a reader must know of the numbers.
+fn footnotes(report: &UsageReport, by: GroupBy, now: u64) -> Vec<String> {
+    let unpriced = match report.total.unpriced {
+        0 => None,
+        1 => Some("1 turn unpriced: its model has no `price`".to_owned()),
+        turns => Some(format!("{turns} turns unpriced: their models have no `price`")),
     };
-    rows.iter().map(text).collect()
-}
-
-fn cells(line: &UsageLine) -> [String; 9] {
-    let share = line.cached.saturating_mul(100).checked_div(line.input).unwrap_or(0);
-    [
-        escaped(&line.name).into_owned(),
-        line.turns.to_string(),
-        line.failed.to_string(),
-        count(line.input),
-        format!("{share}%"),
-        count(line.output),
-        seconds(line.p50_ms),
-        seconds(line.p95_ms),
-        money::cost(line.cost_usd),
-    ]
-}
-
-fn seconds(ms: u64) -> String {
-    format!("{:.1}s", Duration::from_millis(ms).as_secs_f64())
-}
-
-/// A point in time in Unix seconds: so long ago, or a date in UTC.
-fn since(text: &str, now: u64) -> anyhow::Result<u64> {
-    if let Some(number) = text.strip_suffix('h') {
-        return Ok(now.saturating_sub(number.parse::<u64>()?.saturating_mul(3600)));
-    }
-    if let Some(number) = text.strip_suffix('d') {
-        return Ok(now.saturating_sub(number.parse::<u64>()?.saturating_mul(86_400)));
-    }
-    let parts: Vec<u64> = text.split('-').map(str::parse).collect::<Result<_, _>>()?;
-    let [year, month, day] = parts[..] else { bail!("not a date") };
-    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
-        bail!("not a date");
-    }
-    // Days since the first of March of the year 0: leap days come last in a year then.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1;
-    Ok(days.saturating_sub(719_468) * 86_400)
+    let is_local = matches!(by, GroupBy::Hour | GroupBy::Day | GroupBy::Week | GroupBy::Month);
+    let zone = is_local.then(|| format!("times are local ({})", zone(now)));
+    unpriced.into_iter().chain(zone).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use latimer_proxy::store::usage::UsageLine;
+
     use super::*;
 
     #[test]
-    fn points_in_time() {
-        let now = 1_795_219_200;
-        assert_eq!(since("24h", now).expect("a time"), now - 86_400);
-        assert_eq!(since("7d", now).expect("a time"), now - 7 * 86_400);
-        assert_eq!(since("2026-11-21", now).expect("a time"), now);
-        assert_eq!(since("2000-02-29", now).expect("a time"), 951_782_400);
-        for text in ["", "soon", "2026-13-01", "1-2", "99999999999999999999d"] {
-            assert!(since(text, now).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn numbers_stand_to_the_right_of_their_columns() {
-        let line =
-            |name: &str, input| UsageLine { name: name.to_owned(), turns: 1, input, ..UsageLine::default() };
-        let rows = table(&[line("glm-5", 12_345)], &line("total", 7));
-        assert_eq!(rows.len(), 3);
-        assert!(rows[1].starts_with("glm-5  ") && rows[2].starts_with("total  "), "{rows:?}");
-        let end = |row: &str, word: &str| row.find(word).map(|start| start + word.len());
-        assert_eq!(end(&rows[0], "input"), end(&rows[1], "12.3k"), "{rows:?}");
+    fn what_is_not_priced_and_where_days_begin_is_said() {
+        let notes = |unpriced, by| {
+            let total = UsageLine { unpriced, ..UsageLine::default() };
+            footnotes(&UsageReport { total, lines: Vec::new() }, by, 1_795_946_400)
+        };
+        assert_eq!(notes(3, GroupBy::Model), ["3 turns unpriced: their models have no `price`"]);
+        assert_eq!(notes(1, GroupBy::Model), ["1 turn unpriced: its model has no `price`"]);
+        let days = notes(0, GroupBy::Day);
+        assert!(days.len() == 1 && days[0].starts_with("times are local (UTC"), "{days:?}");
     }
 }

@@ -88,6 +88,12 @@ pub struct AttemptReport {
     pub account: String,
     /// When it began, in milliseconds after the turn.
     pub at_ms: u64,
+    /// How long it waited for room on its endpoint before it was sent, in milliseconds; part of the time below.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub queued_ms: u64,
+    /// For what it waited then.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub queued_for: String,
     /// How long until it failed; `None` for the one that answered or is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ms: Option<u64>,
@@ -146,6 +152,9 @@ pub struct TurnReport {
     /// What names the conversation, as the client says it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
+    /// The project that the client works on, where its launcher says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
     /// The protocol the client speaks.
     pub protocol: String,
     /// The model that was asked for.

@@ -34,6 +34,9 @@ pub struct UsageLine {
     pub cost_usd: Option<f64>,
     /// Turns that used tokens whose price is not known: they are not in `cost_usd`.
     pub unpriced: u64,
+    /// The same by model, where that was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<UsageLine>,
 }
 
 /// How much was used.

@@ -71,6 +71,7 @@ impl Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inbound::client_protocol::ResponsesClient;
     use hyper::header::RETRY_AFTER;
 
     #[test]
@@ -78,7 +79,7 @@ mod tests {
         let mut refusal = Refusal::invalid(405, "method_not_allowed").message("GET it");
         refusal.allow = Some("GET, HEAD".into());
         refusal.retry_after = Some(3);
-        let response = refusal.into_response(ClientProtocol::Chat, "req_1");
+        let response = refusal.into_response(ClientProtocol::Chat { opencode: false }, "req_1");
         assert_eq!(response.status(), 405);
         assert_eq!(response.headers()[ALLOW], "GET, HEAD");
         assert_eq!(response.headers()[RETRY_AFTER], "3");
@@ -92,9 +93,9 @@ mod tests {
             assert_eq!(error.status, 401);
             serde_json::from_str::<serde_json::Value>(&error.body).expect("JSON")
         };
-        let responses = body(ClientProtocol::Responses { codex: false });
+        let responses = body(ClientProtocol::Responses { client: ResponsesClient::Other });
         assert_eq!(responses["error"]["code"], "invalid_api_key");
-        assert_eq!(body(ClientProtocol::Messages)["type"], "error");
+        assert_eq!(body(ClientProtocol::Messages { agent: false })["type"], "error");
         assert_eq!(body(ClientProtocol::Gemini { cli: false })["error"]["code"], 401);
     }
 }

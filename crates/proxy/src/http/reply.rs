@@ -7,7 +7,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::Response;
 use hyper::body::{Body, Frame, SizeHint};
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use latimer_protocol::failure::Again;
 
 use crate::inbound::wire::http_error::HttpError;
 use crate::inbound::wire::rope::Rope;
@@ -82,12 +83,44 @@ pub fn json_pieces(status: u16, body: Rope) -> Response<Reply> {
     json(status, Bytes::new()).map(|_| Reply::Pieces(body))
 }
 
+/// Read by the SDKs of OpenAI and Anthropic, which repeat a request by themselves.
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
 /// An error as a response, with `Retry-After` where it says when to come back.
 pub fn error_response(error: HttpError) -> Response<Reply> {
     let mut response = json(error.status, error.body);
     if let Some(seconds) = error.retry_after {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
+    if error.again == Again::ByNobody {
+        response.headers_mut().insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+    }
+    response
+}
+
+/// Stands beside the response to a request that was refused before a turn began, for whoever writes down what happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedRequest {
+    /// The HTTP status.
+    pub status: u16,
+    /// What the client was told.
+    pub message: String,
+}
+
+impl RefusedRequest {
+    /// What an error says, whatever the client's protocol: all of them have the words in the same place.
+    pub fn of(error: &HttpError) -> Self {
+        let body: serde_json::Value = serde_json::from_str(&error.body).unwrap_or_default();
+        let message = body["error"]["message"].as_str().unwrap_or_default().to_owned();
+        Self { status: error.status, message }
+    }
+}
+
+/// An error before a turn began, as a response.
+pub fn refused_response(error: HttpError) -> Response<Reply> {
+    let refused = RefusedRequest::of(&error);
+    let mut response = error_response(error);
+    response.extensions_mut().insert(refused);
     response
 }
 
@@ -154,11 +187,19 @@ mod tests {
 
     #[test]
     fn an_error_says_when_to_come_back() {
-        let error = |retry_after| HttpError { status: 503, retry_after, body: "{}".to_owned() };
+        let error = |retry_after| HttpError {
+            status: 503,
+            retry_after,
+            again: Again::default(),
+            body: "{}".to_owned(),
+        };
         let header = |headers: &HeaderMap| headers.get(RETRY_AFTER).cloned();
         let response = error_response(error(Some(7)));
         assert_eq!(response.status(), 503);
         assert_eq!(header(response.headers()), Some(HeaderValue::from_static("7")));
         assert_eq!(header(error_response(error(None)).headers()), None);
+        assert!(!response.headers().contains_key(SHOULD_RETRY));
+        let spent = error_response(HttpError { again: Again::ByNobody, ..error(None) });
+        assert_eq!(spent.headers()[SHOULD_RETRY], "false");
     }
 }

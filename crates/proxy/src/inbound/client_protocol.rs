@@ -1,8 +1,8 @@
 //! The protocols clients speak, and how each is told no. Pure.
 
-use latimer_protocol::failure::Failure;
+use latimer_protocol::failure::{Again, Failure};
 
-use super::client_behaviour::{ANY_CLIENT, CLAUDE_CODE, CODEX, ClientBehaviour, GEMINI_CLI};
+use super::client_behaviour::{ANY_CLIENT, CLAUDE_CODE, CODEX, ClientBehaviour, GEMINI_CLI, OPENCODE};
 use super::wire::bad_field::BadField;
 use super::wire::http_error::HttpError;
 use super::wire::openai_error::{self, error_object};
@@ -13,18 +13,35 @@ use super::{chat, gemini, messages, responses};
 pub enum ClientProtocol {
     /// The Responses API.
     Responses {
-        /// The client is Codex.
-        codex: bool,
+        /// Who speaks it.
+        client: ResponsesClient,
     },
     /// Chat Completions.
-    Chat,
+    Chat {
+        /// The client is opencode.
+        opencode: bool,
+    },
     /// Anthropic's Messages.
-    Messages,
+    Messages {
+        /// The client is Claude Code, or another agent that asks again by itself.
+        agent: bool,
+    },
     /// Google's Gemini API.
     Gemini {
         /// The client is the Gemini CLI.
         cli: bool,
     },
+}
+
+/// A client of the Responses API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResponsesClient {
+    /// OpenAI's Codex.
+    Codex,
+    /// opencode, which repeats failures as it does in every protocol.
+    Opencode,
+    /// Any other.
+    Other,
 }
 
 /// A request that is turned away before there is a turn.
@@ -47,8 +64,8 @@ impl ClientProtocol {
     pub fn name(self) -> &'static str {
         match self {
             Self::Responses { .. } => "responses",
-            Self::Chat => "chat",
-            Self::Messages => "anthropic",
+            Self::Chat { .. } => "chat",
+            Self::Messages { .. } => "anthropic",
             Self::Gemini { .. } => "gemini",
         }
     }
@@ -56,29 +73,35 @@ impl ClientProtocol {
     /// What this client needs.
     pub fn behaviour(self) -> &'static ClientBehaviour {
         match self {
-            Self::Responses { codex: true } => &CODEX,
+            Self::Responses { client: ResponsesClient::Codex } => &CODEX,
             Self::Gemini { cli: true } => &GEMINI_CLI,
-            Self::Messages => &CLAUDE_CODE,
-            Self::Responses { codex: false } | Self::Chat | Self::Gemini { cli: false } => &ANY_CLIENT,
+            Self::Messages { agent: true } => &CLAUDE_CODE,
+            Self::Chat { opencode: true } | Self::Responses { client: ResponsesClient::Opencode } => {
+                &OPENCODE
+            }
+            Self::Responses { client: ResponsesClient::Other }
+            | Self::Chat { opencode: false }
+            | Self::Messages { agent: false }
+            | Self::Gemini { cli: false } => &ANY_CLIENT,
         }
     }
 
     /// A failure before the answer began. `request` is the name of the request in the log.
     pub fn failure(self, failure: &Failure, request: &str) -> HttpError {
-        let has_own_errors = self.behaviour().has_own_error_table;
+        let client = self.behaviour();
         match self {
-            Self::Responses { .. } => responses::error::failure_error(failure, has_own_errors),
-            Self::Chat => chat::error::failure_error(failure),
-            Self::Messages => messages::error::failure_error(failure, request),
-            Self::Gemini { .. } => gemini::error::failure_error(failure, has_own_errors),
+            Self::Responses { .. } => responses::error::failure_error(failure, client),
+            Self::Chat { .. } => chat::error::failure_error(failure, client),
+            Self::Messages { .. } => messages::error::failure_error(failure, request, client),
+            Self::Gemini { .. } => gemini::error::failure_error(failure, client.has_own_error_table),
         }
     }
 
     /// A request that cannot be read. `request` is the name of the request in the log.
     pub fn bad_request(self, error: &BadField, request: &str) -> HttpError {
         match self {
-            Self::Responses { .. } | Self::Chat => openai_error::bad_request(error),
-            Self::Messages => messages::error::bad_request(error, request),
+            Self::Responses { .. } | Self::Chat { .. } => openai_error::bad_request(error),
+            Self::Messages { .. } => messages::error::bad_request(error, request),
             Self::Gemini { .. } => gemini::error::bad_request(error),
         }
     }
@@ -86,9 +109,10 @@ impl ClientProtocol {
     /// A request that is turned away.
     pub fn refusal(self, refusal_body: &RefusalBody<'_>, request: &str) -> HttpError {
         match self {
-            Self::Responses { .. } | Self::Chat => HttpError {
+            Self::Responses { .. } | Self::Chat { .. } => HttpError {
                 status: refusal_body.status,
                 retry_after: None,
+                again: Again::default(),
                 body: error_object(
                     refusal_body.message,
                     refusal_body.kind,
@@ -96,7 +120,7 @@ impl ClientProtocol {
                     refusal_body.code,
                 ),
             },
-            Self::Messages => {
+            Self::Messages { .. } => {
                 messages::error::server_error(refusal_body.status, refusal_body.message, request)
             }
             Self::Gemini { .. } => gemini::error::server_error(refusal_body.status, refusal_body.message),
@@ -121,11 +145,14 @@ mod tests {
 
     use super::*;
 
-    const PROTOCOLS: [ClientProtocol; 6] = [
-        ClientProtocol::Responses { codex: true },
-        ClientProtocol::Responses { codex: false },
-        ClientProtocol::Chat,
-        ClientProtocol::Messages,
+    const PROTOCOLS: [ClientProtocol; 9] = [
+        ClientProtocol::Responses { client: ResponsesClient::Opencode },
+        ClientProtocol::Responses { client: ResponsesClient::Codex },
+        ClientProtocol::Responses { client: ResponsesClient::Other },
+        ClientProtocol::Chat { opencode: true },
+        ClientProtocol::Chat { opencode: false },
+        ClientProtocol::Messages { agent: true },
+        ClientProtocol::Messages { agent: false },
         ClientProtocol::Gemini { cli: true },
         ClientProtocol::Gemini { cli: false },
     ];
@@ -149,7 +176,8 @@ mod tests {
             let error = protocol.no_model("no such model", "req_1");
             assert!(
                 error.status == 404
-                    || protocol == ClientProtocol::Responses { codex: true } && error.status == 400
+                    || protocol == ClientProtocol::Responses { client: ResponsesClient::Codex }
+                        && error.status == 400
             );
         }
     }
@@ -157,6 +185,21 @@ mod tests {
     #[test]
     fn every_known_client_has_its_row() {
         let names = PROTOCOLS.map(|client| client.behaviour().name);
-        assert_eq!(names, ["Codex", "any client", "any client", "Claude Code", "Gemini CLI", "any client"]);
+        let any = "any client";
+        assert_eq!(names, ["opencode", "Codex", any, "opencode", any, "Claude Code", any, "Gemini CLI", any]);
+    }
+
+    #[test]
+    fn no_agent_repeats_what_was_tried_in_vain() {
+        for protocol in PROTOCOLS.into_iter().filter(|client| client.behaviour().repeats_failures) {
+            for kind in FailureKind::all() {
+                let spent = Failure { again: Again::ByNobody, ..Failure::new(kind, "lab: words") };
+                let error = protocol.failure(&spent, "req_1");
+                let is_allowance = matches!(kind, FailureKind::WindowExhausted | FailureKind::QuotaExhausted);
+                let ends = !matches!(error.status, 408 | 409 | 429 | 500..)
+                    || matches!(protocol, ClientProtocol::Gemini { .. }) && is_allowance;
+                assert!(ends && error.again == Again::ByNobody, "{protocol:?} {kind:?}: {}", error.status);
+            }
+        }
     }
 }

@@ -16,6 +16,7 @@ use super::build;
 use super::memory::Memory;
 use super::plan::{self, Candidate, order};
 use super::pool::Pool;
+use super::quota::LowQuota;
 use super::rest::Rest;
 use crate::accounts::Places;
 use crate::clock::{self, Clocks};
@@ -256,6 +257,7 @@ impl RouteTarget {
         let known = self.runtime.endpoint.known_model(&self.model);
         let cost = known.map_or(0.0, |model| plan::cost(model.price));
         Candidate {
+            low: self.low(now).is_some(),
             ready: !avoided && health.is_ready(now) && self.runtime.has_room(now),
             open_turns: self.runtime.stats.open.load(Ordering::Relaxed),
             score: health.score(priority, now) + cost,
@@ -270,8 +272,15 @@ impl RouteTarget {
             target: self.id.clone(),
             score: (candidate.score * 10.0).round() / 10.0,
             open_turns: candidate.open_turns,
-            not_ready: (!candidate.ready).then(|| self.not_ready(config, now)),
+            not_ready: match candidate.ready {
+                true => self.low(now).map(|low| low.words()),
+                false => Some(self.not_ready(config, now)),
+            },
         }
+    }
+
+    fn low(&self, now: Instant) -> Option<LowQuota> {
+        self.runtime.pool.low(&self.model, Clocks { now, ..Clocks::now() })
     }
 
     fn not_ready(&self, config: &Config, now: Instant) -> String {

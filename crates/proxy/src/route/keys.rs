@@ -24,12 +24,13 @@ impl Keys {
         Self { cooldown_until, current: 0 }
     }
 
-    /// The key to use: the current one, else the next that is not cooling down, else the one that will be ready first. `None` for an
-    /// empty pool.
-    pub fn pick(&mut self, now: Instant) -> Option<usize> {
+    /// The key to use: the current one, else the next that is not cooling down, of both rather one that has more than a little left of
+    /// its allowance; else the one that will be ready first. `None` for an empty pool.
+    pub fn pick(&mut self, now: Instant, is_low: impl Fn(usize) -> bool) -> Option<usize> {
         let count = self.cooldown_until.len();
-        let ready =
-            (0..count).map(|step| (self.current + step) % count).find(|key| !self.is_cooling(*key, now));
+        let all = || (0..count).map(|step| (self.current + step) % count);
+        let ready = all().find(|key| !self.is_cooling(*key, now) && !is_low(*key));
+        let ready = ready.or_else(|| all().find(|key| !self.is_cooling(*key, now)));
         let key = ready.or_else(|| (0..count).min_by_key(|key| self.cooldown_until[*key]))?;
         self.current = key;
         Some(key)
@@ -94,19 +95,34 @@ mod tests {
         }
     }
 
+    fn never(_: usize) -> bool {
+        false
+    }
+
+    #[test]
+    fn a_key_with_little_left_is_used_last_of_those_that_are_ready() {
+        let now = clock::now();
+        let mut keys = Keys::with_cooldowns(vec![None; 3]);
+        assert_eq!(keys.pick(now, |key| key == 0), Some(1));
+        keys.failed(1, &limited(30), now);
+        assert_eq!(keys.pick(now, |key| key != 2), Some(2));
+        keys.failed(2, &limited(30), now);
+        assert_eq!(keys.pick(now, |key| key == 0), Some(0), "little is more than nothing");
+    }
+
     #[test]
     fn moves_on_a_limit_and_comes_back() {
         let now = clock::now();
         let mut keys = Keys::with_cooldowns(vec![None; 2]);
-        assert_eq!(keys.pick(now), Some(0));
+        assert_eq!(keys.pick(now, never), Some(0));
         assert!(keys.another_ready(0, &limited(30), now) && !keys.is_cooling(0, now), "only looked at");
         assert!(keys.failed(0, &limited(30), now), "the second key is ready");
-        assert_eq!(keys.pick(now), Some(1));
+        assert_eq!(keys.pick(now, never), Some(1));
         assert!(!keys.another_ready(1, &limited(10), now));
         assert!(!keys.failed(1, &limited(10), now), "all are cooling down");
-        assert_eq!(keys.pick(now), Some(1), "the one that is ready first");
+        assert_eq!(keys.pick(now, never), Some(1), "the one that is ready first");
         assert_eq!(keys.cooling_down(now), 2);
-        assert_eq!(keys.pick(now + Duration::from_secs(11)), Some(1));
+        assert_eq!(keys.pick(now + Duration::from_secs(11), never), Some(1));
         keys.succeeded(0);
         assert_eq!(keys.cooling_down(now), 1);
     }
@@ -119,6 +135,6 @@ mod tests {
         assert_eq!(keys.cooling_down(now), 0);
         assert!(!keys.failed(0, &Failure::new(FailureKind::Unauthorized, "no"), now));
         assert_eq!(keys.cooling_down(now + Duration::from_secs(599)), 1);
-        assert_eq!(Keys::with_cooldowns(Vec::new()).pick(now), None);
+        assert_eq!(Keys::with_cooldowns(Vec::new()).pick(now, never), None);
     }
 }

@@ -8,12 +8,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use latimer_protocol::failure::Failure;
+use latimer_protocol::quota::QuotaReading;
+use latimer_protocol::status::AccountQuota;
 use serde::{Deserialize, Serialize};
 
 use super::affinity::Affinity;
 use super::health::{Health, HealthRecord};
 use super::limitations::LimitationStore;
 use super::pictures::RefusedPictures;
+use super::quota::{KnownAccount, QuotaOwner, QuotaSource, Quotas};
 use crate::clock::Clocks;
 use crate::sync::lock;
 
@@ -40,6 +43,8 @@ pub struct Memory {
     pub refused_pictures: RefusedPictures,
     /// By how many tokens a target's count of a prompt was above the estimate. Not kept over a restart.
     prompt_surplus: Mutex<HashMap<String, u64>>,
+    /// What is left of the allowances of accounts.
+    pub quotas: Quotas,
     changed: AtomicBool,
 }
 
@@ -51,6 +56,7 @@ struct MemoryFile {
     keys: HashMap<String, u64>,
     affinity: Vec<(String, String, u64)>,
     items: HashMap<String, (usize, usize)>,
+    quota: HashMap<String, KnownAccount>,
 }
 
 impl Memory {
@@ -74,6 +80,7 @@ impl Memory {
             limitations: LimitationStore::new(dir, at.now),
             refused_pictures: RefusedPictures::default(),
             prompt_surplus: Mutex::default(),
+            quotas: Quotas::load(file.quota, at.unix),
             changed: AtomicBool::new(false),
             path,
         }
@@ -203,6 +210,14 @@ impl Memory {
         }
     }
 
+    /// A provider said what is left of an account's allowances.
+    pub fn note_quota(&self, owner: QuotaOwner<'_>, readings: Vec<QuotaReading>, source: QuotaSource) {
+        if !readings.is_empty() {
+            self.quotas.note(owner, readings, source, Clocks::now().unix);
+            self.changed.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// Writes what changed since the last time.
     pub fn save(&self) {
         let Some(path) = &self.path else { return };
@@ -221,12 +236,23 @@ impl Memory {
                 .collect(),
             affinity: lock(&self.affinity).save(at),
             items: lock(&self.items).clone(),
+            quota: self.quotas.save(),
         };
         let bytes = serde_json::to_vec(&file).unwrap_or_default();
         if let Err(error) = latimer_files::write(path, &bytes) {
             tracing::warn!(event = "routes.not_saved", error = %error);
         }
     }
+}
+
+/// What a proxy that need not run left behind of allowances; nothing where there is no file.
+pub fn quota_of_file(dir: &Path, now: u64) -> Vec<AccountQuota> {
+    let bytes = latimer_files::read(&dir.join(FILE), MAX_FILE_BYTES).unwrap_or_default();
+    let file: MemoryFile = serde_json::from_slice(&bytes).unwrap_or_default();
+    let mut accounts: Vec<AccountQuota> =
+        file.quota.values().map(|known| known.report_of_file(now)).collect();
+    accounts.sort_by(|a, b| (&a.endpoint, &a.account).cmp(&(&b.endpoint, &b.account)));
+    accounts
 }
 
 fn read(path: &Path) -> MemoryFile {

@@ -14,5 +14,6 @@ pub mod memory;
 pub mod pictures;
 pub mod plan;
 pub mod pool;
+pub mod quota;
 pub mod rest;
 pub mod shape;

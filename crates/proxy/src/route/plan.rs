@@ -8,6 +8,8 @@ use crate::config::Strategy;
 pub struct Candidate {
     /// A turn may go there: no open circuit, no limit, a key that does not rest, room for one more.
     pub ready: bool,
+    /// Little is left of its allowance: it comes behind those that have more.
+    pub low: bool,
     /// Open turns on its endpoint.
     pub open_turns: u64,
     /// Lower is better; see [`super::health::Health::score`] and [`cost`].
@@ -26,7 +28,7 @@ pub fn cost(price: Price) -> f64 {
 }
 
 /// The indexes of the candidates, the best first: the one this conversation has an affinity to, then the others that are ready in the
-/// order of the strategy, then the rest in the order of their scores. None is left out: trying beats refusing.
+/// order of the strategy, then those with little left of their allowance, then the rest in the order of their scores. None is left out: trying beats refusing.
 pub fn order(
     strategy: Strategy,
     candidates: &[Candidate],
@@ -45,13 +47,16 @@ pub fn order(
         Strategy::Score => ranking.sort_by(|a, b| score(a).total_cmp(&score(b))),
         Strategy::Ordered | Strategy::RoundRobin => {}
     }
-    let (mut first, mut last): (Vec<usize>, Vec<usize>) =
+    let (ready, mut last): (Vec<usize>, Vec<usize>) =
         ranking.into_iter().partition(|index| at(index).is_some_and(|candidate| candidate.ready));
+    let (mut low, mut first): (Vec<usize>, Vec<usize>) =
+        ready.into_iter().partition(|index| at(index).is_some_and(|candidate| candidate.low));
     last.sort_by(|a, b| score(a).total_cmp(&score(b)));
     if let Some(index) = affinity.and_then(|affinity| first.iter().position(|index| *index == affinity)) {
         let affinity = first.remove(index);
         first.insert(0, affinity);
     }
+    first.append(&mut low);
     first.append(&mut last);
     first
 }
@@ -61,7 +66,7 @@ mod tests {
     use super::*;
 
     fn candidate(ready: bool, open_turns: u64, score: f64) -> Candidate {
-        Candidate { ready, open_turns, score }
+        Candidate { ready, low: false, open_turns, score }
     }
 
     #[test]
@@ -93,6 +98,13 @@ mod tests {
     fn what_is_not_ready_comes_last_but_comes() {
         let three = [candidate(false, 0, 500.0), candidate(true, 0, 9.0), candidate(false, 0, 40.0)];
         assert_eq!(order(Strategy::Ordered, &three, 0, Some(0)), [1, 2, 0]);
+    }
+
+    #[test]
+    fn who_has_little_left_comes_behind_the_others_and_before_those_that_rest() {
+        let low = Candidate { low: true, ..candidate(true, 0, 1.0) };
+        let four = [low, candidate(false, 0, 1.0), candidate(true, 0, 9.0), candidate(true, 0, 2.0)];
+        assert_eq!(order(Strategy::Ordered, &four, 0, Some(0)), [2, 3, 0, 1], "whoever answered before");
     }
 
     proptest::proptest! {

@@ -9,6 +9,7 @@ use latimer_protocol::secret::{Secret, fingerprint};
 
 use super::keys::Keys;
 use super::memory::Memory;
+use super::quota::{LowQuota, QuotaOwner};
 use super::rest::Rest;
 use crate::accounts::{self, Account, Places};
 use crate::clock::Clocks;
@@ -61,6 +62,11 @@ impl PoolEntry {
     fn account(account: &Arc<Account>) -> Self {
         let id = account.id().to_owned();
         Self { fingerprint: fingerprint(&id), source: Source::Account(Arc::clone(account)), id }
+    }
+
+    /// Whose allowances it has, on this endpoint.
+    pub fn owner<'o>(&'o self, endpoint: &'o str) -> QuotaOwner<'o> {
+        QuotaOwner { fingerprint: &self.fingerprint, endpoint, account: &self.id }
     }
 
     /// A credential that can be sent now.
@@ -136,8 +142,30 @@ impl Pool {
         {
             self.reload(&mut inner, now);
         }
-        let place = inner.keys.pick(now)?;
+        let inner = &mut *inner;
+        let is_low = |place: usize| inner.entries.get(place).is_some_and(|entry| self.is_low(entry));
+        let place = inner.keys.pick(now, is_low)?;
         inner.entries.get(place).cloned().map(|entry| (place, entry))
+    }
+
+    fn is_low(&self, entry: &PoolEntry) -> bool {
+        self.memory.quotas.low(&entry.fingerprint, None, Clocks::now().unix).is_some()
+    }
+
+    /// The allowance of which little is left, where that is so of every entry that does not rest; the largest of them.
+    pub fn low(&self, model: &str, at: Clocks) -> Option<LowQuota> {
+        let inner = lock(&self.inner);
+        let ready =
+            (0..inner.entries.len()).filter(|place| inner.keys.cooldown_end(*place, at.now).is_none());
+        let ready = ready.filter_map(|place| inner.entries.get(place));
+        let low: Option<Vec<LowQuota>> =
+            ready.map(|entry| self.memory.quotas.low(&entry.fingerprint, Some(model), at.unix)).collect();
+        low?.into_iter().max_by(|a, b| a.percent.total_cmp(&b.percent))
+    }
+
+    /// Every entry.
+    pub fn entries(&self) -> Vec<PoolEntry> {
+        lock(&self.inner).entries.clone()
     }
 
     /// Begins the cooldown of an entry that failed, and says whether another one is ready now.

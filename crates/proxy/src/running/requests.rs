@@ -149,7 +149,7 @@ mod tests {
     fn the_newest_are_kept_and_shared_with_their_turn() {
         let kept = KeptRequests::default();
         let asked = body(9);
-        kept.asked("t1", ClientProtocol::Chat, None, &asked);
+        kept.asked("t1", ClientProtocol::Chat { opencode: false }, None, &asked);
         kept.sent("t1", "a/m", "chat", &body(5));
         kept.sent("t1", "b/m", "chat", &body(7));
         let requests = kept.of("t1").expect("kept");
@@ -166,15 +166,20 @@ mod tests {
     fn what_is_kept_is_bounded_in_turns_and_bytes() {
         let kept = KeptRequests::default();
         for number in 0..MAX_TURNS + 3 {
-            kept.asked(&number.to_string(), ClientProtocol::Messages, None, &body(1));
+            kept.asked(&number.to_string(), ClientProtocol::Messages { agent: false }, None, &body(1));
         }
         assert!(kept.of("2").is_none() && kept.of("3").is_some());
         for number in 0..20 {
-            kept.asked(&format!("long {number}"), ClientProtocol::Chat, None, &body(MAX_BODY));
+            kept.asked(
+                &format!("long {number}"),
+                ClientProtocol::Chat { opencode: false },
+                None,
+                &body(MAX_BODY),
+            );
         }
         assert_eq!(lock(&kept.inner).bytes, MAX_BYTES);
         assert!(kept.of("long 15").is_none() && kept.of("long 16").is_some());
-        kept.asked("longer", ClientProtocol::Chat, None, &body(MAX_BODY + 1));
+        kept.asked("longer", ClientProtocol::Chat { opencode: false }, None, &body(MAX_BODY + 1));
         let asked = kept.of("longer").and_then(|requests| requests.client).expect("noted");
         assert_eq!(asked.body, KeptBody::TooLong(MAX_BODY + 1));
     }

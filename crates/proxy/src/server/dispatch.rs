@@ -17,6 +17,7 @@ use super::admission::Admitted;
 use super::api::changes::Who;
 use super::page_session::PageSession;
 use super::proxy::Proxy;
+use super::refusals::RefusalWatch;
 use super::router::{self, Action, Admin, Count, DocumentRequest, RouteMatch, Stored, Turn};
 use super::websocket::{self, UpgradeSlot};
 use super::{
@@ -245,13 +246,14 @@ async fn begin_turn(proxy: &Proxy, turn: Turn, received: Received<'_>) -> Result
         return response_turn(proxy, received).await;
     }
     let context = proxy.begin_turn(received.id)?;
-    let (head, body) = received.body().await?;
-    Ok(match turn {
+    let watch = RefusalWatch::of(proxy, &context, &received.head.headers);
+    let (head, body) = watch.body(received.body().await)?;
+    Ok(watch.response(match turn {
         Turn::Response => turn::responses(context, &head.headers, body).await,
         Turn::Compaction => turn::compact(context, &head.headers, body).await,
         Turn::Chat => turn::chat(context, &head.headers, body).await,
         Turn::Message => turn::messages(context, &head.headers, body).await,
-    })
+    }))
 }
 
 /// A turn of the Responses API. The probe is asked for like any other turn, and only its body tells.
@@ -269,11 +271,13 @@ async fn response_turn(proxy: &Proxy, received: Received<'_>) -> Result<Response
     } else {
         proxy.begin_turn(id)?
     };
+    let watch = RefusalWatch::of(proxy, &context, &head.headers);
     let mut response = turn::responses(context, &head.headers, body).await;
     if is_probe {
         response.headers_mut().insert(PROBE_PID, HeaderValue::from(std::process::id()));
+        return Ok(response);
     }
-    Ok(response)
+    Ok(watch.response(response))
 }
 
 /// Begins a turn of a Gemini client, or counts its tokens.
@@ -287,10 +291,11 @@ async fn gemini_call(
         return Ok(turn::generate_count(&proxy.seal, &body, &target.model));
     }
     let context = proxy.begin_turn(received.id)?;
-    let (head, body) = received.body().await?;
+    let watch = RefusalWatch::of(proxy, &context, &received.head.headers);
+    let (head, body) = watch.body(received.body().await)?;
     let form = target.form(head.uri.query());
     let caller = turn::GeminiCaller { headers: &head.headers, model: &target.model, form };
-    Ok(turn::generate(context, caller, body).await)
+    Ok(watch.response(turn::generate(context, caller, body).await))
 }
 
 async fn administer(

@@ -33,6 +33,7 @@ mod page_session;
 mod process_stats;
 pub mod proof;
 mod proxy;
+mod refusals;
 mod request_body;
 mod request_names;
 mod router;

@@ -266,15 +266,15 @@ impl<'p> RouteMatch<'p> {
     pub(super) fn protocol(&self, headers: &HeaderMap) -> ClientProtocol {
         let family = self.route.as_ref().map_or_else(|| nearest_family(self.path), |(route, _)| route.family);
         let google_key = headers.contains_key("x-goog-api-key");
+        let agent = turn::is_claude_code(headers) || turn::is_opencode(headers);
+        let messages = ClientProtocol::Messages { agent };
         match family {
-            Messages => ClientProtocol::Messages,
+            Messages => messages,
             Gemini => ClientProtocol::Gemini { cli: turn::is_gemini_cli(headers) },
-            Chat | ByHeaders if !google_key && headers.contains_key("anthropic-version") => {
-                ClientProtocol::Messages
-            }
-            Chat => ClientProtocol::Chat,
+            Chat | ByHeaders if !google_key && headers.contains_key("anthropic-version") => messages,
+            Chat => ClientProtocol::Chat { opencode: turn::is_opencode(headers) },
             ByHeaders if google_key => ClientProtocol::Gemini { cli: turn::is_gemini_cli(headers) },
-            ByHeaders => ClientProtocol::Responses { codex: turn::is_codex(headers) },
+            ByHeaders => ClientProtocol::Responses { client: turn::responses_client(headers) },
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Transaction};
 
-use super::rows;
+use super::{rows, trim};
 use crate::clock;
 
 /// The layout of the tables.
@@ -17,8 +17,6 @@ const BUSY: Duration = Duration::from_secs(5);
 const FIND_BUSY: Duration = Duration::from_millis(200);
 /// What the names of SQLite's other files end with: the log of what is not yet in the file, and its index.
 const TAILS: [&str; 2] = ["-wal", "-shm"];
-/// Turns of which more is kept than their row; the newest.
-const MAX_REPORTS: i64 = 50_000;
 /// Rows older than this are deleted at the start.
 const LIFE: u64 = 90 * 24 * 3600;
 
@@ -27,7 +25,7 @@ CREATE TABLE IF NOT EXISTS usage (
     at INTEGER NOT NULL, turn TEXT NOT NULL, client TEXT NOT NULL, endpoint TEXT NOT NULL, account TEXT NOT NULL,
     model TEXT NOT NULL, finish TEXT NOT NULL, failure TEXT, input INTEGER, cached INTEGER, cache_write INTEGER,
     output INTEGER, reasoning INTEGER, ms INTEGER NOT NULL, first_ms INTEGER, retries INTEGER NOT NULL,
-    repairs INTEGER NOT NULL, cost_usd REAL, session TEXT, protocol TEXT, asked TEXT, message TEXT
+    repairs INTEGER NOT NULL, cost_usd REAL, session TEXT, protocol TEXT, asked TEXT, message TEXT, project TEXT
 ) STRICT;
 CREATE INDEX IF NOT EXISTS usage_at ON usage (at);
 CREATE INDEX IF NOT EXISTS usage_turn ON usage (turn);
@@ -114,14 +112,16 @@ impl Database {
         transaction.commit()?;
         let now = clock::unix_now();
         connection.execute("DELETE FROM usage WHERE at < ?1", [now.saturating_sub(LIFE).cast_signed()])?;
-        connection.execute("DELETE FROM reports WHERE at < ?1", [now.saturating_sub(LIFE).cast_signed()])?;
-        connection.execute(
-            "DELETE FROM reports WHERE at < (SELECT at FROM reports ORDER BY at DESC LIMIT 1 OFFSET ?1)",
-            [MAX_REPORTS],
-        )?;
         let mut database = Self { connection, owes_checkpoint: true };
+        database.trim_reports(now)?;
         database.expire(super::chain::oldest(now))?;
         Ok(database)
+    }
+
+    /// Trims what is kept beside the rows.
+    pub(super) fn trim_reports(&mut self, now: u64) -> rusqlite::Result<()> {
+        self.owes_checkpoint |= trim::reports(&self.connection, now.saturating_sub(LIFE))? > 0;
+        Ok(())
     }
 
     pub(super) fn begin(&mut self) -> rusqlite::Result<Transaction<'_>> {

@@ -6,6 +6,7 @@
 pub mod chain;
 mod database;
 pub mod engine;
+pub mod moment;
 pub mod postgres;
 pub mod reader;
 mod rows;
@@ -13,6 +14,7 @@ mod sqlite;
 mod sums;
 #[cfg(test)]
 mod tests;
+mod trim;
 pub mod turn_rows;
 pub mod usage;
 pub mod warn;

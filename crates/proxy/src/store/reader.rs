@@ -36,7 +36,7 @@ pub struct Reader {
     path: Option<PathBuf>,
     pending: Arc<Pending>,
     connection: Mutex<Option<Connection>>,
-    sums: Mutex<HashMap<(GroupBy, String), (Sums, Instant)>>,
+    sums: Mutex<HashMap<(GroupBy, String, bool), (Sums, Instant)>>,
 }
 
 /// A time in which turns ended.
@@ -48,6 +48,8 @@ pub struct Window {
     pub since: u64,
     /// Its end, in Unix seconds; `None` where it goes on to the present.
     pub until: Option<u64>,
+    /// Whether each line is wanted by model, too.
+    pub breaks_down: bool,
 }
 
 impl Reader {
@@ -119,13 +121,15 @@ impl Reader {
     ) -> rusqlite::Result<T> {
         self.read(|connection, pending| {
             let mut all = lock(&self.sums);
-            let key = (by, window.text.clone());
+            let key = (by, window.text.clone(), window.breaks_down);
             all.retain(|_, (_, built)| now.saturating_duration_since(*built) < MAX_AGE);
             if all.len() >= MAX_REPORTS && !all.contains_key(&key) {
                 all.clear();
             }
-            let (sums, _) =
-                all.entry(key).or_insert_with(|| (Sums::new(by, window.since, window.until), now));
+            let (sums, _) = all.entry(key).or_insert_with(|| {
+                let sums = Sums::new(by, window.since, window.until);
+                (sums.broken_down(window.breaks_down), now)
+            });
             sums.read(connection)?;
             if pending.is_empty() {
                 return Ok(read(sums));

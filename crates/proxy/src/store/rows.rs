@@ -34,6 +34,8 @@ pub struct UsageRow {
     pub failure: Option<String>,
     /// What was said with it.
     pub message: Option<String>,
+    /// The project that the client works on, where its launcher says so.
+    pub project: Option<String>,
     /// Tokens.
     pub usage: Usage,
     /// How long it took, in milliseconds.
@@ -63,6 +65,12 @@ pub enum GroupBy {
     Hour,
     /// The day, in local time.
     Day,
+    /// The week, by the date of its Monday, in local time.
+    Week,
+    /// The month, in local time.
+    Month,
+    /// The project that the client works on.
+    Project,
     /// The client.
     Client,
     /// The conversation, as the client names it.
@@ -75,12 +83,15 @@ pub enum GroupBy {
 
 impl GroupBy {
     /// How each is called.
-    pub const NAMES: [(&str, Self); 9] = [
+    pub const NAMES: [(&str, Self); 12] = [
         ("endpoint", Self::Endpoint),
         ("account", Self::Account),
         ("model", Self::Model),
         ("hour", Self::Hour),
         ("day", Self::Day),
+        ("week", Self::Week),
+        ("month", Self::Month),
+        ("project", Self::Project),
         ("client", Self::Client),
         ("session", Self::Session),
         ("turn", Self::Turn),
@@ -94,7 +105,7 @@ impl GroupBy {
 
     /// Whether the lines stand in the order of time.
     pub(super) fn is_in_time(self) -> bool {
-        matches!(self, Self::Hour | Self::Day | Self::Turn)
+        matches!(self, Self::Hour | Self::Day | Self::Week | Self::Month | Self::Turn)
     }
 
     /// The group of a row, as text or as a number of which [`GroupBy::name_of`] makes one.
@@ -104,7 +115,8 @@ impl GroupBy {
             Self::Account => "endpoint || ' ' || account",
             Self::Model => "endpoint || '/' || model",
             // Time zones differ from each other by quarters of an hour.
-            Self::Hour | Self::Day => "at / 900",
+            Self::Hour | Self::Day | Self::Week | Self::Month => "at / 900",
+            Self::Project => "coalesce(project, 'none')",
             Self::Client => "client",
             Self::Session => "coalesce(session, 'none')",
             Self::Turn => {
@@ -118,13 +130,15 @@ impl GroupBy {
     pub(super) fn name_of(self) -> &'static str {
         match self {
             Self::Hour => "SELECT strftime('%Y-%m-%d %H:00', ?1 * 900, 'unixepoch', 'localtime')",
+            Self::Week => "SELECT date(?1 * 900, 'unixepoch', 'localtime', 'weekday 0', '-6 days')",
+            Self::Month => "SELECT strftime('%Y-%m', ?1 * 900, 'unixepoch', 'localtime')",
             _ => "SELECT date(?1 * 900, 'unixepoch', 'localtime')",
         }
     }
 }
 
-/// Columns of the usage that version 3 of the file added.
-const NEW_COLUMNS: [&str; 4] = ["session", "protocol", "asked", "message"];
+/// Columns of the usage that version 3 of the file added. An older release that writes the file leaves them empty.
+const NEW_COLUMNS: [&str; 5] = ["session", "protocol", "asked", "message", "project"];
 
 /// How long the first tables of a file are waited for, in steps.
 const TABLE_STEPS: u32 = 100;
@@ -156,7 +170,7 @@ pub(super) fn add_columns(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Adds a row.
 pub(super) fn insert(transaction: &Transaction<'_>, row: &UsageRow) -> rusqlite::Result<()> {
-    const INSERT: &str = "INSERT INTO usage (at, turn, client, endpoint, account, model, finish, failure, input, cached, cache_write, output, reasoning, ms, first_ms, retries, repairs, cost_usd, session, protocol, asked, message) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22)";
+    const INSERT: &str = "INSERT INTO usage (at, turn, client, endpoint, account, model, finish, failure, input, cached, cache_write, output, reasoning, ms, first_ms, retries, repairs, cost_usd, session, protocol, asked, message, project) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23)";
     const INSERT_REPORT: &str = "INSERT OR REPLACE INTO reports (turn, at, report) VALUES (?1, ?2, ?3)";
     let number = |number: Option<u64>| number.map(|number| i64::try_from(number).unwrap_or(i64::MAX));
     let Usage { input, cached, cache_write, output, reasoning } = row.usage;
@@ -183,6 +197,7 @@ pub(super) fn insert(transaction: &Transaction<'_>, row: &UsageRow) -> rusqlite:
         row.protocol,
         row.asked,
         row.message,
+        row.project,
     ])?;
     if let Some(report) = row.report.as_deref().and_then(|report| serde_json::to_string(report).ok()) {
         transaction.prepare_cached(INSERT_REPORT)?.execute(rusqlite::params![

@@ -1,6 +1,6 @@
 //! Rows of the usage, added up: all of them once, and after that only those that are new.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use latimer_protocol::status::{UsageLine, UsageReport};
 use rusqlite::Connection;
@@ -21,6 +21,8 @@ pub(super) struct Sums {
     times: HashMap<i64, usize>,
     groups: Vec<Group>,
     total: Group,
+    /// Whether each group is added up by model, too.
+    breaks_down: bool,
 }
 
 /// A line that is being added up.
@@ -29,6 +31,8 @@ struct Group {
     line: UsageLine,
     ms: Vec<u32>,
     first: Vec<u32>,
+    /// By model.
+    parts: BTreeMap<String, Group>,
 }
 
 /// What a row adds to a line.
@@ -122,6 +126,7 @@ impl Group {
             first_p50_ms: percentile(&mut self.first, 50),
             // Who used nothing paid nothing. What nobody knows is not nothing.
             cost_usd: self.line.cost_usd.or((self.line.unpriced == 0).then_some(0.0)),
+            parts: self.parts.values_mut().map(Group::line).collect(),
             ..self.line.clone()
         }
     }
@@ -140,22 +145,20 @@ impl Sums {
             times: HashMap::new(),
             groups: Vec::new(),
             total: Group::new("total".to_owned()),
+            breaks_down: false,
         }
+    }
+
+    /// The same, with each group by model.
+    #[must_use]
+    pub(super) fn broken_down(mut self, breaks_down: bool) -> Self {
+        self.breaks_down = breaks_down;
+        self
     }
 
     /// Adds the rows that are new since the last time.
     pub(super) fn read(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        let columns =
-            "failure IS NOT NULL, input, cached, output, reasoning, ms, first_ms, retries, repairs, cost_usd";
-        // Only the first time all rows count, and then the index of times is the way to them.
-        let order = if self.last == i64::MIN {
-            "+rowid > ?1 AND at >= ?2 AND at < ?3"
-        } else {
-            "rowid > ?1 AND +at >= ?2 AND +at < ?3"
-        };
-        let key = self.by.key();
-        let sort = if self.by.is_in_time() { " ORDER BY at" } else { "" };
-        let text = format!("SELECT rowid, {key}, {columns} FROM usage WHERE {order}{sort}");
+        let text = self.query();
         let mut query = connection.prepare_cached(&text)?;
         let mut name_of = connection.prepare_cached(self.by.name_of())?;
         let mut rows = query.query([self.last, self.since, self.until])?;
@@ -176,13 +179,41 @@ impl Sums {
                 }
                 other => self.place(other.as_str().unwrap_or("")),
             };
-            if let Some(group) = self.groups.get_mut(place) {
-                group.add(numbers);
-            }
-            self.total.add(numbers);
+            let model = if self.breaks_down { row.get_ref(12)?.as_str().ok() } else { None };
+            self.add(place, numbers, model);
         }
         self.last = last;
         Ok(())
+    }
+
+    fn add(&mut self, place: usize, numbers: Numbers, model: Option<&str>) {
+        if let Some(group) = self.groups.get_mut(place) {
+            group.add(numbers);
+            if let Some(model) = model {
+                if !group.parts.contains_key(model) {
+                    group.parts.insert(model.to_owned(), Group::new(model.to_owned()));
+                }
+                if let Some(part) = group.parts.get_mut(model) {
+                    part.add(numbers);
+                }
+            }
+        }
+        self.total.add(numbers);
+    }
+
+    /// What reads the rows that are new since the last time.
+    fn query(&self) -> String {
+        let columns =
+            "failure IS NOT NULL, input, cached, output, reasoning, ms, first_ms, retries, repairs, cost_usd";
+        let model = if self.breaks_down { ", endpoint || '/' || model" } else { "" };
+        // Only the first time all rows count, and then the index of times is the way to them.
+        let order = if self.last == i64::MIN {
+            "+rowid > ?1 AND at >= ?2 AND at < ?3"
+        } else {
+            "rowid > ?1 AND +at >= ?2 AND +at < ?3"
+        };
+        let key = self.by.key();
+        format!("SELECT rowid, {key}, {columns}{model} FROM usage WHERE {order}")
     }
 
     /// Adds a row that is not written yet. To be done to a copy: the next read would count it again.
@@ -199,15 +230,14 @@ impl Sums {
             GroupBy::Session => row.session.clone().unwrap_or_else(|| "none".to_owned()),
             GroupBy::Failure => row.failure.clone().unwrap_or_else(|| "none".to_owned()),
             GroupBy::Turn => row.turn.clone(),
-            GroupBy::Hour | GroupBy::Day => {
+            GroupBy::Project => row.project.clone().unwrap_or_else(|| "none".to_owned()),
+            GroupBy::Hour | GroupBy::Day | GroupBy::Week | GroupBy::Month => {
                 connection.prepare_cached(self.by.name_of())?.query_row([at / 900], |row| row.get(0))?
             }
         };
         let (place, numbers) = (self.place(&name), Numbers::of_pending(row));
-        if let Some(group) = self.groups.get_mut(place) {
-            group.add(numbers);
-        }
-        self.total.add(numbers);
+        let model = self.breaks_down.then(|| format!("{}/{}", row.endpoint, row.model));
+        self.add(place, numbers, model.as_deref());
         Ok(())
     }
 
@@ -223,7 +253,10 @@ impl Sums {
     /// The lines, the largest first; times in their order.
     pub(super) fn report(&mut self) -> UsageReport {
         let mut lines: Vec<UsageLine> = self.groups.iter_mut().map(Group::line).collect();
-        if !self.by.is_in_time() {
+        if self.by.is_in_time() {
+            // Their names begin with their time. Sorted here: in the query it would make SQLite read rows that are not new.
+            lines.sort_by(|a, b| a.name.cmp(&b.name));
+        } else {
             lines.sort_by_key(|line| std::cmp::Reverse(line.turns));
         }
         UsageReport { lines, total: self.total.line() }
@@ -249,6 +282,30 @@ fn percentile(values: &mut [u32], percent: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The plan of SQLite for a query of these sums.
+    fn plan(sums: &Sums) -> String {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("latimer.db");
+        drop(crate::store::database::Database::open(&path).expect("made"));
+        let connection = crate::store::database::read_only(&path).expect("readable");
+        let mut query = connection.prepare(&format!("EXPLAIN QUERY PLAN {}", sums.query())).expect("a plan");
+        let rows = query.query_map([0, 0, 0], |row| row.get::<_, String>(3)).expect("rows");
+        rows.map(|row| row.expect("text")).collect::<Vec<_>>().join("; ")
+    }
+
+    #[test]
+    fn a_report_costs_what_its_time_holds_and_later_only_what_is_new() {
+        for (_, by) in GroupBy::NAMES {
+            let mut sums = Sums::new(by, 0, None).broken_down(true);
+            let first = plan(&sums);
+            assert!(first.contains("SEARCH usage USING INDEX usage_at (at>? AND at<?)"), "{by:?}: {first}");
+            assert!(!first.contains("TEMP B-TREE"), "{by:?} sorts: {first}");
+            sums.last = 7;
+            let later = plan(&sums);
+            assert!(later.contains("USING INTEGER PRIMARY KEY (rowid>?)"), "{by:?}: {later}");
+        }
+    }
 
     #[test]
     fn percentiles() {

@@ -5,7 +5,7 @@ use latimer_protocol::turn::Usage;
 
 use super::reader::{Window, page_of_file, turn_of_file};
 use super::turn_rows::TurnQuery;
-use super::usage::{GroupBy, report};
+use super::usage::{GroupBy, UsageLine, report};
 use super::*;
 use crate::clock;
 
@@ -32,7 +32,7 @@ fn failed(number: u64) -> UsageRow {
 }
 
 fn month() -> Window {
-    Window { text: "30d".to_owned(), since: clock::unix_now() - 30 * 86_400, until: None }
+    Window { text: "30d".to_owned(), since: clock::unix_now() - 30 * 86_400, until: None, breaks_down: false }
 }
 
 fn ids(page: &latimer_protocol::status::TurnPage) -> Vec<&str> {
@@ -120,6 +120,13 @@ fn days_and_hours_have_names_and_stand_in_their_order() {
     assert_eq!((days.len(), hours.len()), (3, 3));
     assert!(days.is_sorted_by_key(|line| line.name.clone()), "{days:?}");
     assert_eq!(days[2].turns, 2);
+    let (weeks, months) = (report(GroupBy::Week), report(GroupBy::Month));
+    let turns = |lines: &[UsageLine]| lines.iter().map(|line| line.turns).sum::<u64>();
+    assert_eq!((turns(&weeks), turns(&months)), (4, 4));
+    assert!(
+        days[0].name.starts_with(&months[0].name) && weeks[0].name <= days[0].name,
+        "{weeks:?} {months:?}"
+    );
     assert!(hours[0].name.ends_with(":00") && hours[0].name.starts_with(&days[0].name), "{hours:?}");
 }
 

@@ -64,7 +64,7 @@ impl TurnQuery {
     }
 }
 
-const COLUMNS: &str = "rowid, at, turn, client, endpoint, account, model, finish, failure, input, cached, cache_write, output, reasoning, ms, first_ms, retries, repairs, cost_usd, session, protocol, asked, message";
+const COLUMNS: &str = "rowid, at, turn, client, endpoint, account, model, finish, failure, input, cached, cache_write, output, reasoning, ms, first_ms, retries, repairs, cost_usd, session, protocol, asked, message, project";
 
 /// What a filter looks at.
 const SHOWN: &str = "turn || ' ' || client || ' ' || endpoint || '/' || model || ' ' || finish || ' ' || coalesce(failure, '') || ' ' || coalesce(message, '') || ' ' || coalesce(asked, '') || ' ' || coalesce(session, '')";
@@ -142,6 +142,7 @@ fn of_row(row: &Row<'_>) -> rusqlite::Result<TurnReport> {
         state: TurnState::Over,
         client: row.get("client")?,
         session: text("session")?,
+        project: text("project")?,
         protocol: text("protocol")?.unwrap_or_default(),
         asked: text("asked")?.unwrap_or_default(),
         endpoint: row.get("endpoint")?,
@@ -177,6 +178,7 @@ pub(super) fn of_pending(row: &UsageRow) -> TurnReport {
         state: TurnState::Over,
         client: row.client.clone(),
         session: row.session.clone(),
+        project: row.project.clone(),
         protocol: row.protocol.clone(),
         asked: row.asked.clone(),
         endpoint: row.endpoint.clone(),

@@ -6,6 +6,7 @@ pub use latimer_protocol::status::{UsageLine, UsageReport};
 use latimer_protocol::turn::Usage;
 
 use super::database::read_only;
+use super::reader::Window;
 pub use super::rows::{GroupBy, UsageRow};
 use super::sums::Sums;
 use crate::config::Price;
@@ -28,8 +29,17 @@ pub fn report_between(
     since: u64,
     until: Option<u64>,
 ) -> rusqlite::Result<UsageReport> {
+    let window = Window { text: String::new(), since, until, breaks_down: false };
+    report_of(path, by, &window)
+}
+
+/// The same, as a window says it.
+///
+/// # Errors
+/// As [`report`].
+pub fn report_of(path: &Path, by: GroupBy, window: &Window) -> rusqlite::Result<UsageReport> {
     let connection = read_only(path)?;
-    let mut sums = Sums::new(by, since, until);
+    let mut sums = Sums::new(by, window.since, window.until).broken_down(window.breaks_down);
     sums.read(&connection)?;
     Ok(sums.report())
 }

@@ -21,6 +21,8 @@ const EXPIRE_INTERVAL: Duration = Duration::from_secs(5);
 /// How long rows are gathered for one transaction. Beginning and ending one costs as much as writing ten rows, and a thread that sleeps is
 /// not woken for each of them. Whoever reads gets what is gathered from [`Pending`].
 const GATHER_TIME: Duration = Duration::from_millis(20);
+/// How often what is kept beside the rows is trimmed: its number grows while the process runs, too.
+const TRIM_INTERVAL: Duration = Duration::from_secs(600);
 /// How long a file that cannot be used is left alone.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// Deletions that wait for a file that cannot be written.
@@ -46,6 +48,8 @@ pub(super) struct Writer {
     /// Answers that somebody wanted deleted and the file still holds.
     owed: Vec<String>,
     expires_at: Instant,
+    /// When what is kept beside the rows is trimmed again.
+    trims_at: Instant,
 }
 
 impl Writer {
@@ -63,6 +67,7 @@ impl Writer {
             pending,
             owed: Vec::new(),
             expires_at: clock::now() + EXPIRE_INTERVAL,
+            trims_at: clock::now() + TRIM_INTERVAL,
         }
     }
 
@@ -173,7 +178,12 @@ impl Writer {
         let now = clock::unix_now();
         self.expires_at = clock::now() + EXPIRE_INTERVAL;
         let State::Open(database) = &mut self.state else { return };
-        if let Err(error) = database.expire(chain::oldest(now)) {
+        let is_due = clock::now() >= self.trims_at;
+        if is_due {
+            self.trims_at = clock::now() + TRIM_INTERVAL;
+        }
+        let trimmed = if is_due { database.trim_reports(now) } else { Ok(()) };
+        if let Err(error) = trimmed.and_then(|()| database.expire(chain::oldest(now))) {
             tracing::debug!(event = "store.not_expired", error = %error);
             self.give_up_after(&error);
         }

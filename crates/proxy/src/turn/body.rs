@@ -16,6 +16,7 @@ use tracing::Span;
 
 use super::log::TurnLog;
 use super::source::EventSource;
+use super::waiting::WaitWatch;
 use crate::clock;
 use crate::http::reply::ByteStream;
 use crate::inbound::responses::chain;
@@ -25,6 +26,7 @@ use crate::inbound::writer::StoredResponse;
 use crate::inbound::writer::answer::Answer;
 use crate::lifecycle::force_stop::ForceStop;
 use crate::route::attempt::{Progress, shutting_down};
+use crate::running::RunningTurn;
 use crate::store::Store;
 use crate::sync::lock;
 
@@ -78,6 +80,8 @@ pub struct TurnBody {
     keep_alive: Duration,
     keep_alive_timer: Pin<Box<Sleep>>,
     last_write: Instant,
+    /// Where the client shows for what it has to wait.
+    waits: Option<WaitWatch>,
     force_stop: ForceStop,
     state: BodyState,
     small_writes: SmallWrites,
@@ -133,12 +137,29 @@ impl TurnBody {
             keep_alive,
             keep_alive_timer: Box::pin(tokio::time::sleep(keep_alive)),
             last_write: clock::now(),
+            waits: None,
             force_stop,
             state: BodyState::Writing,
             small_writes: SmallWrites::default(),
             span: log.span(),
             log,
         }
+    }
+
+    /// Tells the client for what this turn waits.
+    pub(super) fn telling_waits(mut self, running: Arc<RunningTurn>) -> Self {
+        self.waits = Some(WaitWatch::new(running));
+        self
+    }
+
+    /// Writes what is to be said of a wait; true if there was something.
+    pub(super) fn poll_wait(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(Poll::Ready(words)) = self.waits.as_mut().map(|waits| waits.poll(cx)) else { return false };
+        let may_say = self.source.begin_writer_for_wait();
+        if may_say {
+            self.writer.say_wait(&words);
+        }
+        may_say
     }
 
     /// The next bytes for the client: everything that has arrived, and nothing that has not.
@@ -160,6 +181,8 @@ impl TurnBody {
             }
             if self.force_stop.poll(cx).is_ready() {
                 self.fail(&shutting_down());
+            } else if self.poll_wait(cx) {
+                // It is written at once.
             } else if !self.writer.has_out() && self.keep_alive_is_due(cx) {
                 self.keep_alive();
             }

@@ -5,6 +5,7 @@ use hyper::Response;
 use hyper::header::HeaderMap;
 use latimer_adapters::prepared_request::WireProtocol;
 
+use super::client_headers::is_opencode;
 use super::{EVENT_STREAM, InboundRequest, ResponsePlan, TurnBody, TurnContext, respond_to, start};
 use crate::http::reply::Reply;
 use crate::inbound::chat::request;
@@ -15,12 +16,16 @@ use crate::inbound::wire::http_error::HttpError;
 /// Answers one `POST /v1/chat/completions`.
 pub async fn chat(context: TurnContext, headers: &HeaderMap, body: Bytes) -> Response<Reply> {
     let request = context.request.clone();
-    respond_to(prepare(context, headers, body), ClientProtocol::Chat, EVENT_STREAM, &request).await
+    respond_to(prepare(context, headers, body), client_protocol(headers), EVENT_STREAM, &request).await
+}
+
+fn client_protocol(headers: &HeaderMap) -> ClientProtocol {
+    ClientProtocol::Chat { opencode: is_opencode(headers) }
 }
 
 /// Reads a request and starts its turn; says whether the client wants a stream.
 fn prepare(context: TurnContext, headers: &HeaderMap, body: Bytes) -> Result<(TurnBody, bool), HttpError> {
-    let protocol = ClientProtocol::Chat;
+    let protocol = client_protocol(headers);
     context.keep(protocol, None, &body);
     let (turn, mut options) = request::read(&body, &context.seal)
         .map_err(|error| protocol.bad_request(&error, &context.request))?;

@@ -2,9 +2,18 @@
 
 use hyper::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use latimer_adapters::repair::RepairLevel;
+use latimer_protocol::secret::redact_known;
+
+use crate::inbound::client_protocol::ResponsesClient;
 
 /// The header with which a request chooses its level of repair.
 const REPAIR_HEADER: &str = "x-latimer-repair";
+
+/// What the names of latimer's own headers begin with.
+const OWN_HEADERS: &str = "x-latimer-";
+
+/// The header in which a launched client names its project.
+const PROJECT_HEADER: &str = "x-latimer-project";
 
 /// Headers that name a conversation: Claude Code's, opencode's, Codex's own.
 const SESSION_HEADERS: [&str; 7] = [
@@ -18,14 +27,14 @@ const SESSION_HEADERS: [&str; 7] = [
 ];
 
 /// The client, as it calls itself: the first word of its name.
-pub(super) fn name(headers: &HeaderMap) -> String {
+pub(crate) fn name(headers: &HeaderMap) -> String {
     let name = headers.get("originator").or_else(|| headers.get(USER_AGENT));
     let name = name.and_then(|name| name.to_str().ok()).unwrap_or("unknown");
     crate::text::shown(name.split(['/', ' ']).next().unwrap_or(name), crate::text::MAX_WORD)
 }
 
 /// True when the caller is Codex, by the headers it always sends.
-pub(crate) fn is_codex(headers: &HeaderMap) -> bool {
+fn is_codex(headers: &HeaderMap) -> bool {
     let starts =
         |value: Option<&HeaderValue>| value.is_some_and(|value| value.as_bytes().starts_with(b"codex"));
     starts(headers.get("originator"))
@@ -33,9 +42,29 @@ pub(crate) fn is_codex(headers: &HeaderMap) -> bool {
         || headers.contains_key("x-codex-turn-metadata")
 }
 
+/// Who speaks the Responses API.
+pub(crate) fn responses_client(headers: &HeaderMap) -> ResponsesClient {
+    match (is_codex(headers), is_opencode(headers)) {
+        (true, _) => ResponsesClient::Codex,
+        (false, true) => ResponsesClient::Opencode,
+        (false, false) => ResponsesClient::Other,
+    }
+}
+
 /// True when the caller is the Gemini CLI.
 pub(crate) fn is_gemini_cli(headers: &HeaderMap) -> bool {
     headers.get(USER_AGENT).is_some_and(|name| name.as_bytes().starts_with(b"GeminiCLI"))
+}
+
+/// True when the caller is Claude Code and asks for a turn.
+pub(crate) fn is_claude_code(headers: &HeaderMap) -> bool {
+    headers.contains_key("x-claude-code-session-id")
+        || headers.get(USER_AGENT).is_some_and(|name| name.as_bytes().starts_with(b"claude-cli"))
+}
+
+/// True when the caller is opencode.
+pub(crate) fn is_opencode(headers: &HeaderMap) -> bool {
+    headers.get(USER_AGENT).is_some_and(|name| name.as_bytes().starts_with(b"opencode"))
 }
 
 /// True when Claude Code looks for models: it keeps only those that are called Claude.
@@ -46,6 +75,13 @@ pub(crate) fn is_discovery(headers: &HeaderMap) -> bool {
 /// What names the conversation: the session headers of known clients.
 pub(super) fn session(headers: &HeaderMap) -> Option<String> {
     SESSION_HEADERS.iter().find_map(|name| headers.get(*name)?.to_str().ok()).map(str::to_owned)
+}
+
+/// The project that the client works on: what `latimer launch` has it send, as in a URL.
+pub(super) fn project(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(PROJECT_HEADER)?.to_str().ok().filter(|value| !value.is_empty())?;
+    let name = crate::text::decoded(value);
+    Some(crate::text::shown(&redact_known(&name), crate::text::MAX_NAME))
 }
 
 /// The client's headers that may concern an upstream of the same protocol; never a credential.
@@ -63,7 +99,9 @@ pub(super) fn own_headers(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)>
         "accept-encoding",
         "connection",
     ];
-    let keep = |name: &HeaderName| !NEVER_FORWARDED.contains(&name.as_str());
+    let keep = |name: &HeaderName| {
+        !NEVER_FORWARDED.contains(&name.as_str()) && !name.as_str().starts_with(OWN_HEADERS)
+    };
     headers.iter().filter(|(name, _)| keep(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
@@ -98,6 +136,10 @@ mod tests {
         assert!(is_gemini_cli(&headers(&[("user-agent", "GeminiCLI/0.9 (linux)")])));
         assert!(is_discovery(&headers(&[("user-agent", "claude-code/2.0")])));
         assert!(!is_discovery(&headers(&[])));
+        assert!(is_claude_code(&headers(&[("user-agent", "claude-cli/2.1 (external, cli)")])));
+        assert!(
+            is_opencode(&headers(&[("user-agent", "opencode/1.18 ai-sdk/5")])) && !is_opencode(&headers(&[]))
+        );
     }
 
     #[test]
@@ -115,11 +157,19 @@ mod tests {
     }
 
     #[test]
+    fn a_project_is_named_as_in_a_url() {
+        let named = |value| project(&headers(&[(PROJECT_HEADER, value)]));
+        assert_eq!(named("caf%C3%A9%20app").as_deref(), Some("café app"));
+        assert_eq!((named(""), project(&headers(&[]))), (None, None));
+    }
+
+    #[test]
     fn no_credential_is_passed_on() {
         let all = headers(&[
             ("authorization", "Bearer t"),
             ("x-api-key", "t"),
             ("cookie", "t"),
+            ("x-latimer-project", "secret-plan"),
             ("anthropic-beta", "b"),
         ]);
         let names: Vec<String> = own_headers(&all).iter().map(|(name, _)| name.to_string()).collect();

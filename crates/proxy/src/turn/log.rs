@@ -153,6 +153,7 @@ impl TurnLog {
         let known = report.as_deref();
         UsageRow {
             session: known.and_then(|report| report.session.clone()),
+            project: known.and_then(|report| report.project.clone()),
             asked: known.map_or_else(String::new, |report| report.asked.clone()),
             protocol: known.map_or_else(String::new, |report| report.protocol.clone()),
             message: self.failure.as_ref().map(|failure| text::shown(&failure.message, MAX_MESSAGE)),

@@ -6,6 +6,7 @@ use hyper::{Response, StatusCode};
 use latimer_adapters::prepared_request::WireProtocol;
 use latimer_protocol::turn::SealKey;
 
+use super::client_headers::{is_claude_code, is_opencode};
 use super::{
     AnswerSource, EVENT_STREAM, InboundRequest, ResponsePlan, TurnBody, TurnContext, respond_to, start,
 };
@@ -24,7 +25,12 @@ use crate::route::endpoint_set::RouteTarget;
 /// Answers one `POST /v1/messages`.
 pub async fn messages(context: TurnContext, headers: &HeaderMap, body: Bytes) -> Response<Reply> {
     let request = context.request.clone();
-    respond_to(prepare(context, headers, body), ClientProtocol::Messages, EVENT_STREAM, &request).await
+    let protocol = client_protocol(headers);
+    respond_to(prepare(context, headers, body), protocol, EVENT_STREAM, &request).await
+}
+
+fn client_protocol(headers: &HeaderMap) -> ClientProtocol {
+    ClientProtocol::Messages { agent: is_claude_code(headers) || is_opencode(headers) }
 }
 
 /// Answers one `POST /v1/messages/count_tokens`, without asking anybody.
@@ -37,7 +43,7 @@ pub fn messages_count(seal: &SealKey, body: &[u8], request: &str) -> Response<Re
 
 /// Reads a request and starts its turn; says whether the client wants a stream.
 fn prepare(context: TurnContext, headers: &HeaderMap, body: Bytes) -> Result<(TurnBody, bool), HttpError> {
-    context.keep(ClientProtocol::Messages, None, &body);
+    context.keep(client_protocol(headers), None, &body);
     let parsed =
         request::read(&body, &context.seal).map_err(|error| bad_request(&error, &context.request))?;
     let MessagesRequest { mut turn, stream, notes, stops, input_tokens, kind } = parsed;
@@ -46,7 +52,7 @@ fn prepare(context: TurnContext, headers: &HeaderMap, body: Bytes) -> Result<(Tu
     let config = &context.endpoint_set.config;
     let bare = models::without_window(config, &requested_model);
     resolve_alias(bare, |name| is_listed(config, name)).clone_into(&mut turn.model);
-    let inbound = InboundRequest::new(&context, ClientProtocol::Messages, headers, turn, stream, notes)?;
+    let inbound = InboundRequest::new(&context, client_protocol(headers), headers, turn, stream, notes)?;
     let is_native = inbound.ranking.targets.first().is_some_and(speaks_messages);
     let options = MessagesWriterOptions { model: requested_model, stream, input_tokens, stops };
     let writer = MessagesWriter::new(inbound.writer_seed(&context), options);

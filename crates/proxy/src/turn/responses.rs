@@ -7,27 +7,29 @@ use hyper::header::HeaderMap;
 use hyper::{Response, StatusCode};
 use latimer_adapters::prepared_request::WireProtocol;
 use latimer_adapters::repair::RepairLevel;
+use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_protocol::turn::SealKey;
 use serde_json::{Value, json};
 
 use super::body::{ConnectionMemory, StoreTarget};
 use super::{
-    AnswerSource, EVENT_STREAM, InboundRequest, ResponsePlan, TurnBody, TurnContext, client_headers, respond,
-    start, until_first_event,
+    AnswerSource, EVENT_STREAM, InboundRequest, ResponsePlan, TurnBody, TurnContext, as_stream,
+    client_headers, random, respond, start, until_first_event,
 };
 use crate::clock;
 use crate::config::Protocol;
-use crate::http::reply::{self, Reply, error_response};
+use crate::http::reply::{self, RefusedRequest, Reply, error_response, refused_response};
 use crate::inbound::client_protocol::ClientProtocol;
 use crate::inbound::responses::body::RequestBody;
 use crate::inbound::responses::request::{self, ResponsesRequest};
 use crate::inbound::responses::socket::history::ConnectionHistory;
 use crate::inbound::responses::socket::message::ResponseCreate;
-use crate::inbound::responses::stream::{ResponsesWriter, ResponsesWriterOptions};
-use crate::inbound::responses::{chain, compact};
+use crate::inbound::responses::stream::{ResponsesWriter, ResponsesWriterOptions, failed_stream};
+use crate::inbound::responses::{chain, compact, wait_item};
 use crate::inbound::tokens;
 use crate::inbound::wire::http_error::HttpError;
 use crate::inbound::wire::openai_error::bad_request;
+use crate::inbound::writer::WriterSeed;
 use crate::route::endpoint_set::RouteTarget;
 use crate::store::Store;
 use crate::sync::lock;
@@ -39,10 +41,35 @@ const MAX_STORED: usize = 8 << 20;
 pub async fn responses(context: TurnContext, headers: &HeaderMap, body: Bytes) -> Response<Reply> {
     let protocol = client_protocol(headers);
     let request = context.request.clone();
+    let original = body.clone();
     match begin(context, headers, body, Purpose::Answer, None).await {
         Ok(turn) => respond(turn.body, turn.stream, protocol, EVENT_STREAM, &request).await,
-        Err(error) => error_response(error),
+        Err(error) if protocol.behaviour().prefers_failed_streams && wants_stream(&original) => {
+            refused_stream(&error, protocol)
+        }
+        Err(error) => refused_response(error),
     }
+}
+
+/// Whether a request, which need not be right, wants a stream.
+fn wants_stream(body: &[u8]) -> bool {
+    RequestBody::parse(body).is_ok_and(|parsed| parsed.wants_stream())
+}
+
+/// A refusal as a stream that fails at once: Codex shows the words of one, and the raw JSON of the other.
+fn refused_stream(error: &HttpError, protocol: ClientProtocol) -> Response<Reply> {
+    let refused = RefusedRequest::of(error);
+    let seed = WriterSeed {
+        random: random(),
+        created_at: clock::unix_now(),
+        client: protocol.behaviour(),
+        ..WriterSeed::default()
+    };
+    let failure = Failure::new(FailureKind::BadRequest, refused.message.clone());
+    let body = failed_stream(seed, &failure).into();
+    let mut response = as_stream(Reply::Whole(Some(body)), EVENT_STREAM);
+    response.extensions_mut().insert(refused);
+    response
 }
 
 /// Starts the turn of one `response.create` of a connection, up to its first event. The connection remembers the response.
@@ -85,7 +112,7 @@ pub async fn compact(context: TurnContext, headers: &HeaderMap, body: Bytes) -> 
             ),
             Err(failure) => error_response(protocol.failure(&failure, &request)),
         },
-        Err(error) => error_response(error),
+        Err(error) => refused_response(error),
     }
 }
 
@@ -113,7 +140,7 @@ enum Purpose {
 }
 
 fn client_protocol(headers: &HeaderMap) -> ClientProtocol {
-    ClientProtocol::Responses { codex: client_headers::is_codex(headers) }
+    ClientProtocol::Responses { client: client_headers::responses_client(headers) }
 }
 
 /// A turn that was started, and what its request wants.
@@ -141,6 +168,7 @@ async fn begin(
     if purpose == Purpose::Answer {
         context.keep(client_protocol(headers), None, &body);
     }
+    let body = wait_item::without(body);
     let parsed = RequestBody::parse(&body).map_err(|error| bad_request(&error))?;
     let Some(id) = parsed.previous_response_id() else {
         return prepare(context, headers, &body, &parsed, purpose, memory);
@@ -152,7 +180,7 @@ async fn begin(
         parsed.with_history(&stored.ok_or_else(|| chain::not_found(&id))?.items)
     };
     // A body that cannot be joined is refused by its reader, in better words.
-    let Some(joined) = joined.map(Bytes::from) else {
+    let Some(joined) = joined.map(Bytes::from).map(wait_item::without) else {
         return prepare(context, headers, &body, &parsed, purpose, memory);
     };
     let parsed = RequestBody::parse(&joined).map_err(|error| bad_request(&error))?;

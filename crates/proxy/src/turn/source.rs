@@ -51,6 +51,16 @@ impl EventSource {
         self.attempts().is_some_and(Attempts::is_passthrough)
     }
 
+    /// The client's writer begins to tell of a wait, if it still may.
+    pub(super) fn begin_writer_for_wait(&mut self) -> bool {
+        let Self::Attempts(attempts) = self else { return false };
+        let may = attempts.lets_writer_begin();
+        if may {
+            attempts.writer_started();
+        }
+        may
+    }
+
     /// The client's writer has begun a stream of its own: from now on answers are translated, and no frame is passed on.
     pub(super) fn writer_started(&mut self) {
         if let Self::Attempts(attempts) = self {

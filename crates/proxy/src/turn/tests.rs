@@ -2,6 +2,7 @@
 
 pub(super) mod log_lines;
 
+use crate::inbound::client_protocol::ResponsesClient;
 use std::task::{Context, Poll, Waker};
 
 use http_body_util::BodyExt as _;
@@ -78,11 +79,11 @@ impl Setup {
                 let request = json!({ "model": "m", "input": "Hi", "stream": stream });
                 responses(context, &headers, body(request)).await
             }
-            ClientProtocol::Chat => {
+            ClientProtocol::Chat { .. } => {
                 let request = json!({ "model": "m", "messages": messages, "stream": stream });
                 chat(context, &headers, body(request)).await
             }
-            ClientProtocol::Messages => {
+            ClientProtocol::Messages { .. } => {
                 let request =
                     json!({ "model": "m", "max_tokens": 99, "messages": messages, "stream": stream });
                 super::messages(context, &headers, body(request)).await
@@ -120,9 +121,9 @@ pub(super) fn refusal() -> ScriptedAnswer {
 
 /// Each protocol, and what stands in its last event.
 const PROTOCOLS: [(ClientProtocol, &str); 4] = [
-    (ClientProtocol::Responses { codex: false }, "response.completed"),
-    (ClientProtocol::Chat, "[DONE]"),
-    (ClientProtocol::Messages, "message_stop"),
+    (ClientProtocol::Responses { client: ResponsesClient::Other }, "response.completed"),
+    (ClientProtocol::Chat { opencode: false }, "[DONE]"),
+    (ClientProtocol::Messages { agent: false }, "message_stop"),
     (ClientProtocol::Gemini { cli: false }, "\"finishReason\":\"STOP\""),
 ];
 
@@ -156,7 +157,7 @@ async fn a_failure_before_the_first_event_has_a_status_in_every_protocol() {
 #[tokio::test]
 async fn a_turn_of_our_own_leaves_a_trace_only_if_it_fails() {
     let setup = Setup::new([answer(), refusal()]).await;
-    let protocol = ClientProtocol::Chat;
+    let protocol = ClientProtocol::Chat { opencode: false };
     assert_eq!(setup.ask_for(Recording::FailuresOnly, protocol, true).await.0, 200);
     assert_eq!(setup.turns.traces.one("t1"), None);
     assert_ne!(setup.ask_for(Recording::FailuresOnly, protocol, true).await.0, 200);

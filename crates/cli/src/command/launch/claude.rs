@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::client::{LaunchContext, LaunchedClient};
+use super::client::{LaunchContext, LaunchedClient, PROJECT_HEADER};
 use super::direct::DirectTarget;
 use super::model::{ModelLimits, model_limits};
 use crate::environment::env;
@@ -28,6 +28,9 @@ const WINDOW_VARIABLES: [&str; 2] = ["CLAUDE_CODE_MAX_CONTEXT_TOKENS", "CLAUDE_C
 /// The variable by which it is told how much to ask for. What it asks for is kept out of the window.
 const OUTPUT_VARIABLE: &str = "CLAUDE_CODE_MAX_OUTPUT_TOKENS";
 
+/// Headers that are sent besides, a line each.
+const HEADERS_VARIABLE: &str = "ANTHROPIC_CUSTOM_HEADERS";
+
 /// Anthropic's Claude Code.
 pub(super) struct ClaudeCode;
 
@@ -52,6 +55,11 @@ impl LaunchedClient for ClaudeCode {
         command.env_remove("ANTHROPIC_API_KEY");
         // A block of the system prompt that changes with every session, for billing; it would make prompt caches cold.
         command.env("CLAUDE_CODE_ATTRIBUTION_HEADER", "0");
+        // What the person has set stays: a header for each line.
+        let headers = env(HEADERS_VARIABLE).map_or_else(String::new, |own| format!("{own}\n"));
+        if !context.project.is_empty() {
+            command.env(HEADERS_VARIABLE, format!("{headers}{PROJECT_HEADER}: {}", context.project));
+        }
         for name in MODEL_VARIABLES {
             command.env(name, context.model);
         }

@@ -7,9 +7,12 @@ use latimer_protocol::secret::Secret;
 use latimer_proxy::config::{Config, Effort, Protocol};
 
 use super::direct::DirectTarget;
+use crate::turn_source::encoded;
 
 /// What stands for a key where the proxy wants none: clients insist on one.
 const NO_TOKEN: &str = "no-token-needed";
+/// Characters of a project's name that are told.
+const MAX_PROJECT: usize = 60;
 
 /// A coding agent that can be run on the proxy.
 pub(in crate::command) trait LaunchedClient {
@@ -68,6 +71,19 @@ pub(in crate::command) struct LaunchContext<'c> {
     pub(in crate::command) config: &'c Config,
     /// Where latimer's own files live.
     pub(in crate::command) state_dir: &'c Path,
+    /// The project that the client works on, as in a URL.
+    pub(in crate::command) project: &'c str,
+}
+
+/// The header in which a client names its project: usage is counted by it.
+pub(in crate::command) const PROJECT_HEADER: &str = "x-latimer-project";
+
+/// The name of the folder that a client works in, as in a URL: of the repository, where it is in one.
+pub(in crate::command) fn project(folder: &Path) -> String {
+    let repository = folder.ancestors().find(|folder| folder.join(".git").exists());
+    let name = repository.unwrap_or(folder).file_name().unwrap_or_default();
+    let name: String = name.to_string_lossy().chars().take(MAX_PROJECT).collect();
+    encoded(&name)
 }
 
 impl LaunchContext<'_> {
@@ -115,6 +131,7 @@ pub(super) mod tests {
             token: Some(&token),
             config: &config,
             state_dir,
+            project: "my%20app",
         };
         let mut command = Command::new(client.program());
         client.configure(&mut command, &context).expect("configured");
@@ -122,6 +139,17 @@ pub(super) mod tests {
         let args = command.get_args().map(text).collect();
         let env = command.get_envs().map(|(name, value)| (text(name), value.map(text))).collect();
         Configured { args, env }
+    }
+
+    #[test]
+    fn a_project_is_its_repository_or_its_folder() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let inner = dir.path().join("my app/src");
+        std::fs::create_dir_all(&inner).expect("made");
+        assert_eq!(project(&inner), "src");
+        std::fs::create_dir(dir.path().join("my app/.git")).expect("made");
+        assert_eq!(project(&inner), "my%20app");
+        assert_eq!(project(Path::new("/")), "");
     }
 
     #[test]
@@ -136,6 +164,7 @@ pub(super) mod tests {
             token: Some(&token),
             config: &config,
             state_dir: Path::new(""),
+            project: "",
         };
         assert_eq!(context.key(), "t");
         context.token = None;

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::process::Command;
 
 use latimer_proxy::config::Protocol;
-use toml_edit::Value;
+use toml_edit::{InlineTable, Value};
 
-use super::client::{LaunchContext, LaunchedClient};
+use super::client::{LaunchContext, LaunchedClient, PROJECT_HEADER};
 use super::direct::{DirectTarget, KEY_VARIABLE};
 use crate::codex_catalog;
 use crate::environment::TOKEN_VARIABLE;
@@ -62,6 +62,11 @@ pub(super) fn settings(context: &LaunchContext<'_>, catalog: &Path) -> Vec<(&'st
     ];
     if context.config.server.websocket {
         pairs.push(("model_providers.latimer.supports_websockets", true.into()));
+    }
+    if !context.project.is_empty() {
+        let mut headers = InlineTable::new();
+        headers.insert(PROJECT_HEADER, context.project.into());
+        pairs.push(("model_providers.latimer.http_headers", headers.into()));
     }
     if context.token.is_some() {
         pairs.push(("model_providers.latimer.env_key", TOKEN_VARIABLE.into()));
@@ -122,6 +127,8 @@ mod tests {
         let args = configured_client.args.join(" ");
         assert!(args.contains("model_providers.latimer.env_key=\"LATIMER_TOKEN\""), "{args}");
         assert!(args.contains("model_providers.latimer.base_url=\"http://127.0.0.1:1/v1\""), "{args}");
+        let header = "model_providers.latimer.http_headers={ x-latimer-project = \"my%20app\" }";
+        assert!(args.contains(header), "{args}");
         assert!(!args.contains("bearer") && !configured_client.args.iter().any(|arg| arg == "t"), "{args}");
         assert_eq!(configured_client.variable("LATIMER_TOKEN"), Some("t"));
     }

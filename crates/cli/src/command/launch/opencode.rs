@@ -6,7 +6,7 @@ use latimer_proxy::config::{Model, Origin};
 use latimer_proxy::inbound::models;
 use serde_json::{Map, Value, json};
 
-use super::client::{LaunchContext, LaunchedClient};
+use super::client::{LaunchContext, LaunchedClient, PROJECT_HEADER};
 use crate::environment::TOKEN_VARIABLE;
 
 /// Tokens of a context window where neither the configuration nor a preset says how many.
@@ -47,6 +47,11 @@ fn configuration(context: &LaunchContext<'_>) -> Value {
             context.config.route(model).ok().and_then(|(endpoint, id)| endpoint.known_model(&id).cloned());
         listed.entry(model).or_insert_with(|| model_entry(model, &known.unwrap_or_default()));
     }
+    let mut options =
+        json!({ "baseURL": format!("{}/v1", context.url), "apiKey": format!("{{env:{TOKEN_VARIABLE}}}") });
+    if !context.project.is_empty() {
+        options["headers"] = json!({ PROJECT_HEADER: context.project });
+    }
     json!({
         "$schema": "https://opencode.ai/config.json",
         "model": format!("latimer/{}", context.model),
@@ -55,7 +60,7 @@ fn configuration(context: &LaunchContext<'_>) -> Value {
             "npm": "@ai-sdk/openai-compatible",
             "name": "latimer",
             // The name of a variable: the configuration may be shown, the token not.
-            "options": { "baseURL": format!("{}/v1", context.url), "apiKey": format!("{{env:{TOKEN_VARIABLE}}}") },
+            "options": options,
             "models": listed,
         } },
     })

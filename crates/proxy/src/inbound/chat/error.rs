@@ -4,13 +4,14 @@ use latimer_protocol::failure::{Failure, FailureKind};
 
 use crate::inbound::wire::openai_error::{failure_object, status, with_status};
 
-use crate::inbound::wire::http_error::HttpError;
+use crate::inbound::client_behaviour::ClientBehaviour;
+use crate::inbound::wire::http_error::{HttpError, final_status};
 
 /// A failure before the stream began.
 ///
 /// Clients of this protocol repeat every 429 and 5xx, some of them without an end. So what lasts is said with another 4xx; and a
 /// key that the provider refuses is never a 401, which a client would take for its own.
-pub fn failure_error(failure: &Failure) -> HttpError {
+pub fn failure_error(failure: &Failure, client: &ClientBehaviour) -> HttpError {
     let status = match failure.kind {
         FailureKind::Unauthorized | FailureKind::Forbidden => 403,
         FailureKind::QuotaExhausted => 402,
@@ -18,7 +19,7 @@ pub fn failure_error(failure: &Failure) -> HttpError {
         FailureKind::TooLarge => 424,
         kind => status(kind),
     };
-    with_status(failure, status)
+    with_status(failure, final_status(status, failure, client))
 }
 
 /// A failure inside a stream. There is no `choices` beside it: readers that know both shapes would take it for a piece of the
@@ -30,6 +31,7 @@ pub(super) fn stream_error(failure: &Failure) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inbound::client_behaviour::OPENCODE;
     use serde_json::Value;
 
     #[test]
@@ -51,7 +53,7 @@ mod tests {
             (FailureKind::Internal, 500),
         ];
         for (kind, status) in cases {
-            let error = failure_error(&Failure::new(kind, "lab: words"));
+            let error = failure_error(&Failure::new(kind, "lab: words"), &OPENCODE);
             assert_eq!(error.status, status, "{kind:?}");
             assert_eq!(
                 error.retry_after.is_some(),

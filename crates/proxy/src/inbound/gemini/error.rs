@@ -4,7 +4,7 @@
 //! details speak of a quota per day. So it gets 400 for what will not go away by itself; every other client gets the status that
 //! says what happened.
 
-use latimer_protocol::failure::{Failure, FailureKind};
+use latimer_protocol::failure::{Again, Failure, FailureKind};
 use serde_json::{Value, json};
 
 use crate::inbound::wire::bad_field::BadField;
@@ -26,7 +26,7 @@ const fn passing(code: u16, status: &'static str, reason: &'static str) -> Row {
 
 /// What lasts: the CLI gets a 400, which it shows at once.
 const fn lasting(code: u16, status: &'static str, reason: &'static str) -> Row {
-    Row { documented: (code, status), cli: (400, "FAILED_PRECONDITION"), reason }
+    Row { documented: (code, status), cli: LASTING, reason }
 }
 
 const fn row(kind: FailureKind) -> Row {
@@ -58,15 +58,15 @@ const DEFAULT_WAIT: u64 = 20;
 
 /// A failure before the answer began. `cli` says that the client is the Gemini CLI.
 pub fn failure_error(failure: &Failure, cli: bool) -> HttpError {
-    let row = row(failure.kind);
-    let (status, _) = if cli { row.cli } else { row.documented };
-    HttpError { status, retry_after: wait(failure, status), body: failure_body(failure, cli) }
+    let (status, _) = status(failure, cli);
+    let body = failure_body(failure, cli);
+    HttpError { status, retry_after: wait(failure, status), again: failure.again, body }
 }
 
 /// The error object of a failure, before an answer or in the middle of one.
 pub(super) fn failure_body(failure: &Failure, cli: bool) -> String {
     let row = row(failure.kind);
-    let (code, status) = if cli { row.cli } else { row.documented };
+    let (code, status) = status(failure, cli);
     let mut details = vec![json!({
         "@type": "type.googleapis.com/google.rpc.ErrorInfo",
         "reason": row.reason,
@@ -88,6 +88,21 @@ pub(super) fn failure_body(failure: &Failure, cli: bool) -> String {
     }
     body(code, status, &failure.message, &details)
 }
+
+/// The status of a failure and its name. What latimer has tried in vain lasts, too; the words of an allowance that is used up keep the
+/// CLI from asking again.
+fn status(failure: &Failure, cli: bool) -> (u16, &'static str) {
+    let row = row(failure.kind);
+    let is_spent = failure.again == Again::ByNobody && !is_used_up(failure.kind);
+    match (cli, row.cli) {
+        (false, _) => row.documented,
+        (true, (429 | 500.., _)) if is_spent => LASTING,
+        (true, row) => row,
+    }
+}
+
+/// What lasts, for the CLI: a 400, which it shows at once.
+const LASTING: (u16, &str) = (400, "FAILED_PRECONDITION");
 
 /// An allowance or a credit: gone for longer than a client waits.
 fn is_used_up(kind: FailureKind) -> bool {
@@ -115,7 +130,7 @@ pub fn bad_request(error: &BadField) -> HttpError {
     };
     let details: Vec<Value> = error.path.iter().map(violation).collect();
     let body = body(400, "INVALID_ARGUMENT", &error.message, &details);
-    HttpError { status: 400, retry_after: None, body }
+    HttpError { status: 400, retry_after: None, again: Again::default(), body }
 }
 
 /// Google's names of statuses that the server itself gives.
@@ -135,7 +150,8 @@ const STATUSES: [(u16, &str); 9] = [
 pub fn server_error(status: u16, message: &str) -> HttpError {
     let known = STATUSES.iter().find(|(known, _)| *known == status).map(|(_, name)| *name);
     let other = if status < 500 { "INVALID_ARGUMENT" } else { "INTERNAL" };
-    HttpError { status, retry_after: None, body: body(status, known.unwrap_or(other), message, &[]) }
+    let body = body(status, known.unwrap_or(other), message, &[]);
+    HttpError { status, retry_after: None, again: Again::default(), body }
 }
 
 fn body(code: u16, status: &str, message: &str, details: &[Value]) -> String {

@@ -4,11 +4,12 @@
 //! which it shows at once; it sleeps as long as a 429 says, so an allowance that is gone for hours is a 400, whose words it
 //! shows as they are; 5xx and 529 it repeats with growing pauses.
 
-use latimer_protocol::failure::{Failure, FailureKind};
+use latimer_protocol::failure::{Again, Failure, FailureKind};
 use serde_json::json;
 
+use crate::inbound::client_behaviour::ClientBehaviour;
 use crate::inbound::wire::bad_field::BadField;
-use crate::inbound::wire::http_error::{HttpError, wait_seconds};
+use crate::inbound::wire::http_error::{HttpError, final_status, wait_seconds};
 
 /// A request that cannot be read: a 400. `request_id` is how the log names the request, such as `req_01…`.
 pub fn bad_request(error: &BadField, request_id: &str) -> HttpError {
@@ -68,8 +69,13 @@ const DEFAULT_WAIT: u64 = 10;
 const TOO_LONG: &str = "prompt is too long";
 
 /// A failure before the stream began. `request_id` is how the log names the turn, such as `req_01…`.
-pub fn failure_error(failure: &Failure, request_id: &str) -> HttpError {
+pub fn failure_error(failure: &Failure, request_id: &str, client: &ClientBehaviour) -> HttpError {
     let row = row(failure.kind);
+    let row = match final_status(row.status, failure, client) {
+        status if status == row.status => row,
+        // Claude Code repeats whatever calls itself `overloaded_error`.
+        status => Row { status, error_type: "invalid_request_error" },
+    };
     let wait = wait_seconds(failure);
     let retry_after = match row.status {
         429 => Some(wait.unwrap_or(DEFAULT_WAIT).max(1)),
@@ -77,14 +83,16 @@ pub fn failure_error(failure: &Failure, request_id: &str) -> HttpError {
         529 => wait,
         _ => None,
     };
-    HttpError { status: row.status, retry_after, body: body(row.error_type, &message(failure), request_id) }
+    let body = body(row.error_type, &message(failure), request_id);
+    HttpError { status: row.status, retry_after, again: failure.again, body }
 }
 
 /// An error of the server itself: a wrong path, a missing token, a body past its limit (413).
 pub fn server_error(status: u16, message: &str, request_id: &str) -> HttpError {
     let known = TYPES.iter().find(|(known, _)| *known == status).map(|(_, error_type)| *error_type);
     let other = if status < 500 { "invalid_request_error" } else { "api_error" };
-    HttpError { status, retry_after: None, body: body(known.unwrap_or(other), message, request_id) }
+    let body = body(known.unwrap_or(other), message, request_id);
+    HttpError { status, retry_after: None, again: Again::default(), body }
 }
 
 /// `error.type` in a stream.
@@ -109,6 +117,7 @@ fn body(error_type: &str, message: &str, request_id: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inbound::client_behaviour::{ANY_CLIENT, CLAUDE_CODE};
     use crate::inbound::wire::path::Path;
     use serde_json::Value;
     use std::time::Duration;
@@ -132,7 +141,7 @@ mod tests {
             (FailureKind::UpstreamError, None, 502, None, "api_error"),
         ];
         for (kind, wait, status, retry_after, error_type) in cases {
-            let error = failure_error(&failure(kind, wait), "req_1");
+            let error = failure_error(&failure(kind, wait), "req_1", &CLAUDE_CODE);
             assert_eq!((error.status, error.retry_after), (status, retry_after), "{kind:?}");
             let body: Value = serde_json::from_str(&error.body).expect("JSON");
             let want = json!({ "type": "error", "error": { "type": error_type, "message": "lab: words" }, "request_id": "req_1" });
@@ -142,6 +151,22 @@ mod tests {
             FailureKind::all().all(|kind| row(kind).status != 401),
             "no provider's 401 reaches a Messages client"
         );
+    }
+
+    #[test]
+    fn what_was_tried_in_vain_is_not_repeated() {
+        for kind in FailureKind::all() {
+            let spent = Failure { again: Again::ByNobody, ..Failure::new(kind, "lab: words") };
+            let error = failure_error(&spent, "req_1", &CLAUDE_CODE);
+            assert!([400, 403, 404].contains(&error.status), "{kind:?}: {}", error.status);
+            assert!(error.retry_after.is_none() && !error.body.contains("overloaded_error"), "{kind:?}");
+            let documented = failure_error(&spent, "req_1", &ANY_CLIENT);
+            assert_eq!(
+                (documented.status, documented.again),
+                (row(kind).status, Again::ByNobody),
+                "{kind:?}"
+            );
+        }
     }
 
     #[test]

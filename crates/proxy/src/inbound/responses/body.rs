@@ -67,6 +67,11 @@ impl<'a> RequestBody<'a> {
         serde_json::from_str(self.fields.previous_response_id?.get()).ok()
     }
 
+    /// Whether the client wants a stream.
+    pub fn wants_stream(&self) -> bool {
+        self.fields.stream.is_some_and(|stream| stream.get() == "true")
+    }
+
     /// Whether the client lets the response be stored, which is the API's default.
     pub fn is_stored(&self) -> bool {
         self.fields.store.is_none_or(|store| store.get() == "true")

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use latimer_protocol::failure::Again;
 use serde_json::{Value, json};
 
 use crate::inbound::wire::http_error::HttpError;
@@ -50,7 +51,12 @@ pub fn not_found(id: &str) -> HttpError {
     );
     let (kind, param, code) =
         ("invalid_request_error", "previous_response_id", "previous_response_not_found");
-    HttpError { status: 400, retry_after: None, body: error_object(&message, kind, Some(param), code) }
+    HttpError {
+        status: 400,
+        retry_after: None,
+        again: Again::default(),
+        body: error_object(&message, kind, Some(param), code),
+    }
 }
 
 /// An `input` as a JSON array of items; a string is what the person wrote.

@@ -5,7 +5,8 @@
 
 use latimer_protocol::failure::{Failure, FailureKind};
 
-use crate::inbound::wire::http_error::HttpError;
+use crate::inbound::client_behaviour::ClientBehaviour;
+use crate::inbound::wire::http_error::{HttpError, final_status};
 use crate::inbound::wire::openai_error::{status, with_status};
 
 /// How one kind of failure is said where the Responses API or Codex differs from what OpenAI documents.
@@ -44,21 +45,43 @@ const fn row(kind: FailureKind) -> Row {
     Row { codex_status, codex_stream_code, stream_code }
 }
 
-/// A failure before the stream began. `codex` says that the client is Codex.
-pub fn failure_error(failure: &Failure, codex: bool) -> HttpError {
-    with_status(failure, if codex { row(failure.kind).codex_status } else { status(failure.kind) })
+/// A failure before the stream began.
+pub fn failure_error(failure: &Failure, client: &ClientBehaviour) -> HttpError {
+    let documented =
+        if client.has_own_error_table { row(failure.kind).codex_status } else { status(failure.kind) };
+    with_status(failure, final_status(documented, failure, client))
 }
 
-/// `error.code` of `response.failed`.
-pub(super) fn stream_code(kind: FailureKind, codex: bool) -> &'static str {
-    let row = row(kind);
-    if codex { row.codex_stream_code } else { row.stream_code }
+/// What the client has seen of an answer when it fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// Nothing of the model's: latimer has tried what it could.
+    Nothing,
+    /// A part, which nobody but the client can ask for again.
+    Part,
 }
+
+/// `error.code` of `response.failed`. Codex repeats a turn by this code.
+pub(super) fn stream_code(kind: FailureKind, codex: bool, shown: Shown) -> &'static str {
+    let row = row(kind);
+    match (codex, shown, kind) {
+        (false, ..) => row.stream_code,
+        (true, Shown::Part, _) | (true, _, FailureKind::ShuttingDown | FailureKind::ContextLength) => {
+            row.codex_stream_code
+        }
+        (true, Shown::Nothing, _) => FINAL,
+    }
+}
+
+/// The code that ends a turn of Codex with our words.
+const FINAL: &str = "invalid_prompt";
 
 /// `error.message` of `response.failed`. Codex reads its delay from the words.
-pub(super) fn stream_message(failure: &Failure, codex: bool) -> String {
+pub(super) fn stream_message(failure: &Failure, codex: bool, shown: Shown) -> String {
     match (failure.kind, failure.retry_after) {
-        (FailureKind::RateLimited | FailureKind::ConcurrencyLimited, Some(wait)) if codex => {
+        (FailureKind::RateLimited | FailureKind::ConcurrencyLimited, Some(wait))
+            if codex && shown == Shown::Part =>
+        {
             format!("{} (try again in {}s)", failure.message, wait.as_secs().max(1))
         }
         _ => failure.message.to_string(),
@@ -68,6 +91,7 @@ pub(super) fn stream_message(failure: &Failure, codex: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inbound::client_behaviour::{ANY_CLIENT, CODEX};
     use std::time::Duration;
 
     #[test]
@@ -75,7 +99,7 @@ mod tests {
         for kind in FailureKind::all() {
             assert!([400, 429, 503].contains(&row(kind).codex_status), "{kind:?}");
             let failure = Failure::new(kind, "lab: words");
-            let error = failure_error(&failure, true);
+            let error = failure_error(&failure, &CODEX);
             assert!(error.body.contains("lab: words"));
             assert_eq!(
                 error.status == 429,
@@ -86,12 +110,28 @@ mod tests {
     }
 
     #[test]
+    fn codex_asks_again_only_for_what_it_has_seen_a_part_of() {
+        for kind in FailureKind::all() {
+            let code = stream_code(kind, true, Shown::Nothing);
+            let ends = [FINAL, "context_length_exceeded"].contains(&code);
+            assert_eq!(ends, kind != FailureKind::ShuttingDown, "{kind:?}: {code}");
+        }
+        assert_eq!(stream_code(FailureKind::Interrupted, true, Shown::Part), "server_error");
+        let failure = Failure {
+            retry_after: Some(Duration::from_secs(9)),
+            ..Failure::new(FailureKind::RateLimited, "slow down")
+        };
+        assert_eq!(stream_message(&failure, true, Shown::Nothing), "slow down");
+        assert_eq!(stream_message(&failure, true, Shown::Part), "slow down (try again in 9s)");
+    }
+
+    #[test]
     fn waits_are_rounded_up() {
         let failure = Failure {
             retry_after: Some(Duration::from_millis(1500)),
             ..Failure::new(FailureKind::RateLimited, "slow down")
         };
-        assert_eq!(failure_error(&failure, true).retry_after, Some(2));
-        assert_eq!(failure_error(&failure, false).retry_after, Some(2));
+        assert_eq!(failure_error(&failure, &CODEX).retry_after, Some(2));
+        assert_eq!(failure_error(&failure, &ANY_CLIENT).retry_after, Some(2));
     }
 }

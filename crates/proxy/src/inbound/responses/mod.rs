@@ -23,3 +23,4 @@ pub mod stream;
 mod text_items;
 mod tool_choice;
 mod tools;
+pub(crate) mod wait_item;

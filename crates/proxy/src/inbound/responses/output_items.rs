@@ -5,6 +5,7 @@ use latimer_protocol::turn::{OpaqueState, SealKey};
 use super::call_item::{CallItem, id_prefix};
 use super::frame::EventBuffer;
 use super::text_items::{MessageItem, MessagePart, ReasoningItem};
+use super::wait_item;
 use crate::inbound::client_behaviour::ClientBehaviour;
 use crate::inbound::wire::rope::Rope;
 use crate::inbound::wire::tool_map::{ToolKind, ToolMap};
@@ -21,7 +22,9 @@ pub(super) struct OutputItems {
     /// Bytes of text that went out, to estimate tokens.
     pub(super) text_bytes: u64,
     /// Items that were begun.
-    pub(super) count: u32,
+    count: u32,
+    /// Of them, those that tell of a wait.
+    waits: u32,
     open: OpenItem,
     hex: String,
     tools: ToolMap,
@@ -45,6 +48,7 @@ impl OutputItems {
             finished: Rope::default(),
             text_bytes: 0,
             count: 0,
+            waits: 0,
             open: OpenItem::Nothing,
             hex: seed.hex(),
             tools,
@@ -71,6 +75,22 @@ impl OutputItems {
             }
             open => self.open = open,
         }
+    }
+
+    /// Whether anything of the model's answer was begun.
+    pub(super) fn has_answer(&self) -> bool {
+        self.count > self.waits
+    }
+
+    /// A whole item that tells the person of a wait.
+    pub(super) fn wait(&mut self, words: &str) {
+        self.close_text("completed");
+        let (id, index) = self.next_item("rs");
+        self.waits += 1;
+        let mut item = ReasoningItem::open(id, index, &mut self.events);
+        item.delta(words, &mut self.events);
+        let item = item.close(Some(wait_item::MARK), &mut self.events);
+        self.item_done(index, &item);
     }
 
     /// One item that stands for the history; `state` is the sealed summary.

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::error::{stream_code, stream_message};
+use super::error::{Shown, stream_code, stream_message};
 use super::object::ResponsesWriterOptions;
 use crate::inbound::client_behaviour::ClientBehaviour;
 use crate::inbound::wire::json::push_string;
@@ -185,8 +185,8 @@ impl Passthrough for ResponsesPassthrough {
             (
                 "error",
                 json!({
-                    "code": stream_code(failure.kind, has_own_codes),
-                    "message": stream_message(failure, has_own_codes),
+                    "code": stream_code(failure.kind, has_own_codes, Shown::Part),
+                    "message": stream_message(failure, has_own_codes, Shown::Part),
                 }),
             ),
             ("incomplete_details", Value::Null),

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use latimer_protocol::failure::Failure;
 use latimer_protocol::turn::{EventSink, FinishReason, TurnEvent};
 
-use super::error::{stream_code, stream_message};
+use super::error::{Shown, stream_code, stream_message};
 pub use super::object::ResponsesWriterOptions;
 use super::object::{Echo, ResponseObject, Snapshot, usage_json};
 use super::output_items::OutputItems;
@@ -24,6 +24,14 @@ use crate::inbound::writer::{
 
 /// Any id of an upstream is handed on: Codex and the SDKs send it back as it is.
 const CALL_IDS: CallIdRule = CallIdRule { prefix: "call_", max_bytes: usize::MAX, visible_ascii: false };
+
+/// A whole stream that fails at once.
+pub fn failed_stream(seed: WriterSeed, failure: &Failure) -> Vec<u8> {
+    let options = ResponsesWriterOptions { stream: true, ..ResponsesWriterOptions::default() };
+    let mut writer = ResponsesWriter::new(seed, options, &Echo::default(), ToolMap::default());
+    writer.fail(failure);
+    writer.take()
+}
 
 /// Writes one response.
 pub struct ResponsesWriter {
@@ -78,7 +86,7 @@ impl ResponsesWriter {
             FinishReason::ContentFilter => Some("content_filter"),
         };
         let client = self.seed.client;
-        let had_items = self.items.count > 0;
+        let had_items = self.items.has_answer();
         let is_incomplete = cut.is_some() && !client.fails_incomplete_responses;
         self.items.close_text(if is_incomplete { "incomplete" } else { "completed" });
         self.state.sequencer.finish(cut.is_some(), &mut self.items);
@@ -168,16 +176,24 @@ impl ClientWriter for ResponsesWriter {
         }
     }
 
+    fn say_wait(&mut self, words: &str) {
+        if !self.state.is_finished() {
+            self.begin();
+            self.items.wait(words);
+        }
+    }
+
     /// What is open is closed: text as completed or incomplete, a call as broken.
     fn write_failure(&mut self, failure: &Failure) {
         self.begin();
         self.state.sequencer.abandon(&mut self.items);
         self.items.close_text("incomplete");
         let has_own_codes = self.seed.client.has_own_error_table;
+        let shown = if self.items.has_answer() { Shown::Part } else { Shown::Nothing };
         let mut error = b"{\"code\":".to_vec();
-        push_string(&mut error, stream_code(failure.kind, has_own_codes));
+        push_string(&mut error, stream_code(failure.kind, has_own_codes, shown));
         error.extend_from_slice(b",\"message\":");
-        push_string(&mut error, &stream_message(failure, has_own_codes));
+        push_string(&mut error, &stream_message(failure, has_own_codes, shown));
         error.push(b'}');
         let error = String::from_utf8(error).unwrap_or_default();
         self.terminal("response.failed", "failed", Some(&error), None);
@@ -257,6 +273,44 @@ mod tests {
         assert_eq!(last_event(&CODEX, &cut), "response.completed");
         assert_eq!(last_event(&ANY_CLIENT, &cut), "response.incomplete");
         assert_eq!(last_event(&CODEX, &cut[1..]), "response.incomplete");
+    }
+
+    #[test]
+    fn a_wait_is_an_item_of_its_own_and_no_part_of_the_answer() {
+        let seed = WriterSeed { client: &CODEX, ..WriterSeed::default() };
+        let mut writer = ResponsesWriter::new(
+            seed,
+            ResponsesWriterOptions::default(),
+            &Echo::default(),
+            ToolMap::default(),
+        );
+        writer.say_wait("latimer waits for 30 s: lab asked for it");
+        writer.event(TurnEvent::Started);
+        writer.event(TurnEvent::Text("Here."));
+        writer.event(TurnEvent::Finished(FinishReason::Stop));
+        writer.say_wait("too late");
+        let bytes = writer.take();
+        assert_eq!(latimer_protocol::responses::legality::check(&bytes), Vec::<String>::new());
+        let text = String::from_utf8(bytes).expect("text");
+        assert!(
+            text.contains("\"response.reasoning_summary_text.delta\"") && text.contains("lab asked for it")
+        );
+        assert!(text.contains("\"encrypted_content\":\"latimer.wait\"") && !text.contains("too late"));
+        let failed = |waits| {
+            let seed = WriterSeed { client: &CODEX, ..WriterSeed::default() };
+            let options = ResponsesWriterOptions::default();
+            let mut writer = ResponsesWriter::new(seed, options, &Echo::default(), ToolMap::default());
+            if waits {
+                writer.say_wait("latimer waits");
+            }
+            writer.fail(&Failure::new(latimer_protocol::failure::FailureKind::Overloaded, "lab: busy"));
+            let bytes = writer.take();
+            assert_eq!(latimer_protocol::responses::legality::check(&bytes), Vec::<String>::new());
+            String::from_utf8(bytes).expect("text")
+        };
+        for waits in [true, false] {
+            assert!(failed(waits).contains("\"code\":\"invalid_prompt\""), "nothing was answered");
+        }
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! An error before the answer began, in whatever protocol. Each protocol's `error.rs` makes them.
 
-use latimer_protocol::failure::Failure;
+use latimer_protocol::failure::{Again, Failure};
+
+use crate::inbound::client_behaviour::ClientBehaviour;
 
 /// An HTTP answer that is an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,8 +11,16 @@ pub struct HttpError {
     pub status: u16,
     /// Seconds for `Retry-After`.
     pub retry_after: Option<u64>,
+    /// Who may ask the same again. The SDKs of OpenAI and Anthropic obey the header that says so.
+    pub again: Again,
     /// The JSON body, in the client's protocol.
     pub body: String,
+}
+
+/// The status of a failure: the documented one, or a 400 where nobody shall ask the same again and the client would.
+pub(in crate::inbound) fn final_status(documented: u16, failure: &Failure, client: &ClientBehaviour) -> u16 {
+    let would_repeat = client.repeats_failures && matches!(documented, 408 | 409 | 429 | 500..);
+    if would_repeat && failure.again == Again::ByNobody { 400 } else { documented }
 }
 
 /// The seconds that a failure asks the client to wait, rounded up: a client that comes a moment too early is refused again.

@@ -1,7 +1,7 @@
 //! Errors as OpenAI's two protocols write them: `{"error": {"message", "type", "param", "code"}}`.
 //! Source: the error object of OpenAI's API reference, the same for Responses and Chat Completions.
 
-use latimer_protocol::failure::{Failure, FailureKind};
+use latimer_protocol::failure::{Again, Failure, FailureKind};
 use serde_json::json;
 
 use super::bad_field::{BadField, Problem};
@@ -23,7 +23,8 @@ pub const fn code(problem: Problem) -> &'static str {
 /// A request that cannot be read: a 400.
 pub fn bad_request(error: &BadField) -> HttpError {
     let (kind, param, code) = ("invalid_request_error", error.path.as_deref(), code(error.problem));
-    HttpError { status: 400, retry_after: None, body: error_object(&error.message, kind, param, code) }
+    let body = error_object(&error.message, kind, param, code);
+    HttpError { status: 400, retry_after: None, again: Again::default(), body }
 }
 
 /// How one kind of failure is written.
@@ -77,7 +78,7 @@ pub(in crate::inbound) fn with_status(failure: &Failure, status: u16) -> HttpErr
         503 => Some(1),
         _ => None,
     };
-    HttpError { status, retry_after, body: failure_object(failure) }
+    HttpError { status, retry_after, again: failure.again, body: failure_object(failure) }
 }
 
 /// The error object of a failure.

@@ -103,6 +103,12 @@ impl Answer {
         }
     }
 
+    /// Tells the person that the turn waits. The writer begins: an upstream's own events would come too late from then on.
+    pub fn say_wait(&mut self, words: &str) {
+        self.leave_to_writer();
+        self.writer.say_wait(words);
+    }
+
     /// Ends the answer with a failure.
     pub fn fail(&mut self, failure: &Failure) {
         match &mut self.passthrough {

@@ -66,6 +66,9 @@ pub trait ClientWriter: EventSink + Send {
     /// Writes something that means nothing and keeps the client's timer from running out.
     fn keep_alive(&mut self);
 
+    /// Tells the person that the turn waits, where the protocol has a place for it that is no part of the answer.
+    fn say_wait(&mut self, _words: &str) {}
+
     /// Ends the answer with a failure; does nothing once it has ended.
     fn fail(&mut self, failure: &Failure) {
         if !self.is_finished() {

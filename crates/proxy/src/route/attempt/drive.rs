@@ -10,7 +10,7 @@ use std::time::Duration;
 use latimer_adapters::endpoint_client::OpenError;
 use latimer_adapters::repair::Repair;
 use latimer_adapters::teaching::Teaching;
-use latimer_protocol::failure::Failure;
+use latimer_protocol::failure::{Again, Failure};
 use latimer_protocol::status::TurnState;
 use latimer_protocol::turn::{EventSink, FinishReason, Note, TurnEvent};
 
@@ -18,6 +18,7 @@ use super::gate::{Gate, UsageSum};
 use super::lessons::TurnLessons;
 use super::platform::{Platform, Process};
 use super::policy::{self, Verdict};
+use super::sending::wait_words;
 use super::state::{
     AttemptPhase, AttemptRequest, Committed, FollowUp, OpeningFollowUp, Progress, Read, Reading, State,
     Uncommitted, missing_key_said,
@@ -135,6 +136,15 @@ impl<P: Platform> Attempts<P> {
         self.is_writer_started = true;
     }
 
+    /// Whether the client's writer may begin: no answer is on its way that might be the upstream's own frames.
+    pub fn lets_writer_begin(&self) -> bool {
+        match &self.state {
+            State::Uncommitted(_, AttemptPhase::Waiting(_) | AttemptPhase::Queued(_)) => true,
+            State::Uncommitted(..) => !self.is_passthrough,
+            State::Committed(_) | State::Over => false,
+        }
+    }
+
     /// Hands events to the sink as they arrive. Not to be called again after `Ended` or `Failed`.
     pub fn poll(&mut self, cx: &mut Context<'_>, sink: &mut dyn EventSink) -> Poll<Progress> {
         loop {
@@ -166,6 +176,11 @@ impl<P: Platform> Attempts<P> {
             AttemptPhase::Waiting(mut sleep) => match Pin::new(&mut sleep).poll(cx) {
                 Poll::Pending => (State::Uncommitted(turn, AttemptPhase::Waiting(sleep)), Step::Pending),
                 Poll::Ready(()) => (self.send(turn), Step::Again),
+            },
+            AttemptPhase::Queued(mut waiting) => match waiting.as_mut().poll(cx) {
+                Poll::Pending => (State::Uncommitted(turn, AttemptPhase::Queued(waiting)), Step::Pending),
+                Poll::Ready(Ok(room)) => (self.send_into(room, turn), Step::Again),
+                Poll::Ready(Err(busy)) => self.failed(turn, busy.into()),
             },
             AttemptPhase::Opening(mut opening) => match (opening.as_mut().poll(cx), &turn.prepared) {
                 (Poll::Pending, _) => {
@@ -212,7 +227,7 @@ impl<P: Platform> Attempts<P> {
             let prepared = turn.prepared.as_ref();
             let teaching =
                 prepared.and_then(|prepared| Teaching::of_failure(&failure, &prepared.request)).map(Box::new);
-            return self.failed(turn, OpenError { failure, teaching });
+            return self.failed(turn, OpenError { teaching, ..failure.into() });
         }
         if seen.is_shown {
             self.commit(*turn);
@@ -346,7 +361,7 @@ impl<P: Platform> Attempts<P> {
     /// Carries out what the policy says about a failure of which the client saw nothing.
     fn failed(&mut self, mut turn: Box<Uncommitted>, refused: OpenError) -> Next<P::Sleep> {
         let now = self.platform.clocks();
-        let OpenError { failure, teaching } = refused;
+        let OpenError { failure, teaching, .. } = refused;
         let failure = missing_key_said(failure, &self.target.runtime.endpoint);
         self.usage.forget_answer();
         let Uncommitted { lessons, prepared, .. } = &mut *turn;
@@ -376,7 +391,9 @@ impl<P: Platform> Attempts<P> {
             return self.next_target(turn, next, &failure);
         }
         self.leave(TurnOutcome::Failed(failure.kind));
-        (State::Over, Step::Progress(Progress::Failed(turn.final_failure(failure))))
+        let again = if verdict == Verdict::HandOver { Again::ByClient } else { Again::ByNobody };
+        let failure = turn.final_failure(Failure { again, ..failure });
+        (State::Over, Step::Progress(Progress::Failed(failure)))
     }
 
     /// The same target once more.
@@ -400,9 +417,7 @@ impl<P: Platform> Attempts<P> {
         if wait.is_zero() {
             return (self.send(turn), Step::Again);
         }
-        let name = &self.target.runtime.endpoint.name;
-        let asked = if failure.retry_after.is_some() { "asked for it" } else { "is asked again then" };
-        self.running.wait(format!("{name} {asked}: {}", failure.message), Some(wait));
+        self.running.wait(wait_words(&self.target, failure), Some(wait));
         (State::Uncommitted(turn, AttemptPhase::Waiting(self.platform.sleep(wait))), Step::Again)
     }
 

@@ -10,16 +10,21 @@ use latimer_adapters::drive::TurnStream;
 use latimer_adapters::endpoint_client::OpenError;
 use latimer_adapters::prepared_request::PreparedRequest;
 use latimer_protocol::failure::{Failure, FailureKind};
+use latimer_protocol::quota::QuotaReading;
 use latimer_protocol::status::TurnState;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::clock;
 use crate::route::endpoint_set::EndpointRuntime;
 use crate::route::pool::PoolEntry;
+use crate::route::quota::QuotaSource;
 use crate::running::RunningTurn;
 
 /// The longest wait for a slot or for the rate limit of an endpoint.
 const MAX_WAIT: Duration = Duration::from_secs(60);
+
+/// The cause of a failure that latimer's own limits of an endpoint make.
+pub const NO_ROOM: &str = "no_room";
 
 /// An answer that the upstream has begun, and the slot it takes on its endpoint.
 pub struct OpenAnswer {
@@ -43,48 +48,108 @@ impl OpenAnswer {
 /// An attempt until the upstream takes it or refuses it.
 pub type Opening = Pin<Box<dyn Future<Output = Result<OpenAnswer, OpenError>> + Send>>;
 
+/// Room for one request on an endpoint: one of its places, and one request of its minute. The place is given back when this is dropped.
+#[derive(Debug, Default)]
+pub struct Room(Option<OwnedSemaphorePermit>);
+
+/// How a request comes to its room.
+pub enum RoomFor {
+    /// It has it.
+    Request(Room),
+    /// A follow-up waits for it on its way, and tells this turn.
+    FollowUp(Arc<RunningTurn>),
+}
+
+/// A wait for room.
+///
+/// # Errors
+/// The future ends in [`FailureKind::ConcurrencyLimited`] where the endpoint has no room within a minute.
+pub type WaitingForRoom = Pin<Box<dyn Future<Output = Result<Room, Failure>> + Send>>;
+
 /// Sends a request. Dropping the future takes it back.
 ///
 /// # Errors
-/// The future ends in the upstream's refusal, in a failure of the account's login, or in [`FailureKind::ConcurrencyLimited`] where the
-/// endpoint has no room within a minute.
+/// The future ends in the upstream's refusal, in a failure of the account's login, or, for a follow-up, as [`WaitingForRoom`] does.
 pub fn open(
     runtime: Arc<EndpointRuntime>,
     prepared: Arc<PreparedRequest>,
     entry: Option<PoolEntry>,
-    running: Arc<RunningTurn>,
+    room: RoomFor,
 ) -> Opening {
     Box::pin(async move {
-        let slot = slot(&runtime, &running).await?;
-        wait_for_rate_limit(&runtime, &running).await?;
+        let Room(slot) = match room {
+            RoomFor::Request(room) => room,
+            RoomFor::FollowUp(running) => match take_room(&runtime, &running) {
+                Ok(room) => room,
+                Err(waiting) => waiting.await?,
+            },
+        };
         let credential = match &entry {
             Some(entry) => Some(entry.credential().await?),
             None => None,
         };
-        let stream = match runtime.adapter.open(&prepared, credential.as_ref()).await {
-            Err(refused) if refused.failure.status == Some(401) => {
-                // A token may have been taken back before its end: one more try with another one.
-                let renewed = match (&entry, &credential) {
-                    (Some(entry), Some(credential)) => entry.renew(credential).await,
-                    _ => None,
-                };
-                match renewed {
-                    Some(credential) => runtime.adapter.open(&prepared, Some(&credential?)).await?,
-                    None => return Err(refused),
+        let opened = runtime.adapter.open(&prepared, credential.as_ref()).await;
+        let mut stream =
+            match opened.inspect_err(|refused| note_quota(&runtime, entry.as_ref(), &refused.quota)) {
+                Err(refused) if refused.failure.status == Some(401) => {
+                    // A token may have been taken back before its end: one more try with another one.
+                    let renewed = match (&entry, &credential) {
+                        (Some(entry), Some(credential)) => entry.renew(credential).await,
+                        _ => None,
+                    };
+                    match renewed {
+                        Some(credential) => runtime.adapter.open(&prepared, Some(&credential?)).await?,
+                        None => return Err(refused),
+                    }
                 }
-            }
-            opened => opened?,
-        };
+                opened => opened?,
+            };
         if let (Some(entry), Some(Credential { id, project: None, .. })) = (&entry, &credential)
             && let Some(project) = runtime.adapter.project(id)
         {
             entry.set_project(project);
         }
+        note_quota(&runtime, entry.as_ref(), &stream.take_quota());
         Ok(OpenAnswer::new(stream, slot))
     })
 }
 
-/// Waits for a slot of the endpoint, where the number of its turns is limited.
+/// Remembers what an answer's headers said of an account's allowances.
+fn note_quota(runtime: &EndpointRuntime, entry: Option<&PoolEntry>, readings: &[QuotaReading]) {
+    if let (Some(entry), false) = (entry, readings.is_empty()) {
+        let endpoint = runtime.endpoint.name.as_str();
+        runtime.memory.note_quota(entry.owner(endpoint), readings.to_vec(), QuotaSource::Header);
+    }
+}
+
+/// Takes room for one request, or begins to wait for it.
+///
+/// # Errors
+/// There is none now: what waits for it, and tells the turn so.
+pub fn take_room(runtime: &Arc<EndpointRuntime>, running: &Arc<RunningTurn>) -> Result<Room, WaitingForRoom> {
+    let (runtime, running) = (Arc::clone(runtime), Arc::clone(running));
+    let slot = match runtime.slots.clone().map(Semaphore::try_acquire_owned) {
+        None => None,
+        Some(Ok(permit)) => Some(permit),
+        Some(Err(_)) => {
+            return Err(Box::pin(async move {
+                let slot = slot(&runtime, &running).await?;
+                wait_for_rate_limit(&runtime, &running, runtime.take_token(clock::now())).await?;
+                Ok(Room(slot))
+            }));
+        }
+    };
+    let wait = runtime.take_token(clock::now());
+    if wait.is_zero() {
+        return Ok(Room(slot));
+    }
+    Err(Box::pin(async move {
+        wait_for_rate_limit(&runtime, &running, wait).await?;
+        Ok(Room(slot))
+    }))
+}
+
+/// Waits for a slot of the endpoint.
 ///
 /// # Errors
 /// All slots stay taken for [`MAX_WAIT`].
@@ -93,9 +158,6 @@ async fn slot(
     running: &RunningTurn,
 ) -> Result<Option<OwnedSemaphorePermit>, Failure> {
     let Some(slots) = runtime.slots.clone() else { return Ok(None) };
-    if let Ok(permit) = Arc::clone(&slots).try_acquire_owned() {
-        return Ok(Some(permit));
-    }
     let begun = clock::now();
     running.wait(format!("all places of {} are taken (`max_parallel`)", runtime.endpoint.name), None);
     let waited = tokio::time::timeout(MAX_WAIT, slots.acquire_owned()).await;
@@ -112,12 +174,15 @@ async fn slot(
     }
 }
 
-/// Waits until the endpoint's rate limit allows one more request.
+/// Waits so long, which is until the endpoint's rate limit allows the request that was taken from it.
 ///
 /// # Errors
-/// That takes longer than [`MAX_WAIT`]; then nothing was taken from the limit.
-async fn wait_for_rate_limit(runtime: &EndpointRuntime, running: &RunningTurn) -> Result<(), Failure> {
-    let wait = runtime.take_token(clock::now());
+/// That is longer than [`MAX_WAIT`]; then the request is given back.
+async fn wait_for_rate_limit(
+    runtime: &EndpointRuntime,
+    running: &RunningTurn,
+    wait: Duration,
+) -> Result<(), Failure> {
     if wait > MAX_WAIT {
         runtime.give_token_back();
         return Err(busy(runtime, "requests_per_minute", Some(wait)));
@@ -138,10 +203,12 @@ async fn wait_for_rate_limit(runtime: &EndpointRuntime, running: &RunningTurn) -
     Ok(())
 }
 
+/// The room is latimer's own to give: nothing was sent.
 fn busy(runtime: &EndpointRuntime, setting: &str, retry_after: Option<Duration>) -> Failure {
     let name = &runtime.endpoint.name;
     let message = format!("{name}: all of this endpoint's room is taken (setting `{setting}`)");
-    Failure { retry_after, ..Failure::new(FailureKind::ConcurrencyLimited, message) }
+    let cause = Some(NO_ROOM);
+    Failure { retry_after, cause, ..Failure::new(FailureKind::ConcurrencyLimited, message) }
 }
 
 #[cfg(test)]
@@ -162,17 +229,23 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_slot_is_waited_for_and_given_back() {
         let runtime = runtime("max_parallel = 1");
-        let first = slot(&runtime, &RunningTurn::default()).await.expect("free");
-        assert!(first.is_some());
-        let turn = RunningTurn::default();
-        let busy = slot(&runtime, &turn).await.expect_err("taken for longer than anybody waits");
+        let first = take_room(&runtime, &Arc::default()).ok().expect("free");
+        assert!(first.0.is_some());
+        let turn = Arc::default();
+        let waiting = take_room(&runtime, &turn).err().expect("taken");
+        let busy = waiting.await.expect_err("taken for longer than anybody waits");
         let wait = turn.report().wait.expect("it says what it waits for");
         assert!(wait.why.contains("max_parallel") && wait.until_ms.is_none(), "{wait:?}");
         assert_eq!((busy.kind, busy.retry_after), (FailureKind::ConcurrencyLimited, None));
         assert!(busy.message.contains("max_parallel"), "{}", busy.message);
         let waiting = tokio::spawn({
             let runtime = Arc::clone(&runtime);
-            async move { slot(&runtime, &RunningTurn::default()).await.is_ok() }
+            async move {
+                match take_room(&runtime, &Arc::default()) {
+                    Ok(_) => false,
+                    Err(waiting) => waiting.await.is_ok(),
+                }
+            }
         });
         tokio::time::sleep(MAX_WAIT / 2).await;
         drop(first);
@@ -182,19 +255,20 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_rate_limit_is_waited_for_up_to_a_minute() {
         let runtime = runtime("requests_per_minute = 6");
-        wait_for_rate_limit(&runtime, &RunningTurn::default()).await.expect("the first goes at once");
+        assert!(take_room(&runtime, &Arc::default()).is_ok(), "the first goes at once");
         let begun = tokio::time::Instant::now();
-        let turn = RunningTurn::default();
-        wait_for_rate_limit(&runtime, &turn).await.expect("the second waits");
+        let turn = Arc::<RunningTurn>::default();
+        take_room(&runtime, &turn).err().expect("the second waits").await.expect("not for long");
         assert_eq!(turn.report().state, TurnState::Connecting, "and waits no longer");
         assert!((9..=10).contains(&begun.elapsed().as_secs()), "the bucket itself fills by a real clock");
         for _ in 0..6 {
             runtime.take_token(clock::now());
         }
-        let busy = wait_for_rate_limit(&runtime, &RunningTurn::default()).await.expect_err("too long");
+        let refused = async || take_room(&runtime, &Arc::default()).err().expect("waits").await.err();
+        let busy = refused().await.expect("too long");
         assert_eq!(busy.kind, FailureKind::ConcurrencyLimited);
         assert!(busy.retry_after.is_some_and(|wait| wait > MAX_WAIT), "{busy:?}");
-        let again = wait_for_rate_limit(&runtime, &RunningTurn::default()).await.expect_err("still too long");
+        let again = refused().await.expect("still too long");
         assert!(again.retry_after <= busy.retry_after, "what was refused took nothing");
     }
 }

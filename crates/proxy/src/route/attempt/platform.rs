@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use latimer_adapters::prepared_request::PreparedRequest;
 
-use super::open::{Opening, open};
+use super::open::{Opening, RoomFor, open};
 use crate::clock::Clocks;
 use crate::route::endpoint_set::EndpointRuntime;
 use crate::route::pool::PoolEntry;
-use crate::running::RunningTurn;
 
 /// The outside of [`super::Attempts`]. Chosen at compile time, and asked for each attempt, never for each event.
 pub trait Platform {
@@ -24,13 +23,13 @@ pub trait Platform {
     fn sleep(&self, wait: Duration) -> Self::Sleep;
     /// A random number, to spread retries in time. Predictable ones do no harm.
     fn random(&self) -> u8;
-    /// Begins to send a request with a key or an account of the endpoint's pool. What is waited for is told to the turn.
+    /// Begins to send a request with a key or an account of the endpoint's pool.
     fn open(
         &self,
         runtime: Arc<EndpointRuntime>,
         request: Arc<PreparedRequest>,
         entry: Option<PoolEntry>,
-        running: Arc<RunningTurn>,
+        room: RoomFor,
     ) -> Opening;
 }
 
@@ -61,8 +60,8 @@ impl Platform for Process {
         runtime: Arc<EndpointRuntime>,
         request: Arc<PreparedRequest>,
         entry: Option<PoolEntry>,
-        running: Arc<RunningTurn>,
+        room: RoomFor,
     ) -> Opening {
-        open(runtime, request, entry, running)
+        open(runtime, request, entry, room)
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use latimer_adapters::teaching::Teaching;
 use latimer_protocol::failure::{Failure, FailureKind, Retry};
 
+use super::open::NO_ROOM;
 use crate::route::shape::MIN_ITEMS;
 
 /// How often a request may be written anew for one turn.
@@ -14,8 +15,6 @@ pub const MAX_REWRITES: u32 = 4;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// The longest wait of our own choosing.
 const MAX_WAIT: Duration = Duration::from_secs(8);
-/// The longest wait a provider may ask for before its refusal is passed on to the client.
-pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +30,10 @@ pub enum Verdict {
     FewerItems,
     /// Ask the next target of the route.
     NextTarget,
-    /// The client gets the failure.
+    /// The client gets the failure at once, and may come back when the provider's time is over: that is longer than the client is
+    /// held for.
+    HandOver,
+    /// The client gets the failure, and nobody asks again.
     GiveUp,
 }
 
@@ -43,6 +45,7 @@ impl Verdict {
             Self::Rewrite => "rewrite",
             Self::FewerItems => "fewer_items",
             Self::NextTarget => "next_target",
+            Self::HandOver => "hand_over",
             Self::GiveUp => "give_up",
         }
     }
@@ -72,6 +75,8 @@ pub struct Facts<'t> {
     pub max_retries: u32,
     /// The endpoint's budget allows one more retry.
     pub is_in_budget: bool,
+    /// The longest wait that the client is held for.
+    pub max_wait: Duration,
     /// Spreads waits, so that many clients do not come back together.
     pub random: u8,
 }
@@ -96,19 +101,18 @@ pub fn after(failure: &Failure, facts: &Facts<'_>) -> Verdict {
         return Verdict::NextTarget;
     }
     match retry {
+        Retry::Same | Retry::NextKey if failure.retry_after.is_some_and(|named| named > facts.max_wait) => {
+            Verdict::HandOver
+        }
         Retry::Same | Retry::NextKey if may_retry => {
-            match own_wait(facts.retries + 1, failure.retry_after, facts.random) {
-                Some(wait) => Verdict::Retry { wait },
-                None => Verdict::GiveUp,
-            }
+            Verdict::Retry { wait: own_wait(facts.retries + 1, failure.retry_after, facts.random) }
+        }
+        // Where latimer is to try nothing again, or has sent nothing, that is left to the client.
+        Retry::Same | Retry::NextKey if facts.max_retries == 0 || failure.cause == Some(NO_ROOM) => {
+            Verdict::HandOver
         }
         Retry::Same | Retry::NextKey | Retry::Never | Retry::OtherKeyOnly => Verdict::GiveUp,
     }
-}
-
-/// Whether a failure may be gone a little later, so that the client should ask again on its own.
-pub fn is_transient(failure: &Failure) -> bool {
-    matches!(failure.kind, FailureKind::Overloaded | FailureKind::UpstreamError | FailureKind::Interrupted)
 }
 
 /// Whether a shorter history may be taken: some endpoints show only so how much they take.
@@ -121,17 +125,15 @@ fn may_work_elsewhere(kind: FailureKind) -> bool {
     !matches!(kind, FailureKind::ContextLength | FailureKind::ShuttingDown | FailureKind::Internal)
 }
 
-/// The wait before retry number `retry` (1 is the first), or `None` when the provider asks for longer than latimer is willing to
-/// hold a client.
-///
-/// Where the provider names no time: 0.5 s doubling to 8 s, spread over ±25 % by `random`.
-fn own_wait(retry: u32, retry_after: Option<Duration>, random: u8) -> Option<Duration> {
+/// The wait before retry number `retry` (1 is the first): the provider's; where it names none, 0.5 s doubling to 8 s, spread over ±25 %
+/// by `random`.
+fn own_wait(retry: u32, retry_after: Option<Duration>, random: u8) -> Duration {
     if let Some(named) = retry_after {
-        return (named <= MAX_RETRY_AFTER).then_some(named);
+        return named;
     }
     let plain = FIRST_WAIT.saturating_mul(1 << retry.saturating_sub(1).min(10)).min(MAX_WAIT);
     let spread = 0.75 + 0.5 * f64::from(random) / 255.0;
-    Some(plain.mul_f64(spread))
+    plain.mul_f64(spread)
 }
 
 #[cfg(test)]
@@ -149,6 +151,7 @@ mod tests {
         retries: 0,
         max_retries: 3,
         is_in_budget: true,
+        max_wait: Duration::from_secs(60),
         random: 0,
     };
 
@@ -160,15 +163,36 @@ mod tests {
     fn waits_double_to_a_maximum_within_the_spread() {
         for (retry, plain) in [(1, 500), (2, 1000), (3, 2000), (5, 8000), (40, 8000)] {
             let plain = Duration::from_millis(plain);
-            assert_eq!(own_wait(retry, None, 0), Some(plain.mul_f64(0.75)));
-            assert_eq!(own_wait(retry, None, 255), Some(plain.mul_f64(1.25)));
+            assert_eq!(own_wait(retry, None, 0), plain.mul_f64(0.75));
+            assert_eq!(own_wait(retry, None, 255), plain.mul_f64(1.25));
         }
     }
 
     #[test]
-    fn a_provider_is_obeyed_up_to_a_minute() {
-        assert_eq!(own_wait(1, Some(Duration::from_secs(60)), 9), Some(Duration::from_secs(60)));
-        assert_eq!(own_wait(1, Some(Duration::from_secs(61)), 9), None);
+    fn a_provider_is_obeyed_as_long_as_the_client_is_held() {
+        let named = |seconds, facts: Facts<'_>| {
+            let retry_after = Some(Duration::from_secs(seconds));
+            after(&Failure { retry_after, ..Failure::new(FailureKind::RateLimited, "x") }, &facts)
+        };
+        let patient = Facts { max_wait: Duration::from_secs(60), ..FACTS };
+        assert_eq!(named(60, patient), Verdict::Retry { wait: Duration::from_secs(60) });
+        assert_eq!(named(61, patient), Verdict::HandOver);
+        assert_eq!(
+            named(61, Facts { retries: 3, ..patient }),
+            Verdict::HandOver,
+            "whatever was tried before"
+        );
+        let quick = Facts { max_wait: Duration::from_secs(15), ..FACTS };
+        assert_eq!(named(16, quick), Verdict::HandOver);
+        assert_eq!(named(16, Facts { targets_left: 1, ..quick }), Verdict::NextTarget);
+        assert_eq!(named(9, Facts { retries: 3, ..quick }), Verdict::GiveUp, "its own attempts are spent");
+    }
+
+    #[test]
+    fn without_attempts_of_its_own_the_client_decides() {
+        let none = Facts { max_retries: 0, ..FACTS };
+        assert_eq!(verdict(FailureKind::Overloaded, none), Verdict::HandOver);
+        assert_eq!(verdict(FailureKind::Unauthorized, none), Verdict::GiveUp);
     }
 
     #[test]
@@ -242,14 +266,5 @@ mod tests {
         );
         let facts = Facts { teaching, rewrites: MAX_REWRITES, ..facts };
         assert_eq!(verdict(FailureKind::BadRequest, facts), Verdict::NextTarget);
-    }
-
-    #[test]
-    fn clients_may_come_back_for_what_passes() {
-        let transient = FailureKind::all().filter(|kind| is_transient(&Failure::new(*kind, "x")));
-        assert_eq!(
-            transient.collect::<Vec<_>>(),
-            [FailureKind::Overloaded, FailureKind::UpstreamError, FailureKind::Interrupted]
-        );
     }
 }

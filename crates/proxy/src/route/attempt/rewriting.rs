@@ -37,6 +37,7 @@ impl<P: Platform> Attempts<P> {
             retries: self.retries,
             max_retries: runtime.endpoint.retries,
             is_in_budget: runtime.budget().has_retry(now.now),
+            max_wait: turn.request.max_wait,
             random: self.platform.random(),
         }
     }

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use latimer_adapters::field_rules::{self, FieldRules};
 use latimer_adapters::prepared_request::{PreparedRequest, TurnInput};
 use latimer_adapters::repair::{CallRules, RepairPlan};
+use latimer_protocol::failure::Failure;
 use latimer_protocol::turn::{Note, TurnRequest};
 
 use super::drive::Attempts;
 use super::lessons::TurnLessons;
+use super::open::{Room, RoomFor, take_room};
 use super::platform::Platform;
 use super::state::{AttemptPhase, Prepared, State, Uncommitted};
 use crate::clock::Clocks;
@@ -37,22 +39,35 @@ impl<P: Platform> Attempts<P> {
         }
     }
 
-    /// Writes the request for the current target and key, if it is not written, and begins to send it.
+    /// Begins an attempt on the current target: with the request, or with a wait for room.
     pub(super) fn send(&mut self, mut turn: Box<Uncommitted>) -> State<P::Sleep> {
         let now = self.platform.clocks();
-        let runtime = Arc::clone(&self.target.runtime);
+        let runtime = &self.target.runtime;
         let before = std::mem::replace(&mut self.entry, runtime.pool.pick(now.now));
-        let is_same_key = fingerprint(before.as_ref()) == fingerprint(self.entry.as_ref());
-        let prepared = match turn.prepared.take().filter(|_| is_same_key) {
+        if fingerprint(before.as_ref()) != fingerprint(self.entry.as_ref()) {
+            turn.prepared = None;
+        }
+        let account = self.entry.as_ref().map_or("", |(_, entry)| entry.id.as_str());
+        self.running.begin_attempt(runtime.endpoint.name.as_str(), &self.target.model, account);
+        match take_room(runtime, &self.running) {
+            Ok(room) => self.send_into(room, turn),
+            Err(waiting) => State::Uncommitted(turn, AttemptPhase::Queued(waiting)),
+        }
+    }
+
+    /// Writes the request for the current target and key, if it is not written, and begins to send it.
+    pub(super) fn send_into(&mut self, room: Room, mut turn: Box<Uncommitted>) -> State<P::Sleep> {
+        let now = self.platform.clocks();
+        let is_late = |prepared: &Prepared| self.is_writer_started && prepared.request.is_passthrough;
+        let prepared = match turn.prepared.take().filter(|prepared| !is_late(prepared)) {
             Some(prepared) => prepared,
             None => self.prepare(&mut turn, now),
         };
+        let runtime = Arc::clone(&self.target.runtime);
         let entry = self.entry.as_ref().map(|(_, entry)| entry.clone());
-        let account = entry.as_ref().map_or("", |entry| entry.id.as_str());
-        self.running.begin_attempt(runtime.endpoint.name.as_str(), &self.target.model, account);
         self.running.sent(&self.target.id, prepared.request.protocol.name(), &prepared.request.body);
-        let running = Arc::clone(&self.running);
-        let opening = self.platform.open(runtime, Arc::clone(&prepared.request), entry, running);
+        let opening =
+            self.platform.open(runtime, Arc::clone(&prepared.request), entry, RoomFor::Request(room));
         turn.sent_at = now.now;
         turn.prepared = Some(prepared);
         State::Uncommitted(turn, AttemptPhase::Opening(opening))
@@ -126,4 +141,12 @@ impl<P: Platform> Attempts<P> {
 /// Whose key or account this is.
 fn fingerprint(entry: Option<&(usize, PoolEntry)>) -> Option<&str> {
     entry.map(|(_, entry)| entry.fingerprint.as_str())
+}
+
+/// Why a turn waits after a failure, for people.
+pub(super) fn wait_words(target: &RouteTarget, failure: &Failure) -> String {
+    let endpoint = target.runtime.endpoint.name.as_str();
+    let asked = if failure.retry_after.is_some() { "asked for it" } else { "is asked again then" };
+    let words = failure.message.strip_prefix(endpoint).and_then(|words| words.strip_prefix(": "));
+    format!("{endpoint} {asked}: {}", words.unwrap_or(&failure.message))
 }

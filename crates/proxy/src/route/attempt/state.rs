@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use latimer_adapters::field_rules::FieldRules;
 use latimer_adapters::frame_guard::call_guard;
@@ -14,11 +14,12 @@ use latimer_adapters::limitation::Limitations;
 use latimer_adapters::prepared_request::{ClientRequest, PreparedRequest};
 use latimer_adapters::repair::{CallGuard, Repair, RepairLevel, RepairPlan};
 use latimer_protocol::failure::{Failure, FailureKind};
+use latimer_protocol::status::duration_text;
 use latimer_protocol::turn::{TurnEvent, TurnRequest};
 
 use super::gate::Gate;
 use super::lessons::{TurnLessons, WrittenBy};
-use super::open::{OpenAnswer, Opening};
+use super::open::{OpenAnswer, Opening, RoomFor, WaitingForRoom};
 use super::platform::Platform;
 use crate::config::Endpoint;
 use crate::route::endpoint_set::RouteTarget;
@@ -39,6 +40,8 @@ pub struct AttemptRequest {
     pub raw: Option<ClientRequest>,
     /// The level of repair that the request chose; without one the endpoint's holds.
     pub level: Option<RepairLevel>,
+    /// The longest wait that the client is held for.
+    pub max_wait: Duration,
     /// Under which the target that answers is remembered, where the route has affinity.
     pub affinity_key: Option<String>,
     /// Where the turn tells how it is doing.
@@ -83,14 +86,23 @@ pub(super) struct Uncommitted {
 }
 
 impl Uncommitted {
-    /// The failure of the last target, with those of the others.
+    /// The failure of the last target, with those of the others and the time at which it may be over.
     pub(super) fn final_failure(&self, failure: Failure) -> Failure {
-        if self.refusals.is_empty() {
+        let time = failure.retry_after.map(|wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
+        let time = time.filter(|seconds| *seconds > 0);
+        if self.refusals.is_empty() && time.is_none() {
             return failure;
         }
-        let others = self.refusals.join("; ");
-        let message = format!("no endpoint of the route answered: {others}; {}", failure.message);
-        Failure { message: message.chars().take(MAX_MESSAGE).collect::<String>().into(), ..failure }
+        let mut message = String::new();
+        if !self.refusals.is_empty() {
+            message = format!("no endpoint of the route answered: {}; ", self.refusals.join("; "));
+        }
+        message.push_str(&failure.message);
+        let mut message: String = message.chars().take(MAX_MESSAGE).collect();
+        if let Some(seconds) = time {
+            message = format!("{} (to be asked again in {})", message.trim_end(), duration_text(seconds));
+        }
+        Failure { message: message.into(), ..failure }
     }
 }
 
@@ -111,6 +123,8 @@ pub(super) fn missing_key_said(failure: Failure, endpoint: &Endpoint) -> Failure
 pub(super) enum AttemptPhase<S> {
     /// A pause before the next attempt.
     Waiting(S),
+    /// The endpoint has no room for the request.
+    Queued(WaitingForRoom),
     /// The request is being sent.
     Opening(Opening),
     /// The answer arrives.
@@ -248,8 +262,12 @@ impl FollowUp {
         entry: Option<PoolEntry>,
         running: &Arc<RunningTurn>,
     ) -> Box<OpeningFollowUp> {
-        let opening =
-            platform.open(Arc::clone(&target.runtime), Arc::clone(&self.request), entry, Arc::clone(running));
+        let opening = platform.open(
+            Arc::clone(&target.runtime),
+            Arc::clone(&self.request),
+            entry,
+            RoomFor::FollowUp(Arc::clone(running)),
+        );
         Box::new(OpeningFollowUp { opening, repair: self.repair, base: FollowUpBase(self.request) })
     }
 }

@@ -70,7 +70,7 @@ async fn total(proxy: &Proxy, hours: u64, at: Clocks) -> UsageLine {
         return UsageLine::default();
     }
     let since = at.unix.saturating_sub(hours * 3600);
-    let window = Window { text: format!("live {hours}"), since, until: None };
+    let window = Window { text: format!("live {hours}"), since, until: None, breaks_down: false };
     read(proxy, move |reader| reader.total(&window, at.now)).await.unwrap_or_default()
 }
 

@@ -4,6 +4,7 @@ pub(super) mod changes;
 mod configured;
 pub(super) mod live;
 mod query;
+mod quota;
 mod requests;
 mod settings;
 
@@ -67,6 +68,7 @@ pub(super) async fn show(
             document["logins"] = proxy.logins.document();
             whole(&document)
         }
+        ("quota", "") => whole(&quota::report(proxy, query.get("ask") != Some("0")).await),
         ("incidents", "") => whole(&incidents(proxy).await?),
         ("health", "") => {
             whole(&with_version(serde_json::to_value(health::health(proxy)).unwrap_or_default()))
@@ -149,7 +151,7 @@ async fn usage(proxy: &Proxy, query: &Query<'_>) -> Result<Value, Refusal> {
         bad(&format!("`by` is one of {}; GET /api/v1/turns lists turns", names.join(", ")))
     })?;
     let window = query.window(clock::unix_now())?;
-    let since = window.since;
+    let (since, until) = (window.since, window.until);
     let report = if proxy.store.reader().keeps_rows() {
         read(proxy, move |reader| reader.usage(group, &window, clock::now())).await?
     } else {
@@ -159,6 +161,7 @@ async fn usage(proxy: &Proxy, query: &Query<'_>) -> Result<Value, Refusal> {
         "schema_version": SCHEMA_VERSION,
         "by": by,
         "since": since,
+        "until": until,
         "lines": report.lines,
         "total": report.total,
     }))
@@ -215,7 +218,7 @@ fn unreadable(error: &str) -> Refusal {
 fn no_document(document: &str) -> Refusal {
     let shown = text::shown(document, text::MAX_WORD);
     Refusal::invalid(404, "not_found").message(format!(
-        "there is no document `{shown}`; there are turns, turns/ID, turns/ID/requests, live, usage, endpoints, models, plan, accounts, incidents, config, logs and health"
+        "there is no document `{shown}`; there are turns, turns/ID, turns/ID/requests, live, usage, endpoints, models, plan, accounts, quota, incidents, config, logs and health"
     ))
 }
 
@@ -250,6 +253,7 @@ mod tests {
             "endpoints",
             "models",
             "accounts",
+            "quota",
             "incidents",
             "config",
             "logs",

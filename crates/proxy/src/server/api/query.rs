@@ -4,8 +4,10 @@ use std::borrow::Cow;
 
 use super::bad;
 use crate::http::refusal::Refusal;
+use crate::store::moment::{Edge, moment};
 use crate::store::reader::Window;
 use crate::store::turn_rows::{MAX_PAGE, TurnQuery};
+use crate::text;
 
 /// Turns of a page, where nothing is said.
 const PAGE: usize = 100;
@@ -22,7 +24,7 @@ impl<'q> Query<'q> {
         Self(
             pairs
                 .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-                .map(|(name, value)| (name, decoded(value)))
+                .map(|(name, value)| (name, text::decoded(value.get(..MAX_VALUE).unwrap_or(value))))
                 .collect(),
         )
     }
@@ -53,55 +55,24 @@ impl<'q> Query<'q> {
         })
     }
 
-    /// The time that is asked for: `since` and `until`, each as `24h`, `7d` or Unix seconds.
+    /// The time that is asked for: `since` and `until`, each as `24h`, `yesterday`, a local date or Unix seconds; with `breakdown=1`
+    /// each line by model, too.
     pub(super) fn window(&self, now: u64) -> Result<Window, Refusal> {
         let (since, until) = (self.get("since").unwrap_or("30d"), self.get("until"));
-        let moment = |text: &str| {
-            moment(text, now).ok_or_else(|| bad("`since` and `until` are `24h`, `7d` or seconds since 1970"))
+        let at = |text: &str, edge| {
+            // Seconds since 1970, however few.
+            let moment = text.parse().ok().or_else(|| moment(text, edge, now));
+            moment.ok_or_else(|| {
+                bad("`since` and `until` are `24h`, `7d`, `yesterday`, a date such as `2026-11-29` or seconds since 1970")
+            })
         };
         Ok(Window {
             text: format!("{since} {}", until.unwrap_or_default()),
-            since: moment(since)?,
-            until: until.map(moment).transpose()?,
+            since: at(since, Edge::Since)?,
+            until: until.map(|until| at(until, Edge::Until)).transpose()?,
+            breaks_down: matches!(self.get("breakdown"), Some("1" | "true")),
         })
     }
-}
-
-/// A point in time in Unix seconds: so long ago, or as it is.
-fn moment(text: &str, now: u64) -> Option<u64> {
-    let ago = |number: &str, unit: u64| {
-        let number: u64 = number.parse().ok()?;
-        Some(now.saturating_sub(number.saturating_mul(unit)))
-    };
-    match (text.strip_suffix('h'), text.strip_suffix('d')) {
-        (Some(hours), _) => ago(hours, 3600),
-        (_, Some(days)) => ago(days, 86_400),
-        _ => text.parse().ok(),
-    }
-}
-
-/// A value as it was meant: `+` is a space, `%41` is an `A`.
-fn decoded(value: &str) -> Cow<'_, str> {
-    let value = value.get(..MAX_VALUE).unwrap_or(value);
-    if !value.contains(['+', '%']) {
-        return Cow::Borrowed(value);
-    }
-    let mut bytes = Vec::with_capacity(value.len());
-    let mut rest = value.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let hex = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        match (first, hex.and_then(|hex| u8::from_str_radix(hex, 16).ok())) {
-            (b'%', Some(byte)) => {
-                bytes.push(byte);
-                rest = tail.get(2..).unwrap_or_default();
-                continue;
-            }
-            (b'+', _) => bytes.push(b' '),
-            (byte, _) => bytes.push(*byte),
-        }
-        rest = tail;
-    }
-    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[cfg(test)]
@@ -126,6 +97,7 @@ mod tests {
         assert_eq!(window("since=24h").since, 1_000_000_000 - 86_400);
         let both = window("since=5&until=9");
         assert_eq!((both.since, both.until), (5, Some(9)));
-        assert!(Query::read("since=yesterday").window(9).is_err());
+        assert!(Query::read("since=soon").window(9).is_err());
+        assert!(window("since=yesterday&breakdown=1").breaks_down);
     }
 }

@@ -186,8 +186,8 @@ async fn send(
     fields.remove("stream_options");
     let body = Bytes::from(document.to_string());
     Ok(match protocol {
-        ClientProtocol::Chat => turn::chat(context, &headers, body).await,
-        ClientProtocol::Messages => turn::messages(context, &headers, body).await,
+        ClientProtocol::Chat { .. } => turn::chat(context, &headers, body).await,
+        ClientProtocol::Messages { .. } => turn::messages(context, &headers, body).await,
         ClientProtocol::Responses { .. } | ClientProtocol::Gemini { .. } => {
             turn::responses(context, &headers, body).await
         }
@@ -197,6 +197,7 @@ async fn send(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inbound::client_protocol::ResponsesClient;
     use crate::server::proxy::tests::proxy;
 
     #[test]
@@ -229,7 +230,7 @@ mod tests {
         let body = Bytes::from(
             json!({ "model": "m", "input": format!("my key is {}", secret.expose()) }).to_string(),
         );
-        open.running.asked(ClientProtocol::Responses { codex: false }, None, &body);
+        open.running.asked(ClientProtocol::Responses { client: ResponsesClient::Other }, None, &body);
         open.running.sent("a/m", "chat", &body);
         let document = show(&proxy, "t1").to_string();
         assert!(document.contains("my key is") && !document.contains(secret.expose()), "{document}");

@@ -1,5 +1,6 @@
 //! The table walked row by row, and the mistakes in paths that are accepted.
 
+use crate::inbound::client_protocol::ResponsesClient;
 use hyper::header::HeaderValue;
 
 use super::*;
@@ -166,16 +167,20 @@ fn an_unknown_path_names_the_closest() {
 fn refusals_are_in_the_protocol_of_the_path_or_of_the_headers() {
     const ANTHROPIC: (&str, &str) = ("anthropic-version", "2023-06-01");
     const GOOGLE: (&str, &str) = ("x-goog-api-key", "k");
-    let responses = ClientProtocol::Responses { codex: false };
+    let responses = ClientProtocol::Responses { client: ResponsesClient::Other };
     let gemini = ClientProtocol::Gemini { cli: false };
     type Headers = &'static [(&'static str, &'static str)];
     let cases: [(&str, Headers, ClientProtocol); 14] = [
         ("/v1/responses", &[], responses),
-        ("/v1/responses", &[("originator", "codex_cli_rs")], ClientProtocol::Responses { codex: true }),
-        ("/v1/chat/completions", &[], ClientProtocol::Chat),
-        ("/v1/chat/completions", &[ANTHROPIC], ClientProtocol::Messages),
-        ("/v1/messages", &[], ClientProtocol::Messages),
-        ("/v1/messages/batches", &[GOOGLE], ClientProtocol::Messages),
+        (
+            "/v1/responses",
+            &[("originator", "codex_cli_rs")],
+            ClientProtocol::Responses { client: ResponsesClient::Codex },
+        ),
+        ("/v1/chat/completions", &[], ClientProtocol::Chat { opencode: false }),
+        ("/v1/chat/completions", &[ANTHROPIC], ClientProtocol::Messages { agent: false }),
+        ("/v1/messages", &[], ClientProtocol::Messages { agent: false }),
+        ("/v1/messages/batches", &[GOOGLE], ClientProtocol::Messages { agent: false }),
         ("/v1beta/models", &[], gemini),
         (
             "/v1beta/models/m:generateContent",
@@ -184,7 +189,7 @@ fn refusals_are_in_the_protocol_of_the_path_or_of_the_headers() {
         ),
         ("/v1/models/m:generateContent", &[ANTHROPIC], gemini),
         ("/v1beta/cachedContents", &[ANTHROPIC], gemini),
-        ("/v1/models", &[ANTHROPIC], ClientProtocol::Messages),
+        ("/v1/models", &[ANTHROPIC], ClientProtocol::Messages { agent: false }),
         ("/v1/models", &[ANTHROPIC, GOOGLE], gemini),
         ("/nope", &[GOOGLE], gemini),
         ("/nope", &[], responses),

@@ -18,6 +18,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use self::session::{PendingTurn, Session, SessionTimes, StartTurn};
 use super::proxy::Proxy;
+use super::refusals::RefusalWatch;
 use crate::http::refusal::Refusal;
 use crate::http::reply::Reply;
 use crate::inbound::client_protocol::ClientProtocol;
@@ -110,7 +111,7 @@ impl Upgrade {
             .max_frame_size(Some(body_limit));
         let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
         let stopping = Box::pin(until_not_serving(proxy.watch_phase()));
-        let protocol = ClientProtocol::Responses { codex: turn::is_codex(&headers) };
+        let protocol = ClientProtocol::Responses { client: turn::responses_client(&headers) };
         let recall = Arc::new(Mutex::new(ConnectionHistory::new(body_limit)));
         let turns = ConnectionTurns { proxy, protocol, headers, recall };
         tracing::debug!(event = "websocket.open");
@@ -137,7 +138,13 @@ impl StartTurn for ConnectionTurns {
         let recall = Arc::clone(&self.recall);
         let context =
             self.proxy.begin_turn(&request).map_err(|refusal| refusal.into_error(self.protocol, &request));
-        Box::pin(async move { turn::over_socket(context?, &headers, create, recall).await.map(Box::new) })
+        let proxy = Arc::clone(&self.proxy);
+        Box::pin(async move {
+            let context = context?;
+            let watch = RefusalWatch::of(&proxy, &context, &headers);
+            let started = turn::over_socket(context, &headers, create, recall).await;
+            started.inspect_err(|error| watch.error(error)).map(Box::new)
+        })
     }
 }
 

@@ -132,8 +132,14 @@ async fn the_log_follows_the_target_that_is_asked() {
     let set = crate::route::endpoint_set::EndpointSet::new(config, memory, None, None);
     let attempts = |model: &str| {
         let turn = TurnRequest { model: model.to_owned(), ..TurnRequest::default() };
-        let request =
-            AttemptRequest { turn, raw: None, level: None, affinity_key: None, running: Arc::default() };
+        let request = AttemptRequest {
+            turn,
+            raw: None,
+            level: None,
+            max_wait: Duration::ZERO,
+            affinity_key: None,
+            running: Arc::default(),
+        };
         Attempts::new(set.targets(model, None, clock::now()).expect("a target"), request).expect("a target")
     };
     let sinks = Sinks::new();

@@ -187,6 +187,7 @@ mod tests {
     #[test]
     fn an_error_is_an_event_with_its_status() {
         let error = HttpError {
+            again: latimer_protocol::failure::Again::default(),
             status: 429,
             retry_after: Some(3),
             body: r#"{"error":{"message":"slow","code":"c"}}"#.to_owned(),

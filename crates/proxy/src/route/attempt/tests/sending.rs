@@ -77,7 +77,7 @@ fn the_same_target_again() {
             "a provider names too long a time",
             Scene::new(ONE, "m", [refuse_for(FailureKind::RateLimited, 61)]),
             "send a/m with key-1
-            failed rate_limited: no
+            failed rate_limited: no (to be asked again in 1 min)
             0 retries, 0 repairs
             a: 0 open, 1 of 1 failed, key-1 cools down 61s",
         ),

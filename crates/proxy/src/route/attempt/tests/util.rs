@@ -26,13 +26,12 @@ use latimer_protocol::turn::{
 
 use crate::clock::{self, Clocks};
 use crate::config::parse;
-use crate::route::attempt::open::{OpenAnswer, Opening};
+use crate::route::attempt::open::{OpenAnswer, Opening, RoomFor};
 use crate::route::attempt::platform::Platform;
 use crate::route::attempt::{AttemptRequest, Attempts, Progress};
 use crate::route::endpoint_set::{EndpointRuntime, EndpointSet, RouteTarget};
 use crate::route::memory::Memory;
 use crate::route::pool::PoolEntry;
-use crate::running::RunningTurn;
 use crate::sync::lock;
 
 /// Unix seconds at the beginning of a scene.
@@ -116,7 +115,7 @@ impl Platform for Stage {
         runtime: Arc<EndpointRuntime>,
         request: Arc<PreparedRequest>,
         entry: Option<PoolEntry>,
-        _: Arc<RunningTurn>,
+        _: RoomFor,
     ) -> Opening {
         let key = entry.map_or_else(|| "no key".to_owned(), |entry| entry.id);
         let messages = memchr::memmem::find_iter(&request.body, b"\"role\":").count();
@@ -139,7 +138,7 @@ impl Platform for Stage {
         Box::pin(std::future::ready(match answer {
             Some(Answer::Events(events)) => Ok(OpenAnswer::new(stream_of(events), None)),
             Some(Answer::Refusal(failure, teaching)) => {
-                Err(OpenError { failure, teaching: teaching.map(Box::new) })
+                Err(OpenError { teaching: teaching.map(Box::new), ..failure.into() })
             }
             None => Err(Failure::new(FailureKind::Internal, "the script has no answer left").into()),
         }))
@@ -244,6 +243,7 @@ impl Scene {
                 turn,
                 raw: None,
                 level: None,
+                max_wait: Duration::from_secs(60),
                 affinity_key: None,
                 running: Arc::default(),
             },

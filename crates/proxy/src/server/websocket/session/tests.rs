@@ -2,6 +2,7 @@
 
 use std::future::{pending, ready};
 
+use latimer_protocol::failure::Again;
 use serde_json::Value;
 use tokio::io::DuplexStream;
 use tokio::task::JoinHandle;
@@ -18,7 +19,7 @@ impl StartTurn for ScriptedTurns {
     fn start(&self, _: ResponseCreate) -> PendingTurn {
         if self.answers {
             let body = "{\"error\":{\"code\":\"refused_here\"}}".to_owned();
-            Box::pin(ready(Err(HttpError { status: 400, retry_after: None, body })))
+            Box::pin(ready(Err(HttpError { status: 400, retry_after: None, again: Again::default(), body })))
         } else {
             Box::pin(pending())
         }

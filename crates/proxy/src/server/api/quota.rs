@@ -1,0 +1,56 @@
+//! `GET /api/v1/quota`: what is left of every allowance. Providers that have a place to ask are asked, each at most once a minute.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use latimer_protocol::status::QuotaReport;
+
+use crate::clock::Clocks;
+use crate::route::endpoint_set::EndpointRuntime;
+use crate::route::pool::PoolEntry;
+use crate::route::quota::QuotaSource;
+use crate::server::proxy::Proxy;
+use crate::text;
+
+/// How old a provider's word may be before it is asked again, in seconds.
+const MAX_AGE: u64 = 60;
+/// The most accounts that are asked at once.
+const MAX_ASKED: usize = 16;
+
+pub(super) async fn report(proxy: &Proxy, may_ask: bool) -> QuotaReport {
+    let at = Clocks::now();
+    let set = proxy.endpoints.get(at.now);
+    let entries: Vec<(&Arc<EndpointRuntime>, PoolEntry)> = set
+        .endpoints()
+        .iter()
+        .flat_map(|runtime| runtime.pool.entries().into_iter().map(move |entry| (runtime, entry)))
+        .collect();
+    let due = entries.iter().filter(|(runtime, entry)| {
+        let owner = entry.owner(runtime.endpoint.name.as_str());
+        may_ask && runtime.adapter.tells_quota() && proxy.memory.quotas.begin_asking(owner, MAX_AGE, at.unix)
+    });
+    let asked = due.take(MAX_ASKED).map(|(runtime, entry)| ask(runtime, entry));
+    let problems = join_all(asked).await.into_iter().flatten().collect();
+    let now = Clocks::now().unix;
+    let data = entries
+        .iter()
+        .map(|(runtime, entry)| proxy.memory.quotas.report(entry.owner(runtime.endpoint.name.as_str()), now))
+        .collect();
+    QuotaReport { now, data, problems, ..QuotaReport::default() }
+}
+
+/// Asks for one account; what went wrong.
+async fn ask(runtime: &EndpointRuntime, entry: &PoolEntry) -> Option<String> {
+    let asked = async {
+        let credential = entry.credential().await?;
+        runtime.adapter.ask_quota(&credential).await
+    };
+    match asked.await {
+        Ok(readings) => {
+            let owner = entry.owner(runtime.endpoint.name.as_str());
+            runtime.memory.note_quota(owner, readings, QuotaSource::Asked);
+            None
+        }
+        Err(failure) => Some(text::shown(&failure.message, text::MAX_NAME)),
+    }
+}
