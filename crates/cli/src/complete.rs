@@ -11,8 +11,10 @@ use clap_complete::CompletionCandidate;
 use clap_complete::engine::ArgValueCompleter;
 use latimer_proxy::config::Config;
 use latimer_proxy::config::presets::{KnownModels, PRESETS};
+use latimer_proxy::config::schema::{self, Key};
 use latimer_proxy::inbound::models;
 
+use crate::config_key::{KeyPath, PathStep};
 use crate::configuration::PathArgs;
 use crate::money;
 
@@ -50,6 +52,36 @@ pub(crate) fn profiles() -> ArgValueCompleter {
 /// Completes the name of a preset.
 pub(crate) fn presets() -> ArgValueCompleter {
     completer(|_| PRESETS.iter().map(|preset| (preset.name.to_owned(), preset.base_url.to_owned())).collect())
+}
+
+/// Completes the path of a setting.
+pub(crate) fn settings() -> ArgValueCompleter {
+    completer(setting_names)
+}
+
+/// The paths of settings, each with what stands there.
+fn setting_names(config: &Config) -> Vec<(String, String)> {
+    let of = |above: String, keys: &'static [Key]| {
+        keys.iter()
+            .filter(|key| !matches!(key.kind, "table" | "list of tables"))
+            .map(move |key| (format!("{above}{}", key.name), key.kind.to_owned()))
+    };
+    let step = |name: &str| KeyPath { steps: vec![PathStep::Name(name.to_owned())] }.to_string();
+    let mut names: Vec<(String, String)> = of(String::new(), &schema::TOP).collect();
+    names.extend(of("server.".to_owned(), &schema::SERVER));
+    names.extend(of("store.".to_owned(), &schema::STORE));
+    names.extend(of("launch.".to_owned(), &schema::LAUNCH));
+    for endpoint in config.endpoints.iter().chain(&config.disabled) {
+        let above = format!("endpoint.{}.", step(endpoint.name.as_str()));
+        names.extend(of(above.clone(), &schema::ENDPOINT));
+        names.extend(of(format!("{above}timeouts."), &schema::TIMEOUTS));
+        names.extend(of(format!("{above}quirks."), &schema::QUIRKS));
+        names.extend(of(format!("{above}history."), &schema::HISTORY));
+    }
+    for profile in &config.profiles {
+        names.extend(of(format!("profile.{}.", step(&profile.name)), &schema::PROFILE));
+    }
+    names
 }
 
 fn model_names(config: &Config) -> Vec<(String, String)> {
@@ -113,6 +145,20 @@ mod tests {
         assert!(
             !begin.is_empty()
                 && begin.iter().all(|found| found.get_value().to_string_lossy().starts_with("z/claude-son"))
+        );
+    }
+
+    #[test]
+    fn settings_go_by_the_paths_that_commands_take() {
+        let text = "[[endpoint]]\nname = \"my.lab\"\nbase_url = \"https://a.test\"\n";
+        let names = setting_names(&load_text(text).expect("a configuration").config);
+        for (name, _) in &names {
+            assert!(KeyPath::parse(name).and_then(|path| path.meaning()).is_ok(), "{name}");
+        }
+        assert!(
+            names
+                .iter()
+                .any(|(name, kind)| name == "endpoint.\"my.lab\".timeouts.idle" && kind == "duration")
         );
     }
 

@@ -11,19 +11,19 @@ const MAX_PATH_BYTES: usize = 512;
 /// What a name may hold without quotes.
 const PLAIN: fn(char) -> bool = |c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
 
-/// One step of a path.
+/// A name or a place on the way from the top of the file to a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum PathStep {
     /// The name of a key, or of an entry of a list.
     Name(String),
     /// The place of an entry of a list, from 0.
     Place(usize),
 }
 
-/// The path of a key.
+/// From the top of the file to a key or an entry of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KeyPath {
-    pub(crate) steps: Vec<Step>,
+    pub(crate) steps: Vec<PathStep>,
 }
 
 /// What stands at a path, by the tables of keys.
@@ -75,7 +75,7 @@ impl KeyPath {
     /// The last name; empty where an entry goes by its place.
     pub(crate) fn last(&self) -> &str {
         match self.steps.last() {
-            Some(Step::Name(name)) => name,
+            Some(PathStep::Name(name)) => name,
             _ => "",
         }
     }
@@ -89,7 +89,7 @@ impl KeyPath {
         for (at, step) in self.steps.iter().enumerate() {
             meaning = match (meaning, step) {
                 (Meaning::Watchdog, _) => Meaning::Watchdog,
-                (Meaning::Entry(keys), Step::Name(name)) => Meaning::Known(self.find(keys, name, at)?),
+                (Meaning::Entry(keys), PathStep::Name(name)) => Meaning::Known(self.find(keys, name, at)?),
                 (Meaning::Known(key), step) => self.below(key, step, at)?,
                 _ => bail!("`{}` has nothing below it", self.up_to(at)),
             };
@@ -106,7 +106,7 @@ impl KeyPath {
         is_header || matches!(self.last(), "api_key" | "headers")
     }
 
-    fn below(&self, key: &'static Key, step: &Step, at: usize) -> anyhow::Result<Meaning> {
+    fn below(&self, key: &'static Key, step: &PathStep, at: usize) -> anyhow::Result<Meaning> {
         if key.name == "headers" {
             return Ok(Meaning::Header);
         }
@@ -114,8 +114,8 @@ impl KeyPath {
             .with_context(|| format!("`{}` is {} and has no keys below it", self.up_to(at), key.kind))?;
         match step {
             _ if is_list(key) => Ok(Meaning::Entry(keys)),
-            Step::Name(name) => self.find(keys, name, at).map(Meaning::Known),
-            Step::Place(_) => bail!("`{}` is no list", self.up_to(at)),
+            PathStep::Name(name) => self.find(keys, name, at).map(Meaning::Known),
+            PathStep::Place(_) => bail!("`{}` is no list", self.up_to(at)),
         }
     }
 
@@ -143,8 +143,8 @@ impl std::fmt::Display for KeyPath {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for (at, step) in self.steps.iter().enumerate() {
             match step {
-                Step::Place(place) => write!(f, "[{place}]")?,
-                Step::Name(name) => {
+                PathStep::Place(place) => write!(f, "[{place}]")?,
+                PathStep::Name(name) => {
                     let dot = if at == 0 { "" } else { "." };
                     let is_plain = !name.is_empty() && name.chars().all(PLAIN);
                     let quote = if is_plain { "" } else { "\"" };
@@ -157,20 +157,20 @@ impl std::fmt::Display for KeyPath {
 }
 
 /// The first step of a path, and what follows it.
-fn first_step(text: &str) -> Option<(Step, &str)> {
+fn first_step(text: &str) -> Option<(PathStep, &str)> {
     if let Some(rest) = text.strip_prefix('[') {
         let (place, rest) = rest.split_once(']')?;
-        return Some((Step::Place(place.parse().ok()?), rest));
+        return Some((PathStep::Place(place.parse().ok()?), rest));
     }
     if let Some(rest) = text.strip_prefix('"') {
         let (name, rest) = rest.split_once('"')?;
         let ends = rest.is_empty() || rest.starts_with(['.', '[']);
-        return ends.then(|| (Step::Name(name.to_owned()), rest));
+        return ends.then(|| (PathStep::Name(name.to_owned()), rest));
     }
     let end = text.find(|c| !PLAIN(c)).unwrap_or(text.len());
     let (name, rest) = text.split_at(end);
     let ends = rest.is_empty() || rest.starts_with(['.', '[']);
-    (!name.is_empty() && ends).then(|| (Step::Name(name.to_owned()), rest))
+    (!name.is_empty() && ends).then(|| (PathStep::Name(name.to_owned()), rest))
 }
 
 /// Whether a key holds a list whose entries are tables.
@@ -183,6 +183,7 @@ pub(crate) fn is_list(key: &Key) -> bool {
 pub(crate) fn tables_below(key: &Key) -> Option<&'static [Key]> {
     Some(match (key.name, key.kind) {
         ("server", _) => &schema::SERVER,
+        ("store", _) => &schema::STORE,
         ("endpoint", "list of tables") => &schema::ENDPOINT,
         ("models", "list") => &schema::MODEL,
         ("price", _) => &schema::PRICE,
@@ -211,6 +212,7 @@ mod tests {
     fn a_path_is_read_as_errors_print_it() {
         for text in [
             "server.grace",
+            "store.pool",
             "endpoint.lab.timeouts.idle",
             "endpoint[0].retries",
             "endpoint.\"my.lab\".models.\"z-ai/glm-5\".price.input",

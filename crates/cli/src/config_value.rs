@@ -4,7 +4,7 @@ use anyhow::{Context as _, bail, ensure};
 use latimer_protocol::printable::is_harmful;
 use toml_edit::{Array, InlineTable, Item, Table, TableLike, Value};
 
-use crate::config_key::{KeyPath, Meaning, Step};
+use crate::config_key::{KeyPath, Meaning, PathStep};
 
 /// The field by which an entry of a list goes.
 fn name_field(list: &str) -> Option<&'static str> {
@@ -27,7 +27,7 @@ pub(crate) fn table_of<'d>(
     let mut steps = path.steps.iter().take(path.steps.len().saturating_sub(1)).peekable();
     let mut is_inline = false;
     while let Some(step) = steps.next() {
-        let Step::Name(name) = step else { bail!("`{path}` names no key") };
+        let PathStep::Name(name) = step else { bail!("`{path}` names no key") };
         let is_list = matches!(name.as_str(), "endpoint" | "route" | "profile" | "models" | "targets")
             && steps.peek().is_some();
         if is_list {
@@ -49,11 +49,11 @@ pub(crate) fn table_of<'d>(
 }
 
 /// One entry of a list, by its name or its place. A model that is only a name becomes a table.
-fn entry_of<'d>(item: &'d mut Item, list: &str, step: &Step) -> anyhow::Result<&'d mut dyn TableLike> {
+fn entry_of<'d>(item: &'d mut Item, list: &str, step: &PathStep) -> anyhow::Result<&'d mut dyn TableLike> {
     let names = names_in(item, list);
     let place = match step {
-        Step::Place(place) => *place,
-        Step::Name(name) => names.iter().position(|known| known == name).with_context(|| {
+        PathStep::Place(place) => *place,
+        PathStep::Name(name) => names.iter().position(|known| known == name).with_context(|| {
             format!("no {} is called `{name}`; there are: {}", singular(list), names.join(", "))
         })?,
     };

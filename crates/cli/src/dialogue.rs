@@ -41,6 +41,11 @@ pub(crate) fn confirm(question: &str, default: bool) -> anyhow::Result<bool> {
     }
 }
 
+/// The same for what changes something: Enter is a no, and so is the end of stdin.
+pub(crate) fn agrees(question: &str) -> bool {
+    confirm(question, false).unwrap_or(false)
+}
+
 /// One of several; Enter takes the first. The place in the list.
 ///
 /// # Errors

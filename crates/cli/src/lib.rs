@@ -18,7 +18,6 @@ mod config_file;
 mod config_key;
 mod config_value;
 mod configuration;
-mod confirm;
 mod control_client;
 mod dialogue;
 mod discovery;

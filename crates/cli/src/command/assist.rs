@@ -4,6 +4,7 @@
 mod answer;
 mod carry_out;
 mod facts;
+mod new_endpoint;
 mod question;
 mod step;
 

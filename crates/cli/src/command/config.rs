@@ -41,6 +41,7 @@ enum ConfigAction {
     /// Print one setting, as it holds
     Get {
         /// Such as server.grace or endpoint.lab.retries
+        #[arg(add = crate::complete::settings())]
         key: String,
         /// Also who says so
         #[arg(long)]
@@ -51,6 +52,7 @@ enum ConfigAction {
     /// Take one setting out of the file, so that the preset or the default holds
     Unset {
         /// Such as server.grace or endpoint.lab.retries
+        #[arg(add = crate::complete::settings())]
         key: String,
         /// Show the change, and write nothing
         #[arg(long)]

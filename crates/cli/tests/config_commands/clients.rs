@@ -180,6 +180,10 @@ fn global_flags_stand_before_the_command_or_behind_it() {
     ] {
         assert_eq!(run(&home, args), (0, "3s\n".to_owned()), "{args:?}");
     }
+    let (code, text) = run(&home, &["--json", "config", "get", "server.grace"]);
+    assert!(code == 0 && text.contains("\"key\": \"server.grace\""), "{text}");
+    let (code, text) = run(&home, &["--json", "launch", "codex"]);
+    assert!(code == 2 && text.contains("--json"), "{text}");
 }
 
 #[test]

@@ -6,12 +6,13 @@ use std::process::Command;
 use anyhow::{Context as _, bail};
 use toml_edit::{Array, ArrayOfTables, Item, Table, Value, value};
 
-use super::step::{NewEndpoint, Step};
+use super::new_endpoint::NewEndpoint;
+use super::step::Step;
 use crate::config_file::ConfigFile;
 use crate::config_key::KeyPath;
 use crate::config_value::{put, table_of, value_of};
 use crate::configuration::PathArgs;
-use crate::confirm::{confirm, key_line};
+use crate::dialogue;
 use crate::key_file::KeyFile;
 use crate::terminal::print_line;
 
@@ -42,7 +43,7 @@ pub(super) fn run(step: &Step, paths: &PathArgs, dry_run: bool) -> anyhow::Resul
 /// Shows the diff and writes it after a yes.
 fn write(file: ConfigFile, dry_run: bool) -> anyhow::Result<()> {
     let Some(change) = file.show()? else { return Ok(()) };
-    if dry_run || !confirm("write this?") {
+    if dry_run || !dialogue::agrees("write this?") {
         return print_line("nothing was written");
     }
     change.write()
@@ -87,10 +88,10 @@ fn set_key(paths: &PathArgs, endpoint: &str, dry_run: bool) -> anyhow::Result<()
     }
     put(table, path.last(), Value::from(key_file.path().to_string_lossy().into_owned()));
     let change = file.show()?;
-    if dry_run || !confirm("set it?") {
+    if dry_run || !dialogue::agrees("set it?") {
         return print_line("nothing was written");
     }
-    let key_file = key_file.store(key_line("the key (it is not shown):")?.expose())?;
+    let key_file = key_file.store(dialogue::secret("the key (it is not shown): ")?.expose())?;
     let written = change.map_or(Ok(()), crate::config_file::ShownChange::write);
     key_file.settle(written.is_ok());
     written
@@ -99,7 +100,7 @@ fn set_key(paths: &PathArgs, endpoint: &str, dry_run: bool) -> anyhow::Result<()
 /// Runs a command of this program after a yes.
 fn command(paths: &PathArgs, words: &[&str], dry_run: bool) -> anyhow::Result<()> {
     print_line(&format!("  latimer {}", words.join(" ")))?;
-    if dry_run || !confirm("run this?") {
+    if dry_run || !dialogue::agrees("run this?") {
         return print_line("nothing was run");
     }
     let mut args: Vec<OsString> = words.iter().map(OsString::from).collect();

@@ -2,17 +2,16 @@
 
 use latimer_protocol::printable::{escaped, is_harmful};
 use latimer_protocol::secret::redact;
-use latimer_proxy::config::{Login, Protocol, presets};
+use latimer_proxy::config::Login;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::config_key::{KeyPath, Step as KeyStep};
+use super::new_endpoint::{MAX_MODELS, NewEndpoint, ProposedEndpoint};
+use crate::config_key::{KeyPath, PathStep};
 use crate::config_value::value_of;
 
 /// The longest text in a step, in characters.
 const MAX_TEXT_CHARS: usize = 300;
-/// The most models of an endpoint.
-const MAX_MODELS: usize = 50;
 /// Settings that a model may propose to change. `*` stands for one name.
 const SETTINGS: [&str; 22] = [
     "default_endpoint",
@@ -42,7 +41,7 @@ const SETTINGS: [&str; 22] = [
 /// A proposal as a model writes it.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "step", rename_all = "snake_case", deny_unknown_fields)]
-enum Written {
+enum ProposedStep {
     SetKey {
         endpoint: String,
     },
@@ -85,17 +84,6 @@ pub(super) enum Step {
     RunDoctor,
 }
 
-/// An endpoint that may be added: a known provider, or an address that is no other provider's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct NewEndpoint {
-    pub(super) name: String,
-    pub(super) preset: Option<&'static str>,
-    pub(super) base_url: Option<String>,
-    pub(super) protocol: Option<&'static str>,
-    pub(super) key_env: Option<String>,
-    pub(super) models: Vec<String>,
-}
-
 impl Step {
     /// Reads a proposal. `endpoints` are the names that there are.
     ///
@@ -104,28 +92,28 @@ impl Step {
     pub(super) fn read(value: &Value, endpoints: &[String]) -> Result<Self, String> {
         texts(value)?;
         let name = value["step"].as_str().unwrap_or_default();
-        let written: Written = serde_json::from_value(value.clone()).map_err(|error| {
+        let written: ProposedStep = serde_json::from_value(value.clone()).map_err(|error| {
             format!("`{}` is no step that can be done: {}", escaped(name), shown(&error.to_string()))
         })?;
         let known = |name: String| {
             if endpoints.contains(&name) { Ok(name) } else { Err(format!("there is no endpoint `{name}`")) }
         };
         match written {
-            Written::SetKey { endpoint } => Ok(Self::SetKey { endpoint: known(endpoint)? }),
-            Written::TestEndpoint { name } => Ok(Self::TestEndpoint { name: known(name)? }),
-            Written::AddEndpoint { name, preset, base_url, protocol, key_env, models } => {
+            ProposedStep::SetKey { endpoint } => Ok(Self::SetKey { endpoint: known(endpoint)? }),
+            ProposedStep::TestEndpoint { name } => Ok(Self::TestEndpoint { name: known(name)? }),
+            ProposedStep::AddEndpoint { name, preset, base_url, protocol, key_env, models } => {
                 if endpoints.contains(&name) {
                     return Err(format!("there is an endpoint `{name}` already"));
                 }
-                let new = Proposed { name, preset, base_url, protocol, key_env, models };
+                let new = ProposedEndpoint { name, preset, base_url, protocol, key_env, models };
                 new.checked().map(Self::AddEndpoint)
             }
-            Written::ChangeSetting { key, value } => setting(&key, &value),
-            Written::LogIn { login } => {
+            ProposedStep::ChangeSetting { key, value } => setting(&key, &value),
+            ProposedStep::LogIn { login } => {
                 let found = Login::from_name(&login);
                 found.map(|login| Self::LogIn { login }).ok_or_else(|| format!("there is no login `{login}`"))
             }
-            Written::RunDoctor {} => Ok(Self::RunDoctor),
+            ProposedStep::RunDoctor {} => Ok(Self::RunDoctor),
         }
     }
 
@@ -193,97 +181,6 @@ fn shown(words: &str) -> String {
     redact(&escaped(words)).chars().take(MAX_TEXT_CHARS).collect()
 }
 
-/// An endpoint as a model proposes it.
-struct Proposed {
-    name: String,
-    preset: Option<String>,
-    base_url: Option<String>,
-    protocol: Option<String>,
-    key_env: Option<String>,
-    models: Vec<String>,
-}
-
-impl Proposed {
-    fn checked(self) -> Result<NewEndpoint, String> {
-        let Self { name, preset, base_url, protocol, key_env, models } = self;
-        let is_plain = !name.is_empty()
-            && !name.starts_with('.')
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
-        if !is_plain {
-            return Err("the name of an endpoint holds letters, digits, `.`, `_` and `-` only".to_owned());
-        }
-        let preset = match &preset {
-            Some(preset) => {
-                Some(presets::find(preset).ok_or_else(|| format!("there is no preset `{preset}`"))?)
-            }
-            None => None,
-        };
-        if preset.is_some() == base_url.is_some() {
-            return Err("an endpoint has either a preset or an address of its own".to_owned());
-        }
-        if let Some(url) = &base_url {
-            address(url)?;
-            if let Some(variable) = &key_env {
-                key_variable(variable, url)?;
-            }
-        } else if key_env
-            .as_deref()
-            .is_some_and(|variable| preset.and_then(|preset| preset.key_env) != Some(variable))
-        {
-            return Err("a known provider takes its key from its own variable".to_owned());
-        }
-        let protocol = match &protocol {
-            Some(protocol) => {
-                let found = Protocol::NAMES.iter().find(|(known, _)| known == protocol);
-                Some(found.ok_or_else(|| format!("there is no protocol `{protocol}`"))?.0)
-            }
-            None => None,
-        };
-        if models.len() > MAX_MODELS {
-            return Err(format!("it lists more than {MAX_MODELS} models"));
-        }
-        Ok(NewEndpoint {
-            name,
-            preset: preset.map(|preset| preset.name),
-            base_url,
-            protocol,
-            key_env,
-            models,
-        })
-    }
-}
-
-/// An address that a model may propose: encrypted, or of this machine, and without a password.
-fn address(url: &str) -> Result<(), String> {
-    let (scheme, rest) = url.split_once("://").unwrap_or_default();
-    let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
-    let is_plain = !authority.is_empty()
-        && url
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, ':' | '/' | '.' | '-' | '_' | '~' | '[' | ']'));
-    let is_local = ["127.0.0.1", "localhost", "[::1]"].iter().any(|host| {
-        authority.strip_prefix(host).is_some_and(|port| port.is_empty() || port.starts_with(':'))
-    });
-    if is_plain && (scheme == "https" || scheme == "http" && is_local) {
-        return Ok(());
-    }
-    Err("its address should be https, or http on this machine, with nothing but a host, a port and a path"
-        .to_owned())
-}
-
-/// The variable of a key that may go to an address: one for keys of providers, and no other provider's.
-fn key_variable(variable: &str, url: &str) -> Result<(), String> {
-    let is_plain = variable.starts_with(|c: char| c.is_ascii_uppercase())
-        && variable.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
-    if !is_plain || !variable.ends_with("_API_KEY") {
-        return Err("the variable of a key is written in capitals and ends in _API_KEY".to_owned());
-    }
-    match presets::owner_elsewhere(variable, url) {
-        Some(owner) => Err(format!("it would send {variable}, the key of {owner}, to another address")),
-        None => Ok(()),
-    }
-}
-
 fn setting(key: &str, value: &Value) -> Result<Step, String> {
     let path = KeyPath::parse(key).map_err(|error| error.to_string())?;
     if !may_change(&path) {
@@ -312,8 +209,8 @@ fn may_change(path: &KeyPath) -> bool {
         let names: Vec<&str> = pattern.split('.').collect();
         names.len() == path.steps.len()
             && names.iter().zip(&path.steps).all(|(name, step)| match step {
-                KeyStep::Name(written) => *name == "*" || name == written,
-                KeyStep::Place(_) => *name == "*",
+                PathStep::Name(written) => *name == "*" || name == written,
+                PathStep::Place(_) => *name == "*",
             })
     };
     let is_key = ["name", "endpoint", "id"].contains(&path.last());
@@ -344,7 +241,8 @@ mod tests {
             json!({ "step": "log_in", "login": "google" }),
             json!({ "step": "run_doctor" }),
         ] {
-            assert!(read(value.clone()).is_ok(), "{value}: {:?}", read(value.clone()));
+            let step = read(value.clone());
+            assert!(step.is_ok(), "{value}: {step:?}");
         }
     }
 
@@ -376,7 +274,7 @@ mod tests {
             ),
             (
                 json!({ "step": "add_endpoint", "name": "x", "base_url": "https://api.openai.com@t.test" }),
-                "should be https",
+                "looks like a key",
             ),
             (
                 json!({ "step": "add_endpoint", "name": "x", "base_url": "file:///etc/passwd" }),

@@ -18,6 +18,7 @@ const MAX_VALUE_BYTES: u64 = 1 << 16;
 #[derive(Debug, clap::Args)]
 pub(crate) struct SetArgs {
     /// Such as server.grace or endpoint.lab.retries
+    #[arg(add = crate::complete::settings())]
     key: String,
     /// The new value: a text needs no quotes, a list is written a,b or ["a", "b"]
     #[arg(required_unless_present = "stdin", conflicts_with = "stdin", allow_hyphen_values = true)]

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 
 use crate::config_file::ConfigFile;
 use crate::configuration::PathArgs;
-use crate::confirm::confirm;
+use crate::dialogue::agrees;
 use crate::environment::env;
 use crate::exit::{Exit, ExitsWith as _};
 use crate::terminal::{eprint_line, error_lines, note_line};
@@ -61,7 +61,7 @@ fn edit_until_valid(draft: &Path, config: &Path, begun: &str) -> anyhow::Result<
         }
         let Err(error) = check(config, &text) else { return Ok(text) };
         error_lines("latimer", &error).iter().for_each(|line| eprint_line(line));
-        if !confirm("edit it again?") {
+        if !agrees("edit it again?") {
             return Err(anyhow::anyhow!("the text cannot be used; nothing was written"))
                 .exits(Exit::Configuration);
         }

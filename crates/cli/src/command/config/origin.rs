@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::config_key::{KeyPath, Step, is_list, tables_below};
+use crate::config_key::{KeyPath, PathStep, is_list, tables_below};
 use crate::configuration::{Namer, PathArgs, read_text};
 use crate::environment::env;
 
@@ -146,7 +146,7 @@ struct Place {
 
 impl Place {
     fn key(&self, key: &str) -> Self {
-        let step = KeyPath { steps: vec![Step::Name(key.to_owned())] }.to_string();
+        let step = KeyPath { steps: vec![PathStep::Name(key.to_owned())] }.to_string();
         let join = |path: &str| if path.is_empty() { step.clone() } else { format!("{path}.{step}") };
         Self { name: join(&self.name), by_place: join(&self.by_place) }
     }

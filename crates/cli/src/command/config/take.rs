@@ -14,7 +14,7 @@ use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, TableLike};
 use super::share::SHARED;
 use crate::config_file::ConfigFile;
 use crate::configuration::PathArgs;
-use crate::confirm::confirm;
+use crate::dialogue::agrees;
 use crate::exit::{Exit, ExitsWith as _};
 use crate::terminal::{LinesError, eprint_line, print_line};
 
@@ -71,7 +71,7 @@ pub(super) fn import(paths: &PathArgs, args: &ImportArgs) -> anyhow::Result<Exit
         args.yes || !is_from_stdin,
         "the file came on stdin, so nobody can be asked; look at it with --dry-run, then give --yes"
     );
-    if !args.yes && !confirm("take this?") {
+    if !args.yes && !agrees("take this?") {
         print_line("nothing was written")?;
         return Ok(ExitCode::FAILURE);
     }

@@ -2,8 +2,7 @@
 
 use std::process::Command;
 
-use super::client::{LaunchContext, LaunchedClient, PROJECT_HEADER};
-use super::direct::DirectTarget;
+use super::client::{DirectTarget, LaunchContext, LaunchedClient, PROJECT_HEADER};
 use super::model::{ModelLimits, model_limits};
 use crate::environment::env;
 use latimer_proxy::config::{Origin, Protocol};

@@ -4,15 +4,24 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use latimer_protocol::secret::Secret;
-use latimer_proxy::config::{Config, Effort, Protocol};
+use latimer_proxy::config::{Config, Effort, Endpoint, Protocol};
 
-use super::direct::DirectTarget;
 use crate::turn_source::encoded;
 
 /// What stands for a key where the proxy wants none: clients insist on one.
 const NO_TOKEN: &str = "no-token-needed";
 /// Characters of a project's name that are told.
 const MAX_PROJECT: usize = 60;
+
+/// The variable in which a client finds the key of its provider.
+pub(super) const KEY_VARIABLE: &str = "LATIMER_DIRECT_KEY";
+
+/// What a client is told of a provider that it asks itself.
+pub(in crate::command) struct DirectTarget<'t> {
+    pub(in crate::command) endpoint: &'t Endpoint,
+    pub(in crate::command) model: &'t str,
+    pub(in crate::command) key: &'t Secret,
+}
 
 /// A coding agent that can be run on the proxy.
 pub(in crate::command) trait LaunchedClient {

@@ -7,8 +7,7 @@ use std::process::Command;
 use latimer_proxy::config::Protocol;
 use toml_edit::{InlineTable, Value};
 
-use super::client::{LaunchContext, LaunchedClient, PROJECT_HEADER};
-use super::direct::{DirectTarget, KEY_VARIABLE};
+use super::client::{DirectTarget, KEY_VARIABLE, LaunchContext, LaunchedClient, PROJECT_HEADER};
 use crate::codex_catalog;
 use crate::environment::TOKEN_VARIABLE;
 

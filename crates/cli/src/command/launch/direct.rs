@@ -5,25 +5,14 @@ use std::path::Path;
 use std::process::{Command, ExitStatus};
 
 use anyhow::{Context as _, bail};
-use latimer_protocol::secret::Secret;
 use latimer_proxy::config::{Endpoint, Protocol};
 
 use super::choice::{ChoiceArgs, choose};
-use super::client::LaunchedClient;
+use super::client::{DirectTarget, LaunchedClient};
 use super::environment::keep_keys_out;
 use super::supervise;
 use crate::configuration::PathArgs;
 use crate::exit::{Exit, ExitsWith as _};
-
-/// The variable in which a client finds the key of its provider.
-pub(super) const KEY_VARIABLE: &str = "LATIMER_DIRECT_KEY";
-
-/// What a client is told of a provider that it asks itself.
-pub(in crate::command) struct DirectTarget<'t> {
-    pub(super) endpoint: &'t Endpoint,
-    pub(super) model: &'t str,
-    pub(super) key: &'t Secret,
-}
 
 /// Runs the client to its end.
 ///
