@@ -60,11 +60,14 @@ impl<S: Subscriber> Layer<S> for RecentLines {
             tracing::Level::INFO => Level::Info,
             _ => Level::Debug,
         };
-        let mut fields = Fields::default();
+        let mut fields = Fields { text: String::with_capacity(USUAL_LINE), ..Fields::default() };
         event.record(&mut fields);
         recent_log::remember(level, fields.event, &fields.text);
     }
 }
+
+/// Bytes that most lines have room in.
+const USUAL_LINE: usize = 384;
 
 /// The fields of an event as text; its name apart.
 #[derive(Default)]
@@ -139,12 +142,20 @@ fn clean_line(line: &[u8], format: LogFormat) -> Cow<'_, [u8]> {
 /// Writes a field of a line for people: `name=value`, and the message bare. Whatever the value holds stays on this line, and moves no
 /// cursor.
 fn write_field(out: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
-    let value = format!("{value:?}");
-    let value = escaped(&value);
     match (field.name(), out.has_ansi_escapes()) {
-        ("message", _) => write!(out, "{value}"),
-        (name, true) => write!(out, "\u{1b}[3m{name}\u{1b}[0m\u{1b}[2m=\u{1b}[0m{value}"),
-        (name, false) => write!(out, "{name}={value}"),
+        ("message", _) => {}
+        (name, true) => write!(out, "\u{1b}[3m{name}\u{1b}[0m\u{1b}[2m=\u{1b}[0m")?,
+        (name, false) => write!(out, "{name}=")?,
+    }
+    write!(Escaping(out), "{value:?}")
+}
+
+/// Hands on what is written without what a terminal would obey. No such character is ever in two pieces.
+struct Escaping<'o, 'w>(&'o mut Writer<'w>);
+
+impl fmt::Write for Escaping<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.write_str(&escaped(text))
     }
 }
 

@@ -64,7 +64,8 @@ pub fn remember(level: Level, event: String, fields: &str) {
         at_ms: clock::unix_millis(),
         level,
         event,
-        text: text::shown(&redact_known(fields), MAX_TEXT),
+        // What else must not be seen is taken out when somebody looks: hardly anybody does.
+        text: redact_known(cut(fields)).into_owned(),
     };
     let mut lines = lock(&LINES);
     if lines.len() == MAX_LINES {
@@ -73,9 +74,20 @@ pub fn remember(level: Level, event: String, fields: &str) {
     lines.push_back(line);
 }
 
+/// As much of a line's fields as may be shown, whatever the length of its characters.
+fn cut(fields: &str) -> &str {
+    let end = (0..=fields.len().min(4 * MAX_TEXT)).rev().find(|at| fields.is_char_boundary(*at));
+    fields.get(..end.unwrap_or(0)).unwrap_or_default()
+}
+
 /// The newest lines that are at least so grave, the newest first.
 pub fn lines(level: Level) -> Vec<LogLine> {
-    lock(&LINES).iter().rev().filter(|line| line.level <= level).take(MAX_SHOWN).cloned().collect()
+    let mut lines: Vec<LogLine> =
+        lock(&LINES).iter().rev().filter(|line| line.level <= level).take(MAX_SHOWN).cloned().collect();
+    for line in &mut lines {
+        line.text = text::shown(&line.text, MAX_TEXT);
+    }
+    lines
 }
 
 #[cfg(test)]

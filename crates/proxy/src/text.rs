@@ -14,8 +14,15 @@ pub(crate) const MAX_NAME: usize = 80;
 /// neither fill a log, move a terminal's cursor, nor tell a key.
 pub(crate) fn shown(text: &str, max: usize) -> String {
     // What is far too long is cut before the costly part; its end does not matter.
-    let short: String = text.chars().filter(|c| !is_harmful(*c)).take(max.saturating_mul(4)).collect();
-    redact(&short).chars().take(max).collect()
+    let most = max.saturating_mul(4);
+    let is_plain = text.len() <= most && text.bytes().all(|byte| (b' '..0x7f).contains(&byte));
+    let short = if is_plain {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(text.chars().filter(|c| !is_harmful(*c)).take(most).collect())
+    };
+    let clean = redact(&short);
+    if clean.len() <= max { clean } else { clean.chars().take(max).collect() }
 }
 
 /// A value of a URL as it was meant: `+` is a space, `%41` is an `A`.
