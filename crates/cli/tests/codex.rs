@@ -283,7 +283,7 @@ fn a_long_wait_is_shown_while_it_lasts_and_is_no_part_of_the_history() {
         assert_eq!((run.code, run.messages()), (Some(0), vec!["At last.".to_owned()]), "{}", run.all());
         let shown = "latimer waits for 5 s: lab asked for it: slow down";
         assert!(run.all().contains(shown), "not shown: {}", run.all());
-        let explained = support::output(&mut support::latimer_in(&harness.dir, &["explain"]));
+        let explained = support::output(&mut support::latimer_in(&harness.dir, &["explain", "t1"]));
         let explained = String::from_utf8_lossy(&explained.stdout).into_owned();
         assert!(explained.contains("asked again after 5.0 s"), "{explained}");
         let thread = run.events().iter().find_map(|event| event["thread_id"].as_str().map(str::to_owned));

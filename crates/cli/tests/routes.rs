@@ -183,7 +183,7 @@ fn who_has_little_left_is_asked_last_and_a_guard_says_so() {
     assert!(two.ask("a").contains("from the first"), "nobody knows yet");
     assert!(two.ask("b").contains("from the spare"), "2 % is left");
     assert!(two.ask("a").contains("from the spare"), "also where the first answered before");
-    let explained = support::output(&mut support::latimer_in(&two.harness.dir, &["explain"]));
+    let explained = support::output(&mut support::latimer_in(&two.harness.dir, &["explain", "t3"]));
     let explained = String::from_utf8_lossy(&explained.stdout).into_owned();
     assert!(explained.contains("2 % is left of its allowance"), "{explained}");
     let quota = |least: &str| {
