@@ -100,7 +100,7 @@ fn line(window: &QuotaWindow, names: usize, now: u64) -> String {
     let reading = &window.reading;
     let name: String = name(window).chars().take(names).collect();
     let share = match reading.remaining_percent {
-        Some(_) if window.stale => " ".repeat(BAR) + "    ?  ",
+        Some(_) if window.stale => " ".repeat(BAR) + "     ?  ",
         Some(share) => format!("{} {share:>3.0} %  ", bar(share)),
         None => String::new(),
     };
