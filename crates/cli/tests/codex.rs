@@ -5,12 +5,12 @@
 
 mod support;
 
-use std::process::Command;
-use std::time::Duration;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
-use latimer_adapters::scripted::{ScriptedAnswer, Step};
+use latimer_adapters::scripted::{Scenario, ScriptedAnswer, Step};
 use serde_json::{Value, json};
-use support::{Harness, finish, program, wait_until};
+use support::{Harness, RunningProvider, finish, folder, latimer, program, wait_until};
 
 const CODEX: &str = "LATIMER_CODEX";
 
@@ -45,6 +45,54 @@ fn plain_answer() {
         !request.body.to_string().contains(&token)
             && !request.headers.iter().any(|(_, value)| value.contains(&token))
     );
+}
+
+/// An empty home, a key in the environment, two commands: the first answer.
+#[test]
+fn a_newcomer_has_the_first_answer_after_two_commands() {
+    let Some(codex) = program(CODEX) else { return };
+    let call = ScriptedAnswer::call("call_1", "report_word", json!({"word": "heron"}));
+    let call = ScriptedAnswer { when: Some("report_word".to_owned()), ..call };
+    let scenario = Scenario::new([call, ScriptedAnswer::text("Welcome.")]);
+    let models = vec!["deepseek-v4-flash".to_owned()];
+    let running = RunningProvider::start(Scenario { models, ..scenario });
+    let dir = folder("newcomer");
+    let command = |args: &[&str]| {
+        let mut command = latimer();
+        command.args(args).current_dir(dir.join("project")).env_clear();
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("HOME", dir.join("home")).env("DEEPSEEK_API_KEY", "numbat-key-1");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        finish(command.spawn().expect("latimer runs"))
+    };
+    let begun = Instant::now();
+    let url = running.provider.base_url();
+    let init = command(&["init", "--yes", "--preset", "deepseek", "--base-url", &url]);
+    assert!(init.code == Some(0) && init.stdout.contains("tools ok"), "{}", init.all());
+    let text =
+        std::fs::read_to_string(dir.join("home/.config/latimer/config.toml")).expect("a configuration");
+    std::fs::write(
+        dir.join("home/.config/latimer/config.toml"),
+        format!("{text}\n[server]\nlisten = \"127.0.0.1:0\"\n"),
+    )
+    .expect("written");
+    let run = command(&[
+        "launch",
+        "codex",
+        "--program",
+        &codex,
+        "exec",
+        "--skip-git-repo-check",
+        "--json",
+        "Hello",
+    ]);
+    let took = begun.elapsed();
+    assert_eq!((run.code, run.messages()), (Some(0), vec!["Welcome.".to_owned()]), "{}", run.all());
+    assert!(took < Duration::from_secs(60), "{took:?}");
+    let asked = running.provider.requests();
+    let last = asked.last().expect("a request");
+    assert_eq!(last.header("authorization"), Some("Bearer numbat-key-1"));
+    assert_eq!(command(&["down"]).code, Some(0));
 }
 
 #[test]

@@ -34,6 +34,9 @@ pub(crate) struct InitArgs {
     /// A provider known by name; `latimer presets` lists them
     #[arg(long, value_name = "PRESET", add = crate::complete::presets())]
     preset: Option<String>,
+    /// Where the provider is, where it is not where the preset says
+    #[arg(long, value_name = "URL", requires = "preset")]
+    base_url: Option<String>,
     /// The variable that holds the key [default: that of the preset]
     #[arg(long, value_name = "VARIABLE", requires = "preset", conflicts_with = "key_stdin")]
     key_env: Option<String>,
@@ -113,7 +116,11 @@ enum Choice {
 
 fn choose(args: &InitArgs, findings: &Findings) -> anyhow::Result<Choice> {
     if let Some(name) = &args.preset {
-        return Offer::of_preset(name, args.key_env.as_deref(), args.key_stdin, findings).map(Choice::Take);
+        let offer = Offer::of_preset(name, args.key_env.as_deref(), args.key_stdin, findings)?;
+        return Ok(Choice::Take(Offer {
+            base_url: args.base_url.clone().or(offer.base_url.clone()),
+            ..offer
+        }));
     }
     let mut offers = findings.offers();
     if args.yes {

@@ -43,7 +43,7 @@ const LOOPBACK: &str = "127.0.0.1,localhost,::1";
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  latimer launch codex\n  latimer launch claude --model glm-5\n  latimer launch codex --model deepseek-chat exec \"explain this repository\"\n  latimer launch opencode --endpoint openrouter --model z-ai/glm-5\n  latimer launch codex --profile cheap       a [[profile]] of the configuration\n  latimer launch codex --direct              as it is, without the proxy\n\nWhat stands behind the client's name and latimer's own options goes to the client unchanged; `--` ends latimer's own."
+    after_help = "Examples:\n  latimer launch codex\n  latimer launch claude --model glm-5\n  latimer launch codex --model deepseek-v4-flash exec \"explain this repository\"\n  latimer launch opencode --endpoint openrouter --model z-ai/glm-5\n  latimer launch codex --profile cheap       a [[profile]] of the configuration\n  latimer launch codex --direct              as it is, without the proxy\n\nWhat stands behind the client's name and latimer's own options goes to the client unchanged; `--` ends latimer's own."
 )]
 pub(crate) struct LaunchArgs {
     /// The client to run
@@ -92,9 +92,10 @@ impl ClientName {
     }
 }
 
-/// The clients that can be launched, by program, and the command that installs each.
+/// The clients of the terminal that can be launched, by program, and the command that installs each. An app is none of them: asked for its
+/// version, it would open a window.
 pub(super) fn known_clients() -> Vec<(&'static str, &'static str)> {
-    let names = ClientName::value_variants().iter();
+    let names = ClientName::value_variants().iter().filter(|name| **name != ClientName::CodexDesktop);
     names.map(|name| (name.client().program(), name.client().install_hint())).collect()
 }
 

@@ -13,7 +13,7 @@ use crate::terminal::print_line;
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  latimer use deepseek                        its first model, for every client\n  latimer use deepseek/deepseek-chat\n  latimer use glm-5 --for codex\n  latimer use deepseek/deepseek-chat --role small\n\nIt writes [launch] of the configuration file; the change is shown, and the old file is kept beside it."
+    after_help = "Examples:\n  latimer use deepseek                        its first model, for every client\n  latimer use deepseek/deepseek-v4-flash\n  latimer use glm-5 --for codex\n  latimer use deepseek/deepseek-v4-flash --role small\n\nIt writes [launch] of the configuration file; the change is shown, and the old file is kept beside it."
 )]
 pub(crate) struct UseArgs {
     /// An endpoint, `endpoint/model`, a model or a route

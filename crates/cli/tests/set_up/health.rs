@@ -174,3 +174,72 @@ fn json_may_stand_before_the_command() {
         assert_eq!(run(&home, args), (3, "null\n".to_owned()), "{args:?}");
     }
 }
+
+/// A `systemctl` that does this for `enable --now`, and nothing for the rest.
+fn service_manager(home: &Path, on_start: &str) -> String {
+    let bin = home.join("managed");
+    std::fs::create_dir_all(&bin).expect("made");
+    let path = bin.join("systemctl");
+    let text = format!(
+        "#!/bin/sh\ncase \"$*\" in *enable*) {on_start};; *disable*) exec \"$LATIMER\" down;; esac\nexit 0\n"
+    );
+    std::fs::write(&path, text).expect("written");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("set");
+    format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default())
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_service_that_cannot_be_started_leaves_nothing_and_one_that_serves_says_what_ends_it() {
+    let home = home("service");
+    let dir = home.join(".config/latimer");
+    std::fs::create_dir_all(&dir).expect("made");
+    let text = "[server]\nlisten = \"127.0.0.1:0\"\n[[endpoint]]\nname = \"lab\"\nbase_url = \"http://127.0.0.1:1/v1\"\nmodels = [\"m\"]\n";
+    std::fs::write(dir.join("config.toml"), text).expect("written");
+    let unit = home.join(".config/systemd/user/latimer.service");
+    let install = |path: &str| {
+        let mut install = newcomer(&home, &["service", "install"]);
+        install.env("PATH", path).env("LATIMER", env!("CARGO_BIN_EXE_latimer"));
+        super::said(&output(&mut install))
+    };
+    let (code, said) = install(&service_manager(&home, "echo no manager >&2; exit 1"));
+    assert!(code == 1 && said.contains("no manager") && said.contains("as it was before"), "{said}");
+    assert!(!unit.exists());
+    let (code, said) = install(&service_manager(&home, "\"$LATIMER\" up >/dev/null"));
+    assert!(code == 0 && said.contains("it serves") && said.contains("loginctl enable-linger"), "{said}");
+    assert!(unit.exists());
+    assert_eq!(run(&home, &["down"]).0, 0);
+}
+
+#[test]
+fn nothing_can_be_accepted_that_was_not_offered_and_a_watchdog_works_on_what_its_proxy_is_told() {
+    let home = home("accept");
+    std::fs::create_dir_all(&home).expect("made");
+    let config = home.join("x.toml");
+    let text = "[server]\nlisten = \"127.0.0.1:0\"\n[[endpoint]]\nname = \"only-in-x\"\nbase_url = \"http://127.0.0.1:1/v1\"\nmodels = [\"m\"]\n";
+    std::fs::write(&config, text).expect("written");
+    let watchdog = Path::new(env!("CARGO_BIN_EXE_latimer-watchdog"));
+    let mut child = Command::new(watchdog)
+        .args(["run", "--", env!("CARGO_BIN_EXE_latimer"), "serve", "--log", "json", "--config"])
+        .arg(&config)
+        .env_clear()
+        .env("HOME", &home)
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the watchdog runs");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+    assert!(line.contains("http://127.0.0.1:"), "{line}");
+    let (_, text) = run(&home, &["--json", "status", "--config", &config.to_string_lossy()]);
+    let status: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(status["health"]["endpoints"][0]["name"], "only-in-x", "{text}");
+    let accept =
+        Command::new(watchdog).args(["accept", "1"]).env_clear().env("HOME", &home).output().expect("runs");
+    let (code, text) = super::said(&accept);
+    assert!(code == 1 && text.contains("nothing is offered under the number 1"), "{text}");
+    assert_eq!(run(&home, &["down"]).0, 0);
+    assert!(child.wait().expect("ended").success());
+}

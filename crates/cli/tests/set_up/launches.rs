@@ -79,6 +79,9 @@ fn a_missing_key_stops_a_launch_with_the_name_of_its_variable() {
 fn a_route_can_be_launched_and_what_was_chosen_is_asked_for() {
     let route = "[[route]]\nname = \"coder\"\ntargets = [\"lab/glm-5\"]\n[launch.codex]\nmodel = \"coder\"\n";
     let harness = Harness::configured("route", [ScriptedAnswer::text("")], "", route);
+    let (_, listed) = super::said(&output(&mut latimer_in(&harness.dir, &["models"])));
+    assert!(listed.contains("coder") && listed.contains("glm-5"), "a route is in the list: {listed}");
+    assert!(harness.http(&harness.get("/v1/models"), b"").contains("\"id\":\"coder\""));
     let program = script(&harness.dir, "echo \"$@\"");
     for args in [&[][..], &["--model", "coder"]] {
         let run = output(&mut launch(&harness, &program, args));

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::config::{Config, Effort, Endpoint, Model, Price};
+use crate::config::{Config, Effort, Endpoint, Model, Price, Route};
 
 /// A fixed date: model entries need one, and latimer does not know when a model was made.
 const CREATED: u64 = 1_700_000_000;
@@ -82,17 +82,34 @@ pub fn codex_catalog(config: &Config, texts: &CodexTexts, extra: Option<&str>) -
 }
 
 /// Every model under the name a client asks for: its id where that is enough, `endpoint/id` where an earlier endpoint lists
-/// the same id.
+/// the same id, or a route has the name. Behind them the routes and their other names, each with the target of the smallest window that is
+/// known: any of its targets may answer.
 pub fn names(config: &Config) -> Vec<(String, &Endpoint, &Model)> {
     let mut names: Vec<(String, &Endpoint, &Model)> = Vec::new();
     for endpoint in &config.endpoints {
         for model in &endpoint.models {
-            let taken = names.iter().any(|(name, _, _)| *name == model.id);
+            let taken =
+                names.iter().any(|(name, _, _)| *name == model.id) || config.named_route(&model.id).is_some();
             let name = if taken { format!("{}/{}", endpoint.name, model.id) } else { model.id.clone() };
             names.push((name, endpoint, model));
         }
     }
+    for route in &config.routes {
+        let Some((endpoint, model)) = smallest_target(config, route) else { continue };
+        // A pattern is no name that could be asked for.
+        let own = std::iter::once(&route.name).chain(route.models.iter().filter(|name| !name.ends_with('*')));
+        names.extend(own.map(|name| (name.clone(), endpoint, model)));
+    }
     names
+}
+
+/// The target of a route whose window is the smallest, of those of which something is known.
+fn smallest_target<'c>(config: &'c Config, route: &Route) -> Option<(&'c Endpoint, &'c Model)> {
+    let known = route.targets.iter().filter_map(|target| {
+        let endpoint = config.endpoints.iter().find(|endpoint| endpoint.name == target.endpoint)?;
+        Some((endpoint, endpoint.known_model(&target.model)?))
+    });
+    known.min_by_key(|(_, model)| model.context_window.unwrap_or(u64::MAX))
 }
 
 fn entry(name: &str, endpoint: &Endpoint, model: &Model) -> Value {
@@ -102,7 +119,8 @@ fn entry(name: &str, endpoint: &Endpoint, model: &Model) -> Value {
         "created": CREATED,
         "owned_by": endpoint.name.as_str(),
         "type": "model",
-        "display_name": model.id,
+        // A route is no model: it is shown by its own name.
+        "display_name": if name.ends_with(&model.id) { &model.id } else { name },
         "created_at": CREATED_AT,
         "context_window": model.context_window,
         "max_output_tokens": model.max_output,

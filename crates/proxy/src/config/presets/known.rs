@@ -169,6 +169,8 @@ mod tests {
                     "{} {id} has no row: an alias in xtask/src/models/providers.rs?",
                     preset.name
                 );
+                let retires = known.and_then(|known| known.retires);
+                assert_eq!(retires, None, "{} begins with {id}, which retires", preset.name);
             }
         }
         assert_eq!(table.find("deepseek", "DeepSeek-Chat").map(|known| known.source), None, "case matters");

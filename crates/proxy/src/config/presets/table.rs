@@ -100,10 +100,10 @@ pub const PRESETS: [Preset; 41] = [
         "openai",
         "https://api.openai.com/v1",
         "OPENAI_API_KEY",
-        &["gpt-5.5", "gpt-4o", "gpt-4o-mini"],
+        &["gpt-5.5", "gpt-6-sol", "gpt-5.4-mini"],
         Profile::OPENAI,
     ),
-    row("openai-chat", "https://api.openai.com/v1", "OPENAI_API_KEY", &["gpt-4o", "gpt-4o-mini"], OPENAI),
+    row("openai-chat", "https://api.openai.com/v1", "OPENAI_API_KEY", &["gpt-5.5", "gpt-5.4-mini"], OPENAI),
     Preset {
         key_env: None,
         login: Some(Login::ChatGpt),
@@ -115,7 +115,7 @@ pub const PRESETS: [Preset; 41] = [
             "anthropic",
             "https://api.anthropic.com/v1",
             "ANTHROPIC_API_KEY",
-            &["claude-sonnet-4-5", "claude-opus-4-6", "claude-haiku-4-5"],
+            &["claude-sonnet-4-6", "claude-opus-4-6", "claude-haiku-4-5"],
         )
     },
     Preset {
@@ -210,7 +210,7 @@ pub const PRESETS: [Preset; 41] = [
             "gemini",
             "https://generativelanguage.googleapis.com/v1beta",
             "GEMINI_API_KEY",
-            &["gemini-2.5-flash", "gemini-2.5-pro", "gemini-3-flash", "gemini-3.1-pro"],
+            &["gemini-3-flash", "gemini-3.1-pro"],
             PLAIN,
         )
     },
@@ -218,7 +218,7 @@ pub const PRESETS: [Preset; 41] = [
         "gemini-openai",
         "https://generativelanguage.googleapis.com/v1beta/openai",
         "GEMINI_API_KEY",
-        &["gemini-2.5-flash", "gemini-2.5-pro"],
+        &["gemini-3-flash", "gemini-3.1-pro"],
         STRICT,
     ),
     account(
@@ -292,7 +292,7 @@ pub const PRESETS: [Preset; 41] = [
         "deepseek",
         "https://api.deepseek.com",
         "DEEPSEEK_API_KEY",
-        &["deepseek-chat", "deepseek-reasoner", "deepseek-v4-flash", "deepseek-v4-pro"],
+        &["deepseek-v4-flash", "deepseek-v4-pro"],
         Quirks {
             reasoning: ReasoningStyle::ThinkingAndEffort,
             echo: Echo::WithCalls,
@@ -313,7 +313,7 @@ pub const PRESETS: [Preset; 41] = [
         },
     ),
     row("ocenza", "https://global.ocenza.com/v1", "OCENZA_API_KEY", &["gpt-oss-120b"], PLAIN),
-    row("kimi", "https://api.moonshot.ai/v1", "MOONSHOT_API_KEY", &["kimi-k2.6", "kimi-k2.5"], KIMI),
+    row("kimi", "https://api.moonshot.ai/v1", "MOONSHOT_API_KEY", &["kimi-k2.6", "kimi-k2.7-code"], KIMI),
     row("kimi-coding", "https://api.kimi.com/coding/v1", "KIMI_API_KEY", &["kimi-for-coding"], KIMI),
     row("nous", "https://inference-api.nousresearch.com/v1", "NOUS_API_KEY", &[], PLAIN),
     row(
