@@ -39,6 +39,7 @@ pub mod prepared_request;
 pub mod quota;
 pub mod reader;
 pub mod repair;
+mod repeated_shape;
 pub mod responses;
 mod schema;
 pub mod scripted;

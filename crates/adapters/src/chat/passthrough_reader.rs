@@ -53,6 +53,10 @@ impl Reader for ChatPassthroughReader {
             return;
         }
         let text = latimer_protocol::sse::text(data);
+        if self.reader.same_chunk(&text, &mut NonFrameEvents(sink)) {
+            let frame = PassthroughFrame { kind: PIECE, data: &text, semantic: true, state_of: None };
+            return sink.event(TurnEvent::Frame(frame));
+        }
         let chunk = match serde_json::from_str::<ChatChunk<'_>>(&text) {
             // A whole completion is no chunk: it is told as events.
             Ok(chunk) if chunk.choices.iter().any(|choice| choice.message.0.is_some()) => {
@@ -67,7 +71,10 @@ impl Reader for ChatPassthroughReader {
                 }
                 chunk
             }
-            Ok(chunk) => chunk,
+            Ok(chunk) => {
+                self.reader.remember(&text, &chunk);
+                chunk
+            }
             // The end mark, or a line that is noted and passed over.
             Err(_) => return self.reader.push(data, &mut NonFrameEvents(sink)),
         };

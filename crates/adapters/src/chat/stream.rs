@@ -9,6 +9,7 @@ use super::calls::Calls;
 use super::think::ThinkTagSplitter;
 use crate::errors;
 use crate::reader::{BodyEnd, Foreign, Progress, Reader, ReaderContext, StopClass};
+use crate::repeated_shape::RepeatedShape;
 
 /// What each finish reason means.
 const FINISH: [(&str, StopClass); 17] = [
@@ -44,6 +45,8 @@ pub struct ChatReader {
     stop: Option<StopClass>,
     saw_end_marker: bool,
     failure: Option<Failure>,
+    /// The last chunk that was nothing but a piece of text.
+    shape: RepeatedShape,
 }
 
 impl ChatReader {
@@ -58,6 +61,7 @@ impl ChatReader {
             stop: None,
             saw_end_marker: false,
             failure: None,
+            shape: RepeatedShape::default(),
         }
     }
 
@@ -134,9 +138,7 @@ impl ChatReader {
             self.reasoning_details(details.get());
         }
         if let Some(text) = delta.content.text.some() {
-            self.has_output = true;
-            self.reasoning_ends(sink);
-            self.split.push(text, sink);
+            self.text(text, sink);
         }
         if let Some(refusal) = delta.refusal.some() {
             self.has_output = true;
@@ -162,6 +164,27 @@ impl ChatReader {
                 ..Default::default()
             };
             self.calls.push(0, &piece, &self.progress.context.names, sink);
+        }
+    }
+
+    fn text(&mut self, text: &str, sink: &mut dyn EventSink) {
+        self.has_output = true;
+        self.reasoning_ends(sink);
+        self.split.push(text, sink);
+    }
+
+    /// Reads a chunk that is the last one with another text; false when it is not.
+    pub(super) fn same_chunk(&mut self, data: &str, sink: &mut dyn EventSink) -> bool {
+        let Some(text) = self.shape.text(data).filter(|_| self.stop.is_none()) else { return false };
+        self.progress.begin(sink);
+        self.text(text, sink);
+        true
+    }
+
+    /// Remembers a chunk that was nothing but a piece of text.
+    pub(super) fn remember(&mut self, data: &str, chunk: &ChatChunk<'_>) {
+        if let Some(text) = only_text(chunk) {
+            self.shape.remember(data, text);
         }
     }
 
@@ -245,6 +268,25 @@ impl ChatReader {
     }
 }
 
+/// The text of a chunk in which nothing else is said.
+fn only_text<'c>(chunk: &'c ChatChunk<'_>) -> Option<&'c str> {
+    let [choice] = &*chunk.choices else { return None };
+    let delta = choice.delta.0.as_ref()?;
+    let is_only_text = chunk.usage.0.is_none()
+        && chunk.x_groq.0.is_none()
+        && chunk.error.is_none()
+        && choice.index.0.is_none_or(|index| index == 0)
+        && choice.message.0.is_none()
+        && choice.finish_reason.some().is_none()
+        && choice.usage.0.is_none()
+        && delta.content.thinking.is_empty()
+        && delta.reasoning_content.some().or(delta.reasoning.some()).or(delta.refusal.some()).is_none()
+        && delta.reasoning_details.is_none()
+        && delta.tool_calls.is_empty()
+        && delta.function_call.0.is_none();
+    delta.content.text.some().filter(|_| is_only_text)
+}
+
 /// Whether nothing that this reader knows stands in a chunk.
 pub(super) fn is_bare(chunk: &ChatChunk<'_>) -> bool {
     chunk.choices.is_empty() && chunk.usage.0.is_none() && chunk.x_groq.0.is_none() && chunk.error.is_none()
@@ -266,9 +308,13 @@ impl Reader for ChatReader {
             return;
         }
         let text = latimer_protocol::sse::text(data);
+        if self.same_chunk(&text, sink) {
+            return;
+        }
         match serde_json::from_str::<ChatChunk<'_>>(&text) {
             Ok(chunk) if is_bare(&chunk) => self.bare_chunk(&text, sink),
             Ok(chunk) => {
+                self.remember(&text, &chunk);
                 self.chunk(&chunk, sink);
                 if self.stop == Some(StopClass::Filter) {
                     self.progress.filtered(&text);
@@ -308,5 +354,49 @@ impl Reader for ChatReader {
             self.calls.finish(cut, sink);
         }
         sink.event(TurnEvent::Finished(reason));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use latimer_protocol::turn::RecordedEvents;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn chunk(kind: usize, text: &str) -> String {
+        let choice = match kind {
+            0..4 => json!({"index": 0, "delta": {"content": text}, "finish_reason": null}),
+            4 => json!({"index": 0, "delta": {"reasoning_content": text}}),
+            5 => json!({"index": 1, "delta": {"content": text}, "finish_reason": null}),
+            6 => json!({"index": 0, "delta": {"content": [{"type": "text", "text": text}]}}),
+            7 => json!({"index": 0, "delta": {"content": text}, "finish_reason": "stop"}),
+            8 => {
+                json!({"index": 0, "delta": {"content": text, "tool_calls": [{"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}"}}]}})
+            }
+            _ => json!({"index": 0, "delta": {"content": text}, "usage": {"prompt_tokens": 1}}),
+        };
+        json!({"id": "x", "choices": [choice]}).to_string()
+    }
+
+    fn read(mut reader: ChatReader, chunks: &[String]) -> Vec<String> {
+        let mut record = RecordedEvents::default();
+        chunks.iter().for_each(|chunk| reader.push(chunk.as_bytes(), &mut record));
+        Box::new(reader).finish(BodyEnd::Clean, &mut record);
+        record.lines
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+        #[test]
+        fn a_chunk_that_is_compared_gives_what_reading_it_gives(
+            chunks in prop::collection::vec((0usize..10, "[ab\"\\\\\n<>{}\u{e9}\u{1}]{0,4}"), 0..12)
+        ) {
+            let chunks: Vec<String> = chunks.iter().map(|(kind, text)| chunk(*kind, text)).collect();
+            let mut forgetful = ChatReader::new(ReaderContext::default());
+            forgetful.shape = RepeatedShape::forgetful();
+            prop_assert_eq!(read(ChatReader::new(ReaderContext::default()), &chunks), read(forgetful, &chunks));
+        }
     }
 }
