@@ -69,3 +69,53 @@ fn a_turn_is_told_from_its_beginning_to_its_end() {
     assert_eq!((&over["running"], &over["finished"][0]["finish"]), (&serde_json::json!([]), &"stop".into()));
     assert_eq!((&over["month"]["turns"], &over["month"]["input"]), (&1.into(), &20.into()), "no lag");
 }
+
+/// Resident memory of the proxy, in bytes.
+fn memory(harness: &Harness) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", harness.proxy.id())).expect("Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+}
+
+#[test]
+fn five_pages_and_twenty_that_do_not_read_share_what_they_are_told() {
+    const TURNS: usize = 150;
+    let harness = Harness::new("live-many", [ScriptedAnswer::text("ready")]);
+    let turns = || {
+        for _ in 0..TURNS {
+            harness.post(r#"{"model":"glm-5","input":"hello"}"#, "");
+        }
+    };
+    // What the turns themselves leave behind is there before.
+    turns();
+    turns();
+    let before = memory(&harness);
+    let silent: Vec<Listener> = (0..20).map(|_| Listener::new(&harness)).collect();
+    let mut pages: Vec<Listener> = (0..5).map(|_| Listener::new(&harness)).collect();
+    let bytes: u64 = std::thread::scope(|scope| {
+        let total = u64::try_from(3 * TURNS).expect("few");
+        let read: Vec<_> = pages
+            .iter_mut()
+            .map(|page| {
+                scope.spawn(move || {
+                    let bytes = std::cell::Cell::new(0);
+                    page.until("all turns are over", |event| {
+                        bytes.set(bytes.get() + u64::try_from(event.to_string().len()).expect("few"));
+                        event["month"]["turns"].as_u64() == Some(total)
+                    });
+                    bytes.get()
+                })
+            })
+            .collect();
+        turns();
+        read.into_iter().map(|page| page.join().expect("read")).sum()
+    });
+    let grown = memory(&harness).saturating_sub(before);
+    // Not `eprintln!`: it would be captured, and this is what the test measures.
+    let _ = writeln!(
+        std::io::stderr(),
+        "five pages and twenty silent ones, {TURNS} turns: {bytes} bytes told, {grown} bytes of memory more"
+    );
+    assert!(grown < 20 << 20, "{grown}");
+    drop(silent);
+}

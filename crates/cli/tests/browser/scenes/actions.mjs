@@ -1,7 +1,7 @@
 // What a person does on the screens: every action by the page itself, with what the terminal and the file say afterwards.
 
 import { readFileSync } from "node:fs";
-import { ask, check, go, opened, plan, request, run, screenshot, until } from "../page.mjs";
+import { ask, axeFindings, check, go, opened, plan, request, run, screenshot, until } from "../page.mjs";
 
 run(async () => {
   const page = await opened({}, "");
@@ -12,6 +12,8 @@ run(async () => {
   await usage(page);
   await parser(page);
   await accounts(page);
+  await quota(page);
+  await logs(page);
   await settings(page);
 });
 
@@ -186,4 +188,40 @@ async function settings(page) {
   await until(page, "is back");
   const back = (await request("file")).text;
   check(!back.includes("# mine") && back.includes(plan.secret), "the file before is not back");
+}
+
+// Windows of an allowance: how much is left, when it is back, whether it lasts so long, and whether that is old.
+async function quota(page) {
+  const at = Math.floor(Date.now() / 1000);
+  const windows = [
+    { name: "5 h <b>x</b>", scope: "session", remaining: 80, limit: 1000, unit: "requests", remaining_percent: 8, resets_at: at + 7300, runs_out_at: at + 605, seen_at: at - 9, stale: false },
+    { name: "week", scope: "week", remaining_percent: 61.2, resets_at: at - 60, seen_at: at - 7200, stale: true },
+    { name: "balance", scope: "balance", remaining: 12.5, unit: "USD", seen_at: at, stale: false },
+  ];
+  await page.route("**/api/v1/session", async (route) => {
+    const response = await route.fetch();
+    const session = await response.json();
+    await route.fulfill({ response, json: { ...session, documents: session.documents.concat("quota") } });
+  });
+  await page.route("**/api/v1/quota", (route) => route.fulfill({ json: { schema_version: 1, now: at, problems: [], data: [{ endpoint: "lab", account: "key-1", windows }] } }));
+  for (const screen of ["providers", "accounts"]) {
+    await go(page, screen);
+    await until(page, "8 % left");
+    const shown = clean(await page.innerText("main"));
+    for (const text of ["5 h <b>x</b>", "80 requests of 1,000 requests", "back in 2 h", "runs out in 10 min", "61 % left", "stale: said 2 h", "$12.50", "key-1"]) {
+      check(shown.includes(text), `${screen}: the quota does not say ${text}: ${shown.slice(0, 600)}`);
+    }
+    for (const finding of await axeFindings(page)) check(false, `${screen} with quota: axe: ${finding}`);
+    await screenshot(page, `${screen}-quota`);
+  }
+  await page.unrouteAll();
+}
+
+async function logs(page) {
+  await go(page, "incidents");
+  await until(page, "latimer up");
+  await go(page, "logs");
+  await until(page, "config.saved");
+  await page.getByLabel("Level").selectOption("error");
+  await page.waitForFunction(() => !document.querySelector("main").innerText.includes("config.saved"), undefined, { timeout: plan.patience });
 }

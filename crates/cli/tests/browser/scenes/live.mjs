@@ -1,9 +1,13 @@
 // What happens is on the page within two seconds, an idle page is quiet, and a restart is said and got over.
 
-import { bestOf, check, opened, plan, request, run, tell, turn, until } from "../page.mjs";
+import { bestOf, check, go, opened, plan, request, run, tell, turn, until } from "../page.mjs";
 
 run(async () => {
   const page = await opened();
+  for (const screen of ["requests", "usage", "clients", ""]) {
+    await go(page, screen);
+    await until(page, "latimer launch");
+  }
   const shown = await bestOf(5, 2000, async () => {
     const answer = turn("glm-5", "take your time");
     const took = await until(page, "streaming");

@@ -29,6 +29,24 @@ use crate::store::turn_rows::TurnQuery;
 use crate::store::usage::GroupBy;
 use crate::text;
 
+/// What can be asked for, as a page and a refusal name it.
+const DOCUMENTS: [&str; 14] = [
+    "turns",
+    "turns/ID",
+    "turns/ID/requests",
+    "live",
+    "usage",
+    "endpoints",
+    "models",
+    "plan",
+    "accounts",
+    "quota",
+    "incidents",
+    "config",
+    "logs",
+    "health",
+];
+
 /// Turns under way that a list shows.
 const MAX_RUNNING: usize = 100;
 
@@ -53,7 +71,11 @@ pub(super) async fn show(
         },
         ("config", "") => whole(&settings::show(&proxy.live)?),
         ("logs", "") => whole(&list_of_lines(&query)?),
-        ("session", "") => whole(&json!({ "schema_version": SCHEMA_VERSION, "csrf": csrf })),
+        ("session", "") => whole(&json!({
+            "schema_version": SCHEMA_VERSION,
+            "csrf": csrf,
+            "documents": DOCUMENTS,
+        })),
         ("live", "") => proxy.feed.subscribe(),
         ("usage", "") => whole(&usage(proxy, &query).await?),
         ("endpoints", "") => whole(&list(configured::endpoints(proxy))),
@@ -217,9 +239,8 @@ fn unreadable(error: &str) -> Refusal {
 
 fn no_document(document: &str) -> Refusal {
     let shown = text::shown(document, text::MAX_WORD);
-    Refusal::invalid(404, "not_found").message(format!(
-        "there is no document `{shown}`; there are turns, turns/ID, turns/ID/requests, live, usage, endpoints, models, plan, accounts, quota, incidents, config, logs and health"
-    ))
+    Refusal::invalid(404, "not_found")
+        .message(format!("there is no document `{shown}`; there are {}", DOCUMENTS.join(", ")))
 }
 
 fn bad(message: &str) -> Refusal {

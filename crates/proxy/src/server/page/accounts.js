@@ -32,7 +32,7 @@ function safeAddress(text) {
 screens.accounts = {
   async render(place) {
     this.place = place;
-    const document = await ask("/api/v1/accounts");
+    const [document, quota] = await Promise.all([ask("/api/v1/accounts"), quotas()]);
     const reload = () => this.render(place).catch(shown);
     this.waits = document.logins.some((row) => row.begun && row.begun.state === "waiting");
     const members = document.endpoints.flatMap((endpoint) => endpoint.members.map((member) => [
@@ -42,6 +42,9 @@ screens.accounts = {
       el("h2", {}, "Keys and accounts in use"),
       members.length ? table("Keys and accounts in use", ["Endpoint", "Key or account", "State"], members)
         : empty("No endpoint has a key or an account. Log in with", "latimer login google"),
+      quota && quota.data.some((account) => account.windows.length)
+        ? [el("h2", {}, "Windows"), quota.data.filter((account) => account.windows.length).map((account) => [
+          el("h3", {}, foreign(account.endpoint), " ", foreign(account.account)), el("ul", { class: "plain" }, account.windows.map(quotaItem))])] : "",
       el("h2", {}, "Logins"),
       document.data.length
         ? table("Logins", ["Login", "Account", "State", "Token ends", "From"], document.data.map((account) => [

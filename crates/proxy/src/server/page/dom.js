@@ -132,6 +132,14 @@ function empty(what, command) {
 }
 
 let csrf = null;
+// What this proxy can be asked for.
+let documents = [];
+
+async function meet() {
+  const session = await ask("/api/v1/session");
+  csrf = session.csrf;
+  documents = session.documents || [];
+}
 
 class Refused extends Error {
   constructor(status, message) {

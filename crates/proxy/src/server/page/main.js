@@ -79,7 +79,7 @@ function listen() {
 
 async function reconnect() {
   try {
-    csrf = (await ask("/api/v1/session")).csrf;
+    await meet();
     listen();
   } catch (error) {
     if (error instanceof Refused && (error.status === 401 || error.status === 403)) gate("The session is over.");
@@ -111,7 +111,7 @@ async function signIn() {
     }
   }
   try {
-    csrf = (await ask("/api/v1/session")).csrf;
+    await meet();
   } catch (error) {
     if (error instanceof Refused) return gate("");
     connection("connection lost; trying again", true);

@@ -25,6 +25,7 @@ const SCRIPT: &str = concat!(
     "\"use strict\";\n(() => {\n",
     include_str!("dom.js"),
     include_str!("drawer.js"),
+    include_str!("quota.js"),
     include_str!("screens.js"),
     include_str!("usage.js"),
     include_str!("accounts.js"),

@@ -100,13 +100,30 @@ screens.parser = {
   },
 };
 
+// A line for the terminal, and a button that copies it.
+function copyable(text) {
+  const said = el("span", { role: "status" });
+  const copy = button("Copy", async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+      fill(said, " ✓ copied");
+    } catch (_) {
+      fill(said, " select it by hand");
+    }
+  }, { class: "copy", "aria-label": "Copy " + text });
+  return [el("code", {}, text), copy, said];
+}
+
+const LAUNCHES = { Codex: "codex", "Claude Code": "claude", opencode: "opencode", "Gemini CLI": "gemini" };
+
 screens.clients = {
   async render(place) {
     const usage = await ask("/api/v1/usage?by=client&since=30d");
-    const launches = { Codex: "latimer launch codex", "Claude Code": "latimer launch claude", opencode: "latimer launch opencode", "Gemini CLI": "latimer launch gemini" };
     fill(place,
       el("h2", {}, "Start one"),
-      table("Clients that can be launched", ["Client", "Command"], Object.entries(launches).map(([name, line]) => [name, el("code", {}, line)])),
+      el("p", { class: "quiet" }, "The second line is for a client that you start yourself: it sets the environment of a shell, and the shell asks for the token."),
+      table("Clients that can be launched", ["Client", "Start", "Environment"], Object.entries(LAUNCHES).map(([name, client]) => [
+        name, copyable("latimer launch " + client), copyable('eval "$(latimer env ' + client + ')"')])),
       el("h2", {}, "Seen in the last 30 days"),
       usage.lines.length
         ? table("Clients", ["Client", "Turns", "Failed", "Input", "Output", "Cost"], usage.lines.map((line) => [

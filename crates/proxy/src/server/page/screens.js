@@ -173,13 +173,7 @@ function learned(endpoint, lesson, reload) {
     }, { "aria-label": "Forget " + lesson.lesson + " of " + endpoint.name }));
 }
 
-function windows(endpoint) {
-  if (!endpoint.quota || !endpoint.quota.length) return null;
-  return [el("h3", {}, "Quota"), el("ul", {}, endpoint.quota.map((quota) => el("li", {}, foreign(quota.name), ": ", percent(quota.remaining, quota.limit) + " left",
-    quota.resets_at ? ", again in " + span(quota.resets_at - now() / 1000) : null)))];
-}
-
-function providerCard(endpoint, reload, place, count) {
+function providerCard(endpoint, reload, place, count, quota) {
   const [kind, mark] = endpointMark(endpoint);
   const result = el("p", { role: "status" });
   const path = "/api/v1/endpoints/" + encodeURIComponent(endpoint.name);
@@ -217,7 +211,7 @@ function providerCard(endpoint, reload, place, count) {
     isPaused ? null : el("p", {}, counted(endpoint.turns_total, "turn") + " since the start, " + number(endpoint.turns_failed) + " failed, " + number(endpoint.turns_open) + " open"),
     isPaused ? null : el("p", {}, endpoint.members.length ? number(endpoint.members.length) + " keys and accounts, " + number(rests.length) + " resting" : "no key and no account",
       rests.length ? [": ", rests.map((member, at) => [at ? ", " : "", foreign(member.id), " for " + span(member.rests_s) + " more"])] : null),
-    windows(endpoint),
+    quotaList(quota, endpoint.name),
     endpoint.learned.length
       ? [el("h3", {}, "Learned"), el("ul", {}, endpoint.learned.map((lesson) => learned(endpoint, lesson, () => reload(endpoint.name))))]
       : el("p", { class: "quiet" }, "Nothing was learned of it."),
@@ -232,11 +226,11 @@ function providerCard(endpoint, reload, place, count) {
 screens.providers = {
   async render(place, focused) {
     this.place = place;
-    const list = (await ask("/api/v1/endpoints")).data;
+    const [{ data: list }, quota] = await Promise.all([ask("/api/v1/endpoints"), quotas()]);
     const reload = (name) => this.render(place, name).catch(shown);
     fill(place, ...(list.length
       ? [el("p", { class: "quiet" }, "In the order of the file: of several that offer a model, the first one answers."),
-        list.map((endpoint, at) => providerCard(endpoint, reload, at, list.length))]
+        list.map((endpoint, at) => providerCard(endpoint, reload, at, list.length, quota))]
       : [empty("No endpoint is configured. Known providers:", "latimer presets")]));
     const card = focused === undefined ? null : [...place.querySelectorAll("article")].find((one) => one.dataset.endpoint === focused);
     if (card) card.querySelector("button").focus();
