@@ -24,7 +24,8 @@ const BROWSER_VARIABLE: &str = "LATIMER_CHROMIUM";
 /// The SDKs whose types every event must fit.
 const SDKS: [&str; 2] = ["openai==2.54.0", "anthropic==2.11.0"];
 /// The tests that run a client.
-const TESTS: [&str; 10] = [
+const TESTS: [&str; 11] = [
+    "agents",
     "codex",
     "codex_watched",
     "upstreams",

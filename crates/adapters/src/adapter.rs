@@ -5,13 +5,17 @@ use latimer_protocol::quota::QuotaReading;
 
 use crate::by_model::ByModel;
 use crate::chat::Chat;
+use crate::claude_code::ClaudeCode;
 use crate::codebuff::Codebuff;
+use crate::codex_app_server::CodexAppServer;
+use crate::codex_exec::CodexExec;
 use crate::command_code::CommandCode;
 use crate::credential::Credential;
 use crate::endpoint_client::OpenResult;
 use crate::gemini::Gemini;
 use crate::messages::Messages;
 use crate::model_list::ProviderModel;
+use crate::opencode::OpenCode;
 use crate::prepared_request::{PreparedRequest, TurnInput};
 use crate::quota::QuotaPlace;
 use crate::responses::Responses;
@@ -32,6 +36,14 @@ pub enum Adapter {
     Codebuff(Codebuff),
     /// A gateway that serves each model by its own protocol.
     ByModel(ByModel),
+    /// `codex exec`.
+    CodexExec(Box<CodexExec>),
+    /// `codex app-server`.
+    CodexAppServer(Box<CodexAppServer>),
+    /// Claude Code.
+    ClaudeCode(Box<ClaudeCode>),
+    /// OpenCode.
+    OpenCode(Box<OpenCode>),
 }
 
 impl Adapter {
@@ -45,6 +57,10 @@ impl Adapter {
             Self::CommandCode(command_code) => command_code.prepare(input),
             Self::Codebuff(codebuff) => codebuff.prepare(input),
             Self::ByModel(gateway) => gateway.prepare(input),
+            Self::CodexExec(codex) => codex.prepare(input),
+            Self::CodexAppServer(codex) => codex.prepare(input),
+            Self::ClaudeCode(claude) => claude.prepare(input),
+            Self::OpenCode(opencode) => opencode.prepare(input),
         }
     }
 
@@ -62,6 +78,20 @@ impl Adapter {
             Self::CommandCode(command_code) => command_code.open(prepared, credential).await,
             Self::Codebuff(codebuff) => codebuff.open(prepared, credential).await,
             Self::ByModel(gateway) => gateway.open(prepared, credential).await,
+            Self::CodexExec(codex) => codex.open(prepared).await,
+            Self::CodexAppServer(codex) => codex.open(prepared).await,
+            Self::ClaudeCode(claude) => claude.open(prepared).await,
+            Self::OpenCode(opencode) => opencode.open(prepared).await,
+        }
+    }
+
+    /// Ends what runs for it beside turns, and waits until it is gone.
+    pub async fn shutdown(&self) {
+        match self {
+            Self::CodexAppServer(codex) => codex.shutdown().await,
+            Self::ClaudeCode(claude) => claude.shutdown().await,
+            Self::OpenCode(opencode) => opencode.shutdown().await,
+            _ => {}
         }
     }
 
@@ -79,7 +109,12 @@ impl Adapter {
             Self::Responses(responses) => responses.models(credential).await.map(Some),
             Self::Gemini(gemini) => gemini.models(credential).await,
             Self::ByModel(gateway) => gateway.models(credential).await.map(Some),
-            Self::CommandCode(_) | Self::Codebuff(_) => Ok(None),
+            Self::CommandCode(_)
+            | Self::Codebuff(_)
+            | Self::CodexExec(_)
+            | Self::CodexAppServer(_)
+            | Self::ClaudeCode(_)
+            | Self::OpenCode(_) => Ok(None),
         }
     }
 

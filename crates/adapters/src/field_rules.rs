@@ -168,6 +168,7 @@ fn output_paths(protocol: WireProtocol) -> &'static [&'static [&'static str]] {
             &[&["generationConfig", "maxOutputTokens"], &["generation_config", "max_output_tokens"]]
         }
         WireProtocol::CommandCode => &[&["params", "max_tokens"]],
+        WireProtocol::Agent => &[],
     }
 }
 
@@ -283,7 +284,7 @@ fn with_smaller_budget(text: &str, protocol: WireProtocol, limit: Option<u64>) -
         WireProtocol::Messages => &["thinking", "budget_tokens"],
         WireProtocol::Gemini => &["generationConfig", "thinkingConfig", "thinkingBudget"],
         WireProtocol::Chat => &["reasoning", "max_tokens"],
-        WireProtocol::Responses | WireProtocol::CommandCode => return None,
+        WireProtocol::Responses | WireProtocol::CommandCode | WireProtocol::Agent => return None,
     };
     let budget: i64 = serde_json::from_str(find(text, path)?).ok()?;
     if u64::try_from(budget).ok()? < limit {

@@ -18,7 +18,7 @@ pub fn call_guard(prepared: &PreparedRequest) -> CallGuard {
         WireProtocol::Messages => Some(Box::new(MessagesCallFrames::new(rules()))),
         WireProtocol::Responses => Some(Box::new(ResponsesCallFrames::new(rules()))),
         // No client of these gets an upstream's own events.
-        WireProtocol::Gemini | WireProtocol::CommandCode => None,
+        WireProtocol::Gemini | WireProtocol::CommandCode | WireProtocol::Agent => None,
     };
     CallGuard::new(rules(), frames)
 }

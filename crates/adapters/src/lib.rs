@@ -11,13 +11,17 @@
 //! This crate must never know client protocols, routing, stores, configuration files, or which client asked.
 
 pub mod adapter;
+pub mod agents;
 mod arguments;
 pub mod auth;
 pub mod by_model;
 mod call_halves;
 pub mod chat;
+pub mod claude_code;
 mod clock;
 pub mod codebuff;
+pub mod codex_app_server;
+pub mod codex_exec;
 pub mod command_code;
 pub mod credential;
 pub mod drive;
@@ -33,6 +37,7 @@ pub mod limitation;
 pub mod messages;
 pub mod model_list;
 mod nearest;
+pub mod opencode;
 pub mod pairing;
 mod percent;
 pub mod prepared_request;

@@ -122,6 +122,8 @@ impl PreparedRequest {
             WireProtocol::Responses => exchange::append_items(&self.body, assistant, user),
             WireProtocol::Gemini => exchange::append_contents(&self.body, assistant, user),
             WireProtocol::CommandCode => exchange::append_messages(&self.body, assistant, user),
+            // An agent goes on by itself.
+            WireProtocol::Agent => None,
         };
         Some(Self { body: body?.into(), ..self.clone() })
     }
@@ -153,6 +155,8 @@ pub enum WireProtocol {
     Gemini,
     /// Command Code `alpha/generate`.
     CommandCode,
+    /// A query for one of the agents' programs.
+    Agent,
 }
 
 impl WireProtocol {

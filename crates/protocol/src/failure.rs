@@ -178,7 +178,30 @@ pub struct Failure {
     pub again: Again,
 }
 
+/// The cause of a failure for want of room: waiting is what the client does next, not the proxy.
+pub const QUEUE_FULL: &str = "queue_full";
+/// The cause of a failure that lasts until a person does something on this machine.
+pub const NOT_INSTALLED: &str = "not_installed";
+/// The cause of a failure of an agent that had begun to act: nobody may do the same again unasked.
+pub const HAS_ACTED: &str = "has_acted";
+
 impl Failure {
+    /// The same, of an agent that had begun to act.
+    #[must_use]
+    pub fn not_again(self) -> Self {
+        Self { cause: Some(HAS_ACTED), ..self }
+    }
+
+    /// Whether asking the same upstream at once is pointless.
+    pub fn is_for_later(&self) -> bool {
+        matches!(self.cause, Some(QUEUE_FULL | NOT_INSTALLED | HAS_ACTED))
+    }
+
+    /// Whether what was asked has been done in part, so that nobody else may be asked either.
+    pub fn has_acted(&self) -> bool {
+        self.cause == Some(HAS_ACTED)
+    }
+
     /// A failure of this kind with this message.
     pub fn new(kind: FailureKind, message: impl Into<CleanText>) -> Self {
         Self {

@@ -9,7 +9,7 @@ const DOC: &str = include_str!("../../../docs/configuration.md");
 
 #[test]
 fn every_key_stands_in_the_table_of_its_section() {
-    let sections: [(&str, &[schema::Key]); 13] = [
+    let sections: [(&str, &[schema::Key]); 19] = [
         ("## The top", &schema::TOP),
         ("## `[server]`", &schema::SERVER),
         ("## `[[endpoint]]`", &schema::ENDPOINT),
@@ -20,6 +20,12 @@ fn every_key_stands_in_the_table_of_its_section() {
         ("## `history`", &schema::HISTORY),
         ("## `options`", &schema::OPTIONS),
         ("## `[launch]`", &schema::LAUNCH),
+        ("## `agent`", &schema::AGENT),
+        ("## `agent.provider`", &schema::AGENT_PROVIDER),
+        ("## `agent.queue`", &schema::AGENT_QUEUE),
+        ("## `agent.limits`", &schema::AGENT_LIMITS),
+        ("## `agent.threads`", &schema::AGENT_THREADS),
+        ("## A table of `agent.mcp`", &schema::AGENT_MCP),
         ("## `[[route]]`", &schema::ROUTE),
         ("## `[[profile]]`", &schema::PROFILE),
         ("## A target that is a table", &schema::TARGET),

@@ -24,7 +24,15 @@ const CLOCKS: [(&str, &str); 5] = [
 ];
 
 /// Who begins tasks, and what ends them.
-const TASKS: [(&str, &str); 14] = [
+const TASKS: [(&str, &str); 16] = [
+    (
+        "crates/adapters/src/agents/line_process.rs",
+        "reads and writes one process, and ends with it or with its last handle",
+    ),
+    (
+        "crates/adapters/src/opencode/server.rs",
+        "reads the events of one server, and ends with it or with its last handle",
+    ),
     (
         "crates/adapters/src/codebuff/run.rs",
         "a run is finished even when its turn was dropped; bounded by its request's timeout",

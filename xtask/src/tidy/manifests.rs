@@ -27,6 +27,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
     (
         "crates/adapters",
         &[
+            "latimer-files",
             "latimer-protocol",
             "toolcall-parser",
             "base64",
@@ -40,6 +41,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
             "hyper-rustls",
             "hyper-util",
             "memchr",
+            "rustix",
             "rustls",
             "rustls-native-certs",
             "serde",
@@ -47,7 +49,9 @@ const ARROWS: [(&str, &[&str]); 8] = [
             "sha2",
             "thiserror",
             "tokio",
+            "toml",
             "tower-service",
+            "tracing",
         ],
     ),
     (

@@ -13,7 +13,21 @@ const MIN_LINES: usize = 20;
 /// The folders whose children are protocols.
 const PROTOCOLS: [(&str, &[&str]); 3] = [
     ("crates/proxy/src/inbound", &["responses", "chat", "messages", "gemini"]),
-    ("crates/adapters/src", &["chat", "anthropic", "responses", "gemini", "command_code", "codebuff"]),
+    (
+        "crates/adapters/src",
+        &[
+            "chat",
+            "anthropic",
+            "responses",
+            "gemini",
+            "command_code",
+            "codebuff",
+            "codex_exec",
+            "codex_app_server",
+            "claude_code",
+            "opencode",
+        ],
+    ),
     ("crates/proxy/src/turn", &["responses.rs", "chat.rs", "messages.rs", "gemini.rs"]),
 ];
 

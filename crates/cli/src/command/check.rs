@@ -3,9 +3,11 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use latimer_adapters::agents::probe::ProbeProblem;
 use latimer_proxy::config::Config;
 use latimer_proxy::config::check::report;
 
+use super::agent_probe;
 use crate::configuration::{PathArgs, load_text, open_to_others, read_text};
 use crate::exit::Exit;
 use crate::terminal::{eprint_line, print_lines};
@@ -46,6 +48,9 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         Verdict::Usable { warnings, summary } => {
             warnings.iter().flat_map(|warnings| warnings.lines()).for_each(eprint_line);
             print_lines(summary.lines())?;
+            for problem in agent_problems(&text, args)? {
+                eprint_line(&format!("warning: {problem}"));
+            }
             Ok(ExitCode::SUCCESS)
         }
         Verdict::Unusable { problems } => {
@@ -53,6 +58,21 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
             Ok(Exit::Configuration.into())
         }
     }
+}
+
+/// What keeps an agent from answering, or may: a program that is missing, another version, no login. Never a reason to refuse the file.
+fn agent_problems(text: &str, args: &CheckArgs) -> anyhow::Result<Vec<String>> {
+    let Ok(loaded) = load_text(text) else { return Ok(Vec::new()) };
+    let endpoints = &loaded.config.endpoints;
+    if endpoints.iter().all(|endpoint| endpoint.agent.is_none()) {
+        return Ok(Vec::new());
+    }
+    let state_dir = args.paths.state_dir()?;
+    let mut problems = Vec::new();
+    for found in endpoints.iter().filter_map(|endpoint| agent_probe::of_endpoint(endpoint, &state_dir)) {
+        problems.extend(found?.problems.iter().map(ProbeProblem::words));
+    }
+    Ok(problems)
 }
 
 /// Both parts are read, so that every problem is told at once.

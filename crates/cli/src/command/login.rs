@@ -1,5 +1,6 @@
 //! `latimer login`: an account for an endpoint. One file below for each way to log in.
 
+mod agent;
 mod callback;
 mod oauth;
 mod prompt;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use latimer_adapters::agents::login::LoginWay;
 use latimer_adapters::auth::provider;
 use latimer_proxy::accounts::file::{self, Tokens};
 use latimer_proxy::accounts::{Places, clients, lock, remote_login};
@@ -26,11 +28,17 @@ use crate::terminal::{print_address, print_line, print_lines};
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  latimer login google\n  latimer login anthropic --no-browser     paste the code that the page shows\n  latimer login command-code               asks for the key; it is never an argument\n\nClient ids of providers are not built in: see the message when one is missing."
+    after_help = "Examples:\n  latimer login google\n  latimer login anthropic --no-browser     paste the code that the page shows\n  latimer login command-code               asks for the key; it is never an argument\n  latimer login codex --endpoint agent     the login of an agent, in the endpoint's own home\n\nClient ids of providers are not built in: see the message when one is missing."
 )]
 pub(crate) struct LoginArgs {
-    /// google, antigravity, codebuff, anthropic, command-code or chatgpt
+    /// google, antigravity, codebuff, anthropic, command-code or chatgpt; or an agent: codex, claude or opencode
     login: String,
+    /// The endpoint of an agent that is logged in; not needed where there is only one of it
+    #[arg(long, value_name = "NAME", add = crate::complete::endpoints())]
+    endpoint: Option<String>,
+    /// For codex: read a key from stdin instead
+    #[arg(long)]
+    with_api_key: bool,
     /// Open no browser: print the address, and read the code or the whole address that comes back from stdin
     #[arg(long)]
     no_browser: bool,
@@ -42,6 +50,15 @@ pub(crate) struct LoginArgs {
 }
 
 pub(crate) fn run(args: &LoginArgs) -> anyhow::Result<ExitCode> {
+    if agent::is_agent(&args.login) {
+        let way = match (args.with_api_key, args.no_browser) {
+            (true, _) => LoginWay::ApiKey,
+            (false, true) => LoginWay::Device,
+            (false, false) => LoginWay::Browser,
+        };
+        return agent::run(&args.login, args.endpoint.as_deref(), way, &args.paths);
+    }
+    ensure!(args.endpoint.is_none(), "--endpoint is for the logins of agents: codex, claude, opencode");
     let login = find_login(&args.login)?;
     let state_dir = args.paths.state_dir()?;
     let places = account_places(&state_dir, args.paths.outbound()?);

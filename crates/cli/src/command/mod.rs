@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod accounts;
+mod agent_probe;
 pub(crate) mod assist;
 pub(crate) mod background;
 pub(crate) mod check;

@@ -224,7 +224,11 @@ impl Harness {
 
     /// Sends a streaming turn and reads until this text has come; the open stream, and what was read.
     pub(crate) fn open_stream(&self, text: &str) -> (TcpStream, String) {
-        let body = r#"{"model":"glm-5","stream":true,"input":"go"}"#;
+        self.open_stream_of(r#"{"model":"glm-5","stream":true,"input":"go"}"#, text)
+    }
+
+    /// The same with a request of the test's choice.
+    pub(crate) fn open_stream_of(&self, body: &str, text: &str) -> (TcpStream, String) {
         let mut stream = TcpStream::connect(self.url.trim_start_matches("http://")).expect("connected");
         stream.set_read_timeout(Some(WAIT_TIMEOUT)).expect("set");
         let head = format!(

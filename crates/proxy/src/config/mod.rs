@@ -27,6 +27,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use latimer_adapters::agents::settings::{AgentProgram, AgentSettings};
 use latimer_adapters::chat::quirks::Quirks;
 use latimer_adapters::repair::RepairLevel;
 use latimer_adapters::responses::profile::Profile;
@@ -159,7 +160,7 @@ pub struct Endpoint {
     pub preset: Option<&'static str>,
     /// The wire protocol.
     pub protocol: Protocol,
-    /// Without a trailing slash and without `/chat/completions`.
+    /// Without a trailing slash and without `/chat/completions`; empty for an agent, which is a program.
     pub base_url: String,
     /// The key pool; empty sends no credentials.
     pub keys: Vec<Secret>,
@@ -200,6 +201,8 @@ pub struct Endpoint {
     pub ca_file: Option<PathBuf>,
     /// Through which proxy it is asked, if any.
     pub outbound: Outbound,
+    /// What is behind it, where that is a whole coding agent.
+    pub agent: Option<Box<AgentSettings>>,
 }
 
 impl Endpoint {
@@ -242,11 +245,13 @@ pub enum Protocol {
     Codebuff,
     /// A gateway that serves each model by its own protocol.
     ByModel,
+    /// A whole coding agent.
+    Agent(AgentProgram),
 }
 
 impl Protocol {
     /// How each protocol is called in the file.
-    pub const NAMES: [(&str, Self); 9] = [
+    pub const NAMES: [(&str, Self); 13] = [
         ("chat", Self::Chat),
         ("anthropic", Self::Messages),
         ("responses", Self::Responses),
@@ -256,6 +261,10 @@ impl Protocol {
         ("command_code", Self::CommandCode),
         ("codebuff", Self::Codebuff),
         ("by_model", Self::ByModel),
+        ("codex-exec", Self::Agent(AgentProgram::CodexExec)),
+        ("codex-app-server", Self::Agent(AgentProgram::CodexAppServer)),
+        ("claude-code", Self::Agent(AgentProgram::ClaudeCode)),
+        ("opencode", Self::Agent(AgentProgram::OpenCode)),
     ];
 
     /// As written in the file.

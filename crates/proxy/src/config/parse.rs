@@ -1,6 +1,7 @@
 //! The text of a configuration file to a [`Config`], or to every problem it has. Pure: the environment and the files it names
 //! come in as functions.
 
+mod agent;
 mod credentials;
 mod endpoint;
 mod launch;

@@ -215,6 +215,26 @@ impl<'f, 't> Value<'f, 't> {
         self.value.is_str()
     }
 
+    /// As JSON; dates are texts.
+    pub(super) fn json(&self, notes: &mut ProblemCollector<'_>) -> serde_json::Value {
+        if let Some(table) = self.value.as_table() {
+            let table = Table { path: self.path.clone(), span: self.span.clone(), table };
+            let entries = table.entries().map(|(name, value)| (name.to_owned(), value.json(notes)));
+            return serde_json::Value::Object(entries.collect());
+        }
+        match self.value {
+            DeValue::Array(_) => self.list(notes).iter().map(|value| value.json(notes)).collect(),
+            DeValue::String(text) => text.as_ref().into(),
+            DeValue::Boolean(is_on) => (*is_on).into(),
+            DeValue::Integer(number) => {
+                i64::from_str_radix(&number.as_str().replace('_', ""), number.radix()).ok().into()
+            }
+            DeValue::Float(number) => number.as_str().replace('_', "").parse::<f64>().ok().into(),
+            DeValue::Datetime(date) => date.to_string().into(),
+            DeValue::Table(_) => serde_json::Value::Null,
+        }
+    }
+
     /// The elements of a list.
     pub(super) fn list(&self, notes: &mut ProblemCollector<'_>) -> Vec<Value<'f, 't>> {
         let Some(list) = self.value.as_array() else {

@@ -51,13 +51,13 @@ pub const STORE: [Key; 5] = [
 ];
 
 /// The keys of each `[[endpoint]]`.
-pub const ENDPOINT: [Key; 23] = [
+pub const ENDPOINT: [Key; 24] = [
     key("name", "string", ""),
     key("enabled", "true or false", "true"),
     key("preset", "string", ""),
     key(
         "protocol",
-        "chat, anthropic, responses, gemini, code_assist, antigravity, command_code, codebuff or by_model",
+        "chat, anthropic, responses, gemini, code_assist, antigravity, command_code, codebuff, by_model, codex-exec, codex-app-server, claude-code or opencode",
         "chat",
     ),
     key("base_url", "URL", ""),
@@ -79,6 +79,72 @@ pub const ENDPOINT: [Key; 23] = [
     key("proxy", "URL or none", ""),
     key("allow_http", "true or false", "false"),
     key("quirks", "table", ""),
+    key("agent", "table", ""),
+];
+
+/// `agent`: the program behind an endpoint whose protocol is that of a coding agent.
+pub const AGENT: [Key; 25] = [
+    key("command", "path or name", "codex, claude or opencode"),
+    key("home", "path or private", "private"),
+    key("cwd", "path or empty", "empty"),
+    key("model", "string", ""),
+    key("provider", "table", ""),
+    key("pool", "number", "3"),
+    key("strategy", "round_robin or least_busy", "round_robin"),
+    key("start", "lazy or eager", "lazy"),
+    key("per_process", "number", "4"),
+    key("queue", "table", ""),
+    key("limits", "table", ""),
+    key("own_tools", "true or false", "false"),
+    key("sandbox", "read-only, workspace-write or danger-full-access", "read-only"),
+    key("ask", "never, on-request or untrusted", "never"),
+    key("approvals", "decline or accept", "decline"),
+    key("outside_sandbox", "true or false", "false"),
+    key("client_tools", "refuse, ignore or forward", "refuse"),
+    key("activity", "off or summary", "off"),
+    key("steer", "queue or steer", "queue"),
+    key("threads", "table", ""),
+    key("mcp", "table", "{}"),
+    key("config", "table", "{}"),
+    key("instructions", "string", ""),
+    key("instructions_file", "path", ""),
+    key("idle_close", "duration", "10m"),
+];
+
+/// `provider` of an agent: where its own model is.
+pub const AGENT_PROVIDER: [Key; 4] = [
+    key("base_url", "URL", ""),
+    key("key", "string", ""),
+    key("key_env", "string", ""),
+    key("key_file", "path", ""),
+];
+
+/// `queue` of an agent: turns that wait for a place.
+pub const AGENT_QUEUE: [Key; 2] = [key("size", "number", "16"), key("wait", "duration", "30s")];
+
+/// How long an agent's start, calls, silence and turns may take: `limits`.
+pub const AGENT_LIMITS: [Key; 5] = [
+    key("start", "duration", "30s"),
+    key("call", "duration", "30s"),
+    key("idle", "duration", "120s"),
+    key("turn", "duration", "10m"),
+    key("park", "duration", "10m"),
+];
+
+/// `threads` of an agent: the conversations it keeps.
+pub const AGENT_THREADS: [Key; 3] = [
+    key("keep", "number", "4096"),
+    key("life", "duration", "7d"),
+    key("ephemeral", "true or false", "false"),
+];
+
+/// A table of an agent's `mcp`: a program or a server on the network.
+pub const AGENT_MCP: [Key; 5] = [
+    key("command", "string", ""),
+    key("args", "list of strings", "[]"),
+    key("env", "table", "{}"),
+    key("url", "URL", ""),
+    key("headers", "table", "{}"),
 ];
 
 /// An entry of `models` that is a table.
@@ -219,7 +285,13 @@ mod tests {
 
     #[test]
     fn no_table_has_a_key_twice_and_every_key_says_what_stands_behind_it() {
-        let tables: [&[Key]; 14] = [
+        let tables: [&[Key]; 20] = [
+            &AGENT,
+            &AGENT_PROVIDER,
+            &AGENT_QUEUE,
+            &AGENT_LIMITS,
+            &AGENT_THREADS,
+            &AGENT_MCP,
             &TOP,
             &SERVER,
             &ENDPOINT,

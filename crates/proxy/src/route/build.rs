@@ -1,23 +1,32 @@
 //! From an endpoint as configured to what speaks its protocol.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use hyper::header::{HeaderName, HeaderValue};
 use latimer_adapters::adapter::Adapter;
+use latimer_adapters::agents::settings::{AgentProgram, AgentSettings};
 use latimer_adapters::by_model::ByModel;
 use latimer_adapters::chat::Chat;
+use latimer_adapters::claude_code::ClaudeCode;
 use latimer_adapters::codebuff::Codebuff;
+use latimer_adapters::codex_app_server::CodexAppServer;
+use latimer_adapters::codex_exec::CodexExec;
 use latimer_adapters::command_code::CommandCode;
 use latimer_adapters::endpoint_client::EndpointClient;
 use latimer_adapters::gemini::{self, Flavour, Gemini};
 use latimer_adapters::messages::Messages;
+use latimer_adapters::opencode::OpenCode;
 use latimer_adapters::responses::Responses;
 use latimer_adapters::transport::http::{Http, HttpOptions};
 
 use crate::config::{Endpoint, Protocol};
 
-/// What speaks the endpoint's protocol, with connections of its own.
-pub(super) fn adapter(endpoint: &Endpoint) -> Adapter {
+/// What speaks the endpoint's protocol, with connections of its own. Agents live below the folder `agents`.
+pub(super) fn adapter(endpoint: &Endpoint, agents: &Path) -> Adapter {
+    if let Some(settings) = &endpoint.agent {
+        return agent(endpoint, settings, agents);
+    }
     let client = Arc::new(client(endpoint));
     let chat = |client| Chat { client, path: "", quirks: endpoint.quirks.clone() };
     let options = &endpoint.options;
@@ -41,6 +50,20 @@ pub(super) fn adapter(endpoint: &Endpoint) -> Adapter {
             let chat = Chat { path: "/api/v1", ..chat(Arc::clone(&client)) };
             Adapter::Codebuff(Codebuff::new(client, chat))
         }
+        // Its settings are there, so that this is not reached.
+        Protocol::Agent(program) => agent(endpoint, &AgentSettings::usual(program), agents),
+    }
+}
+
+fn agent(endpoint: &Endpoint, settings: &AgentSettings, agents: &Path) -> Adapter {
+    let (agents, name, settings) = (agents.to_owned(), endpoint.name.as_str(), settings.clone());
+    match settings.program {
+        AgentProgram::CodexExec => Adapter::CodexExec(Box::new(CodexExec::new(agents, name, settings))),
+        AgentProgram::CodexAppServer => {
+            Adapter::CodexAppServer(Box::new(CodexAppServer::new(agents, name, settings)))
+        }
+        AgentProgram::ClaudeCode => Adapter::ClaudeCode(Box::new(ClaudeCode::new(agents, name, settings))),
+        AgentProgram::OpenCode => Adapter::OpenCode(Box::new(OpenCode::new(agents, name, settings))),
     }
 }
 
@@ -87,6 +110,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    /// What speaks the endpoint's protocol; no agent of it is ever asked here.
+    fn adapter(endpoint: &Endpoint) -> Adapter {
+        super::adapter(endpoint, Path::new("/nonexistent"))
+    }
     use crate::config::parse::config_of;
 
     fn endpoint(keys: &str) -> Endpoint {
@@ -119,13 +147,17 @@ mod tests {
     #[test]
     fn every_protocol_of_the_file_is_spoken() {
         for (name, protocol) in Protocol::NAMES {
-            let adapter = adapter(&at(name, "https://lab.test/v1", ""));
+            let adapter = match protocol {
+                Protocol::Agent(_) => adapter(&endpoint(&format!("protocol = \"{name}\"\n"))),
+                _ => adapter(&at(name, "https://lab.test/v1", "")),
+            };
             let wire = match protocol {
                 Protocol::Chat | Protocol::Codebuff | Protocol::ByModel => WireProtocol::Chat,
                 Protocol::Messages => WireProtocol::Messages,
                 Protocol::Responses => WireProtocol::Responses,
                 Protocol::Gemini | Protocol::CodeAssist | Protocol::Antigravity => WireProtocol::Gemini,
                 Protocol::CommandCode => WireProtocol::CommandCode,
+                Protocol::Agent(_) => WireProtocol::Agent,
             };
             assert_eq!(prepared(&adapter, "m", "hi").protocol, wire, "{name}");
             let is_own = match protocol {

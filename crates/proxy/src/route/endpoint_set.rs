@@ -1,11 +1,13 @@
 //! The endpoints and routes of one configuration, alive: connections, pools, limits, counters.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use latimer_adapters::adapter::Adapter;
+use latimer_adapters::agents::child;
 use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_protocol::status::{CandidateReport, EndpointState, RouteReport};
 use tokio::sync::Semaphore;
@@ -240,6 +242,13 @@ impl EndpointSet {
         self.endpoints.iter().map(|runtime| runtime.state(at)).collect()
     }
 
+    /// Ends the programs of agents, and waits until they are gone with all that they started, at most for so long.
+    pub async fn shutdown(&self, limit: Duration) {
+        let each = self.endpoints.iter().map(|runtime| runtime.adapter.shutdown());
+        let _ = tokio::time::timeout(limit, futures_util::future::join_all(each)).await;
+        child::all_gone(limit).await;
+    }
+
     /// Every endpoint, alive.
     pub fn endpoints(&self) -> &[Arc<EndpointRuntime>] {
         &self.endpoints
@@ -301,7 +310,7 @@ impl EndpointRuntime {
     ) -> Self {
         let now = clock::now();
         Self {
-            adapter: build::adapter(&endpoint),
+            adapter: build::adapter(&endpoint, &agents_folder(places)),
             pool: Pool::new(&endpoint.keys, endpoint.login, places.cloned(), Arc::clone(memory), now),
             memory: Arc::clone(memory),
             slots: endpoint.max_parallel.map(|max| Arc::new(Semaphore::new(max as usize))),
@@ -375,6 +384,11 @@ impl EndpointRuntime {
             keys,
         }
     }
+}
+
+/// The folder of all agents. Without a state directory there is none, and an agent says so when it is asked.
+fn agents_folder(places: Option<&Arc<Places>>) -> PathBuf {
+    places.map_or_else(PathBuf::new, |places| places.state_dir.join("agents"))
 }
 
 impl Stats {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use latimer_adapters::agents::children::end_leftovers;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio_io_timeout::TimeoutStream;
@@ -31,6 +32,8 @@ const MAX_HEAD_BYTES: usize = 64 << 10;
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// After a second request to stop, and for writing the last events after the grace period.
 const FORCE_STOP_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the programs of agents may take to end.
+const AGENTS_STOP: Duration = Duration::from_secs(5);
 /// Connections at once; one more is told to come back.
 const MAX_CONNECTIONS: usize = 10_000;
 /// After handing over, how long a connection without a request is kept: its client may be about to use it.
@@ -72,6 +75,10 @@ async fn serve_connections(
     workers: Workers,
     mut stop: mpsc::Receiver<StopRequest>,
 ) {
+    if let Some(state_dir) = proxy.state_dir() {
+        // What an earlier proxy's agents left running. Nobody waits for it.
+        drop(tokio::task::spawn_blocking(move || end_leftovers(&state_dir.join("agents"))));
+    }
     let mut connections = ConnectionTracker::new(workers);
     let request = accept_until_stopped(proxy, &listener, &connections, &mut stop).await;
     drop(listener);
@@ -79,6 +86,7 @@ async fn serve_connections(
         hand_over(proxy, &connections, &mut stop).await;
     }
     drain(proxy, &mut connections, stop).await;
+    proxy.endpoints().shutdown(AGENTS_STOP).await;
     connections.stop().await;
     proxy.memory.save();
     proxy.store.flush();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use latimer_adapters::agents::probe::{Probe, ProbeProblem, ProblemWeight};
 use latimer_adapters::transport::outbound::Outbound;
 use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_proxy::accounts;
@@ -10,6 +11,7 @@ use latimer_proxy::config::{Config, Endpoint};
 use super::Examined;
 use super::finding::{Finding, Group};
 use crate::clock::unix_seconds;
+use crate::command::agent_probe;
 use crate::configuration::account_places;
 use crate::endpoint_trial::{Asker, failure_words, remedy};
 
@@ -121,6 +123,10 @@ fn endpoint_finding(config: &Config, endpoint: &Endpoint, state_dir: &std::path:
         let next = format!("latimer endpoints models {name} --write");
         findings.push(Finding::remark(GROUP, "no_model", format!("{name} lists no model"), next));
     }
+    if let Some(found) = agent_probe::of_endpoint(endpoint, state_dir) {
+        findings.extend(agent_findings(name.as_str(), found));
+        return findings;
+    }
     // Without a key the answer is known.
     if endpoint.keys.is_empty() && !endpoint.missing_keys.is_empty() && endpoint.login.is_none() {
         return findings;
@@ -159,6 +165,37 @@ fn endpoint_finding(config: &Config, endpoint: &Endpoint, state_dir: &std::path:
         }
     });
     findings
+}
+
+/// The program behind an endpoint that is an agent.
+fn agent_findings(name: &str, found: anyhow::Result<Probe>) -> Vec<Finding> {
+    let found = match found {
+        Ok(found) => found,
+        Err(error) => {
+            return vec![Finding::problem(
+                Group::Endpoints,
+                "agent",
+                format!("{name}: {error:#}"),
+                "try again",
+            )];
+        }
+    };
+    let told = |problem: &ProbeProblem| {
+        let (what, next) = (problem.what.clone(), problem.next.clone());
+        match problem.weight {
+            ProblemWeight::Fatal => Finding::problem(Group::Endpoints, "agent", what, next),
+            ProblemWeight::Doubtful => Finding::remark(Group::Endpoints, "agent_version", what, next),
+        }
+    };
+    if found.problems.is_empty() {
+        let version = found.version.unwrap_or_default();
+        return vec![Finding::fine(
+            Group::Endpoints,
+            "agent",
+            format!("{name}: the agent is version {version}"),
+        )];
+    }
+    found.problems.iter().map(told).collect()
 }
 
 /// A gateway may answer turns and have no list.

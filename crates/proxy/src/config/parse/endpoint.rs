@@ -12,7 +12,7 @@ use latimer_protocol::secret::{Secret, names_a_credential};
 
 use super::credentials::{self, KeyPool};
 use super::profiles::REPAIR_LEVELS;
-use super::{Env, ReadFile, model, options, outbound, quirks};
+use super::{Env, ReadFile, agent, model, options, outbound, quirks};
 use crate::config::presets::{self, Preset};
 use crate::config::read::{ProblemCollector, Table};
 use crate::config::schema::{self, nearest};
@@ -48,7 +48,8 @@ pub(super) fn parse(
         .word("protocol", &Protocol::NAMES, notes)
         .or(preset.map(|preset| preset.protocol))
         .unwrap_or(Protocol::Chat);
-    let base_url = base_url(table, preset, notes);
+    let agent = agent::settings(table, protocol, env, read_file, notes);
+    let base_url = if agent.is_some() { Some(String::new()) } else { base_url(table, preset, notes) };
     let login = login(table, preset, notes);
     let KeyPool { keys, missing } = credentials::keys(table, preset, login, env, read_file, notes);
     let models = match (table.get("models"), preset) {
@@ -66,7 +67,8 @@ pub(super) fn parse(
     if let Some(table) = table.table("quirks", notes) {
         quirks::override_by(&mut quirks, &table, notes);
     }
-    let retries = table.number_in("retries", 0..=MAX_TIMES, notes).unwrap_or(3);
+    let retries =
+        table.number_in("retries", 0..=MAX_TIMES, notes).unwrap_or(if agent.is_some() { 1 } else { 3 });
     let resume = table.number_in("resume", 0..=MAX_TIMES, notes).unwrap_or(2);
     let headers = headers(table, notes);
     let endpoint = Endpoint {
@@ -92,6 +94,7 @@ pub(super) fn parse(
         headers,
         ca_file: table.string("ca_file", notes).map(PathBuf::from),
         outbound: outbound::of_endpoint(table, usual, notes),
+        agent,
         // At last: whatever else is wrong was found by now.
         name: name?,
         base_url: base_url?,
@@ -118,6 +121,8 @@ fn usual_repair(preset: Option<&'static Preset>, protocol: Protocol) -> RepairLe
     match (preset, protocol) {
         (Some(preset), _) => preset.repair,
         (None, Protocol::Responses) => RepairLevel::WhereTranslated,
+        // An agent has made its calls itself: what it writes is text.
+        (None, Protocol::Agent(_)) => RepairLevel::Off,
         (None, _) => RepairLevel::default(),
     }
 }

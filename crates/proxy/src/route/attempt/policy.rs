@@ -92,8 +92,11 @@ pub fn after(failure: &Failure, facts: &Facts<'_>) -> Verdict {
             return Verdict::FewerItems;
         }
     }
+    if failure.has_acted() {
+        return Verdict::GiveUp;
+    }
     let retry = failure.retry();
-    let may_retry = facts.retries < facts.max_retries && facts.is_in_budget;
+    let may_retry = facts.retries < facts.max_retries && facts.is_in_budget && !failure.is_for_later();
     if may_retry && facts.is_key_ready && matches!(retry, Retry::NextKey | Retry::OtherKeyOnly) {
         return Verdict::Retry { wait: Duration::ZERO };
     }
@@ -139,6 +142,7 @@ fn own_wait(retry: u32, retry_after: Option<Duration>, random: u8) -> Duration {
 #[cfg(test)]
 mod tests {
     use latimer_adapters::limitation::Limitation;
+    use latimer_protocol::failure;
 
     use super::*;
 
@@ -245,6 +249,20 @@ mod tests {
                 verdict(FailureKind::RateLimited, Facts { targets_left: 1, ..facts }),
                 Verdict::NextTarget
             );
+        }
+    }
+
+    #[test]
+    fn what_an_agent_has_begun_is_done_nowhere_else_and_a_full_queue_is_told_at_once() {
+        let failure = |cause| Failure { cause: Some(cause), ..Failure::new(FailureKind::Interrupted, "x") };
+        let elsewhere = Facts { targets_left: 1, ..FACTS };
+        for (cause, alone, with_target) in [
+            (failure::HAS_ACTED, Verdict::GiveUp, Verdict::GiveUp),
+            (failure::QUEUE_FULL, Verdict::GiveUp, Verdict::NextTarget),
+            (failure::NOT_INSTALLED, Verdict::GiveUp, Verdict::NextTarget),
+        ] {
+            assert_eq!(after(&failure(cause), &FACTS), alone, "{cause}");
+            assert_eq!(after(&failure(cause), &elsewhere), with_target, "{cause}");
         }
     }
 

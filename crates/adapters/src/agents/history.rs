@@ -1,0 +1,198 @@
+//! Which conversation of an agent a request goes on with: the one that has said exactly what the request says was said. Pure.
+//!
+//! Clients repeat a history in their own shape: they join messages, trim them, leave thoughts out. What counts is who said which words in
+//! which order, without blanks.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
+
+use super::query::{AgentItem, AgentRole, Part};
+
+/// What was said in a conversation, as a number.
+pub type HistoryKey = u128;
+
+/// A conversation while it is read.
+#[derive(Clone)]
+pub struct HistoryHash {
+    hash: Sha256,
+    /// Who spoke last: what one says in two messages is said once.
+    speaker: u8,
+}
+
+impl HistoryHash {
+    /// The beginning of a conversation with these options: another set of them is another conversation.
+    pub fn new(options: &[u8]) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(u64::try_from(options.len()).unwrap_or(u64::MAX).to_le_bytes());
+        hash.update(options);
+        Self { hash, speaker: 0 }
+    }
+
+    /// Some items more.
+    #[must_use]
+    pub fn items(mut self, items: &[AgentItem]) -> Self {
+        for item in items {
+            match item {
+                AgentItem::Message { role, parts } => {
+                    let speaker = match role {
+                        AgentRole::Developer => b'd',
+                        AgentRole::User => b'u',
+                        AgentRole::Assistant => b'a',
+                    };
+                    self.parts(speaker, parts);
+                }
+                AgentItem::Call { id, name, arguments } => {
+                    self.said(b'c', id);
+                    self.said(b'n', name);
+                    self.said(b'j', arguments);
+                }
+                AgentItem::Output { id, parts } => {
+                    self.said(b'i', id);
+                    self.parts(b'o', parts);
+                }
+            }
+        }
+        self
+    }
+
+    /// The agent's answer.
+    #[must_use]
+    pub fn answer(mut self, text: &str) -> Self {
+        self.said(b'a', text);
+        self
+    }
+
+    fn parts(&mut self, speaker: u8, parts: &[Part]) {
+        for part in parts {
+            match part {
+                Part::Text { text } => self.said(speaker, text),
+                Part::Image { url } => {
+                    self.said(speaker, "");
+                    self.hash.update([b'\n']);
+                    self.hash.update(url);
+                }
+            }
+        }
+    }
+
+    fn said(&mut self, speaker: u8, text: &str) {
+        if self.speaker != speaker {
+            self.hash.update([b'\n', speaker, b'\n']);
+            self.speaker = speaker;
+        }
+        for word in text.split_whitespace() {
+            self.hash.update(word);
+        }
+    }
+
+    /// The number.
+    pub fn key(&self) -> HistoryKey {
+        let hash = self.hash.clone().finalize();
+        hash.iter().take(16).fold(0, |key, byte| (key << 8) | u128::from(*byte))
+    }
+}
+
+/// The conversations that are known, by what was said in them.
+#[derive(Debug)]
+pub struct ThreadBook<T> {
+    by_key: HashMap<HistoryKey, (T, Instant)>,
+    order: VecDeque<HistoryKey>,
+    keep: usize,
+    life: Duration,
+}
+
+impl<T: Clone> ThreadBook<T> {
+    /// An empty one, for so many entries, each for so long.
+    pub fn new(keep: usize, life: Duration) -> Self {
+        Self { by_key: HashMap::new(), order: VecDeque::new(), keep, life }
+    }
+
+    /// What was said leads to this.
+    pub fn put(&mut self, key: HistoryKey, thread: T, now: Instant) {
+        if self.by_key.insert(key, (thread, now)).is_none() {
+            self.order.push_back(key);
+        }
+        while self.order.len() > self.keep {
+            if let Some(oldest) = self.order.pop_front() {
+                self.by_key.remove(&oldest);
+            }
+        }
+    }
+
+    /// Where what was said leads to.
+    pub fn get(&self, key: HistoryKey, now: Instant) -> Option<T> {
+        let (thread, at) = self.by_key.get(&key)?;
+        (now.saturating_duration_since(*at) <= self.life).then(|| thread.clone())
+    }
+
+    /// What was said leads nowhere any more.
+    pub fn forget(&mut self, is_meant: impl Fn(&T) -> bool) {
+        self.by_key.retain(|_, (thread, _)| !is_meant(thread));
+        let known = &self.by_key;
+        self.order.retain(|key| known.contains_key(key));
+    }
+
+    /// Everything that is known.
+    pub fn values(&self) -> impl Iterator<Item = &T> {
+        self.by_key.values().map(|(thread, _)| thread)
+    }
+
+    /// How many are known.
+    pub fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
+    /// Whether none is known.
+    pub fn is_empty(&self) -> bool {
+        self.by_key.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(role: AgentRole, text: &str) -> AgentItem {
+        AgentItem::Message { role, parts: vec![Part::Text { text: text.to_owned() }] }
+    }
+
+    fn key(items: &[AgentItem]) -> HistoryKey {
+        HistoryHash::new(b"options").items(items).key()
+    }
+
+    #[test]
+    fn the_shape_of_a_history_does_not_matter_and_its_words_do() {
+        use AgentRole::{Assistant, User};
+        let told = HistoryHash::new(b"options").items(&[said(User, "hello there")]).answer("a\n\nb ").key();
+        for same in [
+            vec![said(User, "hello there "), said(Assistant, "a"), said(Assistant, "b")],
+            vec![said(User, "hello"), said(User, " there"), said(Assistant, "a b")],
+        ] {
+            assert_eq!(key(&same), told, "{same:?}");
+        }
+        for other in [
+            vec![said(User, "hello there"), said(Assistant, "a c")],
+            vec![said(User, "hello there a"), said(Assistant, "b")],
+            vec![said(User, "hello there"), said(AgentRole::Developer, "a b")],
+        ] {
+            assert_ne!(key(&other), told, "{other:?}");
+        }
+        assert_ne!(HistoryHash::new(b"other").items(&[]).key(), HistoryHash::new(b"options").key());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn old_and_too_many_conversations_are_forgotten() {
+        let mut book = ThreadBook::new(2, Duration::from_secs(60));
+        let now = crate::clock::now();
+        for (key, thread) in [(1, "a"), (2, "b"), (3, "c")] {
+            book.put(key, thread, now);
+        }
+        assert_eq!((book.get(1, now), book.get(3, now), book.len()), (None, Some("c"), 2));
+        assert_eq!(book.get(3, now + Duration::from_secs(61)), None);
+        book.forget(|thread| *thread == "c");
+        assert_eq!((book.get(3, now), book.len(), book.is_empty()), (None, 1, false));
+    }
+}

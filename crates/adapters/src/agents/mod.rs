@@ -1,0 +1,29 @@
+//! What stands behind an endpoint whose upstream is a whole coding agent: a program with its own loop, history and tools.
+//!
+//! An agent is an upstream like any other: a turn is written for it ([`query`]), its lines are read by a `Reader` into turn events,
+//! and dropping the stream of an answer interrupts it. Here stands what the four protocols share. Pure: [`settings`], [`query`],
+//! [`history`], [`environment`], [`instructions`], [`codex`]. The process side: [`child`] (a process group with both pipes drained),
+//! [`children`] (the files by which the next start finds what a killed proxy left), [`processes`] (how the system shows processes),
+//! [`queue`] and [`body`] (lines on their way to a turn), [`admission`] (how many turns at once), [`place`] (folders on disk).
+//!
+//! Nothing here knows a client protocol or a route.
+
+pub mod admission;
+pub mod agents_md;
+pub mod archive;
+pub mod body;
+pub mod child;
+pub mod children;
+pub mod codex;
+pub mod environment;
+pub mod history;
+pub mod instructions;
+pub mod line_process;
+pub mod login;
+pub mod place;
+pub mod probe;
+pub mod processes;
+pub mod query;
+pub mod queue;
+pub mod remedy;
+pub mod settings;
