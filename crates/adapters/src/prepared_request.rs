@@ -168,6 +168,7 @@ impl WireProtocol {
             Self::Responses => "responses",
             Self::Gemini => "gemini",
             Self::CommandCode => "command_code",
+            Self::Agent => "agent",
         }
     }
 }
