@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use latimer_proxy::accounts;
 use latimer_proxy::config::check::{ConfigProblem, report};
 use latimer_proxy::config::parse::{ParsedConfig, load};
 use latimer_proxy::config::watch::Version;
-use latimer_proxy::config::{Auth, Config, Server, state};
+use latimer_proxy::config::{Auth, Config, Exposure, Server, state};
 
 use crate::environment::{env, home};
 use crate::exit::{Exit, ExitsWith as _};
@@ -302,14 +302,28 @@ pub(crate) fn access_token(state_dir: &Path, server: &Server) -> anyhow::Result<
     })
 }
 
-/// Refuses an address that other machines can reach when everybody may ask there.
+/// Under which address this machine reaches a listener: one of every network is none to connect to, and in no `Host` header.
+pub(crate) fn local_address(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        other => other,
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
+/// Refuses an address that other machines can reach when everybody may ask there, or nothing protects what is sent.
 ///
 /// # Errors
-/// The address is no loopback address, and no token is wanted.
-pub(crate) fn refuse_exposure(address: SocketAddr, auth: Auth) -> anyhow::Result<()> {
+/// The address is no loopback address, and no token is wanted, or there is neither TLS nor a proxy in front.
+pub(crate) fn refuse_exposure(address: SocketAddr, server: &Server) -> anyhow::Result<()> {
     ensure!(
-        address.ip().is_loopback() || auth != Auth::None,
+        address.ip().is_loopback() || server.auth != Auth::None,
         "`{address}` can be reached from other machines, and server.auth is \"none\"; use auth = \"token\" or a loopback address"
+    );
+    ensure!(
+        address.ip().is_loopback() || server.exposure != Exposure::Loopback,
+        "`{address}` can be reached from other machines, and tokens would travel in clear; add [server.tls] with cert and key, or behind_proxy = true with the trusted_proxies that end TLS"
     );
     Ok(())
 }
@@ -378,11 +392,26 @@ mod tests {
     }
 
     #[test]
-    fn only_a_loopback_address_goes_without_a_token() {
+    fn every_network_is_reached_on_this_machine_by_loopback() {
+        for (listen, local) in
+            [("0.0.0.0:4180", "127.0.0.1:4180"), ("[::]:4180", "[::1]:4180"), ("10.0.0.7:1", "10.0.0.7:1")]
+        {
+            assert_eq!(local_address(listen.parse().expect("an address")).to_string(), local);
+        }
+    }
+
+    #[test]
+    fn only_a_loopback_address_goes_without_a_token_and_without_tls() {
         let address = |text: &str| text.parse::<SocketAddr>().expect("an address");
-        assert!(refuse_exposure(address("127.0.0.1:1"), Auth::None).is_ok());
-        assert!(refuse_exposure(address("[::1]:1"), Auth::None).is_ok());
-        assert!(refuse_exposure(address("0.0.0.0:1"), Auth::Token).is_ok());
-        assert!(refuse_exposure(address("0.0.0.0:1"), Auth::None).is_err());
+        let server =
+            |text: &str| load_text(&format!("[server]\n{text}\n")).expect("a configuration").config.server;
+        let (open, closed) = (server("auth = \"none\""), server(""));
+        assert!(refuse_exposure(address("127.0.0.1:1"), &open).is_ok());
+        assert!(refuse_exposure(address("[::1]:1"), &open).is_ok());
+        assert!(refuse_exposure(address("0.0.0.0:1"), &open).is_err());
+        let error = refuse_exposure(address("0.0.0.0:1"), &closed).expect_err("in clear").to_string();
+        assert!(error.contains("[server.tls]") && error.contains("behind_proxy"), "{error}");
+        let behind = server("behind_proxy = true\ntrusted_proxies = \"10.0.0.0/8\"");
+        assert!(refuse_exposure(address("0.0.0.0:1"), &behind).is_ok());
     }
 }

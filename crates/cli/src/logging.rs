@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt::{self, Debug, Write as _};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use clap::ValueEnum;
 use latimer_protocol::printable::{escaped, escaped_json};
@@ -106,6 +106,28 @@ struct LossyStderr {
     format: LogFormat,
 }
 
+/// The name of this node, which every line says; set once the configuration was read.
+static NODE: OnceLock<String> = OnceLock::new();
+
+/// Says how this node is called, in every line from now on.
+pub(crate) fn set_node(name: &str) {
+    let _ = NODE.set(name.to_owned());
+}
+
+/// The line with the name of the node.
+fn with_node<'l>(line: Cow<'l, [u8]>, format: LogFormat, node: Option<&String>) -> Cow<'l, [u8]> {
+    let Some(node) = node else { return line };
+    let named = match format {
+        LogFormat::Json => {
+            line.strip_prefix(b"{").map(|rest| [format!("{{\"node\":\"{node}\",").as_bytes(), rest].concat())
+        }
+        LogFormat::Human => {
+            line.strip_suffix(b"\n").map(|line| [line, format!(" node={node}\n").as_bytes()].concat())
+        }
+    };
+    named.map_or(line, Cow::Owned)
+}
+
 /// What was lost since the last line that was written.
 #[derive(Debug, PartialEq, Eq)]
 struct LostLines {
@@ -119,7 +141,7 @@ static LOST: Mutex<LostLines> = Mutex::new(LostLines { lines: 0, cut: false });
 impl Write for LossyStderr {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let stderr = io::stderr();
-        let line = clean_line(bytes, self.format);
+        let line = with_node(clean_line(bytes, self.format), self.format, NODE.get());
         let mut lost = LOST.lock().unwrap_or_else(PoisonError::into_inner);
         write_lossy(&line, &mut lost, &mut stderr.lock(), || is_writable(&stderr));
         Ok(bytes.len())
@@ -206,6 +228,18 @@ mod tests {
         let json = clean_line(line.as_bytes(), LogFormat::Json);
         assert_eq!(String::from_utf8_lossy(&json), r#"{"event":"x","error":"refused *** \u009b2J"}"#);
         assert!(matches!(clean_line(b"a line", LogFormat::Json), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn every_line_says_which_node_wrote_it() {
+        let node = "a".to_owned();
+        let named = |line: &'static str, format| {
+            String::from_utf8(with_node(Cow::Borrowed(line.as_bytes()), format, Some(&node)).into_owned())
+                .expect("text")
+        };
+        assert_eq!(named("{\"event\":\"x\"}\n", LogFormat::Json), "{\"node\":\"a\",\"event\":\"x\"}\n");
+        assert_eq!(named("INFO x\n", LogFormat::Human), "INFO x node=a\n");
+        assert!(matches!(with_node(Cow::Borrowed(b"x"), LogFormat::Json, None), Cow::Borrowed(_)));
     }
 
     #[test]

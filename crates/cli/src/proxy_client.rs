@@ -15,6 +15,7 @@ use latimer_protocol::turn::SealKey;
 use latimer_proxy::config::{Config, state};
 use latimer_proxy::server::proof::{CHALLENGE, PROOF};
 
+use crate::configuration::local_address;
 use crate::proxy_file;
 use crate::runtime::runtime;
 
@@ -25,7 +26,7 @@ const MAX_BODY_BYTES: usize = 16 << 20;
 
 /// Where a proxy of this state directory may answer: where it said it does, and where it is configured to.
 fn urls(state_dir: &Path, config: &Config) -> Vec<String> {
-    let configured = format!("http://{}", config.server.listen);
+    let configured = format!("http://{}", local_address(config.server.listen));
     proxy_file::url(state_dir).into_iter().chain([configured]).collect()
 }
 
@@ -73,7 +74,10 @@ pub(crate) fn find(state_dir: &Path, config: &Config) -> anyhow::Result<Option<P
 
 /// What to say where a running proxy is needed, and none is.
 pub(crate) fn nobody(config: &Config) -> anyhow::Error {
-    anyhow!("no proxy answers at http://{}; start one with `latimer serve`", config.server.listen)
+    anyhow!(
+        "no proxy answers at http://{}; start one with `latimer serve`",
+        local_address(config.server.listen)
+    )
 }
 
 /// Asks for a proof, without the token.

@@ -150,6 +150,14 @@ pub(crate) fn print_address(url: &str) -> anyhow::Result<()> {
     print(&format!("\n{}\n", escaped(url)))
 }
 
+/// A key that was made a moment ago, on the one line on which it is ever shown, so nothing is taken out of it.
+///
+/// # Errors
+/// The reader is gone.
+pub(crate) fn print_secret_line(text: &str) -> anyhow::Result<()> {
+    print(&escaped_json(text))
+}
+
 /// Whether a person looks at stdout.
 pub(crate) fn is_screen() -> bool {
     std::io::IsTerminal::is_terminal(&std::io::stdout())

@@ -64,6 +64,8 @@ pub(crate) fn details(turn: &TurnReport, now_ms: u64) -> Vec<String> {
     if !turn.client.is_empty() {
         lines.push(format!("  client   {}{session}", shown(&turn.client)));
     }
+    lines.extend(turn.key.as_deref().map(|key| format!("  key      {}", shown(key))));
+    lines.extend(turn.node.as_deref().map(|node| format!("  node     {}", shown(node))));
     if !turn.asked.is_empty() {
         lines.push(format!(
             "  asked    {} by {}, answered by {}",

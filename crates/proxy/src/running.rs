@@ -7,7 +7,7 @@ mod requests;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -100,6 +100,8 @@ pub struct RunningTurn {
     /// How many waits have begun.
     waits: AtomicU64,
     report: Mutex<TurnReport>,
+    /// When the first attempt began.
+    first_attempt: OnceLock<Instant>,
 }
 
 impl Default for RunningTurn {
@@ -112,8 +114,16 @@ impl RunningTurn {
     fn new(id: String, version: Arc<ChangeCount>, requests: Arc<KeptRequests>) -> Self {
         let begun_ms = clock::unix_millis();
         let report = TurnReport { id: id.clone(), begun_ms, ..TurnReport::default() };
-        let waits = AtomicU64::new(0);
-        Self { id, begun: clock::now(), begun_ms, version, requests, waits, report: Mutex::new(report) }
+        Self {
+            id,
+            begun: clock::now(),
+            begun_ms,
+            version,
+            requests,
+            waits: AtomicU64::new(0),
+            report: Mutex::new(report),
+            first_attempt: OnceLock::new(),
+        }
     }
 
     /// Its name in the log.
@@ -173,6 +183,7 @@ impl RunningTurn {
 
     /// A request goes to a target.
     pub fn begin_attempt(&self, endpoint: &str, model: &str, account: &str) {
+        self.first_attempt.get_or_init(clock::now);
         let at_ms = self.elapsed();
         let model = &*redact_known(model);
         self.change(|report| {
@@ -192,6 +203,11 @@ impl RunningTurn {
                 ..AttemptReport::default()
             });
         });
+    }
+
+    /// When the first attempt began, if one did.
+    pub fn first_attempt(&self) -> Option<Instant> {
+        self.first_attempt.get().copied()
     }
 
     /// The attempt under way failed, and this is done about it.

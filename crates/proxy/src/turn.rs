@@ -20,6 +20,7 @@ mod waiting;
 
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -52,11 +53,14 @@ use crate::inbound::pictures;
 use crate::inbound::wire::http_error::HttpError;
 use crate::inbound::writer::WriterSeed;
 use crate::inbound::writer::answer::Answer;
+use crate::keys::keyring::KeyTurn;
 use crate::lifecycle::force_stop::ForceStop;
 use crate::lifecycle::open_turns::OpenTurn;
+use crate::metrics::Metrics;
 use crate::route::attempt::{AttemptRequest, Attempts, Progress};
 use crate::route::endpoint_set::{EndpointSet, Ranking};
 use crate::store::Store;
+use crate::store::scope::Scope;
 use crate::store::warn::{self, CacheMonitor};
 use crate::text;
 
@@ -84,6 +88,12 @@ pub struct TurnContext {
     pub recording: Recording,
     /// The name of the request in the log, such as `req_5f2c90d1a7b3e846`.
     pub request: String,
+    /// The client key that asks; `None` for the owner.
+    pub key: Option<KeyTurn>,
+    /// Counts the turn when it is over.
+    pub metrics: Arc<Metrics>,
+    /// When the whole request was there.
+    pub received: Instant,
 }
 
 /// How much of a turn is written down.
@@ -147,6 +157,34 @@ impl TurnContext {
         }
     }
 
+    /// Whose kept answers the turn may go on with, and whose its own will be.
+    fn scope(&self) -> Scope {
+        self.key.as_ref().map_or(Scope::Owner, |turn| Scope::Key(turn.key().record.id.clone()))
+    }
+
+    /// # Errors
+    ///
+    /// The key that asks may not ask for this model.
+    fn check_model(&self, protocol: ClientProtocol, model: &str) -> Result<(), HttpError> {
+        let Some(key) = self.key.as_ref().map(KeyTurn::key) else { return Ok(()) };
+        if key.record.models.allows(&self.endpoint_set.config, model) {
+            return Ok(());
+        }
+        let shown = text::shown(&redact_known(model), text::MAX_NAME);
+        let message = format!(
+            "the key `{}` may not ask for the model `{shown}`; GET /v1/models lists its models",
+            key.record.name
+        );
+        let body = RefusalBody {
+            status: 403,
+            kind: "permission_error",
+            code: "model_not_allowed",
+            param: Some("model"),
+            message: &message,
+        };
+        Err(protocol.refusal(&body, &self.request))
+    }
+
     /// The request as it came, for an upstream that speaks this protocol too.
     fn client_request(&self, protocol: WireProtocol, headers: &HeaderMap, body: Bytes) -> ClientRequest {
         ClientRequest {
@@ -179,6 +217,7 @@ impl InboundRequest {
     ) -> Result<Self, HttpError> {
         let TurnContext { endpoint_set, request, .. } = context;
         turn.model.truncate(models::without_window(&endpoint_set.config, &turn.model).len());
+        context.check_model(protocol, &turn.model)?;
         let level = client_headers::repair_level(headers).map_err(|message| {
             let body = RefusalBody {
                 status: 400,
@@ -260,15 +299,31 @@ fn start(context: TurnContext, inbound: InboundRequest, plan: ResponsePlan) -> R
     }
     let affinity_key = context.endpoint_set.affinity_key(&turn.model, conversation.as_deref());
     let keep_alive = context.endpoint_set.config.server.keep_alive;
-    let TurnContext { open, store, caches, force_stop, request, recording, .. } = context;
+    let config = Arc::clone(&context.endpoint_set.config);
+    let TurnContext { open, store, caches, force_stop, request, recording, key, metrics, received, .. } =
+        context;
     let running = Arc::clone(&open.running);
     running.change(|report| {
+        report.key = key.as_ref().map(|turn| turn.key().record.name.clone());
+        report.node.clone_from(&config.server.node);
         report.session =
             conversation.as_deref().map(|session| text::shown(&redact_known(session), text::MAX_NAME));
         report.project = project;
         report.route = route;
     });
-    let mut log = TurnLog::new(open, Recorder { store, caches, client, conversation, recording }, stream);
+    let recorder = Recorder {
+        store,
+        caches,
+        client,
+        conversation,
+        recording,
+        key,
+        config,
+        metrics,
+        received,
+        protocol: protocol.name(),
+    };
+    let mut log = TurnLog::new(open, recorder, stream);
     for note in notes {
         log.note(&Note::request(note));
     }

@@ -12,6 +12,8 @@ fn every_key_stands_in_the_table_of_its_section() {
     let sections: [(&str, &[schema::Key]); 19] = [
         ("## The top", &schema::TOP),
         ("## `[server]`", &schema::SERVER),
+        ("## `[server.tls]`", &schema::TLS),
+        ("## `[metrics]`", &schema::METRICS),
         ("## `[[endpoint]]`", &schema::ENDPOINT),
         ("## A model that is a table", &schema::MODEL),
         ("## `price`", &schema::PRICE),

@@ -31,8 +31,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
 const PROXY_FLOORS: &[&[&str]] = &[
     &["clock", "recent_log", "sync", "text"],
     &["config"],
-    &["accounts", "inbound"],
-    &["running", "store"],
+    &["accounts", "inbound", "keys"],
+    &["metrics", "running", "store"],
     &["route"],
     &["compactor", "http", "lifecycle"],
     &["turn"],

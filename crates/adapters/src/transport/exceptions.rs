@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::network::Network;
+
 /// The hosts of `NO_PROXY`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Exceptions(Arc<[Exception]>);
@@ -20,7 +22,7 @@ enum Hosts {
     /// A domain and all below it, in small letters.
     Domain(String),
     /// Addresses that begin with these bits.
-    Network(IpAddr, u8),
+    Network(Network),
 }
 
 impl Exceptions {
@@ -61,9 +63,7 @@ impl Exception {
                 let host = host.trim_end_matches('.').to_ascii_lowercase();
                 host.strip_suffix(domain.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
             }
-            Hosts::Network(network, bits) => {
-                host.parse::<IpAddr>().is_ok_and(|address| shares(address.to_canonical(), *network, *bits))
-            }
+            Hosts::Network(network) => host.parse().is_ok_and(|address| network.contains(address)),
         };
         by_host && self.port.is_none_or(|wanted| wanted == port)
     }
@@ -71,26 +71,7 @@ impl Exception {
 
 /// An address, or a network such as `10.0.0.0/8`.
 fn network(word: &str) -> Option<Hosts> {
-    let (address, bits) = match word.split_once('/') {
-        Some((address, bits)) => (address, Some(bits.parse::<u8>().ok()?)),
-        None => (word, None),
-    };
-    let address: IpAddr = address.trim_matches(['[', ']']).parse().ok()?;
-    let most = if address.is_ipv4() { 32 } else { 128 };
-    bits.is_none_or(|bits| bits <= most).then(|| Hosts::Network(address, bits.unwrap_or(most)))
-}
-
-/// Whether two addresses begin with the same bits.
-fn shares(one: IpAddr, other: IpAddr, bits: u8) -> bool {
-    let same = |one: u128, other: u128, width: u32| {
-        let behind = width.saturating_sub(u32::from(bits));
-        behind >= width || one >> behind == other >> behind
-    };
-    match (one, other) {
-        (IpAddr::V4(one), IpAddr::V4(other)) => same(one.to_bits().into(), other.to_bits().into(), 32),
-        (IpAddr::V6(one), IpAddr::V6(other)) => same(one.to_bits(), other.to_bits(), 128),
-        _ => false,
-    }
+    word.parse().ok().map(Hosts::Network)
 }
 
 /// Whether a host is this machine.

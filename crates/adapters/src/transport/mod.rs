@@ -8,6 +8,7 @@ mod inflate;
 mod roots;
 
 pub mod http;
+pub mod network;
 pub mod outbound;
 pub mod worker;
 

@@ -14,6 +14,7 @@ pub(crate) mod endpoints;
 pub(crate) mod env;
 pub(crate) mod explain;
 pub(crate) mod init;
+pub(crate) mod keys;
 pub(crate) mod launch;
 pub(crate) mod login;
 pub(crate) mod logs;

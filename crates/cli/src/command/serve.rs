@@ -12,12 +12,13 @@ use latimer_protocol::turn::SealKey;
 use latimer_proxy::config::watch::{Live, Version, watch};
 use latimer_proxy::config::{Auth, state};
 use latimer_proxy::lifecycle::phase::StopRequest;
-use latimer_proxy::server::Proxy;
+use latimer_proxy::server::{Doors, Protection, Proxy};
 use tokio::signal::unix::SignalKind;
 use tokio::sync::mpsc;
 
 use crate::configuration::{
-    Configuration, PathArgs, account_places, load_text, open_to_others, read_text, refuse_exposure,
+    Configuration, PathArgs, account_places, load_text, local_address, open_to_others, read_text,
+    refuse_exposure,
 };
 use crate::environment::env;
 use crate::logging::{self, LogFormat};
@@ -71,8 +72,11 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         tracing::warn!(event = "config.warning", problem = %warning);
     }
     let server = configuration.loaded.config.server.clone();
+    if let Some(node) = &server.node {
+        logging::set_node(node);
+    }
     let address = args.listen.unwrap_or(server.listen);
-    refuse_exposure(address, server.auth)?;
+    refuse_exposure(address, &server)?;
     let outbound = configuration.loaded.config.outbound.clone();
     for (endpoint, proxy) in configuration.loaded.config.proxies() {
         tracing::info!(event = "outbound.proxy", endpoint = %endpoint.name, proxy = %proxy);
@@ -82,8 +86,13 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let sealing = secret.clone().map_or_else(state::random_secret, Ok).context("randomness of the system")?;
     let seal = SealKey::from_secret(sealing.expose().as_bytes());
     runtime()?.block_on(async move {
+        let protection = Protection::load(&server.exposure).context("server.tls")?;
         let listener = listener(address)?;
         let address = listener.local_addr().context("the listener's address")?;
+        let metrics = match configuration.loaded.config.metrics.listen {
+            Some(address) => Some(metrics_listener(address)?),
+            None => None,
+        };
         // A file that is not there yet is taken up once it is written.
         let path = configuration.path.or_else(|| args.paths.config_target().ok());
         let version = configuration.version.or_else(|| path.as_deref().map(Version::of));
@@ -97,7 +106,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
             tokio::spawn(watch(Arc::clone(&live), path, version, CONFIG_POLL_INTERVAL, load_text));
         }
         tokio::spawn(watch_token(Arc::clone(&proxy), state_dir.clone(), token_version));
-        let url = format!("http://{address}");
+        let url = format!("http://{}", local_address(address));
         if let Err(error) = proxy_file::write(&state_dir, &url) {
             tracing::warn!(event = "announce.failed", error = %error);
         }
@@ -106,7 +115,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         if let Some(seconds) = args.idle_exit {
             tokio::spawn(stop_when_idle(Arc::clone(&proxy), Duration::from_secs(seconds), stop));
         }
-        proxy.serve(listener, stops).await.context("serving")?;
+        proxy.serve_on(Doors { listener, protection, metrics }, stops).await.context("serving")?;
         proxy_file::remove_own(&state_dir);
         Ok(ExitCode::SUCCESS)
     })
@@ -168,6 +177,19 @@ fn listener(address: SocketAddr) -> anyhow::Result<tokio::net::TcpListener> {
     };
     listener.set_nonblocking(true).context("preparing the listener")?;
     tokio::net::TcpListener::from_std(listener).context("preparing the listener")
+}
+
+/// The listener for figures alone.
+fn metrics_listener(address: SocketAddr) -> anyhow::Result<tokio::net::TcpListener> {
+    let bind = || {
+        let listener = std::net::TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        tokio::net::TcpListener::from_std(listener)
+    };
+    let listener =
+        bind().with_context(|| format!("listening on {address} for figures (`metrics.listen`)"))?;
+    tracing::info!(event = "metrics.listening", address = ?listener.local_addr().ok());
+    Ok(listener)
 }
 
 /// SIGTERM and Ctrl-C drain, SIGUSR1 hands over.

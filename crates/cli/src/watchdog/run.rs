@@ -56,7 +56,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let configuration = paths.configuration()?;
     let server = &configuration.loaded.config.server;
     let address = args.listen.unwrap_or(server.listen);
-    refuse_exposure(address, server.auth)?;
+    refuse_exposure(address, server)?;
     // A reload may want the token that is not wanted yet.
     let token = access_token(&state_dir, server)?.or_else(|| state::token(&state_dir).ok());
     let token_source = {

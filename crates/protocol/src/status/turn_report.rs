@@ -149,6 +149,12 @@ pub struct TurnReport {
     pub wait: Option<WaitReport>,
     /// The client, as it calls itself.
     pub client: String,
+    /// The client key that asked, by its name; `None` for the owner.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The node that answers, where nodes have names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
     /// What names the conversation, as the client says it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,

@@ -31,6 +31,7 @@ use latimer_adapters::agents::settings::{AgentProgram, AgentSettings};
 use latimer_adapters::chat::quirks::Quirks;
 use latimer_adapters::repair::RepairLevel;
 use latimer_adapters::responses::profile::Profile;
+use latimer_adapters::transport::network::Network;
 use latimer_adapters::transport::outbound::{Outbound, ProxyUrl};
 use latimer_protocol::id::EndpointName;
 use latimer_protocol::secret::Secret;
@@ -40,6 +41,8 @@ use latimer_protocol::secret::Secret;
 pub struct Config {
     /// The front side.
     pub server: Server,
+    /// Figures for other people's tools.
+    pub metrics: Metrics,
     /// Where a model goes that no endpoint lists.
     pub default_endpoint: DefaultEndpoint,
     /// In the order of the file.
@@ -140,6 +143,41 @@ pub struct Server {
     pub websocket: bool,
     /// Threads that carry connections; without it one for each core, at most eight.
     pub workers: Option<usize>,
+    /// What this node is called in logs, metrics and rows; `None` where there is only one.
+    pub node: Option<String>,
+    /// How connections from elsewhere are protected.
+    pub exposure: Exposure,
+    /// How long a load balancer is told to stay away before connections are refused.
+    pub drain_delay: Duration,
+}
+
+/// How connections from other machines are protected. Those from this machine are plain or TLS, as they like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exposure {
+    /// There are none: latimer listens on loopback.
+    Loopback,
+    /// By TLS.
+    Tls(TlsFiles),
+    /// By a proxy in front, which ends TLS and is the only one that is listened to.
+    BehindProxy(Vec<Network>),
+}
+
+/// The files of a certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate and those that lead to a known one, in PEM.
+    pub cert: PathBuf,
+    /// Its private key, in PEM.
+    pub key: PathBuf,
+}
+
+/// Where and to whom figures are shown, beside `GET /metrics` with the token.
+#[derive(Debug, Clone, Default)]
+pub struct Metrics {
+    /// An address of their own.
+    pub listen: Option<SocketAddr>,
+    /// What opens them and nothing else, there and on the main address.
+    pub token: Option<Secret>,
 }
 
 /// Who may come in.

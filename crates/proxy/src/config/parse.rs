@@ -11,24 +11,21 @@ mod outbound;
 mod profiles;
 mod quirks;
 mod routes;
+mod server;
 mod store;
 
 use std::collections::HashSet;
 use std::io;
-use std::net::SocketAddr;
-use std::ops::RangeInclusive;
 use std::path::Path;
-use std::time::Duration;
 
 use latimer_adapters::transport::outbound::Outbound;
-use latimer_adapters::transport::worker::MAX_WORKERS;
 use latimer_protocol::id::EndpointName;
 use toml::de::DeTable;
 
 use super::check::ConfigProblem;
 use super::read::{ProblemCollector, Table};
 use super::schema::{self, nearest};
-use super::{Auth, Config, DefaultEndpoint, Endpoint, LaunchDefaults, Server};
+use super::{Config, DefaultEndpoint, Endpoint, LaunchDefaults, Metrics, Server};
 
 /// A configuration that can be used, and what its author should know.
 #[derive(Debug, Clone)]
@@ -38,10 +35,6 @@ pub struct ParsedConfig {
     /// Things that are likely not meant, but stop nothing.
     pub warnings: Vec<ConfigProblem>,
 }
-
-/// How many threads may carry connections.
-const WORKERS: RangeInclusive<u32> = 1..=32;
-const _: () = assert!(*WORKERS.end() as usize == MAX_WORKERS);
 
 /// One variable of the environment.
 type Env<'e> = &'e dyn Fn(&str) -> Option<String>;
@@ -64,8 +57,12 @@ pub fn load(text: &str, env: Env<'_>, read_file: ReadFile<'_>) -> Result<ParsedC
     }
     let root = Table::root(&table);
     root.only(&schema::TOP, &mut notes);
-    let server =
-        root.table("server", &mut notes).map_or_else(Server::default, |table| server(&table, &mut notes));
+    let server = root
+        .table("server", &mut notes)
+        .map_or_else(Server::default, |table| server::server(&table, &mut notes));
+    let metrics = root
+        .table("metrics", &mut notes)
+        .map_or_else(Metrics::default, |table| server::metrics(&table, env, read_file, &mut notes));
     let outbound = outbound::of_all(&root, env, &mut notes);
     let endpoints = endpoints(&root, &outbound, env, read_file, &mut notes);
     outbound::refuse_environment(&root, &endpoints, env, &mut notes);
@@ -82,6 +79,7 @@ pub fn load(text: &str, env: Env<'_>, read_file: ReadFile<'_>) -> Result<ParsedC
     let (endpoints, disabled) = endpoints.into_iter().partition(|endpoint: &Endpoint| endpoint.is_enabled);
     let mut config = Config {
         server,
+        metrics,
         default_endpoint,
         endpoints,
         disabled,
@@ -106,67 +104,6 @@ pub fn load(text: &str, env: Env<'_>, read_file: ReadFile<'_>) -> Result<ParsedC
 pub(crate) fn config_of(text: &str) -> Config {
     let parsed = load(text, &|_| None, &|_| Err(io::ErrorKind::NotFound.into()));
     parsed.expect("a configuration").config
-}
-
-impl Default for Server {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 4180)),
-            auth: Auth::Token,
-            hosts: Vec::new(),
-            body_limit: 64 << 20,
-            grace: Duration::from_secs(30),
-            keep_alive: Duration::from_secs(15),
-            websocket: false,
-            workers: None,
-        }
-    }
-}
-
-fn server(table: &Table<'_, '_>, notes: &mut ProblemCollector<'_>) -> Server {
-    table.only(&schema::SERVER, notes);
-    let default = Server::default();
-    let listen = table.get("listen").and_then(|value| {
-        let text = value.string(notes)?;
-        text.parse().ok().or_else(|| {
-            notes.problem(
-                value.span.clone(),
-                &value.path,
-                "should be an address and a port, such as \"127.0.0.1:4180\"",
-            );
-            None
-        })
-    });
-    let auth = table.word("auth", &[("token", Auth::Token), ("none", Auth::None)], notes);
-    let server = Server {
-        listen: listen.unwrap_or(default.listen),
-        auth: auth.unwrap_or(default.auth),
-        hosts: table
-            .get("hosts")
-            .map_or_else(Vec::new, |hosts| hosts.strings(notes).into_iter().map(|(_, host)| host).collect()),
-        body_limit: table.size("body_limit", notes).unwrap_or(default.body_limit),
-        grace: table.duration("grace", notes).unwrap_or(default.grace),
-        keep_alive: table.duration("keep_alive", notes).unwrap_or(default.keep_alive),
-        websocket: table.boolean("websocket", notes).unwrap_or(default.websocket),
-        workers: table.number_in("workers", WORKERS, notes).and_then(|count| usize::try_from(count).ok()),
-    };
-    if server.auth == Auth::None && !server.listen.ip().is_loopback() {
-        let span = table.get("auth").map_or(table.span.clone(), |auth| auth.span);
-        notes.problem(
-            span,
-            "server.auth",
-            "\"none\" is only for a loopback address: others could use your keys; use \"token\"",
-        );
-    }
-    if server.keep_alive > Duration::from_secs(60) {
-        let span = table.get("keep_alive").map_or(table.span.clone(), |value| value.span);
-        notes.problem(
-            span,
-            "server.keep_alive",
-            "should be at most \"60s\": clients give up on a silent stream",
-        );
-    }
-    server
 }
 
 fn endpoints(

@@ -19,6 +19,17 @@ impl Config {
         by_name.or_else(|| self.routes.iter().find(|route| route.models.iter().any(|pattern| fits(pattern))))
     }
 
+    /// Whether the file names this model of this endpoint, in its list or as a target: what it does not name, a client made up.
+    pub fn names(&self, endpoint: &str, model: &str) -> bool {
+        let lists = |known: &Endpoint| {
+            known.name.as_str() == endpoint && known.models.iter().any(|known| known.id == model)
+        };
+        let leads = |route: &Route| {
+            route.targets.iter().any(|target| target.endpoint.as_str() == endpoint && target.model == model)
+        };
+        self.endpoints.iter().any(lists) || self.routes.iter().any(leads)
+    }
+
     /// The endpoint for a model, and the model's name there: the first endpoint that lists it, else the one named before a
     /// `/`, else the default endpoint with the name unchanged.
     ///

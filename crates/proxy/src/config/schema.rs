@@ -16,7 +16,7 @@ const fn key(name: &'static str, kind: &'static str, default: &'static str) -> K
 }
 
 /// The top of the file.
-pub const TOP: [Key; 10] = [
+pub const TOP: [Key; 11] = [
     key("default_endpoint", "string", ""),
     key("proxy", "URL or none", ""),
     key("launch_env", "list of strings", "[]"),
@@ -26,11 +26,12 @@ pub const TOP: [Key; 10] = [
     key("route", "list of tables", ""),
     key("profile", "list of tables", ""),
     key("launch", "table", ""),
+    key("metrics", "table", ""),
     key("watchdog", "table", ""),
 ];
 
 /// The keys of `[server]`.
-pub const SERVER: [Key; 8] = [
+pub const SERVER: [Key; 13] = [
     key("listen", "address and port", "127.0.0.1:4180"),
     key("auth", "token or none", "token"),
     key("hosts", "list of strings", "[]"),
@@ -39,6 +40,11 @@ pub const SERVER: [Key; 8] = [
     key("keep_alive", "duration", "15s"),
     key("websocket", "true or false", "false"),
     key("workers", "number", ""),
+    key("node", "string", ""),
+    key("tls", "table", ""),
+    key("behind_proxy", "true or false", "false"),
+    key("trusted_proxies", "list of addresses and networks", "[]"),
+    key("drain_delay", "duration", ""),
 ];
 
 /// The keys of `[store]`.
@@ -49,6 +55,13 @@ pub const STORE: [Key; 5] = [
     key("secret_env", "string", ""),
     key("secret_file", "path", ""),
 ];
+
+/// The keys of `[server.tls]`.
+pub const TLS: [Key; 2] = [key("cert", "path", ""), key("key", "path", "")];
+
+/// The keys of `[metrics]`.
+pub const METRICS: [Key; 3] =
+    [key("listen", "address and port", ""), key("token_env", "string", ""), key("token_file", "path", "")];
 
 /// The keys of each `[[endpoint]]`.
 pub const ENDPOINT: [Key; 24] = [
@@ -285,7 +298,7 @@ mod tests {
 
     #[test]
     fn no_table_has_a_key_twice_and_every_key_says_what_stands_behind_it() {
-        let tables: [&[Key]; 20] = [
+        let tables: [&[Key]; 23] = [
             &AGENT,
             &AGENT_PROVIDER,
             &AGENT_QUEUE,
@@ -294,6 +307,9 @@ mod tests {
             &AGENT_MCP,
             &TOP,
             &SERVER,
+            &TLS,
+            &METRICS,
+            &STORE,
             &ENDPOINT,
             &MODEL,
             &PRICE,

@@ -1,7 +1,7 @@
 //! Why a request gets no turn, said in the client's own protocol.
 
 use hyper::Response;
-use hyper::header::{ALLOW, HeaderValue};
+use hyper::header::{ALLOW, HeaderName, HeaderValue};
 use latimer_protocol::secret::CleanText;
 
 use super::reply::{Reply, error_response};
@@ -23,14 +23,25 @@ pub struct Refusal {
     pub message: CleanText,
     /// The header `Allow`: the methods that a path takes, for 405.
     pub allow: Option<Box<str>>,
-    /// The header `Retry-After`, in seconds, for 503.
+    /// The header `Retry-After`, in seconds, for 503 and for limits.
     pub retry_after: Option<u64>,
+    /// Whether waiting is in vain: the vendors' own SDKs are told by `x-should-retry: false`, whatever the status.
+    pub is_final: bool,
 }
 
 impl Refusal {
     /// A refusal that has no message yet.
     pub fn new(status: u16, kind: &'static str, code: &'static str) -> Self {
-        Self { status, kind, code, param: None, message: "".into(), allow: None, retry_after: None }
+        Self {
+            status,
+            kind,
+            code,
+            param: None,
+            message: "".into(),
+            allow: None,
+            retry_after: None,
+            is_final: false,
+        }
     }
 
     /// A refusal of type `invalid_request_error`.
@@ -48,7 +59,13 @@ impl Refusal {
     /// The response, in the client's protocol. `request` is the name of the request in the log.
     pub fn into_response(mut self, protocol: ClientProtocol, request: &str) -> Response<Reply> {
         let allow = self.allow.take().map(|allow| HeaderValue::from_str(&allow));
+        let is_final = self.is_final;
         let mut response = error_response(self.into_error(protocol, request));
+        if is_final {
+            response
+                .headers_mut()
+                .insert(HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false"));
+        }
         if let Some(Ok(allow)) = allow {
             response.headers_mut().insert(ALLOW, allow);
         }

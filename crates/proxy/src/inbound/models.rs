@@ -17,10 +17,13 @@ pub struct CodexTexts {
     pub base_instructions: String,
 }
 
-/// `GET /v1/models`.
-pub fn list(config: &Config) -> String {
-    let data: Vec<Value> =
-        names(config).into_iter().map(|(name, endpoint, model)| entry(&name, endpoint, model)).collect();
+/// `GET /v1/models`: those of which whoever asks may know.
+pub fn list(config: &Config, is_shown: &dyn Fn(&str) -> bool) -> String {
+    let data: Vec<Value> = names(config)
+        .into_iter()
+        .filter(|(name, _, _)| is_shown(name))
+        .map(|(name, endpoint, model)| entry(&name, endpoint, model))
+        .collect();
     let texts = CodexTexts { base_instructions: String::new() };
     json!({
         "object": "list",
@@ -28,7 +31,7 @@ pub fn list(config: &Config) -> String {
         "last_id": data.last().and_then(|last| last.get("id")),
         "has_more": false,
         "data": data,
-        "models": catalog_entries(config, &texts),
+        "models": catalog_entries(config, &texts, is_shown),
     })
     .to_string()
 }
@@ -70,7 +73,7 @@ pub fn without_window<'n>(config: &Config, name: &'n str) -> &'n str {
 
 /// The file for Codex's `model_catalog_json`: every listed model, and `extra`, the one a launch asks for by name.
 pub fn codex_catalog(config: &Config, texts: &CodexTexts, extra: Option<&str>) -> String {
-    let mut models = catalog_entries(config, texts);
+    let mut models = catalog_entries(config, texts, &|_| true);
     if let Some(extra) = extra
         .filter(|extra| !models.iter().any(|model| model.get("slug").and_then(Value::as_str) == Some(extra)))
     {
@@ -148,9 +151,10 @@ pub fn price(price: Price) -> Value {
     })
 }
 
-fn catalog_entries(config: &Config, texts: &CodexTexts) -> Vec<Value> {
+fn catalog_entries(config: &Config, texts: &CodexTexts, is_shown: &dyn Fn(&str) -> bool) -> Vec<Value> {
     names(config)
         .into_iter()
+        .filter(|(name, _, _)| is_shown(name))
         .enumerate()
         .map(|(place, (name, _, model))| catalog_entry(&name, model, place, texts))
         .collect()
@@ -270,7 +274,7 @@ base_url = "https://c.test"
     #[test]
     fn one_object_is_a_list_for_every_client() {
         let config = config_of(FILE);
-        let list = parsed(&list(&config));
+        let list = parsed(&list(&config, &|_| true));
         assert_eq!((&list["object"], &list["has_more"]), (&json!("list"), &json!(false)));
         assert_eq!((&list["first_id"], &list["last_id"]), (&json!("m"), &json!("lab/x")));
         let ids = |entries: &Value, field: &str| -> Vec<Value> {
@@ -280,7 +284,12 @@ base_url = "https://c.test"
         assert_eq!(ids(&list["data"], "owned_by"), ["a", "a", "b", "b", "b"]);
         assert_eq!(list["data"][1]["context_window"], 200_000);
         assert_eq!(list["data"][1], parsed(&one(&config, "seer").expect("listed")));
-        let none = parsed(&super::list(&config_of("")));
+        let one = parsed(&super::list(&config, &|name| name == "seer"));
+        assert_eq!(
+            (ids(&one["data"], "id"), ids(&one["models"], "slug")),
+            (vec![json!("seer")], vec![json!("seer")])
+        );
+        let none = parsed(&super::list(&config_of(""), &|_| true));
         assert_eq!((&none["data"], &none["first_id"]), (&json!([]), &Value::Null));
     }
 

@@ -19,6 +19,8 @@ pub enum StopRequest {
 pub enum Phase {
     /// Connections are accepted and turns begin.
     Serving,
+    /// The same, and load balancers are told to go elsewhere.
+    Leaving,
     /// No new connections; those that are open are served and then closed.
     HandingOver,
     /// No new turns; open ones go on.
@@ -30,7 +32,7 @@ pub enum Phase {
 impl Phase {
     /// Whether a turn may begin.
     pub fn accepts_turns(self) -> bool {
-        matches!(self, Self::Serving | Self::HandingOver)
+        matches!(self, Self::Serving | Self::Leaving | Self::HandingOver)
     }
 }
 
@@ -65,6 +67,7 @@ mod tests {
     fn each_wait_ends_in_its_phase() {
         let cases = [
             (Phase::Serving, true, [false, false, false]),
+            (Phase::Leaving, true, [true, false, false]),
             (Phase::HandingOver, true, [true, false, false]),
             (Phase::Draining, false, [true, true, false]),
             (Phase::ForceStop, false, [true, true, true]),

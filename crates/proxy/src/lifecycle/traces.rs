@@ -39,15 +39,17 @@ impl Traces {
         lock(&self.turns).iter().rev().find(|report| report.id == turn).cloned()
     }
 
-    /// All of them as JSON, the newest first.
-    pub fn list(&self) -> String {
-        let turns: Vec<Trace> = self.reports().iter().map(|report| Trace::from(&**report)).collect();
+    /// Those that may be seen as JSON, the newest first.
+    pub fn list(&self, is_seen: impl Fn(&TurnReport) -> bool) -> String {
+        let reports = self.reports();
+        let turns: Vec<Trace> =
+            reports.iter().filter(|report| is_seen(report)).map(|report| Trace::from(&**report)).collect();
         serde_json::json!({ "object": "list", "data": turns }).to_string()
     }
 
-    /// One of them as JSON.
-    pub fn one(&self, turn: &str) -> Option<String> {
-        let report = self.report(turn)?;
+    /// One of them as JSON, if it may be seen.
+    pub fn one(&self, turn: &str, is_seen: impl Fn(&TurnReport) -> bool) -> Option<String> {
+        let report = self.report(turn).filter(|report| is_seen(report))?;
         serde_json::to_string(&Trace::from(&*report)).ok()
     }
 }
@@ -62,9 +64,9 @@ mod tests {
         for number in 0..=MAX_TURNS {
             traces.push(Arc::new(TurnReport { id: format!("t{number}"), ..TurnReport::default() }));
         }
-        assert_eq!(traces.one("t0"), None);
-        assert!(traces.one("t1").is_some_and(|trace| trace.contains("\"turn\":\"t1\"")));
-        let list: serde_json::Value = serde_json::from_str(&traces.list()).expect("JSON");
+        assert_eq!(traces.one("t0", |_| true), None);
+        assert!(traces.one("t1", |_| true).is_some_and(|trace| trace.contains("\"turn\":\"t1\"")));
+        let list: serde_json::Value = serde_json::from_str(&traces.list(|_| true)).expect("JSON");
         assert_eq!(list["data"][0]["turn"], format!("t{MAX_TURNS}"));
     }
 }

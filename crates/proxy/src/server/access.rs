@@ -1,6 +1,8 @@
 //! Who may come in: token, `Host`, `Origin`. Loopback is not a trust boundary: every page in the person's browser can
 //! reach it, and so can every other user of the machine.
 
+use std::net::IpAddr;
+
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue, ORIGIN, TRANSFER_ENCODING};
 use latimer_protocol::secret::Secret;
@@ -25,16 +27,21 @@ impl TokenHash {
     }
 }
 
-/// True when the headers carry the token, in `Authorization: Bearer`, `x-api-key` or `x-goog-api-key`. Nothing else counts.
-pub(super) fn has_token(headers: &HeaderMap, token: &TokenHash) -> bool {
+/// What the headers carry in `Authorization: Bearer`, `x-api-key` and `x-goog-api-key`. Nothing else counts.
+pub(super) fn credentials(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let bearer = headers
         .get(AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim());
-    let key = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    [bearer, key("x-api-key"), key("x-goog-api-key")].into_iter().flatten().any(|guess| token.matches(guess))
+    let key = |name: &'static str| headers.get(name).and_then(|value| value.to_str().ok());
+    [bearer, key("x-api-key"), key("x-goog-api-key")].into_iter().flatten()
+}
+
+/// True when the headers carry the token.
+pub(super) fn has_token(headers: &HeaderMap, token: &TokenHash) -> bool {
+    credentials(headers).any(|guess| token.matches(guess))
 }
 
 /// The most bytes of all header lines together.
@@ -75,21 +82,27 @@ pub(super) enum Pages {
     Own,
 }
 
-/// Refuses what a web page can send, unless it is latimer's own. `hosts` are the names that latimer answers for, beside those of loopback; `port` is the one
-/// that the client connected to.
+/// What latimer may be called.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Names<'n> {
+    /// The names that it answers for, beside those of loopback.
+    pub(super) hosts: &'n [String],
+    /// The port that the client connected to.
+    pub(super) port: u16,
+    /// The address that the client connected to: no name can be rebound to it, for it is none.
+    pub(super) address: Option<IpAddr>,
+}
+
+/// Refuses what a web page can send, unless it is latimer's own.
 ///
 /// # Errors
 ///
 /// A foreign `Host` (a rebound name), the port of something else in it, an `Origin` (a web page) that is not allowed, or a cross-site
 /// request. Another port of this machine is another origin, although browsers call it the same site.
-pub(super) fn check_origin(
-    headers: &HeaderMap,
-    hosts: &[String],
-    port: u16,
-    pages: Pages,
-) -> Result<(), Refusal> {
+pub(super) fn check_origin(headers: &HeaderMap, names: Names<'_>, pages: Pages) -> Result<(), Refusal> {
+    let port = names.port;
     let host = headers.get(HOST).map(|value| value.to_str().unwrap_or("")).unwrap_or_default();
-    match Host::read(host, hosts, port) {
+    match Host::read(host, names) {
         Host::Known => {}
         Host::OtherPort => {
             let status = if pages == Pages::Own { 403 } else { 400 };
@@ -132,7 +145,8 @@ enum Host {
 }
 
 impl Host {
-    fn read(host: &str, hosts: &[String], port: u16) -> Self {
+    fn read(host: &str, names: Names<'_>) -> Self {
+        let Names { hosts, port, address } = names;
         const LOOPBACK: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
         let (name, named_port) = match host.rsplit_once(':') {
             Some((name, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => {
@@ -143,7 +157,11 @@ impl Host {
         if hosts.iter().any(|known| known.eq_ignore_ascii_case(name) || known.eq_ignore_ascii_case(host)) {
             return Self::Known;
         }
-        if !LOOPBACK.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+        let is_address = |address: IpAddr| {
+            name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|named| named == address.to_canonical())
+        };
+        let is_known = LOOPBACK.iter().any(|known| known.eq_ignore_ascii_case(name));
+        if !is_known && !address.is_some_and(is_address) {
             return Self::Foreign;
         }
         // A client that names no port means the usual one, or does not care: nothing follows from it.
@@ -160,6 +178,10 @@ mod tests {
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
             .collect()
+    }
+
+    fn of(hosts: &[String]) -> Names<'_> {
+        Names { hosts, port: 4180, address: Some(IpAddr::from([192, 0, 2, 7])) }
     }
 
     #[test]
@@ -192,16 +214,19 @@ mod tests {
             ("127.0.0.1:99999", Host::OtherPort),
             ("proxy.example:443", Host::Known),
             ("localhost:8080", Host::Known),
+            ("192.0.2.7:4180", Host::Known),
+            ("192.0.2.7:80", Host::OtherPort),
+            ("192.0.2.8", Host::Foreign),
             ("evil.example", Host::Foreign),
             ("127.0.0.1.evil.example", Host::Foreign),
             ("127.0.0.1:", Host::Foreign),
             ("", Host::Foreign),
         ];
         for (host, want) in cases {
-            assert_eq!(Host::read(host, &names, 4180), want, "{host}");
+            assert_eq!(Host::read(host, of(&names)), want, "{host}");
         }
         let refused = |pairs: &[(&'static str, &'static str)]| {
-            check_origin(&headers(pairs), &names, 4180, Pages::None).err().map(|r| r.code)
+            check_origin(&headers(pairs), of(&names), Pages::None).err().map(|r| r.code)
         };
         assert_eq!(refused(&[("host", "localhost"), ("origin", "null")]), Some("forbidden_origin"));
         assert_eq!(
@@ -222,7 +247,7 @@ mod tests {
         let refused = |pairs: &[(&'static str, &'static str)]| {
             let mut all = vec![("host", "127.0.0.1:4180")];
             all.extend(pairs);
-            check_origin(&headers(&all), &[], 4180, Pages::Own).err().map(|refusal| refusal.status)
+            check_origin(&headers(&all), of(&[]), Pages::Own).err().map(|refusal| refusal.status)
         };
         assert_eq!(refused(&[]), None);
         assert_eq!(refused(&[("origin", "http://127.0.0.1:4180"), ("sec-fetch-site", "same-origin")]), None);
@@ -233,12 +258,11 @@ mod tests {
             refused(&[("origin", "http://127.0.0.1:4180"), ("sec-fetch-site", "same-site")]),
             Some(403)
         );
-        let other = check_origin(&headers(&[("host", "127.0.0.1:1")]), &[], 4180, Pages::Own);
+        let other = check_origin(&headers(&[("host", "127.0.0.1:1")]), of(&[]), Pages::Own);
         assert_eq!(other.err().map(|refusal| refusal.status), Some(403));
         let program = check_origin(
             &headers(&[("host", "127.0.0.1:4180"), ("origin", "http://127.0.0.1:4180")]),
-            &[],
-            4180,
+            of(&[]),
             Pages::None,
         );
         assert!(program.is_err(), "no page may ask a model");

@@ -26,6 +26,12 @@ pub(super) enum Action<'p> {
     Page(&'p str),
     /// Makes a session of a one-time code.
     BeginSession,
+    /// Shows figures.
+    Metrics,
+    /// Says whether the process lives.
+    Alive,
+    /// Says whether requests may be sent.
+    Ready,
     /// Says that there is no such thing here.
     Unavailable(Unavailable),
     /// `OPTIONS` on a known path: the header `Allow`. Never grants a foreign origin.
@@ -136,6 +142,8 @@ impl Action<'_> {
             self,
             Self::Document(DocumentRequest::Health | DocumentRequest::Root)
                 | Self::Options(_)
+                | Self::Alive
+                | Self::Ready
                 | Self::Page(_)
                 | Self::BeginSession
         )

@@ -1,6 +1,7 @@
 //! One request to the action of its route, and everything that may keep it from there.
 
 use std::io;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -15,13 +16,15 @@ use latimer_protocol::surrogates;
 use super::access::Pages;
 use super::admission::Admitted;
 use super::api::changes::Who;
-use super::page_session::PageSession;
+use super::asker::Asker;
 use super::proxy::Proxy;
 use super::refusals::RefusalWatch;
 use super::router::{self, Action, Admin, Count, DocumentRequest, RouteMatch, Stored, Turn};
+use super::transport::Origin;
 use super::websocket::{self, UpgradeSlot};
 use super::{
-    access, admin, api, documents, page, page_session, proof, request_body, stored_responses, watchdog,
+    access, admin, api, documents, forwarded, metrics, page, proof, readiness, request_body,
+    stored_responses, watchdog,
 };
 use crate::clock;
 use crate::config::Config;
@@ -29,6 +32,7 @@ use crate::http::refusal::Refusal;
 use crate::http::reply::{Reply, json};
 use crate::inbound::gemini::target::{Method as GeminiMethod, Target};
 use crate::inbound::wire::depth;
+use crate::keys::keyring::ClientKey;
 use crate::lifecycle::phase::Phase;
 use crate::{probe, turn};
 
@@ -36,6 +40,11 @@ use crate::{probe, turn};
 pub(super) struct ConnectionContext {
     /// The port that the client connected to.
     pub(super) port: u16,
+    /// The address that it connected to.
+    pub(super) local: Option<IpAddr>,
+    /// From where it did.
+    pub(super) peer: Option<IpAddr>,
+    pub(super) origin: Origin,
     pub(super) admitted: Admitted,
     pub(super) upgrade: UpgradeSlot,
 }
@@ -48,13 +57,14 @@ pub(super) async fn answer(
 ) -> Response<Reply> {
     let id = proxy.request_name();
     let uri = request.uri().clone();
+    let address = forwarded::client(request.headers(), connection.origin, connection.peer);
     let found = router::find(uri.path());
     let protocol = found.protocol(request.headers());
     let result = AssertUnwindSafe(dispatch(proxy, found, request, &id, connection)).catch_unwind().await;
     let mut response = match result {
         Ok(Ok(response)) => response,
         Ok(Err(refusal)) => {
-            tracing::debug!(event = "request.refused", request = %id, status = refusal.status, code = refusal.code);
+            tracing::debug!(event = "request.refused", request = %id, status = refusal.status, code = refusal.code, address = ?address);
             refusal.into_response(protocol, &id)
         }
         Err(_) => {
@@ -67,7 +77,8 @@ pub(super) async fn answer(
     if let Ok(value) = HeaderValue::try_from(id) {
         response.headers_mut().insert("x-request-id", value);
     }
-    if proxy.phase() == Phase::HandingOver {
+    proxy.metrics.answered(protocol.name(), response.status().as_u16());
+    if matches!(proxy.phase(), Phase::Leaving | Phase::HandingOver) {
         // The next request of this client shall go to the other process.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -82,6 +93,7 @@ struct Received<'r> {
     config: Arc<Config>,
     /// The name of the request in the log.
     id: &'r str,
+    asker: Asker,
 }
 
 impl Received<'_> {
@@ -106,53 +118,6 @@ impl Received<'_> {
     }
 }
 
-/// Who asks.
-enum Asker {
-    /// Whoever carries the token.
-    Owner,
-    /// A page with a session.
-    Page(PageSession),
-    /// Somebody without either, where the door asks for none.
-    Anybody,
-    /// Somebody who may not come in.
-    Stranger,
-}
-
-impl Asker {
-    fn of(proxy: &Proxy, headers: &HeaderMap, config: &Config, pages: Pages, port: u16) -> Self {
-        if proxy.entry.carries_token(headers) {
-            return Self::Owner;
-        }
-        let session = match pages {
-            Pages::Own => page_session::of(headers, &proxy.page_seal(), port, clock::unix_now()),
-            Pages::None => None,
-        };
-        match session {
-            Some(session) => Self::Page(session),
-            None if proxy.entry.admits(headers, config) => Self::Anybody,
-            None => Self::Stranger,
-        }
-    }
-
-    fn session(&self) -> Option<&PageSession> {
-        match self {
-            Self::Page(session) => Some(session),
-            _ => None,
-        }
-    }
-
-    /// Whether whoever came in may have this done.
-    fn check(&self, action: &Action<'_>, headers: &HeaderMap, proxy: &Proxy) -> Result<(), Refusal> {
-        match self {
-            Self::Page(session) if matches!(action, Action::Change(_)) => {
-                session.check_change(headers, &proxy.page_seal())
-            }
-            Self::Anybody if action.is_for_owner() => Err(not_the_owner()),
-            _ => Ok(()),
-        }
-    }
-}
-
 /// Checks who asks, and carries out what is asked.
 async fn dispatch(
     proxy: &Proxy,
@@ -161,31 +126,41 @@ async fn dispatch(
     id: &str,
     connection: &ConnectionContext,
 ) -> Result<Response<Reply>, Refusal> {
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
     let config = proxy.live.current();
+    if found.is_for_load_balancers() {
+        return found.action(&head.method).and_then(|action| readiness::show(proxy, &action));
+    }
+    forwarded::take_over(&mut head.headers, connection.origin)?;
     if head.uri.authority().is_some() {
         return Err(Refusal::invalid(400, "invalid_target")
             .message("latimer is not a forward proxy; send a path, not a whole URL"));
     }
     access::check_framing(&head.headers)?;
     let pages = if found.is_for_pages() { Pages::Own } else { Pages::None };
-    access::check_origin(&head.headers, &config.server.hosts, connection.port, pages)?;
-    let asker = Asker::of(proxy, &head.headers, &config, pages, connection.port);
-    let authorized = !matches!(asker, Asker::Stranger);
+    let names =
+        access::Names { hosts: &config.server.hosts, port: connection.port, address: connection.local };
+    access::check_origin(&head.headers, names, pages)?;
+    if found.is_for_figures() && proxy.opens_metrics(&head.headers, &config) {
+        found.action(&head.method)?;
+        return Ok(metrics::show(proxy, &head.headers).await);
+    }
+    let asker = Asker::of(proxy, &head.headers, &config, pages, connection.port).await;
     let takes_websocket = found.takes_websocket();
     let action = found.action(&head.method);
-    if !authorized && action.as_ref().map_or(true, Action::needs_token) {
-        return Err(unauthorized());
+    if action.as_ref().map_or(true, Action::needs_token) {
+        asker.check_came_in()?;
     }
-    if authorized {
+    if asker.came_in() {
         connection.admitted.prove();
     }
     if takes_websocket && wants_upgrade(&head.headers) {
-        return open_websocket(proxy, head, &config, &connection.upgrade);
+        return open_websocket(proxy, head, &config, asker.into_key(), &connection.upgrade);
     }
     let action = action?;
     asker.check(&action, &head.headers, proxy)?;
-    let received = Received { head, body, config, id };
+    let scope = asker.scope();
+    let received = Received { head, body, config, id, asker };
     match action {
         Action::Turn(turn) => begin_turn(proxy, turn, received).await,
         Action::Gemini(target) => gemini_call(proxy, &target, received).await,
@@ -196,29 +171,32 @@ async fn dispatch(
                 Count::Message => turn::messages_count(&proxy.seal, &body, id),
             })
         }
-        Action::Stored(Stored::Get(id)) => stored_responses::get(&proxy.store, id, received.query()).await,
-        Action::Stored(Stored::Delete(id)) => stored_responses::delete(&proxy.store, id).await,
-        Action::Stored(Stored::Cancel(id)) => stored_responses::cancel(&proxy.store, id).await,
+        Action::Stored(Stored::Get(id)) => {
+            stored_responses::get(&proxy.store, &scope, id, received.query()).await
+        }
+        Action::Stored(Stored::Delete(id)) => stored_responses::delete(&proxy.store, &scope, id).await,
+        Action::Stored(Stored::Cancel(id)) => stored_responses::cancel(&proxy.store, &scope, id).await,
         Action::Stored(Stored::InputItems(id)) => {
-            stored_responses::input_items(&proxy.store, id, received.query()).await
+            stored_responses::input_items(&proxy.store, &scope, id, received.query()).await
         }
         Action::Document(DocumentRequest::Root) if page::is_wanted(&received.head.headers) => {
             Ok(page::redirect())
         }
         Action::Document(document) => {
+            let viewer = received.asker.viewer();
             let mut response =
-                documents::show(proxy, document, &received.config, &received.head.headers, authorized)?;
+                documents::show(proxy, document, &received.config, &received.head.headers, viewer)?;
             if let Some(key) = proxy.entry.proof_key() {
                 proof::answer(&received.head.headers, &key, connection.port, response.headers_mut());
             }
             Ok(response)
         }
         Action::Api(document) => {
-            let csrf = asker.session().map(|session| session.csrf(&proxy.page_seal()));
+            let csrf = received.asker.session().map(|session| session.csrf(&proxy.page_seal()));
             api::show(proxy, document, received.query(), &received.config, csrf).await
         }
         Action::Change(change) => {
-            let who = if matches!(asker, Asker::Owner) { Who::Token } else { Who::Page };
+            let who = if matches!(received.asker, Asker::Owner) { Who::Token } else { Who::Page };
             let change = change.to_owned();
             let body = received.small_body(api::changes::BODY_LIMIT).await?;
             api::changes::carry_out(proxy, &change, who, &body, id).await
@@ -228,6 +206,8 @@ async fn dispatch(
             let body = received.small_body(page::BODY_LIMIT).await?;
             page::begin_session(proxy, &body, connection.port)
         }
+        Action::Metrics => Ok(metrics::show(proxy, &received.head.headers).await),
+        Action::Alive | Action::Ready => readiness::show(proxy, &action),
         Action::Admin(admin) => administer(proxy, admin, received).await,
         Action::Unavailable(what) => Err(what.refusal()),
         Action::Options(allow) => {
@@ -245,9 +225,10 @@ async fn begin_turn(proxy: &Proxy, turn: Turn, received: Received<'_>) -> Result
     if turn == Turn::Response {
         return response_turn(proxy, received).await;
     }
-    let context = proxy.begin_turn(received.id)?;
+    let mut context = proxy.begin_turn_for(received.asker.key(), received.id).await?;
     let watch = RefusalWatch::of(proxy, &context, &received.head.headers);
     let (head, body) = watch.body(received.body().await)?;
+    context.received = clock::now();
     Ok(watch.response(match turn {
         Turn::Response => turn::responses(context, &head.headers, body).await,
         Turn::Compaction => turn::compact(context, &head.headers, body).await,
@@ -260,9 +241,16 @@ async fn begin_turn(proxy: &Proxy, turn: Turn, received: Received<'_>) -> Result
 async fn response_turn(proxy: &Proxy, received: Received<'_>) -> Result<Response<Reply>, Refusal> {
     proxy.check_accepts_turns()?;
     let id = received.id;
+    // The probe is the owner's; and a key is over its limit before its body is read.
+    let of_key = match received.asker.key() {
+        Some(key) => Some(proxy.begin_turn_for(Some(key), id).await?),
+        None => None,
+    };
     let (head, body) = received.body().await?;
-    let is_probe = probe::asks(&body);
-    let context = if is_probe {
+    let is_probe = of_key.is_none() && probe::asks(&body);
+    let mut context = if let Some(context) = of_key {
+        context
+    } else if is_probe {
         let stage = proxy.probe.stage().await.map_err(|error| no_probe(&error))?;
         let mut context = proxy.turn_context(stage.turns.begin(), id);
         context.endpoint_set = Arc::clone(&stage.endpoint_set);
@@ -271,6 +259,7 @@ async fn response_turn(proxy: &Proxy, received: Received<'_>) -> Result<Response
     } else {
         proxy.begin_turn(id)?
     };
+    context.received = clock::now();
     let watch = RefusalWatch::of(proxy, &context, &head.headers);
     let mut response = turn::responses(context, &head.headers, body).await;
     if is_probe {
@@ -290,9 +279,10 @@ async fn gemini_call(
         let (_, body) = received.body().await?;
         return Ok(turn::generate_count(&proxy.seal, &body, &target.model));
     }
-    let context = proxy.begin_turn(received.id)?;
+    let mut context = proxy.begin_turn_for(received.asker.key(), received.id).await?;
     let watch = RefusalWatch::of(proxy, &context, &received.head.headers);
     let (head, body) = watch.body(received.body().await)?;
+    context.received = clock::now();
     let form = target.form(head.uri.query());
     let caller = turn::GeminiCaller { headers: &head.headers, model: &target.model, form };
     Ok(watch.response(turn::generate(context, caller, body).await))
@@ -327,6 +317,7 @@ fn open_websocket(
     proxy: &Proxy,
     head: Parts,
     config: &Config,
+    key: Option<Arc<ClientKey>>,
     upgrade: &UpgradeSlot,
 ) -> Result<Response<Reply>, Refusal> {
     if !config.server.websocket || !websocket::is_requested(&head.headers) {
@@ -334,7 +325,7 @@ fn open_websocket(
         return Err(Refusal::invalid(426, "upgrade_not_supported").message("latimer speaks the Responses protocol over HTTP, not over WebSocket, unless `server.websocket` is true; send POST /v1/responses"));
     }
     proxy.check_accepts_turns()?;
-    upgrade.open(head, config.server.body_limit)
+    upgrade.open(head, config.server.body_limit, key)
 }
 
 fn wants_upgrade(headers: &HeaderMap) -> bool {
@@ -342,19 +333,6 @@ fn wants_upgrade(headers: &HeaderMap) -> bool {
         value.to_str().is_ok_and(|value| value.to_ascii_lowercase().contains("upgrade"))
     };
     headers.contains_key(UPGRADE) && headers.get(CONNECTION).is_none_or(names_it)
-}
-
-fn unauthorized() -> Refusal {
-    Refusal::new(401, "authentication_error", "invalid_api_key").message(
-        "latimer needs its own token as `Authorization: Bearer …`; it is in the file `token` of the state directory (`latimer launch` passes it on by itself)",
-    )
-}
-
-/// For what even a door without a token keeps to whoever owns the state directory.
-fn not_the_owner() -> Refusal {
-    Refusal::new(403, "permission_error", "token_needed").message(
-        "the configuration and the actions of the page need the token, with `server.auth = \"none\"` too; `latimer dashboard` opens the page",
-    )
 }
 
 fn no_probe(error: &io::Error) -> Refusal {

@@ -1,7 +1,9 @@
 //! What can be shown without asking a model: models, accounts, turns, health.
 
 use hyper::{HeaderMap, Response};
+use latimer_protocol::status::TurnReport;
 
+use super::asker::Viewer;
 use super::proxy::Proxy;
 use super::router::DocumentRequest;
 use super::{accounts, health};
@@ -15,30 +17,45 @@ use crate::{text, turn};
 ///
 /// # Errors
 ///
-/// There is no such model or turn.
+/// There is no such model or turn, or none that the viewer may see.
 pub(super) fn show(
     proxy: &Proxy,
     document: DocumentRequest<'_>,
     config: &Config,
     headers: &HeaderMap,
-    authorized: bool,
+    viewer: Viewer<'_>,
 ) -> Result<Response<Reply>, Refusal> {
+    let is_shown = |name: &str| match viewer {
+        Viewer::Client(key) => key.record.models.allows(config, name),
+        Viewer::Owner | Viewer::Stranger => true,
+    };
+    let is_seen = |turn: &TurnReport| match viewer {
+        Viewer::Client(key) => turn.key.as_deref() == Some(&key.record.name),
+        Viewer::Owner | Viewer::Stranger => true,
+    };
+    let traces = &proxy.turns.traces;
+    let is_owner = matches!(viewer, Viewer::Owner);
     let body = match document {
         // Claude Code and the vendor's SDK read another shape at the same path.
         DocumentRequest::Models if headers.contains_key("anthropic-version") => {
-            messages::models::list(config, turn::is_discovery(headers))
+            messages::models::list(config, turn::is_discovery(headers), &is_shown)
         }
-        DocumentRequest::Models => models::list(config),
-        DocumentRequest::Model(id) => models::one(config, id).ok_or_else(|| no_model(id))?,
-        DocumentRequest::GeminiModels => gemini::models::list(config),
-        DocumentRequest::GeminiModel(id) => gemini::models::one(config, id).ok_or_else(|| no_model(id))?,
+        DocumentRequest::Models => models::list(config, &is_shown),
+        DocumentRequest::Model(id) => {
+            models::one(config, id).filter(|_| is_shown(id)).ok_or_else(|| no_model(id))?
+        }
+        DocumentRequest::GeminiModels => gemini::models::list(config, &is_shown),
+        DocumentRequest::GeminiModel(id) => {
+            let name = id.strip_prefix("models/").unwrap_or(id);
+            gemini::models::one(config, id).filter(|_| is_shown(name)).ok_or_else(|| no_model(id))?
+        }
         DocumentRequest::Accounts => accounts::document(&proxy.endpoints()).to_string(),
-        DocumentRequest::Turns => proxy.turns.traces.list(),
-        DocumentRequest::Turn(id) => proxy.turns.traces.one(id).ok_or_else(|| no_turn(id))?,
-        DocumentRequest::Health if authorized => health::document(proxy),
+        DocumentRequest::Turns => traces.list(is_seen),
+        DocumentRequest::Turn(id) => traces.one(id, is_seen).ok_or_else(|| no_turn(id))?,
+        DocumentRequest::Health if is_owner => health::document(proxy),
         DocumentRequest::Health => "{\"status\":\"ok\"}".to_owned(),
         // The version is nobody's business who may not come in.
-        DocumentRequest::Root if !authorized => "{\"name\":\"latimer\"}".to_owned(),
+        DocumentRequest::Root if !is_owner => "{\"name\":\"latimer\"}".to_owned(),
         DocumentRequest::Root => {
             concat!("{\"name\":\"latimer\",\"version\":\"", env!("CARGO_PKG_VERSION"), "\"}").to_owned()
         }
@@ -65,7 +82,7 @@ mod tests {
 
     fn status(document: DocumentRequest<'_>) -> Result<u16, &'static str> {
         let proxy = proxy();
-        let shown = show(&proxy, document, &proxy.live.current(), &HeaderMap::new(), true);
+        let shown = show(&proxy, document, &proxy.live.current(), &HeaderMap::new(), Viewer::Owner);
         shown.map(|response| response.status().as_u16()).map_err(|refusal| refusal.code)
     }
 

@@ -4,10 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use hyper::HeaderMap;
 use latimer_protocol::secret::Secret;
 use latimer_protocol::turn::SealKey;
 use tokio::sync::watch;
 
+use super::access::{TokenHash, has_token};
+use super::client_keys;
 use super::endpoints::CurrentEndpoints;
 use super::entry::Entry;
 use super::lag::LagMeter;
@@ -17,15 +20,19 @@ use super::page_logins::PageLogins;
 use super::request_names::RequestNames;
 use crate::accounts::Places;
 use crate::clock;
+use crate::config::Config;
 use crate::config::watch::Live;
 use crate::http::refusal::Refusal;
+use crate::keys::keyring::{ClientKey, Keyring, OpenStore};
 use crate::lifecycle::force_stop::ForceStop;
 use crate::lifecycle::open_turns::{OpenTurn, OpenTurns};
 use crate::lifecycle::phase::Phase;
 use crate::lifecycle::run_name::RunName;
+use crate::metrics::Metrics;
 use crate::probe::Probe;
 use crate::route::endpoint_set::EndpointSet;
 use crate::route::memory::Memory;
+use crate::store::client_keys::FileKeys;
 use crate::store::warn::CacheMonitor;
 use crate::store::{self, Store};
 use crate::turn::{Recording, TurnContext};
@@ -40,6 +47,10 @@ pub struct Proxy {
     pub(super) store: Store,
     /// Knows whose prompt caches were warm.
     caches: Arc<Mutex<CacheMonitor>>,
+    /// Keys for people.
+    pub(super) keys: Keyring,
+    /// Figures for other people's tools.
+    pub(super) metrics: Arc<Metrics>,
     pub(super) entry: Entry,
     pub(super) seal: SealKey,
     pub(super) turns: Arc<OpenTurns>,
@@ -94,12 +105,14 @@ impl Proxy {
             (None, None) => RunName::default(),
         };
         Arc::new(Self {
-            endpoints: CurrentEndpoints::new(Arc::clone(&live), Arc::clone(&memory), places),
             probe: Probe::default(),
             lag: LagMeter::default(),
-            memory,
+            memory: Arc::clone(&memory),
+            metrics: Arc::default(),
             store: Store::open(state_dir),
+            keys: Keyring::new(places.as_ref().map(|places| open_keys(&places.state_dir))),
             caches: Arc::default(),
+            endpoints: CurrentEndpoints::new(Arc::clone(&live), Arc::clone(&memory), places),
             entry: Entry::new(token, &live.current()),
             live,
             seal,
@@ -168,6 +181,30 @@ impl Proxy {
         Ok(self.turn_context(self.turns.begin(), request))
     }
 
+    /// The same for a client key, if that is so and it may use more; `None` for the owner.
+    ///
+    /// # Errors
+    ///
+    /// No turn begins any more, or the key opens nothing or is over a limit.
+    pub(super) async fn begin_turn_for(
+        &self,
+        key: Option<&ClientKey>,
+        request: &str,
+    ) -> Result<TurnContext, Refusal> {
+        let Some(key) = key else { return self.begin_turn(request) };
+        self.check_accepts_turns()?;
+        let turn = self.keys.admit(key).await.map_err(|denied| client_keys::denied(denied, &self.metrics))?;
+        let context = self.begin_turn(request)?;
+        // Also a turn that is refused before it begins says who asked for it.
+        context.open.running.change(|report| report.key = Some(turn.key().record.name.clone()));
+        Ok(TurnContext { key: Some(turn), ..context })
+    }
+
+    /// Whether these headers carry the token that opens the figures alone.
+    pub(super) fn opens_metrics(&self, headers: &HeaderMap, config: &Config) -> bool {
+        config.metrics.token.as_ref().is_some_and(|token| has_token(headers, &TokenHash::new(token)))
+    }
+
     /// Refuses while open turns are only waited for.
     ///
     /// # Errors
@@ -194,8 +231,17 @@ impl Proxy {
             caches: Arc::clone(&self.caches),
             recording: Recording::Full,
             request: request.to_owned(),
+            key: None,
+            metrics: Arc::clone(&self.metrics),
+            received: clock::now(),
         }
     }
+}
+
+/// Opens the keys of a state directory. The file is the store's, which makes it at its start.
+fn open_keys(state_dir: &Path) -> OpenStore {
+    let path = state_dir.join(store::FILE);
+    Box::new(move || Ok(Box::new(FileKeys::open(&path)?)))
 }
 
 #[cfg(test)]

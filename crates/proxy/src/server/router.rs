@@ -88,6 +88,9 @@ const ROUTES: &[Route] = &[
     fixed("/watchdog", ByHeaders, &[(Get, Action::Admin(Admin::Watchdog))]),
     fixed("/watchdog/cancel", ByHeaders, &[(Post, Action::Admin(Admin::CancelOrder(None)))]),
     with_id("/watchdog/cancel/{*id}", ByHeaders, &[(Post, |id| Action::Admin(Admin::CancelOrder(Some(id))))]),
+    fixed("/metrics", ByHeaders, &[(Get, Action::Metrics)]),
+    fixed("/healthz", ByHeaders, &[(Get, Action::Alive)]),
+    fixed("/readyz", ByHeaders, &[(Get, Action::Ready)]),
     fixed("/health", ByHeaders, &[(Get, Action::Document(DocumentRequest::Health))]),
     fixed("/", ByHeaders, &[(Get, Action::Document(DocumentRequest::Root))]),
 ];
@@ -255,6 +258,16 @@ impl<'p> RouteMatch<'p> {
         self.route
             .as_ref()
             .is_some_and(|(route, _)| route.pattern.starts_with("/api/") || route.pattern.starts_with("/ui"))
+    }
+
+    /// Whether a load balancer asks here, by whatever name it knows the node.
+    pub(super) fn is_for_load_balancers(&self) -> bool {
+        self.route.as_ref().is_some_and(|(route, _)| matches!(route.pattern, "/healthz" | "/readyz"))
+    }
+
+    /// Whether figures are shown here.
+    pub(super) fn is_for_figures(&self) -> bool {
+        self.route.as_ref().is_some_and(|(route, _)| route.pattern == "/metrics")
     }
 
     /// Whether a connection may change to WebSocket here.

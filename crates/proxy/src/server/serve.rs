@@ -17,10 +17,13 @@ use super::admission::{Admission, Admitted};
 use super::api::live;
 use super::connections::ConnectionTracker;
 use super::dispatch::{self, ConnectionContext};
+use super::metrics;
 use super::proxy::Proxy;
+use super::transport::{Origin, Protection};
 use super::websocket::UpgradeSlot;
 use super::workers::{self, Workers};
 use crate::clock;
+use crate::config::Exposure;
 use crate::lifecycle::phase::{Phase, StopRequest, until_draining};
 
 /// How long a client may take for its request head.
@@ -59,19 +62,54 @@ impl Proxy {
         listener: TcpListener,
         stop: mpsc::Receiver<StopRequest>,
     ) -> io::Result<()> {
+        let protection = Protection::load(&Exposure::Loopback)?;
+        self.serve_on(Doors { listener, protection, metrics: None }, stop).await
+    }
+
+    /// The same on doors that other machines may reach.
+    ///
+    /// # Errors
+    ///
+    /// As [`Proxy::serve`].
+    pub async fn serve_on(
+        self: Arc<Self>,
+        doors: Doors,
+        stop: mpsc::Receiver<StopRequest>,
+    ) -> io::Result<()> {
+        let Doors { listener, protection, metrics } = doors;
         let count = workers::wanted(self.live.current().server.workers);
         let workers = Workers::start(&self, count)?;
+        let entrance =
+            Entrance { listener, protection: Arc::new(protection), admission: Admission::default() };
         tokio::select! {
-            () = serve_connections(&self, listener, workers, stop) => Ok(()),
+            () = serve_connections(&self, entrance, workers, stop) => Ok(()),
             () = self.lag.measure() => Ok(()),
             () = live::publish(&self) => Ok(()),
+            () = metrics::serve(&self, metrics) => Ok(()),
         }
     }
 }
 
+/// Where requests come in.
+pub struct Doors {
+    /// For everything.
+    pub listener: TcpListener,
+    /// What protects it.
+    pub protection: Protection,
+    /// For figures alone.
+    pub metrics: Option<TcpListener>,
+}
+
+/// The door for everything.
+struct Entrance {
+    listener: TcpListener,
+    protection: Arc<Protection>,
+    admission: Admission,
+}
+
 async fn serve_connections(
     proxy: &Arc<Proxy>,
-    listener: TcpListener,
+    entrance: Entrance,
     workers: Workers,
     mut stop: mpsc::Receiver<StopRequest>,
 ) {
@@ -80,8 +118,11 @@ async fn serve_connections(
         drop(tokio::task::spawn_blocking(move || end_leftovers(&state_dir.join("agents"))));
     }
     let mut connections = ConnectionTracker::new(workers);
-    let request = accept_until_stopped(proxy, &listener, &connections, &mut stop).await;
-    drop(listener);
+    let request = accept_until_stopped(proxy, &entrance, &connections, &mut stop).await;
+    if request == Some(StopRequest::Drain) {
+        leave(proxy, &entrance, &connections, &mut stop).await;
+    }
+    drop(entrance);
     if request == Some(StopRequest::HandOver) {
         hand_over(proxy, &connections, &mut stop).await;
     }
@@ -90,23 +131,25 @@ async fn serve_connections(
     connections.stop().await;
     proxy.memory.save();
     proxy.store.flush();
+    proxy.keys.flush();
 }
 
 /// Accepts connections until there is a request to stop; `None` when nobody is left who could make one.
 async fn accept_until_stopped(
     proxy: &Arc<Proxy>,
-    listener: &TcpListener,
+    entrance: &Entrance,
     connections: &ConnectionTracker,
     stop: &mut mpsc::Receiver<StopRequest>,
 ) -> Option<StopRequest> {
+    let Entrance { listener, protection, admission } = entrance;
     let mut save = tokio::time::interval(SAVE_INTERVAL);
-    let admission = Admission::default();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             request = stop.recv() => return request,
             _ = save.tick() => {
                 proxy.memory.save();
+                protection.refresh();
                 continue;
             }
         };
@@ -116,8 +159,8 @@ async fn accept_until_stopped(
                 // It is known to the poll of this thread, and is to be known to that of its worker.
                 let Ok(stream) = stream.into_std() else { continue };
                 let (admitted, displaced) = admission.admit(peer.ip());
-                let proxy = Arc::clone(proxy);
-                connections.spawn(move || connection(proxy, stream, admitted, displaced));
+                let (proxy, protection) = (Arc::clone(proxy), Arc::clone(protection));
+                connections.spawn(move || connection(proxy, protection, stream, admitted, displaced));
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
@@ -128,20 +171,52 @@ async fn accept_until_stopped(
     }
 }
 
+/// Tells whoever asks whether latimer is ready that it is not, and serves everything as long as a load balancer may need to see it.
+async fn leave(
+    proxy: &Arc<Proxy>,
+    entrance: &Entrance,
+    connections: &ConnectionTracker,
+    stop: &mut mpsc::Receiver<StopRequest>,
+) {
+    let delay = proxy.live.current().server.drain_delay;
+    if delay.is_zero() {
+        return;
+    }
+    proxy.enter(Phase::Leaving);
+    tracing::info!(event = "drain.announced", turns = proxy.turns.open(), delay_s = delay.as_secs());
+    // A second request to stop is in a hurry.
+    let _ = tokio::time::timeout(delay, accept_until_stopped(proxy, entrance, connections, stop)).await;
+}
+
 /// One connection to its end, whatever becomes of it. `displaced` is told when another one takes its place.
 async fn connection(
     proxy: Arc<Proxy>,
+    protection: Arc<Protection>,
     stream: std::net::TcpStream,
     admitted: Admitted,
-    displaced: oneshot::Receiver<()>,
+    mut displaced: oneshot::Receiver<()>,
 ) {
     let stream = match TcpStream::from_std(stream) {
         Ok(stream) => stream,
         Err(error) => return tracing::debug!(event = "connection.broken", error = %error),
     };
     let _ = stream.set_nodelay(true);
-    let port = stream.local_addr().map_or(0, |address| address.port());
-    let context = Arc::new(ConnectionContext { port, admitted, upgrade: UpgradeSlot::default() });
+    let (port, local) = stream.local_addr().map_or((0, None), |address| (address.port(), Some(address.ip())));
+    let peer = stream.peer_addr().ok().map(|address| address.ip());
+    let origin = protection.origin(&stream);
+    if origin == Origin::TrustedProxy {
+        // All clients come from its address, and it bounds them itself.
+        admitted.prove();
+    }
+    let accepted = tokio::select! {
+        biased;
+        accepted = protection.accept(stream) => accepted,
+        Ok(()) = &mut displaced => None,
+    };
+    drop(protection);
+    let Some(stream) = accepted else { return };
+    let context =
+        Arc::new(ConnectionContext { port, local, peer, origin, admitted, upgrade: UpgradeSlot::default() });
     let service = hyper::service::service_fn(|request| {
         let (proxy, context) = (Arc::clone(&proxy), Arc::clone(&context));
         async move { Ok::<_, Infallible>(dispatch::answer(&proxy, request, &context).await) }

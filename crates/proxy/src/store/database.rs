@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS usage (
     at INTEGER NOT NULL, turn TEXT NOT NULL, client TEXT NOT NULL, endpoint TEXT NOT NULL, account TEXT NOT NULL,
     model TEXT NOT NULL, finish TEXT NOT NULL, failure TEXT, input INTEGER, cached INTEGER, cache_write INTEGER,
     output INTEGER, reasoning INTEGER, ms INTEGER NOT NULL, first_ms INTEGER, retries INTEGER NOT NULL,
-    repairs INTEGER NOT NULL, cost_usd REAL, session TEXT, protocol TEXT, asked TEXT, message TEXT, project TEXT
+    repairs INTEGER NOT NULL, cost_usd REAL, session TEXT, protocol TEXT, asked TEXT, message TEXT, project TEXT, \"key\" TEXT, node TEXT
 ) STRICT;
 CREATE INDEX IF NOT EXISTS usage_at ON usage (at);
 CREATE INDEX IF NOT EXISTS usage_turn ON usage (turn);
@@ -108,6 +108,7 @@ impl Database {
         let transaction = connection.unchecked_transaction()?;
         rows::add_columns(&transaction)?;
         transaction.execute_batch(TABLES)?;
+        transaction.execute_batch(super::client_keys::TABLES)?;
         transaction.pragma_update(None, "user_version", VERSION)?;
         transaction.commit()?;
         let now = clock::unix_now();
@@ -164,7 +165,7 @@ pub(super) fn find(path: &Path, id: &str, oldest: u64) -> Option<super::chain::S
 }
 
 /// A connection through no link: what stands above the folder is the person's own affair, and is resolved before.
-fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+pub(super) fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
     let folder = path.parent().and_then(|folder| std::fs::canonicalize(folder).ok());
     let path = match (folder, path.file_name()) {
         (Some(folder), Some(name)) => folder.join(name),

@@ -62,11 +62,23 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// The database cannot be read.
     fn total(&self, window: &Window, now: Instant) -> Result<UsageLine, StoreError>;
 
+    /// Rows that wait to be written.
+    fn waiting_rows(&self) -> WaitingRows;
+
     /// Rows and answers that will never be written.
     fn lost_rows(&self) -> u64;
 
     /// Waits until everything before this is written, some seconds at most.
     fn flush(&self);
+}
+
+/// Rows on their way to where they are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct WaitingRows {
+    /// How many.
+    pub count: usize,
+    /// When the turn of the oldest ended, in Unix seconds.
+    pub oldest_at: Option<u64>,
 }
 
 /// Why a store cannot be read.

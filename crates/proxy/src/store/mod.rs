@@ -4,12 +4,14 @@
 //! Neither ever stands in the way of a stream.
 
 pub mod chain;
+pub mod client_keys;
 mod database;
 pub mod engine;
 pub mod moment;
 pub mod postgres;
 pub mod reader;
 mod rows;
+pub mod scope;
 mod sqlite;
 mod sums;
 #[cfg(test)]
@@ -24,7 +26,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use self::chain::StoredConversation;
-use self::engine::{Engine, Kept};
+use self::engine::{Engine, Kept, WaitingRows};
 use self::rows::UsageRow;
 use self::sqlite::FileStore;
 
@@ -68,6 +70,11 @@ impl Store {
     /// Forgets an answer. Where nodes share the store, all of them have forgotten it within two seconds.
     pub fn delete_response(&self, id: &str) -> Kept {
         self.engine.delete(id)
+    }
+
+    /// Rows that wait to be written.
+    pub fn waiting_rows(&self) -> WaitingRows {
+        self.engine.waiting_rows()
     }
 
     /// Rows and answers that were not written: too many waited, or nothing could be written.

@@ -48,6 +48,10 @@ pub struct UsageRow {
     pub repairs: u32,
     /// In US dollars, where the price is known.
     pub cost_usd: Option<f64>,
+    /// The client key that asked, by its name; `None` for the owner.
+    pub key: Option<String>,
+    /// The node that answered, where nodes have names.
+    pub node: Option<String>,
     /// What the row has no column for: attempts, notes, the route. `None` where there is nothing of it.
     pub report: Option<Arc<TurnReport>>,
 }
@@ -73,6 +77,10 @@ pub enum GroupBy {
     Project,
     /// The client.
     Client,
+    /// The client key, by its name.
+    Key,
+    /// The node.
+    Node,
     /// The conversation, as the client names it.
     Session,
     /// Each turn for itself.
@@ -83,7 +91,7 @@ pub enum GroupBy {
 
 impl GroupBy {
     /// How each is called.
-    pub const NAMES: [(&str, Self); 12] = [
+    pub const NAMES: [(&str, Self); 14] = [
         ("endpoint", Self::Endpoint),
         ("account", Self::Account),
         ("model", Self::Model),
@@ -93,6 +101,8 @@ impl GroupBy {
         ("month", Self::Month),
         ("project", Self::Project),
         ("client", Self::Client),
+        ("key", Self::Key),
+        ("node", Self::Node),
         ("session", Self::Session),
         ("turn", Self::Turn),
         ("failure", Self::Failure),
@@ -118,6 +128,9 @@ impl GroupBy {
             Self::Hour | Self::Day | Self::Week | Self::Month => "at / 900",
             Self::Project => "coalesce(project, 'none')",
             Self::Client => "client",
+            // Quoted: `key` is a word of SQL's.
+            Self::Key => "coalesce(\"key\", 'none')",
+            Self::Node => "coalesce(node, 'none')",
             Self::Session => "coalesce(session, 'none')",
             Self::Turn => {
                 "strftime('%Y-%m-%d %H:%M:%S', at, 'unixepoch') || ' ' || turn || ' ' || endpoint || '/' || model"
@@ -138,7 +151,7 @@ impl GroupBy {
 }
 
 /// Columns of the usage that version 3 of the file added. An older release that writes the file leaves them empty.
-const NEW_COLUMNS: [&str; 5] = ["session", "protocol", "asked", "message", "project"];
+const NEW_COLUMNS: [&str; 7] = ["session", "protocol", "asked", "message", "project", "key", "node"];
 
 /// How long the first tables of a file are waited for, in steps.
 const TABLE_STEPS: u32 = 100;
@@ -163,14 +176,14 @@ pub(super) fn add_columns(connection: &Connection) -> rusqlite::Result<()> {
     for column in
         NEW_COLUMNS.iter().filter(|column| !names.is_empty() && !names.iter().any(|name| name == *column))
     {
-        connection.execute_batch(&format!("ALTER TABLE usage ADD COLUMN {column} TEXT"))?;
+        connection.execute_batch(&format!("ALTER TABLE usage ADD COLUMN \"{column}\" TEXT"))?;
     }
     Ok(())
 }
 
 /// Adds a row.
 pub(super) fn insert(transaction: &Transaction<'_>, row: &UsageRow) -> rusqlite::Result<()> {
-    const INSERT: &str = "INSERT INTO usage (at, turn, client, endpoint, account, model, finish, failure, input, cached, cache_write, output, reasoning, ms, first_ms, retries, repairs, cost_usd, session, protocol, asked, message, project) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23)";
+    const INSERT: &str = "INSERT INTO usage (at, turn, client, endpoint, account, model, finish, failure, input, cached, cache_write, output, reasoning, ms, first_ms, retries, repairs, cost_usd, session, protocol, asked, message, project, \"key\", node) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25)";
     const INSERT_REPORT: &str = "INSERT OR REPLACE INTO reports (turn, at, report) VALUES (?1, ?2, ?3)";
     let number = |number: Option<u64>| number.map(|number| i64::try_from(number).unwrap_or(i64::MAX));
     let Usage { input, cached, cache_write, output, reasoning } = row.usage;
@@ -198,6 +211,8 @@ pub(super) fn insert(transaction: &Transaction<'_>, row: &UsageRow) -> rusqlite:
         row.asked,
         row.message,
         row.project,
+        row.key,
+        row.node,
     ])?;
     if let Some(report) = row.report.as_deref().and_then(|report| serde_json::to_string(report).ok()) {
         transaction.prepare_cached(INSERT_REPORT)?.execute(rusqlite::params![

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use latimer_protocol::status::{TurnPage, TurnReport, UsageLine, UsageReport};
 
 use super::chain::{self, Place, RecentConversations, StoredConversation};
-use super::engine::{Answer, Engine, Kept, StoreError};
+use super::engine::{Answer, Engine, Kept, StoreError, WaitingRows};
 use super::reader::{Pending, Reader, Window};
 use super::rows::{GroupBy, UsageRow};
 use super::turn_rows::TurnQuery;
@@ -185,6 +185,11 @@ impl Engine for FileStore {
 
     fn total(&self, window: &Window, now: Instant) -> Result<UsageLine, StoreError> {
         Ok(self.reader.total(window, now)?)
+    }
+
+    fn waiting_rows(&self) -> WaitingRows {
+        let rows = lock(&self.pending.rows);
+        WaitingRows { count: rows.len(), oldest_at: rows.front().map(|row| row.at) }
     }
 
     fn lost_rows(&self) -> u64 {

@@ -227,6 +227,8 @@ impl Sums {
             GroupBy::Account => format!("{} {}", row.endpoint, row.account),
             GroupBy::Model => format!("{}/{}", row.endpoint, row.model),
             GroupBy::Client => row.client.clone(),
+            GroupBy::Key => row.key.clone().unwrap_or_else(|| "none".to_owned()),
+            GroupBy::Node => row.node.clone().unwrap_or_else(|| "none".to_owned()),
             GroupBy::Session => row.session.clone().unwrap_or_else(|| "none".to_owned()),
             GroupBy::Failure => row.failure.clone().unwrap_or_else(|| "none".to_owned()),
             GroupBy::Turn => row.turn.clone(),

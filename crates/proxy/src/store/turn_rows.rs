@@ -56,6 +56,7 @@ impl TurnQuery {
             failure.map_or("", |failure| failure.code.as_str()),
             failure.map_or("", |failure| failure.message.as_str()),
             turn.session.as_deref().unwrap_or(""),
+            turn.key.as_deref().unwrap_or(""),
         ];
         (!self.errors || failure.is_some())
             && is(&self.client, &turn.client)
@@ -64,10 +65,10 @@ impl TurnQuery {
     }
 }
 
-const COLUMNS: &str = "rowid, at, turn, client, endpoint, account, model, finish, failure, input, cached, cache_write, output, reasoning, ms, first_ms, retries, repairs, cost_usd, session, protocol, asked, message, project";
+const COLUMNS: &str = "rowid, at, turn, client, endpoint, account, model, finish, failure, input, cached, cache_write, output, reasoning, ms, first_ms, retries, repairs, cost_usd, session, protocol, asked, message, project, \"key\", node";
 
 /// What a filter looks at.
-const SHOWN: &str = "turn || ' ' || client || ' ' || endpoint || '/' || model || ' ' || finish || ' ' || coalesce(failure, '') || ' ' || coalesce(message, '') || ' ' || coalesce(asked, '') || ' ' || coalesce(session, '')";
+const SHOWN: &str = "turn || ' ' || client || ' ' || endpoint || '/' || model || ' ' || finish || ' ' || coalesce(failure, '') || ' ' || coalesce(message, '') || ' ' || coalesce(asked, '') || ' ' || coalesce(session, '') || ' ' || coalesce(\"key\", '')";
 
 /// The rows of a page, the newest first, each with its place. Found by the place of the last one, so that the last page costs no more
 /// than the first.
@@ -141,6 +142,8 @@ fn of_row(row: &Row<'_>) -> rusqlite::Result<TurnReport> {
         id: row.get("turn")?,
         state: TurnState::Over,
         client: row.get("client")?,
+        key: text("key")?,
+        node: text("node")?,
         session: text("session")?,
         project: text("project")?,
         protocol: text("protocol")?.unwrap_or_default(),
@@ -177,6 +180,8 @@ pub(super) fn of_pending(row: &UsageRow) -> TurnReport {
         id: row.turn.clone(),
         state: TurnState::Over,
         client: row.client.clone(),
+        key: row.key.clone(),
+        node: row.node.clone(),
         session: row.session.clone(),
         project: row.project.clone(),
         protocol: row.protocol.clone(),

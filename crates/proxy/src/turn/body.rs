@@ -28,6 +28,7 @@ use crate::lifecycle::force_stop::ForceStop;
 use crate::route::attempt::{Progress, shutting_down};
 use crate::running::RunningTurn;
 use crate::store::Store;
+use crate::store::scope::Scope;
 use crate::sync::lock;
 
 /// The most bytes that are collected before they are written.
@@ -44,8 +45,8 @@ const COLLECT_WINDOW: Duration = Duration::from_millis(5);
 
 /// Where a response is stored, and what it answers.
 pub(super) struct StoreTarget {
-    /// The store, unless the client wants nothing stored.
-    pub(super) store: Option<Store>,
+    /// The store, and whose the response is there; `None` where the client wants nothing stored.
+    pub(super) store: Option<(Store, Scope)>,
     /// The connection that remembers it, where the request came over one.
     pub(super) memory: Option<ConnectionMemory>,
     /// The request's items, as a JSON array.
@@ -325,7 +326,9 @@ impl TurnBody {
             let items = items.clone().into();
             lock(&recall).keep(&id, items);
         }
-        if let Some(store) = store {
+        if let Some((store, scope)) = store
+            && let Some(id) = scope.stored_id(&id)
+        {
             store.keep_response(&id, items, response.into_vec(), clock::unix_now());
         }
     }

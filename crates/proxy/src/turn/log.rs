@@ -12,8 +12,10 @@ use tracing::{Span, field};
 use super::Recording;
 use super::notes::{NotesForReport, TurnNotes, UnwrittenNotes};
 use crate::clock;
-use crate::config::Price;
+use crate::config::{Config, Price};
+use crate::keys::keyring::KeyTurn;
 use crate::lifecycle::open_turns::OpenTurn;
+use crate::metrics::{Metrics, TurnFigures};
 use crate::route::attempt::Attempts;
 use crate::running::failure_report;
 use crate::store::Store;
@@ -59,6 +61,21 @@ pub(super) struct Recorder {
     /// What names the conversation.
     pub(super) conversation: Option<String>,
     pub(super) recording: Recording,
+    /// The client key that asks, and what it may use.
+    pub(super) key: Option<KeyTurn>,
+    /// The configuration the turn began with.
+    pub(super) config: Arc<Config>,
+    pub(super) metrics: Arc<Metrics>,
+    /// When the whole request was there.
+    pub(super) received: Instant,
+    /// The protocol of the client.
+    pub(super) protocol: &'static str,
+}
+
+impl Recorder {
+    fn key_name(&self) -> Option<String> {
+        self.key.as_ref().map(|turn| turn.key().record.name.clone())
+    }
 }
 
 impl TurnLog {
@@ -152,6 +169,8 @@ impl TurnLog {
     fn row(&self, ms: u64, report: Option<Arc<TurnReport>>) -> UsageRow {
         let known = report.as_deref();
         UsageRow {
+            key: self.recorder.key_name(),
+            node: self.recorder.config.server.node.clone(),
             session: known.and_then(|report| report.session.clone()),
             project: known.and_then(|report| report.project.clone()),
             asked: known.map_or_else(String::new, |report| report.asked.clone()),
@@ -175,10 +194,37 @@ impl TurnLog {
         }
     }
 
+    /// Adds the turn to the figures.
+    fn count(&self) {
+        if self.recorder.recording == Recording::FailuresOnly {
+            return;
+        }
+        let now = clock::now();
+        let received = self.recorder.received;
+        let sent = self.open.running.first_attempt();
+        self.recorder.metrics.turn(&TurnFigures {
+            endpoint: &self.endpoint,
+            model: Some(&*self.model).filter(|model| self.recorder.config.names(&self.endpoint, model)),
+            protocol: self.recorder.protocol,
+            outcome: self.finish.unwrap_or("client_left"),
+            failure: self.failure.as_ref().map(|failure| failure.kind.code()),
+            usage: self.usage,
+            cost_usd: cost(self.usage, self.price),
+            first_event: self.first_event,
+            took: now.saturating_duration_since(self.started),
+            added: sent.map(|sent| sent.saturating_duration_since(received)),
+            retries: self.retries,
+            repairs: self.repairs,
+            key: self.recorder.key.as_ref().map(|turn| &*turn.key().record.name),
+        });
+    }
+
     /// What is known of the turn at its end, which came after so many milliseconds.
     fn report(&mut self, ms: u64, notes: Vec<NoteReport>) -> TurnReport {
         TurnReport {
             state: TurnState::Over,
+            key: self.recorder.key_name(),
+            node: self.recorder.config.server.node.clone(),
             wait: None,
             endpoint: self.endpoint.clone(),
             account: self.account.clone(),
@@ -231,6 +277,10 @@ impl Drop for TurnLog {
         if let Some(warning) = warning {
             self.warn(&warning);
         }
+        let cost_usd = cost(self.usage, self.price);
+        if let Some(key) = &mut self.recorder.key {
+            key.spend(tokens(self.usage), micro_usd(cost_usd));
+        }
         let took_ms = millis(clock::now().saturating_duration_since(self.started));
         if self.recorder.recording == Recording::FailuresOnly && self.failure.is_none() {
             return;
@@ -246,6 +296,7 @@ impl Drop for TurnLog {
             };
             self.recorder.store.record(self.row(took_ms, Some(kept)));
         }
+        self.count();
         self.open.record(report);
         if let Some(failure) = &self.failure {
             tracing::warn!(
@@ -256,6 +307,7 @@ impl Drop for TurnLog {
                 finish = "failed",
                 account = %self.account,
                 client = %self.recorder.client,
+                key = self.recorder.key_name(),
                 failure = failure.kind.code(),
                 cause = failure.cause,
                 status = failure.status,
@@ -275,9 +327,25 @@ impl Drop for TurnLog {
                 ms = took_ms,
                 input = self.usage.input,
                 output = self.usage.output,
+                key = self.recorder.key_name(),
             );
         }
     }
+}
+
+/// What counts against a limit of tokens: everything that was sent and everything that came.
+fn tokens(usage: Usage) -> u64 {
+    usage.input.unwrap_or(0).saturating_add(usage.output.unwrap_or(0))
+}
+
+/// What counts against a budget, in millionths of a US dollar, rounded up; what nobody knows the price of counts nothing.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a cost is small and never negative"
+)]
+fn micro_usd(cost_usd: Option<f64>) -> u64 {
+    cost_usd.map_or(0, |cost| (cost * 1e6).ceil().max(0.0) as u64)
 }
 
 fn millis(duration: Duration) -> u64 {

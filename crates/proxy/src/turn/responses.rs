@@ -32,6 +32,7 @@ use crate::inbound::wire::openai_error::bad_request;
 use crate::inbound::writer::WriterSeed;
 use crate::route::endpoint_set::RouteTarget;
 use crate::store::Store;
+use crate::store::scope::Scope;
 use crate::sync::lock;
 
 /// A larger request body, in bytes, is not stored: no later request can go on with its conversation.
@@ -176,7 +177,10 @@ async fn begin(
     let joined = if let Some(items) = memory.as_ref().and_then(ConnectionMemory::items) {
         parsed.with_history(&items)
     } else {
-        let stored = context.store.response(&id, clock::unix_now()).await;
+        let stored = match context.scope().stored_id(&id) {
+            Some(stored_id) => context.store.response(&stored_id, clock::unix_now()).await,
+            None => None,
+        };
         parsed.with_history(&stored.ok_or_else(|| chain::not_found(&id))?.items)
     };
     // A body that cannot be joined is refused by its reader, in better words.
@@ -209,7 +213,7 @@ fn prepare(
                     .targets
                     .first()
                     .is_some_and(|target| compacts_itself(target, inbound.level))));
-    let store_target = store_target(&context.store, body, parsed, memory);
+    let store_target = store_target(&context.store, context.scope(), body, parsed, memory);
     let user_messages = if purpose == Purpose::Compaction { parsed.user_messages() } else { Vec::new() };
     let options = ResponsesWriterOptions {
         stream,
@@ -235,6 +239,7 @@ fn prepare(
 /// Where the response to this request will be stored. A connection remembers it even where the client wants nothing stored.
 fn store_target(
     store: &Store,
+    scope: Scope,
     body: &Bytes,
     parsed: &RequestBody<'_>,
     memory: Option<ConnectionMemory>,
@@ -243,7 +248,11 @@ fn store_target(
     if memory.is_none() && !stores {
         return None;
     }
-    Some(StoreTarget { store: stores.then(|| store.clone()), memory, input: parsed.stored_input(body)? })
+    Some(StoreTarget {
+        store: stores.then(|| (store.clone(), scope)),
+        memory,
+        input: parsed.stored_input(body)?,
+    })
 }
 
 /// Whether an endpoint does compactions itself: it speaks the client's protocol, and nothing is repaired on the way.
@@ -360,7 +369,7 @@ mod tests {
         let store = Store::open(None);
         let target = |request: &Value, memory| {
             let body = Bytes::from(request.to_string());
-            store_target(&store, &body, &RequestBody::parse(&body).expect("an object"), memory)
+            store_target(&store, Scope::Owner, &body, &RequestBody::parse(&body).expect("an object"), memory)
         };
         let stored = target(&json!({ "model": "m", "input": "Hi" }), None).expect("stored by default");
         assert!(stored.store.is_some() && stored.memory.is_none());

@@ -62,6 +62,9 @@ impl Setup {
             caches: Arc::default(),
             recording,
             request: "req_1".to_owned(),
+            key: None,
+            metrics: Arc::default(),
+            received: clock::now(),
         }
     }
 
@@ -159,9 +162,10 @@ async fn a_turn_of_our_own_leaves_a_trace_only_if_it_fails() {
     let setup = Setup::new([answer(), refusal()]).await;
     let protocol = ClientProtocol::Chat { opencode: false };
     assert_eq!(setup.ask_for(Recording::FailuresOnly, protocol, true).await.0, 200);
-    assert_eq!(setup.turns.traces.one("t1"), None);
+    assert_eq!(setup.turns.traces.one("t1", |_| true), None);
     assert_ne!(setup.ask_for(Recording::FailuresOnly, protocol, true).await.0, 200);
-    let trace: Value = serde_json::from_str(&setup.turns.traces.one("t2").expect("a trace")).expect("JSON");
+    let trace: Value =
+        serde_json::from_str(&setup.turns.traces.one("t2", |_| true).expect("a trace")).expect("JSON");
     assert_eq!((&trace["finish"], &trace["endpoint"]), (&json!("failed"), &json!("lab")));
 }
 

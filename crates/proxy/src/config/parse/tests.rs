@@ -1,6 +1,9 @@
 //! A file to its meaning, or to every problem it has.
 
+use std::time::Duration;
+
 use super::*;
+use crate::config::Auth;
 use crate::config::DefaultEndpoint;
 use crate::config::schema::Key;
 
@@ -184,7 +187,7 @@ fn an_empty_text_is_a_configuration_without_endpoints() {
 
 #[test]
 fn the_server_is_as_the_file_says() {
-    let server = config_of("[server]\nlisten = \"0.0.0.0:7\"\nhosts = [\"lab\", \"a.test\"]\nbody_limit = \"1MiB\"\ngrace = \"5s\"\nkeep_alive = \"60s\"\nwebsocket = true\nworkers = 3\n").server;
+    let server = config_of("[server]\nlisten = \"0.0.0.0:7\"\nbehind_proxy = true\ntrusted_proxies = [\"10.0.0.0/8\"]\nhosts = [\"lab\", \"a.test\"]\nbody_limit = \"1MiB\"\ngrace = \"5s\"\nkeep_alive = \"60s\"\nwebsocket = true\nworkers = 3\n").server;
     assert_eq!(
         (server.listen.to_string().as_str(), server.hosts.join(" ").as_str()),
         ("0.0.0.0:7", "lab a.test")

@@ -5,10 +5,11 @@ use serde_json::{Value, json};
 use crate::config::{Config, Endpoint, Model};
 use crate::inbound::models;
 
-/// `GET /v1beta/models`: everything on one page.
-pub fn list(config: &Config) -> String {
+/// `GET /v1beta/models`: everything of which whoever asks may know, on one page.
+pub fn list(config: &Config, is_shown: &dyn Fn(&str) -> bool) -> String {
     let models: Vec<Value> = models::names(config)
         .into_iter()
+        .filter(|(name, _, _)| is_shown(name))
         .map(|(name, endpoint, model)| entry(&name, endpoint, model))
         .collect();
     json!({ "models": models }).to_string()
@@ -56,7 +57,7 @@ mod tests {
     #[test]
     fn every_model_has_its_own_name_and_is_found_by_it() {
         let config = config();
-        let list: Value = serde_json::from_str(&list(&config)).expect("JSON");
+        let list: Value = serde_json::from_str(&list(&config, &|_| true)).expect("JSON");
         let names: Vec<&str> = list["models"]
             .as_array()
             .expect("models")

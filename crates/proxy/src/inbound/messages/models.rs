@@ -17,10 +17,11 @@ const PREFIXES: [&str; 2] = ["claude-", "anthropic-"];
 
 /// The list in Anthropic's shape. `discovery` is for Claude Code, which asks with `User-Agent: claude-code/…`: every name is
 /// one that it keeps.
-pub fn list(config: &Config, discovery: bool) -> String {
+/// Only names of which whoever asks may know.
+pub fn list(config: &Config, discovery: bool, is_shown: &dyn Fn(&str) -> bool) -> String {
     let names = names(config);
     let known = |name: &str| names.iter().any(|(known, _, _)| known == name);
-    let entries = names.iter().filter_map(|(name, endpoint, model)| {
+    let entries = names.iter().filter(|(name, _, _)| is_shown(name)).filter_map(|(name, endpoint, model)| {
         let id = if discovery { alias(name, known)? } else { name.clone() };
         let display_name = if id == *name { name.clone() } else { format!("{name} ({})", endpoint.name) };
         let mut entry =
@@ -86,7 +87,7 @@ mod tests {
         let config =
             crate::config::parse::load(text, &|_| None, &|_| Ok(String::new())).expect("fine").config;
         let ids = |discovery: bool| -> Vec<String> {
-            let list: Value = serde_json::from_str(&list(&config, discovery)).expect("JSON");
+            let list: Value = serde_json::from_str(&list(&config, discovery, &|_| true)).expect("JSON");
             assert_eq!(
                 (&list["first_id"], &list["last_id"]),
                 (&list["data"][0]["id"], &list["data"][1]["id"])

@@ -24,6 +24,7 @@ use crate::http::reply::Reply;
 use crate::inbound::client_protocol::ClientProtocol;
 use crate::inbound::responses::socket::history::ConnectionHistory;
 use crate::inbound::responses::socket::message::{self, ResponseCreate};
+use crate::keys::keyring::ClientKey;
 use crate::lifecycle::phase::until_not_serving;
 use crate::sync::lock;
 use crate::turn;
@@ -46,6 +47,8 @@ pub(super) struct Upgrade {
     headers: HeaderMap,
     /// The most bytes of one message.
     body_limit: usize,
+    /// The client key that asked for it.
+    key: Option<Arc<ClientKey>>,
 }
 
 impl UpgradeSlot {
@@ -59,11 +62,16 @@ impl UpgradeSlot {
     /// # Errors
     ///
     /// The handshake is not that of RFC 6455 (400).
-    pub(super) fn open(&self, mut head: Parts, body_limit: usize) -> Result<Response<Reply>, Refusal> {
+    pub(super) fn open(
+        &self,
+        mut head: Parts,
+        body_limit: usize,
+        key: Option<Arc<ClientKey>>,
+    ) -> Result<Response<Reply>, Refusal> {
         let accept = accept(&head)?;
         let headers = message::connection_headers(&std::mem::take(&mut head.headers));
         let pending = hyper::upgrade::on(Request::from_parts(head, ()));
-        let upgrade = Upgrade { pending, headers, body_limit };
+        let upgrade = Upgrade { pending, headers, body_limit, key };
         *lock(&self.0) = Some(upgrade);
         let mut response = Response::new(Reply::Whole(None));
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -99,7 +107,7 @@ pub(super) fn is_requested(headers: &HeaderMap) -> bool {
 impl Upgrade {
     /// Serves the connection to its end.
     pub(super) async fn serve(self, proxy: Arc<Proxy>) {
-        let Self { pending, headers, body_limit } = self;
+        let Self { pending, headers, body_limit, key } = self;
         let io = match pending.await {
             Ok(io) => TokioIo::new(io),
             Err(error) => return tracing::debug!(event = "websocket.lost", error = %error),
@@ -113,7 +121,7 @@ impl Upgrade {
         let stopping = Box::pin(until_not_serving(proxy.watch_phase()));
         let protocol = ClientProtocol::Responses { client: turn::responses_client(&headers) };
         let recall = Arc::new(Mutex::new(ConnectionHistory::new(body_limit)));
-        let turns = ConnectionTurns { proxy, protocol, headers, recall };
+        let turns = ConnectionTurns { proxy, protocol, headers, recall, key };
         tracing::debug!(event = "websocket.open");
         let session = Session::new(socket, turns, SessionTimes::default(), body_limit, stopping);
         let (end, requests) = session.run().await;
@@ -129,6 +137,8 @@ struct ConnectionTurns {
     headers: HeaderMap,
     /// Responses that the next request of the connection may go on with.
     recall: Arc<Mutex<ConnectionHistory>>,
+    /// The client key of the handshake; it is asked again for each turn.
+    key: Option<Arc<ClientKey>>,
 }
 
 impl StartTurn for ConnectionTurns {
@@ -136,11 +146,10 @@ impl StartTurn for ConnectionTurns {
         let request = self.proxy.request_name();
         let headers = message::headers(&self.headers, std::mem::take(&mut create.headers));
         let recall = Arc::clone(&self.recall);
-        let context =
-            self.proxy.begin_turn(&request).map_err(|refusal| refusal.into_error(self.protocol, &request));
-        let proxy = Arc::clone(&self.proxy);
+        let (proxy, protocol, key) = (Arc::clone(&self.proxy), self.protocol, self.key.clone());
         Box::pin(async move {
-            let context = context?;
+            let context = proxy.begin_turn_for(key.as_deref(), &request).await;
+            let context = context.map_err(|refusal| refusal.into_error(protocol, &request))?;
             let watch = RefusalWatch::of(&proxy, &context, &headers);
             let started = turn::over_socket(context, &headers, create, recall).await;
             started.inspect_err(|error| watch.error(error)).map(Box::new)

@@ -164,12 +164,20 @@ impl Fixture {
             client: "c".to_owned(),
             conversation: None,
             recording: Recording::Full,
+            key: None,
+            config: Arc::new(crate::config::parse::config_of("")),
+            metrics: Arc::default(),
+            received: clock::now(),
+            protocol: "responses",
         };
         let log = TurnLog::new(self.turns.begin(), recorder, true);
         let memory = ConnectionMemory { recall: Arc::clone(&self.recall), previous: Some("before".into()) };
         lock(&self.recall).keep("before", Bytes::from_static(b"[0]"));
-        let target =
-            StoreTarget { store: Some(self.store.clone()), memory: Some(memory), input: "[1]".into() };
+        let target = StoreTarget {
+            store: Some((self.store.clone(), Scope::Owner)),
+            memory: Some(memory),
+            input: "[1]".into(),
+        };
         let stop = ForceStop::new(self.phase.subscribe());
         let mut body = TurnBody::new(source, Answer::new(writer), log, Some(target), HOUR, stop);
         body.last_write = long_ago();

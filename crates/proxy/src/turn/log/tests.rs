@@ -32,12 +32,17 @@ impl Sinks {
             client: "codex".to_owned(),
             conversation: Some("c".to_owned()),
             recording,
+            key: None,
+            config: Arc::new(crate::config::parse::config_of("")),
+            metrics: Arc::default(),
+            received: clock::now(),
+            protocol: "responses",
         };
         TurnLog::new(self.turns.begin(), recorder, true)
     }
 
     fn trace(&self, turn: &str) -> Option<Trace> {
-        self.turns.traces.one(turn).map(|trace| serde_json::from_str(&trace).expect("a trace"))
+        self.turns.traces.one(turn, |_| true).map(|trace| serde_json::from_str(&trace).expect("a trace"))
     }
 }
 
