@@ -74,6 +74,8 @@ impl<'p> RefusalWatch<'p> {
             at: clock::unix_now(),
             turn: report.id.clone(),
             client: report.client.clone(),
+            key: report.key.clone(),
+            node: report.node.clone(),
             protocol: report.protocol.clone(),
             asked: report.asked.clone(),
             finish: "refused".to_owned(),
@@ -89,6 +91,7 @@ impl<'p> RefusalWatch<'p> {
 /// What a refusal is called where failures have codes.
 fn code(status: u16) -> &'static str {
     match status {
+        403 => "forbidden",
         404 => "model_not_found",
         413 => "too_large",
         503 => "shutting_down",
