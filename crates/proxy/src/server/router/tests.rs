@@ -87,8 +87,9 @@ fn nothing_stands_beside_the_rows() {
 fn only_what_tells_nothing_is_done_without_a_token() {
     for route in ROUTES {
         let path = sample(route.pattern);
-        // The shell of the page holds no data, and a code is the way to a session.
-        let open = ["/health", "/", "/ui", "/ui/session", "/ui/{*file}"].contains(&route.pattern);
+        // The shell of the page holds no data, and a code is the way to a session. A load balancer has no token.
+        let open = ["/health", "/healthz", "/readyz", "/", "/ui", "/ui/session", "/ui/{*file}"]
+            .contains(&route.pattern);
         for verb in route.verbs() {
             let method = verb.allow().split(',').next().unwrap_or_default();
             assert_eq!(resolve(method, &path).expect("answered").needs_token(), !open, "{path}");
