@@ -9,7 +9,7 @@ const DOC: &str = include_str!("../../../docs/configuration.md");
 
 #[test]
 fn every_key_stands_in_the_table_of_its_section() {
-    let sections: [(&str, &[schema::Key]); 19] = [
+    let sections: [(&str, &[schema::Key]); 21] = [
         ("## The top", &schema::TOP),
         ("## `[server]`", &schema::SERVER),
         ("## `[server.tls]`", &schema::TLS),
