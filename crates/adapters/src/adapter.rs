@@ -17,7 +17,7 @@ use crate::messages::Messages;
 use crate::model_list::ProviderModel;
 use crate::opencode::OpenCode;
 use crate::prepared_request::{PreparedRequest, TurnInput};
-use crate::quota::QuotaPlace;
+use crate::quota_place::QuotaPlace;
 use crate::responses::Responses;
 
 /// One configured upstream. The set is known at compile time: the compiler lists what a new protocol needs.

@@ -42,6 +42,7 @@ pub mod pairing;
 mod percent;
 pub mod prepared_request;
 pub mod quota;
+pub mod quota_place;
 pub mod reader;
 pub mod repair;
 mod repeated_shape;

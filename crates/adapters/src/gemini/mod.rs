@@ -34,7 +34,7 @@ use crate::errors::CHECK_KEY;
 use crate::model_list::{self, ProviderModel};
 use crate::percent::path_segment;
 use crate::prepared_request::{Headers, PreparedRequest, TurnInput, WireProtocol};
-use crate::quota::QuotaPlace;
+use crate::quota_place::QuotaPlace;
 use crate::reader::ReaderContext;
 use crate::sync::lock;
 

@@ -281,9 +281,10 @@ impl RouteTarget {
             target: self.id.clone(),
             score: (candidate.score * 10.0).round() / 10.0,
             open_turns: candidate.open_turns,
-            not_ready: match candidate.ready {
-                true => self.low(now).map(|low| low.words()),
-                false => Some(self.not_ready(config, now)),
+            not_ready: if candidate.ready {
+                self.low(now).map(|low| low.words())
+            } else {
+                Some(self.not_ready(config, now))
             },
         }
     }

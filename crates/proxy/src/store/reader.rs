@@ -36,8 +36,11 @@ pub struct Reader {
     path: Option<PathBuf>,
     pending: Arc<Pending>,
     connection: Mutex<Option<Connection>>,
-    sums: Mutex<HashMap<(GroupBy, String, bool), (Sums, Instant)>>,
+    sums: Mutex<HashMap<SumsKey, (Sums, Instant)>>,
 }
+
+/// By what, for which time in words, and whether by model, too.
+type SumsKey = (GroupBy, String, bool);
 
 /// A time in which turns ended.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -18,10 +18,9 @@ use super::gate::{Gate, UsageSum};
 use super::lessons::TurnLessons;
 use super::platform::{Platform, Process};
 use super::policy::{self, Verdict};
-use super::sending::wait_words;
 use super::state::{
     AttemptPhase, AttemptRequest, Committed, FollowUp, OpeningFollowUp, Progress, Read, Reading, State,
-    Uncommitted, missing_key_said,
+    Uncommitted, missing_key_said, wait_words,
 };
 use crate::clock::Clocks;
 use crate::route::endpoint_set::{OpenCount, RouteTarget, TurnOutcome};

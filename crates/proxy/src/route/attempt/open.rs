@@ -229,10 +229,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_slot_is_waited_for_and_given_back() {
         let runtime = runtime("max_parallel = 1");
-        let first = take_room(&runtime, &Arc::default()).ok().expect("free");
+        let Ok(first) = take_room(&runtime, &Arc::default()) else { panic!("it is free") };
         assert!(first.0.is_some());
         let turn = Arc::default();
-        let waiting = take_room(&runtime, &turn).err().expect("taken");
+        let waiting = take_room(&runtime, &turn).expect_err("taken");
         let busy = waiting.await.expect_err("taken for longer than anybody waits");
         let wait = turn.report().wait.expect("it says what it waits for");
         assert!(wait.why.contains("max_parallel") && wait.until_ms.is_none(), "{wait:?}");
@@ -258,13 +258,13 @@ mod tests {
         assert!(take_room(&runtime, &Arc::default()).is_ok(), "the first goes at once");
         let begun = tokio::time::Instant::now();
         let turn = Arc::<RunningTurn>::default();
-        take_room(&runtime, &turn).err().expect("the second waits").await.expect("not for long");
+        take_room(&runtime, &turn).expect_err("the second waits").await.expect("not for long");
         assert_eq!(turn.report().state, TurnState::Connecting, "and waits no longer");
         assert!((9..=10).contains(&begun.elapsed().as_secs()), "the bucket itself fills by a real clock");
         for _ in 0..6 {
             runtime.take_token(clock::now());
         }
-        let refused = async || take_room(&runtime, &Arc::default()).err().expect("waits").await.err();
+        let refused = async || take_room(&runtime, &Arc::default()).expect_err("waits").await.err();
         let busy = refused().await.expect("too long");
         assert_eq!(busy.kind, FailureKind::ConcurrencyLimited);
         assert!(busy.retry_after.is_some_and(|wait| wait > MAX_WAIT), "{busy:?}");

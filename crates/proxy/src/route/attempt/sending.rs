@@ -5,7 +5,6 @@ use std::sync::Arc;
 use latimer_adapters::field_rules::{self, FieldRules};
 use latimer_adapters::prepared_request::{PreparedRequest, TurnInput};
 use latimer_adapters::repair::{CallRules, RepairPlan};
-use latimer_protocol::failure::Failure;
 use latimer_protocol::turn::{Note, TurnRequest};
 
 use super::drive::Attempts;
@@ -141,12 +140,4 @@ impl<P: Platform> Attempts<P> {
 /// Whose key or account this is.
 fn fingerprint(entry: Option<&(usize, PoolEntry)>) -> Option<&str> {
     entry.map(|(_, entry)| entry.fingerprint.as_str())
-}
-
-/// Why a turn waits after a failure, for people.
-pub(super) fn wait_words(target: &RouteTarget, failure: &Failure) -> String {
-    let endpoint = target.runtime.endpoint.name.as_str();
-    let asked = if failure.retry_after.is_some() { "asked for it" } else { "is asked again then" };
-    let words = failure.message.strip_prefix(endpoint).and_then(|words| words.strip_prefix(": "));
-    format!("{endpoint} {asked}: {}", words.unwrap_or(&failure.message))
 }

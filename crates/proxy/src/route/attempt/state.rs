@@ -299,3 +299,11 @@ pub fn shutting_down() -> Failure {
         "latimer was stopped while this answer was under way; the request can be sent again",
     )
 }
+
+/// Why a turn waits after a failure, for people.
+pub(super) fn wait_words(target: &RouteTarget, failure: &Failure) -> String {
+    let endpoint = target.runtime.endpoint.name.as_str();
+    let asked = if failure.retry_after.is_some() { "asked for it" } else { "is asked again then" };
+    let words = failure.message.strip_prefix(endpoint).and_then(|words| words.strip_prefix(": "));
+    format!("{endpoint} {asked}: {}", words.unwrap_or(&failure.message))
+}

@@ -54,3 +54,44 @@ async fn ask(runtime: &EndpointRuntime, entry: &PoolEntry) -> Option<String> {
         Err(failure) => Some(text::shown(&failure.message, text::MAX_NAME)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use latimer_protocol::quota::{QuotaReading, QuotaScope};
+
+    use super::*;
+    use latimer_protocol::turn::SealKey;
+
+    use crate::config::parse::config_of;
+    use crate::config::watch::Live;
+
+    #[tokio::test]
+    async fn every_account_is_listed_with_what_is_known_of_it() {
+        let text = "[[endpoint]]\nname = \"lab\"\nbase_url = \"http://127.0.0.1:1\"\nmodels = [\"m\"]\napi_key = \"k\"\n";
+        let live = Arc::new(Live::new(config_of(text), None));
+        let proxy = Proxy::new(live, None, SealKey::default(), None);
+        let set = proxy.endpoints.get(Clocks::now().now);
+        let runtime = Arc::clone(&set.endpoints()[0]);
+        let entries: usize = set.endpoints().iter().map(|runtime| runtime.pool.entries().len()).sum();
+        let before = report(&proxy, true).await;
+        assert_eq!(
+            (before.data.len(), before.problems.len()),
+            (entries, 0),
+            "none of them has a place to ask"
+        );
+        assert!(before.data.iter().all(|account| account.windows.is_empty()));
+        for entry in runtime.pool.entries() {
+            let reading = QuotaReading {
+                name: "week".to_owned(),
+                scope: QuotaScope::Week,
+                remaining_percent: Some(40.0),
+                ..QuotaReading::default()
+            };
+            let owner = entry.owner(runtime.endpoint.name.as_str());
+            runtime.memory.note_quota(owner, vec![reading], QuotaSource::Header);
+        }
+        let after = report(&proxy, false).await;
+        let known = after.data.iter().filter(|account| account.remaining_percent() == Some(40.0)).count();
+        assert_eq!(known, runtime.pool.entries().len());
+    }
+}

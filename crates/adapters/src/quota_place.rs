@@ -10,10 +10,10 @@ use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_protocol::quota::{QuotaReading, QuotaScope};
 use serde_json::Value;
 
-use super::headers::date;
 use crate::credential::Credential;
 use crate::endpoint_client::EndpointClient;
 use crate::prepared_request::Headers;
+use crate::quota::date;
 
 /// How long a provider may take to say what is left.
 const TIMEOUT: Duration = Duration::from_secs(5);
