@@ -123,13 +123,11 @@ impl KeyPath {
         keys.iter().find(|key| key.name == name).with_context(|| {
             let names = keys.iter().map(|key| key.name);
             let place = if at == 0 { String::new() } else { format!(" in `{}`", self.up_to(at)) };
-            match schema::nearest(name, names.clone()) {
-                Some(meant) => format!("there is no key `{name}`{place}; did you mean `{meant}`?"),
-                None => {
-                    let names: Vec<&str> = names.collect();
-                    format!("there is no key `{name}`{place}; there are: {}", names.join(", "))
-                }
+            if let Some(meant) = schema::nearest(name, names.clone()) {
+                return format!("there is no key `{name}`{place}; did you mean `{meant}`?");
             }
+            let names: Vec<&str> = names.collect();
+            format!("there is no key `{name}`{place}; there are: {}", names.join(", "))
         })
     }
 

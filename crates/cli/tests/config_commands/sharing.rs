@@ -53,8 +53,11 @@ fn one_profile_goes_out_with_its_endpoint_alone() {
         "{text}"
     );
     let to = home("piped", "");
-    let exported: String =
-        text.lines().filter(|line| !line.starts_with("a: ")).map(|line| format!("{line}\n")).collect();
+    let kept: Vec<&str> = text.lines().filter(|line| !line.starts_with("a: ")).collect();
+    let exported = kept.join(
+        "
+",
+    );
     let (code, text) = run_with(&to, &["config", "import", "-"], &exported);
     assert!(code == 1 && text.contains("--yes") && config_text(&to).is_empty(), "{text}");
     let (code, text) = run_with(&to, &["config", "import", "-", "--yes"], &exported);

@@ -79,8 +79,8 @@ fn usable(paths: &PathArgs) -> anyhow::Result<Config> {
         Err(error) => error,
     };
     let path = paths.config_target()?;
-    let copies = last_copies(&path).into_iter();
-    let loaded = copies.filter_map(|copy| load_text(&read_text(&copy).ok()?).ok()).next();
+    let copies = last_copies(&path);
+    let loaded = copies.into_iter().find_map(|copy| load_text(&read_text(&copy).ok()?).ok());
     match loaded.filter(|loaded| !loaded.config.endpoints.is_empty()) {
         Some(loaded) => {
             note_line("the configuration cannot be used; the one before the last change is asked with");

@@ -205,7 +205,7 @@ fn setting(key: &str, value: &Value) -> Result<Step, String> {
 
 /// Whether the setting is one of the list.
 fn may_change(path: &KeyPath) -> bool {
-    let fits = |pattern: &&str| {
+    let fits = |pattern: &str| {
         let names: Vec<&str> = pattern.split('.').collect();
         names.len() == path.steps.len()
             && names.iter().zip(&path.steps).all(|(name, step)| match step {
@@ -214,7 +214,7 @@ fn may_change(path: &KeyPath) -> bool {
             })
     };
     let is_key = ["name", "endpoint", "id"].contains(&path.last());
-    SETTINGS.iter().any(|pattern| fits(&pattern)) && !is_key
+    SETTINGS.iter().any(|pattern| fits(pattern)) && !is_key
 }
 
 #[cfg(test)]

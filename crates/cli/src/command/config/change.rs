@@ -20,7 +20,7 @@ pub(crate) struct SetArgs {
     /// Such as server.grace or endpoint.lab.retries
     #[arg(add = crate::complete::settings())]
     key: String,
-    /// The new value: a text needs no quotes, a list is written a,b or ["a", "b"]
+    /// The new value: a text needs no quotes, a list is written `a,b` or `["a", "b"]`
     #[arg(required_unless_present = "stdin", conflicts_with = "stdin", allow_hyphen_values = true)]
     value: Option<String>,
     /// Read the value from stdin: keys are never an argument, which every user of the machine could read

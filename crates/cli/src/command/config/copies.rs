@@ -16,6 +16,8 @@ use crate::terminal::{print_json, print_line};
 
 /// The most copies that are listed.
 const MAX_LISTED: usize = 1000;
+/// Copies of one second that get a name of their own; one more is refused.
+const MAX_SAME_SECOND: u32 = 1000;
 /// The largest copy that is brought back, in bytes.
 const MAX_COPY_BYTES: u64 = 16 << 20;
 
@@ -36,13 +38,12 @@ pub(crate) struct RestoreArgs {
 pub(super) fn backup(paths: &PathArgs, to: Option<&Path>) -> anyhow::Result<()> {
     let config = paths.config_target()?;
     let text = read_text(&config).exits(Exit::Configuration)?;
-    let to = match to {
-        Some(to) => to.to_owned(),
-        None => {
-            let folder = folder(&config)?;
-            latimer_files::prepare(&folder).with_context(|| format!("making `{}`", folder.display()))?;
-            free_name(&folder, &stamp(unix_seconds()))
-        }
+    let to = if let Some(to) = to {
+        to.to_owned()
+    } else {
+        let folder = folder(&config)?;
+        latimer_files::prepare(&folder).with_context(|| format!("making `{}`", folder.display()))?;
+        free_name(&folder, &stamp(unix_seconds()))
     };
     latimer_files::create_new(&to, text.as_bytes()).with_context(|| format!("writing `{}`", to.display()))?;
     print_line(&format!("kept a copy as `{}`; `latimer config restore` brings it back", to.display()))
@@ -131,7 +132,7 @@ fn free_name(folder: &Path, stamp: &str) -> PathBuf {
         let tail = if number == 0 { String::new() } else { format!("-{number}") };
         folder.join(format!("{stamp}{tail}.toml"))
     };
-    (0..).map(name).find(|path| !path.exists()).unwrap_or_else(|| name(0))
+    (0..MAX_SAME_SECOND).map(name).find(|path| !path.exists()).unwrap_or_else(|| name(0))
 }
 
 #[cfg(test)]

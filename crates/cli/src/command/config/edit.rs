@@ -60,7 +60,9 @@ fn edit_until_valid(draft: &Path, config: &Path, begun: &str) -> anyhow::Result<
             return Ok(text);
         }
         let Err(error) = check(config, &text) else { return Ok(text) };
-        error_lines("latimer", &error).iter().for_each(|line| eprint_line(line));
+        for line in error_lines("latimer", &error) {
+            eprint_line(&line);
+        }
         if !agrees("edit it again?") {
             return Err(anyhow::anyhow!("the text cannot be used; nothing was written"))
                 .exits(Exit::Configuration);

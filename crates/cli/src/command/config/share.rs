@@ -155,7 +155,7 @@ fn endpoint_keys(table: &dyn TableLike, out: &mut Table, remarks: &mut Vec<Strin
                     kept.insert(header, text.into());
                 }
                 None => {
-                    remarks.push(format!("{name}: the header {header} stays here, for it may be a secret"))
+                    remarks.push(format!("{name}: the header {header} stays here, for it may be a secret"));
                 }
             }
         }

@@ -60,7 +60,9 @@ pub(super) fn import(paths: &PathArgs, args: &ImportArgs) -> anyhow::Result<Exit
     merge(&mut file.document, &theirs, args.replace)?;
     let destinations = destinations(&theirs);
     let Some(change) = file.show()? else { return Ok(ExitCode::SUCCESS) };
-    destinations.iter().for_each(|line| eprint_line(line));
+    for line in destinations {
+        eprint_line(&line);
+    }
     if args.dry_run {
         print_line("nothing was written")?;
         return Ok(ExitCode::SUCCESS);
@@ -110,7 +112,7 @@ fn problems(theirs: &DocumentMut, text: &str) -> Vec<String> {
         found.push(format!("{part}: is a setting of one machine; only {} are taken", SHARED.join(", ")));
     }
     for (place, endpoint) in tables(theirs, "endpoint").enumerate() {
-        for (key, _) in endpoint.iter() {
+        for (key, _) in endpoint {
             if NOT_FROM_OTHERS.contains(&key) {
                 found.push(format!(
                     "endpoint[{place}].{key}: is not taken from others; take it out, and set it afterwards with `latimer config set`"
@@ -205,7 +207,7 @@ fn merge(ours: &mut DocumentMut, theirs: &DocumentMut, replaces: bool) -> anyhow
 }
 
 fn merge_table(mine: &mut dyn TableLike, theirs: &Table, replaces: bool) {
-    for (key, item) in theirs.iter() {
+    for (key, item) in theirs {
         if replaces || !mine.contains_key(key) {
             mine.insert(key, item.clone());
         }

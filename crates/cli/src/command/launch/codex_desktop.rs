@@ -83,13 +83,12 @@ fn set(table: &mut Table, path: &[&str], value: &Value) {
         [] => {}
         [last] => config_value::put(table, last, value.clone()),
         [name, rest @ ..] => {
-            let mut below = match table.remove(name) {
-                Some(Item::Table(below)) => below,
-                _ => {
-                    let mut below = Table::new();
-                    below.set_implicit(true);
-                    below
-                }
+            let mut below = if let Some(Item::Table(below)) = table.remove(name) {
+                below
+            } else {
+                let mut below = Table::new();
+                below.set_implicit(true);
+                below
             };
             set(&mut below, rest, value);
             table.insert(name, Item::Table(below));
