@@ -108,7 +108,7 @@ impl Database {
         let transaction = connection.unchecked_transaction()?;
         rows::add_columns(&transaction)?;
         transaction.execute_batch(TABLES)?;
-        transaction.execute_batch(super::client_keys::TABLES)?;
+        transaction.execute_batch(super::key_tables::TABLES)?;
         transaction.pragma_update(None, "user_version", VERSION)?;
         transaction.commit()?;
         let now = clock::unix_now();

@@ -17,7 +17,7 @@ use super::rows::{GroupBy, UsageRow};
 use super::turn_rows::TurnQuery;
 
 /// An answer that is looked for.
-pub type Answer<'s> = Pin<Box<dyn Future<Output = Option<Arc<StoredConversation>>> + Send + 's>>;
+pub type FoundAnswer<'s> = Pin<Box<dyn Future<Output = Option<Arc<StoredConversation>>> + Send + 's>>;
 
 /// What a store does. [`tests`](super) hold for every engine.
 ///
@@ -27,13 +27,13 @@ pub trait Engine: fmt::Debug + Send + Sync {
     fn record(&self, row: UsageRow);
 
     /// Keeps an answer.
-    fn keep(&self, id: &str, stored: StoredConversation) -> Kept;
+    fn keep(&self, id: &str, stored: StoredConversation) -> Receipt;
 
     /// An answer that was kept, unless it is too old.
-    fn response<'s>(&'s self, id: &'s str, now_unix: u64) -> Answer<'s>;
+    fn response<'s>(&'s self, id: &'s str, now_unix: u64) -> FoundAnswer<'s>;
 
     /// Forgets an answer.
-    fn delete(&self, id: &str) -> Kept;
+    fn delete(&self, id: &str) -> Receipt;
 
     /// Whether rows are kept over a restart.
     fn keeps_rows(&self) -> bool;
@@ -94,16 +94,16 @@ pub enum StoreError {
 
 /// Done once what was kept or forgotten is so for everybody who shares the store; also when that takes too long.
 #[derive(Debug)]
-pub struct Kept(Option<oneshot::Receiver<()>>);
+pub struct Receipt(Option<oneshot::Receiver<()>>);
 
-impl Kept {
+impl Receipt {
     /// Nobody has to wait.
     pub(super) fn at_once() -> Self {
         Self(None)
     }
 }
 
-impl Future for Kept {
+impl Future for Receipt {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {

@@ -1,14 +1,16 @@
 //! What is kept: how much was used ([`usage`]), and answers that a later request may go on with ([`chain`]).
 //!
-//! One trait, [`Engine`](engine::Engine), and two engines: a SQLite file of this machine, and a PostgreSQL database that many nodes share.
+//! One trait, [`Engine`](engine::Engine), and two engines: a SQLite file of this machine, and a `PostgreSQL` database that many nodes share.
 //! Neither ever stands in the way of a stream.
 
 pub mod chain;
 pub mod client_keys;
 mod database;
 pub mod engine;
+mod key_tables;
 pub mod moment;
 pub mod postgres;
+mod queue;
 pub mod reader;
 mod rows;
 pub mod scope;
@@ -26,7 +28,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use self::chain::StoredConversation;
-use self::engine::{Engine, Kept, WaitingRows};
+use self::engine::{Engine, Receipt, WaitingRows};
 use self::rows::UsageRow;
 use self::sqlite::FileStore;
 
@@ -58,7 +60,7 @@ impl Store {
 
     /// Keeps an answer with everything before it: it can be gone on with at once, and after a restart. Where nodes share the store, the
     /// answer is on all of them once the future is done, which takes two seconds at most.
-    pub fn keep_response(&self, id: &str, items: Vec<u8>, response: Vec<u8>, now_unix: u64) -> Kept {
+    pub fn keep_response(&self, id: &str, items: Vec<u8>, response: Vec<u8>, now_unix: u64) -> Receipt {
         self.engine.keep(id, StoredConversation { items, response, at: now_unix })
     }
 
@@ -68,7 +70,7 @@ impl Store {
     }
 
     /// Forgets an answer. Where nodes share the store, all of them have forgotten it within two seconds.
-    pub fn delete_response(&self, id: &str) -> Kept {
+    pub fn delete_response(&self, id: &str) -> Receipt {
         self.engine.delete(id)
     }
 

@@ -2,7 +2,7 @@
 //! as lost and said so; when the file cannot be used, the thread says so and keeps nothing.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -12,7 +12,8 @@ use tokio::sync::oneshot;
 use latimer_protocol::status::{TurnPage, TurnReport, UsageLine, UsageReport};
 
 use super::chain::{self, Place, RecentConversations, StoredConversation};
-use super::engine::{Answer, Engine, Kept, StoreError, WaitingRows};
+use super::engine::{Engine, FoundAnswer, Receipt, StoreError, WaitingRows};
+use super::queue::{Job, QUEUE, QueueCounters};
 use super::reader::{Pending, Reader, Window};
 use super::rows::{GroupBy, UsageRow};
 use super::turn_rows::TurnQuery;
@@ -20,8 +21,6 @@ use super::writer::Writer;
 use super::{FILE, database};
 use crate::sync::lock;
 
-/// Jobs that may wait.
-pub(super) const QUEUE: usize = 4096;
 /// Bytes of answers that may wait. One that does not fit is at hand at most, and gone after a restart.
 const BYTES: usize = 64 << 20;
 /// The longest wait for the last rows when the process stops.
@@ -38,26 +37,6 @@ pub(super) struct FileStore {
     reader: Reader,
     recent: Arc<Mutex<RecentConversations>>,
     count: Arc<QueueCounters>,
-}
-
-/// What is in the queue, and what never came out of it.
-#[derive(Debug, Default)]
-pub(super) struct QueueCounters {
-    /// Bytes of answers that wait.
-    pub(super) waiting: AtomicUsize,
-    /// Answers to be kept or deleted that the file does not show yet.
-    pub(super) pending: AtomicUsize,
-    /// Jobs that were given up.
-    pub(super) lost_rows: AtomicU64,
-}
-
-/// What the writing thread does.
-pub(super) enum Job {
-    Usage(Arc<UsageRow>),
-    Keep { id: String, stored: Arc<StoredConversation> },
-    Delete { id: String },
-    Find { id: String, oldest: u64, reply: oneshot::Sender<Option<StoredConversation>> },
-    Flush(SyncSender<()>),
 }
 
 impl FileStore {
@@ -129,7 +108,7 @@ impl Engine for FileStore {
     }
 
     /// It can be gone on with at once, and after a restart: nobody waits for the file.
-    fn keep(&self, id: &str, stored: StoredConversation) -> Kept {
+    fn keep(&self, id: &str, stored: StoredConversation) -> Receipt {
         let now_unix = stored.at;
         let stored = Arc::new(stored);
         self.recent().keep(id, &stored, now_unix);
@@ -140,10 +119,10 @@ impl Engine for FileStore {
         } else if !self.send_pending(Job::Keep { id: id.to_owned(), stored }) {
             self.count.waiting.fetch_sub(size, Ordering::Relaxed);
         }
-        Kept::at_once()
+        Receipt::at_once()
     }
 
-    fn response<'s>(&'s self, id: &'s str, now_unix: u64) -> Answer<'s> {
+    fn response<'s>(&'s self, id: &'s str, now_unix: u64) -> FoundAnswer<'s> {
         Box::pin(async move {
             if let Some(stored) = self.recent().find(id, now_unix) {
                 return Some(stored);
@@ -161,10 +140,10 @@ impl Engine for FileStore {
         })
     }
 
-    fn delete(&self, id: &str) -> Kept {
+    fn delete(&self, id: &str) -> Receipt {
         self.recent().delete(id);
         self.send_pending(Job::Delete { id: id.to_owned() });
-        Kept::at_once()
+        Receipt::at_once()
     }
 
     fn keeps_rows(&self) -> bool {

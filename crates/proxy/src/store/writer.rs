@@ -10,8 +10,8 @@ use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
 
 use super::chain::RecentConversations;
 use super::database::Database;
+use super::queue::{Job, QUEUE, QueueCounters};
 use super::reader::Pending;
-use super::sqlite::{Job, QUEUE, QueueCounters};
 use super::{chain, rows};
 use crate::clock;
 use crate::sync::lock;

@@ -1,3 +1,3 @@
-//! The store that many nodes share, in PostgreSQL.
+//! The store that many nodes share, in `PostgreSQL`.
 
 pub mod errors;
