@@ -49,10 +49,7 @@ const TASKS: [(&str, &str); 16] = [
         "crates/proxy/src/accounts/account.rs",
         "a refresh is finished and written down even when nobody waits for it any more",
     ),
-    (
-        "crates/proxy/src/server/connections.rs",
-        "the tracker counts connections and waits for them at the stop",
-    ),
+    ("crates/proxy/src/server/workers.rs", "the tracker counts connections and waits for them at the stop"),
     ("crates/watchdog/src/run/actions/notify.rs", "a notification, with a timeout"),
     ("crates/watchdog/src/run/child.rs", "ends with the pipes of the child"),
     ("crates/watchdog/src/run/control.rs", "accepts people's requests, and is aborted with their socket"),

@@ -42,7 +42,7 @@ pub struct Config {
     /// The front side.
     pub server: Server,
     /// Figures for other people's tools.
-    pub metrics: Metrics,
+    pub metrics: MetricsAccess,
     /// Where a model goes that no endpoint lists.
     pub default_endpoint: DefaultEndpoint,
     /// In the order of the file.
@@ -173,7 +173,7 @@ pub struct TlsFiles {
 
 /// Where and to whom figures are shown, beside `GET /metrics` with the token.
 #[derive(Debug, Clone, Default)]
-pub struct Metrics {
+pub struct MetricsAccess {
     /// An address of their own.
     pub listen: Option<SocketAddr>,
     /// What opens them and nothing else, there and on the main address.

@@ -25,7 +25,7 @@ use toml::de::DeTable;
 use super::check::ConfigProblem;
 use super::read::{ProblemCollector, Table};
 use super::schema::{self, nearest};
-use super::{Config, DefaultEndpoint, Endpoint, LaunchDefaults, Metrics, Server};
+use super::{Config, DefaultEndpoint, Endpoint, LaunchDefaults, MetricsAccess, Server};
 
 /// A configuration that can be used, and what its author should know.
 #[derive(Debug, Clone)]
@@ -62,7 +62,7 @@ pub fn load(text: &str, env: Env<'_>, read_file: ReadFile<'_>) -> Result<ParsedC
         .map_or_else(Server::default, |table| server::server(&table, &mut notes));
     let metrics = root
         .table("metrics", &mut notes)
-        .map_or_else(Metrics::default, |table| server::metrics(&table, env, read_file, &mut notes));
+        .map_or_else(MetricsAccess::default, |table| server::metrics(&table, env, read_file, &mut notes));
     let outbound = outbound::of_all(&root, env, &mut notes);
     let endpoints = endpoints(&root, &outbound, env, read_file, &mut notes);
     outbound::refuse_environment(&root, &endpoints, env, &mut notes);

@@ -18,13 +18,13 @@ use crate::sync::{read, write};
 /// How often what was used is exchanged with the store, and changed keys are taken up.
 const EXCHANGE_INTERVAL: Duration = Duration::from_millis(500);
 /// The least time between two looks that requests with unknown keys bring about: guesses shall not wear the store out.
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+const LOOKUP_INTERVAL: Duration = Duration::from_millis(100);
 /// The longest that a request with an unknown key waits for the store: the key may be a moment old.
-const LOOK_TIMEOUT: Duration = Duration::from_millis(300);
+const LOOKUP_TIMEOUT: Duration = Duration::from_millis(300);
 /// The longest wait for the last exchange when the process stops.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 /// Requests to look that may wait.
-const MAX_LOOKS: usize = 64;
+const MAX_LOOKUPS: usize = 64;
 
 /// A key, and what is used of it.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ pub enum KeyProblem {
 
 /// What the credentials of a request are, as far as client keys go.
 #[derive(Debug, Clone)]
-pub enum Found {
+pub enum KeyLookup {
     /// No client key.
     Nothing,
     /// One that opens.
@@ -82,7 +82,7 @@ pub struct KeyTurn {
 }
 
 impl KeyTurn {
-    /// The key.
+    /// Whose turn it is.
     pub fn key(&self) -> &Arc<ClientKey> {
         &self.key
     }
@@ -123,10 +123,11 @@ impl Keyring {
     pub fn new(store: Option<OpenStore>) -> Self {
         let keys = Arc::<RwLock<Arc<Keys>>>::default();
         let asks = store.and_then(|open| {
-            let (asks, asked) = sync_channel(MAX_LOOKS);
-            let keeper = Keeper { keys: Arc::clone(&keys), open, store: None, looked_at: None, said: false };
+            let (asks, asked) = sync_channel(MAX_LOOKUPS);
+            let thread =
+                KeyringThread { keys: Arc::clone(&keys), open, store: None, looked_at: None, said: false };
             let spawned =
-                std::thread::Builder::new().name("keys".to_owned()).spawn(move || keeper.work(&asked));
+                std::thread::Builder::new().name("keys".to_owned()).spawn(move || thread.work(&asked));
             spawned.inspect_err(|error| tracing::warn!(event = "keys.unavailable", error = %error)).ok()?;
             Some(asks)
         });
@@ -134,19 +135,19 @@ impl Keyring {
     }
 
     /// What these credentials are. A key that is not known is looked for in the store, for a moment.
-    pub async fn find(&self, credentials: impl Iterator<Item = &str>) -> Found {
+    pub async fn find(&self, credentials: impl Iterator<Item = &str>) -> KeyLookup {
         let mut credentials = credentials;
-        let Some(presented) = credentials.find_map(PresentedKey::read) else { return Found::Nothing };
+        let Some(presented) = credentials.find_map(PresentedKey::read) else { return KeyLookup::Nothing };
         let id = presented.id();
         let mut key = self.key(&id).filter(|key| presented.is(&key.record.proof));
         if key.is_none() {
             self.look().await;
             key = self.key(&id).filter(|key| presented.is(&key.record.proof));
         }
-        let Some(key) = key else { return Found::Refused(KeyProblem::Unknown) };
+        let Some(key) = key else { return KeyLookup::Refused(KeyProblem::Unknown) };
         match problem(&key.record, clock::unix_now()) {
-            Some(problem) => Found::Refused(problem),
-            None => Found::Key(key),
+            Some(problem) => KeyLookup::Refused(problem),
+            None => KeyLookup::Key(key),
         }
     }
 
@@ -190,7 +191,7 @@ impl Keyring {
         let (done, wait) = oneshot::channel();
         match asks.try_send(Ask::Look(done)) {
             Ok(()) => {
-                let _ = tokio::time::timeout(LOOK_TIMEOUT, wait).await;
+                let _ = tokio::time::timeout(LOOKUP_TIMEOUT, wait).await;
             }
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
         }
@@ -214,7 +215,7 @@ fn problem(record: &KeyRecord, now_unix: u64) -> Option<KeyProblem> {
 }
 
 /// What the thread holds.
-struct Keeper {
+struct KeyringThread {
     keys: Arc<RwLock<Arc<Keys>>>,
     open: OpenStore,
     store: Option<Box<dyn KeyStore>>,
@@ -223,14 +224,14 @@ struct Keeper {
     said: bool,
 }
 
-impl Keeper {
+impl KeyringThread {
     fn work(mut self, asked: &Receiver<Ask>) {
         self.exchange();
         let mut next = clock::now() + EXCHANGE_INTERVAL;
         loop {
             match asked.recv_timeout(next.saturating_duration_since(clock::now())) {
                 Ok(Ask::Look(done)) => {
-                    let is_due = self.looked_at.is_none_or(|at| at.elapsed() >= LOOK_INTERVAL);
+                    let is_due = self.looked_at.is_none_or(|at| at.elapsed() >= LOOKUP_INTERVAL);
                     if is_due {
                         self.looked_at = Some(clock::now());
                         self.exchange();

@@ -47,7 +47,7 @@ pub enum LimitError {
 
 /// Numbers of requests and of tokens, as an example of each is written.
 const COUNT_EXAMPLE: &str = "60/min";
-/// Money.
+/// The same of US dollars.
 const MONEY_EXAMPLE: &str = "5.00/day";
 /// Digits of a US dollar behind the point.
 const MONEY_DIGITS: usize = 6;

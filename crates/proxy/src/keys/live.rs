@@ -10,15 +10,15 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::limits::{Limits, Rate, count_text, money_text};
-use super::period::{Amounts, Period, Window};
+use super::period::{Amounts, LimitWindow, Period};
 use crate::clock::Clocks;
 use crate::sync::lock;
 
 /// After so long a turn that may free something is worth another try.
 const RETRY_SECONDS: u64 = 2;
 
-/// Seconds that a client may be expected to wait.
-const MAX_PATIENCE: u64 = 60;
+/// The longest that a client may be expected to wait.
+const MAX_WAIT_SECONDS: u64 = 60;
 
 /// Which limit a turn would be over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl OverLimit {
 
     /// Whether the limit holds for so long that a client had better not wait.
     pub fn lasts(self) -> bool {
-        self.wait_seconds() > MAX_PATIENCE
+        self.wait_seconds() > MAX_WAIT_SECONDS
     }
 
     /// Its name in logs and metrics.
@@ -151,7 +151,7 @@ impl Counted {
 struct State {
     open: u32,
     bucket: Option<Bucket>,
-    windows: BTreeMap<Window, Counted>,
+    windows: BTreeMap<LimitWindow, Counted>,
     /// What the last turn that ended used.
     last: Amounts,
 }
@@ -222,7 +222,7 @@ impl LiveUse {
 
     /// What the store has to be told, and with `all` also the windows of limits of which only the others' part is wanted. Until
     /// [`LiveUse::settle`] or [`LiveUse::take_back`] it is on its way.
-    pub(super) fn send(&self, limits: &Limits, unix: u64, all: bool) -> Vec<(Window, Amounts)> {
+    pub(super) fn send(&self, limits: &Limits, unix: u64, all: bool) -> Vec<(LimitWindow, Amounts)> {
         let mut state = lock(&self.0);
         state.windows.retain(|window, counted| window.end > unix || !counted.pending.is_nothing());
         if all {
@@ -241,7 +241,7 @@ impl LiveUse {
     }
 
     /// The store has it, and says what all processes used.
-    pub(super) fn settle(&self, window: Window, shared: Amounts) {
+    pub(super) fn settle(&self, window: LimitWindow, shared: Amounts) {
         if let Some(counted) = lock(&self.0).windows.get_mut(&window) {
             counted.sending = Amounts::default();
             counted.shared = shared;
@@ -258,7 +258,7 @@ impl LiveUse {
 }
 
 impl State {
-    fn used(&self, period: Period, unix: u64) -> (Amounts, Window) {
+    fn used(&self, period: Period, unix: u64) -> (Amounts, LimitWindow) {
         let window = period.window(unix);
         (self.windows.get(&window).map_or_else(Amounts::default, |counted| counted.total()), window)
     }
@@ -269,7 +269,7 @@ impl State {
         for (place, period) in periods.iter_mut().skip(2).zip(limits.periods()) {
             *place = Some(period);
         }
-        let mut windows: Vec<Window> =
+        let mut windows: Vec<LimitWindow> =
             periods.into_iter().flatten().map(|period| period.window(unix)).collect();
         windows.sort_unstable();
         windows.dedup();

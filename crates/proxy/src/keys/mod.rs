@@ -17,7 +17,7 @@ pub mod secret;
 use std::io;
 
 use self::limits::Limits;
-use self::period::{Amounts, Window};
+use self::period::{Amounts, LimitWindow};
 use self::scope::ModelScope;
 use self::secret::{KeyId, KeyProof};
 
@@ -50,10 +50,10 @@ pub struct KeyRecord {
 /// What was used in one window of one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyUse {
-    /// The key.
+    /// Whose it is.
     pub key: KeyId,
     /// The time.
-    pub window: Window,
+    pub window: LimitWindow,
     /// How much.
     pub amounts: Amounts,
 }

@@ -69,18 +69,18 @@ impl Period {
     }
 
     /// The window of this length in which a moment lies, in Unix seconds.
-    pub fn window(self, unix: u64) -> Window {
+    pub fn window(self, unix: u64) -> LimitWindow {
         if self == Self::Month {
             let day_of_month = civil_day(unix / DAY);
             let first = unix / DAY - (day_of_month - 1);
             // Far enough for the next month whatever the length of this one, and not as far as the one behind it.
             let in_next = first + 32;
             let next = in_next - (civil_day(in_next) - 1);
-            return Window { period: self, start: first * DAY, end: next * DAY };
+            return LimitWindow { period: self, start: first * DAY, end: next * DAY };
         }
         let length = self.seconds();
         let start = unix - unix % length;
-        Window { period: self, start, end: start + length }
+        LimitWindow { period: self, start, end: start + length }
     }
 }
 
@@ -96,7 +96,7 @@ fn civil_day(days: u64) -> u64 {
 
 /// One time in which something is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Window {
+pub struct LimitWindow {
     /// Its length.
     pub period: Period,
     /// Its beginning, in Unix seconds.
@@ -166,7 +166,7 @@ mod tests {
         }
         let day = Period::Day.window(1_795_943_907);
         assert_eq!((day.start, day.end), (1_795_910_400, 1_795_996_800));
-        assert_eq!(Period::Minute.window(61), Window { period: Period::Minute, start: 60, end: 120 });
+        assert_eq!(Period::Minute.window(61), LimitWindow { period: Period::Minute, start: 60, end: 120 });
         assert_eq!(Period::Month.window(0).end, 31 * DAY);
     }
 

@@ -15,11 +15,11 @@ use subtle::ConstantTimeEq as _;
 
 /// What every key begins with: tools that look for lost keys know the first three characters.
 const PREFIX: &str = "sk-latimer-";
-/// Bytes of an id.
+/// Half as many as the id has hex digits.
 const ID_BYTES: usize = 6;
-/// Bytes of a secret.
+/// Half as many as the part that opens has hex digits: 256 bits, which no machine guesses.
 const SECRET_BYTES: usize = 32;
-/// Bytes of a salt.
+/// 128 bits: no two keys get the same.
 pub const SALT_BYTES: usize = 16;
 /// Bytes of what is kept of a secret.
 pub const HASH_BYTES: usize = 32;

@@ -328,7 +328,7 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
-    use super::reading::Reading;
+    use super::reading::MetricsReading;
     use super::*;
 
     fn figures<'t>(endpoint: &'t str, model: Option<&'t str>) -> TurnFigures<'t> {
@@ -354,7 +354,7 @@ mod tests {
         let metrics = Metrics::default();
         metrics.turn(&figures("lab", Some("glm")));
         metrics.turn(&figures("lab", None));
-        let text = Reading::default().text(&metrics);
+        let text = MetricsReading::default().text(&metrics);
         for line in [
             "# TYPE latimer_turns_total counter",
             "latimer_turns_total{endpoint=\"lab\",model=\"glm\",protocol=\"responses\",outcome=\"stop\"} 1",
@@ -379,7 +379,7 @@ mod tests {
             let key = format!("key-{number}");
             metrics.turn(&TurnFigures { key: Some(&key), ..figures("lab", None) });
         }
-        let text = Reading::default().text(&metrics);
+        let text = MetricsReading::default().text(&metrics);
         let series = text.lines().filter(|line| line.starts_with("latimer_key_turns_total{")).count();
         assert_eq!(series, MAX_KEYS + 1);
         assert!(text.contains("latimer_key_turns_total{key=\"other\"} 50"));

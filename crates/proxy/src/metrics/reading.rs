@@ -8,9 +8,9 @@ use prometheus_client::registry::Registry;
 
 use super::Metrics;
 
-/// The content type of [`Reading::text`].
+/// The content type of [`MetricsReading::text`].
 pub const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
-/// The content type of [`Reading::open_metrics`].
+/// The content type of [`MetricsReading::open_metrics`].
 pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 type Number = Gauge<f64, std::sync::atomic::AtomicU64>;
@@ -56,7 +56,7 @@ struct ActionLabels {
 /// One endpoint at this moment.
 #[derive(Debug, Clone, Default)]
 pub struct EndpointReading {
-    /// Its name.
+    /// As the configuration has it.
     pub name: String,
     /// Turns that are open on it.
     pub turns_open: u64,
@@ -71,7 +71,7 @@ pub struct EndpointReading {
 /// One client key at this moment.
 #[derive(Debug, Clone, Default)]
 pub struct KeyReading {
-    /// Its name.
+    /// What its owner called it.
     pub name: String,
     /// Turns that are open.
     pub turns_open: u64,
@@ -90,14 +90,14 @@ pub struct WatchdogReading {
 
 /// Everything at this moment.
 #[derive(Debug, Clone, Default)]
-pub struct Reading {
+pub struct MetricsReading {
     /// The node's name; empty where nodes have none.
     pub node: String,
     /// Whether a load balancer may send requests.
     pub is_ready: bool,
     /// Turns under way, by where they stand.
     pub turns: Vec<(&'static str, u64)>,
-    /// The endpoints.
+    /// In the order of the configuration.
     pub endpoints: Vec<EndpointReading>,
     /// The client keys.
     pub keys: Vec<KeyReading>,
@@ -119,7 +119,7 @@ pub struct Reading {
     pub watchdog: Option<WatchdogReading>,
 }
 
-impl Reading {
+impl MetricsReading {
     /// Everything in Prometheus's text format.
     pub fn text(&self, metrics: &Metrics) -> String {
         let mut out = String::new();
@@ -130,7 +130,7 @@ impl Reading {
         out
     }
 
-    /// The same in that of OpenMetrics.
+    /// The same in that of `OpenMetrics`.
     pub fn open_metrics(&self, metrics: &Metrics) -> String {
         let mut out = String::new();
         let _ = text::encode_registry(&mut out, metrics.registry());
@@ -264,7 +264,7 @@ mod tests {
     fn every_sample_has_a_type_and_help_in_both_formats() {
         let metrics = Metrics::default();
         metrics.answered("responses", 200);
-        let reading = Reading {
+        let reading = MetricsReading {
             node: "a".to_owned(),
             turns: vec![("streaming", 3)],
             endpoints: vec![EndpointReading {
@@ -281,7 +281,7 @@ mod tests {
                 faults: vec![("A1".to_owned(), 2)],
                 actions: vec![("restart".to_owned(), 1, 0)],
             }),
-            ..Reading::default()
+            ..MetricsReading::default()
         };
         let text = reading.text(&metrics);
         let named = |what: &str| -> HashSet<String> {

@@ -84,7 +84,7 @@ pub(super) enum Pages {
 
 /// What latimer may be called.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Names<'n> {
+pub(super) struct ServerNames<'n> {
     /// The names that it answers for, beside those of loopback.
     pub(super) hosts: &'n [String],
     /// The port that the client connected to.
@@ -99,7 +99,7 @@ pub(super) struct Names<'n> {
 ///
 /// A foreign `Host` (a rebound name), the port of something else in it, an `Origin` (a web page) that is not allowed, or a cross-site
 /// request. Another port of this machine is another origin, although browsers call it the same site.
-pub(super) fn check_origin(headers: &HeaderMap, names: Names<'_>, pages: Pages) -> Result<(), Refusal> {
+pub(super) fn check_origin(headers: &HeaderMap, names: ServerNames<'_>, pages: Pages) -> Result<(), Refusal> {
     let port = names.port;
     let host = headers.get(HOST).map(|value| value.to_str().unwrap_or("")).unwrap_or_default();
     match Host::read(host, names) {
@@ -124,8 +124,8 @@ pub(super) fn check_origin(headers: &HeaderMap, names: Names<'_>, pages: Pages) 
     };
     let is_own = |origin: &HeaderValue| {
         let origin = origin.to_str().unwrap_or_default();
-        let named = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-        pages == Pages::Own && named.is_some_and(|named| named.eq_ignore_ascii_case(host))
+        let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+        pages == Pages::Own && authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
     };
     if !headers.get_all(ORIGIN).iter().all(is_own) || headers.get_all(SEC_FETCH_SITE).iter().any(is_foreign) {
         return Err(Refusal::new(403, "permission_error", "forbidden_origin").message(
@@ -145,8 +145,8 @@ enum Host {
 }
 
 impl Host {
-    fn read(host: &str, names: Names<'_>) -> Self {
-        let Names { hosts, port, address } = names;
+    fn read(host: &str, names: ServerNames<'_>) -> Self {
+        let ServerNames { hosts, port, address } = names;
         const LOOPBACK: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
         let (name, named_port) = match host.rsplit_once(':') {
             Some((name, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => {
@@ -180,8 +180,8 @@ mod tests {
             .collect()
     }
 
-    fn of(hosts: &[String]) -> Names<'_> {
-        Names { hosts, port: 4180, address: Some(IpAddr::from([192, 0, 2, 7])) }
+    fn of(hosts: &[String]) -> ServerNames<'_> {
+        ServerNames { hosts, port: 4180, address: Some(IpAddr::from([192, 0, 2, 7])) }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::router::{Action, DocumentRequest};
 use crate::clock;
 use crate::config::Config;
 use crate::http::refusal::Refusal;
-use crate::keys::keyring::{ClientKey, Found, KeyProblem};
+use crate::keys::keyring::{ClientKey, KeyLookup, KeyProblem};
 use crate::store::scope::Scope;
 
 /// Who asks.
@@ -53,9 +53,9 @@ impl Asker {
         }
         // Also where no token is needed: whoever shows a key means to be counted under it.
         match proxy.keys.find(credentials(headers)).await {
-            Found::Key(key) => return Self::Client(key),
-            Found::Refused(problem) => return Self::Stranger(Some(problem)),
-            Found::Nothing => {}
+            KeyLookup::Key(key) => return Self::Client(key),
+            KeyLookup::Refused(problem) => return Self::Stranger(Some(problem)),
+            KeyLookup::Nothing => {}
         }
         let session = match pages {
             Pages::Own => page_session::of(headers, &proxy.page_seal(), port, clock::unix_now()),

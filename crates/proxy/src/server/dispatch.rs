@@ -20,7 +20,7 @@ use super::asker::Asker;
 use super::proxy::Proxy;
 use super::refusals::RefusalWatch;
 use super::router::{self, Action, Admin, Count, DocumentRequest, RouteMatch, Stored, Turn};
-use super::transport::Origin;
+use super::transport::ConnectionOrigin;
 use super::websocket::{self, UpgradeSlot};
 use super::{
     access, admin, api, documents, forwarded, metrics, page, proof, readiness, request_body,
@@ -44,7 +44,7 @@ pub(super) struct ConnectionContext {
     pub(super) local: Option<IpAddr>,
     /// From where it did.
     pub(super) peer: Option<IpAddr>,
-    pub(super) origin: Origin,
+    pub(super) origin: ConnectionOrigin,
     pub(super) admitted: Admitted,
     pub(super) upgrade: UpgradeSlot,
 }
@@ -118,7 +118,7 @@ impl Received<'_> {
     }
 }
 
-/// Checks who asks, and carries out what is asked.
+/// Checks who asks, and for what.
 async fn dispatch(
     proxy: &Proxy,
     found: RouteMatch<'_>,
@@ -139,9 +139,9 @@ async fn dispatch(
     access::check_framing(&head.headers)?;
     let pages = if found.is_for_pages() { Pages::Own } else { Pages::None };
     let names =
-        access::Names { hosts: &config.server.hosts, port: connection.port, address: connection.local };
+        access::ServerNames { hosts: &config.server.hosts, port: connection.port, address: connection.local };
     access::check_origin(&head.headers, names, pages)?;
-    if found.is_for_figures() && proxy.opens_metrics(&head.headers, &config) {
+    if found.is_for_figures() && metrics::is_opened(&head.headers, &config.metrics) {
         found.action(&head.method)?;
         return Ok(metrics::show(proxy, &head.headers).await);
     }
@@ -159,8 +159,17 @@ async fn dispatch(
     }
     let action = action?;
     asker.check(&action, &head.headers, proxy)?;
-    let scope = asker.scope();
-    let received = Received { head, body, config, id, asker };
+    carry_out(proxy, action, Received { head, body, config, id, asker }, connection).await
+}
+
+/// Carries out what somebody may ask for.
+async fn carry_out(
+    proxy: &Proxy,
+    action: Action<'_>,
+    received: Received<'_>,
+    connection: &ConnectionContext,
+) -> Result<Response<Reply>, Refusal> {
+    let (scope, id) = (received.asker.scope(), received.id);
     match action {
         Action::Turn(turn) => begin_turn(proxy, turn, received).await,
         Action::Gemini(target) => gemini_call(proxy, &target, received).await,

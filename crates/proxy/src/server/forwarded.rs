@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use hyper::HeaderMap;
 use hyper::header::{HOST, HeaderValue};
 
-use super::transport::Origin;
+use super::transport::ConnectionOrigin;
 use crate::http::refusal::Refusal;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
@@ -13,14 +13,14 @@ const FORWARDED_HOST: &str = "x-forwarded-host";
 
 /// The address of the client, for the log: what the proxy in front says where it is trusted, else from where the connection comes.
 /// Proxies add to the list at its end, and whatever stands before was written by whoever asked them.
-pub(super) fn client(headers: &HeaderMap, origin: Origin, peer: Option<IpAddr>) -> Option<IpAddr> {
+pub(super) fn client(headers: &HeaderMap, origin: ConnectionOrigin, peer: Option<IpAddr>) -> Option<IpAddr> {
     let said = || {
         let list = headers.get_all(FORWARDED_FOR).iter().next_back()?.to_str().ok()?;
         list.rsplit(',').next()?.trim().parse().ok()
     };
     match origin {
-        Origin::TrustedProxy => said().or(peer),
-        Origin::Direct | Origin::Untrusted => peer,
+        ConnectionOrigin::TrustedProxy => said().or(peer),
+        ConnectionOrigin::Direct | ConnectionOrigin::Untrusted => peer,
     }
 }
 
@@ -29,17 +29,17 @@ pub(super) fn client(headers: &HeaderMap, origin: Origin, peer: Option<IpAddr>) 
 /// # Errors
 ///
 /// The connection goes around the proxy in front (403).
-pub(super) fn take_over(headers: &mut HeaderMap, origin: Origin) -> Result<(), Refusal> {
+pub(super) fn take_over(headers: &mut HeaderMap, origin: ConnectionOrigin) -> Result<(), Refusal> {
     match origin {
-        Origin::Direct => {}
-        Origin::TrustedProxy => {
+        ConnectionOrigin::Direct => {}
+        ConnectionOrigin::TrustedProxy => {
             let host = headers.get(FORWARDED_HOST).and_then(|value| value.to_str().ok());
             let host = host.and_then(|hosts| hosts.split(',').next()).map(str::trim);
             if let Some(host) = host.and_then(|host| HeaderValue::from_str(host).ok()) {
                 headers.insert(HOST, host);
             }
         }
-        Origin::Untrusted => {
+        ConnectionOrigin::Untrusted => {
             return Err(Refusal::new(403, "permission_error", "untrusted_peer").message(
                 "latimer is asked through the proxy in front of it; where this connection comes from one, list its address under server.trusted_proxies",
             ));
@@ -63,15 +63,15 @@ mod tests {
             headers.insert(HOST, HeaderValue::from_static("backend"));
             headers
         };
-        assert_eq!(client(&headers(), Origin::TrustedProxy, peer), said, "the last of the list");
-        assert_eq!(client(&headers(), Origin::Direct, peer), peer);
-        assert_eq!(client(&HeaderMap::new(), Origin::TrustedProxy, peer), peer);
+        assert_eq!(client(&headers(), ConnectionOrigin::TrustedProxy, peer), said, "the last of the list");
+        assert_eq!(client(&headers(), ConnectionOrigin::Direct, peer), peer);
+        assert_eq!(client(&HeaderMap::new(), ConnectionOrigin::TrustedProxy, peer), peer);
         let host = |origin| {
             let mut headers = headers();
             take_over(&mut headers, origin).map(|()| headers[HOST].clone()).map_err(|refusal| refusal.status)
         };
-        assert_eq!(host(Origin::TrustedProxy), Ok(HeaderValue::from_static("latimer.example")));
-        assert_eq!(host(Origin::Direct), Ok(HeaderValue::from_static("backend")));
-        assert_eq!(host(Origin::Untrusted), Err(403));
+        assert_eq!(host(ConnectionOrigin::TrustedProxy), Ok(HeaderValue::from_static("latimer.example")));
+        assert_eq!(host(ConnectionOrigin::Direct), Ok(HeaderValue::from_static("backend")));
+        assert_eq!(host(ConnectionOrigin::Untrusted), Err(403));
     }
 }

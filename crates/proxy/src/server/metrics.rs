@@ -14,14 +14,18 @@ use latimer_protocol::status::TurnReport;
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 
+use super::access::{TokenHash, has_token};
 use super::proxy::Proxy;
 use super::{health, readiness, watchdog};
 use crate::clock;
+use crate::config::MetricsAccess;
 use crate::http::reply::{Reply, json};
 use crate::keys::keyring::ClientKey;
 use crate::keys::limits::Rate;
 use crate::keys::period::Amounts;
-use crate::metrics::reading::{EndpointReading, KeyReading, OPEN_METRICS, Reading, TEXT, WatchdogReading};
+use crate::metrics::reading::{
+    EndpointReading, KeyReading, MetricsReading, OPEN_METRICS, TEXT, WatchdogReading,
+};
 
 /// Turns under way that are looked at.
 const MAX_RUNNING: usize = 20_000;
@@ -33,6 +37,11 @@ const MAX_CONNECTIONS: usize = 32;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait before accepting again when the system has no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// Whether these headers carry the token that opens the figures alone.
+pub(super) fn is_opened(headers: &HeaderMap, access: &MetricsAccess) -> bool {
+    access.token.as_ref().is_some_and(|token| has_token(headers, &TokenHash::new(token)))
+}
 
 /// The figures, in the format that is asked for.
 pub(super) async fn show(proxy: &Proxy, headers: &HeaderMap) -> Response<Reply> {
@@ -51,12 +60,12 @@ pub(super) async fn show(proxy: &Proxy, headers: &HeaderMap) -> Response<Reply> 
     response
 }
 
-async fn reading(proxy: &Proxy) -> Reading {
+async fn reading(proxy: &Proxy) -> MetricsReading {
     let health = health::health(proxy);
     let now = clock::unix_now();
     let waiting = proxy.store.waiting_rows();
     let keys = proxy.keys.active();
-    Reading {
+    MetricsReading {
         node: proxy.live.current().server.node.clone().unwrap_or_default(),
         is_ready: readiness::not_ready(proxy).is_none(),
         turns: by_state(&proxy.turns.running.list(MAX_RUNNING)),
@@ -173,7 +182,7 @@ async fn answer<B>(proxy: &Proxy, request: &Request<B>) -> Response<Reply> {
     if request.uri().path() != "/metrics" || !matches!(*request.method(), Method::GET | Method::HEAD) {
         return json(404, "{\"error\":\"there is GET /metrics here and nothing else\"}");
     }
-    if config.metrics.token.is_some() && !proxy.opens_metrics(request.headers(), &config) {
+    if config.metrics.token.is_some() && !is_opened(request.headers(), &config.metrics) {
         return json(401, "{\"error\":\"the token of [metrics] is needed as `Authorization: Bearer …`\"}");
     }
     show(proxy, request.headers()).await

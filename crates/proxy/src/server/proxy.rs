@@ -4,12 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use hyper::HeaderMap;
 use latimer_protocol::secret::Secret;
 use latimer_protocol::turn::SealKey;
 use tokio::sync::watch;
 
-use super::access::{TokenHash, has_token};
 use super::client_keys;
 use super::endpoints::CurrentEndpoints;
 use super::entry::Entry;
@@ -20,7 +18,6 @@ use super::page_logins::PageLogins;
 use super::request_names::RequestNames;
 use crate::accounts::Places;
 use crate::clock;
-use crate::config::Config;
 use crate::config::watch::Live;
 use crate::http::refusal::Refusal;
 use crate::keys::keyring::{ClientKey, Keyring, OpenStore};
@@ -198,11 +195,6 @@ impl Proxy {
         // Also a turn that is refused before it begins says who asked for it.
         context.open.running.change(|report| report.key = Some(turn.key().record.name.clone()));
         Ok(TurnContext { key: Some(turn), ..context })
-    }
-
-    /// Whether these headers carry the token that opens the figures alone.
-    pub(super) fn opens_metrics(&self, headers: &HeaderMap, config: &Config) -> bool {
-        config.metrics.token.as_ref().is_some_and(|token| has_token(headers, &TokenHash::new(token)))
     }
 
     /// Refuses while open turns are only waited for.

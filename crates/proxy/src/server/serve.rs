@@ -19,7 +19,7 @@ use super::connections::ConnectionTracker;
 use super::dispatch::{self, ConnectionContext};
 use super::metrics;
 use super::proxy::Proxy;
-use super::transport::{Origin, Protection};
+use super::transport::{ConnectionOrigin, Protection};
 use super::websocket::UpgradeSlot;
 use super::workers::{self, Workers};
 use crate::clock;
@@ -204,7 +204,7 @@ async fn connection(
     let (port, local) = stream.local_addr().map_or((0, None), |address| (address.port(), Some(address.ip())));
     let peer = stream.peer_addr().ok().map(|address| address.ip());
     let origin = protection.origin(&stream);
-    if origin == Origin::TrustedProxy {
+    if origin == ConnectionOrigin::TrustedProxy {
         // All clients come from its address, and it bounds them itself.
         admitted.prove();
     }

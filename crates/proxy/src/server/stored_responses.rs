@@ -42,7 +42,7 @@ pub(super) async fn get(
 pub(super) async fn delete(store: &Store, scope: &Scope, id: &str) -> Result<Response<Reply>, Refusal> {
     find(store, scope, id).await?;
     if let Some(id) = scope.stored_id(id) {
-        let _ = store.delete_response(&id);
+        drop(store.delete_response(&id));
     }
     Ok(json(200, deleted(id)))
 }

@@ -59,21 +59,21 @@ impl Protection {
     }
 
     /// Whom a connection comes from.
-    pub(super) fn origin(&self, stream: &TcpStream) -> Origin {
+    pub(super) fn origin(&self, stream: &TcpStream) -> ConnectionOrigin {
         match (stream.peer_addr(), stream.local_addr()) {
             (Ok(peer), Ok(local)) => self.origin_of(peer.ip().to_canonical(), local.ip().to_canonical()),
-            _ => Origin::Untrusted,
+            _ => ConnectionOrigin::Untrusted,
         }
     }
 
-    fn origin_of(&self, peer: IpAddr, local: IpAddr) -> Origin {
-        let Kind::BehindProxy(trusted) = &self.0 else { return Origin::Direct };
+    fn origin_of(&self, peer: IpAddr, local: IpAddr) -> ConnectionOrigin {
+        let Kind::BehindProxy(trusted) = &self.0 else { return ConnectionOrigin::Direct };
         if trusted.iter().any(|network| network.contains(peer)) {
-            Origin::TrustedProxy
+            ConnectionOrigin::TrustedProxy
         } else if is_this_machine(peer, local) {
-            Origin::Direct
+            ConnectionOrigin::Direct
         } else {
-            Origin::Untrusted
+            ConnectionOrigin::Untrusted
         }
     }
 
@@ -93,7 +93,7 @@ impl Protection {
 
 /// Whom a connection comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(super) enum ConnectionOrigin {
     /// A client.
     Direct,
     /// The proxy in front: it says for whom it asks.
@@ -262,9 +262,15 @@ mod tests {
             let [peer, local] = [peer, "192.0.2.1"].map(|address| address.parse().expect("an address"));
             behind.origin_of(peer, local)
         };
-        assert_eq!(origin("10.1.2.3"), Origin::TrustedProxy);
-        assert_eq!((origin("127.0.0.1"), origin("192.0.2.1")), (Origin::Direct, Origin::Direct));
-        assert_eq!((origin("192.0.2.2"), origin("203.0.113.1")), (Origin::Untrusted, Origin::Untrusted));
+        assert_eq!(origin("10.1.2.3"), ConnectionOrigin::TrustedProxy);
+        assert_eq!(
+            (origin("127.0.0.1"), origin("192.0.2.1")),
+            (ConnectionOrigin::Direct, ConnectionOrigin::Direct)
+        );
+        assert_eq!(
+            (origin("192.0.2.2"), origin("203.0.113.1")),
+            (ConnectionOrigin::Untrusted, ConnectionOrigin::Untrusted)
+        );
     }
 
     #[test]

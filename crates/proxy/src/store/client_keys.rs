@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, params};
 use super::database::{Database, connect};
 use super::key_tables::TABLES;
 use crate::keys::limits::{LimitError, Limits, Rate};
-use crate::keys::period::{Amounts, Window, Period};
+use crate::keys::period::{Amounts, LimitWindow, Period};
 use crate::keys::scope::ModelScope;
 use crate::keys::secret::{KeyId, KeyProof};
 use crate::keys::{KeyRecord, KeyStore, KeyStoreError, KeyUse};
@@ -168,7 +168,7 @@ impl KeyStore for FileKeys {
         )?;
         let rows = query.query_map([key.as_str()], |row| {
             let (period, start, end): (String, i64, i64) = (row.get(3)?, row.get(4)?, row.get(5)?);
-            let window = Period::from_name(&period).map(|period| Window {
+            let window = Period::from_name(&period).map(|period| LimitWindow {
                 period,
                 start: start.cast_unsigned(),
                 end: end.cast_unsigned(),

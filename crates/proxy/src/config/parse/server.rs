@@ -11,7 +11,7 @@ use latimer_protocol::secret::Secret;
 
 use super::{Env, ReadFile};
 use crate::config::read::{ProblemCollector, Table, Value};
-use crate::config::{Auth, Exposure, Metrics, Server, TlsFiles, schema};
+use crate::config::{Auth, Exposure, MetricsAccess, Server, TlsFiles, schema};
 
 /// How many threads may carry connections.
 const WORKERS: RangeInclusive<u32> = 1..=32;
@@ -198,7 +198,7 @@ pub(super) fn metrics(
     env: Env<'_>,
     read_file: ReadFile<'_>,
     notes: &mut ProblemCollector<'_>,
-) -> Metrics {
+) -> MetricsAccess {
     table.only(&schema::METRICS, notes);
     let mut token = None;
     if let Some(value) = table.get("token_env")
@@ -233,7 +233,7 @@ pub(super) fn metrics(
             "the token is too short to be safe: 16 characters at least",
         );
     }
-    Metrics { listen: address(table, notes), token: token.map(Secret::new) }
+    MetricsAccess { listen: address(table, notes), token: token.map(Secret::new) }
 }
 
 #[cfg(test)]

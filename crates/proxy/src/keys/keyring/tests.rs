@@ -16,7 +16,7 @@ struct Shared(Arc<Mutex<Inside>>);
 struct Inside {
     version: u64,
     records: Vec<KeyRecord>,
-    used: HashMap<(KeyId, super::super::period::Window), Amounts>,
+    used: HashMap<(KeyId, super::super::period::LimitWindow), Amounts>,
     is_gone: bool,
 }
 
@@ -105,9 +105,9 @@ impl KeyStore for Handle {
 
 async fn found(ring: &Keyring, key: &str) -> Result<Arc<ClientKey>, Option<KeyProblem>> {
     match ring.find([key].into_iter()).await {
-        Found::Key(key) => Ok(key),
-        Found::Refused(problem) => Err(Some(problem)),
-        Found::Nothing => Err(None),
+        KeyLookup::Key(key) => Ok(key),
+        KeyLookup::Refused(problem) => Err(Some(problem)),
+        KeyLookup::Nothing => Err(None),
     }
 }
 
