@@ -16,6 +16,7 @@ mod messages;
 mod notes;
 mod responses;
 mod source;
+mod store_target;
 mod waiting;
 
 use std::sync::{Arc, Mutex};

@@ -1,17 +1,18 @@
 //! The endpoints and routes of one configuration, alive: connections, pools, limits, counters.
 
-use std::collections::BTreeMap;
+mod stats;
+
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use latimer_adapters::adapter::Adapter;
 use latimer_adapters::agents::child;
-use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_protocol::status::{CandidateReport, EndpointState, RouteReport};
 use tokio::sync::Semaphore;
 
+pub use self::stats::{OpenCount, Stats, TurnOutcome};
 use super::bucket::Bucket;
 use super::budget::Budget;
 use super::build;
@@ -24,10 +25,6 @@ use crate::accounts::Places;
 use crate::clock::{self, Clocks};
 use crate::config::{Config, Endpoint, RouteError, Strategy};
 use crate::sync::lock;
-use crate::text;
-
-/// Characters of a failure's words that are remembered.
-const MAX_WORDS: usize = 400;
 
 /// Everything a turn needs to know of the configuration, taken once per turn.
 pub struct EndpointSet {
@@ -75,29 +72,6 @@ pub struct Ranking {
     pub targets: Vec<RouteTarget>,
     /// Why they stand in this order; `None` where there is nothing to choose.
     pub report: Option<RouteReport>,
-}
-
-/// How a turn ended on an endpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TurnOutcome {
-    /// The answer came to its end.
-    Succeeded,
-    /// It did not.
-    Failed(FailureKind),
-    /// Nobody wanted the rest of it.
-    ClientLeft,
-}
-
-/// What happened on an endpoint.
-#[derive(Default)]
-pub struct Stats {
-    open: AtomicU64,
-    total: AtomicU64,
-    failed: AtomicU64,
-    last_failure: Mutex<Option<&'static str>>,
-    /// What the last failure said, and when, in Unix seconds.
-    last_words: Mutex<Option<(String, u64)>>,
-    repairs: Mutex<BTreeMap<String, u64>>,
 }
 
 impl EndpointSet {
@@ -390,72 +364,6 @@ impl EndpointRuntime {
 /// The folder of all agents. Without a state directory there is none, and an agent says so when it is asked.
 fn agents_folder(places: Option<&Arc<Places>>) -> PathBuf {
     places.map_or_else(PathBuf::new, |places| places.state_dir.join("agents"))
-}
-
-impl Stats {
-    /// A turn began.
-    fn begin(&self) {
-        self.open.fetch_add(1, Ordering::Relaxed);
-        self.total.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// So much of an answer by this model was repaired.
-    fn repaired(&self, model: &str, repairs: u32) {
-        if repairs > 0 {
-            *lock(&self.repairs).entry(model.to_owned()).or_default() += u64::from(repairs);
-        }
-    }
-
-    /// What a failure said, whether or not the turn came to an end by it.
-    pub fn note(&self, failure: &Failure, unix: u64) {
-        *lock(&self.last_words) = Some((text::shown(&failure.message, MAX_WORDS), unix));
-    }
-
-    /// A turn ended.
-    fn end(&self, outcome: TurnOutcome) {
-        self.open.fetch_sub(1, Ordering::Relaxed);
-        match outcome {
-            TurnOutcome::Failed(kind) => {
-                self.failed.fetch_add(1, Ordering::Relaxed);
-                *lock(&self.last_failure) = Some(kind.code());
-            }
-            TurnOutcome::Succeeded => {
-                *lock(&self.last_failure) = None;
-                *lock(&self.last_words) = None;
-            }
-            TurnOutcome::ClientLeft => {}
-        }
-    }
-}
-
-/// Counts a turn as open on a target while it lives. Dropped without an end, it counts as left by the client.
-pub struct OpenCount {
-    stats: Arc<Stats>,
-    model: String,
-    /// How much of its answers was repaired.
-    pub repairs: u32,
-    outcome: TurnOutcome,
-}
-
-impl OpenCount {
-    /// The turn begins on this target.
-    pub fn new(target: &RouteTarget) -> Self {
-        let stats = Arc::clone(&target.runtime.stats);
-        stats.begin();
-        Self { stats, model: target.model.clone(), repairs: 0, outcome: TurnOutcome::ClientLeft }
-    }
-
-    /// It ended so.
-    pub fn end(mut self, outcome: TurnOutcome) {
-        self.outcome = outcome;
-    }
-}
-
-impl Drop for OpenCount {
-    fn drop(&mut self) {
-        self.stats.end(self.outcome);
-        self.stats.repaired(&self.model, self.repairs);
-    }
 }
 
 #[cfg(test)]

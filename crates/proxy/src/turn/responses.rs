@@ -11,7 +11,8 @@ use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_protocol::turn::SealKey;
 use serde_json::{Value, json};
 
-use super::body::{ConnectionMemory, StoreTarget};
+use super::body::ConnectionMemory;
+use super::store_target::store_target;
 use super::{
     AnswerSource, EVENT_STREAM, InboundRequest, ResponsePlan, TurnBody, TurnContext, as_stream,
     client_headers, random, respond, start, until_first_event,
@@ -31,12 +32,7 @@ use crate::inbound::wire::http_error::HttpError;
 use crate::inbound::wire::openai_error::bad_request;
 use crate::inbound::writer::WriterSeed;
 use crate::route::endpoint_set::RouteTarget;
-use crate::store::Store;
-use crate::store::scope::Scope;
 use crate::sync::lock;
-
-/// A larger request body, in bytes, is not stored: no later request can go on with its conversation.
-const MAX_STORED: usize = 8 << 20;
 
 /// Answers one `POST /v1/responses`.
 pub async fn responses(context: TurnContext, headers: &HeaderMap, body: Bytes) -> Response<Reply> {
@@ -236,25 +232,6 @@ fn prepare(
     Ok(StartedTurn { body, stream, user_messages })
 }
 
-/// Where the response to this request will be stored. A connection remembers it even where the client wants nothing stored.
-fn store_target(
-    store: &Store,
-    scope: Scope,
-    body: &Bytes,
-    parsed: &RequestBody<'_>,
-    memory: Option<ConnectionMemory>,
-) -> Option<StoreTarget> {
-    let stores = body.len() <= MAX_STORED && parsed.is_stored();
-    if memory.is_none() && !stores {
-        return None;
-    }
-    Some(StoreTarget {
-        store: stores.then(|| (store.clone(), scope)),
-        memory,
-        input: parsed.stored_input(body)?,
-    })
-}
-
 /// Whether an endpoint does compactions itself: it speaks the client's protocol, and nothing is repaired on the way.
 fn compacts_itself(target: &RouteTarget, level: Option<RepairLevel>) -> bool {
     let endpoint = &target.runtime.endpoint;
@@ -362,27 +339,6 @@ mod tests {
         assert!(!object.to_string().contains("We made a file."), "the summary is sealed");
         let sent = setup.provider.requests().remove(0).body.to_string();
         assert!(sent.contains("Agent: done") && sent.contains("hand-off notes"), "{sent}");
-    }
-
-    #[tokio::test]
-    async fn what_is_stored_is_what_the_client_lets_be_stored_within_bounds() {
-        let store = Store::open(None);
-        let target = |request: &Value, memory| {
-            let body = Bytes::from(request.to_string());
-            store_target(&store, Scope::Owner, &body, &RequestBody::parse(&body).expect("an object"), memory)
-        };
-        let stored = target(&json!({ "model": "m", "input": "Hi" }), None).expect("stored by default");
-        assert!(stored.store.is_some() && stored.memory.is_none());
-        assert_eq!(stored.input, r#"[{"type":"message","role":"user","content":"Hi"}]"#);
-        assert!(target(&json!({ "model": "m", "input": "Hi", "store": false }), None).is_none());
-        assert!(target(&json!({ "model": "m", "input": 7 }), None).is_none(), "nothing to go on with");
-        let large = json!({ "model": "m", "input": "x".repeat(MAX_STORED) });
-        assert!(target(&large, None).is_none());
-        let recall = Arc::new(Mutex::new(ConnectionHistory::new(100)));
-        let memory = ConnectionMemory { recall, previous: None };
-        let remembered = target(&json!({ "model": "m", "input": [], "store": false }), Some(memory));
-        let remembered = remembered.expect("the connection remembers it all the same");
-        assert!(remembered.store.is_none() && remembered.memory.is_some());
     }
 
     #[tokio::test]

@@ -1,6 +1,8 @@
 //! A set of endpoints: who may answer, and what a new configuration keeps of the old one.
 
-use latimer_protocol::failure::Failure;
+use std::collections::BTreeMap;
+
+use latimer_protocol::failure::{Failure, FailureKind};
 
 use super::*;
 use crate::config::parse::config_of;
