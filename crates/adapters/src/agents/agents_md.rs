@@ -3,7 +3,9 @@
 //!
 //! Never an error: a start that fails again and again would end a conversation for good.
 
+use std::cmp::Reverse;
 use std::collections::HashSet;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// The most bytes that Codex reads of it (`project_doc_max_bytes`).
@@ -93,11 +95,11 @@ pub fn compose(parts: &Parts) -> Composed {
 fn written(sections: &[Section], omitted: &[String]) -> String {
     let mut text = String::new();
     for Section { title, text: body, .. } in sections {
-        text.push_str(&format!("# {title}\n\n{}\n\n", body.trim()));
+        let _ = write!(text, "# {title}\n\n{}\n\n", body.trim());
     }
     if !omitted.is_empty() {
         let names = omitted.join(", ");
-        text.push_str(&format!("# Omitted for size\n\n{names}. The tools themselves still work.\n"));
+        let _ = writeln!(text, "# Omitted for size\n\n{names}. The tools themselves still work.");
     }
     let end = text.trim_end().len();
     text.truncate(end);
@@ -108,7 +110,7 @@ fn written(sections: &[Section], omitted: &[String]) -> String {
 fn sizes(sections: &[Section]) -> Vec<(String, usize)> {
     let mut sizes: Vec<_> =
         sections.iter().map(|section| (section.title.clone(), section.text.len())).collect();
-    sizes.sort_by(|a, b| b.1.cmp(&a.1));
+    sizes.sort_by_key(|(_, size)| Reverse(*size));
     sizes
 }
 

@@ -186,15 +186,12 @@ impl AgentChild {
 impl Drop for AgentChild {
     fn drop(&mut self) {
         let Some(mut running) = self.running.take() else { return };
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => {
-                runtime.spawn(running.end());
-            }
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(running.end());
+        } else {
             // The runtime is gone, and the process is about to be.
-            Err(_) => {
-                let _ = running.child.start_kill();
-                sweep(|found| found == running.mark);
-            }
+            let _ = running.child.start_kill();
+            sweep(|found| found == running.mark);
         }
     }
 }

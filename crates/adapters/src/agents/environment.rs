@@ -56,7 +56,9 @@ pub fn environment(
         }
     }
     let without = no_proxy(NO_PROXY.iter().filter_map(|name| own(name)));
-    NO_PROXY.iter().for_each(|name| put(name, without.clone().into()));
+    for name in NO_PROXY {
+        put(name, without.clone().into());
+    }
     for (name, value) in set {
         put(name, value.clone());
     }
@@ -76,7 +78,9 @@ fn no_proxy(lists: impl Iterator<Item = OsString>) -> String {
         let text = OsStr::to_string_lossy(&list).into_owned();
         text.split([',', ' ', '\t']).for_each(&mut add);
     }
-    LOOPBACK.iter().for_each(|host| add(host));
+    for host in LOOPBACK {
+        add(host);
+    }
     all.join(",")
 }
 

@@ -158,17 +158,14 @@ async fn run<P: LineProtocol>(shared: Arc<Shared<P>>, mut child: AgentChild, pip
         // The input is closed here, which ends many programs together with their commands.
     };
     let name = &shared.endpoint;
-    let failure = match failure {
-        Some(failure) => failure,
-        None => {
-            let exit = tokio::time::timeout(LAST_BREATH, child.wait()).await;
-            let how = exit.map_or_else(
-                |_| "closed its output".to_owned(),
-                |exit| format!("ended with {}", exit.words()),
-            );
-            let words = tail.words().map(|words| format!(": {words}")).unwrap_or_default();
-            Failure::new(FailureKind::Interrupted, format!("{name}: the agent {how}{words}"))
-        }
+    let failure = if let Some(failure) = failure {
+        failure
+    } else {
+        let exit = tokio::time::timeout(LAST_BREATH, child.wait()).await;
+        let how = exit
+            .map_or_else(|_| "closed its output".to_owned(), |exit| format!("ended with {}", exit.words()));
+        let words = tail.words().map(|words| format!(": {words}")).unwrap_or_default();
+        Failure::new(FailureKind::Interrupted, format!("{name}: the agent {how}{words}"))
     };
     let is_wanted = !*shared.closing.borrow();
     lock(&shared.protocol).end(&failure);

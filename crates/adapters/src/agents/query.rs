@@ -2,6 +2,8 @@
 //!
 //! It is the body of an agent's request: written once for all attempts, and read again where a program is asked.
 
+use std::fmt::Write as _;
+
 use latimer_protocol::turn::{
     Content, Format, Image, Item, Note, Role, StateOwner, Tool, ToolChoice, TurnRequest,
 };
@@ -333,7 +335,7 @@ impl AgentQuery {
                 AgentItem::Call { name, arguments, .. } => ("Tool call", format!("{name} {arguments}")),
                 AgentItem::Output { parts, .. } => ("Tool output", words(parts)),
             };
-            text.push_str(&format!("[{who}]\n{what}\n\n"));
+            let _ = write!(text, "[{who}]\n{what}\n\n");
         }
         text.push_str("Answer this now:\n\n");
         text.push_str(&now);

@@ -382,7 +382,9 @@ mod tests {
 
     fn read(mut reader: ChatReader, chunks: &[String]) -> Vec<String> {
         let mut record = RecordedEvents::default();
-        chunks.iter().for_each(|chunk| reader.push(chunk.as_bytes(), &mut record));
+        for chunk in chunks {
+            reader.push(chunk.as_bytes(), &mut record);
+        }
         Box::new(reader).finish(BodyEnd::Clean, &mut record);
         record.lines
     }

@@ -30,7 +30,7 @@ pub struct Connection {
 
 impl LineProtocol for Dispatch {
     fn line(&mut self, line: Bytes, now: Instant) {
-        Self::line(self, line, now);
+        Self::line(self, &line, now);
     }
 
     fn next_out(&mut self) -> Option<Bytes> {
@@ -112,7 +112,7 @@ impl Connection {
     /// It refuses, is gone, or does not answer within `limits.call`.
     pub async fn call(&self, method: &str, params: Value) -> Result<Value, CallError> {
         let _permit = self.calls.acquire().await.map_err(|_| CallError::NoAnswer)?;
-        let reply = self.process.with(|dispatch| dispatch.call(method, params, clock::now()))?;
+        let reply = self.process.with(|dispatch| dispatch.call(method, &params, clock::now()))?;
         self.reply(method, reply).await
     }
 
@@ -130,7 +130,7 @@ impl Connection {
     ) -> Result<Value, CallError> {
         let _permit = self.calls.acquire().await.map_err(|_| CallError::NoAnswer)?;
         let (queue, now) = (Arc::clone(queue), clock::now());
-        let begin = |dispatch: &mut Dispatch| dispatch.start_turn(thread, params, queue, tools, on_end, now);
+        let begin = |dispatch: &mut Dispatch| dispatch.start_turn(thread, &params, queue, tools, on_end, now);
         let reply = self.process.with(begin)?;
         self.reply("turn/start", reply).await
     }

@@ -113,7 +113,7 @@ impl Dispatch {
         self.out.push_back(line.into());
     }
 
-    fn ask(&mut self, method: &str, params: Value, pending: Pending) -> u64 {
+    fn ask(&mut self, method: &str, params: &Value, pending: Pending) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
         self.pending.insert(id, pending);
@@ -133,7 +133,7 @@ impl Dispatch {
     pub fn call(
         &mut self,
         method: &str,
-        params: Value,
+        params: &Value,
         now: Instant,
     ) -> Result<oneshot::Receiver<Result<Value, CallError>>, CallError> {
         if let Some(ended) = &self.ended {
@@ -152,7 +152,7 @@ impl Dispatch {
     pub fn start_turn(
         &mut self,
         thread: &str,
-        params: Value,
+        params: &Value,
         queue: Arc<LineQueue>,
         tools: Vec<String>,
         on_end: OnEnd,
@@ -206,7 +206,7 @@ impl Dispatch {
                 "clientUserMessageId": push_name(push),
                 "input": request::input(&[Part::Text { text }]),
             });
-            self.ask("turn/steer", params, Pending::Steer { thread: thread.to_owned(), push });
+            self.ask("turn/steer", &params, Pending::Steer { thread: thread.to_owned(), push });
         }
     }
 
@@ -236,10 +236,10 @@ impl Dispatch {
             Phase::Active(turn) => {
                 let params = json!({ "threadId": thread, "turnId": turn });
                 slot.phase = Phase::Interrupted(now + INTERRUPT);
-                self.ask("turn/interrupt", params, Pending::Nobody);
+                self.ask("turn/interrupt", &params, Pending::Nobody);
                 // A command goes on after an interrupt, unless it is ended by itself.
                 let params = json!({ "threadId": thread });
-                self.ask("thread/backgroundTerminals/clean", params, Pending::Nobody);
+                self.ask("thread/backgroundTerminals/clean", &params, Pending::Nobody);
             }
             Phase::Abandoned(_) | Phase::Interrupted(_) => {}
         }

@@ -139,14 +139,15 @@ impl CodexAppServer {
         let (before, _) = query.split();
         let key = HistoryHash::new(&options.key()).items(before).key();
         let known = lock(&self.threads).find(key, clock::now()).filter(|_| !before.is_empty());
-        let ready = match known {
-            Some(at) => match self.go_on(&at, query, options).await? {
-                Some(ready) => ready,
-                None => {
-                    lock(&self.threads).forget(&at.thread);
-                    self.fresh(query, options).await?
-                }
-            },
+        let mut ready = None;
+        if let Some(at) = known {
+            ready = self.go_on(&at, query, options).await?;
+            if ready.is_none() {
+                lock(&self.threads).forget(&at.thread);
+            }
+        }
+        let ready = match ready {
+            Some(ready) => ready,
             None => self.fresh(query, options).await?,
         };
         self.start(ready, query, options, place).await

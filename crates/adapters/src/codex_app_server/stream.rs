@@ -27,7 +27,7 @@ pub struct AppServerReader {
     thoughts: Thoughts,
     /// The agent did something on this machine: the turn may not be tried anywhere else.
     has_acted: bool,
-    /// ThreadTokens of the thread before this turn's first request.
+    /// The tokens of the thread before this turn's first request.
     before: Option<[u64; 5]>,
     calls: usize,
     /// What the last `error` said that nothing is tried after.
@@ -192,7 +192,7 @@ impl AppServerReader {
         self.finish = Some(match turn.status.some() {
             Some("completed") => {
                 if !self.has_text
-                    && let Some(item) = turn.items.iter().filter(|item| item.text.some().is_some()).last()
+                    && let Some(item) = turn.items.iter().rfind(|item| item.text.some().is_some())
                 {
                     self.completed(item, sink);
                 }

@@ -174,22 +174,18 @@ impl Stream for ExecLines {
                 this.state = ExecState::Ended(exit, Box::pin(sleep(LAST_LINES)));
             }
         }
-        match &mut this.state {
-            ExecState::Ended(exit, last_lines) => {
-                let exit = *exit;
-                if this.process.stdout.is_some() || this.process.stderr.is_some() {
-                    ready!(last_lines.as_mut().poll(cx));
-                }
-                let line = this.last_line(exit);
-                this.state = ExecState::Over;
-                Poll::Ready(Some(Ok(line)))
+        if let ExecState::Ended(exit, last_lines) = &mut this.state {
+            let exit = *exit;
+            if this.process.stdout.is_some() || this.process.stderr.is_some() {
+                ready!(last_lines.as_mut().poll(cx));
             }
-            _ => {
-                ready!(this.timer.as_mut().poll(cx));
-                this.state = ExecState::Over;
-                Poll::Ready(Some(Err(this.timeout())))
-            }
+            let line = this.last_line(exit);
+            this.state = ExecState::Over;
+            return Poll::Ready(Some(Ok(line)));
         }
+        ready!(this.timer.as_mut().poll(cx));
+        this.state = ExecState::Over;
+        Poll::Ready(Some(Err(this.timeout())))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Events of `codex exec --json` to turn events. Pure.
 //!
 //! Messages come whole. The last one is the answer; what stands before it is said too, as it came. `error` alone ends nothing: it also
-//! tells of a new try (fixture agents/codex_exec/reconnecting.jsonl). Behind Codex's own lines stands one of ours, which says how the
+//! tells of a new try (fixture `agents/codex_exec/reconnecting.jsonl`). Behind Codex's own lines stands one of ours, which says how the
 //! process ended (`latimer/exit`).
 
 use std::borrow::Cow;

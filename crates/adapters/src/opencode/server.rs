@@ -235,12 +235,11 @@ impl Shared {
 
     async fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, Vec<u8>), Failure> {
         let url = format!("{}{path}", self.base);
-        let response = match method {
-            "GET" => self.http.get(&url, &self.headers, self.call).await?,
-            _ => {
-                let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
-                self.http.post(&url, &self.headers, body, self.call).await?
-            }
+        let response = if method == "GET" {
+            self.http.get(&url, &self.headers, self.call).await?
+        } else {
+            let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+            self.http.post(&url, &self.headers, body, self.call).await?
         };
         let status = response.status.as_u16();
         Ok((status, read_error_body(response.body, MAX_ANSWER, self.call).await))

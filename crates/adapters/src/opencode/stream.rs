@@ -153,10 +153,8 @@ impl OpenCodeReader {
                     self.text(id, text, sink);
                 }
             }
-            "reasoning" => {
-                if !self.thoughts.iter().any(|known| known == id) {
-                    self.thoughts.push(id.to_owned());
-                }
+            "reasoning" if !self.thoughts.iter().any(|known| known == id) => {
+                self.thoughts.push(id.to_owned());
             }
             "tool" => {
                 let is_running =

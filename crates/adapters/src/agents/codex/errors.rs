@@ -1,7 +1,7 @@
 //! What Codex's words about a failure of its model mean. Pure.
 //!
 //! `codexErrorInfo` says more than the text where both are there; a text is only read for its HTTP status and for words about login and
-//! quota (fixtures agents/codex_app_server/errors.jsonl, agents/codex_exec/429.jsonl).
+//! quota (fixtures `agents/codex_app_server/errors.jsonl`, `agents/codex_exec/429.jsonl`).
 
 use latimer_protocol::failure::{Failure, FailureKind};
 use serde_json::Value;

@@ -21,8 +21,8 @@ const MAX_HELD: usize = 1000;
 
 impl Dispatch {
     /// Takes a line of the server.
-    pub fn line(&mut self, line: Bytes, now: Instant) {
-        let Ok(head) = serde_json::from_slice::<LineHead<'_>>(&line) else {
+    pub fn line(&mut self, line: &Bytes, now: Instant) {
+        let Ok(head) = serde_json::from_slice::<LineHead<'_>>(line) else {
             self.unreadable += 1;
             return;
         };
@@ -93,7 +93,7 @@ impl Dispatch {
                 self.interrupt(thread, now);
             } else {
                 for line in held {
-                    self.line(line, now);
+                    self.line(&line, now);
                 }
                 if self.steer == Steer::Steer {
                     self.steer_waiting(thread);
@@ -143,7 +143,7 @@ impl Dispatch {
             slot.phase = Phase::Starting;
             self.turns.insert(thread.to_owned(), slot);
             let params = json!({ "threadId": thread, "input": request::input(&parts) });
-            self.ask("turn/start", params, Pending::Turn { thread: thread.to_owned(), reply: None });
+            self.ask("turn/start", &params, Pending::Turn { thread: thread.to_owned(), reply: None });
             return;
         }
         if let Some(on_end) = slot.on_end.take() {

@@ -29,7 +29,7 @@ impl Bench {
     }
 
     fn says(&mut self, message: &Value) {
-        self.dispatch.line(format!("{message}\n").into(), self.now);
+        self.dispatch.line(&format!("{message}\n").into(), self.now);
     }
 
     fn begin(&mut self, thread: &str, tools: &[&str], on_end: OnEnd) {
@@ -37,7 +37,7 @@ impl Bench {
         let tools = tools.iter().map(|tool| (*tool).to_owned()).collect();
         let queue = Arc::clone(&self.queue);
         // Who waits for the answer is of no matter here.
-        drop(self.dispatch.start_turn(thread, params, queue, tools, on_end, self.now).expect("begun"));
+        drop(self.dispatch.start_turn(thread, &params, queue, tools, on_end, self.now).expect("begun"));
     }
 
     /// Begins a turn and answers its call.
@@ -47,19 +47,19 @@ impl Bench {
         self.says(&json!({ "id": id, "result": { "turn": { "id": turn, "status": "inProgress" } } }));
     }
 
-    fn notify(&mut self, method: &str, params: Value) {
+    fn notify(&mut self, method: &str, params: &Value) {
         self.says(&json!({ "method": method, "params": params }));
     }
 
     fn delta(&mut self, thread: &str, turn: &str, text: &str) {
         let params = json!({ "threadId": thread, "turnId": turn, "itemId": "m", "delta": text });
-        self.notify("item/agentMessage/delta", params);
+        self.notify("item/agentMessage/delta", &params);
     }
 
     fn over(&mut self, thread: &str, turn: &str, status: &str) {
         self.notify(
             "turn/completed",
-            json!({ "threadId": thread, "turn": { "id": turn, "status": status } }),
+            &json!({ "threadId": thread, "turn": { "id": turn, "status": status } }),
         );
     }
 
@@ -94,7 +94,7 @@ async fn a_turn_gets_its_own_lines_and_no_others() {
     bench.says(&json!({ "id": 1, "result": { "turn": { "id": "a" } } }));
     bench.delta("other", "a", "x");
     bench.delta("t", "b", "x");
-    bench.dispatch.line("no JSON\n".into(), bench.now);
+    bench.dispatch.line(&"no JSON\n".into(), bench.now);
     bench.delta("t", "a", "mine");
     bench.over("t", "a", "completed");
     bench.delta("t", "a", "late");
@@ -118,8 +118,8 @@ async fn the_end_of_a_turn_tells_what_was_said() {
         }),
     );
     let item = |text: &str| json!({ "threadId": "t", "turnId": "a", "item": { "type": "agentMessage", "text": text } });
-    bench.notify("item/completed", item("one"));
-    bench.notify("item/completed", item("two"));
+    bench.notify("item/completed", &item("one"));
+    bench.notify("item/completed", &item("two"));
     bench.over("t", "a", "completed");
     let end = told.try_recv().expect("told in the same step");
     assert_eq!((end.answer.as_str(), end.turn.as_str(), end.is_completed), ("one\ntwo\n", "a", true));
@@ -133,7 +133,7 @@ async fn two_turns_of_one_thread_are_never_joined() {
     let mut bench = Bench::new(|_| {});
     bench.run("t", "a", &[], nothing());
     let queue = Arc::clone(&bench.queue);
-    let second = bench.dispatch.start_turn("t", json!({}), queue, Vec::new(), nothing(), bench.now);
+    let second = bench.dispatch.start_turn("t", &json!({}), queue, Vec::new(), nothing(), bench.now);
     assert!(matches!(second, Err(CallError::Busy)));
     assert!(bench.written().is_empty(), "nothing was sent into the turn that runs");
 }
@@ -189,7 +189,7 @@ async fn words_that_come_while_a_turn_runs_are_steered_or_begin_the_next_one() {
         }
         if let Some(seen) = steered.first() {
             let item = json!({ "type": "userMessage", "clientId": seen["params"]["clientUserMessageId"] });
-            bench.notify("item/completed", json!({ "threadId": "t", "turnId": "a", "item": item }));
+            bench.notify("item/completed", &json!({ "threadId": "t", "turnId": "a", "item": item }));
         }
         bench.lines();
         bench.over("t", "a", "completed");
@@ -237,7 +237,7 @@ async fn a_word_at_the_instant_a_turn_ends_is_never_lost() {
                             let item = json!({ "type": "userMessage", "clientId": name });
                             bench.notify(
                                 "item/completed",
-                                json!({ "threadId": "t", "turnId": "a", "item": item }),
+                                &json!({ "threadId": "t", "turnId": "a", "item": item }),
                             );
                             begun.push(json!("word"));
                         }
@@ -300,12 +300,12 @@ async fn outputs_that_never_come_end_the_turn() {
 async fn death_is_told_to_every_call_and_every_turn_at_once() {
     let mut bench = Bench::new(|_| {});
     bench.run("t", "a", &[], nothing());
-    let mut reply = bench.dispatch.call("thread/read", json!({}), bench.now).expect("asked");
+    let mut reply = bench.dispatch.call("thread/read", &json!({}), bench.now).expect("asked");
     let failure = Failure::new(FailureKind::Interrupted, "signal 9");
     bench.dispatch.end(&failure);
     assert!(matches!(reply.try_recv(), Ok(Err(CallError::Died(_)))));
     assert_eq!(bench.lines().1, Some(Err(FailureKind::Interrupted)));
-    assert!(matches!(bench.dispatch.call("x", json!({}), bench.now), Err(CallError::Died(_))));
+    assert!(matches!(bench.dispatch.call("x", &json!({}), bench.now), Err(CallError::Died(_))));
     assert_eq!(bench.dispatch.push("t", "x"), Pushed::Over);
 }
 
@@ -315,12 +315,12 @@ async fn a_new_try_is_no_sign_of_life_and_a_tool_that_works_is_no_silence() {
     bench.run("t", "a", &[], nothing());
     let begun = bench.queue.signs().last;
     bench.now += Duration::from_secs(5);
-    bench.notify("error", json!({ "threadId": "t", "turnId": "a", "willRetry": true, "error": {} }));
+    bench.notify("error", &json!({ "threadId": "t", "turnId": "a", "willRetry": true, "error": {} }));
     assert_eq!(bench.queue.signs().last, begun);
     let item = |kind: &str| json!({ "threadId": "t", "turnId": "a", "item": { "type": kind } });
-    bench.notify("item/started", item("commandExecution"));
+    bench.notify("item/started", &item("commandExecution"));
     assert_eq!((bench.queue.signs().last, bench.queue.signs().open_tools), (bench.now, 1));
-    bench.notify("item/completed", item("commandExecution"));
-    bench.notify("item/completed", item("commandExecution"));
+    bench.notify("item/completed", &item("commandExecution"));
+    bench.notify("item/completed", &item("commandExecution"));
     assert_eq!(bench.queue.signs().open_tools, 0);
 }
