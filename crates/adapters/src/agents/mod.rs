@@ -4,7 +4,8 @@
 //! and dropping the stream of an answer interrupts it. Here stands what the four protocols share. Pure: [`settings`], [`query`],
 //! [`history`], [`environment`], [`instructions`], [`codex`]. The process side: [`child`] (a process group with both pipes drained),
 //! [`children`] (the files by which the next start finds what a killed proxy left), [`processes`] (how the system shows processes),
-//! [`queue`] and [`body`] (lines on their way to a turn), [`admission`] (how many turns at once), [`place`] (folders on disk).
+//! [`queue`] and [`body`] (lines on their way to a turn), [`admission`] (how many turns at once), [`place`] (folders on disk), [`endpoint`] (what holds these
+//! together).
 //!
 //! Nothing here knows a client protocol or a route.
 
@@ -15,6 +16,7 @@ pub mod body;
 pub mod child;
 pub mod children;
 pub mod codex;
+pub mod endpoint;
 pub mod environment;
 pub mod history;
 pub mod instructions;

@@ -10,19 +10,20 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use latimer_protocol::failure::{Failure, FailureKind};
+use latimer_protocol::failure::Failure;
 
 use self::dispatch::{ClaudeDispatch, OnAnswer};
 use self::request::Session;
 use self::stream::{AnswerShape, ClaudeCodeReader};
-use crate::agents::admission::{Admission, Place};
+use crate::agents::admission::Place;
 use crate::agents::body::{TurnLines, answer_limits};
 use crate::agents::child::{Program, StopSignal};
+use crate::agents::endpoint::AgentEndpoint;
 use crate::agents::history::{HistoryHash, HistoryKey, ThreadBook};
 use crate::agents::instructions;
 use crate::agents::line_process::LineProcess;
-use crate::agents::place::{AgentPlace, TurnFolder};
-use crate::agents::query::{self, AgentQuery, Part};
+use crate::agents::place::TurnFolder;
+use crate::agents::query::{AgentQuery, Part};
 use crate::agents::queue::LineQueue;
 use crate::agents::settings::AgentSettings;
 use crate::clock;
@@ -35,9 +36,7 @@ use crate::transport::Body;
 
 /// One endpoint that is Claude Code.
 pub struct ClaudeCode {
-    settings: Arc<AgentSettings>,
-    place: AgentPlace,
-    admission: Admission,
+    endpoint: AgentEndpoint,
     sessions: Arc<Mutex<Sessions>>,
 }
 
@@ -69,15 +68,14 @@ impl Sessions {
 impl ClaudeCode {
     /// An endpoint of this name, below the folder of all agents. Starts nothing.
     pub fn new(agents: PathBuf, endpoint: &str, settings: AgentSettings) -> Self {
-        let place = AgentPlace::new(agents, endpoint, &settings);
         let ended = ThreadBook::new(settings.threads.keep as usize, settings.threads.life);
         let sessions = Arc::new(Mutex::new(Sessions { idle: Vec::new(), ended }));
-        Self { admission: Admission::new(&settings), settings: Arc::new(settings), place, sessions }
+        Self { endpoint: AgentEndpoint::new(agents, endpoint, settings), sessions }
     }
 
     /// Writes the turn once, for all attempts.
     pub fn prepare(&self, input: &TurnInput<'_>) -> PreparedRequest {
-        query::prepare(input.turn, &self.settings, &self.place.endpoint)
+        self.endpoint.prepare(input)
     }
 
     /// Gives the turn to the process of its conversation. Dropping its events interrupts it.
@@ -85,11 +83,9 @@ impl ClaudeCode {
     /// # Errors
     /// The turn cannot be asked of it, there is no place, or no process can be started.
     pub async fn open(&self, prepared: &PreparedRequest) -> OpenResult {
-        let query = AgentQuery::of(prepared).ok_or_else(|| self.bad("the request cannot be read"))?;
-        if let Some(why) = &query.refusal {
-            return Err(self.bad(why).into());
-        }
-        let place = self.admission.enter(&self.place.endpoint).await?;
+        let (endpoint, settings) = (&self.endpoint, &self.endpoint.settings);
+        let query = endpoint.query(prepared)?;
+        let place = endpoint.admission.enter(endpoint.name()).await?;
         let (conversation, line) = self.conversation(&query)?;
         let queue = Arc::new(LineQueue::default());
         let on_end = self.on_end(&query, &conversation);
@@ -98,18 +94,18 @@ impl ClaudeCode {
         };
         conversation.process.with(begin).map_err(|failure| conversation.process.named(failure))?;
         let shape = if query.schema.is_some() { AnswerShape::Structured } else { AnswerShape::Text };
-        let context = ReaderContext::of(prepared, &self.place.endpoint);
-        let reader = Box::new(ClaudeCodeReader::new(context, self.settings.activity, shape));
-        let body = Body::from_stream(TurnLines::new(Arc::clone(&queue), self.settings.limits));
+        let context = ReaderContext::of(prepared, endpoint.name());
+        let reader = Box::new(ClaudeCodeReader::new(context, settings.activity, shape));
+        let body = Body::from_stream(TurnLines::new(Arc::clone(&queue), settings.limits));
         let guard = TurnGuard { conversation, queue, _place: place };
-        Ok(TurnStream::lines(body, reader, answer_limits(&self.settings.limits)).guarded_by(Box::new(guard)))
+        Ok(TurnStream::lines(body, reader, answer_limits(&settings.limits)).guarded_by(Box::new(guard)))
     }
 
     /// The process for a turn, and the line that it is given.
     fn conversation(&self, query: &AgentQuery) -> Result<(Arc<Conversation>, serde_json::Value), Failure> {
         let (before, _) = query.split();
         let key = HistoryHash::new(&request::options_key(query)).items(before).key();
-        let line = |parts: &[Part]| request::turn(parts).map_err(|why| self.bad(why));
+        let line = |parts: &[Part]| request::turn(parts).map_err(|why| self.endpoint.bad(why));
         let known = lock(&self.sessions).take(key).filter(|_| !before.is_empty());
         if let Some(known) = known.filter(|known| known.process.is_alive()) {
             return Ok((known, line(&query.input())?));
@@ -121,54 +117,53 @@ impl ClaudeCode {
             sessions.ended.forget(|known| known == session);
         }
         // Room for one more process: those that are idle longest go first.
-        let max = (self.settings.pool as usize).saturating_sub(self.admission.running());
+        let max = (self.endpoint.settings.pool as usize).saturating_sub(self.endpoint.admission.running());
         let over = sessions.idle.len().saturating_sub(max);
         sessions.idle.drain(..over);
         drop(sessions);
-        match ended {
-            Some(session) => Ok((self.start(query, &Session::Resumed(&session))?, line(&query.input())?)),
-            None => {
-                let mut parts = vec![Part::Text { text: query.as_transcript() }];
-                parts.extend(query.pictures().into_iter().map(|url| Part::Image { url }));
-                let session = self.new_session()?;
-                Ok((self.start(query, &Session::New(&session))?, line(&parts)?))
-            }
+        if let Some(session) = ended {
+            return Ok((self.start(query, &Session::Resumed(&session))?, line(&query.input())?));
         }
+        let mut parts = vec![Part::Text { text: query.as_transcript() }];
+        parts.extend(query.pictures().into_iter().map(|url| Part::Image { url }));
+        let session = self.new_session()?;
+        Ok((self.start(query, &Session::New(&session))?, line(&parts)?))
     }
 
     fn new_session(&self) -> Result<String, Failure> {
         let mut random = [0_u8; 16];
-        getrandom::fill(&mut random).map_err(|_| self.place.failure("the system has no randomness"))?;
+        getrandom::fill(&mut random)
+            .map_err(|_| self.endpoint.place.failure("the system has no randomness"))?;
         Ok(request::session_name(random))
     }
 
     fn start(&self, query: &AgentQuery, session: &Session<'_>) -> Result<Arc<Conversation>, Failure> {
-        self.place.prepare()?;
-        let path = self.place.program()?;
-        let folder = self.place.turn_folder()?;
-        let unwritten =
-            |error: std::io::Error| self.place.failure(&format!("a file cannot be written: {error}"));
-        let instructions = instructions::for_agent(&query.instructions, &self.settings)
+        let (place, settings) = (&self.endpoint.place, &self.endpoint.settings);
+        place.prepare()?;
+        let path = place.program()?;
+        let folder = place.turn_folder()?;
+        let unwritten = |error: std::io::Error| place.failure(&format!("a file cannot be written: {error}"));
+        let instructions = instructions::for_agent(&query.instructions, settings)
             .map(|text| folder.file("instructions.md", text.as_bytes()))
             .transpose()
             .map_err(unwritten)?;
-        let mcp = request::mcp_file(&self.settings)
+        let mcp = request::mcp_file(settings)
             .map(|bytes| folder.file("mcp.json", &bytes))
             .transpose()
             .map_err(unwritten)?;
-        let mark = self.place.mark();
+        let mark = place.mark();
         let program = Program {
             path: &path,
-            args: request::arguments(query, &self.settings, session, instructions.as_deref(), mcp.as_deref()),
-            environment: self.place.environment(&mark, &self.variables()),
-            cwd: &self.place.cwd(),
+            args: request::arguments(query, settings, session, instructions.as_deref(), mcp.as_deref()),
+            environment: place.environment(&mark, &self.variables()),
+            cwd: &place.cwd(),
             stop: StopSignal::Interrupt,
             mark,
-            agents: &self.place.agents,
+            agents: &place.agents,
         };
-        let dispatch = ClaudeDispatch::new(self.settings.safety.approvals, clock::now());
-        let idle = Some(self.settings.idle_close);
-        let process = LineProcess::start(program, dispatch, &self.place.endpoint, idle)?;
+        let dispatch = ClaudeDispatch::new(settings.safety.approvals, clock::now());
+        let idle = Some(settings.idle_close);
+        let process = LineProcess::start(program, dispatch, &place.endpoint, idle)?;
         let (Session::New(session) | Session::Resumed(session)) = session;
         Ok(Arc::new(Conversation { process, session: (*session).to_owned(), _folder: folder }))
     }
@@ -176,12 +171,12 @@ impl ClaudeCode {
     /// What it is told by its environment: its own home, its model, and that trying again is the proxy's work.
     fn variables(&self) -> Vec<(&'static str, OsString)> {
         let mut all: Vec<(&str, OsString)> = vec![
-            ("CLAUDE_CONFIG_DIR", self.place.home().into()),
+            ("CLAUDE_CONFIG_DIR", self.endpoint.place.home().into()),
             ("CLAUDE_CODE_MAX_RETRIES", "0".into()),
             ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1".into()),
             ("DISABLE_AUTOUPDATER", "1".into()),
         ];
-        if let Some(provider) = &self.settings.provider {
+        if let Some(provider) = &self.endpoint.settings.provider {
             let base = provider.base_url.strip_suffix("/v1").unwrap_or(&provider.base_url);
             all.push(("ANTHROPIC_BASE_URL", base.into()));
             if let Some(key) = &provider.key {
@@ -207,7 +202,7 @@ impl ClaudeCode {
 
     /// How many turns run, and how many wait for a place.
     pub fn load(&self) -> (usize, usize) {
-        (self.admission.running(), self.admission.waiting())
+        self.endpoint.load()
     }
 
     /// Ends all processes in which no turn runs, and waits until they are gone.
@@ -216,10 +211,6 @@ impl ClaudeCode {
         for (_, conversation) in idle {
             conversation.process.close().await;
         }
-    }
-
-    fn bad(&self, why: &str) -> Failure {
-        Failure::new(FailureKind::BadRequest, format!("{}: {why}", self.place.endpoint))
     }
 }
 

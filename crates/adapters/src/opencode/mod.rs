@@ -10,15 +10,15 @@ pub mod stream;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use latimer_protocol::failure::{Failure, FailureKind};
+use latimer_protocol::failure::Failure;
 
 use self::server::{OnIdle, Server, Slot};
 use self::stream::OpenCodeReader;
-use crate::agents::admission::{Admission, Place};
+use crate::agents::admission::Place;
 use crate::agents::body::{TurnLines, answer_limits};
+use crate::agents::endpoint::AgentEndpoint;
 use crate::agents::history::{HistoryHash, HistoryKey, ThreadBook};
-use crate::agents::place::AgentPlace;
-use crate::agents::query::{self, AgentQuery};
+use crate::agents::query::AgentQuery;
 use crate::agents::queue::LineQueue;
 use crate::agents::settings::AgentSettings;
 use crate::clock;
@@ -31,9 +31,7 @@ use crate::transport::Body;
 
 /// One endpoint that is OpenCode.
 pub struct OpenCode {
-    settings: Arc<AgentSettings>,
-    place: AgentPlace,
-    admission: Admission,
+    endpoint: AgentEndpoint,
     /// Locked while a server starts, so that everybody who needs it waits for one start.
     server: tokio::sync::Mutex<Option<Arc<Server>>>,
     /// The sessions by what was said in them; one that a turn runs in is not among them.
@@ -45,9 +43,7 @@ impl OpenCode {
     pub fn new(agents: PathBuf, endpoint: &str, settings: AgentSettings) -> Self {
         let sessions = ThreadBook::new(settings.threads.keep as usize, settings.threads.life);
         Self {
-            place: AgentPlace::new(agents, endpoint, &settings),
-            admission: Admission::new(&settings),
-            settings: Arc::new(settings),
+            endpoint: AgentEndpoint::new(agents, endpoint, settings),
             server: tokio::sync::Mutex::new(None),
             sessions: Arc::new(Mutex::new(sessions)),
         }
@@ -55,7 +51,7 @@ impl OpenCode {
 
     /// Writes the turn once, for all attempts.
     pub fn prepare(&self, input: &TurnInput<'_>) -> PreparedRequest {
-        query::prepare(input.turn, &self.settings, &self.place.endpoint)
+        self.endpoint.prepare(input)
     }
 
     /// Gives the turn to the session of its conversation. Dropping its events aborts it.
@@ -63,11 +59,9 @@ impl OpenCode {
     /// # Errors
     /// The turn cannot be asked of it, there is no place, or no server answers.
     pub async fn open(&self, prepared: &PreparedRequest) -> OpenResult {
-        let query = AgentQuery::of(prepared).ok_or_else(|| self.bad("the request cannot be read"))?;
-        if let Some(why) = &query.refusal {
-            return Err(self.bad(why).into());
-        }
-        let place = self.admission.enter(&self.place.endpoint).await?;
+        let (endpoint, settings) = (&self.endpoint, &self.endpoint.settings);
+        let query = endpoint.query(prepared)?;
+        let place = endpoint.admission.enter(endpoint.name()).await?;
         let server = self.server(&query.model).await?;
         let (before, _) = query.split();
         let key = HistoryHash::new(&request::options_key(&query)).items(before).key();
@@ -79,11 +73,11 @@ impl OpenCode {
             },
             None => self.fresh(&server, &query).await?,
         };
-        let context = ReaderContext::of(prepared, &self.place.endpoint);
-        let reader = Box::new(OpenCodeReader::new(context, self.settings.activity));
-        let body = Body::from_stream(TurnLines::new(Arc::clone(&guard.queue), self.settings.limits));
-        let guard = Box::new(guard.holding(place));
-        Ok(TurnStream::lines(body, reader, answer_limits(&self.settings.limits)).guarded_by(guard))
+        let context = ReaderContext::of(prepared, endpoint.name());
+        let reader = Box::new(OpenCodeReader::new(context, settings.activity));
+        let body = Body::from_stream(TurnLines::new(Arc::clone(&guard.queue), settings.limits));
+        let guard = Box::new(PlacedTurn { turn: guard, _place: place });
+        Ok(TurnStream::lines(body, reader, answer_limits(&settings.limits)).guarded_by(guard))
     }
 
     /// The session in which exactly this was said: it is the caller's alone then.
@@ -97,7 +91,9 @@ impl OpenCode {
     async fn fresh(&self, server: &Arc<Server>, query: &AgentQuery) -> Result<TurnGuard, Failure> {
         let session = server.session().await?;
         let begun = self.begin(server, &session, query, false).await?;
-        begun.ok_or_else(|| self.place.failure("the server does not know the session that it has made"))
+        begun.ok_or_else(|| {
+            self.endpoint.place.failure("the server does not know the session that it has made")
+        })
     }
 
     async fn begin(
@@ -108,14 +104,13 @@ impl OpenCode {
         is_known: bool,
     ) -> Result<Option<TurnGuard>, Failure> {
         let queue = Arc::new(LineQueue::default());
-        let prompt = request::prompt(query, &self.settings, &request::parts(query, is_known));
+        let prompt = request::prompt(query, &self.endpoint.settings, &request::parts(query, is_known));
         // The guard stands before the call: whoever drops this future leaves no turn behind.
         let guard = TurnGuard {
             server: Arc::clone(server),
             session: session.to_owned(),
             queue: Arc::clone(&queue),
             has_ended_well: false,
-            _place: None,
         };
         let slot = Slot::new(queue, self.on_end(query, session));
         Ok(server.prompt(session, &prompt, slot).await?.map(|()| guard))
@@ -135,20 +130,20 @@ impl OpenCode {
         let mut current = self.server.lock().await;
         let mut models = std::collections::BTreeSet::from([model.to_owned()]);
         if let Some(server) = current.take().filter(|server| server.is_alive()) {
-            if server.models.contains(model) || self.settings.provider.is_none() {
+            if server.models.contains(model) || self.endpoint.settings.provider.is_none() {
                 *current = Some(Arc::clone(&server));
                 return Ok(server);
             }
             models.extend(server.models.iter().cloned());
         }
-        let started = Server::start(&self.place, &self.settings, models).await?;
+        let started = Server::start(&self.endpoint.place, &self.endpoint.settings, models).await?;
         *current = Some(Arc::clone(&started));
         Ok(started)
     }
 
     /// How many turns run, and how many wait for a place.
     pub fn load(&self) -> (usize, usize) {
-        (self.admission.running(), self.admission.waiting())
+        self.endpoint.load()
     }
 
     /// Ends the server, and waits until it is gone.
@@ -158,10 +153,6 @@ impl OpenCode {
         drop(server);
         let _ = gone.wait_for(|gone| *gone).await;
     }
-
-    fn bad(&self, why: &str) -> Failure {
-        Failure::new(FailureKind::BadRequest, format!("{}: {why}", self.place.endpoint))
-    }
 }
 
 /// Stands behind a turn's events: when they are dropped before its end, it is aborted.
@@ -170,20 +161,17 @@ struct TurnGuard {
     session: String,
     queue: Arc<LineQueue>,
     has_ended_well: bool,
-    /// Given back with it.
-    _place: Option<Place>,
 }
 
-impl TurnGuard {
-    fn holding(mut self, place: Place) -> Self {
-        self._place = Some(place);
-        self
-    }
+/// A turn with the place that it has: given back when the turn is gone.
+struct PlacedTurn {
+    turn: TurnGuard,
+    _place: Place,
 }
 
-impl StreamGuard for TurnGuard {
+impl StreamGuard for PlacedTurn {
     fn ended(&mut self, failed: bool) {
-        self.has_ended_well = !failed;
+        self.turn.has_ended_well = !failed;
     }
 }
 

@@ -1,0 +1,90 @@
+//! What every endpoint has that is an agent: its settings, its place on disk and its places for turns; how a turn is written for it and
+//! read again.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use latimer_protocol::failure::{Failure, FailureKind};
+
+use super::admission::Admission;
+use super::place::AgentPlace;
+use super::query::{self, AgentQuery};
+use super::settings::AgentSettings;
+use crate::prepared_request::{PreparedRequest, TurnInput};
+
+/// One endpoint that is an agent, without what its protocol keeps of conversations.
+#[derive(Debug)]
+pub struct AgentEndpoint {
+    /// As configured.
+    pub settings: Arc<AgentSettings>,
+    /// Its folders and its program.
+    pub place: AgentPlace,
+    /// How many turns run at once.
+    pub admission: Admission,
+}
+
+impl AgentEndpoint {
+    /// An endpoint of this name, below the folder of all agents. Starts nothing.
+    pub fn new(agents: PathBuf, name: &str, settings: AgentSettings) -> Self {
+        Self {
+            place: AgentPlace::new(agents, name, &settings),
+            admission: Admission::new(&settings),
+            settings: Arc::new(settings),
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.place.endpoint
+    }
+
+    /// Writes the turn once, for all attempts.
+    pub fn prepare(&self, input: &TurnInput<'_>) -> PreparedRequest {
+        query::prepare(input.turn, &self.settings, self.name())
+    }
+
+    /// What was written, read again.
+    ///
+    /// # Errors
+    /// It cannot be read, or the agent cannot be asked it.
+    pub fn query(&self, prepared: &PreparedRequest) -> Result<AgentQuery, Failure> {
+        let query = AgentQuery::of(prepared).ok_or_else(|| self.bad("the request cannot be read"))?;
+        match &query.refusal {
+            Some(why) => Err(self.bad(why)),
+            None => Ok(query),
+        }
+    }
+
+    /// How many turns run, and how many wait for a place.
+    pub fn load(&self) -> (usize, usize) {
+        (self.admission.running(), self.admission.waiting())
+    }
+
+    /// A failure of the request, in these words.
+    pub fn bad(&self, why: &str) -> Failure {
+        Failure::new(FailureKind::BadRequest, format!("{}: {why}", self.name()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use latimer_protocol::turn::TurnRequest;
+
+    use super::*;
+    use crate::agents::settings::AgentProgram;
+
+    #[test]
+    fn a_request_of_another_protocol_is_no_query() {
+        let settings = AgentSettings::usual(AgentProgram::CodexExec);
+        let endpoint = AgentEndpoint::new(PathBuf::from("agents"), "lab", settings);
+        let turn = TurnRequest::default();
+        let mut prepared = query::prepare(&turn, &endpoint.settings, endpoint.name());
+        assert!(endpoint.query(&prepared).is_ok());
+        prepared.body = bytes::Bytes::from_static(b"{}[");
+        let failure = endpoint.query(&prepared).expect_err("no JSON");
+        assert_eq!(
+            (failure.kind, failure.message.as_str()),
+            (FailureKind::BadRequest, "lab: the request cannot be read")
+        );
+    }
+}
