@@ -33,12 +33,11 @@ pub(crate) struct BackgroundArgs {
 pub(crate) fn up(BackgroundArgs { report }: &BackgroundArgs) -> anyhow::Result<ExitCode> {
     let state_dir = report.paths.state_dir()?;
     let configuration = report.paths.configuration()?;
-    let (status, is_new) = match status_if_running(&state_dir)? {
-        Some(status) => (status, false),
-        None => {
-            refuse_taken(&state_dir, &configuration.loaded.config)?;
-            (start_watchdog(&state_dir, &configuration, None, None)?, true)
-        }
+    let (status, is_new) = if let Some(status) = status_if_running(&state_dir)? {
+        (status, false)
+    } else {
+        refuse_taken(&state_dir, &configuration.loaded.config)?;
+        (start_watchdog(&state_dir, &configuration, None, None)?, true)
     };
     if report.json {
         print_json(&status)?;

@@ -100,8 +100,8 @@ async fn remote(
     places: &Arc<Places>,
 ) -> anyhow::Result<Tokens> {
     let begun = remote_login::begin(login, places).await.map_err(anyhow::Error::msg)?;
-    match &begun.code {
-        Some(code) => print_lines([
+    if let Some(code) = &begun.code {
+        print_lines([
             "open this address on any device:",
             "",
             begun.url.as_str(),
@@ -110,11 +110,10 @@ async fn remote(
             "",
             code.as_str(),
             "",
-        ])?,
-        None => {
-            print_line("open this address and say yes:")?;
-            print_address(&begun.url)?;
-        }
+        ])?;
+    } else {
+        print_line("open this address and say yes:")?;
+        print_address(&begun.url)?;
     }
     if opens_browser {
         browser::open(&begun.url);

@@ -13,10 +13,10 @@ fn stand_in(name: &str, script: &str) -> String {
 }
 
 /// A proxy in front of a stand-in for an app-server that does this.
-fn server_that(mode: &str, keys: &str, more: &str) -> Harness {
+fn server_that(mode: &str, keys: &str, endpoints: &str) -> Harness {
     let script = include_str!("../support/app_server.sh").replace("@MODE@", mode);
     let command = stand_in(&format!("stand-in-{mode}"), &script);
-    outer(&format!("server-{mode}"), "codex-app-server", &command, keys, more)
+    outer(&format!("server-{mode}"), "codex-app-server", &command, keys, endpoints)
 }
 
 /// What the stand-in of a proxy was told.

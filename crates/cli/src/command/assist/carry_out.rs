@@ -13,6 +13,7 @@ use crate::config_key::KeyPath;
 use crate::config_value::{put, table_of, value_of};
 use crate::configuration::PathArgs;
 use crate::dialogue;
+use crate::exit::Exit;
 use crate::key_file::KeyFile;
 use crate::terminal::print_line;
 
@@ -34,9 +35,9 @@ pub(super) fn run(step: &Step, paths: &PathArgs, dry_run: bool) -> anyhow::Resul
             put(table_of(file.document.as_table_mut(), key)?, key.last(), value);
             write(file, dry_run)
         }
-        Step::TestEndpoint { name } => command(paths, &["endpoints", "test", name], dry_run),
-        Step::LogIn { login } => command(paths, &["login", login.name()], dry_run),
-        Step::RunDoctor => command(paths, &["doctor"], dry_run),
+        Step::TestEndpoint { name } => command(paths, &["endpoints", "test", name], &[], dry_run),
+        Step::LogIn { login } => command(paths, &["login", login.name()], &[], dry_run),
+        Step::RunDoctor => command(paths, &["doctor"], &[Exit::Unwell], dry_run),
     }
 }
 
@@ -97,8 +98,8 @@ fn set_key(paths: &PathArgs, endpoint: &str, dry_run: bool) -> anyhow::Result<()
     written
 }
 
-/// Runs a command of this program after a yes.
-fn command(paths: &PathArgs, words: &[&str], dry_run: bool) -> anyhow::Result<()> {
+/// Runs a command of this program after a yes. It has done its work too where it ends with one of the codes in `also_done`.
+fn command(paths: &PathArgs, words: &[&str], also_done: &[Exit], dry_run: bool) -> anyhow::Result<()> {
     print_line(&format!("  latimer {}", words.join(" ")))?;
     if dry_run || !dialogue::agrees("run this?") {
         return print_line("nothing was run");
@@ -107,8 +108,30 @@ fn command(paths: &PathArgs, words: &[&str], dry_run: bool) -> anyhow::Result<()
     args.extend(paths.flags());
     let program = std::env::current_exe().context("the path of latimer")?;
     let status = Command::new(program).args(args).status().context("running latimer")?;
-    if !status.success() {
+    if !is_done(status.code(), also_done) {
         bail!("it ended with {status}");
     }
     Ok(())
+}
+
+/// Whether a command did its work, by the code it ended with; there is none where a signal ended it.
+fn is_done(code: Option<i32>, also_done: &[Exit]) -> bool {
+    code.is_some_and(|code| code == 0 || also_done.iter().any(|exit| i32::from(exit.code()) == code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_doctor_that_finds_problems_has_done_its_work() {
+        assert!(is_done(Some(0), &[Exit::Unwell]));
+        assert!(is_done(Some(7), &[Exit::Unwell]));
+        // Every other end is a failure, and so is this one of another command.
+        for code in [Some(1), Some(2), Some(4), None] {
+            assert!(!is_done(code, &[Exit::Unwell]), "{code:?}");
+        }
+        assert!(is_done(Some(0), &[]));
+        assert!(!is_done(Some(7), &[]));
+    }
 }

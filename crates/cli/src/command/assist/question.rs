@@ -152,7 +152,7 @@ mod tests {
     fn every_example_of_the_instructions_is_a_step() {
         let examples = INSTRUCTIONS
             .lines()
-            .filter_map(|line| Some(line.get(..=line.rfind('}')?)?))
+            .filter_map(|line| line.get(..=line.rfind('}')?))
             .filter(|line| line.starts_with("{\"step\""));
         let examples: Vec<&str> = examples.collect();
         assert_eq!(examples.len(), 7);

@@ -221,8 +221,8 @@ fn may_change(path: &KeyPath) -> bool {
 mod tests {
     use super::*;
 
-    fn read(value: Value) -> Result<Step, String> {
-        Step::read(&value, &["lab".to_owned()])
+    fn read(value: &Value) -> Result<Step, String> {
+        Step::read(value, &["lab".to_owned()])
     }
 
     #[test]
@@ -241,18 +241,25 @@ mod tests {
             json!({ "step": "log_in", "login": "google" }),
             json!({ "step": "run_doctor" }),
         ] {
-            let step = read(value.clone());
+            let step = read(&value);
             assert!(step.is_ok(), "{value}: {step:?}");
         }
     }
 
+    fn are_refused(steps: &[(Value, &str)]) {
+        for (value, why) in steps {
+            let refused = read(value).expect_err(&value.to_string());
+            assert!(
+                refused.contains(why) && !refused.contains("numbat") && !refused.contains(is_harmful),
+                "{value}: {refused}"
+            );
+        }
+    }
+
     #[test]
-    fn hostile_steps_are_refused() {
-        let key = "sk-numbat0123456789abcdef0123456789";
-        for (value, why) in [
-            (json!({ "step": "run_command", "command": "rm -rf ~" }), "`run_command` is no step"),
+    fn hostile_endpoints_are_refused() {
+        are_refused(&[
             (json!({ "step": "set_key", "endpoint": "lab", "key": "abc" }), "unknown field"),
-            (json!({ "step": "run_doctor", "args": ["--fix"] }), "unknown field"),
             (json!({ "step": "set_key", "endpoint": "../../etc/passwd" }), "there is no endpoint"),
             (
                 json!({ "step": "add_endpoint", "name": "../x", "preset": "deepseek" }),
@@ -296,6 +303,14 @@ mod tests {
                 json!({ "step": "add_endpoint", "name": "x", "base_url": "https://t.test", "key_file": "/etc/passwd" }),
                 "unknown field",
             ),
+            (json!({ "step": "test_endpoint", "name": "x".repeat(301) }), "too long"),
+        ]);
+    }
+
+    #[test]
+    fn hostile_settings_are_refused() {
+        let key = "sk-numbat0123456789abcdef0123456789";
+        are_refused(&[
             (
                 json!({ "step": "change_setting", "key": "endpoint.lab.api_key_file", "value": "/etc/passwd" }),
                 "is not changed by what a model says",
@@ -343,17 +358,18 @@ mod tests {
                 json!({ "step": "change_setting", "key": "launch.model", "value": "a\u{1b}[2J" }),
                 "cannot be seen",
             ),
+        ]);
+    }
+
+    #[test]
+    fn hostile_steps_are_refused() {
+        are_refused(&[
+            (json!({ "step": "run_command", "command": "rm -rf ~" }), "`run_command` is no step"),
+            (json!({ "step": "run_doctor", "args": ["--fix"] }), "unknown field"),
             (json!({ "step": "log_in", "login": "github" }), "there is no login"),
             (json!({ "step": "log_in", "login": "google\u{202e}" }), "cannot be seen"),
-            (json!({ "step": "test_endpoint", "name": "x".repeat(301) }), "too long"),
             (json!("run_doctor"), "is no step"),
             (json!({ "step": 7 }), "is no step"),
-        ] {
-            let refused = read(value.clone()).expect_err(&value.to_string());
-            assert!(
-                refused.contains(why) && !refused.contains("numbat") && !refused.contains(is_harmful),
-                "{value}: {refused}"
-            );
-        }
+        ]);
     }
 }

@@ -78,8 +78,8 @@ fn endpoint_of(config: &Config, agent: &str, named: Option<&str>) -> anyhow::Res
             bail!("no endpoint uses {agent}; add one with protocol = \"{protocol}\" first")
         }
         _ => {
-            let names: Vec<String> = found.into_iter().map(|(name, _)| name).collect();
-            bail!("several endpoints use {agent}; choose one with --endpoint: {}", names.join(", "))
+            let choice: Vec<String> = found.into_iter().map(|(name, _)| name).collect();
+            bail!("several endpoints use {agent}; choose one with --endpoint: {}", choice.join(", "))
         }
     }
 }
