@@ -88,7 +88,7 @@ pub struct Trial {
 
 impl Trial {
     /// An endpoint, alone, without retries, and with this much patience for a connection, a first byte and silence. `config` gives what holds for
-    /// all endpoints. `None` cannot be.
+    /// all endpoints. `None` where nothing could be built of it.
     pub fn new(
         config: &Config,
         endpoint: &Endpoint,
