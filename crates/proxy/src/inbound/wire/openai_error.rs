@@ -78,7 +78,14 @@ pub(in crate::inbound) fn with_status(failure: &Failure, status: u16) -> HttpErr
         503 => Some(1),
         _ => None,
     };
-    HttpError { status, retry_after, again: failure.again, body: failure_object(failure) }
+    let is_made_final = status == 400 && failure.again == Again::ByNobody && row(failure.kind).status != 400;
+    let body = if is_made_final {
+        // opencode repeats what calls itself a server's error or a limit, whatever its status.
+        error_object(&failure.message, "invalid_request_error", None, "attempts_spent")
+    } else {
+        failure_object(failure)
+    };
+    HttpError { status, retry_after, again: failure.again, body }
 }
 
 /// The error object of a failure.
