@@ -224,7 +224,7 @@ fn check_lists_every_problem_at_once() {
     let path = dir.join("bad.toml");
     std::fs::write(&path, "default_endpoint = \"lob\"\n[server]\nlisten = \"nowhere\"\nauht = \"token\"\n[[endpoint]]\nname = \"lab\"\nbase_url = \"ftp://x\"\ntimeouts = { idle = \"soon\" }\n").expect("written");
     let run = output(latimer().args(["check", "--config"]).arg(&path));
-    assert_eq!(run.status.code(), Some(1));
+    assert_eq!(run.status.code(), Some(4), "the configuration is no good");
     let stderr = String::from_utf8_lossy(&run.stderr).into_owned();
     for words in [
         "bad.toml:3:10: server.listen: should be an address and a port",

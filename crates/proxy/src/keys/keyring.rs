@@ -20,7 +20,7 @@ const EXCHANGE_INTERVAL: Duration = Duration::from_millis(500);
 /// The least time between two looks that requests with unknown keys bring about: guesses shall not wear the store out.
 const LOOKUP_INTERVAL: Duration = Duration::from_millis(100);
 /// The longest that a request with an unknown key waits for the store: the key may be a moment old.
-const LOOKUP_TIMEOUT: Duration = Duration::from_millis(300);
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(1);
 /// The longest wait for the last exchange when the process stops.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 /// Requests to look that may wait.
@@ -108,6 +108,19 @@ type Keys = HashMap<KeyId, Arc<ClientKey>>;
 enum Ask {
     Look(oneshot::Sender<()>),
     Flush(SyncSender<()>),
+}
+
+impl Ask {
+    fn answer(self) {
+        match self {
+            Self::Look(done) => {
+                let _ = done.send(());
+            }
+            Self::Flush(done) => {
+                let _ = done.try_send(());
+            }
+        }
+    }
 }
 
 /// All keys.
@@ -231,16 +244,17 @@ impl KeyringThread {
         loop {
             match asked.recv_timeout(next.saturating_duration_since(clock::now())) {
                 Ok(Ask::Look(done)) => {
-                    let is_due = self.looked_at.is_none_or(|at| at.elapsed() >= LOOKUP_INTERVAL);
-                    if is_due {
-                        self.looked_at = Some(clock::now());
-                        self.exchange();
-                    }
-                    let _ = done.send(());
-                }
-                Ok(Ask::Flush(done)) => {
+                    let early = self.looked_at.map(|at| LOOKUP_INTERVAL.saturating_sub(at.elapsed()));
+                    std::thread::sleep(early.unwrap_or_default());
+                    // Everything that was asked meanwhile is answered by the same look.
+                    let more: Vec<Ask> = asked.try_iter().collect();
+                    self.looked_at = Some(clock::now());
                     self.exchange();
-                    let _ = done.try_send(());
+                    std::iter::once(Ask::Look(done)).chain(more).for_each(Ask::answer);
+                }
+                Ok(flush) => {
+                    self.exchange();
+                    flush.answer();
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     self.exchange();

@@ -30,7 +30,7 @@ pub(super) fn settings(
 ) -> Option<Box<AgentSettings>> {
     let Protocol::Agent(program) = protocol else {
         if let Some(value) = endpoint.get("agent") {
-            let message = "is for the protocols codex-exec, codex-app-server, claude-code and opencode";
+            let message = "should be left out: it is for the protocols codex-exec, codex-app-server, claude-code and opencode";
             notes.problem(value.span, &value.path, message);
         }
         return None;
