@@ -33,7 +33,7 @@ impl AgentEndpoint {
         }
     }
 
-    /// Its name.
+    /// What the configuration calls it.
     pub fn name(&self) -> &str {
         &self.place.endpoint
     }
@@ -74,17 +74,16 @@ mod tests {
     use crate::agents::settings::AgentProgram;
 
     #[test]
-    fn a_request_of_another_protocol_is_no_query() {
+    fn a_request_that_cannot_be_asked_or_read_is_a_bad_one() {
         let settings = AgentSettings::usual(AgentProgram::CodexExec);
         let endpoint = AgentEndpoint::new(PathBuf::from("agents"), "lab", settings);
-        let turn = TurnRequest::default();
-        let mut prepared = query::prepare(&turn, &endpoint.settings, endpoint.name());
-        assert!(endpoint.query(&prepared).is_ok());
-        prepared.body = bytes::Bytes::from_static(b"{}[");
-        let failure = endpoint.query(&prepared).expect_err("no JSON");
-        assert_eq!(
-            (failure.kind, failure.message.as_str()),
-            (FailureKind::BadRequest, "lab: the request cannot be read")
-        );
+        let mut prepared = query::prepare(&TurnRequest::default(), &endpoint.settings, endpoint.name());
+        let empty = endpoint.query(&prepared).expect_err("nothing is asked");
+        assert_eq!(empty.kind, FailureKind::BadRequest);
+        assert!(empty.message.starts_with("lab: there is nothing to answer"), "{}", empty.message);
+        prepared.body = bytes::Bytes::from_static(b"no JSON");
+        let unreadable = endpoint.query(&prepared).expect_err("no JSON");
+        assert_eq!(unreadable.kind, FailureKind::BadRequest);
+        assert_eq!(unreadable.message, "lab: the request cannot be read");
     }
 }

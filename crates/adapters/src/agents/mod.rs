@@ -2,10 +2,10 @@
 //!
 //! An agent is an upstream like any other: a turn is written for it ([`query`]), its lines are read by a `Reader` into turn events,
 //! and dropping the stream of an answer interrupts it. Here stands what the four protocols share. Pure: [`settings`], [`query`],
-//! [`history`], [`environment`], [`instructions`], [`codex`]. The process side: [`child`] (a process group with both pipes drained),
-//! [`children`] (the files by which the next start finds what a killed proxy left), [`processes`] (how the system shows processes),
-//! [`queue`] and [`body`] (lines on their way to a turn), [`admission`] (how many turns at once), [`place`] (folders on disk), [`endpoint`] (what holds these
-//! together).
+//! [`history`], [`environment`], [`instructions`], [`codex`]. The process side: [`endpoint`] (what every agent's endpoint has),
+//! [`launch`] (what a process needs before its start), [`child`] (a process group with both pipes drained), [`children`] (the files by
+//! which the next start finds what a killed proxy left), [`processes`] (how the system shows processes), [`queue`] and [`body`] (lines
+//! on their way to a turn), [`admission`] (how many turns at once), [`place`] (folders on disk).
 //!
 //! Nothing here knows a client protocol or a route.
 
@@ -20,6 +20,7 @@ pub mod endpoint;
 pub mod environment;
 pub mod history;
 pub mod instructions;
+pub mod launch;
 pub mod line_process;
 pub mod login;
 pub mod place;

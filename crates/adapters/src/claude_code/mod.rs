@@ -17,10 +17,10 @@ use self::request::Session;
 use self::stream::{AnswerShape, ClaudeCodeReader};
 use crate::agents::admission::Place;
 use crate::agents::body::{TurnLines, answer_limits};
-use crate::agents::child::{Program, StopSignal};
 use crate::agents::endpoint::AgentEndpoint;
 use crate::agents::history::{HistoryHash, HistoryKey, ThreadBook};
 use crate::agents::instructions;
+use crate::agents::launch::Launch;
 use crate::agents::line_process::LineProcess;
 use crate::agents::place::TurnFolder;
 use crate::agents::query::{AgentQuery, Part};
@@ -138,34 +138,19 @@ impl ClaudeCode {
     }
 
     fn start(&self, query: &AgentQuery, session: &Session<'_>) -> Result<Arc<Conversation>, Failure> {
-        let (place, settings) = (&self.endpoint.place, &self.endpoint.settings);
-        place.prepare()?;
-        let path = place.program()?;
-        let folder = place.turn_folder()?;
-        let unwritten = |error: std::io::Error| place.failure(&format!("a file cannot be written: {error}"));
+        let settings = &self.endpoint.settings;
+        let launch = Launch::new(&self.endpoint.place)?;
         let instructions = instructions::for_agent(&query.instructions, settings)
-            .map(|text| folder.file("instructions.md", text.as_bytes()))
-            .transpose()
-            .map_err(unwritten)?;
-        let mcp = request::mcp_file(settings)
-            .map(|bytes| folder.file("mcp.json", &bytes))
-            .transpose()
-            .map_err(unwritten)?;
-        let mark = place.mark();
-        let program = Program {
-            path: &path,
-            args: request::arguments(query, settings, session, instructions.as_deref(), mcp.as_deref()),
-            environment: place.environment(&mark, &self.variables()),
-            cwd: &place.cwd(),
-            stop: StopSignal::Interrupt,
-            mark,
-            agents: &place.agents,
-        };
+            .map(|text| launch.file("instructions.md", text.as_bytes()))
+            .transpose()?;
+        let mcp = request::mcp_file(settings).map(|bytes| launch.file("mcp.json", &bytes)).transpose()?;
+        let args = request::arguments(query, settings, session, instructions.as_deref(), mcp.as_deref());
+        let program = launch.program(args, &self.variables());
         let dispatch = ClaudeDispatch::new(settings.safety.approvals, clock::now());
         let idle = Some(settings.idle_close);
-        let process = LineProcess::start(program, dispatch, &place.endpoint, idle)?;
+        let process = LineProcess::start(program, dispatch, self.endpoint.name(), idle)?;
         let (Session::New(session) | Session::Resumed(session)) = session;
-        Ok(Arc::new(Conversation { process, session: (*session).to_owned(), _folder: folder }))
+        Ok(Arc::new(Conversation { process, session: (*session).to_owned(), _folder: launch.folder }))
     }
 
     /// What it is told by its environment: its own home, its model, and that trying again is the proxy's work.

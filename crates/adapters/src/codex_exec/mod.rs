@@ -12,9 +12,10 @@ use latimer_protocol::failure::Failure;
 use self::process::ExecProcess;
 use self::stream::CodexExecReader;
 use crate::agents::body::answer_limits;
-use crate::agents::child::{self, Program, StopSignal};
+use crate::agents::child;
 use crate::agents::codex::config;
 use crate::agents::endpoint::AgentEndpoint;
+use crate::agents::launch::Launch;
 use crate::agents::place::TurnFolder;
 use crate::agents::query::{AgentQuery, MAX_INPUT_CHARS};
 use crate::agents::settings::AgentSettings;
@@ -64,33 +65,22 @@ impl CodexExec {
 
     fn start(&self, query: &AgentQuery) -> Result<(ExecProcess, TurnFolder), Failure> {
         let (place, settings) = (&self.endpoint.place, &self.endpoint.settings);
-        place.prepare()?;
-        let program = place.program()?;
+        let launch = Launch::new(place)?;
         if place.is_home_private() {
             let text = config::file(settings).map_err(|error| self.endpoint.bad(&error.to_string()))?;
             place.keep("config.toml", text.as_bytes())?;
         }
-        let folder = place.turn_folder()?;
         let wanted = request::files(query, settings).map_err(|why| self.endpoint.bad(&why))?;
-        let mut paths = Vec::new();
         for file in &wanted {
-            let path = folder.file(file.name, &file.bytes);
-            paths.push(path.map_err(|error| place.failure(&format!("a file cannot be written: {error}")))?);
+            launch.file(file.name, &file.bytes)?;
         }
-        let arguments = request::arguments(query, settings, &place.cwd(), &folder.path, &wanted);
+        let arguments = request::arguments(query, settings, &place.cwd(), &launch.folder.path, &wanted);
         let arguments = arguments.map_err(|error| self.endpoint.bad(&error.to_string()))?;
-        let mark = place.mark();
         let home = OsString::from(place.home());
-        let (child, pipes) = child::start(Program {
-            path: &program,
-            args: arguments,
-            environment: place.environment(&mark, &[("CODEX_HOME", home)]),
-            cwd: &place.cwd(),
-            stop: StopSignal::Interrupt,
-            mark,
-            agents: &place.agents,
-        })
-        .map_err(|error| place.failure(&format!("`{}` cannot be started: {error}", program.display())))?;
-        Ok((ExecProcess::new(child, pipes, &place.endpoint), folder))
+        let started = child::start(launch.program(arguments, &[("CODEX_HOME", home)]));
+        let (child, pipes) = started.map_err(|error| {
+            place.failure(&format!("`{}` cannot be started: {error}", launch.path.display()))
+        })?;
+        Ok((ExecProcess::new(child, pipes, &place.endpoint), launch.folder))
     }
 }
