@@ -32,6 +32,7 @@ mod port;
 mod proxy_client;
 mod proxy_file;
 mod runtime;
+mod shared_store;
 mod sibling;
 mod spawn;
 mod terminal;
@@ -126,6 +127,8 @@ enum Command {
     Quota(command::quota::QuotaArgs),
     /// Print one line for clients that show one: who answers, what is waited for, what is left
     Statusline(command::statusline::StatuslineArgs),
+    /// Make, fill and look after the database that several nodes share
+    Store(command::store::StoreArgs),
     /// Print a completion script for a shell
     Completions(command::completions::CompletionsArgs),
     /// Write manual pages into a folder
@@ -175,6 +178,7 @@ pub fn latimer_main() -> ExitCode {
         Command::Usage(args) => command::usage::run(&args),
         Command::Quota(args) => command::quota::run(&args),
         Command::Statusline(args) => command::statusline::run(&args),
+        Command::Store(args) => command::store::run(&args),
         Command::Completions(args) => command::completions::run(&args),
         Command::Man(args) => command::man::run(&args, [Cli::command(), watchdog::command()]),
         Command::Scripted(args) => command::scripted::run(&args),

@@ -2,21 +2,26 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use latimer_protocol::status::{TurnPage, TurnReport};
 use latimer_proxy::store::FILE;
+use latimer_proxy::store::engine::Engine as _;
+use latimer_proxy::store::postgres::PostgresStore;
 use latimer_proxy::store::reader::{page_of_file, turn_of_file};
 use latimer_proxy::store::turn_rows::TurnQuery;
 
 use crate::configuration::PathArgs;
 use crate::proxy_client::{self, ProvenProxy};
+use crate::shared_store::shared_view;
 use crate::terminal::eprint_line;
 
 /// The running proxy of a state directory, or its files.
 pub(crate) struct TurnSource {
     proxy: Option<ProvenProxy>,
     file: PathBuf,
+    shared: Option<Arc<PostgresStore>>,
 }
 
 impl TurnSource {
@@ -36,10 +41,11 @@ impl TurnSource {
             }
             Err(problem) => return Err(problem),
         };
-        if proxy.is_none() && !file.exists() {
+        let shared = if proxy.is_none() { shared_view(&config, &state_dir)? } else { None };
+        if proxy.is_none() && shared.is_none() && !file.exists() {
             return Err(proxy_client::nobody(&config));
         }
-        Ok(Self { proxy, file })
+        Ok(Self { proxy, file, shared })
     }
 
     /// A page of turns.
@@ -47,6 +53,9 @@ impl TurnSource {
     /// # Errors
     /// Neither the proxy nor the file answers.
     pub(crate) fn page(&self, wanted: &TurnQuery) -> anyhow::Result<TurnPage> {
+        if let Some(shared) = &self.shared {
+            return Ok(shared.page(wanted)?);
+        }
         let Some(proxy) = &self.proxy else {
             return page_of_file(&self.file, wanted)
                 .with_context(|| format!("reading `{}`", self.file.display()));
@@ -61,6 +70,9 @@ impl TurnSource {
     /// # Errors
     /// Neither the proxy nor the file answers.
     pub(crate) fn turn(&self, id: &str) -> anyhow::Result<Option<TurnReport>> {
+        if let Some(shared) = &self.shared {
+            return Ok(shared.turn(id)?);
+        }
         let Some(proxy) = &self.proxy else {
             return turn_of_file(&self.file, id)
                 .with_context(|| format!("reading `{}`", self.file.display()));

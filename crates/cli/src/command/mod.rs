@@ -27,6 +27,7 @@ pub(crate) mod serve;
 pub(crate) mod service;
 pub(crate) mod status;
 pub(crate) mod statusline;
+pub(crate) mod store;
 pub(crate) mod summary;
 pub(crate) mod token;
 pub(crate) mod usage;

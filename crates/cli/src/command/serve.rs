@@ -25,6 +25,7 @@ use crate::logging::{self, LogFormat};
 use crate::panic_log;
 use crate::proxy_file;
 use crate::runtime::{Traceable, forbid_core_dumps, raise_descriptor_limit, runtime, signals};
+use crate::shared_store::shared_store;
 use crate::spawn::READY_PREFIX;
 use crate::terminal::print_line;
 
@@ -85,6 +86,14 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     // Without a secret that lasts, the state of providers is nobody's after a restart.
     let sealing = secret.clone().map_or_else(state::random_secret, Ok).context("randomness of the system")?;
     let seal = SealKey::from_secret(sealing.expose().as_bytes());
+    let nodes = if args.safe {
+        None
+    } else {
+        shared_store(&configuration.loaded.config, &state_dir, secret.as_ref())?
+    };
+    if let Some(nodes) = &nodes {
+        nodes.wait_for_start()?;
+    }
     runtime()?.block_on(async move {
         let protection = Protection::load(&server.exposure).context("server.tls")?;
         let listener = listener(address)?;
@@ -98,10 +107,13 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         let version = configuration.version.or_else(|| path.as_deref().map(Version::of));
         let live = Arc::new(Live::new(configuration.loaded.config, path.clone()));
         live.set_loader(load_text);
-        let make = if args.safe { Proxy::safe } else { Proxy::new };
         let token_version = Version::of(&state_dir.join(state::TOKEN_FILE));
-        let proxy =
-            make(Arc::clone(&live), secret.as_ref(), seal, Some(account_places(&state_dir, outbound)));
+        let (config, places) = (Arc::clone(&live), Some(account_places(&state_dir, outbound)));
+        let proxy = match nodes {
+            Some(nodes) => Proxy::sharing(config, secret.as_ref(), seal, places, nodes),
+            None if args.safe => Proxy::safe(config, secret.as_ref(), seal, places),
+            None => Proxy::new(config, secret.as_ref(), seal, places),
+        };
         if let (Some(path), Some(version)) = (path, version) {
             tokio::spawn(watch(Arc::clone(&live), path, version, CONFIG_POLL_INTERVAL, load_text));
         }

@@ -9,19 +9,21 @@ use anyhow::Context as _;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use latimer_protocol::status::SCHEMA_VERSION;
 use latimer_proxy::store::FILE;
+use latimer_proxy::store::engine::Engine as _;
 use latimer_proxy::store::moment::{Edge, moment, zone};
 use latimer_proxy::store::reader::Window;
 use latimer_proxy::store::usage::{GroupBy, UsageReport, report_of};
 use serde_json::json;
 
 use self::table::Layout;
-use crate::clock::unix_seconds;
+use crate::clock::{now as instant, unix_seconds};
 use crate::configuration::PathArgs;
+use crate::shared_store::shared_view;
 use crate::terminal::{columns, is_screen, print_json, print_line, print_lines};
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  latimer usage\n  latimer usage --by day --since 7d\n  latimer usage --by day --since yesterday --until yesterday --breakdown\n  latimer usage --by project --csv > usage.csv\n  latimer usage --by model --json\n\nIt reads the file latimer.db of the state directory, also while nothing runs; rows are kept for 90 days. Hours, days, weeks and months are local. A project is what `latimer launch` was started in."
+    after_help = "Examples:\n  latimer usage\n  latimer usage --by day --since 7d\n  latimer usage --by day --since yesterday --until yesterday --breakdown\n  latimer usage --by project --csv > usage.csv\n  latimer usage --by model --json\n\nIt reads the file latimer.db of the state directory, or the database of `[store]`, where the rows of all nodes are; also while nothing runs. Rows are kept for 90 days. Hours, days, weeks and months are local. A project is what `latimer launch` was started in."
 )]
 pub(crate) struct UsageArgs {
     /// What the lines are about
@@ -53,7 +55,8 @@ fn groups() -> impl TypedValueParser<Value = GroupBy> {
 }
 
 pub(crate) fn run(args: &UsageArgs) -> anyhow::Result<ExitCode> {
-    let path = args.paths.state_dir()?.join(FILE);
+    let state_dir = args.paths.state_dir()?;
+    let path = state_dir.join(FILE);
     let now = unix_seconds();
     let at = |text: &str, edge| {
         moment(text, edge, now).with_context(|| {
@@ -66,7 +69,10 @@ pub(crate) fn run(args: &UsageArgs) -> anyhow::Result<ExitCode> {
         until: args.until.as_deref().map(|until| at(until, Edge::Until)).transpose()?,
         breaks_down: args.breakdown,
     };
-    let report = if path.exists() {
+    let shared = shared_view(&args.paths.configuration_or_default()?, &state_dir)?;
+    let report = if let Some(shared) = shared {
+        shared.usage(args.by, &window, instant().into_std())?
+    } else if path.exists() {
         report_of(&path, args.by, &window).with_context(|| format!("reading `{}`", path.display()))?
     } else {
         UsageReport::default()

@@ -133,6 +133,28 @@ pub fn read_private(path: &Path) -> Result<Map<String, Value>, AccountFileError>
 /// As [`read_private`], and a file of a newer version, or one without an id or an access token.
 pub fn read(path: &Path) -> Result<Tokens, AccountFileError> {
     let fields = read_private(path)?;
+    of_fields(&fields, path)
+}
+
+/// An account on its way from one node to another.
+pub(super) fn to_json(tokens: &Tokens) -> Vec<u8> {
+    let fields = serde_json::json!({
+        "version": VERSION,
+        "id": tokens.id,
+        "access_token": tokens.access.expose(),
+        "refresh_token": tokens.refresh.as_ref().map(Secret::expose),
+        "expires_at": tokens.expires_at,
+        "project": tokens.project,
+    });
+    fields.to_string().into_bytes()
+}
+
+/// An account that came from another node; `None` for what is none of this version.
+pub(super) fn of_json(bytes: &[u8]) -> Option<Tokens> {
+    of_fields(&serde_json::from_slice(bytes).ok()?, Path::new("another node")).ok()
+}
+
+fn of_fields(fields: &Map<String, Value>, path: &Path) -> Result<Tokens, AccountFileError> {
     let text = |name: &str| fields.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     let version = fields.get("version").and_then(Value::as_u64).unwrap_or(VERSION);
     if version > VERSION {

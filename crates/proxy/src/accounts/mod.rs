@@ -7,13 +7,14 @@
 mod account;
 pub mod clients;
 pub mod file;
+mod fleet;
 pub mod lock;
 pub mod refresh;
 pub mod remote_login;
 mod vendor;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use latimer_adapters::transport::http::{Http, HttpOptions};
@@ -21,6 +22,7 @@ use latimer_adapters::transport::outbound::Outbound;
 
 pub use self::account::Account;
 use self::file::Tokens;
+pub use self::fleet::{Fleet, FleetFuture, FleetLease};
 use crate::config::Login;
 
 /// How long a token endpoint may take to connect.
@@ -38,6 +40,8 @@ pub struct Places {
     /// The environment.
     pub env: EnvVars,
     http: Http,
+    /// Other nodes that use the same accounts, where there are any.
+    fleet: OnceLock<Arc<dyn Fleet>>,
 }
 
 impl Places {
@@ -48,7 +52,7 @@ impl Places {
         env: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
     ) -> Self {
         let http = Http::new(HttpOptions { outbound: Outbound::Direct, connect: CONNECT, ca_file: None });
-        Self { state_dir, home, env: Box::new(env), http }
+        Self { state_dir, home, env: Box::new(env), http, fleet: OnceLock::new() }
     }
 
     /// The same, whose token endpoints are asked through a proxy.
@@ -56,6 +60,11 @@ impl Places {
     pub fn through(self, outbound: Outbound) -> Self {
         let http = Http::new(HttpOptions { outbound, connect: CONNECT, ca_file: None });
         Self { http, ..self }
+    }
+
+    /// From now on, accounts are refreshed by one of these nodes at a time.
+    pub fn join(&self, fleet: Arc<dyn Fleet>) {
+        let _ = self.fleet.set(fleet);
     }
 
     /// The client for token endpoints.

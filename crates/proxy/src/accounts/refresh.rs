@@ -1,6 +1,6 @@
 //! One refresh: under a lock that holds over processes, written down before it is used.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_protocol::secret::Secret;
 
 use super::file::{self, Tokens};
-use super::{Places, clients, lock};
+use super::{Fleet, Places, clients, lock};
 use crate::config::Login;
 
 /// How long a token endpoint may take.
@@ -70,6 +70,17 @@ pub(super) async fn refresh(
         Ok(newer) if newer.refresh == old.refresh => newer,
         _ => old.clone(),
     };
+    // The lease lives until the new token is on all nodes.
+    let fleet = places.fleet.get().filter(|_| own);
+    let account = format!("{}/{}", login.name(), old.id);
+    let (_lease, current) = match fleet {
+        Some(fleet) => {
+            let lease =
+                fleet.take(&account).await.map_err(|words| Failure::new(FailureKind::Unreachable, words))?;
+            (Some(lease), newest_of_nodes(&**fleet, &account, &path, login, current).await)
+        }
+        None => (None, current),
+    };
     let is_newer = current.access != old.access && refused.as_ref() != Some(&current.access);
     if is_newer && current.is_fresh(now_unix, 0) {
         return Ok(current);
@@ -96,8 +107,31 @@ pub(super) async fn refresh(
         // It could be written a moment ago. The token is good all the same until latimer stops: a person has to know.
         tracing::error!(event = "account.not_written", path = %path.display(), error = %error);
     }
+    if let Some(fleet) = fleet
+        && !fleet.keep(&account, file::to_json(&newer)).await
+    {
+        tracing::error!(event = "account.not_shared", login = login.name(), id = %newer.id, note = "other nodes refresh it with a token that may be used up; log in again there if they fail");
+    }
     tracing::info!(event = "account.refreshed", login = login.name(), id = %newer.id);
     Ok(newer)
+}
+
+/// What is known on this node, or what another one got, whichever holds longer; that is written down here too.
+async fn newest_of_nodes(
+    fleet: &dyn Fleet,
+    account: &str,
+    path: &Path,
+    login: Login,
+    current: Tokens,
+) -> Tokens {
+    let told = fleet.newest(account).await.and_then(|bytes| file::of_json(&bytes));
+    let Some(told) = told.filter(|told| told.id == current.id && told.expires_at > current.expires_at) else {
+        return current;
+    };
+    if let Err(error) = file::write(path, login, &told) {
+        tracing::error!(event = "account.not_written", path = %path.display(), error = %error);
+    }
+    told
 }
 
 /// Asks a token endpoint.

@@ -21,6 +21,11 @@ impl Bucket {
         Self { per_second: f64::from(per_minute.max(1)) / 60.0, capacity, tokens: capacity, filled: now }
     }
 
+    /// The most that is in it, and how much comes in a second.
+    pub fn limits(&self) -> (f64, f64) {
+        (self.capacity, self.per_second)
+    }
+
     /// Whether a request may go now.
     pub fn is_ready(&mut self, now: Instant) -> bool {
         self.fill(now);

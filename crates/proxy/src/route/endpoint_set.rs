@@ -306,13 +306,6 @@ impl EndpointRuntime {
         self.bucket.as_ref().map_or(Duration::ZERO, |bucket| lock(bucket).take(now))
     }
 
-    /// Gives a request of the minute's back that was not sent.
-    pub fn give_token_back(&self) {
-        if let Some(bucket) = &self.bucket {
-            lock(bucket).give_back();
-        }
-    }
-
     /// Whether one more turn would not have to wait.
     fn has_room(&self, now: Instant) -> bool {
         self.pool.is_ready(now)
@@ -366,5 +359,6 @@ fn agents_folder(places: Option<&Arc<Places>>) -> PathBuf {
     places.map_or_else(PathBuf::new, |places| places.state_dir.join("agents"))
 }
 
+mod all_nodes;
 #[cfg(test)]
 mod tests;

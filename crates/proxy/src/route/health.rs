@@ -106,6 +106,17 @@ impl Health {
         f64::from(priority) + latency + f64::from(self.failures) * 20.0 + limited
     }
 
+    /// Whether other nodes have to know of a change: of a rest, or of its end. How fast it answers each of them sees itself.
+    pub fn differs_for_others(&self, before: &Self) -> bool {
+        (self.failures, self.open_until, self.limited_until)
+            != (before.failures, before.open_until, before.limited_until)
+    }
+
+    /// Takes up what another node saw.
+    pub fn hear(&mut self, told: Self) {
+        *self = Self { latency: self.latency, ..told };
+    }
+
     /// For a file.
     pub fn save(&self, at: Clocks) -> HealthRecord {
         HealthRecord {

@@ -52,6 +52,13 @@ impl Keys {
         (0..self.cooldown_until.len()).any(is_ready)
     }
 
+    /// A key cools down until then, or no longer: somebody else saw it.
+    pub fn set_cooldown(&mut self, key: usize, until: Option<Instant>) {
+        if let Some(slot) = self.cooldown_until.get_mut(key) {
+            *slot = until;
+        }
+    }
+
     /// A key worked: its cooldown is over. True when it had one.
     pub fn succeeded(&mut self, key: usize) -> bool {
         self.cooldown_until.get_mut(key).and_then(Option::take).is_some()

@@ -1,9 +1,9 @@
 //! What endpoints taught by their refusals, kept for a day in a file of their own, with the words it was taken from. A change of the
 //! file, or its deletion, takes effect within a second: the file is the truth, and forgetting is deleting.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 use latimer_adapters::field_rules::{FieldRule, FieldRules};
@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Clocks;
 use crate::config::watch::Version;
+use crate::store::postgres::PostgresStore;
+use crate::store::postgres::shared::Topic;
 use crate::sync::lock;
 
 /// The file in the state directory.
@@ -69,6 +71,28 @@ pub enum Lesson {
     },
 }
 
+impl Lesson {
+    /// What it is called: its code, or its field.
+    fn told_as(&self) -> &str {
+        match self {
+            Self::Whole(limitation) => limitation.code(),
+            Self::Field { path, .. } => path,
+        }
+    }
+}
+
+/// A lesson as nodes tell it each other.
+#[derive(Serialize, Deserialize)]
+struct ToldLesson {
+    words: String,
+    rule: Option<FieldRule>,
+}
+
+/// The name under which a lesson is told.
+fn told_name(target: &str, code: &str) -> String {
+    format!("{target}\n{code}")
+}
+
 /// One thing that an endpoint taught, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LearnedLesson<'f> {
@@ -123,6 +147,19 @@ impl LimitationsFile {
         before - self.len()
     }
 
+    /// Each lesson by its target, and its code or its field.
+    fn names(&self) -> impl Iterator<Item = (&str, &str)> {
+        let whole = self
+            .limitations
+            .iter()
+            .flat_map(|(target, known)| known.keys().map(move |code| (target.as_str(), code.as_str())));
+        let fields = self
+            .fields
+            .iter()
+            .flat_map(|(target, known)| known.keys().map(move |path| (target.as_str(), path.as_str())));
+        whole.chain(fields)
+    }
+
     fn len(&self) -> usize {
         self.limitations.values().map(BTreeMap::len).sum::<usize>()
             + self.fields.values().map(BTreeMap::len).sum::<usize>()
@@ -164,6 +201,8 @@ fn keep<V>(all: &mut BTreeMap<String, BTreeMap<String, V>>, stays: impl Fn(&str,
 pub struct LimitationStore {
     path: Option<PathBuf>,
     inner: Mutex<Inner>,
+    /// Other nodes, where there are any.
+    nodes: OnceLock<Arc<PostgresStore>>,
 }
 
 #[derive(Debug)]
@@ -180,7 +219,7 @@ impl LimitationStore {
         let (version, file) = path.as_deref().map_or((None, LimitationsFile::default()), |path| {
             (Some(Version::of(path)), read(path).unwrap_or_default())
         });
-        Self { path, inner: Mutex::new(Inner { file, version, checked_at: now }) }
+        Self { path, inner: Mutex::new(Inner { file, version, checked_at: now }), nodes: OnceLock::new() }
     }
 
     /// Everything that was learned.
@@ -205,6 +244,54 @@ impl LimitationStore {
 
     /// A target taught something, in these words; false when it was known already.
     pub fn learn(&self, target: &str, lesson: &Lesson, words: &str, at: Clocks) -> bool {
+        let is_new = self.learn_alone(target, lesson, words, at);
+        if is_new && let Some(nodes) = self.nodes.get() {
+            let words: String = words.chars().take(MAX_WORDS).collect();
+            let told = match lesson {
+                Lesson::Whole(_) => ToldLesson { words, rule: None },
+                Lesson::Field { rule, .. } => ToldLesson { words, rule: Some(rule.clone()) },
+            };
+            let name = told_name(target, lesson.told_as());
+            nodes.tell(Topic::Lesson, &name, serde_json::to_string(&told).ok(), LIFETIME);
+        }
+        is_new
+    }
+
+    /// From now on, nodes tell each other what they learn, and forget together.
+    pub fn share(&self, nodes: &Arc<PostgresStore>) {
+        let _ = self.nodes.set(Arc::clone(nodes));
+    }
+
+    /// Takes up what another node learned, or forgot, so long ago.
+    pub fn hear(&self, name: &str, value: Option<&str>, age: Duration, at: Clocks) {
+        let Some((target, code)) = name.split_once('\n') else { return };
+        let Some(told) = value.and_then(|value| serde_json::from_str::<ToldLesson>(value).ok()) else {
+            let mut inner = self.current(at.now);
+            inner.file.retain(|known_target, known| known_target != target || known != code);
+            self.save(&mut inner);
+            return;
+        };
+        let lesson = match told.rule {
+            Some(rule) => Lesson::Field { path: code.to_owned(), rule },
+            None => match Limitation::from_code(code) {
+                Some(limitation) => Lesson::Whole(limitation),
+                None => return,
+            },
+        };
+        let learned = Clocks { unix: at.unix.saturating_sub(age.as_secs()), ..at };
+        self.learn_alone(target, &lesson, &told.words, learned);
+    }
+
+    fn save(&self, inner: &mut Inner) {
+        if let Some(path) = &self.path {
+            if let Err(error) = write(path, &inner.file) {
+                tracing::warn!(event = "learned.not_saved", error = %error);
+            }
+            inner.version = Some(Version::of(path));
+        }
+    }
+
+    fn learn_alone(&self, target: &str, lesson: &Lesson, words: &str, at: Clocks) -> bool {
         let mut inner = self.current(at.now);
         let file = &mut inner.file;
         file.drop_old(at.unix.saturating_sub(LIFETIME.as_secs()));
@@ -231,12 +318,7 @@ impl LimitationStore {
                 is_new
             }
         };
-        if let Some(path) = &self.path {
-            if let Err(error) = write(path, &inner.file) {
-                tracing::warn!(event = "learned.not_saved", error = %error);
-            }
-            inner.version = Some(Version::of(path));
-        }
+        self.save(&mut inner);
         is_new
     }
 
@@ -257,9 +339,19 @@ impl LimitationStore {
                 write(path, &file)?;
                 inner.version = Some(Version::of(path));
             }
+            self.tell_gone(&inner.file, &file);
             inner.file = file;
         }
         Ok(gone)
+    }
+
+    /// Tells other nodes what was forgotten between two states of the file.
+    fn tell_gone(&self, before: &LimitationsFile, after: &LimitationsFile) {
+        let Some(nodes) = self.nodes.get() else { return };
+        let left: HashSet<(&str, &str)> = after.names().collect();
+        for (target, code) in before.names().filter(|name| !left.contains(name)) {
+            nodes.tell(Topic::Lesson, &told_name(target, code), None, Duration::ZERO);
+        }
     }
 
     /// The limitations, after a check of the file if the last one was too long ago.
@@ -271,7 +363,9 @@ impl LimitationStore {
             let version = Version::of(path);
             if inner.version != Some(version) {
                 inner.version = Some(version);
-                inner.file = read(path).unwrap_or_default();
+                let file = read(path).unwrap_or_default();
+                self.tell_gone(&inner.file, &file);
+                inner.file = file;
             }
         }
         inner
@@ -308,125 +402,4 @@ pub fn write(path: &Path, file: &LimitationsFile) -> std::io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock;
-
-    fn at(now: Instant, unix: u64) -> Clocks {
-        Clocks { now, unix }
-    }
-
-    fn lacks(limitation: Limitation) -> Lesson {
-        Lesson::Whole(limitation)
-    }
-
-    fn limitations(store: &LimitationStore, target: &str, at: Clocks) -> Limitations {
-        store.known(target, at).0
-    }
-
-    #[test]
-    fn limitations_hold_for_a_day_and_survive_a_restart() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let now = clock::now();
-        let store = LimitationStore::new(Some(dir.path()), now);
-        assert!(store.learn("a/m", &lacks(Limitation::NoImages), "no eyes", at(now, 1_000_000)));
-        assert!(!store.learn("a/m", &lacks(Limitation::NoImages), "no eyes", at(now, 1_000_000)));
-        let cap = Lesson::Field { path: "max_output_tokens".to_owned(), rule: FieldRule::at_most(8192) };
-        assert!(store.learn("a/m", &cap, "too many", at(now, 1_000_000)));
-        let again = LimitationStore::new(Some(dir.path()), now);
-        let (known, rules) = again.known("a/m", at(now, 1_000_100));
-        assert!(known.has(Limitation::NoImages) && rules.max_output() == Some(8192));
-        assert!(limitations(&again, "b/m", at(now, 1_000_100)).is_empty());
-        let (known, rules) = again.known("a/m", at(now, 1_000_000 + LIFETIME.as_secs()));
-        assert!(known.is_empty() && rules.is_empty());
-    }
-
-    #[test]
-    fn what_was_learned_is_shown_with_its_words_and_its_time() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let now = clock::now();
-        let store = LimitationStore::new(Some(dir.path()), now);
-        store.learn("a/m", &lacks(Limitation::NoTools), "it has none", at(now, 10));
-        let rule = FieldRule::OneOf(vec!["low".to_owned(), "high".to_owned()]);
-        store.learn(
-            "a/n/x",
-            &Lesson::Field { path: "reasoning_effort".to_owned(), rule },
-            "one of",
-            at(now, 20),
-        );
-        let file = read(&dir.path().join(FILE)).expect("a file");
-        let shown: Vec<String> = file
-            .of_endpoint("a")
-            .iter()
-            .map(|lesson| {
-                format!(
-                    "{} {} {}: {} ({})",
-                    lesson.at, lesson.model, lesson.code, lesson.meaning, lesson.words
-                )
-            })
-            .collect();
-        assert_eq!(
-            shown,
-            [
-                "10 m no_tools: tools are left out (it has none)",
-                "20 n/x reasoning_effort: `reasoning_effort` is one of low, high (one of)"
-            ]
-        );
-        let older = r#"{"lessons":{"a/m":{"no_images":7}}}"#;
-        let file: LimitationsFile = serde_json::from_str(older).expect("the file of an older release");
-        assert_eq!(file.of_endpoint("a")[0].words, "");
-    }
-
-    #[test]
-    fn both_ends_of_a_range_are_kept() {
-        let store = LimitationStore::new(None, clock::now());
-        let now = at(clock::now(), 10);
-        let cap = |min, max| Lesson::Field {
-            path: "max_output_tokens".to_owned(),
-            rule: FieldRule::between(min, max),
-        };
-        store.learn("a/m", &cap(Some(16), None), "", now);
-        store.learn("a/m", &cap(None, Some(4096)), "", now);
-        assert_eq!(
-            store.known("a/m", now).1.get("max_output_tokens"),
-            Some(&FieldRule::between(Some(16), Some(4096)))
-        );
-    }
-
-    #[test]
-    fn one_lesson_one_endpoint_or_all_are_forgotten() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let now = clock::now();
-        let store = LimitationStore::new(Some(dir.path()), now);
-        for target in ["a/m", "a/n", "ab/m"] {
-            store.learn(target, &lacks(Limitation::NoImages), "", at(now, 10));
-        }
-        store.learn("a/m", &lacks(Limitation::NoTools), "", at(now, 10));
-        assert_eq!(store.forget(Some("a"), Some("no_tools"), now).expect("written"), 1);
-        assert!(limitations(&store, "a/m", at(now, 10)).has(Limitation::NoImages), "the others stay");
-        assert_eq!(store.forget(Some("a"), None, now).expect("written"), 2);
-        let again = LimitationStore::new(Some(dir.path()), now);
-        assert!(limitations(&again, "a/m", at(now, 10)).is_empty());
-        assert!(limitations(&again, "ab/m", at(now, 10)).has(Limitation::NoImages));
-        assert_eq!(store.forget(None, None, now).expect("written"), 1);
-        assert_eq!(store.forget(None, None, now).expect("nothing to write"), 0);
-    }
-
-    #[test]
-    fn deleting_the_file_is_forgetting_and_noise_in_it_is_set_aside() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let now = clock::now();
-        let store = LimitationStore::new(Some(dir.path()), now);
-        store.learn("a/m", &lacks(Limitation::NoStrict), "", at(now, 10));
-        std::fs::remove_file(dir.path().join(FILE)).expect("removed");
-        assert!(limitations(&store, "a/m", at(now + CHECK_INTERVAL, 10)).is_empty());
-        std::fs::write(dir.path().join(FILE), "\u{0}noise").expect("written");
-        assert!(limitations(&store, "a/m", at(now + 3 * CHECK_INTERVAL, 10)).is_empty());
-        let aside = std::fs::read(dir.path().join("learned.json.corrupt")).expect("kept");
-        assert_eq!(aside, b"\0noise");
-        assert!(
-            store.learn("a/m", &lacks(Limitation::NoStrict), "", at(now + 4 * CHECK_INTERVAL, 10)),
-            "and it goes on"
-        );
-    }
-}
+mod tests;

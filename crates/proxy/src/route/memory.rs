@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use latimer_protocol::failure::Failure;
@@ -18,12 +18,19 @@ use super::limitations::LimitationStore;
 use super::pictures::RefusedPictures;
 use super::quota::{KnownAccount, QuotaOwner, QuotaSource, Quotas};
 use crate::clock::Clocks;
+use crate::store::postgres::PostgresStore;
+use crate::store::postgres::shared::{SharedEntry, Topic};
 use crate::sync::lock;
 
 /// The file in the state directory.
 const FILE: &str = "routes.json";
 /// Targets and keys that are remembered.
 const MAX_ENTRIES: usize = 4096;
+/// How long other nodes believe what they heard of a target: longer than any limit of it.
+const TARGET_HOLDS: Duration = Duration::from_secs(25 * 3600);
+/// How long they believe who answered a conversation, and how long before its end that is told anew.
+const AFFINITY_HOLDS: Duration = Duration::from_secs(3600);
+const AFFINITY_TOLD: Duration = Duration::from_secs(3000);
 /// The largest file that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 64 << 20;
 
@@ -46,6 +53,10 @@ pub struct Memory {
     /// What is left of the allowances of accounts.
     pub quotas: Quotas,
     changed: AtomicBool,
+    /// Counts what other nodes told of keys.
+    keys_told: AtomicU64,
+    /// Other nodes, where there are any.
+    nodes: OnceLock<Arc<PostgresStore>>,
 }
 
 /// What stands in `routes.json`.
@@ -82,6 +93,8 @@ impl Memory {
             prompt_surplus: Mutex::default(),
             quotas: Quotas::load(file.quota, at.unix),
             changed: AtomicBool::new(false),
+            keys_told: AtomicU64::new(0),
+            nodes: OnceLock::new(),
             path,
         }
     }
@@ -101,12 +114,17 @@ impl Memory {
         self.change(target, |health| health.failed(failure, now));
     }
 
-    /// The targets of an endpoint, or all of them, may be tried again now.
+    /// The targets of an endpoint, or all of them, may be tried again now, on all nodes.
     pub fn retry(&self, endpoint: Option<&str>) -> usize {
         let mut targets = lock(&self.targets);
         let before = targets.len();
-        targets
-            .retain(|target, _| endpoint.is_some_and(|endpoint| target.split('/').next() != Some(endpoint)));
+        targets.retain(|target, _| {
+            let stays = endpoint.is_some_and(|endpoint| target.split('/').next() != Some(endpoint));
+            if !stays {
+                self.tell(Topic::Target, target, None, Duration::ZERO);
+            }
+            stays
+        });
         self.changed.store(true, Ordering::Relaxed);
         before - targets.len()
     }
@@ -114,9 +132,86 @@ impl Memory {
     fn change(&self, target: &str, change: impl FnOnce(&mut Health)) {
         let mut targets = lock(&self.targets);
         if targets.len() < MAX_ENTRIES || targets.contains_key(target) {
-            change(targets.entry(target.to_owned()).or_default());
+            let health = targets.entry(target.to_owned()).or_default();
+            let before = *health;
+            change(health);
             self.changed.store(true, Ordering::Relaxed);
+            if self.nodes.get().is_some() && health.differs_for_others(&before) {
+                // Times from now: the clocks of nodes differ.
+                let record = health.save(Clocks { now: crate::clock::now(), unix: 0 });
+                let text = serde_json::to_string(&record).ok();
+                self.tell(Topic::Target, target, text, TARGET_HOLDS);
+            }
         }
+    }
+
+    /// From now on, nodes tell each other what they learn.
+    pub fn share(self: &Arc<Self>, nodes: &Arc<PostgresStore>) {
+        if self.nodes.set(Arc::clone(nodes)).is_ok() {
+            self.limitations.share(nodes);
+            let memory = Arc::downgrade(self);
+            nodes.listen(Arc::new(move |entry| {
+                if let Some(memory) = memory.upgrade() {
+                    memory.hear(entry, Clocks::now());
+                }
+            }));
+        }
+    }
+
+    /// Other nodes, where there are any.
+    pub fn nodes(&self) -> Option<&Arc<PostgresStore>> {
+        self.nodes.get()
+    }
+
+    fn tell(&self, topic: Topic, name: &str, value: Option<String>, holds: Duration) {
+        if let Some(nodes) = self.nodes.get() {
+            nodes.tell(topic, name, value, holds);
+        }
+    }
+
+    /// Takes up what another node told. It is not told on.
+    fn hear(&self, entry: &SharedEntry, at: Clocks) {
+        match (entry.topic, entry.value.as_deref()) {
+            (Topic::Target, value) => self.hear_of_target(&entry.name, value, entry.age, at.now),
+            (Topic::Key, value) => {
+                let mut keys = lock(&self.keys);
+                match value.and_then(|_| at.now.checked_add(entry.left)) {
+                    Some(until) if keys.len() < MAX_ENTRIES || keys.contains_key(&entry.name) => {
+                        keys.insert(entry.name.clone(), until);
+                    }
+                    _ => {
+                        keys.remove(&entry.name);
+                    }
+                }
+                drop(keys);
+                self.keys_told.fetch_add(1, Ordering::Relaxed);
+            }
+            (Topic::Affinity, Some(target)) => {
+                let answered = at.now.checked_sub(entry.age).unwrap_or(at.now);
+                lock(&self.affinity).record(&entry.name, target, answered);
+            }
+            (Topic::Lesson, value) => self.limitations.hear(&entry.name, value, entry.age, at),
+            _ => return,
+        }
+        self.changed.store(true, Ordering::Relaxed);
+    }
+
+    fn hear_of_target(&self, target: &str, value: Option<&str>, age: Duration, now: Instant) {
+        let mut targets = lock(&self.targets);
+        let record = value.and_then(|value| serde_json::from_str::<HealthRecord>(value).ok());
+        let Some(record) = record else {
+            targets.remove(target);
+            return;
+        };
+        if targets.len() < MAX_ENTRIES || targets.contains_key(target) {
+            let told = Health::load(&record, Clocks { now, unix: age.as_secs() });
+            targets.entry(target.to_owned()).or_default().hear(told);
+        }
+    }
+
+    /// Counts what other nodes told of keys: after a change, cooldowns are to be looked at anew.
+    pub fn keys_told(&self) -> u64 {
+        self.keys_told.load(Ordering::Relaxed)
     }
 
     /// The end of a key's cooldown; keys are named by their fingerprint.
@@ -126,6 +221,7 @@ impl Memory {
 
     /// A key cools down until then, or no longer.
     pub fn set_key_cooldown(&self, key: &str, until: Option<Instant>) {
+        let left = until.map(|until| until.saturating_duration_since(crate::clock::now()));
         let mut keys = lock(&self.keys);
         match until {
             Some(until) if keys.len() < MAX_ENTRIES || keys.contains_key(key) => {
@@ -135,6 +231,7 @@ impl Memory {
             None if keys.remove(key).is_none() => return,
             None => {}
         }
+        self.tell(Topic::Key, key, left.map(|_| String::new()), left.unwrap_or_default());
         self.changed.store(true, Ordering::Relaxed);
     }
 
@@ -145,7 +242,13 @@ impl Memory {
 
     /// A target answered a conversation.
     pub fn record_affinity(&self, conversation: &str, target: &str, now: Instant) {
-        lock(&self.affinity).record(conversation, target, now);
+        let mut affinity = lock(&self.affinity);
+        let is_known = affinity.find(conversation, now + AFFINITY_TOLD) == Some(target);
+        affinity.record(conversation, target, now);
+        drop(affinity);
+        if !is_known {
+            self.tell(Topic::Affinity, conversation, Some(target.to_owned()), AFFINITY_HOLDS);
+        }
         self.changed.store(true, Ordering::Relaxed);
     }
 

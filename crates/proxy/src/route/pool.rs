@@ -1,6 +1,6 @@
 //! The keys and accounts of one endpoint, and the cooldown of each.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use latimer_adapters::credential::Credential;
@@ -50,6 +50,8 @@ struct Inner {
     entries: Vec<PoolEntry>,
     keys: Keys,
     reloaded_at: Instant,
+    /// What other nodes had told of keys when the cooldowns were looked at.
+    told: u64,
 }
 
 impl PoolEntry {
@@ -105,7 +107,8 @@ impl Pool {
         memory: Arc<Memory>,
         now: Instant,
     ) -> Self {
-        let inner = Inner { entries: Vec::new(), keys: Keys::with_cooldowns(Vec::new()), reloaded_at: now };
+        let (keys_told, none) = (memory.keys_told(), Keys::with_cooldowns(Vec::new()));
+        let inner = Inner { entries: Vec::new(), keys: none, reloaded_at: now, told: keys_told };
         let pool = Self { inner: Mutex::new(inner), login, places, keys: keys.to_vec(), memory };
         pool.reload(&mut lock(&pool.inner), now);
         pool
@@ -133,9 +136,23 @@ impl Pool {
         inner.entries = entries;
     }
 
+    /// The entries, with the cooldowns that other nodes told of.
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        let mut inner = lock(&self.inner);
+        let told = self.memory.keys_told();
+        if inner.told != told {
+            inner.told = told;
+            let Inner { entries, keys, .. } = &mut *inner;
+            for (place, entry) in entries.iter().enumerate() {
+                keys.set_cooldown(place, self.memory.key_cooldown(&entry.fingerprint));
+            }
+        }
+        inner
+    }
+
     /// The entry to use now, and its place; `None` for an empty pool.
     pub fn pick(&self, now: Instant) -> Option<(usize, PoolEntry)> {
-        let mut inner = lock(&self.inner);
+        let mut inner = self.inner();
         if self.login.is_some()
             && (inner.entries.is_empty()
                 || now.saturating_duration_since(inner.reloaded_at) > RELOAD_INTERVAL)
@@ -170,7 +187,7 @@ impl Pool {
 
     /// Begins the cooldown of an entry that failed, and says whether another one is ready now.
     pub fn failed(&self, place: usize, failure: &Failure, now: Instant) -> bool {
-        let mut inner = lock(&self.inner);
+        let mut inner = self.inner();
         let other = inner.keys.failed(place, failure, now);
         if let (Some(entry), Some(until)) = (inner.entries.get(place), inner.keys.cooldown_end(place, now)) {
             self.memory.set_key_cooldown(&entry.fingerprint, Some(until));
@@ -180,12 +197,12 @@ impl Pool {
 
     /// What [`Pool::failed`] will say, without noting anything.
     pub fn another_ready(&self, place: usize, failure: &Failure, now: Instant) -> bool {
-        lock(&self.inner).keys.another_ready(place, failure, now)
+        self.inner().keys.another_ready(place, failure, now)
     }
 
     /// An entry worked: its cooldown is over.
     pub fn succeeded(&self, place: usize) {
-        let mut inner = lock(&self.inner);
+        let mut inner = self.inner();
         if inner.keys.succeeded(place)
             && let Some(entry) = inner.entries.get(place)
         {
@@ -195,19 +212,19 @@ impl Pool {
 
     /// Whether an entry is ready, or none is needed.
     pub fn is_ready(&self, now: Instant) -> bool {
-        let inner = lock(&self.inner);
+        let inner = self.inner();
         inner.entries.is_empty() || inner.keys.cooling_down(now) < inner.entries.len()
     }
 
     /// How many entries there are, and how many are cooling down.
     pub fn counts(&self, now: Instant) -> (usize, usize) {
-        let inner = lock(&self.inner);
+        let inner = self.inner();
         (inner.entries.len(), inner.keys.cooling_down(now))
     }
 
     /// Until the first key or account is ready, where all of them rest.
     pub fn rest(&self, now: Instant) -> Option<Rest> {
-        let inner = lock(&self.inner);
+        let inner = self.inner();
         let ends: Option<Vec<Instant>> =
             (0..inner.entries.len()).map(|place| inner.keys.cooldown_end(place, now)).collect();
         ends?.into_iter().min().map(|until| Rest { until, why: "all of its keys rest" })
@@ -215,7 +232,7 @@ impl Pool {
 
     /// Every entry's name, and the seconds that are left of its cooldown.
     pub fn cooldowns(&self, now: Instant) -> Vec<(String, Option<u64>)> {
-        let inner = lock(&self.inner);
+        let inner = self.inner();
         let left =
             |place| inner.keys.cooldown_end(place, now).map(|until| until.duration_since(now).as_secs());
         inner.entries.iter().enumerate().map(|(place, entry)| (entry.id.clone(), left(place))).collect()

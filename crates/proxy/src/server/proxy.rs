@@ -16,7 +16,7 @@ use super::live_feed::LiveFeed;
 use super::page_codes::Codes;
 use super::page_logins::PageLogins;
 use super::request_names::RequestNames;
-use crate::accounts::Places;
+use crate::accounts::{Fleet, Places};
 use crate::clock;
 use crate::config::watch::Live;
 use crate::http::refusal::Refusal;
@@ -30,6 +30,7 @@ use crate::probe::Probe;
 use crate::route::endpoint_set::EndpointSet;
 use crate::route::memory::Memory;
 use crate::store::client_keys::FileKeys;
+use crate::store::postgres::PostgresStore;
 use crate::store::warn::CacheMonitor;
 use crate::store::{self, Store};
 use crate::turn::{Recording, TurnContext};
@@ -75,7 +76,19 @@ impl Proxy {
         places: Option<Arc<Places>>,
     ) -> Arc<Self> {
         let state_dir = places.as_ref().map(|places| places.state_dir.clone());
-        Self::build(live, token, seal, places, state_dir.as_deref())
+        Self::build(live, token, seal, places, state_dir.as_deref(), None)
+    }
+
+    /// The same, with a store that it shares with other nodes.
+    pub fn sharing(
+        live: Arc<Live>,
+        token: Option<&Secret>,
+        seal: SealKey,
+        places: Option<Arc<Places>>,
+        nodes: Arc<PostgresStore>,
+    ) -> Arc<Self> {
+        let state_dir = places.as_ref().map(|places| places.state_dir.clone());
+        Self::build(live, token, seal, places, state_dir.as_deref(), Some(nodes))
     }
 
     /// The same in safe mode: nothing that was learned or stored is read or written, in case it is what breaks the proxy.
@@ -85,7 +98,7 @@ impl Proxy {
         seal: SealKey,
         places: Option<Arc<Places>>,
     ) -> Arc<Self> {
-        Self::build(live, token, seal, places, None)
+        Self::build(live, token, seal, places, None, None)
     }
 
     fn build(
@@ -94,9 +107,17 @@ impl Proxy {
         seal: SealKey,
         places: Option<Arc<Places>>,
         state_dir: Option<&Path>,
+        nodes: Option<Arc<PostgresStore>>,
     ) -> Arc<Self> {
         let memory = Arc::new(Memory::new(state_dir));
+        if let Some(nodes) = &nodes {
+            memory.share(nodes);
+            if let Some(places) = &places {
+                places.join(Arc::clone(nodes) as Arc<dyn Fleet>);
+            }
+        }
         let run = match (state_dir, &places) {
+            _ if nodes.is_some() => RunName::random(),
             (Some(dir), _) => RunName::begin(dir, dir.join(store::FILE).exists()),
             (None, Some(_)) => RunName::random(),
             (None, None) => RunName::default(),
@@ -106,7 +127,7 @@ impl Proxy {
             lag: LagMeter::default(),
             memory: Arc::clone(&memory),
             metrics: Arc::default(),
-            store: Store::open(state_dir),
+            store: nodes.map_or_else(|| Store::open(state_dir), Store::shared),
             keys: Keyring::new(places.as_ref().map(|places| open_keys(&places.state_dir))),
             caches: Arc::default(),
             endpoints: CurrentEndpoints::new(Arc::clone(&live), Arc::clone(&memory), places),

@@ -17,6 +17,8 @@ const AT_HAND: usize = 50;
 const BYTES: usize = 32 << 20;
 /// Bytes kept at hand beside a file, which gives back what is not: a process that idles holds little.
 const BYTES_BESIDE_FILE: usize = 1 << 20;
+/// Answers kept at hand beside a database of many nodes, which may be slow or away.
+const AT_HAND_SHARED: usize = 1000;
 
 /// A conversation up to the end of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +50,8 @@ pub(super) enum Place {
     File,
     /// Nowhere: the newest stays at hand however long it is.
     Nowhere,
+    /// In a database of many nodes, which may be slow or away.
+    Shared,
 }
 
 /// The newest answers, found without the disk.
@@ -66,7 +70,8 @@ impl RecentConversations {
     pub(super) fn keep(&mut self, id: &str, stored: &Arc<StoredConversation>, now_unix: u64) {
         self.answers.push_back((id.to_owned(), Arc::clone(stored)));
         self.expire(now_unix);
-        while self.answers.len() > AT_HAND || self.is_too_large() {
+        let at_hand = if self.place == Place::Shared { AT_HAND_SHARED } else { AT_HAND };
+        while self.answers.len() > at_hand || self.is_too_large() {
             self.answers.pop_front();
         }
     }
@@ -82,7 +87,7 @@ impl RecentConversations {
     fn is_too_large(&self) -> bool {
         match self.place {
             Place::File => self.bytes() > BYTES_BESIDE_FILE,
-            Place::Nowhere => self.answers.len() > 1 && self.bytes() > BYTES,
+            Place::Nowhere | Place::Shared => self.answers.len() > 1 && self.bytes() > BYTES,
         }
     }
 

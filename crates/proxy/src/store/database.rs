@@ -16,7 +16,7 @@ const BUSY: Duration = Duration::from_secs(5);
 /// How long somebody who asks for one answer waits for another process.
 const FIND_BUSY: Duration = Duration::from_millis(200);
 /// What the names of SQLite's other files end with: the log of what is not yet in the file, and its index.
-const TAILS: [&str; 2] = ["-wal", "-shm"];
+pub(super) const TAILS: [&str; 2] = ["-wal", "-shm"];
 /// Rows older than this are deleted at the start.
 const LIFE: u64 = 90 * 24 * 3600;
 
@@ -176,7 +176,7 @@ pub(super) fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connect
 
 /// Makes the file before SQLite does, so that it is nobody else's from the first moment; and takes back what an older one gave
 /// away. SQLite gives its other files the mode of this one.
-fn make_private(path: &Path) -> io::Result<()> {
+pub(super) fn make_private(path: &Path) -> io::Result<()> {
     drop(latimer_files::append(path)?);
     for tail in TAILS {
         match latimer_files::open(&with_tail(path, tail)) {
@@ -188,7 +188,7 @@ fn make_private(path: &Path) -> io::Result<()> {
 }
 
 /// SQLite's other file of this name.
-fn with_tail(path: &Path, tail: &str) -> PathBuf {
+pub(super) fn with_tail(path: &Path, tail: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(tail);
     name.into()

@@ -5,13 +5,14 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use latimer_protocol::status::{TurnPage, TurnReport, UsageLine, UsageReport};
 use tokio::sync::oneshot;
+use tokio::time::Sleep;
 
 use super::chain::StoredConversation;
-use super::postgres::errors::DatabaseError;
+use super::database_error::DatabaseError;
 use super::reader::Window;
 use super::rows::{GroupBy, UsageRow};
 use super::turn_rows::TurnQuery;
@@ -94,12 +95,25 @@ pub enum StoreError {
 
 /// Done once what was kept or forgotten is so for everybody who shares the store; also when that takes too long.
 #[derive(Debug)]
-pub struct Receipt(Option<oneshot::Receiver<()>>);
+pub struct Receipt(Option<Waiting>);
+
+#[derive(Debug)]
+struct Waiting {
+    done: oneshot::Receiver<()>,
+    /// The longest that is waited; none where nothing tells the time.
+    limit: Option<Pin<Box<Sleep>>>,
+}
 
 impl Receipt {
     /// Nobody has to wait.
-    pub(super) fn at_once() -> Self {
+    pub fn at_once() -> Self {
         Self(None)
+    }
+
+    /// Done when the sender is used or dropped, and after this time at the latest.
+    pub(super) fn by(done: oneshot::Receiver<()>, limit: Duration) -> Self {
+        let limit = tokio::runtime::Handle::try_current().ok().map(|_| Box::pin(tokio::time::sleep(limit)));
+        Self(Some(Waiting { done, limit }))
     }
 }
 
@@ -107,9 +121,9 @@ impl Future for Receipt {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.0 {
-            Some(done) => Pin::new(done).poll(cx).map(|_| ()),
-            None => Poll::Ready(()),
-        }
+        let Some(waiting) = &mut self.0 else { return Poll::Ready(()) };
+        let is_over = Pin::new(&mut waiting.done).poll(cx).is_ready()
+            || waiting.limit.as_mut().is_some_and(|limit| limit.as_mut().poll(cx).is_ready());
+        if is_over { Poll::Ready(()) } else { Poll::Pending }
     }
 }

@@ -6,7 +6,10 @@
 pub mod chain;
 pub mod client_keys;
 mod database;
+pub mod database_error;
 pub mod engine;
+#[cfg(test)]
+mod engine_tests;
 mod key_tables;
 pub mod moment;
 pub mod postgres;
@@ -29,6 +32,7 @@ use std::sync::Arc;
 
 use self::chain::StoredConversation;
 use self::engine::{Engine, Receipt, WaitingRows};
+use self::postgres::PostgresStore;
 use self::rows::UsageRow;
 use self::sqlite::FileStore;
 
@@ -39,13 +43,24 @@ pub const FILE: &str = "latimer.db";
 #[derive(Debug, Clone)]
 pub struct Store {
     engine: Arc<dyn Engine>,
+    nodes: Option<Arc<PostgresStore>>,
 }
 
 impl Store {
     /// The store of this state directory. The file is opened by a thread, so that no start waits for it; without a directory
     /// everything lives in memory.
     pub fn open(dir: Option<&Path>) -> Self {
-        Self { engine: Arc::new(FileStore::open(dir)) }
+        Self { engine: Arc::new(FileStore::open(dir)), nodes: None }
+    }
+
+    /// A store that this node shares with others.
+    pub fn shared(nodes: Arc<PostgresStore>) -> Self {
+        Self { engine: Arc::clone(&nodes) as Arc<dyn Engine>, nodes: Some(nodes) }
+    }
+
+    /// What only a store of many nodes has; `None` where there is but one.
+    pub fn nodes(&self) -> Option<&Arc<PostgresStore>> {
+        self.nodes.as_ref()
     }
 
     /// Adds a row. Never waits.

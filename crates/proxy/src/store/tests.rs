@@ -1,4 +1,4 @@
-//! The store through its door: what is written can be read at once, before and after it reached the disk.
+//! The store in a file: what another process reads of it. What holds for every engine is in `engine_tests`.
 
 use latimer_protocol::status::{AttemptReport, TurnReport};
 use latimer_protocol::turn::Usage;
@@ -59,32 +59,6 @@ fn a_row_can_be_read_at_once_and_counts_once() {
     assert_eq!(store.reader().total(&month(), now).expect("read").turns, 200);
     let of_file = report(&dir.path().join(FILE), GroupBy::Model, 0).expect("read");
     assert_eq!(of_file, store.reader().usage(GroupBy::Model, &month(), now).expect("read"));
-}
-
-#[test]
-fn pages_follow_each_other_and_filters_reach_all_rows() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let store = Store::open(Some(dir.path()));
-    for number in 1..=25 {
-        store.record(if number == 3 { failed(number) } else { row(number, "glm") });
-    }
-    store.flush();
-    let reader = store.reader();
-    let first = reader.page(&limit(10)).expect("read");
-    assert_eq!((ids(&first)[0], ids(&first)[9]), ("t25", "t16"));
-    let next = |page: &latimer_protocol::status::TurnPage| TurnQuery { before: page.next, ..limit(10) };
-    let second = reader.page(&next(&first)).expect("read");
-    let last = reader.page(&next(&second)).expect("read");
-    assert_eq!((ids(&second)[0], ids(&last), last.next), ("t15", vec!["t5", "t4", "t3", "t2", "t1"], None));
-    for filter in ["slow", "RATE_LIMITED", "100% qwen", "lab/qwen"] {
-        let found = reader.page(&TurnQuery { filter: filter.to_owned(), ..limit(5) }).expect("read");
-        assert_eq!(ids(&found), ["t3"], "{filter}");
-    }
-    let none = TurnQuery { filter: "100%0".to_owned(), ..limit(5) };
-    assert!(reader.page(&none).expect("read").data.is_empty(), "a sign of LIKE is a sign");
-    assert_eq!(ids(&reader.page(&TurnQuery { errors: true, ..limit(5) }).expect("read")), ["t3"]);
-    let newer = TurnQuery { after: Some(first.latest - 2), ..limit(5) };
-    assert_eq!(ids(&reader.page(&newer).expect("read")), ["t25", "t24"]);
 }
 
 #[test]

@@ -32,7 +32,7 @@ pub struct TurnQuery {
 }
 
 impl TurnQuery {
-    fn words(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn words(&self) -> impl Iterator<Item = &str> {
         self.filter.split_whitespace().take(MAX_WORDS)
     }
 
@@ -116,7 +116,7 @@ pub(super) fn find(connection: &Connection, turn: &str) -> rusqlite::Result<Opti
 }
 
 /// A word as a pattern that stands anywhere.
-fn like(word: &str) -> String {
+pub(super) fn like(word: &str) -> String {
     let mut pattern = String::from("%");
     for character in word.chars() {
         if matches!(character, '%' | '_' | '\\') {

@@ -2,6 +2,7 @@
 //!
 //! Invariant: once a turn is over it yields nothing more, and its response was stored at most once.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -28,6 +29,7 @@ use crate::lifecycle::force_stop::ForceStop;
 use crate::route::attempt::{Progress, shutting_down};
 use crate::running::RunningTurn;
 use crate::store::Store;
+use crate::store::engine::Receipt;
 use crate::store::scope::Scope;
 use crate::sync::lock;
 
@@ -51,6 +53,23 @@ pub(super) struct StoreTarget {
     pub(super) memory: Option<ConnectionMemory>,
     /// The request's items, as a JSON array.
     pub(super) input: Bytes,
+}
+
+impl StoreTarget {
+    /// Whether other nodes shall have the response before the client knows that it is over.
+    fn is_awaited(&self) -> bool {
+        self.store.as_ref().is_some_and(|(store, _)| store.nodes().is_some())
+    }
+}
+
+/// The end of a response that other nodes shall have first.
+enum HeldEnd {
+    /// It did not come yet.
+    Open,
+    /// What stands before it may be handed out.
+    Come { before: VecDeque<Bytes> },
+    /// It is handed out once this is done.
+    Keeping { before: VecDeque<Bytes>, kept: Receipt },
 }
 
 /// The responses that a connection remembers, seen from one request.
@@ -77,6 +96,8 @@ pub struct TurnBody {
     log: TurnLog,
     /// Where the response is stored; taken once it is.
     store_target: Option<StoreTarget>,
+    /// Held back until all nodes have the response; `None` where nobody waits for that.
+    held_end: Option<HeldEnd>,
     /// The longest time without a byte for the client.
     keep_alive: Duration,
     keep_alive_timer: Pin<Box<Sleep>>,
@@ -134,6 +155,7 @@ impl TurnBody {
         Self {
             source,
             writer,
+            held_end: store_target.as_ref().filter(|target| target.is_awaited()).map(|_| HeldEnd::Open),
             store_target,
             keep_alive,
             keep_alive_timer: Box::pin(tokio::time::sleep(keep_alive)),
@@ -172,8 +194,8 @@ impl TurnBody {
         if self.state == BodyState::Over {
             return Poll::Ready(None);
         }
-        if self.writer.has_pieces() {
-            return self.hand_out();
+        if self.writer.has_pieces() && self.held_end.is_none() {
+            return self.hand_out(cx);
         }
         if self.poll_until_pending(cx) {
             if self.writer.has_out() && self.collects_more() {
@@ -188,11 +210,14 @@ impl TurnBody {
                 self.keep_alive();
             }
         }
-        self.hand_out()
+        self.hand_out(cx)
     }
 
     /// Hands out what is ready: all of it, or one piece of a large event. The turn is over with the last piece.
-    fn hand_out(&mut self) -> Poll<Option<Bytes>> {
+    fn hand_out(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if let Some(ready) = self.hold_end(cx) {
+            return ready;
+        }
         let out = if self.writer.has_pieces() || self.writer.out().len() > SMALL_WRITE {
             self.writer.pop()
         } else {
@@ -203,7 +228,7 @@ impl TurnBody {
         if self.writer.is_finished() && !self.writer.has_out() {
             self.state = BodyState::Over;
             self.log.complete();
-            self.store_response();
+            drop(self.store_response());
         } else if out.is_none() {
             return Poll::Pending;
         }
@@ -211,9 +236,47 @@ impl TurnBody {
         Poll::Ready(out)
     }
 
+    /// What is handed out before the end of a response that other nodes shall have first; `None` once nothing is held back.
+    fn hold_end(&mut self, cx: &mut Context<'_>) -> Option<Poll<Option<Bytes>>> {
+        match self.held_end.take()? {
+            HeldEnd::Open if self.writer.is_finished() => None,
+            HeldEnd::Open => {
+                self.held_end = Some(HeldEnd::Open);
+                None
+            }
+            HeldEnd::Come { before } if self.writer.is_finished() => {
+                self.log.complete();
+                let kept = self.store_response();
+                self.held_end = Some(HeldEnd::Keeping { before, kept });
+                self.hold_end(cx)
+            }
+            HeldEnd::Come { mut before } => {
+                let piece = before.pop_front();
+                self.held_end = Some(HeldEnd::Come { before });
+                Some(self.handed(piece))
+            }
+            HeldEnd::Keeping { mut before, mut kept } => {
+                let piece = before.pop_front();
+                if piece.is_none() && Pin::new(&mut kept).poll(cx).is_ready() {
+                    return None;
+                }
+                self.held_end = Some(HeldEnd::Keeping { before, kept });
+                Some(self.handed(piece))
+            }
+        }
+    }
+
+    fn handed(&mut self, piece: Option<Bytes>) -> Poll<Option<Bytes>> {
+        if piece.is_none() {
+            return Poll::Pending;
+        }
+        self.last_write = clock::now();
+        Poll::Ready(piece)
+    }
+
     /// Takes what has arrived, up to a buffer's worth. True when there is no more at the moment.
     fn poll_until_pending(&mut self, cx: &mut Context<'_>) -> bool {
-        while !self.writer.is_finished() && !self.writer.has_pieces() && self.writer.out().len() < MAX_BATCH {
+        while !self.writer.is_finished() && self.has_room() {
             match self.poll_source(cx) {
                 Poll::Ready(Progress::Failed(failure)) => self.fail(&failure),
                 Poll::Ready(Progress::More | Progress::Ended) => {
@@ -230,9 +293,16 @@ impl TurnBody {
         false
     }
 
+    /// Whether more may be taken. What is behind a held end is little, and lets it go.
+    fn has_room(&self) -> bool {
+        let is_small = !self.writer.has_pieces() && self.writer.out().len() < MAX_BATCH;
+        is_small || matches!(self.held_end, Some(HeldEnd::Come { .. }))
+    }
+
     /// Polls the source once, inside of the turn's span. What it says goes to the writer, and what it did to the log.
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Progress> {
-        let mut logged = LoggedWriter { writer: &mut self.writer, log: &mut self.log };
+        let mut logged =
+            LoggedWriter { writer: &mut self.writer, log: &mut self.log, held_end: &mut self.held_end };
         let progress = self.span.in_scope(|| self.source.poll(cx, &mut logged));
         self.source.attempts().inspect(|attempts| self.log.follow(attempts));
         progress
@@ -304,33 +374,34 @@ impl TurnBody {
             return Err(failure);
         }
         self.log.complete();
-        self.store_response();
+        self.store_response().await;
         Ok(self.writer.take_object())
     }
 
     /// Stores the response, so that a later request can go on with it. Neither a failed one nor a very large one is stored.
-    fn store_response(&mut self) {
-        let Some(StoreTarget { store, memory, input }) = self.store_target.take() else { return };
+    fn store_response(&mut self) -> Receipt {
+        let Some(StoreTarget { store, memory, input }) = self.store_target.take() else {
+            return Receipt::at_once();
+        };
         let stored = if self.log.failure.is_none() { self.writer.stored() } else { None };
         let Some(StoredResponse { id, output, response }) = stored else {
             memory.inspect(ConnectionMemory::forget);
-            return;
+            return Receipt::at_once();
         };
         if output.len() > chain::MAX_KEPT_ANSWER {
             // Nothing large stays after its turn.
             tracing::info!(event = "response.not_kept", bytes = output.len(), limit = chain::MAX_KEPT_ANSWER);
-            return;
+            return Receipt::at_once();
         }
         let items = chain::with_output(&input, &output);
         if let Some(ConnectionMemory { recall, .. }) = memory {
             let items = items.clone().into();
             lock(&recall).keep(&id, items);
         }
-        if let Some((store, scope)) = store
-            && let Some(id) = scope.stored_id(&id)
-        {
-            store.keep_response(&id, items, response.into_vec(), clock::unix_now());
-        }
+        let Some((store, scope)) = store else { return Receipt::at_once() };
+        scope.stored_id(&id).map_or_else(Receipt::at_once, |id| {
+            store.keep_response(&id, items, response.into_vec(), clock::unix_now())
+        })
     }
 
     /// Records a failure that is told in the HTTP status: nothing was written.
@@ -361,14 +432,29 @@ impl ByteStream for TurnBody {
 struct LoggedWriter<'t> {
     writer: &'t mut Answer,
     log: &'t mut TurnLog,
+    held_end: &'t mut Option<HeldEnd>,
+}
+
+impl LoggedWriter<'_> {
+    /// The end comes: what stands before it need not wait.
+    fn end_comes(&mut self) {
+        if let Some(HeldEnd::Open) = self.held_end {
+            let before = std::iter::from_fn(|| self.writer.pop()).collect();
+            *self.held_end = Some(HeldEnd::Come { before });
+        }
+    }
 }
 
 impl EventSink for LoggedWriter<'_> {
     fn event(&mut self, event: TurnEvent<'_>) {
         match &event {
             TurnEvent::Finished(reason) => {
+                self.end_comes();
                 self.log.finished(reason);
                 self.writer.set_time(clock::unix_now());
+            }
+            TurnEvent::Frame(frame) if self.held_end.is_some() && chain::is_end(frame.kind) => {
+                self.end_comes();
             }
             TurnEvent::Usage(usage) => self.log.usage = *usage,
             TurnEvent::Note(note) => return self.log.note(note),

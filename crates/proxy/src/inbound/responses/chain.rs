@@ -29,6 +29,11 @@ pub(super) fn joined(body: &str, input: Option<&str>, items: &[u8]) -> Option<Ve
 /// The largest answer that is kept to be gone on with, in bytes of its items. A model's longest answers are a tenth of it.
 pub const MAX_KEPT_ANSWER: usize = 8 << 20;
 
+/// Whether an upstream's event of this kind ends a response well.
+pub fn is_end(kind: &str) -> bool {
+    matches!(kind, "response.completed" | "response.incomplete")
+}
+
 /// A JSON array of items with more of them at its end; `output` are items joined by commas.
 pub fn with_output(items: &[u8], output: &Rope) -> Vec<u8> {
     let items = items.trim_ascii_end();

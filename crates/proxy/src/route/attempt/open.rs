@@ -140,7 +140,7 @@ pub fn take_room(runtime: &Arc<EndpointRuntime>, running: &Arc<RunningTurn>) -> 
         }
     };
     let wait = runtime.take_token(clock::now());
-    if wait.is_zero() {
+    if wait.is_zero() && !runtime.shares_limit() {
         return Ok(Room(slot));
     }
     Err(Box::pin(async move {
@@ -174,15 +174,17 @@ async fn slot(
     }
 }
 
-/// Waits so long, which is until the endpoint's rate limit allows the request that was taken from it.
+/// Waits until the endpoint's rate limit allows the request that was taken from it: so long as this node alone would wait, or as all nodes
+/// that share a store tell.
 ///
 /// # Errors
 /// That is longer than [`MAX_WAIT`]; then the request is given back.
 async fn wait_for_rate_limit(
     runtime: &EndpointRuntime,
     running: &RunningTurn,
-    wait: Duration,
+    alone: Duration,
 ) -> Result<(), Failure> {
+    let wait = runtime.wait_of_all_nodes().await.unwrap_or(alone);
     if wait > MAX_WAIT {
         runtime.give_token_back();
         return Err(busy(runtime, "requests_per_minute", Some(wait)));
