@@ -15,6 +15,7 @@ mod log;
 mod messages;
 mod notes;
 mod responses;
+mod small_writes;
 mod source;
 mod store_target;
 mod waiting;

@@ -1,6 +1,6 @@
 //! `latimer store`: the database that several nodes share, made, filled and looked after.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -98,7 +98,7 @@ fn migrate(store: &Arc<PostgresStore>) -> anyhow::Result<()> {
     })
 }
 
-fn copy(store: &Arc<PostgresStore>, file: &PathBuf) -> anyhow::Result<()> {
+fn copy(store: &Arc<PostgresStore>, file: &Path) -> anyhow::Result<()> {
     if !file.exists() {
         bail!("there is no `{}`; --state-dir names another state directory", file.display());
     }

@@ -9,13 +9,14 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use latimer_protocol::failure::Failure;
 use latimer_protocol::turn::{EventSink, TurnEvent};
 use tokio::time::Sleep;
 use tracing::Span;
 
 use super::log::TurnLog;
+use super::small_writes::{MAX_SMALL_WRITE, SmallWrites};
 use super::source::EventSource;
 use super::waiting::WaitWatch;
 use crate::clock;
@@ -35,9 +36,6 @@ use crate::sync::lock;
 
 /// The most bytes that are collected before they are written.
 const MAX_BATCH: usize = 32 * 1024;
-
-/// Writes of so many bytes share a buffer; a larger one is handed out as it is.
-const SMALL_WRITE: usize = 1024;
 
 /// Passes of the scheduler within which hyper's client hands over the next chunk that it already has; measured.
 const COLLECT_POLLS: u8 = 3;
@@ -125,24 +123,6 @@ enum BodyState {
     Over,
 }
 
-/// A buffer that writes share. It is used again once hyper has sent what it holds, so a delta costs a copy of its bytes and no allocation.
-#[derive(Default)]
-struct SmallWrites(BytesMut);
-
-impl SmallWrites {
-    /// A copy of these bytes; `None` of none.
-    fn copy(&mut self, bytes: &[u8]) -> Option<Bytes> {
-        if bytes.is_empty() {
-            return None;
-        }
-        if self.0.capacity() < bytes.len() {
-            self.0.reserve(2 * SMALL_WRITE);
-        }
-        self.0.extend_from_slice(bytes);
-        Some(self.0.split().freeze())
-    }
-}
-
 impl TurnBody {
     pub(super) fn new(
         source: EventSource,
@@ -218,7 +198,7 @@ impl TurnBody {
         if let Some(ready) = self.hold_end(cx) {
             return ready;
         }
-        let out = if self.writer.has_pieces() || self.writer.out().len() > SMALL_WRITE {
+        let out = if self.writer.has_pieces() || self.writer.out().len() > MAX_SMALL_WRITE {
             self.writer.pop()
         } else {
             let out = self.small_writes.copy(self.writer.out());
