@@ -1,6 +1,6 @@
 //! `codex app-server`: processes that keep threads, each of which runs many turns.
 //!
-//! Pure: [`request`] (what is asked), [`line`] and [`stream`] (what comes), [`approvals`] (what it is answered), [`dispatch`] (the state
+//! Pure: [`request`] (what is asked), [`mod@line`] and [`stream`] (what comes), [`approvals`] (what it is answered), [`dispatch`] (the state
 //! of a connection), [`threads`] (which conversation is where), [`health`]. The process side: [`connection`], [`pool`], and here: a turn
 //! from the place it waits for to the stream of its events.
 

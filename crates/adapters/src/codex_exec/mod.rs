@@ -1,4 +1,4 @@
-//! `codex exec`: one process for each turn. The arguments are in [`request`], the events in [`stream`], the process in [`process`].
+//! `codex exec`: one process for each turn. The arguments are in [`request`], the events in [`stream`], the process in `process`.
 
 mod process;
 pub mod request;

@@ -1,6 +1,6 @@
 //! What is kept: how much was used ([`usage`]), and answers that a later request may go on with ([`chain`]).
 //!
-//! One trait, [`Engine`](engine::Engine), and two engines: a SQLite file of this machine, and a `PostgreSQL` database that many nodes share.
+//! One trait, [`Engine`], and two engines: a SQLite file of this machine, and a `PostgreSQL` database that many nodes share.
 //! Neither ever stands in the way of a stream.
 
 pub mod chain;

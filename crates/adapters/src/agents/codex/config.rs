@@ -132,7 +132,7 @@ pub fn file(settings: &AgentSettings) -> Result<String, ConfigError> {
 /// `key=value` arguments for `-c`, one for each value that is no table. Holds no secret.
 ///
 /// # Errors
-/// As [`file`].
+/// As [`file()`].
 pub fn arguments(config: &Map<String, Value>) -> Result<Vec<String>, ConfigError> {
     let mut arguments = Vec::new();
     flatten(config, &mut Vec::new(), &mut arguments)?;
