@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::fs::{AtFlags, Mode, OFlags, openat, renameat, statat, unlinkat};
 
 use crate::directory::open_parent;
-use crate::owner::{Kind, PRIVATE_FILE, check, link_error, look, refuse_foreign, report_repair};
+use crate::owner::{
+    Kind, PRIVATE_FILE, check, is_private_file, link_error, look, refuse_foreign, report_repair,
+};
 
 /// Opens a private file for reading: a plain file of ours. A mode that lets others in is repaired.
 ///
@@ -30,6 +32,16 @@ pub fn open_repaired(path: &Path) -> io::Result<(File, Option<u32>)> {
     let file = File::from(open_at(path, OFlags::RDONLY | OFlags::NONBLOCK)?);
     let repaired = check(&file, path, Kind::File)?;
     Ok((file, repaired))
+}
+
+/// Whether a plain file of ours stands there that nobody else can use. It is not opened: closing a file lets go of every lock that this
+/// process holds on it, whoever in the process took them.
+///
+/// # Errors
+/// It is not there, or cannot be looked at.
+pub fn is_private(path: &Path) -> io::Result<bool> {
+    let stat = statat(open_parent(path)?, name(path)?, AtFlags::SYMLINK_NOFOLLOW)?;
+    Ok(is_private_file(&stat))
 }
 
 /// Opens a file of this user that another program may have written, with its mode, and changes nothing. Its folder may be a link.
@@ -143,6 +155,20 @@ mod tests {
         assert_eq!(fs::read_dir(dir.path()).expect("listed").count(), 1, "nothing is left beside");
         assert!(write(&dir.path().join("none/a.json"), b"x").is_err());
         assert_eq!(create_new(&path, b"x").expect_err("there").kind(), io::ErrorKind::AlreadyExists);
+    }
+
+    #[test]
+    fn whether_a_file_is_private_is_seen_without_opening_it() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("a.db");
+        assert_eq!(is_private(&path).expect_err("none").kind(), io::ErrorKind::NotFound);
+        write(&path, b"x").expect("written");
+        assert!(is_private(&path).expect("there"));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("loosened");
+        assert!(!is_private(&path).expect("there"));
+        symlink(&path, dir.path().join("link")).expect("linked");
+        assert!(!is_private(&dir.path().join("link")).expect("there"));
+        assert!(!is_private(&dir.path().join(".")).unwrap_or(false));
     }
 
     #[test]

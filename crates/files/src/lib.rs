@@ -13,7 +13,7 @@ mod owner;
 mod socket;
 
 pub use directory::{prepare, prepare_root};
-pub use file::{append, create_new, open, open_as_it_is, open_repaired, read, write};
+pub use file::{append, create_new, is_private, open, open_as_it_is, open_repaired, read, write};
 pub use lock::{FileLock, TryLock};
 pub use openness::open_to_others;
 pub use socket::private_socket;

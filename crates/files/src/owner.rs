@@ -68,6 +68,15 @@ pub(crate) fn check(open: impl AsFd, path: &Path, kind: Kind) -> io::Result<Opti
     }
 }
 
+/// Whether this is a plain file of ours that nobody else can use.
+pub(crate) fn is_private_file(stat: &Stat) -> bool {
+    #[allow(clippy::useless_conversion, reason = "the type differs from system to system")]
+    let mode = u32::from(stat.st_mode);
+    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+        && is_ours(stat.st_uid)
+        && mode & OTHERS == 0
+}
+
 /// Refuses what belongs to neither this user nor the system.
 pub(crate) fn refuse_foreign(stat: &Stat, path: &Path) -> io::Result<()> {
     if is_ours(stat.st_uid) {

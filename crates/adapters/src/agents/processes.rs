@@ -121,6 +121,7 @@ pub fn sweep(is_meant: impl Fn(&str) -> bool) -> usize {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
+    use std::io::{BufRead as _, BufReader};
     use std::os::unix::process::CommandExt as _;
     use std::process::Command;
     use std::time::Instant;
@@ -132,17 +133,18 @@ mod tests {
         let mark = format!("test-{}", std::process::id());
         // `setsid` leaves the group: no signal to it would arrive.
         let mut leader = Command::new("/bin/sh")
-            .args(["-c", "setsid sleep 600 & echo started; wait"])
+            .args(["-c", "setsid sh -c 'echo left; exec sleep 600' & wait"])
             .env(MARK, &mark)
             .stdout(std::process::Stdio::piped())
             .process_group(0)
             .spawn()
             .expect("a shell");
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while marked(|found| found == mark).len() < 2 {
-            assert!(Instant::now() < deadline, "both are there");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        // A child that is merely forked is still in the group.
+        let mut line = String::new();
+        BufReader::new(leader.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+        assert_eq!(line, "left\n");
+        assert_eq!(marked(|found| found == mark).len(), 2, "both are there");
+        let deadline = Instant::now() + Duration::from_secs(120);
         let id = ProcessId::of(leader.id()).expect("alive");
         assert!(id.is_alive());
         id.signal_group(Signal::KILL).expect("the group is there");

@@ -1,11 +1,12 @@
 //! The file: opened with care, set aside when it is broken or from a newer latimer, never deleted.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Transaction};
 
+use super::database_files::{TAILS, make_private, with_tail};
 use super::{rows, trim};
 use crate::clock;
 
@@ -15,8 +16,6 @@ const VERSION: i64 = 3;
 const BUSY: Duration = Duration::from_secs(5);
 /// How long somebody who asks for one answer waits for another process.
 const FIND_BUSY: Duration = Duration::from_millis(200);
-/// What the names of SQLite's other files end with: the log of what is not yet in the file, and its index.
-pub(super) const TAILS: [&str; 2] = ["-wal", "-shm"];
 /// Rows older than this are deleted at the start.
 const LIFE: u64 = 90 * 24 * 3600;
 
@@ -174,26 +173,6 @@ pub(super) fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connect
     Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NOFOLLOW)
 }
 
-/// Makes the file before SQLite does, so that it is nobody else's from the first moment; and takes back what an older one gave
-/// away. SQLite gives its other files the mode of this one.
-pub(super) fn make_private(path: &Path) -> io::Result<()> {
-    drop(latimer_files::append(path)?);
-    for tail in TAILS {
-        match latimer_files::open(&with_tail(path, tail)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// SQLite's other file of this name.
-pub(super) fn with_tail(path: &Path, tail: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(tail);
-    name.into()
-}
-
 fn is_broken(error: &OpenError) -> bool {
     use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase, Unknown};
     match error {
@@ -209,6 +188,7 @@ fn is_broken(error: &OpenError) -> bool {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
+    use std::path::PathBuf;
 
     use super::*;
     use crate::store::chain::{self, StoredConversation};

@@ -7,6 +7,7 @@ pub mod chain;
 pub mod client_keys;
 mod database;
 pub mod database_error;
+mod database_files;
 pub mod engine;
 #[cfg(test)]
 mod engine_tests;

@@ -1,8 +1,17 @@
-//! The store in a file: what another process reads of it. What holds for every engine is in `engine_tests`.
+//! The store in a file: what another process reads of it, and may do to it. What holds for every engine is in `engine_tests`.
+
+#[cfg(target_os = "linux")]
+use std::os::unix::fs::PermissionsExt;
+#[cfg(target_os = "linux")]
+use std::path::Path;
 
 use latimer_protocol::status::{AttemptReport, TurnReport};
 use latimer_protocol::turn::Usage;
 
+#[cfg(target_os = "linux")]
+use super::database::Database;
+#[cfg(target_os = "linux")]
+use super::database_files::{make_private, with_tail};
 use super::reader::{Window, page_of_file, turn_of_file};
 use super::turn_rows::TurnQuery;
 use super::usage::{GroupBy, UsageLine, report};
@@ -124,4 +133,31 @@ fn a_file_that_was_made_a_moment_ago_is_waited_for() {
     let report = reader.join().expect("ended").expect("no table is missed");
     assert!(report.lines.is_empty());
     drop(made);
+}
+
+/// How many locks somebody holds on a file.
+#[cfg(target_os = "linux")]
+fn locks(path: &Path) -> usize {
+    let place =
+        format!(":{} ", std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(path).expect("there")));
+    let all = std::fs::read_to_string("/proc/locks").expect("listed");
+    all.lines().filter(|line| line.contains(&place)).count()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_second_connection_takes_no_lock_from_the_first() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("latimer.db");
+    let first = Database::open(&path).expect("made");
+    let index = with_tail(&path, "-shm");
+    let before = locks(&index);
+    assert!(before > 0, "a connection holds a lock as long as it is open");
+    for mode in [0o600, 0o644] {
+        std::fs::set_permissions(&index, PermissionsExt::from_mode(mode)).expect("set");
+        make_private(&path).expect("looked at");
+        assert_eq!(locks(&index), before, "{mode:o}");
+        assert_eq!(std::fs::metadata(&index).expect("there").permissions().mode() & 0o777, 0o600);
+    }
+    drop(first);
 }

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
 use super::super::chain::StoredConversation;
 use super::super::database;
+use super::super::database_files::{TAILS, make_private, with_tail};
 use crate::clock;
 
 /// The file in the state directory.
@@ -218,7 +219,7 @@ impl Journal {
 
 /// Opens or makes the file.
 fn open(path: &Path) -> rusqlite::Result<Connection> {
-    database::make_private(path).map_err(|error| {
+    make_private(path).map_err(|error| {
         let failure = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
         rusqlite::Error::SqliteFailure(failure, Some(error.to_string()))
     })?;
@@ -241,8 +242,8 @@ fn is_broken(error: &rusqlite::Error) -> bool {
 fn set_aside(path: &Path, error: &rusqlite::Error) {
     let aside = path.with_extension(format!("db.corrupt-{}", clock::unix_now()));
     let kept = std::fs::rename(path, &aside).is_ok();
-    for tail in database::TAILS {
-        let _ = std::fs::rename(database::with_tail(path, tail), database::with_tail(&aside, tail));
+    for tail in TAILS {
+        let _ = std::fs::rename(with_tail(path, tail), with_tail(&aside, tail));
     }
     tracing::warn!(event = "store.set_aside", aside = %aside.display(), kept, error = %error);
 }
