@@ -8,6 +8,7 @@
 //! This crate must never know the command line, the terminal, the watchdog's code, or a provider's wire format.
 
 pub mod accounts;
+pub mod agents;
 pub mod clock;
 pub mod compactor;
 pub mod config;

@@ -35,6 +35,7 @@ const PROXY_FLOORS: &[&[&str]] = &[
     &["metrics", "running", "store"],
     &["route"],
     &["compactor", "http", "lifecycle"],
+    &["agents"],
     &["turn"],
     &["probe", "trial"],
     &["server"],

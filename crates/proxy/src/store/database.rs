@@ -164,7 +164,7 @@ pub(super) fn find(path: &Path, id: &str, oldest: u64) -> Option<super::chain::S
 }
 
 /// A connection through no link: what stands above the folder is the person's own affair, and is resolved before.
-pub(super) fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+pub(crate) fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
     let folder = path.parent().and_then(|folder| std::fs::canonicalize(folder).ok());
     let path = match (folder, path.file_name()) {
         (Some(folder), Some(name)) => folder.join(name),

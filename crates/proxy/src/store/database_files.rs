@@ -22,7 +22,7 @@ static KEPT_OPEN: Mutex<Vec<File>> = Mutex::new(Vec::new());
 ///
 /// # Errors
 /// A link stands in the place of one of them, it belongs to somebody else, or it cannot be made or opened.
-pub(super) fn make_private(path: &Path) -> io::Result<()> {
+pub(crate) fn make_private(path: &Path) -> io::Result<()> {
     match latimer_files::is_private(path) {
         Ok(true) => {}
         // Nobody has open what was not there.

@@ -32,6 +32,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use self::chain::StoredConversation;
+pub(crate) use self::database::connect;
+pub(crate) use self::database_files::make_private;
 use self::engine::{Engine, Receipt, WaitingRows};
 use self::postgres::PostgresStore;
 use self::rows::UsageRow;
