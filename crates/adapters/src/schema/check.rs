@@ -99,7 +99,10 @@ pub(super) fn is_right(raw: &RawValue) -> bool {
 
 /// A key of a reference, or one that is written with an escape.
 fn may_have_references(text: &[u8]) -> bool {
-    [&b"Ref\""[..], b"$ref\"", b"\\u0024"].iter().any(|word| memchr::memmem::find(text, word).is_some())
+    memchr::memchr2(b'$', b'\\', text).is_some()
+        && [&b"Ref\""[..], b"$ref\"", b"\\u0024"]
+            .iter()
+            .any(|word| memchr::memmem::find(text, word).is_some())
 }
 
 /// Every reference stands alone and leads somewhere.

@@ -12,7 +12,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION, USER_AGENT};
+use hyper::header::{
+    ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION,
+    USER_AGENT,
+};
 use hyper::http::Extensions;
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -358,7 +361,8 @@ fn too_slow(what: &str, limit: Duration, setting: &str) -> Failure {
 
 /// Sensitive values are neither printed nor kept in header compression tables.
 fn is_credential(name: &HeaderName) -> bool {
-    ["auth", "key", "token", "cookie", "secret"].iter().any(|part| name.as_str().contains(part))
+    !matches!(*name, CONTENT_TYPE | ACCEPT)
+        && ["auth", "key", "token", "cookie", "secret"].iter().any(|part| name.as_str().contains(part))
 }
 
 #[cfg(test)]

@@ -27,6 +27,9 @@ impl TokenHash {
     }
 }
 
+static API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+static GOOGLE_API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
+
 /// What the headers carry in `Authorization: Bearer`, `x-api-key` and `x-goog-api-key`. Nothing else counts.
 pub(super) fn credentials(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let bearer = headers
@@ -35,8 +38,8 @@ pub(super) fn credentials(headers: &HeaderMap) -> impl Iterator<Item = &str> {
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim());
-    let key = |name: &'static str| headers.get(name).and_then(|value| value.to_str().ok());
-    [bearer, key("x-api-key"), key("x-goog-api-key")].into_iter().flatten()
+    let key = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    [bearer, key(&API_KEY), key(&GOOGLE_API_KEY)].into_iter().flatten()
 }
 
 /// True when the headers carry the token.

@@ -7,28 +7,37 @@ use latimer_protocol::secret::redact_known;
 use crate::inbound::client_protocol::ResponsesClient;
 
 /// The header with which a request chooses its level of repair.
-const REPAIR_HEADER: &str = "x-latimer-repair";
+static REPAIR_HEADER: HeaderName = HeaderName::from_static("x-latimer-repair");
 
 /// What the names of latimer's own headers begin with.
 const OWN_HEADERS: &str = "x-latimer-";
 
 /// The header in which a launched client names its project.
-const PROJECT_HEADER: &str = "x-latimer-project";
+static PROJECT_HEADER: HeaderName = HeaderName::from_static("x-latimer-project");
 
 /// Headers that name a conversation: Claude Code's, opencode's, Codex's own.
-const SESSION_HEADERS: [&str; 7] = [
-    "x-claude-code-session-id",
-    "x-session-id",
-    "x-session-affinity",
-    "session_id",
-    "session-id",
-    "thread-id",
-    "conversation_id",
+static SESSION_HEADERS: [HeaderName; 7] = [
+    CLAUDE_CODE_SESSION,
+    HeaderName::from_static("x-session-id"),
+    HeaderName::from_static("x-session-affinity"),
+    HeaderName::from_static("session_id"),
+    HeaderName::from_static("session-id"),
+    HeaderName::from_static("thread-id"),
+    HeaderName::from_static("conversation_id"),
 ];
+
+/// Claude Code's conversation.
+const CLAUDE_CODE_SESSION: HeaderName = HeaderName::from_static("x-claude-code-session-id");
+
+/// How Codex calls itself.
+static ORIGINATOR: HeaderName = HeaderName::from_static("originator");
+
+/// What Codex says of a turn.
+static CODEX_METADATA: HeaderName = HeaderName::from_static("x-codex-turn-metadata");
 
 /// The client, as it calls itself: the first word of its name.
 pub(crate) fn name(headers: &HeaderMap) -> String {
-    let name = headers.get("originator").or_else(|| headers.get(USER_AGENT));
+    let name = headers.get(&ORIGINATOR).or_else(|| headers.get(USER_AGENT));
     let name = name.and_then(|name| name.to_str().ok()).unwrap_or("unknown");
     crate::text::shown(name.split(['/', ' ']).next().unwrap_or(name), crate::text::MAX_WORD)
 }
@@ -37,9 +46,9 @@ pub(crate) fn name(headers: &HeaderMap) -> String {
 fn is_codex(headers: &HeaderMap) -> bool {
     let starts =
         |value: Option<&HeaderValue>| value.is_some_and(|value| value.as_bytes().starts_with(b"codex"));
-    starts(headers.get("originator"))
+    starts(headers.get(&ORIGINATOR))
         || starts(headers.get(USER_AGENT))
-        || headers.contains_key("x-codex-turn-metadata")
+        || headers.contains_key(&CODEX_METADATA)
 }
 
 /// Who speaks the Responses API.
@@ -58,7 +67,7 @@ pub(crate) fn is_gemini_cli(headers: &HeaderMap) -> bool {
 
 /// True when the caller is Claude Code and asks for a turn.
 pub(crate) fn is_claude_code(headers: &HeaderMap) -> bool {
-    headers.contains_key("x-claude-code-session-id")
+    headers.contains_key(CLAUDE_CODE_SESSION)
         || headers.get(USER_AGENT).is_some_and(|name| name.as_bytes().starts_with(b"claude-cli"))
 }
 
@@ -74,12 +83,12 @@ pub(crate) fn is_discovery(headers: &HeaderMap) -> bool {
 
 /// What names the conversation: the session headers of known clients.
 pub(super) fn session(headers: &HeaderMap) -> Option<String> {
-    SESSION_HEADERS.iter().find_map(|name| headers.get(*name)?.to_str().ok()).map(str::to_owned)
+    SESSION_HEADERS.iter().find_map(|name| headers.get(name)?.to_str().ok()).map(str::to_owned)
 }
 
 /// The project that the client works on: what `latimer launch` has it send, as in a URL.
 pub(super) fn project(headers: &HeaderMap) -> Option<String> {
-    let value = headers.get(PROJECT_HEADER)?.to_str().ok().filter(|value| !value.is_empty())?;
+    let value = headers.get(&PROJECT_HEADER)?.to_str().ok().filter(|value| !value.is_empty())?;
     let name = crate::text::decoded(value);
     Some(crate::text::shown(&redact_known(&name), crate::text::MAX_NAME))
 }
@@ -107,7 +116,7 @@ pub(super) fn own_headers(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)>
 
 /// The level of repair that the request chooses; or what is wrong with it.
 pub(super) fn repair_level(headers: &HeaderMap) -> Result<Option<RepairLevel>, &'static str> {
-    let Some(value) = headers.get(REPAIR_HEADER) else { return Ok(None) };
+    let Some(value) = headers.get(&REPAIR_HEADER) else { return Ok(None) };
     match value.as_bytes() {
         b"off" => Ok(Some(RepairLevel::Off)),
         b"parse" => Ok(Some(RepairLevel::Parse)),
@@ -158,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_project_is_named_as_in_a_url() {
-        let named = |value| project(&headers(&[(PROJECT_HEADER, value)]));
+        let named = |value| project(&headers(&[("x-latimer-project", value)]));
         assert_eq!(named("caf%C3%A9%20app").as_deref(), Some("café app"));
         assert_eq!((named(""), project(&headers(&[]))), (None, None));
     }
@@ -178,7 +187,7 @@ mod tests {
 
     #[test]
     fn the_level_of_repair_is_one_of_three_words() {
-        let level = |value| repair_level(&headers(&[(REPAIR_HEADER, value)]));
+        let level = |value| repair_level(&headers(&[("x-latimer-repair", value)]));
         assert_eq!(
             (level("off"), level("parse"), level("assist")),
             (Ok(Some(RepairLevel::Off)), Ok(Some(RepairLevel::Parse)), Ok(Some(RepairLevel::Assist)))

@@ -3,6 +3,9 @@
 use crate::inbound::wire::json::{push_number, push_string};
 use crate::inbound::wire::rope::Rope;
 
+/// Room for an event without a long text, in bytes, so that its fields do not make the buffer grow step by step.
+const EVENT_ROOM: usize = 512;
+
 /// The events of one stream, numbered without gaps.
 #[derive(Debug, Default)]
 pub(super) struct EventBuffer {
@@ -16,6 +19,7 @@ impl EventBuffer {
     /// `event:` line and the beginning of the object, up to the sequence number.
     pub(super) fn begin(&mut self, name: &str) {
         let out = self.out.tail_mut();
+        out.reserve(EVENT_ROOM);
         out.extend_from_slice(b"event: ");
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(b"\ndata: {\"type\":\"");

@@ -55,6 +55,9 @@ pub(super) const ECHOED: [(&str, &str); 23] = [
     ("user", "null"),
 ];
 
+/// Room for what an object holds beside its head, its echoed fields and its output, in bytes; usage is the most of it.
+const OBJECT_ROOM: usize = 512;
+
 /// What changes between snapshots.
 #[derive(Default)]
 pub(super) struct Snapshot<'s> {
@@ -81,32 +84,33 @@ pub(super) struct ResponseObject {
 
 impl ResponseObject {
     pub(super) fn new(id: &str, created_at: u64, echo: &Echo) -> Self {
-        let mut head = b"{\"id\":".to_vec();
+        let mut head = Vec::with_capacity(96 + id.len() + echo.model.len());
+        head.extend_from_slice(b"{\"id\":");
         push_string(&mut head, id);
         head.extend_from_slice(b",\"object\":\"response\",\"created_at\":");
         push_number(&mut head, created_at);
         head.extend_from_slice(b",\"model\":");
         push_string(&mut head, &echo.model);
-        let mut fields = Vec::new();
+        let given = |place| echo.fields.get(place).and_then(Option::as_deref).map(RawValue::get);
+        let lengths = ECHOED.iter().enumerate().map(|(place, (name, default))| {
+            name.len() + given(place).unwrap_or_default().len().max(default.len()) + 4
+        });
+        let mut fields = Vec::with_capacity(lengths.sum());
         for (place, (name, default)) in ECHOED.iter().enumerate() {
-            let given = echo.fields.get(place).and_then(Option::as_deref).map(RawValue::get);
             fields.extend_from_slice(b",\"");
             fields.extend_from_slice(name.as_bytes());
             fields.extend_from_slice(b"\":");
             // A line break inside of a client's JSON would end the frame.
-            fields.extend(
-                given
-                    .filter(|given| *given != "null")
-                    .unwrap_or(default)
-                    .bytes()
-                    .filter(|byte| !matches!(byte, b'\n' | b'\r')),
-            );
+            let value = given(place).filter(|given| *given != "null").unwrap_or(default);
+            value.split(['\n', '\r']).for_each(|line| fields.extend_from_slice(line.as_bytes()));
         }
         Self { head, echo: fields }
     }
 
     pub(super) fn write(&self, rope: &mut Rope, snapshot: &Snapshot<'_>) {
         let out = rope.tail_mut();
+        out.reserve(self.head.len() + self.echo.len() + OBJECT_ROOM);
+        out.reserve(self.head.len() + self.echo.len() + OBJECT_ROOM);
         out.extend_from_slice(&self.head);
         out.extend_from_slice(b",\"status\":");
         push_string(out, snapshot.status);
@@ -138,14 +142,12 @@ impl ResponseObject {
 
 /// `usage`, complete.
 pub(super) fn usage_json(usage: Usage, input: u64, output: u64) -> String {
-    serde_json::json!({
-        "input_tokens": input,
-        "input_tokens_details": { "cached_tokens": usage.cached.unwrap_or(0), "cache_write_tokens": usage.cache_write.unwrap_or(0) },
-        "output_tokens": output,
-        "output_tokens_details": { "reasoning_tokens": usage.reasoning.unwrap_or(0) },
-        "total_tokens": input.saturating_add(output),
-    })
-    .to_string()
+    let (cached, cache_write) = (usage.cached.unwrap_or(0), usage.cache_write.unwrap_or(0));
+    let (reasoning, total) = (usage.reasoning.unwrap_or(0), input.saturating_add(output));
+    format!(
+        "{{\"input_tokens\":{input},\"input_tokens_details\":{{\"cached_tokens\":{cached},\"cache_write_tokens\":{cache_write}}},\
+         \"output_tokens\":{output},\"output_tokens_details\":{{\"reasoning_tokens\":{reasoning}}},\"total_tokens\":{total}}}"
+    )
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@ pub mod sequencer;
 pub(in crate::inbound) mod stop_sequences;
 
 use std::collections::HashSet;
-use std::fmt::Write as _;
 
 use bytes::Bytes;
 use latimer_protocol::failure::Failure;
@@ -118,11 +117,9 @@ pub struct WriterSeed {
 impl WriterSeed {
     /// The random bytes in hexadecimal, the end of every id.
     pub(super) fn hex(&self) -> String {
-        let mut hex = String::with_capacity(32);
-        for byte in self.random {
-            let _ = write!(hex, "{byte:02x}");
-        }
-        hex
+        const DIGITS: [u8; 16] = *b"0123456789abcdef";
+        let digit = |half: u8| char::from(DIGITS[usize::from(half & 15)]);
+        self.random.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
     }
 }
 
