@@ -3,6 +3,7 @@
 use latimer_protocol::failure::Failure;
 use latimer_protocol::quota::QuotaReading;
 
+use crate::agents::endpoint::AgentLoad;
 use crate::by_model::ByModel;
 use crate::chat::Chat;
 use crate::claude_code::ClaudeCode;
@@ -92,6 +93,17 @@ impl Adapter {
             Self::ClaudeCode(claude) => claude.shutdown().await,
             Self::OpenCode(opencode) => opencode.shutdown().await,
             _ => {}
+        }
+    }
+
+    /// How busy the agent is; `None` for what is no agent.
+    pub fn agent_load(&self) -> Option<AgentLoad> {
+        match self {
+            Self::CodexExec(codex) => Some(codex.report()),
+            Self::CodexAppServer(codex) => Some(codex.report()),
+            Self::ClaudeCode(claude) => Some(claude.report()),
+            Self::OpenCode(opencode) => Some(opencode.report()),
+            _ => None,
         }
     }
 

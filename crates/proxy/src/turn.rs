@@ -7,6 +7,7 @@
 //! A turn is not a task: it is the response body. hyper polls the body, the body polls the attempt, the attempt polls the
 //! upstream. So backpressure reaches the provider, and a client that leaves drops everything at once.
 
+mod agent_profile;
 mod body;
 mod chat;
 mod client_headers;
@@ -44,6 +45,8 @@ use self::log::{Recorder, TurnLog};
 pub use self::messages::{messages, messages_count};
 pub use self::responses::{compact, input_tokens, over_socket, responses};
 use self::source::EventSource;
+use crate::agents::profile::AgentProfile;
+use crate::agents::runs::Runs;
 use crate::clock;
 use crate::compactor::Compactor;
 use crate::config::Effort;
@@ -84,6 +87,8 @@ pub struct TurnContext {
     pub seal: SealKey,
     /// Takes the usage row and the response.
     pub store: Store,
+    /// Knows the profiles that can be asked for as models.
+    pub agents: Arc<Runs>,
     /// Knows which conversations had a warm prompt cache.
     pub caches: Arc<Mutex<CacheMonitor>>,
     /// How much of the turn is written down.
@@ -119,6 +124,8 @@ struct InboundRequest {
     level: Option<RepairLevel>,
     /// The effort that its profile chose; the request as it came asks for another one.
     effort: Option<Effort>,
+    /// The profile that was asked for as a model: the request as it came knows nothing of its instructions.
+    profile: Option<Arc<AgentProfile>>,
     /// What names the conversation.
     conversation: Option<String>,
     /// The project that it works on.
@@ -164,29 +171,6 @@ impl TurnContext {
         self.key.as_ref().map_or(Scope::Owner, |turn| Scope::Key(turn.key().record.id.clone()))
     }
 
-    /// # Errors
-    ///
-    /// The key that asks may not ask for this model.
-    fn check_model(&self, protocol: ClientProtocol, model: &str) -> Result<(), HttpError> {
-        let Some(key) = self.key.as_ref().map(KeyTurn::key) else { return Ok(()) };
-        if key.record.models.allows(&self.endpoint_set.config, model) {
-            return Ok(());
-        }
-        let shown = text::shown(&redact_known(model), text::MAX_NAME);
-        let message = format!(
-            "the key `{}` may not ask for the model `{shown}`; GET /v1/models lists its models",
-            key.record.name
-        );
-        let body = RefusalBody {
-            status: 403,
-            kind: "permission_error",
-            code: "model_not_allowed",
-            param: Some("model"),
-            message: &message,
-        };
-        Err(protocol.refusal(&body, &self.request))
-    }
-
     /// The request as it came, for an upstream that speaks this protocol too.
     fn client_request(&self, protocol: WireProtocol, headers: &HeaderMap, body: Bytes) -> ClientRequest {
         ClientRequest {
@@ -215,11 +199,12 @@ impl InboundRequest {
         headers: &HeaderMap,
         mut turn: TurnRequest,
         stream: bool,
-        notes: Notes,
+        mut notes: Notes,
     ) -> Result<Self, HttpError> {
         let TurnContext { endpoint_set, request, .. } = context;
         turn.model.truncate(models::without_window(&endpoint_set.config, &turn.model).len());
-        context.check_model(protocol, &turn.model)?;
+        let profile = context.profile(&turn.model);
+        context.check_model(protocol, &turn.model, profile.as_deref())?;
         let level = client_headers::repair_level(headers).map_err(|message| {
             let body = RefusalBody {
                 status: 400,
@@ -239,11 +224,12 @@ impl InboundRequest {
             protocol.name().clone_into(&mut report.protocol);
             report.asked = text::shown(&redact_known(&turn.model), text::MAX_NAME);
         });
+        let profile = context.apply(profile, &mut turn, &mut notes, protocol)?;
         let ranking = endpoint_set
             .ranking(&turn.model, conversation.as_deref(), clock::now())
             .map_err(|error| protocol.no_model(&error.to_string(), request))?;
         let route = endpoint_set.config.named_route(&turn.model);
-        let effort = route.and_then(|route| route.effort);
+        let effort = agent_profile::effort(profile.as_deref()).or_else(|| route?.effort);
         if let Some(effort) = effort {
             turn.reasoning.effort = Some(effort.name().to_owned());
         }
@@ -253,6 +239,7 @@ impl InboundRequest {
             notes,
             level: level.or_else(|| route?.repair),
             effort,
+            profile,
             conversation,
             project: client_headers::project(headers),
             client,
@@ -282,6 +269,7 @@ fn start(context: TurnContext, inbound: InboundRequest, plan: ResponsePlan) -> R
         mut notes,
         level,
         effort,
+        profile,
         conversation,
         project,
         client,
@@ -293,7 +281,7 @@ fn start(context: TurnContext, inbound: InboundRequest, plan: ResponsePlan) -> R
     if targets.is_empty() && !matches!(plan.source, AnswerSource::Local(_)) {
         return Err(protocol.no_model(NO_TARGET, &context.request));
     }
-    let mut raw = plan.raw.filter(|_| effort.is_none());
+    let mut raw = plan.raw.filter(|_| effort.is_none() && profile.is_none());
     if pictures::correct(&mut turn.items, &mut notes)
         && let Some(raw) = &mut raw
     {

@@ -53,6 +53,21 @@ pub fn register(agents: &Path, child: ProcessId, mark: &str) -> io::Result<Child
     Ok(ChildFile { path })
 }
 
+/// The children of this proxy that run under a mark that begins like this, the oldest first.
+pub fn running(agents: &Path, mark: &str) -> Vec<ProcessId> {
+    let Ok(entries) = fs::read_dir(agents.join(FOLDER)) else { return Vec::new() };
+    let me = ProcessId::me();
+    let mut found: Vec<ProcessId> = entries
+        .flatten()
+        .filter_map(|entry| latimer_files::read(&entry.path(), MAX_BYTES).ok())
+        .filter_map(|bytes| serde_json::from_slice::<ChildRecord>(&bytes).ok())
+        .filter(|record| record.proxy == me && record.mark.starts_with(mark) && record.child.is_alive())
+        .map(|record| record.child)
+        .collect();
+    found.sort_by_key(|child| (child.started, child.pid));
+    found
+}
+
 /// Ends what proxies that are gone have left: the children of the files, and every process that has inherited one of their marks. How many
 /// were ended.
 pub fn end_leftovers(agents: &Path) -> usize {

@@ -12,6 +12,30 @@ use super::query::{self, AgentQuery};
 use super::settings::AgentSettings;
 use crate::prepared_request::{PreparedRequest, TurnInput};
 
+/// How busy an agent is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AgentLoad {
+    /// Turns that run.
+    pub running: usize,
+    /// Turns that wait for a place.
+    pub waiting: usize,
+    /// Conversations that can be gone on with; `None` where none is kept.
+    pub threads: Option<usize>,
+    /// Its processes.
+    pub processes: Vec<AgentProcess>,
+}
+
+/// One process of an agent. What is not known of it is `None`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentProcess {
+    /// Its id, while it runs.
+    pub pid: Option<u32>,
+    /// How often it was started.
+    pub starts: Option<u64>,
+    /// Turns that run in it.
+    pub running: Option<usize>,
+}
+
 /// One endpoint that is an agent, without what its protocol keeps of conversations.
 #[derive(Debug)]
 pub struct AgentEndpoint {
@@ -58,6 +82,18 @@ impl AgentEndpoint {
     /// How many turns run, and how many wait for a place.
     pub fn load(&self) -> (usize, usize) {
         (self.admission.running(), self.admission.waiting())
+    }
+
+    /// How busy it is, with so many conversations that can be gone on with.
+    pub fn report(&self, threads: Option<usize>) -> AgentLoad {
+        let (running, waiting) = self.load();
+        let process = |child: super::processes::ProcessId| AgentProcess {
+            pid: Some(child.pid),
+            starts: None,
+            running: None,
+        };
+        let processes = self.place.children().into_iter().map(process).collect();
+        AgentLoad { running, waiting, threads, processes }
     }
 
     /// A failure of the request, in these words.

@@ -11,6 +11,7 @@ use std::sync::{Mutex, OnceLock};
 
 use latimer_protocol::failure::{self, Failure, FailureKind};
 
+use super::children;
 use super::environment::environment;
 use super::processes::ProcessId;
 use super::settings::{AgentProgram, AgentSettings};
@@ -157,9 +158,19 @@ impl AgentPlace {
 
     /// A mark that no other child has or had.
     pub fn mark(&self) -> String {
-        let me = ProcessId::me();
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        format!("{}-{}-{}-{number}", self.endpoint, me.pid, me.started)
+        format!("{}{number}", self.mark_start())
+    }
+
+    /// What the marks of all children of this endpoint begin with that this process starts.
+    fn mark_start(&self) -> String {
+        let me = ProcessId::me();
+        format!("{}-{}-{}-", self.endpoint, me.pid, me.started)
+    }
+
+    /// The children of this endpoint that run, the oldest first.
+    pub fn children(&self) -> Vec<ProcessId> {
+        children::running(&self.agents, &self.mark_start())
     }
 
     /// All of a child's environment.

@@ -17,7 +17,7 @@ use self::request::Session;
 use self::stream::{AnswerShape, ClaudeCodeReader};
 use crate::agents::admission::Place;
 use crate::agents::body::{TurnLines, answer_limits};
-use crate::agents::endpoint::AgentEndpoint;
+use crate::agents::endpoint::{AgentEndpoint, AgentLoad};
 use crate::agents::history::{HistoryHash, HistoryKey, ThreadBook};
 use crate::agents::instructions;
 use crate::agents::launch::Launch;
@@ -183,6 +183,15 @@ impl ClaudeCode {
             sessions.ended.put(key, conversation.session.clone(), clock::now());
             sessions.idle.push((key, conversation));
         })
+    }
+
+    /// How busy it is.
+    pub fn report(&self) -> AgentLoad {
+        let threads = {
+            let sessions = lock(&self.sessions);
+            sessions.idle.len() + sessions.ended.len()
+        };
+        self.endpoint.report(Some(threads))
     }
 
     /// How many turns run, and how many wait for a place.

@@ -24,13 +24,14 @@ use serde_json::Value;
 
 use self::connection::Connection;
 use self::pictures::PicturesBefore;
-use self::pool::Pool;
+use self::pool::{MemberStats, Pool};
 use self::request::ThreadOptions;
 use self::slot::{CallError, OnEnd, Pushed, TurnEnd};
 use self::stream::AppServerReader;
 use self::threads::{ThreadAt, Threads};
 use crate::agents::admission::{Admission, Place};
 use crate::agents::body::{TurnLines, answer_limits};
+use crate::agents::endpoint::{AgentLoad, AgentProcess};
 use crate::agents::history::HistoryHash;
 use crate::agents::place::AgentPlace;
 use crate::agents::query::{self, AgentQuery, MAX_INPUT_CHARS};
@@ -275,6 +276,18 @@ impl CodexAppServer {
     /// How many turns run, and how many wait for a place.
     pub fn load(&self) -> (usize, usize) {
         (self.admission.running(), self.admission.waiting())
+    }
+
+    /// How busy it is.
+    pub fn report(&self) -> AgentLoad {
+        let (running, waiting) = self.load();
+        let process = |member: MemberStats| AgentProcess {
+            pid: member.pid,
+            starts: Some(member.starts),
+            running: Some(member.running),
+        };
+        let processes = self.pool.stats().into_iter().map(process).collect();
+        AgentLoad { running, waiting, threads: Some(lock(&self.threads).len()), processes }
     }
 
     /// Ends all processes, and waits until they are gone.

@@ -14,7 +14,7 @@ use self::stream::CodexExecReader;
 use crate::agents::body::answer_limits;
 use crate::agents::child;
 use crate::agents::codex::config;
-use crate::agents::endpoint::AgentEndpoint;
+use crate::agents::endpoint::{AgentEndpoint, AgentLoad};
 use crate::agents::launch::Launch;
 use crate::agents::place::TurnFolder;
 use crate::agents::query::{AgentQuery, MAX_INPUT_CHARS};
@@ -35,6 +35,11 @@ impl CodexExec {
     /// An endpoint of this name, below the folder of all agents. Starts nothing.
     pub fn new(agents: PathBuf, endpoint: &str, settings: AgentSettings) -> Self {
         Self { endpoint: AgentEndpoint::new(agents, endpoint, settings) }
+    }
+
+    /// How busy it is.
+    pub fn report(&self) -> AgentLoad {
+        self.endpoint.report(None)
     }
 
     /// Writes the turn once, for all attempts.

@@ -16,7 +16,7 @@ use self::server::{OnIdle, Server, Slot};
 use self::stream::OpenCodeReader;
 use crate::agents::admission::Place;
 use crate::agents::body::{TurnLines, answer_limits};
-use crate::agents::endpoint::AgentEndpoint;
+use crate::agents::endpoint::{AgentEndpoint, AgentLoad};
 use crate::agents::history::{HistoryHash, HistoryKey, ThreadBook};
 use crate::agents::query::AgentQuery;
 use crate::agents::queue::LineQueue;
@@ -139,6 +139,12 @@ impl OpenCode {
         let started = Server::start(&self.endpoint.place, &self.endpoint.settings, models).await?;
         *current = Some(Arc::clone(&started));
         Ok(started)
+    }
+
+    /// How busy it is.
+    pub fn report(&self) -> AgentLoad {
+        let threads = lock(&self.sessions).len();
+        self.endpoint.report(Some(threads))
     }
 
     /// How many turns run, and how many wait for a place.

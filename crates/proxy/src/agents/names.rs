@@ -47,7 +47,7 @@ impl fmt::Display for RunId {
 }
 
 /// A length of time as a person writes it, in seconds: `30s`, `10m`, `2h`, `7d`. `None` for anything else.
-pub fn seconds(text: &str) -> Option<u64> {
+fn seconds(text: &str) -> Option<u64> {
     let units = [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400)];
     units.iter().find_map(|(unit, seconds)| {
         let number: u64 = text.trim().strip_suffix(*unit)?.parse().ok()?;

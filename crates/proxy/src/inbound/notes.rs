@@ -8,7 +8,7 @@ pub struct Notes(Vec<String>);
 
 impl Notes {
     /// Adds a sentence.
-    pub(in crate::inbound) fn add(&mut self, note: impl Into<String>) {
+    pub(crate) fn add(&mut self, note: impl Into<String>) {
         self.0.push(note.into());
     }
 

@@ -26,6 +26,11 @@ impl ModelScope {
         }
     }
 
+    /// Whether the list names exactly this, or a pattern of it fits.
+    pub fn lists(&self, asked: &str) -> bool {
+        matches!(self, Self::Named(names) if names.iter().any(|name| fits(name, asked)))
+    }
+
     /// Whether this model may be asked for: by a name of the list, or by another name of the same model. A route may be asked for
     /// when it stands in the list, or when every target it leads to may.
     pub fn allows(&self, config: &Config, asked: &str) -> bool {

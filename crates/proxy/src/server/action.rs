@@ -18,6 +18,8 @@ pub(super) enum Action<'p> {
     Document(DocumentRequest<'p>),
     /// Changes or shows what a running proxy does.
     Admin(Admin<'p>),
+    /// Works with profiles, runs and messages.
+    Agents(AgentsRequest<'p>),
     /// Shows a document to a page or to a script.
     Api(&'p str),
     /// Changes something for a page or a script.
@@ -133,6 +135,45 @@ pub(super) enum Admin<'p> {
     Watchdog,
     /// Cancels one order of the watchdog, or all.
     CancelOrder(Option<&'p str>),
+}
+
+/// What can be asked of `/v1/agents`; each with what its path names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AgentsRequest<'p> {
+    /// Lists the profiles.
+    Profiles,
+    /// Keeps a profile, in the place of an older one of its name.
+    AddProfile,
+    /// Shows a profile.
+    Profile(&'p str),
+    /// Forgets a profile.
+    DeleteProfile(&'p str),
+    /// Lists runs, the newest first.
+    Runs,
+    /// Begins a run.
+    StartRun,
+    /// Shows a run; waits for its end where it is asked to.
+    Run(&'p str),
+    /// Forgets a run that is over.
+    DeleteRun(&'p str),
+    /// Tells what happens in a run, from the beginning.
+    RunEvents(&'p str),
+    /// Says more to a run.
+    PushInput(&'p str),
+    /// Ends a run.
+    CancelRun(&'p str),
+    /// Lists messages.
+    Messages,
+    /// Sends a message.
+    SendMessage,
+    /// Takes the unread messages of a recipient.
+    TakeMessages,
+    /// Says that a message was read.
+    ReadMessage(&'p str),
+    /// Shows the processes of agents.
+    Pools,
+    /// Ends the processes of an agent; the next turn starts new ones.
+    RestartPool(&'p str),
 }
 
 impl Action<'_> {

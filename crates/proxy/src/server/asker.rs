@@ -162,6 +162,7 @@ fn is_for_clients(action: &Action<'_>) -> bool {
         Action::Alive | Action::Ready => true,
         Action::Metrics
         | Action::Admin(_)
+        | Action::Agents(_)
         | Action::Api(_)
         | Action::Change(_)
         | Action::Page(_)
@@ -185,7 +186,7 @@ fn not_the_owner() -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::router::{Admin, Stored, Turn};
+    use crate::server::router::{Admin, AgentsRequest, Stored, Turn};
 
     #[test]
     fn a_client_key_opens_turns_and_models_and_nothing_of_the_owners() {
@@ -201,6 +202,8 @@ mod tests {
             Action::Document(DocumentRequest::Accounts),
             Action::Admin(Admin::Overrides),
             Action::Admin(Admin::Watchdog),
+            Action::Agents(AgentsRequest::Runs),
+            Action::Agents(AgentsRequest::SendMessage),
             Action::Api("turns"),
             Action::Change("config"),
             Action::Page(""),

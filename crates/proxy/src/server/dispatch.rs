@@ -6,7 +6,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::header::{ALLOW, CONNECTION, HeaderValue, UPGRADE};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response};
@@ -23,7 +23,7 @@ use super::router::{self, Action, Admin, Count, DocumentRequest, RouteMatch, Sto
 use super::transport::ConnectionOrigin;
 use super::websocket::{self, UpgradeSlot};
 use super::{
-    access, admin, api, documents, forwarded, metrics, page, proof, readiness, request_body,
+    access, admin, agents, api, documents, forwarded, metrics, page, proof, readiness, request_body,
     stored_responses, watchdog,
 };
 use crate::clock;
@@ -200,6 +200,10 @@ async fn carry_out(
             }
             Ok(response)
         }
+        Action::Agents(asked) => {
+            let (query, body) = agents_body(proxy, received).await?;
+            agents::carry_out(proxy, asked, &query, &body).await
+        }
         Action::Api(document) => {
             let csrf = received.asker.session().map(|session| session.csrf(&proxy.page_seal()));
             api::show(proxy, document, received.query(), &received.config, csrf).await
@@ -295,6 +299,19 @@ async fn gemini_call(
     let form = target.form(head.uri.query());
     let caller = turn::GeminiCaller { headers: &head.headers, model: &target.model, form };
     Ok(watch.response(turn::generate(context, caller, body).await))
+}
+
+/// The query and the body of a request for `/v1/agents`; a change is meant as one of `/v1/admin` must be.
+async fn agents_body(proxy: &Proxy, received: Received<'_>) -> Result<(String, bytes::Bytes), Refusal> {
+    let query = received.query().to_owned();
+    let headers = &received.head.headers;
+    if received.head.method != Method::GET {
+        admin::check_intent(headers, proxy.entry.carries_token(headers))?;
+    }
+    if received.body.is_end_stream() {
+        return Ok((query, bytes::Bytes::new()));
+    }
+    Ok((query, received.small_body(agents::BODY_LIMIT).await?))
 }
 
 async fn administer(

@@ -3,6 +3,7 @@
 use hyper::{HeaderMap, Response};
 use latimer_protocol::status::TurnReport;
 
+use super::agents::listed;
 use super::asker::Viewer;
 use super::proxy::Proxy;
 use super::router::DocumentRequest;
@@ -25,6 +26,7 @@ pub(super) fn show(
     headers: &HeaderMap,
     viewer: Viewer<'_>,
 ) -> Result<Response<Reply>, Refusal> {
+    let config = &*listed::with_profiles(config, proxy, &document);
     let is_shown = |name: &str| match viewer {
         Viewer::Client(key) => key.record.models.allows(config, name),
         Viewer::Owner | Viewer::Stranger => true,

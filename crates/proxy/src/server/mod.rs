@@ -16,6 +16,7 @@ mod accounts;
 mod action;
 mod admin;
 mod admission;
+mod agents;
 mod api;
 mod asker;
 mod client_keys;

@@ -17,6 +17,7 @@ use super::page_codes::Codes;
 use super::page_logins::PageLogins;
 use super::request_names::RequestNames;
 use crate::accounts::{Fleet, Places};
+use crate::agents::runs::Runs;
 use crate::clock;
 use crate::config::watch::Live;
 use crate::http::refusal::Refusal;
@@ -43,6 +44,8 @@ pub struct Proxy {
     pub(super) lag: LagMeter,
     pub(super) memory: Arc<Memory>,
     pub(super) store: Store,
+    /// Profiles, runs and messages.
+    pub(super) agents: Arc<Runs>,
     /// Knows whose prompt caches were warm.
     caches: Arc<Mutex<CacheMonitor>>,
     /// Keys for people.
@@ -127,6 +130,7 @@ impl Proxy {
             lag: LagMeter::default(),
             memory: Arc::clone(&memory),
             metrics: Arc::default(),
+            agents: Runs::new(state_dir),
             store: nodes.map_or_else(|| Store::open(state_dir), Store::shared),
             keys: Keyring::new(places.as_ref().map(|places| open_keys(&places.state_dir))),
             caches: Arc::default(),
@@ -241,6 +245,7 @@ impl Proxy {
             force_stop: ForceStop::new(self.watch_phase()),
             seal: self.seal.clone(),
             store: self.store.clone(),
+            agents: Arc::clone(&self.agents),
             caches: Arc::clone(&self.caches),
             recording: Recording::Full,
             request: request.to_owned(),

@@ -7,7 +7,7 @@ use hyper::{HeaderMap, Method};
 
 use self::Family::{ByHeaders, Chat, Gemini, Messages};
 use self::Verb::{Delete, Get, Post};
-pub(super) use super::action::{Action, Admin, Count, DocumentRequest, Stored, Turn, Unavailable};
+pub(super) use super::action::{Action, AgentsRequest, Admin, Count, DocumentRequest, Stored, Turn, Unavailable};
 use crate::http::refusal::Refusal;
 use crate::inbound::client_protocol::ClientProtocol;
 use crate::inbound::gemini::target::Target;
@@ -76,6 +76,73 @@ const ROUTES: &[Route] = &[
         "/v1/admin/reconnect/{*endpoint}",
         ByHeaders,
         &[(Post, |endpoint| Action::Admin(Admin::Reconnect(Some(endpoint))))],
+    ),
+    fixed(
+        "/v1/agents/profiles",
+        ByHeaders,
+        &[
+            (Get, Action::Agents(AgentsRequest::Profiles)),
+            (Post, Action::Agents(AgentsRequest::AddProfile)),
+        ],
+    ),
+    with_id(
+        "/v1/agents/profiles/{id}",
+        ByHeaders,
+        &[
+            (Get, |id| Action::Agents(AgentsRequest::Profile(id))),
+            (Delete, |id| Action::Agents(AgentsRequest::DeleteProfile(id))),
+        ],
+    ),
+    fixed(
+        "/v1/agents/runs",
+        ByHeaders,
+        &[
+            (Get, Action::Agents(AgentsRequest::Runs)),
+            (Post, Action::Agents(AgentsRequest::StartRun)),
+        ],
+    ),
+    with_id(
+        "/v1/agents/runs/{id}",
+        ByHeaders,
+        &[
+            (Get, |id| Action::Agents(AgentsRequest::Run(id))),
+            (Delete, |id| Action::Agents(AgentsRequest::DeleteRun(id))),
+        ],
+    ),
+    with_id(
+        "/v1/agents/runs/{id}/events",
+        ByHeaders,
+        &[(Get, |id| Action::Agents(AgentsRequest::RunEvents(id)))],
+    ),
+    with_id(
+        "/v1/agents/runs/{id}/input",
+        ByHeaders,
+        &[(Post, |id| Action::Agents(AgentsRequest::PushInput(id)))],
+    ),
+    with_id(
+        "/v1/agents/runs/{id}/cancel",
+        ByHeaders,
+        &[(Post, |id| Action::Agents(AgentsRequest::CancelRun(id)))],
+    ),
+    fixed(
+        "/v1/agents/messages",
+        ByHeaders,
+        &[
+            (Get, Action::Agents(AgentsRequest::Messages)),
+            (Post, Action::Agents(AgentsRequest::SendMessage)),
+        ],
+    ),
+    fixed("/v1/agents/messages/take", ByHeaders, &[(Post, Action::Agents(AgentsRequest::TakeMessages))]),
+    with_id(
+        "/v1/agents/messages/{id}/read",
+        ByHeaders,
+        &[(Post, |id| Action::Agents(AgentsRequest::ReadMessage(id)))],
+    ),
+    fixed("/v1/agents/pools", ByHeaders, &[(Get, Action::Agents(AgentsRequest::Pools))]),
+    with_id(
+        "/v1/agents/pools/{id}/restart",
+        ByHeaders,
+        &[(Post, |id| Action::Agents(AgentsRequest::RestartPool(id)))],
     ),
     with_id(
         "/api/v1/{*document}",

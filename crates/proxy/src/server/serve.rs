@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_io_timeout::TimeoutStream;
 
 use super::admission::{Admission, Admitted};
+use super::agents::ProxyDoor;
 use super::api::live;
 use super::connections::ConnectionTracker;
 use super::dispatch::{self, ConnectionContext};
@@ -81,11 +82,13 @@ impl Proxy {
         let workers = Workers::start(&self, count)?;
         let entrance =
             Entrance { listener, protection: Arc::new(protection), admission: Admission::default() };
+        let door = ProxyDoor(&self);
         tokio::select! {
             () = serve_connections(&self, entrance, workers, stop) => Ok(()),
             () = self.lag.measure() => Ok(()),
             () = live::publish(&self) => Ok(()),
             () = metrics::serve(&self, metrics) => Ok(()),
+            () = self.agents.work(&door) => Ok(()),
         }
     }
 }

@@ -204,6 +204,7 @@ fn prepare(
     let compaction = purpose == Purpose::Compaction
         || (asks
             && !(inbound.effort.is_none()
+                && inbound.profile.is_none()
                 && inbound
                     .ranking
                     .targets

@@ -59,6 +59,7 @@ impl Setup {
             force_stop: ForceStop::new(self.phase.subscribe()),
             seal: SealKey::default(),
             store: self.store.clone(),
+            agents: Runs::new(None),
             caches: Arc::default(),
             recording,
             request: "req_1".to_owned(),

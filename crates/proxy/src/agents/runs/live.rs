@@ -67,7 +67,7 @@ impl LiveRun {
     }
 
     /// What happened from this number on.
-    pub(super) fn from(&self, number: usize) -> Vec<Bytes> {
+    pub fn from(&self, number: usize) -> Vec<Bytes> {
         lock(&self.log).frames.get(number..).map(<[Bytes]>::to_vec).unwrap_or_default()
     }
 
@@ -77,7 +77,7 @@ impl LiveRun {
     }
 
     /// Tells of every event that is new.
-    pub(super) fn growth(&self) -> watch::Receiver<usize> {
+    pub fn growth(&self) -> watch::Receiver<usize> {
         self.grown.subscribe()
     }
 
@@ -100,7 +100,7 @@ impl LiveRun {
     }
 
     /// Whether it is over.
-    pub(super) fn is_over(&self) -> bool {
+    pub fn is_over(&self) -> bool {
         *self.over.borrow()
     }
 

@@ -3,7 +3,7 @@
 pub(super) mod changes;
 mod configured;
 pub(super) mod live;
-mod query;
+pub(in crate::server) mod query;
 mod quota;
 mod requests;
 mod settings;

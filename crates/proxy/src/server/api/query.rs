@@ -15,11 +15,11 @@ const PAGE: usize = 100;
 const MAX_VALUE: usize = 200;
 
 /// The pairs of a query string.
-pub(super) struct Query<'q>(Vec<(&'q str, Cow<'q, str>)>);
+pub(in crate::server) struct Query<'q>(Vec<(&'q str, Cow<'q, str>)>);
 
 impl<'q> Query<'q> {
     /// Reads them; what has no `=` has no value.
-    pub(super) fn read(text: &'q str) -> Self {
+    pub(in crate::server) fn read(text: &'q str) -> Self {
         let pairs = text.split('&').filter(|pair| !pair.is_empty());
         Self(
             pairs
@@ -30,12 +30,12 @@ impl<'q> Query<'q> {
     }
 
     /// A parameter that says something.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    pub(in crate::server) fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(known, _)| *known == name);
         found.map(|(_, value)| &**value).filter(|value| !value.is_empty())
     }
 
-    fn number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, Refusal> {
+    pub(in crate::server) fn number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, Refusal> {
         self.get(name)
             .map(|value| value.parse().map_err(|_| bad(&format!("`{name}` is a number"))))
             .transpose()

@@ -1,0 +1,126 @@
+//! `GET /v1/agents/runs/ID/events`: what happens in a run, from the beginning, for one listener. One that reads slowly holds nothing up: the
+//! events are the run's own.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::Response;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+
+use super::runs::named;
+use super::{unavailable, unknown};
+use crate::agents::names::RunId;
+use crate::agents::runs::Runs;
+use crate::agents::runs::live::LiveRun;
+use crate::http::refusal::Refusal;
+use crate::http::reply::{ByteStream, Reply};
+
+/// The longest silence.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+
+pub(super) async fn open(agents: &Arc<Runs>, id: &str) -> Result<Response<Reply>, Refusal> {
+    let name = named(id)?;
+    let live = agents.find_live(&name);
+    let run = agents.run(&name).await.map_err(|error| unavailable(&error))?;
+    let run = run.ok_or_else(|| unknown("run", id, "GET /v1/agents/runs lists them"))?;
+    let place = match live {
+        Some(live) => Place::Live { live, next: 0 },
+        None if run.status.is_over() => Place::Over { events: kept(agents, &name).await },
+        None => Place::Elsewhere { agents: Arc::clone(agents), id: name },
+    };
+    let mut response = Response::new(Reply::Stream(Box::new(EventStream { next: Some(next(place)) })));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// Where the events of a run are.
+enum Place {
+    /// In this process: `next` is the first that was not sent yet.
+    Live { live: Arc<LiveRun>, next: usize },
+    /// Written down.
+    Over { events: Bytes },
+    /// In another process, which writes them down at the end.
+    Elsewhere { agents: Arc<Runs>, id: RunId },
+}
+
+async fn kept(agents: &Arc<Runs>, id: &RunId) -> Bytes {
+    let id = id.clone();
+    let events = agents.with_store(move |store| store.events(&id)).await;
+    events.ok().flatten().unwrap_or_default().into()
+}
+
+type Next = Pin<Box<dyn Future<Output = Option<(Bytes, Place)>> + Send>>;
+
+/// The next bytes: events, or a sign of life. `None` behind the last event.
+fn next(place: Place) -> Next {
+    Box::pin(async move {
+        match place {
+            Place::Live { live, next } => {
+                let mut growth = live.growth();
+                growth.mark_unchanged();
+                // Looked at first: what was told before the end is in the list then.
+                let is_over = live.is_over();
+                let frames = live.from(next);
+                if !frames.is_empty() {
+                    let next = next + frames.len();
+                    return Some((frames.concat().into(), Place::Live { live, next }));
+                }
+                if is_over {
+                    return None;
+                }
+                let grown = tokio::time::timeout(KEEP_ALIVE, growth.changed()).await;
+                let sign = if grown.is_err() { ": still here\n\n" } else { "" };
+                Some((Bytes::from_static(sign.as_bytes()), Place::Live { live, next }))
+            }
+            Place::Over { events } if events.is_empty() => None,
+            Place::Over { events } => Some((events, Place::Over { events: Bytes::new() })),
+            Place::Elsewhere { agents, id } => {
+                let waited = tokio::time::timeout(KEEP_ALIVE, agents.wait(&id)).await;
+                match waited {
+                    Ok(_) => Some((Bytes::new(), Place::Over { events: kept(&agents, &id).await })),
+                    Err(_) => {
+                        // It may have come here meanwhile.
+                        let sign = Bytes::from_static(b": still here\n\n");
+                        let place = match agents.find_live(&id) {
+                            Some(live) => Place::Live { live, next: 0 },
+                            None => Place::Elsewhere { agents, id },
+                        };
+                        Some((sign, place))
+                    }
+                }
+            }
+        }
+    })
+}
+
+/// The events for one listener.
+struct EventStream {
+    /// `None` behind the last one.
+    next: Option<Next>,
+}
+
+impl ByteStream for EventStream {
+    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        loop {
+            let Some(waiting) = &mut self.next else { return Poll::Ready(None) };
+            let Some((bytes, place)) = ready!(waiting.as_mut().poll(cx)) else {
+                self.next = None;
+                return Poll::Ready(None);
+            };
+            self.next = Some(next(place));
+            if !bytes.is_empty() {
+                return Poll::Ready(Some(bytes));
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.next.is_none()
+    }
+}

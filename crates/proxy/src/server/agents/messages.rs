@@ -1,0 +1,94 @@
+//! `/v1/agents/messages`.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::Response;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{MAX_PAGE, PAGE, bad, document, list as list_of, page, read, runs, unavailable, unknown};
+use crate::agents::message::{MAX_BODY, MAX_UNREAD, MessageState, NewMessage, is_correspondent};
+use crate::agents::names::RunId;
+use crate::agents::runs::Runs;
+use crate::agents::store::MessageQuery;
+use crate::clock;
+use crate::http::refusal::Refusal;
+use crate::http::reply::Reply;
+use crate::server::api::query::Query;
+
+/// The body that takes messages.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Take {
+    to: String,
+    #[serde(default)]
+    limit: Option<usize>,
+}
+
+/// A message to a run that works is said to it; any other waits for its recipient.
+pub(super) async fn send(agents: &Arc<Runs>, body: &Bytes) -> Result<Response<Reply>, Refusal> {
+    let message: NewMessage = read(body)?;
+    for (field, name) in [("from", &message.from), ("to", &message.to)] {
+        if !is_correspondent(name) {
+            let words = format!("`{field}` should be 1 to 64 letters, digits, `.`, `_`, `-`, `:` or `@`");
+            return Err(bad("invalid_value", words));
+        }
+    }
+    if message.body.len() > MAX_BODY {
+        let words = format!("`body` has {} bytes, and at most {MAX_BODY} are taken", message.body.len());
+        return Err(Refusal::invalid(413, "message_too_large").message(words));
+    }
+    if message.body.trim().is_empty() {
+        return Err(bad("invalid_value", "`body` is empty"));
+    }
+    if let Some(run) = RunId::read(&message.to) {
+        let text = format!("Message from {}:\n{}", message.from, message.body);
+        return runs::push_text(agents, &run, &text).await;
+    }
+    let to = message.to.clone();
+    let kept = agents.with_store(move |store| store.send(&message, MAX_UNREAD, clock::unix_now())).await;
+    match kept.map_err(|error| unavailable(&error))? {
+        Some(message) => Ok(document(201, &json!(message))),
+        None => Err(Refusal::new(429, "rate_limit_error", "inbox_full").message(format!(
+            "`{to}` has {MAX_UNREAD} unread messages, and takes no more before some are taken"
+        ))),
+    }
+}
+
+pub(super) async fn list(agents: &Arc<Runs>, query: &Query<'_>) -> Result<Response<Reply>, Refusal> {
+    let state = match query.get("state") {
+        Some(word) => Some(
+            MessageState::of(word)
+                .ok_or_else(|| bad("invalid_value", "`state` is one of unread, delivered, read"))?,
+        ),
+        None => None,
+    };
+    let limit = page(query)?;
+    let wanted = MessageQuery {
+        to: query.get("to").map(str::to_owned),
+        state,
+        after: query.number("after")?,
+        limit: limit + 1,
+    };
+    let messages = agents.with_store(move |store| store.messages(&wanted)).await;
+    Ok(list_of(messages.map_err(|error| unavailable(&error))?, limit))
+}
+
+pub(super) async fn take(agents: &Arc<Runs>, body: &Bytes) -> Result<Response<Reply>, Refusal> {
+    let Take { to, limit } = read(body)?;
+    let limit = limit.unwrap_or(PAGE).clamp(1, MAX_PAGE);
+    let taken = agents.with_store(move |store| store.take(&to, limit, clock::unix_now())).await;
+    let taken = taken.map_err(|error| unavailable(&error))?;
+    Ok(document(200, &json!({ "object": "list", "data": taken, "has_more": taken.len() == limit })))
+}
+
+pub(super) async fn mark_read(agents: &Arc<Runs>, id: &str) -> Result<Response<Reply>, Refusal> {
+    let none = || unknown("message", id, "GET /v1/agents/messages lists them");
+    let number: u64 = id.parse().map_err(|_| none())?;
+    let read = agents.with_store(move |store| store.mark_read(number, clock::unix_now())).await;
+    match read.map_err(|error| unavailable(&error))? {
+        true => Ok(document(200, &json!({ "id": number, "state": MessageState::Read }))),
+        false => Err(none()),
+    }
+}
