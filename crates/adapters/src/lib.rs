@@ -14,6 +14,7 @@ pub mod adapter;
 pub mod agents;
 mod arguments;
 pub mod auth;
+mod body_room;
 pub mod by_model;
 mod call_halves;
 pub mod chat;

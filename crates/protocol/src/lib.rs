@@ -15,6 +15,7 @@ pub mod command_code;
 pub mod failure;
 pub mod gemini;
 pub mod id;
+pub mod json;
 pub mod jsonl;
 pub mod lenient;
 pub mod messages;

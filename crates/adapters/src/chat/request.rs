@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 
 use super::conversation;
 use super::quirks::{Echo, Quirks, ReasoningStyle, ToolChoiceSupport};
+use crate::body_room::room;
 use crate::limitation::{Features, Limitation};
 use crate::prepared_request::EncodedRequest;
 use crate::schema;
@@ -48,7 +49,7 @@ pub fn write(turn: &TurnRequest, quirks: &Quirks, owner: &StateOwner) -> Encoded
     };
     switch_thinking(turn, quirks, &mut request);
     // Writing to memory fails only for maps with keys that are not strings, and there are none.
-    let body = serde_json::to_vec(&request).unwrap_or_default();
+    let body = latimer_protocol::json::to_vec(&request, room(turn)).unwrap_or_default();
     let features = features(&request, turn, quirks);
     EncodedRequest { body, names, features, notes, ..EncodedRequest::default() }
 }

@@ -16,6 +16,7 @@ use serde_json::json;
 
 use super::{thread_id, tool_prompt};
 use crate::arguments;
+use crate::body_room::room;
 use crate::limitation::{Features, Limitation, Limitations};
 use crate::pairing::{NO_OUTPUT, PairedItem, orphan_text, pair};
 use crate::prepared_request::EncodedRequest;
@@ -99,7 +100,7 @@ pub fn write(turn: &TurnRequest, structured: bool, limitations: &Limitations, to
         thread_id: thread_id::of(turn),
     };
     // Writing to memory fails only for maps with keys that are not strings, and there are none.
-    let body = serde_json::to_vec(&request).unwrap_or_default();
+    let body = latimer_protocol::json::to_vec(&request, room(turn)).unwrap_or_default();
     EncodedRequest { body, names, features, notes, ..EncodedRequest::default() }
 }
 

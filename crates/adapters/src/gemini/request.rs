@@ -10,6 +10,7 @@ use latimer_protocol::turn::{Content, Format, Item, Note, Role, Sampling, StateO
 use super::contents::{ContentsWriter, words};
 use super::models::{self, Family};
 use super::tools;
+use crate::body_room::room;
 use crate::limitation::{Features, Limitation, Limitations};
 use crate::pairing::{PairedItem, pair};
 use crate::prepared_request::EncodedRequest;
@@ -93,7 +94,7 @@ pub fn write(
         generation_config: config,
     };
     // Writing to memory fails only for maps with keys that are not strings, and there are none.
-    let body = serde_json::to_vec(&request).unwrap_or_default();
+    let body = latimer_protocol::json::to_vec(&request, room(turn)).unwrap_or_default();
     EncodedRequest { body, names, features, notes, ..EncodedRequest::default() }
 }
 

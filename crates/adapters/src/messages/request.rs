@@ -12,6 +12,7 @@ use latimer_protocol::turn::{Format, Item, Note, Role, StateOwner, ToolChoice, T
 use super::blocks::{MessagesWriter, text};
 use super::models::{self, DEFAULT_MAX_TOKENS, Thinking};
 use super::tools;
+use crate::body_room::room;
 use crate::limitation::{Features, Limitation, Limitations};
 use crate::pairing::{PairedItem, pair};
 use crate::prepared_request::EncodedRequest;
@@ -54,7 +55,7 @@ pub fn write(turn: &TurnRequest, owner: &StateOwner, limitations: &Limitations) 
     let interleaved = thinks && has_tools && model.thinking == Thinking::Budget;
     let beta = interleaved.then_some((HeaderName::from_static(BETA), HeaderValue::from_static(INTERLEAVED)));
     // Writing to memory fails only for maps with keys that are not strings, and there are none.
-    let body = serde_json::to_vec(&request).unwrap_or_default();
+    let body = latimer_protocol::json::to_vec(&request, room(turn)).unwrap_or_default();
     EncodedRequest { body, names, headers: beta.into_iter().collect(), features, notes }
 }
 

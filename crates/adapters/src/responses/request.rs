@@ -13,6 +13,7 @@ use latimer_protocol::turn::{
 
 use super::profile::Profile;
 use crate::arguments;
+use crate::body_room::room;
 use crate::limitation::{Features, Limitation};
 use crate::pairing::{NO_OUTPUT, PairedItem, orphan_text, pair};
 use crate::prepared_request::EncodedRequest;
@@ -59,7 +60,7 @@ pub fn write(turn: &TurnRequest, profile: &Profile, owner: &StateOwner) -> Encod
     };
     let features = features(turn, profile, &request);
     // Writing to memory fails only for maps with keys that are not strings, and there are none.
-    let body = serde_json::to_vec(&request).unwrap_or_default();
+    let body = latimer_protocol::json::to_vec(&request, room(turn)).unwrap_or_default();
     EncodedRequest { body, names, features, notes, ..EncodedRequest::default() }
 }
 

@@ -7,7 +7,9 @@ use hyper::{HeaderMap, Method};
 
 use self::Family::{ByHeaders, Chat, Gemini, Messages};
 use self::Verb::{Delete, Get, Post};
-pub(super) use super::action::{Action, AgentsRequest, Admin, Count, DocumentRequest, Stored, Turn, Unavailable};
+pub(super) use super::action::{
+    Action, Admin, AgentsRequest, Count, DocumentRequest, Stored, Turn, Unavailable,
+};
 use crate::http::refusal::Refusal;
 use crate::inbound::client_protocol::ClientProtocol;
 use crate::inbound::gemini::target::Target;
@@ -80,10 +82,7 @@ const ROUTES: &[Route] = &[
     fixed(
         "/v1/agents/profiles",
         ByHeaders,
-        &[
-            (Get, Action::Agents(AgentsRequest::Profiles)),
-            (Post, Action::Agents(AgentsRequest::AddProfile)),
-        ],
+        &[(Get, Action::Agents(AgentsRequest::Profiles)), (Post, Action::Agents(AgentsRequest::AddProfile))],
     ),
     with_id(
         "/v1/agents/profiles/{id}",
@@ -96,10 +95,7 @@ const ROUTES: &[Route] = &[
     fixed(
         "/v1/agents/runs",
         ByHeaders,
-        &[
-            (Get, Action::Agents(AgentsRequest::Runs)),
-            (Post, Action::Agents(AgentsRequest::StartRun)),
-        ],
+        &[(Get, Action::Agents(AgentsRequest::Runs)), (Post, Action::Agents(AgentsRequest::StartRun))],
     ),
     with_id(
         "/v1/agents/runs/{id}",
@@ -127,10 +123,7 @@ const ROUTES: &[Route] = &[
     fixed(
         "/v1/agents/messages",
         ByHeaders,
-        &[
-            (Get, Action::Agents(AgentsRequest::Messages)),
-            (Post, Action::Agents(AgentsRequest::SendMessage)),
-        ],
+        &[(Get, Action::Agents(AgentsRequest::Messages)), (Post, Action::Agents(AgentsRequest::SendMessage))],
     ),
     fixed("/v1/agents/messages/take", ByHeaders, &[(Post, Action::Agents(AgentsRequest::TakeMessages))]),
     with_id(

@@ -68,7 +68,8 @@ impl TurnContext {
     ) -> Result<Option<Arc<AgentProfile>>, HttpError> {
         let config = &self.endpoint_set.config;
         let Some(profile) = profile else {
-            let is_known = || config.named_route(&turn.model).is_some() || models::find(config, &turn.model).is_some();
+            let is_known =
+                || config.named_route(&turn.model).is_some() || models::find(config, &turn.model).is_some();
             if turn.model.starts_with(MODEL_START) && !is_known() {
                 let shown = text::shown(&turn.model, text::MAX_NAME);
                 let words = format!(
@@ -82,7 +83,9 @@ impl TurnContext {
         if let Some(composed) = profile.composed() {
             if !composed.omitted.is_empty() {
                 let names = composed.omitted.join(", ");
-                notes.add(format!("the instructions of the profile are too long, and these sections were left out: {names}"));
+                notes.add(format!(
+                    "the instructions of the profile are too long, and these sections were left out: {names}"
+                ));
             }
             let content = vec![Content::Text(composed.text)];
             turn.items.insert(0, Item::Message(Message { role: Role::System, content }));

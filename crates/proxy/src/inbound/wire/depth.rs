@@ -27,14 +27,18 @@ pub fn exceeds(json: &[u8], max: usize) -> bool {
     false
 }
 
-/// The place behind the quote that ends the string around this place.
-fn end_of_string(json: &[u8], mut at: usize) -> usize {
-    while let Some(found) = json.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
+/// The place behind the quote that ends the string around this place. Only quotes are looked for: in a text of code there are far more
+/// backslashes, and whether one of them escapes the quote is seen from there.
+fn end_of_string(json: &[u8], start: usize) -> usize {
+    let mut at = start;
+    while let Some(found) = json.get(at..).and_then(|rest| memchr::memchr(b'"', rest)) {
         at += found;
-        if json.get(at) == Some(&b'"') {
-            return at + 1;
+        let before = json.get(start..at).unwrap_or_default();
+        let backslashes = before.iter().rev().take_while(|byte| **byte == b'\\').count();
+        at += 1;
+        if backslashes % 2 == 0 {
+            return at;
         }
-        at += 2;
     }
     json.len()
 }

@@ -59,9 +59,8 @@ pub(super) async fn restart(proxy: &Proxy, endpoint: &str) -> Result<Response<Re
         runtime.endpoint.name.as_str() == endpoint && runtime.endpoint.agent.is_some()
     };
     let found = endpoints.endpoints().iter().find(is_meant);
-    let runtime = found.ok_or_else(|| {
-        unknown("endpoint that is an agent", endpoint, "GET /v1/agents/pools lists them")
-    })?;
+    let runtime = found
+        .ok_or_else(|| unknown("endpoint that is an agent", endpoint, "GET /v1/agents/pools lists them"))?;
     runtime.adapter.shutdown().await;
     tracing::info!(event = "agents.restarted", endpoint);
     Ok(document(200, &json!({ "endpoint": endpoint, "restarted": true })))

@@ -30,7 +30,8 @@ pub(super) async fn add(proxy: &Proxy, body: &Bytes) -> Result<Response<Reply>, 
     let endpoints = proxy.endpoints();
     let name = format!("{MODEL_START}{}", profile.id);
     if endpoints.config.named_route(&name).is_some() {
-        let words = format!("a route of the configuration is called `{name}` already; give the profile another id");
+        let words =
+            format!("a route of the configuration is called `{name}` already; give the profile another id");
         return Err(bad("invalid_value", words));
     }
     let ranked = endpoints.foresee(&profile.model, clock::now());

@@ -49,7 +49,10 @@ impl Time {
         if (1..=MAX_TIMEOUT).contains(&self.0) {
             return Ok(self.0);
         }
-        Err(bad("invalid_value", format!("`timeout` is 1 to {MAX_TIMEOUT} seconds, or such as `30s`, `10m`, `2h`")))
+        Err(bad(
+            "invalid_value",
+            format!("`timeout` is 1 to {MAX_TIMEOUT} seconds, or such as `30s`, `10m`, `2h`"),
+        ))
     }
 }
 
@@ -142,8 +145,9 @@ pub(super) async fn delete(agents: &Arc<Runs>, id: &str) -> Result<Response<Repl
         .map_err(|error| unavailable(&error))?;
     match deleted {
         (true, _) => Ok(document(200, &json!({ "id": id, "deleted": true }))),
-        (false, Some(_)) => Err(Refusal::invalid(409, "run_not_over")
-            .message(format!("the run `{id}` is not over; cancel it first (POST /v1/agents/runs/{id}/cancel)"))),
+        (false, Some(_)) => Err(Refusal::invalid(409, "run_not_over").message(format!(
+            "the run `{id}` is not over; cancel it first (POST /v1/agents/runs/{id}/cancel)"
+        ))),
         (false, None) => Err(unknown("run", id, REMEDY)),
     }
 }
@@ -171,8 +175,9 @@ pub(super) async fn push_text(
         PushedInput::Waits(number) => Ok(document(202, &json!({ "run": id, "number": number }))),
         PushedInput::Full => Err(Refusal {
             retry_after: Some(RETRY_AFTER),
-            ..Refusal::new(429, "rate_limit_error", "concurrency_limited")
-                .message(format!("too much waits for the run `{id}` already; try again when its turn is over"))
+            ..Refusal::new(429, "rate_limit_error", "concurrency_limited").message(format!(
+                "too much waits for the run `{id}` already; try again when its turn is over"
+            ))
         }),
         PushedInput::Over => Err(Refusal::invalid(409, "run_is_over")
             .message(format!("the run `{id}` is over, and takes nothing more; begin another one"))),
