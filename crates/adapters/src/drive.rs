@@ -4,10 +4,12 @@
 //! nobody asked for, and dropping a [`TurnStream`] cancels the upstream.
 
 mod frames;
+mod guard;
 mod quota;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -21,6 +23,7 @@ use latimer_protocol::turn::{EventSink, FinishReason, TurnEvent};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use self::frames::{FrameKind, take_frame};
+pub use self::guard::{SteerTurn, StreamGuard};
 use crate::call_halves::CallHalves;
 use crate::clock;
 use crate::reader::{BodyEnd, Reader};
@@ -69,12 +72,6 @@ enum BodyShape {
     Whole(Vec<u8>),
     /// A payload on each line, in JSON lines or dressed as an event stream.
     Lines(LineDecoder),
-}
-
-/// Work that belongs to an answer: done when it is dropped.
-pub trait StreamGuard: Send {
-    /// The answer is over; it failed, or not. Not called when nobody wanted the rest of it.
-    fn ended(&mut self, failed: bool);
 }
 
 /// Sends the request that goes on with an answer.
@@ -161,6 +158,11 @@ impl TurnStream {
     pub fn guarded_by(mut self, guard: Box<dyn StreamGuard>) -> Self {
         self.guard = Some(guard);
         self
+    }
+
+    /// How more words reach the turn while it runs; `None` where they wait for its end.
+    pub fn steer(&self) -> Option<Arc<dyn SteerTurn>> {
+        self.guard.as_ref().and_then(|guard| guard.steer())
     }
 
     /// Hands out the events that are ready. `Ready(true)` means the answer is over and `Finished` was handed out;

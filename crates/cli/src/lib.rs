@@ -113,6 +113,8 @@ enum Command {
     Presets(command::presets::PresetsArgs),
     /// Show the configured endpoints, how they are doing, and what they taught
     Endpoints(command::endpoints::EndpointsArgs),
+    /// Profiles, runs and messages of agents, and the processes behind them
+    Agents(command::agents::AgentsArgs),
     /// Make, list and revoke keys for people, with models, limits and a budget
     Keys(command::keys::KeysArgs),
     /// Open the page: what runs, what waits, what it costs
@@ -171,6 +173,7 @@ pub fn latimer_main() -> ExitCode {
         Command::Accounts(args) => command::accounts::run(&args),
         Command::Presets(args) => command::presets::run(&args),
         Command::Endpoints(args) => command::endpoints::run(&args),
+        Command::Agents(args) => command::agents::run(&args),
         Command::Keys(args) => command::keys::run(&args),
         Command::Dashboard(args) => command::dashboard::run(&args),
         Command::Logs(args) => command::logs::run(&args),

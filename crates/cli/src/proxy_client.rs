@@ -88,7 +88,9 @@ fn answering(url: &str, secret: &Secret) -> Answering {
     let (Ok(name), Ok(value)) = (HeaderName::try_from(CHALLENGE), HeaderValue::try_from(challenge)) else {
         return Answering::Nobody;
     };
-    let Some(answer) = get(&format!("{url}/"), &[(name, value)]) else { return Answering::Nobody };
+    let Some(answer) = get(&format!("{url}/"), &[(name, value)], REQUEST_TIMEOUT) else {
+        return Answering::Nobody;
+    };
     let expected = SealKey::from_secret(secret.expose().as_bytes()).proof(challenge, port);
     if answer.headers.get(PROOF).is_some_and(|proof| proof.as_bytes() == expected.as_bytes()) {
         return Answering::Ours;
@@ -110,12 +112,28 @@ impl ProvenProxy {
 
     /// Status and body of the answer to a `GET` of this path; `None` when nobody answers any more.
     pub(crate) fn get(&self, path: &str) -> Option<(u16, Vec<u8>)> {
-        let mut headers = Vec::new();
-        if let Some(token) = &self.token {
-            headers.push((AUTHORIZATION, format!("Bearer {}", token.expose()).parse().ok()?));
-        }
-        let answer = get(&format!("{}{path}", self.url), &headers)?;
+        self.get_within(path, REQUEST_TIMEOUT)
+    }
+
+    /// The same with another patience.
+    pub(crate) fn get_within(&self, path: &str, timeout: Duration) -> Option<(u16, Vec<u8>)> {
+        let answer = get(&format!("{}{path}", self.url), &self.credentials()?, timeout)?;
         Some((answer.status, answer.body))
+    }
+
+    /// Status and body of the answer to a `DELETE` of this path; `None` when nobody answers any more.
+    pub(crate) fn delete(&self, path: &str) -> Option<(u16, Vec<u8>)> {
+        let (url, headers) = (format!("{}{path}", self.url), self.credentials()?);
+        runtime().ok()?.block_on(async {
+            let answer = client().delete(&url, &headers, REQUEST_TIMEOUT).await.ok()?;
+            let status = answer.status.as_u16();
+            Some((status, read_error_body(answer.body, MAX_BODY_BYTES, REQUEST_TIMEOUT).await))
+        })
+    }
+
+    fn credentials(&self) -> Option<Vec<(HeaderName, HeaderValue)>> {
+        let Some(token) = &self.token else { return Some(Vec::new()) };
+        Some(vec![(AUTHORIZATION, format!("Bearer {}", token.expose()).parse().ok()?)])
     }
 
     /// Status and body of the answer to a `POST` of this JSON to this path; `None` when nobody answers any more.
@@ -161,15 +179,11 @@ fn client() -> Http {
     Http::new(HttpOptions { outbound: Outbound::Direct, connect: REQUEST_TIMEOUT, ca_file: None })
 }
 
-fn get(url: &str, headers: &[(HeaderName, HeaderValue)]) -> Option<Answer> {
+fn get(url: &str, headers: &[(HeaderName, HeaderValue)], timeout: Duration) -> Option<Answer> {
     runtime().ok()?.block_on(async {
-        let answer = client().get(url, headers, REQUEST_TIMEOUT).await.ok()?;
+        let answer = client().get(url, headers, timeout).await.ok()?;
         let (status, headers) = (answer.status.as_u16(), answer.headers);
-        Some(Answer {
-            status,
-            headers,
-            body: read_error_body(answer.body, MAX_BODY_BYTES, REQUEST_TIMEOUT).await,
-        })
+        Some(Answer { status, headers, body: read_error_body(answer.body, MAX_BODY_BYTES, timeout).await })
     })
 }
 

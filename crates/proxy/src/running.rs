@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use latimer_adapters::drive::SteerTurn;
 use latimer_protocol::failure::Failure;
 use latimer_protocol::secret::redact_known;
 use latimer_protocol::status::{AttemptReport, FailureReport, TurnReport, TurnState, WaitReport};
@@ -102,6 +103,8 @@ pub struct RunningTurn {
     report: Mutex<TurnReport>,
     /// When the first attempt began.
     first_attempt: OnceLock<Instant>,
+    /// How more words reach the answer that arrives.
+    steer: Mutex<Option<Arc<dyn SteerTurn>>>,
 }
 
 impl Default for RunningTurn {
@@ -123,12 +126,26 @@ impl RunningTurn {
             waits: AtomicU64::new(0),
             report: Mutex::new(report),
             first_attempt: OnceLock::new(),
+            steer: Mutex::default(),
         }
     }
 
     /// Its name in the log.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// An answer has begun, and this is how more words reach it.
+    pub fn answers(&self, steer: Option<Arc<dyn SteerTurn>>) {
+        if steer.is_some() {
+            *lock(&self.steer) = steer;
+        }
+        self.enter(TurnState::FirstWord);
+    }
+
+    /// How more words reach the answer that arrives; `None` where they wait for its end.
+    pub fn steer(&self) -> Option<Arc<dyn SteerTurn>> {
+        lock(&self.steer).clone()
     }
 
     /// Changes what is known of it.

@@ -151,6 +151,11 @@ impl Connection {
         }
     }
 
+    /// Whether more words go into the turn that runs, and not behind it.
+    pub fn steers(&self) -> bool {
+        self.process.with(|dispatch| dispatch.steers())
+    }
+
     /// More words for a turn that runs.
     pub fn push(&self, thread: &str, text: &str) -> Pushed {
         self.process.with(|dispatch| dispatch.push(thread, text))

@@ -171,6 +171,11 @@ impl Dispatch {
         Ok(receive)
     }
 
+    /// Whether more words go into the turn that runs, and not behind it.
+    pub fn steers(&self) -> bool {
+        self.steer == Steer::Steer
+    }
+
     /// More words for a turn that runs. They are taken only as long as it is not over, and then they are not lost.
     pub fn push(&mut self, thread: &str, text: &str) -> Pushed {
         let steer = self.steer;

@@ -16,6 +16,7 @@ pub mod slot;
 pub mod stream;
 pub mod threads;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -38,7 +39,7 @@ use crate::agents::query::{self, AgentQuery, MAX_INPUT_CHARS};
 use crate::agents::queue::LineQueue;
 use crate::agents::settings::{AgentSettings, PoolStart};
 use crate::clock;
-use crate::drive::{StreamGuard, TurnStream};
+use crate::drive::{SteerTurn, StreamGuard, TurnStream};
 use crate::endpoint_client::OpenResult;
 use crate::prepared_request::{PreparedRequest, TurnInput};
 use crate::reader::ReaderContext;
@@ -328,6 +329,31 @@ struct TurnGuard {
 impl StreamGuard for TurnGuard {
     fn ended(&mut self, failed: bool) {
         self.has_ended_well = !failed;
+    }
+
+    fn steer(&self) -> Option<Arc<dyn SteerTurn>> {
+        self.connection.steers().then(|| {
+            let (connection, thread) = (Arc::clone(&self.connection), self.thread.clone());
+            Arc::new(ThreadSteer { connection, thread }) as Arc<dyn SteerTurn>
+        })
+    }
+}
+
+/// The turn that runs in a thread.
+struct ThreadSteer {
+    connection: Arc<Connection>,
+    thread: String,
+}
+
+impl fmt::Debug for ThreadSteer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("ThreadSteer").field("thread", &self.thread).finish_non_exhaustive()
+    }
+}
+
+impl SteerTurn for ThreadSteer {
+    fn push(&self, text: &str) -> bool {
+        self.connection.push(&self.thread, text) == Pushed::Taken
     }
 }
 

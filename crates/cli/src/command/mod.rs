@@ -2,6 +2,7 @@
 
 pub(crate) mod accounts;
 mod agent_probe;
+pub(crate) mod agents;
 pub(crate) mod assist;
 pub(crate) mod background;
 pub(crate) mod check;

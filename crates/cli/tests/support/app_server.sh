@@ -52,6 +52,14 @@ while IFS= read -r line; do
     echo "{\"id\":$id,\"result\":{}}"
     echo "{\"method\":\"turn/completed\",\"params\":{\"threadId\":\"$thread\",\"turn\":{\"id\":\"$turn\",\"status\":\"interrupted\"}}}"
     ;;
+  *'"method":"turn/steer"'*)
+    turn=$(field expectedTurnId)
+    own="\"threadId\":\"$thread\",\"turnId\":\"$turn\""
+    echo "{\"id\":$id,\"result\":{\"turnId\":\"$turn\"}}"
+    echo "{\"method\":\"item/completed\",\"params\":{$own,\"item\":{\"type\":\"userMessage\",\"id\":\"u\",\"clientId\":\"$(field clientUserMessageId)\"}}}"
+    echo "{\"method\":\"item/completed\",\"params\":{$own,\"item\":{\"type\":\"agentMessage\",\"id\":\"s\",\"text\":\"Steered.\"}}}"
+    echo "{\"method\":\"turn/completed\",\"params\":{\"threadId\":\"$thread\",\"turn\":{\"id\":\"$turn\",\"status\":\"completed\"}}}"
+    ;;
   *) [ -n "$id" ] && echo "{\"id\":$id,\"result\":{}}" ;;
   esac
 done

@@ -198,11 +198,11 @@ pub trait RunStore {
     /// It cannot be written.
     fn take_input(&self, id: &RunId, number: u64) -> Result<bool, AgentStoreError>;
 
-    /// Puts further input back that was taken and not said.
+    /// Puts further input back that was taken and not said; whether the run is not over.
     ///
     /// # Errors
     /// It cannot be written.
-    fn return_input(&self, id: &RunId, number: u64) -> Result<(), AgentStoreError>;
+    fn return_input(&self, id: &RunId, number: u64) -> Result<bool, AgentStoreError>;
 
     /// Keeps what happened in a run that is over.
     ///

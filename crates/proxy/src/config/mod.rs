@@ -3,6 +3,7 @@
 //! [`schema`] lists every key, [`parse`] turns the text into a [`Config`] or into every problem it has, [`presets`] knows the
 //! providers, [`watch`] takes up a changed file, [`state`] keeps the token.
 
+pub mod agent_loop;
 pub mod check;
 pub mod database_url;
 pub mod edit;

@@ -22,6 +22,7 @@ use latimer_adapters::transport::outbound::Outbound;
 use latimer_protocol::id::EndpointName;
 use toml::de::DeTable;
 
+use super::agent_loop;
 use super::check::ConfigProblem;
 use super::read::{ProblemCollector, Table};
 use super::schema::{self, nearest};
@@ -92,6 +93,7 @@ pub fn load(text: &str, env: Env<'_>, read_file: ReadFile<'_>) -> Result<ParsedC
         avoided: Vec::new(),
     };
     leave_out_disabled(&mut config, &root, &mut notes);
+    refuse_loops(&config, &root, &mut notes);
     if notes.problems.is_empty() {
         Ok(ParsedConfig { config, warnings: notes.warnings })
     } else {
@@ -130,6 +132,20 @@ fn endpoints(
         endpoints.push(endpoint);
     }
     endpoints
+}
+
+/// An agent whose own model leads back to it.
+fn refuse_loops(config: &Config, root: &Table<'_, '_>, notes: &mut ProblemCollector<'_>) {
+    let port = config.server.listen.port();
+    let Some(list) = root.get("endpoint").filter(|_| port != 0) else { return };
+    for endpoint in config.endpoints.iter().filter(|endpoint| endpoint.agent.is_some()) {
+        let back = endpoint.models.iter().find_map(|model| {
+            agent_loop::leads_back(config, &format!("{}/{}", endpoint.name, model.id), &|_| None, port)
+        });
+        if let Some(words) = back {
+            notes.problem(list.span.clone(), &format!("endpoint.{}.agent", endpoint.name), words);
+        }
+    }
 }
 
 /// Takes disabled endpoints out of what leads to them: they are as good as not there until they are enabled again.

@@ -202,7 +202,7 @@ async fn carry_out(
         }
         Action::Agents(asked) => {
             let (query, body) = agents_body(proxy, received).await?;
-            agents::carry_out(proxy, asked, &query, &body).await
+            agents::carry_out(proxy, asked, &query, &body, connection.port).await
         }
         Action::Api(document) => {
             let csrf = received.asker.session().map(|session| session.csrf(&proxy.page_seal()));

@@ -8,6 +8,7 @@ use latimer_protocol::turn::{Content, Item, Message, Role, TurnRequest};
 use super::TurnContext;
 use crate::agents::profile::{AgentProfile, MODEL_START};
 use crate::config::Effort;
+use crate::config::agent_loop::leads_back;
 use crate::inbound::client_protocol::{ClientProtocol, RefusalBody};
 use crate::inbound::models;
 use crate::inbound::notes::Notes;
@@ -58,7 +59,7 @@ impl TurnContext {
     /// Writes a profile into a turn. Without one the turn stays as it is, unless it names one that there is not.
     ///
     /// # Errors
-    /// There is no such profile, and no endpoint that would take the name for a model's.
+    /// There is no such profile, and no endpoint that would take the name for a model's; or it leads back to where it comes from.
     pub(super) fn apply(
         &self,
         profile: Option<Arc<AgentProfile>>,
@@ -79,6 +80,10 @@ impl TurnContext {
             }
             return Ok(None);
         };
+        let leads_to = |id: &str| self.agents.profile(id).map(|known| known.model.clone());
+        if let Some(words) = leads_back(config, &profile.model, &leads_to, config.server.listen.port()) {
+            return Err(protocol.no_model(&words, &self.request));
+        }
         turn.model.clone_from(&profile.model);
         if let Some(composed) = profile.composed() {
             if !composed.omitted.is_empty() {

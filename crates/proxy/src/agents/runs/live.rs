@@ -1,11 +1,13 @@
 //! A run that this process works on, or is about to: what happened in it, who ends it, and that it is over.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use latimer_adapters::drive::SteerTurn;
 use tokio::sync::watch;
 
 use super::event::RunEvent;
+use crate::running::RunningTurn;
 use crate::sync::lock;
 
 /// The most bytes of events that are kept of one run. What may be left out is left out from here on.
@@ -22,6 +24,8 @@ pub struct LiveRun {
     wanted: watch::Sender<Wanted>,
     /// Whether it is over, in the table too.
     over: watch::Sender<bool>,
+    /// The turn that runs.
+    turn: Mutex<Option<Arc<RunningTurn>>>,
 }
 
 #[derive(Debug, Default)]
@@ -45,6 +49,7 @@ impl Default for LiveRun {
             grown: watch::Sender::new(0),
             wanted: watch::Sender::new(Wanted::Work),
             over: watch::Sender::new(false),
+            turn: Mutex::default(),
         }
     }
 }
@@ -79,6 +84,16 @@ impl LiveRun {
     /// Tells of every event that is new.
     pub fn growth(&self) -> watch::Receiver<usize> {
         self.grown.subscribe()
+    }
+
+    /// A turn begins; `None` when it is over.
+    pub(super) fn enter(&self, turn: Option<Arc<RunningTurn>>) {
+        *lock(&self.turn) = turn;
+    }
+
+    /// How more words reach the turn that runs; `None` where they wait for its end.
+    pub(super) fn steer(&self) -> Option<Arc<dyn SteerTurn>> {
+        lock(&self.turn).as_ref().and_then(|turn| turn.steer())
     }
 
     /// Somebody wants it to end.

@@ -227,23 +227,41 @@ impl Runs {
     /// # Errors
     /// It cannot be written.
     pub async fn cancel(self: &Arc<Self>, id: &RunId) -> Result<Option<AgentRun>, AgentStoreError> {
-        if self.end(id, RunOutcome::Cancelled).await?.is_none() {
-            return self.run(id).await;
-        }
-        if let Some(live) = self.find_live(id) {
+        // Found first: a run that is over is not in the list any more.
+        let live = self.find_live(id);
+        let ended = self.end(id, RunOutcome::Cancelled).await?;
+        if let (Some(_), Some(live)) = (&ended, live) {
             live.end();
         }
         self.run(id).await
     }
 
-    /// Says more to a run that is not over: it waits for the end of the turn that is under way, and the run does not end before it
-    /// was said.
+    /// Says more to a run that is not over: into the turn that runs, where its agent takes it; else it waits for the end of that turn, and
+    /// the run does not end before it was said.
     ///
     /// # Errors
     /// It cannot be written.
     pub async fn push(self: &Arc<Self>, id: &RunId, text: &str) -> Result<PushedInput, AgentStoreError> {
+        let live = self.find_live(id);
         let (id, text) = (id.clone(), text.to_owned());
-        self.with_store(move |store| store.push_input(&id, &text, clock::unix_now())).await
+        self.with_store(move |store| {
+            let pushed = store.push_input(&id, &text, clock::unix_now())?;
+            let PushedInput::Waits(number) = pushed else { return Ok(pushed) };
+            let Some((live, steer)) = live.and_then(|live| Some((Arc::clone(&live), live.steer()?))) else {
+                return Ok(pushed);
+            };
+            // Taken first, so that it is not said twice; and there again where the turn was over.
+            if !store.take_input(&id, number)? {
+                return Ok(pushed);
+            }
+            if steer.push(&text) {
+                live.tell(&event::RunEvent::PushSeen { text: &text });
+                return Ok(pushed);
+            }
+            // Without an input that waited, the run may have ended meanwhile.
+            Ok(if store.return_input(&id, number)? { pushed } else { PushedInput::Over })
+        })
+        .await
     }
 
     /// What happens in a run that this process works on, from the beginning.

@@ -123,7 +123,8 @@ impl Runs {
         live: &LiveRun,
         door: &dyn RunDoor,
     ) -> Result<(TurnEnd, Option<String>, RunUsage), AgentStoreError> {
-        let answer = door.ask(&run.id, body).await;
+        let began = |turn| live.enter(Some(turn));
+        let answer = door.ask(&run.id, body, &began).await;
         let status = answer.status().as_u16();
         let mut body = answer.into_body();
         if status != 200 {
@@ -148,6 +149,7 @@ impl Runs {
             }
         }
         drop(body);
+        live.enter(None);
         if !told {
             self.release(run, said).await;
         }

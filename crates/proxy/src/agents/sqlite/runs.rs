@@ -273,12 +273,13 @@ impl RunStore for AgentDatabase {
         Ok(taken > 0)
     }
 
-    fn return_input(&self, id: &RunId, number: u64) -> Result<(), AgentStoreError> {
-        self.connection().execute(
-            "UPDATE agent_run_inputs SET state = 'waiting' WHERE run = ?1 AND number = ?2",
+    fn return_input(&self, id: &RunId, number: u64) -> Result<bool, AgentStoreError> {
+        let returned = self.connection().execute(
+            "UPDATE agent_run_inputs SET state = 'waiting' WHERE run = ?1 AND number = ?2 \
+             AND EXISTS (SELECT 1 FROM agent_runs WHERE id = ?1 AND status IN ('queued', 'running'))",
             params![id.as_str(), self::number(number)],
         )?;
-        Ok(())
+        Ok(returned > 0)
     }
 
     fn keep_events(&self, id: &RunId, events: &[u8]) -> Result<(), AgentStoreError> {

@@ -179,10 +179,13 @@ fn a_run_with_input_that_waits_is_not_completed_and_input_for_one_that_is_over_i
     assert_eq!(database.push_input(&id, "more", 1).expect("kept"), PushedInput::Waits(1));
     let done = RunOutcome::Completed("done".to_owned());
     assert_eq!(database.end_run(&id, &done, 3).expect("read"), EndedRun::InputWaits);
+    assert!(database.take_input(&id, 1).expect("taken") && !database.take_input(&id, 1).expect("taken"));
+    assert!(database.return_input(&id, 1).expect("there again"));
     let inputs = database.take_inputs(&id).expect("taken");
     assert_eq!((inputs.len(), inputs[0].text.as_str()), (1, "more"));
     assert!(database.take_inputs(&id).expect("taken").is_empty());
     assert!(matches!(database.end_run(&id, &done, 3).expect("ended"), EndedRun::Ended(_)));
+    assert!(!database.return_input(&id, 1).expect("asked"), "a run that is over takes nothing back");
     assert_eq!(database.push_input(&id, "late", 4).expect("read"), PushedInput::Over);
 }
 

@@ -187,8 +187,8 @@ impl<P: Platform> Attempts<P> {
                 }
                 (Poll::Ready(Err(refused)), _) => self.failed(turn, refused),
                 (Poll::Ready(Ok(answer)), Some(prepared)) => {
+                    self.running.answers(answer.steer());
                     let reading = prepared.reading(answer);
-                    self.running.enter(TurnState::FirstWord);
                     (State::Uncommitted(turn, AttemptPhase::Reading(reading)), Step::Again)
                 }
                 (Poll::Ready(Ok(_)), None) => (self.send(turn), Step::Again),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use latimer_adapters::credential::Credential;
-use latimer_adapters::drive::TurnStream;
+use latimer_adapters::drive::{SteerTurn, TurnStream};
 use latimer_adapters::endpoint_client::OpenError;
 use latimer_adapters::prepared_request::PreparedRequest;
 use latimer_protocol::failure::{Failure, FailureKind};
@@ -37,6 +37,11 @@ impl OpenAnswer {
     /// An answer that holds this slot until it is dropped.
     pub fn new(stream: TurnStream, slot: Option<OwnedSemaphorePermit>) -> Self {
         Self { stream, _slot: slot }
+    }
+
+    /// How more words reach it while it runs; `None` where they wait for its end.
+    pub fn steer(&self) -> Option<Arc<dyn SteerTurn>> {
+        self.stream.steer()
     }
 
     /// Its events.

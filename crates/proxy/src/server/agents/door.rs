@@ -6,7 +6,7 @@ use bytes::Bytes;
 use hyper::HeaderMap;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
 
-use crate::agents::door::{DoorState, RunAnswer, RunDoor};
+use crate::agents::door::{Began, DoorState, RunAnswer, RunDoor};
 use crate::agents::names::RunId;
 use crate::inbound::client_protocol::{ClientProtocol, ResponsesClient};
 use crate::lifecycle::phase::Phase;
@@ -20,7 +20,7 @@ const SESSION: HeaderName = HeaderName::from_static("session-id");
 pub(in crate::server) struct ProxyDoor<'p>(pub(in crate::server) &'p Arc<Proxy>);
 
 impl RunDoor for ProxyDoor<'_> {
-    fn ask<'d>(&'d self, run: &'d RunId, body: Bytes) -> RunAnswer<'d> {
+    fn ask<'d>(&'d self, run: &'d RunId, body: Bytes, began: Began<'d>) -> RunAnswer<'d> {
         Box::pin(async move {
             let request = self.0.request_name();
             let context = match self.0.begin_turn(&request) {
@@ -30,6 +30,7 @@ impl RunDoor for ProxyDoor<'_> {
                     return refusal.into_response(protocol, &request);
                 }
             };
+            began(Arc::clone(&context.open.running));
             tracing::debug!(event = "agents.turn", run = %run, request, turn = context.open.id());
             turn::responses(context, &headers(run), body).await
         })

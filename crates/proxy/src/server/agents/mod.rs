@@ -28,7 +28,7 @@ pub(super) const BODY_LIMIT: usize = 16 << 20;
 const PAGE: usize = 50;
 const MAX_PAGE: usize = 500;
 
-/// Carries out what the owner asks.
+/// Carries out what the owner asks at this port.
 ///
 /// # Errors
 /// It is not understood (400), not there (404), over (409), too much (413, 429), or nothing can be kept (503).
@@ -37,12 +37,13 @@ pub(super) async fn carry_out(
     request: AgentsRequest<'_>,
     query: &str,
     body: &Bytes,
+    port: u16,
 ) -> Result<Response<Reply>, Refusal> {
     let query = Query::read(query);
     let agents = &proxy.agents;
     match request {
         AgentsRequest::Profiles => profiles::list(agents).await,
-        AgentsRequest::AddProfile => profiles::add(proxy, body).await,
+        AgentsRequest::AddProfile => profiles::add(proxy, body, port).await,
         AgentsRequest::Profile(id) => profiles::show(agents, id).await,
         AgentsRequest::DeleteProfile(id) => profiles::delete(agents, id).await,
         AgentsRequest::Runs => runs::list(agents, &query).await,

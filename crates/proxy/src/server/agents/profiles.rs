@@ -10,6 +10,7 @@ use super::{bad, document, read, unavailable, unknown};
 use crate::agents::profile::{AgentProfile, MODEL_START};
 use crate::agents::runs::Runs;
 use crate::clock;
+use crate::config::agent_loop::leads_back;
 use crate::http::refusal::Refusal;
 use crate::http::reply::{Reply, json as reply};
 use crate::server::proxy::Proxy;
@@ -24,7 +25,7 @@ pub(super) async fn list(agents: &Arc<Runs>) -> Result<Response<Reply>, Refusal>
 }
 
 /// 201 for a new one, 200 for one that takes the place of an older one.
-pub(super) async fn add(proxy: &Proxy, body: &Bytes) -> Result<Response<Reply>, Refusal> {
+pub(super) async fn add(proxy: &Proxy, body: &Bytes, port: u16) -> Result<Response<Reply>, Refusal> {
     let profile: AgentProfile = read(body)?;
     profile.check().map_err(|error| bad("invalid_value", error.to_string()))?;
     let endpoints = proxy.endpoints();
@@ -37,6 +38,13 @@ pub(super) async fn add(proxy: &Proxy, body: &Bytes) -> Result<Response<Reply>, 
     let ranked = endpoints.foresee(&profile.model, clock::now());
     ranked.map_err(|error| bad("model_not_found", format!("`model`: {error}")))?;
     let agents = &proxy.agents;
+    let leads_to = |id: &str| {
+        let known = || agents.profile(id).map(|known| known.model.clone());
+        if id == profile.id { Some(profile.model.clone()) } else { known() }
+    };
+    if let Some(words) = leads_back(&endpoints.config, &profile.model, &leads_to, port) {
+        return Err(bad("invalid_value", format!("`model`: {words}")));
+    }
     let (profile, is_new) = agents.put_profile(profile).await.map_err(|error| unavailable(&error))?;
     Ok(document(if is_new { 201 } else { 200 }, &json!(*profile)))
 }
