@@ -10,6 +10,7 @@
 pub mod accounts;
 pub mod agents;
 pub mod clock;
+pub mod clockwork;
 pub mod compactor;
 pub mod config;
 pub mod http;

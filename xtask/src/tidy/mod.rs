@@ -30,6 +30,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
 /// The floors of the proxy's modules, from the ground up.
 const PROXY_FLOORS: &[&[&str]] = &[
     &["clock", "recent_log", "sync", "text"],
+    &["clockwork"],
     &["config"],
     &["accounts", "inbound", "keys"],
     &["metrics", "running", "store"],
