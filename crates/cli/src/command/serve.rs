@@ -9,7 +9,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use latimer_protocol::secret::Secret;
 use latimer_protocol::turn::SealKey;
-use latimer_proxy::config::watch::{Live, Version, watch};
+use latimer_proxy::clockwork::runner::{FirstRun, JobPlan};
+use latimer_proxy::config::watch::{FileWatch, Live, Version};
 use latimer_proxy::config::{Auth, state};
 use latimer_proxy::lifecycle::phase::StopRequest;
 use latimer_proxy::server::{Doors, Protection, Proxy};
@@ -115,9 +116,9 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
             None => Proxy::new(config, secret.as_ref(), seal, places),
         };
         if let (Some(path), Some(version)) = (path, version) {
-            tokio::spawn(watch(Arc::clone(&live), path, version, CONFIG_POLL_INTERVAL, load_text));
+            watch_config(&proxy, Arc::clone(&live), FileWatch::new(path, version));
         }
-        tokio::spawn(watch_token(Arc::clone(&proxy), state_dir.clone(), token_version));
+        watch_token(&proxy, state_dir.clone(), token_version);
         let url = format!("http://{}", local_address(address));
         if let Err(error) = proxy_file::write(&state_dir, &url) {
             tracing::warn!(event = "announce.failed", error = %error);
@@ -156,25 +157,46 @@ fn warn_of_open_files(configuration: &Configuration) {
     }
 }
 
-/// Takes up a token that was exchanged. One that cannot be used opens nothing, and the old one goes on.
-async fn watch_token(proxy: Arc<Proxy>, state_dir: PathBuf, mut seen: Version) {
-    loop {
-        tokio::time::sleep(CONFIG_POLL_INTERVAL).await;
-        let path = state_dir.join(state::TOKEN_FILE);
-        let now = Version::of(&path);
-        // One that was removed is made anew by the next command that needs it.
-        if now == seen || !path.exists() {
-            continue;
+/// Takes up a configuration that was changed. A broken one is reported, and the old one stays.
+fn watch_config(proxy: &Proxy, live: Arc<Live>, file: FileWatch) {
+    let what = "a changed configuration file is taken up";
+    proxy.clockwork().add(watching("config-watch", what), move || {
+        let read = file.changed().map(std::fs::read_to_string).transpose();
+        let looked = read.map_err(|error| format!("the configuration file cannot be read: {error}"));
+        if let Ok(Some(text)) = &looked {
+            live.replace(load_text(text));
         }
-        seen = now;
-        match state::token(&state_dir) {
-            Ok(token) => {
-                proxy.rotate_token(&token);
-                tracing::info!(event = "token.rotated");
-            }
-            Err(error) => tracing::warn!(event = "token.refused", error = %error),
+        std::future::ready(looked.map(drop))
+    });
+}
+
+/// Takes up a token that was exchanged. One that cannot be used opens nothing, and the old one goes on. One that was removed is made anew
+/// by the next command that needs it.
+fn watch_token(proxy: &Arc<Proxy>, state_dir: PathBuf, version: Version) {
+    let file = FileWatch::new(state_dir.join(state::TOKEN_FILE), version);
+    let weak = Arc::downgrade(proxy);
+    proxy.clockwork().add(watching("token-watch", "a changed access token is taken up"), move || {
+        let proxy = weak.upgrade().filter(|_| file.changed().is_some());
+        std::future::ready(proxy.map_or(Ok(()), |proxy| take_up_token(&proxy, &state_dir)))
+    });
+}
+
+fn take_up_token(proxy: &Proxy, state_dir: &Path) -> Result<(), String> {
+    match state::token(state_dir) {
+        Ok(token) => {
+            proxy.rotate_token(&token);
+            tracing::info!(event = "token.rotated");
+            Ok(())
+        }
+        Err(error) => {
+            tracing::warn!(event = "token.refused", error = %error);
+            Err(error.to_string())
         }
     }
+}
+
+fn watching(name: &'static str, what: &'static str) -> JobPlan {
+    JobPlan { name, what, period: CONFIG_POLL_INTERVAL, first: FirstRun::AfterPeriod }
 }
 
 /// The listener: the one a parent handed over, else a new one.

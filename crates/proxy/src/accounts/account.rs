@@ -88,6 +88,24 @@ impl Account {
         Ok(self.as_credential(&self.lock().tokens))
     }
 
+    /// Refreshes a token that ends soon, so that no turn has to. One that has ended is left to the turn that needs it, and one that is not
+    /// latimer's to refresh to its vendor's tool.
+    ///
+    /// # Errors
+    /// The refresh failed: as [`refresh::ask`].
+    pub async fn keep_fresh(self: &Arc<Self>, now_unix: u64) -> Result<(), Failure> {
+        let running = {
+            let mut inner = self.lock();
+            let (tokens, early) = (&inner.tokens, inner.early);
+            let ends_soon = tokens.is_fresh(now_unix, 0) && !tokens.is_fresh(now_unix, early);
+            if !ends_soon || !refresh::is_ours(self.login, self.own, tokens) {
+                return Ok(());
+            }
+            self.refreshing(&mut inner, None, now_unix)?
+        };
+        running.await
+    }
+
     /// The provider did not take this credential: another one, unless there is none to be had.
     ///
     /// # Errors

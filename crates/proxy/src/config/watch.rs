@@ -1,15 +1,15 @@
 //! The configuration in use, and how a changed file becomes it. A broken file is refused and reported; the old one stays.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock, RwLock};
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::time::SystemTime;
 
 use latimer_protocol::status::ConfigState;
 
 use super::check::{ConfigProblem, report};
 use super::parse::ParsedConfig;
 use super::{Auth, Config};
-use crate::sync::{read, write};
+use crate::sync::{lock, read, write};
 
 /// Reads a text as a configuration.
 pub type Loader = fn(&str) -> Result<ParsedConfig, Vec<ConfigProblem>>;
@@ -115,27 +115,28 @@ impl Version {
     }
 }
 
-/// Checks the file for ever, and takes it up when it is no longer the version that was `seen`. `load` parses its text.
-pub async fn watch(
-    live: Arc<Live>,
+/// Looks at a file again and again, and notices when it is another version.
+#[derive(Debug)]
+pub struct FileWatch {
     path: PathBuf,
-    mut seen: Version,
-    every: Duration,
-    load: impl Fn(&str) -> Result<ParsedConfig, Vec<ConfigProblem>>,
-) {
-    let mut clock = tokio::time::interval(every);
-    clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        clock.tick().await;
-        let now = Version::of(&path);
-        // A file that is gone is likely being replaced; what is in use stays.
-        if now.0.is_none() || now == seen {
-            continue;
+    seen: Mutex<Version>,
+}
+
+impl FileWatch {
+    /// Begins with the version that was read.
+    pub fn new(path: PathBuf, seen: Version) -> Self {
+        Self { path, seen: Mutex::new(seen) }
+    }
+
+    /// The file, where it is another version than the one that was seen last. One that is gone is likely being replaced.
+    pub fn changed(&self) -> Option<&Path> {
+        let now = Version::of(&self.path);
+        let mut seen = lock(&self.seen);
+        if now.0.is_none() || now == *seen {
+            return None;
         }
-        seen = now;
-        if let Ok(text) = std::fs::read_to_string(&path) {
-            live.replace(load(&text));
-        }
+        *seen = now;
+        Some(&self.path)
     }
 }
 
@@ -164,5 +165,21 @@ mod tests {
         assert!(state.refused.expect("said").contains("did you mean `name`?"));
         live.replace(parse(""));
         assert_eq!(live.state().refused, None);
+    }
+
+    #[test]
+    fn another_version_of_a_file_is_noticed_once() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("config.toml");
+        std::fs::write(&path, "a").expect("written");
+        let watch = FileWatch::new(path.clone(), Version::of(&path));
+        assert_eq!(watch.changed(), None);
+        std::fs::write(&path, "another length").expect("written");
+        assert_eq!(watch.changed(), Some(path.as_path()));
+        assert_eq!(watch.changed(), None);
+        std::fs::remove_file(&path).expect("removed");
+        assert_eq!(watch.changed(), None, "being replaced");
+        std::fs::write(&path, "back").expect("written");
+        assert!(watch.changed().is_some());
     }
 }

@@ -1,7 +1,7 @@
 //! All keys of this process: found without a store, counted here, and kept together with the store by a thread of their own.
 
 use std::collections::HashMap;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
@@ -15,8 +15,8 @@ use super::{KeyRecord, KeyStore, KeyStoreError, KeyUse};
 use crate::clock::{self, Clocks};
 use crate::sync::{read, write};
 
-/// How often what was used is exchanged with the store, and changed keys are taken up.
-const EXCHANGE_INTERVAL: Duration = Duration::from_millis(500);
+/// How often [`Keyring::exchange`] is to be called.
+pub const EXCHANGE_INTERVAL: Duration = Duration::from_millis(500);
 /// The least time between two looks that requests with unknown keys bring about: guesses shall not wear the store out.
 const LOOKUP_INTERVAL: Duration = Duration::from_millis(100);
 /// The longest that a request with an unknown key waits for the store: the key may be a moment old.
@@ -107,14 +107,19 @@ type Keys = HashMap<KeyId, Arc<ClientKey>>;
 /// What is asked of the thread.
 enum Ask {
     Look(oneshot::Sender<()>),
+    /// An error is a sentence.
+    Exchange(oneshot::Sender<Result<(), String>>),
     Flush(SyncSender<()>),
 }
 
 impl Ask {
-    fn answer(self) {
+    fn answer(self, exchanged: &Result<(), String>) {
         match self {
             Self::Look(done) => {
                 let _ = done.send(());
+            }
+            Self::Exchange(done) => {
+                let _ = done.send(exchanged.clone());
             }
             Self::Flush(done) => {
                 let _ = done.try_send(());
@@ -186,6 +191,17 @@ impl Keyring {
         keys
     }
 
+    /// Takes up changed keys, and exchanges what was used with the store.
+    ///
+    /// # Errors
+    /// The store cannot be used: a sentence. Keys that are known go on.
+    pub async fn exchange(&self) -> Result<(), String> {
+        let Some(asks) = &self.asks else { return Ok(()) };
+        let (done, wait) = oneshot::channel();
+        asks.try_send(Ask::Exchange(done)).map_err(|_| "too many wait for the store of keys".to_owned())?;
+        wait.await.unwrap_or_else(|_| Err("the thread of the keys has ended".to_owned()))
+    }
+
     /// Waits until the store has everything that was used, a moment at most.
     pub fn flush(&self) {
         let Some(asks) = &self.asks else { return };
@@ -239,52 +255,42 @@ struct KeyringThread {
 
 impl KeyringThread {
     fn work(mut self, asked: &Receiver<Ask>) {
-        self.exchange();
-        let mut next = clock::now() + EXCHANGE_INTERVAL;
-        loop {
-            match asked.recv_timeout(next.saturating_duration_since(clock::now())) {
-                Ok(Ask::Look(done)) => {
-                    let early = self.looked_at.map(|at| LOOKUP_INTERVAL.saturating_sub(at.elapsed()));
-                    std::thread::sleep(early.unwrap_or_default());
-                    // Everything that was asked meanwhile is answered by the same look.
-                    let more: Vec<Ask> = asked.try_iter().collect();
-                    self.looked_at = Some(clock::now());
-                    self.exchange();
-                    std::iter::once(Ask::Look(done)).chain(more).for_each(Ask::answer);
-                }
-                Ok(flush) => {
-                    self.exchange();
-                    flush.answer();
-                }
-                Err(RecvTimeoutError::Timeout) => {
-                    self.exchange();
-                    next = clock::now() + EXCHANGE_INTERVAL;
-                }
-                Err(RecvTimeoutError::Disconnected) => break,
+        let _ = self.exchange();
+        while let Ok(ask) = asked.recv() {
+            if !matches!(ask, Ask::Look(_)) {
+                let exchanged = self.exchange();
+                ask.answer(&exchanged);
+                continue;
             }
+            let early = self.looked_at.map(|at| LOOKUP_INTERVAL.saturating_sub(at.elapsed()));
+            std::thread::sleep(early.unwrap_or_default());
+            // Everything that was asked meanwhile is answered by the same look.
+            let more: Vec<Ask> = asked.try_iter().collect();
+            self.looked_at = Some(clock::now());
+            let exchanged = self.exchange();
+            std::iter::once(ask).chain(more).for_each(|ask| ask.answer(&exchanged));
         }
-        self.exchange();
+        let _ = self.exchange();
     }
 
-    /// Takes up changed keys and exchanges what was used. A store that fails is opened anew the next time; keys that are known go on.
-    fn exchange(&mut self) {
-        match self.try_exchange() {
-            Ok(()) => {
-                if std::mem::take(&mut self.said) {
-                    tracing::info!(event = "keys.back");
-                }
+    /// Takes up changed keys and exchanges what was used. A store that fails is opened anew the next time; keys that are known go on. An
+    /// error is a sentence.
+    fn exchange(&mut self) -> Result<(), String> {
+        let Err(error) = self.try_exchange() else {
+            if std::mem::take(&mut self.said) {
+                tracing::info!(event = "keys.back");
             }
-            Err(error) => {
-                self.store = None;
-                for key in read(&self.keys).values() {
-                    key.live.take_back();
-                }
-                let is_used = !read(&self.keys).is_empty();
-                if is_used && !std::mem::replace(&mut self.said, true) {
-                    tracing::warn!(event = "keys.unavailable", error = %error, note = "keys that are known go on with what was known of them last");
-                }
-            }
+            return Ok(());
+        };
+        self.store = None;
+        for key in read(&self.keys).values() {
+            key.live.take_back();
         }
+        let is_used = !read(&self.keys).is_empty();
+        if is_used && !std::mem::replace(&mut self.said, true) {
+            tracing::warn!(event = "keys.unavailable", error = %error, note = "keys that are known go on with what was known of them last");
+        }
+        Err(error.to_string())
     }
 
     fn try_exchange(&mut self) -> Result<(), KeyStoreError> {

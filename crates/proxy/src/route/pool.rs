@@ -82,6 +82,17 @@ impl PoolEntry {
         }
     }
 
+    /// Refreshes an account's token that ends soon.
+    ///
+    /// # Errors
+    /// It could not be refreshed.
+    pub async fn keep_fresh(&self) -> Result<(), Failure> {
+        match &self.source {
+            Source::Key(_) => Ok(()),
+            Source::Account(account) => account.keep_fresh(Clocks::now().unix).await,
+        }
+    }
+
     /// The project of an account, which its first use found.
     pub fn set_project(&self, project: String) {
         if let Source::Account(account) = &self.source {

@@ -27,6 +27,7 @@ mod endpoints;
 mod entry;
 mod forwarded;
 mod health;
+mod jobs;
 mod lag;
 mod live_feed;
 mod metrics;

@@ -19,6 +19,7 @@ use super::request_names::RequestNames;
 use crate::accounts::{Fleet, Places};
 use crate::agents::runs::Runs;
 use crate::clock;
+use crate::clockwork::runner::Clockwork;
 use crate::config::watch::Live;
 use crate::http::refusal::Refusal;
 use crate::keys::keyring::{ClientKey, Keyring, OpenStore};
@@ -42,6 +43,8 @@ pub struct Proxy {
     pub(super) endpoints: CurrentEndpoints,
     pub(super) probe: Probe,
     pub(super) lag: LagMeter,
+    /// Begins everything that is done by itself.
+    pub(super) clockwork: Clockwork,
     pub(super) memory: Arc<Memory>,
     pub(super) store: Store,
     /// Profiles, runs and messages.
@@ -128,6 +131,7 @@ impl Proxy {
         Arc::new(Self {
             probe: Probe::default(),
             lag: LagMeter::default(),
+            clockwork: Clockwork::default(),
             memory: Arc::clone(&memory),
             metrics: Arc::default(),
             agents: Runs::new(state_dir),
@@ -146,6 +150,11 @@ impl Proxy {
             phase: watch::Sender::new(Phase::Serving),
             started: clock::now(),
         })
+    }
+
+    /// The jobs of this process. They are begun as long as it serves.
+    pub fn clockwork(&self) -> &Clockwork {
+        &self.clockwork
     }
 
     /// Takes up another token for requests from now on.

@@ -18,6 +18,7 @@ use super::agents::ProxyDoor;
 use super::api::live;
 use super::connections::ConnectionTracker;
 use super::dispatch::{self, ConnectionContext};
+use super::jobs;
 use super::metrics;
 use super::proxy::Proxy;
 use super::transport::{ConnectionOrigin, Protection};
@@ -46,8 +47,6 @@ const HANDED_OVER_IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 const HANDED_OVER_TIMEOUT: Duration = Duration::from_secs(600);
 /// How often it is looked whether the connections that were handed over are idle.
 const HANDED_OVER_POLL_INTERVAL: Duration = Duration::from_millis(50);
-/// How often what routing learned is written, if it changed.
-const SAVE_INTERVAL: Duration = Duration::from_secs(5);
 /// How long to wait before accepting again when the system has no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -80,11 +79,13 @@ impl Proxy {
         let Doors { listener, protection, metrics } = doors;
         let count = workers::wanted(self.live.current().server.workers);
         let workers = Workers::start(&self, count)?;
-        let entrance =
-            Entrance { listener, protection: Arc::new(protection), admission: Admission::default() };
+        let protection = Arc::new(protection);
+        jobs::add(&self, &protection);
+        let entrance = Entrance { listener, protection, admission: Admission::default() };
         let door = ProxyDoor(&self);
         tokio::select! {
             () = serve_connections(&self, entrance, workers, stop) => Ok(()),
+            () = self.clockwork.drive() => Ok(()),
             () = self.lag.measure() => Ok(()),
             () = live::publish(&self) => Ok(()),
             () = metrics::serve(&self, metrics) => Ok(()),
@@ -145,16 +146,10 @@ async fn accept_until_stopped(
     stop: &mut mpsc::Receiver<StopRequest>,
 ) -> Option<StopRequest> {
     let Entrance { listener, protection, admission } = entrance;
-    let mut save = tokio::time::interval(SAVE_INTERVAL);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             request = stop.recv() => return request,
-            _ = save.tick() => {
-                proxy.memory.save();
-                protection.refresh();
-                continue;
-            }
         };
         match accepted {
             Ok((stream, _)) if connections.count() >= MAX_CONNECTIONS => reject_busy(&stream),

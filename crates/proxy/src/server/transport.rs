@@ -51,6 +51,11 @@ impl Protection {
         }))
     }
 
+    /// Whether there is a certificate that may be renewed.
+    pub(super) const fn has_certificate(&self) -> bool {
+        matches!(self.0, Kind::Tls(_))
+    }
+
     /// Takes up a certificate that was renewed. One that cannot be used is reported, and the old one stays.
     pub(super) fn refresh(&self) {
         if let Kind::Tls(certificate) = &self.0 {

@@ -16,6 +16,7 @@ use super::database_error::DatabaseError;
 use super::reader::Window;
 use super::rows::{GroupBy, UsageRow};
 use super::turn_rows::TurnQuery;
+use crate::clockwork::job::JobWork;
 
 /// An answer that is looked for.
 pub type FoundAnswer<'s> = Pin<Box<dyn Future<Output = Option<Arc<StoredConversation>>> + Send + 's>>;
@@ -71,6 +72,21 @@ pub trait Engine: fmt::Debug + Send + Sync {
 
     /// Waits until everything before this is written, some seconds at most.
     fn flush(&self);
+
+    /// How often this is to be cleaned up. Nothing does it but [`Engine::clean_up`].
+    fn clean_up_period(&self, what: CleanUp) -> Duration;
+
+    /// Deletes what has had its time.
+    fn clean_up(&self, what: CleanUp) -> JobWork;
+}
+
+/// What a store deletes from time to time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CleanUp {
+    /// Answers that nobody can go on with any more.
+    Answers,
+    /// Reports, and rows, that are too old or too many.
+    Reports,
 }
 
 /// Rows on their way to where they are kept.

@@ -30,14 +30,16 @@ mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use self::chain::StoredConversation;
 pub(crate) use self::database::connect;
 pub(crate) use self::database_files::make_private;
-use self::engine::{Engine, Receipt, WaitingRows};
+use self::engine::{CleanUp, Engine, Receipt, WaitingRows};
 use self::postgres::PostgresStore;
 use self::rows::UsageRow;
 use self::sqlite::FileStore;
+use crate::clockwork::job::JobWork;
 
 /// The file in the state directory.
 pub const FILE: &str = "latimer.db";
@@ -105,5 +107,15 @@ impl Store {
     /// Waits until everything before this is written, some seconds at most.
     pub fn flush(&self) {
         self.engine.flush();
+    }
+
+    /// How often [`Store::clean_up`] is to be called.
+    pub fn clean_up_period(&self, what: CleanUp) -> Duration {
+        self.engine.clean_up_period(what)
+    }
+
+    /// Deletes what has had its time. Nothing else does.
+    pub fn clean_up(&self, what: CleanUp) -> JobWork {
+        self.engine.clean_up(what)
     }
 }

@@ -7,6 +7,7 @@ use std::sync::mpsc::SyncSender;
 use tokio::sync::oneshot;
 
 use super::chain::StoredConversation;
+use super::engine::CleanUp;
 use super::rows::UsageRow;
 
 /// Jobs that may wait.
@@ -26,8 +27,22 @@ pub(super) struct QueueCounters {
 /// What the writing thread does.
 pub(super) enum Job {
     Usage(Arc<UsageRow>),
-    Keep { id: String, stored: Arc<StoredConversation> },
-    Delete { id: String },
-    Find { id: String, oldest: u64, reply: oneshot::Sender<Option<StoredConversation>> },
+    Keep {
+        id: String,
+        stored: Arc<StoredConversation>,
+    },
+    Delete {
+        id: String,
+    },
+    Find {
+        id: String,
+        oldest: u64,
+        reply: oneshot::Sender<Option<StoredConversation>>,
+    },
     Flush(SyncSender<()>),
+    /// An error is a sentence.
+    CleanUp {
+        what: CleanUp,
+        done: oneshot::Sender<Result<(), String>>,
+    },
 }

@@ -12,19 +12,24 @@ use tokio::sync::oneshot;
 use latimer_protocol::status::{TurnPage, TurnReport, UsageLine, UsageReport};
 
 use super::chain::{self, Place, RecentConversations, StoredConversation};
-use super::engine::{Engine, FoundAnswer, Receipt, StoreError, WaitingRows};
+use super::engine::{CleanUp, Engine, FoundAnswer, Receipt, StoreError, WaitingRows};
 use super::queue::{Job, QUEUE, QueueCounters};
 use super::reader::{Pending, Reader, Window};
 use super::rows::{GroupBy, UsageRow};
 use super::turn_rows::TurnQuery;
 use super::writer::Writer;
 use super::{FILE, database};
+use crate::clockwork::job::JobWork;
 use crate::sync::lock;
 
 /// Bytes of answers that may wait. One that does not fit is at hand at most, and gone after a restart.
 const BYTES: usize = 64 << 20;
 /// The longest wait for the last rows when the process stops.
 const LAST: Duration = Duration::from_secs(5);
+/// How often answers that have had their time are deleted.
+const EXPIRE_INTERVAL: Duration = Duration::from_secs(5);
+/// How often what is kept beside the rows is trimmed: its number grows while the process runs, too.
+const TRIM_INTERVAL: Duration = Duration::from_secs(600);
 /// The longest wait for an answer that is asked for while others are being written.
 const FIND_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -180,5 +185,25 @@ impl Engine for FileStore {
         if self.jobs.send(Job::Flush(done)).is_ok() {
             let _ = wait.recv_timeout(LAST);
         }
+    }
+
+    fn clean_up_period(&self, what: CleanUp) -> Duration {
+        match what {
+            CleanUp::Answers => EXPIRE_INTERVAL,
+            CleanUp::Reports => TRIM_INTERVAL,
+        }
+    }
+
+    /// The thread does it, between two transactions.
+    fn clean_up(&self, what: CleanUp) -> JobWork {
+        let (done, cleaned) = oneshot::channel();
+        let asked = self.jobs.try_send(Job::CleanUp { what, done });
+        Box::pin(async move {
+            asked.map_err(|error| match error {
+                TrySendError::Full(_) => "too much waits to be written".to_owned(),
+                TrySendError::Disconnected(_) => "the store has no thread".to_owned(),
+            })?;
+            cleaned.await.unwrap_or_else(|_| Err("the store's thread has ended".to_owned()))
+        })
     }
 }

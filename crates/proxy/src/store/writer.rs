@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -10,19 +10,16 @@ use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
 
 use super::chain::RecentConversations;
 use super::database::Database;
+use super::engine::CleanUp;
 use super::queue::{Job, QUEUE, QueueCounters};
 use super::reader::Pending;
 use super::{chain, rows};
 use crate::clock;
 use crate::sync::lock;
 
-/// How often answers that have had their time are looked for.
-const EXPIRE_INTERVAL: Duration = Duration::from_secs(5);
 /// How long rows are gathered for one transaction. Beginning and ending one costs as much as writing ten rows, and a thread that sleeps is
 /// not woken for each of them. Whoever reads gets what is gathered from [`Pending`].
 const GATHER_TIME: Duration = Duration::from_millis(20);
-/// How often what is kept beside the rows is trimmed: its number grows while the process runs, too.
-const TRIM_INTERVAL: Duration = Duration::from_secs(600);
 /// How long a file that cannot be used is left alone.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// Deletions that wait for a file that cannot be written.
@@ -47,9 +44,8 @@ pub(super) struct Writer {
     pending: Arc<Pending>,
     /// Answers that somebody wanted deleted and the file still holds.
     owed: Vec<String>,
-    expires_at: Instant,
-    /// When what is kept beside the rows is trimmed again.
-    trims_at: Instant,
+    /// Something was deleted, which the log of the file still shows.
+    has_leavings: bool,
 }
 
 impl Writer {
@@ -59,40 +55,26 @@ impl Writer {
         recent: Arc<Mutex<RecentConversations>>,
         pending: Arc<Pending>,
     ) -> Self {
-        Self {
-            path,
-            state: State::New,
-            count,
-            recent,
-            pending,
-            owed: Vec::new(),
-            expires_at: clock::now() + EXPIRE_INTERVAL,
-            trims_at: clock::now() + TRIM_INTERVAL,
-        }
+        Self { path, state: State::New, count, recent, pending, owed: Vec::new(), has_leavings: false }
     }
 
     /// Works until nobody is left who could ask for anything.
     pub(super) fn work(mut self, queue: &Receiver<Job>) {
         self.reopen();
-        loop {
-            let first = match queue.recv_timeout(EXPIRE_INTERVAL) {
-                Ok(first) => Some(first),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => break,
-            };
-            if matches!(first, Some(Job::Usage(_) | Job::Keep { .. })) {
+        while let Ok(first) = queue.recv() {
+            if matches!(first, Job::Usage(_) | Job::Keep { .. }) {
                 std::thread::sleep(GATHER_TIME);
             }
-            let gathered: Vec<Job> = first.into_iter().chain(queue.try_iter().take(QUEUE)).collect();
+            let gathered: Vec<Job> = std::iter::once(first).chain(queue.try_iter().take(QUEUE)).collect();
             self.take(gathered);
         }
-        self.expire();
+        let _ = self.clean_up(CleanUp::Answers);
     }
 
     fn take(&mut self, gathered: Vec<Job>) {
         self.reopen();
-        let (flushes, gathered): (Vec<Job>, Vec<Job>) =
-            gathered.into_iter().partition(|job| matches!(job, Job::Flush(_)));
+        let (asides, gathered): (Vec<Job>, Vec<Job>) =
+            gathered.into_iter().partition(|job| matches!(job, Job::Flush(_) | Job::CleanUp { .. }));
         let (mut rows, mut bytes, mut pending) = (0, 0, 0);
         for job in &gathered {
             match job {
@@ -111,19 +93,30 @@ impl Writer {
         }
         self.count.waiting.fetch_sub(bytes, Ordering::Relaxed);
         self.count.pending.fetch_sub(pending, Ordering::Relaxed);
-        if clock::now() >= self.expires_at {
-            lock(&self.recent).expire(clock::unix_now());
-            self.expire();
-        } else if !flushes.is_empty() {
+        if self.has_leavings {
+            let _ = self.clean_up(CleanUp::Answers);
+        }
+        self.take_asides(asides);
+    }
+
+    /// What is no row and no answer, once these are written.
+    fn take_asides(&mut self, asides: Vec<Job>) {
+        if asides.iter().any(|job| matches!(job, Job::Flush(_))) {
             // The process may stop now: nothing may stay in the log of the file that this one forgets later.
             if let State::Open(database) = &mut self.state {
                 database.owe_checkpoint();
             }
-            self.expire();
+            let _ = self.clean_up(CleanUp::Answers);
         }
-        for job in flushes {
-            if let Job::Flush(done) = job {
-                let _ = done.try_send(());
+        for job in asides {
+            match job {
+                Job::Flush(done) => {
+                    let _ = done.try_send(());
+                }
+                Job::CleanUp { what, done } => {
+                    let _ = done.send(self.clean_up(what));
+                }
+                _ => {}
             }
         }
     }
@@ -161,7 +154,7 @@ impl Writer {
                 if gone > 0 {
                     self.count.pending.fetch_sub(gone, Ordering::Relaxed);
                     database.owe_checkpoint();
-                    self.expires_at = clock::now();
+                    self.has_leavings = true;
                 }
                 true
             }
@@ -173,20 +166,25 @@ impl Writer {
         }
     }
 
-    /// Deletes what has had its time from the disk.
-    fn expire(&mut self) {
+    /// Deletes what has had its time, from memory and from the disk. An error is a sentence.
+    fn clean_up(&mut self, what: CleanUp) -> Result<(), String> {
         let now = clock::unix_now();
-        self.expires_at = clock::now() + EXPIRE_INTERVAL;
-        let State::Open(database) = &mut self.state else { return };
-        let is_due = clock::now() >= self.trims_at;
-        if is_due {
-            self.trims_at = clock::now() + TRIM_INTERVAL;
-        }
-        let trimmed = if is_due { database.trim_reports(now) } else { Ok(()) };
-        if let Err(error) = trimmed.and_then(|()| database.expire(chain::oldest(now))) {
+        lock(&self.recent).expire(now);
+        self.has_leavings = false;
+        let database = match &mut self.state {
+            State::Open(database) => database,
+            _ if self.path.is_none() => return Ok(()),
+            _ => return Err("the file cannot be used; the log has why".to_owned()),
+        };
+        let cleaned = match what {
+            CleanUp::Answers => database.expire(chain::oldest(now)),
+            CleanUp::Reports => database.trim_reports(now),
+        };
+        cleaned.map_err(|error| {
             tracing::debug!(event = "store.not_expired", error = %error);
             self.give_up_after(&error);
-        }
+            error.to_string()
+        })
     }
 
     /// A file that somebody else uses is only waited for; any other error may end with a new look at it.
@@ -217,7 +215,8 @@ fn write(
             }
             // In its place, too: what is to be deleted may have been kept a moment before.
             Job::Delete { id } => chain::delete(&transaction, &id)?,
-            Job::Flush(_) => {}
+            // Done beside the transaction.
+            Job::Flush(_) | Job::CleanUp { .. } => {}
         }
     }
     let _commit = lock(&pending.commit);

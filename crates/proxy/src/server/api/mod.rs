@@ -4,7 +4,7 @@ pub(super) mod changes;
 mod configured;
 pub(super) mod live;
 pub(in crate::server) mod query;
-mod quota;
+pub(super) mod quota;
 mod requests;
 mod settings;
 

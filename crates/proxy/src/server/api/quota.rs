@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use latimer_protocol::status::QuotaReport;
 
 use crate::clock::Clocks;
-use crate::route::endpoint_set::EndpointRuntime;
+use crate::route::endpoint_set::{EndpointRuntime, EndpointSet};
 use crate::route::pool::PoolEntry;
 use crate::route::quota::QuotaSource;
 use crate::server::proxy::Proxy;
@@ -18,25 +18,34 @@ const MAX_AGE: u64 = 60;
 const MAX_ASKED: usize = 16;
 
 pub(super) async fn report(proxy: &Proxy, may_ask: bool) -> QuotaReport {
+    let problems = if may_ask { ask_all(proxy).await } else { Vec::new() };
+    let now = Clocks::now();
+    let set = proxy.endpoints.get(now.now);
+    let data = entries(&set)
+        .map(|(runtime, entry)| {
+            proxy.memory.quotas.report(entry.owner(runtime.endpoint.name.as_str()), now.unix)
+        })
+        .collect();
+    QuotaReport { now: now.unix, data, problems, ..QuotaReport::default() }
+}
+
+/// Asks every provider that has a place to ask and was not asked for a minute; what went wrong.
+pub(in crate::server) async fn ask_all(proxy: &Proxy) -> Vec<String> {
     let at = Clocks::now();
     let set = proxy.endpoints.get(at.now);
-    let entries: Vec<(&Arc<EndpointRuntime>, PoolEntry)> = set
-        .endpoints()
+    let due = entries(&set).filter(|(runtime, entry)| {
+        let owner = entry.owner(runtime.endpoint.name.as_str());
+        runtime.adapter.tells_quota() && proxy.memory.quotas.begin_asking(owner, MAX_AGE, at.unix)
+    });
+    let asked = due.take(MAX_ASKED).map(|(runtime, entry)| async move { ask(runtime, &entry).await });
+    join_all(asked).await.into_iter().flatten().collect()
+}
+
+/// Every key and account, with its endpoint.
+fn entries(set: &EndpointSet) -> impl Iterator<Item = (&Arc<EndpointRuntime>, PoolEntry)> {
+    set.endpoints()
         .iter()
         .flat_map(|runtime| runtime.pool.entries().into_iter().map(move |entry| (runtime, entry)))
-        .collect();
-    let due = entries.iter().filter(|(runtime, entry)| {
-        let owner = entry.owner(runtime.endpoint.name.as_str());
-        may_ask && runtime.adapter.tells_quota() && proxy.memory.quotas.begin_asking(owner, MAX_AGE, at.unix)
-    });
-    let asked = due.take(MAX_ASKED).map(|(runtime, entry)| ask(runtime, entry));
-    let problems = join_all(asked).await.into_iter().flatten().collect();
-    let now = Clocks::now().unix;
-    let data = entries
-        .iter()
-        .map(|(runtime, entry)| proxy.memory.quotas.report(entry.owner(runtime.endpoint.name.as_str()), now))
-        .collect();
-    QuotaReport { now, data, problems, ..QuotaReport::default() }
 }
 
 /// Asks for one account; what went wrong.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::super::engine::CleanUp;
 use super::errors::DatabaseProblem;
 use super::{Common, answers, rows, schema};
 use crate::clock;
@@ -11,9 +12,8 @@ use crate::sync::lock;
 
 /// How often a database that is away is tried.
 const RETRY: Duration = Duration::from_secs(1);
-/// How often it is looked whether something waits, and for what has had its time.
+/// How often it is looked whether something waits.
 const DRAIN_INTERVAL: Duration = Duration::from_secs(1);
-const EXPIRE_INTERVAL: Duration = Duration::from_secs(30);
 /// How long rows are kept, in seconds.
 const ROW_LIFE: i64 = 90 * 24 * 3600;
 /// How long a look at the database may take.
@@ -93,19 +93,20 @@ async fn one_batch(common: &Common) -> Result<bool, ()> {
     lock(&common.journal).answer_arrived(answer.place).map(|()| true).map_err(unreadable)
 }
 
-/// Deletes what has had its time, for ever.
-pub(super) async fn expire(common: Arc<Common>) {
-    loop {
-        tokio::time::sleep(EXPIRE_INTERVAL).await;
-        lock(&common.recent).expire(clock::unix_now());
-        if !common.link.is_up() {
-            continue;
-        }
-        let expired = answers::expire(&common).await;
-        if let Err(problem) = if expired.is_ok() { expire_rows(&common).await } else { expired } {
-            common.link.lost(&problem);
-        }
+/// Deletes what has had its time. An error is a sentence.
+pub(super) async fn clean_up(common: Arc<Common>, what: CleanUp) -> Result<(), String> {
+    lock(&common.recent).expire(clock::unix_now());
+    if !common.link.is_up() {
+        return Err("the database is away".to_owned());
     }
+    let cleaned = match what {
+        CleanUp::Answers => answers::expire(&common).await,
+        CleanUp::Reports => expire_rows(&common).await,
+    };
+    cleaned.map_err(|problem| {
+        common.link.lost(&problem);
+        problem.of(common.connector.name()).to_string()
+    })
 }
 
 async fn expire_rows(common: &Common) -> Result<(), DatabaseProblem> {

@@ -49,10 +49,11 @@ use self::shared::{Exchange, Listener, Topic};
 use self::thread::{Role, Thread};
 use super::chain::{Place, RecentConversations, StoredConversation};
 use super::database_error::{DatabaseError, ErrorKind};
-use super::engine::{Engine, FoundAnswer, Receipt, StoreError, WaitingRows};
+use super::engine::{CleanUp, Engine, FoundAnswer, Receipt, StoreError, WaitingRows};
 use super::reader::Window;
 use super::rows::{GroupBy, UsageRow};
 use super::turn_rows::TurnQuery;
+use crate::clockwork::job::JobWork;
 use crate::config::SharedStore;
 use crate::sync::lock;
 
@@ -64,6 +65,8 @@ const BYTES: usize = 64 << 20;
 const KEEP_LIMIT: Duration = Duration::from_secs(2);
 /// How long other nodes are told that an answer was deleted: longer than one lives.
 const FORGOTTEN: Duration = Duration::from_secs(900);
+/// How often what has had its time is deleted.
+const EXPIRE_INTERVAL: Duration = Duration::from_secs(30);
 /// How long a start waits for the database, before it goes on without.
 const START_LIMIT: Duration = Duration::from_secs(8);
 /// The longest wait for the last rows when the process stops: first for the queues, then for the journal.
@@ -387,6 +390,17 @@ impl Engine for PostgresStore {
         {
             std::thread::sleep(LAST_STEP);
         }
+    }
+
+    fn clean_up_period(&self, _: CleanUp) -> Duration {
+        EXPIRE_INTERVAL
+    }
+
+    fn clean_up(&self, what: CleanUp) -> JobWork {
+        let cleaned = self.ask(async move |common| drain::clean_up(common, what).await);
+        Box::pin(
+            async move { cleaned.await.unwrap_or_else(|_| Err("the store's thread has ended".to_owned())) },
+        )
     }
 }
 

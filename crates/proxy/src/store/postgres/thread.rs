@@ -40,7 +40,6 @@ impl Thread {
             if role == Role::Node {
                 spawn_local(drain::keep_link(Arc::clone(&common)));
                 spawn_local(drain::empty_journal(Arc::clone(&common)));
-                spawn_local(drain::expire(Arc::clone(&common)));
                 spawn_local(shared::write(Arc::clone(&common)));
                 spawn_local(shared::hear(Arc::clone(&common)));
                 spawn_local(rows::write(Arc::clone(&common), rows));

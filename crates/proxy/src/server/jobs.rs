@@ -1,0 +1,134 @@
+//! What the proxy does by itself, each with its period: one table, begun by the clockwork.
+//!
+//! What only waits for an event (the shared database that is away, a login under way) or measures the runtime is no job.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::api::quota;
+use super::proxy::Proxy;
+use super::transport::Protection;
+use crate::clockwork::job::JobWork;
+use crate::clockwork::runner::{FirstRun, JobPlan};
+use crate::keys::keyring::EXCHANGE_INTERVAL;
+use crate::lifecycle::phase::Phase;
+use crate::store::engine::CleanUp;
+use crate::text;
+
+/// The most characters of one problem that are kept.
+const MAX_PROBLEM: usize = 200;
+/// How often what routing learned is written, if it changed.
+const SAVE_INTERVAL: Duration = Duration::from_secs(5);
+/// How often it is looked for a renewed certificate.
+const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(5);
+/// How often it is looked for tokens that end soon: several times within the least time before their end at which they are refreshed.
+const TOKEN_INTERVAL: Duration = Duration::from_secs(60);
+/// How often providers are asked for what is left.
+const QUOTA_INTERVAL: Duration = Duration::from_secs(600);
+/// Without a turn for so long, nobody needs a fresh token or a newer quota.
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// A job, and what it does.
+type Row = (JobPlan, fn(Arc<Proxy>) -> JobWork);
+
+/// Every job that any proxy has.
+const JOBS: [Row; 4] = [
+    (plan("memory-save", "what routing learned is written down", SAVE_INTERVAL), |proxy| {
+        Box::pin(async move { save(&proxy) })
+    }),
+    (
+        plan("key-exchange", "client keys and their use are exchanged with the store", EXCHANGE_INTERVAL),
+        |proxy| Box::pin(async move { proxy.keys.exchange().await }),
+    ),
+    (plan("token-refresh", "tokens of accounts that end soon are refreshed", TOKEN_INTERVAL), |proxy| {
+        Box::pin(async move { refresh_tokens(&proxy).await })
+    }),
+    (plan("quota-refresh", "providers are asked what is left of allowances", QUOTA_INTERVAL), |proxy| {
+        Box::pin(async move { refresh_quotas(&proxy).await })
+    }),
+];
+
+/// What the store deletes.
+const CLEAN_UPS: [(CleanUp, &str, &str); 2] = [
+    (CleanUp::Answers, "answers-cleanup", "answers that have had their time are deleted"),
+    (CleanUp::Reports, "reports-cleanup", "reports of turns that are too old or too many are deleted"),
+];
+
+const fn plan(name: &'static str, what: &'static str, period: Duration) -> JobPlan {
+    JobPlan { name, what, period, first: FirstRun::AfterPeriod }
+}
+
+/// Adds every job of a proxy that begins to serve. None of them keeps it alive.
+pub(super) fn add(proxy: &Arc<Proxy>, protection: &Arc<Protection>) {
+    for (plan, work) in JOBS {
+        add_one(proxy, plan, work);
+    }
+    for (what, name, words) in CLEAN_UPS {
+        let weak = Arc::downgrade(proxy);
+        let plan = plan(name, words, proxy.store.clean_up_period(what));
+        proxy.clockwork.add(plan, move || {
+            let work = weak.upgrade().map(|proxy| proxy.store.clean_up(what));
+            async move {
+                match work {
+                    Some(work) => work.await,
+                    None => Ok(()),
+                }
+            }
+        });
+    }
+    if protection.has_certificate() {
+        let protection = Arc::clone(protection);
+        let plan = plan("certificate", "a renewed certificate is taken up", CERTIFICATE_INTERVAL);
+        proxy.clockwork.add(plan, move || {
+            protection.refresh();
+            std::future::ready(Ok(()))
+        });
+    }
+}
+
+fn add_one(proxy: &Arc<Proxy>, plan: JobPlan, work: fn(Arc<Proxy>) -> JobWork) {
+    let weak = Arc::downgrade(proxy);
+    proxy.clockwork.add(plan, move || match weak.upgrade() {
+        Some(proxy) => work(proxy),
+        None => Box::pin(std::future::ready(Ok(()))),
+    });
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "work of a job")]
+fn save(proxy: &Proxy) -> Result<(), String> {
+    // The process that took over writes it, and this one once more at its end.
+    if matches!(proxy.phase(), Phase::Serving | Phase::Leaving) {
+        proxy.memory.save();
+    }
+    Ok(())
+}
+
+/// A proxy that nobody uses asks no provider for anything.
+async fn refresh_tokens(proxy: &Proxy) -> Result<(), String> {
+    if proxy.idle_for() > IDLE {
+        return Ok(());
+    }
+    let set = proxy.endpoints();
+    let entries: Vec<_> = set.endpoints().iter().flat_map(|runtime| runtime.pool.entries()).collect();
+    let refreshed = entries.iter().map(async |entry| match entry.keep_fresh().await {
+        Ok(()) => None,
+        Err(failure) => Some(format!("{}: {}", entry.id, failure.message)),
+    });
+    all_well(join_all(refreshed).await.into_iter().flatten())
+}
+
+/// Asks only after turns.
+async fn refresh_quotas(proxy: &Proxy) -> Result<(), String> {
+    if proxy.turns.total() == 0 || proxy.idle_for() > QUOTA_INTERVAL {
+        return Ok(());
+    }
+    all_well(quota::ask_all(proxy).await.into_iter())
+}
+
+/// What went wrong, in one sentence.
+fn all_well(problems: impl Iterator<Item = String>) -> Result<(), String> {
+    let problems: Vec<String> = problems.map(|problem| text::shown(&problem, MAX_PROBLEM)).collect();
+    if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
+}
