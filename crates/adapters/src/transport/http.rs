@@ -140,6 +140,20 @@ impl Http {
         self.send(Outgoing::new(Method::GET, url, headers, Bytes::new())?, first_byte).await
     }
 
+    /// Changes `url` as `body` says and waits for the headers of the answer, at most `first_byte`.
+    ///
+    /// # Errors
+    /// Where the address is none, nothing answered in time, or the connection broke before the headers.
+    pub async fn patch(
+        &self,
+        url: &str,
+        headers: &[(HeaderName, HeaderValue)],
+        body: Bytes,
+        first_byte: Duration,
+    ) -> Result<HttpResponse, Failure> {
+        self.send(Outgoing::new(Method::PATCH, url, headers, body)?, first_byte).await
+    }
+
     /// Deletes `url` and waits for the headers of the answer, at most `first_byte`.
     ///
     /// # Errors
