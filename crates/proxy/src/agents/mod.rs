@@ -12,5 +12,7 @@ pub mod names;
 pub mod profile;
 pub mod run;
 pub mod runs;
+pub mod schedule;
+pub mod schedules;
 mod sqlite;
 pub mod store;

@@ -3,15 +3,21 @@
 //! Every function blocks its thread for as long as the database takes; whoever is asynchronous goes through `blocking`. Each is one
 //! atomic step: of two who ask for the same at once, one gets it.
 
+mod schedules;
+
 use std::fmt;
 
+pub use self::schedules::{DueStep, ScheduleStore};
 use super::message::{AgentMessage, MessageState, NewMessage};
 use super::names::RunId;
 use super::profile::AgentProfile;
 use super::run::{AgentRun, RunOutcome, RunStatus, RunUsage};
 
 /// Everything that is kept. One engine has all of it.
-pub trait AgentStore: ProfileStore + RunStore + MessageStore + fmt::Debug + Send + Sync {}
+pub trait AgentStore:
+    ProfileStore + RunStore + MessageStore + ScheduleStore + fmt::Debug + Send + Sync
+{
+}
 
 /// Why something could not be read or written.
 #[derive(Debug, thiserror::Error)]

@@ -170,6 +170,18 @@ pub(super) enum AgentsRequest<'p> {
     TakeMessages,
     /// Says that a message was read.
     ReadMessage(&'p str),
+    /// Lists schedules, or the jobs of the proxy itself.
+    Schedules,
+    /// Makes a schedule.
+    AddSchedule,
+    /// Shows a schedule.
+    Schedule(&'p str),
+    /// Pauses a schedule, or has it go on.
+    SwitchSchedule(&'p str),
+    /// Deletes a schedule.
+    DeleteSchedule(&'p str),
+    /// Begins a run of a schedule now.
+    RunSchedule(&'p str),
     /// Shows the processes of agents.
     Pools,
     /// Ends the processes of an agent; the next turn starts new ones.

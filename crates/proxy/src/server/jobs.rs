@@ -10,7 +10,9 @@ use futures_util::future::join_all;
 use super::api::quota;
 use super::proxy::Proxy;
 use super::transport::Protection;
+use crate::clock;
 use crate::clockwork::job::JobWork;
+use crate::clockwork::moment::Moment;
 use crate::clockwork::runner::{FirstRun, JobPlan};
 use crate::keys::keyring::EXCHANGE_INTERVAL;
 use crate::lifecycle::phase::Phase;
@@ -25,6 +27,10 @@ const SAVE_INTERVAL: Duration = Duration::from_secs(5);
 const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(5);
 /// How often it is looked for tokens that end soon: several times within the least time before their end at which they are refreshed.
 const TOKEN_INTERVAL: Duration = Duration::from_secs(60);
+/// How often it is looked for schedules that are due: the least step is a second.
+const SCHEDULES_INTERVAL: Duration = Duration::from_secs(1);
+/// How often runs are deleted.
+const RUNS_INTERVAL: Duration = Duration::from_secs(600);
 /// How often providers are asked for what is left.
 const QUOTA_INTERVAL: Duration = Duration::from_secs(600);
 /// Without a turn for so long, nobody needs a fresh token or a newer quota.
@@ -50,6 +56,17 @@ const JOBS: [Row; 4] = [
     }),
 ];
 
+/// What only a proxy with a state directory has.
+const AGENT_JOBS: [Row; 2] = [
+    (plan("agent-schedules", "schedules that are due are begun", SCHEDULES_INTERVAL), |proxy| {
+        Box::pin(async move { begin_due(&proxy).await })
+    }),
+    (
+        plan("runs-cleanup", "runs and messages that have had their time are deleted", RUNS_INTERVAL),
+        |proxy| Box::pin(async move { clean_up_runs(&proxy).await }),
+    ),
+];
+
 /// What the store deletes.
 const CLEAN_UPS: [(CleanUp, &str, &str); 2] = [
     (CleanUp::Answers, "answers-cleanup", "answers that have had their time are deleted"),
@@ -64,6 +81,11 @@ const fn plan(name: &'static str, what: &'static str, period: Duration) -> JobPl
 pub(super) fn add(proxy: &Arc<Proxy>, protection: &Arc<Protection>) {
     for (plan, work) in JOBS {
         add_one(proxy, plan, work);
+    }
+    if proxy.agents.are_kept() {
+        for (plan, work) in AGENT_JOBS {
+            add_one(proxy, plan, work);
+        }
     }
     for (what, name, words) in CLEAN_UPS {
         let weak = Arc::downgrade(proxy);
@@ -103,6 +125,19 @@ fn save(proxy: &Proxy) -> Result<(), String> {
         proxy.memory.save();
     }
     Ok(())
+}
+
+/// A process that is about to end leaves what is due to the next one.
+async fn begin_due(proxy: &Proxy) -> Result<(), String> {
+    if proxy.phase() != Phase::Serving {
+        return Ok(());
+    }
+    let now = Moment::from_millis(clock::unix_millis());
+    proxy.schedules.tick(now).await.map_err(|error| error.to_string())
+}
+
+async fn clean_up_runs(proxy: &Proxy) -> Result<(), String> {
+    proxy.agents.cleanup_expired(clock::unix_now()).await.map(drop).map_err(|error| error.to_string())
 }
 
 /// A proxy that nobody uses asks no provider for anything.

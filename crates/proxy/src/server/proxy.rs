@@ -18,6 +18,7 @@ use super::page_logins::PageLogins;
 use super::request_names::RequestNames;
 use crate::accounts::{Fleet, Places};
 use crate::agents::runs::Runs;
+use crate::agents::schedules::Schedules;
 use crate::clock;
 use crate::clockwork::runner::Clockwork;
 use crate::config::watch::Live;
@@ -49,6 +50,8 @@ pub struct Proxy {
     pub(super) store: Store,
     /// Profiles, runs and messages.
     pub(super) agents: Arc<Runs>,
+    /// What begins runs by the clock.
+    pub(super) schedules: Schedules,
     /// Knows whose prompt caches were warm.
     caches: Arc<Mutex<CacheMonitor>>,
     /// Keys for people.
@@ -128,13 +131,15 @@ impl Proxy {
             (None, Some(_)) => RunName::random(),
             (None, None) => RunName::default(),
         };
+        let agents = Runs::new(state_dir);
         Arc::new(Self {
             probe: Probe::default(),
             lag: LagMeter::default(),
             clockwork: Clockwork::default(),
             memory: Arc::clone(&memory),
             metrics: Arc::default(),
-            agents: Runs::new(state_dir),
+            schedules: Schedules::new(Arc::clone(&agents)),
+            agents,
             store: nodes.map_or_else(|| Store::open(state_dir), Store::shared),
             keys: Keyring::new(places.as_ref().map(|places| open_keys(&places.state_dir))),
             caches: Arc::default(),

@@ -6,7 +6,7 @@
 use hyper::{HeaderMap, Method};
 
 use self::Family::{ByHeaders, Chat, Gemini, Messages};
-use self::Verb::{Delete, Get, Post};
+use self::Verb::{Delete, Get, Patch, Post};
 pub(super) use super::action::{
     Action, Admin, AgentsRequest, Count, DocumentRequest, Stored, Turn, Unavailable,
 };
@@ -131,6 +131,28 @@ const ROUTES: &[Route] = &[
         ByHeaders,
         &[(Post, |id| Action::Agents(AgentsRequest::ReadMessage(id)))],
     ),
+    fixed(
+        "/v1/agents/schedules",
+        ByHeaders,
+        &[
+            (Get, Action::Agents(AgentsRequest::Schedules)),
+            (Post, Action::Agents(AgentsRequest::AddSchedule)),
+        ],
+    ),
+    with_id(
+        "/v1/agents/schedules/{id}",
+        ByHeaders,
+        &[
+            (Get, |id| Action::Agents(AgentsRequest::Schedule(id))),
+            (Patch, |id| Action::Agents(AgentsRequest::SwitchSchedule(id))),
+            (Delete, |id| Action::Agents(AgentsRequest::DeleteSchedule(id))),
+        ],
+    ),
+    with_id(
+        "/v1/agents/schedules/{id}/run",
+        ByHeaders,
+        &[(Post, |id| Action::Agents(AgentsRequest::RunSchedule(id)))],
+    ),
     fixed("/v1/agents/pools", ByHeaders, &[(Get, Action::Agents(AgentsRequest::Pools))]),
     with_id(
         "/v1/agents/pools/{id}/restart",
@@ -160,6 +182,7 @@ const ROUTES: &[Route] = &[
 enum Verb {
     Get,
     Post,
+    Patch,
     Delete,
 }
 
@@ -168,6 +191,7 @@ impl Verb {
         match *method {
             Method::GET | Method::HEAD => Some(Get),
             Method::POST => Some(Post),
+            Method::PATCH => Some(Patch),
             Method::DELETE => Some(Delete),
             _ => None,
         }
@@ -177,6 +201,7 @@ impl Verb {
         match self {
             Get => "GET, HEAD",
             Post => "POST",
+            Patch => "PATCH",
             Delete => "DELETE",
         }
     }

@@ -19,6 +19,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, broadcast};
 
 use self::live::LiveRun;
+pub(super) use self::open::me;
 use super::blocking::blocking;
 use super::names::RunId;
 use super::profile::AgentProfile;
@@ -90,6 +91,11 @@ impl Runs {
             queued: Notify::new(),
             ends: broadcast::Sender::new(ENDS),
         })
+    }
+
+    /// Whether there is a place for them.
+    pub fn are_kept(&self) -> bool {
+        self.dir.is_some()
     }
 
     /// What is kept.

@@ -36,7 +36,7 @@ impl Runs {
 }
 
 /// This process, as it claims runs.
-pub(super) fn me() -> RunOwner {
+pub(in crate::agents) fn me() -> RunOwner {
     let me = ProcessId::me();
     RunOwner(format!("{}-{}", me.pid, me.started))
 }

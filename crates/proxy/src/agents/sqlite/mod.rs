@@ -3,6 +3,7 @@
 mod messages;
 mod profiles;
 mod runs;
+mod schedules;
 #[cfg(test)]
 mod tests;
 
@@ -23,7 +24,7 @@ const BUSY: Duration = Duration::from_secs(5);
 
 /// What leads from one layout to the next. A file has as many of them behind it as its `user_version` says. A step that was released is never
 /// changed: what is new is a new step at the end.
-const STEPS: &[&str] = &[profiles::TABLES, runs::TABLES, messages::TABLES];
+const STEPS: &[&str] = &[profiles::TABLES, runs::TABLES, messages::TABLES, schedules::TABLES];
 
 /// The open file. One connection: a statement takes less than it would cost to keep several in order.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! `/v1/agents`: profiles, runs, messages, and the processes of agents. For the owner only, by the rules of `/v1/admin`.
+//! `/v1/agents`: profiles, runs, messages, schedules, and the processes of agents. For the owner only, by the rules of `/v1/admin`.
 
 mod door;
 mod event_stream;
@@ -7,6 +7,7 @@ mod messages;
 mod pools;
 mod profiles;
 mod runs;
+mod schedules;
 
 use bytes::Bytes;
 use hyper::Response;
@@ -57,6 +58,12 @@ pub(super) async fn carry_out(
         AgentsRequest::SendMessage => messages::send(agents, body).await,
         AgentsRequest::TakeMessages => messages::take(agents, body).await,
         AgentsRequest::ReadMessage(id) => messages::mark_read(agents, id).await,
+        AgentsRequest::Schedules => schedules::list(proxy, &query).await,
+        AgentsRequest::AddSchedule => schedules::add(proxy, body).await,
+        AgentsRequest::Schedule(id) => schedules::show(proxy, id).await,
+        AgentsRequest::SwitchSchedule(id) => schedules::switch(proxy, id, body).await,
+        AgentsRequest::DeleteSchedule(id) => schedules::delete(proxy, id).await,
+        AgentsRequest::RunSchedule(id) => schedules::run(proxy, id).await,
         AgentsRequest::Pools => pools::list(proxy).await,
         AgentsRequest::RestartPool(endpoint) => pools::restart(proxy, endpoint).await,
     }

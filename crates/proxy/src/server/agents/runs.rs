@@ -81,7 +81,7 @@ pub(super) async fn start(agents: &Arc<Runs>, body: &Bytes) -> Result<Response<R
     shown(run, id.as_str())
 }
 
-fn not_started(error: StartError) -> Refusal {
+pub(super) fn not_started(error: StartError) -> Refusal {
     let words = error.to_string();
     match error {
         StartError::UnknownProfile(_) => Refusal::invalid(404, "profile_not_found").message(words),
