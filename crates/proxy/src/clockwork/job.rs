@@ -70,16 +70,16 @@ pub struct JobReport {
 }
 
 /// A job in the table.
-pub(super) struct Job {
+pub(super) struct PlannedJob {
     pub(super) name: &'static str,
     pub(super) what: &'static str,
     pub(super) begin: BeginWork,
     pub(super) times: JobTimes,
 }
 
-impl fmt::Debug for Job {
+impl fmt::Debug for PlannedJob {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Job").field("name", &self.name).field("times", &self.times).finish_non_exhaustive()
+        f.debug_struct("PlannedJob").field("name", &self.name).field("times", &self.times).finish_non_exhaustive()
     }
 }
 

@@ -11,7 +11,7 @@ use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::Notify;
 
-use super::job::{BeginWork, Job, JobReport, JobStatus, JobTimes, JobWork};
+use super::job::{BeginWork, JobReport, JobStatus, JobTimes, JobWork, PlannedJob};
 use super::moment::Moment;
 use crate::clock;
 use crate::sync::lock;
@@ -25,7 +25,7 @@ pub type ReadCalendar = fn() -> Moment;
 /// The jobs of this process.
 #[derive(Debug)]
 pub struct Clockwork {
-    jobs: Mutex<Vec<Job>>,
+    jobs: Mutex<Vec<PlannedJob>>,
     changed: Notify,
     calendar: ReadCalendar,
 }
@@ -74,7 +74,7 @@ impl Clockwork {
         let times = JobTimes::new(plan.period, delay, (self.calendar)());
         let mut jobs = lock(&self.jobs);
         jobs.retain(|job| job.name != plan.name);
-        jobs.push(Job { name: plan.name, what: plan.what, begin, times });
+        jobs.push(PlannedJob { name: plan.name, what: plan.what, begin, times });
         drop(jobs);
         self.changed.notify_one();
     }
