@@ -131,6 +131,17 @@ impl ProvenProxy {
         })
     }
 
+    /// Status and body of the answer to a `PATCH` of this path; `None` when nobody answers any more.
+    pub(crate) fn patch(&self, path: &str, body: &serde_json::Value) -> Option<(u16, Vec<u8>)> {
+        let (url, mut headers) = (format!("{}{path}", self.url), self.credentials()?);
+        headers.push((CONTENT_TYPE, HeaderValue::from_static("application/json")));
+        runtime().ok()?.block_on(async {
+            let answer = client().patch(&url, &headers, body.to_string().into(), REQUEST_TIMEOUT).await.ok()?;
+            let status = answer.status.as_u16();
+            Some((status, read_error_body(answer.body, MAX_BODY_BYTES, REQUEST_TIMEOUT).await))
+        })
+    }
+
     fn credentials(&self) -> Option<Vec<(HeaderName, HeaderValue)>> {
         let Some(token) = &self.token else { return Some(Vec::new()) };
         Some(vec![(AUTHORIZATION, format!("Bearer {}", token.expose()).parse().ok()?)])

@@ -2,6 +2,7 @@
 
 mod ask;
 mod check;
+mod cron;
 mod messages;
 mod overview;
 mod profiles;
@@ -57,6 +58,8 @@ enum AgentsAction {
     Send(messages::SendArgs),
     /// Show the messages of a recipient, or take the unread ones
     Inbox(messages::InboxArgs),
+    /// Give profiles their work by the clock; see what the proxy does by itself
+    Cron(cron::CronArgs),
     /// End the processes of an agent; the next turn starts new ones
     Restart {
         /// The endpoint's name in the configuration
@@ -80,6 +83,7 @@ pub(crate) fn run(args: &AgentsArgs) -> anyhow::Result<ExitCode> {
         Some(AgentsAction::Push { run, text }) => runs::push(&agents, run, text)?,
         Some(AgentsAction::Send(wanted)) => messages::send(&agents, wanted)?,
         Some(AgentsAction::Inbox(wanted)) => messages::inbox(&agents, wanted)?,
+        Some(AgentsAction::Cron(wanted)) => cron::run(&agents, wanted)?,
         Some(AgentsAction::Restart { endpoint }) => overview::restart(&agents, endpoint)?,
     }
     Ok(ExitCode::SUCCESS)

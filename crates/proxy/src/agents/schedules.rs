@@ -3,10 +3,13 @@
 //! Invariant: the next due time is written down before a run begins, in the step that claims the due time. So no due time begins two runs,
 //! however many processes look; one that is claimed by a process that dies at once begins none.
 
+mod lookout;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::lookout::Lookout;
 use super::names::RunId;
 use super::run::{NewRun, RunMode, RunStatus};
 use super::runs::{Runs, StartError, me};
@@ -23,6 +26,7 @@ const CLAIM: Duration = Duration::from_secs(60);
 /// The schedules of a state directory.
 pub struct Schedules {
     runs: Arc<Runs>,
+    lookout: Lookout,
     /// This process, told apart from every other one.
     owner: String,
 }
@@ -65,7 +69,7 @@ impl fmt::Debug for Schedules {
 impl Schedules {
     /// Those of the directory that these runs are kept in.
     pub fn new(runs: Arc<Runs>) -> Self {
-        Self { runs, owner: me().0 }
+        Self { runs, lookout: Lookout::default(), owner: me().0 }
     }
 
     /// Makes a schedule of this name.
@@ -88,6 +92,7 @@ impl Schedules {
         if !self.runs.with_store(move |store| store.add_schedule(&kept, MAX_SCHEDULES)).await? {
             return Err(ScheduleRefusal::Full);
         }
+        self.lookout.changed();
         let (schedule_id, profile) = (schedule.id.as_str(), schedule.profile.as_str());
         tracing::info!(event = "agents.schedule_kept", schedule = schedule_id, profile);
         Ok(schedule)
@@ -128,6 +133,7 @@ impl Schedules {
         };
         let id = id.clone();
         let switched = self.runs.with_store(move |store| store.switch_schedule(&id, next)).await?;
+        self.lookout.changed();
         switched.ok_or(ScheduleRefusal::Unknown)
     }
 
@@ -160,28 +166,39 @@ impl Schedules {
         Ok(self.begin(claimed).await??)
     }
 
-    /// Looks at what is due now, and begins it.
+    /// Looks at what is due now, and begins it. The table is asked only where something may be due.
     ///
     /// # Errors
     /// The store cannot be used. What cannot be begun is written down at its schedule, and is no error here.
     pub async fn tick(&self, now: Moment) -> Result<(), AgentStoreError> {
+        if !self.lookout.is_to_look(now) {
+            return Ok(());
+        }
         let owner = self.owner.clone();
-        let claimed = self
+        let (claimed, next) = self
             .runs
             .with_store(move |store| {
-                let mut claimed = Vec::new();
-                for schedule in store.due_schedules(now.unix())? {
+                let (due, mut claimed) = (store.due_schedules(now.unix())?, Vec::new());
+                // What runs or waits is looked at again at once.
+                let is_busy = !due.is_empty();
+                for schedule in due {
                     claimed.extend(look(store, schedule, &owner, now)?);
                 }
-                Ok(claimed)
+                let next = if is_busy { Some(now.unix()) } else { store.next_due()? };
+                Ok((claimed, next))
             })
             .await?;
+        self.lookout.looked(now, next.map(Moment::from_unix));
+        let mut written = Ok(());
         for schedule in claimed {
-            if let Err(error) = self.begin(schedule).await? {
-                tracing::warn!(event = "agents.schedule_failed", error = %error);
+            // One that is not written down takes none of the others along: they are claimed.
+            match self.begin(schedule).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => tracing::warn!(event = "agents.schedule_failed", error = %error),
+                Err(error) => written = Err(error),
             }
         }
-        Ok(())
+        written
     }
 
     /// Begins the run of a due time that this process has claimed.
@@ -196,6 +213,7 @@ impl Schedules {
         }
         let owner = self.owner.clone();
         self.runs.with_store(move |store| store.schedule_began(&id, &owner, &told)).await?;
+        self.lookout.changed();
         Ok(began)
     }
 }

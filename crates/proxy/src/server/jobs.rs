@@ -129,7 +129,7 @@ fn save(proxy: &Proxy) -> Result<(), String> {
 
 /// A process that is about to end leaves what is due to the next one.
 async fn begin_due(proxy: &Proxy) -> Result<(), String> {
-    if proxy.phase() != Phase::Serving {
+    if proxy.phase() != Phase::Serving || !proxy.agents.is_in_use() {
         return Ok(());
     }
     let now = Moment::from_millis(clock::unix_millis());
@@ -137,6 +137,9 @@ async fn begin_due(proxy: &Proxy) -> Result<(), String> {
 }
 
 async fn clean_up_runs(proxy: &Proxy) -> Result<(), String> {
+    if !proxy.agents.is_in_use() {
+        return Ok(());
+    }
     proxy.agents.cleanup_expired(clock::unix_now()).await.map(drop).map_err(|error| error.to_string())
 }
 

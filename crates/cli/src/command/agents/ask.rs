@@ -57,6 +57,12 @@ impl Agents {
 
     /// # Errors
     /// The same.
+    pub(super) fn patch(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        answer(self.proxy.patch(&format!("/v1/agents/{path}"), body))
+    }
+
+    /// # Errors
+    /// The same.
     pub(super) fn delete(&self, path: &str) -> anyhow::Result<Value> {
         answer(self.proxy.delete(&format!("/v1/agents/{path}")))
     }

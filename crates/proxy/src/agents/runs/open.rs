@@ -17,6 +17,11 @@ impl Runs {
         self.opened.get_or_init(|| self.open()).as_ref().ok_or(AgentStoreError::Off)
     }
 
+    /// Whether anybody has ever kept anything here. Makes no file.
+    pub fn is_in_use(&self) -> bool {
+        self.opened.get().is_some() || self.dir.as_ref().is_some_and(|dir| dir.join(FILE).exists())
+    }
+
     fn open(&self) -> Option<Kept> {
         let path = self.dir.as_ref()?.join(FILE);
         let opened = AgentDatabase::open(&path).and_then(|database| {

@@ -17,7 +17,7 @@ async fn process(dir: &Path, name: &str) -> Schedules {
     let profile: AgentProfile =
         serde_json::from_str("{\"id\":\"reviewer\",\"model\":\"lab/m\"}").expect("a profile");
     runs.put_profile(profile).await.expect("kept");
-    Schedules { runs, owner: name.to_owned() }
+    Schedules { runs, lookout: Lookout::default(), owner: name.to_owned() }
 }
 
 async fn add(schedules: &Schedules, number: u64, rest: &str) -> AgentSchedule {

@@ -68,6 +68,13 @@ impl ScheduleStore for AgentDatabase {
         )
     }
 
+    fn next_due(&self) -> Result<Option<u64>, AgentStoreError> {
+        let connection = self.connection();
+        let mut query =
+            connection.prepare_cached("SELECT min(next_run_at) FROM agent_schedules WHERE enabled = 1")?;
+        Ok(query.query_row([], |row| row.get::<_, Option<i64>>(0))?.map(unsigned))
+    }
+
     fn claim_schedule(
         &self,
         seen: &AgentSchedule,

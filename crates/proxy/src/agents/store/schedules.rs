@@ -46,6 +46,12 @@ pub trait ScheduleStore {
     /// They cannot be read.
     fn due_schedules(&self, now: u64) -> Result<Vec<AgentSchedule>, AgentStoreError>;
 
+    /// When the next one comes due; `None` where none does.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn next_due(&self) -> Result<Option<u64>, AgentStoreError>;
+
     /// Takes one due time of a schedule: its count and its next due time change in the same step, so that of all who see it due, one gets
     /// it. Until a time it is nobody else's. `None` for all others, and where it was paused, deleted or begun since it was seen.
     ///
