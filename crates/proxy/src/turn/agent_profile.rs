@@ -103,3 +103,48 @@ impl TurnContext {
 pub(super) fn effort(profile: Option<&AgentProfile>) -> Option<Effort> {
     profile?.effort.as_deref().and_then(Effort::of)
 }
+
+#[cfg(test)]
+mod tests {
+    use hyper::HeaderMap;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::agents::runs::Runs;
+    use crate::http::reply::Reply;
+    use crate::turn::Recording;
+    use crate::turn::tests::{Setup, answer, read_json};
+
+    async fn ask(setup: &Setup, agents: &Arc<Runs>, model: &str) -> hyper::Response<Reply> {
+        let context = TurnContext { agents: Arc::clone(agents), ..setup.context(Recording::Full) };
+        let request = json!({ "model": model, "messages": [{ "role": "system", "content": "OF THE CLIENT" }, { "role": "user", "content": "Hi" }] });
+        crate::turn::chat(context, &HeaderMap::new(), request.to_string().into()).await
+    }
+
+    #[tokio::test]
+    async fn a_profile_brings_its_model_instructions_and_effort() {
+        let setup = Setup::new([answer()]).await;
+        let dir = tempfile::tempdir().expect("a directory");
+        let agents = Runs::new(Some(dir.path()));
+        let profile = r#"{"id":"lab","model":"m","instructions":"OF THE PROFILE","effort":"low"}"#;
+        let profile: AgentProfile = serde_json::from_str(profile).expect("a profile");
+        assert_eq!(effort(Some(&profile)), Some(Effort::Low));
+        agents.put_profile(profile).await.expect("kept");
+        let (status, object) = read_json(ask(&setup, &agents, "agent:lab").await).await;
+        assert_eq!((status, &object["model"]), (200, &json!("agent:lab")), "{object}");
+        let sent: Value = setup.provider.requests().remove(0).body;
+        assert_eq!(sent["model"], "m");
+        let text = sent.to_string();
+        let place = |words: &str| text.find(words).unwrap_or_else(|| panic!("{words}: {text}"));
+        assert!(place("OF THE PROFILE") < place("OF THE CLIENT"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_profile_that_there_is_not_is_said_to_be_none() {
+        let setup = Setup::new([answer()]).await;
+        let (status, object) = read_json(ask(&setup, &Runs::new(None), "agent:nobody").await).await;
+        assert_eq!(status, 404, "{object}");
+        assert!(object.to_string().contains("latimer agents profiles"), "{object}");
+        assert_eq!(setup.provider.request_count(), 0);
+    }
+}

@@ -54,3 +54,34 @@ fn headers(run: &RunId) -> HeaderMap {
     }
     headers
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::proxy::tests::proxy;
+
+    #[tokio::test]
+    async fn the_door_is_as_open_as_the_proxy() {
+        let proxy = proxy();
+        let door = ProxyDoor(&proxy);
+        for (phase, state) in [
+            (Phase::Serving, DoorState::Open),
+            (Phase::Leaving, DoorState::Leaving),
+            (Phase::HandingOver, DoorState::Leaving),
+            (Phase::Draining, DoorState::Stopping),
+            (Phase::ForceStop, DoorState::Stopping),
+        ] {
+            proxy.enter(phase);
+            assert_eq!(door.state(), state, "{phase:?}");
+        }
+        let answer = door.ask(&RunId::new(1), Bytes::new(), &|_| panic!("no turn begins")).await;
+        assert_eq!(answer.status(), 503);
+    }
+
+    #[test]
+    fn a_run_names_its_conversation() {
+        let headers = headers(&RunId::new(7));
+        assert_eq!(headers[SESSION], "run_0000000000000007");
+        assert_eq!(headers[USER_AGENT], "latimer-runs");
+    }
+}

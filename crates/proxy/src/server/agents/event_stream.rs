@@ -124,3 +124,43 @@ impl ByteStream for EventStream {
         self.next.is_none()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+    use crate::server::agents::tests::{agents, queued};
+
+    async fn events(body: &mut Reply) -> String {
+        let frame = body.frame().await.expect("not over").expect("fine");
+        String::from_utf8(frame.into_data().expect("bytes").to_vec()).expect("text")
+    }
+
+    #[tokio::test]
+    async fn events_come_from_the_beginning_as_they_happen_and_are_kept() {
+        let (_dir, agents) = agents().await;
+        let id = queued(&agents).await;
+        let mut body = open(&agents, &id).await.expect("there").into_body();
+        assert!(events(&mut body).await.contains("\"queued\""));
+        let run = RunId::read(&id).expect("a name");
+        agents.cancel(&run).await.expect("cancelled");
+        let mut rest = String::new();
+        while let Some(Ok(frame)) = body.frame().await {
+            rest.push_str(std::str::from_utf8(frame.data_ref().expect("bytes")).expect("text"));
+        }
+        assert!(
+            rest.contains("event: error")
+                && rest.ends_with("{\"type\":\"status\",\"status\":\"cancelled\"}\n\n"),
+            "{rest}"
+        );
+        let mut kept = open(&agents, &id).await.expect("there").into_body();
+        let whole = events(&mut kept).await;
+        assert!(whole.contains("\"queued\"") && whole.ends_with(&rest), "{whole}");
+        assert!(kept.frame().await.is_none());
+        assert_eq!(
+            open(&agents, "run_0000000000000000").await.err().map(|refusal| refusal.status),
+            Some(404)
+        );
+    }
+}

@@ -50,3 +50,26 @@ fn route(config: &Config, profile: &AgentProfile) -> Option<Route> {
         effort: None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse::config_of;
+    use crate::inbound::models;
+
+    fn profile(id: &str, model: &str) -> AgentProfile {
+        serde_json::from_str(&format!("{{\"id\":\"{id}\",\"model\":\"{model}\"}}")).expect("a profile")
+    }
+
+    #[test]
+    fn a_profile_is_listed_as_a_route_to_what_it_leads_to() {
+        let mut config = config_of(
+            "[[endpoint]]\nname = \"lab\"\nbase_url = \"https://lab.test\"\nmodels = [\"m\", \"n\"]\n[[route]]\nname = \"team\"\ntargets = [\"lab/m\", \"lab/n\"]\n[[route]]\nname = \"agent:taken\"\ntargets = [\"lab/m\"]\n",
+        );
+        assert_eq!(route(&config, &profile("one", "team")).expect("a route").targets.len(), 2);
+        assert_eq!(route(&config, &profile("taken", "m")), None, "a route of the file keeps its name");
+        let one = route(&config, &profile("one", "lab/m")).expect("a route");
+        config.routes.push(one);
+        assert!(models::one(&config, "agent:one").is_some() && models::one(&config, "agent:two").is_none());
+    }
+}

@@ -92,3 +92,51 @@ pub(super) async fn mark_read(agents: &Arc<Runs>, id: &str) -> Result<Response<R
         false => Err(none()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::agents::tests::{agents, answered, queued};
+
+    fn body(value: &serde_json::Value) -> Bytes {
+        value.to_string().into()
+    }
+
+    #[tokio::test]
+    async fn a_message_is_sent_taken_and_read() {
+        let (_dir, agents) = agents().await;
+        let (status, sent) =
+            answered(send(&agents, &body(&json!({ "from": "anna", "to": "lab", "body": "hello" }))).await)
+                .await;
+        assert_eq!((status, &sent["state"]), (201, &json!("unread")), "{sent}");
+        let unread = Query::read("to=lab&state=unread");
+        assert_eq!(answered(list(&agents, &unread).await).await.1["data"][0], sent);
+        let (_, taken) = answered(take(&agents, &body(&json!({ "to": "lab" }))).await).await;
+        assert_eq!((&taken["data"][0]["state"], &taken["has_more"]), (&json!("delivered"), &json!(false)));
+        assert_eq!(answered(list(&agents, &unread).await).await.1["data"], json!([]));
+        let id = sent["id"].to_string();
+        assert_eq!(answered(mark_read(&agents, &id).await).await.1["state"], "read");
+        assert_eq!(answered(mark_read(&agents, "99").await).await.0, 404);
+        assert_eq!(answered(mark_read(&agents, "x").await).await.0, 404);
+        assert_eq!(answered(list(&agents, &Query::read("state=lost")).await).await.0, 400);
+    }
+
+    #[tokio::test]
+    async fn a_message_to_a_run_is_said_to_it_and_a_bad_one_is_refused() {
+        let (_dir, agents) = agents().await;
+        let id = queued(&agents).await;
+        let to_run = body(&json!({ "from": "anna", "to": id, "body": "more" }));
+        assert_eq!(answered(send(&agents, &to_run).await).await.0, 202);
+        let run = RunId::read(&id).expect("a name");
+        agents.cancel(&run).await.expect("cancelled");
+        assert_eq!(answered(send(&agents, &to_run).await).await, (409, json!("run_is_over")));
+        for (message, wanted) in [
+            (json!({ "from": "a b", "to": "lab", "body": "x" }), 400),
+            (json!({ "from": "anna", "to": "", "body": "x" }), 400),
+            (json!({ "from": "anna", "to": "lab", "body": " " }), 400),
+            (json!({ "from": "anna", "to": "lab", "body": "x".repeat(MAX_BODY + 1) }), 413),
+        ] {
+            assert_eq!(answered(send(&agents, &body(&message)).await).await.0, wanted);
+        }
+    }
+}

@@ -106,3 +106,71 @@ fn list<T: serde::Serialize>(mut rows: Vec<T>, limit: usize) -> Response<Reply> 
 fn document(status: u16, value: &Value) -> Response<Reply> {
     reply(status, value.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+    use crate::agents::profile::AgentProfile;
+    use crate::agents::run::{NewRun, RunMode};
+    use crate::agents::runs::Runs;
+    use crate::server::proxy::tests::proxy;
+
+    /// What is kept in a directory of its own, with a profile `lab`. Nobody works on runs.
+    pub(super) async fn agents() -> (tempfile::TempDir, Arc<Runs>) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let agents = Runs::new(Some(dir.path()));
+        let profile: AgentProfile = serde_json::from_str(r#"{"id":"lab","model":"m"}"#).expect("a profile");
+        assert!(agents.put_profile(profile).await.expect("kept").1);
+        (dir, agents)
+    }
+
+    /// A run of it that waits.
+    pub(super) async fn queued(agents: &Arc<Runs>) -> String {
+        let new = NewRun::new("lab", "a question", RunMode::Detached);
+        agents.start(new).await.expect("started").to_string()
+    }
+
+    /// The status and the document of an answer; a refusal is its status and its code.
+    pub(super) async fn answered(answer: Result<Response<Reply>, Refusal>) -> (u16, Value) {
+        match answer {
+            Ok(answer) => {
+                let status = answer.status().as_u16();
+                let bytes = answer.into_body().collect().await.expect("a body").to_bytes();
+                (status, serde_json::from_slice(&bytes).unwrap_or_default())
+            }
+            Err(refusal) => (refusal.status, json!(refusal.code)),
+        }
+    }
+
+    #[tokio::test]
+    async fn without_a_state_directory_it_is_off_and_says_so() {
+        let proxy = proxy();
+        for request in [
+            AgentsRequest::Profiles,
+            AgentsRequest::Profile("lab"),
+            AgentsRequest::Runs,
+            AgentsRequest::Messages,
+            AgentsRequest::Pools,
+        ] {
+            let answer = carry_out(&proxy, request, "", &Bytes::new(), 1).await;
+            assert_eq!(answered(answer).await, (503, json!("agents_unavailable")), "{request:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_and_a_page_that_cannot_be_read_are_refused() {
+        let proxy = proxy();
+        for request in [AgentsRequest::AddProfile, AgentsRequest::StartRun, AgentsRequest::TakeMessages] {
+            let answer = carry_out(&proxy, request, "", &Bytes::from_static(b"{"), 1).await;
+            assert_eq!(answered(answer).await, (400, json!("invalid_value")), "{request:?}");
+        }
+        let answer = carry_out(&proxy, AgentsRequest::Runs, "limit=x", &Bytes::new(), 1).await;
+        assert_eq!(answered(answer).await.0, 400);
+        let (_, three) = answered(Ok(list(vec![1, 2, 3], 2))).await;
+        assert_eq!(three, json!({ "object": "list", "data": [1, 2], "has_more": true }));
+    }
+}

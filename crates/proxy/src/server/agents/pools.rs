@@ -65,3 +65,35 @@ pub(super) async fn restart(proxy: &Proxy, endpoint: &str) -> Result<Response<Re
     tracing::info!(event = "agents.restarted", endpoint);
     Ok(document(200, &json!({ "endpoint": endpoint, "restarted": true })))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse::config_of;
+    use crate::route::endpoint_set::EndpointSet;
+    use crate::route::memory::Memory;
+    use crate::server::agents::tests::answered;
+    use crate::server::proxy::tests::proxy;
+
+    #[tokio::test]
+    async fn an_agent_tells_how_busy_it_is_and_another_endpoint_is_none() {
+        let config = config_of(
+            "[[endpoint]]\nname = \"codex\"\nprotocol = \"codex-app-server\"\nmodels = [\"m\"]\n[endpoint.agent]\npool = 2\n[[endpoint]]\nname = \"lab\"\nbase_url = \"https://lab.test\"\nmodels = [\"n\"]\n",
+        );
+        let memory = std::sync::Arc::new(Memory::new(None));
+        let set = EndpointSet::new(std::sync::Arc::new(config), memory, None, None);
+        let pools: Vec<Value> = set.endpoints().iter().filter_map(|runtime| pool(runtime)).collect();
+        assert_eq!(pools.len(), 1);
+        let processes = pools[0]["processes"].as_array().expect("a list");
+        assert_eq!(
+            (&pools[0]["running"], &pools[0]["max_turns"], processes.len()),
+            (&json!(0), &json!(8), 2)
+        );
+        assert!(processes[0]["pid"].is_null(), "nothing was started");
+    }
+
+    #[tokio::test]
+    async fn only_an_agent_can_be_restarted() {
+        assert_eq!(answered(restart(&proxy(), "lab").await).await, (404, json!("not_found")));
+    }
+}

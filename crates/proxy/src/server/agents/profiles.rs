@@ -61,3 +61,27 @@ pub(super) async fn delete(agents: &Arc<Runs>, id: &str) -> Result<Response<Repl
         false => Err(unknown("profile", id, REMEDY)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::agents::tests::{agents, answered};
+    use crate::server::proxy::tests::proxy;
+
+    #[tokio::test]
+    async fn profiles_are_shown_listed_and_forgotten() {
+        let (_dir, agents) = agents().await;
+        let (status, listed) = answered(list(&agents).await).await;
+        assert_eq!((status, &listed["data"][0]["id"]), (200, &json!("lab")), "{listed}");
+        assert_eq!(answered(show(&agents, "lab").await).await.1["model"], "m");
+        assert_eq!(answered(delete(&agents, "lab").await).await.1["deleted"], true);
+        assert_eq!(answered(show(&agents, "lab").await).await, (404, json!("not_found")));
+        assert_eq!(answered(delete(&agents, "lab").await).await.0, 404);
+    }
+
+    #[tokio::test]
+    async fn a_profile_whose_model_nobody_answers_for_is_refused() {
+        let body = Bytes::from_static(br#"{"id":"lab","model":"m"}"#);
+        assert_eq!(answered(add(&proxy(), &body, 1).await).await, (400, json!("model_not_found")));
+    }
+}

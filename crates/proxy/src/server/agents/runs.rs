@@ -189,3 +189,70 @@ pub(super) async fn cancel(agents: &Arc<Runs>, id: &str) -> Result<Response<Repl
     let name = named(id)?;
     shown(agents.cancel(&name).await.map_err(|error| unavailable(&error))?, id)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agents::runs::MAX_QUEUED;
+    use crate::server::agents::tests::{agents, answered, queued};
+
+    fn body(value: &serde_json::Value) -> Bytes {
+        value.to_string().into()
+    }
+
+    #[tokio::test]
+    async fn one_run_too_many_is_told_to_come_back() {
+        let (_dir, agents) = agents().await;
+        let new = body(&json!({ "profile": "lab", "input": "x" }));
+        for _ in 0..MAX_QUEUED {
+            assert_eq!(answered(start(&agents, &new).await).await.0, 202);
+        }
+        let refusal = start(&agents, &new).await.err().expect("full");
+        assert_eq!(
+            (refusal.status, refusal.code, refusal.retry_after),
+            (429, "concurrency_limited", Some(RETRY_AFTER))
+        );
+        assert_eq!(agents.live_count() as u64, MAX_QUEUED, "nothing of it is left");
+        let (_, page) = answered(list(&agents, &Query::read("limit=2&status=queued")).await).await;
+        assert_eq!((page["data"].as_array().map(Vec::len), &page["has_more"]), (Some(2), &json!(true)));
+    }
+
+    #[tokio::test]
+    async fn a_run_is_told_more_until_it_is_over_and_then_forgotten() {
+        let (_dir, agents) = agents().await;
+        let id = queued(&agents).await;
+        let more = body(&json!({ "text": "more" }));
+        assert_eq!(answered(push(&agents, &id, &more).await).await.0, 202);
+        assert_eq!(answered(push(&agents, &id, &body(&json!({ "text": " " }))).await).await.0, 400);
+        assert_eq!(answered(delete(&agents, &id).await).await, (409, json!("run_not_over")));
+        let (_, waited) = answered(show(&agents, &id, &Query::read("wait=0")).await).await;
+        assert_eq!(waited["status"], "queued");
+        assert_eq!(answered(cancel(&agents, &id).await).await.1["status"], "cancelled");
+        assert_eq!(answered(push(&agents, &id, &more).await).await, (409, json!("run_is_over")));
+        let (_, over) = answered(show(&agents, &id, &Query::read("wait=60")).await).await;
+        assert_eq!(over["error"]["code"], "cancelled", "{over}");
+        assert_eq!(answered(delete(&agents, &id).await).await.0, 200);
+        assert_eq!(answered(push(&agents, &id, &more).await).await, (404, json!("not_found")));
+        assert_eq!(answered(cancel(&agents, "no name").await).await.0, 404);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_meant_is_refused() {
+        let (_dir, agents) = agents().await;
+        for (new, wanted) in [
+            (json!({ "profile": "nobody", "input": "x" }), 404),
+            (json!({ "profile": "lab", "input": "" }), 400),
+            (json!({ "profile": "lab", "input": "x".repeat(MAX_INPUT + 1) }), 413),
+            (json!({ "profile": "lab", "input": "x", "timeout": "8d" }), 400),
+            (json!({ "profile": "lab", "input": "x", "timeout": "1m", "cleanup": "keep" }), 202),
+        ] {
+            assert_eq!(answered(start(&agents, &body(&new)).await).await.0, wanted);
+        }
+        assert_eq!(answered(list(&agents, &Query::read("status=lost")).await).await.0, 400);
+        let (_, listed) = answered(list(&agents, &Query::read("profile=lab")).await).await;
+        assert_eq!(
+            (&listed["data"][0]["timeout"], &listed["data"][0]["cleanup"]),
+            (&json!(60), &json!("keep"))
+        );
+    }
+}
