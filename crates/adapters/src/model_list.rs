@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use latimer_protocol::failure::{Failure, FailureKind};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::endpoint_client::EndpointClient;
@@ -18,7 +19,8 @@ const MAX_MODELS: usize = 5000;
 const MAX_NAME_BYTES: usize = 200;
 
 /// A model as its provider lists it. What the provider does not say is `None`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ProviderModel {
     /// As the provider spells it.
     pub id: String,

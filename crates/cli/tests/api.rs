@@ -11,3 +11,5 @@ mod live;
 mod page;
 #[path = "api/terminal.rs"]
 mod terminal;
+#[path = "api/waits.rs"]
+mod waits;

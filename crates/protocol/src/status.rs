@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 pub use documents::{EndpointReport, LessonReport, LiveReport, MemberReport, ModelReport, RouteSummary};
 pub use fault::{Fault, UnknownFault};
-pub use problem::{Problem, duration_text, problems};
+pub use problem::{Problem, duration_text, endpoint_problem, problems};
 pub use quota_report::{AccountQuota, QuotaReport, QuotaWindow};
 pub use turn_report::{
     AttemptReport, CandidateReport, FailureReport, NoteReport, RouteReport, SCHEMA_VERSION, TokenReport,

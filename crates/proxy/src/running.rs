@@ -222,6 +222,16 @@ impl RunningTurn {
         });
     }
 
+    /// The attempt under way is made with this key or account.
+    pub fn uses(&self, account: &str) {
+        self.change(|report| {
+            account.clone_into(&mut report.account);
+            if let Some(attempt) = report.attempts.last_mut() {
+                account.clone_into(&mut attempt.account);
+            }
+        });
+    }
+
     /// When the first attempt began, if one did.
     pub fn first_attempt(&self) -> Option<Instant> {
         self.first_attempt.get().copied()

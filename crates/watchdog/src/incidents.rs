@@ -63,6 +63,15 @@ pub struct Incident {
     /// What was tried, each remedy once.
     #[serde(default)]
     pub fixes: Vec<Fix>,
+    /// How often a model was asked about it.
+    #[serde(default)]
+    pub questions: u64,
+    /// Tokens of those questions and their answers.
+    #[serde(default)]
+    pub tokens: u64,
+    /// What they cost, in millionths of a US dollar; where the endpoint says no price, as the monthly budget counts it.
+    #[serde(default)]
+    pub cost_micros: u64,
     /// The order of use; the smallest leaves first. Counted, because clocks are set back.
     #[serde(default)]
     used: u64,
@@ -73,6 +82,15 @@ impl Incident {
     pub fn proven(&self) -> Option<&Fix> {
         self.fixes.iter().filter(|fix| fix.is_proven()).max_by_key(|fix| (fix.rate_permille(), fix.successes))
     }
+}
+
+/// What a question to a model took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Question {
+    /// Of the question and the answer.
+    pub tokens: u64,
+    /// In millionths of a US dollar.
+    pub cost_micros: u64,
 }
 
 /// The store: at most [`MAX_INCIDENTS`] patterns.
@@ -104,6 +122,14 @@ impl Incidents {
         let fix = &mut entry.fixes[place];
         let count = if helped { &mut fix.successes } else { &mut fix.failures };
         *count = count.saturating_add(1);
+    }
+
+    /// A model was asked about it.
+    pub fn asked(&mut self, pattern: &Pattern, question: Question, now: Time) {
+        let entry = self.entry(pattern, now);
+        entry.questions = entry.questions.saturating_add(1);
+        entry.tokens = entry.tokens.saturating_add(question.tokens);
+        entry.cost_micros = entry.cost_micros.saturating_add(question.cost_micros);
     }
 
     /// What helped before, if it did so often enough.
@@ -158,6 +184,9 @@ impl Incidents {
             first: now,
             last: now,
             fixes: Vec::new(),
+            questions: 0,
+            tokens: 0,
+            cost_micros: 0,
             used,
         });
         entry.used = used;

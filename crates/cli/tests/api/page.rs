@@ -91,6 +91,36 @@ fn a_code_opens_the_page_once_and_its_cookie_opens_the_documents_alone() {
 }
 
 #[test]
+fn requests_are_kept_until_a_switch_turns_it_off_and_clients_are_found() {
+    let harness = Harness::new("page-keeps", [ScriptedAnswer::text("a"), ScriptedAnswer::text("b")]);
+    let token = format!("authorization: Bearer {}\r\n", harness.token());
+    let read =
+        |path: &str| -> Value { serde_json::from_str(body(&get(&harness, path, &token))).expect("JSON") };
+    let ask = || assert_eq!(status(&harness.post(r#"{"model":"glm-5","input":"my question"}"#, "")), 200);
+    ask();
+    let kept = read("/api/v1/turns/t1/requests");
+    assert!(kept["client"]["text"].to_string().contains("my question"), "{kept}");
+    assert_eq!(read("/api/v1/config")["keep_requests"], true);
+    let switch =
+        |keep: bool| post(&harness, "/api/v1/config/keep_requests", &token, &json!({ "keep": keep }));
+    assert_eq!(status(&switch(false)), 200);
+    assert_eq!(read("/api/v1/config")["keep_requests"], false);
+    let file = std::fs::read_to_string(harness.dir.join("latimer.toml")).expect("a file");
+    assert!(file.contains("keep_requests = false"), "{file}");
+    ask();
+    for turn in ["t1", "t2"] {
+        let gone = read(&format!("/api/v1/turns/{turn}/requests"));
+        assert_eq!((&gone["client"], &gone["may_replay"]), (&Value::Null, &json!(false)), "{gone}");
+        assert!(gone["missing"].to_string().contains("keep_requests"), "{gone}");
+    }
+    assert_eq!(status(&post(&harness, "/api/v1/config/keep_requests", &token, &json!({}))), 400);
+    let clients = read("/api/v1/clients");
+    let programs: Vec<&Value> =
+        clients["data"].as_array().expect("clients").iter().map(|client| &client["program"]).collect();
+    assert_eq!(programs, ["codex", "claude", "opencode", "gemini"], "{clients}");
+}
+
+#[test]
 fn five_bad_codes_lock_the_door_and_nothing_else() {
     let harness = Harness::new("page-lock", [ScriptedAnswer::text("ready")]);
     let first = post(&harness, "/ui/session", "", &json!({ "code": code(&harness) }));

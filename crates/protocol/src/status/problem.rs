@@ -47,10 +47,11 @@ pub fn problems(health: &Health) -> Vec<Problem> {
         next: "look for `store.` in the log: the disk may be full".to_owned(),
         ..Problem::default()
     });
-    config.into_iter().chain(health.endpoints.iter().filter_map(of_endpoint)).chain(lost).collect()
+    config.into_iter().chain(health.endpoints.iter().filter_map(endpoint_problem)).chain(lost).collect()
 }
 
-fn of_endpoint(endpoint: &EndpointState) -> Option<Problem> {
+/// What is not well with an endpoint, and until when it rests.
+pub fn endpoint_problem(endpoint: &EndpointState) -> Option<Problem> {
     let code = endpoint.last_failure.as_deref();
     let said = endpoint.last_message.as_deref().or(code);
     let what = match (&endpoint.rests_because, said) {
@@ -97,9 +98,9 @@ mod tests {
 
     #[test]
     fn what_is_well_is_not_told() {
-        assert_eq!(of_endpoint(&endpoint()), None);
+        assert_eq!(endpoint_problem(&endpoint()), None);
         let mended = EndpointState { last_message: Some("busy".to_owned()), ..endpoint() };
-        assert_eq!(of_endpoint(&mended), None, "it was tried again, and worked");
+        assert_eq!(endpoint_problem(&mended), None, "it was tried again, and worked");
     }
 
     #[test]
@@ -113,11 +114,11 @@ mod tests {
             ..endpoint()
         };
         assert_eq!(
-            of_endpoint(&resting).expect("a problem").line(1010),
+            endpoint_problem(&resting).expect("a problem").line(1010),
             "lab: all of its keys rest: Slow down, since 10 s ago, for 1 min more; `latimer endpoints show lab`"
         );
         let refused = EndpointState { last_failure: Some("unauthorized".to_owned()), ..endpoint() };
-        let line = of_endpoint(&refused).expect("a problem").line(0);
+        let line = endpoint_problem(&refused).expect("a problem").line(0);
         assert!(line.contains("unauthorized") && line.contains("look at its key"), "{line}");
     }
 

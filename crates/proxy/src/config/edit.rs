@@ -144,6 +144,17 @@ pub fn switch(text: &str, switches: &WatchdogSwitches) -> Result<String, EditErr
     Ok(document.to_string())
 }
 
+/// The text with the requests of the last turns kept in memory, or not any more.
+///
+/// # Errors
+///
+/// See [`EditError`].
+pub fn keep_requests(text: &str, is_kept: bool) -> Result<String, EditError> {
+    let mut document = parse(text)?;
+    put(table(document.as_table_mut(), "server")?, "keep_requests", value(is_kept));
+    Ok(document.to_string())
+}
+
 /// The names of the endpoints, in the order of the text; none where it is no TOML.
 pub fn names(text: &str) -> Vec<String> {
     let document = DocumentMut::from_str(text).unwrap_or_default();
@@ -297,6 +308,15 @@ mod tests {
         assert_eq!(shift(&down, "a", Direction::Up).expect("back"), FILE);
         assert_eq!(shift(FILE, "a", Direction::Up), Err(EditError::AtTheEnd("a".to_owned())));
         assert_eq!(shift(FILE, "c", Direction::Down), Err(EditError::AtTheEnd("c".to_owned())));
+    }
+
+    #[test]
+    fn requests_are_kept_or_not() {
+        let text = "[server] # mine\nlisten = \"127.0.0.1:1\"\nkeep_requests = true # why\n";
+        let changed = keep_requests(text, false).expect("changed");
+        assert_eq!(changed, "[server] # mine\nlisten = \"127.0.0.1:1\"\nkeep_requests = false # why\n");
+        let made = keep_requests("# a\n", false).expect("made");
+        assert!(made.contains("[server]\nkeep_requests = false\n") && made.contains("# a"), "{made}");
     }
 
     #[test]

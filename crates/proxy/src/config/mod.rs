@@ -4,9 +4,11 @@
 //! providers, [`watch`] takes up a changed file, [`state`] keeps the token.
 
 pub mod agent_loop;
+pub mod base_url;
 pub mod check;
 pub mod database_url;
 pub mod edit;
+pub mod listed;
 mod login;
 pub mod mask;
 mod model;
@@ -142,6 +144,8 @@ pub struct Server {
     pub keep_alive: Duration,
     /// Whether the Responses API is also spoken over WebSocket.
     pub websocket: bool,
+    /// Whether the requests of the last turns are kept in memory, for a person to look at.
+    pub keep_requests: bool,
     /// Threads that carry connections; without it one for each core, at most eight.
     pub workers: Option<usize>,
     /// What this node is called in logs, metrics and rows; `None` where there is only one.

@@ -204,6 +204,11 @@ impl<'f, 't> Value<'f, 't> {
         self.value.as_str().map(str::to_owned).or_else(|| self.wrong("a string", notes))
     }
 
+    /// The text, where it is one.
+    pub(super) fn text(&self) -> Option<&str> {
+        self.value.as_str()
+    }
+
     pub(super) fn table(&self, notes: &mut ProblemCollector<'_>) -> Option<Table<'f, 't>> {
         match self.value.as_table() {
             Some(table) => Some(Table { path: self.path.clone(), span: self.span.clone(), table }),

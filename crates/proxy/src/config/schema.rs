@@ -31,7 +31,7 @@ pub const TOP: [Key; 11] = [
 ];
 
 /// The keys of `[server]`.
-pub const SERVER: [Key; 13] = [
+pub const SERVER: [Key; 14] = [
     key("listen", "address and port", "127.0.0.1:4180"),
     key("auth", "token or none", "token"),
     key("hosts", "list of strings", "[]"),
@@ -39,6 +39,7 @@ pub const SERVER: [Key; 13] = [
     key("grace", "duration", "30s"),
     key("keep_alive", "duration", "15s"),
     key("websocket", "true or false", "false"),
+    key("keep_requests", "true or false", "true"),
     key("workers", "number", ""),
     key("node", "string", ""),
     key("tls", "table", ""),

@@ -12,7 +12,7 @@ use latimer_adapters::agents::child;
 use latimer_protocol::status::{CandidateReport, EndpointState, RouteReport};
 use tokio::sync::Semaphore;
 
-pub use self::stats::{OpenCount, Stats, TurnOutcome};
+pub use self::stats::{AskedToWait, OpenCount, Stats, TurnOutcome};
 use super::bucket::Bucket;
 use super::budget::Budget;
 use super::build;
@@ -223,6 +223,15 @@ impl EndpointSet {
         child::all_gone(limit).await;
     }
 
+    /// What rests of an endpoint, or of all of them, may be tried again now; how much that was.
+    pub fn retry(&self, endpoint: Option<&str>) -> usize {
+        let named = |runtime: &&Arc<EndpointRuntime>| {
+            endpoint.is_none_or(|endpoint| runtime.endpoint.name.as_str() == endpoint)
+        };
+        let keys = self.endpoints.iter().filter(named).map(|runtime| runtime.pool.end_cooldowns());
+        keys.sum::<usize>() + self.memory.retry(endpoint)
+    }
+
     /// Every endpoint, alive.
     pub fn endpoints(&self) -> &[Arc<EndpointRuntime>] {
         &self.endpoints
@@ -234,6 +243,20 @@ fn affinity_key(route: &str, conversation: &str) -> String {
 }
 
 impl RouteTarget {
+    /// Until when the provider asked for no requests here. `None` where it did not, where another key is ready, and where the first key
+    /// to be ready rests by a guess of latimer's.
+    pub fn named_rest(&self, now: Instant) -> Option<Instant> {
+        if self.runtime.pool.is_empty() {
+            return self.runtime.memory.health(&self.id).named_rest(now);
+        }
+        self.runtime.pool.first_cooldown(now).filter(|first| first.is_named).map(|first| first.until)
+    }
+
+    /// Whether it failed too often in a row.
+    pub fn is_failing(&self, now: Instant) -> bool {
+        self.runtime.memory.health(&self.id).is_open(now)
+    }
+
     fn candidate(&self, priority: u32, config: &Config, now: Instant) -> Candidate {
         let health = self.runtime.memory.health(&self.id);
         let avoided = config.avoided.contains(&self.runtime.endpoint.name);

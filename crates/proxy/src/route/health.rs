@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use latimer_protocol::failure::{Blame, Failure, FailureKind};
 use serde::{Deserialize, Serialize};
 
-use super::rest::Rest;
+use super::rest::{Rest, named_wait};
 use crate::clock::Clocks;
 
 /// The weight of the newest latency in the average.
@@ -28,6 +28,8 @@ pub struct Health {
     failures: u32,
     open_until: Option<Instant>,
     limited_until: Option<Instant>,
+    /// Until when the provider itself asked for no requests.
+    named_until: Option<Instant>,
 }
 
 /// [`Health`] in a file: times as Unix seconds.
@@ -38,6 +40,7 @@ pub struct HealthRecord {
     failures: u32,
     open_until: Option<u64>,
     limited_until: Option<u64>,
+    named_until: Option<u64>,
 }
 
 impl Health {
@@ -48,12 +51,17 @@ impl Health {
         self.failures = 0;
         self.open_until = None;
         self.limited_until = None;
+        self.named_until = None;
     }
 
     /// A turn failed. What the client is to blame for says nothing about the endpoint.
     pub fn failed(&mut self, failure: &Failure, now: Instant) {
         if failure.blame() == Blame::Client || failure.blame() == Blame::Ours {
             return;
+        }
+        let named = named_wait(failure).map(|named| named.min(MAX_LIMIT));
+        if let Some(named) = named {
+            self.named_until = now.checked_add(named);
         }
         if matches!(
             failure.kind,
@@ -86,14 +94,20 @@ impl Health {
 
     /// Why no turn goes here for a while, if that is so.
     pub fn rest(&self, now: Instant) -> Option<Rest> {
-        let limit = self.limited_until.map(|until| Rest { until, why: "the provider's limit holds" });
+        let limit = self.limited_until.max(self.named_until);
+        let limit = limit.map(|until| Rest { until, why: "the provider's limit holds" });
         let open = self.open_until.map(|until| Rest { until, why: "it failed several times in a row" });
         limit.into_iter().chain(open).filter(|rest| rest.until > now).max_by_key(|rest| rest.until)
     }
 
+    /// Until when the provider itself asked for no requests, if that is not over.
+    pub fn named_rest(&self, now: Instant) -> Option<Instant> {
+        self.named_until.filter(|until| *until > now)
+    }
+
     /// Whether a limit holds.
     pub fn is_limited(&self, now: Instant) -> bool {
-        self.limited_until.is_some_and(|until| until > now)
+        self.limited_until.max(self.named_until).is_some_and(|until| until > now)
     }
 
     /// Lower is better.
@@ -108,8 +122,7 @@ impl Health {
 
     /// Whether other nodes have to know of a change: of a rest, or of its end. How fast it answers each of them sees itself.
     pub fn differs_for_others(&self, before: &Self) -> bool {
-        (self.failures, self.open_until, self.limited_until)
-            != (before.failures, before.open_until, before.limited_until)
+        Self { latency: None, ..*self } != Self { latency: None, ..*before }
     }
 
     /// Takes up what another node saw.
@@ -124,6 +137,7 @@ impl Health {
             failures: self.failures,
             open_until: at.to_unix(self.open_until),
             limited_until: at.to_unix(self.limited_until),
+            named_until: at.to_unix(self.named_until),
         }
     }
 
@@ -134,6 +148,7 @@ impl Health {
             failures: saved.failures.min(MAX_FAILURES - 1),
             open_until: at.from_unix(saved.open_until),
             limited_until: at.from_unix(saved.limited_until),
+            named_until: at.from_unix(saved.named_until),
         }
     }
 }

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use latimer_protocol::failure::{Failure, FailureKind, Retry};
 
+use super::rest::{Cooldown, named_wait};
+
 /// Cooldown of a key that hit a rate limit, when the provider names no time.
 const COOLDOWN_LIMITED: Duration = Duration::from_secs(60);
 /// Cooldown of a key with too many requests at once: one of them ends soon.
@@ -14,24 +16,25 @@ const COOLDOWN_REFUSED: Duration = Duration::from_secs(600);
 /// Which keys are cooling down, and which one is in use. The key in use stays in use until it fails.
 #[derive(Debug)]
 pub struct Keys {
-    cooldown_until: Vec<Option<Instant>>,
+    cooldowns: Vec<Option<Cooldown>>,
     current: usize,
 }
 
 impl Keys {
-    /// A pool of keys that cool down until these times.
-    pub fn with_cooldowns(cooldown_until: Vec<Option<Instant>>) -> Self {
-        Self { cooldown_until, current: 0 }
+    /// A pool of keys with these cooldowns.
+    pub fn with_cooldowns(cooldowns: Vec<Option<Cooldown>>) -> Self {
+        Self { cooldowns, current: 0 }
     }
 
     /// The key to use: the current one, else the next that is not cooling down, of both rather one that has more than a little left of
     /// its allowance; else the one that will be ready first. `None` for an empty pool.
     pub fn pick(&mut self, now: Instant, is_low: impl Fn(usize) -> bool) -> Option<usize> {
-        let count = self.cooldown_until.len();
+        let count = self.cooldowns.len();
         let all = || (0..count).map(|step| (self.current + step) % count);
         let ready = all().find(|key| !self.is_cooling(*key, now) && !is_low(*key));
         let ready = ready.or_else(|| all().find(|key| !self.is_cooling(*key, now)));
-        let key = ready.or_else(|| (0..count).min_by_key(|key| self.cooldown_until[*key]))?;
+        let key = ready
+            .or_else(|| (0..count).min_by_key(|key| self.cooldowns[*key].map(|cooldown| cooldown.until)))?;
         self.current = key;
         Some(key)
     }
@@ -39,43 +42,56 @@ impl Keys {
     /// Begins the cooldown of a key that failed, and says whether another key is ready now.
     pub fn failed(&mut self, key: usize, failure: &Failure, now: Instant) -> bool {
         let Some(cooldown) = cooldown(failure) else { return false };
-        if let Some(slot) = self.cooldown_until.get_mut(key) {
-            *slot = now.checked_add(cooldown);
+        if let Some(slot) = self.cooldowns.get_mut(key) {
+            let is_named = named_wait(failure).is_some();
+            *slot = now.checked_add(cooldown).map(|until| Cooldown { until, is_named });
         }
-        (0..self.cooldown_until.len()).any(|key| !self.is_cooling(key, now))
+        (0..self.cooldowns.len()).any(|key| !self.is_cooling(key, now))
     }
 
     /// What [`Keys::failed`] will say, without noting anything.
     pub fn another_ready(&self, key: usize, failure: &Failure, now: Instant) -> bool {
         let Some(cooldown) = cooldown(failure) else { return false };
         let is_ready = |other| if other == key { cooldown.is_zero() } else { !self.is_cooling(other, now) };
-        (0..self.cooldown_until.len()).any(is_ready)
+        (0..self.cooldowns.len()).any(is_ready)
     }
 
-    /// A key cools down until then, or no longer: somebody else saw it.
-    pub fn set_cooldown(&mut self, key: usize, until: Option<Instant>) {
-        if let Some(slot) = self.cooldown_until.get_mut(key) {
-            *slot = until;
+    /// A key cools down so, or no longer: somebody else saw it.
+    pub fn set_cooldown(&mut self, key: usize, cooldown: Option<Cooldown>) {
+        if let Some(slot) = self.cooldowns.get_mut(key) {
+            *slot = cooldown;
         }
     }
 
     /// A key worked: its cooldown is over. True when it had one.
     pub fn succeeded(&mut self, key: usize) -> bool {
-        self.cooldown_until.get_mut(key).and_then(Option::take).is_some()
+        self.cooldowns.get_mut(key).and_then(Option::take).is_some()
     }
 
-    /// The end of a key's cooldown; `None` for a key that is ready.
-    pub fn cooldown_end(&self, key: usize, now: Instant) -> Option<Instant> {
-        self.cooldown_until.get(key).copied().flatten().filter(|until| *until > now)
+    /// A key's cooldown; `None` for a key that is ready.
+    pub fn cooldown(&self, key: usize, now: Instant) -> Option<Cooldown> {
+        self.cooldowns.get(key).copied().flatten().filter(|cooldown| cooldown.until > now)
+    }
+
+    /// That of the key which is ready first; `None` where one is ready now, or there is none.
+    pub fn first_cooldown(&self, now: Instant) -> Option<Cooldown> {
+        let all: Option<Vec<Cooldown>> =
+            (0..self.cooldowns.len()).map(|key| self.cooldown(key, now)).collect();
+        all?.into_iter().min_by_key(|cooldown| cooldown.until)
+    }
+
+    /// Every cooldown is over; how many there were.
+    pub fn end_cooldowns(&mut self) -> usize {
+        self.cooldowns.iter_mut().filter_map(Option::take).count()
     }
 
     /// How many keys are cooling down.
     pub fn cooling_down(&self, now: Instant) -> usize {
-        (0..self.cooldown_until.len()).filter(|key| self.is_cooling(*key, now)).count()
+        (0..self.cooldowns.len()).filter(|key| self.is_cooling(*key, now)).count()
     }
 
     fn is_cooling(&self, key: usize, now: Instant) -> bool {
-        self.cooldown_end(key, now).is_some()
+        self.cooldown(key, now).is_some()
     }
 }
 

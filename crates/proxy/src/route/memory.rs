@@ -1,7 +1,7 @@
 //! What routing knows and must not forget in a restart: health, limits of keys, which target answered which conversation. One file, written
 //! whole, at most every few seconds.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -17,6 +17,7 @@ use super::health::{Health, HealthRecord};
 use super::limitations::LimitationStore;
 use super::pictures::RefusedPictures;
 use super::quota::{KnownAccount, QuotaOwner, QuotaSource, Quotas};
+use super::rest::Cooldown;
 use crate::clock::Clocks;
 use crate::store::postgres::PostgresStore;
 use crate::store::postgres::shared::{SharedEntry, Topic};
@@ -31,6 +32,8 @@ const TARGET_HOLDS: Duration = Duration::from_secs(25 * 3600);
 /// How long they believe who answered a conversation, and how long before its end that is told anew.
 const AFFINITY_HOLDS: Duration = Duration::from_secs(3600);
 const AFFINITY_TOLD: Duration = Duration::from_secs(3000);
+/// What other nodes are told of a key whose time the provider named.
+const NAMED: &str = "named";
 /// The largest file that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 64 << 20;
 
@@ -39,7 +42,7 @@ const MAX_FILE_BYTES: u64 = 64 << 20;
 pub struct Memory {
     path: Option<PathBuf>,
     targets: Mutex<HashMap<String, Health>>,
-    keys: Mutex<HashMap<String, Instant>>,
+    keys: Mutex<HashMap<String, Cooldown>>,
     affinity: Mutex<Affinity>,
     rounds: Mutex<HashMap<String, usize>>,
     /// Items a target takes: the most that worked, and the fewest that did not.
@@ -65,6 +68,8 @@ pub struct Memory {
 struct MemoryFile {
     targets: HashMap<String, HealthRecord>,
     keys: HashMap<String, u64>,
+    /// Those of them whose time the provider named.
+    named_keys: HashSet<String>,
     affinity: Vec<(String, String, u64)>,
     items: HashMap<String, (usize, usize)>,
     quota: HashMap<String, KnownAccount>,
@@ -77,14 +82,17 @@ impl Memory {
         let path = dir.map(|dir| dir.join(FILE));
         let file = path.as_deref().map(read).unwrap_or_default();
         let targets = file.targets.iter().take(MAX_ENTRIES);
-        let keys = file.keys.into_iter().take(MAX_ENTRIES);
+        let named = file.named_keys;
+        let keys = file.keys.into_iter().take(MAX_ENTRIES).filter_map(|(key, until)| {
+            let until = at.from_unix(Some(until))?;
+            let is_named = named.contains(&key);
+            Some((key, Cooldown { until, is_named }))
+        });
         Self {
             targets: Mutex::new(
                 targets.map(|(name, saved)| (name.clone(), Health::load(saved, at))).collect(),
             ),
-            keys: Mutex::new(
-                keys.filter_map(|(key, until)| Some((key, at.from_unix(Some(until))?))).collect(),
-            ),
+            keys: Mutex::new(keys.collect()),
             affinity: Mutex::new(Affinity::load(file.affinity, at)),
             rounds: Mutex::default(),
             items: Mutex::new(file.items.into_iter().take(MAX_ENTRIES).collect()),
@@ -175,9 +183,10 @@ impl Memory {
             (Topic::Target, value) => self.hear_of_target(&entry.name, value, entry.age, at.now),
             (Topic::Key, value) => {
                 let mut keys = lock(&self.keys);
-                match value.and_then(|_| at.now.checked_add(entry.left)) {
-                    Some(until) if keys.len() < MAX_ENTRIES || keys.contains_key(&entry.name) => {
-                        keys.insert(entry.name.clone(), until);
+                let told = value.and_then(|value| Some((value == NAMED, at.now.checked_add(entry.left)?)));
+                match told {
+                    Some((is_named, until)) if keys.len() < MAX_ENTRIES || keys.contains_key(&entry.name) => {
+                        keys.insert(entry.name.clone(), Cooldown { until, is_named });
                     }
                     _ => {
                         keys.remove(&entry.name);
@@ -214,24 +223,25 @@ impl Memory {
         self.keys_told.load(Ordering::Relaxed)
     }
 
-    /// The end of a key's cooldown; keys are named by their fingerprint.
-    pub fn key_cooldown(&self, key: &str) -> Option<Instant> {
+    /// A key's cooldown; keys are named by their fingerprint.
+    pub fn key_cooldown(&self, key: &str) -> Option<Cooldown> {
         lock(&self.keys).get(key).copied()
     }
 
-    /// A key cools down until then, or no longer.
-    pub fn set_key_cooldown(&self, key: &str, until: Option<Instant>) {
-        let left = until.map(|until| until.saturating_duration_since(crate::clock::now()));
+    /// A key cools down so, or no longer.
+    pub fn set_key_cooldown(&self, key: &str, cooldown: Option<Cooldown>) {
+        let left = cooldown.map(|cooldown| cooldown.until.saturating_duration_since(crate::clock::now()));
         let mut keys = lock(&self.keys);
-        match until {
-            Some(until) if keys.len() < MAX_ENTRIES || keys.contains_key(key) => {
-                keys.insert(key.to_owned(), until);
+        match cooldown {
+            Some(cooldown) if keys.len() < MAX_ENTRIES || keys.contains_key(key) => {
+                keys.insert(key.to_owned(), cooldown);
             }
             Some(_) => {}
             None if keys.remove(key).is_none() => return,
             None => {}
         }
-        self.tell(Topic::Key, key, left.map(|_| String::new()), left.unwrap_or_default());
+        let word = cooldown.map(|cooldown| if cooldown.is_named { NAMED } else { "" }.to_owned());
+        self.tell(Topic::Key, key, word, left.unwrap_or_default());
         self.changed.store(true, Ordering::Relaxed);
     }
 
@@ -328,14 +338,20 @@ impl Memory {
             return;
         }
         let at = Clocks::now();
+        let keys = lock(&self.keys).clone();
         let file = MemoryFile {
             targets: lock(&self.targets)
                 .iter()
                 .map(|(name, health)| (name.clone(), health.save(at)))
                 .collect(),
-            keys: lock(&self.keys)
+            keys: keys
                 .iter()
-                .filter_map(|(key, until)| Some((key.clone(), at.to_unix(Some(*until))?)))
+                .filter_map(|(key, cooldown)| Some((key.clone(), at.to_unix(Some(cooldown.until))?)))
+                .collect(),
+            named_keys: keys
+                .into_iter()
+                .filter(|(_, cooldown)| cooldown.is_named)
+                .map(|(key, _)| key)
                 .collect(),
             affinity: lock(&self.affinity).save(at),
             items: lock(&self.items).clone(),
@@ -386,13 +402,17 @@ mod tests {
             now,
         );
         memory.record_affinity("c", "a/m", now);
-        memory.set_key_cooldown("k", Some(now + Duration::from_secs(300)));
+        let cooldown = |is_named| Some(Cooldown { until: now + Duration::from_secs(300), is_named });
+        memory.set_key_cooldown("k", cooldown(true));
+        memory.set_key_cooldown("guessed", cooldown(false));
         memory.record_item_limit("a/m", 40);
         memory.save();
         let again = Memory::new(Some(dir.path()));
         assert!(again.health("a/m").is_limited(now));
         assert_eq!(again.affinity_target("c", now).as_deref(), Some("a/m"));
-        assert!(again.key_cooldown("k").is_some());
+        assert!(again.health("a/m").named_rest(now).is_some());
+        let is_named = |key| again.key_cooldown(key).map(|cooldown| cooldown.is_named);
+        assert_eq!((is_named("k"), is_named("guessed")), (Some(true), Some(false)));
         assert_eq!(again.max_items("a/m"), Some(39));
         std::fs::write(dir.path().join(FILE), "{\"targets\":").expect("written");
         assert!(Memory::new(Some(dir.path())).health("a/m").is_ready(now), "it starts afresh");

@@ -10,7 +10,7 @@ use latimer_protocol::secret::{Secret, fingerprint};
 use super::keys::Keys;
 use super::memory::Memory;
 use super::quota::{LowQuota, QuotaOwner};
-use super::rest::Rest;
+use super::rest::{Cooldown, Rest};
 use crate::accounts::{self, Account, Places};
 use crate::clock::Clocks;
 use crate::config::Login;
@@ -183,8 +183,7 @@ impl Pool {
     /// The allowance of which little is left, where that is so of every entry that does not rest; the largest of them.
     pub fn low(&self, model: &str, at: Clocks) -> Option<LowQuota> {
         let inner = lock(&self.inner);
-        let ready =
-            (0..inner.entries.len()).filter(|place| inner.keys.cooldown_end(*place, at.now).is_none());
+        let ready = (0..inner.entries.len()).filter(|place| inner.keys.cooldown(*place, at.now).is_none());
         let ready = ready.filter_map(|place| inner.entries.get(place));
         let low: Option<Vec<LowQuota>> =
             ready.map(|entry| self.memory.quotas.low(&entry.fingerprint, Some(model), at.unix)).collect();
@@ -200,8 +199,8 @@ impl Pool {
     pub fn failed(&self, place: usize, failure: &Failure, now: Instant) -> bool {
         let mut inner = self.inner();
         let other = inner.keys.failed(place, failure, now);
-        if let (Some(entry), Some(until)) = (inner.entries.get(place), inner.keys.cooldown_end(place, now)) {
-            self.memory.set_key_cooldown(&entry.fingerprint, Some(until));
+        if let (Some(entry), Some(cooldown)) = (inner.entries.get(place), inner.keys.cooldown(place, now)) {
+            self.memory.set_key_cooldown(&entry.fingerprint, Some(cooldown));
         }
         other
     }
@@ -233,19 +232,36 @@ impl Pool {
         (inner.entries.len(), inner.keys.cooling_down(now))
     }
 
+    /// Whether there is neither a key nor an account.
+    pub fn is_empty(&self) -> bool {
+        lock(&self.inner).entries.is_empty()
+    }
+
+    /// The cooldown of the key or account that is ready first, where all of them rest.
+    pub fn first_cooldown(&self, now: Instant) -> Option<Cooldown> {
+        self.inner().keys.first_cooldown(now)
+    }
+
     /// Until the first key or account is ready, where all of them rest.
     pub fn rest(&self, now: Instant) -> Option<Rest> {
-        let inner = self.inner();
-        let ends: Option<Vec<Instant>> =
-            (0..inner.entries.len()).map(|place| inner.keys.cooldown_end(place, now)).collect();
-        ends?.into_iter().min().map(|until| Rest { until, why: "all of its keys rest" })
+        self.first_cooldown(now).map(|first| Rest { until: first.until, why: "all of its keys rest" })
+    }
+
+    /// Every cooldown is over; how many there were.
+    pub fn end_cooldowns(&self) -> usize {
+        let mut inner = self.inner();
+        for entry in &inner.entries {
+            self.memory.set_key_cooldown(&entry.fingerprint, None);
+        }
+        inner.keys.end_cooldowns()
     }
 
     /// Every entry's name, and the seconds that are left of its cooldown.
     pub fn cooldowns(&self, now: Instant) -> Vec<(String, Option<u64>)> {
         let inner = self.inner();
-        let left =
-            |place| inner.keys.cooldown_end(place, now).map(|until| until.duration_since(now).as_secs());
+        let left = |place| {
+            inner.keys.cooldown(place, now).map(|cooldown| cooldown.until.duration_since(now).as_secs())
+        };
         inner.entries.iter().enumerate().map(|(place, entry)| (entry.id.clone(), left(place))).collect()
     }
 }

@@ -1,6 +1,14 @@
 //! Why a target, a key or an endpoint is left alone for a while. Pure.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use latimer_protocol::failure::{Blame, Failure};
+
+/// The cause of a failure that latimer's own limits of an endpoint make.
+pub const NO_ROOM: &str = "no_room";
+
+/// The cause of a failure that was not asked for: the time that a provider named before is not over.
+pub const RESTING: &str = "resting";
 
 /// A time in which no turn goes somewhere, as long as there is another place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,6 +17,22 @@ pub struct Rest {
     pub until: Instant,
     /// For people.
     pub why: &'static str,
+}
+
+/// A time in which a key or account is left alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cooldown {
+    /// When it is over.
+    pub until: Instant,
+    /// The provider named it; else latimer chose it.
+    pub is_named: bool,
+}
+
+/// For how long the provider itself wants no requests, where its refusal says so. What latimer's own limits say is no word of a provider.
+pub fn named_wait(failure: &Failure) -> Option<Duration> {
+    let is_own = matches!(failure.cause, Some(NO_ROOM | RESTING)) || failure.is_for_later();
+    let is_theirs = matches!(failure.blame(), Blame::Upstream) && !is_own;
+    failure.retry_after.filter(|wait| is_theirs && !wait.is_zero())
 }
 
 impl Rest {
@@ -27,7 +51,7 @@ impl Rest {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use latimer_protocol::failure::{self, FailureKind};
 
     use super::*;
     use crate::clock;
@@ -42,5 +66,19 @@ mod tests {
         assert_eq!(of(Some(rest(3)), &[None]), Some(rest(3)), "all keys rest");
         assert_eq!(of(Some(rest(3)), &[Some(rest(5))]), Some(rest(5)));
         assert_eq!(rest(9).words(now), "a limit holds, for 9 s more");
+    }
+
+    #[test]
+    fn only_a_providers_own_word_is_a_named_wait() {
+        let wait = Some(Duration::from_secs(9));
+        let named =
+            |kind, cause| named_wait(&Failure { retry_after: wait, cause, ..Failure::new(kind, "x") });
+        assert_eq!(named(FailureKind::RateLimited, None), wait);
+        assert_eq!(named(FailureKind::UpstreamError, Some("bot_filter")), wait);
+        for ours in [NO_ROOM, RESTING, failure::QUEUE_FULL] {
+            assert_eq!(named(FailureKind::ConcurrencyLimited, Some(ours)), None, "{ours}");
+        }
+        assert_eq!(named(FailureKind::BadRequest, None), None, "the client's");
+        assert_eq!(named_wait(&Failure::new(FailureKind::RateLimited, "x")), None);
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 
@@ -20,6 +21,8 @@ const MAX_BODY: usize = 2 << 20;
 #[derive(Debug, Default)]
 pub struct KeptRequests {
     inner: Mutex<Inner>,
+    /// Nobody wants them kept.
+    is_off: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -90,6 +93,19 @@ impl TurnRequests {
 }
 
 impl KeptRequests {
+    /// Keeps requests from now on, or keeps none and drops what there is.
+    pub fn keep(&self, wanted: bool) {
+        let was_off = self.is_off.swap(!wanted, Ordering::Relaxed);
+        if !wanted && !was_off {
+            *lock(&self.inner) = Inner::default();
+        }
+    }
+
+    /// Whether requests are kept.
+    pub fn are_kept(&self) -> bool {
+        !self.is_off.load(Ordering::Relaxed)
+    }
+
     /// A client sent this.
     pub(super) fn asked(
         &self,
@@ -119,6 +135,9 @@ impl KeptRequests {
     }
 
     fn change(&self, turn: &str, change: impl FnOnce(&mut TurnRequests)) {
+        if !self.are_kept() {
+            return;
+        }
         let inner = &mut *lock(&self.inner);
         let place = inner.turns.iter().rposition(|(known, _)| known == turn);
         let place = place.unwrap_or_else(|| {
@@ -160,6 +179,20 @@ mod tests {
         assert_eq!(requests.upstream.expect("sent").target, "b/m", "the last target");
         assert_eq!(lock(&kept.inner).bytes, 9 + 7);
         assert_eq!(kept.of("t2"), None);
+    }
+
+    #[test]
+    fn nothing_is_kept_where_nobody_wants_it() {
+        let kept = KeptRequests::default();
+        let ask = |turn| kept.asked(turn, ClientProtocol::Chat { opencode: false }, None, &body(9));
+        ask("t1");
+        kept.keep(false);
+        ask("t2");
+        assert!(kept.of("t1").is_none() && kept.of("t2").is_none() && !kept.are_kept());
+        assert_eq!(lock(&kept.inner).bytes, 0);
+        kept.keep(true);
+        ask("t3");
+        assert!(kept.of("t3").is_some());
     }
 
     #[test]

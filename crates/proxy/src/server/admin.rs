@@ -12,8 +12,8 @@ use crate::clock;
 use crate::config::Config;
 use crate::http::refusal::Refusal;
 use crate::http::reply::{Reply, json as reply};
+use crate::route::endpoint_set::EndpointSet;
 use crate::route::limitations::LimitationStore;
-use crate::route::memory::Memory;
 
 /// The largest body of such a request, in bytes.
 pub(super) const BODY_LIMIT: usize = 16 * 1024;
@@ -98,9 +98,9 @@ pub(super) fn forget(
 }
 
 /// `POST /v1/admin/retry` and `POST /v1/admin/retry/{endpoint}`: cooldowns end now. Answers how many.
-pub(super) fn retry(memory: &Memory, endpoint: Option<&str>) -> Response<Reply> {
+pub(super) fn retry(endpoints: &EndpointSet, endpoint: Option<&str>) -> Response<Reply> {
     tracing::info!(event = "route.retried", endpoint = endpoint.unwrap_or("*"));
-    reply(200, format!("{{\"retried\":{}}}", memory.retry(endpoint)))
+    reply(200, format!("{{\"retried\":{}}}", endpoints.retry(endpoint)))
 }
 
 /// `POST /v1/admin/reconnect` and `POST /v1/admin/reconnect/{endpoint}`: the next turns make new connections.
@@ -111,8 +111,11 @@ pub(super) fn reconnect(endpoints: &CurrentEndpoints, endpoint: Option<&str>) ->
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::config::parse::load;
+    use crate::route::memory::Memory;
 
     fn config() -> Config {
         let text = "[[endpoint]]\nname = \"a\"\nbase_url = \"https://a.test\"\nmodels = [\"m\"]\n";
@@ -141,8 +144,9 @@ mod tests {
 
     #[test]
     fn forgetting_nothing_and_retrying_nothing_is_no_error() {
-        let memory = Memory::new(None);
+        let memory = Arc::new(Memory::new(None));
+        let set = EndpointSet::new(Arc::new(config()), Arc::clone(&memory), None, None);
         assert!(forget(&memory.limitations, Some("a"), None).is_ok());
-        assert_eq!(retry(&memory, None).status(), 200);
+        assert_eq!(retry(&set, None).status(), 200);
     }
 }

@@ -331,7 +331,7 @@ async fn administer(
         }
         Admin::RemoveOverrides(id) => admin::remove(overrides, id),
         Admin::Forget(endpoint) => admin::forget(&proxy.memory.limitations, endpoint, None),
-        Admin::Retry(endpoint) => Ok(admin::retry(&proxy.memory, endpoint)),
+        Admin::Retry(endpoint) => Ok(admin::retry(&proxy.endpoints(), endpoint)),
         Admin::Reconnect(endpoint) => Ok(admin::reconnect(&proxy.endpoints, endpoint)),
         Admin::Watchdog => watchdog::show(proxy.state_dir().as_deref()).await,
         Admin::CancelOrder(id) => watchdog::cancel(proxy.state_dir().as_deref(), id).await,

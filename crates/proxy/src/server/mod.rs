@@ -26,6 +26,7 @@ mod documents;
 mod endpoints;
 mod entry;
 mod forwarded;
+mod found_clients;
 mod health;
 mod jobs;
 mod lag;

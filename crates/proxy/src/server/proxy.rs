@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::client_keys;
 use super::endpoints::CurrentEndpoints;
 use super::entry::Entry;
+use super::found_clients::FoundClients;
 use super::lag::LagMeter;
 use super::live_feed::LiveFeed;
 use super::page_codes::Codes;
@@ -32,6 +33,7 @@ use crate::metrics::Metrics;
 use crate::probe::Probe;
 use crate::route::endpoint_set::EndpointSet;
 use crate::route::memory::Memory;
+use crate::running::KeptRequests;
 use crate::store::client_keys::FileKeys;
 use crate::store::postgres::PostgresStore;
 use crate::store::warn::CacheMonitor;
@@ -65,6 +67,8 @@ pub struct Proxy {
     pub(super) codes: Mutex<Codes>,
     /// Logins that pages began.
     pub(super) logins: Arc<PageLogins>,
+    /// The coding agents of this machine.
+    pub(super) clients: FoundClients,
     /// What pages are told as it happens.
     pub(super) feed: LiveFeed,
     names: RequestNames,
@@ -150,6 +154,7 @@ impl Proxy {
             turns: Arc::new(OpenTurns::new(run)),
             codes: Mutex::default(),
             logins: Arc::default(),
+            clients: FoundClients::default(),
             feed: LiveFeed::default(),
             names: RequestNames::new(),
             phase: watch::Sender::new(Phase::Serving),
@@ -214,7 +219,15 @@ impl Proxy {
     /// No turn begins any more.
     pub(super) fn begin_turn(&self, request: &str) -> Result<TurnContext, Refusal> {
         self.check_accepts_turns()?;
+        self.kept_requests();
         Ok(self.turn_context(self.turns.begin(), request))
+    }
+
+    /// What the last turns were asked and what they sent, as far as the configuration of this moment has it kept.
+    pub(super) fn kept_requests(&self) -> &KeptRequests {
+        let kept = self.turns.running.requests();
+        kept.keep(self.live.current().server.keep_requests);
+        kept
     }
 
     /// The same for a client key, if that is so and it may use more; `None` for the owner.

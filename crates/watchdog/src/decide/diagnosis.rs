@@ -13,6 +13,7 @@ use crate::action::{Action, Proposer};
 use crate::diagnose::budget::MIN_INTERVAL;
 use crate::diagnose::reply;
 use crate::ids::ActionId;
+use crate::incidents::Question;
 use crate::rules::Remedy;
 use crate::signal::Diagnosis;
 use crate::time::Time;
@@ -85,11 +86,13 @@ pub(super) fn answered(state: &mut State, diagnosis: &Diagnosis, at: Clocks) {
     let Some(pending) = state.diagnosis.pending.take_if(|pending| pending.id == diagnosis.id) else { return };
     let Diagnosis { input_tokens, output_tokens, cost_micros, .. } = *diagnosis;
     let is_counted = input_tokens > 0 || output_tokens > 0 || cost_micros.is_some();
+    let PendingDiagnosis { mut detection, cooldown, window, .. } = pending;
     // Without an answer, what was set aside for it is given back when nothing was used.
     if is_counted || diagnosis.reply.is_none() {
-        state.record.ledger.answered(input_tokens, output_tokens, cost_micros);
+        let cost_micros = state.record.ledger.answered(input_tokens, output_tokens, cost_micros);
+        let question = Question { tokens: input_tokens.saturating_add(output_tokens), cost_micros };
+        state.record.incidents.asked(&detection.pattern, question, at.wall);
     }
-    let PendingDiagnosis { mut detection, cooldown, window, .. } = pending;
     let Some(text) = &diagnosis.reply else {
         return alerts::tell_of_remedy(state, &detection, Remedy::AlertUser, None, cooldown, at);
     };

@@ -89,13 +89,14 @@ impl Ledger {
         self.spent_micros = self.spent_micros.saturating_add(estimate(RESERVED_TOKENS));
     }
 
-    /// It was answered, or given up: what was set aside becomes what it cost.
-    pub fn answered(&mut self, input_tokens: u64, output_tokens: u64, cost_micros: Option<u64>) {
+    /// It was answered, or given up: what was set aside becomes what it cost, in millionths of a US dollar.
+    pub fn answered(&mut self, input_tokens: u64, output_tokens: u64, cost_micros: Option<u64>) -> u64 {
         self.input_tokens = self.input_tokens.saturating_add(input_tokens);
         self.output_tokens = self.output_tokens.saturating_add(output_tokens);
         let cost = cost_micros.unwrap_or_else(|| estimate(input_tokens.saturating_add(output_tokens)));
         let before = self.spent_micros.saturating_sub(estimate(RESERVED_TOKENS));
         self.spent_micros = before.saturating_add(cost);
+        cost
     }
 
     /// What is left of a month's budget, in millionths of a US dollar.

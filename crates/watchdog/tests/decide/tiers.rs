@@ -105,6 +105,10 @@ fn a_model_is_asked_and_its_answer_passes_the_guards() {
     assert_eq!(bench.last("clear_capabilities").expect("given").by, Proposer::Model);
     let ledger = &bench.state.record().ledger;
     assert_eq!((ledger.calls, ledger.spent_micros, ledger.input_tokens), (1, 300, 800));
+    let incidents = &bench.state.record().incidents;
+    let asked: Vec<_> =
+        incidents.all().iter().map(|one| (one.questions, one.tokens, one.cost_micros)).collect();
+    assert_eq!(asked, [(1, 860, 300)], "the incident says what it cost");
     for reply in [
         "",
         "restart it!",

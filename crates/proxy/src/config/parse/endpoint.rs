@@ -13,8 +13,9 @@ use latimer_protocol::secret::{Secret, names_a_credential};
 use super::credentials::{self, KeyPool};
 use super::profiles::REPAIR_LEVELS;
 use super::{Env, ReadFile, agent, model, options, outbound, quirks};
+use crate::config::base_url;
 use crate::config::presets::{self, Preset};
-use crate::config::read::{ProblemCollector, Table};
+use crate::config::read::{ProblemCollector, Table, Value};
 use crate::config::schema::{self, nearest};
 use crate::config::{Endpoint, Login, Protocol, Timeouts};
 
@@ -44,12 +45,14 @@ pub(super) fn parse(
     table.only(&schema::ENDPOINT, notes);
     let name = endpoint_name(table, notes);
     let preset = preset(table, notes);
+    let of_address = || table.get("base_url").and_then(|value| protocol_of(&value));
     let protocol = table
         .word("protocol", &Protocol::NAMES, notes)
         .or(preset.map(|preset| preset.protocol))
+        .or_else(of_address)
         .unwrap_or(Protocol::Chat);
     let agent = agent::settings(table, protocol, env, read_file, notes);
-    let base_url = if agent.is_some() { Some(String::new()) } else { base_url(table, preset, notes) };
+    let base_url = if agent.is_some() { Some(String::new()) } else { address(table, preset, notes) };
     let login = login(table, preset, notes);
     let KeyPool { keys, missing } = credentials::keys(table, preset, login, env, read_file, notes);
     let models = match (table.get("models"), preset) {
@@ -158,7 +161,12 @@ fn preset(table: &Table<'_, '_>, notes: &mut ProblemCollector<'_>) -> Option<&'s
     found
 }
 
-fn base_url(
+/// What an address says that is spoken there; nothing where it cannot be read, which is told elsewhere.
+fn protocol_of(value: &Value<'_, '_>) -> Option<Protocol> {
+    base_url::mended(value.text()?).protocol
+}
+
+fn address(
     table: &Table<'_, '_>,
     preset: Option<&'static Preset>,
     notes: &mut ProblemCollector<'_>,
@@ -174,16 +182,18 @@ fn base_url(
         return preset.map(|preset| preset.base_url.to_owned());
     };
     let text = value.string(notes)?;
-    let mut url = text.trim().trim_end_matches('/');
-    for suffix in ["/chat/completions", "/responses", "/messages"] {
-        if let Some(stem) = url.strip_suffix(suffix) {
-            url = stem.trim_end_matches('/');
-            notes.warning(
-                value.span.clone(),
-                &value.path,
-                format!("should end before `{suffix}`, which latimer adds itself; it is read as `{url}`"),
-            );
-        }
+    let pasted = base_url::mended(&text);
+    let url = pasted.url;
+    if let Some(cut) = pasted.cut {
+        let is_said = preset.is_some() || table.get("protocol").is_some();
+        let protocol = pasted.protocol.filter(|protocol| !is_said && *protocol != Protocol::Chat);
+        let protocol =
+            protocol.map_or_else(String::new, |protocol| format!(" with protocol = \"{}\"", protocol.name()));
+        notes.warning(
+            value.span.clone(),
+            &value.path,
+            format!("should end before `{cut}`, which latimer adds itself; it is read as `{url}`{protocol}"),
+        );
     }
     if url.ends_with("/v1/v1") {
         notes.warning(value.span.clone(), &value.path, "ends with `/v1` twice; once is likely meant");

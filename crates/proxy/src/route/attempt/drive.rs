@@ -10,19 +10,17 @@ use std::time::Duration;
 use latimer_adapters::endpoint_client::OpenError;
 use latimer_adapters::repair::Repair;
 use latimer_adapters::teaching::Teaching;
-use latimer_protocol::failure::{Again, Failure};
+use latimer_protocol::failure::Failure;
 use latimer_protocol::status::TurnState;
 use latimer_protocol::turn::{EventSink, FinishReason, Note, TurnEvent};
 
 use super::gate::{Gate, UsageSum};
 use super::lessons::TurnLessons;
 use super::platform::{Platform, Process};
-use super::policy::{self, Verdict};
 use super::state::{
     AttemptPhase, AttemptRequest, Committed, FollowUp, OpeningFollowUp, Progress, Read, Reading, State,
-    Uncommitted, missing_key_said, wait_words,
+    Uncommitted,
 };
-use crate::clock::Clocks;
 use crate::route::endpoint_set::{OpenCount, RouteTarget, TurnOutcome};
 use crate::route::pool::PoolEntry;
 use crate::running::RunningTurn;
@@ -42,7 +40,7 @@ pub struct Attempts<P: Platform = Process> {
     pub(super) is_passthrough: bool,
     /// The client's writer has begun: frames of an upstream would come too late.
     pub(super) is_writer_started: bool,
-    usage: UsageSum,
+    pub(super) usage: UsageSum,
     pub(super) retries: u32,
     repairs: u32,
     /// For the log, since the last poll.
@@ -100,6 +98,7 @@ impl<P: Platform> Attempts<P> {
             rewrites: 0,
             lessons: TurnLessons::default(),
             refusals: Vec::new(),
+            held: Duration::ZERO,
         };
         attempts.state = attempts.enter(Box::new(turn));
         Some(attempts)
@@ -138,7 +137,10 @@ impl<P: Platform> Attempts<P> {
     /// Whether the client's writer may begin: no answer is on its way that might be the upstream's own frames.
     pub fn lets_writer_begin(&self) -> bool {
         match &self.state {
-            State::Uncommitted(_, AttemptPhase::Waiting(_) | AttemptPhase::Queued(_)) => true,
+            State::Uncommitted(
+                _,
+                AttemptPhase::Waiting(_) | AttemptPhase::Resting(_) | AttemptPhase::Queued(_),
+            ) => true,
             State::Uncommitted(..) => !self.is_passthrough,
             State::Committed(_) | State::Over => false,
         }
@@ -175,6 +177,10 @@ impl<P: Platform> Attempts<P> {
             AttemptPhase::Waiting(mut sleep) => match Pin::new(&mut sleep).poll(cx) {
                 Poll::Pending => (State::Uncommitted(turn, AttemptPhase::Waiting(sleep)), Step::Pending),
                 Poll::Ready(()) => (self.send(turn), Step::Again),
+            },
+            AttemptPhase::Resting(mut sleep) => match Pin::new(&mut sleep).poll(cx) {
+                Poll::Pending => (State::Uncommitted(turn, AttemptPhase::Resting(sleep)), Step::Pending),
+                Poll::Ready(()) => (self.rested(turn), Step::Again),
             },
             AttemptPhase::Queued(mut waiting) => match waiting.as_mut().poll(cx) {
                 Poll::Pending => (State::Uncommitted(turn, AttemptPhase::Queued(waiting)), Step::Pending),
@@ -355,96 +361,5 @@ impl<P: Platform> Attempts<P> {
         if let Some((place, _)) = self.entry {
             runtime.pool.succeeded(place);
         }
-    }
-
-    /// Carries out what the policy says about a failure of which the client saw nothing.
-    fn failed(&mut self, mut turn: Box<Uncommitted>, refused: OpenError) -> Next<P::Sleep> {
-        let now = self.platform.clocks();
-        let OpenError { failure, teaching, .. } = refused;
-        let failure = missing_key_said(failure, &self.target.runtime.endpoint);
-        self.usage.forget_answer();
-        let Uncommitted { lessons, prepared, .. } = &mut *turn;
-        let teaching = teaching.map(|teaching| *teaching);
-        let teaching = prepared
-            .as_ref()
-            .and_then(|prepared| lessons.news(teaching, &failure.message, prepared.written_by()));
-        let verdict = policy::after(&failure, &self.facts(&turn, &failure, teaching.as_ref(), now));
-        self.running.end_attempt(&failure, verdict.name(), verdict.wait());
-        match (verdict, teaching) {
-            (Verdict::Rewrite, Some(teaching)) => return self.rewrite(turn, teaching, &failure),
-            (Verdict::FewerItems, _) => return self.write_fewer_items(turn),
-            _ => {}
-        }
-        let RouteTarget { runtime, id, .. } = &self.target;
-        runtime.memory.failed(id, &failure, now.now);
-        runtime.stats.note(&failure, now.unix);
-        if let Some((place, _)) = self.entry {
-            runtime.pool.failed(place, &failure, now.now);
-        }
-        if let Verdict::Retry { wait } = verdict {
-            return self.retry(turn, &failure, wait, now);
-        }
-        if verdict == Verdict::NextTarget
-            && let Some(next) = self.targets_left.next()
-        {
-            return self.next_target(turn, next, &failure);
-        }
-        self.leave(TurnOutcome::Failed(failure.kind));
-        let again = if verdict == Verdict::HandOver { Again::ByClient } else { Again::ByNobody };
-        let failure = turn.final_failure(Failure { again, ..failure });
-        (State::Over, Step::Progress(Progress::Failed(failure)))
-    }
-
-    /// The same target once more.
-    fn retry(
-        &mut self,
-        turn: Box<Uncommitted>,
-        failure: &Failure,
-        wait: Duration,
-        now: Clocks,
-    ) -> Next<P::Sleep> {
-        self.target.runtime.budget().take_retry(now.now);
-        self.retries += 1;
-        tracing::info!(
-            event = "turn.retry",
-            endpoint = %self.target.runtime.endpoint.name,
-            attempt = self.retries + 1,
-            failure = failure.kind.code(),
-            status = failure.status,
-            wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
-        );
-        if wait.is_zero() {
-            return (self.send(turn), Step::Again);
-        }
-        self.running.wait(wait_words(&self.target, failure), Some(wait));
-        (State::Uncommitted(turn, AttemptPhase::Waiting(self.platform.sleep(wait))), Step::Again)
-    }
-
-    /// The next target of the route.
-    fn next_target(
-        &mut self,
-        mut turn: Box<Uncommitted>,
-        next: RouteTarget,
-        failure: &Failure,
-    ) -> Next<P::Sleep> {
-        self.leave(TurnOutcome::Failed(failure.kind));
-        let last = std::mem::replace(&mut self.target, next);
-        self.retries += 1;
-        turn.refusals.push(format!("{}: {}", last.id, failure.message));
-        turn.prepared = None;
-        Self::forget_lessons(&mut turn);
-        let next = &self.target;
-        self.notes.push(Note::route(format!(
-            "{} did not answer ({}); {} is asked",
-            last.id, failure.message, next.id
-        )));
-        tracing::info!(
-            event = "turn.failover",
-            from = %last.id,
-            to = %next.id,
-            failure = failure.kind.code(),
-            status = failure.status,
-        );
-        (self.enter(turn), Step::Again)
     }
 }

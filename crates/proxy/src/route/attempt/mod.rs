@@ -8,11 +8,13 @@
 //! sent is kept only as a `state::FollowUpBase`, which cannot be sent.
 
 pub mod drive;
+mod failing;
 mod gate;
 mod lessons;
 pub mod open;
 pub mod platform;
 pub mod policy;
+mod resting;
 mod rewriting;
 mod sending;
 mod state;

@@ -18,13 +18,11 @@ use crate::clock;
 use crate::route::endpoint_set::EndpointRuntime;
 use crate::route::pool::PoolEntry;
 use crate::route::quota::QuotaSource;
+use crate::route::rest::NO_ROOM;
 use crate::running::RunningTurn;
 
 /// The longest wait for a slot or for the rate limit of an endpoint.
 const MAX_WAIT: Duration = Duration::from_secs(60);
-
-/// The cause of a failure that latimer's own limits of an endpoint make.
-pub const NO_ROOM: &str = "no_room";
 
 /// An answer that the upstream has begun, and the slot it takes on its endpoint.
 pub struct OpenAnswer {

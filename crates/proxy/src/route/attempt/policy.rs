@@ -6,7 +6,7 @@ use std::time::Duration;
 use latimer_adapters::teaching::Teaching;
 use latimer_protocol::failure::{Failure, FailureKind, Retry};
 
-use super::open::NO_ROOM;
+use crate::route::rest::{NO_ROOM, RESTING};
 use crate::route::shape::MIN_ITEMS;
 
 /// How often a request may be written anew for one turn.
@@ -67,7 +67,7 @@ pub struct Facts<'t> {
     pub items: Option<usize>,
     /// Another key or account is ready now.
     pub is_key_ready: bool,
-    /// Targets of the route that were not asked yet.
+    /// Targets of the route that were not asked yet, without those that rest for longer than this one.
     pub targets_left: usize,
     /// How many attempts were made after the first, on all targets.
     pub retries: u32,
@@ -104,7 +104,10 @@ pub fn after(failure: &Failure, facts: &Facts<'_>) -> Verdict {
         return Verdict::NextTarget;
     }
     match retry {
-        Retry::Same | Retry::NextKey if failure.retry_after.is_some_and(|named| named > facts.max_wait) => {
+        Retry::Same | Retry::NextKey
+            if failure.cause == Some(RESTING)
+                || failure.retry_after.is_some_and(|named| named > facts.max_wait) =>
+        {
             Verdict::HandOver
         }
         Retry::Same | Retry::NextKey if may_retry => {

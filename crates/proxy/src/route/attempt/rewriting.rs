@@ -33,7 +33,7 @@ impl<P: Platform> Attempts<P> {
             items: prepared.filter(|_| runtime.endpoint.history.adaptive).map(|prepared| prepared.items),
             is_key_ready: entry
                 .is_some_and(|(place, _)| runtime.pool.another_ready(*place, failure, now.now)),
-            targets_left: self.targets_left.len(),
+            targets_left: self.targets_worth_asking(failure, now.now),
             retries: self.retries,
             max_retries: runtime.endpoint.retries,
             is_in_budget: runtime.budget().has_retry(now.now),

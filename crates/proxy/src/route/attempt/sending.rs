@@ -24,6 +24,7 @@ const SPARE_TOKENS: u64 = 64;
 impl<P: Platform> Attempts<P> {
     /// Begins with the current target.
     pub(super) fn enter(&mut self, turn: Box<Uncommitted>) -> State<P::Sleep> {
+        self.take_first_free(self.platform.clocks().now);
         let runtime = &self.target.runtime;
         self.open_count = Some(OpenCount::new(&self.target));
         runtime.budget().request(self.platform.clocks().now);
@@ -38,16 +39,27 @@ impl<P: Platform> Attempts<P> {
         }
     }
 
-    /// Begins an attempt on the current target: with the request, or with a wait for room.
+    /// Begins an attempt on the current target: with the request, or with a wait until the target takes it.
     pub(super) fn send(&mut self, mut turn: Box<Uncommitted>) -> State<P::Sleep> {
-        let now = self.platform.clocks();
-        let runtime = &self.target.runtime;
-        let before = std::mem::replace(&mut self.entry, runtime.pool.pick(now.now));
+        self.pick(&mut turn);
+        let account = self.entry.as_ref().map_or("", |(_, entry)| entry.id.as_str());
+        let endpoint = self.target.runtime.endpoint.name.as_str();
+        self.running.begin_attempt(endpoint, &self.target.model, account);
+        self.send_unless_resting(turn)
+    }
+
+    /// Takes the key or account to use now.
+    pub(super) fn pick(&mut self, turn: &mut Uncommitted) {
+        let entry = self.target.runtime.pool.pick(self.platform.clocks().now);
+        let before = std::mem::replace(&mut self.entry, entry);
         if fingerprint(before.as_ref()) != fingerprint(self.entry.as_ref()) {
             turn.prepared = None;
         }
-        let account = self.entry.as_ref().map_or("", |(_, entry)| entry.id.as_str());
-        self.running.begin_attempt(runtime.endpoint.name.as_str(), &self.target.model, account);
+    }
+
+    /// Sends the request as soon as the endpoint has room for it.
+    pub(super) fn send_in_turn(&mut self, turn: Box<Uncommitted>) -> State<P::Sleep> {
+        let runtime = &self.target.runtime;
         match take_room(runtime, &self.running) {
             Ok(room) => self.send_into(room, turn),
             Err(waiting) => State::Uncommitted(turn, AttemptPhase::Queued(waiting)),

@@ -83,6 +83,8 @@ pub(super) struct Uncommitted {
     pub(super) lessons: TurnLessons,
     /// Why each target before this one did not answer.
     pub(super) refusals: Vec<String>,
+    /// How long it was held for times that providers named to others before it.
+    pub(super) held: Duration,
 }
 
 impl Uncommitted {
@@ -123,6 +125,8 @@ pub(super) fn missing_key_said(failure: Failure, endpoint: &Endpoint) -> Failure
 pub(super) enum AttemptPhase<S> {
     /// A pause before the next attempt.
     Waiting(S),
+    /// The provider asked for no requests until then.
+    Resting(S),
     /// The endpoint has no room for the request.
     Queued(WaitingForRoom),
     /// The request is being sent.
@@ -302,8 +306,20 @@ pub fn shutting_down() -> Failure {
 
 /// Why a turn waits after a failure, for people.
 pub(super) fn wait_words(target: &RouteTarget, failure: &Failure) -> String {
+    if failure.retry_after.is_some() {
+        return asked_words(target, &failure.message);
+    }
     let endpoint = target.runtime.endpoint.name.as_str();
-    let asked = if failure.retry_after.is_some() { "asked for it" } else { "is asked again then" };
-    let words = failure.message.strip_prefix(endpoint).and_then(|words| words.strip_prefix(": "));
-    format!("{endpoint} {asked}: {}", words.unwrap_or(&failure.message))
+    format!("{endpoint} is asked again then: {}", without_name(endpoint, &failure.message))
+}
+
+/// Who asked for a wait, and in which words.
+pub(super) fn asked_words(target: &RouteTarget, words: &str) -> String {
+    let endpoint = target.runtime.endpoint.name.as_str();
+    format!("{endpoint} asked for it: {}", without_name(endpoint, words))
+}
+
+/// What a provider said, without the endpoint's name before it.
+fn without_name<'w>(endpoint: &str, words: &'w str) -> &'w str {
+    words.strip_prefix(endpoint).and_then(|words| words.strip_prefix(": ")).unwrap_or(words)
 }

@@ -7,11 +7,24 @@ use std::sync::{Arc, Mutex};
 use latimer_protocol::failure::{Failure, FailureKind};
 
 use super::RouteTarget;
+use crate::route::rest::named_wait;
 use crate::sync::lock;
 use crate::text;
 
 /// Characters of a failure's words that are remembered.
 const MAX_WORDS: usize = 400;
+
+/// How often an endpoint is asked, in seconds, whose provider named a long time: it may have changed its mind, or somebody paid.
+const LOOK_INTERVAL: u64 = 60;
+
+/// A refusal that named a time.
+#[derive(Debug, Clone)]
+pub struct AskedToWait {
+    /// What kind of refusal it was.
+    pub kind: FailureKind,
+    /// What it said.
+    pub words: String,
+}
 
 /// How a turn ended on an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +47,9 @@ pub struct Stats {
     /// What the last failure said, and when, in Unix seconds.
     pub(super) last_words: Mutex<Option<(String, u64)>>,
     pub(super) repairs: Mutex<BTreeMap<String, u64>>,
+    asked_to_wait: Mutex<Option<AskedToWait>>,
+    /// When a turn last looked whether a long time still holds, in Unix seconds.
+    looked: AtomicU64,
 }
 
 impl Stats {
@@ -52,7 +68,24 @@ impl Stats {
 
     /// What a failure said, whether or not the turn came to an end by it.
     pub fn note(&self, failure: &Failure, unix: u64) {
-        *lock(&self.last_words) = Some((text::shown(&failure.message, MAX_WORDS), unix));
+        let words = text::shown(&failure.message, MAX_WORDS);
+        if named_wait(failure).is_some() {
+            self.looked.store(unix, Ordering::Relaxed);
+            *lock(&self.asked_to_wait) = Some(AskedToWait { kind: failure.kind, words: words.clone() });
+        }
+        *lock(&self.last_words) = Some((words, unix));
+    }
+
+    /// The last refusal that named a time.
+    pub fn asked_to_wait(&self) -> Option<AskedToWait> {
+        lock(&self.asked_to_wait).clone()
+    }
+
+    /// Whether one turn may ask although the provider named a time that is not over: one a minute may.
+    pub fn may_look(&self, unix: u64) -> bool {
+        let looked = self.looked.load(Ordering::Relaxed);
+        unix.saturating_sub(looked) >= LOOK_INTERVAL
+            && self.looked.compare_exchange(looked, unix, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     /// A turn ended.

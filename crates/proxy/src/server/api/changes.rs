@@ -59,6 +59,11 @@ pub(in crate::server) async fn carry_out(
         ["config"] => Ok(whole(&settings::save(&proxy.live, body)?)),
         ["config", "check"] => Ok(whole(&settings::check(&proxy.live, body)?)),
         ["config", "restore"] => Ok(whole(&settings::restore(&proxy.live)?)),
+        ["config", "keep_requests"] => {
+            let KeepRequests { keep } =
+                serde_json::from_slice(body).map_err(|_| bad("`keep` is true or false"))?;
+            edited(proxy, |text| edit::keep_requests(text, keep))
+        }
         ["turns", id, "replay"] => Ok(whole(&requests::replay(proxy, id, body, request).await?)),
         ["accounts", login, "login"] => {
             Ok(whole(&proxy.logins.begin(login, proxy.endpoints().places.clone()).await?))
@@ -78,10 +83,16 @@ pub(in crate::server) async fn carry_out(
         }
         ["endpoints", name, "retry"] => {
             known(proxy, name)?;
-            Ok(admin::retry(&proxy.memory, Some(name)))
+            Ok(admin::retry(&proxy.endpoints(), Some(name)))
         }
         _ => Err(no_document(change)),
     }
+}
+
+/// Whether the requests of the last turns are kept.
+#[derive(Deserialize)]
+struct KeepRequests {
+    keep: bool,
 }
 
 /// Changes the configuration file and says that it is done.

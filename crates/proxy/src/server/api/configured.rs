@@ -1,5 +1,7 @@
 //! What is configured, and how it is doing: endpoints, models, routes.
 
+use std::path::Path;
+
 use latimer_protocol::status::{
     EndpointReport, EndpointState, LessonReport, MemberReport, ModelReport, RouteSummary, SCHEMA_VERSION,
 };
@@ -7,12 +9,16 @@ use serde_json::{Value, json};
 
 use super::{bad, settings};
 use crate::clock::{self, Clocks};
+use crate::config::listed::AllListed;
 use crate::config::{Config, Endpoint, edit};
 use crate::http::refusal::Refusal;
 use crate::inbound::models;
 use crate::route::limitations::LearnedLesson;
 use crate::server::proxy::Proxy;
 use crate::text;
+
+/// Names of a provider's list that are told.
+const MAX_LISTED: usize = 200;
 
 /// `GET /api/v1/endpoints`.
 pub(super) fn endpoints(proxy: &Proxy) -> Vec<EndpointReport> {
@@ -44,6 +50,25 @@ pub(super) fn endpoints(proxy: &Proxy) -> Vec<EndpointReport> {
         reports.sort_by_key(|report| order.iter().position(|name| *name == report.state.name));
     }
     reports
+}
+
+/// What each provider listed when it was asked last, and how old that is.
+pub(super) fn listed(config: &Config, state_dir: Option<&Path>) -> Vec<Value> {
+    let all = state_dir.map(AllListed::read).unwrap_or_default();
+    let now = clock::unix_now();
+    let of = |endpoint: &Endpoint| {
+        let list = all.of(endpoint)?;
+        let shown = list.models.iter().take(MAX_LISTED);
+        let models: Vec<String> = shown.map(|model| text::shown(&model.id, text::MAX_NAME)).collect();
+        Some(json!({
+            "endpoint": endpoint.name.as_str(),
+            "fetched_at": list.fetched_at,
+            "age_s": list.age(now),
+            "count": list.models.len(),
+            "models": models,
+        }))
+    };
+    config.endpoints.iter().filter_map(of).collect()
 }
 
 /// An endpoint that stands in the file and gets no turns until it is resumed.

@@ -88,6 +88,58 @@ mod tests {
         String::from_utf8(bytes.to_vec()).expect("text")
     }
 
+    /// The event that waits for a listener, if one does.
+    async fn waiting(stream: &mut LiveStream) -> Option<bytes::Bytes> {
+        let next = std::future::poll_fn(|cx| stream.poll_bytes(cx));
+        let event = tokio::time::timeout(Duration::from_millis(1), next).await.ok().flatten();
+        event.filter(|event| event.starts_with(b"event:"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn five_pages_under_load_share_one_text_each_half_second_and_a_slow_one_holds_the_newest() {
+        const ROUNDS: usize = 20;
+        let proxy = proxy();
+        let publisher = tokio::spawn({
+            let proxy = Arc::clone(&proxy);
+            async move { publish(&proxy).await }
+        });
+        tokio::task::yield_now().await;
+        let mut pages: Vec<LiveStream> = (0..5).map(|_| proxy.feed.listen()).collect();
+        let mut slow = proxy.feed.listen();
+        let mut turns: Vec<_> = (0..400).map(|_| proxy.turns.begin()).collect();
+        let mut told = [0_usize; 5];
+        let mut texts = std::collections::BTreeSet::new();
+        for _ in 0..ROUNDS {
+            // Five hundred turns a second, each with a handful of changes.
+            for _ in 0..250 {
+                let open = proxy.turns.begin();
+                open.running.begin_attempt("lab", "glm-5", "key-1");
+                open.running.change(|report| report.asked = "a name as long as people make them".to_owned());
+                drop(turns.remove(0));
+                turns.push(open);
+            }
+            tokio::time::sleep(TICK).await;
+            for (page, told) in pages.iter_mut().zip(&mut told) {
+                if let Some(event) = waiting(page).await {
+                    *told += 1;
+                    // The text is the same memory for all of them, whatever their number.
+                    texts.insert((event.as_ptr() as usize, event.len()));
+                    assert!(event.len() < 128 << 10, "{} bytes", event.len());
+                }
+            }
+        }
+        // One a tick, one more for each who came.
+        let most = ROUNDS + 7;
+        assert!(told.iter().all(|told| (ROUNDS / 2..=most).contains(told)), "{told:?}");
+        assert!(texts.len() <= most, "{} texts for {told:?} events", texts.len());
+        let newest = waiting(&mut slow).await.expect("it may read at last");
+        assert!(
+            newest.len() < 128 << 10 && waiting(&mut slow).await.is_none(),
+            "and nothing was kept for it"
+        );
+        publisher.abort();
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_listener_is_told_at_once_and_of_each_change_and_that_somebody_is_there() {
         let proxy = proxy();

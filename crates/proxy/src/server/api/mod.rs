@@ -30,7 +30,7 @@ use crate::store::usage::GroupBy;
 use crate::text;
 
 /// What can be asked for, as a page and a refusal name it.
-const DOCUMENTS: [&str; 14] = [
+const DOCUMENTS: [&str; 15] = [
     "turns",
     "turns/ID",
     "turns/ID/requests",
@@ -43,6 +43,7 @@ const DOCUMENTS: [&str; 14] = [
     "quota",
     "incidents",
     "config",
+    "clients",
     "logs",
     "health",
 ];
@@ -70,6 +71,7 @@ pub(super) async fn show(
             None => whole(&turn(proxy, id).await?),
         },
         ("config", "") => whole(&settings::show(&proxy.live)?),
+        ("clients", "") => whole(&proxy.clients.document().await),
         ("logs", "") => whole(&list_of_lines(&query)?),
         ("session", "") => whole(&json!({
             "schema_version": SCHEMA_VERSION,
@@ -84,6 +86,7 @@ pub(super) async fn show(
             "schema_version": SCHEMA_VERSION,
             "data": configured::models(config),
             "routes": configured::routes(config),
+            "listed": configured::listed(config, proxy.state_dir().as_deref()),
         })),
         ("accounts", "") => {
             let mut document = with_version(accounts::document(&proxy.endpoints()));
@@ -277,6 +280,7 @@ mod tests {
             "quota",
             "incidents",
             "config",
+            "clients",
             "logs",
             "health",
         ] {

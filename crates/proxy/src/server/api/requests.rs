@@ -29,9 +29,13 @@ const REPLAY_AGENT: &str = "latimer-replay/1";
 /// What is said where nothing is left of a turn.
 const GONE: &str = "the requests of the last turns are kept in memory only, 64 of them and 8 MB at most; those of this turn are not among them";
 
+/// What is said where nothing is kept of any turn.
+const NOT_KEPT: &str = "requests are not kept: `keep_requests` of `[server]` is off; Settings switches it on for the turns to come";
+
 /// `GET /api/v1/turns/{id}/requests`.
 pub(super) fn show(proxy: &Proxy, turn: &str) -> Value {
-    let kept = proxy.turns.running.requests().of(turn).unwrap_or_default();
+    let all = proxy.kept_requests();
+    let kept = all.of(turn).unwrap_or_default();
     let client = kept.client.as_ref().map(|asked| {
         let mut shown = shown(&asked.body);
         shown["protocol"] = asked.protocol.name().into();
@@ -45,7 +49,8 @@ pub(super) fn show(proxy: &Proxy, turn: &str) -> Value {
         shown
     });
     let may_replay = kept.client.as_ref().is_some_and(|asked| matches!(asked.body, KeptBody::Whole(_)));
-    let missing = (client.is_none() && upstream.is_none()).then_some(GONE);
+    let why = if all.are_kept() { GONE } else { NOT_KEPT };
+    let missing = (client.is_none() && upstream.is_none()).then_some(why);
     json!({
         "schema_version": SCHEMA_VERSION,
         "turn": text::shown(turn, text::MAX_WORD),
@@ -136,7 +141,7 @@ struct Target {
 pub(super) async fn replay(proxy: &Proxy, turn: &str, body: &Bytes, request: &str) -> Result<Value, Refusal> {
     let Target { target } =
         serde_json::from_slice(body).map_err(|error| bad(&format!("the body cannot be read: {error}")))?;
-    let kept = proxy.turns.running.requests().of(turn).and_then(|kept| kept.client);
+    let kept = proxy.kept_requests().of(turn).and_then(|kept| kept.client);
     let Some(AskedRequest { protocol, body: KeptBody::Whole(body), .. }) = kept else {
         return Err(Refusal::invalid(404, "not_kept").message(GONE));
     };

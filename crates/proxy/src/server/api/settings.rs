@@ -43,7 +43,7 @@ pub(super) fn show(live: &Live) -> Result<Value, Refusal> {
         return Ok(json!({ "schema_version": SCHEMA_VERSION, "path": null }));
     };
     let text = read(path)?;
-    Ok(document(path, &text, live.state().refused.as_deref()))
+    Ok(document(live, path, &text, live.state().refused.as_deref()))
 }
 
 /// `POST /api/v1/config`.
@@ -67,7 +67,7 @@ pub(super) fn save(live: &Live, body: &Bytes) -> Result<Value, Refusal> {
         bad(&format!("line {line}: there is no kept secret of this number; nothing was written"))
     })?;
     take_up(live, path, load, &before, &text)?;
-    Ok(document(path, &text, None))
+    Ok(document(live, path, &text, None))
 }
 
 /// `POST /api/v1/config/check`: whether a text would be a configuration. Nothing is written.
@@ -106,7 +106,7 @@ pub(super) fn restore(live: &Live) -> Result<Value, Refusal> {
         Refusal::invalid(404, "not_found").message("no earlier file is kept beside the configuration")
     })?;
     take_up(live, path, load, &before, &kept)?;
-    Ok(document(path, &kept, None))
+    Ok(document(live, path, &kept, None))
 }
 
 /// Changes the file by itself, with everything that a person wrote left as it is.
@@ -174,7 +174,7 @@ fn lock(path: &Path) -> Result<FileLock, Refusal> {
     }
 }
 
-fn document(path: &Path, text: &str, refused: Option<&str>) -> Value {
+fn document(live: &Live, path: &Path, text: &str, refused: Option<&str>) -> Value {
     json!({
         "schema_version": SCHEMA_VERSION,
         "path": std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy(),
@@ -183,6 +183,7 @@ fn document(path: &Path, text: &str, refused: Option<&str>) -> Value {
         "mask": MASK,
         "refused": refused,
         "may_restore": beside(&real(path), KEPT).exists(),
+        "keep_requests": live.current().server.keep_requests,
     })
 }
 

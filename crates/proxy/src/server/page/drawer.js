@@ -98,7 +98,7 @@ async function replayForm(id) {
       send.disabled = false;
     },
   }, el("h4", {}, "Send it to another target"),
-  el("p", { class: "quiet" }, "A real turn, which costs what it costs. No tool is run, and the client's own headers are not sent with it."),
+  el("p", { class: "quiet" }, "A real turn, always the whole of it, which costs what it costs. No tool is run, and the client's own headers are not sent with it."),
   el("div", { class: "bar" }, el("label", { for: "replay-target" }, "Target"), select, send), result);
 }
 

@@ -81,6 +81,7 @@ function incidentRow(incident, silenced, reload) {
     number(incident.seen), atTime(incident.first), atTime(incident.last),
     fixes.length ? el("ul", { class: "plain" }, fixes) : "nothing was tried",
     incident.applied ? foreign(words(incident.applied)) : "–",
+    incident.questions ? money(incident.cost_micros / 1e6) + " for " + number(incident.questions) + (incident.questions === 1 ? " question, " : " questions, ") + number(incident.tokens) + " tokens" : "no model was asked",
     incident.fault ? (isSilent
       ? button("Act again", say(0), { "aria-label": "Act again on " + incident.fault })
       : button("Never again", say(NEVER), { "aria-label": "Never again: " + incident.fault })) : "",
@@ -118,7 +119,7 @@ screens.incidents = {
       undo,
       watchdogList("Alerts", ["Since", "Fault", "What", "What to run"], status.alerts.slice().reverse().map(({ fault, action }) => [
         atTime(action.since), fault || "–", foreign(action.what || words(action)), action.run ? el("code", {}, foreign(action.run)) : "–"]), "No alert."),
-      watchdogList("Incidents", ["Fault", "What", "Seen", "First", "Last", "Tried, by whom, and whether it helped", "Applied next time", ""],
+      watchdogList("Incidents", ["Fault", "What", "Seen", "First", "Last", "Tried, by whom, and whether it helped", "Applied next time", "What asking a model cost", ""],
         incidents.map((incident) => incidentRow(incident, silenced, reload)), "No incident is recorded."),
       watchdogList("Silenced", ["Fault", "Until", ""], [...silenced].map(([fault, until]) => [fault, until ? when(until) : "for good",
         button("Act again", async () => { await ask("/api/v1/incidents/silence", { fault, seconds: 0 }); reload(); }, { "aria-label": "Act again on silenced " + fault })]), "No fault is silenced."),

@@ -55,6 +55,11 @@ screens.models = {
           foreign(model.name), foreign(model.endpoint), tokensText(model.context_window), tokensText(model.max_output),
           yes(model.reasoning), yes(model.images), price(model)]))
         : empty("No model is configured. The file is named by", "latimer check"),
+      el("h2", {}, "Listed by providers"),
+      (list.listed || []).length
+        ? table("What providers list", ["Endpoint", "Asked", "Models"], list.listed.map((known) => [
+          foreign(known.endpoint), span(known.age_s) + " ago", [number(known.count) + ": ", foreign(known.models.join(", "))]]))
+        : el("p", { class: "empty" }, "No provider was asked for its list yet. In a terminal: ", el("code", {}, "latimer endpoints models NAME")),
       el("h2", {}, "Routes"),
       list.routes.length
         ? table("Names that stand for several targets", ["Name", "Also", "Strategy", "Keeps conversations", "Targets, in order"],
@@ -114,16 +119,32 @@ function copyable(text) {
   return [el("code", {}, text), copy, said];
 }
 
-const LAUNCHES = { Codex: "codex", "Claude Code": "claude", opencode: "opencode", "Gemini CLI": "gemini" };
+// What a client needs that latimer does not know, by the protocol it speaks: lines for a shell, which asks for the token itself.
+function environments() {
+  const base = location.origin;
+  const token = '"$(latimer token)"';
+  return [
+    ["OpenAI", 'export OPENAI_BASE_URL="' + base + '/v1" OPENAI_API_KEY=' + token],
+    ["Anthropic", 'export ANTHROPIC_BASE_URL="' + base + '" ANTHROPIC_AUTH_TOKEN=' + token],
+    ["Gemini", 'export GOOGLE_GEMINI_BASE_URL="' + base + '" GEMINI_API_KEY=' + token],
+  ];
+}
+
+function foundText(client) {
+  if (!client.path) return ["not on the proxy's PATH; ", copyable(client.install)];
+  return ["✓ ", foreign(client.version || "says no version"), " ", el("span", { class: "quiet" }, foreign(client.path))];
+}
 
 screens.clients = {
   async render(place) {
-    const usage = await ask("/api/v1/usage?by=client&since=30d");
+    const [usage, clients] = await Promise.all([ask("/api/v1/usage?by=client&since=30d"), ask("/api/v1/clients")]);
     fill(place,
       el("h2", {}, "Start one"),
       el("p", { class: "quiet" }, "The second line is for a client that you start yourself: it sets the environment of a shell, and the shell asks for the token."),
-      table("Clients that can be launched", ["Client", "Start", "Environment"], Object.entries(LAUNCHES).map(([name, client]) => [
-        name, copyable("latimer launch " + client), copyable('eval "$(latimer env ' + client + ')"')])),
+      table("Clients that can be launched", ["Client", "Found", "Start", "Environment"], clients.data.map((client) => [
+        client.name, foundText(client), copyable("latimer launch " + client.program), copyable('eval "$(latimer env ' + client.program + ')"')])),
+      el("h2", {}, "Any other client"),
+      table("Environment by protocol", ["It speaks", "Environment"], environments().map(([protocol, line]) => [protocol, copyable(line)])),
       el("h2", {}, "Seen in the last 30 days"),
       usage.lines.length
         ? table("Clients", ["Client", "Turns", "Failed", "Input", "Output", "Cost"], usage.lines.map((line) => [

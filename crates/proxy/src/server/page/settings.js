@@ -73,6 +73,13 @@ screens.settings = {
         fill(result, "✓ it is a configuration", checked.warnings.length ? [": ", foreign(checked.warnings.join("; "))] : "");
       })),
       button("Read again", () => this.render(place).catch(shown)), back));
-    fill(place, form, result, changes, file.refused ? el("p", {}, "✗ The file on the disk is not in use: ", foreign(file.refused, true)) : "");
+    const keep = el("input", { type: "checkbox", id: "keep-requests", checked: file.keep_requests });
+    keep.addEventListener("change", () => attempt(async () => {
+      await ask("/api/v1/config/keep_requests", { keep: keep.checked });
+      await this.render(place);
+    }));
+    const kept = el("p", {}, keep, " ", el("label", { for: "keep-requests" },
+      "Keep what the last 64 turns were asked and sent, in memory only, for Requests to show and send again"));
+    fill(place, kept, form, result, changes, file.refused ? el("p", {}, "✗ The file on the disk is not in use: ", foreign(file.refused, true)) : "");
   },
 };

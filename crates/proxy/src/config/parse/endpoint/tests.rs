@@ -101,6 +101,15 @@ fn an_address_is_taken_as_people_paste_it() {
 }
 
 #[test]
+fn an_address_that_names_a_wire_says_what_is_spoken_unless_the_file_does() {
+    let protocol = |lines: &str| endpoint(lines).protocol;
+    assert_eq!(protocol("base_url = \"https://a.test/v1/messages\""), Protocol::Messages);
+    assert_eq!(protocol("base_url = \"https://a.test/v1/responses\""), Protocol::Responses);
+    assert_eq!(protocol("base_url = \"https://a.test/v1\""), Protocol::Chat);
+    assert_eq!(protocol("base_url = \"https://a.test/v1/messages\"\nprotocol = \"chat\""), Protocol::Chat);
+}
+
+#[test]
 fn a_key_never_leaves_the_machine_unencrypted_unless_somebody_says_so() {
     for host in ["127.0.0.1:7", "localhost", "[::1]:7", "127.9.9.9"] {
         assert_eq!(

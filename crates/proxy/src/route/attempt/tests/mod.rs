@@ -3,6 +3,7 @@
 
 mod answering;
 mod lessons;
+mod resting;
 mod sending;
 mod util;
 

@@ -35,7 +35,7 @@ use crate::route::pool::PoolEntry;
 use crate::sync::lock;
 
 /// Unix seconds at the beginning of a scene.
-const UNIX: u64 = 1_800_000_000;
+pub(super) const UNIX: u64 = 1_800_000_000;
 
 /// What comes of one attempt.
 pub(super) enum Answer {
