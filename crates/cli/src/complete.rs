@@ -3,6 +3,7 @@
 //! The shell runs `latimer` itself with [`VARIABLE`] set. A configuration that cannot be read has no names to offer, and nothing is said:
 //! there is no place for a message on a line that is being typed.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -10,6 +11,7 @@ use clap::builder::StyledStr;
 use clap_complete::CompletionCandidate;
 use clap_complete::engine::ArgValueCompleter;
 use latimer_proxy::config::Config;
+use latimer_proxy::config::listed::AllListed;
 use latimer_proxy::config::presets::{KnownModels, PRESETS};
 use latimer_proxy::config::schema::{self, Key};
 use latimer_proxy::inbound::models;
@@ -34,9 +36,13 @@ pub(crate) fn endpoints() -> ArgValueCompleter {
     })
 }
 
-/// Completes the name of a model: those that are listed, then `endpoint/model` of all that the presets know.
+/// Completes the name of a model: those that are configured, then `endpoint/model` of all that the providers listed when they were asked
+/// last, and that the presets know.
 pub(crate) fn models() -> ArgValueCompleter {
-    completer(model_names)
+    let listed = || PathArgs::default().state_dir().map(|dir| AllListed::read(&dir)).unwrap_or_default();
+    ArgValueCompleter::new(move |current: &std::ffi::OsStr| {
+        offered(current, |config| model_names(config, &listed()))
+    })
 }
 
 /// Completes the name of a profile.
@@ -84,7 +90,7 @@ fn setting_names(config: &Config) -> Vec<(String, String)> {
     names
 }
 
-fn model_names(config: &Config) -> Vec<(String, String)> {
+fn model_names(config: &Config, all: &AllListed) -> Vec<(String, String)> {
     let listed = models::names(config).into_iter();
     let listed = listed
         .map(|(name, endpoint, model)| (name, format!("{}, {}", endpoint.name, money::price(model.price))));
@@ -94,19 +100,31 @@ fn model_names(config: &Config) -> Vec<(String, String)> {
             .iter()
             .map(|known| (format!("{}/{}", endpoint.name, known.model.id), money::price(known.model.price)))
     });
-    listed.chain(known).collect()
+    let by_providers = config.endpoints.iter().flat_map(|endpoint| {
+        let models = all.of(endpoint).map_or(&[][..], |list| list.models.as_slice());
+        models
+            .iter()
+            .map(|model| (format!("{}/{}", endpoint.name, model.id), "listed by the provider".to_owned()))
+    });
+    let mut seen = HashSet::new();
+    listed.chain(known).chain(by_providers).filter(|(name, _)| seen.insert(name.clone())).collect()
 }
 
 /// A completer that offers the names that begin as what was typed does.
 fn completer(names: fn(&Config) -> Vec<(String, String)>) -> ArgValueCompleter {
-    ArgValueCompleter::new(move |current: &std::ffi::OsStr| {
-        let typed = current.to_string_lossy();
-        let paths = PathArgs::of_config(config_flag(std::env::args_os()));
-        let config = paths.configuration().map(|read| read.loaded.config).ok();
-        let config = config.or_else(|| crate::configuration::load_text("").ok().map(|read| read.config));
-        let all = config.map_or_else(Vec::new, |config| names(&config));
-        candidates(&typed, all)
-    })
+    ArgValueCompleter::new(move |current: &std::ffi::OsStr| offered(current, names))
+}
+
+/// What is offered for what was typed, by the configuration of the line.
+fn offered(
+    current: &std::ffi::OsStr,
+    names: impl FnOnce(&Config) -> Vec<(String, String)>,
+) -> Vec<CompletionCandidate> {
+    let typed = current.to_string_lossy();
+    let paths = PathArgs::of_config(config_flag(std::env::args_os()));
+    let config = paths.configuration().map(|read| read.loaded.config).ok();
+    let config = config.or_else(|| crate::configuration::load_text("").ok().map(|read| read.config));
+    candidates(&typed, config.map_or_else(Vec::new, |config| names(&config)))
 }
 
 fn candidates(typed: &str, names: Vec<(String, String)>) -> Vec<CompletionCandidate> {
@@ -138,7 +156,7 @@ mod tests {
     #[test]
     fn listed_models_come_before_those_that_are_only_known() {
         let text = "[[endpoint]]\nname = \"z\"\npreset = \"opencode-zen\"\nmodels = [\"big-pickle\"]\n";
-        let names = model_names(&load_text(text).expect("a configuration").config);
+        let names = model_names(&load_text(text).expect("a configuration").config, &AllListed::default());
         assert_eq!(names[0], ("big-pickle".to_owned(), "z, free".to_owned()));
         assert!(names.iter().skip(1).any(|(name, _)| name == "z/claude-sonnet-4-6"));
         let begin = candidates("z/claude-son", names);

@@ -42,6 +42,11 @@ impl KeyFile {
         &self.path
     }
 
+    /// Its path as a value of the configuration.
+    pub(crate) fn item(&self) -> toml_edit::Item {
+        toml_edit::value(self.path.to_string_lossy().into_owned())
+    }
+
     /// Puts a key into it.
     ///
     /// # Errors

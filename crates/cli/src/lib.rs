@@ -24,6 +24,7 @@ mod discovery;
 mod endpoint_trial;
 mod environment;
 mod exit;
+mod fold;
 mod key_file;
 mod logging;
 mod money;
@@ -65,6 +66,9 @@ struct Cli {
     /// Leave out remarks that are no errors
     #[arg(long, short, global = true)]
     quiet: bool,
+    /// Say more in the log: `-v` is `LATIMER_LOG=debug`, `-vv` is `LATIMER_LOG=trace`
+    #[arg(long, short, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
+    verbose: u8,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -146,8 +150,10 @@ pub fn latimer_main() -> ExitCode {
     if let Some(said) = version::asked_for(std::env::args_os(), "latimer") {
         return terminal::exit_code("latimer", terminal::print_json(&said).map(|()| ExitCode::SUCCESS));
     }
-    let Cli { color, quiet, command, paths } = Cli::parse_from(arguments::in_order(std::env::args_os()));
+    let Cli { color, quiet, verbose, command, paths } =
+        Cli::parse_from(arguments::in_order(std::env::args_os()));
     terminal::set_manners(color, quiet);
+    logging::set_verbosity(verbose);
     let Some(command) = command else {
         return terminal::exit_code("latimer", command::summary::run(&paths));
     };

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt::{self, Debug, Write as _};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use clap::ValueEnum;
@@ -30,9 +31,30 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// Sends logs to stderr. `LATIMER_LOG` sets the level or a filter, `info` without it.
+/// How many `-v` stand on the command line.
+static VERBOSITY: AtomicU8 = AtomicU8::new(0);
+
+/// Sets once, at the start, how much is said.
+pub(crate) fn set_verbosity(count: u8) {
+    VERBOSITY.store(count, Ordering::Relaxed);
+}
+
+/// The level or filter of the log, where anything says one: `-v`, else `LATIMER_LOG`.
+pub(crate) fn wanted_level() -> Option<String> {
+    level(VERBOSITY.load(Ordering::Relaxed), env("LATIMER_LOG"))
+}
+
+fn level(count: u8, variable: Option<String>) -> Option<String> {
+    match count {
+        0 => variable,
+        1 => Some("debug".to_owned()),
+        _ => Some("trace".to_owned()),
+    }
+}
+
+/// Sends logs to stderr. `-v` or `LATIMER_LOG` sets the level or a filter, `info` without them.
 pub(crate) fn init(format: LogFormat) {
-    let filter = filter(env("LATIMER_LOG").as_deref());
+    let filter = filter(wanted_level().as_deref());
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(move || LossyStderr { format })
         .log_internal_errors(false)
@@ -212,6 +234,15 @@ fn write_lossy(line: &[u8], lost: &mut LostLines, out: &mut impl Write, is_writa
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_flag_says_more_than_the_variable() {
+        let variable = || Some("warn".to_owned());
+        let levels = [0, 1, 2, 9].map(|count| level(count, variable()));
+        let words = levels.each_ref().map(|level| level.as_deref().unwrap_or_default());
+        assert_eq!(words, ["warn", "debug", "trace", "trace"]);
+        assert_eq!(level(0, None), None);
+    }
 
     #[test]
     fn a_filter_that_cannot_be_read_is_the_usual_one() {

@@ -15,6 +15,7 @@ use crate::clock;
 use crate::configuration::Configuration;
 use crate::control_client::status_if_running;
 use crate::environment::proxy_environment;
+use crate::logging;
 use crate::sibling::sibling_binary;
 
 /// How long the first proxy may take to answer a turn.
@@ -60,6 +61,7 @@ pub(crate) fn start_watchdog(
         command.arg("--idle-exit").arg(idle.as_secs().to_string());
     }
     command.env_clear().envs(proxy_environment(configuration.path.as_deref()));
+    say_as_much(&mut command);
     // Wherever it was started from, it keeps no directory busy and belongs to no terminal.
     command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).process_group(0);
     let mut child = command.spawn().context("starting the watchdog")?;
@@ -110,6 +112,7 @@ pub(crate) fn start_proxy(
     if let Some(address) = listen {
         command.arg("--listen").arg(address.to_string());
     }
+    say_as_much(&mut command);
     // A group of its own: Ctrl-C in the client's terminal is meant for the client.
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).process_group(0);
     let mut child = command.spawn().context("starting the proxy")?;
@@ -117,6 +120,13 @@ pub(crate) fn start_proxy(
         .and_then(ready_url)
         .with_context(|| format!("the proxy did not start; its log is `{}`", log_path.display()))?;
     Ok(StartedProxy { pid: child.id(), url })
+}
+
+/// What is started says as much in its log as this command was asked to.
+fn say_as_much(command: &mut Command) {
+    if let Some(level) = logging::wanted_level() {
+        command.env("LATIMER_LOG", level);
+    }
 }
 
 fn take_stdout(child: &mut Child) -> anyhow::Result<ChildStdout> {

@@ -10,10 +10,12 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use anyhow::Context as _;
 use latimer_protocol::printable::{escaped, escaped_json};
 use latimer_protocol::secret::{Secret, redact_known};
+use latimer_protocol::status::SCHEMA_VERSION;
 use serde::Serialize;
 
 use crate::environment::env;
 use crate::exit::{ExitError, code_of};
+use crate::fold::fold;
 
 /// When colours are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -88,12 +90,12 @@ pub(crate) fn print_painted(paint: Paint, line: &str) -> anyhow::Result<()> {
     let code = match paint {
         Paint::Red => 31,
         Paint::Green => 32,
-        Paint::Plain => return print_line(line),
+        Paint::Plain => return print_folded(line),
     };
     if !is_coloured() {
-        return print_line(line);
+        return print_folded(line);
     }
-    print(&format!("\u{1b}[{code}m{}\u{1b}[0m", shown(line)))
+    folded(&shown(line)).iter().try_for_each(|line| print(&format!("\u{1b}[{code}m{line}\u{1b}[0m")))
 }
 
 /// A remark on stderr that is no error; `--quiet` leaves it out.
@@ -139,6 +141,26 @@ pub(crate) fn print_line(line: &str) -> anyhow::Result<()> {
 /// The reader is gone.
 pub(crate) fn print_lines(lines: impl IntoIterator<Item = impl AsRef<str>>) -> anyhow::Result<()> {
     lines.into_iter().try_for_each(|line| print_line(line.as_ref()))
+}
+
+/// A line that is only looked at, never copied: where a person looks, it is broken between words to fit the screen.
+///
+/// # Errors
+/// The reader is gone.
+pub(crate) fn print_folded(line: &str) -> anyhow::Result<()> {
+    folded(&shown(line)).iter().try_for_each(print)
+}
+
+/// Lines, each as [`print_folded`] prints it.
+///
+/// # Errors
+/// The reader is gone.
+pub(crate) fn print_rows(lines: impl IntoIterator<Item = impl AsRef<str>>) -> anyhow::Result<()> {
+    lines.into_iter().try_for_each(|line| print_folded(line.as_ref()))
+}
+
+fn folded(line: &str) -> Vec<String> {
+    columns().map_or_else(|| vec![line.to_owned()], |columns| fold(line, columns))
 }
 
 /// An address that a person is to open, on a line of its own between empty ones. It holds what proves this one login, so nothing
@@ -201,6 +223,18 @@ pub(crate) fn print_secret(secret: &Secret) -> anyhow::Result<()> {
 pub(crate) fn print_json(document: &impl Serialize) -> anyhow::Result<()> {
     let text = serde_json::to_string_pretty(document)?;
     print(&escaped_json(&redact_known(&text)))
+}
+
+/// A document that says which version of the schema it follows.
+///
+/// # Errors
+/// It is no JSON.
+pub(crate) fn with_version(document: &impl Serialize) -> anyhow::Result<serde_json::Value> {
+    let mut document = serde_json::to_value(document)?;
+    if let Some(fields) = document.as_object_mut() {
+        fields.insert("schema_version".to_owned(), SCHEMA_VERSION.into());
+    }
+    Ok(document)
 }
 
 /// A JSON document on one line of stdout.

@@ -99,6 +99,21 @@ fn a_command_creates_a_file() {
 }
 
 #[test]
+fn what_the_client_asks_for_by_itself_goes_to_the_launchs_model() {
+    let Some(gemini) = program(GEMINI) else { return };
+    let search =
+        ScriptedAnswer::call("call_1", "google_web_search", json!({ "query": "the capital of France" }));
+    let answers = [search, ScriptedAnswer::text("Paris."), ScriptedAnswer::text("It is Paris.")];
+    let harness = Private::new("gemini-own-models", answers);
+    let run = ask(&harness, &gemini, "What is the capital of France?");
+    assert_eq!(run.code, Some(0), "{}", run.all());
+    let asked: Vec<String> =
+        harness.requests().iter().map(|request| request.body["model"].to_string()).collect();
+    assert!(asked.len() >= 3, "the search is a question of its own: {asked:?}");
+    assert!(asked.iter().all(|model| model == "\"glm-5\""), "no name of Google's: {asked:?}");
+}
+
+#[test]
 fn a_wrong_key_is_told_at_once() {
     let Some(gemini) = program(GEMINI) else { return };
     let wrong =

@@ -15,39 +15,11 @@ mod health;
 mod launches;
 #[path = "set_up/running.rs"]
 mod running;
+#[path = "set_up/screen.rs"]
+mod screen;
 
-use std::path::Path;
-use std::process::{Command, Output};
-
-use support::{folder, latimer, output};
-
-/// `latimer` with an empty home and no variable of a provider.
-fn newcomer(home: &Path, args: &[&str]) -> Command {
-    let mut command = latimer();
-    command
-        .args(args)
-        .env_clear()
-        .env("HOME", home)
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    command
-}
-
-/// What a command printed, both streams, and its exit code.
-fn said(output: &Output) -> (i32, String) {
-    let text =
-        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    (output.status.code().unwrap_or(-1), text)
-}
-
-/// Runs a command of a newcomer to its end.
-fn run(home: &Path, args: &[&str]) -> (i32, String) {
-    said(&output(&mut newcomer(home, args)))
-}
-
-/// The configuration file of a newcomer.
-fn config_text(home: &Path) -> String {
-    std::fs::read_to_string(home.join(".config/latimer/config.toml")).expect("a configuration")
-}
+use support::folder;
+use support::newcomer::{config_text, newcomer, run, said, script, serving};
 
 fn home(name: &str) -> std::path::PathBuf {
     folder(name).join("home")

@@ -3,9 +3,11 @@
 
 mod support;
 
+use std::process::{Command, Stdio};
+
 use latimer_adapters::scripted::{ScriptedAnswer, Step};
 use serde_json::{Value, json};
-use support::{Harness, latimer_in, program, status, wait_until};
+use support::{Harness, latimer_in, output, program, status, wait_until};
 
 const CODEX: &str = "LATIMER_CODEX";
 
@@ -132,6 +134,40 @@ fn codex_on_a_responses_provider_gets_its_own_events() {
     let input = requests[1].body["input"].as_array().expect("items");
     let state = input.iter().find(|item| item["type"] == "reasoning").expect("the thoughts come back");
     assert_eq!(state["encrypted_content"], "gAAAAstate", "to their owner, and bare");
+}
+
+#[test]
+fn codex_asks_a_provider_of_its_own_protocol_without_the_proxy_and_latimer_where_a_shell_starts_it() {
+    let Some(codex) = program(CODEX) else { return };
+    let answers = [responses_answer(None, "Directly."), responses_answer(None, "By the proxy.")];
+    let harness =
+        Harness::configured("direct", answers, "", "protocol = \"responses\"\nmodels = [\"gpt-5.5\"]");
+    let at_home = |command: &mut Command| {
+        command.current_dir(harness.dir.join("project")).stdin(Stdio::null());
+        command.env("HOME", harness.dir.join("home")).env("CODEX_HOME", harness.dir.join("home/.codex"));
+        let run = output(command);
+        format!("{}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr))
+    };
+    let turns = || harness.http(&harness.get("/api/v1/turns"), b"");
+    let launch = ["launch", "codex", "--direct", "--endpoint", "lab", "--program", &codex];
+    let mut direct = latimer_in(&harness.dir, &launch);
+    let said = at_home(direct.args(["--", "exec", "--skip-git-repo-check", "Hi."]));
+    assert!(said.contains("Directly.") && !said.contains("upstream-key"), "{said}");
+    assert!(turns().contains("\"data\":[]"), "no turn of latimer's: {}", turns());
+    let folder = std::path::Path::new(&codex).parent().expect("a folder").display().to_string();
+    let path = format!("{folder}:{}", std::env::var("PATH").unwrap_or_default());
+    let paths = format!("--config {0}/latimer.toml --state-dir {0}/state", harness.dir.display());
+    let lines = format!(
+        "eval \"$(\"$LATIMER\" env codex --shell bash {paths})\"; codex exec --skip-git-repo-check Hi."
+    );
+    let mut shell = Command::new("bash");
+    let said =
+        at_home(shell.args(["-c", &lines]).env("PATH", path).env("LATIMER", env!("CARGO_BIN_EXE_latimer")));
+    assert!(said.contains("By the proxy."), "{said}");
+    assert!(turns().contains("\"asked\":\"gpt-5.5\""), "{}", turns());
+    let keys: Vec<_> =
+        harness.requests().iter().map(|request| request.header("authorization").map(str::to_owned)).collect();
+    assert_eq!(keys, vec![Some("Bearer upstream-key".to_owned()); 2], "both reach the provider with its key");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
+use latimer_protocol::status::SCHEMA_VERSION;
 use latimer_proxy::accounts::{self, file, lock};
 use latimer_proxy::config::Login;
 use serde_json::json;
@@ -12,7 +13,7 @@ use crate::clock::unix_seconds;
 use latimer_adapters::transport::outbound::Outbound;
 
 use crate::configuration::{PathArgs, ReportArgs, account_places};
-use crate::terminal::{eprint_line, print_json, print_line};
+use crate::terminal::{eprint_line, print_folded, print_json};
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -45,17 +46,22 @@ pub(crate) fn run(AccountsArgs { report }: &AccountsArgs) -> anyhow::Result<Exit
         found.iter().flat_map(|found| &found.accounts).map(|account| account.state(now)).collect();
     let problems: Vec<&String> = found.iter().flat_map(|found| &found.problems).collect();
     if report.json {
-        print_json(&json!({ "object": "list", "data": states, "problems": problems }))?;
+        print_json(
+            &json!({ "schema_version": SCHEMA_VERSION, "object": "list", "data": states, "problems": problems }),
+        )?;
         return Ok(ExitCode::SUCCESS);
     }
     if states.is_empty() {
-        print_line("nobody is logged in; `latimer login google` and the like change that")?;
+        print_folded("nobody is logged in; `latimer login google` and the like change that")?;
     }
     for state in &states {
         let left = state.expires_at.map_or_else(String::new, |at| {
             format!("  token for {} more minutes", at.saturating_sub(now) / 60)
         });
-        print_line(&format!("{:12}  {}  {}{left}  ({})", state.login, state.id, state.state, state.source))?;
+        print_folded(&format!(
+            "{:12}  {}  {}{left}  ({})",
+            state.login, state.id, state.state, state.source
+        ))?;
     }
     for problem in problems {
         eprint_line(problem);
@@ -75,7 +81,7 @@ pub(crate) fn logout(args: &LogoutArgs) -> anyhow::Result<ExitCode> {
     let lock = lock::take_blocking(&path);
     let _lock = lock.with_context(|| format!("locking `{}`", path.display()))?;
     std::fs::remove_file(&path).with_context(|| format!("removing `{}`", path.display()))?;
-    print_line(&format!("logged out {id} of {}", args.login))?;
+    print_folded(&format!("logged out {id} of {}", args.login))?;
     Ok(ExitCode::SUCCESS)
 }
 

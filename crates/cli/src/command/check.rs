@@ -4,20 +4,25 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use latimer_adapters::agents::probe::ProbeProblem;
+use latimer_protocol::status::SCHEMA_VERSION;
 use latimer_proxy::config::Config;
-use latimer_proxy::config::check::report;
+use latimer_proxy::config::check::{ConfigProblem, report};
+use serde_json::{Value, json};
 
 use super::agent_probe;
 use crate::configuration::{PathArgs, load_text, open_to_others, read_text};
 use crate::exit::Exit;
-use crate::terminal::{eprint_line, print_lines};
+use crate::terminal::{eprint_line, print_json, print_lines};
 use crate::watchdog_settings;
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  latimer check --config ./latimer.toml\n\nExit code 0: the file can be used. 4: it cannot, or there is none; every problem is listed with its line, key and remedy."
+    after_help = "Example:\n  latimer check --config ./latimer.toml\n  latimer check --json\n\nExit code 0: the file can be used. 4: it cannot, or there is none; every problem is listed with its line, key and remedy."
 )]
 pub(crate) struct CheckArgs {
+    /// As JSON
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     paths: PathArgs,
 }
@@ -34,6 +39,11 @@ enum Verdict {
 pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let Some(path) = args.paths.config_path() else {
         let path = args.paths.config_target()?;
+        if args.json {
+            let missing = json!({ "schema_version": SCHEMA_VERSION, "ok": false, "path": path, "exists": false, "problems": [], "warnings": [] });
+            print_json(&missing)?;
+            return Ok(Exit::Configuration.into());
+        }
         eprint_line(&format!(
             "there is no configuration: `{}` is not there. `latimer endpoints add --preset deepseek` writes it (`latimer presets` lists the names), `latimer demo` works without one",
             path.display()
@@ -41,6 +51,9 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         return Ok(Exit::Configuration.into());
     };
     let text = read_text(&path)?;
+    if args.json {
+        return as_json(&path, &text, args);
+    }
     for open in open_to_others(&path, &text) {
         eprint_line(&format!("warning: {open}"));
     }
@@ -58,6 +71,26 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
             Ok(Exit::Configuration.into())
         }
     }
+}
+
+/// The same as a document: problems and warnings with their place.
+fn as_json(path: &Path, text: &str, args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    let placed = |problem: &ConfigProblem| json!({ "line": problem.line, "column": problem.column, "key": problem.key, "message": problem.message });
+    let unplaced = |message: String| json!({ "line": 0, "column": 0, "key": "", "message": message });
+    let watchdog = watchdog_settings::read(text).err().unwrap_or_default();
+    let (mut problems, mut warnings): (Vec<Value>, Vec<Value>) = match load_text(text) {
+        Ok(loaded) => (Vec::new(), loaded.warnings.iter().map(placed).collect()),
+        Err(found) => (found.iter().map(placed).collect(), Vec::new()),
+    };
+    problems.extend(watchdog.into_iter().map(unplaced));
+    warnings.extend(open_to_others(path, text).into_iter().map(unplaced));
+    warnings.extend(agent_problems(text, args)?.into_iter().map(unplaced));
+    let is_ok = problems.is_empty();
+    print_json(&json!({
+        "schema_version": SCHEMA_VERSION, "ok": is_ok, "path": path, "exists": true,
+        "problems": problems, "warnings": warnings,
+    }))?;
+    Ok(if is_ok { ExitCode::SUCCESS } else { Exit::Configuration.into() })
 }
 
 /// What keeps an agent from answering, or may: a program that is missing, another version, no login. Never a reason to refuse the file.

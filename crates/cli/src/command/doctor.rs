@@ -16,7 +16,7 @@ use serde_json::json;
 use self::finding::{Finding, Group, Mark};
 use crate::configuration::{Configuration, PathArgs};
 use crate::exit::Exit;
-use crate::terminal::{Paint, print_json, print_line, print_painted};
+use crate::terminal::{Paint, print_folded, print_json, print_painted};
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -74,7 +74,7 @@ pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
         }))?;
     } else {
         print(&findings)?;
-        print_line(&match (problems, remarks) {
+        print_folded(&match (problems, remarks) {
             (0, 0) => "all is well".to_owned(),
             (0, remarks) => format!("nothing is wrong; {remarks} to know of"),
             (problems, remarks) => format!("✗ {problems}  ! {remarks}"),
@@ -83,7 +83,7 @@ pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     if let Some(path) = &args.bundle
         && !args.json
     {
-        print_line(&format!("wrote `{}`; read it before you send it", path.display()))?;
+        print_folded(&format!("wrote `{}`; read it before you send it", path.display()))?;
     }
     Ok(if problems == 0 { ExitCode::SUCCESS } else { Exit::Unwell.into() })
 }
@@ -121,7 +121,7 @@ fn print(findings: &[Finding]) -> anyhow::Result<()> {
         if of_group.is_empty() {
             continue;
         }
-        print_line(group.name())?;
+        print_folded(group.name())?;
         for finding in of_group {
             let paint = match finding.mark {
                 Mark::Fine => Paint::Green,
@@ -130,7 +130,7 @@ fn print(findings: &[Finding]) -> anyhow::Result<()> {
             };
             print_painted(paint, &format!("  {} {}", finding.mark.sign(), finding.what))?;
             if let Some(remedy) = &finding.remedy {
-                print_line(&format!("    → {remedy}"))?;
+                print_folded(&format!("    → {remedy}"))?;
             }
         }
     }

@@ -9,15 +9,17 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use latimer_protocol::status::EndpointState;
+use latimer_protocol::status::{EndpointState, Problem, SCHEMA_VERSION, duration_text, endpoint_problem};
 use latimer_proxy::config::{Config, Endpoint};
 use latimer_proxy::route::limitations::{self, LearnedLesson, LimitationsFile};
 use latimer_watchdog::time::Time;
 use serde_json::json;
 
+use crate::clock::unix_seconds;
 use crate::configuration::PathArgs;
 use crate::proxy_client;
-use crate::terminal::{eprint_line, print_json, print_line};
+use crate::terminal::{eprint_line, print_folded, print_json, print_line};
+use crate::turn_text::shown;
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -170,20 +172,23 @@ fn list(config: &Config, states: Option<&[EndpointState]>, path: &Path, as_json:
             if endpoint.keys.is_empty() && !endpoint.missing_keys.is_empty() { "no key" } else { state };
         let count = limitations.of_endpoint(endpoint.name.as_str()).len();
         let learned = if count == 0 { String::new() } else { format!("  {count} lessons") };
-        print_line(&format!(
+        print_folded(&format!(
             "{:width$}  {:12}  {:11}  {}{learned}",
             endpoint.name.as_str(),
             endpoint.protocol.name(),
             state,
             endpoint.base_url
         ))?;
+        if let Some(problem) = state_of(endpoint, states).and_then(endpoint_problem) {
+            print_folded(&format!("  {}", problem_text(&problem, unix_seconds())))?;
+        }
     }
     for endpoint in &config.disabled {
-        print_line(&format!("{:width$}  disabled", endpoint.name.as_str()))?;
+        print_folded(&format!("{:width$}  disabled", endpoint.name.as_str()))?;
     }
     for endpoint in config.endpoints.iter().filter(|endpoint| endpoint.keys.is_empty()) {
         for missing in &endpoint.missing_keys {
-            print_line(&format!("{}: `{missing}` should hold its key, and is not there", endpoint.name))?;
+            print_folded(&format!("{}: `{missing}` should hold its key, and is not there", endpoint.name))?;
         }
     }
     Ok(())
@@ -200,18 +205,26 @@ fn show(
     if as_json {
         return print_json(&document(endpoint, state, &limitations));
     }
-    print_line(&format!("{}  {}  {}", endpoint.name, endpoint.protocol.name(), endpoint.base_url))?;
+    print_folded(&format!("{}  {}  {}", endpoint.name, endpoint.protocol.name(), endpoint.base_url))?;
     match state {
-        Some(state) => print_line(&format!(
-            "  {}: {} turns, {} failed, {} open; {} of {} keys rest{}",
-            state.state,
-            state.turns_total,
-            state.turns_failed,
-            state.turns_open,
-            state.keys_resting,
-            state.keys,
-            state.last_failure.as_ref().map_or_else(String::new, |code| format!("; last failure: {code}")),
-        ))?,
+        Some(state) => {
+            print_folded(&format!(
+                "  {}: {} turns, {} failed, {} open; {} of {} keys rest{}",
+                state.state,
+                state.turns_total,
+                state.turns_failed,
+                state.turns_open,
+                state.keys_resting,
+                state.keys,
+                state
+                    .last_failure
+                    .as_ref()
+                    .map_or_else(String::new, |code| format!("; last failure: {code}")),
+            ))?;
+            if let Some(problem) = endpoint_problem(state) {
+                print_folded(&format!("  {}", problem_text(&problem, unix_seconds())))?;
+            }
+        }
         None => print_line("  no proxy runs")?,
     }
     for model in &endpoint.models {
@@ -223,9 +236,9 @@ fn show(
     }
     for lesson in learned {
         let LearnedLesson { model, code, meaning, words, at } = &lesson;
-        print_line(&format!("  learned of {model}: {meaning} ({code})"))?;
+        print_folded(&format!("  learned of {model}: {meaning} ({code})"))?;
         let words = if words.is_empty() { String::new() } else { format!(" from: {words}") };
-        print_line(&format!("    {}{words}", Time::from_secs(*at).to_string().trim_end_matches(".000")))?;
+        print_folded(&format!("    {}{words}", Time::from_secs(*at).to_string().trim_end_matches(".000")))?;
     }
     Ok(())
 }
@@ -238,6 +251,16 @@ fn forget(path: &Path, name: Option<&str>, lesson: Option<&str>) -> anyhow::Resu
     }
     limitations::write(path, &file)?;
     print_line(&format!("forgot {count} lessons"))
+}
+
+/// What is not well, when it failed last, and until when it rests.
+fn problem_text(problem: &Problem, now: u64) -> String {
+    let Problem { what, since, until, .. } = problem;
+    let since = since
+        .map_or_else(String::new, |at| format!("; failed {} ago", duration_text(now.saturating_sub(at))));
+    let until = until
+        .map_or_else(String::new, |at| format!("; rests for {} more", duration_text(at.saturating_sub(now))));
+    format!("{}{since}{until}", shown(what))
 }
 
 fn state_of<'s>(endpoint: &Endpoint, states: Option<&'s [EndpointState]>) -> Option<&'s EndpointState> {
@@ -257,6 +280,7 @@ fn document(
         })
         .collect();
     json!({
+        "schema_version": SCHEMA_VERSION,
         "name": endpoint.name.as_str(),
         "preset": endpoint.preset,
         "protocol": endpoint.protocol.name(),
@@ -290,6 +314,19 @@ mod tests {
         assert!(document.words.is_empty() && document.fields.is_empty());
         assert_eq!(document.forget(None, None), 1);
         assert_eq!(document.forget(None, None), 0);
+    }
+
+    #[test]
+    fn what_is_not_well_is_said_with_its_times() {
+        let problem = Problem {
+            what: "all of its keys rest: slow down".to_owned(),
+            since: Some(940),
+            until: Some(1120),
+            ..Problem::default()
+        };
+        let want = "all of its keys rest: slow down; failed 1 min ago; rests for 2 min more";
+        assert_eq!(problem_text(&problem, 1000), want);
+        assert_eq!(problem_text(&Problem { what: "no".to_owned(), ..Problem::default() }, 1), "no");
     }
 
     #[test]

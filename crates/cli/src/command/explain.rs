@@ -8,7 +8,7 @@ use latimer_proxy::store::turn_rows::TurnQuery;
 
 use crate::clock::unix_time;
 use crate::configuration::ReportArgs;
-use crate::terminal::{print_json, print_line, print_lines};
+use crate::terminal::{print_folded, print_json, print_rows, with_version};
 use crate::turn_source::TurnSource;
 use crate::turn_text::{details, headline};
 
@@ -40,10 +40,10 @@ fn one(source: &TurnSource, id: &str, as_json: bool) -> anyhow::Result<()> {
         bail!("the proxy remembers no turn `{id}`; `latimer explain` lists the last ones")
     };
     if as_json {
-        return print_json(&turn);
+        return print_json(&with_version(&turn)?);
     }
     let now_ms = u64::try_from(unix_time().as_millis()).context("the clock")?;
-    print_lines(details(&turn, now_ms))
+    print_rows(details(&turn, now_ms))
 }
 
 fn list(source: &TurnSource, as_json: bool) -> anyhow::Result<()> {
@@ -53,10 +53,10 @@ fn list(source: &TurnSource, as_json: bool) -> anyhow::Result<()> {
     }
     let turns: Vec<&TurnReport> = page.running.iter().rev().chain(&page.data).collect();
     if turns.is_empty() {
-        return print_line("no turn yet");
+        return print_folded("no turn yet");
     }
     for turn in turns.into_iter().take(MAX_LISTED_TURNS) {
-        print_line(&headline(turn))?;
+        print_folded(&headline(turn))?;
     }
     Ok(())
 }

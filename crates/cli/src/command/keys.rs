@@ -18,7 +18,7 @@ use serde_json::json;
 use self::report::{lines, list_lines, value};
 use crate::clock::unix_seconds;
 use crate::configuration::PathArgs;
-use crate::terminal::{eprint_line, print_json, print_line, print_lines};
+use crate::terminal::{eprint_line, print_json, print_line, print_rows};
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -180,7 +180,7 @@ fn list(keys: &mut dyn KeyStore, as_json: bool, now: u64) -> anyhow::Result<()> 
     if all.is_empty() {
         return print_line("no key yet; `latimer keys create --name …` makes one");
     }
-    print_lines(list_lines(&all, now))
+    print_rows(list_lines(&all, now))
 }
 
 fn show(keys: &mut dyn KeyStore, name: &str, as_json: bool, now: u64) -> anyhow::Result<()> {
@@ -189,7 +189,7 @@ fn show(keys: &mut dyn KeyStore, name: &str, as_json: bool, now: u64) -> anyhow:
     if as_json {
         return print_json(&value(&record, &used, now));
     }
-    print_lines(lines(&record, &used, now))
+    print_rows(lines(&record, &used, now))
 }
 
 /// The key of this name that is not revoked, else the newest one that is.

@@ -10,7 +10,7 @@ use latimer_proxy::store::turn_rows::{MAX_PAGE, TurnQuery};
 
 use crate::clock::unix_time;
 use crate::configuration::PathArgs;
-use crate::terminal::{print_json_line, print_line, print_lines};
+use crate::terminal::{print_folded, print_json_line, print_rows, with_version};
 use crate::turn_source::TurnSource;
 use crate::turn_text::log_lines;
 
@@ -62,7 +62,7 @@ pub(crate) fn run(args: &LogsArgs) -> anyhow::Result<ExitCode> {
     }
     shown.running(&page)?;
     if !args.follow && page.data.is_empty() && page.running.is_empty() && !args.json {
-        print_line("no turn yet; `latimer launch codex` begins one")?;
+        print_folded("no turn yet; `latimer launch codex` begins one")?;
     }
     if args.follow { follow(args, wanted, page.latest, shown) } else { Ok(ExitCode::SUCCESS) }
 }
@@ -102,10 +102,10 @@ impl Shown {
     fn turn(&mut self, turn: &TurnReport) -> anyhow::Result<()> {
         self.waits.remove(&turn.id);
         if self.as_json {
-            return print_json_line(&serde_json::to_value(turn)?);
+            return print_json_line(&with_version(turn)?);
         }
         let now_ms = u64::try_from(unix_time().as_millis()).context("the clock")?;
-        print_lines(log_lines(turn, now_ms))
+        print_rows(log_lines(turn, now_ms))
     }
 
     /// Turns that wait for long, each wait once.

@@ -1,16 +1,20 @@
 //! `latimer models`: which names a client may ask for, and what is known of them.
 
+use std::path::Path;
 use std::process::ExitCode;
 
+use latimer_adapters::model_list::ProviderModel;
+use latimer_protocol::status::SCHEMA_VERSION;
+use latimer_proxy::config::listed::AllListed;
 use latimer_proxy::config::presets::KnownModels;
-use latimer_proxy::config::{Config, Endpoint, Model, Origin};
+use latimer_proxy::config::{Config, Endpoint, Model, Origin, Price};
 use latimer_proxy::inbound::models::{self, effort_names};
 use serde_json::{Value, json};
 
 use crate::complete;
 use crate::configuration::PathArgs;
 use crate::money::price;
-use crate::terminal::{eprint_line, print_json, print_line};
+use crate::terminal::{eprint_line, print_folded, print_json};
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -29,7 +33,8 @@ pub(crate) struct ModelsArgs {
     /// Only models that see pictures
     #[arg(long)]
     images: bool,
-    /// Also models that the configuration does not list, as far as the presets know them
+    /// Also models that the configuration does not list: those that the presets know, and those that a provider listed when it was asked
+    /// last (`latimer endpoints models NAME` asks)
     #[arg(long)]
     all: bool,
     /// As JSON
@@ -54,12 +59,22 @@ pub(crate) fn run(args: &ModelsArgs) -> anyhow::Result<ExitCode> {
         let names: Vec<&str> = config.endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect();
         anyhow::bail!("no endpoint is called `{name}`; there are: {}", names.join(", "));
     }
-    let all = listed(&config, args.all);
+    let by_providers = if args.all { by_providers(&config, &args.paths.state_dir()?) } else { Vec::new() };
+    let mut all = listed(&config, args.all);
+    let others = by_providers.iter().map(|(endpoint, model)| ListedModel {
+        name: format!("{}/{}", endpoint.name, model.id),
+        endpoint,
+        model,
+    });
+    let others: Vec<_> = others.filter(|other| all.iter().all(|known| known.name != other.name)).collect();
+    all.extend(others);
     let is_empty = all.is_empty();
     let chosen: Vec<ListedModel<'_>> = all.into_iter().filter(|listed| is_chosen(args, listed)).collect();
     if args.json {
         let seen = KnownModels::get().seen;
-        print_json(&json!({ "seen": seen, "models": chosen.iter().map(document).collect::<Vec<_>>() }))?;
+        print_json(
+            &json!({ "schema_version": SCHEMA_VERSION, "seen": seen, "models": chosen.iter().map(document).collect::<Vec<_>>() }),
+        )?;
         return Ok(ExitCode::SUCCESS);
     }
     if is_empty {
@@ -70,7 +85,7 @@ pub(crate) fn run(args: &ModelsArgs) -> anyhow::Result<ExitCode> {
         eprint_line("no model is like that; `latimer models` lists all of them");
     }
     for line in lines(&chosen) {
-        print_line(&line)?;
+        print_folded(&line)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -94,6 +109,32 @@ fn listed(config: &Config, all: bool) -> Vec<ListedModel<'_>> {
         }
     }
     listed
+}
+
+/// What providers listed when they were asked last, and the configuration does not.
+fn by_providers<'c>(config: &'c Config, state_dir: &Path) -> Vec<(&'c Endpoint, Model)> {
+    let all = AllListed::read(state_dir);
+    let of = |endpoint: &'c Endpoint| {
+        let list = all.of(endpoint).map_or(&[][..], |list| list.models.as_slice());
+        let is_new = |model: &&ProviderModel| endpoint.models.iter().all(|known| known.id != model.id);
+        list.iter().filter(is_new).map(move |model| (endpoint, as_model(model))).collect::<Vec<_>>()
+    };
+    config.endpoints.iter().flat_map(of).collect()
+}
+
+fn as_model(listed: &ProviderModel) -> Model {
+    let price = listed.price.map_or_else(Price::default, |(input, output)| Price {
+        input: Some(input),
+        cached: None,
+        output: Some(output),
+    });
+    Model {
+        context_window: listed.context_window,
+        max_output: listed.max_output,
+        images: listed.images,
+        price,
+        ..Model::named(listed.id.as_str())
+    }
 }
 
 fn is_chosen(args: &ModelsArgs, listed: &ListedModel<'_>) -> bool {

@@ -2,11 +2,12 @@
 
 use std::process::ExitCode;
 
+use latimer_protocol::status::SCHEMA_VERSION;
 use latimer_proxy::config::Login;
 use latimer_proxy::config::presets::{PRESETS, Preset};
 use serde_json::json;
 
-use crate::terminal::{print_json, print_line};
+use crate::terminal::{print_folded, print_json};
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -41,13 +42,13 @@ pub(crate) fn run(args: &PresetsArgs) -> anyhow::Result<ExitCode> {
     );
     for preset in &chosen {
         let (name, protocol, entry) = (preset.name, preset.protocol.name(), credential(preset));
-        print_line(&format!(
+        print_folded(&format!(
             "{name:names$}  {protocol:protocols$}  {entry:credentials$}  {}",
             preset.base_url
         ))?;
         if args.name.is_some() {
             for model in preset.models {
-                print_line(&format!("  {model}"))?;
+                print_folded(&format!("  {model}"))?;
             }
         }
     }
@@ -63,6 +64,7 @@ fn credential(preset: &Preset) -> String {
 
 fn document(preset: &Preset) -> serde_json::Value {
     json!({
+        "schema_version": SCHEMA_VERSION,
         "name": preset.name,
         "protocol": preset.protocol.name(),
         "base_url": preset.base_url,

@@ -12,7 +12,7 @@ use crate::clock::unix_seconds;
 use crate::configuration::PathArgs;
 use crate::exit::Exit;
 use crate::proxy_client;
-use crate::terminal::{eprint_line, print_json, print_line, print_lines};
+use crate::terminal::{eprint_line, print_folded, print_json, print_rows};
 
 /// Characters of the bar of a share.
 const BAR: usize = 10;
@@ -46,9 +46,11 @@ pub(crate) fn run(args: &QuotaArgs) -> anyhow::Result<ExitCode> {
     if args.json {
         print_json(&report)?;
     } else if report.data.iter().all(|account| account.windows.is_empty()) {
-        print_line("no provider has said yet what is left; it is known after the first answer that says so")?;
+        print_folded(
+            "no provider has said yet what is left; it is known after the first answer that says so",
+        )?;
     } else {
-        print_lines(lines(&report))?;
+        print_rows(lines(&report))?;
     }
     for problem in &report.problems {
         eprint_line(&format!("latimer: {problem}"));

@@ -15,7 +15,7 @@ use crate::configuration::{PathArgs, ReportArgs};
 use crate::control_client::{status_if_running, status_lines};
 use crate::exit::Exit;
 use crate::proxy_client::{self, ProvenProxy};
-use crate::terminal::{clear_screen, is_screen, print_json, print_json_line, print_lines};
+use crate::terminal::{clear_screen, is_screen, print_json, print_json_line, print_rows};
 use crate::turn_text::{headline, shown, waiting};
 
 /// How often `--watch` looks.
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &OverviewArgs) -> anyhow::Result<ExitCode> {
         if args.report.json {
             print_json(&overview.document())?;
         } else {
-            print_lines(overview.lines()?)?;
+            print_rows(overview.lines()?)?;
         }
         return Ok(if overview.is_running() { ExitCode::SUCCESS } else { Exit::NotRunning.into() });
     }
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &OverviewArgs) -> anyhow::Result<ExitCode> {
             if args.report.json {
                 print_json_line(&overview.document())?;
             } else {
-                print_lines(&lines)?;
+                print_rows(&lines)?;
             }
             last = lines;
         }

@@ -4,15 +4,15 @@ use std::process::ExitCode;
 
 use super::status;
 use crate::configuration::PathArgs;
-use crate::terminal::{print_line, print_lines};
+use crate::terminal::{print_folded, print_rows};
 
 pub(crate) fn run(paths: &PathArgs) -> anyhow::Result<ExitCode> {
-    print_line(concat!("latimer ", env!("CARGO_PKG_VERSION"), ": coding agents on any model"))?;
+    print_folded(concat!("latimer ", env!("CARGO_PKG_VERSION"), ": coding agents on any model"))?;
     match status::summary(paths)? {
-        Some(lines) => print_lines(lines)?,
-        None => print_lines(next(paths))?,
+        Some(lines) => print_rows(lines)?,
+        None => print_rows(next(paths))?,
     }
-    print_line("`latimer --help` lists every command")?;
+    print_folded("`latimer --help` lists every command")?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -19,7 +19,7 @@ use self::table::Layout;
 use crate::clock::{now as instant, unix_seconds};
 use crate::configuration::PathArgs;
 use crate::shared_store::shared_view;
-use crate::terminal::{columns, is_screen, print_json, print_line, print_lines};
+use crate::terminal::{columns, is_screen, print_folded, print_json, print_lines, print_rows};
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -90,10 +90,10 @@ pub(crate) fn run(args: &UsageArgs) -> anyhow::Result<ExitCode> {
     } else if args.csv {
         print_lines(csv::rows(&report))?;
     } else if report.lines.is_empty() {
-        print_line("no turn yet since then")?;
+        print_folded("no turn yet since then")?;
     } else {
         print_lines(table::rows(&report, Layout { columns: columns(), has_bars: is_screen() }))?;
-        print_lines(footnotes(&report, args.by, now))?;
+        print_rows(footnotes(&report, args.by, now))?;
     }
     Ok(ExitCode::SUCCESS)
 }

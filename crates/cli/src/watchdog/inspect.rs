@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::clock::unix_time;
 use crate::configuration::{PathArgs, ReportArgs, read_text};
 use crate::control_client::request_if_running;
-use crate::terminal::{LinesError, eprint_line, print_json, print_line, print_lines};
+use crate::terminal::{LinesError, eprint_line, print_json, print_line, print_lines, print_rows};
 use crate::watchdog_settings;
 
 #[derive(Debug, clap::Args)]
@@ -60,7 +60,7 @@ pub(crate) fn incidents(InspectArgs { report }: &InspectArgs) -> anyhow::Result<
     } else if incidents.is_empty() {
         print_line("nothing was seen yet")?;
     } else {
-        print_lines(incidents.iter().map(incident_line))?;
+        print_rows(incidents.iter().map(incident_line))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -74,7 +74,7 @@ pub(crate) fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     if args.report.json {
         print_json(incident)?;
     } else {
-        print_lines(incident_lines(incident))?;
+        print_rows(incident_lines(incident))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -88,7 +88,7 @@ pub(crate) fn rules(InspectArgs { report }: &InspectArgs) -> anyhow::Result<Exit
     for problem in list(&document, "rules_refused") {
         eprint_line(&format!("the rules file is not used: {}", problem.as_str().unwrap_or_default()));
     }
-    print_lines(list(&document, "rules").iter().map(rule_line))?;
+    print_rows(list(&document, "rules").iter().map(rule_line))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -190,11 +190,23 @@ fn incident_lines(incident: &Value) -> Vec<String> {
     };
     let mut lines = vec![incident_line(incident)];
     lines.extend(list(incident, "fixes").iter().map(fix));
+    if number(incident, "questions") > 0 {
+        lines.push(format!("  {}", question_text(incident)));
+    }
     lines.push(match incident["applied"].as_str() {
         Some(remedy) => format!("  applied by itself: {remedy}"),
         None => "  nothing has helped often enough to be applied by itself".to_owned(),
     });
     lines
+}
+
+/// What the questions to a model about an incident took.
+fn question_text(incident: &Value) -> String {
+    let questions = number(incident, "questions");
+    let times = if questions == 1 { "once".to_owned() } else { format!("{questions} times") };
+    #[expect(clippy::cast_precision_loss, reason = "money is rounded for people anyway")]
+    let dollars = number(incident, "cost_micros") as f64 / 1e6;
+    format!("a model was asked {times}: {} tokens, ${dollars:.4}", number(incident, "tokens"))
 }
 
 fn rule_line(rule: &Value) -> String {
@@ -232,6 +244,8 @@ mod tests {
             "id": 7, "fault": "B2", "seen": 3, "title": "a key was refused", "facts": { "endpoint": "a" },
             "fixes": [{ "remedy": "switch_provider", "successes": 2, "failures": 1, "source": "rules" }],
         });
+        let asked = json!({ "questions": 2, "tokens": 1200, "cost_micros": 3450 });
+        assert_eq!(question_text(&asked), "a model was asked 2 times: 1200 tokens, $0.0035");
         let lines = incident_lines(&incident);
         assert!(lines[0].starts_with("   7  B2   3 times, last "), "{lines:?}");
         assert!(lines[0].ends_with(": a key was refused endpoint=a"), "{lines:?}");

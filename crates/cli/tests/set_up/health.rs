@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use latimer_adapters::scripted::ScriptedAnswer;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::asking::{provider, well};
 use super::support::{Harness, latimer_in, output};
-use super::{home, newcomer, run};
+use super::{home, newcomer, run, script, serving};
 
 /// The findings of a doctor.
 fn examine(command: &mut Command) -> (i32, Value) {
@@ -25,28 +25,6 @@ fn examine(command: &mut Command) -> (i32, Value) {
 fn of<'d>(document: &'d Value, code: &str) -> Vec<&'d Value> {
     let all = document["findings"].as_array().expect("findings");
     all.iter().filter(|finding| finding["code"] == code).collect()
-}
-
-/// A client that is a script, in a folder for `PATH`.
-fn client(dir: &Path, name: &str, text: &str) {
-    std::fs::create_dir_all(dir).expect("made");
-    let path = dir.join(name);
-    std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).expect("written");
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("set");
-}
-
-/// A bare proxy of a newcomer.
-fn serving(home: &Path) -> (Child, String) {
-    let mut child = newcomer(home, &["serve", "--listen", "127.0.0.1:0"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("latimer runs");
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
-    let url = line.trim().strip_prefix("latimer listening on ").expect("a URL").to_owned();
-    (child, url)
 }
 
 #[test]
@@ -69,8 +47,8 @@ fn what_is_well_and_what_is_not_stands_in_one_report_within_five_seconds() {
     run(&home, &["endpoints", "add", "dead", "--base-url", "http://127.0.0.1:1/v1", "--model", "m"]);
     run(&home, &["endpoints", "add", "--preset", "deepseek"]);
     let bin = home.join("bin");
-    client(&bin, "codex", "echo codex-cli 9.9.9");
-    client(&bin, "claude", "sleep 60");
+    script(&bin, "codex", "echo codex-cli 9.9.9");
+    script(&bin, "claude", "sleep 60");
     std::fs::create_dir_all(home.join(".claude")).expect("made");
     std::fs::write(home.join(".claude/settings.json"), r#"{"env":{"ANTHROPIC_BASE_URL":"http://x"}}"#)
         .expect("written");
@@ -178,13 +156,9 @@ fn json_may_stand_before_the_command() {
 /// A `systemctl` that does this for `enable --now`, and nothing for the rest.
 fn service_manager(home: &Path, on_start: &str) -> String {
     let bin = home.join("managed");
-    std::fs::create_dir_all(&bin).expect("made");
-    let path = bin.join("systemctl");
-    let text = format!(
-        "#!/bin/sh\ncase \"$*\" in *enable*) {on_start};; *disable*) exec \"$LATIMER\" down;; esac\nexit 0\n"
-    );
-    std::fs::write(&path, text).expect("written");
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("set");
+    let text =
+        format!("case \"$*\" in *enable*) {on_start};; *disable*) exec \"$LATIMER\" down;; esac\nexit 0");
+    script(&bin, "systemctl", &text);
     format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default())
 }
 

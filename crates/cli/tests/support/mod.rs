@@ -9,6 +9,7 @@
 pub(crate) mod calls;
 pub(crate) mod faults;
 pub(crate) mod field_report;
+pub(crate) mod newcomer;
 pub(crate) mod transcript;
 pub(crate) mod upstream_scripts;
 pub(crate) mod watchdog;

@@ -1,12 +1,13 @@
 //! An endpoint that a model proposes, and what it may be: a known provider, or an address that gets no other provider's key. Pure.
 
 use latimer_proxy::config::{Protocol, presets};
+use serde::{Deserialize, Serialize};
 
 /// The most models of an endpoint.
 pub(super) const MAX_MODELS: usize = 50;
 
 /// An endpoint that may be added: a known provider, or an address that is no other provider's.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct NewEndpoint {
     pub(super) name: String,
     pub(super) preset: Option<&'static str>,
@@ -17,12 +18,15 @@ pub(super) struct NewEndpoint {
 }
 
 /// An endpoint as a model proposes it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct ProposedEndpoint {
     pub(super) name: String,
     pub(super) preset: Option<String>,
     pub(super) base_url: Option<String>,
     pub(super) protocol: Option<String>,
     pub(super) key_env: Option<String>,
+    #[serde(default)]
     pub(super) models: Vec<String>,
 }
 

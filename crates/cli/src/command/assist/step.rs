@@ -42,28 +42,11 @@ const SETTINGS: [&str; 22] = [
 #[derive(Debug, Deserialize)]
 #[serde(tag = "step", rename_all = "snake_case", deny_unknown_fields)]
 enum ProposedStep {
-    SetKey {
-        endpoint: String,
-    },
-    AddEndpoint {
-        name: String,
-        preset: Option<String>,
-        base_url: Option<String>,
-        protocol: Option<String>,
-        key_env: Option<String>,
-        #[serde(default)]
-        models: Vec<String>,
-    },
-    TestEndpoint {
-        name: String,
-    },
-    ChangeSetting {
-        key: String,
-        value: Value,
-    },
-    LogIn {
-        login: String,
-    },
+    SetKey { endpoint: String },
+    AddEndpoint(ProposedEndpoint),
+    TestEndpoint { name: String },
+    ChangeSetting { key: String, value: Value },
+    LogIn { login: String },
     RunDoctor {},
 }
 
@@ -101,13 +84,10 @@ impl Step {
         match written {
             ProposedStep::SetKey { endpoint } => Ok(Self::SetKey { endpoint: known(endpoint)? }),
             ProposedStep::TestEndpoint { name } => Ok(Self::TestEndpoint { name: known(name)? }),
-            ProposedStep::AddEndpoint { name, preset, base_url, protocol, key_env, models } => {
-                if endpoints.contains(&name) {
-                    return Err(format!("there is an endpoint `{name}` already"));
-                }
-                let new = ProposedEndpoint { name, preset, base_url, protocol, key_env, models };
-                new.checked().map(Self::AddEndpoint)
+            ProposedStep::AddEndpoint(new) if endpoints.contains(&new.name) => {
+                Err(format!("there is an endpoint `{}` already", new.name))
             }
+            ProposedStep::AddEndpoint(new) => new.checked().map(Self::AddEndpoint),
             ProposedStep::ChangeSetting { key, value } => setting(&key, &value),
             ProposedStep::LogIn { login } => {
                 let found = Login::from_name(&login);
@@ -141,10 +121,11 @@ impl Step {
     pub(super) fn document(&self) -> Value {
         match self {
             Self::SetKey { endpoint } => json!({ "step": "set_key", "endpoint": endpoint }),
-            Self::AddEndpoint(new) => json!({
-                "step": "add_endpoint", "name": new.name, "preset": new.preset, "base_url": new.base_url,
-                "protocol": new.protocol, "key_env": new.key_env, "models": new.models,
-            }),
+            Self::AddEndpoint(new) => {
+                let mut document = json!(new);
+                document["step"] = "add_endpoint".into();
+                document
+            }
             Self::TestEndpoint { name } => json!({ "step": "test_endpoint", "name": name }),
             Self::ChangeSetting { key, typed } => {
                 json!({ "step": "change_setting", "key": key.to_string(), "value": typed })

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
+use latimer_proxy::config::base_url;
 use toml_edit::{Array, ArrayOfTables, Item, Table, value};
 
 use super::edit;
@@ -53,7 +54,7 @@ pub(super) fn edit(paths: &PathArgs, args: &EditArgs) -> anyhow::Result<()> {
     let mut file = ConfigFile::open(&path)?;
     let table = file.endpoint(name)?;
     for (key, given) in [
-        ("base_url", &changes.base_url),
+        ("base_url", &changes.base_url.as_deref().map(|url| base_url::mended(url).url.to_owned())),
         ("protocol", &changes.protocol.clone().filter(|protocol| protocol != edit::AUTO)),
         ("login", &changes.login),
     ] {
@@ -72,16 +73,31 @@ pub(super) fn edit(paths: &PathArgs, args: &EditArgs) -> anyhow::Result<()> {
     if let Some(variable) = &changes.key_env {
         table.insert("api_key_env", value(variable));
     }
-    if changes.key_stdin {
-        let key_file = edit::keep_key(&path, name)?;
-        file.endpoint(name)?.insert("api_key_file", value(key_file.to_string_lossy().into_owned()));
+    let key_file = if changes.key_stdin { Some(edit::keep_key(&path, name)?) } else { None };
+    if let Some(key_file) = &key_file {
+        file.endpoint(name)?.insert("api_key_file", key_file.item());
     }
+    let written = settle_protocol(&mut file, paths, name, changes).and_then(|()| file.write());
+    // The key before comes back where the file does not change.
+    if let Some(key_file) = key_file {
+        key_file.settle(written.is_ok());
+    }
+    written?;
+    print_line(&format!("changed {name}; `latimer endpoints test {name}` asks it"))
+}
+
+/// Finds out what the endpoint speaks, where that is asked for.
+fn settle_protocol(
+    file: &mut ConfigFile,
+    paths: &PathArgs,
+    name: &str,
+    changes: &Changes,
+) -> anyhow::Result<()> {
     if changes.protocol.as_deref() == Some(edit::AUTO) {
-        let found = edit::find_protocol(&mut file, paths, name, changes.models.first())?;
+        let found = edit::find_protocol(file, paths, name, changes.models.first())?;
         set(file.endpoint(name)?, "protocol", value(found.name()));
     }
-    file.write()?;
-    print_line(&format!("changed {name}; `latimer endpoints test {name}` asks it"))
+    Ok(())
 }
 
 /// Sets a value; the comment behind the old one stays.

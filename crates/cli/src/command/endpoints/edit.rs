@@ -1,13 +1,13 @@
 //! Endpoints in the configuration file: added, removed, switched on and off.
 
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use latimer_adapters::model_list::ProviderModel;
 use latimer_protocol::secret::Secret;
-use latimer_proxy::config::{Login, Protocol, presets};
+use latimer_proxy::config::{Login, Protocol, base_url, presets};
 use toml_edit::{Array, Item, Table, value};
 
 use super::provider_models;
@@ -16,6 +16,7 @@ use crate::configuration::PathArgs;
 use crate::dialogue;
 use crate::endpoint_trial::{Asker, failure_words, remedy};
 use crate::exit::{Exit, ExitsWith as _};
+use crate::key_file::KeyFile;
 use crate::terminal::{LinesError, eprint_line, note_line, print_line};
 
 /// The most of a key that is read from stdin, in bytes.
@@ -69,23 +70,25 @@ pub(super) fn add(paths: &PathArgs, args: &AddArgs) -> anyhow::Result<()> {
     );
     let is_first = file.document.is_empty();
     file.endpoints()?.push(table(args, &name, is_first));
-    if args.key_stdin {
-        let key_file = key_path(&path, &name)?;
-        ensure!(!key_file.exists(), "`{}` is there already; remove it first", key_file.display());
-    }
-    let key_file = if args.key_stdin { Some(keep_key(&path, &name)?) } else { None };
+    let key_file = if args.key_stdin {
+        let place = KeyFile::of(&path, &name)?;
+        let place = place.path();
+        ensure!(!place.exists(), "`{}` is there already; remove it first", place.display());
+        Some(keep_key(&path, &name)?)
+    } else {
+        None
+    };
     if let Some(key_file) = &key_file {
-        file.endpoint(&name)?.insert("api_key_file", value(key_file.to_string_lossy().into_owned()));
+        file.endpoint(&name)?.insert("api_key_file", key_file.item());
     }
     let is_auto = args.protocol.as_deref() == Some(AUTO);
     let found = if is_auto { fill_in(&mut file, paths, args, &name) } else { Ok(()) };
-    if let Err(error) = found.and_then(|()| file.write()) {
-        // A key without its endpoint is nobody's.
-        if let Some(key_file) = &key_file {
-            let _ = std::fs::remove_file(key_file);
-        }
-        return Err(error);
+    let written = found.and_then(|()| file.write());
+    // A key without its endpoint is nobody's.
+    if let Some(key_file) = key_file {
+        key_file.settle(written.is_ok());
     }
+    written?;
     remind_of_key(args);
     print_line(&format!("added {name}; `latimer launch codex --endpoint {name}` uses it"))
 }
@@ -94,10 +97,16 @@ fn table(args: &AddArgs, name: &str, is_first: bool) -> Table {
     let mut table = Table::new();
     table.decor_mut().set_prefix(if is_first { "" } else { "\n" });
     table.insert("name", value(name));
+    let pasted = args.base_url.as_deref().map(base_url::mended);
+    let base_url = pasted.as_ref().map(|pasted| pasted.url.to_owned());
+    // An address that names a wire says what is spoken there, unless somebody said it.
+    let of_address = pasted.and_then(|pasted| pasted.protocol).filter(|_| args.preset.is_none());
+    let protocol = args.protocol.clone().or(of_address.map(|protocol| protocol.name().to_owned()));
+    let protocol = protocol.filter(|protocol| protocol != AUTO);
     for (key, given) in [
         ("preset", &args.preset),
-        ("protocol", &args.protocol.clone().filter(|protocol| protocol != AUTO)),
-        ("base_url", &args.base_url),
+        ("protocol", &protocol),
+        ("base_url", &base_url),
         ("api_key_env", &args.key_env),
         ("login", &args.login),
     ] {
@@ -111,19 +120,12 @@ fn table(args: &AddArgs, name: &str, is_first: bool) -> Table {
     table
 }
 
-/// Reads a key from stdin, and keeps it in a file of its own.
+/// Reads a key from a person or from stdin, and keeps it in a file of its own.
 ///
 /// # Errors
 /// Nothing that could be a key comes, or the file cannot be written.
-pub(in crate::command) fn keep_key(config: &Path, name: &str) -> anyhow::Result<PathBuf> {
-    let key = read_key()?;
-    let key_file = key_path(config, name)?;
-    if let Some(folder) = key_file.parent() {
-        latimer_files::prepare(folder).with_context(|| format!("making `{}`", folder.display()))?;
-    }
-    latimer_files::write(&key_file, key.expose().as_bytes())
-        .with_context(|| format!("writing `{}`", key_file.display()))?;
-    Ok(key_file)
+pub(in crate::command) fn keep_key(config: &Path, name: &str) -> anyhow::Result<KeyFile> {
+    KeyFile::of(config, name)?.store(read_key()?.expose())
 }
 
 /// Asks a new endpoint for what it speaks, and for its models where none is named.
@@ -235,31 +237,11 @@ pub(super) fn switch(path: &Path, name: &str, is_on: bool) -> anyhow::Result<()>
     print_line(&format!("{name} is {}", if is_on { "enabled" } else { "disabled; nothing leads to it" }))
 }
 
-/// Where the key of an endpoint is kept: beside the configuration, in a folder of its own.
-fn key_path(config: &Path, name: &str) -> anyhow::Result<PathBuf> {
-    let is_plain = !name.is_empty() && !name.starts_with('.');
-    if !is_plain || !name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')) {
-        bail!("the name should hold letters, digits, `.`, `_` and `-` only");
-    }
-    let config = std::path::absolute(config).context("the path of the configuration")?;
-    Ok(config.with_file_name("keys").join(name))
-}
-
 fn read_key() -> anyhow::Result<Secret> {
     if dialogue::can_ask() {
-        return check_key(dialogue::secret("the key (it is not shown): ")?.expose());
+        return dialogue::secret("the key (it is not shown): ");
     }
     let mut text = String::new();
     std::io::stdin().take(MAX_KEY_BYTES).read_to_string(&mut text).context("reading the key from stdin")?;
-    check_key(&text)
-}
-
-fn check_key(text: &str) -> anyhow::Result<Secret> {
-    let key = text.trim();
-    ensure!(!key.is_empty(), "no key came on stdin");
-    ensure!(
-        !key.contains(char::is_whitespace),
-        "what came on stdin is no key: it holds spaces or several lines"
-    );
-    Ok(Secret::new(key))
+    Ok(Secret::new(text))
 }

@@ -8,19 +8,22 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use latimer_adapters::model_list::{self, ProviderModel};
+use latimer_protocol::status::duration_text;
 use latimer_proxy::config::Price;
+use latimer_proxy::config::listed::{AllListed, ListedModels};
 use latimer_proxy::config::presets::{self, KnownModels};
 use latimer_proxy::config::{Config, Endpoint};
 use serde_json::{Value, json};
 use toml_edit::{Array, InlineTable, Item, value};
 
 use super::find_endpoint;
+use crate::clock::unix_seconds;
 use crate::config_file::ConfigFile;
 use crate::configuration::PathArgs;
 use crate::endpoint_trial::{Asker, failure_document, failure_words, remedy};
 use crate::exit::Exit;
 use crate::money;
-use crate::terminal::{eprint_line, print_json, print_line};
+use crate::terminal::{eprint_line, note_line, print_folded, print_json, print_line};
 
 /// How long a list may take.
 const LIST_TIMEOUT: Duration = Duration::from_secs(15);
@@ -38,6 +41,9 @@ pub(crate) struct ProviderModelsArgs {
     /// Take those that are shown into the configuration file, beside those that are there
     #[arg(long)]
     write: bool,
+    /// Ask the provider, even if its list is known from within the last hour
+    #[arg(long, conflicts_with = "from")]
+    refresh: bool,
     /// Read the list from a file instead, `-` for stdin: names on lines or between commas, or the JSON of a provider
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
@@ -51,10 +57,14 @@ pub(super) fn run(paths: &PathArgs, args: &ProviderModelsArgs, as_json: bool) ->
     let configuration = paths.configuration()?;
     let config = &configuration.loaded.config;
     let endpoint = find_endpoint(config, &args.name)?;
+    let mut fetched_at = None;
     let all = match &args.from {
         Some(file) => pasted(&read(file)?)?,
-        None => match fetched(config, endpoint, &paths.state_dir()?)? {
-            Ok(models) => models,
+        None => match fetched(config, endpoint, &paths.state_dir()?, args.refresh)? {
+            Ok(list) => {
+                fetched_at = Some(list.fetched_at);
+                list.models
+            }
             Err(problem) => {
                 if as_json {
                     print_json(
@@ -77,12 +87,14 @@ pub(super) fn run(paths: &PathArgs, args: &ProviderModelsArgs, as_json: bool) ->
     }
     if as_json {
         let rows: Vec<Value> = chosen.iter().map(|model| document(endpoint, model)).collect();
-        print_json(&json!({ "schema_version": 1, "endpoint": args.name, "models": rows }))?;
+        print_json(
+            &json!({ "schema_version": 1, "endpoint": args.name, "fetched_at": fetched_at, "models": rows }),
+        )?;
         return Ok(ExitCode::SUCCESS);
     }
     let width = chosen.iter().map(|model| model.id.chars().count()).max().unwrap_or(0).min(40);
     for model in &chosen {
-        print_line(&line(endpoint, model, width))?;
+        print_folded(&line(endpoint, model, width))?;
     }
     if chosen.is_empty() {
         eprint_line("the list holds no model of this name");
@@ -106,17 +118,31 @@ fn fetched(
     config: &Config,
     endpoint: &Endpoint,
     state_dir: &Path,
-) -> anyhow::Result<Result<Vec<ProviderModel>, Problem>> {
+    refresh: bool,
+) -> anyhow::Result<Result<ListedModels, Problem>> {
+    let now = unix_seconds();
+    let all = AllListed::read(state_dir);
+    if let Some(list) = all.of(endpoint).filter(|list| !refresh && list.is_fresh(now)) {
+        let age = duration_text(list.age(now));
+        note_line(&format!("{} listed this {age} ago; `--refresh` asks again", endpoint.name));
+        return Ok(Ok(list.clone()));
+    }
+    let list = |models| ListedModels { base_url: endpoint.base_url.clone(), fetched_at: now, models };
     let asker = Asker::new(config, endpoint, state_dir, LIST_TIMEOUT);
     Ok(match asker.models()? {
-        Ok(Some(models)) => Ok(models),
+        Ok(Some(models)) => {
+            if let Err(error) = AllListed::remember(state_dir, endpoint, &models, now) {
+                note_line(&format!("the list is not remembered: {error}"));
+            }
+            Ok(list(models))
+        }
         Ok(None) => {
             let known = endpoint.preset.map_or(&[][..], |preset| KnownModels::get().of_preset(preset));
             if known.is_empty() {
                 let words = format!("{}: its protocol has no list of models", endpoint.name);
                 Err(Problem { document: json!({ "message": words }), lines: vec![words] })
             } else {
-                Ok(known.iter().map(|known| named(known.model.id.as_str())).collect())
+                Ok(list(known.iter().map(|known| named(known.model.id.as_str())).collect()))
             }
         }
         Err(failure) => Err(Problem {

@@ -1,16 +1,17 @@
 //! The endpoint that is about to be written, in the document of the configuration file.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context as _;
 use latimer_adapters::model_list::ProviderModel;
-use latimer_proxy::config::{Config, Endpoint, presets};
+use latimer_proxy::config::{Config, Endpoint, base_url, presets};
 use toml_edit::{Array, Table, value};
 
 use super::InitArgs;
 use super::offer::{Entry, Offer};
 use crate::command::endpoints::edit;
 use crate::config_file::ConfigFile;
+use crate::key_file::KeyFile;
 
 /// The most models that an endpoint begins with.
 const MAX_MODELS: usize = 40;
@@ -25,7 +26,7 @@ pub(super) struct Plan {
     pub(super) is_new: bool,
     preset: Option<&'static str>,
     /// A file with the key that was given.
-    key_file: Option<PathBuf>,
+    key_file: Option<KeyFile>,
 }
 
 impl Plan {
@@ -53,7 +54,7 @@ impl Plan {
             table.insert("preset", value(preset));
         }
         if let Some(base_url) = base_url {
-            table.insert("base_url", value(base_url));
+            table.insert("base_url", value(base_url::mended(&base_url).url));
         }
         let mut key_file = None;
         match entry {
@@ -63,7 +64,7 @@ impl Plan {
             }
             Entry::Given => {
                 let kept = edit::keep_key(path, &name)?;
-                table.insert("api_key_file", value(kept.to_string_lossy().into_owned()));
+                table.insert("api_key_file", kept.item());
                 key_file = Some(kept);
             }
         }
@@ -129,9 +130,9 @@ impl Plan {
     }
 
     /// Removes the key that was given for an endpoint that is not written.
-    pub(super) fn take_back_key(&self) {
-        if let (Some(file), true) = (&self.key_file, self.is_new) {
-            let _ = std::fs::remove_file(file);
+    pub(super) fn take_back_key(self) {
+        if let Some(key_file) = self.key_file {
+            key_file.settle(false);
         }
     }
 }
