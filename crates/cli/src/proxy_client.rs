@@ -136,7 +136,8 @@ impl ProvenProxy {
         let (url, mut headers) = (format!("{}{path}", self.url), self.credentials()?);
         headers.push((CONTENT_TYPE, HeaderValue::from_static("application/json")));
         runtime().ok()?.block_on(async {
-            let answer = client().patch(&url, &headers, body.to_string().into(), REQUEST_TIMEOUT).await.ok()?;
+            let answer =
+                client().patch(&url, &headers, body.to_string().into(), REQUEST_TIMEOUT).await.ok()?;
             let status = answer.status.as_u16();
             Some((status, read_error_body(answer.body, MAX_BODY_BYTES, REQUEST_TIMEOUT).await))
         })

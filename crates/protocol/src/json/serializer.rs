@@ -26,14 +26,12 @@ impl Serializer<'_> {
         serde_json::to_writer(&mut *self.out, value)
     }
 
-    fn integer(&mut self, value: impl itoa::Integer) -> Result<()> {
+    fn integer(&mut self, value: impl itoa::Integer) {
         self.out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
-        Ok(())
     }
 
-    fn word(&mut self, word: &str) -> Result<()> {
+    fn word(&mut self, word: &str) {
         self.out.extend_from_slice(word.as_bytes());
-        Ok(())
     }
 }
 
@@ -81,8 +79,8 @@ impl<'s, 'o> Elements<'s, 'o> {
         value.serialize(&mut *self.serializer)
     }
 
-    fn finish(self) -> Result<()> {
-        self.serializer.word(self.end)
+    fn finish(self) {
+        self.serializer.word(self.end);
     }
 }
 
@@ -110,47 +108,58 @@ impl<'s, 'o> ser::Serializer for &'s mut Serializer<'o> {
     }
 
     fn serialize_bool(self, value: bool) -> Result<()> {
-        self.word(if value { "true" } else { "false" })
+        self.word(if value { "true" } else { "false" });
+        Ok(())
     }
 
     fn serialize_i8(self, value: i8) -> Result<()> {
-        self.integer(value)
+        self.integer(value);
+        Ok(())
     }
 
     fn serialize_i16(self, value: i16) -> Result<()> {
-        self.integer(value)
+        self.integer(value);
+        Ok(())
     }
 
     fn serialize_i32(self, value: i32) -> Result<()> {
-        self.integer(value)
+        self.integer(value);
+        Ok(())
     }
 
     fn serialize_i64(self, value: i64) -> Result<()> {
-        self.integer(value)
+        self.integer(value);
+        Ok(())
     }
 
     fn serialize_i128(self, value: i128) -> Result<()> {
-        self.integer(value)
+        self.integer(value);
+        Ok(())
     }
 
     fn serialize_u8(self, value: u8) -> Result<()> {
-        self.integer(value)
+        self.integer(value);
+        Ok(())
     }
 
     fn serialize_u16(self, value: u16) -> Result<()> {
-        self.integer(value)
+        self.integer(value);
+        Ok(())
     }
 
     fn serialize_u32(self, value: u32) -> Result<()> {
-        self.integer(value)
+        self.integer(value);
+        Ok(())
     }
 
     fn serialize_u64(self, value: u64) -> Result<()> {
-        self.integer(value)
+        self.integer(value);
+        Ok(())
     }
 
     fn serialize_u128(self, value: u128) -> Result<()> {
-        self.integer(value)
+        self.integer(value);
+        Ok(())
     }
 
     fn serialize_f32(self, value: f32) -> Result<()> {
@@ -178,7 +187,8 @@ impl<'s, 'o> ser::Serializer for &'s mut Serializer<'o> {
     }
 
     fn serialize_unit(self) -> Result<()> {
-        self.word("null")
+        self.word("null");
+        Ok(())
     }
 
     fn serialize_unit_struct(self, _name: &'static str) -> Result<()> {
@@ -202,7 +212,8 @@ impl<'s, 'o> ser::Serializer for &'s mut Serializer<'o> {
     ) -> Result<()> {
         push_variant(self.out, variant);
         value.serialize(&mut *self)?;
-        self.word("}")
+        self.word("}");
+        Ok(())
     }
 
     fn serialize_seq(self, _length: Option<usize>) -> Result<Self::SerializeSeq> {
@@ -264,7 +275,8 @@ impl SerializeSeq for Elements<'_, '_> {
     }
 
     fn end(self) -> Result<()> {
-        self.finish()
+        self.finish();
+        Ok(())
     }
 }
 
@@ -277,7 +289,8 @@ impl SerializeTuple for Elements<'_, '_> {
     }
 
     fn end(self) -> Result<()> {
-        self.finish()
+        self.finish();
+        Ok(())
     }
 }
 
@@ -290,7 +303,8 @@ impl SerializeTupleStruct for Elements<'_, '_> {
     }
 
     fn end(self) -> Result<()> {
-        self.finish()
+        self.finish();
+        Ok(())
     }
 }
 
@@ -303,7 +317,8 @@ impl SerializeTupleVariant for Elements<'_, '_> {
     }
 
     fn end(self) -> Result<()> {
-        self.finish()
+        self.finish();
+        Ok(())
     }
 }
 
@@ -320,7 +335,8 @@ impl SerializeMap for Elements<'_, '_> {
             Some(b'"') => Ok(()),
             Some(b'-' | b'0'..=b'9' | b't' | b'f') => {
                 self.serializer.out.insert(start, b'"');
-                self.serializer.word("\"")
+                self.serializer.word("\"");
+                Ok(())
             }
             _ => Err(ser::Error::custom("key must be a string")),
         }
@@ -332,7 +348,8 @@ impl SerializeMap for Elements<'_, '_> {
     }
 
     fn end(self) -> Result<()> {
-        self.finish()
+        self.finish();
+        Ok(())
     }
 }
 
@@ -345,7 +362,8 @@ impl SerializeStruct for Elements<'_, '_> {
     }
 
     fn end(self) -> Result<()> {
-        self.finish()
+        self.finish();
+        Ok(())
     }
 }
 
@@ -358,7 +376,8 @@ impl SerializeStructVariant for Elements<'_, '_> {
     }
 
     fn end(self) -> Result<()> {
-        self.finish()
+        self.finish();
+        Ok(())
     }
 }
 
@@ -405,7 +424,7 @@ mod tests {
         raw: &'a RawValue,
         raws: Vec<Option<&'a RawValue>>,
         numbers: BTreeMap<i32, u8>,
-        truths: BTreeMap<bool, ()>,
+        truths: BTreeMap<bool, Unit>,
         #[serde(flatten)]
         more: BTreeMap<String, Value>,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -434,7 +453,7 @@ mod tests {
             raw: &raw,
             raws: vec![Some(&raw), None],
             numbers: BTreeMap::from([(-1, 1), (2, 2)]),
-            truths: BTreeMap::from([(false, ()), (true, ())]),
+            truths: BTreeMap::from([(false, Unit), (true, Unit)]),
             more: BTreeMap::from([("x\n".to_owned(), json!({ "y": [1.5e300, -0.0, "z"] }))]),
             absent: None,
         });

@@ -36,6 +36,7 @@ fn plain_length(bytes: &[u8]) -> usize {
     at + rest.iter().position(|byte| needs_escape(*byte)).unwrap_or(rest.len())
 }
 
+#[expect(clippy::needless_bitwise_bool, reason = "without a branch, a block of bytes is looked at together")]
 fn needs_escape(byte: u8) -> bool {
     (byte < 0x20) | (byte == b'"') | (byte == b'\\')
 }

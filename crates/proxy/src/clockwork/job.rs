@@ -79,7 +79,10 @@ pub(super) struct PlannedJob {
 
 impl fmt::Debug for PlannedJob {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PlannedJob").field("name", &self.name).field("times", &self.times).finish_non_exhaustive()
+        f.debug_struct("PlannedJob")
+            .field("name", &self.name)
+            .field("times", &self.times)
+            .finish_non_exhaustive()
     }
 }
 
