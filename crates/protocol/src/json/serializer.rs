@@ -424,7 +424,7 @@ mod tests {
         raw: &'a RawValue,
         raws: Vec<Option<&'a RawValue>>,
         numbers: BTreeMap<i32, u8>,
-        truths: BTreeMap<bool, Unit>,
+        truths: BTreeMap<bool, u8>,
         #[serde(flatten)]
         more: BTreeMap<String, Value>,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -453,7 +453,7 @@ mod tests {
             raw: &raw,
             raws: vec![Some(&raw), None],
             numbers: BTreeMap::from([(-1, 1), (2, 2)]),
-            truths: BTreeMap::from([(false, Unit), (true, Unit)]),
+            truths: BTreeMap::from([(false, 0), (true, 1)]),
             more: BTreeMap::from([("x\n".to_owned(), json!({ "y": [1.5e300, -0.0, "z"] }))]),
             absent: None,
         });
