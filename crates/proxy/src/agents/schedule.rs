@@ -217,7 +217,7 @@ pub struct AgentSchedule {
 pub struct WrittenTiming {
     /// In which of the three ways.
     pub kind: TimingKind,
-    /// The text.
+    /// What was written: a duration, the fields of cron, or RFC 3339.
     pub text: String,
     /// The name of its time zone.
     pub zone: String,

@@ -103,6 +103,9 @@ impl Schedules {
     /// # Errors
     /// They cannot be read.
     pub async fn list(&self) -> Result<Vec<AgentSchedule>, AgentStoreError> {
+        if self.runs.are_kept() && !self.runs.is_in_use() {
+            return Ok(Vec::new());
+        }
         self.runs.with_store(|store| store.schedules()).await
     }
 

@@ -69,7 +69,7 @@ impl Every {
         Self::new(Duration::from_secs(seconds.ok_or(EveryError::TooLong)?))
     }
 
-    /// The time.
+    /// How long it is from one due time to the next.
     pub const fn time(self) -> Duration {
         self.0
     }

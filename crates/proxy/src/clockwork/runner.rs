@@ -19,7 +19,7 @@ use crate::sync::lock;
 /// The longest time without a look at the clock.
 const MAX_SLEEP: Duration = Duration::from_secs(60);
 
-/// Reads the calendar.
+/// Tells which moment it is; a test brings its own.
 pub type ReadCalendar = fn() -> Moment;
 
 /// The jobs of this process.

@@ -170,3 +170,82 @@ fn all_well(problems: impl Iterator<Item = String>) -> Result<(), String> {
     let problems: Vec<String> = problems.map(|problem| text::shown(&problem, MAX_PROBLEM)).collect();
     if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use latimer_protocol::turn::SealKey;
+
+    use super::*;
+    use crate::accounts::Places;
+    use crate::config::Exposure;
+    use crate::config::parse::config_of;
+    use crate::config::watch::Live;
+
+    fn proxy(state_dir: Option<&Path>) -> Arc<Proxy> {
+        let places = state_dir.map(|dir| Arc::new(Places::new(dir.to_owned(), None, |_| None)));
+        let live = Arc::new(Live::new(config_of(""), None));
+        let proxy = Proxy::new(live, None, SealKey::default(), places);
+        add(&proxy, &Arc::new(Protection::load(&Exposure::Loopback).expect("nothing to load")));
+        proxy
+    }
+
+    fn names(proxy: &Proxy) -> Vec<&'static str> {
+        proxy.clockwork.report().iter().map(|job| job.name).collect()
+    }
+
+    #[tokio::test]
+    async fn every_job_is_there_once_and_schedules_only_where_they_are_kept() {
+        let everywhere = [
+            "memory-save",
+            "key-exchange",
+            "token-refresh",
+            "quota-refresh",
+            "answers-cleanup",
+            "reports-cleanup",
+        ];
+        let mut bare = names(&proxy(None));
+        bare.sort_unstable();
+        let mut wanted = everywhere.to_vec();
+        wanted.sort_unstable();
+        assert_eq!(bare, wanted);
+        let dir = tempfile::tempdir().expect("a directory");
+        let kept = names(&proxy(Some(dir.path())));
+        assert!(
+            everywhere.iter().chain(&["agent-schedules", "runs-cleanup"]).all(|name| kept.contains(name)),
+            "{kept:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn who_has_no_schedules_gets_no_file_for_them() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let proxy = proxy(Some(dir.path()));
+        assert_eq!(begin_due(&proxy).await, Ok(()));
+        assert_eq!(clean_up_runs(&proxy).await, Ok(()));
+        assert!(proxy.schedules.list().await.expect("none").is_empty());
+        assert!(!dir.path().join("agents.db").exists());
+    }
+
+    #[tokio::test]
+    async fn a_proxy_that_nobody_uses_asks_nobody_and_a_job_keeps_no_proxy() {
+        let proxy = proxy(None);
+        assert_eq!(refresh_tokens(&proxy).await, Ok(()));
+        assert_eq!(refresh_quotas(&proxy).await, Ok(()));
+        assert_eq!(save(&proxy), Ok(()));
+        let cleaned = proxy.store.clean_up(CleanUp::Answers).await;
+        assert_eq!(cleaned, Ok(()));
+        let weak = Arc::downgrade(&proxy);
+        drop(proxy);
+        assert!(weak.upgrade().is_none());
+    }
+
+    #[test]
+    fn problems_are_one_sentence() {
+        assert_eq!(all_well(std::iter::empty()), Ok(()));
+        let problems = ["a: refused".to_owned(), "b".repeat(999)];
+        let told = all_well(problems.into_iter()).expect_err("two problems");
+        assert!(told.starts_with("a: refused; bbb") && told.len() < 300, "{told}");
+    }
+}
