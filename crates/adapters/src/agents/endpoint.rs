@@ -21,7 +21,7 @@ pub struct AgentLoad {
     pub waiting: usize,
     /// Conversations that can be gone on with; `None` where none is kept.
     pub threads: Option<usize>,
-    /// Its processes.
+    /// What runs for it, or may.
     pub processes: Vec<AgentProcess>,
 }
 

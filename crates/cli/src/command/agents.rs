@@ -34,7 +34,7 @@ enum AgentsAction {
     /// List profiles, add, show and remove them
     Profiles(profiles::ProfilesArgs),
     /// Begin a run of a profile
-    Run(runs::RunArgs),
+    Run(runs::StartRunArgs),
     /// List runs, the newest first
     Runs(runs::RunsArgs),
     /// Show a run: what was asked, what was answered, what it used

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 /// The most characters of the name of a profile, of a sender and of a recipient.
 pub const MAX_NAME: usize = 64;
 
-/// Whether this may be the name of a profile: `[A-Za-z0-9._-]{1,64}`.
+/// Whether this may be the name of a profile: `[A-Za-z0-9._-]{1,64}`, and nothing that means a folder.
 pub fn is_profile_name(name: &str) -> bool {
     let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(is_fine)
+    (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(is_fine) && !matches!(name, "." | "..")
 }
 
 /// The name of a run, such as `run_5f2c90d1a7b3e846`.
@@ -122,7 +122,7 @@ mod tests {
         for name in ["a", "night.watch-2_b", &"x".repeat(64)] {
             assert!(is_profile_name(name), "{name}");
         }
-        for name in ["", "a b", "a/b", "ä", "a:b", &"x".repeat(65)] {
+        for name in ["", ".", "..", "a b", "a/b", "ä", "a:b", &"x".repeat(65)] {
             assert!(!is_profile_name(name), "{name}");
         }
         let id = RunId::new(0x5f2c_90d1_a7b3_e846);

@@ -76,7 +76,7 @@ pub struct AgentProfile {
 pub struct ProfileSection {
     /// The heading.
     pub name: String,
-    /// The text.
+    /// What it says below that.
     pub text: String,
     /// Whether it is left out where there is no room.
     #[serde(default)]
@@ -95,7 +95,7 @@ fn default_cleanup() -> Cleanup {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{field}` {words}")]
 pub struct ProfileError {
-    /// The field.
+    /// Which one cannot be meant.
     pub field: &'static str,
     /// What is wrong with it, and what it should be.
     pub words: String,

@@ -1,5 +1,6 @@
 //! `latimer agents`: the endpoints that are agents, their processes, and what waits.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -68,10 +69,10 @@ fn process_line(process: &Value) -> String {
         None => "  no process".to_owned(),
     };
     if let Some(running) = process["running"].as_u64() {
-        line.push_str(&format!(", {running} turn(s)"));
+        let _ = write!(line, ", {running} turn(s)");
     }
     if let Some(starts) = process["starts"].as_u64() {
-        line.push_str(&format!(", started {starts} time(s)"));
+        let _ = write!(line, ", started {starts} time(s)");
     }
     line
 }

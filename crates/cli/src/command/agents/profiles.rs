@@ -1,5 +1,6 @@
 //! `latimer agents profiles`.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -85,7 +86,7 @@ fn lines(document: &Value) -> Vec<String> {
     for profile in profiles {
         let mut line = format!("{}  {}", text(profile, "id"), text(profile, "model"));
         if let Some(effort) = profile["effort"].as_str() {
-            line.push_str(&format!(", effort {effort}"));
+            let _ = write!(line, ", effort {effort}");
         }
         if profile["inbox"] == true {
             line.push_str(", reads its messages");

@@ -1,5 +1,6 @@
 //! `latimer agents run`, `runs`, `show`, `cancel` and `push`.
 
+use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ const WAIT_LIMIT: Duration = Duration::from_secs(WAIT + 10);
 const MAX_SHOWN: usize = 60;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct RunArgs {
+pub(super) struct StartRunArgs {
     /// The profile's id
     profile: String,
     /// What is asked; `-`, or nothing, reads stdin
@@ -42,7 +43,7 @@ pub(super) struct RunsArgs {
     lines: u16,
 }
 
-pub(super) fn start(agents: &Agents, args: &RunArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn start(agents: &Agents, args: &StartRunArgs) -> anyhow::Result<ExitCode> {
     let mut body = json!({ "profile": args.profile, "input": words(args.text.as_deref())? });
     if let Some(timeout) = &args.timeout {
         body["timeout"] = json!(timeout);
@@ -83,7 +84,7 @@ pub(super) fn list(agents: &Agents, args: &RunsArgs) -> anyhow::Result<()> {
     let mut path = format!("runs?limit={}", args.lines);
     for (name, value) in [("status", &args.status), ("profile", &args.profile)] {
         if let Some(value) = value {
-            path.push_str(&format!("&{name}={}", escaped(value)));
+            let _ = write!(path, "&{name}={}", escaped(value));
         }
     }
     let document = agents.get(&path)?;

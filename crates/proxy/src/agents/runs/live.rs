@@ -1,5 +1,6 @@
 //! A run that this process works on, or is about to: what happened in it, who ends it, and that it is over.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -15,7 +16,10 @@ const MAX_BYTES: usize = 1 << 20;
 /// The most bytes of what may not be left out.
 const MAX_WHOLE_BYTES: usize = 4 << 20;
 
-/// One run.
+/// What is no longer than this, and no piece, is always kept: without it nobody could tell how the run ended.
+const SMALL: usize = 4096;
+
+/// What this process knows of a run that the table cannot say.
 #[derive(Debug)]
 pub struct LiveRun {
     log: Mutex<Log>,
@@ -26,6 +30,8 @@ pub struct LiveRun {
     over: watch::Sender<bool>,
     /// The turn that runs.
     turn: Mutex<Option<Arc<RunningTurn>>>,
+    /// Whether somebody tells of its end, or has.
+    end_is_told: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -50,6 +56,7 @@ impl Default for LiveRun {
             wanted: watch::Sender::new(Wanted::Work),
             over: watch::Sender::new(false),
             turn: Mutex::default(),
+            end_is_told: AtomicBool::new(false),
         }
     }
 }
@@ -59,7 +66,11 @@ impl LiveRun {
     pub(super) fn tell(&self, event: &RunEvent<'_>) {
         let frame = event.frame();
         let mut log = lock(&self.log);
-        let max = if event.is_piece() { MAX_BYTES } else { MAX_WHOLE_BYTES };
+        let max = match (event.is_piece(), frame.len() <= SMALL) {
+            (true, _) => MAX_BYTES,
+            (false, false) => MAX_WHOLE_BYTES,
+            (false, true) => usize::MAX,
+        };
         if log.bytes.saturating_add(frame.len()) <= max {
             log.push(frame);
         } else if !log.is_truncated {
@@ -108,6 +119,11 @@ impl LiveRun {
         let _ = wanted.wait_for(|wanted| *wanted == Wanted::End).await;
     }
 
+    /// True for the first who asks: its end is told once.
+    pub(super) fn tells_end(&self) -> bool {
+        !self.end_is_told.swap(true, Ordering::Relaxed)
+    }
+
     /// It is over: the table says so.
     pub(super) fn is_over_now(&self) {
         self.over.send_replace(true);
@@ -153,6 +169,10 @@ mod tests {
             "event: text_done\ndata: {\"type\":\"text_done\",\"item\":\"a\",\"text\":\"whole\"}\n\n"
         ));
         assert_eq!((live.from(4).len(), live.from(9).len()), (1, 0));
+        let long = "y".repeat(MAX_WHOLE_BYTES);
+        live.tell(&RunEvent::Result { text: &long });
+        live.tell(&RunEvent::Result { text: "short" });
+        assert_eq!(live.from(5).len(), 1, "the end is always told");
     }
 
     #[tokio::test]

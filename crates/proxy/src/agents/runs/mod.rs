@@ -7,6 +7,8 @@ pub mod event;
 pub mod live;
 mod open;
 mod reader;
+#[cfg(test)]
+mod tests;
 mod turns;
 mod work;
 
@@ -35,7 +37,7 @@ pub const MAX_QUEUED: u64 = 256;
 /// Ends of runs that somebody who listens may be behind.
 const ENDS: usize = 256;
 /// How often a run of another process is looked at.
-const LOOK: Duration = Duration::from_millis(500);
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Profiles, runs and messages of a state directory. Cheap to ask for what is in memory; the file is opened at the first use.
 pub struct Runs {
@@ -48,10 +50,10 @@ pub struct Runs {
 }
 
 /// What a file is once somebody has tried to open it.
-type Opened = Option<Kept>;
+type Opened = Option<OpenAgents>;
 
 /// The open store, and what is remembered of it.
-struct Kept {
+struct OpenAgents {
     store: Arc<dyn AgentStore>,
     profiles: RwLock<HashMap<String, Arc<AgentProfile>>>,
 }
@@ -217,7 +219,7 @@ impl Runs {
             match live {
                 Some(live) => live.over().await,
                 // Another process works on it.
-                None => tokio::time::sleep(LOOK).await,
+                None => tokio::time::sleep(LOOK_INTERVAL).await,
             }
         }
     }
@@ -233,10 +235,10 @@ impl Runs {
     /// # Errors
     /// It cannot be written.
     pub async fn cancel(self: &Arc<Self>, id: &RunId) -> Result<Option<AgentRun>, AgentStoreError> {
-        // Found first: a run that is over is not in the list any more.
+        // Found first, since a run that is over is not in the list any more; and again, since its work may have begun meanwhile.
         let live = self.find_live(id);
         let ended = self.end(id, RunOutcome::Cancelled).await?;
-        if let (Some(_), Some(live)) = (&ended, live) {
+        if let (Some(_), Some(live)) = (&ended, live.or_else(|| self.find_live(id))) {
             live.end();
         }
         self.run(id).await
@@ -299,8 +301,13 @@ impl Runs {
 
     /// Everybody who waits for this run is told, and what happened in it is kept.
     async fn tell_end(self: &Arc<Self>, run: &AgentRun) {
-        tracing::info!(event = "agents.run_ended", run = %run.id, profile = run.profile, status = run.status.name(), turns = run.usage.turns, error = run.error.as_ref().map(|error| error.code.as_str()));
         let live = self.find_live(&run.id);
+        if live.as_ref().is_some_and(|live| !live.tells_end()) {
+            return;
+        }
+        tracing::info!(event = "agents.run_ended", run = %run.id, profile = run.profile, status = run.status.name(), turns = run.usage.turns, error = run.error.as_ref().map(|error| error.code.as_str()));
+        // Also where nobody waits for the rest of this: whoever waits for the run is told.
+        let ending = Ending { runs: self, live: live.as_deref(), run };
         if let Some(live) = &live {
             if let Some(error) = &run.error {
                 live.tell(&event::RunEvent::Error { code: &error.code, message: &error.message });
@@ -311,14 +318,29 @@ impl Runs {
             if let Err(error) = kept {
                 tracing::warn!(event = "agents.events_not_kept", run = %run.id, error = %error);
             }
-            live.is_over_now();
-            lock(&self.live).remove(&run.id);
         }
-        let _ = self.ends.send(RunEnded {
-            id: run.id.clone(),
-            schedule: run.schedule.clone(),
-            status: run.status,
-            at: run.ended.unwrap_or_default(),
+        drop(ending);
+    }
+}
+
+/// Everybody who waits for a run is told of its end when this is dropped.
+struct Ending<'r> {
+    runs: &'r Runs,
+    live: Option<&'r LiveRun>,
+    run: &'r AgentRun,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        if let Some(live) = self.live {
+            live.is_over_now();
+            lock(&self.runs.live).remove(&self.run.id);
+        }
+        let _ = self.runs.ends.send(RunEnded {
+            id: self.run.id.clone(),
+            schedule: self.run.schedule.clone(),
+            status: self.run.status,
+            at: self.run.ended.unwrap_or_default(),
         });
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, RwLock};
 
 use latimer_adapters::agents::processes::ProcessId;
 
-use super::{Kept, Runs};
+use super::{OpenAgents, Runs};
 use crate::agents::profile::AgentProfile;
 use crate::agents::sqlite::{AgentDatabase, FILE};
 use crate::agents::store::{AgentStore, AgentStoreError, ProfileStore as _, RunOwner};
@@ -13,7 +13,7 @@ use crate::clock;
 
 impl Runs {
     /// The open store. The first question opens it; where that fails, the log says so once and the feature is off.
-    pub(super) fn kept(&self) -> Result<&Kept, AgentStoreError> {
+    pub(super) fn kept(&self) -> Result<&OpenAgents, AgentStoreError> {
         self.opened.get_or_init(|| self.open()).as_ref().ok_or(AgentStoreError::Off)
     }
 
@@ -22,13 +22,13 @@ impl Runs {
         self.opened.get().is_some() || self.dir.as_ref().is_some_and(|dir| dir.join(FILE).exists())
     }
 
-    fn open(&self) -> Option<Kept> {
+    fn open(&self) -> Option<OpenAgents> {
         let path = self.dir.as_ref()?.join(FILE);
         let opened = AgentDatabase::open(&path).and_then(|database| {
             let profiles = database.profiles()?;
             let by_name = |profile: AgentProfile| (profile.id.clone(), Arc::new(profile));
             let profiles: HashMap<_, _> = profiles.into_iter().map(by_name).collect();
-            Ok(Kept { store: Arc::new(database), profiles: RwLock::new(profiles) })
+            Ok(OpenAgents { store: Arc::new(database), profiles: RwLock::new(profiles) })
         });
         match opened {
             Ok(kept) => Some(kept),

@@ -77,6 +77,15 @@ struct Response {
     usage: Option<Usage>,
     #[serde(default)]
     error: Option<Refused>,
+    #[serde(default)]
+    incomplete_details: Option<Incomplete>,
+}
+
+/// Why an answer was cut off.
+#[derive(Deserialize)]
+struct Incomplete {
+    #[serde(default)]
+    reason: String,
 }
 
 #[derive(Deserialize)]
@@ -225,6 +234,13 @@ impl Answer {
         }
         let last = response.output.iter().rev().find(|item| item.kind == "message").map(Item::text);
         let mut text = last.or_else(|| self.text.take()).unwrap_or_default();
+        if let Some(Incomplete { reason }) = response.incomplete_details
+            && (text.is_empty() || reason == "content_filter")
+        {
+            let words = format!("the answer was cut off ({reason}) before it was one");
+            self.end = Some(TurnEnd::Failed(RunError::new(reason, words)));
+            return;
+        }
         text.truncate(text.floor_char_boundary(MAX_RESULT));
         tell(&RunEvent::Result { text: &text });
         self.end = Some(TurnEnd::Answer(text));
@@ -286,6 +302,17 @@ mod tests {
         assert_eq!(reader.end(), TurnEnd::Failed(RunError::new("rate_limit_exceeded", "later")));
         let (reader, _) = read("data: [DONE]\n\n");
         assert!(matches!(reader.end(), TurnEnd::Failed(error) if error.code == "interrupted"));
+        let cut = |reason: &str, text: &str| {
+            let stream = format!(
+                "data: {{\"type\":\"response.incomplete\",\"response\":{{\"output\":[{{\"type\":\"message\",\"content\":[{{\"text\":\"{text}\"}}]}}],\"incomplete_details\":{{\"reason\":\"{reason}\"}}}}}}\n\n"
+            );
+            read(&stream).0.end()
+        };
+        assert_eq!(cut("max_output_tokens", "Half"), TurnEnd::Answer("Half".to_owned()));
+        assert!(
+            matches!(cut("max_output_tokens", ""), TurnEnd::Failed(error) if error.code == "max_output_tokens")
+        );
+        assert!(matches!(cut("content_filter", "Half"), TurnEnd::Failed(_)));
         let body = br#"{"error":{"message":"no such model","type":"invalid_request_error","code":"model_not_found"}}"#;
         assert_eq!(refusal(404, body), RunError::new("model_not_found", "no such model"));
         assert_eq!(refusal(502, b"<html>").code, "upstream_error");

@@ -28,7 +28,7 @@ const MAX_TOLD_BYTES: usize = 128 << 10;
 const MAX_REFUSAL: usize = 64 << 10;
 
 /// What one turn is given.
-struct Said {
+struct RunTurnInput {
     text: String,
     previous: Option<String>,
     /// What was pushed, and is in the text.
@@ -86,7 +86,7 @@ impl Runs {
                 return Ok(Some(RunOutcome::Cancelled));
             }
             let pushed: Vec<String> = inputs.into_iter().map(|input| input.text).collect();
-            said = Said { text: pushed.join("\n\n"), previous: turn, pushed, has_messages: false };
+            said = RunTurnInput { text: pushed.join("\n\n"), previous: turn, pushed, has_messages: false };
         }
     }
 
@@ -95,7 +95,7 @@ impl Runs {
         self: &Arc<Self>,
         run: &AgentRun,
         profile: &AgentProfile,
-    ) -> Result<Said, AgentStoreError> {
+    ) -> Result<RunTurnInput, AgentStoreError> {
         let (id, to, reads) = (run.id.clone(), run.profile.clone(), profile.inbox);
         let (messages, inputs) = self
             .with_store(move |store| {
@@ -111,7 +111,7 @@ impl Runs {
             text.push_str("\n\n");
             text.push_str(input);
         }
-        Ok(Said { text, previous: None, pushed, has_messages: !messages.is_empty() })
+        Ok(RunTurnInput { text, previous: None, pushed, has_messages: !messages.is_empty() })
     }
 
     /// One turn: how it ended, the name by which it can be gone on with, and what it used.
@@ -119,7 +119,7 @@ impl Runs {
         self: &Arc<Self>,
         run: &AgentRun,
         body: Bytes,
-        said: &Said,
+        said: &RunTurnInput,
         live: &LiveRun,
         door: &dyn RunDoor,
     ) -> Result<(TurnEnd, Option<String>, RunUsage), AgentStoreError> {
@@ -164,7 +164,7 @@ impl Runs {
     async fn begun(
         self: &Arc<Self>,
         run: &AgentRun,
-        said: &Said,
+        said: &RunTurnInput,
         live: &LiveRun,
     ) -> Result<(), AgentStoreError> {
         for text in &said.pushed {
@@ -178,7 +178,7 @@ impl Runs {
     }
 
     /// The model was told nothing: messages of the profile are unread again.
-    async fn release(self: &Arc<Self>, run: &AgentRun, said: &Said) {
+    async fn release(self: &Arc<Self>, run: &AgentRun, said: &RunTurnInput) {
         if said.has_messages {
             let id = run.id.clone();
             let released = self.with_store(move |store| store.release(&id)).await;
@@ -210,7 +210,7 @@ impl Runs {
 }
 
 /// The request of a turn.
-fn body(profile: &AgentProfile, said: &Said) -> Bytes {
+fn body(profile: &AgentProfile, said: &RunTurnInput) -> Bytes {
     let mut body = json!({
         "model": format!("{MODEL_START}{}", profile.id),
         "input": [{ "type": "message", "role": "user", "content": [{ "type": "input_text", "text": said.text }] }],

@@ -90,6 +90,7 @@ impl Runs {
                 for run in over {
                     if let Some(live) = self.find_live(&run.id) {
                         live.end();
+                        self.tell_end(&run).await;
                     }
                 }
             }
@@ -100,6 +101,12 @@ impl Runs {
     /// One run to its end.
     async fn carry(self: &Arc<Self>, run: AgentRun, door: &dyn RunDoor) {
         let live = self.live(&run.id);
+        // Looked at behind that: whoever ends the run from now on finds it there, and whoever has ended it since it was claimed has told so.
+        if self.run(&run.id).await.is_ok_and(|found| found.is_none_or(|found| found.status.is_over())) {
+            live.is_over_now();
+            lock(&self.live).remove(&run.id);
+            return;
+        }
         live.tell(&RunEvent::Status { status: RunStatus::Running });
         tracing::info!(event = "agents.run_started", run = %run.id, profile = run.profile, mode = run.mode.name());
         let limit = Duration::from_secs(run.timeout);

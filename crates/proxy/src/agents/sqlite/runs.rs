@@ -285,7 +285,7 @@ impl RunStore for AgentDatabase {
     fn keep_events(&self, id: &RunId, events: &[u8]) -> Result<(), AgentStoreError> {
         self.connection().execute(
             "INSERT INTO agent_run_events (run, events) SELECT id, ?2 FROM agent_runs WHERE id = ?1 \
-             ON CONFLICT (run) DO UPDATE SET events = excluded.events",
+             ON CONFLICT (run) DO NOTHING",
             params![id.as_str(), events],
         )?;
         Ok(())

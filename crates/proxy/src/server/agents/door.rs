@@ -16,7 +16,7 @@ use crate::turn;
 /// Names the conversation, so that a route keeps its target.
 const SESSION: HeaderName = HeaderName::from_static("session-id");
 
-/// The door of this proxy.
+/// Turns that this proxy begins for its own runs.
 pub(in crate::server) struct ProxyDoor<'p>(pub(in crate::server) &'p Arc<Proxy>);
 
 impl RunDoor for ProxyDoor<'_> {

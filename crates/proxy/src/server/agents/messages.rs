@@ -87,10 +87,10 @@ pub(super) async fn mark_read(agents: &Arc<Runs>, id: &str) -> Result<Response<R
     let none = || unknown("message", id, "GET /v1/agents/messages lists them");
     let number: u64 = id.parse().map_err(|_| none())?;
     let read = agents.with_store(move |store| store.mark_read(number, clock::unix_now())).await;
-    match read.map_err(|error| unavailable(&error))? {
-        true => Ok(document(200, &json!({ "id": number, "state": MessageState::Read }))),
-        false => Err(none()),
+    if read.map_err(|error| unavailable(&error))? {
+        return Ok(document(200, &json!({ "id": number, "state": MessageState::Read })));
     }
+    Err(none())
 }
 
 #[cfg(test)]

@@ -56,10 +56,10 @@ pub(super) async fn show(agents: &Arc<Runs>, id: &str) -> Result<Response<Reply>
 }
 
 pub(super) async fn delete(agents: &Arc<Runs>, id: &str) -> Result<Response<Reply>, Refusal> {
-    match agents.delete_profile(id).await.map_err(|error| unavailable(&error))? {
-        true => Ok(reply(200, json!({ "id": id, "deleted": true }).to_string())),
-        false => Err(unknown("profile", id, REMEDY)),
+    if agents.delete_profile(id).await.map_err(|error| unavailable(&error))? {
+        return Ok(reply(200, json!({ "id": id, "deleted": true }).to_string()));
     }
+    Err(unknown("profile", id, REMEDY))
 }
 
 #[cfg(test)]
