@@ -25,6 +25,12 @@ pub(crate) fn shown(text: &str, max: usize) -> String {
     if clean.len() <= max { clean } else { clean.chars().take(max).collect() }
 }
 
+/// The beginning of a text that is at most so many bytes long, cut between two characters.
+pub(crate) fn beginning(text: &str, max: usize) -> &str {
+    let end = (0..=max.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    end.and_then(|end| text.get(..end)).unwrap_or_default()
+}
+
 /// A value of a URL as it was meant: `+` is a space, `%41` is an `A`.
 pub(crate) fn decoded(value: &str) -> Cow<'_, str> {
     if !value.contains(['+', '%']) {
@@ -51,6 +57,14 @@ pub(crate) fn decoded(value: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_is_cut_between_two_characters() {
+        assert_eq!(
+            (beginning("ab", 9), beginning("aä", 2), beginning("aä", 3), beginning("ä", 0)),
+            ("ab", "a", "aä", "")
+        );
+    }
 
     #[test]
     fn an_echo_is_short_and_holds_no_control_characters() {

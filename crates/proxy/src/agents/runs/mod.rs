@@ -122,12 +122,15 @@ impl Runs {
 
     /// The profile of this name. From memory, but for the very first question.
     pub fn profile(&self, id: &str) -> Option<Arc<AgentProfile>> {
+        if !self.is_in_use() {
+            return None;
+        }
         read(&self.kept().ok()?.profiles).get(id).cloned()
     }
 
     /// All profiles, by name. From memory, but for the very first question.
     pub fn profiles(&self) -> Vec<Arc<AgentProfile>> {
-        let Ok(kept) = self.kept() else { return Vec::new() };
+        let Some(kept) = self.is_in_use().then(|| self.kept().ok()).flatten() else { return Vec::new() };
         let mut profiles: Vec<_> = read(&kept.profiles).values().cloned().collect();
         profiles.sort_by(|a, b| a.id.cmp(&b.id));
         profiles

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::event::RunEvent;
 use crate::agents::run::{MAX_RESULT, RunError, RunUsage};
+use crate::text::beginning;
 
 /// How a turn ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -241,7 +242,7 @@ impl Answer {
             self.end = Some(TurnEnd::Failed(RunError::new(reason, words)));
             return;
         }
-        text.truncate(text.floor_char_boundary(MAX_RESULT));
+        text.truncate(beginning(&text, MAX_RESULT).len());
         tell(&RunEvent::Result { text: &text });
         self.end = Some(TurnEnd::Answer(text));
     }

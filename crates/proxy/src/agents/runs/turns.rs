@@ -18,6 +18,7 @@ use crate::agents::profile::{AgentProfile, MODEL_START};
 use crate::agents::run::{AgentRun, RunError, RunOutcome, RunUsage};
 use crate::agents::store::AgentStoreError;
 use crate::clock;
+use crate::text::beginning;
 
 /// Messages that a run is told before its input, and their bytes.
 const MAX_INBOX: usize = 100;
@@ -226,11 +227,11 @@ fn body(profile: &AgentProfile, said: &RunTurnInput) -> Bytes {
 fn inbox(messages: &[AgentMessage]) -> String {
     let mut text = String::new();
     for message in messages {
-        let cut = message.body.floor_char_boundary(MAX_TOLD_BYTES);
-        let (told, rest) = message.body.split_at(cut);
+        let told = beginning(&message.body, MAX_TOLD_BYTES);
+        let rest = message.body.len() - told.len();
         let _ = write!(text, "Message {} from {}:\n{told}", message.id, message.from);
-        if !rest.is_empty() {
-            let _ = write!(text, "\n[{} more bytes are left out]", rest.len());
+        if rest > 0 {
+            let _ = write!(text, "\n[{rest} more bytes are left out]");
         }
         text.push_str("\n\n");
     }

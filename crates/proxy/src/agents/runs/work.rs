@@ -19,6 +19,8 @@ use crate::sync::lock;
 
 /// How often claims are renewed, and it is looked for runs that others have ended or left.
 const BEAT: Duration = Duration::from_secs(5);
+/// How many beats nothing is looked at between two looks, where no run is at work or waits: another process may have left some.
+const IDLE_BEATS: u32 = 12;
 /// How long a claim holds without being renewed, in seconds.
 const CLAIM: u64 = 30;
 /// How long runs and messages are kept that may be deleted, in seconds: 7 days.
@@ -27,17 +29,29 @@ const KEEP: u64 = 7 * 24 * 3600;
 impl Runs {
     /// Works until it is dropped, which ends every turn under way: what was running then is for the next process to say.
     pub async fn work(self: &Arc<Self>, door: &dyn RunDoor) {
-        if self.dir.is_none() || self.with_store(|_| Ok(())).await.is_err() {
+        // As long as nobody keeps anything here, there is no file and nothing to look at.
+        while !self.is_in_use() {
+            self.queued.notified().await;
+        }
+        if self.with_store(|_| Ok(())).await.is_err() {
             return std::future::pending().await;
         }
         let mut carried = FuturesUnordered::new();
+        let mut idle_beats: u32 = 0;
         let mut beat = tokio::time::interval(BEAT);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = self.queued.notified() => {}
                 Some(()) = carried.next(), if !carried.is_empty() => {}
-                _ = beat.tick() => self.beat().await,
+                _ = beat.tick() => {
+                    let is_idle = lock(&self.live).is_empty() && !idle_beats.is_multiple_of(IDLE_BEATS);
+                    idle_beats = if lock(&self.live).is_empty() { idle_beats.wrapping_add(1) } else { 0 };
+                    if is_idle {
+                        continue;
+                    }
+                    self.beat().await;
+                }
             }
             while carried.len() < MAX_RUNNING && door.state() == DoorState::Open {
                 let Some(run) = self.claim().await else { break };

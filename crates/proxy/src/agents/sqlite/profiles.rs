@@ -49,7 +49,7 @@ impl ProfileStore for AgentDatabase {
                 }),
                 // It stands in nobody's way.
                 Err(error) => {
-                    tracing::warn!(event = "agents.row_unreadable", table = "agent_profiles", error = %error)
+                    tracing::warn!(event = "agents.row_unreadable", table = "agent_profiles", error = %error);
                 }
             }
         }

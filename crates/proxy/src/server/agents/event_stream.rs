@@ -82,18 +82,15 @@ fn next(place: Place) -> Next {
             Place::Over { events } => Some((events, Place::Over { events: Bytes::new() })),
             Place::Elsewhere { agents, id } => {
                 let waited = tokio::time::timeout(KEEP_ALIVE, agents.wait(&id)).await;
-                match waited {
-                    Ok(_) => Some((Bytes::new(), Place::Over { events: kept(&agents, &id).await })),
-                    Err(_) => {
-                        // It may have come here meanwhile.
-                        let sign = Bytes::from_static(b": still here\n\n");
-                        let place = match agents.find_live(&id) {
-                            Some(live) => Place::Live { live, next: 0 },
-                            None => Place::Elsewhere { agents, id },
-                        };
-                        Some((sign, place))
-                    }
+                if waited.is_ok() {
+                    return Some((Bytes::new(), Place::Over { events: kept(&agents, &id).await }));
                 }
+                // It may have come here meanwhile.
+                let place = match agents.find_live(&id) {
+                    Some(live) => Place::Live { live, next: 0 },
+                    None => Place::Elsewhere { agents, id },
+                };
+                Some((Bytes::from_static(b": still here\n\n"), place))
             }
         }
     })

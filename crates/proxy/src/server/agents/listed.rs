@@ -33,12 +33,11 @@ fn route(config: &Config, profile: &AgentProfile) -> Option<Route> {
     if config.named_route(&name).is_some() {
         return None;
     }
-    let targets = match config.named_route(&profile.model) {
-        Some(route) => route.targets.clone(),
-        None => {
-            let (endpoint, model) = config.route(&profile.model).ok()?;
-            vec![TargetConfig { endpoint: endpoint.name.clone(), model, priority: 0 }]
-        }
+    let targets = if let Some(route) = config.named_route(&profile.model) {
+        route.targets.clone()
+    } else {
+        let (endpoint, model) = config.route(&profile.model).ok()?;
+        vec![TargetConfig { endpoint: endpoint.name.clone(), model, priority: 0 }]
     };
     Some(Route {
         name,
