@@ -184,7 +184,7 @@ impl Schedules {
                 let (due, mut claimed) = (store.due_schedules(now.unix())?, Vec::new());
                 // What runs or waits is looked at again at once.
                 let is_busy = !due.is_empty();
-                for schedule in due {
+                for schedule in &due {
                     claimed.extend(look(store, schedule, &owner, now)?);
                 }
                 let next = if is_busy { Some(now.unix()) } else { store.next_due()? };
@@ -233,11 +233,11 @@ fn next_of(schedule: &AgentSchedule, now: Moment) -> Result<Option<Moment>, Sche
 /// Decides what is to be done with one schedule, and writes that down; the schedule, where a run is to begin.
 fn look(
     store: &dyn AgentStore,
-    schedule: AgentSchedule,
+    schedule: &AgentSchedule,
     owner: &str,
     now: Moment,
 ) -> Result<Option<AgentSchedule>, AgentStoreError> {
-    settle(store, &schedule, now)?;
+    settle(store, schedule, now)?;
     let (true, Some(due)) = (schedule.enabled, schedule.next_run_at) else { return Ok(None) };
     let id = &schedule.id;
     let timing = match schedule.when.timing(now) {
@@ -262,9 +262,9 @@ fn look(
     match decide(&timing, schedule.catch_up.into(), schedule.overlap.into(), slot, now) {
         Decision::NotDue => {}
         Decision::Begin { next, .. } => {
-            return claim(store, &schedule, DueStep::Due { due, next: unix(next) }, owner, now);
+            return claim(store, schedule, DueStep::Due { due, next: unix(next) }, owner, now);
         }
-        Decision::BeginWaiting => return claim(store, &schedule, DueStep::Waiting, owner, now),
+        Decision::BeginWaiting => return claim(store, schedule, DueStep::Waiting, owner, now),
         Decision::Wait { next } => {
             store.queue_schedule(id, due, unix(next))?;
         }

@@ -168,7 +168,7 @@ mod tests {
         }
         assert!(new(&"* ".repeat(4000)).is_err());
         assert_eq!(new("0 0 30 2 *"), Err(CalendarError::Never));
-        assert_eq!(new("0 0 1 1 * 2020").unwrap_err().to_string().is_empty(), false);
+        assert_eq!(new("0 0 0 1 1 * 2020"), Err(CalendarError::Never), "a year that is over");
     }
 
     #[test]
