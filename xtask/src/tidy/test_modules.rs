@@ -25,6 +25,8 @@ const COVERED: &[(&str, &str, &str)] = &[
     ),
     ("crates/proxy/src/route/attempt/state.rs", TURNS, "the states of the same machine"),
     ("crates/proxy/src/route/attempt/sending.rs", TURNS, "its way into a state"),
+    ("crates/proxy/src/route/attempt/failing.rs", TURNS, "its way out of a failure"),
+    ("crates/proxy/src/route/attempt/resting.rs", TURNS, "its way past a time that a provider named"),
     ("crates/proxy/src/route/attempt/rewriting.rs", TURNS, "its way from a refusal to the next request"),
     ("crates/proxy/src/route/attempt/platform.rs", TURNS, "its outside, which the tests bring themselves"),
 ];

@@ -228,11 +228,11 @@ fn show(
         None => print_line("  no proxy runs")?,
     }
     for model in &endpoint.models {
-        print_line(&format!("  model {}", model.id))?;
+        print_folded(&format!("  model {}", model.id))?;
     }
     let learned = limitations.of_endpoint(endpoint.name.as_str());
     if learned.is_empty() {
-        print_line("  nothing was learned of it")?;
+        print_folded("  nothing was learned of it")?;
     }
     for lesson in learned {
         let LearnedLesson { model, code, meaning, words, at } = &lesson;

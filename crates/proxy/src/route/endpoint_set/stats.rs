@@ -15,7 +15,7 @@ use crate::text;
 const MAX_WORDS: usize = 400;
 
 /// How often an endpoint is asked, in seconds, whose provider named a long time: it may have changed its mind, or somebody paid.
-const LOOK_INTERVAL: u64 = 60;
+const PROBE_INTERVAL: u64 = 60;
 
 /// A refusal that named a time.
 #[derive(Debug, Clone)]
@@ -84,7 +84,7 @@ impl Stats {
     /// Whether one turn may ask although the provider named a time that is not over: one a minute may.
     pub fn may_look(&self, unix: u64) -> bool {
         let looked = self.looked.load(Ordering::Relaxed);
-        unix.saturating_sub(looked) >= LOOK_INTERVAL
+        unix.saturating_sub(looked) >= PROBE_INTERVAL
             && self.looked.compare_exchange(looked, unix, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
