@@ -2,6 +2,8 @@
 //! database is slow, silent or gone.
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
+#[path = "nodes/keys.rs"]
+mod keys;
 #[path = "support/postgres.rs"]
 mod postgres;
 mod support;
@@ -72,11 +74,15 @@ impl Node {
 
     fn http(&self, method: &str, path: &str, body: &str) -> String {
         let token = std::fs::read_to_string(self.dir.join("state/token")).expect("a token");
+        self.http_as(token.trim(), method, path, body)
+    }
+
+    /// The same with another key.
+    fn http_as(&self, key: &str, method: &str, path: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(self.url.trim_start_matches("http://")).expect("connected");
         stream.set_read_timeout(Some(support::WAIT_TIMEOUT)).expect("set");
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
-            token.trim(),
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );
         stream.write_all(request.as_bytes()).expect("sent");

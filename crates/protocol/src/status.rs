@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 pub use documents::{EndpointReport, LessonReport, LiveReport, MemberReport, ModelReport, RouteSummary};
 pub use fault::{Fault, UnknownFault};
-pub use problem::{Problem, duration_text, endpoint_problem, problems};
+pub use problem::{Problem, duration_text, endpoint_problem, problems, store_problem};
 pub use quota_report::{AccountQuota, QuotaReport, QuotaWindow};
 pub use turn_report::{
     AttemptReport, CandidateReport, FailureReport, NoteReport, RouteReport, SCHEMA_VERSION, TokenReport,
@@ -63,6 +63,33 @@ pub struct Health {
     pub config: ConfigState,
     /// One entry per endpoint, in the order of the configuration.
     pub endpoints: Vec<EndpointState>,
+    /// The database that nodes share; nothing where everything is kept in a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<StoreState>,
+}
+
+/// How the database that nodes share is, as one of them sees it. Times are Unix seconds.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StoreState {
+    /// Host, port and name of the database.
+    pub database: String,
+    /// Whether it answers.
+    pub reachable: bool,
+    /// Since when it does not.
+    pub away_since: Option<u64>,
+    /// Why it does not.
+    pub away: Option<String>,
+    /// Rows and answers that wait for it.
+    pub waiting: u64,
+    /// Rows and answers that it will never have.
+    pub lost: u64,
+    /// Nodes that share it, this one too, as far as is known.
+    pub nodes: u32,
+    /// Whether the limits of client keys are counted over all nodes; else each node allows its share.
+    pub limits_global: bool,
+    /// Since when that is so.
+    pub limits_since: Option<u64>,
 }
 
 /// Where the configuration came from and whether the newest one is in use.

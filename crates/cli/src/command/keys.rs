@@ -18,11 +18,12 @@ use serde_json::json;
 use self::report::{lines, list_lines, value};
 use crate::clock::unix_seconds;
 use crate::configuration::PathArgs;
+use crate::shared_store::shared_view;
 use crate::terminal::{eprint_line, print_json, print_line, print_rows};
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  latimer keys create --name anna --models glm-5,deepseek-chat --requests 60/min --budget 5.00/day\n  latimer keys list\n  latimer keys revoke anna\n\nA client sends its key as it would send the token: `Authorization: Bearer …` or `x-api-key`. A running proxy takes changes up within a second; streams that run go on. The keys are in the file latimer.db of the state directory, as salted hashes."
+    after_help = "Examples:\n  latimer keys create --name anna --models glm-5,deepseek-chat --requests 60/min --budget 5.00/day\n  latimer keys list\n  latimer keys revoke anna\n\nA client sends its key as it would send the token: `Authorization: Bearer …` or `x-api-key`. A running proxy takes changes up within a second; streams that run go on. The keys are in the file latimer.db of the state directory, or in the database of `[store]`, as salted hashes."
 )]
 pub(crate) struct KeysArgs {
     #[command(subcommand)]
@@ -111,9 +112,13 @@ pub(crate) fn run(args: &KeysArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where the keys are.
+/// Where the keys are: in the database that nodes share, else in the file of the state directory.
 fn open(paths: &PathArgs) -> anyhow::Result<Box<dyn KeyStore>> {
-    let path = paths.state_dir()?.join(FILE);
+    let state_dir = paths.state_dir()?;
+    if let Some(nodes) = shared_view(&paths.configuration_or_default()?, &state_dir)? {
+        return Ok(Box::new(nodes.keys_for_command()?));
+    }
+    let path = state_dir.join(FILE);
     let keys = FileKeys::make(&path).with_context(|| format!("opening `{}`", path.display()))?;
     Ok(Box::new(keys))
 }

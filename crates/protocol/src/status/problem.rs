@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{EndpointState, Health};
+use super::{EndpointState, Health, StoreState};
 
 /// Something that is not well; gone as soon as it is well again. Times are Unix seconds.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -47,7 +47,38 @@ pub fn problems(health: &Health) -> Vec<Problem> {
         next: "look for `store.` in the log: the disk may be full".to_owned(),
         ..Problem::default()
     });
-    config.into_iter().chain(health.endpoints.iter().filter_map(endpoint_problem)).chain(lost).collect()
+    let endpoints = health.endpoints.iter().filter_map(endpoint_problem);
+    let store = health.store.as_ref().and_then(store_problem);
+    config.into_iter().chain(endpoints).chain(store).chain(lost).collect()
+}
+
+/// What is not well with the database that nodes share; `None` where all is.
+pub fn store_problem(store: &StoreState) -> Option<Problem> {
+    let who = format!("database {}", store.database);
+    if !store.reachable {
+        let why = store.away.as_deref().unwrap_or("nobody has reached it yet");
+        let waiting = match store.waiting {
+            0 => String::new(),
+            1 => "; 1 row waits for it".to_owned(),
+            rows => format!("; {rows} rows wait for it"),
+        };
+        return Some(Problem {
+            who,
+            what: format!("{why}; turns go on, and each node allows its share of what keys may use{waiting}"),
+            since: store.away_since,
+            next: "`latimer store check`".to_owned(),
+            ..Problem::default()
+        });
+    }
+    (!store.limits_global).then(|| Problem {
+        who,
+        what:
+            "it answers too slowly for turns to wait for it; each node allows its share of what keys may use"
+                .to_owned(),
+        since: store.limits_since,
+        next: "look at its load, and at the network between".to_owned(),
+        ..Problem::default()
+    })
 }
 
 /// What is not well with an endpoint, and until when it rests.
@@ -94,6 +125,31 @@ mod tests {
 
     fn endpoint() -> EndpointState {
         EndpointState { name: "lab".to_owned(), ..EndpointState::default() }
+    }
+
+    #[test]
+    fn a_database_is_told_of_when_it_is_away_or_too_slow() {
+        let well = StoreState {
+            database: "db:5432/latimer".to_owned(),
+            reachable: true,
+            limits_global: true,
+            ..StoreState::default()
+        };
+        assert_eq!(store_problem(&well), None);
+        let slow = StoreState { limits_global: false, limits_since: Some(90), ..well.clone() };
+        let line = store_problem(&slow).expect("a problem").line(100);
+        assert!(line.starts_with("database db:5432/latimer: it answers too slowly"), "{line}");
+        let away = StoreState {
+            reachable: false,
+            away_since: Some(40),
+            away: Some("it did not answer in time".to_owned()),
+            waiting: 3,
+            ..slow
+        };
+        let line = store_problem(&away).expect("a problem").line(100);
+        for words in ["it did not answer in time", "3 rows wait", "since 1 min ago", "latimer store check"] {
+            assert!(line.contains(words), "{words}: {line}");
+        }
     }
 
     #[test]

@@ -1,30 +1,37 @@
 //! All keys of this process: found without a store, counted here, and kept together with the store by a thread of their own.
 
-use std::collections::HashMap;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, RwLock};
-use std::time::{Duration, Instant};
+mod ask;
+mod ring;
+mod thread;
 
-use futures_util::future::BoxFuture;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
 use tokio::sync::oneshot;
 
-use super::live::{LiveUse, OverLimit};
+use self::ask::Ask;
+use self::ring::Ring;
+use self::thread::KeyringThread;
+use super::live::{First, LiveUse, OverLimit};
+use super::nodes::{Counting, Reach};
 use super::period::Amounts;
-use super::secret::{KeyId, PresentedKey};
-use super::{KeyRecord, KeyStore, KeyStoreError, KeyUse};
-use crate::clock::{self, Clocks};
-use crate::sync::{read, write};
+use super::secret::PresentedKey;
+use super::{KeyRecord, KeyStore, KeyStoreError};
+use crate::clock::Clocks;
 
 /// How often [`Keyring::exchange`] is to be called.
 pub const EXCHANGE_INTERVAL: Duration = Duration::from_millis(500);
-/// The least time between two looks that requests with unknown keys bring about: guesses shall not wear the store out.
-const LOOKUP_INTERVAL: Duration = Duration::from_millis(100);
 /// The longest that a request with an unknown key waits for the store: the key may be a moment old.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(1);
+/// The longest that a turn waits for the word of other nodes: longer than a near database needs, and too short to be noticed.
+const ANSWER_WAIT: Duration = Duration::from_millis(15);
+/// How often a turn that would be over a limit asks, where the end of another one may be on its way.
+const ADMISSION_TRIES: u32 = 4;
 /// The longest wait for the last exchange when the process stops.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
-/// Requests to look that may wait.
-const MAX_LOOKUPS: usize = 64;
+/// What may be asked of the thread at once.
+const MAX_ASKS: usize = 64;
 
 /// A key, and what is used of it.
 #[derive(Debug)]
@@ -44,6 +51,8 @@ pub enum KeyProblem {
     Revoked(String),
     /// Its time is over. The name it has.
     Expired(String),
+    /// Nobody knows: the store could not be read yet.
+    Unreadable,
 }
 
 /// What the credentials of a request are, as far as client keys go.
@@ -57,28 +66,11 @@ pub enum KeyLookup {
     Refused(KeyProblem),
 }
 
-/// Decides whether a turn of a key may begin, and counts it then. What counts over several nodes at once takes its place.
-pub trait Limiter: Send + Sync {
-    /// Counts one more turn of the key.
-    ///
-    /// # Errors
-    /// The limit it would be over.
-    fn admit<'a>(&'a self, key: &'a ClientKey, at: Clocks) -> BoxFuture<'a, Result<(), OverLimit>>;
-}
-
-/// Counts in this process, with what the store says of the others.
-struct LocalLimiter;
-
-impl Limiter for LocalLimiter {
-    fn admit<'a>(&'a self, key: &'a ClientKey, at: Clocks) -> BoxFuture<'a, Result<(), OverLimit>> {
-        Box::pin(std::future::ready(key.live.begin(&key.record.limits, at)))
-    }
-}
-
 /// One turn of a key; counted as open until it is dropped.
 pub struct KeyTurn {
     key: Arc<ClientKey>,
     used: Amounts,
+    ring: Arc<Ring>,
 }
 
 impl KeyTurn {
@@ -95,43 +87,18 @@ impl KeyTurn {
 
 impl Drop for KeyTurn {
     fn drop(&mut self) {
-        self.key.live.end(&self.key.record.limits, clock::unix_now(), self.used);
+        let limits = &self.key.record.limits;
+        self.key.live.end(limits, self.ring.clocks().unix, self.used);
+        self.ring.tell_of_end(limits);
     }
 }
 
 /// Opens the store; called again after it failed.
 pub type OpenStore = Box<dyn FnMut() -> Result<Box<dyn KeyStore>, KeyStoreError> + Send>;
 
-type Keys = HashMap<KeyId, Arc<ClientKey>>;
-
-/// What is asked of the thread.
-enum Ask {
-    Look(oneshot::Sender<()>),
-    /// An error is a sentence.
-    Exchange(oneshot::Sender<Result<(), String>>),
-    Flush(SyncSender<()>),
-}
-
-impl Ask {
-    fn answer(self, exchanged: &Result<(), String>) {
-        match self {
-            Self::Look(done) => {
-                let _ = done.send(());
-            }
-            Self::Exchange(done) => {
-                let _ = done.send(exchanged.clone());
-            }
-            Self::Flush(done) => {
-                let _ = done.try_send(());
-            }
-        }
-    }
-}
-
 /// All keys.
 pub struct Keyring {
-    keys: Arc<RwLock<Arc<Keys>>>,
-    limiter: Box<dyn Limiter>,
+    ring: Arc<Ring>,
     /// `None` where there is no store.
     asks: Option<SyncSender<Ask>>,
 }
@@ -139,17 +106,29 @@ pub struct Keyring {
 impl Keyring {
     /// The keys of a store; without one there are none.
     pub fn new(store: Option<OpenStore>) -> Self {
-        let keys = Arc::<RwLock<Arc<Keys>>>::default();
-        let asks = store.and_then(|open| {
-            let (asks, asked) = sync_channel(MAX_LOOKUPS);
-            let thread =
-                KeyringThread { keys: Arc::clone(&keys), open, store: None, looked_at: None, said: false };
+        Self::start(store, None)
+    }
+
+    /// The keys of a store that this node shares with others.
+    pub fn shared(store: OpenStore) -> Self {
+        Self::shared_waiting(store, ANSWER_WAIT)
+    }
+
+    /// The same where a turn waits so long for the word of other nodes at most.
+    pub(crate) fn shared_waiting(store: OpenStore, wait: Duration) -> Self {
+        Self::start(Some(store), Some(wait))
+    }
+
+    fn start(store: Option<OpenStore>, wait: Option<Duration>) -> Self {
+        let (asks, asked) = sync_channel(MAX_ASKS);
+        let ring = Arc::new(Ring::new(wait, asks.clone()));
+        let started = store.and_then(|open| {
+            let thread = KeyringThread::new(Arc::clone(&ring), open);
             let spawned =
                 std::thread::Builder::new().name("keys".to_owned()).spawn(move || thread.work(&asked));
-            spawned.inspect_err(|error| tracing::warn!(event = "keys.unavailable", error = %error)).ok()?;
-            Some(asks)
+            spawned.inspect_err(|error| tracing::warn!(event = "keys.unavailable", error = %error)).ok()
         });
-        Self { keys, limiter: Box::new(LocalLimiter), asks }
+        Self { ring, asks: started.map(|_| asks) }
     }
 
     /// What these credentials are. A key that is not known is looked for in the store, for a moment.
@@ -157,13 +136,16 @@ impl Keyring {
         let mut credentials = credentials;
         let Some(presented) = credentials.find_map(PresentedKey::read) else { return KeyLookup::Nothing };
         let id = presented.id();
-        let mut key = self.key(&id).filter(|key| presented.is(&key.record.proof));
+        let mut key = self.ring.key(&id).filter(|key| presented.is(&key.record.proof));
         if key.is_none() {
             self.look().await;
-            key = self.key(&id).filter(|key| presented.is(&key.record.proof));
+            key = self.ring.key(&id).filter(|key| presented.is(&key.record.proof));
         }
-        let Some(key) = key else { return KeyLookup::Refused(KeyProblem::Unknown) };
-        match problem(&key.record, clock::unix_now()) {
+        let Some(key) = key else {
+            let is_read = self.asks.is_none() || self.ring.is_read();
+            return KeyLookup::Refused(if is_read { KeyProblem::Unknown } else { KeyProblem::Unreadable });
+        };
+        match problem(&key.record, self.ring.clocks().unix) {
             Some(problem) => KeyLookup::Refused(problem),
             None => KeyLookup::Key(key),
         }
@@ -174,18 +156,74 @@ impl Keyring {
     /// # Errors
     /// The key opens nothing any more, or it would be over a limit.
     pub async fn admit(&self, key: &ClientKey) -> Result<KeyTurn, Denied> {
-        let at = Clocks::now();
-        let key = self.key(&key.record.id).ok_or(Denied::Key(KeyProblem::Unknown))?;
+        let at = self.ring.clocks();
+        let key = self.ring.key(&key.record.id).ok_or(Denied::Key(KeyProblem::Unknown))?;
         if let Some(problem) = problem(&key.record, at.unix) {
             return Err(Denied::Key(problem));
         }
-        self.limiter.admit(&key, at).await.map_err(|over| Denied::Limit(key.record.name.clone(), over))?;
-        Ok(KeyTurn { key, used: Amounts::default() })
+        let admitted = match self.ring.reach() {
+            Reach::Alone => key.live.begin(&key.record.limits, at),
+            reach => self.admit_with_nodes(&key, at, reach).await,
+        };
+        admitted.map_err(|over| Denied::Limit(key.record.name.clone(), over))?;
+        Ok(KeyTurn { key, used: Amounts::default(), ring: Arc::clone(&self.ring) })
+    }
+
+    /// The same where other nodes count too. They are waited for near a limit only, and never for long.
+    ///
+    /// # Errors
+    /// The limit it would be over.
+    async fn admit_with_nodes(&self, key: &ClientKey, at: Clocks, reach: Reach) -> Result<(), OverLimit> {
+        let limits = &key.record.limits;
+        let mut tries = 1;
+        loop {
+            let over = match key.live.first(limits, at, reach) {
+                First::Begun => {
+                    self.ring.tell_of(limits);
+                    return Ok(());
+                }
+                First::Over(over) => over,
+                First::Wants(question) => match self.ask_nodes(key, question).await {
+                    Ok(()) => return Ok(()),
+                    Err(over) => over,
+                },
+            };
+            // A client that sends its next turn to another node may be faster than the word that the one before has ended.
+            if !over.may_end_soon() || tries == ADMISSION_TRIES || !matches!(reach, Reach::All(_)) {
+                return Err(over);
+            }
+            tries += 1;
+            tokio::time::sleep(ANSWER_WAIT).await;
+        }
+    }
+
+    /// Asks the other nodes whether a turn that wants to begin may.
+    ///
+    /// # Errors
+    /// The limit it would be over.
+    async fn ask_nodes(&self, key: &ClientKey, question: u64) -> Result<(), OverLimit> {
+        let wanting = Wanting { key, ring: &self.ring, is_decided: false };
+        self.ring.ask(Ask::Claim);
+        if tokio::time::timeout(self.ring.wait(), key.live.answered(question)).await.is_err() {
+            self.ring.found(false, None);
+        }
+        wanting.decide()
+    }
+
+    /// How limits are counted; `None` where there are no other nodes.
+    pub fn counting(&self) -> Option<Counting> {
+        self.ring.counting()
+    }
+
+    /// Has changes looked for at once. Never waits.
+    pub fn look_soon(&self) -> impl Fn() + Send + Sync + 'static {
+        let ring = Arc::clone(&self.ring);
+        move || ring.ask(Ask::Changed)
     }
 
     /// Every key that is not revoked, in the order of their names.
     pub fn active(&self) -> Vec<Arc<ClientKey>> {
-        let keys = Arc::clone(&read(&self.keys));
+        let keys = self.ring.keys();
         let mut keys: Vec<_> = keys.values().filter(|key| key.record.revoked_at.is_none()).cloned().collect();
         keys.sort_by(|a, b| a.record.name.cmp(&b.record.name));
         keys
@@ -211,10 +249,6 @@ impl Keyring {
         }
     }
 
-    fn key(&self, id: &KeyId) -> Option<Arc<ClientKey>> {
-        read(&self.keys).get(id).cloned()
-    }
-
     async fn look(&self) {
         let Some(asks) = &self.asks else { return };
         let (done, wait) = oneshot::channel();
@@ -224,6 +258,37 @@ impl Keyring {
             }
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
         }
+    }
+}
+
+/// A turn that wants to begin; it does not when nobody waits for it any more.
+struct Wanting<'k> {
+    key: &'k ClientKey,
+    ring: &'k Ring,
+    is_decided: bool,
+}
+
+impl Wanting<'_> {
+    fn decide(mut self) -> Result<(), OverLimit> {
+        self.is_decided = true;
+        let decided = self.key.live.decide(&self.key.record.limits, self.ring.clocks(), self.ring.reach());
+        self.ring.tell_of(&self.key.record.limits);
+        decided
+    }
+}
+
+impl Drop for Wanting<'_> {
+    fn drop(&mut self) {
+        if !self.is_decided {
+            self.key.live.withdraw();
+            self.ring.tell_of(&self.key.record.limits);
+        }
+    }
+}
+
+impl Drop for Keyring {
+    fn drop(&mut self) {
+        self.ring.end();
     }
 }
 
@@ -241,106 +306,6 @@ fn problem(record: &KeyRecord, now_unix: u64) -> Option<KeyProblem> {
         return Some(KeyProblem::Revoked(record.name.clone()));
     }
     record.expires_at.filter(|at| *at <= now_unix).map(|_| KeyProblem::Expired(record.name.clone()))
-}
-
-/// What the thread holds.
-struct KeyringThread {
-    keys: Arc<RwLock<Arc<Keys>>>,
-    open: OpenStore,
-    store: Option<Box<dyn KeyStore>>,
-    looked_at: Option<Instant>,
-    /// It was said that the store cannot be used.
-    said: bool,
-}
-
-impl KeyringThread {
-    fn work(mut self, asked: &Receiver<Ask>) {
-        let _ = self.exchange();
-        while let Ok(ask) = asked.recv() {
-            if !matches!(ask, Ask::Look(_)) {
-                let exchanged = self.exchange();
-                ask.answer(&exchanged);
-                continue;
-            }
-            let early = self.looked_at.map(|at| LOOKUP_INTERVAL.saturating_sub(at.elapsed()));
-            std::thread::sleep(early.unwrap_or_default());
-            // Everything that was asked meanwhile is answered by the same look.
-            let more: Vec<Ask> = asked.try_iter().collect();
-            self.looked_at = Some(clock::now());
-            let exchanged = self.exchange();
-            std::iter::once(ask).chain(more).for_each(|ask| ask.answer(&exchanged));
-        }
-        let _ = self.exchange();
-    }
-
-    /// Takes up changed keys and exchanges what was used. A store that fails is opened anew the next time; keys that are known go on. An
-    /// error is a sentence.
-    fn exchange(&mut self) -> Result<(), String> {
-        let Err(error) = self.try_exchange() else {
-            if std::mem::take(&mut self.said) {
-                tracing::info!(event = "keys.back");
-            }
-            return Ok(());
-        };
-        self.store = None;
-        for key in read(&self.keys).values() {
-            key.live.take_back();
-        }
-        let is_used = !read(&self.keys).is_empty();
-        if is_used && !std::mem::replace(&mut self.said, true) {
-            tracing::warn!(event = "keys.unavailable", error = %error, note = "keys that are known go on with what was known of them last");
-        }
-        Err(error.to_string())
-    }
-
-    fn try_exchange(&mut self) -> Result<(), KeyStoreError> {
-        let mut changed = false;
-        if self.store.is_none() {
-            self.store = Some((self.open)()?);
-        }
-        let Some(store) = &mut self.store else { return Ok(()) };
-        if let Some(records) = store.changed()? {
-            changed = true;
-            take_up(&self.keys, records);
-        }
-        let keys = Arc::clone(&read(&self.keys));
-        let now = clock::unix_now();
-        let mut used = Vec::new();
-        for (id, key) in keys.iter() {
-            let sent = key.live.send(&key.record.limits, now, changed && key.record.revoked_at.is_none());
-            used.extend(sent.into_iter().map(|(window, amounts)| KeyUse {
-                key: id.clone(),
-                window,
-                amounts,
-            }));
-        }
-        if used.is_empty() {
-            return Ok(());
-        }
-        for total in store.exchange(&used)? {
-            if let Some(key) = keys.get(&total.key) {
-                key.live.settle(total.window, total.amounts);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Takes up the keys of the store. What is counted of a key goes on.
-fn take_up(keys: &RwLock<Arc<Keys>>, records: Vec<KeyRecord>) {
-    let before = Arc::clone(&read(keys));
-    let now: Keys = records
-        .into_iter()
-        .map(|record| {
-            let key = match before.get(&record.id) {
-                Some(same) if same.record == record => Arc::clone(same),
-                Some(old) => Arc::new(ClientKey { record, live: Arc::clone(&old.live) }),
-                None => Arc::new(ClientKey { record, live: Arc::default() }),
-            };
-            (key.record.id.clone(), key)
-        })
-        .collect();
-    *write(keys) = Arc::new(now);
 }
 
 #[cfg(test)]

@@ -32,6 +32,17 @@ impl Limits {
     pub fn periods(&self) -> impl Iterator<Item = Period> {
         [self.requests, self.tokens, self.budget].into_iter().flatten().map(|rate| rate.per)
     }
+
+    /// The periods whose windows are limited: of tokens and money all, of turns those that do not flow back evenly.
+    pub fn windows(&self) -> impl Iterator<Item = Period> {
+        let requests = self.requests.filter(|rate| !rate.per.flows());
+        [requests, self.tokens, self.budget].into_iter().flatten().map(|rate| rate.per)
+    }
+
+    /// Whether nothing is limited.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Why a text is no limit.

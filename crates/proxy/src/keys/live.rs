@@ -1,131 +1,28 @@
-//! What a key uses, while it is used: turns at once, a bucket of requests, and what was used in each window.
+//! What one key uses at the moment: turns that are open, and what was counted in each time.
 //!
-//! A limit for a second or a minute is a bucket: it is full at first and flows back evenly, so that the first sixty of `60/min` pass
-//! at once and one a second after that. A limit for an hour, a day or a month holds for the hour, the day or the month of the
-//! calendar (UTC), through restarts, and over all processes that share a store. What a turn uses is known at its end; so turns under
-//! way count as much as the last one that ended did.
+//! A limit for a second or a minute is a bucket: of `60/min` sixty pass at once, and one a second after that. A limit for an hour, a
+//! day or a month holds for the hour, the day or the month of the calendar (UTC), through restarts, and over all processes that share a
+//! store. What a turn uses is known at its end; so turns under way count as much as the last one that ended did.
+//!
+//! Where nodes share a store, [`admission`] asks them.
+
+mod admission;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
 
-use super::limits::{Limits, Rate, count_text, money_text};
+use tokio::sync::Notify;
+
+pub(super) use self::admission::First;
+use self::admission::NodesView;
+use super::bucket::{Flow, RequestBucket};
+use super::limits::Limits;
+use super::nodes::Reach;
+pub use super::over_limit::OverLimit;
+use super::over_limit::RETRY_SECONDS;
 use super::period::{Amounts, LimitWindow, Period};
 use crate::clock::Clocks;
 use crate::sync::lock;
-
-/// After so long a turn that may free something is worth another try.
-const RETRY_SECONDS: u64 = 2;
-
-/// The longest that a client may be expected to wait.
-const MAX_WAIT_SECONDS: u64 = 60;
-
-/// Which limit a turn would be over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OverLimit {
-    /// Requests in a time. The seconds until one more may come.
-    Requests(Rate, u64),
-    /// Tokens in a time. The seconds until it ends.
-    Tokens(Rate, u64),
-    /// Money in a time. The seconds until it ends.
-    Budget(Rate, u64),
-    /// So many turns at once.
-    Parallel(u32),
-}
-
-impl OverLimit {
-    /// When one may come again, in seconds.
-    pub fn wait_seconds(self) -> u64 {
-        match self {
-            Self::Requests(_, wait) | Self::Tokens(_, wait) | Self::Budget(_, wait) => wait.max(1),
-            Self::Parallel(_) => RETRY_SECONDS,
-        }
-    }
-
-    /// Whether the limit holds for so long that a client had better not wait.
-    pub fn lasts(self) -> bool {
-        self.wait_seconds() > MAX_WAIT_SECONDS
-    }
-
-    /// Its name in logs and metrics.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Requests(..) => "requests",
-            Self::Tokens(..) => "tokens",
-            Self::Budget(..) => "budget",
-            Self::Parallel(_) => "parallel",
-        }
-    }
-
-    /// What the key may do, and when it may again. `name` is the key's.
-    pub fn message(self, name: &str) -> String {
-        let wait = wait_text(self.wait_seconds());
-        match self {
-            Self::Requests(Rate { amount, per }, _) => {
-                format!(
-                    "the key `{name}` may make {} requests a {}; the next one may come in {wait}",
-                    count_text(amount),
-                    per.words()
-                )
-            }
-            Self::Tokens(Rate { amount, per }, _) => {
-                format!(
-                    "the key `{name}` may use {} tokens a {}, and has; the next turn may come in {wait}",
-                    count_text(amount),
-                    per.words()
-                )
-            }
-            Self::Budget(Rate { amount, per }, _) => {
-                format!(
-                    "the budget of the key `{name}` is ${} a {}, and it is spent; the next turn may come in {wait}",
-                    money_text(amount),
-                    per.words()
-                )
-            }
-            Self::Parallel(max) => {
-                format!(
-                    "the key `{name}` may have {max} turns open at once; another one may begin when one of them ends"
-                )
-            }
-        }
-    }
-}
-
-fn wait_text(seconds: u64) -> String {
-    match seconds {
-        0..=119 => format!("{seconds} s"),
-        120..=7199 => format!("{} min", seconds.div_ceil(60)),
-        _ => format!("{} h", seconds.div_ceil(3600)),
-    }
-}
-
-/// Whether a limit of this length flows back evenly.
-fn is_bucket(period: Period) -> bool {
-    matches!(period, Period::Second | Period::Minute)
-}
-
-/// Requests that flow back evenly.
-#[derive(Debug, Clone, Copy)]
-struct Bucket {
-    left: f64,
-    filled: Instant,
-}
-
-impl Bucket {
-    fn take(&mut self, rate: Rate, now: Instant) -> Result<(), u64> {
-        #[expect(clippy::cast_precision_loss, reason = "a rate has few digits")]
-        let (capacity, seconds) = (rate.amount as f64, rate.per.seconds() as f64);
-        let passed = now.saturating_duration_since(self.filled).as_secs_f64();
-        self.filled = self.filled.max(now);
-        self.left = (self.left + passed * capacity / seconds).min(capacity);
-        if self.left >= 1.0 {
-            self.left -= 1.0;
-            return Ok(());
-        }
-        let wait = (1.0 - self.left) * seconds / capacity;
-        Err(Duration::try_from_secs_f64(wait.ceil()).map_or(u64::MAX, |wait| wait.as_secs()).max(1))
-    }
-}
 
 /// What was used in one window.
 #[derive(Debug, Clone, Copy, Default)]
@@ -150,15 +47,21 @@ impl Counted {
 #[derive(Debug, Default)]
 struct State {
     open: u32,
-    bucket: Option<Bucket>,
+    bucket: Option<RequestBucket>,
     windows: BTreeMap<LimitWindow, Counted>,
     /// What the last turn that ended used.
     last: Amounts,
+    /// What other nodes were told, and said.
+    told: NodesView,
 }
 
 /// What one key uses.
 #[derive(Debug, Default)]
-pub struct LiveUse(Mutex<State>);
+pub struct LiveUse {
+    state: Mutex<State>,
+    /// Something was heard of it, or nothing will be.
+    heard: Notify,
+}
 
 impl LiveUse {
     /// A turn begins, if no limit forbids it.
@@ -166,43 +69,15 @@ impl LiveUse {
     /// # Errors
     /// The first limit it would be over; nothing is counted then.
     pub(super) fn begin(&self, limits: &Limits, at: Clocks) -> Result<(), OverLimit> {
-        let mut state = lock(&self.0);
-        if let Some(max) = limits.parallel.filter(|max| state.open >= max.get()) {
-            return Err(OverLimit::Parallel(max.get()));
-        }
-        let open = u64::from(state.open);
-        if let Some(rate) = limits.budget {
-            let (used, window) = state.used(rate.per, at.unix);
-            let expected = state.last.micro_usd.saturating_mul(open);
-            check(rate.amount, used.micro_usd, expected, window.end - at.unix)
-                .map_err(|wait| OverLimit::Budget(rate, wait))?;
-        }
-        if let Some(rate) = limits.tokens {
-            let (used, window) = state.used(rate.per, at.unix);
-            let expected = state.last.tokens.saturating_mul(open);
-            check(rate.amount, used.tokens, expected, window.end - at.unix)
-                .map_err(|wait| OverLimit::Tokens(rate, wait))?;
-        }
-        if let Some(rate) = limits.requests {
-            if is_bucket(rate.per) {
-                #[expect(clippy::cast_precision_loss, reason = "a rate has few digits")]
-                let full = Bucket { left: rate.amount as f64, filled: at.now };
-                let bucket = state.bucket.get_or_insert(full);
-                bucket.take(rate, at.now).map_err(|wait| OverLimit::Requests(rate, wait))?;
-            } else {
-                let (used, window) = state.used(rate.per, at.unix);
-                check(rate.amount, used.requests, 0, window.end - at.unix)
-                    .map_err(|wait| OverLimit::Requests(rate, wait))?;
-            }
-        }
-        state.open += 1;
-        state.add(limits, at.unix, Amounts { requests: 1, ..Amounts::default() });
+        let mut state = lock(&self.state);
+        state.check(limits, at, Reach::Alone)?;
+        state.grant(limits, at);
         Ok(())
     }
 
     /// A turn ended, and used so much.
     pub(super) fn end(&self, limits: &Limits, unix: u64, used: Amounts) {
-        let mut state = lock(&self.0);
+        let mut state = lock(&self.state);
         state.open = state.open.saturating_sub(1);
         if used.tokens > 0 || used.micro_usd > 0 {
             state.last = used;
@@ -212,55 +87,117 @@ impl LiveUse {
 
     /// Turns that are open.
     pub fn open(&self) -> u32 {
-        lock(&self.0).open
+        lock(&self.state).open
     }
 
     /// What was used in the window of this length in which a moment lies, by all processes as far as this one knows.
     pub fn used(&self, period: Period, unix: u64) -> Amounts {
-        lock(&self.0).used(period, unix).0
+        lock(&self.state).counted(period, unix).0.total()
     }
 
     /// What the store has to be told, and with `all` also the windows of limits of which only the others' part is wanted. Until
     /// [`LiveUse::settle`] or [`LiveUse::take_back`] it is on its way.
     pub(super) fn send(&self, limits: &Limits, unix: u64, all: bool) -> Vec<(LimitWindow, Amounts)> {
-        let mut state = lock(&self.0);
-        state.windows.retain(|window, counted| window.end > unix || !counted.pending.is_nothing());
+        lock(&self.state).send(limits, unix, all)
+    }
+
+    /// The store has it, and says what all processes used.
+    pub(super) fn settle(&self, window: LimitWindow, shared: Amounts) {
+        if let Some(counted) = lock(&self.state).windows.get_mut(&window) {
+            counted.sending = Amounts::default();
+            counted.shared = shared;
+        }
+    }
+
+    /// The store did not take it: it is told again the next time, and nobody waits for its answer.
+    pub(super) fn take_back(&self) {
+        let mut state = lock(&self.state);
+        for counted in state.windows.values_mut() {
+            let sending = std::mem::take(&mut counted.sending);
+            counted.pending += sending;
+        }
+        state.told.take_back();
+        drop(state);
+        self.heard.notify_waiters();
+    }
+}
+
+impl State {
+    fn counted(&self, period: Period, unix: u64) -> (Counted, LimitWindow) {
+        let window = period.window(unix);
+        (self.windows.get(&window).copied().unwrap_or_default(), window)
+    }
+
+    /// Whether one more turn may begin.
+    fn check(&mut self, limits: &Limits, at: Clocks, reach: Reach) -> Result<(), OverLimit> {
+        let parts = reach.parts();
+        let (others, shares) = self.told.others(reach, at.now);
+        let open = u64::from(self.open) + u64::from(others.open) + u64::from(others.wanting);
+        if let Some(max) = limits.parallel.filter(|max| open >= u64::from((max.get() / shares).max(1))) {
+            return Err(OverLimit::Parallel(max.get()));
+        }
+        for (rate, of, over) in [
+            (limits.budget, Amount::Money, OverLimit::Budget as fn(_, _) -> _),
+            (limits.tokens, Amount::Tokens, OverLimit::Tokens),
+        ] {
+            let Some(rate) = rate else { continue };
+            let (counted, window) = self.counted(rate.per, at.unix);
+            let limit = part(rate.amount, of.of(counted.shared), parts);
+            let expected = self.expected(of, counted).saturating_mul(open);
+            check(limit, of.of(counted.total()), expected, window.end.saturating_sub(at.unix))
+                .map_err(|wait| over(rate, wait))?;
+        }
+        let Some(rate) = limits.requests else { return Ok(()) };
+        let checked = if rate.per.flows() {
+            let flow = Flow::of(rate, parts);
+            let bucket = self.bucket.get_or_insert_with(|| RequestBucket::full(flow, at.now));
+            bucket.fill(flow, at.now);
+            bucket.check(flow, others.wanting)
+        } else {
+            let (counted, window) = self.counted(rate.per, at.unix);
+            let limit = part(rate.amount, counted.shared.requests, parts);
+            let left = window.end.saturating_sub(at.unix);
+            check(limit, counted.total().requests, others.wanting.into(), left)
+        };
+        checked.map_err(|wait| OverLimit::Requests(rate, wait))
+    }
+
+    /// What a turn is expected to use: as much as the last one, else as all of the window on average.
+    fn expected(&self, of: Amount, counted: Counted) -> u64 {
+        match of.of(self.last) {
+            0 => of.of(counted.shared).checked_div(counted.shared.requests).unwrap_or(0),
+            last => last,
+        }
+    }
+
+    /// Counts a turn that begins.
+    fn grant(&mut self, limits: &Limits, at: Clocks) {
+        self.open += 1;
+        if limits.requests.is_some_and(|rate| rate.per.flows())
+            && let Some(bucket) = &mut self.bucket
+        {
+            bucket.take();
+            self.told.took();
+        }
+        self.told.began();
+        self.add(limits, at.unix, Amounts { requests: 1, ..Amounts::default() });
+    }
+
+    fn send(&mut self, limits: &Limits, unix: u64, all: bool) -> Vec<(LimitWindow, Amounts)> {
+        self.windows.retain(|window, counted| window.end > unix || !counted.pending.is_nothing());
         if all {
-            for period in limits.periods() {
-                state.windows.entry(period.window(unix)).or_default();
+            for period in limits.windows() {
+                self.windows.entry(period.window(unix)).or_default();
             }
         }
         let mut sent = Vec::new();
-        for (window, counted) in &mut state.windows {
+        for (window, counted) in &mut self.windows {
             if all || !counted.pending.is_nothing() {
                 counted.sending = std::mem::take(&mut counted.pending);
                 sent.push((*window, counted.sending));
             }
         }
         sent
-    }
-
-    /// The store has it, and says what all processes used.
-    pub(super) fn settle(&self, window: LimitWindow, shared: Amounts) {
-        if let Some(counted) = lock(&self.0).windows.get_mut(&window) {
-            counted.sending = Amounts::default();
-            counted.shared = shared;
-        }
-    }
-
-    /// The store did not take it: it is told again the next time.
-    pub(super) fn take_back(&self) {
-        for counted in lock(&self.0).windows.values_mut() {
-            let sending = std::mem::take(&mut counted.sending);
-            counted.pending += sending;
-        }
-    }
-}
-
-impl State {
-    fn used(&self, period: Period, unix: u64) -> (Amounts, LimitWindow) {
-        let window = period.window(unix);
-        (self.windows.get(&window).map_or_else(Amounts::default, |counted| counted.total()), window)
     }
 
     /// Counts in the day and the month, for people, and in the windows of the limits.
@@ -279,6 +216,28 @@ impl State {
     }
 }
 
+/// What of the amounts is limited.
+#[derive(Debug, Clone, Copy)]
+enum Amount {
+    Money,
+    Tokens,
+}
+
+impl Amount {
+    fn of(self, amounts: Amounts) -> u64 {
+        match self {
+            Self::Money => amounts.micro_usd,
+            Self::Tokens => amounts.tokens,
+        }
+    }
+}
+
+/// How far one node may go, where what all used is known and what is left is divided.
+fn part(limit: u64, shared: u64, parts: u32) -> u64 {
+    let left = limit.saturating_sub(shared);
+    if left == 0 { limit } else { shared + (left / u64::from(parts)).max(1) }
+}
+
 /// Whether one more turn fits; else the seconds until it may be tried again. Turns under way are expected to use something.
 fn check(limit: u64, used: u64, expected: u64, left: u64) -> Result<(), u64> {
     if used >= limit {
@@ -293,9 +252,11 @@ fn check(limit: u64, used: u64, expected: u64, left: u64) -> Result<(), u64> {
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU32;
+    use std::time::{Duration, Instant};
 
     use super::*;
     use crate::clock;
+    use crate::keys::limits::Rate;
 
     fn at(seconds: u64) -> Clocks {
         static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();

@@ -5,11 +5,15 @@
 //! which models it may ask for, [`live`] counts, [`keyring`] knows all keys of this process and follows the store beside it.
 //!
 //! Where keys are kept is somebody else's affair: a [`KeyStore`]. A request asks no store: keys are at hand, and what was used is
-//! exchanged with the store twice a second, so that several processes on one store count together and a revocation reaches all.
+//! exchanged with the store twice a second, so that several processes on one store count together and a revocation reaches all. Where
+//! nodes share a store, they tell each other at once of what is limited, and ask each other near a limit ([`nodes`]).
 
+mod bucket;
 pub mod keyring;
 pub mod limits;
 pub mod live;
+pub mod nodes;
+pub mod over_limit;
 pub mod period;
 pub mod scope;
 pub mod secret;
@@ -17,6 +21,7 @@ pub mod secret;
 use std::io;
 
 use self::limits::Limits;
+use self::nodes::{Heard, KeyNow};
 use self::period::{Amounts, LimitWindow};
 use self::scope::ModelScope;
 use self::secret::{KeyId, KeyProof};
@@ -104,6 +109,15 @@ pub trait KeyStore: Send {
     /// # Errors
     /// The store cannot be written; nothing was added.
     fn exchange(&mut self, used: &[KeyUse]) -> Result<Vec<KeyUse>, KeyStoreError>;
+
+    /// The same for a store of many nodes, which also tell each other what holds now.
+    ///
+    /// # Errors
+    /// As [`KeyStore::exchange`].
+    fn exchange_with_nodes(&mut self, used: &[KeyUse], now: &[KeyNow]) -> Result<Heard, KeyStoreError> {
+        debug_assert!(now.is_empty(), "nobody else is there to hear it");
+        Ok(Heard { uses: self.exchange(used)?, ..Heard::default() })
+    }
 
     /// What was used of a key in every window that is kept.
     ///

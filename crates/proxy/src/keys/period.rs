@@ -57,6 +57,11 @@ impl Period {
         }
     }
 
+    /// Whether a limit of this length flows back evenly; longer ones hold for a window of the calendar.
+    pub fn flows(self) -> bool {
+        matches!(self, Self::Second | Self::Minute)
+    }
+
     /// How long it is; a month has thirty days where only its length counts.
     pub fn seconds(self) -> u64 {
         match self {

@@ -17,8 +17,18 @@ pub(super) fn refused(problem: &KeyProblem) -> Refusal {
         KeyProblem::Expired(name) => {
             format!("the time of the key `{name}` is over; whoever runs latimer makes another one with `latimer keys create --name …`")
         }
+        KeyProblem::Unreadable => return unreadable(),
     };
     Refusal::new(401, "authentication_error", "invalid_api_key").message(message)
+}
+
+/// Nobody knows yet whether the key opens something: 503, to be sent again.
+fn unreadable() -> Refusal {
+    let mut refusal = Refusal::new(503, "server_error", "keys_unreadable").message(
+        "latimer has started and could not read its keys yet, because the database of its nodes does not answer; the request can be sent again",
+    );
+    refusal.retry_after = Some(2);
+    refusal
 }
 
 /// A turn that does not begin: 401 for the key itself; 429 for a limit that passes while a client waits, with the seconds; 402 for what

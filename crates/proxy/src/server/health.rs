@@ -1,6 +1,6 @@
 //! `GET /health`: what the watchdog and the person learn about a running proxy.
 
-use latimer_protocol::status::Health;
+use latimer_protocol::status::{Health, StoreState};
 
 use super::process_stats;
 use super::proxy::Proxy;
@@ -32,7 +32,26 @@ pub(super) fn health(proxy: &Proxy) -> Health {
         overrides: proxy.endpoints.overrides.states(now),
         config: proxy.live.state(),
         endpoints: proxy.endpoints.get(now).states(Clocks::now()),
+        store: store(proxy),
     }
+}
+
+/// How the database of the nodes is.
+fn store(proxy: &Proxy) -> Option<StoreState> {
+    let nodes = proxy.store.nodes()?;
+    let counting = proxy.keys.counting()?;
+    let away = nodes.away();
+    Some(StoreState {
+        database: nodes.name().to_owned(),
+        reachable: nodes.is_reachable(),
+        away_since: away.as_ref().map(|(since, _)| *since),
+        away: away.map(|(_, why)| why),
+        waiting: nodes.waiting(),
+        lost: proxy.store.lost_rows(),
+        nodes: nodes.count(),
+        limits_global: counting.is_global,
+        limits_since: Some(counting.since),
+    })
 }
 
 #[cfg(test)]

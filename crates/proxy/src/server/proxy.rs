@@ -129,6 +129,10 @@ impl Proxy {
                 places.join(Arc::clone(nodes) as Arc<dyn Fleet>);
             }
         }
+        let keys = match &nodes {
+            Some(nodes) => shared_keys(nodes),
+            None => Keyring::new(places.as_ref().map(|places| open_keys(&places.state_dir))),
+        };
         let run = match (state_dir, &places) {
             _ if nodes.is_some() => RunName::random(),
             (Some(dir), _) => RunName::begin(dir, dir.join(store::FILE).exists()),
@@ -145,7 +149,7 @@ impl Proxy {
             schedules: Schedules::new(Arc::clone(&agents)),
             agents,
             store: nodes.map_or_else(|| Store::open(state_dir), Store::shared),
-            keys: Keyring::new(places.as_ref().map(|places| open_keys(&places.state_dir))),
+            keys,
             caches: Arc::default(),
             endpoints: CurrentEndpoints::new(Arc::clone(&live), Arc::clone(&memory), places),
             entry: Entry::new(token, &live.current()),
@@ -281,6 +285,14 @@ impl Proxy {
             received: clock::now(),
         }
     }
+}
+
+/// The keys of all nodes; a change is taken up when the database tells of it.
+fn shared_keys(nodes: &Arc<PostgresStore>) -> Keyring {
+    let store = Arc::clone(nodes);
+    let keys = Keyring::shared(Box::new(move || Ok(Box::new(store.keys()))));
+    nodes.listen_for_keys(keys.look_soon());
+    keys
 }
 
 /// Opens the keys of a state directory. The file is the store's, which makes it at its start.

@@ -33,6 +33,9 @@ pub(super) fn not_ready(proxy: &Proxy) -> Option<&'static str> {
     if proxy.phase() != Phase::Serving {
         return Some("draining");
     }
+    if proxy.store.nodes().is_some_and(|nodes| !nodes.was_reached()) {
+        return Some("the database of the nodes was not reached yet");
+    }
     let states = proxy.endpoints.get(clock::now()).states(Clocks::now());
     if states.is_empty() {
         return Some("no endpoint is configured");

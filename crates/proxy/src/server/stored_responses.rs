@@ -42,7 +42,8 @@ pub(super) async fn get(
 pub(super) async fn delete(store: &Store, scope: &Scope, id: &str) -> Result<Response<Reply>, Refusal> {
     find(store, scope, id).await?;
     if let Some(id) = scope.stored_id(id) {
-        drop(store.delete_response(&id));
+        // Gone from the database before it is said; who has a copy at hand is told at the same moment.
+        store.delete_response(&id).await;
     }
     Ok(json(200, deleted(id)))
 }

@@ -6,10 +6,9 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, params};
 
 use super::database::{Database, connect};
+use super::key_rows::{COLUMNS, KeyRow, named, number};
 use super::key_tables::TABLES;
-use crate::keys::limits::{LimitError, Limits, Rate};
 use crate::keys::period::{Amounts, LimitWindow, Period};
-use crate::keys::scope::ModelScope;
 use crate::keys::secret::{KeyId, KeyProof};
 use crate::keys::{KeyRecord, KeyStore, KeyStoreError, KeyUse};
 
@@ -22,7 +21,6 @@ const MAKE_PAUSE: Duration = Duration::from_millis(100);
 const USE_LIFE: u64 = 366 * 86_400;
 /// The same of minutes and seconds.
 const SHORT_USE_LIFE: u64 = 3600;
-const COLUMNS: &str = "id, name, salt, hash, models, requests, tokens, budget, parallel, created_at, expires_at, rotated_at, revoked_at";
 
 /// The keys in a file.
 pub struct FileKeys {
@@ -76,11 +74,11 @@ impl FileKeys {
         let mut query = self
             .connection
             .prepare_cached(&format!("SELECT {COLUMNS} FROM client_keys ORDER BY created_at, rowid"))?;
-        let rows = query.query_map([], |row| Ok(of_row(row)))?;
+        let rows = query.query_map([], of_row)?;
         let mut records = Vec::new();
         for row in rows {
             // A row that cannot be read opens nothing, and stands in nobody's way.
-            match row? {
+            match row?.record() {
                 Ok(record) => records.push(record),
                 Err(error) => tracing::warn!(event = "keys.row_unreadable", error = %error),
             }
@@ -90,13 +88,7 @@ impl FileKeys {
 
     /// The key of this name that is not revoked, else the newest one that is.
     fn named(&self, name: &str) -> Result<KeyRecord, KeyStoreError> {
-        let mut records = self.records()?;
-        records.retain(|record| record.name == name);
-        let place = records.iter().position(|record| record.revoked_at.is_none());
-        place
-            .map(|place| records.swap_remove(place))
-            .or_else(|| records.pop())
-            .ok_or_else(|| KeyStoreError::Unknown(name.to_owned()))
+        named(self.records()?, name).ok_or_else(|| KeyStoreError::Unknown(name.to_owned()))
     }
 
     fn active(&self, name: &str) -> Result<KeyRecord, KeyStoreError> {
@@ -185,24 +177,23 @@ impl KeyStore for FileKeys {
     }
 
     fn add(&mut self, record: &KeyRecord) -> Result<(), KeyStoreError> {
-        let text = |rate: Option<Rate>, text: fn(Rate) -> String| rate.map(text);
-        let models = serde_json::to_string(record.models.names()).unwrap_or_default();
+        let row = KeyRow::from(record);
         let added = self.connection.execute(
             &format!("INSERT INTO client_keys ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"),
             params![
-                record.id.as_str(),
-                record.name,
-                &record.proof.salt[..],
-                &record.proof.hash[..],
-                models,
-                text(record.limits.requests, Rate::count_text),
-                text(record.limits.tokens, Rate::count_text),
-                text(record.limits.budget, Rate::money_text),
-                record.limits.parallel.map(u32::from),
-                number(record.created_at),
-                record.expires_at.map(number),
-                record.rotated_at.map(number),
-                record.revoked_at.map(number),
+                row.id,
+                row.name,
+                row.salt,
+                row.hash,
+                row.models,
+                row.requests,
+                row.tokens,
+                row.budget,
+                row.parallel,
+                row.created_at,
+                row.expires_at,
+                row.rotated_at,
+                row.revoked_at,
             ],
         );
         match added {
@@ -238,47 +229,21 @@ impl From<rusqlite::Error> for KeyStoreError {
     }
 }
 
-/// Why a row is no key.
-#[derive(Debug, thiserror::Error)]
-enum RowError {
-    #[error("{0}")]
-    Database(#[from] rusqlite::Error),
-    #[error("{0}")]
-    Limit(#[from] LimitError),
-    #[error("its models are no list: {0}")]
-    Models(#[from] serde_json::Error),
-    #[error("its {0} has another length or form")]
-    Form(&'static str),
-}
-
-fn of_row(row: &Row<'_>) -> Result<KeyRecord, RowError> {
-    let time = |column: &str| -> Result<Option<u64>, RowError> {
-        Ok(row.get::<_, Option<i64>>(column)?.map(i64::cast_unsigned))
-    };
-    let rate = |column: &str, read: fn(&str) -> Result<Rate, LimitError>| -> Result<Option<Rate>, RowError> {
-        Ok(row.get::<_, Option<String>>(column)?.map(|text| read(&text)).transpose()?)
-    };
-    let id: String = row.get("id")?;
-    let (salt, hash): (Vec<u8>, Vec<u8>) = (row.get("salt")?, row.get("hash")?);
-    let models: String = row.get("models")?;
-    Ok(KeyRecord {
-        id: KeyId::read(&id).ok_or(RowError::Form("id"))?,
+fn of_row(row: &Row<'_>) -> rusqlite::Result<KeyRow> {
+    Ok(KeyRow {
+        id: row.get("id")?,
         name: row.get("name")?,
-        proof: KeyProof {
-            salt: salt.try_into().map_err(|_| RowError::Form("salt"))?,
-            hash: hash.try_into().map_err(|_| RowError::Form("hash"))?,
-        },
-        models: ModelScope::new(serde_json::from_str(&models)?),
-        limits: Limits {
-            requests: rate("requests", Rate::of_count)?,
-            tokens: rate("tokens", Rate::of_count)?,
-            budget: rate("budget", Rate::of_money)?,
-            parallel: row.get::<_, Option<u32>>("parallel")?.and_then(std::num::NonZeroU32::new),
-        },
-        created_at: time("created_at")?.unwrap_or(0),
-        expires_at: time("expires_at")?,
-        rotated_at: time("rotated_at")?,
-        revoked_at: time("revoked_at")?,
+        salt: row.get("salt")?,
+        hash: row.get("hash")?,
+        models: row.get("models")?,
+        requests: row.get("requests")?,
+        tokens: row.get("tokens")?,
+        budget: row.get("budget")?,
+        parallel: row.get("parallel")?,
+        created_at: row.get("created_at")?,
+        expires_at: row.get("expires_at")?,
+        rotated_at: row.get("rotated_at")?,
+        revoked_at: row.get("revoked_at")?,
     })
 }
 
@@ -288,13 +253,11 @@ fn amounts(row: &Row<'_>, first: usize) -> rusqlite::Result<Amounts> {
     Ok(Amounts { requests: number(0)?, tokens: number(1)?, micro_usd: number(2)? })
 }
 
-fn number(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::limits::{Limits, Rate};
+    use crate::keys::scope::ModelScope;
     use crate::keys::secret::NewSecret;
 
     fn record(name: &str, made: &NewSecret) -> KeyRecord {

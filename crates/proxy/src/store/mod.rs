@@ -11,6 +11,7 @@ mod database_files;
 pub mod engine;
 #[cfg(test)]
 mod engine_tests;
+mod key_rows;
 mod key_tables;
 pub mod moment;
 pub mod postgres;

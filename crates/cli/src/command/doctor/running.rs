@@ -2,12 +2,37 @@
 
 use std::net::TcpListener;
 
+use latimer_protocol::status::{Health, store_problem};
+
 use super::Examined;
 use super::finding::{Finding, Fix, Group};
 use crate::control_client::status_if_running;
 use crate::{proxy_client, proxy_file};
 
 const GROUP: Group = Group::Running;
+
+/// The database that the nodes share, as the proxy sees it.
+fn database(health: &Health) -> Option<Finding> {
+    let store = health.store.as_ref()?;
+    let problem = store_problem(store);
+    Some(problem.map_or_else(
+        || {
+            Finding::fine(
+                GROUP,
+                "database",
+                format!("the database {} answers, nodes: {}", store.database, store.nodes),
+            )
+        },
+        |problem| {
+            Finding::problem(
+                GROUP,
+                "database",
+                format!("{}: {}", problem.who, problem.what),
+                problem.next.replace('`', ""),
+            )
+        },
+    ))
+}
 
 /// The watchdog and the proxy of this state directory.
 pub(super) fn examine(examined: &Examined<'_>) -> Vec<Finding> {
@@ -61,6 +86,7 @@ pub(super) fn examine(examined: &Examined<'_>) -> Vec<Finding> {
                         "latimer check",
                     ));
                 }
+                findings.extend(database(&health));
                 if !is_watched {
                     let what = "nobody watches it: it stays away when it ends";
                     findings.push(Finding::remark(GROUP, "unwatched", what, "latimer up"));

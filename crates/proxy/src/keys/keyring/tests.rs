@@ -1,10 +1,14 @@
+use std::collections::HashMap;
 use std::sync::Mutex;
 
 use super::*;
+use crate::clock;
 use crate::keys::KeyProof;
+use crate::keys::KeyUse;
 use crate::keys::limits::{Limits, Rate};
 use crate::keys::period::Period;
 use crate::keys::scope::ModelScope;
+use crate::keys::secret::KeyId;
 use crate::keys::secret::NewSecret;
 use crate::sync::lock;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::super::engine::CleanUp;
 use super::errors::DatabaseProblem;
-use super::{Common, answers, rows, schema};
+use super::{Common, answers, nodes, rows, schema};
 use crate::clock;
 use crate::sync::lock;
 
@@ -50,7 +50,8 @@ pub(super) async fn look(common: &Common) -> Result<(), DatabaseProblem> {
             connection.execute("DELETE FROM leases WHERE ends < now() - interval '1 day'", &[]).await?;
             Ok(())
         })
-        .await
+        .await?;
+    nodes::beat(common).await
 }
 
 /// Empties the journal whenever the database is there.
@@ -116,6 +117,10 @@ async fn expire_rows(common: &Common) -> Result<(), DatabaseProblem> {
     ];
     const MANY: &str =
         "DELETE FROM reports WHERE at < (SELECT at FROM reports ORDER BY at DESC OFFSET $1 LIMIT 1)";
+    // A year of months, days and hours; an hour of minutes and seconds.
+    const USE: &str =
+        "DELETE FROM client_key_use WHERE ends < extract(epoch FROM now())::bigint - 366 * 86400
+        OR (ends < extract(epoch FROM now())::bigint - 3600 AND period IN ('s', 'min'))";
     common
         .connector
         .with(LIMIT, async |connection| {
@@ -124,6 +129,8 @@ async fn expire_rows(common: &Common) -> Result<(), DatabaseProblem> {
             }
             connection.execute(MANY, &[&MAX_REPORTS]).await?;
             connection.execute("DELETE FROM shared WHERE ends < now()", &[]).await?;
+            connection.execute("DELETE FROM nodes WHERE seen < now() - interval '1 day'", &[]).await?;
+            connection.execute(USE, &[]).await?;
             Ok(())
         })
         .await

@@ -15,6 +15,8 @@ use crate::sync::lock;
 pub(super) struct Link {
     database: String,
     up: AtomicBool,
+    /// It was up once.
+    was_up: AtomicBool,
     /// Since when it is away, in Unix seconds, and what was said last.
     away: Mutex<Option<(u64, String)>>,
     changed: Notify,
@@ -27,6 +29,7 @@ impl Link {
         Self {
             database: database.to_owned(),
             up: AtomicBool::new(false),
+            was_up: AtomicBool::new(false),
             away: Mutex::default(),
             changed: Notify::new(),
             back: Notify::new(),
@@ -35,6 +38,10 @@ impl Link {
 
     pub(super) fn is_up(&self) -> bool {
         self.up.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn was_up(&self) -> bool {
+        self.was_up.load(Ordering::Relaxed)
     }
 
     /// It did not answer, or refused. Said once for each reason.
@@ -58,6 +65,7 @@ impl Link {
     /// It answers, and its tables are as they should be.
     pub(super) fn found(&self) {
         let away = lock(&self.away).take();
+        self.was_up.store(true, Ordering::Relaxed);
         if self.up.swap(true, Ordering::Relaxed) {
             return;
         }

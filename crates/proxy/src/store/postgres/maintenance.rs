@@ -87,7 +87,7 @@ async fn count(common: &Common) -> Result<Vec<(String, i64)>, DatabaseProblem> {
             }
             schema::check(connection).await?;
             let mut counts = vec![("version".to_owned(), version)];
-            for table in ["usage", "reports", "responses"] {
+            for table in ["usage", "reports", "responses", "client_keys"] {
                 let row = connection.query_one(&format!("SELECT count(*) FROM {table}"), &[]).await?;
                 counts.push((table.to_owned(), row.get(0)));
             }
@@ -104,7 +104,16 @@ async fn vacuum(common: &Common) -> Result<(), DatabaseProblem> {
     common
         .connector
         .with(LIMIT, async |connection| {
-            for table in ["usage", "reports", "responses", "shared", "buckets", "leases"] {
+            for table in [
+                "usage",
+                "reports",
+                "responses",
+                "shared",
+                "buckets",
+                "leases",
+                "client_key_use",
+                "client_key_now",
+            ] {
                 connection.batch_execute(&format!("VACUUM (ANALYZE) {table}")).await?;
             }
             Ok(())

@@ -4,14 +4,17 @@
 //! because it is slow, silent or away, waits in a bounded journal on the disk, and arrives once when it is back.
 
 mod answers;
+mod client_keys;
 mod connect;
 mod copy;
 mod drain;
 mod errors;
 mod journal;
+mod key_exchange;
 pub mod limits;
 mod link;
 mod maintenance;
+mod nodes;
 mod reads;
 mod record;
 mod rows;
@@ -35,11 +38,14 @@ use latimer_protocol::status::{TurnPage, TurnReport, UsageLine, UsageReport};
 use tokio::sync::{mpsc, oneshot};
 
 use self::answers::AnswerJob;
+pub use self::client_keys::SharedKeys;
 use self::connect::Connector;
 pub use self::copy::Copied;
 use self::errors::DatabaseProblem;
 use self::journal::Journal;
+use self::key_exchange::Batches;
 use self::link::Link;
+use self::nodes::KnownNodes;
 use self::reads::Cache;
 use self::record::RowIds;
 use self::rows::{PendingRow, RowJob};
@@ -107,6 +113,10 @@ struct Common {
     seal: Seal,
     /// Accounts that this node refreshed last.
     refreshed: Mutex<HashSet<String>>,
+    nodes: KnownNodes,
+    key_batches: Mutex<Batches>,
+    /// Who hears that a client key was made or changed.
+    key_listener: Mutex<Option<Arc<dyn Fn() + Send + Sync>>>,
 }
 
 impl PostgresStore {
@@ -159,6 +169,9 @@ impl PostgresStore {
             exchange: Exchange::default(),
             seal: Seal::new(secret),
             refreshed: Mutex::default(),
+            nodes: KnownNodes::default(),
+            key_batches: Mutex::default(),
+            key_listener: Mutex::default(),
         });
         let (rows, row_jobs) = mpsc::channel(QUEUE);
         let (answers, answer_jobs) = mpsc::channel(QUEUE);
@@ -213,12 +226,28 @@ impl PostgresStore {
         self.common.link.away()
     }
 
-    /// Rows and answers that wait for the database on the disk.
+    /// Whether the database answers.
+    pub fn is_reachable(&self) -> bool {
+        self.common.link.is_up()
+    }
+
+    /// Whether it answered once, with the tables that this release knows.
+    pub fn was_reached(&self) -> bool {
+        self.common.link.was_up()
+    }
+
+    /// Nodes that share the database, this one too.
+    pub fn count(&self) -> u32 {
+        self.common.nodes.count()
+    }
+
+    /// Rows and answers that wait for the database.
     pub fn waiting(&self) -> u64 {
+        let in_memory = lock(&self.common.pending).len() as u64;
         if !self.common.waits.load(Ordering::Relaxed) {
-            return 0;
+            return in_memory;
         }
-        lock(&self.common.journal).count().unwrap_or(0)
+        in_memory + lock(&self.common.journal).count().unwrap_or(0)
     }
 
     /// Has something done by the thread that talks to the database.

@@ -42,10 +42,28 @@ CREATE SEQUENCE shared_seq_of OWNED BY shared.seq;
 CREATE TABLE buckets (name TEXT PRIMARY KEY, tokens DOUBLE PRECISION NOT NULL, filled TIMESTAMPTZ NOT NULL);
 CREATE TABLE accounts (name TEXT PRIMARY KEY, sealed BYTEA NOT NULL, node TEXT NOT NULL, written TIMESTAMPTZ NOT NULL);
 CREATE TABLE leases (name TEXT PRIMARY KEY, holder TEXT NOT NULL, ends TIMESTAMPTZ NOT NULL);
+CREATE TABLE nodes (run TEXT PRIMARY KEY, node TEXT NOT NULL, seen TIMESTAMPTZ NOT NULL, batch BIGINT NOT NULL DEFAULT 0);
+CREATE TABLE client_keys (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL, salt BYTEA NOT NULL, hash BYTEA NOT NULL, models TEXT NOT NULL, requests TEXT,
+    tokens TEXT, budget TEXT, parallel BIGINT, created_at BIGINT NOT NULL, expires_at BIGINT, rotated_at BIGINT,
+    revoked_at BIGINT, seq BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX client_keys_name ON client_keys (name) WHERE revoked_at IS NULL;
+CREATE INDEX client_keys_seq ON client_keys (seq);
+CREATE SEQUENCE client_keys_seq_of OWNED BY client_keys.seq;
+CREATE TABLE client_key_use (
+    key TEXT NOT NULL, period TEXT NOT NULL, start BIGINT NOT NULL, ends BIGINT NOT NULL, requests BIGINT NOT NULL,
+    tokens BIGINT NOT NULL, micro_usd BIGINT NOT NULL, PRIMARY KEY (key, period, start)
+);
+CREATE INDEX client_key_use_ends ON client_key_use (ends);
+CREATE TABLE client_key_now (
+    key TEXT PRIMARY KEY, capacity DOUBLE PRECISION NOT NULL, per_second DOUBLE PRECISION NOT NULL,
+    level DOUBLE PRECISION NOT NULL, filled TIMESTAMPTZ NOT NULL, turns JSONB NOT NULL
+);
 "];
 
 /// The columns of every table: what is not so is somebody else's.
-const TABLES: [(&str, &str); 7] = [
+const TABLES: [(&str, &str); 11] = [
     (
         "usage",
         "place, id, node, at, turn, client, endpoint, account, model, finish, failure, input, cached, cache_write, output, reasoning, ms, first_ms, retries, repairs, cost_usd, session, protocol, asked, message, project, key",
@@ -56,6 +74,13 @@ const TABLES: [(&str, &str); 7] = [
     ("buckets", "name, tokens, filled"),
     ("leases", "name, holder, ends"),
     ("accounts", "name, sealed, node, written"),
+    ("nodes", "run, node, seen, batch"),
+    (
+        "client_keys",
+        "id, name, salt, hash, models, requests, tokens, budget, parallel, created_at, expires_at, rotated_at, revoked_at, seq",
+    ),
+    ("client_key_use", "key, period, start, ends, requests, tokens, micro_usd"),
+    ("client_key_now", "key, capacity, per_second, level, filled, turns"),
 ];
 
 /// What was done to the tables.

@@ -29,6 +29,9 @@ const TAKEN_BACK: Duration = Duration::from_secs(2 * 24 * 3600);
 /// The lock under which entries get their numbers, so that nobody who reads behind a number misses an earlier one.
 const NUMBERS_LOCK: i64 = 0x6c61_7469_6d65_0003;
 
+/// What nodes are told when a client key was made or changed.
+pub(super) const KEYS_CHANGED: &str = "keys";
+
 /// What an entry is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Topic {
@@ -42,20 +45,17 @@ pub enum Topic {
     Lesson,
     /// An answer that was deleted.
     Forgotten,
-    /// A key of a client: made, changed or revoked.
-    ClientKey,
     /// What the watchdog of a node saw.
     Incident,
 }
 
 impl Topic {
-    const NAMES: [(&str, Self); 7] = [
+    const NAMES: [(&str, Self); 6] = [
         ("target", Self::Target),
         ("key", Self::Key),
         ("affinity", Self::Affinity),
         ("lesson", Self::Lesson),
         ("forgotten", Self::Forgotten),
-        ("client_key", Self::ClientKey),
         ("incident", Self::Incident),
     ];
 
@@ -208,11 +208,15 @@ async fn hear_on_one_connection(common: &Arc<Common>) -> Result<(), DatabaseProb
     let (client, mut connection) = common.connector.alone().await?;
     let told = Arc::new(Notify::new());
     let driver = {
-        let told = Arc::clone(&told);
+        let (told, common) = (Arc::clone(&told), Arc::clone(common));
         async move {
             let mut messages = futures_util::stream::poll_fn(move |cx| connection.poll_message(cx));
             while let Some(message) = messages.next().await {
                 match message {
+                    Ok(AsyncMessage::Notification(said)) if said.payload() == KEYS_CHANGED => {
+                        let listener = lock(&common.key_listener).clone();
+                        listener.inspect(|listener| listener());
+                    }
                     Ok(AsyncMessage::Notification(_)) => told.notify_one(),
                     Ok(_) => {}
                     Err(error) => return Err(DatabaseProblem::from(error)),

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 use super::answers::{self, AnswerJob};
 use super::rows::{self, RowJob};
-use super::{Common, Work, drain, shared};
+use super::{Common, Work, drain, nodes, shared};
 
 /// What the thread takes along.
 pub(super) struct Thread {
@@ -40,6 +40,7 @@ impl Thread {
             if role == Role::Node {
                 spawn_local(drain::keep_link(Arc::clone(&common)));
                 spawn_local(drain::empty_journal(Arc::clone(&common)));
+                spawn_local(nodes::live(Arc::clone(&common)));
                 spawn_local(shared::write(Arc::clone(&common)));
                 spawn_local(shared::hear(Arc::clone(&common)));
                 spawn_local(rows::write(Arc::clone(&common), rows));
