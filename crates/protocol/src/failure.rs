@@ -182,6 +182,8 @@ pub struct Failure {
 pub const QUEUE_FULL: &str = "queue_full";
 /// The cause of a failure that lasts until a person does something on this machine.
 pub const NOT_INSTALLED: &str = "not_installed";
+/// The cause of a failure in an agent's words that say nothing known: the same agent would do the same work again for the same words.
+pub const UNEXPLAINED: &str = "unexplained";
 /// The cause of a failure of an agent that had begun to act: nobody may do the same again unasked.
 pub const HAS_ACTED: &str = "has_acted";
 
@@ -194,7 +196,7 @@ impl Failure {
 
     /// Whether asking the same upstream at once is pointless.
     pub fn is_for_later(&self) -> bool {
-        matches!(self.cause, Some(QUEUE_FULL | NOT_INSTALLED | HAS_ACTED))
+        matches!(self.cause, Some(QUEUE_FULL | NOT_INSTALLED | UNEXPLAINED | HAS_ACTED))
     }
 
     /// Whether what was asked has been done in part, so that nobody else may be asked either.

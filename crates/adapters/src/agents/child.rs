@@ -9,6 +9,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use latimer_protocol::failure::{self, Failure, FailureKind};
 use rustix::process::Signal;
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
@@ -24,6 +25,12 @@ const MAX_TAIL: usize = 2048;
 
 /// Programs that run or are being stopped.
 static LIVE: AtomicUsize = AtomicUsize::new(0);
+/// How many there may be.
+static MAX_LIVE: AtomicUsize = AtomicUsize::new(USUAL_MAX);
+/// How many there may be where the configuration says nothing (`agents.children`).
+pub const USUAL_MAX: usize = 16;
+/// When a client for whose program there was no room should ask again.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
 /// How often it is looked whether all of them are gone.
 const POLL: Duration = Duration::from_millis(10);
 
@@ -37,14 +44,56 @@ pub async fn all_gone(limit: Duration) {
     let _ = tokio::time::timeout(limit, gone).await;
 }
 
+/// How many programs of agents may run at once, over all endpoints of this process.
+pub fn set_max(max: usize) {
+    MAX_LIVE.store(max, Ordering::Release);
+}
+
 /// Counts a program as long as something of it may be there.
 #[derive(Debug)]
 struct Live;
 
 impl Live {
-    fn new() -> Self {
-        LIVE.fetch_add(1, Ordering::AcqRel);
-        Self
+    /// `None` where there are as many as there may be.
+    fn new() -> Option<Self> {
+        let max = MAX_LIVE.load(Ordering::Acquire);
+        let more = |live: usize| (live < max).then_some(live + 1);
+        LIVE.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).ok().map(|_| Self)
+    }
+}
+
+/// Why a program was not started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// As many run as may.
+    #[error("as many programs of agents run as may (`agents.children`)")]
+    Full,
+    /// The system does not run it.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl StartError {
+    /// What it means for a turn of this endpoint, whose program stands there.
+    pub fn failure(&self, endpoint: &str, path: &Path) -> Failure {
+        match self {
+            Self::Full => {
+                let message = format!(
+                    "{endpoint}: {} programs of agents run already, and no more may; ask again later, or raise `agents.children`",
+                    LIVE.load(Ordering::Relaxed)
+                );
+                let kind = FailureKind::ConcurrencyLimited;
+                let (retry_after, cause) = (Some(RETRY_AFTER), Some(failure::QUEUE_FULL));
+                Failure { retry_after, cause, ..Failure::new(kind, message) }
+            }
+            Self::Io(error) => {
+                let message = format!("{endpoint}: `{}` cannot be started: {error}", path.display());
+                // What else there is passes by itself: a machine without room for one more, a program that is being replaced.
+                let lasts = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied);
+                let cause = lasts.then_some(failure::NOT_INSTALLED);
+                Failure { cause, ..Failure::new(FailureKind::Unreachable, message) }
+            }
+        }
     }
 }
 
@@ -123,8 +172,9 @@ struct Running {
 /// Starts a program.
 ///
 /// # Errors
-/// It cannot be run.
-pub fn start(program: Program<'_>) -> io::Result<(AgentChild, Pipes)> {
+/// It cannot be run, or there is no room for it.
+pub fn start(program: Program<'_>) -> Result<(AgentChild, Pipes), StartError> {
+    let live = Live::new().ok_or(StartError::Full)?;
     let mut command = Command::new(program.path);
     command
         .args(&program.args)
@@ -150,7 +200,7 @@ pub fn start(program: Program<'_>) -> io::Result<(AgentChild, Pipes)> {
     let file = children::register(program.agents, id, &program.mark)
         .inspect_err(|error| tracing::warn!(event = "agent.not_registered", pid, error = %error))
         .ok();
-    let running = Running { child, id, mark: program.mark, stop: program.stop, file, live: Live::new() };
+    let running = Running { child, id, mark: program.mark, stop: program.stop, file, live };
     Ok((AgentChild { running: Some(running), id }, pipes))
 }
 

@@ -10,6 +10,7 @@ use super::admission::Admission;
 use super::place::AgentPlace;
 use super::query::{self, AgentQuery};
 use super::settings::AgentSettings;
+use super::thread_book::ThreadBook;
 use crate::prepared_request::{PreparedRequest, TurnInput};
 
 /// How busy an agent is.
@@ -77,6 +78,15 @@ impl AgentEndpoint {
             Some(why) => Err(self.bad(why)),
             None => Ok(query),
         }
+    }
+
+    /// The conversations that it is known to have had, where the settings keep them over a restart.
+    pub fn threads(&self) -> ThreadBook<String> {
+        let limits = self.settings.threads;
+        if limits.ephemeral {
+            return ThreadBook::new(limits.keep as usize, limits.life);
+        }
+        ThreadBook::kept(limits.keep as usize, limits.life, &self.place.threads_file())
     }
 
     /// How many turns run, and how many wait for a place.

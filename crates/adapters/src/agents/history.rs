@@ -3,11 +3,7 @@
 //! Clients repeat a history in their own shape: they join messages, trim them, leave thoughts out. What counts is who said which words in
 //! which order, without blanks.
 
-use std::collections::{HashMap, VecDeque};
-use std::time::Duration;
-
 use sha2::{Digest as _, Sha256};
-use tokio::time::Instant;
 
 use super::query::{AgentItem, AgentRole, Part};
 
@@ -95,62 +91,6 @@ impl HistoryHash {
     }
 }
 
-/// The conversations that are known, by what was said in them.
-#[derive(Debug)]
-pub struct ThreadBook<T> {
-    by_key: HashMap<HistoryKey, (T, Instant)>,
-    order: VecDeque<HistoryKey>,
-    keep: usize,
-    life: Duration,
-}
-
-impl<T: Clone> ThreadBook<T> {
-    /// An empty one, for so many entries, each for so long.
-    pub fn new(keep: usize, life: Duration) -> Self {
-        Self { by_key: HashMap::new(), order: VecDeque::new(), keep, life }
-    }
-
-    /// What was said leads to this.
-    pub fn put(&mut self, key: HistoryKey, thread: T, now: Instant) {
-        if self.by_key.insert(key, (thread, now)).is_none() {
-            self.order.push_back(key);
-        }
-        while self.order.len() > self.keep {
-            if let Some(oldest) = self.order.pop_front() {
-                self.by_key.remove(&oldest);
-            }
-        }
-    }
-
-    /// Where what was said leads to.
-    pub fn get(&self, key: HistoryKey, now: Instant) -> Option<T> {
-        let (thread, at) = self.by_key.get(&key)?;
-        (now.saturating_duration_since(*at) <= self.life).then(|| thread.clone())
-    }
-
-    /// What was said leads nowhere any more.
-    pub fn forget(&mut self, is_meant: impl Fn(&T) -> bool) {
-        self.by_key.retain(|_, (thread, _)| !is_meant(thread));
-        let known = &self.by_key;
-        self.order.retain(|key| known.contains_key(key));
-    }
-
-    /// Everything that is known.
-    pub fn values(&self) -> impl Iterator<Item = &T> {
-        self.by_key.values().map(|(thread, _)| thread)
-    }
-
-    /// How many are known.
-    pub fn len(&self) -> usize {
-        self.by_key.len()
-    }
-
-    /// Whether none is known.
-    pub fn is_empty(&self) -> bool {
-        self.by_key.is_empty()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,18 +121,5 @@ mod tests {
             assert_ne!(key(&other), told, "{other:?}");
         }
         assert_ne!(HistoryHash::new(b"other").items(&[]).key(), HistoryHash::new(b"options").key());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn old_and_too_many_conversations_are_forgotten() {
-        let mut book = ThreadBook::new(2, Duration::from_secs(60));
-        let now = crate::clock::now();
-        for (key, thread) in [(1, "a"), (2, "b"), (3, "c")] {
-            book.put(key, thread, now);
-        }
-        assert_eq!((book.get(1, now), book.get(3, now), book.len()), (None, Some("c"), 2));
-        assert_eq!(book.get(3, now + Duration::from_secs(61)), None);
-        book.forget(|thread| *thread == "c");
-        assert_eq!((book.get(3, now), book.len(), book.is_empty()), (None, 1, false));
     }
 }

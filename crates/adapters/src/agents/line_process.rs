@@ -3,6 +3,7 @@
 //! What the lines mean is a [`LineProtocol`], which is pure. Death is seen at once and told to it; a process that nobody wants any more has
 //! its input closed, and is ended with all that it started.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -30,6 +31,9 @@ const LAST_BREATH: Duration = Duration::from_millis(500);
 /// How long the last words to a process may take.
 const FAREWELL: Duration = Duration::from_millis(200);
 
+/// Counts processes; 0 is none of them.
+static SERIAL: AtomicU64 = AtomicU64::new(1);
+
 /// What lines mean. Pure: no clock, no IO.
 pub trait LineProtocol: Send + 'static {
     /// Takes a line, with its line end.
@@ -54,6 +58,8 @@ pub struct LineProcess<P: LineProtocol> {
     shared: Arc<Shared<P>>,
     /// Which process it is, for people.
     pub pid: u32,
+    /// Which process it is, and never a later one with the same id.
+    pub serial: u64,
 }
 
 struct Shared<P> {
@@ -86,10 +92,8 @@ impl<P: LineProtocol> LineProcess<P> {
         endpoint: &str,
         idle_close: Option<Duration>,
     ) -> Result<Self, Failure> {
-        let path = program.path.display().to_string();
-        let (child, pipes) = child::start(program).map_err(|error| {
-            Failure::new(FailureKind::Unreachable, format!("{endpoint}: `{path}` cannot be started: {error}"))
-        })?;
+        let path = program.path;
+        let (child, pipes) = child::start(program).map_err(|error| error.failure(endpoint, path))?;
         let shared = Arc::new(Shared {
             endpoint: endpoint.to_owned(),
             protocol: Mutex::new(protocol),
@@ -101,7 +105,7 @@ impl<P: LineProtocol> LineProcess<P> {
         let pid = child.id().pid;
         tokio::spawn(run(Arc::clone(&shared), child, pipes));
         tracing::info!(event = "agent.started", endpoint, pid);
-        Ok(Self { shared, pid })
+        Ok(Self { shared, pid, serial: SERIAL.fetch_add(1, Ordering::Relaxed) })
     }
 
     /// Does something with the protocol's state; what it wants written is written.

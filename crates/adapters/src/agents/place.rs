@@ -86,6 +86,11 @@ impl AgentPlace {
         self.agents.join(&self.endpoint)
     }
 
+    /// The file of its conversations.
+    pub fn threads_file(&self) -> PathBuf {
+        self.folder().join("threads.jsonl")
+    }
+
     /// Where the agent keeps its login and threads.
     pub fn home(&self) -> &Path {
         &self.home

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use latimer_protocol::failure::Failure;
+use latimer_protocol::failure::{self, Failure, FailureKind};
 use tokio::process::Command;
 
 use super::login::kept_file;
@@ -76,13 +76,33 @@ pub async fn probe(place: &AgentPlace, settings: &AgentSettings) -> Probe {
         let what = format!("{endpoint}: `{}` {words}", path.display());
         problems.push(ProbeProblem { weight: ProblemWeight::Doubtful, what, next: next.to_owned() });
     }
-    if settings.provider.is_none() && !kept_file(settings.program, place.home()).exists() {
-        let name = settings.program.login_name();
-        let what = format!("{endpoint}: the agent is not logged in");
-        let next = format!("run `latimer login {name} --endpoint {endpoint}`, or set `agent.provider`");
-        problems.push(ProbeProblem { weight: ProblemWeight::Fatal, what, next });
-    }
+    problems.extend(missing_login(place, settings));
     Probe { version, problems }
+}
+
+/// What is told where a login is needed and there is none.
+fn missing_login(place: &AgentPlace, settings: &AgentSettings) -> Option<ProbeProblem> {
+    if settings.provider.is_some() || kept_file(settings.program, place.home()).exists() {
+        return None;
+    }
+    let (endpoint, name) = (&place.endpoint, settings.program.login_name());
+    let what = format!("{endpoint}: the agent is not logged in");
+    let next = format!("run `latimer login {name} --endpoint {endpoint}`, or set `agent.provider`");
+    Some(ProbeProblem { weight: ProblemWeight::Fatal, what, next })
+}
+
+/// Refuses a turn of Codex that has no login, before anything is started: without one it asks its vendor for half a minute. A home or a
+/// provider that is not of our making may need none.
+///
+/// # Errors
+/// It is not logged in; the words say how that is done.
+pub fn check_login(place: &AgentPlace, settings: &AgentSettings) -> Result<(), Failure> {
+    if !place.is_home_private() || settings.config.contains_key("model_provider") {
+        return Ok(());
+    }
+    let Some(problem) = missing_login(place, settings) else { return Ok(()) };
+    let cause = Some(failure::NOT_INSTALLED);
+    Err(Failure { cause, ..Failure::new(FailureKind::Unauthorized, problem.words()) })
 }
 
 /// The first word of a text that is a version.
@@ -162,6 +182,11 @@ mod tests {
         let found = probe(&AgentPlace::new(dir.path().to_owned(), "lab", &settings), &settings).await;
         let words: Vec<String> = found.problems.iter().map(ProbeProblem::words).collect();
         assert!(words.iter().any(|words| words.contains("latimer login codex --endpoint lab")), "{words:?}");
+        let place = AgentPlace::new(dir.path().to_owned(), "lab", &settings);
+        let refused = check_login(&place, &settings).expect_err("no login");
+        assert_eq!((refused.kind, refused.is_for_later()), (FailureKind::Unauthorized, true));
+        settings.config.insert("model_provider".to_owned(), "own".into());
+        assert!(check_login(&place, &settings).is_ok(), "a provider of the person's own");
         settings.command = "no-such-agent".to_owned();
         let missing = probe(&AgentPlace::new(dir.path().to_owned(), "lab", &settings), &settings).await;
         let [problem] = &missing.problems[..] else { panic!("{:?}", missing.problems) };

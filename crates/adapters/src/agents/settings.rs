@@ -270,9 +270,15 @@ impl Ask {
     pub const NAMES: [(&str, Self); 3] =
         [("never", Self::Never), ("on-request", Self::OnRequest), ("untrusted", Self::Untrusted)];
 
-    /// As Codex spells it.
+    /// As Codex spells it for a thread.
     pub fn name(self) -> &'static str {
         Self::NAMES.iter().find(|(_, ask)| *ask == self).map_or("never", |(name, _)| name)
+    }
+
+    /// The nearest that Codex takes in its configuration: there it ends with an error for `untrusted` (0.169), which only a thread may have.
+    pub fn name_in_config(self) -> &'static str {
+        let nearest = if self == Self::Untrusted { Self::OnRequest } else { self };
+        nearest.name()
     }
 }
 

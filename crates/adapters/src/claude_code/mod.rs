@@ -15,10 +15,11 @@ use latimer_protocol::failure::Failure;
 use self::dispatch::{ClaudeDispatch, OnAnswer};
 use self::request::Session;
 use self::stream::{AnswerShape, ClaudeCodeReader};
+use crate::agents::AGENT_HEADER;
 use crate::agents::admission::Place;
 use crate::agents::body::{TurnLines, answer_limits};
 use crate::agents::endpoint::{AgentEndpoint, AgentLoad};
-use crate::agents::history::{HistoryHash, HistoryKey, ThreadBook};
+use crate::agents::history::{HistoryHash, HistoryKey};
 use crate::agents::instructions;
 use crate::agents::launch::Launch;
 use crate::agents::line_process::LineProcess;
@@ -26,6 +27,7 @@ use crate::agents::place::TurnFolder;
 use crate::agents::query::{AgentQuery, Part};
 use crate::agents::queue::LineQueue;
 use crate::agents::settings::AgentSettings;
+use crate::agents::thread_book::ThreadBook;
 use crate::clock;
 use crate::drive::{StreamGuard, TurnStream};
 use crate::endpoint_client::OpenResult;
@@ -68,9 +70,9 @@ impl Sessions {
 impl ClaudeCode {
     /// An endpoint of this name, below the folder of all agents. Starts nothing.
     pub fn new(agents: PathBuf, endpoint: &str, settings: AgentSettings) -> Self {
-        let ended = ThreadBook::new(settings.threads.keep as usize, settings.threads.life);
-        let sessions = Arc::new(Mutex::new(Sessions { idle: Vec::new(), ended }));
-        Self { endpoint: AgentEndpoint::new(agents, endpoint, settings), sessions }
+        let endpoint = AgentEndpoint::new(agents, endpoint, settings);
+        let ended = endpoint.threads();
+        Self { endpoint, sessions: Arc::new(Mutex::new(Sessions { idle: Vec::new(), ended })) }
     }
 
     /// Writes the turn once, for all attempts.
@@ -114,7 +116,7 @@ impl ClaudeCode {
         let ended = sessions.ended.get(key, clock::now()).filter(|_| !before.is_empty());
         if let Some(session) = &ended {
             // Whoever goes on with it says something new in it.
-            sessions.ended.forget(|known| known == session);
+            sessions.ended.forget(session);
         }
         // Room for one more process: those that are idle longest go first.
         let max = (self.endpoint.settings.pool as usize).saturating_sub(self.endpoint.admission.running());
@@ -164,6 +166,7 @@ impl ClaudeCode {
         if let Some(provider) = &self.endpoint.settings.provider {
             let base = provider.base_url.strip_suffix("/v1").unwrap_or(&provider.base_url);
             all.push(("ANTHROPIC_BASE_URL", base.into()));
+            all.push(("ANTHROPIC_CUSTOM_HEADERS", format!("{AGENT_HEADER}: 1").into()));
             if let Some(key) = &provider.key {
                 all.push(("ANTHROPIC_API_KEY", key.expose().into()));
             }

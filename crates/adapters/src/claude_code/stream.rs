@@ -3,14 +3,14 @@
 //! The text is that of the stream alone: an error of the model also comes as a message, which nobody may take for an answer (fixture
 //! agents/claude_code/error-429.jsonl). `result` ends the turn.
 
-use latimer_protocol::failure::{Failure, FailureKind};
+use latimer_protocol::failure::{Failure, FailureKind, UNEXPLAINED};
 use latimer_protocol::turn::{EventSink, FinishReason, StreamNote, TurnEvent, Usage};
 use serde_json::value::RawValue;
 
 use super::line::{Block, ClaudeLine, ClaudeTokens, StreamEvent};
-use crate::agents::remedy::with_remedy;
+use crate::agents::refusal::Refusal;
 use crate::agents::settings::Activity;
-use crate::errors::{ErrorContext, classify};
+use crate::agents::turn_end::TurnEnd;
 use crate::reader::{BodyEnd, Progress, Reader, ReaderContext};
 
 /// Reads one turn.
@@ -19,9 +19,7 @@ pub struct ClaudeCodeReader {
     activity: Activity,
     shape: AnswerShape,
     has_text: bool,
-    /// The agent did something on this machine: the turn may not be tried anywhere else.
-    has_acted: bool,
-    finish: Option<FinishReason>,
+    end: TurnEnd,
 }
 
 /// What the client is shown.
@@ -37,7 +35,7 @@ impl ClaudeCodeReader {
     /// A reader for one turn.
     pub fn new(context: ReaderContext, activity: Activity, shape: AnswerShape) -> Self {
         let progress = Progress::new(context);
-        Self { progress, activity, shape, has_text: false, has_acted: false, finish: None }
+        Self { progress, activity, shape, has_text: false, end: TurnEnd::default() }
     }
 
     fn line(&mut self, line: &ClaudeLine<'_>, sink: &mut dyn EventSink) {
@@ -88,7 +86,7 @@ impl ClaudeCodeReader {
                 if name == "StructuredOutput" {
                     return;
                 }
-                self.has_acted = true;
+                self.end.has_acted = true;
                 if self.activity == Activity::Summary {
                     sink.event(TurnEvent::Reasoning(&format!("{name}\n")));
                 }
@@ -104,7 +102,7 @@ impl ClaudeCodeReader {
         }
         let subtype = line.subtype.some().unwrap_or_default();
         if line.is_error || subtype.starts_with("error") {
-            self.finish = Some(FinishReason::Failed(self.failed(line)));
+            self.end.finish = Some(FinishReason::Failed(self.failed(line)));
             return;
         }
         let text = match self.shape {
@@ -114,7 +112,7 @@ impl ClaudeCodeReader {
         if let (false, Some(text)) = (self.has_text, text) {
             sink.event(TurnEvent::Text(text));
         }
-        self.finish = Some(match line.stop_reason.some() {
+        self.end.finish = Some(match line.stop_reason.some() {
             Some("max_tokens") => FinishReason::Length,
             Some("refusal") => FinishReason::ContentFilter,
             _ => FinishReason::Stop,
@@ -127,22 +125,16 @@ impl ClaudeCodeReader {
         let errors = errors.unwrap_or_default().join("; ");
         let words = line.result.some().unwrap_or(&errors);
         let words = if words.is_empty() { line.subtype.some().unwrap_or("no reason") } else { words };
-        if words.contains("Not logged in") || words.contains("/login") {
-            let failure = Failure::new(FailureKind::Unauthorized, format!("{endpoint}: {words}"));
-            return with_remedy(failure, endpoint, "claude");
-        }
         let status = line.api_error_status.0.and_then(|status| u16::try_from(status).ok());
-        match status {
-            Some(404) => Failure::new(FailureKind::ModelNotFound, format!("{endpoint}: {words}")),
-            Some(status) => {
-                let failure = classify(&ErrorContext::new(status, words.as_bytes(), endpoint, model));
-                with_remedy(failure, endpoint, "claude")
-            }
-            None if line.subtype.some() == Some("error_max_turns") => {
-                Failure::new(FailureKind::BadRequest, format!("{endpoint}: {words}"))
-            }
-            None => Failure::new(FailureKind::Interrupted, format!("{endpoint}: {words}")),
+        if status.is_none() && line.subtype.some() == Some("error_max_turns") {
+            return Failure::new(FailureKind::BadRequest, format!("{endpoint}: {words}"));
         }
+        let failure = Refusal { words, status, endpoint, model, login: "claude" }.failure();
+        // How it ends a turn that was interrupted, in words that mean nothing to anybody.
+        if line.subtype.some() == Some("error_during_execution") && failure.cause == Some(UNEXPLAINED) {
+            return Failure { kind: FailureKind::Interrupted, ..failure };
+        }
+        failure
     }
 }
 
@@ -163,29 +155,16 @@ fn usage(tokens: &ClaudeTokens) -> Usage {
 
 impl Reader for ClaudeCodeReader {
     fn push(&mut self, data: &[u8], sink: &mut dyn EventSink) {
-        if self.finish.is_some() {
-            return;
-        }
-        match serde_json::from_slice::<ClaudeLine<'_>>(data) {
-            Ok(line) => self.line(&line, sink),
-            Err(_) => sink.event(TurnEvent::Note(StreamNote::UnreadableLine.into())),
+        if let Some(line) = self.end.line::<ClaudeLine<'_>>(data, sink) {
+            self.line(&line, sink);
         }
     }
 
     fn done(&self) -> bool {
-        self.finish.is_some()
+        self.end.finish.is_some()
     }
 
     fn finish(self: Box<Self>, end: BodyEnd, sink: &mut dyn EventSink) {
-        let has_acted = self.has_acted;
-        let reason = match (self.finish, end) {
-            (Some(reason), _) => reason,
-            (None, BodyEnd::Broken(failure)) => FinishReason::Failed(failure),
-            (None, BodyEnd::Clean) => FinishReason::Failed(self.progress.interrupted("one of Claude Code")),
-        };
-        sink.event(TurnEvent::Finished(match reason {
-            FinishReason::Failed(failure) if has_acted => FinishReason::Failed(failure.not_again()),
-            reason => reason,
-        }));
+        self.end.emit(&self.progress, end, "one of Claude Code", sink);
     }
 }

@@ -91,6 +91,11 @@ impl Connection {
         self.process.pid
     }
 
+    /// Which process it is, and never a later one.
+    pub fn serial(&self) -> u64 {
+        self.process.serial
+    }
+
     /// Whether it can be asked.
     pub fn is_alive(&self) -> bool {
         self.process.is_alive()

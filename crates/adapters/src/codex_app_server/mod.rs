@@ -75,7 +75,12 @@ impl CodexAppServer {
                 }
             });
         }
-        let threads = Threads::new(settings.threads.keep as usize, settings.threads.life);
+        let (keep, life) = (settings.threads.keep as usize, settings.threads.life);
+        let threads = if settings.threads.ephemeral {
+            Threads::new(keep, life)
+        } else {
+            Threads::kept(keep, life, &pool.place().threads_file())
+        };
         Self { admission: Admission::new(&settings), settings, pool, threads: Arc::new(Mutex::new(threads)) }
     }
 
@@ -123,7 +128,7 @@ impl CodexAppServer {
         for member in 0..self.settings.pool as usize {
             let Some(connection) = self.pool.current(member) else { continue };
             let Some(thread) = connection.parked(&outputs) else { continue };
-            let on_end = self.on_end(query, options, member, &thread);
+            let on_end = self.on_end(query, options, (member, connection.serial()), &thread);
             if let Some(thread) = connection.unpark(&outputs, &queue, on_end) {
                 return Ok(TurnGuard { connection, thread, queue, has_ended_well: false, _place: place });
             }
@@ -163,7 +168,8 @@ impl CodexAppServer {
         options: &ThreadOptions,
     ) -> Result<Option<Ready>, Failure> {
         let is_newest = lock(&self.threads).is_newest(at);
-        let owner = self.pool.current(at.member);
+        // A later process in the same place does not know the thread.
+        let owner = self.pool.current(at.member).filter(|owner| owner.serial() == at.process);
         if let Some(connection) = &owner
             && is_newest
             && !connection.is_busy(&at.thread)
@@ -228,11 +234,14 @@ impl CodexAppServer {
             _place: place,
         };
         let params = request::turn(&thread, query);
-        let on_end = self.on_end(query, options, member, &thread);
+        let on_end = self.on_end(query, options, (member, connection.serial()), &thread);
         let started = connection.start_turn(&thread, params, &queue, tools, on_end).await;
         if let Err(error) = started {
             if error.is_stale("turn/start") {
+                // The next try tells a new thread what was said.
                 lock(&self.threads).forget(&thread);
+                let message = format!("the agent has lost the conversation: {}", error.failure("turn/start"));
+                return Err(Failure::new(FailureKind::Interrupted, message));
             }
             return Err(error.failure("turn/start"));
         }
@@ -240,7 +249,13 @@ impl CodexAppServer {
     }
 
     /// What is remembered of a turn in the step that reads its end: what was said, and where.
-    fn on_end(&self, query: &AgentQuery, options: &ThreadOptions, member: usize, thread: &str) -> OnEnd {
+    fn on_end(
+        &self,
+        query: &AgentQuery,
+        options: &ThreadOptions,
+        (member, process): (usize, u64),
+        thread: &str,
+    ) -> OnEnd {
         let said = HistoryHash::new(&options.key()).items(&query.items);
         let (threads, pool) = (Arc::clone(&self.threads), Arc::clone(&self.pool));
         let pictures = PicturesBefore::of(self.pool.place().home(), thread);
@@ -252,7 +267,7 @@ impl CodexAppServer {
             pool.worked(member);
             let pictures = pictures.new_ones();
             let said = pictures.iter().fold(said.answer(&answer), |said, picture| said.answer(picture));
-            lock(&threads).completed(said.key(), ThreadAt { thread, turn, member }, clock::now());
+            lock(&threads).completed(said.key(), ThreadAt { thread, turn, member, process }, clock::now());
             pictures.iter().map(|picture| pictures::line(picture)).collect()
         })
     }

@@ -11,6 +11,7 @@ use super::health::Health;
 use crate::agents::child::{Program, StopSignal};
 use crate::agents::codex::config;
 use crate::agents::place::AgentPlace;
+use crate::agents::probe::check_login;
 use crate::agents::settings::{AgentSettings, PoolStrategy};
 use crate::clock;
 use crate::sync::lock;
@@ -132,7 +133,9 @@ impl Pool {
                 ..Failure::new(FailureKind::Overloaded, message)
             });
         }
-        tokio::time::sleep(rest).await;
+        if !rest.is_zero() {
+            tokio::time::sleep(rest).await;
+        }
         match self.start(number).await {
             Ok(started) => {
                 lock(&member.health).started();
@@ -140,6 +143,8 @@ impl Pool {
                 *connection = Some(Arc::clone(&started));
                 Ok(started)
             }
+            // What a person has to mend, and want of room, is no death.
+            Err(failure) if failure.is_for_later() => Err(failure),
             Err(failure) => {
                 lock(&member.health).died(clock::now());
                 Err(failure)
@@ -150,6 +155,7 @@ impl Pool {
     async fn start(&self, number: usize) -> Result<Arc<Connection>, Failure> {
         self.place.prepare()?;
         let path = self.place.program()?;
+        check_login(&self.place, &self.settings)?;
         if self.place.is_home_private() {
             let text =
                 config::file(&self.settings).map_err(|error| self.place.failure(&error.to_string()))?;

@@ -5,13 +5,14 @@
 //! agents/codex_app_server/two-requests.jsonl, resumed-thread.jsonl).
 
 use latimer_protocol::failure::{Failure, FailureKind};
-use latimer_protocol::turn::{EventSink, FinishReason, StreamNote, TurnEvent, Usage};
+use latimer_protocol::turn::{EventSink, FinishReason, TurnEvent, Usage};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::line::{Item, Params, TokenUsage, Turn, TurnLine, is_tool};
 use crate::agents::codex::errors;
 use crate::agents::settings::Activity;
+use crate::agents::turn_end::TurnEnd;
 use crate::reader::{BodyEnd, Progress, Reader, ReaderContext, slot_number};
 
 /// Reads one turn.
@@ -25,14 +26,10 @@ pub struct AppServerReader {
     /// Something was shown: the next message stands apart.
     has_text: bool,
     thoughts: Thoughts,
-    /// The agent did something on this machine: the turn may not be tried anywhere else.
-    has_acted: bool,
     /// The tokens of the thread before this turn's first request.
     before: Option<[u64; 5]>,
     calls: usize,
-    /// What the last `error` said that nothing is tried after.
-    failure: Option<Failure>,
-    finish: Option<FinishReason>,
+    end: TurnEnd,
 }
 
 /// Which thoughts are shown, and whether there were some.
@@ -54,11 +51,9 @@ impl AppServerReader {
             messages_before: Vec::new(),
             has_text: false,
             thoughts: Thoughts::None,
-            has_acted: false,
             before: None,
             calls: 0,
-            failure: None,
-            finish: None,
+            end: TurnEnd::default(),
         }
     }
 
@@ -92,7 +87,7 @@ impl AppServerReader {
                     self.usage(usage, sink);
                 }
             }
-            "error" if !params.will_retry => self.failure = params.error.map(|error| self.failed(error)),
+            "error" if !params.will_retry => self.end.failure = params.error.map(|error| self.failed(error)),
             "item/tool/call" => self.call(params, sink),
             "latimer/file" => {
                 if let Some(text) = params.text.some() {
@@ -138,7 +133,7 @@ impl AppServerReader {
         if !is_tool(kind) {
             return;
         }
-        self.has_acted = true;
+        self.end.has_acted = true;
         if self.activity == Activity::Summary {
             let what = item.command.some().or(item.tool.some()).or(item.query.some()).unwrap_or_default();
             sink.event(TurnEvent::Reasoning(&format!("{kind}: {what}\n")));
@@ -189,7 +184,7 @@ impl AppServerReader {
 
     fn over(&mut self, turn: &Turn<'_>, sink: &mut dyn EventSink) {
         self.progress.begin(sink);
-        self.finish = Some(match turn.status.some() {
+        self.end.finish = Some(match turn.status.some() {
             Some("completed") => {
                 if !self.has_text
                     && let Some(item) = turn.items.iter().rfind(|item| item.text.some().is_some())
@@ -202,7 +197,7 @@ impl AppServerReader {
                 self.progress.failure(FailureKind::Interrupted, "the turn was interrupted"),
             ),
             _ => {
-                let failure = turn.error.map(|error| self.failed(error)).or(self.failure.take());
+                let failure = turn.error.map(|error| self.failed(error)).or(self.end.failure.take());
                 let failure = failure.unwrap_or_else(|| {
                     self.progress.failure(FailureKind::UpstreamError, "the turn failed without a reason")
                 });
@@ -223,34 +218,20 @@ impl AppServerReader {
 
 impl Reader for AppServerReader {
     fn push(&mut self, data: &[u8], sink: &mut dyn EventSink) {
-        if self.finish.is_some() {
-            return;
-        }
-        match serde_json::from_slice::<TurnLine<'_>>(data) {
-            Ok(line) if line.method.some() == Some("latimer/parked") => {
-                self.finish = Some(FinishReason::ToolCalls);
+        if let Some(line) = self.end.line::<TurnLine<'_>>(data, sink) {
+            if line.method.some() == Some("latimer/parked") {
+                self.end.finish = Some(FinishReason::ToolCalls);
+            } else {
+                self.line(&line, sink);
             }
-            Ok(line) => self.line(&line, sink),
-            Err(_) => sink.event(TurnEvent::Note(StreamNote::UnreadableLine.into())),
         }
     }
 
     fn done(&self) -> bool {
-        self.finish.is_some()
+        self.end.finish.is_some()
     }
 
     fn finish(self: Box<Self>, end: BodyEnd, sink: &mut dyn EventSink) {
-        let has_acted = self.has_acted;
-        let reason = match (self.finish, end) {
-            (Some(reason), _) => reason,
-            (None, BodyEnd::Broken(failure)) => FinishReason::Failed(failure),
-            (None, BodyEnd::Clean) => FinishReason::Failed(
-                self.failure.unwrap_or_else(|| self.progress.interrupted("one of `codex app-server`")),
-            ),
-        };
-        sink.event(TurnEvent::Finished(match reason {
-            FinishReason::Failed(failure) if has_acted => FinishReason::Failed(failure.not_again()),
-            reason => reason,
-        }));
+        self.end.emit(&self.progress, end, "one of `codex app-server`", sink);
     }
 }

@@ -1,21 +1,34 @@
 //! Which thread a conversation is in: by what was said in it. Pure.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use crate::agents::history::{HistoryKey, ThreadBook};
+use crate::agents::history::HistoryKey;
+use crate::agents::thread_book::{InThread, ThreadBook};
 
 /// A thread behind one of its turns.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ThreadAt {
     /// Its name at the server.
     pub thread: String,
     /// The last turn in which exactly this was said.
     pub turn: String,
     /// The place of the pool whose process has it.
+    #[serde(skip)]
     pub member: usize,
+    /// That process: a later one in the same place has to be told of the thread. 0 is none.
+    #[serde(skip)]
+    pub process: u64,
+}
+
+impl InThread for ThreadAt {
+    fn thread(&self) -> &str {
+        &self.thread
+    }
 }
 
 /// The threads of an endpoint.
@@ -30,6 +43,15 @@ impl Threads {
     /// None, with room for so many turns, each for so long.
     pub fn new(keep: usize, life: Duration) -> Self {
         Self { book: ThreadBook::new(keep, life), newest: HashMap::new() }
+    }
+
+    /// Those that stand in a file, and are kept there. No process has them yet.
+    pub fn kept(keep: usize, life: Duration, path: &Path) -> Self {
+        let book = ThreadBook::<ThreadAt>::kept(keep, life, path);
+        // The last one of each stands last. What a turn that never ended has said is not in it: Codex's own history tells of it, and a
+        // branch behind the last turn that is known leaves it out.
+        let newest = HashMap::new();
+        Self { book, newest }
     }
 
     /// Where this was said.
@@ -61,7 +83,7 @@ impl Threads {
 
     /// The thread is not there any more.
     pub fn forget(&mut self, thread: &str) {
-        self.book.forget(|at| at.thread == thread);
+        self.book.forget(thread);
         self.newest.remove(thread);
     }
 
@@ -84,7 +106,8 @@ mod tests {
     async fn the_newest_turn_is_gone_on_with_and_an_older_one_is_not() {
         let mut threads = Threads::new(8, Duration::from_secs(60));
         let now = crate::clock::now();
-        let at = |turn: &str| ThreadAt { thread: "t".to_owned(), turn: turn.to_owned(), member: 1 };
+        let at =
+            |turn: &str| ThreadAt { thread: "t".to_owned(), turn: turn.to_owned(), member: 1, process: 7 };
         threads.begin("t");
         threads.completed(1, at("a"), now);
         assert!(threads.is_newest(&at("a")));

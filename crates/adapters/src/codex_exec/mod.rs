@@ -17,6 +17,7 @@ use crate::agents::codex::config;
 use crate::agents::endpoint::{AgentEndpoint, AgentLoad};
 use crate::agents::launch::Launch;
 use crate::agents::place::TurnFolder;
+use crate::agents::probe::check_login;
 use crate::agents::query::{AgentQuery, MAX_INPUT_CHARS};
 use crate::agents::settings::AgentSettings;
 use crate::drive::TurnStream;
@@ -71,6 +72,7 @@ impl CodexExec {
     fn start(&self, query: &AgentQuery) -> Result<(ExecProcess, TurnFolder), Failure> {
         let (place, settings) = (&self.endpoint.place, &self.endpoint.settings);
         let launch = Launch::new(place)?;
+        check_login(place, settings)?;
         if place.is_home_private() {
             let text = config::file(settings).map_err(|error| self.endpoint.bad(&error.to_string()))?;
             place.keep("config.toml", text.as_bytes())?;
@@ -83,9 +85,7 @@ impl CodexExec {
         let arguments = arguments.map_err(|error| self.endpoint.bad(&error.to_string()))?;
         let home = OsString::from(place.home());
         let started = child::start(launch.program(arguments, &[("CODEX_HOME", home)]));
-        let (child, pipes) = started.map_err(|error| {
-            place.failure(&format!("`{}` cannot be started: {error}", launch.path.display()))
-        })?;
+        let (child, pipes) = started.map_err(|error| error.failure(&place.endpoint, &launch.path))?;
         Ok((ExecProcess::new(child, pipes, &place.endpoint), launch.folder))
     }
 }

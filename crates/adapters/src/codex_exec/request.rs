@@ -93,7 +93,7 @@ pub fn arguments(
         put("-m", query.model.clone().into());
     }
     let mut config = config::thread_config(settings);
-    config.insert("approval_policy".to_owned(), settings.safety.ask.name().into());
+    config.insert("approval_policy".to_owned(), settings.safety.ask.name_in_config().into());
     if let Some(effort) = query.effort.as_deref().and_then(effort) {
         config.insert("model_reasoning_effort".to_owned(), effort.into());
     }

@@ -11,8 +11,8 @@ use latimer_protocol::turn::{EventSink, FinishReason, StreamNote, TurnEvent, Usa
 use serde::Deserialize;
 
 use crate::agents::codex::errors;
-use crate::agents::remedy::with_remedy;
 use crate::agents::settings::Activity;
+use crate::agents::turn_end::TurnEnd;
 use crate::reader::{BodyEnd, Progress, Reader, ReaderContext};
 
 /// One event of Codex, or the line about the end of its process.
@@ -87,11 +87,9 @@ pub struct CodexExecReader {
     activity: Activity,
     /// Something was said already: the next message stands apart.
     has_text: bool,
-    /// The agent did something on this machine: the turn may not be tried anywhere else.
-    has_acted: bool,
     /// What the last `error` or `turn.failed` said.
     words: Option<String>,
-    outcome: Option<Result<(), Failure>>,
+    end: TurnEnd,
 }
 
 impl CodexExecReader {
@@ -101,9 +99,8 @@ impl CodexExecReader {
             progress: Progress::new(context),
             activity,
             has_text: false,
-            has_acted: false,
             words: None,
-            outcome: None,
+            end: TurnEnd::default(),
         }
     }
 
@@ -143,11 +140,11 @@ impl CodexExecReader {
                 }
             }
             ("command_execution" | "file_change" | "mcp_tool_call", false) => {
-                self.has_acted = true;
+                self.end.has_acted = true;
                 let what = item.command.as_deref().unwrap_or(&item.kind);
                 self.tool(what, sink);
             }
-            ("file_change" | "mcp_tool_call", true) => self.has_acted = true,
+            ("file_change" | "mcp_tool_call", true) => self.end.has_acted = true,
             // Warnings, lists of things to do, and what a command said.
             _ => {}
         }
@@ -173,15 +170,15 @@ impl CodexExecReader {
 
     /// The process is gone: the file of the last message and its exit decide.
     fn exit(&mut self, event: &ExecEvent<'_>, sink: &mut dyn EventSink) {
-        self.outcome = Some(match (&event.answer, event.success) {
-            (Some(answer), true) => {
-                if !self.has_text {
-                    self.text(answer, sink);
-                }
-                self.progress.begin(sink);
-                Ok(())
+        self.end.finish = Some(if let (Some(answer), true) = (&event.answer, event.success) {
+            if !self.has_text {
+                self.text(answer, sink);
             }
-            _ => Err(self.failure(event.exit.as_deref().unwrap_or("unknown end"), event.message.as_deref())),
+            self.progress.begin(sink);
+            FinishReason::Stop
+        } else {
+            let exit = event.exit.as_deref().unwrap_or("unknown end");
+            FinishReason::Failed(self.failure(exit, event.message.as_deref()))
         });
     }
 
@@ -191,13 +188,10 @@ impl CodexExecReader {
             (Some(words), _) => errors::of_text(words, endpoint, model),
             (None, Some(words)) => {
                 let failure = errors::of_text(words, endpoint, model);
-                // A program that says nothing of its model has not reached it.
-                let kind = match failure.kind {
-                    FailureKind::Overloaded => FailureKind::UpstreamError,
-                    kind => kind,
-                };
-                let failure = Failure::new(kind, format!("{endpoint}: codex ended with {exit}: {words}"));
-                with_remedy(failure, endpoint, "codex")
+                let said = failure.message.as_str();
+                let said =
+                    said.strip_prefix(endpoint.as_str()).map_or(said, |rest| rest.trim_start_matches(": "));
+                Failure { message: format!("{endpoint}: codex ended with {exit}: {said}").into(), ..failure }
             }
             (None, None) => Failure::new(
                 FailureKind::Interrupted,
@@ -209,7 +203,7 @@ impl CodexExecReader {
 
 impl Reader for CodexExecReader {
     fn push(&mut self, data: &[u8], sink: &mut dyn EventSink) {
-        if self.outcome.is_some() {
+        if self.end.finish.is_some() {
             return;
         }
         match serde_json::from_slice::<ExecEvent<'_>>(data) {
@@ -219,19 +213,10 @@ impl Reader for CodexExecReader {
     }
 
     fn done(&self) -> bool {
-        self.outcome.is_some()
+        self.end.finish.is_some()
     }
 
     fn finish(self: Box<Self>, end: BodyEnd, sink: &mut dyn EventSink) {
-        let has_acted = self.has_acted;
-        let reason = match (self.outcome, end) {
-            (Some(Ok(())), _) => FinishReason::Stop,
-            (Some(Err(failure)), _) | (None, BodyEnd::Broken(failure)) => FinishReason::Failed(failure),
-            (None, BodyEnd::Clean) => FinishReason::Failed(self.progress.interrupted("one of `codex exec`")),
-        };
-        sink.event(TurnEvent::Finished(match reason {
-            FinishReason::Failed(failure) if has_acted => FinishReason::Failed(failure.not_again()),
-            reason => reason,
-        }));
+        self.end.emit(&self.progress, end, "one of `codex exec`", sink);
     }
 }

@@ -2,6 +2,7 @@
 //! [`server`], and here: which session a turn goes to.
 
 mod line;
+mod output;
 pub mod request;
 pub mod server;
 mod slot;
@@ -17,10 +18,11 @@ use self::stream::OpenCodeReader;
 use crate::agents::admission::Place;
 use crate::agents::body::{TurnLines, answer_limits};
 use crate::agents::endpoint::{AgentEndpoint, AgentLoad};
-use crate::agents::history::{HistoryHash, HistoryKey, ThreadBook};
+use crate::agents::history::{HistoryHash, HistoryKey};
 use crate::agents::query::AgentQuery;
 use crate::agents::queue::LineQueue;
 use crate::agents::settings::AgentSettings;
+use crate::agents::thread_book::ThreadBook;
 use crate::clock;
 use crate::drive::{StreamGuard, TurnStream};
 use crate::endpoint_client::OpenResult;
@@ -41,12 +43,9 @@ pub struct OpenCode {
 impl OpenCode {
     /// An endpoint of this name, below the folder of all agents. Starts nothing.
     pub fn new(agents: PathBuf, endpoint: &str, settings: AgentSettings) -> Self {
-        let sessions = ThreadBook::new(settings.threads.keep as usize, settings.threads.life);
-        Self {
-            endpoint: AgentEndpoint::new(agents, endpoint, settings),
-            server: tokio::sync::Mutex::new(None),
-            sessions: Arc::new(Mutex::new(sessions)),
-        }
+        let endpoint = AgentEndpoint::new(agents, endpoint, settings);
+        let sessions = Arc::new(Mutex::new(endpoint.threads()));
+        Self { endpoint, server: tokio::sync::Mutex::new(None), sessions }
     }
 
     /// Writes the turn once, for all attempts.
@@ -84,7 +83,7 @@ impl OpenCode {
     fn take(&self, key: HistoryKey) -> Option<String> {
         let mut sessions = lock(&self.sessions);
         let session = sessions.get(key, clock::now())?;
-        sessions.forget(|known| *known == session);
+        sessions.forget(&session);
         Some(session)
     }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
+use crate::agents::AGENT_HEADER;
 use crate::agents::instructions;
 use crate::agents::query::{AgentQuery, Part, words};
 use crate::agents::settings::{AgentSettings, Approvals, McpServer};
@@ -42,7 +43,7 @@ pub fn config(settings: &AgentSettings, models: &BTreeSet<String>) -> Value {
         config["provider"] = json!({ PROVIDER: {
             "npm": "@ai-sdk/openai-compatible",
             "name": PROVIDER,
-            "options": { "baseURL": provider.base_url, "apiKey": key },
+            "options": { "baseURL": provider.base_url, "apiKey": key, "headers": { AGENT_HEADER: "1" } },
             "models": models,
         }});
     }

@@ -13,18 +13,19 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_protocol::sse::SseDecoder;
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
-use tokio::process::{ChildStderr, ChildStdout};
 use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
 
 use super::line::Event;
+use super::output::Output;
 use super::request;
 pub use super::slot::{OnIdle, Slot};
 use crate::agents::body::MAX_LINE;
-use crate::agents::child::{self, AgentChild, Program, StopSignal, Tail};
+use crate::agents::child::{self, AgentChild, Program, StopSignal};
 use crate::agents::place::AgentPlace;
 use crate::agents::queue::QueueEnd;
 use crate::agents::settings::{AgentSettings, Approvals};
+use crate::clock;
 use crate::sync::lock;
 use crate::transport::http::{Http, HttpOptions};
 use crate::transport::outbound::Outbound;
@@ -34,6 +35,8 @@ use crate::transport::{Body, read_error_body};
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long it may take to answer what ends a turn or itself.
 const GOODBYE: Duration = Duration::from_secs(3);
+/// How long after a look at an idle time that was not over the next one comes at the earliest.
+const IDLE_LOOK: Duration = Duration::from_secs(1);
 /// The most of an answer that is read.
 const MAX_ANSWER: usize = 4 << 20;
 
@@ -58,9 +61,39 @@ struct Shared {
     http: Http,
     approvals: Approvals,
     call: Duration,
-    sessions: Mutex<HashMap<String, Slot>>,
+    sessions: Mutex<Sessions>,
+    /// Set while the sessions are locked.
     ended: Mutex<Option<Failure>>,
+    /// It is closed when no turn ran for so long.
+    idle_close: Duration,
     gone: watch::Sender<bool>,
+}
+
+/// The turns that run, by their sessions.
+struct Sessions {
+    slots: HashMap<String, Slot>,
+    /// When the last one began or ended, or something was asked.
+    last_used: Instant,
+    /// Questions under way: a turn may be about to begin.
+    asking: usize,
+}
+
+/// A question under way.
+struct Asking<'s>(&'s Shared);
+
+impl<'s> Asking<'s> {
+    fn new(shared: &'s Shared) -> Self {
+        lock(&shared.sessions).asking += 1;
+        Self(shared)
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        let mut sessions = lock(&self.0.sessions);
+        sessions.asking -= 1;
+        sessions.last_used = clock::now();
+    }
 }
 
 impl Server {
@@ -93,11 +126,10 @@ impl Server {
             mark,
             agents: &place.agents,
         };
-        let (mut child, pipes) = child::start(program)
-            .map_err(|error| place.failure(&format!("`{}` cannot be started: {error}", path.display())))?;
+        let (mut child, pipes) =
+            child::start(program).map_err(|error| error.failure(&place.endpoint, &path))?;
         drop(pipes.stdin);
-        let mut output =
-            Output { stdout: BufReader::new(pipes.stdout), stderr: pipes.stderr, tail: Tail::default() };
+        let mut output = Output::new(pipes.stdout, pipes.stderr);
         let begun = tokio::time::timeout(settings.limits.start, output.address(&mut child)).await;
         let base = match begun {
             Ok(Some(base)) => base,
@@ -145,7 +177,7 @@ impl Server {
     /// # Errors
     /// It refuses, or does not answer.
     pub async fn prompt(&self, session: &str, prompt: &Value, slot: Slot) -> Result<Option<()>, Failure> {
-        lock(&self.shared.sessions).insert(session.to_owned(), slot);
+        self.shared.begin(session, slot)?;
         let path = format!("/session/{session}/prompt_async");
         match self.shared.ask("POST", &path, Some(prompt)).await {
             Ok((200..300, _)) => Ok(Some(())),
@@ -166,7 +198,10 @@ impl Server {
 
     /// Nobody reads a session any more; what still runs in it is ended.
     pub fn leave(&self, session: &str, aborts: bool) {
-        lock(&self.shared.sessions).remove(session);
+        let mut sessions = lock(&self.shared.sessions);
+        sessions.slots.remove(session);
+        sessions.last_used = clock::now();
+        drop(sessions);
         if aborts {
             let _ = self.orders.send(Order::Abort(session.to_owned()));
         }
@@ -215,10 +250,39 @@ impl Shared {
             http: Http::new(options),
             approvals: settings.safety.approvals,
             call: settings.limits.call,
-            sessions: Mutex::default(),
+            sessions: Mutex::new(Sessions { slots: HashMap::new(), last_used: clock::now(), asking: 0 }),
             ended: Mutex::default(),
+            idle_close: settings.idle_close,
             gone: watch::Sender::new(false),
         }
+    }
+
+    /// A turn of a session begins, unless the server is gone.
+    fn begin(&self, session: &str, slot: Slot) -> Result<(), Failure> {
+        let mut sessions = lock(&self.sessions);
+        if let Some(failure) = lock(&self.ended).clone() {
+            return Err(failure);
+        }
+        sessions.slots.insert(session.to_owned(), slot);
+        sessions.last_used = clock::now();
+        Ok(())
+    }
+
+    /// When it is to be closed if no turn begins until then.
+    fn idle_until(&self) -> Instant {
+        lock(&self.sessions).last_used + self.idle_close
+    }
+
+    /// Whether it was idle for long enough; no turn begins in it any more then.
+    fn close_idle(&self) -> bool {
+        let sessions = lock(&self.sessions);
+        let is_used = sessions.asking > 0 || !sessions.slots.is_empty();
+        let is_idle = !is_used && clock::now() >= sessions.last_used + self.idle_close;
+        if is_idle {
+            let failure = self.failure(FailureKind::Interrupted, "the idle agent was closed");
+            lock(&self.ended).get_or_insert(failure);
+        }
+        is_idle
     }
 
     fn failure(&self, kind: FailureKind, what: &str) -> Failure {
@@ -234,6 +298,7 @@ impl Shared {
     }
 
     async fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, Vec<u8>), Failure> {
+        let _asking = Asking::new(self);
         let url = format!("{}{path}", self.base);
         let response = if method == "GET" {
             self.http.get(&url, &self.headers, self.call).await?
@@ -269,12 +334,12 @@ impl Shared {
         let mut sessions = lock(&self.sessions);
         match properties.session() {
             Some(session) => {
-                if let Some(slot) = sessions.get_mut(session) {
+                if let Some(slot) = sessions.slots.get_mut(session) {
                     slot.take(kind, properties, data);
                 }
             }
             None if kind == "session.error" => {
-                sessions.values_mut().for_each(|slot| slot.take(kind, properties, data));
+                sessions.slots.values_mut().for_each(|slot| slot.take(kind, properties, data));
             }
             None => {}
         }
@@ -294,58 +359,10 @@ impl Shared {
     }
 
     fn end(&self, failure: &Failure) {
+        let mut sessions = lock(&self.sessions);
         lock(&self.ended).get_or_insert_with(|| failure.clone());
-        for (_, slot) in lock(&self.sessions).drain() {
+        for (_, slot) in sessions.slots.drain() {
             slot.queue.close(QueueEnd::Broken(failure.clone()));
-        }
-    }
-}
-
-/// What a server prints: drained, whatever it says.
-struct Output {
-    stdout: BufReader<ChildStdout>,
-    stderr: ChildStderr,
-    tail: Tail,
-}
-
-impl Output {
-    /// Where it says that it listens; `None` when it ends before.
-    async fn address(&mut self, child: &mut AgentChild) -> Option<String> {
-        let (mut line, mut errors) = (Vec::new(), [0_u8; 1024]);
-        loop {
-            tokio::select! {
-                read = self.stdout.read_until(b'\n', &mut line) => {
-                    if read.ok()? == 0 {
-                        return None;
-                    }
-                    if let Some(url) = request::address(&String::from_utf8_lossy(&line)) {
-                        return Some(url);
-                    }
-                    self.tail.push(&line);
-                    line.clear();
-                }
-                read = self.stderr.read(&mut errors) => {
-                    let read = read.ok().filter(|read| *read > 0)?;
-                    self.tail.push(errors.get(..read).unwrap_or_default());
-                }
-                _ = child.wait() => return None,
-            }
-        }
-    }
-
-    /// Reads on and keeps the end of it. Never ready.
-    async fn drain(&mut self) {
-        let (mut out, mut errors) = ([0_u8; 4096], [0_u8; 1024]);
-        let (mut has_out, mut has_errors) = (true, true);
-        loop {
-            tokio::select! {
-                read = self.stdout.read(&mut out), if has_out => has_out = matches!(read, Ok(1..)),
-                read = self.stderr.read(&mut errors), if has_errors => match read {
-                    Ok(read @ 1..) => self.tail.push(errors.get(..read).unwrap_or_default()),
-                    _ => has_errors = false,
-                },
-                else => std::future::pending().await,
-            }
         }
     }
 }
@@ -361,6 +378,7 @@ async fn run(
     let mut frames = SseDecoder::new(MAX_LINE);
     let mut permissions = Vec::new();
     let mut is_wanted = true;
+    let mut idle_until = shared.idle_until();
     let why = loop {
         tokio::select! {
             chunk = events.chunk() => {
@@ -382,6 +400,14 @@ async fn run(
                 drop(tokio::time::timeout(GOODBYE, shared.call("POST", &path, None)).await);
             }
             () = output.drain() => {}
+            () = sleep_until(idle_until) => {
+                if shared.close_idle() {
+                    is_wanted = false;
+                    break "was closed, being idle".to_owned();
+                }
+                // A turn that runs is looked at again when it may be over.
+                idle_until = shared.idle_until().max(clock::now() + IDLE_LOOK);
+            }
             exit = child.wait() => break format!("ended with {}", exit.words()),
         }
     };

@@ -3,14 +3,14 @@
 //! The person's own words come as parts too, so only those of messages that are the agent's count. An end counts once the server was busy
 //! with this turn: an error has two (fixture agents/opencode/error-401.jsonl).
 
-use latimer_protocol::failure::FailureKind;
-use latimer_protocol::turn::{EventSink, FinishReason, StreamNote, TurnEvent, Usage};
+use latimer_protocol::failure::{Failure, FailureKind};
+use latimer_protocol::turn::{EventSink, FinishReason, TurnEvent, Usage};
 use serde_json::Value;
 
 use super::line::{Event, EventPart, Properties, Status, StepTokens};
-use crate::agents::remedy::with_remedy;
+use crate::agents::refusal::Refusal;
 use crate::agents::settings::Activity;
-use crate::errors::{ErrorContext, classify};
+use crate::agents::turn_end::TurnEnd;
 use crate::reader::{BodyEnd, Progress, Reader, ReaderContext};
 
 /// The server tries for ever what it thinks may pass; this many times is enough.
@@ -31,11 +31,9 @@ pub struct OpenCodeReader {
     /// Something was shown: the next part stands apart.
     has_text: bool,
     server: ServerState,
-    /// The agent did something on this machine: the turn may not be tried anywhere else.
-    has_acted: bool,
     usage: Option<Usage>,
     reason: Option<FinishReason>,
-    finish: Option<FinishReason>,
+    end: TurnEnd,
 }
 
 /// What the server does about this turn.
@@ -59,10 +57,9 @@ impl OpenCodeReader {
             thoughts: Vec::new(),
             has_text: false,
             server: ServerState::Idle,
-            has_acted: false,
             usage: None,
             reason: None,
-            finish: None,
+            end: TurnEnd::default(),
         }
     }
 
@@ -95,7 +92,7 @@ impl OpenCodeReader {
                 self.progress.begin(sink);
                 // An answer of nothing has at least been counted.
                 let is_answer = self.has_text || self.usage.is_some();
-                self.finish = Some(match self.reason.take() {
+                self.end.finish = Some(match self.reason.take() {
                     Some(reason) => reason,
                     None if is_answer => FinishReason::Stop,
                     None => FinishReason::Failed(
@@ -160,7 +157,7 @@ impl OpenCodeReader {
                 let is_running =
                     part.state.0.as_ref().and_then(|state| state.status.some()) == Some("running");
                 if is_running && !self.is_shown(id) {
-                    self.has_acted = true;
+                    self.end.has_acted = true;
                     self.shown_before.push(id.to_owned());
                     if self.activity == Activity::Summary {
                         let tool = part.tool.some().unwrap_or("a tool");
@@ -192,12 +189,19 @@ impl OpenCodeReader {
             }
             Some("retry") if status.attempt.0.unwrap_or(0) >= MAX_TRIES => {
                 let words = status.message.some().unwrap_or("the model does not answer");
-                let message = format!("{words} (tried {MAX_TRIES} times)");
-                let failure = self.progress.failure(FailureKind::Overloaded, &message);
-                self.finish = Some(FinishReason::Failed(failure));
+                self.end.finish = Some(FinishReason::Failed(self.tried_in_vain(words)));
             }
             _ => {}
         }
+    }
+
+    /// The server has tried again what it thinks may pass: unknown words mean that, too.
+    fn tried_in_vain(&self, words: &str) -> Failure {
+        let ReaderContext { endpoint, model, .. } = &self.progress.context;
+        let failure = Refusal { words, status: None, endpoint, model, login: "opencode" }.failure();
+        let kind = if failure.is_for_later() { FailureKind::Overloaded } else { failure.kind };
+        let message = format!("{} (tried {MAX_TRIES} times)", failure.message.as_str());
+        Failure { message: message.into(), cause: None, kind, ..failure }
     }
 
     fn failed(&mut self, properties: &Properties<'_>) {
@@ -207,24 +211,24 @@ impl OpenCodeReader {
         let name = error["name"].as_str().unwrap_or_default();
         let words = error["data"]["message"].as_str().unwrap_or(name);
         let status = error["data"]["statusCode"].as_u64().and_then(|status| u16::try_from(status).ok());
+        let refusal = Refusal { words, status, endpoint, model, login: "opencode" };
         let kind = match (name, status) {
-            (_, Some(status)) => {
-                let failure = classify(&ErrorContext::new(status, words.as_bytes(), endpoint, model));
-                self.finish = Some(FinishReason::Failed(with_remedy(failure, endpoint, "opencode")));
-                return;
-            }
-            ("MessageAbortedError", _) => FailureKind::Interrupted,
-            ("ProviderAuthError", _) => FailureKind::Unauthorized,
-            ("ContextOverflowError", _) => FailureKind::ContextLength,
+            (_, Some(_)) => None,
+            ("MessageAbortedError", _) => Some(FailureKind::Interrupted),
+            ("ProviderAuthError", _) => Some(FailureKind::Unauthorized),
+            ("ContextOverflowError", _) => Some(FailureKind::ContextLength),
             ("MessageOutputLengthError", _) if self.has_text => {
                 self.reason = Some(FinishReason::Length);
                 return;
             }
-            ("ProviderModelNotFoundError" | "ModelNotFoundError", _) => FailureKind::ModelNotFound,
-            _ => FailureKind::UpstreamError,
+            ("ProviderModelNotFoundError" | "ModelNotFoundError", _) => Some(FailureKind::ModelNotFound),
+            _ => None,
         };
-        let failure = with_remedy(self.progress.failure(kind, words), endpoint, "opencode");
-        self.finish = Some(FinishReason::Failed(failure));
+        let failure = kind.map_or_else(
+            || refusal.failure(),
+            |kind| refusal.with_remedy(self.progress.failure(kind, words)),
+        );
+        self.end.finish = Some(FinishReason::Failed(failure));
     }
 }
 
@@ -243,33 +247,18 @@ fn usage(tokens: &StepTokens) -> Usage {
 
 impl Reader for OpenCodeReader {
     fn push(&mut self, data: &[u8], sink: &mut dyn EventSink) {
-        if self.finish.is_some() {
-            return;
-        }
-        match serde_json::from_slice::<Event<'_>>(data) {
-            Ok(event) => {
-                if let Some(properties) = &event.properties.0 {
-                    self.event(event.kind.some().unwrap_or_default(), properties, sink);
-                }
-            }
-            Err(_) => sink.event(TurnEvent::Note(StreamNote::UnreadableLine.into())),
+        if let Some(line) = self.end.line::<Event<'_>>(data, sink)
+            && let Some(properties) = &line.properties.0
+        {
+            self.event(line.kind.some().unwrap_or_default(), properties, sink);
         }
     }
 
     fn done(&self) -> bool {
-        self.finish.is_some()
+        self.end.finish.is_some()
     }
 
     fn finish(self: Box<Self>, end: BodyEnd, sink: &mut dyn EventSink) {
-        let has_acted = self.has_acted;
-        let reason = match (self.finish, end) {
-            (Some(reason), _) => reason,
-            (None, BodyEnd::Broken(failure)) => FinishReason::Failed(failure),
-            (None, BodyEnd::Clean) => FinishReason::Failed(self.progress.interrupted("one of OpenCode")),
-        };
-        sink.event(TurnEvent::Finished(match reason {
-            FinishReason::Failed(failure) if has_acted => FinishReason::Failed(failure.not_again()),
-            reason => reason,
-        }));
+        self.end.emit(&self.progress, end, "one of OpenCode", sink);
     }
 }

@@ -8,10 +8,16 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 use toml::Table;
 
+use crate::agents::AGENT_HEADER;
+use crate::agents::environment::MARK;
 use crate::agents::settings::{AgentSettings, McpServer};
 
 /// The name of our provider in Codex's configuration.
 pub const PROVIDER: &str = "latimer";
+
+/// What a command of the model has of Codex's environment.
+const SHELL_VARIABLES: [&str; 13] =
+    ["PATH", "HOME", "SHELL", "USER", "LOGNAME", "LANG", "LC_*", "TERM", "TZ", "TMPDIR", "TMP", "TEMP", MARK];
 
 /// A value that cannot be written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -102,10 +108,11 @@ pub fn file(settings: &AgentSettings) -> Result<String, ConfigError> {
     let mut all = Map::new();
     all.insert("check_for_update_on_startup".to_owned(), false.into());
     all.insert("sandbox_mode".to_owned(), settings.safety.sandbox.name().into());
-    all.insert("approval_policy".to_owned(), settings.safety.ask.name().into());
+    all.insert("approval_policy".to_owned(), settings.safety.ask.name_in_config().into());
     if settings.safety.own_tools {
-        // The commands of the model get the variables that a shell needs.
-        all.insert("shell_environment_policy".to_owned(), json!({ "inherit": "core" }));
+        // The commands of the model get the variables that a shell needs, and the mark by which they are found and ended.
+        let policy = json!({ "inherit": "all", "include_only": SHELL_VARIABLES });
+        all.insert("shell_environment_policy".to_owned(), policy);
     }
     if let Some(provider) = &settings.provider {
         let mut table = json!({
@@ -116,6 +123,7 @@ pub fn file(settings: &AgentSettings) -> Result<String, ConfigError> {
             "request_max_retries": 0,
             "stream_max_retries": 0,
             "requires_openai_auth": false,
+            "http_headers": { AGENT_HEADER: "1" },
         });
         if let Some(key) = &provider.key {
             table["experimental_bearer_token"] = key.expose().into();
@@ -198,7 +206,7 @@ mod tests {
     use latimer_protocol::secret::Secret;
 
     use super::*;
-    use crate::agents::settings::{AgentProgram, AgentProvider};
+    use crate::agents::settings::{AgentProgram, AgentProvider, Ask};
 
     fn settings() -> AgentSettings {
         AgentSettings::usual(AgentProgram::CodexExec)
@@ -231,8 +239,37 @@ mod tests {
         assert_eq!(servers["plain"]["default_tools_approval_mode"].as_str(), Some("approve"));
         let provider = &read["model_providers"]["latimer"];
         assert_eq!(provider["experimental_bearer_token"].as_str(), Some("sk-lab-0123456789"));
+        assert_eq!(provider["http_headers"]["x-latimer-agent"].as_str(), Some("1"));
         assert_eq!(provider["request_max_retries"].as_integer(), Some(0));
         assert_eq!(read["features"]["shell_tool"].as_bool(), Some(false));
+    }
+
+    #[test]
+    fn what_only_a_thread_may_ask_for_is_not_in_the_file() {
+        let mut settings = settings();
+        for (ask, written) in
+            [(Ask::Never, "never"), (Ask::OnRequest, "on-request"), (Ask::Untrusted, "on-request")]
+        {
+            settings.safety.ask = ask;
+            let read: Table = file(&settings).expect("written").parse().expect("TOML");
+            assert_eq!(read["approval_policy"].as_str(), Some(written), "{ask:?}");
+        }
+    }
+
+    #[test]
+    fn commands_have_the_mark_by_which_they_are_ended_and_no_key() {
+        let mut settings = settings();
+        settings.safety.own_tools = true;
+        let read: Table = file(&settings).expect("written").parse().expect("TOML");
+        let policy = &read["shell_environment_policy"];
+        let names: Vec<&str> = policy["include_only"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .filter_map(toml::Value::as_str)
+            .collect();
+        assert!(names.contains(&"LATIMER_AGENT") && names.contains(&"PATH"), "{names:?}");
+        assert!(!names.iter().any(|name| name.contains("KEY") || name.contains("PROXY")), "{names:?}");
     }
 
     #[test]

@@ -1,13 +1,11 @@
 //! What Codex's words about a failure of its model mean. Pure.
 //!
-//! `codexErrorInfo` says more than the text where both are there; a text is only read for its HTTP status and for words about login and
-//! quota (fixtures `agents/codex_app_server/errors.jsonl`, `agents/codex_exec/429.jsonl`).
+//! `codexErrorInfo` says more than the text where both are there; a text alone is read as every agent's is ([`crate::agents::refusal`]) (fixtures `agents/codex_app_server/errors.jsonl`, `agents/codex_exec/429.jsonl`).
 
 use latimer_protocol::failure::{Failure, FailureKind};
 use serde_json::Value;
 
-use crate::agents::remedy::with_remedy;
-use crate::errors::{ErrorContext, classify};
+use crate::agents::refusal::Refusal;
 
 /// What `latimer login` calls it.
 const LOGIN: &str = "codex";
@@ -38,10 +36,6 @@ const NAMES: [(&str, FailureKind); 20] = [
 
 /// A failure as the app-server tells it: `{message, codexErrorInfo, additionalDetails}`.
 pub fn of_error(error: &Value, endpoint: &str, model: &str) -> Failure {
-    with_remedy(by_name(error, endpoint, model), endpoint, LOGIN)
-}
-
-fn by_name(error: &Value, endpoint: &str, model: &str) -> Failure {
     let text = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default();
     let message = match (text("message"), text("additionalDetails")) {
         (message, "") => message.to_owned(),
@@ -57,61 +51,18 @@ fn by_name(error: &Value, endpoint: &str, model: &str) -> Failure {
     };
     let status =
         inner.get("httpStatusCode").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
-    if let Some(status) = status {
-        return of_status(status, &message, endpoint, model);
-    }
+    let refusal = Refusal { words: &message, status, endpoint, model, login: LOGIN };
     match NAMES.iter().find(|(known, _)| *known == name) {
-        Some((_, kind)) => Failure::new(*kind, format!("{endpoint}: {message}")),
-        None => by_words(&message, endpoint, model),
+        Some((_, kind)) if status.is_none() => {
+            refusal.with_remedy(Failure::new(*kind, format!("{endpoint}: {message}")))
+        }
+        _ => refusal.failure(),
     }
 }
 
 /// A failure of which there is only a text.
 pub fn of_text(message: &str, endpoint: &str, model: &str) -> Failure {
-    with_remedy(by_words(message, endpoint, model), endpoint, LOGIN)
-}
-
-fn by_words(message: &str, endpoint: &str, model: &str) -> Failure {
-    if message.trim_start().starts_with('{') {
-        return of_status(400, message, endpoint, model);
-    }
-    if let Some(status) = status_in(message) {
-        return of_status(status, message, endpoint, model);
-    }
-    let lower = message.to_ascii_lowercase();
-    let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
-    let kind = if has(&["not logged in", "unauthorized", "login required", "api key"]) {
-        FailureKind::Unauthorized
-    } else if has(&["usage limit", "quota"]) {
-        FailureKind::WindowExhausted
-    } else if has(&["rate limit"]) {
-        FailureKind::RateLimited
-    } else if has(&["context window"]) {
-        FailureKind::ContextLength
-    } else if has(&["content_filter"]) {
-        FailureKind::BadRequest
-    } else if has(&["stream disconnected", "error sending request", "connection"]) {
-        FailureKind::Interrupted
-    } else {
-        FailureKind::Overloaded
-    };
-    Failure::new(kind, format!("{endpoint}: {message}"))
-}
-
-fn of_status(status: u16, message: &str, endpoint: &str, model: &str) -> Failure {
-    let mut failure = classify(&ErrorContext::new(status, message.as_bytes(), endpoint, model));
-    if failure.kind == FailureKind::BadRequest && status == 404 {
-        failure.kind = FailureKind::ModelNotFound;
-    }
-    failure
-}
-
-/// The HTTP status in `unexpected status 401 Unauthorized: …` or `last status: 429 Too Many Requests`.
-fn status_in(message: &str) -> Option<u16> {
-    let (_, rest) = message.split_once("status")?;
-    let digits: String =
-        rest.trim_start_matches([':', ' ']).chars().take_while(char::is_ascii_digit).collect();
-    digits.parse().ok().filter(|status| (400..600).contains(status))
+    Refusal { words: message, status: None, endpoint, model, login: LOGIN }.failure()
 }
 
 /// Whether a text of Codex says that it does not have a thread: only of `thread/resume`, `thread/fork` and `turn/start`, and never of
@@ -160,7 +111,7 @@ mod tests {
             (json!("other"), "{\"error\":{\"message\":\"bad\"}}", FailureKind::BadRequest),
             (json!("other"), "stream disconnected before completion: closed", FailureKind::Interrupted),
             (Value::Null, "unexpected status 401 Unauthorized: bad key", FailureKind::Unauthorized),
-            (json!("something new"), "a session of a thread failed", FailureKind::Overloaded),
+            (json!("something new"), "a session of a thread failed", FailureKind::UpstreamError),
         ] {
             assert_eq!(of(info.clone(), message), kind, "{info} {message}");
         }

@@ -263,6 +263,7 @@ mod tests {
             (failure::HAS_ACTED, Verdict::GiveUp, Verdict::GiveUp),
             (failure::QUEUE_FULL, Verdict::GiveUp, Verdict::NextTarget),
             (failure::NOT_INSTALLED, Verdict::GiveUp, Verdict::NextTarget),
+            (failure::UNEXPLAINED, Verdict::GiveUp, Verdict::NextTarget),
         ] {
             assert_eq!(after(&failure(cause), &FACTS), alone, "{cause}");
             assert_eq!(after(&failure(cause), &elsewhere), with_target, "{cause}");
