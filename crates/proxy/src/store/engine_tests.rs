@@ -53,7 +53,8 @@ fn engines() -> Vec<Opened> {
     std::iter::once(file).chain(server::database().map(|url| node(&url, "node-1"))).collect()
 }
 
-fn row(number: u64, model: &str) -> UsageRow {
+/// A turn that ended well.
+pub(super) fn row(number: u64, model: &str) -> UsageRow {
     UsageRow {
         at: clock::unix_now(),
         turn: format!("t{number}"),
@@ -68,7 +69,8 @@ fn row(number: u64, model: &str) -> UsageRow {
     }
 }
 
-fn failed(number: u64) -> UsageRow {
+/// One that did not.
+pub(super) fn failed(number: u64) -> UsageRow {
     UsageRow {
         failure: Some("rate_limited".to_owned()),
         message: Some("Slow down, 100% busy".to_owned()),
@@ -76,7 +78,8 @@ fn failed(number: u64) -> UsageRow {
     }
 }
 
-fn month() -> Window {
+/// The last thirty days.
+pub(super) fn month() -> Window {
     Window { text: "30d".to_owned(), since: clock::unix_now() - 30 * 86_400, until: None, breaks_down: false }
 }
 

@@ -6,43 +6,17 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use latimer_protocol::status::{AttemptReport, TurnReport};
-use latimer_protocol::turn::Usage;
 
 #[cfg(target_os = "linux")]
 use super::database::Database;
 #[cfg(target_os = "linux")]
 use super::database_files::{make_private, with_tail};
-use super::reader::{Window, page_of_file, turn_of_file};
+use super::engine_tests::{failed, month, row};
+use super::reader::{page_of_file, turn_of_file};
 use super::turn_rows::TurnQuery;
 use super::usage::{GroupBy, UsageLine, report};
 use super::*;
 use crate::clock;
-
-fn row(number: u64, model: &str) -> UsageRow {
-    UsageRow {
-        at: clock::unix_now(),
-        turn: format!("t{number}"),
-        client: "codex".to_owned(),
-        endpoint: "lab".to_owned(),
-        model: model.to_owned(),
-        finish: "stop".to_owned(),
-        usage: Usage { input: Some(10), output: Some(number), ..Usage::default() },
-        ms: number,
-        ..UsageRow::default()
-    }
-}
-
-fn failed(number: u64) -> UsageRow {
-    UsageRow {
-        failure: Some("rate_limited".to_owned()),
-        message: Some("Slow down, 100% busy".to_owned()),
-        ..row(number, "qwen")
-    }
-}
-
-fn month() -> Window {
-    Window { text: "30d".to_owned(), since: clock::unix_now() - 30 * 86_400, until: None, breaks_down: false }
-}
 
 fn ids(page: &latimer_protocol::status::TurnPage) -> Vec<&str> {
     page.data.iter().map(|turn| turn.id.as_str()).collect()
