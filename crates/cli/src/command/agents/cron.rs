@@ -152,14 +152,11 @@ fn last(row: &Value, now: u64) -> String {
     if status.is_empty() {
         return String::new();
     }
-    let mut words = format!(", last {status}");
-    if let Some(at) = row["last_run_at"].as_u64() {
-        words.push_str(&format!(" (begun {} ago)", duration_text(now.saturating_sub(at))));
-    }
-    if let Some(error) = row["last_error"].as_str() {
-        words.push_str(&format!(": {}", printable(error)));
-    }
-    words
+    let begun = row["last_run_at"]
+        .as_u64()
+        .map(|at| format!(" (begun {} ago)", duration_text(now.saturating_sub(at))));
+    let error = row["last_error"].as_str().map(|error| format!(": {}", printable(error)));
+    format!(", last {status}{}{}", begun.unwrap_or_default(), error.unwrap_or_default())
 }
 
 fn lines(document: &Value, now: u64) -> Vec<String> {
