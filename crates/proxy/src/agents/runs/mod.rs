@@ -37,7 +37,7 @@ pub const MAX_QUEUED: u64 = 256;
 /// Ends of runs that somebody who listens may be behind.
 const ENDS: usize = 256;
 /// How often a run of another process is looked at.
-const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Profiles, runs and messages of a state directory. Cheap to ask for what is in memory; the file is opened at the first use.
 pub struct Runs {
@@ -222,7 +222,7 @@ impl Runs {
             match live {
                 Some(live) => live.over().await,
                 // Another process works on it.
-                None => tokio::time::sleep(LOOK_INTERVAL).await,
+                None => tokio::time::sleep(POLL_INTERVAL).await,
             }
         }
     }
