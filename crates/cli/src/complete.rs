@@ -76,6 +76,7 @@ fn setting_names(config: &Config) -> Vec<(String, String)> {
     let mut names: Vec<(String, String)> = of(String::new(), &schema::TOP).collect();
     names.extend(of("server.".to_owned(), &schema::SERVER));
     names.extend(of("store.".to_owned(), &schema::STORE));
+    names.extend(of("agents.".to_owned(), &schema::AGENTS));
     names.extend(of("launch.".to_owned(), &schema::LAUNCH));
     for endpoint in config.endpoints.iter().chain(&config.disabled) {
         let above = format!("endpoint.{}.", step(endpoint.name.as_str()));

@@ -182,6 +182,7 @@ pub(crate) fn tables_below(key: &Key) -> Option<&'static [Key]> {
     Some(match (key.name, key.kind) {
         ("server", _) => &schema::SERVER,
         ("store", _) => &schema::STORE,
+        ("agents", _) => &schema::AGENTS,
         ("endpoint", "list of tables") => &schema::ENDPOINT,
         ("models", "list") => &schema::MODEL,
         ("price", _) => &schema::PRICE,

@@ -2,6 +2,8 @@
 //! behind them.
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
+#[path = "agents/real.rs"]
+mod real;
 #[path = "agents/stand_ins.rs"]
 mod stand_ins;
 mod support;
@@ -58,7 +60,15 @@ fn outer(name: &str, protocol: &str, command: &str, keys: &str, more: &str) -> H
     );
     std::fs::write(dir.join("latimer.toml"), config).expect("written");
     let (proxy, url) = serve(&dir, &[]);
+    let login = login_file(&dir);
+    std::fs::create_dir_all(login.parent().expect("a folder")).expect("made");
+    std::fs::write(login, "{}").expect("written");
     Harness { dir, proxy, url, provider, runtime, spare_runtime: None }
+}
+
+/// What Codex keeps of a login; without it nothing is asked of it.
+fn login_file(dir: &std::path::Path) -> std::path::PathBuf {
+    dir.join("state/agents/agent/home/auth.json")
 }
 
 /// The JSON of an answer that is not streamed.
@@ -147,7 +157,9 @@ fn codex_exec_takes_a_long_prompt_and_tells_its_failures() {
     assert!(asked(&harness, 0).contains(long.trim()), "all of it arrived");
     let refused = ask("hi");
     // The proxy behind the agent tells Codex of its own wrong key in words, of which no status is left.
-    assert!(!refused.starts_with("HTTP/1.1 200") && refused.contains("wrong key"), "{refused}");
+    assert!(refused.starts_with("HTTP/1.1 502") && refused.contains("upstream_auth"), "{refused}");
+    assert!(refused.contains("wrong key") && refused.contains("latimer login codex"), "{refused}");
+    assert_eq!(harness.inner.provider.request_count(), 2, "a wrong key is asked with once");
     let started = harness.inner.provider.request_count();
     let too_long = ask(&"x".repeat((1 << 20) + 1));
     assert!(too_long.starts_with("HTTP/1.1 4") && too_long.contains("1048576"), "{too_long}");

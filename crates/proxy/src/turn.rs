@@ -7,6 +7,7 @@
 //! A turn is not a task: it is the response body. hyper polls the body, the body polls the attempt, the attempt polls the
 //! upstream. So backpressure reaches the provider, and a client that leaves drops everything at once.
 
+mod agent_loop;
 mod agent_profile;
 mod body;
 mod chat;
@@ -228,6 +229,7 @@ impl InboundRequest {
         let ranking = endpoint_set
             .ranking(&turn.model, conversation.as_deref(), clock::now())
             .map_err(|error| protocol.no_model(&error.to_string(), request))?;
+        let ranking = agent_loop::refused(ranking, headers, &turn.model, protocol, request)?;
         let route = endpoint_set.config.named_route(&turn.model);
         let effort = agent_profile::effort(profile.as_deref()).or_else(|| route?.effort);
         if let Some(effort) = effort {

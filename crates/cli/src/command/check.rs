@@ -102,7 +102,8 @@ fn agent_problems(text: &str, args: &CheckArgs) -> anyhow::Result<Vec<String>> {
     }
     let state_dir = args.paths.state_dir()?;
     let mut problems = Vec::new();
-    for found in endpoints.iter().filter_map(|endpoint| agent_probe::of_endpoint(endpoint, &state_dir)) {
+    let probe = |endpoint| agent_probe::of_endpoint(&loaded.config, endpoint, &state_dir);
+    for found in endpoints.iter().filter_map(probe) {
         problems.extend(found?.problems.iter().map(ProbeProblem::words));
     }
     Ok(problems)

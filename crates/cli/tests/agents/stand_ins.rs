@@ -1,7 +1,7 @@
 //! Agents that fail in every way: shell scripts in the place of the real programs.
 
 use super::support::{self, Harness, folder, wait_until};
-use super::{agents_alive, ask, body, outer, text};
+use super::{agents_alive, ask, body, login_file, outer, text};
 
 /// A program that is a shell script.
 fn stand_in(name: &str, script: &str) -> String {
@@ -107,6 +107,12 @@ fn a_program_that_is_missing_or_does_not_start_is_a_sentence_with_the_remedy() {
     let harness = server_that("no-start", "pool = 1", "");
     let answer = ask(&harness, &["hi"]);
     assert!(answer.starts_with("HTTP/1.1 50") && answer.contains("broken home"), "{answer}");
+    std::fs::remove_file(login_file(&harness.dir)).expect("removed");
+    let begun = told(&harness);
+    let answer = ask(&harness, &["hi"]);
+    assert!(answer.starts_with("HTTP/1.1 502") && answer.contains("upstream_auth"), "{answer}");
+    assert!(answer.contains("latimer login codex --endpoint agent"), "{answer}");
+    assert_eq!(told(&harness), begun, "nothing is started without a login");
     let output = support::output(&mut support::latimer_in(&harness.dir, &["check"]));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success() && said.contains("latimer login codex --endpoint agent"), "{said}");
@@ -129,6 +135,7 @@ fn a_login_is_made_in_a_folder_that_is_thrown_away() {
     let script = "#!/bin/sh\n[ \"$1\" = login ] || exit 2\n[ -e \"$0.fails\" ] && exit 1\necho '{\"auth_mode\":\"chatgpt\"}' > \"$CODEX_HOME/auth.json\"\n";
     let command = stand_in("agent-login", script);
     let harness = outer("agent-login", "codex-app-server", &command, "", "");
+    std::fs::remove_file(login_file(&harness.dir)).expect("removed");
     let login = || support::output(&mut support::latimer_in(&harness.dir, &["login", "codex"]));
     let folder = harness.dir.join("state/agents/agent");
     let left = || {
@@ -146,4 +153,70 @@ fn a_login_is_made_in_a_folder_that_is_thrown_away() {
     assert!(kept.contains("chatgpt") && left() == 0);
     let again = login();
     assert!(String::from_utf8_lossy(&again.stdout).contains("already"), "{again:?}");
+}
+
+#[test]
+fn a_warm_turn_costs_one_call_and_a_restart_of_the_proxy_forgets_no_conversation() {
+    let mut harness = server_that("plain", "pool = 1", "");
+    assert_eq!(text(&ask(&harness, &["ONE"])), "Turn 1.");
+    let before = told(&harness).lines().count();
+    assert_eq!(text(&ask(&harness, &["ONE", "Turn 1.", "TWO"])), "Turn 2.");
+    let told_then = told(&harness);
+    let new: Vec<&str> = told_then.lines().skip(before).collect();
+    let [line] = &new[..] else { panic!("one line was written for a warm turn: {new:?}") };
+    assert!(line.contains("turn/start") && line.contains("TWO") && !line.contains("ONE"), "{line}");
+    harness.restart();
+    assert_eq!(text(&ask(&harness, &["ONE", "Turn 1.", "TWO", "Turn 2.", "THREE"])), "Turn 1.");
+    let told = told(&harness);
+    let after: Vec<&str> = told.lines().skip(before + 1).collect();
+    assert!(after.iter().any(|line| line.contains("thread/fork")), "{after:?}");
+    assert!(!after.iter().any(|line| line.contains("inject_items") || line.contains("\"ONE\"")), "{after:?}");
+}
+
+#[test]
+fn a_request_of_an_agent_s_own_is_answered_by_no_agent() {
+    let more = "[[endpoint]]\nname = \"lab\"\nbase_url = \"ELSEWHERE\"\nmodels = [\"m\"]\n[[route]]\nname = \"chain\"\ntargets = [\"agent/gpt-5.5\", \"lab/m\"]";
+    let harness = server_that("plain", "", more);
+    let marked = "x-latimer-agent: 1\r\n";
+    let refused = harness.post(r#"{"model":"agent/gpt-5.5","input":"hi"}"#, marked);
+    assert!(refused.starts_with("HTTP/1.1 400") && refused.contains("agent_loop"), "{refused}");
+    assert!(refused.contains("agent.model"), "with the remedy: {refused}");
+    assert_eq!(text(&harness.post(r#"{"model":"chain","input":"hi"}"#, marked)), "from elsewhere");
+    assert_eq!(told(&harness), "", "nothing was started");
+}
+
+#[test]
+fn no_more_programs_run_than_may() {
+    let hangs = stand_in("children", "#!/bin/sh\n: >\"$0.runs\"\nsleep 600\n");
+    let more = format!(
+        "[agents]\nchildren = 1\n[[endpoint]]\nname = \"second\"\nprotocol = \"codex-exec\"\nmodels = [\"m\"]\n[endpoint.agent]\ncommand = \"{hangs}\"\nprovider = {{ base_url = \"http://127.0.0.1:9/v1\" }}\n"
+    );
+    let harness = outer("children", "codex-exec", &hangs, "limits = { turn = \"10s\" }", &more);
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| ask(&harness, &["hi"]));
+        wait_until("it runs", || std::path::Path::new(&format!("{hangs}.runs")).exists());
+        let full = harness.post(r#"{"model":"second/m","input":"hi"}"#, "");
+        assert!(full.starts_with("HTTP/1.1 429") && full.contains("agents.children"), "{full}");
+        assert!(full.to_lowercase().contains("\r\nretry-after: 10\r\n"), "{full}");
+        assert!(first.join().expect("answered").starts_with("HTTP/1.1 504"));
+    });
+}
+
+#[test]
+fn words_that_nobody_knows_are_told_as_they_are_and_nothing_is_done_again_for_them() {
+    let script = r#"#!/bin/sh
+echo started >>"$0.log"
+echo '{"type":"thread.started","thread_id":"t"}'
+echo '{"type":"turn.started"}'
+echo '{"type":"turn.failed","error":{"message":"the moon is full"}}'
+exit 1
+"#;
+    let command = stand_in("unknown-words", script);
+    let more = "[[endpoint]]\nname = \"lab\"\nbase_url = \"ELSEWHERE\"\nmodels = [\"m\"]\n[[route]]\nname = \"chain\"\ntargets = [\"agent/gpt-5.5\", \"lab/m\"]";
+    let harness = outer("unknown-words", "codex-exec", &command, "", more);
+    let answer = ask(&harness, &["hi"]);
+    assert!(answer.starts_with("HTTP/1.1 502") && answer.contains("the moon is full"), "{answer}");
+    assert_eq!(told(&harness).lines().count(), 1, "it is asked once");
+    let chain = harness.post(r#"{"model":"chain","input":"hi"}"#, "");
+    assert_eq!(text(&chain), "from elsewhere", "a route goes on: {chain}");
 }

@@ -278,6 +278,8 @@ pub(crate) fn serve(dir: &Path, args: &[&str]) -> (Child, String) {
     let mut child = latimer_in(dir, &["serve"])
         .args(["--log", "json"])
         .args(args)
+        // The profile of whoever runs the tests is not that of an agent's commands.
+        .env("HOME", dir.join("home"))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log)

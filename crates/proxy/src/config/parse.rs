@@ -2,6 +2,7 @@
 //! come in as functions.
 
 mod agent;
+mod agents;
 mod credentials;
 mod endpoint;
 mod launch;
@@ -89,6 +90,7 @@ pub fn load(text: &str, env: Env<'_>, read_file: ReadFile<'_>) -> Result<ParsedC
         launch,
         outbound,
         store,
+        agents: agents::settings(&root, &mut notes),
         launch_env,
         avoided: Vec::new(),
     };

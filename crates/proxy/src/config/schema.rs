@@ -16,12 +16,13 @@ const fn key(name: &'static str, kind: &'static str, default: &'static str) -> K
 }
 
 /// The top of the file.
-pub const TOP: [Key; 11] = [
+pub const TOP: [Key; 12] = [
     key("default_endpoint", "string", ""),
     key("proxy", "URL or none", ""),
     key("launch_env", "list of strings", "[]"),
     key("server", "table", ""),
     key("store", "table", ""),
+    key("agents", "table", ""),
     key("endpoint", "list of tables", ""),
     key("route", "list of tables", ""),
     key("profile", "list of tables", ""),
@@ -56,6 +57,9 @@ pub const STORE: [Key; 5] = [
     key("secret_env", "string", ""),
     key("secret_file", "path", ""),
 ];
+
+/// The keys of `[agents]`: what holds for all endpoints that are agents.
+pub const AGENTS: [Key; 2] = [key("dir", "path", ""), key("children", "number", "16")];
 
 /// The keys of `[server.tls]`.
 pub const TLS: [Key; 2] = [key("cert", "path", ""), key("key", "path", "")];
@@ -299,7 +303,8 @@ mod tests {
 
     #[test]
     fn no_table_has_a_key_twice_and_every_key_says_what_stands_behind_it() {
-        let tables: [&[Key]; 23] = [
+        let tables: [&[Key]; 24] = [
+            &AGENTS,
             &AGENT,
             &AGENT_PROVIDER,
             &AGENT_QUEUE,

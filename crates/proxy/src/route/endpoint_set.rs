@@ -2,7 +2,7 @@
 
 mod stats;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -74,6 +74,21 @@ pub struct Ranking {
     pub report: Option<RouteReport>,
 }
 
+impl Ranking {
+    /// The same for a request that an agent's own model was asked with: no agent is asked for it, for it might ask itself.
+    #[must_use]
+    pub fn for_an_agent(mut self) -> Self {
+        let is_agent = |target: &RouteTarget| target.runtime.endpoint.agent.is_some();
+        for candidate in self.report.iter_mut().flat_map(|report| &mut report.candidates) {
+            if self.targets.iter().any(|target| is_agent(target) && target.id == candidate.target) {
+                candidate.not_ready = Some("it is an agent, and an agent asks".to_owned());
+            }
+        }
+        self.targets.retain(|target| !is_agent(target));
+        self
+    }
+}
+
 impl EndpointSet {
     /// Builds the set. Endpoints that did not change since `before` keep their connections and clocks;
     /// all of them keep their counters.
@@ -83,6 +98,8 @@ impl EndpointSet {
         places: Option<Arc<Places>>,
         before: Option<&Self>,
     ) -> Self {
+        child::set_max(config.agents.children);
+        let agents = agents_folder(&config, places.as_ref());
         let endpoints = config
             .endpoints
             .iter()
@@ -93,7 +110,7 @@ impl EndpointSet {
                     return Arc::clone(same);
                 }
                 let stats = old.map(|old| Arc::clone(&old.stats)).unwrap_or_default();
-                Arc::new(EndpointRuntime::new(endpoint.clone(), &memory, places.as_ref(), stats))
+                Arc::new(EndpointRuntime::new(endpoint.clone(), &memory, places.as_ref(), (stats, &agents)))
             })
             .collect();
         Self { config, memory, places, endpoints }
@@ -107,7 +124,8 @@ impl EndpointSet {
                 return Arc::clone(old);
             }
             let (places, stats) = (self.places.as_ref(), Arc::clone(&old.stats));
-            Arc::new(EndpointRuntime::new(old.endpoint.clone(), &self.memory, places, stats))
+            let agents = agents_folder(&self.config, places);
+            Arc::new(EndpointRuntime::new(old.endpoint.clone(), &self.memory, places, (stats, &agents)))
         };
         Self {
             config: Arc::clone(&self.config),
@@ -304,11 +322,11 @@ impl EndpointRuntime {
         endpoint: Endpoint,
         memory: &Arc<Memory>,
         places: Option<&Arc<Places>>,
-        stats: Arc<Stats>,
+        (stats, agents): (Arc<Stats>, &Path),
     ) -> Self {
         let now = clock::now();
         Self {
-            adapter: build::adapter(&endpoint, &agents_folder(places)),
+            adapter: build::adapter(&endpoint, agents),
             pool: Pool::new(&endpoint.keys, endpoint.login, places.cloned(), Arc::clone(memory), now),
             memory: Arc::clone(memory),
             slots: endpoint.max_parallel.map(|max| Arc::new(Semaphore::new(max as usize))),
@@ -378,8 +396,8 @@ impl EndpointRuntime {
 }
 
 /// The folder of all agents. Without a state directory there is none, and an agent says so when it is asked.
-fn agents_folder(places: Option<&Arc<Places>>) -> PathBuf {
-    places.map_or_else(PathBuf::new, |places| places.state_dir.join("agents"))
+fn agents_folder(config: &Config, places: Option<&Arc<Places>>) -> PathBuf {
+    places.map_or_else(PathBuf::new, |places| config.agents.folder(&places.state_dir))
 }
 
 mod all_nodes;

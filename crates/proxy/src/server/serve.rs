@@ -119,7 +119,8 @@ async fn serve_connections(
 ) {
     if let Some(state_dir) = proxy.state_dir() {
         // What an earlier proxy's agents left running. Nobody waits for it.
-        drop(tokio::task::spawn_blocking(move || end_leftovers(&state_dir.join("agents"))));
+        let agents = proxy.live.current().agents.folder(&state_dir);
+        drop(tokio::task::spawn_blocking(move || end_leftovers(&agents)));
     }
     let mut connections = ConnectionTracker::new(workers);
     let request = accept_until_stopped(proxy, &entrance, &connections, &mut stop).await;

@@ -123,7 +123,7 @@ fn endpoint_finding(config: &Config, endpoint: &Endpoint, state_dir: &std::path:
         let next = format!("latimer endpoints models {name} --write");
         findings.push(Finding::remark(GROUP, "no_model", format!("{name} lists no model"), next));
     }
-    if let Some(found) = agent_probe::of_endpoint(endpoint, state_dir) {
+    if let Some(found) = agent_probe::of_endpoint(config, endpoint, state_dir) {
         findings.extend(agent_findings(name.as_str(), found));
         return findings;
     }

@@ -38,7 +38,7 @@ pub(super) fn run(
 ) -> anyhow::Result<ExitCode> {
     let config = paths.configuration()?.loaded.config;
     let (name, settings) = endpoint_of(&config, agent, endpoint)?;
-    let place = AgentPlace::new(paths.state_dir()?.join("agents"), &name, &settings);
+    let place = AgentPlace::new(config.agents.folder(&paths.state_dir()?), &name, &settings);
     place.prepare().map_err(|failure| anyhow::anyhow!(failure.message.as_str().to_owned()))?;
     let kept = login::kept_file(settings.program, place.home());
     if kept.exists() {

@@ -48,6 +48,7 @@ fn tables() -> Vec<(&'static str, &'static [Key], &'static str)> {
             "[[endpoint]]\nname = \"a\"\nbase_url = \"https://a.test\"\n[[profile]]\n¶\nname = \"p\"\nendpoint = \"a\"\nmodel = \"m\"\n",
         ),
         ("store.", &schema::STORE, "[store]\n¶\n"),
+        ("agents.", &schema::AGENTS, "[agents]\n¶\n"),
         ("endpoint[0].", &schema::ENDPOINT, ENDPOINT),
         (
             "endpoint[0].models[0].",
