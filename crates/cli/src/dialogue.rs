@@ -74,9 +74,9 @@ pub(crate) fn secret(question: &str) -> anyhow::Result<Secret> {
     if !is_typed() {
         return non_empty(line()?);
     }
-    prompt(question)?;
+    // Before the question: whoever answers it at once is not shown either, and nothing of the answer is lost.
     let hidden = Hidden::begin();
-    let typed = line();
+    let typed = prompt(question).and_then(|()| line());
     drop(hidden);
     non_empty(typed?)
 }
