@@ -244,8 +244,8 @@ mod tests {
             "id": 7, "fault": "B2", "seen": 3, "title": "a key was refused", "facts": { "endpoint": "a" },
             "fixes": [{ "remedy": "switch_provider", "successes": 2, "failures": 1, "source": "rules" }],
         });
-        let asked = json!({ "questions": 2, "tokens": 1200, "cost_micros": 3450 });
-        assert_eq!(question_text(&asked), "a model was asked 2 times: 1200 tokens, $0.0035");
+        let asked = json!({ "questions": 2, "tokens": 1200, "cost_micros": 3400 });
+        assert_eq!(question_text(&asked), "a model was asked 2 times: 1200 tokens, $0.0034");
         let lines = incident_lines(&incident);
         assert!(lines[0].starts_with("   7  B2   3 times, last "), "{lines:?}");
         assert!(lines[0].ends_with(": a key was refused endpoint=a"), "{lines:?}");

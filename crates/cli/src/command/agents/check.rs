@@ -15,7 +15,7 @@ pub(super) fn run(paths: &PathArgs, as_json: bool) -> anyhow::Result<ExitCode> {
     let state_dir = paths.state_dir()?;
     let (mut all, mut is_fine) = (Vec::new(), true);
     for endpoint in &config.endpoints {
-        let Some(found) = agent_probe::of_endpoint(endpoint, &state_dir) else { continue };
+        let Some(found) = agent_probe::of_endpoint(&config, endpoint, &state_dir) else { continue };
         let found = found?;
         let problems: Vec<String> = found.problems.iter().map(ProbeProblem::words).collect();
         is_fine &= problems.is_empty();
