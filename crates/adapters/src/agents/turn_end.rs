@@ -8,7 +8,7 @@ use crate::reader::{BodyEnd, Progress};
 
 /// What every reader of an agent knows of the end of its turn.
 #[derive(Debug, Default)]
-pub(crate) struct TurnEnd {
+pub(crate) struct TurnEnding {
     /// How it ended, once it has.
     pub(crate) finish: Option<FinishReason>,
     /// The agent did something on this machine: the turn may not be tried anywhere else.
@@ -17,7 +17,7 @@ pub(crate) struct TurnEnd {
     pub(crate) failure: Option<Failure>,
 }
 
-impl TurnEnd {
+impl TurnEnding {
     /// The line, while the turn is not over; one that cannot be read is noted.
     pub(crate) fn line<'l, L: Deserialize<'l>>(&self, data: &'l [u8], sink: &mut dyn EventSink) -> Option<L> {
         if self.finish.is_some() {

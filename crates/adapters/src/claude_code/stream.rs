@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::line::{Block, ClaudeLine, ClaudeTokens, StreamEvent};
 use crate::agents::refusal::Refusal;
 use crate::agents::settings::Activity;
-use crate::agents::turn_end::TurnEnd;
+use crate::agents::turn_end::TurnEnding;
 use crate::reader::{BodyEnd, Progress, Reader, ReaderContext};
 
 /// Reads one turn.
@@ -19,7 +19,7 @@ pub struct ClaudeCodeReader {
     activity: Activity,
     shape: AnswerShape,
     has_text: bool,
-    end: TurnEnd,
+    end: TurnEnding,
 }
 
 /// What the client is shown.
@@ -35,7 +35,7 @@ impl ClaudeCodeReader {
     /// A reader for one turn.
     pub fn new(context: ReaderContext, activity: Activity, shape: AnswerShape) -> Self {
         let progress = Progress::new(context);
-        Self { progress, activity, shape, has_text: false, end: TurnEnd::default() }
+        Self { progress, activity, shape, has_text: false, end: TurnEnding::default() }
     }
 
     fn line(&mut self, line: &ClaudeLine<'_>, sink: &mut dyn EventSink) {

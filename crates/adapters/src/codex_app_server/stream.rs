@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::line::{Item, Params, TokenUsage, Turn, TurnLine, is_tool};
 use crate::agents::codex::errors;
 use crate::agents::settings::Activity;
-use crate::agents::turn_end::TurnEnd;
+use crate::agents::turn_end::TurnEnding;
 use crate::reader::{BodyEnd, Progress, Reader, ReaderContext, slot_number};
 
 /// Reads one turn.
@@ -29,7 +29,7 @@ pub struct AppServerReader {
     /// The tokens of the thread before this turn's first request.
     before: Option<[u64; 5]>,
     calls: usize,
-    end: TurnEnd,
+    end: TurnEnding,
 }
 
 /// Which thoughts are shown, and whether there were some.
@@ -53,7 +53,7 @@ impl AppServerReader {
             thoughts: Thoughts::None,
             before: None,
             calls: 0,
-            end: TurnEnd::default(),
+            end: TurnEnding::default(),
         }
     }
 

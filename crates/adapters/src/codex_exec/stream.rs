@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::agents::codex::errors;
 use crate::agents::settings::Activity;
-use crate::agents::turn_end::TurnEnd;
+use crate::agents::turn_end::TurnEnding;
 use crate::reader::{BodyEnd, Progress, Reader, ReaderContext};
 
 /// One event of Codex, or the line about the end of its process.
@@ -89,7 +89,7 @@ pub struct CodexExecReader {
     has_text: bool,
     /// What the last `error` or `turn.failed` said.
     words: Option<String>,
-    end: TurnEnd,
+    end: TurnEnding,
 }
 
 impl CodexExecReader {
@@ -100,7 +100,7 @@ impl CodexExecReader {
             activity,
             has_text: false,
             words: None,
-            end: TurnEnd::default(),
+            end: TurnEnding::default(),
         }
     }
 

@@ -36,7 +36,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// How long it may take to answer what ends a turn or itself.
 const GOODBYE: Duration = Duration::from_secs(3);
 /// How long after a look at an idle time that was not over the next one comes at the earliest.
-const IDLE_LOOK: Duration = Duration::from_secs(1);
+const IDLE_INTERVAL: Duration = Duration::from_secs(1);
 /// The most of an answer that is read.
 const MAX_ANSWER: usize = 4 << 20;
 
@@ -406,7 +406,7 @@ async fn run(
                     break "was closed, being idle".to_owned();
                 }
                 // A turn that runs is looked at again when it may be over.
-                idle_until = shared.idle_until().max(clock::now() + IDLE_LOOK);
+                idle_until = shared.idle_until().max(clock::now() + IDLE_INTERVAL);
             }
             exit = child.wait() => break format!("ended with {}", exit.words()),
         }

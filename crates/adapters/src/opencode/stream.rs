@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::line::{Event, EventPart, Properties, Status, StepTokens};
 use crate::agents::refusal::Refusal;
 use crate::agents::settings::Activity;
-use crate::agents::turn_end::TurnEnd;
+use crate::agents::turn_end::TurnEnding;
 use crate::reader::{BodyEnd, Progress, Reader, ReaderContext};
 
 /// The server tries for ever what it thinks may pass; this many times is enough.
@@ -33,7 +33,7 @@ pub struct OpenCodeReader {
     server: ServerState,
     usage: Option<Usage>,
     reason: Option<FinishReason>,
-    end: TurnEnd,
+    end: TurnEnding,
 }
 
 /// What the server does about this turn.
@@ -59,7 +59,7 @@ impl OpenCodeReader {
             server: ServerState::Idle,
             usage: None,
             reason: None,
-            end: TurnEnd::default(),
+            end: TurnEnding::default(),
         }
     }
 

@@ -4,6 +4,7 @@
 //! providers, [`watch`] takes up a changed file, [`state`] keeps the token.
 
 pub mod agent_loop;
+mod agents;
 pub mod base_url;
 pub mod check;
 pub mod database_url;
@@ -21,16 +22,16 @@ pub mod state;
 mod store;
 pub mod watch;
 
+pub use agents::AgentsSettings;
 pub use login::Login;
 pub use model::{Effort, Model, Origin, Price};
 pub use route::RouteError;
 pub use store::{SharedStore, StoreSettings};
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use latimer_adapters::agents::child;
 use latimer_adapters::agents::settings::{AgentProgram, AgentSettings};
 use latimer_adapters::chat::quirks::Quirks;
 use latimer_adapters::repair::RepairLevel;
@@ -69,28 +70,6 @@ pub struct Config {
     pub launch_env: Vec<String>,
     /// Endpoints that are used only where nothing else answers. Never in the file: an override says so for a while.
     pub avoided: Vec<EndpointName>,
-}
-
-/// What holds for all endpoints that are agents.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AgentsSettings {
-    /// Below it every agent has its folder; `None` for `agents` in the state directory.
-    pub dir: Option<PathBuf>,
-    /// How many of their programs run at once.
-    pub children: usize,
-}
-
-impl Default for AgentsSettings {
-    fn default() -> Self {
-        Self { dir: None, children: child::USUAL_MAX }
-    }
-}
-
-impl AgentsSettings {
-    /// The folder below which every agent has its own.
-    pub fn folder(&self, state_dir: &Path) -> PathBuf {
-        self.dir.clone().unwrap_or_else(|| state_dir.join("agents"))
-    }
 }
 
 /// Where a model goes that no endpoint lists.
