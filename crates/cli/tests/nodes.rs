@@ -2,6 +2,8 @@
 //! database is slow, silent or gone.
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
+#[path = "nodes/failures.rs"]
+mod failures;
 #[path = "nodes/keys.rs"]
 mod keys;
 #[path = "support/postgres.rs"]
