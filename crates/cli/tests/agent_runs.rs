@@ -304,6 +304,10 @@ fn patient_agent(name: &str) -> (Harness, std::path::PathBuf) {
         command.display()
     );
     std::fs::write(dir.join("latimer.toml"), config).expect("written");
+    // Logged in.
+    let home = dir.join("state/agents/agent/home");
+    std::fs::create_dir_all(&home).expect("made");
+    std::fs::write(home.join("auth.json"), r#"{"auth_mode":"chatgpt"}"#).expect("written");
     let (proxy, url) = serve(&dir, &[]);
     let RunningProvider { provider, runtime } =
         RunningProvider::start(Scenario::new([ScriptedAnswer::text("elsewhere")]));
