@@ -44,7 +44,7 @@ pub struct AgentProfile {
     /// What the agent is to remember: the text of an index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<String>,
-    /// Whether each question is kept with its answer, in a file of its own below `agents/archive` of the state directory.
+    /// Whether each question is kept with its answer, in a file of its own below `agent-archive` of the state directory.
     #[serde(default)]
     pub archive: bool,
     /// How much it is asked to think.

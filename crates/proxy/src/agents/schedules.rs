@@ -21,7 +21,7 @@ use crate::clockwork::moment::Moment;
 /// Schedules that are kept.
 const MAX_SCHEDULES: u64 = 1000;
 /// How long a due time is claimed while its run is being kept.
-const CLAIM: Duration = Duration::from_secs(60);
+const CLAIM: Duration = Duration::from_secs(10);
 
 /// The schedules of a state directory.
 pub struct Schedules {

@@ -171,9 +171,9 @@ impl Runs {
         }
     }
 
-    /// The folder in which a profile's exchanges are kept.
+    /// The folder in which a profile's exchanges are kept; below none of an agent's own.
     pub(super) fn archive(&self, profile: &str) -> Option<PathBuf> {
-        Some(self.dir.as_ref()?.join("agents").join("archive").join(profile))
+        Some(self.dir.as_ref()?.join("agent-archive").join(profile))
     }
 
     /// What only the log is told of.

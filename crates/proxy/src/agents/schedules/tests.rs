@@ -201,7 +201,7 @@ async fn a_process_that_dies_between_its_claim_and_the_run_begins_nothing_twice(
     let step = DueStep::Due { due: now.unix(), next: Some(after(7200).unix()) };
     let claimed = schedules.runs.with_store(move |store| claim(store, &seen, step, "dead", now)).await;
     assert!(claimed.expect("written").is_some());
-    schedules.tick(after(3630)).await.expect("looked");
+    schedules.tick(after(3605)).await.expect("looked");
     assert_eq!(schedules.get(&schedule.id).await.expect("kept").last_status, Some(ScheduleStatus::Running));
     schedules.tick(after(3700)).await.expect("looked");
     let kept = schedules.get(&schedule.id).await.expect("kept");
