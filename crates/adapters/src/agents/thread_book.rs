@@ -1,6 +1,6 @@
 //! The conversations of an endpoint, by what was said in them: so many, each for so long, and known again after a restart of the proxy.
 //!
-//! Each change is a line in a file ([`super::journal`]), which is read once at the start. Without a file they are known as long as the
+//! Each change is a line in a file (`journal`), which is read once at the start. Without a file they are known as long as the
 //! process lives.
 
 use std::collections::{HashMap, VecDeque};

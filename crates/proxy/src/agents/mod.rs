@@ -2,7 +2,7 @@
 //! its result), and messages between them.
 //!
 //! A run is a turn through the proxy's own Responses door ([`door`]), so it works for an agent as for a plain model. What is kept stands
-//! in a file of its own ([`sqlite`]) behind one trait for each table ([`store`]), so that another engine can take its place. What is live
+//! in a file of its own (`sqlite`) behind one trait for each table ([`store`]), so that another engine can take its place. What is live
 //! of a run stands in [`runs`].
 
 mod blocking;

@@ -55,7 +55,7 @@ fn seconds(text: &str) -> Option<u64> {
     })
 }
 
-/// Reads a length of time in seconds: a number, or as [`seconds`] reads it.
+/// Reads a length of time in seconds: a number, or as `seconds` reads it.
 ///
 /// # Errors
 /// It is neither.

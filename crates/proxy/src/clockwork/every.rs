@@ -22,7 +22,7 @@ pub enum EveryError {
     /// It is nothing, or less.
     #[error("is too short: one second (`1s`) is the least")]
     TooShort,
-    /// It is longer than [`MAX`].
+    /// It is longer than `MAX`.
     #[error("is too long: ten years (`3650d`) are the most")]
     TooLong,
 }

@@ -4,7 +4,7 @@
 //! day or a month holds for the hour, the day or the month of the calendar (UTC), through restarts, and over all processes that share a
 //! store. What a turn uses is known at its end; so turns under way count as much as the last one that ended did.
 //!
-//! Where nodes share a store, [`admission`] asks them.
+//! Where nodes share a store, `admission` asks them.
 
 mod admission;
 
