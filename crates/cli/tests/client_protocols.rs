@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use latimer_adapters::scripted::{ScriptedAnswer, Step};
 use serde_json::{Value, json};
-use support::{Harness, body, dechunk, status};
+use support::{Harness, body, dechunk, status, wait_until};
 
 const CHAT: &str = r#"{"model":"glm-5","messages":[{"role":"user","content":"hello"}]}"#;
 const MESSAGES: &str = r#"{"model":"glm-5","max_tokens":100,"messages":[{"role":"user","content":"hello"}]}"#;
@@ -45,6 +45,34 @@ fn one_object_in_each_protocol() {
         assert_eq!(status(&harness.post_to(path, MESSAGES, "")), 200, "{path}");
     }
     assert_eq!(status(&harness.post_to("/chat/completions", CHAT, "")), 200);
+}
+
+#[test]
+fn a_trace_goes_on_at_the_provider_and_is_named_in_the_log() {
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+    const ASKER: &str = "00f067aa0ba902b7";
+    let harness = Harness::new("fronts-trace", [ScriptedAnswer::text("Hi.")]);
+    let sent = |number: usize| {
+        let headers = harness.provider.requests()[number].headers.clone();
+        let of =
+            |wanted: &str| headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone());
+        (of("traceparent"), of("tracestate"))
+    };
+    let trace = format!("traceparent: 00-{TRACE}-{ASKER}-01\r\ntracestate: shop=1\r\n");
+    for (number, (path, ask)) in ASKS.into_iter().enumerate() {
+        assert_eq!(status(&harness.post_to(path, ask, &trace)), 200, "{path}");
+        let (parent, state) = sent(number);
+        let parent = parent.expect("a trace");
+        assert!(parent.starts_with(&format!("00-{TRACE}-")) && parent.ends_with("-01"), "{path}: {parent}");
+        assert!(!parent.contains(ASKER), "{path}: who asks is latimer: {parent}");
+        assert_eq!(state.as_deref(), Some("shop=1"), "{path}");
+    }
+    let logged = || harness.log_events("turn.done");
+    wait_until("each turn is in the log", || logged().len() == ASKS.len());
+    assert!(logged().iter().all(|line| line["trace_id"] == TRACE), "{:?}", logged());
+    // Without one, none is made.
+    assert_eq!(status(&harness.post_to(ASKS[0].0, ASKS[0].1, "traceparent: mine\r\n")), 200);
+    assert_eq!(sent(ASKS.len()), (None, None));
 }
 
 #[test]

@@ -28,6 +28,7 @@ pub mod secret;
 pub mod sse;
 pub mod status;
 pub mod surrogates;
+pub mod trace_context;
 pub mod turn;
 pub mod whole_object;
 pub mod words;

@@ -12,6 +12,7 @@ use crate::inbound::responses::compact::{question, transcript};
 use crate::route::attempt::{AttemptRequest, Attempts, Progress};
 use crate::route::endpoint_set::RouteTarget;
 use crate::running::RunningTurn;
+use latimer_adapters::prepared_request::Headers;
 use latimer_adapters::repair::RepairLevel;
 
 /// Tokens of a model whose window is not known.
@@ -40,6 +41,8 @@ pub struct Compactor {
     answer: Answer,
     attempts: Attempts,
     /// Where the turn tells how it is doing.
+    /// What every upstream is sent beside a question.
+    headers: Headers,
     running: Arc<RunningTurn>,
     spent: Usage,
 }
@@ -67,7 +70,12 @@ impl EventSink for Answer {
 
 impl Compactor {
     /// Makes the first question ready. `None` without any target.
-    pub fn new(targets: Vec<RouteTarget>, mut turn: TurnRequest, running: Arc<RunningTurn>) -> Option<Self> {
+    pub fn new(
+        targets: Vec<RouteTarget>,
+        mut turn: TurnRequest,
+        headers: Headers,
+        running: Arc<RunningTurn>,
+    ) -> Option<Self> {
         let items = std::mem::take(&mut turn.items);
         let target = targets.first()?;
         let known = target.runtime.endpoint.known_model(&target.model);
@@ -75,7 +83,7 @@ impl Compactor {
         let size =
             usize::try_from(window.saturating_mul(CHARACTERS_PER_TOKEN)).unwrap_or(usize::MAX).max(2000);
         let pieces = transcript(&items, size);
-        let attempts = ask(&targets, &turn, &pieces, 0, None, &running)?;
+        let attempts = ask(&targets, &turn, &pieces, 0, None, (&headers, &running))?;
         Some(Self {
             targets,
             base: turn,
@@ -87,6 +95,7 @@ impl Compactor {
             notes: None,
             answer: Answer::default(),
             attempts,
+            headers,
             running,
             spent: Usage::default(),
         })
@@ -171,7 +180,8 @@ impl Compactor {
     fn ask(&mut self) -> Result<(), Failure> {
         self.answer = Answer::default();
         let notes = self.notes.as_deref();
-        let next = ask(&self.targets, &self.base, &self.pieces, self.at, notes, &self.running);
+        let next =
+            ask(&self.targets, &self.base, &self.pieces, self.at, notes, (&self.headers, &self.running));
         self.attempts =
             next.ok_or_else(|| Failure::new(FailureKind::Internal, "no endpoint is left to ask"))?;
         Ok(())
@@ -184,12 +194,13 @@ fn ask(
     pieces: &[String],
     at: usize,
     notes: Option<&str>,
-    running: &Arc<RunningTurn>,
+    (headers, running): (&Headers, &Arc<RunningTurn>),
 ) -> Option<Attempts> {
     let turn = question(base, pieces.get(at)?, notes, at + 1 == pieces.len());
     // Notes are words: calls in them are quotations.
-    let (level, running) = (Some(RepairLevel::Off), Arc::clone(running));
-    let request = AttemptRequest { turn, raw: None, level, max_wait: MAX_WAIT, affinity_key: None, running };
+    let (level, headers, running) = (Some(RepairLevel::Off), headers.clone(), Arc::clone(running));
+    let request =
+        AttemptRequest { turn, raw: None, headers, level, max_wait: MAX_WAIT, affinity_key: None, running };
     Attempts::new(targets.to_vec(), request)
 }
 

@@ -127,6 +127,7 @@ impl Trial {
         let request = AttemptRequest {
             turn: question(model, task),
             raw: None,
+            headers: Vec::new(),
             level: None,
             max_wait: MAX_WAIT,
             affinity_key: None,

@@ -20,6 +20,7 @@ mod responses;
 mod small_writes;
 mod source;
 mod store_target;
+mod trace_context;
 mod waiting;
 
 use std::sync::{Arc, Mutex};
@@ -46,6 +47,7 @@ use self::log::{Recorder, TurnLog};
 pub use self::messages::{messages, messages_count};
 pub use self::responses::{compact, input_tokens, over_socket, responses};
 use self::source::EventSource;
+use self::trace_context::ClientTrace;
 use crate::agents::profile::AgentProfile;
 use crate::agents::runs::Runs;
 use crate::clock;
@@ -131,6 +133,8 @@ struct InboundRequest {
     conversation: Option<String>,
     /// The project that it works on.
     project: Option<String>,
+    /// The trace that it belongs to.
+    trace: Option<ClientTrace>,
     /// The client, as it calls itself.
     client: String,
     /// The protocol it speaks.
@@ -244,6 +248,7 @@ impl InboundRequest {
             profile,
             conversation,
             project: client_headers::project(headers),
+            trace: ClientTrace::of(headers, random()),
             client,
             protocol,
             ranking,
@@ -274,6 +279,7 @@ fn start(context: TurnContext, inbound: InboundRequest, plan: ResponsePlan) -> R
         profile,
         conversation,
         project,
+        trace,
         client,
         protocol,
         ranking,
@@ -314,6 +320,7 @@ fn start(context: TurnContext, inbound: InboundRequest, plan: ResponsePlan) -> R
         metrics,
         received,
         protocol: protocol.name(),
+        trace_id: trace.as_ref().map(ClientTrace::name),
     };
     let mut log = TurnLog::new(open, recorder, stream);
     for note in notes {
@@ -322,14 +329,15 @@ fn start(context: TurnContext, inbound: InboundRequest, plan: ResponsePlan) -> R
     if let Some(warning) = warn::circle(&turn.items, &turn.tools) {
         log.warn(&warning);
     }
+    let headers = trace.map(|trace| trace.headers()).unwrap_or_default();
     let source = match plan.source {
         AnswerSource::Model => {
             let running = Arc::clone(&running);
             let max_wait = protocol.behaviour().max_wait;
-            let request = AttemptRequest { turn, raw, level, max_wait, affinity_key, running };
+            let request = AttemptRequest { turn, raw, headers, level, max_wait, affinity_key, running };
             Attempts::new(targets, request).map(|attempts| EventSource::Attempts(Box::new(attempts)))
         }
-        AnswerSource::Compaction => Compactor::new(targets, turn, Arc::clone(&running))
+        AnswerSource::Compaction => Compactor::new(targets, turn, headers, Arc::clone(&running))
             .map(|compactor| EventSource::Compactor(Box::new(compactor))),
         AnswerSource::Local(text) => {
             log.note(&Note::turn("answered here: no model had to be asked"));

@@ -90,7 +90,7 @@ async fn compact(
         strict: None,
     };
     let turn = TurnRequest { model: "m".to_owned(), items, tools: vec![tool], ..TurnRequest::default() };
-    let mut compactor = Compactor::new(targets, turn, Arc::default()).expect("a target");
+    let mut compactor = Compactor::new(targets, turn, Vec::new(), Arc::default()).expect("a target");
     let mut shown = Shown::default();
     let result = loop {
         match std::future::poll_fn(|cx| compactor.poll(cx, &mut shown)).await {
@@ -213,7 +213,7 @@ async fn calls_in_the_notes_are_quotations() {
 
 #[tokio::test]
 async fn without_a_target_there_is_no_question_and_without_a_history_there_is_one() {
-    assert!(Compactor::new(Vec::new(), TurnRequest::default(), Arc::default()).is_none());
+    assert!(Compactor::new(Vec::new(), TurnRequest::default(), Vec::new(), Arc::default()).is_none());
     let outcome = compact("", Vec::new(), [notes("nothing was said")]).await;
     assert_eq!((outcome.result.is_ok(), outcome.questions.len()), (true, 1));
 }

@@ -70,6 +70,8 @@ pub(super) struct Recorder {
     pub(super) received: Instant,
     /// The protocol of the client.
     pub(super) protocol: &'static str,
+    /// The trace that the client's request belongs to.
+    pub(super) trace_id: Option<String>,
 }
 
 impl Recorder {
@@ -308,6 +310,7 @@ impl Drop for TurnLog {
                 account = %self.account,
                 client = %self.recorder.client,
                 key = self.recorder.key_name(),
+                trace_id = self.recorder.trace_id,
                 failure = failure.kind.code(),
                 cause = failure.cause,
                 status = failure.status,
@@ -328,6 +331,7 @@ impl Drop for TurnLog {
                 input = self.usage.input,
                 output = self.usage.output,
                 key = self.recorder.key_name(),
+                trace_id = self.recorder.trace_id,
             );
         }
     }

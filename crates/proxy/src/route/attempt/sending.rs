@@ -120,7 +120,8 @@ impl<P: Platform> Attempts<P> {
             Some(_) => Arc::default(),
             None => CallRules::new(level.call_rules(), &request.turn),
         };
-        let prepared = PreparedRequest { call_rules, ..prepared };
+        let mut prepared = PreparedRequest { call_rules, ..prepared };
+        prepared.headers.extend(request.headers.iter().cloned());
         let items = request.turn.items.len();
         if let Some(whole) = whole {
             request.turn.items = whole;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use latimer_adapters::field_rules::FieldRules;
 use latimer_adapters::frame_guard::call_guard;
 use latimer_adapters::limitation::Limitations;
-use latimer_adapters::prepared_request::{ClientRequest, PreparedRequest};
+use latimer_adapters::prepared_request::{ClientRequest, Headers, PreparedRequest};
 use latimer_adapters::repair::{CallGuard, Repair, RepairLevel, RepairPlan};
 use latimer_protocol::failure::{Failure, FailureKind};
 use latimer_protocol::status::duration_text;
@@ -38,6 +38,8 @@ pub struct AttemptRequest {
     pub turn: TurnRequest,
     /// As the client wrote it, for an upstream of the same protocol.
     pub raw: Option<ClientRequest>,
+    /// What every upstream is sent beside the request.
+    pub headers: Headers,
     /// The level of repair that the request chose; without one the endpoint's holds.
     pub level: Option<RepairLevel>,
     /// The longest wait that the client is held for.

@@ -169,6 +169,7 @@ impl Fixture {
             metrics: Arc::default(),
             received: clock::now(),
             protocol: "responses",
+            trace_id: None,
         };
         let log = TurnLog::new(self.turns.begin(), recorder, true);
         let memory = ConnectionMemory { recall: Arc::clone(&self.recall), previous: Some("before".into()) };

@@ -37,6 +37,7 @@ impl Sinks {
             metrics: Arc::default(),
             received: clock::now(),
             protocol: "responses",
+            trace_id: None,
         };
         TurnLog::new(self.turns.begin(), recorder, true)
     }
@@ -140,6 +141,7 @@ async fn the_log_follows_the_target_that_is_asked() {
         let request = AttemptRequest {
             turn,
             raw: None,
+            headers: Vec::new(),
             level: None,
             max_wait: Duration::ZERO,
             affinity_key: None,

@@ -242,6 +242,7 @@ impl Scene {
             request: AttemptRequest {
                 turn,
                 raw: None,
+                headers: Vec::new(),
                 level: None,
                 max_wait: Duration::from_secs(60),
                 affinity_key: None,
