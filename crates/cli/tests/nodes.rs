@@ -319,15 +319,22 @@ fn a_file_is_copied_once_whole() {
         String::from_utf8_lossy(&output.stdout).contains("\"turns\":3")
             || String::from_utf8_lossy(&output.stdout).contains("\"turns\": 3")
     });
+    assert!(
+        latimer_in(&harness.dir, &["keys", "create", "--name", "alice"]).status().expect("runs").success()
+    );
     let before = std::fs::read(&file).expect("read");
-    for wanted in
+    let of_keys =
+        ["1 client keys copied, 0 were there already", "0 client keys copied, 1 were there already"];
+    for (wanted, of_keys) in
         ["3 rows copied, 0 were there already; 3 kept answers", "0 rows copied, 3 were there already"]
+            .into_iter()
+            .zip(of_keys)
     {
         let output = latimer_in(&harness.dir, &["store", "copy", "--from", "sqlite", "--to", &url])
             .output()
             .expect("runs");
         let said = said(&output);
-        assert!(output.status.success() && said.contains(wanted), "{said}");
+        assert!(output.status.success() && said.contains(wanted) && said.contains(of_keys), "{said}");
         assert!(!said.contains(PASSWORD), "{said}");
     }
     assert_eq!(std::fs::read(&file).expect("read"), before, "nothing in the file changed");

@@ -8,7 +8,9 @@ use anyhow::{Context as _, bail};
 use clap::{Subcommand, ValueEnum};
 use latimer_proxy::config::database_url::DatabaseUrl;
 use latimer_proxy::config::{SharedStore, StoreSettings};
+use latimer_proxy::keys::copy::copy as copy_keys;
 use latimer_proxy::store::FILE;
+use latimer_proxy::store::client_keys::FileKeys;
 use latimer_proxy::store::postgres::PostgresStore;
 
 use crate::configuration::PathArgs;
@@ -110,7 +112,18 @@ fn copy(store: &Arc<PostgresStore>, file: &Path) -> anyhow::Result<()> {
         store.name(),
         copied.rows,
         copied.answers
-    ))
+    ))?;
+    let Some(mut file_keys) = FileKeys::look(file)? else { return Ok(()) };
+    let keys = copy_keys(&mut file_keys, &mut store.keys_for_command()?)?;
+    if keys.found > 0 {
+        let known = keys.found.saturating_sub(keys.added + keys.taken.len() as u64);
+        let name = store.name();
+        print_line(&format!("{name}: {} client keys copied, {known} were there already", keys.added))?;
+    }
+    for name in keys.taken {
+        print_line(&format!("the key `{name}` was left out: another key of that name is there"))?;
+    }
+    Ok(())
 }
 
 /// The database that is meant: the one of the command line, else that of the configuration.

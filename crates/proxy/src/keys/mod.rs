@@ -9,6 +9,7 @@
 //! nodes share a store, they tell each other at once of what is limited, and ask each other near a limit ([`nodes`]).
 
 mod bucket;
+pub mod copy;
 pub mod keyring;
 pub mod limits;
 pub mod live;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, params};
 
-use super::database::{Database, connect};
+use super::database::{Database, connect, read_only};
 use super::key_rows::{COLUMNS, KeyRow, named, number};
 use super::key_tables::TABLES;
 use crate::keys::period::{Amounts, LimitWindow, Period};
@@ -41,18 +41,22 @@ impl FileKeys {
         if version == 0 {
             return Err(KeyStoreError::Unavailable(format!("`{}` is no file of latimer's", path.display())));
         }
-        let has_tables: i64 = connection.query_row(
-            "SELECT count(*) FROM sqlite_master WHERE name IN ('client_keys', 'client_key_use')",
-            [],
-            |row| row.get(0),
-        )?;
-        if has_tables < 2 {
+        if !has_tables(&connection)? {
             connection.execute_batch(TABLES)?;
         }
         Ok(Self { connection, version: None })
     }
 
-    /// The same, and makes the file where there is none.
+    /// The same only to be read: nothing in the file changes. `None` where it never had keys.
+    ///
+    /// # Errors
+    /// It cannot be opened, or is no file of latimer's.
+    pub fn look(path: &Path) -> Result<Option<Self>, KeyStoreError> {
+        let connection = read_only(path)?;
+        Ok(has_tables(&connection)?.then_some(Self { connection, version: None }))
+    }
+
+    /// The same as [`FileKeys::open`], and makes the file where there is none.
     ///
     /// # Errors
     /// It cannot be made or opened.
@@ -95,6 +99,11 @@ impl FileKeys {
         let record = self.named(name)?;
         if record.revoked_at.is_some() { Err(KeyStoreError::Revoked(name.to_owned())) } else { Ok(record) }
     }
+}
+
+fn has_tables(connection: &Connection) -> rusqlite::Result<bool> {
+    const COUNT: &str = "SELECT count(*) FROM sqlite_master WHERE name IN ('client_keys', 'client_key_use')";
+    connection.query_row(COUNT, [], |row| row.get::<_, i64>(0)).map(|count| count == 2)
 }
 
 impl KeyStore for FileKeys {
