@@ -1,5 +1,6 @@
 //! `GET /api/v1/clients`: the coding agents of this machine, which are installed, and what version each says.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Mutex;
@@ -54,13 +55,18 @@ impl FoundClients {
             return found;
         }
         let folders: Vec<PathBuf> =
-            std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default();
+            std::env::var_os("PATH").map(|path| absolute_folders(&path)).unwrap_or_default();
         let each = CLIENTS.iter().map(|client| look(client, &folders));
         let data = futures_util::future::join_all(each).await;
         let found = json!({ "schema_version": SCHEMA_VERSION, "data": data });
         *lock(&self.0) = Some((now, found.clone()));
         found
     }
+}
+
+/// Folders of a search path. One that is relative would be another one from wherever latimer was started.
+fn absolute_folders(path: &OsStr) -> Vec<PathBuf> {
+    std::env::split_paths(path).filter(|folder| folder.is_absolute()).collect()
 }
 
 async fn look(client: &KnownClient, folders: &[PathBuf]) -> Value {
@@ -95,6 +101,12 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+
+    #[test]
+    fn only_absolute_folders_are_looked_into() {
+        let folders = absolute_folders(OsStr::new(".:/usr/bin::bin:/bin"));
+        assert_eq!(folders, [Path::new("/usr/bin"), Path::new("/bin")]);
+    }
 
     #[tokio::test]
     async fn a_client_is_found_with_its_version_and_gets_nothing_of_the_environment() {
