@@ -295,16 +295,17 @@ impl Runs {
         id: &RunId,
         outcome: RunOutcome,
     ) -> Result<Option<AgentRun>, AgentStoreError> {
+        // Found first: once the table says that it is over, others may take it out of the list.
+        let live = self.find_live(id);
         let run = id.clone();
         let ended = self.with_store(move |store| store.end_run(&run, &outcome, clock::unix_now())).await?;
         let EndedRun::Ended(run) = ended else { return Ok(None) };
-        self.tell_end(&run).await;
+        self.tell_end(&run, live).await;
         Ok(Some(*run))
     }
 
     /// Everybody who waits for this run is told, and what happened in it is kept.
-    async fn tell_end(self: &Arc<Self>, run: &AgentRun) {
-        let live = self.find_live(&run.id);
+    async fn tell_end(self: &Arc<Self>, run: &AgentRun, live: Option<Arc<LiveRun>>) {
         if live.as_ref().is_some_and(|live| !live.tells_end()) {
             return;
         }

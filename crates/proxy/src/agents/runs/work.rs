@@ -104,7 +104,7 @@ impl Runs {
                 for run in over {
                     if let Some(live) = self.find_live(&run.id) {
                         live.end();
-                        self.tell_end(&run).await;
+                        self.tell_end(&run, Some(live)).await;
                     }
                 }
             }
@@ -114,11 +114,15 @@ impl Runs {
 
     /// One run to its end.
     async fn carry(self: &Arc<Self>, run: AgentRun, door: &dyn RunDoor) {
+        let was_there = self.find_live(&run.id).is_some();
         let live = self.live(&run.id);
-        // Looked at behind that: whoever ends the run from now on finds it there, and whoever has ended it since it was claimed has told so.
+        // Looked at behind that: whoever ends the run from now on finds it there. Whoever has ended it since it was claimed tells of that end,
+        // and takes out of the list what was there.
         if self.run(&run.id).await.is_ok_and(|found| found.is_none_or(|found| found.status.is_over())) {
-            live.is_over_now();
-            lock(&self.live).remove(&run.id);
+            if !was_there {
+                live.is_over_now();
+                lock(&self.live).remove(&run.id);
+            }
             return;
         }
         live.tell(&RunEvent::Status { status: RunStatus::Running });
@@ -139,7 +143,7 @@ impl Runs {
     async fn finish(
         self: &Arc<Self>,
         run: &AgentRun,
-        live: &LiveRun,
+        live: &Arc<LiveRun>,
         outcome: RunOutcome,
         door: &dyn RunDoor,
     ) {
@@ -158,12 +162,12 @@ impl Runs {
         }
     }
 
-    async fn forget(self: &Arc<Self>, run: &AgentRun, live: &LiveRun) {
+    async fn forget(self: &Arc<Self>, run: &AgentRun, live: &Arc<LiveRun>) {
         if live.is_over() {
             return;
         }
         match self.run(&run.id).await {
-            Ok(Some(run)) if run.status.is_over() => self.tell_end(&run).await,
+            Ok(Some(run)) if run.status.is_over() => self.tell_end(&run, Some(Arc::clone(live))).await,
             _ => {
                 live.is_over_now();
                 lock(&self.live).remove(&run.id);
