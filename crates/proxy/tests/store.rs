@@ -4,6 +4,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use latimer_protocol::turn::Usage;
+use latimer_proxy::store::engine::CleanUp;
 use latimer_proxy::store::usage::{GroupBy, UsageReport, UsageRow, report};
 use latimer_proxy::store::{FILE, Store};
 
@@ -122,14 +123,15 @@ async fn broken_and_newer_files_are_set_aside() {
 async fn without_a_usable_directory_turns_go_on() {
     let store = Store::open(Some(std::path::Path::new("/proc/nowhere")));
     store.record(row("a", 1));
-    store.keep_response("resp_1", b"[1]".to_vec(), b"{}".to_vec(), 1000);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock").as_secs();
+    store.keep_response("resp_1", b"[1]".to_vec(), b"{}".to_vec(), now);
     store.flush();
-    assert_eq!(store.response("resp_1", 1000).await.expect("at hand").items, b"[1]");
-    assert!(store.response("resp_9", 1000).await.is_none());
+    assert_eq!(store.response("resp_1", now).await.expect("at hand").items, b"[1]");
+    assert!(store.response("resp_9", now).await.is_none());
 }
 
 #[tokio::test]
-async fn a_kept_answer_ends_though_nothing_else_happens() {
+async fn a_kept_answer_ends_with_its_time_when_the_clockwork_asks() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = Store::open(Some(dir.path()));
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock").as_secs();
@@ -146,6 +148,7 @@ async fn a_kept_answer_ends_though_nothing_else_happens() {
     let begun = std::time::Instant::now();
     while is_on_disk() {
         assert!(begun.elapsed().as_secs() < 120, "it is still there");
+        store.clean_up(CleanUp::Answers).await.expect("cleaned");
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
 }
