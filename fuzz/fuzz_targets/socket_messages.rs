@@ -4,14 +4,15 @@
 
 use latimer_proxy::inbound::wire::openai_error::bad_request;
 use latimer_proxy::inbound::responses::socket::message::{self, ClientMessage};
-use latimer_proxy::inbound::responses::socket::payloads::Payloads;
+use latimer_proxy::inbound::responses::socket::payloads::PayloadSplitter;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
 fuzz_target!(|data: &[u8]| {
-    let payloads: Vec<_> = Payloads::new(bytes::Bytes::copy_from_slice(data)).collect();
-    assert!(payloads.iter().map(|payload| payload.len()).sum::<usize>() <= data.len());
-    assert!(payloads.iter().all(|payload| !payload.contains(&b'\n')));
+    let mut splitter = PayloadSplitter::default();
+    let payloads: Vec<_> = splitter.split(bytes::Bytes::copy_from_slice(data)).collect();
+    assert!(payloads.iter().map(|payload| payload.bytes.len()).sum::<usize>() <= data.len());
+    assert!(payloads.iter().all(|payload| !payload.bytes.contains(&b'\n')));
     let Ok(text) = std::str::from_utf8(data) else { return };
     match message::read(text) {
         Ok(ClientMessage::Create(create)) => {

@@ -13,6 +13,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
     tidy::run()?;
     step("cargo clippy");
     sh(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    step("cargo check of the fuzz targets");
+    sh(&mut cargo(&["check", "--quiet", "--locked", "--manifest-path", "fuzz/Cargo.toml"]))?;
     step("cargo doc");
     sh(cargo(&["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     step("cargo deny check");
