@@ -254,6 +254,20 @@ impl Drop for Harness {
     fn drop(&mut self) {
         let _ = self.proxy.kill();
         let _ = self.proxy.wait();
+        if self.dir.join("state/agents").is_dir() {
+            end_agents_of(self.proxy.id());
+        }
+    }
+}
+
+/// Ends the agents of a proxy that was killed: it could not, and no other one starts on its state. They carry its id in their environment.
+fn end_agents_of(proxy: u32) {
+    let mark = format!("LATIMER_AGENT=agent-{proxy}-");
+    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
+        if environment.split(|byte| *byte == 0).any(|one| one.starts_with(mark.as_bytes())) {
+            let _ = Command::new("kill").arg("-9").arg(entry.file_name()).status();
+        }
     }
 }
 

@@ -1,8 +1,6 @@
 //! Names and closed sets of words that stand in the tables, in JSON and in paths.
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 /// The most characters of the name of a profile, of a sender and of a recipient.
 pub const MAX_NAME: usize = 64;
@@ -13,37 +11,48 @@ pub fn is_profile_name(name: &str) -> bool {
     (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(is_fine) && !matches!(name, "." | "..")
 }
 
-/// The name of a run, such as `run_5f2c90d1a7b3e846`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct RunId(String);
+/// The name of something in a table: what all names of its kind begin with, and 16 hexadecimal digits.
+macro_rules! table_id {
+    ($(#[$meta:meta])* $name:ident, $start:literal) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
 
-impl RunId {
-    /// What every name of a run begins with.
-    pub const START: &str = "run_";
+        impl $name {
+            /// What every name of this kind begins with.
+            pub const START: &str = $start;
 
-    /// A new name, of these random bytes.
-    pub fn new(random: u64) -> Self {
-        Self(format!("{}{random:016x}", Self::START))
-    }
+            /// A new name, of these random bytes.
+            pub fn new(random: u64) -> Self {
+                Self(format!("{}{random:016x}", Self::START))
+            }
 
-    /// A name that was written down; `None` for what can be none.
-    pub fn read(text: &str) -> Option<Self> {
-        let rest = text.strip_prefix(Self::START)?;
-        let is_name = rest.len() == 16 && rest.bytes().all(|byte| byte.is_ascii_hexdigit());
-        is_name.then(|| Self(text.to_owned()))
-    }
+            /// A name that was written down; `None` for what can be none.
+            pub fn read(text: &str) -> Option<Self> {
+                let rest = text.strip_prefix(Self::START)?;
+                let is_name = rest.len() == 16 && rest.bytes().all(|byte| byte.is_ascii_hexdigit());
+                is_name.then(|| Self(text.to_owned()))
+            }
 
-    /// As it is written.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+            /// As it is written.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str(&self.0)
+            }
+        }
+    };
 }
+pub(super) use table_id;
 
-impl fmt::Display for RunId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
+table_id! {
+    /// The name of a run, such as `run_5f2c90d1a7b3e846`.
+    RunId, "run_"
 }
 
 /// A length of time as a person writes it, in seconds: `30s`, `10m`, `2h`, `7d`. `None` for anything else.

@@ -1,10 +1,8 @@
 //! Schedules: an input that a profile gets again and again, or once, by the clock.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
-use super::names::{RunId, words};
+use super::names::{RunId, table_id, words};
 use super::run::RunStatus;
 use crate::clockwork::calendar::rfc3339;
 use crate::clockwork::due::{CatchUp, Overlap};
@@ -15,37 +13,9 @@ use crate::clockwork::zone::{UnknownZone, Zone};
 /// The longest input of a schedule, in bytes.
 pub const MAX_INPUT: usize = 256 << 10;
 
-/// The name of a schedule, such as `sch_5f2c90d1a7b3e846`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ScheduleId(String);
-
-impl ScheduleId {
-    /// What every name of a schedule begins with.
-    pub const START: &str = "sch_";
-
-    /// A new name, of these random bytes.
-    pub fn new(random: u64) -> Self {
-        Self(format!("{}{random:016x}", Self::START))
-    }
-
-    /// A name that was written down; `None` for what can be none.
-    pub fn read(text: &str) -> Option<Self> {
-        let rest = text.strip_prefix(Self::START)?;
-        let is_name = rest.len() == 16 && rest.bytes().all(|byte| byte.is_ascii_hexdigit());
-        is_name.then(|| Self(text.to_owned()))
-    }
-
-    /// As it is written.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for ScheduleId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
+table_id! {
+    /// The name of a schedule, such as `sch_5f2c90d1a7b3e846`.
+    ScheduleId, "sch_"
 }
 
 words! {
